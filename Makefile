@@ -1,0 +1,75 @@
+# Two commands do everything on a fresh Debian 12 with python3, make and root: `make demo` and `make test`.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN ?= $(VENV)/bin
+APT = DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends
+
+.PHONY: help demo test venv system-packages lint types imports docs tests packaging changelog benchmark clean
+
+help:
+	@echo "make demo       install into $(VENV) and run the bridge with simulated calls"
+	@echo "make test       install what the tests need, then run everything CI runs"
+	@echo "make lint types imports docs tests packaging   the parts of make test, after make test has installed"
+	@echo "make benchmark  measure (prints tables, takes minutes)"
+	@echo "make clean      remove $(VENV) and everything that was built"
+
+demo: $(VENV)/.installed
+	$(BIN)/kazoo-bridge demo
+
+test: system-packages $(VENV)/.installed-dev
+	$(MAKE) lint types imports docs packaging tests
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import ensurepip' 2>/dev/null || (apt-get update && $(APT) python3-venv)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip setuptools wheel
+
+$(VENV)/.installed: $(VENV)/bin/python setup.cfg pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable . --config-settings editable_mode=compat
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/bin/python setup.cfg pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[dev]' --config-settings editable_mode=compat
+	touch $@ $(VENV)/.installed
+
+system-packages:
+	@missing=; \
+	test -x /usr/lib/rabbitmq/bin/rabbitmq-server || missing="$$missing rabbitmq-server"; \
+	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \
+	command -v git >/dev/null || missing="$$missing git"; \
+	if [ -n "$$missing" ]; then set -e; \
+	  apt-get update; \
+	  policy=/usr/sbin/policy-rc.d; \
+	  if [ ! -e $$policy ]; then printf '#!/bin/sh\nexit 101\n' > $$policy; chmod +x $$policy; trap "rm -f $$policy" EXIT; fi; \
+	  $(APT) $$missing; \
+	fi
+
+lint:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types:
+	$(BIN)/mypy
+
+imports:
+	$(BIN)/lint-imports
+
+docs:
+	$(BIN)/sphinx-build -q -W -b html docs docs/_build/html
+
+packaging:
+	rm -rf build/wheel && $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/wheel .
+	$(BIN)/python -m zipfile -l build/wheel/*.whl | grep -q twisted/plugins/kazoo_bridge_plugin.py
+
+tests:
+	$(BIN)/python -m pytest
+
+changelog:
+	$(BIN)/towncrier build --draft --version next
+
+benchmark:
+	$(BIN)/python benchmarks/amqp_consume.py
+
+clean:
+	rm -rf $(VENV) build dist docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

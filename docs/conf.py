@@ -1,0 +1,9 @@
+project = "kazoo_bridge"
+author = "kazoo_bridge developers"
+copyright = "2026, kazoo_bridge developers"
+extensions = ["myst_parser"]
+source_suffix = {".md": "markdown"}
+exclude_patterns = ["_build"]
+myst_heading_anchors = 3
+html_theme = "alabaster"
+html_theme_options = {"description": "KAZOO's events to webhooks and websockets"}

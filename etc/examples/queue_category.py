@@ -1,0 +1,38 @@
+"""An example of an event category: hooks when a call enters or leaves a waiting queue.
+
+Copy this file into the folder that ``plugins.path`` names, and change it.
+"""
+
+from attrs import frozen
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+
+from kazoo_bridge.interfaces import HookType, IEventCategory, Occurrence, Topic
+from kazoo_bridge.kazoo import is_account_id, normalise
+
+
+@implementer(IPlugin, IEventCategory)
+@frozen
+class QueueCategory:
+    """``acdc.queue.{ENTERED or LEFT}.{ACCOUNT_ID}`` on the exchange ``callevt``."""
+
+    name = "queue"
+    hooks = (
+        HookType("queue_entered", "Queue Entered", "A call has begun to wait in a queue"),
+        HookType("queue_left", "Queue Left", "A call waits no longer"),
+    )
+
+    def topics(self, hook):
+        """One key for each hook."""
+        return [Topic("callevt", "acdc.queue.ENTERED.*" if hook == "queue_entered" else "acdc.queue.LEFT.*")]
+
+    def occurrences(self, event):
+        """Only what this category knows; other events come along too."""
+        hook = {"ENTERED": "queue_entered", "LEFT": "queue_left"}.get(event.name)
+        account_id = event.body.get("Account-ID")
+        if hook is None or event.body.get("Event-Category") != "acdc_queue":
+            return []
+        return [Occurrence(hook, account_id if is_account_id(account_id) else None, normalise(event.body))]
+
+
+queue = QueueCategory()

@@ -1,0 +1,149 @@
+"""One stretch of consuming: a channel, from its opening to its end, whoever ends it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from kazoo_bridge.bus.amqp.acknowledging import Settlement
+from kazoo_bridge.bus.amqp.channels import BrokerChannel
+from kazoo_bridge.bus.amqp.errors import Closed
+from kazoo_bridge.bus.amqp.protocol import BrokerConnection
+from kazoo_bridge.bus.decoding import Undecodable, decode
+from kazoo_bridge.interfaces import EventHandler, Queue, Unfinished
+
+
+class Run:
+    """Takes the deliveries of one channel, hands them to the handler and tells the broker what became of them.
+
+    `ended` fires with the reason in words when the broker has ended it, or with None when `stop` did.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self, clock: IReactorTime, connection: BrokerConnection, channel: BrokerChannel, queue: Queue, handler: EventHandler
+    ) -> None:
+        self.ended: Deferred[str | None] = Deferred()
+        self._connection = connection
+        self._channel = channel
+        self._queue = queue
+        self._handler = handler
+        self._settlement = Settlement(clock, channel.id, connection.write)
+        self._stopping = False
+        self._consumer_tag = ""
+
+    async def start(self, queue_name: str) -> None:
+        """Begin to take deliveries. Raises the exceptions of `errors`."""
+        channel, connection = self._channel, self._connection
+        self._watch(channel.when_closed())
+        if self._queue.acknowledge and self._queue.prefetch:
+            await channel.basic_qos(prefetch_count=min(self._queue.prefetch, 0xFFFF))
+        # From here on deliveries may come, even in the same piece as the answer.
+        connection.reader.receivers[channel.id] = self
+        connection.cancelled[channel.id] = lambda _tag: self._end("the broker cancelled it, its queue may be deleted")
+        answer = await channel.basic_consume(queue=queue_name, no_ack=not self._queue.acknowledge)
+        self._consumer_tag = answer.consumer_tag
+
+    async def stop(self) -> None:
+        """Take no further deliveries; those handed over are still settled, after which the channel is closed."""
+        self._stopping = True
+        try:
+            await self._channel.basic_cancel(consumer_tag=self._consumer_tag)
+        except Closed:
+            return
+        self._settlement.drain(self._close_channel)
+
+    # -- deliveries -----------------------------------------------------------------------------
+
+    def delivered(
+        self,
+        consumer_tag: str,
+        delivery_tag: int,
+        redelivered: bool,
+        exchange: str,
+        routing_key: str,
+        content_encoding: str | None,
+        properties: bytes,
+        body: bytes,
+    ) -> None:
+        """Decode a message and hand it over."""
+        # What comes after the decision to stop was never handed over; the broker keeps it for another consumer.
+        if self._stopping:
+            return
+        if self._queue.acknowledge:
+            self._settlement.delivered(delivery_tag)
+        try:
+            result = self._handler(decode(exchange, routing_key, body, content_encoding, redelivered))
+        except Undecodable as error:
+            self.log.warn(
+                "dropping a message on {exchange} with routing key {routing_key}: {reason}",
+                exchange=exchange,
+                routing_key=routing_key,
+                reason=str(error),
+            )
+            self._refuse(delivery_tag)
+            return
+        except Exception:
+            self._failed(Failure(), delivery_tag, routing_key)
+            return
+        if result is None:
+            self._finish(None, delivery_tag, redelivered)
+        else:
+            result.addCallbacks(
+                self._finish, self._failed, callbackArgs=(delivery_tag, redelivered), errbackArgs=(delivery_tag, routing_key)
+            )
+
+    def too_large(self, consumer_tag: str, delivery_tag: int, exchange: str, routing_key: str, size: int) -> None:
+        """Reject a message that nobody wants in memory."""
+        if self._stopping:
+            return
+        self.log.warn(
+            "dropping a message on {exchange} with routing key {routing_key}: its body of {size} bytes is too large",
+            exchange=exchange,
+            routing_key=routing_key,
+            size=size,
+        )
+        if self._queue.acknowledge:
+            self._settlement.delivered(delivery_tag)
+        self._refuse(delivery_tag)
+
+    def _finish(self, _result: Any, tag: int, redelivered: bool) -> None:
+        if self._queue.acknowledge:
+            self._settlement.finished(tag)
+            if redelivered:
+                self._settlement.went_well()
+
+    def _refuse(self, tag: int) -> None:
+        if self._queue.acknowledge:
+            self._settlement.refused(tag)
+
+    def _failed(self, failure: Failure, tag: int, routing_key: str) -> None:
+        # Work that was cancelled is not finished either, and must not be lost.
+        if failure.check(Unfinished, CancelledError):
+            if self._queue.acknowledge:
+                self._settlement.unfinished(tag)
+            return
+        self.log.failure("handling an event with routing key {routing_key} failed", failure, routing_key=routing_key)
+        self._refuse(tag)
+
+    # -- the end --------------------------------------------------------------------------------
+
+    def _watch(self, closed: Deferred[Closed]) -> None:
+        closed.addCallback(lambda error: self._end(str(error)))
+
+    def _close_channel(self) -> None:
+        closing = Deferred.fromCoroutine(self._connection.close_channel(self._channel))
+        closing.addErrback(lambda failure: self.log.failure("closing a consumer's channel failed", failure))
+
+    def _end(self, reason: str) -> None:
+        self._settlement.close()
+        self._connection.reader.receivers.pop(self._channel.id, None)
+        if not self._channel.closed:
+            self._close_channel()
+        if not self.ended.called:
+            self.ended.callback(None if self._stopping else reason)

@@ -1,0 +1,167 @@
+"""What must exist on the broker: exchanges, queues and bindings, declared anew on every connection."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred, DeferredLock, gatherResults
+from twisted.logger import Logger
+
+from kazoo_bridge import kazoo
+from kazoo_bridge.bus.amqp.channels import BrokerChannel
+from kazoo_bridge.bus.amqp.errors import PRECONDITION_FAILED, BrokerClosedChannel, Closed
+from kazoo_bridge.bus.amqp.protocol import BrokerConnection
+from kazoo_bridge.interfaces import Queue, Topic
+
+#: How many bindings are asked for before the broker's answers are waited for.
+_AT_ONCE = 100
+
+T = TypeVar("T")
+
+
+class Topology:
+    """Declares on one connection, over a channel of its own: the broker closes the channel of whatever it refuses.
+
+    `queue_arguments` are given to durable queues (``x-queue-type`` and the like).
+    """
+
+    log = Logger()
+
+    def __init__(self, connection: BrokerConnection, queue_arguments: Mapping[str, Any] | None = None) -> None:
+        self._connection = connection
+        self._queue_arguments = queue_arguments or {}
+        self._channel: BrokerChannel | None = None
+        self._lock = DeferredLock()
+        self._exchanges: set[str] = set()
+
+    async def exchange(self, name: str) -> None:
+        """Make sure that the exchange is there. Raises BrokerClosedChannel when it cannot be."""
+        if name not in self._exchanges:
+            await self._alone(lambda: self._exchange(name))
+
+    def knows(self, exchange: str) -> bool:
+        """Whether the exchange was seen on this connection already."""
+        return exchange in self._exchanges
+
+    async def queue(self, queue: Queue) -> str:
+        """Declare the queue; returns its name. Raises BrokerClosedChannel."""
+        return await self._alone(lambda: self._queue(queue))
+
+    async def bind(self, queue: str, topics: Iterable[Topic]) -> dict[Topic, BrokerClosedChannel]:
+        """Bind the queue to each topic; returns those that the broker refused, with its reason."""
+        return await self._alone(lambda: self._each(sorted(topics, key=_order), lambda topic: self._bind(queue, topic)))
+
+    async def unbind(self, queue: str, topics: Iterable[Topic]) -> dict[Topic, BrokerClosedChannel]:
+        """Remove the bindings; returns those that the broker refused to remove."""
+        return await self._alone(lambda: self._each(sorted(topics, key=_order), lambda topic: self._unbind(queue, topic)))
+
+    # -- everything below runs while nobody else declares: a refusal closes the channel for all who use it
+
+    async def _alone(self, action: Callable[[], Awaitable[T]]) -> T:
+        await self._lock.acquire()
+        try:
+            return await action()
+        finally:
+            self._lock.release()
+
+    async def _open(self) -> BrokerChannel:
+        if self._channel is None or self._channel.closed:
+            self._channel = await self._connection.open_channel()
+        return self._channel
+
+    async def _exchange(self, name: str) -> None:
+        if name in self._exchanges or name == "":
+            return
+        kind = kazoo.EXCHANGES.get(name)
+        refused: BrokerClosedChannel | None = None
+        if kind is not None:
+            try:
+                await (await self._open()).exchange_declare(exchange=name, type=kind)
+            except BrokerClosedChannel as error:
+                if error.code != PRECONDITION_FAILED:
+                    raise
+                refused = error
+        if kind is None or refused is not None:
+            await (await self._open()).exchange_declare(exchange=name, passive=True)
+        if refused is not None:
+            self.log.warn(
+                "exchange {exchange} exists on the broker with other arguments and is used as it is: {reason}",
+                exchange=name,
+                reason=refused.text,
+            )
+        self._exchanges.add(name)
+
+    async def _queue(self, queue: Queue) -> str:
+        channel = await self._open()
+        try:
+            answer = await channel.queue_declare(
+                queue=queue.name,
+                durable=queue.durable,
+                exclusive=not queue.name,
+                auto_delete=not queue.durable,
+                arguments=dict(self._queue_arguments) if queue.durable else {},
+            )
+        except BrokerClosedChannel as error:
+            if error.code != PRECONDITION_FAILED:
+                raise
+            answer = await (await self._open()).queue_declare(queue=queue.name, passive=True)
+            self.log.warn(
+                "queue {queue} exists on the broker with other arguments and is used as it is: {reason}",
+                queue=queue.name,
+                reason=error.text,
+            )
+        name: str = answer.queue
+        return name
+
+    async def _each(self, topics: list[Topic], act: Callable[[Topic], Awaitable[Deferred[Any]]]) -> dict[Topic, BrokerClosedChannel]:
+        """Act on all topics, many at a time; after a refusal one by one, to learn which ones it is about."""
+        refused: dict[Topic, BrokerClosedChannel] = {}
+        for start in range(0, len(topics), _AT_ONCE):
+            batch = topics[start : start + _AT_ONCE]
+            try:
+                await self._together(batch, act)
+            except BrokerClosedChannel:
+                refused.update(await self._one_by_one(batch, act))
+        return refused
+
+    async def _together(self, topics: list[Topic], act: Callable[[Topic], Awaitable[Deferred[Any]]]) -> None:
+        sent: list[Deferred[Any]] = []
+        try:
+            for topic in topics:
+                sent.append(await act(topic))  # noqa: PERF401
+        finally:
+            results = gatherResults([call.addErrback(_closed_only) for call in sent])
+            outcomes = await results
+        for outcome in outcomes:
+            if isinstance(outcome, Closed):
+                raise outcome
+
+    async def _one_by_one(self, topics: list[Topic], act: Callable[[Topic], Awaitable[Deferred[Any]]]) -> dict[Topic, BrokerClosedChannel]:
+        refused = {}
+        for topic in topics:
+            try:
+                await (await act(topic))
+            except BrokerClosedChannel as error:
+                refused[topic] = error
+        return refused
+
+    async def _bind(self, queue: str, topic: Topic) -> Deferred[Any]:
+        await self._exchange(topic.exchange)
+        channel = await self._open()
+        call: Deferred[Any] = channel.queue_bind(queue=queue, exchange=topic.exchange, routing_key=topic.pattern)
+        return call
+
+    async def _unbind(self, queue: str, topic: Topic) -> Deferred[Any]:
+        channel = await self._open()
+        call: Deferred[Any] = channel.queue_unbind(queue=queue, exchange=topic.exchange, routing_key=topic.pattern)
+        return call
+
+
+def _order(topic: Topic) -> tuple[str, str]:
+    return topic.exchange, topic.pattern
+
+
+def _closed_only(failure: Any) -> Any:
+    failure.trap(Closed)
+    return failure.value

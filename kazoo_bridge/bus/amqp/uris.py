@@ -1,0 +1,97 @@
+"""AMQP URIs: ``amqp://user:pass@host:5672/vhost?heartbeat=30`` and ``amqps://…?cacertfile=/etc/ssl/broker-ca.pem``."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from attrs import field, frozen
+
+DEFAULT_PORTS = {"amqp": 5672, "amqps": 5671}
+DEFAULT_HEARTBEAT = 30
+
+
+@frozen
+class AmqpUri:
+    """Where a broker is and how to log in. `heartbeat` is in seconds, 0: none.
+
+    The password shows neither in the repr nor in the label.
+    """
+
+    host: str
+    port: int = 5672
+    vhost: str = "/"
+    user: str = "guest"
+    password: str = field(default="guest", repr=False)
+    tls: bool = False
+    heartbeat: int = DEFAULT_HEARTBEAT
+    cacertfile: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The broker's address for logs: no user, no password."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        vhost = self.vhost if self.vhost.startswith("/") else f"/{self.vhost}"
+        return f"{'amqps' if self.tls else 'amqp'}://{host}:{self.port}{vhost}"
+
+
+def parse_uri(text: str) -> AmqpUri:
+    """Read one URI. A missing path means the vhost ``/``; user, password and vhost are percent-decoded.
+
+    Raises ValueError, which names the mistake but never repeats the URI (it may hold a password).
+    """
+    try:
+        parts = urlsplit(text.strip())
+        port = parts.port
+    except ValueError:
+        raise ValueError("the AMQP URI's host or port is not valid") from None
+    if parts.scheme not in DEFAULT_PORTS:
+        raise ValueError("an AMQP URI starts with amqp:// or amqps://")
+    if not parts.hostname:
+        raise ValueError("the AMQP URI names no host")
+    if parts.fragment:
+        raise ValueError("the AMQP URI has a '#'; write it as %23 in a password or vhost")
+    tls = parts.scheme == "amqps"
+    heartbeat, cacertfile = _options(parts.query, tls)
+    return AmqpUri(
+        host=unquote(parts.hostname),
+        port=port if port is not None else DEFAULT_PORTS[parts.scheme],
+        vhost=_vhost(parts.path),
+        user=unquote(parts.username) if parts.username is not None else "guest",
+        password=unquote(parts.password) if parts.password is not None else "guest",
+        tls=tls,
+        heartbeat=heartbeat,
+        cacertfile=cacertfile,
+    )
+
+
+def parse_uris(text: str) -> tuple[AmqpUri, ...]:
+    """Read several URIs, comma separated (a comma inside one is written ``%2C``). Raises ValueError."""
+    uris = tuple(parse_uri(part) for part in text.split(",") if part.strip())
+    if not uris:
+        raise ValueError("no AMQP URI given")
+    return uris
+
+
+def _vhost(path: str) -> str:
+    if path in ("", "/"):
+        return "/"
+    if "/" in path[1:]:
+        raise ValueError("the AMQP URI's vhost has a '/'; write it as %2F")
+    return unquote(path[1:])
+
+
+def _options(query: str, tls: bool) -> tuple[int, str | None]:
+    """The heartbeat and the CA file of the query part."""
+    heartbeat, cacertfile = DEFAULT_HEARTBEAT, None
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name == "heartbeat":
+            if not (value.isascii() and value.isdigit()) or int(value) > 0xFFFF:
+                raise ValueError("the AMQP URI's heartbeat is a number of seconds between 0 and 65535")
+            heartbeat = int(value)
+        elif name == "cacertfile":
+            if not tls:
+                raise ValueError("the AMQP URI's cacertfile needs amqps://")
+            cacertfile = value
+        else:
+            raise ValueError(f"the AMQP URI has an unknown option {name!r}; known are heartbeat and cacertfile")
+    return heartbeat, cacertfile

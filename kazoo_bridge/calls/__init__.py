@@ -1,0 +1,1 @@
+"""Live calls: an empty room for now."""

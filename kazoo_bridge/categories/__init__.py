@@ -1,0 +1,1 @@
+"""What can happen: one module per event category, each holding an `IEventCategory` found by ``twisted.plugin``."""

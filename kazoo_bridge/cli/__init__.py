@@ -1,0 +1,5 @@
+"""The ``kazoo-bridge`` command: works on the storage, whether the service is running or not."""
+
+from kazoo_bridge.cli.command import main
+
+__all__ = ["main"]

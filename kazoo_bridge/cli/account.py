@@ -1,0 +1,48 @@
+"""``kazoo-bridge account``."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Sequence
+
+import click
+
+from kazoo_bridge.cli.context import Settings, account_id
+from kazoo_bridge.kazoo import to_gregorian
+from kazoo_bridge.storage import accounts
+
+
+@click.group()
+def account() -> None:
+    """Accounts: who may have hooks and subscriptions."""
+
+
+@account.command()
+@click.option("--id", "new_id", metavar="ID", callback=account_id, help="32 characters, 0-9 and a-f; random if not given.")
+@click.option("--parent", "parent_id", metavar="ID", callback=account_id, help="The account above, which may act for this one.")
+@click.option("--name", default="", help="For people.")
+@click.option("--realm", default="", help="The SIP realm, which presence subscriptions need.")
+@click.option("--superadmin", is_flag=True, help="May act for every account.")
+@click.pass_obj
+def create(settings: Settings, new_id: str | None, parent_id: str | None, name: str, realm: str, superadmin: bool) -> None:
+    """Create an account and print its id."""
+    now = time.time()
+    new = accounts.StoredAccount(new_id or secrets.token_hex(16), parent_id, name, realm.lower(), superadmin, to_gregorian(now))
+    settings.write(lambda connection: accounts.insert(connection, new, now))
+    click.echo(new.id)
+
+
+@account.command(name="list")
+@click.pass_obj
+def list_accounts(settings: Settings) -> None:
+    """List all accounts."""
+    found = settings.read(accounts.select_all)
+    rows = [(one.id, one.parent_id or "-", one.name or "-", one.realm or "-", "yes" if one.superadmin else "no") for one in found]
+    for line in _table([("ID", "PARENT", "NAME", "REALM", "SUPERADMIN"), *rows]):
+        click.echo(line)
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -1,0 +1,51 @@
+"""The command itself and its global options."""
+
+from __future__ import annotations
+
+import click
+
+from kazoo_bridge import __version__
+from kazoo_bridge.cli.account import account
+from kazoo_bridge.cli.api_key import api_key
+from kazoo_bridge.cli.context import Settings
+from kazoo_bridge.cli.token import token
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--config", "config_path", metavar="FILE", help="The service's TOML file. Without it, the service's defaults.")
+@click.version_option(__version__, prog_name="kazoo-bridge")
+@click.pass_context
+def main(context: click.Context, config_path: str | None) -> None:
+    """Manage kazoo_bridge. What is created is printed alone on the last line.
+
+    A running service on the same storage follows within a second.
+    """
+    context.obj = Settings(config_path)
+
+
+@main.group()
+def config() -> None:
+    """The configuration."""
+
+
+@config.command()
+@click.pass_obj
+def check(settings: Settings) -> None:
+    """Say whether the configuration is fine; else one line per mistake."""
+    settings.config()
+    click.echo("configuration is fine")
+
+
+@main.command()
+@click.pass_obj
+def demo(settings: Settings) -> None:
+    """Run the service together with a simulated switchboard."""
+    # Only the demo needs all of the service and a reactor.
+    from kazoo_bridge.demo import run
+
+    run(settings.config_path)
+
+
+main.add_command(account)
+main.add_command(token)
+main.add_command(api_key)

@@ -1,0 +1,246 @@
+"""The seams: what may be replaced, by what, and the plain values that cross them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from attrs import field, frozen
+from zope.interface import Attribute, Interface
+
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
+
+    from kazoo_bridge.kazoo import Event
+
+
+# -- the bus ------------------------------------------------------------------------------------
+
+
+@frozen
+class Topic:
+    """What to listen to: a routing-key pattern (AMQP's ``*`` and ``#``) on an exchange."""
+
+    exchange: str
+    pattern: str
+
+
+@frozen
+class Queue:
+    """A queue as its consumer wants it.
+
+    An empty ``name`` lets the bus choose one, which ends with the connection (exclusive). ``durable`` queues keep their
+    messages while nobody consumes. ``prefetch`` bounds the unacknowledged deliveries (0: no bound).
+    ``acknowledge`` false: a delivery counts as done when it is handed over.
+    """
+
+    name: str = ""
+    topics: frozenset[Topic] = frozenset()
+    durable: bool = False
+    prefetch: int = 0
+    acknowledge: bool = True
+
+
+class Unfinished(Exception):
+    """A handler could not finish with an event; the bus shall hand it out again later."""
+
+
+class Unroutable(Exception):
+    """A mandatory message found no queue."""
+
+
+class BusUnavailable(Exception):
+    """The bus has no connection just now, or lost it before it confirmed."""
+
+
+#: Called with each event. None, or a Deferred that fires: finished (acknowledged). A failure with
+#: `Unfinished`: handed out again. Any other failure: logged with the routing key, rejected, never seen again.
+EventHandler = Callable[["Event"], "Deferred[None] | None"]
+
+
+class IConsumer(Interface):
+    """A running subscription to a queue."""
+
+    def bind(topic: Topic) -> Deferred[None]:
+        """Listen to `topic` too; fires once the bus has it (at once while disconnected: it is declared on connecting)."""
+
+    def unbind(topic: Topic) -> Deferred[None]:
+        """Listen to `topic` no longer."""
+
+    def when_running() -> Deferred[None]:
+        """Fires as soon as deliveries are taken; fails with CancelledError if it is cancelled before."""
+
+    def cancel() -> Deferred[None]:
+        """Take no further deliveries; those already handed over may still finish and are acknowledged."""
+
+
+class IBus(Interface):
+    """Topics in, messages out, questions and their answers."""
+
+    def consume(queue: Queue, handler: EventHandler) -> IConsumer:
+        """Hand every message that reaches `queue` to `handler`, over every reconnection, until cancelled."""
+
+    def publish(exchange: str, routing_key: str, body: Mapping[str, Any], *, mandatory: bool = False) -> Deferred[None]:
+        """Send a message; fires when the broker has confirmed it.
+
+        Fails with `BusUnavailable` without a connection and, when `mandatory`, with `Unroutable` if no queue took it.
+        """
+
+    def ask(
+        exchange: str,
+        routing_key: str,
+        body: Mapping[str, Any],
+        *,
+        timeout: float,
+        enough: Callable[[Sequence[Event]], bool] | None = None,
+    ) -> Deferred[list[Event]]:
+        """Send a request with a fresh ``Msg-ID`` and ``Server-ID``; fires with the answers that came.
+
+        It fires when `enough(answers)` says so, or after `timeout` seconds with whatever came.
+        Fails with `BusUnavailable` when the request could not be sent.
+        """
+
+    def trouble() -> str | None:
+        """Why the bus is not working just now, in words for an operator; None while it is consuming."""
+
+
+# -- categories ---------------------------------------------------------------------------------
+
+
+@frozen
+class HookType:
+    """A kind of hook that customers may create; `id` is what a hook document's ``hook`` names.
+
+    `modifiers` and `samples` are JSON objects as the catalogue shows them; `samples` maps a name to a whole payload.
+    """
+
+    id: str
+    name: str
+    description: str
+    modifiers: Mapping[str, Any] = field(factory=dict)
+    samples: Mapping[str, Mapping[str, Any]] = field(factory=dict)
+
+
+@frozen
+class Occurrence:
+    """Something that happened, as webhooks see it: which hooks it may fire, and what they send.
+
+    `account_id` is None when the event named no account. `selectors` are compared with the hook's own ``custom_data`` (`type`, `action`).
+    """
+
+    hook: str
+    account_id: str | None
+    payload: Mapping[str, Any]
+    selectors: Mapping[str, str] = field(factory=dict)
+    internal_leg: bool = False
+
+
+class IEventCategory(Interface):
+    """A kind of thing that happens on the switch. Adding one touches nothing but its own module."""
+
+    name = Attribute("str: unique among categories, such as ``call``")
+    hooks = Attribute("Sequence[HookType]: the hooks that this category can fire")
+
+    def topics(hook: str) -> Iterable[Topic]:
+        """What must be listened to for hooks of type `hook` (one of `hooks`) to fire."""
+
+    def occurrences(event: Event) -> Iterable[Occurrence]:
+        """What happened, read from an event on the exchange of one of the topics.
+
+        Empty: nothing that concerns webhooks. Other categories' events on that exchange come along too.
+        """
+
+
+# -- who may do what ----------------------------------------------------------------------------
+
+
+@frozen
+class Account:
+    """An account; `ancestors` runs from its parent to the top of the tree."""
+
+    id: str
+    name: str
+    realm: str
+    ancestors: tuple[str, ...] = ()
+    superadmin: bool = False
+
+    @property
+    def reseller_id(self) -> str | None:
+        """The nearest ancestor, which is responsible for the account."""
+        return self.ancestors[0] if self.ancestors else None
+
+
+@frozen
+class Principal:
+    """Whoever a valid token speaks for. `expires` is in Unix seconds, None: never."""
+
+    account_id: str
+    superadmin: bool = False
+    expires: float | None = None
+
+
+class IDirectory(Interface):
+    """Who is who, and who may do what."""
+
+    def authenticate(token: str) -> Deferred[Principal | None]:
+        """The token's principal, or None when the token is unknown, expired or revoked."""
+
+    def login(api_key: str) -> Deferred[tuple[str, Principal] | None]:
+        """A fresh token for a valid API key, with its principal; None for any other key."""
+
+    def account(account_id: str) -> Deferred[Account | None]:
+        """The account, or None when there is none of that id."""
+
+    def ancestors(account_id: str) -> tuple[str, ...] | None:
+        """The account's ancestors, parent first, as far as they are in memory; None: not in memory, ask `account`."""
+
+    def may(principal: Principal, account_id: str) -> Deferred[bool]:
+        """Whether `principal` may act for the account: itself, a descendant of it, or anybody for super-admins."""
+
+
+# -- stores -------------------------------------------------------------------------------------
+
+
+@frozen
+class StoredHook:
+    """A hook document as it is kept. `revision` changes with every write, `document` is the public JSON object."""
+
+    id: str
+    account_id: str
+    document: Mapping[str, Any]
+    revision: str
+    created: int
+    modified: int
+
+
+class RevisionConflict(Exception):
+    """The document is no longer at the revision the caller has read."""
+
+
+class StorageUnavailable(Exception):
+    """The storage did not answer, or refused for reasons of its own; trying again later may work."""
+
+
+class IHookStore(Interface):
+    """Hook documents, by account and id."""
+
+    def all() -> Deferred[list[StoredHook]]:
+        """Every hook."""
+
+    def by_ids(hook_ids: Collection[str]) -> Deferred[list[StoredHook]]:
+        """Those of these hooks that there are, in any order."""
+
+    def of_account(account_id: str) -> Deferred[list[StoredHook]]:
+        """The account's hooks, in the order they were created."""
+
+    def get(account_id: str, hook_id: str) -> Deferred[StoredHook | None]:
+        """One hook."""
+
+    def create(account_id: str, document: Mapping[str, Any]) -> Deferred[StoredHook]:
+        """Keep a new hook under a fresh id (32 hexadecimal characters)."""
+
+    def replace(hook: StoredHook, document: Mapping[str, Any]) -> Deferred[StoredHook]:
+        """Put `document` in the place of `hook`; fails with `RevisionConflict` if that is not the current revision."""
+
+    def delete(hook: StoredHook) -> Deferred[None]:
+        """Remove the hook; fails with `RevisionConflict` if it is not the current revision."""

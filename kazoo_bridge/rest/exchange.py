@@ -1,0 +1,171 @@
+"""One HTTP request and its answer, in KAZOO's envelope."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from attrs import define, field, frozen
+from klein.app import KleinRequest
+from twisted.logger import Logger
+from twisted.web.iweb import IRequest
+
+from kazoo_bridge import __version__
+from kazoo_bridge.interfaces import IDirectory, Principal, StorageUnavailable
+from kazoo_bridge.rest.errors import ApiError, forbidden, invalid_credentials, parse_error, storage_fault, too_large
+
+_log = Logger()
+
+MAX_BODY = 1024 * 1024
+
+_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,64}")
+_VERBS_WITH_BODY = (b"PUT", b"POST", b"PATCH", b"DELETE")
+
+CORS_HEADERS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Headers": (
+        "Content-Type, Depth, User-Agent, X-Requested-With, X-Auth-Token, If-Match, If-None-Match, Authorization, Cache-Control"
+    ),
+    "Access-Control-Allow-Methods": "GET, PUT, POST, PATCH, DELETE, OPTIONS",
+    "Access-Control-Expose-Headers": "Content-Type, X-Auth-Token, X-Request-ID, ETag, Location",
+    "Access-Control-Max-Age": "86400",
+}
+
+
+@frozen
+class Answer:
+    """What a handler has to say: the envelope's ``data``, and what goes beside it."""
+
+    data: Any
+    status: int = 200
+    revision: str | None = None
+    more: Mapping[str, Any] = field(factory=dict)
+
+
+@define
+class Exchange:
+    """A request as handlers see it."""
+
+    request: IRequest
+    node: str
+    request_id: str = field(init=False)
+    token: str | None = field(init=False, default=None, repr=False)
+    principal: Principal | None = field(init=False, default=None)
+    envelope: Mapping[str, Any] = field(init=False, factory=dict, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        given = self.request.getHeader(b"x-request-id") or b""
+        self.request_id = given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The ``data`` object of the request's body; raises a parse error when there is none."""
+        data = self.envelope.get("data")
+        if not isinstance(data, dict):
+            raise parse_error('expected a body of the form {"data": {…}}')
+        return data
+
+    def read(self) -> None:
+        """Parse the body, where there is one."""
+        if self.request.method not in _VERBS_WITH_BODY:
+            return
+        content = self.request.content
+        raw = content.read(MAX_BODY + 1) if content is not None else b""
+        if len(raw) > MAX_BODY:
+            raise too_large(MAX_BODY)
+        if not raw.strip():
+            return
+        try:
+            parsed = orjson.loads(raw)
+        except orjson.JSONDecodeError as error:
+            raise parse_error(f"the body is not JSON: {error}") from None
+        if not isinstance(parsed, dict):
+            raise parse_error('expected a body of the form {"data": {…}}')
+        self.envelope = parsed
+
+    async def authenticate(self, directory: IDirectory) -> None:
+        """Find the principal; raises 401 when there is no good token."""
+        self.token = self._given_token()
+        self.principal = await directory.authenticate(self.token) if self.token else None
+        if self.principal is None:
+            self.token = None
+            raise invalid_credentials()
+
+    async def authorise(self, directory: IDirectory, account_id: str) -> None:
+        """Raises 403 when the principal may not act for the account."""
+        if self.principal is None or not await directory.may(self.principal, account_id):
+            raise forbidden()
+
+    def _given_token(self) -> str | None:
+        header: str | None = self.request.getHeader("X-Auth-Token")
+        if header:
+            return str(header.strip())
+        scheme, _, bearer = (self.request.getHeader("Authorization") or "").partition(" ")
+        if scheme.lower() == "bearer" and bearer:
+            return str(bearer.strip())
+        in_query = (self.request.args or {}).get(b"auth_token")
+        if in_query:
+            return in_query[0].decode("utf-8", "replace")
+        in_body = self.envelope.get("auth_token")
+        return in_body if isinstance(in_body, str) else None
+
+    def write(self, answer: Answer) -> bytes:
+        """The successful answer's bytes; status and headers are set on the request."""
+        self._head(answer.status)
+        if answer.revision is not None:
+            self.request.setHeader("ETag", f'"{answer.revision}"')
+        more = dict(answer.more) | ({"revision": answer.revision} if answer.revision is not None else {})
+        return self._envelope(answer.data, "success", more)
+
+    def write_error(self, error: ApiError) -> bytes:
+        """The refusal's bytes; status and headers are set on the request."""
+        self._head(error.status)
+        for name, value in error.headers.items():
+            self.request.setHeader(name, value)
+        return self._envelope(error.data, "error", {"error": str(error.status), "message": error.word})
+
+    def _head(self, status: int) -> None:
+        self.request.setResponseCode(status)
+        for name, value in CORS_HEADERS.items():
+            self.request.setHeader(name, value)
+        self.request.setHeader("Content-Type", "application/json")
+        self.request.setHeader("Cache-Control", "no-store")
+        self.request.setHeader("X-Request-ID", self.request_id)
+
+    def _envelope(self, data: Any, status: str, more: Mapping[str, Any]) -> bytes:
+        envelope = {
+            "data": data,
+            **more,
+            "node": self.node,
+            "request_id": self.request_id,
+            "status": status,
+            "timestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
+        if self.principal is not None:
+            envelope["auth_token"] = self.token
+            envelope["version"] = __version__
+        return orjson.dumps(envelope)
+
+
+Handler = Callable[[Exchange], Awaitable[Answer]]
+
+
+async def answer(request: KleinRequest, node: str, handler: Handler) -> bytes:
+    """Run `handler` and write what it says, refusals and failures included."""
+    exchange = Exchange(IRequest(request), node)
+    try:
+        exchange.read()
+        return exchange.write(await handler(exchange))
+    except ApiError as error:
+        return exchange.write_error(error)
+    except StorageUnavailable as error:
+        _log.error("request {request_id}: {reason}", request_id=exchange.request_id, reason=error)
+        return exchange.write_error(storage_fault())
+    except Exception:
+        _log.failure("request {request_id} failed", request_id=exchange.request_id)
+        data = {"message": f"an unexpected error; the operator finds it in the log under {exchange.request_id}"}
+        return exchange.write_error(ApiError(500, "unspecified_fault", data))

@@ -1,0 +1,137 @@
+"""``/v2/webhooks`` and ``/v2/accounts/{A}/webhooks``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from attrs import frozen
+from klein import Klein
+from klein.app import KleinRequest
+
+from kazoo_bridge.interfaces import HookType, IDirectory, RevisionConflict, StoredHook
+from kazoo_bridge.rest.errors import bad_identifier, conflict, invalid
+from kazoo_bridge.rest.exchange import Answer, Exchange, Handler, answer
+from kazoo_bridge.webhooks.document import InvalidDocument
+from kazoo_bridge.webhooks.hooks import Hooks
+
+_LISTED = ("hook", "name", "uri", "group", "enabled", "disable_reason")
+
+
+def _listed(hook: StoredHook) -> dict[str, Any]:
+    return {"id": hook.id} | {name: hook.document[name] for name in _LISTED if name in hook.document}
+
+
+def _whole(hook: StoredHook, status: int = 200) -> Answer:
+    return Answer({**hook.document, "id": hook.id}, status, hook.revision)
+
+
+def catalogue(hook_types: Iterable[HookType]) -> list[dict[str, Any]]:
+    """The hooks that can be created, as KAZOO lists them."""
+    return [
+        {"id": one.id, "name": one.name, "description": one.description, "modifiers": dict(one.modifiers)}
+        for one in sorted(hook_types, key=lambda one: one.id)
+    ]
+
+
+@frozen
+class WebhookResource:
+    """Hooks over REST."""
+
+    directory: IDirectory
+    hooks: Hooks
+    hook_types: Sequence[HookType]
+    node: str
+
+    async def _for_account(self, request: KleinRequest, account_id: str, handler: Handler) -> bytes:
+        async def allowed(exchange: Exchange) -> Answer:
+            await exchange.authenticate(self.directory)
+            await exchange.authorise(self.directory, account_id)
+            if await self.directory.account(account_id) is None:
+                raise bad_identifier(account_id)
+            try:
+                return await handler(exchange)
+            except InvalidDocument as error:
+                raise invalid(error.errors) from None
+            except RevisionConflict:
+                raise conflict() from None
+
+        return await answer(request, self.node, allowed)
+
+    async def _found(self, account_id: str, hook_id: str) -> StoredHook:
+        hook = await self.hooks.get(account_id, hook_id)
+        if hook is None:
+            raise bad_identifier(hook_id)
+        return hook
+
+    async def catalogue(self, request: KleinRequest) -> bytes:
+        """GET: the kinds of hooks, for anybody."""
+
+        async def handler(_: Exchange) -> Answer:
+            return Answer(catalogue(self.hook_types))
+
+        return await answer(request, self.node, handler)
+
+    async def list(self, request: KleinRequest, account_id: str) -> bytes:
+        """GET: the account's hooks in short."""
+
+        async def handler(_: Exchange) -> Answer:
+            hooks = [_listed(hook) for hook in await self.hooks.of_account(account_id)]
+            return Answer(hooks, more={"page_size": len(hooks)})
+
+        return await self._for_account(request, account_id, handler)
+
+    async def create(self, request: KleinRequest, account_id: str) -> bytes:
+        """PUT: a new hook."""
+
+        async def handler(exchange: Exchange) -> Answer:
+            return _whole(await self.hooks.create(account_id, exchange.data), 201)
+
+        return await self._for_account(request, account_id, handler)
+
+    async def read(self, request: KleinRequest, account_id: str, hook_id: str) -> bytes:
+        """GET: one hook."""
+
+        async def handler(_: Exchange) -> Answer:
+            return _whole(await self._found(account_id, hook_id))
+
+        return await self._for_account(request, account_id, handler)
+
+    async def replace(self, request: KleinRequest, account_id: str, hook_id: str) -> bytes:
+        """POST: a whole new document."""
+
+        async def handler(exchange: Exchange) -> Answer:
+            hook = await self._found(account_id, hook_id)
+            return _whole(await self.hooks.replace(hook, exchange.data))
+
+        return await self._for_account(request, account_id, handler)
+
+    async def patch(self, request: KleinRequest, account_id: str, hook_id: str) -> bytes:
+        """PATCH: some keys; null removes one."""
+
+        async def handler(exchange: Exchange) -> Answer:
+            hook = await self._found(account_id, hook_id)
+            return _whole(await self.hooks.patch(hook, exchange.data))
+
+        return await self._for_account(request, account_id, handler)
+
+    async def delete(self, request: KleinRequest, account_id: str, hook_id: str) -> bytes:
+        """DELETE: answers with the document that was."""
+
+        async def handler(_: Exchange) -> Answer:
+            hook = await self._found(account_id, hook_id)
+            await self.hooks.delete(hook)
+            return _whole(hook)
+
+        return await self._for_account(request, account_id, handler)
+
+    def route(self, app: Klein) -> None:
+        """Put the resource on its paths."""
+        account, one = "/v2/accounts/<account_id>/webhooks", "/v2/accounts/<account_id>/webhooks/<hook_id>"
+        app.route("/v2/webhooks", methods=["GET"])(self.catalogue)
+        app.route(account, methods=["GET"])(self.list)
+        app.route(account, methods=["PUT"])(self.create)
+        app.route(one, methods=["GET"])(self.read)
+        app.route(one, methods=["POST"])(self.replace)
+        app.route(one, methods=["PATCH"])(self.patch)
+        app.route(one, methods=["DELETE"])(self.delete)

@@ -1,0 +1,150 @@
+"""Accounts and their tree."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+from attrs import frozen
+from sqlalchemy import ColumnElement, Connection, Row
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from kazoo_bridge.kazoo import is_account_id, to_gregorian
+from kazoo_bridge.storage import changes
+from kazoo_bridge.storage.database import Database
+from kazoo_bridge.storage.tables import accounts, api_keys, tokens
+
+_CHUNK = 500
+_MAX_NAME = 128
+_REALM = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
+
+
+class Refused(Exception):
+    """What was asked for cannot be done; the text says why, for the person who asked."""
+
+
+class UnknownAccount(Refused):
+    """There is no account of that id."""
+
+    def __init__(self, account_id: str) -> None:
+        super().__init__(f"there is no account {account_id}")
+
+
+@frozen
+class StoredAccount:
+    """An account as it is kept. `created` is in Gregorian seconds."""
+
+    id: str
+    parent_id: str | None
+    name: str
+    realm: str
+    superadmin: bool
+    created: int
+
+
+class AccountStore:
+    """Accounts, by id. Every Deferred may fail with `StorageUnavailable`."""
+
+    def __init__(self, clock: IReactorTime, database: Database) -> None:
+        self._clock = clock
+        self._database = database
+
+    def all(self) -> Deferred[list[StoredAccount]]:
+        """Every account, oldest first."""
+        return self._database.read(select_all)
+
+    def by_ids(self, account_ids: Collection[str]) -> Deferred[list[StoredAccount]]:
+        """Those accounts of these ids that exist."""
+        return self._database.read(partial(select_by_ids, account_ids=tuple(account_ids)))
+
+    def create(
+        self, account_id: str, *, parent_id: str | None = None, name: str = "", realm: str = "", superadmin: bool = False
+    ) -> Deferred[StoredAccount]:
+        """Keep a new account; fails with `Refused` as `insert` does."""
+        now = self._clock.seconds()
+        account = StoredAccount(account_id, parent_id, name, realm, superadmin, to_gregorian(now))
+        return self._database.write(lambda connection: insert(connection, account, now))
+
+    def delete(self, account_id: str) -> Deferred[None]:
+        """Remove an account with its tokens and API keys; fails with `Refused` as `delete` does."""
+        return self._database.write(lambda connection: delete(connection, account_id, self._clock.seconds()))
+
+
+def select_all(connection: Connection) -> list[StoredAccount]:
+    """Every account, oldest first."""
+    return _select(connection)
+
+
+def select_by_ids(connection: Connection, account_ids: tuple[str, ...]) -> list[StoredAccount]:
+    """Those accounts of these ids that exist."""
+    chunks = (account_ids[start : start + _CHUNK] for start in range(0, len(account_ids), _CHUNK))
+    return [account for chunk in chunks for account in _select(connection, accounts.c.id.in_(chunk))]
+
+
+def exists(connection: Connection, account_id: str) -> bool:
+    """Whether there is such an account."""
+    return connection.scalar(sa.select(accounts.c.id).where(accounts.c.id == account_id)) is not None
+
+
+def insert(connection: Connection, account: StoredAccount, now: float) -> StoredAccount:
+    """Keep a new account.
+
+    Raises `Refused` for a malformed id, name or realm, an id or realm that is taken, and a parent that does not exist.
+    """
+    _check_form(account)
+    changes.serialise(connection)
+    if exists(connection, account.id):
+        raise Refused(f"there is an account {account.id} already")
+    if account.parent_id is not None and not exists(connection, account.parent_id):
+        raise Refused(f"there is no account {account.parent_id} to be the parent")
+    if account.realm and connection.scalar(sa.select(accounts.c.id).where(accounts.c.realm == account.realm)):
+        raise Refused(f"another account has the realm {account.realm} already")
+    connection.execute(
+        sa.insert(accounts).values(
+            id=account.id,
+            parent_id=account.parent_id,
+            name=account.name,
+            realm=account.realm,
+            superadmin=account.superadmin,
+            created=account.created,
+        )
+    )
+    changes.record(connection, "account", [account.id], now)
+    return account
+
+
+def delete(connection: Connection, account_id: str, now: float) -> None:
+    """Remove an account with its tokens and API keys. Raises `Refused` when it has sub-accounts, `UnknownAccount` when there is none."""
+    changes.serialise(connection)
+    if not exists(connection, account_id):
+        raise UnknownAccount(account_id)
+    if connection.scalar(sa.select(accounts.c.id).where(accounts.c.parent_id == account_id).limit(1)) is not None:
+        raise Refused(f"account {account_id} has sub-accounts; remove those first")
+    for kind, table in (("token", tokens), ("api_key", api_keys)):
+        digests = connection.scalars(sa.select(table.c.digest).where(table.c.account_id == account_id)).all()
+        changes.record(connection, kind, digests, now)
+    connection.execute(sa.delete(accounts).where(accounts.c.id == account_id))  # the rest goes by its foreign keys
+    changes.record(connection, "account", [account_id], now)
+
+
+def _check_form(account: StoredAccount) -> None:
+    for account_id in (account.id, account.parent_id):
+        if account_id is not None and not is_account_id(account_id):
+            raise Refused("an account id is 32 characters, 0-9 and a-f")
+    if len(account.name) > _MAX_NAME or not account.name.isprintable():
+        raise Refused(f"an account's name is at most {_MAX_NAME} printable characters")
+    if account.realm and _REALM.fullmatch(account.realm) is None:
+        raise Refused("a realm is a domain name in lower case, such as pbx.example.com")
+
+
+def _select(connection: Connection, *where: ColumnElement[bool]) -> list[StoredAccount]:
+    rows = connection.execute(sa.select(accounts).where(*where).order_by(accounts.c.created, accounts.c.id))
+    return [_stored(row) for row in rows]
+
+
+def _stored(row: Row[Any]) -> StoredAccount:
+    return StoredAccount(row.id, row.parent_id, row.name, row.realm, row.superadmin, row.created)

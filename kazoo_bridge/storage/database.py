@@ -1,0 +1,154 @@
+"""The database as the service sees it: blocking work goes to threads of its own and comes back as Deferreds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from threading import Thread
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+from twisted.internet.base import ReactorBase
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.python.threadpool import ThreadPool
+
+from kazoo_bridge.interfaces import StorageUnavailable
+from kazoo_bridge.storage import migrate
+from kazoo_bridge.storage.engine import in_transaction, open_engine, readers
+
+T = TypeVar("T")
+
+#: Transactions that may wait for a thread; more are refused rather than piled up.
+MAX_PENDING = 10_000
+
+#: Seconds after which a readiness check calls the storage silent.
+CHECK_TIMEOUT = 2.0
+
+
+class Database:
+    """Transactions for a reactor.
+
+    Writes run one after another, in the order they were asked for, on one thread, with SQLite as with PostgreSQL; reads run beside them.
+    Whoever has much to write collects it into one `write`.
+    """
+
+    log = Logger()
+
+    def __init__(self, reactor: Any, uri: str, *, max_pending: int = MAX_PENDING) -> None:
+        """Open nothing yet. `reactor` must offer IReactorFromThreads and IReactorTime. Raises `ValueError` for a wrong URI."""
+        self._reactor: ReactorBase = reactor
+        self.engine = open_engine(uri)
+        self._max_pending = max_pending
+        self._writer = _Threads("kazoo_bridge writer", 1)
+        self._readers = _Threads("kazoo_bridge reader", readers(self.engine))
+        self._closing: list[Deferred[None]] | None = None
+        self._probe: Deferred[None] | None = None
+        self._outcome: str | None = None
+
+    @property
+    def pending_writes(self) -> int:
+        """How many writes are running or waiting."""
+        return self._writer.pending
+
+    def migrate(self) -> Deferred[None]:
+        """Bring the tables up to this version of the code; see `migrate.upgrade` for what it raises."""
+        return self._submit(self._writer, partial(migrate.upgrade, self.engine))
+
+    def write(self, work: Callable[[Connection], T]) -> Deferred[T]:
+        """Run `work` in a transaction that may write; fires with its result once that is committed.
+
+        Fails with `StorageUnavailable` when the database refuses or too many transactions wait, else with what `work` raised.
+        """
+        return self._submit(self._writer, partial(in_transaction, self.engine, work, writing=True))
+
+    def read(self, work: Callable[[Connection], T]) -> Deferred[T]:
+        """Run `work`, which only reads, in a transaction; fires with its result. Fails as `write` does."""
+        return self._submit(self._readers, partial(in_transaction, self.engine, work, writing=False))
+
+    def check(self, timeout: float = CHECK_TIMEOUT) -> Deferred[str | None]:
+        """Whether the database can be written: fires within `timeout` seconds with None, or with the trouble in words."""
+        if self._probe is None:
+            # One probe at a time: a silent database must not collect them.
+            self._outcome = None
+            self._probe = self.write(_touch)
+            self._probe.addErrback(self._probe_failed).addBoth(self._probe_ended)
+        if self._probe is None:  # it has ended already
+            return succeed(self._outcome)
+        answer: Deferred[str | None] = Deferred()
+        self._probe.addCallback(lambda _: None if answer.called else answer.callback(self._outcome))
+        answer.addTimeout(timeout, self._reactor)
+        answer.addErrback(self._silent, timeout)
+        return answer
+
+    def close(self) -> Deferred[None]:
+        """Refuse new work, finish what is queued, close every connection. Fires when that is done; harmless when repeated."""
+        done: Deferred[None] = Deferred()
+        if self._closing is None:
+            self._closing = []
+        self._closing.append(done)
+        self._close_if_idle()
+        return done
+
+    def _submit(self, threads: _Threads, work: Callable[[], T]) -> Deferred[T]:
+        if self._closing is not None:
+            return fail(StorageUnavailable("the storage is closed: the service is stopping"))
+        if threads.pending >= self._max_pending:
+            return fail(StorageUnavailable(f"the storage cannot keep up: {threads.pending} transactions are waiting"))
+        return threads.run(self._reactor, work).addBoth(self._ended)
+
+    def _ended(self, result: Any) -> Any:
+        self._close_if_idle()
+        return result
+
+    def _close_if_idle(self) -> None:
+        if self._closing is None or self._writer.pending or self._readers.pending:
+            return
+        self._writer.stop()
+        self._readers.stop()
+        self.engine.dispose()
+        waiting, self._closing = self._closing, []
+        for done in waiting:
+            done.callback(None)
+
+    def _probe_failed(self, failure: Failure) -> None:
+        self._outcome = str(failure.value)
+        if not isinstance(failure.value, StorageUnavailable | CancelledError):
+            self.log.failure("the storage's readiness check failed", failure)
+
+    def _probe_ended(self, _: None) -> None:
+        self._probe = None
+
+    def _silent(self, _: Failure, timeout: float) -> str:
+        return f"the storage has not answered for {timeout:g} seconds; {self.pending_writes} writes are waiting"
+
+
+def _touch(connection: Connection) -> None:
+    connection.execute(sa.text("SELECT 1 FROM alembic_version"))
+
+
+class _Threads:
+    """A pool that starts when it is first needed and knows how much it has to do."""
+
+    def __init__(self, name: str, size: int) -> None:
+        self.pending = 0
+        self._pool = ThreadPool(0, size, name)
+        # Whoever fails to close the database shall still be able to exit; a transaction cut short is rolled back.
+        self._pool.threadFactory = partial(Thread, daemon=True)  # type: ignore[assignment]
+
+    def run(self, reactor: ReactorBase, work: Callable[[], T]) -> Deferred[T]:
+        if not self._pool.started:
+            self._pool.start()
+        self.pending += 1
+        return deferToThreadPool(reactor, self._pool, work).addBoth(self._ended)
+
+    def _ended(self, result: Any) -> Any:
+        self.pending -= 1
+        return result
+
+    def stop(self) -> None:
+        if self._pool.started:
+            self._pool.stop()

@@ -1,0 +1,61 @@
+"""Removes what has had its time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import Connection
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from kazoo_bridge.interfaces import StorageUnavailable
+from kazoo_bridge.storage import changes, tokens
+from kazoo_bridge.storage.database import Database
+
+#: Deletes what is older than it should be at a time (Unix seconds); returns how many rows.
+Purge = Callable[[Connection, float], int]
+
+
+class Housekeeping(Service):
+    """Every `interval` seconds runs each purge in a transaction of its own: by default old changes and expired tokens."""
+
+    log = Logger()
+
+    def __init__(
+        self, clock: IReactorTime, database: Database, purges: Sequence[Purge] = (changes.purge, tokens.purge), interval: float = 600
+    ) -> None:
+        self._clock = clock
+        self._database = database
+        self._purges = purges
+        self._interval = interval
+        self._loop = LoopingCall(self._clean)
+        self._loop.clock = clock
+        self._looping: Deferred[None] = succeed(None)
+
+    def startService(self) -> None:
+        """Clean now, and then regularly."""
+        super().startService()
+        self._looping = self._loop.start(self._interval, now=True).addCallback(lambda _: None)
+        self._looping.addErrback(lambda failure: self.log.failure("the storage is no longer cleaned", failure))
+
+    def stopService(self) -> Deferred[None]:
+        """Clean no more; fires when the cleaning under way is over."""
+        super().stopService()
+        if self._loop.running:
+            self._loop.stop()
+        return self._looping
+
+    def _clean(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._run_purges())
+
+    async def _run_purges(self) -> None:
+        for purge in self._purges:
+            try:
+                await self._database.write(lambda connection, purge=purge: purge(connection, self._clock.seconds()))  # type: ignore[misc]
+            except StorageUnavailable as error:
+                self.log.warn("old rows could not be removed yet: {reason}", reason=str(error))
+            except Exception:
+                self.log.failure("old rows could not be removed")

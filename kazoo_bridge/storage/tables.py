@@ -1,0 +1,75 @@
+"""The tables as this version of the code expects them; ``migrations/`` gets a database there.
+
+Times: hooks and accounts count Gregorian seconds, as KAZOO's documents do; everything else Unix seconds.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+#: SQLite counts up by itself only in columns of exactly this type.
+Counter = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+accounts = sa.Table(
+    "accounts",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("parent_id", sa.String(32), sa.ForeignKey("accounts.id"), index=True),
+    sa.Column("name", sa.String(128), nullable=False),
+    sa.Column("realm", sa.String(253), nullable=False, index=True),
+    sa.Column("superadmin", sa.Boolean, nullable=False),
+    sa.Column("created", sa.BigInteger, nullable=False),
+)
+
+# Of tokens and API keys only the SHA-256 is kept: they are 256 random bits, which nobody finds by trying.
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("account_id", sa.String(32), sa.ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("created", sa.Double, nullable=False),
+    sa.Column("expires", sa.Double, index=True),
+)
+
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("account_id", sa.String(32), sa.ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("created", sa.Double, nullable=False),
+)
+
+# Without a foreign key: a hook's account may be known to another directory than the local one.
+hooks = sa.Table(
+    "hooks",
+    metadata,
+    sa.Column("sequence", Counter, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.String(32), nullable=False, unique=True),
+    sa.Column("account_id", sa.String(32), nullable=False),
+    sa.Column("document", sa.Text, nullable=False),
+    sa.Column("revision", sa.String(64), nullable=False),
+    sa.Column("created", sa.BigInteger, nullable=False),
+    sa.Column("modified", sa.BigInteger, nullable=False),
+    sa.Index(None, "account_id", "sequence"),
+    sqlite_autoincrement=True,
+)
+
+# What was written lately, so that other processes on the same database notice. A number is never used twice.
+changes = sa.Table(
+    "changes",
+    metadata,
+    sa.Column("seq", Counter, primary_key=True, autoincrement=True),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("subject", sa.String(64), nullable=False),
+    sa.Column("made", sa.Double, nullable=False),
+    sqlite_autoincrement=True,
+)

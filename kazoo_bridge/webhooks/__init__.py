@@ -1,0 +1,1 @@
+"""Events become HTTP requests: hook documents, matching, building requests, sending them, health."""

@@ -1,0 +1,246 @@
+"""Sends deliveries: bounded in number, bounded in time, tried again as the hook allows."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+from attrs import define, field, frozen
+from hyperlink import DecodedURL
+from treq.client import HTTPClient
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, TimeoutError, gatherResults
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.client import ResponseFailed
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgent
+
+from kazoo_bridge.interfaces import Occurrence, Unfinished
+from kazoo_bridge.webhooks.exact import ExactAgent
+from kazoo_bridge.webhooks.hook import Hook
+from kazoo_bridge.webhooks.registry import HookRegistry
+from kazoo_bridge.webhooks.requests import HookRequest, build_request, is_success
+
+_log = Logger()
+
+#: Seconds between the quick tries of one delivery.
+RETRY_DELAY = 2.0
+
+#: The answer's body is of no interest; reading up to this many bytes lets the connection be used again.
+_MAX_ANSWER = 64 * 1024
+
+_REMEMBERED_DELIVERIES = 10_000
+
+
+_PLACEHOLDER = DecodedURL.from_text("http://hook.invalid/")
+
+
+class _AnswerTooLong(Exception):
+    """The receiver sends more than anybody will read."""
+
+
+@frozen
+class Outcome:
+    """How one attempt went. `status` is None without an answer, `error` "" with one."""
+
+    success: bool
+    status: int | None = None
+    error: str = ""
+
+    @property
+    def connection_failed(self) -> bool:
+        """Whether the receiver gave no answer at all."""
+        return self.status is None
+
+
+@frozen
+class DispatchLimits:
+    """Times in seconds, and how many requests may be under way."""
+
+    request_timeout: float
+    max_requests: int
+    max_requests_per_hook: int
+
+
+@define
+class _Lane:
+    """One hook's share of the requests."""
+
+    semaphore: DeferredSemaphore
+    users: int = 0
+
+
+@define
+class Dispatcher:
+    """Brings occurrences to the hooks that want them."""
+
+    _clock: IReactorTime
+    _agent: IAgent
+    _registry: HookRegistry
+    _limits: DispatchLimits
+    _cluster_id: str = ""
+    _everyone: DeferredSemaphore = field(init=False)
+    _lanes: dict[str, _Lane] = field(init=False, factory=dict)
+    _delivered: OrderedDict[tuple[str, str], None] = field(init=False, factory=OrderedDict)
+    _deliveries: int = field(init=False, default=0)
+    _waiting_for_idle: list[Deferred[None]] = field(init=False, factory=list)
+    _pauses: set[Deferred[None]] = field(init=False, factory=set)
+    _draining: bool = field(init=False, default=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._everyone = DeferredSemaphore(self._limits.max_requests)
+
+    @property
+    def under_way(self) -> int:
+        """How many deliveries have begun and not ended."""
+        return self._deliveries
+
+    def drain(self) -> Deferred[None]:
+        """Try nothing again from now on; fires when no delivery is under way."""
+        self._draining = True
+        for pause in list(self._pauses):
+            pause.cancel()
+        waiting: Deferred[None] = Deferred(self._waiting_for_idle.remove)
+        self._waiting_for_idle.append(waiting)
+        self._tell_if_idle()
+        return waiting
+
+    def _tell_if_idle(self) -> None:
+        if not self._deliveries:
+            waiting, self._waiting_for_idle = self._waiting_for_idle, []
+            for one in waiting:
+                one.callback(None)
+
+    async def deliver(self, hook: Hook, occurrence: Occurrence, event_id: str) -> None:
+        """Returns once the receiver has taken it, or the hook has gone.
+
+        Raises `Unfinished` when all tries have failed, so that the broker keeps the event; a hook that
+        has had the event before it came again does not get it twice.
+        """
+        if (event_id, hook.id) in self._delivered:
+            return
+        try:
+            request = build_request(hook, occurrence, self._cluster_id)
+        except (TypeError, ValueError) as error:
+            _log.error("hook {hook_id} cannot be told of {event}: {reason}", hook_id=hook.id, event=occurrence.hook, reason=error)
+            return
+        self._deliveries += 1
+        try:
+            await self._try(hook, request, event_id)
+        finally:
+            self._deliveries -= 1
+            self._tell_if_idle()
+
+    async def _try(self, hook: Hook, request: HookRequest, event_id: str) -> None:
+        retries_left = hook.retries
+        while self._registry.get(hook.id) is not None:
+            outcome = await self._in_lane(hook, request)
+            if outcome.success:
+                self._remember(event_id, hook.id)
+                return
+            _log.info(
+                "hook {hook_id} of account {account_id}: {status} {error} ({retries_left} retries left)",
+                hook_id=hook.id,
+                account_id=hook.account_id,
+                status=outcome.status or "no answer:",
+                error=outcome.error,
+                retries_left=retries_left,
+            )
+            if self._draining or not outcome.connection_failed or not retries_left:
+                raise Unfinished(f"hook {hook.id} could not be reached" if outcome.connection_failed else f"hook {hook.id} refused")
+            retries_left -= 1
+            await self._pause()
+
+    async def _pause(self) -> None:
+        pause: Deferred[None] = deferLater(self._clock, RETRY_DELAY)
+        self._pauses.add(pause)
+        try:
+            await pause
+        except CancelledError:
+            raise Unfinished("the service is stopping") from None
+        finally:
+            self._pauses.discard(pause)
+
+    async def _in_lane(self, hook: Hook, request: HookRequest) -> Outcome:
+        """Send when it is this hook's turn; its own limit first, so that a slow hook holds no place of the others'."""
+        lane = self._lanes.setdefault(hook.id, _Lane(DeferredSemaphore(self._limits.max_requests_per_hook)))
+        lane.users += 1
+        try:
+            await lane.semaphore.acquire()
+            try:
+                await self._everyone.acquire()
+                try:
+                    return await self.send(request)
+                finally:
+                    self._everyone.release()
+            finally:
+                lane.semaphore.release()
+        finally:
+            lane.users -= 1
+            if not lane.users:
+                self._lanes.pop(hook.id, None)
+
+    async def send(self, request: HookRequest) -> Outcome:
+        """One attempt, answer read included, within the request time-out. Never raises for what a receiver does."""
+        attempt = Deferred.fromCoroutine(self._exchange(request))
+        attempt.addTimeout(self._limits.request_timeout, self._clock)
+        try:
+            return await attempt
+        except TimeoutError:
+            return Outcome(False, error=f"no complete answer within {self._limits.request_timeout:g} s")
+        except CancelledError:
+            raise
+        except Exception as error:
+            return Outcome(False, error=_words(error))
+
+    async def _exchange(self, request: HookRequest) -> Outcome:
+        # treq would rewrite the URL (and cannot take IPv6 hosts): the agent beneath it puts the exact one on the wire. A client
+        # for each request costs next to nothing, and no cookie outlives it.
+        response = await HTTPClient(ExactAgent(self._agent, request.url.encode("ascii"))).request(
+            request.method,
+            _PLACEHOLDER,
+            headers=Headers({name: [value] for name, value in request.headers.items()}),
+            data=request.body or None,
+            allow_redirects=False,
+            unbuffered=True,
+        )
+        seen = 0
+
+        def count(data: bytes) -> None:
+            nonlocal seen
+            seen += len(data)
+            if seen > _MAX_ANSWER:
+                raise _AnswerTooLong
+
+        success = is_success(request.method, response.code)
+        try:
+            await response.collect(count)
+        except _AnswerTooLong:
+            pass  # the status has been read, which is all that counts
+        except ResponseFailed as error:
+            if not success:
+                return Outcome(False, response.code, _words(error))
+        return Outcome(success, response.code)
+
+    def _remember(self, event_id: str, hook_id: str) -> None:
+        self._delivered[event_id, hook_id] = None
+        if len(self._delivered) > _REMEMBERED_DELIVERIES:
+            self._delivered.popitem(last=False)
+
+
+def _words(error: BaseException | None) -> str:
+    """An error in words, without the URL, which may hold secrets."""
+    reasons: Any = getattr(error, "reasons", None)
+    if reasons and isinstance(reasons[0], Failure):
+        return _words(reasons[0].value)
+    return f"{type(error).__name__}: {error}"
+
+
+async def all_of(waiting: list[Deferred[None]]) -> None:
+    """Wait for every one of them to end, then raise the first failure if there was one."""
+    results = [one.addErrback(lambda failure: failure) for one in waiting]
+    for result in await gatherResults(results):
+        if isinstance(result, Failure):
+            result.raiseException()

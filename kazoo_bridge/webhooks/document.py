@@ -1,0 +1,130 @@
+"""Hook documents: what customers may write, and what they are told when it is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from attrs import frozen
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+#: field (dotted) -> rule -> what is wrong, in KAZOO's form.
+FieldErrors = dict[str, dict[str, dict[str, Any]]]
+
+_DEFAULTS: Mapping[str, Any] = {
+    "http_verb": "post",
+    "format": "form-data",
+    "enabled": True,
+    "retries": 2,
+    "include_subaccounts": False,
+    "include_internal_legs": True,
+}
+
+_REQUIRED = ("hook", "name", "uri")
+
+_MAX_URI = 2048
+
+
+class InvalidDocument(Exception):
+    """The document cannot become a hook; `errors` says why, field by field."""
+
+    def __init__(self, errors: FieldErrors) -> None:
+        super().__init__(", ".join(sorted(errors)))
+        self.errors = errors
+
+
+def _schema(hook_ids: Collection[str]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": list(_REQUIRED),
+        "properties": {
+            "name": {"type": "string", "minLength": 1, "maxLength": 256},
+            "uri": {"type": "string", "minLength": 1, "maxLength": _MAX_URI},
+            "hook": {"type": "string", "enum": sorted(hook_ids)},
+            "http_verb": {"type": "string", "enum": ["get", "post", "put"]},
+            "format": {"type": "string", "enum": ["form-data", "json"]},
+            "enabled": {"type": "boolean"},
+            "retries": {"type": "integer", "minimum": 0, "maximum": 4},
+            "include_subaccounts": {"type": "boolean"},
+            "include_internal_legs": {"type": "boolean"},
+            "custom_data": {"type": "object", "additionalProperties": {"type": "string"}},
+            "modifiers": {"type": "object"},
+            "group": {"type": "string", "maxLength": 256},
+        },
+    }
+
+
+@frozen
+class DocumentRules:
+    """Checks hook documents against the hooks that there are."""
+
+    _validator: Draft202012Validator
+
+    @classmethod
+    def for_hooks(cls, hook_ids: Collection[str]) -> DocumentRules:
+        """Rules that accept these hook ids, and ``all``."""
+        return cls(Draft202012Validator(_schema({*hook_ids, "all"})))
+
+    def complete(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The document that will be kept: private keys dropped, defaults filled in.
+
+        Raises `InvalidDocument` with every mistake found.
+        """
+        document = dict(_DEFAULTS) | {name: value for name, value in given.items() if not name.startswith(("_", "pvt_")) and name != "id"}
+        if isinstance(document["http_verb"], str):
+            document["http_verb"] = document["http_verb"].lower()
+        errors: FieldErrors = {}
+        for error in self._validator.iter_errors(document):
+            for field, rule, told in _told(error):
+                errors.setdefault(field, {})[rule] = told
+        uri = document.get("uri")
+        if isinstance(uri, str) and uri and "uri" not in errors and (problem := uri_problem(uri)):
+            errors["uri"] = {"wrong_format": {"message": problem, "cause": uri}}
+        if errors:
+            raise InvalidDocument(errors)
+        return document
+
+
+def _told(error: ValidationError) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """KAZOO's names for a JSON schema error: field, rule, and the rule's details."""
+    path = [str(part) for part in error.absolute_path]
+    rule = str(error.validator)
+    if rule == "required":
+        instance: Any = error.instance
+        for name in _REQUIRED:
+            if name not in instance:
+                yield ".".join([*path, name]), rule, {"message": "this field is required"}
+        return
+    target = error.validator_value
+    messages = {
+        "enum": "expected one of the values in target",
+        "type": f"expected a value of type {target}",
+        "minLength": f"expected at least {target} characters",
+        "maxLength": f"expected at most {target} characters",
+        "minimum": f"expected at least {target}",
+        "maximum": f"expected at most {target}",
+    }
+    told = {"message": messages.get(rule, "not as expected"), "target": target, "cause": error.instance}
+    if rule == "enum":
+        told["value"] = error.instance
+    yield ".".join(path), rule, told
+
+
+def uri_problem(uri: str) -> str | None:
+    """What keeps `uri` from being an absolute http(s) URI that can be requested; None: nothing."""
+    if any(character <= " " or character >= "\x7f" for character in uri):
+        return "expected a URI without spaces, control characters and non-ASCII characters (percent-encode them)"
+    try:
+        parts = urlsplit(uri)
+        port = parts.port
+    except ValueError:
+        return "expected an absolute http or https URI; host or port cannot be read"
+    if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
+        return "expected an absolute URI that starts with http:// or https:// and names a host"
+    if port == 0:
+        return "expected a port from 1 to 65535"
+    if "\\" in uri:
+        return "expected a URI without backslashes"
+    return None

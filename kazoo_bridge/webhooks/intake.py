@@ -1,0 +1,117 @@
+"""From an event on the bus to its deliveries; the broker is answered when the last of them has ended."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from kazoo_bridge.interfaces import IDirectory, IEventCategory, Occurrence, Topic
+from kazoo_bridge.kazoo import Event
+from kazoo_bridge.webhooks.dispatcher import Dispatcher, all_of
+from kazoo_bridge.webhooks.hook import Hook
+from kazoo_bridge.webhooks.registry import HookRegistry
+
+_log = Logger()
+
+_COMPLAIN_EVERY = 60.0
+
+
+def webhook_topics(categories: Iterable[IEventCategory]) -> frozenset[Topic]:
+    """Everything that the hooks of these categories need to hear."""
+    return frozenset(topic for category in categories for hook in category.hooks for topic in category.topics(hook.id))
+
+
+def event_id(event: Event) -> str:
+    """An id that the same message has again when the broker hands it out again."""
+    digest = hashlib.sha256(b"\0".join((event.exchange.encode(), event.routing_key.encode("utf-8", "replace"), event.raw)))
+    return f"msg_{digest.hexdigest()[:32]}"
+
+
+@define
+class Intake:
+    """The bus's handler for webhooks."""
+
+    _clock: IReactorTime
+    _directory: IDirectory
+    _registry: HookRegistry
+    _dispatcher: Dispatcher
+    _categories: dict[str, list[IEventCategory]] = field(factory=dict)
+    _homeless: int = 0
+    _complained: float | None = None
+
+    def serve(self, categories: Sequence[IEventCategory]) -> None:
+        """Read events with these categories from now on."""
+        self._categories = {}
+        for topic in webhook_topics(categories):
+            self._categories.setdefault(topic.exchange, [])
+        for category in categories:
+            for exchange in {topic.exchange for topic in webhook_topics([category])}:
+                self._categories[exchange].append(category)
+
+    def handle(self, event: Event) -> Deferred[None] | None:
+        """Start whatever the event asks for; None when nobody wants it, which is the most common case."""
+        wanted: list[tuple[Hook, Occurrence]] = []
+        for category in self._categories.get(event.exchange, ()):
+            for occurrence in self._read(category, event):
+                if occurrence.account_id is None:
+                    self._count_homeless(event)
+                    continue
+                ancestors = self._directory.ancestors(occurrence.account_id)
+                if ancestors is None:
+                    return Deferred.fromCoroutine(self._handle_unknown_account(event, occurrence.account_id))
+                wanted += self._wanting(occurrence, occurrence.account_id, ancestors)
+        if not wanted:
+            return None
+        return self._deliver(wanted, event)
+
+    def _read(self, category: IEventCategory, event: Event) -> list[Occurrence]:
+        try:
+            return list(category.occurrences(event))
+        except Exception:
+            # One category's trouble with a message is not the others'.
+            _log.failure("event category {name} cannot read {routing_key}", name=category.name, routing_key=event.routing_key)
+            return []
+
+    def _wanting(self, occurrence: Occurrence, account_id: str, ancestors: Sequence[str]) -> list[tuple[Hook, Occurrence]]:
+        hooks = self._registry.matching(occurrence.hook, account_id, ancestors)
+        return [(hook, occurrence) for hook in hooks if hook.wants(occurrence)]
+
+    async def _handle_unknown_account(self, event: Event, account_id: str) -> None:
+        """The account's ancestors are not in memory: fetch them, then begin again."""
+        account = await self._directory.account(account_id)
+        if account is None or self._directory.ancestors(account_id) is None:
+            _log.warn(
+                "{routing_key} names account {account_id}, which the directory does not know",
+                routing_key=event.routing_key,
+                account_id=account_id,
+            )
+            return
+        again = self.handle(event)
+        if again is not None:
+            await again
+
+    def _deliver(self, wanted: list[tuple[Hook, Occurrence]], event: Event) -> Deferred[None]:
+        identity = event_id(event)
+        started = [Deferred.fromCoroutine(self._dispatcher.deliver(hook, occurrence, identity)) for hook, occurrence in wanted]
+        return started[0] if len(started) == 1 else Deferred.fromCoroutine(all_of(started))
+
+    def _count_homeless(self, event: Event) -> None:
+        self._homeless += 1
+        now = self._clock.seconds()
+        if self._complained is None or now - self._complained >= _COMPLAIN_EVERY:
+            _log.warn(
+                "{count} events without an account so far, the latest {routing_key}; they reach no hook",
+                count=self._homeless,
+                routing_key=event.routing_key,
+            )
+            self._complained = now
+
+    @property
+    def homeless(self) -> int:
+        """How many occurrences named no account."""
+        return self._homeless

@@ -1,0 +1,1 @@
+"""Sockets, subscriptions and frames: an empty room for now."""

@@ -1,0 +1,114 @@
+"""What the AMQP tests share: a plain connection to arrange things behind the bus's back, and waiting for conditions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.task import deferLater
+from twisted.logger import LogEvent, LogLevel, globalLogPublisher
+from txamqp.content import Content
+
+from kazoo_bridge.bus.amqp import AmqpBus, AmqpUri, parse_uri
+from kazoo_bridge.bus.amqp.channels import BrokerChannel
+from kazoo_bridge.bus.amqp.protocol import BrokerConnection
+from kazoo_bridge.kazoo import Event
+
+
+async def until(condition: Callable[[], object], what: str, within: float = 40.0) -> None:
+    """Wait for the condition; fail, saying what was waited for, after `within` seconds."""
+    deadline = reactor.seconds() + within
+    while not condition():
+        if reactor.seconds() > deadline:
+            raise AssertionError(f"waited {within} s in vain for {what}")
+        await deferLater(reactor, 0.02)
+
+
+class World:
+    """A connection of the tester's own to the broker, with one channel."""
+
+    def __init__(self, connection: BrokerConnection, channel: BrokerChannel) -> None:
+        self.connection = connection
+        self.channel = channel
+
+    @classmethod
+    async def enter(cls, uri: AmqpUri) -> World:
+        connection = BrokerConnection(reactor, uri.vhost, connection_name="tester")
+        await connectProtocol(TCP4ClientEndpoint(reactor, uri.host, uri.port), connection)
+        await connection.login(uri.user, uri.password)
+        return cls(connection, await connection.open_channel())
+
+    def send(self, exchange: str, key: str, body: bytes, properties: Mapping[str, Any] | None = None) -> None:
+        """Publish raw bytes."""
+        content = Content(body, properties=dict(properties or {}))
+        self.channel.basic_publish(exchange=exchange, routing_key=key, content=content)
+
+    async def fresh_channel(self) -> BrokerChannel:
+        """Another channel, the old one being closed perhaps."""
+        self.channel = await self.connection.open_channel()
+        return self.channel
+
+    async def count(self, queue: str) -> int:
+        """Messages that are ready in the queue."""
+        answer = await self.channel.queue_declare(queue=queue, passive=True)
+        return int(answer.message_count)
+
+    async def leave(self) -> None:
+        await self.connection.shut(5)
+
+
+class Seen:
+    """A handler that keeps the events, and does with each what `then` says."""
+
+    def __init__(self, then: Callable[[Event], Any] = lambda _event: None) -> None:
+        self.events: list[Event] = []
+        self.then = then
+
+    def __call__(self, event: Event) -> Any:
+        self.events.append(event)
+        return self.then(event)
+
+    def has(self, number: int) -> Callable[[], bool]:
+        return lambda: len(self.events) >= number
+
+    @property
+    def keys(self) -> list[str]:
+        return [event.routing_key for event in self.events]
+
+
+class Log:
+    """Collects log events while it is entered."""
+
+    def __init__(self) -> None:
+        self.events: list[LogEvent] = []
+
+    def __enter__(self) -> Log:
+        globalLogPublisher.addObserver(self.events.append)
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        globalLogPublisher.removeObserver(self.events.append)
+
+    def at_least(self, level: LogLevel) -> list[str]:
+        from twisted.logger import formatEvent
+
+        return [formatEvent(event) for event in self.events if event.get("log_level", LogLevel.debug) >= level]
+
+
+@asynccontextmanager
+async def running_bus(*uris: str, **options: Any) -> AsyncIterator[AmqpBus]:
+    """A started bus, stopped in the end; nothing that was waiting may be left behind."""
+    bus = AmqpBus(reactor, [parse_uri(uri) for uri in uris], **options)
+    bus.startService()
+    try:
+        yield bus
+    finally:
+        await bus.stopService()
+
+
+def fine(bus: AmqpBus) -> Callable[[], bool]:
+    """Whether the bus has no trouble."""
+    return lambda: bus.trouble() is None

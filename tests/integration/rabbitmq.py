@@ -1,0 +1,164 @@
+"""A private RabbitMQ node: own name, own ports, own data, own epmd, loopback only."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+_PROGRAMS = Path("/usr/lib/rabbitmq/bin")
+_START_WITHIN = 90.0
+_VHOSTS_AT_ONCE = 20
+
+#: Waits until the pipe from the tests breaks, however they ended, then removes the node. Arguments: folder, then files with process groups.
+_GUARD = 'trap "" INT TERM HUP; folder=$1; read -r _; for f in "$folder"/group-*; do kill -9 -- "-$(cat "$f")"; done; rm -rf "$folder"'
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class RabbitNode:
+    """Start it, kill it, start it again on the same data; `stop` leaves nothing behind.
+
+    `extra_config` is appended to its configuration. With `certificates`, a folder that has ``ca.pem``, ``cert.pem`` and
+    ``key.pem``, it takes TLS connections on `tls_port` too.
+    """
+
+    def __init__(self, extra_config: str = "", certificates: Path | None = None) -> None:
+        if not (_PROGRAMS / "rabbitmq-server").exists():
+            raise RuntimeError("these tests need RabbitMQ: `make test` installs it, or `apt-get install rabbitmq-server`")
+        self.folder = Path(tempfile.mkdtemp(prefix="kazoo-bridge-rabbit-"))
+        self.port = free_port()
+        self.tls_port = free_port() if certificates else None
+        self._vhosts = 0
+        lines = [f"listeners.tcp.1 = 127.0.0.1:{self.port}", "loopback_users = none", "log.console = false", extra_config]
+        if certificates:
+            lines.append(f"listeners.ssl.1 = 127.0.0.1:{self.tls_port}")
+            for option, file in (("cacertfile", "ca.pem"), ("certfile", "cert.pem"), ("keyfile", "key.pem")):
+                lines.append(f"ssl_options.{option} = {certificates / file}")
+        (self.folder / "rabbitmq.conf").write_text("\n".join(lines) + "\n")
+        (self.folder / "enabled_plugins").write_text("[].")
+        self._environment = {
+            "PATH": f"{_PROGRAMS}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "HOME": str(self.folder),
+            "LANG": "C.UTF-8",
+            "RABBITMQ_NODENAME": f"kb{self.port}@localhost",
+            "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "enabled_plugins"),
+            "RABBITMQ_MNESIA_BASE": str(self.folder / "data"),
+            "RABBITMQ_LOG_BASE": str(self.folder / "log"),
+            "RABBITMQ_PID_FILE": str(self.folder / "pid"),
+            "RABBITMQ_DIST_PORT": str(free_port()),
+            # The distribution between Erlang nodes, too, is for this machine alone.
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+            "ERL_EPMD_PORT": str(free_port()),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+        }
+        self._guard: subprocess.Popen[bytes] | None = None
+        self._epmd: subprocess.Popen[bytes] | None = None
+        self._server: subprocess.Popen[bytes] | None = None
+
+    @property
+    def uri(self) -> str:
+        """Where clients connect, on the virtual host ``/``."""
+        return f"amqp://guest:guest@127.0.0.1:{self.port}/"
+
+    def start(self) -> None:
+        """Start the node and wait until it takes connections. Leaves nothing behind if it raises."""
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def kill(self) -> None:
+        """End the node at once, as a power cut would. Its data stay."""
+        if self._server is not None:
+            os.killpg(self._server.pid, signal.SIGKILL)
+            self._server.wait()
+            self._server = None
+
+    def restart(self) -> None:
+        """Kill it and start it again, on the same data and port."""
+        self.kill()
+        self.start()
+
+    def stop(self) -> None:
+        """End the node and all that belongs to it, and remove its data."""
+        self.kill()
+        if self._epmd is not None:
+            self._epmd.kill()
+            self._epmd.wait()
+            self._epmd = None
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if self._guard is not None:
+            self._guard.communicate()
+            self._guard = None
+
+    def ctl(self, *arguments: str) -> str:
+        """Run rabbitmqctl on the node; returns its output."""
+        done = subprocess.run(
+            [str(_PROGRAMS / "rabbitmqctl"), "--quiet", *arguments], env=self._environment, capture_output=True, text=True, timeout=60
+        )
+        if done.returncode:
+            raise RuntimeError(f"rabbitmqctl {arguments}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def fresh_vhost(self) -> str:
+        """Make a virtual host that nobody has used; returns its URI."""
+        if self._vhosts % _VHOSTS_AT_ONCE == 0:
+            # rabbitmqctl takes a second to start, so that one run makes many.
+            names = ", ".join(f'<<"v{self._vhosts + number}">>' for number in range(_VHOSTS_AT_ONCE))
+            self.ctl(
+                "eval",
+                f'[begin rabbit_vhost:add(V, <<"tests">>), rabbit_auth_backend_internal:set_permissions(<<"guest">>, V, <<".*">>, <<".*">>,'
+                f' <<".*">>, <<"tests">>) end || V <- [{names}]].',
+            )
+        self._vhosts += 1
+        return f"{self.uri}v{self._vhosts - 1}"
+
+    def _start(self) -> None:
+        if self._guard is None:
+            self._guard = subprocess.Popen(
+                ["/bin/sh", "-c", _GUARD, "guard", str(self.folder)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        if self._epmd is None:
+            # Left to itself, the node starts an epmd that outlives it.
+            self._epmd = self._spawn("epmd")
+        self._server = self._spawn(str(_PROGRAMS / "rabbitmq-server"))
+        deadline = time.monotonic() + _START_WITHIN
+        while not self._is_up():
+            if self._server.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"RabbitMQ did not start:\n{(self.folder / 'out').read_text()[-4000:]}")
+            time.sleep(0.1)
+
+    def _spawn(self, program: str) -> subprocess.Popen[bytes]:
+        with (self.folder / "out").open("ab") as out:
+            process = subprocess.Popen(
+                [program], env=self._environment, stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True
+            )
+        (self.folder / f"group-{Path(program).name}").write_text(str(process.pid))
+        return process
+
+    def _is_up(self) -> bool:
+        # The broker speaks only after the protocol header; a greeting shows that it serves, not only listens.
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 2) as probe:
+                probe.settimeout(2)
+                probe.sendall(b"AMQP\0\0\x09\x01")
+                return bool(probe.recv(1))
+        except OSError:
+            return False

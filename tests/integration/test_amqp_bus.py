@@ -1,0 +1,452 @@
+"""The bus against a real RabbitMQ node."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+import pytest
+import pytest_twisted
+from attrs import frozen
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.logger import LogLevel
+from zope.interface.verify import verifyObject
+
+from kazoo_bridge import kazoo
+from kazoo_bridge.bus.amqp import AmqpBus, parse_uri
+from kazoo_bridge.bus.amqp.errors import BrokerClosedChannel, BrokerClosedConnection
+from kazoo_bridge.bus.amqp.fields import Timestamp
+from kazoo_bridge.bus.amqp.protocol import CAPABILITIES, BrokerConnection
+from kazoo_bridge.bus.amqp.publishing import Publisher
+from kazoo_bridge.interfaces import BusUnavailable, IBus, IConsumer, Queue, Topic, Unfinished, Unroutable
+from kazoo_bridge.kazoo import Event
+from tests.integration.amqp_world import Log, Seen, World, fine, running_bus, until
+from tests.integration.rabbitmq import RabbitNode
+
+
+@frozen
+class Node:
+    """A virtual host of this module's own, on the shared node."""
+
+    uri: str
+
+
+@pytest.fixture(scope="module")
+def node(rabbit: RabbitNode) -> Node:
+    return Node(rabbit.fresh_vhost())
+
+
+@pytest_twisted.async_yield_fixture
+async def world(node: Node) -> AsyncIterator[World]:
+    entered = await World.enter(parse_uri(node.uri))
+    yield entered
+    await entered.leave()
+
+
+def name() -> str:
+    """A queue name of this test's own."""
+    return f"test.{os.urandom(6).hex()}"
+
+
+async def consuming(bus: AmqpBus, queue: Queue, handler: Any) -> IConsumer:
+    """A consumer that runs."""
+    consumer = bus.consume(queue, handler)
+    await until(fine(bus), f"the bus to be fine ({bus.trouble()})")
+    return consumer
+
+
+CALLS = Topic("callevt", "call.*.*")
+
+
+@pytest_twisted.ensureDeferred
+async def test_it_is_a_bus(node: Node) -> None:
+    async with running_bus(node.uri) as bus:
+        assert verifyObject(IBus, bus)
+        assert verifyObject(IConsumer, bus.consume(Queue(), Seen()))
+
+
+@pytest_twisted.ensureDeferred
+async def test_trouble_says_what_is_missing(node: Node) -> None:
+    bus = AmqpBus(reactor, [parse_uri(node.uri)])
+    assert bus.trouble() == "the bus is not started"
+    bus.startService()
+    assert "no connection to amqp://127.0.0.1" in str(bus.trouble())
+    await until(fine(bus), "the bus to be fine")
+    bus.consume(Queue("test.trouble"), Seen())
+    assert bus.trouble() == "consumer of queue test.trouble is not running yet"
+    await until(fine(bus), "the bus to be fine")
+    await bus.stopService()
+    assert bus.trouble() == "the bus is not started"
+
+
+@pytest_twisted.ensureDeferred
+async def test_messages_of_every_shape(node: Node, world: World) -> None:
+    seen = Seen()
+    async with running_bus(node.uri) as bus:
+        await consuming(bus, Queue("", {Topic("callevt", "#")}, prefetch=3), seen)
+        with Log() as log:
+            big = {"Pad": "ü" * 3_000_000}
+            world.send("callevt", "plain", b'{"a":1}')
+            world.send("callevt", "not json", b"{]")
+            world.send("callevt", "not an object", b"[1]")
+            world.send("callevt", "not utf-8", b'{"a":"\xff"}')
+            world.send("callevt", "empty", b"")
+            world.send("callevt", "zipped", gzip.compress(b'{"z":1}'), {"content-encoding": "gzip"})
+            world.send("callevt", "badly zipped", b"no gzip", {"content-encoding": "gzip"})
+            world.send("callevt", "big", orjson.dumps(big))
+            headers = {
+                "x-received-from": [{"uri": "amqp://größe", "hops": 2**40, "ok": True, "at": Timestamp(2**50), "none": None}],
+                "x-delivery-count": 2**40,
+                "naïve ключ": "значение",
+                "raw": b"\xff\x00",
+                "real": 0.5,
+            }
+            world.send("callevt", "schlüssel.ключ", '{"wort":"größe €"}'.encode(), {"headers": headers, "timestamp": 2**50})
+            await until(seen.has(4), "four good messages")
+        assert seen.keys == ["plain", "zipped", "big", "schlüssel.ключ"]
+        assert [event.body for event in seen.events] == [{"a": 1}, {"z": 1}, big, {"wort": "größe €"}]
+        dropped = log.at_least(LogLevel.warn)
+        assert len(dropped) == 5
+        for key in ("not json", "not an object", "not utf-8", "empty", "badly zipped"):
+            assert any(f"routing key {key}:" in line for line in dropped)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_message_that_is_too_large_is_rejected_and_harms_no_other(node: Node, world: World) -> None:
+    seen, queue = Seen(), name()
+    async with running_bus(node.uri, largest_body=100_000) as bus:
+        await consuming(bus, Queue(queue, {Topic("callevt", "#")}, durable=True, prefetch=1), seen)
+        with Log() as log:
+            world.send("callevt", "huge", b'"' + b"x" * 400_000 + b'"')
+            world.send("callevt", "small", b"{}")
+            await until(seen.has(1), "the small message")
+        assert seen.keys == ["small"]
+        assert ["huge" in line and "400002" in line for line in log.at_least(LogLevel.warn)] == [True]
+    assert await world.count(queue) == 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_becomes_of_a_delivery_depends_on_the_handler(node: Node, world: World) -> None:
+    """Done is acknowledged, unfinished comes again, other failures are logged and never come again."""
+    later: Deferred[None] = Deferred()
+
+    def handle(event: Event) -> Any:
+        match event.routing_key:
+            case "raises":
+                raise RuntimeError("broken handler")
+            case "fails":
+                failing: Deferred[None] = Deferred()
+                reactor.callLater(0, failing.errback, RuntimeError("broken later"))
+                return failing
+            case "again" if not event.redelivered:
+                unfinished: Deferred[None] = Deferred()
+                unfinished.errback(Unfinished("not yet"))
+                return unfinished
+            case "later":
+                return later
+        return None
+
+    seen, queue = Seen(handle), name()
+    async with running_bus(node.uri) as bus:
+        await consuming(bus, Queue(queue, {CALLS, Topic("callevt", "*")}, durable=True, prefetch=100), seen)
+        with Log() as log:
+            for key in ("done", "later", "raises", "fails", "again", "done"):
+                world.send("callevt", key, b"{}")
+            await until(seen.has(7), "the unfinished one to come again")
+            assert seen.keys == ["done", "later", "raises", "fails", "again", "done", "again"]
+            later.callback(None)
+            await until(lambda: len(log.at_least(LogLevel.error)) >= 2, "two failures in the log")
+        assert {line.split(" failed")[0] for line in log.at_least(LogLevel.error)} == {
+            "handling an event with routing key raises",
+            "handling an event with routing key fails",
+        }
+    assert await world.count(queue) == 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_is_not_finished_when_the_bus_stops_stays_with_the_broker(node: Node, world: World) -> None:
+    open_ones: list[Deferred[None]] = []
+
+    def handle(event: Event) -> Deferred[None] | None:
+        if event.body["n"] % 2:
+            return None
+        open_ones.append(Deferred())
+        return open_ones[-1]
+
+    seen, queue = Seen(handle), name()
+    async with running_bus(node.uri) as bus:
+        await consuming(bus, Queue(queue, {CALLS}, durable=True, prefetch=50), seen)
+        for number in range(100):
+            world.send("callevt", "call.X.y", orjson.dumps({"n": number}))
+        await until(seen.has(99), "the prefetch to be used up")
+    assert len(open_ones) == 50
+    assert await world.count(queue) == 100 - len(seen.events) + len(open_ones)
+    for one in open_ones:
+        one.callback(None)
+
+
+@pytest_twisted.ensureDeferred
+async def test_cancelling_ends_deliveries_and_what_is_in_hand_is_still_acknowledged(node: Node, world: World) -> None:
+    in_hand: Deferred[None] = Deferred()
+    seen, queue = Seen(lambda _event: in_hand), name()
+    async with running_bus(node.uri) as bus:
+        consumer = await consuming(bus, Queue(queue, {CALLS}, durable=True, prefetch=1), seen)
+        world.send("callevt", "call.one.x", b"{}")
+        await until(seen.has(1), "the delivery")
+        await consumer.cancel()
+        world.send("callevt", "call.two.x", b"{}")
+        in_hand.callback(None)
+        again = Seen()
+        await consuming(bus, Queue(queue, {CALLS}, durable=True, prefetch=1), again)
+        await until(again.has(1), "the second message")
+        assert again.keys == ["call.two.x"]
+        assert not again.events[0].redelivered
+        assert len(seen.events) == 1
+
+
+@pytest_twisted.ensureDeferred
+async def test_binding_and_unbinding_while_it_runs(node: Node, world: World) -> None:
+    seen = Seen()
+    async with running_bus(node.uri) as bus:
+        consumer = await consuming(bus, Queue("", {Topic("callevt", "a")}), seen)
+        await consumer.bind(Topic("callevt", "b"))
+        await consumer.unbind(Topic("callevt", "a"))
+        for key in ("a", "b", "c"):
+            world.send("callevt", key, b"{}")
+        await consumer.bind(Topic("callevt", "end"))
+        world.send("callevt", "end", b"{}")
+        await until(lambda: "end" in seen.keys, "the last message")
+        assert seen.keys == ["b", "end"]
+        with pytest.raises(BusUnavailable, match="no exchange 'nowhere'"):
+            await consumer.bind(Topic("nowhere", "x"))
+        with pytest.raises(ValueError, match="255"):
+            await consumer.bind(Topic("callevt", "ü" * 128))
+        with pytest.raises(ValueError, match="255"):
+            bus.consume(Queue("", {Topic("callevt", "x" * 256)}), seen)
+        await consumer.bind(Topic("callevt", "still works"))
+        assert bus.trouble() is None
+
+
+@pytest_twisted.ensureDeferred
+async def test_binding_before_there_is_a_connection(node: Node, world: World) -> None:
+    seen = Seen()
+    bus = AmqpBus(reactor, [parse_uri(node.uri)])
+    consumer = bus.consume(Queue("", {Topic("callevt", "a")}), seen)
+    await consumer.bind(Topic("presence", "b"))
+    await consumer.unbind(Topic("callevt", "a"))
+    bus.startService()
+    await until(fine(bus), "the bus to be fine")
+    await world.channel.exchange_declare(exchange="callevt", type="topic")
+    world.send("callevt", "a", b"{}")
+    world.send("presence", "b", b"{}")
+    await until(seen.has(1), "the message")
+    assert seen.keys == ["b"]
+    await bus.stopService()
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_exchange_that_does_not_exist_is_reported_and_the_rest_works(node: Node, world: World) -> None:
+    seen = Seen()
+    async with running_bus(node.uri) as bus:
+        bus.consume(Queue("", {Topic("nowhere", "x"), *(Topic("callevt", f"key{n}") for n in range(150))}), seen)
+        await until(lambda: "nowhere" in str(bus.trouble()), "the trouble")
+        world.send("callevt", "key149", b"{}")
+        await until(seen.has(1), "a message")
+
+
+@pytest_twisted.ensureDeferred
+@pytest.mark.parametrize("arguments", [{"type": "topic", "durable": True}, {"type": "fanout"}])
+async def test_exchanges_with_other_arguments_are_used_as_they_are(node: Node, world: World, arguments: dict[str, Any]) -> None:
+    await world.channel.exchange_delete(exchange="metaflow")
+    await world.channel.exchange_declare(exchange="metaflow", **arguments)
+    seen = Seen()
+    with Log() as log:
+        async with running_bus(node.uri) as bus:
+            await consuming(bus, Queue("", {Topic("metaflow", "a.*")}), seen)
+            await bus.publish("metaflow", "a.b", {"x": 1}, mandatory=True)
+            await until(seen.has(1), "the message")
+    lines = log.at_least(LogLevel.warn)
+    # Once for each of the two connections.
+    assert len(lines) == 2
+    assert all("exchange metaflow exists on the broker with other arguments" in line for line in lines)
+    await world.channel.exchange_delete(exchange="metaflow")
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_queue_with_other_arguments_is_used_as_it_is(node: Node, world: World) -> None:
+    queue = name()
+    await world.channel.queue_declare(queue=queue, durable=True, arguments={"x-max-length": 1000})
+    seen = Seen()
+    with Log() as log:
+        async with running_bus(node.uri) as bus:
+            await consuming(bus, Queue(queue, {CALLS}, durable=True), seen)
+            world.send("callevt", "call.A.b", b"{}")
+            await until(seen.has(1), "the message")
+    assert [queue in line for line in log.at_least(LogLevel.warn)] == [True]
+
+
+@pytest_twisted.ensureDeferred
+async def test_queue_arguments_are_given_to_durable_queues(node: Node, world: World) -> None:
+    queue = name()
+    seen = Seen()
+    async with running_bus(node.uri, queue_arguments={"x-queue-type": "quorum"}) as bus:
+        await consuming(bus, Queue(queue, {CALLS}, durable=True, prefetch=5), seen)
+        world.send("callevt", "call.A.b", b"{}")
+        await until(seen.has(1), "the message")
+    with pytest.raises(BrokerClosedChannel, match="x-queue-type"):
+        await world.channel.queue_declare(queue=queue, durable=True)
+
+
+@pytest_twisted.ensureDeferred
+async def test_publishing_is_confirmed_and_mandatory_messages_are_returned(node: Node) -> None:
+    seen = Seen()
+    async with running_bus(node.uri) as bus:
+        await consuming(bus, Queue("", {Topic("im", "to.somebody")}), seen)
+        await bus.publish("im", "to.nobody", {"a": 1})
+        with pytest.raises(Unroutable, match=r"to\.nobody"):
+            await bus.publish("im", "to.nobody", {"a": 1}, mandatory=True)
+        await bus.publish("im", "to.somebody", {"wört": "größe"}, mandatory=True)
+        mixed = [bus.publish("im", f"to.{who}", {"n": n}, mandatory=True) for n in range(50) for who in ("nobody", "somebody")]
+        for number, one in enumerate(mixed):
+            if number % 2 == 0:
+                with pytest.raises(Unroutable):
+                    await one
+            else:
+                await one
+        await until(seen.has(51), "all messages")
+        assert seen.events[0].body == {"wört": "größe"}
+        assert [event.body["n"] for event in seen.events[1:]] == list(range(50))
+        with pytest.raises(BusUnavailable, match="no exchange 'nowhere'"):
+            await bus.publish("nowhere", "x", {})
+        large = {"pad": "€" * 1_000_000}
+        await bus.publish("im", "to.somebody", large, mandatory=True)
+        await until(seen.has(52), "the large message")
+        assert seen.events[-1].body == large
+
+
+@pytest_twisted.ensureDeferred
+@pytest.mark.parametrize("body", [{"a": "\ud800"}, {"a": object()}, {"\udfff": 1}, {"a": 2**70}])
+async def test_a_message_that_json_cannot_hold_is_refused(node: Node, body: dict[str, Any]) -> None:
+    async with running_bus(node.uri) as bus:
+        await until(fine(bus), "the bus to be fine")
+        with pytest.raises(ValueError, match="cannot be written as JSON"):
+            await bus.publish("im", "x", body)
+        with pytest.raises(ValueError, match="255"):
+            await bus.publish("im", "x" * 256, {})
+        await bus.publish("im", "x", {})
+
+
+@pytest_twisted.ensureDeferred
+async def test_publishing_without_a_connection_is_refused_at_once(node: Node) -> None:
+    bus = AmqpBus(reactor, [parse_uri(node.uri)])
+    with pytest.raises(BusUnavailable):
+        await bus.publish("im", "x", {})
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_consumer_whose_queue_is_deleted_begins_again_without_disturbing_others(node: Node, world: World) -> None:
+    deleted, undisturbed, queue = Seen(), Seen(), name()
+    async with running_bus(node.uri) as bus:
+        bus.consume(Queue("", {Topic("callevt", "other")}), undisturbed)
+        await consuming(bus, Queue(queue, {CALLS}, durable=True, prefetch=10), deleted)
+        await world.channel.queue_delete(queue=queue)
+        await until(lambda: bus.trouble() is not None, "the trouble to be noticed")
+        assert f"consumer of queue {queue} is not running" in str(bus.trouble())
+        world.send("callevt", "other", b"{}")
+        await until(undisturbed.has(1), "the other consumer's message")
+        await until(fine(bus), "the consumer to run again")
+        world.send("callevt", "call.A.b", b"{}")
+        await until(deleted.has(1), "a message in the new queue")
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_consumer_that_waits_to_begin_again_may_be_cancelled(node: Node, world: World) -> None:
+    queue = name()
+    async with running_bus(node.uri) as bus:
+        consumer = await consuming(bus, Queue(queue, {CALLS}, durable=True), Seen())
+        before = set(map(id, reactor.getDelayedCalls()))
+        await world.channel.queue_delete(queue=queue)
+        await until(lambda: bus.trouble() is not None, "the trouble to be noticed")
+        await consumer.cancel()
+        assert [call for call in reactor.getDelayedCalls() if id(call) not in before and "deferLater" in repr(call)] == []
+        assert bus.trouble() is None
+    with pytest.raises(BrokerClosedChannel, match="NOT_FOUND"):
+        await world.channel.queue_declare(queue=queue, passive=True)
+
+
+@pytest_twisted.ensureDeferred
+async def test_asking_collects_the_answers(node: Node) -> None:
+    async with running_bus(node.uri) as bus:
+
+        def answer(event: Event) -> Any:
+            reply = {"Msg-ID": event.message_id, "Event-Name": "reply", "App-Name": "x", "App-Version": "1", "Event-Category": "y"}
+            return bus.publish(kazoo.TARGETED, event.body["Server-ID"], reply)
+
+        bus.consume(Queue("", {Topic("sysconf", "question")}), answer)
+        await consuming(bus, Queue("", {Topic("sysconf", "question")}), answer)
+        question = {"App-Name": "x", "App-Version": "1", "Event-Category": "y", "Event-Name": "ask"}
+        answers = await bus.ask("sysconf", "question", question, timeout=20, enough=lambda got: len(got) == 2)
+        assert [event.name for event in answers] == ["reply", "reply"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_stopping_leaves_nothing_behind_and_logs_nothing_scary(node: Node, world: World) -> None:
+    before = set(map(id, reactor.getDelayedCalls()))
+    with Log() as log:
+        async with running_bus(node.uri + "?heartbeat=5") as bus:
+            await consuming(bus, Queue("", {CALLS}, prefetch=5), Seen())
+        later = [call for call in reactor.getDelayedCalls() if id(call) not in before]
+    assert log.at_least(LogLevel.warn) == []
+    assert [call for call in later if "kazoo_bridge" in repr(call) or "txamqp" in repr(call)] == []
+    # It may be started again.
+    bus.startService()
+    await until(fine(bus), "the bus to be fine again")
+    await bus.stopService()
+
+
+# -- the connection -----------------------------------------------------------------------------
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_broker_learns_who_it_is_talking_to(world: World) -> None:
+    assert world.connection.server_properties["capabilities"]["consumer_cancel_notify"] is True
+    assert set(world.connection.client_properties["capabilities"]) == set(CAPABILITIES)
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_end_of_a_channel_and_of_a_connection_are_told_apart(node: Node, world: World) -> None:
+    with pytest.raises(BrokerClosedChannel) as channel:
+        await world.channel.queue_declare(queue="größe €", passive=True)
+    assert channel.value.code == 404
+    assert "größe €" in channel.value.text
+    await (await world.fresh_channel()).queue_declare(queue="größe €", exclusive=True)
+    other = await World.enter(parse_uri(node.uri))
+    with pytest.raises(BrokerClosedConnection) as connection:
+        await other.channel.channel_open()
+    assert connection.value.code == 504
+    await other.leave()
+
+
+@pytest_twisted.ensureDeferred
+async def test_confirms_of_many_messages_in_the_air(world: World) -> None:
+    publisher = await Publisher.open(world.connection)
+    await world.channel.queue_declare(queue="confirms", exclusive=True)
+    confirmed = [publisher.publish("", "confirms", b"{}", mandatory=True) for _ in range(5000)]
+    for one in confirmed:
+        await one
+    assert await world.count("confirms") == 5000
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_closed_channel_frees_its_number(world: World) -> None:
+    connection: BrokerConnection = world.connection
+    numbers = set()
+    for _ in range(5):
+        channel = await connection.open_channel()
+        numbers.add(channel.id)
+        await connection.close_channel(channel)
+    assert len(numbers) == 1

@@ -1,0 +1,260 @@
+"""The bus when brokers die, refuse or are not who they say they are."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+import pytest_twisted
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from twisted.internet import reactor, ssl
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import SSL4ServerEndpoint, TCP4ServerEndpoint
+from twisted.internet.interfaces import IListeningPort
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.threads import deferToThread
+from twisted.logger import LogLevel
+from twisted.protocols.portforward import ProxyFactory
+
+from kazoo_bridge.bus.amqp import AmqpBus, parse_uri
+from kazoo_bridge.interfaces import BusUnavailable, Queue, Topic
+from tests.integration.amqp_world import Log, Seen, fine, running_bus, until
+from tests.integration.rabbitmq import RabbitNode, free_port
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[RabbitNode]:
+    running = RabbitNode()
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_killed_broker_is_found_again(node: RabbitNode) -> None:
+    """Everything is declared anew; what was in hand of the old connection is dropped silently."""
+    in_hand: Deferred[None] = Deferred()
+    seen = Seen(lambda event: in_hand if event.routing_key == "call.held.x" else None)
+    copies = Seen()
+    topics = {Topic("callevt", "call.#"), Topic("im", "#")}
+    async with running_bus(node.uri) as bus:
+        bus.consume(Queue("test.killed", topics, durable=True, prefetch=10), seen)
+        copying = bus.consume(Queue("", {Topic("callevt", "call.#")}), copies)
+        await until(fine(bus), "the bus to be fine")
+        await copying.bind(Topic("presence", "late"))
+        await bus.publish("callevt", "call.held.x", {"n": 1}, mandatory=True)
+        await until(seen.has(1), "the first message")
+
+        await deferToThread(node.kill)
+        await until(lambda: bus.trouble() is not None, "the trouble")
+        await until(lambda: "connection refused" in str(bus.trouble()), "the refusal")
+        assert f"amqp://127.0.0.1:{node.port}/: connection refused" in str(bus.trouble())
+        with pytest.raises(BusUnavailable):
+            await bus.publish("callevt", "call.lost.x", {})
+        with Log() as log:
+            in_hand.callback(None)
+            await deferToThread(node.start)
+            await until(fine(bus), "the bus to be fine again")
+            await bus.publish("callevt", "call.new.x", {"n": 2}, mandatory=True)
+            await bus.publish("presence", "late", {}, mandatory=True)
+            await until(lambda: "call.new.x" in seen.keys, "the message after the restart")
+            await until(lambda: {"call.new.x", "late"} <= set(copies.keys), "the copies after the restart")
+        assert log.at_least(LogLevel.error) == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_message_without_confirmation_fails_when_the_connection_breaks(node: RabbitNode) -> None:
+    async with running_bus(node.uri) as bus:
+        await until(fine(bus), "the bus to be fine")
+        await bus.publish("im", "x", {})
+        unconfirmed = bus.publish("im", "x", {})
+        connection = bus._outgoing_link.connection
+        assert connection is not None
+        connection.abort("a test")
+        with pytest.raises(BusUnavailable, match="before the broker confirmed"):
+            await unconfirmed
+        await until(fine(bus), "the bus to be fine again")
+        await bus.publish("im", "x", {})
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_second_broker_is_taken_when_the_first_is_dead(node: RabbitNode) -> None:
+    with Log() as log:
+        async with running_bus(f"amqp://guest:geheim@127.0.0.1:{free_port()}/", node.uri) as bus:
+            await until(fine(bus), "the bus to be fine", within=20)
+            await bus.publish("im", "x", {})
+    warnings = log.at_least(LogLevel.warn)
+    assert warnings
+    assert all("connection refused" in line and "geheim" not in line for line in warnings)
+
+
+@pytest_twisted.ensureDeferred
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [("guest:geheim@HOST/", "ACCESS_REFUSED"), ("guest:guest@HOST/keiner", "vhost keiner not found")],
+)
+async def test_a_refused_login_is_told_without_the_secret_and_tried_again(node: RabbitNode, path: str, words: str) -> None:
+    with Log() as log:
+        async with running_bus("amqp://" + path.replace("HOST", f"127.0.0.1:{node.port}")) as bus:
+            await until(lambda: len([line for line in log.at_least(LogLevel.warn) if words in line]) >= 4, "both links to try again")
+            assert words in str(bus.trouble())
+            assert str(bus.trouble()).startswith(f"no connection to amqp://127.0.0.1:{node.port}/")
+    assert not any("geheim" in line for line in log.at_least(LogLevel.debug))
+    assert log.at_least(LogLevel.error) == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_blocked_broker_takes_no_messages_but_consumers_go_on(node: RabbitNode) -> None:
+    seen = Seen()
+    async with running_bus(node.uri) as bus:
+        bus.consume(Queue("test.blocked", {Topic("im", "#")}, durable=True, prefetch=1), seen)
+        await until(fine(bus), "the bus to be fine")
+        for number in range(3):
+            await bus.publish("im", "before", {"n": number})
+        await deferToThread(node.ctl, "set_vm_memory_high_watermark", "0.0000001")
+        try:
+            stuck = bus.publish("im", "stuck", {})
+            with pytest.raises(BusUnavailable, match="blocked"):
+                await stuck
+            assert str(bus.trouble()).startswith("broker has blocked publishing: low on memory")
+            with pytest.raises(BusUnavailable, match="blocked"):
+                await bus.publish("im", "refused", {})
+            await until(seen.has(3), "the messages from before")
+        finally:
+            await deferToThread(node.ctl, "set_vm_memory_high_watermark", "0.4")
+        await until(fine(bus), "the bus to be fine again")
+        await bus.publish("im", "after", {})
+        await until(lambda: "after" in seen.keys, "a message after the block")
+
+
+class _Silent(Protocol):
+    """Takes connections and says nothing."""
+
+
+@pytest_twisted.ensureDeferred
+@pytest.mark.parametrize("state", ["connecting", "waiting"])
+async def test_stopping_while_there_is_no_connection_is_quick_and_quiet(state: str) -> None:
+    listening = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(Factory.forProtocol(_Silent))
+    port = listening.getHost().port if state == "connecting" else free_port()
+    began = reactor.seconds()
+    bus = AmqpBus(reactor, [parse_uri(f"amqp://127.0.0.1:{port}/")])
+    bus.startService()
+    if state == "waiting":
+        await until(lambda: "refused" in str(bus.trouble()), "the refusal")
+    with Log() as log:
+        await bus.stopService()
+    await listening.stopListening()
+    assert reactor.seconds() - began < 8
+    assert log.at_least(LogLevel.error) == []
+
+
+# -- TLS ----------------------------------------------------------------------------------------
+
+
+def make_certificates(folder: Path, host: str) -> tuple[Path, Path]:
+    """A CA of our own and a server certificate for `host`; returns the CA's file and that of key and certificate."""
+    now = datetime.now(UTC)
+
+    def certificate(subject: str, issuer: str, public: ec.EllipticCurvePublicKey, signer: ec.EllipticCurvePrivateKey, ca: bool) -> bytes:
+        alternative: x509.GeneralName
+        try:
+            alternative = x509.IPAddress(ip_address(host))
+        except ValueError:
+            alternative = x509.DNSName(host)
+        built = (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, subject)]))
+            .issuer_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, issuer)]))
+            .public_key(public)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=1))
+            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+            .add_extension(x509.SubjectAlternativeName([alternative]), critical=False)
+            .sign(signer, hashes.SHA256())
+        )
+        return built.public_bytes(serialization.Encoding.PEM)
+
+    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    ca_file, server_file = folder / "ca.pem", folder / "server.pem"
+    ca_file.write_bytes(certificate("test CA", "test CA", ca_key.public_key(), ca_key, ca=True))
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    server_file.write_bytes(private + certificate("server", "test CA", key.public_key(), ca_key, ca=False))
+    return ca_file, server_file
+
+
+class TlsFront:
+    """Takes TLS connections in front of a broker and passes them on in the clear."""
+
+    def __init__(self, listening: IListeningPort, ca_file: Path) -> None:
+        self.listening = listening
+        self.port = listening.getHost().port
+        self.ca_file = ca_file
+
+    @classmethod
+    async def start(cls, folder: Path, host: str, broker: int) -> TlsFront:
+        ca_file, server_file = make_certificates(folder, host)
+        options = ssl.PrivateCertificate.loadPEM(server_file.read_bytes()).options()
+        endpoint = SSL4ServerEndpoint(reactor, 0, options, interface="127.0.0.1")
+        return cls(await endpoint.listen(ProxyFactory("127.0.0.1", broker)), ca_file)
+
+
+@pytest_twisted.async_yield_fixture
+async def right_front(node: RabbitNode, tmp_path: Path) -> AsyncIterator[TlsFront]:
+    front = await TlsFront.start(tmp_path, "localhost", node.port)
+    yield front
+    await front.listening.stopListening()
+
+
+@pytest_twisted.async_yield_fixture
+async def wrong_front(node: RabbitNode, tmp_path: Path) -> AsyncIterator[TlsFront]:
+    front = await TlsFront.start(tmp_path, "elsewhere.example", node.port)
+    yield front
+    await front.listening.stopListening()
+
+
+@pytest_twisted.ensureDeferred
+async def test_tls_with_a_ca_of_our_own(right_front: TlsFront) -> None:
+    seen = Seen()
+    async with running_bus(f"amqps://localhost:{right_front.port}/?cacertfile={right_front.ca_file}") as bus:
+        bus.consume(Queue("", {Topic("im", "#")}), seen)
+        await until(fine(bus), "the bus to be fine")
+        await bus.publish("im", "x", {"pad": "€" * 100_000}, mandatory=True)
+        await until(seen.has(1), "the message")
+
+
+@pytest_twisted.ensureDeferred
+async def test_tls_with_an_unknown_ca_is_refused(right_front: TlsFront) -> None:
+    async with running_bus(f"amqps://localhost:{right_front.port}/") as bus:
+        await until(lambda: "certificate" in str(bus.trouble()), f"the refusal ({bus.trouble()})")
+        assert str(bus.trouble()).endswith("TLS: certificate verify failed")
+
+
+@pytest_twisted.ensureDeferred
+async def test_tls_with_a_certificate_for_another_host_is_refused(wrong_front: TlsFront) -> None:
+    async with running_bus(f"amqps://localhost:{wrong_front.port}/?cacertfile={wrong_front.ca_file}") as bus:
+        await until(lambda: "TLS" in str(bus.trouble()), f"the refusal ({bus.trouble()})")
+        assert str(bus.trouble()).endswith("TLS: the certificate is for another host")
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_ca_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    async with running_bus(f"amqps://localhost/?cacertfile={tmp_path}/none.pem") as bus:
+        await until(lambda: "none.pem" in str(bus.trouble()), "the mistake")
+        assert str(bus.trouble()).endswith("none.pem: No such file or directory")
+
+
+@pytest_twisted.ensureDeferred
+async def test_heartbeats_keep_a_quiet_connection(node: RabbitNode) -> None:
+    async with running_bus(node.uri + "?heartbeat=1") as bus:
+        await until(fine(bus), "the bus to be fine")
+        links = (bus._incoming_link, bus._outgoing_link)
+        connections = [link.connection for link in links]
+        began = reactor.seconds()
+        await until(lambda: reactor.seconds() - began > 4, "four intervals to pass")
+        assert [link.connection for link in links] == connections

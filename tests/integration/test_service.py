@@ -1,0 +1,263 @@
+"""The whole service, from outside: a real broker, a real process, a real web server, any AMQP client."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pika
+import pytest
+
+from tests.integration.bridge_process import BridgeProcess, eventually
+from tests.integration.rabbitmq import RabbitNode
+from tests.integration.web_receiver import WebReceiver
+
+RESELLER, ONE, OTHER = "0" * 32, "1" * 32, "2" * 32
+
+
+def call_event(account_id: str | None, call_id: str, name: str = "CHANNEL_CREATE", **more: Any) -> dict[str, Any]:
+    variables = {"Owner-ID": "owner", "Fetch-ID": "internal", "Own-Var": "Ünïcode"} | ({"Account-ID": account_id} if account_id else {})
+    return {
+        "App-Name": "ecallmgr",
+        "App-Version": "4.0.0",
+        "Event-Category": "call_event",
+        "Event-Name": name,
+        "Msg-ID": call_id,
+        "Call-ID": call_id,
+        "Call-Direction": "inbound",
+        "Caller-ID-Name": "Žofie Nováková 🎧",
+        "Custom-Channel-Vars": variables,
+        "Timestamp": 63961574400,
+        **more,
+    }
+
+
+class Kazoo:
+    """Publishes as KAZOO does, through pika."""
+
+    def __init__(self, uri: str) -> None:
+        self._connection = pika.BlockingConnection(pika.URLParameters(uri))
+        self._channel = self._connection.channel()
+        self._channel.exchange_declare("callevt", "topic", durable=False, auto_delete=False)
+        self._channel.confirm_delivery()
+
+    def publish_raw(self, routing_key: str, body: bytes, **properties: Any) -> None:
+        basic = pika.BasicProperties(content_type="application/json", delivery_mode=1, **properties)
+        self._channel.basic_publish("callevt", routing_key, body, basic)
+
+    def call(self, account_id: str | None, call_id: str, name: str = "CHANNEL_CREATE", **more: Any) -> None:
+        self.publish_raw(f"call.{name}.{call_id}", json.dumps(call_event(account_id, call_id, name, **more)).encode())
+
+    def queued(self, queue: str = "kazoo_bridge.webhooks") -> int:
+        return int(self._channel.queue_declare(queue, passive=True).method.message_count)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[WebReceiver]:
+    made = WebReceiver()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def bridge(tmp_path: Path, vhost_uri: str) -> Iterator[BridgeProcess]:
+    made = BridgeProcess(tmp_path, vhost_uri)
+    made.command("account", "create", "--id", RESELLER)
+    made.command("account", "create", "--id", ONE, "--parent", RESELLER)
+    made.command("account", "create", "--id", OTHER)
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def kazoo(vhost_uri: str) -> Iterator[Kazoo]:
+    made = Kazoo(vhost_uri)
+    yield made
+    made.close()
+
+
+def hook(bridge: BridgeProcess, account_id: str, token: str, **document: Any) -> dict[str, Any]:
+    given = {"name": "n", "hook": "channel_create", **document}
+    answered = bridge.rest("PUT", f"/v2/accounts/{account_id}/webhooks", token, given)
+    assert answered.status_code == 201, answered.text
+    created: dict[str, Any] = answered.json()["data"]
+    return created
+
+
+def test_exactly_the_right_requests_arrive(bridge: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver) -> None:
+    token = bridge.command("token", "create", "--account", ONE)
+    created = hook(bridge, ONE, token, uri=f"{receiver.url}/one")
+    kazoo.call(OTHER, "of-other")
+    kazoo.call(ONE, "answered", "CHANNEL_ANSWER")
+    kazoo.call(None, "nobodys")
+    kazoo.call(ONE, "first")
+    kazoo.call(ONE, "second", **{"Channel-Is-Loopback": True})
+    arrivals = receiver.wait_for(2)
+    eventually(lambda: kazoo.queued() == 0, "the queue is empty")
+    assert sorted(arrival.form["call_id"] for arrival in arrivals) == ["first", "second"]
+    first = next(arrival for arrival in arrivals if arrival.form["call_id"] == "first")
+    assert (first.method, first.path) == ("POST", "/one")
+    headers = {name.lower(): value for name, value in first.headers.items()}
+    assert headers["x-hook-id"] == created["id"]
+    assert headers["x-account-id"] == ONE
+    assert headers["content-type"] == "application/x-www-form-urlencoded"
+    assert first.form == {
+        "hook_event": "channel_create",
+        "account_id": ONE,
+        "call_id": "first",
+        "call_direction": "inbound",
+        "caller_id_name": "Žofie Nováková 🎧",
+        "custom_channel_vars[Own-Var]": "Ünïcode",
+        "emergency_resource_used": "false",
+        "is_internal_leg": "false",
+        "local_resource_used": "true",
+        "owner_id": "owner",
+        "timestamp": "63961574400",
+    }
+
+
+def test_who_may_do_what(bridge: BridgeProcess, receiver: WebReceiver) -> None:
+    own = bridge.command("token", "create", "--account", ONE)
+    others = bridge.command("token", "create", "--account", OTHER)
+    resellers = bridge.command("token", "create", "--account", RESELLER)
+    created = hook(bridge, ONE, resellers, uri=receiver.url)
+    one = f"/v2/accounts/{ONE}/webhooks/{created['id']}"
+    assert bridge.rest("GET", one, own).status_code == 200
+    for verb in ("GET", "POST", "PATCH", "DELETE"):
+        refused = bridge.rest(verb, one, others, {})
+        assert (refused.status_code, refused.json()["message"]) == (403, "forbidden")
+    assert bridge.rest("GET", one).status_code == 401
+    assert bridge.rest("GET", one, "wrong").json()["message"] == "invalid_credentials"
+    assert bridge.rest("GET", f"/v2/accounts/{RESELLER}/webhooks", own).status_code == 403
+    assert bridge.rest("GET", "/v2/webhooks").status_code == 200
+    bridge.command("token", "revoke", own)
+    eventually(lambda: bridge.rest("GET", one, own).status_code == 401, "the revoked token is refused", 1.5)
+
+
+def test_subaccounts_and_changes_of_a_hook(bridge: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver) -> None:
+    token = bridge.command("token", "create", "--account", RESELLER)
+    created = hook(bridge, RESELLER, token, uri=receiver.url, include_subaccounts=True, http_verb="get")
+    kazoo.call(ONE, "sub")
+    (arrival,) = receiver.wait_for(1)
+    assert arrival.method == "GET"
+    assert "call_id=sub" in arrival.path
+    path = f"/v2/accounts/{RESELLER}/webhooks/{created['id']}"
+    patched = bridge.rest("PATCH", path, token, {"http_verb": "put", "format": "json", "custom_data": {"tag": "x"}}).json()
+    assert patched["data"]["include_subaccounts"] is True
+    kazoo.call(ONE, "sub2")
+    second = receiver.wait_for(2)[1]
+    assert second.method == "PUT"
+    assert json.loads(second.body)["tag"] == "x"
+    assert json.loads(second.body)["custom_channel_vars"] == {"Own-Var": "Ünïcode"}
+    assert bridge.rest("DELETE", path, token).status_code == 200
+    assert bridge.rest("GET", path, token).json()["message"] == "bad_identifier"
+    kazoo.call(ONE, "sub3")
+    eventually(lambda: kazoo.queued() == 0, "the queue is empty")
+    assert len(receiver.arrivals) == 2
+
+
+def test_poison_is_logged_once_and_stops_nobody(bridge: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver) -> None:
+    token = bridge.command("token", "create", "--account", ONE)
+    hook(bridge, ONE, token, uri=receiver.url)
+    kazoo.publish_raw("call.CHANNEL_CREATE.notjson", b"{not json")
+    kazoo.publish_raw("call.CHANNEL_CREATE.list", b"[1, 2]")
+    kazoo.publish_raw("call.CHANNEL_CREATE.badgzip", b"nothing zipped", content_encoding="gzip")
+    kazoo.publish_raw("call.CHANNEL_CREATE.odd", b'{"Event-Name": "CHANNEL_CREATE", "Custom-Channel-Vars": 3}')
+    kazoo.call(ONE, "big", **{"To": "x" * 3_000_000})
+    kazoo.call(ONE, "good")
+    arrivals = receiver.wait_for(2)
+    assert {arrival.form["call_id"] for arrival in arrivals} == {"big", "good"}
+    for poison in ("notjson", "list", "badgzip"):
+        assert bridge.log_text().count(f"call.CHANNEL_CREATE.{poison}") == 1
+    bridge.signal(signal.SIGTERM)
+    assert bridge.ended() == 0
+    assert kazoo.queued() == 0
+
+
+def test_acknowledged_only_after_the_receivers_200(bridge: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver) -> None:
+    token = bridge.command("token", "create", "--account", ONE)
+    hook(bridge, ONE, token, uri=receiver.url)
+    receiver.release.clear()
+    kazoo.call(ONE, "held")
+    receiver.wait_for(1)
+    bridge.signal(signal.SIGKILL)
+    bridge.ended()
+    eventually(lambda: kazoo.queued() == 1, "the broker has the event again")
+    receiver.release.set()
+    bridge.start()
+    assert [arrival.form["call_id"] for arrival in receiver.wait_for(2)] == ["held", "held"]
+    eventually(lambda: kazoo.queued() == 0, "the queue is empty")
+    bridge.signal(signal.SIGTERM)
+    assert bridge.ended() == 0
+    assert kazoo.queued() == 0
+
+
+def test_a_refusing_receiver_gets_it_again(bridge: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver) -> None:
+    token = bridge.command("token", "create", "--account", ONE)
+    hook(bridge, ONE, token, uri=f"{receiver.url}/refusing")
+    receiver.status = 500
+    kazoo.call(ONE, "again")
+    receiver.wait_for(2)
+    receiver.status = 200
+    eventually(lambda: kazoo.queued() == 0, "the queue is empty")
+
+
+def test_sigterm_lets_what_is_under_way_end(bridge: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver) -> None:
+    token = bridge.command("token", "create", "--account", ONE)
+    hook(bridge, ONE, token, uri=receiver.url)
+    receiver.release.clear()
+    kazoo.call(ONE, "under-way")
+    receiver.wait_for(1)
+    bridge.signal(signal.SIGTERM)
+    eventually(lambda: "draining" in bridge.log_text(), "it drains")
+    receiver.release.set()
+    assert bridge.ended() == 0
+    assert kazoo.queued() == 0
+    assert len(receiver.arrivals) == 1
+
+
+def test_the_broker_dies_and_comes_back(tmp_path: Path, disposable_rabbit: RabbitNode, receiver: WebReceiver) -> None:
+    bridge = BridgeProcess(tmp_path, disposable_rabbit.uri)
+    bridge.command("account", "create", "--id", ONE)
+    token = bridge.command("token", "create", "--account", ONE)
+    try:
+        bridge.start()
+        hook(bridge, ONE, token, uri=receiver.url)
+        disposable_rabbit.kill()
+        eventually(lambda: not bridge.is_ready(), "not ready without a broker")
+        assert "bus:" in bridge.rest("GET", "/readyz").text
+        assert bridge.rest("GET", "/healthz").status_code == 200
+        disposable_rabbit.start()
+        eventually(bridge.is_ready, "ready again by itself", 60)
+        kazoo = Kazoo(disposable_rabbit.uri)
+        kazoo.call(ONE, "after")
+        assert receiver.wait_for(1)[0].form["call_id"] == "after"
+        kazoo.close()
+    finally:
+        bridge.stop()
+
+
+def test_a_wrong_configuration(tmp_path: Path) -> None:
+    bridge = BridgeProcess(tmp_path, "http://wrong", '[amqq]\nuri = "x"\n')
+    bridge.start(wait=False)
+    assert bridge.ended() == 1
+    lines = bridge.log_text().splitlines()
+    assert [line.split(":")[0] for line in lines] == ["amqq", "amqp.uri"]
+
+
+def test_a_port_that_is_taken(tmp_path: Path) -> None:
+    bridge = BridgeProcess(tmp_path, "embedded:")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", bridge.port))
+        other.listen()
+        bridge.start(wait=False)
+        assert bridge.ended() == 1
+    assert "http.endpoint" in bridge.log_text()

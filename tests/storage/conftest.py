@@ -1,0 +1,10 @@
+from pathlib import Path
+
+import pytest
+
+pytest.register_assert_rewrite("store_suite")
+
+
+@pytest.fixture
+def storage_uri(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/bridge.sqlite3"

@@ -1,0 +1,3 @@
+"""The store suite on SQLite."""
+
+from store_suite import *  # noqa: F403

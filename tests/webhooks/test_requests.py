@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from kazoo_bridge.interfaces import Occurrence
+from kazoo_bridge.webhooks.requests import build_request, is_success
+from tests.webhooks.hook_factory import ACCOUNT, make_hook
+
+OCCURRENCE = Occurrence("channel_create", ACCOUNT, {"call_id": "x@1.2.3.4", "from": "Ж", "vars": {"a": 1}})
+
+
+def test_post_form() -> None:
+    request = build_request(make_hook(), OCCURRENCE, "")
+    assert (request.method, request.url) == ("POST", "http://receiver.example/")
+    assert request.body == b"call_id=x%401.2.3.4&from=%D0%96&vars[a]=1"
+    assert request.headers == {
+        "X-Hook-ID": "h1",
+        "X-Account-ID": ACCOUNT,
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+
+
+def test_put_json_with_cluster_and_custom_data_over_the_payload() -> None:
+    hook = make_hook(http_verb="PUT", format="json", custom_data={"from": "mine", "type": "user", "extra": "1"})
+    request = build_request(hook, OCCURRENCE, "cluster")
+    assert request.method == "PUT"
+    assert request.headers["Content-Type"] == "application/json"
+    assert orjson.loads(request.body) == {"call_id": "x@1.2.3.4", "from": "mine", "vars": {"a": 1}, "extra": "1", "cluster_id": "cluster"}
+
+
+@pytest.mark.parametrize(
+    ("uri", "url"),
+    [
+        ("http://h/p", "http://h/p?call_id=1"),
+        ("http://h/p?a=b", "http://h/p?a=b&call_id=1"),
+        ("http://h?a[x]=%zz#part", "http://h?a[x]=%zz&call_id=1"),
+        ("http://[::1]:81/", "http://[::1]:81/?call_id=1"),
+    ],
+)
+def test_get_appends_to_the_query(uri: str, url: str) -> None:
+    request = build_request(make_hook(uri=uri, http_verb="get"), Occurrence("channel_create", ACCOUNT, {"call_id": "1"}), "")
+    assert (request.method, request.url, request.body) == ("GET", url, b"")
+
+
+def test_what_counts_as_success() -> None:
+    assert is_success("POST", 200)
+    assert is_success("PUT", 201)
+    assert not is_success("POST", 201)
+    assert not is_success("GET", 204)
+
+
+def test_no_secret_in_the_repr() -> None:
+    assert "hunter2" not in repr(build_request(make_hook(uri="http://u:hunter2@h/"), OCCURRENCE, ""))
