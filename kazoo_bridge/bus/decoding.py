@@ -71,10 +71,7 @@ def _is_too_deep(body: dict[str, Any]) -> bool:
     level: list[Any] = [body]
     for _ in range(MAX_DEPTH):
         level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, dict | list)
+            inner for outer in level for inner in (outer.values() if isinstance(outer, dict) else outer) if isinstance(inner, dict | list)
         ]
         if not level:
             return False

@@ -7,8 +7,9 @@ from itertools import count
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from kazoo_bridge.bus.asking import Asker
@@ -18,6 +19,11 @@ from kazoo_bridge.bus.topics import TopicTable
 from kazoo_bridge.interfaces import BusUnavailable, EventHandler, IBus, IConsumer, Queue, Topic, Unroutable
 from kazoo_bridge.kazoo import EXCHANGES, Event
 
+#: AMQP's own limit, in bytes.
+LONGEST_ROUTING_KEY = 255
+
+_NOT_STARTED = "the embedded bus has not been started"
+
 
 @implementer(IConsumer)
 class EmbeddedConsumer:
@@ -25,60 +31,86 @@ class EmbeddedConsumer:
 
     def __init__(self, bus: EmbeddedBus, queue: EmbeddedQueue, wanted: Queue, handler: EventHandler) -> None:
         self._bus = bus
-        self.queue = queue
+        self._queue = queue
         self._taker = queue.add_taker(handler, wanted.prefetch, wanted.acknowledge)
+        self._waiting: list[Deferred[None]] = []
+        self._cancelled = False
 
     def bind(self, topic: Topic) -> Deferred[None]:
-        """See `IConsumer`."""
-        self._bus.bind(self.queue, topic)
+        """See `IConsumer`. Fails with BusUnavailable for an exchange that KAZOO has not."""
+        try:
+            self._bus.bind(self._queue, topic)
+        except BusUnavailable:
+            return fail()
         return succeed(None)
 
     def unbind(self, topic: Topic) -> Deferred[None]:
         """See `IConsumer`."""
-        self._bus.unbind(self.queue, topic)
+        self._bus.unbind(self._queue, topic)
         return succeed(None)
 
     def when_running(self) -> Deferred[None]:
         """See `IConsumer`."""
-        return succeed(None)
+        if self._cancelled:
+            return fail(CancelledError())
+        if self._bus.running:
+            return succeed(None)
+        waiter: Deferred[None] = Deferred(self._waiting.remove)
+        self._waiting.append(waiter)
+        return waiter
 
     def cancel(self) -> Deferred[None]:
         """See `IConsumer`."""
-        self.queue.remove_taker(self._taker)
-        if not self.queue.durable and not self.queue.has_takers:
-            self._bus.delete(self.queue)
+        if not self._cancelled:
+            self._cancelled = True
+            self._queue.remove_taker(self._taker)
+            self._bus.left(self, self._queue)
+            for waiter in list(self._waiting):
+                waiter.cancel()
         return succeed(None)
+
+    def started(self) -> None:
+        """The bus runs."""
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            waiter.callback(None)
 
 
 @implementer(IBus)
 class EmbeddedBus(Service):
     """Exchanges as KAZOO has them, queues, acknowledgement and redelivery, all in memory and gone with the process."""
 
+    log = Logger()
+
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
-        self._topics: dict[str, TopicTable[EmbeddedQueue]] = {exchange: TopicTable() for exchange in EXCHANGES}
-        self._bindings: dict[EmbeddedQueue, set[Topic]] = {}
+        self._topics: dict[str, TopicTable[EmbeddedQueue]] = {
+            exchange: TopicTable(wildcards=kind == "topic") for exchange, kind in EXCHANGES.items()
+        }
         self._queues: dict[str, EmbeddedQueue] = {}
+        self._bindings: dict[EmbeddedQueue, dict[Topic, None]] = {}
+        self._refused: dict[EmbeddedQueue, str] = {}
+        self._consumers: dict[EmbeddedConsumer, None] = {}
         self._numbers = count(1)
         self._asker = Asker(clock, self)
 
     # -- IBus
 
     def consume(self, queue: Queue, handler: EventHandler) -> IConsumer:
-        """See `IBus`."""
-        name = queue.name or f"embedded-{next(self._numbers)}"
-        known = self._queues.get(name)
-        if known is None:
-            known = self._queues[name] = EmbeddedQueue(self._clock, name, queue.durable)
-            self._bindings[known] = set()
-            if self.running:
-                known.resume()
-        for topic in queue.topics:
-            self.bind(known, topic)
-        return EmbeddedConsumer(self, known, queue, handler)
+        """See `IBus`. A topic on an exchange that KAZOO has not is logged and reported as trouble; the others work."""
+        known = self._declared(queue)
+        for topic in sorted(queue.topics, key=lambda topic: (topic.exchange, topic.pattern)):
+            try:
+                self.bind(known, topic)
+            except BusUnavailable as error:
+                self._refused[known] = f"{known.name} is not bound to {topic.pattern}: {error}"
+                self.log.error("{trouble}", trouble=self._refused[known])
+        consumer = EmbeddedConsumer(self, known, queue, handler)
+        self._consumers[consumer] = None
+        return consumer
 
     def publish(self, exchange: str, routing_key: str, body: Mapping[str, Any], *, mandatory: bool = False) -> Deferred[None]:
-        """See `IBus`."""
+        """See `IBus`. Fails with ValueError when the message cannot be written as JSON or its routing key is too long."""
         try:
             raw = encode(body)
         except ValueError:
@@ -89,15 +121,19 @@ class EmbeddedBus(Service):
         self, exchange: str, routing_key: str, raw: bytes, content_encoding: str | None = None, *, mandatory: bool = False
     ) -> Deferred[None]:
         """As `publish`, with the body as bytes of any kind."""
+        if len(routing_key.encode("utf-8", "surrogatepass")) > LONGEST_ROUTING_KEY:
+            return fail(ValueError(f"a routing key has at most {LONGEST_ROUTING_KEY} bytes"))
         if not self.running:
-            return fail(BusUnavailable("the embedded bus is not started"))
-        if exchange not in EXCHANGES:
-            return fail(ValueError(f"there is no exchange {exchange!r}; known are {', '.join(EXCHANGES)}"))
-        queues = self._routed(exchange, routing_key)
+            return fail(BusUnavailable(_NOT_STARTED))
+        try:
+            queues = self._table(exchange).match(routing_key)
+        except BusUnavailable:
+            return fail()
         if mandatory and not queues:
-            return fail(Unroutable(f"no queue listens to {routing_key} on {exchange}"))
+            return fail(Unroutable(f"no queue takes {routing_key} from the exchange {exchange}"))
+        message = Message(exchange, routing_key, raw, content_encoding)
         for queue in queues:
-            queue.put(Message(exchange, routing_key, raw, content_encoding))
+            queue.put(message)
         return succeed(None)
 
     def ask(
@@ -114,7 +150,9 @@ class EmbeddedBus(Service):
 
     def trouble(self) -> str | None:
         """See `IBus`."""
-        return None if self.running else "the embedded bus is not started"
+        if not self.running:
+            return _NOT_STARTED
+        return next(iter(self._refused.values()), None)
 
     # -- service
 
@@ -123,37 +161,56 @@ class EmbeddedBus(Service):
         super().startService()
         for queue in self._queues.values():
             queue.resume()
+        for consumer in list(self._consumers):
+            consumer.started()
 
     def stopService(self) -> None:
-        """Let no more messages flow; nothing is left to be called later."""
+        """Let no more messages flow; nothing is left to be called later. What was handed over may still finish."""
         super().stopService()
         for queue in self._queues.values():
             queue.pause()
+        self._asker.stop()
 
-    # -- routing
+    # -- told by consumers
 
     def bind(self, queue: EmbeddedQueue, topic: Topic) -> None:
-        """Route messages of `topic` to `queue`; raises `ValueError` for an unknown exchange."""
-        if topic.exchange not in EXCHANGES:
-            raise ValueError(f"there is no exchange {topic.exchange!r}; known are {', '.join(EXCHANGES)}")
-        self._bindings[queue].add(topic)
-        self._topics[topic.exchange].add(topic.pattern, queue)
+        """Route messages of `topic` to `queue`, if that is still there; raises `BusUnavailable` for an unknown exchange."""
+        table = self._table(topic.exchange)
+        bindings = self._bindings.get(queue)
+        if bindings is not None:
+            bindings[topic] = None
+            table.add(topic.pattern, queue)
 
     def unbind(self, queue: EmbeddedQueue, topic: Topic) -> None:
         """Undo `bind`."""
-        self._bindings[queue].discard(topic)
-        self._topics[topic.exchange].discard(topic.pattern, queue)
-
-    def delete(self, queue: EmbeddedQueue) -> None:
-        """Forget a queue and what is in it."""
-        for topic in list(self._bindings.pop(queue, ())):
+        if self._bindings.get(queue, {}).pop(topic, topic) is None:
             self._topics[topic.exchange].discard(topic.pattern, queue)
-        self._queues.pop(queue.name, None)
+
+    def left(self, consumer: EmbeddedConsumer, queue: EmbeddedQueue) -> None:
+        """A consumer is cancelled. A queue that is not durable goes with its last one."""
+        self._consumers.pop(consumer, None)
+        if queue.durable or queue.has_takers:
+            return
+        for topic in self._bindings.pop(queue):
+            self._topics[topic.exchange].discard(topic.pattern, queue)
+        self._refused.pop(queue, None)
+        del self._queues[queue.name]
         queue.pause()
 
-    def _routed(self, exchange: str, routing_key: str) -> list[EmbeddedQueue]:
-        queues = self._topics[exchange].match(routing_key)
-        if EXCHANGES[exchange] == "topic":
-            return queues
-        # On a direct exchange * and # are characters like any other.
-        return [queue for queue in queues if Topic(exchange, routing_key) in self._bindings[queue]]
+    # -- names
+
+    def _declared(self, queue: Queue) -> EmbeddedQueue:
+        name = queue.name or f"embedded-{next(self._numbers)}"
+        known = self._queues.get(name)
+        if known is None:
+            known = self._queues[name] = EmbeddedQueue(self._clock, name, queue.durable and bool(queue.name))
+            self._bindings[known] = {}
+            if self.running:
+                known.resume()
+        return known
+
+    def _table(self, exchange: str) -> TopicTable[EmbeddedQueue]:
+        table = self._topics.get(exchange)
+        if table is None:
+            raise BusUnavailable(f"there is no exchange {exchange!r}; known are {', '.join(EXCHANGES)}")
+        return table

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from functools import partial
+from heapq import heappop, heappush
 
 from attrs import define, evolve, field, frozen
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from kazoo_bridge.bus.decoding import Undecodable, decode
 from kazoo_bridge.interfaces import EventHandler, Unfinished
-
-_log = Logger()
+from kazoo_bridge.kazoo import Event
 
 #: Seconds until a message that could not be finished is handed out again.
 REDELIVERY_DELAY = 1.0
 
-#: A queue keeps this many messages, then it drops the oldest.
+#: A queue keeps at most this many waiting messages, of at most this many bytes together; then it drops the oldest.
 MAX_MESSAGES = 100_000
+MAX_BYTES = 64 * 1024 * 1024
+
+#: Messages handed out in one turn of the reactor, so that a long queue does not hold up everything else.
+_AT_ONCE = 100
+#: A full queue says so with the first message that it drops, and again after this many.
+_LOG_EVERY = 1000
 
 
 @frozen
@@ -33,15 +40,24 @@ class Message:
     content_encoding: str | None = None
     redelivered: bool = False
 
+    def decoded(self) -> Event:
+        """A fresh event, which nobody else has; raises `Undecodable`."""
+        return decode(self.exchange, self.routing_key, self.raw, self.content_encoding, self.redelivered)
+
 
 @define(eq=False)
 class Taker:
-    """A consumer's end of a queue. `prefetch` 0: no bound."""
+    """A consumer's end of a queue. `prefetch` 0: no bound.
+
+    `in_hand` counts what is not settled, `to_return` holds what is on its way back to the queue and still counts.
+    """
 
     handler: EventHandler
     prefetch: int
     acknowledge: bool
     in_hand: int = 0
+    to_return: dict[int, Message] = field(factory=dict)
+    returning: IDelayedCall | None = None
 
     @property
     def free(self) -> bool:
@@ -52,16 +68,25 @@ class Taker:
 class EmbeddedQueue:
     """Messages in order; delivery happens from the clock, never inside the publisher's call."""
 
+    log = Logger()
+
     def __init__(self, clock: IReactorTime, name: str, durable: bool) -> None:
         self.name = name
         self.durable = durable
         self._clock = clock
-        self._messages: deque[Message] = deque()
+        # Ordered by number, so that what comes back takes its old place.
+        self._messages: list[tuple[int, Message]] = []
+        self._bytes = 0
+        self._numbers = 0
+        self._dropped = 0
         self._takers: deque[Taker] = deque()
         self._flowing = False
         self._pump: IDelayedCall | None = None
-        self._delayed: dict[int, IDelayedCall] = {}
-        self._number = 0
+        self._returning: set[Taker] = set()
+
+    def __len__(self) -> int:
+        """How many messages wait."""
+        return len(self._messages)
 
     @property
     def has_takers(self) -> bool:
@@ -76,16 +101,14 @@ class EmbeddedQueue:
         return taker
 
     def remove_taker(self, taker: Taker) -> None:
-        """Hand it no more messages; what it has in hand it may still finish."""
-        if taker in self._takers:
-            self._takers.remove(taker)
+        """Hand it no more messages; what it has in hand it may still finish, what it could not finish comes back at once."""
+        self._takers.remove(taker)
+        self._give_back(taker)
 
     def put(self, message: Message) -> None:
         """Append a message."""
-        if len(self._messages) >= MAX_MESSAGES:
-            dropped = self._messages.popleft()
-            _log.error("queue {queue} is full: {routing_key}, its oldest message, is dropped", queue=self.name, routing_key=dropped.routing_key)
-        self._messages.append(message)
+        self._numbers += 1
+        self._insert(self._numbers, message)
         self._wake()
 
     def resume(self) -> None:
@@ -94,13 +117,41 @@ class EmbeddedQueue:
         self._wake()
 
     def pause(self) -> None:
-        """Let no more messages flow, and leave nothing to be called later."""
+        """Let no more messages flow, and leave nothing to be called later. No message is lost."""
         self._flowing = False
-        for call in (*self._delayed.values(), *([self._pump] if self._pump else [])):
-            if call.active():
-                call.cancel()
-        self._delayed.clear()
-        self._pump = None
+        for taker in list(self._returning):
+            self._give_back(taker)
+        if self._pump is not None:
+            self._pump.cancel()
+            self._pump = None
+
+    # -- the messages
+
+    def _insert(self, number: int, message: Message) -> None:
+        heappush(self._messages, (number, message))
+        self._bytes += len(message.raw)
+        while len(self._messages) > MAX_MESSAGES or (self._bytes > MAX_BYTES and len(self._messages) > 1):
+            self._drop(self._remove_first()[1])
+
+    def _remove_first(self) -> tuple[int, Message]:
+        number, message = heappop(self._messages)
+        self._bytes -= len(message.raw)
+        return number, message
+
+    def _drop(self, message: Message) -> None:
+        if self._dropped % _LOG_EVERY == 0:
+            self.log.error(
+                "queue {queue} is full ({waiting} messages, {size} bytes): its oldest message, {routing_key}, is dropped, "
+                "after {dropped} others",
+                queue=self.name,
+                waiting=len(self._messages),
+                size=self._bytes,
+                routing_key=message.routing_key,
+                dropped=self._dropped,
+            )
+        self._dropped += 1
+
+    # -- handing out
 
     def _wake(self) -> None:
         if self._flowing and self._pump is None and self._messages and self._takers:
@@ -108,11 +159,15 @@ class EmbeddedQueue:
 
     def _deliver(self) -> None:
         self._pump = None
-        while self._flowing and self._messages:
+        for _ in range(_AT_ONCE):
+            if not self._flowing or not self._messages:
+                return
             taker = self._next_taker()
             if taker is None:
                 return
-            self._hand_over(self._messages.popleft(), taker)
+            number, message = self._remove_first()
+            self._hand_over(number, message, taker)
+        self._wake()
 
     def _next_taker(self) -> Taker | None:
         for _ in range(len(self._takers)):
@@ -121,41 +176,59 @@ class EmbeddedQueue:
                 return self._takers[-1]
         return None
 
-    def _hand_over(self, message: Message, taker: Taker) -> None:
+    def _hand_over(self, number: int, message: Message, taker: Taker) -> None:
+        taker.in_hand += 1
         try:
-            event = decode(message.exchange, message.routing_key, message.raw, message.content_encoding, message.redelivered)
+            handled = taker.handler(message.decoded())
         except Undecodable as error:
-            _log.warn("message {routing_key} is rejected: {reason}", routing_key=message.routing_key, reason=error)
-            return
-        try:
-            handled = taker.handler(event)
+            self.log.warn(
+                "dropping a message on {exchange} with routing key {routing_key}: {reason}",
+                exchange=message.exchange,
+                routing_key=message.routing_key,
+                reason=str(error),
+            )
+            taker.in_hand -= 1
         except Exception:
-            self._failed(message, Failure())
-            return
-        if isinstance(handled, Deferred):
-            taker.in_hand += 1
-            handled.addErrback(partial(self._failed, message))
-            handled.addBoth(partial(self._freed, taker))
+            self._failed(Failure(), number, message, taker)
+        else:
+            if isinstance(handled, Deferred):
+                settle: Callable[[object], None] = partial(self._finished, taker)
+                handled.addCallbacks(settle, self._failed, errbackArgs=(number, message, taker))
+            else:
+                taker.in_hand -= 1
 
-    def _freed(self, taker: Taker, _: object) -> None:
+    def _finished(self, taker: Taker, _result: object) -> None:
         taker.in_hand -= 1
         self._wake()
 
-    def _failed(self, message: Message, failure: Failure) -> None:
-        if failure.check(Unfinished):
-            self._again_later(message)
+    def _failed(self, failure: Failure, number: int, message: Message, taker: Taker) -> None:
+        # Work that was cancelled is not finished either, and must not be lost.
+        if failure.check(Unfinished, CancelledError):
+            if taker.acknowledge:
+                self._return(number, message, taker)
+                return
         else:
-            _log.failure("the handler of {routing_key} failed; the message is rejected", failure, routing_key=message.routing_key)
+            self.log.failure("handling an event with routing key {routing_key} failed", failure, routing_key=message.routing_key)
+        self._finished(taker, None)
 
-    def _again_later(self, message: Message) -> None:
-        again = evolve(message, redelivered=True)
-        if not self._flowing:
-            self._messages.appendleft(again)
-            return
-        self._number += 1
-        self._delayed[self._number] = self._clock.callLater(REDELIVERY_DELAY, self._put_back, self._number, again)
+    # -- and back
 
-    def _put_back(self, number: int, message: Message) -> None:
-        del self._delayed[number]
-        self._messages.appendleft(message)
+    def _return(self, number: int, message: Message, taker: Taker) -> None:
+        """Put it back after a while, lest it go round and round; until then it counts for its taker's prefetch."""
+        taker.to_return[number] = evolve(message, redelivered=True)
+        if not self._flowing or taker not in self._takers:
+            self._give_back(taker)
+        elif taker.returning is None:
+            self._returning.add(taker)
+            taker.returning = self._clock.callLater(REDELIVERY_DELAY, self._give_back, taker)
+
+    def _give_back(self, taker: Taker) -> None:
+        self._returning.discard(taker)
+        if taker.returning is not None and taker.returning.active():
+            taker.returning.cancel()
+        taker.returning = None
+        for number, message in taker.to_return.items():
+            self._insert(number, message)
+        taker.in_hand -= len(taker.to_return)
+        taker.to_return.clear()
         self._wake()

@@ -46,9 +46,11 @@ class TopicTable(Generic[T]):
     """Values under patterns, found by routing key.
 
     Keys without wildcards are found by hash, patterns in a trie: a look-up costs what matches it, not what does not.
+    Without `wildcards`, as on a direct exchange, ``*`` and ``#`` are words like any other.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, wildcards: bool = True) -> None:
+        self._wildcards = wildcards
         # The number of a value tells when it was added.
         self._patterns: dict[str, dict[T, int]] = {}
         self._root: _Node[T] = _Node()
@@ -71,7 +73,7 @@ class TopicTable(Generic[T]):
         if values is None:
             values = self._patterns[pattern] = {}
             words = words_of(pattern)
-            if _is_wild(words):
+            if self._is_wild(words):
                 self._grow(words).values = values
         if value not in values:
             values[value] = next(self._numbers)
@@ -85,7 +87,7 @@ class TopicTable(Generic[T]):
         if not values:
             del self._patterns[pattern]
             words = words_of(pattern)
-            if _is_wild(words):
+            if self._is_wild(words):
                 self._prune(words)
 
     def match(self, key: str) -> list[T]:
@@ -129,6 +131,9 @@ class TopicTable(Generic[T]):
             here = there
         return here
 
+    def _is_wild(self, words: list[str]) -> bool:
+        return self._wildcards and (_ONE in words or _ANY in words)
+
     def _grow(self, words: list[str]) -> _Node[T]:
         node = self._root
         for word in words:
@@ -148,10 +153,6 @@ class TopicTable(Generic[T]):
             if node.children or node.values is not None:
                 return
             del parent.children[word]
-
-
-def _is_wild(words: list[str]) -> bool:
-    return _ONE in words or _ANY in words
 
 
 def _enter(node: _Node[T], nodes: dict[_Node[T], None]) -> None:

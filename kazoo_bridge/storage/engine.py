@@ -103,9 +103,15 @@ def _sqlite(url: URL) -> Engine:
 
 
 def _make_private_file(path: str) -> None:
-    """Hook documents hold customers' secrets, and SQLite would let everybody read them."""
+    """Hook documents hold customers' secrets, and SQLite would let everybody read them.
+
+    A file that is there already is not even opened: closing it would take this process's locks away from SQLite, and another
+    process that then ends would remove the write-ahead log under our feet.
+    """
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660))
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o660))
+    except FileExistsError:
+        pass
     except OSError as error:
         raise StorageUnavailable(f"the database file {path} cannot be opened: {error.strerror}") from None
 

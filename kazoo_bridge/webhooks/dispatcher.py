@@ -107,6 +107,12 @@ class Dispatcher:
         self._tell_if_idle()
         return waiting
 
+    def _ended(self) -> None:
+        self._deliveries -= 1
+        if not self._deliveries and self._waiting_for_idle:
+            # Not at once: the caller of the last delivery shall hear of its end first, and tell the broker.
+            self._clock.callLater(0, self._tell_if_idle)
+
     def _tell_if_idle(self) -> None:
         if not self._deliveries:
             waiting, self._waiting_for_idle = self._waiting_for_idle, []
@@ -130,8 +136,7 @@ class Dispatcher:
         try:
             await self._try(hook, request, event_id)
         finally:
-            self._deliveries -= 1
-            self._tell_if_idle()
+            self._ended()
 
     async def _try(self, hook: Hook, request: HookRequest, event_id: str) -> None:
         retries_left = hook.retries

@@ -15,8 +15,8 @@ _PROGRAMS = Path("/usr/lib/rabbitmq/bin")
 _START_WITHIN = 90.0
 _VHOSTS_AT_ONCE = 20
 
-#: Waits until the pipe from the tests breaks, however they ended, then removes the node. Arguments: folder, then files with process groups.
-_GUARD = 'trap "" INT TERM HUP; folder=$1; read -r _; for f in "$folder"/group-*; do kill -9 -- "-$(cat "$f")"; done; rm -rf "$folder"'
+#: Waits until the pipe from the tests breaks, however they ended, then removes what is left of the node in the folder that it is given.
+_GUARD = 'trap "" INT TERM HUP; read -r _; for group in "$1"/group-*; do kill -s KILL -- "-$(cat "$group")"; done; rm -rf "$1"'
 
 
 def free_port() -> int:
@@ -86,6 +86,7 @@ class RabbitNode:
             os.killpg(self._server.pid, signal.SIGKILL)
             self._server.wait()
             self._server = None
+            (self.folder / "group-rabbitmq-server").unlink()
 
     def restart(self) -> None:
         """Kill it and start it again, on the same data and port."""

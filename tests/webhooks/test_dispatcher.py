@@ -172,6 +172,8 @@ def test_draining_waits_for_what_is_under_way() -> None:
     assert drained == []
     agent.hanging[0].errback(ConnectionRefusedError())
     assert results[0].check(Unfinished)
+    assert drained == []
+    stage.clock.advance(0)
     assert drained == [None]
 
 

@@ -131,6 +131,8 @@ class AmqpBus(Service):
             await cancelling.addTimeout(_CANCEL_WITHIN, self._reactor)
         except Exception:
             self.log.warn("not every consumer could be cancelled in time; what is unfinished comes again")
+        for consumer in self._consumers:
+            consumer.flush()
 
     # -- told by the links ----------------------------------------------------------------------
 

@@ -71,6 +71,7 @@ class AmqpConsumer:
         self._wanted = set(queue.topics)
         self._bindings: _Bindings | None = None
         self._run: Run | None = None
+        self._ending: Run | None = None
         self._task: Deferred[None] | None = None
         self._pause: Deferred[None] | None = None
         self._retry: IDelayedCall | None = None
@@ -121,6 +122,12 @@ class AmqpConsumer:
         run = self._run
         return Deferred.fromCoroutine(run.stop()) if run is not None else succeed(None)
 
+    def flush(self) -> None:
+        """Tell the broker now what has finished, cancelled or not."""
+        for run in (self._run, self._ending):
+            if run is not None:
+                run.flush()
+
     # -- IConsumer ------------------------------------------------------------------------------
 
     def bind(self, topic: Topic) -> Deferred[None]:
@@ -148,6 +155,7 @@ class AmqpConsumer:
         if self._pause is not None:
             self._pause.cancel()
         run, self._run = self._run, None
+        self._ending = run
         # What is starting just now ends itself when it sees that it was cancelled.
         return Deferred.fromCoroutine(run.stop()) if run is not None else succeed(None)
 

@@ -58,6 +58,10 @@ class Run:
             return
         self._settlement.drain(self._close_channel)
 
+    def flush(self) -> None:
+        """Tell the broker now what has finished."""
+        self._settlement.flush()
+
     # -- deliveries -----------------------------------------------------------------------------
 
     def delivered(

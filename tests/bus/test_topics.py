@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kazoo_bridge.bus.topics import TopicTable, matches
+
+words = st.sampled_from(["", "a", "b", "call", "*", "#", "größe"])
+keys = st.lists(words, max_size=6).map(".".join)
+patterns = st.lists(st.one_of(st.sampled_from(["*", "#"]), words), max_size=6).map(".".join)
+
+
+def expected(pattern: list[str], key: list[str]) -> bool:
+    """The rules, word by word."""
+    if not pattern:
+        return not key
+    first, rest = pattern[0], pattern[1:]
+    if first == "#":
+        return any(expected(rest, key[skipped:]) for skipped in range(len(key) + 1))
+    return bool(key) and first in ("*", key[0]) and expected(rest, key[1:])
+
+
+def expected_match(pattern: str, key: str) -> bool:
+    return expected(pattern.split(".") if pattern else [], key.split(".") if key else [])
+
+
+@given(patterns, keys)
+def test_a_pattern_matches_by_the_rules(pattern: str, key: str) -> None:
+    assert matches(pattern, key) is expected_match(pattern, key)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "key", "answer"),
+    [
+        ("call.*.*", "call.CHANNEL_CREATE.abc", True),
+        ("call.*.*", "call.CHANNEL_CREATE", False),
+        ("call.*.*", "call.CHANNEL_CREATE.abc.d", False),
+        ("call.*.*", "call..", True),
+        ("call.#", "call", True),
+        ("call.#", "caller", False),
+        ("#.*", "", False),
+        ("#", "", True),
+        ("", "", True),
+        ("", ".", False),
+        ("*", "", False),
+        (".", ".", True),
+        ("*.*", ".", True),
+        ("a.#.#.b", "a.b", True),
+        ("#.a.#.a.#", "a", False),
+        ("a*", "ab", False),
+    ],
+)
+def test_cases_worth_naming(pattern: str, key: str, answer: bool) -> None:
+    assert matches(pattern, key) is answer
+
+
+@given(st.lists(st.tuples(st.booleans(), patterns, st.integers(0, 3)), max_size=25), st.lists(keys, max_size=5))
+def test_a_table_finds_what_was_added_and_not_discarded(steps: list[tuple[bool, str, int]], looked_up: list[str]) -> None:
+    table: TopicTable[int] = TopicTable()
+    model: dict[tuple[str, int], None] = {}
+    for adding, pattern, value in steps:
+        if adding:
+            table.add(pattern, value)
+            model.setdefault((pattern, value))
+        else:
+            table.discard(pattern, value)
+            model.pop((pattern, value), None)
+    for key in [*looked_up, *(pattern for _, pattern, _ in steps)]:
+        assert table.match(key) == list(dict.fromkeys(value for pattern, value in model if expected_match(pattern, key)))
+    assert set(table.patterns()) == {pattern for pattern, _ in model}
+    assert len(table) == len({pattern for pattern, _ in model})
+    assert bool(table) is bool(model)
+
+
+@given(st.lists(st.tuples(patterns, st.integers(0, 3)), max_size=25))
+def test_nothing_is_left_of_what_was_discarded(added: list[tuple[str, int]]) -> None:
+    table: TopicTable[int] = TopicTable()
+    for pattern, value in added:
+        table.add(pattern, value)
+    for pattern, value in reversed(added):
+        table.discard(pattern, value)
+    assert not table
+    assert not table._root.children
+
+
+def test_values_come_once_in_the_order_they_were_added() -> None:
+    table: TopicTable[str] = TopicTable()
+    for pattern, value in [("a.b", "second"), ("a.*", "first"), ("#", "second"), ("*.b", "third"), ("a.b", "first")]:
+        table.add(pattern, value)
+    assert table.match("a.b") == ["second", "first", "third"]
+    table.discard("a.b", "second")
+    assert table.match("a.b") == ["first", "second", "third"]
+
+
+def test_without_wildcards_every_pattern_means_itself() -> None:
+    table: TopicTable[str] = TopicTable(wildcards=False)
+    table.add("a.*", "star")
+    table.add("#", "hash")
+    assert table.match("a.b") == []
+    assert table.match("a.*") == ["star"]
+    assert table.match("#") == ["hash"]
+
+
+def test_many_wildcards_cost_no_explosion() -> None:
+    """Trying every way to spread a key of 40 words over these would take longer than anybody waits."""
+    table: TopicTable[int] = TopicTable()
+    table.add(".".join(["#", "a"] * 15) + ".b", 1)
+    steps = 0
+
+    class Counting(dict[str, object]):
+        def get(self, *arguments: object) -> object:
+            nonlocal steps
+            steps += 1
+            return super().get(*arguments)  # type: ignore[call-overload]
+
+    node = table._root
+    while node.children:
+        child = next(iter(node.children.values()))
+        node.children = Counting(node.children)  # type: ignore[assignment]
+        node = child
+    assert table.match(".".join(["a"] * 40)) == []
+    assert 0 < steps < 10_000
+
+
+def test_a_look_up_does_not_visit_what_does_not_match() -> None:
+    table: TopicTable[int] = TopicTable()
+    for number in range(1000):
+        table.add(f"call.*.id{number}", number)
+        table.add(f"dialog.realm{number}.#", number)
+        table.add(f"exact.{number}", number)
+    visited = table._reached(["call", "CHANNEL_CREATE", "id7"])
+    assert len(visited) == 1
+    assert table.match("call.CHANNEL_CREATE.id7") == [7]
+    assert table.match("dialog.realm8.x.y") == [8]
+    assert table.match("exact.9") == [9]
+    assert table.match("nothing.at.all") == []
