@@ -109,7 +109,7 @@ class Exchange:
             return str(bearer.strip())
         in_query = (self.request.args or {}).get(b"auth_token")
         if in_query:
-            return in_query[0].decode("utf-8", "replace")
+            return str(in_query[0], "utf-8", "replace")
         in_body = self.envelope.get("auth_token")
         return in_body if isinstance(in_body, str) else None
 

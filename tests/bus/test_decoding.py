@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
 
@@ -40,12 +41,8 @@ def test_gzipped_bodies_are_unpacked(body: dict[str, Any]) -> None:
 
 @given(st.binary(max_size=200), st.sampled_from([None, "", "gzip", "identity", "br"]))
 def test_no_bytes_do_worse_than_undecodable(raw: bytes, content_encoding: str | None) -> None:
-    try:
-        event = decoded(raw, content_encoding)
-    except Undecodable as error:
-        assert str(error)
-    else:
-        assert isinstance(event.body, dict)
+    with suppress(Undecodable):
+        assert isinstance(decoded(raw, content_encoding).body, dict)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ connection.close()
 
 def _insert(number: int) -> sa.TextClause:
     return sa.text(
-        f"INSERT INTO accounts (id, parent_id, name, realm, superadmin, created) VALUES ('{number:032x}', NULL, '', '', false, 0)"  # noqa: S608
+        f"INSERT INTO accounts (id, parent_id, name, realm, superadmin, created) VALUES ('{number:032x}', NULL, '', '', false, 0)"
     )
 
 

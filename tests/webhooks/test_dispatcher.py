@@ -104,7 +104,9 @@ def scripted(*, reachable: bool = False, **limits: Any) -> tuple[ScriptedAgent, 
     agent = ScriptedAgent(clock, reachable)
     stage = Stage(agent, Receiver(), "http://receiver.example")
     stage.clock = clock
-    stage.dispatcher = Dispatcher(clock, agent, stage.registry, DispatchLimits(10.0, **{"max_requests": 8, "max_requests_per_hook": 2, **limits}))
+    stage.dispatcher = Dispatcher(
+        clock, agent, stage.registry, DispatchLimits(10.0, **{"max_requests": 8, "max_requests_per_hook": 2, **limits})
+    )
     return agent, stage
 
 

@@ -66,7 +66,8 @@ def test_one_mistake(document: dict[str, Any], field: str, rule: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "uri", ["/relative", "http://", "https:///path", "mailto:a@b", "http://h:0/", "http://h:99999/", "http://h/a b", "http://h/\r\nX: y", "http://ö/", "http:\\\\h"]
+    "uri", ["/relative", "http://", "https:///path", "mailto:a@b", "http://h:0/", "http://h:99999/", "http://h/a b",
+    "http://h/\r\nX: y", "http://ö/", "http:\\\\h"]
 )  # fmt: skip
 def test_bad_uris(uri: str) -> None:
     assert uri_problem(uri)

@@ -19,7 +19,8 @@ LOOPBACK_OPEN = EgressPolicy.of(NON_PUBLIC_NETWORKS, ["127.0.0.0/8"])
     "address",
     [
         "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "255.255.255.255", "224.0.0.1",
-        "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "not an address",
+        "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1",
+        "2002:7f00:1::", "not an address",
     ],
 )  # fmt: skip
 def test_denied_by_default(address: str) -> None:
@@ -82,5 +83,3 @@ async def test_other_schemes_are_refused() -> None:
     with pytest.raises(EgressDenied):
         await agent.request(b"GET", b"ftp://127.0.0.1/")
     await pool.closeCachedConnections()
-
-
