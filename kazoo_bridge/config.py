@@ -120,6 +120,8 @@ def _amqp_uri(value: str) -> None:
 def _storage_uri(value: str) -> None:
     if not value.startswith(("sqlite:///", "postgresql+psycopg://")):
         raise ValueError("expected sqlite:///FILE or postgresql+psycopg://user:pass@host/database")
+    if value in ("sqlite:///", "sqlite:///:memory:"):
+        raise ValueError("expected sqlite:///FILE: a database in memory would be lost with the process")
 
 
 def _endpoint(value: str) -> None:

@@ -192,7 +192,7 @@ class IDirectory(Interface):
         """The account, or None when there is none of that id."""
 
     def ancestors(account_id: str) -> tuple[str, ...] | None:
-        """The account's ancestors, parent first, as far as they are in memory; None: not in memory, ask `account`."""
+        """The account's ancestors, parent first; None when the account is not in memory: ask `account`, then again."""
 
     def may(principal: Principal, account_id: str) -> Deferred[bool]:
         """Whether `principal` may act for the account: itself, a descendant of it, or anybody for super-admins."""

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import define, field, frozen
 from hyperlink import DecodedURL
 from treq.client import HTTPClient
-from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, TimeoutError, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, DeferredSemaphore, TimeoutError
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -244,8 +244,8 @@ def _words(error: BaseException | None) -> str:
 
 
 async def all_of(waiting: list[Deferred[None]]) -> None:
-    """Wait for every one of them to end, then raise the first failure if there was one."""
-    results = [one.addErrback(lambda failure: failure) for one in waiting]
-    for result in await gatherResults(results):
-        if isinstance(result, Failure):
-            result.raiseException()
+    """Wait for every one of them to end, then raise a failure if there was one: `Unfinished` before any other."""
+    ended = await DeferredList(waiting, consumeErrors=True)
+    failures = [result for success, result in ended if not success]
+    for failure in sorted(failures, key=lambda failure: failure.check(Unfinished) is None):
+        failure.raiseException()

@@ -33,6 +33,23 @@ def event_id(event: Event) -> str:
 
 
 @define
+class _Tally:
+    """Counts something that may happen thousands of times a second, and logs it once a minute."""
+
+    _clock: IReactorTime
+    _complaint: str
+    total: int = 0
+    _complained: float | None = None
+
+    def count(self, example: str) -> None:
+        self.total += 1
+        now = self._clock.seconds()
+        if self._complained is None or now - self._complained >= _COMPLAIN_EVERY:
+            _log.warn("{complaint}: {count} so far, the latest {example}", complaint=self._complaint, count=self.total, example=example)
+            self._complained = now
+
+
+@define
 class Intake:
     """The bus's handler for webhooks."""
 
@@ -41,8 +58,12 @@ class Intake:
     _registry: HookRegistry
     _dispatcher: Dispatcher
     _categories: dict[str, list[IEventCategory]] = field(factory=dict)
-    _homeless: int = 0
-    _complained: float | None = None
+    _homeless: _Tally = field(init=False)
+    _unknown: _Tally = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._homeless = _Tally(self._clock, "events without an account reach no hook")
+        self._unknown = _Tally(self._clock, "events of accounts that the directory does not know reach no hook")
 
     def serve(self, categories: Sequence[IEventCategory]) -> None:
         """Read events with these categories from now on."""
@@ -59,7 +80,7 @@ class Intake:
         for category in self._categories.get(event.exchange, ()):
             for occurrence in self._read(category, event):
                 if occurrence.account_id is None:
-                    self._count_homeless(event)
+                    self._homeless.count(event.routing_key)
                     continue
                 ancestors = self._directory.ancestors(occurrence.account_id)
                 if ancestors is None:
@@ -85,11 +106,7 @@ class Intake:
         """The account's ancestors are not in memory: fetch them, then begin again."""
         account = await self._directory.account(account_id)
         if account is None or self._directory.ancestors(account_id) is None:
-            _log.warn(
-                "{routing_key} names account {account_id}, which the directory does not know",
-                routing_key=event.routing_key,
-                account_id=account_id,
-            )
+            self._unknown.count(f"{event.routing_key} of account {account_id}")
             return
         again = self.handle(event)
         if again is not None:
@@ -100,18 +117,12 @@ class Intake:
         started = [Deferred.fromCoroutine(self._dispatcher.deliver(hook, occurrence, identity)) for hook, occurrence in wanted]
         return started[0] if len(started) == 1 else Deferred.fromCoroutine(all_of(started))
 
-    def _count_homeless(self, event: Event) -> None:
-        self._homeless += 1
-        now = self._clock.seconds()
-        if self._complained is None or now - self._complained >= _COMPLAIN_EVERY:
-            _log.warn(
-                "{count} events without an account so far, the latest {routing_key}; they reach no hook",
-                count=self._homeless,
-                routing_key=event.routing_key,
-            )
-            self._complained = now
-
     @property
     def homeless(self) -> int:
         """How many occurrences named no account."""
-        return self._homeless
+        return self._homeless.total
+
+    @property
+    def unknown(self) -> int:
+        """How many events named an account that the directory does not know."""
+        return self._unknown.total

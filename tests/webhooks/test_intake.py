@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from attrs import define, field
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
+
+from kazoo_bridge.interfaces import Account, HookType, Occurrence, Topic, Unfinished
+from kazoo_bridge.kazoo import Event
+from kazoo_bridge.webhooks.intake import Intake, event_id, webhook_topics
+from kazoo_bridge.webhooks.registry import HookRegistry
+from tests.webhooks.hook_factory import ACCOUNT, make_hook
+
+PARENT = "b" * 32
+
+
+@define
+class Category:
+    """Makes of each event what its body says."""
+
+    name: str = "c"
+    hooks: tuple[HookType, ...] = (HookType("channel_create", "n", "d"),)
+
+    def topics(self, hook: str) -> Iterable[Topic]:
+        return [Topic("callevt", "x.*")]
+
+    def occurrences(self, event: Event) -> Iterable[Occurrence]:
+        if event.body.get("raise"):
+            raise RuntimeError("cannot read this")
+        return [Occurrence("channel_create", event.body.get("account"), {})]
+
+
+@define
+class Directory:
+    """Accounts that are known at once, and others that come with a question."""
+
+    known: dict[str, tuple[str, ...]]
+    fetchable: dict[str, tuple[str, ...]] = field(factory=dict)
+
+    def ancestors(self, account_id: str) -> tuple[str, ...] | None:
+        return self.known.get(account_id)
+
+    def account(self, account_id: str) -> Deferred[Account | None]:
+        if account_id in self.fetchable:
+            self.known[account_id] = self.fetchable[account_id]
+        return succeed(Account(account_id, "", "") if account_id in self.known else None)
+
+
+@define
+class Dispatcher:
+    """Keeps what it is told to deliver, and ends it when told."""
+
+    told: list[tuple[str, str]] = field(factory=list)
+    open: list[Deferred[None]] = field(factory=list)
+
+    async def deliver(self, hook: Any, occurrence: Occurrence, identity: str) -> None:
+        self.told.append((hook.id, identity))
+        self.open.append(Deferred())
+        await self.open[-1]
+
+
+def made(*categories: Any, known: Any = None, fetchable: Any = None) -> tuple[Intake, Dispatcher, Clock]:
+    clock, dispatcher, registry = Clock(), Dispatcher(), HookRegistry()
+    registry.replace_all([make_hook("own"), make_hook("of-parent", PARENT, include_subaccounts=True)])
+    directory = Directory({ACCOUNT: (PARENT,)} if known is None else known, fetchable or {})
+    intake = Intake(clock, directory, registry, dispatcher)  # type: ignore[arg-type]
+    intake.serve(categories or [Category()])
+    return intake, dispatcher, clock
+
+
+def event(**body: Any) -> Event:
+    return Event("callevt", "x.1", body, repr(body).encode())
+
+
+def test_nobody_wants_it() -> None:
+    intake, dispatcher, _ = made()
+    with capturedLogs():
+        assert intake.handle(event(account="c" * 32)) is not None
+    assert intake.handle(Event("presence", "x.1", {}, b"")) is None
+    assert dispatcher.told == []
+
+
+def test_it_ends_when_the_last_delivery_has_ended() -> None:
+    intake, dispatcher, _ = made()
+    results: list[Any] = []
+    happened = event(account=ACCOUNT)
+    handled = intake.handle(happened)
+    assert handled is not None
+    handled.addBoth(results.append)
+    assert sorted(dispatcher.told) == [("of-parent", event_id(happened)), ("own", event_id(happened))]
+    dispatcher.open[0].callback(None)
+    assert results == []
+    dispatcher.open[1].callback(None)
+    assert results == [None]
+
+
+def test_one_failure_waits_for_the_others_and_is_told() -> None:
+    intake, dispatcher, _ = made()
+    results: list[Any] = []
+    handled = intake.handle(event(account=ACCOUNT))
+    assert handled is not None
+    handled.addBoth(results.append)
+    dispatcher.open[0].errback(ValueError("first"))
+    assert results == []
+    dispatcher.open[1].callback(None)
+    assert results[0].check(ValueError)
+
+
+def test_what_shall_come_again_outweighs_what_shall_not() -> None:
+    intake, dispatcher, _ = made()
+    results: list[Any] = []
+    handled = intake.handle(event(account=ACCOUNT))
+    assert handled is not None
+    handled.addBoth(results.append)
+    dispatcher.open[0].errback(ValueError("a defect"))
+    dispatcher.open[1].errback(Unfinished("later"))
+    assert results[0].check(Unfinished)
+
+
+def test_a_category_that_raises_harms_no_other() -> None:
+    intake, _, _ = made(Category(), Category("d"))
+    with capturedLogs() as logs:
+        assert intake.handle(event(**{"raise": True})) is None
+    assert [entry["routing_key"] for entry in logs] == ["x.1", "x.1"]
+
+
+def test_an_account_that_is_not_in_memory_is_asked_for() -> None:
+    intake, dispatcher, _ = made(known={}, fetchable={ACCOUNT: (PARENT,)})
+    assert intake.handle(event(account=ACCOUNT)) is not None
+    assert sorted(hook for hook, _ in dispatcher.told) == ["of-parent", "own"]
+
+
+def test_strange_events_are_counted_and_logged_once_a_minute() -> None:
+    intake, _, clock = made()
+    with capturedLogs() as logs:
+        for _turn in range(5):
+            assert intake.handle(event()) is None
+            intake.handle(event(account="c" * 32))
+        assert (intake.homeless, intake.unknown) == (5, 5)
+        assert len(logs) == 2
+        clock.advance(60)
+        intake.handle(event())
+        assert len(logs) == 3
+
+
+def test_the_same_message_has_the_same_id_and_another_has_not() -> None:
+    one = event(account=ACCOUNT)
+    assert event_id(one) == event_id(Event("callevt", "x.1", {}, one.raw, redelivered=True))
+    assert event_id(one) != event_id(Event("callevt", "x.2", {}, one.raw))
+
+
+def test_topics_of_all_categories() -> None:
+    assert webhook_topics([Category(), Category("d")]) == {Topic("callevt", "x.*")}
