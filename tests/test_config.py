@@ -105,3 +105,14 @@ def test_a_file_that_is_not_there_or_not_toml(tmp_path: Path) -> None:
 
 def test_a_section_that_is_a_value(tmp_path: Path) -> None:
     assert mistakes_of(tmp_path, "amqp = 3\n") == ("amqp: expected a section, [amqp]",)
+
+
+def test_the_example_shows_the_defaults() -> None:
+    example = Path(__file__).parent.parent / "etc" / "kazoo-bridge.toml"
+    assert load(str(example), {}) == Config()
+
+
+@pytest.mark.parametrize("uri", ["sqlite:///", "sqlite:///:memory:", "sqlite:x"])
+def test_storage_that_would_be_lost(uri: str) -> None:
+    with pytest.raises(ConfigError, match=r"storage\.uri: expected"):
+        load(None, {"KAZOO_BRIDGE__STORAGE__URI": uri})

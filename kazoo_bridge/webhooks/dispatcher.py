@@ -245,7 +245,7 @@ def _words(error: BaseException | None) -> str:
 
 async def all_of(waiting: list[Deferred[None]]) -> None:
     """Wait for every one of them to end, then raise a failure if there was one: `Unfinished` before any other."""
-    ended = await DeferredList(waiting, consumeErrors=True)
-    failures = [result for success, result in ended if not success]
+    ended: Any = await DeferredList(waiting, consumeErrors=True)
+    failures: list[Failure] = [result for _, result in ended if isinstance(result, Failure)]
     for failure in sorted(failures, key=lambda failure: failure.check(Unfinished) is None):
         failure.raiseException()

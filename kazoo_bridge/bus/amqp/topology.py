@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredLock, gatherResults
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from kazoo_bridge import kazoo
 from kazoo_bridge.bus.amqp.channels import BrokerChannel
@@ -34,11 +35,25 @@ class Topology:
         self._channel: BrokerChannel | None = None
         self._lock = DeferredLock()
         self._exchanges: set[str] = set()
+        self._waiting: dict[str, list[Deferred[None]]] = {}
 
     async def exchange(self, name: str) -> None:
         """Make sure that the exchange is there. Raises BrokerClosedChannel when it cannot be."""
-        if name not in self._exchanges:
-            await self._alone(lambda: self._exchange(name))
+        if name in self._exchanges:
+            return
+        # One declaration however many ask, who then go on one after another in the order they came: in a chain of
+        # locks each would go on inside the call of the one before, which hundreds of them do not survive.
+        waiter: Deferred[None] = Deferred()
+        self._waiting.setdefault(name, []).append(waiter)
+        if len(self._waiting[name]) == 1:
+            declaring = Deferred.fromCoroutine(self._alone(lambda: self._exchange(name)))
+            declaring.addBoth(self._declared, name)
+        await waiter
+
+    def _declared(self, result: None | Failure, name: str) -> None:
+        for waiter in self._waiting.pop(name):
+            if not waiter.called:
+                waiter.callback(result)
 
     def knows(self, exchange: str) -> bool:
         """Whether the exchange was seen on this connection already."""
