@@ -111,14 +111,20 @@ class IBus(Interface):
 class HookType:
     """A kind of hook that customers may create; `id` is what a hook document's ``hook`` names.
 
-    `modifiers` and `samples` are JSON objects as the catalogue shows them; `samples` maps a name to a whole payload.
+    `modifiers` is what the catalogue shows: a key of the hook's ``custom_data`` (``type``, ``action``) -> ``{"type": "array", "description",
+    "items": [values]}`` or ``{"type": "object", "items": {value: {"friendly_name", "description"}}}``. A hook must choose one of the values
+    for each key, unless the entry has a ``"default"``. `superadmin_values` are hidden from, and refused to, everybody but super-admins.
+    `samples` are whole payloads, one for every kind of event that the hook can fire on.
+    `aliases` maps hook ids of former times to the selectors they stand for, each to the values it admits.
     """
 
     id: str
     name: str
     description: str
     modifiers: Mapping[str, Any] = field(factory=dict)
-    samples: Mapping[str, Mapping[str, Any]] = field(factory=dict)
+    samples: Sequence[Mapping[str, Any]] = ()
+    superadmin_values: frozenset[str] = frozenset()
+    aliases: Mapping[str, Mapping[str, frozenset[str]]] = field(factory=dict)
 
 
 @frozen
@@ -126,6 +132,8 @@ class Occurrence:
     """Something that happened, as webhooks see it: which hooks it may fire, and what they send.
 
     `account_id` is None when the event named no account. `selectors` are compared with the hook's own ``custom_data`` (`type`, `action`).
+    `superadmin_only` occurrences reach only hooks of super-admins' accounts. `own_hook` is a hook document that the event itself brought
+    (with its ``_id``): that hook is fired, and no stored one.
     """
 
     hook: str
@@ -133,6 +141,8 @@ class Occurrence:
     payload: Mapping[str, Any]
     selectors: Mapping[str, str] = field(factory=dict)
     internal_leg: bool = False
+    superadmin_only: bool = False
+    own_hook: Mapping[str, Any] | None = None
 
 
 class IEventCategory(Interface):

@@ -189,7 +189,7 @@ _ENDED: Mapping[str, Any] = {
 
 
 def _hook(hook_id: str, name: str, description: str, sample: Mapping[str, Any]) -> HookType:
-    return HookType(id=hook_id, name=name, description=description, samples={hook_id: {"hook_event": hook_id, **_SAMPLE, **sample}})
+    return HookType(id=hook_id, name=name, description=description, samples=({"hook_event": hook_id, **_SAMPLE, **sample},))
 
 
 @implementer(IPlugin, IEventCategory)

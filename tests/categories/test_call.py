@@ -159,7 +159,7 @@ def test_other_events_concern_nobody() -> None:
 
 @pytest.mark.parametrize("hook", call.hooks, ids=lambda hook: hook.id)
 def test_samples_have_what_real_payloads_have(hook: Any) -> None:
-    sample = hook.samples[hook.id]
+    sample = hook.samples[0]
     real = {"hook_event": hook.id, **BASE, **(BRIDGE if "bridge" in hook.id else {}), **(DESTROY if "destroy" in hook.id else {})}
     assert sample["hook_event"] == hook.id
     assert set(sample) <= set(real)

@@ -50,7 +50,7 @@ class Topology:
             declaring.addBoth(self._declared, name)
         await waiter
 
-    def _declared(self, result: None | Failure, name: str) -> None:
+    def _declared(self, result: Failure | None, name: str) -> None:
         for waiter in self._waiting.pop(name):
             if not waiter.called:
                 waiter.callback(result)
