@@ -11,7 +11,7 @@ _SQLITE = {
     "SQLITE_BUSY": "is locked by another process",
     "SQLITE_LOCKED": "is locked by another process",
     "SQLITE_FULL": "cannot grow: the disk is full",
-    "SQLITE_CANTOPEN": "cannot be opened; does its folder exist, and may this user write there?",
+    "SQLITE_CANTOPEN": "cannot be opened; is it a file in an existing folder, and may this user write there?",
     "SQLITE_READONLY": "is read-only for this user",
     "SQLITE_PERM": "is read-only for this user",
     "SQLITE_IOERR": "could not be read or written (input/output error); look at the disk",

@@ -176,8 +176,8 @@ def test_a_full_disk(storage_uri: str) -> None:
     ("prepare", "words"),
     [
         (lambda path: path.write_bytes(b"hardly a database, is it? " * 100), "is not an SQLite database"),
-        (lambda path: path.mkdir(), "cannot be opened: Is a directory"),
-        (lambda path: path.symlink_to("missing/file"), "cannot be opened: No such file or directory"),
+        (lambda path: path.mkdir(), "cannot be opened; is it a file"),
+        (lambda path: path.symlink_to("missing/file"), "cannot be opened; is it a file in an existing folder"),
     ],
 )
 def test_files_that_cannot_be_used(tmp_path: Path, prepare, words: str) -> None:
