@@ -111,9 +111,10 @@ class IBus(Interface):
 class HookType:
     """A kind of hook that customers may create; `id` is what a hook document's ``hook`` names.
 
-    `modifiers` is what the catalogue shows: a key of the hook's ``custom_data`` (``type``, ``action``) -> ``{"type": "array", "description",
-    "items": [values]}`` or ``{"type": "object", "items": {value: {"friendly_name", "description"}}}``. A hook must choose one of the values
-    for each key, unless the entry has a ``"default"``. `superadmin_values` are hidden from, and refused to, everybody but super-admins.
+    `modifiers` is what the catalogue shows: a key of the hook's ``custom_data`` (``type``, ``action``) -> ``{"type": "array",
+    "description", "items": [values]}`` or ``{"type": "object", "items": {value: {"friendly_name", "description"}}}``. A hook must choose
+    one of the values for each key, unless the entry has a ``"default"``. `superadmin_values` are hidden from, and refused to, everybody but
+    super-admins.
     `samples` are whole payloads, one for every kind of event that the hook can fire on.
     `aliases` maps hook ids of former times to the selectors they stand for, each to the values it admits.
     """
@@ -204,6 +205,12 @@ class IDirectory(Interface):
     def ancestors(account_id: str) -> tuple[str, ...] | None:
         """The account's ancestors, parent first; None when the account is not in memory: ask `account`, then again."""
 
+    def descendants(account_id: str) -> Deferred[frozenset[str]]:
+        """The ids of all accounts below this one, at any depth."""
+
+    def superadmin(account_id: str) -> bool:
+        """Whether the account is a super-admin's, as far as memory knows."""
+
     def may(principal: Principal, account_id: str) -> Deferred[bool]:
         """Whether `principal` may act for the account: itself, a descendant of it, or anybody for super-admins."""
 
@@ -243,6 +250,9 @@ class IHookStore(Interface):
     def of_account(account_id: str) -> Deferred[list[StoredHook]]:
         """The account's hooks, in the order they were created."""
 
+    def of_accounts(account_ids: Collection[str]) -> Deferred[list[StoredHook]]:
+        """The hooks of all these accounts, in any order."""
+
     def get(account_id: str, hook_id: str) -> Deferred[StoredHook | None]:
         """One hook."""
 
@@ -254,3 +264,78 @@ class IHookStore(Interface):
 
     def delete(hook: StoredHook) -> Deferred[None]:
         """Remove the hook; fails with `RevisionConflict` if it is not the current revision."""
+
+    def delete_of_account(account_id: str) -> Deferred[int]:
+        """Remove every hook of an account, which has gone; fires with how many there were."""
+
+
+@frozen
+class Attempt:
+    """One try at a delivery. `document` is what its account may see of it; `made` is in Unix seconds.
+
+    `revision` is the hook's at that time; empty: the attempt does not count against the hook.
+    """
+
+    account_id: str
+    hook_id: str
+    revision: str
+    failed: bool
+    made: float
+    document: Mapping[str, Any] = field(repr=False)
+
+
+@frozen
+class StoredAttempt:
+    """An attempt as it is listed; `position` grows with every attempt."""
+
+    position: int
+    made: float
+    document: Mapping[str, Any]
+
+
+@frozen
+class HookHealth:
+    """When a hook was last successful and when it last failed, in Unix seconds; None: not yet."""
+
+    last_success: float | None = None
+    last_failure: float | None = None
+
+
+class IAttemptStore(Interface):
+    """Attempts, and what they say about the health of hooks."""
+
+    def add(made: Sequence[Attempt], health: Mapping[str, HookHealth]) -> Deferred[None]:
+        """Keep these attempts, and these hooks' (by id) latest times."""
+
+    def listed(account_id: str, hook_id: str | None, before: int | None, count: int) -> Deferred[list[StoredAttempt]]:
+        """At most `count` attempts of the account (and hook), newest first, from below the position `before`."""
+
+    def health(hook_id: str) -> Deferred[HookHealth]:
+        """The hook's latest times."""
+
+    def failures(hook_id: str, revision: str, since: float) -> Deferred[int]:
+        """How often the hook failed since a time (Unix seconds), while it was at this revision."""
+
+    def over_limit(now: float, count: int, window: float) -> Deferred[list[tuple[str, str, str]]]:
+        """(account id, hook id, revision) of whatever failed at least `count` times in the last `window` seconds.
+
+        An account's own limits go before these.
+        """
+
+
+@frozen
+class AccountLimits:
+    """An account's own limits for its hooks; None: the configuration's."""
+
+    attempt_failure_count: int | None = None
+    attempt_failure_expiry_ms: int | None = None
+
+
+class ILimitStore(Interface):
+    """Accounts' own limits."""
+
+    def get(account_id: str) -> Deferred[AccountLimits]:
+        """The account's own limits."""
+
+    def put(account_id: str, limits: AccountLimits) -> Deferred[None]:
+        """Keep these in the place of those it had."""

@@ -46,7 +46,8 @@ def main(config_path: str | None) -> None:
 
 def _run(reactor: Any, config: Config) -> None:
     # The service sits above this room; the demonstration starts it as twistd would.
-    from kazoo_bridge.service import Bridge, BridgeService
+    from kazoo_bridge.bridge import Bridge
+    from kazoo_bridge.service import BridgeService
 
     process = Process(reactor)
     bridge = Bridge.of(reactor, config)
@@ -81,7 +82,7 @@ class _Show:
         await self._bridge.directory.load()
         token = (await self._bridge.tokens.create(account_id)).token
         port = await TCP4ServerEndpoint(self._reactor, 0, interface="127.0.0.1").listen(Site(Receiver(sys.stdout)))
-        hook = await self._bridge.hooks.create(
+        hook = await self._bridge.webhooks.hooks.create(
             account_id, {"name": "demo receiver", "uri": f"http://127.0.0.1:{port.getHost().port}/hooks", "hook": "all"}
         )
         bus: IBus = self._bridge.bus

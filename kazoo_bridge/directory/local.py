@@ -23,6 +23,9 @@ MAX_REMEMBERED = 10_000
 #: Seconds for which an unknown token is remembered as unknown.
 UNKNOWN_FOR = 1.0
 
+#: Seconds for which the ancestors of an account that has gone are remembered.
+GONE_FOR = 60.0
+
 #: Seconds for which a token got with an API key is valid.
 LOGIN_TTL = 3600.0
 
@@ -44,6 +47,7 @@ class LocalDirectory:
         self._tree = AccountTree()
         self._known: Remembered[Principal] = Remembered(MAX_REMEMBERED)
         self._unknown: Remembered[bool] = Remembered(MAX_REMEMBERED)
+        self._gone: Remembered[tuple[str, ...]] = Remembered(MAX_REMEMBERED)
         self._changes = 0
 
     async def load(self) -> None:
@@ -88,9 +92,21 @@ class LocalDirectory:
         return succeed(self._tree.find(account_id))
 
     def ancestors(self, account_id: str) -> tuple[str, ...] | None:
-        """The account's ancestors, parent first; None when there is no such account."""
+        """The account's ancestors, parent first; None when there is no such account, nor was a minute ago.
+
+        What happened to an account just before it went, and its going itself, still reaches those above it.
+        """
         account = self._tree.find(account_id)
-        return None if account is None else account.ancestors
+        return self._gone.get(account_id, self._clock.seconds()) if account is None else account.ancestors
+
+    def descendants(self, account_id: str) -> Deferred[frozenset[str]]:
+        """The ids of all accounts below this one."""
+        return succeed(self._tree.descendants(account_id))
+
+    def superadmin(self, account_id: str) -> bool:
+        """Whether the account is a super-admin's."""
+        account = self._tree.find(account_id)
+        return account is not None and account.superadmin
 
     def may(self, principal: Principal, account_id: str) -> Deferred[bool]:
         """Whether `principal` may act for the account: itself, a descendant of it, or anybody for super-admins.
@@ -102,17 +118,13 @@ class LocalDirectory:
             return succeed(False)
         if actor.superadmin or account_id == actor.id:
             return succeed(True)
-        return succeed(actor.id in (self.ancestors(account_id) or ()))
+        return succeed(account_id in self._tree and actor.id in (self.ancestors(account_id) or ()))
 
     # -- beyond it
 
     def find(self, account_id: str) -> Account | None:
         """The account, or None, at once."""
         return self._tree.find(account_id)
-
-    def descendants(self, account_id: str) -> frozenset[str]:
-        """The ids of all accounts below this one."""
-        return self._tree.descendants(account_id)
 
     async def _look_up(self, digest: str) -> Principal | None:
         changes = self._changes
@@ -157,6 +169,10 @@ class LocalDirectory:
 
     async def _refresh(self, account_ids: frozenset[str]) -> None:
         rows = await self._stored_accounts.by_ids(account_ids)
+        for account_id in account_ids.difference(row.id for row in rows):
+            account = self._tree.find(account_id)
+            if account is not None:
+                self._gone.put(account_id, account.ancestors, self._clock.seconds() + GONE_FOR)
         self._tree.update(account_ids, rows)
         self._changes += 1
         self._known.drop_if(lambda principal: principal.account_id in account_ids)

@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IReactorTime
 from kazoo_bridge.kazoo import is_account_id, to_gregorian
 from kazoo_bridge.storage import changes
 from kazoo_bridge.storage.database import Database
-from kazoo_bridge.storage.tables import accounts, api_keys, tokens
+from kazoo_bridge.storage.tables import account_limits, accounts, api_keys, hooks, tokens
 
 _CHUNK = 500
 _MAX_NAME = 128
@@ -70,7 +70,7 @@ class AccountStore:
         return self._database.write(lambda connection: insert(connection, account, now))
 
     def delete(self, account_id: str) -> Deferred[None]:
-        """Remove an account with its tokens and API keys; fails with `Refused` as `delete` does."""
+        """Remove an account with all that is its own; fails with `Refused` as `delete` does."""
         return self._database.write(lambda connection: delete(connection, account_id, self._clock.seconds()))
 
 
@@ -118,7 +118,10 @@ def insert(connection: Connection, account: StoredAccount, now: float) -> Stored
 
 
 def delete(connection: Connection, account_id: str, now: float) -> None:
-    """Remove an account with its tokens and API keys. Raises `Refused` when it has sub-accounts, `UnknownAccount` when there is none."""
+    """Remove an account with all that is its own.
+
+    Raises `Refused` when it has sub-accounts, `UnknownAccount` when there is none.
+    """
     changes.serialise(connection)
     if not exists(connection, account_id):
         raise UnknownAccount(account_id)
@@ -127,6 +130,10 @@ def delete(connection: Connection, account_id: str, now: float) -> None:
     for kind, table in (("token", tokens), ("api_key", api_keys)):
         digests = connection.scalars(sa.select(table.c.digest).where(table.c.account_id == account_id)).all()
         changes.record(connection, kind, digests, now)
+    hook_ids = connection.scalars(sa.select(hooks.c.id).where(hooks.c.account_id == account_id)).all()
+    connection.execute(sa.delete(hooks).where(hooks.c.account_id == account_id))
+    changes.record(connection, "hook", hook_ids, now)
+    connection.execute(sa.delete(account_limits).where(account_limits.c.account_id == account_id))
     connection.execute(sa.delete(accounts).where(accounts.c.id == account_id))  # the rest goes by its foreign keys
     changes.record(connection, "account", [account_id], now)
 

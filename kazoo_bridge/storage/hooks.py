@@ -40,9 +40,13 @@ class HookStore:
         """The account's hooks, in the order they were created."""
         return self._database.read(lambda connection: _select(connection, hooks.c.account_id == account_id))
 
+    def of_accounts(self, account_ids: Collection[str]) -> Deferred[list[StoredHook]]:
+        """The hooks of all these accounts."""
+        return self._database.read(partial(_in_chunks, column=hooks.c.account_id, ids=tuple(account_ids)))
+
     def by_ids(self, hook_ids: Collection[str]) -> Deferred[list[StoredHook]]:
         """Those of these hooks that there are, in any order."""
-        return self._database.read(partial(_by_ids, hook_ids=tuple(filter(is_account_id, hook_ids))))
+        return self._database.read(partial(_in_chunks, column=hooks.c.id, ids=tuple(filter(is_account_id, hook_ids))))
 
     def get(self, account_id: str, hook_id: str) -> Deferred[StoredHook | None]:
         """One hook."""
@@ -98,9 +102,9 @@ def _select(connection: Connection, *where: ColumnElement[bool]) -> list[StoredH
     return [_stored(row) for row in connection.execute(sa.select(hooks).where(*where).order_by(hooks.c.sequence))]
 
 
-def _by_ids(connection: Connection, hook_ids: tuple[str, ...]) -> list[StoredHook]:
-    chunks = (hook_ids[start : start + _CHUNK] for start in range(0, len(hook_ids), _CHUNK))
-    return [hook for chunk in chunks for hook in _select(connection, hooks.c.id.in_(chunk))]
+def _in_chunks(connection: Connection, column: ColumnElement[str], ids: tuple[str, ...]) -> list[StoredHook]:
+    chunks = (ids[start : start + _CHUNK] for start in range(0, len(ids), _CHUNK))
+    return [hook for chunk in chunks for hook in _select(connection, column.in_(chunk))]
 
 
 def _stored(row: Row[Any]) -> StoredHook:

@@ -73,3 +73,44 @@ changes = sa.Table(
     sa.Column("made", sa.Double, nullable=False),
     sqlite_autoincrement=True,
 )
+
+# What was sent to hooks and what came back, as far as it is kept. `revision` is the hook's: failures before an edit no longer count.
+attempts = sa.Table(
+    "attempts",
+    metadata,
+    sa.Column("sequence", Counter, primary_key=True, autoincrement=True),
+    sa.Column("account_id", sa.String(32), nullable=False),
+    sa.Column("hook_id", sa.String(64), nullable=False),
+    sa.Column("revision", sa.String(64), nullable=False),
+    sa.Column("failed", sa.Boolean, nullable=False),
+    sa.Column("made", sa.Double, nullable=False, index=True),
+    sa.Column("document", sa.Text, nullable=False),
+    sa.Index(None, "account_id", "sequence"),
+    sa.Index(None, "hook_id", "sequence"),
+    sqlite_autoincrement=True,
+)
+
+hook_health = sa.Table(
+    "hook_health",
+    metadata,
+    sa.Column("hook_id", sa.String(64), primary_key=True),
+    sa.Column("last_success", sa.Double),
+    sa.Column("last_failure", sa.Double),
+)
+
+# Limits of single accounts; NULL: the configuration's.
+account_limits = sa.Table(
+    "account_limits",
+    metadata,
+    sa.Column("account_id", sa.String(32), primary_key=True),
+    sa.Column("attempt_failure_count", sa.Integer),
+    sa.Column("attempt_failure_expiry_ms", sa.BigInteger),
+)
+
+# What all nodes on one storage have in common.
+settings = sa.Table(
+    "settings",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)

@@ -18,8 +18,10 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
 
 from kazoo_bridge.interfaces import Occurrence, Unfinished
+from kazoo_bridge.webhooks.attempts import AttemptRecorder, Try
 from kazoo_bridge.webhooks.exact import ExactAgent
 from kazoo_bridge.webhooks.hook import Hook
+from kazoo_bridge.webhooks.outcome import Outcome
 from kazoo_bridge.webhooks.registry import HookRegistry
 from kazoo_bridge.webhooks.requests import HookRequest, build_request, is_success
 
@@ -39,20 +41,6 @@ _PLACEHOLDER = DecodedURL.from_text("http://hook.invalid/")
 
 class _AnswerTooLong(Exception):
     """The receiver sends more than anybody will read."""
-
-
-@frozen
-class Outcome:
-    """How one attempt went. `status` is None without an answer, `error` "" with one."""
-
-    success: bool
-    status: int | None = None
-    error: str = ""
-
-    @property
-    def connection_failed(self) -> bool:
-        """Whether the receiver gave no answer at all."""
-        return self.status is None
 
 
 @frozen
@@ -80,7 +68,8 @@ class Dispatcher:
     _agent: IAgent
     _registry: HookRegistry
     _limits: DispatchLimits
-    _cluster_id: str = ""
+    _recorder: AttemptRecorder
+    cluster_id: str = ""
     _everyone: DeferredSemaphore = field(init=False)
     _lanes: dict[str, _Lane] = field(init=False, factory=dict)
     _delivered: OrderedDict[tuple[str, str], None] = field(init=False, factory=OrderedDict)
@@ -96,6 +85,11 @@ class Dispatcher:
     def under_way(self) -> int:
         """How many deliveries have begun and not ended."""
         return self._deliveries
+
+    def waiting(self, hook_id: str) -> int:
+        """How many deliveries to this hook are under way or wait for their turn."""
+        lane = self._lanes.get(hook_id)
+        return lane.users if lane is not None else 0
 
     def drain(self) -> Deferred[None]:
         """Try nothing again from now on; fires when no delivery is under way."""
@@ -128,7 +122,7 @@ class Dispatcher:
         if (event_id, hook.id) in self._delivered:
             return
         try:
-            request = build_request(hook, occurrence, self._cluster_id)
+            request = build_request(hook, occurrence, self.cluster_id)
         except (TypeError, ValueError) as error:
             _log.error("hook {hook_id} cannot be told of {event}: {reason}", hook_id=hook.id, event=occurrence.hook, reason=error)
             return
@@ -140,8 +134,10 @@ class Dispatcher:
 
     async def _try(self, hook: Hook, request: HookRequest, event_id: str) -> None:
         retries_left = hook.retries
-        while self._registry.get(hook.id) is not None:
+        # A hook that the event brought along is not in the registry, and cannot go away.
+        while not hook.revision or self._registry.get(hook.id) is not None:
             outcome = await self._in_lane(hook, request)
+            self._recorder.record(hook, request, outcome, Try(event_id, hook.retries, retries_left))
             if outcome.success:
                 self._remember(event_id, hook.id)
                 return
@@ -211,28 +207,33 @@ class Dispatcher:
             allow_redirects=False,
             unbuffered=True,
         )
-        seen = 0
+        body = bytearray()
 
-        def count(data: bytes) -> None:
-            nonlocal seen
-            seen += len(data)
-            if seen > _MAX_ANSWER:
+        def keep(data: bytes) -> None:
+            body.extend(data[: _MAX_ANSWER - len(body)])
+            if len(body) >= _MAX_ANSWER:
                 raise _AnswerTooLong
 
-        success = is_success(request.method, response.code)
+        error = ""
         try:
-            await response.collect(count)
+            await response.collect(keep)
         except _AnswerTooLong:
             pass  # the status has been read, which is all that counts
-        except ResponseFailed as error:
-            if not success:
-                return Outcome(False, response.code, _words(error))
-        return Outcome(success, response.code)
+        except ResponseFailed as failed:
+            error = _words(failed)
+        success = is_success(request.method, response.code)
+        # Nobody looks at a success's headers unless successes are kept, and a failure's cost more than reading them.
+        headers = {} if success and not self._recorder.keeps_successes else _headers(response.headers)
+        return Outcome(success, response.code, "" if success else error, headers, bytes(body))
 
     def _remember(self, event_id: str, hook_id: str) -> None:
         self._delivered[event_id, hook_id] = None
         if len(self._delivered) > _REMEMBERED_DELIVERIES:
             self._delivered.popitem(last=False)
+
+
+def _headers(headers: Headers) -> dict[str, str]:
+    return {name.decode("latin-1"): b", ".join(values).decode("latin-1") for name, values in headers.getAllRawHeaders()}
 
 
 def _words(error: BaseException | None) -> str:

@@ -10,8 +10,10 @@ from attrs import frozen
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-#: field (dotted) -> rule -> what is wrong, in KAZOO's form.
-FieldErrors = dict[str, dict[str, dict[str, Any]]]
+from kazoo_bridge.webhooks.catalogue import FieldErrors, HookCatalogue
+
+#: Keys that are ours to write, in documents and in what GET adds to them; what a customer sends back under them is dropped.
+_OURS = frozenset({"id", "disable_reason", "health"})
 
 _DEFAULTS: Mapping[str, Any] = {
     "http_verb": "post",
@@ -60,19 +62,22 @@ def _schema(hook_ids: Collection[str]) -> dict[str, Any]:
 class DocumentRules:
     """Checks hook documents against the hooks that there are."""
 
+    catalogue: HookCatalogue
     _validator: Draft202012Validator
 
     @classmethod
-    def for_hooks(cls, hook_ids: Collection[str]) -> DocumentRules:
-        """Rules that accept these hook ids, and ``all``."""
-        return cls(Draft202012Validator(_schema({*hook_ids, "all"})))
+    def of(cls, catalogue: HookCatalogue) -> DocumentRules:
+        """Rules that accept the hooks of this catalogue."""
+        return cls(catalogue, Draft202012Validator(_schema(catalogue.ids)))
 
-    def complete(self, given: Mapping[str, Any]) -> dict[str, Any]:
+    def complete(self, given: Mapping[str, Any], *, superadmin: bool = False) -> dict[str, Any]:
         """The document that will be kept: private keys dropped, defaults filled in.
 
         Raises `InvalidDocument` with every mistake found.
         """
-        document = dict(_DEFAULTS) | {name: value for name, value in given.items() if not name.startswith(("_", "pvt_")) and name != "id"}
+        document = dict(_DEFAULTS) | {
+            name: value for name, value in given.items() if not name.startswith(("_", "pvt_")) and name not in _OURS
+        }
         if isinstance(document["http_verb"], str):
             document["http_verb"] = document["http_verb"].lower()
         errors: FieldErrors = {}
@@ -82,6 +87,10 @@ class DocumentRules:
         uri = document.get("uri")
         if isinstance(uri, str) and uri and "uri" not in errors and (problem := uri_problem(uri)):
             errors["uri"] = {"wrong_format": {"message": problem, "cause": uri}}
+        custom_data = document.get("custom_data", {})
+        if "hook" not in errors and "hook" in document and isinstance(custom_data, Mapping):
+            for field, rules in self.catalogue.problems(document["hook"], custom_data, superadmin=superadmin).items():
+                errors.setdefault(field, {}).update(rules)
         if errors:
             raise InvalidDocument(errors)
         return document

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from attrs import field, frozen
 
 from kazoo_bridge.interfaces import Occurrence, StoredHook
+from kazoo_bridge.webhooks.catalogue import HookCatalogue
+from kazoo_bridge.webhooks.document import InvalidDocument, uri_problem
 
 #: Keys of ``custom_data`` that select events and are not sent.
 SELECTOR_KEYS = ("type", "action")
 
+#: The default comes first.
+VERBS = ("post", "get", "put")
+
+MAX_RETRIES = 4
+
+#: It goes into a header.
+_HOOK_ID = re.compile(r"[0-9A-Za-z_.-]{1,64}")
+
 
 @frozen
 class Hook:
-    """What an account wants sent where. `uri` may carry secrets and stays out of the repr."""
+    """What an account wants sent where. `uri` may carry secrets and stays out of the repr.
+
+    `selectors` are the values it admits; a selector without an entry may have any. `revision` is empty for hooks that are not stored.
+    """
 
     id: str
     account_id: str
@@ -29,17 +43,19 @@ class Hook:
     include_internal_legs: bool
     custom_data: Mapping[str, Any] = field(repr=False)
     modifiers: Mapping[str, Any]
-    selectors: Mapping[str, str]
+    selectors: Mapping[str, frozenset[str]]
+    revision: str = ""
 
     @classmethod
-    def of(cls, stored: StoredHook) -> Hook:
-        """Parse a document that `document.validate` has accepted."""
+    def of(cls, stored: StoredHook, catalogue: HookCatalogue) -> Hook:
+        """Parse a document that `DocumentRules` have accepted."""
         document = stored.document
         custom_data = document.get("custom_data", {})
+        event, selectors = catalogue.meaning(document["hook"], custom_data)
         return cls(
             id=stored.id,
             account_id=stored.account_id,
-            event=document["hook"],
+            event=event,
             uri=document["uri"],
             verb=document["http_verb"],
             format=document["format"],
@@ -47,9 +63,34 @@ class Hook:
             retries=document["retries"],
             include_subaccounts=document["include_subaccounts"],
             include_internal_legs=document["include_internal_legs"],
-            custom_data={name: value for name, value in custom_data.items() if name not in SELECTOR_KEYS},
+            custom_data=_without_selectors(custom_data),
             modifiers=document.get("modifiers", {}),
-            selectors={name: custom_data[name] for name in SELECTOR_KEYS if name in custom_data},
+            selectors=selectors,
+            revision=stored.revision,
+        )
+
+    @classmethod
+    def brought(cls, account_id: str, event: str, document: Mapping[str, Any]) -> Hook:
+        """A hook that an event brings along, with KAZOO's defaults; it has no revision. Raises `InvalidDocument`."""
+        uri = document.get("uri")
+        if not isinstance(uri, str) or (problem := uri_problem(uri)):
+            raise InvalidDocument({"uri": {"wrong_format": {"message": problem if isinstance(uri, str) else "this field is required"}}})
+        hook_id = document.get("_id", document.get("id"))
+        verb, retries, custom_data = str(document.get("http_verb", "")).lower(), document.get("retries"), document.get("custom_data")
+        return cls(
+            id=hook_id if isinstance(hook_id, str) and _HOOK_ID.fullmatch(hook_id) else "callflow",
+            account_id=account_id,
+            event=event,
+            uri=uri,
+            verb=verb if verb in VERBS else VERBS[0],
+            format="json" if document.get("format") == "json" else "form-data",
+            enabled=True,
+            retries=min(max(retries, 0), MAX_RETRIES) if type(retries) is int else 2,
+            include_subaccounts=False,
+            include_internal_legs=True,
+            custom_data=_without_selectors(custom_data) if isinstance(custom_data, Mapping) else {},
+            modifiers={},
+            selectors={},
         )
 
     def wants(self, occurrence: Occurrence) -> bool:
@@ -60,7 +101,7 @@ class Hook:
 
     def _selects(self, selectors: Mapping[str, str]) -> bool:
         # Only the selectors that the event has can select: a channel has neither type nor action.
-        return all(self.selectors.get(name, "all") in ("all", value) for name, value in selectors.items())
+        return all(name not in self.selectors or value in self.selectors[name] for name, value in selectors.items())
 
     def _passes(self, payload: Mapping[str, Any]) -> bool:
         for name, allowed in self.modifiers.items():
@@ -72,3 +113,7 @@ class Hook:
             elif payload[name] != allowed:
                 return False
         return True
+
+
+def _without_selectors(custom_data: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in custom_data.items() if name not in SELECTOR_KEYS}

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import define
 from twisted.logger import Logger
 
-from kazoo_bridge.interfaces import IHookStore, StoredHook
+from kazoo_bridge.interfaces import IHookStore, RevisionConflict, StoredHook
 from kazoo_bridge.webhooks.document import DocumentRules, InvalidDocument
 from kazoo_bridge.webhooks.hook import Hook
 from kazoo_bridge.webhooks.registry import HookRegistry
@@ -17,6 +17,12 @@ _log = Logger()
 
 #: Tells why webhooks may not go to a URI; None: they may.
 UriJudge = Callable[[str], Awaitable[str | None]]
+
+#: Told of every change made here: ``doc_created``, ``doc_edited`` or ``doc_deleted``, and the hook.
+Announce = Callable[[str, StoredHook], None]
+
+#: What a hook that failed too often says of itself, in KAZOO's words.
+TOO_MANY_FAILURES = "too many failed attempts"
 
 
 @define
@@ -27,10 +33,11 @@ class Hooks:
     _registry: HookRegistry
     _rules: DocumentRules
     _judge_uri: UriJudge
+    _announce: Announce
 
     async def load(self) -> None:
         """Take every hook from the storage."""
-        self._registry.replace_all(hook for stored in await self._store.all() if (hook := _parsed(stored)))
+        self._registry.replace_all(hook for stored in await self._store.all() if (hook := self.parsed(stored)))
         _log.info("{count} hooks are enabled", count=len(self._registry))
 
     async def reload(self, hook_ids: Collection[str]) -> None:
@@ -51,36 +58,93 @@ class Hooks:
         """One of the account's hooks."""
         return await self._store.get(account_id, hook_id)
 
-    async def create(self, account_id: str, given: Mapping[str, Any]) -> StoredHook:
+    async def create(self, account_id: str, given: Mapping[str, Any], *, superadmin: bool = False) -> StoredHook:
         """Keep a new hook; raises `InvalidDocument`."""
-        stored = await self._store.create(account_id, await self._checked(given))
-        self._take(stored)
+        stored = await self._store.create(account_id, await self._checked(given, superadmin))
+        self._changed("doc_created", stored)
         return stored
 
-    async def replace(self, hook: StoredHook, given: Mapping[str, Any]) -> StoredHook:
-        """Put a whole new document in place; raises `InvalidDocument` or `RevisionConflict`."""
-        stored = await self._store.replace(hook, await self._checked(given))
-        self._take(stored)
-        return stored
+    async def replace(self, hook: StoredHook, given: Mapping[str, Any], *, superadmin: bool = False) -> StoredHook:
+        """Put a whole new document in place; raises `InvalidDocument` or `RevisionConflict`.
 
-    async def patch(self, hook: StoredHook, changes: Mapping[str, Any]) -> StoredHook:
+        A hook that was disabled for its failures keeps saying so until it is enabled.
+        """
+        document = await self._checked(given, superadmin)
+        if not document["enabled"] and "disable_reason" in hook.document:
+            document["disable_reason"] = hook.document["disable_reason"]
+        return await self._replace(hook, document)
+
+    async def patch(self, hook: StoredHook, changes: Mapping[str, Any], *, superadmin: bool = False) -> StoredHook:
         """Merge changes into the document, null removing a key; raises as `replace` does."""
-        return await self.replace(hook, merge(hook.document, changes))
+        return await self.replace(hook, merge(hook.document, changes), superadmin=superadmin)
 
     async def delete(self, hook: StoredHook) -> None:
         """Remove the hook; raises `RevisionConflict`."""
         await self._store.delete(hook)
         self._registry.remove(hook.id)
+        self._announce("doc_deleted", hook)
 
-    async def _checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        document = self._rules.complete(given)
+    async def disable(self, account_id: str, hook_id: str, revision: str, reason: str) -> bool:
+        """Disable a hook if it is enabled and still at `revision`; whether it was this call that did it."""
+        stored = await self._store.get(account_id, hook_id)
+        if stored is None or stored.revision != revision or not stored.document.get("enabled", True):
+            return False
+        try:
+            await self._replace(stored, {**stored.document, "enabled": False, "disable_reason": reason})
+        except RevisionConflict:
+            return False  # another node was faster, or the customer has just edited it
+        return True
+
+    async def re_enable(self, account_ids: Collection[str]) -> int:
+        """Enable every hook of these accounts that was disabled for its failures; how many there were."""
+        count = 0
+        for stored in await self._store.of_accounts(account_ids):
+            if not stored.document.get("enabled", True) and "disable_reason" in stored.document:
+                enabled = {name: value for name, value in stored.document.items() if name != "disable_reason"} | {"enabled": True}
+                try:
+                    await self._replace(stored, enabled)
+                except RevisionConflict:
+                    continue  # somebody is editing it at this moment, and knows best
+                count += 1
+        return count
+
+    async def account_gone(self, account_id: str) -> None:
+        """Remove every hook of an account that is no more."""
+        if await self._store.delete_of_account(account_id):
+            _log.info("the hooks of account {account_id} are removed with it", account_id=account_id)
+        self._registry.remove_account(account_id)
+
+    def parsed(self, stored: StoredHook) -> Hook | None:
+        """The hook for the hot path; None, and a log line, when its document cannot be read."""
+        try:
+            return Hook.of(stored, self._rules.catalogue)
+        except (KeyError, TypeError, AttributeError) as error:
+            _log.error(
+                "hook {hook_id} of account {account_id} is left out: its document cannot be read ({reason}); write it anew over REST",
+                hook_id=stored.id,
+                account_id=stored.account_id,
+                reason=repr(error),
+            )
+            return None
+
+    async def _checked(self, given: Mapping[str, Any], superadmin: bool) -> dict[str, Any]:
+        document = self._rules.complete(given, superadmin=superadmin)
         reason = await self._judge_uri(document["uri"])
         if reason is not None:
             raise InvalidDocument({"uri": {"wrong_format": {"message": reason, "cause": document["uri"]}}})
         return document
 
+    async def _replace(self, hook: StoredHook, document: Mapping[str, Any]) -> StoredHook:
+        stored = await self._store.replace(hook, document)
+        self._changed("doc_edited", stored)
+        return stored
+
+    def _changed(self, action: str, stored: StoredHook) -> None:
+        self._take(stored)
+        self._announce(action, stored)
+
     def _take(self, stored: StoredHook) -> None:
-        hook = _parsed(stored)
+        hook = self.parsed(stored)
         if hook is not None:
             self._registry.put(hook)
 
@@ -97,16 +161,3 @@ def merge(document: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
         else:
             merged[name] = value
     return merged
-
-
-def _parsed(stored: StoredHook) -> Hook | None:
-    try:
-        return Hook.of(stored)
-    except (KeyError, TypeError, AttributeError) as error:
-        _log.error(
-            "hook {hook_id} of account {account_id} is left out: its document cannot be read ({reason}); write it anew over REST",
-            hook_id=stored.id,
-            account_id=stored.account_id,
-            reason=repr(error),
-        )
-        return None

@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from kazoo_bridge.interfaces import IDirectory, IEventCategory, Occurrence, Topic
 from kazoo_bridge.kazoo import Event
 from kazoo_bridge.webhooks.dispatcher import Dispatcher, all_of
+from kazoo_bridge.webhooks.document import InvalidDocument
 from kazoo_bridge.webhooks.hook import Hook
 from kazoo_bridge.webhooks.registry import HookRegistry
 
@@ -82,6 +83,9 @@ class Intake:
                 if occurrence.account_id is None:
                     self._homeless.count(event.routing_key)
                     continue
+                if occurrence.own_hook is not None:
+                    wanted += self._brought(occurrence, occurrence.account_id, event)
+                    continue
                 ancestors = self._directory.ancestors(occurrence.account_id)
                 if ancestors is None:
                     return Deferred.fromCoroutine(self._handle_unknown_account(event, occurrence.account_id))
@@ -100,7 +104,23 @@ class Intake:
 
     def _wanting(self, occurrence: Occurrence, account_id: str, ancestors: Sequence[str]) -> list[tuple[Hook, Occurrence]]:
         hooks = self._registry.matching(occurrence.hook, account_id, ancestors)
-        return [(hook, occurrence) for hook in hooks if hook.wants(occurrence)]
+        return [
+            (hook, occurrence)
+            for hook in hooks
+            if hook.wants(occurrence) and (not occurrence.superadmin_only or self._directory.superadmin(hook.account_id))
+        ]
+
+    def _brought(self, occurrence: Occurrence, account_id: str, event: Event) -> list[tuple[Hook, Occurrence]]:
+        try:
+            return [(Hook.brought(account_id, occurrence.hook, occurrence.own_hook or {}), occurrence)]
+        except InvalidDocument as error:
+            _log.warn(
+                "{routing_key} of account {account_id} brings a hook that cannot be used: {errors}",
+                routing_key=event.routing_key,
+                account_id=account_id,
+                errors=error.errors,
+            )
+            return []
 
     async def _handle_unknown_account(self, event: Event, account_id: str) -> None:
         """The account's ancestors are not in memory: fetch them, then begin again."""

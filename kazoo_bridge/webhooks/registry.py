@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from kazoo_bridge.webhooks.catalogue import ANY_EVENT
 from kazoo_bridge.webhooks.hook import Hook
-
-_ANY_EVENT = "all"
 
 _Index = dict[tuple[str, str], dict[str, Hook]]
 
@@ -51,9 +50,14 @@ class HookRegistry:
             if not index[place]:
                 del index[place]
 
+    def remove_account(self, account_id: str) -> None:
+        """Forget every hook of an account."""
+        for hook_id in [hook.id for hook in self._hooks.values() if hook.account_id == account_id]:
+            self.remove(hook_id)
+
     def matching(self, event: str, account_id: str, ancestors: Sequence[str]) -> Iterator[Hook]:
         """The hooks of the account, and those of its ancestors that include sub-accounts, that listen to `event`."""
-        for name in (event, _ANY_EVENT):
+        for name in (event, ANY_EVENT):
             yield from self._own.get((account_id, name), {}).values()
             for ancestor in ancestors:
                 yield from self._of_descendants.get((ancestor, name), {}).values()

@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from zope.interface.verify import verifyObject
 
 from kazoo_bridge.directory import local
-from kazoo_bridge.directory.local import LocalDirectory, _digest
+from kazoo_bridge.directory.local import GONE_FOR, LocalDirectory, _digest
 from kazoo_bridge.interfaces import Account, IDirectory, Principal, StorageUnavailable
 
 
@@ -113,7 +113,9 @@ def test_accounts(directory: LocalDirectory) -> None:
     assert directory.ancestors("customer") == ("reseller", "top")
     assert directory.ancestors("top") == ()
     assert directory.ancestors("nobody") is None
-    assert directory.descendants("reseller") == {"customer"}
+    assert now(directory.descendants("reseller")) == {"customer"}
+    assert not directory.superadmin("customer")
+    assert not directory.superadmin("nobody")
 
 
 @pytest.mark.parametrize(
@@ -221,6 +223,17 @@ def test_a_token_of_an_account_that_has_gone(directory: LocalDirectory, tokens: 
     del accounts.rows["customer"]
     now(directory.changed("account", frozenset(["customer"])))
     assert now(directory.authenticate("t")) is None
+    assert now(directory.account("customer")) is None
+    assert not now(directory.may(Principal("reseller"), "customer"))
+
+
+def test_what_becomes_of_an_account_still_reaches_those_above_it_for_a_minute(
+    directory: LocalDirectory, accounts: Accounts, clock: Clock
+) -> None:
+    del accounts.rows["customer"]
+    now(directory.changed("account", frozenset(["customer"])))
+    assert directory.ancestors("customer") == ("reseller", "top")
+    clock.advance(GONE_FOR)
     assert directory.ancestors("customer") is None
 
 

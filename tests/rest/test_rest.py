@@ -15,7 +15,7 @@ from twisted.logger import capturedLogs, formatEvent
 
 from kazoo_bridge.config import Config, Egress, Http, Storage
 from kazoo_bridge.interfaces import StorageUnavailable
-from kazoo_bridge.service import Bridge
+from kazoo_bridge.bridge import Bridge
 
 ACCOUNT, CHILD, STRANGER = "a" * 32, "b" * 32, "c" * 32
 GOOD = {"name": "n", "uri": "http://127.0.0.1:9/x", "hook": "channel_create"}

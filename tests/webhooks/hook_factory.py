@@ -4,12 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from kazoo_bridge.interfaces import StoredHook
+from kazoo_bridge.interfaces import HookType, StoredHook
+from kazoo_bridge.webhooks.catalogue import HookCatalogue
 from kazoo_bridge.webhooks.document import DocumentRules
 from kazoo_bridge.webhooks.hook import Hook
 
 ACCOUNT = "a" * 32
-RULES = DocumentRules.for_hooks(["channel_create", "channel_answer", "object"])
+CATALOGUE = HookCatalogue.of(
+    [
+        HookType("channel_create", "Channel Create", ""),
+        HookType("channel_answer", "Channel Answer", ""),
+        HookType(
+            "object",
+            "Object",
+            "",
+            modifiers={
+                "type": {"type": "array", "items": ["user", "device"], "default": "all"},
+                "action": {"type": "array", "items": ["doc_created", "doc_edited"], "default": "all"},
+            },
+        ),
+    ]
+)
+RULES = DocumentRules.of(CATALOGUE)
 
 
 def stored_hook(hook_id: str = "h1", account_id: str = ACCOUNT, **document: Any) -> StoredHook:
@@ -18,4 +34,4 @@ def stored_hook(hook_id: str = "h1", account_id: str = ACCOUNT, **document: Any)
 
 
 def make_hook(hook_id: str = "h1", account_id: str = ACCOUNT, **document: Any) -> Hook:
-    return Hook.of(stored_hook(hook_id, account_id, **document))
+    return Hook.of(stored_hook(hook_id, account_id, **document), CATALOGUE)

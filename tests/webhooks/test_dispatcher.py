@@ -15,10 +15,12 @@ from twisted.web.iweb import IAgent, IResponse
 from zope.interface import implementer
 
 from kazoo_bridge.interfaces import Occurrence, Unfinished
+from kazoo_bridge.webhooks.attempts import AttemptRecorder
 from kazoo_bridge.webhooks.dispatcher import RETRY_DELAY, Dispatcher, DispatchLimits
 from kazoo_bridge.webhooks.egress import EgressPolicy, guarded_agent
 from kazoo_bridge.webhooks.registry import HookRegistry
 from tests.webhooks.hook_factory import ACCOUNT, make_hook
+from tests.webhooks.kept_attempts import KeptAttempts
 from tests.webhooks.receiving import Receiver
 
 OCCURRENCE = Occurrence("channel_create", ACCOUNT, {"call_id": "1"})
@@ -32,7 +34,9 @@ class Stage:
         self.receiver = receiver
         self.url = url
         self.registry = HookRegistry()
-        self.dispatcher = Dispatcher(self.clock, agent, self.registry, DispatchLimits(10.0, 8, 2))
+        self.kept = KeptAttempts()
+        self.recorder = AttemptRecorder(self.clock, self.kept, keeps_successes=False, body_limit=1000)
+        self.dispatcher = Dispatcher(self.clock, agent, self.registry, DispatchLimits(10.0, 8, 2), self.recorder)
 
     def hook(self, hook_id: str = "h1", **document: Any) -> Any:
         hook = make_hook(hook_id, uri=document.pop("uri", f"{self.url}/{hook_id}"), **document)
@@ -104,9 +108,9 @@ def scripted(*, reachable: bool = False, **limits: Any) -> tuple[ScriptedAgent, 
     agent = ScriptedAgent(clock, reachable)
     stage = Stage(agent, Receiver(), "http://receiver.example")
     stage.clock = clock
-    stage.dispatcher = Dispatcher(
-        clock, agent, stage.registry, DispatchLimits(10.0, **{"max_requests": 8, "max_requests_per_hook": 2, **limits})
-    )
+    stage.recorder = AttemptRecorder(clock, stage.kept, keeps_successes=False, body_limit=1000)
+    allowed = DispatchLimits(10.0, **{"max_requests": 8, "max_requests_per_hook": 2, **limits})
+    stage.dispatcher = Dispatcher(clock, agent, stage.registry, allowed, stage.recorder)
     return agent, stage
 
 
@@ -122,6 +126,7 @@ def test_no_connection_is_tried_again_two_seconds_apart_and_then_left_to_the_bro
     stage.clock.pump([RETRY_DELAY] * 2)
     assert agent.asked == [0, 2, 4]
     assert results[0].check(Unfinished)
+    stage.recorder.stopService()
     assert not stage.clock.getDelayedCalls()
 
 
@@ -163,6 +168,7 @@ def test_draining_ends_the_pauses() -> None:
     drained = ended(stage.dispatcher.drain())
     assert results[0].check(Unfinished)
     assert drained == [None]
+    stage.recorder.stopService()
     assert not stage.clock.getDelayedCalls()
     assert agent.asked == [0]
 

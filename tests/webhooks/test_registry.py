@@ -64,8 +64,10 @@ def test_a_changed_hook_leaves_nothing_behind() -> None:
         ({"modifiers": {"direction": ["outbound"]}}, False, False),
         ({"modifiers": {"direction": []}}, False, True),
         ({"modifiers": {"absent": "anything"}}, False, True),
-        ({"custom_data": {"type": "user", "action": "all"}}, False, True),
-        ({"custom_data": {"type": "device", "action": "all"}}, False, False),
+        ({"hook": "object", "custom_data": {"type": "user", "action": "all"}}, False, True),
+        ({"hook": "object", "custom_data": {"type": "device", "action": "all"}}, False, False),
+        ({"hook": "object"}, False, True),
+        ({"hook": "all", "custom_data": {"type": "device"}}, False, True),
     ],
 )
 def test_what_a_hook_wants(document: dict[str, object], internal: bool, wanted: bool) -> None:

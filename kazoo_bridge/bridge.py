@@ -1,0 +1,194 @@
+"""The wiring: configuration in, everything that one node runs out. The one place that knows every room."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from typing import Any, cast
+
+from attrs import define, field
+from twisted.application.service import IService
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort
+from twisted.logger import Logger
+
+from kazoo_bridge.bus.amqp.bus import AmqpBus
+from kazoo_bridge.bus.amqp.uris import parse_uris
+from kazoo_bridge.bus.embedded import EmbeddedBus
+from kazoo_bridge.config import Config, ConfigError
+from kazoo_bridge.directory.local import LocalDirectory
+from kazoo_bridge.interfaces import IBus, IEventCategory, StorageUnavailable
+from kazoo_bridge.plugins.discovery import find_categories
+from kazoo_bridge.rest.attempts import AttemptResource
+from kazoo_bridge.rest.health import HealthResource
+from kazoo_bridge.rest.hook_actions import HookActionResource
+from kazoo_bridge.rest.limits import LimitResource
+from kazoo_bridge.rest.site import Resource, make_site
+from kazoo_bridge.rest.webhooks import WebhookResource
+from kazoo_bridge.storage import changes, tokens
+from kazoo_bridge.storage.accounts import AccountStore, Refused
+from kazoo_bridge.storage.attempts import AttemptStore, purge_older_than
+from kazoo_bridge.storage.database import Database
+from kazoo_bridge.storage.feed import EVERYTHING, ChangeFeed
+from kazoo_bridge.storage.hooks import HookStore
+from kazoo_bridge.storage.housekeeping import Housekeeping
+from kazoo_bridge.storage.limits import LimitStore
+from kazoo_bridge.storage.settings import SettingStore
+from kazoo_bridge.storage.tokens import TokenStore
+from kazoo_bridge.webhooks.room import WebhookRoom, WebhookStores
+
+_log = Logger()
+
+_DAY = 86400
+
+
+class StartupFailed(Exception):
+    """The service cannot start; the text says why and what to do."""
+
+
+def make_bus(reactor: Any, config: Config) -> IBus:
+    """The bus that the configuration names; raises `ConfigError`."""
+    if config.amqp.uri.strip() == "embedded:":
+        return cast(IBus, EmbeddedBus(reactor))
+    try:
+        uris = parse_uris(config.amqp.uri)
+    except ValueError as error:
+        raise ConfigError([f"amqp.uri: {error}"]) from None
+    return cast(IBus, AmqpBus(reactor, uris, connection_name=f"kazoo_bridge on {socket.gethostname()}"))
+
+
+def make_housekeeping(reactor: Any, config: Config, database: Database) -> Housekeeping:
+    """Removes what the configuration does not want kept."""
+    attempts = purge_older_than(config.webhooks.attempt_retention_days * _DAY)
+    return Housekeeping(reactor, database, (changes.purge, tokens.purge, attempts))
+
+
+@define(eq=False)
+class Bridge:
+    """Everything that one node runs, and how it starts and ends."""
+
+    reactor: Any
+    config: Config
+    node: str
+    bus: IBus
+    categories: list[IEventCategory]
+    database: Database
+    feed: ChangeFeed
+    housekeeping: Housekeeping
+    accounts: AccountStore
+    tokens: TokenStore
+    settings: SettingStore
+    directory: LocalDirectory
+    webhooks: WebhookRoom
+    _port: IListeningPort | None = field(init=False, default=None)
+    _started: bool = field(init=False, default=False)
+
+    @classmethod
+    def of(cls, reactor: Any, config: Config) -> Bridge:
+        """Build the tree; nothing runs yet. Raises `ConfigError`."""
+        bus = make_bus(reactor, config)
+        categories = find_categories(config.plugins.path)
+        try:
+            database = Database(reactor, config.storage.uri)
+        except ValueError as error:
+            raise ConfigError([f"storage.uri: {error}"]) from None
+        node = f"kazoo_bridge@{socket.gethostname()}"
+        accounts, token_store = AccountStore(reactor, database), TokenStore(reactor, database)
+        directory = LocalDirectory(reactor, accounts, token_store)
+        stores = WebhookStores(HookStore(reactor, database), AttemptStore(database), LimitStore(database))
+
+        async def account_gone(account_id: str) -> None:
+            try:
+                await accounts.delete(account_id)
+            except Refused as error:
+                _log.info("account {account_id}, deleted elsewhere: {reason}", account_id=account_id, reason=error)
+
+        return cls(
+            reactor=reactor,
+            config=config,
+            node=node,
+            bus=bus,
+            categories=categories,
+            database=database,
+            feed=ChangeFeed(reactor, database),
+            housekeeping=make_housekeeping(reactor, config, database),
+            accounts=accounts,
+            tokens=token_store,
+            settings=SettingStore(database),
+            directory=directory,
+            webhooks=WebhookRoom.of(reactor, config, bus, directory, stores, categories, node, account_gone),
+        )
+
+    async def start(self) -> None:
+        """Bring everything up, events last; raises `StartupFailed`, after which `stop` cleans up."""
+        try:
+            await self._load()
+        except StorageUnavailable as error:
+            raise StartupFailed(f"storage.uri: the storage cannot be used: {error}") from None
+        self.feed.subscribe(self.directory.changed)
+        self.feed.subscribe(self._hooks_changed)
+        self.feed.startService()
+        self.housekeeping.startService()
+        await self._listen()
+        IService(self.bus).startService()
+        self.webhooks.start()
+        self._started = True
+
+    async def _load(self) -> None:
+        await self.database.migrate()
+        await self.feed.mark()
+        await self.directory.load()
+        await self.webhooks.hooks.load()
+        # All nodes on one storage are one cluster to the receivers of webhooks.
+        settled = await self.settings.settled("cluster_id", lambda: secrets.token_hex(16))
+        self.webhooks.dispatcher.cluster_id = self.config.webhooks.cluster_id or settled
+
+    async def _listen(self) -> None:
+        room, hook_types = self.webhooks, list(self.webhooks.catalogue.types.values())
+        resources: list[Resource] = [
+            AttemptResource(self.directory, room.hooks, room.recorder, self.node),
+            HookActionResource(self.directory, room.hooks, room.trial, self.node),
+            WebhookResource(self.directory, room.hooks, hook_types, self.node),
+            LimitResource(self.directory, room.stores.limits, self.node),
+            HealthResource(self.troubles),
+        ]
+        try:
+            self._port = await serverFromString(self.reactor, self.config.http.endpoint).listen(make_site(resources, self.node))
+        except CannotListenError as error:
+            raise StartupFailed(f"http.endpoint: cannot listen on {self.config.http.endpoint}: {error.socketError}") from None
+
+    @property
+    def http_host(self) -> str:
+        """Host and port on which REST is served, as a URL has them."""
+        address = self._port.getHost() if self._port is not None else None
+        return f"{getattr(address, 'host', 'localhost')}:{getattr(address, 'port', 0)}"
+
+    def _hooks_changed(self, kind: str, subjects: frozenset[str]) -> Deferred[None] | None:
+        hooks = self.webhooks.hooks
+        if kind == EVERYTHING:
+            return Deferred.fromCoroutine(hooks.load())
+        return Deferred.fromCoroutine(hooks.reload(subjects)) if kind == "hook" else None
+
+    async def troubles(self) -> list[str]:
+        """Why this node is not ready, in words; empty when it is."""
+        bus = "the service is still starting" if not self._started else self.bus.trouble()
+        storage = await self.database.check()
+        return [f"{part}: {trouble}" for part, trouble in (("bus", bus), ("storage", storage)) if trouble]
+
+    async def stop(self, hurry: Deferred[None]) -> None:
+        """Drain: take no more events, let what is in flight end (until `hurry` fires), then close everything."""
+        await self.webhooks.drain(hurry)
+        if self._port is not None:
+            await _maybe(self._port.stopListening())
+        await _maybe(IService(self.bus).stopService() if IService(self.bus).running else None)
+        for service in (self.feed, self.housekeeping):
+            await _maybe(service.stopService() if service.running else None)
+        await self.webhooks.stop()
+        await self.database.close()
+
+
+async def _maybe(result: Any) -> None:
+    if isinstance(result, Deferred):
+        await result

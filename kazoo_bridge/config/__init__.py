@@ -1,0 +1,21 @@
+"""Typed configuration: TOML and environment in, one immutable `Config` or every mistake at once out."""
+
+from kazoo_bridge.config.networks import NON_PUBLIC_NETWORKS
+from kazoo_bridge.config.reading import ENVIRONMENT_PREFIX, ConfigError, load
+from kazoo_bridge.config.sections import Amqp, Config, Directory, Egress, Http, Plugins, Storage, Webhooks, Websockets
+
+__all__ = [
+    "ENVIRONMENT_PREFIX",
+    "NON_PUBLIC_NETWORKS",
+    "Amqp",
+    "Config",
+    "ConfigError",
+    "Directory",
+    "Egress",
+    "Http",
+    "Plugins",
+    "Storage",
+    "Webhooks",
+    "Websockets",
+    "load",
+]

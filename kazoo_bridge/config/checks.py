@@ -1,0 +1,101 @@
+"""What values a key may have; each check raises ValueError with what was expected."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from twisted.internet.endpoints import serverFromString
+
+Check = Callable[[Any], None]
+
+
+def at_least(minimum: int) -> Check:
+    """A whole number of at least `minimum`."""
+
+    def check(value: int) -> None:
+        if value < minimum:
+            raise ValueError(f"expected a whole number of at least {minimum}, got {value}")
+
+    return check
+
+
+def between(minimum: int, maximum: int) -> Check:
+    """A whole number from `minimum` to `maximum`."""
+
+    def check(value: int) -> None:
+        if not minimum <= value <= maximum:
+            raise ValueError(f"expected a whole number from {minimum} to {maximum}, got {value}")
+
+    return check
+
+
+def one_of(*words: str) -> Check:
+    """One of these words."""
+
+    def check(value: str) -> None:
+        if value not in words:
+            raise ValueError(f"expected {' or '.join(repr(word) for word in words)}, got {value!r}")
+
+    return check
+
+
+def matching(pattern: str, expected: str) -> Check:
+    """Text that matches the pattern as a whole."""
+
+    def check(value: str) -> None:
+        if re.fullmatch(pattern, value) is None:
+            raise ValueError(f"expected {expected}, got {value!r}")
+
+    return check
+
+
+def amqp_uri(value: str) -> None:
+    """``embedded:``, or AMQP URIs separated by commas. The URI holds a password, so no message here repeats it."""
+    if value.strip() == "embedded:":
+        return
+    for number, one in enumerate(value.split(","), 1):
+        parts = urlsplit(one.strip())
+        try:
+            bad = parts.scheme not in ("amqp", "amqps") or not parts.hostname or parts.port == 0
+        except ValueError:
+            bad = True
+        if bad:
+            raise ValueError(f"expected 'embedded:' or amqp://user:pass@host:5672/vhost (amqps: for TLS); URI number {number} is neither")
+
+
+def storage_uri(value: str) -> None:
+    """A database URI."""
+    if not value.startswith(("sqlite:///", "postgresql+psycopg://")):
+        raise ValueError("expected sqlite:///FILE or postgresql+psycopg://user:pass@host/database")
+    if value in ("sqlite:///", "sqlite:///:memory:"):
+        raise ValueError("expected sqlite:///FILE: a database in memory would be lost with the process")
+
+
+def endpoint(value: str) -> None:
+    """A Twisted endpoint to listen on."""
+    try:
+        serverFromString(None, value)
+    except Exception as error:
+        raise ValueError(
+            f"expected a Twisted endpoint such as 'tcp:8000:interface=127.0.0.1', got {value!r} ({error or type(error).__name__})"
+        ) from None
+
+
+def networks(value: Sequence[str]) -> None:
+    """IP networks."""
+    for one in value:
+        try:
+            ipaddress.ip_network(one)
+        except ValueError as error:
+            raise ValueError(f"expected networks such as '10.0.0.0/8' or 'fc00::/7', got {one!r} ({error})") from None
+
+
+def folder(value: str) -> None:
+    """An existing folder, or nothing."""
+    if value and not Path(value).is_dir():
+        raise ValueError(f"expected an existing folder (or nothing), got {value!r}")

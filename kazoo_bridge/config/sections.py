@@ -1,0 +1,98 @@
+"""The sections of the configuration: every key, its default and what it may be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import field, frozen
+
+from kazoo_bridge.config.checks import Check, amqp_uri, at_least, between, endpoint, folder, matching, networks, one_of, storage_uri
+from kazoo_bridge.config.networks import NON_PUBLIC_NETWORKS
+
+
+def _key(default: Any, check: Check | None = None, *, secret: bool = False) -> Any:
+    return field(default=default, repr=not secret, metadata={"check": check})
+
+
+@frozen
+class Amqp:
+    """Where the messages come from."""
+
+    uri: str = _key("embedded:", amqp_uri, secret=True)
+    queue: str = _key("kazoo_bridge.webhooks", matching(r"(?!amq\.)[\x21-\x7e]{1,255}", "a queue name of 1 to 255 printable characters"))
+    prefetch: int = _key(500, between(1, 65535))
+
+
+@frozen
+class Storage:
+    """Where hooks, accounts and tokens are kept."""
+
+    uri: str = _key("sqlite:///kazoo-bridge.sqlite3", storage_uri, secret=True)
+
+
+@frozen
+class Http:
+    """Where REST is served."""
+
+    endpoint: str = _key("tcp:8000:interface=127.0.0.1", endpoint)
+
+
+@frozen
+class Websockets:
+    """Where websockets are served."""
+
+    endpoint: str = _key("tcp:5555:interface=127.0.0.1", endpoint)
+    max_connections_per_ip: int = _key(0, at_least(0))
+
+
+@frozen
+class Webhooks:
+    """How webhooks are sent. Times are in milliseconds."""
+
+    request_timeout_ms: int = _key(10_000, between(1, 600_000))
+    connect_timeout_ms: int = _key(10_000, between(1, 600_000))
+    attempt_failure_count: int = _key(6, at_least(1))
+    attempt_failure_expiry_ms: int = _key(60_000, at_least(1))
+    disable_disabler: bool = _key(False)
+    log_successful_attempts: bool = _key(False)
+    attempt_retention_days: int = _key(30, between(1, 3650))
+    attempt_body_limit: int = _key(4096, between(0, 65536))
+    max_requests: int = _key(256, between(1, 10_000))
+    max_requests_per_hook: int = _key(32, between(1, 10_000))
+    cluster_id: str = _key("", matching(r"[\x21-\x7e]{0,128}", "at most 128 printable characters without spaces"))
+
+
+@frozen
+class Egress:
+    """Where webhooks may go."""
+
+    denied_networks: tuple[str, ...] = _key(NON_PUBLIC_NETWORKS, networks)
+    allowed_networks: tuple[str, ...] = _key((), networks)
+
+
+@frozen
+class Directory:
+    """Who answers for accounts and tokens."""
+
+    kind: str = _key("local", one_of("local"))
+
+
+@frozen
+class Plugins:
+    """Where ops' own categories lie."""
+
+    path: str = _key("", folder)
+
+
+@frozen
+class Config:
+    """The whole configuration, checked."""
+
+    amqp: Amqp = Amqp()
+    storage: Storage = Storage()
+    http: Http = Http()
+    websockets: Websockets = Websockets()
+    webhooks: Webhooks = Webhooks()
+    egress: Egress = Egress()
+    directory: Directory = Directory()
+    plugins: Plugins = Plugins()

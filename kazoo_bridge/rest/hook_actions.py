@@ -1,0 +1,75 @@
+"""What can be done with hooks beside writing their documents: enabling them again, sending one a sample."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import frozen
+from klein import Klein
+from klein.app import KleinRequest
+
+from kazoo_bridge.interfaces import IDirectory
+from kazoo_bridge.rest.accounts import for_account
+from kazoo_bridge.rest.errors import bad_identifier, invalid
+from kazoo_bridge.rest.exchange import Answer, Exchange
+from kazoo_bridge.webhooks.hooks import Hooks
+from kazoo_bridge.webhooks.trial import NoSample, Trial
+
+_RE_ENABLE = "re-enable"
+
+
+def _require_re_enable(data: dict[str, Any]) -> None:
+    if _RE_ENABLE not in data:
+        raise invalid({_RE_ENABLE: {"required": {"message": "collections are patched with re-enable only"}}})
+    if data[_RE_ENABLE] not in (True, "true"):
+        wrong = {"message": "expected one of the values in target", "target": [True], "cause": data[_RE_ENABLE], "value": data[_RE_ENABLE]}
+        raise invalid({_RE_ENABLE: {"enum": wrong}})
+
+
+@frozen
+class HookActionResource:
+    """``PATCH …/webhooks``, ``PATCH …/descendants/webhooks``, ``POST …/webhooks/{ID}/test``."""
+
+    directory: IDirectory
+    hooks: Hooks
+    trial: Trial
+    node: str
+
+    async def re_enable(self, request: KleinRequest, account_id: str) -> bytes:
+        """PATCH: enable the account's hooks that were disabled for their failures."""
+
+        async def handler(exchange: Exchange) -> Answer:
+            _require_re_enable(exchange.data)
+            return Answer("hooks updated", more={"count": await self.hooks.re_enable([account_id])})
+
+        return await for_account(request, self.directory, self.node, account_id, handler)
+
+    async def re_enable_descendants(self, request: KleinRequest, account_id: str) -> bytes:
+        """PATCH: the same for all accounts below this one."""
+
+        async def handler(exchange: Exchange) -> Answer:
+            _require_re_enable(exchange.data)
+            accounts = await self.directory.descendants(account_id)
+            return Answer("hooks updated", more={"count": await self.hooks.re_enable(accounts)})
+
+        return await for_account(request, self.directory, self.node, account_id, handler)
+
+    async def test(self, request: KleinRequest, account_id: str, hook_id: str) -> bytes:
+        """POST: send a sample now; the attempt is the answer."""
+
+        async def handler(_: Exchange) -> Answer:
+            hook = await self.hooks.get(account_id, hook_id)
+            if hook is None:
+                raise bad_identifier(hook_id)
+            try:
+                return Answer(await self.trial.send(hook))
+            except NoSample as error:
+                raise invalid({"hook": {"enum": {"message": str(error), "cause": hook.document["hook"]}}}) from None
+
+        return await for_account(request, self.directory, self.node, account_id, handler)
+
+    def route(self, app: Klein) -> None:
+        """Put the resource on its paths."""
+        app.route("/v2/accounts/<account_id>/webhooks", methods=["PATCH"])(self.re_enable)
+        app.route("/v2/accounts/<account_id>/descendants/webhooks", methods=["PATCH"])(self.re_enable_descendants)
+        app.route("/v2/accounts/<account_id>/webhooks/<hook_id>/test", methods=["POST"])(self.test)

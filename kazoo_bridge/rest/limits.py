@@ -1,0 +1,101 @@
+"""``/v2/accounts/{A}/configs/webhooks``: limits that those above an account set for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import fields, frozen
+from klein import Klein
+from klein.app import KleinRequest
+
+from kazoo_bridge.interfaces import AccountLimits, IDirectory, ILimitStore
+from kazoo_bridge.rest.accounts import for_account
+from kazoo_bridge.rest.errors import forbidden, invalid
+from kazoo_bridge.rest.exchange import Answer, Exchange, Handler
+
+#: A week, in milliseconds.
+_LARGEST = 7 * 86400 * 1000
+
+
+def parse_limits(data: Mapping[str, Any]) -> AccountLimits:
+    """The limits in a document; raises a validation error."""
+    names = [field.name for field in fields(AccountLimits)]
+    errors: dict[str, dict[str, dict[str, Any]]] = {}
+    for name, value in data.items():
+        if name not in names:
+            errors[name] = {"additionalProperties": {"message": f"expected one of {', '.join(names)}", "target": names}}
+        elif value is not None and type(value) is not int:
+            errors[name] = {"type": {"message": "expected a whole number", "target": "integer", "cause": value}}
+        elif value is not None and value < 1:
+            errors[name] = {"minimum": {"message": "expected at least 1", "target": 1, "cause": value}}
+        elif value is not None and value > _LARGEST:
+            errors[name] = {"maximum": {"message": f"expected at most {_LARGEST}", "target": _LARGEST, "cause": value}}
+    if errors:
+        raise invalid(errors)
+    return AccountLimits(**data)
+
+
+def _document(limits: AccountLimits) -> dict[str, int]:
+    return {field.name: value for field in fields(AccountLimits) if (value := getattr(limits, field.name)) is not None}
+
+
+@frozen
+class LimitResource:
+    """The account may read its limits; only those above it may write them."""
+
+    directory: IDirectory
+    limits: ILimitStore
+    node: str
+
+    async def _for_account(self, request: KleinRequest, account_id: str, handler: Handler) -> bytes:
+        return await for_account(request, self.directory, self.node, account_id, handler)
+
+    async def read(self, request: KleinRequest, account_id: str) -> bytes:
+        """GET: what differs from the configuration."""
+
+        async def handler(_: Exchange) -> Answer:
+            return Answer(_document(await self.limits.get(account_id)))
+
+        return await self._for_account(request, account_id, handler)
+
+    async def replace(self, request: KleinRequest, account_id: str) -> bytes:
+        """POST: all limits anew."""
+        return await self._write(request, account_id, keep=False)
+
+    async def patch(self, request: KleinRequest, account_id: str) -> bytes:
+        """PATCH: some limits; null goes back to the configuration's."""
+        return await self._write(request, account_id, keep=True)
+
+    async def delete(self, request: KleinRequest, account_id: str) -> bytes:
+        """DELETE: back to the configuration's."""
+
+        async def handler(exchange: Exchange) -> Answer:
+            _require_somebody_above(exchange, account_id)
+            limits = await self.limits.get(account_id)
+            await self.limits.put(account_id, AccountLimits())
+            return Answer(_document(limits))
+
+        return await self._for_account(request, account_id, handler)
+
+    async def _write(self, request: KleinRequest, account_id: str, *, keep: bool) -> bytes:
+        async def handler(exchange: Exchange) -> Answer:
+            _require_somebody_above(exchange, account_id)
+            kept = _document(await self.limits.get(account_id)) if keep else {}
+            limits = parse_limits(kept | exchange.data)
+            await self.limits.put(account_id, limits)
+            return Answer(_document(limits))
+
+        return await self._for_account(request, account_id, handler)
+
+    def route(self, app: Klein) -> None:
+        """Put the resource on its paths."""
+        path = "/v2/accounts/<account_id>/configs/webhooks"
+        for verb, handler in (("GET", self.read), ("POST", self.replace), ("PATCH", self.patch), ("DELETE", self.delete)):
+            app.route(path, methods=[verb])(handler)
+
+
+def _require_somebody_above(exchange: Exchange, account_id: str) -> None:
+    principal = exchange.principal
+    if principal is None or (principal.account_id == account_id and not principal.superadmin):
+        raise forbidden()

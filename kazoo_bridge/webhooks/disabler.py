@@ -1,0 +1,80 @@
+"""Disables hooks that fail too often."""
+
+from __future__ import annotations
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from kazoo_bridge.interfaces import BusUnavailable, IAttemptStore, IBus, StorageUnavailable
+from kazoo_bridge.webhooks.attempts import AttemptRecorder
+from kazoo_bridge.webhooks.hooks import TOO_MANY_FAILURES, Hooks
+from kazoo_bridge.webhooks.messages import webhook_disabled
+
+_log = Logger()
+
+
+class Disabler(Service):
+    """Looks every quarter of the window for hooks with `count` failures within the last `window` seconds.
+
+    It counts what is stored, so the failures of all nodes; an account's own limits go before these.
+    """
+
+    def __init__(
+        self, clock: IReactorTime, store: IAttemptStore, recorder: AttemptRecorder, hooks: Hooks, bus: IBus, count: int, window: float
+    ) -> None:
+        self._clock = clock
+        self._store = store
+        self._recorder = recorder
+        self._hooks = hooks
+        self._bus = bus
+        self._count = count
+        self._window = window
+        self._loop = LoopingCall(self._look)
+        self._loop.clock = clock
+        self._looping: Deferred[None] = succeed(None)
+
+    def startService(self) -> None:
+        """Begin to look."""
+        super().startService()
+        self._looping = self._loop.start(self._window / 4, now=False).addCallback(lambda _: None)
+        self._looping.addErrback(lambda failure: _log.failure("failing hooks are no longer disabled", failure))
+
+    def stopService(self) -> Deferred[None]:
+        """Look no more; fires when the look under way is over."""
+        super().stopService()
+        if self._loop.running:
+            self._loop.stop()
+        return self._looping
+
+    def _look(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._safely())
+
+    async def _safely(self) -> None:
+        try:
+            await self.check()
+        except StorageUnavailable as error:
+            _log.warn("failing hooks cannot be looked for just now: {reason}", reason=error)
+        except Exception:
+            _log.failure("failing hooks cannot be looked for")
+
+    async def check(self) -> None:
+        """Disable every hook that is over its limit, and tell the bus."""
+        await self._recorder.flush()
+        for account_id, hook_id, revision in await self._store.over_limit(self._clock.seconds(), self._count, self._window):
+            if await self._hooks.disable(account_id, hook_id, revision, TOO_MANY_FAILURES):
+                _log.warn(
+                    "hook {hook_id} of account {account_id} is disabled: {reason}",
+                    hook_id=hook_id,
+                    account_id=account_id,
+                    reason=TOO_MANY_FAILURES,
+                )
+                await self._tell(account_id, hook_id)
+
+    async def _tell(self, account_id: str, hook_id: str) -> None:
+        try:
+            await self._bus.publish(*webhook_disabled(account_id, hook_id))
+        except BusUnavailable as error:
+            _log.warn("nobody is notified that hook {hook_id} is disabled: {reason}", hook_id=hook_id, reason=error)

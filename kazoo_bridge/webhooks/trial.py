@@ -1,0 +1,63 @@
+"""Sends a sample to a hook, now, so that its owner can see whether it arrives."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import define
+from twisted.internet.interfaces import IReactorTime
+
+from kazoo_bridge.interfaces import Occurrence, StoredHook
+from kazoo_bridge.kazoo import to_gregorian
+from kazoo_bridge.webhooks.attempts import AttemptRecorder, Try
+from kazoo_bridge.webhooks.catalogue import ANY_EVENT, HookCatalogue
+from kazoo_bridge.webhooks.dispatcher import Dispatcher
+from kazoo_bridge.webhooks.hook import Hook
+from kazoo_bridge.webhooks.requests import build_request
+
+#: What a hook that hears everything is sent.
+_SAMPLE_FOR_ANY = "channel_create"
+
+
+class NoSample(Exception):
+    """There is nothing to send to this hook."""
+
+
+@define
+class Trial:
+    """The sample goes the way that every delivery goes; the attempt is kept, and never counts against the hook."""
+
+    _clock: IReactorTime
+    _catalogue: HookCatalogue
+    _dispatcher: Dispatcher
+    _recorder: AttemptRecorder
+
+    async def send(self, stored: StoredHook) -> dict[str, Any]:
+        """The attempt, as it is listed. Enabled or not, the hook is tried. Raises `NoSample`."""
+        hook = Hook.of(stored, self._catalogue)
+        payload = {**self._sample(hook), "account_id": hook.account_id}
+        event_id = f"test_{secrets.token_hex(16)}"
+        request = build_request(hook, Occurrence(hook.event, hook.account_id, payload), self._dispatcher.cluster_id)
+        outcome = await self._dispatcher.send(request)
+        tried = Try(event_id, 0, 0, test=True)
+        self._recorder.record(hook, request, outcome, tried)
+        made = to_gregorian(self._clock.seconds())
+        return {**self._recorder.document(hook, request, outcome, tried), "timestamp": made}
+
+    def _sample(self, hook: Hook) -> Mapping[str, Any]:
+        event = _SAMPLE_FOR_ANY if hook.event == ANY_EVENT else hook.event
+        known = self._catalogue.types.get(event)
+        samples = known.samples if known is not None else ()
+        for sample in samples:
+            if all(_chosen(sample, name) in values for name, values in hook.selectors.items()):
+                return sample
+        if not samples:
+            raise NoSample(f"the category of {hook.event} hooks has no samples")
+        return samples[0]
+
+
+def _chosen(sample: Mapping[str, Any], name: str) -> Any:
+    # A notification's type stands in its event name.
+    return sample.get(name, sample.get("event_name"))

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kazoo_bridge.interfaces import HookType
+from kazoo_bridge.webhooks.catalogue import HookCatalogue
+from kazoo_bridge.webhooks.document import DocumentRules, InvalidDocument
+from kazoo_bridge.webhooks.hook import Hook
+from tests.webhooks.hook_factory import ACCOUNT
+
+NOTIFICATIONS = HookType(
+    "notifications",
+    "Notifications",
+    "",
+    modifiers={"type": {"type": "object", "items": {"all": {}, "inbound_fax": {}, "inbound_fax_error": {}, "system_alert": {}}}},
+    superadmin_values=frozenset({"system_alert"}),
+    aliases={"inbound_fax": {"type": frozenset({"inbound_fax", "inbound_fax_error"})}},
+)
+OBJECT = HookType("object", "Object", "", modifiers={"type": {"type": "array", "items": ["all", "user"]}, "action": {"items": ["doc_edited"]}})
+CONFERENCE = HookType("conference", "Conference", "", modifiers={"type": {"type": "array", "items": ["start"], "default": "all"}})
+CATALOGUE = HookCatalogue.of([NOTIFICATIONS, OBJECT, CONFERENCE])
+RULES = DocumentRules.of(CATALOGUE)
+
+
+def errors(hook: str, custom_data: Any = None, *, superadmin: bool = False) -> dict[str, dict[str, dict[str, Any]]]:
+    given = {"name": "n", "uri": "http://x.example/", "hook": hook} | ({} if custom_data is None else {"custom_data": custom_data})
+    try:
+        RULES.complete(given, superadmin=superadmin)
+    except InvalidDocument as error:
+        return error.errors
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("hook", "custom_data"),
+    [
+        ("all", None),
+        ("inbound_fax", None),
+        ("notifications", {"type": "all"}),
+        ("notifications", {"type": "inbound_fax", "own": "x"}),
+        ("object", {"type": "user", "action": "all"}),
+        ("conference", None),
+        ("conference", {"type": "start"}),
+    ],
+)
+def test_good_choices(hook: str, custom_data: Any) -> None:
+    assert errors(hook, custom_data) == {}
+
+
+@pytest.mark.parametrize("custom_data", [None, {}, {"own": "x"}])
+def test_a_choice_is_required(custom_data: Any) -> None:
+    assert {field: list(rules) for field, rules in errors("object", custom_data).items()} == {
+        "custom_data.type": ["required"],
+        "custom_data.action": ["required"],
+    }
+
+
+def test_a_wrong_choice() -> None:
+    wrong = errors("object", {"type": "users", "action": "doc_edited"})["custom_data.type"]["enum"]
+    assert (wrong["target"], wrong["cause"]) == (["all", "user"], "users")
+
+
+@pytest.mark.parametrize("value", [1, ["user"], {"a": 1}, None])
+def test_a_choice_that_is_no_text(value: Any) -> None:
+    assert errors("object", {"type": value, "action": "all"})["custom_data.type"].keys() >= {"type"}
+
+
+def test_what_only_superadmins_may_choose() -> None:
+    assert errors("notifications", {"type": "system_alert"}, superadmin=True) == {}
+    wrong = errors("notifications", {"type": "system_alert"})["custom_data.type"]["enum"]
+    assert "system_alert" not in wrong["target"]
+
+
+def test_an_unknown_hook() -> None:
+    assert errors("channel_destroyed")["hook"]["enum"]["target"] == ["all", "conference", "inbound_fax", "notifications", "object"]
+
+
+def test_a_name_of_former_times() -> None:
+    event, selectors = CATALOGUE.meaning("inbound_fax", {"type": "whatever"})
+    assert event == "notifications"
+    assert selectors == {"type": {"inbound_fax", "inbound_fax_error"}}
+
+
+def test_a_hook_that_an_event_brings() -> None:
+    hook = Hook.brought(
+        ACCOUNT,
+        "notifications",
+        {"_id": "x", "uri": "https://a.example/", "http_verb": "GET", "retries": 9, "custom_data": {"type": "t", "own": "1"}, "format": "json"},
+    )
+    assert (hook.id, hook.verb, hook.retries, hook.custom_data, hook.format, hook.revision) == ("x", "get", 4, {"own": "1"}, "json", "")
+
+
+@pytest.mark.parametrize(
+    "document", [{}, {"uri": 1}, {"uri": "ftp://x/"}, {"uri": "http://x/\r\nA: b"}, {"uri": "//x"}, {"uri": "http://x", "_id": {}}]
+)
+def test_a_brought_hook_that_cannot_be_used_is_refused_or_made_good(document: dict[str, Any]) -> None:
+    try:
+        hook = Hook.brought(ACCOUNT, "notifications", document)
+    except InvalidDocument as error:
+        assert "uri" in error.errors
+    else:
+        assert (hook.uri, hook.verb, hook.format, hook.retries) == ("http://x", "post", "form-data", 2)
