@@ -9,10 +9,10 @@ from attrs import frozen
 from klein import Klein
 from klein.app import KleinRequest
 
-from kazoo_bridge.interfaces import HookType, IDirectory, RevisionConflict, StoredHook
-from kazoo_bridge.rest.errors import bad_identifier, conflict, invalid
+from kazoo_bridge.interfaces import HookType, IDirectory, StoredHook
+from kazoo_bridge.rest.accounts import for_account
+from kazoo_bridge.rest.errors import bad_identifier
 from kazoo_bridge.rest.exchange import Answer, Exchange, Handler, answer
-from kazoo_bridge.webhooks.document import InvalidDocument
 from kazoo_bridge.webhooks.hooks import Hooks
 
 _LISTED = ("hook", "name", "uri", "group", "enabled", "disable_reason")
@@ -44,19 +44,7 @@ class WebhookResource:
     node: str
 
     async def _for_account(self, request: KleinRequest, account_id: str, handler: Handler) -> bytes:
-        async def allowed(exchange: Exchange) -> Answer:
-            await exchange.authenticate(self.directory)
-            await exchange.authorise(self.directory, account_id)
-            if await self.directory.account(account_id) is None:
-                raise bad_identifier(account_id)
-            try:
-                return await handler(exchange)
-            except InvalidDocument as error:
-                raise invalid(error.errors) from None
-            except RevisionConflict:
-                raise conflict() from None
-
-        return await answer(request, self.node, allowed)
+        return await for_account(request, self.directory, self.node, account_id, handler)
 
     async def _found(self, account_id: str, hook_id: str) -> StoredHook:
         hook = await self.hooks.get(account_id, hook_id)

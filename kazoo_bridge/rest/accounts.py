@@ -1,0 +1,32 @@
+"""Handlers of what belongs to an account: who is asking, may they, and does the account exist."""
+
+from __future__ import annotations
+
+from klein.app import KleinRequest
+
+from kazoo_bridge.interfaces import IDirectory, RevisionConflict
+from kazoo_bridge.rest.errors import bad_identifier, conflict, invalid
+from kazoo_bridge.rest.exchange import Answer, Exchange, Handler, answer
+from kazoo_bridge.webhooks.document import InvalidDocument
+
+
+async def for_account(request: KleinRequest, directory: IDirectory, node: str, account_id: str, handler: Handler) -> bytes:
+    """Run `handler` for whoever may act for the account; the answer's bytes.
+
+    Others are refused: 401 without a good token, 403 for somebody else's account, 404 for one that there is not. What `handler` finds
+    wrong with a document is told as a validation error, and a document that has changed in the meantime as a conflict.
+    """
+
+    async def allowed(exchange: Exchange) -> Answer:
+        await exchange.authenticate(directory)
+        await exchange.authorise(directory, account_id)
+        if await directory.account(account_id) is None:
+            raise bad_identifier(account_id)
+        try:
+            return await handler(exchange)
+        except InvalidDocument as error:
+            raise invalid(error.errors) from None
+        except RevisionConflict:
+            raise conflict() from None
+
+    return await answer(request, node, allowed)
