@@ -111,9 +111,9 @@ class IBus(Interface):
 class HookType:
     """A kind of hook that customers may create; `id` is what a hook document's ``hook`` names.
 
-    `modifiers` is what the catalogue shows: a key of the hook's ``custom_data`` (``type``, ``action``) -> ``{"type": "array", "description",
-    "items": [values]}`` or ``{"type": "object", "items": {value: {"friendly_name", "description"}}}``. A hook must choose one of the values
-    for each key, unless the entry has a ``"default"``. `superadmin_values` are hidden from, and refused to, everybody but super-admins.
+    `modifiers` is what the catalogue shows: a key of the hook's ``custom_data`` (``type``, ``action``) -> ``{"type": "array",
+    "description", "items": [values]}`` or ``{"type": "object", "items": {value: {"friendly_name", "description"}}}``. A hook must choose
+    one of the values for each key, unless the entry has a ``"default"``. `superadmin_values` are hidden from, and refused to, everybody but super-admins.
     `samples` are whole payloads, one for every kind of event that the hook can fire on.
     `aliases` maps hook ids of former times to the selectors they stand for, each to the values it admits.
     """
@@ -203,6 +203,9 @@ class IDirectory(Interface):
 
     def ancestors(account_id: str) -> tuple[str, ...] | None:
         """The account's ancestors, parent first; None when the account is not in memory: ask `account`, then again."""
+
+    def descendants(account_id: str) -> Deferred[frozenset[str]]:
+        """The ids of all accounts below this one, at any depth."""
 
     def may(principal: Principal, account_id: str) -> Deferred[bool]:
         """Whether `principal` may act for the account: itself, a descendant of it, or anybody for super-admins."""

@@ -27,7 +27,10 @@ from kazoo_bridge.directory.local import LocalDirectory
 from kazoo_bridge.interfaces import IBus, IConsumer, IEventCategory, Queue, StorageUnavailable
 from kazoo_bridge.plugins.discovery import find_categories
 from kazoo_bridge.process import Process
+from kazoo_bridge.rest.account_tree import AccountResource
+from kazoo_bridge.rest.catalogue import SampleResource
 from kazoo_bridge.rest.health import HealthResource
+from kazoo_bridge.rest.logins import LoginResource
 from kazoo_bridge.rest.site import make_site
 from kazoo_bridge.rest.webhooks import WebhookResource
 from kazoo_bridge.storage.accounts import AccountStore
@@ -156,7 +159,14 @@ class Bridge:
         node = f"kazoo_bridge@{socket.gethostname()}"
         hook_types = [hook for category in self.categories for hook in category.hooks]
         webhooks = WebhookResource(self.directory, self.hooks, hook_types, node)
-        site = make_site([webhooks, HealthResource(self.troubles)], node)
+        resources = [
+            webhooks,
+            SampleResource(hook_types, node),
+            AccountResource(self.directory, node),
+            LoginResource(self.directory, node, self.reactor),
+            HealthResource(self.troubles),
+        ]
+        site = make_site(resources, node)
         try:
             self._port = await serverFromString(self.reactor, self.config.http.endpoint).listen(site)
         except CannotListenError as error:

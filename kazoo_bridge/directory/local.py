@@ -92,6 +92,10 @@ class LocalDirectory:
         account = self._tree.find(account_id)
         return None if account is None else account.ancestors
 
+    def descendants(self, account_id: str) -> Deferred[frozenset[str]]:
+        """The ids of all accounts below this one."""
+        return succeed(self._tree.descendants(account_id))
+
     def may(self, principal: Principal, account_id: str) -> Deferred[bool]:
         """Whether `principal` may act for the account: itself, a descendant of it, or anybody for super-admins.
 
@@ -109,10 +113,6 @@ class LocalDirectory:
     def find(self, account_id: str) -> Account | None:
         """The account, or None, at once."""
         return self._tree.find(account_id)
-
-    def descendants(self, account_id: str) -> frozenset[str]:
-        """The ids of all accounts below this one."""
-        return self._tree.descendants(account_id)
 
     async def _look_up(self, digest: str) -> Principal | None:
         changes = self._changes
