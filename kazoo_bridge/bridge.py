@@ -21,10 +21,13 @@ from kazoo_bridge.config import Config, ConfigError
 from kazoo_bridge.directory.local import LocalDirectory
 from kazoo_bridge.interfaces import IBus, IEventCategory, StorageUnavailable
 from kazoo_bridge.plugins.discovery import find_categories
+from kazoo_bridge.rest.account_tree import AccountResource
 from kazoo_bridge.rest.attempts import AttemptResource
+from kazoo_bridge.rest.catalogue import SampleResource
 from kazoo_bridge.rest.health import HealthResource
 from kazoo_bridge.rest.hook_actions import HookActionResource
 from kazoo_bridge.rest.limits import LimitResource
+from kazoo_bridge.rest.logins import LoginResource
 from kazoo_bridge.rest.site import Resource, make_site
 from kazoo_bridge.rest.webhooks import WebhookResource
 from kazoo_bridge.storage import changes, tokens
@@ -150,7 +153,10 @@ class Bridge:
         resources: list[Resource] = [
             AttemptResource(self.directory, room.hooks, room.recorder, self.node),
             HookActionResource(self.directory, room.hooks, room.trial, self.node),
-            WebhookResource(self.directory, room.hooks, hook_types, self.node),
+            WebhookResource(self.directory, room.hooks, room.health, hook_types, self.node),
+            SampleResource(hook_types, self.node),
+            AccountResource(self.directory, self.node),
+            LoginResource(self.directory, self.node, self.reactor),
             LimitResource(self.directory, room.stores.limits, self.node),
             HealthResource(self.troubles),
         ]

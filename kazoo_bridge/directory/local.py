@@ -99,14 +99,14 @@ class LocalDirectory:
         account = self._tree.find(account_id)
         return self._gone.get(account_id, self._clock.seconds()) if account is None else account.ancestors
 
-    def descendants(self, account_id: str) -> Deferred[frozenset[str]]:
-        """The ids of all accounts below this one."""
-        return succeed(self._tree.descendants(account_id))
-
     def superadmin(self, account_id: str) -> bool:
         """Whether the account is a super-admin's."""
         account = self._tree.find(account_id)
         return account is not None and account.superadmin
+
+    def descendants(self, account_id: str) -> Deferred[frozenset[str]]:
+        """The ids of all accounts below this one."""
+        return succeed(self._tree.descendants(account_id))
 
     def may(self, principal: Principal, account_id: str) -> Deferred[bool]:
         """Whether `principal` may act for the account: itself, a descendant of it, or anybody for super-admins.

@@ -13,7 +13,6 @@ from kazoo_bridge.rest.errors import bad_identifier
 from kazoo_bridge.rest.exchange import Answer, Exchange
 from kazoo_bridge.rest.filters import Filters
 from kazoo_bridge.rest.pages import Paging
-from kazoo_bridge.rest.query import Query
 from kazoo_bridge.webhooks.attempts import AttemptRecorder, listed_form
 from kazoo_bridge.webhooks.hooks import Hooks
 
@@ -39,8 +38,7 @@ class AttemptResource:
         async def handler(exchange: Exchange) -> Answer:
             if hook_id is not None and await self.hooks.get(account_id, hook_id) is None:
                 raise bad_identifier(hook_id)
-            query = Query.of(exchange.request.uri)
-            filters, paging = Filters.of(query), Paging.of(query, f"attempts {account_id} {hook_id or ''}")
+            filters, paging = Filters.of(exchange.query), Paging.of(exchange.query, exchange.path)
 
             async def fetch(before: int | None, count: int) -> list[StoredAttempt]:
                 return await self.recorder.listed(account_id, hook_id, before, count)

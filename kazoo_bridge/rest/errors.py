@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 
@@ -27,9 +27,9 @@ def invalid(errors: Mapping[str, Any]) -> ApiError:
     return ApiError(400, "validation error", dict(errors))
 
 
-def invalid_credentials() -> ApiError:
-    """No token, or none that is good."""
-    return ApiError(401, "invalid_credentials", {"message": "a valid token is required, in X-Auth-Token or Authorization: Bearer"})
+def invalid_credentials(message: str = "a valid token is required, in X-Auth-Token or Authorization: Bearer") -> ApiError:
+    """No token or API key, or none that is good."""
+    return ApiError(401, "invalid_credentials", {"message": message})
 
 
 def forbidden() -> ApiError:
@@ -42,9 +42,26 @@ def bad_identifier(cause: str) -> ApiError:
     return ApiError(404, "bad_identifier", {"cause": cause, "message": f"nothing found for {cause[:100]}"})
 
 
+def invalid_method(allowed: Collection[str]) -> ApiError:
+    """Not with this verb."""
+    verbs = ", ".join(sorted(allowed))
+    return ApiError(405, "invalid_method", {"message": f"allowed here: {verbs}"}, headers={"Allow": verbs})
+
+
 def conflict() -> ApiError:
     """Somebody else has changed the document."""
     return ApiError(409, "datastore_conflict", {"message": "the document has changed in the meantime: read it again, then repeat"})
+
+
+def precondition_failed() -> ApiError:
+    """The document is not at the revision that the request was meant for."""
+    return ApiError(412, "precondition_failed", {"message": "the document is not at the revision that If-Match or If-None-Match asks for"})
+
+
+def too_many_requests(seconds: int) -> ApiError:
+    """Enough for now; again in some seconds."""
+    data = {"message": f"too many failures from this address: try again in {seconds} seconds"}
+    return ApiError(429, "too_many_requests", data, headers={"Retry-After": str(seconds)})
 
 
 def too_large(limit: int) -> ApiError:

@@ -16,14 +16,15 @@ from twisted.web.iweb import IRequest
 
 from kazoo_bridge import __version__
 from kazoo_bridge.interfaces import IDirectory, Principal, StorageUnavailable
-from kazoo_bridge.rest.errors import ApiError, forbidden, invalid_credentials, parse_error, storage_fault, too_large
+from kazoo_bridge.rest.bodies import parsed
+from kazoo_bridge.rest.conditions import EntityTags
+from kazoo_bridge.rest.errors import ApiError, forbidden, invalid_credentials, parse_error, precondition_failed, storage_fault
+from kazoo_bridge.rest.query import Query
 
 _log = Logger()
 
-MAX_BODY = 1024 * 1024
-
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,64}")
-_VERBS_WITH_BODY = (b"PUT", b"POST", b"PATCH", b"DELETE")
+_READING = (b"GET", b"HEAD", b"OPTIONS")
 
 CORS_HEADERS = {
     "Access-Control-Allow-Origin": "*",
@@ -56,6 +57,7 @@ class Exchange:
     token: str | None = field(init=False, default=None, repr=False)
     principal: Principal | None = field(init=False, default=None)
     envelope: Mapping[str, Any] = field(init=False, factory=dict, repr=False)
+    query: Query = field(init=False, factory=Query, repr=False)
 
     def __attrs_post_init__(self) -> None:
         given = self.request.getHeader(b"x-request-id") or b""
@@ -69,23 +71,16 @@ class Exchange:
             raise parse_error('expected a body of the form {"data": {…}}')
         return data
 
+    @property
+    def path(self) -> str:
+        """The request's path, without the query."""
+        return str(self.request.path, "utf-8", "replace")
+
     def read(self) -> None:
-        """Parse the body, where there is one."""
-        if self.request.method not in _VERBS_WITH_BODY:
-            return
-        content = self.request.content
-        raw = content.read(MAX_BODY + 1) if content is not None else b""
-        if len(raw) > MAX_BODY:
-            raise too_large(MAX_BODY)
-        if not raw.strip():
-            return
-        try:
-            parsed = orjson.loads(raw)
-        except orjson.JSONDecodeError as error:
-            raise parse_error(f"the body is not JSON: {error}") from None
-        if not isinstance(parsed, dict):
-            raise parse_error('expected a body of the form {"data": {…}}')
-        self.envelope = parsed
+        """Parse the query and, where there is one, the body; raises what they are refused with."""
+        self.query = Query.of(self.request.uri)
+        if self.request.method not in _READING or getattr(self.request, "tunnelled", False):
+            self.envelope = parsed(self.request.content)
 
     async def authenticate(self, directory: IDirectory) -> None:
         """Find the principal; raises 401 when there is no good token."""
@@ -95,10 +90,31 @@ class Exchange:
             self.token = None
             raise invalid_credentials()
 
+    async def recognise(self, directory: IDirectory) -> None:
+        """Find the principal where a good token is given, for what is open to anybody; any other token is ignored."""
+        try:
+            await self.authenticate(directory)
+        except (ApiError, StorageUnavailable):
+            self.token = None
+
     async def authorise(self, directory: IDirectory, account_id: str) -> None:
         """Raises 403 when the principal may not act for the account."""
         if self.principal is None or not await directory.may(self.principal, account_id):
             raise forbidden()
+
+    def require(self, revision: str) -> None:
+        """Raises 412 when the request is meant for another revision than this, which the document has just now."""
+        wanted, unwanted = self._tags("If-Match"), self._tags("If-None-Match")
+        if (wanted is not None and not wanted.has_exactly(revision)) or (unwanted is not None and unwanted.has(revision)):
+            raise precondition_failed()
+
+    def _tags(self, header: str) -> EntityTags | None:
+        values = self.request.requestHeaders.getRawHeaders(header)
+        return None if values is None else EntityTags.of(", ".join(values))
+
+    def _known(self, revision: str | None) -> bool:
+        tags = self._tags("If-None-Match") if self.request.method in (b"GET", b"HEAD") else None
+        return revision is not None and tags is not None and tags.has(revision)
 
     def _given_token(self) -> str | None:
         header: str | None = self.request.getHeader("X-Auth-Token")
@@ -107,17 +123,20 @@ class Exchange:
         scheme, _, bearer = (self.request.getHeader("Authorization") or "").partition(" ")
         if scheme.lower() == "bearer" and bearer:
             return str(bearer.strip())
-        in_query = (self.request.args or {}).get(b"auth_token")
+        in_query = self.query.first("auth_token")
         if in_query:
-            return str(in_query[0], "utf-8", "replace")
+            return in_query
         in_body = self.envelope.get("auth_token")
         return in_body if isinstance(in_body, str) else None
 
     def write(self, answer: Answer) -> bytes:
-        """The successful answer's bytes; status and headers are set on the request."""
-        self._head(answer.status)
+        """The successful answer's bytes, none when the client has this revision already; status and headers are set on the request."""
+        known = self._known(answer.revision)
+        self._head(304 if known else answer.status)
         if answer.revision is not None:
             self.request.setHeader("ETag", f'"{answer.revision}"')
+        if known:
+            return b""
         more = dict(answer.more) | ({"revision": answer.revision} if answer.revision is not None else {})
         return self._envelope(answer.data, "success", more)
 

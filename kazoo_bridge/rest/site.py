@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
 
 from klein import Klein
 from klein.app import KleinRequest
 from twisted.python.failure import Failure
 from twisted.web.http import combinedLogFormatter
-from twisted.web.iweb import IRequest
 from twisted.web.server import Request, Site
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from kazoo_bridge.rest.errors import ApiError, bad_identifier
-from kazoo_bridge.rest.exchange import CORS_HEADERS, Answer, Exchange, answer
+from kazoo_bridge.rest.entrance import Entrance
+from kazoo_bridge.rest.errors import bad_identifier, invalid_method
+from kazoo_bridge.rest.exchange import Answer, Exchange, answer
+from kazoo_bridge.rest.incoming import IncomingRequest
 
 
 class Resource(Protocol):
@@ -24,44 +25,45 @@ class Resource(Protocol):
         """Put itself on `app`."""
 
 
+class _Routes(Klein):
+    """Klein, except that handlers of different resources may have the same name."""
+
+    def route(self, url: str, *arguments: Any, **options: Any) -> Callable[[Any], Any]:
+        options.setdefault("endpoint", f"{' '.join(options.get('methods', ()))} {url}")
+        return super().route(url, *arguments, **options)
+
+
 def make_site(resources: Iterable[Resource], node: str) -> Site:
     """A site that serves these resources and answers everything else in KAZOO's way."""
-    app = Klein()
+    app = _Routes()
     for resource in resources:
         resource.route(app)
-
-    @app.route("/v2/<path:rest>", methods=["OPTIONS"])
-    def preflight(request: KleinRequest, rest: str) -> bytes:  # noqa: ARG001 - every path is answered alike
-        web_request = IRequest(request)
-        for name, value in CORS_HEADERS.items():
-            web_request.setHeader(name, value)
-        web_request.setResponseCode(200)
-        return b""
 
     @app.handle_errors(HTTPException)  # type: ignore[arg-type] # Klein awaits coroutines, its types do not say so
     async def not_routed(request: KleinRequest, failure: Failure) -> bytes:
         return await answer(request, node, lambda exchange: _refuse(exchange, failure.value))
 
-    site = Site(app.resource(), logFormatter=_access_log_line)
+    site = Site(Entrance(app, node), requestFactory=IncomingRequest, logFormatter=_access_log_line)
     site.displayTracebacks = False
     return site
 
 
 async def _refuse(exchange: Exchange, problem: object) -> Answer:
-    methods = set(problem.valid_methods or ()) if isinstance(problem, MethodNotAllowed) else set()
-    # OPTIONS is answered on every path, so alone it is no sign that there is anything.
-    if methods - {"OPTIONS"}:
-        allowed = ", ".join(sorted(methods))
-        raise ApiError(405, "invalid_method", {"message": f"allowed here: {allowed}"}, headers={"Allow": allowed})
-    raise bad_identifier(exchange.request.path.decode("utf-8", "replace"))
+    if isinstance(problem, MethodNotAllowed):
+        raise invalid_method({*(problem.valid_methods or ()), "OPTIONS"})
+    raise bad_identifier(exchange.path)
 
 
 class _WithoutQuery:
-    """A request as the access log may show it: tokens can stand in the query."""
+    """A request as the access log may show it: tokens can stand in the query, and in that of the page which linked here."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
         self.uri = request.uri.partition(b"?")[0]
+
+    def getHeader(self, name: bytes) -> bytes | None:
+        value: bytes | None = self._request.getHeader(name)
+        return value.partition(b"?")[0] if value is not None and name.lower() == b"referer" else value
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._request, name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from attrs import frozen
@@ -11,8 +11,12 @@ from klein.app import KleinRequest
 
 from kazoo_bridge.interfaces import HookType, IDirectory, StoredHook
 from kazoo_bridge.rest.accounts import for_account
+from kazoo_bridge.rest.catalogue import catalogue
 from kazoo_bridge.rest.errors import bad_identifier
 from kazoo_bridge.rest.exchange import Answer, Exchange, Handler, answer
+from kazoo_bridge.rest.filters import Filters
+from kazoo_bridge.rest.pages import Paging
+from kazoo_bridge.webhooks.health import HealthReport
 from kazoo_bridge.webhooks.hooks import Hooks
 
 _LISTED = ("hook", "name", "uri", "group", "enabled", "disable_reason")
@@ -22,16 +26,12 @@ def _listed(hook: StoredHook) -> dict[str, Any]:
     return {"id": hook.id} | {name: hook.document[name] for name in _LISTED if name in hook.document}
 
 
-def _whole(hook: StoredHook, status: int = 200) -> Answer:
-    return Answer({**hook.document, "id": hook.id}, status, hook.revision)
+def _is_superadmin(exchange: Exchange) -> bool:
+    return exchange.principal is not None and exchange.principal.superadmin
 
 
-def catalogue(hook_types: Iterable[HookType]) -> list[dict[str, Any]]:
-    """The hooks that can be created, as KAZOO lists them."""
-    return [
-        {"id": one.id, "name": one.name, "description": one.description, "modifiers": dict(one.modifiers)}
-        for one in sorted(hook_types, key=lambda one: one.id)
-    ]
+def _accepted(filters: Filters, hook: StoredHook) -> bool:
+    return filters.accepts({**hook.document, "id": hook.id}, hook.created, hook.modified)
 
 
 @frozen
@@ -40,6 +40,7 @@ class WebhookResource:
 
     directory: IDirectory
     hooks: Hooks
+    health: HealthReport
     hook_types: Sequence[HookType]
     node: str
 
@@ -52,20 +53,33 @@ class WebhookResource:
             raise bad_identifier(hook_id)
         return hook
 
-    async def catalogue(self, request: KleinRequest) -> bytes:
-        """GET: the kinds of hooks, for anybody."""
+    async def _whole(self, hook: StoredHook, status: int = 200) -> Answer:
+        """The document, with the hook's recent health."""
+        return Answer({**hook.document, "id": hook.id, "health": await self.health.of(hook)}, status, hook.revision)
 
-        async def handler(_: Exchange) -> Answer:
-            return Answer(catalogue(self.hook_types))
+    async def _current(self, exchange: Exchange, account_id: str, hook_id: str) -> StoredHook:
+        """The hook to be written over; the store refuses the write if it changes from here on."""
+        hook = await self._found(account_id, hook_id)
+        exchange.require(hook.revision)
+        return hook
+
+    async def catalogue(self, request: KleinRequest) -> bytes:
+        """GET: the kinds of hooks, for anybody; a super-admin's token shows what only they may choose."""
+
+        async def handler(exchange: Exchange) -> Answer:
+            await exchange.recognise(self.directory)
+            return Answer(catalogue(self.hook_types, superadmin=_is_superadmin(exchange)))
 
         return await answer(request, self.node, handler)
 
     async def list(self, request: KleinRequest, account_id: str) -> bytes:
-        """GET: the account's hooks in short."""
+        """GET: the account's hooks in short, oldest first."""
 
-        async def handler(_: Exchange) -> Answer:
-            hooks = [_listed(hook) for hook in await self.hooks.of_account(account_id)]
-            return Answer(hooks, more={"page_size": len(hooks)})
+        async def handler(exchange: Exchange) -> Answer:
+            filters, paging = Filters.of(exchange.query), Paging.of(exchange.query, exchange.path)
+            hooks = [hook for hook in await self.hooks.of_account(account_id) if _accepted(filters, hook)]
+            page = paging.of_list(hooks, position=lambda hook: hook.created, identity=lambda hook: hook.id)
+            return Answer([_listed(hook) for hook in page.items], more=page.more())
 
         return await self._for_account(request, account_id, handler)
 
@@ -73,15 +87,15 @@ class WebhookResource:
         """PUT: a new hook."""
 
         async def handler(exchange: Exchange) -> Answer:
-            return _whole(await self.hooks.create(account_id, exchange.data), 201)
+            return await self._whole(await self.hooks.create(account_id, exchange.data, superadmin=_is_superadmin(exchange)), 201)
 
         return await self._for_account(request, account_id, handler)
 
     async def read(self, request: KleinRequest, account_id: str, hook_id: str) -> bytes:
-        """GET: one hook."""
+        """GET: one hook, with its recent health."""
 
         async def handler(_: Exchange) -> Answer:
-            return _whole(await self._found(account_id, hook_id))
+            return await self._whole(await self._found(account_id, hook_id))
 
         return await self._for_account(request, account_id, handler)
 
@@ -89,8 +103,8 @@ class WebhookResource:
         """POST: a whole new document."""
 
         async def handler(exchange: Exchange) -> Answer:
-            hook = await self._found(account_id, hook_id)
-            return _whole(await self.hooks.replace(hook, exchange.data))
+            hook = await self._current(exchange, account_id, hook_id)
+            return await self._whole(await self.hooks.replace(hook, exchange.data, superadmin=_is_superadmin(exchange)))
 
         return await self._for_account(request, account_id, handler)
 
@@ -98,18 +112,18 @@ class WebhookResource:
         """PATCH: some keys; null removes one."""
 
         async def handler(exchange: Exchange) -> Answer:
-            hook = await self._found(account_id, hook_id)
-            return _whole(await self.hooks.patch(hook, exchange.data))
+            hook = await self._current(exchange, account_id, hook_id)
+            return await self._whole(await self.hooks.patch(hook, exchange.data, superadmin=_is_superadmin(exchange)))
 
         return await self._for_account(request, account_id, handler)
 
     async def delete(self, request: KleinRequest, account_id: str, hook_id: str) -> bytes:
         """DELETE: answers with the document that was."""
 
-        async def handler(_: Exchange) -> Answer:
-            hook = await self._found(account_id, hook_id)
+        async def handler(exchange: Exchange) -> Answer:
+            hook = await self._current(exchange, account_id, hook_id)
             await self.hooks.delete(hook)
-            return _whole(hook)
+            return await self._whole(hook)
 
         return await self._for_account(request, account_id, handler)
 

@@ -13,9 +13,9 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import capturedLogs, formatEvent
 
+from kazoo_bridge.bridge import Bridge
 from kazoo_bridge.config import Config, Egress, Http, Storage
 from kazoo_bridge.interfaces import StorageUnavailable
-from kazoo_bridge.bridge import Bridge
 
 ACCOUNT, CHILD, STRANGER = "a" * 32, "b" * 32, "c" * 32
 GOOD = {"name": "n", "uri": "http://127.0.0.1:9/x", "hook": "channel_create"}
@@ -86,6 +86,7 @@ async def test_the_life_of_a_hook(rest: Client) -> None:
         "retries": 2,
         "include_subaccounts": False,
         "include_internal_legs": True,
+        "health": {"failures_in_window": 0, "deliveries_waiting": 0},
     }
     listed = (await rest("GET", hooks())).json_body
     assert listed["data"] == [{"id": hook_id, "hook": "channel_create", "name": "n", "uri": GOOD["uri"], "enabled": True}]

@@ -42,7 +42,9 @@ class KeptAttempts:
         return succeed(self.latest.get(hook_id, HookHealth()))
 
     def failures(self, hook_id: str, revision: str, since: float) -> Deferred[int]:
-        return succeed(sum(one.hook_id == hook_id and one.revision == revision and one.failed and one.made > since for one in self.attempts))
+        return succeed(
+            sum(one.hook_id == hook_id and one.revision == revision and one.failed and one.made > since for one in self.attempts)
+        )
 
     def over_limit(self, now: float, count: int, window: float) -> Deferred[list[tuple[str, str, str]]]:
         return succeed(self.over)

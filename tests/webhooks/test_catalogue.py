@@ -18,7 +18,9 @@ NOTIFICATIONS = HookType(
     superadmin_values=frozenset({"system_alert"}),
     aliases={"inbound_fax": {"type": frozenset({"inbound_fax", "inbound_fax_error"})}},
 )
-OBJECT = HookType("object", "Object", "", modifiers={"type": {"type": "array", "items": ["all", "user"]}, "action": {"items": ["doc_edited"]}})
+OBJECT = HookType(
+    "object", "Object", "", modifiers={"type": {"type": "array", "items": ["all", "user"]}, "action": {"items": ["doc_edited"]}}
+)
 CONFERENCE = HookType("conference", "Conference", "", modifiers={"type": {"type": "array", "items": ["start"], "default": "all"}})
 CATALOGUE = HookCatalogue.of([NOTIFICATIONS, OBJECT, CONFERENCE])
 RULES = DocumentRules.of(CATALOGUE)
@@ -84,21 +86,19 @@ def test_a_name_of_former_times() -> None:
 
 
 def test_a_hook_that_an_event_brings() -> None:
-    hook = Hook.brought(
-        ACCOUNT,
-        "notifications",
-        {"_id": "x", "uri": "https://a.example/", "http_verb": "GET", "retries": 9, "custom_data": {"type": "t", "own": "1"}, "format": "json"},
-    )
+    document = {"_id": "x", "uri": "https://a.example/", "http_verb": "GET", "retries": 9, "format": "json"}
+    hook = Hook.brought(ACCOUNT, "notifications", {**document, "custom_data": {"type": "t", "own": "1"}})
     assert (hook.id, hook.verb, hook.retries, hook.custom_data, hook.format, hook.revision) == ("x", "get", 4, {"own": "1"}, "json", "")
 
 
-@pytest.mark.parametrize(
-    "document", [{}, {"uri": 1}, {"uri": "ftp://x/"}, {"uri": "http://x/\r\nA: b"}, {"uri": "//x"}, {"uri": "http://x", "_id": {}}]
-)
-def test_a_brought_hook_that_cannot_be_used_is_refused_or_made_good(document: dict[str, Any]) -> None:
-    try:
-        hook = Hook.brought(ACCOUNT, "notifications", document)
-    except InvalidDocument as error:
-        assert "uri" in error.errors
-    else:
-        assert (hook.uri, hook.verb, hook.format, hook.retries) == ("http://x", "post", "form-data", 2)
+@pytest.mark.parametrize("hook_id", [{}, None, "", "a\r\nb: c", "x" * 65, 7])
+def test_a_brought_hook_with_an_unusable_id(hook_id: Any) -> None:
+    hook = Hook.brought(ACCOUNT, "notifications", {"uri": "http://x", "_id": hook_id, "retries": True, "custom_data": []})
+    assert (hook.id, hook.uri, hook.verb, hook.format, hook.retries) == ("callflow", "http://x", "post", "form-data", 2)
+
+
+@pytest.mark.parametrize("uri", [None, 1, "ftp://x/", "http://x/\r\nA: b", "//x"])
+def test_a_brought_hook_with_an_unusable_uri(uri: Any) -> None:
+    with pytest.raises(InvalidDocument) as refused:
+        Hook.brought(ACCOUNT, "notifications", {"uri": uri})
+    assert "uri" in refused.value.errors

@@ -1,0 +1,128 @@
+"""``/v2/accounts/{A}`` and its relatives: ``parents``, ``tree``, ``children``, ``descendants``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from attrs import frozen
+from klein import Klein
+from klein.app import KleinRequest
+
+from kazoo_bridge.interfaces import Account, IDirectory, Principal
+from kazoo_bridge.rest.accounts import for_account
+from kazoo_bridge.rest.errors import bad_identifier
+from kazoo_bridge.rest.exchange import Answer, Exchange
+from kazoo_bridge.rest.filters import Filters
+from kazoo_bridge.rest.pages import Paging
+
+
+@frozen
+class AccountResource:
+    """Accounts, to be read."""
+
+    directory: IDirectory
+    node: str
+
+    async def read(self, request: KleinRequest, account_id: str) -> bytes:
+        """GET: the account."""
+
+        async def handler(_: Exchange) -> Answer:
+            return Answer(_whole(await self._found(account_id)))
+
+        return await for_account(request, self.directory, self.node, account_id, handler)
+
+    async def parents(self, request: KleinRequest, account_id: str) -> bytes:
+        """GET: those above the account, from the top down; only up to the token's own account, when that is among them."""
+
+        async def handler(exchange: Exchange) -> Answer:
+            above = (await self._found(account_id)).ancestors[::-1]
+            principal = _principal(exchange)
+            start = above.index(principal) if principal in above else 0
+            named = [_named(one) for one in await self._existing(above[start:])]
+            return Answer(named, more={"page_size": len(named)})
+
+        return await for_account(request, self.directory, self.node, account_id, handler)
+
+    async def tree(self, request: KleinRequest, account_id: str) -> bytes:
+        """GET: those from the token's own account down to the account's parent; for super-admins from the top."""
+
+        async def handler(exchange: Exchange) -> Answer:
+            above = (await self._found(account_id)).ancestors[::-1]
+            principal = _principal(exchange)
+            start = above.index(principal) if principal in above else 0 if _is_superadmin(exchange.principal) else len(above)
+            return Answer([_named(one) for one in await self._existing(above[start:])])
+
+        return await for_account(request, self.directory, self.node, account_id, handler)
+
+    async def children(self, request: KleinRequest, account_id: str) -> bytes:
+        """GET: those right below the account, by name."""
+
+        async def handler(exchange: Exchange) -> Answer:
+            below = await self._below(account_id)
+            counts: dict[str, int] = {}
+            for one in below:
+                for ancestor in one.ancestors:
+                    counts[ancestor] = counts.get(ancestor, 0) + 1
+            children = [_listed(one) | {"descendants_count": counts.get(one.id, 0)} for one in below if one.reseller_id == account_id]
+            return _page(exchange, children)
+
+        return await for_account(request, self.directory, self.node, account_id, handler)
+
+    async def descendants(self, request: KleinRequest, account_id: str) -> bytes:
+        """GET: all those below the account, by name."""
+
+        async def handler(exchange: Exchange) -> Answer:
+            return _page(exchange, [_listed(one) | {"tree": list(one.ancestors[::-1])} for one in await self._below(account_id)])
+
+        return await for_account(request, self.directory, self.node, account_id, handler)
+
+    async def _found(self, account_id: str) -> Account:
+        account = await self.directory.account(account_id)
+        if account is None:
+            raise bad_identifier(account_id)
+        return account
+
+    async def _below(self, account_id: str) -> list[Account]:
+        below = await self._existing(await self.directory.descendants(account_id))
+        return sorted(below, key=lambda one: (one.name, one.id))
+
+    async def _existing(self, account_ids: Iterable[str]) -> list[Account]:
+        found = [await self.directory.account(account_id) for account_id in account_ids]
+        return [account for account in found if account is not None]
+
+    def route(self, app: Klein) -> None:
+        """Put the resource on its paths."""
+        account = "/v2/accounts/<account_id>"
+        app.route(account, methods=["GET"])(self.read)
+        app.route(f"{account}/parents", methods=["GET"])(self.parents)
+        app.route(f"{account}/tree", methods=["GET"])(self.tree)
+        app.route(f"{account}/children", methods=["GET"])(self.children)
+        app.route(f"{account}/descendants", methods=["GET"])(self.descendants)
+
+
+def _principal(exchange: Exchange) -> str | None:
+    return None if exchange.principal is None else exchange.principal.account_id
+
+
+def _is_superadmin(principal: Principal | None) -> bool:
+    return principal is not None and principal.superadmin
+
+
+def _named(account: Account) -> dict[str, Any]:
+    return {"id": account.id, "name": account.name}
+
+
+def _listed(account: Account) -> dict[str, Any]:
+    return {"id": account.id, "name": account.name, "realm": account.realm}
+
+
+def _whole(account: Account) -> dict[str, Any]:
+    return _listed(account) | ({"reseller_id": account.reseller_id} if account.reseller_id is not None else {})
+
+
+def _page(exchange: Exchange, accounts: list[dict[str, Any]]) -> Answer:
+    filters, paging = Filters.of(exchange.query), Paging.of(exchange.query, exchange.path)
+    wanted = [one for one in accounts if filters.accepts(one)]
+    page = paging.of_list(wanted, position=lambda one: str(one["name"]), identity=lambda one: str(one["id"]))
+    return Answer(page.items, more=page.more())

@@ -1,0 +1,58 @@
+"""Bodies of requests: JSON objects, of bounded size and depth."""
+
+from __future__ import annotations
+
+from typing import IO, Any
+
+import orjson
+
+from kazoo_bridge.rest.errors import parse_error, too_large
+
+#: In bytes.
+MAX_BODY = 1024 * 1024
+
+#: Objects and lists within each other; deeper ones are no document of anybody's.
+MAX_DEPTH = 64
+
+
+def parsed(content: IO[bytes] | None) -> dict[str, Any]:
+    """The JSON object of a body; an empty one when there is no body. Raises `too_large` and parse errors."""
+    raw = read(content)
+    if not raw.strip():
+        return {}
+    try:
+        envelope = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise parse_error(f"the body is not JSON: {error}") from None
+    if not isinstance(envelope, dict):
+        raise parse_error('expected a body of the form {"data": {…}}')
+    if is_deeper(envelope, MAX_DEPTH):
+        raise parse_error(f"the body is nested more than {MAX_DEPTH} deep")
+    return envelope
+
+
+def read(content: IO[bytes] | None) -> bytes:
+    """The bytes of a body, from its beginning; raises `too_large`."""
+    if content is None:
+        return b""
+    content.seek(0)
+    raw = content.read(MAX_BODY + 1)
+    if len(raw) > MAX_BODY:
+        raise too_large(MAX_BODY)
+    return raw
+
+
+def is_deeper(value: Any, limit: int) -> bool:
+    """Whether more than `limit` objects and lists are within each other."""
+    level = [value]
+    for _ in range(limit):
+        level = [inner for one in level for inner in _within(one)]
+        if not level:
+            return False
+    return any(isinstance(one, dict | list) for one in level)
+
+
+def _within(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []

@@ -1,0 +1,70 @@
+"""What every request passes before it is routed."""
+
+from __future__ import annotations
+
+import re
+from typing import cast
+from urllib.parse import unquote_to_bytes
+
+from klein import Klein
+from klein.resource import KleinResource
+from twisted.web.resource import Resource
+
+from kazoo_bridge.rest.errors import ApiError, invalid_method, parse_error
+from kazoo_bridge.rest.exchange import CORS_HEADERS, Exchange
+from kazoo_bridge.rest.incoming import IncomingRequest
+from kazoo_bridge.rest.query import Query, refuse_broken_escapes
+from kazoo_bridge.rest.verbs import VERBS, tunnelled_verb
+
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
+
+
+class Entrance(Resource):
+    """Refuses what cannot be routed, answers OPTIONS, and unpacks a verb that was carried inside a POST."""
+
+    isLeaf = True
+
+    def __init__(self, app: Klein, node: str) -> None:
+        super().__init__()
+        self._routes = app.url_map.bind("localhost")
+        self._routed = KleinResource(app)
+        self._node = node
+
+    def render(self, request: IncomingRequest) -> bytes | int:
+        """Answer, or let the routed resource do it."""
+        try:
+            path = _decoded_path(request.path)
+            query = Query.of(request.uri)
+            if request.method == b"OPTIONS":
+                return self._preflight(request, path)
+            verb = tunnelled_verb(request, query)
+            if verb is not None:
+                request.method, request.tunnelled = verb.encode(), True
+            if request.method not in (b"HEAD", *(known.encode() for known in VERBS)):
+                raise invalid_method(self._allowed(path) or VERBS)
+        except ApiError as error:
+            return Exchange(request, self._node).write_error(error)
+        if request.postpath and request.postpath[1:] and not request.postpath[-1]:
+            request.postpath.pop()  # KAZOO sees no difference in a slash at the end
+        return cast("bytes | int", self._routed.render(request))
+
+    def _preflight(self, request: IncomingRequest, path: str) -> bytes:
+        for name, value in CORS_HEADERS.items():
+            request.setHeader(name, value)
+        request.setHeader("Allow", ", ".join(sorted({*self._allowed(path), "OPTIONS"})))
+        return b""
+
+    def _allowed(self, path: str) -> list[str]:
+        return sorted(self._routes.allowed_methods(path.rstrip("/")))
+
+
+def _decoded_path(raw: bytes) -> str:
+    """The path as text; raises a parse error when it is none, or one that no id can be in."""
+    refuse_broken_escapes(raw, "path")
+    try:
+        path = unquote_to_bytes(raw).decode("utf-8")
+    except UnicodeDecodeError:
+        raise parse_error("the path is not UTF-8") from None
+    if _CONTROL.search(path):
+        raise parse_error("the path has control characters")
+    return path

@@ -1,0 +1,32 @@
+"""Requests as they come off the wire."""
+
+from __future__ import annotations
+
+from twisted.web.server import Request
+
+from kazoo_bridge.rest.bodies import MAX_BODY
+
+
+class IncomingRequest(Request):
+    """A request that keeps no more of its body than will be read, and whose answer does not say what serves it.
+
+    `tunnelled`: the method was carried inside a POST.
+    """
+
+    tunnelled = False
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Keep a piece of the body; beyond the limit just enough to see that it was exceeded."""
+        room = 0 if self.content is None else MAX_BODY + 1 - self.content.tell()
+        if room > 0:
+            super().handleContentChunk(data[:room])
+
+    def getRequestHostname(self) -> bytes:
+        """One name for all: paths mean the same under every host name, and a malformed one harms nobody."""
+        return b"localhost"
+
+    def write(self, data: bytes) -> None:
+        """Send a piece of the answer."""
+        if not self.startedWriting:
+            self.responseHeaders.removeHeader(b"Server")
+        super().write(data)

@@ -1,0 +1,60 @@
+"""What stands behind the question mark of a request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from urllib.parse import parse_qsl
+
+from attrs import frozen
+
+from kazoo_bridge.rest.errors import invalid, parse_error
+
+#: More parameters than any client has reason to send.
+MAX_PARAMETERS = 200
+
+_BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
+
+
+@frozen
+class Query:
+    """The parameters in the order they were given. One that no handler asks for is ignored; of a repeated one `first` takes the first."""
+
+    parameters: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def of(cls, uri: bytes) -> Query:
+        """The query of a request's URI; raises a parse error when it cannot be decoded."""
+        raw = uri.partition(b"?")[2]
+        refuse_broken_escapes(raw, "query")
+        try:
+            pairs = parse_qsl(raw.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
+        except UnicodeDecodeError:
+            raise parse_error("the query is not UTF-8") from None
+        except ValueError:
+            raise parse_error(f"the query may have {MAX_PARAMETERS} parameters at most") from None
+        return cls(tuple(pairs))
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self.parameters)
+
+    def first(self, name: str) -> str | None:
+        """The parameter's first value; None when it is not there."""
+        return next((value for given, value in self.parameters if given == name), None)
+
+
+def refuse_broken_escapes(raw: bytes, what: str) -> None:
+    """Raises a parse error when a percent sign is not followed by two hexadecimal digits."""
+    if _BROKEN_ESCAPE.search(raw):
+        raise parse_error(f"the {what} has a broken percent-encoding")
+
+
+def whole_number(name: str, text: str, minimum: int | None = None) -> int:
+    """The parameter's number; raises a validation error that names the parameter."""
+    if _WHOLE_NUMBER.fullmatch(text) is None:
+        raise invalid({name: {"type": {"message": "expected a whole number", "target": "integer", "cause": text[:100]}}})
+    number = int(text)
+    if minimum is not None and number < minimum:
+        raise invalid({name: {"minimum": {"message": f"expected at least {minimum}", "target": minimum, "cause": number}}})
+    return number
