@@ -7,10 +7,13 @@ import time
 from collections.abc import Sequence
 
 import click
+from attrs import asdict
+from sqlalchemy import Connection
 
 from kazoo_bridge.cli.context import Settings, account_id
+from kazoo_bridge.interfaces import AccountLimits
 from kazoo_bridge.kazoo import to_gregorian
-from kazoo_bridge.storage import accounts
+from kazoo_bridge.storage import accounts, limits
 
 
 @click.group()
@@ -41,6 +44,42 @@ def list_accounts(settings: Settings) -> None:
     rows = [(one.id, one.parent_id or "-", one.name or "-", one.realm or "-", "yes" if one.superadmin else "no") for one in found]
     for line in _table([("ID", "PARENT", "NAME", "REALM", "SUPERADMIN"), *rows]):
         click.echo(line)
+
+
+@account.command()
+@click.option("--id", "old_id", metavar="ID", callback=account_id, required=True, help="The account; it must have no sub-accounts.")
+@click.pass_obj
+def delete(settings: Settings, old_id: str) -> None:
+    """Delete an account with its hooks, tokens and API keys."""
+    settings.write(lambda connection: accounts.delete(connection, old_id, time.time()))
+    click.echo(old_id)
+
+
+@account.command(name="limits")
+@click.option("--id", "of_id", metavar="ID", callback=account_id, required=True, help="The account.")
+@click.option("--attempt-failure-count", type=click.IntRange(0), help="Failures that disable a hook; 0: as configured.")
+@click.option("--attempt-failure-expiry-ms", type=click.IntRange(0), help="How long a failure counts; 0: as configured.")
+@click.pass_obj
+def set_limits(settings: Settings, of_id: str, attempt_failure_count: int | None, attempt_failure_expiry_ms: int | None) -> None:
+    """Show or set an account's own limits for its hooks."""
+
+    def work(connection: Connection) -> AccountLimits:
+        if not accounts.exists(connection, of_id):
+            raise accounts.UnknownAccount(of_id)
+        known = limits.get(connection, of_id)
+        wanted = AccountLimits(
+            _chosen(attempt_failure_count, known.attempt_failure_count), _chosen(attempt_failure_expiry_ms, known.attempt_failure_expiry_ms)
+        )
+        if wanted != known:
+            limits.put(connection, of_id, wanted)
+        return wanted
+
+    for name, value in asdict(settings.write(work)).items():
+        click.echo(f"{name}: {'as configured' if value is None else value}")
+
+
+def _chosen(given: int | None, known: int | None) -> int | None:
+    return known if given is None else given or None
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -56,6 +56,28 @@ def test_refusals(run) -> None:
     assert len(run("account", "list").stdout.splitlines()) == 2
 
 
+def test_accounts_are_deleted(run) -> None:
+    run("account", "create", "--id", A)
+    run("account", "create", "--id", B, "--parent", A)
+    assert "sub-accounts" in run("account", "delete", "--id", A, exit_code=1).stderr
+    assert last_line(run("account", "delete", "--id", B)) == B
+    assert "no account" in run("account", "delete", "--id", B, exit_code=1).stderr
+    run("account", "delete", "--id", A)
+    assert len(run("account", "list").stdout.splitlines()) == 1
+
+
+def test_limits_of_an_account(run) -> None:
+    assert "no account" in run("account", "limits", "--id", A, exit_code=1).stderr
+    run("account", "create", "--id", A)
+    unset = ["attempt_failure_count: as configured", "attempt_failure_expiry_ms: as configured"]
+    assert run("account", "limits", "--id", A).stdout.splitlines() == unset
+    run("account", "limits", "--id", A, "--attempt-failure-count", "3")
+    run("account", "limits", "--id", A, "--attempt-failure-expiry-ms", "500")
+    assert run("account", "limits", "--id", A).stdout.splitlines() == ["attempt_failure_count: 3", "attempt_failure_expiry_ms: 500"]
+    run("account", "limits", "--id", A, "--attempt-failure-count", "0", "--attempt-failure-expiry-ms", "0")
+    assert run("account", "limits", "--id", A).stdout.splitlines() == unset
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

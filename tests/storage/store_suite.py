@@ -20,7 +20,7 @@ from twisted.internet.task import Clock, deferLater
 from zope.interface.verify import verifyObject
 
 from kazoo_bridge.directory.local import LocalDirectory
-from kazoo_bridge.interfaces import IHookStore, RevisionConflict
+from kazoo_bridge.interfaces import AccountLimits, IHookStore, RevisionConflict
 from kazoo_bridge.kazoo import to_gregorian
 from kazoo_bridge.storage import changes, migrate, tables, tokens
 from kazoo_bridge.storage.accounts import AccountStore, Refused, UnknownAccount
@@ -29,6 +29,7 @@ from kazoo_bridge.storage.engine import in_transaction, open_engine
 from kazoo_bridge.storage.feed import EVERYTHING, ChangeFeed
 from kazoo_bridge.storage.hooks import HookStore
 from kazoo_bridge.storage.housekeeping import Housekeeping
+from kazoo_bridge.storage.limits import LimitStore
 from kazoo_bridge.storage.tokens import TokenStore, digest_of
 
 A, B, C = "a" * 32, "b" * 32, "c" * 32
@@ -277,6 +278,18 @@ async def test_an_account_goes_with_its_secrets(accounts: AccountStore, token_st
     assert await token_store.lookup(token) is None
     assert await token_store.account_of_api_key(api_key) is None
     assert (await recorded(database))[-3:] == [("token", token), ("api_key", api_key), ("account", B)]
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_account_goes_with_its_hooks_and_limits(accounts: AccountStore, hooks: HookStore, database: Database) -> None:
+    await accounts.create(A)
+    hook = await hooks.create(A, {})
+    limits = LimitStore(database)
+    await limits.put(A, AccountLimits(1))
+    await accounts.delete(A)
+    assert await hooks.of_account(A) == []
+    assert await limits.get(A) == AccountLimits()
+    assert (await recorded(database))[-2:] == [("hook", hook.id), ("account", A)]
 
 
 # -- tokens

@@ -1,0 +1,3 @@
+"""The attempt suite on SQLite."""
+
+from attempt_suite import *  # noqa: F403
