@@ -113,7 +113,8 @@ class HookType:
 
     `modifiers` is what the catalogue shows: a key of the hook's ``custom_data`` (``type``, ``action``) -> ``{"type": "array",
     "description", "items": [values]}`` or ``{"type": "object", "items": {value: {"friendly_name", "description"}}}``. A hook must choose
-    one of the values for each key, unless the entry has a ``"default"``. `superadmin_values` are hidden from, and refused to, everybody but super-admins.
+    one of the values for each key, unless the entry has a ``"default"``. `superadmin_values` are hidden from, and refused to, everybody
+    but super-admins.
     `samples` are whole payloads, one for every kind of event that the hook can fire on.
     `aliases` maps hook ids of former times to the selectors they stand for, each to the values it admits.
     """

@@ -31,7 +31,7 @@ from kazoo_bridge.rest.account_tree import AccountResource
 from kazoo_bridge.rest.catalogue import SampleResource
 from kazoo_bridge.rest.health import HealthResource
 from kazoo_bridge.rest.logins import LoginResource
-from kazoo_bridge.rest.site import make_site
+from kazoo_bridge.rest.site import Resource, make_site
 from kazoo_bridge.rest.webhooks import WebhookResource
 from kazoo_bridge.storage.accounts import AccountStore
 from kazoo_bridge.storage.database import Database
@@ -159,7 +159,7 @@ class Bridge:
         node = f"kazoo_bridge@{socket.gethostname()}"
         hook_types = [hook for category in self.categories for hook in category.hooks]
         webhooks = WebhookResource(self.directory, self.hooks, hook_types, node)
-        resources = [
+        resources: list[Resource] = [
             webhooks,
             SampleResource(hook_types, node),
             AccountResource(self.directory, node),
