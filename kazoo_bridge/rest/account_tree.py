@@ -64,7 +64,7 @@ class AccountResource:
             for one in below:
                 for ancestor in one.ancestors:
                     counts[ancestor] = counts.get(ancestor, 0) + 1
-            children = [_listed(one) | {"descendants_count": counts.get(one.id, 0)} for one in below if one.reseller_id == account_id]
+            children = [_listed(one) | {"descendants_count": counts.get(one.id, 0)} for one in below if one.ancestors[:1] == (account_id,)]
             return _page(exchange, children)
 
         return await for_account(request, self.directory, self.node, account_id, handler)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from attrs import frozen
 
 #: A tag, perhaps weak; KAZOO's clients also send the bare revision.
-_TAG = re.compile(r'\s*(W/)?(?:"([^"]*)"|([^\s,"]+))\s*(?:,|$)')
+_TAG = re.compile(r'(?:^|,)\s*(W/)?(?:"([^"]*)"|([^\s,"]+))\s*(?=,|$)')
 
 
 @frozen

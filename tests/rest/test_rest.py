@@ -1,69 +1,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_twisted
-import treq
-from attrs import evolve
-from twisted.internet import reactor
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import fail
 from twisted.logger import capturedLogs, formatEvent
 
-from kazoo_bridge.bridge import Bridge
-from kazoo_bridge.config import Config, Egress, Http, Storage
 from kazoo_bridge.interfaces import StorageUnavailable
-
-ACCOUNT, CHILD, STRANGER = "a" * 32, "b" * 32, "c" * 32
-GOOD = {"name": "n", "uri": "http://127.0.0.1:9/x", "hook": "channel_create"}
-
-
-class Client:
-    """REST as a customer uses it."""
-
-    def __init__(self, bridge: Bridge) -> None:
-        self.bridge = bridge
-        self.token = ""
-        self.base = f"http://{bridge.http_host}"
-
-    async def __call__(
-        self, verb: str, path: str, data: Any = None, *, token: str | None = None, raw: bytes | None = None, **headers: str
-    ) -> Any:
-        token = self.token if token is None else token
-        sent = {"X-Auth-Token": token} if token else {}
-        body = raw if raw is not None else None if data is None else json.dumps({"data": data}).encode()
-        response = await treq.request(verb, self.base + path, headers={**sent, **headers}, data=body, persistent=False)
-        text = await response.text()
-        response.json_body = json.loads(text) if text.startswith("{") else None
-        response.text_body = text
-        return response
-
-
-@pytest_twisted.async_yield_fixture
-async def rest(tmp_path: Path) -> AsyncIterator[Client]:
-    config = evolve(
-        Config(),
-        storage=Storage(f"sqlite:///{tmp_path}/b.sqlite3"),
-        http=Http("tcp:0:interface=127.0.0.1"),
-        egress=evolve(Egress(), allowed_networks=("127.0.0.0/8",)),
-    )
-    bridge = Bridge.of(reactor, config)
-    await bridge.start()
-    await bridge.accounts.create(ACCOUNT)
-    await bridge.accounts.create(CHILD, parent_id=ACCOUNT)
-    await bridge.accounts.create(STRANGER)
-    await bridge.directory.load()
-    client = Client(bridge)
-    client.token = (await bridge.tokens.create(ACCOUNT)).token
-    yield client
-    await bridge.stop(Deferred())
-
-
-def hooks(account_id: str = ACCOUNT, hook_id: str = "") -> str:
-    return f"/v2/accounts/{account_id}/webhooks" + (f"/{hook_id}" if hook_id else "")
+from tests.rest.rest_client import CHILD, GOOD, STRANGER, Client, hooks
 
 
 @pytest_twisted.ensureDeferred
