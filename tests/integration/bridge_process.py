@@ -31,16 +31,17 @@ def eventually(condition: Any, what: str, patience: float = _PATIENCE) -> Any:
 class BridgeProcess:
     """One node. `folder` keeps its configuration, database and log."""
 
-    def __init__(self, folder: Path, amqp_uri: str, more_config: str = "") -> None:
+    def __init__(self, folder: Path, amqp_uri: str, more_config: str = "", storage_uri: str = "") -> None:
         self.folder = folder
         self.port = free_port()
+        self.storage_uri = storage_uri or f"sqlite:///{folder}/bridge.sqlite3"
         self.config = folder / "bridge.toml"
         self.config.write_text(
             f"""
 [amqp]
 uri = "{amqp_uri}"
 [storage]
-uri = "sqlite:///{folder}/bridge.sqlite3"
+uri = "{self.storage_uri}"
 [http]
 endpoint = "tcp:{self.port}:interface=127.0.0.1"
 [egress]

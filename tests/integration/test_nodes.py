@@ -1,0 +1,183 @@
+"""Two nodes on one broker and one storage."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pika
+import pytest
+
+from tests.integration.bridge_process import BridgeProcess, eventually
+from tests.integration.web_receiver import WebReceiver
+
+ACCOUNT, CHILD = "1" * 32, "2" * 32
+
+#: Seconds within which every node follows a change. Waited for in full: it is what is promised.
+PROMISED = 1.0
+
+
+@pytest.fixture
+def receiver() -> Iterator[WebReceiver]:
+    made = WebReceiver()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def nodes(tmp_path: Path, vhost_uri: str) -> Iterator[list[BridgeProcess]]:
+    more = "[webhooks]\nattempt_failure_expiry_ms = 4000\n"
+    made = []
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        folder.mkdir()
+        made.append(BridgeProcess(folder, vhost_uri, more, storage_uri=f"sqlite:///{tmp_path}/shared.sqlite3"))
+    made[0].command("account", "create", "--id", ACCOUNT)
+    made[0].command("account", "create", "--id", CHILD, "--parent", ACCOUNT)
+    for node in made:
+        node.start()
+    yield made
+    for node in made:
+        node.stop()
+
+
+class Broker:
+    """Publishes and asks as KAZOO does."""
+
+    def __init__(self, uri: str) -> None:
+        self._connection = pika.BlockingConnection(pika.URLParameters(uri))
+        self._channel = self._connection.channel()
+        for exchange, kind in (("callevt", "topic"), ("configuration", "topic"), ("notifications", "topic"), ("targeted", "direct")):
+            self._channel.exchange_declare(exchange, kind)
+        self._channel.confirm_delivery()
+        self.heard: list[tuple[str, dict[str, Any]]] = []
+
+    def listen(self, exchange: str, pattern: str, queue: str = "") -> str:
+        name: str = self._channel.queue_declare(queue, exclusive=True).method.queue
+        self._channel.queue_bind(name, exchange, pattern)
+        self._channel.basic_consume(name, self._take, auto_ack=True)
+        return name
+
+    def _take(self, _channel: Any, method: Any, _properties: Any, body: bytes) -> None:
+        self.heard.append((method.routing_key, json.loads(body)))
+
+    def publish(self, exchange: str, routing_key: str, body: dict[str, Any], *, mandatory: bool = False) -> None:
+        self._channel.basic_publish(exchange, routing_key, json.dumps(body).encode(), mandatory=mandatory)
+
+    def call(self, account_id: str, call_id: str) -> None:
+        variables = {"Account-ID": account_id}
+        event = {"Event-Category": "call_event", "Event-Name": "CHANNEL_CREATE", "Call-ID": call_id, "Custom-Channel-Vars": variables}
+        self.publish("callevt", f"call.CHANNEL_CREATE.{call_id}", event)
+
+    def wait_for(self, condition: Any, what: str) -> Any:
+        def look() -> Any:
+            self._connection.process_data_events(0)
+            return condition()
+
+        return eventually(look, what)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+@pytest.fixture
+def broker(vhost_uri: str) -> Iterator[Broker]:
+    made = Broker(vhost_uri)
+    yield made
+    made.close()
+
+
+def hooks(account_id: str = ACCOUNT, hook_id: str = "") -> str:
+    return f"/v2/accounts/{account_id}/webhooks" + (f"/{hook_id}" if hook_id else "")
+
+
+def arrived(receiver: WebReceiver) -> list[str]:
+    return sorted(one.form["call_id"] for one in receiver.arrivals)
+
+
+def test_what_one_node_is_told_holds_on_both(nodes: list[BridgeProcess], broker: Broker, receiver: WebReceiver) -> None:
+    one, two = nodes
+    token = one.command("token", "create", "--account", ACCOUNT)
+    created = one.rest("PUT", hooks(), token, {"name": "n", "uri": receiver.url, "hook": "channel_create"}).json()["data"]
+    began = time.monotonic()
+    eventually(lambda: two.rest("GET", hooks(hook_id=created["id"]), token).status_code == 200, "the hook on the other node")
+    # The nodes share the queue, so a node that had not heard of the hook would lose its half of these.
+    time.sleep(max(0.0, PROMISED - (time.monotonic() - began)))
+    for number in range(20):
+        broker.call(ACCOUNT, f"a{number}")
+    receiver.wait_for(20)
+    assert arrived(receiver) == sorted(f"a{number}" for number in range(20))
+
+    assert two.rest("PATCH", hooks(hook_id=created["id"]), token, {"custom_data": {"own": "1"}}).status_code == 200
+    time.sleep(PROMISED)
+    for number in range(20):
+        broker.call(ACCOUNT, f"b{number}")
+    receiver.wait_for(40)
+    assert all(one.form["own"] == "1" for one in receiver.arrivals[20:])
+
+    assert one.rest("DELETE", hooks(hook_id=created["id"]), token).status_code == 200
+    time.sleep(PROMISED)
+    for number in range(20):
+        broker.call(ACCOUNT, f"c{number}")
+    # A new hook gets an event that comes after them: by then they have been dealt with.
+    one.rest("PUT", hooks(), token, {"name": "n", "uri": f"{receiver.url}/last", "hook": "channel_create"})
+    time.sleep(PROMISED)
+    broker.call(ACCOUNT, "last")
+    receiver.wait_for(41)
+    assert [one.form["call_id"] for one in receiver.arrivals[40:]] == ["last"]
+
+
+def test_failures_on_all_nodes_count_together_and_kazoo_can_enable_the_hook_again(nodes: list[BridgeProcess], broker: Broker) -> None:
+    one, two = nodes
+    broker.listen("notifications", "notifications.webhook.disabled")
+    broker.listen("targeted", "asker", "asker")
+    token = one.command("token", "create", "--account", ACCOUNT)
+    dead = {"name": "n", "uri": "http://127.0.0.1:9/", "hook": "channel_create", "retries": 0}
+    hook_id = one.rest("PUT", hooks(CHILD), token, dead).json()["data"]["id"]
+    eventually(lambda: two.rest("GET", hooks(CHILD, hook_id), token).status_code == 200, "the hook on the other node")
+    time.sleep(PROMISED)
+    for number in range(6):
+        broker.call(CHILD, f"d{number}")
+
+    def disabled(node: BridgeProcess) -> Any:
+        return node.rest("GET", hooks(CHILD, hook_id), token).json()["data"].get("disable_reason")
+
+    assert eventually(lambda: disabled(two), "the hook is disabled") == "too many failed attempts"
+    told = broker.wait_for(lambda: [body for key, body in broker.heard if key == "notifications.webhook.disabled"], "a notification")
+    assert [(body["Account-ID"], body["Hook-ID"]) for body in told] == [(CHILD, hook_id)]
+
+    request = {
+        "App-Name": "crossbar",
+        "App-Version": "4.3",
+        "Event-Category": "configuration",
+        "Event-Name": "doc_type_update",
+        "Msg-ID": "m1",
+        "Server-ID": "asker",
+        "Type": "webhook",
+        "Action": "descendants",
+        "Account-ID": ACCOUNT,
+    }
+    broker.publish("configuration", "configuration.doc_type_update.webhook", request, mandatory=True)
+    answers = broker.wait_for(lambda: [body for key, body in broker.heard if key == "asker"], "an answer")
+    assert [(body["Event-Name"], body["Msg-ID"], body["status"]) for body in answers] == [("doc_type_updated", "m1", "success")]
+    assert two.rest("GET", hooks(CHILD, hook_id), token).json()["data"]["enabled"]
+
+
+def test_an_account_deleted_in_kazoo_is_gone_on_both(nodes: list[BridgeProcess], broker: Broker, receiver: WebReceiver) -> None:
+    one, two = nodes
+    token = one.command("token", "create", "--account", ACCOUNT)
+    one.rest("PUT", hooks(CHILD), token, {"name": "n", "uri": receiver.url, "hook": "channel_create"})
+    body = {
+        "Event-Category": "configuration",
+        "Event-Name": "doc_deleted",
+        "ID": CHILD,
+        "Account-ID": CHILD,
+        "Type": "account",
+        "Database": "accounts",
+    }
+    broker.publish("configuration", f"doc_deleted.accounts.account.{CHILD}", body)
+    for node in (one, two):
+        eventually(lambda node=node: node.rest("GET", hooks(CHILD), token).status_code in (403, 404), "the account is gone")
