@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 
 import orjson
-from twisted.internet.interfaces import ITCPTransport
+from twisted.internet.interfaces import ISSLTransport, ITCPTransport
 from twisted.web.http import HTTPChannel
 
 from kazoo_bridge.rest.exchange import CORS_HEADERS
@@ -20,7 +20,7 @@ class IncomingChannel(HTTPChannel):
     """Refuses what is no HTTP in words, and in a way that lets the client read them.
 
     Closing a connection on which the client is still sending would take the answer away from it, so only the sending side is closed
-    at first.
+    at first. TLS has its own way to close, in which nothing is lost.
     """
 
     _refused = False
@@ -50,7 +50,7 @@ class IncomingChannel(HTTPChannel):
             return
         self._refused = True
         transport.write(_refusal(400, _MALFORMED))
-        if ITCPTransport.providedBy(transport):
+        if ITCPTransport.providedBy(transport) and not ISSLTransport.providedBy(transport):
             transport.loseWriteConnection()
             self.setTimeout(LINGER)
         else:

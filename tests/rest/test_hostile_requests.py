@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_twisted
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+from twisted.internet import reactor
+from twisted.internet.endpoints import serverFromString
 from twisted.internet.threads import deferToThread
 from twisted.logger import capturedLogs, formatEvent
 
 from kazoo_bridge.rest.bodies import MAX_BODY
 from kazoo_bridge.rest.incoming import IncomingRequest
+from kazoo_bridge.rest.site import make_site
 from tests.rest.rest_client import ACCOUNT, Client, hooks
 
 
@@ -122,6 +133,35 @@ async def test_headers_beyond_all_measure(rest: Client) -> None:
         assert (code, json.loads(body)["message"][:11]) == (400, "parse error")
         assert int(headers["content-length"]) == len(body)
     assert (await rest("GET", "/v2/webhooks")).code == 200
+
+
+def _certificate(folder: Path) -> Path:
+    """A key and a certificate for it, in one file."""
+    private, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, private.public_key(), 1, now, now + timedelta(days=1))
+    encoded = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path = folder / "both.pem"
+    path.write_bytes(encoded + builder.sign(private, SHA256()).public_bytes(Encoding.PEM))
+    return path
+
+
+@pytest_twisted.ensureDeferred
+async def test_headers_beyond_all_measure_over_tls(tmp_path: Path) -> None:
+    pem = _certificate(tmp_path)
+    port = await serverFromString(reactor, f"ssl:0:privateKey={pem}:certKey={pem}:interface=127.0.0.1").listen(make_site([], "node"))
+
+    def refused() -> bytes:
+        context = ssl.create_default_context(cafile=str(pem))
+        with socket.create_connection(("127.0.0.1", port.getHost().port), timeout=20) as plain:
+            connection = context.wrap_socket(plain, server_hostname="localhost")
+            connection.sendall(b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000 + b"\r\n\r\n")
+            return connection.recv(65536)
+
+    with capturedLogs() as logs:
+        assert b"parse error" in await deferToThread(refused)
+        await port.stopListening()
+    assert not [event for event in logs if "log_failure" in event]
 
 
 def nested(opening: bytes, closing: bytes, depth: int) -> bytes:
