@@ -167,7 +167,9 @@ class Exchange:
         if self.principal is not None:
             envelope["auth_token"] = self.token
             envelope["version"] = __version__
-        return orjson.dumps(envelope)
+        body = orjson.dumps(envelope)
+        self.request.setHeader("Content-Length", str(len(body)))
+        return body
 
 
 Handler = Callable[[Exchange], Awaitable[Answer]]

@@ -12,6 +12,7 @@ from twisted.web.http import combinedLogFormatter
 from twisted.web.server import Request, Site
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
+from kazoo_bridge.rest.channel import IncomingChannel
 from kazoo_bridge.rest.entrance import Entrance
 from kazoo_bridge.rest.errors import bad_identifier, invalid_method
 from kazoo_bridge.rest.exchange import Answer, Exchange, answer
@@ -44,6 +45,7 @@ def make_site(resources: Iterable[Resource], node: str) -> Site:
         return await answer(request, node, lambda exchange: _refuse(exchange, failure.value))
 
     site = Site(Entrance(app, node), requestFactory=IncomingRequest, logFormatter=_access_log_line)
+    site.protocol = IncomingChannel  # type: ignore[method-assign,assignment] # any protocol will do
     site.displayTracebacks = False
     return site
 

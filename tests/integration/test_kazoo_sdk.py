@@ -1,0 +1,80 @@
+"""The published Python SDK of KAZOO, unchanged, against a running service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import kazoo
+import pytest
+from kazoo.exceptions import KazooApiAuthenticationError, KazooApiBadDataError, KazooApiError
+
+from tests.integration.bridge_process import BridgeProcess
+
+RESELLER, CUSTOMER, STRANGER = "0" * 32, "1" * 32, "2" * 32
+HOOK = {"name": "calls", "uri": "http://127.0.0.1:9/calls", "hook": "channel_create", "http_verb": "post"}
+
+
+@pytest.fixture
+def bridge(tmp_path: Path) -> Iterator[BridgeProcess]:
+    made = BridgeProcess(tmp_path, "embedded:")
+    made.command("account", "create", "--id", RESELLER, "--name", "Reseller", "--realm", "reseller.example")
+    made.command("account", "create", "--id", CUSTOMER, "--name", "Customer", "--parent", RESELLER)
+    made.command("account", "create", "--id", STRANGER)
+    made.start()
+    yield made
+    made.stop()
+
+
+def client(bridge: BridgeProcess, account_id: str) -> kazoo.Client:
+    return kazoo.Client(api_key=bridge.command("api-key", "create", "--account", account_id), base_url=f"http://127.0.0.1:{bridge.port}/v2")
+
+
+def test_the_life_of_a_hook(bridge: BridgeProcess) -> None:
+    sdk = client(bridge, RESELLER)
+    assert sdk.authenticate() == sdk.auth_data["auth_token"]
+    assert sdk.auth_data["data"]["account_id"] == RESELLER
+    created = sdk.create_webhook(CUSTOMER, HOOK)
+    hook_id = created["data"]["id"]
+    assert created["data"].items() >= HOOK.items()
+    assert [hook["id"] for hook in sdk.get_webhooks(CUSTOMER)["data"]] == [hook_id]
+    read = sdk.get_webhook(CUSTOMER, hook_id)
+    assert (read["data"], read["revision"]) == (created["data"], created["revision"])
+    updated = sdk.update_webhook(CUSTOMER, hook_id, {**HOOK, "name": "other"})
+    assert updated["data"]["name"] == "other"
+    assert updated["revision"] != created["revision"]
+    assert sdk.delete_webhook(CUSTOMER, hook_id)["data"]["name"] == "other"
+    assert sdk.get_webhooks(CUSTOMER)["data"] == []
+
+
+def test_accounts(bridge: BridgeProcess) -> None:
+    sdk = client(bridge, RESELLER)
+    sdk.authenticate()
+    assert sdk.get_account(RESELLER)["data"] == {"id": RESELLER, "name": "Reseller", "realm": "reseller.example"}
+    assert [one["id"] for one in sdk.get_account_children(RESELLER)["data"]] == [CUSTOMER]
+    assert sdk.get_account_descendants(RESELLER)["data"][0]["tree"] == [RESELLER]
+
+
+def test_refusals(bridge: BridgeProcess) -> None:
+    with pytest.raises(KazooApiAuthenticationError):
+        kazoo.Client(api_key="0" * 64, base_url=f"http://127.0.0.1:{bridge.port}/v2").authenticate()
+    sdk = client(bridge, CUSTOMER)
+    sdk.authenticate()
+    with pytest.raises(KazooApiBadDataError) as wrong:
+        sdk.create_webhook(CUSTOMER, {**HOOK, "retries": 9})
+    assert "retries" in wrong.value.field_errors
+    for forbidden in (RESELLER, STRANGER):
+        with pytest.raises(KazooApiError, match="forbidden"):
+            sdk.get_webhooks(forbidden)
+    with pytest.raises(KazooApiError, match="bad_identifier"):
+        sdk.get_webhook(CUSTOMER, "0" * 32)
+
+
+def test_a_token_that_was_revoked_is_fetched_anew(bridge: BridgeProcess) -> None:
+    sdk = client(bridge, CUSTOMER)
+    old = sdk.authenticate()
+    bridge.command("token", "revoke", old)
+    bridge.stop()
+    bridge.start()
+    assert sdk.get_webhooks(CUSTOMER)["data"] == []
+    assert sdk.auth_token != old
