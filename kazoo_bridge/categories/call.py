@@ -24,39 +24,36 @@ _HOOK_OF_EVENT = {
     "CHANNEL_BRIDGE": "channel_bridge",
     "CHANNEL_DESTROY": "channel_destroy",
     "CHANNEL_DISCONNECTED": "channel_destroy",
+    "CHANNEL_HOLD": "channel_hold",
+    "CHANNEL_UNHOLD": "channel_unhold",
 }
 
-#: Channel variables that are the platform's own bookkeeping and no customer's business.
+#: Channel variables that hooks do not get: KAZOO's default for ``reserved_ccv_keys`` of ``call_command``.
 RESERVED_CHANNEL_VARS = frozenset(
     {
-        "Account-Billing",
         "Account-ID",
         "Account-Name",
         "Account-Realm",
-        "Account-Trunk-Usage",
-        "Application-Name",
-        "Application-Node",
         "Authorizing-ID",
         "Authorizing-Type",
-        "Bridge-ID",
-        "Call-Interaction-ID",
-        "CallFlow-ID",
-        "Channel-Authorized",
-        "Ecallmgr-Node",
-        "Emergency-Resource",
-        "Fetch-ID",
-        "Global-Resource",
-        "Media-Webserver",
+        "Auto-Answer",
+        "Call-Forward",
+        "Call-Waiting-Disabled",
+        "Confirm-Cancel-Timeout",
+        "Confirm-File",
+        "Confirm-Key",
+        "Fax-Enabled",
+        "Loopback-Bowout",
+        "Media-Encryption-Enforce-Security",
+        "Media-Webrtc",
         "Owner-ID",
-        "Privacy-Hide-Name",
-        "Privacy-Hide-Number",
+        "Presence-ID",
+        "RTCP-MUX",
         "Realm",
-        "Reseller-Billing",
-        "Reseller-ID",
-        "Reseller-Trunk-Usage",
-        "Resource-ID",
-        "Resource-Type",
+        "Require-Ignore-Early-Media",
+        "Retain-CID",
         "SIP-Invite-Domain",
+        "Simplify-Loopback",
         "Username",
     }
 )
@@ -208,6 +205,8 @@ class CallCategory:
             {"other_leg_call_id": _OTHER_LEG, "original_number": "2001", "other_leg_destination_number": "2001"},
         ),
         _hook("channel_destroy", "Channel Destroy", "A channel has gone: the call is over on this leg", _ENDED),
+        _hook("channel_hold", "Channel Hold", "A channel has been put on hold", {"other_leg_call_id": _OTHER_LEG}),
+        _hook("channel_unhold", "Channel Unhold", "A channel is no longer on hold", {"other_leg_call_id": _OTHER_LEG}),
     )
 
     def topics(self, hook: str) -> Iterable[Topic]:

@@ -21,13 +21,15 @@ def payload(name: str, body: dict[str, Any]) -> Any:
     return occurrence.payload
 
 
-def test_it_is_a_category_with_kazoos_four_hooks() -> None:
+def test_it_is_a_category_with_kazoos_four_hooks_and_two_of_our_own() -> None:
     verifyObject(IEventCategory, call)
     assert [(hook.id, hook.name) for hook in call.hooks] == [
         ("channel_create", "Channel Create"),
         ("channel_answer", "Channel Answer"),
         ("channel_bridge", "Channel Bridge"),
         ("channel_destroy", "Channel Destroy"),
+        ("channel_hold", "Channel Hold"),
+        ("channel_unhold", "Channel Unhold"),
     ]
     assert list(call.topics("channel_create")) == [Topic("callevt", "call.CHANNEL_CREATE.*")]
     assert set(call.topics("channel_destroy")) == {
@@ -61,7 +63,7 @@ FULL = {
         "Original-Number": "2001",
         "Call-Forward": "true",
         "Emergency-Resource": "true",
-        "Fetch-ID": "hidden",
+        "Presence-ID": "hidden",
         "Campaign": "autumn",
     },
     "Hangup-Cause": "NORMAL_CLEARING",
@@ -84,7 +86,13 @@ BASE = {
     "caller_id_name": "Ümit",
     "caller_id_number": "+49",
     "custom_application_vars": {"ticket": "7"},
-    "custom_channel_vars": {"Original-Number": "2001", "Call-Forward": "true", "Campaign": "autumn"},
+    "custom_channel_vars": {
+        "Reseller-ID": "res",
+        "Resource-ID": "rsc",
+        "Original-Number": "2001",
+        "Emergency-Resource": "true",
+        "Campaign": "autumn",
+    },
     "emergency_resource_used": True,
     "from": "f@r",
     "inception": "+49@p",
@@ -153,7 +161,7 @@ def test_without_an_account(variables: Any) -> None:
 
 
 def test_other_events_concern_nobody() -> None:
-    assert occurrences("CHANNEL_HOLD", FULL) == []
+    assert occurrences("CHANNEL_PROGRESS", FULL) == []
     assert occurrences("", {}) == []
 
 

@@ -20,7 +20,7 @@ RESELLER, ONE, OTHER = "0" * 32, "1" * 32, "2" * 32
 
 
 def call_event(account_id: str | None, call_id: str, name: str = "CHANNEL_CREATE", **more: Any) -> dict[str, Any]:
-    variables = {"Owner-ID": "owner", "Fetch-ID": "internal", "Own-Var": "Ünïcode"} | ({"Account-ID": account_id} if account_id else {})
+    variables = {"Owner-ID": "owner", "Presence-ID": "internal", "Own-Var": "Ünïcode"} | ({"Account-ID": account_id} if account_id else {})
     return {
         "App-Name": "ecallmgr",
         "App-Version": "4.0.0",

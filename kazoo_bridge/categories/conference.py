@@ -1,0 +1,104 @@
+"""Conferences: one begins, somebody comes, is muted, leaves, it ends.
+
+KAZOO sends ``conference.event.{EVENT}.{ACCOUNT_ID}.{CONFERENCE_ID}.{CALL_ID}`` on ``conference``. KAZOO itself has no such hook.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from attrs import frozen
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+
+from kazoo_bridge.interfaces import HookType, IEventCategory, Occurrence, Topic
+from kazoo_bridge.kazoo import Event, is_account_id, public_form
+
+_EXCHANGE = "conference"
+
+#: What the switch reports unless it is told otherwise.
+EVENTS = (
+    "conference-create",
+    "conference-destroy",
+    "lock",
+    "unlock",
+    "add-member",
+    "del-member",
+    "stop-talking",
+    "start-talking",
+    "mute-member",
+    "unmute-member",
+    "deaf-member",
+    "undeaf-member",
+)
+
+_INTERNAL = frozenset({"app_name", "app_version", "event_category", "msg_id", "custom_channel_vars"})
+
+_OF_CONFERENCE: Mapping[str, Any] = {
+    "account_id": "3f0a9c51d7e84b62a1c05d9e7b2f4860",
+    "event_name": "event",
+    "conference_id": "a4e19c7d03b84f5e9261c8d07fb35a12",
+    "instance_id": "5d0b6f3e-8a17-4c92-b3e4-71f09d2c6a58",
+}
+_OF_MEMBER: Mapping[str, Any] = {
+    "call_id": "9c1e7f40-55ab-4d02-8a6f-2e0b7d91c3aa@198.51.100.20",
+    "participant_id": 7,
+    "caller_id_name": "Ingrid Solberg",
+    "caller_id_number": "+4722555019",
+    "channel_presence_id": "2014@voice.example.com",
+    "conference_channel_vars": {"is_moderator": False, "speak": True, "hear": True},
+}
+
+
+def _sample(name: str) -> dict[str, Any]:
+    return {"event": name, **_OF_CONFERENCE, **(_OF_MEMBER if name.endswith(("-member", "-talking")) else {})}
+
+
+def _account_of(event: Event) -> str | None:
+    """The account in the message, else the one in the routing key."""
+    variables = event.body.get("Custom-Channel-Vars")
+    words = event.routing_key.split(".")
+    candidates = (
+        event.body.get("Account-ID"),
+        variables.get("Account-ID") if isinstance(variables, Mapping) else None,
+        words[3] if len(words) > 3 else None,
+    )
+    return next((candidate for candidate in candidates if is_account_id(candidate)), None)
+
+
+@implementer(IPlugin, IEventCategory)
+@frozen
+class ConferenceCategory:
+    """One hook, which may choose one kind of event."""
+
+    name: str = "conference"
+    hooks: tuple[HookType, ...] = (
+        HookType(
+            id="conference",
+            name="Conference",
+            description="A conference begins or ends, or something happens to one of its members",
+            modifiers={
+                "type": {"type": "array", "description": "The kind of event to hear of", "items": ["all", *EVENTS], "default": "all"}
+            },
+            samples=tuple(_sample(name) for name in EVENTS),
+        ),
+    )
+
+    def topics(self, hook: str) -> Iterable[Topic]:
+        """All events of conferences."""
+        return [Topic(_EXCHANGE, "conference.event.#")]
+
+    def occurrences(self, event: Event) -> Iterable[Occurrence]:
+        """One, for the account of the conference."""
+        kind = event.body.get("Event")
+        if event.name != "event" or not isinstance(kind, str):
+            return []
+        account_id = _account_of(event)
+        payload = {name: value for name, value in public_form(event.body).items() if name not in _INTERNAL}
+        if account_id is not None:
+            payload["account_id"] = account_id
+        return [Occurrence("conference", account_id, payload, {"type": kind})]
+
+
+conference = ConferenceCategory()

@@ -1,0 +1,81 @@
+"""How a fax is getting on, page by page.
+
+KAZOO sends ``fax.status.{ACCOUNT_ID}.{FAX_ID}`` on ``faxes``. KAZOO itself has no such hook.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from attrs import frozen
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+
+from kazoo_bridge.interfaces import HookType, IEventCategory, Occurrence, Topic
+from kazoo_bridge.kazoo import Event, is_account_id, public_form
+
+_EXCHANGE = "faxes"
+STATES = ("start", "prepare", "send", "receive", "end", "error")
+
+_INTERNAL = frozenset({"app_name", "app_version", "event_category", "msg_id"})
+
+_SAMPLE: Mapping[str, Any] = {
+    "account_id": "3f0a9c51d7e84b62a1c05d9e7b2f4860",
+    "event_name": "status",
+    "job_id": "202611-8e5f0c7b2a914d36bd8f4160e9a3c572",
+    "faxbox_id": "c93a5e17f0264b8d8d1b6a7e40f29c85",
+    "status": "page 2 of 5 is under way",
+    "stage": "pageresult",
+    "page": 2,
+    "fax_info": {"fax_transferred_pages": 2, "fax_total_pages": 5, "fax_transfer_rate": 14400, "fax_ecm_used": "on"},
+    "caller_id_name": "Accounts Department",
+    "caller_id_number": "+4722555019",
+    "callee_id_name": "Notary",
+    "callee_id_number": "+15555550142",
+}
+
+
+def _sample(state: str) -> dict[str, Any]:
+    return {**_SAMPLE, "fax_state": state, "direction": "incoming" if state == "receive" else "outgoing"}
+
+
+def _account_of(event: Event) -> str | None:
+    words = event.routing_key.split(".")
+    candidates = (event.body.get("Account-ID"), words[2] if len(words) > 2 else None)
+    return next((candidate for candidate in candidates if is_account_id(candidate)), None)
+
+
+@implementer(IPlugin, IEventCategory)
+@frozen
+class FaxStatusCategory:
+    """One hook, which may choose one state."""
+
+    name: str = "fax_status"
+    hooks: tuple[HookType, ...] = (
+        HookType(
+            id="fax_status",
+            name="Fax Status",
+            description="A fax that is being sent or received has reached another state",
+            modifiers={"type": {"type": "array", "description": "The state to hear of", "items": ["all", *STATES], "default": "all"}},
+            samples=tuple(_sample(state) for state in STATES),
+        ),
+    )
+
+    def topics(self, hook: str) -> Iterable[Topic]:
+        """The status of every fax."""
+        return [Topic(_EXCHANGE, "fax.status.*.*")]
+
+    def occurrences(self, event: Event) -> Iterable[Occurrence]:
+        """One, for the account of the fax."""
+        if event.name != "status":
+            return []
+        account_id = _account_of(event)
+        payload = {name: value for name, value in public_form(event.body).items() if name not in _INTERNAL}
+        if account_id is not None:
+            payload["account_id"] = account_id
+        state = event.body.get("Fax-State")
+        return [Occurrence("fax_status", account_id, payload, {"type": state} if isinstance(state, str) else {})]
+
+
+fax_status = FaxStatusCategory()

@@ -1,0 +1,141 @@
+"""KAZOO's notifications: their classes, the fields that each can have, and what the catalogue says of them."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+
+@frozen
+class NotificationType:
+    """`name` is the event's name and the hook's type; the routing key is ``notifications.{kind}.{key_name}``."""
+
+    name: str
+    kind: str
+    key_name: str
+    friendly_name: str
+    description: str
+    fields: tuple[str, ...]
+
+
+def _type(name: str, place: str, friendly_name: str, description: str, fields: str) -> NotificationType:
+    kind, _, key_name = place.partition(".")
+    return NotificationType(name, kind, key_name or name, friendly_name, description, tuple(fields.split()))
+
+
+_CALLER = "Caller-ID-Name Caller-ID-Number"
+_CALLEE = "Callee-ID-Name Callee-ID-Number"
+_ENDS = "From-Realm From-User To-Realm To-User"
+_FAX = f"Call-ID {_CALLEE} {_CALLER} Fax-ID Fax-Info Fax-Notifications Fax-Timestamp FaxBox-ID"
+_PORT = "Port-Request-ID Authorized-By Local-Number Number Number-State Port Reason Version"
+_PAYMENT = "Amount Response Success Timestamp Add-Ons Billing-Address Card-Last-Four Currency-Code Discounts ID Purchase-Order Tax-Amount"
+_REGISTRATION = (
+    "Realm Username Account-DB Authorizing-ID Call-ID Contact Event-Timestamp Expires From-Host From-User Network-IP Network-Port "
+    "Suppress-Unregister-Notify To-Host To-User User-Agent"
+)
+_VOICEMAIL = f"{_ENDS} Voicemail-Box Voicemail-ID Voicemail-Timestamp Call-ID {_CALLER} Voicemail-Length Voicemail-Transcription"
+_EMERGENCY = "Call-ID Emergency-Caller-ID-Name Emergency-Caller-ID-Number Outbound-Caller-ID-Name Outbound-Caller-ID-Number"
+_EMERGENCY_PLACE = (
+    "Account-Name Authorizing-ID Device-Name Emergency-To-DID Emergency-Test-Call Emergency-Address-Street-1 Emergency-Address-Street-2 "
+    "Emergency-Address-City Emergency-Address-Region Emergency-Address-Postal-Code Emergency-Address-Latitude Emergency-Address-Longitude "
+    "Emergency-Notfication-Contact-Emails Owner-ID User-First-Name User-Last-Name User-Email"
+)
+
+TYPES: tuple[NotificationType, ...] = (
+    _type("account_zone_change", "account.zone_change", "Account Zone Change", "The account moves to other zones", "Zones"),
+    _type("bill_reminder", "account.reminder", "Bill Reminder", "A bill falls due soon", "Due-Date Items Timestamp Payment-Token"),
+    _type("low_balance", "account.low_balance", "Account Low Balance", "Little credit is left", "Current-Balance"),
+    _type("new_account", "account.new", "New Account", "An account has been made", "Account-API-Key Account-Name Account-Realm"),
+    _type("service_added", "account.service_added", "Service Added", "The account has taken up a service", "Audit-Log Items Timestamp"),
+    _type("topup", "account.topup", "Automatic Account Top-up", "Credit has been bought automatically", _PAYMENT),
+    _type(
+        "transaction", "account.transaction", "Transaction Completed", "A payment has gone through or failed", f"{_PAYMENT} Service-Plan"
+    ),
+    _type(
+        "cf_notification",
+        "account.cf_notification",
+        "Customer defined notification",
+        "A callflow sends a notification of its own",
+        f"Template-ID {_CALLER} Call-ID Call-Bridged Message-Left {_ENDS} Notify To Timestamp Comments Notification-Media",
+    ),
+    _type(
+        "number_feature_manual_action",
+        "account.number_feature_manual_action",
+        "Number Feature Manual Action Required",
+        "A feature of a number needs somebody's hand",
+        "Number Feature",
+    ),
+    _type("inbound_fax", "fax.inbound", "Successful Fax Reception", "A fax has been received", f"{_ENDS} {_FAX} Owner-ID"),
+    _type(
+        "inbound_fax_error", "fax.inbound_error", "Fax Reception Error", "A fax could not be received", f"{_ENDS} {_FAX} Fax-Error Owner-ID"
+    ),
+    _type("outbound_fax", "fax.outbound", "Successful Fax Transmission", "A fax has been sent", f"Fax-JobId {_FAX}"),
+    _type("outbound_fax_error", "fax.outbound_error", "Fax Transmission Error", "A fax could not be sent", f"Fax-JobId {_FAX} Fax-Error"),
+    _type(
+        "outbound_smtp_fax_error",
+        "fax.outbound_smtp_error",
+        "Invalid Email-to-Fax Email",
+        "A mail could not be made a fax",
+        "Fax-From-Email Errors Timestamp Fax-To-Email FaxBox-ID FaxBox-Name FaxBox-Timezone Number Owner-ID Original-Number",
+    ),
+    _type(
+        "cnam_request",
+        "number",
+        "CNAM Update",
+        "The name shown with a number changes",
+        "Number Cnam Acquired-For Local-Number Number-State Request",
+    ),
+    _type("port_cancel", "number", "Port Cancel", "Moving a number has been called off", _PORT),
+    _type("port_comment", "number", "Port Comment", "Somebody has commented on moving a number", f"{_PORT} Comment"),
+    _type("port_pending", "number", "Port Pending", "Moving a number waits for the other carrier", _PORT),
+    _type("port_rejected", "number", "Port Rejected", "Moving a number has been refused", _PORT),
+    _type("port_request", "number", "Port Request", "Moving a number has been asked for", _PORT),
+    _type("port_scheduled", "number", "Port Scheduled", "Moving a number has got its date", _PORT),
+    _type("port_unconfirmed", "number", "Port Unconfirmed", "Moving a number has been entered, not yet asked for", _PORT),
+    _type("ported", "number", "Ported", "A number has moved", _PORT),
+    _type("denied_emergency_bridge", "registration", "Emergency Call Failed", "An emergency call was not let through", _EMERGENCY),
+    _type("emergency_bridge", "registration", "Emergency Call Placed", "Somebody calls for help", f"{_EMERGENCY} {_EMERGENCY_PLACE}"),
+    _type(
+        "deregister",
+        "sip",
+        "De-Registration",
+        "A device is no longer registered",
+        f"{_REGISTRATION} FreeSWITCH-Hostname Presence-Hosts Profile-Name RPid Status",
+    ),
+    _type("first_occurrence", "sip", "Account First Occurrence", "The account's first call or first registration", "Occurrence"),
+    _type(
+        "missed_call",
+        "sip",
+        "Missed Call",
+        "Nobody took a call",
+        f"Call-Bridged Call-ID Message-Left {_CALLER} {_ENDS} Notify Timestamp To",
+    ),
+    _type("register", "sip", "Registration", "A device has registered", f"{_REGISTRATION} Authorizing-Type Owner-ID"),
+    _type(
+        "system_alert",
+        "system.alert",
+        "System Alert",
+        "The platform reports trouble of its own",
+        "Message Subject Details Line Module Pid Request-ID Section",
+    ),
+    _type("customer_update", "user", "Customer Update", "A message goes out to customers", "DataBag Recipient-ID Template-ID User-Type"),
+    _type(
+        "password_recovery",
+        "user",
+        "Password Recovery",
+        "Somebody has forgotten a password",
+        "Email Password-Reset-Link Account-DB First-Name Last-Name Timezone User-ID",
+    ),
+    _type("new_user", "user.new", "New User", "A user has been made", "User-ID Password"),
+    _type(
+        "voicemail_full",
+        "voicemail.full",
+        "Voicemail Box Full",
+        "A mailbox takes no more messages",
+        "Max-Message-Count Message-Count Voicemail-Box",
+    ),
+    _type("voicemail_new", "voicemail.new", "New Voicemail Message", "A message has been left", _VOICEMAIL),
+    _type("voicemail_saved", "voicemail.saved", "Voicemail Message Saved", "A message has been kept", _VOICEMAIL),
+    _type("voicemail_deleted", "voicemail.deleted", "Voicemail Message Deleted", "A message has been deleted", f"{_VOICEMAIL} Reason"),
+    _type("webhook", "webhook.callflow", "Callflow Webhook Triggered", "A callflow fires a hook of its own", "Data Hook Timestamp"),
+    _type("webhook_disabled", "webhook.disabled", "Webhook Disabled", "A hook failed too often", "Hook-ID"),
+)

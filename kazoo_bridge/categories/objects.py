@@ -1,0 +1,81 @@
+"""Objects, which KAZOO keeps as documents: a user, a device, a callflow … is created, edited or deleted.
+
+KAZOO sends ``{ACTION}.{DB}.{TYPE}.{ID}`` on ``configuration``; the payload is settled by its ``webhooks_object``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import product
+from typing import Any
+
+from attrs import frozen
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+
+from kazoo_bridge.interfaces import HookType, IEventCategory, Occurrence, Topic
+from kazoo_bridge.kazoo import ACCOUNTS_DB, Event, account_of_db, is_account_id
+
+_EXCHANGE = "configuration"
+
+ACTIONS = ("doc_created", "doc_edited", "doc_deleted")
+TYPES = ("account", "callflow", "device", "faxbox", "media", "user", "vmbox", "fax", "mailbox_message", "call_recording")
+
+
+def _account_of(body: Mapping[str, Any]) -> str | None:
+    """The account whose database the document is in; in the aggregate database, the document is the account."""
+    database, document_id = body.get("Database"), body.get("ID")
+    if database == ACCOUNTS_DB:
+        return document_id if isinstance(document_id, str) and is_account_id(document_id) else None
+    return account_of_db(database)
+
+
+def _action_of(event: Event) -> str:
+    soft_deleted = event.body.get("Is-Soft-Deleted")
+    return "doc_deleted" if soft_deleted is True or soft_deleted == "true" else event.name
+
+
+def _choice(description: str, values: tuple[str, ...]) -> dict[str, Any]:
+    return {"type": "array", "description": description, "items": ["all", *values]}
+
+
+def _payload(document_id: object, account_id: str, action: str, kind: object) -> dict[str, Any]:
+    return {"id": document_id, "account_id": account_id, "action": action, "type": kind}
+
+
+@implementer(IPlugin, IEventCategory)
+@frozen
+class ObjectCategory:
+    """One hook, which chooses types and actions."""
+
+    name: str = "object"
+    hooks: tuple[HookType, ...] = (
+        HookType(
+            id="object",
+            name="Object",
+            description="An object of the account, such as a user or a device, is created, edited or deleted",
+            modifiers={"type": _choice("The type of objects to hear of", TYPES), "action": _choice("What happens to them", ACTIONS)},
+            samples=tuple(
+                _payload(f"{number:02d}7d1f5a9be04c3386ab52d90ce6f418", "3f0a9c51d7e84b62a1c05d9e7b2f4860", action, kind)
+                for number, (kind, action) in enumerate(product(TYPES, ACTIONS))
+            ),
+        ),
+    )
+
+    def topics(self, hook: str) -> Iterable[Topic]:
+        """Only the types and actions that hooks can choose: most of what passes on this exchange is neither."""
+        return [Topic(_EXCHANGE, f"{action}.*.{kind}.*") for action, kind in product(ACTIONS, TYPES)]
+
+    def occurrences(self, event: Event) -> Iterable[Occurrence]:
+        """One, for the account that the database belongs to; none for documents that no account owns."""
+        action, kind = _action_of(event), event.body.get("Type")
+        if action not in ACTIONS or kind not in TYPES:
+            return []
+        account_id = _account_of(event.body)
+        if account_id is None:
+            return []
+        payload = {name: value for name, value in _payload(event.body.get("ID"), account_id, action, kind).items() if value is not None}
+        return [Occurrence("object", account_id, payload, {"type": kind, "action": action})]
+
+
+objects = ObjectCategory()

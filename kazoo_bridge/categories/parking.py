@@ -1,0 +1,67 @@
+"""Parked calls: a call is put into a slot, fetched from it, or given up there.
+
+KAZOO sends ``call.PARK_….{CALL_ID}`` on ``callevt``; the payload is settled by its ``webhooks_parking``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from attrs import frozen
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+
+from kazoo_bridge.categories.call import account_of, is_internal_leg
+from kazoo_bridge.interfaces import HookType, IEventCategory, Occurrence, Topic
+from kazoo_bridge.kazoo import Event, normalise
+
+_EXCHANGE = "callevt"
+_EVENTS = ("PARK_PARKED", "PARK_RETRIEVED", "PARK_ABANDONED")
+_LEFT_OUT = frozenset({"Node", "Msg-ID", "App-Version", "App-Name", "Event-Category", "Custom-Channel-Vars"})
+
+
+def _payload(body: Mapping[str, Any], account_id: str | None) -> dict[str, Any]:
+    kept = {name: value for name, value in body.items() if name not in _LEFT_OUT}
+    return {**normalise(kept), "account_id": account_id}
+
+
+_SAMPLE: Mapping[str, Any] = {
+    "account_id": "3f0a9c51d7e84b62a1c05d9e7b2f4860",
+    "call_id": "9c1e7f40-55ab-4d02-8a6f-2e0b7d91c3aa@198.51.100.20",
+    "callee_id_name": "Front Desk",
+    "callee_id_number": "2001",
+    "caller_id_name": "Ingrid Solberg",
+    "caller_id_number": "+4722555019",
+    "parking_slot": "101",
+}
+
+
+@implementer(IPlugin, IEventCategory)
+@frozen
+class ParkingCategory:
+    """One hook for everything that happens to parked calls."""
+
+    name: str = "parking"
+    hooks: tuple[HookType, ...] = (
+        HookType(
+            id="parking",
+            name="Call Parking",
+            description="A call is parked, retrieved or abandoned",
+            samples=tuple({"event_name": event, **_SAMPLE} for event in _EVENTS),
+        ),
+    )
+
+    def topics(self, hook: str) -> Iterable[Topic]:
+        """The keys of the three events."""
+        return [Topic(_EXCHANGE, f"call.{event}.*") for event in _EVENTS]
+
+    def occurrences(self, event: Event) -> Iterable[Occurrence]:
+        """One, for the account of the call."""
+        if event.name not in _EVENTS:
+            return []
+        account_id = account_of(event.body)
+        return [Occurrence("parking", account_id, _payload(event.body, account_id), internal_leg=is_internal_leg(event.body))]
+
+
+parking = ParkingCategory()

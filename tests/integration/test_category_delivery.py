@@ -1,0 +1,416 @@
+"""KAZOO's messages in, exact HTTP requests out: one running service, a real broker, a real web server, every category."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pika
+import pytest
+
+from tests.integration.bridge_process import BridgeProcess
+from tests.integration.rabbitmq import RabbitNode
+from tests.integration.web_receiver import Arrival, WebReceiver
+
+TOP, ACCOUNT = "c40b8d2e6f1a4795b3d80e7c52a9f613", "3f0a9c51d7e84b62a1c05d9e7b2f4860"
+DB = "account%2F3f%2F0a%2F9c51d7e84b62a1c05d9e7b2f4860"
+ENVELOPE = {"App-Name": "a", "App-Version": "v", "Msg-ID": "m"}
+FLAT_ENVELOPE = {"app_name": "a", "app_version": "v", "msg_id": "m"}
+
+
+class World:
+    """The service, who publishes, who receives."""
+
+    def __init__(self, folder: Path, uri: str) -> None:
+        self.receiver = WebReceiver()
+        self.bridge = BridgeProcess(folder, uri, '[webhooks]\ncluster_id = "cl"\n')
+        self.bridge.command("account", "create", "--id", TOP, "--superadmin")
+        self.bridge.command("account", "create", "--id", ACCOUNT, "--parent", TOP)
+        self.tokens = {one: self.bridge.command("token", "create", "--account", one) for one in (TOP, ACCOUNT)}
+        self.bridge.start()
+        self._connection = pika.BlockingConnection(pika.URLParameters(uri))
+        self._channel = self._connection.channel()
+        self._channel.confirm_delivery()
+
+    def hook(self, account_id: str = ACCOUNT, **document: Any) -> str:
+        given = {"name": "n", "uri": f"{self.receiver.url}/in?own=1", **document}
+        answered = self.bridge.rest("PUT", f"/v2/accounts/{account_id}/webhooks", self.tokens[account_id], given)
+        assert answered.status_code == 201, answered.text
+        hook_id: str = answered.json()["data"]["id"]
+        return hook_id
+
+    def forget_hooks(self) -> None:
+        for account_id, token in self.tokens.items():
+            for hook in self.bridge.rest("GET", f"/v2/accounts/{account_id}/webhooks", token).json()["data"]:
+                self.bridge.rest("DELETE", f"/v2/accounts/{account_id}/webhooks/{hook['id']}", token)
+        self.receiver.arrivals.clear()
+
+    def publish(self, exchange: str, routing_key: str, body: dict[str, Any], *, zipped: bool = False) -> None:
+        raw = json.dumps(body).encode()
+        properties = pika.BasicProperties(content_type="application/json", content_encoding="gzip" if zipped else None)
+        self._channel.basic_publish(exchange, routing_key, gzip.compress(raw) if zipped else raw, properties)
+
+    def stop(self) -> None:
+        self._connection.close()
+        self.bridge.stop()
+        self.receiver.stop()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, rabbit: RabbitNode) -> Iterator[World]:
+    made = World(tmp_path_factory.mktemp("world"), rabbit.fresh_vhost())
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def world(served: World) -> Iterator[World]:
+    yield served
+    served.forget_hooks()
+
+
+def call(name: str, **more: Any) -> dict[str, Any]:
+    return {
+        **ENVELOPE,
+        "Event-Category": "call_event",
+        "Event-Name": name,
+        "Call-ID": "c@1.2.3.4",
+        "Custom-Channel-Vars": {"Account-ID": ACCOUNT, "Own": "ž"},
+        **more,
+    }
+
+
+def channel(hook: str, **more: Any) -> dict[str, Any]:
+    return {
+        "hook_event": hook,
+        "account_id": ACCOUNT,
+        "call_id": "c@1.2.3.4",
+        "custom_channel_vars": {"Own": "ž"},
+        "emergency_resource_used": False,
+        "is_internal_leg": False,
+        "local_resource_used": True,
+        **more,
+    }
+
+
+def change(action: str, database: str, kind: str, document_id: str, **more: Any) -> dict[str, Any]:
+    return {
+        **ENVELOPE,
+        "Event-Category": "configuration",
+        "Event-Name": action,
+        "ID": document_id,
+        "Database": database,
+        "Type": kind,
+        **more,
+    }
+
+
+def notification(name: str, **more: Any) -> dict[str, Any]:
+    return {**ENVELOPE, "Event-Category": "notification", "Event-Name": name, "Account-ID": ACCOUNT, **more}
+
+
+def flat_notification(name: str, **more: Any) -> dict[str, Any]:
+    return {**FLAT_ENVELOPE, "event_category": "notification", "event_name": name, "account_id": ACCOUNT, **more}
+
+
+def text(kind: str) -> dict[str, Any]:
+    return {
+        **ENVELOPE,
+        "Event-Category": kind,
+        "Event-Name": "inbound",
+        "Message-ID": "t1",
+        "Account-ID": ACCOUNT,
+        "From": "+1",
+        "To": "+2",
+        "Body": "hei & på\nø 👋 " + "lang " * 3000,
+        "Route-Type": "offnet",
+    }
+
+
+def flat_text(kind: str) -> dict[str, Any]:
+    return {"id": "t1", "account_id": ACCOUNT, "type": kind, "from": "+1", "to": "+2", "body": text(kind)["Body"], "origin": "offnet"}
+
+
+#: name, hook document, exchange, routing key, message, payload
+CASES: list[tuple[str, dict[str, Any], str, str, dict[str, Any], dict[str, Any]]] = [
+    *(
+        (hook, {"hook": hook}, "callevt", f"call.{event}.c%401%2E2%2E3%2E4", call(event), channel(hook))
+        for event, hook in (
+            ("CHANNEL_CREATE", "channel_create"),
+            ("CHANNEL_ANSWER", "channel_answer"),
+            ("CHANNEL_HOLD", "channel_hold"),
+            ("CHANNEL_UNHOLD", "channel_unhold"),
+        )
+    ),
+    (
+        "channel_bridge",
+        {"hook": "channel_bridge"},
+        "callevt",
+        "call.CHANNEL_BRIDGE.c",
+        call("CHANNEL_BRIDGE", **{"Other-Leg-Destination-Number": "2002"}),
+        channel("channel_bridge", other_leg_destination_number="2002"),
+    ),
+    (
+        "a disconnected channel is destroyed",
+        {"hook": "channel_destroy"},
+        "callevt",
+        "call.CHANNEL_DISCONNECTED.c",
+        call("CHANNEL_DISCONNECTED", **{"Hangup-Cause": "NORMAL_CLEARING", "Duration-Seconds": 12}),
+        channel("channel_destroy", hangup_cause="NORMAL_CLEARING", duration_seconds=12),
+    ),
+    (
+        "parking",
+        {"hook": "parking"},
+        "callevt",
+        "call.PARK_PARKED.c",
+        call("PARK_PARKED", **{"Parking-Slot": "101"}),
+        {"event_name": "PARK_PARKED", "call_id": "c@1.2.3.4", "parking_slot": "101", "account_id": ACCOUNT},
+    ),
+    (
+        "object in the account's database",
+        {"hook": "object", "custom_data": {"type": "user", "action": "all"}},
+        "configuration",
+        f"doc_edited.{DB}.user.u1",
+        change("doc_edited", DB, "user", "u1"),
+        {"id": "u1", "account_id": ACCOUNT, "action": "doc_edited", "type": "user"},
+    ),
+    (
+        "object in the monthly database",
+        {"hook": "object", "custom_data": {"type": "all", "action": "doc_created"}},
+        "configuration",
+        f"doc_created.{DB}-202611.fax.202611-f1",
+        change("doc_created", f"{DB}-202611", "fax", "202611-f1"),
+        {"id": "202611-f1", "account_id": ACCOUNT, "action": "doc_created", "type": "fax"},
+    ),
+    (
+        "object in the aggregate database, soft-deleted",
+        {"hook": "object", "custom_data": {"type": "account", "action": "doc_deleted"}},
+        "configuration",
+        f"doc_edited.accounts.account.{ACCOUNT}",
+        change("doc_edited", "accounts", "account", ACCOUNT, **{"Is-Soft-Deleted": True}),
+        {"id": ACCOUNT, "account_id": ACCOUNT, "action": "doc_deleted", "type": "account"},
+    ),
+    (
+        "notifications of one type",
+        {"hook": "notifications", "custom_data": {"type": "voicemail_new", "own": "x"}},
+        "notifications",
+        "notifications.voicemail.new",
+        notification(
+            "voicemail_new", **{"Voicemail-Box": "b", "Voicemail-Transcription": {"Text": "hei", "None": None}, "Voicemail-Length": 3}
+        ),
+        flat_notification("voicemail_new", voicemail_box="b", voicemail_transcription={"text": "hei"}, voicemail_length=3, own="x"),
+    ),
+    (
+        "notifications of all types",
+        {"hook": "notifications", "custom_data": {"type": "all"}},
+        "notifications",
+        "notifications.sip.missed_call",
+        notification("missed_call", **{"Call-ID": "c"}),
+        flat_notification("missed_call", call_id="c"),
+    ),
+    *(
+        (
+            f"{hook} of former times hears {event}",
+            {"hook": hook},
+            "notifications",
+            f"notifications.fax.{key_name}",
+            notification(event, **{"Fax-ID": "f"}),
+            flat_notification(event, fax_id="f"),
+        )
+        for hook, event, key_name in (
+            ("inbound_fax", "inbound_fax", "inbound"),
+            ("inbound_fax", "inbound_fax_error", "inbound_error"),
+            ("outbound_fax", "outbound_fax", "outbound"),
+            ("outbound_fax", "outbound_fax_error", "outbound_error"),
+        )
+    ),
+    ("sms", {"hook": "sms"}, "im", "sms.inbound.offnet.t1", text("sms"), flat_text("sms")),
+    ("mms", {"hook": "mms"}, "im", "mms.inbound.offnet.t1", text("mms"), flat_text("mms")),
+    (
+        "conference",
+        {"hook": "conference", "custom_data": {"type": "add-member"}},
+        "conference",
+        f"conference.event.add-member.{ACCOUNT}.conf.c",
+        {
+            **ENVELOPE,
+            "Event-Category": "conference",
+            "Event-Name": "event",
+            "Event": "add-member",
+            "Conference-ID": "conf",
+            "Account-ID": ACCOUNT,
+        },
+        {"event_name": "event", "event": "add-member", "conference_id": "conf", "account_id": ACCOUNT},
+    ),
+    (
+        "fax_status",
+        {"hook": "fax_status"},
+        "faxes",
+        f"fax.status.{ACCOUNT}.j1",
+        {**ENVELOPE, "Event-Category": "fax", "Event-Name": "status", "Job-ID": "j1", "Fax-State": "send", "Account-ID": ACCOUNT},
+        {"event_name": "status", "job_id": "j1", "fax_state": "send", "account_id": ACCOUNT},
+    ),
+    ("all", {"hook": "all"}, "callevt", "call.CHANNEL_CREATE.c", call("CHANNEL_CREATE"), channel("channel_create")),
+]
+
+
+def flattened(payload: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """What a form says: written for these payloads, which have no lists."""
+    pairs: dict[str, str] = {}
+    for name, value in payload.items():
+        full = f"{prefix}[{name}]" if prefix else name
+        if isinstance(value, dict):
+            pairs |= flattened(value, full)
+        else:
+            pairs[full] = str(value).lower() if isinstance(value, bool) else str(value)
+    return pairs
+
+
+def arrived(world: World) -> Arrival:
+    (arrival,) = world.receiver.wait_for(1)
+    return arrival
+
+
+@pytest.mark.parametrize("form", ["json", "form-data", "get", "put"])
+@pytest.mark.parametrize(
+    ("document", "exchange", "routing_key", "body", "payload"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
+def test_what_arrives(
+    world: World, document: dict[str, Any], exchange: str, routing_key: str, body: dict[str, Any], payload: dict[str, Any], form: str
+) -> None:
+    if form == "get" and len(str(payload)) > 4000:
+        payload = {**payload, "body": "kort & ø"}
+        body = {**body, "Body": "kort & ø"}
+    how = {"get": {"http_verb": "get"}, "put": {"http_verb": "put", "format": "json"}}.get(form, {"format": form})
+    hook_id = world.hook(**document, **how)
+    world.publish(exchange, routing_key, body, zipped=exchange == "im")
+    arrival = arrived(world)
+    headers = {name.lower(): value for name, value in arrival.headers.items()}
+    assert (headers["x-hook-id"], headers["x-account-id"]) == (hook_id, ACCOUNT)
+    payload = {**payload, "cluster_id": "cl"}
+    parts = urlsplit(arrival.path)
+    assert parts.path == "/in"
+    if form == "get":
+        assert (arrival.method, arrival.body) == ("GET", "")
+        assert dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True)) == {"own": "1", **flattened(payload)}
+        return
+    assert parts.query == "own=1"
+    assert arrival.method == ("PUT" if form == "put" else "POST")
+    if form == "form-data":
+        assert headers["content-type"] == "application/x-www-form-urlencoded"
+        assert dict(parse_qsl(arrival.body, keep_blank_values=True, strict_parsing=True)) == flattened(payload)
+    else:
+        assert headers["content-type"] == "application/json"
+        assert json.loads(arrival.body) == payload
+
+
+def marker(world: World) -> None:
+    """An event that arrives shows that everything published before it has been dealt with."""
+    world.hook(hook="channel_answer", name="marker", uri=f"{world.receiver.url}/marker")
+    world.publish("callevt", "call.CHANNEL_ANSWER.c", call("CHANNEL_ANSWER"))
+
+
+@pytest.mark.parametrize(
+    ("document", "exchange", "routing_key", "body"),
+    [
+        (
+            {"hook": "object", "custom_data": {"type": "user", "action": "doc_edited"}},
+            "configuration",
+            f"doc_edited.{DB}.device.d",
+            change("doc_edited", DB, "device", "d"),
+        ),
+        (
+            {"hook": "object", "custom_data": {"type": "user", "action": "doc_edited"}},
+            "configuration",
+            f"doc_created.{DB}.user.d",
+            change("doc_created", DB, "user", "d"),
+        ),
+        (
+            {"hook": "notifications", "custom_data": {"type": "register"}},
+            "notifications",
+            "notifications.sip.deregister",
+            notification("deregister"),
+        ),
+        ({"hook": "inbound_fax"}, "notifications", "notifications.fax.outbound", notification("outbound_fax")),
+        (
+            {"hook": "conference", "custom_data": {"type": "lock"}},
+            "conference",
+            f"conference.event.unlock.{ACCOUNT}.c.c",
+            {"Event-Name": "event", "Event": "unlock", "Account-ID": ACCOUNT},
+        ),
+        ({"hook": "sms"}, "im", "mms.inbound.offnet.t1", text("mms")),
+        ({"hook": "all"}, "notifications", "notifications.webhook.disabled", notification("webhook_disabled")),
+        (
+            {"hook": "channel_create", "include_internal_legs": False},
+            "callevt",
+            "call.CHANNEL_CREATE.c",
+            call("CHANNEL_CREATE", **{"Channel-Name": "loopback/x"}),
+        ),
+        (
+            {"hook": "channel_create", "modifiers": {"call_direction": "inbound"}},
+            "callevt",
+            "call.CHANNEL_CREATE.c",
+            call("CHANNEL_CREATE", **{"Call-Direction": "outbound"}),
+        ),
+        ({"hook": "channel_create", "enabled": False}, "callevt", "call.CHANNEL_CREATE.c", call("CHANNEL_CREATE")),
+    ],
+)
+def test_what_does_not_arrive(world: World, document: dict[str, Any], exchange: str, routing_key: str, body: dict[str, Any]) -> None:
+    world.hook(**document)
+    world.publish(exchange, routing_key, body)
+    marker(world)
+    arrivals = world.receiver.wait_for(1)
+    expected = 2 if document["hook"] == "all" else 1  # that one hears the marker's event as well
+    assert [one.path for one in world.receiver.wait_for(expected)].count("/marker") == 1
+    assert all("CHANNEL_ANSWER" in one.body or "channel_answer" in one.body for one in arrivals)
+
+
+def test_a_callflow_brings_its_own_hook(world: World) -> None:
+    brought = {
+        "_id": "0f" * 16,
+        "uri": f"{world.receiver.url}/callflow",
+        "http_verb": "post",
+        "retries": 1,
+        "custom_data": {"own": "x"},
+        "pvt_account_id": ACCOUNT,
+        "hook": "notifications",
+    }
+    body = {
+        **ENVELOPE,
+        "Event-Category": "notification",
+        "Event-Name": "webhook",
+        "Hook": brought,
+        "Data": {"Call-ID": "c", "Digits": {"A-B": 1}, "N": None},
+    }
+    world.publish("notifications", "notifications.webhook.callflow", body)
+    arrival = arrived(world)
+    headers = {name.lower(): value for name, value in arrival.headers.items()}
+    assert (arrival.method, arrival.path, headers["x-hook-id"], headers["x-account-id"]) == ("POST", "/callflow", "0f" * 16, ACCOUNT)
+    assert arrival.form == {"call_id": "c", "digits[a_b]": "1", "own": "x", "cluster_id": "cl"}
+
+
+def test_a_callflow_hook_may_not_go_inside_either(world: World) -> None:
+    brought = {"_id": "0e" * 16, "uri": "http://10.0.0.1/", "retries": 0, "pvt_account_id": ACCOUNT}
+    body = {**ENVELOPE, "Event-Category": "notification", "Event-Name": "webhook", "Hook": brought, "Data": {"Call-ID": "c"}}
+    world.publish("notifications", "notifications.webhook.callflow", body)
+    marker(world)
+    (arrival,) = world.receiver.wait_for(1)
+    assert arrival.path == "/marker"
+
+
+def test_superadmins_hear_what_others_may_not(world: World) -> None:
+    world.hook(TOP, hook="notifications", custom_data={"type": "webhook_disabled"}, include_subaccounts=True, format="json")
+    world.publish("notifications", "notifications.webhook.disabled", notification("webhook_disabled", **{"Hook-ID": "h"}))
+    assert json.loads(arrived(world).body)["hook_id"] == "h"
+
+
+def test_the_account_above_hears_of_accounts_below(world: World) -> None:
+    hook_id = world.hook(TOP, hook="all", include_subaccounts=True)
+    world.hook(TOP, hook="all", name="without", uri=f"{world.receiver.url}/without")
+    world.publish("callevt", "call.CHANNEL_CREATE.c", call("CHANNEL_CREATE"))
+    arrival = arrived(world)
+    headers = {name.lower(): value for name, value in arrival.headers.items()}
+    assert (headers["x-hook-id"], headers["x-account-id"], arrival.form["account_id"]) == (hook_id, TOP, ACCOUNT)
