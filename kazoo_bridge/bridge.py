@@ -127,7 +127,7 @@ class Bridge:
     async def start(self) -> None:
         """Bring everything up, events last; raises `StartupFailed`, after which `stop` cleans up."""
         try:
-            await self._load()
+            await self.load()
         except StorageUnavailable as error:
             raise StartupFailed(f"storage.uri: the storage cannot be used: {error}") from None
         self.feed.subscribe(self.directory.changed)
@@ -139,7 +139,8 @@ class Bridge:
         self.webhooks.start()
         self._started = True
 
-    async def _load(self) -> None:
+    async def load(self) -> None:
+        """Make the storage ready and read what must be in memory; raises `StorageUnavailable`."""
         await self.database.migrate()
         await self.feed.mark()
         await self.directory.load()
@@ -191,6 +192,10 @@ class Bridge:
         await _maybe(IService(self.bus).stopService() if IService(self.bus).running else None)
         for service in (self.feed, self.housekeeping):
             await _maybe(service.stopService() if service.running else None)
+        await self.close()
+
+    async def close(self) -> None:
+        """Close what is open when no service runs (any more)."""
         await self.webhooks.stop()
         await self.database.close()
 

@@ -8,6 +8,7 @@ from kazoo_bridge import __version__
 from kazoo_bridge.cli.account import account
 from kazoo_bridge.cli.api_key import api_key
 from kazoo_bridge.cli.context import Settings
+from kazoo_bridge.cli.hook import hook
 from kazoo_bridge.cli.token import token
 
 
@@ -49,3 +50,4 @@ def demo(settings: Settings) -> None:
 main.add_command(account)
 main.add_command(token)
 main.add_command(api_key)
+main.add_command(hook)

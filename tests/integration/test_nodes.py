@@ -130,6 +130,22 @@ def test_what_one_node_is_told_holds_on_both(nodes: list[BridgeProcess], broker:
     assert [one.form["call_id"] for one in receiver.arrivals[40:]] == ["last"]
 
 
+def test_the_command_sends_a_sample(nodes: list[BridgeProcess], receiver: WebReceiver) -> None:
+    token = nodes[0].command("token", "create", "--account", ACCOUNT)
+    hook = {"name": "n", "uri": receiver.url, "hook": "object", "custom_data": {"type": "vmbox", "action": "doc_deleted"}}
+    hook_id = nodes[0].rest("PUT", hooks(), token, hook).json()["data"]["id"]
+    assert nodes[0].command("hook", "test", "--account", ACCOUNT, "--id", hook_id) == "success"
+    (arrival,) = receiver.arrivals
+    assert (arrival.form["type"], arrival.form["action"], arrival.form["account_id"]) == ("vmbox", "doc_deleted", ACCOUNT)
+    (attempt,) = nodes[1].rest("GET", f"{hooks(hook_id=hook_id)}/attempts", token).json()["data"]
+    assert (attempt["test"], attempt["result"]) == (True, "success")
+    receiver.status = 500
+    with pytest.raises(AssertionError):
+        nodes[0].command("hook", "test", "--account", ACCOUNT, "--id", hook_id)
+    with pytest.raises(AssertionError, match="has no hook"):
+        nodes[0].command("hook", "test", "--account", CHILD, "--id", hook_id)
+
+
 def test_failures_on_all_nodes_count_together_and_kazoo_can_enable_the_hook_again(nodes: list[BridgeProcess], broker: Broker) -> None:
     one, two = nodes
     broker.listen("notifications", "notifications.webhook.disabled")

@@ -1,0 +1,40 @@
+"""The embedded bus's topic rules are RabbitMQ's own: asked of RabbitMQ."""
+
+from __future__ import annotations
+
+import pika
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kazoo_bridge.bus.topics import TopicTable, matches
+from tests.integration.rabbitmq import RabbitNode
+
+words = st.sampled_from(["", "a", "b", "*", "#", "ø"])
+patterns = st.lists(words, max_size=5).map(".".join)
+keys = st.lists(st.sampled_from(["", "a", "b", "c", "ø", "*", "#"]), max_size=5).map(".".join)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(st.lists(patterns, min_size=5, max_size=12, unique=True), st.lists(keys, min_size=10, max_size=30, unique=True))
+def test_topic_matching_agrees_with_rabbitmq(rabbit: RabbitNode, bound: list[str], sent: list[str]) -> None:
+    connection = pika.BlockingConnection(pika.URLParameters(rabbit.uri))
+    channel = connection.channel()
+    channel.exchange_declare("topics", "topic", auto_delete=True)
+    channel.confirm_delivery()
+    queues = {pattern: channel.queue_declare("", exclusive=True).method.queue for pattern in bound}
+    for pattern, queue in queues.items():
+        channel.queue_bind(queue, "topics", pattern)
+    for key in sent:
+        channel.basic_publish("topics", key, b"")
+    heard: dict[str, set[str]] = {pattern: set() for pattern in bound}
+    for pattern, queue in queues.items():
+        while (got := channel.basic_get(queue, auto_ack=True))[0] is not None:
+            heard[pattern].add(got[0].routing_key)
+    connection.close()
+    table: TopicTable[str] = TopicTable()
+    for pattern in bound:
+        table.add(pattern, pattern)
+    for key in sent:
+        by_rabbitmq = {pattern for pattern in bound if key in heard[pattern]}
+        assert {pattern for pattern in bound if matches(pattern, key)} == by_rabbitmq
+        assert set(table.match(key)) == by_rabbitmq
