@@ -6,48 +6,32 @@ from collections import OrderedDict
 from typing import Any
 
 from attrs import define, field, frozen
-from hyperlink import DecodedURL
-from treq.client import HTTPClient
-from twisted.internet.defer import CancelledError, Deferred, DeferredList, DeferredSemaphore, TimeoutError
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.client import ResponseFailed
-from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgent
 
 from kazoo_bridge.interfaces import Occurrence, Unfinished
 from kazoo_bridge.webhooks.attempts import AttemptRecorder, Try
-from kazoo_bridge.webhooks.exact import ExactAgent
 from kazoo_bridge.webhooks.hook import Hook
 from kazoo_bridge.webhooks.outcome import Outcome
 from kazoo_bridge.webhooks.registry import HookRegistry
-from kazoo_bridge.webhooks.requests import HookRequest, build_request, is_success
+from kazoo_bridge.webhooks.requests import HookRequest, build_request
+from kazoo_bridge.webhooks.sending import Sender
 
 _log = Logger()
 
 #: Seconds between the quick tries of one delivery.
 RETRY_DELAY = 2.0
 
-#: The answer's body is of no interest; reading up to this many bytes lets the connection be used again.
-_MAX_ANSWER = 64 * 1024
-
 _REMEMBERED_DELIVERIES = 10_000
-
-
-_PLACEHOLDER = DecodedURL.from_text("http://hook.invalid/")
-
-
-class _AnswerTooLong(Exception):
-    """The receiver sends more than anybody will read."""
 
 
 @frozen
 class DispatchLimits:
-    """Times in seconds, and how many requests may be under way."""
+    """How many requests may be under way."""
 
-    request_timeout: float
     max_requests: int
     max_requests_per_hook: int
 
@@ -65,7 +49,7 @@ class Dispatcher:
     """Brings occurrences to the hooks that want them."""
 
     _clock: IReactorTime
-    _agent: IAgent
+    _sender: Sender
     _registry: HookRegistry
     _limits: DispatchLimits
     _recorder: AttemptRecorder
@@ -185,63 +169,12 @@ class Dispatcher:
 
     async def send(self, request: HookRequest) -> Outcome:
         """One attempt, answer read included, within the request time-out. Never raises for what a receiver does."""
-        attempt = Deferred.fromCoroutine(self._exchange(request))
-        attempt.addTimeout(self._limits.request_timeout, self._clock)
-        try:
-            return await attempt
-        except TimeoutError:
-            return Outcome(False, error=f"no complete answer within {self._limits.request_timeout:g} s")
-        except CancelledError:
-            raise
-        except Exception as error:
-            return Outcome(False, error=_words(error))
-
-    async def _exchange(self, request: HookRequest) -> Outcome:
-        # treq would rewrite the URL (and cannot take IPv6 hosts): the agent beneath it puts the exact one on the wire. A client
-        # for each request costs next to nothing, and no cookie outlives it.
-        response = await HTTPClient(ExactAgent(self._agent, request.url.encode("ascii"))).request(
-            request.method,
-            _PLACEHOLDER,
-            headers=Headers({name: [value] for name, value in request.headers.items()}),
-            data=request.body or None,
-            allow_redirects=False,
-            unbuffered=True,
-        )
-        body = bytearray()
-
-        def keep(data: bytes) -> None:
-            body.extend(data[: _MAX_ANSWER - len(body)])
-            if len(body) >= _MAX_ANSWER:
-                raise _AnswerTooLong
-
-        error = ""
-        try:
-            await response.collect(keep)
-        except _AnswerTooLong:
-            pass  # the status has been read, which is all that counts
-        except ResponseFailed as failed:
-            error = _words(failed)
-        success = is_success(request.method, response.code)
-        # Nobody looks at a success's headers unless successes are kept, and a failure's cost more than reading them.
-        headers = {} if success and not self._recorder.keeps_successes else _headers(response.headers)
-        return Outcome(success, response.code, "" if success else error, headers, bytes(body))
+        return await self._sender.send(request)
 
     def _remember(self, event_id: str, hook_id: str) -> None:
         self._delivered[event_id, hook_id] = None
         if len(self._delivered) > _REMEMBERED_DELIVERIES:
             self._delivered.popitem(last=False)
-
-
-def _headers(headers: Headers) -> dict[str, str]:
-    return {name.decode("latin-1"): b", ".join(values).decode("latin-1") for name, values in headers.getAllRawHeaders()}
-
-
-def _words(error: BaseException | None) -> str:
-    """An error in words, without the URL, which may hold secrets."""
-    reasons: Any = getattr(error, "reasons", None)
-    if reasons and isinstance(reasons[0], Failure):
-        return _words(reasons[0].value)
-    return f"{type(error).__name__}: {error}"
 
 
 async def all_of(waiting: list[Deferred[None]]) -> None:

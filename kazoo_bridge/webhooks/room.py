@@ -24,6 +24,7 @@ from kazoo_bridge.webhooks.health import HealthReport
 from kazoo_bridge.webhooks.hooks import Hooks
 from kazoo_bridge.webhooks.intake import Intake, webhook_topics
 from kazoo_bridge.webhooks.registry import HookRegistry
+from kazoo_bridge.webhooks.sending import Sender
 from kazoo_bridge.webhooks.trial import Trial
 
 _log = Logger()
@@ -82,8 +83,9 @@ class WebhookRoom:
         hooks = Hooks(stores.hooks, registry, DocumentRules.of(catalogue), judge, Announcer(bus, node).announce)
         recorder = AttemptRecorder(reactor, stores.attempts, settings.log_successful_attempts, settings.attempt_body_limit)
         agent, pool = guarded_agent(reactor, policy, settings.connect_timeout_ms / 1000)
-        limits = DispatchLimits(settings.request_timeout_ms / 1000, settings.max_requests, settings.max_requests_per_hook)
-        dispatcher = Dispatcher(reactor, agent, registry, limits, recorder, settings.cluster_id)
+        sender = Sender(reactor, agent, settings.request_timeout_ms / 1000, settings.log_successful_attempts)
+        limits = DispatchLimits(settings.max_requests, settings.max_requests_per_hook)
+        dispatcher = Dispatcher(reactor, sender, registry, limits, recorder, settings.cluster_id)
         intake = Intake(reactor, directory, registry, dispatcher)
         intake.serve(categories)
         window = settings.attempt_failure_expiry_ms / 1000

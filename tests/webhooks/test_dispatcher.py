@@ -19,6 +19,7 @@ from kazoo_bridge.webhooks.attempts import AttemptRecorder
 from kazoo_bridge.webhooks.dispatcher import RETRY_DELAY, Dispatcher, DispatchLimits
 from kazoo_bridge.webhooks.egress import EgressPolicy, guarded_agent
 from kazoo_bridge.webhooks.registry import HookRegistry
+from kazoo_bridge.webhooks.sending import Sender
 from tests.webhooks.hook_factory import ACCOUNT, make_hook
 from tests.webhooks.kept_attempts import KeptAttempts
 from tests.webhooks.receiving import Receiver
@@ -36,7 +37,7 @@ class Stage:
         self.registry = HookRegistry()
         self.kept = KeptAttempts()
         self.recorder = AttemptRecorder(self.clock, self.kept, keeps_successes=False, body_limit=1000)
-        self.dispatcher = Dispatcher(self.clock, agent, self.registry, DispatchLimits(10.0, 8, 2), self.recorder)
+        self.dispatcher = Dispatcher(self.clock, Sender(self.clock, agent, 10.0), self.registry, DispatchLimits(8, 2), self.recorder)
 
     def hook(self, hook_id: str = "h1", **document: Any) -> Any:
         hook = make_hook(hook_id, uri=document.pop("uri", f"{self.url}/{hook_id}"), **document)
@@ -109,8 +110,8 @@ def scripted(*, reachable: bool = False, **limits: Any) -> tuple[ScriptedAgent, 
     stage = Stage(agent, Receiver(), "http://receiver.example")
     stage.clock = clock
     stage.recorder = AttemptRecorder(clock, stage.kept, keeps_successes=False, body_limit=1000)
-    allowed = DispatchLimits(10.0, **{"max_requests": 8, "max_requests_per_hook": 2, **limits})
-    stage.dispatcher = Dispatcher(clock, agent, stage.registry, allowed, stage.recorder)
+    allowed = DispatchLimits(**{"max_requests": 8, "max_requests_per_hook": 2, **limits})
+    stage.dispatcher = Dispatcher(clock, Sender(clock, agent, 10.0), stage.registry, allowed, stage.recorder)
     return agent, stage
 
 
