@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IReactorTime
 from kazoo_bridge.kazoo import is_account_id, to_gregorian
 from kazoo_bridge.storage import changes
 from kazoo_bridge.storage.database import Database
-from kazoo_bridge.storage.tables import account_limits, accounts, api_keys, hooks, tokens
+from kazoo_bridge.storage.tables import account_limits, accounts, api_keys, deliveries, hooks, tokens
 
 _CHUNK = 500
 _MAX_NAME = 128
@@ -131,7 +131,8 @@ def delete(connection: Connection, account_id: str, now: float) -> None:
         digests = connection.scalars(sa.select(table.c.digest).where(table.c.account_id == account_id)).all()
         changes.record(connection, kind, digests, now)
     hook_ids = connection.scalars(sa.select(hooks.c.id).where(hooks.c.account_id == account_id)).all()
-    connection.execute(sa.delete(hooks).where(hooks.c.account_id == account_id))
+    for table in (hooks, deliveries):
+        connection.execute(sa.delete(table).where(table.c.account_id == account_id))
     changes.record(connection, "hook", hook_ids, now)
     connection.execute(sa.delete(account_limits).where(account_limits.c.account_id == account_id))
     connection.execute(sa.delete(accounts).where(accounts.c.id == account_id))  # the rest goes by its foreign keys

@@ -19,7 +19,7 @@ from kazoo_bridge.interfaces import IHookStore, RevisionConflict, StoredHook
 from kazoo_bridge.kazoo import is_account_id, to_gregorian
 from kazoo_bridge.storage import changes
 from kazoo_bridge.storage.database import Database
-from kazoo_bridge.storage.tables import hooks
+from kazoo_bridge.storage.tables import deliveries, hooks
 
 _CHUNK = 500
 
@@ -141,6 +141,7 @@ def _update(connection: Connection, hook: StoredHook, fresh: StoredHook, now: fl
 
 def _delete(connection: Connection, hook: StoredHook, now: float) -> None:
     _require_one(connection.execute(sa.delete(hooks).where(_at_revision(hook))).rowcount, hook)
+    connection.execute(sa.delete(deliveries).where(deliveries.c.hook_id == hook.id))
     changes.record(connection, "hook", [hook.id], now)
 
 
@@ -153,5 +154,6 @@ def _delete_of_account(connection: Connection, account_id: str, now: float) -> i
     changes.serialise(connection)
     hook_ids = connection.scalars(sa.select(hooks.c.id).where(hooks.c.account_id == account_id)).all()
     connection.execute(sa.delete(hooks).where(hooks.c.account_id == account_id))
+    connection.execute(sa.delete(deliveries).where(deliveries.c.account_id == account_id))
     changes.record(connection, "hook", hook_ids, now)
     return len(hook_ids)

@@ -114,3 +114,32 @@ settings = sa.Table(
     sa.Column("name", sa.String(64), primary_key=True),
     sa.Column("value", sa.Text, nullable=False),
 )
+
+# Deliveries that could not be made at once. `status`: pending (goes out when its time comes), held (its hook is disabled), dead.
+# `ordering` is empty where order does not matter. Whoever holds the lease sends it; a lease that has run out is free again.
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    sa.Column("sequence", Counter, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.String(64), nullable=False, unique=True),
+    sa.Column("hook_id", sa.String(64), nullable=False),
+    sa.Column("account_id", sa.String(32), nullable=False),
+    sa.Column("event", sa.String(64), nullable=False),
+    sa.Column("event_id", sa.String(64), nullable=False),
+    sa.Column("ordering", sa.String(64), nullable=False),
+    sa.Column("payload", sa.Text, nullable=False),
+    sa.Column("own_hook", sa.Text),
+    sa.Column("status", sa.String(8), nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("next_attempt", sa.Double, nullable=False),
+    sa.Column("lease_owner", sa.String(32)),
+    sa.Column("lease_until", sa.Double, nullable=False),
+    sa.Column("created", sa.Double, nullable=False),
+    sa.Column("changed", sa.Double, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Index(None, "status", "hook_id", "next_attempt"),
+    sa.Index(None, "hook_id", "ordering", "sequence"),
+    sa.Index(None, "account_id", "sequence"),
+    sa.Index(None, "status", "changed"),
+    sqlite_autoincrement=True,
+)

@@ -121,7 +121,9 @@ def test_exactly_the_right_requests_arrive(bridge: BridgeProcess, kazoo: Kazoo, 
         "local_resource_used": "true",
         "owner_id": "owner",
         "timestamp": "63961574400",
+        "cluster_id": first.form["cluster_id"],
     }
+    assert all(arrival.form["cluster_id"] == first.form["cluster_id"] != "" for arrival in arrivals)
 
 
 def test_who_may_do_what(bridge: BridgeProcess, receiver: WebReceiver) -> None:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("store_suite", "attempt_suite")
+pytest.register_assert_rewrite("store_suite", "attempt_suite", "delivery_suite")
 
 
 @pytest.fixture

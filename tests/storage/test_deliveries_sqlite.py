@@ -1,0 +1,3 @@
+"""The delivery suite on SQLite."""
+
+from delivery_suite import *  # noqa: F403
