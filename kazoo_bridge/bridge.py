@@ -34,6 +34,8 @@ from kazoo_bridge.storage import changes, tokens
 from kazoo_bridge.storage.accounts import AccountStore, Refused
 from kazoo_bridge.storage.attempts import AttemptStore, purge_older_than
 from kazoo_bridge.storage.database import Database
+from kazoo_bridge.storage.deliveries import DeliveryStore
+from kazoo_bridge.storage.delivery_bounds import forget_dead, give_up_old, give_up_surplus
 from kazoo_bridge.storage.feed import EVERYTHING, ChangeFeed
 from kazoo_bridge.storage.hooks import HookStore
 from kazoo_bridge.storage.housekeeping import Housekeeping
@@ -45,6 +47,9 @@ from kazoo_bridge.webhooks.room import WebhookRoom, WebhookStores
 _log = Logger()
 
 _DAY = 86400
+
+#: Seconds.
+_CLEAN_EVERY = 60
 
 
 class StartupFailed(Exception):
@@ -64,8 +69,16 @@ def make_bus(reactor: Any, config: Config) -> IBus:
 
 def make_housekeeping(reactor: Any, config: Config, database: Database) -> Housekeeping:
     """Removes what the configuration does not want kept."""
-    attempts = purge_older_than(config.webhooks.attempt_retention_days * _DAY)
-    return Housekeeping(reactor, database, (changes.purge, tokens.purge, attempts))
+    settings = config.webhooks
+    purges = (
+        changes.purge,
+        tokens.purge,
+        purge_older_than(settings.attempt_retention_days * _DAY),
+        give_up_old(settings.pending_max_age_s),
+        give_up_surplus(settings.pending_max_per_hook),
+        forget_dead(settings.dead_retention_days * _DAY, settings.dead_max_per_hook),
+    )
+    return Housekeeping(reactor, database, purges, _CLEAN_EVERY)
 
 
 @define(eq=False)
@@ -100,7 +113,7 @@ class Bridge:
         node = f"kazoo_bridge@{socket.gethostname()}"
         accounts, token_store = AccountStore(reactor, database), TokenStore(reactor, database)
         directory = LocalDirectory(reactor, accounts, token_store)
-        stores = WebhookStores(HookStore(reactor, database), AttemptStore(database), LimitStore(database))
+        stores = WebhookStores(HookStore(reactor, database), AttemptStore(database), DeliveryStore(database), LimitStore(database))
 
         async def account_gone(account_id: str) -> None:
             try:
@@ -147,7 +160,7 @@ class Bridge:
         await self.webhooks.hooks.load()
         # All nodes on one storage are one cluster to the receivers of webhooks.
         settled = await self.settings.settled("cluster_id", lambda: secrets.token_hex(16))
-        self.webhooks.dispatcher.cluster_id = self.config.webhooks.cluster_id or settled
+        self.webhooks.attempter.cluster_id = self.config.webhooks.cluster_id or settled
 
     async def _listen(self) -> None:
         room, hook_types = self.webhooks, list(self.webhooks.catalogue.types.values())

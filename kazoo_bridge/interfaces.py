@@ -373,8 +373,11 @@ class Settlement:
 class IDeliveryStore(Interface):
     """Deliveries that could not be made at once."""
 
-    def keep(waiting: Sequence[tuple[Delivery, float, str]]) -> Deferred[None]:
-        """Keep deliveries, each with the time of its next attempt and the reason why it waits; one that is kept already stays as it is."""
+    def keep(waiting: Sequence[tuple[Delivery, float | None, str]]) -> Deferred[None]:
+        """Keep deliveries, each with the time of its next attempt (None: it is dead) and the reason why it was not made.
+
+        One that is kept already stays as it is.
+        """
 
     def due(now: float) -> Deferred[list[str]]:
         """The ids of all hooks for which a pending delivery can be claimed."""
@@ -393,6 +396,12 @@ class IDeliveryStore(Interface):
 
     def release(hook_id: str, now: float) -> Deferred[None]:
         """Let the hook's held deliveries go out."""
+
+    def held() -> Deferred[list[str]]:
+        """The ids of all hooks with held deliveries."""
+
+    def forget(hook_id: str) -> Deferred[None]:
+        """The hook is no more: delete its deliveries."""
 
     def waiting(hook_id: str) -> Deferred[int]:
         """How many deliveries of the hook are pending or held."""

@@ -13,6 +13,9 @@ from twisted.internet.endpoints import serverFromString
 
 Check = Callable[[Any], None]
 
+_MOST_DELAYS = 30
+_LONGEST_DELAY = 7 * 86_400
+
 
 def at_least(minimum: int) -> Check:
     """A whole number of at least `minimum`."""
@@ -93,6 +96,12 @@ def networks(value: Sequence[str]) -> None:
             ipaddress.ip_network(one)
         except ValueError as error:
             raise ValueError(f"expected networks such as '10.0.0.0/8' or 'fc00::/7', got {one!r} ({error})") from None
+
+
+def delays(value: Sequence[int]) -> None:
+    """Seconds between attempts."""
+    if len(value) > _MOST_DELAYS or any(not 0 < one <= _LONGEST_DELAY for one in value):
+        raise ValueError(f"expected at most {_MOST_DELAYS} whole numbers of seconds, each from 1 to {_LONGEST_DELAY}, got {list(value)}")
 
 
 def folder(value: str) -> None:

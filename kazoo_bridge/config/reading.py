@@ -42,11 +42,18 @@ def _strings(value: Any, _: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _numbers(value: Any, _: Any) -> tuple[int, ...]:
+    if not isinstance(value, list) or not all(type(item) is int for item in value):
+        raise ValueError(f"expected a list of whole numbers, got {value!r}")
+    return tuple(value)
+
+
 _converter = cattrs.Converter()
 _converter.register_structure_hook(str, _strictly(str, "a string"))
 _converter.register_structure_hook(int, _strictly(int, "a whole number"))
 _converter.register_structure_hook(bool, _strictly(bool, "true or false"))
 _converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], _strings)
+_converter.register_structure_hook_func(lambda kind: kind == tuple[int, ...], _numbers)
 
 
 def load(path: str | None, environ: Mapping[str, str]) -> Config:
@@ -101,7 +108,8 @@ def _from_text(text: str, kind: Any) -> Any:
         return int(text)
     if kind is int or kind is str:
         return text
-    return [item.strip() for item in text.split(",") if item.strip()]
+    items = [item.strip() for item in text.split(",") if item.strip()]
+    return [int(item) if re.fullmatch(r"[0-9]{1,18}", item) else item for item in items] if kind == tuple[int, ...] else items
 
 
 def _section(section: str, kind: type, table: Any, mistakes: list[str]) -> Any:

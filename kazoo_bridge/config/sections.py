@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from kazoo_bridge.config.checks import Check, amqp_uri, at_least, between, endpoint, folder, matching, networks, one_of, storage_uri
+from kazoo_bridge.config.checks import Check, amqp_uri, at_least, between, delays, endpoint, folder, matching, networks, one_of, storage_uri
 from kazoo_bridge.config.networks import NON_PUBLIC_NETWORKS
 
 
@@ -57,6 +57,12 @@ class Webhooks:
     log_successful_attempts: bool = _key(False)
     attempt_retention_days: int = _key(30, between(1, 3650))
     attempt_body_limit: int = _key(4096, between(0, 65536))
+    retry_bad_status: bool = _key(True)
+    retry_schedule_s: tuple[int, ...] = _key((5, 30, 120, 600, 1800, 3600, 7200, 14_400, 21_600, 28_800), delays)
+    pending_max_age_s: int = _key(3 * 86_400, at_least(1))
+    pending_max_per_hook: int = _key(100_000, at_least(1))
+    dead_retention_days: int = _key(30, between(1, 3650))
+    dead_max_per_hook: int = _key(10_000, at_least(1))
     max_requests: int = _key(256, between(1, 10_000))
     max_requests_per_hook: int = _key(32, between(1, 10_000))
     cluster_id: str = _key("", matching(r"[\x21-\x7e]{0,128}", "at most 128 printable characters without spaces"))

@@ -28,7 +28,7 @@ class DeliveryStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def keep(self, waiting: Sequence[tuple[Delivery, float, str]]) -> Deferred[None]:
+    def keep(self, waiting: Sequence[tuple[Delivery, float | None, str]]) -> Deferred[None]:
         """Keep deliveries until their next attempt."""
         return self._database.write(lambda connection: _keep(connection, waiting))
 
@@ -52,6 +52,14 @@ class DeliveryStore:
         """Let the hook's held deliveries go out."""
         return self._database.write(lambda connection: _move(connection, hook_id, "held", status="pending", next_attempt=now))
 
+    def held(self) -> Deferred[list[str]]:
+        """The hooks with held deliveries."""
+        return self._database.read(lambda connection: _hooks(connection, "held"))
+
+    def forget(self, hook_id: str) -> Deferred[None]:
+        """The hook is no more: delete its deliveries."""
+        return self._database.write(lambda connection: _forget(connection, hook_id))
+
     def waiting(self, hook_id: str) -> Deferred[int]:
         """How many of the hook's deliveries wait."""
         where = (_c.hook_id == hook_id, _c.status.in_(_WAITING))
@@ -73,14 +81,14 @@ class DeliveryStore:
         return self._database.write(lambda connection: _revive(connection, now, *where))
 
 
-def _keep(connection: Connection, waiting: Sequence[tuple[Delivery, float, str]]) -> None:
+def _keep(connection: Connection, waiting: Sequence[tuple[Delivery, float | None, str]]) -> None:
     rows = [_row(delivery, next_attempt, reason) for delivery, next_attempt, reason in waiting]
     dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
     # In one order on every node, or two that keep the same deliveries could wait for each other.
     connection.execute(dialect.insert(deliveries).on_conflict_do_nothing(index_elements=["id"]), rows)
 
 
-def _row(delivery: Delivery, next_attempt: float, reason: str) -> dict[str, Any]:
+def _row(delivery: Delivery, next_attempt: float | None, reason: str) -> dict[str, Any]:
     return {
         "id": delivery.id,
         "hook_id": delivery.hook_id,
@@ -90,9 +98,9 @@ def _row(delivery: Delivery, next_attempt: float, reason: str) -> dict[str, Any]
         "ordering": delivery.ordering,
         "payload": _dump(delivery.payload),
         "own_hook": None if delivery.own_hook is None else _dump(delivery.own_hook),
-        "status": "pending",
+        "status": "dead" if next_attempt is None else "pending",
         "tries": delivery.tries,
-        "next_attempt": next_attempt,
+        "next_attempt": next_attempt or 0.0,
         "lease_owner": None,
         "lease_until": _FOR_EVER,
         "created": delivery.created,
@@ -110,13 +118,20 @@ def _is_due(now: float) -> list[Any]:
     return [_c.status == "pending", _c.next_attempt <= now, _c.lease_until <= now]
 
 
-def _due(connection: Connection, now: float) -> list[str]:
+def _hooks(connection: Connection, status: str, *where: Any) -> list[str]:
+    """The hooks that have a delivery of this status, and one that fulfils all of `where`."""
     # From hook to hook along the index, whatever the number of deliveries of each.
-    first = sa.select(sa.func.min(_c.hook_id).label("hook_id")).where(_c.status == "pending").cte("hooks", recursive=True)
-    following = sa.select(sa.func.min(_c.hook_id)).where(_c.status == "pending", _c.hook_id > first.c.hook_id).scalar_subquery()
+    first = sa.select(sa.func.min(_c.hook_id).label("hook_id")).where(_c.status == status).cte("hooks", recursive=True)
+    following = sa.select(sa.func.min(_c.hook_id)).where(_c.status == status, _c.hook_id > first.c.hook_id).scalar_subquery()
     hooks = first.union_all(sa.select(following).where(first.c.hook_id.is_not(None)))
-    anything = sa.exists().where(_c.hook_id == hooks.c.hook_id, *_is_due(now))
-    return list(connection.scalars(sa.select(hooks.c.hook_id).where(hooks.c.hook_id.is_not(None), anything)))
+    found = sa.select(hooks.c.hook_id).where(hooks.c.hook_id.is_not(None))
+    if where:
+        found = found.where(sa.exists().where(_c.hook_id == hooks.c.hook_id, *where))
+    return list(connection.scalars(found))
+
+
+def _due(connection: Connection, now: float) -> list[str]:
+    return _hooks(connection, "pending", *_is_due(now))
 
 
 def _claim(connection: Connection, owner: str, now: float, until: float, room: Mapping[str, int]) -> list[Delivery]:
@@ -150,8 +165,14 @@ def _settle(connection: Connection, settlement: Settlement, now: float) -> None:
     if settlement.back:
         connection.execute(sa.update(deliveries).where(_c.id.in_(settlement.back)).values(**free))
     if settlement.again:
-        changes: dict[str, Any] = {"tries": sa.bindparam("its_tries"), "next_attempt": sa.bindparam("its_next"), "reason": sa.bindparam("its_reason")}
-        rows: list[dict[str, Any]] = [{"its_id": one[0], "its_tries": one[1], "its_next": one[2], "its_reason": one[3]} for one in settlement.again]
+        changes: dict[str, Any] = {
+            "tries": sa.bindparam("its_tries"),
+            "next_attempt": sa.bindparam("its_next"),
+            "reason": sa.bindparam("its_reason"),
+        }
+        rows: list[dict[str, Any]] = [
+            {"its_id": one[0], "its_tries": one[1], "its_next": one[2], "its_reason": one[3]} for one in settlement.again
+        ]
         connection.execute(_one().values(**changes, **free, changed=now), rows)
     if settlement.dead:
         changes = {"tries": sa.bindparam("its_tries"), "reason": sa.bindparam("its_reason")}
@@ -165,6 +186,10 @@ def _one() -> Any:
 
 def _move(connection: Connection, hook_id: str, source: str, **values: Any) -> None:
     connection.execute(sa.update(deliveries).where(_c.hook_id == hook_id, _c.status == source).values(**values))
+
+
+def _forget(connection: Connection, hook_id: str) -> None:
+    connection.execute(sa.delete(deliveries).where(_c.hook_id == hook_id))
 
 
 def _revive(connection: Connection, now: float, *where: Any) -> int:

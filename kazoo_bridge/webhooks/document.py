@@ -54,6 +54,8 @@ def _schema(hook_ids: Collection[str]) -> dict[str, Any]:
             "custom_data": {"type": "object", "additionalProperties": {"type": "string"}},
             "modifiers": {"type": "object"},
             "group": {"type": "string", "maxLength": 256},
+            "ordered": {"type": "boolean"},
+            "rate_limit": {"type": "number", "minimum": 0.01, "maximum": 1000},
         },
     }
 

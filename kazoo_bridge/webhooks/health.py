@@ -7,10 +7,10 @@ from typing import Any
 from attrs import define
 from twisted.internet.interfaces import IReactorTime
 
-from kazoo_bridge.interfaces import IAttemptStore, ILimitStore, StoredHook
+from kazoo_bridge.interfaces import IAttemptStore, IDeliveryStore, ILimitStore, StoredHook
 from kazoo_bridge.kazoo import to_gregorian
 from kazoo_bridge.webhooks.attempts import AttemptRecorder
-from kazoo_bridge.webhooks.dispatcher import Dispatcher
+from kazoo_bridge.webhooks.turns import Turns
 
 
 @define
@@ -21,7 +21,8 @@ class HealthReport:
     _store: IAttemptStore
     _limits: ILimitStore
     _recorder: AttemptRecorder
-    _dispatcher: Dispatcher
+    _turns: Turns
+    _deliveries: IDeliveryStore
     _window: float
 
     async def of(self, hook: StoredHook) -> dict[str, Any]:
@@ -31,7 +32,7 @@ class HealthReport:
         window = self._window if own is None else own / 1000
         report: dict[str, Any] = {
             "failures_in_window": await self._store.failures(hook.id, hook.revision, self._clock.seconds() - window),
-            "deliveries_waiting": self._dispatcher.waiting(hook.id),
+            "deliveries_waiting": self._turns.waiting(hook.id) + await self._deliveries.waiting(hook.id),
         }
         for name, moment in (("last_success", times.last_success), ("last_failure", times.last_failure)):
             if moment is not None:

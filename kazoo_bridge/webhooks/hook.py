@@ -29,6 +29,7 @@ class Hook:
     """What an account wants sent where. `uri` may carry secrets and stays out of the repr.
 
     `selectors` are the values it admits; a selector without an entry may have any. `revision` is empty for hooks that are not stored.
+    `rate_limit` is in requests per second, 0.0: none.
     """
 
     id: str
@@ -45,6 +46,8 @@ class Hook:
     modifiers: Mapping[str, Any]
     selectors: Mapping[str, frozenset[str]]
     revision: str = ""
+    ordered: bool = False
+    rate_limit: float = 0.0
 
     @classmethod
     def of(cls, stored: StoredHook, catalogue: HookCatalogue) -> Hook:
@@ -67,6 +70,8 @@ class Hook:
             modifiers=document.get("modifiers", {}),
             selectors=selectors,
             revision=stored.revision,
+            ordered=document.get("ordered", False),
+            rate_limit=document.get("rate_limit", 0.0),
         )
 
     @classmethod

@@ -34,6 +34,8 @@ class Hooks:
     _rules: DocumentRules
     _judge_uri: UriJudge
     _announce: Announce
+    #: Told of every hook that is read or written, with whether it has become enabled by that.
+    taken: Callable[[str, bool], None] = lambda _hook_id, _enabled: None
 
     async def load(self) -> None:
         """Take every hook from the storage."""
@@ -145,8 +147,12 @@ class Hooks:
 
     def _take(self, stored: StoredHook) -> None:
         hook = self.parsed(stored)
-        if hook is not None:
-            self._registry.put(hook)
+        if hook is None:
+            return
+        known = self._registry.get(hook.id)
+        self._registry.put(hook)
+        if known is None or known.revision != hook.revision:
+            self.taken(hook.id, hook.enabled and known is None)
 
 
 def merge(document: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

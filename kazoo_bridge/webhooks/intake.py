@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from attrs import define, field
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
-from kazoo_bridge.interfaces import IDirectory, IEventCategory, Occurrence, Topic
+from kazoo_bridge.interfaces import IDirectory, IEventCategory, Occurrence, Topic, Unfinished
 from kazoo_bridge.kazoo import Event
-from kazoo_bridge.webhooks.dispatcher import Dispatcher, all_of
+from kazoo_bridge.webhooks.deliveries import delivery_of
+from kazoo_bridge.webhooks.dispatcher import Dispatcher
 from kazoo_bridge.webhooks.document import InvalidDocument
 from kazoo_bridge.webhooks.hook import Hook
 from kazoo_bridge.webhooks.registry import HookRegistry
@@ -133,8 +136,13 @@ class Intake:
             await again
 
     def _deliver(self, wanted: list[tuple[Hook, Occurrence]], event: Event) -> Deferred[None]:
-        identity = event_id(event)
-        started = [Deferred.fromCoroutine(self._dispatcher.deliver(hook, occurrence, identity)) for hook, occurrence in wanted]
+        identity, now = event_id(event), self._clock.seconds()
+        started = [
+            Deferred.fromCoroutine(
+                self._dispatcher.deliver(hook, delivery_of(hook, occurrence, identity, now), redelivered=event.redelivered)
+            )
+            for hook, occurrence in wanted
+        ]
         return started[0] if len(started) == 1 else Deferred.fromCoroutine(all_of(started))
 
     @property
@@ -146,3 +154,11 @@ class Intake:
     def unknown(self) -> int:
         """How many events named an account that the directory does not know."""
         return self._unknown.total
+
+
+async def all_of(waiting: list[Deferred[None]]) -> None:
+    """Wait for every one of them to end, then raise a failure if there was one: `Unfinished` before any other."""
+    ended: Any = await DeferredList(waiting, consumeErrors=True)
+    failures: list[Failure] = [result for _, result in ended if isinstance(result, Failure)]
+    for failure in sorted(failures, key=lambda failure: failure.check(Unfinished) is None):
+        failure.raiseException()

@@ -9,7 +9,6 @@ from urllib.parse import urlsplit, urlunsplit
 import orjson
 from attrs import field, frozen
 
-from kazoo_bridge.interfaces import Occurrence
 from kazoo_bridge.webhooks.encoding import form_encode
 from kazoo_bridge.webhooks.hook import Hook
 
@@ -24,17 +23,17 @@ class HookRequest:
     body: bytes = field(repr=False)
 
 
-def payload_of(hook: Hook, occurrence: Occurrence, cluster_id: str) -> dict[str, Any]:
-    """The occurrence's payload with the hook's own data over it."""
-    payload = {**occurrence.payload, **hook.custom_data}
+def payload_of(hook: Hook, said: Mapping[str, Any], cluster_id: str) -> dict[str, Any]:
+    """What the event says, with the hook's own data over it."""
+    payload = {**said, **hook.custom_data}
     if cluster_id:
         payload["cluster_id"] = cluster_id
     return payload
 
 
-def build_request(hook: Hook, occurrence: Occurrence, cluster_id: str) -> HookRequest:
-    """Encode the delivery as the hook wants it: query string, form or JSON."""
-    payload = payload_of(hook, occurrence, cluster_id)
+def build_request(hook: Hook, said: Mapping[str, Any], cluster_id: str) -> HookRequest:
+    """Encode what the event says as the hook wants it: query string, form or JSON."""
+    payload = payload_of(hook, said, cluster_id)
     headers = {"X-Hook-ID": hook.id, "X-Account-ID": hook.account_id}
     if hook.verb == "get":
         return HookRequest("GET", _with_query(hook.uri, form_encode(payload)), headers, b"")

@@ -7,29 +7,48 @@ from functools import partial
 from typing import Any
 
 from attrs import define, field, frozen
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.logger import Logger
 from twisted.web.client import HTTPConnectionPool
 
 from kazoo_bridge.config import Config
-from kazoo_bridge.interfaces import IAttemptStore, IBus, IConsumer, IDirectory, IEventCategory, IHookStore, ILimitStore, Queue
+from kazoo_bridge.interfaces import (
+    IAttemptStore,
+    IBus,
+    IConsumer,
+    IDeliveryStore,
+    IDirectory,
+    IEventCategory,
+    IHookStore,
+    ILimitStore,
+    Queue,
+)
 from kazoo_bridge.webhooks.announcements import Announcer, Listener
+from kazoo_bridge.webhooks.attempting import Attempter
 from kazoo_bridge.webhooks.attempts import AttemptRecorder
 from kazoo_bridge.webhooks.catalogue import HookCatalogue
 from kazoo_bridge.webhooks.disabler import Disabler
-from kazoo_bridge.webhooks.dispatcher import Dispatcher, DispatchLimits
+from kazoo_bridge.webhooks.dispatcher import Dispatcher
 from kazoo_bridge.webhooks.document import DocumentRules
 from kazoo_bridge.webhooks.egress import EgressPolicy, forbidden_reason, guarded_agent
 from kazoo_bridge.webhooks.health import HealthReport
+from kazoo_bridge.webhooks.hook import Hook
 from kazoo_bridge.webhooks.hooks import Hooks
 from kazoo_bridge.webhooks.intake import Intake, webhook_topics
+from kazoo_bridge.webhooks.pending import Pending
+from kazoo_bridge.webhooks.redelivery import Redelivery
 from kazoo_bridge.webhooks.registry import HookRegistry
+from kazoo_bridge.webhooks.schedule import RetrySchedule
 from kazoo_bridge.webhooks.sending import Sender
 from kazoo_bridge.webhooks.trial import Trial
+from kazoo_bridge.webhooks.turns import Turns
 
 _log = Logger()
 
 _URI_JUDGEMENT_TIMEOUT = 2.0
+
+#: One account may have at most this part of all requests under way (one in so many).
+_ACCOUNTS_SHARE = 4
 
 
 @frozen
@@ -38,6 +57,7 @@ class WebhookStores:
 
     hooks: IHookStore
     attempts: IAttemptStore
+    deliveries: IDeliveryStore
     limits: ILimitStore
 
 
@@ -49,6 +69,10 @@ class WebhookRoom:
     registry: HookRegistry
     hooks: Hooks
     recorder: AttemptRecorder
+    turns: Turns
+    attempter: Attempter
+    pending: Pending
+    redelivery: Redelivery
     dispatcher: Dispatcher
     intake: Intake
     disabler: Disabler
@@ -84,8 +108,19 @@ class WebhookRoom:
         recorder = AttemptRecorder(reactor, stores.attempts, settings.log_successful_attempts, settings.attempt_body_limit)
         agent, pool = guarded_agent(reactor, policy, settings.connect_timeout_ms / 1000)
         sender = Sender(reactor, agent, settings.request_timeout_ms / 1000, settings.log_successful_attempts)
-        limits = DispatchLimits(settings.max_requests, settings.max_requests_per_hook)
-        dispatcher = Dispatcher(reactor, sender, registry, limits, recorder, settings.cluster_id)
+        turns = Turns(reactor, settings.max_requests, max(1, settings.max_requests // _ACCOUNTS_SHARE), settings.max_requests_per_hook)
+
+        async def disable(hook: Hook, reason: str) -> None:
+            await hooks.disable(hook.account_id, hook.id, hook.revision, reason)
+
+        async def exists(hook_id: str) -> bool:
+            return bool(await stores.hooks.by_ids([hook_id]))
+
+        schedule = RetrySchedule(settings.retry_schedule_s, settings.retry_bad_status)
+        attempter = Attempter(reactor, sender, turns, recorder, schedule, disable, settings.cluster_id)
+        pending = Pending(reactor, stores.deliveries)
+        redelivery = Redelivery(reactor, stores.deliveries, registry, turns, attempter, pending, exists, sender.request_timeout)
+        dispatcher = Dispatcher(reactor, registry, turns, attempter, pending)
         intake = Intake(reactor, directory, registry, dispatcher)
         intake.serve(categories)
         window = settings.attempt_failure_expiry_ms / 1000
@@ -94,11 +129,15 @@ class WebhookRoom:
             registry=registry,
             hooks=hooks,
             recorder=recorder,
+            turns=turns,
+            attempter=attempter,
+            pending=pending,
+            redelivery=redelivery,
             dispatcher=dispatcher,
             intake=intake,
             disabler=Disabler(reactor, stores.attempts, recorder, hooks, bus, settings.attempt_failure_count, window),
-            trial=Trial(reactor, catalogue, dispatcher, recorder),
-            health=HealthReport(reactor, stores.attempts, stores.limits, recorder, dispatcher, window),
+            trial=Trial(reactor, catalogue, attempter, recorder),
+            health=HealthReport(reactor, stores.attempts, stores.limits, recorder, turns, stores.deliveries, window),
             stores=stores,
             reactor=reactor,
             config=config,
@@ -110,7 +149,10 @@ class WebhookRoom:
 
     def start(self) -> None:
         """Take events. The hooks must have been loaded, and the bus be started."""
+        self.hooks.taken = self._hook_taken
         self.recorder.startService()
+        self.pending.startService()
+        self.redelivery.startService()
         if not self._config.webhooks.disable_disabler:
             self.disabler.startService()
         self._listener.start()
@@ -118,25 +160,36 @@ class WebhookRoom:
         queue = Queue(amqp.queue, webhook_topics(self._categories), durable=True, prefetch=amqp.prefetch)
         self._consumer = self._bus.consume(queue, self.intake.handle)
 
+    def _hook_taken(self, hook_id: str, enabled: bool) -> None:
+        self.turns.forget(hook_id)
+        if enabled and self.redelivery.running:
+            released = Deferred.fromCoroutine(self.redelivery.enabled(hook_id))
+            released.addErrback(
+                lambda failure: _log.warn(
+                    "deliveries of hook {hook_id} are held a little longer: {reason}", hook_id=hook_id, reason=failure.value
+                )
+            )
+
     async def drain(self, hurry: Deferred[None]) -> None:
-        """Take no more events, and let what is in flight end, but for no longer than two requests take or until `hurry` fires."""
+        """Take no more events; end what is being sent, keep what waits. Lasts no longer than two requests, or until `hurry` fires."""
         if self._consumer is None:
             return
         await self._listener.stop()
         await self._consumer.cancel()
-        drained = self.dispatcher.drain()
+        drained = gatherResults([self.dispatcher.drain(), self.redelivery.stopService()], consumeErrors=True)
         hurry.addCallback(lambda _: drained.cancel())
         bound = 2 * self._config.webhooks.request_timeout_ms / 1000
         try:
-            # The broker keeps the rest.
             await drained.addTimeout(bound, self._reactor)
         except Exception:
-            _log.warn("{count} deliveries are not finished and stay with the broker", count=self.dispatcher.under_way)
+            # The broker keeps the ones, the storage the others.
+            count = self.dispatcher.under_way + self.redelivery.under_way
+            _log.warn("{count} deliveries are not finished and will be made again", count=count)
 
     async def stop(self) -> None:
         """Close what is open; after `drain`."""
-        if self.disabler.running:
-            await self.disabler.stopService()
-        if self.recorder.running:
-            await self.recorder.stopService()
+        for service in (self.disabler, self.pending, self.recorder):
+            if service.running:
+                await service.stopService()
+        self.turns.stop()
         await self._pool.closeCachedConnections()

@@ -11,11 +11,11 @@ from twisted.internet.interfaces import IReactorTime
 
 from kazoo_bridge.interfaces import Occurrence, StoredHook
 from kazoo_bridge.kazoo import to_gregorian
+from kazoo_bridge.webhooks.attempting import Attempter
 from kazoo_bridge.webhooks.attempts import AttemptRecorder, Try
 from kazoo_bridge.webhooks.catalogue import ANY_EVENT, HookCatalogue
-from kazoo_bridge.webhooks.dispatcher import Dispatcher
+from kazoo_bridge.webhooks.deliveries import delivery_of
 from kazoo_bridge.webhooks.hook import Hook
-from kazoo_bridge.webhooks.requests import build_request
 
 #: What a hook that hears everything is sent.
 _SAMPLE_FOR_ANY = "channel_create"
@@ -31,7 +31,7 @@ class Trial:
 
     _clock: IReactorTime
     _catalogue: HookCatalogue
-    _dispatcher: Dispatcher
+    _attempter: Attempter
     _recorder: AttemptRecorder
 
     async def send(self, stored: StoredHook) -> dict[str, Any]:
@@ -39,8 +39,9 @@ class Trial:
         hook = Hook.of(stored, self._catalogue)
         payload = {**self._sample(hook), "account_id": hook.account_id}
         event_id = f"test_{secrets.token_hex(16)}"
-        request = build_request(hook, Occurrence(hook.event, hook.account_id, payload), self._dispatcher.cluster_id)
-        outcome = await self._dispatcher.send(request)
+        occurrence = Occurrence(hook.event, hook.account_id, payload)
+        request = self._attempter.request(hook, delivery_of(hook, occurrence, event_id, self._clock.seconds()))
+        outcome = await self._attempter.send(request)
         tried = Try(event_id, 0, 0, test=True)
         self._recorder.record(hook, request, outcome, tried)
         made = to_gregorian(self._clock.seconds())

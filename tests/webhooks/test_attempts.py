@@ -32,7 +32,7 @@ def made(*, keeps_successes: bool = False, body_limit: int = 100) -> tuple[Attem
 
 def record(recorder: AttemptRecorder, outcome: Outcome, retries_left: int = 1, test: bool = False, **document: Any) -> None:
     hook = make_hook(**document)
-    recorder.record(hook, build_request(hook, OCCURRENCE, ""), outcome, Try("event-1", 2, retries_left, test))
+    recorder.record(hook, build_request(hook, OCCURRENCE.payload, ""), outcome, Try("event-1", 2, retries_left, test))
 
 
 def test_a_bad_answer_in_kazoos_form() -> None:

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 
-from kazoo_bridge.interfaces import Account, HookType, Occurrence, Topic, Unfinished
+from kazoo_bridge.interfaces import Account, Delivery, HookType, Occurrence, Topic, Unfinished
 from kazoo_bridge.kazoo import Event
 from kazoo_bridge.webhooks.intake import Intake, event_id, webhook_topics
 from kazoo_bridge.webhooks.registry import HookRegistry
@@ -56,8 +56,8 @@ class Dispatcher:
     told: list[tuple[str, str]] = field(factory=list)
     open: list[Deferred[None]] = field(factory=list)
 
-    async def deliver(self, hook: Any, occurrence: Occurrence, identity: str) -> None:
-        self.told.append((hook.id, identity))
+    async def deliver(self, hook: Any, delivery: Delivery, *, redelivered: bool) -> None:
+        self.told.append((hook.id, delivery.event_id))
         self.open.append(Deferred())
         await self.open[-1]
 

@@ -11,7 +11,7 @@ OCCURRENCE = Occurrence("channel_create", ACCOUNT, {"call_id": "x@1.2.3.4", "fro
 
 
 def test_post_form() -> None:
-    request = build_request(make_hook(), OCCURRENCE, "")
+    request = build_request(make_hook(), OCCURRENCE.payload, "")
     assert (request.method, request.url) == ("POST", "http://receiver.example/")
     assert request.body == b"call_id=x%401.2.3.4&from=%D0%96&vars[a]=1"
     assert request.headers == {
@@ -23,7 +23,7 @@ def test_post_form() -> None:
 
 def test_put_json_with_cluster_and_custom_data_over_the_payload() -> None:
     hook = make_hook(http_verb="PUT", format="json", custom_data={"from": "mine", "type": "user", "extra": "1"})
-    request = build_request(hook, OCCURRENCE, "cluster")
+    request = build_request(hook, OCCURRENCE.payload, "cluster")
     assert request.method == "PUT"
     assert request.headers["Content-Type"] == "application/json"
     assert orjson.loads(request.body) == {"call_id": "x@1.2.3.4", "from": "mine", "vars": {"a": 1}, "extra": "1", "cluster_id": "cluster"}
@@ -39,7 +39,7 @@ def test_put_json_with_cluster_and_custom_data_over_the_payload() -> None:
     ],
 )
 def test_get_appends_to_the_query(uri: str, url: str) -> None:
-    request = build_request(make_hook(uri=uri, http_verb="get"), Occurrence("channel_create", ACCOUNT, {"call_id": "1"}), "")
+    request = build_request(make_hook(uri=uri, http_verb="get"), {"call_id": "1"}, "")
     assert (request.method, request.url, request.body) == ("GET", url, b"")
 
 
@@ -51,4 +51,4 @@ def test_what_counts_as_success() -> None:
 
 
 def test_no_secret_in_the_repr() -> None:
-    assert "hunter2" not in repr(build_request(make_hook(uri="http://u:hunter2@h/"), OCCURRENCE, ""))
+    assert "hunter2" not in repr(build_request(make_hook(uri="http://u:hunter2@h/"), OCCURRENCE.payload, ""))

@@ -1,0 +1,204 @@
+"""Sends what waits in the storage when its time has come, together with all other nodes on it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable
+
+from attrs import define, field
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from kazoo_bridge.interfaces import Delivery, IDeliveryStore, StorageUnavailable
+from kazoo_bridge.webhooks.attempting import Attempter
+from kazoo_bridge.webhooks.document import InvalidDocument
+from kazoo_bridge.webhooks.hook import Hook
+from kazoo_bridge.webhooks.pending import Pending
+from kazoo_bridge.webhooks.registry import HookRegistry
+from kazoo_bridge.webhooks.turns import Turn, Turns
+
+_log = Logger()
+
+#: Seconds between looks at the storage, for what other nodes have left there.
+_LOOK_EVERY = 1.0
+
+#: Deliveries of one hook that are claimed at once.
+_MAX_CLAIM = 64
+
+#: Seconds between looks for held deliveries of hooks that are enabled.
+_LOOK_AT_HELD_EVERY = 30.0
+
+#: A claim lasts this many seconds longer than a request may take.
+_LEASE_MARGIN = 10.0
+
+#: Whether a hook, which is not among the enabled ones, exists at all.
+Exists = Callable[[str], Awaitable[bool]]
+
+
+@define(eq=False)
+class Redelivery(Service):
+    """Claims what is due, sends it, settles it. `request_timeout` is in seconds."""
+
+    _clock: IReactorTime
+    _store: IDeliveryStore
+    _registry: HookRegistry
+    _turns: Turns
+    _attempter: Attempter
+    _pending: Pending
+    _exists: Exists
+    _request_timeout: float
+    _owner: str = field(init=False, factory=lambda: secrets.token_hex(16))
+    _timer: IDelayedCall | None = field(init=False, default=None)
+    _looking: Deferred[None] = field(init=False, factory=lambda: succeed(None))
+    _busy: bool = field(init=False, default=False)
+    _again: bool = field(init=False, default=False)
+    _running: set[Deferred[None]] = field(init=False, factory=set)
+    _impatient: set[Deferred[None]] = field(init=False, factory=set)
+    _down: bool = field(init=False, default=False)
+    _held_looked_at: float | None = field(init=False, default=None)
+
+    def startService(self) -> None:
+        """Look now, and from now on."""
+        super().startService()
+        self._pending.wake = self.wake
+        self._look_now()
+
+    def stopService(self) -> Deferred[None]:
+        """Claim nothing more, and give back what waits for its turn; fires when what is being sent has ended."""
+        super().stopService()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for patience in list(self._impatient):
+            patience.cancel()
+        return Deferred.fromCoroutine(self._ended())
+
+    @property
+    def under_way(self) -> int:
+        """How many claimed deliveries are not settled."""
+        return len(self._running)
+
+    async def _ended(self) -> None:
+        await self._looking
+        for running in list(self._running):
+            await running
+
+    def wake(self, when: float) -> None:
+        """Something will be due then (Unix seconds)."""
+        if not self.running:
+            return
+        if self._busy:
+            self._again = self._again or when <= self._clock.seconds()
+            return
+        self._look_after(max(0.0, when - self._clock.seconds()))
+
+    def _look_after(self, seconds: float) -> None:
+        if self._timer is not None:
+            if self._timer.getTime() <= self._clock.seconds() + seconds:
+                return
+            self._timer.cancel()
+        self._timer = self._clock.callLater(min(seconds, _LOOK_EVERY), self._look_now)
+
+    def _look_now(self) -> None:
+        self._timer = None
+        self._busy, self._again = True, False
+        self._looking = Deferred.fromCoroutine(self._look()).addErrback(
+            lambda failure: _log.failure("looking for deliveries failed", failure)
+        )
+        self._looking.addCallback(self._looked)
+
+    def _looked(self, _: None) -> None:
+        self._busy = False
+        if self.running:
+            self._look_after(0.0 if self._again else _LOOK_EVERY)
+
+    async def _look(self) -> None:
+        try:
+            await self._claim_and_send()
+        except StorageUnavailable as error:
+            if not self._down:
+                self._down = True
+                _log.warn("waiting deliveries cannot be looked for just now: {reason}", reason=error)
+        else:
+            self._down = False
+
+    async def _claim_and_send(self) -> None:
+        now = self._clock.seconds()
+        if self._held_looked_at is None or now - self._held_looked_at >= _LOOK_AT_HELD_EVERY:
+            await self._release_held(now)
+        room = {hook_id: min(self._turns.room(hook_id), _MAX_CLAIM) for hook_id in await self._store.due(now)}
+        room = {hook_id: places for hook_id, places in room.items() if places}
+        if not room or not self.running:
+            return
+        until = now + self._request_timeout + _LEASE_MARGIN
+        for delivery in await self._store.claim(self._owner, now, until, room):
+            self._start(delivery)
+
+    async def enabled(self, hook_id: str) -> None:
+        """The hook has just been enabled, here or elsewhere: let what was held go out."""
+        now = self._clock.seconds()
+        await self._store.release(hook_id, now)
+        self.wake(now)
+
+    async def _release_held(self, now: float) -> None:
+        """Normally nothing is left to do here: it mends what a crash or a refused write has left behind."""
+        for hook_id in await self._store.held():
+            if self._registry.get(hook_id) is not None:
+                await self._store.release(hook_id, now)
+        self._held_looked_at = now
+
+    def _start(self, delivery: Delivery) -> None:
+        running = Deferred.fromCoroutine(self._send(delivery))
+        running.addErrback(lambda failure: _log.failure("delivery {delivery_id} failed", failure, delivery_id=delivery.id))
+        self._running.add(running)
+        running.addCallback(lambda _: self._running.discard(running))
+
+    async def _send(self, delivery: Delivery) -> None:
+        hook = await self._hook_of(delivery)
+        turn = None if hook is None else await self._turn(hook)
+        if hook is None or turn is None:
+            self._pending.give_back(delivery)
+            return
+        self._pending.settle(delivery, await self._attempter.attempt(hook, delivery, turn))
+
+    async def _hook_of(self, delivery: Delivery) -> Hook | None:
+        """The hook as it is now; None when it is disabled or gone, which is then told to the storage."""
+        if delivery.own_hook is not None:
+            try:
+                return Hook.brought(delivery.account_id, delivery.event, delivery.own_hook)
+            except InvalidDocument:
+                return None
+        hook = self._registry.get(delivery.hook_id)
+        if hook is None:
+            await self._put_aside(delivery.hook_id)
+        return hook
+
+    async def _put_aside(self, hook_id: str) -> None:
+        if await self._exists(hook_id):
+            await self._store.hold(hook_id)
+        else:
+            await self._store.forget(hook_id)
+
+    async def _turn(self, hook: Hook) -> Turn | None:
+        """A granted turn; None when the lease would run out before it comes, or the service stops."""
+        turn = self._turns.ask(hook)
+        if not turn.granted.called:
+            await self._wait_for(turn)
+        if turn.granted.called:
+            return turn
+        self._turns.leave(turn)
+        return None
+
+    async def _wait_for(self, turn: Turn) -> None:
+        patience: Deferred[None] = deferLater(self._clock, _LEASE_MARGIN / 2)
+        self._impatient.add(patience)
+        turn.granted.addCallback(lambda _: None if patience.called else patience.cancel())
+        try:
+            await patience
+        except CancelledError:
+            pass
+        finally:
+            self._impatient.discard(patience)

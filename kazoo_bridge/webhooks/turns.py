@@ -1,0 +1,212 @@
+"""Whose turn it is to send: every hook has its own lane, accounts take turns, and all together stay within a bound."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from kazoo_bridge.webhooks.hook import Hook
+
+#: Failures in a row after which a lane is narrowed to one request at a time, until one succeeds.
+_NARROW_AFTER = 5
+
+
+@define(eq=False)
+class Turn:
+    """A place among the requests under way; give it back with `Turns.done`."""
+
+    lane: Lane
+    granted: Deferred[None]
+
+
+@define(eq=False)
+class Lane:
+    """One hook's requests: those under way and those that wait."""
+
+    hook_id: str
+    account_id: str
+    interval: float = 0.0
+    under_way: int = 0
+    failures: int = 0
+    not_before: float = 0.0
+    waiting: deque[Turn] = field(factory=deque)
+
+    @property
+    def narrow(self) -> bool:
+        """Whether the receiver has been failing so often that it is only probed."""
+        return self.failures >= _NARROW_AFTER
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing of it needs to be remembered."""
+        return not (self.under_way or self.waiting or self.failures)
+
+
+@define(eq=False)
+class _AccountQueue:
+    """An account's lanes that have somebody waiting and could send."""
+
+    under_way: int = 0
+    ready: OrderedDict[str, Lane] = field(factory=OrderedDict)
+
+
+@define(eq=False)
+class Turns:
+    """Grants places: at most `total` in all, `per_account` for one account, `per_hook` for one hook.
+
+    When places are short, accounts get them in turn, and so do the hooks of one account: whoever has a million requests waiting
+    gets no more than whoever has one.
+    """
+
+    _clock: IReactorTime
+    total: int
+    per_account: int
+    per_hook: int
+    under_way: int = field(init=False, default=0)
+    _lanes: dict[str, Lane] = field(init=False, factory=dict)
+    _accounts: dict[str, _AccountQueue] = field(init=False, factory=dict)
+    _rotation: OrderedDict[str, _AccountQueue] = field(init=False, factory=OrderedDict)
+    _timers: dict[str, IDelayedCall] = field(init=False, factory=dict)
+    _granting: bool = field(init=False, default=False)
+
+    def ask(self, hook: Hook) -> Turn:
+        """Queue for a place; `granted` fires when it is there. Cancel with `leave`."""
+        lane = self._lane(hook)
+        turn = Turn(lane, Deferred())
+        lane.waiting.append(turn)
+        self._refresh(lane)
+        self._grant()
+        return turn
+
+    def leave(self, turn: Turn) -> bool:
+        """Give up waiting; False when the place has been granted already."""
+        try:
+            turn.lane.waiting.remove(turn)
+        except ValueError:
+            return False
+        self._refresh(turn.lane)
+        self._forget(turn.lane)
+        return True
+
+    def done(self, turn: Turn, success: bool | None) -> None:
+        """Give a place back, and say how it went; None: nothing was sent."""
+        lane = turn.lane
+        lane.under_way -= 1
+        self.under_way -= 1
+        account = self._accounts[lane.account_id]
+        account.under_way -= 1
+        if success is not None:
+            lane.failures = 0 if success else lane.failures + 1
+        self._refresh(lane)
+        self._settle(lane.account_id, account)
+        self._forget(lane)
+        self._grant()
+
+    def waiting(self, hook_id: str) -> int:
+        """How many requests of the hook are under way or wait for a place."""
+        lane = self._lanes.get(hook_id)
+        return 0 if lane is None else lane.under_way + len(lane.waiting)
+
+    def room(self, hook_id: str) -> int:
+        """How many more of the hook's requests could be under way at once, as far as the hook itself goes."""
+        lane = self._lanes.get(hook_id)
+        if lane is None:
+            return self.per_hook
+        return max(0, self._limit(lane) - lane.under_way - len(lane.waiting))
+
+    def narrow(self, hook_id: str) -> bool:
+        """Whether the hook's receiver keeps failing."""
+        lane = self._lanes.get(hook_id)
+        return lane is not None and lane.narrow
+
+    def forget(self, hook_id: str) -> None:
+        """The hook has changed or gone: what its receiver did before says nothing any more."""
+        lane = self._lanes.get(hook_id)
+        if lane is not None:
+            lane.failures = 0
+            self._refresh(lane)
+            self._forget(lane)
+            self._grant()
+
+    def stop(self) -> None:
+        """Leave no delayed call behind."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+
+    def _lane(self, hook: Hook) -> Lane:
+        lane = self._lanes.get(hook.id)
+        if lane is None:
+            lane = self._lanes[hook.id] = Lane(hook.id, hook.account_id)
+        lane.interval = 1 / hook.rate_limit if hook.rate_limit else 0.0
+        return lane
+
+    def _limit(self, lane: Lane) -> int:
+        return 1 if lane.narrow else self.per_hook
+
+    def _refresh(self, lane: Lane) -> None:
+        """Put the lane among those that could send, or take it out."""
+        account = self._accounts.setdefault(lane.account_id, _AccountQueue())
+        if lane.waiting and lane.under_way < self._limit(lane) and not self._paced(lane):
+            account.ready.setdefault(lane.hook_id, lane)
+        else:
+            account.ready.pop(lane.hook_id, None)
+        self._settle(lane.account_id, account)
+
+    def _paced(self, lane: Lane) -> bool:
+        """Whether the hook's rate limit makes it wait; it is looked at again when that is over."""
+        wait = lane.not_before - self._clock.seconds()
+        if wait <= 0:
+            return False
+        if lane.hook_id not in self._timers:
+            self._timers[lane.hook_id] = self._clock.callLater(wait, self._unpaced, lane)
+        return True
+
+    def _unpaced(self, lane: Lane) -> None:
+        del self._timers[lane.hook_id]
+        self._refresh(lane)
+        self._forget(lane)
+        self._grant()
+
+    def _settle(self, account_id: str, account: _AccountQueue) -> None:
+        """Put the account into the rotation, or take it out."""
+        if account.ready and account.under_way < self.per_account:
+            self._rotation.setdefault(account_id, account)
+        else:
+            self._rotation.pop(account_id, None)
+            if not account.ready and not account.under_way:
+                self._accounts.pop(account_id, None)
+
+    def _grant(self) -> None:
+        if self._granting:
+            return  # whoever is granting further up the stack goes on with it
+        self._granting = True
+        try:
+            while self._rotation and self.under_way < self.total:
+                self._grant_one()
+        finally:
+            self._granting = False
+
+    def _grant_one(self) -> None:
+        account_id, account = next(iter(self._rotation.items()))
+        self._rotation.move_to_end(account_id)
+        hook_id, lane = next(iter(account.ready.items()))
+        account.ready.move_to_end(hook_id)
+        turn = lane.waiting.popleft()
+        lane.under_way += 1
+        account.under_way += 1
+        self.under_way += 1
+        if lane.interval:
+            lane.not_before = max(self._clock.seconds(), lane.not_before) + lane.interval
+        self._refresh(lane)
+        turn.granted.callback(None)
+
+    def _forget(self, lane: Lane) -> None:
+        if lane.idle and lane.hook_id not in self._timers and lane.not_before <= self._clock.seconds():
+            self._lanes.pop(lane.hook_id, None)
+            account = self._accounts.get(lane.account_id)
+            if account is not None:
+                self._settle(lane.account_id, account)

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.task import Clock
+
+from kazoo_bridge.webhooks.turns import Turn, Turns
+from tests.webhooks.hook_factory import make_hook
+
+HOOKS = {(account, name): make_hook(f"{account}{name}", account * 32) for account in "abc" for name in "xyz"}
+
+
+def made(total: int = 4, per_account: int = 3, per_hook: int = 2) -> tuple[Turns, Clock]:
+    clock = Clock()
+    return Turns(clock, total, per_account, per_hook), clock
+
+
+def granted(turns: list[Turn]) -> list[bool]:
+    return [turn.granted.called for turn in turns]
+
+
+def test_the_bounds() -> None:
+    turns, _ = made()
+    of_one_hook = [turns.ask(HOOKS["a", "x"]) for _ in range(3)]
+    assert granted(of_one_hook) == [True, True, False]
+    of_its_account = [turns.ask(HOOKS["a", "y"]) for _ in range(2)]
+    assert granted(of_its_account) == [True, False]
+    others = [turns.ask(HOOKS["b", "x"]), turns.ask(HOOKS["c", "x"])]
+    assert granted(others) == [True, False]
+    turns.done(others[0], True)
+    assert granted(others) == [True, True]
+
+
+def test_accounts_take_turns() -> None:
+    turns, _ = made(total=1, per_account=1, per_hook=1)
+    first = turns.ask(HOOKS["a", "x"])
+    flood = [turns.ask(HOOKS["a", "x"]) for _ in range(100)]
+    late = [turns.ask(HOOKS["b", "x"]), turns.ask(HOOKS["c", "x"])]
+    turns.done(first, True)
+    order: list[Any] = []
+    for _ in range(4):
+        (now,) = [turn for turn in [*flood, *late] if turn.granted.called and turn not in order]
+        order.append(now)
+        turns.done(now, True)
+    assert {turn.lane.account_id[0] for turn in order[:3]} == {"a", "b", "c"}
+
+
+def test_a_failing_lane_is_narrowed_until_it_succeeds_or_its_hook_changes() -> None:
+    turns, _ = made()
+    for _ in range(5):
+        turns.done(turns.ask(HOOKS["a", "x"]), False)
+    assert turns.narrow("ax")
+    assert turns.room("ax") == 1
+    probe, waiting = turns.ask(HOOKS["a", "x"]), turns.ask(HOOKS["a", "x"])
+    assert granted([probe, waiting]) == [True, False]
+    turns.done(probe, True)
+    assert granted([waiting, turns.ask(HOOKS["a", "x"])]) == [True, True]
+    for _ in range(5):
+        turns.done(turns.ask(HOOKS["a", "y"]), False)
+    turns.forget("ay")
+    assert not turns.narrow("ay")
+
+
+def test_whoever_leaves_gets_nothing() -> None:
+    turns, _ = made(per_hook=1)
+    first, second, third = (turns.ask(HOOKS["a", "x"]) for _ in range(3))
+    assert turns.leave(second)
+    assert not turns.leave(first)
+    turns.done(first, None)
+    assert granted([second, third]) == [False, True]
+
+
+def test_a_rate_limit() -> None:
+    turns, clock = made(per_hook=10, per_account=10, total=10)
+    hook = evolve(HOOKS["a", "x"], rate_limit=2.0)
+    asked = [turns.ask(hook) for _ in range(3)]
+    assert granted(asked) == [True, False, False]
+    clock.advance(0.5)
+    assert granted(asked) == [True, True, False]
+    for turn in asked[:2]:
+        turns.done(turn, True)
+    assert not asked[2].granted.called
+    clock.advance(0.5)
+    assert asked[2].granted.called
+    turns.done(asked[2], True)
+    clock.advance(1)
+    assert not clock.getDelayedCalls()
+
+
+def test_thousands_that_end_at_once_do_not_pile_up() -> None:
+    turns, _ = made(total=1)
+    first = turns.ask(HOOKS["a", "x"])
+    ended = []
+    for _ in range(5000):
+        turn = turns.ask(HOOKS["a", "x"])
+        turn.granted.addCallback(lambda _, turn=turn: (ended.append(turn), turns.done(turn, True)))
+    turns.done(first, True)
+    assert len(ended) == 5000
+
+
+def check_bounds(running: list[Turn], waiting: list[Turn]) -> None:
+    """At most 4 in all, 3 for an account, 2 for a hook; and nobody waits who need not."""
+    assert len(running) <= 4
+    by_account = Counter(turn.lane.account_id for turn in running)
+    by_hook = Counter(turn.lane.hook_id for turn in running)
+    assert max(by_account.values(), default=0) <= 3
+    assert max(by_hook.values(), default=0) <= 2
+    for turn in waiting if len(running) < 4 else []:
+        full = by_hook[turn.lane.hook_id] >= (1 if turn.lane.narrow else 2)
+        assert full or by_account[turn.lane.account_id] == 3
+
+
+steps = st.lists(st.tuples(st.sampled_from(["ask", "done", "leave"]), st.sampled_from(sorted(HOOKS)), st.booleans()), max_size=200)
+
+
+@given(steps)
+def test_no_bound_is_ever_broken_no_place_is_left_empty_and_nothing_is_remembered(script: list[Any]) -> None:
+    turns, _ = made()
+    waiting: list[Turn] = []
+    running: list[Turn] = []
+    for action, who, success in script:
+        if action == "ask":
+            waiting.append(turns.ask(HOOKS[who]))
+        elif action == "done" and running:
+            turns.done(running.pop(0), success)
+        elif action == "leave" and waiting:
+            assert turns.leave(waiting.pop())
+        running += [turn for turn in waiting if turn.granted.called]
+        waiting = [turn for turn in waiting if not turn.granted.called]
+        assert turns.under_way == len(running)
+        check_bounds(running, waiting)
+    while running or waiting:
+        while running:
+            turns.done(running.pop(), True)
+        running = [turn for turn in waiting if turn.granted.called]
+        waiting = [turn for turn in waiting if not turn.granted.called]
+    for hook in HOOKS.values():
+        turns.forget(hook.id)
+    assert not turns._lanes
+    assert not turns._accounts
+    assert not turns._rotation
