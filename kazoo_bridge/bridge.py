@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
+from collections.abc import Mapping
 from typing import Any, cast
 
 from attrs import define, field
@@ -24,6 +25,7 @@ from kazoo_bridge.plugins.discovery import find_categories
 from kazoo_bridge.rest.account_tree import AccountResource
 from kazoo_bridge.rest.attempts import AttemptResource
 from kazoo_bridge.rest.catalogue import SampleResource
+from kazoo_bridge.rest.deliveries import DeliveryResource
 from kazoo_bridge.rest.health import HealthResource
 from kazoo_bridge.rest.hook_actions import HookActionResource
 from kazoo_bridge.rest.limits import LimitResource
@@ -48,6 +50,12 @@ _log = Logger()
 
 _DAY = 86400
 
+#: A quorum queue survives its broker. Some brokers let it drop a message that came back often, which is not ours to lose.
+_QUEUE_ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
+    "quorum": {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000_000},
+    "classic": {},
+}
+
 #: Seconds.
 _CLEAN_EVERY = 60
 
@@ -64,7 +72,8 @@ def make_bus(reactor: Any, config: Config) -> IBus:
         uris = parse_uris(config.amqp.uri)
     except ValueError as error:
         raise ConfigError([f"amqp.uri: {error}"]) from None
-    return cast(IBus, AmqpBus(reactor, uris, connection_name=f"kazoo_bridge on {socket.gethostname()}"))
+    name = f"kazoo_bridge on {socket.gethostname()}"
+    return cast(IBus, AmqpBus(reactor, uris, connection_name=name, queue_arguments=_QUEUE_ARGUMENTS[config.amqp.queue_type]))
 
 
 def make_housekeeping(reactor: Any, config: Config, database: Database) -> Housekeeping:
@@ -166,6 +175,7 @@ class Bridge:
         room, hook_types = self.webhooks, list(self.webhooks.catalogue.types.values())
         resources: list[Resource] = [
             AttemptResource(self.directory, room.hooks, room.recorder, self.node),
+            DeliveryResource(self.directory, room.hooks, room.replay, self.node),
             HookActionResource(self.directory, room.hooks, room.trial, self.node),
             WebhookResource(self.directory, room.hooks, room.health, hook_types, self.node),
             SampleResource(hook_types, self.node),

@@ -20,6 +20,7 @@ class Amqp:
 
     uri: str = _key("embedded:", amqp_uri, secret=True)
     queue: str = _key("kazoo_bridge.webhooks", matching(r"(?!amq\.)[\x21-\x7e]{1,255}", "a queue name of 1 to 255 printable characters"))
+    queue_type: str = _key("quorum", one_of("quorum", "classic"))
     prefetch: int = _key(500, between(1, 65535))
 
 

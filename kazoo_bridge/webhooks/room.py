@@ -38,6 +38,7 @@ from kazoo_bridge.webhooks.intake import Intake, webhook_topics
 from kazoo_bridge.webhooks.pending import Pending
 from kazoo_bridge.webhooks.redelivery import Redelivery
 from kazoo_bridge.webhooks.registry import HookRegistry
+from kazoo_bridge.webhooks.replay import Replay
 from kazoo_bridge.webhooks.schedule import RetrySchedule
 from kazoo_bridge.webhooks.sending import Sender
 from kazoo_bridge.webhooks.trial import Trial
@@ -76,6 +77,7 @@ class WebhookRoom:
     dispatcher: Dispatcher
     intake: Intake
     disabler: Disabler
+    replay: Replay
     trial: Trial
     health: HealthReport
     stores: WebhookStores
@@ -136,6 +138,7 @@ class WebhookRoom:
             dispatcher=dispatcher,
             intake=intake,
             disabler=Disabler(reactor, stores.attempts, recorder, hooks, bus, settings.attempt_failure_count, window),
+            replay=Replay(reactor, stores.deliveries, pending, redelivery),
             trial=Trial(reactor, catalogue, attempter, recorder),
             health=HealthReport(reactor, stores.attempts, stores.limits, recorder, turns, stores.deliveries, window),
             stores=stores,

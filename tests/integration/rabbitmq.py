@@ -80,6 +80,10 @@ class RabbitNode:
             self.stop()
             raise
 
+    def settle(self) -> None:
+        """Let it write down which quorum queues it has, which it does only about once a second: a queue it forgets is stuck for ever."""
+        self.ctl("eval", "[dets:sync(Table) || Table <- dets:all()].")
+
     def kill(self) -> None:
         """End the node at once, as a power cut would. Its data stay."""
         if self._server is not None:

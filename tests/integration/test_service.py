@@ -233,6 +233,7 @@ def test_the_broker_dies_and_comes_back(tmp_path: Path, disposable_rabbit: Rabbi
     try:
         bridge.start()
         hook(bridge, ONE, token, uri=receiver.url)
+        disposable_rabbit.settle()
         disposable_rabbit.kill()
         eventually(lambda: not bridge.is_ready(), "not ready without a broker")
         assert "bus:" in bridge.rest("GET", "/readyz").text

@@ -1,0 +1,124 @@
+"""Deliveries over REST: listed while they wait, listed when dead, made again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_twisted
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
+
+from kazoo_bridge.interfaces import Delivery
+from kazoo_bridge.kazoo import to_gregorian
+from tests.rest.rest_client import ACCOUNT, CHILD, GOOD, STRANGER, Client, hooks
+from tests.webhooks.receiving import Receiver
+
+
+@pytest_twisted.async_yield_fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    made = Receiver()
+    made.url = await made.start()  # type: ignore[attr-defined]
+    yield made
+    await made.stop()
+
+
+async def a_hook(rest: Client, uri: str = GOOD["uri"], **more: Any) -> str:
+    made = await rest("PUT", hooks(), {**GOOD, "uri": uri, **more})
+    hook_id: str = made.json_body["data"]["id"]
+    return hook_id
+
+
+async def keep(rest: Client, hook_id: str, *names: str, dead: bool = False, created: float | None = None) -> None:
+    now = reactor.seconds()
+    later = None if dead else now + 1000
+    kept = [
+        (Delivery(name, hook_id, ACCOUNT, "channel_create", f"event {name}", {"call_id": name}, created or now, tries=3), later, "refused")
+        for name in names
+    ]
+    await rest.bridge.webhooks.stores.deliveries.keep(kept)
+
+
+async def ids(rest: Client, path: str) -> list[str]:
+    return [one["id"] for one in (await rest("GET", path)).json_body["data"]]
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_waits_and_what_is_dead(rest: Client) -> None:
+    one, two = await a_hook(rest), await a_hook(rest, name="two")
+    await keep(rest, one, "a", "b")
+    await keep(rest, two, "c")
+    await keep(rest, one, "d", dead=True)
+    assert await ids(rest, f"{hooks()}/deliveries") == ["c", "b", "a"]
+    assert await ids(rest, f"{hooks(hook_id=one)}/deliveries?status=pending") == ["b", "a"]
+    assert await ids(rest, f"{hooks(hook_id=one)}/deliveries?status=dead") == ["d"]
+    assert await ids(rest, f"{hooks()}/deliveries?filter_hook_id={two}") == ["c"]
+    (dead,) = (await rest("GET", f"{hooks()}/deliveries?status=dead")).json_body["data"]
+    assert abs(dead.pop("created") - to_gregorian(reactor.seconds())) < 30
+    assert dead == {
+        "id": "d",
+        "hook_id": one,
+        "hook_event": "channel_create",
+        "event_id": "event d",
+        "status": "dead",
+        "attempts": 3,
+        "reason": "refused",
+        "payload": {"call_id": "d"},
+    }
+    page = (await rest("GET", f"{hooks()}/deliveries?page_size=2")).json_body
+    assert [one["id"] for one in page["data"]] == ["c", "b"]
+    assert await ids(rest, f"{hooks()}/deliveries?page_size=2&start_key={page['next_start_key']}") == ["a"]
+    assert (await document(rest, one))["health"]["deliveries_waiting"] == 2
+
+
+async def document(rest: Client, hook_id: str) -> Any:
+    return (await rest("GET", hooks(hook_id=hook_id))).json_body["data"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_dead_one_is_made_again(rest: Client, receiver: Any) -> None:
+    hook_id = await a_hook(rest, receiver.url)
+    await keep(rest, hook_id, "x", "y", dead=True)
+    answered = await rest("POST", f"{hooks(hook_id=hook_id)}/deliveries/x/retry")
+    assert (answered.code, answered.json_body["data"]) == (202, {"id": "x", "status": "pending"})
+    await receiver.arrived(1)
+    assert b"call_id=x" in receiver.received[0].body
+    deadline = reactor.seconds() + 10
+    while await ids(rest, f"{hooks()}/deliveries"):
+        assert reactor.seconds() < deadline
+        await deferLater(reactor, 0.02)
+    assert await ids(rest, f"{hooks()}/deliveries?status=dead") == ["y"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_everything_since_a_time_is_made_again(rest: Client, receiver: Any) -> None:
+    hook_id = await a_hook(rest, receiver.url)
+    now = reactor.seconds()
+    await keep(rest, hook_id, "old", dead=True, created=now - 7200)
+    await keep(rest, hook_id, "new", "newer", dead=True, created=now - 60)
+    answered = await rest("POST", f"{hooks(hook_id=hook_id)}/deliveries/recover", {"since": to_gregorian(now - 3600)})
+    assert (answered.code, answered.json_body["data"]) == (202, {"recovered": 2})
+    await receiver.arrived(2)
+    assert await ids(rest, f"{hooks()}/deliveries?status=dead") == ["old"]
+    assert (await rest("POST", f"{hooks(hook_id=hook_id)}/deliveries/recover", {})).json_body["data"] == {"recovered": 1}
+
+
+@pytest.mark.parametrize("since", ["yesterday", -1, 1.5, True, None])
+@pytest_twisted.ensureDeferred
+async def test_a_time_that_is_none(rest: Client, since: Any) -> None:
+    hook_id = await a_hook(rest)
+    refused = await rest("POST", f"{hooks(hook_id=hook_id)}/deliveries/recover", {"since": since})
+    assert (refused.code, list(refused.json_body["data"])) == (400, ["since"])
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_is_not_there_and_whose_it_is(rest: Client) -> None:
+    hook_id = await a_hook(rest)
+    await keep(rest, hook_id, "x")
+    assert (await rest("GET", f"{hooks()}/deliveries?status=done")).code == 400
+    assert (await rest("GET", f"{hooks(hook_id='f' * 32)}/deliveries")).code == 404
+    assert (await rest("POST", f"{hooks(hook_id=hook_id)}/deliveries/nothing/retry")).code == 404
+    assert (await rest("POST", f"{hooks(CHILD, hook_id)}/deliveries/x/retry")).code == 404
+    assert (await rest("GET", f"{hooks(STRANGER)}/deliveries")).code == 403
+    assert (await rest("POST", f"{hooks(STRANGER, hook_id)}/deliveries/x/retry")).code == 403
