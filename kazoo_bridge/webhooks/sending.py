@@ -7,6 +7,7 @@ from hyperlink import DecodedURL
 from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
 from twisted.web.client import ResponseFailed
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
@@ -40,7 +41,7 @@ class Sender:
     async def send(self, request: HookRequest) -> Outcome:
         """One attempt, redirects and reading the answer included, within the request time-out. Never raises for what a receiver does."""
         attempt = Deferred.fromCoroutine(self._follow(request))
-        attempt.addTimeout(self.request_timeout, self._clock)
+        attempt.addTimeout(self.request_timeout, self._clock, onTimeoutCancel=_timed_out)
         try:
             return await attempt
         except TimeoutError:
@@ -88,6 +89,11 @@ class Sender:
         locations = response.headers.getRawHeaders("Location", [])
         outcome = Outcome(success, response.code, "" if success else error, headers, bytes(body))
         return outcome, locations[0] if len(locations) == 1 else None
+
+
+def _timed_out(result: Outcome | Failure, _: float) -> Outcome | Failure:
+    # What was cancelled may say so in words of its own.
+    return Failure(TimeoutError()) if isinstance(result, Failure) else result
 
 
 def _headers(headers: Headers) -> dict[str, str]:

@@ -67,6 +67,16 @@ class BoundedClient(HTTP11ClientProtocol):
             # Nothing was asked that this could be the answer to; least of all is it the answer to a request that was made meanwhile.
             self.transport.abortConnection()  # type: ignore[union-attr]
 
+    def _giveUp(self, reason: Failure) -> None:
+        if self._state == "TRANSMITTING":
+            # An answer that cannot be read before the request is out: Twisted would tell nobody, and wait for the rest to be taken.
+            request: Any = self._currentRequest
+            answered: Any = self._responseDeferred
+            self._state = "GENERATION_FAILED"
+            request.stopWriting()
+            answered.chainDeferred(self._finishedRequest)
+        super()._giveUp(reason)
+
 
 class _BoundedFactory(_HTTP11ClientFactory):
     noisy = False
