@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from kazoo_bridge.config import Config, ConfigError, load
+from kazoo_bridge.webhooks.egress import Proxy
 
 
 def mistakes_of(tmp_path: Path, text: str, environ: dict[str, str] | None = None) -> tuple[str, ...]:
@@ -116,3 +123,78 @@ def test_the_example_shows_the_defaults() -> None:
 def test_storage_that_would_be_lost(uri: str) -> None:
     with pytest.raises(ConfigError, match=r"storage\.uri: expected"):
         load(None, {"KAZOO_BRIDGE__STORAGE__URI": uri})
+
+
+def _certificate(folder: Path, name: str) -> tuple[str, str]:
+    """Files with a self-signed certificate and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now)
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    files = folder / f"{name}.pem", folder / f"{name}.key"
+    files[0].write_bytes(certificate.public_bytes(Encoding.PEM))
+    files[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return str(files[0]), str(files[1])
+
+
+def test_certificates_of_egress(tmp_path: Path) -> None:
+    certificate, key = _certificate(tmp_path, "one")
+    environ = {
+        "KAZOO_BRIDGE__EGRESS__CA_BUNDLE": certificate,
+        "KAZOO_BRIDGE__EGRESS__CLIENT_CERTIFICATE": certificate,
+        "KAZOO_BRIDGE__EGRESS__CLIENT_KEY": key,
+    }
+    assert load(None, environ).egress.client_key == key
+    both = tmp_path / "both.pem"
+    both.write_bytes(Path(certificate).read_bytes() + Path(key).read_bytes())
+    assert load(None, {"KAZOO_BRIDGE__EGRESS__CLIENT_CERTIFICATE": str(both)}).egress.client_certificate == str(both)
+
+
+def test_certificates_that_cannot_be_used_are_told_with_their_key(tmp_path: Path) -> None:
+    certificate, key = _certificate(tmp_path, "one")
+    _, other_key = _certificate(tmp_path, "two")
+
+    def told(**keys: str) -> str:
+        with pytest.raises(ConfigError) as caught:
+            load(None, {f"KAZOO_BRIDGE__EGRESS__{name.upper()}": value for name, value in keys.items()})
+        (mistake,) = caught.value.mistakes
+        return mistake
+
+    assert told(ca_bundle=key).startswith("egress.ca_bundle: expected a PEM file with a certificate")
+    assert told(ca_bundle="/no/such/file").startswith("egress.ca_bundle: expected a PEM file, but '/no/such/file' cannot be read")
+    assert told(client_certificate=certificate).startswith("egress.client_certificate: expected a PEM file with a private key")
+    assert told(client_certificate=certificate, client_key=certificate).startswith("egress.client_key: expected a PEM file with a private")
+    assert told(client_certificate=certificate, client_key=other_key).startswith("egress.client_key: expected the key of the first")
+    assert told(client_key=key).startswith("egress.client_key: a key without a certificate")
+
+
+@pytest.mark.parametrize("uri", ["", "http://proxy:3128", "http://u:p%40:x@proxy.example:8080/", "http://[::1]:3128", "HTTP://10.0.0.1:1"])
+def test_good_proxies(uri: str) -> None:
+    config = load(None, {"KAZOO_BRIDGE__EGRESS__PROXY": uri})
+    assert config.egress.proxy == uri
+    assert Proxy.of(uri) is not None or not uri
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["proxy", "proxy:3128", "https://hunter2@proxy:3128", "socks5://proxy:1080", "http://proxy", "http://hunter2@proxy:0",
+     "http://u:hunter2@proxy:99999", "http://u:hunter2@@proxy:3128", "http://u:hunter2@proxy:3128/path", "http://-x:1", "http://127.1:1",
+     "http://[::::]:1", "http://u%0d:hunter2@proxy:1", "http://ü:hunter2@proxy:1"],
+)  # fmt: skip
+def test_bad_proxies_are_refused_without_being_repeated(uri: str) -> None:
+    with pytest.raises(ConfigError, match=r"egress\.proxy: expected") as caught:
+        load(None, {"KAZOO_BRIDGE__EGRESS__PROXY": uri})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_proxy_is_not_in_the_repr() -> None:
+    assert "hunter2" not in repr(load(None, {"KAZOO_BRIDGE__EGRESS__PROXY": "http://u:hunter2@proxy:1"}))

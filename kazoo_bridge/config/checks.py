@@ -104,6 +104,31 @@ def delays(value: Sequence[int]) -> None:
         raise ValueError(f"expected at most {_MOST_DELAYS} whole numbers of seconds, each from 1 to {_LONGEST_DELAY}, got {list(value)}")
 
 
+_NAME = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_PROXY = re.compile(rf"(?i)http://(?:([^:/?#@\\]*)(?::([^/?#@\\]*))?@)?({_NAME}(?:\.{_NAME})*|\[[0-9a-f:.]+\]):([0-9]{{1,5}})/?")
+
+
+def proxy_uri(value: str) -> None:
+    """An HTTP proxy, or nothing. The URI may hold a password, so the message does not repeat it."""
+    if value and not _is_proxy(value):
+        raise ValueError("expected http://proxy:3128 or http://user:password@proxy:3128 (percent-encode what is special in these)")
+
+
+def _is_proxy(value: str) -> bool:
+    parts = _PROXY.fullmatch(value)
+    if parts is None or not re.fullmatch(r"[\x21-\x7e]+", value):
+        return False
+    user, password, host, port = (part or "" for part in parts.groups())
+    if not 1 <= int(port) <= 65535 or re.search(r"(?i)%(?:[01]|7f)", user + password) or "%3a" in user.lower():
+        return False
+    try:
+        if host.startswith("[") or host.rpartition(".")[2].isdigit():
+            ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
 def folder(value: str) -> None:
     """An existing folder, or nothing."""
     if value and not Path(value).is_dir():

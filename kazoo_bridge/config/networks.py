@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-#: Every network of the IANA special-purpose registries (and multicast) that is not on the public internet.
+#: Every network of the IANA special-purpose registries, multicast, all IPv6 outside of 2000::/3 (the only part that has been given out
+#: for the public internet), and one public address behind which a cloud keeps its guests' secrets.
 NON_PUBLIC_NETWORKS: tuple[str, ...] = (
     "0.0.0.0/8",
     "10.0.0.0/8",
@@ -10,6 +11,7 @@ NON_PUBLIC_NETWORKS: tuple[str, ...] = (
     "127.0.0.0/8",
     "169.254.0.0/16",
     "172.16.0.0/12",
+    "168.63.129.16/32",
     "192.0.0.0/24",
     "192.0.2.0/24",
     "192.31.196.0/24",
@@ -28,6 +30,7 @@ NON_PUBLIC_NETWORKS: tuple[str, ...] = (
     "::ffff:0:0/96",
     "64:ff9b::/96",
     "64:ff9b:1::/48",
+    "::/3",
     "100::/64",
     "100:0:0:1::/64",
     "2001::/23",
@@ -35,7 +38,9 @@ NON_PUBLIC_NETWORKS: tuple[str, ...] = (
     "2002::/16",
     "2620:4f:8000::/48",
     "3fff::/20",
+    "4000::/2",
     "5f00::/16",
+    "8000::/1",
     "fc00::/7",
     "fe80::/10",
     "fec0::/10",

@@ -120,6 +120,7 @@ def _section(section: str, kind: type, table: Any, mistakes: list[str]) -> Any:
     mistakes += [f"{section}.{name}: unknown key; known are {', '.join(known)}" for name in table if name not in known]
     hints = get_type_hints(kind)
     values = {}
+    mistakes_before = len(mistakes)
     for name in known.keys() & table.keys():
         try:
             values[name] = _converter.structure(table[name], hints[name])
@@ -128,4 +129,7 @@ def _section(section: str, kind: type, table: Any, mistakes: list[str]) -> Any:
         except ValueError as error:
             secret = not known[name].repr and not isinstance(table[name], str)
             mistakes.append(f"{section}.{name}: {'expected a string' if secret else error}")
-    return kind(**values)
+    read = kind(**values)
+    if len(mistakes) == mistakes_before and (more := getattr(read, "mistakes", None)):
+        mistakes += more()
+    return read

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from attrs import field, frozen
 
-from kazoo_bridge.config.checks import Check, amqp_uri, at_least, between, delays, endpoint, folder, matching, networks, one_of, storage_uri
+from kazoo_bridge.config.certificates import certificates, pair, private_key
+from kazoo_bridge.config.checks import (
+    Check,
+    amqp_uri,
+    at_least,
+    between,
+    delays,
+    endpoint,
+    folder,
+    matching,
+    networks,
+    one_of,
+    proxy_uri,
+    storage_uri,
+)
 from kazoo_bridge.config.networks import NON_PUBLIC_NETWORKS
 
 
@@ -75,6 +90,21 @@ class Egress:
 
     denied_networks: tuple[str, ...] = _key(NON_PUBLIC_NETWORKS, networks)
     allowed_networks: tuple[str, ...] = _key((), networks)
+    max_redirects: int = _key(0, between(0, 10))
+    ca_bundle: str = _key("", certificates)
+    client_certificate: str = _key("", certificates)
+    client_key: str = _key("", private_key)
+    proxy: str = _key("", proxy_uri, secret=True)
+
+    def mistakes(self) -> Iterator[str]:
+        """What is wrong with keys that are right by themselves."""
+        if self.client_key and not self.client_certificate:
+            yield "egress.client_key: a key without a certificate; set egress.client_certificate"
+        elif self.client_certificate:
+            try:
+                pair(self.client_certificate, self.client_key or self.client_certificate)
+            except ValueError as error:
+                yield f"egress.{'client_key' if self.client_key else 'client_certificate'}: {error}"
 
 
 @frozen

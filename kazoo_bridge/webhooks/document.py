@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from attrs import frozen
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from kazoo_bridge.webhooks.catalogue import FieldErrors, HookCatalogue
+from kazoo_bridge.webhooks.egress import BadDestination, destination_of, masked
 
 #: Keys that are ours to write, in documents and in what GET adds to them; what a customer sends back under them is dropped.
 _OURS = frozenset({"id", "disable_reason", "health"})
@@ -88,7 +88,7 @@ class DocumentRules:
                 errors.setdefault(field, {})[rule] = told
         uri = document.get("uri")
         if isinstance(uri, str) and uri and "uri" not in errors and (problem := uri_problem(uri)):
-            errors["uri"] = {"wrong_format": {"message": problem, "cause": uri}}
+            errors["uri"] = {"wrong_format": {"message": problem, "cause": masked(uri)}}
         custom_data = document.get("custom_data", {})
         if "hook" not in errors and "hook" in document and isinstance(custom_data, Mapping):
             for field, rules in self.catalogue.problems(document["hook"], custom_data, superadmin=superadmin).items():
@@ -125,17 +125,8 @@ def _told(error: ValidationError) -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 def uri_problem(uri: str) -> str | None:
     """What keeps `uri` from being an absolute http(s) URI that can be requested; None: nothing."""
-    if any(character <= " " or character >= "\x7f" for character in uri):
-        return "expected a URI without spaces, control characters and non-ASCII characters (percent-encode them)"
     try:
-        parts = urlsplit(uri)
-        port = parts.port
-    except ValueError:
-        return "expected an absolute http or https URI; host or port cannot be read"
-    if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
-        return "expected an absolute URI that starts with http:// or https:// and names a host"
-    if port == 0:
-        return "expected a port from 1 to 65535"
-    if "\\" in uri:
-        return "expected a URI without backslashes"
+        destination_of(uri)
+    except BadDestination as problem:
+        return str(problem)
     return None

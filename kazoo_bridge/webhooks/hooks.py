@@ -10,6 +10,7 @@ from twisted.logger import Logger
 
 from kazoo_bridge.interfaces import IHookStore, RevisionConflict, StoredHook
 from kazoo_bridge.webhooks.document import DocumentRules, InvalidDocument
+from kazoo_bridge.webhooks.egress import masked
 from kazoo_bridge.webhooks.hook import Hook
 from kazoo_bridge.webhooks.registry import HookRegistry
 
@@ -133,7 +134,7 @@ class Hooks:
         document = self._rules.complete(given, superadmin=superadmin)
         reason = await self._judge_uri(document["uri"])
         if reason is not None:
-            raise InvalidDocument({"uri": {"wrong_format": {"message": reason, "cause": document["uri"]}}})
+            raise InvalidDocument({"uri": {"wrong_format": {"message": reason, "cause": masked(document["uri"])}}})
         return document
 
     async def _replace(self, hook: StoredHook, document: Mapping[str, Any]) -> StoredHook:

@@ -30,7 +30,7 @@ from kazoo_bridge.webhooks.catalogue import HookCatalogue
 from kazoo_bridge.webhooks.disabler import Disabler
 from kazoo_bridge.webhooks.dispatcher import Dispatcher
 from kazoo_bridge.webhooks.document import DocumentRules
-from kazoo_bridge.webhooks.egress import EgressPolicy, forbidden_reason, guarded_agent
+from kazoo_bridge.webhooks.egress import EgressPolicy, Proxy, TlsClient, forbidden_reason, guarded_agent
 from kazoo_bridge.webhooks.health import HealthReport
 from kazoo_bridge.webhooks.hook import Hook
 from kazoo_bridge.webhooks.hooks import Hooks
@@ -108,8 +108,11 @@ class WebhookRoom:
         judge = partial(forbidden_reason, reactor, policy, timeout=_URI_JUDGEMENT_TIMEOUT)
         hooks = Hooks(stores.hooks, registry, DocumentRules.of(catalogue), judge, Announcer(bus, node).announce)
         recorder = AttemptRecorder(reactor, stores.attempts, settings.log_successful_attempts, settings.attempt_body_limit)
-        agent, pool = guarded_agent(reactor, policy, settings.connect_timeout_ms / 1000)
-        sender = Sender(reactor, agent, settings.request_timeout_ms / 1000, settings.log_successful_attempts)
+        egress = config.egress
+        tls = TlsClient.of(egress.ca_bundle, egress.client_certificate, egress.client_key)
+        agent, pool = guarded_agent(reactor, policy, settings.connect_timeout_ms / 1000, tls=tls, proxy=Proxy.of(egress.proxy))
+        request_timeout = settings.request_timeout_ms / 1000
+        sender = Sender(reactor, agent, request_timeout, settings.log_successful_attempts, egress.max_redirects)
         turns = Turns(reactor, settings.max_requests, max(1, settings.max_requests // _ACCOUNTS_SHARE), settings.max_requests_per_hook)
 
         async def disable(hook: Hook, reason: str) -> None:

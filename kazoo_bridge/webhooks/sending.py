@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from attrs import frozen
+from attrs import evolve, frozen
 from hyperlink import DecodedURL
 from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
@@ -14,33 +12,36 @@ from twisted.web.client import ResponseFailed
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
 
+from kazoo_bridge.webhooks.answers import read_beginning
 from kazoo_bridge.webhooks.exact import ExactAgent
 from kazoo_bridge.webhooks.outcome import Outcome
+from kazoo_bridge.webhooks.redirects import RedirectRefused, is_redirect, redirected
 from kazoo_bridge.webhooks.requests import HookRequest, is_success
-
-#: The answer's body is of no interest; reading up to this many bytes lets the connection be used again.
-_MAX_ANSWER = 64 * 1024
+from kazoo_bridge.webhooks.wording import words_of
 
 _PLACEHOLDER = DecodedURL.from_text("http://hook.invalid/")
 
 
-class _AnswerTooLong(Exception):
-    """The receiver sends more than anybody will read."""
+_STATUSES = range(200, 1000)
 
 
 @frozen
 class Sender:
-    """Makes attempts. `request_timeout` is in seconds; a success's headers are told only if `tells_successes`."""
+    """Makes attempts. `request_timeout` is in seconds; a success's headers are told only if `tells_successes`.
+
+    With `max_redirects` 0 a redirect is an answer like any other, and that is a failure.
+    """
 
     _clock: IReactorTime
     _agent: IAgent
     request_timeout: float
     tells_successes: bool = True
+    max_redirects: int = 0
 
     async def send(self, request: HookRequest) -> Outcome:
-        """One attempt, answer read included, within the request time-out. Never raises for what a receiver does."""
-        attempt = Deferred.fromCoroutine(self._exchange(request))
-        attempt.addTimeout(self.request_timeout, self._clock)
+        """One attempt, redirects and reading the answer included, within the request time-out. Never raises for what a receiver does."""
+        attempt = Deferred.fromCoroutine(self._follow(request))
+        attempt.addTimeout(self.request_timeout, self._clock, onTimeoutCancel=_timed_out)
         try:
             return await attempt
         except TimeoutError:
@@ -48,9 +49,23 @@ class Sender:
         except CancelledError:
             raise
         except Exception as error:
-            return Outcome(False, error=_words(error))
+            return Outcome(False, error=words_of(error))
 
-    async def _exchange(self, request: HookRequest) -> Outcome:
+    async def _follow(self, request: HookRequest) -> Outcome:
+        for _ in range(self.max_redirects):
+            outcome, location = await self._exchange(request)
+            if outcome.status is None or not is_redirect(outcome.status):
+                return outcome
+            try:
+                request = redirected(request, outcome.status, location)
+            except RedirectRefused as refused:
+                return evolve(outcome, error=words_of(refused))
+        outcome, _ = await self._exchange(request)
+        if self.max_redirects and outcome.status is not None and is_redirect(outcome.status):
+            return evolve(outcome, error=f"more redirects than {self.max_redirects}")
+        return outcome
+
+    async def _exchange(self, request: HookRequest) -> tuple[Outcome, str | None]:
         # treq would rewrite the URL (and cannot take IPv6 hosts): the agent beneath it puts the exact one on the wire. A client
         # for each request costs next to nothing, and no cookie outlives it.
         response = await HTTPClient(ExactAgent(self._agent, request.url.encode("ascii"))).request(
@@ -61,33 +76,25 @@ class Sender:
             allow_redirects=False,
             unbuffered=True,
         )
-        body = bytearray()
-
-        def keep(data: bytes) -> None:
-            body.extend(data[: _MAX_ANSWER - len(body)])
-            if len(body) >= _MAX_ANSWER:
-                raise _AnswerTooLong
-
-        error = ""
+        body, error = bytearray(), ""
         try:
-            await response.collect(keep)
-        except _AnswerTooLong:
-            pass  # the status has been read, which is all that counts
+            await read_beginning(response, body)
         except ResponseFailed as failed:
-            error = _words(failed)
+            error = words_of(failed)
+        if response.code not in _STATUSES:
+            return Outcome(False, error="the answer is not HTTP/1.1: it has no status"), None
         success = is_success(request.method, response.code)
         # Nobody looks at a success's headers unless successes are kept, and a failure's cost more than reading them.
         headers = {} if success and not self.tells_successes else _headers(response.headers)
-        return Outcome(success, response.code, "" if success else error, headers, bytes(body))
+        locations = response.headers.getRawHeaders("Location", [])
+        outcome = Outcome(success, response.code, "" if success else error, headers, bytes(body))
+        return outcome, locations[0] if len(locations) == 1 else None
+
+
+def _timed_out(result: Outcome | Failure, _: float) -> Outcome | Failure:
+    # What was cancelled may say so in words of its own.
+    return Failure(TimeoutError()) if isinstance(result, Failure) else result
 
 
 def _headers(headers: Headers) -> dict[str, str]:
     return {name.decode("latin-1"): b", ".join(values).decode("latin-1") for name, values in headers.getAllRawHeaders()}
-
-
-def _words(error: BaseException | None) -> str:
-    """An error in words, without the URL, which may hold secrets."""
-    reasons: Any = getattr(error, "reasons", None)
-    if reasons and isinstance(reasons[0], Failure):
-        return _words(reasons[0].value)
-    return f"{type(error).__name__}: {error}"

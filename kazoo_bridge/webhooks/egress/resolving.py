@@ -1,0 +1,97 @@
+"""From host names to addresses that webhooks may go to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import define, field, frozen
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.interfaces import IHostResolution
+
+from kazoo_bridge.webhooks.egress.destination import BadDestination, destination_of
+from kazoo_bridge.webhooks.egress.policy import EgressDenied, EgressPolicy
+
+#: No more of a host's addresses are tried: an answer full of them shall not make a scanner of us.
+_MAX_ADDRESSES = 8
+
+
+class HostNotFound(Exception):
+    """The host name has no address, or none was told in time."""
+
+
+@frozen
+class _Resolution:
+    """Collects the addresses of one look-up."""
+
+    done: Deferred[list[str]]
+    addresses: list[str] = field(factory=list)
+
+    def resolutionBegan(self, resolution: IHostResolution) -> None:
+        """Nothing to do: a look-up cannot be stopped."""
+
+    def addressResolved(self, address: Any) -> None:
+        """One address of the host."""
+        if isinstance(address, IPv4Address | IPv6Address) and address.host not in self.addresses:
+            self.addresses.append(address.host)
+
+    def resolutionComplete(self) -> None:
+        """No more addresses will come."""
+        self.done.callback(self.addresses)
+
+
+@define(eq=False)
+class Lookups:
+    """Looks names up. Whoever asks for a name that is being looked up already waits with the others: look-ups hold threads, and a
+    name server that is slow on purpose shall hold one of them and not all.
+    """
+
+    _reactor: Any
+    _waiting: dict[str, list[Deferred[list[str]]]] = field(init=False, factory=dict)
+
+    def addresses(self, host: str) -> Deferred[list[str]]:
+        """The numeric addresses of `host`, in the resolver's order; empty when there are none."""
+        # Whatever the system knows of them, names below localhost are this machine.
+        name = "localhost" if host.endswith(".localhost") else host
+        mine: Deferred[list[str]] = Deferred()
+        if name in self._waiting:
+            self._waiting[name].append(mine)
+            return mine
+        self._waiting[name] = [mine]
+        done: Deferred[list[str]] = Deferred()
+        done.addCallback(self._tell, name)
+        self._reactor.nameResolver.resolveHostName(_Resolution(done), name, 0)
+        return mine
+
+    def _tell(self, addresses: list[str], name: str) -> None:
+        for one in self._waiting.pop(name):
+            if not one.called:
+                one.callback(list(addresses))
+
+
+async def permitted_addresses(lookups: Lookups, policy: EgressPolicy, host: str) -> list[str]:
+    """The host's addresses that the policy permits; raises `HostNotFound` or `EgressDenied` when that leaves none."""
+    addresses = await lookups.addresses(host)
+    if not addresses:
+        raise HostNotFound(f"the host name {host} has no address")
+    permitted = [address for address in addresses if policy.permits(address)]
+    if not permitted:
+        # Its addresses are not told: customers read this, and they are the inside of somebody's network.
+        raise EgressDenied(f"webhooks may not go to {host}: the operator forbids the network it is in")
+    return permitted[:_MAX_ADDRESSES]
+
+
+async def forbidden_reason(reactor: Any, policy: EgressPolicy, uri: str, timeout: float) -> str | None:
+    """Why a hook may not have this URI, as far as that can be told today; None: no reason known.
+
+    A host that cannot be looked up within `timeout` seconds gives no reason: it is judged again at every connection.
+    """
+    try:
+        host = destination_of(uri).host
+        looked_up = Deferred.fromCoroutine(permitted_addresses(Lookups(reactor), policy, host))
+        await looked_up.addTimeout(timeout, reactor)
+    except (EgressDenied, BadDestination) as error:
+        return str(error)
+    except (HostNotFound, TimeoutError):
+        return None
+    return None
