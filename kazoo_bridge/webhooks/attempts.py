@@ -13,6 +13,7 @@ from twisted.logger import Logger
 
 from kazoo_bridge.interfaces import Attempt, HookHealth, IAttemptStore, StorageUnavailable, StoredAttempt
 from kazoo_bridge.kazoo import to_gregorian
+from kazoo_bridge.webhooks.egress import masked
 from kazoo_bridge.webhooks.hook import Hook
 from kazoo_bridge.webhooks.outcome import Outcome
 from kazoo_bridge.webhooks.requests import HookRequest
@@ -75,7 +76,7 @@ class AttemptRecorder(Service):
             "hook_event": hook.event,
             "event_id": tried.event_id,
             "method": request.method.lower(),
-            "uri": hook.uri,
+            "uri": masked(hook.uri),
             "req_headers": _lower(request.headers),
             "req_body": self._cut(request.body),
             "result": "success" if outcome.success else "failure",
@@ -83,7 +84,7 @@ class AttemptRecorder(Service):
         if hook.custom_data:
             document["custom_data"] = dict(hook.custom_data)
         if request.url != hook.uri:
-            document["url"] = request.url
+            document["url"] = masked(request.url)
         if tried.test:
             document["test"] = True
         return document | self._answer(outcome) | _retries(outcome, tried)
@@ -98,6 +99,8 @@ class AttemptRecorder(Service):
         }
         if not outcome.success:
             answer["reason"] = "bad response code"
+        if outcome.error:
+            answer["client_error"] = outcome.error
         return answer
 
     def _cut(self, body: bytes) -> str:

@@ -72,6 +72,21 @@ def test_no_answer_in_kazoos_form() -> None:
     assert "resp_status_code" not in document
 
 
+def test_credentials_in_the_uri_are_not_kept() -> None:
+    recorder, store, clock = made()
+    record(recorder, BAD, uri="http://me:hunter2@receiver.example/", http_verb="get")
+    clock.advance(1)
+    assert store.attempts[0].document["uri"] == "http://***@receiver.example/"
+    assert "hunter2" not in str(store.attempts[0].document)
+
+
+def test_what_was_wrong_with_an_answer_is_told() -> None:
+    recorder, store, clock = made()
+    record(recorder, Outcome(False, 302, "more redirects than 3"))
+    clock.advance(1)
+    assert store.attempts[0].document["client_error"] == "more redirects than 3"
+
+
 @pytest.mark.parametrize("keeps", [True, False])
 def test_successes_are_kept_if_asked_for(keeps: bool) -> None:
     recorder, store, clock = made(keeps_successes=keeps)
