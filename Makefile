@@ -38,6 +38,8 @@ system-packages:
 	test -x /usr/lib/rabbitmq/bin/rabbitmq-server || missing="$$missing rabbitmq-server"; \
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \
 	command -v git >/dev/null || missing="$$missing git"; \
+	command -v php >/dev/null || missing="$$missing php-cli"; \
+	command -v node >/dev/null || missing="$$missing nodejs"; \
 	if [ -n "$$missing" ]; then set -e; \
 	  apt-get update; \
 	  policy=/usr/sbin/policy-rc.d; \

@@ -219,8 +219,19 @@ class IDirectory(Interface):
 
 
 @frozen
+class Secret:
+    """What a hook's requests are signed with, ``whsec_…``. `expires` is in Unix seconds, None: never."""
+
+    value: str = field(repr=False)
+    expires: float | None = None
+
+
+@frozen
 class StoredHook:
-    """A hook document as it is kept. `revision` changes with every write, `document` is the public JSON object."""
+    """A hook document as it is kept. `revision` changes with every write, `document` is the public JSON object.
+
+    `secrets` are no part of the document and are shown to nobody; the newest comes first.
+    """
 
     id: str
     account_id: str
@@ -228,6 +239,7 @@ class StoredHook:
     revision: str
     created: int
     modified: int
+    secrets: tuple[Secret, ...] = field(default=(), repr=False)
 
 
 class RevisionConflict(Exception):
@@ -256,11 +268,14 @@ class IHookStore(Interface):
     def get(account_id: str, hook_id: str) -> Deferred[StoredHook | None]:
         """One hook."""
 
-    def create(account_id: str, document: Mapping[str, Any]) -> Deferred[StoredHook]:
+    def create(account_id: str, document: Mapping[str, Any], secrets: tuple[Secret, ...] = ()) -> Deferred[StoredHook]:
         """Keep a new hook under a fresh id (32 hexadecimal characters)."""
 
-    def replace(hook: StoredHook, document: Mapping[str, Any]) -> Deferred[StoredHook]:
-        """Put `document` in the place of `hook`; fails with `RevisionConflict` if that is not the current revision."""
+    def replace(hook: StoredHook, document: Mapping[str, Any], secrets: tuple[Secret, ...] | None = None) -> Deferred[StoredHook]:
+        """Put `document` in the place of `hook`, and `secrets` in the place of its own (None: it keeps them).
+
+        Fails with `RevisionConflict` if that is not the current revision.
+        """
 
     def delete(hook: StoredHook) -> Deferred[None]:
         """Remove the hook; fails with `RevisionConflict` if it is not the current revision."""

@@ -8,7 +8,7 @@ from attrs import frozen
 from klein import Klein
 from klein.app import KleinRequest
 
-from kazoo_bridge.interfaces import IDirectory
+from kazoo_bridge.interfaces import IDirectory, StoredHook
 from kazoo_bridge.rest.accounts import for_account
 from kazoo_bridge.rest.errors import bad_identifier, invalid
 from kazoo_bridge.rest.exchange import Answer, Exchange
@@ -68,8 +68,42 @@ class HookActionResource:
 
         return await for_account(request, self.directory, self.node, account_id, handler)
 
+    async def rotate_secret(self, request: KleinRequest, account_id: str, hook_id: str) -> bytes:
+        """POST: a new secret, made here or given; the one before stays valid for a while."""
+
+        async def handler(exchange: Exchange) -> Answer:
+            data = exchange.envelope.get("data", {})
+            given = {"secret": True} | (data if isinstance(data, dict) else {})
+            if not given["secret"]:
+                raise invalid({"secret": {"wrong_format": {"message": "expected a secret, or true; DELETE ends signing"}}})
+            overlap = {"secret_overlap_seconds": given["overlap_seconds"]} if "overlap_seconds" in given else {}
+            hook = await self.hooks.rotate_secret(
+                await self._current(exchange, account_id, hook_id), {"secret": given["secret"], **overlap}
+            )
+            return Answer({"id": hook_id, "signed": True, "secret": hook.secrets[0].value}, 201, hook.revision)
+
+        return await for_account(request, self.directory, self.node, account_id, handler)
+
+    async def end_signing(self, request: KleinRequest, account_id: str, hook_id: str) -> bytes:
+        """DELETE: no signatures any more."""
+
+        async def handler(exchange: Exchange) -> Answer:
+            hook = await self.hooks.rotate_secret(await self._current(exchange, account_id, hook_id), {"secret": None})
+            return Answer({"id": hook_id}, revision=hook.revision)
+
+        return await for_account(request, self.directory, self.node, account_id, handler)
+
+    async def _current(self, exchange: Exchange, account_id: str, hook_id: str) -> StoredHook:
+        hook = await self.hooks.get(account_id, hook_id)
+        if hook is None:
+            raise bad_identifier(hook_id)
+        exchange.require(hook.revision)
+        return hook
+
     def route(self, app: Klein) -> None:
         """Put the resource on its paths."""
         app.route("/v2/accounts/<account_id>/webhooks", methods=["PATCH"])(self.re_enable)
         app.route("/v2/accounts/<account_id>/descendants/webhooks", methods=["PATCH"])(self.re_enable_descendants)
         app.route("/v2/accounts/<account_id>/webhooks/<hook_id>/test", methods=["POST"])(self.test)
+        app.route("/v2/accounts/<account_id>/webhooks/<hook_id>/secret", methods=["POST"])(self.rotate_secret)
+        app.route("/v2/accounts/<account_id>/webhooks/<hook_id>/secret", methods=["DELETE"])(self.end_signing)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
@@ -53,9 +53,14 @@ class WebhookResource:
             raise bad_identifier(hook_id)
         return hook
 
-    async def _whole(self, hook: StoredHook, status: int = 200) -> Answer:
-        """The document, with the hook's recent health."""
-        return Answer({**hook.document, "id": hook.id, "health": await self.health.of(hook)}, status, hook.revision)
+    async def _whole(self, hook: StoredHook, status: int = 200, asked: Mapping[str, Any] | None = None) -> Answer:
+        """The document, with the hook's recent health; its secret only when the request has just set it."""
+        document: dict[str, Any] = {**hook.document, "id": hook.id, "health": await self.health.of(hook)}
+        if hook.secrets:
+            document["signed"] = True
+            if asked is not None and asked.get("secret"):
+                document["secret"] = hook.secrets[0].value
+        return Answer(document, status, hook.revision)
 
     async def _current(self, exchange: Exchange, account_id: str, hook_id: str) -> StoredHook:
         """The hook to be written over; the store refuses the write if it changes from here on."""
@@ -87,7 +92,9 @@ class WebhookResource:
         """PUT: a new hook."""
 
         async def handler(exchange: Exchange) -> Answer:
-            return await self._whole(await self.hooks.create(account_id, exchange.data, superadmin=_is_superadmin(exchange)), 201)
+            return await self._whole(
+                await self.hooks.create(account_id, exchange.data, superadmin=_is_superadmin(exchange)), 201, exchange.data
+            )
 
         return await self._for_account(request, account_id, handler)
 
@@ -104,7 +111,9 @@ class WebhookResource:
 
         async def handler(exchange: Exchange) -> Answer:
             hook = await self._current(exchange, account_id, hook_id)
-            return await self._whole(await self.hooks.replace(hook, exchange.data, superadmin=_is_superadmin(exchange)))
+            return await self._whole(
+                await self.hooks.replace(hook, exchange.data, superadmin=_is_superadmin(exchange)), asked=exchange.data
+            )
 
         return await self._for_account(request, account_id, handler)
 
@@ -113,7 +122,7 @@ class WebhookResource:
 
         async def handler(exchange: Exchange) -> Answer:
             hook = await self._current(exchange, account_id, hook_id)
-            return await self._whole(await self.hooks.patch(hook, exchange.data, superadmin=_is_superadmin(exchange)))
+            return await self._whole(await self.hooks.patch(hook, exchange.data, superadmin=_is_superadmin(exchange)), asked=exchange.data)
 
         return await self._for_account(request, account_id, handler)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Collection, Mapping
 from functools import partial
+from secrets import token_hex
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from kazoo_bridge.interfaces import IHookStore, RevisionConflict, StoredHook
+from kazoo_bridge.interfaces import IHookStore, RevisionConflict, Secret, StoredHook
 from kazoo_bridge.kazoo import is_account_id, to_gregorian
 from kazoo_bridge.storage import changes
 from kazoo_bridge.storage.database import Database
@@ -55,17 +55,18 @@ class HookStore:
         where = (hooks.c.id == hook_id, hooks.c.account_id == account_id)
         return self._database.read(lambda connection: next(iter(_select(connection, *where)), None))
 
-    def create(self, account_id: str, document: Mapping[str, Any]) -> Deferred[StoredHook]:
+    def create(self, account_id: str, document: Mapping[str, Any], secrets: tuple[Secret, ...] = ()) -> Deferred[StoredHook]:
         """Keep a new hook under a fresh id."""
         now = to_gregorian(self._clock.seconds())
-        hook = StoredHook(secrets.token_hex(16), account_id, _copy(document), _revision(1), now, now)
+        hook = StoredHook(token_hex(16), account_id, _copy(document), _revision(1), now, now, secrets)
         return self._database.write(lambda connection: _insert(connection, hook, self._clock.seconds()))
 
-    def replace(self, hook: StoredHook, document: Mapping[str, Any]) -> Deferred[StoredHook]:
+    def replace(self, hook: StoredHook, document: Mapping[str, Any], secrets: tuple[Secret, ...] | None = None) -> Deferred[StoredHook]:
         """Put `document` in the place of `hook`; fails with `RevisionConflict` if that is not the current revision."""
         number = int(hook.revision.partition("-")[0]) + 1
         modified = to_gregorian(self._clock.seconds())
-        fresh = evolve(hook, document=_copy(document), revision=_revision(number), modified=modified)
+        kept = hook.secrets if secrets is None else secrets
+        fresh = evolve(hook, document=_copy(document), revision=_revision(number), modified=modified, secrets=kept)
         return self._database.write(lambda connection: _update(connection, hook, fresh, self._clock.seconds()))
 
     def delete(self, hook: StoredHook) -> Deferred[None]:
@@ -78,7 +79,7 @@ class HookStore:
 
 
 def _revision(number: int) -> str:
-    return f"{number}-{secrets.token_hex(16)}"
+    return f"{number}-{token_hex(16)}"
 
 
 def _copy(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,7 +109,12 @@ def _in_chunks(connection: Connection, column: ColumnElement[str], ids: tuple[st
 
 
 def _stored(row: Row[Any]) -> StoredHook:
-    return StoredHook(row.id, row.account_id, json.loads(row.document), row.revision, row.created, row.modified)
+    secrets = tuple(Secret(value, expires) for value, expires in json.loads(row.secrets))
+    return StoredHook(row.id, row.account_id, json.loads(row.document), row.revision, row.created, row.modified, secrets)
+
+
+def _dump_secrets(hook: StoredHook) -> str:
+    return json.dumps([[secret.value, secret.expires] for secret in hook.secrets])
 
 
 def _insert(connection: Connection, hook: StoredHook, now: float) -> StoredHook:
@@ -117,6 +123,7 @@ def _insert(connection: Connection, hook: StoredHook, now: float) -> StoredHook:
             id=hook.id,
             account_id=hook.account_id,
             document=_dump(hook.document),
+            secrets=_dump_secrets(hook),
             revision=hook.revision,
             created=hook.created,
             modified=hook.modified,
@@ -132,7 +139,9 @@ def _at_revision(hook: StoredHook) -> ColumnElement[bool]:
 
 def _update(connection: Connection, hook: StoredHook, fresh: StoredHook, now: float) -> StoredHook:
     result = connection.execute(
-        sa.update(hooks).where(_at_revision(hook)).values(document=_dump(fresh.document), revision=fresh.revision, modified=fresh.modified)
+        sa.update(hooks)
+        .where(_at_revision(hook))
+        .values(document=_dump(fresh.document), secrets=_dump_secrets(fresh), revision=fresh.revision, modified=fresh.modified)
     )
     _require_one(result.rowcount, hook)
     changes.record(connection, "hook", [hook.id], now)

@@ -56,6 +56,7 @@ hooks = sa.Table(
     sa.Column("id", sa.String(32), nullable=False, unique=True),
     sa.Column("account_id", sa.String(32), nullable=False),
     sa.Column("document", sa.Text, nullable=False),
+    sa.Column("secrets", sa.Text, nullable=False, server_default="[]"),
     sa.Column("revision", sa.String(64), nullable=False),
     sa.Column("created", sa.BigInteger, nullable=False),
     sa.Column("modified", sa.BigInteger, nullable=False),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -15,6 +15,7 @@ from kazoo_bridge.webhooks.outcome import Outcome
 from kazoo_bridge.webhooks.requests import HookRequest, build_request
 from kazoo_bridge.webhooks.schedule import RetrySchedule
 from kazoo_bridge.webhooks.sending import Sender
+from kazoo_bridge.webhooks.signing import signature_headers
 from kazoo_bridge.webhooks.turns import Turn, Turns
 
 _log = Logger()
@@ -70,7 +71,11 @@ class Attempter:
 
     def request(self, hook: Hook, delivery: Delivery) -> HookRequest:
         """What goes over the wire; raises TypeError or ValueError when the payload cannot be written."""
-        return build_request(hook, delivery.payload, self.cluster_id)
+        request = build_request(hook, delivery.payload, self.cluster_id)
+        # By the id receivers tell repetitions, whether the hook is signed or not.
+        identity = {"webhook-id": delivery.id}
+        signature = signature_headers(hook.secrets, delivery.id, self._clock.seconds(), request.body) if hook.secrets else {}
+        return evolve(request, headers={**request.headers, **identity, **signature})
 
     async def send(self, request: HookRequest) -> Outcome:
         """One request, whatever becomes of it."""

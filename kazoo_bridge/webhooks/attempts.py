@@ -77,7 +77,7 @@ class AttemptRecorder(Service):
             "event_id": tried.event_id,
             "method": request.method.lower(),
             "uri": masked(hook.uri),
-            "req_headers": _lower(request.headers),
+            "req_headers": {name: value for name, value in _lower(request.headers).items() if name != "webhook-signature"},
             "req_body": self._cut(request.body),
             "result": "success" if outcome.success else "failure",
         }

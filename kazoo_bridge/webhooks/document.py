@@ -13,7 +13,7 @@ from kazoo_bridge.webhooks.catalogue import FieldErrors, HookCatalogue
 from kazoo_bridge.webhooks.egress import BadDestination, destination_of, masked
 
 #: Keys that are ours to write, in documents and in what GET adds to them; what a customer sends back under them is dropped.
-_OURS = frozenset({"id", "disable_reason", "health"})
+_OURS = frozenset({"id", "disable_reason", "health", "secret", "secret_overlap_seconds", "signed"})
 
 _DEFAULTS: Mapping[str, Any] = {
     "http_verb": "post",

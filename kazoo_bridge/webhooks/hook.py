@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from kazoo_bridge.interfaces import Occurrence, StoredHook
+from kazoo_bridge.interfaces import Occurrence, Secret, StoredHook
 from kazoo_bridge.webhooks.catalogue import HookCatalogue
 from kazoo_bridge.webhooks.document import InvalidDocument, uri_problem
 
@@ -48,6 +48,7 @@ class Hook:
     revision: str = ""
     ordered: bool = False
     rate_limit: float = 0.0
+    secrets: tuple[Secret, ...] = field(default=(), repr=False)
 
     @classmethod
     def of(cls, stored: StoredHook, catalogue: HookCatalogue) -> Hook:
@@ -72,6 +73,7 @@ class Hook:
             revision=stored.revision,
             ordered=document.get("ordered", False),
             rate_limit=document.get("rate_limit", 0.0),
+            secrets=stored.secrets,
         )
 
     @classmethod

@@ -6,9 +6,11 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 from attrs import define
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from kazoo_bridge.interfaces import IHookStore, RevisionConflict, StoredHook
+from kazoo_bridge.interfaces import IHookStore, RevisionConflict, Secret, StoredHook
+from kazoo_bridge.webhooks import signing
 from kazoo_bridge.webhooks.document import DocumentRules, InvalidDocument
 from kazoo_bridge.webhooks.egress import masked
 from kazoo_bridge.webhooks.hook import Hook
@@ -22,6 +24,8 @@ UriJudge = Callable[[str], Awaitable[str | None]]
 #: Told of every change made here: ``doc_created``, ``doc_edited`` or ``doc_deleted``, and the hook.
 Announce = Callable[[str, StoredHook], None]
 
+_ABOUT_SECRETS = ("secret", "secret_overlap_seconds")
+
 #: What a hook that failed too often says of itself, in KAZOO's words.
 TOO_MANY_FAILURES = "too many failed attempts"
 
@@ -30,6 +34,7 @@ TOO_MANY_FAILURES = "too many failed attempts"
 class Hooks:
     """What REST asks for. `load` first; `reload` when others have changed the storage."""
 
+    _clock: IReactorTime
     _store: IHookStore
     _registry: HookRegistry
     _rules: DocumentRules
@@ -63,7 +68,8 @@ class Hooks:
 
     async def create(self, account_id: str, given: Mapping[str, Any], *, superadmin: bool = False) -> StoredHook:
         """Keep a new hook; raises `InvalidDocument`."""
-        stored = await self._store.create(account_id, await self._checked(given, superadmin))
+        secrets = self._secrets(given, ())
+        stored = await self._store.create(account_id, await self._checked(given, superadmin), secrets or ())
         self._changed("doc_created", stored)
         return stored
 
@@ -72,14 +78,21 @@ class Hooks:
 
         A hook that was disabled for its failures keeps saying so until it is enabled.
         """
+        secrets = self._secrets(given, hook.secrets)
         document = await self._checked(given, superadmin)
         if not document["enabled"] and "disable_reason" in hook.document:
             document["disable_reason"] = hook.document["disable_reason"]
-        return await self._replace(hook, document)
+        return await self._replace(hook, document, secrets)
+
+    async def rotate_secret(self, hook: StoredHook, given: Mapping[str, Any]) -> StoredHook:
+        """Give the hook a new secret, as a document would that says so; raises `InvalidDocument` or `RevisionConflict`."""
+        return await self._replace(hook, hook.document, self._secrets(given, hook.secrets))
 
     async def patch(self, hook: StoredHook, changes: Mapping[str, Any], *, superadmin: bool = False) -> StoredHook:
         """Merge changes into the document, null removing a key; raises as `replace` does."""
-        return await self.replace(hook, merge(hook.document, changes), superadmin=superadmin)
+        # What is said of secrets is no part of the document, and null says something there.
+        about_secrets = {name: changes[name] for name in _ABOUT_SECRETS if name in changes}
+        return await self.replace(hook, merge(hook.document, changes) | about_secrets, superadmin=superadmin)
 
     async def delete(self, hook: StoredHook) -> None:
         """Remove the hook; raises `RevisionConflict`."""
@@ -137,8 +150,14 @@ class Hooks:
             raise InvalidDocument({"uri": {"wrong_format": {"message": reason, "cause": masked(document["uri"])}}})
         return document
 
-    async def _replace(self, hook: StoredHook, document: Mapping[str, Any]) -> StoredHook:
-        stored = await self._store.replace(hook, document)
+    def _secrets(self, given: Mapping[str, Any], known: tuple[Secret, ...]) -> tuple[Secret, ...] | None:
+        try:
+            return signing.wanted(given, known, self._clock.seconds())
+        except signing.BadSecret as error:
+            raise InvalidDocument(error.errors) from None
+
+    async def _replace(self, hook: StoredHook, document: Mapping[str, Any], secrets: tuple[Secret, ...] | None = None) -> StoredHook:
+        stored = await self._store.replace(hook, document, secrets)
         self._changed("doc_edited", stored)
         return stored
 

@@ -106,7 +106,7 @@ class WebhookRoom:
         catalogue, registry = HookCatalogue.of(hook for category in categories for hook in category.hooks), HookRegistry()
         policy = EgressPolicy.of(config.egress.denied_networks, config.egress.allowed_networks)
         judge = partial(forbidden_reason, reactor, policy, timeout=_URI_JUDGEMENT_TIMEOUT)
-        hooks = Hooks(stores.hooks, registry, DocumentRules.of(catalogue), judge, Announcer(bus, node).announce)
+        hooks = Hooks(reactor, stores.hooks, registry, DocumentRules.of(catalogue), judge, Announcer(bus, node).announce)
         recorder = AttemptRecorder(reactor, stores.attempts, settings.log_successful_attempts, settings.attempt_body_limit)
         egress = config.egress
         tls = TlsClient.of(egress.ca_bundle, egress.client_certificate, egress.client_key)

@@ -1,0 +1,103 @@
+"""Signatures by which receivers know that a request comes from here, as Standard Webhooks has them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import secrets as random_secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kazoo_bridge.interfaces import Secret
+from kazoo_bridge.webhooks.catalogue import FieldErrors
+
+_PREFIX = "whsec_"
+_SHORTEST, _LONGEST, _GENERATED = 24, 64, 32
+
+#: Secrets that can be valid at once: the newest and those that are being replaced.
+_MOST = 3
+
+#: Seconds for which a secret stays valid beside the one that takes its place.
+DEFAULT_OVERLAP = 86_400
+_LONGEST_OVERLAP = 7 * 86_400
+
+
+class BadSecret(Exception):
+    """What was given for a secret cannot be one; `errors` says why, field by field, and repeats no secret."""
+
+    def __init__(self, errors: FieldErrors) -> None:
+        super().__init__(", ".join(sorted(errors)))
+        self.errors = errors
+
+
+def generate() -> str:
+    """A fresh secret."""
+    return _PREFIX + base64.b64encode(random_secrets.token_bytes(_GENERATED)).decode("ascii")
+
+
+def _signing_bytes(secret: str) -> bytes:
+    """The bytes to sign with; raises ValueError."""
+    if not secret.startswith(_PREFIX):
+        raise ValueError(f"expected {_PREFIX} followed by base64")
+    try:
+        raw = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError(f"expected base64 after {_PREFIX}") from None
+    if not _SHORTEST <= len(raw) <= _LONGEST:
+        raise ValueError(f"expected {_SHORTEST} to {_LONGEST} bytes in base64 after {_PREFIX}")
+    return raw
+
+
+def wanted(given: Mapping[str, Any], known: Sequence[Secret], now: float) -> tuple[Secret, ...] | None:
+    """The secrets that a hook shall have after a document was written; None: those that it has.
+
+    ``secret`` is a secret, true (generate one), or null or false (no signing any more). One that takes another's place leaves it valid
+    for ``secret_overlap_seconds``. Raises `BadSecret`.
+    """
+    if "secret" not in given:
+        return None
+    asked = given["secret"]
+    if asked is None or asked is False:
+        return ()
+    overlap = given.get("secret_overlap_seconds", DEFAULT_OVERLAP)
+    if type(overlap) is not int or not 0 <= overlap <= _LONGEST_OVERLAP:
+        told = {"message": f"expected a whole number of seconds from 0 to {_LONGEST_OVERLAP}", "target": _LONGEST_OVERLAP, "cause": overlap}
+        raise BadSecret({"secret_overlap_seconds": {"maximum": told}})
+    fresh = Secret(generate() if asked is True else _checked(asked))
+    return (fresh, *_replaced(fresh, known, now, overlap))
+
+
+def _replaced(fresh: Secret, known: Sequence[Secret], now: float, overlap: int) -> list[Secret]:
+    if not overlap:
+        return []
+    until = now + overlap
+    others = [one for one in known if one.value != fresh.value and (one.expires is None or one.expires > now)]
+    return [Secret(one.value, until if one.expires is None else min(one.expires, until)) for one in others][: _MOST - 1]
+
+
+def _checked(asked: object) -> str:
+    message = "expected text, or true to have one made"
+    if isinstance(asked, str):
+        try:
+            _signing_bytes(asked)
+        except ValueError as error:
+            message = str(error)
+        else:
+            return asked
+    raise BadSecret({"secret": {"wrong_format": {"message": message}}})
+
+
+def signature_headers(known: Sequence[Secret], webhook_id: str, now: float, body: bytes) -> dict[str, str]:
+    """``webhook-timestamp`` and ``webhook-signature`` for a body; nothing when no secret is valid. `now` is in Unix seconds."""
+    valid = [one for one in known if one.expires is None or one.expires > now]
+    if not valid:
+        return {}
+    timestamp = str(int(now))
+    signed = b".".join((webhook_id.encode(), timestamp.encode(), body))
+    signatures = (hmac.digest(_signing_bytes(one.value), signed, hashlib.sha256) for one in valid)
+    return {
+        "webhook-timestamp": timestamp,
+        "webhook-signature": " ".join(f"v1,{base64.b64encode(signature).decode('ascii')}" for signature in signatures),
+    }

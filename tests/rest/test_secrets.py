@@ -1,0 +1,163 @@
+"""Signed hooks over REST: secrets are shown once, verified by the documentation's own snippets, and never told again."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_twisted
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
+from twisted.logger import globalLogPublisher
+
+from kazoo_bridge.webhooks.signing import generate
+from tests.rest.rest_client import ACCOUNT, GOOD, STRANGER, Client, hooks
+from tests.webhooks.receiving import Received, Receiver
+
+SNIPPETS = Path(__file__).parents[2] / "docs" / "snippets"
+Verify = Callable[[str, dict[str, str], bytes], bool]
+
+
+def _python() -> Verify:
+    spec = importlib.util.spec_from_file_location("verify", SNIPPETS / "verify.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    verify: Verify = module.verify
+    return verify
+
+
+def _program(command: list[str]) -> Verify:
+    def verify(secret: str, headers: dict[str, str], body: bytes) -> bool:
+        given = json.dumps({"secret": secret, "headers": headers, "body": body.decode()})
+        done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=30, check=True)
+        return {"yes": True, "no": False}[done.stdout.strip()]
+
+    return verify
+
+
+_PHP = f"""
+require '{SNIPPETS}/verify.php';
+$given = json_decode(stream_get_contents(STDIN), true);
+echo verify($given['secret'], $given['headers'], $given['body']) ? 'yes' : 'no';
+"""
+_NODE = f"""
+const {{ verify }} = require('{SNIPPETS}/verify.js');
+const given = JSON.parse(require('fs').readFileSync(0));
+console.log(verify(given.secret, given.headers, Buffer.from(given.body)) ? 'yes' : 'no');
+"""
+VERIFIERS = {"python": _python(), "php": _program(["php", "-r", _PHP]), "node": _program(["node", "-e", _NODE])}
+
+
+@pytest_twisted.async_yield_fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    made = Receiver()
+    made.url = await made.start()  # type: ignore[attr-defined]
+    yield made
+    await made.stop()
+
+
+async def sent(rest: Client, receiver: Receiver, hook_id: str) -> Received:
+    assert (await rest("POST", f"{hooks(hook_id=hook_id)}/test")).code == 200
+    return receiver.received[-1]
+
+
+@pytest.mark.parametrize("language", VERIFIERS)
+@pytest_twisted.ensureDeferred
+async def test_receivers_verify_what_they_get(rest: Client, receiver: Any, language: str) -> None:
+    verify = VERIFIERS[language]
+    made = (await rest("PUT", hooks(), {**GOOD, "uri": receiver.url, "format": "json", "secret": True})).json_body["data"]
+    secret, hook_id = made["secret"], made["id"]
+    request = await sent(rest, receiver, hook_id)
+    assert verify(secret, request.headers, request.body)
+    assert not verify(secret, request.headers, request.body + b" ")
+    assert not verify(secret, {**request.headers, "webhook-id": "msg_other"}, request.body)
+    assert not verify(secret, {**request.headers, "webhook-timestamp": str(int(request.headers["webhook-timestamp"]) - 301)}, request.body)
+    assert not verify(generate(), request.headers, request.body)
+    assert not verify(secret, {name: value for name, value in request.headers.items() if name != "webhook-signature"}, request.body)
+    rotated = await rest("POST", f"{hooks(hook_id=hook_id)}/secret")
+    assert rotated.code == 201
+    request = await sent(rest, receiver, hook_id)
+    assert verify(secret, request.headers, request.body)
+    assert verify(rotated.json_body["data"]["secret"], request.headers, request.body)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_secret_is_told_once_and_nowhere_else(rest: Client, receiver: Any) -> None:
+    logged: list[str] = []
+    told: list[Any] = []
+    observer = lambda event: logged.append(str(event))  # noqa: E731
+    globalLogPublisher.addObserver(observer)
+    heard = rest.bridge.bus.publish
+    secret = generate()
+
+    def listening(*arguments: Any, **named: Any) -> Any:
+        told.append(arguments)
+        return heard(*arguments, **named)
+
+    rest.bridge.bus.publish = listening  # type: ignore[method-assign]
+    made = (await rest("PUT", hooks(), {**GOOD, "uri": receiver.url, "secret": secret})).json_body["data"]
+    assert (made["secret"], made["signed"]) == (secret, True)
+    hook_id = made["id"]
+    for verb, path, data in (
+        ("GET", hooks(hook_id=hook_id), None),
+        ("GET", hooks(), None),
+        ("PATCH", hooks(hook_id=hook_id), {"name": "other"}),
+        ("POST", f"{hooks(hook_id=hook_id)}/test", None),
+        ("GET", f"{hooks(hook_id=hook_id)}/attempts", None),
+        ("GET", f"{hooks()}?filter_secret={secret.replace('+', '%2B')}", None),
+        ("PATCH", hooks(hook_id=hook_id), {"secret": f"x{secret}"}),
+        ("DELETE", hooks(hook_id=hook_id), None),
+    ):
+        assert secret not in (await rest(verb, path, data)).text_body, (verb, path)
+    globalLogPublisher.removeObserver(observer)
+    assert secret not in "".join(logged)
+    assert told
+    assert secret not in str(told)
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_was_read_is_written_back_and_stays_signed(rest: Client) -> None:
+    made = (await rest("PUT", hooks(), {**GOOD, "secret": True})).json_body["data"]
+    read = (await rest("GET", hooks(hook_id=made["id"]))).json_body["data"]
+    assert "secret" not in read
+    written = (await rest("POST", hooks(hook_id=made["id"]), read)).json_body["data"]
+    assert written["signed"]
+    assert "secret" not in written
+    given = generate()
+    assert (await rest("PATCH", hooks(hook_id=made["id"]), {"secret": given})).json_body["data"]["secret"] == given
+    ended = (await rest("PATCH", hooks(hook_id=made["id"]), {"secret": None})).json_body["data"]
+    assert "signed" not in ended
+    await rest("PATCH", hooks(hook_id=made["id"]), {"secret": True})
+    assert (await rest("DELETE", f"{hooks(hook_id=made['id'])}/secret")).code == 200
+    assert "signed" not in (await rest("GET", hooks(hook_id=made["id"]))).json_body["data"]
+
+
+@pytest.mark.parametrize("body", [{"secret": "short"}, {"secret": False}, {"overlap_seconds": -1}, {"secret": "whsec_hunter2"}])
+@pytest_twisted.ensureDeferred
+async def test_what_is_no_secret(rest: Client, body: Any) -> None:
+    hook_id = (await rest("PUT", hooks(), GOOD)).json_body["data"]["id"]
+    refused = await rest("POST", f"{hooks(hook_id=hook_id)}/secret", body)
+    assert refused.code == 400
+    assert "hunter2" not in refused.text_body
+    assert (await rest("POST", f"{hooks(STRANGER, hook_id)}/secret")).code == 403
+    assert (await rest("POST", f"{hooks(hook_id='f' * 32)}/secret")).code == 404
+
+
+@pytest_twisted.ensureDeferred
+async def test_unsigned_hooks_stay_as_they_are_and_repetitions_share_their_id(rest: Client, receiver: Any) -> None:
+    await rest("PUT", hooks(), {**GOOD, "uri": receiver.url, "retries": 1})
+    receiver.statuses = [500, 200]
+    body = {"Event-Category": "call_event", "Event-Name": "CHANNEL_CREATE", "Call-ID": "c", "Custom-Channel-Vars": {"Account-ID": ACCOUNT}}
+    await rest.bridge.bus.publish("callevt", "call.CHANNEL_CREATE.c", body)
+    await receiver.arrived(2)
+    await deferLater(reactor, 0)
+    first, second = receiver.received
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+    assert not {"webhook-signature", "webhook-timestamp"} & {*first.headers, *second.headers}
