@@ -15,9 +15,9 @@ from zope.interface import implementer
 from kazoo_bridge.bus.asking import Asker
 from kazoo_bridge.bus.decoding import encode
 from kazoo_bridge.bus.embedded_queue import EmbeddedQueue, Message
-from kazoo_bridge.bus.topics import TopicTable
 from kazoo_bridge.interfaces import BusUnavailable, EventHandler, IBus, IConsumer, Queue, Topic, Unroutable
 from kazoo_bridge.kazoo import EXCHANGES, Event
+from kazoo_bridge.topics import TopicTable
 
 #: AMQP's own limit, in bytes.
 LONGEST_ROUTING_KEY = 255

@@ -8,11 +8,11 @@ import pytest
 from twisted.logger import capturedLogs
 from zope.interface.verify import verifyObject
 
-from kazoo_bridge.bus.topics import TopicTable
 from kazoo_bridge.categories import conference, fax_status, messages, notifications, objects, parking
 from kazoo_bridge.categories.notification_types import TYPES
 from kazoo_bridge.interfaces import IEventCategory, Occurrence
 from kazoo_bridge.kazoo import Event, account_db, encode_key_part, monthly_db, normalise
+from kazoo_bridge.topics import TopicTable
 
 ACCOUNT, OTHER = "3f0a9c51d7e84b62a1c05d9e7b2f4860", "c40b8d2e6f1a4795b3d80e7c52a9f613"
 CATEGORIES = [

@@ -6,7 +6,7 @@ import pika
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kazoo_bridge.bus.topics import TopicTable, matches
+from kazoo_bridge.topics import TopicTable, matches
 from tests.integration.rabbitmq import RabbitNode
 
 words = st.sampled_from(["", "a", "b", "*", "#", "ø"])

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kazoo_bridge.bus.topics import TopicTable, matches
+from kazoo_bridge.topics import TopicTable, matches
 
 words = st.sampled_from(["", "a", "b", "call", "*", "#", "größe"])
 keys = st.lists(words, max_size=6).map(".".join)
