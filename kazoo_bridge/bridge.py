@@ -26,12 +26,14 @@ from kazoo_bridge.rest.account_tree import AccountResource
 from kazoo_bridge.rest.attempts import AttemptResource
 from kazoo_bridge.rest.catalogue import SampleResource
 from kazoo_bridge.rest.deliveries import DeliveryResource
+from kazoo_bridge.rest.event_streams import EventStreamResource
 from kazoo_bridge.rest.health import HealthResource
 from kazoo_bridge.rest.hook_actions import HookActionResource
 from kazoo_bridge.rest.limits import LimitResource
 from kazoo_bridge.rest.logins import LoginResource
 from kazoo_bridge.rest.site import Resource, make_site
 from kazoo_bridge.rest.webhooks import WebhookResource
+from kazoo_bridge.rest.websockets import WebsocketResource
 from kazoo_bridge.storage import changes, tokens
 from kazoo_bridge.storage.accounts import AccountStore, Refused
 from kazoo_bridge.storage.attempts import AttemptStore, purge_older_than
@@ -45,6 +47,7 @@ from kazoo_bridge.storage.limits import LimitStore
 from kazoo_bridge.storage.settings import SettingStore
 from kazoo_bridge.storage.tokens import TokenStore
 from kazoo_bridge.webhooks.room import WebhookRoom, WebhookStores
+from kazoo_bridge.websockets.room import WebsocketRoom
 
 _log = Logger()
 
@@ -107,6 +110,7 @@ class Bridge:
     settings: SettingStore
     directory: LocalDirectory
     webhooks: WebhookRoom
+    websockets: WebsocketRoom
     _port: IListeningPort | None = field(init=False, default=None)
     _started: bool = field(init=False, default=False)
 
@@ -144,6 +148,7 @@ class Bridge:
             settings=SettingStore(database),
             directory=directory,
             webhooks=WebhookRoom.of(reactor, config, bus, directory, stores, categories, node, account_gone),
+            websockets=WebsocketRoom.of(reactor, config, bus, directory, categories, node),
         )
 
     async def start(self) -> None:
@@ -159,6 +164,7 @@ class Bridge:
         await self._listen()
         IService(self.bus).startService()
         self.webhooks.start()
+        self.websockets.start()
         self._started = True
 
     async def load(self) -> None:
@@ -182,12 +188,18 @@ class Bridge:
             AccountResource(self.directory, self.node),
             LoginResource(self.directory, self.node, self.reactor),
             LimitResource(self.directory, room.stores.limits, self.node),
+            WebsocketResource(self.directory, self.websockets.catalogue, self.websockets.questions, self.node),
+            EventStreamResource(self.reactor, self.directory, self.websockets.streams, self.node),
             HealthResource(self.troubles),
         ]
         try:
             self._port = await serverFromString(self.reactor, self.config.http.endpoint).listen(make_site(resources, self.node))
         except CannotListenError as error:
             raise StartupFailed(f"http.endpoint: cannot listen on {self.config.http.endpoint}: {error.socketError}") from None
+        try:
+            await self.websockets.listen()
+        except CannotListenError as error:
+            raise StartupFailed(f"websockets.endpoint: cannot listen on {self.config.websockets.endpoint}: {error.socketError}") from None
 
     @property
     def http_host(self) -> str:
@@ -209,6 +221,7 @@ class Bridge:
 
     async def stop(self, hurry: Deferred[None]) -> None:
         """Drain: take no more events, let what is in flight end (until `hurry` fires), then close everything."""
+        await self.websockets.stop()
         await self.webhooks.drain(hurry)
         if self._port is not None:
             await _maybe(self._port.stopListening())

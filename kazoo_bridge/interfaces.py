@@ -162,6 +162,57 @@ class IEventCategory(Interface):
         """
 
 
+class BindingRefused(Exception):
+    """A category knows the binding, but cannot listen to it; the text tells the client why."""
+
+
+@frozen
+class Source:
+    """Where events for a subscription come from.
+
+    `topic` is what the broker must send, and `pattern` (AMQP's wildcards) which of the category's own keys are meant; see `Telling`.
+    """
+
+    topic: Topic
+    pattern: str
+
+
+@frozen
+class Listening:
+    """What a subscription listens to. It must be asked for anew at `until` (Unix seconds; None: it stays the same)."""
+
+    sources: tuple[Source, ...]
+    until: float | None = None
+
+
+@frozen
+class Telling:
+    """An event as subscriptions see it.
+
+    `key` is compared with the patterns of sources; `routing_key` is what subscribers are shown of the message's. `account_id` keeps the
+    event from other accounts' subscriptions where the key does not (None: the key does).
+    """
+
+    key: str
+    routing_key: str
+    account_id: str | None = None
+
+
+class IBindingCategory(IEventCategory):
+    """A category that websockets can subscribe to, too."""
+
+    bindings = Attribute("Sequence[str]: what clients can ask for, such as ``call.CHANNEL_CREATE.{CALL_ID}``, for the catalogue")
+
+    def listening(binding: str, account: Account | None, superadmin: bool, now: float) -> Listening | None:
+        """What a subscription to `binding` listens to for `account` (None: all accounts); None: the binding is not this category's.
+
+        `superadmin` says that a super-admin asks, `now` is in Unix seconds. Raises `BindingRefused`.
+        """
+
+    def tellings(event: Event) -> Iterable[Telling]:
+        """Under which keys subscribers hear of an event on the exchange of one of the topics; none for other categories' events."""
+
+
 # -- who may do what ----------------------------------------------------------------------------
 
 

@@ -12,7 +12,8 @@ from attrs import frozen
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from kazoo_bridge.interfaces import HookType, IEventCategory, Occurrence, Topic
+from kazoo_bridge.categories.subscribing import account_word, id_word, not_supported, wrong_format
+from kazoo_bridge.interfaces import Account, HookType, IBindingCategory, Listening, Occurrence, Source, Telling, Topic
 from kazoo_bridge.kazoo import Event, is_account_id
 
 _EXCHANGE = "callevt"
@@ -27,6 +28,19 @@ _HOOK_OF_EVENT = {
     "CHANNEL_HOLD": "channel_hold",
     "CHANNEL_UNHOLD": "channel_unhold",
 }
+
+#: What websockets can subscribe to, as in KAZOO's ``bh_call``.
+_BOUND_EVENTS = (
+    "CHANNEL_CREATE",
+    "CHANNEL_ANSWER",
+    "CHANNEL_DESTROY",
+    "CHANNEL_HOLD",
+    "CHANNEL_UNHOLD",
+    "CHANNEL_BRIDGE",
+    "PARK_PARKED",
+    "PARK_RETRIEVED",
+    "PARK_ABANDONED",
+)
 
 #: Channel variables that hooks do not get: KAZOO's default for ``reserved_ccv_keys`` of ``call_command``.
 RESERVED_CHANNEL_VARS = frozenset(
@@ -189,12 +203,13 @@ def _hook(hook_id: str, name: str, description: str, sample: Mapping[str, Any]) 
     return HookType(id=hook_id, name=name, description=description, samples=({"hook_event": hook_id, **_SAMPLE, **sample},))
 
 
-@implementer(IPlugin, IEventCategory)
+@implementer(IPlugin, IBindingCategory)
 @frozen
 class CallCategory:
-    """Hooks on the life of a channel."""
+    """Hooks on the life of a channel; bindings ``call.{EVENT}.{CALL_ID}``."""
 
     name: str = "call"
+    bindings: tuple[str, ...] = tuple(f"call.{event}.{{CALL_ID}}" for event in _BOUND_EVENTS)
     hooks: tuple[HookType, ...] = (
         _hook("channel_create", "Channel Create", "A new channel: somebody calls or is being called", {}),
         _hook("channel_answer", "Channel Answer", "A channel has been answered", {"other_leg_call_id": _OTHER_LEG}),
@@ -220,6 +235,27 @@ class CallCategory:
             return []
         body = event.body
         return [Occurrence(hook, account_of(body), channel_payload(hook, body), internal_leg=is_internal_leg(body))]
+
+    def listening(self, binding: str, account: Account | None, superadmin: bool, now: float) -> Listening | None:
+        """See `IBindingCategory`. Keys on the bus do not name the account, so the category's own do."""
+        first, *words = binding.split(".")
+        if first != "call":
+            return None
+        if len(words) != 2:
+            raise wrong_format("call", words)
+        if words[0] not in (*_BOUND_EVENTS, "*"):
+            raise not_supported(words[0])
+        call_id, whose = id_word("call", words, words[1]), account_word(account)
+        events = _BOUND_EVENTS if words[0] == "*" else (words[0],)
+        return Listening(tuple(Source(Topic(_EXCHANGE, f"call.{event}.{call_id}"), f"call.{whose}.{event}.{call_id}") for event in events))
+
+    def tellings(self, event: Event) -> Iterable[Telling]:
+        """See `IBindingCategory`."""
+        first, name, call_id = [*event.routing_key.split(".", 2), "", ""][:3]
+        if first != "call" or name not in _BOUND_EVENTS:
+            return []
+        shown = f"call.{account_of(event.body) or 'undefined'}.{name}.{call_id}"
+        return [Telling(shown, shown)]
 
 
 call = CallCategory()

@@ -12,7 +12,18 @@ from attrs import frozen
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from kazoo_bridge.interfaces import HookType, IEventCategory, Occurrence, Topic
+from kazoo_bridge.categories.subscribing import account_word, id_word, wrong_format
+from kazoo_bridge.interfaces import (
+    Account,
+    BindingRefused,
+    HookType,
+    IBindingCategory,
+    Listening,
+    Occurrence,
+    Source,
+    Telling,
+    Topic,
+)
 from kazoo_bridge.kazoo import Event, is_account_id, public_form
 
 _EXCHANGE = "conference"
@@ -67,12 +78,13 @@ def _account_of(event: Event) -> str | None:
     return next((candidate for candidate in candidates if is_account_id(candidate)), None)
 
 
-@implementer(IPlugin, IEventCategory)
+@implementer(IPlugin, IBindingCategory)
 @frozen
 class ConferenceCategory:
-    """One hook, which may choose one kind of event."""
+    """One hook, which may choose one kind of event; bindings for events, and for the commands to one conference."""
 
     name: str = "conference"
+    bindings: tuple[str, ...] = ("conference.event.{CONFERENCE_ID}.{CALL_ID}", "conference.command.{CONFERENCE_ID}")
     hooks: tuple[HookType, ...] = (
         HookType(
             id="conference",
@@ -99,6 +111,28 @@ class ConferenceCategory:
         if account_id is not None:
             payload["account_id"] = account_id
         return [Occurrence("conference", account_id, payload, {"type": kind})]
+
+    def listening(self, binding: str, account: Account | None, superadmin: bool, now: float) -> Listening | None:
+        """See `IBindingCategory`. Commands do not say whose they are, so that all of them are for super-admins only."""
+        first, *words = binding.split(".")
+        if first != "conference":
+            return None
+        match words:
+            case ["event", conference_id, call_id]:
+                ids = f"{id_word('conference', words, conference_id)}.{id_word('conference', words, call_id)}"
+                pattern = f"conference.event.*.{account_word(account)}.{ids}"
+            case ["command", "*"] if account is not None:
+                raise BindingRefused("ConferenceId required")
+            case ["command", conference_id]:
+                pattern = f"conference.command.{id_word('conference', words, conference_id)}"
+            case _:
+                raise wrong_format("conference", words)
+        return Listening((Source(Topic(_EXCHANGE, pattern), pattern),))
+
+    def tellings(self, event: Event) -> Iterable[Telling]:
+        """See `IBindingCategory`. A command that names an account is told to none but that."""
+        account_id = _account_of(event) if event.routing_key.startswith("conference.command.") else None
+        return [Telling(event.routing_key, event.routing_key, account_id)]
 
 
 conference = ConferenceCategory()

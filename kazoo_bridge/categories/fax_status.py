@@ -12,10 +12,13 @@ from attrs import frozen
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from kazoo_bridge.interfaces import HookType, IEventCategory, Occurrence, Topic
+from kazoo_bridge.categories.subscribing import account_word, id_word, monthly_words, not_supported, wrong_format
+from kazoo_bridge.interfaces import Account, HookType, IBindingCategory, Listening, Occurrence, Source, Telling, Topic
 from kazoo_bridge.kazoo import Event, is_account_id, public_form
 
 _EXCHANGE = "faxes"
+_OBJECTS = "configuration"
+_ACTIONS = ("doc_created", "doc_edited", "doc_deleted")
 STATES = ("start", "prepare", "send", "receive", "end", "error")
 
 _INTERNAL = frozenset({"app_name", "app_version", "event_category", "msg_id"})
@@ -46,12 +49,13 @@ def _account_of(event: Event) -> str | None:
     return next((candidate for candidate in candidates if is_account_id(candidate)), None)
 
 
-@implementer(IPlugin, IEventCategory)
+@implementer(IPlugin, IBindingCategory)
 @frozen
 class FaxStatusCategory:
-    """One hook, which may choose one state."""
+    """One hook, which may choose one state; bindings for the status of faxes and for their documents."""
 
     name: str = "fax_status"
+    bindings: tuple[str, ...] = ("fax.status.{FAX_ID}", "fax.object.{ACTION}")
     hooks: tuple[HookType, ...] = (
         HookType(
             id="fax_status",
@@ -76,6 +80,27 @@ class FaxStatusCategory:
             payload["account_id"] = account_id
         state = event.body.get("Fax-State")
         return [Occurrence("fax_status", account_id, payload, {"type": state} if isinstance(state, str) else {})]
+
+    def listening(self, binding: str, account: Account | None, superadmin: bool, now: float) -> Listening | None:
+        """See `IBindingCategory`."""
+        first, *words = binding.split(".")
+        if first != "fax":
+            return None
+        match words:
+            case ["status", fax_id]:
+                pattern = f"fax.status.{account_word(account)}.{id_word('fax', words, fax_id)}"
+                return Listening((Source(Topic(_EXCHANGE, pattern), pattern),))
+            case ["object", action] if action in (*_ACTIONS, "*"):
+                databases, until = monthly_words(account, now)
+                patterns = [f"{action}.{database}.fax.*" for database in databases]
+                return Listening(tuple(Source(Topic(_OBJECTS, pattern), pattern) for pattern in patterns), until)
+            case ["object", action]:
+                raise not_supported(action)
+        raise wrong_format("fax", words)
+
+    def tellings(self, event: Event) -> Iterable[Telling]:
+        """See `IBindingCategory`."""
+        return [Telling(event.routing_key, event.routing_key)]
 
 
 fax_status = FaxStatusCategory()

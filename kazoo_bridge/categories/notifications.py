@@ -15,7 +15,8 @@ from zope.interface import implementer
 
 from kazoo_bridge.categories.notification_samples import sample_of
 from kazoo_bridge.categories.notification_types import TYPES
-from kazoo_bridge.interfaces import HookType, IEventCategory, Occurrence, Topic
+from kazoo_bridge.categories.subscribing import account_word, not_supported, wrong_format
+from kazoo_bridge.interfaces import Account, HookType, IBindingCategory, Listening, Occurrence, Source, Telling, Topic
 from kazoo_bridge.kazoo import Event, is_account_id, normalise
 
 _log = Logger()
@@ -23,7 +24,7 @@ _log = Logger()
 _EXCHANGE = "notifications"
 _HOOK = "notifications"
 _CALLFLOW = "webhook"
-_NAMES = frozenset(one.name for one in TYPES)
+_TOPICS = {one.name: Topic(_EXCHANGE, f"notifications.{one.kind}.{one.key_name}") for one in TYPES}
 SUPERADMIN_ONLY = frozenset({"system_alert", "webhook_disabled"})
 
 #: Where the account may stand, in the order in which KAZOO looks (its ``kapi_notifications``).
@@ -61,12 +62,13 @@ def _either(name: str) -> dict[str, frozenset[str]]:
     return {"type": frozenset({name, f"{name}_error"})}
 
 
-@implementer(IPlugin, IEventCategory)
+@implementer(IPlugin, IBindingCategory)
 @frozen
 class NotificationCategory:
-    """One hook, which chooses a type."""
+    """One hook, which chooses a type; bindings ``notification.{TYPE}``."""
 
     name: str = "notifications"
+    bindings: tuple[str, ...] = tuple(f"notification.{name}" for name in sorted(_TOPICS) if name not in SUPERADMIN_ONLY)
     hooks: tuple[HookType, ...] = (
         HookType(
             id=_HOOK,
@@ -85,16 +87,44 @@ class NotificationCategory:
 
     def topics(self, hook: str) -> Iterable[Topic]:
         """The keys of all types."""
-        return [Topic(_EXCHANGE, f"notifications.{one.kind}.{one.key_name}") for one in TYPES]
+        return list(_TOPICS.values())
 
     def occurrences(self, event: Event) -> Iterable[Occurrence]:
         """One, for the account that the notification is about."""
-        if event.name not in _NAMES:
+        if event.name not in _TOPICS:
             return []
         if event.name == _CALLFLOW:
             return _brought(event)
         payload = normalise(event.body)
         return [Occurrence(_HOOK, _account_of(event.body), payload, {"type": event.name}, superadmin_only=event.name in SUPERADMIN_ONLY)]
+
+    def listening(self, binding: str, account: Account | None, superadmin: bool, now: float) -> Listening | None:
+        """See `IBindingCategory`. What is for super-admins only has keys of its own, which ``*`` does not match for others."""
+        first, *words = binding.split(".")
+        if first != "notification":
+            return None
+        if len(words) != 1:
+            raise wrong_format("notification", words)
+        kind = words[0]
+        if kind != "*" and (kind not in _TOPICS or (kind in SUPERADMIN_ONLY and not superadmin)):
+            raise not_supported(kind)
+        topic = Topic(_EXCHANGE, "notifications.*.*") if kind == "*" else _TOPICS[kind]
+        whose = account_word(account)
+        patterns = [_key(whose, kind, kind in SUPERADMIN_ONLY)]
+        if kind == "*" and superadmin:
+            patterns.append(_key(whose, kind, True))
+        return Listening(tuple(Source(topic, pattern) for pattern in patterns))
+
+    def tellings(self, event: Event) -> Iterable[Telling]:
+        """See `IBindingCategory`."""
+        if event.name not in _TOPICS:
+            return []
+        account_id = _account_of(event.body) or "undefined"
+        return [Telling(_key(account_id, event.name, event.name in SUPERADMIN_ONLY), event.routing_key)]
+
+
+def _key(account: str, kind: str, superadmin_only: bool) -> str:
+    return f"notification.{account}.superadmin.{kind}" if superadmin_only else f"notification.{account}.{kind}"
 
 
 def _brought(event: Event) -> list[Occurrence]:

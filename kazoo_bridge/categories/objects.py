@@ -13,13 +13,17 @@ from attrs import frozen
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from kazoo_bridge.interfaces import HookType, IEventCategory, Occurrence, Topic
+from kazoo_bridge.categories.subscribing import database_word, id_word, monthly_words, not_supported, wrong_format
+from kazoo_bridge.interfaces import Account, HookType, IBindingCategory, Listening, Occurrence, Source, Telling, Topic
 from kazoo_bridge.kazoo import ACCOUNTS_DB, Event, account_of_db, is_account_id
 
 _EXCHANGE = "configuration"
 
 ACTIONS = ("doc_created", "doc_edited", "doc_deleted")
 TYPES = ("account", "callflow", "device", "faxbox", "media", "user", "vmbox", "fax", "mailbox_message", "call_recording")
+
+#: Documents of these types are kept in the account's database for the month.
+_MONTHLY = frozenset({"fax", "mailbox_message", "call_recording"})
 
 
 def _account_of(body: Mapping[str, Any]) -> str | None:
@@ -43,12 +47,13 @@ def _payload(document_id: object, account_id: str, action: str, kind: object) ->
     return {"id": document_id, "account_id": account_id, "action": action, "type": kind}
 
 
-@implementer(IPlugin, IEventCategory)
+@implementer(IPlugin, IBindingCategory)
 @frozen
 class ObjectCategory:
-    """One hook, which chooses types and actions."""
+    """One hook, which chooses types and actions; bindings ``object.{ACTION}.{TYPE}``, and the older ``{ACTION}.{DB}.{TYPE}.{ID}``."""
 
     name: str = "object"
+    bindings: tuple[str, ...] = tuple(f"object.{action}.{kind}" for action, kind in product(ACTIONS, TYPES))
     hooks: tuple[HookType, ...] = (
         HookType(
             id="object",
@@ -76,6 +81,36 @@ class ObjectCategory:
             return []
         payload = {name: value for name, value in _payload(event.body.get("ID"), account_id, action, kind).items() if value is not None}
         return [Occurrence("object", account_id, payload, {"type": kind, "action": action})]
+
+    def listening(self, binding: str, account: Account | None, superadmin: bool, now: float) -> Listening | None:
+        """See `IBindingCategory`. The database of the older form counts for nothing: it is always the account's."""
+        first, *words = binding.split(".")
+        if first == "object":
+            if len(words) != 2:
+                raise wrong_format("object", words)
+            (action, kind), document_id = words, "*"
+        elif first in ACTIONS:
+            if len(words) != 3:
+                raise wrong_format("object", words)
+            action, kind, document_id = first, words[1], id_word("object", words, words[2])
+        else:
+            return None
+        if action not in (*ACTIONS, "*") or kind not in (*TYPES, "*"):
+            raise not_supported(f"{action}.{kind}")
+        databases, until = _databases(kind, account, now)
+        patterns = [f"{action}.{database}.{kind}.{document_id}" for database in databases]
+        return Listening(tuple(Source(Topic(_EXCHANGE, pattern), pattern) for pattern in patterns), until)
+
+    def tellings(self, event: Event) -> Iterable[Telling]:
+        """See `IBindingCategory`."""
+        return [Telling(event.routing_key, event.routing_key)]
+
+
+def _databases(kind: str, account: Account | None, now: float) -> tuple[list[str], float | None]:
+    """Where documents of a type are kept, and until when."""
+    monthly, until = monthly_words(account, now) if kind in ("*", *_MONTHLY) else ([], None)
+    own = [] if kind in _MONTHLY else [database_word(account)]
+    return list(dict.fromkeys((*own, *monthly))), until
 
 
 objects = ObjectCategory()

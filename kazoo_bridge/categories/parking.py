@@ -13,7 +13,8 @@ from twisted.plugin import IPlugin
 from zope.interface import implementer
 
 from kazoo_bridge.categories.call import account_of, is_internal_leg
-from kazoo_bridge.interfaces import HookType, IEventCategory, Occurrence, Topic
+from kazoo_bridge.categories.subscribing import account_word, not_supported, wrong_format
+from kazoo_bridge.interfaces import Account, HookType, IBindingCategory, Listening, Occurrence, Source, Telling, Topic
 from kazoo_bridge.kazoo import Event, normalise
 
 _EXCHANGE = "callevt"
@@ -37,12 +38,13 @@ _SAMPLE: Mapping[str, Any] = {
 }
 
 
-@implementer(IPlugin, IEventCategory)
+@implementer(IPlugin, IBindingCategory)
 @frozen
 class ParkingCategory:
-    """One hook for everything that happens to parked calls."""
+    """One hook for everything that happens to parked calls, and bindings such as ``parking.PARK_PARKED`` and ``parking.*``."""
 
     name: str = "parking"
+    bindings: tuple[str, ...] = tuple(f"parking.{event}" for event in _EVENTS)
     hooks: tuple[HookType, ...] = (
         HookType(
             id="parking",
@@ -62,6 +64,24 @@ class ParkingCategory:
             return []
         account_id = account_of(event.body)
         return [Occurrence("parking", account_id, _payload(event.body, account_id), internal_leg=is_internal_leg(event.body))]
+
+    def listening(self, binding: str, account: Account | None, superadmin: bool, now: float) -> Listening | None:
+        """See `IBindingCategory`."""
+        first, *words = binding.split(".")
+        if first != "parking":
+            return None
+        if len(words) != 1:
+            raise wrong_format("parking", words)
+        if words[0] not in (*_EVENTS, "*"):
+            raise not_supported(words[0])
+        topics = [Topic(_EXCHANGE, f"call.{event}.*") for event in _EVENTS if words[0] in (event, "*")]
+        return Listening(tuple(Source(topic, f"parking.{account_word(account)}.{words[0]}") for topic in topics))
+
+    def tellings(self, event: Event) -> Iterable[Telling]:
+        """See `IBindingCategory`."""
+        if event.name not in _EVENTS:
+            return []
+        return [Telling(f"parking.{account_of(event.body) or 'undefined'}.{event.name}", event.routing_key)]
 
 
 parking = ParkingCategory()

@@ -129,6 +129,13 @@ def _is_proxy(value: str) -> bool:
     return True
 
 
+def origins(value: Sequence[str]) -> None:
+    """Patterns of origins."""
+    for one in value:
+        if one not in ("*", "null") and re.fullmatch(r"[a-z*][a-z0-9+.*-]*://[^/\s]+", one) is None:
+            raise ValueError(f"expected origins such as 'https://portal.example.com', 'https://*.example.com' or '*', got {one!r}")
+
+
 def folder(value: str) -> None:
     """An existing folder, or nothing."""
     if value and not Path(value).is_dir():

@@ -19,6 +19,7 @@ from kazoo_bridge.config.checks import (
     matching,
     networks,
     one_of,
+    origins,
     proxy_uri,
     storage_uri,
 )
@@ -55,10 +56,26 @@ class Http:
 
 @frozen
 class Websockets:
-    """Where websockets are served."""
+    """Where websockets are served, and what one of them may cost. Times are in seconds."""
 
     endpoint: str = _key("tcp:5555:interface=127.0.0.1", endpoint)
     max_connections_per_ip: int = _key(0, at_least(0))
+    max_connections: int = _key(10_000, at_least(0))
+    max_connections_per_account: int = _key(0, at_least(0))
+    max_subscriptions: int = _key(1000, between(1, 100_000))
+    max_message_bytes: int = _key(65_536, between(1024, 16_777_216))
+    rate_per_second: int = _key(10, between(1, 1_000_000))
+    rate_burst: int = _key(100, between(1, 1_000_000))
+    handshake_timeout_s: int = _key(10, between(1, 600))
+    authentication_timeout_s: int = _key(60, between(1, 86_400))
+    ping_interval_s: int = _key(30, between(1, 3600))
+    idle_timeout_s: int = _key(3600, between(1, 604_800))
+    send_buffer_bytes: int = _key(262_144, between(4096, 268_435_456))
+    max_dropped_events: int = _key(10_000, between(1, 100_000_000))
+    resume_window_s: int = _key(120, between(0, 86_400))
+    resume_events: int = _key(1000, between(1, 100_000))
+    allowed_origins: tuple[str, ...] = _key(("*",), origins)
+    trusted_proxies: tuple[str, ...] = _key((), networks)
 
 
 @frozen

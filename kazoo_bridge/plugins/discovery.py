@@ -15,7 +15,7 @@ from zope.interface.verify import verifyObject
 
 import kazoo_bridge.categories
 import kazoo_bridge.plugins
-from kazoo_bridge.interfaces import HookType, IEventCategory
+from kazoo_bridge.interfaces import HookType, IBindingCategory, IEventCategory
 
 _log = Logger()
 
@@ -47,7 +47,7 @@ def _candidates(package: ModuleType) -> Iterator[tuple[str, IEventCategory]]:
             _log.error("event category file {file} is left out: it cannot be imported, see the traceback above", file=module.filePath.path)
     for short_name in sorted(dropins):
         for cached in dropins[short_name].plugins:
-            if IEventCategory in cached.provided:
+            if any(interface.isOrExtends(IEventCategory) for interface in cached.provided):
                 where = f"{cached.dropin.moduleName}.{cached.name}"
                 candidate = _load(where, cached)
                 if candidate is not None:
@@ -65,7 +65,7 @@ def _load(where: str, cached: CachedPlugin) -> IEventCategory | None:
 def _objection(candidate: IEventCategory, usable: list[IEventCategory]) -> str | None:
     """Why `candidate` cannot be used beside those that are, or None."""
     try:
-        verifyObject(IEventCategory, candidate)
+        verifyObject(IBindingCategory if IBindingCategory.providedBy(candidate) else IEventCategory, candidate)
         hook_ids = [hook.id for hook in candidate.hooks if isinstance(hook, HookType)]
         complete = len(hook_ids) == len(candidate.hooks)
         topics = [list(candidate.topics(hook_id)) for hook_id in hook_ids]

@@ -69,6 +69,11 @@ def too_large(limit: int) -> ApiError:
     return ApiError(413, "too_large", {"message": f"the body may have {limit} bytes at most"})
 
 
+def bus_fault() -> ApiError:
+    """The bus does not answer."""
+    return ApiError(503, "datastore_fault", {"message": "the message bus does not answer just now: try again later"})
+
+
 def storage_fault() -> ApiError:
     """The storage does not answer."""
     return ApiError(503, "datastore_fault", {"message": "the storage does not answer just now: try again later"})

@@ -39,12 +39,13 @@ CORS_HEADERS = {
 
 @frozen
 class Answer:
-    """What a handler has to say: the envelope's ``data``, and what goes beside it."""
+    """What a handler has to say: the envelope's ``data``, and what goes beside it. `streamed`: it has written all of it already."""
 
     data: Any
     status: int = 200
     revision: str | None = None
     more: Mapping[str, Any] = field(factory=dict)
+    streamed: bool = False
 
 
 @define
@@ -131,6 +132,8 @@ class Exchange:
 
     def write(self, answer: Answer) -> bytes:
         """The successful answer's bytes, none when the client has this revision already; status and headers are set on the request."""
+        if answer.streamed:
+            return b""
         known = self._known(answer.revision)
         self._head(304 if known else answer.status)
         if answer.revision is not None:
@@ -139,6 +142,11 @@ class Exchange:
             return b""
         more = dict(answer.more) | ({"revision": answer.revision} if answer.revision is not None else {})
         return self._envelope(answer.data, "success", more)
+
+    def begin(self, content_type: str) -> None:
+        """Set status and headers of an answer that is written piece by piece."""
+        self._head(200)
+        self.request.setHeader("Content-Type", content_type)
 
     def write_error(self, error: ApiError) -> bytes:
         """The refusal's bytes; status and headers are set on the request."""

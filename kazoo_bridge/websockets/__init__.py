@@ -1,1 +1,1 @@
-"""Sockets, subscriptions and frames: an empty room for now."""
+"""Lasting connections: sockets that subscribe to bindings, receive events and issue commands."""

@@ -34,6 +34,7 @@ class BridgeProcess:
     def __init__(self, folder: Path, amqp_uri: str, more_config: str = "", storage_uri: str = "") -> None:
         self.folder = folder
         self.port = free_port()
+        self.websocket_port = free_port()
         self.storage_uri = storage_uri or f"sqlite:///{folder}/bridge.sqlite3"
         self.config = folder / "bridge.toml"
         self.config.write_text(
@@ -44,6 +45,8 @@ uri = "{amqp_uri}"
 uri = "{self.storage_uri}"
 [http]
 endpoint = "tcp:{self.port}:interface=127.0.0.1"
+[websockets]
+endpoint = "tcp:{self.websocket_port}:interface=127.0.0.1"
 [egress]
 allowed_networks = ["127.0.0.0/8"]
 {more_config}

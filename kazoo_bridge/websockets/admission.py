@@ -1,0 +1,92 @@
+"""Who may connect: from where, how many, and with what origin."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+
+from attrs import define, field
+
+Network = IPv4Network | IPv6Network
+
+#: Our own sub-protocol. It changes nothing; those who ask for it know that they talk to us.
+SUBPROTOCOL = "kazoo-bridge.v1"
+
+
+class NotAdmitted(Exception):
+    """The connection is refused with an HTTP status."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+@define(eq=False)
+class Admission:
+    """Counts connections by address. 0: no bound. `trusted` are the networks of proxies whose ``X-Forwarded-For`` is believed."""
+
+    per_address: int
+    in_all: int
+    origins: Sequence[str]
+    trusted: Sequence[Network]
+    _connected: Counter[str] = field(init=False, factory=Counter)
+
+    @classmethod
+    def of(cls, per_address: int, in_all: int, origins: Sequence[str], trusted: Sequence[str]) -> Admission:
+        """With networks as the configuration has them."""
+        return cls(per_address, in_all, origins, [ip_network(network) for network in trusted])
+
+    @property
+    def connected(self) -> int:
+        """How many connections there are."""
+        return self._connected.total()
+
+    def address(self, peer: str, headers: Mapping[str, str]) -> str:
+        """The client's address: the nearest one that no trusted proxy has."""
+        hops = [hop.strip() for hop in headers.get("x-forwarded-for", "").split(",") if hop.strip()]
+        address = peer
+        while hops and self._trusts(address):
+            address = _plain(hops.pop())
+        return address
+
+    def admit(self, address: str, origin: str | None) -> None:
+        """Count a connection in; raises `NotAdmitted`."""
+        if origin and not any(fnmatchcase(origin.lower(), allowed.lower()) for allowed in self.origins):
+            raise NotAdmitted(403, "the origin is not allowed")
+        if self.in_all and self.connected >= self.in_all:
+            raise NotAdmitted(503, "too many connections")
+        if self.per_address and self._connected[address] >= self.per_address:
+            raise NotAdmitted(429, "too many connections from this address")
+        self._connected[address] += 1
+
+    def gone(self, address: str) -> None:
+        """Undo `admit`."""
+        self._connected[address] -= 1
+        if self._connected[address] <= 0:
+            del self._connected[address]
+
+    def _trusts(self, address: str) -> bool:
+        try:
+            parsed = ip_address(address)
+        except ValueError:
+            return False
+        return any(parsed in network for network in self.trusted)
+
+
+def _plain(hop: str) -> str:
+    """An address without the port or the brackets that some proxies write."""
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop
+
+
+def subprotocol(offered: Sequence[str]) -> str | None:
+    """The one to speak; raises `NotAdmitted` where only others are offered, as KAZOO does for any."""
+    if not offered:
+        return None
+    if SUBPROTOCOL in offered:
+        return SUBPROTOCOL
+    raise NotAdmitted(400, "no such sub-protocol")

@@ -1,0 +1,34 @@
+"""What a client that lost its connection has missed."""
+
+from __future__ import annotations
+
+import secrets
+from collections import deque
+
+from attrs import define, field
+
+from kazoo_bridge.websockets.frames import EventFrame
+
+
+@define(eq=False)
+class Journal:
+    """The latest events of one session that can be resumed. `token` names the session; `lost` is the newest event forgotten."""
+
+    length: int
+    token: str = field(factory=lambda: secrets.token_hex(24), repr=False)
+    lost: int = 0
+    _frames: deque[EventFrame] = field(init=False, factory=deque)
+
+    def add(self, frame: EventFrame) -> None:
+        """Remember an event, and forget the oldest where there are too many."""
+        self._frames.append(frame)
+        if len(self._frames) > self.length:
+            self.lost = self._frames.popleft().sequence
+
+    def after(self, sequence: int) -> list[EventFrame]:
+        """The remembered events after one that the client has had."""
+        return [frame for frame in self._frames if frame.sequence > sequence]
+
+    def has_gap(self, sequence: int) -> bool:
+        """Whether events after this one have been forgotten."""
+        return self.lost > sequence

@@ -1,0 +1,79 @@
+"""What clients send: one JSON object per frame, read into values that can be trusted."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from attrs import field, frozen
+
+#: Of names and metadata that clients give their sockets.
+LONGEST_NAME = 256
+LARGEST_METADATA = 4096
+_LONGEST_REQUEST_ID = 256
+
+
+class BadMessage(Exception):
+    """A frame that cannot be understood; the text says what was expected."""
+
+
+@frozen
+class Message:
+    """One message. `data` holds what the action is about, whether it came nested (KAZOO 4) or flat (before)."""
+
+    action: str
+    request_id: str
+    token: Any = field(repr=False)
+    data: Mapping[str, Any] = field(repr=False)
+    name: str | None = None
+    metadata: Any = None
+
+
+def request_id_of(value: object) -> str:
+    """The client's own id for its request, or a random one."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = str(value)
+    if isinstance(value, str) and 0 < len(value) <= _LONGEST_REQUEST_ID and value.isprintable():
+        return value
+    return secrets.token_hex(16)
+
+
+def decoded(payload: bytes) -> Mapping[str, Any]:
+    """The object in a frame; raises `BadMessage`."""
+    try:
+        value = orjson.loads(payload)
+    except ValueError as error:
+        raise BadMessage(f"the message is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise BadMessage('the message must be a JSON object, such as {"action": "ping"}')
+    return value
+
+
+def parsed(value: Mapping[str, Any]) -> Message:
+    """A message of an object; raises `BadMessage`."""
+    action = value.get("action")
+    if not isinstance(action, str) or not action:
+        raise BadMessage("missing required keys : action")
+    data = value.get("data")
+    if data is not None and not isinstance(data, dict):
+        raise BadMessage("data must be a JSON object")
+    if data is None:
+        data = {key: value[key] for key in ("account_id", "binding", "bindings") if key in value}
+    name = value.get("name", data.get("name"))
+    if name is not None and (not isinstance(name, str) or len(name) > LONGEST_NAME):
+        raise BadMessage(f"name must be a text of at most {LONGEST_NAME} characters")
+    metadata = value.get("metadata", data.get("metadata"))
+    if metadata is not None and len(orjson.dumps(metadata)) > LARGEST_METADATA:
+        raise BadMessage(f"metadata must have at most {LARGEST_METADATA} bytes")
+    return Message(action, request_id_of(value.get("request_id")), value.get("auth_token"), data, name, metadata)
+
+
+def bindings_of(data: Mapping[str, Any]) -> list[str]:
+    """The bindings that a message names: `binding`, or else `bindings`; raises `BadMessage`."""
+    binding = data.get("binding")
+    bindings = [binding] if binding is not None else data.get("bindings", [])
+    if not isinstance(bindings, list) or not all(isinstance(one, str) and one for one in bindings):
+        raise BadMessage("binding must be a text, bindings a list of texts")
+    return list(dict.fromkeys(bindings))

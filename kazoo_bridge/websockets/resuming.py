@@ -1,0 +1,60 @@
+"""A client that lost its connection gets what it missed, or is told that something is missing."""
+
+from __future__ import annotations
+
+from attrs import define
+
+from kazoo_bridge.websockets.connection import Connection
+from kazoo_bridge.websockets.frames import EventFrame, reply
+from kazoo_bridge.websockets.listener import Listener
+from kazoo_bridge.websockets.messages import BadMessage, Message
+from kazoo_bridge.websockets.session import Session
+from kazoo_bridge.websockets.sessions import Sessions
+
+
+@define(eq=False)
+class Resuming:
+    """The action ``resume``.
+
+    Without a session it begins one that can be resumed: from then on events bear a ``sequence``. With the session, and the last sequence
+    that the client has had, it goes on from there on this connection.
+    """
+
+    _sessions: Sessions
+    _listener: Listener
+
+    def resume(self, connection: Connection, message: Message) -> None:
+        """Begin or go on, and answer; raises `BadMessage`."""
+        token, sequence = message.data.get("session"), message.data.get("sequence", 0)
+        if token is not None and not isinstance(token, str):
+            raise BadMessage("session must be the text that an earlier resume has answered with")
+        if isinstance(sequence, bool) or not isinstance(sequence, int) or sequence < 0:
+            raise BadMessage("sequence must be the last one that came with an event, or 0")
+        if token is not None and (connection.session.count or connection.session.journal is not None):
+            raise BadMessage("resume a session before anything else on a connection")
+        gap, missed = self.attach(connection, token, sequence)
+        session = connection.session
+        journal = self._sessions.keep(session)
+        data = {
+            "session": journal.token,
+            "resumed": token is not None and not (gap and not session.count),
+            "gap": gap,
+            "missed": len(missed),
+            "sequence": missed[-1].sequence if missed else self._listener.next_sequence(),
+            "window_seconds": self._sessions.limits.resume_window,
+            "subscribed": session.bindings,
+        }
+        connection.reply(reply(message.request_id, "success", data))
+        for frame in missed:
+            connection.event(frame, True)
+
+    def attach(self, connection: Connection, token: str | None, sequence: int) -> tuple[bool, list[EventFrame]]:
+        """Let the connection go on with the session of that name: whether events are missing, and those that are not."""
+        if token is None:
+            return False, []
+        old: Session | None = self._sessions.resumable(token, connection.session.account_id)
+        if old is None or old.journal is None:
+            return True, []
+        self._sessions.take_over(old, connection.session)
+        connection.session = old
+        return old.journal.has_gap(sequence), old.journal.after(sequence)

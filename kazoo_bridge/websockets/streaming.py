@@ -1,0 +1,127 @@
+"""Server-sent events: the same subscriptions over plain HTTP, for clients without websockets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from attrs import define
+
+from kazoo_bridge.interfaces import Principal
+from kazoo_bridge.websockets.admission import NotAdmitted
+from kazoo_bridge.websockets.authority import Authority
+from kazoo_bridge.websockets.connection import Connection
+from kazoo_bridge.websockets.frames import EventFrame, encode
+from kazoo_bridge.websockets.outbox import Outbox, Transport
+from kazoo_bridge.websockets.protocol import Doorway
+from kazoo_bridge.websockets.resuming import Resuming
+from kazoo_bridge.websockets.sessions import OVERLOADED
+from kazoo_bridge.websockets.subscribing import Subscriptions
+
+#: A comment, which keeps proxies and clients from giving up.
+KEEP_ALIVE = b": \n\n"
+
+
+class Wire(Transport, Protocol):
+    """The answer on which a stream is written."""
+
+    def hang_up(self) -> None:
+        """End the answer."""
+
+
+@define(eq=False)
+class EventStream:
+    """A stream that has been opened. Register `outbox` as the producer of the answer, and call `gone` when it has ended."""
+
+    connection: Connection
+    outbox: Outbox
+    gone: Callable[[], None]
+
+    def keep_alive(self) -> None:
+        """Let the client see that the connection lives."""
+        self.outbox.reply(KEEP_ALIVE)
+
+
+@define(eq=False)
+class EventStreams:
+    """Opens streams."""
+
+    _doorway: Doorway
+    _authority: Authority
+    _subscriptions: Subscriptions
+    _resuming: Resuming
+
+    async def open(
+        self,
+        wire: Wire,
+        peer: tuple[str, int],
+        headers: Mapping[str, str],
+        who: tuple[str, Principal],
+        account_id: str,
+        bindings: Sequence[str],
+        last_event_id: str | None,
+    ) -> EventStream:
+        """A stream of these bindings for the one with that token, from where `last_event_id` left off.
+
+        `headers` have lower-case names. Raises `NotAdmitted`, and `BindingRefused`.
+        """
+        doorway, sessions = self._doorway, self._doorway.sessions
+        address = doorway.admission.address(peer[0], headers)
+        doorway.admission.admit(address, headers.get("origin"))
+        stream = self._connected(wire, address, peer[1])
+        session = stream.connection.session
+        session.token, session.principal = who
+        try:
+            if sessions.too_many_of(who[1].account_id):
+                raise NotAdmitted(429, "the account has too many sockets")
+            missed, gap = self._resumed(stream.connection, last_event_id)
+            session = stream.connection.session
+            await self._subscriptions.subscribe(session, account_id, bindings)
+        except Exception:
+            sessions.end(stream.connection.session)
+            stream.gone()
+            raise
+        sessions.keep(session)
+        stream.connection.reply(_notice("open", {"subscribed": session.bindings, "gap": gap, "missed": len(missed)}))
+        for frame in missed:
+            stream.connection.event(frame, True)
+        return stream
+
+    def _connected(self, wire: Wire, address: str, port: int) -> EventStream:
+        doorway, sessions, bounds = self._doorway, self._doorway.sessions, self._doorway.bounds
+
+        def hopeless() -> None:
+            sessions.end(connection.session, OVERLOADED, "the client reads too slowly")
+
+        def event_form(frame: EventFrame, sequenced: bool) -> bytes:
+            journal = connection.session.journal
+            name = f"{journal.token if journal else ''}-{frame.sequence}".encode()
+            return b"id: " + name + b"\ndata: " + frame.text(sequenced) + b"\n\n"
+
+        def gone() -> None:
+            outbox.close()
+            sessions.disconnected(connection.session, connection)
+            doorway.admission.gone(address)
+
+        outbox = Outbox(
+            wire, doorway.flusher, bounds.send_buffer_bytes, bounds.max_dropped, lambda dropped: connection.dropped(dropped), hopeless
+        )
+        connection = Connection(outbox, event_form, _text_form, lambda _code, _reason: wire.hang_up())
+        connection.session = sessions.open(address, port, connection)
+        return EventStream(connection, outbox, gone)
+
+    def _resumed(self, connection: Connection, last_event_id: str | None) -> tuple[list[EventFrame], bool]:
+        token, _, sequence = (last_event_id or "").rpartition("-")
+        if not token or not sequence.isdecimal():
+            return [], bool(last_event_id)
+        gap, missed = self._resuming.attach(connection, token, int(sequence))
+        return missed, gap
+
+
+def _text_form(text: bytes) -> bytes:
+    """Replies and notices; a comment stays as it is."""
+    return text if text.startswith(b":") else b"data: " + text + b"\n\n"
+
+
+def _notice(name: str, data: Mapping[str, object]) -> bytes:
+    return encode({"action": "notice", "name": name, "data": data})
