@@ -153,7 +153,7 @@ class Outbox:
         """The client has read what was written."""
         self._paused = False
         self.flush()
-        if self._dropped and not self._paused:
+        if self._dropped and not self._paused and not self.closed:
             dropped, self._dropped = self._dropped, Counter()
             self._on_room(dropped)
 
