@@ -185,7 +185,8 @@ class Bridge:
             HealthResource(self.troubles),
         ]
         try:
-            self._port = await serverFromString(self.reactor, self.config.http.endpoint).listen(make_site(resources, self.node))
+            site = make_site(self.reactor, resources, self.node, self.config.http)
+            self._port = await serverFromString(self.reactor, self.config.http.endpoint).listen(site)
         except CannotListenError as error:
             raise StartupFailed(f"http.endpoint: cannot listen on {self.config.http.endpoint}: {error.socketError}") from None
 

@@ -48,9 +48,11 @@ class Storage:
 
 @frozen
 class Http:
-    """Where REST is served."""
+    """Where REST is served, and how much of it a client may have."""
 
     endpoint: str = _key("tcp:8000:interface=127.0.0.1", endpoint)
+    requests_per_second: int = _key(50, between(0, 1_000_000))
+    request_burst: int = _key(500, between(1, 1_000_000))
 
 
 @frozen

@@ -58,9 +58,9 @@ def precondition_failed() -> ApiError:
     return ApiError(412, "precondition_failed", {"message": "the document is not at the revision that If-Match or If-None-Match asks for"})
 
 
-def too_many_requests(seconds: int) -> ApiError:
-    """Enough for now; again in some seconds."""
-    data = {"message": f"too many failures from this address: try again in {seconds} seconds"}
+def too_many_requests(seconds: int, what: str) -> ApiError:
+    """Enough of that for now; again in some seconds."""
+    data = {"message": f"too many {what}: try again in {seconds} seconds"}
     return ApiError(429, "too_many_requests", data, headers={"Retry-After": str(seconds)})
 
 
