@@ -122,7 +122,8 @@ class Bridge:
         node = f"kazoo_bridge@{socket.gethostname()}"
         accounts, token_store = AccountStore(reactor, database), TokenStore(reactor, database)
         directory = LocalDirectory(reactor, accounts, token_store)
-        stores = WebhookStores(HookStore(reactor, database), AttemptStore(database), DeliveryStore(database), LimitStore(database))
+        hook_store = HookStore(reactor, database, config.webhooks.max_hooks_per_account)
+        stores = WebhookStores(hook_store, AttemptStore(database), DeliveryStore(database), LimitStore(database))
 
         async def account_gone(account_id: str) -> None:
             try:

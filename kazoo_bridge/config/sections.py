@@ -81,6 +81,7 @@ class Webhooks:
     pending_max_per_hook: int = _key(100_000, at_least(1))
     dead_retention_days: int = _key(30, between(1, 3650))
     dead_max_per_hook: int = _key(10_000, at_least(1))
+    max_hooks_per_account: int = _key(1000, at_least(0))
     max_requests: int = _key(256, between(1, 10_000))
     max_requests_per_hook: int = _key(32, between(1, 10_000))
     cluster_id: str = _key("", matching(r"[\x21-\x7e]{0,128}", "at most 128 printable characters without spaces"))
