@@ -53,6 +53,10 @@ class Http:
     endpoint: str = _key("tcp:8000:interface=127.0.0.1", endpoint)
     requests_per_second: int = _key(50, between(0, 1_000_000))
     request_burst: int = _key(500, between(1, 1_000_000))
+    request_timeout_s: int = _key(30, between(1, 3600))
+    idle_timeout_s: int = _key(60, between(1, 3600))
+    max_connections: int = _key(500, at_least(0))
+    max_connections_per_ip: int = _key(100, at_least(0))
 
 
 @frozen
