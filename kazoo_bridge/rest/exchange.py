@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 from attrs import define, field, frozen
 from klein.app import KleinRequest
+from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 from twisted.web.iweb import IRequest
 
@@ -184,6 +185,8 @@ async def answer(request: KleinRequest, node: str, handler: Handler) -> bytes:
     except StorageUnavailable as error:
         _log.error("request {request_id}: {reason}", request_id=exchange.request_id, reason=error)
         return exchange.write_error(storage_fault())
+    except CancelledError:
+        raise  # the client has gone, and nobody waits for an answer
     except Exception:
         _log.failure("request {request_id} failed", request_id=exchange.request_id)
         data = {"message": f"an unexpected error; the operator finds it in the log under {exchange.request_id}"}
