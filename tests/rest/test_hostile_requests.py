@@ -269,6 +269,16 @@ async def test_where_a_token_may_stand(rest: Client) -> None:
     assert (await rest("PUT", hooks(), token="", raw=b'{"auth_token": 3, "data": {}}')).code == 401
 
 
+@pytest.mark.parametrize("kind", [b"x\x1cy", b"x\x85y", b"\xff", b"multipart/form-data", b"application/x-www-form-urlencoded"])
+@pytest_twisted.ensureDeferred
+async def test_bodies_are_json_whatever_they_are_said_to_be(rest: Client, kind: bytes) -> None:
+    made = (await rest("PUT", hooks(), GOOD)).json_body["data"]["id"]
+    sent = request(rest, hooks(hook_id=made).encode(), verb=b"POST", body=json.dumps({"data": GOOD}).encode())
+    with capturedLogs() as logs:
+        assert (await exchanged(rest, sent.replace(b"Host: localhost", b"Content-Type: " + kind)))[0] == 200
+    assert not [event for event in logs if "log_failure" in event]
+
+
 @pytest.mark.parametrize("header", [b"X-Auth-Token", b"Authorization", b"If-Match", b"If-None-Match", b"X-Request-ID"])
 @pytest_twisted.ensureDeferred
 async def test_headers_that_are_not_utf_8(rest: Client, header: bytes) -> None:
