@@ -55,8 +55,6 @@ def make_site(reactor: Any, resources: Iterable[Resource], node: str, http: Http
         logFormatter=_access_log_line,
         reactor=reactor,
         timeout=http.idle_timeout_s,
-        # Bodies are JSON whatever they are said to be; reading them as forms costs time, and fails for some values of Content-Type.
-        parsePOSTFormSubmission=False,
     )
     limits = ChannelLimits(Connections(reactor, http.max_connections, http.max_connections_per_ip), http.request_timeout_s)
     site.protocol = partial(IncomingChannel, limits)  # type: ignore[method-assign,assignment] # any protocol will do
