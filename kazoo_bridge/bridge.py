@@ -126,7 +126,8 @@ class Bridge:
         node = f"kazoo_bridge@{socket.gethostname()}"
         accounts, token_store = AccountStore(reactor, database), TokenStore(reactor, database)
         directory = LocalDirectory(reactor, accounts, token_store)
-        stores = WebhookStores(HookStore(reactor, database), AttemptStore(database), DeliveryStore(database), LimitStore(database))
+        hook_store = HookStore(reactor, database, config.webhooks.max_hooks_per_account)
+        stores = WebhookStores(hook_store, AttemptStore(database), DeliveryStore(database), LimitStore(database))
 
         async def account_gone(account_id: str) -> None:
             try:
@@ -193,7 +194,8 @@ class Bridge:
             HealthResource(self.troubles),
         ]
         try:
-            self._port = await serverFromString(self.reactor, self.config.http.endpoint).listen(make_site(resources, self.node))
+            site = make_site(self.reactor, resources, self.node, self.config.http)
+            self._port = await serverFromString(self.reactor, self.config.http.endpoint).listen(site)
         except CannotListenError as error:
             raise StartupFailed(f"http.endpoint: cannot listen on {self.config.http.endpoint}: {error.socketError}") from None
         try:

@@ -297,6 +297,14 @@ class RevisionConflict(Exception):
     """The document is no longer at the revision the caller has read."""
 
 
+class TooManyHooks(Exception):
+    """The account has `limit` hooks, and may have no more."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"an account may have {limit} hooks")
+        self.limit = limit
+
+
 class StorageUnavailable(Exception):
     """The storage did not answer, or refused for reasons of its own; trying again later may work."""
 
@@ -320,7 +328,10 @@ class IHookStore(Interface):
         """One hook."""
 
     def create(account_id: str, document: Mapping[str, Any], secrets: tuple[Secret, ...] = ()) -> Deferred[StoredHook]:
-        """Keep a new hook under a fresh id (32 hexadecimal characters)."""
+        """Keep a new hook under a fresh id (32 hexadecimal characters).
+
+        Fails with `TooManyHooks` if the account has as many as it may have, on whichever node they were created.
+        """
 
     def replace(hook: StoredHook, document: Mapping[str, Any], secrets: tuple[Secret, ...] | None = None) -> Deferred[StoredHook]:
         """Put `document` in the place of `hook`, and `secrets` in the place of its own (None: it keeps them).

@@ -49,9 +49,15 @@ class Storage:
 
 @frozen
 class Http:
-    """Where REST is served."""
+    """Where REST is served, and how much of it a client may have."""
 
     endpoint: str = _key("tcp:8000:interface=127.0.0.1", endpoint)
+    requests_per_second: int = _key(50, between(0, 1_000_000))
+    request_burst: int = _key(500, between(1, 1_000_000))
+    request_timeout_s: int = _key(30, between(1, 3600))
+    idle_timeout_s: int = _key(60, between(1, 3600))
+    max_connections: int = _key(500, at_least(0))
+    max_connections_per_ip: int = _key(100, at_least(0))
 
 
 @frozen
@@ -96,6 +102,7 @@ class Webhooks:
     pending_max_per_hook: int = _key(100_000, at_least(1))
     dead_retention_days: int = _key(30, between(1, 3650))
     dead_max_per_hook: int = _key(10_000, at_least(1))
+    max_hooks_per_account: int = _key(1000, at_least(0))
     max_requests: int = _key(256, between(1, 10_000))
     max_requests_per_hook: int = _key(32, between(1, 10_000))
     cluster_id: str = _key("", matching(r"[\x21-\x7e]{0,128}", "at most 128 printable characters without spaces"))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from klein.app import KleinRequest
 
-from kazoo_bridge.interfaces import IDirectory, RevisionConflict
-from kazoo_bridge.rest.errors import bad_identifier, conflict, invalid
+from kazoo_bridge.interfaces import IDirectory, RevisionConflict, TooManyHooks
+from kazoo_bridge.rest.errors import bad_identifier, conflict, invalid, too_many_hooks
 from kazoo_bridge.rest.exchange import Answer, Exchange, Handler, answer
 from kazoo_bridge.webhooks.document import InvalidDocument
 
@@ -26,6 +26,8 @@ async def for_account(request: KleinRequest, directory: IDirectory, node: str, a
             return await handler(exchange)
         except InvalidDocument as error:
             raise invalid(error.errors) from None
+        except TooManyHooks as error:
+            raise too_many_hooks(error.limit) from None
         except RevisionConflict:
             raise conflict() from None
 

@@ -10,10 +10,13 @@ from klein import Klein
 from klein.resource import KleinResource
 from twisted.web.resource import Resource
 
-from kazoo_bridge.rest.errors import ApiError, invalid_method, parse_error
+from kazoo_bridge.rest.errors import ApiError, invalid_method, parse_error, too_many_requests
 from kazoo_bridge.rest.exchange import CORS_HEADERS, Exchange
+from kazoo_bridge.rest.given_tokens import given_token
+from kazoo_bridge.rest.health import PATHS as UNLIMITED_PATHS
 from kazoo_bridge.rest.incoming import IncomingRequest
 from kazoo_bridge.rest.query import Query, refuse_broken_escapes
+from kazoo_bridge.rest.rates import RequestRates
 from kazoo_bridge.rest.verbs import VERBS, tunnelled_verb
 
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
@@ -24,11 +27,12 @@ class Entrance(Resource):
 
     isLeaf = True
 
-    def __init__(self, app: Klein, node: str) -> None:
+    def __init__(self, app: Klein, node: str, rates: RequestRates) -> None:
         super().__init__()
         self._routes = app.url_map.bind("localhost")
         self._routed = KleinResource(app)
         self._node = node
+        self._rates = rates
 
     def render(self, request: IncomingRequest) -> bytes | int:
         """Answer, or let the routed resource do it."""
@@ -36,7 +40,8 @@ class Entrance(Resource):
             path = _decoded_path(request.path)
             query = Query.of(request.uri)
             if request.method == b"OPTIONS":
-                return self._preflight(request, path)
+                return self._preflight(request, path)  # refusing it would cost no less than answering
+            self._count(request, path, query)
             verb = tunnelled_verb(request, query)
             if verb is not None:
                 request.method, request.tunnelled = verb.encode(), True
@@ -47,6 +52,13 @@ class Entrance(Resource):
         if request.postpath and request.postpath[1:] and not request.postpath[-1]:
             request.postpath.pop()  # KAZOO sees no difference in a slash at the end
         return cast("bytes | int", self._routed.render(request))
+
+    def _count(self, request: IncomingRequest, path: str, query: Query) -> None:
+        if path.rstrip("/") in UNLIMITED_PATHS:
+            return
+        if seconds := self._rates.take(given_token(request, query), request.getClientAddress()):
+            raise too_many_requests(seconds, "requests")
+        request.token_found_good = self._rates.found_good
 
     def _preflight(self, request: IncomingRequest, path: str) -> bytes:
         for name, value in CORS_HEADERS.items():

@@ -27,6 +27,12 @@ def invalid(errors: Mapping[str, Any]) -> ApiError:
     return ApiError(400, "validation error", dict(errors))
 
 
+def too_many_hooks(limit: int) -> ApiError:
+    """The account may have no more hooks."""
+    message = f"this account has the {limit} hooks that an account may have: delete some that are not needed, or ask the operator for more"
+    return invalid({"webhooks": {"maxItems": {"message": message, "target": limit}}})
+
+
 def invalid_credentials(message: str = "a valid token is required, in X-Auth-Token or Authorization: Bearer") -> ApiError:
     """No token or API key, or none that is good."""
     return ApiError(401, "invalid_credentials", {"message": message})
@@ -58,9 +64,9 @@ def precondition_failed() -> ApiError:
     return ApiError(412, "precondition_failed", {"message": "the document is not at the revision that If-Match or If-None-Match asks for"})
 
 
-def too_many_requests(seconds: int) -> ApiError:
-    """Enough for now; again in some seconds."""
-    data = {"message": f"too many failures from this address: try again in {seconds} seconds"}
+def too_many_requests(seconds: int, what: str) -> ApiError:
+    """Enough of that for now; again in some seconds."""
+    data = {"message": f"too many {what}: try again in {seconds} seconds"}
     return ApiError(429, "too_many_requests", data, headers={"Retry-After": str(seconds)})
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 from attrs import define, field, frozen
 from klein.app import KleinRequest
+from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 from twisted.web.iweb import IRequest
 
@@ -19,6 +20,8 @@ from kazoo_bridge.interfaces import IDirectory, Principal, StorageUnavailable
 from kazoo_bridge.rest.bodies import parsed
 from kazoo_bridge.rest.conditions import EntityTags
 from kazoo_bridge.rest.errors import ApiError, forbidden, invalid_credentials, parse_error, precondition_failed, storage_fault
+from kazoo_bridge.rest.given_tokens import given_token
+from kazoo_bridge.rest.incoming import IncomingRequest
 from kazoo_bridge.rest.query import Query
 
 _log = Logger()
@@ -32,7 +35,7 @@ CORS_HEADERS = {
         "Content-Type, Depth, User-Agent, X-Requested-With, X-Auth-Token, If-Match, If-None-Match, Authorization, Cache-Control"
     ),
     "Access-Control-Allow-Methods": "GET, PUT, POST, PATCH, DELETE, OPTIONS",
-    "Access-Control-Expose-Headers": "Content-Type, X-Auth-Token, X-Request-ID, ETag, Location",
+    "Access-Control-Expose-Headers": "Content-Type, X-Auth-Token, X-Request-ID, ETag, Location, Retry-After",
     "Access-Control-Max-Age": "86400",
 }
 
@@ -90,6 +93,8 @@ class Exchange:
         if self.principal is None:
             self.token = None
             raise invalid_credentials()
+        if self.token is not None and isinstance(self.request, IncomingRequest):
+            self.request.token_found_good(self.token)
 
     async def recognise(self, directory: IDirectory) -> None:
         """Find the principal where a good token is given, for what is open to anybody; any other token is ignored."""
@@ -110,23 +115,17 @@ class Exchange:
             raise precondition_failed()
 
     def _tags(self, header: str) -> EntityTags | None:
-        values = self.request.requestHeaders.getRawHeaders(header)
-        return None if values is None else EntityTags.of(", ".join(values))
+        values = self.request.requestHeaders.getRawHeaders(header.encode())
+        return None if values is None else EntityTags.of(b", ".join(values).decode("utf-8", "replace"))
 
     def _known(self, revision: str | None) -> bool:
         tags = self._tags("If-None-Match") if self.request.method in (b"GET", b"HEAD") else None
         return revision is not None and tags is not None and tags.has(revision)
 
     def _given_token(self) -> str | None:
-        header: str | None = self.request.getHeader("X-Auth-Token")
-        if header:
-            return str(header.strip())
-        scheme, _, bearer = (self.request.getHeader("Authorization") or "").partition(" ")
-        if scheme.lower() == "bearer" and bearer:
-            return str(bearer.strip())
-        in_query = self.query.first("auth_token")
-        if in_query:
-            return in_query
+        in_head = given_token(self.request, self.query)
+        if in_head is not None:
+            return in_head
         in_body = self.envelope.get("auth_token")
         return in_body if isinstance(in_body, str) else None
 
@@ -194,6 +193,8 @@ async def answer(request: KleinRequest, node: str, handler: Handler) -> bytes:
     except StorageUnavailable as error:
         _log.error("request {request_id}: {reason}", request_id=exchange.request_id, reason=error)
         return exchange.write_error(storage_fault())
+    except CancelledError:
+        raise  # the client has gone, and nobody waits for an answer
     except Exception:
         _log.failure("request {request_id} failed", request_id=exchange.request_id)
         data = {"message": f"an unexpected error; the operator finds it in the log under {exchange.request_id}"}

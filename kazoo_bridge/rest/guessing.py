@@ -1,22 +1,12 @@
-"""How often an address may be wrong: a bucket of tokens for each, refilled as time goes by."""
+"""How often an address may be wrong."""
 
 from __future__ import annotations
-
-import ipaddress
-from collections import OrderedDict
-from math import ceil
 
 from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 
-#: How many addresses are remembered; those that failed longest ago are forgotten first.
-MAX_REMEMBERED = 10_000
-
-
-@define
-class _Bucket:
-    tokens: float
-    filled: float
+from kazoo_bridge.rest.addresses import network_of
+from kazoo_bridge.rest.buckets import Buckets
 
 
 @define
@@ -26,36 +16,16 @@ class FailureLimit:
     _clock: IReactorTime
     burst: int = 20
     refill_seconds: float = 3.0
-    _buckets: OrderedDict[str, _Bucket] = field(init=False, factory=OrderedDict)
+    _buckets: Buckets = field(init=False)
 
-    def take(self, address: str) -> float:
-        """Count a failure beforehand; 0.0 when the attempt may be made, else the seconds until one may."""
-        now = self._clock.seconds()
-        name = _network(address)
-        bucket = self._buckets.setdefault(name, _Bucket(float(self.burst), now))
-        self._buckets.move_to_end(name)
-        while len(self._buckets) > MAX_REMEMBERED:
-            self._buckets.popitem(last=False)
-        bucket.tokens = min(self.burst, bucket.tokens + max(now - bucket.filled, 0.0) / self.refill_seconds)
-        bucket.filled = now
-        if bucket.tokens < 1:
-            return float(ceil((1 - bucket.tokens) * self.refill_seconds))
-        bucket.tokens -= 1
-        return 0.0
+    @_buckets.default
+    def _full(self) -> Buckets:
+        return Buckets(self._clock, self.burst, self.refill_seconds)
+
+    def take(self, address: str) -> int:
+        """Count a failure beforehand; 0 when the attempt may be made, else the whole seconds until one may."""
+        return self._buckets.take(network_of(address))
 
     def give_back(self, address: str) -> None:
         """It was no failure."""
-        bucket = self._buckets.get(_network(address))
-        if bucket is not None:
-            bucket.tokens = min(self.burst, bucket.tokens + 1)
-
-
-def _network(address: str) -> str:
-    """IPv4 addresses count alone, IPv6 addresses with all of their /64, which one host has for itself."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return address
-    return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, 64), strict=False))
+        self._buckets.give_back(network_of(address))

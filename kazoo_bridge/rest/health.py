@@ -9,6 +9,9 @@ from klein import Klein
 from klein.app import KleinRequest
 from twisted.web.iweb import IRequest
 
+#: Nobody who watches may be turned away, so these have no limit.
+PATHS = ("/healthz", "/readyz")
+
 #: The reasons why the service is not ready; empty when it is.
 Troubles = Callable[[], Awaitable[list[str]]]
 
@@ -30,8 +33,8 @@ class HealthResource:
 
     def route(self, app: Klein) -> None:
         """Put the resource on its paths."""
-        app.route("/healthz", methods=["GET"])(self.alive)
-        app.route("/readyz", methods=["GET"])(self.ready)
+        for path, handler in zip(PATHS, (self.alive, self.ready), strict=True):
+            app.route(path, methods=["GET"])(handler)
 
 
 def _plain(request: KleinRequest, status: int, lines: list[str]) -> bytes:

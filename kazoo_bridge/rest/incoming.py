@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.web.server import Request
 
 from kazoo_bridge.rest.bodies import MAX_BODY
@@ -10,16 +12,22 @@ from kazoo_bridge.rest.bodies import MAX_BODY
 class IncomingRequest(Request):
     """A request that keeps no more of its body than will be read, and whose answer does not say what serves it.
 
-    `tunnelled`: the method was carried inside a POST.
+    `tunnelled`: the method was carried inside a POST. `token_found_good` is to be called with the request's token once it was accepted.
     """
 
     tunnelled = False
+    token_found_good: Callable[[str], None] = staticmethod(lambda _: None)
 
     def handleContentChunk(self, data: bytes) -> None:
         """Keep a piece of the body; beyond the limit just enough to see that it was exceeded."""
         room = 0 if self.content is None else MAX_BODY + 1 - self.content.tell()
         if room > 0:
             super().handleContentChunk(data[:room])
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """All of it is here. Bodies are JSON whatever they are said to be: Twisted would read some as forms, and fail for some types."""
+        self.requestHeaders.removeHeader(b"Content-Type")
+        super().requestReceived(command, path, version)
 
     def getRequestHostname(self) -> bytes:
         """One name for all: paths mean the same under every host name, and a malformed one harms nobody."""

@@ -35,7 +35,7 @@ class LoginResource:
             api_key = _api_key(exchange)
             address = str(getattr(exchange.request.getClientAddress(), "host", "local"))
             if seconds := self._failures.take(address):
-                raise too_many_requests(int(seconds))
+                raise too_many_requests(seconds, "failures from this address")
             login = await self.directory.login(api_key)
             if login is None:
                 raise invalid_credentials("this API key is not known")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Protocol
 
 from klein import Klein
@@ -12,11 +13,14 @@ from twisted.web.http import combinedLogFormatter
 from twisted.web.server import Request, Site
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from kazoo_bridge.rest.channel import IncomingChannel
+from kazoo_bridge.config import Http
+from kazoo_bridge.rest.channel import ChannelLimits, IncomingChannel
+from kazoo_bridge.rest.connections import Connections
 from kazoo_bridge.rest.entrance import Entrance
 from kazoo_bridge.rest.errors import bad_identifier, invalid_method
 from kazoo_bridge.rest.exchange import Answer, Exchange, answer
 from kazoo_bridge.rest.incoming import IncomingRequest
+from kazoo_bridge.rest.rates import RequestRates
 
 
 class Resource(Protocol):
@@ -34,7 +38,7 @@ class _Routes(Klein):
         return super().route(url, *arguments, **options)
 
 
-def make_site(resources: Iterable[Resource], node: str) -> Site:
+def make_site(reactor: Any, resources: Iterable[Resource], node: str, http: Http) -> Site:
     """A site that serves these resources and answers everything else in KAZOO's way."""
     app = _Routes()
     for resource in resources:
@@ -44,8 +48,16 @@ def make_site(resources: Iterable[Resource], node: str) -> Site:
     async def not_routed(request: KleinRequest, failure: Failure) -> bytes:
         return await answer(request, node, lambda exchange: _refuse(exchange, failure.value))
 
-    site = Site(Entrance(app, node), requestFactory=IncomingRequest, logFormatter=_access_log_line)
-    site.protocol = IncomingChannel  # type: ignore[method-assign,assignment] # any protocol will do
+    rates = RequestRates(reactor, http.requests_per_second, http.request_burst)
+    site = Site(
+        Entrance(app, node, rates),
+        requestFactory=IncomingRequest,
+        logFormatter=_access_log_line,
+        reactor=reactor,
+        timeout=http.idle_timeout_s,
+    )
+    limits = ChannelLimits(Connections(reactor, http.max_connections, http.max_connections_per_ip), http.request_timeout_s)
+    site.protocol = partial(IncomingChannel, limits)  # type: ignore[method-assign,assignment] # any protocol will do
     site.displayTracebacks = False
     return site
 

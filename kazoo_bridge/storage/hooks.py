@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from kazoo_bridge.interfaces import IHookStore, RevisionConflict, Secret, StoredHook
+from kazoo_bridge.interfaces import IHookStore, RevisionConflict, Secret, StoredHook, TooManyHooks
 from kazoo_bridge.kazoo import is_account_id, to_gregorian
 from kazoo_bridge.storage import changes
 from kazoo_bridge.storage.database import Database
@@ -26,11 +26,15 @@ _CHUNK = 500
 
 @implementer(IHookStore)
 class HookStore:
-    """Hook documents, by account and id. Every Deferred may fail with `StorageUnavailable`."""
+    """Hook documents, by account and id. Every Deferred may fail with `StorageUnavailable`.
 
-    def __init__(self, clock: IReactorTime, database: Database) -> None:
+    An account may have `max_per_account` hooks; 0: any number.
+    """
+
+    def __init__(self, clock: IReactorTime, database: Database, max_per_account: int = 0) -> None:
         self._clock = clock
         self._database = database
+        self._max_per_account = max_per_account
 
     def all(self) -> Deferred[list[StoredHook]]:
         """Every hook, in the order they were created."""
@@ -56,10 +60,16 @@ class HookStore:
         return self._database.read(lambda connection: next(iter(_select(connection, *where)), None))
 
     def create(self, account_id: str, document: Mapping[str, Any], secrets: tuple[Secret, ...] = ()) -> Deferred[StoredHook]:
-        """Keep a new hook under a fresh id."""
+        """Keep a new hook under a fresh id; fails with `TooManyHooks` if the account may have no more."""
         now = to_gregorian(self._clock.seconds())
         hook = StoredHook(token_hex(16), account_id, _copy(document), _revision(1), now, now, secrets)
-        return self._database.write(lambda connection: _insert(connection, hook, self._clock.seconds()))
+
+        def create(connection: Connection) -> StoredHook:
+            if self._max_per_account:
+                _require_room(connection, account_id, self._max_per_account)
+            return _insert(connection, hook, self._clock.seconds())
+
+        return self._database.write(create)
 
     def replace(self, hook: StoredHook, document: Mapping[str, Any], secrets: tuple[Secret, ...] | None = None) -> Deferred[StoredHook]:
         """Put `document` in the place of `hook`; fails with `RevisionConflict` if that is not the current revision."""
@@ -115,6 +125,13 @@ def _stored(row: Row[Any]) -> StoredHook:
 
 def _dump_secrets(hook: StoredHook) -> str:
     return json.dumps([[secret.value, secret.expires] for secret in hook.secrets])
+
+
+def _require_room(connection: Connection, account_id: str, limit: int) -> None:
+    changes.serialise(connection)  # whoever else creates a hook has either committed it by now, or waits for us
+    count = connection.scalar(sa.select(sa.func.count()).select_from(hooks).where(hooks.c.account_id == account_id)) or 0
+    if count >= limit:
+        raise TooManyHooks(limit)
 
 
 def _insert(connection: Connection, hook: StoredHook, now: float) -> StoredHook:

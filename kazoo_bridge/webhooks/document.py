@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from jsonschema.exceptions import ValidationError
 
 from kazoo_bridge.webhooks.catalogue import FieldErrors, HookCatalogue
 from kazoo_bridge.webhooks.egress import BadDestination, destination_of, masked
+from kazoo_bridge.webhooks.texts import forbidden_texts, shown, shown_text
 
 #: Keys that are ours to write, in documents and in what GET adds to them; what a customer sends back under them is dropped.
 _OURS = frozenset({"id", "disable_reason", "health", "secret", "secret_overlap_seconds", "signed"})
@@ -26,7 +28,13 @@ _DEFAULTS: Mapping[str, Any] = {
 
 _REQUIRED = ("hook", "name", "uri")
 
-_MAX_URI = 2048
+#: In characters.
+MAX_NAME, MAX_URI, MAX_CUSTOM_KEY, MAX_CUSTOM_VALUE = 256, 2048, 128, 4096
+
+MAX_CUSTOM_KEYS = 100
+
+#: In bytes of JSON.
+MAX_MODIFIERS, MAX_DOCUMENT = 16 * 1024, 64 * 1024
 
 
 class InvalidDocument(Exception):
@@ -42,8 +50,8 @@ def _schema(hook_ids: Collection[str]) -> dict[str, Any]:
         "type": "object",
         "required": list(_REQUIRED),
         "properties": {
-            "name": {"type": "string", "minLength": 1, "maxLength": 256},
-            "uri": {"type": "string", "minLength": 1, "maxLength": _MAX_URI},
+            "name": {"type": "string", "minLength": 1, "maxLength": MAX_NAME},
+            "uri": {"type": "string", "minLength": 1, "maxLength": MAX_URI},
             "hook": {"type": "string", "enum": sorted(hook_ids)},
             "http_verb": {"type": "string", "enum": ["get", "post", "put"]},
             "format": {"type": "string", "enum": ["form-data", "json"]},
@@ -51,9 +59,14 @@ def _schema(hook_ids: Collection[str]) -> dict[str, Any]:
             "retries": {"type": "integer", "minimum": 0, "maximum": 4},
             "include_subaccounts": {"type": "boolean"},
             "include_internal_legs": {"type": "boolean"},
-            "custom_data": {"type": "object", "additionalProperties": {"type": "string"}},
+            "custom_data": {
+                "type": "object",
+                "maxProperties": MAX_CUSTOM_KEYS,
+                "propertyNames": {"minLength": 1, "maxLength": MAX_CUSTOM_KEY},
+                "additionalProperties": {"type": "string", "maxLength": MAX_CUSTOM_VALUE},
+            },
             "modifiers": {"type": "object"},
-            "group": {"type": "string", "maxLength": 256},
+            "group": {"type": "string", "maxLength": MAX_NAME},
             "ordered": {"type": "boolean"},
             "rate_limit": {"type": "number", "minimum": 0.01, "maximum": 1000},
         },
@@ -82,13 +95,18 @@ class DocumentRules:
         }
         if isinstance(document["http_verb"], str):
             document["http_verb"] = document["http_verb"].lower()
-        errors: FieldErrors = {}
+        errors = _too_large(document)
+        if errors:
+            raise InvalidDocument(errors)  # nothing else is looked for: there could be any number of mistakes
+        for path, text in forbidden_texts(document):
+            told = {"message": "expected text without control characters and lone surrogates", "cause": shown_text(masked(text))}
+            errors[".".join(path)] = {"wrong_format": told}
         for error in self._validator.iter_errors(document):
-            for field, rule, told in _told(error):
-                errors.setdefault(field, {})[rule] = told
+            for field, rule, details in _told(error):
+                errors.setdefault(field, {})[rule] = details
         uri = document.get("uri")
         if isinstance(uri, str) and uri and "uri" not in errors and (problem := uri_problem(uri)):
-            errors["uri"] = {"wrong_format": {"message": problem, "cause": masked(uri)}}
+            errors["uri"] = {"wrong_format": {"message": problem, "cause": shown_text(masked(uri))}}
         custom_data = document.get("custom_data", {})
         if "hook" not in errors and "hook" in document and isinstance(custom_data, Mapping):
             for field, rules in self.catalogue.problems(document["hook"], custom_data, superadmin=superadmin).items():
@@ -98,9 +116,24 @@ class DocumentRules:
         return document
 
 
+def _too_large(document: Mapping[str, Any]) -> FieldErrors:
+    sizes = (("data", document, MAX_DOCUMENT), ("modifiers", document.get("modifiers", {}), MAX_MODIFIERS))
+    return {
+        field: {"maxLength": {"message": f"expected at most {limit} bytes of JSON", "target": limit, "cause": size}}
+        for field, value, limit in sizes
+        if (size := _size(value)) > limit
+    }
+
+
+def _size(value: Any) -> int:
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=dict)
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
 def _told(error: ValidationError) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """KAZOO's names for a JSON schema error: field, rule, and the rule's details."""
-    path = [str(part) for part in error.absolute_path]
+    path = [shown_text(str(part)) for part in error.absolute_path]
+    of_keys = "keys: " if "propertyNames" in error.absolute_schema_path else ""
     rule = str(error.validator)
     if rule == "required":
         instance: Any = error.instance
@@ -114,12 +147,14 @@ def _told(error: ValidationError) -> Iterator[tuple[str, str, dict[str, Any]]]:
         "type": f"expected a value of type {target}",
         "minLength": f"expected at least {target} characters",
         "maxLength": f"expected at most {target} characters",
+        "maxProperties": f"expected at most {target} keys",
         "minimum": f"expected at least {target}",
         "maximum": f"expected at most {target}",
     }
-    told = {"message": messages.get(rule, "not as expected"), "target": target, "cause": error.instance}
+    cause = shown(masked(error.instance) if isinstance(error.instance, str) else error.instance)
+    told = {"message": of_keys + messages.get(rule, "not as expected"), "target": target, "cause": cause}
     if rule == "enum":
-        told["value"] = error.instance
+        told["value"] = cause
     yield ".".join(path), rule, told
 
 

@@ -67,7 +67,7 @@ class Hooks:
         return await self._store.get(account_id, hook_id)
 
     async def create(self, account_id: str, given: Mapping[str, Any], *, superadmin: bool = False) -> StoredHook:
-        """Keep a new hook; raises `InvalidDocument`."""
+        """Keep a new hook; raises `InvalidDocument`, or `TooManyHooks` if the account may have no more."""
         secrets = self._secrets(given, ())
         stored = await self._store.create(account_id, await self._checked(given, superadmin), secrets or ())
         self._changed("doc_created", stored)

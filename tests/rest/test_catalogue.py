@@ -10,6 +10,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.endpoints import serverFromString
 
+from kazoo_bridge.config import Http
 from kazoo_bridge.interfaces import HookType, Principal, StorageUnavailable
 from kazoo_bridge.rest.catalogue import SampleResource
 from kazoo_bridge.rest.site import make_site
@@ -42,7 +43,8 @@ class Directory:
 async def base() -> AsyncIterator[str]:
     directory: Any = Directory()
     unused: Any = None
-    site = make_site([WebhookResource(directory, unused, unused, TYPES, "node"), SampleResource(TYPES, "node")], "node")
+    resources = [WebhookResource(directory, unused, unused, TYPES, "node"), SampleResource(TYPES, "node")]
+    site = make_site(reactor, resources, "node", Http())
     port = await serverFromString(reactor, "tcp:0:interface=127.0.0.1").listen(site)
     yield f"http://127.0.0.1:{port.getHost().port}/v2/webhooks"
     await port.stopListening()

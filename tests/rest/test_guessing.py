@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from twisted.internet.task import Clock
 
-from kazoo_bridge.rest import guessing
+from kazoo_bridge.rest import buckets
 from kazoo_bridge.rest.guessing import FailureLimit
 
 
@@ -43,8 +43,8 @@ def test_one_ipv6_network_is_one_address() -> None:
 
 def test_a_bounded_number_of_addresses_is_remembered() -> None:
     limit = FailureLimit(Clock(), burst=1)
-    for number in range(guessing.MAX_REMEMBERED + 1):
+    for number in range(buckets.MAX_REMEMBERED + 1):
         limit.take(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
-    assert len(limit._buckets) == guessing.MAX_REMEMBERED
+    assert len(limit._buckets) == buckets.MAX_REMEMBERED
     assert limit.take("10.0.0.0") == 0
     assert limit.take("10.0.39.16") > 0

@@ -21,10 +21,11 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.threads import deferToThread
 from twisted.logger import capturedLogs, formatEvent
 
+from kazoo_bridge.config import Http
 from kazoo_bridge.rest.bodies import MAX_BODY
 from kazoo_bridge.rest.incoming import IncomingRequest
 from kazoo_bridge.rest.site import make_site
-from tests.rest.rest_client import ACCOUNT, Client, hooks
+from tests.rest.rest_client import ACCOUNT, GOOD, Client, hooks
 
 
 def _exchanged(address: tuple[str, int], sent: bytes) -> bytes:
@@ -149,7 +150,8 @@ def _certificate(folder: Path) -> Path:
 @pytest_twisted.ensureDeferred
 async def test_headers_beyond_all_measure_over_tls(tmp_path: Path) -> None:
     pem = _certificate(tmp_path)
-    port = await serverFromString(reactor, f"ssl:0:privateKey={pem}:certKey={pem}:interface=127.0.0.1").listen(make_site([], "node"))
+    site = make_site(reactor, [], "node", Http())
+    port = await serverFromString(reactor, f"ssl:0:privateKey={pem}:certKey={pem}:interface=127.0.0.1").listen(site)
 
     def refused() -> bytes:
         context = ssl.create_default_context(cafile=str(pem))
@@ -265,3 +267,25 @@ async def test_where_a_token_may_stand(rest: Client) -> None:
     body = json.dumps({"auth_token": good, "data": {}}).encode()
     assert (await rest("PUT", hooks(), token="", raw=body)).json_body["message"] == "validation error"
     assert (await rest("PUT", hooks(), token="", raw=b'{"auth_token": 3, "data": {}}')).code == 401
+
+
+@pytest.mark.parametrize("kind", [b"x\x1cy", b"x\x85y", b"\xff", b"multipart/form-data", b"application/x-www-form-urlencoded"])
+@pytest_twisted.ensureDeferred
+async def test_bodies_are_json_whatever_they_are_said_to_be(rest: Client, kind: bytes) -> None:
+    made = (await rest("PUT", hooks(), GOOD)).json_body["data"]["id"]
+    sent = request(rest, hooks(hook_id=made).encode(), verb=b"POST", body=json.dumps({"data": GOOD}).encode())
+    with capturedLogs() as logs:
+        assert (await exchanged(rest, sent.replace(b"Host: localhost", b"Content-Type: " + kind)))[0] == 200
+    assert not [event for event in logs if "log_failure" in event]
+
+
+@pytest.mark.parametrize("header", [b"X-Auth-Token", b"Authorization", b"If-Match", b"If-None-Match", b"X-Request-ID"])
+@pytest_twisted.ensureDeferred
+async def test_headers_that_are_not_utf_8(rest: Client, header: bytes) -> None:
+    made = (await rest("PUT", hooks(), GOOD)).json_body["data"]["id"]
+    sent = request(rest, hooks(hook_id=made).encode()).replace(b"Host: localhost", header + b": Bearer \xff\xfe")
+    assert (await exchanged(rest, sent))[0] == 200
+    unknown = sent.replace(rest.token.encode(), b"\xff")
+    assert (await exchanged(rest, unknown))[0] == 401
+    patch = sent.replace(b"GET ", b"PATCH ").replace(b"\r\n\r\n", b'\r\nContent-Length: 12\r\n\r\n{"data": {}}')
+    assert (await exchanged(rest, patch))[0] == (412 if header == b"If-Match" else 200)

@@ -20,7 +20,7 @@ from twisted.internet.task import Clock, deferLater
 from zope.interface.verify import verifyObject
 
 from kazoo_bridge.directory.local import LocalDirectory
-from kazoo_bridge.interfaces import AccountLimits, IHookStore, RevisionConflict
+from kazoo_bridge.interfaces import AccountLimits, IHookStore, RevisionConflict, StoredHook, TooManyHooks
 from kazoo_bridge.kazoo import to_gregorian
 from kazoo_bridge.storage import changes, migrate, tables, tokens
 from kazoo_bridge.storage.accounts import AccountStore, Refused, UnknownAccount
@@ -211,6 +211,35 @@ async def test_of_two_writers_one_wins(hooks: HookStore) -> None:
     outcomes = [await one.addErrback(lambda failure: failure.value) for one in results]
     assert [isinstance(one, RevisionConflict) for one in outcomes] == [False, True, True, True, True]
     assert await hooks.get(A, hook.id) == outcomes[0]
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_account_may_have_so_many_hooks(clock: Clock, database: Database) -> None:
+    hooks = HookStore(clock, database, max_per_account=2)
+    first = await hooks.create(A, {})
+    await hooks.create(A, {})
+    with pytest.raises(TooManyHooks) as refused:
+        await hooks.create(A, {})
+    assert refused.value.limit == 2
+    assert len(await recorded(database)) == 2
+    await hooks.create(B, {})
+    await hooks.replace(first, {"n": 1})
+    await hooks.delete(await hooks.get(A, first.id))
+    await hooks.create(A, {})
+    assert len(await hooks.of_account(A)) == 2
+
+
+@pytest_twisted.ensureDeferred
+async def test_nodes_that_create_at_the_same_time_do_not_exceed_the_limit(clock: Clock, database: Database, storage_uri: str) -> None:
+    others = [Database(reactor, storage_uri) for _ in range(3)]
+    stores = [HookStore(clock, one, max_per_account=5) for one in (database, *others)]
+    results = [store.create(A, {}).addErrback(lambda failure: failure.value) for _ in range(5) for store in stores]
+    outcomes = await gatherResults(results)
+    assert sum(isinstance(one, StoredHook) for one in outcomes) == 5
+    assert sum(isinstance(one, TooManyHooks) for one in outcomes) == 15
+    assert len(await stores[0].of_account(A)) == 5
+    for one in others:
+        await one.close()
 
 
 @pytest_twisted.ensureDeferred

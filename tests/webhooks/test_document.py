@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -54,7 +55,17 @@ def test_everything_missing_is_told_at_once() -> None:
         ({"name": "n" * 257}, "name", "maxLength"),
         ({"custom_data": {"a": 1}}, "custom_data.a", "type"),
         ({"custom_data": "text"}, "custom_data", "type"),
+        ({"custom_data": {"": "x"}}, "custom_data", "minLength"),
+        ({"custom_data": {"k" * 129: "x"}}, "custom_data", "maxLength"),
+        ({"custom_data": {"a": "v" * 4097}}, "custom_data.a", "maxLength"),
+        ({"custom_data": {f"k{number}": "" for number in range(101)}}, "custom_data", "maxProperties"),
+        ({"group": "g" * 257}, "group", "maxLength"),
+        ({"uri": "http://h/" + "x" * 2040}, "uri", "maxLength"),
         ({"modifiers": []}, "modifiers", "type"),
+        ({"modifiers": {"a": "x" * 16_400}}, "modifiers", "maxLength"),
+        ({"modifiers": {"a": "ü" * 8_200}}, "modifiers", "maxLength"),
+        ({"own": "x" * 65_600}, "data", "maxLength"),
+        ({"x" * 65_600: 1}, "data", "maxLength"),
         ({"uri": "ftp://h/"}, "uri", "wrong_format"),
     ],
 )
@@ -63,6 +74,62 @@ def test_one_mistake(document: dict[str, Any], field: str, rule: str) -> None:
     assert list(errors) == [field]
     assert rule in errors[field]
     assert errors[field][rule]["message"]
+
+
+def test_what_is_just_small_enough() -> None:
+    document = {
+        **GOOD,
+        "name": "n" * 256,
+        "uri": "http://h/" + "x" * 2039,
+        "custom_data": {f"{number:0128d}": "v" * 300 for number in range(100)},
+        "modifiers": {"a": "x" * 16_300},
+    }
+    assert RULES.complete(document)["custom_data"] == document["custom_data"]
+    assert RULES.complete({**GOOD, "custom_data": {"a": "v" * 4096}, "name": "Zoë 🎧 \u2028\u00a0"})
+
+
+def test_of_what_is_too_large_nothing_else_is_told_and_little_is_repeated() -> None:
+    assert list(errors_of(custom_data={str(number): number for number in range(100_000)})) == ["data"]
+    for document in ({"custom_data": {f"k{number}": "v" * 100 for number in range(500)}}, {"name": "n" * 60_000}, {"name": ["n"] * 10_000}):
+        assert len(json.dumps(errors_of(**document))) < 6000
+
+
+@pytest.mark.parametrize("character", ["\0", "\n", "\r", "\t", "\x1b", "\x7f", "\x85", "\udcff"])
+@pytest.mark.parametrize(
+    ("field", "document"),
+    [
+        ("name", {"name": "a{}b"}),
+        ("uri", {"uri": "http://h/{}"}),
+        ("group", {"group": "a{}"}),
+        ("custom_data.k", {"custom_data": {"k": "{}b"}}),
+        ("custom_data.k{}", {"custom_data": {"k{}": "v"}}),
+        ("modifiers.k.1", {"modifiers": {"k": ["ok", "{}"]}}),
+        ("modifiers.{}", {"modifiers": {"{}": "v"}}),
+        ("own.inner", {"own": {"inner": "{}"}}),
+        ("{}own", {"{}own": 1}),
+    ],
+)
+def test_text_that_no_field_may_have(field: str, document: dict[str, Any], character: str) -> None:
+    def filled(value: Any) -> Any:
+        if isinstance(value, str):
+            return value.replace("{}", character)
+        if isinstance(value, dict):
+            return {filled(name): filled(inner) for name, inner in value.items()}
+        return [filled(inner) for inner in value] if isinstance(value, list) else value
+
+    errors = errors_of(**filled(document))
+    escaped = f"\\u{ord(character):04x}"
+    assert list(errors) == [field.replace("{}", escaped)]
+    told = errors[field.replace("{}", escaped)]["wrong_format"]
+    assert told["message"].startswith("expected text without control characters" if field != "uri" else "expected ")
+    assert escaped in told["cause"]
+    json.dumps(errors).encode("ascii")
+    assert character not in str(list(errors.items()))
+
+
+def test_credentials_are_not_repeated() -> None:
+    for uri in ("http://u:hunter2@h/\n", "http://u:hunter2@h/" + "x" * 3000, "http://u:hunter2@h:0/"):
+        assert "hunter2" not in json.dumps(errors_of(uri=uri))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,24 @@
+"""Addresses of clients, as limits count them."""
+
+from __future__ import annotations
+
+import ipaddress
+
+
+def counted_address(address: object) -> str:
+    """What stands for a peer, an `IAddress`: IPv4 addresses alone, IPv6 ones with all of their /64, which one host has for itself.
+
+    Peers without an address, such as those on a UNIX socket, are one.
+    """
+    return network_of(str(getattr(address, "host", None) or "local"))
+
+
+def network_of(host: str) -> str:
+    """The same for an address as text."""
+    try:
+        parsed = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return host
+    return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, 64), strict=False))

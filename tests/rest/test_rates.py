@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import pytest
+import pytest_twisted
+from attrs import asdict
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.task import Clock
+
+from kazoo_bridge.config import Http
+from kazoo_bridge.rest import buckets
+from kazoo_bridge.rest.rates import RequestRates
+from tests.rest.rest_client import ACCOUNT, Client, hooks
+
+HERE = IPv4Address("TCP", "192.0.2.1", 40_000)
+
+
+def there(number: int) -> IPv4Address:
+    return IPv4Address("TCP", f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 40_000)
+
+
+def test_a_burst_and_then_so_many_a_second() -> None:
+    clock = Clock()
+    rates = RequestRates(clock, per_second=2, burst=3)
+    assert [rates.take(None, HERE) for _ in range(4)] == [0, 0, 0, 1]
+    assert rates.take(None, IPv4Address("TCP", "192.0.2.2", 1)) == 0
+    clock.advance(0.5)
+    assert [rates.take(None, HERE) for _ in range(2)] == [0, 1]
+    clock.advance(1000)
+    assert [rates.take(None, HERE) for _ in range(4)] == [0, 0, 0, 1]
+
+
+def test_a_good_token_counts_for_itself_wherever_it_comes_from() -> None:
+    rates = RequestRates(Clock(), per_second=1, burst=2)
+    rates.found_good("good")
+    assert [rates.take("good", there(number)) for number in range(3)] == [0, 0, 1]
+    assert [rates.take(None, HERE) for _ in range(3)] == [0, 0, 1]
+    rates.found_good("other")
+    assert rates.take("other", HERE) == 0
+
+
+def test_a_token_found_good_again_gets_no_fresh_burst() -> None:
+    rates = RequestRates(Clock(), per_second=1, burst=1)
+    rates.found_good("good")
+    assert rates.take("good", HERE) == 0
+    rates.found_good("good")
+    assert rates.take("good", HERE) == 1
+
+
+def test_made_up_tokens_are_charged_to_their_address() -> None:
+    rates = RequestRates(Clock(), per_second=1, burst=2)
+    assert [rates.take(f"made-up-{number}", HERE) for number in range(3)] == [0, 0, 1]
+
+
+def test_made_up_tokens_drive_no_good_one_out_and_memory_is_bounded() -> None:
+    rates = RequestRates(Clock(), per_second=1, burst=1)
+    rates.found_good("good")
+    assert rates.take("good", HERE) == 0
+    for number in range(buckets.MAX_REMEMBERED + 10):
+        rates.take(f"made-up-{number}", there(number))
+    assert rates.take("good", HERE) == 1
+    for number in range(buckets.MAX_REMEMBERED + 10):
+        rates.found_good(f"good-{number}")
+    assert (len(rates._tokens), len(rates._addresses)) == (buckets.MAX_REMEMBERED, buckets.MAX_REMEMBERED)
+
+
+def test_peers_that_are_one() -> None:
+    rates = RequestRates(Clock(), per_second=1, burst=1)
+    assert rates.take(None, IPv6Address("TCP", "2001:db8::1", 1)) == 0
+    assert rates.take(None, IPv6Address("TCP", "2001:db8::2", 1)) == 1
+    assert rates.take(None, UNIXAddress(None)) == 0
+    assert rates.take(None, UNIXAddress(None)) == 1
+
+
+def test_no_limit() -> None:
+    rates = RequestRates(Clock(), per_second=0, burst=1)
+    rates.found_good("good")
+    assert [rates.take(token, HERE) for token in (None, "good", "bad") for _ in range(1000)] == [0] * 3000
+    assert len(rates._addresses) == 0
+
+
+def test_no_token_is_kept() -> None:
+    rates = RequestRates(Clock(), per_second=1, burst=1)
+    rates.found_good("hunter2")
+    rates.take("hunter2", HERE)
+    assert b"hunter2" not in pickle.dumps(asdict(rates, filter=lambda attribute, _: attribute.name != "_clock"))
+    assert "hunter2" not in repr(rates)
+
+
+class TestOverHttp:
+    @pytest.fixture
+    def http(self) -> Http:
+        return Http("tcp:0:interface=127.0.0.1", requests_per_second=1, request_burst=100)
+
+    @pytest_twisted.ensureDeferred
+    async def test_beyond_the_limit(self, rest: Client) -> None:
+        assert (await rest("GET", hooks())).code == 200
+        refused = await self.refused(rest, "GET", hooks(), rest.token)
+        assert refused.json_body["message"] == "too_many_requests"
+        assert refused.json_body["status"] == "error"
+        assert refused.json_body["error"] == "429"
+        assert refused.headers.getRawHeaders("retry-after") == ["1"]
+        assert refused.headers.getRawHeaders("access-control-allow-origin") == ["*"]
+        assert "Retry-After" in refused.headers.getRawHeaders("access-control-expose-headers")[0]
+        # The address still has what it had: the token counts for itself.
+        assert (await rest("GET", "/v2/webhooks", token="")).code == 200
+        fresh = (await rest.bridge.tokens.create(ACCOUNT)).token
+        for verb, path, token in (
+            ("GET", "/v2/webhooks", ""),
+            ("GET", hooks(), "made-up"),
+            ("GET", "/v2/nothing", ""),
+            ("PUT", "/v2/api_auth", ""),
+            ("BREW", "/", ""),
+            ("GET", hooks(), fresh),
+        ):
+            await self.refused(rest, verb, path, token)
+        for path in ("/healthz", "/readyz", "/healthz/"):
+            assert (await rest("GET", path, token="")).code == 200
+        assert (await rest("OPTIONS", hooks(), token="")).code == 200
+
+    async def refused(self, rest: Client, verb: str, path: str, token: str) -> Any:
+        for _ in range(150):
+            answered = await rest(verb, path, token=token)
+            if answered.code == 429:
+                return answered
+        pytest.fail("there is no limit")
