@@ -91,9 +91,11 @@ class SubscriptionIndex(Generic[S]):
         idle: list[Topic] = []
         for source in subscription.listening.sources:
             identity = (subscription.binding, source.pattern, subscription.account_id)
-            stream = shelf.streams[identity]
-            stream.subscribers.pop(subscriber, None)
-            if not stream.subscribers:
+            # Several sources may share a pattern, and so a stream.
+            stream = shelf.streams.get(identity)
+            if stream is not None:
+                stream.subscribers.pop(subscriber, None)
+            if stream is not None and not stream.subscribers:
                 del shelf.streams[identity]
                 shelf.table.discard(source.pattern, stream)
             self._counted(shelf, source.topic.exchange, -1)
