@@ -1,4 +1,4 @@
-"""An example of an event category: hooks when a call enters or leaves a waiting queue.
+"""An example of an event category: hooks and bindings for calls that enter or leave a waiting queue.
 
 Copy this file into the folder that ``plugins.path`` names, and change it.
 """
@@ -7,16 +7,17 @@ from attrs import frozen
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from kazoo_bridge.interfaces import HookType, IEventCategory, Occurrence, Topic
+from kazoo_bridge.interfaces import BindingRefused, HookType, IBindingCategory, Listening, Occurrence, Source, Telling, Topic
 from kazoo_bridge.kazoo import is_account_id, normalise
 
 
-@implementer(IPlugin, IEventCategory)
+@implementer(IPlugin, IBindingCategory)
 @frozen
 class QueueCategory:
     """``acdc.queue.{ENTERED or LEFT}.{ACCOUNT_ID}`` on the exchange ``callevt``."""
 
     name = "queue"
+    bindings = ("queue.ENTERED", "queue.LEFT")
     hooks = (
         HookType("queue_entered", "Queue Entered", "A call has begun to wait in a queue"),
         HookType("queue_left", "Queue Left", "A call waits no longer"),
@@ -33,6 +34,20 @@ class QueueCategory:
         if hook is None or event.body.get("Event-Category") != "acdc_queue":
             return []
         return [Occurrence(hook, account_id if is_account_id(account_id) else None, normalise(event.body))]
+
+    def listening(self, binding, account, superadmin, now):
+        """``queue.{ENTERED, LEFT or *}``; `account` is None for those who may listen to all of them."""
+        first, _, kind = binding.partition(".")
+        if first != "queue":
+            return None
+        if kind not in ("ENTERED", "LEFT", "*"):
+            raise BindingRefused(f"event {kind} not supported")
+        account_id = "*" if account is None else account.id
+        return Listening((Source(Topic("callevt", f"acdc.queue.{kind}.{account_id}"), f"acdc.queue.{kind}.{account_id}"),))
+
+    def tellings(self, event):
+        """The keys on the bus name the account already."""
+        return [Telling(event.routing_key, event.routing_key)]
 
 
 queue = QueueCategory()
