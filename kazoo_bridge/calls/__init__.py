@@ -1,1 +1,1 @@
-"""Live calls: an empty room for now."""
+"""Live calls: who is talking, what has changed, and commands to them."""

@@ -18,6 +18,9 @@ from kazoo_bridge.websockets.session import Session
 
 _log = Logger()
 
+#: AMQP's own limit, in bytes.
+LONGEST_PATTERN = 255
+
 #: In the place of an account id: all of them.
 EVERY = "*"
 
@@ -76,6 +79,8 @@ class Subscriptions:
             return None
         superadmin = session.account_id is not None and self._directory.superadmin(session.account_id)
         category, listening = self.catalogue.resolve(binding, account, superadmin, self._clock.seconds())
+        if any(len(source.topic.pattern.encode()) > LONGEST_PATTERN for source in listening.sources):
+            raise BindingRefused(f"the binding is too long: as a routing key it has more than {LONGEST_PATTERN} bytes")
         self._until = min(self._until, listening.until or self._until)
         return Subscription(binding, None if account is None else account.id, category, listening)
 

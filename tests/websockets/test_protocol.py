@@ -106,6 +106,7 @@ REFUSED: list[tuple[Any, str]] = [
     ({"action": "subscribe", "data": {"account_id": RESELLER, "binding": "call.*.#"}}, "invalid format for call subscription : *, #"),
     ({"action": "subscribe", "data": {"account_id": RESELLER, "binding": "weather.*"}}, "no available subscriptions to requested binding"),
     ({"action": "subscribe", "data": {"account_id": RESELLER, "binding": "x" * 600}}, "a binding has at most 512 characters"),
+    ({"action": "subscribe", "data": {"account_id": RESELLER, "binding": f"call.*.{'é' * 60}"}}, "the binding is too long"),
     ({"action": "ping", "name": 7}, "name must be a text"),
     ({"action": "ping", "metadata": "x" * 5000}, "metadata must have at most 4096 bytes"),
 ]

@@ -1,0 +1,97 @@
+"""The broker is killed, the storage is locked or full: nothing is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pika.exceptions import AMQPError
+
+from tests.integration.bridge_process import eventually
+from tests.integration.fault_world import IMPATIENT, Publisher, UnrulyReceiver, started
+from tests.integration.rabbitmq import RabbitNode
+
+pytestmark = pytest.mark.timeout(200)
+
+
+@pytest.fixture
+def receiver() -> Iterator[UnrulyReceiver]:
+    made = UnrulyReceiver()
+    yield made
+    made.stop()
+
+
+def test_the_broker_is_killed_under_load(tmp_path: Path, disposable_rabbit: RabbitNode, receiver: UnrulyReceiver) -> None:
+    uri = disposable_rabbit.fresh_vhost()
+    receiver.mood = lambda number: "500" if number % 6 == 1 else "slow" if number % 3 else "ok"
+    node = started(tmp_path, uri, receiver.url)
+    publisher = Publisher(uri)
+    publisher.publish(20)
+    disposable_rabbit.settle()
+
+    def load() -> None:
+        # The broker goes; what it had confirmed by then must arrive.
+        with contextlib.suppress(AMQPError):
+            publisher.publish(2000, pause=0.002)
+
+    loading = threading.Thread(target=load)
+    loading.start()
+    while len(receiver.taken) < 60:
+        time.sleep(0.001)
+    disposable_rabbit.kill()
+    loading.join()
+    disposable_rabbit.start()
+    publisher.reconnect()
+    eventually(node.is_ready, "ready again", 60)
+    publisher.publish(20)
+    receiver.verify(publisher.confirmed, 90)
+    publisher.close()
+    node.stop()
+
+
+def test_the_database_is_locked(tmp_path: Path, vhost_uri: str, receiver: UnrulyReceiver) -> None:
+    receiver.mood = lambda number: "500" if number < 100 else "ok"
+    node = started(tmp_path, vhost_uri, receiver.url)
+    publisher = Publisher(vhost_uri)
+    locker = sqlite3.connect(tmp_path / "bridge.sqlite3", isolation_level=None, timeout=20)
+    locker.execute("BEGIN EXCLUSIVE")
+    publisher.publish(60)
+    # Long enough for writes to give up: the first attempts fail, and what failed cannot be stored.
+    eventually(lambda: "bridge.sqlite3" in node.log_text() or "locked" in node.log_text(), "a word about the lock", 60)
+    locker.execute("ROLLBACK")
+    locker.close()
+    receiver.verify(publisher.confirmed)
+    publisher.close()
+    node.stop()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can make a small file system to fill")
+def test_the_disk_is_full(tmp_path: Path, vhost_uri: str, receiver: UnrulyReceiver) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(disk)], capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"this environment does not let root mount a file system: {mounted.stderr.strip()}")
+    try:
+        receiver.mood = lambda number: "500" if number < 100 else "ok"
+        node = started(tmp_path, vhost_uri, receiver.url, IMPATIENT, f"sqlite:///{disk}/bridge.sqlite3")
+        publisher = Publisher(vhost_uri)
+        filler = disk / "filler"
+        with filler.open("wb", buffering=0) as out, contextlib.suppress(OSError):
+            while True:
+                out.write(b"x" * 4096)
+        publisher.publish(80)
+        eventually(lambda: "full" in node.log_text(), "a word about the disk", 60)
+        filler.unlink()
+        receiver.verify(publisher.confirmed)
+        publisher.close()
+        node.stop()
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)

@@ -1,0 +1,120 @@
+"""The receiver is down, slow, resets, answers garbage; connections are cut in every phase: nothing is lost."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.bridge_process import BridgeProcess, eventually
+from tests.integration.cutting_proxy import CuttingProxy
+from tests.integration.fault_world import IMPATIENT, Publisher, UnrulyReceiver, started
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture
+def receiver() -> Iterator[UnrulyReceiver]:
+    made = UnrulyReceiver()
+    yield made
+    made.stop()
+
+
+def verified(node: BridgeProcess, receiver: UnrulyReceiver, publisher: Publisher) -> None:
+    receiver.verify(publisher.confirmed)
+    publisher.close()
+    node.stop()
+
+
+def test_it_misbehaves_in_every_way(tmp_path: Path, vhost_uri: str, receiver: UnrulyReceiver) -> None:
+    moods = ["reset", "garbage", "500", "slow", "ok", "silent", "reset", "garbage"]
+    receiver.mood = lambda number: moods[number % len(moods)] if number < 120 else "ok"
+    node = started(tmp_path, vhost_uri, receiver.url)
+    publisher = Publisher(vhost_uri)
+    publisher.publish(80)
+    verified(node, receiver, publisher)
+
+
+def test_it_is_down_and_comes_up(tmp_path: Path, vhost_uri: str, receiver: UnrulyReceiver) -> None:
+    proxy = CuttingProxy(receiver.port, lambda _: (None, None))
+    proxy.stop()  # nobody listens there
+    node = started(tmp_path, vhost_uri, f"http://127.0.0.1:{proxy.port}/hook")
+    publisher = Publisher(vhost_uri)
+    publisher.publish(60)
+    token = node.command("token", "create", "--account", "a" * 32)
+
+    def waiting() -> bool:
+        answer = node.rest("GET", f"/v2/accounts/{'a' * 32}/webhooks/deliveries?paginate=false", token).json()
+        return len(answer["data"]) == 60
+
+    eventually(waiting, "all deliveries in the storage")
+    (hook,) = node.rest("GET", f"/v2/accounts/{'a' * 32}/webhooks", token).json()["data"]
+    node.rest("PATCH", f"/v2/accounts/{'a' * 32}/webhooks/{hook['id']}", token, {"uri": receiver.url})
+    verified(node, receiver, publisher)
+
+
+PHASES = {
+    "on connecting": (0, None),
+    "in the request's head": (60, None),
+    "in the request's body": (500, None),
+    "before the answer": (None, 0),
+    "in the answer's first line": (None, 9),
+    "in the answer's head": (None, 25),
+}
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_the_connection_to_it_is_cut(tmp_path: Path, vhost_uri: str, receiver: UnrulyReceiver, phase: str) -> None:
+    proxy = CuttingProxy(receiver.port, lambda number: PHASES[phase] if number < 15 else (None, None))
+    node = started(tmp_path, vhost_uri, f"http://127.0.0.1:{proxy.port}/hook")
+    publisher = Publisher(vhost_uri)
+    publisher.publish(20)
+    verified(node, receiver, publisher)
+    assert proxy.cuts
+    proxy.stop()
+
+
+def test_an_ordered_hook_keeps_the_order_through_failures(tmp_path: Path, vhost_uri: str, receiver: UnrulyReceiver) -> None:
+    receiver.mood = lambda number: ("500", "ok", "reset", "ok", "ok")[number % 5]
+    node = started(tmp_path, vhost_uri, receiver.url, IMPATIENT, ordered=True)
+    publisher = Publisher(vhost_uri)
+    publisher.publish(24, calls=4)
+    eventually(lambda: sum(one.answered for one in receiver.taken) >= 24, "all events", 60)
+    for call in range(4):
+        seen = [one.webhook_id for one in receiver.taken if one.call_id == f"call-{call}" and one.answered]
+        tried = list(dict.fromkeys(one.webhook_id for one in receiver.taken if one.call_id == f"call-{call}"))
+        # Never is one tried before the one before it has been answered.
+        assert seen == tried
+        assert len(seen) == 6
+    publisher.close()
+    node.stop()
+
+
+def test_the_connection_to_the_broker_is_cut_at_any_byte(
+    tmp_path: Path, rabbit_port: int, vhost_uri: str, receiver: UnrulyReceiver
+) -> None:
+    # The handshake takes some hundreds of bytes, then come the topology and the events.
+    limits = [(0, None), (None, 0), (None, 300), (300, None), (None, 900), (900, None), (3000, None), (None, 3000), (None, 20_000)]
+    proxy = CuttingProxy(rabbit_port, lambda number: (None, None))
+    node = started(tmp_path, vhost_uri.replace(f":{rabbit_port}/", f":{proxy.port}/"), receiver.url)
+    publisher = Publisher(vhost_uri)
+    proxy.cut = lambda number: limits[number % len(limits)] if number < 10 else (None, None)
+    load = threading.Thread(target=publisher.publish, args=(300,), kwargs={"pause": 0.01})
+    load.start()
+    for _ in range(4):
+        seen = len(receiver.taken)
+        deadline = time.monotonic() + 3
+        while len(receiver.taken) < seen + 20 and time.monotonic() < deadline:
+            time.sleep(0.005)
+        proxy.cut_all()
+    load.join()
+    verified(node, receiver, publisher)
+    proxy.stop()
+
+
+@pytest.fixture
+def rabbit_port(vhost_uri: str) -> int:
+    return int(vhost_uri.rsplit(":", 1)[1].split("/")[0])
