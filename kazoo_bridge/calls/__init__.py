@@ -1,1 +1,1 @@
-"""Live calls: an empty room for now."""
+"""Live calls: who is talking, commands to them, and a picture of them that follows what happens."""
