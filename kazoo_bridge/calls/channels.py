@@ -21,8 +21,13 @@ class Channels:
 
     async def of_account(self, account_id: str) -> list[Channel]:
         """The account's channels, the oldest first; fails with `BusUnavailable`."""
+        return await self.told_of_account(account_id) or []
+
+    async def told_of_account(self, account_id: str) -> list[Channel] | None:
+        """As `of_account`, but None when no node answered, so that nothing is known."""
         exchange, routing_key, body = channels_of_account(account_id)
-        return channels_of(await self._bus.ask(exchange, routing_key, body, timeout=self.timeout), account_id)
+        answers = await self._bus.ask(exchange, routing_key, body, timeout=self.timeout)
+        return channels_of(answers, account_id) if answers else None
 
     async def one(self, account_id: str, call_id: str) -> Channel | None:
         """One channel of the account, as soon as a node answers for it; None when none does. Fails with `BusUnavailable`."""

@@ -12,6 +12,7 @@ from zope.interface import implementer
 from kazoo_bridge.calls.answers import Channel
 from kazoo_bridge.calls.channels import Channels
 from kazoo_bridge.calls.commands import Commands, nameable
+from kazoo_bridge.calls.state import LiveCalls
 from kazoo_bridge.config import Config
 from kazoo_bridge.interfaces import CallChange, IBus, ICalls, ICallWatch
 
@@ -23,12 +24,21 @@ class CallRoom:
 
     _channels: Channels
     _commands: Commands
+    _live: LiveCalls
 
     @classmethod
     def of(cls, reactor: Any, config: Config, bus: IBus) -> CallRoom:
         """Put the parts together; nothing runs yet."""
         channels = Channels(bus, config.calls.query_timeout_ms / 1000)
-        return cls(channels, Commands(bus, channels))
+        return cls(channels, Commands(bus, channels), LiveCalls(reactor, bus, channels))
+
+    def start(self) -> None:
+        """Be ready to follow events."""
+        self._live.start()
+
+    async def stop(self) -> None:
+        """Follow nothing any more."""
+        await self._live.stop()
 
     def channels(self, account_id: str) -> Deferred[list[Channel]]:
         """See `ICalls`."""
@@ -48,7 +58,7 @@ class CallRoom:
 
     def watch(self, account_id: str, watcher: Callable[[CallChange], None]) -> ICallWatch:
         """See `ICalls`."""
-        raise NotImplementedError
+        return self._live.watch(account_id, watcher)
 
     async def _one(self, account_id: str, call_id: str) -> Channel | None:
         return await self._channels.one(account_id, call_id) if nameable(call_id) else None
