@@ -22,8 +22,9 @@ _log = Logger()
 
 TOPICS = frozenset(Topic("callevt", f"call.{name}.*") for name in EVENTS)
 
-#: Seconds between two questions about an account, and until one is repeated that could not be asked.
+#: Seconds between two questions about an account; until one is repeated that nobody answered, and one that could not be asked.
 CORRECT_EVERY = 60.0
+SILENT_FOR = 10.0
 RETRY_AFTER = 2.0
 
 #: Seconds between two looks at the bus. It is away for longer when it reconnects.
@@ -155,7 +156,7 @@ class LiveCalls:
             watched.tell(watched.picture.corrected(channels, asked, self._clock.seconds()))
         watched.ready = True
         watched.greet()
-        return CORRECT_EVERY
+        return SILENT_FOR if channels is None else CORRECT_EVERY
 
     async def _bound(self) -> None:
         """Wait until events come in, for the answer could be older than the first of them."""
