@@ -18,6 +18,7 @@ from twisted.logger import Logger
 from kazoo_bridge.bus.amqp.bus import AmqpBus
 from kazoo_bridge.bus.amqp.uris import parse_uris
 from kazoo_bridge.bus.embedded import EmbeddedBus
+from kazoo_bridge.calls.room import CallRoom
 from kazoo_bridge.config import Config, ConfigError
 from kazoo_bridge.directory.local import LocalDirectory
 from kazoo_bridge.interfaces import IBus, IEventCategory, StorageUnavailable
@@ -25,6 +26,7 @@ from kazoo_bridge.plugins.discovery import find_categories
 from kazoo_bridge.rest.account_tree import AccountResource
 from kazoo_bridge.rest.attempts import AttemptResource
 from kazoo_bridge.rest.catalogue import SampleResource
+from kazoo_bridge.rest.channels import ChannelResource
 from kazoo_bridge.rest.deliveries import DeliveryResource
 from kazoo_bridge.rest.event_streams import EventStreamResource
 from kazoo_bridge.rest.health import HealthResource
@@ -110,6 +112,7 @@ class Bridge:
     settings: SettingStore
     directory: LocalDirectory
     webhooks: WebhookRoom
+    calls: CallRoom
     websockets: WebsocketRoom
     _port: IListeningPort | None = field(init=False, default=None)
     _started: bool = field(init=False, default=False)
@@ -124,6 +127,7 @@ class Bridge:
         except ValueError as error:
             raise ConfigError([f"storage.uri: {error}"]) from None
         node = f"kazoo_bridge@{socket.gethostname()}"
+        calls = CallRoom.of(reactor, config, bus)
         accounts, token_store = AccountStore(reactor, database), TokenStore(reactor, database)
         directory = LocalDirectory(reactor, accounts, token_store)
         hook_store = HookStore(reactor, database, config.webhooks.max_hooks_per_account)
@@ -149,7 +153,8 @@ class Bridge:
             settings=SettingStore(database),
             directory=directory,
             webhooks=WebhookRoom.of(reactor, config, bus, directory, stores, categories, node, account_gone),
-            websockets=WebsocketRoom.of(reactor, config, bus, directory, categories, node),
+            calls=calls,
+            websockets=WebsocketRoom.of(reactor, config, bus, directory, categories, node, calls=calls),
         )
 
     async def start(self) -> None:
@@ -165,6 +170,7 @@ class Bridge:
         await self._listen()
         IService(self.bus).startService()
         self.webhooks.start()
+        self.calls.start()
         self.websockets.start()
         self._started = True
 
@@ -191,6 +197,7 @@ class Bridge:
             LimitResource(self.directory, room.stores.limits, self.node),
             WebsocketResource(self.directory, self.websockets.catalogue, self.websockets.questions, self.node),
             EventStreamResource(self.reactor, self.directory, self.websockets.streams, self.node),
+            ChannelResource(self.directory, self.calls, self.node),
             HealthResource(self.troubles),
         ]
         try:
@@ -224,6 +231,7 @@ class Bridge:
     async def stop(self, hurry: Deferred[None]) -> None:
         """Drain: take no more events, let what is in flight end (until `hurry` fires), then close everything."""
         await self.websockets.stop()
+        await self.calls.stop()
         await self.webhooks.drain(hurry)
         if self._port is not None:
             await _maybe(self._port.stopListening())

@@ -1,1 +1,1 @@
-"""Live calls: who is talking, what has changed, and commands to them."""
+"""Live calls: who is talking, commands to them, and a picture of them that follows what happens."""

@@ -2,12 +2,13 @@
 
 from kazoo_bridge.config.networks import NON_PUBLIC_NETWORKS
 from kazoo_bridge.config.reading import ENVIRONMENT_PREFIX, ConfigError, load
-from kazoo_bridge.config.sections import Amqp, Config, Directory, Egress, Http, Plugins, Storage, Webhooks, Websockets
+from kazoo_bridge.config.sections import Amqp, Calls, Config, Directory, Egress, Http, Plugins, Storage, Webhooks, Websockets
 
 __all__ = [
     "ENVIRONMENT_PREFIX",
     "NON_PUBLIC_NETWORKS",
     "Amqp",
+    "Calls",
     "Config",
     "ConfigError",
     "Directory",

@@ -85,6 +85,13 @@ class Websockets:
 
 
 @frozen
+class Calls:
+    """Questions about live calls. Times are in milliseconds."""
+
+    query_timeout_ms: int = _key(2000, between(10, 60_000))
+
+
+@frozen
 class Webhooks:
     """How webhooks are sent. Times are in milliseconds."""
 
@@ -153,6 +160,7 @@ class Config:
     storage: Storage = Storage()
     http: Http = Http()
     websockets: Websockets = Websockets()
+    calls: Calls = Calls()
     webhooks: Webhooks = Webhooks()
     egress: Egress = Egress()
     directory: Directory = Directory()

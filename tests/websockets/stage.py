@@ -9,7 +9,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
 from kazoo_bridge.bridge import Bridge
-from kazoo_bridge.config import Config, Http, Storage, Websockets
+from kazoo_bridge.config import Calls, Config, Http, Storage, Websockets
 from tests.websockets.client import Client
 
 TOP, RESELLER, CHILD, STRANGER = "f" * 32, "a" * 32, "b" * 32, "c" * 32
@@ -29,6 +29,7 @@ class Stage:
             Config(),
             storage=Storage(f"sqlite:///{folder}/b.sqlite3"),
             http=Http("tcp:0:interface=127.0.0.1"),
+            calls=Calls(query_timeout_ms=200),
             websockets=evolve(Websockets(), endpoint="tcp:0:interface=127.0.0.1", **settings),
         )
         stage = cls(Bridge.of(reactor, config))

@@ -1,0 +1,137 @@
+"""Checks the data of commands and whole metaflows, and says what is wrong, field by field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import orjson
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from kazoo_bridge.calls.actions import ACTIONS, Action
+from kazoo_bridge.interfaces import CommandRefused
+
+#: Of a command's data and of a flow, in bytes of JSON.
+MAX_BYTES = 32_768
+
+#: Objects and lists within each other. A level of children in a flow counts twice: the children, and each of them.
+MAX_DEPTH = 40
+
+_Errors = dict[str, dict[str, dict[str, Any]]]
+
+_MESSAGES = {
+    "enum": "expected one of the values in target",
+    "type": "expected a value of type {target}",
+    "minLength": "expected at least {target} characters",
+    "maxLength": "expected at most {target} characters",
+    "minimum": "expected at least {target}",
+    "maximum": "expected at most {target}",
+    "maxItems": "expected at most {target} items",
+    "pattern": "expected an absolute URL (http, https, ftp)",
+}
+_MAX_CAUSE = 100
+
+_COMMANDS: Mapping[str, Draft202012Validator] = {
+    name: Draft202012Validator({"type": "object", "properties": dict(action.properties), "required": list(action.required)})
+    for name, action in ACTIONS.items()
+}
+
+
+def _step_schema() -> dict[str, Any]:
+    """A step of a flow. What a captured digit may bring later is not required, but what is there must be right."""
+    known = [
+        {
+            "if": {"properties": {"module": {"const": name}}},
+            "then": {"properties": {"data": {"properties": dict(action.properties)}}},
+        }
+        for name, action in ACTIONS.items()
+    ]
+    return {
+        "type": "object",
+        "required": ["module"],
+        "properties": {
+            "module": {"type": "string", "minLength": 1, "maxLength": 64},
+            "data": {"type": "object"},
+            "children": {"type": "object", "additionalProperties": {"$ref": "#"}},
+        },
+        "allOf": known,
+    }
+
+
+_FLOW = Draft202012Validator(_step_schema())
+
+
+def checked(command: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    """The data as they will be sent: nulls dropped, defaults filled in. Raises `CommandRefused`."""
+    action = ACTIONS.get(command)
+    if action is None:
+        told = {"message": _MESSAGES["enum"], "target": sorted(ACTIONS), "cause": command[:_MAX_CAUSE], "value": command[:_MAX_CAUSE]}
+        raise CommandRefused({"action": {"enum": told}})
+    given = {name: value for name, value in data.items() if value is not None}
+    _require_modest(given, "data")
+    errors = _errors(_COMMANDS[command], given)
+    if action.any_of and not any(name in given for name in action.any_of):
+        errors[action.any_of[0]] = {"required": {"message": f"one of {', '.join(action.any_of)} is required"}}
+    if errors:
+        raise CommandRefused(errors)
+    return _completed(action, given)
+
+
+def checked_flow(flow: Mapping[str, Any]) -> dict[str, Any]:
+    """The flow, as it is; raises `CommandRefused`."""
+    given = dict(flow)
+    _require_modest(given, "flow")
+    errors = _errors(_FLOW, given)
+    if errors:
+        raise CommandRefused(errors)
+    return given
+
+
+def _completed(action: Action, given: dict[str, Any]) -> dict[str, Any]:
+    # KAZOO spells some keys in two ways; a default must not contradict what was given in the other.
+    return {name: value for name, value in action.defaults.items() if name.replace("-", "_") not in given} | given
+
+
+def _require_modest(value: dict[str, Any], name: str) -> None:
+    if _is_deeper(value, MAX_DEPTH):
+        raise CommandRefused({name: {"maxDepth": {"message": f"nested more than {MAX_DEPTH} deep", "target": MAX_DEPTH}}})
+    try:
+        size = len(orjson.dumps(value))
+    except orjson.JSONEncodeError:
+        raise CommandRefused({name: {"type": {"message": "expected what JSON can hold", "target": "object"}}}) from None
+    if size > MAX_BYTES:
+        raise CommandRefused({name: {"maxLength": {"message": f"expected at most {MAX_BYTES} bytes of JSON", "target": MAX_BYTES}}})
+
+
+def _is_deeper(value: Any, limit: int) -> bool:
+    level = [value]
+    for _ in range(limit):
+        level = [inner for one in level for inner in (one.values() if isinstance(one, dict) else one) if isinstance(inner, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+def _errors(validator: Draft202012Validator, value: Any) -> _Errors:
+    errors: _Errors = {}
+    for error in validator.iter_errors(value):
+        for name, rule, told in _told(error):
+            errors.setdefault(name, {})[rule] = told
+    return errors
+
+
+def _told(error: ValidationError) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """KAZOO's names for a JSON schema error: field, rule, and the rule's details."""
+    path = [str(part) for part in error.absolute_path]
+    rule = str(error.validator)
+    target: Any = error.validator_value
+    if rule == "required":
+        instance: Any = error.instance
+        for name in target:
+            if name not in instance:
+                yield ".".join([*path, name]), rule, {"message": "this field is required"}
+        return
+    cause = error.instance if not isinstance(error.instance, str) else error.instance[:_MAX_CAUSE]
+    told = {"message": _MESSAGES.get(rule, "not as expected").format(target=target), "target": target, "cause": cause}
+    yield ".".join(path), rule, told | ({"value": cause} if rule == "enum" else {})

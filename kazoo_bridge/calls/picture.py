@@ -1,0 +1,126 @@
+"""One account's live calls: changed by events, corrected by answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attrs import define, field, frozen
+from twisted.logger import Logger
+
+from kazoo_bridge.calls.answers import Channel
+from kazoo_bridge.calls.call import CREATED, ENDS, LEAVES_SLOT, Call, after_answer, after_event, of_channel, out_of_slot
+
+_log = Logger()
+
+#: Calls of one account; more are not shown.
+MAX_CALLS = 10_000
+
+#: Ended calls of one account that are remembered, and for how many seconds.
+MAX_ENDED = 10_000
+ENDED_FOR = 120.0
+
+#: A call that an event told of so many seconds before the question may be missing in the answer: nodes hear of it one after another.
+GRACE = 2.0
+
+_LONGEST_ID = 512
+_NEVER = float("-inf")
+
+
+@frozen
+class Difference:
+    """What has become different: calls that are new or have changed, and the ids of those that have ended."""
+
+    changed: Sequence[Call] = ()
+    removed: Sequence[str] = ()
+
+
+_NONE = Difference()
+
+
+@define(eq=False)
+class Picture:
+    """The calls by id. Times are in seconds, of any clock that only moves forward."""
+
+    account_id: str
+    calls: dict[str, Call] = field(init=False, factory=dict)
+    _touched: dict[str, float] = field(init=False, factory=dict)
+    _ended: dict[str, float] = field(init=False, factory=dict)
+    _full: bool = field(init=False, default=False)
+
+    def happened(self, name: str, body: Mapping[str, Any], now: float) -> Difference:
+        """Follow one of the `EVENTS`, which is the account's."""
+        call_id = body.get("Call-ID")
+        if not isinstance(call_id, str) or not 0 < len(call_id) <= _LONGEST_ID:
+            return _NONE
+        if name in ENDS:
+            # A call that moves to another switch ends here only to go on there.
+            return _NONE if body.get("Channel-Moving") in (True, "true") else self._end(call_id, now)
+        if name == CREATED:
+            self._ended.pop(call_id, None)
+        elif call_id in self._ended:
+            return _NONE
+        changed = self._left_slot(body.get("Parking-Slot")) if name in LEAVES_SLOT else []
+        if name not in LEAVES_SLOT or call_id in self.calls:
+            self._touched[call_id] = now
+            changed += self._put(after_event(self.account_id, name, self.calls.get(call_id), body))
+        else:
+            self._touched.pop(call_id, None)
+        return Difference(list({call["call_id"]: call for call in changed}.values()))
+
+    def corrected(self, channels: Sequence[Channel], asked: float, now: float) -> Difference:
+        """Follow the answer to a question that was asked at a time.
+
+        An event since then knows better, and a call whose end was heard of does not come back.
+        """
+        self._forget_ended(now)
+        told = {channel["call_id"]: channel for channel in channels if channel["call_id"] not in self._ended}
+        changed = [call for call_id, channel in told.items() for call in self._put(self._corrected(call_id, channel, asked))]
+        missing = [call_id for call_id in self.calls if call_id not in told and self._touched.get(call_id, _NEVER) < asked - GRACE]
+        for call_id in missing:
+            self._forget(call_id)
+        return Difference(changed, missing)
+
+    def _corrected(self, call_id: str, channel: Channel, asked: float) -> Call:
+        old = self.calls.get(call_id)
+        if old is not None and self._touched.get(call_id, _NEVER) >= asked:
+            return {**of_channel(self.account_id, channel), **old}
+        return after_answer(self.account_id, old, channel)
+
+    def _put(self, call: Call) -> list[Call]:
+        call_id = call["call_id"]
+        old = self.calls.get(call_id)
+        if old is None and len(self.calls) >= MAX_CALLS:
+            self._touched.pop(call_id, None)
+            if not self._full:
+                _log.warn(
+                    "account {account_id} has more than {count} live calls: no more are shown", account_id=self.account_id, count=MAX_CALLS
+                )
+            self._full = True
+            return []
+        self.calls[call_id] = call
+        return [] if call == old else [call]
+
+    def _left_slot(self, slot: object) -> list[Call]:
+        """Who retrieves a call tells of it under an id of their own."""
+        parked = [call for call in self.calls.values() if slot is not None and call.get("parking_slot") == slot]
+        return [changed for call in parked for changed in self._put(out_of_slot(call))]
+
+    def _end(self, call_id: str, now: float) -> Difference:
+        self._ended.pop(call_id, None)
+        self._ended[call_id] = now
+        if len(self._ended) > MAX_ENDED:
+            del self._ended[next(iter(self._ended))]
+        known = call_id in self.calls
+        self._forget(call_id)
+        return Difference(removed=[call_id] if known else [])
+
+    def _forget(self, call_id: str) -> None:
+        self.calls.pop(call_id, None)
+        self._touched.pop(call_id, None)
+
+    def _forget_ended(self, now: float) -> None:
+        for call_id, moment in list(self._ended.items()):
+            if now - moment <= ENDED_FOR:
+                return
+            del self._ended[call_id]

@@ -1,0 +1,178 @@
+"""The live calls of watched accounts: follows the switch's events, and asks it now and then whether that is right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from attrs import define, field
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, gatherResults
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from kazoo_bridge.calls.call import EVENTS
+from kazoo_bridge.calls.channels import Channels
+from kazoo_bridge.calls.picture import Picture
+from kazoo_bridge.calls.watching import Watch, Watched
+from kazoo_bridge.interfaces import BusUnavailable, CallChange, IBus, IConsumer, Queue, Topic
+from kazoo_bridge.kazoo import Event
+
+_log = Logger()
+
+TOPICS = frozenset(Topic("callevt", f"call.{name}.*") for name in EVENTS)
+
+#: Seconds between two questions about an account; until one is repeated that nobody answered, and one that could not be asked.
+CORRECT_EVERY = 60.0
+SILENT_FOR = 10.0
+RETRY_AFTER = 2.0
+
+#: Seconds between two looks at the bus. It is away for longer when it reconnects.
+_LOOK_EVERY = 0.25
+
+#: Seconds that the first question waits for the broker's word that events are coming.
+_PATIENCE = 5.0
+
+#: Questions under way at once.
+_MAX_QUESTIONS = 100
+
+
+@define(eq=False)
+class LiveCalls:
+    """Pictures of the accounts that somebody watches; of others nothing is kept."""
+
+    _clock: Any
+    _bus: IBus
+    _channels: Channels
+    _watched: dict[str, Watched] = field(init=False, factory=dict)
+    _consumer: IConsumer | None = field(init=False, default=None)
+    _look: LoopingCall = field(init=False)
+    _was_away: bool = field(init=False, default=False)
+    _questions: DeferredSemaphore = field(init=False, factory=lambda: DeferredSemaphore(_MAX_QUESTIONS))
+
+    def __attrs_post_init__(self) -> None:
+        self._look = LoopingCall(self._look_at_bus)
+        self._look.clock = self._clock
+
+    def start(self) -> None:
+        """Have a queue, which is bound to nothing while nobody watches."""
+        self._consumer = self._bus.consume(Queue(topics=TOPICS if self._watched else frozenset(), acknowledge=False), self.handle)
+
+    async def stop(self) -> None:
+        """Follow nothing any more; watches that are left hear nothing."""
+        for watched in list(self._watched.values()):
+            watched.end()
+        self._watched.clear()
+        if self._look.running:
+            self._look.stop()
+        if self._consumer is not None:
+            consumer, self._consumer = self._consumer, None
+            await consumer.cancel()
+
+    def watch(self, account_id: str, watcher: Callable[[CallChange], None]) -> Watch:
+        """See `ICalls.watch`. The watcher is never called before this returns."""
+        watched = self._watched.get(account_id)
+        watch = Watch(watcher, lambda stopped: self._unwatch(account_id, stopped))
+        if watched is None:
+            if not self._watched:
+                self._begin()
+            watched = self._watched[account_id] = Watched(Picture(account_id))
+            watched.next = self._clock.callLater(0, self._ask, watched)
+        elif watched.ready:
+            self._clock.callLater(0, watched.greet)
+        watched.watches.append(watch)
+        return watch
+
+    def handle(self, event: Event) -> None:
+        """Follow an event, if its account is watched."""
+        variables = event.body.get("Custom-Channel-Vars")
+        account_id = variables.get("Account-ID") if isinstance(variables, dict) else None
+        watched = self._watched.get(account_id) if isinstance(account_id, str) else None
+        if watched is not None and event.name in EVENTS:
+            watched.tell(watched.picture.happened(event.name, event.body, self._clock.seconds()))
+
+    def _unwatch(self, account_id: str, watch: Watch) -> None:
+        watched = self._watched.get(account_id)
+        if watched is None or watch not in watched.watches:
+            return
+        watched.watches.remove(watch)
+        if not watched.watches:
+            del self._watched[account_id]
+            watched.end()
+        if not self._watched:
+            self._end()
+
+    # -- the bus ----------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        self._was_away = self._bus.trouble() is not None
+        self._look.start(_LOOK_EVERY, now=False)
+
+    def _end(self) -> None:
+        self._look.stop()
+        if self._consumer is not None:
+            for topic in TOPICS:
+                self._consumer.unbind(topic).addErrback(_refused, topic)
+
+    def _look_at_bus(self) -> None:
+        """What happened while the bus was away is not known: ask about everybody when it is back."""
+        away = self._bus.trouble() is not None
+        if self._was_away and not away:
+            for watched in list(self._watched.values()):
+                self._ask(watched)
+        self._was_away = away
+
+    # -- questions --------------------------------------------------------------------------------
+
+    def _ask(self, watched: Watched) -> None:
+        """Ask about an account now; while a question is under way, after that."""
+        if watched.asking is not None:
+            watched.ask_again = True
+            return
+        if watched.next is not None and watched.next.active():
+            watched.next.cancel()
+        asking: Deferred[Any] = self._questions.run(lambda: Deferred.fromCoroutine(self._correct(watched)))
+        watched.asking = asking
+        asking.addErrback(_failed).addCallback(lambda delay: self._asked(watched, delay))
+
+    def _asked(self, watched: Watched, delay: float | None) -> None:
+        """The question is over; `delay` None: it was given up."""
+        watched.asking = None
+        if delay is not None and self._watched.get(watched.picture.account_id) is watched:
+            again, watched.ask_again = watched.ask_again, False
+            watched.next = self._clock.callLater(0 if again else delay, self._ask, watched)
+
+    async def _correct(self, watched: Watched) -> float:
+        """Ask, and follow the answer; the seconds until the next question."""
+        if not watched.ready:
+            await self._bound()
+        asked = self._clock.seconds()
+        try:
+            channels = await self._channels.told_of_account(watched.picture.account_id)
+        except BusUnavailable as error:
+            _log.debug("the live calls of {account_id} are not known: {reason}", account_id=watched.picture.account_id, reason=error)
+            return RETRY_AFTER
+        if channels is not None:
+            watched.tell(watched.picture.corrected(channels, asked, self._clock.seconds()))
+        watched.ready = True
+        watched.greet()
+        return SILENT_FOR if channels is None else CORRECT_EVERY
+
+    async def _bound(self) -> None:
+        """Wait until events come in, for the answer could be older than the first of them."""
+        if self._consumer is not None:
+            binding = [self._consumer.bind(topic).addErrback(_refused, topic) for topic in TOPICS]
+            bound: Deferred[list[None]] = gatherResults(binding)
+            await bound.addTimeout(_PATIENCE, self._clock, lambda _, __: [])
+
+
+def _refused(failure: Failure, topic: Topic) -> None:
+    failure.trap(BusUnavailable)
+    _log.warn("events of {pattern} cannot be had: {reason}", pattern=topic.pattern, reason=failure.value)
+
+
+def _failed(failure: Failure) -> float | None:
+    if failure.check(CancelledError):
+        return None
+    _log.failure("a question about live calls failed", failure)
+    return CORRECT_EVERY

@@ -1,0 +1,58 @@
+"""Nodes of a switch that answer questions about channels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attrs import define, field
+
+from kazoo_bridge.interfaces import IBus, Queue, Topic
+from kazoo_bridge.kazoo import TARGETED, Event
+
+ACCOUNT, OTHER = "a" * 32, "c" * 32
+
+
+def channel(call_id: str = "call-1", account_id: str | None = ACCOUNT, **more: Any) -> dict[str, Any]:
+    """A channel as answers for one call have it; `more` with ``_`` for ``-``."""
+    made = {"Call-ID": call_id, "Account-ID": account_id, "Answered": True, "Timestamp": 63961574400, "Call-Direction": "inbound"}
+    return made | {name.replace("_", "-"): value for name, value in more.items()}
+
+
+def listed(call_id: str = "call-1", account_id: str | None = ACCOUNT, **more: Any) -> dict[str, Any]:
+    """A channel as answers for an account have it."""
+    made = {"uuid": call_id, "account_id": account_id, "answered": True, "timestamp": 63961574400, "direction": "inbound"}
+    return made | more
+
+
+@define(eq=False)
+class SwitchNode:
+    """Knows channels; `answer` may be replaced by a test. Keeps the questions, and the commands that were published."""
+
+    bus: IBus
+    one: dict[str, Any] = field(factory=dict)
+    of_account: Any = field(factory=list)
+    answer: Callable[[Event], None] | None = None
+    questions: list[Mapping[str, Any]] = field(factory=list)
+    commands: list[Event] = field(factory=list)
+
+    def __attrs_post_init__(self) -> None:
+        self.bus.consume(Queue(topics=frozenset({Topic("callevt", "call.status_req.*")}), acknowledge=False), self._asked)
+        self.bus.consume(Queue(topics=frozenset({Topic("metaflow", "#")}), acknowledge=False), self.commands.append)
+
+    def _asked(self, event: Event) -> None:
+        self.questions.append(event.body)
+        (self.answer or self.reply)(event)
+
+    def reply(self, event: Event, channels: Any = None) -> None:
+        """Answer a question, with what the node knows unless told otherwise."""
+        if channels is None and event.name == "query_account_channels_req":
+            channels = self.of_account
+        elif channels is None:
+            call_id = event.body["Call-ID"]
+            if call_id not in self.one:
+                return
+            channels = {call_id: self.one[call_id]}
+        name = event.name.replace("_req", "_resp")
+        body = {"Event-Category": "call_event", "Event-Name": name, "Msg-ID": event.body["Msg-ID"], "App-Name": "ecallmgr"}
+        self.bus.publish(TARGETED, event.body["Server-ID"], body | {"Channels": channels}).addErrback(lambda _: None)

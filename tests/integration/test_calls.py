@@ -1,0 +1,116 @@
+"""Live calls over a real broker, with nodes of a switch that answer, each in its own way."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_twisted
+from attrs import define, evolve
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
+
+from kazoo_bridge.bus.amqp import AmqpBus, parse_uri
+from kazoo_bridge.calls.room import CallRoom
+from kazoo_bridge.config import Calls, Config
+from kazoo_bridge.interfaces import CallChange, UnknownCall
+from kazoo_bridge.kazoo import TARGETED, Event
+from tests.calls.switch import ACCOUNT, OTHER, SwitchNode, channel, listed
+from tests.integration.amqp_world import World, fine, running_bus, until
+from tests.integration.rabbitmq import RabbitNode
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@define
+class Scene:
+    uri: str
+    room: CallRoom
+    bus: AmqpBus
+    switch: AmqpBus
+    one: SwitchNode
+    two: SwitchNode
+
+    async def event(self, name: str, call_id: str) -> None:
+        body = {"Event-Category": "call_event", "Event-Name": name, "Call-ID": call_id, "Custom-Channel-Vars": {"Account-ID": ACCOUNT}}
+        await self.switch.publish("callevt", f"call.{name}.{call_id}", body)
+
+
+@pytest_twisted.async_yield_fixture
+async def scene(vhost_uri: str) -> AsyncIterator[Scene]:
+    config = evolve(Config(), calls=Calls(query_timeout_ms=700))
+    async with running_bus(vhost_uri) as bus, running_bus(vhost_uri) as switch:
+        shared = listed("shared", timestamp=20)
+        one = SwitchNode(switch, {"mine": channel("mine")}, [listed("mine", timestamp=10), shared, listed("foreign", OTHER)])
+        two = SwitchNode(switch, {"foreign": channel("foreign", OTHER)}, [shared | {"username": "desk"}, listed("late", timestamp=30)])
+        garbage = SwitchNode(switch)
+        world = await World.enter(parse_uri(vhost_uri))
+
+        def babble(event: Event) -> None:
+            to = event.body["Server-ID"]
+            world.send(TARGETED, to, b"{no json")
+            world.send(TARGETED, to, b'["a list"]')
+            for channels in ("all of them", [None, 5, {"uuid": 7, "account_id": ACCOUNT}], {"x": []}, None):
+                garbage.reply(event, channels if channels is not None else 0)
+
+        garbage.answer = babble
+        room = CallRoom.of(reactor, config, bus)
+        room.start()
+        await until(fine(bus), "the bus")
+        await until(fine(switch), "the switch")
+        yield Scene(vhost_uri, room, bus, switch, one, two)
+        await room.stop()
+        await world.leave()
+
+
+@pytest_twisted.ensureDeferred
+async def test_answers_of_all_nodes_make_one_list(scene: Scene) -> None:
+    found = await scene.room.channels(ACCOUNT)
+    assert [one["call_id"] for one in found] == ["mine", "shared", "late"]
+    assert found[1]["username"] == "desk"
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_command_reaches_the_switch_for_own_calls_only(scene: Scene) -> None:
+    assert await scene.room.command(ACCOUNT, "mine", "hangup", {}) == "hangup initiated"
+    for call_id in ("foreign", "nobody's"):
+        with pytest.raises(UnknownCall):
+            await scene.room.command(ACCOUNT, call_id, "hangup", {})
+    assert await scene.room.flow(ACCOUNT, "mine", {"module": "hangup"}) == "metaflow sent"
+    await until(lambda: len(scene.one.commands) >= 2, "the commands")
+    assert [event.routing_key for event in scene.one.commands] == ["metaflow.action.mine.hangup", "metaflow.flow.mine"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_picture_follows_events_and_a_broken_connection(scene: Scene, rabbit: RabbitNode) -> None:
+    calls: dict[str, Any] = {}
+    kinds: list[str] = []
+
+    def watcher(change: CallChange) -> None:
+        kinds.append(change.kind)
+        calls.update({call["call_id"]: call for call in change.calls})
+        for call_id in change.call_ids:
+            del calls[call_id]
+
+    watch = scene.room.watch(ACCOUNT, watcher)
+    await until(lambda: kinds, "the snapshot")
+    assert (kinds, sorted(calls)) == (["snapshot"], ["late", "mine", "shared"])
+    await scene.event("CHANNEL_CREATE", "fresh")
+    await scene.event("CHANNEL_DESTROY", "late")
+    await until(lambda: "late" not in calls, "the end of a call")
+    assert calls["fresh"]["state"] == "ringing"
+
+    scene.one.of_account, scene.two.of_account = [listed("meanwhile")], []
+    vhost = parse_uri(scene.uri).vhost
+    await deferToThread(rabbit.ctl, "close_all_connections", "--vhost", vhost, "a test")
+    await until(lambda: "meanwhile" in calls and "mine" not in calls, "the correction")
+    await scene.event("CHANNEL_HOLD", "meanwhile")
+    await until(lambda: calls["meanwhile"]["state"] == "held", "an event after the reconnection")
+    watch.stop()
+    asked: Deferred[Any] = scene.room.channels(ACCOUNT)
+    told = len(kinds)
+    await scene.event("CHANNEL_UNHOLD", "meanwhile")
+    await asked
+    assert len(kinds) == told
