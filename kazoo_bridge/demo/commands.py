@@ -99,13 +99,9 @@ class Commands:
 
     def _transfer(self, call: Call, leg: Leg, data: _Data) -> None:
         target = call.tenant.party(_text(data, "target"))
-        # Who gives the command is out in the end, so it is the other one that goes to the target; ``bleg`` turns that round.
-        given_away = leg if data.get("leg") == "bleg" else call.other(leg) or leg
-        if (
-            data.get("transfer-type", data.get("transfer_type")) == "attended"
-            and call.second is not None
-            and given_away is not call.ringing
-        ):
+        # Who transfers is out in the end: it is the other one that goes to the target, unless the command is said to be the other one's.
+        given_away = leg if data.get("leg") in ("bleg", "peer") else call.other(leg) or leg
+        if data.get("transfer-type") == "attended" and call.second is not None and given_away is not call.ringing:
             call.consult(given_away, target)
         else:
             call.transfer(given_away, target)
