@@ -233,6 +233,15 @@ def test_break_ends_what_is_played(stage: Stage, legs: tuple[Leg, Leg]) -> None:
     assert legs[0].media == {}
 
 
+def test_break_ends_a_visit_to_the_mailbox(stage: Stage) -> None:
+    (call,) = stage.switchboard.live
+    stage.run_until(lambda: call.phase is Phase.RINGING)
+    call.to_mailbox("NO_ANSWER")
+    stage.command(call.first.id, "break")
+    assert ends(stage)[call.first.id] == "NORMAL_CLEARING"
+    assert len(stage.switchboard.live) == 0
+
+
 def test_a_flow(stage: Stage, legs: tuple[Leg, Leg]) -> None:
     child = {"module": "hold", "data": {}, "children": {}}
     stage.flow(legs[0].id, {"module": "tts", "data": {"text": "please wait"}, "children": {"_": child}})
