@@ -70,6 +70,10 @@ class LiveCalls:
         taken = {call.slot for call in self._lives if call.tenant is tenant}
         return next(slot for slot in map(str, count(_FIRST_SLOT)) if slot not in taken)
 
+    def over(self, call: Call) -> None:
+        """The call has ended."""
+        self._lives.pop(call, None)
+
     def drop_all(self) -> None:
         """Forget every call where it stands; nothing is left to be called later."""
         for life in self._lives.values():
@@ -80,7 +84,3 @@ class LiveCalls:
         call = Call(self._teller, self._chance, tenant, caller, dialled, callee)
         self._lives[call] = Life(self._clock, self._chance, call, self, self._notices)
         call.place()
-
-    def over(self, call: Call) -> None:
-        """The call has ended."""
-        self._lives.pop(call, None)
