@@ -9,13 +9,14 @@ APT = DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends
 
 help:
 	@echo "make demo       install into $(VENV) and run the bridge with simulated calls"
+	@echo "                e.g. make demo DEMO_OPTIONS='--calls-per-minute 60 --accounts 8' (kazoo-bridge demo --help tells all)"
 	@echo "make test       install what the tests need, then run everything CI runs"
 	@echo "make lint types imports docs tests packaging   the parts of make test, after make test has installed"
 	@echo "make benchmark  measure (prints tables, takes minutes)"
 	@echo "make clean      remove $(VENV) and everything that was built"
 
 demo: $(VENV)/.installed
-	$(BIN)/kazoo-bridge demo
+	$(BIN)/kazoo-bridge demo $(DEMO_OPTIONS)
 
 test: system-packages $(VENV)/.installed-dev
 	$(MAKE) lint types imports docs packaging tests

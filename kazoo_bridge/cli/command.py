@@ -8,6 +8,7 @@ from kazoo_bridge import __version__
 from kazoo_bridge.cli.account import account
 from kazoo_bridge.cli.api_key import api_key
 from kazoo_bridge.cli.context import Settings
+from kazoo_bridge.cli.demo import demo
 from kazoo_bridge.cli.hook import hook
 from kazoo_bridge.cli.token import token
 
@@ -37,17 +38,8 @@ def check(settings: Settings) -> None:
     click.echo("configuration is fine")
 
 
-@main.command()
-@click.pass_obj
-def demo(settings: Settings) -> None:
-    """Run the service together with a simulated switchboard."""
-    # Only the demo needs all of the service and a reactor.
-    from kazoo_bridge.demo import run
-
-    run(settings.config_path)
-
-
 main.add_command(account)
 main.add_command(token)
 main.add_command(api_key)
 main.add_command(hook)
+main.add_command(demo)

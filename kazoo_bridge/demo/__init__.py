@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from kazoo_bridge.demo.options import DemoOptions
 
-def run(config_path: str | None = None) -> None:
+
+def run(config_path: str | None = None, options: DemoOptions | None = None) -> None:
     """Run the demonstration until it is interrupted."""
     from kazoo_bridge.demo.show import main
 
-    main(config_path)
+    main(config_path, options or DemoOptions())

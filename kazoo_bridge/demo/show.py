@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import secrets
+import random
 import sys
 import tempfile
+from collections.abc import Sequence
 from typing import Any
 
-from attrs import evolve
+from attrs import evolve, frozen
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
@@ -16,16 +17,17 @@ from twisted.logger import FilteringLogObserver, LogLevel, LogLevelFilterPredica
 from twisted.web.server import Site
 
 from kazoo_bridge.config import Config, ConfigError, load
+from kazoo_bridge.demo.options import DemoOptions
+from kazoo_bridge.demo.people import Tenant, make_tenants
 from kazoo_bridge.demo.receiver import Receiver
 from kazoo_bridge.demo.switchboard import Switchboard
-from kazoo_bridge.interfaces import IBus, StoredHook
+from kazoo_bridge.interfaces import StoredHook
 from kazoo_bridge.process import Process
 
-_CALLS_PER_MINUTE = 20.0
 _LOOPBACK = "127.0.0.0/8"
 
 
-def main(config_path: str | None) -> None:
+def main(config_path: str | None, options: DemoOptions) -> None:
     """Run until interrupted. Ends with exit code 1 when the configuration is wrong or a port is taken."""
     try:
         config = load(config_path, os.environ)
@@ -41,10 +43,10 @@ def main(config_path: str | None) -> None:
             config = evolve(config, storage=evolve(config.storage, uri=f"sqlite:///{folder}/demo.sqlite3"))
         # The demonstration's receiver lives on this machine, where hooks may not go otherwise.
         egress = evolve(config.egress, allowed_networks=(*config.egress.allowed_networks, _LOOPBACK))
-        _run(reactor, evolve(config, egress=egress))
+        _run(reactor, evolve(config, egress=egress), options)
 
 
-def _run(reactor: Any, config: Config) -> None:
+def _run(reactor: Any, config: Config, options: DemoOptions) -> None:
     # The service sits above this room; the demonstration starts it as twistd would.
     from kazoo_bridge.bridge import Bridge
     from kazoo_bridge.service import BridgeService
@@ -52,7 +54,7 @@ def _run(reactor: Any, config: Config) -> None:
     process = Process(reactor)
     bridge = Bridge.of(reactor, config)
     service = BridgeService(bridge, process)
-    show = _Show(reactor, service.bridge)
+    show = _Show(reactor, service.bridge, options)
     process.install(service.hurry)
     reactor.callWhenRunning(service.startService)
     reactor.callWhenRunning(
@@ -70,25 +72,40 @@ def _run(reactor: Any, config: Config) -> None:
 class _Show:
     """What the demonstration adds to a running bridge."""
 
-    def __init__(self, reactor: Any, bridge: Any) -> None:
+    def __init__(self, reactor: Any, bridge: Any, options: DemoOptions) -> None:
         self._reactor = reactor
         self._bridge = bridge
+        self._options = options
         self._players = MultiService()
 
     async def begin(self) -> None:
-        """Create an account, a token and a hook; start the receiver and the switchboard; say how to look at it."""
-        account_id = secrets.token_hex(16)
-        account = await self._bridge.accounts.create(account_id, name="Demo Telephones", realm="demo.example.com")
-        await self._bridge.directory.load()
-        token = (await self._bridge.tokens.create(account_id)).token
+        """Create accounts, tokens and a hook; start the receiver and the switchboard; say how to look at it."""
+        chance = random.Random(self._options.seed)
+        tenants = make_tenants(chance, self._options.accounts)
+        keys = await self._open_accounts(tenants)
         port = await TCP4ServerEndpoint(self._reactor, 0, interface="127.0.0.1").listen(Site(Receiver(sys.stdout)))
         hook = await self._bridge.webhooks.hooks.create(
-            account_id, {"name": "demo receiver", "uri": f"http://127.0.0.1:{port.getHost().port}/hooks", "hook": "all"}
+            tenants[0].id,
+            {
+                "name": "demo receiver",
+                "uri": f"http://127.0.0.1:{port.getHost().port}/hooks",
+                "hook": "all",
+                "include_subaccounts": True,
+            },
         )
-        bus: IBus = self._bridge.bus
-        Switchboard(self._reactor, bus, account_id, account.realm, _CALLS_PER_MINUTE).setServiceParent(self._players)
-        self._say(account_id, token, hook)
+        Switchboard(self._reactor, self._bridge.bus, tenants, self._options, chance, _print).setServiceParent(self._players)
+        self._introduce(keys, hook)
         self._players.startService()
+
+    async def _open_accounts(self, tenants: Sequence[Tenant]) -> list[_Keys]:
+        """Keep the accounts; the reseller and its first sub-account get what is needed to act for them."""
+        reseller = tenants[0]
+        for tenant in tenants:
+            parent_id = None if tenant is reseller else reseller.id
+            await self._bridge.accounts.create(tenant.id, parent_id=parent_id, name=tenant.name, realm=tenant.realm)
+        await self._bridge.directory.load()
+        tokens = self._bridge.tokens
+        return [_Keys(one, (await tokens.create(one.id)).token, await tokens.create_api_key(one.id)) for one in tenants[:2]]
 
     async def _end(self) -> None:
         if self._players.running:
@@ -98,20 +115,44 @@ class _Show:
         """Stop the switchboard."""
         return Deferred.fromCoroutine(self._end())
 
-    def _say(self, account_id: str, token: str, hook: StoredHook) -> None:
+    def _introduce(self, keys: Sequence[_Keys], hook: StoredHook) -> None:
         address = f"http://{self._bridge.http_host}"
-        sys.stdout.write(
+        options, (reseller, sub) = self._options, keys
+        _print(
             f"""
-kazoo_bridge is running with a simulated switchboard that makes {_CALLS_PER_MINUTE:g} calls a minute.
-An account, a token and a hook ({hook.id}) are there already, and a small web server that
-prints the hooks it receives. Everything is forgotten when you press Ctrl-C.
+kazoo_bridge is running with a simulated switchboard that makes {options.calls_per_minute:g} calls a minute,
+at most {options.max_calls} at a time. A reseller with sub-accounts ({options.accounts - 1} of them), tokens, and a hook of the
+reseller's for all of them ({hook.id}) are there already, and a small
+web server that prints the hooks it receives. The switchboard obeys commands to its calls, and says so here.
+Everything is forgotten when you press Ctrl-C.
 
-  REST     {address}/v2/accounts/{account_id}/webhooks
+  console  {address}/console/
+  REST     {address}/v2/accounts/{reseller.tenant.id}/webhooks
   health   {address}/readyz
-  try      curl -H 'X-Auth-Token: {token}' {address}/v2/accounts/{account_id}/webhooks
-  account  {account_id}
-  token    {token}
+  try      curl -H 'X-Auth-Token: {reseller.token}' {address}/v2/accounts/{reseller.tenant.id}/webhooks
 
-"""
+{reseller.told("the reseller")}
+{sub.told("a sub-account")}"""
         )
-        sys.stdout.flush()
+
+
+@frozen
+class _Keys:
+    """An account and what one needs to act for it."""
+
+    tenant: Tenant
+    token: str
+    api_key: str
+
+    def told(self, role: str) -> str:
+        return f"""  {self.tenant.name}, {role}
+  realm    {self.tenant.realm}
+  account  {self.tenant.id}
+  token    {self.token}
+  api key  {self.api_key}
+"""
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from kazoo_bridge.cli import main
+from kazoo_bridge.demo.options import DemoOptions
 from kazoo_bridge.storage import engine, migrate, tokens
 
 A, B = "a" * 32, "b" * 32
@@ -165,13 +166,18 @@ def test_a_newer_database(run) -> None:
 
 
 def test_demo_is_started_with_the_configuration(run, monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[str | None] = []
+    started: list[tuple[str | None, DemoOptions]] = []
     demo = types.ModuleType("kazoo_bridge.demo")
-    demo.run = started.append  # type: ignore[attr-defined]
+    demo.run = lambda *given: started.append(given)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "kazoo_bridge.demo", demo)
     run("--config", "x.toml", "demo")
-    run("demo")
-    assert started == ["x.toml", None]
+    run("demo", "--calls-per-minute", "90", "--accounts", "6", "--max-calls", "9", "--seed", "5")
+    assert started == [("x.toml", DemoOptions()), (None, DemoOptions(90.0, 6, 9, 5))]
+
+
+@pytest.mark.parametrize("wrong", [["--calls-per-minute", "0"], ["--accounts", "1"], ["--accounts", "21"], ["--max-calls", "0"]])
+def test_a_demo_that_cannot_be(run, wrong: list[str]) -> None:
+    assert wrong[0] in run("demo", *wrong, exit_code=2).stderr
 
 
 def test_a_real_process_beside_an_open_database(tmp_path: Path) -> None:

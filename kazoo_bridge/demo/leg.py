@@ -1,0 +1,140 @@
+"""One leg of a call, which KAZOO calls a channel: who is at its end, and how events and queries describe it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import Factory, define, field
+
+from kazoo_bridge.demo.people import Party, Tenant
+from kazoo_bridge.kazoo import to_gregorian
+
+#: The node that the simulated switch says it is.
+SWITCH = "switchboard@switch.example.net"
+
+_RESOURCE_ID = "5c1f0e9a7d3b48268f04b6e21c97da53"
+_CARRIER = "carrier.example.net"
+
+_VARIABLES_OF_CHANNEL = (
+    "Account-ID",
+    "Authorizing-ID",
+    "Authorizing-Type",
+    "Bridge-ID",
+    "CallFlow-ID",
+    "Channel-Authorized",
+    "Owner-ID",
+    "Presence-ID",
+    "Realm",
+    "Reseller-ID",
+    "Username",
+)
+_PARKING = ("Call-ID", "Caller-ID-Name", "Caller-ID-Number", "Callee-ID-Name", "Callee-ID-Number", "Custom-Channel-Vars")
+
+
+@define(eq=False)
+class Leg:
+    """`party` is at its end; an ``inbound`` leg calls the switch, an ``outbound`` one is called by it. Times are in Unix seconds.
+
+    `dialled` is whom it was for at first, while `callee` follows the call. `peer` is the leg that it talks with or rings for. `media` is
+    what commands have made of its sound: what is ``playing``, ``recording``, the ``audio level``.
+    """
+
+    tenant: Tenant
+    id: str
+    bridge_id: str
+    direction: str
+    party: Party
+    caller: Party
+    callee: Party
+    callflow_id: str
+    created: float
+    answered: float | None = None
+    on_hold: bool = False
+    peer: Leg | None = None
+    media: dict[str, str] = field(factory=dict)
+    dialled: Party = field(default=Factory(lambda leg: leg.callee, takes_self=True))
+
+    def event(self, now: float) -> dict[str, Any]:
+        """What every channel event says of the leg."""
+        return {
+            **self._common(),
+            "Request": self._to(),
+            "Timestamp": to_gregorian(now),
+            "Channel-Is-Loopback": False,
+            "Channel-Name": f"sofia/sipinterface_1/{self.party.number}@{self.tenant.realm if self.party.inside else _CARRIER}",
+            "Switch-Nodename": SWITCH,
+        }
+
+    def parking(self, slot: str) -> dict[str, Any]:
+        """What parking events say of it, which is less: they come from the callflow, not from the switch."""
+        common = self._common()
+        return {**{name: common[name] for name in _PARKING}, "Parking-Slot": slot}
+
+    def ending(self, now: float, cause: str, code: str) -> dict[str, Any]:
+        """What the last event says besides: why, and how long it all took."""
+        answered = now if self.answered is None else self.answered
+        ringing, talking = int(answered - self.created), int(now - answered)
+        return {
+            "Hangup-Cause": cause,
+            "Hangup-Code": code,
+            "Ringing-Seconds": ringing,
+            "Billing-Seconds": talking,
+            "Duration-Seconds": ringing + talking,
+        }
+
+    def channel(self, now: float) -> dict[str, Any]:
+        """How answers to queries describe the leg."""
+        variables = self.variables()
+        return {
+            **self._common(),
+            **{name: variables[name] for name in _VARIABLES_OF_CHANNEL if name in variables},
+            "Answered": self.answered is not None,
+            "Destination": self.dialled.number,
+            "Elapsed-Seconds": int(now - self.created),
+            "Is-Loopback": False,
+            "Is-On-Hold": self.on_hold,
+            "Media-Node": SWITCH,
+            "Timestamp": to_gregorian(self.created),
+        }
+
+    def variables(self) -> dict[str, Any]:
+        """The channel variables."""
+        tenant, party = self.tenant, self.party
+        variables = {
+            "Account-ID": tenant.id,
+            "Account-Name": tenant.name,
+            "Account-Realm": tenant.realm,
+            "Realm": tenant.realm,
+            "Bridge-ID": self.bridge_id,
+            "CallFlow-ID": self.callflow_id,
+            "Channel-Authorized": "true",
+            "Ecallmgr-Node": SWITCH,
+            "Original-Number": self.dialled.number,
+        }
+        if tenant.reseller_id is not None:
+            variables["Reseller-ID"] = tenant.reseller_id
+        if party.device_id is not None and party.user_id is not None:
+            variables |= {"Authorizing-ID": party.device_id, "Authorizing-Type": "device", "Owner-ID": party.user_id}
+            variables |= {"Username": f"user_{party.device_id[:10]}", "Presence-ID": f"{party.number}@{tenant.realm}"}
+        else:
+            variables |= {"Resource-ID": _RESOURCE_ID, "Resource-Type": "offnet-origination", "Global-Resource": "true"}
+        return variables
+
+    def _common(self) -> dict[str, Any]:
+        common = {
+            "Call-ID": self.id,
+            "Call-Direction": self.direction,
+            "Caller-ID-Name": self.caller.name,
+            "Caller-ID-Number": self.caller.number,
+            "Callee-ID-Name": self.callee.name,
+            "Callee-ID-Number": self.callee.number,
+            "From": f"{self.caller.number}@{self.tenant.realm if self.caller.inside else _CARRIER}",
+            "To": self._to(),
+            "Custom-Channel-Vars": self.variables(),
+            "Custom-Application-Vars": {},
+        }
+        return common if self.peer is None else {**common, "Other-Leg-Call-ID": self.peer.id}
+
+    def _to(self) -> str:
+        ours = self.dialled.inside or self.dialled.number == self.tenant.number
+        return f"{self.dialled.number}@{self.tenant.realm if ours else _CARRIER}"
