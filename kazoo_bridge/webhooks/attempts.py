@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
@@ -17,6 +17,7 @@ from kazoo_bridge.webhooks.egress import masked
 from kazoo_bridge.webhooks.hook import Hook
 from kazoo_bridge.webhooks.outcome import Outcome
 from kazoo_bridge.webhooks.requests import HookRequest
+from kazoo_bridge.webhooks.rounds import Rounds
 
 _log = Logger()
 
@@ -51,9 +52,12 @@ class AttemptRecorder(Service):
     _waiting: list[Attempt] = field(init=False, factory=list)
     _health: dict[str, HookHealth] = field(init=False, factory=dict)
     _timer: IDelayedCall | None = field(init=False, default=None)
-    _writing: DeferredLock = field(init=False, factory=DeferredLock)
+    _rounds: Rounds = field(init=False)
     _lost: int = field(init=False, default=0)
     _down: bool = field(init=False, default=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._rounds = Rounds(self._write)
 
     def record(self, hook: Hook, request: HookRequest, outcome: Outcome, tried: Try) -> None:
         """Take note of one attempt. Costs next to nothing for a success that is not kept."""
@@ -126,17 +130,16 @@ class AttemptRecorder(Service):
 
     def _write_now(self) -> None:
         self._timer = None
-        Deferred.fromCoroutine(self.flush()).addErrback(lambda failure: _log.failure("attempts cannot be kept", failure))
+        self.flush().addErrback(lambda failure: _log.failure("attempts cannot be kept", failure))
 
-    async def flush(self) -> None:
-        """Write what has been recorded. While the storage refuses, it stays here for the next time."""
-        await self._writing.acquire()
-        try:
-            while self._waiting or self._health:
-                if not await self._write_batch():
-                    return
-        finally:
-            self._writing.release()
+    def flush(self) -> Deferred[None]:
+        """Write what has been recorded; fires when that is done. While the storage refuses, it stays here for the next time."""
+        return self._rounds.run()
+
+    async def _write(self) -> None:
+        while self._waiting or self._health:
+            if not await self._write_batch():
+                return
 
     async def _write_batch(self) -> bool:
         batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
@@ -168,7 +171,7 @@ class AttemptRecorder(Service):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        return Deferred.fromCoroutine(self.flush())
+        return self.flush()
 
 
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:

@@ -95,9 +95,11 @@ class Dispatcher:
 
     async def _deliver(self, hook: Hook, delivery: Delivery) -> None:
         reason = self._why_later(hook)
-        turn = None if reason else await self._turn(hook)
+        if reason and await self._kept(hook, delivery, reason):
+            return
+        turn = await self._turn(hook)
         if turn is None:
-            await self._pending.keep(delivery, self._clock.seconds(), reason or self._why_later(hook) or "its receiver is slow")
+            await self._pending.keep(delivery, self._clock.seconds(), self._why_later(hook) or "its receiver is slow")
             return
         verdict = await self._attempter.attempt(hook, delivery, turn)
         if verdict.delivered:
@@ -116,6 +118,22 @@ class Dispatcher:
         if self._turns.waiting(hook.id) >= self._turns.per_hook + _MAX_WAITING:
             return "many others wait for its receiver"
         return ""
+
+    async def _kept(self, hook: Hook, delivery: Delivery, reason: str) -> bool:
+        """Keep it for later; False when the storage refuses and it shall be tried from memory after all."""
+        try:
+            await self._pending.keep(delivery, self._clock.seconds(), reason)
+        except StorageUnavailable:
+            if not self._may_probe(hook):
+                raise
+            return False
+        return True
+
+    def _may_probe(self, hook: Hook) -> bool:
+        # A receiver that keeps failing is tried with what is stored. Without a storage nobody would learn that it is well again.
+        if self._draining or hook.ordered or not self._turns.narrow(hook.id):
+            return False
+        return self._turns.waiting(hook.id) < _MAX_WAITING
 
     async def _turn(self, hook: Hook) -> Turn | None:
         """A granted turn; None when it did not come in time, or the hook has gone or been disabled meanwhile."""

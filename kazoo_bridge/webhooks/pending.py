@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 from attrs import define, field
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from kazoo_bridge.interfaces import Delivery, IDeliveryStore, Settlement, StorageUnavailable
 from kazoo_bridge.webhooks.attempting import Verdict
+from kazoo_bridge.webhooks.rounds import Rounds
 
 _log = Logger()
 
@@ -50,8 +51,11 @@ class Pending(Service):
     _keeping: list[_Keep] = field(init=False, factory=list)
     _settled: _Settled = field(init=False, factory=_Settled)
     _timer: IDelayedCall | None = field(init=False, default=None)
-    _writing: DeferredLock = field(init=False, factory=DeferredLock)
+    _rounds: Rounds = field(init=False)
     _down: bool = field(init=False, default=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._rounds = Rounds(self._write)
 
     def keep(self, delivery: Delivery, next_attempt: float | None, reason: str) -> Deferred[None]:
         """Keep a delivery until its next attempt, or as dead (None).
@@ -84,18 +88,17 @@ class Pending(Service):
 
     def _write_now(self) -> None:
         self._timer = None
-        Deferred.fromCoroutine(self.flush()).addErrback(lambda failure: _log.failure("deliveries cannot be written", failure))
+        self.flush().addErrback(lambda failure: _log.failure("deliveries cannot be written", failure))
 
-    async def flush(self) -> None:
-        """Write all that has been told so far."""
-        await self._writing.acquire()
-        try:
-            while self._keeping:
-                await self._keep_batch()
-            if self._settled:
-                await self._settle_all()
-        finally:
-            self._writing.release()
+    def flush(self) -> Deferred[None]:
+        """Write all that has been told so far; fires when that is done."""
+        return self._rounds.run()
+
+    async def _write(self) -> None:
+        while self._keeping:
+            await self._keep_batch()
+        if self._settled:
+            await self._settle_all()
 
     async def _keep_batch(self) -> None:
         batch, self._keeping = self._keeping[:_BATCH], self._keeping[_BATCH:]
@@ -160,4 +163,4 @@ class Pending(Service):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        return Deferred.fromCoroutine(self.flush())
+        return self.flush()

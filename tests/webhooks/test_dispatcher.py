@@ -1,19 +1,21 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
 import pytest_twisted
 from attrs import evolve
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from kazoo_bridge.interfaces import Unfinished
+from kazoo_bridge.interfaces import Delivery, Unfinished
 from kazoo_bridge.webhooks import dispatcher
 from kazoo_bridge.webhooks.egress import EgressPolicy, guarded_agent
 from tests.webhooks.answers import answer
 from tests.webhooks.hook_factory import ACCOUNT
+from tests.webhooks.kept_deliveries import KeptDeliveries
 from tests.webhooks.receiving import Receiver
 from tests.webhooks.stage import Stage, ended, scripted
 
@@ -81,6 +83,53 @@ def test_what_cannot_be_kept_stays_with_the_broker() -> None:
     done = ended(stage.deliver(stage.hook()))
     stage.clock.advance(0.1)
     assert done[0].check(Unfinished)
+
+
+def test_a_receiver_that_keeps_failing_is_tried_all_the_same_when_nothing_can_be_kept() -> None:
+    agent, stage = scripted(started=False)
+    hook = stage.hook()
+    for number in range(5):
+        stage.deliver(hook, f"e{number}")
+    stage.clock.advance(0.1)
+    assert stage.turns.narrow(hook.id)
+    stage.deliveries.down = True
+    done = ended(stage.deliver(hook, "while it fails"))
+    stage.clock.advance(0.1)
+    stage.clock.advance(0.1)
+    assert done[0].check(Unfinished)
+    agent.reachable = True
+    done = [ended(stage.deliver(hook, f"once it is well {number}")) for number in range(2)]
+    stage.clock.advance(0.1)
+    assert len(agent.hanging) == 1
+    answer(agent.hanging[0], 200)
+    answer(agent.hanging[1], 200)
+    assert done == [[None], [None]]
+
+
+def test_a_storage_that_takes_its_time_is_not_asked_over_and_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it takes, what is to be kept meanwhile is kept together afterwards."""
+    _, stage = scripted(started=False)
+    hook = stage.hook()
+    asked: list[Deferred[None]] = []
+    keep = stage.deliveries.keep
+
+    def slow(_: KeptDeliveries, waiting: Sequence[tuple[Delivery, float | None, str]]) -> Deferred[None]:
+        asked.append(Deferred())
+        return asked[-1].addCallback(lambda _: keep(waiting))
+
+    monkeypatch.setattr(KeptDeliveries, "keep", slow)
+    done = []
+    for number in range(1000):
+        done.append(ended(stage.deliver(hook, f"e{number}")))
+        stage.clock.advance(0.02)
+    assert len(asked) == 1
+    monkeypatch.undo()
+    asked[0].callback(None)
+    later = ended(stage.deliver(hook, "later"))
+    stage.clock.advance(0.02)
+    assert done == [[None]] * 1000
+    assert later == [None]
+    assert stage.deliveries.writes <= 4
 
 
 def test_many_failures_are_kept_together() -> None:
