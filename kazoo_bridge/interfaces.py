@@ -372,26 +372,37 @@ class StoredAttempt:
 
 @frozen
 class HookHealth:
-    """When a hook was last successful and when it last failed, in Unix seconds; None: not yet."""
+    """When a hook was last successful and when it last failed, in Unix seconds (None: not yet), and how often."""
 
     last_success: float | None = None
     last_failure: float | None = None
+    successes: int = 0
+    failures: int = 0
+
+    def then(self, later: HookHealth) -> HookHealth:
+        """This, and what came after it."""
+        return HookHealth(
+            self.last_success if later.last_success is None else later.last_success,
+            self.last_failure if later.last_failure is None else later.last_failure,
+            self.successes + later.successes,
+            self.failures + later.failures,
+        )
 
 
 class IAttemptStore(Interface):
     """Attempts, and what they say about the health of hooks."""
 
     def add(made: Sequence[Attempt], health: Mapping[str, HookHealth]) -> Deferred[None]:
-        """Keep these attempts, and these hooks' (by id) latest times."""
+        """Keep these attempts, and what they add to these hooks' (by id) health."""
 
     def listed(account_id: str, hook_id: str | None, before: int | None, count: int) -> Deferred[list[StoredAttempt]]:
         """At most `count` attempts of the account (and hook), newest first, from below the position `before`."""
 
-    def health(hook_id: str) -> Deferred[HookHealth]:
-        """The hook's latest times."""
+    def health(hook_ids: Collection[str]) -> Deferred[Mapping[str, HookHealth]]:
+        """The health of these hooks; one that was never tried is not in it."""
 
-    def failures(hook_id: str, revision: str, since: float) -> Deferred[int]:
-        """How often the hook failed since a time (Unix seconds), while it was at this revision."""
+    def failures(revisions: Mapping[str, str], since: float) -> Deferred[Mapping[str, int]]:
+        """How often each of these hooks (id -> revision) failed since a time (Unix seconds), while it was at this revision."""
 
     def over_limit(now: float, count: int, window: float) -> Deferred[list[tuple[str, str, str]]]:
         """(account id, hook id, revision) of whatever failed at least `count` times in the last `window` seconds.
@@ -480,8 +491,8 @@ class IDeliveryStore(Interface):
     def forget(hook_id: str) -> Deferred[None]:
         """The hook is no more: delete its deliveries."""
 
-    def waiting(hook_id: str) -> Deferred[int]:
-        """How many deliveries of the hook are pending or held."""
+    def waiting(hook_ids: Collection[str]) -> Deferred[Mapping[str, int]]:
+        """How many deliveries of each of these hooks are pending or held; a hook without any is not in it."""
 
     def listed(account_id: str, hook_id: str | None, status: str, before: int | None, count: int) -> Deferred[list[StoredDelivery]]:
         """At most `count` deliveries of a status (``pending`` includes those held), newest first, from below the position `before`."""

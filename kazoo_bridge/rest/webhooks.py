@@ -15,7 +15,7 @@ from kazoo_bridge.rest.catalogue import catalogue
 from kazoo_bridge.rest.errors import bad_identifier
 from kazoo_bridge.rest.exchange import Answer, Exchange, Handler, answer
 from kazoo_bridge.rest.filters import Filters
-from kazoo_bridge.rest.pages import Paging
+from kazoo_bridge.rest.pages import Page, Paging
 from kazoo_bridge.webhooks.health import HealthReport
 from kazoo_bridge.webhooks.hooks import Hooks
 
@@ -53,6 +53,11 @@ class WebhookResource:
             raise bad_identifier(hook_id)
         return hook
 
+    async def _page(self, exchange: Exchange, account_id: str) -> Page[StoredHook]:
+        filters, paging = Filters.of(exchange.query), Paging.of(exchange.query, exchange.path)
+        hooks = [hook for hook in await self.hooks.of_account(account_id) if _accepted(filters, hook)]
+        return paging.of_list(hooks, position=lambda hook: hook.created, identity=lambda hook: hook.id)
+
     async def _whole(self, hook: StoredHook, status: int = 200, asked: Mapping[str, Any] | None = None) -> Answer:
         """The document, with the hook's recent health; its secret only when the request has just set it."""
         document: dict[str, Any] = {**hook.document, "id": hook.id, "health": await self.health.of(hook)}
@@ -81,10 +86,18 @@ class WebhookResource:
         """GET: the account's hooks in short, oldest first."""
 
         async def handler(exchange: Exchange) -> Answer:
-            filters, paging = Filters.of(exchange.query), Paging.of(exchange.query, exchange.path)
-            hooks = [hook for hook in await self.hooks.of_account(account_id) if _accepted(filters, hook)]
-            page = paging.of_list(hooks, position=lambda hook: hook.created, identity=lambda hook: hook.id)
+            page = await self._page(exchange, account_id)
             return Answer([_listed(hook) for hook in page.items], more=page.more())
+
+        return await self._for_account(request, account_id, handler)
+
+    async def healths(self, request: KleinRequest, account_id: str) -> bytes:
+        """GET: how each of the account's hooks is doing, in the order, filters and pages of `list`."""
+
+        async def handler(exchange: Exchange) -> Answer:
+            page = await self._page(exchange, account_id)
+            reports = await self.health.of_all(page.items)
+            return Answer([{"id": hook.id, **reports[hook.id]} for hook in page.items], more=page.more())
 
         return await self._for_account(request, account_id, handler)
 
@@ -142,6 +155,7 @@ class WebhookResource:
         app.route("/v2/webhooks", methods=["GET"])(self.catalogue)
         app.route(account, methods=["GET"])(self.list)
         app.route(account, methods=["PUT"])(self.create)
+        app.route(f"{account}/health", methods=["GET"])(self.healths)
         app.route(one, methods=["GET"])(self.read)
         app.route(one, methods=["POST"])(self.replace)
         app.route(one, methods=["PATCH"])(self.patch)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from attrs import asdict
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 from twisted.internet.defer import Deferred
@@ -29,23 +30,20 @@ class AttemptStore:
         self._database = database
 
     def add(self, made: Sequence[Attempt], health: Mapping[str, HookHealth]) -> Deferred[None]:
-        """Keep these attempts, and the times of these hooks."""
+        """Keep these attempts, and what they add to the health of these hooks."""
         return self._database.write(lambda connection: _add(connection, made, health))
 
     def listed(self, account_id: str, hook_id: str | None, before: int | None, count: int) -> Deferred[list[StoredAttempt]]:
         """The newest attempts first."""
         return self._database.read(lambda connection: _listed(connection, account_id, hook_id, before, count))
 
-    def health(self, hook_id: str) -> Deferred[HookHealth]:
-        """When the hook last succeeded and failed."""
-        return self._database.read(lambda connection: _health(connection, hook_id))
+    def health(self, hook_ids: Collection[str]) -> Deferred[Mapping[str, HookHealth]]:
+        """When the hooks last succeeded and failed, and how often."""
+        return self._database.read(lambda connection: _health(connection, hook_ids))
 
-    def failures(self, hook_id: str, revision: str, since: float) -> Deferred[int]:
-        """How often the hook failed since a time, while at this revision."""
-        where = (attempts.c.hook_id == hook_id, attempts.c.revision == revision, attempts.c.failed, attempts.c.made > since)
-        return self._database.read(
-            lambda connection: connection.scalar(sa.select(sa.func.count()).select_from(attempts).where(*where)) or 0
-        )
+    def failures(self, revisions: Mapping[str, str], since: float) -> Deferred[Mapping[str, int]]:
+        """How often the hooks failed since a time, while at these revisions."""
+        return self._database.read(lambda connection: _failures(connection, revisions, since))
 
     def over_limit(self, now: float, count: int, window: float) -> Deferred[list[tuple[str, str, str]]]:
         """(account id, hook id, revision) of whatever failed too often, by its account's limits or else by these."""
@@ -67,8 +65,8 @@ def _add(connection: Connection, made: Sequence[Attempt], health: Mapping[str, H
         connection.execute(sa.insert(attempts), [_row(one) for one in made])
     if health:
         # In one order everywhere, or two nodes that write the same hooks could wait for each other.
-        rows = [{"hook_id": hook_id, "last_success": one.last_success, "last_failure": one.last_failure} for hook_id, one in health.items()]
-        connection.execute(_newer_health(connection), sorted(rows, key=lambda row: str(row["hook_id"])))
+        rows = [{"hook_id": hook_id, **asdict(one)} for hook_id, one in sorted(health.items())]
+        connection.execute(_newer_health(connection), rows)
 
 
 def _row(one: Attempt) -> dict[str, Any]:
@@ -87,7 +85,8 @@ def _newer_health(connection: Connection) -> Any:
     dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
     insert = dialect.insert(hook_health)
     newest = {name: _later(hook_health.c[name], insert.excluded[name]) for name in ("last_success", "last_failure")}
-    return insert.on_conflict_do_update(index_elements=["hook_id"], set_=newest)
+    more = {name: hook_health.c[name] + insert.excluded[name] for name in ("successes", "failures")}
+    return insert.on_conflict_do_update(index_elements=["hook_id"], set_=newest | more)
 
 
 def _later(kept: Any, given: Any) -> Any:
@@ -104,9 +103,18 @@ def _listed(connection: Connection, account_id: str, hook_id: str | None, before
     return [StoredAttempt(row.sequence, row.made, json.loads(row.document)) for row in rows]
 
 
-def _health(connection: Connection, hook_id: str) -> HookHealth:
-    row = connection.execute(sa.select(hook_health).where(hook_health.c.hook_id == hook_id)).first()
-    return HookHealth() if row is None else HookHealth(row.last_success, row.last_failure)
+def _health(connection: Connection, hook_ids: Collection[str]) -> dict[str, HookHealth]:
+    rows = connection.execute(sa.select(hook_health).where(hook_health.c.hook_id.in_(hook_ids)))
+    return {row.hook_id: HookHealth(row.last_success, row.last_failure, row.successes, row.failures) for row in rows}
+
+
+def _failures(connection: Connection, revisions: Mapping[str, str], since: float) -> dict[str, int]:
+    query = (
+        sa.select(attempts.c.hook_id, attempts.c.revision, sa.func.count().label("number"))
+        .where(attempts.c.hook_id.in_(revisions), attempts.c.failed, attempts.c.made > since)
+        .group_by(attempts.c.hook_id, attempts.c.revision)
+    )
+    return {row.hook_id: row.number for row in connection.execute(query) if revisions[row.hook_id] == row.revision}
 
 
 def _over_limit(connection: Connection, now: float, count: int, window: float) -> list[tuple[str, str, str]]:

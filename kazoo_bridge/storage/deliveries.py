@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -60,11 +60,10 @@ class DeliveryStore:
         """The hook is no more: delete its deliveries."""
         return self._database.write(lambda connection: _forget(connection, hook_id))
 
-    def waiting(self, hook_id: str) -> Deferred[int]:
-        """How many of the hook's deliveries wait."""
-        where = (_c.hook_id == hook_id, _c.status.in_(_WAITING))
-        query = sa.select(sa.func.count()).select_from(deliveries).where(*where)
-        return self._database.read(lambda connection: connection.scalar(query) or 0)
+    def waiting(self, hook_ids: Collection[str]) -> Deferred[Mapping[str, int]]:
+        """How many of each hook's deliveries wait."""
+        query = sa.select(_c.hook_id, sa.func.count().label("number")).where(_c.hook_id.in_(hook_ids), _c.status.in_(_WAITING))
+        return self._database.read(lambda connection: {row.hook_id: row.number for row in connection.execute(query.group_by(_c.hook_id))})
 
     def listed(self, account_id: str, hook_id: str | None, status: str, before: int | None, count: int) -> Deferred[list[StoredDelivery]]:
         """The newest deliveries first."""

@@ -97,6 +97,8 @@ hook_health = sa.Table(
     sa.Column("hook_id", sa.String(64), primary_key=True),
     sa.Column("last_success", sa.Double),
     sa.Column("last_failure", sa.Double),
+    sa.Column("successes", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("failures", sa.BigInteger, nullable=False, server_default="0"),
 )
 
 # Limits of single accounts; NULL: the configuration's.

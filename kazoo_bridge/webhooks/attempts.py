@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from attrs import define, field, frozen
@@ -29,6 +29,8 @@ _MAX_WAITING = 10_000
 
 #: How many are written in one transaction.
 _BATCH = 500
+
+_NONE = HookHealth()
 
 
 @frozen
@@ -62,8 +64,8 @@ class AttemptRecorder(Service):
     def record(self, hook: Hook, request: HookRequest, outcome: Outcome, tried: Try) -> None:
         """Take note of one attempt. Costs next to nothing for a success that is not kept."""
         now = self._clock.seconds()
-        known = self._health.get(hook.id, HookHealth())
-        self._health[hook.id] = HookHealth(now, known.last_failure) if outcome.success else HookHealth(known.last_success, now)
+        made = HookHealth(last_success=now, successes=1) if outcome.success else HookHealth(last_failure=now, failures=1)
+        self._health[hook.id] = self._health.get(hook.id, _NONE).then(made)
         if not outcome.success or self.keeps_successes or tried.test:
             document = self.document(hook, request, outcome, tried)
             revision = "" if tried.test else hook.revision
@@ -117,10 +119,10 @@ class AttemptRecorder(Service):
         await self.flush()
         return await self._store.listed(account_id, hook_id, before, count)
 
-    async def health(self, hook_id: str) -> HookHealth:
+    async def health(self, hook_ids: Collection[str]) -> Mapping[str, HookHealth]:
         """As `IAttemptStore.health`, with everything recorded up to now."""
         await self.flush()
-        return await self._store.health(hook_id)
+        return await self._store.health(hook_ids)
 
     # -- writing
 
@@ -158,7 +160,7 @@ class AttemptRecorder(Service):
         room = max(0, _MAX_WAITING - len(self._waiting))
         self._lost += max(0, len(batch) - room)
         self._waiting = batch[len(batch) - min(room, len(batch)) :] + self._waiting
-        self._health = {**health, **self._health}
+        self._health = {**self._health, **{hook_id: one.then(self._health.get(hook_id, _NONE)) for hook_id, one in health.items()}}
         if not self._down:
             self._down = True
             _log.warn("attempts cannot be kept for now: {reason}", reason=error)

@@ -1,13 +1,14 @@
-"""How a hook has been doing lately."""
+"""How hooks have been doing lately."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from attrs import define
 from twisted.internet.interfaces import IReactorTime
 
-from kazoo_bridge.interfaces import IAttemptStore, IDeliveryStore, ILimitStore, StoredHook
+from kazoo_bridge.interfaces import HookHealth, IAttemptStore, IDeliveryStore, ILimitStore, StoredHook
 from kazoo_bridge.kazoo import to_gregorian
 from kazoo_bridge.webhooks.attempts import AttemptRecorder
 from kazoo_bridge.webhooks.turns import Turns
@@ -15,7 +16,7 @@ from kazoo_bridge.webhooks.turns import Turns
 
 @define
 class HealthReport:
-    """What a hook's owner is told. `window` is in seconds."""
+    """What the owner of hooks is told. `window` is in seconds."""
 
     _clock: IReactorTime
     _store: IAttemptStore
@@ -26,15 +27,34 @@ class HealthReport:
     _window: float
 
     async def of(self, hook: StoredHook) -> dict[str, Any]:
-        """``last_success`` and ``last_failure`` (Gregorian seconds, absent: not yet), ``failures_in_window``, ``deliveries_waiting``."""
-        times = await self._recorder.health(hook.id)
-        own = (await self._limits.get(hook.account_id)).attempt_failure_expiry_ms
-        window = self._window if own is None else own / 1000
-        report: dict[str, Any] = {
-            "failures_in_window": await self._store.failures(hook.id, hook.revision, self._clock.seconds() - window),
-            "deliveries_waiting": self._turns.waiting(hook.id) + await self._deliveries.waiting(hook.id),
+        """As `of_all`, of one hook."""
+        return (await self.of_all([hook]))[hook.id]
+
+    async def of_all(self, hooks: Sequence[StoredHook]) -> dict[str, dict[str, Any]]:
+        """By the ids of these hooks of one account: ``last_success`` and ``last_failure`` (Gregorian seconds, absent: not yet),
+        ``successes`` and ``failures`` (attempts), ``failures_in_window``, ``deliveries_waiting``.
+        """
+        if not hooks:
+            return {}
+        ids = [hook.id for hook in hooks]
+        health = await self._recorder.health(ids)
+        window = await self._window_of(hooks[0].account_id)
+        lately = await self._store.failures({hook.id: hook.revision for hook in hooks}, self._clock.seconds() - window)
+        kept = await self._deliveries.waiting(ids)
+        return {
+            hook_id: _report(health.get(hook_id, HookHealth()))
+            | {"failures_in_window": lately.get(hook_id, 0), "deliveries_waiting": self._turns.waiting(hook_id) + kept.get(hook_id, 0)}
+            for hook_id in ids
         }
-        for name, moment in (("last_success", times.last_success), ("last_failure", times.last_failure)):
-            if moment is not None:
-                report[name] = to_gregorian(moment)
-        return report
+
+    async def _window_of(self, account_id: str) -> float:
+        own = (await self._limits.get(account_id)).attempt_failure_expiry_ms
+        return self._window if own is None else own / 1000
+
+
+def _report(health: HookHealth) -> dict[str, Any]:
+    report = {"successes": health.successes, "failures": health.failures}
+    for name, moment in (("last_success", health.last_success), ("last_failure", health.last_failure)):
+        if moment is not None:
+            report[name] = to_gregorian(moment)
+    return report

@@ -123,10 +123,28 @@ async def test_pages_of_attempts(rest: Client, receiver: Any) -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_health_of_all_hooks(rest: Client, receiver: Any) -> None:
+    """In one request, in the order of the list; attempts are counted from the hook's beginning on."""
+    good: str = (await rest("PUT", hooks(), {**GOOD, "uri": receiver.url})).json_body["data"]["id"]
+    bad = await failing_hook(rest)
+    assert (await rest("POST", hooks(ACCOUNT, good) + "/test")).code == 200
+    assert (await rest("POST", hooks(ACCOUNT, bad) + "/test")).code == 200
+    assert (await rest("POST", hooks(ACCOUNT, bad) + "/test")).code == 200
+    answer = await rest("GET", hooks() + "/health")
+    assert [(one["id"], one["successes"], one["failures"], one["deliveries_waiting"]) for one in answer.json_body["data"]] == [
+        (good, 1, 0, 0),
+        (bad, 0, 2, 0),
+    ]
+    one_page = await rest("GET", hooks() + "/health?page_size=1")
+    assert [one["id"] for one in one_page.json_body["data"]] == [good]
+    assert one_page.json_body["next_start_key"]
+
+
+@pytest_twisted.ensureDeferred
 async def test_health_of_a_hook(rest: Client, receiver: Any) -> None:
     made = await rest("PUT", hooks(), {**GOOD, "uri": receiver.url, "retries": 0})
     hook_id = made.json_body["data"]["id"]
-    assert made.json_body["data"]["health"] == {"failures_in_window": 0, "deliveries_waiting": 0}
+    assert made.json_body["data"]["health"] == {"successes": 0, "failures": 0, "failures_in_window": 0, "deliveries_waiting": 0}
     await happen(rest)
     await receiver.arrived(1)
 

@@ -31,7 +31,7 @@ async def test_the_life_of_a_hook(rest: Client) -> None:
         "retries": 2,
         "include_subaccounts": False,
         "include_internal_legs": True,
-        "health": {"failures_in_window": 0, "deliveries_waiting": 0},
+        "health": {"successes": 0, "failures": 0, "failures_in_window": 0, "deliveries_waiting": 0},
     }
     listed = (await rest("GET", hooks())).json_body
     assert listed["data"] == [{"id": hook_id, "hook": "channel_create", "name": "n", "uri": GOOD["uri"], "enabled": True}]

@@ -60,20 +60,20 @@ async def test_any_text_survives(store: AttemptStore) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_health_keeps_the_latest_of_each(store: AttemptStore) -> None:
-    assert await store.health(ONE) == HookHealth()
-    await store.add([], {ONE: HookHealth(5.0, None), TWO: HookHealth(None, 7.0)})
-    await store.add([], {ONE: HookHealth(None, 6.0)})
-    await store.add([], {ONE: HookHealth(4.0, 8.0)})
-    assert await store.health(ONE) == HookHealth(5.0, 8.0)
-    assert await store.health(TWO) == HookHealth(None, 7.0)
+    assert await store.health([ONE]) == {}
+    await store.add([], {ONE: HookHealth(5.0, None, 3, 0), TWO: HookHealth(None, 7.0, 0, 1)})
+    await store.add([], {ONE: HookHealth(None, 6.0, 0, 2)})
+    await store.add([], {ONE: HookHealth(4.0, 8.0, 1, 1)})
+    assert await store.health([ONE, "3" * 32]) == {ONE: HookHealth(5.0, 8.0, 4, 3)}
+    assert await store.health([TWO, ONE]) == {ONE: HookHealth(5.0, 8.0, 4, 3), TWO: HookHealth(None, 7.0, 0, 1)}
 
 
 @pytest_twisted.ensureDeferred
 async def test_failures_of_a_revision(store: AttemptStore) -> None:
     await store.add([attempt(made=10), attempt(made=20), attempt(made=30, failed=False), attempt(made=40, revision="2-x")], {})
-    assert await store.failures(ONE, "1-x", 0) == 2
-    assert await store.failures(ONE, "1-x", 10) == 1
-    assert await store.failures(ONE, "2-x", 0) == 1
+    assert await store.failures({ONE: "1-x"}, 0) == {ONE: 2}
+    assert await store.failures({ONE: "1-x"}, 10) == {ONE: 1}
+    assert await store.failures({ONE: "2-x", TWO: "1-x"}, 0) == {ONE: 1}
 
 
 @pytest_twisted.ensureDeferred

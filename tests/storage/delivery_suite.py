@@ -137,7 +137,7 @@ async def test_settling(kept: DeliveryStore) -> None:
     assert names(await kept.claim("me", 120, 200, {ONE: 9})) == ["back"]
     assert names(await kept.claim("me", 150, 200, {ONE: 9})) == ["again"]
     assert names(await kept.claim("me", 200, 300, {ONE: 9}))[-1:] != []
-    assert await kept.waiting(ONE) == 3
+    assert await kept.waiting([ONE]) == {ONE: 3}
     await kept.settle(Settlement(done=["unknown"], again=[("unknown", 1, 1.0, "")]), 120)
 
 
@@ -148,7 +148,7 @@ async def test_a_disabled_hooks_deliveries_wait(kept: DeliveryStore) -> None:
     assert await kept.claim("me", 100, 200, {ONE: 9}) == []
     assert await listed(kept) == ["x"]
     assert (await kept.listed(A, None, "pending", None, 1))[0].status == "held"
-    assert await kept.waiting(ONE) == 1
+    assert await kept.waiting([ONE]) == {ONE: 1}
     await kept.release(ONE, 150)
     assert await kept.claim("me", 149, 200, {ONE: 9}) == []
     assert names(await kept.claim("me", 150, 200, {ONE: 9})) == ["x"]

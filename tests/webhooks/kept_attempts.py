@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 
 from attrs import define, field
 from twisted.internet.defer import Deferred, fail, succeed
@@ -27,7 +28,7 @@ class KeptAttempts:
             return fail(StorageUnavailable("the disk is full"))
         self.batches.append(len(made))
         self.attempts += made
-        self.latest.update(health)
+        self.latest.update({hook_id: self.latest.get(hook_id, HookHealth()).then(one) for hook_id, one in health.items()})
         return succeed(None)
 
     def listed(self, account_id: str, hook_id: str | None, before: int | None, count: int) -> Deferred[list[StoredAttempt]]:
@@ -38,13 +39,12 @@ class KeptAttempts:
         ]
         return succeed(found[::-1][:count])
 
-    def health(self, hook_id: str) -> Deferred[HookHealth]:
-        return succeed(self.latest.get(hook_id, HookHealth()))
+    def health(self, hook_ids: Collection[str]) -> Deferred[Mapping[str, HookHealth]]:
+        return succeed({hook_id: self.latest[hook_id] for hook_id in hook_ids if hook_id in self.latest})
 
-    def failures(self, hook_id: str, revision: str, since: float) -> Deferred[int]:
-        return succeed(
-            sum(one.hook_id == hook_id and one.revision == revision and one.failed and one.made > since for one in self.attempts)
-        )
+    def failures(self, revisions: Mapping[str, str], since: float) -> Deferred[Mapping[str, int]]:
+        failed = (one for one in self.attempts if one.failed and one.made > since)
+        return succeed(Counter(one.hook_id for one in failed if revisions.get(one.hook_id) == one.revision))
 
     def over_limit(self, now: float, count: int, window: float) -> Deferred[list[tuple[str, str, str]]]:
         return succeed(self.over)

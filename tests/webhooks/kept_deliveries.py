@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 
 from attrs import define, evolve, field
 from twisted.internet.defer import Deferred, fail, succeed
@@ -97,8 +98,9 @@ class KeptDeliveries:
         self.rows = {name: row for name, row in self.rows.items() if row.delivery.hook_id != hook_id}
         return self._answer()
 
-    def waiting(self, hook_id: str) -> Deferred[int]:
-        return self._answer(sum(row.delivery.hook_id == hook_id and row.status != "dead" for row in self.rows.values()))
+    def waiting(self, hook_ids: Collection[str]) -> Deferred[Mapping[str, int]]:
+        waiting = (row.delivery.hook_id for row in self.rows.values() if row.status != "dead")
+        return self._answer(Counter(hook_id for hook_id in waiting if hook_id in hook_ids))
 
     def listed(self, account_id: str, hook_id: str | None, status: str, before: int | None, count: int) -> Deferred[list[StoredDelivery]]:
         raise NotImplementedError

@@ -93,7 +93,7 @@ def test_successes_are_kept_if_asked_for(keeps: bool) -> None:
     record(recorder, GOOD)
     clock.advance(1)
     assert [one.document["result"] for one in store.attempts] == ["success"] * keeps
-    assert store.latest == {"h1": HookHealth(1000, None)}
+    assert store.latest == {"h1": HookHealth(1000, None, 1, 0)}
 
 
 def test_long_bodies_are_cut() -> None:
