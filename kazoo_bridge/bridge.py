@@ -20,6 +20,7 @@ from kazoo_bridge.bus.amqp.uris import parse_uris
 from kazoo_bridge.bus.embedded import EmbeddedBus
 from kazoo_bridge.calls.room import CallRoom
 from kazoo_bridge.config import Config, ConfigError
+from kazoo_bridge.console.files import page_files
 from kazoo_bridge.directory.local import LocalDirectory
 from kazoo_bridge.interfaces import IBus, IEventCategory, StorageUnavailable
 from kazoo_bridge.plugins.discovery import find_categories
@@ -27,6 +28,7 @@ from kazoo_bridge.rest.account_tree import AccountResource
 from kazoo_bridge.rest.attempts import AttemptResource
 from kazoo_bridge.rest.catalogue import SampleResource
 from kazoo_bridge.rest.channels import ChannelResource
+from kazoo_bridge.rest.console import ConsoleResource, WebsocketPlace
 from kazoo_bridge.rest.deliveries import DeliveryResource
 from kazoo_bridge.rest.event_streams import EventStreamResource
 from kazoo_bridge.rest.health import HealthResource
@@ -198,6 +200,7 @@ class Bridge:
             WebsocketResource(self.directory, self.websockets.catalogue, self.websockets.questions, self.node),
             EventStreamResource(self.reactor, self.directory, self.websockets.streams, self.node),
             ChannelResource(self.directory, self.calls, self.node),
+            ConsoleResource(page_files(), self._websocket_place(), self.node),
             HealthResource(self.troubles),
         ]
         try:
@@ -209,6 +212,10 @@ class Bridge:
             await self.websockets.listen()
         except CannotListenError as error:
             raise StartupFailed(f"websockets.endpoint: cannot listen on {self.config.websockets.endpoint}: {error.socketError}") from None
+
+    def _websocket_place(self) -> WebsocketPlace:
+        secure = self.config.websockets.endpoint.startswith(("ssl:", "tls:"))
+        return WebsocketPlace(self.config.console.websocket_uri, secure, lambda: self.websockets.port)
 
     @property
     def http_host(self) -> str:

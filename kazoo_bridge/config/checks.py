@@ -136,6 +136,12 @@ def origins(value: Sequence[str]) -> None:
             raise ValueError(f"expected origins such as 'https://portal.example.com', 'https://*.example.com' or '*', got {one!r}")
 
 
+def websocket_uri(value: str) -> None:
+    """Where browsers find the websockets, or nothing."""
+    if value and re.fullmatch(r"wss?://(?:[A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\])(?::[0-9]{1,5})?(?:/[!-~]*)?", value) is None:
+        raise ValueError(f"expected ws://host:port/ or wss://host/path (or nothing), got {value!r}")
+
+
 def folder(value: str) -> None:
     """An existing folder, or nothing."""
     if value and not Path(value).is_dir():

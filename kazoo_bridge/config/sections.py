@@ -22,6 +22,7 @@ from kazoo_bridge.config.checks import (
     origins,
     proxy_uri,
     storage_uri,
+    websocket_uri,
 )
 from kazoo_bridge.config.networks import NON_PUBLIC_NETWORKS
 
@@ -139,6 +140,13 @@ class Egress:
 
 
 @frozen
+class Console:
+    """The operator console."""
+
+    websocket_uri: str = _key("", websocket_uri)
+
+
+@frozen
 class Directory:
     """Who answers for accounts and tokens."""
 
@@ -163,5 +171,6 @@ class Config:
     calls: Calls = Calls()
     webhooks: Webhooks = Webhooks()
     egress: Egress = Egress()
+    console: Console = Console()
     directory: Directory = Directory()
     plugins: Plugins = Plugins()

@@ -108,7 +108,13 @@ class WebsocketRoom:
     def host(self) -> str:
         """Host and port on which websockets are served, as a URL has them."""
         address = self._port.getHost() if self._port is not None else None
-        return f"{getattr(address, 'host', 'localhost')}:{getattr(address, 'port', 0)}"
+        return f"{getattr(address, 'host', 'localhost')}:{self.port}"
+
+    @property
+    def port(self) -> int:
+        """The port on which websockets are served; 0 while they are not, or for an endpoint that has no port."""
+        address = self._port.getHost() if self._port is not None else None
+        return int(getattr(address, "port", 0))
 
     async def stop(self) -> None:
         """Take no more connections, and close those that there are."""
