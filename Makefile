@@ -41,6 +41,7 @@ system-packages:
 	command -v git >/dev/null || missing="$$missing git"; \
 	command -v php >/dev/null || missing="$$missing php-cli"; \
 	command -v node >/dev/null || missing="$$missing nodejs"; \
+	command -v chromium >/dev/null || missing="$$missing chromium"; \
 	if [ -n "$$missing" ]; then set -e; \
 	  apt-get update; \
 	  policy=/usr/sbin/policy-rc.d; \
