@@ -80,9 +80,9 @@ class SocketAnswers:
             _log.warn("a question for sockets is not answered: {reason}", reason=error)
 
     def _listed(self, body: Mapping[str, Any]) -> list[Document]:
-        """The sockets of the account, and as KAZOO has it those of the one that asks."""
+        """The connected sockets of the account, and as KAZOO has it those of the one that asks."""
         accounts = {body.get("Account-ID"), body.get("Auth-Account-ID")} - {None}
-        return [session.document() for session in self._sessions if session.account_id in accounts]
+        return [session.document() for session in self._sessions if session.connected and session.account_id in accounts]
 
     async def _found(self, body: Mapping[str, Any], socket_id: str) -> Session | None:
         """The socket, if it is the account's or one below it; who asks for no account is trusted, for so is the bus."""

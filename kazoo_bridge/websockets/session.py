@@ -66,6 +66,11 @@ class Session:
             self.outlet.event(frame, journal is not None)
 
     @property
+    def connected(self) -> bool:
+        """Whether there is a connection; a session that waits for its client to come back has none."""
+        return self.outlet is not None
+
+    @property
     def account_id(self) -> str | None:
         """The account that the client speaks for, once it has authenticated."""
         return None if self.principal is None else self.principal.account_id

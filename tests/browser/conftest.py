@@ -54,10 +54,12 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(context: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """An empty page. Its picture is kept when the test ends, and an exception that its scripts did not catch fails the test."""
+    """An empty page. Its picture is kept when the test ends; an exception that its scripts did not catch, and anything that its
+    security policy has kept from happening, fails the test."""
     made = context.new_page()
-    uncaught: list[Error] = []
+    uncaught: list[Error | str] = []
     made.on("pageerror", lambda error: uncaught.append(error))
+    made.on("console", lambda message: uncaught.append(message.text) if "Content Security Policy" in message.text else None)
     yield made
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     made.screenshot(path=SCREENSHOTS / f"{re.sub('[^A-Za-z0-9_.-]+', '-', request.node.name)}.png", full_page=True)

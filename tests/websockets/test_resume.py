@@ -123,3 +123,15 @@ async def test_sockets_that_cannot_be_resumed_see_no_change(stage: Stage) -> Non
     while len(stage.bridge.websockets.sessions):
         await stage.client(None)
         break
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_session_that_waits_for_its_client_is_no_connected_socket(stage: Stage) -> None:
+    client, begun = await subscribed(stage)
+    questions = stage.bridge.websockets.questions
+    assert len(await questions.listed(RESELLER)) == 1
+    await lose(stage, client)
+    assert await questions.listed(RESELLER) == []
+    again = await stage.client()
+    await again.ask("resume", {"session": begun["session"], "sequence": begun["sequence"]})
+    assert [one["bindings"] for one in await questions.listed(RESELLER)] == [["call.*.*"]]

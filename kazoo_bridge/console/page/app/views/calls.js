@@ -116,7 +116,7 @@ export class CallsView {
     const cell = (label, ...content) => h("td", { role: "gridcell", "data-label": label }, content);
     const row = h(
       "tr",
-      { role: "row", tabindex: "-1" },
+      { role: "row", tabindex: "-1", "data-call-id": call.id },
       cell("From", cells.callerName, " ", cells.callerNumber),
       cell("To", cells.calledName, " ", cells.calledNumber),
       cell("Direction", cells.direction),
