@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN ?= $(VENV)/bin
 APT = DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends
 
-.PHONY: help demo test venv system-packages lint types imports docs tests packaging changelog benchmark clean
+.PHONY: help demo test venv system-packages lint types imports docs tests packaging changelog benchmark picture clean
 
 help:
 	@echo "make demo       install into $(VENV) and run the bridge with simulated calls"
@@ -13,6 +13,7 @@ help:
 	@echo "make test       install what the tests need, then run everything CI runs"
 	@echo "make lint types imports docs tests packaging   the parts of make test, after make test has installed"
 	@echo "make benchmark  measure (prints tables, takes minutes)"
+	@echo "make picture    make the console's picture in docs/ anew, from the demonstration"
 	@echo "make clean      remove $(VENV) and everything that was built"
 
 demo: $(VENV)/.installed
@@ -74,6 +75,11 @@ changelog:
 
 benchmark:
 	$(BIN)/python benchmarks/amqp_consume.py
+	$(BIN)/python -m benchmarks.websocket_fanout
+	$(BIN)/python -m benchmarks.console_calls
+
+picture:
+	$(BIN)/python -m tests.browser.console_picture
 
 clean:
 	rm -rf $(VENV) build dist docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sync_playwright
 
 #: Where every test leaves a picture of its page.
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 
-_SWITCHES = (
+SWITCHES = (
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -29,6 +29,7 @@ _SWITCHES = (
 
 #: Milliseconds that the page may take for anything a test waits for.
 _PATIENCE = 20_000.0
+expect.set_options(timeout=_PATIENCE)
 
 
 @pytest.fixture(scope="package")
@@ -38,7 +39,7 @@ def browser() -> Iterator[Browser]:
     if chromium is None:
         raise RuntimeError("these tests need Chromium: `make test` installs it, or `apt-get install chromium`")
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=_SWITCHES)
+        started = playwright.chromium.launch(executable_path=chromium, args=SWITCHES)
         yield started
         started.close()
 

@@ -87,7 +87,7 @@ test("a call that ends stays in sight for a moment, and a leg that goes on elsew
   assert.deepEqual(calls.calls.map((call) => [call.id, call.state]), [["a", "answered"]]);
   calls.follow({ name: "removed", data: { call_ids: ["a"] } });
   assert.deepEqual(calls.calls.map((call) => [call.id, call.state]), [["a", "ended"]]);
-  calls.calls[0].endedAt -= 10;
+  calls.ended.get("a").endedAt -= 10;
   calls.tick();
   assert.deepEqual(calls.calls, []);
 });

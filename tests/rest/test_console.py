@@ -92,7 +92,7 @@ async def test_files_are_asked_for_anew_but_sent_once(rest: Client) -> None:
 )
 @pytest_twisted.ensureDeferred
 async def test_nothing_else_is_there(rest: Client, path: str) -> None:
-    response = await rest("GET", path, token="")
+    response = await rest("GET", f"/console/{path}", token="")
     assert (response.code, response.json_body["message"]) == (404, "bad_identifier")
 
 

@@ -20,7 +20,15 @@ export class LiveCalls extends EventTarget {
     this.legs = new Map();
     this.ended = new Map();
     this.known = false;
-    this.calls = [];
+    this.put = [];
+    this.stale = false;
+  }
+
+  /** Those that live, and those that have just ended. A call that has not changed is the same object as before. */
+  get calls() {
+    // Put together when somebody looks, and not with every event: events come faster than anybody looks.
+    if (this.stale) this.putTogether();
+    return this.put;
   }
 
   /** Follow one event of the binding "calls". */
@@ -32,26 +40,17 @@ export class LiveCalls extends EventTarget {
     }
     for (const leg of calls) this.legs.set(leg.call_id, leg);
     for (const id of ended) this.legs.delete(id);
-    this.refresh();
-  }
-
-  /** Forget everything: another account, or too much was missed. */
-  clear() {
-    this.legs.clear();
-    this.ended.clear();
-    this.calls = [];
-    this.known = false;
-    this.dispatchEvent(new Event("change"));
+    this.changed();
   }
 
   /** Forget calls whose end has been seen for long enough. */
   tick() {
     const until = now() - LINGER;
-    let forgotten = false;
+    const before = this.ended.size;
     for (const [id, call] of this.ended) {
-      if (call.endedAt < until) forgotten = this.ended.delete(id);
+      if (call.endedAt < until) this.ended.delete(id);
     }
-    if (forgotten) this.refresh();
+    if (this.ended.size < before) this.changed();
   }
 
   /** The call that a leg belongs to. */
@@ -59,20 +58,32 @@ export class LiveCalls extends EventTarget {
     return this.calls.find((call) => !call.endedAt && call.legs.some((leg) => leg.call_id === legId));
   }
 
-  refresh() {
-    const calls = grouped([...this.legs.values()]).map(describe);
+  changed() {
+    this.stale = true;
+    this.dispatchEvent(new Event("change"));
+  }
+
+  putTogether() {
+    this.stale = false;
+    const before = new Map(this.put.map((call) => [call.id, call]));
+    const calls = grouped([...this.legs.values()]).map((legs) => unchanged(before.get(legs[0].call_id), legs) ?? describe(legs));
     const live = new Set(calls.map((call) => call.id));
-    const legs = new Set(calls.flatMap((call) => call.legs.map((leg) => leg.call_id)));
-    for (const call of this.calls) {
+    const legs = new Set(calls.flatMap((call) => call.all.map((leg) => leg.call_id)));
+    for (const call of this.put) {
       // A leg that lives on in another call has not ended.
-      if (!call.endedAt && !live.has(call.id) && !call.legs.some((leg) => legs.has(leg.call_id))) {
+      if (!call.endedAt && !live.has(call.id) && !call.all.some((leg) => legs.has(leg.call_id))) {
         this.ended.set(call.id, { ...call, state: "ended", endedAt: now() });
       }
     }
     for (const id of live) this.ended.delete(id);
-    this.calls = [...calls, ...this.ended.values()];
-    this.dispatchEvent(new Event("change"));
+    this.put = [...calls, ...this.ended.values()];
   }
+}
+
+/** The call as it was put together before, if it is of these very legs. */
+function unchanged(call, legs) {
+  const same = call !== undefined && !call.endedAt && call.all.length === legs.length && call.all.every((leg, at) => leg === legs[at]);
+  return same ? call : undefined;
 }
 
 /** Legs that are connected to each other, even through others, are of one call. The oldest leg comes first. */
@@ -104,7 +115,8 @@ function describe(legs) {
   const shown = telephones.length ? telephones : legs;
   const first = shown[0];
   return {
-    id: first.call_id,
+    id: legs[0].call_id,
+    all: legs,
     legs: shown,
     caller: callerOf(first),
     called: calledBy(first, shown),

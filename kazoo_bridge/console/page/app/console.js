@@ -92,7 +92,6 @@ export class Console {
 
   hear(frame) {
     if (frame.subscribed_key === "calls") this.calls.follow(frame);
-    else if (frame.name === "overflow") this.missed();
     else this.events.add(frame);
   }
 

@@ -53,7 +53,7 @@ export function freshId(word) {
 
 /** A list whose elements live as long as their items, so that focus, selection and scrolling stay where they are. */
 export class KeyedList {
-  /** `make(item)` gives an element, which may have an `update(item)`. */
+  /** `make(item)` gives an element, which may have an `update(item)`, and a `gone()` for its end. */
   constructor(parent, make) {
     this.parent = parent;
     this.make = make;
@@ -66,6 +66,7 @@ export class KeyedList {
     for (const [id, element] of this.elements) {
       if (!wanted.has(id)) {
         element.remove();
+        element.gone?.();
         this.elements.delete(id);
       }
     }

@@ -13,6 +13,9 @@ const LONGEST_WAIT = 15000;
 /** Close codes after which trying again with the same token helps nobody. */
 const EXPIRED = 4401;
 
+/** The binding whose events make sense only together. */
+const CALLS = "calls";
+
 const NAME = "operator console";
 
 export class EventSocket extends EventTarget {
@@ -98,6 +101,14 @@ export class EventSocket extends EventTarget {
     await Promise.all(asked);
   }
 
+  /** The server had to leave events out, because this page did not keep up. Only a new snapshot makes live calls right again. */
+  missed(bindings) {
+    this.dispatchEvent(new Event("gap"));
+    if (!(CALLS in bindings)) return;
+    const about = { account_id: this.accountId, binding: CALLS };
+    Promise.all([this.ask({ action: "unsubscribe", data: about }), this.ask({ action: "subscribe", data: about })]).catch(() => this.socket?.close());
+  }
+
   arrived() {
     clearTimeout(this.deadline);
     this.failures = 0;
@@ -171,6 +182,10 @@ export class EventSocket extends EventTarget {
   hear(frame) {
     this.heard = true;
     if (typeof frame.sequence === "number") this.sequence = frame.sequence;
+    if (frame.action === "event" && frame.name === "overflow") {
+      this.missed(frame.data.bindings ?? {});
+      return;
+    }
     if (frame.action === "event") {
       this.dispatchEvent(new CustomEvent("event", { detail: frame }));
       return;

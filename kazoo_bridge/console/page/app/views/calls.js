@@ -40,11 +40,12 @@ export class CallsView {
   dispose() {
     this.calls.removeEventListener("change", this.redraw);
     this.hooks.removeEventListener("change", this.drawCharts);
+    this.watchSight.disconnect();
   }
 
   /** Time goes on. */
   tick() {
-    for (const row of this.rows.elements.values()) row.age();
+    for (const row of this.inSight) row.age();
     this.chart();
   }
 
@@ -97,6 +98,14 @@ export class CallsView {
       h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, heads, h("th", { scope: "col", role: "columnheader" }, "Actions"))),
       this.body,
     );
+    // Hundreds of durations a second are work for nothing where nobody sees them.
+    this.inSight = new Set();
+    this.watchSight = new IntersectionObserver((entries) => {
+      for (const { target, isIntersecting } of entries) {
+        this.inSight[isIntersecting ? "add" : "delete"](target);
+        if (isIntersecting) target.age();
+      }
+    });
     this.keys = new GridKeys(this.body);
     this.body.addEventListener("click", (event) => this.pressed(event));
     this.body.addEventListener("keydown", (event) => this.shortcut(event));
@@ -127,7 +136,8 @@ export class CallsView {
     row.call = call;
     row.age = () => setText(cells.age, Number.isFinite(row.call.since) ? duration((row.call.endedAt ?? now()) - row.call.since) : "");
     row.update = (one) => {
-      row.call = one;
+      if (row.shown === one) return;
+      row.call = row.shown = one;
       for (const side of ["caller", "called"]) {
         setText(cells[`${side}Name`], one[side].name || one[side].number || "unknown");
         setText(cells[`${side}Number`], one[side].name ? one[side].number : "");
@@ -145,6 +155,11 @@ export class CallsView {
       actions.hold.disabled = over || !["answered", "held"].includes(one.state);
       row.age();
     };
+    row.gone = () => {
+      this.watchSight.unobserve(row);
+      this.inSight.delete(row);
+    };
+    this.watchSight.observe(row);
     return row;
   }
 
@@ -171,7 +186,7 @@ export class CallsView {
     this.rate.show([counts], `${average(counts.slice(-10))} now`);
     const [good, bad] = [this.hooks.history("successes"), this.hooks.history("failures")];
     const [lately, failed] = [sum(good), sum(bad)];
-    this.outcome.show([good, bad], lately + failed ? `${Math.round((lately / (lately + failed)) * 100)} % succeeded` : "none yet");
+    this.outcome.show([good, bad], lately + failed ? `${Math.round((lately / (lately + failed)) * 100)} %` : "none yet");
   }
 
   accepts(call) {

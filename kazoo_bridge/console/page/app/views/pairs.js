@@ -3,11 +3,11 @@
 import { button, h } from "../dom.js";
 
 export class Pairs {
-  constructor(title, keyLabel, valueLabel, entries) {
+  constructor(title, hint, keyLabel, valueLabel, entries) {
     Object.assign(this, { title, keyLabel, valueLabel });
     this.list = h("div", { class: "pairs" });
     this.add = button("Add", () => this.append("", "").querySelector("input").focus(), { "aria-label": `Add to ${title}` });
-    this.element = h("fieldset", {}, h("legend", {}, title), this.list, this.add);
+    this.element = h("fieldset", {}, h("legend", {}, title), h("p", { class: "hint" }, hint), this.list, this.add);
     for (const [key, value] of entries) this.append(key, value);
   }
 

@@ -49,8 +49,8 @@ class HookForm {
     this.problem = h("p", { class: "problem", role: "alert" });
     this.choices = h("div", { class: "fields" });
     this.described = h("p", { class: "hint" });
-    this.custom = new Pairs("Sent along", "Key", "Value", entriesWithout(known.custom_data, this.modifierNames(known.hook)));
-    this.filters = new Pairs("Only when the payload has", "Key", "Value, or several with commas", Object.entries(known.modifiers ?? {}).map(([key, value]) => [key, joined(value)]));
+    this.custom = new Pairs("Sent along", "Every request has these beside its payload.", "Key", "Value", entriesWithout(known.custom_data, this.modifierNames(known.hook)));
+    this.filters = new Pairs("Only when the payload has", "Where the payload has the key, its value must be this one, or one of these.", "Key", "Value, or several with commas", Object.entries(known.modifiers ?? {}).map(([key, value]) => [key, joined(value)]));
     this.submit = h("button", { type: "submit", class: "primary" }, hook ? "Save" : "Create");
     this.element = h(
       "form",
@@ -144,7 +144,7 @@ class HookForm {
     for (const name of Object.keys(this.fields)) if (name.startsWith("custom_data.")) delete this.fields[name];
     const type = this.catalogue.find(({ id }) => id === this.fields.hook.input.value);
     setText(this.described, type?.description ?? "");
-    const selects = Object.entries(type?.modifiers ?? {}).map(([name, modifier]) => this.select(`custom_data.${name}`, modifier.description ?? name, options(modifier), chosen[name] ?? modifier.default ?? "all"));
+    const selects = Object.entries(type?.modifiers ?? {}).map(([name, modifier]) => this.select(`custom_data.${name}`, modifier.description ?? capitalised(name), options(modifier), chosen[name] ?? modifier.default ?? "all"));
     this.choices.replaceChildren(...selects);
   }
 
@@ -224,5 +224,7 @@ function options({ items }) {
   const entries = Array.isArray(items) ? items.map((one) => [one, one === "all" ? "All" : one]) : Object.entries(items ?? {}).map(([one, { friendly_name: name }]) => [one, name ?? one]);
   return Object.fromEntries([["all", "All"], ...entries]);
 }
+
+const capitalised = (word) => word.charAt(0).toUpperCase() + word.slice(1);
 
 const entriesWithout = (data, names) => Object.entries(data ?? {}).filter(([name]) => !names.includes(name));
