@@ -29,6 +29,7 @@ def main() -> None:
             expect(said(page)).to_contain_text(f"{command.lower()} initiated")
         expect(calls(page).filter(has_text="Parked in").first).to_be_visible()
         expect(said(page)).to_be_empty()
+        page.evaluate("scrollTo(0, 0)")
         page.screenshot(path=PICTURE)
         browser.close()
         demo.stop()

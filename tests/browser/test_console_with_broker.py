@@ -79,6 +79,11 @@ def test_what_began_before_the_console_was_opened_is_there(page: Page, bridge: B
 def test_the_table_is_searched_filtered_and_sorted(page: Page, bridge: BridgeProcess, switch: SwitchNode) -> None:
     signed_in(page, address(bridge), bridge.command("token", "create", "--account", ACCOUNT))
     expect(page.locator(".table-box .empty")).to_have_text("There are no calls just now.")
+    hostile = "<img src=x onerror=alert(1)>"
+    switch.begin("hostile", Caller_ID_Name=hostile)
+    expect(call_row(page, "hostile")).to_contain_text(hostile)
+    switch.end("hostile")
+    expect(call_row(page, "hostile")).to_have_count(0)
     for name in ("Beate", "Carl", "Ada"):
         switch.begin(name.lower(), Caller_ID_Name=name)
     switch.event("CHANNEL_HOLD", "carl")
@@ -94,6 +99,45 @@ def test_the_table_is_searched_filtered_and_sorted(page: Page, bridge: BridgePro
     page.get_by_role("searchbox", name="Search calls").fill("bea 0100")
     expect(calls(page)).to_have_count(1)
     expect(page.locator(".toolbar")).to_contain_text("1 of 3 calls")
+
+
+def test_everything_works_with_the_keyboard_alone(page: Page, bridge: BridgeProcess, switch: SwitchNode) -> None:
+    page.goto(address(bridge))
+    page.keyboard.type(bridge.command("token", "create", "--account", ACCOUNT))
+    page.keyboard.press("Enter")
+    for call_id in ("first", "second", "third"):
+        switch.begin(call_id)
+        expect(call_row(page, call_id)).to_contain_text("Talking")
+    while not page.evaluate("document.activeElement.matches('table.calls tbody tr')"):
+        page.keyboard.press("Tab")
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowUp")
+    row = call_row(page, "second")
+    expect(row).to_be_focused()
+    page.keyboard.press("h")
+    assert switch.commands.get(timeout=10)["Action"] == "hold"
+    switch.event("CHANNEL_HOLD", "second")
+    expect(row).to_contain_text("On hold")
+    page.keyboard.press("ArrowRight")
+    expect(row.get_by_role("button", name="Resume")).to_be_focused()
+    page.keyboard.press("Enter")
+    assert switch.commands.get(timeout=10)["Action"] == "resume"
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    sheet = page.get_by_role("dialog")
+    expect(sheet).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(sheet).to_have_count(0)
+    expect(row).to_be_focused()
+    page.keyboard.press("Delete")
+    expect(page.get_by_role("dialog", name="Hang up this call?")).to_be_visible()
+    page.keyboard.press("Enter")
+    command = switch.commands.get(timeout=10)
+    assert (command["Action"], command["Call-ID"]) == ("hangup", "second")
+    expect(row).to_be_focused()
+    switch.end("second")
+    expect(row).to_have_count(0)
+    expect(call_row(page, "third")).to_be_focused()
 
 
 def test_it_says_that_it_is_offline_and_catches_up_by_itself(page: Page, bridge: BridgeProcess, switch: SwitchNode) -> None:

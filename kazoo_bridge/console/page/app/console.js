@@ -106,7 +106,7 @@ export class Console {
   }
 
   connectionChanged() {
-    const { online, since, nextTry } = this.socket.state;
+    const { online, nextTry } = this.socket.state;
     const was = this.wasOnline;
     this.wasOnline = online;
     if (online && was === false) {
@@ -118,11 +118,12 @@ export class Console {
     setAttribute(this.light, "class", `light ${online ? "on" : "off"}`);
     setAttribute(this.element, "data-offline", online ? null : "true");
     this.offline.hidden = online || nextTry === null;
-    if (!this.offline.hidden) this.explainOffline(since, nextTry);
+    if (!this.offline.hidden) this.explainOffline(this.socket.state);
   }
 
-  explainOffline(since, nextTry) {
-    const shown = since === null ? "There is no connection to the server yet." : `Offline: what you see is from ${timeOfDay(toGregorian(since))}.`;
+  explainOffline({ since, nextTry, reason }) {
+    const age = since === null ? "There is no connection to the server yet." : `Offline: what you see is from ${timeOfDay(toGregorian(since))}.`;
+    const shown = reason ? `${age} The server says: ${reason}.` : age;
     // Said once and not every second, so that screen readers do not repeat it; the seconds are for the eyes.
     if (this.offline.dataset.shown !== shown) {
       this.offline.dataset.shown = shown;

@@ -22,7 +22,7 @@ export class EventSocket extends EventTarget {
   constructor(uri, token, accountId, bindings) {
     super();
     Object.assign(this, { uri, token, accountId, bindings });
-    this.state = { online: false, since: null, nextTry: null };
+    this.state = { online: false, since: null, nextTry: null, reason: "" };
     this.waiting = new Map();
     this.lastRequest = 0;
     this.failures = 0;
@@ -69,7 +69,7 @@ export class EventSocket extends EventTarget {
     };
     socket.onopen = ifCurrent(() => this.greet(socket));
     socket.onmessage = ifCurrent((event) => this.hear(JSON.parse(event.data)));
-    socket.onclose = ifCurrent((event) => this.lost(event.code));
+    socket.onclose = ifCurrent((event) => this.lost(event.code, event.reason));
     this.deadline = setTimeout(() => socket.close(), ANSWER_WITHIN);
   }
 
@@ -114,12 +114,12 @@ export class EventSocket extends EventTarget {
     this.failures = 0;
     this.heard = true;
     this.pinging = setInterval(() => this.checkLife(), PING_EVERY);
-    this.tell({ online: true, since: new Date(), nextTry: null });
+    this.tell({ online: true, since: new Date(), nextTry: null, reason: "" });
   }
 
   checkLife() {
     if (!this.heard) {
-      this.lost(0);
+      this.lost(0, "");
       return;
     }
     this.heard = false;
@@ -135,7 +135,7 @@ export class EventSocket extends EventTarget {
     this.waiting.clear();
   }
 
-  lost(code) {
+  lost(code, reason) {
     const socket = this.socket;
     this.socket = null;
     this.disconnect();
@@ -150,7 +150,8 @@ export class EventSocket extends EventTarget {
     const wait = longest * (0.5 + Math.random() / 2);
     this.failures += 1;
     this.timer = setTimeout(() => this.connect(), wait);
-    this.tell({ online: false, since: this.state.online ? new Date() : this.state.since, nextTry: new Date(Date.now() + wait) });
+    const since = this.state.online ? new Date() : this.state.since;
+    this.tell({ online: false, since, nextTry: new Date(Date.now() + wait), reason: reason || this.state.reason });
   }
 
   tell(state) {
