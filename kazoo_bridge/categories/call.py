@@ -171,6 +171,7 @@ _SAMPLE: Mapping[str, Any] = {
     "authorizing_id": "b81d6a0e52c94f37908e14ad6c7f2b35",
     "authorizing_type": "device",
     "call_direction": "inbound",
+    "call_forwarded": False,
     "call_id": "9c1e7f40-55ab-4d02-8a6f-2e0b7d91c3aa@198.51.100.20",
     "callee_id_name": "Front Desk",
     "callee_id_number": "2001",
@@ -182,14 +183,15 @@ _SAMPLE: Mapping[str, Any] = {
     "from": "2014@voice.example.com",
     "inception": "+4722555019@sip.example.net",
     "is_internal_leg": False,
+    "local_resource_id": "e1a7049d3c5f4b86b29d60f8a4c71e53",
     "local_resource_used": True,
+    "other_leg_call_id": "d4b0a5c8-0e77-4c1b-93f2-6a51e8bb07f9@198.51.100.20",
     "owner_id": "6de2a4f8c0b94173a5e87d31f92c604b",
     "request": "2001@voice.example.com",
     "reseller_id": "c40b8d2e6f1a4795b3d80e7c52a9f613",
     "timestamp": 63961574400,
     "to": "2001@voice.example.com",
 }
-_OTHER_LEG = "d4b0a5c8-0e77-4c1b-93f2-6a51e8bb07f9@198.51.100.20"
 _ENDED: Mapping[str, Any] = {
     "hangup_cause": "NORMAL_CLEARING",
     "hangup_code": "sip:200",
@@ -212,16 +214,16 @@ class CallCategory:
     bindings: tuple[str, ...] = tuple(f"call.{event}.{{CALL_ID}}" for event in _BOUND_EVENTS)
     hooks: tuple[HookType, ...] = (
         _hook("channel_create", "Channel Create", "A new channel: somebody calls or is being called", {}),
-        _hook("channel_answer", "Channel Answer", "A channel has been answered", {"other_leg_call_id": _OTHER_LEG}),
+        _hook("channel_answer", "Channel Answer", "A channel has been answered", {}),
         _hook(
             "channel_bridge",
             "Channel Bridge",
             "Two channels have been connected and can hear each other",
-            {"other_leg_call_id": _OTHER_LEG, "original_number": "2001", "other_leg_destination_number": "2001"},
+            {"original_number": "2001", "other_leg_destination_number": "2001"},
         ),
         _hook("channel_destroy", "Channel Destroy", "A channel has gone: the call is over on this leg", _ENDED),
-        _hook("channel_hold", "Channel Hold", "A channel has been put on hold", {"other_leg_call_id": _OTHER_LEG}),
-        _hook("channel_unhold", "Channel Unhold", "A channel is no longer on hold", {"other_leg_call_id": _OTHER_LEG}),
+        _hook("channel_hold", "Channel Hold", "A channel has been put on hold", {}),
+        _hook("channel_unhold", "Channel Unhold", "A channel is no longer on hold", {}),
     )
 
     def topics(self, hook: str) -> Iterable[Topic]:

@@ -115,7 +115,7 @@ class Intake:
 
     def _brought(self, occurrence: Occurrence, account_id: str, event: Event) -> list[tuple[Hook, Occurrence]]:
         try:
-            return [(Hook.brought(account_id, occurrence.hook, occurrence.own_hook or {}), occurrence)]
+            hook = Hook.brought(account_id, occurrence.hook, occurrence.own_hook or {})
         except InvalidDocument as error:
             _log.warn(
                 "{routing_key} of account {account_id} brings a hook that cannot be used: {errors}",
@@ -124,6 +124,7 @@ class Intake:
                 errors=error.errors,
             )
             return []
+        return [(hook, occurrence)] if hook.wants(occurrence) else []
 
     async def _handle_unknown_account(self, event: Event, account_id: str) -> None:
         """The account's ancestors are not in memory: fetch them, then begin again."""

@@ -187,6 +187,14 @@ CASES: list[tuple[str, dict[str, Any], str, str, dict[str, Any], dict[str, Any]]
         {"id": "202611-f1", "account_id": ACCOUNT, "action": "doc_created", "type": "fax"},
     ),
     (
+        "object of a type that can only be chosen together with all others",
+        {"hook": "object", "custom_data": {"type": "all", "action": "all"}},
+        "configuration",
+        f"doc_deleted.{DB}.menu.m1",
+        change("doc_deleted", DB, "menu", "m1"),
+        {"id": "m1", "account_id": ACCOUNT, "action": "doc_deleted", "type": "menu"},
+    ),
+    (
         "object in the aggregate database, soft-deleted",
         {"hook": "object", "custom_data": {"type": "account", "action": "doc_deleted"}},
         "configuration",
