@@ -198,6 +198,7 @@ async def test_a_sample_is_sent_now(rest: Client, receiver: Any) -> None:
     listed = (await rest("GET", f"{hooks(hook_id=hook_id)}/attempts")).json_body["data"]
     assert [one["result"] for one in listed] == ["failure", "success"]
     assert (await document(rest, hook_id))["health"]["failures_in_window"] == 0
+    assert sorted(failed["resp_headers"]) == ["content-type", "date", "server"]
     assert (await rest("POST", f"{hooks(hook_id='f' * 32)}/test")).code == 404
     assert (await rest("POST", f"{hooks(STRANGER, hook_id)}/test")).code == 403
 
