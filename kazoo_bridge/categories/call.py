@@ -14,7 +14,7 @@ from zope.interface import implementer
 
 from kazoo_bridge.categories.subscribing import account_word, id_word, not_supported, wrong_format
 from kazoo_bridge.interfaces import Account, HookType, IBindingCategory, Listening, Occurrence, Source, Telling, Topic
-from kazoo_bridge.kazoo import Event, is_account_id
+from kazoo_bridge.kazoo import Event, is_account_id, plain_number
 
 _EXCHANGE = "callevt"
 
@@ -142,6 +142,12 @@ def account_of(body: Mapping[str, Any]) -> str | None:
     return account_id if is_account_id(account_id) else None
 
 
+def dialled_number(body: Mapping[str, Any]) -> str | None:
+    """The number that was called, in `plain_number`'s form, where the event names one."""
+    ends = (value.removeprefix("sip:").partition("@")[0] for name in ("Request", "To") if isinstance(value := body.get(name), str))
+    return next((number for end in ends if (number := plain_number(end)) is not None), None)
+
+
 def channel_payload(hook: str, body: Mapping[str, Any]) -> dict[str, Any]:
     """What a channel hook sends; values that the event lacks are left out."""
     variables = _variables(body)
@@ -236,7 +242,9 @@ class CallCategory:
         if hook is None:
             return []
         body = event.body
-        return [Occurrence(hook, account_of(body), channel_payload(hook, body), internal_leg=is_internal_leg(body))]
+        account_id = account_of(body)
+        dialled = dialled_number(body) if account_id is None else None
+        return [Occurrence(hook, account_id, channel_payload(hook, body), internal_leg=is_internal_leg(body), dialled=dialled)]
 
     def listening(self, binding: str, account: Account | None, superadmin: bool, now: float) -> Listening | None:
         """See `IBindingCategory`. Keys on the bus do not name the account, so the category's own do."""

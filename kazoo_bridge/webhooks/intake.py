@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -82,17 +82,19 @@ class Intake:
         """Start whatever the event asks for; None when nobody wants it, which is the most common case."""
         wanted: list[tuple[Hook, Occurrence]] = []
         for category in self._categories.get(event.exchange, ()):
-            for occurrence in self._read(category, event):
-                if occurrence.account_id is None:
+            for found in self._read(category, event):
+                occurrence = found if found.account_id is not None else self._owned(found)
+                account_id = occurrence.account_id
+                if account_id is None:
                     self._homeless.count(event.routing_key)
                     continue
                 if occurrence.own_hook is not None:
-                    wanted += self._brought(occurrence, occurrence.account_id, event)
+                    wanted += self._brought(occurrence, account_id, event)
                     continue
-                ancestors = self._directory.ancestors(occurrence.account_id)
+                ancestors = self._directory.ancestors(account_id)
                 if ancestors is None:
-                    return Deferred.fromCoroutine(self._handle_unknown_account(event, occurrence.account_id))
-                wanted += self._wanting(occurrence, occurrence.account_id, ancestors)
+                    return Deferred.fromCoroutine(self._handle_unknown_account(event, account_id))
+                wanted += self._wanting(occurrence, account_id, ancestors)
         if not wanted:
             return None
         return self._deliver(wanted, event)
@@ -104,6 +106,13 @@ class Intake:
             # One category's trouble with a message is not the others'.
             _log.failure("event category {name} cannot read {routing_key}", name=category.name, routing_key=event.routing_key)
             return []
+
+    def _owned(self, occurrence: Occurrence) -> Occurrence:
+        """The occurrence with the account that owns the number which was called, where that is known."""
+        owner = self._directory.owner_of(occurrence.dialled) if occurrence.dialled is not None else None
+        if owner is None:
+            return occurrence
+        return evolve(occurrence, account_id=owner, payload={**occurrence.payload, "account_id": owner})
 
     def _wanting(self, occurrence: Occurrence, account_id: str, ancestors: Sequence[str]) -> list[tuple[Hook, Occurrence]]:
         hooks = self._registry.matching(occurrence.hook, account_id, ancestors)
