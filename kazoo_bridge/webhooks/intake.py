@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import define, evolve, field
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -38,19 +38,38 @@ def event_id(event: Event) -> str:
 
 @define
 class _Tally:
-    """Counts something that may happen thousands of times a second, and logs it once a minute."""
+    """Counts something that may happen thousands of times a second, and logs it once a minute: the first at once, the others together."""
 
     _clock: IReactorTime
     _complaint: str
     total: int = 0
-    _complained: float | None = None
+    _told: int = 0
+    _latest: str = ""
+    _quiet: IDelayedCall | None = None
 
     def count(self, example: str) -> None:
         self.total += 1
-        now = self._clock.seconds()
-        if self._complained is None or now - self._complained >= _COMPLAIN_EVERY:
-            _log.warn("{complaint}: {count} so far, the latest {example}", complaint=self._complaint, count=self.total, example=example)
-            self._complained = now
+        self._latest = example
+        if self._quiet is None:
+            self._tell()
+
+    def _tell(self) -> None:
+        self._quiet = None
+        if self.total > self._told:
+            _log.warn(
+                "{complaint}: {count} so far, the latest {example}", complaint=self._complaint, count=self.total, example=self._latest
+            )
+            self._told = self.total
+            self._quiet = self._clock.callLater(_COMPLAIN_EVERY, self._tell)
+
+    def stop(self) -> None:
+        """Tell what has not been told; nothing is left to be called later."""
+        if self._quiet is not None:
+            self._quiet.cancel()
+            self._tell()
+        if self._quiet is not None:
+            self._quiet.cancel()
+            self._quiet = None
 
 
 @define
@@ -154,6 +173,11 @@ class Intake:
             for hook, occurrence in wanted
         ]
         return started[0] if len(started) == 1 else Deferred.fromCoroutine(all_of(started))
+
+    def stop(self) -> None:
+        """Log what has been counted since the last time; nothing is left to be called later."""
+        self._homeless.stop()
+        self._unknown.stop()
 
     @property
     def homeless(self) -> int:

@@ -197,5 +197,6 @@ class WebhookRoom:
         for service in (self.disabler, self.pending, self.recorder):
             if service.running:
                 await service.stopService()
+        self.intake.stop()
         self.turns.stop()
         await self._pool.closeCachedConnections()

@@ -161,10 +161,26 @@ def test_strange_events_are_counted_and_logged_once_a_minute() -> None:
             assert intake.handle(event()) is None
             intake.handle(event(account="c" * 32))
         assert (intake.homeless, intake.unknown) == (5, 5)
-        assert len(logs) == 2
+        assert [log["count"] for log in logs] == [1, 1]
         clock.advance(60)
+        assert [log["count"] for log in logs] == [1, 1, 5, 5]
         intake.handle(event())
-        assert len(logs) == 3
+        clock.advance(59)
+        assert len(logs) == 4
+        intake.stop()
+        assert [log["count"] for log in logs] == [1, 1, 5, 5, 6]
+    assert clock.getDelayedCalls() == []
+
+
+def test_after_a_quiet_minute_a_strange_event_is_logged_at_once() -> None:
+    intake, _, clock = made()
+    with capturedLogs() as logs:
+        intake.handle(event())
+        clock.advance(61)
+        assert (len(logs), clock.getDelayedCalls()) == (1, [])
+        intake.handle(event())
+        assert [log["count"] for log in logs] == [1, 2]
+    intake.stop()
 
 
 def test_the_same_message_has_the_same_id_and_another_has_not() -> None:
