@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -201,6 +202,30 @@ async def test_a_sample_is_sent_now(rest: Client, receiver: Any) -> None:
     assert sorted(failed["resp_headers"]) == ["content-type", "date", "server"]
     assert (await rest("POST", f"{hooks(hook_id='f' * 32)}/test")).code == 404
     assert (await rest("POST", f"{hooks(STRANGER, hook_id)}/test")).code == 403
+
+
+@pytest.mark.parametrize(
+    ("hook", "custom_data", "shown"),
+    [
+        ("all", {}, {"hook_event": "channel_create"}),
+        ("parking", {}, {"event_name": "PARK_PARKED"}),
+        ("object", {"type": "vmbox", "action": "doc_deleted"}, {"type": "vmbox", "action": "doc_deleted"}),
+        ("object", {"type": "all", "action": "doc_edited"}, {"action": "doc_edited"}),
+        ("notifications", {"type": "voicemail_new"}, {"event_name": "voicemail_new"}),
+        ("inbound_fax", {}, {"event_name": "inbound_fax"}),
+        ("conference", {"type": "mute-member"}, {"event": "mute-member"}),
+        ("fax_status", {"type": "receive"}, {"fax_state": "receive"}),
+        ("fax_status", {"type": "all"}, {"fax_state": "start"}),
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_the_sample_is_of_the_chosen_kind(
+    rest: Client, receiver: Any, hook: str, custom_data: dict[str, str], shown: dict[str, str]
+) -> None:
+    hook_id = await failing_hook(rest, hook=hook, custom_data=custom_data, format="json", uri=receiver.url)
+    await rest("POST", f"{hooks(hook_id=hook_id)}/test")
+    payload = json.loads(receiver.received[0].body)
+    assert {name: payload[name] for name in shown} == shown
 
 
 @pytest_twisted.ensureDeferred
