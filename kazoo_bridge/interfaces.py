@@ -526,6 +526,9 @@ class ILimitStore(Interface):
     def put(account_id: str, limits: AccountLimits) -> Deferred[None]:
         """Keep these in the place of those it had."""
 
+    def shortest_expiry_ms() -> Deferred[int | None]:
+        """The shortest time for which an account's own limits count a failure; None when no account has such a limit."""
+
 
 # -- live calls ---------------------------------------------------------------------------------
 
