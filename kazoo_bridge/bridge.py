@@ -48,6 +48,7 @@ from kazoo_bridge.storage.feed import EVERYTHING, ChangeFeed
 from kazoo_bridge.storage.hooks import HookStore
 from kazoo_bridge.storage.housekeeping import Housekeeping
 from kazoo_bridge.storage.limits import LimitStore
+from kazoo_bridge.storage.numbers import NumberStore
 from kazoo_bridge.storage.settings import SettingStore
 from kazoo_bridge.storage.tokens import TokenStore
 from kazoo_bridge.webhooks.room import WebhookRoom, WebhookStores
@@ -131,7 +132,7 @@ class Bridge:
         node = f"kazoo_bridge@{socket.gethostname()}"
         calls = CallRoom.of(reactor, config, bus)
         accounts, token_store = AccountStore(reactor, database), TokenStore(reactor, database)
-        directory = LocalDirectory(reactor, accounts, token_store)
+        directory = LocalDirectory(reactor, accounts, token_store, NumberStore(database))
         hook_store = HookStore(reactor, database, config.webhooks.max_hooks_per_account)
         stores = WebhookStores(hook_store, AttemptStore(database), DeliveryStore(database), LimitStore(database))
 

@@ -132,9 +132,10 @@ class HookType:
 class Occurrence:
     """Something that happened, as webhooks see it: which hooks it may fire, and what they send.
 
-    `account_id` is None when the event named no account. `selectors` are compared with the hook's own ``custom_data`` (`type`, `action`).
-    `superadmin_only` occurrences reach only hooks of super-admins' accounts. `own_hook` is a hook document that the event itself brought
-    (with its ``_id``): that hook is fired, and no stored one.
+    `account_id` is None when the event named no account; `dialled` is then the number that was called (see `kazoo.plain_number`), if there
+    was one, and the occurrence concerns the account that owns it. `selectors` are compared with the hook's own ``custom_data`` (`type`,
+    `action`). `superadmin_only` occurrences reach only hooks of super-admins' accounts. `own_hook` is a hook document that the event itself
+    brought (with its ``_id``): that hook is fired, and no stored one.
     """
 
     hook: str
@@ -144,6 +145,7 @@ class Occurrence:
     internal_leg: bool = False
     superadmin_only: bool = False
     own_hook: Mapping[str, Any] | None = None
+    dialled: str | None = None
 
 
 class IEventCategory(Interface):
@@ -261,6 +263,9 @@ class IDirectory(Interface):
 
     def superadmin(account_id: str) -> bool:
         """Whether the account is a super-admin's, as far as memory knows."""
+
+    def owner_of(number: str) -> str | None:
+        """The account that owns a telephone number (see `kazoo.plain_number`), as far as memory knows."""
 
     def may(principal: Principal, account_id: str) -> Deferred[bool]:
         """Whether `principal` may act for the account: itself, a descendant of it, or anybody for super-admins."""
@@ -520,6 +525,9 @@ class ILimitStore(Interface):
 
     def put(account_id: str, limits: AccountLimits) -> Deferred[None]:
         """Keep these in the place of those it had."""
+
+    def shortest_expiry_ms() -> Deferred[int | None]:
+        """The shortest time for which an account's own limits count a failure; None when no account has such a limit."""
 
 
 # -- live calls ---------------------------------------------------------------------------------

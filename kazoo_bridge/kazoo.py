@@ -59,6 +59,8 @@ OPTIONAL_ENVELOPE = frozenset(
 
 _ACCOUNT_ID = re.compile(r"[0-9a-f]{32}")
 _ACCOUNT_DB = re.compile(r"account(?:/|%2[Ff])([0-9a-f]{2})(?:/|%2[Ff])([0-9a-f]{2})(?:/|%2[Ff])([0-9a-f]{28})(?:-(\d{6}))?")
+_SEPARATORS = str.maketrans("", "", " -./()")
+_NUMBER = re.compile(r"\+?([0-9]{2,32})")
 _KEEP_IN_KEY = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_~")
 _ESCAPED = re.compile(rb"%([0-9A-Fa-f]{2})")
 
@@ -108,6 +110,12 @@ def account_of_db(database: object) -> str | None:
     """The account id in a database name (plain or monthly, either spelling), or None."""
     match = _ACCOUNT_DB.fullmatch(database) if isinstance(database, str) else None
     return match[1] + match[2] + match[3] if match else None
+
+
+def plain_number(text: object) -> str | None:
+    """The digits of a telephone number, whether it is written with ``+`` and separators or not; None for what is no number."""
+    match = _NUMBER.fullmatch(text.translate(_SEPARATORS)) if isinstance(text, str) and len(text) <= 64 else None
+    return match[1] if match else None
 
 
 def encode_key_part(text: str) -> str:

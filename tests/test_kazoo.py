@@ -189,3 +189,13 @@ def test_events_do_not_change_and_keep_their_bytes_out_of_logs() -> None:
 
 def test_answers_come_on_a_direct_exchange_and_all_else_on_topics() -> None:
     assert {name for name, kind in kazoo.EXCHANGES.items() if kind != "topic"} == {kazoo.TARGETED}
+
+
+@pytest.mark.parametrize("text", ["+4722555019", "4722555019", "+47 22 55.50-19", "+47 (22) 555019"])
+def test_a_number_in_every_spelling(text: str) -> None:
+    assert kazoo.plain_number(text) == "4722555019"
+
+
+@pytest.mark.parametrize("text", [None, 47, "", "+", "1", "reception", "*97", "47+22", "٤٧٢٢", "1" * 33, " " * 100 + "123"])
+def test_what_is_no_number(text: object) -> None:
+    assert kazoo.plain_number(text) is None

@@ -14,7 +14,7 @@ from zope.interface import implementer
 
 from kazoo_bridge.categories.subscribing import account_word, id_word, not_supported, wrong_format
 from kazoo_bridge.interfaces import Account, HookType, IBindingCategory, Listening, Occurrence, Source, Telling, Topic
-from kazoo_bridge.kazoo import Event, is_account_id
+from kazoo_bridge.kazoo import Event, is_account_id, plain_number
 
 _EXCHANGE = "callevt"
 
@@ -142,6 +142,12 @@ def account_of(body: Mapping[str, Any]) -> str | None:
     return account_id if is_account_id(account_id) else None
 
 
+def dialled_number(body: Mapping[str, Any]) -> str | None:
+    """The number that was called, in `plain_number`'s form, where the event names one."""
+    ends = (value.removeprefix("sip:").partition("@")[0] for name in ("Request", "To") if isinstance(value := body.get(name), str))
+    return next((number for end in ends if (number := plain_number(end)) is not None), None)
+
+
 def channel_payload(hook: str, body: Mapping[str, Any]) -> dict[str, Any]:
     """What a channel hook sends; values that the event lacks are left out."""
     variables = _variables(body)
@@ -171,6 +177,7 @@ _SAMPLE: Mapping[str, Any] = {
     "authorizing_id": "b81d6a0e52c94f37908e14ad6c7f2b35",
     "authorizing_type": "device",
     "call_direction": "inbound",
+    "call_forwarded": False,
     "call_id": "9c1e7f40-55ab-4d02-8a6f-2e0b7d91c3aa@198.51.100.20",
     "callee_id_name": "Front Desk",
     "callee_id_number": "2001",
@@ -182,14 +189,15 @@ _SAMPLE: Mapping[str, Any] = {
     "from": "2014@voice.example.com",
     "inception": "+4722555019@sip.example.net",
     "is_internal_leg": False,
+    "local_resource_id": "e1a7049d3c5f4b86b29d60f8a4c71e53",
     "local_resource_used": True,
+    "other_leg_call_id": "d4b0a5c8-0e77-4c1b-93f2-6a51e8bb07f9@198.51.100.20",
     "owner_id": "6de2a4f8c0b94173a5e87d31f92c604b",
     "request": "2001@voice.example.com",
     "reseller_id": "c40b8d2e6f1a4795b3d80e7c52a9f613",
     "timestamp": 63961574400,
     "to": "2001@voice.example.com",
 }
-_OTHER_LEG = "d4b0a5c8-0e77-4c1b-93f2-6a51e8bb07f9@198.51.100.20"
 _ENDED: Mapping[str, Any] = {
     "hangup_cause": "NORMAL_CLEARING",
     "hangup_code": "sip:200",
@@ -212,16 +220,16 @@ class CallCategory:
     bindings: tuple[str, ...] = tuple(f"call.{event}.{{CALL_ID}}" for event in _BOUND_EVENTS)
     hooks: tuple[HookType, ...] = (
         _hook("channel_create", "Channel Create", "A new channel: somebody calls or is being called", {}),
-        _hook("channel_answer", "Channel Answer", "A channel has been answered", {"other_leg_call_id": _OTHER_LEG}),
+        _hook("channel_answer", "Channel Answer", "A channel has been answered", {}),
         _hook(
             "channel_bridge",
             "Channel Bridge",
             "Two channels have been connected and can hear each other",
-            {"other_leg_call_id": _OTHER_LEG, "original_number": "2001", "other_leg_destination_number": "2001"},
+            {"original_number": "2001", "other_leg_destination_number": "2001"},
         ),
         _hook("channel_destroy", "Channel Destroy", "A channel has gone: the call is over on this leg", _ENDED),
-        _hook("channel_hold", "Channel Hold", "A channel has been put on hold", {"other_leg_call_id": _OTHER_LEG}),
-        _hook("channel_unhold", "Channel Unhold", "A channel is no longer on hold", {"other_leg_call_id": _OTHER_LEG}),
+        _hook("channel_hold", "Channel Hold", "A channel has been put on hold", {}),
+        _hook("channel_unhold", "Channel Unhold", "A channel is no longer on hold", {}),
     )
 
     def topics(self, hook: str) -> Iterable[Topic]:
@@ -234,7 +242,9 @@ class CallCategory:
         if hook is None:
             return []
         body = event.body
-        return [Occurrence(hook, account_of(body), channel_payload(hook, body), internal_leg=is_internal_leg(body))]
+        account_id = account_of(body)
+        dialled = dialled_number(body) if account_id is None else None
+        return [Occurrence(hook, account_id, channel_payload(hook, body), internal_leg=is_internal_leg(body), dialled=dialled)]
 
     def listening(self, binding: str, account: Account | None, superadmin: bool, now: float) -> Listening | None:
         """See `IBindingCategory`. Keys on the bus do not name the account, so the category's own do."""

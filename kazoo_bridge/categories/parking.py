@@ -12,7 +12,7 @@ from attrs import frozen
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from kazoo_bridge.categories.call import account_of, is_internal_leg
+from kazoo_bridge.categories.call import account_of, dialled_number, is_internal_leg
 from kazoo_bridge.categories.subscribing import account_word, not_supported, wrong_format
 from kazoo_bridge.interfaces import Account, HookType, IBindingCategory, Listening, Occurrence, Source, Telling, Topic
 from kazoo_bridge.kazoo import Event, normalise
@@ -62,8 +62,10 @@ class ParkingCategory:
         """One, for the account of the call."""
         if event.name not in _EVENTS:
             return []
-        account_id = account_of(event.body)
-        return [Occurrence("parking", account_id, _payload(event.body, account_id), internal_leg=is_internal_leg(event.body))]
+        body = event.body
+        account_id = account_of(body)
+        dialled = dialled_number(body) if account_id is None else None
+        return [Occurrence("parking", account_id, _payload(body, account_id), internal_leg=is_internal_leg(body), dialled=dialled)]
 
     def listening(self, binding: str, account: Account | None, superadmin: bool, now: float) -> Listening | None:
         """See `IBindingCategory`."""

@@ -10,6 +10,7 @@ from kazoo_bridge.cli.api_key import api_key
 from kazoo_bridge.cli.context import Settings
 from kazoo_bridge.cli.demo import demo
 from kazoo_bridge.cli.hook import hook
+from kazoo_bridge.cli.number import number
 from kazoo_bridge.cli.token import token
 
 
@@ -42,4 +43,5 @@ main.add_command(account)
 main.add_command(token)
 main.add_command(api_key)
 main.add_command(hook)
+main.add_command(number)
 main.add_command(demo)

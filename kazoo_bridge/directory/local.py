@@ -10,7 +10,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from kazoo_bridge.directory.remembered import Remembered
-from kazoo_bridge.directory.sources import AccountSource, TokenSource
+from kazoo_bridge.directory.sources import AccountSource, NumberSource, TokenSource
 from kazoo_bridge.directory.tree import AccountTree
 from kazoo_bridge.interfaces import Account, IDirectory, Principal
 
@@ -39,10 +39,20 @@ class LocalDirectory:
 
     log = Logger()
 
-    def __init__(self, clock: IReactorTime, accounts: AccountSource, tokens: TokenSource, *, login_ttl: float = LOGIN_TTL) -> None:
+    def __init__(
+        self,
+        clock: IReactorTime,
+        accounts: AccountSource,
+        tokens: TokenSource,
+        numbers: NumberSource | None = None,
+        *,
+        login_ttl: float = LOGIN_TTL,
+    ) -> None:
         self._clock = clock
         self._stored_accounts = accounts
         self._stored_tokens = tokens
+        self._stored_numbers = numbers
+        self._owners: dict[str, str] = {}
         self._login_ttl = login_ttl
         self._tree = AccountTree()
         self._known: Remembered[Principal] = Remembered(MAX_REMEMBERED)
@@ -51,8 +61,9 @@ class LocalDirectory:
         self._changes = 0
 
     async def load(self) -> None:
-        """Read every account."""
+        """Read every account and every number."""
         self._tree.replace_all(await self._stored_accounts.all())
+        self._owners = dict(await self._stored_numbers.all()) if self._stored_numbers is not None else {}
         self._forget_tokens()
         self.log.info("the directory has {count} accounts", count=len(self._tree))
 
@@ -65,6 +76,8 @@ class LocalDirectory:
                 self._unknown.drop(digest)
         elif kind == "account":
             return Deferred.fromCoroutine(self._refresh(subjects))
+        elif kind == "number" and self._stored_numbers is not None:
+            return Deferred.fromCoroutine(self._refresh_numbers(self._stored_numbers, subjects))
         elif kind == "*":
             return Deferred.fromCoroutine(self.load())
         return None
@@ -103,6 +116,10 @@ class LocalDirectory:
         """Whether the account is a super-admin's."""
         account = self._tree.find(account_id)
         return account is not None and account.superadmin
+
+    def owner_of(self, number: str) -> str | None:
+        """The account that owns a telephone number."""
+        return self._owners.get(number)
 
     def descendants(self, account_id: str) -> Deferred[frozenset[str]]:
         """The ids of all accounts below this one."""
@@ -177,6 +194,12 @@ class LocalDirectory:
         self._changes += 1
         self._known.drop_if(lambda principal: principal.account_id in account_ids)
         self._unknown.clear()
+
+    async def _refresh_numbers(self, stored: NumberSource, numbers: frozenset[str]) -> None:
+        owners = await stored.owners(numbers)
+        for number in numbers:
+            self._owners.pop(number, None)
+        self._owners |= owners
 
     def _forget_tokens(self) -> None:
         self._changes += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from typing import Protocol
 
 
@@ -58,6 +58,16 @@ class AccountSource(Protocol):
 
     def by_ids(self, account_ids: Collection[str]) -> Awaitable[Sequence[AccountRow]]:
         """Those of these ids that exist."""
+
+
+class NumberSource(Protocol):
+    """Where it is kept whose the telephone numbers are."""
+
+    def all(self) -> Awaitable[Mapping[str, str]]:
+        """Every number and its owner."""
+
+    def owners(self, numbers: Collection[str]) -> Awaitable[Mapping[str, str]]:
+        """Those of these numbers that have an owner, with it."""
 
 
 class TokenSource(Protocol):

@@ -32,7 +32,8 @@ _READING = (b"GET", b"HEAD", b"OPTIONS")
 CORS_HEADERS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Headers": (
-        "Content-Type, Depth, User-Agent, X-Requested-With, X-Auth-Token, If-Match, If-None-Match, Authorization, Cache-Control"
+        "Content-Type, Depth, User-Agent, X-Http-Method-Override, X-File-Size, X-Requested-With, If-Modified-Since, X-File-Name, "
+        "Cache-Control, X-Auth-Token, X-Kazoo-Cluster-ID, If-Match, If-None-Match, Authorization"
     ),
     "Access-Control-Allow-Methods": "GET, PUT, POST, PATCH, DELETE, OPTIONS",
     "Access-Control-Expose-Headers": "Content-Type, X-Auth-Token, X-Request-ID, ETag, Location, Retry-After",
@@ -126,8 +127,9 @@ class Exchange:
         in_head = given_token(self.request, self.query)
         if in_head is not None:
             return in_head
-        in_body = self.envelope.get("auth_token")
-        return in_body if isinstance(in_body, str) else None
+        data = self.envelope.get("data")
+        places = (self.envelope, data if isinstance(data, dict) else {})
+        return next((token for place in places if isinstance(token := place.get("auth_token"), str)), None)
 
     def write(self, answer: Answer) -> bytes:
         """The successful answer's bytes, none when the client has this revision already; status and headers are set on the request."""

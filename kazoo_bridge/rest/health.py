@@ -9,6 +9,8 @@ from klein import Klein
 from klein.app import KleinRequest
 from twisted.web.iweb import IRequest
 
+from kazoo_bridge.rest.exchange import CORS_HEADERS
+
 #: Nobody who watches may be turned away, so these have no limit.
 PATHS = ("/healthz", "/readyz")
 
@@ -40,6 +42,8 @@ class HealthResource:
 def _plain(request: KleinRequest, status: int, lines: list[str]) -> bytes:
     web_request = IRequest(request)
     web_request.setResponseCode(status)
+    for name, value in CORS_HEADERS.items():
+        web_request.setHeader(name, value)
     web_request.setHeader("Content-Type", "text/plain; charset=utf-8")
     web_request.setHeader("Cache-Control", "no-store")
     return ("\n".join(lines) + "\n").encode()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from attrs import frozen
 from klein import Klein
 from klein.app import KleinRequest
@@ -18,11 +16,15 @@ from kazoo_bridge.webhooks.trial import NoSample, Trial
 _RE_ENABLE = "re-enable"
 
 
-def _require_re_enable(data: dict[str, Any]) -> None:
-    if _RE_ENABLE not in data:
+def _require_re_enable(exchange: Exchange) -> None:
+    """KAZOO looks for the key in the data, in the query, and beside the data."""
+    data = exchange.envelope.get("data")
+    places = (data.get(_RE_ENABLE) if isinstance(data, dict) else None, exchange.query.first(_RE_ENABLE), exchange.envelope.get(_RE_ENABLE))
+    given = next((value for value in places if value is not None), None)
+    if given is None:
         raise invalid({_RE_ENABLE: {"required": {"message": "collections are patched with re-enable only"}}})
-    if data[_RE_ENABLE] not in (True, "true"):
-        wrong = {"message": "expected one of the values in target", "target": [True], "cause": data[_RE_ENABLE], "value": data[_RE_ENABLE]}
+    if given is not True and given != "true":
+        wrong = {"message": "expected one of the values in target", "target": [True], "cause": given, "value": given}
         raise invalid({_RE_ENABLE: {"enum": wrong}})
 
 
@@ -39,17 +41,17 @@ class HookActionResource:
         """PATCH: enable the account's hooks that were disabled for their failures."""
 
         async def handler(exchange: Exchange) -> Answer:
-            _require_re_enable(exchange.data)
+            _require_re_enable(exchange)
             return Answer("hooks updated", more={"count": await self.hooks.re_enable([account_id])})
 
         return await for_account(request, self.directory, self.node, account_id, handler)
 
     async def re_enable_descendants(self, request: KleinRequest, account_id: str) -> bytes:
-        """PATCH: the same for all accounts below this one."""
+        """PATCH: the same for this account and all below it."""
 
         async def handler(exchange: Exchange) -> Answer:
-            _require_re_enable(exchange.data)
-            accounts = await self.directory.descendants(account_id)
+            _require_re_enable(exchange)
+            accounts = {account_id, *await self.directory.descendants(account_id)}
             return Answer("hooks updated", more={"count": await self.hooks.re_enable(accounts)})
 
         return await for_account(request, self.directory, self.node, account_id, handler)

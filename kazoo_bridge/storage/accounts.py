@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IReactorTime
 from kazoo_bridge.kazoo import is_account_id, to_gregorian
 from kazoo_bridge.storage import changes
 from kazoo_bridge.storage.database import Database
-from kazoo_bridge.storage.tables import account_limits, accounts, api_keys, deliveries, hooks, tokens
+from kazoo_bridge.storage.tables import account_limits, accounts, api_keys, deliveries, hooks, numbers, tokens
 
 _CHUNK = 500
 _MAX_NAME = 128
@@ -130,6 +130,8 @@ def delete(connection: Connection, account_id: str, now: float) -> None:
     for kind, table in (("token", tokens), ("api_key", api_keys)):
         digests = connection.scalars(sa.select(table.c.digest).where(table.c.account_id == account_id)).all()
         changes.record(connection, kind, digests, now)
+    own_numbers = connection.scalars(sa.select(numbers.c.number).where(numbers.c.account_id == account_id)).all()
+    changes.record(connection, "number", own_numbers, now)
     hook_ids = connection.scalars(sa.select(hooks.c.id).where(hooks.c.account_id == account_id)).all()
     for table in (hooks, deliveries):
         connection.execute(sa.delete(table).where(table.c.account_id == account_id))

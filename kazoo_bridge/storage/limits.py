@@ -27,6 +27,10 @@ class LimitStore:
         """Keep these limits for the account, in the place of those it had."""
         return self._database.write(lambda connection: put(connection, account_id, limits))
 
+    def shortest_expiry_ms(self) -> Deferred[int | None]:
+        """The shortest time for which an account's own limits count a failure."""
+        return self._database.read(lambda connection: connection.scalar(sa.select(sa.func.min(account_limits.c.attempt_failure_expiry_ms))))
+
 
 def get(connection: Connection, account_id: str) -> AccountLimits:
     """The account's own limits."""

@@ -48,6 +48,14 @@ api_keys = sa.Table(
     sa.Column("created", sa.Double, nullable=False),
 )
 
+# Whose the telephone numbers are. `number` is nothing but digits.
+numbers = sa.Table(
+    "numbers",
+    metadata,
+    sa.Column("number", sa.String(32), primary_key=True),
+    sa.Column("account_id", sa.String(32), sa.ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False, index=True),
+)
+
 # Without a foreign key: a hook's account may be known to another directory than the local one.
 hooks = sa.Table(
     "hooks",

@@ -94,7 +94,9 @@ class Listener:
                 action=repr(action)[:100],
             )
             return
-        accounts = await self._directory.descendants(str(account_id)) if action == "descendants" else [str(account_id)]
+        # To KAZOO, descendants are those below an account and the account itself.
+        below = await self._directory.descendants(str(account_id)) if action == "descendants" else ()
+        accounts = {str(account_id), *below}
         count = await self._hooks.re_enable(accounts)
         _log.info("{count} hooks are enabled again for {account_id} ({action})", count=count, account_id=account_id, action=action)
         answer = doc_type_updated(event.body)

@@ -8,7 +8,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from kazoo_bridge.interfaces import BusUnavailable, IAttemptStore, IBus, StorageUnavailable
+from kazoo_bridge.interfaces import BusUnavailable, IAttemptStore, IBus, ILimitStore, StorageUnavailable
 from kazoo_bridge.webhooks.attempts import AttemptRecorder
 from kazoo_bridge.webhooks.hooks import TOO_MANY_FAILURES, Hooks
 from kazoo_bridge.webhooks.messages import webhook_disabled
@@ -16,17 +16,31 @@ from kazoo_bridge.webhooks.messages import webhook_disabled
 _log = Logger()
 
 
+#: For accounts with a very short window nobody looks more often than this, in seconds.
+_NO_OFTENER = 1.0
+
+
 class Disabler(Service):
     """Looks every quarter of the window for hooks with `count` failures within the last `window` seconds.
 
-    It counts what is stored, so the failures of all nodes; an account's own limits go before these.
+    It counts what is stored, so the failures of all nodes; an account's own limits go before these, and with a shorter window than this
+    among them it looks more often.
     """
 
     def __init__(
-        self, clock: IReactorTime, store: IAttemptStore, recorder: AttemptRecorder, hooks: Hooks, bus: IBus, count: int, window: float
+        self,
+        clock: IReactorTime,
+        store: IAttemptStore,
+        limits: ILimitStore,
+        recorder: AttemptRecorder,
+        hooks: Hooks,
+        bus: IBus,
+        count: int,
+        window: float,
     ) -> None:
         self._clock = clock
         self._store = store
+        self._limits = limits
         self._recorder = recorder
         self._hooks = hooks
         self._bus = bus
@@ -55,10 +69,15 @@ class Disabler(Service):
     async def _safely(self) -> None:
         try:
             await self.check()
+            self._loop.interval = await self._interval()
         except StorageUnavailable as error:
             _log.warn("failing hooks cannot be looked for just now: {reason}", reason=error)
         except Exception:
             _log.failure("failing hooks cannot be looked for")
+
+    async def _interval(self) -> float:
+        usual, shortest = self._window / 4, await self._limits.shortest_expiry_ms()
+        return usual if shortest is None else min(usual, max(shortest / 4000, _NO_OFTENER))
 
     async def check(self) -> None:
         """Disable every hook that is over its limit, and tell the bus."""

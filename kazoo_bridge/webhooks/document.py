@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from attrs import frozen
@@ -16,6 +17,16 @@ from kazoo_bridge.webhooks.texts import forbidden_texts, shown, shown_text
 
 #: Keys that are ours to write, in documents and in what GET adds to them; what a customer sends back under them is dropped.
 _OURS = frozenset({"id", "disable_reason", "health", "secret", "secret_overlap_seconds", "signed"})
+
+#: Some clients put their token into the document; nobody else is to read it there.
+_NEVER_KEPT = _OURS | {"auth_token"}
+
+#: Text that stands for a value of another type. HTML forms, monster-ui's among them, send nothing but text, and KAZOO takes it.
+_MEANT: Mapping[str, Callable[[str], Any]] = {
+    "integer": lambda text: int(text) if re.fullmatch(r"[+-]?[0-9]{1,18}", text) else text,
+    "number": lambda text: float(text) if re.fullmatch(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?", text) else text,
+    "boolean": lambda text: {"true": True, "false": False}.get(text, text),
+}
 
 _DEFAULTS: Mapping[str, Any] = {
     "http_verb": "post",
@@ -79,19 +90,23 @@ class DocumentRules:
 
     catalogue: HookCatalogue
     _validator: Draft202012Validator
+    _types: Mapping[str, Any]
 
     @classmethod
     def of(cls, catalogue: HookCatalogue) -> DocumentRules:
         """Rules that accept the hooks of this catalogue."""
-        return cls(catalogue, Draft202012Validator(_schema(catalogue.ids)))
+        schema = _schema(catalogue.ids)
+        return cls(catalogue, Draft202012Validator(schema), {name: rules["type"] for name, rules in schema["properties"].items()})
 
     def complete(self, given: Mapping[str, Any], *, superadmin: bool = False) -> dict[str, Any]:
-        """The document that will be kept: private keys dropped, defaults filled in.
+        """The document that will be kept: private keys dropped, text taken for what it stands for, defaults filled in.
 
         Raises `InvalidDocument` with every mistake found.
         """
         document = dict(_DEFAULTS) | {
-            name: value for name, value in given.items() if not name.startswith(("_", "pvt_")) and name not in _OURS
+            name: self._meant(name, value)
+            for name, value in given.items()
+            if not name.startswith(("_", "pvt_")) and name not in _NEVER_KEPT
         }
         if isinstance(document["http_verb"], str):
             document["http_verb"] = document["http_verb"].lower()
@@ -114,6 +129,10 @@ class DocumentRules:
         if errors:
             raise InvalidDocument(errors)
         return document
+
+    def _meant(self, name: str, value: Any) -> Any:
+        meant = _MEANT.get(self._types.get(name, ""))
+        return meant(value) if meant is not None and isinstance(value, str) else value
 
 
 def _too_large(document: Mapping[str, Any]) -> FieldErrors:

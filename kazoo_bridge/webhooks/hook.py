@@ -83,7 +83,8 @@ class Hook:
         if not isinstance(uri, str) or (problem := uri_problem(uri)):
             raise InvalidDocument({"uri": {"wrong_format": {"message": problem if isinstance(uri, str) else "this field is required"}}})
         hook_id = document.get("_id", document.get("id"))
-        verb, retries, custom_data = str(document.get("http_verb", "")).lower(), document.get("retries"), document.get("custom_data")
+        verb, retries = str(document.get("http_verb", "")).lower(), document.get("retries")
+        custom_data, modifiers = document.get("custom_data"), document.get("modifiers")
         return cls(
             id=hook_id if isinstance(hook_id, str) and _HOOK_ID.fullmatch(hook_id) else "callflow",
             account_id=account_id,
@@ -96,7 +97,7 @@ class Hook:
             include_subaccounts=False,
             include_internal_legs=True,
             custom_data=_without_selectors(custom_data) if isinstance(custom_data, Mapping) else {},
-            modifiers={},
+            modifiers=modifiers if isinstance(modifiers, Mapping) else {},
             selectors={},
         )
 
@@ -115,11 +116,16 @@ class Hook:
             if name not in payload:
                 continue
             if isinstance(allowed, list):
-                if allowed and payload[name] not in allowed:
+                if allowed and not any(_same(payload[name], one) for one in allowed):
                     return False
-            elif payload[name] != allowed:
+            elif not _same(payload[name], allowed):
                 return False
         return True
+
+
+def _same(value: Any, other: Any) -> bool:
+    # To Python true is 1, to JSON it is not.
+    return bool(value == other) and isinstance(value, bool) == isinstance(other, bool)
 
 
 def _without_selectors(custom_data: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -38,19 +38,38 @@ def event_id(event: Event) -> str:
 
 @define
 class _Tally:
-    """Counts something that may happen thousands of times a second, and logs it once a minute."""
+    """Counts something that may happen thousands of times a second, and logs it once a minute: the first at once, the others together."""
 
     _clock: IReactorTime
     _complaint: str
     total: int = 0
-    _complained: float | None = None
+    _told: int = 0
+    _latest: str = ""
+    _quiet: IDelayedCall | None = None
 
     def count(self, example: str) -> None:
         self.total += 1
-        now = self._clock.seconds()
-        if self._complained is None or now - self._complained >= _COMPLAIN_EVERY:
-            _log.warn("{complaint}: {count} so far, the latest {example}", complaint=self._complaint, count=self.total, example=example)
-            self._complained = now
+        self._latest = example
+        if self._quiet is None:
+            self._tell()
+
+    def _tell(self) -> None:
+        self._quiet = None
+        if self.total > self._told:
+            _log.warn(
+                "{complaint}: {count} so far, the latest {example}", complaint=self._complaint, count=self.total, example=self._latest
+            )
+            self._told = self.total
+            self._quiet = self._clock.callLater(_COMPLAIN_EVERY, self._tell)
+
+    def stop(self) -> None:
+        """Tell what has not been told; nothing is left to be called later."""
+        if self._quiet is not None:
+            self._quiet.cancel()
+            self._tell()
+        if self._quiet is not None:
+            self._quiet.cancel()
+            self._quiet = None
 
 
 @define
@@ -82,17 +101,19 @@ class Intake:
         """Start whatever the event asks for; None when nobody wants it, which is the most common case."""
         wanted: list[tuple[Hook, Occurrence]] = []
         for category in self._categories.get(event.exchange, ()):
-            for occurrence in self._read(category, event):
-                if occurrence.account_id is None:
+            for found in self._read(category, event):
+                occurrence = found if found.account_id is not None else self._owned(found)
+                account_id = occurrence.account_id
+                if account_id is None:
                     self._homeless.count(event.routing_key)
                     continue
                 if occurrence.own_hook is not None:
-                    wanted += self._brought(occurrence, occurrence.account_id, event)
+                    wanted += self._brought(occurrence, account_id, event)
                     continue
-                ancestors = self._directory.ancestors(occurrence.account_id)
+                ancestors = self._directory.ancestors(account_id)
                 if ancestors is None:
-                    return Deferred.fromCoroutine(self._handle_unknown_account(event, occurrence.account_id))
-                wanted += self._wanting(occurrence, occurrence.account_id, ancestors)
+                    return Deferred.fromCoroutine(self._handle_unknown_account(event, account_id))
+                wanted += self._wanting(occurrence, account_id, ancestors)
         if not wanted:
             return None
         return self._deliver(wanted, event)
@@ -105,6 +126,13 @@ class Intake:
             _log.failure("event category {name} cannot read {routing_key}", name=category.name, routing_key=event.routing_key)
             return []
 
+    def _owned(self, occurrence: Occurrence) -> Occurrence:
+        """The occurrence with the account that owns the number which was called, where that is known."""
+        owner = self._directory.owner_of(occurrence.dialled) if occurrence.dialled is not None else None
+        if owner is None:
+            return occurrence
+        return evolve(occurrence, account_id=owner, payload={**occurrence.payload, "account_id": owner})
+
     def _wanting(self, occurrence: Occurrence, account_id: str, ancestors: Sequence[str]) -> list[tuple[Hook, Occurrence]]:
         hooks = self._registry.matching(occurrence.hook, account_id, ancestors)
         return [
@@ -115,7 +143,7 @@ class Intake:
 
     def _brought(self, occurrence: Occurrence, account_id: str, event: Event) -> list[tuple[Hook, Occurrence]]:
         try:
-            return [(Hook.brought(account_id, occurrence.hook, occurrence.own_hook or {}), occurrence)]
+            hook = Hook.brought(account_id, occurrence.hook, occurrence.own_hook or {})
         except InvalidDocument as error:
             _log.warn(
                 "{routing_key} of account {account_id} brings a hook that cannot be used: {errors}",
@@ -124,6 +152,7 @@ class Intake:
                 errors=error.errors,
             )
             return []
+        return [(hook, occurrence)] if hook.wants(occurrence) else []
 
     async def _handle_unknown_account(self, event: Event, account_id: str) -> None:
         """The account's ancestors are not in memory: fetch them, then begin again."""
@@ -144,6 +173,11 @@ class Intake:
             for hook, occurrence in wanted
         ]
         return started[0] if len(started) == 1 else Deferred.fromCoroutine(all_of(started))
+
+    def stop(self) -> None:
+        """Log what has been counted since the last time; nothing is left to be called later."""
+        self._homeless.stop()
+        self._unknown.stop()
 
     @property
     def homeless(self) -> int:

@@ -140,7 +140,7 @@ class WebhookRoom:
             redelivery=redelivery,
             dispatcher=dispatcher,
             intake=intake,
-            disabler=Disabler(reactor, stores.attempts, recorder, hooks, bus, settings.attempt_failure_count, window),
+            disabler=Disabler(reactor, stores.attempts, stores.limits, recorder, hooks, bus, settings.attempt_failure_count, window),
             replay=Replay(reactor, stores.deliveries, pending, redelivery),
             trial=Trial(reactor, catalogue, attempter, recorder),
             health=HealthReport(reactor, stores.attempts, stores.limits, recorder, turns, stores.deliveries, window),
@@ -197,5 +197,6 @@ class WebhookRoom:
         for service in (self.disabler, self.pending, self.recorder):
             if service.running:
                 await service.stopService()
+        self.intake.stop()
         self.turns.stop()
         await self._pool.closeCachedConnections()

@@ -97,4 +97,6 @@ def _timed_out(result: Outcome | Failure, _: float) -> Outcome | Failure:
 
 
 def _headers(headers: Headers) -> dict[str, str]:
-    return {name.decode("latin-1"): b", ".join(values).decode("latin-1") for name, values in headers.getAllRawHeaders()}
+    """What the receiver said. Twisted's decoding of contents adds an empty Content-Encoding where there was none."""
+    told = ((name, b", ".join(values)) for name, values in headers.getAllRawHeaders())
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in told if value or name.lower() != b"content-encoding"}

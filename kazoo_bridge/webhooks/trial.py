@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from attrs import define
@@ -52,13 +52,14 @@ class Trial:
         known = self._catalogue.types.get(event)
         samples = known.samples if known is not None else ()
         for sample in samples:
-            if all(_chosen(sample, name) in values for name, values in hook.selectors.items()):
+            if all(_shows(sample, name, values) for name, values in hook.selectors.items()):
                 return sample
         if not samples:
             raise NoSample(f"the category of {hook.event} hooks has no samples")
         return samples[0]
 
 
-def _chosen(sample: Mapping[str, Any], name: str) -> Any:
-    # A notification's type stands in its event name.
-    return sample.get(name, sample.get("event_name"))
+def _shows(sample: Mapping[str, Any], name: str, values: Collection[str]) -> bool:
+    """Whether a sample is of a chosen kind: under which key it says so is the category's own affair, unless it has one of that name."""
+    told = [sample[name]] if name in sample else sample.values()
+    return any(value in values for value in told if isinstance(value, str))

@@ -67,6 +67,18 @@ def test_accounts_are_deleted(run) -> None:
     assert len(run("account", "list").stdout.splitlines()) == 1
 
 
+def test_numbers(run) -> None:
+    assert "no account" in run("number", "add", "--account", A, "+4722555019", exit_code=1).stderr
+    run("account", "create", "--id", A)
+    assert last_line(run("number", "add", "--account", A, "+47 22 55 50 19")) == "4722555019"
+    assert A in run("number", "add", "--account", A, "4722555019", exit_code=1).stderr
+    assert "digits" in run("number", "add", "--account", A, "reception", exit_code=1).stderr
+    assert run("number", "list").stdout.split() == ["4722555019", A]
+    run("number", "remove", "+4722555019")
+    assert "nobody" in run("number", "remove", "+4722555019", exit_code=1).stderr
+    assert run("number", "list").stdout == ""
+
+
 def test_limits_of_an_account(run) -> None:
     assert "no account" in run("account", "limits", "--id", A, exit_code=1).stderr
     run("account", "create", "--id", A)

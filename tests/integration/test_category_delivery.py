@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pika
 import pytest
 
-from tests.integration.bridge_process import BridgeProcess
+from tests.integration.bridge_process import BridgeProcess, eventually
 from tests.integration.rabbitmq import RabbitNode
 from tests.integration.web_receiver import Arrival, WebReceiver
 
@@ -185,6 +185,14 @@ CASES: list[tuple[str, dict[str, Any], str, str, dict[str, Any], dict[str, Any]]
         f"doc_created.{DB}-202611.fax.202611-f1",
         change("doc_created", f"{DB}-202611", "fax", "202611-f1"),
         {"id": "202611-f1", "account_id": ACCOUNT, "action": "doc_created", "type": "fax"},
+    ),
+    (
+        "object of a type that can only be chosen together with all others",
+        {"hook": "object", "custom_data": {"type": "all", "action": "all"}},
+        "configuration",
+        f"doc_deleted.{DB}.menu.m1",
+        change("doc_deleted", DB, "menu", "m1"),
+        {"id": "m1", "account_id": ACCOUNT, "action": "doc_deleted", "type": "menu"},
     ),
     (
         "object in the aggregate database, soft-deleted",
@@ -399,6 +407,22 @@ def test_a_callflow_hook_may_not_go_inside_either(world: World) -> None:
     marker(world)
     (arrival,) = world.receiver.wait_for(1)
     assert arrival.path == "/marker"
+
+
+def test_a_call_without_an_account_is_that_of_the_dialled_number(world: World) -> None:
+    world.bridge.command("number", "add", "--account", ACCOUNT, "+4722555019")
+    world.hook(hook="channel_create", format="json")
+    body = {**call("CHANNEL_CREATE"), "Custom-Channel-Vars": {"Own": "ž"}, "Request": "+4722555019@sip.example.net"}
+
+    def told() -> bool:
+        # The service hears of the number within a second; until then the call is nobody's.
+        world.publish("callevt", "call.CHANNEL_CREATE.c", body)
+        return bool(world.receiver.arrivals)
+
+    eventually(told, "the call reaches the owner of the number")
+    payload = channel("channel_create", request="+4722555019@sip.example.net", cluster_id="cl")
+    assert json.loads(world.receiver.arrivals[0].body) == payload
+    world.bridge.command("number", "remove", "4722555019")
 
 
 def test_superadmins_hear_what_others_may_not(world: World) -> None:

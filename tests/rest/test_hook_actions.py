@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -198,8 +199,33 @@ async def test_a_sample_is_sent_now(rest: Client, receiver: Any) -> None:
     listed = (await rest("GET", f"{hooks(hook_id=hook_id)}/attempts")).json_body["data"]
     assert [one["result"] for one in listed] == ["failure", "success"]
     assert (await document(rest, hook_id))["health"]["failures_in_window"] == 0
+    assert sorted(failed["resp_headers"]) == ["content-type", "date", "server"]
     assert (await rest("POST", f"{hooks(hook_id='f' * 32)}/test")).code == 404
     assert (await rest("POST", f"{hooks(STRANGER, hook_id)}/test")).code == 403
+
+
+@pytest.mark.parametrize(
+    ("hook", "custom_data", "shown"),
+    [
+        ("all", {}, {"hook_event": "channel_create"}),
+        ("parking", {}, {"event_name": "PARK_PARKED"}),
+        ("object", {"type": "vmbox", "action": "doc_deleted"}, {"type": "vmbox", "action": "doc_deleted"}),
+        ("object", {"type": "all", "action": "doc_edited"}, {"action": "doc_edited"}),
+        ("notifications", {"type": "voicemail_new"}, {"event_name": "voicemail_new"}),
+        ("inbound_fax", {}, {"event_name": "inbound_fax"}),
+        ("conference", {"type": "mute-member"}, {"event": "mute-member"}),
+        ("fax_status", {"type": "receive"}, {"fax_state": "receive"}),
+        ("fax_status", {"type": "all"}, {"fax_state": "start"}),
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_the_sample_is_of_the_chosen_kind(
+    rest: Client, receiver: Any, hook: str, custom_data: dict[str, str], shown: dict[str, str]
+) -> None:
+    hook_id = await failing_hook(rest, hook=hook, custom_data=custom_data, format="json", uri=receiver.url)
+    await rest("POST", f"{hooks(hook_id=hook_id)}/test")
+    payload = json.loads(receiver.received[0].body)
+    assert {name: payload[name] for name in shown} == shown
 
 
 @pytest_twisted.ensureDeferred
@@ -247,13 +273,39 @@ async def test_five_failures_do_not_disable_and_an_edit_forgets_them(rest: Clien
 
 @pytest.mark.parametrize(
     ("data", "field", "rule"),
-    [({}, "re-enable", "required"), ({"re-enable": False}, "re-enable", "enum"), ({"enabled": True}, "re-enable", "required")],
+    [
+        ({}, "re-enable", "required"),
+        ({"re-enable": None}, "re-enable", "required"),
+        ({"enabled": True}, "re-enable", "required"),
+        ({"re-enable": False}, "re-enable", "enum"),
+        ({"re-enable": 1}, "re-enable", "enum"),
+        ({"re-enable": "yes"}, "re-enable", "enum"),
+    ],
 )
 @pytest_twisted.ensureDeferred
 async def test_collections_are_only_re_enabled(rest: Client, data: Any, field: str, rule: str) -> None:
     refused = await rest("PATCH", hooks(), data)
     assert refused.code == 400
     assert list(refused.json_body["data"][field]) == [rule]
+
+
+@pytest.mark.parametrize(
+    ("query", "raw"),
+    [
+        ("", b'{"data": {"re-enable": true}}'),
+        ("", b'{"data": {"re-enable": "true"}}'),
+        ("", b'{"re-enable": true}'),
+        ("?re-enable=true", b""),
+        ("?re-enable=true", b'{"data": {}}'),
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_where_re_enable_may_stand(rest: Client, query: str, raw: bytes) -> None:
+    hook_id = await failing_hook(rest)
+    await disable(rest, hook_id)
+    answered = await rest("PATCH", hooks() + query, raw=raw)
+    assert (answered.code, answered.json_body["count"]) == (200, 1)
+    assert (await document(rest, hook_id))["enabled"]
 
 
 @pytest_twisted.ensureDeferred
@@ -266,12 +318,17 @@ async def test_re_enabling_over_rest(rest: Client) -> None:
     assert (answered.code, answered.json_body["data"]) == (200, "hooks updated")
     assert [(await document(rest, one))["enabled"] for one in (by_hand, own)] == [False, True]
     assert not (await document(rest, of_child, CHILD))["enabled"]
+    await disable(rest, own)
     await rest("PATCH", f"/v2/accounts/{ACCOUNT}/descendants/webhooks", {"re-enable": True})
-    assert (await document(rest, of_child, CHILD))["enabled"]
+    assert [(await document(rest, one, of))["enabled"] for one, of in ((by_hand, ACCOUNT), (own, ACCOUNT), (of_child, CHILD))] == [
+        False,
+        True,
+        True,
+    ]
     assert (await rest("PATCH", f"/v2/accounts/{STRANGER}/descendants/webhooks", {"re-enable": True})).code == 403
 
 
-@pytest.mark.parametrize(("action", "enabled"), [("account", [True, False]), ("descendants", [False, True]), ("other", [False, False])])
+@pytest.mark.parametrize(("action", "enabled"), [("account", [True, False]), ("descendants", [True, True]), ("other", [False, False])])
 @pytest_twisted.ensureDeferred
 async def test_re_enabling_over_the_bus(rest: Client, action: str, enabled: list[bool]) -> None:
     own, of_child = await failing_hook(rest), await failing_hook(rest, CHILD)

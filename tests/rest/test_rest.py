@@ -81,6 +81,10 @@ async def test_where_a_token_may_stand(rest: Client) -> None:
     assert (await rest("GET", hooks(), token="", Authorization=f"Bearer {good}")).code == 200
     body = json.dumps({"data": GOOD, "auth_token": good}).encode()
     assert (await rest("PUT", hooks(), token="", raw=body)).code == 201
+    in_data = json.dumps({"data": {**GOOD, "auth_token": good}}).encode()
+    made = await rest("PUT", hooks(), token="", raw=in_data)
+    assert made.code == 201
+    assert "auth_token" not in made.json_body["data"]
 
 
 @pytest_twisted.ensureDeferred

@@ -104,6 +104,7 @@ async def test_options_on_every_path(rest: Client, path: str) -> None:
     assert answered.headers.getRawHeaders("access-control-allow-origin") == ["*"]
     assert "PATCH" in answered.headers.getRawHeaders("access-control-allow-methods")[0]
     assert "OPTIONS" in answered.headers.getRawHeaders("allow")[0]
+    assert (await rest("GET", path)).headers.getRawHeaders("access-control-allow-origin") == ["*"]
 
 
 @pytest_twisted.ensureDeferred

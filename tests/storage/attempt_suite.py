@@ -92,7 +92,10 @@ async def test_an_accounts_own_limits(store: AttemptStore, database: Database) -
     await store.add([attempt(ONE, 100), attempt(ONE, 200), attempt(TWO, 100, account_id=B), attempt(TWO, 200, account_id=B)], {})
     await limits.put(A, AccountLimits(attempt_failure_count=2))
     assert await store.over_limit(201, 6, 60) == []
+    assert await limits.shortest_expiry_ms() is None
+    await limits.put("b" * 32, AccountLimits(attempt_failure_expiry_ms=200_000))
     await limits.put(A, AccountLimits(2, 150_000))
+    assert await limits.shortest_expiry_ms() == 150_000
     assert await store.over_limit(201, 6, 60) == [(A, ONE, "1-x")]
     assert await limits.get(A) == AccountLimits(2, 150_000)
     await limits.put(A, AccountLimits())

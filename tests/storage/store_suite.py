@@ -22,7 +22,7 @@ from zope.interface.verify import verifyObject
 from kazoo_bridge.directory.local import LocalDirectory
 from kazoo_bridge.interfaces import AccountLimits, IHookStore, RevisionConflict, StoredHook, TooManyHooks
 from kazoo_bridge.kazoo import to_gregorian
-from kazoo_bridge.storage import changes, migrate, tables, tokens
+from kazoo_bridge.storage import changes, migrate, numbers, tables, tokens
 from kazoo_bridge.storage.accounts import AccountStore, Refused, UnknownAccount
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.engine import in_transaction, open_engine
@@ -30,6 +30,7 @@ from kazoo_bridge.storage.feed import EVERYTHING, ChangeFeed
 from kazoo_bridge.storage.hooks import HookStore
 from kazoo_bridge.storage.housekeeping import Housekeeping
 from kazoo_bridge.storage.limits import LimitStore
+from kazoo_bridge.storage.numbers import NumberStore
 from kazoo_bridge.storage.tokens import TokenStore, digest_of
 
 A, B, C = "a" * 32, "b" * 32, "c" * 32
@@ -457,6 +458,44 @@ async def test_housekeeping_removes_what_has_had_its_time(
 
     assert await database.read(left) == [1, 0]
     assert clock.getDelayedCalls() == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_directory_follows_whose_numbers_are(
+    accounts: AccountStore, token_store: TokenStore, clock: Clock, database: Database
+) -> None:
+    directory = LocalDirectory(clock, accounts, token_store, NumberStore(database))
+    feed = ChangeFeed(clock, database)
+    feed.subscribe(directory.changed)
+    await feed.mark()
+    await accounts.create(A)
+    await accounts.create(B)
+    await database.write(lambda connection: numbers.insert(connection, A, "+47 22 55 50 19", NOW))
+    await directory.load()
+    assert directory.owner_of("4722555019") == A
+    feed.startService()
+    assert await database.write(lambda connection: numbers.insert(connection, B, "(555) 01-42", NOW)) == "5550142"
+    await until(lambda: directory.owner_of("5550142") == B, lambda: clock.advance(0.4))
+    await database.write(lambda connection: numbers.delete(connection, "4722555019", NOW))
+    await until(lambda: directory.owner_of("4722555019") is None, lambda: clock.advance(0.4))
+    await accounts.delete(B)
+    await until(lambda: directory.owner_of("5550142") is None, lambda: clock.advance(0.4))
+    assert await database.read(numbers.select_all) == {}
+    await feed.stopService()
+
+
+@pytest.mark.parametrize(
+    ("account_id", "number", "reason"),
+    [(B, "1234", "no account"), (A, "4722555019", "already"), (A, "x", "digits"), (A, "1" * 33, "digits"), (A, "1", "digits")],
+)
+@pytest_twisted.ensureDeferred
+async def test_numbers_that_are_refused(accounts: AccountStore, database: Database, account_id: str, number: str, reason: str) -> None:
+    await accounts.create(A)
+    await database.write(lambda connection: numbers.insert(connection, A, "+4722555019", NOW))
+    with pytest.raises(Refused, match=reason):
+        await database.write(lambda connection: numbers.insert(connection, account_id, number, NOW))
+    with pytest.raises(Refused, match="nobody has"):
+        await database.write(lambda connection: numbers.delete(connection, "999", NOW))
 
 
 @pytest_twisted.ensureDeferred

@@ -30,6 +30,16 @@ def test_defaults_are_filled_in_and_private_keys_dropped() -> None:
     }
 
 
+def test_text_is_taken_for_what_it_stands_for() -> None:
+    """As HTML forms send it."""
+    kept = RULES.complete({**GOOD, "retries": "3", "enabled": "false", "include_subaccounts": "true", "rate_limit": "0.5", "group": "1"})
+    assert [kept[name] for name in ("retries", "enabled", "include_subaccounts", "rate_limit", "group")] == [3, False, True, 0.5, "1"]
+
+
+def test_a_token_in_a_document_is_not_kept() -> None:
+    assert "auth_token" not in RULES.complete({**GOOD, "auth_token": "t"})
+
+
 def test_everything_missing_is_told_at_once() -> None:
     with pytest.raises(InvalidDocument) as caught:
         RULES.complete({})
@@ -49,8 +59,13 @@ def test_everything_missing_is_told_at_once() -> None:
         ({"format": "xml"}, "format", "enum"),
         ({"retries": 5}, "retries", "maximum"),
         ({"retries": -1}, "retries", "minimum"),
-        ({"retries": "2"}, "retries", "type"),
+        ({"retries": "two"}, "retries", "type"),
+        ({"retries": "2.5"}, "retries", "type"),
+        ({"retries": "5"}, "retries", "maximum"),
+        ({"retries": True}, "retries", "type"),
+        ({"rate_limit": "1e3"}, "rate_limit", "type"),
         ({"enabled": "yes"}, "enabled", "type"),
+        ({"enabled": 1}, "enabled", "type"),
         ({"name": ""}, "name", "minLength"),
         ({"name": "n" * 257}, "name", "maxLength"),
         ({"custom_data": {"a": 1}}, "custom_data.a", "type"),

@@ -30,7 +30,7 @@ class Category:
     def occurrences(self, event: Event) -> Iterable[Occurrence]:
         if event.body.get("raise"):
             raise RuntimeError("cannot read this")
-        return [Occurrence("channel_create", event.body.get("account"), {})]
+        return [Occurrence("channel_create", event.body.get("account"), {}, dialled=event.body.get("dialled"))]
 
 
 @define
@@ -39,6 +39,9 @@ class Directory:
 
     known: dict[str, tuple[str, ...]]
     fetchable: dict[str, tuple[str, ...]] = field(factory=dict)
+
+    def owner_of(self, number: str) -> str | None:
+        return {"4722555019": ACCOUNT}.get(number)
 
     def ancestors(self, account_id: str) -> tuple[str, ...] | None:
         return self.known.get(account_id)
@@ -54,10 +57,12 @@ class Dispatcher:
     """Keeps what it is told to deliver, and ends it when told."""
 
     told: list[tuple[str, str]] = field(factory=list)
+    payloads: list[Any] = field(factory=list)
     open: list[Deferred[None]] = field(factory=list)
 
     async def deliver(self, hook: Any, delivery: Delivery, *, redelivered: bool) -> None:
         self.told.append((hook.id, delivery.event_id))
+        self.payloads.append(delivery.payload)
         self.open.append(Deferred())
         await self.open[-1]
 
@@ -133,6 +138,22 @@ def test_an_account_that_is_not_in_memory_is_asked_for() -> None:
     assert sorted(hook for hook, _ in dispatcher.told) == ["of-parent", "own"]
 
 
+def test_the_owner_of_the_dialled_number_has_the_call() -> None:
+    intake, dispatcher, _ = made()
+    assert intake.handle(event(dialled="4722555019")) is not None
+    assert sorted(hook for hook, _ in dispatcher.told) == ["of-parent", "own"]
+    assert dispatcher.payloads == [{"account_id": ACCOUNT}] * 2
+    with capturedLogs():
+        assert intake.handle(event(dialled="4722555020")) is None
+    assert intake.homeless == 1
+
+
+def test_an_event_that_names_its_account_is_not_the_dialled_numbers() -> None:
+    intake, dispatcher, _ = made(known={ACCOUNT: (), "c" * 32: ()})
+    assert intake.handle(event(account="c" * 32, dialled="4722555019")) is None
+    assert dispatcher.told == []
+
+
 def test_strange_events_are_counted_and_logged_once_a_minute() -> None:
     intake, _, clock = made()
     with capturedLogs() as logs:
@@ -140,10 +161,26 @@ def test_strange_events_are_counted_and_logged_once_a_minute() -> None:
             assert intake.handle(event()) is None
             intake.handle(event(account="c" * 32))
         assert (intake.homeless, intake.unknown) == (5, 5)
-        assert len(logs) == 2
+        assert [log["count"] for log in logs] == [1, 1]
         clock.advance(60)
+        assert [log["count"] for log in logs] == [1, 1, 5, 5]
         intake.handle(event())
-        assert len(logs) == 3
+        clock.advance(59)
+        assert len(logs) == 4
+        intake.stop()
+        assert [log["count"] for log in logs] == [1, 1, 5, 5, 6]
+    assert clock.getDelayedCalls() == []
+
+
+def test_after_a_quiet_minute_a_strange_event_is_logged_at_once() -> None:
+    intake, _, clock = made()
+    with capturedLogs() as logs:
+        intake.handle(event())
+        clock.advance(61)
+        assert (len(logs), clock.getDelayedCalls()) == (1, [])
+        intake.handle(event())
+        assert [log["count"] for log in logs] == [1, 2]
+    intake.stop()
 
 
 def test_the_same_message_has_the_same_id_and_another_has_not() -> None:

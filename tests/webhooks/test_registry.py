@@ -64,6 +64,10 @@ def test_a_changed_hook_leaves_nothing_behind() -> None:
         ({"modifiers": {"direction": ["outbound"]}}, False, False),
         ({"modifiers": {"direction": []}}, False, True),
         ({"modifiers": {"absent": "anything"}}, False, True),
+        ({"modifiers": {"answered": True}}, False, True),
+        ({"modifiers": {"answered": 1}}, False, False),
+        ({"modifiers": {"answered": [1, 2]}}, False, False),
+        ({"modifiers": {"answered": [1, True]}}, False, True),
         ({"hook": "object", "custom_data": {"type": "user", "action": "all"}}, False, True),
         ({"hook": "object", "custom_data": {"type": "device", "action": "all"}}, False, False),
         ({"hook": "object"}, False, True),
@@ -72,6 +76,10 @@ def test_a_changed_hook_leaves_nothing_behind() -> None:
 )
 def test_what_a_hook_wants(document: dict[str, object], internal: bool, wanted: bool) -> None:
     occurrence = Occurrence(
-        "channel_create", ACCOUNT, {"direction": "inbound"}, {"type": "user", "action": "doc_edited"}, internal_leg=internal
+        "channel_create",
+        ACCOUNT,
+        {"direction": "inbound", "answered": True},
+        {"type": "user", "action": "doc_edited"},
+        internal_leg=internal,
     )
     assert make_hook(**document).wants(occurrence) is wanted
