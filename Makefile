@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN ?= $(VENV)/bin
 APT = DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends
 
-.PHONY: help demo test venv system-packages lint types imports docs tests packaging changelog benchmark picture clean
+.PHONY: help demo test venv system-packages lint types imports docs tests packaging tests-of-processes tests-within changelog benchmark picture clean
 
 help:
 	@echo "make demo       install into $(VENV) and run the bridge with simulated calls"
@@ -67,8 +67,16 @@ packaging:
 	rm -rf build/wheel && $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/wheel .
 	$(BIN)/python -m zipfile -l build/wheel/*.whl | grep -q twisted/plugins/kazoo_bridge_plugin.py
 
+# Two halves beside each other: most tests wait for something most of the time. What each has to say comes when it has ended.
 tests:
-	$(BIN)/python -m pytest
+	@echo "two halves of the tests run beside each other; this takes minutes"
+	$(MAKE) --jobs=2 --output-sync=target tests-of-processes tests-within
+
+tests-of-processes:
+	$(BIN)/python -m pytest tests/integration tests/browser
+
+tests-within:
+	$(BIN)/python -m pytest --ignore=tests/integration --ignore=tests/browser
 
 changelog:
 	$(BIN)/towncrier build --draft --version next
