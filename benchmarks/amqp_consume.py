@@ -27,11 +27,12 @@ from twisted.internet.threads import deferToThread
 from txamqp.client import TwistedDelegate
 from txamqp.protocol import AMQClient
 
-from kazoo_bridge.bus.amqp import AmqpBus, AmqpUri, frames, parse_uri
+from kazoo_bridge.bus.amqp import AmqpBus, frames
 from kazoo_bridge.bus.amqp.protocol import BrokerConnection
 from kazoo_bridge.bus.amqp.publishing import Publisher
 from kazoo_bridge.bus.amqp.spec import amqp_0_9_1
 from kazoo_bridge.bus.decoding import decode
+from kazoo_bridge.config import AmqpUri, parse_uri
 from kazoo_bridge.interfaces import Queue
 from kazoo_bridge.kazoo import Event
 

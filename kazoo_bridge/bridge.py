@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import socket
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from attrs import define, field
 from twisted.application.service import IService
@@ -16,10 +16,9 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
 from kazoo_bridge.bus.amqp.bus import AmqpBus
-from kazoo_bridge.bus.amqp.uris import parse_uris
 from kazoo_bridge.bus.embedded import EmbeddedBus
 from kazoo_bridge.calls.room import CallRoom
-from kazoo_bridge.config import Config, ConfigError
+from kazoo_bridge.config import Config, ConfigError, parse_uris
 from kazoo_bridge.console.files import page_files
 from kazoo_bridge.directory.local import LocalDirectory
 from kazoo_bridge.interfaces import IBus, IEventCategory, StorageUnavailable
@@ -54,6 +53,8 @@ from kazoo_bridge.storage.tokens import TokenStore
 from kazoo_bridge.webhooks.room import WebhookRoom, WebhookStores
 from kazoo_bridge.websockets.room import WebsocketRoom
 
+T = TypeVar("T")
+
 _log = Logger()
 
 _DAY = 86400
@@ -73,15 +74,13 @@ class StartupFailed(Exception):
 
 
 def make_bus(reactor: Any, config: Config) -> IBus:
-    """The bus that the configuration names; raises `ConfigError`."""
+    """The bus that the configuration names."""
     if config.amqp.uri.strip() == "embedded:":
         return cast(IBus, EmbeddedBus(reactor))
-    try:
-        uris = parse_uris(config.amqp.uri)
-    except ValueError as error:
-        raise ConfigError([f"amqp.uri: {error}"]) from None
     name = f"kazoo_bridge on {socket.gethostname()}"
-    return cast(IBus, AmqpBus(reactor, uris, connection_name=name, queue_arguments=_QUEUE_ARGUMENTS[config.amqp.queue_type]))
+    return cast(
+        IBus, AmqpBus(reactor, parse_uris(config.amqp.uri), connection_name=name, queue_arguments=_QUEUE_ARGUMENTS[config.amqp.queue_type])
+    )
 
 
 def make_housekeeping(reactor: Any, config: Config, database: Database) -> Housekeeping:
@@ -204,15 +203,10 @@ class Bridge:
             ConsoleResource(page_files(), self._websocket_place(), self.node),
             HealthResource(self.troubles),
         ]
-        try:
-            site = make_site(self.reactor, resources, self.node, self.config.http)
-            self._port = await serverFromString(self.reactor, self.config.http.endpoint).listen(site)
-        except CannotListenError as error:
-            raise StartupFailed(f"http.endpoint: cannot listen on {self.config.http.endpoint}: {error.socketError}") from None
-        try:
-            await self.websockets.listen()
-        except CannotListenError as error:
-            raise StartupFailed(f"websockets.endpoint: cannot listen on {self.config.websockets.endpoint}: {error.socketError}") from None
+        site = make_site(self.reactor, resources, self.node, self.config.http)
+        endpoint = self.config.http.endpoint
+        self._port = await _opened("http.endpoint", endpoint, serverFromString(self.reactor, endpoint).listen(site))
+        await _opened("websockets.endpoint", self.config.websockets.endpoint, Deferred.fromCoroutine(self.websockets.listen()))
 
     def _websocket_place(self) -> WebsocketPlace:
         secure = self.config.websockets.endpoint.startswith(("ssl:", "tls:"))
@@ -252,6 +246,18 @@ class Bridge:
         """Close what is open when no service runs (any more)."""
         await self.webhooks.stop()
         await self.database.close()
+
+
+async def _opened(key: str, endpoint: str, opening: Deferred[T]) -> T:
+    """What `opening` fires with; raises `StartupFailed`, which names the key, when nobody can listen there."""
+    try:
+        return await opening
+    except CannotListenError as error:
+        reason = error.socketError
+    except Exception as error:
+        # Endpoints are plugins, and each has errors of its own.
+        reason = error
+    raise StartupFailed(f"{key}: cannot listen on {endpoint}: {reason}")
 
 
 async def _maybe(result: Any) -> None:

@@ -37,7 +37,9 @@ class Process:
     def fail(self, reason: str) -> None:
         """End the process with exit code 1."""
         _log.critical("{reason}", reason=reason)
-        sys.stderr.write(f"kazoo_bridge: {reason}\n")
+        # The log has it already, and twistd has put the log in the place of sys.stderr.
+        if sys.__stderr__ is not None:
+            sys.__stderr__.write(f"kazoo_bridge: {reason}\n")
         self._exit_code = 1
         self._stop()
 

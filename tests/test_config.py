@@ -27,10 +27,21 @@ def test_without_a_file_the_defaults_of_the_contract() -> None:
     assert config == Config()
     assert config.amqp.uri == "embedded:"
     assert config.amqp.queue == "kazoo_bridge.webhooks"
+    assert config.amqp.prefetch == 500
     assert config.storage.uri == "sqlite:///kazoo-bridge.sqlite3"
     assert config.http.endpoint == "tcp:8000:interface=127.0.0.1"
+    assert config.websockets.endpoint == "tcp:5555:interface=127.0.0.1"
+    assert config.websockets.max_connections_per_ip == 0
+    assert config.webhooks.request_timeout_ms == 10000
+    assert config.webhooks.connect_timeout_ms == 10000
     assert config.webhooks.attempt_failure_count == 6
-    assert "127.0.0.0/8" in config.egress.denied_networks
+    assert config.webhooks.attempt_failure_expiry_ms == 60000
+    assert config.webhooks.disable_disabler is False
+    assert config.webhooks.log_successful_attempts is False
+    assert {"127.0.0.0/8", "10.0.0.0/8", "169.254.0.0/16", "::1/128", "fc00::/7"} <= set(config.egress.denied_networks)
+    assert config.egress.allowed_networks == ()
+    assert config.directory.kind == "local"
+    assert config.plugins.path == ""
 
 
 def test_file_and_environment(tmp_path: Path) -> None:
@@ -46,6 +57,48 @@ def test_file_and_environment(tmp_path: Path) -> None:
     assert config.webhooks.disable_disabler is True
     assert config.egress.denied_networks == ("10.0.0.0/8", "fc00::/7")
     assert config.egress.allowed_networks == ("127.0.0.0/8",)
+
+
+@pytest.mark.parametrize(
+    ("text", "networks"),
+    [
+        ("127.0.0.0/8", ("127.0.0.0/8",)),
+        (" 127.0.0.0/8 , ::1/128,", ("127.0.0.0/8", "::1/128")),
+        ('["127.0.0.0/8", "::1/128"]', ("127.0.0.0/8", "::1/128")),
+        ("[]", ()),
+        ("", ()),
+    ],
+)
+def test_lists_in_the_environment(text: str, networks: tuple[str, ...]) -> None:
+    assert load(None, {"KAZOO_BRIDGE__EGRESS__ALLOWED_NETWORKS": text}).egress.allowed_networks == networks
+
+
+@pytest.mark.parametrize("text", ["5, 30", "[5, 30]"])
+def test_lists_of_numbers_in_the_environment(text: str) -> None:
+    assert load(None, {"KAZOO_BRIDGE__WEBHOOKS__RETRY_SCHEDULE_S": text}).webhooks.retry_schedule_s == (5, 30)
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "words"),
+    [
+        ("EGRESS__ALLOWED_NETWORKS", "[127.0.0.0/8]", "expected a list of strings"),
+        ("EGRESS__ALLOWED_NETWORKS", "[1]", "expected a list of strings"),
+        ("WEBHOOKS__RETRY_SCHEDULE_S", "5, soon", "expected a list of whole numbers"),
+        ("WEBHOOKS__DISABLE_DISABLER", "yes", "expected true or false"),
+        ("AMQP__PREFETCH", "", "expected a whole number"),
+    ],
+)
+def test_values_in_the_environment_that_do_not_fit(key: str, text: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=f"{key.lower().replace('__', '.')}: {words}"):
+        load(None, {f"KAZOO_BRIDGE__{key}": text})
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["tcp:65536", "tcp:port=70000:interface=127.0.0.1", "ssl:99999999", "haproxy:tcp:99999:interface=\\:\\:1", "tcp:x"]
+)
+def test_an_endpoint_nobody_can_listen_on(endpoint: str) -> None:
+    with pytest.raises(ConfigError, match=r"http\.endpoint: expected a Twisted endpoint"):
+        load(None, {"KAZOO_BRIDGE__HTTP__ENDPOINT": endpoint})
 
 
 def test_every_mistake_is_told_at_once_with_its_key(tmp_path: Path) -> None:
@@ -82,6 +135,9 @@ def test_every_mistake_is_told_at_once_with_its_key(tmp_path: Path) -> None:
     ):  # fmt: skip
         assert [line for line in told if line.startswith(f"{key}: ")], (key, told)
     assert len(told) == 14
+    # In the order of the sections and their keys.
+    keys = [line.split(":")[0] for line in told if "." in line.split(":")[0]]
+    assert keys.index("amqp.uri") < keys.index("amqp.prefetch") < keys.index("storage.uri") < keys.index("plugins.path")
     assert not any("hunter2" in line or "\n" in line for line in told)
 
 
@@ -90,10 +146,17 @@ def test_good_amqp_uris(tmp_path: Path, uri: str) -> None:
     assert load(None, {"KAZOO_BRIDGE__AMQP__URI": uri}).amqp.uri == uri
 
 
-@pytest.mark.parametrize("uri", ["", "amqp://", "amqp://h:port", "amqp://h,embedded:", "amqp://h:99999"])
+@pytest.mark.parametrize("uri", ["", "amqp://", "amqp://h:port", "amqp://h,embedded:", "amqp://h:99999", "amqp://h/a/b", "amqp://h?x=1"])
 def test_bad_amqp_uris(tmp_path: Path, uri: str) -> None:
     with pytest.raises(ConfigError, match=r"amqp\.uri: expected"):
         load(None, {"KAZOO_BRIDGE__AMQP__URI": uri})
+
+
+def test_the_authority_of_a_broker_must_be_readable(tmp_path: Path) -> None:
+    good = _certificate(tmp_path, "ca")[0]
+    assert load(None, {"KAZOO_BRIDGE__AMQP__URI": f"amqp://a,amqps://b?cacertfile={good}"}).amqp.uri
+    with pytest.raises(ConfigError, match=r"^amqp\.uri: expected a PEM file, but '/no/such/file' cannot be read"):
+        load(None, {"KAZOO_BRIDGE__AMQP__URI": "amqp://a,amqps://b?cacertfile=/no/such/file"})
 
 
 def test_secrets_are_not_in_the_repr(tmp_path: Path) -> None:
@@ -119,10 +182,22 @@ def test_the_example_shows_the_defaults() -> None:
     assert load(str(example), {}) == Config()
 
 
-@pytest.mark.parametrize("uri", ["sqlite:///", "sqlite:///:memory:", "sqlite:x"])
-def test_storage_that_would_be_lost(uri: str) -> None:
-    with pytest.raises(ConfigError, match=r"storage\.uri: expected"):
+@pytest.mark.parametrize(
+    "uri",
+    ["sqlite:///", "sqlite:///:memory:", "sqlite:x", "sqlite:////no/such/folder/x.sqlite3", "postgresql+psycopg://u:hunter2@h:port/d"],
+)
+def test_storage_that_cannot_be_used_or_would_be_lost(uri: str) -> None:
+    with pytest.raises(ConfigError, match=r"storage\.uri: expected") as caught:
         load(None, {"KAZOO_BRIDGE__STORAGE__URI": uri})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_postgresql_without_its_driver_is_told_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    environ = {"KAZOO_BRIDGE__STORAGE__URI": "postgresql+psycopg://u@h/d"}
+    assert load(None, environ)
+    monkeypatch.setattr("kazoo_bridge.config.checks.find_spec", lambda _name: None)
+    with pytest.raises(ConfigError, match=r"storage\.uri: PostgreSQL needs .*pip install 'kazoo-bridge\[postgresql\]'"):
+        load(None, environ)
 
 
 def _certificate(folder: Path, name: str) -> tuple[str, str]:

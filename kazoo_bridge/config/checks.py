@@ -5,11 +5,16 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 from twisted.internet.endpoints import serverFromString
+
+from kazoo_bridge.config.amqp_uris import parse_uris
+from kazoo_bridge.config.certificates import certificates
 
 Check = Callable[[Any], None]
 
@@ -61,28 +66,47 @@ def amqp_uri(value: str) -> None:
     """``embedded:``, or AMQP URIs separated by commas. The URI holds a password, so no message here repeats it."""
     if value.strip() == "embedded:":
         return
-    for number, one in enumerate(value.split(","), 1):
-        parts = urlsplit(one.strip())
-        try:
-            bad = parts.scheme not in ("amqp", "amqps") or not parts.hostname or parts.port == 0
-        except ValueError:
-            bad = True
-        if bad:
-            raise ValueError(f"expected 'embedded:' or amqp://user:pass@host:5672/vhost (amqps: for TLS); URI number {number} is neither")
+    try:
+        brokers = parse_uris(value)
+    except ValueError as error:
+        raise ValueError(f"expected 'embedded:' or amqp://user:pass@host:5672/vhost (amqps: for TLS), but {error}") from None
+    for broker in brokers:
+        certificates(broker.cacertfile or "")
 
 
 def storage_uri(value: str) -> None:
-    """A database URI."""
+    """A database URI. It may hold a password, so no message here repeats it."""
+    expected = "expected sqlite:///FILE or postgresql+psycopg://user:pass@host/database"
     if not value.startswith(("sqlite:///", "postgresql+psycopg://")):
-        raise ValueError("expected sqlite:///FILE or postgresql+psycopg://user:pass@host/database")
-    if value in ("sqlite:///", "sqlite:///:memory:"):
+        raise ValueError(expected)
+    try:
+        url = make_url(value)
+    except (ArgumentError, ValueError):
+        raise ValueError(f"{expected} (percent-encode what is special in the password)") from None
+    if url.get_backend_name() == "sqlite":
+        _sqlite_file(url.database, "uri" in url.query)
+    elif find_spec("psycopg") is None:
+        raise ValueError("PostgreSQL needs the package psycopg: pip install 'kazoo-bridge[postgresql]'")
+
+
+def _sqlite_file(path: str | None, is_uri: bool) -> None:
+    if path in (None, "", ":memory:"):
         raise ValueError("expected sqlite:///FILE: a database in memory would be lost with the process")
+    folder_of_it = Path(str(path)).absolute().parent
+    if not is_uri and not folder_of_it.is_dir():
+        raise ValueError(f"expected sqlite:///FILE in an existing folder, but there is no folder {str(folder_of_it)!r}")
+
+
+_PORT = re.compile(r"(?:haproxy:)?(?:tcp6?|ssl):(?:port=)?([0-9]+)(?::.*)?", re.DOTALL)
 
 
 def endpoint(value: str) -> None:
     """A Twisted endpoint to listen on."""
     try:
         serverFromString(None, value)
+        port = _PORT.fullmatch(value)
+        if port is not None and int(port[1]) > 65535:
+            raise ValueError(f"the port {port[1]} is larger than 65535")
     except Exception as error:
         raise ValueError(
             f"expected a Twisted endpoint such as 'tcp:8000:interface=127.0.0.1', got {value!r} ({error or type(error).__name__})"

@@ -1,5 +1,5 @@
 """Reads the file and the environment. Each key of the TOML is also the environment variable ``KAZOO_BRIDGE__SECTION__KEY``, which wins;
-lists are written there separated by commas.
+lists are written there as in TOML, or separated by commas.
 """
 
 from __future__ import annotations
@@ -108,8 +108,17 @@ def _from_text(text: str, kind: Any) -> Any:
         return int(text)
     if kind is int or kind is str:
         return text
+    if text.lstrip().startswith("["):
+        return _from_toml(text)
     items = [item.strip() for item in text.split(",") if item.strip()]
     return [int(item) if re.fullmatch(r"[0-9]{1,18}", item) else item for item in items] if kind == tuple[int, ...] else items
+
+
+def _from_toml(text: str) -> Any:
+    try:
+        return tomllib.loads(f"list = {text}")["list"]
+    except tomllib.TOMLDecodeError:
+        return text
 
 
 def _section(section: str, kind: type, table: Any, mistakes: list[str]) -> Any:
@@ -121,7 +130,9 @@ def _section(section: str, kind: type, table: Any, mistakes: list[str]) -> Any:
     hints = get_type_hints(kind)
     values = {}
     mistakes_before = len(mistakes)
-    for name in known.keys() & table.keys():
+    for name in known:
+        if name not in table:
+            continue
         try:
             values[name] = _converter.structure(table[name], hints[name])
             if check := known[name].metadata["check"]:

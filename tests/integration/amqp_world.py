@@ -12,9 +12,10 @@ from twisted.internet.task import deferLater
 from twisted.logger import LogEvent, LogLevel, globalLogPublisher
 from txamqp.content import Content
 
-from kazoo_bridge.bus.amqp import AmqpBus, AmqpUri, parse_uri
+from kazoo_bridge.bus.amqp import AmqpBus
 from kazoo_bridge.bus.amqp.channels import BrokerChannel
 from kazoo_bridge.bus.amqp.protocol import BrokerConnection
+from kazoo_bridge.config import AmqpUri, parse_uri
 from kazoo_bridge.kazoo import Event
 
 

@@ -17,11 +17,12 @@ from twisted.logger import LogLevel
 from zope.interface.verify import verifyObject
 
 from kazoo_bridge import kazoo
-from kazoo_bridge.bus.amqp import AmqpBus, parse_uri
+from kazoo_bridge.bus.amqp import AmqpBus
 from kazoo_bridge.bus.amqp.errors import BrokerClosedChannel, BrokerClosedConnection
 from kazoo_bridge.bus.amqp.fields import Timestamp
 from kazoo_bridge.bus.amqp.protocol import CAPABILITIES, BrokerConnection
 from kazoo_bridge.bus.amqp.publishing import Publisher
+from kazoo_bridge.config import parse_uri
 from kazoo_bridge.interfaces import BusUnavailable, IBus, IConsumer, Queue, Topic, Unfinished, Unroutable
 from kazoo_bridge.kazoo import Event
 from tests.integration.amqp_world import Log, Seen, World, fine, running_bus, until

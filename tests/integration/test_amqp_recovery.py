@@ -21,7 +21,8 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import LogLevel
 from twisted.protocols.portforward import ProxyFactory
 
-from kazoo_bridge.bus.amqp import AmqpBus, parse_uri
+from kazoo_bridge.bus.amqp import AmqpBus
+from kazoo_bridge.config import parse_uri
 from kazoo_bridge.interfaces import BusUnavailable, Queue, Topic
 from tests.integration.amqp_world import Log, Seen, fine, running_bus, until
 from tests.integration.rabbitmq import RabbitNode, free_port

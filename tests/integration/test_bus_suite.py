@@ -9,7 +9,8 @@ import pika
 import pytest_twisted
 from twisted.internet import reactor
 
-from kazoo_bridge.bus.amqp import AmqpBus, parse_uri
+from kazoo_bridge.bus.amqp import AmqpBus
+from kazoo_bridge.config import parse_uri
 from kazoo_bridge.topics import TopicTable
 from tests.bus.ibus_suite import BusAtWork, IBusSuite, complaints, until
 from tests.integration.amqp_world import World

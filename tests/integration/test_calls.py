@@ -12,9 +12,9 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
-from kazoo_bridge.bus.amqp import AmqpBus, parse_uri
+from kazoo_bridge.bus.amqp import AmqpBus
 from kazoo_bridge.calls.room import CallRoom
-from kazoo_bridge.config import Calls, Config
+from kazoo_bridge.config import Calls, Config, parse_uri
 from kazoo_bridge.interfaces import CallChange, UnknownCall
 from kazoo_bridge.kazoo import TARGETED, Event
 from tests.calls.switch import ACCOUNT, OTHER, SwitchNode, channel, listed

@@ -263,4 +263,14 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
         other.listen()
         bridge.start(wait=False)
         assert bridge.ended() == 1
-    assert "http.endpoint" in bridge.log_text()
+    assert f"\nkazoo_bridge: http.endpoint: cannot listen on tcp:{bridge.port}:interface=127.0.0.1: " in bridge.log_text()
+
+
+def test_an_interface_that_is_not_there(tmp_path: Path) -> None:
+    bridge = BridgeProcess(tmp_path, "embedded:")
+    bridge.config.write_text(
+        bridge.config.read_text().replace(f"tcp:{bridge.websocket_port}:interface=127.0.0.1", "tcp6:1:interface=nowhere")
+    )
+    bridge.start(wait=False)
+    assert bridge.ended() == 1
+    assert "\nkazoo_bridge: websockets.endpoint: cannot listen on tcp6:1:interface=nowhere: " in bridge.log_text()

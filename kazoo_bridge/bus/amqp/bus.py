@@ -16,8 +16,8 @@ from kazoo_bridge.bus.amqp.link import Link
 from kazoo_bridge.bus.amqp.outgoing import Outgoing
 from kazoo_bridge.bus.amqp.protocol import BrokerConnection
 from kazoo_bridge.bus.amqp.topology import Topology
-from kazoo_bridge.bus.amqp.uris import AmqpUri
 from kazoo_bridge.bus.asking import Asker
+from kazoo_bridge.config import AmqpUri
 from kazoo_bridge.interfaces import BusUnavailable, EventHandler, IBus, IConsumer, Queue
 from kazoo_bridge.kazoo import Event
 

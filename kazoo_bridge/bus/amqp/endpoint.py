@@ -16,7 +16,7 @@ from zope.interface import implementer
 
 from kazoo_bridge.bus.amqp.errors import reason_text
 from kazoo_bridge.bus.amqp.protocol import BrokerConnection
-from kazoo_bridge.bus.amqp.uris import AmqpUri
+from kazoo_bridge.config import AmqpUri
 
 #: Seconds for reaching a broker, and as many again for logging in.
 PATIENCE = 10.0

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 
 from kazoo_bridge.bus.amqp.endpoint import LoggingIn
 from kazoo_bridge.bus.amqp.protocol import BrokerConnection
-from kazoo_bridge.bus.amqp.uris import AmqpUri
+from kazoo_bridge.config import AmqpUri
 
 #: Seconds for each step of closing a connection in good order.
 CLOSE_WITHIN = 3.0

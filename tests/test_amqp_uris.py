@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kazoo_bridge.bus.amqp.uris import AmqpUri, parse_uri, parse_uris
+from kazoo_bridge.config import AmqpUri, parse_uri, parse_uris
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,10 @@ def test_parts_are_read(text: str, expected: AmqpUri) -> None:
         ("amqp://host?heartbeat=-1", "heartbeat"),
         ("amqp://host?heartbeat=70000", "heartbeat"),
         ("amqp://host?cacertfile=/x", "amqps"),
-        ("amqp://host?wrong=1", "wrong"),
+        ("amqp://host?secret=1", "unknown option"),
+        ("amqp://host:0", "port"),
+        ("amqp://user:12/sec@host", "%2F"),
+        ("amqp://user:12?sec@host", "%3F"),
     ],
 )
 def test_a_mistake_is_named_without_the_secret(text: str, mistake: str) -> None:
@@ -49,8 +52,8 @@ def test_a_mistake_is_named_without_the_secret(text: str, mistake: str) -> None:
 
 def test_several_uris_are_separated_by_commas() -> None:
     assert [uri.host for uri in parse_uris("amqp://one, amqp://two:1/x")] == ["one", "two"]
-    with pytest.raises(ValueError, match="no AMQP URI"):
-        parse_uris(" , ")
+    with pytest.raises(ValueError, match="URI number 2 is wrong: an AMQP URI starts with"):
+        parse_uris("amqp://one, ")
 
 
 def test_the_password_is_not_shown() -> None:

@@ -44,12 +44,17 @@ def parse_uri(text: str) -> AmqpUri:
         port = parts.port
     except ValueError:
         raise ValueError("the AMQP URI's host or port is not valid") from None
+    if port == 0:
+        raise ValueError("the AMQP URI's port is a number between 1 and 65535")
     if parts.scheme not in DEFAULT_PORTS:
         raise ValueError("an AMQP URI starts with amqp:// or amqps://")
     if not parts.hostname:
         raise ValueError("the AMQP URI names no host")
     if parts.fragment:
         raise ValueError("the AMQP URI has a '#'; write it as %23 in a password or vhost")
+    if "@" in parts.path + parts.query:
+        # Else a part of the password would be taken for a vhost or an option, and shown.
+        raise ValueError("the AMQP URI has a '@' behind the host; in a password write '/' as %2F, '?' as %3F and '@' as %40")
     tls = parts.scheme == "amqps"
     heartbeat, cacertfile = _options(parts.query, tls)
     return AmqpUri(
@@ -65,11 +70,18 @@ def parse_uri(text: str) -> AmqpUri:
 
 
 def parse_uris(text: str) -> tuple[AmqpUri, ...]:
-    """Read several URIs, comma separated (a comma inside one is written ``%2C``). Raises ValueError."""
-    uris = tuple(parse_uri(part) for part in text.split(",") if part.strip())
-    if not uris:
-        raise ValueError("no AMQP URI given")
-    return uris
+    """Read several URIs, comma separated (a comma inside one is written ``%2C``).
+
+    Raises ValueError, which numbers the wrong one when there are several.
+    """
+    parts = text.split(",")
+    uris = []
+    for number, part in enumerate(parts, 1):
+        try:
+            uris.append(parse_uri(part))
+        except ValueError as error:
+            raise ValueError(f"URI number {number} is wrong: {error}" if len(parts) > 1 else str(error)) from None
+    return tuple(uris)
 
 
 def _vhost(path: str) -> str:
@@ -93,5 +105,5 @@ def _options(query: str, tls: bool) -> tuple[int, str | None]:
                 raise ValueError("the AMQP URI's cacertfile needs amqps://")
             cacertfile = value
         else:
-            raise ValueError(f"the AMQP URI has an unknown option {name!r}; known are heartbeat and cacertfile")
+            raise ValueError("the AMQP URI has an unknown option; known are heartbeat and cacertfile")
     return heartbeat, cacertfile
