@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
@@ -168,5 +169,5 @@ def websocket_uri(value: str) -> None:
 
 def folder(value: str) -> None:
     """An existing folder, or nothing."""
-    if value and not Path(value).is_dir():
-        raise ValueError(f"expected an existing folder (or nothing), got {value!r}")
+    if value and not (Path(value).is_dir() and os.access(value, os.R_OK | os.X_OK)):
+        raise ValueError(f"expected an existing folder that can be read (or nothing), got {value!r}")

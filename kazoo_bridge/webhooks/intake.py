@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from kazoo_bridge.interfaces import IDirectory, IEventCategory, Occurrence, Topic, Unfinished
+from kazoo_bridge.interfaces import IDirectory, IEventCategory, Occurrence, StorageUnavailable, Topic, Unfinished
 from kazoo_bridge.kazoo import Event
 from kazoo_bridge.webhooks.deliveries import delivery_of
 from kazoo_bridge.webhooks.dispatcher import Dispatcher
@@ -100,6 +100,7 @@ class Intake:
     def handle(self, event: Event) -> Deferred[None] | None:
         """Start whatever the event asks for; None when nobody wants it, which is the most common case."""
         wanted: list[tuple[Hook, Occurrence]] = []
+        unplaced: list[tuple[str, Occurrence]] = []
         for category in self._categories.get(event.exchange, ()):
             for found in self._read(category, event):
                 occurrence = found if found.account_id is not None else self._owned(found)
@@ -112,8 +113,11 @@ class Intake:
                     continue
                 ancestors = self._directory.ancestors(account_id)
                 if ancestors is None:
-                    return Deferred.fromCoroutine(self._handle_unknown_account(event, account_id))
-                wanted += self._wanting(occurrence, account_id, ancestors)
+                    unplaced.append((account_id, occurrence))
+                else:
+                    wanted += self._wanting(occurrence, account_id, ancestors)
+        if unplaced:
+            return Deferred.fromCoroutine(self._place(unplaced, wanted, event))
         if not wanted:
             return None
         return self._deliver(wanted, event)
@@ -154,15 +158,20 @@ class Intake:
             return []
         return [(hook, occurrence)] if hook.wants(occurrence) else []
 
-    async def _handle_unknown_account(self, event: Event, account_id: str) -> None:
-        """The account's ancestors are not in memory: fetch them, then begin again."""
-        account = await self._directory.account(account_id)
-        if account is None or self._directory.ancestors(account_id) is None:
-            self._unknown.count(f"{event.routing_key} of account {account_id}")
-            return
-        again = self.handle(event)
-        if again is not None:
-            await again
+    async def _place(self, unplaced: list[tuple[str, Occurrence]], wanted: list[tuple[Hook, Occurrence]], event: Event) -> None:
+        """Deliver what is wanted once the ancestors of these accounts, which are not in memory, have been asked for."""
+        for account_id, occurrence in unplaced:
+            try:
+                await self._directory.account(account_id)
+            except StorageUnavailable as error:
+                raise Unfinished(f"nobody can tell who is above account {account_id}: {error}") from None
+            ancestors = self._directory.ancestors(account_id)
+            if ancestors is None:
+                self._unknown.count(f"{event.routing_key} of account {account_id}")
+            else:
+                wanted += self._wanting(occurrence, account_id, ancestors)
+        if wanted:
+            await self._deliver(wanted, event)
 
     def _deliver(self, wanted: list[tuple[Hook, Occurrence]], event: Event) -> Deferred[None]:
         identity, now = event_id(event), self._clock.seconds()

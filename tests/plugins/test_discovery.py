@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,6 +52,9 @@ def test_bad_ones_are_reported_and_the_others_work(folder: Path) -> None:
         "d_raising": RAISING,
         "e_broken": "import no_such_module_at_all\n",
         "f_syntax": "def (",
+        "g_exit": "import sys; sys.exit(3)\n",
+        "h_nothing": GOOD.replace("queue = QueueCategory()", "queue = QueueCategory").replace('name = "queue"', 'name = "never"'),
+        "i_topics": GOOD.replace('name = "queue"', 'name = "long"').replace("queue_", "long_").replace("acdc.queue", "x" * 256),
     }
     for name, text in files.items():
         (folder / f"kb_test_{name}.py").write_text(text)
@@ -58,11 +62,9 @@ def test_bad_ones_are_reported_and_the_others_work(folder: Path) -> None:
         found = names(folder)
     assert found.count("queue") == 1
     assert "call" in found
-    assert not {"other", "half", "raising"} & set(found)
+    assert not {"other", "half", "raising", "never", "long"} & set(found)
     told = [
-        str(event.get("where") or event.get("file")) + str(event.get("reason", ""))
-        for event in logs
-        if event["log_level"] >= LogLevel.error
+        str(event.get("where") or event.get("file")) + str(event.get("reason", "")) for event in logs if event["log_level"] >= LogLevel.warn
     ]
     for part, reason in {
         "b_clash": "channel_create",
@@ -70,5 +72,28 @@ def test_bad_ones_are_reported_and_the_others_work(folder: Path) -> None:
         "d_raising": "no topics today",
         "e_broken": "",
         "f_syntax": "",
+        "g_exit": "",
+        "h_nothing": "",
+        "i_topics": "255 bytes",
     }.items():
         assert any(part in line and reason in line for line in told), (part, told)
+
+
+def test_one_that_worked_once_and_now_ends_python_stops_nobody(folder: Path) -> None:
+    file = folder / "kb_test_ending.py"
+    file.write_text(GOOD.replace('name = "queue"', 'name = "ending"').replace("queue_", "ending_"))
+    assert "ending" in names(folder)
+    del sys.modules["kazoo_bridge.plugins.kb_test_ending"]
+    file.write_text("import sys\nsys.exit(3)\n")
+    with capturedLogs() as logs:
+        found = names(folder)
+    assert "call" in found
+    assert "ending" not in found
+    assert [event for event in logs if "kb_test_ending" in str(event.get("where")) and event["log_level"] == LogLevel.critical]
+
+
+def test_a_file_whose_name_is_taken_is_reported(folder: Path) -> None:
+    (folder / "discovery.py").write_text(GOOD)
+    with capturedLogs() as logs:
+        assert "queue" not in names(folder)
+    assert [event["file"] for event in logs if "has its name" in event["log_format"]] == [str(folder / "discovery.py")]

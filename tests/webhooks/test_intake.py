@@ -3,12 +3,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import pytest
 from attrs import define, field
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 
-from kazoo_bridge.interfaces import Account, Delivery, HookType, Occurrence, Topic, Unfinished
+from kazoo_bridge.interfaces import Account, Delivery, HookType, Occurrence, StorageUnavailable, Topic, Unfinished
 from kazoo_bridge.kazoo import Event
 from kazoo_bridge.webhooks.intake import Intake, event_id, webhook_topics
 from kazoo_bridge.webhooks.registry import HookRegistry
@@ -152,6 +153,28 @@ def test_an_event_that_names_its_account_is_not_the_dialled_numbers() -> None:
     intake, dispatcher, _ = made(known={ACCOUNT: (), "c" * 32: ()})
     assert intake.handle(event(account="c" * 32, dialled="4722555019")) is None
     assert dispatcher.told == []
+
+
+def test_an_account_that_nobody_knows_keeps_the_event_from_no_other() -> None:
+    class Stranger(Category):
+        def occurrences(self, event: Event) -> Iterable[Occurrence]:
+            return [Occurrence("channel_create", "c" * 32, {})]
+
+    intake, dispatcher, _ = made(Stranger("d"), Category())
+    with capturedLogs() as logs:
+        assert intake.handle(event(account=ACCOUNT)) is not None
+    assert sorted(hook for hook, _ in dispatcher.told) == ["of-parent", "own"]
+    assert len(logs) == 1
+
+
+def test_when_nobody_can_tell_who_is_above_an_account_the_event_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    intake, _, _ = made(known={})
+    monkeypatch.setattr(Directory, "account", lambda self, account_id: fail(StorageUnavailable("locked")))
+    handled = intake.handle(event(account=ACCOUNT))
+    assert handled is not None
+    results: list[Any] = []
+    handled.addBoth(results.append)
+    assert results[0].check(Unfinished)
 
 
 def test_strange_events_are_counted_and_logged_once_a_minute() -> None:
