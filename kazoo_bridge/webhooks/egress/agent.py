@@ -56,8 +56,8 @@ def guarded_agent(
     """
     pool = BoundedPool(reactor, persistent=True)
     pool.maxPersistentPerHost = 32
-    # Short, as a receiver that closes an idle connection first would cost an attempt.
-    pool.cachedConnectionTimeout = 2
+    # Short, as a receiver that closes an idle connection first would cost an attempt; some do after two seconds.
+    pool.cachedConnectionTimeout = 1
     # A request that a stale connection has lost is not repeated behind our back: the dispatcher counts attempts.
     pool.retryAutomatically = False
     way = Way(reactor, policy, Lookups(reactor), tls or TlsClient.of(), proxy, connect_timeout)

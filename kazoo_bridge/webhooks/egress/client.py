@@ -6,7 +6,7 @@ counted; the tests of hostile receivers say whether a new Twisted still lets its
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -35,9 +35,24 @@ class HeadTooLong(Exception):
 
 
 class BoundedClient(HTTP11ClientProtocol):
-    """One connection. Its memory is bounded while it reads a head; bodies are not kept here."""
+    """One connection. Its memory is bounded while it reads a head; bodies are not kept here.
+
+    `idle` is told when it can be used for another request.
+    """
 
     _head = 0
+
+    def __init__(self, idle: Callable[[BoundedClient], None]) -> None:
+        super().__init__(self._answered)
+        self._idle = idle
+
+    def _answered(self, _client: object) -> None:
+        # Twisted keeps every connection but those whose answer says "close" in small letters. One that the receiver is closing just
+        # now would take the next request with it.
+        if _stays(self._parser):
+            self._idle(self)
+        else:
+            self.transport.loseConnection()  # type: ignore[union-attr]
 
     def request(self, request: Request) -> Deferred[IResponse]:
         """As Twisted's, with a new count."""
@@ -76,6 +91,14 @@ class BoundedClient(HTTP11ClientProtocol):
             request.stopWriting()
             answered.chainDeferred(self._finishedRequest)
         super()._giveUp(reason)
+
+
+def _stays(parser: Any) -> bool:
+    """Whether the receiver means to keep the connection after the answer that has been read: the default since HTTP/1.1."""
+    options = {option.strip().lower() for line in parser.connHeaders.getRawHeaders(b"Connection", ()) for option in line.split(b",")}
+    if parser.response.version[1:] < (1, 1):
+        return b"keep-alive" in options
+    return b"close" not in options
 
 
 class _BoundedFactory(_HTTP11ClientFactory):
