@@ -22,16 +22,17 @@ demo: $(VENV)/.installed
 test: system-packages $(VENV)/.installed-dev
 	$(MAKE) lint types imports docs packaging tests
 
-$(VENV)/bin/python:
+# pip comes last into an environment: one without it was broken off, and is completed here.
+$(VENV)/bin/pip:
 	$(PYTHON) -c 'import ensurepip' 2>/dev/null || (apt-get update && $(APT) python3-venv)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip setuptools wheel
 
-$(VENV)/.installed: $(VENV)/bin/python setup.cfg pyproject.toml
+$(VENV)/.installed: $(VENV)/bin/pip setup.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable . --config-settings editable_mode=compat
 	touch $@
 
-$(VENV)/.installed-dev: $(VENV)/bin/python setup.cfg pyproject.toml
+$(VENV)/.installed-dev: $(VENV)/bin/pip setup.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[dev]' --config-settings editable_mode=compat
 	touch $@ $(VENV)/.installed
 

@@ -13,7 +13,7 @@ import pika
 import pytest
 
 from tests.integration.bridge_process import BridgeProcess, eventually
-from tests.integration.rabbitmq import RabbitNode
+from tests.integration.rabbitmq import RabbitNode, free_port
 from tests.integration.web_receiver import WebReceiver
 
 RESELLER, ONE, OTHER = "0" * 32, "1" * 32, "2" * 32
@@ -224,6 +224,53 @@ def test_sigterm_lets_what_is_under_way_end(bridge: BridgeProcess, kazoo: Kazoo,
     assert bridge.ended() == 0
     assert kazoo.queued() == 0
     assert len(receiver.arrivals) == 1
+
+
+def test_a_second_sigterm_waits_for_no_receiver(bridge: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver) -> None:
+    token = bridge.command("token", "create", "--account", ONE)
+    hook(bridge, ONE, token, uri=receiver.url)
+    receiver.release.clear()
+    kazoo.call(ONE, "never-answered")
+    receiver.wait_for(1)
+    bridge.signal(signal.SIGTERM)
+    eventually(lambda: "SIGTERM: draining" in bridge.log_text(), "it drains")
+    assert bridge.process is not None
+    assert bridge.process.poll() is None
+    bridge.signal(signal.SIGTERM)
+    assert bridge.ended() == 0
+    eventually(lambda: kazoo.queued() == 1, "the broker has the event again")
+    receiver.release.set()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_in_order_when_it_has_never_seen_a_broker(tmp_path: Path, number: signal.Signals) -> None:
+    bridge = BridgeProcess(tmp_path, f"amqp://u:hunter2@127.0.0.1:{free_port()}/")
+    try:
+        bridge.start(wait=False)
+        eventually(lambda: "no connection to" in bridge.log_text(), "it has tried")
+        ready = bridge.rest("GET", "/readyz")
+        assert (ready.status_code, ready.text.startswith("bus: ")) == (503, True)
+        bridge.signal(number)
+        assert bridge.ended() == 0
+    finally:
+        bridge.stop()
+    assert "hunter2" not in bridge.log_text()
+
+
+def test_no_secret_is_in_the_log(bridge: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver) -> None:
+    token, key = bridge.command("token", "create", "--account", ONE), bridge.command("api-key", "create", "--account", ONE)
+    path = f"/v2/accounts/{ONE}/webhooks"
+    hook(bridge, ONE, token, uri=f"http://hunter2:hunter3@127.0.0.1:{free_port()}/?key=hunter4", retries=0)
+    assert bridge.rest("GET", f"{path}?auth_token={token}").status_code == 200
+    assert bridge.rest("GET", f"{path}?auth_token=wrong-{token}").status_code == 401
+    assert bridge.rest("PUT", "/v2/api_auth", data={"api_key": key}).status_code == 201
+    assert bridge.rest("PUT", "/v2/api_auth", data={"api_key": f"wrong-{key}"}).status_code == 401
+    kazoo.call(ONE, "refused")
+    eventually(lambda: "the receiver refuses connections" in bridge.log_text(), "the attempt is logged")
+    bridge.signal(signal.SIGTERM)
+    assert bridge.ended() == 0
+    for secret in (token, key, "guest:guest", "hunter2", "hunter3", "hunter4"):
+        assert secret not in bridge.log_text()
 
 
 def test_the_broker_dies_and_comes_back(tmp_path: Path, disposable_rabbit: RabbitNode, receiver: WebReceiver) -> None:
