@@ -64,9 +64,14 @@ imports:
 docs:
 	$(BIN)/sphinx-build -q -W -b html docs docs/_build/html
 
+# The wheel, in an environment of its own that borrows only what it depends on.
 packaging:
-	rm -rf build/wheel && $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/wheel .
-	$(BIN)/python -m zipfile -l build/wheel/*.whl | grep -q twisted/plugins/kazoo_bridge_plugin.py
+	rm -rf build && $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/wheel/dist .
+	$(BIN)/python -m venv --without-pip build/wheel/env
+	$(BIN)/python -m pip --python build/wheel/env/bin/python install --quiet --no-deps build/wheel/dist/*.whl
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$(echo build/wheel/env/lib/python3*/site-packages)/borrowed.pth"
+	cd build/wheel/env && bin/python -c 'from twisted.scripts.twistd import run; run()' --help | grep '^ *kazoo_bridge '
+	cd build/wheel/env && bin/kazoo-bridge account create --id 0123456789abcdef0123456789abcdef
 
 # Two halves beside each other: most tests wait for something most of the time. What each has to say comes when it has ended.
 tests:
