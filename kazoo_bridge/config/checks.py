@@ -85,17 +85,10 @@ def storage_uri(value: str) -> None:
     except (ArgumentError, ValueError):
         raise ValueError(f"{expected} (percent-encode what is special in the password)") from None
     if url.get_backend_name() == "sqlite":
-        _sqlite_file(url.database, "uri" in url.query)
+        if url.database in (None, "", ":memory:"):
+            raise ValueError("expected sqlite:///FILE: a database in memory would be lost with the process")
     elif find_spec("psycopg") is None:
         raise ValueError("PostgreSQL needs the package psycopg: pip install 'kazoo-bridge[postgresql]'")
-
-
-def _sqlite_file(path: str | None, is_uri: bool) -> None:
-    if path in (None, "", ":memory:"):
-        raise ValueError("expected sqlite:///FILE: a database in memory would be lost with the process")
-    folder_of_it = Path(str(path)).absolute().parent
-    if not is_uri and not folder_of_it.is_dir():
-        raise ValueError(f"expected sqlite:///FILE in an existing folder, but there is no folder {str(folder_of_it)!r}")
 
 
 _PORT = re.compile(r"(?:haproxy:)?(?:tcp6?|ssl):(?:port=)?([0-9]+)(?::.*)?", re.DOTALL)
