@@ -240,6 +240,7 @@ class Bridge:
         await _maybe(IService(self.bus).stopService() if IService(self.bus).running else None)
         for service in (self.feed, self.housekeeping):
             await _maybe(service.stopService() if service.running else None)
+        await self.websockets.closed(hurry)
         await self.close()
 
     async def close(self) -> None:

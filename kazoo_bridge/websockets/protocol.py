@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflateOfferAccept
 from autobahn.websocket.types import ConnectionDeny
+from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
 from kazoo_bridge.websockets.actions import Actions
@@ -19,6 +20,10 @@ from kazoo_bridge.websockets.outbox import Flusher, Outbox
 from kazoo_bridge.websockets.sessions import OVERLOADED, TOO_MANY, Sessions
 
 _log = Logger()
+
+
+#: Seconds that a client has to answer a closing frame; then the connection is cut.
+CLOSING_TIMEOUT = 2
 
 
 class _Quiet:
@@ -54,6 +59,27 @@ class Doorway:
     admission: Admission
     flusher: Flusher
     bounds: Bounds
+    _open: int = field(init=False, default=0)
+    _waiting: list[Deferred[None]] = field(init=False, factory=list)
+
+    def entered(self) -> None:
+        """A websocket is open."""
+        self._open += 1
+
+    def left(self) -> None:
+        """One is no more."""
+        self._open -= 1
+        if not self._open:
+            waiting, self._waiting = self._waiting, []
+            for one in waiting:
+                one.callback(None)
+
+    def empty(self) -> Deferred[None]:
+        """Fires when no websocket is open."""
+        if not self._open:
+            return succeed(None)
+        self._waiting.append(Deferred(self._waiting.remove))
+        return self._waiting[-1]
 
 
 class BridgeProtocol(WebSocketServerProtocol):  # type: ignore[misc] # Autobahn is not typed for this
@@ -95,6 +121,7 @@ class BridgeProtocol(WebSocketServerProtocol):  # type: ignore[misc] # Autobahn 
         connection = self._connection = Connection(outbox, events, texts, self._hang_up)
         connection.session = doorway.sessions.open(self._address or "", self._peer()[1], connection)
         self.transport.registerProducer(outbox, True)
+        doorway.entered()
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """A message of the client."""
@@ -113,6 +140,7 @@ class BridgeProtocol(WebSocketServerProtocol):  # type: ignore[misc] # Autobahn 
             connection.outbox.close()
             self.doorway.actions.forget(connection)
             self.doorway.sessions.disconnected(connection.session, connection)
+            self.doorway.left()
         if self._address is not None:
             self.doorway.admission.gone(self._address)
             self._address = None
@@ -154,7 +182,7 @@ def make_factory(reactor: Any, doorway: Doorway) -> WebSocketServerFactory:
         maxMessagePayloadSize=bounds.message_bytes,
         failByDrop=False,
         openHandshakeTimeout=bounds.handshake_timeout,
-        closeHandshakeTimeout=2,
+        closeHandshakeTimeout=CLOSING_TIMEOUT,
         tcpNoDelay=True,
         autoPingInterval=bounds.ping_interval,
         autoPingTimeout=bounds.ping_timeout,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from attrs import define, field
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort
 
@@ -20,7 +22,7 @@ from kazoo_bridge.websockets.catalogue import BindingCatalogue
 from kazoo_bridge.websockets.index import SubscriptionIndex
 from kazoo_bridge.websockets.listener import Listener
 from kazoo_bridge.websockets.outbox import Flusher
-from kazoo_bridge.websockets.protocol import Bounds, Doorway, make_factory
+from kazoo_bridge.websockets.protocol import CLOSING_TIMEOUT, Bounds, Doorway, make_factory
 from kazoo_bridge.websockets.resuming import Resuming
 from kazoo_bridge.websockets.sessions import SessionLimits, Sessions
 from kazoo_bridge.websockets.streaming import EventStreams
@@ -126,6 +128,13 @@ class WebsocketRoom:
             await self._answers.stop()
             self.sessions.stopService()
         self.doorway.flusher.stop()
+
+    async def closed(self, hurry: Deferred[None]) -> None:
+        """After `stop`: wait until clients have got their closing frames, no longer than they have to answer, or until `hurry` fires."""
+        empty = self.doorway.empty()
+        hurry.addCallback(lambda _: empty.cancel())
+        with suppress(CancelledError, TimeoutError):
+            await empty.addTimeout(CLOSING_TIMEOUT + 1, self._reactor)
 
 
 async def _maybe(result: Any) -> None:

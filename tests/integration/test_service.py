@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from tests.integration.bridge_process import BridgeProcess, eventually
 from tests.integration.rabbitmq import RabbitNode, free_port
 from tests.integration.web_receiver import WebReceiver
+from tests.webhooks.authority import Authority
 
 RESELLER, ONE, OTHER = "0" * 32, "1" * 32, "2" * 32
 
@@ -255,6 +257,36 @@ def test_it_ends_in_order_when_it_has_never_seen_a_broker(tmp_path: Path, number
     finally:
         bridge.stop()
     assert "hunter2" not in bridge.log_text()
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_websockets_are_told_that_the_server_goes_away(tmp_path: Path, tls: bool) -> None:
+    bridge = BridgeProcess(tmp_path, "embedded:")
+    if tls:
+        authority = Authority(tmp_path)
+        certificate, key = authority.issue("localhost")
+        secure = f'"ssl:{bridge.websocket_port}:privateKey={key}:certKey={certificate}:interface=127.0.0.1"'
+        plain = f'"tcp:{bridge.websocket_port}:interface=127.0.0.1"'
+        bridge.config.write_text(bridge.config.read_text().replace(plain, secure))
+    bridge.start()
+    connection = socket.create_connection(("127.0.0.1", bridge.websocket_port), 10)
+    if tls:
+        context = ssl.create_default_context(cafile=authority.bundle)
+        connection = context.wrap_socket(connection, server_hostname="localhost")
+    with connection:
+        upgrade = (
+            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        )
+        connection.sendall(f"GET / HTTP/1.1\r\nHost: localhost\r\n{upgrade}\r\n".encode())
+        stream = connection.makefile("rb")
+        assert b" 101 " in stream.readline()
+        while stream.readline() != b"\r\n":
+            pass
+        bridge.signal(signal.SIGTERM)
+        closing, length = stream.read(2)
+        assert (closing, int.from_bytes(stream.read(length)[:2], "big")) == (0x88, 1001)
+        # This client does not answer, and keeps nobody waiting for long.
+        assert bridge.ended() == 0
 
 
 def test_no_secret_is_in_the_log(bridge: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver) -> None:
