@@ -40,10 +40,8 @@ def test_accounts(run) -> None:
     random_id = last_line(run("account", "create", "--parent", A))
     assert re.fullmatch("[0-9a-f]{32}", random_id)
     lines = [line.split() for line in run("account", "list").stdout.splitlines()]
-    assert lines == [
-        ["ID", "PARENT", "NAME", "REALM", "SUPERADMIN"],
-        *sorted([[A, "-", "Tøp", "top.example.com", "yes"], [random_id, A, "-", "-", "no"]]),
-    ]
+    assert lines[0] == ["ID", "PARENT", "NAME", "REALM", "SUPERADMIN"]
+    assert sorted(lines[1:]) == sorted([[A, "-", "Tøp", "top.example.com", "yes"], [random_id, A, "-", "-", "no"]])
 
 
 def test_refusals(run) -> None:

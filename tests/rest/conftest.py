@@ -10,7 +10,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
 from kazoo_bridge.bridge import Bridge
-from kazoo_bridge.config import Config, Egress, Http, Storage, Webhooks
+from kazoo_bridge.config import Config, Egress, Http, Storage, Webhooks, Websockets
 from tests.rest.rest_client import ACCOUNT, CHILD, STRANGER, Client
 
 
@@ -32,6 +32,7 @@ async def rest(tmp_path: Path, http: Http, webhooks: Webhooks) -> AsyncIterator[
         Config(),
         storage=Storage(f"sqlite:///{tmp_path}/b.sqlite3"),
         http=http,
+        websockets=Websockets("tcp:0:interface=127.0.0.1"),
         webhooks=webhooks,
         egress=evolve(Egress(), allowed_networks=("127.0.0.0/8",)),
     )
