@@ -87,12 +87,14 @@ class GuardedCategory:
         _must_be(one, Occurrence)
         if one.hook not in self._outline.topics:
             raise Unusable(f"an occurrence is for the hook {one.hook!r}, which is not one of its own")
-        for value, kinds in (
+        checks = (
             (one.account_id, str | None),
+            (one.dialled, str | None),
             (one.payload, Mapping),
             (one.selectors, Mapping),
             (one.own_hook, Mapping | None),
-        ):
+        )
+        for value, kinds in checks:
             _must_be(value, kinds)
         found: Occurrence = one
         return found

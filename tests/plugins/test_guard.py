@@ -124,6 +124,7 @@ def test_what_is_no_category_at_all_is_refused_in_words(answers: Mapping[str, An
     [
         None, 3, ["text"], [None], [evolve(SOUND, hook="another's")], [evolve(SOUND, hook=[])], [evolve(SOUND, account_id=["a"])],
         [evolve(SOUND, payload="text")], [evolve(SOUND, selectors=None)], [evolve(SOUND, own_hook="text")],
+        [evolve(SOUND, account_id=None, dialled=4722555019)],
         RuntimeError("broken"), SystemExit(1), RecursionError(),
     ],
 )  # fmt: skip
