@@ -192,7 +192,7 @@ def _forget(connection: Connection, hook_id: str) -> None:
 
 
 def _revive(connection: Connection, now: float, *where: Any) -> int:
-    values = {"status": "pending", "tries": 0, "next_attempt": now, "changed": now, "reason": "to be tried again"}
+    values = {"status": "pending", "tries": 0, "next_attempt": now, "changed": now, "reason": "to be tried again", "waiting_since": now}
     return connection.execute(sa.update(deliveries).where(*where).values(**values)).rowcount
 
 
