@@ -25,6 +25,10 @@ PATIENCE = 2.0
 #: Deliveries of one hook that wait so; more are kept in the storage at once.
 _MAX_WAITING = 32
 
+#: Deliveries of all hooks together that wait so. With those under way they must be fewer than the broker hands out at once
+#: (`amqp.prefetch`), or receivers that hang would keep everybody's events away.
+_MAX_WAITING_IN_ALL = 128
+
 _REMEMBERED_DELIVERIES = 10_000
 
 
@@ -138,9 +142,10 @@ class Dispatcher:
     async def _turn(self, hook: Hook) -> Turn | None:
         """A granted turn; None when it did not come in time, or the hook has gone or been disabled meanwhile."""
         turn = self._turns.ask(hook)
-        if not turn.granted.called:
+        if not turn.granted.called and len(self._impatient) < _MAX_WAITING_IN_ALL:
             await self._wait_for(turn)
         if not turn.granted.called:
+            self._turns.leave(turn)
             return None
         if hook.revision and self._registry.get(hook.id) is None:
             self._turns.done(turn, None)
@@ -157,8 +162,6 @@ class Dispatcher:
             pass
         finally:
             self._impatient.discard(patience)
-        if not turn.granted.called:
-            self._turns.leave(turn)
 
     def _remember(self, delivery_id: str) -> None:
         self._delivered[delivery_id] = None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from kazoo_bridge.webhooks.hook import Hook
+from kazoo_bridge.webhooks.rotation import Rotation
 
 #: Failures in a row after which a lane is narrowed to one request at a time, until one succeeds.
 _NARROW_AFTER = 5
@@ -49,16 +50,19 @@ class Lane:
 class _AccountQueue:
     """An account's lanes that have somebody waiting and could send."""
 
+    id: str
     under_way: int = 0
-    ready: OrderedDict[str, Lane] = field(factory=OrderedDict)
+    ready: Rotation[Lane] = field(factory=Rotation)
 
 
 @define(eq=False)
 class Turns:
     """Grants places: at most `total` in all, `per_account` for one account, `per_hook` for one hook.
 
-    When places are short, accounts get them in turn, and so do the hooks of one account: whoever has a million requests waiting
-    gets no more than whoever has one.
+    When places are short, the account with the fewest requests under way gets the next one, and of its hooks the one with the fewest:
+    whoever has a million requests waiting gets no more than whoever has one. And nobody takes the last places: an account gets none when
+    it has more than half of what is left for others, nor a hook when it has as much as is left of what its account may have. So receivers
+    that begin to hang leave places to those that do not.
     """
 
     _clock: IReactorTime
@@ -68,7 +72,7 @@ class Turns:
     under_way: int = field(init=False, default=0)
     _lanes: dict[str, Lane] = field(init=False, factory=dict)
     _accounts: dict[str, _AccountQueue] = field(init=False, factory=dict)
-    _rotation: OrderedDict[str, _AccountQueue] = field(init=False, factory=OrderedDict)
+    _rotation: Rotation[_AccountQueue] = field(init=False, factory=Rotation)
     _timers: dict[str, IDelayedCall] = field(init=False, factory=dict)
     _granting: bool = field(init=False, default=False)
 
@@ -101,7 +105,6 @@ class Turns:
         if success is not None:
             lane.failures = 0 if success else lane.failures + 1
         self._refresh(lane)
-        self._settle(lane.account_id, account)
         self._forget(lane)
         self._grant()
 
@@ -149,12 +152,14 @@ class Turns:
 
     def _refresh(self, lane: Lane) -> None:
         """Put the lane among those that could send, or take it out."""
-        account = self._accounts.setdefault(lane.account_id, _AccountQueue())
+        account = self._accounts.get(lane.account_id)
+        if account is None:
+            account = self._accounts[lane.account_id] = _AccountQueue(lane.account_id)
         if lane.waiting and lane.under_way < self._limit(lane) and not self._paced(lane):
-            account.ready.setdefault(lane.hook_id, lane)
+            account.ready.put(lane.hook_id, lane, lane.under_way)
         else:
-            account.ready.pop(lane.hook_id, None)
-        self._settle(lane.account_id, account)
+            account.ready.remove(lane.hook_id)
+        self._settle(account)
 
     def _paced(self, lane: Lane) -> bool:
         """Whether the hook's rate limit makes it wait; it is looked at again when that is over."""
@@ -171,30 +176,29 @@ class Turns:
         self._forget(lane)
         self._grant()
 
-    def _settle(self, account_id: str, account: _AccountQueue) -> None:
+    def _settle(self, account: _AccountQueue) -> None:
         """Put the account into the rotation, or take it out."""
-        if account.ready and account.under_way < self.per_account:
-            self._rotation.setdefault(account_id, account)
-        else:
-            self._rotation.pop(account_id, None)
-            if not account.ready and not account.under_way:
-                self._accounts.pop(account_id, None)
+        lane = account.ready.first()
+        if lane is not None and _leaves_room(lane.under_way, self.per_account - account.under_way):
+            self._rotation.put(account.id, account, account.under_way)
+            return
+        self._rotation.remove(account.id)
+        if lane is None and not account.under_way:
+            self._accounts.pop(account.id, None)
 
     def _grant(self) -> None:
         if self._granting:
             return  # whoever is granting further up the stack goes on with it
         self._granting = True
         try:
-            while self._rotation and self.under_way < self.total:
-                self._grant_one()
+            while (account := self._rotation.first()) is not None and _leaves_room(2 * account.under_way, self.total - self.under_way):
+                self._grant_one(account)
         finally:
             self._granting = False
 
-    def _grant_one(self) -> None:
-        account_id, account = next(iter(self._rotation.items()))
-        self._rotation.move_to_end(account_id)
-        hook_id, lane = next(iter(account.ready.items()))
-        account.ready.move_to_end(hook_id)
+    def _grant_one(self, account: _AccountQueue) -> None:
+        lane = account.ready.first()
+        assert lane is not None  # else the account would not be in the rotation
         turn = lane.waiting.popleft()
         lane.under_way += 1
         account.under_way += 1
@@ -207,6 +211,8 @@ class Turns:
     def _forget(self, lane: Lane) -> None:
         if lane.idle and lane.hook_id not in self._timers and lane.not_before <= self._clock.seconds():
             self._lanes.pop(lane.hook_id, None)
-            account = self._accounts.get(lane.account_id)
-            if account is not None:
-                self._settle(lane.account_id, account)
+
+
+def _leaves_room(weight: int, free: int) -> bool:
+    """Whether somebody of this weight may have one of the free places. Who has none under way weighs nothing: one is everybody's due."""
+    return weight < free
