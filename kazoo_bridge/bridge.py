@@ -22,6 +22,7 @@ from kazoo_bridge.calls.room import CallRoom
 from kazoo_bridge.config import Config, ConfigError
 from kazoo_bridge.console.files import page_files
 from kazoo_bridge.directory.local import LocalDirectory
+from kazoo_bridge.ending import Ending
 from kazoo_bridge.interfaces import IBus, IEventCategory, StorageUnavailable
 from kazoo_bridge.plugins.discovery import find_categories
 from kazoo_bridge.rest.account_tree import AccountResource
@@ -236,16 +237,22 @@ class Bridge:
         return [f"{part}: {trouble}" for part, trouble in (("bus", bus), ("storage", storage)) if trouble]
 
     async def stop(self, hurry: Deferred[None]) -> None:
-        """Drain: take no more events, let what is in flight end (until `hurry` fires), then close everything."""
-        await self.websockets.stop()
-        await self.calls.stop()
-        await self.webhooks.drain(hurry)
-        if self._port is not None:
-            await _maybe(self._port.stopListening())
-        await _maybe(IService(self.bus).stopService() if IService(self.bus).running else None)
-        for service in (self.feed, self.housekeeping):
-            await _maybe(service.stopService() if service.running else None)
-        await self.close()
+        """Drain: take no more events, let what is in flight end (until `hurry` fires), then close everything.
+
+        Nothing that does not answer (the broker, the database, a receiver) holds this up for longer than `Ending` allows, and the requests
+        under way may take twice the request time-out.
+        """
+        ending = Ending(self.reactor, hurry)
+        await ending.of("listening to the bus for websockets", self.websockets.stop())
+        await ending.of("following live calls", self.calls.stop())
+        await ending.of("taking events for webhooks", self.webhooks.take_no_more())
+        await ending.of("sending webhooks", self.webhooks.drain(hurry), bounded=True)
+        await ending.of("listening for REST", _ended(self._port.stopListening() if self._port is not None else None))
+        await ending.of("the connection to the broker", _stopped(self.bus))
+        await ending.of("following changes in the storage", _stopped(self.feed))
+        await ending.of("cleaning the storage", _stopped(self.housekeeping))
+        await ending.of("writing what became of webhooks", self.webhooks.stop())
+        await ending.of("the storage", _ended(self.database.close()))
 
     async def close(self) -> None:
         """Close what is open when no service runs (any more)."""
@@ -253,6 +260,11 @@ class Bridge:
         await self.database.close()
 
 
-async def _maybe(result: Any) -> None:
+async def _stopped(service: Any) -> None:
+    if IService(service).running:
+        await _ended(IService(service).stopService())
+
+
+async def _ended(result: Any) -> None:
     if isinstance(result, Deferred):
         await result

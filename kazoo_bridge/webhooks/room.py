@@ -176,12 +176,15 @@ class WebhookRoom:
                 )
             )
 
+    async def take_no_more(self) -> None:
+        """Take no more events. Fires when the broker sends no more."""
+        if self._consumer is not None:
+            await gatherResults([self._consumer.cancel(), Deferred.fromCoroutine(self._listener.stop())])
+
     async def drain(self, hurry: Deferred[None]) -> None:
-        """Take no more events; end what is being sent, keep what waits. Lasts no longer than two requests, or until `hurry` fires."""
+        """End what is being sent, keep what waits; after `take_no_more`. Lasts no longer than two requests, or until `hurry` fires."""
         if self._consumer is None:
             return
-        await self._listener.stop()
-        await self._consumer.cancel()
         drained = gatherResults([self.dispatcher.drain(), self.redelivery.stopService()], consumeErrors=True)
         hurry.addCallback(lambda _: drained.cancel())
         bound = 2 * self._config.webhooks.request_timeout_ms / 1000
