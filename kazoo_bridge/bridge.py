@@ -59,7 +59,7 @@ _log = Logger()
 _DAY = 86400
 
 #: A quorum queue survives its broker. Some brokers let it drop a message that came back often, which is not ours to lose.
-_QUEUE_ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
+QUEUE_ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "quorum": {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000_000},
     "classic": {},
 }
@@ -81,7 +81,7 @@ def make_bus(reactor: Any, config: Config) -> IBus:
     except ValueError as error:
         raise ConfigError([f"amqp.uri: {error}"]) from None
     name = f"kazoo_bridge on {socket.gethostname()}"
-    return cast(IBus, AmqpBus(reactor, uris, connection_name=name, queue_arguments=_QUEUE_ARGUMENTS[config.amqp.queue_type]))
+    return cast(IBus, AmqpBus(reactor, uris, connection_name=name, queue_arguments=QUEUE_ARGUMENTS[config.amqp.queue_type]))
 
 
 def make_housekeeping(reactor: Any, config: Config, database: Database) -> Housekeeping:

@@ -192,13 +192,13 @@ class Turns:
         self._granting = True
         try:
             while (account := self._rotation.first()) is not None and _leaves_room(2 * account.under_way, self.total - self.under_way):
-                self._grant_one(account)
+                self._grant_one(account, account.ready.first())
         finally:
             self._granting = False
 
-    def _grant_one(self, account: _AccountQueue) -> None:
-        lane = account.ready.first()
-        assert lane is not None  # else the account would not be in the rotation
+    def _grant_one(self, account: _AccountQueue, lane: Lane | None) -> None:
+        if lane is None:
+            raise RuntimeError("an account without a lane that could send is in the rotation")
         turn = lane.waiting.popleft()
         lane.under_way += 1
         account.under_way += 1

@@ -16,7 +16,6 @@ from kazoo_bridge.bus.amqp.protocol import BrokerConnection
 from kazoo_bridge.bus.decoding import Undecodable, decode
 from kazoo_bridge.interfaces import EventHandler, Queue, Unfinished
 
-
 #: Seconds for which the broker is waited for when it is told to send nothing more.
 CANCEL_WITHIN = 3.0
 
