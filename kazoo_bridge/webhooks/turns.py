@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
@@ -17,10 +17,11 @@ _NARROW_AFTER = 5
 
 @define(eq=False)
 class Turn:
-    """A place among the requests under way; give it back with `Turns.done`."""
+    """A place among the requests under way; give it back with `Turns.done`. `probe`: it was granted to a lane that keeps failing."""
 
     lane: Lane
     granted: Deferred[None]
+    probe: bool = False
 
 
 @define(eq=False)
@@ -62,7 +63,7 @@ class Turns:
     When places are short, the account with the fewest requests under way gets the next one, and of its hooks the one with the fewest:
     whoever has a million requests waiting gets no more than whoever has one. And nobody takes the last places: an account gets none when
     it has more than half of what is left for others, nor a hook when it has as much as is left of what its account may have. So receivers
-    that begin to hang leave places to those that do not.
+    that begin to hang leave places to those that do not. Lanes that keep failing, whose receivers may well hang, share half of all places.
     """
 
     _clock: IReactorTime
@@ -74,6 +75,8 @@ class Turns:
     _accounts: dict[str, _AccountQueue] = field(init=False, factory=dict)
     _rotation: Rotation[_AccountQueue] = field(init=False, factory=Rotation)
     _timers: dict[str, IDelayedCall] = field(init=False, factory=dict)
+    _probing: int = field(init=False, default=0)
+    _held_back: OrderedDict[str, Lane] = field(init=False, factory=OrderedDict)
     _granting: bool = field(init=False, default=False)
 
     def ask(self, hook: Hook) -> Turn:
@@ -104,6 +107,10 @@ class Turns:
         account.under_way -= 1
         if success is not None:
             lane.failures = 0 if success else lane.failures + 1
+        if turn.probe:
+            self._probing -= 1
+            if self._held_back:
+                self._refresh(self._held_back.popitem(last=False)[1])
         self._refresh(lane)
         self._forget(lane)
         self._grant()
@@ -155,11 +162,20 @@ class Turns:
         account = self._accounts.get(lane.account_id)
         if account is None:
             account = self._accounts[lane.account_id] = _AccountQueue(lane.account_id)
-        if lane.waiting and lane.under_way < self._limit(lane) and not self._paced(lane):
+        could = bool(lane.waiting) and lane.under_way < self._limit(lane) and not self._paced(lane)
+        if could and self._may_send(lane):
             account.ready.put(lane.hook_id, lane, lane.under_way)
         else:
             account.ready.remove(lane.hook_id)
+        if could and not self._may_send(lane):
+            self._held_back.setdefault(lane.hook_id, lane)
+        else:
+            self._held_back.pop(lane.hook_id, None)
         self._settle(account)
+
+    def _may_send(self, lane: Lane) -> bool:
+        """Whether there is a place for it among those of its kind."""
+        return not lane.narrow or self._probing < max(1, self.total // 2)
 
     def _paced(self, lane: Lane) -> bool:
         """Whether the hook's rate limit makes it wait; it is looked at again when that is over."""
@@ -199,7 +215,12 @@ class Turns:
     def _grant_one(self, account: _AccountQueue, lane: Lane | None) -> None:
         if lane is None:
             raise RuntimeError("an account without a lane that could send is in the rotation")
+        if not self._may_send(lane):
+            self._refresh(lane)
+            return
         turn = lane.waiting.popleft()
+        turn.probe = lane.narrow
+        self._probing += turn.probe
         lane.under_way += 1
         account.under_way += 1
         self.under_way += 1
