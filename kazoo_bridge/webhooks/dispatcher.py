@@ -117,9 +117,9 @@ class Dispatcher:
             return "the service was stopping"
         if hook.ordered:
             return "its turn has to come"
-        if self._turns.narrow(hook.id):
+        if self._turns.narrow(hook.lane):
             return "its receiver keeps failing"
-        if self._turns.waiting(hook.id) >= self._turns.per_hook + _MAX_WAITING:
+        if self._turns.waiting(hook.lane) >= self._turns.per_hook + _MAX_WAITING:
             return "many others wait for its receiver"
         return ""
 
@@ -135,9 +135,9 @@ class Dispatcher:
 
     def _may_probe(self, hook: Hook) -> bool:
         # A receiver that keeps failing is tried with what is stored. Without a storage nobody would learn that it is well again.
-        if self._draining or hook.ordered or not self._turns.narrow(hook.id):
+        if self._draining or hook.ordered or not self._turns.narrow(hook.lane):
             return False
-        return self._turns.waiting(hook.id) < _MAX_WAITING
+        return self._turns.waiting(hook.lane) < _MAX_WAITING
 
     async def _turn(self, hook: Hook) -> Turn | None:
         """A granted turn; None when it did not come in time, or the hook has gone or been disabled meanwhile."""

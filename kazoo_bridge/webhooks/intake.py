@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from kazoo_bridge.interfaces import IDirectory, IEventCategory, Occurrence, Topic, Unfinished
+from kazoo_bridge.interfaces import IDirectory, IEventCategory, Occurrence, StorageUnavailable, Topic, Unfinished
 from kazoo_bridge.kazoo import Event
 from kazoo_bridge.webhooks.deliveries import delivery_of
 from kazoo_bridge.webhooks.dispatcher import Dispatcher
@@ -127,7 +128,10 @@ class Intake:
 
     async def _handle_unknown_account(self, event: Event, account_id: str) -> None:
         """The account's ancestors are not in memory: fetch them, then begin again."""
-        account = await self._directory.account(account_id)
+        try:
+            account = await self._directory.account(account_id)
+        except StorageUnavailable as error:
+            raise Unfinished(f"account {account_id} cannot be looked up: {error}") from None
         if account is None or self._directory.ancestors(account_id) is None:
             self._unknown.count(f"{event.routing_key} of account {account_id}")
             return
@@ -137,12 +141,13 @@ class Intake:
 
     def _deliver(self, wanted: list[tuple[Hook, Occurrence]], event: Event) -> Deferred[None]:
         identity, now = event_id(event), self._clock.seconds()
-        started = [
-            Deferred.fromCoroutine(
-                self._dispatcher.deliver(hook, delivery_of(hook, occurrence, identity, now), redelivered=event.redelivered)
-            )
-            for hook, occurrence in wanted
-        ]
+        told: Counter[str] = Counter()
+        started = []
+        for hook, occurrence in wanted:
+            # Categories may make several occurrences of one event for the same hook, and none of them shall pass for a repetition.
+            number, told[hook.id] = told[hook.id], told[hook.id] + 1
+            delivery = delivery_of(hook, occurrence, f"{identity}.{number}" if number else identity, now)
+            started.append(Deferred.fromCoroutine(self._dispatcher.deliver(hook, delivery, redelivered=event.redelivered)))
         return started[0] if len(started) == 1 else Deferred.fromCoroutine(all_of(started))
 
     @property

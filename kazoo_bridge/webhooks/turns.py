@@ -26,9 +26,9 @@ class Turn:
 
 @define(eq=False)
 class Lane:
-    """One hook's requests: those under way and those that wait."""
+    """One hook's requests: those under way and those that wait. `name` is `Hook.lane`: the hook's id, if it has a lasting one."""
 
-    hook_id: str
+    name: str
     account_id: str
     interval: float = 0.0
     under_way: int = 0
@@ -115,26 +115,26 @@ class Turns:
         self._forget(lane)
         self._grant()
 
-    def waiting(self, hook_id: str) -> int:
+    def waiting(self, lane_name: str) -> int:
         """How many requests of the hook are under way or wait for a place."""
-        lane = self._lanes.get(hook_id)
+        lane = self._lanes.get(lane_name)
         return 0 if lane is None else lane.under_way + len(lane.waiting)
 
-    def room(self, hook_id: str) -> int:
+    def room(self, lane_name: str) -> int:
         """How many more of the hook's requests could be under way at once, as far as the hook itself goes."""
-        lane = self._lanes.get(hook_id)
+        lane = self._lanes.get(lane_name)
         if lane is None:
             return self.per_hook
         return max(0, self._limit(lane) - lane.under_way - len(lane.waiting))
 
-    def narrow(self, hook_id: str) -> bool:
+    def narrow(self, lane_name: str) -> bool:
         """Whether the hook's receiver keeps failing."""
-        lane = self._lanes.get(hook_id)
+        lane = self._lanes.get(lane_name)
         return lane is not None and lane.narrow
 
-    def forget(self, hook_id: str) -> None:
+    def forget(self, lane_name: str) -> None:
         """The hook has changed or gone: what its receiver did before says nothing any more."""
-        lane = self._lanes.get(hook_id)
+        lane = self._lanes.get(lane_name)
         if lane is not None:
             lane.failures = 0
             self._refresh(lane)
@@ -148,9 +148,9 @@ class Turns:
         self._timers.clear()
 
     def _lane(self, hook: Hook) -> Lane:
-        lane = self._lanes.get(hook.id)
+        lane = self._lanes.get(hook.lane)
         if lane is None:
-            lane = self._lanes[hook.id] = Lane(hook.id, hook.account_id)
+            lane = self._lanes[hook.lane] = Lane(hook.lane, hook.account_id)
         lane.interval = 1 / hook.rate_limit if hook.rate_limit else 0.0
         return lane
 
@@ -164,13 +164,13 @@ class Turns:
             account = self._accounts[lane.account_id] = _AccountQueue(lane.account_id)
         could = bool(lane.waiting) and lane.under_way < self._limit(lane) and not self._paced(lane)
         if could and self._may_send(lane):
-            account.ready.put(lane.hook_id, lane, lane.under_way)
+            account.ready.put(lane.name, lane, lane.under_way)
         else:
-            account.ready.remove(lane.hook_id)
+            account.ready.remove(lane.name)
         if could and not self._may_send(lane):
-            self._held_back.setdefault(lane.hook_id, lane)
+            self._held_back.setdefault(lane.name, lane)
         else:
-            self._held_back.pop(lane.hook_id, None)
+            self._held_back.pop(lane.name, None)
         self._settle(account)
 
     def _may_send(self, lane: Lane) -> bool:
@@ -182,12 +182,12 @@ class Turns:
         wait = lane.not_before - self._clock.seconds()
         if wait <= 0:
             return False
-        if lane.hook_id not in self._timers:
-            self._timers[lane.hook_id] = self._clock.callLater(wait, self._unpaced, lane)
+        if lane.name not in self._timers:
+            self._timers[lane.name] = self._clock.callLater(wait, self._unpaced, lane)
         return True
 
     def _unpaced(self, lane: Lane) -> None:
-        del self._timers[lane.hook_id]
+        del self._timers[lane.name]
         self._refresh(lane)
         self._forget(lane)
         self._grant()
@@ -230,8 +230,8 @@ class Turns:
         turn.granted.callback(None)
 
     def _forget(self, lane: Lane) -> None:
-        if lane.idle and lane.hook_id not in self._timers and lane.not_before <= self._clock.seconds():
-            self._lanes.pop(lane.hook_id, None)
+        if lane.idle and lane.name not in self._timers and lane.not_before <= self._clock.seconds():
+            self._lanes.pop(lane.name, None)
 
 
 def _leaves_room(weight: int, free: int) -> bool:

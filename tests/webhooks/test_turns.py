@@ -149,12 +149,12 @@ def check_bounds(running: list[Turn], waiting: list[Turn]) -> None:
     """At most 12 in all, 3 for an account, 2 for a hook; and nobody waits who need not."""
     assert len(running) <= 12
     by_account = Counter(turn.lane.account_id for turn in running)
-    by_hook = Counter(turn.lane.hook_id for turn in running)
+    by_hook = Counter(turn.lane.name for turn in running)
     assert max(by_account.values(), default=0) <= 3
     assert max(by_hook.values(), default=0) <= 2
     free = 12 - len(running)
     for turn in waiting if free else []:
-        of_hook, of_account = by_hook[turn.lane.hook_id], by_account[turn.lane.account_id]
+        of_hook, of_account = by_hook[turn.lane.name], by_account[turn.lane.account_id]
         if turn.lane.narrow and sum(one.probe for one in running) >= 6:
             continue
         its_hook_has_enough = of_hook >= (1 if turn.lane.narrow else 2) or 0 < 3 - of_account <= of_hook
