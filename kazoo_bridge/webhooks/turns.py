@@ -14,6 +14,9 @@ from kazoo_bridge.webhooks.rotation import Rotation
 #: Failures in a row after which a lane is narrowed to one request at a time, until one succeeds.
 _NARROW_AFTER = 5
 
+#: One in so many places is for accounts that have few under way.
+_RESERVE = 8
+
 
 @define(eq=False)
 class Turn:
@@ -62,8 +65,9 @@ class Turns:
 
     When places are short, the account with the fewest requests under way gets the next one, and of its hooks the one with the fewest:
     whoever has a million requests waiting gets no more than whoever has one. And nobody takes the last places: an account gets none when
-    it has more than half of what is left for others, nor a hook when it has as much as is left of what its account may have. So receivers
-    that begin to hang leave places to those that do not. Lanes that keep failing, whose receivers may well hang, share half of all places.
+    it has more than half of what is left for others, nor a hook when it has as much as is left of what its account may have; but a hook
+    that has none under way gets one as long as more than a reserve is left. So receivers that begin to hang leave places to those that do
+    not, in their own account and in others. Lanes that keep failing, whose receivers may well hang, share half of all places.
     """
 
     _clock: IReactorTime
@@ -74,6 +78,7 @@ class Turns:
     _lanes: dict[str, Lane] = field(init=False, factory=dict)
     _accounts: dict[str, _AccountQueue] = field(init=False, factory=dict)
     _rotation: Rotation[_AccountQueue] = field(init=False, factory=Rotation)
+    _fresh: Rotation[_AccountQueue] = field(init=False, factory=Rotation)
     _timers: dict[str, IDelayedCall] = field(init=False, factory=dict)
     _probing: int = field(init=False, default=0)
     _held_back: OrderedDict[str, Lane] = field(init=False, factory=OrderedDict)
@@ -197,8 +202,13 @@ class Turns:
         lane = account.ready.first()
         if lane is not None and _leaves_room(lane.under_way, self.per_account - account.under_way):
             self._rotation.put(account.id, account, account.under_way)
+            if not lane.under_way:
+                self._fresh.put(account.id, account, account.under_way)
+            else:
+                self._fresh.remove(account.id)
             return
         self._rotation.remove(account.id)
+        self._fresh.remove(account.id)
         if lane is None and not account.under_way:
             self._accounts.pop(account.id, None)
 
@@ -207,10 +217,17 @@ class Turns:
             return  # whoever is granting further up the stack goes on with it
         self._granting = True
         try:
-            while (account := self._rotation.first()) is not None and _leaves_room(2 * account.under_way, self.total - self.under_way):
+            while (account := self._next()) is not None:
                 self._grant_one(account, account.ready.first())
         finally:
             self._granting = False
+
+    def _next(self) -> _AccountQueue | None:
+        free = self.total - self.under_way
+        account = self._rotation.first()
+        if account is not None and _leaves_room(2 * account.under_way, free):
+            return account
+        return self._fresh.first() if free > self.total // _RESERVE else None
 
     def _grant_one(self, account: _AccountQueue, lane: Lane | None) -> None:
         if lane is None:
