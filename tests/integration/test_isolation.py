@@ -24,7 +24,7 @@ PATIENT = "[webhooks]\nrequest_timeout_ms = 600000\n"
 
 @pytest.fixture
 def receivers() -> Iterator[tuple[UnrulyReceiver, UnrulyReceiver]]:
-    made = UnrulyReceiver(lambda _: "silent"), UnrulyReceiver()
+    made = UnrulyReceiver(lambda _: "hang"), UnrulyReceiver()
     yield made
     for one in made:
         one.stop()
