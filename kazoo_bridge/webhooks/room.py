@@ -115,8 +115,11 @@ class WebhookRoom:
         sender = Sender(reactor, agent, request_timeout, settings.log_successful_attempts, egress.max_redirects)
         turns = Turns(reactor, settings.max_requests, max(1, settings.max_requests // _ACCOUNTS_SHARE), settings.max_requests_per_hook)
 
+        window = settings.attempt_failure_expiry_ms / 1000
+        disabler = Disabler(reactor, stores.attempts, recorder, hooks, bus, settings.attempt_failure_count, window)
+
         async def disable(hook: Hook, reason: str) -> None:
-            await hooks.disable(hook.account_id, hook.id, hook.revision, reason)
+            await disabler.disable(hook.account_id, hook.id, hook.revision, reason)
 
         async def exists(hook_id: str) -> bool:
             return bool(await stores.hooks.by_ids([hook_id]))
@@ -128,7 +131,6 @@ class WebhookRoom:
         dispatcher = Dispatcher(reactor, registry, turns, attempter, pending)
         intake = Intake(reactor, directory, registry, dispatcher)
         intake.serve(categories)
-        window = settings.attempt_failure_expiry_ms / 1000
         return cls(
             catalogue=catalogue,
             registry=registry,
@@ -140,7 +142,7 @@ class WebhookRoom:
             redelivery=redelivery,
             dispatcher=dispatcher,
             intake=intake,
-            disabler=Disabler(reactor, stores.attempts, recorder, hooks, bus, settings.attempt_failure_count, window),
+            disabler=disabler,
             replay=Replay(reactor, stores.deliveries, pending, redelivery),
             trial=Trial(reactor, catalogue, attempter, recorder),
             health=HealthReport(reactor, stores.attempts, stores.limits, recorder, turns, stores.deliveries, window),

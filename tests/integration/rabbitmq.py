@@ -94,6 +94,20 @@ class RabbitNode:
             self._server = None
             (self.folder / "group-rabbitmq-server").unlink()
 
+    def freeze(self) -> None:
+        """Let it take connections, and answer nothing, until `thaw`."""
+        os.killpg(self._running.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        os.killpg(self._running.pid, signal.SIGCONT)
+
+    @property
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._server is None:
+            raise RuntimeError("the node does not run")
+        return self._server
+
     def restart(self) -> None:
         """Kill it and start it again, on the same data and port."""
         self.kill()

@@ -222,6 +222,33 @@ async def test_a_hook_that_fails_too_often_is_disabled_and_the_bus_is_told(rest:
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_hook_whose_receiver_has_gone_is_disabled_at_once_and_gets_what_waits_when_it_is_enabled(
+    rest: Client, receiver: Any
+) -> None:
+    heard = Heard(rest.bridge.bus, Topic("notifications", "notifications.webhook.disabled"))
+    hook_id = (await rest("PUT", hooks(), {**GOOD, "uri": receiver.url})).json_body["data"]["id"]
+    receiver.statuses = [410]
+    await happen(rest)
+    told = (await heard.first()).body
+    assert (told["Account-ID"], told["Hook-ID"]) == (ACCOUNT, hook_id)
+    assert (await document(rest, hook_id))["disable_reason"] == "the receiver answered 410 Gone"
+
+    async def waits() -> Any:
+        return (await rest("GET", f"{hooks(hook_id=hook_id)}/deliveries")).json_body["data"]
+
+    (waiting,) = await until(waits)
+    assert waiting["attempts"] == 1
+    receiver.statuses = [200]
+    await rest("PATCH", hooks(), {"re-enable": True})
+
+    async def arrived() -> bool:
+        return len(receiver.received) == 2
+
+    await until(arrived)
+    assert receiver.received[0].headers["webhook-id"] == receiver.received[1].headers["webhook-id"] == waiting["id"]
+
+
+@pytest_twisted.ensureDeferred
 async def test_five_failures_do_not_disable_and_an_edit_forgets_them(rest: Client) -> None:
     hook_id = await failing_hook(rest)
     limits: LimitStore = rest.bridge.webhooks.stores.limits  # type: ignore[assignment]
