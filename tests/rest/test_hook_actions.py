@@ -222,9 +222,7 @@ async def test_a_hook_that_fails_too_often_is_disabled_and_the_bus_is_told(rest:
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_hook_whose_receiver_has_gone_is_disabled_at_once_and_gets_what_waits_when_it_is_enabled(
-    rest: Client, receiver: Any
-) -> None:
+async def test_a_hook_whose_receiver_has_gone_is_disabled_at_once_and_loses_nothing(rest: Client, receiver: Any) -> None:
     heard = Heard(rest.bridge.bus, Topic("notifications", "notifications.webhook.disabled"))
     hook_id = (await rest("PUT", hooks(), {**GOOD, "uri": receiver.url})).json_body["data"]["id"]
     receiver.statuses = [410]
