@@ -39,8 +39,8 @@ def delivery(name: str, hook_id: str = ONE, account_id: str = A, **more: Any) ->
     return Delivery(name, hook_id, account_id, "channel_create", f"event of {name}", {"call_id": name}, 50.0, **more)
 
 
-async def keep(kept: DeliveryStore, *names: str, due: float = 100.0, hook_id: str = ONE, **more: Any) -> None:
-    await kept.keep([(delivery(name, hook_id, **more), due, "slow") for name in names])
+async def keep(kept: DeliveryStore, *names: str, due: float = 100.0, hook_id: str = ONE, account_id: str = A, **more: Any) -> None:
+    await kept.keep([(delivery(name, hook_id, account_id, **more), due, "slow") for name in names])
 
 
 def names(found: list[Delivery]) -> list[str]:
@@ -177,8 +177,8 @@ async def test_replaying(kept: DeliveryStore) -> None:
     for account_id, hook_id, name in ((B, ONE, "y"), (A, TWO, "y"), (A, ONE, "z")):
         assert not await kept.retry(account_id, hook_id, name, 200)
     assert [(one.id, one.tries) for one in await kept.claim("me", 200, 300, {ONE: 9})] == [("x", 0), ("waits", 0)]
-    assert await kept.recover(A, ONE, 51, 300) == 0
-    assert await kept.recover(A, ONE, 50, 300) == 1
+    assert await kept.recover(A, ONE, 111, 300) == 0
+    assert await kept.recover(A, ONE, 110, 300) == 1  # it came before that, and has been given up since
     assert await listed(kept, "dead") == []
 
 
@@ -193,6 +193,16 @@ async def test_what_waits_too_long_or_is_too_much_is_given_up(kept: DeliveryStor
     assert await database.write(lambda connection: forget_dead(1000, 2)(connection, 112)) == 1
     assert await database.write(lambda connection: forget_dead(1000, 2)(connection, 2000)) == 2
     assert await listed(kept, "dead") == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_replaying_all_of_an_account(kept: DeliveryStore) -> None:
+    await keep(kept, "x")
+    await keep(kept, "y", hook_id=TWO)
+    await keep(kept, "z", account_id=B)
+    await kept.settle(Settlement(dead=[(name, 9, "r") for name in "xyz"]), 110)
+    assert await kept.recover(A, None, 0, 300) == 2
+    assert sorted(await listed(kept)) == ["x", "y"]
 
 
 @pytest_twisted.ensureDeferred
