@@ -44,7 +44,8 @@ class Ending:
         if bounded:
             await ended
             return
-        self._waiting = waiting = Deferred()
+        waiting: Deferred[None] = Deferred()
+        self._waiting = waiting
         self._cut = self._clock.callLater(self._patience(), self._cut_now, what)
         ended.addCallback(lambda _: self._go_on(waiting))
         await waiting

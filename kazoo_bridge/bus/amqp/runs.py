@@ -59,18 +59,18 @@ class Run:
         A broker that does not answer in time is not waited for, and then not again on this connection.
         """
         self._stopping = True
-        answered: Deferred[None] = Deferred()
+        answered: Deferred[Closed | None] = Deferred()
         cancelling: Deferred[Any] = self._channel.basic_cancel(consumer_tag=self._consumer_tag)
         # The call itself goes on: an answer that comes late after all must find who asked for it.
         cancelling.addCallbacks(lambda _: None, _closed_only).addCallback(lambda end: None if answered.called else answered.callback(end))
         late = self._clock.callLater(0 if self._connection.silent else CANCEL_WITHIN, self._go_on_without, answered)
-        end: Any = await answered
+        end = await answered
         if late.active():
             late.cancel()
-        if not isinstance(end, Closed):
+        if end is None:
             self._settlement.drain(self._close_channel)
 
-    def _go_on_without(self, answered: Deferred[None]) -> None:
+    def _go_on_without(self, answered: Deferred[Closed | None]) -> None:
         self._connection.silent = True
         answered.callback(None)
 
