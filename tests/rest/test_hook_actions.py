@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import pytest_twisted
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from kazoo_bridge.interfaces import IBus, IConsumer, Queue, Topic
@@ -200,6 +201,23 @@ async def test_a_sample_is_sent_now(rest: Client, receiver: Any) -> None:
     assert (await document(rest, hook_id))["health"]["failures_in_window"] == 0
     assert (await rest("POST", f"{hooks(hook_id='f' * 32)}/test")).code == 404
     assert (await rest("POST", f"{hooks(STRANGER, hook_id)}/test")).code == 403
+
+
+@pytest_twisted.ensureDeferred
+async def test_few_samples_are_sent_at_once(rest: Client, receiver: Any) -> None:
+    hook_id = (await rest("PUT", hooks(), {**GOOD, "uri": receiver.url})).json_body["data"]["id"]
+    receiver.statuses = [0]
+    sending = [Deferred.fromCoroutine(rest("POST", f"{hooks(hook_id=hook_id)}/test")) for _ in range(5)]
+    await receiver.arrived(5)
+    refused = await rest("POST", f"{hooks(hook_id=hook_id)}/test")
+    assert (refused.code, refused.json_body["error"]) == (429, "429")
+    for request in receiver.hanging:
+        request.finish()
+    receiver.hanging.clear()
+    for one in sending:
+        assert (await one).json_body["data"]["result"] == "success"
+    receiver.statuses = [200]
+    assert (await rest("POST", f"{hooks(hook_id=hook_id)}/test")).code == 200
 
 
 @pytest_twisted.ensureDeferred
