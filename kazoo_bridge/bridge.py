@@ -21,6 +21,7 @@ from kazoo_bridge.calls.room import CallRoom
 from kazoo_bridge.config import Config, ConfigError, parse_uris
 from kazoo_bridge.console.files import page_files
 from kazoo_bridge.directory.local import LocalDirectory
+from kazoo_bridge.ending import Ending
 from kazoo_bridge.interfaces import IBus, IEventCategory, StorageUnavailable
 from kazoo_bridge.plugins.discovery import find_categories
 from kazoo_bridge.rest.account_tree import AccountResource
@@ -60,7 +61,7 @@ _log = Logger()
 _DAY = 86400
 
 #: A quorum queue survives its broker. Some brokers let it drop a message that came back often, which is not ours to lose.
-_QUEUE_ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
+QUEUE_ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "quorum": {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000_000},
     "classic": {},
 }
@@ -78,9 +79,8 @@ def make_bus(reactor: Any, config: Config) -> IBus:
     if config.amqp.uri.strip() == "embedded:":
         return cast(IBus, EmbeddedBus(reactor))
     name = f"kazoo_bridge on {socket.gethostname()}"
-    return cast(
-        IBus, AmqpBus(reactor, parse_uris(config.amqp.uri), connection_name=name, queue_arguments=_QUEUE_ARGUMENTS[config.amqp.queue_type])
-    )
+    arguments = QUEUE_ARGUMENTS[config.amqp.queue_type]
+    return cast(IBus, AmqpBus(reactor, parse_uris(config.amqp.uri), connection_name=name, queue_arguments=arguments))
 
 
 def make_housekeeping(reactor: Any, config: Config, database: Database) -> Housekeeping:
@@ -231,17 +231,23 @@ class Bridge:
         return [f"{part}: {trouble}" for part, trouble in (("bus", bus), ("storage", storage)) if trouble]
 
     async def stop(self, hurry: Deferred[None]) -> None:
-        """Drain: take no more events, let what is in flight end (until `hurry` fires), then close everything."""
-        await self.websockets.stop()
-        await self.calls.stop()
-        await self.webhooks.drain(hurry)
-        if self._port is not None:
-            await _maybe(self._port.stopListening())
-        await _maybe(IService(self.bus).stopService() if IService(self.bus).running else None)
-        for service in (self.feed, self.housekeeping):
-            await _maybe(service.stopService() if service.running else None)
-        await self.websockets.closed(hurry)
-        await self.close()
+        """Drain: take no more events, let what is in flight end (until `hurry` fires), then close everything.
+
+        Nothing that does not answer (the broker, the database, a receiver) holds this up for longer than `Ending` allows, and the requests
+        under way may take twice the request time-out.
+        """
+        ending = Ending(self.reactor, hurry)
+        await ending.of("listening to the bus for websockets", self.websockets.stop())
+        await ending.of("following live calls", self.calls.stop())
+        await ending.of("taking events for webhooks", self.webhooks.take_no_more())
+        await ending.of("sending webhooks", self.webhooks.drain(hurry), bounded=True)
+        await ending.of("listening for REST", _ended(self._port.stopListening() if self._port is not None else None))
+        await ending.of("the connection to the broker", _stopped(self.bus))
+        await ending.of("following changes in the storage", _stopped(self.feed))
+        await ending.of("cleaning the storage", _stopped(self.housekeeping))
+        await ending.of("the closing of websockets", self.websockets.closed(hurry), bounded=True)
+        await ending.of("writing what became of webhooks", self.webhooks.stop())
+        await ending.of("the storage", _ended(self.database.close()))
 
     async def close(self) -> None:
         """Close what is open when no service runs (any more)."""
@@ -261,6 +267,11 @@ async def _opened(key: str, endpoint: str, opening: Deferred[T]) -> T:
     raise StartupFailed(f"{key}: cannot listen on {endpoint}: {reason}")
 
 
-async def _maybe(result: Any) -> None:
+async def _stopped(service: Any) -> None:
+    if IService(service).running:
+        await _ended(IService(service).stopService())
+
+
+async def _ended(result: Any) -> None:
     if isinstance(result, Deferred):
         await result

@@ -505,8 +505,8 @@ class IDeliveryStore(Interface):
     def retry(account_id: str, hook_id: str, delivery_id: str, now: float) -> Deferred[bool]:
         """Make a dead or waiting delivery due at once, with all its attempts before it; whether there is such a delivery."""
 
-    def recover(account_id: str, hook_id: str, since: float, now: float) -> Deferred[int]:
-        """Make everything of the hook that is dead, and came since a time, due at once; how many."""
+    def recover(account_id: str, hook_id: str | None, since: float, now: float) -> Deferred[int]:
+        """Make everything of the hook (None: of the account) that has died since a time due at once; how many."""
 
 
 @frozen

@@ -14,6 +14,7 @@ from twisted.python.usage import Options as UsageOptions
 
 from kazoo_bridge.bridge import Bridge, StartupFailed
 from kazoo_bridge.config import ConfigError, load
+from kazoo_bridge.ending import Ending
 from kazoo_bridge.process import Process
 
 _log = Logger()
@@ -66,7 +67,8 @@ class BridgeService(MultiService):
 
     async def _stop(self) -> None:
         if self._starting is not None:
-            await self._starting
+            # A database that answers nothing would hold up the end of a start that has hardly begun, too.
+            await Ending(self.bridge.reactor, self._hurry).of("the start", _ended(self._starting))
         await self.bridge.stop(self._hurry)
         stopped = super().stopService()
         if isinstance(stopped, Deferred):
@@ -77,6 +79,10 @@ class BridgeService(MultiService):
         """Wait no longer for what is in flight."""
         if not self._hurry.called:
             self._hurry.callback(None)
+
+
+async def _ended(result: Deferred[None]) -> None:
+    await result
 
 
 def _in_background(work: Coroutine[Deferred[Any], Any, None]) -> Deferred[None]:

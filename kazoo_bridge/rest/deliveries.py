@@ -103,11 +103,18 @@ class DeliveryResource:
         return await self._for_account(request, account_id, handler)
 
     async def recover(self, request: KleinRequest, account_id: str, hook_id: str) -> bytes:
-        """POST: make everything again that was given up since a time."""
+        """POST: make everything of a hook again that was given up since a time."""
+        return await self._recover(request, account_id, hook_id)
 
+    async def recover_all(self, request: KleinRequest, account_id: str) -> bytes:
+        """POST: the same for all of the account's hooks, and for those that events have brought along."""
+        return await self._recover(request, account_id, None)
+
+    async def _recover(self, request: KleinRequest, account_id: str, hook_id: str | None) -> bytes:
         async def handler(exchange: Exchange) -> Answer:
             since = _since(exchange)
-            await self._require_hook(account_id, hook_id)
+            if hook_id is not None:
+                await self._require_hook(account_id, hook_id)
             return Answer({"recovered": await self.replay.recover(account_id, hook_id, since)}, 202)
 
         return await self._for_account(request, account_id, handler)
@@ -116,6 +123,7 @@ class DeliveryResource:
         """Put the resource on its paths."""
         hooks = "/v2/accounts/<account_id>/webhooks"
         app.route(f"{hooks}/deliveries", methods=["GET"])(self.of_account)
+        app.route(f"{hooks}/deliveries/recover", methods=["POST"])(self.recover_all)
         app.route(f"{hooks}/<hook_id>/deliveries", methods=["GET"])(self.of_hook)
         app.route(f"{hooks}/<hook_id>/deliveries/recover", methods=["POST"])(self.recover)
         app.route(f"{hooks}/<hook_id>/deliveries/<delivery_id>/retry", methods=["POST"])(self.retry)

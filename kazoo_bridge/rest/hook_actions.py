@@ -8,10 +8,10 @@ from klein.app import KleinRequest
 
 from kazoo_bridge.interfaces import IDirectory, StoredHook
 from kazoo_bridge.rest.accounts import for_account
-from kazoo_bridge.rest.errors import bad_identifier, invalid
+from kazoo_bridge.rest.errors import bad_identifier, invalid, too_many_requests
 from kazoo_bridge.rest.exchange import Answer, Exchange
 from kazoo_bridge.webhooks.hooks import Hooks
-from kazoo_bridge.webhooks.trial import NoSample, Trial
+from kazoo_bridge.webhooks.trial import NoSample, TooManyTrials, Trial
 
 _RE_ENABLE = "re-enable"
 
@@ -67,6 +67,8 @@ class HookActionResource:
                 return Answer(await self.trial.send(hook))
             except NoSample as error:
                 raise invalid({"hook": {"enum": {"message": str(error), "cause": hook.document["hook"]}}}) from None
+            except TooManyTrials:
+                raise too_many_requests(10, "samples at once") from None
 
         return await for_account(request, self.directory, self.node, account_id, handler)
 

@@ -74,9 +74,11 @@ class DeliveryStore:
         where = (_c.id == delivery_id, _c.account_id == account_id, _c.hook_id == hook_id)
         return self._database.write(lambda connection: _revive(connection, now, *where) > 0)
 
-    def recover(self, account_id: str, hook_id: str, since: float, now: float) -> Deferred[int]:
+    def recover(self, account_id: str, hook_id: str | None, since: float, now: float) -> Deferred[int]:
         """Make what is dead due at once."""
-        where = (_c.account_id == account_id, _c.hook_id == hook_id, _c.status == "dead", _c.created >= since)
+        where = [_c.account_id == account_id, _c.status == "dead", _c.changed >= since]
+        if hook_id is not None:
+            where.append(_c.hook_id == hook_id)
         return self._database.write(lambda connection: _revive(connection, now, *where))
 
 
@@ -192,7 +194,7 @@ def _forget(connection: Connection, hook_id: str) -> None:
 
 
 def _revive(connection: Connection, now: float, *where: Any) -> int:
-    values = {"status": "pending", "tries": 0, "next_attempt": now, "changed": now, "reason": "to be tried again"}
+    values = {"status": "pending", "tries": 0, "next_attempt": now, "changed": now, "reason": "to be tried again", "waiting_since": now}
     return connection.execute(sa.update(deliveries).where(*where).values(**values)).rowcount
 
 

@@ -16,10 +16,11 @@ _AT_ONCE = 5000
 
 
 def give_up_old(max_age: float) -> Purge:
-    """Waiting deliveries older than `max_age` seconds become dead."""
+    """Deliveries that have been waiting for more than `max_age` seconds, since they were made or last replayed, become dead."""
 
     def purge(connection: Connection, now: float) -> int:
-        old = sa.select(_c.sequence).where(_c.status.in_(_WAITING), _c.created < now - max_age, _c.lease_until <= now).limit(_AT_ONCE)
+        since = sa.func.coalesce(_c.waiting_since, _c.created)
+        old = sa.select(_c.sequence).where(_c.status.in_(_WAITING), since < now - max_age, _c.lease_until <= now).limit(_AT_ONCE)
         return _bury(connection, old, now, "it waited too long")
 
     return purge

@@ -120,7 +120,8 @@ def _prepare_sqlite(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA busy_timeout = {int(PATIENCE * 1000)}")
     if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         _switch_to_wal(connection)
-    connection.execute("PRAGMA synchronous = NORMAL")
+    # What is committed must outlive a power cut, too: the broker forgets an event once it has been written.
+    connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
 
 

@@ -15,12 +15,16 @@ from kazoo_bridge.interfaces import StorageUnavailable
 from kazoo_bridge.storage import changes, tokens
 from kazoo_bridge.storage.database import Database
 
-#: Deletes what is older than it should be at a time (Unix seconds); returns how many rows.
+#: Deletes what is older than it should be at a time (Unix seconds); returns how many rows. It may leave some for the next call, so that no
+#: transaction lasts long; 0: nothing is left.
 Purge = Callable[[Connection, float], int]
+
+#: Calls of one purge in one round; bounded so that whatever grows faster than that does not keep the others from being cleaned.
+_MOST_CALLS = 1000
 
 
 class Housekeeping(Service):
-    """Every `interval` seconds runs each purge in a transaction of its own: by default old changes and expired tokens."""
+    """Every `interval` seconds runs each purge until nothing is left for it: by default old changes and expired tokens."""
 
     log = Logger()
 
@@ -54,8 +58,15 @@ class Housekeeping(Service):
     async def _run_purges(self) -> None:
         for purge in self._purges:
             try:
-                await self._database.write(lambda connection, purge=purge: purge(connection, self._clock.seconds()))  # type: ignore[misc]
+                await self._run_purge(purge)
             except StorageUnavailable as error:
                 self.log.warn("old rows could not be removed yet: {reason}", reason=str(error))
             except Exception:
                 self.log.failure("old rows could not be removed")
+
+    async def _run_purge(self, purge: Purge) -> None:
+        """Again and again until nothing is left, each in a transaction of its own: other writes come in between."""
+        for _ in range(_MOST_CALLS):
+            removed = await self._database.write(lambda connection: purge(connection, self._clock.seconds()))
+            if not removed or not self.running:
+                return

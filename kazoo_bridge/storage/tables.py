@@ -128,6 +128,7 @@ settings = sa.Table(
 
 # Deliveries that could not be made at once. `status`: pending (goes out when its time comes), held (its hook is disabled), dead.
 # `ordering` is empty where order does not matter. Whoever holds the lease sends it; a lease that has run out is free again.
+# `waiting_since` is when it was last replayed; NULL: never, it has been waiting since it was created.
 deliveries = sa.Table(
     "deliveries",
     metadata,
@@ -148,6 +149,7 @@ deliveries = sa.Table(
     sa.Column("created", sa.Double, nullable=False),
     sa.Column("changed", sa.Double, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("waiting_since", sa.Double),
     sa.Index(None, "status", "hook_id", "next_attempt"),
     sa.Index(None, "hook_id", "ordering", "sequence"),
     sa.Index(None, "account_id", "sequence"),

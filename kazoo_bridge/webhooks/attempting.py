@@ -91,7 +91,9 @@ class Attempter:
             tries=tries,
         )
         now = self._clock.seconds()
-        if outcome.status == _GONE and hook.revision:
+        if outcome.status == _GONE:
+            if not hook.revision:
+                return Verdict(False, tries, None, reason)  # an event has brought it, so there is nothing to disable
             await self._disable(hook, "the receiver answered 410 Gone")
             return Verdict(False, tries, now, reason)  # it waits until the hook is enabled again
         return Verdict(False, tries, self._schedule.next_attempt(hook, tries, outcome, now), reason)

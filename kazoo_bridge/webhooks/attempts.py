@@ -64,8 +64,9 @@ class AttemptRecorder(Service):
     def record(self, hook: Hook, request: HookRequest, outcome: Outcome, tried: Try) -> None:
         """Take note of one attempt. Costs next to nothing for a success that is not kept."""
         now = self._clock.seconds()
-        made = HookHealth(last_success=now, successes=1) if outcome.success else HookHealth(last_failure=now, failures=1)
-        self._health[hook.id] = self._health.get(hook.id, _NONE).then(made)
+        if hook.revision:  # else an event has brought it, and nobody will ever ask for its health
+            made = HookHealth(last_success=now, successes=1) if outcome.success else HookHealth(last_failure=now, failures=1)
+            self._health[hook.id] = self._health.get(hook.id, _NONE).then(made)
         if not outcome.success or self.keeps_successes or tried.test:
             document = self.document(hook, request, outcome, tried)
             revision = "" if tried.test else hook.revision

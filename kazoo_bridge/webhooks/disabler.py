@@ -7,6 +7,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from kazoo_bridge.interfaces import BusUnavailable, IAttemptStore, IBus, ILimitStore, StorageUnavailable
 from kazoo_bridge.webhooks.attempts import AttemptRecorder
@@ -83,17 +84,16 @@ class Disabler(Service):
         """Disable every hook that is over its limit, and tell the bus."""
         await self._recorder.flush()
         for account_id, hook_id, revision in await self._store.over_limit(self._clock.seconds(), self._count, self._window):
-            if await self._hooks.disable(account_id, hook_id, revision, TOO_MANY_FAILURES):
-                _log.warn(
-                    "hook {hook_id} of account {account_id} is disabled: {reason}",
-                    hook_id=hook_id,
-                    account_id=account_id,
-                    reason=TOO_MANY_FAILURES,
-                )
-                await self._tell(account_id, hook_id)
+            await self.disable(account_id, hook_id, revision, TOO_MANY_FAILURES)
 
-    async def _tell(self, account_id: str, hook_id: str) -> None:
-        try:
-            await self._bus.publish(*webhook_disabled(account_id, hook_id))
-        except BusUnavailable as error:
-            _log.warn("nobody is notified that hook {hook_id} is disabled: {reason}", hook_id=hook_id, reason=error)
+    async def disable(self, account_id: str, hook_id: str, revision: str, reason: str) -> None:
+        """Disable one hook, and tell the bus; does nothing when it is disabled already or has been changed since `revision`."""
+        if not await self._hooks.disable(account_id, hook_id, revision, reason):
+            return
+        _log.warn("hook {hook_id} of account {account_id} is disabled: {reason}", hook_id=hook_id, account_id=account_id, reason=reason)
+        # Not waited for: a broker that is slow shall not hold up what else is to be done about a failure.
+        self._bus.publish(*webhook_disabled(account_id, hook_id)).addErrback(self._not_told, hook_id)
+
+    def _not_told(self, failure: Failure, hook_id: str) -> None:
+        failure.trap(BusUnavailable)
+        _log.warn("nobody is notified that hook {hook_id} is disabled: {reason}", hook_id=hook_id, reason=failure.value)

@@ -25,6 +25,10 @@ PATIENCE = 2.0
 #: Deliveries of one hook that wait so; more are kept in the storage at once.
 _MAX_WAITING = 32
 
+#: Deliveries of all hooks together that wait so. With those under way they must be fewer than the broker hands out at once
+#: (`amqp.prefetch`), or receivers that hang would keep everybody's events away.
+_MAX_WAITING_IN_ALL = 128
+
 _REMEMBERED_DELIVERIES = 10_000
 
 
@@ -113,9 +117,9 @@ class Dispatcher:
             return "the service was stopping"
         if hook.ordered:
             return "its turn has to come"
-        if self._turns.narrow(hook.id):
+        if self._turns.narrow(hook.lane):
             return "its receiver keeps failing"
-        if self._turns.waiting(hook.id) >= self._turns.per_hook + _MAX_WAITING:
+        if self._turns.waiting(hook.lane) >= self._turns.per_hook + _MAX_WAITING:
             return "many others wait for its receiver"
         return ""
 
@@ -131,16 +135,17 @@ class Dispatcher:
 
     def _may_probe(self, hook: Hook) -> bool:
         # A receiver that keeps failing is tried with what is stored. Without a storage nobody would learn that it is well again.
-        if self._draining or hook.ordered or not self._turns.narrow(hook.id):
+        if self._draining or hook.ordered or not self._turns.narrow(hook.lane):
             return False
-        return self._turns.waiting(hook.id) < _MAX_WAITING
+        return self._turns.waiting(hook.lane) < _MAX_WAITING
 
     async def _turn(self, hook: Hook) -> Turn | None:
         """A granted turn; None when it did not come in time, or the hook has gone or been disabled meanwhile."""
         turn = self._turns.ask(hook)
-        if not turn.granted.called:
+        if not turn.granted.called and len(self._impatient) < _MAX_WAITING_IN_ALL:
             await self._wait_for(turn)
         if not turn.granted.called:
+            self._turns.leave(turn)
             return None
         if hook.revision and self._registry.get(hook.id) is None:
             self._turns.done(turn, None)
@@ -157,8 +162,6 @@ class Dispatcher:
             pass
         finally:
             self._impatient.discard(patience)
-        if not turn.granted.called:
-            self._turns.leave(turn)
 
     def _remember(self, delivery_id: str) -> None:
         self._delivered[delivery_id] = None

@@ -11,6 +11,7 @@ from attrs import field, frozen
 from kazoo_bridge.interfaces import Occurrence, Secret, StoredHook
 from kazoo_bridge.webhooks.catalogue import HookCatalogue
 from kazoo_bridge.webhooks.document import InvalidDocument, uri_problem
+from kazoo_bridge.webhooks.egress import destination_of
 
 #: Keys of ``custom_data`` that select events and are not sent.
 SELECTOR_KEYS = ("type", "action")
@@ -100,6 +101,11 @@ class Hook:
             modifiers=modifiers if isinstance(modifiers, Mapping) else {},
             selectors={},
         )
+
+    @property
+    def lane(self) -> str:
+        """Under which name its requests queue. What events bring has a new id every time, and queues by account and receiver."""
+        return self.id if self.revision else f"{self.account_id} {destination_of(self.uri).authority}"
 
     def wants(self, occurrence: Occurrence) -> bool:
         """Whether the hook, already known to listen to this kind of event, wants this one."""

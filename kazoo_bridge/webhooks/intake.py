@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -175,12 +176,13 @@ class Intake:
 
     def _deliver(self, wanted: list[tuple[Hook, Occurrence]], event: Event) -> Deferred[None]:
         identity, now = event_id(event), self._clock.seconds()
-        started = [
-            Deferred.fromCoroutine(
-                self._dispatcher.deliver(hook, delivery_of(hook, occurrence, identity, now), redelivered=event.redelivered)
-            )
-            for hook, occurrence in wanted
-        ]
+        told: Counter[str] = Counter()
+        started = []
+        for hook, occurrence in wanted:
+            # Categories may make several occurrences of one event for the same hook, and none of them shall pass for a repetition.
+            number, told[hook.id] = told[hook.id], told[hook.id] + 1
+            delivery = delivery_of(hook, occurrence, f"{identity}.{number}" if number else identity, now)
+            started.append(Deferred.fromCoroutine(self._dispatcher.deliver(hook, delivery, redelivered=event.redelivered)))
         return started[0] if len(started) == 1 else Deferred.fromCoroutine(all_of(started))
 
     def stop(self) -> None:

@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 from attrs import define, field
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from kazoo_bridge.interfaces import Delivery, IDeliveryStore, Settlement, StorageUnavailable
 from kazoo_bridge.webhooks.attempting import Verdict
+from kazoo_bridge.webhooks.orderings import Orderings
 from kazoo_bridge.webhooks.rounds import Rounds
 
 _log = Logger()
@@ -53,6 +54,7 @@ class Pending(Service):
     _timer: IDelayedCall | None = field(init=False, default=None)
     _rounds: Rounds = field(init=False)
     _down: bool = field(init=False, default=False)
+    _orderings: Orderings = field(init=False, factory=Orderings)
 
     def __attrs_post_init__(self) -> None:
         self._rounds = Rounds(self._write)
@@ -60,8 +62,12 @@ class Pending(Service):
     def keep(self, delivery: Delivery, next_attempt: float | None, reason: str) -> Deferred[None]:
         """Keep a delivery until its next attempt, or as dead (None).
 
-        Fires once it is safe; fails with `StorageUnavailable` when it is not.
+        Fires once it is safe; fails with `StorageUnavailable` when it is not. Where order matters, those that come after one that failed
+        fail as well until that has come again: whoever gives them back in the order in which they fail keeps their order.
         """
+        if self._orderings.blocked(delivery, self._clock.seconds()):
+            self._orderings.refused(delivery, self._clock.seconds())
+            return fail(_out_of_order(delivery))
         kept: Deferred[None] = Deferred()
         self._keeping.append((delivery, next_attempt, reason, kept))
         self._write_after(_COLLECT_FOR)
@@ -125,11 +131,28 @@ class Pending(Service):
             self.wake(min(due))
 
     def _tell(self, batch: list[_Keep], result: Failure | None) -> None:
+        now = self._clock.seconds()
+        for delivery, *_ in batch:
+            if result is None:
+                self._orderings.kept(delivery)
+            else:
+                self._orderings.refused(delivery, now)
+        if result is not None:
+            batch = batch + self._blocked(now)
         for *_, kept in batch:
             if result is None:
                 kept.callback(None)
             else:
                 kept.errback(result)
+
+    def _blocked(self, now: float) -> list[_Keep]:
+        """Takes out those that were to be written next, but not before one that was refused."""
+        blocked = [one for one in self._keeping if self._orderings.blocked(one[0], now)]
+        if blocked:
+            self._keeping = [one for one in self._keeping if not self._orderings.blocked(one[0], now)]
+            for delivery, *_ in blocked:
+                self._orderings.refused(delivery, now)
+        return blocked
 
     async def _settle_all(self) -> None:
         settled, self._settled = self._settled, _Settled()
@@ -164,3 +187,7 @@ class Pending(Service):
             self._timer.cancel()
             self._timer = None
         return self.flush()
+
+
+def _out_of_order(delivery: Delivery) -> StorageUnavailable:
+    return StorageUnavailable(f"what came before delivery {delivery.id} is not kept yet")

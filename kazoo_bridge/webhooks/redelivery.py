@@ -13,7 +13,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from kazoo_bridge.interfaces import Delivery, IDeliveryStore, StorageUnavailable
-from kazoo_bridge.webhooks.attempting import Attempter
+from kazoo_bridge.webhooks.attempting import Attempter, Verdict
 from kazoo_bridge.webhooks.document import InvalidDocument
 from kazoo_bridge.webhooks.hook import Hook
 from kazoo_bridge.webhooks.pending import Pending
@@ -28,6 +28,9 @@ _LOOK_EVERY = 1.0
 #: Deliveries of one hook that are claimed at once.
 _MAX_CLAIM = 64
 
+#: Deliveries that are claimed for each place among the requests under way; what does not get a place in time is given back.
+_CLAIMS_PER_PLACE = 2
+
 #: Seconds between looks for held deliveries of hooks that are enabled.
 _LOOK_AT_HELD_EVERY = 30.0
 
@@ -36,6 +39,10 @@ _LEASE_MARGIN = 10.0
 
 #: Whether a hook, which is not among the enabled ones, exists at all.
 Exists = Callable[[str], Awaitable[bool]]
+
+
+class _Unreadable(Exception):
+    """What was kept is of no use to this version."""
 
 
 @define(eq=False)
@@ -58,6 +65,8 @@ class Redelivery(Service):
     _running: set[Deferred[None]] = field(init=False, factory=set)
     _impatient: set[Deferred[None]] = field(init=False, factory=set)
     _down: bool = field(init=False, default=False)
+    _probes: int = field(init=False, default=0)
+    _last_served: dict[bool, str] = field(init=False, factory=dict)
     _held_looked_at: float | None = field(init=False, default=None)
 
     def startService(self) -> None:
@@ -129,13 +138,32 @@ class Redelivery(Service):
         now = self._clock.seconds()
         if self._held_looked_at is None or now - self._held_looked_at >= _LOOK_AT_HELD_EVERY:
             await self._release_held(now)
-        room = {hook_id: min(self._turns.room(hook_id), _MAX_CLAIM) for hook_id in await self._store.due(now)}
-        room = {hook_id: places for hook_id, places in room.items() if places}
+        room = self._shares(await self._store.due(now))
         if not room or not self.running:
             return
         until = now + self._request_timeout + _LEASE_MARGIN
         for delivery in await self._store.claim(self._owner, now, until, room):
             self._start(delivery)
+
+    def _shares(self, due: list[str]) -> dict[str, int]:
+        """How much to claim of each hook, so that all together stay within a bound, which hooks that keep failing do not use up."""
+        most = _CLAIMS_PER_PLACE * self._turns.total
+        well = [hook_id for hook_id in due if not self._turns.narrow(hook_id)]
+        failing = [hook_id for hook_id in due if self._turns.narrow(hook_id)]
+        return self._spread(False, well, most - len(self._running)) | self._spread(True, failing, most // 2 - self._probes)
+
+    def _spread(self, narrow: bool, hook_ids: list[str], budget: int) -> dict[str, int]:
+        # Those go first whom the round before has left out.
+        last = self._last_served.get(narrow, "")
+        order = sorted(hook_ids, key=lambda hook_id: (hook_id <= last, hook_id))
+        each, shares = max(1, budget // max(1, len(order))), {}
+        for hook_id in order:
+            places = min(self._turns.room(hook_id), _MAX_CLAIM, each, budget)
+            if places > 0:
+                shares[hook_id] = places
+                budget -= places
+                self._last_served[narrow] = hook_id
+        return shares
 
     async def enabled(self, hook_id: str) -> None:
         """The hook has just been enabled, here or elsewhere: let what was held go out."""
@@ -151,13 +179,23 @@ class Redelivery(Service):
         self._held_looked_at = now
 
     def _start(self, delivery: Delivery) -> None:
+        probe = self._turns.narrow(delivery.hook_id)
+        self._probes += probe
         running = Deferred.fromCoroutine(self._send(delivery))
         running.addErrback(lambda failure: _log.failure("delivery {delivery_id} failed", failure, delivery_id=delivery.id))
         self._running.add(running)
-        running.addCallback(lambda _: self._running.discard(running))
+        running.addCallback(lambda _: self._ran(running, probe))
+
+    def _ran(self, running: Deferred[None], probe: bool) -> None:
+        self._running.discard(running)
+        self._probes -= probe
 
     async def _send(self, delivery: Delivery) -> None:
-        hook = await self._hook_of(delivery)
+        try:
+            hook = await self._hook_of(delivery)
+        except _Unreadable as error:
+            self._pending.settle(delivery, Verdict(False, delivery.tries, None, str(error)))
+            return
         turn = None if hook is None else await self._turn(hook)
         if hook is None or turn is None:
             self._pending.give_back(delivery)
@@ -169,8 +207,8 @@ class Redelivery(Service):
         if delivery.own_hook is not None:
             try:
                 return Hook.brought(delivery.account_id, delivery.event, delivery.own_hook)
-            except InvalidDocument:
-                return None
+            except InvalidDocument as error:
+                raise _Unreadable(f"the hook that its event brought along cannot be used: {error}") from None
         hook = self._registry.get(delivery.hook_id)
         if hook is None:
             await self._put_aside(delivery.hook_id)

@@ -32,8 +32,8 @@ class Replay:
         self._redelivery.wake(now)
         return found
 
-    async def recover(self, account_id: str, hook_id: str, since: float) -> int:
-        """Make everything again that came since a time (Unix seconds) and was given up; how many deliveries."""
+    async def recover(self, account_id: str, hook_id: str | None, since: float) -> int:
+        """Make everything of a hook (None: of the account) again that was given up since a time (Unix seconds); how many."""
         await self._pending.flush()
         now = self._clock.seconds()
         count = await self._store.recover(account_id, hook_id, since, now)

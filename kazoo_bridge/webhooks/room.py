@@ -30,7 +30,7 @@ from kazoo_bridge.webhooks.catalogue import HookCatalogue
 from kazoo_bridge.webhooks.disabler import Disabler
 from kazoo_bridge.webhooks.dispatcher import Dispatcher
 from kazoo_bridge.webhooks.document import DocumentRules
-from kazoo_bridge.webhooks.egress import EgressPolicy, Proxy, TlsClient, forbidden_reason, guarded_agent
+from kazoo_bridge.webhooks.egress import EgressPolicy, Lookups, Proxy, ThreadedLookUp, TlsClient, forbidden_reason, guarded_agent
 from kazoo_bridge.webhooks.health import HealthReport
 from kazoo_bridge.webhooks.hook import Hook
 from kazoo_bridge.webhooks.hooks import Hooks
@@ -47,6 +47,9 @@ from kazoo_bridge.webhooks.turns import Turns
 _log = Logger()
 
 _URI_JUDGEMENT_TIMEOUT = 2.0
+
+#: Names of new hooks that are looked up at once.
+_JUDGING_THREADS = 10
 
 #: One account may have at most this part of all requests under way (one in so many).
 _ACCOUNTS_SHARE = 4
@@ -87,6 +90,7 @@ class WebhookRoom:
     _categories: Sequence[IEventCategory]
     _listener: Listener
     _pool: HTTPConnectionPool
+    _names: Sequence[ThreadedLookUp]
     _consumer: IConsumer | None = field(init=False, default=None)
 
     @classmethod
@@ -105,18 +109,24 @@ class WebhookRoom:
         settings = config.webhooks
         catalogue, registry = HookCatalogue.of(hook for category in categories for hook in category.hooks), HookRegistry()
         policy = EgressPolicy.of(config.egress.denied_networks, config.egress.allowed_networks)
-        judge = partial(forbidden_reason, reactor, policy, timeout=_URI_JUDGEMENT_TIMEOUT)
+        # Whoever makes hooks with names that take long to look up holds up neither deliveries nor the way to the broker.
+        names = [ThreadedLookUp(reactor, threads) for threads in (_JUDGING_THREADS, settings.max_requests)]
+        judge = partial(forbidden_reason, reactor, Lookups(names[0]), policy, timeout=_URI_JUDGEMENT_TIMEOUT)
         hooks = Hooks(reactor, stores.hooks, registry, DocumentRules.of(catalogue), judge, Announcer(bus, node).announce)
         recorder = AttemptRecorder(reactor, stores.attempts, settings.log_successful_attempts, settings.attempt_body_limit)
         egress = config.egress
         tls = TlsClient.of(egress.ca_bundle, egress.client_certificate, egress.client_key)
-        agent, pool = guarded_agent(reactor, policy, settings.connect_timeout_ms / 1000, tls=tls, proxy=Proxy.of(egress.proxy))
+        connect_timeout, proxy = settings.connect_timeout_ms / 1000, Proxy.of(egress.proxy)
+        agent, pool = guarded_agent(reactor, policy, connect_timeout, tls=tls, proxy=proxy, look_up=names[1])
         request_timeout = settings.request_timeout_ms / 1000
         sender = Sender(reactor, agent, request_timeout, settings.log_successful_attempts, egress.max_redirects)
         turns = Turns(reactor, settings.max_requests, max(1, settings.max_requests // _ACCOUNTS_SHARE), settings.max_requests_per_hook)
 
+        window = settings.attempt_failure_expiry_ms / 1000
+        disabler = Disabler(reactor, stores.attempts, stores.limits, recorder, hooks, bus, settings.attempt_failure_count, window)
+
         async def disable(hook: Hook, reason: str) -> None:
-            await hooks.disable(hook.account_id, hook.id, hook.revision, reason)
+            await disabler.disable(hook.account_id, hook.id, hook.revision, reason)
 
         async def exists(hook_id: str) -> bool:
             return bool(await stores.hooks.by_ids([hook_id]))
@@ -128,7 +138,6 @@ class WebhookRoom:
         dispatcher = Dispatcher(reactor, registry, turns, attempter, pending)
         intake = Intake(reactor, directory, registry, dispatcher)
         intake.serve(categories)
-        window = settings.attempt_failure_expiry_ms / 1000
         return cls(
             catalogue=catalogue,
             registry=registry,
@@ -140,7 +149,7 @@ class WebhookRoom:
             redelivery=redelivery,
             dispatcher=dispatcher,
             intake=intake,
-            disabler=Disabler(reactor, stores.attempts, stores.limits, recorder, hooks, bus, settings.attempt_failure_count, window),
+            disabler=disabler,
             replay=Replay(reactor, stores.deliveries, pending, redelivery),
             trial=Trial(reactor, catalogue, attempter, recorder),
             health=HealthReport(reactor, stores.attempts, stores.limits, recorder, turns, stores.deliveries, window),
@@ -151,6 +160,7 @@ class WebhookRoom:
             categories=categories,
             listener=Listener(bus, hooks, directory, account_gone),
             pool=pool,
+            names=names,
         )
 
     def start(self) -> None:
@@ -176,12 +186,15 @@ class WebhookRoom:
                 )
             )
 
+    async def take_no_more(self) -> None:
+        """Take no more events. Fires when the broker sends no more."""
+        if self._consumer is not None:
+            await gatherResults([self._consumer.cancel(), Deferred.fromCoroutine(self._listener.stop())])
+
     async def drain(self, hurry: Deferred[None]) -> None:
-        """Take no more events; end what is being sent, keep what waits. Lasts no longer than two requests, or until `hurry` fires."""
+        """End what is being sent, keep what waits; after `take_no_more`. Lasts no longer than two requests, or until `hurry` fires."""
         if self._consumer is None:
             return
-        await self._listener.stop()
-        await self._consumer.cancel()
         drained = gatherResults([self.dispatcher.drain(), self.redelivery.stopService()], consumeErrors=True)
         hurry.addCallback(lambda _: drained.cancel())
         bound = 2 * self._config.webhooks.request_timeout_ms / 1000
@@ -199,4 +212,6 @@ class WebhookRoom:
                 await service.stopService()
         self.intake.stop()
         self.turns.stop()
+        for names in self._names:
+            names.stop()
         await self._pool.closeCachedConnections()

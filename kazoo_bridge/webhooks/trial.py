@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from attrs import define
+from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 
 from kazoo_bridge.interfaces import Occurrence, StoredHook
@@ -21,8 +22,16 @@ from kazoo_bridge.webhooks.hook import Hook
 _SAMPLE_FOR_ANY = "channel_create"
 
 
+#: Samples of one account that are being sent at once.
+_AT_ONCE = 5
+
+
 class NoSample(Exception):
     """There is nothing to send to this hook."""
+
+
+class TooManyTrials(Exception):
+    """The account's other samples have to be answered first."""
 
 
 @define
@@ -33,9 +42,20 @@ class Trial:
     _catalogue: HookCatalogue
     _attempter: Attempter
     _recorder: AttemptRecorder
+    _under_way: Counter[str] = field(init=False, factory=Counter)
 
     async def send(self, stored: StoredHook) -> dict[str, Any]:
-        """The attempt, as it is listed. Enabled or not, the hook is tried. Raises `NoSample`."""
+        """The attempt, as it is listed. Enabled or not, the hook is tried. Raises `NoSample` or `TooManyTrials`."""
+        account_id = stored.account_id
+        if self._under_way[account_id] >= _AT_ONCE:
+            raise TooManyTrials
+        self._under_way[account_id] += 1
+        try:
+            return await self._send(stored)
+        finally:
+            self._under_way -= Counter({account_id: 1})
+
+    async def _send(self, stored: StoredHook) -> dict[str, Any]:
         hook = Hook.of(stored, self._catalogue)
         payload = {**self._sample(hook), "account_id": hook.account_id}
         event_id = f"test_{secrets.token_hex(16)}"

@@ -9,24 +9,29 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from kazoo_bridge.webhooks.hook import Hook
+from kazoo_bridge.webhooks.rotation import Rotation
 
 #: Failures in a row after which a lane is narrowed to one request at a time, until one succeeds.
 _NARROW_AFTER = 5
 
+#: One in so many places is for accounts that have few under way.
+_RESERVE = 8
+
 
 @define(eq=False)
 class Turn:
-    """A place among the requests under way; give it back with `Turns.done`."""
+    """A place among the requests under way; give it back with `Turns.done`. `probe`: it was granted to a lane that keeps failing."""
 
     lane: Lane
     granted: Deferred[None]
+    probe: bool = False
 
 
 @define(eq=False)
 class Lane:
-    """One hook's requests: those under way and those that wait."""
+    """One hook's requests: those under way and those that wait. `name` is `Hook.lane`: the hook's id, if it has a lasting one."""
 
-    hook_id: str
+    name: str
     account_id: str
     interval: float = 0.0
     under_way: int = 0
@@ -49,16 +54,20 @@ class Lane:
 class _AccountQueue:
     """An account's lanes that have somebody waiting and could send."""
 
+    id: str
     under_way: int = 0
-    ready: OrderedDict[str, Lane] = field(factory=OrderedDict)
+    ready: Rotation[Lane] = field(factory=Rotation)
 
 
 @define(eq=False)
 class Turns:
     """Grants places: at most `total` in all, `per_account` for one account, `per_hook` for one hook.
 
-    When places are short, accounts get them in turn, and so do the hooks of one account: whoever has a million requests waiting
-    gets no more than whoever has one.
+    When places are short, the account with the fewest requests under way gets the next one, and of its hooks the one with the fewest:
+    whoever has a million requests waiting gets no more than whoever has one. And nobody takes the last places: an account gets none when
+    it has more than half of what is left for others, nor a hook when it has as much as is left of what its account may have; but a hook
+    that has none under way gets one as long as more than a reserve is left. So receivers that begin to hang leave places to those that do
+    not, in their own account and in others. Lanes that keep failing, whose receivers may well hang, share half of all places.
     """
 
     _clock: IReactorTime
@@ -68,8 +77,11 @@ class Turns:
     under_way: int = field(init=False, default=0)
     _lanes: dict[str, Lane] = field(init=False, factory=dict)
     _accounts: dict[str, _AccountQueue] = field(init=False, factory=dict)
-    _rotation: OrderedDict[str, _AccountQueue] = field(init=False, factory=OrderedDict)
+    _rotation: Rotation[_AccountQueue] = field(init=False, factory=Rotation)
+    _fresh: Rotation[_AccountQueue] = field(init=False, factory=Rotation)
     _timers: dict[str, IDelayedCall] = field(init=False, factory=dict)
+    _probing: int = field(init=False, default=0)
+    _held_back: OrderedDict[str, Lane] = field(init=False, factory=OrderedDict)
     _granting: bool = field(init=False, default=False)
 
     def ask(self, hook: Hook) -> Turn:
@@ -100,31 +112,34 @@ class Turns:
         account.under_way -= 1
         if success is not None:
             lane.failures = 0 if success else lane.failures + 1
+        if turn.probe:
+            self._probing -= 1
+            if self._held_back:
+                self._refresh(self._held_back.popitem(last=False)[1])
         self._refresh(lane)
-        self._settle(lane.account_id, account)
         self._forget(lane)
         self._grant()
 
-    def waiting(self, hook_id: str) -> int:
+    def waiting(self, lane_name: str) -> int:
         """How many requests of the hook are under way or wait for a place."""
-        lane = self._lanes.get(hook_id)
+        lane = self._lanes.get(lane_name)
         return 0 if lane is None else lane.under_way + len(lane.waiting)
 
-    def room(self, hook_id: str) -> int:
+    def room(self, lane_name: str) -> int:
         """How many more of the hook's requests could be under way at once, as far as the hook itself goes."""
-        lane = self._lanes.get(hook_id)
+        lane = self._lanes.get(lane_name)
         if lane is None:
             return self.per_hook
         return max(0, self._limit(lane) - lane.under_way - len(lane.waiting))
 
-    def narrow(self, hook_id: str) -> bool:
+    def narrow(self, lane_name: str) -> bool:
         """Whether the hook's receiver keeps failing."""
-        lane = self._lanes.get(hook_id)
+        lane = self._lanes.get(lane_name)
         return lane is not None and lane.narrow
 
-    def forget(self, hook_id: str) -> None:
+    def forget(self, lane_name: str) -> None:
         """The hook has changed or gone: what its receiver did before says nothing any more."""
-        lane = self._lanes.get(hook_id)
+        lane = self._lanes.get(lane_name)
         if lane is not None:
             lane.failures = 0
             self._refresh(lane)
@@ -138,9 +153,9 @@ class Turns:
         self._timers.clear()
 
     def _lane(self, hook: Hook) -> Lane:
-        lane = self._lanes.get(hook.id)
+        lane = self._lanes.get(hook.lane)
         if lane is None:
-            lane = self._lanes[hook.id] = Lane(hook.id, hook.account_id)
+            lane = self._lanes[hook.lane] = Lane(hook.lane, hook.account_id)
         lane.interval = 1 / hook.rate_limit if hook.rate_limit else 0.0
         return lane
 
@@ -149,53 +164,80 @@ class Turns:
 
     def _refresh(self, lane: Lane) -> None:
         """Put the lane among those that could send, or take it out."""
-        account = self._accounts.setdefault(lane.account_id, _AccountQueue())
-        if lane.waiting and lane.under_way < self._limit(lane) and not self._paced(lane):
-            account.ready.setdefault(lane.hook_id, lane)
+        account = self._accounts.get(lane.account_id)
+        if account is None:
+            account = self._accounts[lane.account_id] = _AccountQueue(lane.account_id)
+        could = bool(lane.waiting) and lane.under_way < self._limit(lane) and not self._paced(lane)
+        if could and self._may_send(lane):
+            account.ready.put(lane.name, lane, lane.under_way)
         else:
-            account.ready.pop(lane.hook_id, None)
-        self._settle(lane.account_id, account)
+            account.ready.remove(lane.name)
+        if could and not self._may_send(lane):
+            self._held_back.setdefault(lane.name, lane)
+        else:
+            self._held_back.pop(lane.name, None)
+        self._settle(account)
+
+    def _may_send(self, lane: Lane) -> bool:
+        """Whether there is a place for it among those of its kind."""
+        return not lane.narrow or self._probing < max(1, self.total // 2)
 
     def _paced(self, lane: Lane) -> bool:
         """Whether the hook's rate limit makes it wait; it is looked at again when that is over."""
         wait = lane.not_before - self._clock.seconds()
         if wait <= 0:
             return False
-        if lane.hook_id not in self._timers:
-            self._timers[lane.hook_id] = self._clock.callLater(wait, self._unpaced, lane)
+        if lane.name not in self._timers:
+            self._timers[lane.name] = self._clock.callLater(wait, self._unpaced, lane)
         return True
 
     def _unpaced(self, lane: Lane) -> None:
-        del self._timers[lane.hook_id]
+        del self._timers[lane.name]
         self._refresh(lane)
         self._forget(lane)
         self._grant()
 
-    def _settle(self, account_id: str, account: _AccountQueue) -> None:
+    def _settle(self, account: _AccountQueue) -> None:
         """Put the account into the rotation, or take it out."""
-        if account.ready and account.under_way < self.per_account:
-            self._rotation.setdefault(account_id, account)
-        else:
-            self._rotation.pop(account_id, None)
-            if not account.ready and not account.under_way:
-                self._accounts.pop(account_id, None)
+        lane = account.ready.first()
+        if lane is not None and _leaves_room(lane.under_way, self.per_account - account.under_way):
+            self._rotation.put(account.id, account, account.under_way)
+            if not lane.under_way:
+                self._fresh.put(account.id, account, account.under_way)
+            else:
+                self._fresh.remove(account.id)
+            return
+        self._rotation.remove(account.id)
+        self._fresh.remove(account.id)
+        if lane is None and not account.under_way:
+            self._accounts.pop(account.id, None)
 
     def _grant(self) -> None:
         if self._granting:
             return  # whoever is granting further up the stack goes on with it
         self._granting = True
         try:
-            while self._rotation and self.under_way < self.total:
-                self._grant_one()
+            while (account := self._next()) is not None:
+                self._grant_one(account, account.ready.first())
         finally:
             self._granting = False
 
-    def _grant_one(self) -> None:
-        account_id, account = next(iter(self._rotation.items()))
-        self._rotation.move_to_end(account_id)
-        hook_id, lane = next(iter(account.ready.items()))
-        account.ready.move_to_end(hook_id)
+    def _next(self) -> _AccountQueue | None:
+        free = self.total - self.under_way
+        account = self._rotation.first()
+        if account is not None and _leaves_room(2 * account.under_way, free):
+            return account
+        return self._fresh.first() if free > self.total // _RESERVE else None
+
+    def _grant_one(self, account: _AccountQueue, lane: Lane | None) -> None:
+        if lane is None:
+            raise RuntimeError("an account without a lane that could send is in the rotation")
+        if not self._may_send(lane):
+            self._refresh(lane)
+            return
         turn = lane.waiting.popleft()
+        turn.probe = lane.narrow
+        self._probing += turn.probe
         lane.under_way += 1
         account.under_way += 1
         self.under_way += 1
@@ -205,8 +247,10 @@ class Turns:
         turn.granted.callback(None)
 
     def _forget(self, lane: Lane) -> None:
-        if lane.idle and lane.hook_id not in self._timers and lane.not_before <= self._clock.seconds():
-            self._lanes.pop(lane.hook_id, None)
-            account = self._accounts.get(lane.account_id)
-            if account is not None:
-                self._settle(lane.account_id, account)
+        if lane.idle and lane.name not in self._timers and lane.not_before <= self._clock.seconds():
+            self._lanes.pop(lane.name, None)
+
+
+def _leaves_room(weight: int, free: int) -> bool:
+    """Whether somebody of this weight may have one of the free places. Who has none under way weighs nothing: one is everybody's due."""
+    return weight < free

@@ -39,7 +39,8 @@ class Taken(NamedTuple):
 
 
 class UnrulyReceiver:
-    """A web server whose `mood` says what becomes of each request: ``ok``, ``500``, ``reset``, ``garbage``, ``slow`` or ``silent``."""
+    """A web server whose `mood` says what becomes of each request: ``ok``, ``500``, ``reset``, ``garbage``, ``slow``, ``silent``
+    (for ten seconds) or ``hang`` (for as long as the client likes)."""
 
     def __init__(self, mood: Callable[[int], str] = lambda number: "ok") -> None:
         self.mood = mood
@@ -86,7 +87,8 @@ class UnrulyReceiver:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         elif mood == "garbage":
             connection.sendall(b"\x00\xff what is this\r\n\r\n")
-        elif mood == "silent":
+        elif mood in ("silent", "hang"):
+            connection.settimeout(10 if mood == "silent" else None)
             connection.recv(1)
         else:
             if mood == "slow":

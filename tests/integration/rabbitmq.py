@@ -30,10 +30,10 @@ class RabbitNode:
     """Start it, kill it, start it again on the same data; `stop` leaves nothing behind.
 
     `extra_config` is appended to its configuration. With `certificates`, a folder that has ``ca.pem``, ``cert.pem`` and
-    ``key.pem``, it takes TLS connections on `tls_port` too.
+    ``key.pem``, it takes TLS connections on `tls_port` too. `old`: it has nothing that came after version 3.7, such as quorum queues.
     """
 
-    def __init__(self, extra_config: str = "", certificates: Path | None = None) -> None:
+    def __init__(self, extra_config: str = "", certificates: Path | None = None, *, old: bool = False) -> None:
         if not (_PROGRAMS / "rabbitmq-server").exists():
             raise RuntimeError("these tests need RabbitMQ: `make test` installs it, or `apt-get install rabbitmq-server`")
         self.folder = Path(tempfile.mkdtemp(prefix="kazoo-bridge-rabbit-"))
@@ -63,6 +63,8 @@ class RabbitNode:
             "ERL_EPMD_PORT": str(free_port()),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
         }
+        if old:
+            self._environment["RABBITMQ_FEATURE_FLAGS"] = ""
         self._guard: subprocess.Popen[bytes] | None = None
         self._epmd: subprocess.Popen[bytes] | None = None
         self._server: subprocess.Popen[bytes] | None = None
@@ -91,6 +93,20 @@ class RabbitNode:
             self._server.wait()
             self._server = None
             (self.folder / "group-rabbitmq-server").unlink()
+
+    def freeze(self) -> None:
+        """Let it take connections, and answer nothing, until `thaw`."""
+        os.killpg(self._running.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        os.killpg(self._running.pid, signal.SIGCONT)
+
+    @property
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._server is None:
+            raise RuntimeError("the node does not run")
+        return self._server
 
     def restart(self) -> None:
         """Kill it and start it again, on the same data and port."""

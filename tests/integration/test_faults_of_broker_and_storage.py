@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sqlite3
 import subprocess
 import threading
@@ -14,9 +15,10 @@ from pathlib import Path
 import pytest
 from pika.exceptions import AMQPError
 
-from tests.integration.bridge_process import eventually
+from tests.integration.bridge_process import BridgeProcess, eventually
 from tests.integration.fault_world import IMPATIENT, Publisher, UnrulyReceiver, started
 from tests.integration.rabbitmq import RabbitNode
+from tests.integration.test_storage_postgresql import Cluster
 
 pytestmark = pytest.mark.timeout(200)
 
@@ -95,3 +97,85 @@ def test_the_disk_is_full(tmp_path: Path, vhost_uri: str, receiver: UnrulyReceiv
         node.stop()
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    made = Cluster()
+    made.create()
+    yield made
+    made.remove()
+
+
+def test_postgresql_is_killed_under_load(tmp_path: Path, vhost_uri: str, receiver: UnrulyReceiver, cluster: Cluster) -> None:
+    receiver.mood = lambda number: "500" if number % 3 else "ok"
+    node = started(tmp_path, vhost_uri, receiver.url, storage_uri=cluster.uri(cluster.new_database()))
+    publisher = Publisher(vhost_uri)
+    loading = threading.Thread(target=publisher.publish, args=(200,), kwargs={"pause": 0.02})
+    loading.start()
+    while len(receiver.taken) < 50:
+        time.sleep(0.001)
+    cluster.stop()  # at once, without a shutdown
+    eventually(lambda: "refused" in node.log_text() or "cannot be written" in node.log_text(), "a word about the database")
+    cluster.start()
+    loading.join()
+    receiver.mood = lambda number: "ok"
+    receiver.verify(publisher.confirmed)
+    publisher.close()
+    node.stop()
+
+
+@pytest.mark.parametrize("hurried", [False, True])
+def test_stopping_while_the_broker_answers_nothing(
+    tmp_path: Path, disposable_rabbit: RabbitNode, receiver: UnrulyReceiver, hurried: bool
+) -> None:
+    uri = disposable_rabbit.fresh_vhost()
+    receiver.mood = lambda number: "silent"
+    node = started(tmp_path, uri, receiver.url)
+    publisher = Publisher(uri)
+    publisher.publish(40)
+    while len(receiver.taken) < 10:
+        time.sleep(0.001)
+    disposable_rabbit.freeze()
+    try:
+        ended_within(node, 20, hurried)
+    finally:
+        disposable_rabbit.thaw()
+    receiver.mood = lambda number: "ok"
+    node.start()
+    receiver.verify(publisher.confirmed)
+    publisher.close()
+    node.stop()
+
+
+@pytest.mark.parametrize("hurried", [False, True])
+def test_stopping_while_the_database_answers_nothing(
+    tmp_path: Path, vhost_uri: str, receiver: UnrulyReceiver, cluster: Cluster, hurried: bool
+) -> None:
+    receiver.mood = lambda number: "500"
+    node = started(tmp_path, vhost_uri, receiver.url, storage_uri=cluster.uri(cluster.new_database()))
+    publisher = Publisher(vhost_uri)
+    cluster.freeze()
+    try:
+        publisher.publish(40)
+        while len(receiver.taken) < 5:  # after so many failures it is not tried again before that is written
+            time.sleep(0.001)
+        ended_within(node, 30, hurried)
+    finally:
+        cluster.thaw()
+    receiver.mood = lambda number: "ok"
+    node.start()
+    receiver.verify(publisher.confirmed)
+    publisher.close()
+    node.stop()
+
+
+def ended_within(node: BridgeProcess, seconds: float, hurried: bool) -> None:
+    """It ends in good order after SIGTERM; within half of that time after a second one."""
+    began = time.monotonic()
+    node.signal(signal.SIGTERM)
+    if hurried:
+        eventually(lambda: "SIGTERM" in node.log_text(), "a word about the signal")
+        node.signal(signal.SIGTERM)
+    assert node.ended() == 0, node.log_text()[-3000:]
+    assert time.monotonic() - began < (seconds / 2 if hurried else seconds)

@@ -1,9 +1,11 @@
 """The store suite on a PostgreSQL server of its own, in a temporary folder. Needs Debian's package ``postgresql``."""
 
+import contextlib
 import os
 import pwd
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -66,6 +68,21 @@ class Cluster:
     def start(self) -> None:
         settings = f"-p {self.port} -c listen_addresses=127.0.0.1 -k {self._folder} -c fsync=off -c shared_buffers=16MB"
         self._run("pg_ctl", "-w", "-l", str(self._folder / "log"), "-o", settings, "start")
+
+    def freeze(self) -> None:
+        """Let the sessions that there are answer nothing, until `thaw`."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let them go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        parent = (self._folder / "data" / "postmaster.pid").read_text().split()[0]
+        for one in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # it may have ended meanwhile
+                if f"\nPPid:\t{parent}\n" in (one / "status").read_text():
+                    os.kill(int(one.name), number)
 
     def stop(self) -> None:
         self._run("pg_ctl", "-w", "-m", "immediate", "stop")

@@ -104,6 +104,16 @@ async def test_everything_since_a_time_is_made_again(rest: Client, receiver: Any
     assert (await rest("POST", f"{hooks(hook_id=hook_id)}/deliveries/recover", {})).json_body["data"] == {"recovered": 1}
 
 
+@pytest_twisted.ensureDeferred
+async def test_everything_of_the_account_is_made_again(rest: Client, receiver: Any) -> None:
+    for number in range(2):
+        await keep(rest, await a_hook(rest, receiver.url), f"d{number}", dead=True)
+    answered = await rest("POST", f"{hooks()}/deliveries/recover", {"since": 0})
+    assert (answered.code, answered.json_body["data"]) == (202, {"recovered": 2})
+    await receiver.arrived(2)
+    assert (await rest("POST", f"{hooks(STRANGER)}/deliveries/recover", {"since": 0})).code == 403
+
+
 @pytest.mark.parametrize("since", ["yesterday", -1, 1.5, True, None])
 @pytest_twisted.ensureDeferred
 async def test_a_time_that_is_none(rest: Client, since: Any) -> None:

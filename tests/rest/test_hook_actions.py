@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import pytest_twisted
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from kazoo_bridge.interfaces import IBus, IConsumer, Queue, Topic
@@ -229,6 +230,23 @@ async def test_the_sample_is_of_the_chosen_kind(
 
 
 @pytest_twisted.ensureDeferred
+async def test_few_samples_are_sent_at_once(rest: Client, receiver: Any) -> None:
+    hook_id = (await rest("PUT", hooks(), {**GOOD, "uri": receiver.url})).json_body["data"]["id"]
+    receiver.statuses = [0]
+    sending = [Deferred.fromCoroutine(rest("POST", f"{hooks(hook_id=hook_id)}/test")) for _ in range(5)]
+    await receiver.arrived(5)
+    refused = await rest("POST", f"{hooks(hook_id=hook_id)}/test")
+    assert (refused.code, refused.json_body["error"]) == (429, "429")
+    for request in receiver.hanging:
+        request.finish()
+    receiver.hanging.clear()
+    for one in sending:
+        assert (await one).json_body["data"]["result"] == "success"
+    receiver.statuses = [200]
+    assert (await rest("POST", f"{hooks(hook_id=hook_id)}/test")).code == 200
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_hook_that_fails_too_often_is_disabled_and_the_bus_is_told(rest: Client) -> None:
     heard = Heard(rest.bridge.bus, Topic("notifications", "notifications.webhook.disabled"))
     hook_id, healthy = await failing_hook(rest), await failing_hook(rest, hook="channel_destroy")
@@ -245,6 +263,31 @@ async def test_a_hook_that_fails_too_often_is_disabled_and_the_bus_is_told(rest:
     assert (told["Account-ID"], told["Hook-ID"], told["Event-Name"]) == (ACCOUNT, hook_id, "webhook_disabled")
     listed = (await rest("GET", hooks())).json_body["data"]
     assert [one.get("disable_reason") for one in listed] == ["too many failed attempts", None]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_hook_whose_receiver_has_gone_is_disabled_at_once_and_loses_nothing(rest: Client, receiver: Any) -> None:
+    heard = Heard(rest.bridge.bus, Topic("notifications", "notifications.webhook.disabled"))
+    hook_id = (await rest("PUT", hooks(), {**GOOD, "uri": receiver.url})).json_body["data"]["id"]
+    receiver.statuses = [410]
+    await happen(rest)
+    told = (await heard.first()).body
+    assert (told["Account-ID"], told["Hook-ID"]) == (ACCOUNT, hook_id)
+    assert (await document(rest, hook_id))["disable_reason"] == "the receiver answered 410 Gone"
+
+    async def waits() -> Any:
+        return (await rest("GET", f"{hooks(hook_id=hook_id)}/deliveries")).json_body["data"]
+
+    (waiting,) = await until(waits)
+    assert waiting["attempts"] == 1
+    receiver.statuses = [200]
+    await rest("PATCH", hooks(), {"re-enable": True})
+
+    async def arrived() -> bool:
+        return len(receiver.received) == 2
+
+    await until(arrived)
+    assert receiver.received[0].headers["webhook-id"] == receiver.received[1].headers["webhook-id"] == waiting["id"]
 
 
 @pytest_twisted.ensureDeferred

@@ -11,10 +11,12 @@ from twisted.internet.defer import gatherResults
 from twisted.internet.task import Clock
 
 from kazoo_bridge.interfaces import Delivery, Settlement
+from kazoo_bridge.storage import delivery_bounds
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.deliveries import DeliveryStore
 from kazoo_bridge.storage.delivery_bounds import forget_dead, give_up_old, give_up_surplus
 from kazoo_bridge.storage.hooks import HookStore
+from kazoo_bridge.storage.housekeeping import Housekeeping
 
 A, B = "a" * 32, "b" * 32
 ONE, TWO = "1" * 32, "2" * 32
@@ -37,8 +39,8 @@ def delivery(name: str, hook_id: str = ONE, account_id: str = A, **more: Any) ->
     return Delivery(name, hook_id, account_id, "channel_create", f"event of {name}", {"call_id": name}, 50.0, **more)
 
 
-async def keep(kept: DeliveryStore, *names: str, due: float = 100.0, hook_id: str = ONE, **more: Any) -> None:
-    await kept.keep([(delivery(name, hook_id, **more), due, "slow") for name in names])
+async def keep(kept: DeliveryStore, *names: str, due: float = 100.0, hook_id: str = ONE, account_id: str = A, **more: Any) -> None:
+    await kept.keep([(delivery(name, hook_id, account_id, **more), due, "slow") for name in names])
 
 
 def names(found: list[Delivery]) -> list[str]:
@@ -175,8 +177,8 @@ async def test_replaying(kept: DeliveryStore) -> None:
     for account_id, hook_id, name in ((B, ONE, "y"), (A, TWO, "y"), (A, ONE, "z")):
         assert not await kept.retry(account_id, hook_id, name, 200)
     assert [(one.id, one.tries) for one in await kept.claim("me", 200, 300, {ONE: 9})] == [("x", 0), ("waits", 0)]
-    assert await kept.recover(A, ONE, 51, 300) == 0
-    assert await kept.recover(A, ONE, 50, 300) == 1
+    assert await kept.recover(A, ONE, 111, 300) == 0
+    assert await kept.recover(A, ONE, 110, 300) == 1  # it came before that, and has been given up since
     assert await listed(kept, "dead") == []
 
 
@@ -191,6 +193,37 @@ async def test_what_waits_too_long_or_is_too_much_is_given_up(kept: DeliveryStor
     assert await database.write(lambda connection: forget_dead(1000, 2)(connection, 112)) == 1
     assert await database.write(lambda connection: forget_dead(1000, 2)(connection, 2000)) == 2
     assert await listed(kept, "dead") == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_replaying_all_of_an_account(kept: DeliveryStore) -> None:
+    await keep(kept, "x")
+    await keep(kept, "y", hook_id=TWO)
+    await keep(kept, "z", account_id=B)
+    await kept.settle(Settlement(dead=[(name, 9, "r") for name in "xyz"]), 110)
+    assert await kept.recover(A, None, 0, 300) == 2
+    assert sorted(await listed(kept)) == ["x", "y"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_is_replayed_may_wait_as_long_as_what_is_new(kept: DeliveryStore, database: Database) -> None:
+    await keep(kept, "x", "y")
+    await kept.settle(Settlement(dead=[("x", 9, "r"), ("y", 9, "r")]), 110)
+    assert await kept.retry(A, ONE, "x", 500)
+    assert await kept.recover(A, ONE, 0, 500) == 1
+    assert await database.write(lambda connection: give_up_old(60)(connection, 559)) == 0
+    assert await database.write(lambda connection: give_up_old(60)(connection, 561)) == 2
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_bounds_are_kept_however_fast_it_grows(kept: DeliveryStore, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery_bounds, "_AT_ONCE", 2)
+    await keep(kept, *[f"d{number}" for number in range(9)])
+    cleaner = Housekeeping(Clock(), database, [give_up_surplus(1), forget_dead(1e9, 3)])
+    cleaner.startService()
+    while (len(await listed(kept)), len(await listed(kept, "dead"))) != (1, 3):
+        pass  # or time out
+    await cleaner.stopService()
 
 
 @pytest_twisted.ensureDeferred

@@ -127,7 +127,7 @@ def test_stopping_waits_for_a_slow_subscriber() -> None:
 
 def test_housekeeping_goes_on_after_trouble(logged) -> None:
     clock = Clock()
-    database = ScriptedDatabase(StorageUnavailable("busy"), 1, ZeroDivisionError(), 1)
+    database = ScriptedDatabase(StorageUnavailable("busy"), 0, ZeroDivisionError(), 0)
     keeper = Housekeeping(clock, database, interval=600)  # type: ignore[arg-type]
     keeper.startService()
     assert len(database.answers) == 2

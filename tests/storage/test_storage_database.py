@@ -48,8 +48,8 @@ async def test_the_pragmas(database: Database) -> None:
             for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
         ]
 
-    assert await database.read(pragmas) == ["wal", 1, 1, 5000]
-    assert await database.write(pragmas) == ["wal", 1, 1, 5000]
+    assert await database.read(pragmas) == ["wal", 2, 1, 5000]
+    assert await database.write(pragmas) == ["wal", 2, 1, 5000]
 
 
 @pytest_twisted.ensureDeferred

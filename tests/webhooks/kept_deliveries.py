@@ -108,5 +108,5 @@ class KeptDeliveries:
     def retry(self, account_id: str, hook_id: str, delivery_id: str, now: float) -> Deferred[bool]:
         raise NotImplementedError
 
-    def recover(self, account_id: str, hook_id: str, since: float, now: float) -> Deferred[int]:
+    def recover(self, account_id: str, hook_id: str | None, since: float, now: float) -> Deferred[int]:
         raise NotImplementedError

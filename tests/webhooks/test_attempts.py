@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
@@ -162,3 +163,12 @@ def test_stopping_while_the_storage_refuses_leaves_nothing_behind() -> None:
     record(recorder, BAD)
     recorder.stopService()
     assert not clock.getDelayedCalls()
+
+
+def test_of_hooks_that_events_bring_no_health_is_kept() -> None:
+    recorder, store, clock = made()
+    hook = evolve(make_hook(), revision="")
+    recorder.record(hook, build_request(hook, OCCURRENCE.payload, ""), BAD, Try("event-1", 2, 1))
+    clock.advance(1)
+    assert len(store.attempts) == 1
+    assert store.latest == {}

@@ -8,7 +8,7 @@ from kazoo_bridge.interfaces import HookType
 from kazoo_bridge.webhooks.catalogue import HookCatalogue
 from kazoo_bridge.webhooks.document import DocumentRules, InvalidDocument
 from kazoo_bridge.webhooks.hook import Hook
-from tests.webhooks.hook_factory import ACCOUNT
+from tests.webhooks.hook_factory import ACCOUNT, make_hook
 
 NOTIFICATIONS = HookType(
     "notifications",
@@ -102,3 +102,10 @@ def test_a_brought_hook_with_an_unusable_uri(uri: Any) -> None:
     with pytest.raises(InvalidDocument) as refused:
         Hook.brought(ACCOUNT, "notifications", {"uri": uri})
     assert "uri" in refused.value.errors
+
+
+def test_brought_hooks_queue_by_account_and_receiver_as_their_ids_change() -> None:
+    one, two = (Hook.brought(ACCOUNT, "notifications", {"_id": name, "uri": "https://u:p@Shop.example/x?y"}) for name in ("1", "2"))
+    assert one.lane == two.lane == f"{ACCOUNT} shop.example"
+    assert Hook.brought("b" * 32, "notifications", {"_id": "1", "uri": "https://shop.example/"}).lane != one.lane
+    assert make_hook("h1").lane == "h1"

@@ -142,7 +142,7 @@ def test_many_failures_are_kept_together() -> None:
 
 
 def test_a_slow_hook_has_its_own_bound_and_leaves_the_others_theirs() -> None:
-    agent, stage = scripted(reachable=True, started=False, total=3, per_hook=2)
+    agent, stage = scripted(reachable=True, started=False, total=9, per_hook=2)
     slow, other = stage.hook("slow"), stage.hook("other")
     waiting = [ended(stage.deliver(slow, f"e{number}")) for number in range(5)]
     stage.deliver(other, "e9")
@@ -160,6 +160,17 @@ def test_more_than_a_few_do_not_even_wait(monkeypatch: pytest.MonkeyPatch) -> No
     waiting = [ended(stage.deliver(hook, f"e{number}")) for number in range(7)]
     stage.clock.advance(0.1)
     assert waiting == [[]] * 5 + [[None]] * 2
+
+
+def test_if_very_many_hooks_wait_theirs_do_not_even_wait_a_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatcher, "_MAX_WAITING_IN_ALL", 3)
+    agent, stage = scripted(reachable=True, started=False, total=100, per_account=100, per_hook=1)
+    waiting = [ended(stage.deliver(stage.hook(f"h{number}"), f"e{event}")) for number in range(4) for event in range(2)]
+    stage.clock.advance(0.1)
+    assert len(agent.asked) == 4
+    assert waiting == [[]] * 7 + [[None]]
+    stage.deliver(stage.hook("other"))
+    assert len(agent.asked) == 5
 
 
 def test_a_hook_that_is_disabled_while_its_delivery_waits() -> None:

@@ -8,7 +8,15 @@ from twisted.internet import reactor
 from twisted.web.client import readBody
 
 from kazoo_bridge.config import NON_PUBLIC_NETWORKS
-from kazoo_bridge.webhooks.egress import BadDestination, EgressDenied, EgressPolicy, forbidden_reason, guarded_agent
+from kazoo_bridge.webhooks.egress import (
+    BadDestination,
+    EgressDenied,
+    EgressPolicy,
+    Lookups,
+    forbidden_reason,
+    guarded_agent,
+    reactor_look_up,
+)
 from tests.webhooks.receiving import Receiver
 
 CLOSED = EgressPolicy.of(NON_PUBLIC_NETWORKS, [])
@@ -69,12 +77,12 @@ async def test_an_exception_lets_it_through() -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_the_reason_given_to_customers_names_no_address() -> None:
-    reason = await forbidden_reason(reactor, CLOSED, "http://localhost:8/", 5)
+    reason = await forbidden_reason(reactor, Lookups(reactor_look_up(reactor)), CLOSED, "http://localhost:8/", 5)
     assert reason is not None
     assert "localhost" in reason
     assert "127.0.0.1" not in reason
-    assert await forbidden_reason(reactor, LOOPBACK_OPEN, "http://127.0.0.1:8/", 5) is None
-    assert await forbidden_reason(reactor, CLOSED, "http://no-such-host.invalid/", 5) is None
+    assert await forbidden_reason(reactor, Lookups(reactor_look_up(reactor)), LOOPBACK_OPEN, "http://127.0.0.1:8/", 5) is None
+    assert await forbidden_reason(reactor, Lookups(reactor_look_up(reactor)), CLOSED, "http://no-such-host.invalid/", 5) is None
 
 
 @pytest_twisted.ensureDeferred

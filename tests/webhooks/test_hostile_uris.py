@@ -12,7 +12,17 @@ from twisted.internet.testing import MemoryReactorClock
 
 from kazoo_bridge.config import NON_PUBLIC_NETWORKS
 from kazoo_bridge.webhooks.document import uri_problem
-from kazoo_bridge.webhooks.egress import BadDestination, EgressDenied, EgressPolicy, destination_of, forbidden_reason, guarded_agent, masked
+from kazoo_bridge.webhooks.egress import (
+    BadDestination,
+    EgressDenied,
+    EgressPolicy,
+    Lookups,
+    destination_of,
+    forbidden_reason,
+    guarded_agent,
+    masked,
+    reactor_look_up,
+)
 from kazoo_bridge.webhooks.requests import HookRequest
 from kazoo_bridge.webhooks.sending import Sender
 from tests.webhooks.hostile_uris import INSIDE, UNREADABLE
@@ -86,7 +96,7 @@ def test_unreadable_uris_are_refused_before_anything_is_looked_up(uri: str) -> N
 @pytest_twisted.ensureDeferred
 async def test_the_inside_is_refused_when_a_hook_is_made(uri: str) -> None:
     assert uri_problem(uri) is None
-    reason = await forbidden_reason(reactor, CLOSED, uri, 5)
+    reason = await forbidden_reason(reactor, Lookups(reactor_look_up(reactor)), CLOSED, uri, 5)
     assert reason is not None
     assert "the operator forbids" in reason
 
@@ -109,6 +119,8 @@ async def test_the_inside_is_refused_at_the_moment_of_connecting(uri: str) -> No
         ("2002:7f00:1::", ["2002::/16"], False),
         ("2002:808:808::", ["2002::/16"], True),
         ("2001:0:808:808:0:0:f5ff:fffe", ["2001::/32"], False),
+        ("64:ff9b:1::7f00:1", ["64:ff9b:1::/48"], False),
+        ("64:ff9b:1::808:808", ["64:ff9b:1::/48"], True),
         ("::ffff:0:10.0.0.1", ["::/3"], False),
         ("::127.0.0.1", ["::/96"], False),
         ("::1", ["::1/128"], True),

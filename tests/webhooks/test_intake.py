@@ -29,6 +29,8 @@ class Category:
         return [Topic("callevt", "x.*")]
 
     def occurrences(self, event: Event) -> Iterable[Occurrence]:
+        if event.body.get("busy"):
+            return [Occurrence("channel_create", ACCOUNT, {"number": 1}), Occurrence("channel_create", ACCOUNT, {"number": 2})]
         if event.body.get("raise"):
             raise RuntimeError("cannot read this")
         return [Occurrence("channel_create", event.body.get("account"), {}, dialled=event.body.get("dialled"))]
@@ -40,6 +42,7 @@ class Directory:
 
     known: dict[str, tuple[str, ...]]
     fetchable: dict[str, tuple[str, ...]] = field(factory=dict)
+    down: bool = False
 
     def owner_of(self, number: str) -> str | None:
         return {"4722555019": ACCOUNT}.get(number)
@@ -48,6 +51,8 @@ class Directory:
         return self.known.get(account_id)
 
     def account(self, account_id: str) -> Deferred[Account | None]:
+        if self.down:
+            return fail(StorageUnavailable("locked"))
         if account_id in self.fetchable:
             self.known[account_id] = self.fetchable[account_id]
         return succeed(Account(account_id, "", "") if account_id in self.known else None)
@@ -79,6 +84,26 @@ def made(*categories: Any, known: Any = None, fetchable: Any = None) -> tuple[In
 
 def event(**body: Any) -> Event:
     return Event("callevt", "x.1", body, repr(body).encode())
+
+
+def test_several_occurrences_of_one_event_are_no_repetitions_of_each_other() -> None:
+    intake, dispatcher, _ = made()
+    intake.handle(event(busy=True))
+    own = [event_id for hook_id, event_id in dispatcher.told if hook_id == "own"]
+    assert len(set(own)) == len(own) == 2
+    told = list(dispatcher.told)
+    intake.handle(event(busy=True))
+    assert dispatcher.told == told * 2  # the broker hands it out again
+
+
+def test_an_event_whose_account_cannot_be_looked_up_comes_again() -> None:
+    intake, _, _ = made(known={})
+    intake._directory.down = True  # type: ignore[attr-defined]
+    done: list[Any] = []
+    handled = intake.handle(event(account=ACCOUNT))
+    assert handled is not None
+    handled.addErrback(done.append)
+    assert done[0].check(Unfinished)
 
 
 def test_nobody_wants_it() -> None:

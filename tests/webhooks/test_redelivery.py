@@ -207,3 +207,31 @@ def test_a_brought_hook_is_tried_again_as_it_was_brought() -> None:
     Deferred.fromCoroutine(work)
     stage.pump(3)
     assert agent.hooks == ["brought", "brought"]
+
+
+def test_a_brought_hook_that_cannot_be_read_any_more_is_given_up() -> None:
+    _, stage = scripted(started=False)
+    occurrence = Occurrence("notifications", ACCOUNT, {"call_id": "1"}, own_hook={"uri": "nonsense"})
+    stage.pending.keep(delivery_of(stage.hook(), occurrence, "e1", 0), 0, "slow")
+    stage.start()
+    stage.pump(1)
+    assert stage.statuses == ["dead"]
+
+
+def test_of_many_hooks_no_more_is_claimed_than_can_be_sent_soon_and_each_has_its_turn() -> None:
+    agent, stage = scripted(reachable=True, started=False, total=4, per_account=8, per_hook=2)
+    for number in range(20):
+        hook = stage.hook(f"h{number:02}")
+        for event in range(2):
+            stage.pending.keep(stage.delivery(hook, f"e{number}-{event}"), 0, "slow")
+    stage.start()
+    stage.pump(1)
+    assert stage.redelivery.under_way == 8
+    served: set[str] = set()
+    for _ in range(60):
+        served.update(agent.hooks)
+        for hanging in [one for one in agent.hanging if not one.called]:
+            answer(hanging, 200)
+        stage.pump(1)
+    assert len(served) == 20
+    assert not stage.deliveries.rows

@@ -15,7 +15,7 @@ from kazoo_bridge.bus.amqp.deliveries import DEFAULT_LARGEST_BODY
 from kazoo_bridge.bus.amqp.link import Link
 from kazoo_bridge.bus.amqp.outgoing import Outgoing
 from kazoo_bridge.bus.amqp.protocol import BrokerConnection
-from kazoo_bridge.bus.amqp.topology import Topology
+from kazoo_bridge.bus.amqp.topology import QueueArguments, Topology
 from kazoo_bridge.bus.asking import Asker
 from kazoo_bridge.config import AmqpUri
 from kazoo_bridge.interfaces import BusUnavailable, EventHandler, IBus, IConsumer, Queue
@@ -48,7 +48,7 @@ class AmqpBus(Service):
         if not uris:
             raise ValueError("at least one AMQP URI is needed")
         self._reactor = reactor
-        self._queue_arguments = dict(queue_arguments or {})
+        self._queue_arguments = QueueArguments(dict(queue_arguments or {}))
         self._largest_body = largest_body
         self._topology: Topology | None = None
         self._consumers: list[AmqpConsumer] = []

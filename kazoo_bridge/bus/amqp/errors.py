@@ -20,6 +20,7 @@ __all__ = [
     "ConnectionGone",
     "FieldError",
     "FrameError",
+    "lacks_queue_type",
     "reason_text",
     "why_closed",
 ]
@@ -28,6 +29,8 @@ __all__ = [
 ACCESS_REFUSED = 403
 NOT_FOUND = 404
 PRECONDITION_FAILED = 406
+NOT_IMPLEMENTED = 540
+INTERNAL_ERROR = 541
 
 
 class FrameError(Exception):
@@ -58,6 +61,12 @@ class BrokerClosedConnection(ConnectionClosed):  # type: ignore[misc]
 
 class ConnectionGone(Closed):  # type: ignore[misc]
     """The connection ended without a word from the broker, or was closed from this side."""
+
+
+def lacks_queue_type(error: BrokerClosedConnection) -> bool:
+    """Whether the broker ended the connection because it does not know the type of queue that was to be declared."""
+    # RabbitMQ calls it an internal error of its own when the operator has not switched quorum queues on.
+    return error.code == NOT_IMPLEMENTED or (error.code == INTERNAL_ERROR and "feature flag" in error.text)
 
 
 def why_closed(reason: object) -> Closed:

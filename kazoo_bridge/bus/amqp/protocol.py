@@ -48,7 +48,7 @@ class BrokerConnection(AMQClient):  # type: ignore[misc]
     """One connection. `wanted_heartbeat` in seconds, 0: none; `largest_body` in bytes.
 
     Deliveries of a channel go to ``reader.receivers[channel id]``. `on_blocked` is called with the broker's reason when it
-    stops taking messages, and with None when it takes them again.
+    stops taking messages, and with None when it takes them again. `silent`: the broker has not answered somebody who could not wait.
     """
 
     log = Logger()
@@ -72,6 +72,7 @@ class BrokerConnection(AMQClient):  # type: ignore[misc]
         self.on_blocked: Callable[[str | None], None] = lambda _reason: None
         self.cancelled: dict[int, Callable[[str], None]] = {}
         self.end: Closed | None = None
+        self.silent = False
         self.lost: Failure = Failure(ConnectionGone("not lost yet"))
         self._heartbeat: Heartbeat | None = None
         self._channel_max = 0xFFFF

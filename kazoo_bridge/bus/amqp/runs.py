@@ -16,6 +16,9 @@ from kazoo_bridge.bus.amqp.protocol import BrokerConnection
 from kazoo_bridge.bus.decoding import Undecodable, decode
 from kazoo_bridge.interfaces import EventHandler, Queue, Unfinished
 
+#: Seconds for which the broker is waited for when it is told to send nothing more.
+CANCEL_WITHIN = 3.0
+
 
 class Run:
     """Takes the deliveries of one channel, hands them to the handler and tells the broker what became of them.
@@ -29,6 +32,7 @@ class Run:
         self, clock: IReactorTime, connection: BrokerConnection, channel: BrokerChannel, queue: Queue, handler: EventHandler
     ) -> None:
         self.ended: Deferred[str | None] = Deferred()
+        self._clock = clock
         self._connection = connection
         self._channel = channel
         self._queue = queue
@@ -50,13 +54,25 @@ class Run:
         self._consumer_tag = answer.consumer_tag
 
     async def stop(self) -> None:
-        """Take no further deliveries; those handed over are still settled, after which the channel is closed."""
+        """Take no further deliveries; those handed over are still settled, after which the channel is closed.
+
+        A broker that does not answer in time is not waited for, and then not again on this connection.
+        """
         self._stopping = True
-        try:
-            await self._channel.basic_cancel(consumer_tag=self._consumer_tag)
-        except Closed:
-            return
-        self._settlement.drain(self._close_channel)
+        answered: Deferred[Closed | None] = Deferred()
+        cancelling: Deferred[Any] = self._channel.basic_cancel(consumer_tag=self._consumer_tag)
+        # The call itself goes on: an answer that comes late after all must find who asked for it.
+        cancelling.addCallbacks(lambda _: None, _closed_only).addCallback(lambda end: None if answered.called else answered.callback(end))
+        late = self._clock.callLater(0 if self._connection.silent else CANCEL_WITHIN, self._go_on_without, answered)
+        end = await answered
+        if late.active():
+            late.cancel()
+        if end is None:
+            self._settlement.drain(self._close_channel)
+
+    def _go_on_without(self, answered: Deferred[Closed | None]) -> None:
+        self._connection.silent = True
+        answered.callback(None)
 
     def flush(self) -> None:
         """Tell the broker now what has finished."""
@@ -151,3 +167,8 @@ class Run:
             self._close_channel()
         if not self.ended.called:
             self.ended.callback(None if self._stopping else reason)
+
+
+def _closed_only(failure: Failure) -> Any:
+    failure.trap(Closed)
+    return failure.value

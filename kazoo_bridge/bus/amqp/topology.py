@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
+from attrs import define, field
 from twisted.internet.defer import Deferred, DeferredLock, gatherResults
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from kazoo_bridge import kazoo
 from kazoo_bridge.bus.amqp.channels import BrokerChannel
-from kazoo_bridge.bus.amqp.errors import PRECONDITION_FAILED, BrokerClosedChannel, Closed
+from kazoo_bridge.bus.amqp.errors import (
+    NOT_FOUND,
+    PRECONDITION_FAILED,
+    BrokerClosedChannel,
+    BrokerClosedConnection,
+    Closed,
+    lacks_queue_type,
+)
 from kazoo_bridge.bus.amqp.protocol import BrokerConnection
 from kazoo_bridge.interfaces import Queue, Topic
 
@@ -21,17 +29,28 @@ _AT_ONCE = 100
 T = TypeVar("T")
 
 
+@define(eq=False)
+class QueueArguments:
+    """What durable queues are declared with (``x-queue-type`` and the like); nothing, once a broker has turned out not to have that."""
+
+    wanted: Mapping[str, Any] = field(factory=dict)
+
+    def give_up(self) -> None:
+        """The broker does not have it: take plain durable queues from now on."""
+        self.wanted = {}
+
+
 class Topology:
     """Declares on one connection, over a channel of its own: the broker closes the channel of whatever it refuses.
 
-    `queue_arguments` are given to durable queues (``x-queue-type`` and the like).
+    `queue_arguments` are given to durable queues, and remembered from one connection to the next.
     """
 
     log = Logger()
 
-    def __init__(self, connection: BrokerConnection, queue_arguments: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, connection: BrokerConnection, queue_arguments: QueueArguments | None = None) -> None:
         self._connection = connection
-        self._queue_arguments = queue_arguments or {}
+        self._queue_arguments = queue_arguments or QueueArguments()
         self._channel: BrokerChannel | None = None
         self._lock = DeferredLock()
         self._exchanges: set[str] = set()
@@ -108,26 +127,51 @@ class Topology:
         self._exchanges.add(name)
 
     async def _queue(self, queue: Queue) -> str:
-        channel = await self._open()
         try:
-            answer = await channel.queue_declare(
-                queue=queue.name,
-                durable=queue.durable,
-                exclusive=not queue.name,
-                auto_delete=not queue.durable,
-                arguments=dict(self._queue_arguments) if queue.durable else {},
-            )
+            return await self._declare_queue(queue)
+        except BrokerClosedConnection as error:
+            if queue.durable and self._queue_arguments.wanted and lacks_queue_type(error):
+                self._without_arguments(queue, error.text)  # on the next connection
+            raise
         except BrokerClosedChannel as error:
             if error.code != PRECONDITION_FAILED:
                 raise
+            refused = error
+        try:
             answer = await (await self._open()).queue_declare(queue=queue.name, passive=True)
-            self.log.warn(
-                "queue {queue} exists on the broker with other arguments and is used as it is: {reason}",
-                queue=queue.name,
-                reason=error.text,
-            )
+        except BrokerClosedChannel as error:
+            if error.code != NOT_FOUND or not self._queue_arguments.wanted:
+                raise
+            # It was not refused for what is there, but for what was asked for.
+            self._without_arguments(queue, refused.text)
+            return await self._declare_queue(queue)
+        self.log.warn(
+            "queue {queue} exists on the broker with other arguments and is used as it is: {reason}",
+            queue=queue.name,
+            reason=refused.text,
+        )
         name: str = answer.queue
         return name
+
+    async def _declare_queue(self, queue: Queue) -> str:
+        answer = await (await self._open()).queue_declare(
+            queue=queue.name,
+            durable=queue.durable,
+            exclusive=not queue.name,
+            auto_delete=not queue.durable,
+            arguments=dict(self._queue_arguments.wanted) if queue.durable else {},
+        )
+        name: str = answer.queue
+        return name
+
+    def _without_arguments(self, queue: Queue, reason: str) -> None:
+        self.log.warn(
+            "the broker does not have queues such as {arguments}, so {queue} becomes a classic durable one: {reason}",
+            arguments=dict(self._queue_arguments.wanted),
+            queue=queue.name,
+            reason=reason,
+        )
+        self._queue_arguments.give_up()
 
     async def _each(self, topics: list[Topic], act: Callable[[Topic], Awaitable[Deferred[Any]]]) -> dict[Topic, BrokerClosedChannel]:
         """Act on all topics, many at a time; after a refusal one by one, to learn which ones it is about."""

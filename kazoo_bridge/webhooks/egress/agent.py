@@ -14,6 +14,7 @@ from zope.interface import implementer
 from kazoo_bridge.webhooks.egress.client import BoundedPool
 from kazoo_bridge.webhooks.egress.destination import BadDestination, destination_of
 from kazoo_bridge.webhooks.egress.endpoint import PermittedEndpoints, Way
+from kazoo_bridge.webhooks.egress.names import LookUp, reactor_look_up
 from kazoo_bridge.webhooks.egress.policy import EgressPolicy
 from kazoo_bridge.webhooks.egress.proxy import Proxy
 from kazoo_bridge.webhooks.egress.resolving import Lookups
@@ -49,10 +50,12 @@ def guarded_agent(
     *,
     tls: TlsClient | None = None,
     proxy: Proxy | None = None,
+    look_up: LookUp | None = None,
 ) -> tuple[IAgent, HTTPConnectionPool]:
     """An agent that only reaches what the policy permits, and its pool, to be closed in the end.
 
-    `connect_timeout` is in seconds and covers the look-up and all addresses together. Redirects are answers like any other.
+    `connect_timeout` is in seconds and covers the look-up and all addresses together. Redirects are answers like any other. Without
+    `look_up`, names are looked up as the reactor does.
     """
     pool = BoundedPool(reactor, persistent=True)
     pool.maxPersistentPerHost = 32
@@ -60,5 +63,5 @@ def guarded_agent(
     pool.cachedConnectionTimeout = 1
     # A request that a stale connection has lost is not repeated behind our back: the dispatcher counts attempts.
     pool.retryAutomatically = False
-    way = Way(reactor, policy, Lookups(reactor), tls or TlsClient.of(), proxy, connect_timeout)
+    way = Way(reactor, policy, Lookups(look_up or reactor_look_up(reactor)), tls or TlsClient.of(), proxy, connect_timeout)
     return _GuardedAgent(Agent.usingEndpointFactory(reactor, PermittedEndpoints(way), pool)), pool

@@ -11,6 +11,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+#: For prefixes of one's own; those of 96 bits, the usual ones, end with the IPv4 address.
+_OWN_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
 _COMPATIBLE = ipaddress.IPv6Network("::/96")
 _TRANSLATED = ipaddress.IPv6Network("::ffff:0:0:0/96")
 
@@ -56,7 +58,7 @@ class EgressPolicy:
 def _carried(address: ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
     """The IPv4 addresses that packets to this address may end up at."""
     carried = []
-    if any(address in network for network in (_NAT64, _TRANSLATED)) or (address in _COMPATIBLE and int(address) > 1):
+    if any(address in network for network in (_NAT64, _OWN_NAT64, _TRANSLATED)) or (address in _COMPATIBLE and int(address) > 1):
         carried.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
     if address.sixtofour is not None:
         carried.append(address.sixtofour)

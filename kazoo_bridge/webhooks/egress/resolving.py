@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Any
 
-from attrs import define, field, frozen
-from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred, TimeoutError
-from twisted.internet.interfaces import IHostResolution
+from attrs import define, field
+from twisted.internet.defer import Deferred, TimeoutError, succeed
+from twisted.python.failure import Failure
 
 from kazoo_bridge.webhooks.egress.destination import BadDestination, destination_of
+from kazoo_bridge.webhooks.egress.names import LookUp, TooManyLookUps
 from kazoo_bridge.webhooks.egress.policy import EgressDenied, EgressPolicy
 
 #: No more of a host's addresses are tried: an answer full of them shall not make a scanner of us.
@@ -20,37 +21,19 @@ class HostNotFound(Exception):
     """The host name has no address, or none was told in time."""
 
 
-@frozen
-class _Resolution:
-    """Collects the addresses of one look-up."""
-
-    done: Deferred[list[str]]
-    addresses: list[str] = field(factory=list)
-
-    def resolutionBegan(self, resolution: IHostResolution) -> None:
-        """Nothing to do: a look-up cannot be stopped."""
-
-    def addressResolved(self, address: Any) -> None:
-        """One address of the host."""
-        if isinstance(address, IPv4Address | IPv6Address) and address.host not in self.addresses:
-            self.addresses.append(address.host)
-
-    def resolutionComplete(self) -> None:
-        """No more addresses will come."""
-        self.done.callback(self.addresses)
-
-
 @define(eq=False)
 class Lookups:
     """Looks names up. Whoever asks for a name that is being looked up already waits with the others: look-ups hold threads, and a
     name server that is slow on purpose shall hold one of them and not all.
     """
 
-    _reactor: Any
+    _look_up: LookUp
     _waiting: dict[str, list[Deferred[list[str]]]] = field(init=False, factory=dict)
 
     def addresses(self, host: str) -> Deferred[list[str]]:
-        """The numeric addresses of `host`, in the resolver's order; empty when there are none."""
+        """The numeric addresses of `host`, in the resolver's order; empty when there are none. Fails as `LookUp` does."""
+        if _is_address(host):
+            return succeed([host])
         # Whatever the system knows of them, names below localhost are this machine.
         name = "localhost" if host.endswith(".localhost") else host
         mine: Deferred[list[str]] = Deferred()
@@ -58,15 +41,21 @@ class Lookups:
             self._waiting[name].append(mine)
             return mine
         self._waiting[name] = [mine]
-        done: Deferred[list[str]] = Deferred()
-        done.addCallback(self._tell, name)
-        self._reactor.nameResolver.resolveHostName(_Resolution(done), name, 0)
+        self._look_up(name).addBoth(self._tell, name)
         return mine
 
-    def _tell(self, addresses: list[str], name: str) -> None:
+    def _tell(self, found: list[str] | Failure, name: str) -> None:
         for one in self._waiting.pop(name):
             if not one.called:
-                one.callback(list(addresses))
+                one.callback(found if isinstance(found, Failure) else list(found))
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 async def permitted_addresses(lookups: Lookups, policy: EgressPolicy, host: str) -> list[str]:
@@ -81,17 +70,17 @@ async def permitted_addresses(lookups: Lookups, policy: EgressPolicy, host: str)
     return permitted[:_MAX_ADDRESSES]
 
 
-async def forbidden_reason(reactor: Any, policy: EgressPolicy, uri: str, timeout: float) -> str | None:
+async def forbidden_reason(reactor: Any, lookups: Lookups, policy: EgressPolicy, uri: str, timeout: float) -> str | None:
     """Why a hook may not have this URI, as far as that can be told today; None: no reason known.
 
     A host that cannot be looked up within `timeout` seconds gives no reason: it is judged again at every connection.
     """
     try:
         host = destination_of(uri).host
-        looked_up = Deferred.fromCoroutine(permitted_addresses(Lookups(reactor), policy, host))
+        looked_up = Deferred.fromCoroutine(permitted_addresses(lookups, policy, host))
         await looked_up.addTimeout(timeout, reactor)
     except (EgressDenied, BadDestination) as error:
         return str(error)
-    except (HostNotFound, TimeoutError):
+    except (HostNotFound, TimeoutError, TooManyLookUps):
         return None
     return None

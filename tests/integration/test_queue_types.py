@@ -1,0 +1,96 @@
+"""The durable queue on brokers that have no quorum queues, or have the queue already."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import pytest_twisted
+from twisted.logger import LogLevel
+
+from kazoo_bridge.bridge import QUEUE_ARGUMENTS
+from kazoo_bridge.bus.amqp import AmqpBus, parse_uri
+from kazoo_bridge.bus.amqp.channels import BrokerChannel
+from kazoo_bridge.bus.amqp.errors import BrokerClosedChannel
+from kazoo_bridge.interfaces import Queue, Topic
+from tests.integration.amqp_world import Log, Seen, World, fine, running_bus, until
+from tests.integration.rabbitmq import RabbitNode
+
+QUORUM = QUEUE_ARGUMENTS["quorum"]
+
+
+@pytest.fixture
+def old_rabbit() -> Iterator[RabbitNode]:
+    node = RabbitNode(old=True)
+    node.start()
+    yield node
+    node.stop()
+
+
+def queue_name() -> str:
+    return f"test.{os.urandom(6).hex()}"
+
+
+async def works(bus: AmqpBus, name: str) -> None:
+    """Messages come through the queue."""
+    seen = Seen()
+    bus.consume(Queue(name, {Topic("callevt", "a.*")}, durable=True, prefetch=10), seen)
+    await until(fine(bus), f"the bus to be fine ({bus.trouble()})")
+    await bus.publish("callevt", "a.b", {"x": 1}, mandatory=True)
+    await until(seen.has(1), "the message")
+
+
+async def is_quorum(channel: BrokerChannel, name: str) -> bool:
+    """Whether the broker takes it for one: it refuses a declaration with another type."""
+    try:
+        await channel.queue_declare(queue=name, durable=True, arguments=dict(QUORUM))
+    except BrokerClosedChannel:
+        return False
+    return True
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_broker_without_quorum_queues_gets_a_classic_durable_one(old_rabbit: RabbitNode) -> None:
+    name = queue_name()
+    with Log() as log:
+        async with running_bus(old_rabbit.uri, queue_arguments=QUORUM) as bus:
+            await works(bus, name)
+    assert sum("becomes a classic durable one" in line for line in log.at_least(LogLevel.warn)) == 1
+    assert f"{name}\tclassic\ttrue" in old_rabbit.ctl("list_queues", "name", "type", "durable")
+
+
+@pytest_twisted.ensureDeferred
+async def test_arguments_that_the_broker_does_not_know(vhost_uri: str) -> None:
+    with Log() as log:
+        async with running_bus(vhost_uri, queue_arguments={"x-queue-type": "from the future"}) as bus:
+            await works(bus, queue_name())
+    assert sum("becomes a classic durable one" in line for line in log.at_least(LogLevel.warn)) == 1
+
+
+@pytest_twisted.ensureDeferred
+@pytest.mark.parametrize(
+    "arguments",
+    [{}, {"x-max-length": 1000}, {"x-queue-type": "quorum"}, {"x-queue-type": "quorum", "x-delivery-limit": 3}],
+    ids=["classic", "classic with a bound", "quorum without a limit", "quorum with another limit"],
+)
+async def test_a_queue_that_is_there_already_is_used_as_it_is(vhost_uri: str, arguments: dict[str, Any]) -> None:
+    name = queue_name()
+    world = await World.enter(parse_uri(vhost_uri))
+    await world.channel.queue_declare(queue=name, durable=True, arguments=arguments)
+    with Log() as log:
+        async with running_bus(vhost_uri, queue_arguments=QUORUM) as bus:
+            await works(bus, name)
+    assert sum("used as it is" in line for line in log.at_least(LogLevel.warn)) == 1
+    await world.leave()
+
+
+@pytest_twisted.ensureDeferred
+async def test_otherwise_it_is_a_quorum_queue(vhost_uri: str) -> None:
+    name = queue_name()
+    world = await World.enter(parse_uri(vhost_uri))
+    async with running_bus(vhost_uri, queue_arguments=QUORUM) as bus:
+        await works(bus, name)
+    assert await is_quorum(world.channel, name)
+    await world.leave()
