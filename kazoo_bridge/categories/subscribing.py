@@ -26,9 +26,13 @@ def wrong_format(category: str, words: list[str]) -> BindingRefused:
 
 def id_word(category: str, words: list[str], word: str) -> str:
     """An id, or ``*``, as it stands in routing keys; raises `BindingRefused` for what would match any number of words, or none."""
-    if word in ("", "#"):
+    if word == "*":
+        return word
+    plain = decode_key_part(word)
+    # However it is written: a wildcard that was not seen as one would match what is others'.
+    if plain in ("", "*", "#"):
         raise wrong_format(category, words)
-    return encode_key_part(decode_key_part(word))
+    return encode_key_part(plain)
 
 
 def account_word(account: Account | None) -> str:

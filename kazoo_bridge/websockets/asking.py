@@ -85,10 +85,13 @@ class SocketAnswers:
         return [session.document() for session in self._sessions if session.connected and session.account_id in accounts]
 
     async def _found(self, body: Mapping[str, Any], socket_id: str) -> Session | None:
-        """The socket, if it is the account's or one below it; who asks for no account is trusted, for so is the bus."""
+        """The socket, if it is the account's or one below it; who asks for no account is trusted, for so is the bus.
+
+        A socket that has not authenticated is nobody's.
+        """
         session = self._sessions.find(socket_id)
         account_id = body.get("Account-ID")
-        if session is None or session.account_id is None or account_id in (None, session.account_id):
+        if session is None or account_id in (None, session.account_id):
             return session
         below = await self._directory.descendants(account_id) if is_account_id(account_id) else frozenset()
         return session if session.account_id in below else None

@@ -117,6 +117,13 @@ def test_refusals(binding: str, text: str) -> None:
     assert str(caught.value) == text
 
 
+@pytest.mark.parametrize("written", ["%2A", "%23", "%2a", "#"])
+@pytest.mark.parametrize("binding", ["conference.command.{}", "conference.event.{}.*", "fax.status.{}", "presence.dialog.{}", "call.*.{}"])
+def test_no_spelling_of_a_wildcard_is_an_id(binding: str, written: str) -> None:
+    with pytest.raises(BindingRefused, match="invalid format for"):
+        listening(binding.format(written))
+
+
 @pytest.mark.parametrize("realm", ["", "*", "#"])
 def test_no_realm_no_presence(realm: str) -> None:
     with pytest.raises(BindingRefused, match="has no realm"):
