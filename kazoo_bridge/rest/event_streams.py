@@ -76,6 +76,7 @@ class EventStreamResource:
             raise invalid_credentials()
         last_event_id = request.getHeader("Last-Event-ID") or exchange.query.first("last_event_id")
         exchange.begin("text/event-stream")
+        request.setHeader("X-Accel-Buffering", "no")  # a proxy that collects answers would hold events back
         try:
             stream = await self.streams.open(
                 wire,

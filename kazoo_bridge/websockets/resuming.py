@@ -5,10 +5,9 @@ from __future__ import annotations
 from attrs import define
 
 from kazoo_bridge.websockets.connection import Connection
-from kazoo_bridge.websockets.frames import EventFrame, reply
+from kazoo_bridge.websockets.frames import reply
 from kazoo_bridge.websockets.listener import Listener
 from kazoo_bridge.websockets.messages import BadMessage, Message
-from kazoo_bridge.websockets.session import Session
 from kazoo_bridge.websockets.sessions import Sessions
 
 
@@ -32,15 +31,17 @@ class Resuming:
             raise BadMessage("sequence must be the last one that came with an event, or 0")
         if token is not None and (connection.session.count or connection.session.journal is not None):
             raise BadMessage("resume a session before anything else on a connection")
-        gap, missed = self.attach(connection, token, sequence)
+        resumed = token is not None and self.attach(connection, token)
         session = connection.session
         journal = self._sessions.keep(session)
+        gap = token is not None and (not resumed or journal.has_gap(sequence))
+        missed = journal.after(sequence) if resumed else []
         data = {
             "session": journal.token,
-            "resumed": token is not None and not (gap and not session.count),
+            "resumed": resumed,
             "gap": gap,
             "missed": len(missed),
-            "sequence": missed[-1].sequence if missed else self._listener.next_sequence(),
+            "sequence": missed[-1].sequence if missed else self.now(),
             "window_seconds": self._sessions.limits.resume_window,
             "subscribed": session.bindings,
         }
@@ -48,13 +49,15 @@ class Resuming:
         for frame in missed:
             connection.event(frame, True)
 
-    def attach(self, connection: Connection, token: str | None, sequence: int) -> tuple[bool, list[EventFrame]]:
-        """Let the connection go on with the session of that name: whether events are missing, and those that are not."""
-        if token is None:
-            return False, []
-        old: Session | None = self._sessions.resumable(token, connection.session.account_id)
-        if old is None or old.journal is None:
-            return True, []
+    def attach(self, connection: Connection, token: str) -> bool:
+        """Let the connection go on with the session of that name; False when there is none."""
+        old = self._sessions.resumable(token, connection.session.account_id)
+        if old is None:
+            return False
         self._sessions.take_over(old, connection.session)
         connection.session = old
-        return old.journal.has_gap(sequence), old.journal.after(sequence)
+        return True
+
+    def now(self) -> int:
+        """A sequence before that of every event to come."""
+        return self._listener.next_sequence()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from kazoo_bridge.websockets.admission import NotAdmitted
 from kazoo_bridge.websockets.authority import Authority
 from kazoo_bridge.websockets.connection import Connection
 from kazoo_bridge.websockets.frames import EventFrame, encode
+from kazoo_bridge.websockets.journal import Journal
 from kazoo_bridge.websockets.outbox import Outbox, Transport
 from kazoo_bridge.websockets.protocol import Doorway
 from kazoo_bridge.websockets.resuming import Resuming
@@ -20,6 +22,8 @@ from kazoo_bridge.websockets.subscribing import Subscriptions
 
 #: A comment, which keeps proxies and clients from giving up.
 KEEP_ALIVE = b": \n\n"
+
+_EVENT_ID = re.compile(r"(?P<token>[0-9a-f]{1,64})-(?P<sequence>[0-9]{1,20})")
 
 
 class Wire(Transport, Protocol):
@@ -36,6 +40,11 @@ class EventStream:
     connection: Connection
     outbox: Outbox
     gone: Callable[[], None]
+
+    def opened(self, journal: Journal, sequence: int, told: Mapping[str, object]) -> None:
+        """Tell the client that the stream is open. From then on it can resume, even if nothing ever happens."""
+        text = encode({"action": "notice", "name": "open", "data": told})
+        self.outbox.reply(_event_id(journal, sequence) + _text_form(text))
 
     def keep_alive(self) -> None:
         """Let the client see that the connection lives."""
@@ -72,17 +81,24 @@ class EventStreams:
         session = stream.connection.session
         session.token, session.principal = who
         try:
+            sequence, lost = self._resumed(stream.connection, last_event_id)
+            session = stream.connection.session
             if sessions.too_many_of(who[1].account_id):
                 raise NotAdmitted(429, "the account has too many sockets")
-            missed, gap = self._resumed(stream.connection, last_event_id)
-            session = stream.connection.session
+            journal = sessions.keep(session)
+            # What comes before the client is told that the stream is open waits in the journal, and keeps its order.
+            session.outlet = None
             await self._subscriptions.subscribe(session, account_id, bindings)
+            if session.ended:
+                raise NotAdmitted(403, "the session has ended")
         except Exception:
             sessions.end(stream.connection.session)
             stream.gone()
             raise
-        sessions.keep(session)
-        stream.connection.reply(_notice("open", {"subscribed": session.bindings, "gap": gap, "missed": len(missed)}))
+        session.outlet = stream.connection
+        missed = journal.after(sequence)
+        told = {"subscribed": session.bindings, "gap": lost or journal.has_gap(sequence), "missed": len(missed)}
+        stream.opened(journal, sequence, told)
         for frame in missed:
             stream.connection.event(frame, True)
         return stream
@@ -94,9 +110,7 @@ class EventStreams:
             sessions.end(connection.session, OVERLOADED, "the client reads too slowly")
 
         def event_form(frame: EventFrame, sequenced: bool) -> bytes:
-            journal = connection.session.journal
-            name = f"{journal.token if journal else ''}-{frame.sequence}".encode()
-            return b"id: " + name + b"\ndata: " + frame.text(sequenced) + b"\n\n"
+            return _event_id(connection.session.journal, frame.sequence) + _text_form(frame.text(sequenced))
 
         def gone() -> None:
             outbox.close()
@@ -110,18 +124,18 @@ class EventStreams:
         connection.session = sessions.open(address, port, connection)
         return EventStream(connection, outbox, gone)
 
-    def _resumed(self, connection: Connection, last_event_id: str | None) -> tuple[list[EventFrame], bool]:
-        token, _, sequence = (last_event_id or "").rpartition("-")
-        if not token or not sequence.isdecimal():
-            return [], bool(last_event_id)
-        gap, missed = self._resuming.attach(connection, token, int(sequence))
-        return missed, gap
+    def _resumed(self, connection: Connection, last_event_id: str | None) -> tuple[int, bool]:
+        """The sequence after which the client goes on, and whether what it had before that is lost."""
+        named = _EVENT_ID.fullmatch(last_event_id or "")
+        if named is None or not self._resuming.attach(connection, named["token"]):
+            return self._resuming.now(), bool(last_event_id)
+        return int(named["sequence"]), False
+
+
+def _event_id(journal: Journal | None, sequence: int) -> bytes:
+    return f"id: {journal.token if journal else ''}-{sequence}\n".encode()
 
 
 def _text_form(text: bytes) -> bytes:
     """Replies and notices; a comment stays as it is."""
     return text if text.startswith(b":") else b"data: " + text + b"\n\n"
-
-
-def _notice(name: str, data: Mapping[str, object]) -> bytes:
-    return encode({"action": "notice", "name": name, "data": data})

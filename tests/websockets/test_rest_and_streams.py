@@ -12,6 +12,7 @@ import pytest_twisted
 import treq
 from twisted.internet import reactor
 from twisted.internet.defer import DeferredQueue
+from twisted.internet.task import deferLater
 
 from kazoo_bridge.interfaces import Queue, Topic
 from kazoo_bridge.kazoo import Event
@@ -55,6 +56,18 @@ async def test_sockets_are_listed_read_and_closed(stage: Stage) -> None:
     assert await child.close_code() == 4403
     assert (await rest(stage, "GET", below))[0] == 404
     assert (await own.ask("ping"))["status"] == "success"
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_socket_that_has_not_authenticated_is_nobodys(stage: Stage) -> None:
+    client = await stage.client(None)
+    (session,) = list(stage.bridge.websockets.sessions)
+    for account in (STRANGER, RESELLER):
+        path = f"/v2/accounts/{account}/websockets/{quote(session.id)}"
+        assert (await rest(stage, "GET", path, account))[0] == 404
+        assert (await rest(stage, "DELETE", path, account))[0] == 404
+    assert (await client.ask("ping", auth_token=stage.tokens[CHILD]))["status"] == "success"
+    assert (await rest(stage, "GET", path))[0] == 200
 
 
 @pytest_twisted.ensureDeferred
@@ -144,6 +157,39 @@ async def test_a_stream_resumes_after_the_last_event_id(stage: Stage) -> None:
     assert list(stage.bridge.websockets.sessions) == [session]
     lost = await Stream().open(stage, "?binding=call.*.*", **{"Last-Event-ID": "nothing-5"})
     assert (await lost.event())[1]["data"]["gap"] is True
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_stream_on_which_nothing_came_can_be_resumed(stage: Stage) -> None:
+    first = await Stream().open(stage, "?binding=call.*.*")
+    event_id, _ = await first.event()
+    await stage.call(RESELLER, call_id="missed")
+    again = await Stream().open(stage, "?binding=call.*.*", **{"Last-Event-ID": event_id})
+    same_id, notice = await again.event()
+    assert (same_id, notice["data"]) == (event_id, {"subscribed": ["call.*.*"], "gap": False, "missed": 1})
+    assert (await again.event())[1]["data"]["call_id"] == "missed"
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_comes_while_a_stream_opens_keeps_its_order(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = await Stream().open(stage, "?binding=call.*.*")
+    event_id, _ = await first.event()
+    await stage.call(RESELLER, call_id="c1")
+    listener = stage.bridge.websockets.listener
+    bind = listener.bind
+    (session,) = list(stage.bridge.websockets.sessions)
+
+    async def slow(topics: Any) -> None:
+        await bind(topics)
+        await stage.call(RESELLER, call_id="c2")
+        while session.journal is None or len(session.journal.after(0)) < 2:
+            await deferLater(reactor, 0)
+
+    monkeypatch.setattr(type(listener), "bind", lambda _, topics: slow(topics))
+    again = await Stream().open(stage, "?binding=call.*.*&binding=parking.*", **{"Last-Event-ID": event_id})
+    assert (await again.event())[1]["data"]["missed"] == 2
+    await stage.call(RESELLER, call_id="c3")
+    assert [(await again.event())[1]["data"]["call_id"] for _ in range(3)] == ["c1", "c2", "c3"]
 
 
 @pytest_twisted.ensureDeferred
