@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from kazoo_bridge.kazoo import Event
+from kazoo_bridge.nesting import is_deeper
 
 #: The most bytes that a gzipped body may unpack to.
 MAX_UNZIPPED = 64 * 1024 * 1024
@@ -34,7 +35,7 @@ def decode(exchange: str, routing_key: str, raw: bytes, content_encoding: str | 
     if not isinstance(body, dict):
         raise Undecodable(f"the body is JSON, but {_kind(body)} and not an object")
     # Counting brackets is cheap and settles it for nearly every message.
-    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and _is_too_deep(body):
+    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and is_deeper(body, MAX_DEPTH):
         raise Undecodable(f"the body is JSON nested deeper than {MAX_DEPTH} levels")
     return Event(exchange, routing_key, body, raw, redelivered)
 
@@ -65,17 +66,6 @@ def _kind(value: object) -> str:
     if value is None:
         return "null"
     return {list: "an array", str: "a string", bool: "true or false"}.get(type(value), "a number")
-
-
-def _is_too_deep(body: dict[str, Any]) -> bool:
-    level: list[Any] = [body]
-    for _ in range(MAX_DEPTH):
-        level = [
-            inner for outer in level for inner in (outer.values() if isinstance(outer, dict) else outer) if isinstance(inner, dict | list)
-        ]
-        if not level:
-            return False
-    return True
 
 
 def _unpacked(raw: bytes, encoding: str) -> bytes:

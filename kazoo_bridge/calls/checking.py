@@ -11,6 +11,7 @@ from jsonschema.exceptions import ValidationError
 
 from kazoo_bridge.calls.actions import ACTIONS, Action
 from kazoo_bridge.interfaces import CommandRefused
+from kazoo_bridge.nesting import is_deeper
 
 #: Of a command's data and of a flow, in bytes of JSON.
 MAX_BYTES = 32_768
@@ -94,7 +95,7 @@ def _completed(action: Action, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _require_modest(value: dict[str, Any], name: str) -> None:
-    if _is_deeper(value, MAX_DEPTH):
+    if is_deeper(value, MAX_DEPTH):
         raise CommandRefused({name: {"maxDepth": {"message": f"nested more than {MAX_DEPTH} deep", "target": MAX_DEPTH}}})
     try:
         size = len(orjson.dumps(value))
@@ -102,15 +103,6 @@ def _require_modest(value: dict[str, Any], name: str) -> None:
         raise CommandRefused({name: {"type": {"message": "expected what JSON can hold", "target": "object"}}}) from None
     if size > MAX_BYTES:
         raise CommandRefused({name: {"maxLength": {"message": f"expected at most {MAX_BYTES} bytes of JSON", "target": MAX_BYTES}}})
-
-
-def _is_deeper(value: Any, limit: int) -> bool:
-    level = [value]
-    for _ in range(limit):
-        level = [inner for one in level for inner in (one.values() if isinstance(one, dict) else one) if isinstance(inner, dict | list)]
-        if not level:
-            return False
-    return True
 
 
 def _errors(validator: Draft202012Validator, value: Any) -> _Errors:

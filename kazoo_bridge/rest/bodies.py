@@ -6,6 +6,7 @@ from typing import IO, Any
 
 import orjson
 
+from kazoo_bridge.nesting import is_deeper
 from kazoo_bridge.rest.errors import parse_error, too_large
 
 #: In bytes.
@@ -40,19 +41,3 @@ def read(content: IO[bytes] | None) -> bytes:
     if len(raw) > MAX_BODY:
         raise too_large(MAX_BODY)
     return raw
-
-
-def is_deeper(value: Any, limit: int) -> bool:
-    """Whether more than `limit` objects and lists are within each other."""
-    level = [value]
-    for _ in range(limit):
-        level = [inner for one in level for inner in _within(one)]
-        if not level:
-            return False
-    return any(isinstance(one, dict | list) for one in level)
-
-
-def _within(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []

@@ -14,8 +14,9 @@ from kazoo_bridge.interfaces import BindingRefused, BusUnavailable, CommandRefus
 from kazoo_bridge.websockets.authority import Authority, Denied
 from kazoo_bridge.websockets.connection import Connection
 from kazoo_bridge.websockets.frames import reply
-from kazoo_bridge.websockets.messages import BadMessage, Message, bindings_of, decoded, parsed, request_id_of
+from kazoo_bridge.websockets.messages import BadMessage, Message, bindings_of, decoded, parsed, request_id_in, request_id_of
 from kazoo_bridge.websockets.resuming import Resuming
+from kazoo_bridge.websockets.session import Session
 from kazoo_bridge.websockets.sessions import TOO_MANY, Sessions
 from kazoo_bridge.websockets.subscribing import EVERY, Subscriptions
 
@@ -52,8 +53,8 @@ class Actions:
         """Act on one message, and answer it."""
         return Deferred.fromCoroutine(self._act(connection, payload))
 
-    def within_rate(self, connection: Connection) -> bool:
-        """Whether the client may send another message just now. It is told when not, and at last the connection is closed."""
+    def within_rate(self, connection: Connection, payload: bytes) -> bool:
+        """Whether the client may send this message just now. It is told when not, and at last the connection is closed."""
         session = connection.session
         session.heard = self._clock.seconds()
         if session.bucket.take(session.heard):
@@ -63,7 +64,8 @@ class Actions:
         if over > PATIENCE:
             self._sessions.end(session, TOO_MANY, "too many messages")
         else:
-            connection.reply(reply(request_id_of(None), "error", {"errors": [f"rate limiting threshold hit for {session.id}!"]}))
+            data = {"errors": [f"rate limiting threshold hit for {session.id}!"]}
+            connection.reply(reply(request_id_in(payload), "error", data))
         return False
 
     def forget(self, connection: Connection) -> None:
@@ -99,12 +101,17 @@ class Actions:
         session = connection.session
         fresh = session.principal is None
         await self._authority.authenticate(session, message.token)
-        if fresh and session.account_id is not None and self._sessions.too_many_of(session.account_id):
-            self._sessions.end(session, TOO_MANY, "too many sockets", "the account has too many sockets")
+        # A client that resumes may take the place of a connection of its own, whose end has not been noticed yet.
+        if fresh and message.action != "resume":
+            self._bound(session)
         if message.name is not None:
             session.name = message.name
         if message.metadata is not None:
             session.metadata = message.metadata
+
+    def _bound(self, session: Session) -> None:
+        if session.account_id is not None and self._sessions.too_many_of(session.account_id):
+            self._sessions.end(session, TOO_MANY, "too many sockets", "the account has too many sockets")
 
     def _handler(self, action: str) -> Callable[[Connection, Message], Awaitable[Data | None]]:
         handlers = {
@@ -143,12 +150,14 @@ class Actions:
         if account_id is not None and not isinstance(account_id, str):
             raise BadMessage("account_id must be a text")
         bindings = bindings_of(message.data)
-        # As KAZOO has it, a binding that was not there has ended, too.
+        # As KAZOO has it, a binding that was not there has ended, too, if there could have been one.
+        self._subscriptions.require_known(session, bindings)
         ended = self._subscriptions.unsubscribe(session, account_id, bindings or None)
         return {"unsubscribed": bindings or ended, "subscribed": session.bindings}
 
     async def _resume(self, connection: Connection, message: Message) -> None:
         self._resuming.resume(connection, message)
+        self._bound(connection.session)
 
     async def _command(self, connection: Connection, message: Message) -> Data:
         data = dict(message.data)

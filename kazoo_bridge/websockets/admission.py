@@ -26,12 +26,17 @@ class NotAdmitted(Exception):
 
 @define(eq=False)
 class Admission:
-    """Counts connections by address. 0: no bound. `trusted` are the networks of proxies whose ``X-Forwarded-For`` is believed."""
+    """Counts connections by address. 0: no bound. `trusted` are the networks of proxies whose ``X-Forwarded-For`` is believed.
+
+    On top of the connections, `most_arriving` handshakes may be under way; `arriving` counts them.
+    """
 
     per_address: int
     in_all: int
     origins: Sequence[str]
     trusted: Sequence[Network]
+    most_arriving: int = 1000
+    arriving: int = field(init=False, default=0)
     _connected: Counter[str] = field(init=False, factory=Counter)
 
     @classmethod
@@ -51,6 +56,17 @@ class Admission:
         while hops and self._trusts(address):
             address = _plain(hops.pop())
         return address
+
+    def arrives(self) -> bool:
+        """Count a client that has not said yet what it wants; False, and it is not counted, when too many of them are waited for."""
+        if self.arriving >= self.most_arriving:
+            return False
+        self.arriving += 1
+        return True
+
+    def arrived(self) -> None:
+        """Undo `arrives`: it has said it, or has gone."""
+        self.arriving -= 1
 
     def admit(self, address: str, origin: str | None) -> None:
         """Count a connection in; raises `NotAdmitted`."""

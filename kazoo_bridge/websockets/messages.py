@@ -9,9 +9,12 @@ from typing import Any
 import orjson
 from attrs import field, frozen
 
+from kazoo_bridge.nesting import is_deeper
+
 #: Of names and metadata that clients give their sockets.
 LONGEST_NAME = 256
 LARGEST_METADATA = 4096
+DEEPEST_METADATA = 16
 _LONGEST_REQUEST_ID = 256
 
 
@@ -40,6 +43,14 @@ def request_id_of(value: object) -> str:
     return secrets.token_hex(16)
 
 
+def request_id_in(payload: bytes) -> str:
+    """The id of a request that is not looked at any further."""
+    try:
+        return request_id_of(decoded(payload).get("request_id"))
+    except BadMessage:
+        return request_id_of(None)
+
+
 def decoded(payload: bytes) -> Mapping[str, Any]:
     """The object in a frame; raises `BadMessage`."""
     try:
@@ -65,8 +76,9 @@ def parsed(value: Mapping[str, Any]) -> Message:
     if name is not None and (not isinstance(name, str) or len(name) > LONGEST_NAME):
         raise BadMessage(f"name must be a text of at most {LONGEST_NAME} characters")
     metadata = value.get("metadata", data.get("metadata"))
-    if metadata is not None and len(orjson.dumps(metadata)) > LARGEST_METADATA:
-        raise BadMessage(f"metadata must have at most {LARGEST_METADATA} bytes")
+    # Measured second: deeper values than JSON is written with cannot be measured.
+    if metadata is not None and (is_deeper(metadata, DEEPEST_METADATA) or len(orjson.dumps(metadata)) > LARGEST_METADATA):
+        raise BadMessage(f"metadata must have at most {LARGEST_METADATA} bytes, and at most {DEEPEST_METADATA} levels")
     return Message(action, request_id_of(value.get("request_id")), value.get("auth_token"), data, name, metadata)
 
 

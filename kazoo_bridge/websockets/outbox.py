@@ -89,6 +89,11 @@ class Outbox:
         self.closed = False
 
     @property
+    def paused(self) -> bool:
+        """Whether the client does not read just now."""
+        return self._paused
+
+    @property
     def size(self) -> int:
         """The bytes that wait."""
         return self._size

@@ -9,6 +9,7 @@ from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerPr
 from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflateOfferAccept
 from autobahn.websocket.types import ConnectionDeny
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 
 from kazoo_bridge.websockets.actions import Actions
@@ -20,6 +21,9 @@ from kazoo_bridge.websockets.outbox import Flusher, Outbox
 from kazoo_bridge.websockets.sessions import OVERLOADED, TOO_MANY, Sessions
 
 _log = Logger()
+
+#: The head of a handshake has at most so many bytes.
+LARGEST_HEAD = 16_384
 
 
 #: Seconds that a client has to answer a closing frame; then the connection is cut.
@@ -87,11 +91,35 @@ class BridgeProtocol(WebSocketServerProtocol):  # type: ignore[misc] # Autobahn 
 
     log = _Quiet()
     doorway: Doorway
+    data: bytes
     _address: str | None = None
     _connection: Connection | None = None
+    _arriving = False
+
+    def connectionMade(self) -> None:
+        """Somebody is there."""
+        super().connectionMade()
+        self._arriving = self.doorway.admission.arrives()
+        if not self._arriving:
+            self.transport.abortConnection()
+
+    def connectionLost(self, reason: Any = connectionDone) -> None:
+        """Nobody is there any more."""
+        self._arrived()
+        super().connectionLost(reason)
+
+    def processHandshake(self) -> None:
+        """Read the head of the handshake, once it is whole; one without end is not waited for."""
+        head: bytes = self.data
+        if len(head) > LARGEST_HEAD and head.find(b"\r\n\r\n", 0, LARGEST_HEAD) < 0:
+            self.data = b""
+            self.failHandshake(f"the head of the request has more than {LARGEST_HEAD} bytes", code=431)
+        else:
+            super().processHandshake()
 
     def onConnect(self, request: Any) -> str | None:
         """Admit the client or not; the sub-protocol to speak."""
+        self._arrived()
         headers = {str(name).lower(): str(value) for name, value in request.headers.items()}
         address = self.doorway.admission.address(self._peer()[0], headers)
         try:
@@ -126,12 +154,18 @@ class BridgeProtocol(WebSocketServerProtocol):  # type: ignore[misc] # Autobahn 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """A message of the client."""
         connection = self._connection
-        if connection is None or connection.outbox.closed or not self.doorway.actions.within_rate(connection):
+        if connection is None or connection.outbox.closed or not self.doorway.actions.within_rate(connection, payload):
             return
         if isBinary:
             connection.reply(reply(request_id_of(None), "error", {"errors": ["expected a text frame, got a binary one"]}))
         elif not connection.received(payload, self.doorway.actions.act):
             self.doorway.sessions.end(connection.session, TOO_MANY, "too many messages at once")
+
+    def onPing(self, payload: bytes) -> None:
+        """A sign of life is asked for: whoever does not read gets none, for nothing would bound them."""
+        connection = self._connection
+        if connection is not None and not connection.outbox.paused:
+            super().onPing(payload)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """The connection is gone."""
@@ -149,6 +183,11 @@ class BridgeProtocol(WebSocketServerProtocol):  # type: ignore[misc] # Autobahn 
         """An answer that HTTP clients see the end of."""
         headers = [*(responseHeaders or ()), ("Connection", "close"), ("Content-Length", "0")]
         super().sendHttpErrorResponse(code, "".join(sign for sign in reason if " " <= sign <= "~")[:200], headers)
+
+    def _arrived(self) -> None:
+        if self._arriving:
+            self._arriving = False
+            self.doorway.admission.arrived()
 
     def _hang_up(self, code: int, reason: str) -> None:
         # Not sendClose, which keeps the RFC's own codes from applications, though some of them are meant for servers.

@@ -83,9 +83,10 @@ class Sessions(Service):
         return session
 
     def too_many_of(self, account_id: str) -> bool:
-        """Whether an account has more sessions than it may."""
+        """Whether an account has more connections than it may. Sessions that wait for their client have none."""
         limit = self.limits.per_account
-        return bool(limit) and sum(session.account_id == account_id for session in self._sessions.values()) > limit
+        connected = (session for session in self._sessions.values() if session.outlet is not None)
+        return bool(limit) and sum(session.account_id == account_id for session in connected) > limit
 
     # -- the end of a session
 

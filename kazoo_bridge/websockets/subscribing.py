@@ -84,6 +84,13 @@ class Subscriptions:
         self._until = min(self._until, listening.until or self._until)
         return Subscription(binding, None if account is None else account.id, category, listening)
 
+    def require_known(self, session: Session, bindings: Iterable[str]) -> None:
+        """Raises `BindingRefused` for bindings to which nobody could be subscribed."""
+        had = {binding for _, binding in session.subscriptions} | {CALLS}
+        for binding in bindings:
+            if binding not in had:
+                self.catalogue.resolve(binding, None, True, self._clock.seconds())
+
     def unsubscribe(self, session: Session, account_id: str | None, bindings: Iterable[str] | None) -> list[str]:
         """End these subscriptions (None: all) for an account (None: any); the bindings that have ended."""
         wanted = None if bindings is None else set(bindings)

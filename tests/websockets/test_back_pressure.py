@@ -139,6 +139,27 @@ async def test_a_hopeless_socket_is_closed(tmp_path: Path) -> None:
     await stage.stop()
 
 
+@pytest_twisted.ensureDeferred
+async def test_signs_of_life_are_not_heaped_up_for_a_client_that_does_not_read(stage: Stage) -> None:
+    client = await stage.client()
+    (session,) = list(stage.bridge.websockets.sessions)
+    outbox = session.outlet.outbox  # type: ignore[union-attr]
+    server = outbox._transport
+    transport, traffic = client.protocol.transport, server.protocol.trafficStats
+    transport.pauseProducing()
+    pings = (b"\x89\xfd\0\0\0\0" + b"x" * 125) * 5000
+    expected, more = traffic.incomingOctetsWireLevel, 4
+    while more:
+        transport.write(pings)
+        expected += len(pings)
+        while traffic.incomingOctetsWireLevel < expected:
+            await deferLater(reactor, 0.01)
+        more -= outbox.paused
+    assert len(server.dataBuffer) + sum(map(len, server._tempDataBuffer)) < 200_000
+    transport.resumeProducing()
+    assert (await client.ask("ping"))["status"] == "success"
+
+
 def test_a_stopped_flusher_leaves_no_call() -> None:
     desk = Desk()
     desk.outbox.event(b"1", "k")

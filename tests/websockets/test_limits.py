@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 import pytest_twisted
 import treq
+from attrs import evolve
+from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
 
 from tests.websockets.stage import RESELLER, Stage
 
@@ -66,6 +72,24 @@ async def test_connections_in_all(stage: Stage) -> None:
 
 
 @staged(max_connections_per_account=1)
+async def test_who_resumes_is_not_one_too_many(stage: Stage) -> None:
+    first = await stage.client()
+    session = (await first.ask("resume", {}))["data"]["session"]
+    # A connection that is not known to be broken gives way to the client's next one, ...
+    second = await stage.client(None)
+    data = {"session": session, "sequence": 0}
+    assert (await second.ask("resume", data, auth_token=stage.tokens[RESELLER]))["data"]["resumed"] is True
+    assert await first.close_code() == 4409
+    # ... and one that is known to be broken does not count.
+    await second.close()
+    third = await stage.client(None)
+    assert (await third.ask("resume", data, auth_token=stage.tokens[RESELLER]))["data"]["resumed"] is True
+    one_more = await stage.client(None)
+    one_more.send({"action": "resume", "auth_token": stage.tokens[RESELLER], "data": {}})
+    assert await one_more.close_code() == 4429
+
+
+@staged(max_connections_per_account=1)
 async def test_connections_of_one_account(stage: Stage) -> None:
     first, second = await stage.client(), await stage.client(None)
     second.send({"action": "ping", "auth_token": stage.tokens[RESELLER]})
@@ -89,10 +113,11 @@ async def test_messages_of_one_socket(stage: Stage) -> None:
     hasty, other = await stage.client(), await stage.client()
     for _ in range(4):
         await hasty.ask("ping")
-    hasty.send({"action": "ping"})
-    answer = await hasty.notice()
+    answer = await hasty.ask("ping")
     assert answer["data"]["errors"][0].startswith("rate limiting threshold hit for 127.0.0.1:")
     assert (await other.ask("ping"))["status"] == "success"
+    hasty.send(b"no json")
+    assert (await hasty.notice())["status"] == "error"
     for _ in range(250):
         hasty.send({"action": "ping"})
     assert await hasty.close_code() == 4429
@@ -160,3 +185,45 @@ async def test_a_bridge_that_stops_says_so(stage: Stage) -> None:
     await client.ask("subscribe", {"account_id": RESELLER, "binding": "call.*.*"})
     await stage.bridge.websockets.stop()
     assert await client.close_code() == 1001
+
+
+class Peer(Protocol):
+    """Bare TCP to the websockets' port."""
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.lost: Deferred[None] = Deferred()
+
+    def dataReceived(self, data: bytes) -> None:
+        self.data += data
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.lost.callback(None)
+
+
+async def peer_of(stage: Stage) -> Peer:
+    host, port = stage.bridge.websockets.host.split(":")
+    return await connectProtocol(HostnameEndpoint(reactor, host, int(port)), Peer())
+
+
+@staged()
+async def test_the_head_of_a_handshake_is_bounded(stage: Stage) -> None:
+    peer = await peer_of(stage)
+    peer.transport.write(b"GET / HTTP/1.1\r\nX-Long: " + b"x" * 20_000)
+    await peer.lost.addTimeout(5, reactor)
+    assert peer.data.startswith(b"HTTP/1.1 431 ")
+    assert (await (await stage.client(headers={"X-Long": "x" * 10_000})).ask("ping"))["status"] == "success"
+
+
+@staged()
+async def test_handshakes_under_way_are_bounded(stage: Stage) -> None:
+    admission = stage.bridge.websockets.doorway.admission
+    stage.bridge.websockets.doorway.admission = few = evolve(admission, most_arriving=2)
+    waiting = [await peer_of(stage), await peer_of(stage)]
+    await (await peer_of(stage)).lost.addTimeout(5, reactor)
+    waiting[0].transport.abortConnection()
+    while few.arriving > 1:
+        await deferLater(reactor, 0.01)
+    assert (await (await stage.client()).ask("ping"))["status"] == "success"
+    assert (await (await stage.client()).ask("ping"))["status"] == "success"
+    assert few.connected == 2

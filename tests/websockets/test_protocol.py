@@ -109,6 +109,14 @@ REFUSED: list[tuple[Any, str]] = [
     ({"action": "subscribe", "data": {"account_id": RESELLER, "binding": f"call.*.{'é' * 60}"}}, "the binding is too long"),
     ({"action": "ping", "name": 7}, "name must be a text"),
     ({"action": "ping", "metadata": "x" * 5000}, "metadata must have at most 4096 bytes"),
+    (b'{"action": "ping", "metadata": %s}' % (b"[" * 17 + b"]" * 17), "metadata must have at most 4096 bytes, and at most 16 levels"),
+    (b'{"action": "ping", "metadata": %s}' % (b"[" * 900 + b"]" * 900), "metadata must have at most 4096 bytes, and at most 16 levels"),
+    (b'{"action": "ping", "x": %s}' % (b"[" * 2000 + b"]" * 2000), "the message is not JSON"),
+    (b'{"action": "ping", "name": "\\ud800"}', "the message is not JSON"),
+    (
+        {"action": "unsubscribe", "data": {"account_id": RESELLER, "binding": "weather.*"}},
+        "no available subscriptions to requested binding",
+    ),
 ]
 
 
