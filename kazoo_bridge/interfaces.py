@@ -61,6 +61,10 @@ EventHandler = Callable[["Event"], "Deferred[None] | None"]
 class IConsumer(Interface):
     """A running subscription to a queue."""
 
+    starts: int = Attribute(
+        "How often it has begun to take deliveries. Between two beginnings, a queue that ends with the connection has missed messages."
+    )
+
     def bind(topic: Topic) -> Deferred[None]:
         """Listen to `topic` too; fires once the bus has it (at once while disconnected: it is declared on connecting)."""
 

@@ -35,6 +35,7 @@ class EmbeddedConsumer:
         self._taker = queue.add_taker(handler, wanted.prefetch, wanted.acknowledge)
         self._waiting: list[Deferred[None]] = []
         self._cancelled = False
+        self.starts = 1  # nothing interrupts it
 
     def bind(self, topic: Topic) -> Deferred[None]:
         """See `IConsumer`. Fails with BusUnavailable for an exchange that KAZOO has not."""

@@ -12,9 +12,13 @@ from kazoo_bridge.websockets.frames import EventFrame
 
 @define(eq=False)
 class Journal:
-    """The latest events of one session that can be resumed. `token` names the session; `lost` is the newest event forgotten."""
+    """The latest events of one session that can be resumed. `token` names the session; `lost` is the newest event forgotten.
+
+    `interruptions` is how often the node's own listening had been interrupted when the client was last told.
+    """
 
     length: int
+    interruptions: int
     token: str = field(factory=lambda: secrets.token_hex(24), repr=False)
     lost: int = 0
     _frames: deque[EventFrame] = field(init=False, factory=deque)

@@ -7,7 +7,7 @@ from itertools import count
 
 import orjson
 from attrs import define, field
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -56,8 +56,10 @@ class Listener:
             return
         waiting = [consumer.bind(topic).addErrback(_refused, topic) for topic in topics if topic in self.index.topics]
         if waiting:
-            bound: Deferred[list[None]] = gatherResults(waiting)
-            await bound.addTimeout(_PATIENCE, self._clock, lambda _, __: [])
+            # Who waits may give up; what is waited for goes on.
+            waiter: Deferred[None] = Deferred()
+            DeferredList(waiting).addCallback(_over, waiter)
+            await waiter.addTimeout(_PATIENCE, self._clock, lambda _, __: None)
 
     def unbind(self, topics: Iterable[Topic]) -> None:
         """Listen to these no longer, unless somebody needs them again."""
@@ -65,6 +67,11 @@ class Listener:
             for topic in topics:
                 if topic not in self.index.topics:
                     self._consumer.unbind(topic).addErrback(_refused, topic)
+
+    @property
+    def interruptions(self) -> int:
+        """How often events may have been missed, because the broker was away."""
+        return 0 if self._consumer is None else self._consumer.starts
 
     def next_sequence(self) -> int:
         """The number of the next frame."""
@@ -85,6 +92,11 @@ class Listener:
                 session.deliver(frame)
         if data is not None:
             self.told += 1
+
+
+def _over(_results: object, waiter: Deferred[None]) -> None:
+    if not waiter.called:
+        waiter.callback(None)
 
 
 def _refused(failure: Failure, topic: Topic) -> None:

@@ -6,8 +6,10 @@ from attrs import define
 
 from kazoo_bridge.websockets.connection import Connection
 from kazoo_bridge.websockets.frames import reply
+from kazoo_bridge.websockets.journal import Journal
 from kazoo_bridge.websockets.listener import Listener
 from kazoo_bridge.websockets.messages import BadMessage, Message
+from kazoo_bridge.websockets.session import Session
 from kazoo_bridge.websockets.sessions import Sessions
 
 
@@ -33,8 +35,8 @@ class Resuming:
             raise BadMessage("resume a session before anything else on a connection")
         resumed = token is not None and self.attach(connection, token)
         session = connection.session
-        journal = self._sessions.keep(session)
-        gap = token is not None and (not resumed or journal.has_gap(sequence))
+        journal = self.keep(session)
+        gap = token is not None and (not resumed or self.has_gap(journal, sequence))
         missed = journal.after(sequence) if resumed else []
         data = {
             "session": journal.token,
@@ -57,6 +59,16 @@ class Resuming:
         self._sessions.take_over(old, connection.session)
         connection.session = old
         return True
+
+    def keep(self, session: Session) -> Journal:
+        """From now on the session outlives its connection."""
+        return self._sessions.keep(session, self._listener.interruptions)
+
+    def has_gap(self, journal: Journal, sequence: int) -> bool:
+        """Whether events after this one are missing: forgotten, or never heard because the broker was away. The latter is told once."""
+        interrupted = journal.interruptions != self._listener.interruptions
+        journal.interruptions = self._listener.interruptions
+        return interrupted or journal.has_gap(sequence)
 
     def now(self) -> int:
         """A sequence before that of every event to come."""

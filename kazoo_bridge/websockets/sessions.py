@@ -122,10 +122,10 @@ class Sessions(Service):
 
     # -- resuming
 
-    def keep(self, session: Session) -> Journal:
+    def keep(self, session: Session, interruptions: int) -> Journal:
         """From now on the session outlives its connection."""
         if session.journal is None:
-            session.journal = Journal(self.limits.resume_events)
+            session.journal = Journal(self.limits.resume_events, interruptions)
             self._resumable[session.journal.token] = session
         return session.journal
 

@@ -85,7 +85,7 @@ class EventStreams:
             session = stream.connection.session
             if sessions.too_many_of(who[1].account_id):
                 raise NotAdmitted(429, "the account has too many sockets")
-            journal = sessions.keep(session)
+            journal = self._resuming.keep(session)
             # What comes before the client is told that the stream is open waits in the journal, and keeps its order.
             session.outlet = None
             await self._subscriptions.subscribe(session, account_id, bindings)
@@ -97,7 +97,7 @@ class EventStreams:
             raise
         session.outlet = stream.connection
         missed = journal.after(sequence)
-        told = {"subscribed": session.bindings, "gap": lost or journal.has_gap(sequence), "missed": len(missed)}
+        told = {"subscribed": session.bindings, "gap": self._resuming.has_gap(journal, sequence) or lost, "missed": len(missed)}
         stream.opened(journal, sequence, told)
         for frame in missed:
             stream.connection.event(frame, True)

@@ -77,6 +77,9 @@ class Subscriptions:
             return None
         if (account_id, binding) in session.subscriptions:
             return None
+        return self._subscription(session, account, binding)
+
+    def _subscription(self, session: Session, account: Account | None, binding: str) -> Subscription:
         superadmin = session.account_id is not None and self._directory.superadmin(session.account_id)
         category, listening = self.catalogue.resolve(binding, account, superadmin, self._clock.seconds())
         if any(len(source.topic.pattern.encode()) > LONGEST_PATTERN for source in listening.sources):
@@ -125,17 +128,14 @@ class Subscriptions:
         identity = (account_id, old.binding)
         if (account is None and account_id != EVERY) or session.subscriptions.get(identity) is not old:
             return  # the account has gone, and its subscriptions will: that is decided elsewhere
-        del session.subscriptions[identity]
         idle = self._listener.index.remove(session, old)
+        fresh = []
         try:
-            new = self._resolve(session, account_id, account, old.binding)
+            new = session.subscriptions[identity] = self._subscription(session, account, old.binding)
+            fresh = self._listener.index.add(session, new)
         except BindingRefused as error:
             _log.warn("a subscription to {binding} ends: {reason}", binding=old.binding, reason=error)
-            new = None
-        fresh = []
-        if new is not None:
-            session.subscriptions[identity] = new
-            fresh = self._listener.index.add(session, new)
+            del session.subscriptions[identity]
         await self._listener.bind(fresh)
         self._listener.unbind(idle)
 

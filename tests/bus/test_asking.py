@@ -20,6 +20,8 @@ result_of, failure_of, no_result = _now.successResultOf, _now.failureResultOf, _
 
 @implementer(IConsumer)
 class FakeConsumer:
+    starts = 1
+
     def __init__(self) -> None:
         self.running: Deferred[None] = Deferred()
 

@@ -9,7 +9,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
 from kazoo_bridge.bridge import Bridge
-from kazoo_bridge.config import Calls, Config, Http, Storage, Websockets
+from kazoo_bridge.config import Amqp, Calls, Config, Http, Storage, Websockets
 from tests.websockets.client import Client
 
 TOP, RESELLER, CHILD, STRANGER = "f" * 32, "a" * 32, "b" * 32, "c" * 32
@@ -24,9 +24,10 @@ class Stage:
     clients: list[Client] = field(factory=list)
 
     @classmethod
-    async def of(cls, folder: Any, **settings: Any) -> Stage:
+    async def of(cls, folder: Any, amqp_uri: str = "embedded:", **settings: Any) -> Stage:
         config = evolve(
             Config(),
+            amqp=Amqp(amqp_uri),
             storage=Storage(f"sqlite:///{folder}/b.sqlite3"),
             http=Http("tcp:0:interface=127.0.0.1"),
             calls=Calls(query_timeout_ms=200),

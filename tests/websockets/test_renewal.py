@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from kazoo_bridge.bus.embedded import EmbeddedBus
-from kazoo_bridge.interfaces import Account, IDirectory
+from kazoo_bridge.interfaces import Account, IDirectory, Topic
 from kazoo_bridge.kazoo import Event, account_db
 from kazoo_bridge.plugins.discovery import find_categories
 from kazoo_bridge.websockets.catalogue import BindingCatalogue
@@ -87,7 +87,36 @@ async def test_a_subscription_moves_on_at_the_turn_of_the_month() -> None:
     clock.advance(2 * 3600)
     await subscriptions.renew([session])
     assert heard() == ["2701"]
-    assert session.bindings == ["call.*.*", "fax.object.doc_created"]
+    assert session.bindings == ["fax.object.doc_created", "call.*.*"]
     assert {topic.pattern for topic in listener.index.topics if topic.exchange == "configuration"} == {
         f"doc_created.{account_db(ACCOUNT)}-202701.fax.*"
     }
+
+
+class SlowBroker:
+    """A consumer whose bindings are never confirmed."""
+
+    starts = 1
+
+    def __init__(self) -> None:
+        self.bindings: list[Deferred[None]] = []
+
+    def bind(self, topic: Topic) -> Deferred[None]:
+        self.bindings.append(Deferred())
+        return self.bindings[-1]
+
+
+def test_a_subscriber_does_not_wait_for_ever_for_the_broker() -> None:
+    clock, broker = Clock(), SlowBroker()
+    listener: Listener = Listener(clock, EmbeddedBus(clock), SubscriptionIndex())
+    listener._consumer = broker  # type: ignore[assignment]
+    topic = Topic("callevt", "call.CHANNEL_CREATE.*")
+    listener.index.topics[topic] = 1
+    waiting = Deferred.fromCoroutine(listener.bind([topic]))
+    clock.advance(4.9)
+    assert not waiting.called
+    clock.advance(0.2)
+    assert waiting.called
+    # The binding itself is not given up.
+    broker.bindings[0].callback(None)
+    assert not clock.getDelayedCalls()

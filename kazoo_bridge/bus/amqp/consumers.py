@@ -65,6 +65,7 @@ class AmqpConsumer:
         for topic in queue.topics:
             _check(topic)
         self.cancelled = False
+        self.starts = 0
         self._clock = clock
         self._queue = queue
         self._handler = handler
@@ -221,6 +222,7 @@ class AmqpConsumer:
         return await run.ended
 
     def _started(self) -> None:
+        self.starts += 1
         self._trouble = None
         if self._bindings is not None and self._bindings.refused:
             self.log.error("{trouble}; trying again every {delay} s", trouble=self.trouble(), delay=RETRY_BINDINGS)

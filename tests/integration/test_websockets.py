@@ -1,0 +1,77 @@
+"""Websockets over a real broker: what the node's queue is bound to, and what clients are told of the broker's absence."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_twisted
+from twisted.internet.threads import deferToThread
+
+from tests.integration.amqp_world import until
+from tests.integration.rabbitmq import RabbitNode
+from tests.websockets.stage import CHILD, RESELLER, STRANGER, Stage
+
+pytestmark = pytest.mark.timeout(90)
+
+
+@pytest_twisted.async_yield_fixture
+async def stage(tmp_path: Path, vhost_uri: str) -> AsyncIterator[Stage]:
+    made = await Stage.of(tmp_path, vhost_uri)
+    await until(lambda: made.bridge.bus.trouble() is None, "the bus")
+    yield made
+    await made.stop()
+
+
+def vhost_of(uri: str) -> str:
+    return uri.rsplit("/", 1)[1]
+
+
+async def bound(stage: Stage, rabbit: RabbitNode, vhost_uri: str) -> list[str]:
+    """What queues without a name of their own are bound to on the exchanges of faxes and calls."""
+    listed = await deferToThread(rabbit.ctl, "list_bindings", "-p", vhost_of(vhost_uri), "source_name", "routing_key", "destination_name")
+    rows = [line.split("\t") for line in listed.splitlines()]
+    return sorted(key for exchange, key, queue in rows if exchange in ("faxes", "callevt") and queue.startswith("amq.gen-"))
+
+
+@pytest_twisted.ensureDeferred
+async def test_bindings_are_counted_over_all_sockets(stage: Stage, rabbit: RabbitNode, vhost_uri: str) -> None:
+    one, two, other = await stage.client(), await stage.client(), await stage.client(CHILD)
+    for client, account in ((one, RESELLER), (two, RESELLER), (other, CHILD)):
+        answer = await client.ask("subscribe", {"account_id": account, "bindings": ["fax.status.*", "call.CHANNEL_CREATE.*"]})
+        assert answer["status"] == "success"
+    fax = {account: f"fax.status.{account}.*" for account in (RESELLER, CHILD)}
+    assert await bound(stage, rabbit, vhost_uri) == ["call.CHANNEL_CREATE.*", fax[RESELLER], fax[CHILD]]
+    await one.ask("unsubscribe")
+    await other.ask("unsubscribe", {"binding": "fax.status.*"})
+    while fax[CHILD] in (now := await bound(stage, rabbit, vhost_uri)):
+        pass
+    assert now == ["call.CHANNEL_CREATE.*", fax[RESELLER]]
+    await stage.call(RESELLER)
+    assert (await two.event())["name"] == "CHANNEL_CREATE"
+    two.protocol.dropConnection(abort=True)
+    await other.ask("unsubscribe")
+    while await bound(stage, rabbit, vhost_uri):
+        pass
+
+
+@pytest_twisted.ensureDeferred
+async def test_who_resumes_is_told_that_the_broker_was_away(stage: Stage, rabbit: RabbitNode, vhost_uri: str) -> None:
+    client, plain = await stage.client(), await stage.client(STRANGER)
+    begun = (await client.ask("resume", {}))["data"]
+    await client.ask("subscribe", {"account_id": RESELLER, "binding": "call.*.*"})
+    await plain.ask("subscribe", {"account_id": STRANGER, "binding": "call.*.*"})
+    listener = stage.bridge.websockets.listener
+    before = listener.interruptions
+    await deferToThread(rabbit.ctl, "close_all_connections", "--vhost", vhost_of(vhost_uri), "a test")
+    await until(lambda: listener.interruptions > before and stage.bridge.bus.trouble() is None, "the bus after the interruption")
+    for account in (STRANGER, RESELLER):
+        await stage.call(account, call_id="after")
+    assert (await plain.event())["data"]["call_id"] == "after"
+    assert (await client.event())["data"]["call_id"] == "after"
+    client.protocol.dropConnection(abort=True)
+    for gap in (True, False):
+        client = await stage.client()
+        answer = (await client.ask("resume", {"session": begun["session"], "sequence": begun["sequence"]}))["data"]
+        assert (answer["resumed"], answer["gap"], answer["missed"]) == (True, gap, 1)
