@@ -24,6 +24,7 @@ _log = Logger()
 #: Seconds between two signs of life.
 KEEP_ALIVE_EVERY = 15.0
 
+_EVENTS = "text/event-stream"
 _WORDS = {403: "forbidden", 429: "too_many_requests", 503: "datastore_fault"}
 
 
@@ -59,7 +60,10 @@ class EventStreamResource:
             bindings = list(dict.fromkeys(value for name, value in exchange.query if name == "binding" and value))
             if not bindings:
                 raise invalid({"binding": {"required": {"message": "expected one or more bindings, such as ?binding=call.*.*"}}})
-            await self._stream(exchange, account_id, bindings)
+            if exchange.request.method == b"HEAD":
+                exchange.begin(_EVENTS)
+            else:
+                await self._stream(exchange, account_id, bindings)
             return Answer(None, streamed=True)
 
         return await for_account(request, self.directory, self.node, account_id, handler)
@@ -75,7 +79,7 @@ class EventStreamResource:
         if exchange.token is None or exchange.principal is None:
             raise invalid_credentials()
         last_event_id = request.getHeader("Last-Event-ID") or exchange.query.first("last_event_id")
-        exchange.begin("text/event-stream")
+        exchange.begin(_EVENTS)
         request.setHeader("X-Accel-Buffering", "no")  # a proxy that collects answers would hold events back
         try:
             stream = await self.streams.open(
@@ -100,7 +104,8 @@ class EventStreamResource:
         finally:
             living.stop()
             stream.gone()
-            request.unregisterProducer()
+            if request.channel is not None:  # the client is still there
+                request.unregisterProducer()
 
     def route(self, app: Klein) -> None:
         """Put the resource on its path."""

@@ -22,11 +22,13 @@ from kazoo_bridge.websockets.sessions import OVERLOADED, TOO_MANY, Sessions
 
 _log = Logger()
 
+#: Seconds for which a client that is told to go may take to read why.
+CLOSING_PATIENCE = 10
+
 #: The head of a handshake has at most so many bytes.
 LARGEST_HEAD = 16_384
 
-
-#: Seconds that a client has to answer a closing frame; then the connection is cut.
+#: The same when the service stops.
 CLOSING_TIMEOUT = 2
 
 
@@ -221,7 +223,7 @@ def make_factory(reactor: Any, doorway: Doorway) -> WebSocketServerFactory:
         maxMessagePayloadSize=bounds.message_bytes,
         failByDrop=False,
         openHandshakeTimeout=bounds.handshake_timeout,
-        closeHandshakeTimeout=CLOSING_TIMEOUT,
+        closeHandshakeTimeout=CLOSING_PATIENCE,
         tcpNoDelay=True,
         autoPingInterval=bounds.ping_interval,
         autoPingTimeout=bounds.ping_timeout,

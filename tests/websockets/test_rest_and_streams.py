@@ -13,9 +13,12 @@ import treq
 from twisted.internet import reactor
 from twisted.internet.defer import DeferredQueue
 from twisted.internet.task import deferLater
+from twisted.logger import LogLevel
+from twisted.web.client import ResponseFailed
 
 from kazoo_bridge.interfaces import Queue, Topic
 from kazoo_bridge.kazoo import Event
+from tests.integration.amqp_world import Log
 from tests.websockets.stage import CHILD, RESELLER, STRANGER, Stage
 
 pytestmark = pytest.mark.timeout(30)
@@ -117,8 +120,10 @@ class Stream:
     async def event(self) -> tuple[str, Any]:
         return await self.events.get().addTimeout(5, reactor)
 
-    async def lose(self) -> None:
-        self.response._transport.abortConnection() if hasattr(self.response, "_transport") else None
+    def lose(self) -> None:
+        """The network between the client and the bridge is gone."""
+        self.ended.addErrback(lambda failure: failure.trap(ResponseFailed))
+        self.response.original._transport.loseConnection()
 
 
 @pytest_twisted.ensureDeferred
@@ -157,6 +162,28 @@ async def test_a_stream_resumes_after_the_last_event_id(stage: Stage) -> None:
     assert list(stage.bridge.websockets.sessions) == [session]
     lost = await Stream().open(stage, "?binding=call.*.*", **{"Last-Event-ID": "nothing-5"})
     assert (await lost.event())[1]["data"]["gap"] is True
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_client_that_goes_is_no_failure(stage: Stage) -> None:
+    with Log() as log:
+        stream = await Stream().open(stage, "?binding=call.*.*")
+        event_id, _ = await stream.event()
+        stream.lose()
+        while stage.bridge.websockets.doorway.admission.connected:
+            await deferLater(reactor, 0.01)
+        await stage.call(RESELLER, call_id="missed")
+        again = await Stream().open(stage, "?binding=call.*.*", **{"Last-Event-ID": event_id})
+        assert (await again.event())[1]["data"]["missed"] == 1
+    assert not log.at_least(LogLevel.error)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_look_at_the_head_opens_no_stream(stage: Stage) -> None:
+    url = f"http://{stage.bridge.http_host}/v2/accounts/{RESELLER}/events?binding=call.*.*"
+    response = await treq.head(url, headers={"X-Auth-Token": stage.tokens[RESELLER]}, persistent=False)
+    assert (response.code, response.headers.getRawHeaders("content-type")) == (200, ["text/event-stream"])
+    assert not list(stage.bridge.websockets.sessions)
 
 
 @pytest_twisted.ensureDeferred
