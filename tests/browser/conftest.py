@@ -27,7 +27,7 @@ SWITCHES = (
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 )
 
-#: Milliseconds that the page may take for anything a test waits for.
+#: Milliseconds that a page may take for anything a test waits for.
 _PATIENCE = 20_000.0
 expect.set_options(timeout=_PATIENCE)
 
@@ -38,6 +38,7 @@ def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium")
     if chromium is None:
         raise RuntimeError("these tests need Chromium: `make test` installs it, or `apt-get install chromium`")
+    expect.set_options(timeout=_PATIENCE)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=chromium, args=SWITCHES)
         yield started
