@@ -25,11 +25,11 @@ _log = Logger()
 #: Seconds for which a client that is told to go may take to read why.
 CLOSING_PATIENCE = 10
 
-#: The head of a handshake has at most so many bytes.
-LARGEST_HEAD = 16_384
-
 #: The same when the service stops.
 CLOSING_TIMEOUT = 2
+
+#: The head of a handshake has at most so many bytes.
+LARGEST_HEAD = 16_384
 
 
 class _Quiet:
@@ -180,6 +180,10 @@ class BridgeProtocol(WebSocketServerProtocol):  # type: ignore[misc] # Autobahn 
         if self._address is not None:
             self.doorway.admission.gone(self._address)
             self._address = None
+
+    def dropConnection(self, abort: bool = False) -> None:
+        """The TCP connection ends: gently where both sides have said so, or browsers take it for a failure."""
+        super().dropConnection(abort=abort and not self.wasClean)
 
     def sendHttpErrorResponse(self, code: int, reason: str, responseHeaders: Any = None) -> None:
         """An answer that HTTP clients see the end of."""

@@ -71,7 +71,7 @@ def test_a_page_written_from_kazoos_documentation_sees_a_call(page: Page, bridge
     expect(page.locator("#calls tr")).to_have_text(expected)
 
     bridge.signal(signal.SIGTERM)
-    expect(page.locator("#state")).to_have_text("closed with 1001")
+    expect(page.locator("#state")).to_have_text("closed with 1001 cleanly")
     assert bridge.ended() == 0
 
 
