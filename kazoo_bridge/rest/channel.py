@@ -12,7 +12,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel, Request
 
-from kazoo_bridge.rest.addresses import counted_address
+from kazoo_bridge.addresses import counted_address
 from kazoo_bridge.rest.connections import Connections
 from kazoo_bridge.rest.exchange import CORS_HEADERS
 

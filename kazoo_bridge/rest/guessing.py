@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 
-from kazoo_bridge.rest.addresses import network_of
+from kazoo_bridge.addresses import network_of
 from kazoo_bridge.rest.buckets import Buckets
 
 

@@ -8,7 +8,7 @@ import secrets
 from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 
-from kazoo_bridge.rest.addresses import counted_address
+from kazoo_bridge.addresses import counted_address
 from kazoo_bridge.rest.buckets import Buckets
 
 

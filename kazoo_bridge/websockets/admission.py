@@ -9,6 +9,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from attrs import define, field
 
+from kazoo_bridge.addresses import network_of
+
 Network = IPv4Network | IPv6Network
 
 #: Our own sub-protocol. It changes nothing; those who ask for it know that they talk to us.
@@ -74,22 +76,26 @@ class Admission:
             raise NotAdmitted(403, "the origin is not allowed")
         if self.in_all and self.connected >= self.in_all:
             raise NotAdmitted(503, "too many connections")
-        if self.per_address and self._connected[address] >= self.per_address:
+        counted = network_of(address)
+        if self.per_address and self._connected[counted] >= self.per_address:
             raise NotAdmitted(429, "too many connections from this address")
-        self._connected[address] += 1
+        self._connected[counted] += 1
 
     def gone(self, address: str) -> None:
         """Undo `admit`."""
-        self._connected[address] -= 1
-        if self._connected[address] <= 0:
-            del self._connected[address]
+        counted = network_of(address)
+        self._connected[counted] -= 1
+        if self._connected[counted] <= 0:
+            del self._connected[counted]
 
     def _trusts(self, address: str) -> bool:
         try:
             parsed = ip_address(address)
         except ValueError:
             return False
-        return any(parsed in network for network in self.trusted)
+        # A socket for both kinds of addresses shows IPv4 ones as IPv6.
+        plain = getattr(parsed, "ipv4_mapped", None) or parsed
+        return any(plain in network for network in self.trusted)
 
 
 def _plain(hop: str) -> str:

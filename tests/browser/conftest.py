@@ -38,7 +38,6 @@ def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium")
     if chromium is None:
         raise RuntimeError("these tests need Chromium: `make test` installs it, or `apt-get install chromium`")
-    expect.set_options(timeout=_PATIENCE)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=chromium, args=SWITCHES)
         yield started
