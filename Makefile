@@ -90,6 +90,7 @@ changelog:
 benchmark:
 	$(BIN)/python benchmarks/amqp_consume.py
 	$(BIN)/python -m benchmarks.websocket_fanout
+	$(BIN)/python -m benchmarks.websocket_fanout --rabbitmq
 	$(BIN)/python -m benchmarks.console_calls
 
 picture:

@@ -1,7 +1,8 @@
 """How many sockets one process carries: memory of idle ones, and events to many subscribers of one binding.
 
 Run it with ``python -m benchmarks.websocket_fanout``. It starts the service as a process with an embedded bus, so that the figures are the
-websockets' own, and publishes in that process; the sockets are connected from this one. Every event has a number, and every socket must see
+websockets' own, and publishes in that process; the sockets are connected from this one. With ``--rabbitmq`` the events come from a third
+process, through a private RabbitMQ node. Every event has a number, and every socket must see
 all of them in order. The time from publishing to reading is measured on one clock, and holds this process's own slowness.
 """
 
@@ -29,56 +30,77 @@ ACCOUNT = "a" * 32
 BINDING = "call.CHANNEL_CREATE.*"
 
 
-def serve(folder: str, pipe: Connection) -> None:
+def event(number: int) -> dict[str, Any]:
+    """A call event of about 900 bytes that says when it was made."""
+    return {
+        "Event-Category": "call_event",
+        "Event-Name": "CHANNEL_CREATE",
+        "Call-ID": f"call-{number}",
+        "Number": number,
+        "Sent": time.monotonic(),
+        "Custom-Channel-Vars": {"Account-ID": ACCOUNT},
+        "Padding": "x" * 600,
+    }
+
+
+def publish_from_outside(uri: str, rate: int, seconds: int) -> None:
+    """Publish through the broker, in a process of its own."""
+    import pika
+
+    connection = pika.BlockingConnection(pika.URLParameters(uri))
+    channel = connection.channel()
+    channel.exchange_declare("callevt", "topic")
+    started = time.monotonic()
+    for number in range(rate * seconds):
+        connection.sleep(max(0.0, started + number / rate - time.monotonic()))
+        channel.basic_publish("callevt", f"call.CHANNEL_CREATE.call-{number}", json.dumps(event(number)).encode())
+    connection.close()
+
+
+def publish_within(reactor: Any, bus: Any, rate: int, seconds: int) -> None:
+    """Publish on the service's own bus, in its process."""
+    started, sent = time.monotonic(), 0
+
+    def step() -> None:
+        nonlocal sent
+        due = min(int((time.monotonic() - started) * rate), rate * seconds)
+        while sent < due:
+            bus.publish("callevt", f"call.CHANNEL_CREATE.call-{sent}", event(sent))
+            sent += 1
+        if sent < rate * seconds:
+            reactor.callLater(0.002, step)
+
+    step()
+
+
+def serve(folder: str, amqp_uri: str, pipe: Connection) -> None:
     """The service, in a process of its own; publishes on command."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     from twisted.internet import reactor
     from twisted.internet.defer import Deferred
+    from twisted.internet.task import deferLater
 
     from kazoo_bridge.bridge import Bridge
-    from kazoo_bridge.config import Config, Http, Storage, Websockets
+    from kazoo_bridge.config import Amqp, Config, Http, Storage, Websockets
 
     config = evolve(
         Config(),
+        amqp=Amqp(amqp_uri),
         storage=Storage(f"sqlite:///{folder}/b.sqlite3"),
         http=Http("tcp:0:interface=127.0.0.1"),
         websockets=evolve(Websockets(), endpoint="tcp:0:backlog=1024:interface=127.0.0.1", rate_burst=1_000_000, max_connections=0),
     )
     bridge = Bridge.of(reactor, config)
 
-    def publish(rate: int, seconds: int) -> None:
-        started, sent, every = time.monotonic(), 0, 1 / rate
-
-        def step() -> None:
-            nonlocal sent
-            due = min(int((time.monotonic() - started) / every), rate * seconds)
-            while sent < due:
-                body = {
-                    "Event-Category": "call_event",
-                    "Event-Name": "CHANNEL_CREATE",
-                    "Call-ID": f"call-{sent}",
-                    "Number": sent,
-                    "Sent": time.monotonic(),
-                    "Custom-Channel-Vars": {"Account-ID": ACCOUNT},
-                    "Padding": "x" * 600,
-                }
-                bridge.bus.publish("callevt", f"call.CHANNEL_CREATE.call-{sent}", body)
-                sent += 1
-            if sent < rate * seconds:
-                reactor.callLater(0.002, step)  # type: ignore[attr-defined]
-            else:
-                pipe.send({"published": sent, "cpu": time.process_time() - cpu})
-
-        cpu = time.process_time()
-        step()
-
     def commands() -> None:
         if pipe.poll():
             command = pipe.recv()
             if command[0] == "publish":
-                publish(*command[1:])
+                publish_within(reactor, bridge.bus, *command[1:])
             elif command[0] == "memory":
                 pipe.send(memory())
+            elif command[0] == "cpu":
+                pipe.send(time.process_time())
             else:
                 Deferred.fromCoroutine(bridge.stop(Deferred())).addBoth(lambda _: reactor.stop())  # type: ignore[attr-defined]
                 return
@@ -88,6 +110,8 @@ def serve(folder: str, pipe: Connection) -> None:
         await bridge.start()
         await bridge.accounts.create(ACCOUNT)
         await bridge.directory.load()
+        while bridge.bus.trouble() is not None:
+            await deferLater(reactor, 0.1)  # type: ignore[arg-type]
         pipe.send((bridge.websockets.host, (await bridge.tokens.create(ACCOUNT)).token))
         commands()
 
@@ -196,6 +220,53 @@ def receive(sockets: list[Socket], count: int, patience: float) -> list[float]:
     return worst
 
 
+def measure(arguments: argparse.Namespace, folder: str, amqp_uri: str) -> dict[str, Any]:
+    """The figures."""
+    ours, theirs = multiprocessing.Pipe()
+    apart = multiprocessing.get_context("spawn")
+    service = apart.Process(target=serve, args=(folder, amqp_uri, theirs))
+    service.start()
+    address, token = ours.recv()
+
+    def asked(*command: Any) -> Any:
+        ours.send(command)
+        return ours.recv()
+
+    empty, started = asked("memory"), time.monotonic()
+    sockets = [Socket(address) for _ in range(arguments.idle)]
+    subscribe(sockets, token)
+    connecting = time.monotonic() - started
+    full = asked("memory")
+    for one in sockets[arguments.subscribers :]:
+        one.send({"action": "unsubscribe"})
+    for one in sockets[arguments.subscribers :]:
+        one.reply()
+    subscribers, cpu, rate = sockets[: arguments.subscribers], asked("cpu"), (arguments.rate, arguments.seconds)
+    publisher = apart.Process(target=publish_from_outside, args=(amqp_uri, *rate)) if arguments.rabbitmq else None
+    if publisher is None:
+        ours.send(("publish", *rate))
+    else:
+        publisher.start()
+    worst = sorted(receive(subscribers, arguments.rate * arguments.seconds, arguments.seconds * 3 + 30))
+    if publisher is not None:
+        publisher.join()
+    used, after = asked("cpu") - cpu, asked("memory")
+    ours.send(("stop",))
+    service.join(20)
+    return {
+        "open sockets": len(sockets),
+        "seconds to connect and subscribe them": round(connecting, 1),
+        "service's memory before, MB": round(empty / 1e6, 1),
+        "service's memory with them, MB": round(full / 1e6, 1),
+        "subscribers": len(subscribers),
+        "events a second": arguments.rate,
+        "events, all seen in order by all": arguments.rate * arguments.seconds,
+        "share of a core that the service took": round(used / arguments.seconds, 2),
+        "delay until read, ms: half, 99 %, worst": [round(1000 * worst[int(len(worst) * part)], 1) for part in (0.5, 0.99, 0.99999)],
+        "service's memory after, MB": round(after / 1e6, 1),
+    }
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -203,46 +274,31 @@ def main() -> None:
     parser.add_argument("--subscribers", type=int, default=1000)
     parser.add_argument("--rate", type=int, default=200, help="events a second")
     parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--rabbitmq", action="store_true", help="events come from another process through a private RabbitMQ node")
+    parser.add_argument("--beside", default="nothing that was known of", help="what else ran on the machine, for the record")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     arguments = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-    ours, theirs = multiprocessing.Pipe()
-    with tempfile.TemporaryDirectory() as folder:
-        service = multiprocessing.get_context("spawn").Process(target=serve, args=(folder, theirs))
-        service.start()
-        address, token = ours.recv()
-        figures: dict[str, Any] = {"when": datetime.now(UTC).isoformat(timespec="seconds"), "python": sys.version.split()[0]}
+    node = None
+    if arguments.rabbitmq:
+        from tests.integration.rabbitmq import RabbitNode
 
-        def memory_of_service() -> int:
-            ours.send(("memory",))
-            return int(ours.recv())
-
-        empty = memory_of_service()
-        started = time.monotonic()
-        sockets = [Socket(address) for _ in range(arguments.idle)]
-        subscribe(sockets, token)
-        figures["open sockets"] = len(sockets)
-        figures["seconds to connect and subscribe them"] = round(time.monotonic() - started, 1)
-        figures["service's memory before, MB"] = round(empty / 1e6, 1)
-        figures["service's memory with them, MB"] = round(memory_of_service() / 1e6, 1)
-        for one in sockets[arguments.subscribers :]:
-            one.send({"action": "unsubscribe"})
-        for one in sockets[arguments.subscribers :]:
-            one.reply()
-        subscribers = sockets[: arguments.subscribers]
-        ours.send(("publish", arguments.rate, arguments.seconds))
-        worst = sorted(receive(subscribers, arguments.rate * arguments.seconds, arguments.seconds * 3 + 30))
-        done = ours.recv()
-        figures["subscribers"] = len(subscribers)
-        figures["events a second"] = arguments.rate
-        figures["events, all seen in order by all"] = done["published"]
-        figures["share of a core that the service took"] = round(done["cpu"] / arguments.seconds, 2)
-        figures["delay until read, ms: half, 99 %, worst"] = [
-            round(1000 * worst[int(len(worst) * part)], 1) for part in (0.5, 0.99, 0.99999)
-        ]
-        figures["service's memory after, MB"] = round(memory_of_service() / 1e6, 1)
-        ours.send(("stop",))
-        service.join(20)
+        node = RabbitNode()
+        node.start()
+    figures: dict[str, Any] = {
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": sys.version.split()[0],
+        "bus": "RabbitMQ, published by another process" if node else "embedded",
+        "cores": os.cpu_count(),
+        "load average before": round(os.getloadavg()[0], 1),
+        "beside it ran": arguments.beside,
+    }
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            figures |= measure(arguments, folder, node.fresh_vhost() if node else "embedded:")
+    finally:
+        if node is not None:
+            node.stop()
     for name, value in figures.items():
         print(f"{name:45} {value}")
     if arguments.json:
