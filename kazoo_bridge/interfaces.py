@@ -196,12 +196,15 @@ class Telling:
     """An event as subscriptions see it.
 
     `key` is compared with the patterns of sources; `routing_key` is what subscribers are shown of the message's. `account_id` keeps the
-    event from other accounts' subscriptions where the key does not (None: the key does).
+    event from other accounts' subscriptions where the key does not (None: the key does). An event that names no account may say which
+    number was `dialled` (see `kazoo.plain_number`), and how it would be told if it were its owner's.
     """
 
     key: str
     routing_key: str
     account_id: str | None = None
+    dialled: str | None = None
+    of_owner: Callable[[str], Telling] | None = field(default=None, eq=False, repr=False)
 
 
 class IBindingCategory(IEventCategory):

@@ -5,10 +5,10 @@ KAZOO sends ``call.{EVENT}.{CALL_ID}`` on ``callevt``; what a hook gets of it is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
@@ -211,6 +211,12 @@ def _hook(hook_id: str, name: str, description: str, sample: Mapping[str, Any]) 
     return HookType(id=hook_id, name=name, description=description, samples=({"hook_event": hook_id, **_SAMPLE, **sample},))
 
 
+def telling(body: Mapping[str, Any], of: Callable[[str], Telling]) -> Telling:
+    """The telling `of` the account whose the call is; of nobody where that is not known, which the number that was called may change."""
+    account_id = account_of(body)
+    return of(account_id) if account_id is not None else evolve(of("undefined"), dialled=dialled_number(body), of_owner=of)
+
+
 @implementer(IPlugin, IBindingCategory)
 @frozen
 class CallCategory:
@@ -264,8 +270,7 @@ class CallCategory:
         first, name, call_id = [*event.routing_key.split(".", 2), "", ""][:3]
         if first != "call" or name not in _BOUND_EVENTS:
             return []
-        shown = f"call.{account_of(event.body) or 'undefined'}.{name}.{call_id}"
-        return [Telling(shown, shown)]
+        return [telling(event.body, lambda whose: Telling(shown := f"call.{whose}.{name}.{call_id}", shown))]
 
 
 call = CallCategory()

@@ -12,7 +12,7 @@ from attrs import frozen
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from kazoo_bridge.categories.call import account_of, dialled_number, is_internal_leg
+from kazoo_bridge.categories.call import account_of, dialled_number, is_internal_leg, telling
 from kazoo_bridge.categories.subscribing import account_word, not_supported, wrong_format
 from kazoo_bridge.interfaces import Account, HookType, IBindingCategory, Listening, Occurrence, Source, Telling, Topic
 from kazoo_bridge.kazoo import Event, normalise
@@ -83,7 +83,7 @@ class ParkingCategory:
         """See `IBindingCategory`."""
         if event.name not in _EVENTS:
             return []
-        return [Telling(f"parking.{account_of(event.body) or 'undefined'}.{event.name}", event.routing_key)]
+        return [telling(event.body, lambda whose: Telling(f"parking.{whose}.{event.name}", event.routing_key))]
 
 
 parking = ParkingCategory()

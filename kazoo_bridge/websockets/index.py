@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 from attrs import define, field
@@ -62,8 +62,12 @@ class _Shelf(Generic[S]):
 
 @define(eq=False)
 class SubscriptionIndex(Generic[S]):
-    """All subscriptions of one node; `topics` counts how many need each topic of the broker."""
+    """All subscriptions of one node; `topics` counts how many need each topic of the broker.
 
+    `owner_of` says which account owns a telephone number, where that is known.
+    """
+
+    _owner_of: Callable[[str], str | None] = lambda _number: None
     topics: Counter[Topic] = field(init=False, factory=Counter)
     _shelves: dict[str, _Shelf[S]] = field(init=False, factory=dict)
     _by_exchange: dict[str, list[_Shelf[S]]] = field(init=False, factory=dict)
@@ -108,10 +112,16 @@ class SubscriptionIndex(Generic[S]):
     def match(self, event: Event) -> Iterator[tuple[Telling, Stream[S]]]:
         """The streams that the event belongs to, and how each is told of it."""
         for shelf in tuple(self._by_exchange.get(event.exchange, ())):
-            for telling in _tellings(shelf.category, event):
+            for telling in map(self._owned, _tellings(shelf.category, event)):
                 for stream in shelf.table.match(telling.key):
                     if telling.account_id is None or stream.account_id is None or telling.account_id == stream.account_id:
                         yield telling, stream
+
+    def _owned(self, telling: Telling) -> Telling:
+        if telling.dialled is None or telling.of_owner is None:
+            return telling
+        owner = self._owner_of(telling.dialled)
+        return telling if owner is None else telling.of_owner(owner)
 
     def _shelf(self, category: IBindingCategory) -> _Shelf[S]:
         shelf = self._shelves.get(category.name)

@@ -57,7 +57,7 @@ class WebsocketRoom:
     ) -> WebsocketRoom:
         """Put the parts together; nothing runs yet."""
         settings = config.websockets
-        listener = Listener(reactor, bus, SubscriptionIndex())
+        listener = Listener(reactor, bus, SubscriptionIndex(directory.owner_of))
         catalogue = BindingCatalogue.of(categories)
         subscriptions = Subscriptions(reactor, directory, catalogue, listener, settings.max_subscriptions, calls)
         authority = Authority(reactor, directory)

@@ -9,6 +9,7 @@ import pytest
 import pytest_twisted
 
 from kazoo_bridge.kazoo import account_db, monthly_db
+from kazoo_bridge.storage import numbers
 from tests.websockets.stage import CHILD, RESELLER, TOP, Stage
 
 pytestmark = pytest.mark.timeout(30)
@@ -68,6 +69,24 @@ async def test_notifications_and_parked_calls(stage: Stage) -> None:
     ]
     assert [(await top.event())["name"] for _ in range(4)] == ["system_alert", "voicemail_new"] * 2
     assert not client.events.pending
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_call_without_an_account_is_that_of_the_numbers_owner(stage: Stage) -> None:
+    owner, other, top = await stage.client(), await stage.client(CHILD), await stage.client(TOP)
+    for client, account in ((owner, RESELLER), (other, CHILD), (top, "*")):
+        await client.ask("subscribe", {"account_id": account, "bindings": ["call.CHANNEL_CREATE.*", "parking.*"]})
+    await stage.bridge.database.write(lambda connection: numbers.insert(connection, RESELLER, "4722555019", 0.0))
+    await stage.bridge.directory.load()
+    for number in ("+4722555019", "+4722555020"):
+        for name in ("CHANNEL_CREATE", "PARK_PARKED"):
+            await stage.call(None, name, Request=f"{number}@carrier.example.com")
+    await stage.call(CHILD)
+    assert [(await owner.event())["subscription_key"] for _ in range(2)] == [f"call.{RESELLER}.CHANNEL_CREATE.*", f"parking.{RESELLER}.*"]
+    assert (await other.event())["routing_key"] == f"call.{CHILD}.CHANNEL_CREATE.call-1"
+    shown = [event["routing_key"] for event in [await top.event() for _ in range(5)] if event["subscribed_key"] != "parking.*"]
+    assert shown == [f"call.{whose}.CHANNEL_CREATE.call-1" for whose in (RESELLER, "undefined", CHILD)]
+    assert not owner.events.pending
 
 
 @pytest_twisted.ensureDeferred
