@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -89,8 +89,23 @@ def asker(clock: Clock, bus: FakeBus) -> Asker:
     return Asker(clock, bus)
 
 
+_asked: list[Deferred[list[Event]]] = []
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_open() -> Iterator[None]:
+    """Questions that a test leaves open are forgotten in order, and not by the garbage collector in the middle of anything."""
+    yield
+    while _asked:
+        asked = _asked.pop()
+        asked.addErrback(lambda _: [])
+        asked.cancel()
+
+
 def ask(asker: Asker, timeout: float = 5, **more: Any) -> Deferred[list[Event]]:
-    return asker.ask("callevt", "question", {}, timeout=timeout, **more)
+    asked = asker.ask("callevt", "question", {}, timeout=timeout, **more)
+    _asked.append(asked)
+    return asked
 
 
 def nothing_is_left(asker: Asker, clock: Clock) -> bool:
