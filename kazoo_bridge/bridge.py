@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 from attrs import define, field
@@ -15,6 +16,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
+from kazoo_bridge import __version__
 from kazoo_bridge.bus.amqp.bus import AmqpBus
 from kazoo_bridge.bus.embedded import EmbeddedBus
 from kazoo_bridge.calls.room import CallRoom
@@ -22,6 +24,7 @@ from kazoo_bridge.config import Config, ConfigError, parse_uris
 from kazoo_bridge.console.files import page_files
 from kazoo_bridge.directory.local import LocalDirectory
 from kazoo_bridge.ending import Ending
+from kazoo_bridge.figures import Durations, Figure, gauge
 from kazoo_bridge.interfaces import IBus, IEventCategory, StorageUnavailable
 from kazoo_bridge.plugins.discovery import find_categories
 from kazoo_bridge.rest.account_tree import AccountResource
@@ -35,6 +38,7 @@ from kazoo_bridge.rest.health import HealthResource
 from kazoo_bridge.rest.hook_actions import HookActionResource
 from kazoo_bridge.rest.limits import LimitResource
 from kazoo_bridge.rest.logins import LoginResource
+from kazoo_bridge.rest.metrics import MetricResource
 from kazoo_bridge.rest.site import Resource, make_site
 from kazoo_bridge.rest.webhooks import WebhookResource
 from kazoo_bridge.rest.websockets import WebsocketResource
@@ -201,6 +205,7 @@ class Bridge:
             EventStreamResource(self.reactor, self.directory, self.websockets.streams, self.node),
             ChannelResource(self.directory, self.calls, self.node),
             ConsoleResource(page_files(), self._websocket_place(), self.node),
+            MetricResource(self.figures),
             HealthResource(self.troubles),
         ]
         site = make_site(self.reactor, resources, self.node, self.config.http)
@@ -223,6 +228,20 @@ class Bridge:
         if kind == EVERYTHING:
             return Deferred.fromCoroutine(hooks.load())
         return Deferred.fromCoroutine(hooks.reload(subjects)) if kind == "hook" else None
+
+    async def figures(self) -> list[Figure | Durations]:
+        """What is going on on this node. Where the storage does not answer, all but the webhooks' figures."""
+        storage = await self.database.check()
+        found = [
+            Figure("info", "The version that runs here", "gauge", {__version__: 1}, "version"),
+            gauge("bus_up", "1 while events come in", float(self._started and self.bus.trouble() is None)),
+            gauge("storage_up", "1 while the storage answers", float(storage is None)),
+            gauge("watched_accounts", "Accounts whose live calls somebody watches", self.calls.watched),
+            *self.websockets.figures(),
+        ]
+        with suppress(StorageUnavailable):
+            found += await self.webhooks.figures()
+        return found
 
     async def troubles(self) -> list[str]:
         """Why this node is not ready, in words; empty when it is."""

@@ -506,6 +506,9 @@ class IDeliveryStore(Interface):
     def waiting(hook_ids: Collection[str]) -> Deferred[Mapping[str, int]]:
         """How many deliveries of each of these hooks are pending or held; a hook without any is not in it."""
 
+    def counts() -> Deferred[Mapping[str, int]]:
+        """How many deliveries there are of each status: ``pending``, ``held`` and ``dead``."""
+
     def listed(account_id: str, hook_id: str | None, status: str, before: int | None, count: int) -> Deferred[list[StoredDelivery]]:
         """At most `count` deliveries of a status (``pending`` includes those held), newest first, from below the position `before`."""
 

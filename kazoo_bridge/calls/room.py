@@ -40,6 +40,11 @@ class CallRoom:
         """Follow nothing any more."""
         await self._live.stop()
 
+    @property
+    def watched(self) -> int:
+        """How many accounts somebody watches."""
+        return len(self._live)
+
     def channels(self, account_id: str) -> Deferred[list[Channel]]:
         """See `ICalls`."""
         return Deferred.fromCoroutine(self._channels.of_account(account_id))

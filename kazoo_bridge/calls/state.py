@@ -54,6 +54,10 @@ class LiveCalls:
         self._look = LoopingCall(self._look_at_bus)
         self._look.clock = self._clock
 
+    def __len__(self) -> int:
+        """How many accounts are watched."""
+        return len(self._watched)
+
     def start(self) -> None:
         """Have a queue, which is bound to nothing while nobody watches."""
         self._consumer = self._bus.consume(Queue(topics=TOPICS if self._watched else frozenset(), acknowledge=False), self.handle)

@@ -13,11 +13,15 @@ from twisted.web.resource import Resource
 from kazoo_bridge.rest.errors import ApiError, invalid_method, parse_error, too_many_requests
 from kazoo_bridge.rest.exchange import CORS_HEADERS, Exchange
 from kazoo_bridge.rest.given_tokens import given_token
-from kazoo_bridge.rest.health import PATHS as UNLIMITED_PATHS
+from kazoo_bridge.rest.health import PATHS as HEALTH_PATHS
 from kazoo_bridge.rest.incoming import IncomingRequest
+from kazoo_bridge.rest.metrics import PATH as METRICS_PATH
 from kazoo_bridge.rest.query import Query, refuse_broken_escapes
 from kazoo_bridge.rest.rates import RequestRates
 from kazoo_bridge.rest.verbs import VERBS, tunnelled_verb
+
+#: Nobody who watches the process may be turned away.
+UNLIMITED_PATHS = (*HEALTH_PATHS, METRICS_PATH)
 
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 

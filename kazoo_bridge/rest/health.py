@@ -11,7 +11,6 @@ from twisted.web.iweb import IRequest
 
 from kazoo_bridge.rest.exchange import CORS_HEADERS
 
-#: Nobody who watches may be turned away, so these have no limit.
 PATHS = ("/healthz", "/readyz")
 
 #: The reasons why the service is not ready; empty when it is.

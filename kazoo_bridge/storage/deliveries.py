@@ -65,6 +65,12 @@ class DeliveryStore:
         query = sa.select(_c.hook_id, sa.func.count().label("number")).where(_c.hook_id.in_(hook_ids), _c.status.in_(_WAITING))
         return self._database.read(lambda connection: {row.hook_id: row.number for row in connection.execute(query.group_by(_c.hook_id))})
 
+    def counts(self) -> Deferred[Mapping[str, int]]:
+        """Those that wait, are held, or are dead."""
+        query = sa.select(_c.status, sa.func.count().label("number")).group_by(_c.status)
+        none = dict.fromkeys((*_WAITING, "dead"), 0)
+        return self._database.read(lambda connection: none | {row.status: row.number for row in connection.execute(query)})
+
     def listed(self, account_id: str, hook_id: str | None, status: str, before: int | None, count: int) -> Deferred[list[StoredDelivery]]:
         """The newest deliveries first."""
         return self._database.read(lambda connection: _listed(connection, account_id, hook_id, status, before, count))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
-from attrs import define, evolve, frozen
+from attrs import define, evolve, field, frozen
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from kazoo_bridge.figures import Durations
 from kazoo_bridge.interfaces import Delivery
 from kazoo_bridge.webhooks.attempts import AttemptRecorder, Try
 from kazoo_bridge.webhooks.hook import Hook
@@ -47,6 +49,9 @@ class Attempter:
     _schedule: RetrySchedule
     _disable: Disable
     cluster_id: str = ""
+    #: Attempts since the start, by result, and how long they took.
+    made: Counter[str] = field(init=False, factory=lambda: Counter(success=0, failure=0))
+    durations: Durations = field(init=False, factory=lambda: Durations("attempt_seconds", "How long attempts at deliveries took"))
 
     async def attempt(self, hook: Hook, delivery: Delivery, turn: Turn) -> Verdict:
         """Use up `turn`, which has been granted. Never raises for what a receiver does."""
@@ -58,11 +63,14 @@ class Attempter:
             _log.error("hook {hook_id} cannot be told of {event}: {reason}", hook_id=hook.id, event=delivery.event, reason=error)
             return Verdict(False, tries, None, f"it cannot be written as the hook wants it: {error}")
         success: bool | None = None
+        began = self._clock.seconds()
         try:
             outcome = await self.send(request)
             success = outcome.success
         finally:
             self._turns.done(turn, success)
+        self.made["success" if outcome.success else "failure"] += 1
+        self.durations.add(self._clock.seconds() - began)
         left = self._schedule.quick_retries_left(hook, tries)
         self._recorder.record(hook, request, outcome, Try(delivery.event_id, hook.retries, left))
         if outcome.success:

@@ -75,13 +75,14 @@ class _Tally:
 
 @define
 class Intake:
-    """The bus's handler for webhooks."""
+    """The bus's handler for webhooks. `taken` counts events by exchange."""
 
     _clock: IReactorTime
     _directory: IDirectory
     _registry: HookRegistry
     _dispatcher: Dispatcher
     _categories: dict[str, list[IEventCategory]] = field(factory=dict)
+    taken: Counter[str] = field(init=False, factory=Counter)
     _homeless: _Tally = field(init=False)
     _unknown: _Tally = field(init=False)
 
@@ -100,6 +101,7 @@ class Intake:
 
     def handle(self, event: Event) -> Deferred[None] | None:
         """Start whatever the event asks for; None when nobody wants it, which is the most common case."""
+        self.taken[event.exchange] += 1
         wanted: list[tuple[Hook, Occurrence]] = []
         unplaced: list[tuple[str, Occurrence]] = []
         for category in self._categories.get(event.exchange, ()):

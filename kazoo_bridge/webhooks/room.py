@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from twisted.web.client import HTTPConnectionPool
 
 from kazoo_bridge.config import Config
+from kazoo_bridge.figures import Durations, Figure, counter, gauge
 from kazoo_bridge.interfaces import (
     IAttemptStore,
     IBus,
@@ -204,6 +205,21 @@ class WebhookRoom:
             # The broker keeps the ones, the storage the others.
             count = self.dispatcher.under_way + self.redelivery.under_way
             _log.warn("{count} deliveries are not finished and will be made again", count=count)
+
+    async def figures(self) -> list[Figure | Durations]:
+        """What is going on; fails with `StorageUnavailable`."""
+        kept = await self.stores.deliveries.counts()
+        return [
+            Figure("webhook_events", "Events that webhooks have taken from the bus", "counter", self.intake.taken, "exchange"),
+            counter("webhook_events_without_account", "Events that reached no hook, for they name no account", self.intake.homeless),
+            counter("webhook_events_of_unknown_accounts", "Events whose account the directory does not know", self.intake.unknown),
+            gauge("webhooks_enabled", "Hooks that are enabled", len(self.registry)),
+            Figure("attempts", "Attempts at deliveries", "counter", self.attempter.made, "result"),
+            self.attempter.durations,
+            gauge("requests_under_way", "Requests to receivers that are under way", self.turns.under_way),
+            gauge("requests_queued", "Requests to receivers that wait in memory for their turn", self.turns.queued),
+            Figure("deliveries_stored", "Deliveries in the storage, of all nodes on it", "gauge", kept, "status"),
+        ]
 
     async def stop(self) -> None:
         """Close what is open; after `drain`."""

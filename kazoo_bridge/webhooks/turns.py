@@ -120,6 +120,11 @@ class Turns:
         self._forget(lane)
         self._grant()
 
+    @property
+    def queued(self) -> int:
+        """How many requests wait for a place, of all hooks together."""
+        return sum(len(lane.waiting) for lane in self._lanes.values())
+
     def waiting(self, lane_name: str) -> int:
         """How many requests of the hook are under way or wait for a place."""
         lane = self._lanes.get(lane_name)

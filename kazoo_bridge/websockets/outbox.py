@@ -33,6 +33,8 @@ class Flusher:
     _dirty: dict[Outbox, None] = field(init=False, factory=dict)
     _call: IDelayedCall | None = field(init=False, default=None)
     _next: float = field(init=False, default=0.0)
+    #: Events that clients were too slow for, on all connections.
+    dropped: int = field(init=False, default=0)
 
     def wants(self, outbox: Outbox) -> None:
         """Write this one with the next tick."""
@@ -126,6 +128,7 @@ class Outbox:
     def _drop(self, subscribed_key: str) -> None:
         self._dropped[subscribed_key] += 1
         self.dropped += 1
+        self._flusher.dropped += 1
         if self._dropped.total() > self._max_dropped:
             self._give_up()
 

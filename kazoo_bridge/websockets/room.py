@@ -13,6 +13,7 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort
 
 from kazoo_bridge.config import Config
+from kazoo_bridge.figures import Durations, Figure, counter, gauge
 from kazoo_bridge.interfaces import IBus, ICalls, IDirectory, IEventCategory
 from kazoo_bridge.websockets.actions import Actions
 from kazoo_bridge.websockets.admission import Admission
@@ -95,6 +96,20 @@ class WebsocketRoom:
             endpoint=settings.endpoint,
             answers=SocketAnswers(bus, node, sessions, directory),
         )
+
+    def figures(self) -> list[Figure | Durations]:
+        """What is going on."""
+        sessions = list(self.sessions)
+        closed = {str(code): count for code, count in self.sessions.ended.items()}
+        return [
+            gauge("sockets", "Clients that are connected, by websocket or stream", sum(one.connected for one in sessions)),
+            gauge("sessions_waiting", "Sessions that wait for their clients to come back", sum(not one.connected for one in sessions)),
+            gauge("subscriptions", "Subscriptions of all clients", sum(one.count for one in sessions)),
+            gauge("topics", "Topics of the broker that subscriptions need", len(self.listener.index.topics)),
+            counter("socket_events", "Events that somebody has subscribed to", self.listener.told),
+            counter("socket_events_dropped", "Events that clients missed because they were too slow", self.doorway.flusher.dropped),
+            Figure("sockets_closed", "Connections that this node has closed", "counter", closed, "code"),
+        ]
 
     async def listen(self) -> None:
         """Take connections; raises `CannotListenError`."""

@@ -140,6 +140,7 @@ async def test_settling(kept: DeliveryStore) -> None:
     assert names(await kept.claim("me", 150, 200, {ONE: 9})) == ["again"]
     assert names(await kept.claim("me", 200, 300, {ONE: 9}))[-1:] != []
     assert await kept.waiting([ONE]) == {ONE: 3}
+    assert await kept.counts() == {"pending": 3, "held": 0, "dead": 1}
     await kept.settle(Settlement(done=["unknown"], again=[("unknown", 1, 1.0, "")]), 120)
 
 
@@ -151,6 +152,7 @@ async def test_a_disabled_hooks_deliveries_wait(kept: DeliveryStore) -> None:
     assert await listed(kept) == ["x"]
     assert (await kept.listed(A, None, "pending", None, 1))[0].status == "held"
     assert await kept.waiting([ONE]) == {ONE: 1}
+    assert await kept.counts() == {"pending": 0, "held": 1, "dead": 0}
     await kept.release(ONE, 150)
     assert await kept.claim("me", 149, 200, {ONE: 9}) == []
     assert names(await kept.claim("me", 150, 200, {ONE: 9})) == ["x"]

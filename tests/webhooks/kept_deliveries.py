@@ -102,6 +102,9 @@ class KeptDeliveries:
         waiting = (row.delivery.hook_id for row in self.rows.values() if row.status != "dead")
         return self._answer(Counter(hook_id for hook_id in waiting if hook_id in hook_ids))
 
+    def counts(self) -> Deferred[Mapping[str, int]]:
+        raise NotImplementedError
+
     def listed(self, account_id: str, hook_id: str | None, status: str, before: int | None, count: int) -> Deferred[list[StoredDelivery]]:
         raise NotImplementedError
 
