@@ -106,6 +106,11 @@ def test_a_hook_is_created_tested_and_its_attempt_seen(page: Page, demo: DemoPro
     form.get_by_label("Sent along: Key").fill("desk")
     form.get_by_label("Sent along: Value").fill("north")
     assert faults(page) == []
+    page.mouse.click(5, 400)
+    box = form.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] - 1, box["y"] + 200)
+    expect(form.get_by_label("Name", exact=True)).to_have_value("changed users")
     form.get_by_role("button", name="Create").click()
     expect(form.get_by_label("Goes to")).to_have_attribute("aria-invalid", "true")
     expect(form.get_by_label("Goes to")).to_be_focused()

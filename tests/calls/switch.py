@@ -55,5 +55,11 @@ class SwitchNode:
                 return
             channels = {call_id: self.one[call_id]}
         name = event.name.replace("_req", "_resp")
-        body = {"Event-Category": "call_event", "Event-Name": name, "Msg-ID": event.body["Msg-ID"], "App-Name": "ecallmgr", "Node": self.name}
+        body = {
+            "Event-Category": "call_event",
+            "Event-Name": name,
+            "Msg-ID": event.body["Msg-ID"],
+            "App-Name": "ecallmgr",
+            "Node": self.name,
+        }
         self.bus.publish(TARGETED, event.body["Server-ID"], body | {"Channels": channels}).addErrback(lambda _: None)

@@ -44,7 +44,9 @@ async def scene(vhost_uri: str) -> AsyncIterator[Scene]:
     async with running_bus(vhost_uri) as bus, running_bus(vhost_uri) as switch:
         shared = listed("shared", timestamp=20)
         one = SwitchNode(switch, {"mine": channel("mine")}, [listed("mine", timestamp=10), shared, listed("foreign", OTHER)])
-        two = SwitchNode(switch, {"foreign": channel("foreign", OTHER)}, [shared | {"username": "desk"}, listed("late", timestamp=30)], name="two")
+        two = SwitchNode(
+            switch, {"foreign": channel("foreign", OTHER)}, [shared | {"username": "desk"}, listed("late", timestamp=30)], name="two"
+        )
         garbage = SwitchNode(switch, name="garbage")
         world = await World.enter(parse_uri(vhost_uri))
 
