@@ -169,6 +169,9 @@ def test_events_are_stopped_narrowed_down_and_opened(page: Page, demo: DemoProce
 def test_a_reseller_looks_at_those_below_and_they_see_nothing_of_others(page: Page, browser: Browser, demo: DemoProcess) -> None:
     reseller, sub = demo.tenants
     signed_in(page, demo.address, reseller.token)
+    turn_to(page, "Webhooks")
+    page.get_by_role("link", name="demo receiver").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("demo receiver")
     page.get_by_role("button", name=f"Account {reseller.name}").click()
     search = page.get_by_role("combobox", name="Search accounts")
     search.fill(sub.name[:6].lower())
@@ -176,6 +179,8 @@ def test_a_reseller_looks_at_those_below_and_they_see_nothing_of_others(page: Pa
     assert faults(page) == []
     search.press("Enter")
     expect(page.get_by_role("button", name=f"Account {sub.name}")).to_be_visible()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Webhooks")
+    turn_to(page, "Live calls")
     expect(calls(page).first).to_be_visible()
 
     other = browser.new_context().new_page()

@@ -117,14 +117,15 @@ export class Console {
     const was = this.wasOnline;
     this.wasOnline = online;
     if (online && was === false) {
-      say("Connected again, and up to date");
+      if (this.metServer) say("Connected again, and up to date");
       this.hooks.refresh();
       this.switcher.offer();
       this.view?.reconnected?.();
     }
+    this.metServer ||= online;
     // The server is there, but hears nothing of the switch.
     const deaf = online && this.calls.doubtedSince !== null;
-    setText(this.status, deaf ? "No switch" : online ? "Live" : was === undefined && !nextTry ? "Connecting…" : "Offline");
+    setText(this.status, deaf ? "No switch" : online ? "Live" : this.metServer || nextTry ? "Offline" : "Connecting…");
     setAttribute(this.light, "class", `light ${online && !deaf ? "on" : "off"}`);
     setAttribute(this.element, "data-offline", online && !deaf ? null : "true");
     this.offline.hidden = !deaf && (online || nextTry === null);

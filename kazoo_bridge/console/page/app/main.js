@@ -45,6 +45,8 @@ function work(session) {
   const console_ = new Console(session, settings, {
     signOut: signIn,
     switchAccount: (account) => {
+      // One webhook is of one account: the other's are shown in its place.
+      history.replaceState(null, "", location.hash.split("/").slice(0, 2).join("/") || "#/");
       const moved = { ...session, account };
       keep(moved);
       work(moved);

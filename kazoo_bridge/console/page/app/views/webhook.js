@@ -59,7 +59,7 @@ export class WebhookView {
   }
 
   missing() {
-    setText(this.title, "This webhook has been deleted");
+    setText(this.title, "There is no such webhook: it has been deleted, or is another account's");
     this.facts.replaceChildren();
     this.actions.hidden = true;
     this.tabs.element.hidden = true;
