@@ -74,9 +74,12 @@ def test_what_began_before_the_console_was_opened_is_there(page: Page, bridge: B
 def test_the_table_is_searched_filtered_and_sorted(page: Page, bridge: BridgeProcess, switch: SwitchNode) -> None:
     signed_in(page, address(bridge), bridge.command("token", "create", "--account", ACCOUNT))
     expect(page.locator(".table-box .empty")).to_have_text("There are no calls just now.")
-    hostile = "<img src=x onerror=alert(1)>"
+    hostile = "<img src=x onerror=alert(1)>" + 300 * "W"
     switch.begin("hostile", Caller_ID_Name=hostile)
     expect(call_row(page, "hostile")).to_contain_text(hostile)
+    call_row(page, "hostile").get_by_role("button", name="More…").click()
+    assert page.get_by_role("dialog").evaluate("sheet => sheet.scrollWidth <= sheet.clientWidth")
+    page.keyboard.press("Escape")
     switch.end("hostile")
     expect(call_row(page, "hostile")).to_have_count(0)
     for name in ("Beate", "Carl", "Ada"):
