@@ -559,8 +559,9 @@ class CommandRefused(Exception):
 class CallChange:
     """A change of one account's picture of live calls.
 
-    `kind` is ``snapshot`` (`calls` are all there are; everything known before is void), ``changed`` (`calls` are new or have changed) or
-    ``removed`` (`call_ids` have ended). Calls are in their public form (lower-case keys, ``call_id`` among them).
+    `kind` is ``snapshot`` (`calls` are all there are; everything known before is void), ``changed`` (`calls` are new or have changed),
+    ``removed`` (`call_ids` have ended) or ``stale`` (the switch cannot be heard; what is known may be old until the next snapshot). Calls
+    are in their public form (lower-case keys, ``call_id`` among them).
     """
 
     kind: str
@@ -597,4 +598,7 @@ class ICalls(Interface):
         """Send a whole metaflow (``module``, ``data``, ``children``) to a live call; as `command`."""
 
     def watch(account_id: str, watcher: Callable[[CallChange], None]) -> ICallWatch:
-        """Tell `watcher` of the account's calls: a snapshot as soon as there is one, then every change, until stopped."""
+        """Tell `watcher` of the account's calls: a snapshot as soon as there is one, then every change, until stopped.
+
+        While the switch cannot be heard it is told ``stale``, even before the first snapshot.
+        """

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
+
+from attrs import field, frozen
 
 from kazoo_bridge.kazoo import Event, normalise
 
@@ -37,17 +39,43 @@ _INTERNAL = frozenset(
 MAX_CHANNELS = 100_000
 
 
-def channels_of(answers: Iterable[Event], account_id: str) -> list[Channel]:
+@frozen
+class Told:
+    """What nodes said of an account: its channels, which node named each (by call id), and which nodes answered at all."""
+
+    channels: Sequence[Channel] = ()
+    named_by: Mapping[str, str] = field(factory=dict)
+    nodes: frozenset[str] = frozenset()
+
+
+def told_by(answers: Iterable[Event], account_id: str) -> Told:
     """Every channel that the answers name for the account, once each, the oldest first.
 
     Channels of other accounts, of none, and whatever is no channel are left out. Nodes that know the same channel complete each other.
     """
     found: dict[str, dict[str, Any]] = {}
+    named_by: dict[str, str] = {}
+    nodes = set()
     for answer in answers:
+        node = node_of(answer.body)
+        nodes.add(node)
         for call_id, channel in _listed(answer.body.get("Channels")):
             if channel.get("account_id") == account_id:
                 found.setdefault(call_id, {}).update(_public(call_id, channel))
-    return sorted(found.values(), key=lambda channel: (start_of(channel), channel["call_id"]))
+                named_by[call_id] = node
+    channels = sorted(found.values(), key=lambda channel: (start_of(channel), channel["call_id"]))
+    return Told(channels, named_by, frozenset(nodes))
+
+
+def channels_of(answers: Iterable[Event], account_id: str) -> Sequence[Channel]:
+    """The channels of `told_by`."""
+    return told_by(answers, account_id).channels
+
+
+def node_of(body: Mapping[str, Any]) -> str:
+    """The node that sent a message; empty when it does not say."""
+    node = body.get("Node")
+    return node if isinstance(node, str) else ""
 
 
 def start_of(channel: Channel) -> int:

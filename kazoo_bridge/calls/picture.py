@@ -8,7 +8,7 @@ from typing import Any
 from attrs import define, field, frozen
 from twisted.logger import Logger
 
-from kazoo_bridge.calls.answers import Channel
+from kazoo_bridge.calls.answers import Channel, Told, node_of
 from kazoo_bridge.calls.call import CREATED, ENDS, LEAVES_SLOT, Call, after_answer, after_event, of_channel, out_of_slot
 
 _log = Logger()
@@ -22,6 +22,9 @@ ENDED_FOR = 120.0
 
 #: A call that an event told of so many seconds before the question may be missing in the answer: nodes hear of it one after another.
 GRACE = 2.0
+
+#: So many answers in a row a call may be missing when the node that knew it is silent: slow nodes are late, dead ones never come back.
+SPARED = 2
 
 _LONGEST_ID = 512
 _NEVER = float("-inf")
@@ -47,6 +50,14 @@ class Picture:
     _touched: dict[str, float] = field(init=False, factory=dict)
     _ended: dict[str, float] = field(init=False, factory=dict)
     _full: bool = field(init=False, default=False)
+    #: By call id: the node that told of the call last, and for how many answers in a row it has been silent.
+    _known_by: dict[str, str] = field(init=False, factory=dict)
+    _spared: dict[str, int] = field(init=False, factory=dict)
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether there are calls whose node was silent."""
+        return bool(self._spared)
 
     def happened(self, name: str, body: Mapping[str, Any], now: float) -> Difference:
         """Follow one of the `EVENTS`, which is the account's."""
@@ -63,23 +74,37 @@ class Picture:
         changed = self._left_slot(body.get("Parking-Slot")) if name in LEAVES_SLOT else []
         if name not in LEAVES_SLOT or call_id in self.calls:
             self._touched[call_id] = now
+            self._known_by[call_id] = node_of(body)
             changed += self._put(after_event(self.account_id, name, self.calls.get(call_id), body))
         else:
             self._touched.pop(call_id, None)
         return Difference(list({call["call_id"]: call for call in changed}.values()))
 
-    def corrected(self, channels: Sequence[Channel], asked: float, now: float) -> Difference:
+    def corrected(self, answer: Told, asked: float, now: float) -> Difference:
         """Follow the answer to a question that was asked at a time.
 
         An event since then knows better, and a call whose end was heard of does not come back.
         """
         self._forget_ended(now)
-        told = {channel["call_id"]: channel for channel in channels if channel["call_id"] not in self._ended}
+        told = {channel["call_id"]: channel for channel in answer.channels if channel["call_id"] not in self._ended}
         changed = [call for call_id, channel in told.items() for call in self._put(self._corrected(call_id, channel, asked))]
+        for call_id in told:
+            self._spared.pop(call_id, None)
+            if call_id in self.calls:
+                self._known_by[call_id] = answer.named_by.get(call_id, "")
         missing = [call_id for call_id in self.calls if call_id not in told and self._touched.get(call_id, _NEVER) < asked - GRACE]
-        for call_id in missing:
+        gone = [call_id for call_id in missing if not self._spare(call_id, answer)]
+        for call_id in gone:
             self._forget(call_id)
-        return Difference(changed, missing)
+        return Difference(changed, gone)
+
+    def _spare(self, call_id: str, answer: Told) -> bool:
+        """Whether a call that is missing may live, because the node that knew it did not answer in time."""
+        node, count = self._known_by.get(call_id), self._spared.get(call_id, 0)
+        if not node or node in answer.nodes or count >= SPARED:
+            return False
+        self._spared[call_id] = count + 1
+        return True
 
     def _corrected(self, call_id: str, channel: Channel, asked: float) -> Call:
         old = self.calls.get(call_id)
@@ -92,6 +117,7 @@ class Picture:
         old = self.calls.get(call_id)
         if old is None and len(self.calls) >= MAX_CALLS:
             self._touched.pop(call_id, None)
+            self._known_by.pop(call_id, None)
             if not self._full:
                 _log.warn(
                     "account {account_id} has more than {count} live calls: no more are shown", account_id=self.account_id, count=MAX_CALLS
@@ -116,8 +142,8 @@ class Picture:
         return Difference(removed=[call_id] if known else [])
 
     def _forget(self, call_id: str) -> None:
-        self.calls.pop(call_id, None)
-        self._touched.pop(call_id, None)
+        for kept in (self.calls, self._touched, self._known_by, self._spared):
+            kept.pop(call_id, None)
 
     def _forget_ended(self, now: float) -> None:
         for call_id, moment in list(self._ended.items()):

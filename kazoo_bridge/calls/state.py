@@ -22,7 +22,8 @@ _log = Logger()
 
 TOPICS = frozenset(Topic("callevt", f"call.{name}.*") for name in EVENTS)
 
-#: Seconds between two questions about an account; until one is repeated that nobody answered, and one that could not be asked.
+#: Seconds between two questions about an account; until one is repeated that a node or all of them did not answer, and one that could
+#: not be asked.
 CORRECT_EVERY = 60.0
 SILENT_FOR = 10.0
 RETRY_AFTER = 2.0
@@ -81,8 +82,9 @@ class LiveCalls:
             if not self._watched:
                 self._begin()
             watched = self._watched[account_id] = Watched(Picture(account_id))
+            watched.stale = self._was_away
             watched.next = self._clock.callLater(0, self._ask, watched)
-        elif watched.ready:
+        if watched.ready or watched.stale:
             self._clock.callLater(0, watched.greet)
         watched.watches.append(watch)
         return watch
@@ -119,12 +121,16 @@ class LiveCalls:
                 self._consumer.unbind(topic).addErrback(_refused, topic)
 
     def _look_at_bus(self) -> None:
-        """What happened while the bus was away is not known: ask about everybody when it is back."""
+        """What happens while the bus is away is not known: say so, and ask about everybody when it is back."""
         away = self._bus.trouble() is not None
-        if self._was_away and not away:
+        if away != self._was_away:
+            self._was_away = away
             for watched in list(self._watched.values()):
-                self._ask(watched)
-        self._was_away = away
+                if away:
+                    watched.stale = True
+                    watched.greet()
+                else:
+                    self._ask(watched)
 
     # -- questions --------------------------------------------------------------------------------
 
@@ -152,15 +158,17 @@ class LiveCalls:
             await self._bound()
         asked = self._clock.seconds()
         try:
-            channels = await self._channels.told_of_account(watched.picture.account_id)
+            answer = await self._channels.told_of_account(watched.picture.account_id)
         except BusUnavailable as error:
             _log.debug("the live calls of {account_id} are not known: {reason}", account_id=watched.picture.account_id, reason=error)
             return RETRY_AFTER
-        if channels is not None:
-            watched.tell(watched.picture.corrected(channels, asked, self._clock.seconds()))
+        if answer is not None:
+            difference = watched.picture.corrected(answer, asked, self._clock.seconds())
+            watched.stale = self._was_away
+            watched.tell(difference)
         watched.ready = True
         watched.greet()
-        return SILENT_FOR if channels is None else CORRECT_EVERY
+        return SILENT_FOR if answer is None or watched.picture.doubtful else CORRECT_EVERY
 
     async def _bound(self) -> None:
         """Wait until events come in, for the answer could be older than the first of them."""

@@ -20,12 +20,16 @@ _log = Logger()
 @implementer(ICallWatch)
 @define(eq=False)
 class Watch:
-    """One watcher. It hears of nothing before its snapshot, and of nothing after it was stopped."""
+    """One watcher. It hears of no call before its snapshot, and of nothing after it was stopped.
+
+    `in_doubt`: it was told that what it knows may be old.
+    """
 
     _watcher: Callable[[CallChange], None]
     _stopped: Callable[[Watch], None]
     active: bool = field(init=False, default=True)
     greeted: bool = field(init=False, default=False)
+    in_doubt: bool = field(init=False, default=False)
 
     def stop(self) -> None:
         """See `ICallWatch`."""
@@ -45,21 +49,28 @@ class Watch:
 
 @define(eq=False)
 class Watched:
-    """An account that is watched: its picture, who looks at it, and the question about it that is under way or will be asked."""
+    """An account that is watched: its picture, who looks at it, and the question about it that is under way or will be asked.
+
+    `stale`: the bus was away, and the switch has not yet said what there is now.
+    """
 
     picture: Picture
     watches: list[Watch] = field(init=False, factory=list)
     ready: bool = field(init=False, default=False)
+    stale: bool = field(init=False, default=False)
     asking: Deferred[Any] | None = field(init=False, default=None)
     ask_again: bool = field(init=False, default=False)
     next: IDelayedCall | None = field(init=False, default=None)
 
     def greet(self) -> None:
-        """Give the snapshot to those who have none yet, if there is one."""
-        for watch in list(self.watches) if self.ready else ():
-            if not watch.greeted:
-                watch.greeted = True
+        """Give the snapshot to those who have none yet, or are in doubt for no reason any more, and the doubt to those who have none."""
+        for watch in list(self.watches):
+            if self.ready and (not watch.greeted or (watch.in_doubt and not self.stale)):
+                watch.greeted, watch.in_doubt = True, False
                 watch.tell(CallChange("snapshot", calls=list(self.picture.calls.values())))
+            if self.stale and not watch.in_doubt:
+                watch.in_doubt = True
+                watch.tell(CallChange("stale"))
 
     def tell(self, difference: Difference) -> None:
         """Tell those who have a snapshot what has become different."""

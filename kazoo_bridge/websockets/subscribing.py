@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import partial
+from typing import Any
 
 from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
@@ -140,8 +141,12 @@ class Subscriptions:
         self._listener.unbind(idle)
 
     def _call_change(self, session: Session, account_id: str, change: CallChange) -> None:
-        """Tell of live calls: a ``snapshot``, then what has ``changed`` and what was ``removed``."""
+        """Tell of live calls: a ``snapshot``, then what has ``changed`` and what was ``removed``; and that all that is ``stale``."""
         shown = f"{CALLS}.{account_id}"
-        data = {"call_ids": list(change.call_ids)} if change.kind == "removed" else {"calls": list(change.calls)}
-        content = event_content(change.kind, shown, {"account_id": account_id, **data})
+        data: dict[str, Any] = {"account_id": account_id}
+        if change.kind == "removed":
+            data["call_ids"] = list(change.call_ids)
+        elif change.kind != "stale":
+            data["calls"] = list(change.calls)
+        content = event_content(change.kind, shown, data)
         session.deliver(EventFrame(CALLS, event_prefix(CALLS, shown), content, self._listener.next_sequence()))

@@ -35,6 +35,7 @@ class SwitchNode:
     answer: Callable[[Event], None] | None = None
     questions: list[Mapping[str, Any]] = field(factory=list)
     commands: list[Event] = field(factory=list)
+    name: str = "ecallmgr@one.example.com"
 
     def __attrs_post_init__(self) -> None:
         self.bus.consume(Queue(topics=frozenset({Topic("callevt", "call.status_req.*")}), acknowledge=False), self._asked)
@@ -54,5 +55,11 @@ class SwitchNode:
                 return
             channels = {call_id: self.one[call_id]}
         name = event.name.replace("_req", "_resp")
-        body = {"Event-Category": "call_event", "Event-Name": name, "Msg-ID": event.body["Msg-ID"], "App-Name": "ecallmgr"}
+        body = {
+            "Event-Category": "call_event",
+            "Event-Name": name,
+            "Msg-ID": event.body["Msg-ID"],
+            "App-Name": "ecallmgr",
+            "Node": self.name,
+        }
         self.bus.publish(TARGETED, event.body["Server-ID"], body | {"Channels": channels}).addErrback(lambda _: None)

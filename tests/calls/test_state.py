@@ -259,15 +259,52 @@ def test_the_switch_is_asked_again_when_the_bus_is_back(scene: Scene) -> None:
     assert list(watcher.calls) == ["after"]
 
 
+def test_while_the_bus_is_away_watchers_are_told_and_right_again_is_a_snapshot(scene: Scene) -> None:
+    scene.node.of_account = [listed("before")]
+    watcher = scene.watched()
+    scene.bus.stopService()
+    scene.wait(1)
+    late, _ = scene.watch()
+    scene.wait(1)
+    assert (watcher.kinds, late.kinds) == (["snapshot", "stale"], ["snapshot", "stale"])
+    assert list(late.calls) == ["before"]
+    scene.node.answer = lambda event: None
+    scene.bus.startService()
+    scene.wait(2)
+    assert watcher.kinds[-1] == "stale", "the bus is back, but nobody has said yet which calls there are"
+    scene.node.answer, scene.node.of_account = None, []
+    scene.wait(SILENT_FOR + 1)
+    assert (watcher.kinds[-1], late.kinds[-1], watcher.calls) == ("snapshot", "snapshot", {})
+    scene.event("CHANNEL_CREATE", "new")
+    assert watcher.kinds[-1] == "changed"
+
+
+def test_the_calls_of_a_node_that_is_slow_to_answer_are_not_taken_for_ended(scene: Scene) -> None:
+    scene.node.of_account = [listed("one")]
+    slow = SwitchNode(scene.bus, of_account=[listed("two")], name="slow")
+    watcher = scene.watched()
+    scene.event("CHANNEL_CREATE", "three", Node="slow")
+    slow.answer = lambda event: None
+    scene.node.of_account = []
+    scene.wait(CORRECT_EVERY + 1)
+    assert sorted(watcher.calls) == ["three", "two"], "the node that answered has one call no more; of the other's nothing is known"
+    slow.answer = None
+    scene.wait(SILENT_FOR + 1)
+    assert list(watcher.calls) == ["two"], "asked soon again, it says so"
+    slow.answer = lambda event: None
+    scene.wait(CORRECT_EVERY + 2 * SILENT_FOR + 4)
+    assert watcher.calls == {}, "a node that never answers again is dead"
+
+
 def test_a_watch_that_begins_without_a_bus(scene: Scene) -> None:
     scene.bus.stopService()
     scene.node.of_account = [listed()]
     watcher, _ = scene.watch()
     scene.wait(RETRY_AFTER * 2)
-    assert watcher.changes == []
+    assert watcher.kinds == ["stale"]
     scene.bus.startService()
     scene.wait(RETRY_AFTER + 1)
-    assert list(watcher.calls) == ["call-1"]
+    assert (watcher.kinds, list(watcher.calls)) == (["stale", "snapshot"], ["call-1"])
 
 
 def test_a_second_watcher_gets_its_own_snapshot_and_no_second_question_is_asked(scene: Scene) -> None:

@@ -44,8 +44,10 @@ async def scene(vhost_uri: str) -> AsyncIterator[Scene]:
     async with running_bus(vhost_uri) as bus, running_bus(vhost_uri) as switch:
         shared = listed("shared", timestamp=20)
         one = SwitchNode(switch, {"mine": channel("mine")}, [listed("mine", timestamp=10), shared, listed("foreign", OTHER)])
-        two = SwitchNode(switch, {"foreign": channel("foreign", OTHER)}, [shared | {"username": "desk"}, listed("late", timestamp=30)])
-        garbage = SwitchNode(switch)
+        two = SwitchNode(
+            switch, {"foreign": channel("foreign", OTHER)}, [shared | {"username": "desk"}, listed("late", timestamp=30)], name="two"
+        )
+        garbage = SwitchNode(switch, name="garbage")
         world = await World.enter(parse_uri(vhost_uri))
 
         def babble(event: Event) -> None:
@@ -90,6 +92,8 @@ async def test_a_picture_follows_events_and_a_broken_connection(scene: Scene, ra
 
     def watcher(change: CallChange) -> None:
         kinds.append(change.kind)
+        if change.kind == "snapshot":
+            calls.clear()
         calls.update({call["call_id"]: call for call in change.calls})
         for call_id in change.call_ids:
             del calls[call_id]
@@ -106,6 +110,8 @@ async def test_a_picture_follows_events_and_a_broken_connection(scene: Scene, ra
     vhost = parse_uri(scene.uri).vhost
     await deferToThread(rabbit.ctl, "close_all_connections", "--vhost", vhost, "a test")
     await until(lambda: "meanwhile" in calls and "mine" not in calls, "the correction")
+    assert kinds[-1] == "snapshot"
+    assert "stale" in kinds
     await scene.event("CHANNEL_HOLD", "meanwhile")
     await until(lambda: calls["meanwhile"]["state"] == "held", "an event after the reconnection")
     watch.stop()

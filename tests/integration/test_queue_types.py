@@ -11,9 +11,10 @@ import pytest_twisted
 from twisted.logger import LogLevel
 
 from kazoo_bridge.bridge import QUEUE_ARGUMENTS
-from kazoo_bridge.bus.amqp import AmqpBus, parse_uri
+from kazoo_bridge.bus.amqp import AmqpBus
 from kazoo_bridge.bus.amqp.channels import BrokerChannel
 from kazoo_bridge.bus.amqp.errors import BrokerClosedChannel
+from kazoo_bridge.config import parse_uri
 from kazoo_bridge.interfaces import Queue, Topic
 from tests.integration.amqp_world import Log, Seen, World, fine, running_bus, until
 from tests.integration.rabbitmq import RabbitNode

@@ -20,14 +20,18 @@ export class LiveCalls extends EventTarget {
     this.legs = new Map();
     this.ended = new Map();
     this.known = false;
+    /** Since when the server cannot hear the switch, in Gregorian seconds; null while it can. */
+    this.doubtedSince = null;
+    /** Why there is no telling which calls there are. */
+    this.refusal = "";
     this.put = [];
-    this.stale = false;
+    this.dirty = false;
   }
 
   /** Those that live, and those that have just ended. A call that has not changed is the same object as before. */
   get calls() {
     // Put together when somebody looks, and not with every event: events come faster than anybody looks.
-    if (this.stale) this.putTogether();
+    if (this.dirty) this.putTogether();
     return this.put;
   }
 
@@ -36,8 +40,9 @@ export class LiveCalls extends EventTarget {
     const { calls = [], call_ids: ended = [] } = frame.data;
     if (frame.name === "snapshot") {
       this.known = true;
+      this.doubtedSince = null;
       this.legs.clear();
-    }
+    } else if (frame.name === "stale") this.doubtedSince ??= now();
     for (const leg of calls) this.legs.set(leg.call_id, leg);
     for (const id of ended) this.legs.delete(id);
     this.changed();
@@ -53,18 +58,25 @@ export class LiveCalls extends EventTarget {
     if (this.ended.size < before) this.changed();
   }
 
-  /** The call that a leg belongs to. */
-  callOf(legId) {
-    return this.calls.find((call) => !call.endedAt && call.legs.some((leg) => leg.call_id === legId));
+  /** The server does not tell of calls, for this reason. */
+  refuse(reason) {
+    this.refusal = reason;
+    this.changed();
+  }
+
+  /** What has become of a call: legs come and go, so it is the one that any of its legs is in now. Undefined when it has ended. */
+  successorOf(call) {
+    const ids = new Set(call.legs.map((leg) => leg.call_id));
+    return this.calls.find((one) => !one.endedAt && one.legs.some((leg) => ids.has(leg.call_id)));
   }
 
   changed() {
-    this.stale = true;
+    this.dirty = true;
     this.dispatchEvent(new Event("change"));
   }
 
   putTogether() {
-    this.stale = false;
+    this.dirty = false;
     const before = new Map(this.put.map((call) => [call.id, call]));
     const calls = grouped([...this.legs.values()]).map((legs) => unchanged(before.get(legs[0].call_id), legs) ?? describe(legs));
     const live = new Set(calls.map((call) => call.id));

@@ -17,9 +17,9 @@ export function now() {
   return (Date.now() + ahead) / 1000 + GREGORIAN;
 }
 
-/** A Date as Gregorian seconds. */
+/** A Date of this machine as Gregorian seconds of the server's clock. */
 export function toGregorian(date) {
-  return Math.floor(date.getTime() / 1000) + GREGORIAN;
+  return Math.floor((date.getTime() + ahead) / 1000) + GREGORIAN;
 }
 
 const dateOf = (gregorian) => new Date((gregorian - GREGORIAN) * 1000 - ahead);

@@ -5,8 +5,8 @@ import { confirmed } from "./dialogs.js";
 import { say, sayProblem } from "./saying.js";
 
 export class Commands {
-  constructor(socket) {
-    this.socket = socket;
+  constructor(socket, calls) {
+    Object.assign(this, { socket, calls });
   }
 
   /** Put the call on hold; one of the account's people does that. */
@@ -32,13 +32,20 @@ export class Commands {
   /** End it, if that is what is meant. */
   async hangup(call) {
     const meant = await confirmed("Hang up this call?", "Hang up", callName(call));
-    return meant && this.send(call, call.legs[0], "hangup");
+    if (!meant) return false;
+    const current = this.calls.successorOf(call);
+    if (current) return this.send(current, current.legs[0], "hangup");
+    say(`${callName(call)}: the call has ended already`);
+    return true;
   }
 
-  /** Connect the other end to `target`; "attended": whoever has the call speaks to the target first. */
+  /**
+   * Connect the other end to `target`; "attended": whoever has the call speaks to the target first. Who is parked is connected to nobody
+   * that could transfer: there, the target takes the call over.
+   */
   transfer(call, target, kind) {
-    const leg = call.state === "parked" ? parkedLeg(call) : ownLeg(call);
-    return this.send(call, leg, "transfer", { target, "transfer-type": kind });
+    if (call.state === "parked") return this.send(call, parkedLeg(call), "intercept", { target_type: "number", target_id: target });
+    return this.send(call, ownLeg(call), "transfer", { target, "transfer-type": kind });
   }
 
   /** Any other. */

@@ -5,7 +5,7 @@ import { timeOfDay, toGregorian } from "./clock.js";
 import { button, h, setAttribute, setText } from "./dom.js";
 import { BINDINGS, EventLog } from "./events.js";
 import { Rest } from "./rest.js";
-import { say } from "./saying.js";
+import { say, sayProblem } from "./saying.js";
 import { EventSocket, socketUri } from "./socket.js";
 import { WebhookOverview } from "./webhooks.js";
 import { AccountSwitcher } from "./views/account-switcher.js";
@@ -40,7 +40,7 @@ export class Console {
   }
 
   build() {
-    const switcher = new AccountSwitcher(this.rest, this.session, this.leave.switchAccount);
+    this.switcher = new AccountSwitcher(this.rest, this.session, this.leave.switchAccount);
     this.place = h("main", { id: "view", tabindex: "-1" });
     this.light = h("span", { class: "light", "aria-hidden": "true" });
     this.status = h("span", {}, "Connecting…");
@@ -55,7 +55,7 @@ export class Console {
         { class: "top" },
         h("span", { class: "brand" }, h("img", { src: "icon.svg", alt: "", width: "24", height: "24" }), "Operator console"),
         h("nav", { "aria-label": "Views" }, this.links),
-        h("div", { class: "who" }, h("span", { class: "connection" }, this.light, this.status), switcher.element, button("Sign out", () => this.leave.signOut())),
+        h("div", { class: "who" }, h("span", { class: "connection" }, this.light, this.status), this.switcher.element, button("Sign out", () => this.leave.signOut())),
       ),
       this.offline,
       this.place,
@@ -66,7 +66,8 @@ export class Console {
   begin() {
     this.socket.addEventListener("state", () => this.connectionChanged());
     this.socket.addEventListener("event", ({ detail }) => this.hear(detail));
-    this.socket.addEventListener("gap", () => this.missed());
+    this.socket.addEventListener("gap", () => this.events.markGap());
+    this.socket.addEventListener("refused", ({ detail }) => this.refused(detail));
     this.socket.addEventListener("expired", () => this.expired());
     this.socket.open();
     this.hooks.begin();
@@ -82,6 +83,7 @@ export class Console {
     this.view?.dispose();
     this.view = null;
     this.hooks.end();
+    this.switcher.dispose();
     this.socket.close();
     for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
   }
@@ -91,12 +93,17 @@ export class Console {
   }
 
   hear(frame) {
-    if (frame.subscribed_key === "calls") this.calls.follow(frame);
-    else this.events.add(frame);
+    if (frame.subscribed_key !== "calls") {
+      this.events.add(frame);
+      return;
+    }
+    this.calls.follow(frame);
+    this.connectionChanged();
   }
 
-  missed() {
-    this.events.markGap();
+  refused({ binding, reason }) {
+    if (binding === "calls") this.calls.refuse(reason);
+    else sayProblem(`Events of ${binding} are not shown: ${reason}`);
   }
 
   tick() {
@@ -110,32 +117,39 @@ export class Console {
     const was = this.wasOnline;
     this.wasOnline = online;
     if (online && was === false) {
-      say("Connected again, and up to date");
+      if (this.metServer) say("Connected again, and up to date");
       this.hooks.refresh();
+      this.switcher.offer();
       this.view?.reconnected?.();
     }
-    setText(this.status, online ? "Live" : was === undefined && !nextTry ? "Connecting…" : "Offline");
-    setAttribute(this.light, "class", `light ${online ? "on" : "off"}`);
-    setAttribute(this.element, "data-offline", online ? null : "true");
-    this.offline.hidden = online || nextTry === null;
-    if (!this.offline.hidden) this.explainOffline(this.socket.state);
+    this.metServer ||= online;
+    // The server is there, but hears nothing of the switch.
+    const deaf = online && this.calls.doubtedSince !== null;
+    setText(this.status, deaf ? "No switch" : online ? "Live" : this.metServer || nextTry ? "Offline" : "Connecting…");
+    setAttribute(this.light, "class", `light ${online && !deaf ? "on" : "off"}`);
+    setAttribute(this.element, "data-offline", online && !deaf ? null : "true");
+    this.offline.hidden = !deaf && (online || nextTry === null);
+    if (deaf) this.explain(`The server has lost its connection to the switch: live calls are as they were at ${timeOfDay(this.calls.doubtedSince)}, and commands reach nobody. This page goes on by itself when it is back.`);
+    else if (!this.offline.hidden) this.explainOffline(this.socket.state);
   }
 
   explainOffline({ since, nextTry, reason }) {
     const age = since === null ? "There is no connection to the server yet." : `Offline: what you see is from ${timeOfDay(toGregorian(since))}.`;
-    const shown = reason ? `${age} The server says: ${reason}.` : age;
-    // Said once and not every second, so that screen readers do not repeat it; the seconds are for the eyes.
-    if (this.offline.dataset.shown !== shown) {
-      this.offline.dataset.shown = shown;
-      this.countdown = h("span", { "aria-hidden": "true" });
-      this.offline.replaceChildren(shown, " ", this.countdown, " ", button("Try now", () => this.socket.retryNow()));
-    }
+    this.countdown ??= h("span", { "aria-hidden": "true" });
+    this.explain(reason ? `${age} Why: ${reason}.` : age, " ", this.countdown, " ", button("Try now", () => this.socket.retryNow()));
     const seconds = Math.max(0, Math.ceil((nextTry - Date.now()) / 1000));
     setText(this.countdown, seconds ? `Trying again in ${seconds} s.` : "Trying again…");
   }
 
+  /** Said once and not every second, so that screen readers do not repeat it; seconds are for the eyes. */
+  explain(words, ...more) {
+    if (this.offline.dataset.shown === words) return;
+    this.offline.dataset.shown = words;
+    this.offline.replaceChildren(words, ...more);
+  }
+
   navigate() {
-    const [word, id] = location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
+    const [word, id] = location.hash.replace(/^#\/?/, "").split("/").map(decoded);
     const [name, title, View] = PLACES.find(([place]) => place === word) ?? PLACES[0];
     const first = this.view === null;
     this.view?.dispose();
@@ -150,5 +164,14 @@ export class Console {
   skip(event) {
     event.preventDefault();
     this.place.focus();
+  }
+}
+
+/** A part of the address, which people may have mistyped. */
+function decoded(word) {
+  try {
+    return decodeURIComponent(word);
+  } catch {
+    return word;
   }
 }

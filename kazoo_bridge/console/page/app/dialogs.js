@@ -1,10 +1,13 @@
 /** Dialogs: modal, closed with Escape, and focus goes back to where it was. */
 
-import { button, freshId, h } from "./dom.js";
+import { button, focusView, freshId, h } from "./dom.js";
 import { freeMessages } from "./saying.js";
 
-/** Open a dialog with this content. It has `close()`; `onClose` is called once, however it was closed. */
-export function openDialog(title, content, { onClose = () => {}, wide = false, extraClass = "" } = {}) {
+/**
+ * Open a dialog with this content. It has `close()`; `onClose` is called once, however it was closed. `keeps`: it has what somebody has
+ * written, and is not closed by a press beside it.
+ */
+export function openDialog(title, content, { onClose = () => {}, wide = false, keeps = false, extraClass = "" } = {}) {
   const titleId = freshId("title");
   const before = document.activeElement;
   const dialog = h(
@@ -17,11 +20,15 @@ export function openDialog(title, content, { onClose = () => {}, wide = false, e
     freeMessages(dialog);
     dialog.remove();
     onClose();
-    if (before?.isConnected) before.focus();
+    before?.focus();
+    // What opened it may have gone meanwhile, as a call does, or can be pressed no longer.
+    if (before === null || document.activeElement !== before) focusView();
   });
-  // A press on what is around the dialog closes it, as a press on Escape does.
-  dialog.addEventListener("mousedown", (event) => {
-    if (event.target === dialog) dialog.close();
+  // A press on what is around the dialog closes it, as a press on Escape does. Its own scroll bar and edges are not around it.
+  dialog.addEventListener("mousedown", ({ target, clientX, clientY }) => {
+    const { left, right, top, bottom } = dialog.getBoundingClientRect();
+    const outside = clientX < left || clientX > right || clientY < top || clientY > bottom;
+    if (target === dialog && outside && !keeps) dialog.close();
   });
   document.body.append(dialog);
   dialog.showModal();

@@ -43,6 +43,14 @@ export function setAttribute(node, name, value) {
   }
 }
 
+/** Put the focus on the dialog that is open, or on the view, unless it is somewhere: without a place it would begin again at the top. */
+export function focusView() {
+  const active = document.activeElement;
+  if (active !== null && active !== document.body && !active.disabled) return;
+  const dialog = [...document.querySelectorAll("dialog[open]")].at(-1);
+  (dialog ? dialog.querySelector("button") : document.querySelector("main[tabindex]"))?.focus({ preventScroll: true });
+}
+
 let lastId = 0;
 
 /** An id that no other element has. */
@@ -51,7 +59,8 @@ export function freshId(word) {
   return `${word}-${lastId}`;
 }
 
-/** A list whose elements live as long as their items, so that focus, selection and scrolling stay where they are. */
+/** A list whose elements live as long as their items, so that focus, selection and scrolling stay where they are; who has the focus when
+ * it goes is followed by its neighbour. */
 export class KeyedList {
   /** `make(item)` gives an element, which may have an `update(item)`, and a `gone()` for its end. */
   constructor(parent, make) {
@@ -63,6 +72,8 @@ export class KeyedList {
   /** Show these items, in this order; `idOf` tells them apart. */
   show(items, idOf) {
     const wanted = new Set(items.map(idOf));
+    const had = this.parent.contains(document.activeElement) ? document.activeElement : null;
+    const focused = had ? [...this.parent.children].findIndex((element) => element.contains(had)) : -1;
     for (const [id, element] of this.elements) {
       if (!wanted.has(id)) {
         element.remove();
@@ -77,6 +88,16 @@ export class KeyedList {
       if (element === place) place = place.nextSibling;
       else this.parent.insertBefore(element, place);
     }
+    if (had !== null && document.activeElement !== had) this.focusAgain(had, focused);
+  }
+
+  focusAgain(had, at) {
+    if (had.isConnected) had.focus({ preventScroll: true }); // moving an element takes the focus off it
+    else {
+      const heir = this.parent.children[Math.min(at, this.parent.children.length - 1)];
+      (heir?.matches("[tabindex]") ? heir : heir?.querySelector("a, button, summary, input"))?.focus();
+    }
+    focusView();
   }
 
   elementOf(id, item) {

@@ -13,7 +13,7 @@ let running = null;
 async function loadSettings() {
   for (;;) {
     try {
-      const response = await fetch("settings.json", { cache: "no-store" });
+      const response = await fetch("settings.json", { cache: "no-store", signal: AbortSignal.timeout(10000) });
       if (response.ok) return await response.json();
     } catch {
       // The server is away: it is tried again below.
@@ -45,6 +45,8 @@ function work(session) {
   const console_ = new Console(session, settings, {
     signOut: signIn,
     switchAccount: (account) => {
+      // One webhook is of one account: the other's are shown in its place.
+      history.replaceState(null, "", location.hash.split("/").slice(0, 2).join("/") || "#/");
       const moved = { ...session, account };
       keep(moved);
       work(moved);

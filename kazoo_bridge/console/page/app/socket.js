@@ -2,7 +2,7 @@
  * The websocket: subscribes for one account, comes back by itself when the connection breaks, and goes on where it was.
  *
  * Events: "state" (look at `state`), "event" (`detail` is the frame), "gap" (events are missing; everything is subscribed to anew),
- * "expired" (the token is good no longer).
+ * "refused" (`detail` has a binding that cannot be had, and the reason), "expired" (the token is good no longer).
  */
 
 const PING_EVERY = 15000;
@@ -12,6 +12,9 @@ const LONGEST_WAIT = 15000;
 
 /** Close codes after which trying again with the same token helps nobody. */
 const EXPIRED = 4401;
+
+/** How the server begins to say so in words, which it does when the token was bad from the beginning. */
+const BAD_TOKEN = "failed to authenticate token";
 
 /** The binding whose events make sense only together. */
 const CALLS = "calls";
@@ -62,7 +65,14 @@ export class EventSocket extends EventTarget {
   connect() {
     clearTimeout(this.timer);
     this.timer = undefined;
-    const socket = new WebSocket(this.uri);
+    let socket;
+    try {
+      socket = new WebSocket(this.uri);
+    } catch (error) {
+      // The browser will not even try, as with ws: from a page that came by https.
+      this.lost(0, `the browser refuses to connect to ${this.uri}`);
+      return;
+    }
     this.socket = socket;
     const ifCurrent = (work) => (event) => {
       if (this.socket === socket) work(event);
@@ -86,7 +96,9 @@ export class EventSocket extends EventTarget {
       if (!answer.resumed || answer.gap || before === null) await this.subscribe();
       if (this.socket === socket) this.arrived();
     } catch (error) {
-      socket.close();
+      if (this.socket !== socket) return;
+      if (error.refused && error.message.startsWith(BAD_TOKEN)) this.expire();
+      else this.lost(0, error.refused ? error.message : "");
     }
   }
 
@@ -94,7 +106,7 @@ export class EventSocket extends EventTarget {
     const asked = this.bindings.map((binding) =>
       this.ask({ action: "subscribe", data: { account_id: this.accountId, binding } }).catch((error) => {
         // One that is not offered here takes none of the others with it.
-        if (error.refused) console.warn(`no subscription to ${binding}: ${error.message}`);
+        if (error.refused) this.dispatchEvent(new CustomEvent("refused", { detail: { binding, reason: error.message } }));
         else throw error;
       }),
     );
@@ -142,8 +154,7 @@ export class EventSocket extends EventTarget {
     socket?.close();
     if (!this.wanted) return;
     if (code === EXPIRED) {
-      this.wanted = false;
-      this.dispatchEvent(new Event("expired"));
+      this.expire();
       return;
     }
     const longest = Math.min(LONGEST_WAIT, 1000 * 2 ** this.failures);
@@ -152,6 +163,11 @@ export class EventSocket extends EventTarget {
     this.timer = setTimeout(() => this.connect(), wait);
     const since = this.state.online ? new Date() : this.state.since;
     this.tell({ online: false, since, nextTry: new Date(Date.now() + wait), reason: reason || this.state.reason });
+  }
+
+  expire() {
+    this.wanted = false;
+    this.dispatchEvent(new Event("expired"));
   }
 
   tell(state) {

@@ -11,6 +11,7 @@ const MOST_SHOWN = 100;
 export class AccountSwitcher {
   constructor(rest, session, onSwitch) {
     Object.assign(this, { rest, session, onSwitch });
+    this.offered = false;
     this.name = h("span", { class: "account-name" }, session.account.name);
     this.element = h("span", { class: "account" }, this.name);
     this.offer();
@@ -18,24 +19,37 @@ export class AccountSwitcher {
 
   /** Those who have nobody below them are not offered a choice of one. */
   async offer() {
+    if (this.offered) return;
     const { principal, account } = this.session;
     let below = account.id !== principal.id;
     try {
       below ||= (await this.rest.get(accountPath(principal.id, "descendants"), { page_size: "1" })).length > 0;
     } catch {
-      // The page says elsewhere that the server is away; a reload offers the choice.
+      // The page says elsewhere that the server is away; when it is back, this is tried again.
     }
-    if (below) this.element.replaceChildren(button([this.name, " ▾"], () => this.open(), { "aria-haspopup": "dialog", "aria-label": `Account ${account.name}, switch` }));
+    if (!below || this.offered) return;
+    this.offered = true;
+    this.element.replaceChildren(button([this.name, " ▾"], () => this.open(), { "aria-haspopup": "dialog", "aria-label": `Account ${account.name}, switch` }));
+  }
+
+  /** The account is looked at no longer. */
+  dispose() {
+    this.gone = true;
   }
 
   async open() {
+    if (this.opening) return;
+    this.opening = true;
     let accounts;
     try {
       accounts = await this.load();
     } catch (error) {
-      sayProblem(`The accounts cannot be listed: ${error.message}`);
+      if (!this.gone) sayProblem(`The accounts cannot be listed: ${error.message}`);
       return;
+    } finally {
+      this.opening = false;
     }
+    if (this.gone) return;
     const list = h("ul", { class: "pick", role: "listbox", "aria-label": "Accounts", id: "accounts" });
     const count = h("p", { class: "hint", role: "status" });
     const search = h("input", { type: "search", "aria-label": "Search accounts by name, realm or id", placeholder: "Name, realm or id", role: "combobox", "aria-expanded": "true", "aria-controls": "accounts", "aria-autocomplete": "list", autocomplete: "off" });

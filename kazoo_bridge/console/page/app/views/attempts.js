@@ -14,7 +14,7 @@ function attemptRow(attempt) {
   const good = attempt.result === "success";
   const details = h(
     "details",
-    { "data-id": `${attempt.event_id} ${attempt.timestamp} ${attempt.retries_left}` },
+    {},
     h(
       "summary",
       {},

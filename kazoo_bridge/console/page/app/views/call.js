@@ -3,7 +3,7 @@
 import { DIRECTIONS, STATES, callName, legName, ownLeg } from "../calls.js";
 import { duration, moment, now } from "../clock.js";
 import { openDialog } from "../dialogs.js";
-import { button, freshId, h, setAttribute, setText } from "../dom.js";
+import { button, focusView, freshId, h, setAttribute, setText, throttled } from "../dom.js";
 
 const RECORDING = { start: "Start", stop: "Stop", mask: "Mask", unmask: "Unmask" };
 const TARGETS = { number: "Number or extension", device: "Device id", user: "User id" };
@@ -11,15 +11,14 @@ const TARGETS = { number: "Number or extension", device: "Device id", user: "Use
 /** Open a call; `focusOn` "transfer" begins there. */
 export function openCall(call, calls, commands, focusOn = null) {
   const sheet = new CallSheet(call, calls, commands);
-  const dialog = openDialog(callName(call), sheet.element, { wide: true, onClose: () => sheet.dispose() });
-  sheet.close = () => dialog.close();
+  openDialog(callName(call), sheet.element, { wide: true, onClose: () => sheet.dispose() });
   if (focusOn === "transfer") sheet.target.focus();
 }
 
 class CallSheet {
   constructor(call, calls, commands) {
     Object.assign(this, { call, calls, commands });
-    this.follow = () => this.changed();
+    this.follow = throttled(() => this.disposed || this.changed(), 120);
     this.element = h("div", { class: "call-sheet" }, this.facts(), this.quick(), this.forms());
     calls.addEventListener("change", this.follow);
     this.ticking = setInterval(() => this.age(), 1000);
@@ -28,6 +27,7 @@ class CallSheet {
   }
 
   dispose() {
+    this.disposed = true;
     this.calls.removeEventListener("change", this.follow);
     clearInterval(this.ticking);
   }
@@ -35,7 +35,7 @@ class CallSheet {
   // -- what it is made of
 
   facts() {
-    this.state = h("span", {});
+    this.state = h("span", { role: "status" });
     this.lasts = h("span", {});
     this.direction = h("span", {});
     this.legs = h("fieldset", { class: "legs" });
@@ -86,8 +86,7 @@ class CallSheet {
   }
 
   changed() {
-    // Legs come and go; the call is the one that any of the legs we know is in.
-    const found = this.call.legs.map((leg) => this.calls.callOf(leg.call_id)).find(Boolean);
+    const found = this.calls.successorOf(this.call);
     this.over = found === undefined;
     if (found) this.call = found;
     setText(this.state, this.over ? "Ended" : this.call.slot ? `Parked in ${this.call.slot}` : STATES[this.call.state]);
@@ -97,6 +96,9 @@ class CallSheet {
     setText(this.park, this.call.state === "parked" ? "Retrieve" : "Park");
     for (const control of this.element.querySelectorAll("button, input, select")) control.disabled = this.over;
     this.hold.disabled = this.over || !["answered", "held"].includes(this.call.state);
+    this.park.disabled = this.over || this.call.state === "ringing";
+    this.kind.disabled = this.over || this.call.state === "parked"; // there is nobody to speak to the target first
+    focusView();
     this.showLegs();
     this.age();
   }

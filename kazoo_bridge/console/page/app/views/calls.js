@@ -26,7 +26,7 @@ export class CallsView {
     this.calls = console_.calls;
     this.events = console_.events;
     this.hooks = console_.hooks;
-    this.commands = new Commands(console_.socket);
+    this.commands = new Commands(console_.socket, this.calls);
     this.sort = { column: 4, down: false };
     this.redraw = throttled(() => this.draw(), REDRAW);
     this.drawCharts = () => this.chart();
@@ -91,7 +91,7 @@ export class CallsView {
     this.heads = heads;
     this.body = h("tbody", { role: "rowgroup" });
     this.rows = new KeyedList(this.body, (call) => this.row(call));
-    this.empty = h("p", { class: "empty" });
+    this.empty = h("p", { class: "empty", role: "status" });
     const table = h(
       "table",
       { class: "calls", role: "grid", "aria-label": "Live calls; arrow keys move, Enter opens a call" },
@@ -153,6 +153,9 @@ export class CallsView {
       const over = one.state === "ended";
       for (const action of Object.values(actions)) action.disabled = over;
       actions.hold.disabled = over || !["answered", "held"].includes(one.state);
+      actions.park.disabled = over || one.state === "ringing";
+      // What can be pressed no longer cannot have the focus either.
+      if (document.activeElement?.disabled && row.contains(document.activeElement)) row.focus({ preventScroll: true });
       row.age();
     };
     row.gone = () => {
@@ -173,11 +176,12 @@ export class CallsView {
     const [, , valueOf] = COLUMNS[this.sort.column];
     const order = this.sort.down ? -1 : 1;
     wanted.sort((one, other) => compare(valueOf(one), valueOf(other)) * order || compare(one.since, other.since) || compare(one.id, other.id));
-    this.keys.keeping(() => this.rows.show(wanted, (call) => call.id));
+    this.rows.show(wanted, (call) => call.id);
+    this.keys.changed();
     this.heads.forEach((head, at) => setAttribute(head, "aria-sort", at === this.sort.column ? (this.sort.down ? "descending" : "ascending") : null));
     const shown = wanted.filter((call) => call.state !== "ended").length;
     setText(this.count, shown === live.length ? "" : `${shown} of ${live.length} calls`);
-    setText(this.empty, !this.calls.known ? "Waiting for the switch to tell which calls there are…" : wanted.length ? "" : live.length ? "No call fits the search." : "There are no calls just now.");
+    setText(this.empty, wanted.length ? "" : live.length ? "No call fits the search." : noCalls(this.calls));
     this.help.hidden = !wanted.length;
   }
 
@@ -209,16 +213,16 @@ export class CallsView {
     const action = event.target.closest("button")?.dataset.action;
     if (row === null || row.call.state === "ended") return;
     if (action) this.act(row.call, action);
-    else openCall(row.call, this.calls, this.commands);
+    else if (getSelection().isCollapsed) openCall(row.call, this.calls, this.commands);
   }
 
   shortcut(event) {
     const row = event.target.closest("tr");
     if (event.ctrlKey || event.metaKey || event.altKey || row === null || row.call.state === "ended") return;
-    const action = event.key === "Enter" && event.target === row ? "more" : { h: "hold", p: "park", t: "transfer", Delete: "hangup" }[event.key];
+    const action = event.key === "Enter" && event.target === row ? "more" : { h: "hold", p: "park", t: "transfer", delete: "hangup" }[event.key.toLowerCase()];
     if (!action) return;
     event.preventDefault();
-    this.act(row.call, action);
+    if (!row.querySelector(`[data-action=${action}]`).disabled) this.act(row.call, action);
   }
 
   act(call, action) {
@@ -227,6 +231,12 @@ export class CallsView {
     if (action === "hangup") return this.commands.hangup(call);
     return openCall(call, this.calls, this.commands, action === "transfer" ? "transfer" : null);
   }
+}
+
+/** Why no call is shown. */
+export function noCalls({ known, refusal }, none = "There are no calls just now.") {
+  if (refusal) return `Live calls cannot be shown: ${refusal}.`;
+  return known ? none : "Waiting for the switch to tell which calls there are…";
 }
 
 const sum = (values) => values.reduce((total, value) => total + value, 0);

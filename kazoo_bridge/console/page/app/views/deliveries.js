@@ -1,6 +1,7 @@
 /** Deliveries that wait for a later attempt, or were given up, and making them again. */
 
 import { moment, toGregorian } from "../clock.js";
+import { confirmed } from "../dialogs.js";
 import { button, h } from "../dom.js";
 import { say, trying } from "../saying.js";
 import { PagedList } from "./paged-list.js";
@@ -21,10 +22,12 @@ export class DeliveryList {
   recovery() {
     this.since = h("input", { type: "datetime-local", required: true });
     this.since.value = localInput(new Date(Date.now() - 24 * 3600 * 1000));
-    const recover = (event) => {
+    const recover = async (event) => {
       event.preventDefault();
-      trying("Replaying", async () => {
-        const { recovered } = await this.rest.send("POST", this.path("deliveries", "recover"), { since: toGregorian(new Date(this.since.value)) });
+      const since = toGregorian(new Date(this.since.value));
+      if (!(await confirmed("Replay all that was given up?", "Replay", `The receiver gets it again, from ${moment(since)} until now.`))) return;
+      await trying("Replaying", async () => {
+        const { recovered } = await this.rest.send("POST", this.path("deliveries", "recover"), { since });
         say(`${recovered} ${recovered === 1 ? "delivery is" : "deliveries are"} made again`);
         await this.load();
       });
@@ -38,7 +41,7 @@ export class DeliveryList {
     return h(
       "div",
       { class: "record" },
-      h("details", { "data-id": delivery.id }, h("summary", {}, h("time", {}, moment(delivery.created)), h("code", {}, delivery.hook_event), h("span", {}, [words, next].filter(Boolean).join(" · "))), h("pre", { tabindex: "0", "aria-label": "Payload" }, JSON.stringify(delivery.payload, null, 2))),
+      h("details", {}, h("summary", {}, h("time", {}, moment(delivery.created)), h("code", {}, delivery.hook_event), h("span", {}, [words, next].filter(Boolean).join(" · "))), h("pre", { tabindex: "0", "aria-label": "Payload" }, JSON.stringify(delivery.payload, null, 2))),
       button(this.status === "dead" ? "Replay" : "Try now", () => this.retry(delivery)),
     );
   }

@@ -8,14 +8,8 @@ export class GridKeys {
     body.addEventListener("focusin", (event) => this.stopAt(event.target.closest("tr")));
   }
 
-  /** Change the rows; when the one with the focus goes, its neighbour gets it, and none of the neighbour's buttons. */
-  keeping(change) {
-    const focused = this.body.contains(document.activeElement) ? document.activeElement.closest("tr") : null;
-    const at = focused ? [...this.body.rows].indexOf(focused) : -1;
-    const element = document.activeElement;
-    change();
-    if (focused && !focused.isConnected) this.body.rows[Math.min(at, this.body.rows.length - 1)]?.focus();
-    else if (focused && document.activeElement !== element) element.focus({ preventScroll: true }); // moving a row takes the focus off it
+  /** The rows have changed: there is still one that the Tab key stops at. */
+  changed() {
     if (!this.body.querySelector('tr[tabindex="0"]')) this.stopAt(this.body.rows[0]);
   }
 

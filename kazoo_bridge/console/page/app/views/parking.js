@@ -3,13 +3,14 @@
 import { partyName } from "../calls.js";
 import { duration, now } from "../clock.js";
 import { Commands } from "../commands.js";
-import { KeyedList, button, h, setText, throttled } from "../dom.js";
+import { KeyedList, button, freshId, h, setText, throttled } from "../dom.js";
 import { openCall } from "./call.js";
+import { noCalls } from "./calls.js";
 
 export class ParkingView {
   constructor(console_) {
     this.calls = console_.calls;
-    this.commands = new Commands(console_.socket);
+    this.commands = new Commands(console_.socket, this.calls);
     const list = h("ul", { class: "slots", "aria-label": "Park slots" });
     this.slots = new KeyedList(list, (call) => this.slot(call));
     this.empty = h("p", { class: "empty", role: "status" });
@@ -31,11 +32,15 @@ export class ParkingView {
     const parked = this.calls.calls.filter((call) => call.state === "parked");
     parked.sort((one, other) => (one.slot ?? "").localeCompare(other.slot ?? "", undefined, { numeric: true }));
     this.slots.show(parked, (call) => call.id);
-    setText(this.empty, parked.length ? "" : this.calls.known ? "Nobody is parked." : "Waiting for the switch to tell which calls there are…");
+    setText(this.empty, parked.length ? "" : noCalls(this.calls, "Nobody is parked."));
   }
 
   slot(call) {
     const cells = { slot: h("strong", {}), who: h("span", {}), age: h("small", {}) };
+    // Each slot has the same buttons: who cannot see which one they stand in is told who it is.
+    const who = freshId("slot");
+    cells.who.id = who;
+    const named = (label, act, attributes) => button(label, act, { "aria-describedby": who, ...attributes });
     const element = h(
       "li",
       { class: "card slot" },
@@ -44,12 +49,12 @@ export class ParkingView {
       h(
         "div",
         { class: "buttons" },
-        button("Retrieve", () => this.commands.unpark(element.call)),
-        button("Transfer…", () => openCall(element.call, this.calls, this.commands, "transfer")),
-        button("Hang up", () => this.commands.hangup(element.call), { class: "danger" }),
+        named("Retrieve", () => this.commands.unpark(element.call)),
+        named("Transfer…", () => openCall(element.call, this.calls, this.commands, "transfer")),
+        named("Hang up", () => this.commands.hangup(element.call), { class: "danger" }),
       ),
     );
-    element.age = () => setText(cells.age, `on the line for ${duration(now() - element.call.since)}`);
+    element.age = () => setText(cells.age, Number.isFinite(element.call.since) ? `on the line for ${duration(now() - element.call.since)}` : "");
     element.update = (one) => {
       element.call = one;
       const leg = one.legs.find((each) => each.state === "parked") ?? one.legs[0];

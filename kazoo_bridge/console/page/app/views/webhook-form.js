@@ -17,6 +17,7 @@ export async function editHook(console_, hook = null, revision = null) {
     sayProblem(`The catalogue cannot be loaded: ${error.message}`);
     return null;
   }
+  if (console_.view === null) return null; // signed out, or at another account meanwhile
   return new Promise((resolve) => {
     let saved = null;
     const form = new HookForm([...catalogue, ANY], hook, async (document, secret) => {
@@ -26,7 +27,7 @@ export async function editHook(console_, hook = null, revision = null) {
       dialog.close();
       if (secret && saved.secret) showSecret(saved.secret);
     });
-    const dialog = openDialog(hook ? `Edit ${hook.name}` : "New webhook", form.element, { wide: true, onClose: () => resolve(saved) });
+    const dialog = openDialog(hook ? `Edit ${hook.name}` : "New webhook", form.element, { wide: true, keeps: true, onClose: () => resolve(saved) });
     form.focus();
   });
 }
@@ -34,7 +35,7 @@ export async function editHook(console_, hook = null, revision = null) {
 /** Show a secret, this once. */
 export function showSecret(secret) {
   const field = h("input", { type: "text", readonly: true, value: secret, "aria-label": "Secret", class: "secret" });
-  openDialog("Keep this secret", [h("p", {}, "Receivers verify with it that requests come from here. It is shown only now."), field]);
+  openDialog("Keep this secret", [h("p", {}, "Receivers verify with it that requests come from here. It is shown only now."), field], { keeps: true });
   field.select();
 }
 
@@ -111,7 +112,9 @@ class HookForm {
   }
 
   select(name, label, choices, value) {
-    return this.field(name, label, h("select", {}, Object.entries(choices).map(([choice, shown]) => h("option", { value: choice, selected: choice === value }, shown))));
+    // What a hook has, and this page does not know, stays as it is unless somebody chooses something else.
+    const offered = !value || Object.hasOwn(choices, value) ? choices : { [value]: value, ...choices };
+    return this.field(name, label, h("select", {}, Object.entries(offered).map(([choice, shown]) => h("option", { value: choice, selected: choice === value }, shown))));
   }
 
   check(name, label, checked) {
@@ -173,13 +176,17 @@ class HookForm {
 
   async send(event) {
     event.preventDefault();
+    if (this.fields.rate_limit.input.validity.badInput) {
+      this.showProblems("", { rate_limit: "expected a number" });
+      return;
+    }
     this.submit.disabled = true;
     this.showProblems("", {});
     try {
       await this.save(this.document(), Boolean(this.fields.secret?.input.checked));
     } catch (error) {
       const conflict = error.status === 412 || error.status === 409;
-      this.showProblems(conflict ? "Somebody else has changed this webhook meanwhile. Close this and edit it again." : error.message, error.fields ?? {});
+      this.showProblems(conflict ? "Somebody else has changed this webhook meanwhile, and your changes are not saved. Close this, and edit it again." : error.message, error.fields ?? {});
     } finally {
       this.submit.disabled = false;
     }

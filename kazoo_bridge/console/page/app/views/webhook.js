@@ -59,7 +59,7 @@ export class WebhookView {
   }
 
   missing() {
-    setText(this.title, "This webhook has been deleted");
+    setText(this.title, "There is no such webhook: it has been deleted, or is another account's");
     this.facts.replaceChildren();
     this.actions.hidden = true;
     this.tabs.element.hidden = true;
@@ -72,6 +72,10 @@ export class WebhookView {
     this.revision = revision;
     setText(this.title, hook.name);
     setText(this.enable, hook.enabled === false ? "Enable" : "Disable");
+    if (seen && JSON.stringify(seen) !== JSON.stringify(health)) this.tabs.reload();
+    // Only what is different is shown anew, so that a text which somebody is copying stays selected.
+    if (this.shown === JSON.stringify(hook)) return;
+    this.shown = JSON.stringify(hook);
     const state = h("span", {});
     showState(state, hook);
     const facts = [
@@ -86,7 +90,6 @@ export class WebhookView {
       ["Signed", hook.signed ? "yes" : "no"],
     ];
     this.facts.replaceChildren(...facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
-    if (seen && JSON.stringify(seen) !== JSON.stringify(health)) this.tabs.reload();
   }
 
   // -- what can be done
@@ -95,6 +98,7 @@ export class WebhookView {
     pressed.disabled = true;
     await trying("The test could not be sent", async () => {
       const attempt = await this.rest.send("POST", this.path("test"));
+      if (this.gone) return;
       openDialog(attempt.result === "success" ? "The test succeeded" : "The test failed", attemptSheet(attempt), { wide: true });
       await this.reload();
     });
@@ -131,7 +135,7 @@ export class WebhookView {
       await this.rest.send("DELETE", this.path());
       say(`${this.hook.name} is deleted`);
       await this.console.hooks.refresh();
-      location.hash = "#/webhooks";
+      if (!this.gone) location.hash = "#/webhooks";
     });
   }
 
