@@ -39,6 +39,7 @@ from kazoo_bridge.rest.hook_actions import HookActionResource
 from kazoo_bridge.rest.limits import LimitResource
 from kazoo_bridge.rest.logins import LoginResource
 from kazoo_bridge.rest.metrics import MetricResource
+from kazoo_bridge.rest.openapi.document import OpenApiResource
 from kazoo_bridge.rest.site import Resource, make_site
 from kazoo_bridge.rest.webhooks import WebhookResource
 from kazoo_bridge.rest.websockets import WebsocketResource
@@ -55,6 +56,7 @@ from kazoo_bridge.storage.limits import LimitStore
 from kazoo_bridge.storage.numbers import NumberStore
 from kazoo_bridge.storage.settings import SettingStore
 from kazoo_bridge.storage.tokens import TokenStore
+from kazoo_bridge.webhooks.document import document_schema
 from kazoo_bridge.webhooks.room import WebhookRoom, WebhookStores
 from kazoo_bridge.websockets.room import WebsocketRoom
 
@@ -190,9 +192,10 @@ class Bridge:
         settled = await self.settings.settled("cluster_id", lambda: secrets.token_hex(16))
         self.webhooks.attempter.cluster_id = self.config.webhooks.cluster_id or settled
 
-    async def _listen(self) -> None:
+    def resources(self) -> list[Resource]:
+        """Everything that is served over HTTP."""
         room, hook_types = self.webhooks, list(self.webhooks.catalogue.types.values())
-        resources: list[Resource] = [
+        return [
             AttemptResource(self.directory, room.hooks, room.recorder, self.node),
             DeliveryResource(self.directory, room.hooks, room.replay, self.node),
             HookActionResource(self.directory, room.hooks, room.trial, self.node),
@@ -207,8 +210,11 @@ class Bridge:
             ConsoleResource(page_files(), self._websocket_place(), self.node),
             MetricResource(self.figures),
             HealthResource(self.troubles),
+            OpenApiResource.of(document_schema(room.catalogue.ids)),
         ]
-        site = make_site(self.reactor, resources, self.node, self.config.http)
+
+    async def _listen(self) -> None:
+        site = make_site(self.reactor, self.resources(), self.node, self.config.http)
         endpoint = self.config.http.endpoint
         self._port = await _opened("http.endpoint", endpoint, serverFromString(self.reactor, endpoint).listen(site))
         await _opened("websockets.endpoint", self.config.websockets.endpoint, Deferred.fromCoroutine(self.websockets.listen()))

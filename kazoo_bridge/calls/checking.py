@@ -33,14 +33,20 @@ _MESSAGES = {
 }
 _MAX_CAUSE = 100
 
-_COMMANDS: Mapping[str, Draft202012Validator] = {
-    name: Draft202012Validator({"type": "object", "properties": dict(action.properties), "required": list(action.required)})
-    for name, action in ACTIONS.items()
-}
+
+def arguments_schema(action: Action) -> dict[str, Any]:
+    """The JSON schema of a command's data, but for `Action.any_of`."""
+    return {"type": "object", "properties": dict(action.properties), "required": list(action.required)}
 
 
-def _step_schema() -> dict[str, Any]:
-    """A step of a flow. What a captured digit may bring later is not required, but what is there must be right."""
+_COMMANDS: Mapping[str, Draft202012Validator] = {name: Draft202012Validator(arguments_schema(action)) for name, action in ACTIONS.items()}
+
+
+def step_schema(itself: str = "#") -> dict[str, Any]:
+    """The JSON schema of a step of a flow, which is found at `itself`.
+
+    What a captured digit may bring later is not required, but what is there must be right.
+    """
     known = [
         {
             "if": {"properties": {"module": {"const": name}}},
@@ -54,13 +60,13 @@ def _step_schema() -> dict[str, Any]:
         "properties": {
             "module": {"type": "string", "minLength": 1, "maxLength": 64},
             "data": {"type": "object"},
-            "children": {"type": "object", "additionalProperties": {"$ref": "#"}},
+            "children": {"type": "object", "additionalProperties": {"$ref": itself}},
         },
         "allOf": known,
     }
 
 
-_FLOW = Draft202012Validator(_step_schema())
+_FLOW = Draft202012Validator(step_schema())
 
 
 def checked(command: str, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from kazoo_bridge.rest.pages import Paging
 from kazoo_bridge.webhooks.hooks import Hooks
 from kazoo_bridge.webhooks.replay import Replay
 
-_STATUSES = ("pending", "dead")
+STATUSES = ("pending", "dead")
 
 
 def listed_form(stored: StoredDelivery) -> dict[str, Any]:
@@ -75,9 +75,9 @@ class DeliveryResource:
             if hook_id is not None:
                 await self._require_hook(account_id, hook_id)
             status = exchange.query.first("status") or "pending"
-            if status not in _STATUSES:
+            if status not in STATUSES:
                 raise invalid(
-                    {"status": {"enum": {"message": "expected one of the values in target", "target": list(_STATUSES), "cause": status}}}
+                    {"status": {"enum": {"message": "expected one of the values in target", "target": list(STATUSES), "cause": status}}}
                 )
             filters, paging = Filters.of(exchange.query), Paging.of(exchange.query, f"{exchange.path} {status}")
 

@@ -14,8 +14,8 @@ from kazoo_bridge.rest.accounts import for_account
 from kazoo_bridge.rest.errors import forbidden, invalid
 from kazoo_bridge.rest.exchange import Answer, Exchange, Handler
 
-#: A week, in milliseconds.
-_LARGEST = 7 * 86400 * 1000
+#: A week, in milliseconds; no limit is larger.
+LARGEST_LIMIT = 7 * 86400 * 1000
 
 
 def parse_limits(data: Mapping[str, Any]) -> AccountLimits:
@@ -29,8 +29,8 @@ def parse_limits(data: Mapping[str, Any]) -> AccountLimits:
             errors[name] = {"type": {"message": "expected a whole number", "target": "integer", "cause": value}}
         elif value is not None and value < 1:
             errors[name] = {"minimum": {"message": "expected at least 1", "target": 1, "cause": value}}
-        elif value is not None and value > _LARGEST:
-            errors[name] = {"maximum": {"message": f"expected at most {_LARGEST}", "target": _LARGEST, "cause": value}}
+        elif value is not None and value > LARGEST_LIMIT:
+            errors[name] = {"maximum": {"message": f"expected at most {LARGEST_LIMIT}", "target": LARGEST_LIMIT, "cause": value}}
     if errors:
         raise invalid(errors)
     return AccountLimits(**data)

@@ -13,6 +13,9 @@ from kazoo_bridge.rest.errors import invalid, parse_error
 #: More parameters than any client has reason to send.
 MAX_PARAMETERS = 200
 
+#: Whole numbers are read up to this one.
+LARGEST_NUMBER = 10**18 - 1
+
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 

@@ -38,11 +38,17 @@ class _Routes(Klein):
         return super().route(url, *arguments, **options)
 
 
-def make_site(reactor: Any, resources: Iterable[Resource], node: str, http: Http) -> Site:
-    """A site that serves these resources and answers everything else in KAZOO's way."""
+def routed(resources: Iterable[Resource]) -> Klein:
+    """An application with these resources on their paths."""
     app = _Routes()
     for resource in resources:
         resource.route(app)
+    return app
+
+
+def make_site(reactor: Any, resources: Iterable[Resource], node: str, http: Http) -> Site:
+    """A site that serves these resources and answers everything else in KAZOO's way."""
+    app = routed(resources)
 
     @app.handle_errors(HTTPException)  # type: ignore[arg-type] # Klein awaits coroutines, its types do not say so
     async def not_routed(request: KleinRequest, failure: Failure) -> bytes:

@@ -56,7 +56,15 @@ class InvalidDocument(Exception):
         self.errors = errors
 
 
-def _schema(hook_ids: Collection[str]) -> dict[str, Any]:
+def document_schema(hook_ids: Collection[str]) -> dict[str, Any]:
+    """The JSON schema of hook documents, for the hooks that there are: what validates them, and what clients are told."""
+    schema = _rules(hook_ids)
+    for name, value in _DEFAULTS.items():
+        schema["properties"][name]["default"] = value
+    return schema
+
+
+def _rules(hook_ids: Collection[str]) -> dict[str, Any]:
     return {
         "type": "object",
         "required": list(_REQUIRED),
@@ -95,7 +103,7 @@ class DocumentRules:
     @classmethod
     def of(cls, catalogue: HookCatalogue) -> DocumentRules:
         """Rules that accept the hooks of this catalogue."""
-        schema = _schema(catalogue.ids)
+        schema = document_schema(catalogue.ids)
         return cls(catalogue, Draft202012Validator(schema), {name: rules["type"] for name, rules in schema["properties"].items()})
 
     def complete(self, given: Mapping[str, Any], *, superadmin: bool = False) -> dict[str, Any]:

@@ -24,6 +24,22 @@ DEFAULT_OVERLAP = 86_400
 _LONGEST_OVERLAP = 7 * 86_400
 
 
+#: What a hook document says of secrets, as JSON schemas; `wanted` checks it.
+DOCUMENT_KEYS: Mapping[str, Any] = {
+    "secret": {
+        "anyOf": [{"type": "string", "pattern": f"^{_PREFIX}[A-Za-z0-9+/]+={{0,2}}$"}, {"type": ["boolean", "null"]}],
+        "description": f"{_PREFIX} and {_SHORTEST} to {_LONGEST} bytes in base64 to sign requests with; true: made here; null: none",
+    },
+    "secret_overlap_seconds": {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": _LONGEST_OVERLAP,
+        "default": DEFAULT_OVERLAP,
+        "description": "For how long the secret before stays valid",
+    },
+}
+
+
 class BadSecret(Exception):
     """What was given for a secret cannot be one; `errors` says why, field by field, and repeats no secret."""
 

@@ -1,0 +1,110 @@
+"""Logging in, accounts and their relatives, and the limits that those above an account set for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import fields
+
+from kazoo_bridge.interfaces import AccountLimits
+from kazoo_bridge.rest.limits import LARGEST_LIMIT
+from kazoo_bridge.rest.openapi.envelopes import answer, body, listed, page, ref
+from kazoo_bridge.rest.openapi.operations import Access, Operation
+from kazoo_bridge.rest.openapi.parameters import FILTERS, PAGES
+
+_TEXT = {"type": "string"}
+_COUNT = {"type": "integer", "minimum": 0}
+
+
+def _account(*required: str, **more: Any) -> dict[str, Any]:
+    properties = {"id": ref("AccountId"), "name": _TEXT, **more}
+    return {"type": "object", "required": ["id", "name", *required], "properties": properties}
+
+
+_LIMIT = {"type": "integer", "minimum": 1, "maximum": LARGEST_LIMIT}
+_LIMITS = [limit.name for limit in fields(AccountLimits)]
+
+
+def _limits(limit: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": dict.fromkeys(_LIMITS, limit), "additionalProperties": False}
+
+
+SCHEMAS: Mapping[str, Any] = {
+    "AccountId": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+    "Login": {
+        "type": "object",
+        "required": ["account_id"],
+        "properties": {"account_id": ref("AccountId"), "account_name": _TEXT, "reseller_id": ref("AccountId")},
+    },
+    "Account": _account("realm", realm=_TEXT, reseller_id=ref("AccountId")),
+    "AccountName": _account(),
+    "Child": _account("realm", "descendants_count", realm=_TEXT, descendants_count=_COUNT),
+    "Descendant": _account("realm", "tree", realm=_TEXT, tree=listed(ref("AccountId"))),
+    "Limits": _limits(_LIMIT),
+}
+
+_A = "/v2/accounts/{account_id}"
+_OWN_LIMITS = f"{_A}/configs/webhooks"
+_NULLABLE_LIMITS = body(_limits({"anyOf": [_LIMIT, {"type": "null"}]}))
+
+
+def _limit(method: str, operation_id: str, summary: str, told: str, given: Mapping[str, Any] | None = None) -> Operation:
+    return Operation(method, _OWN_LIMITS, operation_id, "limits", summary, {200: answer(told, ref("Limits"))}, body=given)
+
+
+OPERATIONS = (
+    Operation(
+        "put",
+        "/v2/api_auth",
+        "logIn",
+        "login",
+        "A fresh token for an API key",
+        {201: answer("The token is auth_token, beside data", ref("Login"), auth_token={"type": "string"}, version=_TEXT)},
+        body=body({"type": "object", "required": ["api_key"], "properties": {"api_key": _TEXT}}),
+        access=Access.ANYBODY,
+        refusals=(401,),
+    ),
+    Operation(
+        "get", "/v2/token_auth", "describeToken", "login", "Whom the token speaks for", {200: answer("The token's account", ref("Login"))}
+    ),
+    Operation("get", _A, "readAccount", "accounts", "The account", {200: answer("The account", ref("Account"))}),
+    Operation(
+        "get",
+        f"{_A}/parents",
+        "listParents",
+        "accounts",
+        "Those above the account, from the top down; from the token's own account on, when that is among them",
+        {200: answer("All of them", listed(ref("AccountName")), page_size=_COUNT)},
+    ),
+    Operation(
+        "get",
+        f"{_A}/tree",
+        "listTree",
+        "accounts",
+        "Those from the token's own account down to the account's parent; for super-admins from the top",
+        {200: answer("All of them", listed(ref("AccountName")))},
+    ),
+    Operation(
+        "get",
+        f"{_A}/children",
+        "listChildren",
+        "accounts",
+        "Those right below the account, by name",
+        {200: page("Accounts", ref("Child"))},
+        (*FILTERS, *PAGES),
+    ),
+    Operation(
+        "get",
+        f"{_A}/descendants",
+        "listDescendants",
+        "accounts",
+        "All those below the account, by name",
+        {200: page("Accounts", ref("Descendant"))},
+        (*FILTERS, *PAGES),
+    ),
+    _limit("get", "readLimits", "The account's own limits, where they differ from the configuration", "The limits"),
+    _limit("post", "replaceLimits", "Sets all limits anew; for those above the account", "The limits", _NULLABLE_LIMITS),
+    _limit("patch", "changeLimits", "Sets some limits; null goes back to the configuration's", "The limits", _NULLABLE_LIMITS),
+    _limit("delete", "removeLimits", "Goes back to the configuration's limits", "The limits that were"),
+)

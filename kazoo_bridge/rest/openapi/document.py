@@ -1,0 +1,106 @@
+"""The OpenAPI document of the whole service, and the resource that serves it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from attrs import frozen
+from klein import Klein
+from klein.app import KleinRequest
+from twisted.web.iweb import IRequest
+
+from kazoo_bridge import __version__
+from kazoo_bridge.rest.exchange import CORS_HEADERS
+from kazoo_bridge.rest.openapi import accounts, catalogue, channels, deliveries, hooks, parameters, plain, refusals, sockets
+from kazoo_bridge.rest.openapi.operations import paths
+
+_ABOUT = """\
+Carries KAZOO's real-time events to webhooks and websockets, and commands back, with KAZOO's own paths, envelopes and error words.
+
+An account is reached with its own tokens, those of its ancestors, and those of super-admins. Beside the places below a token may stand \
+in `auth_token`, in the body, beside `data` or in it.
+
+Every path that takes GET takes HEAD, and every path takes OPTIONS. For clients that cannot send every verb a POST carries one in \
+`?verb=` or in `verb` beside `data`. A slash at the end of a path makes no difference. Parameters that are not known are ignored.
+"""
+
+_SECURITY_SCHEMES = {
+    "header": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"},
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "query": {"type": "apiKey", "in": "query", "name": "auth_token"},
+}
+
+_TAGS = {
+    "login": "A token for an API key, and what a token stands for",
+    "accounts": "The account and its relatives",
+    "catalogue": "What hooks and bindings there are; for anybody",
+    "hooks": "An account's webhooks",
+    "attempts": "What was sent to hooks, and what came back",
+    "deliveries": "What waits for its hook or was given up",
+    "limits": "When an account's hooks are disabled for their failures",
+    "sockets": "Who is connected to the websockets",
+    "events": "Events for clients without websockets",
+    "channels": "Live calls, and commands to them",
+    "operating": "For whoever runs the service",
+}
+
+_ROOMS = (accounts, catalogue, hooks, deliveries, sockets, channels, plain)
+
+
+def document(hook_document: Mapping[str, Any]) -> dict[str, Any]:
+    """The document; `hook_document` is the JSON schema that hook documents are validated with."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "kazoo_bridge",
+            "version": __version__,
+            "description": _ABOUT,
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        # Relative to the document itself, so that it is right below any path of a proxy.
+        "servers": [{"url": "."}],
+        "tags": [{"name": name, "description": told} for name, told in _TAGS.items()],
+        "paths": paths(operation for room in _ROOMS for operation in room.OPERATIONS),
+        "components": {
+            "securitySchemes": _SECURITY_SCHEMES,
+            "schemas": {
+                **hooks.schemas(hook_document),
+                **accounts.SCHEMAS,
+                **catalogue.SCHEMAS,
+                **deliveries.SCHEMAS,
+                **sockets.SCHEMAS,
+                **channels.SCHEMAS,
+                **refusals.SCHEMAS,
+            },
+            "parameters": dict(parameters.COMPONENTS),
+            "responses": dict(refusals.RESPONSES),
+        },
+    }
+
+
+@frozen
+class OpenApiResource:
+    """Serves the document, for anybody."""
+
+    content: bytes
+
+    @classmethod
+    def of(cls, hook_document: Mapping[str, Any]) -> OpenApiResource:
+        """As `document`; written once and for all."""
+        return cls(orjson.dumps(document(hook_document)))
+
+    async def read(self, request: KleinRequest) -> bytes:
+        """GET: the document."""
+        web_request = IRequest(request)
+        for name, value in CORS_HEADERS.items():
+            web_request.setHeader(name, value)
+        web_request.setHeader("Content-Type", "application/json")
+        web_request.setHeader("Cache-Control", "no-cache")
+        web_request.setHeader("Content-Length", str(len(self.content)))
+        return self.content
+
+    def route(self, app: Klein) -> None:
+        """Put the resource on its path."""
+        app.route(plain.DOCUMENT_PATH, methods=["GET"])(self.read)
