@@ -68,13 +68,18 @@ SCHEMAS: Mapping[str, Any] = {
         "oneOf": [ref(name) for name in _COMMANDS if name.endswith("Command") and not name.endswith("FlatCommand")],
     },
     "FlatCommand": {"description": "A command beside its data", "oneOf": [ref(name) for name in _COMMANDS if name.endswith("FlatCommand")]},
-    "MetaflowStep": step_schema("#/components/schemas/MetaflowStep") | {"description": "A step of a metaflow, and what follows it"},
+    "MetaflowStep": {
+        **step_schema("#/components/schemas/MetaflowStep"),
+        "description": "A step of a metaflow, and what follows it",
+        "additionalProperties": True,
+    },
     "Metaflow": {
         "type": "object",
         "required": ["action", "data"],
         "properties": {"action": {"const": "metaflow"}, "data": ref("MetaflowStep")},
     },
     "FlatMetaflow": {
+        **_OPEN,
         "required": ["action"],
         "properties": {"action": {"const": "metaflow"}},
         "allOf": [ref("MetaflowStep")],
