@@ -76,8 +76,7 @@ class HookActionResource:
         """POST: a new secret, made here or given; the one before stays valid for a while."""
 
         async def handler(exchange: Exchange) -> Answer:
-            data = exchange.envelope.get("data", {})
-            given = {"secret": True} | (data if isinstance(data, dict) else {})
+            given = {"secret": True} | (exchange.data if exchange.envelope.get("data") else {})
             if not given["secret"]:
                 raise invalid({"secret": {"wrong_format": {"message": "expected a secret, or true; DELETE ends signing"}}})
             overlap = {"secret_overlap_seconds": given["overlap_seconds"]} if "overlap_seconds" in given else {}

@@ -139,7 +139,7 @@ async def test_what_was_read_is_written_back_and_stays_signed(rest: Client) -> N
     assert "signed" not in (await rest("GET", hooks(hook_id=made["id"]))).json_body["data"]
 
 
-@pytest.mark.parametrize("body", [{"secret": "short"}, {"secret": False}, {"overlap_seconds": -1}, {"secret": "whsec_hunter2"}])
+@pytest.mark.parametrize("body", [{"secret": "short"}, {"secret": False}, {"overlap_seconds": -1}, {"secret": "whsec_hunter2"}, ["secret"]])
 @pytest_twisted.ensureDeferred
 async def test_what_is_no_secret(rest: Client, body: Any) -> None:
     hook_id = (await rest("PUT", hooks(), GOOD)).json_body["data"]["id"]

@@ -9,7 +9,6 @@ from kazoo_bridge.rest.deliveries import STATUSES
 from kazoo_bridge.rest.openapi.envelopes import GREGORIAN, answer, body, page, ref
 from kazoo_bridge.rest.openapi.operations import Operation
 from kazoo_bridge.rest.openapi.parameters import FILTERS, PAGES, in_query
-from kazoo_bridge.rest.query import LARGEST_NUMBER
 
 _TEXT = {"type": "string"}
 _COUNT = {"type": "integer", "minimum": 0}
@@ -67,7 +66,7 @@ _STATUS = in_query(
 _SINCE = {
     "type": "object",
     "properties": {
-        "since": {**GREGORIAN, "minimum": 0, "maximum": LARGEST_NUMBER, "default": 0, "description": "When they came, in Gregorian seconds"}
+        "since": {**GREGORIAN, "minimum": 0, "default": 0, "description": "When they came, in Gregorian seconds"}
     },
 }
 _RECOVERED = {"type": "object", "required": ["recovered"], "properties": {"recovered": _COUNT}}

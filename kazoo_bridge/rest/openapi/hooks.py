@@ -50,7 +50,9 @@ def schemas(document: Mapping[str, Any]) -> dict[str, Any]:
         "HookChanges": {
             "type": "object",
             "description": "What is merged into the document; null removes a key",
-            "properties": {name: {"anyOf": [rule, {"type": "null"}]} for name, rule in written.items()},
+            "properties": {
+                name: rule if name in document["required"] else {"anyOf": [rule, {"type": "null"}]} for name, rule in written.items()
+            },
             "additionalProperties": True,
         },
         "Hook": {

@@ -48,7 +48,7 @@ _REVISIONS = (
 )
 
 _KEYS = {"type": "array", "items": {"type": "string"}}
-_TIME = {"type": "integer", "minimum": 0, "maximum": LARGEST_NUMBER}
+_TIME = {"type": "integer", "minimum": -LARGEST_NUMBER, "maximum": LARGEST_NUMBER}
 _GREGORIAN = "Gregorian seconds: Unix seconds + 62167219200"
 
 
