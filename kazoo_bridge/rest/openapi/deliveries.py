@@ -65,9 +65,7 @@ _STATUS = in_query(
 )
 _SINCE = {
     "type": "object",
-    "properties": {
-        "since": {**GREGORIAN, "minimum": 0, "default": 0, "description": "When they came, in Gregorian seconds"}
-    },
+    "properties": {"since": {**GREGORIAN, "minimum": 0, "default": 0, "description": "When they were given up, in Gregorian seconds"}},
 }
 _RECOVERED = {"type": "object", "required": ["recovered"], "properties": {"recovered": _COUNT}}
 _RETRIED = {
@@ -90,6 +88,13 @@ def _deliveries(path: str, operation_id: str, whose: str) -> Operation:
     return Operation("get", f"{path}/deliveries", operation_id, "deliveries", summary, answers, (_STATUS, *FILTERS, *PAGES))
 
 
+def _recovery(path: str, operation_id: str, whose: str) -> Operation:
+    summary = f"Makes deliveries {whose} again that were given up since a time"
+    answers = {202: answer("How many deliveries will be made", _RECOVERED)}
+    given = body(_SINCE, examples={"everything": {"data": {"since": 0}}})
+    return Operation("post", f"{path}/deliveries/recover", operation_id, "deliveries", summary, answers, body=given)
+
+
 OPERATIONS = (
     _attempts(_HOOKS, "listAttempts", "of all of the account's hooks"),
     _attempts(_HOOK, "listHookAttempts", "of one hook"),
@@ -103,13 +108,6 @@ OPERATIONS = (
         "Makes one delivery again, now",
         {202: answer("It will be made", _RETRIED)},
     ),
-    Operation(
-        "post",
-        f"{_HOOK}/deliveries/recover",
-        "recoverDeliveries",
-        "deliveries",
-        "Makes everything again that came since a time and was given up",
-        {202: answer("How many deliveries will be made", _RECOVERED)},
-        body=body(_SINCE, examples={"everything": {"data": {"since": 0}}}),
-    ),
+    _recovery(_HOOKS, "recoverAllDeliveries", "of all of the account's hooks"),
+    _recovery(_HOOK, "recoverDeliveries", "of one hook"),
 )
