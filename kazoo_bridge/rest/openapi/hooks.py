@@ -30,7 +30,7 @@ def schemas(document: Mapping[str, Any]) -> dict[str, Any]:
     """The schemas of hooks, made of that which validates their documents."""
     rules = document["properties"]
     written = {**rules, **ABOUT_SECRETS}
-    kept = {**rules, "hook": {"type": "string"}}  # a category may have gone since
+    kept = {**rules, "hook": _TEXT}  # a category may have gone since
     told = {
         "id": _TEXT,
         "health": ref("Health"),
