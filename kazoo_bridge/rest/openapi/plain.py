@@ -1,4 +1,4 @@
-"""What is no KAZOO resource: whether the service is well, the console, and this document."""
+"""What is no KAZOO resource: whether the service is well, its figures, the console, and this document."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ OPERATIONS = (
             503: {"description": "It is not: a reason a line", "content": {**_TEXT, **_ERROR}},
         },
     ),
+    _plain("/metrics", "readFigures", "Figures of this node, for Prometheus", {200: {"description": "The figures", "content": _TEXT}}),
     _plain(
         DOCUMENT_PATH,
         "describeService",
