@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN ?= $(VENV)/bin
 APT = DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends
 
-.PHONY: help demo test venv system-packages lint types imports docs tests packaging tests-of-processes tests-within changelog benchmark picture clean
+.PHONY: help demo test venv system-packages lint types imports docs tests packaging tests-of-processes other-tests changelog benchmark picture clean
 
 help:
 	@echo "make demo       install into $(VENV) and run the bridge with simulated calls"
@@ -76,13 +76,13 @@ packaging:
 # Two halves beside each other: most tests wait for something most of the time. What each has to say comes when it has ended.
 tests:
 	@echo "two halves of the tests run beside each other; this takes minutes"
-	$(MAKE) --jobs=2 --output-sync=target tests-of-processes tests-within
+	$(MAKE) --jobs=2 --output-sync=target tests-of-processes other-tests
 
 tests-of-processes:
-	$(BIN)/python -m pytest tests/integration tests/browser
+	$(BIN)/python -m pytest tests/integration
 
-tests-within:
-	$(BIN)/python -m pytest --ignore=tests/integration --ignore=tests/browser
+other-tests:
+	$(BIN)/python -m pytest --ignore=tests/integration
 
 changelog:
 	$(BIN)/towncrier build --draft --version next
