@@ -21,28 +21,13 @@ from kazoo_bridge.bus.amqp.bus import AmqpBus
 from kazoo_bridge.bus.embedded import EmbeddedBus
 from kazoo_bridge.calls.room import CallRoom
 from kazoo_bridge.config import Config, ConfigError, parse_uris
-from kazoo_bridge.console.files import page_files
 from kazoo_bridge.directory.local import LocalDirectory
 from kazoo_bridge.ending import Ending
 from kazoo_bridge.figures import Durations, Figure, gauge
 from kazoo_bridge.interfaces import IBus, IEventCategory, StorageUnavailable
 from kazoo_bridge.plugins.discovery import find_categories
-from kazoo_bridge.rest.account_tree import AccountResource
-from kazoo_bridge.rest.attempts import AttemptResource
-from kazoo_bridge.rest.catalogue import SampleResource
-from kazoo_bridge.rest.channels import ChannelResource
-from kazoo_bridge.rest.console import ConsoleResource, WebsocketPlace
-from kazoo_bridge.rest.deliveries import DeliveryResource
-from kazoo_bridge.rest.event_streams import EventStreamResource
-from kazoo_bridge.rest.health import HealthResource
-from kazoo_bridge.rest.hook_actions import HookActionResource
-from kazoo_bridge.rest.limits import LimitResource
-from kazoo_bridge.rest.logins import LoginResource
-from kazoo_bridge.rest.metrics import MetricResource
-from kazoo_bridge.rest.openapi.document import OpenApiResource
-from kazoo_bridge.rest.site import Resource, make_site
-from kazoo_bridge.rest.webhooks import WebhookResource
-from kazoo_bridge.rest.websockets import WebsocketResource
+from kazoo_bridge.rest.site import make_site
+from kazoo_bridge.served import resources
 from kazoo_bridge.storage import changes, tokens
 from kazoo_bridge.storage.accounts import AccountStore, Refused
 from kazoo_bridge.storage.attempts import AttemptStore, purge_older_than
@@ -56,7 +41,6 @@ from kazoo_bridge.storage.limits import LimitStore
 from kazoo_bridge.storage.numbers import NumberStore
 from kazoo_bridge.storage.settings import SettingStore
 from kazoo_bridge.storage.tokens import TokenStore
-from kazoo_bridge.webhooks.document import document_schema
 from kazoo_bridge.webhooks.room import WebhookRoom, WebhookStores
 from kazoo_bridge.websockets.room import WebsocketRoom
 
@@ -192,36 +176,11 @@ class Bridge:
         settled = await self.settings.settled("cluster_id", lambda: secrets.token_hex(16))
         self.webhooks.attempter.cluster_id = self.config.webhooks.cluster_id or settled
 
-    def resources(self) -> list[Resource]:
-        """Everything that is served over HTTP."""
-        room, hook_types = self.webhooks, list(self.webhooks.catalogue.types.values())
-        return [
-            AttemptResource(self.directory, room.hooks, room.recorder, self.node),
-            DeliveryResource(self.directory, room.hooks, room.replay, self.node),
-            HookActionResource(self.directory, room.hooks, room.trial, self.node),
-            WebhookResource(self.directory, room.hooks, room.health, hook_types, self.node),
-            SampleResource(hook_types, self.node),
-            AccountResource(self.directory, self.node),
-            LoginResource(self.directory, self.node, self.reactor),
-            LimitResource(self.directory, room.stores.limits, self.node),
-            WebsocketResource(self.directory, self.websockets.catalogue, self.websockets.questions, self.node),
-            EventStreamResource(self.reactor, self.directory, self.websockets.streams, self.node),
-            ChannelResource(self.directory, self.calls, self.node),
-            ConsoleResource(page_files(), self._websocket_place(), self.node),
-            MetricResource(self.figures),
-            HealthResource(self.troubles),
-            OpenApiResource.of(document_schema(room.catalogue.ids)),
-        ]
-
     async def _listen(self) -> None:
-        site = make_site(self.reactor, self.resources(), self.node, self.config.http)
+        site = make_site(self.reactor, resources(self), self.node, self.config.http)
         endpoint = self.config.http.endpoint
         self._port = await _opened("http.endpoint", endpoint, serverFromString(self.reactor, endpoint).listen(site))
         await _opened("websockets.endpoint", self.config.websockets.endpoint, Deferred.fromCoroutine(self.websockets.listen()))
-
-    def _websocket_place(self) -> WebsocketPlace:
-        secure = self.config.websockets.endpoint.startswith(("ssl:", "tls:"))
-        return WebsocketPlace(self.config.console.websocket_uri, secure, lambda: self.websockets.port)
 
     @property
     def http_host(self) -> str:

@@ -11,6 +11,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from kazoo_bridge import __version__
 from kazoo_bridge.calls.actions import ACTIONS
 from kazoo_bridge.rest.site import routed
+from kazoo_bridge.served import resources
 from tests.rest.rest_client import GOOD, Client, hooks
 
 _VERBS = {"get", "put", "post", "patch", "delete"}
@@ -31,7 +32,7 @@ def written(rule: str) -> str:
 @pytest_twisted.ensureDeferred
 async def test_every_route_is_in_the_document_and_nothing_else(rest: Client) -> None:
     routes: dict[str, set[str]] = {}
-    for rule in routed(rest.bridge.resources()).url_map.iter_rules():
+    for rule in routed(resources(rest.bridge)).url_map.iter_rules():
         verbs = {verb.lower() for verb in rule.methods or ()}
         # HEAD comes with GET, and OPTIONS is answered on every path.
         assert ("head" in verbs) == ("get" in verbs)
