@@ -88,7 +88,7 @@ changelog:
 	$(BIN)/towncrier build --draft --version next
 
 benchmark:
-	$(BIN)/python benchmarks/amqp_consume.py
+	$(BIN)/python -m benchmarks.amqp_consume
 	$(BIN)/python -m benchmarks.websocket_fanout
 	$(BIN)/python -m benchmarks.websocket_fanout --rabbitmq
 	$(BIN)/python -m benchmarks.console_calls

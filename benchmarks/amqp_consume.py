@@ -265,7 +265,7 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     failed = []
     running = Deferred.fromCoroutine(main(arguments))
-    running.addErrback(lambda failure: (failure.printTraceback(), failed.append(failure)))
+    running.addErrback(lambda failure: (failure.printTraceback(sys.stderr), failed.append(failure)))
     running.addBoth(lambda _: reactor.callLater(0, reactor.stop))
     reactor.run()
     sys.exit(1 if failed else 0)
