@@ -16,16 +16,23 @@ _PATH_PARAMETER = re.compile(r"\{(\w+)\}")
 
 
 class Access(Enum):
-    """Who may ask, as OpenAPI's security requirements."""
+    """Who may ask."""
 
-    ANYBODY = ()
+    ANYBODY = "anybody"
     #: A token shows more, and none is needed.
-    TOKEN_OR_NONE = ("", "header", "bearer", "query")
-    TOKEN = ("header", "bearer", "query")
+    TOKEN_OR_NONE = "token or none"
+    TOKEN = "token"
 
     def requirements(self) -> list[dict[str, list[str]]]:
-        """One of these must be met; none: everybody meets them."""
-        return [{scheme: []} if scheme else {} for scheme in self.value]
+        """As OpenAPI's security requirements: one of these must be met; none: everybody meets them."""
+        return [{scheme: []} if scheme else {} for scheme in _SCHEMES[self]]
+
+
+_SCHEMES: Mapping[Access, Sequence[str]] = {
+    Access.ANYBODY: (),
+    Access.TOKEN_OR_NONE: ("", "header", "bearer", "query"),
+    Access.TOKEN: ("header", "bearer", "query"),
+}
 
 
 @frozen
