@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from enum import Enum
+from enum import Enum, auto
 from typing import Any
 
 from attrs import frozen
@@ -18,10 +18,10 @@ _PATH_PARAMETER = re.compile(r"\{(\w+)\}")
 class Access(Enum):
     """Who may ask."""
 
-    ANYBODY = "anybody"
+    ANYBODY = auto()
     #: A token shows more, and none is needed.
-    TOKEN_OR_NONE = "token or none"
-    TOKEN = "token"
+    TOKEN_OR_NONE = auto()
+    TOKEN = auto()
 
     def requirements(self) -> list[dict[str, list[str]]]:
         """As OpenAPI's security requirements: one of these must be met; none: everybody meets them."""
