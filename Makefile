@@ -44,6 +44,7 @@ system-packages:
 	command -v php >/dev/null || missing="$$missing php-cli"; \
 	command -v node >/dev/null || missing="$$missing nodejs"; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
+	ls /usr/lib/*/libatomic.so.1 >/dev/null 2>&1 || missing="$$missing libatomic1"; \
 	if [ -n "$$missing" ]; then set -e; \
 	  apt-get update; \
 	  policy=/usr/sbin/policy-rc.d; \
