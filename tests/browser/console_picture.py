@@ -18,7 +18,7 @@ PICTURE = Path(__file__).parents[2] / "docs" / "images" / "console.png"
 def main() -> None:
     """Let the demonstration run for a while, so that there is something of everything."""
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        demo = DemoProcess(Path(folder), "--calls-per-minute", "90", "--accounts", "3", "--seed", "12")
+        demo = DemoProcess(Path(folder), "--calls-per-minute", "120", "--accounts", "2", "--seed", "12")
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=SWITCHES)
         page = browser.new_page(viewport={"width": 1320, "height": 820})
         signed_in(page, demo.address, demo.tenants[0].token)
