@@ -1,8 +1,17 @@
-"""Addresses of clients, as limits count them."""
+"""Internet addresses: what is one, and what of it limits count."""
 
 from __future__ import annotations
 
 import ipaddress
+
+
+def is_address(host: str) -> bool:
+    """Whether it is an IPv4 or IPv6 address, and not a name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def counted_address(address: object) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Any
 
 from attrs import define, field
 from twisted.internet.defer import Deferred, TimeoutError, succeed
 from twisted.python.failure import Failure
 
+from kazoo_bridge.addresses import is_address
 from kazoo_bridge.webhooks.egress.destination import BadDestination, destination_of
 from kazoo_bridge.webhooks.egress.names import LookUp, TooManyLookUps
 from kazoo_bridge.webhooks.egress.policy import EgressDenied, EgressPolicy
@@ -32,7 +32,7 @@ class Lookups:
 
     def addresses(self, host: str) -> Deferred[list[str]]:
         """The numeric addresses of `host`, in the resolver's order; empty when there are none. Fails as `LookUp` does."""
-        if _is_address(host):
+        if is_address(host):
             return succeed([host])
         # Whatever the system knows of them, names below localhost are this machine.
         name = "localhost" if host.endswith(".localhost") else host
@@ -48,14 +48,6 @@ class Lookups:
         for one in self._waiting.pop(name):
             if not one.called:
                 one.callback(found if isinstance(found, Failure) else list(found))
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 async def permitted_addresses(lookups: Lookups, policy: EgressPolicy, host: str) -> list[str]:

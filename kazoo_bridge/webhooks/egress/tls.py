@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,8 @@ from twisted.internet.ssl import CertificateOptions, TLSVersion, platformTrust
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
+
+from kazoo_bridge.addresses import is_address
 
 _log = Logger()
 
@@ -83,18 +84,10 @@ class _Creator:
     def clientConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
         """A connection that fails its handshake unless the certificate is good."""
         connection = SSL.Connection(self.context, None)
-        if not _is_address(self.host):
+        if not is_address(self.host):
             connection.set_tlsext_host_name(self.host.encode("ascii"))
         connection.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _verifier(weakref.ref(tlsProtocol), self.host))
         return connection
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 class _Shown:
@@ -113,7 +106,7 @@ def _problem(host: str, certificate: crypto.X509, error: int, depth: int, ok: bo
     if depth == 0:
         shown: Any = _Shown(certificate)
         try:
-            (verify_ip_address if _is_address(host) else verify_hostname)(shown, host)
+            (verify_ip_address if is_address(host) else verify_hostname)(shown, host)
         except VerificationError:
             return "it is for another host"
     return ""
