@@ -519,6 +519,10 @@ class IDeliveryStore(Interface):
         """Make everything of the hook (None: of the account) that has died since a time due at once; how many."""
 
 
+#: The largest value of each of an account's own limits: a week, in milliseconds.
+MAX_ACCOUNT_LIMIT = 7 * 86400 * 1000
+
+
 @frozen
 class AccountLimits:
     """An account's own limits for its hooks; None: the configuration's."""

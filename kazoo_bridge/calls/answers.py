@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from kazoo_bridge.json_numbers import to_integer
 from kazoo_bridge.kazoo import Event, normalise
 
 #: A channel in its public form.
@@ -80,8 +81,7 @@ def node_of(body: Mapping[str, Any]) -> str:
 
 def start_of(channel: Channel) -> int:
     """When the channel came into being, in Gregorian seconds; 0 when that is not known."""
-    value = channel.get("timestamp")
-    return value if type(value) is int else int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 19 else 0
+    return to_integer(channel.get("timestamp"), accept_text=True) or 0
 
 
 def _listed(channels: object) -> Iterator[tuple[str, dict[str, Any]]]:

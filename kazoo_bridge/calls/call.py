@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kazoo_bridge.calls.answers import Channel, start_of
+from kazoo_bridge.json_numbers import to_integer
 from kazoo_bridge.kazoo import to_gregorian
 
 #: A call in its public form; never changed, but replaced.
@@ -143,9 +144,7 @@ def _is_true(value: object) -> bool:
 
 
 def _whole(value: object) -> int:
-    if type(value) is int:
-        return value if 0 < value < 10**18 else 0
-    return int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 19 else 0
+    return max(0, to_integer(value, accept_text=True) or 0)
 
 
 def _present(told: Mapping[str, Any]) -> dict[str, Any]:

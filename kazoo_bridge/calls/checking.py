@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
-from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from kazoo_bridge.calls.actions import ACTIONS, Action
 from kazoo_bridge.interfaces import CommandRefused
+from kazoo_bridge.json_numbers import DocumentSchema
 from kazoo_bridge.nesting import is_deeper
 
 #: Of a command's data and of a flow, in bytes of JSON.
@@ -39,7 +39,7 @@ def arguments_schema(action: Action) -> dict[str, Any]:
     return {"type": "object", "properties": dict(action.properties), "required": list(action.required)}
 
 
-_COMMANDS: Mapping[str, Draft202012Validator] = {name: Draft202012Validator(arguments_schema(action)) for name, action in ACTIONS.items()}
+_COMMANDS: Mapping[str, DocumentSchema] = {name: DocumentSchema.from_schema(arguments_schema(action)) for name, action in ACTIONS.items()}
 
 
 def step_schema(itself: str = "#") -> dict[str, Any]:
@@ -66,18 +66,18 @@ def step_schema(itself: str = "#") -> dict[str, Any]:
     }
 
 
-_FLOW = Draft202012Validator(step_schema())
+_FLOW = DocumentSchema.from_schema(step_schema())
 
 
 def checked(command: str, data: Mapping[str, Any]) -> dict[str, Any]:
-    """The data as they will be sent: nulls dropped, defaults filled in. Raises `CommandRefused`."""
+    """The data as they will be sent: nulls dropped, numbers normalised, defaults filled in. Raises `CommandRefused`."""
     action = ACTIONS.get(command)
     if action is None:
         told = {"message": _MESSAGES["enum"], "target": sorted(ACTIONS), "cause": command[:_MAX_CAUSE], "value": command[:_MAX_CAUSE]}
         raise CommandRefused({"action": {"enum": told}})
     given = {name: value for name, value in data.items() if value is not None}
     _require_modest(given, "data")
-    errors = _errors(_COMMANDS[command], given)
+    given, errors = _validated(_COMMANDS[command], given)
     if action.any_of and not any(name in given for name in action.any_of):
         errors[action.any_of[0]] = {"required": {"message": f"one of {', '.join(action.any_of)} is required"}}
     if errors:
@@ -86,10 +86,10 @@ def checked(command: str, data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def checked_flow(flow: Mapping[str, Any]) -> dict[str, Any]:
-    """The flow, as it is; raises `CommandRefused`."""
+    """The flow with its numbers normalised; raises `CommandRefused`."""
     given = dict(flow)
     _require_modest(given, "flow")
-    errors = _errors(_FLOW, given)
+    given, errors = _validated(_FLOW, given)
     if errors:
         raise CommandRefused(errors)
     return given
@@ -111,12 +111,13 @@ def _require_modest(value: dict[str, Any], name: str) -> None:
         raise CommandRefused({name: {"maxLength": {"message": f"expected at most {MAX_BYTES} bytes of JSON", "target": MAX_BYTES}}})
 
 
-def _errors(validator: Draft202012Validator, value: Any) -> _Errors:
+def _validated(schema: DocumentSchema, value: Mapping[str, Any]) -> tuple[dict[str, Any], _Errors]:
     errors: _Errors = {}
-    for error in validator.iter_errors(value):
+    document, invalid = schema.validate(value)
+    for error in invalid:
         for name, rule, told in _told(error):
             errors.setdefault(name, {})[rule] = told
-    return errors
+    return document, errors
 
 
 def _told(error: ValidationError) -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -14,6 +14,7 @@ from zope.interface import implementer
 
 from kazoo_bridge.categories.subscribing import account_word, id_word, not_supported, wrong_format
 from kazoo_bridge.interfaces import Account, HookType, IBindingCategory, Listening, Occurrence, Source, Telling, Topic
+from kazoo_bridge.json_numbers import to_integer
 from kazoo_bridge.kazoo import Event, is_account_id, plain_number
 
 _EXCHANGE = "callevt"
@@ -117,12 +118,8 @@ def _is_true(value: object) -> bool:
 
 
 def _number(value: object) -> object:
-    if isinstance(value, str):
-        try:
-            return int(value)
-        except ValueError:
-            return value
-    return value
+    number = to_integer(value, accept_text=True)
+    return value if number is None else number
 
 
 def _variables(body: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ from attrs import asdict
 from sqlalchemy import Connection
 
 from kazoo_bridge.cli.context import Settings, account_id
-from kazoo_bridge.interfaces import AccountLimits
+from kazoo_bridge.interfaces import MAX_ACCOUNT_LIMIT, AccountLimits
 from kazoo_bridge.kazoo import to_gregorian
 from kazoo_bridge.storage import accounts, limits
 
@@ -57,8 +57,8 @@ def delete(settings: Settings, old_id: str) -> None:
 
 @account.command(name="limits")
 @click.option("--id", "of_id", metavar="ID", callback=account_id, required=True, help="The account.")
-@click.option("--attempt-failure-count", type=click.IntRange(0), help="Failures that disable a hook; 0: as configured.")
-@click.option("--attempt-failure-expiry-ms", type=click.IntRange(0), help="How long a failure counts; 0: as configured.")
+@click.option("--attempt-failure-count", type=click.IntRange(0, MAX_ACCOUNT_LIMIT), help="Failures that disable a hook; 0: as configured.")
+@click.option("--attempt-failure-expiry-ms", type=click.IntRange(0, MAX_ACCOUNT_LIMIT), help="How long a failure counts; 0: as configured.")
 @click.pass_obj
 def set_limits(settings: Settings, of_id: str, attempt_failure_count: int | None, attempt_failure_expiry_ms: int | None) -> None:
     """Show or set an account's own limits for its hooks."""

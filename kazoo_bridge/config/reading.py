@@ -14,6 +14,7 @@ import cattrs
 from attrs import Attribute, fields
 
 from kazoo_bridge.config.sections import Config
+from kazoo_bridge.json_numbers import to_integer
 
 ENVIRONMENT_PREFIX = "KAZOO_BRIDGE__"
 
@@ -29,7 +30,7 @@ class ConfigError(Exception):
 def _strictly(kind: type, words: str) -> Callable[[Any, Any], Any]:
     def structure(value: Any, _: Any) -> Any:
         # type() and not isinstance(): true is no number.
-        if type(value) is not kind:
+        if type(value) is not kind or (kind is int and to_integer(value) is None):
             raise ValueError(f"expected {words}, got {value!r}")
         return value
 
@@ -43,7 +44,7 @@ def _strings(value: Any, _: Any) -> tuple[str, ...]:
 
 
 def _numbers(value: Any, _: Any) -> tuple[int, ...]:
-    if not isinstance(value, list) or not all(type(item) is int for item in value):
+    if not isinstance(value, list) or not all(type(item) is int and to_integer(item) is not None for item in value):
         raise ValueError(f"expected a list of whole numbers, got {value!r}")
     return tuple(value)
 
@@ -104,9 +105,10 @@ def _from_text(text: str, kind: Any) -> Any:
     """What the TOML would have said; text that does not fit stays text, for the type check to refuse."""
     if kind is bool:
         return {"true": True, "false": False}.get(text.lower(), text)
-    if kind is int and re.fullmatch(r"[+-]?[0-9]{1,18}", text):
-        return int(text)
-    if kind is int or kind is str:
+    if kind is int:
+        number = to_integer(text, accept_text=True)
+        return text if number is None else number
+    if kind is str:
         return text
     if text.lstrip().startswith("["):
         return _from_toml(text)

@@ -9,6 +9,7 @@ from klein import Klein
 from klein.app import KleinRequest
 
 from kazoo_bridge.interfaces import IDirectory, StoredDelivery
+from kazoo_bridge.json_numbers import to_integer
 from kazoo_bridge.kazoo import from_gregorian, to_gregorian
 from kazoo_bridge.rest.accounts import for_account
 from kazoo_bridge.rest.errors import bad_identifier, invalid
@@ -40,10 +41,11 @@ def listed_form(stored: StoredDelivery) -> dict[str, Any]:
 
 def _since(exchange: Exchange) -> float:
     given = exchange.data.get("since", 0)
-    if type(given) is not int or given < 0:
-        wrong = {"message": "expected a time in Gregorian seconds", "target": "integer", "cause": given}
-        raise invalid({"since": {"type": wrong}})
-    return float(max(0, from_gregorian(given)))
+    since = to_integer(given)
+    if since is None or since < 0:
+        rule, target = ("type", "integer") if since is None else ("minimum", 0)
+        raise invalid({"since": {rule: {"message": "expected a time in Gregorian seconds", "target": target, "cause": given}}})
+    return float(max(0, from_gregorian(since)))
 
 
 @frozen

@@ -9,31 +9,36 @@ from attrs import fields, frozen
 from klein import Klein
 from klein.app import KleinRequest
 
-from kazoo_bridge.interfaces import AccountLimits, IDirectory, ILimitStore
+from kazoo_bridge.interfaces import MAX_ACCOUNT_LIMIT, AccountLimits, IDirectory, ILimitStore
+from kazoo_bridge.json_numbers import to_integer
 from kazoo_bridge.rest.accounts import for_account
 from kazoo_bridge.rest.errors import forbidden, invalid
 from kazoo_bridge.rest.exchange import Answer, Exchange, Handler
 
-#: A week, in milliseconds; no limit is larger.
-LARGEST_LIMIT = 7 * 86400 * 1000
+#: Of each limit.
+LIMIT_SCHEMA: Mapping[str, Any] = {"type": "integer", "minimum": 1, "maximum": MAX_ACCOUNT_LIMIT}
 
 
 def parse_limits(data: Mapping[str, Any]) -> AccountLimits:
     """The limits in a document; raises a validation error."""
     names = [field.name for field in fields(AccountLimits)]
     errors: dict[str, dict[str, dict[str, Any]]] = {}
+    given: dict[str, int | None] = {}
     for name, value in data.items():
+        number = to_integer(value)
         if name not in names:
             errors[name] = {"additionalProperties": {"message": f"expected one of {', '.join(names)}", "target": names}}
-        elif value is not None and type(value) is not int:
+        elif value is not None and number is None:
             errors[name] = {"type": {"message": "expected a whole number", "target": "integer", "cause": value}}
-        elif value is not None and value < 1:
+        elif number is not None and number < LIMIT_SCHEMA["minimum"]:
             errors[name] = {"minimum": {"message": "expected at least 1", "target": 1, "cause": value}}
-        elif value is not None and value > LARGEST_LIMIT:
-            errors[name] = {"maximum": {"message": f"expected at most {LARGEST_LIMIT}", "target": LARGEST_LIMIT, "cause": value}}
+        elif number is not None and number > LIMIT_SCHEMA["maximum"]:
+            errors[name] = {"maximum": {"message": f"expected at most {MAX_ACCOUNT_LIMIT}", "target": MAX_ACCOUNT_LIMIT, "cause": value}}
+        else:
+            given[name] = number
     if errors:
         raise invalid(errors)
-    return AccountLimits(**data)
+    return AccountLimits(**given)
 
 
 def _document(limits: AccountLimits) -> dict[str, int]:

@@ -8,16 +8,16 @@ from urllib.parse import parse_qsl
 
 from attrs import frozen
 
+from kazoo_bridge.json_numbers import MAX_INTEGER, to_integer
 from kazoo_bridge.rest.errors import invalid, parse_error
 
 #: More parameters than any client has reason to send.
 MAX_PARAMETERS = 200
 
 #: Whole numbers are read up to this one.
-LARGEST_NUMBER = 10**18 - 1
+LARGEST_NUMBER = MAX_INTEGER
 
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 
 
 @frozen
@@ -55,9 +55,9 @@ def refuse_broken_escapes(raw: bytes, what: str) -> None:
 
 def whole_number(name: str, text: str, minimum: int | None = None) -> int:
     """The parameter's number; raises a validation error that names the parameter."""
-    if _WHOLE_NUMBER.fullmatch(text) is None:
+    number = to_integer(text, accept_text=True)
+    if number is None:
         raise invalid({name: {"type": {"message": "expected a whole number", "target": "integer", "cause": text[:100]}}})
-    number = int(text)
     if minimum is not None and number < minimum:
         raise invalid({name: {"minimum": {"message": f"expected at least {minimum}", "target": minimum, "cause": number}}})
     return number

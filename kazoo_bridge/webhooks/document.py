@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from attrs import frozen
-from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
+from kazoo_bridge.json_numbers import DocumentSchema, normalise
 from kazoo_bridge.webhooks.catalogue import FieldErrors, HookCatalogue
 from kazoo_bridge.webhooks.egress import BadDestination, destination_of, masked
 from kazoo_bridge.webhooks.texts import forbidden_texts, shown, shown_text
@@ -20,13 +19,6 @@ _OURS = frozenset({"id", "disable_reason", "health", "secret", "secret_overlap_s
 
 #: Some clients put their token into the document; nobody else is to read it there.
 _NEVER_KEPT = _OURS | {"auth_token"}
-
-#: Text that stands for a value of another type. HTML forms, monster-ui's among them, send nothing but text, and KAZOO takes it.
-_MEANT: Mapping[str, Callable[[str], Any]] = {
-    "integer": lambda text: int(text) if re.fullmatch(r"[+-]?[0-9]{1,18}", text) else text,
-    "number": lambda text: float(text) if re.fullmatch(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?", text) else text,
-    "boolean": lambda text: {"true": True, "false": False}.get(text, text),
-}
 
 _DEFAULTS: Mapping[str, Any] = {
     "http_verb": "post",
@@ -101,24 +93,21 @@ class DocumentRules:
     """Checks hook documents against the hooks that there are."""
 
     catalogue: HookCatalogue
-    _validator: Draft202012Validator
-    _types: Mapping[str, Any]
+    _schema: DocumentSchema
 
     @classmethod
     def of(cls, catalogue: HookCatalogue) -> DocumentRules:
         """Rules that accept the hooks of this catalogue."""
-        schema = document_schema(catalogue.ids)
-        return cls(catalogue, Draft202012Validator(schema), {name: rules["type"] for name, rules in schema["properties"].items()})
+        # HTML forms, monster-ui's among them, send nothing but text, and KAZOO takes it.
+        return cls(catalogue, DocumentSchema.from_schema(document_schema(catalogue.ids), accept_text=True))
 
     def complete(self, given: Mapping[str, Any], *, superadmin: bool = False) -> dict[str, Any]:
-        """The document that will be kept: private keys dropped, text taken for what it stands for, defaults filled in.
+        """The document that will be kept: private keys dropped, numbers and booleans in their exact type, defaults filled in.
 
         Raises `InvalidDocument` with every mistake found.
         """
         document = dict(_DEFAULTS) | {
-            name: self._meant(name, value)
-            for name, value in given.items()
-            if not name.startswith(("_", "pvt_")) and name not in _NEVER_KEPT
+            name: value for name, value in given.items() if not name.startswith(("_", "pvt_")) and name not in _NEVER_KEPT
         }
         if isinstance(document["http_verb"], str):
             document["http_verb"] = document["http_verb"].lower()
@@ -128,7 +117,8 @@ class DocumentRules:
         for path, text in forbidden_texts(document):
             told = {"message": "expected text without control characters and lone surrogates", "cause": shown_text(masked(text))}
             errors[".".join(path)] = {"wrong_format": told}
-        for error in self._validator.iter_errors(document):
+        document, invalid = self._schema.validate(document)
+        for error in invalid:
             for field, rule, details in _told(error):
                 errors.setdefault(field, {})[rule] = details
         uri = document.get("uri")
@@ -142,9 +132,40 @@ class DocumentRules:
             raise InvalidDocument(errors)
         return document
 
-    def _meant(self, name: str, value: Any) -> Any:
-        meant = _MEANT.get(self._types.get(name, ""))
-        return meant(value) if meant is not None and isinstance(value, str) else value
+
+#: The keys whose type is normalised, with their rules; no number or boolean depends on the hooks that there are.
+_TYPED_KEYS: Mapping[str, Mapping[str, Any]] = {
+    name: rules for name, rules in _rules(())["properties"].items() if rules["type"] in ("integer", "number", "boolean")
+}
+
+
+def read_numbers(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a document that nothing has validated, from the storage or from an event, with usable numbers.
+
+    Numbers get their exact type and are limited to the permitted range; the default replaces one that
+    cannot be used. Text becomes the number or the boolean that it stands for. A boolean that cannot be
+    used stays, for `Hook.of` to refuse.
+    """
+    usable = dict(document)
+    for name, rules in _TYPED_KEYS.items():
+        if name not in document:
+            continue
+        value: Any = normalise(rules, document[name], accept_text=True)
+        if rules["type"] == "boolean":
+            usable[name] = value
+        elif (number := _in_range(rules, value)) is not None:
+            usable[name] = number
+        elif name in _DEFAULTS:
+            usable[name] = _DEFAULTS[name]
+        else:
+            del usable[name]
+    return usable
+
+
+def _in_range(rules: Mapping[str, Any], value: Any) -> int | float | None:
+    if rules["type"] == "integer":
+        return min(max(value, rules["minimum"]), rules["maximum"]) if type(value) is int else None
+    return float(min(max(value, rules["minimum"]), rules["maximum"])) if type(value) is float else None
 
 
 def _too_large(document: Mapping[str, Any]) -> FieldErrors:

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from attrs import field, frozen
+from attrs.validators import instance_of
 
 from kazoo_bridge.interfaces import Occurrence, Secret, StoredHook
 from kazoo_bridge.webhooks.catalogue import HookCatalogue
-from kazoo_bridge.webhooks.document import InvalidDocument, uri_problem
+from kazoo_bridge.webhooks.document import InvalidDocument, read_numbers, uri_problem
 from kazoo_bridge.webhooks.egress import destination_of
 
 #: Keys of ``custom_data`` that select events and are not sent.
@@ -18,8 +19,6 @@ SELECTOR_KEYS = ("type", "action")
 
 #: The default comes first.
 VERBS = ("post", "get", "put")
-
-MAX_RETRIES = 4
 
 #: It goes into a header.
 _HOOK_ID = re.compile(r"[0-9A-Za-z_.-]{1,64}")
@@ -39,22 +38,25 @@ class Hook:
     uri: str = field(repr=False)
     verb: str
     format: str
-    enabled: bool
+    enabled: bool = field(validator=instance_of(bool))
     retries: int
-    include_subaccounts: bool
-    include_internal_legs: bool
+    include_subaccounts: bool = field(validator=instance_of(bool))
+    include_internal_legs: bool = field(validator=instance_of(bool))
     custom_data: Mapping[str, Any] = field(repr=False)
     modifiers: Mapping[str, Any]
     selectors: Mapping[str, frozenset[str]]
     revision: str = ""
-    ordered: bool = False
+    ordered: bool = field(default=False, validator=instance_of(bool))
     rate_limit: float = 0.0
     secrets: tuple[Secret, ...] = field(default=(), repr=False)
 
     @classmethod
     def of(cls, stored: StoredHook, catalogue: HookCatalogue) -> Hook:
-        """Parse a document that `DocumentRules` have accepted."""
-        document = stored.document
+        """Parse a document that `DocumentRules` have accepted, perhaps those of an earlier release.
+
+        Raises KeyError, TypeError or AttributeError if it cannot be read; a bad number is replaced and raises nothing.
+        """
+        document = read_numbers(stored.document)
         custom_data = document.get("custom_data", {})
         event, selectors = catalogue.meaning(document["hook"], custom_data)
         return cls(
@@ -83,8 +85,9 @@ class Hook:
         uri = document.get("uri")
         if not isinstance(uri, str) or (problem := uri_problem(uri)):
             raise InvalidDocument({"uri": {"wrong_format": {"message": problem if isinstance(uri, str) else "this field is required"}}})
+        document = {"retries": 2} | read_numbers(document)
         hook_id = document.get("_id", document.get("id"))
-        verb, retries = str(document.get("http_verb", "")).lower(), document.get("retries")
+        verb = str(document.get("http_verb", "")).lower()
         custom_data, modifiers = document.get("custom_data"), document.get("modifiers")
         return cls(
             id=hook_id if isinstance(hook_id, str) and _HOOK_ID.fullmatch(hook_id) else "callflow",
@@ -94,7 +97,7 @@ class Hook:
             verb=verb if verb in VERBS else VERBS[0],
             format="json" if document.get("format") == "json" else "form-data",
             enabled=True,
-            retries=min(max(retries, 0), MAX_RETRIES) if type(retries) is int else 2,
+            retries=document["retries"],
             include_subaccounts=False,
             include_internal_legs=True,
             custom_data=_without_selectors(custom_data) if isinstance(custom_data, Mapping) else {},

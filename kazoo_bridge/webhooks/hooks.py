@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
-from attrs import define
+from attrs import define, evolve
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from kazoo_bridge.interfaces import IHookStore, RevisionConflict, Secret, StoredHook
 from kazoo_bridge.webhooks import signing
-from kazoo_bridge.webhooks.document import DocumentRules, InvalidDocument
+from kazoo_bridge.webhooks.document import DocumentRules, InvalidDocument, read_numbers
 from kazoo_bridge.webhooks.egress import masked
 from kazoo_bridge.webhooks.hook import Hook
 from kazoo_bridge.webhooks.registry import HookRegistry
@@ -60,11 +60,12 @@ class Hooks:
 
     async def of_account(self, account_id: str) -> list[StoredHook]:
         """The account's hooks, oldest first."""
-        return await self._store.of_account(account_id)
+        return [_with_numbers(stored) for stored in await self._store.of_account(account_id)]
 
     async def get(self, account_id: str, hook_id: str) -> StoredHook | None:
         """One of the account's hooks."""
-        return await self._store.get(account_id, hook_id)
+        stored = await self._store.get(account_id, hook_id)
+        return None if stored is None else _with_numbers(stored)
 
     async def create(self, account_id: str, given: Mapping[str, Any], *, superadmin: bool = False) -> StoredHook:
         """Keep a new hook; raises `InvalidDocument`, or `TooManyHooks` if the account may have no more."""
@@ -102,7 +103,7 @@ class Hooks:
 
     async def disable(self, account_id: str, hook_id: str, revision: str, reason: str) -> bool:
         """Disable a hook if it is enabled and still at `revision`; whether it was this call that did it."""
-        stored = await self._store.get(account_id, hook_id)
+        stored = await self.get(account_id, hook_id)
         if stored is None or stored.revision != revision or not stored.document.get("enabled", True):
             return False
         try:
@@ -114,7 +115,7 @@ class Hooks:
     async def re_enable(self, account_ids: Collection[str]) -> int:
         """Enable every hook of these accounts that was disabled for its failures; how many there were."""
         count = 0
-        for stored in await self._store.of_accounts(account_ids):
+        for stored in map(_with_numbers, await self._store.of_accounts(account_ids)):
             if not stored.document.get("enabled", True) and "disable_reason" in stored.document:
                 enabled = {name: value for name, value in stored.document.items() if name != "disable_reason"} | {"enabled": True}
                 try:
@@ -173,6 +174,10 @@ class Hooks:
         self._registry.put(hook)
         if known is None or known.revision != hook.revision:
             self.taken(hook.id, hook.enabled and known is None)
+
+
+def _with_numbers(stored: StoredHook) -> StoredHook:
+    return evolve(stored, document=read_numbers(stored.document))
 
 
 def merge(document: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kazoo_bridge.interfaces import Secret
+from kazoo_bridge.json_numbers import to_integer
 from kazoo_bridge.webhooks.catalogue import FieldErrors
+from kazoo_bridge.webhooks.texts import shown
 
 _PREFIX = "whsec_"
 _SHORTEST, _LONGEST, _GENERATED = 24, 64, 32
@@ -77,12 +79,18 @@ def wanted(given: Mapping[str, Any], known: Sequence[Secret], now: float) -> tup
     asked = given["secret"]
     if asked is None or asked is False:
         return ()
-    overlap = given.get("secret_overlap_seconds", DEFAULT_OVERLAP)
-    if type(overlap) is not int or not 0 <= overlap <= _LONGEST_OVERLAP:
-        told = {"message": f"expected a whole number of seconds from 0 to {_LONGEST_OVERLAP}", "target": _LONGEST_OVERLAP, "cause": overlap}
-        raise BadSecret({"secret_overlap_seconds": {"maximum": told}})
+    overlap = _overlap(given.get("secret_overlap_seconds", DEFAULT_OVERLAP))
     fresh = Secret(generate() if asked is True else _checked(asked))
     return (fresh, *_replaced(fresh, known, now, overlap))
+
+
+def _overlap(given: object) -> int:
+    overlap = to_integer(given)
+    if overlap is not None and 0 <= overlap <= _LONGEST_OVERLAP:
+        return overlap
+    rule, target = ("type", "integer") if overlap is None else ("minimum", 0) if overlap < 0 else ("maximum", _LONGEST_OVERLAP)
+    told = {"message": f"expected a whole number of seconds from 0 to {_LONGEST_OVERLAP}", "target": target, "cause": shown(given)}
+    raise BadSecret({"secret_overlap_seconds": {rule: told}})
 
 
 def _replaced(fresh: Secret, known: Sequence[Secret], now: float, overlap: int) -> list[Secret]:

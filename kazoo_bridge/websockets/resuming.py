@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import define
 
+from kazoo_bridge.json_numbers import to_integer
 from kazoo_bridge.websockets.connection import Connection
 from kazoo_bridge.websockets.frames import reply
 from kazoo_bridge.websockets.journal import Journal
@@ -26,10 +27,10 @@ class Resuming:
 
     def resume(self, connection: Connection, message: Message) -> None:
         """Begin or go on, and answer; raises `BadMessage`."""
-        token, sequence = message.data.get("session"), message.data.get("sequence", 0)
+        token, sequence = message.data.get("session"), to_integer(message.data.get("sequence", 0))
         if token is not None and not isinstance(token, str):
             raise BadMessage("session must be the text that an earlier resume has answered with")
-        if isinstance(sequence, bool) or not isinstance(sequence, int) or sequence < 0:
+        if sequence is None or sequence < 0:
             raise BadMessage("sequence must be the last one that came with an event, or 0")
         if token is not None and (connection.session.count or connection.session.journal is not None):
             raise BadMessage("resume a session before anything else on a connection")

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import fields
 
 from kazoo_bridge.interfaces import AccountLimits
-from kazoo_bridge.rest.limits import LARGEST_LIMIT
+from kazoo_bridge.rest.limits import LIMIT_SCHEMA
 from kazoo_bridge.rest.openapi.envelopes import answer, body, listed, page, ref
 from kazoo_bridge.rest.openapi.operations import Access, Operation
 from kazoo_bridge.rest.openapi.parameters import FILTERS, PAGES
@@ -22,7 +22,6 @@ def _account(*required: str, **more: Any) -> dict[str, Any]:
     return {"type": "object", "required": ["id", "name", *required], "properties": properties}
 
 
-_LIMIT = {"type": "integer", "minimum": 1, "maximum": LARGEST_LIMIT}
 _LIMITS = [limit.name for limit in fields(AccountLimits)]
 
 
@@ -41,12 +40,12 @@ SCHEMAS: Mapping[str, Any] = {
     "AccountName": _account(),
     "Child": _account("realm", "descendants_count", realm=_TEXT, descendants_count=_COUNT),
     "Descendant": _account("realm", "tree", realm=_TEXT, tree=listed(ref("AccountId"))),
-    "Limits": _limits(_LIMIT),
+    "Limits": _limits(LIMIT_SCHEMA),
 }
 
 _A = "/v2/accounts/{account_id}"
 _OWN_LIMITS = f"{_A}/configs/webhooks"
-_NULLABLE_LIMITS = body(_limits({"anyOf": [_LIMIT, {"type": "null"}]}))
+_NULLABLE_LIMITS = body(_limits({"anyOf": [LIMIT_SCHEMA, {"type": "null"}]}))
 
 
 def _limit(method: str, operation_id: str, summary: str, told: str, given: Mapping[str, Any] | None = None) -> Operation:
