@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 from cryptography import x509
@@ -273,3 +274,30 @@ def test_bad_proxies_are_refused_without_being_repeated(uri: str) -> None:
 
 def test_a_proxy_is_not_in_the_repr() -> None:
     assert "hunter2" not in repr(load(None, {"KAZOO_BRIDGE__EGRESS__PROXY": "http://u:hunter2@proxy:1"}))
+
+
+INTEGER_KEYS = [
+    (section, name) for section, kind in get_type_hints(Config).items() for name, hint in get_type_hints(kind).items() if hint is int
+]
+
+
+@pytest.mark.parametrize(("section", "name"), INTEGER_KEYS)
+def test_every_whole_number_is_exact_or_refused(tmp_path: Path, section: str, name: str) -> None:
+    default = getattr(getattr(Config(), section), name)
+    variable = f"KAZOO_BRIDGE__{section}__{name}".upper()
+    path = tmp_path / "bridge.toml"
+    path.write_text(f"[{section}]\n{name} = {default}\n")
+    for config in (load(str(path), {}), load(None, {variable: str(default)})):
+        value = getattr(getattr(config, section), name)
+        assert (type(value), value) == (int, default)
+    for text in (f"{default}.0", "true", "nan", "inf", "1e400", "9" * 19, str(2**63), "9" * 4000):
+        (mistake,) = mistakes_of(tmp_path, f"[{section}]\n{name} = {text}\n")
+        assert mistake.startswith(f"{section}.{name}: expected a whole number")
+        with pytest.raises(ConfigError, match=rf"{section}\.{name}: expected a whole number"):
+            load(None, {variable: text})
+
+
+@pytest.mark.parametrize("text", ["[5.0]", "[true]", "[9999999999999999999]", "[nan]"])
+def test_every_delay_is_a_whole_number(tmp_path: Path, text: str) -> None:
+    (mistake,) = mistakes_of(tmp_path, f"[webhooks]\nretry_schedule_s = {text}\n")
+    assert mistake.startswith("webhooks.retry_schedule_s: expected a list of whole numbers")

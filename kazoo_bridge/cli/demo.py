@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import click
 
 from kazoo_bridge.cli.context import Settings
@@ -10,10 +12,18 @@ from kazoo_bridge.demo.options import MOST_ACCOUNTS, MOST_CALLS_PER_MINUTE, Demo
 _USUAL = DemoOptions()
 
 
+def _finite(_context: click.Context, _option: click.Parameter, value: float) -> float:
+    # Not-a-number is in every range of click's.
+    if math.isnan(value):
+        raise click.BadParameter("expected a number")
+    return value
+
+
 @click.command()
 @click.option(
     "--calls-per-minute",
     type=click.FloatRange(0, MOST_CALLS_PER_MINUTE, min_open=True),
+    callback=_finite,
     default=_USUAL.calls_per_minute,
     show_default=True,
     help="How many calls begin in a minute, on average.",

@@ -9,7 +9,7 @@ from typing import Any
 from attrs import frozen
 from jsonschema.exceptions import ValidationError
 
-from kazoo_bridge.json_numbers import DocumentSchema, normalise
+from kazoo_bridge.json_numbers import DocumentSchema, normalise, to_integer, to_number
 from kazoo_bridge.webhooks.catalogue import FieldErrors, HookCatalogue
 from kazoo_bridge.webhooks.egress import BadDestination, destination_of, masked
 from kazoo_bridge.webhooks.texts import forbidden_texts, shown, shown_text
@@ -150,10 +150,9 @@ def read_numbers(document: Mapping[str, Any]) -> dict[str, Any]:
     for name, rules in _TYPED_KEYS.items():
         if name not in document:
             continue
-        value: Any = normalise(rules, document[name], accept_text=True)
         if rules["type"] == "boolean":
-            usable[name] = value
-        elif (number := _in_range(rules, value)) is not None:
+            usable[name] = normalise(rules, document[name], accept_text=True)
+        elif (number := _number_in_range(rules, document[name])) is not None:
             usable[name] = number
         elif name in _DEFAULTS:
             usable[name] = _DEFAULTS[name]
@@ -162,10 +161,13 @@ def read_numbers(document: Mapping[str, Any]) -> dict[str, Any]:
     return usable
 
 
-def _in_range(rules: Mapping[str, Any], value: Any) -> int | float | None:
+def _number_in_range(rules: Mapping[str, Any], value: object) -> int | float | None:
+    low, high = rules["minimum"], rules["maximum"]
     if rules["type"] == "integer":
-        return min(max(value, rules["minimum"]), rules["maximum"]) if type(value) is int else None
-    return float(min(max(value, rules["minimum"]), rules["maximum"])) if type(value) is float else None
+        integer = to_integer(value, accept_text=True)
+        return None if integer is None else min(max(integer, low), high)
+    number = to_number(value, accept_text=True)
+    return None if number is None else float(min(max(number, low), high))
 
 
 def _too_large(document: Mapping[str, Any]) -> FieldErrors:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from kazoo_bridge.bus.embedded import EmbeddedBus
 from kazoo_bridge.calls.actions import ACTIONS
-from kazoo_bridge.calls.checking import MAX_BYTES, MAX_DEPTH
+from kazoo_bridge.calls.checking import MAX_BYTES, MAX_DEPTH, checked, checked_flow
 from kazoo_bridge.calls.room import CallRoom
 from kazoo_bridge.config import Calls, Config
 from kazoo_bridge.interfaces import BusUnavailable, CommandRefused, UnknownCall
@@ -189,3 +190,37 @@ def test_without_a_bus(scene: Scene) -> None:
     scene.bus.stopService()
     scene.failed(scene.command("hangup", {}), BusUnavailable, 0.6)
     scene.bus.startService()
+
+
+INTEGERS = [
+    (command, name, rules)
+    for command, action in ACTIONS.items()
+    for name, rules in action.properties.items()
+    if rules["type"] in ("integer", "number")
+]
+
+
+@pytest.mark.parametrize(("command", "name", "rules"), INTEGERS)
+def test_every_number_of_a_command_is_sent_in_its_exact_type(command: str, name: str, rules: dict[str, Any]) -> None:
+    assert rules["type"] == "integer"
+    for form in (float(rules["minimum"]), float(rules["maximum"]), rules["maximum"]):
+        sent = checked(command, {**LEAST[command], name: form})[name]
+        assert (type(sent), sent) == (int, form)
+        step = {"module": command, "data": {name: form}}
+        flow = checked_flow({"module": "tts", "data": {"text": "x"}, "children": {"_": step}})
+        assert type(flow["children"]["_"]["data"][name]) is int
+
+
+@pytest.mark.parametrize(("command", "name", "rules"), INTEGERS)
+def test_every_number_of_a_command_that_does_not_fit_is_refused_by_name(command: str, name: str, rules: dict[str, Any]) -> None:
+    wrong = [(True, "type"), ("60", "type"), (rules["minimum"] + 0.5, "type"), (math.nan, "type"), (math.inf, "type")]
+    for form, rule in [*wrong, (rules["minimum"] - 1.0, "minimum"), (rules["maximum"] + 1.0, "maximum")]:
+        with pytest.raises(CommandRefused) as refused:
+            checked(command, {**LEAST[command], name: form})
+        assert {field: list(found) for field, found in refused.value.errors.items()} == {name: [rule]}
+        with pytest.raises(CommandRefused) as refused:
+            checked_flow({"module": command, "data": {name: form}})
+        assert {field: list(found) for field, found in refused.value.errors.items()} == {f"data.{name}": [rule]}
+    for form in (10**30, 1e300):
+        with pytest.raises(CommandRefused):
+            checked(command, {**LEAST[command], name: form})

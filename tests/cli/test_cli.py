@@ -214,3 +214,15 @@ def test_a_real_process_beside_an_open_database(tmp_path: Path) -> None:
 def test_no_reactor_is_installed() -> None:
     script = "import sys, kazoo_bridge.cli; sys.exit('twisted.internet.reactor' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("text", ["2.0", "true", "nan", "-1", "604800001", "9" * 30])
+@pytest.mark.parametrize("option", ["--attempt-failure-count", "--attempt-failure-expiry-ms"])
+def test_limits_that_no_account_may_have(run, option: str, text: str) -> None:
+    run("account", "create", "--id", A)
+    assert f"Invalid value for '{option}'" in run("account", "limits", "--id", A, option, text, exit_code=2).stderr
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "0", "true", "1e400"])
+def test_a_rate_of_demo_calls_that_cannot_be(run, text: str) -> None:
+    assert "Invalid value for '--calls-per-minute'" in run("demo", "--calls-per-minute", text, exit_code=2).stderr

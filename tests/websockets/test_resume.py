@@ -135,3 +135,17 @@ async def test_a_session_that_waits_for_its_client_is_no_connected_socket(stage:
     again = await stage.client()
     await again.ask("resume", {"session": begun["session"], "sequence": begun["sequence"]})
     assert [one["bindings"] for one in await questions.listed(RESELLER)] == [["call.*.*"]]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_sequence_may_be_written_as_a_float(stage: Stage) -> None:
+    client, begun = await subscribed(stage)
+    await stage.call(RESELLER, call_id="c0")
+    await client.event()
+    await lose(stage, client)
+    again = await stage.client()
+    for wrong in (True, "1", 1.5, -1, -1.0, 1e300, 10**30, None):
+        answer = await again.ask("resume", {"session": begun["session"], "sequence": wrong})
+        assert answer["data"]["errors"] == ["sequence must be the last one that came with an event, or 0"], wrong
+    answer = (await again.ask("resume", {"session": begun["session"], "sequence": float(begun["sequence"])}))["data"]
+    assert (answer["resumed"], answer["gap"], answer["missed"]) == (True, False, 1)

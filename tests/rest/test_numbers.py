@@ -1,0 +1,118 @@
+"""Numbers that clients write in other forms than the code uses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import pytest_twisted
+from attrs import fields
+
+from kazoo_bridge.interfaces import AccountLimits
+from kazoo_bridge.rest.limits import MAX_ACCOUNT_LIMIT, parse_limits
+from kazoo_bridge.webhooks.outcome import Outcome
+from kazoo_bridge.webhooks.schedule import RetrySchedule
+from tests.rest.rest_client import ACCOUNT, CHILD, GOOD, Client, hooks
+
+LIMITS = [field.name for field in fields(AccountLimits)]
+
+
+async def _requests(rest: Client, hook_id: str) -> int:
+    """How many quick attempts the hook gets when it is read from the storage again."""
+    await rest.bridge.webhooks.hooks.load()
+    hook = rest.bridge.webhooks.registry.get(hook_id)
+    assert hook is not None
+    assert type(hook.retries) is int
+    schedule = RetrySchedule([])
+    return next(tries for tries in range(1, 9) if schedule.next_attempt(hook, tries, Outcome(False), 0.0) is None)
+
+
+@pytest.mark.parametrize("retries", ["0.0", "1.0", "2.0", "2e0", '"1"'])
+@pytest_twisted.ensureDeferred
+async def test_retries_from_rest_through_the_storage_to_the_schedule(rest: Client, retries: str) -> None:
+    number = int(float(retries.strip('"')))
+    raw = b'{"data": {"name": "n", "uri": "http://127.0.0.1:9/x", "hook": "channel_create", "retries": %s}}' % retries.encode()
+    created = await rest("PUT", hooks(), raw=raw)
+    assert created.code == 201
+    hook_id = created.json_body["data"]["id"]
+    path = hooks(hook_id=hook_id)
+    patch = b'{"data": {"retries": %s}}' % retries.encode()
+    for verb, body in (("GET", None), ("POST", raw), ("PATCH", patch)):
+        shown = (await rest(verb, path, raw=body)).json_body["data"]["retries"]
+        assert (type(shown), shown) == (int, number), verb
+        assert await _requests(rest, hook_id) == number + 1
+
+
+@pytest.mark.parametrize(("stored", "read"), [(2.0, 2), (0.0, 0), ("2", 2), (9, 4), ("x", 2), (True, 2)])
+@pytest_twisted.ensureDeferred
+async def test_a_document_that_an_older_release_has_stored(rest: Client, stored: Any, read: int) -> None:
+    created = await rest("PUT", hooks(), GOOD)
+    hook_id = created.json_body["data"]["id"]
+    store = rest.bridge.webhooks.stores.hooks
+    kept = await store.get(ACCOUNT, hook_id)
+    assert kept is not None
+    await store.replace(kept, {**kept.document, "retries": stored, "enabled": "true"})
+    assert await _requests(rest, hook_id) == read + 1
+    shown = (await rest("GET", hooks(hook_id=hook_id))).json_body["data"]
+    assert (type(shown["retries"]), shown["retries"], shown["enabled"]) == (int, read, True)
+    assert (await rest("PATCH", hooks(hook_id=hook_id), {"name": "other"})).json_body["data"]["retries"] == read
+    assert await rest.bridge.webhooks.hooks.disable(
+        ACCOUNT,
+        hook_id,
+        (await rest.bridge.webhooks.hooks.get(ACCOUNT, hook_id)).revision,
+        "r",  # type: ignore[union-attr]
+    )
+
+
+@pytest.mark.parametrize("raw", ["1e400", "NaN", "Infinity", "-Infinity"])
+@pytest_twisted.ensureDeferred
+async def test_what_is_no_number_of_json_is_refused(rest: Client, raw: str) -> None:
+    answered = await rest("PUT", hooks(), raw=b'{"data": {"retries": %s}}' % raw.encode())
+    assert answered.code == 400
+
+
+@pytest.mark.parametrize("raw", ["1e300", "9" * 30, "-" + "9" * 30, "true", "1.5", str(2**63), str(2**64 - 1)])
+@pytest.mark.parametrize(
+    ("verb", "path", "key"),
+    [
+        ("PUT", hooks(), "retries"),
+        ("PUT", hooks(), "rate_limit"),
+        ("PUT", hooks(), "secret_overlap_seconds"),
+        ("POST", f"{hooks()}/deliveries/recover", "since"),
+        *(("POST", f"/v2/accounts/{CHILD}/configs/webhooks", name) for name in LIMITS),
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_numbers_that_do_not_fit_are_refused_by_name(rest: Client, verb: str, path: str, key: str, raw: str) -> None:
+    if (key, raw) == ("rate_limit", "1.5"):
+        return
+    document = b'"name": "n", "uri": "http://127.0.0.1:9/x", "hook": "channel_create", "secret": true, ' if verb == "PUT" else b""
+    answered = await rest(verb, path, raw=b'{"data": {%s"%s": %s}}' % (document, key.encode(), raw.encode()))
+    assert (answered.code, list(answered.json_body["data"])) == (400, [key])
+    assert set(answered.json_body["data"][key]) <= {"type", "minimum", "maximum"}
+
+
+@pytest.mark.parametrize("name", LIMITS)
+@pytest_twisted.ensureDeferred
+async def test_limits_are_kept_as_integers(rest: Client, name: str) -> None:
+    path = f"/v2/accounts/{CHILD}/configs/webhooks"
+    answered = await rest("POST", path, raw=b'{"data": {"%s": 3.0}}' % name.encode())
+    assert answered.text_body.startswith(f'{{"data":{{"{name}":3}}')
+    assert (await rest("GET", path)).json_body["data"] == {name: 3}
+    for form in (1.0, float(MAX_ACCOUNT_LIMIT), None):
+        limit = getattr(parse_limits({name: form}), name)
+        assert type(limit) is (int if form else type(None))
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_time_without_a_fraction_is_a_time(rest: Client) -> None:
+    assert (await rest("POST", f"{hooks()}/deliveries/recover", raw=b'{"data": {"since": 6.4e10}}')).code == 202
+
+
+@pytest.mark.parametrize("name", ["page_size", "created_from", "created_to", "modified_from", "modified_to"])
+@pytest.mark.parametrize("text", ["2.0", "1e400", "nan", "true", "9" * 19, "9" * 5000, "٣", "", "1_0"])
+@pytest_twisted.ensureDeferred
+async def test_parameters_are_whole_numbers(rest: Client, name: str, text: str) -> None:
+    answered = await rest("GET", f"{hooks()}?{name}={text}")
+    assert (answered.code, list(answered.json_body["data"])) == (400, [name])
+    assert list(answered.json_body["data"][name]) == ["type"]
