@@ -189,3 +189,12 @@ def test_samples_have_what_real_payloads_have(hook: Any) -> None:
     real = {"hook_event": hook.id, **BASE, **(BRIDGE if "bridge" in hook.id else {}), **(DESTROY if "destroy" in hook.id else {})}
     assert sample["hook_event"] == hook.id
     assert set(sample) == set(real)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [("12", 12), (12.0, 12), (12, 12), ("9" * 19, "9" * 19), ("9" * 5000, "9" * 5000), ("1_0", "1_0")]
+)
+@pytest.mark.parametrize("name", ["Duration-Seconds", "Ringing-Seconds", "Billing-Seconds", "Timestamp"])
+def test_numbers_of_the_switch_are_integers_that_json_can_hold(name: str, given: Any, expected: Any) -> None:
+    value = payload("CHANNEL_DESTROY", {**FULL, name: given})[name.lower().replace("-", "_")]
+    assert (type(value), value) == (type(expected), expected)
