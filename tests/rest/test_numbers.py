@@ -71,7 +71,7 @@ async def test_what_is_no_number_of_json_is_refused(rest: Client, raw: str) -> N
     assert answered.code == 400
 
 
-@pytest.mark.parametrize("raw", ["1e300", "9" * 30, "-" + "9" * 30, "true", "1.5", str(2**63), str(2**64 - 1)])
+@pytest.mark.parametrize("raw", ["1e300", "9" * 30, "-" + "9" * 30, "true", "-1.5", str(2**63), str(2**64 - 1)])
 @pytest.mark.parametrize(
     ("verb", "path", "key"),
     [
@@ -84,8 +84,6 @@ async def test_what_is_no_number_of_json_is_refused(rest: Client, raw: str) -> N
 )
 @pytest_twisted.ensureDeferred
 async def test_numbers_that_do_not_fit_are_refused_by_name(rest: Client, verb: str, path: str, key: str, raw: str) -> None:
-    if (key, raw) == ("rate_limit", "1.5"):
-        return
     document = b'"name": "n", "uri": "http://127.0.0.1:9/x", "hook": "channel_create", "secret": true, ' if verb == "PUT" else b""
     answered = await rest(verb, path, raw=b'{"data": {%s"%s": %s}}' % (document, key.encode(), raw.encode()))
     assert (answered.code, list(answered.json_body["data"])) == (400, [key])
