@@ -20,7 +20,7 @@ from kazoo_bridge.websockets.session import Session
 
 _log = Logger()
 
-#: Seconds that a subscriber waits for the broker's answer that its topics are bound.
+#: Seconds that a subscriber waits for the broker's next answer about one of its topics.
 BIND_TIMEOUT = 5.0
 
 
@@ -63,6 +63,9 @@ class Listener:
             bound.addErrback(_note_problem, topic, problems)
         if not all(bound.called for bound in waiting.values()):
             timer = self._clock.callLater(BIND_TIMEOUT, _give_up, list(waiting.values()))
+            for bound in waiting.values():
+                # Thousands of topics take their time: what counts is that the broker goes on answering.
+                bound.addCallback(lambda _: timer.reset(BIND_TIMEOUT) if timer.active() else None)
             await DeferredList(waiting.values())
             if timer.active():
                 timer.cancel()

@@ -124,3 +124,43 @@ async def test_many_sockets_that_subscribe_at_once(stage: Stage) -> None:
     for number, client in enumerate(clients):
         await hears(stage, client, RESELLER, f"s{number}")
     assert stage.bridge.bus.trouble() is None
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_binding_that_the_broker_refuses(tmp_path: Path, rabbit: RabbitNode, vhost_uri: str) -> None:
+    not_faxes = "^(?!faxes$).*"
+    await deferToThread(rabbit.ctl, "set_permissions", "-p", vhost_of(vhost_uri), "guest", ".*", ".*", not_faxes)
+    stage = await Stage.of(tmp_path, vhost_uri)
+    try:
+        await until(lambda: stage.bridge.bus.trouble() is None, "the bus")
+        client = await stage.client()
+        answer = await client.ask("subscribe", {"account_id": RESELLER, "bindings": ["call.*.*", "fax.status.*"]})
+        assert answer["status"] == "error"
+        assert answer["data"]["errors"] == ["binding fax.status.* is not available: the message bus has refused it"]
+        assert stage.bridge.bus.trouble() is None
+        answer = await client.ask("subscribe", {"account_id": RESELLER, "binding": "call.*.c1"})
+        assert answer["data"] == {"subscribed": ["call.*.c1"]}
+        await hears(stage, client, RESELLER, "c1")
+        assert {key.rsplit(".", 1)[1] for key in await bound(stage, rabbit, vhost_uri)} == {"c1"}
+    finally:
+        await stage.stop()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_broker_that_does_not_answer(tmp_path: Path, disposable_rabbit: RabbitNode) -> None:
+    stage = await Stage.of(tmp_path, disposable_rabbit.uri)
+    try:
+        await until(lambda: stage.bridge.bus.trouble() is None, "the bus")
+        client = await stage.client()
+        disposable_rabbit.freeze()
+        answer = await client.ask("subscribe", {"account_id": RESELLER, "binding": "fax.status.*"})
+        assert answer["status"] == "error"
+        assert answer["data"]["errors"] == ["binding fax.status.* is not available: the message bus has not answered within 5 seconds"]
+        await until(lambda: stage.bridge.bus.trouble() is not None, "the consumer to be not ready")
+        disposable_rabbit.thaw()
+        await until(lambda: stage.bridge.bus.trouble() is None, "the bus to recover")
+        assert (await client.ask("subscribe", {"account_id": RESELLER, "binding": "call.*.c1"}))["status"] == "success"
+        await hears(stage, client, RESELLER, "c1")
+    finally:
+        disposable_rabbit.thaw()
+        await stage.stop()

@@ -135,6 +135,21 @@ def test_an_unanswered_binding_is_an_error_in_time_and_undone() -> None:
     assert not its.clock.getDelayedCalls()
 
 
+def test_a_broker_that_goes_on_answering_is_waited_for() -> None:
+    its = Harness()
+    session = its.session()
+    its.consumer.silent = ["CHANNEL_"]
+    subscribing = its.subscribe(session, "call.CHANNEL_HOLD.*", "call.CHANNEL_UNHOLD.*")
+    its.clock.advance(BIND_TIMEOUT - 0.1)
+    its.consumer.waiting[0].callback(None)
+    its.clock.advance(BIND_TIMEOUT - 0.1)
+    assert not subscribing.called
+    its.consumer.waiting[1].callback(None)
+    assert subscribing.called
+    assert subscribing.result is None
+    assert not its.clock.getDelayedCalls()
+
+
 def test_another_session_waits_for_the_same_answer_and_keeps_its_topic() -> None:
     its = Harness()
     one, two = its.session("one"), its.session("two")

@@ -18,7 +18,14 @@ class FakeChannel:
 
     def __init__(self, broker: FakeConnection) -> None:
         self._broker = broker
+        self.id = 1
         self.closed = False
+
+    def when_closed(self) -> Deferred[Any]:
+        return Deferred()
+
+    def basic_consume(self, **_arguments: Any) -> Deferred[Any]:
+        return self._broker.answer("consume", lambda: SimpleNamespace(consumer_tag="tag"))
 
     def exchange_declare(self, exchange: str, **_arguments: Any) -> Deferred[Any]:
         return self._broker.answer(f"exchange {exchange}", lambda: None)
@@ -41,6 +48,10 @@ class FakeConnection:
 
     def __init__(self, *, holding: bool = False) -> None:
         self.holding = holding
+        self.end = None
+        self.reader = SimpleNamespace(receivers={})
+        self.cancelled: dict[int, Any] = {}
+        self.write = lambda _data: None
         self.bound: set[Key] = set()
         self.refused: set[str] = set()
         self.asked: list[str] = []
