@@ -128,15 +128,15 @@ async def test_many_sockets_that_subscribe_at_once(stage: Stage) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_a_binding_that_the_broker_refuses(tmp_path: Path, rabbit: RabbitNode, vhost_uri: str) -> None:
-    not_faxes = "^(?!faxes$).*"
-    await deferToThread(rabbit.ctl, "set_permissions", "-p", vhost_of(vhost_uri), "guest", ".*", ".*", not_faxes)
+    not_presence = "^(?!presence$).*"
+    await deferToThread(rabbit.ctl, "set_permissions", "-p", vhost_of(vhost_uri), "guest", ".*", ".*", not_presence)
     stage = await Stage.of(tmp_path, vhost_uri)
     try:
         await until(lambda: stage.bridge.bus.trouble() is None, "the bus")
         client = await stage.client()
-        answer = await client.ask("subscribe", {"account_id": RESELLER, "bindings": ["call.*.*", "fax.status.*"]})
+        answer = await client.ask("subscribe", {"account_id": RESELLER, "bindings": ["call.*.*", "presence.update.*"]})
         assert answer["status"] == "error"
-        assert answer["data"]["errors"] == ["binding fax.status.* is not available: the message bus has refused it"]
+        assert answer["data"]["errors"] == ["binding presence.update.* is not available: the message bus has refused it"]
         assert stage.bridge.bus.trouble() is None
         answer = await client.ask("subscribe", {"account_id": RESELLER, "binding": "call.*.c1"})
         assert answer["data"] == {"subscribed": ["call.*.c1"]}

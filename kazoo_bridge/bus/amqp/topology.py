@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from attrs import define, field
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -207,8 +207,11 @@ class Topology:
             for topic in topics:
                 sent.append(await act(topic))  # noqa: PERF401
         finally:
-            results = gatherResults([call.addErrback(_closed_only) for call in sent])
-            outcomes = await results
+            results = gatherResults([call.addErrback(_closed_only) for call in sent], consumeErrors=True)
+            try:
+                outcomes = await results
+            except FirstError as error:
+                error.subFailure.raiseException()
         for outcome in outcomes:
             if isinstance(outcome, Closed):
                 raise outcome
