@@ -66,7 +66,11 @@ class IConsumer(Interface):
     )
 
     def bind(topic: Topic) -> Deferred[None]:
-        """Listen to `topic` too; fires once the bus has it (at once while disconnected: it is declared on connecting)."""
+        """Listen to `topic` too; fires once the bus has it (at once while disconnected: it is declared on connecting).
+
+        Fails with `BusUnavailable` when the bus refuses it. While the bus does not answer it does not fire: cancel it to
+        wait no longer, which does not undo it.
+        """
 
     def unbind(topic: Topic) -> Deferred[None]:
         """Listen to `topic` no longer."""

@@ -3,8 +3,40 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
 from tests.integration.rabbitmq import RabbitNode
+
+#: Log events of this process that tell of a RecursionError and that no test has failed for yet.
+_recursion_errors: list[str] = []
+
+
+def _note_recursion_error(event: LogEvent) -> None:
+    failure = event.get("log_failure")
+    if failure is not None and failure.check(RecursionError):
+        _recursion_errors.append(f"{formatEvent(event)}: {failure.getErrorMessage()}")
+    elif "RecursionError" in formatEvent(event):
+        _recursion_errors.append(formatEvent(event))
+
+
+def pytest_configure() -> None:
+    globalLogPublisher.addObserver(_note_recursion_error)
+
+
+@pytest.fixture(autouse=True)
+def no_recursion_error_in_the_log() -> Iterator[None]:
+    """Fails the test that logs a RecursionError: some chain of calls grows with its input."""
+    yield
+    found, _recursion_errors[:] = list(_recursion_errors), []
+    assert not found, found
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fails the run for those that are logged after the last test, such as by the garbage collector."""
+    globalLogPublisher.removeObserver(_note_recursion_error)
+    if _recursion_errors:
+        print(f"\nRecursionError in the log: {_recursion_errors}")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def _running_node() -> Iterator[RabbitNode]:

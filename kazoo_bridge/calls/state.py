@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from attrs import define, field
-from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from kazoo_bridge.calls.call import EVENTS
 from kazoo_bridge.calls.channels import Channels
+from kazoo_bridge.calls.concurrency import ConcurrencyLimit
 from kazoo_bridge.calls.picture import Picture
 from kazoo_bridge.calls.watching import Watch, Watched
 from kazoo_bridge.interfaces import BusUnavailable, CallChange, IBus, IConsumer, Queue, Topic
@@ -49,7 +50,7 @@ class LiveCalls:
     _consumer: IConsumer | None = field(init=False, default=None)
     _look: LoopingCall = field(init=False)
     _was_away: bool = field(init=False, default=False)
-    _questions: DeferredSemaphore = field(init=False, factory=lambda: DeferredSemaphore(_MAX_QUESTIONS))
+    _questions: ConcurrencyLimit = field(init=False, factory=lambda: ConcurrencyLimit(_MAX_QUESTIONS))
 
     def __attrs_post_init__(self) -> None:
         self._look = LoopingCall(self._look_at_bus)
@@ -141,7 +142,7 @@ class LiveCalls:
             return
         if watched.next is not None and watched.next.active():
             watched.next.cancel()
-        asking: Deferred[Any] = self._questions.run(lambda: Deferred.fromCoroutine(self._correct(watched)))
+        asking: Deferred[Any] = self._questions.run(lambda: self._correct(watched))
         watched.asking = asking
         asking.addErrback(_failed).addCallback(lambda delay: self._asked(watched, delay))
 
@@ -174,7 +175,7 @@ class LiveCalls:
         """Wait until events come in, for the answer could be older than the first of them."""
         if self._consumer is not None:
             binding = [self._consumer.bind(topic).addErrback(_refused, topic) for topic in TOPICS]
-            bound: Deferred[list[None]] = gatherResults(binding)
+            bound: Deferred[list[None]] = gatherResults(binding, consumeErrors=True)
             await bound.addTimeout(_PATIENCE, self._clock, lambda _, __: [])
 
 

@@ -18,6 +18,7 @@ from kazoo_bridge.rest.errors import ApiError, invalid, invalid_credentials
 from kazoo_bridge.rest.exchange import Answer, Exchange
 from kazoo_bridge.websockets.admission import NotAdmitted
 from kazoo_bridge.websockets.streaming import EventStreams
+from kazoo_bridge.websockets.subscribing import BindingUnavailable
 
 _log = Logger()
 
@@ -91,6 +92,8 @@ class EventStreamResource:
                 bindings,
                 last_event_id,
             )
+        except BindingUnavailable as error:
+            raise ApiError(503, _WORDS[503], {"message": "; ".join(map(str, error.args))}) from None
         except BindingRefused as error:
             raise invalid({"binding": {"enum": {"message": "; ".join(map(str, error.args)), "cause": bindings}}}) from None
         except NotAdmitted as error:

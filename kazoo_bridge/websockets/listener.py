@@ -7,7 +7,7 @@ from itertools import count
 
 import orjson
 from attrs import define, field
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -20,8 +20,8 @@ from kazoo_bridge.websockets.session import Session
 
 _log = Logger()
 
-#: Seconds that a subscriber waits for the broker's word that a topic is bound.
-_PATIENCE = 5.0
+#: Seconds that a subscriber waits for the broker's next answer about one of its topics.
+BIND_TIMEOUT = 5.0
 
 
 @define(eq=False)
@@ -49,17 +49,27 @@ class Listener:
             consumer, self._consumer = self._consumer, None
             await consumer.cancel()
 
-    async def bind(self, topics: Iterable[Topic]) -> None:
-        """Listen to these too; ends when the broker has them, or will have as soon as it is there again."""
+    async def bind(self, topics: Iterable[Topic]) -> dict[Topic, str]:
+        """Listen to these too; returns those that the broker has refused, or not answered about in time, each with the reason.
+
+        While the broker is away it does not wait: the topics are bound as soon as it is there again.
+        """
         consumer = self._consumer
         if consumer is None:
-            return
-        waiting = [consumer.bind(topic).addErrback(_refused, topic) for topic in topics if topic in self.index.topics]
-        if waiting:
-            # Who waits may give up; what is waited for goes on.
-            waiter: Deferred[None] = Deferred()
-            DeferredList(waiting).addCallback(_over, waiter)
-            await waiter.addTimeout(_PATIENCE, self._clock, lambda _, __: None)
+            return {}
+        problems: dict[Topic, str] = {}
+        waiting = {topic: consumer.bind(topic) for topic in topics if topic in self.index.topics}
+        for topic, bound in waiting.items():
+            bound.addErrback(_note_problem, topic, problems)
+        if not all(bound.called for bound in waiting.values()):
+            timer = self._clock.callLater(BIND_TIMEOUT, _give_up, list(waiting.values()))
+            for bound in waiting.values():
+                # Thousands of topics take their time: what counts is that the broker goes on answering.
+                bound.addCallback(lambda _: timer.reset(BIND_TIMEOUT) if timer.active() else None)
+            await DeferredList(waiting.values())
+            if timer.active():
+                timer.cancel()
+        return problems
 
     def unbind(self, topics: Iterable[Topic]) -> None:
         """Listen to these no longer, unless somebody needs them again."""
@@ -94,13 +104,26 @@ class Listener:
             self.told += 1
 
 
-def _over(_results: object, waiter: Deferred[None]) -> None:
-    if not waiter.called:
-        waiter.callback(None)
+def _give_up(waiting: Iterable[Deferred[None]]) -> None:
+    for bound in waiting:
+        bound.cancel()
+
+
+def _note_problem(failure: Failure, topic: Topic, problems: dict[Topic, str]) -> None:
+    if failure.check(CancelledError):
+        problems[topic] = f"the message bus has not answered within {BIND_TIMEOUT:g} seconds"
+        return
+    failure.trap(BusUnavailable)
+    # The broker's own words name its users and virtual hosts: they are for the operator.
+    problems[topic] = "the message bus has refused it"
+    _log.warn("{pattern} on exchange {exchange} is refused: {reason}", pattern=topic.pattern, exchange=topic.exchange, reason=failure.value)
 
 
 def _refused(failure: Failure, topic: Topic) -> None:
     failure.trap(BusUnavailable)
     _log.warn(
-        "events of {pattern} on {exchange} cannot be had: {reason}", pattern=topic.pattern, exchange=topic.exchange, reason=failure.value
+        "{pattern} on exchange {exchange} cannot be unbound: {reason}",
+        pattern=topic.pattern,
+        exchange=topic.exchange,
+        reason=failure.value,
     )

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from attrs import define, field
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from kazoo_bridge.interfaces import Account, BindingRefused, CallChange, ICalls, IDirectory
+from kazoo_bridge.interfaces import Account, BindingRefused, CallChange, ICalls, IDirectory, Topic
 from kazoo_bridge.websockets.catalogue import CALLS, BindingCatalogue
-from kazoo_bridge.websockets.frames import EventFrame, event_content, event_prefix
+from kazoo_bridge.websockets.frames import EventFrame, event_content, event_prefix, reply
 from kazoo_bridge.websockets.index import Subscription
 from kazoo_bridge.websockets.listener import Listener
+from kazoo_bridge.websockets.messages import request_id_of
 from kazoo_bridge.websockets.session import Session
 
 _log = Logger()
@@ -22,8 +24,15 @@ _log = Logger()
 #: AMQP's own limit, in bytes.
 LONGEST_PATTERN = 255
 
+#: Seconds until a renewal is tried again that the broker has refused, or not answered.
+RENEWAL_INTERVAL = 30.0
+
 #: In the place of an account id: all of them.
 EVERY = "*"
+
+
+class BindingUnavailable(BindingRefused):
+    """The broker has refused a binding, or has not answered about it in time; the text tells the client which and why."""
 
 
 @define(eq=False)
@@ -40,7 +49,10 @@ class Subscriptions:
     _until: float = field(init=False, default=float("inf"))
 
     async def subscribe(self, session: Session, account_id: str, bindings: Sequence[str]) -> None:
-        """Subscribe to all of them, or to none: raises `BindingRefused`. The session may have events of the account."""
+        """Subscribe to all of them, or to none. The session may have events of the account.
+
+        Raises `BindingRefused`, and `BindingUnavailable` when the broker refuses one or does not answer about it in time.
+        """
         account = None if account_id == EVERY else await self._directory.account(account_id)
         if account is None and account_id != EVERY:
             raise BindingRefused("unauthorized account id")
@@ -50,13 +62,28 @@ class Subscriptions:
             raise BindingRefused(f"a socket can have at most {self._limit} subscriptions")
         if session.ended:
             return
-        fresh = []
         for binding, subscription in added.items():
             session.subscriptions[account_id, binding] = subscription
-            fresh.extend(self._listener.index.add(session, subscription))
+            self._listener.index.add(session, subscription)
+        watch = None
         if wants_calls and self._calls is not None:
-            session.calls[account_id] = self._calls.watch(account_id, partial(self._call_change, session, account_id))
-        await self._listener.bind(fresh)
+            watch = session.calls[account_id] = self._calls.watch(account_id, partial(self._call_change, session, account_id))
+        # What others have asked for is waited for, too: the broker's answer about it may be outstanding.
+        asked = {binding: session.subscriptions[account_id, binding] for binding in bindings if binding != CALLS}
+        refusals = _refusals(asked, await self._listener.bind(_topics(asked.values())))
+        if refusals:
+            for subscription in added.values():
+                self._remove(session, account_id, subscription)
+            if watch is not None and session.calls.get(account_id) is watch:
+                session.calls.pop(account_id).stop()
+            raise BindingUnavailable(*refusals)
+
+    def _remove(self, session: Session, account_id: str, subscription: Subscription) -> None:
+        """End a subscription, if the session still has it."""
+        identity = (account_id, subscription.binding)
+        if session.subscriptions.get(identity) is subscription:
+            del session.subscriptions[identity]
+            self._listener.unbind(self._listener.index.remove(session, subscription))
 
     def _resolved(self, session: Session, account_id: str, account: Account | None, bindings: Iterable[str]) -> list[Subscription | None]:
         refusals: list[str] = []
@@ -116,13 +143,18 @@ class Subscriptions:
         if now < self._until:
             return
         self._until = float("inf")
+        renewals: list[Deferred[None]] = []
         for session in sessions:
             for (account_id, _), subscription in list(session.subscriptions.items()):
                 until = subscription.listening.until
                 if until is not None and until <= now:
-                    await self._renew(session, account_id, subscription)
+                    renewals.append(Deferred.fromCoroutine(self._renew(session, account_id, subscription)))
                 elif until is not None:
                     self._until = min(self._until, until)
+        # All at once: a broker that does not answer holds this up no longer than one of them.
+        for success, failure in await DeferredList(renewals, consumeErrors=True):
+            if not success:
+                _log.failure("a subscription could not be renewed", failure)
 
     async def _renew(self, session: Session, account_id: str, old: Subscription) -> None:
         account = None if account_id == EVERY else await self._directory.account(account_id)
@@ -130,15 +162,31 @@ class Subscriptions:
         if (account is None and account_id != EVERY) or session.subscriptions.get(identity) is not old:
             return  # the account has gone, and its subscriptions will: that is decided elsewhere
         idle = self._listener.index.remove(session, old)
-        fresh = []
         try:
-            new = session.subscriptions[identity] = self._subscription(session, account, old.binding)
-            fresh = self._listener.index.add(session, new)
+            new = self._subscription(session, account, old.binding)
         except BindingRefused as error:
             _log.warn("a subscription to {binding} ends: {reason}", binding=old.binding, reason=error)
             del session.subscriptions[identity]
-        await self._listener.bind(fresh)
+            self._listener.unbind(idle)
+            return
+        session.subscriptions[identity] = new
+        self._listener.index.add(session, new)
+        refusals = _refusals({old.binding: new}, await self._listener.bind(_topics([new])))
+        if refusals and session.subscriptions.get(identity) is new:
+            self._put_back(session, account_id, old, new, refusals)
         self._listener.unbind(idle)
+
+    def _put_back(self, session: Session, account_id: str, old: Subscription, new: Subscription, refusals: list[str]) -> None:
+        """Keep what the session had, tell the client, and renew it later."""
+        _log.warn("a subscription to {binding} is not renewed: {reason}", binding=old.binding, reason=refusals[0])
+        added = self._listener.index.remove(session, new)
+        session.subscriptions[account_id, old.binding] = old
+        self._listener.index.add(session, old)
+        self._listener.unbind(added)
+        self._until = min(self._until, self._clock.seconds() + RENEWAL_INTERVAL)
+        if session.outlet is not None:
+            data = {"errors": refusals, "account_id": account_id, "unsubscribed": [], "subscribed": session.bindings}
+            session.outlet.reply(reply(request_id_of(None), "error", data))
 
     def _call_change(self, session: Session, account_id: str, change: CallChange) -> None:
         """Tell of live calls: a ``snapshot``, then what has ``changed`` and what was ``removed``; and that all that is ``stale``."""
@@ -150,3 +198,17 @@ class Subscriptions:
             data["calls"] = list(change.calls)
         content = event_content(change.kind, shown, data)
         session.deliver(EventFrame(CALLS, event_prefix(CALLS, shown), content, self._listener.next_sequence()))
+
+
+def _topics(subscriptions: Iterable[Subscription]) -> list[Topic]:
+    return list(dict.fromkeys(source.topic for one in subscriptions for source in one.listening.sources))
+
+
+def _refusals(asked: Mapping[str, Subscription], problems: Mapping[Topic, str]) -> list[str]:
+    """Why bindings are not available, in words for the client."""
+    refusals = []
+    for binding, subscription in asked.items():
+        reason = next((problems[source.topic] for source in subscription.listening.sources if source.topic in problems), None)
+        if reason is not None:
+            refusals.append(f"binding {binding} is not available: {reason}")
+    return refusals

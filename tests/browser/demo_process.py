@@ -55,3 +55,4 @@ class DemoProcess:
         """End it as people do, with Ctrl-C."""
         self.process.send_signal(signal.SIGINT)
         self.process.wait(30)
+        assert "RecursionError" not in self.said(), self.said()[-4000:]

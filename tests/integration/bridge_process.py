@@ -104,3 +104,4 @@ allowed_networks = ["127.0.0.0/8"]
         if self.process is not None and self.process.poll() is None:
             self.signal(signal.SIGKILL)
             self.process.wait()
+        assert "RecursionError" not in self.log_text(), self.log_text()[-4000:]

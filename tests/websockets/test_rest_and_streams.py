@@ -206,11 +206,12 @@ async def test_what_comes_while_a_stream_opens_keeps_its_order(stage: Stage, mon
     bind = listener.bind
     (session,) = list(stage.bridge.websockets.sessions)
 
-    async def slow(topics: Any) -> None:
-        await bind(topics)
+    async def slow(topics: Any) -> Any:
+        problems = await bind(topics)
         await stage.call(RESELLER, call_id="c2")
         while session.journal is None or len(session.journal.after(0)) < 2:
             await deferLater(reactor, 0)
+        return problems
 
     monkeypatch.setattr(type(listener), "bind", lambda _, topics: slow(topics))
     again = await Stream().open(stage, "?binding=call.*.*&binding=parking.*", **{"Last-Event-ID": event_id})

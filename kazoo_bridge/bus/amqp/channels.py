@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from txamqp.client import Closed, TwistedDelegate
 from txamqp.connection import Body as BodyPayload
 from txamqp.connection import Frame, Header
 from txamqp.protocol import AMQChannel
+from txamqp.queue import Closed as QueueClosed
+from txamqp.queue import TimeoutDeferredQueue
 
 from kazoo_bridge.bus.amqp.deliveries import DEFAULT_FRAME_MAX
 from kazoo_bridge.bus.amqp.errors import why_closed
@@ -19,6 +21,25 @@ if TYPE_CHECKING:
     from kazoo_bridge.bus.amqp.protocol import BrokerConnection
 
 
+class ResponseQueue(TimeoutDeferredQueue):  # type: ignore[misc]
+    """The broker's answers. Its end reaches all who wait one after another; in txAMQP's queue each of them calls the next."""
+
+    _ended = False
+
+    def get(self, timeout: float | None = None) -> Deferred[Any]:
+        """The next answer; fails with txAMQP's `Closed` when there will be none."""
+        if self._ended and not self.pending:
+            return fail(QueueClosed())
+        answer: Deferred[Any] = super().get(timeout)
+        return answer
+
+    def close(self) -> None:
+        """Fail every call that waits for an answer, and those that come later."""
+        self._ended = True
+        while self.waiting:
+            self.waiting.pop(0).errback(QueueClosed())
+
+
 class BrokerChannel(AMQChannel):  # type: ignore[misc]
     """A channel. Its calls fail with the exceptions of `errors`."""
 
@@ -27,6 +48,7 @@ class BrokerChannel(AMQChannel):  # type: ignore[misc]
 
     def __init__(self, id: int, outgoing: Any, client: Any) -> None:
         super().__init__(id, outgoing, client)
+        self.responses = ResponseQueue()
         self._ends: list[Deferred[Closed]] = []
 
     def when_closed(self) -> Deferred[Closed]:

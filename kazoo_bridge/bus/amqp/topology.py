@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from attrs import define, field
-from twisted.internet.defer import Deferred, DeferredLock, gatherResults
+from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -52,7 +53,8 @@ class Topology:
         self._connection = connection
         self._queue_arguments = queue_arguments or QueueArguments()
         self._channel: BrokerChannel | None = None
-        self._lock = DeferredLock()
+        self._requests: deque[tuple[Callable[[], Awaitable[Any]], Deferred[Any]]] = deque()
+        self._working = False
         self._exchanges: set[str] = set()
         self._waiting: dict[str, list[Deferred[None]]] = {}
 
@@ -60,13 +62,11 @@ class Topology:
         """Make sure that the exchange is there. Raises BrokerClosedChannel when it cannot be."""
         if name in self._exchanges:
             return
-        # One declaration however many ask, who then go on one after another in the order they came: in a chain of
-        # locks each would go on inside the call of the one before, which hundreds of them do not survive.
+        # One declaration however many ask.
         waiter: Deferred[None] = Deferred()
         self._waiting.setdefault(name, []).append(waiter)
         if len(self._waiting[name]) == 1:
-            declaring = Deferred.fromCoroutine(self._alone(lambda: self._exchange(name)))
-            declaring.addBoth(self._declared, name)
+            self._alone(lambda: self._exchange(name)).addBoth(self._declared, name)
         await waiter
 
     def _declared(self, result: Failure | None, name: str) -> None:
@@ -92,12 +92,29 @@ class Topology:
 
     # -- everything below runs while nobody else declares: a refusal closes the channel for all who use it
 
-    async def _alone(self, action: Callable[[], Awaitable[T]]) -> T:
-        await self._lock.acquire()
-        try:
-            return await action()
-        finally:
-            self._lock.release()
+    def _alone(self, action: Callable[[], Awaitable[T]]) -> Deferred[T]:
+        """Do `action` after all that were asked for before it; fires with its result."""
+        result: Deferred[T] = Deferred()
+        self._requests.append((action, result))
+        if not self._working:
+            self._working = True
+            Deferred.fromCoroutine(self._work())
+        return result
+
+    async def _work(self) -> None:
+        # One loop for all callers, which fires their results one after another: with a lock each caller would go on
+        # inside the call of the one before, and hundreds of them would reach the recursion limit.
+        while self._requests:
+            action, result = self._requests.popleft()
+            if result.called:  # cancelled
+                continue
+            try:
+                outcome: Any = await action()
+            except Exception:
+                outcome = Failure()
+            if not result.called:
+                result.callback(outcome)
+        self._working = False
 
     async def _open(self) -> BrokerChannel:
         if self._channel is None or self._channel.closed:
@@ -190,8 +207,11 @@ class Topology:
             for topic in topics:
                 sent.append(await act(topic))  # noqa: PERF401
         finally:
-            results = gatherResults([call.addErrback(_closed_only) for call in sent])
-            outcomes = await results
+            results = gatherResults([call.addErrback(_closed_only) for call in sent], consumeErrors=True)
+            try:
+                outcomes = await results
+            except FirstError as error:
+                error.subFailure.raiseException()
         for outcome in outcomes:
             if isinstance(outcome, Closed):
                 raise outcome
