@@ -27,11 +27,12 @@ from twisted.internet.threads import deferToThread
 from txamqp.client import TwistedDelegate
 from txamqp.protocol import AMQClient
 
-from kazoo_bridge.bus.amqp import AmqpBus, frames
-from kazoo_bridge.bus.amqp.protocol import BrokerConnection
-from kazoo_bridge.bus.amqp.publishing import Publisher
-from kazoo_bridge.bus.amqp.spec import amqp_0_9_1
-from kazoo_bridge.bus.decoding import decode
+from kazoo_bridge.bus.amqp import AmqpBus
+from kazoo_bridge.bus.amqp.connection.connection import BrokerConnection
+from kazoo_bridge.bus.amqp.publisher import ConfirmingPublisher
+from kazoo_bridge.bus.amqp.wire import frame_writer
+from kazoo_bridge.bus.amqp.wire.spec import amqp_0_9_1
+from kazoo_bridge.bus.message_codec import decode
 from kazoo_bridge.config import AmqpUri, parse_uri
 from kazoo_bridge.interfaces import Queue
 from kazoo_bridge.kazoo import Event
@@ -50,7 +51,10 @@ def message(size: int) -> bytes:
         "Event-Name": "CHANNEL_CREATE",
         "Msg-ID": "0123456789abcdef",
         "Call-ID": "b1946ac9-2d4f-4b6e@10.0.0.1",
-        "Custom-Channel-Vars": {"Account-ID": "0123456789abcdef0123456789abcdef", "Authorizing-ID": "fedcba9876543210"},
+        "Custom-Channel-Vars": {
+            "Account-ID": "0123456789abcdef0123456789abcdef",
+            "Authorizing-ID": "fedcba9876543210",
+        },
         "Padding": "",
     }
     body["Padding"] = "x" * max(0, size - len(orjson.dumps(body)))
@@ -71,17 +75,21 @@ async def fill(uri: AmqpUri, count: int, body: bytes) -> None:
     channel = await connection.open_channel()
     await channel.queue_delete(queue=QUEUE)
     await channel.queue_declare(queue=QUEUE, auto_delete=True)
-    publisher = await Publisher.open(connection)
+    publisher = await ConfirmingPublisher.open(connection)
     for start in range(0, count, 1000):
-        confirmed = [publisher.publish("", QUEUE, body, mandatory=False) for _ in range(min(1000, count - start))]
+        confirmed = [
+            publisher.publish("", QUEUE, body, mandatory=False) for _ in range(min(1000, count - start))
+        ]
         for one in confirmed:
             await one
-    await connection.shut(5)
+    await connection.close_gracefully(5)
 
 
 async def plain_txamqp(uri: AmqpUri, count: int) -> float:
     """txAMQP as it comes, given a protocol description."""
-    creator = ClientCreator(reactor, AMQClient, delegate=TwistedDelegate(), vhost=uri.vhost, spec=amqp_0_9_1())
+    creator = ClientCreator(
+        reactor, AMQClient, delegate=TwistedDelegate(), vhost=uri.vhost, spec=amqp_0_9_1()
+    )
     client = await creator.connectTCP(uri.host, uri.port)
     await client.start("\0" + uri.user + "\0" + uri.password, "PLAIN")
     channel = await client.channel(1)
@@ -102,7 +110,9 @@ async def plain_txamqp(uri: AmqpUri, count: int) -> float:
 
 async def pika_twisted(uri: AmqpUri, count: int) -> float:
     """pika's adapter for Twisted."""
-    parameters = pika.ConnectionParameters(virtual_host=uri.vhost, credentials=pika.PlainCredentials(uri.user, uri.password))
+    parameters = pika.ConnectionParameters(
+        virtual_host=uri.vhost, credentials=pika.PlainCredentials(uri.user, uri.password)
+    )
     connection = TwistedProtocolConnection(parameters)
     await connectProtocol(TCP4ClientEndpoint(reactor, uri.host, uri.port), connection)
     await connection.ready
@@ -125,7 +135,9 @@ async def pika_twisted(uri: AmqpUri, count: int) -> float:
 class _Counting:
     """Receives deliveries until there were enough."""
 
-    def __init__(self, connection: BrokerConnection, channel: int, count: int, read: Callable[..., object]) -> None:
+    def __init__(
+        self, connection: BrokerConnection, channel: int, count: int, read: Callable[..., object]
+    ) -> None:
         self.done: Deferred[None] = Deferred()
         self._connection = connection
         self._channel = channel
@@ -145,7 +157,7 @@ class _Counting:
     ) -> None:
         self._read(exchange, routing_key, body, content_encoding, redelivered)
         if delivery_tag % BATCH == 0:
-            self._connection.write(frames.acknowledge(self._channel, delivery_tag, True))
+            self._connection.write(frame_writer.acknowledge(self._channel, delivery_tag, True))
         if delivery_tag == self._count:
             self.done.callback(None)
 
@@ -165,7 +177,7 @@ def our_reader(read: Callable[..., object]) -> Callable[[AmqpUri, int], Awaitabl
         await channel.basic_consume(queue=QUEUE)
         await counting.done
         took = time.perf_counter() - begin
-        await connection.shut(5)
+        await connection.close_gracefully(5)
         return took
 
     return run
@@ -256,7 +268,9 @@ async def main(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--uri", help="a running broker; a private one is started without it")
     parser.add_argument("--messages", type=int, default=50_000)
     parser.add_argument("--size", type=int, default=1000, help="bytes of a message")

@@ -27,10 +27,24 @@ from playwright.sync_api import Page, sync_playwright
 ACCOUNT = "a" * 32
 RESULTS = Path(__file__).parent / "results" / "console_calls.json"
 
-_SWITCHES = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync")
+_SWITCHES = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-sync",
+)
 
 #: Events of one call, from its beginning to its end.
-_LIFE = ("CHANNEL_CREATE", "CHANNEL_CREATE", "CHANNEL_ANSWER", "CHANNEL_BRIDGE", "CHANNEL_DESTROY", "CHANNEL_DESTROY")
+_LIFE = (
+    "CHANNEL_CREATE",
+    "CHANNEL_CREATE",
+    "CHANNEL_ANSWER",
+    "CHANNEL_BRIDGE",
+    "CHANNEL_DESTROY",
+    "CHANNEL_DESTROY",
+)
 
 _WATCH_FRAMES = """() => {
   window.measured = { frames: [], tasks: [] };
@@ -98,8 +112,8 @@ def serve(folder: str, calls: int, rate: int, pipe: Connection) -> None:
     from twisted.internet.defer import Deferred
     from twisted.internet.task import LoopingCall
 
-    from kazoo_bridge.bridge import Bridge
     from kazoo_bridge.config import Config, Http, Storage, Websockets
+    from kazoo_bridge.node.node import Node
 
     config = evolve(
         Config(),
@@ -107,7 +121,7 @@ def serve(folder: str, calls: int, rate: int, pipe: Connection) -> None:
         http=Http("tcp:0:interface=127.0.0.1"),
         websockets=evolve(Websockets(), endpoint="tcp:0:interface=127.0.0.1"),
     )
-    bridge = Bridge.of(reactor, config)
+    bridge = Node.from_config(reactor, config)
     stepping = LoopingCall.withCount(Crowd(bridge.bus, calls).step)
 
     async def start() -> None:
@@ -150,7 +164,9 @@ def measure(page: Page, seconds: int) -> dict[str, Any]:
         "events a second, as the console counts them": shown.inner_text(),
         "seconds": seconds,
         "frames a second": round(len(frames) / seconds, 1),
-        "ms between two frames: half, 95 %, 99 %, worst": [percentile(frames, share) for share in (0.5, 0.95, 0.99, 1)],
+        "ms between two frames: half, 95 %, 99 %, worst": [
+            percentile(frames, share) for share in (0.5, 0.95, 0.99, 1)
+        ],
         "long tasks (50 ms and more)": len(measured["tasks"]),
         "longest task, ms": round(max(measured["tasks"], default=0), 1),
         "script memory, MB": round(page.evaluate("performance.memory.usedJSHeapSize") / 1e6, 1),

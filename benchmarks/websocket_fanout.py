@@ -53,7 +53,9 @@ def publish_from_outside(uri: str, rate: int, seconds: int) -> None:
     started = time.monotonic()
     for number in range(rate * seconds):
         connection.sleep(max(0.0, started + number / rate - time.monotonic()))
-        channel.basic_publish("callevt", f"call.CHANNEL_CREATE.call-{number}", json.dumps(event(number)).encode())
+        channel.basic_publish(
+            "callevt", f"call.CHANNEL_CREATE.call-{number}", json.dumps(event(number)).encode()
+        )
     connection.close()
 
 
@@ -80,17 +82,22 @@ def serve(folder: str, amqp_uri: str, pipe: Connection) -> None:
     from twisted.internet.defer import Deferred
     from twisted.internet.task import deferLater
 
-    from kazoo_bridge.bridge import Bridge
     from kazoo_bridge.config import Amqp, Config, Http, Storage, Websockets
+    from kazoo_bridge.node.node import Node
 
     config = evolve(
         Config(),
         amqp=Amqp(amqp_uri),
         storage=Storage(f"sqlite:///{folder}/b.sqlite3"),
         http=Http("tcp:0:interface=127.0.0.1"),
-        websockets=evolve(Websockets(), endpoint="tcp:0:backlog=1024:interface=127.0.0.1", rate_burst=1_000_000, max_connections=0),
+        websockets=evolve(
+            Websockets(),
+            endpoint="tcp:0:backlog=1024:interface=127.0.0.1",
+            rate_burst=1_000_000,
+            max_connections=0,
+        ),
     )
-    bridge = Bridge.of(reactor, config)
+    bridge = Node.from_config(reactor, config)
 
     def commands() -> None:
         if pipe.poll():
@@ -110,7 +117,7 @@ def serve(folder: str, amqp_uri: str, pipe: Connection) -> None:
         await bridge.start()
         await bridge.accounts.create(ACCOUNT)
         await bridge.directory.load()
-        while bridge.bus.trouble() is not None:
+        while bridge.bus.unavailable_reason() is not None:
             await deferLater(reactor, 0.1)  # type: ignore[arg-type]
         pipe.send((bridge.websockets.host, (await bridge.tokens.create(ACCOUNT)).token))
         commands()
@@ -131,7 +138,9 @@ class Socket:
         host, port = address.rsplit(":", 1)
         self.socket = socket.create_connection((host, int(port)))
         key = base64.b64encode(os.urandom(16)).decode()
-        fields = f"Host: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        fields = (
+            f"Host: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        )
         head = f"GET / HTTP/1.1\r\n{fields}Sec-WebSocket-Key: {key}\r\n\r\n"
         self.socket.sendall(head.encode())
         self.data = b""
@@ -145,7 +154,11 @@ class Socket:
     def send(self, message: Any) -> None:
         payload, mask = json.dumps(message).encode(), os.urandom(4)
         masked = bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload))
-        length = struct.pack("!B", 0x80 | len(payload)) if len(payload) < 126 else struct.pack("!BH", 0x80 | 126, len(payload))
+        length = (
+            struct.pack("!B", 0x80 | len(payload))
+            if len(payload) < 126
+            else struct.pack("!BH", 0x80 | 126, len(payload))
+        )
         self.socket.sendall(b"\x81" + length + mask + masked)
 
     def frames(self) -> list[bytes]:
@@ -162,7 +175,9 @@ class Socket:
             if data[position] & 15 == 1:
                 found.append(data[start : start + length])
             elif data[position] & 15 == 9:
-                self.socket.sendall(struct.pack("!BB", 0x8A, 0x80 | length) + b"\0\0\0\0" + data[start : start + length])
+                self.socket.sendall(
+                    struct.pack("!BB", 0x8A, 0x80 | length) + b"\0\0\0\0" + data[start : start + length]
+                )
             elif data[position] & 15 == 8:
                 raise AssertionError(f"the server closed a socket: {data[start : start + length]!r}")
             position = start + length
@@ -193,7 +208,9 @@ class Socket:
 
 def subscribe(sockets: list[Socket], token: str) -> None:
     for one in sockets:
-        one.send({"action": "subscribe", "auth_token": token, "data": {"account_id": ACCOUNT, "binding": BINDING}})
+        one.send(
+            {"action": "subscribe", "auth_token": token, "data": {"account_id": ACCOUNT, "binding": BINDING}}
+        )
     for one in sockets:
         assert one.reply()["status"] == "success"
 
@@ -241,8 +258,14 @@ def measure(arguments: argparse.Namespace, folder: str, amqp_uri: str) -> dict[s
         one.send({"action": "unsubscribe"})
     for one in sockets[arguments.subscribers :]:
         one.reply()
-    subscribers, cpu, rate = sockets[: arguments.subscribers], asked("cpu"), (arguments.rate, arguments.seconds)
-    publisher = apart.Process(target=publish_from_outside, args=(amqp_uri, *rate)) if arguments.rabbitmq else None
+    subscribers, cpu, rate = (
+        sockets[: arguments.subscribers],
+        asked("cpu"),
+        (arguments.rate, arguments.seconds),
+    )
+    publisher = (
+        apart.Process(target=publish_from_outside, args=(amqp_uri, *rate)) if arguments.rabbitmq else None
+    )
     if publisher is None:
         ours.send(("publish", *rate))
     else:
@@ -262,7 +285,9 @@ def measure(arguments: argparse.Namespace, folder: str, amqp_uri: str) -> dict[s
         "events a second": arguments.rate,
         "events, all seen in order by all": arguments.rate * arguments.seconds,
         "share of a core that the service took": round(used / arguments.seconds, 2),
-        "delay until read, ms: half, 99 %, worst": [round(1000 * worst[int(len(worst) * part)], 1) for part in (0.5, 0.99, 0.99999)],
+        "delay until read, ms: half, 99 %, worst": [
+            round(1000 * worst[int(len(worst) * part)], 1) for part in (0.5, 0.99, 0.99999)
+        ],
         "service's memory after, MB": round(after / 1e6, 1),
     }
 
@@ -274,8 +299,14 @@ def main() -> None:
     parser.add_argument("--subscribers", type=int, default=1000)
     parser.add_argument("--rate", type=int, default=200, help="events a second")
     parser.add_argument("--seconds", type=int, default=60)
-    parser.add_argument("--rabbitmq", action="store_true", help="events come from another process through a private RabbitMQ node")
-    parser.add_argument("--beside", default="nothing that was known of", help="what else ran on the machine, for the record")
+    parser.add_argument(
+        "--rabbitmq",
+        action="store_true",
+        help="events come from another process through a private RabbitMQ node",
+    )
+    parser.add_argument(
+        "--beside", default="nothing that was known of", help="what else ran on the machine, for the record"
+    )
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     arguments = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)

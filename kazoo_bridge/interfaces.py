@@ -41,7 +41,7 @@ class Queue:
     acknowledge: bool = True
 
 
-class Unfinished(Exception):
+class Requeue(Exception):
     """A handler could not finish with an event; the bus shall hand it out again later."""
 
 
@@ -54,14 +54,14 @@ class BusUnavailable(Exception):
 
 
 #: Called with each event. None, or a Deferred that fires: finished (acknowledged). A failure with
-#: `Unfinished`: handed out again. Any other failure: logged with the routing key, rejected, never seen again.
+#: `Requeue`: handed out again. Any other failure: logged with the routing key, rejected, never seen again.
 EventHandler = Callable[["Event"], "Deferred[None] | None"]
 
 
 class IConsumer(Interface):
     """A running subscription to a queue."""
 
-    starts: int = Attribute(
+    start_count: int = Attribute(
         "How often it has begun to take deliveries. Between two beginnings, a queue that ends with the connection has missed messages."
     )
 
@@ -88,13 +88,15 @@ class IBus(Interface):
     def consume(queue: Queue, handler: EventHandler) -> IConsumer:
         """Hand every message that reaches `queue` to `handler`, over every reconnection, until cancelled."""
 
-    def publish(exchange: str, routing_key: str, body: Mapping[str, Any], *, mandatory: bool = False) -> Deferred[None]:
+    def publish(
+        exchange: str, routing_key: str, body: Mapping[str, Any], *, mandatory: bool = False
+    ) -> Deferred[None]:
         """Send a message; fires when the broker has confirmed it.
 
         Fails with `BusUnavailable` without a connection and, when `mandatory`, with `Unroutable` if no queue took it.
         """
 
-    def ask(
+    def request(
         exchange: str,
         routing_key: str,
         body: Mapping[str, Any],
@@ -108,7 +110,7 @@ class IBus(Interface):
         Fails with `BusUnavailable` when the request could not be sent.
         """
 
-    def trouble() -> str | None:
+    def unavailable_reason() -> str | None:
         """Why the bus is not working just now, in words for an operator; None while it is consuming."""
 
 
@@ -119,7 +121,7 @@ class IBus(Interface):
 class HookType:
     """A kind of hook that customers may create; `id` is what a hook document's ``hook`` names.
 
-    `modifiers` is what the catalogue shows: a key of the hook's ``custom_data`` (``type``, ``action``) -> ``{"type": "array",
+    `modifiers` is what the catalogue shows: a key of the hook's ``custom_data`` (``type``, ``action_command``) -> ``{"type": "array",
     "description", "items": [values]}`` or ``{"type": "object", "items": {value: {"friendly_name", "description"}}}``. A hook must choose
     one of the values for each key, unless the entry has a ``"default"``. `superadmin_values` are hidden from, and refused to, everybody but
     super-admins.
@@ -142,7 +144,7 @@ class Occurrence:
 
     `account_id` is None when the event named no account; `dialled` is then the number that was called (see `kazoo.plain_number`), if there
     was one, and the occurrence concerns the account that owns it. `selectors` are compared with the hook's own ``custom_data`` (`type`,
-    `action`). `superadmin_only` occurrences reach only hooks of super-admins' accounts. `own_hook` is a hook document that the event itself
+    `action_command`). `superadmin_only` occurrences reach only hooks of super-admins' accounts. `own_hook` is a hook document that the event itself
     brought (with its ``_id``): that hook is fired, and no stored one.
     """
 
@@ -152,8 +154,8 @@ class Occurrence:
     selectors: Mapping[str, str] = field(factory=dict)
     internal_leg: bool = False
     superadmin_only: bool = False
-    own_hook: Mapping[str, Any] | None = None
-    dialled: str | None = None
+    inline_hook: Mapping[str, Any] | None = None
+    called_number: str | None = None
 
 
 class IEventCategory(Interface):
@@ -177,10 +179,10 @@ class BindingRefused(Exception):
 
 
 @frozen
-class Source:
+class TopicFilter:
     """Where events for a subscription come from.
 
-    `topic` is what the broker must send, and `pattern` (AMQP's wildcards) which of the category's own keys are meant; see `Telling`.
+    `topic` is what the broker must send, and `pattern` (AMQP's wildcards) which of the category's own keys are meant; see `SubscriberEvent`.
     """
 
     topic: Topic
@@ -188,15 +190,15 @@ class Source:
 
 
 @frozen
-class Listening:
+class BindingPlan:
     """What a subscription listens to. It must be asked for anew at `until` (Unix seconds; None: it stays the same)."""
 
-    sources: tuple[Source, ...]
+    filters: tuple[TopicFilter, ...]
     until: float | None = None
 
 
 @frozen
-class Telling:
+class SubscriberEvent:
     """An event as subscriptions see it.
 
     `key` is compared with the patterns of sources; `routing_key` is what subscribers are shown of the message's. `account_id` keeps the
@@ -207,22 +209,26 @@ class Telling:
     key: str
     routing_key: str
     account_id: str | None = None
-    dialled: str | None = None
-    of_owner: Callable[[str], Telling] | None = field(default=None, eq=False, repr=False)
+    called_number: str | None = None
+    for_owner: Callable[[str], SubscriberEvent] | None = field(default=None, eq=False, repr=False)
 
 
 class IBindingCategory(IEventCategory):
     """A category that websockets can subscribe to, too."""
 
-    bindings = Attribute("Sequence[str]: what clients can ask for, such as ``call.CHANNEL_CREATE.{CALL_ID}``, for the catalogue")
+    bindings = Attribute(
+        "Sequence[str]: what clients can ask for, such as ``call.CHANNEL_CREATE.{CALL_ID}``, for the catalogue"
+    )
 
-    def listening(binding: str, account: Account | None, superadmin: bool, now: float) -> Listening | None:
+    def resolve_binding(
+        binding: str, account: Account | None, superadmin: bool, now: float
+    ) -> BindingPlan | None:
         """What a subscription to `binding` listens to for `account` (None: all accounts); None: the binding is not this category's.
 
         `superadmin` says that a super-admin asks, `now` is in Unix seconds. Raises `BindingRefused`.
         """
 
-    def tellings(event: Event) -> Iterable[Telling]:
+    def subscriber_events(event: Event) -> Iterable[SubscriberEvent]:
         """Under which keys subscribers hear of an event on the exchange of one of the topics; none for other categories' events."""
 
 
@@ -272,13 +278,13 @@ class IDirectory(Interface):
     def descendants(account_id: str) -> Deferred[frozenset[str]]:
         """The ids of all accounts below this one, at any depth."""
 
-    def superadmin(account_id: str) -> bool:
+    def is_superadmin(account_id: str) -> bool:
         """Whether the account is a super-admin's, as far as memory knows."""
 
-    def owner_of(number: str) -> str | None:
+    def account_for_number(number: str) -> str | None:
         """The account that owns a telephone number (see `kazoo.plain_number`), as far as memory knows."""
 
-    def may(principal: Principal, account_id: str) -> Deferred[bool]:
+    def can_act_for(principal: Principal, account_id: str) -> Deferred[bool]:
         """Whether `principal` may act for the account: itself, a descendant of it, or anybody for super-admins."""
 
 
@@ -334,22 +340,26 @@ class IHookStore(Interface):
     def by_ids(hook_ids: Collection[str]) -> Deferred[list[StoredHook]]:
         """Those of these hooks that there are, in any order."""
 
-    def of_account(account_id: str) -> Deferred[list[StoredHook]]:
+    def for_account(account_id: str) -> Deferred[list[StoredHook]]:
         """The account's hooks, in the order they were created."""
 
-    def of_accounts(account_ids: Collection[str]) -> Deferred[list[StoredHook]]:
+    def for_accounts(account_ids: Collection[str]) -> Deferred[list[StoredHook]]:
         """The hooks of all these accounts, in any order."""
 
     def get(account_id: str, hook_id: str) -> Deferred[StoredHook | None]:
         """One hook."""
 
-    def create(account_id: str, document: Mapping[str, Any], secrets: tuple[Secret, ...] = ()) -> Deferred[StoredHook]:
+    def create(
+        account_id: str, document: Mapping[str, Any], secrets: tuple[Secret, ...] = ()
+    ) -> Deferred[StoredHook]:
         """Keep a new hook under a fresh id (32 hexadecimal characters).
 
         Fails with `TooManyHooks` if the account has as many as it may have, on whichever node they were created.
         """
 
-    def replace(hook: StoredHook, document: Mapping[str, Any], secrets: tuple[Secret, ...] | None = None) -> Deferred[StoredHook]:
+    def replace(
+        hook: StoredHook, document: Mapping[str, Any], secrets: tuple[Secret, ...] | None = None
+    ) -> Deferred[StoredHook]:
         """Put `document` in the place of `hook`, and `secrets` in the place of its own (None: it keeps them).
 
         Fails with `RevisionConflict` if that is not the current revision.
@@ -373,7 +383,7 @@ class Attempt:
     hook_id: str
     revision: str
     failed: bool
-    made: float
+    made_at: float
     document: Mapping[str, Any] = field(repr=False)
 
 
@@ -382,7 +392,7 @@ class StoredAttempt:
     """An attempt as it is listed; `position` grows with every attempt."""
 
     position: int
-    made: float
+    made_at: float
     document: Mapping[str, Any]
 
 
@@ -395,7 +405,7 @@ class HookHealth:
     successes: int = 0
     failures: int = 0
 
-    def then(self, later: HookHealth) -> HookHealth:
+    def merge(self, later: HookHealth) -> HookHealth:
         """This, and what came after it."""
         return HookHealth(
             self.last_success if later.last_success is None else later.last_success,
@@ -411,7 +421,9 @@ class IAttemptStore(Interface):
     def add(made: Sequence[Attempt], health: Mapping[str, HookHealth]) -> Deferred[None]:
         """Keep these attempts, and what they add to these hooks' (by id) health."""
 
-    def listed(account_id: str, hook_id: str | None, before: int | None, count: int) -> Deferred[list[StoredAttempt]]:
+    def page(
+        account_id: str, hook_id: str | None, before: int | None, count: int
+    ) -> Deferred[list[StoredAttempt]]:
         """At most `count` attempts of the account (and hook), newest first, from below the position `before`."""
 
     def health(hook_ids: Collection[str]) -> Deferred[Mapping[str, HookHealth]]:
@@ -420,7 +432,9 @@ class IAttemptStore(Interface):
     def failures(revisions: Mapping[str, str], since: float) -> Deferred[Mapping[str, int]]:
         """How often each of these hooks (id -> revision) failed since a time (Unix seconds), while it was at this revision."""
 
-    def over_limit(now: float, count: int, window: float) -> Deferred[list[tuple[str, str, str]]]:
+    def hooks_over_failure_limit(
+        now: float, count: int, window: float
+    ) -> Deferred[list[tuple[str, str, str]]]:
         """(account id, hook id, revision) of whatever failed at least `count` times in the last `window` seconds.
 
         An account's own limits go before these.
@@ -444,9 +458,9 @@ class Delivery:
     event_id: str
     payload: Mapping[str, Any] = field(repr=False)
     created: float
-    ordering: str = ""
-    own_hook: Mapping[str, Any] | None = field(default=None, repr=False)
-    tries: int = 0
+    ordering_key: str = ""
+    inline_hook: Mapping[str, Any] | None = field(default=None, repr=False)
+    attempts: int = 0
 
 
 @frozen
@@ -457,33 +471,33 @@ class StoredDelivery:
     delivery: Delivery
     status: str
     next_attempt: float
-    changed: float
+    changed_at: float
     reason: str
 
 
 @frozen
-class Settlement:
+class DeliveryResults:
     """What became of claimed deliveries, by id. Those in no collection keep their lease until it runs out.
 
     `again`: (id, tries, next attempt in Unix seconds, reason). `dead`: (id, tries, reason). `back`: ids given back untried.
     """
 
-    done: Sequence[str] = ()
-    again: Sequence[tuple[str, int, float, str]] = ()
+    delivered: Sequence[str] = ()
+    retry: Sequence[tuple[str, int, float, str]] = ()
     dead: Sequence[tuple[str, int, str]] = ()
-    back: Sequence[str] = ()
+    released: Sequence[str] = ()
 
 
 class IDeliveryStore(Interface):
     """Deliveries that could not be made at once."""
 
-    def keep(waiting: Sequence[tuple[Delivery, float | None, str]]) -> Deferred[None]:
+    def enqueue(waiting: Sequence[tuple[Delivery, float | None, str]]) -> Deferred[None]:
         """Keep deliveries, each with the time of its next attempt (None: it is dead) and the reason why it was not made.
 
         One that is kept already stays as it is.
         """
 
-    def due(now: float) -> Deferred[list[str]]:
+    def due_hooks(now: float) -> Deferred[list[str]]:
         """The ids of all hooks for which a pending delivery can be claimed."""
 
     def claim(owner: str, now: float, until: float, room: Mapping[str, int]) -> Deferred[list[Delivery]]:
@@ -492,34 +506,36 @@ class IDeliveryStore(Interface):
         Of deliveries with the same ordering only the first is claimed.
         """
 
-    def settle(settlement: Settlement, now: float) -> Deferred[None]:
+    def record_results(settlement: DeliveryResults, now: float) -> Deferred[None]:
         """Take note of what became of claimed deliveries."""
 
-    def hold(hook_id: str) -> Deferred[None]:
+    def pause(hook_id: str) -> Deferred[None]:
         """Let the hook's deliveries wait, for it is disabled."""
 
-    def release(hook_id: str, now: float) -> Deferred[None]:
+    def resume(hook_id: str, now: float) -> Deferred[None]:
         """Let the hook's held deliveries go out."""
 
-    def held() -> Deferred[list[str]]:
+    def paused_hooks() -> Deferred[list[str]]:
         """The ids of all hooks with held deliveries."""
 
-    def forget(hook_id: str) -> Deferred[None]:
+    def delete(hook_id: str) -> Deferred[None]:
         """The hook is no more: delete its deliveries."""
 
-    def waiting(hook_ids: Collection[str]) -> Deferred[Mapping[str, int]]:
+    def waiting_counts(hook_ids: Collection[str]) -> Deferred[Mapping[str, int]]:
         """How many deliveries of each of these hooks are pending or held; a hook without any is not in it."""
 
     def counts() -> Deferred[Mapping[str, int]]:
         """How many deliveries there are of each status: ``pending``, ``held`` and ``dead``."""
 
-    def listed(account_id: str, hook_id: str | None, status: str, before: int | None, count: int) -> Deferred[list[StoredDelivery]]:
+    def page(
+        account_id: str, hook_id: str | None, status: str, before: int | None, count: int
+    ) -> Deferred[list[StoredDelivery]]:
         """At most `count` deliveries of a status (``pending`` includes those held), newest first, from below the position `before`."""
 
     def retry(account_id: str, hook_id: str, delivery_id: str, now: float) -> Deferred[bool]:
         """Make a dead or waiting delivery due at once, with all its attempts before it; whether there is such a delivery."""
 
-    def recover(account_id: str, hook_id: str | None, since: float, now: float) -> Deferred[int]:
+    def replay(account_id: str, hook_id: str | None, since: float, now: float) -> Deferred[int]:
         """Make everything of the hook (None: of the account) that has died since a time due at once; how many."""
 
 
@@ -559,7 +575,11 @@ class CommandRefused(Exception):
     """A command is not one that can be sent; `errors` maps fields to rules, as REST's validation errors have them."""
 
     def __init__(self, errors: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
-        super().__init__("; ".join(f"{name}: {rule['message']}" for name, rules in errors.items() for rule in rules.values()))
+        super().__init__(
+            "; ".join(
+                f"{name}: {rule['message']}" for name, rules in errors.items() for rule in rules.values()
+            )
+        )
         self.errors = errors
 
 

@@ -127,7 +127,9 @@ def _normalising(keyword: str, accept_text: bool) -> Callable[..., Iterator[Vali
             instance[name] = normalise(rules[name], instance[name], accept_text=accept_text)
 
     def in_additional_properties(rules: Any, instance: Any, schema: Any) -> None:
-        for name in instance.keys() - schema.get("properties", {}).keys() if isinstance(instance, dict) else ():
+        for name in (
+            instance.keys() - schema.get("properties", {}).keys() if isinstance(instance, dict) else ()
+        ):
             instance[name] = normalise(rules, instance[name], accept_text=accept_text)
 
     def in_items(rules: Any, instance: Any, schema: Any) -> None:
@@ -135,7 +137,11 @@ def _normalising(keyword: str, accept_text: bool) -> Callable[..., Iterator[Vali
             start = len(schema.get("prefixItems", ()))
             instance[start:] = [normalise(rules, item, accept_text=accept_text) for item in instance[start:]]
 
-    prepare = {"properties": in_properties, "additionalProperties": in_additional_properties, "items": in_items}[keyword]
+    prepare = {
+        "properties": in_properties,
+        "additionalProperties": in_additional_properties,
+        "items": in_items,
+    }[keyword]
 
     def checked(validator: Any, rules: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
         prepare(rules, instance, schema)
@@ -146,7 +152,10 @@ def _normalising(keyword: str, accept_text: bool) -> Callable[..., Iterator[Vali
 
 def _validator_class(accept_text: bool) -> Any:
     types = Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": _is_integer, "number": _is_number})
-    keywords = {keyword: _normalising(keyword, accept_text) for keyword in ("properties", "additionalProperties", "items")}
+    keywords = {
+        keyword: _normalising(keyword, accept_text)
+        for keyword in ("properties", "additionalProperties", "items")
+    }
     return extend(Draft202012Validator, validators=keywords, type_checker=types)
 
 

@@ -58,7 +58,9 @@ OPTIONAL_ENVELOPE = frozenset(
 )
 
 _ACCOUNT_ID = re.compile(r"[0-9a-f]{32}")
-_ACCOUNT_DB = re.compile(r"account(?:/|%2[Ff])([0-9a-f]{2})(?:/|%2[Ff])([0-9a-f]{2})(?:/|%2[Ff])([0-9a-f]{28})(?:-(\d{6}))?")
+_ACCOUNT_DB = re.compile(
+    r"account(?:/|%2[Ff])([0-9a-f]{2})(?:/|%2[Ff])([0-9a-f]{2})(?:/|%2[Ff])([0-9a-f]{28})(?:-(\d{6}))?"
+)
 _SEPARATORS = str.maketrans("", "", " -./()")
 _NUMBER = re.compile(r"\+?([0-9]{2,32})")
 _KEEP_IN_KEY = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_~")
@@ -106,15 +108,17 @@ def monthly_db(account_id: str, year: int, month: int) -> str:
     return f"{account_db(account_id)}-{year:04d}{month:02d}"
 
 
-def account_of_db(database: object) -> str | None:
+def account_from_db(database: object) -> str | None:
     """The account id in a database name (plain or monthly, either spelling), or None."""
     match = _ACCOUNT_DB.fullmatch(database) if isinstance(database, str) else None
     return match[1] + match[2] + match[3] if match else None
 
 
-def plain_number(text: object) -> str | None:
+def normalize_number(text: object) -> str | None:
     """The digits of a telephone number, whether it is written with ``+`` and separators or not; None for what is no number."""
-    match = _NUMBER.fullmatch(text.translate(_SEPARATORS)) if isinstance(text, str) and len(text) <= 64 else None
+    match = (
+        _NUMBER.fullmatch(text.translate(_SEPARATORS)) if isinstance(text, str) and len(text) <= 64 else None
+    )
     return match[1] if match else None
 
 
@@ -126,7 +130,8 @@ def encode_key_part(text: str) -> str:
     if text in ("*", "#"):
         return text
     return "".join(
-        chr(byte) if byte in _KEEP_IN_KEY else "+" if byte == 0x20 else f"%{byte:02X}" for byte in text.encode("utf-8", "surrogatepass")
+        chr(byte) if byte in _KEEP_IN_KEY else "+" if byte == 0x20 else f"%{byte:02X}"
+        for byte in text.encode("utf-8", "surrogatepass")
     )
 
 
@@ -139,19 +144,23 @@ def decode_key_part(part: str) -> str:
     return plain.decode("utf-8", "replace")
 
 
-def normalise(value: Any) -> Any:
+def normalize(value: Any) -> Any:
     """KAZOO's form for the outside: nulls dropped, keys lower-case with ``-`` as ``_``, at every depth."""
     if isinstance(value, Mapping):
-        return {str(key).lower().replace("-", "_"): normalise(item) for key, item in value.items() if item is not None}
+        return {
+            str(key).lower().replace("-", "_"): normalize(item)
+            for key, item in value.items()
+            if item is not None
+        }
     if isinstance(value, list | tuple):
-        return [normalise(item) for item in value]
+        return [normalize(item) for item in value]
     return value
 
 
 def public_form(body: Mapping[str, Any]) -> dict[str, Any]:
     """What a websocket client sees of a message: no optional envelope keys, normalised."""
     kept = {key: value for key, value in body.items() if key not in OPTIONAL_ENVELOPE}
-    result: dict[str, Any] = normalise(kept)
+    result: dict[str, Any] = normalize(kept)
     return result
 
 

@@ -18,7 +18,7 @@ T = TypeVar("T")
 _ONE, _ANY = "*", "#"
 
 
-def words_of(key: str) -> list[str]:
+def split_key(key: str) -> list[str]:
     """The words of a routing key or pattern."""
     return key.split(".") if key else []
 
@@ -37,7 +37,7 @@ class _Node(Generic[T]):
     `values` are those of the pattern that ends here, None if none does.
     """
 
-    stays: bool = False
+    ends_with_hash: bool = False
     children: dict[str, _Node[T]] = field(factory=dict)
     values: dict[T, int] | None = None
 
@@ -72,7 +72,7 @@ class TopicTable(Generic[T]):
         values = self._patterns.get(pattern)
         if values is None:
             values = self._patterns[pattern] = {}
-            words = words_of(pattern)
+            words = split_key(pattern)
             if self._is_wild(words):
                 self._grow(words).values = values
         if value not in values:
@@ -86,7 +86,7 @@ class TopicTable(Generic[T]):
         values.pop(value, None)
         if not values:
             del self._patterns[pattern]
-            words = words_of(pattern)
+            words = split_key(pattern)
             if self._is_wild(words):
                 self._prune(words)
 
@@ -96,7 +96,7 @@ class TopicTable(Generic[T]):
         exact = self._patterns.get(key)
         if not self._root.children:
             return list(exact) if exact else []
-        hits = [node.values for node in self._reached(words_of(key)) if node.values]
+        hits = [node.values for node in self._reached(split_key(key)) if node.values]
         if exact:
             hits.append(exact)
         if len(hits) < 2:
@@ -115,7 +115,7 @@ class TopicTable(Generic[T]):
         for word in words:
             there: dict[_Node[T], None] = {}
             for node in here:
-                if node.stays:
+                if node.ends_with_hash:
                     there[node] = None
                 children = node.children
                 if children:

@@ -23,6 +23,13 @@ def pytest_configure() -> None:
     globalLogPublisher.addObserver(_note_recursion_error)
 
 
+@pytest.fixture
+def expected_recursion_errors() -> Iterator[None]:
+    """For a test that raises RecursionError on purpose."""
+    yield
+    _recursion_errors.clear()
+
+
 @pytest.fixture(autouse=True)
 def no_recursion_error_in_the_log() -> Iterator[None]:
     """Fails the test that logs a RecursionError: some chain of calls grows with its input."""

@@ -19,7 +19,10 @@ from kazoo_bridge.config import AmqpUri, parse_uri, parse_uris
         ("amqp://user:@host", AmqpUri("host", user="user", password="")),
         ("amqp://[::1]:99/", AmqpUri("::1", 99)),
         ("amqps://host", AmqpUri("host", 5671, tls=True)),
-        ("amqps://host?cacertfile=/etc/ca%20x.pem&heartbeat=5", AmqpUri("host", 5671, tls=True, heartbeat=5, cacertfile="/etc/ca x.pem")),
+        (
+            "amqps://host?cacertfile=/etc/ca%20x.pem&heartbeat=5",
+            AmqpUri("host", 5671, tls=True, heartbeat=5, cacertfile="/etc/ca x.pem"),
+        ),
         ("amqp://host?heartbeat=0", AmqpUri("host", heartbeat=0)),
     ],
 )

@@ -20,7 +20,7 @@ def mistakes_of(tmp_path: Path, text: str, environ: dict[str, str] | None = None
     path.write_text(text)
     with pytest.raises(ConfigError) as caught:
         load(str(path), environ or {})
-    return caught.value.mistakes
+    return caught.value.errors
 
 
 def test_without_a_file_the_defaults_of_the_contract() -> None:
@@ -39,7 +39,9 @@ def test_without_a_file_the_defaults_of_the_contract() -> None:
     assert config.webhooks.attempt_failure_expiry_ms == 60000
     assert config.webhooks.disable_disabler is False
     assert config.webhooks.log_successful_attempts is False
-    assert {"127.0.0.0/8", "10.0.0.0/8", "169.254.0.0/16", "::1/128", "fc00::/7"} <= set(config.egress.denied_networks)
+    assert {"127.0.0.0/8", "10.0.0.0/8", "169.254.0.0/16", "::1/128", "fc00::/7"} <= set(
+        config.egress.denied_networks
+    )
     assert config.egress.allowed_networks == ()
     assert config.directory.kind == "local"
     assert config.plugins.path == ""
@@ -95,7 +97,14 @@ def test_values_in_the_environment_that_do_not_fit(key: str, text: str, words: s
 
 
 @pytest.mark.parametrize(
-    "endpoint", ["tcp:65536", "tcp:port=70000:interface=127.0.0.1", "ssl:99999999", "haproxy:tcp:99999:interface=\\:\\:1", "tcp:x"]
+    "endpoint",
+    [
+        "tcp:65536",
+        "tcp:port=70000:interface=127.0.0.1",
+        "ssl:99999999",
+        "haproxy:tcp:99999:interface=\\:\\:1",
+        "tcp:x",
+    ],
 )
 def test_an_endpoint_nobody_can_listen_on(endpoint: str) -> None:
     with pytest.raises(ConfigError, match=r"http\.endpoint: expected a Twisted endpoint"):
@@ -138,16 +147,26 @@ def test_every_mistake_is_told_at_once_with_its_key(tmp_path: Path) -> None:
     assert len(told) == 14
     # In the order of the sections and their keys.
     keys = [line.split(":")[0] for line in told if "." in line.split(":")[0]]
-    assert keys.index("amqp.uri") < keys.index("amqp.prefetch") < keys.index("storage.uri") < keys.index("plugins.path")
+    assert (
+        keys.index("amqp.uri")
+        < keys.index("amqp.prefetch")
+        < keys.index("storage.uri")
+        < keys.index("plugins.path")
+    )
     assert not any("hunter2" in line or "\n" in line for line in told)
 
 
-@pytest.mark.parametrize("uri", ["amqp://h", "amqps://u:p@h:5671/%2F", "amqp://a,amqp://b:1", "amqp://[::1]:5672/v?heartbeat=5"])
+@pytest.mark.parametrize(
+    "uri", ["amqp://h", "amqps://u:p@h:5671/%2F", "amqp://a,amqp://b:1", "amqp://[::1]:5672/v?heartbeat=5"]
+)
 def test_good_amqp_uris(tmp_path: Path, uri: str) -> None:
     assert load(None, {"KAZOO_BRIDGE__AMQP__URI": uri}).amqp.uri == uri
 
 
-@pytest.mark.parametrize("uri", ["", "amqp://", "amqp://h:port", "amqp://h,embedded:", "amqp://h:99999", "amqp://h/a/b", "amqp://h?x=1"])
+@pytest.mark.parametrize(
+    "uri",
+    ["", "amqp://", "amqp://h:port", "amqp://h,embedded:", "amqp://h:99999", "amqp://h/a/b", "amqp://h?x=1"],
+)
 def test_bad_amqp_uris(tmp_path: Path, uri: str) -> None:
     with pytest.raises(ConfigError, match=r"amqp\.uri: expected"):
         load(None, {"KAZOO_BRIDGE__AMQP__URI": uri})
@@ -156,13 +175,19 @@ def test_bad_amqp_uris(tmp_path: Path, uri: str) -> None:
 def test_the_authority_of_a_broker_must_be_readable(tmp_path: Path) -> None:
     good = _certificate(tmp_path, "ca")[0]
     assert load(None, {"KAZOO_BRIDGE__AMQP__URI": f"amqp://a,amqps://b?cacertfile={good}"}).amqp.uri
-    with pytest.raises(ConfigError, match=r"^amqp\.uri: expected a PEM file, but '/no/such/file' cannot be read"):
+    with pytest.raises(
+        ConfigError, match=r"^amqp\.uri: expected a PEM file, but '/no/such/file' cannot be read"
+    ):
         load(None, {"KAZOO_BRIDGE__AMQP__URI": "amqp://a,amqps://b?cacertfile=/no/such/file"})
 
 
 def test_secrets_are_not_in_the_repr(tmp_path: Path) -> None:
     config = load(
-        None, {"KAZOO_BRIDGE__AMQP__URI": "amqp://u:hunter2@h", "KAZOO_BRIDGE__STORAGE__URI": "postgresql+psycopg://u:hunter2@h/d"}
+        None,
+        {
+            "KAZOO_BRIDGE__AMQP__URI": "amqp://u:hunter2@h",
+            "KAZOO_BRIDGE__STORAGE__URI": "postgresql+psycopg://u:hunter2@h/d",
+        },
     )
     assert "hunter2" not in repr(config)
 
@@ -196,8 +221,10 @@ def test_storage_that_cannot_be_used_or_would_be_lost(uri: str) -> None:
 def test_postgresql_without_its_driver_is_told_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     environ = {"KAZOO_BRIDGE__STORAGE__URI": "postgresql+psycopg://u@h/d"}
     assert load(None, environ)
-    monkeypatch.setattr("kazoo_bridge.config.checks.find_spec", lambda _name: None)
-    with pytest.raises(ConfigError, match=r"storage\.uri: PostgreSQL needs .*pip install 'kazoo-bridge\[postgresql\]'"):
+    monkeypatch.setattr("kazoo_bridge.config.validators.find_spec", lambda _name: None)
+    with pytest.raises(
+        ConfigError, match=r"storage\.uri: PostgreSQL needs .*pip install 'kazoo-bridge\[postgresql\]'"
+    ):
         load(None, environ)
 
 
@@ -232,7 +259,9 @@ def test_certificates_of_egress(tmp_path: Path) -> None:
     assert load(None, environ).egress.client_key == key
     both = tmp_path / "both.pem"
     both.write_bytes(Path(certificate).read_bytes() + Path(key).read_bytes())
-    assert load(None, {"KAZOO_BRIDGE__EGRESS__CLIENT_CERTIFICATE": str(both)}).egress.client_certificate == str(both)
+    assert load(
+        None, {"KAZOO_BRIDGE__EGRESS__CLIENT_CERTIFICATE": str(both)}
+    ).egress.client_certificate == str(both)
 
 
 def test_certificates_that_cannot_be_used_are_told_with_their_key(tmp_path: Path) -> None:
@@ -242,22 +271,39 @@ def test_certificates_that_cannot_be_used_are_told_with_their_key(tmp_path: Path
     def told(**keys: str) -> str:
         with pytest.raises(ConfigError) as caught:
             load(None, {f"KAZOO_BRIDGE__EGRESS__{name.upper()}": value for name, value in keys.items()})
-        (mistake,) = caught.value.mistakes
+        (mistake,) = caught.value.errors
         return mistake
 
     assert told(ca_bundle=key).startswith("egress.ca_bundle: expected a PEM file with a certificate")
-    assert told(ca_bundle="/no/such/file").startswith("egress.ca_bundle: expected a PEM file, but '/no/such/file' cannot be read")
-    assert told(client_certificate=certificate).startswith("egress.client_certificate: expected a PEM file with a private key")
-    assert told(client_certificate=certificate, client_key=certificate).startswith("egress.client_key: expected a PEM file with a private")
-    assert told(client_certificate=certificate, client_key=other_key).startswith("egress.client_key: expected the key of the first")
+    assert told(ca_bundle="/no/such/file").startswith(
+        "egress.ca_bundle: expected a PEM file, but '/no/such/file' cannot be read"
+    )
+    assert told(client_certificate=certificate).startswith(
+        "egress.client_certificate: expected a PEM file with a private key"
+    )
+    assert told(client_certificate=certificate, client_key=certificate).startswith(
+        "egress.client_key: expected a PEM file with a private"
+    )
+    assert told(client_certificate=certificate, client_key=other_key).startswith(
+        "egress.client_key: expected the key of the first"
+    )
     assert told(client_key=key).startswith("egress.client_key: a key without a certificate")
 
 
-@pytest.mark.parametrize("uri", ["", "http://proxy:3128", "http://u:p%40:x@proxy.example:8080/", "http://[::1]:3128", "HTTP://10.0.0.1:1"])
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "",
+        "http://proxy:3128",
+        "http://u:p%40:x@proxy.example:8080/",
+        "http://[::1]:3128",
+        "HTTP://10.0.0.1:1",
+    ],
+)
 def test_good_proxies(uri: str) -> None:
     config = load(None, {"KAZOO_BRIDGE__EGRESS__PROXY": uri})
     assert config.egress.proxy == uri
-    assert Proxy.of(uri) is not None or not uri
+    assert Proxy.from_config(uri) is not None or not uri
 
 
 @pytest.mark.parametrize(
@@ -277,7 +323,10 @@ def test_a_proxy_is_not_in_the_repr() -> None:
 
 
 INTEGER_KEYS = [
-    (section, name) for section, kind in get_type_hints(Config).items() for name, hint in get_type_hints(kind).items() if hint is int
+    (section, name)
+    for section, kind in get_type_hints(Config).items()
+    for name, hint in get_type_hints(kind).items()
+    if hint is int
 ]
 
 

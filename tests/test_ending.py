@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from kazoo_bridge.ending import AT_LEAST, FOR_ONE, IN_ALL, Ending
+from kazoo_bridge.node.graceful_shutdown import MINIMUM_TIMEOUT, STEP_TIMEOUT, TOTAL_TIMEOUT, ShutdownSequence
 
 
 async def waits_for(one: Deferred[None]) -> None:
@@ -17,13 +17,13 @@ class Steps:
 
     def __init__(self, *things: Deferred[None]) -> None:
         self.clock, self.hurry = Clock(), Deferred[None]()
-        self.ending = Ending(self.clock, self.hurry)
+        self.ending = ShutdownSequence(self.clock, self.hurry)
         self.passed: list[float] = []
         self.done = Deferred.fromCoroutine(self._all(things))
 
     async def _all(self, things: tuple[Deferred[None], ...]) -> None:
         for number, one in enumerate(things):
-            await self.ending.of(f"thing {number}", waits_for(one))
+            await self.ending.run_step(f"thing {number}", waits_for(one))
             self.passed.append(self.clock.seconds())
 
 
@@ -42,8 +42,8 @@ def test_what_never_ends_is_left_behind_and_all_together_are_bounded() -> None:
     steps = Steps(*never)
     for _ in range(100):
         steps.clock.advance(0.5)
-    assert steps.passed[:3] == [FOR_ONE, 2 * FOR_ONE, 3 * FOR_ONE]
-    assert steps.passed[-1] == IN_ALL + 3 * AT_LEAST
+    assert steps.passed[:3] == [STEP_TIMEOUT, 2 * STEP_TIMEOUT, 3 * STEP_TIMEOUT]
+    assert steps.passed[-1] == TOTAL_TIMEOUT + 3 * MINIMUM_TIMEOUT
     assert not steps.clock.getDelayedCalls()
     for one in never:
         one.callback(None)  # too late, and no harm
@@ -55,7 +55,7 @@ def test_in_a_hurry_hardly_anything_is_waited_for() -> None:
     steps.hurry.callback(None)
     for _ in range(20):
         steps.clock.advance(0.5)
-    assert steps.passed == [2 + AT_LEAST, 2 + 2 * AT_LEAST, 2 + 3 * AT_LEAST]
+    assert steps.passed == [2 + MINIMUM_TIMEOUT, 2 + 2 * MINIMUM_TIMEOUT, 2 + 3 * MINIMUM_TIMEOUT]
 
 
 def test_what_fails_stops_nothing() -> None:

@@ -8,24 +8,54 @@ import pytest
 
 from kazoo_bridge.json_numbers import MAX_INTEGER, DocumentSchema, to_boolean, to_integer, to_number
 
-NO_NUMBERS: list[Any] = [True, False, None, [], {}, "", " 1", "1 ", "1_0", "٣", "0x1", "1e2", math.nan, math.inf, -math.inf]
+NO_NUMBERS: list[Any] = [
+    True,
+    False,
+    None,
+    [],
+    {},
+    "",
+    " 1",
+    "1 ",
+    "1_0",
+    "٣",
+    "0x1",
+    "1e2",
+    math.nan,
+    math.inf,
+    -math.inf,
+]
 
 
 @pytest.mark.parametrize(
     ("given", "expected"),
-    [(0, 0), (2, 2), (2.0, 2), (-0.0, 0), (-3.0, -3), (1e2, 100), (MAX_INTEGER, MAX_INTEGER), (-MAX_INTEGER, -MAX_INTEGER)],
+    [
+        (0, 0),
+        (2, 2),
+        (2.0, 2),
+        (-0.0, 0),
+        (-3.0, -3),
+        (1e2, 100),
+        (MAX_INTEGER, MAX_INTEGER),
+        (-MAX_INTEGER, -MAX_INTEGER),
+    ],
 )
 def test_integers_and_floats_without_a_fraction_become_integers(given: Any, expected: int) -> None:
     integer = to_integer(given)
     assert (type(integer), integer) == (int, expected)
 
 
-@pytest.mark.parametrize("given", [*NO_NUMBERS, 2.5, "2.0", MAX_INTEGER + 1, -MAX_INTEGER - 1, 10**400, 1e18, 1e300, "9" * 19, "9" * 5000])
+@pytest.mark.parametrize(
+    "given",
+    [*NO_NUMBERS, 2.5, "2.0", MAX_INTEGER + 1, -MAX_INTEGER - 1, 10**400, 1e18, 1e300, "9" * 19, "9" * 5000],
+)
 def test_what_is_no_integer(given: Any) -> None:
     assert to_integer(given, accept_text=True) is None
 
 
-@pytest.mark.parametrize(("given", "expected"), [(0, 0.0), (5, 5.0), (0.5, 0.5), (MAX_INTEGER, 1e18), (1e300, 1e300)])
+@pytest.mark.parametrize(
+    ("given", "expected"), [(0, 0.0), (5, 5.0), (0.5, 0.5), (MAX_INTEGER, 1e18), (1e300, 1e300)]
+)
 def test_numbers_become_floats(given: Any, expected: float) -> None:
     number = to_number(given)
     assert (type(number), number) == (float, expected)
@@ -38,9 +68,16 @@ def test_what_is_no_number(given: Any) -> None:
 
 def test_text_stands_for_a_number_only_where_that_is_permitted() -> None:
     assert [to_integer("2"), to_number("2"), to_boolean("true")] == [None, None, None]
-    read = [to_integer("-2", accept_text=True), to_number("2", accept_text=True), to_boolean("true", accept_text=True)]
+    read = [
+        to_integer("-2", accept_text=True),
+        to_number("2", accept_text=True),
+        to_boolean("true", accept_text=True),
+    ]
     assert [(type(value), value) for value in read] == [(int, -2), (float, 2.0), (bool, True)]
-    assert [to_boolean(value, accept_text=True) for value in (False, 1, 0, "True", "1", None)] == [False, *[None] * 5]
+    assert [to_boolean(value, accept_text=True) for value in (False, 1, 0, "True", "1", None)] == [
+        False,
+        *[None] * 5,
+    ]
 
 
 NESTED = {
@@ -55,7 +92,10 @@ NESTED = {
         "kind": {"type": "string"},
     },
     "allOf": [
-        {"if": {"properties": {"kind": {"const": "timed"}}, "required": ["kind"]}, "then": {"properties": {"seconds": {"type": "integer"}}}}
+        {
+            "if": {"properties": {"kind": {"const": "timed"}}, "required": ["kind"]},
+            "then": {"properties": {"seconds": {"type": "integer"}}},
+        }
     ],
 }
 
@@ -72,13 +112,22 @@ def test_numbers_are_normalised_at_every_depth_in_a_copy() -> None:
     before = json.dumps(given)
     document, errors = DocumentSchema.from_schema(NESTED).validate(given)
     assert errors == []
-    expected = {"count": 2, "rate": 3.0, "list": [1, 2], "more": {"a": 1.0}, "inner": {"count": 0, "kind": "timed", "seconds": 4}, "x": 2.0}
+    expected = {
+        "count": 2,
+        "rate": 3.0,
+        "list": [1, 2],
+        "more": {"a": 1.0},
+        "inner": {"count": 0, "kind": "timed", "seconds": 4},
+        "x": 2.0,
+    }
     assert json.dumps(document) == json.dumps(expected)
     assert json.dumps(given) == before
 
 
 def test_text_stays_text_where_the_schema_permits_text() -> None:
-    document, errors = DocumentSchema.from_schema(NESTED, accept_text=True).validate({"text": "5", "count": "5", "rate": None})
+    document, errors = DocumentSchema.from_schema(NESTED, accept_text=True).validate(
+        {"text": "5", "count": "5", "rate": None}
+    )
     assert (document, errors) == ({"text": "5", "count": 5, "rate": None}, [])
 
 

@@ -86,7 +86,7 @@ ACCOUNT = "4f2c" + "0123456789abcdef" * 1 + "0a1b2c3d4e5f"
     ],
 )
 def test_the_account_of_a_database_in_every_spelling(database: str) -> None:
-    assert kazoo.account_of_db(database) == ACCOUNT
+    assert kazoo.account_from_db(database) == ACCOUNT
 
 
 @pytest.mark.parametrize(
@@ -105,14 +105,14 @@ def test_the_account_of_a_database_in_every_spelling(database: str) -> None:
     ],
 )
 def test_other_databases_have_no_account(database: object) -> None:
-    assert kazoo.account_of_db(database) is None
+    assert kazoo.account_from_db(database) is None
 
 
 @given(account_ids, st.integers(2000, 2100), st.integers(1, 12))
 def test_an_accounts_databases_lead_back_to_it(account_id: str, year: int, month: int) -> None:
-    assert kazoo.account_of_db(kazoo.account_db(account_id)) == account_id
+    assert kazoo.account_from_db(kazoo.account_db(account_id)) == account_id
     monthly = kazoo.monthly_db(account_id, year, month)
-    assert kazoo.account_of_db(monthly) == account_id
+    assert kazoo.account_from_db(monthly) == account_id
     assert monthly == f"{kazoo.account_db(account_id)}-{year}{month:02}"
 
 
@@ -130,26 +130,40 @@ def test_account_ids(account_id: str) -> None:
 
 @given(json_values)
 def test_normalising_again_changes_nothing(value: Any) -> None:
-    once = kazoo.normalise(value)
-    assert kazoo.normalise(once) == once
+    once = kazoo.normalize(value)
+    assert kazoo.normalize(once) == once
 
 
 def test_normalising_reaches_every_depth_and_leaves_values_alone() -> None:
-    body = {"Call-ID": "A-B", "Nothing": None, "CCVs": {"Account-ID": 1, "Gone": None, "L": [{"X-Y": None, "Z-A": False}, None, (0,)]}}
-    assert kazoo.normalise(body) == {"call_id": "A-B", "ccvs": {"account_id": 1, "l": [{"z_a": False}, None, [0]]}}
+    body = {
+        "Call-ID": "A-B",
+        "Nothing": None,
+        "CCVs": {"Account-ID": 1, "Gone": None, "L": [{"X-Y": None, "Z-A": False}, None, (0,)]},
+    }
+    assert kazoo.normalize(body) == {
+        "call_id": "A-B",
+        "ccvs": {"account_id": 1, "l": [{"z_a": False}, None, [0]]},
+    }
     assert body["Nothing"] is None
 
 
 def test_the_public_form_has_no_optional_envelope() -> None:
     body = {"Event-Name": "X", "Account-ID": "a", "Call-ID": "c", "Custom": {"Node": "kept"}}
     hidden = dict.fromkeys(kazoo.OPTIONAL_ENVELOPE, "secret")
-    assert kazoo.public_form({**hidden, **body}) == {"event_name": "X", "account_id": "a", "call_id": "c", "custom": {"node": "kept"}}
+    assert kazoo.public_form({**hidden, **body}) == {
+        "event_name": "X",
+        "account_id": "a",
+        "call_id": "c",
+        "custom": {"node": "kept"},
+    }
 
 
 # -- time
 
 
-@pytest.mark.parametrize("moment", [datetime(1970, 1, 1, tzinfo=UTC), datetime(2024, 2, 29, 12, 30, 1, tzinfo=UTC)])
+@pytest.mark.parametrize(
+    "moment", [datetime(1970, 1, 1, tzinfo=UTC), datetime(2024, 2, 29, 12, 30, 1, tzinfo=UTC)]
+)
 def test_gregorian_seconds_count_from_the_year_zero(moment: datetime) -> None:
     # The year 0 has 366 days and lies before what datetime can say.
     since_year_one = int((moment - datetime(1, 1, 1, tzinfo=UTC)).total_seconds())
@@ -193,9 +207,11 @@ def test_answers_come_on_a_direct_exchange_and_all_else_on_topics() -> None:
 
 @pytest.mark.parametrize("text", ["+4722555019", "4722555019", "+47 22 55.50-19", "+47 (22) 555019"])
 def test_a_number_in_every_spelling(text: str) -> None:
-    assert kazoo.plain_number(text) == "4722555019"
+    assert kazoo.normalize_number(text) == "4722555019"
 
 
-@pytest.mark.parametrize("text", [None, 47, "", "+", "1", "reception", "*97", "47+22", "٤٧٢٢", "1" * 33, " " * 100 + "123"])
+@pytest.mark.parametrize(
+    "text", [None, 47, "", "+", "1", "reception", "*97", "47+22", "٤٧٢٢", "1" * 33, " " * 100 + "123"]
+)
 def test_what_is_no_number(text: object) -> None:
-    assert kazoo.plain_number(text) is None
+    assert kazoo.normalize_number(text) is None

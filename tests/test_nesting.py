@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from kazoo_bridge.nesting import is_deeper
+from kazoo_bridge.json_limits import exceeds_depth
 
 
 def nested(levels: int) -> Any:
@@ -16,10 +16,10 @@ def nested(levels: int) -> Any:
 
 @pytest.mark.parametrize("limit", [0, 1, 2, 7])
 def test_levels_are_counted(limit: int) -> None:
-    assert not is_deeper(nested(limit), limit)
-    assert is_deeper(nested(limit + 1), limit)
+    assert not exceeds_depth(nested(limit), limit)
+    assert exceeds_depth(nested(limit + 1), limit)
 
 
 def test_the_deepest_place_counts() -> None:
-    assert is_deeper([1, {"a": []}, [[[]]]], 3)
-    assert not is_deeper([1, {"a": []}, [[[]]]], 4)
+    assert exceeds_depth([1, {"a": []}, [[[]]]], 3)
+    assert not exceeds_depth([1, {"a": []}, [[[]]]], 4)

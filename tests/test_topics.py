@@ -55,8 +55,12 @@ def test_cases_worth_naming(pattern: str, key: str, answer: bool) -> None:
     assert matches(pattern, key) is answer
 
 
-@given(st.lists(st.tuples(st.booleans(), patterns, st.integers(0, 3)), max_size=25), st.lists(keys, max_size=5))
-def test_a_table_finds_what_was_added_and_not_discarded(steps: list[tuple[bool, str, int]], looked_up: list[str]) -> None:
+@given(
+    st.lists(st.tuples(st.booleans(), patterns, st.integers(0, 3)), max_size=25), st.lists(keys, max_size=5)
+)
+def test_a_table_finds_what_was_added_and_not_discarded(
+    steps: list[tuple[bool, str, int]], looked_up: list[str]
+) -> None:
     table: TopicTable[int] = TopicTable()
     model: dict[tuple[str, int], None] = {}
     for adding, pattern, value in steps:
@@ -67,7 +71,9 @@ def test_a_table_finds_what_was_added_and_not_discarded(steps: list[tuple[bool, 
             table.discard(pattern, value)
             model.pop((pattern, value), None)
     for key in [*looked_up, *(pattern for _, pattern, _ in steps)]:
-        assert table.match(key) == list(dict.fromkeys(value for pattern, value in model if expected_match(pattern, key)))
+        assert table.match(key) == list(
+            dict.fromkeys(value for pattern, value in model if expected_match(pattern, key))
+        )
     assert set(table.patterns()) == {pattern for pattern, _ in model}
     assert len(table) == len({pattern for pattern, _ in model})
     assert bool(table) is bool(model)
@@ -86,7 +92,13 @@ def test_nothing_is_left_of_what_was_discarded(added: list[tuple[str, int]]) -> 
 
 def test_values_come_once_in_the_order_they_were_added() -> None:
     table: TopicTable[str] = TopicTable()
-    for pattern, value in [("a.b", "second"), ("a.*", "first"), ("#", "second"), ("*.b", "third"), ("a.b", "first")]:
+    for pattern, value in [
+        ("a.b", "second"),
+        ("a.*", "first"),
+        ("#", "second"),
+        ("*.b", "third"),
+        ("a.b", "first"),
+    ]:
         table.add(pattern, value)
     assert table.match("a.b") == ["second", "first", "third"]
     table.discard("a.b", "second")

@@ -17,7 +17,11 @@ def verify(secret: str, headers: dict[str, str], body: bytes) -> bool:
     key = base64.b64decode(secret.removeprefix("whsec_"))
     signed = f"{webhook_id}.{timestamp}.".encode() + body
     expected = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
-    given = [one.removeprefix("v1,") for one in headers.get("webhook-signature", "").split() if one.startswith("v1,")]
+    given = [
+        one.removeprefix("v1,")
+        for one in headers.get("webhook-signature", "").split()
+        if one.startswith("v1,")
+    ]
     return any(hmac.compare_digest(expected.encode(), one.encode()) for one in given)
 
 

@@ -7,8 +7,17 @@ from attrs import frozen
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from kazoo_bridge.interfaces import BindingRefused, HookType, IBindingCategory, Listening, Occurrence, Source, Telling, Topic
-from kazoo_bridge.kazoo import is_account_id, normalise
+from kazoo_bridge.interfaces import (
+    BindingPlan,
+    BindingRefused,
+    HookType,
+    IBindingCategory,
+    Occurrence,
+    SubscriberEvent,
+    Topic,
+    TopicFilter,
+)
+from kazoo_bridge.kazoo import is_account_id, normalize
 
 
 @implementer(IPlugin, IBindingCategory)
@@ -33,9 +42,9 @@ class QueueCategory:
         account_id = event.body.get("Account-ID")
         if hook is None or event.body.get("Event-Category") != "acdc_queue":
             return []
-        return [Occurrence(hook, account_id if is_account_id(account_id) else None, normalise(event.body))]
+        return [Occurrence(hook, account_id if is_account_id(account_id) else None, normalize(event.body))]
 
-    def listening(self, binding, account, superadmin, now):
+    def resolve_binding(self, binding, account, superadmin, now):
         """``queue.{ENTERED, LEFT or *}``; `account` is None for those who may listen to all of them."""
         first, _, kind = binding.partition(".")
         if first != "queue":
@@ -43,11 +52,17 @@ class QueueCategory:
         if kind not in ("ENTERED", "LEFT", "*"):
             raise BindingRefused(f"event {kind} not supported")
         account_id = "*" if account is None else account.id
-        return Listening((Source(Topic("callevt", f"acdc.queue.{kind}.{account_id}"), f"acdc.queue.{kind}.{account_id}"),))
+        return BindingPlan(
+            (
+                TopicFilter(
+                    Topic("callevt", f"acdc.queue.{kind}.{account_id}"), f"acdc.queue.{kind}.{account_id}"
+                ),
+            )
+        )
 
-    def tellings(self, event):
+    def subscriber_events(self, event):
         """The keys on the bus name the account already."""
-        return [Telling(event.routing_key, event.routing_key)]
+        return [SubscriberEvent(event.routing_key, event.routing_key)]
 
 
 queue = QueueCategory()

@@ -12,15 +12,15 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from kazoo_bridge.bus.asking import Asker
-from kazoo_bridge.bus.decoding import encode
-from kazoo_bridge.bus.embedded_queue import EmbeddedQueue, Message
+from kazoo_bridge.bus.embedded_queue import EmbeddedQueue, QueuedMessage
+from kazoo_bridge.bus.message_codec import encode
+from kazoo_bridge.bus.request_reply import RequestReplyClient
 from kazoo_bridge.interfaces import BusUnavailable, EventHandler, IBus, IConsumer, Queue, Topic, Unroutable
 from kazoo_bridge.kazoo import EXCHANGES, Event
 from kazoo_bridge.topics import TopicTable
 
 #: AMQP's own limit, in bytes.
-LONGEST_ROUTING_KEY = 255
+MAX_ROUTING_KEY_BYTES = 255
 
 _NOT_STARTED = "the embedded bus has not been started"
 
@@ -32,10 +32,10 @@ class EmbeddedConsumer:
     def __init__(self, bus: EmbeddedBus, queue: EmbeddedQueue, wanted: Queue, handler: EventHandler) -> None:
         self._bus = bus
         self._queue = queue
-        self._taker = queue.add_taker(handler, wanted.prefetch, wanted.acknowledge)
+        self._taker = queue.add_consumer(handler, wanted.prefetch, wanted.acknowledge)
         self._waiting: list[Deferred[None]] = []
         self._cancelled = False
-        self.starts = 1  # nothing interrupts it
+        self.start_count = 1  # nothing interrupts it
 
     def bind(self, topic: Topic) -> Deferred[None]:
         """See `IConsumer`. Fails with BusUnavailable for an exchange that KAZOO has not."""
@@ -64,8 +64,8 @@ class EmbeddedConsumer:
         """See `IConsumer`."""
         if not self._cancelled:
             self._cancelled = True
-            self._queue.remove_taker(self._taker)
-            self._bus.left(self, self._queue)
+            self._queue.remove_consumer(self._taker)
+            self._bus.consumer_cancelled(self, self._queue)
             for waiter in list(self._waiting):
                 waiter.cancel()
         return succeed(None)
@@ -93,13 +93,13 @@ class EmbeddedBus(Service):
         self._refused: dict[EmbeddedQueue, str] = {}
         self._consumers: dict[EmbeddedConsumer, None] = {}
         self._numbers = count(1)
-        self._asker = Asker(clock, self)
+        self._asker = RequestReplyClient(clock, self)
 
     # -- IBus
 
     def consume(self, queue: Queue, handler: EventHandler) -> IConsumer:
         """See `IBus`. A topic on an exchange that KAZOO has not is logged and reported as trouble; the others work."""
-        known = self._declared(queue)
+        known = self._get_queue(queue)
         for topic in sorted(queue.topics, key=lambda topic: (topic.exchange, topic.pattern)):
             try:
                 self.bind(known, topic)
@@ -110,7 +110,9 @@ class EmbeddedBus(Service):
         self._consumers[consumer] = None
         return consumer
 
-    def publish(self, exchange: str, routing_key: str, body: Mapping[str, Any], *, mandatory: bool = False) -> Deferred[None]:
+    def publish(
+        self, exchange: str, routing_key: str, body: Mapping[str, Any], *, mandatory: bool = False
+    ) -> Deferred[None]:
         """See `IBus`. Fails with ValueError when the message cannot be written as JSON or its routing key is too long."""
         try:
             raw = encode(body)
@@ -119,11 +121,17 @@ class EmbeddedBus(Service):
         return self.publish_raw(exchange, routing_key, raw, mandatory=mandatory)
 
     def publish_raw(
-        self, exchange: str, routing_key: str, raw: bytes, content_encoding: str | None = None, *, mandatory: bool = False
+        self,
+        exchange: str,
+        routing_key: str,
+        raw: bytes,
+        content_encoding: str | None = None,
+        *,
+        mandatory: bool = False,
     ) -> Deferred[None]:
         """As `publish`, with the body as bytes of any kind."""
-        if len(routing_key.encode("utf-8", "surrogatepass")) > LONGEST_ROUTING_KEY:
-            return fail(ValueError(f"a routing key has at most {LONGEST_ROUTING_KEY} bytes"))
+        if len(routing_key.encode("utf-8", "surrogatepass")) > MAX_ROUTING_KEY_BYTES:
+            return fail(ValueError(f"a routing key has at most {MAX_ROUTING_KEY_BYTES} bytes"))
         if not self.running:
             return fail(BusUnavailable(_NOT_STARTED))
         try:
@@ -132,12 +140,12 @@ class EmbeddedBus(Service):
             return fail()
         if mandatory and not queues:
             return fail(Unroutable(f"no queue takes {routing_key} from the exchange {exchange}"))
-        message = Message(exchange, routing_key, raw, content_encoding)
+        message = QueuedMessage(exchange, routing_key, raw, content_encoding)
         for queue in queues:
             queue.put(message)
         return succeed(None)
 
-    def ask(
+    def request(
         self,
         exchange: str,
         routing_key: str,
@@ -147,9 +155,9 @@ class EmbeddedBus(Service):
         enough: Callable[[Sequence[Event]], bool] | None = None,
     ) -> Deferred[list[Event]]:
         """See `IBus`."""
-        return self._asker.ask(exchange, routing_key, body, timeout=timeout, enough=enough)
+        return self._asker.request(exchange, routing_key, body, timeout=timeout, enough=enough)
 
-    def trouble(self) -> str | None:
+    def unavailable_reason(self) -> str | None:
         """See `IBus`."""
         if not self.running:
             return _NOT_STARTED
@@ -187,10 +195,10 @@ class EmbeddedBus(Service):
         if self._bindings.get(queue, {}).pop(topic, topic) is None:
             self._topics[topic.exchange].discard(topic.pattern, queue)
 
-    def left(self, consumer: EmbeddedConsumer, queue: EmbeddedQueue) -> None:
+    def consumer_cancelled(self, consumer: EmbeddedConsumer, queue: EmbeddedQueue) -> None:
         """A consumer is cancelled. A queue that is not durable goes with its last one."""
         self._consumers.pop(consumer, None)
-        if queue.durable or queue.has_takers:
+        if queue.durable or queue.has_consumers:
             return
         for topic in self._bindings.pop(queue):
             self._topics[topic.exchange].discard(topic.pattern, queue)
@@ -200,7 +208,7 @@ class EmbeddedBus(Service):
 
     # -- names
 
-    def _declared(self, queue: Queue) -> EmbeddedQueue:
+    def _get_queue(self, queue: Queue) -> EmbeddedQueue:
         name = queue.name or f"embedded-{next(self._numbers)}"
         known = self._queues.get(name)
         if known is None:

@@ -12,10 +12,19 @@ from attrs import evolve, frozen
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from kazoo_bridge.categories.subscribing import account_word, id_word, not_supported, wrong_format
-from kazoo_bridge.interfaces import Account, HookType, IBindingCategory, Listening, Occurrence, Source, Telling, Topic
+from kazoo_bridge.categories.bindings import account_segment, id_segment, not_supported, wrong_format
+from kazoo_bridge.interfaces import (
+    Account,
+    BindingPlan,
+    HookType,
+    IBindingCategory,
+    Occurrence,
+    SubscriberEvent,
+    Topic,
+    TopicFilter,
+)
 from kazoo_bridge.json_numbers import to_integer
-from kazoo_bridge.kazoo import Event, is_account_id, plain_number
+from kazoo_bridge.kazoo import Event, is_account_id, normalize_number
 
 _EXCHANGE = "callevt"
 
@@ -130,19 +139,25 @@ def _variables(body: Mapping[str, Any]) -> Mapping[str, Any]:
 def is_internal_leg(body: Mapping[str, Any]) -> bool:
     """Whether the channel is a loopback leg, which only exists inside the switch."""
     name = body.get("Channel-Name")
-    return _is_true(body.get("Channel-Is-Loopback")) or (isinstance(name, str) and name.startswith("loopback/"))
+    return _is_true(body.get("Channel-Is-Loopback")) or (
+        isinstance(name, str) and name.startswith("loopback/")
+    )
 
 
-def account_of(body: Mapping[str, Any]) -> str | None:
+def account_id_from(body: Mapping[str, Any]) -> str | None:
     """The account that a call event belongs to, where it says so."""
     account_id = _variables(body).get("Account-ID")
     return account_id if is_account_id(account_id) else None
 
 
-def dialled_number(body: Mapping[str, Any]) -> str | None:
-    """The number that was called, in `plain_number`'s form, where the event names one."""
-    ends = (value.removeprefix("sip:").partition("@")[0] for name in ("Request", "To") if isinstance(value := body.get(name), str))
-    return next((number for end in ends if (number := plain_number(end)) is not None), None)
+def called_number(body: Mapping[str, Any]) -> str | None:
+    """The number that was called, in `normalize_number`'s form, where the event names one."""
+    ends = (
+        value.removeprefix("sip:").partition("@")[0]
+        for name in ("Request", "To")
+        if isinstance(value := body.get(name), str)
+    )
+    return next((number for end in ends if (number := normalize_number(end)) is not None), None)
 
 
 def channel_payload(hook: str, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,7 +169,9 @@ def channel_payload(hook: str, body: Mapping[str, Any]) -> dict[str, Any]:
         "hook_event": hook,
         "account_id": variables.get("Account-ID"),
         "call_forwarded": None if forwarded is None else _is_true(forwarded),
-        "custom_channel_vars": {name: value for name, value in variables.items() if name not in RESERVED_CHANNEL_VARS},
+        "custom_channel_vars": {
+            name: value for name, value in variables.items() if name not in RESERVED_CHANNEL_VARS
+        },
         "emergency_resource_used": _is_true(variables.get("Emergency-Resource")),
         "is_internal_leg": _is_true(body.get("Channel-Is-Loopback")),
         "local_resource_id": None if went_out_globally else variables.get("Resource-ID"),
@@ -166,7 +183,11 @@ def channel_payload(hook: str, body: Mapping[str, Any]) -> dict[str, Any]:
         payload[name] = variables.get(source, body.get(source))
     if hook == "channel_bridge":
         payload["original_number"] = variables.get("Original-Number")
-    return {name: _number(value) if name in _NUMBERS else value for name, value in payload.items() if value is not None}
+    return {
+        name: _number(value) if name in _NUMBERS else value
+        for name, value in payload.items()
+        if value is not None
+    }
 
 
 _SAMPLE: Mapping[str, Any] = {
@@ -205,13 +226,22 @@ _ENDED: Mapping[str, Any] = {
 
 
 def _hook(hook_id: str, name: str, description: str, sample: Mapping[str, Any]) -> HookType:
-    return HookType(id=hook_id, name=name, description=description, samples=({"hook_event": hook_id, **_SAMPLE, **sample},))
+    return HookType(
+        id=hook_id,
+        name=name,
+        description=description,
+        samples=({"hook_event": hook_id, **_SAMPLE, **sample},),
+    )
 
 
-def telling(body: Mapping[str, Any], of: Callable[[str], Telling]) -> Telling:
+def subscriber_event(body: Mapping[str, Any], of: Callable[[str], SubscriberEvent]) -> SubscriberEvent:
     """The telling `of` the account whose the call is; of nobody where that is not known, which the number that was called may change."""
-    account_id = account_of(body)
-    return of(account_id) if account_id is not None else evolve(of("undefined"), dialled=dialled_number(body), of_owner=of)
+    account_id = account_id_from(body)
+    return (
+        of(account_id)
+        if account_id is not None
+        else evolve(of("undefined"), called_number=called_number(body), for_owner=of)
+    )
 
 
 @implementer(IPlugin, IBindingCategory)
@@ -230,14 +260,18 @@ class CallCategory:
             "Two channels have been connected and can hear each other",
             {"original_number": "2001", "other_leg_destination_number": "2001"},
         ),
-        _hook("channel_destroy", "Channel Destroy", "A channel has gone: the call is over on this leg", _ENDED),
+        _hook(
+            "channel_destroy", "Channel Destroy", "A channel has gone: the call is over on this leg", _ENDED
+        ),
         _hook("channel_hold", "Channel Hold", "A channel has been put on hold", {}),
         _hook("channel_unhold", "Channel Unhold", "A channel is no longer on hold", {}),
     )
 
     def topics(self, hook: str) -> Iterable[Topic]:
         """The keys under which the switch tells of `hook`."""
-        return [Topic(_EXCHANGE, f"call.{event}.*") for event, fired in _HOOK_OF_EVENT.items() if fired == hook]
+        return [
+            Topic(_EXCHANGE, f"call.{event}.*") for event, fired in _HOOK_OF_EVENT.items() if fired == hook
+        ]
 
     def occurrences(self, event: Event) -> Iterable[Occurrence]:
         """At most one: a channel event concerns one account."""
@@ -245,11 +279,21 @@ class CallCategory:
         if hook is None:
             return []
         body = event.body
-        account_id = account_of(body)
-        dialled = dialled_number(body) if account_id is None else None
-        return [Occurrence(hook, account_id, channel_payload(hook, body), internal_leg=is_internal_leg(body), dialled=dialled)]
+        account_id = account_id_from(body)
+        dialled = called_number(body) if account_id is None else None
+        return [
+            Occurrence(
+                hook,
+                account_id,
+                channel_payload(hook, body),
+                internal_leg=is_internal_leg(body),
+                called_number=dialled,
+            )
+        ]
 
-    def listening(self, binding: str, account: Account | None, superadmin: bool, now: float) -> Listening | None:
+    def resolve_binding(
+        self, binding: str, account: Account | None, superadmin: bool, now: float
+    ) -> BindingPlan | None:
         """See `IBindingCategory`. Keys on the bus do not name the account, so the category's own do."""
         first, *words = binding.split(".")
         if first != "call":
@@ -258,16 +302,25 @@ class CallCategory:
             raise wrong_format("call", words)
         if words[0] not in (*_BOUND_EVENTS, "*"):
             raise not_supported(words[0])
-        call_id, whose = id_word("call", words, words[1]), account_word(account)
+        call_id, whose = id_segment("call", words, words[1]), account_segment(account)
         events = _BOUND_EVENTS if words[0] == "*" else (words[0],)
-        return Listening(tuple(Source(Topic(_EXCHANGE, f"call.{event}.{call_id}"), f"call.{whose}.{event}.{call_id}") for event in events))
+        return BindingPlan(
+            tuple(
+                TopicFilter(Topic(_EXCHANGE, f"call.{event}.{call_id}"), f"call.{whose}.{event}.{call_id}")
+                for event in events
+            )
+        )
 
-    def tellings(self, event: Event) -> Iterable[Telling]:
+    def subscriber_events(self, event: Event) -> Iterable[SubscriberEvent]:
         """See `IBindingCategory`."""
         first, name, call_id = [*event.routing_key.split(".", 2), "", ""][:3]
         if first != "call" or name not in _BOUND_EVENTS:
             return []
-        return [telling(event.body, lambda whose: Telling(shown := f"call.{whose}.{name}.{call_id}", shown))]
+        return [
+            subscriber_event(
+                event.body, lambda whose: SubscriberEvent(shown := f"call.{whose}.{name}.{call_id}", shown)
+            )
+        ]
 
 
 call = CallCategory()

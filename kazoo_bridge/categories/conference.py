@@ -12,17 +12,17 @@ from attrs import frozen
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from kazoo_bridge.categories.subscribing import account_word, id_word, wrong_format
+from kazoo_bridge.categories.bindings import account_segment, id_segment, wrong_format
 from kazoo_bridge.interfaces import (
     Account,
+    BindingPlan,
     BindingRefused,
     HookType,
     IBindingCategory,
-    Listening,
     Occurrence,
-    Source,
-    Telling,
+    SubscriberEvent,
     Topic,
+    TopicFilter,
 )
 from kazoo_bridge.kazoo import Event, is_account_id, public_form
 
@@ -66,7 +66,7 @@ def _sample(name: str) -> dict[str, Any]:
     return {"event": name, **_OF_CONFERENCE, **(_OF_MEMBER if name.endswith(("-member", "-talking")) else {})}
 
 
-def _account_of(event: Event) -> str | None:
+def _account_id_from(event: Event) -> str | None:
     """The account in the message, else the one in the routing key."""
     variables = event.body.get("Custom-Channel-Vars")
     words = event.routing_key.split(".")
@@ -84,14 +84,22 @@ class ConferenceCategory:
     """One hook, which may choose one kind of event; bindings for events, and for the commands to one conference."""
 
     name: str = "conference"
-    bindings: tuple[str, ...] = ("conference.event.{CONFERENCE_ID}.{CALL_ID}", "conference.command.{CONFERENCE_ID}")
+    bindings: tuple[str, ...] = (
+        "conference.event.{CONFERENCE_ID}.{CALL_ID}",
+        "conference.command.{CONFERENCE_ID}",
+    )
     hooks: tuple[HookType, ...] = (
         HookType(
             id="conference",
             name="Conference",
             description="A conference begins or ends, or something happens to one of its members",
             modifiers={
-                "type": {"type": "array", "description": "The kind of event to hear of", "items": ["all", *EVENTS], "default": "all"}
+                "type": {
+                    "type": "array",
+                    "description": "The kind of event to hear of",
+                    "items": ["all", *EVENTS],
+                    "default": "all",
+                }
             },
             samples=tuple(_sample(name) for name in EVENTS),
         ),
@@ -106,33 +114,35 @@ class ConferenceCategory:
         kind = event.body.get("Event")
         if event.name != "event" or not isinstance(kind, str):
             return []
-        account_id = _account_of(event)
+        account_id = _account_id_from(event)
         payload = {name: value for name, value in public_form(event.body).items() if name not in _INTERNAL}
         if account_id is not None:
             payload["account_id"] = account_id
         return [Occurrence("conference", account_id, payload, {"type": kind})]
 
-    def listening(self, binding: str, account: Account | None, superadmin: bool, now: float) -> Listening | None:
+    def resolve_binding(
+        self, binding: str, account: Account | None, superadmin: bool, now: float
+    ) -> BindingPlan | None:
         """See `IBindingCategory`. Commands do not say whose they are, so that all of them are for super-admins only."""
         first, *words = binding.split(".")
         if first != "conference":
             return None
         match words:
             case ["event", conference_id, call_id]:
-                ids = f"{id_word('conference', words, conference_id)}.{id_word('conference', words, call_id)}"
-                pattern = f"conference.event.*.{account_word(account)}.{ids}"
+                ids = f"{id_segment('conference', words, conference_id)}.{id_segment('conference', words, call_id)}"
+                pattern = f"conference.event.*.{account_segment(account)}.{ids}"
             case ["command", "*"] if account is not None:
                 raise BindingRefused("ConferenceId required")
             case ["command", conference_id]:
-                pattern = f"conference.command.{id_word('conference', words, conference_id)}"
+                pattern = f"conference.command.{id_segment('conference', words, conference_id)}"
             case _:
                 raise wrong_format("conference", words)
-        return Listening((Source(Topic(_EXCHANGE, pattern), pattern),))
+        return BindingPlan((TopicFilter(Topic(_EXCHANGE, pattern), pattern),))
 
-    def tellings(self, event: Event) -> Iterable[Telling]:
+    def subscriber_events(self, event: Event) -> Iterable[SubscriberEvent]:
         """See `IBindingCategory`. A command that names an account is told to none but that."""
-        account_id = _account_of(event) if event.routing_key.startswith("conference.command.") else None
-        return [Telling(event.routing_key, event.routing_key, account_id)]
+        account_id = _account_id_from(event) if event.routing_key.startswith("conference.command.") else None
+        return [SubscriberEvent(event.routing_key, event.routing_key, account_id)]
 
 
 conference = ConferenceCategory()

@@ -12,8 +12,23 @@ from attrs import frozen
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from kazoo_bridge.categories.subscribing import account_word, id_word, monthly_words, not_supported, wrong_format
-from kazoo_bridge.interfaces import Account, HookType, IBindingCategory, Listening, Occurrence, Source, Telling, Topic
+from kazoo_bridge.categories.bindings import (
+    account_segment,
+    id_segment,
+    monthly_segments,
+    not_supported,
+    wrong_format,
+)
+from kazoo_bridge.interfaces import (
+    Account,
+    BindingPlan,
+    HookType,
+    IBindingCategory,
+    Occurrence,
+    SubscriberEvent,
+    Topic,
+    TopicFilter,
+)
 from kazoo_bridge.kazoo import Event, is_account_id, public_form
 
 _EXCHANGE = "faxes"
@@ -31,7 +46,12 @@ _SAMPLE: Mapping[str, Any] = {
     "status": "page 2 of 5 is under way",
     "stage": "pageresult",
     "page": 2,
-    "fax_info": {"fax_transferred_pages": 2, "fax_total_pages": 5, "fax_transfer_rate": 14400, "fax_ecm_used": "on"},
+    "fax_info": {
+        "fax_transferred_pages": 2,
+        "fax_total_pages": 5,
+        "fax_transfer_rate": 14400,
+        "fax_ecm_used": "on",
+    },
     "caller_id_name": "Accounts Department",
     "caller_id_number": "+4722555019",
     "callee_id_name": "Notary",
@@ -43,7 +63,7 @@ def _sample(state: str) -> dict[str, Any]:
     return {**_SAMPLE, "fax_state": state, "direction": "incoming" if state == "receive" else "outgoing"}
 
 
-def _account_of(event: Event) -> str | None:
+def _account_id_from(event: Event) -> str | None:
     words = event.routing_key.split(".")
     candidates = (event.body.get("Account-ID"), words[2] if len(words) > 2 else None)
     return next((candidate for candidate in candidates if is_account_id(candidate)), None)
@@ -61,7 +81,14 @@ class FaxStatusCategory:
             id="fax_status",
             name="Fax Status",
             description="A fax that is being sent or received has reached another state",
-            modifiers={"type": {"type": "array", "description": "The state to hear of", "items": ["all", *STATES], "default": "all"}},
+            modifiers={
+                "type": {
+                    "type": "array",
+                    "description": "The state to hear of",
+                    "items": ["all", *STATES],
+                    "default": "all",
+                }
+            },
             samples=tuple(_sample(state) for state in STATES),
         ),
     )
@@ -74,33 +101,39 @@ class FaxStatusCategory:
         """One, for the account of the fax."""
         if event.name != "status":
             return []
-        account_id = _account_of(event)
+        account_id = _account_id_from(event)
         payload = {name: value for name, value in public_form(event.body).items() if name not in _INTERNAL}
         if account_id is not None:
             payload["account_id"] = account_id
         state = event.body.get("Fax-State")
-        return [Occurrence("fax_status", account_id, payload, {"type": state} if isinstance(state, str) else {})]
+        return [
+            Occurrence("fax_status", account_id, payload, {"type": state} if isinstance(state, str) else {})
+        ]
 
-    def listening(self, binding: str, account: Account | None, superadmin: bool, now: float) -> Listening | None:
+    def resolve_binding(
+        self, binding: str, account: Account | None, superadmin: bool, now: float
+    ) -> BindingPlan | None:
         """See `IBindingCategory`."""
         first, *words = binding.split(".")
         if first != "fax":
             return None
         match words:
             case ["status", fax_id]:
-                pattern = f"fax.status.{account_word(account)}.{id_word('fax', words, fax_id)}"
-                return Listening((Source(Topic(_EXCHANGE, pattern), pattern),))
+                pattern = f"fax.status.{account_segment(account)}.{id_segment('fax', words, fax_id)}"
+                return BindingPlan((TopicFilter(Topic(_EXCHANGE, pattern), pattern),))
             case ["object", action] if action in (*_ACTIONS, "*"):
-                databases, until = monthly_words(account, now)
+                databases, until = monthly_segments(account, now)
                 patterns = [f"{action}.{database}.fax.*" for database in databases]
-                return Listening(tuple(Source(Topic(_OBJECTS, pattern), pattern) for pattern in patterns), until)
+                return BindingPlan(
+                    tuple(TopicFilter(Topic(_OBJECTS, pattern), pattern) for pattern in patterns), until
+                )
             case ["object", action]:
                 raise not_supported(action)
         raise wrong_format("fax", words)
 
-    def tellings(self, event: Event) -> Iterable[Telling]:
+    def subscriber_events(self, event: Event) -> Iterable[SubscriberEvent]:
         """See `IBindingCategory`."""
-        return [Telling(event.routing_key, event.routing_key)]
+        return [SubscriberEvent(event.routing_key, event.routing_key)]
 
 
 fax_status = FaxStatusCategory()

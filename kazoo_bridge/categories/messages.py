@@ -42,7 +42,12 @@ _SAMPLE: Mapping[str, Any] = {
 
 
 def _hook(kind: str) -> HookType:
-    return HookType(id=kind, name=_KINDS[kind], description=f"An {_KINDS[kind]} message has come in", samples=({**_SAMPLE, "type": kind},))
+    return HookType(
+        id=kind,
+        name=_KINDS[kind],
+        description=f"An {_KINDS[kind]} message has come in",
+        samples=({**_SAMPLE, "type": kind},),
+    )
 
 
 @implementer(IPlugin, IEventCategory)
@@ -62,7 +67,11 @@ class MessageCategory:
         kind = event.body.get("Event-Category")
         if not isinstance(kind, str) or kind not in _KINDS or event.name != "inbound":
             return []
-        payload = {name: event.body[source] for name, source in _FROM_MESSAGE.items() if event.body.get(source) is not None}
+        payload = {
+            name: event.body[source]
+            for name, source in _FROM_MESSAGE.items()
+            if event.body.get(source) is not None
+        }
         account_id = payload.get("account_id")
         return [Occurrence(kind, account_id if is_account_id(account_id) else None, payload)]
 

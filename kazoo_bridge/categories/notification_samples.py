@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kazoo_bridge.categories.notification_types import NotificationType
-from kazoo_bridge.kazoo import normalise
+from kazoo_bridge.kazoo import normalize
 
 _ACCOUNT = "3f0a9c51d7e84b62a1c05d9e7b2f4860"
 _PERSON = {"First-Name": "Ingrid", "Last-Name": "Solberg"}
@@ -19,7 +19,10 @@ _VALUES: Mapping[str, Any] = {
     "Acquired-For": "Solberg Instruments",
     "Add-Ons": [{"id": "did_us", "quantity": 2, "amount": 4.0}],
     "Amount": 25.0,
-    "Audit-Log": {"agent": {"account_id": "c40b8d2e6f1a4795b3d80e7c52a9f613", "account_name": "Fjord Telecom"}, "tree": []},
+    "Audit-Log": {
+        "agent": {"account_id": "c40b8d2e6f1a4795b3d80e7c52a9f613", "account_name": "Fjord Telecom"},
+        "tree": [],
+    },
     "Authorized-By": "Ingrid Solberg",
     "Authorizing-ID": "b81d6a0e52c94f37908e14ad6c7f2b35",
     "Authorizing-Type": "device",
@@ -32,13 +35,20 @@ _VALUES: Mapping[str, Any] = {
     "Caller-ID-Number": "+4722555019",
     "Card-Last-Four": "4242",
     "Cnam": {"display_name": "SOLBERG INSTR", "inbound_lookup": True},
-    "Comment": {"author": "Ingrid Solberg", "content": "The letter of authorisation is attached", "timestamp": 63961574400},
+    "Comment": {
+        "author": "Ingrid Solberg",
+        "content": "The letter of authorisation is attached",
+        "timestamp": 63961574400,
+    },
     "Comments": "Please call back before noon",
     "Contact": "sip:reception@198.51.100.77:5060",
     "Currency-Code": "USD",
     "Current-Balance": 4.75,
     "DataBag": {"headline": "Maintenance on Sunday"},
-    "Data": {"call_id": "9c1e7f40-55ab-4d02-8a6f-2e0b7d91c3aa@198.51.100.20", "caller_id_number": "+4722555019"},
+    "Data": {
+        "call_id": "9c1e7f40-55ab-4d02-8a6f-2e0b7d91c3aa@198.51.100.20",
+        "caller_id_number": "+4722555019",
+    },
     "Details": {"hint": "disk usage above nine tenths"},
     "Device-Name": "Reception desk phone",
     "Discounts": [{"id": "loyalty", "quantity": 1, "amount": 1.5}],
@@ -62,7 +72,12 @@ _VALUES: Mapping[str, Any] = {
     "Fax-Error": "the other side did not answer",
     "Fax-From-Email": "ingrid.solberg@example.com",
     "Fax-ID": "202611-8e5f0c7b2a914d36bd8f4160e9a3c572",
-    "Fax-Info": {"fax_transferred_pages": 3, "fax_total_pages": 3, "fax_transfer_rate": 14400, "fax_result_text": "OK"},
+    "Fax-Info": {
+        "fax_transferred_pages": 3,
+        "fax_total_pages": 3,
+        "fax_transfer_rate": 14400,
+        "fax_result_text": "OK",
+    },
     "Fax-JobId": "202611-8e5f0c7b2a914d36bd8f4160e9a3c572",
     "Fax-Notifications": {"email": {"send_to": ["office@example.com"]}},
     "Fax-Timestamp": 63961574400,
@@ -76,7 +91,12 @@ _VALUES: Mapping[str, Any] = {
     "From-Host": "voice.example.com",
     "From-Realm": "voice.example.com",
     "From-User": "reception",
-    "Hook": {"_id": "d2b8e61f9a3047c58e1f05c97b64a3d0", "uri": "https://receiver.example.com/calls", "http_verb": "post", "retries": 2},
+    "Hook": {
+        "_id": "d2b8e61f9a3047c58e1f05c97b64a3d0",
+        "uri": "https://receiver.example.com/calls",
+        "http_verb": "post",
+        "retries": 2,
+    },
     "Hook-ID": "d2b8e61f9a3047c58e1f05c97b64a3d0",
     "ID": "5f8d21c0a7e9463bb45c17d0e6928fa1",
     "Items": [{"category": "devices", "item": "sip_device", "quantity": 3, "rate": 5.0}],
@@ -156,5 +176,5 @@ def sample_of(kind: NotificationType) -> dict[str, Any]:
         "Account-ID": _ACCOUNT,
         **{field: _VALUES[field] for field in kind.fields},
     }
-    sample: dict[str, Any] = normalise(message)
+    sample: dict[str, Any] = normalize(message)
     return sample

@@ -41,14 +41,50 @@ _EMERGENCY_PLACE = (
 )
 
 TYPES: tuple[NotificationType, ...] = (
-    _type("account_zone_change", "account.zone_change", "Account Zone Change", "The account moves to other zones", "Zones"),
-    _type("bill_reminder", "account.reminder", "Bill Reminder", "A bill falls due soon", "Due-Date Items Timestamp Payment-Token"),
-    _type("low_balance", "account.low_balance", "Account Low Balance", "Little credit is left", "Current-Balance"),
-    _type("new_account", "account.new", "New Account", "An account has been made", "Account-API-Key Account-Name Account-Realm"),
-    _type("service_added", "account.service_added", "Service Added", "The account has taken up a service", "Audit-Log Items Timestamp"),
-    _type("topup", "account.topup", "Automatic Account Top-up", "Credit has been bought automatically", _PAYMENT),
     _type(
-        "transaction", "account.transaction", "Transaction Completed", "A payment has gone through or failed", f"{_PAYMENT} Service-Plan"
+        "account_zone_change",
+        "account.zone_change",
+        "Account Zone Change",
+        "The account moves to other zones",
+        "Zones",
+    ),
+    _type(
+        "bill_reminder",
+        "account.reminder",
+        "Bill Reminder",
+        "A bill falls due soon",
+        "Due-Date Items Timestamp Payment-Token",
+    ),
+    _type(
+        "low_balance",
+        "account.low_balance",
+        "Account Low Balance",
+        "Little credit is left",
+        "Current-Balance",
+    ),
+    _type(
+        "new_account",
+        "account.new",
+        "New Account",
+        "An account has been made",
+        "Account-API-Key Account-Name Account-Realm",
+    ),
+    _type(
+        "service_added",
+        "account.service_added",
+        "Service Added",
+        "The account has taken up a service",
+        "Audit-Log Items Timestamp",
+    ),
+    _type(
+        "topup", "account.topup", "Automatic Account Top-up", "Credit has been bought automatically", _PAYMENT
+    ),
+    _type(
+        "transaction",
+        "account.transaction",
+        "Transaction Completed",
+        "A payment has gone through or failed",
+        f"{_PAYMENT} Service-Plan",
     ),
     _type(
         "cf_notification",
@@ -64,12 +100,34 @@ TYPES: tuple[NotificationType, ...] = (
         "A feature of a number needs somebody's hand",
         "Number Feature",
     ),
-    _type("inbound_fax", "fax.inbound", "Successful Fax Reception", "A fax has been received", f"{_ENDS} {_FAX} Owner-ID"),
     _type(
-        "inbound_fax_error", "fax.inbound_error", "Fax Reception Error", "A fax could not be received", f"{_ENDS} {_FAX} Fax-Error Owner-ID"
+        "inbound_fax",
+        "fax.inbound",
+        "Successful Fax Reception",
+        "A fax has been received",
+        f"{_ENDS} {_FAX} Owner-ID",
     ),
-    _type("outbound_fax", "fax.outbound", "Successful Fax Transmission", "A fax has been sent", f"Fax-JobId {_FAX}"),
-    _type("outbound_fax_error", "fax.outbound_error", "Fax Transmission Error", "A fax could not be sent", f"Fax-JobId {_FAX} Fax-Error"),
+    _type(
+        "inbound_fax_error",
+        "fax.inbound_error",
+        "Fax Reception Error",
+        "A fax could not be received",
+        f"{_ENDS} {_FAX} Fax-Error Owner-ID",
+    ),
+    _type(
+        "outbound_fax",
+        "fax.outbound",
+        "Successful Fax Transmission",
+        "A fax has been sent",
+        f"Fax-JobId {_FAX}",
+    ),
+    _type(
+        "outbound_fax_error",
+        "fax.outbound_error",
+        "Fax Transmission Error",
+        "A fax could not be sent",
+        f"Fax-JobId {_FAX} Fax-Error",
+    ),
     _type(
         "outbound_smtp_fax_error",
         "fax.outbound_smtp_error",
@@ -85,15 +143,39 @@ TYPES: tuple[NotificationType, ...] = (
         "Number Cnam Acquired-For Local-Number Number-State Request",
     ),
     _type("port_cancel", "number", "Port Cancel", "Moving a number has been called off", _PORT),
-    _type("port_comment", "number", "Port Comment", "Somebody has commented on moving a number", f"{_PORT} Comment"),
+    _type(
+        "port_comment",
+        "number",
+        "Port Comment",
+        "Somebody has commented on moving a number",
+        f"{_PORT} Comment",
+    ),
     _type("port_pending", "number", "Port Pending", "Moving a number waits for the other carrier", _PORT),
     _type("port_rejected", "number", "Port Rejected", "Moving a number has been refused", _PORT),
     _type("port_request", "number", "Port Request", "Moving a number has been asked for", _PORT),
     _type("port_scheduled", "number", "Port Scheduled", "Moving a number has got its date", _PORT),
-    _type("port_unconfirmed", "number", "Port Unconfirmed", "Moving a number has been entered, not yet asked for", _PORT),
+    _type(
+        "port_unconfirmed",
+        "number",
+        "Port Unconfirmed",
+        "Moving a number has been entered, not yet asked for",
+        _PORT,
+    ),
     _type("ported", "number", "Ported", "A number has moved", _PORT),
-    _type("denied_emergency_bridge", "registration", "Emergency Call Failed", "An emergency call was not let through", _EMERGENCY),
-    _type("emergency_bridge", "registration", "Emergency Call Placed", "Somebody calls for help", f"{_EMERGENCY} {_EMERGENCY_PLACE}"),
+    _type(
+        "denied_emergency_bridge",
+        "registration",
+        "Emergency Call Failed",
+        "An emergency call was not let through",
+        _EMERGENCY,
+    ),
+    _type(
+        "emergency_bridge",
+        "registration",
+        "Emergency Call Placed",
+        "Somebody calls for help",
+        f"{_EMERGENCY} {_EMERGENCY_PLACE}",
+    ),
     _type(
         "deregister",
         "sip",
@@ -101,7 +183,13 @@ TYPES: tuple[NotificationType, ...] = (
         "A device is no longer registered",
         f"{_REGISTRATION} FreeSWITCH-Hostname Presence-Hosts Profile-Name RPid Status",
     ),
-    _type("first_occurrence", "sip", "Account First Occurrence", "The account's first call or first registration", "Occurrence"),
+    _type(
+        "first_occurrence",
+        "sip",
+        "Account First Occurrence",
+        "The account's first call or first registration",
+        "Occurrence",
+    ),
     _type(
         "missed_call",
         "sip",
@@ -109,7 +197,13 @@ TYPES: tuple[NotificationType, ...] = (
         "Nobody took a call",
         f"Call-Bridged Call-ID Message-Left {_CALLER} {_ENDS} Notify Timestamp To",
     ),
-    _type("register", "sip", "Registration", "A device has registered", f"{_REGISTRATION} Authorizing-Type Owner-ID"),
+    _type(
+        "register",
+        "sip",
+        "Registration",
+        "A device has registered",
+        f"{_REGISTRATION} Authorizing-Type Owner-ID",
+    ),
     _type(
         "system_alert",
         "system.alert",
@@ -117,7 +211,13 @@ TYPES: tuple[NotificationType, ...] = (
         "The platform reports trouble of its own",
         "Message Subject Details Line Module Pid Request-ID Section",
     ),
-    _type("customer_update", "user", "Customer Update", "A message goes out to customers", "DataBag Recipient-ID Template-ID User-Type"),
+    _type(
+        "customer_update",
+        "user",
+        "Customer Update",
+        "A message goes out to customers",
+        "DataBag Recipient-ID Template-ID User-Type",
+    ),
     _type(
         "password_recovery",
         "user",
@@ -134,8 +234,22 @@ TYPES: tuple[NotificationType, ...] = (
         "Max-Message-Count Message-Count Voicemail-Box",
     ),
     _type("voicemail_new", "voicemail.new", "New Voicemail Message", "A message has been left", _VOICEMAIL),
-    _type("voicemail_saved", "voicemail.saved", "Voicemail Message Saved", "A message has been kept", _VOICEMAIL),
-    _type("voicemail_deleted", "voicemail.deleted", "Voicemail Message Deleted", "A message has been deleted", f"{_VOICEMAIL} Reason"),
-    _type("webhook", "webhook.callflow", "Callflow Webhook Triggered", "A callflow fires a hook of its own", "Data Hook Timestamp"),
+    _type(
+        "voicemail_saved", "voicemail.saved", "Voicemail Message Saved", "A message has been kept", _VOICEMAIL
+    ),
+    _type(
+        "voicemail_deleted",
+        "voicemail.deleted",
+        "Voicemail Message Deleted",
+        "A message has been deleted",
+        f"{_VOICEMAIL} Reason",
+    ),
+    _type(
+        "webhook",
+        "webhook.callflow",
+        "Callflow Webhook Triggered",
+        "A callflow fires a hook of its own",
+        "Data Hook Timestamp",
+    ),
     _type("webhook_disabled", "webhook.disabled", "Webhook Disabled", "A hook failed too often", "Hook-ID"),
 )

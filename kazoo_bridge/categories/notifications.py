@@ -13,11 +13,20 @@ from twisted.logger import Logger
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
+from kazoo_bridge.categories.bindings import account_segment, not_supported, wrong_format
 from kazoo_bridge.categories.notification_samples import sample_of
 from kazoo_bridge.categories.notification_types import TYPES
-from kazoo_bridge.categories.subscribing import account_word, not_supported, wrong_format
-from kazoo_bridge.interfaces import Account, HookType, IBindingCategory, Listening, Occurrence, Source, Telling, Topic
-from kazoo_bridge.kazoo import Event, is_account_id, normalise
+from kazoo_bridge.interfaces import (
+    Account,
+    BindingPlan,
+    HookType,
+    IBindingCategory,
+    Occurrence,
+    SubscriberEvent,
+    Topic,
+    TopicFilter,
+)
+from kazoo_bridge.kazoo import Event, is_account_id, normalize
 
 _log = Logger()
 
@@ -42,15 +51,15 @@ _ACCOUNT_PATHS = (
 )
 
 
-def _at(body: Mapping[str, Any], path: tuple[str, ...]) -> Any:
+def _value_at(body: Mapping[str, Any], path: tuple[str, ...]) -> Any:
     value: Any = body
     for name in path:
         value = value.get(name) if isinstance(value, Mapping) else None
     return value
 
 
-def _account_of(body: Mapping[str, Any]) -> str | None:
-    return next((found for path in _ACCOUNT_PATHS if is_account_id(found := _at(body, path))), None)
+def _account_id_from(body: Mapping[str, Any]) -> str | None:
+    return next((found for path in _ACCOUNT_PATHS if is_account_id(found := _value_at(body, path))), None)
 
 
 def _items() -> dict[str, dict[str, str]]:
@@ -68,7 +77,9 @@ class NotificationCategory:
     """One hook, which chooses a type; bindings ``notification.{TYPE}``."""
 
     name: str = "notifications"
-    bindings: tuple[str, ...] = tuple(f"notification.{name}" for name in sorted(_TOPICS) if name not in SUPERADMIN_ONLY)
+    bindings: tuple[str, ...] = tuple(
+        f"notification.{name}" for name in sorted(_TOPICS) if name not in SUPERADMIN_ONLY
+    )
     hooks: tuple[HookType, ...] = (
         HookType(
             id=_HOOK,
@@ -94,11 +105,21 @@ class NotificationCategory:
         if event.name not in _TOPICS:
             return []
         if event.name == _CALLFLOW:
-            return _brought(event)
-        payload = normalise(event.body)
-        return [Occurrence(_HOOK, _account_of(event.body), payload, {"type": event.name}, superadmin_only=event.name in SUPERADMIN_ONLY)]
+            return _inline_hook(event)
+        payload = normalize(event.body)
+        return [
+            Occurrence(
+                _HOOK,
+                _account_id_from(event.body),
+                payload,
+                {"type": event.name},
+                superadmin_only=event.name in SUPERADMIN_ONLY,
+            )
+        ]
 
-    def listening(self, binding: str, account: Account | None, superadmin: bool, now: float) -> Listening | None:
+    def resolve_binding(
+        self, binding: str, account: Account | None, superadmin: bool, now: float
+    ) -> BindingPlan | None:
         """See `IBindingCategory`. What is for super-admins only has keys of its own, which ``*`` does not match for others."""
         first, *words = binding.split(".")
         if first != "notification":
@@ -109,32 +130,47 @@ class NotificationCategory:
         if kind != "*" and (kind not in _TOPICS or (kind in SUPERADMIN_ONLY and not superadmin)):
             raise not_supported(kind)
         topic = Topic(_EXCHANGE, "notifications.*.*") if kind == "*" else _TOPICS[kind]
-        whose = account_word(account)
+        whose = account_segment(account)
         patterns = [_key(whose, kind, kind in SUPERADMIN_ONLY)]
         if kind == "*" and superadmin:
             patterns.append(_key(whose, kind, True))
-        return Listening(tuple(Source(topic, pattern) for pattern in patterns))
+        return BindingPlan(tuple(TopicFilter(topic, pattern) for pattern in patterns))
 
-    def tellings(self, event: Event) -> Iterable[Telling]:
+    def subscriber_events(self, event: Event) -> Iterable[SubscriberEvent]:
         """See `IBindingCategory`."""
         if event.name not in _TOPICS:
             return []
-        account_id = _account_of(event.body) or "undefined"
-        return [Telling(_key(account_id, event.name, event.name in SUPERADMIN_ONLY), event.routing_key)]
+        account_id = _account_id_from(event.body) or "undefined"
+        return [
+            SubscriberEvent(_key(account_id, event.name, event.name in SUPERADMIN_ONLY), event.routing_key)
+        ]
 
 
 def _key(account: str, kind: str, superadmin_only: bool) -> str:
-    return f"notification.{account}.superadmin.{kind}" if superadmin_only else f"notification.{account}.{kind}"
+    return (
+        f"notification.{account}.superadmin.{kind}" if superadmin_only else f"notification.{account}.{kind}"
+    )
 
 
-def _brought(event: Event) -> list[Occurrence]:
+def _inline_hook(event: Event) -> list[Occurrence]:
     """A callflow's own hook, which is fired with the call's data."""
     hook, data = event.body.get("Hook"), event.body.get("Data")
-    account_id = _at(event.body, ("Hook", "pvt_account_id")) or event.body.get("Account-ID")
+    account_id = _value_at(event.body, ("Hook", "pvt_account_id")) or event.body.get("Account-ID")
     if not isinstance(hook, Mapping) or not isinstance(data, Mapping) or not isinstance(hook.get("uri"), str):
-        _log.warn("{routing_key}: expected a Hook with a uri, and Data, as objects; nothing is fired", routing_key=event.routing_key)
+        _log.warn(
+            "{routing_key}: expected a Hook with a uri, and Data, as objects; nothing is fired",
+            routing_key=event.routing_key,
+        )
         return []
-    return [Occurrence(_HOOK, account_id if is_account_id(account_id) else None, normalise(data), {"type": _CALLFLOW}, own_hook=hook)]
+    return [
+        Occurrence(
+            _HOOK,
+            account_id if is_account_id(account_id) else None,
+            normalize(data),
+            {"type": _CALLFLOW},
+            inline_hook=hook,
+        )
+    ]
 
 
 notifications = NotificationCategory()

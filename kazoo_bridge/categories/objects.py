@@ -13,28 +13,54 @@ from attrs import frozen
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from kazoo_bridge.categories.subscribing import database_word, id_word, monthly_words, not_supported, wrong_format
-from kazoo_bridge.interfaces import Account, HookType, IBindingCategory, Listening, Occurrence, Source, Telling, Topic
-from kazoo_bridge.kazoo import ACCOUNTS_DB, Event, account_of_db, is_account_id
+from kazoo_bridge.categories.bindings import (
+    database_segment,
+    id_segment,
+    monthly_segments,
+    not_supported,
+    wrong_format,
+)
+from kazoo_bridge.interfaces import (
+    Account,
+    BindingPlan,
+    HookType,
+    IBindingCategory,
+    Occurrence,
+    SubscriberEvent,
+    Topic,
+    TopicFilter,
+)
+from kazoo_bridge.kazoo import ACCOUNTS_DB, Event, account_from_db, is_account_id
 
 _EXCHANGE = "configuration"
 
 ACTIONS = ("doc_created", "doc_edited", "doc_deleted")
-TYPES = ("account", "callflow", "device", "faxbox", "media", "user", "vmbox", "fax", "mailbox_message", "call_recording")
+TYPES = (
+    "account",
+    "callflow",
+    "device",
+    "faxbox",
+    "media",
+    "user",
+    "vmbox",
+    "fax",
+    "mailbox_message",
+    "call_recording",
+)
 
 #: Documents of these types are kept in the account's database for the month.
 _MONTHLY = frozenset({"fax", "mailbox_message", "call_recording"})
 
 
-def _account_of(body: Mapping[str, Any]) -> str | None:
+def _account_id_from(body: Mapping[str, Any]) -> str | None:
     """The account whose database the document is in; in the aggregate database, the document is the account."""
     database, document_id = body.get("Database"), body.get("ID")
     if database == ACCOUNTS_DB:
         return document_id if isinstance(document_id, str) and is_account_id(document_id) else None
-    return account_of_db(database)
+    return account_from_db(database)
 
 
-def _action_of(event: Event) -> str:
+def _action_from(event: Event) -> str:
     soft_deleted = event.body.get("Is-Soft-Deleted")
     return "doc_deleted" if soft_deleted is True or soft_deleted == "true" else event.name
 
@@ -59,9 +85,17 @@ class ObjectCategory:
             id="object",
             name="Object",
             description="An object of the account, such as a user or a device, is created, edited or deleted",
-            modifiers={"type": _choice("The type of objects to hear of", TYPES), "action": _choice("What happens to them", ACTIONS)},
+            modifiers={
+                "type": _choice("The type of objects to hear of", TYPES),
+                "action": _choice("What happens to them", ACTIONS),
+            },
             samples=tuple(
-                _payload(f"{number:02d}7d1f5a9be04c3386ab52d90ce6f418", "3f0a9c51d7e84b62a1c05d9e7b2f4860", action, kind)
+                _payload(
+                    f"{number:02d}7d1f5a9be04c3386ab52d90ce6f418",
+                    "3f0a9c51d7e84b62a1c05d9e7b2f4860",
+                    action,
+                    kind,
+                )
                 for number, (kind, action) in enumerate(product(TYPES, ACTIONS))
             ),
         ),
@@ -73,16 +107,22 @@ class ObjectCategory:
 
     def occurrences(self, event: Event) -> Iterable[Occurrence]:
         """One, for the account that the database belongs to; none for documents that no account owns."""
-        action, kind = _action_of(event), event.body.get("Type")
+        action, kind = _action_from(event), event.body.get("Type")
         if action not in ACTIONS or not isinstance(kind, str):
             return []
-        account_id = _account_of(event.body)
+        account_id = _account_id_from(event.body)
         if account_id is None:
             return []
-        payload = {name: value for name, value in _payload(event.body.get("ID"), account_id, action, kind).items() if value is not None}
+        payload = {
+            name: value
+            for name, value in _payload(event.body.get("ID"), account_id, action, kind).items()
+            if value is not None
+        }
         return [Occurrence("object", account_id, payload, {"type": kind, "action": action})]
 
-    def listening(self, binding: str, account: Account | None, superadmin: bool, now: float) -> Listening | None:
+    def resolve_binding(
+        self, binding: str, account: Account | None, superadmin: bool, now: float
+    ) -> BindingPlan | None:
         """See `IBindingCategory`. The database of the older form counts for nothing: it is always the account's."""
         first, *words = binding.split(".")
         if first == "object":
@@ -92,24 +132,26 @@ class ObjectCategory:
         elif first in ACTIONS:
             if len(words) != 3:
                 raise wrong_format("object", words)
-            action, kind, document_id = first, words[1], id_word("object", words, words[2])
+            action, kind, document_id = first, words[1], id_segment("object", words, words[2])
         else:
             return None
         if action not in (*ACTIONS, "*") or kind not in (*TYPES, "*"):
             raise not_supported(f"{action}.{kind}")
         databases, until = _databases(kind, account, now)
         patterns = [f"{action}.{database}.{kind}.{document_id}" for database in databases]
-        return Listening(tuple(Source(Topic(_EXCHANGE, pattern), pattern) for pattern in patterns), until)
+        return BindingPlan(
+            tuple(TopicFilter(Topic(_EXCHANGE, pattern), pattern) for pattern in patterns), until
+        )
 
-    def tellings(self, event: Event) -> Iterable[Telling]:
+    def subscriber_events(self, event: Event) -> Iterable[SubscriberEvent]:
         """See `IBindingCategory`."""
-        return [Telling(event.routing_key, event.routing_key)]
+        return [SubscriberEvent(event.routing_key, event.routing_key)]
 
 
 def _databases(kind: str, account: Account | None, now: float) -> tuple[list[str], float | None]:
     """Where documents of a type are kept, and until when."""
-    monthly, until = monthly_words(account, now) if kind in ("*", *_MONTHLY) else ([], None)
-    own = [] if kind in _MONTHLY else [database_word(account)]
+    monthly, until = monthly_segments(account, now) if kind in ("*", *_MONTHLY) else ([], None)
+    own = [] if kind in _MONTHLY else [database_segment(account)]
     return list(dict.fromkeys((*own, *monthly))), until
 
 

@@ -12,10 +12,19 @@ from attrs import frozen
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from kazoo_bridge.categories.call import account_of, dialled_number, is_internal_leg, telling
-from kazoo_bridge.categories.subscribing import account_word, not_supported, wrong_format
-from kazoo_bridge.interfaces import Account, HookType, IBindingCategory, Listening, Occurrence, Source, Telling, Topic
-from kazoo_bridge.kazoo import Event, normalise
+from kazoo_bridge.categories.bindings import account_segment, not_supported, wrong_format
+from kazoo_bridge.categories.call import account_id_from, called_number, is_internal_leg, subscriber_event
+from kazoo_bridge.interfaces import (
+    Account,
+    BindingPlan,
+    HookType,
+    IBindingCategory,
+    Occurrence,
+    SubscriberEvent,
+    Topic,
+    TopicFilter,
+)
+from kazoo_bridge.kazoo import Event, normalize
 
 _EXCHANGE = "callevt"
 _EVENTS = ("PARK_PARKED", "PARK_RETRIEVED", "PARK_ABANDONED")
@@ -24,7 +33,7 @@ _LEFT_OUT = frozenset({"Node", "Msg-ID", "App-Version", "App-Name", "Event-Categ
 
 def _payload(body: Mapping[str, Any], account_id: str | None) -> dict[str, Any]:
     kept = {name: value for name, value in body.items() if name not in _LEFT_OUT}
-    return {**normalise(kept), "account_id": account_id}
+    return {**normalize(kept), "account_id": account_id}
 
 
 _SAMPLE: Mapping[str, Any] = {
@@ -63,11 +72,21 @@ class ParkingCategory:
         if event.name not in _EVENTS:
             return []
         body = event.body
-        account_id = account_of(body)
-        dialled = dialled_number(body) if account_id is None else None
-        return [Occurrence("parking", account_id, _payload(body, account_id), internal_leg=is_internal_leg(body), dialled=dialled)]
+        account_id = account_id_from(body)
+        dialled = called_number(body) if account_id is None else None
+        return [
+            Occurrence(
+                "parking",
+                account_id,
+                _payload(body, account_id),
+                internal_leg=is_internal_leg(body),
+                called_number=dialled,
+            )
+        ]
 
-    def listening(self, binding: str, account: Account | None, superadmin: bool, now: float) -> Listening | None:
+    def resolve_binding(
+        self, binding: str, account: Account | None, superadmin: bool, now: float
+    ) -> BindingPlan | None:
         """See `IBindingCategory`."""
         first, *words = binding.split(".")
         if first != "parking":
@@ -77,13 +96,19 @@ class ParkingCategory:
         if words[0] not in (*_EVENTS, "*"):
             raise not_supported(words[0])
         topics = [Topic(_EXCHANGE, f"call.{event}.*") for event in _EVENTS if words[0] in (event, "*")]
-        return Listening(tuple(Source(topic, f"parking.{account_word(account)}.{words[0]}") for topic in topics))
+        return BindingPlan(
+            tuple(TopicFilter(topic, f"parking.{account_segment(account)}.{words[0]}") for topic in topics)
+        )
 
-    def tellings(self, event: Event) -> Iterable[Telling]:
+    def subscriber_events(self, event: Event) -> Iterable[SubscriberEvent]:
         """See `IBindingCategory`."""
         if event.name not in _EVENTS:
             return []
-        return [telling(event.body, lambda whose: Telling(f"parking.{whose}.{event.name}", event.routing_key))]
+        return [
+            subscriber_event(
+                event.body, lambda whose: SubscriberEvent(f"parking.{whose}.{event.name}", event.routing_key)
+            )
+        ]
 
 
 parking = ParkingCategory()

@@ -11,17 +11,17 @@ from attrs import frozen
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from kazoo_bridge.categories.subscribing import EVERY, id_word, not_supported, wrong_format
+from kazoo_bridge.categories.bindings import ALL_ACCOUNTS, id_segment, not_supported, wrong_format
 from kazoo_bridge.interfaces import (
     Account,
+    BindingPlan,
     BindingRefused,
     HookType,
     IBindingCategory,
-    Listening,
     Occurrence,
-    Source,
-    Telling,
+    SubscriberEvent,
     Topic,
+    TopicFilter,
 )
 from kazoo_bridge.kazoo import Event, encode_key_part
 
@@ -36,7 +36,11 @@ class PresenceCategory:
 
     name: str = "presence"
     hooks: tuple[HookType, ...] = ()
-    bindings: tuple[str, ...] = ("presence.dialog.{CALL_ID}", "presence.mwi_updates.{USER}", "presence.update.{CALL_ID}")
+    bindings: tuple[str, ...] = (
+        "presence.dialog.{CALL_ID}",
+        "presence.mwi_updates.{USER}",
+        "presence.update.{CALL_ID}",
+    )
 
     def topics(self, hook: str) -> Iterable[Topic]:
         """There are no hooks."""
@@ -46,7 +50,9 @@ class PresenceCategory:
         """There are no hooks."""
         return []
 
-    def listening(self, binding: str, account: Account | None, superadmin: bool, now: float) -> Listening | None:
+    def resolve_binding(
+        self, binding: str, account: Account | None, superadmin: bool, now: float
+    ) -> BindingPlan | None:
         """See `IBindingCategory`."""
         first, *words = binding.split(".")
         if first != "presence":
@@ -57,13 +63,13 @@ class PresenceCategory:
             raise wrong_format("presence", words)
         if account is not None and account.realm in ("", "*", "#"):
             raise BindingRefused("the account has no realm, and nothing is known of its presence")
-        realm = EVERY if account is None else encode_key_part(account.realm)
-        pattern = f"{words[0]}.{realm}.{id_word('presence', words, words[1])}"
-        return Listening((Source(Topic(_EXCHANGE, pattern), pattern),))
+        realm = ALL_ACCOUNTS if account is None else encode_key_part(account.realm)
+        pattern = f"{words[0]}.{realm}.{id_segment('presence', words, words[1])}"
+        return BindingPlan((TopicFilter(Topic(_EXCHANGE, pattern), pattern),))
 
-    def tellings(self, event: Event) -> Iterable[Telling]:
+    def subscriber_events(self, event: Event) -> Iterable[SubscriberEvent]:
         """See `IBindingCategory`."""
-        return [Telling(event.routing_key, event.routing_key)]
+        return [SubscriberEvent(event.routing_key, event.routing_key)]
 
 
 presence = PresenceCategory()

@@ -7,7 +7,7 @@ import click
 from kazoo_bridge import __version__
 from kazoo_bridge.cli.account import account
 from kazoo_bridge.cli.api_key import api_key
-from kazoo_bridge.cli.context import Settings
+from kazoo_bridge.cli.context import CliContext
 from kazoo_bridge.cli.demo import demo
 from kazoo_bridge.cli.hook import hook
 from kazoo_bridge.cli.number import number
@@ -15,7 +15,12 @@ from kazoo_bridge.cli.token import token
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--config", "config_path", metavar="FILE", help="The service's TOML file. Without it, the service's defaults.")
+@click.option(
+    "--config",
+    "config_path",
+    metavar="FILE",
+    help="The service's TOML file. Without it, the service's defaults.",
+)
 @click.version_option(__version__, prog_name="kazoo-bridge")
 @click.pass_context
 def main(context: click.Context, config_path: str | None) -> None:
@@ -23,7 +28,7 @@ def main(context: click.Context, config_path: str | None) -> None:
 
     A running service on the same storage follows within a second.
     """
-    context.obj = Settings(config_path)
+    context.obj = CliContext(config_path)
 
 
 @main.group()
@@ -33,7 +38,7 @@ def config() -> None:
 
 @config.command()
 @click.pass_obj
-def check(settings: Settings) -> None:
+def check(settings: CliContext) -> None:
     """Say whether the configuration is fine; else one line per mistake."""
     settings.config()
     click.echo("configuration is fine")

@@ -15,14 +15,14 @@ from kazoo_bridge.config import Config, ConfigError, load
 from kazoo_bridge.interfaces import StorageUnavailable
 from kazoo_bridge.kazoo import is_account_id
 from kazoo_bridge.storage import migrate
-from kazoo_bridge.storage.accounts import Refused
+from kazoo_bridge.storage.accounts import StoreRejected
 from kazoo_bridge.storage.engine import in_transaction, open_engine
 
 T = TypeVar("T")
 
 
 @define
-class Settings:
+class CliContext:
     """The options given before the command's name."""
 
     config_path: str | None
@@ -32,7 +32,7 @@ class Settings:
         try:
             return load(self.config_path, os.environ)
         except ConfigError as error:
-            for mistake in error.mistakes:
+            for mistake in error.errors:
                 click.echo(mistake, err=True)
             sys.exit(1)
 
@@ -53,7 +53,7 @@ class Settings:
         try:
             migrate.upgrade(engine)
             return in_transaction(engine, work, writing=writing)
-        except (Refused, StorageUnavailable) as error:
+        except (StoreRejected, StorageUnavailable) as error:
             raise click.ClickException(str(error)) from None
         finally:
             engine.dispose()
@@ -66,7 +66,7 @@ def account_id(context: click.Context, option: click.Parameter, value: str | Non
     return value
 
 
-def secret_from(argument: str) -> str:
+def read_secret(argument: str) -> str:
     """The secret given as an argument, or for ``-`` the first line of standard input, which no process list shows."""
     secret = sys.stdin.readline().strip() if argument == "-" else argument
     if not secret:

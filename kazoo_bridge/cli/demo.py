@@ -6,8 +6,8 @@ import math
 
 import click
 
-from kazoo_bridge.cli.context import Settings
-from kazoo_bridge.demo.options import MOST_ACCOUNTS, MOST_CALLS_PER_MINUTE, DemoOptions
+from kazoo_bridge.cli.context import CliContext
+from kazoo_bridge.demo.options import MAX_ACCOUNTS, MAX_CALLS_PER_MINUTE, DemoOptions
 
 _USUAL = DemoOptions()
 
@@ -22,7 +22,7 @@ def _finite(_context: click.Context, _option: click.Parameter, value: float) -> 
 @click.command()
 @click.option(
     "--calls-per-minute",
-    type=click.FloatRange(0, MOST_CALLS_PER_MINUTE, min_open=True),
+    type=click.FloatRange(0, MAX_CALLS_PER_MINUTE, min_open=True),
     callback=_finite,
     default=_USUAL.calls_per_minute,
     show_default=True,
@@ -30,15 +30,27 @@ def _finite(_context: click.Context, _option: click.Parameter, value: float) -> 
 )
 @click.option(
     "--accounts",
-    type=click.IntRange(2, MOST_ACCOUNTS),
+    type=click.IntRange(2, MAX_ACCOUNTS),
     default=_USUAL.accounts,
     show_default=True,
     help="How many accounts there are: a reseller and its sub-accounts.",
 )
-@click.option("--max-calls", type=click.IntRange(1), default=_USUAL.max_calls, show_default=True, help="The most calls at a time.")
-@click.option("--seed", type=int, help="The same number gives the same people and the same lots. Without it, others each time.")
+@click.option(
+    "--max-calls",
+    type=click.IntRange(1),
+    default=_USUAL.max_calls,
+    show_default=True,
+    help="The most calls at a time.",
+)
+@click.option(
+    "--seed",
+    type=int,
+    help="The same number gives the same people and the same lots. Without it, others each time.",
+)
 @click.pass_obj
-def demo(settings: Settings, calls_per_minute: float, accounts: int, max_calls: int, seed: int | None) -> None:
+def demo(
+    settings: CliContext, calls_per_minute: float, accounts: int, max_calls: int, seed: int | None
+) -> None:
     """Run the service together with a simulated switchboard.
 
     The switchboard makes calls, answers who asks for them, and obeys commands: hang-up, transfer, hold, parking and the rest. Faxes, text

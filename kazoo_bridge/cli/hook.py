@@ -1,4 +1,4 @@
-"""``kazoo-bridge hook``."""
+"""``kazoo-node hook``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from kazoo_bridge.cli.context import Settings, account_id
+from kazoo_bridge.cli.context import CliContext, account_id
 from kazoo_bridge.config import Config
 from kazoo_bridge.interfaces import StorageUnavailable
 
@@ -18,10 +18,14 @@ def hook() -> None:
 
 
 @hook.command()
-@click.option("--account", "owner", metavar="ID", callback=account_id, required=True, help="Whose hook it is.")
-@click.option("--id", "hook_id", metavar="ID", callback=account_id, required=True, help="The hook, enabled or not.")
+@click.option(
+    "--account", "owner", metavar="ID", callback=account_id, required=True, help="Whose hook it is."
+)
+@click.option(
+    "--id", "hook_id", metavar="ID", callback=account_id, required=True, help="The hook, enabled or not."
+)
 @click.pass_obj
-def test(settings: Settings, owner: str, hook_id: str) -> None:
+def test(settings: CliContext, owner: str, hook_id: str) -> None:
     """Send a sample to a hook and tell what came back. The service need not run."""
     config = settings.config()
     outcomes: list[dict[str, Any] | str] = []
@@ -51,19 +55,19 @@ def test(settings: Settings, owner: str, hook_id: str) -> None:
 
 async def _send(reactor: Any, config: Config, owner: str, hook_id: str) -> dict[str, Any] | str:
     """The attempt, or why there was none."""
-    from kazoo_bridge.bridge import Bridge
+    from kazoo_bridge.node.node import Node
 
-    bridge = Bridge.of(reactor, config)
+    node = Node.from_config(reactor, config)
     try:
-        await bridge.load()
-        stored = await bridge.webhooks.hooks.get(owner, hook_id)
+        await node.load()
+        stored = await node.webhooks.hooks.get(owner, hook_id)
         if stored is None:
             return f"account {owner} has no hook {hook_id}"
-        sent = await bridge.webhooks.trial.send(stored)
-        await bridge.webhooks.recorder.flush()
+        sent = await node.webhooks.sample_sender.send(stored)
+        await node.webhooks.recorder.flush()
     except StorageUnavailable as error:
         return f"storage.uri: {error}"
     else:
         return sent
     finally:
-        await bridge.close()
+        await node.close()

@@ -1,9 +1,20 @@
 """Typed configuration: TOML and environment in, one immutable `Config` or every mistake at once out."""
 
 from kazoo_bridge.config.amqp_uris import AmqpUri, parse_uri, parse_uris
-from kazoo_bridge.config.networks import NON_PUBLIC_NETWORKS
-from kazoo_bridge.config.reading import ENVIRONMENT_PREFIX, ConfigError, load
-from kazoo_bridge.config.sections import Amqp, Calls, Config, Directory, Egress, Http, Plugins, Storage, Webhooks, Websockets
+from kazoo_bridge.config.loader import ENVIRONMENT_PREFIX, ConfigError, load
+from kazoo_bridge.config.private_networks import NON_PUBLIC_NETWORKS
+from kazoo_bridge.config.schema import (
+    Amqp,
+    Calls,
+    Config,
+    Directory,
+    Egress,
+    Http,
+    Plugins,
+    Storage,
+    Webhooks,
+    Websockets,
+)
 
 __all__ = [
     "ENVIRONMENT_PREFIX",

@@ -54,7 +54,9 @@ def parse_uri(text: str) -> AmqpUri:
         raise ValueError("the AMQP URI has a '#'; write it as %23 in a password or vhost")
     if "@" in parts.path + parts.query:
         # Else a part of the password would be taken for a vhost or an option, and shown.
-        raise ValueError("the AMQP URI has a '@' behind the host; in a password write '/' as %2F, '?' as %3F and '@' as %40")
+        raise ValueError(
+            "the AMQP URI has a '@' behind the host; in a password write '/' as %2F, '?' as %3F and '@' as %40"
+        )
     tls = parts.scheme == "amqps"
     heartbeat, cacertfile = _options(parts.query, tls)
     return AmqpUri(
@@ -80,7 +82,9 @@ def parse_uris(text: str) -> tuple[AmqpUri, ...]:
         try:
             uris.append(parse_uri(part))
         except ValueError as error:
-            raise ValueError(f"URI number {number} is wrong: {error}" if len(parts) > 1 else str(error)) from None
+            raise ValueError(
+                f"URI number {number} is wrong: {error}" if len(parts) > 1 else str(error)
+            ) from None
     return tuple(uris)
 
 

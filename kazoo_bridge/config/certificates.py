@@ -20,11 +20,17 @@ def private_key(path: str) -> None:
         _public_half(path)
 
 
-def pair(certificate: str, key: str) -> None:
+def certificate_pair(certificate: str, key: str) -> None:
     """That the key belongs to the file's first certificate. Raises ValueError."""
-    certified = _certificates(certificate)[0].public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    certified = (
+        _certificates(certificate)[0]
+        .public_key()
+        .public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    )
     if _public_half(key) != certified:
-        raise ValueError(f"expected the key of the first certificate in {certificate!r}, but {key!r} has another one")
+        raise ValueError(
+            f"expected the key of the first certificate in {certificate!r}, but {key!r} has another one"
+        )
 
 
 def _certificates(path: str) -> list[x509.Certificate]:
@@ -41,7 +47,9 @@ def _public_half(path: str) -> bytes:
         key = load_pem_private_key(content, None)
     except Exception:
         # Whatever else is wrong with it, no more shall be said of a file with a key.
-        raise ValueError(f"expected a PEM file with a private key that is not encrypted, got {path!r}") from None
+        raise ValueError(
+            f"expected a PEM file with a private key that is not encrypted, got {path!r}"
+        ) from None
     return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 

@@ -7,6 +7,6 @@ from kazoo_bridge.demo.options import DemoOptions
 
 def run(config_path: str | None = None, options: DemoOptions | None = None) -> None:
     """Run the demonstration until it is interrupted."""
-    from kazoo_bridge.demo.show import main
+    from kazoo_bridge.demo.runner import main
 
     main(config_path, options or DemoOptions())

@@ -6,12 +6,17 @@ import random
 from collections.abc import Callable
 from enum import Enum
 
+from kazoo_bridge.demo.event_publisher import EventPublisher
 from kazoo_bridge.demo.leg import Leg
-from kazoo_bridge.demo.people import Party, Tenant, fresh_call_id
-from kazoo_bridge.demo.teller import Teller
+from kazoo_bridge.demo.tenants import Party, Tenant, fresh_call_id
 
 #: Hangup cause -> what SIP answers; anything else is an ordinary end.
-_CODES = {"NO_ANSWER": "sip:480", "USER_BUSY": "sip:486", "ORIGINATOR_CANCEL": "sip:487", "ALLOTTED_TIMEOUT": "sip:602"}
+_CODES = {
+    "NO_ANSWER": "sip:480",
+    "USER_BUSY": "sip:486",
+    "ORIGINATOR_CANCEL": "sip:487",
+    "ALLOTTED_TIMEOUT": "sip:602",
+}
 
 
 class Phase(Enum):
@@ -33,7 +38,15 @@ class Call:
     after every step. `commanded` is set once somebody has taken the call into their own hands.
     """
 
-    def __init__(self, teller: Teller, chance: random.Random, tenant: Tenant, caller: Party, dialled: Party, callee: Party) -> None:
+    def __init__(
+        self,
+        teller: EventPublisher,
+        chance: random.Random,
+        tenant: Tenant,
+        caller: Party,
+        dialled: Party,
+        callee: Party,
+    ) -> None:
         self._teller = teller
         self._chance = chance
         self.tenant = tenant
@@ -60,7 +73,7 @@ class Call:
 
     def place(self) -> None:
         """The caller dials."""
-        self._teller.of_leg(self.first, "CHANNEL_CREATE")
+        self._teller.publish_leg(self.first, "CHANNEL_CREATE")
         self._to(Phase.DIALLING)
 
     def ring(self, party: Party) -> None:
@@ -69,7 +82,7 @@ class Call:
         self.callee = party
         self.ringing = self._new_leg("outbound", party, self.first.party, party)
         self.ringing.peer = self.first
-        self._teller.of_leg(self.ringing, "CHANNEL_CREATE")
+        self._teller.publish_leg(self.ringing, "CHANNEL_CREATE")
         self._to(Phase.RINGING)
 
     def answer(self) -> None:
@@ -116,7 +129,7 @@ class Call:
         self._leave_alone(leg, "NORMAL_CLEARING")
         self._answered(leg)
         self.slot = slot
-        self._teller.of_parking(leg, "PARK_PARKED", slot)
+        self._teller.publish_parking(leg, "PARK_PARKED", slot)
         self._to(Phase.PARKED)
         return True
 
@@ -125,7 +138,7 @@ class Call:
         if self.slot is None:
             return False
         fetching = self._new_leg("inbound", party, party, Party(f"Slot {self.slot}", f"*3{self.slot}"))
-        self._teller.of_leg(fetching, "CHANNEL_CREATE")
+        self._teller.publish_leg(fetching, "CHANNEL_CREATE")
         self._leave_slot()
         self._answered(fetching)
         self._connect(fetching)
@@ -154,7 +167,7 @@ class Call:
         if self.phase is Phase.OVER:
             return
         if self.slot is not None:
-            self._teller.of_parking(self.first, "PARK_ABANDONED", self.slot)
+            self._teller.publish_parking(self.first, "PARK_ABANDONED", self.slot)
         for leg in reversed(self.legs):
             self._destroy(leg, cause)
         self.second = self.ringing = self.slot = None
@@ -164,8 +177,20 @@ class Call:
 
     def _new_leg(self, direction: str, party: Party, caller: Party, callee: Party) -> Leg:
         leg_id = fresh_call_id(self._chance)
-        bridge_id = leg_id if self.phase is Phase.DIALLING and direction == "inbound" else self.first.bridge_id
-        return Leg(self.tenant, leg_id, bridge_id, direction, party, caller, callee, self.callflow_id, self._teller.now())
+        bridge_id = (
+            leg_id if self.phase is Phase.DIALLING and direction == "inbound" else self.first.bridge_id
+        )
+        return Leg(
+            self.tenant,
+            leg_id,
+            bridge_id,
+            direction,
+            party,
+            caller,
+            callee,
+            self.callflow_id,
+            self._teller.now(),
+        )
 
     def _keep(self, leg: Leg) -> None:
         """Make the leg the one that stays. One that was still being called has to answer for that."""
@@ -192,7 +217,7 @@ class Call:
     def _answered(self, leg: Leg) -> None:
         if leg.answered is None:
             leg.answered = self._teller.now()
-            self._teller.of_leg(leg, "CHANNEL_ANSWER")
+            self._teller.publish_leg(leg, "CHANNEL_ANSWER")
 
     def _connect(self, leg: Leg) -> None:
         self.second = leg
@@ -201,22 +226,24 @@ class Call:
             self.first.callee = leg.party
         self._answered(self.first)
         self._unhold()
-        self._teller.of_leg(self.first, "CHANNEL_BRIDGE", {"Other-Leg-Destination-Number": leg.party.number})
+        self._teller.publish_leg(
+            self.first, "CHANNEL_BRIDGE", {"Other-Leg-Destination-Number": leg.party.number}
+        )
 
     def _put_on_hold(self, leg: Leg) -> None:
         if not leg.on_hold:
             leg.on_hold = True
-            self._teller.of_leg(leg, "CHANNEL_HOLD")
+            self._teller.publish_leg(leg, "CHANNEL_HOLD")
 
     def _unhold(self) -> None:
         for leg in self.legs:
             if leg.on_hold:
                 leg.on_hold = False
-                self._teller.of_leg(leg, "CHANNEL_UNHOLD")
+                self._teller.publish_leg(leg, "CHANNEL_UNHOLD")
 
     def _leave_slot(self) -> None:
         if self.slot is not None:
-            self._teller.of_parking(self.first, "PARK_RETRIEVED", self.slot)
+            self._teller.publish_parking(self.first, "PARK_RETRIEVED", self.slot)
             self.slot = None
 
     def _stop_ringing(self, cause: str) -> None:
@@ -231,7 +258,9 @@ class Call:
             self._destroy(second, cause)
 
     def _destroy(self, leg: Leg, cause: str) -> None:
-        self._teller.of_leg(leg, "CHANNEL_DESTROY", leg.ending(self._teller.now(), cause, _CODES.get(cause, "sip:200")))
+        self._teller.publish_leg(
+            leg, "CHANNEL_DESTROY", leg.ending(self._teller.now(), cause, _CODES.get(cause, "sip:200"))
+        )
 
     def _to(self, phase: Phase) -> None:
         self.phase = phase

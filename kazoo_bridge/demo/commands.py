@@ -7,28 +7,28 @@ from typing import Any
 
 from kazoo_bridge.demo.call import Call, Phase
 from kazoo_bridge.demo.leg import Leg
-from kazoo_bridge.demo.live_calls import LiveCalls
+from kazoo_bridge.demo.live_calls import SimulatedCalls
 from kazoo_bridge.demo.media import MEDIA_ACTIONS, set_media
-from kazoo_bridge.demo.people import Party
+from kazoo_bridge.demo.tenants import Party
 from kazoo_bridge.interfaces import Topic
 from kazoo_bridge.kazoo import Event
 
 #: How many modules of a flow are carried out one after another.
-_LONGEST_FLOW = 20
+_MAX_FLOW_STEPS = 20
 
 _Data = Mapping[str, Any]
 
 
-class NotPossible(Exception):
+class CommandNotPossible(Exception):
     """The call is not in a state for the command, or the command lacks something; the text says what."""
 
 
-class Commands:
+class CommandExecutor:
     """Commands come on ``metaflow``; nobody is answered, but `say` is called with a line for each, and events tell the rest."""
 
     topics = frozenset({Topic("metaflow", "metaflow.action.*.*"), Topic("metaflow", "metaflow.flow.*")})
 
-    def __init__(self, live: LiveCalls, say: Callable[[str], None]) -> None:
+    def __init__(self, live: SimulatedCalls, say: Callable[[str], None]) -> None:
         self._live = live
         self._say = say
         self._actions: dict[str, Callable[[Call, Leg, _Data], None]] = {
@@ -45,12 +45,18 @@ class Commands:
             "callflow": self._callflow,
         }
 
-    def take(self, event: Event) -> None:
+    def handle(self, event: Event) -> None:
         """One command."""
         body = event.body
-        flow = body.get("Flow") if event.name == "flow" else {"module": body.get("Action"), "data": body.get("Data")}
-        for _ in range(_LONGEST_FLOW):
-            if not isinstance(flow, Mapping) or not self._carry_out(str(body.get("Call-ID")), str(flow.get("module")), flow.get("data")):
+        flow = (
+            body.get("Flow")
+            if event.name == "flow"
+            else {"module": body.get("Action"), "data": body.get("Data")}
+        )
+        for _ in range(_MAX_FLOW_STEPS):
+            if not isinstance(flow, Mapping) or not self._carry_out(
+                str(body.get("Call-ID")), str(flow.get("module")), flow.get("data")
+            ):
                 return
             children = flow.get("children")
             flow = children.get("_") if isinstance(children, Mapping) else None
@@ -59,17 +65,19 @@ class Commands:
         found = self._live.find(call_id)
         try:
             if found is None:
-                raise NotPossible("there is no such call")
+                raise CommandNotPossible("there is no such call")
             call, leg = found
             whose = f"{leg.party.name} ({leg.party.number})"
             # Before the first step, for the next one is planned with it.
             call.commanded = True
             self._perform(call, leg, action, data if isinstance(data, Mapping) else {})
-        except NotPossible as error:
+        except CommandNotPossible as error:
             self._say(f"command refused: {action} for {call_id}: {error}")
             return False
         media = ", ".join(f"{what} {how}" for what, how in sorted(leg.media.items()))
-        self._say(f"command obeyed: {action} for {whose}, {call_id}: the call is {call.phase.value}{media and '; ' + media}")
+        self._say(
+            f"command obeyed: {action} for {whose}, {call_id}: the call is {call.phase.value}{media and '; ' + media}"
+        )
         return True
 
     def _perform(self, call: Call, leg: Leg, action: str, data: _Data) -> None:
@@ -78,7 +86,7 @@ class Commands:
         elif action in self._actions:
             self._actions[action](call, leg, data)
         else:
-            raise NotPossible("the switch does not know this action")
+            raise CommandNotPossible("the switch does not know this action")
 
     # -- actions
 
@@ -101,7 +109,11 @@ class Commands:
         target = call.tenant.party(_text(data, "target"))
         # Who transfers is out in the end: it is the other one that goes to the target, unless the command is said to be the other one's.
         given_away = leg if data.get("leg") in ("bleg", "peer") else call.other(leg) or leg
-        if data.get("transfer-type") == "attended" and call.second is not None and given_away is not call.ringing:
+        if (
+            data.get("transfer-type") == "attended"
+            and call.second is not None
+            and given_away is not call.ringing
+        ):
             call.consult(given_away, target)
         else:
             call.transfer(given_away, target)
@@ -114,9 +126,11 @@ class Commands:
 
     def _intercept(self, call: Call, leg: Leg, data: _Data) -> None:
         target = _text(data, "target_id")
-        party = call.tenant.party(target) if data.get("target_type") == "number" else self._person(call, target)
+        party = (
+            call.tenant.party(target) if data.get("target_type") == "number" else self._person(call, target)
+        )
         if data.get("unbridged_only") is True and call.second is not None:
-            raise NotPossible("it is bridged already")
+            raise CommandNotPossible("it is bridged already")
         call.take_over(leg, party, "NORMAL_CLEARING")
 
     def _move(self, call: Call, leg: Leg, data: _Data) -> None:
@@ -125,7 +139,7 @@ class Commands:
         party = self._person(call, reference) if isinstance(reference, str) else leg.party
         staying = call.other(leg)
         if staying is None or not party.inside:
-            raise NotPossible("there is nobody to move away from")
+            raise CommandNotPossible("there is nobody to move away from")
         call.take_over(staying, party, "NORMAL_CLEARING")
 
     def _callflow(self, call: Call, leg: Leg, data: _Data) -> None:
@@ -135,17 +149,17 @@ class Commands:
     def _person(self, call: Call, reference: str) -> Party:
         person = call.tenant.person(reference)
         if person is None:
-            raise NotPossible(f"the account has nobody with {reference}")
+            raise CommandNotPossible(f"the account has nobody with {reference}")
         return person
 
 
 def _possible(done: bool, why_not: str) -> None:
     if not done:
-        raise NotPossible(why_not)
+        raise CommandNotPossible(why_not)
 
 
 def _text(data: _Data, name: str) -> str:
     value = data.get(name)
     if not isinstance(value, str) or not value:
-        raise NotPossible(f"{name} is missing")
+        raise CommandNotPossible(f"{name} is missing")
     return value

@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import Factory, define, field
 
-from kazoo_bridge.demo.people import Party, Tenant
+from kazoo_bridge.demo.tenants import Party, Tenant
 from kazoo_bridge.kazoo import to_gregorian
 
 #: The node that the simulated switch says it is.
@@ -28,7 +28,14 @@ _VARIABLES_OF_CHANNEL = (
     "Reseller-ID",
     "Username",
 )
-_PARKING = ("Call-ID", "Caller-ID-Name", "Caller-ID-Number", "Callee-ID-Name", "Callee-ID-Number", "Custom-Channel-Vars")
+_PARKING = (
+    "Call-ID",
+    "Caller-ID-Name",
+    "Caller-ID-Number",
+    "Callee-ID-Name",
+    "Callee-ID-Number",
+    "Custom-Channel-Vars",
+)
 
 
 @define(eq=False)
@@ -52,7 +59,7 @@ class Leg:
     on_hold: bool = False
     peer: Leg | None = None
     media: dict[str, str] = field(factory=dict)
-    dialled: Party = field(default=Factory(lambda leg: leg.callee, takes_self=True))
+    called_number: Party = field(default=Factory(lambda leg: leg.callee, takes_self=True))
 
     def event(self, now: float) -> dict[str, Any]:
         """What every channel event says of the leg."""
@@ -89,7 +96,7 @@ class Leg:
             **self._common(),
             **{name: variables[name] for name in _VARIABLES_OF_CHANNEL if name in variables},
             "Answered": self.answered is not None,
-            "Destination": self.dialled.number,
+            "Destination": self.called_number.number,
             "Elapsed-Seconds": int(now - self.created),
             "Is-Loopback": False,
             "Is-On-Hold": self.on_hold,
@@ -109,15 +116,26 @@ class Leg:
             "CallFlow-ID": self.callflow_id,
             "Channel-Authorized": "true",
             "Ecallmgr-Node": SWITCH,
-            "Original-Number": self.dialled.number,
+            "Original-Number": self.called_number.number,
         }
         if tenant.reseller_id is not None:
             variables["Reseller-ID"] = tenant.reseller_id
         if party.device_id is not None and party.user_id is not None:
-            variables |= {"Authorizing-ID": party.device_id, "Authorizing-Type": "device", "Owner-ID": party.user_id}
-            variables |= {"Username": f"user_{party.device_id[:10]}", "Presence-ID": f"{party.number}@{tenant.realm}"}
+            variables |= {
+                "Authorizing-ID": party.device_id,
+                "Authorizing-Type": "device",
+                "Owner-ID": party.user_id,
+            }
+            variables |= {
+                "Username": f"user_{party.device_id[:10]}",
+                "Presence-ID": f"{party.number}@{tenant.realm}",
+            }
         else:
-            variables |= {"Resource-ID": _RESOURCE_ID, "Resource-Type": "offnet-origination", "Global-Resource": "true"}
+            variables |= {
+                "Resource-ID": _RESOURCE_ID,
+                "Resource-Type": "offnet-origination",
+                "Global-Resource": "true",
+            }
         return variables
 
     def _common(self) -> dict[str, Any]:
@@ -136,5 +154,5 @@ class Leg:
         return common if self.peer is None else {**common, "Other-Leg-Call-ID": self.peer.id}
 
     def _to(self) -> str:
-        ours = self.dialled.inside or self.dialled.number == self.tenant.number
-        return f"{self.dialled.number}@{self.tenant.realm if ours else _CARRIER}"
+        ours = self.called_number.inside or self.called_number.number == self.tenant.number
+        return f"{self.called_number.number}@{self.tenant.realm if ours else _CARRIER}"

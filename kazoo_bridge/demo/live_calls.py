@@ -9,26 +9,33 @@ from itertools import count
 from twisted.internet.interfaces import IReactorTime
 
 from kazoo_bridge.demo.call import Call
+from kazoo_bridge.demo.call_script import CallScript
+from kazoo_bridge.demo.event_publisher import EventPublisher
 from kazoo_bridge.demo.leg import Leg
-from kazoo_bridge.demo.life import Life
-from kazoo_bridge.demo.notices import Notices
-from kazoo_bridge.demo.people import OUTSIDERS, Party, Tenant
-from kazoo_bridge.demo.teller import Teller
+from kazoo_bridge.demo.notifications import NotificationPublisher
+from kazoo_bridge.demo.tenants import OUTSIDERS, Party, Tenant
 
 _FIRST_SLOT = 101
 
 
-class LiveCalls:
+class SimulatedCalls:
     """At most `most` calls at a time."""
 
-    def __init__(self, clock: IReactorTime, chance: random.Random, teller: Teller, tenants: Sequence[Tenant], most: int) -> None:
+    def __init__(
+        self,
+        clock: IReactorTime,
+        chance: random.Random,
+        teller: EventPublisher,
+        tenants: Sequence[Tenant],
+        most: int,
+    ) -> None:
         self._clock = clock
         self._chance = chance
         self._teller = teller
-        self._notices = Notices(teller, chance)
+        self._notices = NotificationPublisher(teller, chance)
         self._tenants = tenants
         self._most = most
-        self._lives: dict[Call, Life] = {}
+        self._lives: dict[Call, CallScript] = {}
 
     def __len__(self) -> int:
         """How many calls there are."""
@@ -70,7 +77,7 @@ class LiveCalls:
         taken = {call.slot for call in self._lives if call.tenant is tenant}
         return next(slot for slot in map(str, count(_FIRST_SLOT)) if slot not in taken)
 
-    def over(self, call: Call) -> None:
+    def ended(self, call: Call) -> None:
         """The call has ended."""
         self._lives.pop(call, None)
 
@@ -82,5 +89,5 @@ class LiveCalls:
 
     def _place(self, tenant: Tenant, caller: Party, dialled: Party, callee: Party) -> None:
         call = Call(self._teller, self._chance, tenant, caller, dialled, callee)
-        self._lives[call] = Life(self._clock, self._chance, call, self, self._notices)
+        self._lives[call] = CallScript(self._clock, self._chance, call, self, self._notices)
         call.place()

@@ -22,7 +22,7 @@ _SHOWN = (
 )
 
 
-class Receiver(Resource):
+class WebhookPrinter(Resource):
     """Takes form-encoded hooks on every path."""
 
     isLeaf = True
@@ -35,7 +35,11 @@ class Receiver(Resource):
         """One hook."""
         told = dict(parse_qsl(request.content.read().decode()))  # type: ignore[union-attr]
         # Only hooks on channels say which they are; the others tell what has happened in words of their own.
-        event = told.get("hook_event") or told.get("event_name") or " ".join(told[name] for name in ("action", "type") if name in told)
+        event = (
+            told.get("hook_event")
+            or told.get("event_name")
+            or " ".join(told[name] for name in ("action", "type") if name in told)
+        )
         if "fax_state" in told:
             event = f"fax {told['fax_state']}"
         details = "  ".join(f"{name}={told[name]}" for name in _SHOWN if name in told)

@@ -9,15 +9,15 @@ from typing import Any
 from twisted.application.service import Service
 from twisted.internet.interfaces import IReactorTime
 
-from kazoo_bridge.demo.alarm import Alarm
-from kazoo_bridge.demo.commands import Commands
-from kazoo_bridge.demo.live_calls import LiveCalls
-from kazoo_bridge.demo.notices import Notices
-from kazoo_bridge.demo.office import Office
+from kazoo_bridge.demo.background_activity import BackgroundActivity
+from kazoo_bridge.demo.commands import CommandExecutor
+from kazoo_bridge.demo.event_publisher import EventPublisher
+from kazoo_bridge.demo.live_calls import SimulatedCalls
+from kazoo_bridge.demo.notifications import NotificationPublisher
 from kazoo_bridge.demo.options import DemoOptions
-from kazoo_bridge.demo.people import Tenant
-from kazoo_bridge.demo.queries import Queries
-from kazoo_bridge.demo.teller import Teller
+from kazoo_bridge.demo.queries import ChannelQueryResponder
+from kazoo_bridge.demo.tenants import Tenant
+from kazoo_bridge.demo.timer import Timer
 from kazoo_bridge.interfaces import IBus, IConsumer, Queue, Topic
 from kazoo_bridge.kazoo import Event
 
@@ -40,18 +40,20 @@ class Switchboard(Service):
         self._bus = bus
         self._chance = chance
         self._every = 60 / options.calls_per_minute
-        teller = Teller(clock, bus, chance)
-        self.live = LiveCalls(clock, chance, teller, tenants, options.max_calls)
-        self._next_call = Alarm(clock)
-        self._office = Office(clock, chance, Notices(teller, chance), tenants, self._every * _CALLS_PER_HAPPENING)
-        self._commands = Commands(self.live, say)
-        self._queries = Queries(self.live, teller)
+        teller = EventPublisher(clock, bus, chance)
+        self.live = SimulatedCalls(clock, chance, teller, tenants, options.max_calls)
+        self._next_call = Timer(clock)
+        self._office = BackgroundActivity(
+            clock, chance, NotificationPublisher(teller, chance), tenants, self._every * _CALLS_PER_HAPPENING
+        )
+        self._commands = CommandExecutor(self.live, say)
+        self._queries = ChannelQueryResponder(self.live, teller)
         self._consumers: list[IConsumer] = []
 
     def startService(self) -> None:
         """Begin to listen and to make calls."""
         super().startService()
-        self._consumers = [self._listen(part.topics, part.take) for part in (self._commands, self._queries)]
+        self._consumers = [self._listen(part.topics, part.handle) for part in (self._commands, self._queries)]
         self._office.open()
         self._call()
 

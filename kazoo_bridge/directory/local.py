@@ -9,22 +9,22 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from kazoo_bridge.directory.remembered import Remembered
-from kazoo_bridge.directory.sources import AccountSource, NumberSource, TokenSource
-from kazoo_bridge.directory.tree import AccountTree
+from kazoo_bridge.directory.account_tree import AccountTree
+from kazoo_bridge.directory.store_protocols import AccountSource, NumberSource, TokenSource
+from kazoo_bridge.directory.ttl_cache import TtlCache
 from kazoo_bridge.interfaces import Account, IDirectory, Principal
 
 #: Longer secrets are nobody's; they are refused before they cost anything.
-MAX_SECRET = 4096
+MAX_SECRET_LENGTH = 4096
 
 #: How many valid tokens are remembered, and how many unknown ones.
-MAX_REMEMBERED = 10_000
+MAX_CACHED = 10_000
 
 #: Seconds for which an unknown token is remembered as unknown.
-UNKNOWN_FOR = 1.0
+UNKNOWN_TTL = 1.0
 
 #: Seconds for which the ancestors of an account that has gone are remembered.
-GONE_FOR = 60.0
+GONE_TTL = 60.0
 
 #: Seconds for which a token got with an API key is valid.
 LOGIN_TTL = 3600.0
@@ -55,9 +55,9 @@ class LocalDirectory:
         self._owners: dict[str, str] = {}
         self._login_ttl = login_ttl
         self._tree = AccountTree()
-        self._known: Remembered[Principal] = Remembered(MAX_REMEMBERED)
-        self._unknown: Remembered[bool] = Remembered(MAX_REMEMBERED)
-        self._gone: Remembered[tuple[str, ...]] = Remembered(MAX_REMEMBERED)
+        self._known: TtlCache[Principal] = TtlCache(MAX_CACHED)
+        self._unknown: TtlCache[bool] = TtlCache(MAX_CACHED)
+        self._gone: TtlCache[tuple[str, ...]] = TtlCache(MAX_CACHED)
         self._changes = 0
 
     async def load(self) -> None:
@@ -72,8 +72,8 @@ class LocalDirectory:
         if kind == "token":
             self._changes += 1
             for digest in subjects:
-                self._known.drop(digest)
-                self._unknown.drop(digest)
+                self._known.discard(digest)
+                self._unknown.discard(digest)
         elif kind == "account":
             return Deferred.fromCoroutine(self._refresh(subjects))
         elif kind == "number" and self._stored_numbers is not None:
@@ -112,12 +112,12 @@ class LocalDirectory:
         account = self._tree.find(account_id)
         return self._gone.get(account_id, self._clock.seconds()) if account is None else account.ancestors
 
-    def superadmin(self, account_id: str) -> bool:
+    def is_superadmin(self, account_id: str) -> bool:
         """Whether the account is a super-admin's."""
         account = self._tree.find(account_id)
         return account is not None and account.superadmin
 
-    def owner_of(self, number: str) -> str | None:
+    def account_for_number(self, number: str) -> str | None:
         """The account that owns a telephone number."""
         return self._owners.get(number)
 
@@ -125,7 +125,7 @@ class LocalDirectory:
         """The ids of all accounts below this one."""
         return succeed(self._tree.descendants(account_id))
 
-    def may(self, principal: Principal, account_id: str) -> Deferred[bool]:
+    def can_act_for(self, principal: Principal, account_id: str) -> Deferred[bool]:
         """Whether `principal` may act for the account: itself, a descendant of it, or anybody for super-admins.
 
         Nobody may in the name of an account that is gone, or that is no longer a super-admin's.
@@ -147,11 +147,17 @@ class LocalDirectory:
         changes = self._changes
         stored = await self._stored_tokens.lookup(digest)
         principal = None if stored is None else await self._principal(stored.account_id, stored.expires)
-        if principal is not None and principal.expires is not None and principal.expires <= self._clock.seconds():
+        if (
+            principal is not None
+            and principal.expires is not None
+            and principal.expires <= self._clock.seconds()
+        ):
             principal = None
-        if changes == self._changes:  # else the answer may be older than a change that nobody will tell us of again
+        if (
+            changes == self._changes
+        ):  # else the answer may be older than a change that nobody will tell us of again
             if principal is None:
-                self._unknown.put(digest, True, self._clock.seconds() + UNKNOWN_FOR)
+                self._unknown.put(digest, True, self._clock.seconds() + UNKNOWN_TTL)
             else:
                 self._known.put(digest, principal, principal.expires)
         return principal
@@ -180,7 +186,9 @@ class LocalDirectory:
             rows = await self._stored_accounts.by_ids([missing])
             if not rows:
                 return
-            if changes == self._changes:  # else the row may be older than what the change has brought; look again
+            if (
+                changes == self._changes
+            ):  # else the row may be older than what the change has brought; look again
                 self._tree.update([missing], rows)
             missing = self._tree.missing_parent(account_id)
 
@@ -189,10 +197,10 @@ class LocalDirectory:
         for account_id in account_ids.difference(row.id for row in rows):
             account = self._tree.find(account_id)
             if account is not None:
-                self._gone.put(account_id, account.ancestors, self._clock.seconds() + GONE_FOR)
+                self._gone.put(account_id, account.ancestors, self._clock.seconds() + GONE_TTL)
         self._tree.update(account_ids, rows)
         self._changes += 1
-        self._known.drop_if(lambda principal: principal.account_id in account_ids)
+        self._known.discard_if(lambda principal: principal.account_id in account_ids)
         self._unknown.clear()
 
     async def _refresh_numbers(self, stored: NumberSource, numbers: frozenset[str]) -> None:
@@ -212,6 +220,6 @@ def _digest(secret: str) -> str | None:
 
     Looking a digest up takes no time that tells anything about the secret.
     """
-    if not 0 < len(secret) <= MAX_SECRET:
+    if not 0 < len(secret) <= MAX_SECRET_LENGTH:
         return None
     return sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

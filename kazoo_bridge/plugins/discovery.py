@@ -18,7 +18,7 @@ from zope.interface.verify import verifyObject
 import kazoo_bridge.categories
 import kazoo_bridge.plugins
 from kazoo_bridge.interfaces import IBindingCategory, IEventCategory
-from kazoo_bridge.plugins.guard import Unusable, guarded
+from kazoo_bridge.plugins.validation import InvalidPlugin, validated
 
 _log = Logger()
 
@@ -37,8 +37,12 @@ def find_categories(path: str = "") -> list[IEventCategory]:
         for where, candidate in _candidates(package, path if package is kazoo_bridge.plugins else ""):
             try:
                 _verify(candidate, usable)
-                usable.append(candidate if package is kazoo_bridge.categories else cast(IEventCategory, guarded(candidate)))
-            except Unusable as reason:
+                usable.append(
+                    candidate
+                    if package is kazoo_bridge.categories
+                    else cast(IEventCategory, validated(candidate))
+                )
+            except InvalidPlugin as reason:
                 _log.error("event category {where} is left out: {reason}", where=where, reason=reason)
     return usable
 
@@ -57,15 +61,28 @@ def _candidates(package: ModuleType, path: str) -> Iterator[tuple[str, IEventCat
 
 def _report_files(package: ModuleType, dropins: dict[str, CachedDropin], path: str) -> None:
     """Say which files give no category, and why."""
-    files = {module.name.rpartition(".")[2]: module.filePath for module in getModule(package.__name__).iterModules()}
+    files = {
+        module.name.rpartition(".")[2]: module.filePath
+        for module in getModule(package.__name__).iterModules()
+    }
     for short_name, file in files.items():
         if short_name not in dropins:
-            _log.error("event category file {file} is left out: it cannot be imported, see the traceback above", file=file.path)
+            _log.error(
+                "event category file {file} is left out: it cannot be imported, see the traceback above",
+                file=file.path,
+            )
         elif file.dirname() == path and not any(map(_is_category, dropins[short_name].plugins)):
-            _log.warn("{file} holds no event category: no object in it provides both IPlugin and IEventCategory", file=file.path)
+            _log.warn(
+                "{file} holds no event category: no object in it provides both IPlugin and IEventCategory",
+                file=file.path,
+            )
     for hidden in sorted(Path(path).glob("*.py")) if path else ():
         if (file := files.get(hidden.stem)) is not None and file.path != str(hidden):
-            _log.error("event category file {file} is left out: {other} has its name, rename it", file=str(hidden), other=file.path)
+            _log.error(
+                "event category file {file} is left out: {other} has its name, rename it",
+                file=str(hidden),
+                other=file.path,
+            )
 
 
 def _is_category(cached: CachedPlugin) -> bool:
@@ -81,16 +98,18 @@ def _load(where: str, cached: CachedPlugin) -> IEventCategory | None:
 
 
 def _verify(candidate: IEventCategory, usable: list[IEventCategory]) -> None:
-    """Raises `Unusable` when `candidate` does not fulfil the interface, or cannot be told from those in `usable`."""
+    """Raises `InvalidPlugin` when `candidate` does not fulfil the interface, or cannot be told from those in `usable`."""
     try:
-        verifyObject(IBindingCategory if IBindingCategory.providedBy(candidate) else IEventCategory, candidate)
+        verifyObject(
+            IBindingCategory if IBindingCategory.providedBy(candidate) else IEventCategory, candidate
+        )
         name, hook_ids = candidate.name, {hook.id for hook in candidate.hooks}
     except Invalid as error:
-        raise Unusable(" ".join(str(error).split())) from None
+        raise InvalidPlugin(" ".join(str(error).split())) from None
     except (Exception, SystemExit) as error:
-        raise Unusable(f"asking for its name and hooks raised {type(error).__name__}: {error}") from None
+        raise InvalidPlugin(f"asking for its name and hooks raised {type(error).__name__}: {error}") from None
     if any(category.name == name for category in usable):
-        raise Unusable(f"another category is already named {name!r}")
+        raise InvalidPlugin(f"another category is already named {name!r}")
     taken = {hook.id for category in usable for hook in category.hooks} | {"all"}
     if clash := sorted(map(str, taken & hook_ids)):
-        raise Unusable(f"hook id {clash[0]!r} belongs to another category")
+        raise InvalidPlugin(f"hook id {clash[0]!r} belongs to another category")

@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from kazoo_bridge.kazoo import is_account_id, to_gregorian
-from kazoo_bridge.storage import changes
+from kazoo_bridge.storage import change_log
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.tables import account_limits, accounts, api_keys, deliveries, hooks, numbers, tokens
 
@@ -23,11 +23,11 @@ _MAX_NAME = 128
 _REALM = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
 
 
-class Refused(Exception):
+class StoreRejected(Exception):
     """What was asked for cannot be done; the text says why, for the person who asked."""
 
 
-class UnknownAccount(Refused):
+class UnknownAccount(StoreRejected):
     """There is no account of that id."""
 
     def __init__(self, account_id: str) -> None:
@@ -62,15 +62,21 @@ class AccountStore:
         return self._database.read(partial(select_by_ids, account_ids=tuple(account_ids)))
 
     def create(
-        self, account_id: str, *, parent_id: str | None = None, name: str = "", realm: str = "", superadmin: bool = False
+        self,
+        account_id: str,
+        *,
+        parent_id: str | None = None,
+        name: str = "",
+        realm: str = "",
+        superadmin: bool = False,
     ) -> Deferred[StoredAccount]:
-        """Keep a new account; fails with `Refused` as `insert` does."""
+        """Keep a new account; fails with `ActionRejected` as `insert` does."""
         now = self._clock.seconds()
         account = StoredAccount(account_id, parent_id, name, realm, superadmin, to_gregorian(now))
         return self._database.write(lambda connection: insert(connection, account, now))
 
     def delete(self, account_id: str) -> Deferred[None]:
-        """Remove an account with all that is its own; fails with `Refused` as `delete` does."""
+        """Remove an account with all that is its own; fails with `ActionRejected` as `delete` does."""
         return self._database.write(lambda connection: delete(connection, account_id, self._clock.seconds()))
 
 
@@ -93,16 +99,16 @@ def exists(connection: Connection, account_id: str) -> bool:
 def insert(connection: Connection, account: StoredAccount, now: float) -> StoredAccount:
     """Keep a new account.
 
-    Raises `Refused` for a malformed id, name or realm, an id or realm that is taken, and a parent that does not exist.
+    Raises `ActionRejected` for a malformed id, name or realm, an id or realm that is taken, and a parent that does not exist.
     """
     _check_form(account)
-    changes.serialise(connection)
+    change_log.lock_change_log(connection)
     if exists(connection, account.id):
-        raise Refused(f"there is an account {account.id} already")
+        raise StoreRejected(f"there is an account {account.id} already")
     if account.parent_id is not None and not exists(connection, account.parent_id):
-        raise Refused(f"there is no account {account.parent_id} to be the parent")
+        raise StoreRejected(f"there is no account {account.parent_id} to be the parent")
     if account.realm and connection.scalar(sa.select(accounts.c.id).where(accounts.c.realm == account.realm)):
-        raise Refused(f"another account has the realm {account.realm} already")
+        raise StoreRejected(f"another account has the realm {account.realm} already")
     connection.execute(
         sa.insert(accounts).values(
             id=account.id,
@@ -113,42 +119,49 @@ def insert(connection: Connection, account: StoredAccount, now: float) -> Stored
             created=account.created,
         )
     )
-    changes.record(connection, "account", [account.id], now)
+    change_log.record(connection, "account", [account.id], now)
     return account
 
 
 def delete(connection: Connection, account_id: str, now: float) -> None:
     """Remove an account with all that is its own.
 
-    Raises `Refused` when it has sub-accounts, `UnknownAccount` when there is none.
+    Raises `ActionRejected` when it has sub-accounts, `UnknownAccount` when there is none.
     """
-    changes.serialise(connection)
+    change_log.lock_change_log(connection)
     if not exists(connection, account_id):
         raise UnknownAccount(account_id)
-    if connection.scalar(sa.select(accounts.c.id).where(accounts.c.parent_id == account_id).limit(1)) is not None:
-        raise Refused(f"account {account_id} has sub-accounts; remove those first")
+    if (
+        connection.scalar(sa.select(accounts.c.id).where(accounts.c.parent_id == account_id).limit(1))
+        is not None
+    ):
+        raise StoreRejected(f"account {account_id} has sub-accounts; remove those first")
     for kind, table in (("token", tokens), ("api_key", api_keys)):
         digests = connection.scalars(sa.select(table.c.digest).where(table.c.account_id == account_id)).all()
-        changes.record(connection, kind, digests, now)
-    own_numbers = connection.scalars(sa.select(numbers.c.number).where(numbers.c.account_id == account_id)).all()
-    changes.record(connection, "number", own_numbers, now)
+        change_log.record(connection, kind, digests, now)
+    own_numbers = connection.scalars(
+        sa.select(numbers.c.number).where(numbers.c.account_id == account_id)
+    ).all()
+    change_log.record(connection, "number", own_numbers, now)
     hook_ids = connection.scalars(sa.select(hooks.c.id).where(hooks.c.account_id == account_id)).all()
     for table in (hooks, deliveries):
         connection.execute(sa.delete(table).where(table.c.account_id == account_id))
-    changes.record(connection, "hook", hook_ids, now)
+    change_log.record(connection, "hook", hook_ids, now)
     connection.execute(sa.delete(account_limits).where(account_limits.c.account_id == account_id))
-    connection.execute(sa.delete(accounts).where(accounts.c.id == account_id))  # the rest goes by its foreign keys
-    changes.record(connection, "account", [account_id], now)
+    connection.execute(
+        sa.delete(accounts).where(accounts.c.id == account_id)
+    )  # the rest goes by its foreign keys
+    change_log.record(connection, "account", [account_id], now)
 
 
 def _check_form(account: StoredAccount) -> None:
     for account_id in (account.id, account.parent_id):
         if account_id is not None and not is_account_id(account_id):
-            raise Refused("an account id is 32 characters, 0-9 and a-f")
+            raise StoreRejected("an account id is 32 characters, 0-9 and a-f")
     if len(account.name) > _MAX_NAME or not account.name.isprintable():
-        raise Refused(f"an account's name is at most {_MAX_NAME} printable characters")
+        raise StoreRejected(f"an account's name is at most {_MAX_NAME} printable characters")
     if account.realm and _REALM.fullmatch(account.realm) is None:
-        raise Refused("a realm is a domain name in lower case, such as pbx.example.com")
+        raise StoreRejected("a realm is a domain name in lower case, such as pbx.example.com")
 
 
 def _select(connection: Connection, *where: ColumnElement[bool]) -> list[StoredAccount]:

@@ -15,11 +15,11 @@ from zope.interface import implementer
 
 from kazoo_bridge.interfaces import Attempt, HookHealth, IAttemptStore, StoredAttempt
 from kazoo_bridge.storage.database import Database
-from kazoo_bridge.storage.housekeeping import Purge
+from kazoo_bridge.storage.retention import Purge
 from kazoo_bridge.storage.tables import account_limits, attempts, hook_health
 
 #: Old attempts removed by one transaction at most, so that no other write waits long.
-_PURGED_AT_ONCE = 5000
+_PURGE_BATCH_SIZE = 5000
 
 
 @implementer(IAttemptStore)
@@ -33,9 +33,11 @@ class AttemptStore:
         """Keep these attempts, and what they add to the health of these hooks."""
         return self._database.write(lambda connection: _add(connection, made, health))
 
-    def listed(self, account_id: str, hook_id: str | None, before: int | None, count: int) -> Deferred[list[StoredAttempt]]:
+    def page(
+        self, account_id: str, hook_id: str | None, before: int | None, count: int
+    ) -> Deferred[list[StoredAttempt]]:
         """The newest attempts first."""
-        return self._database.read(lambda connection: _listed(connection, account_id, hook_id, before, count))
+        return self._database.read(lambda connection: _page(connection, account_id, hook_id, before, count))
 
     def health(self, hook_ids: Collection[str]) -> Deferred[Mapping[str, HookHealth]]:
         """When the hooks last succeeded and failed, and how often."""
@@ -45,16 +47,20 @@ class AttemptStore:
         """How often the hooks failed since a time, while at these revisions."""
         return self._database.read(lambda connection: _failures(connection, revisions, since))
 
-    def over_limit(self, now: float, count: int, window: float) -> Deferred[list[tuple[str, str, str]]]:
+    def hooks_over_failure_limit(
+        self, now: float, count: int, window: float
+    ) -> Deferred[list[tuple[str, str, str]]]:
         """(account id, hook id, revision) of whatever failed too often, by its account's limits or else by these."""
-        return self._database.read(lambda connection: _over_limit(connection, now, count, window))
+        return self._database.read(
+            lambda connection: _hooks_over_failure_limit(connection, now, count, window)
+        )
 
 
 def purge_older_than(seconds: float) -> Purge:
     """A purge for the housekeeping."""
 
     def purge(connection: Connection, now: float) -> int:
-        old = sa.select(attempts.c.sequence).where(attempts.c.made < now - seconds).limit(_PURGED_AT_ONCE)
+        old = sa.select(attempts.c.sequence).where(attempts.c.made < now - seconds).limit(_PURGE_BATCH_SIZE)
         return connection.execute(sa.delete(attempts).where(attempts.c.sequence.in_(old))).rowcount
 
     return purge
@@ -75,7 +81,7 @@ def _row(one: Attempt) -> dict[str, Any]:
         "hook_id": one.hook_id,
         "revision": one.revision,
         "failed": one.failed,
-        "made": one.made,
+        "made": one.made_at,
         # ASCII only: PostgreSQL's text takes neither NUL nor lone surrogates.
         "document": json.dumps(one.document, separators=(",", ":")),
     }
@@ -84,17 +90,23 @@ def _row(one: Attempt) -> dict[str, Any]:
 def _newer_health(connection: Connection) -> Any:
     dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
     insert = dialect.insert(hook_health)
-    newest = {name: _later(hook_health.c[name], insert.excluded[name]) for name in ("last_success", "last_failure")}
+    newest = {
+        name: _latest(hook_health.c[name], insert.excluded[name]) for name in ("last_success", "last_failure")
+    }
     more = {name: hook_health.c[name] + insert.excluded[name] for name in ("successes", "failures")}
     return insert.on_conflict_do_update(index_elements=["hook_id"], set_=newest | more)
 
 
-def _later(kept: Any, given: Any) -> Any:
+def _latest(kept: Any, given: Any) -> Any:
     return sa.case((given.is_(None), kept), (sa.or_(kept.is_(None), given > kept), given), else_=kept)
 
 
-def _listed(connection: Connection, account_id: str, hook_id: str | None, before: int | None, count: int) -> list[StoredAttempt]:
-    query = sa.select(attempts.c.sequence, attempts.c.made, attempts.c.document).where(attempts.c.account_id == account_id)
+def _page(
+    connection: Connection, account_id: str, hook_id: str | None, before: int | None, count: int
+) -> list[StoredAttempt]:
+    query = sa.select(attempts.c.sequence, attempts.c.made, attempts.c.document).where(
+        attempts.c.account_id == account_id
+    )
     if hook_id is not None:
         query = query.where(attempts.c.hook_id == hook_id)
     if before is not None:
@@ -105,7 +117,10 @@ def _listed(connection: Connection, account_id: str, hook_id: str | None, before
 
 def _health(connection: Connection, hook_ids: Collection[str]) -> dict[str, HookHealth]:
     rows = connection.execute(sa.select(hook_health).where(hook_health.c.hook_id.in_(hook_ids)))
-    return {row.hook_id: HookHealth(row.last_success, row.last_failure, row.successes, row.failures) for row in rows}
+    return {
+        row.hook_id: HookHealth(row.last_success, row.last_failure, row.successes, row.failures)
+        for row in rows
+    }
 
 
 def _failures(connection: Connection, revisions: Mapping[str, str], since: float) -> dict[str, int]:
@@ -114,10 +129,14 @@ def _failures(connection: Connection, revisions: Mapping[str, str], since: float
         .where(attempts.c.hook_id.in_(revisions), attempts.c.failed, attempts.c.made > since)
         .group_by(attempts.c.hook_id, attempts.c.revision)
     )
-    return {row.hook_id: row.number for row in connection.execute(query) if revisions[row.hook_id] == row.revision}
+    return {
+        row.hook_id: row.number for row in connection.execute(query) if revisions[row.hook_id] == row.revision
+    }
 
 
-def _over_limit(connection: Connection, now: float, count: int, window: float) -> list[tuple[str, str, str]]:
+def _hooks_over_failure_limit(
+    connection: Connection, now: float, count: int, window: float
+) -> list[tuple[str, str, str]]:
     expiry = account_limits.c.attempt_failure_expiry_ms
     longest_ms = connection.scalar(sa.select(sa.func.max(expiry)))
     own_window = sa.func.coalesce(expiry / 1000.0, window)
@@ -126,7 +145,11 @@ def _over_limit(connection: Connection, now: float, count: int, window: float) -
         sa.select(attempts.c.account_id, attempts.c.hook_id, attempts.c.revision)
         .select_from(attempts.outerjoin(account_limits, account_limits.c.account_id == attempts.c.account_id))
         # The first condition is there for the index.
-        .where(attempts.c.made > now - max(window, (longest_ms or 0) / 1000), attempts.c.failed, attempts.c.revision != "")
+        .where(
+            attempts.c.made > now - max(window, (longest_ms or 0) / 1000),
+            attempts.c.failed,
+            attempts.c.revision != "",
+        )
         .where(attempts.c.made > now - own_window)
         .group_by(attempts.c.account_id, attempts.c.hook_id, attempts.c.revision)
         .having(sa.func.count() >= limit)

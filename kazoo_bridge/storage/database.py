@@ -97,7 +97,9 @@ class Database:
         if self._closing is not None:
             return fail(StorageUnavailable("the storage is closed: the service is stopping"))
         if threads.pending >= self._max_pending:
-            return fail(StorageUnavailable(f"the storage cannot keep up: {threads.pending} transactions are waiting"))
+            return fail(
+                StorageUnavailable(f"the storage cannot keep up: {threads.pending} transactions are waiting")
+            )
         return threads.run(self._reactor, work).addBoth(self._ended)
 
     def _ended(self, result: Any) -> Any:
@@ -123,7 +125,9 @@ class Database:
         self._probe = None
 
     def _silent(self, _: Failure, timeout: float) -> str:
-        return f"the storage has not answered for {timeout:g} seconds; {self.pending_writes} writes are waiting"
+        return (
+            f"the storage has not answered for {timeout:g} seconds; {self.pending_writes} writes are waiting"
+        )
 
 
 def _touch(connection: Connection) -> None:

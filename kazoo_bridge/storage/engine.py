@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 
 from kazoo_bridge.interfaces import StorageUnavailable
-from kazoo_bridge.storage.trouble import explain
+from kazoo_bridge.storage.database_errors import describe
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 READERS = {"sqlite": 2, "postgresql": 4}
 
 #: Seconds to wait for a lock that another process holds, and for a connection.
-PATIENCE = 5
+LOCK_TIMEOUT = 5
 
 _WRITING = "kazoo_bridge_writing"
 
@@ -58,7 +58,7 @@ def in_transaction(engine: Engine, work: Callable[[Connection], T], *, writing: 
             with connection.begin():
                 return work(connection)
     except (DBAPIError, NoFreeConnection) as error:
-        words = explain(engine.url, error)
+        words = describe(engine.url, error)
         if words is None:
             raise
         raise StorageUnavailable(words) from None
@@ -71,7 +71,9 @@ def readers(engine: Engine) -> int:
 
 def _sqlite(url: URL) -> Engine:
     if url.database in (None, "", ":memory:"):
-        raise ValueError("a database in memory would be lost with the process; name a file, as in sqlite:///kazoo-bridge.sqlite3")
+        raise ValueError(
+            "a database in memory would be lost with the process; name a file, as in sqlite:///kazoo-bridge.sqlite3"
+        )
     if "uri" not in url.query:
         # The working directory may change later; the file shall not.
         url = url.set(database=str(Path(url.database or "").absolute()))
@@ -79,10 +81,10 @@ def _sqlite(url: URL) -> Engine:
         url,
         pool_size=READERS["sqlite"] + 1,
         max_overflow=0,
-        pool_timeout=PATIENCE,
+        pool_timeout=LOCK_TIMEOUT,
         hide_parameters=True,
         # Transactions are begun below: the sqlite3 module would begin them late and without the write lock.
-        connect_args={"isolation_level": None, "timeout": PATIENCE},
+        connect_args={"isolation_level": None, "timeout": LOCK_TIMEOUT},
     )
 
     @event.listens_for(engine, "do_connect")
@@ -117,7 +119,7 @@ def _make_private_file(path: str) -> None:
 
 
 def _prepare_sqlite(connection: sqlite3.Connection) -> None:
-    connection.execute(f"PRAGMA busy_timeout = {int(PATIENCE * 1000)}")
+    connection.execute(f"PRAGMA busy_timeout = {int(LOCK_TIMEOUT * 1000)}")
     if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         _switch_to_wal(connection)
     # What is committed must outlive a power cut, too: the broker forgets an event once it has been written.
@@ -127,7 +129,7 @@ def _prepare_sqlite(connection: sqlite3.Connection) -> None:
 
 def _switch_to_wal(connection: sqlite3.Connection) -> None:
     # SQLite does not wait for a lock here, so two processes that start on a new file would refuse each other.
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + LOCK_TIMEOUT
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -144,15 +146,15 @@ def _postgresql(url: URL) -> Engine:
         url.set(drivername="postgresql+psycopg"),
         pool_size=READERS["postgresql"] + 1,
         max_overflow=0,
-        pool_timeout=PATIENCE,
+        pool_timeout=LOCK_TIMEOUT,
         pool_pre_ping=True,
         pool_recycle=3600,
         hide_parameters=True,
         connect_args={
-            "connect_timeout": PATIENCE,
+            "connect_timeout": LOCK_TIMEOUT,
             "application_name": "kazoo_bridge",
             "keepalives_idle": 30,
             "tcp_user_timeout": 20_000,
-            "options": f"-c statement_timeout=60s -c lock_timeout={PATIENCE}s -c idle_in_transaction_session_timeout=60s",
+            "options": f"-c statement_timeout=60s -c lock_timeout={LOCK_TIMEOUT}s -c idle_in_transaction_session_timeout=60s",
         },
     )

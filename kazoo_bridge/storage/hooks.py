@@ -17,7 +17,7 @@ from zope.interface import implementer
 
 from kazoo_bridge.interfaces import IHookStore, RevisionConflict, Secret, StoredHook, TooManyHooks
 from kazoo_bridge.kazoo import is_account_id, to_gregorian
-from kazoo_bridge.storage import changes
+from kazoo_bridge.storage import change_log
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.tables import deliveries, hooks
 
@@ -40,17 +40,19 @@ class HookStore:
         """Every hook, in the order they were created."""
         return self._database.read(lambda connection: _select(connection))
 
-    def of_account(self, account_id: str) -> Deferred[list[StoredHook]]:
+    def for_account(self, account_id: str) -> Deferred[list[StoredHook]]:
         """The account's hooks, in the order they were created."""
         return self._database.read(lambda connection: _select(connection, hooks.c.account_id == account_id))
 
-    def of_accounts(self, account_ids: Collection[str]) -> Deferred[list[StoredHook]]:
+    def for_accounts(self, account_ids: Collection[str]) -> Deferred[list[StoredHook]]:
         """The hooks of all these accounts."""
         return self._database.read(partial(_in_chunks, column=hooks.c.account_id, ids=tuple(account_ids)))
 
     def by_ids(self, hook_ids: Collection[str]) -> Deferred[list[StoredHook]]:
         """Those of these hooks that there are, in any order."""
-        return self._database.read(partial(_in_chunks, column=hooks.c.id, ids=tuple(filter(is_account_id, hook_ids))))
+        return self._database.read(
+            partial(_in_chunks, column=hooks.c.id, ids=tuple(filter(is_account_id, hook_ids)))
+        )
 
     def get(self, account_id: str, hook_id: str) -> Deferred[StoredHook | None]:
         """One hook."""
@@ -59,25 +61,33 @@ class HookStore:
         where = (hooks.c.id == hook_id, hooks.c.account_id == account_id)
         return self._database.read(lambda connection: next(iter(_select(connection, *where)), None))
 
-    def create(self, account_id: str, document: Mapping[str, Any], secrets: tuple[Secret, ...] = ()) -> Deferred[StoredHook]:
+    def create(
+        self, account_id: str, document: Mapping[str, Any], secrets: tuple[Secret, ...] = ()
+    ) -> Deferred[StoredHook]:
         """Keep a new hook under a fresh id; fails with `TooManyHooks` if the account may have no more."""
         now = to_gregorian(self._clock.seconds())
         hook = StoredHook(token_hex(16), account_id, _copy(document), _revision(1), now, now, secrets)
 
         def create(connection: Connection) -> StoredHook:
             if self._max_per_account:
-                _require_room(connection, account_id, self._max_per_account)
+                _require_below_limit(connection, account_id, self._max_per_account)
             return _insert(connection, hook, self._clock.seconds())
 
         return self._database.write(create)
 
-    def replace(self, hook: StoredHook, document: Mapping[str, Any], secrets: tuple[Secret, ...] | None = None) -> Deferred[StoredHook]:
+    def replace(
+        self, hook: StoredHook, document: Mapping[str, Any], secrets: tuple[Secret, ...] | None = None
+    ) -> Deferred[StoredHook]:
         """Put `document` in the place of `hook`; fails with `RevisionConflict` if that is not the current revision."""
         number = int(hook.revision.partition("-")[0]) + 1
         modified = to_gregorian(self._clock.seconds())
         kept = hook.secrets if secrets is None else secrets
-        fresh = evolve(hook, document=_copy(document), revision=_revision(number), modified=modified, secrets=kept)
-        return self._database.write(lambda connection: _update(connection, hook, fresh, self._clock.seconds()))
+        fresh = evolve(
+            hook, document=_copy(document), revision=_revision(number), modified=modified, secrets=kept
+        )
+        return self._database.write(
+            lambda connection: _update(connection, hook, fresh, self._clock.seconds())
+        )
 
     def delete(self, hook: StoredHook) -> Deferred[None]:
         """Remove the hook; fails with `RevisionConflict` if it is not the current revision."""
@@ -85,7 +95,9 @@ class HookStore:
 
     def delete_of_account(self, account_id: str) -> Deferred[int]:
         """Remove every hook of an account, which has gone; fires with how many there were."""
-        return self._database.write(lambda connection: _delete_of_account(connection, account_id, self._clock.seconds()))
+        return self._database.write(
+            lambda connection: _delete_of_account(connection, account_id, self._clock.seconds())
+        )
 
 
 def _revision(number: int) -> str:
@@ -110,7 +122,9 @@ def _plain(value: object) -> dict[Any, Any]:
 
 
 def _select(connection: Connection, *where: ColumnElement[bool]) -> list[StoredHook]:
-    return [_stored(row) for row in connection.execute(sa.select(hooks).where(*where).order_by(hooks.c.sequence))]
+    return [
+        _stored(row) for row in connection.execute(sa.select(hooks).where(*where).order_by(hooks.c.sequence))
+    ]
 
 
 def _in_chunks(connection: Connection, column: ColumnElement[str], ids: tuple[str, ...]) -> list[StoredHook]:
@@ -120,16 +134,25 @@ def _in_chunks(connection: Connection, column: ColumnElement[str], ids: tuple[st
 
 def _stored(row: Row[Any]) -> StoredHook:
     secrets = tuple(Secret(value, expires) for value, expires in json.loads(row.secrets))
-    return StoredHook(row.id, row.account_id, json.loads(row.document), row.revision, row.created, row.modified, secrets)
+    return StoredHook(
+        row.id, row.account_id, json.loads(row.document), row.revision, row.created, row.modified, secrets
+    )
 
 
 def _dump_secrets(hook: StoredHook) -> str:
     return json.dumps([[secret.value, secret.expires] for secret in hook.secrets])
 
 
-def _require_room(connection: Connection, account_id: str, limit: int) -> None:
-    changes.serialise(connection)  # whoever else creates a hook has either committed it by now, or waits for us
-    count = connection.scalar(sa.select(sa.func.count()).select_from(hooks).where(hooks.c.account_id == account_id)) or 0
+def _require_below_limit(connection: Connection, account_id: str, limit: int) -> None:
+    change_log.lock_change_log(
+        connection
+    )  # whoever else creates a hook has either committed it by now, or waits for us
+    count = (
+        connection.scalar(
+            sa.select(sa.func.count()).select_from(hooks).where(hooks.c.account_id == account_id)
+        )
+        or 0
+    )
     if count >= limit:
         raise TooManyHooks(limit)
 
@@ -146,29 +169,36 @@ def _insert(connection: Connection, hook: StoredHook, now: float) -> StoredHook:
             modified=hook.modified,
         )
     )
-    changes.record(connection, "hook", [hook.id], now)
+    change_log.record(connection, "hook", [hook.id], now)
     return hook
 
 
 def _at_revision(hook: StoredHook) -> ColumnElement[bool]:
-    return sa.and_(hooks.c.id == hook.id, hooks.c.account_id == hook.account_id, hooks.c.revision == hook.revision)
+    return sa.and_(
+        hooks.c.id == hook.id, hooks.c.account_id == hook.account_id, hooks.c.revision == hook.revision
+    )
 
 
 def _update(connection: Connection, hook: StoredHook, fresh: StoredHook, now: float) -> StoredHook:
     result = connection.execute(
         sa.update(hooks)
         .where(_at_revision(hook))
-        .values(document=_dump(fresh.document), secrets=_dump_secrets(fresh), revision=fresh.revision, modified=fresh.modified)
+        .values(
+            document=_dump(fresh.document),
+            secrets=_dump_secrets(fresh),
+            revision=fresh.revision,
+            modified=fresh.modified,
+        )
     )
     _require_one(result.rowcount, hook)
-    changes.record(connection, "hook", [hook.id], now)
+    change_log.record(connection, "hook", [hook.id], now)
     return fresh
 
 
 def _delete(connection: Connection, hook: StoredHook, now: float) -> None:
     _require_one(connection.execute(sa.delete(hooks).where(_at_revision(hook))).rowcount, hook)
     connection.execute(sa.delete(deliveries).where(deliveries.c.hook_id == hook.id))
-    changes.record(connection, "hook", [hook.id], now)
+    change_log.record(connection, "hook", [hook.id], now)
 
 
 def _require_one(count: int, hook: StoredHook) -> None:
@@ -177,9 +207,9 @@ def _require_one(count: int, hook: StoredHook) -> None:
 
 
 def _delete_of_account(connection: Connection, account_id: str, now: float) -> int:
-    changes.serialise(connection)
+    change_log.lock_change_log(connection)
     hook_ids = connection.scalars(sa.select(hooks.c.id).where(hooks.c.account_id == account_id)).all()
     connection.execute(sa.delete(hooks).where(hooks.c.account_id == account_id))
     connection.execute(sa.delete(deliveries).where(deliveries.c.account_id == account_id))
-    changes.record(connection, "hook", hook_ids, now)
+    change_log.record(connection, "hook", hook_ids, now)
     return len(hook_ids)

@@ -29,13 +29,23 @@ class LimitStore:
 
     def shortest_expiry_ms(self) -> Deferred[int | None]:
         """The shortest time for which an account's own limits count a failure."""
-        return self._database.read(lambda connection: connection.scalar(sa.select(sa.func.min(account_limits.c.attempt_failure_expiry_ms))))
+        return self._database.read(
+            lambda connection: connection.scalar(
+                sa.select(sa.func.min(account_limits.c.attempt_failure_expiry_ms))
+            )
+        )
 
 
 def get(connection: Connection, account_id: str) -> AccountLimits:
     """The account's own limits."""
-    row = connection.execute(sa.select(account_limits).where(account_limits.c.account_id == account_id)).first()
-    return AccountLimits() if row is None else AccountLimits(row.attempt_failure_count, row.attempt_failure_expiry_ms)
+    row = connection.execute(
+        sa.select(account_limits).where(account_limits.c.account_id == account_id)
+    ).first()
+    return (
+        AccountLimits()
+        if row is None
+        else AccountLimits(row.attempt_failure_count, row.attempt_failure_expiry_ms)
+    )
 
 
 def put(connection: Connection, account_id: str, limits: AccountLimits) -> None:

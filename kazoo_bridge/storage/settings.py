@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 
-from kazoo_bridge.storage import changes
+from kazoo_bridge.storage import change_log
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.tables import settings
 
@@ -19,14 +19,14 @@ class SettingStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def settled(self, name: str, make: Callable[[], str]) -> Deferred[str]:
+    def get_or_create(self, name: str, make: Callable[[], str]) -> Deferred[str]:
         """The value of `name`; the first node to ask settles it with what `make` returns."""
-        return self._database.write(lambda connection: settled(connection, name, make))
+        return self._database.write(lambda connection: get_or_create(connection, name, make))
 
 
-def settled(connection: Connection, name: str, make: Callable[[], str]) -> str:
+def get_or_create(connection: Connection, name: str, make: Callable[[], str]) -> str:
     """The value of `name`, made if there is none yet."""
-    changes.serialise(connection)
+    change_log.lock_change_log(connection)
     known = connection.scalar(sa.select(settings.c.value).where(settings.c.name == name))
     if known is not None:
         return str(known)

@@ -35,7 +35,13 @@ tokens = sa.Table(
     "tokens",
     metadata,
     sa.Column("digest", sa.String(64), primary_key=True),
-    sa.Column("account_id", sa.String(32), sa.ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column(
+        "account_id",
+        sa.String(32),
+        sa.ForeignKey("accounts.id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
     sa.Column("created", sa.Double, nullable=False),
     sa.Column("expires", sa.Double, index=True),
 )
@@ -44,7 +50,13 @@ api_keys = sa.Table(
     "api_keys",
     metadata,
     sa.Column("digest", sa.String(64), primary_key=True),
-    sa.Column("account_id", sa.String(32), sa.ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column(
+        "account_id",
+        sa.String(32),
+        sa.ForeignKey("accounts.id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
     sa.Column("created", sa.Double, nullable=False),
 )
 
@@ -53,7 +65,13 @@ numbers = sa.Table(
     "numbers",
     metadata,
     sa.Column("number", sa.String(32), primary_key=True),
-    sa.Column("account_id", sa.String(32), sa.ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column(
+        "account_id",
+        sa.String(32),
+        sa.ForeignKey("accounts.id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
 )
 
 # Without a foreign key: a hook's account may be known to another directory than the local one.

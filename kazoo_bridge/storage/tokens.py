@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Table
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from kazoo_bridge.storage import changes
+from kazoo_bridge.storage import change_log
 from kazoo_bridge.storage.accounts import UnknownAccount, exists
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.tables import api_keys, tokens
@@ -37,7 +37,7 @@ class StoredToken:
     expires: float | None
 
 
-def digest_of(secret: str) -> str:
+def secret_digest(secret: str) -> str:
     """The form in which a token or API key is kept and looked up: SHA-256, in hexadecimal."""
     return sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -51,7 +51,9 @@ class TokenStore:
 
     def create(self, account_id: str, ttl: float | None = None) -> Deferred[IssuedToken]:
         """A fresh token, valid for `ttl` seconds (None: for ever); fails with `UnknownAccount`."""
-        return self._database.write(lambda connection: create(connection, account_id, ttl, self._clock.seconds()))
+        return self._database.write(
+            lambda connection: create(connection, account_id, ttl, self._clock.seconds())
+        )
 
     def lookup(self, digest: str) -> Deferred[StoredToken | None]:
         """The token of this digest unless it has expired."""
@@ -63,30 +65,38 @@ class TokenStore:
 
     def create_api_key(self, account_id: str) -> Deferred[str]:
         """A fresh API key; fails with `UnknownAccount`."""
-        return self._database.write(lambda connection: create_api_key(connection, account_id, self._clock.seconds()))
+        return self._database.write(
+            lambda connection: create_api_key(connection, account_id, self._clock.seconds())
+        )
 
     def account_of_api_key(self, digest: str) -> Deferred[str | None]:
         """The id of the account whose API key has this digest."""
         return self._database.read(
-            lambda connection: connection.scalar(sa.select(api_keys.c.account_id).where(api_keys.c.digest == digest))
+            lambda connection: connection.scalar(
+                sa.select(api_keys.c.account_id).where(api_keys.c.digest == digest)
+            )
         )
 
     def revoke_api_key(self, api_key: str) -> Deferred[bool]:
         """Make an API key invalid, not the tokens it has given; fires with whether there was one."""
-        return self._database.write(lambda connection: revoke_api_key(connection, api_key, self._clock.seconds()))
+        return self._database.write(
+            lambda connection: revoke_api_key(connection, api_key, self._clock.seconds())
+        )
 
 
 def create(connection: Connection, account_id: str, ttl: float | None, now: float) -> IssuedToken:
     """A fresh token, valid for `ttl` seconds (None: for ever). Raises `UnknownAccount`."""
     token = secrets.token_hex(_SECRET_BYTES)
     expires = None if ttl is None else now + ttl
-    _keep(connection, tokens, "token", token, account_id, now, expires=expires)
+    _insert(connection, tokens, "token", token, account_id, now, expires=expires)
     return IssuedToken(token, account_id, expires)
 
 
 def lookup(connection: Connection, digest: str, now: float) -> StoredToken | None:
     """The token of this digest unless it has expired."""
-    row = connection.execute(sa.select(tokens.c.account_id, tokens.c.expires).where(tokens.c.digest == digest)).first()
+    row = connection.execute(
+        sa.select(tokens.c.account_id, tokens.c.expires).where(tokens.c.digest == digest)
+    ).first()
     if row is None or (row.expires is not None and row.expires <= now):
         return None
     return StoredToken(digest, row.account_id, row.expires)
@@ -94,19 +104,19 @@ def lookup(connection: Connection, digest: str, now: float) -> StoredToken | Non
 
 def revoke(connection: Connection, token: str, now: float) -> bool:
     """Make a token invalid; returns whether there was one."""
-    return _forget(connection, tokens, "token", token, now)
+    return _delete(connection, tokens, "token", token, now)
 
 
 def create_api_key(connection: Connection, account_id: str, now: float) -> str:
     """A fresh API key. Raises `UnknownAccount`."""
     api_key = secrets.token_hex(_SECRET_BYTES)
-    _keep(connection, api_keys, "api_key", api_key, account_id, now)
+    _insert(connection, api_keys, "api_key", api_key, account_id, now)
     return api_key
 
 
 def revoke_api_key(connection: Connection, api_key: str, now: float) -> bool:
     """Make an API key invalid, not the tokens it has given; returns whether there was one."""
-    return _forget(connection, api_keys, "api_key", api_key, now)
+    return _delete(connection, api_keys, "api_key", api_key, now)
 
 
 def purge(connection: Connection, now: float) -> int:
@@ -114,18 +124,26 @@ def purge(connection: Connection, now: float) -> int:
     return connection.execute(sa.delete(tokens).where(tokens.c.expires <= now)).rowcount
 
 
-def _keep(connection: Connection, table: Table, kind: str, secret: str, account_id: str, now: float, **more: float | None) -> None:
-    changes.serialise(connection)
+def _insert(
+    connection: Connection,
+    table: Table,
+    kind: str,
+    secret: str,
+    account_id: str,
+    now: float,
+    **more: float | None,
+) -> None:
+    change_log.lock_change_log(connection)
     if not exists(connection, account_id):
         raise UnknownAccount(account_id)
-    digest = digest_of(secret)
+    digest = secret_digest(secret)
     connection.execute(sa.insert(table).values(digest=digest, account_id=account_id, created=now, **more))
-    changes.record(connection, kind, [digest], now)
+    change_log.record(connection, kind, [digest], now)
 
 
-def _forget(connection: Connection, table: Table, kind: str, secret: str, now: float) -> bool:
-    digest = digest_of(secret)
+def _delete(connection: Connection, table: Table, kind: str, secret: str, now: float) -> bool:
+    digest = secret_digest(secret)
     found = connection.execute(sa.delete(table).where(table.c.digest == digest)).rowcount > 0
     if found:
-        changes.record(connection, kind, [digest], now)
+        change_log.record(connection, kind, [digest], now)
     return found

@@ -37,7 +37,9 @@ def browser() -> Iterator[Browser]:
     """The browser, started with the first test that wants it and gone before the tests of other folders."""
     chromium = shutil.which("chromium")
     if chromium is None:
-        raise RuntimeError("these tests need Chromium: `make test` installs it, or `apt-get install chromium`")
+        raise RuntimeError(
+            "these tests need Chromium: `make test` installs it, or `apt-get install chromium`"
+        )
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=chromium, args=SWITCHES)
         yield started
@@ -60,8 +62,13 @@ def page(context: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Pa
     made = context.new_page()
     uncaught: list[Error | str] = []
     made.on("pageerror", lambda error: uncaught.append(error))
-    made.on("console", lambda message: uncaught.append(message.text) if "Content Security Policy" in message.text else None)
+    made.on(
+        "console",
+        lambda message: uncaught.append(message.text) if "Content Security Policy" in message.text else None,
+    )
     yield made
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    made.screenshot(path=SCREENSHOTS / f"{re.sub('[^A-Za-z0-9_.-]+', '-', request.node.name)}.png", full_page=True)
+    made.screenshot(
+        path=SCREENSHOTS / f"{re.sub('[^A-Za-z0-9_.-]+', '-', request.node.name)}.png", full_page=True
+    )
     assert not uncaught, f"uncaught in the page: {uncaught}"

@@ -14,7 +14,9 @@ from tests.integration.bridge_process import eventually
 
 _ANY_PORT = "tcp:0:interface=127.0.0.1"
 
-_TENANT = re.compile(r"  (\S.*), (?:the reseller|a sub-account)\n  realm .*\n  account +(\w+)\n  token +(\w+)\n  api key +(\w+)\n")
+_TENANT = re.compile(
+    r"  (\S.*), (?:the reseller|a sub-account)\n  realm .*\n  account +(\w+)\n  token +(\w+)\n  api key +(\w+)\n"
+)
 
 
 class Tenant(NamedTuple):
@@ -31,14 +33,21 @@ class DemoProcess:
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.log = folder / "demo.log"
-        environment = {**os.environ, "KAZOO_BRIDGE__HTTP__ENDPOINT": _ANY_PORT, "KAZOO_BRIDGE__WEBSOCKETS__ENDPOINT": _ANY_PORT}
+        environment = {
+            **os.environ,
+            "KAZOO_BRIDGE__HTTP__ENDPOINT": _ANY_PORT,
+            "KAZOO_BRIDGE__WEBSOCKETS__ENDPOINT": _ANY_PORT,
+        }
         command = [Path(sys.executable).parent / "kazoo-bridge", "demo", *options]
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(
+                command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT
+            )
         said = eventually(self._introduction, "the demonstration introduces itself")
         self.address = re.findall(r"console +(\S+)", said)[0]
         told = re.findall(
-            r"  (\S.*), (?:the reseller|a sub-account)\n  realm .*\n  account +(\w+)\n  token +(\w+)\n  api key +(\w+)\n", said
+            r"  (\S.*), (?:the reseller|a sub-account)\n  realm .*\n  account +(\w+)\n  token +(\w+)\n  api key +(\w+)\n",
+            said,
         )
         self.tenants = [Tenant(*one) for one in told]
 

@@ -36,7 +36,12 @@ class SwitchNode:
 
     def begin(self, call_id: str, account_id: str = ACCOUNT, *, silent: bool = False, **more: Any) -> None:
         """A call begins, and is answered at once."""
-        names = {"Caller_ID_Name": f"Caller {call_id}", "Caller_ID_Number": "+15550100", "Callee_ID_Number": "2001", **more}
+        names = {
+            "Caller_ID_Name": f"Caller {call_id}",
+            "Caller_ID_Number": "+15550100",
+            "Callee_ID_Number": "2001",
+            **more,
+        }
         self._live[call_id] = {
             "uuid": call_id,
             "account_id": account_id,
@@ -60,7 +65,9 @@ class SwitchNode:
 
     def _asked(self, question: dict[str, Any]) -> None:
         if question["Event-Name"] == "query_account_channels_req":
-            channels: Any = [one for one in list(self._live.values()) if one["account_id"] == question["Account-ID"]]
+            channels: Any = [
+                one for one in list(self._live.values()) if one["account_id"] == question["Account-ID"]
+            ]
         else:
             one = self._live.get(question["Call-ID"])
             if one is None:

@@ -10,7 +10,17 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.console_page import call_row, calls, connection, faults, picture, said, sign_in, signed_in, turn_to
+from tests.browser.console_page import (
+    call_row,
+    calls,
+    connection,
+    faults,
+    picture,
+    said,
+    sign_in,
+    signed_in,
+    turn_to,
+)
 from tests.browser.switch_node import SwitchNode
 from tests.browser.world import ACCOUNT, OTHER
 from tests.integration.bridge_process import BridgeProcess
@@ -22,7 +32,9 @@ from tests.integration.web_receiver import WebReceiver
 @pytest.fixture
 def bridge(tmp_path: Path, vhost_uri: str) -> Iterator[BridgeProcess]:
     made = BridgeProcess(
-        tmp_path, vhost_uri, "[calls]\nquery_timeout_ms = 300\n[webhooks]\nretry_schedule_s = [1]\nretry_bad_status = true\n"
+        tmp_path,
+        vhost_uri,
+        "[calls]\nquery_timeout_ms = 300\n[webhooks]\nretry_schedule_s = [1]\nretry_bad_status = true\n",
     )
     for account in (ACCOUNT, OTHER):
         made.command("account", "create", "--id", account)
@@ -49,7 +61,9 @@ def address(bridge: BridgeProcess) -> str:
     return f"http://127.0.0.1:{bridge.port}/console/"
 
 
-def test_what_began_before_the_console_was_opened_is_there(page: Page, bridge: BridgeProcess, switch: SwitchNode) -> None:
+def test_what_began_before_the_console_was_opened_is_there(
+    page: Page, bridge: BridgeProcess, switch: SwitchNode
+) -> None:
     switch.begin("early", silent=True)
     switch.begin("of-another", OTHER, silent=True)
     signed_in(page, address(bridge), bridge.command("token", "create", "--account", ACCOUNT))
@@ -71,7 +85,9 @@ def test_what_began_before_the_console_was_opened_is_there(page: Page, bridge: B
     assert (command["Action"], command["Data"]) == ("transfer", {"target": "2007", "transfer-type": "blind"})
 
 
-def test_the_table_is_searched_filtered_and_sorted(page: Page, bridge: BridgeProcess, switch: SwitchNode) -> None:
+def test_the_table_is_searched_filtered_and_sorted(
+    page: Page, bridge: BridgeProcess, switch: SwitchNode
+) -> None:
     signed_in(page, address(bridge), bridge.command("token", "create", "--account", ACCOUNT))
     expect(page.locator(".table-box .empty")).to_have_text("There are no calls just now.")
     hostile = "<img src=x onerror=alert(1)>" + 300 * "W"
@@ -99,7 +115,9 @@ def test_the_table_is_searched_filtered_and_sorted(page: Page, bridge: BridgePro
     expect(page.locator(".toolbar")).to_contain_text("1 of 3 calls")
 
 
-def test_everything_works_with_the_keyboard_alone(page: Page, bridge: BridgeProcess, switch: SwitchNode) -> None:
+def test_everything_works_with_the_keyboard_alone(
+    page: Page, bridge: BridgeProcess, switch: SwitchNode
+) -> None:
     page.goto(address(bridge))
     page.keyboard.type(bridge.command("token", "create", "--account", ACCOUNT))
     page.keyboard.press("Enter")
@@ -159,7 +177,9 @@ def test_everything_works_with_the_keyboard_alone(page: Page, bridge: BridgeProc
     assert switch.commands.empty()
 
 
-def test_who_is_parked_is_given_to_an_extension(page: Page, bridge: BridgeProcess, switch: SwitchNode) -> None:
+def test_who_is_parked_is_given_to_an_extension(
+    page: Page, bridge: BridgeProcess, switch: SwitchNode
+) -> None:
     signed_in(page, address(bridge), bridge.command("token", "create", "--account", ACCOUNT))
     switch.begin("waits")
     switch.event("PARK_PARKED", "waits", Parking_Slot="101")
@@ -170,7 +190,10 @@ def test_who_is_parked_is_given_to_an_extension(page: Page, bridge: BridgeProces
     sheet.get_by_label("Extension or number").fill("2007")
     sheet.get_by_label("Extension or number").press("Enter")
     command = switch.commands.get(timeout=10)
-    assert (command["Action"], command["Data"]) == ("intercept", {"target_type": "number", "target_id": "2007"})
+    assert (command["Action"], command["Data"]) == (
+        "intercept",
+        {"target_type": "number", "target_id": "2007"},
+    )
     switch.end("waits")
     expect(sheet.get_by_role("status").first).to_have_text("Ended")
     expect(sheet.get_by_role("button", name="Close")).to_be_focused()
@@ -178,9 +201,15 @@ def test_who_is_parked_is_given_to_an_extension(page: Page, bridge: BridgeProces
     expect(page.get_by_role("main")).to_be_focused()
 
 
-def test_it_says_that_the_server_hears_nothing_of_the_switch(page: Page, tmp_path: Path, vhost_uri: str, rabbit: RabbitNode) -> None:
+def test_it_says_that_the_server_hears_nothing_of_the_switch(
+    page: Page, tmp_path: Path, vhost_uri: str, rabbit: RabbitNode
+) -> None:
     proxy = CuttingProxy(rabbit.port, lambda _: (None, None))
-    bridge = BridgeProcess(tmp_path, vhost_uri.replace(f":{rabbit.port}/", f":{proxy.port}/"), "[calls]\nquery_timeout_ms = 300\n")
+    bridge = BridgeProcess(
+        tmp_path,
+        vhost_uri.replace(f":{rabbit.port}/", f":{proxy.port}/"),
+        "[calls]\nquery_timeout_ms = 300\n",
+    )
     bridge.command("account", "create", "--id", ACCOUNT)
     bridge.start()
     switch = SwitchNode(vhost_uri)
@@ -206,7 +235,9 @@ def test_it_says_that_the_server_hears_nothing_of_the_switch(page: Page, tmp_pat
         proxy.stop()
 
 
-def test_it_says_that_it_is_offline_and_catches_up_by_itself(page: Page, bridge: BridgeProcess, switch: SwitchNode) -> None:
+def test_it_says_that_it_is_offline_and_catches_up_by_itself(
+    page: Page, bridge: BridgeProcess, switch: SwitchNode
+) -> None:
     signed_in(page, address(bridge), bridge.command("token", "create", "--account", ACCOUNT))
     switch.begin("stays")
     switch.begin("goes")
@@ -226,7 +257,9 @@ def test_it_says_that_it_is_offline_and_catches_up_by_itself(page: Page, bridge:
     expect(connection(page)).to_have_text("Offline")
 
     bridge.start()
-    page.evaluate("dispatchEvent(new Event('online'))")  # which the browser says when a cable is plugged in; the page does not wait then
+    page.evaluate(
+        "dispatchEvent(new Event('online'))"
+    )  # which the browser says when a cable is plugged in; the page does not wait then
     expect(connection(page)).to_have_text("Live")
     expect(page.get_by_role("alert")).to_have_count(0)
     expect(call_row(page, "new")).to_be_visible()
@@ -261,15 +294,25 @@ def test_an_account_that_may_be_looked_at_no_longer_is_told(page: Page, bridge: 
         OTHER,
     )
     page.reload()
-    expect(page.locator(".table-box .empty")).to_have_text("Live calls cannot be shown: unauthorized account id.")
+    expect(page.locator(".table-box .empty")).to_have_text(
+        "Live calls cannot be shown: unauthorized account id."
+    )
     turn_to(page, "Webhooks")
     expect(page.locator(".table-box .empty")).to_contain_text("The webhooks cannot be listed")
 
 
-def test_deliveries_that_were_given_up_are_replayed(page: Page, bridge: BridgeProcess, switch: SwitchNode, receiver: WebReceiver) -> None:
+def test_deliveries_that_were_given_up_are_replayed(
+    page: Page, bridge: BridgeProcess, switch: SwitchNode, receiver: WebReceiver
+) -> None:
     receiver.status = 500
     token = bridge.command("token", "create", "--account", ACCOUNT)
-    document = {"name": "fragile", "uri": receiver.url, "hook": "channel_create", "retries": 0, "format": "json"}
+    document = {
+        "name": "fragile",
+        "uri": receiver.url,
+        "hook": "channel_create",
+        "retries": 0,
+        "format": "json",
+    }
     bridge.rest("PUT", f"/v2/accounts/{ACCOUNT}/webhooks", token, document)
     switch.begin("call-1")
     signed_in(page, address(bridge), token)
@@ -296,7 +339,12 @@ def test_deliveries_that_were_given_up_are_replayed(page: Page, bridge: BridgePr
     expect(said(page)).to_contain_text("2 deliveries are made again")
     expect(dead).to_contain_text("No delivery was given up.")
     expect(page.locator(".facts")).to_contain_text(re.compile("2 succeeded"))
-    ids = [value for arrival in receiver.arrivals for name, value in arrival.headers.items() if name.lower() == "webhook-id"]
+    ids = [
+        value
+        for arrival in receiver.arrivals
+        for name, value in arrival.headers.items()
+        if name.lower() == "webhook-id"
+    ]
     assert (len(ids), len(set(ids))) == (6, 2)
 
 

@@ -14,7 +14,9 @@ from tests.browser.demo_process import DemoProcess
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoProcess]:
-    made = DemoProcess(tmp_path_factory.mktemp("demo"), "--calls-per-minute", "180", "--max-calls", "40", "--accounts", "2")
+    made = DemoProcess(
+        tmp_path_factory.mktemp("demo"), "--calls-per-minute", "180", "--max-calls", "40", "--accounts", "2"
+    )
     yield made
     made.stop()
     assert "Traceback" not in made.said()
@@ -166,7 +168,9 @@ def test_events_are_stopped_narrowed_down_and_opened(page: Page, demo: DemoProce
     page.get_by_role("button", name="Go on").click()
 
 
-def test_a_reseller_looks_at_those_below_and_they_see_nothing_of_others(page: Page, browser: Browser, demo: DemoProcess) -> None:
+def test_a_reseller_looks_at_those_below_and_they_see_nothing_of_others(
+    page: Page, browser: Browser, demo: DemoProcess
+) -> None:
     reseller, sub = demo.tenants
     signed_in(page, demo.address, reseller.token)
     turn_to(page, "Webhooks")
@@ -190,7 +194,9 @@ def test_a_reseller_looks_at_those_below_and_they_see_nothing_of_others(page: Pa
     expect(other.get_by_role("button", name="Account")).to_have_count(0)
     turn_to(other, "Events")
     ids = set()
-    for event in other.get_by_role("list", name="Events, the latest first").get_by_role("listitem").all()[:20]:
+    for event in (
+        other.get_by_role("list", name="Events, the latest first").get_by_role("listitem").all()[:20]
+    ):
         event.locator("summary").click()
         ids |= set(re.findall(r'"account_id": "(\w{32})"', event.locator("pre").inner_text()))
     assert ids <= {sub.account_id}
@@ -213,8 +219,12 @@ def test_two_browsers_stay_in_step(page: Page, browser: Browser, demo: DemoProce
     other.context.close()
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 400), ("dark", 400)])
-def test_no_view_has_a_serious_accessibility_fault(page: Page, demo: DemoProcess, scheme: str, width: int) -> None:
+@pytest.mark.parametrize(
+    ("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 400), ("dark", 400)]
+)
+def test_no_view_has_a_serious_accessibility_fault(
+    page: Page, demo: DemoProcess, scheme: str, width: int
+) -> None:
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     page.set_viewport_size({"width": width, "height": 800})
     page.goto(demo.address)

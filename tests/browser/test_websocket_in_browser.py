@@ -56,7 +56,9 @@ def filled_in(bridge: BridgeProcess, name: str, token: str, rest_port: int = 0) 
     return filled.as_uri()
 
 
-def test_a_page_written_from_kazoos_documentation_sees_a_call(page: Page, bridge: BridgeProcess, switch: Switch) -> None:
+def test_a_page_written_from_kazoos_documentation_sees_a_call(
+    page: Page, bridge: BridgeProcess, switch: Switch
+) -> None:
     page.goto(filled_in(bridge, "calls.html", bridge.command("token", "create", "--account", ACCOUNT)))
     expect(page.locator("#state")).to_have_text("subscribed to call.*.*")
 
@@ -67,7 +69,12 @@ def test_a_page_written_from_kazoos_documentation_sees_a_call(page: Page, bridge
     switch.event("CHANNEL_DESTROY", "f00@10.0.0.1", Hangup_Cause="NORMAL_CLEARING")
 
     call = "f00@10.0.0.1alice@example.com2001@example.com"
-    expected = [f"CHANNEL_CREATE{call}", f"CHANNEL_ANSWER{call}", f"CHANNEL_BRIDGE{call}", f"CHANNEL_DESTROY{call}NORMAL_CLEARING"]
+    expected = [
+        f"CHANNEL_CREATE{call}",
+        f"CHANNEL_ANSWER{call}",
+        f"CHANNEL_BRIDGE{call}",
+        f"CHANNEL_DESTROY{call}NORMAL_CLEARING",
+    ]
     expect(page.locator("#calls tr")).to_have_text(expected)
 
     bridge.signal(signal.SIGTERM)
@@ -80,8 +87,17 @@ def test_a_page_with_a_bad_token_is_told_so(page: Page, bridge: BridgeProcess) -
     expect(page.locator("#state")).to_contain_text("failed to authenticate token")
 
 
-def test_a_stream_that_breaks_is_taken_up_by_the_browser(page: Page, bridge: BridgeProcess, proxy: CuttingProxy, switch: Switch) -> None:
-    page.goto(filled_in(bridge, "stream.html", bridge.command("token", "create", "--account", ACCOUNT), rest_port=proxy.port))
+def test_a_stream_that_breaks_is_taken_up_by_the_browser(
+    page: Page, bridge: BridgeProcess, proxy: CuttingProxy, switch: Switch
+) -> None:
+    page.goto(
+        filled_in(
+            bridge,
+            "stream.html",
+            bridge.command("token", "create", "--account", ACCOUNT),
+            rest_port=proxy.port,
+        )
+    )
     expect(page.locator("#opened")).to_have_text("1")
     switch.event("CHANNEL_CREATE", "before")
     expect(page.locator("#calls li")).to_have_text(["before"])

@@ -18,7 +18,16 @@ from twisted.internet.task import deferLater
 from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 from zope.interface.verify import verifyObject
 
-from kazoo_bridge.interfaces import BusUnavailable, EventHandler, IBus, IConsumer, Queue, Topic, Unfinished, Unroutable
+from kazoo_bridge.interfaces import (
+    BusUnavailable,
+    EventHandler,
+    IBus,
+    IConsumer,
+    Queue,
+    Requeue,
+    Topic,
+    Unroutable,
+)
 from kazoo_bridge.kazoo import Event
 
 CALLS = Topic("callevt", "call.*.*")
@@ -134,9 +143,14 @@ class IBusSuite:
         await at_work.bus.publish("callevt", "call.ключ.größe", body)
         await seen.has(1)
         [event] = seen.events
-        assert (event.exchange, event.routing_key, event.body, event.redelivered) == ("callevt", "call.ключ.größe", body, False)
+        assert (event.exchange, event.routing_key, event.body, event.redelivered) == (
+            "callevt",
+            "call.ключ.größe",
+            body,
+            False,
+        )
         assert "größe".encode() in event.raw
-        assert at_work.bus.trouble() is None
+        assert at_work.bus.unavailable_reason() is None
 
     @pytest_twisted.ensureDeferred
     async def test_order_is_kept(self, at_work: BusAtWork) -> None:
@@ -224,7 +238,11 @@ class IBusSuite:
     @pytest_twisted.ensureDeferred
     async def test_several_topics_that_match_are_one_message(self, at_work: BusAtWork) -> None:
         seen = Recorder()
-        await running(at_work.bus, Queue("", frozenset({CALLS, Topic("callevt", "call.a.b"), Topic("callevt", "#")})), seen)
+        await running(
+            at_work.bus,
+            Queue("", frozenset({CALLS, Topic("callevt", "call.a.b"), Topic("callevt", "#")})),
+            seen,
+        )
         await at_work.bus.publish("callevt", "call.a.b", {})
         await at_work.bus.publish("callevt", "end", {})
         await seen.has(2)
@@ -273,7 +291,7 @@ class IBusSuite:
             await consumer.bind(Topic("nowhere", "#"))
         await publish_numbers(at_work.bus, 1)
         await seen.has(1)
-        assert at_work.bus.trouble() is None
+        assert at_work.bus.unavailable_reason() is None
 
     @pytest_twisted.ensureDeferred
     async def test_an_unknown_exchange_is_trouble_and_other_topics_work(self, at_work: BusAtWork) -> None:
@@ -281,7 +299,7 @@ class IBusSuite:
         await running(at_work.bus, Queue("", frozenset({Topic("nowhere", "x"), CALLS})), seen)
         await publish_numbers(at_work.bus, 1)
         await seen.has(1)
-        assert "nowhere" in (at_work.bus.trouble() or "")
+        assert "nowhere" in (at_work.bus.unavailable_reason() or "")
 
     # -- acknowledgement
 
@@ -299,9 +317,13 @@ class IBusSuite:
         while seen.held:
             seen.finish()
 
-    @pytest.mark.parametrize("queue", [Queue("", frozenset({CALLS})), Queue("", frozenset({CALLS}), prefetch=2, acknowledge=False)])
+    @pytest.mark.parametrize(
+        "queue", [Queue("", frozenset({CALLS})), Queue("", frozenset({CALLS}), prefetch=2, acknowledge=False)]
+    )
     @pytest_twisted.ensureDeferred
-    async def test_without_prefetch_or_acknowledgement_there_is_no_bound(self, at_work: BusAtWork, queue: Queue) -> None:
+    async def test_without_prefetch_or_acknowledgement_there_is_no_bound(
+        self, at_work: BusAtWork, queue: Queue
+    ) -> None:
         seen = Holder()
         await running(at_work.bus, queue, seen)
         await publish_numbers(at_work.bus, *range(50))
@@ -311,19 +333,28 @@ class IBusSuite:
     @pytest_twisted.ensureDeferred
     async def test_what_is_unfinished_comes_again_and_holds_up_nothing(self, at_work: BusAtWork) -> None:
         def not_yet(event: Event) -> Deferred[None] | None:
-            return fail(Unfinished("the storage is away")) if event.body["n"] == 1 and not event.redelivered else None
+            return (
+                fail(Requeue("the storage is away"))
+                if event.body["n"] == 1 and not event.redelivered
+                else None
+            )
 
         seen = Recorder(not_yet)
         await running(at_work.bus, DURABLE, seen)
         await publish_numbers(at_work.bus, 1, 2, 3)
         await seen.has(4)
-        assert [(event.body["n"], event.redelivered) for event in seen.events] == [(1, False), (2, False), (3, False), (1, True)]
+        assert [(event.body["n"], event.redelivered) for event in seen.events] == [
+            (1, False),
+            (2, False),
+            (3, False),
+            (1, True),
+        ]
 
     @pytest_twisted.ensureDeferred
     async def test_unfinished_may_be_raised_too_and_again_and_again(self, at_work: BusAtWork) -> None:
         def third_time(event: Event) -> None:
             if len(seen.events) < 3:
-                raise Unfinished
+                raise Requeue
 
         seen = Recorder(third_time)
         consumer = await running(at_work.bus, DURABLE, seen)
@@ -338,7 +369,9 @@ class IBusSuite:
         assert rest.numbers == [2]
 
     @pytest_twisted.ensureDeferred
-    async def test_a_failing_handler_loses_its_message_and_no_other(self, at_work: BusAtWork, complaints: list[str]) -> None:
+    async def test_a_failing_handler_loses_its_message_and_no_other(
+        self, at_work: BusAtWork, complaints: list[str]
+    ) -> None:
         def clumsy(event: Event) -> Deferred[None] | None:
             if event.routing_key == "call.raises.x":
                 raise RuntimeError("oh")
@@ -363,11 +396,19 @@ class IBusSuite:
     @pytest_twisted.ensureDeferred
     async def test_what_cannot_be_decoded_is_dropped(self, at_work: BusAtWork, complaints: list[str]) -> None:
         seen = Recorder()
-        consumer = await running(at_work.bus, Queue("suite.raw", frozenset({CALLS}), durable=True, prefetch=1), seen)
+        consumer = await running(
+            at_work.bus, Queue("suite.raw", frozenset({CALLS}), durable=True, prefetch=1), seen
+        )
         # So that the exchange is there whoever sends.
         await at_work.bus.publish("callevt", "call.first.x", {})
         await seen.has(1)
-        bad = [("json", b"{not", None), ("list", b"[]", None), ("gzip", b"{}", "gzip"), ("encoding", b"{}", "br"), ("empty", b"", None)]
+        bad = [
+            ("json", b"{not", None),
+            ("list", b"[]", None),
+            ("gzip", b"{}", "gzip"),
+            ("encoding", b"{}", "br"),
+            ("empty", b"", None),
+        ]
         for name, raw, content_encoding in bad:
             at_work.send_raw("callevt", f"call.bad.{name}", raw, content_encoding)
         at_work.send_raw("callevt", "call.good.zipped", gzip.compress(b'{"n":1}'), "gzip")
@@ -403,7 +444,7 @@ class IBusSuite:
         await seen.has(1)
         await consumer.cancel()
         await running(at_work.bus, DURABLE, other)
-        seen.held[0].errback(Unfinished())
+        seen.held[0].errback(Requeue())
         await other.has(1)
         assert [(event.body["n"], event.redelivered) for event in other.events] == [(1, True)]
 
@@ -432,13 +473,13 @@ class IBusSuite:
     @pytest_twisted.ensureDeferred
     async def test_answers_are_collected_until_the_time_is_up(self, at_work: BusAtWork) -> None:
         await answering(at_work.bus, "one", "two")
-        answers = await at_work.bus.ask("callevt", "question", {"What": "größe"}, timeout=1.0)
+        answers = await at_work.bus.request("callevt", "question", {"What": "größe"}, timeout=1.0)
         assert sorted(answer.body["Name"] for answer in answers) == ["one", "two"]
         assert {answer.body["Asked"] for answer in answers} == {"größe"}
 
     @pytest_twisted.ensureDeferred
     async def test_no_answer_is_an_answer(self, at_work: BusAtWork) -> None:
-        assert await at_work.bus.ask("callevt", "question", {}, timeout=0.5) == []
+        assert await at_work.bus.request("callevt", "question", {}, timeout=0.5) == []
 
     @pytest_twisted.ensureDeferred
     async def test_enough_answers_end_it(self, at_work: BusAtWork) -> None:
@@ -447,7 +488,7 @@ class IBusSuite:
 
         await answering(at_work.bus, "one", "two", "three")
         began = reactor.seconds()
-        answers = await at_work.bus.ask("callevt", "question", {}, timeout=60, enough=two)
+        answers = await at_work.bus.request("callevt", "question", {}, timeout=60, enough=two)
         assert len(answers) == 2
         assert reactor.seconds() - began < 10
 
@@ -457,7 +498,10 @@ class IBusSuite:
             return bool(answers)
 
         await answering(at_work.bus, "me")
-        asked = [at_work.bus.ask("callevt", "question", {"What": number}, timeout=10, enough=one) for number in range(20)]
+        asked = [
+            at_work.bus.request("callevt", "question", {"What": number}, timeout=10, enough=one)
+            for number in range(20)
+        ]
         answers = await gatherResults(asked)
         assert [found[0].body["Asked"] for found in answers] == list(range(20))
 
@@ -465,9 +509,14 @@ class IBusSuite:
     async def test_a_question_has_an_envelope(self, at_work: BusAtWork) -> None:
         seen = Recorder()
         await running(at_work.bus, Queue("", frozenset({Topic("callevt", "#")})), seen)
-        given: Mapping[str, Any] = {"Event-Name": "q", "Msg-ID": "not this", "Server-ID": "nor this", "App-Name": "mine"}
-        await at_work.bus.ask("callevt", "question", given, timeout=0.2)
-        await at_work.bus.ask("callevt", "question", {}, timeout=0.2)
+        given: Mapping[str, Any] = {
+            "Event-Name": "q",
+            "Msg-ID": "not this",
+            "Server-ID": "nor this",
+            "App-Name": "mine",
+        }
+        await at_work.bus.request("callevt", "question", given, timeout=0.2)
+        await at_work.bus.request("callevt", "question", {}, timeout=0.2)
         await seen.has(2)
         first, second = (event.body for event in seen.events)
         assert first["Event-Name"] == "q"

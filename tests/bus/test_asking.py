@@ -9,8 +9,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from kazoo_bridge.bus import asking
-from kazoo_bridge.bus.asking import Asker
+from kazoo_bridge.bus import request_reply
+from kazoo_bridge.bus.request_reply import RequestReplyClient
 from kazoo_bridge.interfaces import BusUnavailable, EventHandler, IBus, IConsumer, Queue, Topic
 from kazoo_bridge.kazoo import Event
 
@@ -20,7 +20,7 @@ result_of, failure_of, no_result = _now.successResultOf, _now.failureResultOf, _
 
 @implementer(IConsumer)
 class FakeConsumer:
-    starts = 1
+    start_count = 1
 
     def __init__(self) -> None:
         self.running: Deferred[None] = Deferred()
@@ -52,15 +52,17 @@ class FakeBus:
         self.deliver = handler
         return self.consumer
 
-    def publish(self, exchange: str, routing_key: str, body: Mapping[str, Any], *, mandatory: bool = False) -> Deferred[None]:
+    def publish(
+        self, exchange: str, routing_key: str, body: Mapping[str, Any], *, mandatory: bool = False
+    ) -> Deferred[None]:
         assert (exchange, routing_key) == ("callevt", "question")
         self.published.append((body, Deferred()))
         return self.published[-1][1]
 
-    def ask(self, *_arguments: Any, **_more: Any) -> Deferred[list[Event]]:
+    def request(self, *_arguments: Any, **_more: Any) -> Deferred[list[Event]]:
         raise NotImplementedError
 
-    def trouble(self) -> str | None:
+    def unavailable_reason(self) -> str | None:
         return "no connection to the broker"
 
     def answer(self, question: int, **body: Any) -> None:
@@ -85,8 +87,8 @@ def connected(bus: FakeBus) -> FakeBus:
 
 
 @pytest.fixture
-def asker(clock: Clock, bus: FakeBus) -> Asker:
-    return Asker(clock, bus)
+def asker(clock: Clock, bus: FakeBus) -> RequestReplyClient:
+    return RequestReplyClient(clock, bus)
 
 
 _asked: list[Deferred[list[Event]]] = []
@@ -102,17 +104,17 @@ def nothing_stays_open() -> Iterator[None]:
         asked.cancel()
 
 
-def ask(asker: Asker, timeout: float = 5, **more: Any) -> Deferred[list[Event]]:
-    asked = asker.ask("callevt", "question", {}, timeout=timeout, **more)
+def ask(asker: RequestReplyClient, timeout: float = 5, **more: Any) -> Deferred[list[Event]]:
+    asked = asker.request("callevt", "question", {}, timeout=timeout, **more)
     _asked.append(asked)
     return asked
 
 
-def nothing_is_left(asker: Asker, clock: Clock) -> bool:
-    return not asker._questions and not clock.getDelayedCalls()
+def nothing_is_left(asker: RequestReplyClient, clock: Clock) -> bool:
+    return not asker._pending and not clock.getDelayedCalls()
 
 
-def test_there_is_one_queue_for_all_answers(asker: Asker, connected: FakeBus) -> None:
+def test_there_is_one_queue_for_all_answers(asker: RequestReplyClient, connected: FakeBus) -> None:
     ask(asker)
     ask(asker)
     [queue] = connected.queues
@@ -124,11 +126,11 @@ def test_there_is_one_queue_for_all_answers(asker: Asker, connected: FakeBus) ->
 def test_two_askers_have_queues_of_their_own(clock: Clock) -> None:
     buses = [FakeBus(), FakeBus()]
     for bus in buses:
-        ask(Asker(clock, bus))
+        ask(RequestReplyClient(clock, bus))
     assert buses[0].queues[0].name != buses[1].queues[0].name
 
 
-def test_the_time_begins_with_the_asking(asker: Asker, clock: Clock, bus: FakeBus) -> None:
+def test_the_time_begins_with_the_asking(asker: RequestReplyClient, clock: Clock, bus: FakeBus) -> None:
     asked = ask(asker)
     clock.advance(3)
     bus.consumer.running.callback(None)
@@ -141,28 +143,36 @@ def test_the_time_begins_with_the_asking(asker: Asker, clock: Clock, bus: FakeBu
     assert nothing_is_left(asker, clock)
 
 
-def test_a_question_that_never_left_is_no_question_without_answers(asker: Asker, clock: Clock, connected: FakeBus) -> None:
+def test_a_question_that_never_left_is_no_question_without_answers(
+    asker: RequestReplyClient, clock: Clock, connected: FakeBus
+) -> None:
     asked = ask(asker)
     clock.advance(5)
     assert failure_of(asked, BusUnavailable).getErrorMessage() == "no connection to the broker"
     assert nothing_is_left(asker, clock)
 
 
-def test_an_answer_may_be_faster_than_the_confirmation(asker: Asker, clock: Clock, connected: FakeBus) -> None:
+def test_an_answer_may_be_faster_than_the_confirmation(
+    asker: RequestReplyClient, clock: Clock, connected: FakeBus
+) -> None:
     asked = ask(asker, enough=bool)
     connected.answer(0)
     assert len(result_of(asked)) == 1
     assert nothing_is_left(asker, clock)
 
 
-def test_a_refused_question_fails_with_the_reason(asker: Asker, clock: Clock, connected: FakeBus) -> None:
+def test_a_refused_question_fails_with_the_reason(
+    asker: RequestReplyClient, clock: Clock, connected: FakeBus
+) -> None:
     asked = ask(asker)
     connected.published[0][1].errback(ValueError("no JSON"))
     failure_of(asked, ValueError)
     assert nothing_is_left(asker, clock)
 
 
-def test_a_mistake_in_enough_ends_the_question(asker: Asker, clock: Clock, connected: FakeBus) -> None:
+def test_a_mistake_in_enough_ends_the_question(
+    asker: RequestReplyClient, clock: Clock, connected: FakeBus
+) -> None:
     def mistaken(_answers: Sequence[Event]) -> bool:
         raise KeyError("oh")
 
@@ -173,7 +183,9 @@ def test_a_mistake_in_enough_ends_the_question(asker: Asker, clock: Clock, conne
     assert nothing_is_left(asker, clock)
 
 
-def test_answers_to_nobodys_question_are_ignored(asker: Asker, clock: Clock, connected: FakeBus) -> None:
+def test_answers_to_nobodys_question_are_ignored(
+    asker: RequestReplyClient, clock: Clock, connected: FakeBus
+) -> None:
     asked = ask(asker)
     connected.published[0][1].callback(None)
     for body in ({"Msg-ID": "other"}, {"Msg-ID": 7}, {}):
@@ -183,16 +195,20 @@ def test_answers_to_nobodys_question_are_ignored(asker: Asker, clock: Clock, con
     connected.answer(0)
 
 
-def test_answers_are_bounded(asker: Asker, connected: FakeBus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asking, "MAX_ANSWERS", 3)
+def test_answers_are_bounded(
+    asker: RequestReplyClient, connected: FakeBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(request_reply, "MAX_REPLIES", 3)
     asked = ask(asker)
     for number in range(5):
         connected.answer(0, n=number)
     assert [event.body["n"] for event in result_of(asked)] == [0, 1, 2]
 
 
-def test_questions_are_bounded(asker: Asker, clock: Clock, connected: FakeBus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asking, "MAX_QUESTIONS", 2)
+def test_questions_are_bounded(
+    asker: RequestReplyClient, clock: Clock, connected: FakeBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(request_reply, "MAX_PENDING_REQUESTS", 2)
     first = ask(asker, timeout=1)
     connected.published[0][1].callback(None)
     ask(asker)
@@ -202,7 +218,9 @@ def test_questions_are_bounded(asker: Asker, clock: Clock, connected: FakeBus, m
     no_result(ask(asker))
 
 
-def test_a_cancelled_question_is_forgotten(asker: Asker, clock: Clock, connected: FakeBus) -> None:
+def test_a_cancelled_question_is_forgotten(
+    asker: RequestReplyClient, clock: Clock, connected: FakeBus
+) -> None:
     unsent, sent = ask(asker), ask(asker)
     connected.published[1][1].callback(None)
     for asked in (unsent, sent):
@@ -212,12 +230,14 @@ def test_a_cancelled_question_is_forgotten(asker: Asker, clock: Clock, connected
     connected.answer(1)
 
 
-def test_when_the_connection_is_lost_so_are_the_answers(asker: Asker, clock: Clock, connected: FakeBus) -> None:
+def test_when_the_connection_is_lost_so_are_the_answers(
+    asker: RequestReplyClient, clock: Clock, connected: FakeBus
+) -> None:
     unsent, unanswered, answered = ask(asker), ask(asker), ask(asker)
     for number in (1, 2):
         connected.published[number][1].callback(None)
     connected.answer(2)
-    asker.lost()
+    asker.connection_lost()
     no_result(unsent)
     assert "lost" in failure_of(unanswered, BusUnavailable).getErrorMessage()
     assert len(result_of(answered)) == 1
@@ -226,14 +246,14 @@ def test_when_the_connection_is_lost_so_are_the_answers(asker: Asker, clock: Clo
     assert nothing_is_left(asker, clock)
 
 
-def test_stopping_ends_every_question(asker: Asker, clock: Clock, bus: FakeBus) -> None:
+def test_stopping_ends_every_question(asker: RequestReplyClient, clock: Clock, bus: FakeBus) -> None:
     waiting = ask(asker)
     asker.stop()
     assert "stopped" in failure_of(waiting, BusUnavailable).getErrorMessage()
     assert nothing_is_left(asker, clock)
 
 
-def test_no_time_at_all_is_allowed(asker: Asker, clock: Clock, connected: FakeBus) -> None:
+def test_no_time_at_all_is_allowed(asker: RequestReplyClient, clock: Clock, connected: FakeBus) -> None:
     connected.publish = lambda *_arguments, **_more: succeed(None)  # type: ignore[method-assign]
     asked = ask(asker, timeout=-1)
     clock.advance(0)

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from kazoo_bridge.bus import embedded_queue
 from kazoo_bridge.bus.embedded import EmbeddedBus
-from kazoo_bridge.interfaces import BusUnavailable, IConsumer, Queue, Topic, Unfinished
+from kazoo_bridge.interfaces import BusUnavailable, IConsumer, Queue, Requeue, Topic
 from kazoo_bridge.kazoo import Event
 from tests.bus.ibus_suite import CALLS, DURABLE, BusAtWork, Holder, IBusSuite, Recorder, complaints
 
@@ -66,7 +66,7 @@ def turns(clock: Clock, seconds: float = 0) -> None:
 
 def test_before_it_is_started_it_says_so(clock: Clock) -> None:
     bus = EmbeddedBus(clock)
-    assert bus.trouble() == "the embedded bus has not been started"
+    assert bus.unavailable_reason() == "the embedded bus has not been started"
     failure_of(bus.publish("callevt", "call.a.b", {}), BusUnavailable)
     consumer = bus.consume(DURABLE, Recorder())
     running = consumer.when_running()
@@ -74,12 +74,12 @@ def test_before_it_is_started_it_says_so(clock: Clock) -> None:
     bus.startService()
     result_of(running)
     result_of(consumer.when_running())
-    assert bus.trouble() is None
+    assert bus.unavailable_reason() is None
 
 
 def test_a_question_to_a_bus_that_is_never_started_fails_in_time(clock: Clock) -> None:
     bus = EmbeddedBus(clock)
-    asked = bus.ask("callevt", "question", {}, timeout=3)
+    asked = bus.request("callevt", "question", {}, timeout=3)
     clock.advance(2.9)
     no_result(asked)
     clock.advance(0.1)
@@ -105,7 +105,7 @@ def test_messages_wait_while_it_is_stopped(clock: Clock, bus: EmbeddedBus) -> No
     publish(bus, 1, 2)
     bus.stopService()
     assert clock.getDelayedCalls() == []
-    assert bus.trouble() is not None
+    assert bus.unavailable_reason() is not None
     assert seen.events == []
     bus.startService()
     turns(clock)
@@ -113,7 +113,7 @@ def test_messages_wait_while_it_is_stopped(clock: Clock, bus: EmbeddedBus) -> No
 
 
 def test_stopping_loses_nothing_that_waits_to_come_again(clock: Clock, bus: EmbeddedBus) -> None:
-    seen = Recorder(lambda event: None if event.redelivered else fail(Unfinished()))
+    seen = Recorder(lambda event: None if event.redelivered else fail(Requeue()))
     bus.consume(DURABLE, seen)
     publish(bus, 1, 2)
     turns(clock)
@@ -131,7 +131,7 @@ def test_unfinished_after_stopping_comes_again_when_started(clock: Clock, bus: E
     publish(bus, 1)
     turns(clock)
     bus.stopService()
-    seen.held[0].errback(Unfinished())
+    seen.held[0].errback(Requeue())
     assert clock.getDelayedCalls() == []
     bus.startService()
     turns(clock)
@@ -139,7 +139,7 @@ def test_unfinished_after_stopping_comes_again_when_started(clock: Clock, bus: E
 
 
 def test_what_comes_again_waits_and_takes_its_old_place(clock: Clock, bus: EmbeddedBus) -> None:
-    seen = Recorder(lambda event: None if event.redelivered else fail(Unfinished()))
+    seen = Recorder(lambda event: None if event.redelivered else fail(Requeue()))
     bus.consume(Queue("q", frozenset({CALLS}), durable=True, prefetch=2), seen)
     publish(bus, 1, 2, 3, 4)
     turns(clock)
@@ -162,7 +162,7 @@ def test_cancelled_work_is_unfinished_work(clock: Clock, bus: EmbeddedBus) -> No
 
 
 def test_without_acknowledgement_nothing_comes_again(clock: Clock, bus: EmbeddedBus) -> None:
-    seen = Recorder(lambda _event: fail(Unfinished()))
+    seen = Recorder(lambda _event: fail(Requeue()))
     bus.consume(Queue("", frozenset({CALLS}), acknowledge=False), seen)
     publish(bus, 1)
     turns(clock, 10 * embedded_queue.REDELIVERY_DELAY)
@@ -217,9 +217,9 @@ def test_a_queue_that_has_gone_leaves_nothing_behind(clock: Clock, bus: Embedded
     publish(bus, 1, 2)
     turns(clock)
     publish(bus, 3)
-    seen.held.pop().errback(Unfinished())
+    seen.held.pop().errback(Requeue())
     result_of(consumer.cancel())
-    seen.held.pop().errback(Unfinished())
+    seen.held.pop().errback(Requeue())
     result_of(consumer.bind(Topic("callevt", "#")))
     result_of(consumer.unbind(Topic("callevt", "#")))
     publish(bus, 4)
@@ -242,7 +242,7 @@ def test_a_full_queue_drops_the_oldest_and_says_so(
     clock: Clock, bus: EmbeddedBus, complaints: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(embedded_queue, "MAX_MESSAGES", 3)
-    monkeypatch.setattr(embedded_queue, "_LOG_EVERY", 4)
+    monkeypatch.setattr(embedded_queue, "_LOG_INTERVAL", 4)
     result_of(bus.consume(DURABLE, Recorder()).cancel())
     publish(bus, *range(8))
     assert len(complaints) == 2
@@ -254,7 +254,9 @@ def test_a_full_queue_drops_the_oldest_and_says_so(
     assert seen.numbers == [5, 6, 7]
 
 
-def test_a_queue_is_bounded_in_bytes_too(clock: Clock, bus: EmbeddedBus, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_queue_is_bounded_in_bytes_too(
+    clock: Clock, bus: EmbeddedBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(embedded_queue, "MAX_BYTES", 250)
     result_of(bus.consume(DURABLE, Recorder()).cancel())
     for number in range(5):
@@ -273,8 +275,8 @@ def test_stopping_ends_questions_with_what_came(clock: Clock, bus: EmbeddedBus) 
         return bus.publish("targeted", question.body["Server-ID"], {"Msg-ID": question.message_id})
 
     bus.consume(Queue("", frozenset({Topic("callevt", "answered")})), answer)
-    answered = bus.ask("callevt", "answered", {}, timeout=100)
-    unanswered = bus.ask("callevt", "unanswered", {}, timeout=100)
+    answered = bus.request("callevt", "answered", {}, timeout=100)
+    unanswered = bus.request("callevt", "unanswered", {}, timeout=100)
     turns(clock)
     no_result(answered)
     bus.stopService()

@@ -15,19 +15,31 @@ ACCOUNT, OTHER = "a" * 32, "c" * 32
 
 def channel(call_id: str = "call-1", account_id: str | None = ACCOUNT, **more: Any) -> dict[str, Any]:
     """A channel as answers for one call have it; `more` with ``_`` for ``-``."""
-    made = {"Call-ID": call_id, "Account-ID": account_id, "Answered": True, "Timestamp": 63961574400, "Call-Direction": "inbound"}
+    made = {
+        "Call-ID": call_id,
+        "Account-ID": account_id,
+        "Answered": True,
+        "Timestamp": 63961574400,
+        "Call-Direction": "inbound",
+    }
     return made | {name.replace("_", "-"): value for name, value in more.items()}
 
 
 def listed(call_id: str = "call-1", account_id: str | None = ACCOUNT, **more: Any) -> dict[str, Any]:
     """A channel as answers for an account have it."""
-    made = {"uuid": call_id, "account_id": account_id, "answered": True, "timestamp": 63961574400, "direction": "inbound"}
+    made = {
+        "uuid": call_id,
+        "account_id": account_id,
+        "answered": True,
+        "timestamp": 63961574400,
+        "direction": "inbound",
+    }
     return made | more
 
 
 @define(eq=False)
 class SwitchNode:
-    """Knows channels; `answer` may be replaced by a test. Keeps the questions, and the commands that were published."""
+    """Knows channels; `handle_request` may be replaced by a test. Keeps the questions, and the commands that were published."""
 
     bus: IBus
     one: dict[str, Any] = field(factory=dict)
@@ -38,8 +50,12 @@ class SwitchNode:
     name: str = "ecallmgr@one.example.com"
 
     def __attrs_post_init__(self) -> None:
-        self.bus.consume(Queue(topics=frozenset({Topic("callevt", "call.status_req.*")}), acknowledge=False), self._asked)
-        self.bus.consume(Queue(topics=frozenset({Topic("metaflow", "#")}), acknowledge=False), self.commands.append)
+        self.bus.consume(
+            Queue(topics=frozenset({Topic("callevt", "call.status_req.*")}), acknowledge=False), self._asked
+        )
+        self.bus.consume(
+            Queue(topics=frozenset({Topic("metaflow", "#")}), acknowledge=False), self.commands.append
+        )
 
     def _asked(self, event: Event) -> None:
         self.questions.append(event.body)
@@ -62,4 +78,6 @@ class SwitchNode:
             "App-Name": "ecallmgr",
             "Node": self.name,
         }
-        self.bus.publish(TARGETED, event.body["Server-ID"], body | {"Channels": channels}).addErrback(lambda _: None)
+        self.bus.publish(TARGETED, event.body["Server-ID"], body | {"Channels": channels}).addErrback(
+            lambda _: None
+        )

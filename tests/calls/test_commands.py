@@ -11,9 +11,9 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from kazoo_bridge.bus.embedded import EmbeddedBus
-from kazoo_bridge.calls.actions import ACTIONS
-from kazoo_bridge.calls.checking import MAX_BYTES, MAX_DEPTH, checked, checked_flow
-from kazoo_bridge.calls.room import CallRoom
+from kazoo_bridge.calls.command_schemas import COMMAND_SCHEMAS
+from kazoo_bridge.calls.command_validation import MAX_BYTES, MAX_DEPTH, validate_command, validate_flow
+from kazoo_bridge.calls.service import CallService
 from kazoo_bridge.config import Calls, Config
 from kazoo_bridge.interfaces import BusUnavailable, CommandRefused, UnknownCall
 from tests.calls.switch import ACCOUNT, OTHER, SwitchNode, channel
@@ -21,7 +21,7 @@ from tests.calls.switch import ACCOUNT, OTHER, SwitchNode, channel
 _now = SynchronousTestCase()
 
 #: The least that each action takes.
-LEAST: dict[str, dict[str, Any]] = {name: {} for name in ACTIONS} | {
+LEAST: dict[str, dict[str, Any]] = {name: {} for name in COMMAND_SCHEMAS} | {
     "audio_level": {"action": "start"},
     "callflow": {"id": "5" * 32},
     "intercept": {"target_type": "user", "target_id": "6" * 32},
@@ -37,7 +37,7 @@ class Scene:
     clock: Clock
     bus: EmbeddedBus
     node: SwitchNode
-    room: CallRoom
+    room: CallService
 
     def settled(self, result: Deferred[Any], seconds: float = 0) -> Any:
         """What the Deferred fires with, after letting the bus deliver."""
@@ -52,7 +52,9 @@ class Scene:
         self.clock.advance(seconds)
         return _now.failureResultOf(result, kind).value
 
-    def command(self, name: str, data: dict[str, Any], call_id: str = "call-1", account_id: str = ACCOUNT) -> Deferred[str]:
+    def command(
+        self, name: str, data: dict[str, Any], call_id: str = "call-1", account_id: str = ACCOUNT
+    ) -> Deferred[str]:
         return self.room.command(account_id, call_id, name, data)
 
 
@@ -60,20 +62,32 @@ class Scene:
 def scene() -> Iterator[Scene]:
     clock = Clock()
     bus = EmbeddedBus(clock)
-    node = SwitchNode(bus, {"call-1": channel(Other_Leg_Call_ID="call-2"), "a.b/c d": channel("a.b/c d"), "lonely": channel("lonely")})
+    node = SwitchNode(
+        bus,
+        {
+            "call-1": channel(Other_Leg_Call_ID="call-2"),
+            "a.b/c d": channel("a.b/c d"),
+            "lonely": channel("lonely"),
+        },
+    )
     bus.startService()
-    room = CallRoom.of(clock, evolve(Config(), calls=Calls(query_timeout_ms=500)), bus)
+    room = CallService.from_config(clock, evolve(Config(), calls=Calls(query_timeout_ms=500)), bus)
     yield Scene(clock, bus, node, room)
     bus.stopService()
 
 
-@pytest.mark.parametrize("name", sorted(ACTIONS))
+@pytest.mark.parametrize("name", sorted(COMMAND_SCHEMAS))
 def test_every_action_is_sent_to_the_call(scene: Scene, name: str) -> None:
     assert scene.settled(scene.command(name, LEAST[name])) == f"{name} initiated"
     scene.settled(scene.room.channel(ACCOUNT, "call-1"))
     (event,) = scene.node.commands
     assert (event.exchange, event.routing_key) == ("metaflow", f"metaflow.action.call-1.{name}")
-    assert {"Event-Category": "metaflow", "Event-Name": "action", "Action": name, "Call-ID": "call-1"}.items() <= event.body.items()
+    assert {
+        "Event-Category": "metaflow",
+        "Event-Name": "action",
+        "Action": name,
+        "Call-ID": "call-1",
+    }.items() <= event.body.items()
     assert LEAST[name].items() <= event.body["Data"].items()
     assert event.body["App-Name"] == "kazoo_bridge"
     assert event.body["App-Version"]
@@ -112,7 +126,12 @@ def test_a_call_that_is_connected_to_none_is_not_transferred(scene: Scene) -> No
         ("callflow", {}, "id", "required"),
         ("intercept", {"target_id": "x", "target_type": "fax"}, "target_type", "enum"),
         ("intercept", {"target_type": "user"}, "target_id", "required"),
-        ("intercept", {"target_type": "user", "target_id": "x", "unbridged_only": "yes"}, "unbridged_only", "type"),
+        (
+            "intercept",
+            {"target_type": "user", "target_id": "x", "unbridged_only": "yes"},
+            "unbridged_only",
+            "type",
+        ),
         ("play", {"leg": "both"}, "id", "required"),
         ("say", {"text": "1", "gender": "loud"}, "gender", "enum"),
         ("tts", {"text": 5}, "text", "type"),
@@ -139,7 +158,14 @@ def test_wrong_data_are_told_field_by_field_and_nothing_is_sent(
 
 @pytest.mark.parametrize(
     ("account_id", "call_id"),
-    [(OTHER, "call-1"), (ACCOUNT, "no-such-call"), (ACCOUNT, "*"), (ACCOUNT, "#"), (ACCOUNT, ""), (ACCOUNT, "." * 100)],
+    [
+        (OTHER, "call-1"),
+        (ACCOUNT, "no-such-call"),
+        (ACCOUNT, "*"),
+        (ACCOUNT, "#"),
+        (ACCOUNT, ""),
+        (ACCOUNT, "." * 100),
+    ],
 )
 def test_an_unknown_or_foreign_call_gets_nothing(scene: Scene, account_id: str, call_id: str) -> None:
     scene.node.one["*"] = channel("*")
@@ -161,7 +187,12 @@ def test_a_flow_is_sent_whole(scene: Scene) -> None:
     scene.settled(scene.room.channel(ACCOUNT, "call-1"))
     (event,) = scene.node.commands
     assert event.routing_key == "metaflow.flow.a%2Eb%2Fc+d"
-    assert {"Event-Category": "metaflow", "Event-Name": "flow", "Call-ID": "a.b/c d", "Flow": _nested(15)}.items() <= event.body.items()
+    assert {
+        "Event-Category": "metaflow",
+        "Event-Name": "flow",
+        "Call-ID": "a.b/c d",
+        "Flow": _nested(15),
+    }.items() <= event.body.items()
 
 
 @pytest.mark.parametrize(
@@ -173,7 +204,11 @@ def test_a_flow_is_sent_whole(scene: Scene) -> None:
         ({"module": "play", "data": []}, "data", "type"),
         ({"module": "play", "children": {"1": {"data": {}}}}, "children.1.module", "required"),
         ({"module": "play", "children": {"1": "hangup"}}, "children.1", "type"),
-        ({"module": "tts", "children": {"1": {"module": "play", "data": {"leg": "third"}}}}, "children.1.data.leg", "enum"),
+        (
+            {"module": "tts", "children": {"1": {"module": "play", "data": {"leg": "third"}}}},
+            "children.1.data.leg",
+            "enum",
+        ),
         (_nested(MAX_DEPTH), "flow", "maxDepth"),
         ({"module": "tts", "data": {"x": "y" * MAX_BYTES}}, "flow", "maxLength"),
     ],
@@ -194,33 +229,45 @@ def test_without_a_bus(scene: Scene) -> None:
 
 INTEGERS = [
     (command, name, rules)
-    for command, action in ACTIONS.items()
+    for command, action in COMMAND_SCHEMAS.items()
     for name, rules in action.properties.items()
     if rules["type"] in ("integer", "number")
 ]
 
 
 @pytest.mark.parametrize(("command", "name", "rules"), INTEGERS)
-def test_every_number_of_a_command_is_sent_in_its_exact_type(command: str, name: str, rules: dict[str, Any]) -> None:
+def test_every_number_of_a_command_is_sent_in_its_exact_type(
+    command: str, name: str, rules: dict[str, Any]
+) -> None:
     assert rules["type"] == "integer"
     for form in (float(rules["minimum"]), float(rules["maximum"]), rules["maximum"]):
-        sent = checked(command, {**LEAST[command], name: form})[name]
+        sent = validate_command(command, {**LEAST[command], name: form})[name]
         assert (type(sent), sent) == (int, form)
         step = {"module": command, "data": {name: form}}
-        flow = checked_flow({"module": "tts", "data": {"text": "x"}, "children": {"_": step}})
+        flow = validate_flow({"module": "tts", "data": {"text": "x"}, "children": {"_": step}})
         assert type(flow["children"]["_"]["data"][name]) is int
 
 
 @pytest.mark.parametrize(("command", "name", "rules"), INTEGERS)
-def test_every_number_of_a_command_that_does_not_fit_is_refused_by_name(command: str, name: str, rules: dict[str, Any]) -> None:
-    wrong = [(True, "type"), ("60", "type"), (rules["minimum"] + 0.5, "type"), (math.nan, "type"), (math.inf, "type")]
+def test_every_number_of_a_command_that_does_not_fit_is_refused_by_name(
+    command: str, name: str, rules: dict[str, Any]
+) -> None:
+    wrong = [
+        (True, "type"),
+        ("60", "type"),
+        (rules["minimum"] + 0.5, "type"),
+        (math.nan, "type"),
+        (math.inf, "type"),
+    ]
     for form, rule in [*wrong, (rules["minimum"] - 1.0, "minimum"), (rules["maximum"] + 1.0, "maximum")]:
         with pytest.raises(CommandRefused) as refused:
-            checked(command, {**LEAST[command], name: form})
+            validate_command(command, {**LEAST[command], name: form})
         assert {field: list(found) for field, found in refused.value.errors.items()} == {name: [rule]}
         with pytest.raises(CommandRefused) as refused:
-            checked_flow({"module": command, "data": {name: form}})
-        assert {field: list(found) for field, found in refused.value.errors.items()} == {f"data.{name}": [rule]}
+            validate_flow({"module": command, "data": {name: form}})
+        assert {field: list(found) for field, found in refused.value.errors.items()} == {
+            f"data.{name}": [rule]
+        }
     for form in (10**30, 1e300):
         with pytest.raises(CommandRefused):
-            checked(command, {**LEAST[command], name: form})
+            validate_command(command, {**LEAST[command], name: form})

@@ -9,9 +9,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from kazoo_bridge.bus.embedded import EmbeddedBus
-from kazoo_bridge.calls import picture as pictures
-from kazoo_bridge.calls.room import CallRoom
-from kazoo_bridge.calls.state import CORRECT_EVERY, RETRY_AFTER, SILENT_FOR, TOPICS
+from kazoo_bridge.calls import account_calls as pictures
+from kazoo_bridge.calls.live_calls import REFRESH_INTERVAL, RETRY_INTERVAL, SILENCE_TIMEOUT, TOPICS
+from kazoo_bridge.calls.service import CallService
 from kazoo_bridge.config import Calls, Config
 from kazoo_bridge.interfaces import CallChange, ICallWatch
 from tests.calls.switch import ACCOUNT, OTHER, SwitchNode, listed
@@ -48,7 +48,7 @@ class Scene:
     clock: Clock
     bus: EmbeddedBus
     node: SwitchNode
-    room: CallRoom
+    room: CallService
 
     def watch(self, account_id: str = ACCOUNT) -> tuple[Watcher, ICallWatch]:
         watcher = Watcher()
@@ -76,10 +76,22 @@ class Scene:
         for _ in range(round(seconds * 4)):
             self.clock.advance(0.25)
 
-    def event(self, name: str, call_id: str = "call-1", account_id: str | None = ACCOUNT, **more: Any) -> None:
-        body = {"Event-Category": "call_event", "Event-Name": name, "Call-ID": call_id, "Msg-ID": "m", "Timestamp": 63961574400}
+    def event(
+        self, name: str, call_id: str = "call-1", account_id: str | None = ACCOUNT, **more: Any
+    ) -> None:
+        body = {
+            "Event-Category": "call_event",
+            "Event-Name": name,
+            "Call-ID": call_id,
+            "Msg-ID": "m",
+            "Timestamp": 63961574400,
+        }
         body |= {"Custom-Channel-Vars": {"Account-ID": account_id, "Owner-ID": "u1"}} if account_id else {}
-        self.bus.publish("callevt", f"call.{name}.{call_id}", body | {key.replace("_", "-"): value for key, value in more.items()})
+        self.bus.publish(
+            "callevt",
+            f"call.{name}.{call_id}",
+            body | {key.replace("_", "-"): value for key, value in more.items()},
+        )
         self.settle()
 
 
@@ -88,7 +100,9 @@ def scene() -> Iterator[Scene]:
     clock = Clock()
     bus = EmbeddedBus(clock)
     node = SwitchNode(bus)
-    room = CallRoom.of(clock, evolve(Config(), calls=Calls(query_timeout_ms=int(TIMEOUT * 1000))), bus)
+    room = CallService.from_config(
+        clock, evolve(Config(), calls=Calls(query_timeout_ms=int(TIMEOUT * 1000))), bus
+    )
     bus.startService()
     room.start()
     yield Scene(clock, bus, node, room)
@@ -98,7 +112,15 @@ def scene() -> Iterator[Scene]:
 
 def test_a_snapshot_of_what_the_switch_tells(scene: Scene) -> None:
     scene.node.of_account = [
-        listed("one", other_leg="two", authorizing_id="d1", authorizing_type="device", owner_id="u1", destination="2001", node="fs"),
+        listed(
+            "one",
+            other_leg="two",
+            authorizing_id="d1",
+            authorizing_type="device",
+            owner_id="u1",
+            destination="2001",
+            node="fs",
+        ),
         listed("two", answered=False, direction="outbound", is_loopback=True),
         listed("three", is_onhold=True),
         listed("foreign", OTHER),
@@ -123,7 +145,14 @@ def test_a_snapshot_of_what_the_switch_tells(scene: Scene) -> None:
 
 def test_a_call_from_ringing_to_its_end(scene: Scene) -> None:
     watcher = scene.watched()
-    scene.event("CHANNEL_CREATE", Caller_ID_Name="Žofie", Caller_ID_Number="2014", Call_Direction="inbound", From="a@x", To="b@x")
+    scene.event(
+        "CHANNEL_CREATE",
+        Caller_ID_Name="Žofie",
+        Caller_ID_Number="2014",
+        Call_Direction="inbound",
+        From="a@x",
+        To="b@x",
+    )
     assert watcher.calls["call-1"] == {
         "call_id": "call-1",
         "account_id": ACCOUNT,
@@ -137,7 +166,11 @@ def test_a_call_from_ringing_to_its_end(scene: Scene) -> None:
         "state": "ringing",
         "timestamp": 63961574400,
     }
-    for name, state in (("CHANNEL_ANSWER", "answered"), ("CHANNEL_HOLD", "held"), ("CHANNEL_UNHOLD", "answered")):
+    for name, state in (
+        ("CHANNEL_ANSWER", "answered"),
+        ("CHANNEL_HOLD", "held"),
+        ("CHANNEL_UNHOLD", "answered"),
+    ):
         scene.event(name, Timestamp=63961574500)
         assert watcher.states == {"call-1": state}
     scene.event("CHANNEL_BRIDGE", Other_Leg_Call_ID="call-2")
@@ -164,7 +197,7 @@ def test_the_switch_does_not_end_parking_by_knowing_nothing_of_it(scene: Scene) 
     watcher = scene.watched()
     scene.event("PARK_PARKED", Parking_Slot="101")
     scene.node.of_account = [listed("call-1")]
-    scene.wait(CORRECT_EVERY + 1)
+    scene.wait(REFRESH_INTERVAL + 1)
     assert (watcher.calls["call-1"]["state"], watcher.calls["call-1"]["parking_slot"]) == ("parked", "101")
 
 
@@ -189,7 +222,10 @@ def test_other_accounts_and_odd_events_are_not_seen(scene: Scene) -> None:
 
 
 def test_an_event_is_not_overwritten_by_an_older_answer(scene: Scene) -> None:
-    scene.node.of_account = [listed("call-1", answered=False, presence_id="2001", destination="2001"), listed("call-2")]
+    scene.node.of_account = [
+        listed("call-1", answered=False, presence_id="2001", destination="2001"),
+        listed("call-2"),
+    ]
     watcher, _ = scene.watch()
     scene.settle()
     assert scene.node.questions, "the question is under way"
@@ -208,7 +244,7 @@ def test_a_call_that_has_ended_does_not_come_back(scene: Scene) -> None:
     scene.event("CHANNEL_DESTROY")
     scene.event("CHANNEL_HOLD")
     assert watcher.calls == {}, "a late event does not bring it back"
-    scene.wait(CORRECT_EVERY + 1)
+    scene.wait(REFRESH_INTERVAL + 1)
     assert len(scene.node.questions) == 2
     assert watcher.calls == {}, "nor does a late answer"
     scene.event("CHANNEL_CREATE")
@@ -226,25 +262,25 @@ def test_the_picture_is_corrected_every_now_and_then(scene: Scene) -> None:
     scene.node.of_account = [listed("lost"), listed("held")]
     watcher = scene.watched()
     scene.node.of_account = [listed("held", is_onhold=True), listed("missed")]
-    scene.wait(CORRECT_EVERY + 1)
+    scene.wait(REFRESH_INTERVAL + 1)
     assert watcher.states == {"held": "held", "missed": "answered"}
     assert watcher.kinds == ["snapshot", "changed", "removed"]
     scene.node.answer = lambda event: None
-    scene.wait(CORRECT_EVERY + 1)
+    scene.wait(REFRESH_INTERVAL + 1)
     assert len(scene.node.questions) == 3
     assert len(watcher.calls) == 2, "silence is no answer"
-    scene.wait(SILENT_FOR + 1)
+    scene.wait(SILENCE_TIMEOUT + 1)
     assert len(scene.node.questions) == 4
 
 
 def test_a_call_that_has_just_begun_may_be_missing_in_an_answer(scene: Scene) -> None:
     watcher = scene.watched()
-    scene.wait(CORRECT_EVERY - 1)
+    scene.wait(REFRESH_INTERVAL - 1)
     scene.event("CHANNEL_CREATE")
     scene.wait(2)
     assert len(scene.node.questions) == 2
     assert watcher.states == {"call-1": "ringing"}
-    scene.wait(CORRECT_EVERY + 1)
+    scene.wait(REFRESH_INTERVAL + 1)
     assert watcher.calls == {}
 
 
@@ -273,7 +309,7 @@ def test_while_the_bus_is_away_watchers_are_told_and_right_again_is_a_snapshot(s
     scene.wait(2)
     assert watcher.kinds[-1] == "stale", "the bus is back, but nobody has said yet which calls there are"
     scene.node.answer, scene.node.of_account = None, []
-    scene.wait(SILENT_FOR + 1)
+    scene.wait(SILENCE_TIMEOUT + 1)
     assert (watcher.kinds[-1], late.kinds[-1], watcher.calls) == ("snapshot", "snapshot", {})
     scene.event("CHANNEL_CREATE", "new")
     assert watcher.kinds[-1] == "changed"
@@ -286,13 +322,15 @@ def test_the_calls_of_a_node_that_is_slow_to_answer_are_not_taken_for_ended(scen
     scene.event("CHANNEL_CREATE", "three", Node="slow")
     slow.answer = lambda event: None
     scene.node.of_account = []
-    scene.wait(CORRECT_EVERY + 1)
-    assert sorted(watcher.calls) == ["three", "two"], "the node that answered has one call no more; of the other's nothing is known"
+    scene.wait(REFRESH_INTERVAL + 1)
+    assert sorted(watcher.calls) == ["three", "two"], (
+        "the node that answered has one call no more; of the other's nothing is known"
+    )
     slow.answer = None
-    scene.wait(SILENT_FOR + 1)
+    scene.wait(SILENCE_TIMEOUT + 1)
     assert list(watcher.calls) == ["two"], "asked soon again, it says so"
     slow.answer = lambda event: None
-    scene.wait(CORRECT_EVERY + 2 * SILENT_FOR + 4)
+    scene.wait(REFRESH_INTERVAL + 2 * SILENCE_TIMEOUT + 4)
     assert watcher.calls == {}, "a node that never answers again is dead"
 
 
@@ -300,10 +338,10 @@ def test_a_watch_that_begins_without_a_bus(scene: Scene) -> None:
     scene.bus.stopService()
     scene.node.of_account = [listed()]
     watcher, _ = scene.watch()
-    scene.wait(RETRY_AFTER * 2)
+    scene.wait(RETRY_INTERVAL * 2)
     assert watcher.kinds == ["stale"]
     scene.bus.startService()
-    scene.wait(RETRY_AFTER + 1)
+    scene.wait(RETRY_INTERVAL + 1)
     assert (watcher.kinds, list(watcher.calls)) == (["stale", "snapshot"], ["call-1"])
 
 
@@ -321,7 +359,9 @@ def test_nothing_is_bound_kept_or_asked_unless_somebody_watches(scene: Scene) ->
     live = scene.room._live
 
     def bound() -> int:
-        return sum(len(topics) for queue, topics in scene.bus._bindings.items() if queue is live._consumer._queue)  # type: ignore[union-attr]
+        return sum(
+            len(topics) for queue, topics in scene.bus._bindings.items() if queue is live._consumer._queue
+        )  # type: ignore[union-attr]
 
     assert bound() == 0
     watcher, watch = scene.watch()
@@ -333,11 +373,15 @@ def test_nothing_is_bound_kept_or_asked_unless_somebody_watches(scene: Scene) ->
     watch.stop()
     scene.event("CHANNEL_CREATE")
     scene.event("CHANNEL_CREATE", account_id=OTHER)
-    assert (watcher.kinds, other.kinds, list(live._watched)) == (["snapshot"], ["snapshot", "changed"], [OTHER])
+    assert (watcher.kinds, other.kinds, list(live._watched)) == (
+        ["snapshot"],
+        ["snapshot", "changed"],
+        [OTHER],
+    )
     other_watch.stop()
     assert (bound(), live._watched) == (0, {})
     assert len(scene.node.questions) == 2
-    scene.wait(CORRECT_EVERY * 2)
+    scene.wait(REFRESH_INTERVAL * 2)
     assert len(scene.node.questions) == 2
     assert scene.clock.getDelayedCalls() == []
 
@@ -385,7 +429,7 @@ def test_calls_are_bounded(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Non
     assert sorted(watcher.calls) == ["new-0", "old-0", "old-1"]
     for number in range(5):
         scene.event("CHANNEL_DESTROY", f"new-{number}")
-    picture = scene.room._live._watched[ACCOUNT].picture
+    picture = scene.room._live._watched[ACCOUNT].calls
     assert list(picture._ended) == ["new-3", "new-4"]
     assert len(picture._touched) <= 3
 
@@ -393,6 +437,6 @@ def test_calls_are_bounded(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_what_has_ended_is_forgotten_in_time(scene: Scene) -> None:
     watcher = scene.watched()
     scene.event("CHANNEL_DESTROY")
-    scene.wait(pictures.ENDED_FOR + CORRECT_EVERY)
-    assert scene.room._live._watched[ACCOUNT].picture._ended == {}
+    scene.wait(pictures.ENDED_TTL + REFRESH_INTERVAL)
+    assert scene.room._live._watched[ACCOUNT].calls._ended == {}
     assert watcher.kinds == ["snapshot"]

@@ -7,32 +7,37 @@ from typing import Any
 
 import pytest
 
-from kazoo_bridge.interfaces import Account, BindingRefused, IBindingCategory, Listening
+from kazoo_bridge.interfaces import Account, BindingPlan, BindingRefused, IBindingCategory
 from kazoo_bridge.kazoo import Event
 from kazoo_bridge.plugins.discovery import find_categories
 from kazoo_bridge.topics import matches
-from kazoo_bridge.websockets.catalogue import BindingCatalogue
+from kazoo_bridge.websockets.subscriptions.binding_catalogue import BindingCatalogue
 
 ID = "3f0a9c51d7e84b62a1c05d9e7b2f4860"
 OTHER = "b" * 32
 DB = "account%2F3f%2F0a%2F9c51d7e84b62a1c05d9e7b2f4860"
 ACCOUNT = Account(ID, "n", "voice.example.com")
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp()
-CATALOGUE = BindingCatalogue.of(find_categories())
+CATALOGUE = BindingCatalogue.from_categories(find_categories())
 CALLS = ["CREATE", "ANSWER", "DESTROY", "HOLD", "UNHOLD", "BRIDGE"]
 EVENTS = [*(f"CHANNEL_{name}" for name in CALLS), "PARK_PARKED", "PARK_RETRIEVED", "PARK_ABANDONED"]
 
 
-def listening(binding: str, account: Account | None = ACCOUNT, *, superadmin: bool = False, now: float = NOW) -> Listening:
+def listening(
+    binding: str, account: Account | None = ACCOUNT, *, superadmin: bool = False, now: float = NOW
+) -> BindingPlan:
     return CATALOGUE.resolve(binding, account, superadmin, now)[1]
 
 
 def topics(binding: str, account: Account | None = ACCOUNT, **more: Any) -> list[tuple[str, str]]:
-    return [(source.topic.exchange, source.topic.pattern) for source in listening(binding, account, **more).sources]
+    return [
+        (source.topic.exchange, source.topic.pattern)
+        for source in listening(binding, account, **more).filters
+    ]
 
 
 def patterns(binding: str, account: Account | None = ACCOUNT, **more: Any) -> list[str]:
-    return [source.pattern for source in listening(binding, account, **more).sources]
+    return [source.pattern for source in listening(binding, account, **more).filters]
 
 
 SAME = [
@@ -79,8 +84,13 @@ def test_parking_and_notification_bindings() -> None:
     assert topics("parking.PARK_PARKED") == [("callevt", "call.PARK_PARKED.*")]
     assert topics("notification.voicemail_new") == [("notifications", "notifications.voicemail.new")]
     assert patterns("notification.*") == [f"notification.{ID}.*"]
-    assert patterns("notification.*", superadmin=True) == [f"notification.{ID}.*", f"notification.{ID}.superadmin.*"]
-    assert patterns("notification.system_alert", None, superadmin=True) == ["notification.*.superadmin.system_alert"]
+    assert patterns("notification.*", superadmin=True) == [
+        f"notification.{ID}.*",
+        f"notification.{ID}.superadmin.*",
+    ]
+    assert patterns("notification.system_alert", None, superadmin=True) == [
+        "notification.*.superadmin.system_alert"
+    ]
 
 
 REFUSED = [
@@ -118,7 +128,10 @@ def test_refusals(binding: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("written", ["%2A", "%23", "%2a", "#"])
-@pytest.mark.parametrize("binding", ["conference.command.{}", "conference.event.{}.*", "fax.status.{}", "presence.dialog.{}", "call.*.{}"])
+@pytest.mark.parametrize(
+    "binding",
+    ["conference.command.{}", "conference.event.{}.*", "fax.status.{}", "presence.dialog.{}", "call.*.{}"],
+)
 def test_no_spelling_of_a_wildcard_is_an_id(binding: str, written: str) -> None:
     with pytest.raises(BindingRefused, match="invalid format for"):
         listening(binding.format(written))
@@ -159,7 +172,10 @@ def test_what_depends_on_the_month_says_until_when() -> None:
 def told(exchange: str, routing_key: str, **body: Any) -> list[tuple[str, str | None]]:
     event = Event(exchange, routing_key, body, b"")
     return [
-        (one.key, one.account_id) for category in CATALOGUE.categories for one in category.tellings(event) if exchange in _listens(category)
+        (one.key, one.account_id)
+        for category in CATALOGUE.categories
+        for one in category.subscriber_events(event)
+        if exchange in _listens(category)
     ]
 
 
@@ -168,15 +184,24 @@ def _listens(category: IBindingCategory) -> set[str]:
     for binding in category.bindings:
         for word in ("CALL_ID", "FAX_ID", "CONFERENCE_ID", "USER"):
             binding = binding.replace(f"{{{word}}}", "*" if word != "CONFERENCE_ID" else "c1")
-        answer = category.listening(binding.replace("{ACTION}", "*"), account, True, NOW)
+        answer = category.resolve_binding(binding.replace("{ACTION}", "*"), account, True, NOW)
         assert answer is not None, binding
-        found |= {source.topic.exchange for source in answer.sources}
+        found |= {source.topic.exchange for source in answer.filters}
     return found
 
 
 def test_what_the_catalogue_lists_can_be_subscribed_to() -> None:
-    listed = CATALOGUE.listed()
-    assert set(listed) == {"call", "calls", "conference", "fax", "notification", "object", "parking", "presence"}
+    listed = CATALOGUE.by_category()
+    assert set(listed) == {
+        "call",
+        "calls",
+        "conference",
+        "fax",
+        "notification",
+        "object",
+        "parking",
+        "presence",
+    }
     assert listed["call"][0] == "call.CHANNEL_CREATE.{CALL_ID}"
     assert len(listed["object"]) == 30
     assert "notification.system_alert" not in listed["notification"]
@@ -185,9 +210,15 @@ def test_what_the_catalogue_lists_can_be_subscribed_to() -> None:
 def test_keys_of_events() -> None:
     variables = {"Custom-Channel-Vars": {"Account-ID": ID}}
     calls = told("callevt", "call.PARK_PARKED.x%2Ey", **{"Event-Name": "PARK_PARKED"}, **variables)
-    assert sorted(calls) == sorted([(f"call.{ID}.PARK_PARKED.x%2Ey", None), (f"parking.{ID}.PARK_PARKED", None)])
+    assert sorted(calls) == sorted(
+        [(f"call.{ID}.PARK_PARKED.x%2Ey", None), (f"parking.{ID}.PARK_PARKED", None)]
+    )
     assert told("callevt", "call.status_req.channels", **{"Event-Name": "query_channels_req"}) == []
-    alert = told("notifications", "notifications.system.alert", **{"Event-Name": "system_alert", "Account-ID": ID})
+    alert = told(
+        "notifications", "notifications.system.alert", **{"Event-Name": "system_alert", "Account-ID": ID}
+    )
     assert alert == [(f"notification.{ID}.superadmin.system_alert", None)]
     assert not matches(f"notification.{ID}.*", alert[0][0])
-    assert ("conference.command.c1", OTHER) in told("conference", "conference.command.c1", **{"Account-ID": OTHER})
+    assert ("conference.command.c1", OTHER) in told(
+        "conference", "conference.command.c1", **{"Account-ID": OTHER}
+    )

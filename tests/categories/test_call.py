@@ -145,12 +145,16 @@ def test_what_is_absent_is_left_out() -> None:
 
 
 def test_a_global_resource_hides_the_local_one() -> None:
-    sent = payload("CHANNEL_CREATE", {"Custom-Channel-Vars": {"Global-Resource": "true", "Resource-ID": "rsc"}})
+    sent = payload(
+        "CHANNEL_CREATE", {"Custom-Channel-Vars": {"Global-Resource": "true", "Resource-ID": "rsc"}}
+    )
     assert sent["local_resource_used"] is False
     assert "local_resource_id" not in sent
 
 
-@pytest.mark.parametrize("body", [{"Channel-Is-Loopback": True}, {"Channel-Is-Loopback": "true"}, {"Channel-Name": "loopback/x-a"}])
+@pytest.mark.parametrize(
+    "body", [{"Channel-Is-Loopback": True}, {"Channel-Is-Loopback": "true"}, {"Channel-Name": "loopback/x-a"}]
+)
 def test_internal_legs(body: dict[str, Any]) -> None:
     assert occurrences("CHANNEL_CREATE", body)[0].internal_leg
 
@@ -174,8 +178,13 @@ def test_without_an_account(variables: Any) -> None:
     ],
 )
 def test_without_an_account_the_dialled_number_is_told(body: dict[str, Any], number: str | None) -> None:
-    assert occurrences("CHANNEL_CREATE", body)[0].dialled == number
-    assert occurrences("CHANNEL_CREATE", {**body, "Custom-Channel-Vars": {"Account-ID": ACCOUNT}})[0].dialled is None
+    assert occurrences("CHANNEL_CREATE", body)[0].called_number == number
+    assert (
+        occurrences("CHANNEL_CREATE", {**body, "Custom-Channel-Vars": {"Account-ID": ACCOUNT}})[
+            0
+        ].called_number
+        is None
+    )
 
 
 def test_other_events_concern_nobody() -> None:
@@ -186,13 +195,19 @@ def test_other_events_concern_nobody() -> None:
 @pytest.mark.parametrize("hook", call.hooks, ids=lambda hook: hook.id)
 def test_samples_have_what_real_payloads_have(hook: Any) -> None:
     sample = hook.samples[0]
-    real = {"hook_event": hook.id, **BASE, **(BRIDGE if "bridge" in hook.id else {}), **(DESTROY if "destroy" in hook.id else {})}
+    real = {
+        "hook_event": hook.id,
+        **BASE,
+        **(BRIDGE if "bridge" in hook.id else {}),
+        **(DESTROY if "destroy" in hook.id else {}),
+    }
     assert sample["hook_event"] == hook.id
     assert set(sample) == set(real)
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"), [("12", 12), (12.0, 12), (12, 12), ("9" * 19, "9" * 19), ("9" * 5000, "9" * 5000), ("1_0", "1_0")]
+    ("given", "expected"),
+    [("12", 12), (12.0, 12), (12, 12), ("9" * 19, "9" * 19), ("9" * 5000, "9" * 5000), ("1_0", "1_0")],
 )
 @pytest.mark.parametrize("name", ["Duration-Seconds", "Ringing-Seconds", "Billing-Seconds", "Timestamp"])
 def test_numbers_of_the_switch_are_integers_that_json_can_hold(name: str, given: Any, expected: Any) -> None:

@@ -11,7 +11,7 @@ from zope.interface.verify import verifyObject
 from kazoo_bridge.categories import conference, fax_status, messages, notifications, objects, parking
 from kazoo_bridge.categories.notification_types import TYPES
 from kazoo_bridge.interfaces import IEventCategory, Occurrence
-from kazoo_bridge.kazoo import Event, account_db, encode_key_part, monthly_db, normalise
+from kazoo_bridge.kazoo import Event, account_db, encode_key_part, monthly_db, normalize
 from kazoo_bridge.topics import TopicTable
 
 ACCOUNT, OTHER = "3f0a9c51d7e84b62a1c05d9e7b2f4860", "c40b8d2e6f1a4795b3d80e7c52a9f613"
@@ -25,7 +25,9 @@ CATEGORIES = [
 ]
 
 
-def occurrences(category: Any, body: dict[str, Any], routing_key: str = "", exchange: str = "x") -> list[Occurrence]:
+def occurrences(
+    category: Any, body: dict[str, Any], routing_key: str = "", exchange: str = "x"
+) -> list[Occurrence]:
     return list(category.occurrences(Event(exchange, routing_key, body, b"")))
 
 
@@ -78,7 +80,9 @@ def change(action: str, database: str, kind: str, document_id: str = "d1", **mor
     }
 
 
-@pytest.mark.parametrize("database", [account_db(ACCOUNT), monthly_db(ACCOUNT, 2026, 11), account_db(ACCOUNT).replace("%2F", "/")])
+@pytest.mark.parametrize(
+    "database", [account_db(ACCOUNT), monthly_db(ACCOUNT, 2026, 11), account_db(ACCOUNT).replace("%2F", "/")]
+)
 @pytest.mark.parametrize("kind", objects.TYPES)
 @pytest.mark.parametrize("action", objects.ACTIONS)
 def test_objects(action: str, kind: str, database: str) -> None:
@@ -90,17 +94,24 @@ def test_objects(action: str, kind: str, database: str) -> None:
 def test_a_type_that_no_hook_can_choose_by_name() -> None:
     """Hooks for all types hear of it, as in KAZOO."""
     (occurrence,) = occurrences(objects.objects, change("doc_edited", account_db(ACCOUNT), "menu"))
-    assert (occurrence.payload["type"], occurrence.selectors) == ("menu", {"type": "menu", "action": "doc_edited"})
+    assert (occurrence.payload["type"], occurrence.selectors) == (
+        "menu",
+        {"type": "menu", "action": "doc_edited"},
+    )
 
 
 @pytest.mark.parametrize("flag", [True, "true"])
 def test_a_soft_deleted_object_is_deleted(flag: Any) -> None:
-    (occurrence,) = occurrences(objects.objects, change("doc_edited", account_db(ACCOUNT), "user", **{"Is-Soft-Deleted": flag}))
+    (occurrence,) = occurrences(
+        objects.objects, change("doc_edited", account_db(ACCOUNT), "user", **{"Is-Soft-Deleted": flag})
+    )
     assert occurrence.payload["action"] == occurrence.selectors["action"] == "doc_deleted"
 
 
 def test_in_the_aggregate_database_the_account_is_the_document() -> None:
-    (occurrence,) = occurrences(objects.objects, change("doc_edited", "accounts", "account", ACCOUNT, **{"Account-ID": OTHER}))
+    (occurrence,) = occurrences(
+        objects.objects, change("doc_edited", "accounts", "account", ACCOUNT, **{"Account-ID": OTHER})
+    )
     assert occurrence.account_id == occurrence.payload["account_id"] == ACCOUNT
 
 
@@ -138,7 +149,7 @@ def test_notifications(kind: Any) -> None:
     assert occurrence == Occurrence(
         "notifications",
         ACCOUNT,
-        normalise(body),
+        normalize(body),
         {"type": kind.name},
         superadmin_only=kind.name in ("system_alert", "webhook_disabled"),
     )
@@ -158,18 +169,28 @@ def test_notifications(kind: Any) -> None:
     ],
 )
 def test_where_the_account_stands(body: dict[str, Any]) -> None:
-    assert occurrences(notifications.notifications, {"Event-Name": "register", **body})[0].account_id == ACCOUNT
+    assert (
+        occurrences(notifications.notifications, {"Event-Name": "register", **body})[0].account_id == ACCOUNT
+    )
 
 
 def test_what_is_no_notification() -> None:
     assert occurrences(notifications.notifications, {"Event-Name": "skel", "Account-ID": ACCOUNT}) == []
-    assert occurrences(notifications.notifications, {"Event-Name": "system_alert", "Message": "m"})[0].account_id is None
+    assert (
+        occurrences(notifications.notifications, {"Event-Name": "system_alert", "Message": "m"})[0].account_id
+        is None
+    )
 
 
 def test_a_callflow_brings_its_own_hook() -> None:
     hook = {"_id": "h", "uri": "http://x.example/", "pvt_account_id": ACCOUNT}
-    (occurrence,) = occurrences(notifications.notifications, {"Event-Name": "webhook", "Hook": hook, "Data": {"Call-ID": "c", "N": None}})
-    assert occurrence == Occurrence("notifications", ACCOUNT, {"call_id": "c"}, {"type": "webhook"}, own_hook=hook)
+    (occurrence,) = occurrences(
+        notifications.notifications,
+        {"Event-Name": "webhook", "Hook": hook, "Data": {"Call-ID": "c", "N": None}},
+    )
+    assert occurrence == Occurrence(
+        "notifications", ACCOUNT, {"call_id": "c"}, {"type": "webhook"}, inline_hook=hook
+    )
 
 
 @pytest.mark.parametrize(
@@ -186,7 +207,14 @@ def test_a_callflow_brings_its_own_hook() -> None:
 )
 def test_a_callflow_that_brings_no_hook_is_told_of(body: dict[str, Any]) -> None:
     with capturedLogs() as logs:
-        assert occurrences(notifications.notifications, {"Event-Name": "webhook", **body}, "notifications.webhook.callflow") == []
+        assert (
+            occurrences(
+                notifications.notifications,
+                {"Event-Name": "webhook", **body},
+                "notifications.webhook.callflow",
+            )
+            == []
+        )
     assert [log["routing_key"] for log in logs] == ["notifications.webhook.callflow"]
 
 
@@ -243,20 +271,36 @@ def test_conferences() -> None:
         "call_id": "call",
         "account_id": ACCOUNT,
     }
-    assert occurrences(conference.conference, body) == [Occurrence("conference", ACCOUNT, payload, {"type": "add-member"})]
+    assert occurrences(conference.conference, body) == [
+        Occurrence("conference", ACCOUNT, payload, {"type": "add-member"})
+    ]
     del body["Custom-Channel-Vars"]
-    assert occurrences(conference.conference, body, f"conference.event.add-member.{ACCOUNT}.c1.call")[0].account_id == ACCOUNT
+    assert (
+        occurrences(conference.conference, body, f"conference.event.add-member.{ACCOUNT}.c1.call")[
+            0
+        ].account_id
+        == ACCOUNT
+    )
     assert occurrences(conference.conference, body, "conference.event")[0].account_id is None
     assert occurrences(conference.conference, {**body, "Event-Name": "command"}) == []
 
 
 def test_fax_status() -> None:
-    body = {"Event-Category": "fax", "Event-Name": "status", "Job-ID": "j", "Fax-State": "send", "Page": 2, "Server-ID": "s"}
+    body = {
+        "Event-Category": "fax",
+        "Event-Name": "status",
+        "Job-ID": "j",
+        "Fax-State": "send",
+        "Page": 2,
+        "Server-ID": "s",
+    }
     payload = {"event_name": "status", "job_id": "j", "fax_state": "send", "page": 2, "account_id": ACCOUNT}
     assert occurrences(fax_status.fax_status, body, f"fax.status.{ACCOUNT}.j") == [
         Occurrence("fax_status", ACCOUNT, payload, {"type": "send"})
     ]
-    assert occurrences(fax_status.fax_status, {"Event-Name": "status", "Account-ID": ACCOUNT})[0].selectors == {}
+    assert (
+        occurrences(fax_status.fax_status, {"Event-Name": "status", "Account-ID": ACCOUNT})[0].selectors == {}
+    )
     assert occurrences(fax_status.fax_status, {"Event-Name": "query_status"}) == []
 
 
@@ -265,7 +309,10 @@ def test_fax_status() -> None:
 #: As KAZOO writes them.
 KEYS = {
     "parking": ("callevt", f"call.PARK_PARKED.{encode_key_part('a.b@1.2.3.4')}"),
-    "object": ("configuration", f"doc_edited.{encode_key_part(account_db(ACCOUNT))}.user.{encode_key_part('d.1')}"),
+    "object": (
+        "configuration",
+        f"doc_edited.{encode_key_part(account_db(ACCOUNT))}.user.{encode_key_part('d.1')}",
+    ),
     "notifications": ("notifications", "notifications.voicemail.new"),
     "sms": ("im", "sms.inbound.offnet.m1"),
     "mms": ("im", "mms.inbound.offnet.m1"),
@@ -305,12 +352,22 @@ def test_wrong_types_everywhere_harm_nobody(category: Any, value: Any) -> None:
             "Fax-State",
             "Details",
         ),
-        *("Event-Category", "Message-ID", "From", "account", "account_id", "Channel-Name", "Channel-Is-Loopback"),
+        *(
+            "Event-Category",
+            "Message-ID",
+            "From",
+            "account",
+            "account_id",
+            "Channel-Name",
+            "Channel-Is-Loopback",
+        ),
     ]
     names = ["PARK_PARKED", "doc_edited", "webhook", "register", "inbound", "event", "status", value]
     for name in names:
         for routing_key in ("", "a.b.c.d.e", f"fax.status.{ACCOUNT}.x"):
             with capturedLogs():
-                for occurrence in occurrences(category, {"Event-Name": name, **dict.fromkeys(fields, value)}, routing_key):
+                for occurrence in occurrences(
+                    category, {"Event-Name": name, **dict.fromkeys(fields, value)}, routing_key
+                ):
                     assert occurrence.account_id is None or occurrence.account_id == ACCOUNT
                     assert all(isinstance(chosen, str) for chosen in occurrence.selectors.values())

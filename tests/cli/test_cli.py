@@ -36,12 +36,19 @@ def last_line(result: Result) -> str:
 
 
 def test_accounts(run) -> None:
-    assert last_line(run("account", "create", "--id", A, "--name", "Tøp", "--realm", "Top.Example.com", "--superadmin")) == A
+    assert (
+        last_line(
+            run("account", "create", "--id", A, "--name", "Tøp", "--realm", "Top.Example.com", "--superadmin")
+        )
+        == A
+    )
     random_id = last_line(run("account", "create", "--parent", A))
     assert re.fullmatch("[0-9a-f]{32}", random_id)
     lines = [line.split() for line in run("account", "list").stdout.splitlines()]
     assert lines[0] == ["ID", "PARENT", "NAME", "REALM", "SUPERADMIN"]
-    assert sorted(lines[1:]) == sorted([[A, "-", "Tøp", "top.example.com", "yes"], [random_id, A, "-", "-", "no"]])
+    assert sorted(lines[1:]) == sorted(
+        [[A, "-", "Tøp", "top.example.com", "yes"], [random_id, A, "-", "-", "no"]]
+    )
 
 
 def test_refusals(run) -> None:
@@ -84,7 +91,10 @@ def test_limits_of_an_account(run) -> None:
     assert run("account", "limits", "--id", A).stdout.splitlines() == unset
     run("account", "limits", "--id", A, "--attempt-failure-count", "3")
     run("account", "limits", "--id", A, "--attempt-failure-expiry-ms", "500")
-    assert run("account", "limits", "--id", A).stdout.splitlines() == ["attempt_failure_count: 3", "attempt_failure_expiry_ms: 500"]
+    assert run("account", "limits", "--id", A).stdout.splitlines() == [
+        "attempt_failure_count: 3",
+        "attempt_failure_expiry_ms: 500",
+    ]
     run("account", "limits", "--id", A, "--attempt-failure-count", "0", "--attempt-failure-expiry-ms", "0")
     assert run("account", "limits", "--id", A).stdout.splitlines() == unset
 
@@ -111,7 +121,9 @@ def test_usage_errors(run, arguments: list[str], tmp_path: Path) -> None:
 
 def lookup(token: str, now: float) -> object:
     opened = engine.open_engine("sqlite:///kazoo-bridge.sqlite3")
-    found = engine.in_transaction(opened, lambda connection: tokens.lookup(connection, tokens.digest_of(token), now), writing=False)
+    found = engine.in_transaction(
+        opened, lambda connection: tokens.lookup(connection, tokens.secret_digest(token), now), writing=False
+    )
     opened.dispose()
     return found
 
@@ -119,7 +131,10 @@ def lookup(token: str, now: float) -> object:
 def test_tokens(run, monkeypatch: pytest.MonkeyPatch) -> None:
     run("account", "create", "--id", A)
     monkeypatch.setattr("time.time", lambda: 1000.0)
-    lasting, short = last_line(run("token", "create", "--account", A)), last_line(run("token", "create", "--account", A, "--ttl", "60"))
+    lasting, short = (
+        last_line(run("token", "create", "--account", A)),
+        last_line(run("token", "create", "--account", A, "--ttl", "60")),
+    )
     assert re.fullmatch("[0-9a-f]{64}", lasting)
     assert lasting != short
     assert lookup(short, 1059.9) is not None
@@ -185,7 +200,9 @@ def test_demo_is_started_with_the_configuration(run, monkeypatch: pytest.MonkeyP
     assert started == [("x.toml", DemoOptions()), (None, DemoOptions(90.0, 6, 9, 5))]
 
 
-@pytest.mark.parametrize("wrong", [["--calls-per-minute", "0"], ["--accounts", "1"], ["--accounts", "21"], ["--max-calls", "0"]])
+@pytest.mark.parametrize(
+    "wrong", [["--calls-per-minute", "0"], ["--accounts", "1"], ["--accounts", "21"], ["--max-calls", "0"]]
+)
 def test_a_demo_that_cannot_be(run, wrong: list[str]) -> None:
     assert wrong[0] in run("demo", *wrong, exit_code=2).stderr
 
@@ -196,7 +213,11 @@ def test_a_real_process_beside_an_open_database(tmp_path: Path) -> None:
 
     def command(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "kazoo_bridge.cli", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+            [sys.executable, "-m", "kazoo_bridge.cli", *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
         )
 
     with opened.connect() as reader:
@@ -204,7 +225,12 @@ def test_a_real_process_beside_an_open_database(tmp_path: Path) -> None:
         created = command("account", "create", "--id", A)
     assert (created.returncode, created.stdout, created.stderr) == (0, f"{A}\n", "")
     token = command("token", "create", "--account", A).stdout.strip()
-    assert engine.in_transaction(opened, lambda c: tokens.lookup(c, tokens.digest_of(token), 0), writing=False) is not None
+    assert (
+        engine.in_transaction(
+            opened, lambda c: tokens.lookup(c, tokens.secret_digest(token), 0), writing=False
+        )
+        is not None
+    )
     refused = command("account", "create", "--id", A)
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "already" in refused.stderr
@@ -220,9 +246,15 @@ def test_no_reactor_is_installed() -> None:
 @pytest.mark.parametrize("option", ["--attempt-failure-count", "--attempt-failure-expiry-ms"])
 def test_limits_that_no_account_may_have(run, option: str, text: str) -> None:
     run("account", "create", "--id", A)
-    assert f"Invalid value for '{option}'" in run("account", "limits", "--id", A, option, text, exit_code=2).stderr
+    assert (
+        f"Invalid value for '{option}'"
+        in run("account", "limits", "--id", A, option, text, exit_code=2).stderr
+    )
 
 
 @pytest.mark.parametrize("text", ["nan", "inf", "0", "true", "1e400"])
 def test_a_rate_of_demo_calls_that_cannot_be(run, text: str) -> None:
-    assert "Invalid value for '--calls-per-minute'" in run("demo", "--calls-per-minute", text, exit_code=2).stderr
+    assert (
+        "Invalid value for '--calls-per-minute'"
+        in run("demo", "--calls-per-minute", text, exit_code=2).stderr
+    )

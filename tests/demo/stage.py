@@ -11,8 +11,8 @@ from twisted.internet.task import Clock
 from kazoo_bridge.bus.embedded import EmbeddedBus
 from kazoo_bridge.demo.call import Call, Phase
 from kazoo_bridge.demo.options import DemoOptions
-from kazoo_bridge.demo.people import make_tenants
 from kazoo_bridge.demo.switchboard import Switchboard
+from kazoo_bridge.demo.tenants import make_tenants
 from kazoo_bridge.interfaces import Queue, Topic
 from kazoo_bridge.kazoo import EXCHANGES, TARGETED, Event, encode_key_part
 
@@ -73,7 +73,13 @@ class Stage:
         return call
 
     def command(self, call_id: str, action: str, data: dict[str, Any] | None = None) -> None:
-        body = {"Event-Category": "metaflow", "Event-Name": "action", "Action": action, "Call-ID": call_id, "Data": data or {}}
+        body = {
+            "Event-Category": "metaflow",
+            "Event-Name": "action",
+            "Action": action,
+            "Call-ID": call_id,
+            "Data": data or {},
+        }
         self.bus.publish("metaflow", f"metaflow.action.{encode_key_part(call_id)}.{action}", body)
         self.pump()
 
@@ -84,8 +90,10 @@ class Stage:
 
     def ask(self, name: str, key: str = "channels", **body: Any) -> list[Event]:
         """All answers that come within a second."""
-        question = {"Event-Category": "call_event", "Event-Name": name} | {word.replace("_", "-"): value for word, value in body.items()}
-        asked = self.bus.ask("callevt", f"call.status_req.{key}", question, timeout=1)
+        question = {"Event-Category": "call_event", "Event-Name": name} | {
+            word.replace("_", "-"): value for word, value in body.items()
+        }
+        asked = self.bus.request("callevt", f"call.status_req.{key}", question, timeout=1)
         answers: list[Event] = []
         asked.addCallback(answers.extend)
         self.run(1.5, 0.5)
@@ -93,7 +101,11 @@ class Stage:
         return answers
 
     def call_events(self) -> list[Event]:
-        return [event for event in self.passed if event.exchange == "callevt" and not event.routing_key.startswith("call.status_req.")]
+        return [
+            event
+            for event in self.passed
+            if event.exchange == "callevt" and not event.routing_key.startswith("call.status_req.")
+        ]
 
     def told(self) -> list[tuple[str, str]]:
         """What has happened to which leg, since the last time that `passed` was emptied."""

@@ -34,7 +34,11 @@ def legs(call: Call) -> tuple[Leg, Leg]:
 
 def ends(stage: Stage) -> dict[str, str]:
     """Hangup causes of the legs that have gone, by id."""
-    return {event.body["Call-ID"]: event.body["Hangup-Cause"] for event in stage.call_events() if event.name == "CHANNEL_DESTROY"}
+    return {
+        event.body["Call-ID"]: event.body["Hangup-Cause"]
+        for event in stage.call_events()
+        if event.name == "CHANNEL_DESTROY"
+    }
 
 
 def created(stage: Stage) -> list[dict[str, Any]]:
@@ -151,7 +155,9 @@ def test_transfer_to_the_outside(stage: Stage, legs: tuple[Leg, Leg]) -> None:
     assert "Authorizing-ID" not in ringing["Custom-Channel-Vars"]
 
 
-@pytest.mark.parametrize(("kind", "attribute"), [("user", "user_id"), ("device", "device_id"), ("number", "number")])
+@pytest.mark.parametrize(
+    ("kind", "attribute"), [("user", "user_id"), ("device", "device_id"), ("number", "number")]
+)
 def test_intercept(stage: Stage, legs: tuple[Leg, Leg], call: Call, kind: str, attribute: str) -> None:
     target = stage.switchboard.live.colleague(call)
     stage.command(legs[0].id, "intercept", {"target_type": kind, "target_id": getattr(target, attribute)})
@@ -162,7 +168,9 @@ def test_intercept(stage: Stage, legs: tuple[Leg, Leg], call: Call, kind: str, a
 
 def test_intercept_of_the_unbridged_only(stage: Stage, legs: tuple[Leg, Leg], call: Call) -> None:
     target = stage.switchboard.live.colleague(call)
-    stage.command(legs[0].id, "intercept", {"target_type": "user", "target_id": target.user_id, "unbridged_only": True})
+    stage.command(
+        legs[0].id, "intercept", {"target_type": "user", "target_id": target.user_id, "unbridged_only": True}
+    )
     assert stage.told() == []
     assert "bridged already" in stage.said[-1]
 
@@ -174,7 +182,9 @@ def test_intercept_while_it_rings(stage: Stage) -> None:
     first, ringing, target = call.first, call.ringing, stage.switchboard.live.colleague(call)
     assert ringing is not None
     stage.passed.clear()
-    stage.command(first.id, "intercept", {"target_type": "user", "target_id": target.user_id, "unbridged_only": True})
+    stage.command(
+        first.id, "intercept", {"target_type": "user", "target_id": target.user_id, "unbridged_only": True}
+    )
     assert ends(stage) == {ringing.id: "NORMAL_CLEARING"}
     assert [leg.party for leg in call.legs] == [first.party, target]
 
@@ -208,7 +218,9 @@ def test_callflow(stage: Stage, legs: tuple[Leg, Leg]) -> None:
         ("audio_level", {"action": "start", "level": -2}, {"audio level": "-2"}),
     ],
 )
-def test_what_is_only_heard(stage: Stage, legs: tuple[Leg, Leg], action: str, data: dict[str, Any], becomes: dict[str, str]) -> None:
+def test_what_is_only_heard(
+    stage: Stage, legs: tuple[Leg, Leg], action: str, data: dict[str, Any], becomes: dict[str, str]
+) -> None:
     stage.command(legs[1].id, action, data)
     assert stage.told() == []
     assert legs[1].media == becomes
@@ -309,7 +321,18 @@ def test_any_commands_at_any_time_leave_a_call_in_order(seed: int) -> None:
     """Every leg that has been created is there, or has been destroyed once."""
     stage = Stage(seed=seed)
     (call,) = stage.switchboard.live
-    actions = ("hold", "resume", "park", "unpark", "transfer", "transfer", "intercept", "move", "callflow", "break")
+    actions = (
+        "hold",
+        "resume",
+        "park",
+        "unpark",
+        "transfer",
+        "transfer",
+        "intercept",
+        "move",
+        "callflow",
+        "break",
+    )
     person = call.tenant.people[seed % 8]
     for turn in range(40):
         if not call.legs:
@@ -322,7 +345,10 @@ def test_any_commands_at_any_time_leave_a_call_in_order(seed: int) -> None:
     told = stage.told()
     gone = [leg_id for name, leg_id in told if name == "CHANNEL_DESTROY"]
     assert len(gone) == len(set(gone)) > 0
-    assert {leg_id for name, leg_id in told if name == "CHANNEL_CREATE"} == {*gone, *(leg.id for leg in call.legs)}
+    assert {leg_id for name, leg_id in told if name == "CHANNEL_CREATE"} == {
+        *gone,
+        *(leg.id for leg in call.legs),
+    }
     stage.run(1200)
     assert call.legs == []
     stage.stop()

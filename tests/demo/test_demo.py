@@ -13,9 +13,22 @@ _ANY_PORT = "tcp:0:interface=127.0.0.1"
 
 
 def test_the_demonstration(tmp_path: Path) -> None:
-    command = [Path(sys.executable).parent / "kazoo-bridge", "demo", "--calls-per-minute", "60", "--accounts", "3"]
-    environment = {**os.environ, "KAZOO_BRIDGE__HTTP__ENDPOINT": _ANY_PORT, "KAZOO_BRIDGE__WEBSOCKETS__ENDPOINT": _ANY_PORT}
-    demo = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    command = [
+        Path(sys.executable).parent / "kazoo-bridge",
+        "demo",
+        "--calls-per-minute",
+        "60",
+        "--accounts",
+        "3",
+    ]
+    environment = {
+        **os.environ,
+        "KAZOO_BRIDGE__HTTP__ENDPOINT": _ANY_PORT,
+        "KAZOO_BRIDGE__WEBSOCKETS__ENDPOINT": _ANY_PORT,
+    }
+    demo = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     assert demo.stdout is not None
     try:
         said = ""
@@ -27,14 +40,20 @@ def test_the_demonstration(tmp_path: Path) -> None:
         assert found, said
         hooks = requests.get(found[2], headers={"X-Auth-Token": found[1]}, timeout=10).json()["data"]
         assert [hook["hook"] for hook in hooks] == ["all"]
-        address, reseller_id = re.fullmatch(r"(http://[\d.:]+)/v2/accounts/(\w{32})/webhooks", found[2]).groups()  # type: ignore[union-attr]
+        address, reseller_id = re.fullmatch(
+            r"(http://[\d.:]+)/v2/accounts/(\w{32})/webhooks", found[2]
+        ).groups()  # type: ignore[union-attr]
         assert f"console  {address}/console/" in said
-        children = requests.get(f"{address}/v2/accounts/{reseller_id}/descendants", headers={"X-Auth-Token": found[1]}, timeout=10)
+        children = requests.get(
+            f"{address}/v2/accounts/{reseller_id}/descendants", headers={"X-Auth-Token": found[1]}, timeout=10
+        )
         keys = re.findall(r"account  (\w{32})\n  token    (\w+)\n  api key  (\w+)", said)
         assert keys[0][0] == reseller_id
         assert len(children.json()["data"]) == 2
         assert keys[1][0] in {child["id"] for child in children.json()["data"]}
-        login = requests.put(f"{address}/v2/api_auth", json={"data": {"api_key": keys[1][2]}}, timeout=10).json()
+        login = requests.put(
+            f"{address}/v2/api_auth", json={"data": {"api_key": keys[1][2]}}, timeout=10
+        ).json()
         assert login["data"]["account_id"] == keys[1][0]
         demo.send_signal(signal.SIGINT)
         rest = demo.communicate(timeout=30)[0]

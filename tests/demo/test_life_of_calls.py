@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from kazoo_bridge.demo.background_activity import MAX_FAXES
+from kazoo_bridge.demo.call_script import MAX_CALL_SECONDS
 from kazoo_bridge.demo.leg import SWITCH
-from kazoo_bridge.demo.life import LONGEST_CALL
-from kazoo_bridge.demo.office import MOST_FAXES
 from kazoo_bridge.demo.options import DemoOptions
-from kazoo_bridge.kazoo import Event, account_of_db, encode_key_part, to_gregorian
+from kazoo_bridge.kazoo import Event, account_from_db, encode_key_part, to_gregorian
 from kazoo_bridge.plugins.discovery import find_categories
 from tests.demo.stage import START, Stage
 
@@ -69,15 +69,15 @@ def test_every_leg_begins_once_and_ends_once(long_run: LongRun) -> None:
 
 def test_no_call_lives_for_ever(long_run: LongRun) -> None:
     for leg in long_run.stage.switchboard.live.legs():
-        assert long_run.stage.clock.seconds() - leg.created < LONGEST_CALL
+        assert long_run.stage.clock.seconds() - leg.created < MAX_CALL_SECONDS
     for events in long_run.ended():
-        assert events[-1].body["Duration-Seconds"] < LONGEST_CALL
+        assert events[-1].body["Duration-Seconds"] < MAX_CALL_SECONDS
 
 
 def test_the_numbers_are_bounded(long_run: LongRun) -> None:
     assert long_run.most_calls == _MOST_CALLS
     # Each call and each fax waits for one thing, the switchboard for the next call and the next happening, the bus hands out.
-    assert long_run.most_delayed <= _MOST_CALLS + MOST_FAXES + 2 + 3
+    assert long_run.most_delayed <= _MOST_CALLS + MAX_FAXES + 2 + 3
 
 
 def test_holds_and_parkings_are_undone_or_end_with_the_call(long_run: LongRun) -> None:
@@ -95,10 +95,22 @@ def test_everything_happens(long_run: LongRun) -> None:
     passed = long_run.stage.passed
     assert {event.name for event in long_run.stage.call_events()} == _CALL_EVENTS
     causes = {event.body["Hangup-Cause"] for event in passed if event.name == "CHANNEL_DESTROY"}
-    assert causes >= {"NORMAL_CLEARING", "NO_ANSWER", "ORIGINATOR_CANCEL", "USER_BUSY", "BLIND_TRANSFER", "ATTENDED_TRANSFER"}
+    assert causes >= {
+        "NORMAL_CLEARING",
+        "NO_ANSWER",
+        "ORIGINATOR_CANCEL",
+        "USER_BUSY",
+        "BLIND_TRANSFER",
+        "ATTENDED_TRANSFER",
+    }
     keys = {event.routing_key for event in passed}
     assert keys >= {"notifications.voicemail.new", "notifications.fax.inbound", "notifications.fax.outbound"}
-    assert {event.body["Fax-State"] for event in passed if event.exchange == "faxes"} == {"start", "receive", "send", "end"}
+    assert {event.body["Fax-State"] for event in passed if event.exchange == "faxes"} == {
+        "start",
+        "receive",
+        "send",
+        "end",
+    }
     assert {(event.name, event.body["Type"]) for event in passed if event.exchange == "configuration"} == {
         ("doc_edited", "user"),
         ("doc_created", "fax"),
@@ -124,8 +136,11 @@ def test_messages_are_addressed_as_kazoo_addresses_them(long_run: LongRun) -> No
         assert {"App-Name", "App-Version", "Event-Category", "Event-Name", "Msg-ID"} <= event.body.keys()
         if event.exchange == "configuration":
             body = event.body
-            assert account_of_db(body["Database"]) == body["Account-ID"]
-            assert event.routing_key == f"{event.name}.{body['Database']}.{body['Type']}.{encode_key_part(body['ID'])}"
+            assert account_from_db(body["Database"]) == body["Account-ID"]
+            assert (
+                event.routing_key
+                == f"{event.name}.{body['Database']}.{body['Type']}.{encode_key_part(body['ID'])}"
+            )
             assert body["Database"].endswith("-202611") == (body["Type"] != "user")
         elif event.exchange == "faxes":
             assert event.routing_key == f"fax.status.{event.body['Account-ID']}.{event.body['Job-ID']}"
@@ -154,7 +169,14 @@ def test_the_categories_understand_all_of_it(long_run: LongRun) -> None:
             assert occurrence.account_id in accounts
             hooks.add(occurrence.hook)
     assert hooks == {
-        *("channel_create", "channel_answer", "channel_bridge", "channel_destroy", "channel_hold", "channel_unhold"),
+        *(
+            "channel_create",
+            "channel_answer",
+            "channel_bridge",
+            "channel_destroy",
+            "channel_hold",
+            "channel_unhold",
+        ),
         *("parking", "object", "notifications", "fax_status", "sms"),
     }
 
@@ -225,6 +247,9 @@ def test_the_first_event_in_full() -> None:
     assert (event.name, body["Event-Category"], body["Node"]) == ("CHANNEL_CREATE", "call_event", SWITCH)
     assert body["Timestamp"] == to_gregorian(START)
     assert body["Call-Direction"] == "inbound"
-    assert (body["Caller-ID-Name"], body["Caller-ID-Number"]) == (call.first.party.name, call.first.party.number)
+    assert (body["Caller-ID-Name"], body["Caller-ID-Number"]) == (
+        call.first.party.name,
+        call.first.party.number,
+    )
     assert "Other-Leg-Call-ID" not in body
     stage.stop()

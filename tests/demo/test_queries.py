@@ -11,9 +11,34 @@ from kazoo_bridge.kazoo import encode_key_part, to_gregorian
 from tests.demo.stage import Stage
 
 _FIELDS = {
-    *("Account-ID", "Answered", "Authorizing-ID", "Authorizing-Type", "Bridge-ID", "Call-Direction", "Call-ID", "CallFlow-ID"),
-    *("Callee-ID-Name", "Callee-ID-Number", "Caller-ID-Name", "Caller-ID-Number", "Channel-Authorized", "Custom-Application-Vars"),
-    *("Custom-Channel-Vars", "Destination", "Elapsed-Seconds", "From", "Is-Loopback", "Is-On-Hold", "Other-Leg-Call-ID", "Owner-ID"),
+    *(
+        "Account-ID",
+        "Answered",
+        "Authorizing-ID",
+        "Authorizing-Type",
+        "Bridge-ID",
+        "Call-Direction",
+        "Call-ID",
+        "CallFlow-ID",
+    ),
+    *(
+        "Callee-ID-Name",
+        "Callee-ID-Number",
+        "Caller-ID-Name",
+        "Caller-ID-Number",
+        "Channel-Authorized",
+        "Custom-Application-Vars",
+    ),
+    *(
+        "Custom-Channel-Vars",
+        "Destination",
+        "Elapsed-Seconds",
+        "From",
+        "Is-Loopback",
+        "Is-On-Hold",
+        "Other-Leg-Call-ID",
+        "Owner-ID",
+    ),
     *("Presence-ID", "Realm", "To", "Timestamp", "Username"),
 }
 
@@ -67,7 +92,9 @@ def test_one_channel_among_all(stage: Stage, call: Call) -> None:
 
 def test_all_channels_and_some_fields(stage: Stage, call: Call) -> None:
     (answer,) = stage.ask("query_channels_req", Fields=["Call-ID", "Realm"])
-    assert answer.body["Channels"] == {leg.id: {"Call-ID": leg.id, "Realm": call.tenant.realm} for leg in call.legs}
+    assert answer.body["Channels"] == {
+        leg.id: {"Call-ID": leg.id, "Realm": call.tenant.realm} for leg in call.legs
+    }
 
 
 def test_the_channels_of_a_user(stage: Stage, call: Call) -> None:

@@ -4,8 +4,8 @@ from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kazoo_bridge.directory.remembered import Remembered
-from kazoo_bridge.directory.tree import AccountTree
+from kazoo_bridge.directory.account_tree import AccountTree
+from kazoo_bridge.directory.ttl_cache import TtlCache
 from kazoo_bridge.interfaces import Account
 
 
@@ -68,25 +68,27 @@ def test_ancestors_and_descendants_agree(parents: dict[str, str | None]) -> None
         ancestors = family.find(account).ancestors
         assert account not in ancestors
         assert len(set(ancestors)) == len(ancestors)
-        assert {other for other in parents if account in family.find(other).ancestors} == family.descendants(account)
+        assert {other for other in parents if account in family.find(other).ancestors} == family.descendants(
+            account
+        )
 
 
 def test_answers_have_their_time() -> None:
-    answers: Remembered[int] = Remembered(10)
+    answers: TtlCache[int] = TtlCache(10)
     answers.put("short", 1, until=5)
     answers.put("lasting", 2, until=None)
     assert answers.get("short", 4.9) == 1
     assert answers.get("short", 5) is None
     assert len(answers) == 1
     assert answers.get("lasting", 1e12) == 2
-    answers.drop_if(lambda answer: answer == 2)
-    answers.drop("never there")
+    answers.discard_if(lambda answer: answer == 2)
+    answers.discard("never there")
     assert len(answers) == 0
 
 
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from("abcdef"))))
 def test_the_least_recently_used_go_first(steps: list[tuple[bool, str]]) -> None:
-    answers: Remembered[str] = Remembered(3)
+    answers: TtlCache[str] = TtlCache(3)
     recent: list[str] = []
     for put, question in steps:
         if put:

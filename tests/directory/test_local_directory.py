@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from zope.interface.verify import verifyObject
 
 from kazoo_bridge.directory import local
-from kazoo_bridge.directory.local import GONE_FOR, LocalDirectory, _digest
+from kazoo_bridge.directory.local import GONE_TTL, LocalDirectory, _digest
 from kazoo_bridge.interfaces import Account, IDirectory, Principal, StorageUnavailable
 
 
@@ -79,7 +79,9 @@ def clock() -> Clock:
 
 @pytest.fixture
 def accounts() -> Accounts:
-    return Accounts(Row("top", superadmin=True), Row("reseller", "top"), Row("customer", "reseller"), Row("other", "top"))
+    return Accounts(
+        Row("top", superadmin=True), Row("reseller", "top"), Row("customer", "reseller"), Row("other", "top")
+    )
 
 
 @pytest.fixture
@@ -114,8 +116,8 @@ def test_accounts(directory: LocalDirectory) -> None:
     assert directory.ancestors("top") == ()
     assert directory.ancestors("nobody") is None
     assert now(directory.descendants("reseller")) == {"customer"}
-    assert not directory.superadmin("customer")
-    assert not directory.superadmin("nobody")
+    assert not directory.is_superadmin("customer")
+    assert not directory.is_superadmin("nobody")
 
 
 @pytest.mark.parametrize(
@@ -134,11 +136,11 @@ def test_accounts(directory: LocalDirectory) -> None:
     ],
 )
 def test_who_may(directory: LocalDirectory, who: str, whom: str, allowed: bool) -> None:
-    assert now(directory.may(Principal(who), whom)) is allowed
+    assert now(directory.can_act_for(Principal(who), whom)) is allowed
 
 
 def test_the_name_of_a_superadmin_that_is_none_helps_nobody(directory: LocalDirectory) -> None:
-    assert now(directory.may(Principal("reseller", superadmin=True), "other")) is False
+    assert now(directory.can_act_for(Principal("reseller", superadmin=True), "other")) is False
 
 
 def test_a_token_is_looked_up_once(directory: LocalDirectory, tokens: Tokens) -> None:
@@ -157,7 +159,9 @@ def test_a_remembered_token_expires(directory: LocalDirectory, tokens: Tokens, c
 
 
 @pytest.mark.parametrize("change", [("token", frozenset([_digest("t")])), ("*", frozenset())])
-def test_a_revoked_token_is_forgotten_on_the_change(directory: LocalDirectory, tokens: Tokens, change: Any) -> None:
+def test_a_revoked_token_is_forgotten_on_the_change(
+    directory: LocalDirectory, tokens: Tokens, change: Any
+) -> None:
     tokens.add("t", "customer")
     tokens.add("u", "customer")
     assert now(directory.authenticate("t")) is not None
@@ -168,7 +172,9 @@ def test_a_revoked_token_is_forgotten_on_the_change(directory: LocalDirectory, t
     assert now(directory.authenticate("u")) is not None
 
 
-def test_a_token_revoked_while_it_was_looked_up_is_not_remembered(directory: LocalDirectory, tokens: Tokens) -> None:
+def test_a_token_revoked_while_it_was_looked_up_is_not_remembered(
+    directory: LocalDirectory, tokens: Tokens
+) -> None:
     tokens.add("t", "customer")
     tokens.held = Deferred()
     answer = directory.authenticate("t")
@@ -179,7 +185,9 @@ def test_a_token_revoked_while_it_was_looked_up_is_not_remembered(directory: Loc
     assert now(directory.authenticate("t")) is None
 
 
-def test_an_unknown_token_is_asked_for_once_a_second(directory: LocalDirectory, tokens: Tokens, clock: Clock) -> None:
+def test_an_unknown_token_is_asked_for_once_a_second(
+    directory: LocalDirectory, tokens: Tokens, clock: Clock
+) -> None:
     assert [now(directory.authenticate("t")) for _ in range(3)] == [None] * 3
     assert tokens.lookups == 1
     clock.advance(1)
@@ -195,8 +203,10 @@ def test_a_new_token_is_known_as_soon_as_the_change_is(directory: LocalDirectory
     assert now(directory.authenticate("t")) == Principal("customer")
 
 
-def test_memory_is_bounded(clock: Clock, accounts: Accounts, tokens: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "MAX_REMEMBERED", 10)
+def test_memory_is_bounded(
+    clock: Clock, accounts: Accounts, tokens: Tokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "MAX_CACHED", 10)
     directory = LocalDirectory(clock, accounts, tokens)
     for number in range(30):
         now(directory.authenticate(f"unknown {number}"))
@@ -205,7 +215,9 @@ def test_memory_is_bounded(clock: Clock, accounts: Accounts, tokens: Tokens, mon
 
 
 @pytest.mark.parametrize("secret", ["", "x" * 4097])
-def test_what_cannot_be_a_secret_costs_nothing(directory: LocalDirectory, tokens: Tokens, secret: str) -> None:
+def test_what_cannot_be_a_secret_costs_nothing(
+    directory: LocalDirectory, tokens: Tokens, secret: str
+) -> None:
     assert now(directory.authenticate(secret)) is None
     assert now(directory.login(secret)) is None
     assert tokens.lookups == 0
@@ -217,14 +229,16 @@ def test_odd_secrets_are_merely_unknown(directory: LocalDirectory, tokens: Token
     assert tokens.lookups == 1
 
 
-def test_a_token_of_an_account_that_has_gone(directory: LocalDirectory, tokens: Tokens, accounts: Accounts) -> None:
+def test_a_token_of_an_account_that_has_gone(
+    directory: LocalDirectory, tokens: Tokens, accounts: Accounts
+) -> None:
     tokens.add("t", "customer")
     assert now(directory.authenticate("t")) is not None
     del accounts.rows["customer"]
     now(directory.changed("account", frozenset(["customer"])))
     assert now(directory.authenticate("t")) is None
     assert now(directory.account("customer")) is None
-    assert not now(directory.may(Principal("reseller"), "customer"))
+    assert not now(directory.can_act_for(Principal("reseller"), "customer"))
 
 
 def test_what_becomes_of_an_account_still_reaches_those_above_it_for_a_minute(
@@ -233,18 +247,22 @@ def test_what_becomes_of_an_account_still_reaches_those_above_it_for_a_minute(
     del accounts.rows["customer"]
     now(directory.changed("account", frozenset(["customer"])))
     assert directory.ancestors("customer") == ("reseller", "top")
-    clock.advance(GONE_FOR)
+    clock.advance(GONE_TTL)
     assert directory.ancestors("customer") is None
 
 
-def test_an_account_that_nobody_has_told_of_yet(directory: LocalDirectory, tokens: Tokens, accounts: Accounts) -> None:
+def test_an_account_that_nobody_has_told_of_yet(
+    directory: LocalDirectory, tokens: Tokens, accounts: Accounts
+) -> None:
     accounts.rows |= {"new": Row("new", "customer"), "newer": Row("newer", "new")}
     tokens.add("t", "newer")
     assert now(directory.authenticate("t")) == Principal("newer")
     assert directory.ancestors("newer") == ("new", "customer", "reseller", "top")
 
 
-def test_an_account_that_goes_while_it_is_fetched(directory: LocalDirectory, tokens: Tokens, accounts: Accounts) -> None:
+def test_an_account_that_goes_while_it_is_fetched(
+    directory: LocalDirectory, tokens: Tokens, accounts: Accounts
+) -> None:
     tokens.add("t", "new")
     held: Deferred[list[Row]] = Deferred()
     by_ids, accounts.by_ids = accounts.by_ids, lambda _: held  # type: ignore[method-assign]

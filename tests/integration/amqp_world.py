@@ -13,8 +13,8 @@ from twisted.logger import LogEvent, LogLevel, globalLogPublisher
 from txamqp.content import Content
 
 from kazoo_bridge.bus.amqp import AmqpBus
-from kazoo_bridge.bus.amqp.channels import BrokerChannel
-from kazoo_bridge.bus.amqp.protocol import BrokerConnection
+from kazoo_bridge.bus.amqp.connection.channel import BrokerChannel
+from kazoo_bridge.bus.amqp.connection.connection import BrokerConnection
 from kazoo_bridge.config import AmqpUri, parse_uri
 from kazoo_bridge.kazoo import Event
 
@@ -58,7 +58,7 @@ class World:
         return int(answer.message_count)
 
     async def leave(self) -> None:
-        await self.connection.shut(5)
+        await self.connection.close_gracefully(5)
 
 
 class Seen:
@@ -96,7 +96,9 @@ class Log:
     def at_least(self, level: LogLevel) -> list[str]:
         from twisted.logger import formatEvent
 
-        return [formatEvent(event) for event in self.events if event.get("log_level", LogLevel.debug) >= level]
+        return [
+            formatEvent(event) for event in self.events if event.get("log_level", LogLevel.debug) >= level
+        ]
 
 
 @asynccontextmanager
@@ -112,4 +114,4 @@ async def running_bus(*uris: str, **options: Any) -> AsyncIterator[AmqpBus]:
 
 def fine(bus: AmqpBus) -> Callable[[], bool]:
     """Whether the bus has no trouble."""
-    return lambda: bus.trouble() is None
+    return lambda: bus.unavailable_reason() is None

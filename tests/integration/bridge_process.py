@@ -59,7 +59,9 @@ allowed_networks = ["127.0.0.0/8"]
         """Start twistd; wait until it is ready."""
         with self.log.open("ab") as log:
             command = [_BIN / "twistd", "-n", "--pidfile=", "kazoo_bridge", "--config", self.config]
-            self.process = subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen(
+                command, cwd=self.folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
         if wait:
             eventually(self.is_ready, f"ready; its log:\n{self.log_text()[-2000:]}")
 
@@ -87,7 +89,9 @@ allowed_networks = ["127.0.0.0/8"]
         """One request to REST."""
         headers = {"Content-Type": "application/json"} | ({"X-Auth-Token": token} if token else {})
         body = None if data is None else json.dumps({"data": data})
-        return requests.request(verb, f"http://127.0.0.1:{self.port}{path}", headers=headers, data=body, timeout=20)
+        return requests.request(
+            verb, f"http://127.0.0.1:{self.port}{path}", headers=headers, data=body, timeout=20
+        )
 
     def signal(self, number: int) -> None:
         """Send a signal."""

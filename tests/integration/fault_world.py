@@ -94,7 +94,9 @@ class UnrulyReceiver:
             if mood == "slow":
                 time.sleep(0.2)
             status = "500 No" if mood == "500" else "200 OK"
-            connection.sendall(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+            connection.sendall(
+                f"HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()
+            )
 
     @property
     def answered(self) -> set[str]:
@@ -139,7 +141,9 @@ class Publisher:
             body = call_event(ACCOUNT, call_id, To=str(number)) | {"Msg-ID": f"{self._prefix}-m{number}"}
             basic = pika.BasicProperties(content_type="application/json", delivery_mode=1)
             # Confirmed and routed: from now on the event is the broker's, and then the bridge's, to keep.
-            self._channel.basic_publish("callevt", f"call.CHANNEL_CREATE.{call_id}", json.dumps(body).encode(), basic, mandatory=True)
+            self._channel.basic_publish(
+                "callevt", f"call.CHANNEL_CREATE.{call_id}", json.dumps(body).encode(), basic, mandatory=True
+            )
             self.confirmed.add(call_id)
             if pause:
                 self._connection.sleep(pause)
@@ -162,7 +166,9 @@ class Publisher:
             self._connection.close()
 
 
-def started(folder: Path, uri: str, url: str, more: str = IMPATIENT, storage_uri: str = "", **hook: object) -> BridgeProcess:
+def started(
+    folder: Path, uri: str, url: str, more: str = IMPATIENT, storage_uri: str = "", **hook: object
+) -> BridgeProcess:
     """A running node with one hook to `url`."""
     node = BridgeProcess(folder, uri, more, storage_uri)
     node.command("account", "create", "--id", ACCOUNT)

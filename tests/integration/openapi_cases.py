@@ -46,7 +46,9 @@ def _placed(case: Any) -> dict[str, str]:
 
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
-    if case.meta is None or case.meta.phase.name.value != "stateful":  # which goes on with what it was answered
+    if (
+        case.meta is None or case.meta.phase.name.value != "stateful"
+    ):  # which goes on with what it was answered
         case.path_parameters = _placed(case)
     for name in ("If-Match", "If-None-Match"):
         if next(_turn) % _SOME:

@@ -33,14 +33,23 @@ class RabbitNode:
     ``key.pem``, it takes TLS connections on `tls_port` too. `old`: it has nothing that came after version 3.7, such as quorum queues.
     """
 
-    def __init__(self, extra_config: str = "", certificates: Path | None = None, *, old: bool = False) -> None:
+    def __init__(
+        self, extra_config: str = "", certificates: Path | None = None, *, old: bool = False
+    ) -> None:
         if not (_PROGRAMS / "rabbitmq-server").exists():
-            raise RuntimeError("these tests need RabbitMQ: `make test` installs it, or `apt-get install rabbitmq-server`")
+            raise RuntimeError(
+                "these tests need RabbitMQ: `make test` installs it, or `apt-get install rabbitmq-server`"
+            )
         self.folder = Path(tempfile.mkdtemp(prefix="kazoo-bridge-rabbit-"))
         self.port = free_port()
         self.tls_port = free_port() if certificates else None
         self._vhosts = 0
-        lines = [f"listeners.tcp.1 = 127.0.0.1:{self.port}", "loopback_users = none", "log.console = false", extra_config]
+        lines = [
+            f"listeners.tcp.1 = 127.0.0.1:{self.port}",
+            "loopback_users = none",
+            "log.console = false",
+            extra_config,
+        ]
         if certificates:
             lines.append(f"listeners.ssl.1 = 127.0.0.1:{self.tls_port}")
             for option, file in (("cacertfile", "ca.pem"), ("certfile", "cert.pem"), ("keyfile", "key.pem")):
@@ -128,7 +137,11 @@ class RabbitNode:
     def ctl(self, *arguments: str) -> str:
         """Run rabbitmqctl on the node; returns its output."""
         done = subprocess.run(
-            [str(_PROGRAMS / "rabbitmqctl"), "--quiet", *arguments], env=self._environment, capture_output=True, text=True, timeout=60
+            [str(_PROGRAMS / "rabbitmqctl"), "--quiet", *arguments],
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
         if done.returncode:
             raise RuntimeError(f"rabbitmqctl {arguments}: {done.stdout}{done.stderr}")
@@ -169,7 +182,12 @@ class RabbitNode:
     def _spawn(self, program: str) -> subprocess.Popen[bytes]:
         with (self.folder / "out").open("ab") as out:
             process = subprocess.Popen(
-                [program], env=self._environment, stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True
+                [program],
+                env=self._environment,
+                stdout=out,
+                stderr=out,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
             )
         (self.folder / f"group-{Path(program).name}").write_text(str(process.pid))
         return process

@@ -18,12 +18,12 @@ from zope.interface.verify import verifyObject
 
 from kazoo_bridge import kazoo
 from kazoo_bridge.bus.amqp import AmqpBus
-from kazoo_bridge.bus.amqp.errors import BrokerClosedChannel, BrokerClosedConnection
-from kazoo_bridge.bus.amqp.fields import Timestamp
-from kazoo_bridge.bus.amqp.protocol import CAPABILITIES, BrokerConnection
-from kazoo_bridge.bus.amqp.publishing import Publisher
+from kazoo_bridge.bus.amqp.connection.connection import CAPABILITIES, BrokerConnection
+from kazoo_bridge.bus.amqp.publisher import ConfirmingPublisher
+from kazoo_bridge.bus.amqp.wire.errors import BrokerClosedChannel, BrokerClosedConnection
+from kazoo_bridge.bus.amqp.wire.field_table import Timestamp
 from kazoo_bridge.config import parse_uri
-from kazoo_bridge.interfaces import BusUnavailable, IBus, IConsumer, Queue, Topic, Unfinished, Unroutable
+from kazoo_bridge.interfaces import BusUnavailable, IBus, IConsumer, Queue, Requeue, Topic, Unroutable
 from kazoo_bridge.kazoo import Event
 from tests.integration.amqp_world import Log, Seen, World, fine, running_bus, until
 from tests.integration.rabbitmq import RabbitNode
@@ -56,7 +56,7 @@ def name() -> str:
 async def consuming(bus: AmqpBus, queue: Queue, handler: Any) -> IConsumer:
     """A consumer that runs."""
     consumer = bus.consume(queue, handler)
-    await until(fine(bus), f"the bus to be fine ({bus.trouble()})")
+    await until(fine(bus), f"the bus to be fine ({bus.unavailable_reason()})")
     return consumer
 
 
@@ -73,15 +73,15 @@ async def test_it_is_a_bus(node: Node) -> None:
 @pytest_twisted.ensureDeferred
 async def test_trouble_says_what_is_missing(node: Node) -> None:
     bus = AmqpBus(reactor, [parse_uri(node.uri)])
-    assert bus.trouble() == "the bus is not started"
+    assert bus.unavailable_reason() == "the bus is not started"
     bus.startService()
-    assert "no connection to amqp://127.0.0.1" in str(bus.trouble())
+    assert "no connection to amqp://127.0.0.1" in str(bus.unavailable_reason())
     await until(fine(bus), "the bus to be fine")
     bus.consume(Queue("test.trouble"), Seen())
-    assert bus.trouble() == "consumer of queue test.trouble is not running yet"
+    assert bus.unavailable_reason() == "consumer of queue test.trouble is not running yet"
     await until(fine(bus), "the bus to be fine")
     await bus.stopService()
-    assert bus.trouble() == "the bus is not started"
+    assert bus.unavailable_reason() == "the bus is not started"
 
 
 @pytest_twisted.ensureDeferred
@@ -100,13 +100,20 @@ async def test_messages_of_every_shape(node: Node, world: World) -> None:
             world.send("callevt", "badly zipped", b"no gzip", {"content-encoding": "gzip"})
             world.send("callevt", "big", orjson.dumps(big))
             headers = {
-                "x-received-from": [{"uri": "amqp://größe", "hops": 2**40, "ok": True, "at": Timestamp(2**50), "none": None}],
+                "x-received-from": [
+                    {"uri": "amqp://größe", "hops": 2**40, "ok": True, "at": Timestamp(2**50), "none": None}
+                ],
                 "x-delivery-count": 2**40,
                 "naïve ключ": "значение",
                 "raw": b"\xff\x00",
                 "real": 0.5,
             }
-            world.send("callevt", "schlüssel.ключ", '{"wort":"größe €"}'.encode(), {"headers": headers, "timestamp": 2**50})
+            world.send(
+                "callevt",
+                "schlüssel.ключ",
+                '{"wort":"größe €"}'.encode(),
+                {"headers": headers, "timestamp": 2**50},
+            )
             await until(seen.has(4), "four good messages")
         assert seen.keys == ["plain", "zipped", "big", "schlüssel.ключ"]
         assert [event.body for event in seen.events] == [{"a": 1}, {"z": 1}, big, {"wort": "größe €"}]
@@ -145,7 +152,7 @@ async def test_what_becomes_of_a_delivery_depends_on_the_handler(node: Node, wor
                 return failing
             case "again" if not event.redelivered:
                 unfinished: Deferred[None] = Deferred()
-                unfinished.errback(Unfinished("not yet"))
+                unfinished.errback(Requeue("not yet"))
                 return unfinished
             case "later":
                 return later
@@ -169,7 +176,9 @@ async def test_what_becomes_of_a_delivery_depends_on_the_handler(node: Node, wor
 
 
 @pytest_twisted.ensureDeferred
-async def test_what_is_not_finished_when_the_bus_stops_stays_with_the_broker(node: Node, world: World) -> None:
+async def test_what_is_not_finished_when_the_bus_stops_stays_with_the_broker(
+    node: Node, world: World
+) -> None:
     open_ones: list[Deferred[None]] = []
 
     def handle(event: Event) -> Deferred[None] | None:
@@ -191,7 +200,9 @@ async def test_what_is_not_finished_when_the_bus_stops_stays_with_the_broker(nod
 
 
 @pytest_twisted.ensureDeferred
-async def test_cancelling_ends_deliveries_and_what_is_in_hand_is_still_acknowledged(node: Node, world: World) -> None:
+async def test_cancelling_ends_deliveries_and_what_is_in_hand_is_still_acknowledged(
+    node: Node, world: World
+) -> None:
     in_hand: Deferred[None] = Deferred()
     seen, queue = Seen(lambda _event: in_hand), name()
     async with running_bus(node.uri) as bus:
@@ -229,7 +240,7 @@ async def test_binding_and_unbinding_while_it_runs(node: Node, world: World) -> 
         with pytest.raises(ValueError, match="255"):
             bus.consume(Queue("", {Topic("callevt", "x" * 256)}), seen)
         await consumer.bind(Topic("callevt", "still works"))
-        assert bus.trouble() is None
+        assert bus.unavailable_reason() is None
 
 
 @pytest_twisted.ensureDeferred
@@ -250,18 +261,24 @@ async def test_binding_before_there_is_a_connection(node: Node, world: World) ->
 
 
 @pytest_twisted.ensureDeferred
-async def test_an_exchange_that_does_not_exist_is_reported_and_the_rest_works(node: Node, world: World) -> None:
+async def test_an_exchange_that_does_not_exist_is_reported_and_the_rest_works(
+    node: Node, world: World
+) -> None:
     seen = Seen()
     async with running_bus(node.uri) as bus:
-        bus.consume(Queue("", {Topic("nowhere", "x"), *(Topic("callevt", f"key{n}") for n in range(150))}), seen)
-        await until(lambda: "nowhere" in str(bus.trouble()), "the trouble")
+        bus.consume(
+            Queue("", {Topic("nowhere", "x"), *(Topic("callevt", f"key{n}") for n in range(150))}), seen
+        )
+        await until(lambda: "nowhere" in str(bus.unavailable_reason()), "the trouble")
         world.send("callevt", "key149", b"{}")
         await until(seen.has(1), "a message")
 
 
 @pytest_twisted.ensureDeferred
 @pytest.mark.parametrize("arguments", [{"type": "topic", "durable": True}, {"type": "fanout"}])
-async def test_exchanges_with_other_arguments_are_used_as_they_are(node: Node, world: World, arguments: dict[str, Any]) -> None:
+async def test_exchanges_with_other_arguments_are_used_as_they_are(
+    node: Node, world: World, arguments: dict[str, Any]
+) -> None:
     await world.channel.exchange_delete(exchange="metaflow")
     await world.channel.exchange_declare(exchange="metaflow", **arguments)
     seen = Seen()
@@ -311,7 +328,11 @@ async def test_publishing_is_confirmed_and_mandatory_messages_are_returned(node:
         with pytest.raises(Unroutable, match=r"to\.nobody"):
             await bus.publish("im", "to.nobody", {"a": 1}, mandatory=True)
         await bus.publish("im", "to.somebody", {"wört": "größe"}, mandatory=True)
-        mixed = [bus.publish("im", f"to.{who}", {"n": n}, mandatory=True) for n in range(50) for who in ("nobody", "somebody")]
+        mixed = [
+            bus.publish("im", f"to.{who}", {"n": n}, mandatory=True)
+            for n in range(50)
+            for who in ("nobody", "somebody")
+        ]
         for number, one in enumerate(mixed):
             if number % 2 == 0:
                 with pytest.raises(Unroutable):
@@ -349,14 +370,16 @@ async def test_publishing_without_a_connection_is_refused_at_once(node: Node) ->
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_consumer_whose_queue_is_deleted_begins_again_without_disturbing_others(node: Node, world: World) -> None:
+async def test_a_consumer_whose_queue_is_deleted_begins_again_without_disturbing_others(
+    node: Node, world: World
+) -> None:
     deleted, undisturbed, queue = Seen(), Seen(), name()
     async with running_bus(node.uri) as bus:
         bus.consume(Queue("", {Topic("callevt", "other")}), undisturbed)
         await consuming(bus, Queue(queue, {CALLS}, durable=True, prefetch=10), deleted)
         await world.channel.queue_delete(queue=queue)
-        await until(lambda: bus.trouble() is not None, "the trouble to be noticed")
-        assert f"consumer of queue {queue} is not running" in str(bus.trouble())
+        await until(lambda: bus.unavailable_reason() is not None, "the trouble to be noticed")
+        assert f"consumer of queue {queue} is not running" in str(bus.unavailable_reason())
         world.send("callevt", "other", b"{}")
         await until(undisturbed.has(1), "the other consumer's message")
         await until(fine(bus), "the consumer to run again")
@@ -371,10 +394,14 @@ async def test_a_consumer_that_waits_to_begin_again_may_be_cancelled(node: Node,
         consumer = await consuming(bus, Queue(queue, {CALLS}, durable=True), Seen())
         before = set(map(id, reactor.getDelayedCalls()))
         await world.channel.queue_delete(queue=queue)
-        await until(lambda: bus.trouble() is not None, "the trouble to be noticed")
+        await until(lambda: bus.unavailable_reason() is not None, "the trouble to be noticed")
         await consumer.cancel()
-        assert [call for call in reactor.getDelayedCalls() if id(call) not in before and "deferLater" in repr(call)] == []
-        assert bus.trouble() is None
+        assert [
+            call
+            for call in reactor.getDelayedCalls()
+            if id(call) not in before and "deferLater" in repr(call)
+        ] == []
+        assert bus.unavailable_reason() is None
     with pytest.raises(BrokerClosedChannel, match="NOT_FOUND"):
         await world.channel.queue_declare(queue=queue, passive=True)
 
@@ -384,13 +411,21 @@ async def test_asking_collects_the_answers(node: Node) -> None:
     async with running_bus(node.uri) as bus:
 
         def answer(event: Event) -> Any:
-            reply = {"Msg-ID": event.message_id, "Event-Name": "reply", "App-Name": "x", "App-Version": "1", "Event-Category": "y"}
+            reply = {
+                "Msg-ID": event.message_id,
+                "Event-Name": "reply",
+                "App-Name": "x",
+                "App-Version": "1",
+                "Event-Category": "y",
+            }
             return bus.publish(kazoo.TARGETED, event.body["Server-ID"], reply)
 
         bus.consume(Queue("", {Topic("sysconf", "question")}), answer)
         await consuming(bus, Queue("", {Topic("sysconf", "question")}), answer)
         question = {"App-Name": "x", "App-Version": "1", "Event-Category": "y", "Event-Name": "ask"}
-        answers = await bus.ask("sysconf", "question", question, timeout=20, enough=lambda got: len(got) == 2)
+        answers = await bus.request(
+            "sysconf", "question", question, timeout=20, enough=lambda got: len(got) == 2
+        )
         assert [event.name for event in answers] == ["reply", "reply"]
 
 
@@ -434,7 +469,7 @@ async def test_the_end_of_a_channel_and_of_a_connection_are_told_apart(node: Nod
 
 @pytest_twisted.ensureDeferred
 async def test_confirms_of_many_messages_in_the_air(world: World) -> None:
-    publisher = await Publisher.open(world.connection)
+    publisher = await ConfirmingPublisher.open(world.connection)
     await world.channel.queue_declare(queue="confirms", exclusive=True)
     confirmed = [publisher.publish("", "confirms", b"{}", mandatory=True) for _ in range(5000)]
     for one in confirmed:

@@ -52,9 +52,9 @@ async def test_a_killed_broker_is_found_again(node: RabbitNode) -> None:
         await until(seen.has(1), "the first message")
 
         await deferToThread(node.kill)
-        await until(lambda: bus.trouble() is not None, "the trouble")
-        await until(lambda: "connection refused" in str(bus.trouble()), "the refusal")
-        assert f"amqp://127.0.0.1:{node.port}/: connection refused" in str(bus.trouble())
+        await until(lambda: bus.unavailable_reason() is not None, "the trouble")
+        await until(lambda: "connection refused" in str(bus.unavailable_reason()), "the refusal")
+        assert f"amqp://127.0.0.1:{node.port}/: connection refused" in str(bus.unavailable_reason())
         with pytest.raises(BusUnavailable):
             await bus.publish("callevt", "call.lost.x", {})
         with Log() as log:
@@ -74,7 +74,7 @@ async def test_a_message_without_confirmation_fails_when_the_connection_breaks(n
         await until(fine(bus), "the bus to be fine")
         await bus.publish("im", "x", {})
         unconfirmed = bus.publish("im", "x", {})
-        connection = bus._outgoing_link.connection
+        connection = bus._publishing.connection
         assert connection is not None
         connection.abort("a test")
         with pytest.raises(BusUnavailable, match="before the broker confirmed"):
@@ -99,12 +99,17 @@ async def test_the_second_broker_is_taken_when_the_first_is_dead(node: RabbitNod
     ("path", "words"),
     [("guest:geheim@HOST/", "ACCESS_REFUSED"), ("guest:guest@HOST/keiner", "vhost keiner not found")],
 )
-async def test_a_refused_login_is_told_without_the_secret_and_tried_again(node: RabbitNode, path: str, words: str) -> None:
+async def test_a_refused_login_is_told_without_the_secret_and_tried_again(
+    node: RabbitNode, path: str, words: str
+) -> None:
     with Log() as log:
         async with running_bus("amqp://" + path.replace("HOST", f"127.0.0.1:{node.port}")) as bus:
-            await until(lambda: len([line for line in log.at_least(LogLevel.warn) if words in line]) >= 4, "both links to try again")
-            assert words in str(bus.trouble())
-            assert str(bus.trouble()).startswith(f"no connection to amqp://127.0.0.1:{node.port}/")
+            await until(
+                lambda: len([line for line in log.at_least(LogLevel.warn) if words in line]) >= 4,
+                "both links to try again",
+            )
+            assert words in str(bus.unavailable_reason())
+            assert str(bus.unavailable_reason()).startswith(f"no connection to amqp://127.0.0.1:{node.port}/")
     assert not any("geheim" in line for line in log.at_least(LogLevel.debug))
     assert log.at_least(LogLevel.error) == []
 
@@ -122,7 +127,7 @@ async def test_a_blocked_broker_takes_no_messages_but_consumers_go_on(node: Rabb
             stuck = bus.publish("im", "stuck", {})
             with pytest.raises(BusUnavailable, match="blocked"):
                 await stuck
-            assert str(bus.trouble()).startswith("broker has blocked publishing: low on memory")
+            assert str(bus.unavailable_reason()).startswith("broker has blocked publishing: low on memory")
             with pytest.raises(BusUnavailable, match="blocked"):
                 await bus.publish("im", "refused", {})
             await until(seen.has(3), "the messages from before")
@@ -140,13 +145,15 @@ class _Silent(Protocol):
 @pytest_twisted.ensureDeferred
 @pytest.mark.parametrize("state", ["connecting", "waiting"])
 async def test_stopping_while_there_is_no_connection_is_quick_and_quiet(state: str) -> None:
-    listening = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(Factory.forProtocol(_Silent))
+    listening = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(
+        Factory.forProtocol(_Silent)
+    )
     port = listening.getHost().port if state == "connecting" else free_port()
     began = reactor.seconds()
     bus = AmqpBus(reactor, [parse_uri(f"amqp://127.0.0.1:{port}/")])
     bus.startService()
     if state == "waiting":
-        await until(lambda: "refused" in str(bus.trouble()), "the refusal")
+        await until(lambda: "refused" in str(bus.unavailable_reason()), "the refusal")
     with Log() as log:
         await bus.stopService()
     await listening.stopListening()
@@ -161,7 +168,13 @@ def make_certificates(folder: Path, host: str) -> tuple[Path, Path]:
     """A CA of our own and a server certificate for `host`; returns the CA's file and that of key and certificate."""
     now = datetime.now(UTC)
 
-    def certificate(subject: str, issuer: str, public: ec.EllipticCurvePublicKey, signer: ec.EllipticCurvePrivateKey, ca: bool) -> bytes:
+    def certificate(
+        subject: str,
+        issuer: str,
+        public: ec.EllipticCurvePublicKey,
+        signer: ec.EllipticCurvePrivateKey,
+        ca: bool,
+    ) -> bytes:
         alternative: x509.GeneralName
         try:
             alternative = x509.IPAddress(ip_address(host))
@@ -184,7 +197,9 @@ def make_certificates(folder: Path, host: str) -> tuple[Path, Path]:
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_file, server_file = folder / "ca.pem", folder / "server.pem"
     ca_file.write_bytes(certificate("test CA", "test CA", ca_key.public_key(), ca_key, ca=True))
-    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
     server_file.write_bytes(private + certificate("server", "test CA", key.public_key(), ca_key, ca=False))
     return ca_file, server_file
 
@@ -232,29 +247,34 @@ async def test_tls_with_a_ca_of_our_own(right_front: TlsFront) -> None:
 @pytest_twisted.ensureDeferred
 async def test_tls_with_an_unknown_ca_is_refused(right_front: TlsFront) -> None:
     async with running_bus(f"amqps://localhost:{right_front.port}/") as bus:
-        await until(lambda: "certificate" in str(bus.trouble()), f"the refusal ({bus.trouble()})")
-        assert str(bus.trouble()).endswith("TLS: certificate verify failed")
+        await until(
+            lambda: "certificate" in str(bus.unavailable_reason()),
+            f"the refusal ({bus.unavailable_reason()})",
+        )
+        assert str(bus.unavailable_reason()).endswith("TLS: certificate verify failed")
 
 
 @pytest_twisted.ensureDeferred
 async def test_tls_with_a_certificate_for_another_host_is_refused(wrong_front: TlsFront) -> None:
     async with running_bus(f"amqps://localhost:{wrong_front.port}/?cacertfile={wrong_front.ca_file}") as bus:
-        await until(lambda: "TLS" in str(bus.trouble()), f"the refusal ({bus.trouble()})")
-        assert str(bus.trouble()).endswith("TLS: the certificate is for another host")
+        await until(
+            lambda: "TLS" in str(bus.unavailable_reason()), f"the refusal ({bus.unavailable_reason()})"
+        )
+        assert str(bus.unavailable_reason()).endswith("TLS: the certificate is for another host")
 
 
 @pytest_twisted.ensureDeferred
 async def test_a_ca_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     async with running_bus(f"amqps://localhost/?cacertfile={tmp_path}/none.pem") as bus:
-        await until(lambda: "none.pem" in str(bus.trouble()), "the mistake")
-        assert str(bus.trouble()).endswith("none.pem: No such file or directory")
+        await until(lambda: "none.pem" in str(bus.unavailable_reason()), "the mistake")
+        assert str(bus.unavailable_reason()).endswith("none.pem: No such file or directory")
 
 
 @pytest_twisted.ensureDeferred
 async def test_heartbeats_keep_a_quiet_connection(node: RabbitNode) -> None:
     async with running_bus(node.uri + "?heartbeat=1") as bus:
         await until(fine(bus), "the bus to be fine")
-        links = (bus._incoming_link, bus._outgoing_link)
+        links = (bus._consuming, bus._publishing)
         connections = [link.connection for link in links]
         began = reactor.seconds()
         await until(lambda: reactor.seconds() - began > 4, "four intervals to pass")

@@ -25,10 +25,12 @@ async def at_work(vhost_uri: str) -> AsyncIterator[BusAtWork]:
     world = await World.enter(uri)
 
     def send_raw(exchange: str, routing_key: str, raw: bytes, content_encoding: str | None) -> None:
-        world.send(exchange, routing_key, raw, {"content-encoding": content_encoding} if content_encoding else {})
+        world.send(
+            exchange, routing_key, raw, {"content-encoding": content_encoding} if content_encoding else {}
+        )
 
     bus.startService()
-    await until(lambda: bus.trouble() is None, "the bus to connect")
+    await until(lambda: bus.unavailable_reason() is None, "the bus to connect")
     yield BusAtWork(bus, send_raw)
     await bus.stopService()
     await world.leave()

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
 from kazoo_bridge.bus.amqp import AmqpBus
-from kazoo_bridge.calls.room import CallRoom
+from kazoo_bridge.calls.service import CallService
 from kazoo_bridge.config import Calls, Config, parse_uri
 from kazoo_bridge.interfaces import CallChange, UnknownCall
 from kazoo_bridge.kazoo import TARGETED, Event
@@ -27,14 +27,19 @@ pytestmark = pytest.mark.timeout(120)
 @define
 class Scene:
     uri: str
-    room: CallRoom
+    room: CallService
     bus: AmqpBus
     switch: AmqpBus
     one: SwitchNode
     two: SwitchNode
 
     async def event(self, name: str, call_id: str) -> None:
-        body = {"Event-Category": "call_event", "Event-Name": name, "Call-ID": call_id, "Custom-Channel-Vars": {"Account-ID": ACCOUNT}}
+        body = {
+            "Event-Category": "call_event",
+            "Event-Name": name,
+            "Call-ID": call_id,
+            "Custom-Channel-Vars": {"Account-ID": ACCOUNT},
+        }
         await self.switch.publish("callevt", f"call.{name}.{call_id}", body)
 
 
@@ -43,9 +48,16 @@ async def scene(vhost_uri: str) -> AsyncIterator[Scene]:
     config = evolve(Config(), calls=Calls(query_timeout_ms=700))
     async with running_bus(vhost_uri) as bus, running_bus(vhost_uri) as switch:
         shared = listed("shared", timestamp=20)
-        one = SwitchNode(switch, {"mine": channel("mine")}, [listed("mine", timestamp=10), shared, listed("foreign", OTHER)])
+        one = SwitchNode(
+            switch,
+            {"mine": channel("mine")},
+            [listed("mine", timestamp=10), shared, listed("foreign", OTHER)],
+        )
         two = SwitchNode(
-            switch, {"foreign": channel("foreign", OTHER)}, [shared | {"username": "desk"}, listed("late", timestamp=30)], name="two"
+            switch,
+            {"foreign": channel("foreign", OTHER)},
+            [shared | {"username": "desk"}, listed("late", timestamp=30)],
+            name="two",
         )
         garbage = SwitchNode(switch, name="garbage")
         world = await World.enter(parse_uri(vhost_uri))
@@ -58,7 +70,7 @@ async def scene(vhost_uri: str) -> AsyncIterator[Scene]:
                 garbage.reply(event, channels if channels is not None else 0)
 
         garbage.answer = babble
-        room = CallRoom.of(reactor, config, bus)
+        room = CallService.from_config(reactor, config, bus)
         room.start()
         await until(fine(bus), "the bus")
         await until(fine(switch), "the switch")
@@ -82,7 +94,10 @@ async def test_a_command_reaches_the_switch_for_own_calls_only(scene: Scene) -> 
             await scene.room.command(ACCOUNT, call_id, "hangup", {})
     assert await scene.room.flow(ACCOUNT, "mine", {"module": "hangup"}) == "metaflow sent"
     await until(lambda: len(scene.one.commands) >= 2, "the commands")
-    assert [event.routing_key for event in scene.one.commands] == ["metaflow.action.mine.hangup", "metaflow.flow.mine"]
+    assert [event.routing_key for event in scene.one.commands] == [
+        "metaflow.action.mine.hangup",
+        "metaflow.flow.mine",
+    ]
 
 
 @pytest_twisted.ensureDeferred

@@ -30,7 +30,9 @@ class World:
         self.bridge = BridgeProcess(folder, uri, '[webhooks]\ncluster_id = "cl"\n')
         self.bridge.command("account", "create", "--id", TOP, "--superadmin")
         self.bridge.command("account", "create", "--id", ACCOUNT, "--parent", TOP)
-        self.tokens = {one: self.bridge.command("token", "create", "--account", one) for one in (TOP, ACCOUNT)}
+        self.tokens = {
+            one: self.bridge.command("token", "create", "--account", one) for one in (TOP, ACCOUNT)
+        }
         self.bridge.start()
         self._connection = pika.BlockingConnection(pika.URLParameters(uri))
         self._channel = self._connection.channel()
@@ -38,7 +40,9 @@ class World:
 
     def hook(self, account_id: str = ACCOUNT, **document: Any) -> str:
         given = {"name": "n", "uri": f"{self.receiver.url}/in?own=1", **document}
-        answered = self.bridge.rest("PUT", f"/v2/accounts/{account_id}/webhooks", self.tokens[account_id], given)
+        answered = self.bridge.rest(
+            "PUT", f"/v2/accounts/{account_id}/webhooks", self.tokens[account_id], given
+        )
         assert answered.status_code == 201, answered.text
         hook_id: str = answered.json()["data"]["id"]
         return hook_id
@@ -51,7 +55,9 @@ class World:
 
     def publish(self, exchange: str, routing_key: str, body: dict[str, Any], *, zipped: bool = False) -> None:
         raw = json.dumps(body).encode()
-        properties = pika.BasicProperties(content_type="application/json", content_encoding="gzip" if zipped else None)
+        properties = pika.BasicProperties(
+            content_type="application/json", content_encoding="gzip" if zipped else None
+        )
         self._channel.basic_publish(exchange, routing_key, gzip.compress(raw) if zipped else raw, properties)
 
     def stop(self) -> None:
@@ -114,7 +120,13 @@ def notification(name: str, **more: Any) -> dict[str, Any]:
 
 
 def flat_notification(name: str, **more: Any) -> dict[str, Any]:
-    return {**FLAT_ENVELOPE, "event_category": "notification", "event_name": name, "account_id": ACCOUNT, **more}
+    return {
+        **FLAT_ENVELOPE,
+        "event_category": "notification",
+        "event_name": name,
+        "account_id": ACCOUNT,
+        **more,
+    }
 
 
 def text(kind: str) -> dict[str, Any]:
@@ -132,7 +144,15 @@ def text(kind: str) -> dict[str, Any]:
 
 
 def flat_text(kind: str) -> dict[str, Any]:
-    return {"id": "t1", "account_id": ACCOUNT, "type": kind, "from": "+1", "to": "+2", "body": text(kind)["Body"], "origin": "offnet"}
+    return {
+        "id": "t1",
+        "account_id": ACCOUNT,
+        "type": kind,
+        "from": "+1",
+        "to": "+2",
+        "body": text(kind)["Body"],
+        "origin": "offnet",
+    }
 
 
 #: name, hook document, exchange, routing key, message, payload
@@ -208,9 +228,20 @@ CASES: list[tuple[str, dict[str, Any], str, str, dict[str, Any], dict[str, Any]]
         "notifications",
         "notifications.voicemail.new",
         notification(
-            "voicemail_new", **{"Voicemail-Box": "b", "Voicemail-Transcription": {"Text": "hei", "None": None}, "Voicemail-Length": 3}
+            "voicemail_new",
+            **{
+                "Voicemail-Box": "b",
+                "Voicemail-Transcription": {"Text": "hei", "None": None},
+                "Voicemail-Length": 3,
+            },
         ),
-        flat_notification("voicemail_new", voicemail_box="b", voicemail_transcription={"text": "hei"}, voicemail_length=3, own="x"),
+        flat_notification(
+            "voicemail_new",
+            voicemail_box="b",
+            voicemail_transcription={"text": "hei"},
+            voicemail_length=3,
+            own="x",
+        ),
     ),
     (
         "notifications of all types",
@@ -258,10 +289,24 @@ CASES: list[tuple[str, dict[str, Any], str, str, dict[str, Any], dict[str, Any]]
         {"hook": "fax_status"},
         "faxes",
         f"fax.status.{ACCOUNT}.j1",
-        {**ENVELOPE, "Event-Category": "fax", "Event-Name": "status", "Job-ID": "j1", "Fax-State": "send", "Account-ID": ACCOUNT},
+        {
+            **ENVELOPE,
+            "Event-Category": "fax",
+            "Event-Name": "status",
+            "Job-ID": "j1",
+            "Fax-State": "send",
+            "Account-ID": ACCOUNT,
+        },
         {"event_name": "status", "job_id": "j1", "fax_state": "send", "account_id": ACCOUNT},
     ),
-    ("all", {"hook": "all"}, "callevt", "call.CHANNEL_CREATE.c", call("CHANNEL_CREATE"), channel("channel_create")),
+    (
+        "all",
+        {"hook": "all"},
+        "callevt",
+        "call.CHANNEL_CREATE.c",
+        call("CHANNEL_CREATE"),
+        channel("channel_create"),
+    ),
 ]
 
 
@@ -284,15 +329,25 @@ def arrived(world: World) -> Arrival:
 
 @pytest.mark.parametrize("form", ["json", "form-data", "get", "put"])
 @pytest.mark.parametrize(
-    ("document", "exchange", "routing_key", "body", "payload"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+    ("document", "exchange", "routing_key", "body", "payload"),
+    [case[1:] for case in CASES],
+    ids=[case[0] for case in CASES],
 )
 def test_what_arrives(
-    world: World, document: dict[str, Any], exchange: str, routing_key: str, body: dict[str, Any], payload: dict[str, Any], form: str
+    world: World,
+    document: dict[str, Any],
+    exchange: str,
+    routing_key: str,
+    body: dict[str, Any],
+    payload: dict[str, Any],
+    form: str,
 ) -> None:
     if form == "get" and len(str(payload)) > 4000:
         payload = {**payload, "body": "kort & ø"}
         body = {**body, "Body": "kort & ø"}
-    how = {"get": {"http_verb": "get"}, "put": {"http_verb": "put", "format": "json"}}.get(form, {"format": form})
+    how = {"get": {"http_verb": "get"}, "put": {"http_verb": "put", "format": "json"}}.get(
+        form, {"format": form}
+    )
     hook_id = world.hook(**document, **how)
     world.publish(exchange, routing_key, body, zipped=exchange == "im")
     arrival = arrived(world)
@@ -303,13 +358,18 @@ def test_what_arrives(
     assert parts.path == "/in"
     if form == "get":
         assert (arrival.method, arrival.body) == ("GET", "")
-        assert dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True)) == {"own": "1", **flattened(payload)}
+        assert dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True)) == {
+            "own": "1",
+            **flattened(payload),
+        }
         return
     assert parts.query == "own=1"
     assert arrival.method == ("PUT" if form == "put" else "POST")
     if form == "form-data":
         assert headers["content-type"] == "application/x-www-form-urlencoded"
-        assert dict(parse_qsl(arrival.body, keep_blank_values=True, strict_parsing=True)) == flattened(payload)
+        assert dict(parse_qsl(arrival.body, keep_blank_values=True, strict_parsing=True)) == flattened(
+            payload
+        )
     else:
         assert headers["content-type"] == "application/json"
         assert json.loads(arrival.body) == payload
@@ -342,7 +402,12 @@ def marker(world: World) -> None:
             "notifications.sip.deregister",
             notification("deregister"),
         ),
-        ({"hook": "inbound_fax"}, "notifications", "notifications.fax.outbound", notification("outbound_fax")),
+        (
+            {"hook": "inbound_fax"},
+            "notifications",
+            "notifications.fax.outbound",
+            notification("outbound_fax"),
+        ),
         (
             {"hook": "conference", "custom_data": {"type": "lock"}},
             "conference",
@@ -350,7 +415,12 @@ def marker(world: World) -> None:
             {"Event-Name": "event", "Event": "unlock", "Account-ID": ACCOUNT},
         ),
         ({"hook": "sms"}, "im", "mms.inbound.offnet.t1", text("mms")),
-        ({"hook": "all"}, "notifications", "notifications.webhook.disabled", notification("webhook_disabled")),
+        (
+            {"hook": "all"},
+            "notifications",
+            "notifications.webhook.disabled",
+            notification("webhook_disabled"),
+        ),
         (
             {"hook": "channel_create", "include_internal_legs": False},
             "callevt",
@@ -363,10 +433,17 @@ def marker(world: World) -> None:
             "call.CHANNEL_CREATE.c",
             call("CHANNEL_CREATE", **{"Call-Direction": "outbound"}),
         ),
-        ({"hook": "channel_create", "enabled": False}, "callevt", "call.CHANNEL_CREATE.c", call("CHANNEL_CREATE")),
+        (
+            {"hook": "channel_create", "enabled": False},
+            "callevt",
+            "call.CHANNEL_CREATE.c",
+            call("CHANNEL_CREATE"),
+        ),
     ],
 )
-def test_what_does_not_arrive(world: World, document: dict[str, Any], exchange: str, routing_key: str, body: dict[str, Any]) -> None:
+def test_what_does_not_arrive(
+    world: World, document: dict[str, Any], exchange: str, routing_key: str, body: dict[str, Any]
+) -> None:
     world.hook(**document)
     world.publish(exchange, routing_key, body)
     marker(world)
@@ -396,13 +473,24 @@ def test_a_callflow_brings_its_own_hook(world: World) -> None:
     world.publish("notifications", "notifications.webhook.callflow", body)
     arrival = arrived(world)
     headers = {name.lower(): value for name, value in arrival.headers.items()}
-    assert (arrival.method, arrival.path, headers["x-hook-id"], headers["x-account-id"]) == ("POST", "/callflow", "0f" * 16, ACCOUNT)
+    assert (arrival.method, arrival.path, headers["x-hook-id"], headers["x-account-id"]) == (
+        "POST",
+        "/callflow",
+        "0f" * 16,
+        ACCOUNT,
+    )
     assert arrival.form == {"call_id": "c", "digits[a_b]": "1", "own": "x", "cluster_id": "cl"}
 
 
 def test_a_callflow_hook_may_not_go_inside_either(world: World) -> None:
     brought = {"_id": "0e" * 16, "uri": "http://10.0.0.1/", "retries": 0, "pvt_account_id": ACCOUNT}
-    body = {**ENVELOPE, "Event-Category": "notification", "Event-Name": "webhook", "Hook": brought, "Data": {"Call-ID": "c"}}
+    body = {
+        **ENVELOPE,
+        "Event-Category": "notification",
+        "Event-Name": "webhook",
+        "Hook": brought,
+        "Data": {"Call-ID": "c"},
+    }
     world.publish("notifications", "notifications.webhook.callflow", body)
     marker(world)
     (arrival,) = world.receiver.wait_for(1)
@@ -412,7 +500,11 @@ def test_a_callflow_hook_may_not_go_inside_either(world: World) -> None:
 def test_a_call_without_an_account_is_that_of_the_dialled_number(world: World) -> None:
     world.bridge.command("number", "add", "--account", ACCOUNT, "+4722555019")
     world.hook(hook="channel_create", format="json")
-    body = {**call("CHANNEL_CREATE"), "Custom-Channel-Vars": {"Own": "ž"}, "Request": "+4722555019@sip.example.net"}
+    body = {
+        **call("CHANNEL_CREATE"),
+        "Custom-Channel-Vars": {"Own": "ž"},
+        "Request": "+4722555019@sip.example.net",
+    }
 
     def told() -> bool:
         # The service hears of the number within a second; until then the call is nobody's.
@@ -426,8 +518,18 @@ def test_a_call_without_an_account_is_that_of_the_dialled_number(world: World) -
 
 
 def test_superadmins_hear_what_others_may_not(world: World) -> None:
-    world.hook(TOP, hook="notifications", custom_data={"type": "webhook_disabled"}, include_subaccounts=True, format="json")
-    world.publish("notifications", "notifications.webhook.disabled", notification("webhook_disabled", **{"Hook-ID": "h"}))
+    world.hook(
+        TOP,
+        hook="notifications",
+        custom_data={"type": "webhook_disabled"},
+        include_subaccounts=True,
+        format="json",
+    )
+    world.publish(
+        "notifications",
+        "notifications.webhook.disabled",
+        notification("webhook_disabled", **{"Hook-ID": "h"}),
+    )
     assert json.loads(arrived(world).body)["hook_id"] == "h"
 
 
@@ -437,4 +539,8 @@ def test_the_account_above_hears_of_accounts_below(world: World) -> None:
     world.publish("callevt", "call.CHANNEL_CREATE.c", call("CHANNEL_CREATE"))
     arrival = arrived(world)
     headers = {name.lower(): value for name, value in arrival.headers.items()}
-    assert (headers["x-hook-id"], headers["x-account-id"], arrival.form["account_id"]) == (hook_id, TOP, ACCOUNT)
+    assert (headers["x-hook-id"], headers["x-account-id"], arrival.form["account_id"]) == (
+        hook_id,
+        TOP,
+        ACCOUNT,
+    )

@@ -30,7 +30,9 @@ def receiver() -> Iterator[UnrulyReceiver]:
     made.stop()
 
 
-def test_the_broker_is_killed_under_load(tmp_path: Path, disposable_rabbit: RabbitNode, receiver: UnrulyReceiver) -> None:
+def test_the_broker_is_killed_under_load(
+    tmp_path: Path, disposable_rabbit: RabbitNode, receiver: UnrulyReceiver
+) -> None:
     uri = disposable_rabbit.fresh_vhost()
     receiver.mood = lambda number: "500" if number % 6 == 1 else "slow" if number % 3 else "ok"
     node = started(tmp_path, uri, receiver.url)
@@ -66,7 +68,11 @@ def test_the_database_is_locked(tmp_path: Path, vhost_uri: str, receiver: Unruly
     locker.execute("BEGIN EXCLUSIVE")
     publisher.publish(60)
     # Long enough for writes to give up: the first attempts fail, and what failed cannot be stored.
-    eventually(lambda: "bridge.sqlite3" in node.log_text() or "locked" in node.log_text(), "a word about the lock", 60)
+    eventually(
+        lambda: "bridge.sqlite3" in node.log_text() or "locked" in node.log_text(),
+        "a word about the lock",
+        60,
+    )
     locker.execute("ROLLBACK")
     locker.close()
     receiver.verify(publisher.confirmed)
@@ -78,7 +84,12 @@ def test_the_database_is_locked(tmp_path: Path, vhost_uri: str, receiver: Unruly
 def test_the_disk_is_full(tmp_path: Path, vhost_uri: str, receiver: UnrulyReceiver) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(disk)], capture_output=True, text=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(disk)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if mounted.returncode:
         pytest.skip(f"this environment does not let root mount a file system: {mounted.stderr.strip()}")
     try:
@@ -107,7 +118,9 @@ def cluster() -> Iterator[Cluster]:
     made.remove()
 
 
-def test_postgresql_is_killed_under_load(tmp_path: Path, vhost_uri: str, receiver: UnrulyReceiver, cluster: Cluster) -> None:
+def test_postgresql_is_killed_under_load(
+    tmp_path: Path, vhost_uri: str, receiver: UnrulyReceiver, cluster: Cluster
+) -> None:
     receiver.mood = lambda number: "500" if number % 3 else "ok"
     node = started(tmp_path, vhost_uri, receiver.url, storage_uri=cluster.uri(cluster.new_database()))
     publisher = Publisher(vhost_uri)
@@ -116,7 +129,10 @@ def test_postgresql_is_killed_under_load(tmp_path: Path, vhost_uri: str, receive
     while len(receiver.taken) < 50:
         time.sleep(0.001)
     cluster.stop()  # at once, without a shutdown
-    eventually(lambda: "refused" in node.log_text() or "cannot be written" in node.log_text(), "a word about the database")
+    eventually(
+        lambda: "refused" in node.log_text() or "cannot be written" in node.log_text(),
+        "a word about the database",
+    )
     cluster.start()
     loading.join()
     receiver.mood = lambda number: "ok"

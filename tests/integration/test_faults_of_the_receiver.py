@@ -67,7 +67,9 @@ PHASES = {
 
 
 @pytest.mark.parametrize("phase", PHASES)
-def test_the_connection_to_it_is_cut(tmp_path: Path, vhost_uri: str, receiver: UnrulyReceiver, phase: str) -> None:
+def test_the_connection_to_it_is_cut(
+    tmp_path: Path, vhost_uri: str, receiver: UnrulyReceiver, phase: str
+) -> None:
     proxy = CuttingProxy(receiver.port, lambda number: PHASES[phase] if number < 15 else (None, None))
     node = started(tmp_path, vhost_uri, f"http://127.0.0.1:{proxy.port}/hook")
     publisher = Publisher(vhost_uri)
@@ -77,7 +79,9 @@ def test_the_connection_to_it_is_cut(tmp_path: Path, vhost_uri: str, receiver: U
     proxy.stop()
 
 
-def test_an_ordered_hook_keeps_the_order_through_failures(tmp_path: Path, vhost_uri: str, receiver: UnrulyReceiver) -> None:
+def test_an_ordered_hook_keeps_the_order_through_failures(
+    tmp_path: Path, vhost_uri: str, receiver: UnrulyReceiver
+) -> None:
     receiver.mood = lambda number: ("500", "ok", "reset", "ok", "ok")[number % 5]
     node = started(tmp_path, vhost_uri, receiver.url, IMPATIENT, ordered=True)
     publisher = Publisher(vhost_uri)
@@ -97,7 +101,17 @@ def test_the_connection_to_the_broker_is_cut_at_any_byte(
     tmp_path: Path, rabbit_port: int, vhost_uri: str, receiver: UnrulyReceiver
 ) -> None:
     # The handshake takes some hundreds of bytes, then come the topology and the events.
-    limits = [(0, None), (None, 0), (None, 300), (300, None), (None, 900), (900, None), (3000, None), (None, 3000), (None, 20_000)]
+    limits = [
+        (0, None),
+        (None, 0),
+        (None, 300),
+        (300, None),
+        (None, 900),
+        (900, None),
+        (3000, None),
+        (None, 3000),
+        (None, 20_000),
+    ]
     proxy = CuttingProxy(rabbit_port, lambda number: (None, None))
     node = started(tmp_path, vhost_uri.replace(f":{rabbit_port}/", f":{proxy.port}/"), receiver.url)
     publisher = Publisher(vhost_uri)

@@ -90,7 +90,9 @@ def test_hurried(tmp_path: Path, vhost_uri: str, receiver: UnrulyReceiver) -> No
     node.stop()
 
 
-def test_one_of_two_nodes_dies_with_claimed_deliveries(tmp_path: Path, vhost_uri: str, receiver: UnrulyReceiver) -> None:
+def test_one_of_two_nodes_dies_with_claimed_deliveries(
+    tmp_path: Path, vhost_uri: str, receiver: UnrulyReceiver
+) -> None:
     cluster = Cluster()
     cluster.create()
     try:

@@ -30,14 +30,25 @@ def receivers() -> Iterator[tuple[UnrulyReceiver, UnrulyReceiver]]:
         one.stop()
 
 
-def publish(channel: pika.adapters.blocking_connection.BlockingChannel, account: str, call_id: str, name: str) -> None:
+def publish(
+    channel: pika.adapters.blocking_connection.BlockingChannel, account: str, call_id: str, name: str
+) -> None:
     body = call_event(account, call_id) | {"Event-Name": name, "Msg-ID": call_id}
     channel.basic_publish("callevt", f"call.{name}.{call_id}", json.dumps(body).encode(), mandatory=True)
 
 
-@pytest.mark.parametrize(("accounts", "hooks", "events"), [(1, 1, 700), (5, 2, 150)], ids=["one hook", "ten hooks of five accounts"])
+@pytest.mark.parametrize(
+    ("accounts", "hooks", "events"),
+    [(1, 1, 700), (5, 2, 150)],
+    ids=["one hook", "ten hooks of five accounts"],
+)
 def test_the_others_hear_at_once(
-    tmp_path: Path, vhost_uri: str, receivers: tuple[UnrulyReceiver, UnrulyReceiver], accounts: int, hooks: int, events: int
+    tmp_path: Path,
+    vhost_uri: str,
+    receivers: tuple[UnrulyReceiver, UnrulyReceiver],
+    accounts: int,
+    hooks: int,
+    events: int,
 ) -> None:
     hanging, well = receivers
     node = BridgeProcess(tmp_path, vhost_uri, PATIENT)

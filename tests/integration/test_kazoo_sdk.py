@@ -27,7 +27,10 @@ def bridge(tmp_path: Path) -> Iterator[BridgeProcess]:
 
 
 def client(bridge: BridgeProcess, account_id: str) -> kazoo.Client:
-    return kazoo.Client(api_key=bridge.command("api-key", "create", "--account", account_id), base_url=f"http://127.0.0.1:{bridge.port}/v2")
+    return kazoo.Client(
+        api_key=bridge.command("api-key", "create", "--account", account_id),
+        base_url=f"http://127.0.0.1:{bridge.port}/v2",
+    )
 
 
 def test_the_life_of_a_hook(bridge: BridgeProcess) -> None:
@@ -50,7 +53,11 @@ def test_the_life_of_a_hook(bridge: BridgeProcess) -> None:
 def test_accounts(bridge: BridgeProcess) -> None:
     sdk = client(bridge, RESELLER)
     sdk.authenticate()
-    assert sdk.get_account(RESELLER)["data"] == {"id": RESELLER, "name": "Reseller", "realm": "reseller.example"}
+    assert sdk.get_account(RESELLER)["data"] == {
+        "id": RESELLER,
+        "name": "Reseller",
+        "realm": "reseller.example",
+    }
     assert [one["id"] for one in sdk.get_account_children(RESELLER)["data"]] == [CUSTOMER]
     assert sdk.get_account_descendants(RESELLER)["data"][0]["tree"] == [RESELLER]
 

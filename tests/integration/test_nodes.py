@@ -34,7 +34,9 @@ def nodes(tmp_path: Path, vhost_uri: str) -> Iterator[list[BridgeProcess]]:
     for name in ("one", "two"):
         folder = tmp_path / name
         folder.mkdir()
-        made.append(BridgeProcess(folder, vhost_uri, more, storage_uri=f"sqlite:///{tmp_path}/shared.sqlite3"))
+        made.append(
+            BridgeProcess(folder, vhost_uri, more, storage_uri=f"sqlite:///{tmp_path}/shared.sqlite3")
+        )
     made[0].command("account", "create", "--id", ACCOUNT)
     made[0].command("account", "create", "--id", CHILD, "--parent", ACCOUNT)
     for node in made:
@@ -50,7 +52,12 @@ class Broker:
     def __init__(self, uri: str) -> None:
         self._connection = pika.BlockingConnection(pika.URLParameters(uri))
         self._channel = self._connection.channel()
-        for exchange, kind in (("callevt", "topic"), ("configuration", "topic"), ("notifications", "topic"), ("targeted", "direct")):
+        for exchange, kind in (
+            ("callevt", "topic"),
+            ("configuration", "topic"),
+            ("notifications", "topic"),
+            ("targeted", "direct"),
+        ):
             self._channel.exchange_declare(exchange, kind)
         self._channel.confirm_delivery()
         self.heard: list[tuple[str, dict[str, Any]]] = []
@@ -64,12 +71,19 @@ class Broker:
     def _take(self, _channel: Any, method: Any, _properties: Any, body: bytes) -> None:
         self.heard.append((method.routing_key, json.loads(body)))
 
-    def publish(self, exchange: str, routing_key: str, body: dict[str, Any], *, mandatory: bool = False) -> None:
+    def publish(
+        self, exchange: str, routing_key: str, body: dict[str, Any], *, mandatory: bool = False
+    ) -> None:
         self._channel.basic_publish(exchange, routing_key, json.dumps(body).encode(), mandatory=mandatory)
 
     def call(self, account_id: str, call_id: str) -> None:
         variables = {"Account-ID": account_id}
-        event = {"Event-Category": "call_event", "Event-Name": "CHANNEL_CREATE", "Call-ID": call_id, "Custom-Channel-Vars": variables}
+        event = {
+            "Event-Category": "call_event",
+            "Event-Name": "CHANNEL_CREATE",
+            "Call-ID": call_id,
+            "Custom-Channel-Vars": variables,
+        }
         self.publish("callevt", f"call.CHANNEL_CREATE.{call_id}", event)
 
     def wait_for(self, condition: Any, what: str) -> Any:
@@ -98,12 +112,19 @@ def arrived(receiver: WebReceiver) -> list[str]:
     return sorted(one.form["call_id"] for one in receiver.arrivals)
 
 
-def test_what_one_node_is_told_holds_on_both(nodes: list[BridgeProcess], broker: Broker, receiver: WebReceiver) -> None:
+def test_what_one_node_is_told_holds_on_both(
+    nodes: list[BridgeProcess], broker: Broker, receiver: WebReceiver
+) -> None:
     one, two = nodes
     token = one.command("token", "create", "--account", ACCOUNT)
-    created = one.rest("PUT", hooks(), token, {"name": "n", "uri": receiver.url, "hook": "channel_create"}).json()["data"]
+    created = one.rest(
+        "PUT", hooks(), token, {"name": "n", "uri": receiver.url, "hook": "channel_create"}
+    ).json()["data"]
     began = time.monotonic()
-    eventually(lambda: two.rest("GET", hooks(hook_id=created["id"]), token).status_code == 200, "the hook on the other node")
+    eventually(
+        lambda: two.rest("GET", hooks(hook_id=created["id"]), token).status_code == 200,
+        "the hook on the other node",
+    )
     # The nodes share the queue, so a node that had not heard of the hook would lose its half of these.
     time.sleep(max(0.0, PROMISED - (time.monotonic() - began)))
     for number in range(20):
@@ -111,7 +132,10 @@ def test_what_one_node_is_told_holds_on_both(nodes: list[BridgeProcess], broker:
     receiver.wait_for(20)
     assert arrived(receiver) == sorted(f"a{number}" for number in range(20))
 
-    assert two.rest("PATCH", hooks(hook_id=created["id"]), token, {"custom_data": {"own": "1"}}).status_code == 200
+    assert (
+        two.rest("PATCH", hooks(hook_id=created["id"]), token, {"custom_data": {"own": "1"}}).status_code
+        == 200
+    )
     time.sleep(PROMISED)
     for number in range(20):
         broker.call(ACCOUNT, f"b{number}")
@@ -132,11 +156,20 @@ def test_what_one_node_is_told_holds_on_both(nodes: list[BridgeProcess], broker:
 
 def test_the_command_sends_a_sample(nodes: list[BridgeProcess], receiver: WebReceiver) -> None:
     token = nodes[0].command("token", "create", "--account", ACCOUNT)
-    hook = {"name": "n", "uri": receiver.url, "hook": "object", "custom_data": {"type": "vmbox", "action": "doc_deleted"}}
+    hook = {
+        "name": "n",
+        "uri": receiver.url,
+        "hook": "object",
+        "custom_data": {"type": "vmbox", "action": "doc_deleted"},
+    }
     hook_id = nodes[0].rest("PUT", hooks(), token, hook).json()["data"]["id"]
     assert nodes[0].command("hook", "test", "--account", ACCOUNT, "--id", hook_id) == "success"
     (arrival,) = receiver.arrivals
-    assert (arrival.form["type"], arrival.form["action"], arrival.form["account_id"]) == ("vmbox", "doc_deleted", ACCOUNT)
+    assert (arrival.form["type"], arrival.form["action"], arrival.form["account_id"]) == (
+        "vmbox",
+        "doc_deleted",
+        ACCOUNT,
+    )
     (attempt,) = nodes[1].rest("GET", f"{hooks(hook_id=hook_id)}/attempts", token).json()["data"]
     assert (attempt["test"], attempt["result"]) == (True, "success")
     receiver.status = 500
@@ -146,14 +179,18 @@ def test_the_command_sends_a_sample(nodes: list[BridgeProcess], receiver: WebRec
         nodes[0].command("hook", "test", "--account", CHILD, "--id", hook_id)
 
 
-def test_failures_on_all_nodes_count_together_and_kazoo_can_enable_the_hook_again(nodes: list[BridgeProcess], broker: Broker) -> None:
+def test_failures_on_all_nodes_count_together_and_kazoo_can_enable_the_hook_again(
+    nodes: list[BridgeProcess], broker: Broker
+) -> None:
     one, two = nodes
     broker.listen("notifications", "notifications.webhook.disabled")
     broker.listen("targeted", "asker", "asker")
     token = one.command("token", "create", "--account", ACCOUNT)
     dead = {"name": "n", "uri": "http://127.0.0.1:9/", "hook": "channel_create", "retries": 0}
     hook_id = one.rest("PUT", hooks(CHILD), token, dead).json()["data"]["id"]
-    eventually(lambda: two.rest("GET", hooks(CHILD, hook_id), token).status_code == 200, "the hook on the other node")
+    eventually(
+        lambda: two.rest("GET", hooks(CHILD, hook_id), token).status_code == 200, "the hook on the other node"
+    )
     time.sleep(PROMISED)
     for number in range(6):
         broker.call(CHILD, f"d{number}")
@@ -162,7 +199,10 @@ def test_failures_on_all_nodes_count_together_and_kazoo_can_enable_the_hook_agai
         return node.rest("GET", hooks(CHILD, hook_id), token).json()["data"].get("disable_reason")
 
     assert eventually(lambda: disabled(two), "the hook is disabled") == "too many failed attempts"
-    told = broker.wait_for(lambda: [body for key, body in broker.heard if key == "notifications.webhook.disabled"], "a notification")
+    told = broker.wait_for(
+        lambda: [body for key, body in broker.heard if key == "notifications.webhook.disabled"],
+        "a notification",
+    )
     assert [(body["Account-ID"], body["Hook-ID"]) for body in told] == [(CHILD, hook_id)]
 
     request = {
@@ -178,11 +218,15 @@ def test_failures_on_all_nodes_count_together_and_kazoo_can_enable_the_hook_agai
     }
     broker.publish("configuration", "configuration.doc_type_update.webhook", request, mandatory=True)
     answers = broker.wait_for(lambda: [body for key, body in broker.heard if key == "asker"], "an answer")
-    assert [(body["Event-Name"], body["Msg-ID"], body["status"]) for body in answers] == [("doc_type_updated", "m1", "success")]
+    assert [(body["Event-Name"], body["Msg-ID"], body["status"]) for body in answers] == [
+        ("doc_type_updated", "m1", "success")
+    ]
     assert two.rest("GET", hooks(CHILD, hook_id), token).json()["data"]["enabled"]
 
 
-def test_an_account_deleted_in_kazoo_is_gone_on_both(nodes: list[BridgeProcess], broker: Broker, receiver: WebReceiver) -> None:
+def test_an_account_deleted_in_kazoo_is_gone_on_both(
+    nodes: list[BridgeProcess], broker: Broker, receiver: WebReceiver
+) -> None:
     one, two = nodes
     token = one.command("token", "create", "--account", ACCOUNT)
     one.rest("PUT", hooks(CHILD), token, {"name": "n", "uri": receiver.url, "hook": "channel_create"})
@@ -196,4 +240,7 @@ def test_an_account_deleted_in_kazoo_is_gone_on_both(nodes: list[BridgeProcess],
     }
     broker.publish("configuration", f"doc_deleted.accounts.account.{CHILD}", body)
     for node in (one, two):
-        eventually(lambda node=node: node.rest("GET", hooks(CHILD), token).status_code in (403, 404), "the account is gone")
+        eventually(
+            lambda node=node: node.rest("GET", hooks(CHILD), token).status_code in (403, 404),
+            "the account is gone",
+        )

@@ -81,7 +81,11 @@ def closed(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     made = {name: closed(one) for name, one in schema.items()}
-    return {"additionalProperties": False, **made} if isinstance(made.get("properties"), dict) and made.get("type") == "object" else made
+    return (
+        {"additionalProperties": False, **made}
+        if isinstance(made.get("properties"), dict) and made.get("type") == "object"
+        else made
+    )
 
 
 #: By operation: statuses, each with whether there was anything in the answer.
@@ -119,7 +123,11 @@ def bridge(vhost_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
 @pytest_twisted.async_yield_fixture
 async def stage(bridge: BridgeProcess, vhost_uri: str, receiver: WebReceiver) -> AsyncIterator[Stage]:
     async with running_bus(vhost_uri) as switch:
-        SwitchNode(switch, {"call-1": channel(Other_Leg_Call_ID="call-2")}, [listed(), listed("call-2", timestamp=63961574401)])
+        SwitchNode(
+            switch,
+            {"call-1": channel(Other_Leg_Call_ID="call-2")},
+            [listed(), listed("call-2", timestamp=63961574401)],
+        )
         await until(fine(switch), "the switch")
         token = await deferToThread(inhabited, bridge)
         streams = [await deferToThread(listening, bridge, token) for _ in range(2)]
@@ -144,7 +152,9 @@ def listening(bridge: BridgeProcess, token: str) -> requests.Response:
     """A stream of events, which counts as a socket."""
     url = f"http://127.0.0.1:{bridge.port}/v2/accounts/{ACCOUNT}/events?binding=call.*.*"
     stream = requests.get(url, headers={"X-Auth-Token": token}, stream=True, timeout=120)
-    [answer] = bridge.rest("GET", "/openapi.json").json()["paths"]["/v2/accounts/{account_id}/events"]["get"]["responses"]["200"]["content"]
+    [answer] = bridge.rest("GET", "/openapi.json").json()["paths"]["/v2/accounts/{account_id}/events"]["get"][
+        "responses"
+    ]["200"]["content"]
     assert (stream.status_code, stream.headers["Content-Type"]) == (200, answer)
     assert "X-Request-ID" in stream.headers
     return stream
@@ -156,7 +166,9 @@ def furnished(bridge: BridgeProcess, token: str, receiver: WebReceiver) -> Stage
     hook = {"name": "failing", "uri": receiver.url, "hook": "channel_create", "retries": 0}
     path = f"/v2/accounts/{ACCOUNT}"
     hooks = [bridge.rest("PUT", f"{path}/webhooks", token, hook).json()["data"]["id"] for _ in range(2)]
-    sockets = [one["websocket_session_id"] for one in bridge.rest("GET", f"{path}/websockets", token).json()["data"]]
+    sockets = [
+        one["websocket_session_id"] for one in bridge.rest("GET", f"{path}/websockets", token).json()["data"]
+    ]
     known = {
         "account_id": [ACCOUNT, CHILD, STRANGER, UNKNOWN],
         "hook_id": hooks[:1],
@@ -179,7 +191,9 @@ async def given_up(stage: Stage, switch: AmqpBus) -> None:
     }
     await switch.publish("callevt", "call.CHANNEL_CREATE.call-1", body)
     path = f"/v2/accounts/{ACCOUNT}/webhooks/{stage.known['hook_id'][0]}/deliveries?status=dead"
-    dead = await deferToThread(eventually, lambda: stage.bridge.rest("GET", path, stage.token).json()["data"], "a dead delivery")
+    dead = await deferToThread(
+        eventually, lambda: stage.bridge.rest("GET", path, stage.token).json()["data"], "a dead delivery"
+    )
     stage.known["delivery_id"] = [dead[0]["id"]]
 
 
@@ -190,20 +204,30 @@ def described(stage: Stage) -> dict[str, Any]:
     return {**document, "paths": closed(document["paths"]), "components": closed(document["components"])}
 
 
-def asked(stage: Stage, folder: Path, document: dict[str, Any], *more: str) -> tuple[subprocess.CompletedProcess[str], Answers]:
+def asked(
+    stage: Stage, folder: Path, document: dict[str, Any], *more: str
+) -> tuple[subprocess.CompletedProcess[str], Answers]:
     """A run of schemathesis, and how each operation was answered."""
     (folder / "closed.json").write_text(json.dumps(document))
     (folder / "schemathesis.toml").write_text(_SETTINGS)
     answers = folder / "answers"
     answers.write_text("")
-    told = {"uri": stage.uri, "api_key": stage.api_key, "known": stage.known, "doomed": stage.doomed, "answers": str(answers)}
+    told = {
+        "uri": stage.uri,
+        "api_key": stage.api_key,
+        "known": stage.known,
+        "doomed": stage.doomed,
+        "answers": str(answers),
+    }
     command = [
         Path(sys.executable).parent / "schemathesis", "--config-file", folder / "schemathesis.toml", "run", folder / "closed.json",
         "--url", f"http://127.0.0.1:{stage.bridge.port}", "--header", f"X-Auth-Token:{stage.token}", "--checks", ",".join(_CHECKS),
         "--no-color", "--warnings", "off", *more,
     ]  # fmt: skip
     environment = {**os.environ, "OPENAPI_STAGE": json.dumps(told)}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=150, check=False)
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=150, check=False
+    )
     found: Answers = {}
     for operation, status, told_something in map(json.loads, answers.read_text().splitlines()):
         found.setdefault(operation, set()).add((status, told_something))
@@ -221,7 +245,10 @@ async def test_the_service_does_what_its_document_says(stage: Stage, tmp_path: P
         for path, operations in document["paths"].items()
         for verb, operation in operations.items()
         if operation["operationId"] != "streamEvents"
-        and not any((status < 300 and told) or status == 302 for status, told in answers.get(f"{verb.upper()} {path}", ()))
+        and not any(
+            (status < 300 and told) or status == 302
+            for status, told in answers.get(f"{verb.upper()} {path}", ())
+        )
     }
     assert fruitless == set(), answers
     assert {400, 401, 403, 404, 412} <= {status for found in answers.values() for status, _ in found}
@@ -231,6 +258,8 @@ async def test_the_service_does_what_its_document_says(stage: Stage, tmp_path: P
 async def test_a_document_that_is_wrong_is_found_out(stage: Stage, tmp_path: Path) -> None:
     document = described(stage)
     del document["components"]["schemas"]["Attempt"]["properties"]["retries"]
-    done, answers = await deferToThread(asked, stage, tmp_path, document, "--include-operation-id", "listAttempts", "--phases", "fuzzing")
+    done, answers = await deferToThread(
+        asked, stage, tmp_path, document, "--include-operation-id", "listAttempts", "--phases", "fuzzing"
+    )
     assert (200, True) in answers["GET /v2/accounts/{account_id}/webhooks/attempts"]
     assert (done.returncode, "retries" in done.stdout) == (1, True), done.stdout + done.stderr

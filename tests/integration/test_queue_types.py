@@ -10,12 +10,12 @@ import pytest
 import pytest_twisted
 from twisted.logger import LogLevel
 
-from kazoo_bridge.bridge import QUEUE_ARGUMENTS
 from kazoo_bridge.bus.amqp import AmqpBus
-from kazoo_bridge.bus.amqp.channels import BrokerChannel
-from kazoo_bridge.bus.amqp.errors import BrokerClosedChannel
+from kazoo_bridge.bus.amqp.connection.channel import BrokerChannel
+from kazoo_bridge.bus.amqp.wire.errors import BrokerClosedChannel
 from kazoo_bridge.config import parse_uri
 from kazoo_bridge.interfaces import Queue, Topic
+from kazoo_bridge.node.node import QUEUE_ARGUMENTS
 from tests.integration.amqp_world import Log, Seen, World, fine, running_bus, until
 from tests.integration.rabbitmq import RabbitNode
 
@@ -38,7 +38,7 @@ async def works(bus: AmqpBus, name: str) -> None:
     """Messages come through the queue."""
     seen = Seen()
     bus.consume(Queue(name, {Topic("callevt", "a.*")}, durable=True, prefetch=10), seen)
-    await until(fine(bus), f"the bus to be fine ({bus.trouble()})")
+    await until(fine(bus), f"the bus to be fine ({bus.unavailable_reason()})")
     await bus.publish("callevt", "a.b", {"x": 1}, mandatory=True)
     await until(seen.has(1), "the message")
 
@@ -73,10 +73,17 @@ async def test_arguments_that_the_broker_does_not_know(vhost_uri: str) -> None:
 @pytest_twisted.ensureDeferred
 @pytest.mark.parametrize(
     "arguments",
-    [{}, {"x-max-length": 1000}, {"x-queue-type": "quorum"}, {"x-queue-type": "quorum", "x-delivery-limit": 3}],
+    [
+        {},
+        {"x-max-length": 1000},
+        {"x-queue-type": "quorum"},
+        {"x-queue-type": "quorum", "x-delivery-limit": 3},
+    ],
     ids=["classic", "classic with a bound", "quorum without a limit", "quorum with another limit"],
 )
-async def test_a_queue_that_is_there_already_is_used_as_it_is(vhost_uri: str, arguments: dict[str, Any]) -> None:
+async def test_a_queue_that_is_there_already_is_used_as_it_is(
+    vhost_uri: str, arguments: dict[str, Any]
+) -> None:
     name = queue_name()
     world = await World.enter(parse_uri(vhost_uri))
     await world.channel.queue_declare(queue=name, durable=True, arguments=arguments)

@@ -21,8 +21,12 @@ from tests.webhooks.authority import Authority
 RESELLER, ONE, OTHER = "0" * 32, "1" * 32, "2" * 32
 
 
-def call_event(account_id: str | None, call_id: str, name: str = "CHANNEL_CREATE", **more: Any) -> dict[str, Any]:
-    variables = {"Owner-ID": "owner", "Presence-ID": "internal", "Own-Var": "Ünïcode"} | ({"Account-ID": account_id} if account_id else {})
+def call_event(
+    account_id: str | None, call_id: str, name: str = "CHANNEL_CREATE", **more: Any
+) -> dict[str, Any]:
+    variables = {"Owner-ID": "owner", "Presence-ID": "internal", "Own-Var": "Ünïcode"} | (
+        {"Account-ID": account_id} if account_id else {}
+    )
     return {
         "App-Name": "ecallmgr",
         "App-Version": "4.0.0",
@@ -52,7 +56,9 @@ class Kazoo:
         self._channel.basic_publish("callevt", routing_key, body, basic)
 
     def call(self, account_id: str | None, call_id: str, name: str = "CHANNEL_CREATE", **more: Any) -> None:
-        self.publish_raw(f"call.{name}.{call_id}", json.dumps(call_event(account_id, call_id, name, **more)).encode())
+        self.publish_raw(
+            f"call.{name}.{call_id}", json.dumps(call_event(account_id, call_id, name, **more)).encode()
+        )
 
     def queued(self, queue: str = "kazoo_bridge.webhooks") -> int:
         return int(self._channel.queue_declare(queue, passive=True).method.message_count)
@@ -94,7 +100,9 @@ def hook(bridge: BridgeProcess, account_id: str, token: str, **document: Any) ->
     return created
 
 
-def test_exactly_the_right_requests_arrive(bridge: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver) -> None:
+def test_exactly_the_right_requests_arrive(
+    bridge: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver
+) -> None:
     token = bridge.command("token", "create", "--account", ONE)
     created = hook(bridge, ONE, token, uri=f"{receiver.url}/one")
     kazoo.call(OTHER, "of-other")
@@ -146,7 +154,9 @@ def test_who_may_do_what(bridge: BridgeProcess, receiver: WebReceiver) -> None:
     eventually(lambda: bridge.rest("GET", one, own).status_code == 401, "the revoked token is refused", 1.5)
 
 
-def test_subaccounts_and_changes_of_a_hook(bridge: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver) -> None:
+def test_subaccounts_and_changes_of_a_hook(
+    bridge: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver
+) -> None:
     token = bridge.command("token", "create", "--account", RESELLER)
     created = hook(bridge, RESELLER, token, uri=receiver.url, include_subaccounts=True, http_verb="get")
     kazoo.call(ONE, "sub")
@@ -154,7 +164,9 @@ def test_subaccounts_and_changes_of_a_hook(bridge: BridgeProcess, kazoo: Kazoo, 
     assert arrival.method == "GET"
     assert "call_id=sub" in arrival.path
     path = f"/v2/accounts/{RESELLER}/webhooks/{created['id']}"
-    patched = bridge.rest("PATCH", path, token, {"http_verb": "put", "format": "json", "custom_data": {"tag": "x"}}).json()
+    patched = bridge.rest(
+        "PATCH", path, token, {"http_verb": "put", "format": "json", "custom_data": {"tag": "x"}}
+    ).json()
     assert patched["data"]["include_subaccounts"] is True
     kazoo.call(ONE, "sub2")
     second = receiver.wait_for(2)[1]
@@ -168,13 +180,17 @@ def test_subaccounts_and_changes_of_a_hook(bridge: BridgeProcess, kazoo: Kazoo, 
     assert len(receiver.arrivals) == 2
 
 
-def test_poison_is_logged_once_and_stops_nobody(bridge: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver) -> None:
+def test_poison_is_logged_once_and_stops_nobody(
+    bridge: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver
+) -> None:
     token = bridge.command("token", "create", "--account", ONE)
     hook(bridge, ONE, token, uri=receiver.url)
     kazoo.publish_raw("call.CHANNEL_CREATE.notjson", b"{not json")
     kazoo.publish_raw("call.CHANNEL_CREATE.list", b"[1, 2]")
     kazoo.publish_raw("call.CHANNEL_CREATE.badgzip", b"nothing zipped", content_encoding="gzip")
-    kazoo.publish_raw("call.CHANNEL_CREATE.odd", b'{"Event-Name": "CHANNEL_CREATE", "Custom-Channel-Vars": 3}')
+    kazoo.publish_raw(
+        "call.CHANNEL_CREATE.odd", b'{"Event-Name": "CHANNEL_CREATE", "Custom-Channel-Vars": 3}'
+    )
     kazoo.call(ONE, "big", **{"To": "x" * 3_000_000})
     kazoo.call(ONE, "good")
     arrivals = receiver.wait_for(2)
@@ -186,7 +202,9 @@ def test_poison_is_logged_once_and_stops_nobody(bridge: BridgeProcess, kazoo: Ka
     assert kazoo.queued() == 0
 
 
-def test_acknowledged_only_after_the_receivers_200(bridge: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver) -> None:
+def test_acknowledged_only_after_the_receivers_200(
+    bridge: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver
+) -> None:
     token = bridge.command("token", "create", "--account", ONE)
     hook(bridge, ONE, token, uri=receiver.url)
     receiver.release.clear()
@@ -204,7 +222,9 @@ def test_acknowledged_only_after_the_receivers_200(bridge: BridgeProcess, kazoo:
     assert kazoo.queued() == 0
 
 
-def test_a_refusing_receiver_gets_it_again(bridge: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver) -> None:
+def test_a_refusing_receiver_gets_it_again(
+    bridge: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver
+) -> None:
     token = bridge.command("token", "create", "--account", ONE)
     hook(bridge, ONE, token, uri=f"{receiver.url}/refusing")
     receiver.status = 500
@@ -214,7 +234,9 @@ def test_a_refusing_receiver_gets_it_again(bridge: BridgeProcess, kazoo: Kazoo, 
     eventually(lambda: kazoo.queued() == 0, "the queue is empty")
 
 
-def test_sigterm_lets_what_is_under_way_end(bridge: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver) -> None:
+def test_sigterm_lets_what_is_under_way_end(
+    bridge: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver
+) -> None:
     token = bridge.command("token", "create", "--account", ONE)
     hook(bridge, ONE, token, uri=receiver.url)
     receiver.release.clear()
@@ -228,7 +250,9 @@ def test_sigterm_lets_what_is_under_way_end(bridge: BridgeProcess, kazoo: Kazoo,
     assert len(receiver.arrivals) == 1
 
 
-def test_a_second_sigterm_waits_for_no_receiver(bridge: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver) -> None:
+def test_a_second_sigterm_waits_for_no_receiver(
+    bridge: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver
+) -> None:
     token = bridge.command("token", "create", "--account", ONE)
     hook(bridge, ONE, token, uri=receiver.url)
     receiver.release.clear()
@@ -274,9 +298,7 @@ def test_websockets_are_told_that_the_server_goes_away(tmp_path: Path, tls: bool
         context = ssl.create_default_context(cafile=authority.bundle)
         connection = context.wrap_socket(connection, server_hostname="localhost")
     with connection:
-        upgrade = (
-            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-        )
+        upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
         connection.sendall(f"GET / HTTP/1.1\r\nHost: localhost\r\n{upgrade}\r\n".encode())
         stream = connection.makefile("rb")
         assert b" 101 " in stream.readline()
@@ -290,7 +312,10 @@ def test_websockets_are_told_that_the_server_goes_away(tmp_path: Path, tls: bool
 
 
 def test_no_secret_is_in_the_log(bridge: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver) -> None:
-    token, key = bridge.command("token", "create", "--account", ONE), bridge.command("api-key", "create", "--account", ONE)
+    token, key = (
+        bridge.command("token", "create", "--account", ONE),
+        bridge.command("api-key", "create", "--account", ONE),
+    )
     path = f"/v2/accounts/{ONE}/webhooks"
     hook(bridge, ONE, token, uri=f"http://hunter2:hunter3@127.0.0.1:{free_port()}/?key=hunter4", retries=0)
     assert bridge.rest("GET", f"{path}?auth_token={token}").status_code == 200
@@ -305,7 +330,9 @@ def test_no_secret_is_in_the_log(bridge: BridgeProcess, kazoo: Kazoo, receiver: 
         assert secret not in bridge.log_text()
 
 
-def test_the_broker_dies_and_comes_back(tmp_path: Path, disposable_rabbit: RabbitNode, receiver: WebReceiver) -> None:
+def test_the_broker_dies_and_comes_back(
+    tmp_path: Path, disposable_rabbit: RabbitNode, receiver: WebReceiver
+) -> None:
     bridge = BridgeProcess(tmp_path, disposable_rabbit.uri)
     bridge.command("account", "create", "--id", ONE)
     token = bridge.command("token", "create", "--account", ONE)
@@ -342,14 +369,22 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
         other.listen()
         bridge.start(wait=False)
         assert bridge.ended() == 1
-    assert f"\nkazoo_bridge: http.endpoint: cannot listen on tcp:{bridge.port}:interface=127.0.0.1: " in bridge.log_text()
+    assert (
+        f"\nkazoo_bridge: http.endpoint: cannot listen on tcp:{bridge.port}:interface=127.0.0.1: "
+        in bridge.log_text()
+    )
 
 
 def test_an_interface_that_is_not_there(tmp_path: Path) -> None:
     bridge = BridgeProcess(tmp_path, "embedded:")
     bridge.config.write_text(
-        bridge.config.read_text().replace(f"tcp:{bridge.websocket_port}:interface=127.0.0.1", "tcp6:1:interface=nowhere")
+        bridge.config.read_text().replace(
+            f"tcp:{bridge.websocket_port}:interface=127.0.0.1", "tcp6:1:interface=nowhere"
+        )
     )
     bridge.start(wait=False)
     assert bridge.ended() == 1
-    assert "\nkazoo_bridge: websockets.endpoint: cannot listen on tcp6:1:interface=nowhere: " in bridge.log_text()
+    assert (
+        "\nkazoo_bridge: websockets.endpoint: cannot listen on tcp6:1:interface=nowhere: "
+        in bridge.log_text()
+    )

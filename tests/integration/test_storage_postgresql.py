@@ -22,7 +22,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from twisted.internet import reactor
 
 from kazoo_bridge.interfaces import StorageUnavailable
-from kazoo_bridge.storage import changes, engine, migrate
+from kazoo_bridge.storage import change_log, engine, migrate
 from kazoo_bridge.storage.database import Database
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "storage"))
@@ -61,7 +61,14 @@ class Cluster:
         password = self._folder / "password"
         password.write_text(PASSWORD)
         password.chmod(0o644)
-        options = ["--username=bridge", f"--pwfile={password}", "--auth=scram-sha-256", "--encoding=UTF8", "--no-locale", "--no-sync"]
+        options = [
+            "--username=bridge",
+            f"--pwfile={password}",
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--no-locale",
+            "--no-sync",
+        ]
         self._run("initdb", *options)
         self.start()
 
@@ -104,7 +111,9 @@ class Cluster:
         command = [str(self._programs / program), "-D", str(self._folder / "data"), *arguments]
         # The server inherits what is open, so its output must not be a pipe that somebody waits for.
         with (self._folder / "output").open("w+") as output:
-            result = subprocess.run(command, stdout=output, stderr=output, cwd="/", check=False, **self._as_user)  # type: ignore[call-overload]
+            result = subprocess.run(
+                command, stdout=output, stderr=output, cwd="/", check=False, **self._as_user
+            )  # type: ignore[call-overload]
             output.seek(0)
             assert result.returncode == 0, output.read()
 
@@ -138,12 +147,12 @@ async def test_a_server_that_restarts_is_found_again(cluster: Cluster, storage_u
     assert await database.check(10) is None
     cluster.stop()
     with pytest.raises(StorageUnavailable, match=r"at 127\.0\.0\.1 refused"):
-        await database.read(changes.position)
+        await database.read(change_log.position)
     assert "refused" in (await database.check(10) or "")
     cluster.start()
     assert await database.check(10) is None
-    await database.write(lambda connection: changes.record(connection, "hook", ["x"], 1.0))
-    assert await database.read(changes.position) == 1
+    await database.write(lambda connection: change_log.record(connection, "hook", ["x"], 1.0))
+    assert await database.read(change_log.position) == 1
     await database.close()
 
 
@@ -154,7 +163,7 @@ def test_changes_are_numbered_in_the_order_they_are_committed(storage_uri: str) 
     first_has_number, first_may_commit = threading.Event(), threading.Event()
 
     def slow(connection: Connection) -> None:
-        changes.record(connection, "hook", ["first"], 1.0)
+        change_log.record(connection, "hook", ["first"], 1.0)
         first_has_number.set()
         assert first_may_commit.wait(10)
 
@@ -162,15 +171,19 @@ def test_changes_are_numbered_in_the_order_they_are_committed(storage_uri: str) 
     first.start()
     assert first_has_number.wait(10)
     second = threading.Thread(
-        target=lambda: engine.in_transaction(opened, lambda c: changes.record(c, "hook", ["second"], 1.0), writing=True)
+        target=lambda: engine.in_transaction(
+            opened, lambda c: change_log.record(c, "hook", ["second"], 1.0), writing=True
+        )
     )
     second.start()
     _until_one_waits(opened)
-    assert engine.in_transaction(opened, lambda c: changes.since(c, 0), writing=False) == changes.Look(0)
+    assert engine.in_transaction(
+        opened, lambda c: change_log.since(c, 0), writing=False
+    ) == change_log.ChangeBatch(0)
     first_may_commit.set()
     first.join(10)
     second.join(10)
-    seen = engine.in_transaction(opened, lambda c: changes.since(c, 0), writing=False).changes
+    seen = engine.in_transaction(opened, lambda c: change_log.since(c, 0), writing=False).changes
     assert seen == (("hook", "first"), ("hook", "second"))
     opened.dispose()
 
@@ -184,7 +197,7 @@ def test_one_process_migrates_while_others_wait(storage_uri: str) -> None:
         _until_one_waits(opened)
         assert inspect(another).get_table_names() == []
     migrating.join(10)
-    assert engine.in_transaction(opened, changes.position, writing=False) == 0
+    assert engine.in_transaction(opened, change_log.position, writing=False) == 0
     opened.dispose()
 
 

@@ -14,8 +14,15 @@ patterns = st.lists(words, max_size=5).map(".".join)
 keys = st.lists(st.sampled_from(["", "a", "b", "c", "ø", "*", "#"]), max_size=5).map(".".join)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(st.lists(patterns, min_size=5, max_size=12, unique=True), st.lists(keys, min_size=10, max_size=30, unique=True))
+@settings(
+    max_examples=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    st.lists(patterns, min_size=5, max_size=12, unique=True),
+    st.lists(keys, min_size=10, max_size=30, unique=True),
+)
 def test_topic_matching_agrees_with_rabbitmq(rabbit: RabbitNode, bound: list[str], sent: list[str]) -> None:
     connection = pika.BlockingConnection(pika.URLParameters(rabbit.uri))
     channel = connection.channel()

@@ -53,8 +53,12 @@ def test_bad_ones_are_reported_and_the_others_work(folder: Path) -> None:
         "e_broken": "import no_such_module_at_all\n",
         "f_syntax": "def (",
         "g_exit": "import sys; sys.exit(3)\n",
-        "h_nothing": GOOD.replace("queue = QueueCategory()", "queue = QueueCategory").replace('name = "queue"', 'name = "never"'),
-        "i_topics": GOOD.replace('name = "queue"', 'name = "long"').replace("queue_", "long_").replace("acdc.queue", "x" * 256),
+        "h_nothing": GOOD.replace("queue = QueueCategory()", "queue = QueueCategory").replace(
+            'name = "queue"', 'name = "never"'
+        ),
+        "i_topics": GOOD.replace('name = "queue"', 'name = "long"')
+        .replace("queue_", "long_")
+        .replace("acdc.queue", "x" * 256),
     }
     for name, text in files.items():
         (folder / f"kb_test_{name}.py").write_text(text)
@@ -64,7 +68,9 @@ def test_bad_ones_are_reported_and_the_others_work(folder: Path) -> None:
     assert "call" in found
     assert not {"other", "half", "raising", "never", "long"} & set(found)
     told = [
-        str(event.get("where") or event.get("file")) + str(event.get("reason", "")) for event in logs if event["log_level"] >= LogLevel.warn
+        str(event.get("where") or event.get("file")) + str(event.get("reason", ""))
+        for event in logs
+        if event["log_level"] >= LogLevel.warn
     ]
     for part, reason in {
         "b_clash": "channel_create",
@@ -89,11 +95,17 @@ def test_one_that_worked_once_and_now_ends_python_stops_nobody(folder: Path) -> 
         found = names(folder)
     assert "call" in found
     assert "ending" not in found
-    assert [event for event in logs if "kb_test_ending" in str(event.get("where")) and event["log_level"] == LogLevel.critical]
+    assert [
+        event
+        for event in logs
+        if "kb_test_ending" in str(event.get("where")) and event["log_level"] == LogLevel.critical
+    ]
 
 
 def test_a_file_whose_name_is_taken_is_reported(folder: Path) -> None:
     (folder / "discovery.py").write_text(GOOD)
     with capturedLogs() as logs:
         assert "queue" not in names(folder)
-    assert [event["file"] for event in logs if "has its name" in event["log_format"]] == [str(folder / "discovery.py")]
+    assert [event["file"] for event in logs if "has its name" in event["log_format"]] == [
+        str(folder / "discovery.py")
+    ]

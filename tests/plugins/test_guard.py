@@ -12,18 +12,18 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from kazoo_bridge.interfaces import (
+    BindingPlan,
     BindingRefused,
     HookType,
     IBindingCategory,
     IEventCategory,
-    Listening,
     Occurrence,
-    Source,
-    Telling,
+    SubscriberEvent,
     Topic,
+    TopicFilter,
 )
 from kazoo_bridge.kazoo import Event
-from kazoo_bridge.plugins.guard import Unusable, guarded
+from kazoo_bridge.plugins.validation import InvalidPlugin, validated
 
 HOOK = HookType("h", "n", "d", samples=({"a": 1},))
 TOPIC = Topic("callevt", "x.*")
@@ -57,26 +57,26 @@ class Category:
     def occurrences(self, event: Event) -> Any:
         return given(self.of_occurrences)
 
-    def listening(self, binding: str, account: Any, superadmin: bool, now: float) -> Any:
+    def resolve_binding(self, binding: str, account: Any, superadmin: bool, now: float) -> Any:
         return given(self.of_listening)
 
-    def tellings(self, event: Event) -> Any:
+    def subscriber_events(self, event: Event) -> Any:
         return given(self.of_tellings)
 
 
 def guard(**answers: Any) -> Any:
-    return guarded(Category(**answers))
+    return validated(Category(**answers))
 
 
 def test_what_is_sound_passes() -> None:
-    listening = Listening((Source(TOPIC, "x.1"),), until=5.0)
-    category = guard(of_listening=listening, of_tellings=[Telling("x.1", "x.1")])
+    listening = BindingPlan((TopicFilter(TOPIC, "x.1"),), until=5.0)
+    category = guard(of_listening=listening, of_tellings=[SubscriberEvent("x.1", "x.1")])
     assert verifyObject(IBindingCategory, category)
     assert (category.name, category.hooks, category.bindings) == ("c", (HOOK,), ("x.y",))
     assert list(category.topics("h")) == [TOPIC]
     assert list(category.occurrences(EVENT)) == [SOUND]
-    assert category.listening("x.y", None, False, 0.0) is listening
-    assert list(category.tellings(EVENT)) == [Telling("x.1", "x.1")]
+    assert category.resolve_binding("x.y", None, False, 0.0) is listening
+    assert list(category.subscriber_events(EVENT)) == [SubscriberEvent("x.1", "x.1")]
 
 
 def test_a_category_without_bindings_has_none_behind_the_guard() -> None:
@@ -91,7 +91,7 @@ def test_a_category_without_bindings_has_none_behind_the_guard() -> None:
         def occurrences(self, event: Event) -> Any:
             return []
 
-    category = guarded(Plain())
+    category = validated(Plain())
     assert verifyObject(IEventCategory, category)
     assert not IBindingCategory.providedBy(category)
 
@@ -115,7 +115,7 @@ def test_a_category_without_bindings_has_none_behind_the_guard() -> None:
     ],
 )
 def test_what_is_no_category_at_all_is_refused_in_words(answers: Mapping[str, Any], words: str) -> None:
-    with pytest.raises(Unusable, match=words):
+    with pytest.raises(InvalidPlugin, match=words):
         guard(**answers)
 
 
@@ -123,11 +123,12 @@ def test_what_is_no_category_at_all_is_refused_in_words(answers: Mapping[str, An
     "answer",
     [
         None, 3, ["text"], [None], [evolve(SOUND, hook="another's")], [evolve(SOUND, hook=[])], [evolve(SOUND, account_id=["a"])],
-        [evolve(SOUND, payload="text")], [evolve(SOUND, selectors=None)], [evolve(SOUND, own_hook="text")],
-        [evolve(SOUND, account_id=None, dialled=4722555019)],
+        [evolve(SOUND, payload="text")], [evolve(SOUND, selectors=None)], [evolve(SOUND, inline_hook="text")],
+        [evolve(SOUND, account_id=None, called_number=4722555019)],
         RuntimeError("broken"), SystemExit(1), RecursionError(),
     ],
 )  # fmt: skip
+@pytest.mark.usefixtures("expected_recursion_errors")
 def test_unsound_occurrences_are_none(answer: Any) -> None:
     category = guard(of_occurrences=answer)
     with capturedLogs() as logs:
@@ -135,28 +136,45 @@ def test_unsound_occurrences_are_none(answer: Any) -> None:
     assert [(entry["name"], entry["subject"]) for entry in logs] == [("c", "x.1")]
 
 
-@pytest.mark.parametrize("answer", [3, ["text"], [Telling(1, "x")], [Telling("x", "x", 5)], RuntimeError("broken"), SystemExit(1)])  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    "answer",
+    [
+        3,
+        ["text"],
+        [SubscriberEvent(1, "x")],
+        [SubscriberEvent("x", "x", 5)],
+        RuntimeError("broken"),
+        SystemExit(1),
+    ],
+)  # type: ignore[arg-type]
 def test_unsound_tellings_are_none(answer: Any) -> None:
     category = guard(of_tellings=answer)
     with capturedLogs() as logs:
-        assert list(category.tellings(EVENT)) == []
+        assert list(category.subscriber_events(EVENT)) == []
     assert len(logs) == 1
 
 
 @pytest.mark.parametrize(
     "answer",
-    [3, Listening((TOPIC,)), Listening((Source("callevt", "x"),)), Listening((), until="soon"), RuntimeError("broken"), SystemExit(1)],  # type: ignore[arg-type]
+    [
+        3,
+        BindingPlan((TOPIC,)),
+        BindingPlan((TopicFilter("callevt", "x"),)),
+        BindingPlan((), until="soon"),
+        RuntimeError("broken"),
+        SystemExit(1),
+    ],  # type: ignore[arg-type]
 )
 def test_unsound_listenings_are_none(answer: Any) -> None:
     category = guard(of_listening=answer)
     with capturedLogs() as logs:
-        assert category.listening("x.y", None, False, 0.0) is None
+        assert category.resolve_binding("x.y", None, False, 0.0) is None
     assert [entry["subject"] for entry in logs] == ["x.y"]
 
 
 def test_a_refusal_is_passed_on() -> None:
     with pytest.raises(BindingRefused, match="event Z not supported"):
-        guard(of_listening=BindingRefused("event Z not supported")).listening("x.z", None, False, 0.0)
+        guard(of_listening=BindingRefused("event Z not supported")).resolve_binding("x.z", None, False, 0.0)
 
 
 def test_a_flood_of_troubles_is_no_flood_of_lines() -> None:

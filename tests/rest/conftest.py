@@ -9,8 +9,8 @@ from attrs import evolve
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
-from kazoo_bridge.bridge import Bridge
 from kazoo_bridge.config import Config, Egress, Http, Storage, Webhooks, Websockets
+from kazoo_bridge.node.node import Node
 from tests.rest.rest_client import ACCOUNT, CHILD, STRANGER, Client
 
 
@@ -36,7 +36,7 @@ async def rest(tmp_path: Path, http: Http, webhooks: Webhooks) -> AsyncIterator[
         webhooks=webhooks,
         egress=evolve(Egress(), allowed_networks=("127.0.0.0/8",)),
     )
-    bridge = Bridge.of(reactor, config)
+    bridge = Node.from_config(reactor, config)
     await bridge.start()
     await bridge.accounts.create(ACCOUNT)
     await bridge.accounts.create(CHILD, parent_id=ACCOUNT)

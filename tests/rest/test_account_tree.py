@@ -30,7 +30,12 @@ async def data(rest: Client, path: str, token: str) -> Any:
 @pytest_twisted.ensureDeferred
 async def test_an_account(rest: Client) -> None:
     tokens = await grown(rest)
-    assert await data(rest, LEFT, tokens[LEFT]) == {"id": LEFT, "name": "Zoë", "realm": "left.example", "reseller_id": MIDDLE}
+    assert await data(rest, LEFT, tokens[LEFT]) == {
+        "id": LEFT,
+        "name": "Zoë",
+        "realm": "left.example",
+        "reseller_id": MIDDLE,
+    }
     assert await data(rest, TOP, tokens[TOP]) == {"id": TOP, "name": "Top", "realm": "top.example"}
     assert (await rest("GET", f"/v2/accounts/{LEFT}", token="")).code == 401
     assert (await rest("GET", f"/v2/accounts/{LEFT}", token="bad")).code == 401
@@ -41,7 +46,11 @@ async def test_an_account(rest: Client) -> None:
 @pytest_twisted.ensureDeferred
 async def test_those_above(rest: Client) -> None:
     tokens = await grown(rest)
-    top, middle, left = {"id": TOP, "name": "Top"}, {"id": MIDDLE, "name": "Middle"}, {"id": LEFT, "name": "Zoë"}
+    top, middle, left = (
+        {"id": TOP, "name": "Top"},
+        {"id": MIDDLE, "name": "Middle"},
+        {"id": LEFT, "name": "Zoë"},
+    )
     assert await data(rest, f"{LEAF}/parents", tokens[LEAF]) == [top, middle, left]
     assert await data(rest, f"{LEAF}/parents", tokens[MIDDLE]) == [middle, left]
     assert await data(rest, f"{LEAF}/parents", tokens[TOP]) == [top, middle, left]
@@ -60,15 +69,22 @@ async def test_those_below(rest: Client) -> None:
     anna = {"id": RIGHT, "name": "Anna", "realm": "right.example"}
     zoe = {"id": LEFT, "name": "Zoë", "realm": "left.example"}
     leaf = {"id": LEAF, "name": "Leaf", "realm": ""}
-    assert await data(rest, f"{MIDDLE}/children", tokens[MIDDLE]) == [anna | {"descendants_count": 0}, zoe | {"descendants_count": 1}]
+    assert await data(rest, f"{MIDDLE}/children", tokens[MIDDLE]) == [
+        anna | {"descendants_count": 0},
+        zoe | {"descendants_count": 1},
+    ]
     assert await data(rest, f"{MIDDLE}/descendants", tokens[MIDDLE]) == [
         anna | {"tree": [TOP, MIDDLE]},
         leaf | {"tree": [TOP, MIDDLE, LEFT]},
         zoe | {"tree": [TOP, MIDDLE]},
     ]
     assert await data(rest, f"{LEAF}/children", tokens[LEAF]) == []
-    assert await data(rest, f"{MIDDLE}/descendants?filter_name=Leaf", tokens[TOP]) == [leaf | {"tree": [TOP, MIDDLE, LEFT]}]
-    first = (await rest("GET", f"/v2/accounts/{MIDDLE}/descendants?page_size=2", token=tokens[MIDDLE])).json_body
+    assert await data(rest, f"{MIDDLE}/descendants?filter_name=Leaf", tokens[TOP]) == [
+        leaf | {"tree": [TOP, MIDDLE, LEFT]}
+    ]
+    first = (
+        await rest("GET", f"/v2/accounts/{MIDDLE}/descendants?page_size=2", token=tokens[MIDDLE])
+    ).json_body
     assert [one["name"] for one in first["data"]] == ["Anna", "Leaf"]
     rest_of = f"{MIDDLE}/descendants?page_size=2&start_key={first['next_start_key']}"
     assert [one["name"] for one in await data(rest, rest_of, tokens[MIDDLE])] == ["Zoë"]

@@ -12,20 +12,32 @@ from twisted.internet.endpoints import serverFromString
 
 from kazoo_bridge.config import Http
 from kazoo_bridge.interfaces import HookType, Principal, StorageUnavailable
-from kazoo_bridge.rest.catalogue import SampleResource
-from kazoo_bridge.rest.site import make_site
-from kazoo_bridge.rest.webhooks import WebhookResource
+from kazoo_bridge.rest.resources.catalogue import SampleResource
+from kazoo_bridge.rest.resources.webhooks import WebhookResource
+from kazoo_bridge.rest.server.site import make_site
 
 TYPES = [
     HookType(
         "news",
         "News",
         "What is new.",
-        {"type": {"type": "object", "items": {"plain": {"friendly_name": "Plain"}, "secret": {"friendly_name": "Secret"}}}},
+        {
+            "type": {
+                "type": "object",
+                "items": {"plain": {"friendly_name": "Plain"}, "secret": {"friendly_name": "Secret"}},
+            }
+        },
         [{"event_name": "plain", "size": 1}, {"event_name": "other", "size": 2}],
         frozenset({"secret"}),
     ),
-    HookType("bells", "Bells", "Ringing.", {"tone": {"type": "array", "items": ["high", "secret"]}, "odd": 3}, (), frozenset({"secret"})),
+    HookType(
+        "bells",
+        "Bells",
+        "Ringing.",
+        {"tone": {"type": "array", "items": ["high", "secret"]}, "odd": 3},
+        (),
+        frozenset({"secret"}),
+    ),
 ]
 
 
@@ -76,7 +88,9 @@ async def test_what_only_super_admins_see(base: str) -> None:
 async def test_samples(base: str) -> None:
     assert (await get(f"{base}/samples")).envelope["data"] == ["webhooks_news"]
     assert (await get(f"{base}/samples/webhooks_news")).envelope["data"] == list(TYPES[0].samples)
-    assert (await get(f"{base}/samples/webhooks_news?filter_event_name=other")).envelope["data"] == [TYPES[0].samples[1]]
+    assert (await get(f"{base}/samples/webhooks_news?filter_event_name=other")).envelope["data"] == [
+        TYPES[0].samples[1]
+    ]
     assert (await get(f"{base}/samples/webhooks_news?filter_size=3")).envelope["data"] == []
     for unknown in ("webhooks_bells", "webhooks_none", "news", "x"):
         answered = await get(f"{base}/samples/{unknown}")

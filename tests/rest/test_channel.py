@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from zope.interface import directlyProvides
 
 from kazoo_bridge.config import Http
-from kazoo_bridge.rest.site import make_site
+from kazoo_bridge.rest.server.site import make_site
 
 GET = b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n"
 PUT = b"PUT /x HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"
@@ -84,7 +84,12 @@ class Server:
 
     def __init__(self, **http: int) -> None:
         self.clock, self.slow = Clock(), Slow()
-        settings = {"request_timeout_s": 30, "idle_timeout_s": 60, "max_connections": 3, "max_connections_per_ip": 2}
+        settings = {
+            "request_timeout_s": 30,
+            "idle_timeout_s": 60,
+            "max_connections": 3,
+            "max_connections_per_ip": 2,
+        }
         self.site: Any = make_site(self.clock, [self.slow], "node", Http(**{**settings, **http}))
 
     def connect(self, host: str = "192.0.2.1", tls: bool = False) -> Client:
@@ -110,7 +115,10 @@ def test_a_request_that_drips(server: Server, beginning: bytes) -> None:
     assert client.codes == []
     server.pass_time(1)
     assert client.codes == [408]
-    assert json.loads(client.wire.value().rpartition(b"\r\n")[2])["message"] == "the request did not arrive within 30 seconds"
+    assert (
+        json.loads(client.wire.value().rpartition(b"\r\n")[2])["message"]
+        == "the request did not arrive within 30 seconds"
+    )
     assert not client.is_open
     client.send(b"x" * 100)
     assert client.codes == [408]

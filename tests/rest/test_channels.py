@@ -12,8 +12,8 @@ from twisted.application.service import IService
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
-from kazoo_bridge.bridge import Bridge
 from kazoo_bridge.config import Calls, Config, Http, Storage, Websockets
+from kazoo_bridge.node.node import Node
 from tests.calls.switch import SwitchNode, channel, listed
 from tests.rest.rest_client import ACCOUNT, CHILD, STRANGER, Client
 
@@ -25,9 +25,13 @@ class Scene:
     client: Client
     node: SwitchNode
 
-    async def __call__(self, verb: str, call_id: str = "", data: Any = None, *, account_id: str = ACCOUNT, **more: Any) -> Any:
+    async def __call__(
+        self, verb: str, call_id: str = "", data: Any = None, *, account_id: str = ACCOUNT, **more: Any
+    ) -> Any:
         raw = json.dumps(more.pop("body")).encode() if "body" in more else None
-        path = f"/v2/accounts/{account_id}/channels" + (f"/{call_id}" if call_id and call_id[0] not in "?" else call_id)
+        path = f"/v2/accounts/{account_id}/channels" + (
+            f"/{call_id}" if call_id and call_id[0] not in "?" else call_id
+        )
         return await self.client(verb, path, data, raw=raw, **more)
 
     async def commands(self) -> list[Any]:
@@ -45,16 +49,21 @@ async def calls(tmp_path: Path) -> AsyncIterator[Scene]:
         websockets=evolve(Websockets(), endpoint="tcp:0:interface=127.0.0.1"),
         calls=Calls(query_timeout_ms=100),
     )
-    bridge = Bridge.of(reactor, config)
+    bridge = Node.from_config(reactor, config)
     await bridge.start()
     for account_id, parent in ((ACCOUNT, None), (CHILD, ACCOUNT), (STRANGER, None)):
         await bridge.accounts.create(account_id, parent_id=parent)
     await bridge.directory.load()
     client = Client(bridge)
     client.token = (await bridge.tokens.create(ACCOUNT)).token
-    one = {"call-1": channel(Other_Leg_Call_ID="call-9"), SLASHED: channel(SLASHED), "foreign": channel("foreign", STRANGER)}
+    one = {
+        "call-1": channel(Other_Leg_Call_ID="call-9"),
+        SLASHED: channel(SLASHED),
+        "foreign": channel("foreign", STRANGER),
+    }
     of_account = [
-        listed(f"call-{number}", timestamp=1000 + number, direction="inbound" if number % 2 else "outbound") for number in range(5)
+        listed(f"call-{number}", timestamp=1000 + number, direction="inbound" if number % 2 else "outbound")
+        for number in range(5)
     ]
     yield Scene(client, SwitchNode(bridge.bus, one, of_account))
     await bridge.stop(Deferred())
@@ -80,7 +89,10 @@ async def test_filters_and_pages(calls: Scene) -> None:
     assert [one["call_id"] for one in response.json_body["data"]] == ["call-3", "call-4"]
     first = (await calls("GET", "?page_size=3")).json_body
     second = (await calls("GET", f"?page_size=3&start_key={first['next_start_key']}")).json_body
-    assert [[one["call_id"] for one in page["data"]] for page in (first, second)] == [["call-0", "call-1", "call-2"], ["call-3", "call-4"]]
+    assert [[one["call_id"] for one in page["data"]] for page in (first, second)] == [
+        ["call-0", "call-1", "call-2"],
+        ["call-3", "call-4"],
+    ]
     assert "next_start_key" not in second
 
 
@@ -111,7 +123,11 @@ async def test_one_channel_whatever_is_in_its_id(calls: Scene) -> None:
 async def test_the_forms_of_a_command(calls: Scene, body: dict[str, Any], expected: dict[str, Any]) -> None:
     response = await calls("POST", "call-1", body=body)
     name = body.get("action") or body["data"]["action"]
-    assert (response.code, response.json_body["data"], response.json_body["status"]) == (202, f"{name} initiated", "success")
+    assert (response.code, response.json_body["data"], response.json_body["status"]) == (
+        202,
+        f"{name} initiated",
+        "success",
+    )
     (event,) = await calls.commands()
     assert (event.body["Action"], event.body["Data"]) == (name, expected)
 
@@ -139,7 +155,11 @@ async def test_the_forms_of_a_metaflow(calls: Scene, body: dict[str, Any]) -> No
 @pytest_twisted.ensureDeferred
 async def test_unknown_and_foreign_channels_get_nothing(calls: Scene, call_id: str) -> None:
     calls.node.one["*"] = channel("*")
-    for verb, body in (("GET", None), ("POST", {"action": "hangup"}), ("PUT", {"action": "metaflow", "data": {"module": "hangup"}})):
+    for verb, body in (
+        ("GET", None),
+        ("POST", {"action": "hangup"}),
+        ("PUT", {"action": "metaflow", "data": {"module": "hangup"}}),
+    ):
         response = await calls(verb, call_id, **({} if body is None else {"body": body}))
         assert (response.code, response.json_body["message"]) == (404, "bad_identifier")
     assert await calls.commands() == []
@@ -152,10 +172,18 @@ async def test_unknown_and_foreign_channels_get_nothing(calls: Scene, call_id: s
         ("POST", {"data": {"action": 5}}, {"action": "type"}),
         ("POST", {"data": {"action": "explode"}}, {"action": "enum"}),
         ("POST", {"data": {"action": "transfer"}}, {"target": "required"}),
-        ("POST", {"data": {"action": "intercept", "target_type": "fax"}}, {"target_type": "enum", "target_id": "required"}),
+        (
+            "POST",
+            {"data": {"action": "intercept", "target_type": "fax"}},
+            {"target_type": "enum", "target_id": "required"},
+        ),
         ("PUT", {"data": {"action": "hangup"}}, {"action": "enum"}),
         ("PUT", {"data": {"action": "metaflow"}}, {"module": "required"}),
-        ("PUT", {"data": {"action": "metaflow", "data": {"module": "play", "children": {"1": {}}}}}, {"children.1.module": "required"}),
+        (
+            "PUT",
+            {"data": {"action": "metaflow", "data": {"module": "play", "children": {"1": {}}}}},
+            {"children.1.module": "required"},
+        ),
     ],
 )
 @pytest_twisted.ensureDeferred

@@ -3,11 +3,11 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 
-from kazoo_bridge.rest.connections import Connections
+from kazoo_bridge.rest.server.connection_limits import ConnectionCounter
 
 
 def test_so_many_in_all_and_of_each_address() -> None:
-    connections = Connections(Clock(), limit=3, limit_per_address=2)
+    connections = ConnectionCounter(Clock(), limit=3, limit_per_address=2)
     assert [connections.opened("a") for _ in range(3)] == [True, True, False]
     assert [connections.opened("b") for _ in range(2)] == [True, False]
     connections.closed("a")
@@ -18,12 +18,12 @@ def test_so_many_in_all_and_of_each_address() -> None:
 
 
 def test_no_limits() -> None:
-    connections = Connections(Clock(), limit=0, limit_per_address=0)
+    connections = ConnectionCounter(Clock(), limit=0, limit_per_address=0)
     assert all(connections.opened("a") for _ in range(10_000))
 
 
 def test_an_address_that_is_known_later() -> None:
-    connections = Connections(Clock(), limit=10, limit_per_address=2)
+    connections = ConnectionCounter(Clock(), limit=10, limit_per_address=2)
     assert connections.opened("proxy")
     assert connections.moved("proxy", "proxy")
     assert connections.moved("proxy", "a")
@@ -37,7 +37,7 @@ def test_an_address_that_is_known_later() -> None:
 
 def test_refusals_are_told_once_a_minute() -> None:
     clock = Clock()
-    connections = Connections(clock, limit=1, limit_per_address=0)
+    connections = ConnectionCounter(clock, limit=1, limit_per_address=0)
     with capturedLogs() as logs:
         assert connections.opened("a")
         for _ in range(5):

@@ -10,7 +10,7 @@ import pytest_twisted
 import treq
 
 from kazoo_bridge.console.files import PAGE, page_files
-from kazoo_bridge.rest.console import WebsocketPlace
+from kazoo_bridge.rest.resources.console import WebsocketLocation
 from tests.rest.rest_client import Client
 
 pytestmark = pytest.mark.timeout(30)
@@ -88,7 +88,14 @@ async def test_files_are_asked_for_anew_but_sent_once(rest: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/console/nothing.js", "/console/../files.py", "/console/%2e%2e/files.py", "/console/app/", "/console/app//main.js"]
+    "path",
+    [
+        "/console/nothing.js",
+        "/console/../files.py",
+        "/console/%2e%2e/files.py",
+        "/console/app/",
+        "/console/app//main.js",
+    ],
 )
 @pytest_twisted.ensureDeferred
 async def test_nothing_else_is_there(rest: Client, path: str) -> None:
@@ -105,16 +112,21 @@ async def test_the_page_can_only_be_read(rest: Client) -> None:
 @pytest_twisted.ensureDeferred
 async def test_settings_tell_where_the_websockets_are(rest: Client) -> None:
     response = await rest("GET", "/console/settings.json", token="")
-    assert response.json_body == {"websocket": {"uri": "", "secure": False, "port": rest.bridge.websockets.port}}
+    assert response.json_body == {
+        "websocket": {"uri": "", "secure": False, "port": rest.bridge.websockets.port}
+    }
 
 
 def test_a_configured_place_is_the_only_one() -> None:
-    place = WebsocketPlace("wss://events.example.com/socket", False, lambda: 5555)
+    place = WebsocketLocation("wss://events.example.com/socket", False, lambda: 5555)
     assert place.sources("portal.example.com") == "wss://events.example.com"
 
 
 def test_an_endpoint_with_tls_is_reached_with_tls_only() -> None:
-    assert WebsocketPlace("", True, lambda: 5555).sources("portal.example.com") == "wss://portal.example.com:5555"
+    assert (
+        WebsocketLocation("", True, lambda: 5555).sources("portal.example.com")
+        == "wss://portal.example.com:5555"
+    )
 
 
 def test_only_files_of_known_types_are_served(tmp_path: Path) -> None:

@@ -30,14 +30,29 @@ async def a_hook(rest: Client, uri: str = GOOD["uri"], **more: Any) -> str:
     return hook_id
 
 
-async def keep(rest: Client, hook_id: str, *names: str, dead: bool = False, created: float | None = None) -> None:
+async def keep(
+    rest: Client, hook_id: str, *names: str, dead: bool = False, created: float | None = None
+) -> None:
     now = reactor.seconds()
     later = None if dead else now + 1000
     kept = [
-        (Delivery(name, hook_id, ACCOUNT, "channel_create", f"event {name}", {"call_id": name}, created or now, tries=3), later, "refused")
+        (
+            Delivery(
+                name,
+                hook_id,
+                ACCOUNT,
+                "channel_create",
+                f"event {name}",
+                {"call_id": name},
+                created or now,
+                attempts=3,
+            ),
+            later,
+            "refused",
+        )
         for name in names
     ]
-    await rest.bridge.webhooks.stores.deliveries.keep(kept)
+    await rest.bridge.webhooks.stores.deliveries.enqueue(kept)
 
 
 async def ids(rest: Client, path: str) -> list[str]:
@@ -97,11 +112,15 @@ async def test_everything_since_a_time_is_made_again(rest: Client, receiver: Any
     now = reactor.seconds()
     await keep(rest, hook_id, "old", dead=True, created=now - 7200)
     await keep(rest, hook_id, "new", "newer", dead=True, created=now - 60)
-    answered = await rest("POST", f"{hooks(hook_id=hook_id)}/deliveries/recover", {"since": to_gregorian(now - 3600)})
+    answered = await rest(
+        "POST", f"{hooks(hook_id=hook_id)}/deliveries/recover", {"since": to_gregorian(now - 3600)}
+    )
     assert (answered.code, answered.json_body["data"]) == (202, {"recovered": 2})
     await receiver.arrived(2)
     assert await ids(rest, f"{hooks()}/deliveries?status=dead") == ["old"]
-    assert (await rest("POST", f"{hooks(hook_id=hook_id)}/deliveries/recover", {})).json_body["data"] == {"recovered": 1}
+    assert (await rest("POST", f"{hooks(hook_id=hook_id)}/deliveries/recover", {})).json_body["data"] == {
+        "recovered": 1
+    }
 
 
 @pytest_twisted.ensureDeferred

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from kazoo_bridge.rest.errors import ApiError
-from kazoo_bridge.rest.filters import Filters
-from kazoo_bridge.rest.query import MAX_PARAMETERS, Query
+from kazoo_bridge.rest.http.errors import ApiError
+from kazoo_bridge.rest.http.filters import Filters
+from kazoo_bridge.rest.http.query import MAX_PARAMETERS, Query
 
 DOCUMENT: dict[str, Any] = {
     "name": "Ž one",
@@ -25,7 +25,7 @@ DOCUMENT: dict[str, Any] = {
 
 
 def filters(query: str) -> Filters:
-    return Filters.of(Query.of(f"/v2/x?{query}".encode()))
+    return Filters.parse(Query.parse(f"/v2/x?{query}".encode()))
 
 
 @pytest.mark.parametrize(
@@ -118,11 +118,11 @@ def test_times_are_numbers(name: str, text: str) -> None:
 @pytest.mark.parametrize("raw", [b"a=%", b"a=%z1", b"a=%C5", b"a=\xff", b"a=1&" * (MAX_PARAMETERS + 1)])
 def test_queries_that_cannot_be_read(raw: bytes) -> None:
     with pytest.raises(ApiError) as caught:
-        Query.of(b"/v2/x?" + raw)
+        Query.parse(b"/v2/x?" + raw)
     assert caught.value.status == 400
     assert caught.value.word.startswith("parse error")
 
 
 def test_the_first_of_repeated_parameters() -> None:
-    query = Query.of(b"/v2/x?a=1&b=&a=2")
+    query = Query.parse(b"/v2/x?a=1&b=&a=2")
     assert (query.first("a"), query.first("b"), query.first("c")) == ("1", "", None)

@@ -53,12 +53,18 @@ values = st.recursive(
     max_leaves=8,
 )
 documents = st.builds(
-    lambda more, good: {**(GOOD if good else {}), **more}, st.dictionaries(st.sampled_from(FIELDS) | texts, values), st.booleans()
+    lambda more, good: {**(GOOD if good else {}), **more},
+    st.dictionaries(st.sampled_from(FIELDS) | texts, values),
+    st.booleans(),
 )
 envelopes = st.builds(
     lambda data, more: {"data": data, **more},
     documents | values,
-    st.dictionaries(st.sampled_from(["verb", "auth_token", "id"]), st.sampled_from(["PUT", "DELETE", "patch"]) | values, max_size=2),
+    st.dictionaries(
+        st.sampled_from(["verb", "auth_token", "id"]),
+        st.sampled_from(["PUT", "DELETE", "patch"]) | values,
+        max_size=2,
+    ),
 )
 
 
@@ -68,7 +74,8 @@ def mostly(usual: st.SearchStrategy[Any], wild: st.SearchStrategy[Any]) -> st.Se
 
 
 bodies = mostly(
-    envelopes.map(lambda value: json.dumps(value).encode()), st.binary(max_size=60) | values.map(lambda value: json.dumps(value).encode())
+    envelopes.map(lambda value: json.dumps(value).encode()),
+    st.binary(max_size=60) | values.map(lambda value: json.dumps(value).encode()),
 )
 escaped = texts.map(lambda text: "".join(f"%{byte:02X}" for byte in text.encode("utf-8", "surrogatepass")))
 words = st.sampled_from(["true", "false", "1", "[]", "[1]", "99999999999999999999", "-1", "name", ""])
@@ -76,19 +83,38 @@ quoted = mostly(words | escaped, st.sampled_from(["%zz", "%ff"]))
 queries = st.lists(st.builds("{}={}".format, st.sampled_from(NAMES) | quoted, quoted), max_size=4).map(
     lambda pairs: "?" + "&".join(pairs) if pairs else ""
 )
-wild_paths = st.builds("/v2/{}/{}".format, quoted, quoted) | st.builds("{}/{}".format, st.sampled_from(PATHS), quoted)
+wild_paths = st.builds("/v2/{}/{}".format, quoted, quoted) | st.builds(
+    "{}/{}".format, st.sampled_from(PATHS), quoted
+)
 paths = mostly(st.sampled_from(PATHS), wild_paths)
-targets = mostly(st.builds(lambda path, query: (path + query).encode(), paths, mostly(st.just(""), queries)), st.binary(max_size=30))
+targets = mostly(
+    st.builds(lambda path, query: (path + query).encode(), paths, mostly(st.just(""), queries)),
+    st.binary(max_size=30),
+)
 tidy = st.binary(max_size=30).map(lambda value: value.translate(None, b"\r\n\0"))
-header_values = st.sampled_from([TOKEN, b"Bearer " + TOKEN, b"*", b'W/"1-x"', b"chunked", b"close", b"100-continue", b"5", b""]) | tidy
+header_values = (
+    st.sampled_from(
+        [TOKEN, b"Bearer " + TOKEN, b"*", b'W/"1-x"', b"chunked", b"close", b"100-continue", b"5", b""]
+    )
+    | tidy
+)
 wild_headers = st.tuples(st.sampled_from(FRAMING) | tidy, header_values | st.binary(max_size=30))
 headers = st.lists(mostly(st.tuples(st.sampled_from(HEADERS), header_values), wild_headers), max_size=3)
-methods = mostly(st.sampled_from([b"GET", b"HEAD", b"PUT", b"POST", b"PATCH", b"DELETE", b"OPTIONS"]), st.binary(max_size=8))
+methods = mostly(
+    st.sampled_from([b"GET", b"HEAD", b"PUT", b"POST", b"PATCH", b"DELETE", b"OPTIONS"]),
+    st.binary(max_size=8),
+)
 versions = mostly(st.just(b"HTTP/1.1"), st.sampled_from([b"HTTP/1.0", b"HTTP/1.x", b"HTTP/9", b""]))
 
 
-def request_of(method: bytes, target: bytes, version: bytes, more: list[tuple[bytes, bytes]], body: bytes, token: bytes) -> bytes:
-    lines = [b" ".join((method, target, version)), b"Content-Length: %d" % len(body), b"X-Auth-Token: " + token]
+def request_of(
+    method: bytes, target: bytes, version: bytes, more: list[tuple[bytes, bytes]], body: bytes, token: bytes
+) -> bytes:
+    lines = [
+        b" ".join((method, target, version)),
+        b"Content-Length: %d" % len(body),
+        b"X-Auth-Token: " + token,
+    ]
     return b"\r\n".join([*lines, *(name + b": " + value for name, value in more), b"", b""]) + body
 
 
@@ -138,7 +164,9 @@ async def test_whatever_comes(rest: Client) -> None:
     with capturedLogs() as logs:
         await deferToThread(fuzz)
         assert (await rest("GET", "/v2/webhooks")).code == 200
-    wrong = [formatEvent(event) for event in logs if "log_failure" in event or event["log_level"] >= LogLevel.error]
+    wrong = [
+        formatEvent(event) for event in logs if "log_failure" in event or event["log_level"] >= LogLevel.error
+    ]
     assert wrong == []
     # It came as far as what is behind the door.
     assert {200, 400, 401, 404, 405} <= seen

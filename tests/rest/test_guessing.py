@@ -2,13 +2,13 @@ from __future__ import annotations
 
 from twisted.internet.task import Clock
 
-from kazoo_bridge.rest import buckets
-from kazoo_bridge.rest.guessing import FailureLimit
+from kazoo_bridge.rest.http import token_buckets
+from kazoo_bridge.rest.http.login_throttle import LoginThrottle
 
 
 def test_a_burst_and_then_one_at_a_time() -> None:
     clock = Clock()
-    limit = FailureLimit(clock, burst=3, refill_seconds=10)
+    limit = LoginThrottle(clock, burst=3, refill_seconds=10)
     assert [limit.take("192.0.2.1") for _ in range(4)] == [0, 0, 0, 10]
     assert limit.take("192.0.2.2") == 0
     clock.advance(4)
@@ -20,7 +20,7 @@ def test_a_burst_and_then_one_at_a_time() -> None:
 
 
 def test_success_costs_nothing() -> None:
-    limit = FailureLimit(Clock(), burst=1)
+    limit = LoginThrottle(Clock(), burst=1)
     for _ in range(10):
         assert limit.take("192.0.2.1") == 0
         limit.give_back("192.0.2.1")
@@ -31,7 +31,7 @@ def test_success_costs_nothing() -> None:
 
 
 def test_one_ipv6_network_is_one_address() -> None:
-    limit = FailureLimit(Clock(), burst=1)
+    limit = LoginThrottle(Clock(), burst=1)
     assert limit.take("2001:db8::1") == 0
     assert limit.take("2001:db8::ffff:2%eth0") > 0
     assert limit.take("2001:db8:0:1::1") == 0
@@ -42,9 +42,9 @@ def test_one_ipv6_network_is_one_address() -> None:
 
 
 def test_a_bounded_number_of_addresses_is_remembered() -> None:
-    limit = FailureLimit(Clock(), burst=1)
-    for number in range(buckets.MAX_REMEMBERED + 1):
+    limit = LoginThrottle(Clock(), burst=1)
+    for number in range(token_buckets.MAX_KEYS + 1):
         limit.take(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
-    assert len(limit._buckets) == buckets.MAX_REMEMBERED
+    assert len(limit._buckets) == token_buckets.MAX_KEYS
     assert limit.take("10.0.0.0") == 0
     assert limit.take("10.0.39.16") > 0

@@ -47,7 +47,9 @@ def call(account_id: str, call_id: str) -> dict[str, Any]:
 
 async def happen(rest: Client, account_id: str = ACCOUNT, count: int = 1) -> None:
     for number in range(count):
-        await rest.bridge.bus.publish("callevt", f"call.CHANNEL_CREATE.{number}", call(account_id, f"{account_id[:1]}{number}"))
+        await rest.bridge.bus.publish(
+            "callevt", f"call.CHANNEL_CREATE.{number}", call(account_id, f"{account_id[:1]}{number}")
+        )
 
 
 class Heard:
@@ -55,7 +57,9 @@ class Heard:
 
     def __init__(self, bus: IBus, *topics: Topic) -> None:
         self.events: list[Event] = []
-        self._consumer: IConsumer = bus.consume(Queue(topics=frozenset(topics), acknowledge=False), self.events.append)  # type: ignore[arg-type]
+        self._consumer: IConsumer = bus.consume(
+            Queue(topics=frozenset(topics), acknowledge=False), self.events.append
+        )  # type: ignore[arg-type]
 
     async def first(self) -> Event:
         await until(self._any)
@@ -133,7 +137,10 @@ async def test_health_of_all_hooks(rest: Client, receiver: Any) -> None:
     assert (await rest("POST", hooks(ACCOUNT, bad) + "/test")).code == 200
     assert (await rest("POST", hooks(ACCOUNT, bad) + "/test")).code == 200
     answer = await rest("GET", hooks() + "/health")
-    assert [(one["id"], one["successes"], one["failures"], one["deliveries_waiting"]) for one in answer.json_body["data"]] == [
+    assert [
+        (one["id"], one["successes"], one["failures"], one["deliveries_waiting"])
+        for one in answer.json_body["data"]
+    ] == [
         (good, 1, 0, 0),
         (bad, 0, 2, 0),
     ]
@@ -146,7 +153,12 @@ async def test_health_of_all_hooks(rest: Client, receiver: Any) -> None:
 async def test_health_of_a_hook(rest: Client, receiver: Any) -> None:
     made = await rest("PUT", hooks(), {**GOOD, "uri": receiver.url, "retries": 0})
     hook_id = made.json_body["data"]["id"]
-    assert made.json_body["data"]["health"] == {"successes": 0, "failures": 0, "failures_in_window": 0, "deliveries_waiting": 0}
+    assert made.json_body["data"]["health"] == {
+        "successes": 0,
+        "failures": 0,
+        "failures_in_window": 0,
+        "deliveries_waiting": 0,
+    }
     await happen(rest)
     await receiver.arrived(1)
 
@@ -176,13 +188,17 @@ async def test_what_was_read_can_be_written_back(rest: Client) -> None:
     assert written == read
     enabled = (await rest("POST", hooks(hook_id=hook_id), {**read, "enabled": True})).json_body["data"]
     assert "disable_reason" not in enabled
-    forged = (await rest("PATCH", hooks(hook_id=hook_id), {"disable_reason": "mine", "enabled": False})).json_body["data"]
+    forged = (
+        await rest("PATCH", hooks(hook_id=hook_id), {"disable_reason": "mine", "enabled": False})
+    ).json_body["data"]
     assert "disable_reason" not in forged
 
 
 @pytest_twisted.ensureDeferred
 async def test_a_sample_is_sent_now(rest: Client, receiver: Any) -> None:
-    made = await rest("PUT", hooks(), {**GOOD, "uri": f"{receiver.url}/t", "custom_data": {"own": "1"}, "enabled": False})
+    made = await rest(
+        "PUT", hooks(), {**GOOD, "uri": f"{receiver.url}/t", "custom_data": {"own": "1"}, "enabled": False}
+    )
     hook_id = made.json_body["data"]["id"]
     sent = await rest("POST", f"{hooks(hook_id=hook_id)}/test")
     assert sent.code == 200
@@ -253,7 +269,7 @@ async def test_a_hook_that_fails_too_often_is_disabled_and_the_bus_is_told(rest:
     await happen(rest, count=6)
 
     async def disabled() -> bool:
-        await rest.bridge.webhooks.disabler.check()
+        await rest.bridge.webhooks.auto_disabler.check()
         return not (await document(rest, hook_id))["enabled"]
 
     await until(disabled)
@@ -266,7 +282,9 @@ async def test_a_hook_that_fails_too_often_is_disabled_and_the_bus_is_told(rest:
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_hook_whose_receiver_has_gone_is_disabled_at_once_and_loses_nothing(rest: Client, receiver: Any) -> None:
+async def test_a_hook_whose_receiver_has_gone_is_disabled_at_once_and_loses_nothing(
+    rest: Client, receiver: Any
+) -> None:
     heard = Heard(rest.bridge.bus, Topic("notifications", "notifications.webhook.disabled"))
     hook_id = (await rest("PUT", hooks(), {**GOOD, "uri": receiver.url})).json_body["data"]["id"]
     receiver.statuses = [410]
@@ -287,7 +305,11 @@ async def test_a_hook_whose_receiver_has_gone_is_disabled_at_once_and_loses_noth
         return len(receiver.received) == 2
 
     await until(arrived)
-    assert receiver.received[0].headers["webhook-id"] == receiver.received[1].headers["webhook-id"] == waiting["id"]
+    assert (
+        receiver.received[0].headers["webhook-id"]
+        == receiver.received[1].headers["webhook-id"]
+        == waiting["id"]
+    )
 
 
 @pytest_twisted.ensureDeferred
@@ -305,10 +327,10 @@ async def test_five_failures_do_not_disable_and_an_edit_forgets_them(rest: Clien
 
     # The broker hands the event out again and again, so failures come by themselves.
     await until(failures)
-    await rest.bridge.webhooks.disabler.check()
+    await rest.bridge.webhooks.auto_disabler.check()
     assert (await document(rest, hook_id))["enabled"]
     await limits.put(ACCOUNT, AccountLimits(attempt_failure_count=1))
-    await rest.bridge.webhooks.disabler.check()
+    await rest.bridge.webhooks.auto_disabler.check()
     assert not (await document(rest, hook_id))["enabled"]
     await rest("PATCH", hooks(hook_id=hook_id), {"enabled": True, "uri": "http://127.0.0.1:9/other"})
     assert (await document(rest, hook_id))["enabled"]
@@ -363,15 +385,23 @@ async def test_re_enabling_over_rest(rest: Client) -> None:
     assert not (await document(rest, of_child, CHILD))["enabled"]
     await disable(rest, own)
     await rest("PATCH", f"/v2/accounts/{ACCOUNT}/descendants/webhooks", {"re-enable": True})
-    assert [(await document(rest, one, of))["enabled"] for one, of in ((by_hand, ACCOUNT), (own, ACCOUNT), (of_child, CHILD))] == [
+    assert [
+        (await document(rest, one, of))["enabled"]
+        for one, of in ((by_hand, ACCOUNT), (own, ACCOUNT), (of_child, CHILD))
+    ] == [
         False,
         True,
         True,
     ]
-    assert (await rest("PATCH", f"/v2/accounts/{STRANGER}/descendants/webhooks", {"re-enable": True})).code == 403
+    assert (
+        await rest("PATCH", f"/v2/accounts/{STRANGER}/descendants/webhooks", {"re-enable": True})
+    ).code == 403
 
 
-@pytest.mark.parametrize(("action", "enabled"), [("account", [True, False]), ("descendants", [True, True]), ("other", [False, False])])
+@pytest.mark.parametrize(
+    ("action", "enabled"),
+    [("account", [True, False]), ("descendants", [True, True]), ("other", [False, False])],
+)
 @pytest_twisted.ensureDeferred
 async def test_re_enabling_over_the_bus(rest: Client, action: str, enabled: list[bool]) -> None:
     own, of_child = await failing_hook(rest), await failing_hook(rest, CHILD)
@@ -384,12 +414,17 @@ async def test_re_enabling_over_the_bus(rest: Client, action: str, enabled: list
         "Action": action,
         "Account-ID": ACCOUNT,
     }
-    ask: Any = rest.bridge.bus.ask
-    answers = await ask("configuration", "configuration.doc_type_update.webhook", request, timeout=0.5, enough=bool)
-    assert [(await document(rest, own))["enabled"], (await document(rest, of_child, CHILD))["enabled"]] == enabled
-    assert [(one.body["Event-Category"], one.body["Event-Name"]) for one in answers] == [("configuration", "doc_type_updated")] * any(
-        enabled
+    ask: Any = rest.bridge.bus.request
+    answers = await ask(
+        "configuration", "configuration.doc_type_update.webhook", request, timeout=0.5, enough=bool
     )
+    assert [
+        (await document(rest, own))["enabled"],
+        (await document(rest, of_child, CHILD))["enabled"],
+    ] == enabled
+    assert [(one.body["Event-Category"], one.body["Event-Name"]) for one in answers] == [
+        ("configuration", "doc_type_updated")
+    ] * any(enabled)
 
 
 @pytest_twisted.ensureDeferred
@@ -413,7 +448,13 @@ async def test_every_change_of_a_hook_is_announced(rest: Client) -> None:
 async def test_a_hook_changed_behind_our_back_is_read_again_when_the_bus_says_so(rest: Client) -> None:
     hook_id = await failing_hook(rest)
     rest.bridge.webhooks.registry.remove(hook_id)
-    body = {"Event-Category": "configuration", "Event-Name": "doc_edited", "ID": hook_id, "Type": "webhook", "Database": "webhooks"}
+    body = {
+        "Event-Category": "configuration",
+        "Event-Name": "doc_edited",
+        "ID": hook_id,
+        "Type": "webhook",
+        "Database": "webhooks",
+    }
     await rest.bridge.bus.publish("configuration", f"doc_edited.webhooks.webhook.{hook_id}", body)
 
     async def known() -> bool:
@@ -426,7 +467,13 @@ async def test_a_hook_changed_behind_our_back_is_read_again_when_the_bus_says_so
 async def test_the_hooks_of_an_account_go_with_it(rest: Client) -> None:
     await failing_hook(rest, CHILD)
     token = (await rest.bridge.tokens.create(CHILD)).token
-    body = {"Event-Category": "configuration", "Event-Name": "doc_deleted", "ID": CHILD, "Type": "account", "Account-ID": CHILD}
+    body = {
+        "Event-Category": "configuration",
+        "Event-Name": "doc_deleted",
+        "ID": CHILD,
+        "Type": "account",
+        "Account-ID": CHILD,
+    }
     await rest.bridge.bus.publish("configuration", f"doc_deleted.accounts.account.{CHILD}", body)
 
     async def gone() -> bool:
@@ -434,7 +481,7 @@ async def test_the_hooks_of_an_account_go_with_it(rest: Client) -> None:
 
     await until(gone)
     assert (await rest("GET", hooks(CHILD), token=token)).code == 401
-    assert not await rest.bridge.webhooks.hooks.of_account(CHILD)
+    assert not await rest.bridge.webhooks.hooks.for_account(CHILD)
     assert len(rest.bridge.webhooks.registry) == 0
 
 

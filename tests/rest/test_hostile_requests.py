@@ -22,9 +22,9 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import capturedLogs, formatEvent
 
 from kazoo_bridge.config import Http
-from kazoo_bridge.rest.bodies import MAX_BODY
-from kazoo_bridge.rest.incoming import IncomingRequest
-from kazoo_bridge.rest.site import make_site
+from kazoo_bridge.rest.http.request_body import MAX_BODY_BYTES
+from kazoo_bridge.rest.server.http_request import LimitedRequest
+from kazoo_bridge.rest.server.site import make_site
 from tests.rest.rest_client import ACCOUNT, GOOD, Client, hooks
 
 
@@ -47,8 +47,15 @@ async def exchanged(rest: Client, sent: bytes) -> tuple[int, dict[str, str], byt
     return int(status.split()[1]), headers, body
 
 
-def request(rest: Client, target: bytes, *, verb: bytes = b"GET", host: bytes = b"localhost", body: bytes = b"") -> bytes:
-    head = b"%s %s HTTP/1.1\r\nHost: %s\r\nX-Auth-Token: %s\r\nConnection: close\r\n" % (verb, target, host, rest.token.encode())
+def request(
+    rest: Client, target: bytes, *, verb: bytes = b"GET", host: bytes = b"localhost", body: bytes = b""
+) -> bytes:
+    head = b"%s %s HTTP/1.1\r\nHost: %s\r\nX-Auth-Token: %s\r\nConnection: close\r\n" % (
+        verb,
+        target,
+        host,
+        rest.token.encode(),
+    )
     return head + (b"Content-Length: %d\r\n" % len(body) if body else b"") + b"\r\n" + body
 
 
@@ -103,7 +110,9 @@ async def test_targets_that_lead_nowhere(rest: Client, target: bytes, codes: set
     assert b"Twisted" not in body
 
 
-@pytest.mark.parametrize("host", [b"\xff\xfe", b"a" * 70, b"", b"x" * 300, b"[::1", b"a..b", b"xn--\xc3\xa9", b"host:port"])
+@pytest.mark.parametrize(
+    "host", [b"\xff\xfe", b"a" * 70, b"", b"x" * 300, b"[::1", b"a..b", b"xn--\xc3\xa9", b"host:port"]
+)
 @pytest_twisted.ensureDeferred
 async def test_no_host_name_matters(rest: Client, host: bytes) -> None:
     code, _, body = await exchanged(rest, request(rest, hooks().encode(), host=host))
@@ -120,7 +129,10 @@ async def test_strange_verbs(rest: Client, verb: bytes) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_headers_beyond_all_measure(rest: Client) -> None:
-    long, many = b"X-Auth-Token: " + b"x" * 100_000, b"\r\n".join(b"X-%d: x" % number for number in range(20_000))
+    long, many = (
+        b"X-Auth-Token: " + b"x" * 100_000,
+        b"\r\n".join(b"X-%d: x" % number for number in range(20_000)),
+    )
     for sent in (
         b"GET /v2/webhooks HTTP/1.1\r\nHost: x\r\n" + long + b"\r\n\r\n",
         b"GET /v2/webhooks HTTP/1.1\r\nHost: x\r\n" + many + b"\r\n\r\n",
@@ -138,7 +150,10 @@ async def test_headers_beyond_all_measure(rest: Client) -> None:
 
 def _certificate(folder: Path) -> Path:
     """A key and a certificate for it, in one file."""
-    private, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    private, name = (
+        ec.generate_private_key(ec.SECP256R1()),
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")]),
+    )
     now = datetime.now(UTC)
     builder = x509.CertificateBuilder(name, name, private.public_key(), 1, now, now + timedelta(days=1))
     encoded = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -151,7 +166,9 @@ def _certificate(folder: Path) -> Path:
 async def test_headers_beyond_all_measure_over_tls(tmp_path: Path) -> None:
     pem = _certificate(tmp_path)
     site = make_site(reactor, [], "node", Http())
-    port = await serverFromString(reactor, f"ssl:0:privateKey={pem}:certKey={pem}:interface=127.0.0.1").listen(site)
+    port = await serverFromString(
+        reactor, f"ssl:0:privateKey={pem}:certKey={pem}:interface=127.0.0.1"
+    ).listen(site)
 
     def refused() -> bytes:
         context = ssl.create_default_context(cafile=str(pem))
@@ -179,7 +196,12 @@ async def test_deep_bodies(rest: Client, depth: int) -> None:
             # 64 objects within each other are read, and found to be no hook.
             read = depth == 64 and body.startswith(b'{"data":{"data"')
             assert answered.code == (404 if read and verb == "POST" else 400), (verb, path)
-            assert answered.json_body["message"].startswith("validation error" if read and answered.code == 400 else "") or read
+            assert (
+                answered.json_body["message"].startswith(
+                    "validation error" if read and answered.code == 400 else ""
+                )
+                or read
+            )
             assert read or answered.json_body["message"].startswith("parse error")
 
 
@@ -206,18 +228,20 @@ async def test_bodies_that_are_no_documents(rest: Client, body: bytes) -> None:
 async def test_bodies_that_are_too_large_are_not_kept(rest: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     code, _, body = await exchanged(rest, request(rest, hooks().encode(), verb=b"PUT", body=b"x" * 5_000_000))
     assert (code, json.loads(body)["message"]) == (413, "too_large")
-    code, _, _ = await exchanged(rest, request(rest, hooks().encode(), verb=b"POST", body=b'{"verb"' + b"x" * 5_000_000))
+    code, _, _ = await exchanged(
+        rest, request(rest, hooks().encode(), verb=b"POST", body=b'{"verb"' + b"x" * 5_000_000)
+    )
     assert code == 413
     kept: list[int] = []
-    process = IncomingRequest.process
+    process = LimitedRequest.process
 
-    def measured(self: IncomingRequest) -> None:
+    def measured(self: LimitedRequest) -> None:
         kept.append(self.content.seek(0, 2))
         process(self)
 
-    monkeypatch.setattr(IncomingRequest, "process", measured)
+    monkeypatch.setattr(LimitedRequest, "process", measured)
     await exchanged(rest, request(rest, hooks().encode(), verb=b"PUT", body=b"x" * 5_000_000))
-    assert kept == [MAX_BODY + 1]
+    assert kept == [MAX_BODY_BYTES + 1]
 
 
 @pytest_twisted.ensureDeferred
@@ -258,9 +282,18 @@ async def test_no_query_in_the_access_log(rest: Client) -> None:
 @pytest_twisted.ensureDeferred
 async def test_where_a_token_may_stand(rest: Client) -> None:
     good: Any = rest.token
-    for headers in ({"X-Auth-Token": f" {good} "}, {"Authorization": f"bearer {good}"}, {"Authorization": f"Bearer  {good}"}):
+    for headers in (
+        {"X-Auth-Token": f" {good} "},
+        {"Authorization": f"bearer {good}"},
+        {"Authorization": f"Bearer  {good}"},
+    ):
         assert (await rest("GET", hooks(), token="", **headers)).code == 200
-    for headers in ({"X-Auth-Token": "\xc5\xbd"}, {"Authorization": f"Basic {good}"}, {"Authorization": "Bearer"}, {"X-Auth-Token": ""}):
+    for headers in (
+        {"X-Auth-Token": "\xc5\xbd"},
+        {"Authorization": f"Basic {good}"},
+        {"Authorization": "Bearer"},
+        {"X-Auth-Token": ""},
+    ):
         assert (await rest("GET", hooks(), token="", **headers)).code == 401
     assert (await rest("GET", f"{hooks()}?auth_token={good}&auth_token=bad", token="")).code == 200
     assert (await rest("GET", f"{hooks()}?auth_token=", token="")).code == 401
@@ -269,7 +302,9 @@ async def test_where_a_token_may_stand(rest: Client) -> None:
     assert (await rest("PUT", hooks(), token="", raw=b'{"auth_token": 3, "data": {}}')).code == 401
 
 
-@pytest.mark.parametrize("kind", [b"x\x1cy", b"x\x85y", b"\xff", b"multipart/form-data", b"application/x-www-form-urlencoded"])
+@pytest.mark.parametrize(
+    "kind", [b"x\x1cy", b"x\x85y", b"\xff", b"multipart/form-data", b"application/x-www-form-urlencoded"]
+)
 @pytest_twisted.ensureDeferred
 async def test_bodies_are_json_whatever_they_are_said_to_be(rest: Client, kind: bytes) -> None:
     made = (await rest("PUT", hooks(), GOOD)).json_body["data"]["id"]
@@ -279,13 +314,19 @@ async def test_bodies_are_json_whatever_they_are_said_to_be(rest: Client, kind: 
     assert not [event for event in logs if "log_failure" in event]
 
 
-@pytest.mark.parametrize("header", [b"X-Auth-Token", b"Authorization", b"If-Match", b"If-None-Match", b"X-Request-ID"])
+@pytest.mark.parametrize(
+    "header", [b"X-Auth-Token", b"Authorization", b"If-Match", b"If-None-Match", b"X-Request-ID"]
+)
 @pytest_twisted.ensureDeferred
 async def test_headers_that_are_not_utf_8(rest: Client, header: bytes) -> None:
     made = (await rest("PUT", hooks(), GOOD)).json_body["data"]["id"]
-    sent = request(rest, hooks(hook_id=made).encode()).replace(b"Host: localhost", header + b": Bearer \xff\xfe")
+    sent = request(rest, hooks(hook_id=made).encode()).replace(
+        b"Host: localhost", header + b": Bearer \xff\xfe"
+    )
     assert (await exchanged(rest, sent))[0] == 200
     unknown = sent.replace(rest.token.encode(), b"\xff")
     assert (await exchanged(rest, unknown))[0] == 401
-    patch = sent.replace(b"GET ", b"PATCH ").replace(b"\r\n\r\n", b'\r\nContent-Length: 12\r\n\r\n{"data": {}}')
+    patch = sent.replace(b"GET ", b"PATCH ").replace(
+        b"\r\n\r\n", b'\r\nContent-Length: 12\r\n\r\n{"data": {}}'
+    )
     assert (await exchanged(rest, patch))[0] == (412 if header == b"If-Match" else 200)

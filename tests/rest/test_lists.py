@@ -10,7 +10,9 @@ from tests.rest.rest_client import CHILD, GOOD, Client, hooks
 async def test_the_list_of_hooks_is_filtered_and_paged(rest: Client) -> None:
     for number in range(7):
         more = {"custom_data": {"number": str(number)}} if number % 2 else {}
-        assert (await rest("PUT", hooks(), {**GOOD, "name": f"n{number}", "retries": number % 5, **more})).code == 201
+        assert (
+            await rest("PUT", hooks(), {**GOOD, "name": f"n{number}", "retries": number % 5, **more})
+        ).code == 201
 
     async def names(query: str) -> list[str]:
         answered = await rest("GET", f"{hooks()}?{query}")

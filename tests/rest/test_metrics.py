@@ -26,8 +26,15 @@ async def figures(rest: Client) -> dict[str, float]:
 
 async def tell(rest: Client, account_id: str | None, call_id: str = "c1") -> None:
     variables = {"Account-ID": account_id} if account_id else {}
-    body = {"Event-Category": "call_event", "Event-Name": "CHANNEL_CREATE", "Call-ID": call_id, "Custom-Channel-Vars": variables}
-    handled = rest.bridge.webhooks.intake.handle(Event("callevt", f"call.CHANNEL_CREATE.{call_id}", body, b"{}"))
+    body = {
+        "Event-Category": "call_event",
+        "Event-Name": "CHANNEL_CREATE",
+        "Call-ID": call_id,
+        "Custom-Channel-Vars": variables,
+    }
+    handled = rest.bridge.webhooks.event_handler.handle(
+        Event("callevt", f"call.CHANNEL_CREATE.{call_id}", body, b"{}")
+    )
     if handled is not None:
         await handled
 
@@ -36,7 +43,11 @@ async def tell(rest: Client, account_id: str | None, call_id: str = "c1") -> Non
 async def test_a_fresh_node_is_up_and_has_done_nothing(rest: Client) -> None:
     found = await figures(rest)
     assert found["kazoo_bridge_bus_up"] == found["kazoo_bridge_storage_up"] == 1
-    assert found["kazoo_bridge_attempts_total{result=success}"] == found["kazoo_bridge_attempts_total{result=failure}"] == 0
+    assert (
+        found["kazoo_bridge_attempts_total{result=success}"]
+        == found["kazoo_bridge_attempts_total{result=failure}"]
+        == 0
+    )
     assert found["kazoo_bridge_deliveries_stored{status=pending}"] == found["kazoo_bridge_sockets"] == 0
     assert found["process_resident_memory_bytes"] > 0
 
@@ -55,7 +66,11 @@ async def test_events_and_attempts_are_counted(rest: Client) -> None:
     assert found["kazoo_bridge_webhook_events_of_unknown_accounts_total"] == 1
     assert found["kazoo_bridge_webhooks_enabled"] == before["kazoo_bridge_webhooks_enabled"] + 1
     assert found["kazoo_bridge_attempts_total{result=failure}"] == 1
-    assert found["kazoo_bridge_attempt_seconds_count"] == found["kazoo_bridge_attempt_seconds_bucket{le=+Inf}"] == 1
+    assert (
+        found["kazoo_bridge_attempt_seconds_count"]
+        == found["kazoo_bridge_attempt_seconds_bucket{le=+Inf}"]
+        == 1
+    )
     assert found["kazoo_bridge_deliveries_stored{status=pending}"] == 1
 
 

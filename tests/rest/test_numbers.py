@@ -9,9 +9,9 @@ import pytest_twisted
 from attrs import fields
 
 from kazoo_bridge.interfaces import AccountLimits
-from kazoo_bridge.rest.limits import MAX_ACCOUNT_LIMIT, parse_limits
-from kazoo_bridge.webhooks.outcome import Outcome
-from kazoo_bridge.webhooks.schedule import RetrySchedule
+from kazoo_bridge.rest.resources.limits import MAX_ACCOUNT_LIMIT, parse_limits
+from kazoo_bridge.webhooks.delivery.retry_policy import RetryPolicy
+from kazoo_bridge.webhooks.http.outcome import Outcome
 from tests.rest.rest_client import ACCOUNT, CHILD, GOOD, Client, hooks
 
 LIMITS = [field.name for field in fields(AccountLimits)]
@@ -23,15 +23,20 @@ async def _requests(rest: Client, hook_id: str) -> int:
     hook = rest.bridge.webhooks.registry.get(hook_id)
     assert hook is not None
     assert type(hook.retries) is int
-    schedule = RetrySchedule([])
-    return next(tries for tries in range(1, 9) if schedule.next_attempt(hook, tries, Outcome(False), 0.0) is None)
+    schedule = RetryPolicy([])
+    return next(
+        tries for tries in range(1, 9) if schedule.next_attempt(hook, tries, Outcome(False), 0.0) is None
+    )
 
 
 @pytest.mark.parametrize("retries", ["0.0", "1.0", "2.0", "2e0", '"1"'])
 @pytest_twisted.ensureDeferred
 async def test_retries_from_rest_through_the_storage_to_the_schedule(rest: Client, retries: str) -> None:
     number = int(float(retries.strip('"')))
-    raw = b'{"data": {"name": "n", "uri": "http://127.0.0.1:9/x", "hook": "channel_create", "retries": %s}}' % retries.encode()
+    raw = (
+        b'{"data": {"name": "n", "uri": "http://127.0.0.1:9/x", "hook": "channel_create", "retries": %s}}'
+        % retries.encode()
+    )
     created = await rest("PUT", hooks(), raw=raw)
     assert created.code == 201
     hook_id = created.json_body["data"]["id"]
@@ -55,7 +60,9 @@ async def test_a_document_that_an_older_release_has_stored(rest: Client, stored:
     assert await _requests(rest, hook_id) == read + 1
     shown = (await rest("GET", hooks(hook_id=hook_id))).json_body["data"]
     assert (type(shown["retries"]), shown["retries"], shown["enabled"]) == (int, read, True)
-    assert (await rest("PATCH", hooks(hook_id=hook_id), {"name": "other"})).json_body["data"]["retries"] == read
+    assert (await rest("PATCH", hooks(hook_id=hook_id), {"name": "other"})).json_body["data"][
+        "retries"
+    ] == read
     assert await rest.bridge.webhooks.hooks.disable(
         ACCOUNT,
         hook_id,
@@ -71,7 +78,9 @@ async def test_what_is_no_number_of_json_is_refused(rest: Client, raw: str) -> N
     assert answered.code == 400
 
 
-@pytest.mark.parametrize("raw", ["1e300", "9" * 30, "-" + "9" * 30, "true", "-1.5", str(2**63), str(2**64 - 1)])
+@pytest.mark.parametrize(
+    "raw", ["1e300", "9" * 30, "-" + "9" * 30, "true", "-1.5", str(2**63), str(2**64 - 1)]
+)
 @pytest.mark.parametrize(
     ("verb", "path", "key"),
     [
@@ -83,8 +92,14 @@ async def test_what_is_no_number_of_json_is_refused(rest: Client, raw: str) -> N
     ],
 )
 @pytest_twisted.ensureDeferred
-async def test_numbers_that_do_not_fit_are_refused_by_name(rest: Client, verb: str, path: str, key: str, raw: str) -> None:
-    document = b'"name": "n", "uri": "http://127.0.0.1:9/x", "hook": "channel_create", "secret": true, ' if verb == "PUT" else b""
+async def test_numbers_that_do_not_fit_are_refused_by_name(
+    rest: Client, verb: str, path: str, key: str, raw: str
+) -> None:
+    document = (
+        b'"name": "n", "uri": "http://127.0.0.1:9/x", "hook": "channel_create", "secret": true, '
+        if verb == "PUT"
+        else b""
+    )
     answered = await rest(verb, path, raw=b'{"data": {%s"%s": %s}}' % (document, key.encode(), raw.encode()))
     assert (answered.code, list(answered.json_body["data"])) == (400, [key])
     assert set(answered.json_body["data"][key]) <= {"type", "minimum", "maximum"}
@@ -104,7 +119,9 @@ async def test_limits_are_kept_as_integers(rest: Client, name: str) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_a_time_without_a_fraction_is_a_time(rest: Client) -> None:
-    assert (await rest("POST", f"{hooks()}/deliveries/recover", raw=b'{"data": {"since": 6.4e10}}')).code == 202
+    assert (
+        await rest("POST", f"{hooks()}/deliveries/recover", raw=b'{"data": {"since": 6.4e10}}')
+    ).code == 202
 
 
 @pytest.mark.parametrize("name", ["page_size", "created_from", "created_to", "modified_from", "modified_to"])

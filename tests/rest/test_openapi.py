@@ -9,9 +9,9 @@ import pytest_twisted
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from kazoo_bridge import __version__
-from kazoo_bridge.calls.actions import ACTIONS
-from kazoo_bridge.rest.site import routed
-from kazoo_bridge.served import resources
+from kazoo_bridge.calls.command_schemas import COMMAND_SCHEMAS
+from kazoo_bridge.rest.routes import build_resources
+from kazoo_bridge.rest.server.site import routed
 from tests.rest.rest_client import GOOD, Client, hooks
 
 _VERBS = {"get", "put", "post", "patch", "delete"}
@@ -32,7 +32,7 @@ def written(rule: str) -> str:
 @pytest_twisted.ensureDeferred
 async def test_every_route_is_in_the_document_and_nothing_else(rest: Client) -> None:
     routes: dict[str, set[str]] = {}
-    for rule in routed(resources(rest.bridge)).url_map.iter_rules():
+    for rule in routed(build_resources(rest.bridge)).url_map.iter_rules():
         verbs = {verb.lower() for verb in rule.methods or ()}
         # HEAD comes with GET, and OPTIONS is answered on every path.
         assert ("head" in verbs) == ("get" in verbs)
@@ -67,7 +67,10 @@ async def test_every_operation_says_who_may_ask(rest: Client) -> None:
     for path, operations in document["paths"].items():
         for verb in set(operations) - {verb for verb, open_path in open_to_all if open_path == path}:
             answered = await rest(verb.upper(), re.sub(r"\{\w+\}", "a" * 32, path), {}, token="")
-            assert (answered.code, answered.json_body["message"]) == (401, "invalid_credentials"), (verb, path)
+            assert (answered.code, answered.json_body["message"]) == (401, "invalid_credentials"), (
+                verb,
+                path,
+            )
 
 
 @pytest_twisted.ensureDeferred
@@ -99,6 +102,9 @@ async def test_hook_documents_are_what_is_validated(rest: Client) -> None:
 async def test_every_command_has_a_schema(rest: Client) -> None:
     schemas = (await fetched(rest))["components"]["schemas"]
     around = [schemas[one["$ref"].rpartition("/")[2]] for one in schemas["Command"]["oneOf"]]
-    assert [one["properties"]["action"]["const"] for one in around] == list(ACTIONS)
-    beside = [schemas[one["$ref"].rpartition("/")[2]]["properties"]["action"]["const"] for one in schemas["FlatCommand"]["oneOf"]]
-    assert set(ACTIONS) - set(beside) == {"audio_level", "record_call"}
+    assert [one["properties"]["action"]["const"] for one in around] == list(COMMAND_SCHEMAS)
+    beside = [
+        schemas[one["$ref"].rpartition("/")[2]]["properties"]["action"]["const"]
+        for one in schemas["FlatCommand"]["oneOf"]
+    ]
+    assert set(COMMAND_SCHEMAS) - set(beside) == {"audio_level", "record_call"}

@@ -8,25 +8,27 @@ import pytest_twisted
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kazoo_bridge.rest import page_keys
-from kazoo_bridge.rest.errors import ApiError
-from kazoo_bridge.rest.pages import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Page, Paging
-from kazoo_bridge.rest.query import Query
+from kazoo_bridge.rest.http import page_keys
+from kazoo_bridge.rest.http.errors import ApiError
+from kazoo_bridge.rest.http.pagination import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Page, Paginator
+from kazoo_bridge.rest.http.query import Query
 
 Item = tuple[int, str]
 
 
-def paging(query: str = "", scope: str = "list") -> Paging:
-    return Paging.of(Query.of(f"/v2/x?{query}".encode()), scope)
+def paging(query: str = "", scope: str = "list") -> Paginator:
+    return Paginator.from_query(Query.parse(f"/v2/x?{query}".encode()), scope)
 
 
 def page(items: Sequence[Item], query: str = "") -> Page[Item]:
-    return paging(query).of_list(items, position=lambda item: item[0], identity=lambda item: item[1])
+    return paging(query).from_list(items, position=lambda item: item[0], identity=lambda item: item[1])
 
 
 def refused(query: str, scope: str = "list") -> dict[str, list[str]]:
     with pytest.raises(ApiError) as caught:
-        paging(query, scope).of_list([(1, "a")], position=lambda item: item[0], identity=lambda item: item[1])
+        paging(query, scope).from_list(
+            [(1, "a")], position=lambda item: item[0], identity=lambda item: item[1]
+        )
     assert (caught.value.status, caught.value.word) == (400, "validation error")
     return {name: list(rules) for name, rules in caught.value.data.items()}
 
@@ -54,7 +56,11 @@ def test_what_goes_between_two_pages_hides_nothing() -> None:
     key = page(items, "page_size=2").next_start_key
     assert page([(1, "b"), (1, "c"), (2, "d")], f"start_key={key}").items == [(1, "c"), (2, "d")]
     assert page([(1, "b"), (2, "d")], f"start_key={key}").items == [(1, "b"), (2, "d")]
-    assert page([(1, "a"), (1, "b"), (1, "c"), (1, "cc"), (2, "d")], f"start_key={key}").items == [(1, "c"), (1, "cc"), (2, "d")]
+    assert page([(1, "a"), (1, "b"), (1, "c"), (1, "cc"), (2, "d")], f"start_key={key}").items == [
+        (1, "c"),
+        (1, "cc"),
+        (2, "d"),
+    ]
     assert page([], f"start_key={key}").items == []
 
 
@@ -73,15 +79,15 @@ def test_a_page_size_beyond_the_largest() -> None:
 
 
 def test_start_keys_that_were_not_given_out() -> None:
-    good = page_keys.written("list", [1, "a"])
-    assert page_keys.read("list", good) == [1, "a"]
+    good = page_keys.encode_page_key("list", [1, "a"])
+    assert page_keys.decode_page_key("list", good) == [1, "a"]
     raw = urlsafe_b64decode(good + "=" * (-len(good) % 4))
     for bad in (
         "x",
         good[:-2],
         good + "AA",
-        page_keys.written("other", [1, "a"]),
-        page_keys.written("list", 3),
+        page_keys.encode_page_key("other", [1, "a"]),
+        page_keys.encode_page_key("list", 3),
         urlsafe_b64encode(raw.replace(b'"a"', b'"b"')).decode(),
         urlsafe_b64encode(b"2" + raw[1:]).decode(),
         "%C5%BD",
@@ -93,7 +99,7 @@ def test_start_keys_that_were_not_given_out() -> None:
 @given(st.text(max_size=40))
 def test_no_text_is_taken_for_a_key(text: str) -> None:
     with pytest.raises(ApiError):
-        page_keys.read("list", text)
+        page_keys.decode_page_key("list", text)
 
 
 class Store:
@@ -108,11 +114,13 @@ class Store:
         return [position for position in self.positions if after is None or position < after][:count]
 
 
-async def of_store(store: Store, query: str = "", *, even: bool = False, max_scanned: int = 5000) -> Page[int]:
+async def of_store(
+    store: Store, query: str = "", *, even: bool = False, max_scanned: int = 5000
+) -> Page[int]:
     def accepts(row: int) -> bool:
         return not even or row % 2 == 0
 
-    return await paging(query).of_store(store.fetch, lambda row: row, accepts, max_scanned)
+    return await paging(query).from_store(store.fetch, lambda row: row, accepts, max_scanned)
 
 
 @pytest_twisted.ensureDeferred
@@ -148,11 +156,11 @@ async def test_a_request_looks_at_a_bounded_number_of_rows() -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_a_store_knows_its_own_keys_only() -> None:
-    key = page_keys.written("list", [1, "a"])
+    key = page_keys.encode_page_key("list", [1, "a"])
     with pytest.raises(ApiError):
         await of_store(Store(1), f"start_key={key}")
     with pytest.raises(ApiError):
-        await of_store(Store(1), f"start_key={page_keys.written('other', 1)}")
+        await of_store(Store(1), f"start_key={page_keys.encode_page_key('other', 1)}")
 
 
 @given(st.lists(st.booleans(), max_size=60), st.integers(1, 9), st.integers(1, 30))
@@ -161,7 +169,9 @@ def test_every_row_is_seen_once(kept: list[bool], size: int, max_scanned: int) -
     found: list[int] = []
     key = ""
     for _ in range(200):
-        work = paging(f"page_size={size}{key}").of_store(store.fetch, lambda row: row, lambda row: kept[row - 1], max_scanned)
+        work = paging(f"page_size={size}{key}").from_store(
+            store.fetch, lambda row: row, lambda row: kept[row - 1], max_scanned
+        )
         with pytest.raises(StopIteration) as ended:
             work.send(None)
         answered: Page[int] = ended.value.value

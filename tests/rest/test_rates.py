@@ -10,8 +10,8 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.task import Clock
 
 from kazoo_bridge.config import Http
-from kazoo_bridge.rest import buckets
-from kazoo_bridge.rest.rates import RequestRates
+from kazoo_bridge.rest.http import token_buckets
+from kazoo_bridge.rest.http.rate_limit import RequestLimiter
 from tests.rest.rest_client import ACCOUNT, Client, hooks
 
 HERE = IPv4Address("TCP", "192.0.2.1", 40_000)
@@ -23,7 +23,7 @@ def there(number: int) -> IPv4Address:
 
 def test_a_burst_and_then_so_many_a_second() -> None:
     clock = Clock()
-    rates = RequestRates(clock, per_second=2, burst=3)
+    rates = RequestLimiter(clock, per_second=2, burst=3)
     assert [rates.take(None, HERE) for _ in range(4)] == [0, 0, 0, 1]
     assert rates.take(None, IPv4Address("TCP", "192.0.2.2", 1)) == 0
     clock.advance(0.5)
@@ -33,41 +33,41 @@ def test_a_burst_and_then_so_many_a_second() -> None:
 
 
 def test_a_good_token_counts_for_itself_wherever_it_comes_from() -> None:
-    rates = RequestRates(Clock(), per_second=1, burst=2)
-    rates.found_good("good")
+    rates = RequestLimiter(Clock(), per_second=1, burst=2)
+    rates.mark_authenticated("good")
     assert [rates.take("good", there(number)) for number in range(3)] == [0, 0, 1]
     assert [rates.take(None, HERE) for _ in range(3)] == [0, 0, 1]
-    rates.found_good("other")
+    rates.mark_authenticated("other")
     assert rates.take("other", HERE) == 0
 
 
 def test_a_token_found_good_again_gets_no_fresh_burst() -> None:
-    rates = RequestRates(Clock(), per_second=1, burst=1)
-    rates.found_good("good")
+    rates = RequestLimiter(Clock(), per_second=1, burst=1)
+    rates.mark_authenticated("good")
     assert rates.take("good", HERE) == 0
-    rates.found_good("good")
+    rates.mark_authenticated("good")
     assert rates.take("good", HERE) == 1
 
 
 def test_made_up_tokens_are_charged_to_their_address() -> None:
-    rates = RequestRates(Clock(), per_second=1, burst=2)
+    rates = RequestLimiter(Clock(), per_second=1, burst=2)
     assert [rates.take(f"made-up-{number}", HERE) for number in range(3)] == [0, 0, 1]
 
 
 def test_made_up_tokens_drive_no_good_one_out_and_memory_is_bounded() -> None:
-    rates = RequestRates(Clock(), per_second=1, burst=1)
-    rates.found_good("good")
+    rates = RequestLimiter(Clock(), per_second=1, burst=1)
+    rates.mark_authenticated("good")
     assert rates.take("good", HERE) == 0
-    for number in range(buckets.MAX_REMEMBERED + 10):
+    for number in range(token_buckets.MAX_KEYS + 10):
         rates.take(f"made-up-{number}", there(number))
     assert rates.take("good", HERE) == 1
-    for number in range(buckets.MAX_REMEMBERED + 10):
-        rates.found_good(f"good-{number}")
-    assert (len(rates._tokens), len(rates._addresses)) == (buckets.MAX_REMEMBERED, buckets.MAX_REMEMBERED)
+    for number in range(token_buckets.MAX_KEYS + 10):
+        rates.mark_authenticated(f"good-{number}")
+    assert (len(rates._tokens), len(rates._addresses)) == (token_buckets.MAX_KEYS, token_buckets.MAX_KEYS)
 
 
 def test_peers_that_are_one() -> None:
-    rates = RequestRates(Clock(), per_second=1, burst=1)
+    rates = RequestLimiter(Clock(), per_second=1, burst=1)
     assert rates.take(None, IPv6Address("TCP", "2001:db8::1", 1)) == 0
     assert rates.take(None, IPv6Address("TCP", "2001:db8::2", 1)) == 1
     assert rates.take(None, UNIXAddress(None)) == 0
@@ -75,17 +75,19 @@ def test_peers_that_are_one() -> None:
 
 
 def test_no_limit() -> None:
-    rates = RequestRates(Clock(), per_second=0, burst=1)
-    rates.found_good("good")
+    rates = RequestLimiter(Clock(), per_second=0, burst=1)
+    rates.mark_authenticated("good")
     assert [rates.take(token, HERE) for token in (None, "good", "bad") for _ in range(1000)] == [0] * 3000
     assert len(rates._addresses) == 0
 
 
 def test_no_token_is_kept() -> None:
-    rates = RequestRates(Clock(), per_second=1, burst=1)
-    rates.found_good("hunter2")
+    rates = RequestLimiter(Clock(), per_second=1, burst=1)
+    rates.mark_authenticated("hunter2")
     rates.take("hunter2", HERE)
-    assert b"hunter2" not in pickle.dumps(asdict(rates, filter=lambda attribute, _: attribute.name != "_clock"))
+    assert b"hunter2" not in pickle.dumps(
+        asdict(rates, filter=lambda attribute, _: attribute.name != "_clock")
+    )
     assert "hunter2" not in repr(rates)
 
 

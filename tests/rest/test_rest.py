@@ -34,10 +34,20 @@ async def test_the_life_of_a_hook(rest: Client) -> None:
         "health": {"successes": 0, "failures": 0, "failures_in_window": 0, "deliveries_waiting": 0},
     }
     listed = (await rest("GET", hooks())).json_body
-    assert listed["data"] == [{"id": hook_id, "hook": "channel_create", "name": "n", "uri": GOOD["uri"], "enabled": True}]
+    assert listed["data"] == [
+        {"id": hook_id, "hook": "channel_create", "name": "n", "uri": GOOD["uri"], "enabled": True}
+    ]
     assert listed["page_size"] == 1
-    patched = (await rest("PATCH", hooks(hook_id=hook_id), {"group": "g", "custom_data": {"k": "v"}, "retries": None})).json_body
-    assert (patched["data"]["group"], patched["data"]["custom_data"], patched["data"]["retries"]) == ("g", {"k": "v"}, 2)
+    patched = (
+        await rest(
+            "PATCH", hooks(hook_id=hook_id), {"group": "g", "custom_data": {"k": "v"}, "retries": None}
+        )
+    ).json_body
+    assert (patched["data"]["group"], patched["data"]["custom_data"], patched["data"]["retries"]) == (
+        "g",
+        {"k": "v"},
+        2,
+    )
     assert patched["revision"] != envelope["revision"]
     replaced = (await rest("POST", hooks(hook_id=hook_id), {**GOOD, "name": "other"})).json_body["data"]
     assert replaced["name"] == "other"
@@ -119,7 +129,9 @@ async def test_bad_bodies(rest: Client, raw: bytes, code: int, message: str) -> 
 
 @pytest_twisted.ensureDeferred
 async def test_validation_errors(rest: Client) -> None:
-    answered = await rest("PUT", hooks(), {"hook": "channel_party", "retries": 9, "uri": "http://localhost.invalid./x"})
+    answered = await rest(
+        "PUT", hooks(), {"hook": "channel_party", "retries": 9, "uri": "http://localhost.invalid./x"}
+    )
     assert answered.code == 400
     assert answered.json_body["message"] == "validation error"
     assert {field: sorted(rules) for field, rules in answered.json_body["data"].items()} == {
@@ -153,20 +165,26 @@ async def test_the_catalogue_needs_no_token(rest: Client) -> None:
     assert answered.code == 200
     assert "version" not in answered.json_body
     assert {"id", "name", "description", "modifiers"} == set(answered.json_body["data"][0])
-    assert {"channel_create", "channel_answer", "channel_bridge", "channel_destroy"} <= {one["id"] for one in answered.json_body["data"]}
+    assert {"channel_create", "channel_answer", "channel_bridge", "channel_destroy"} <= {
+        one["id"] for one in answered.json_body["data"]
+    }
 
 
 @pytest_twisted.ensureDeferred
 async def test_a_request_id_is_kept(rest: Client) -> None:
-    assert (await rest("GET", "/v2/webhooks", **{"X-Request-ID": "mine-1"})).json_body["request_id"] == "mine-1"
-    assert (await rest("GET", "/v2/webhooks", **{"X-Request-ID": "no good"})).json_body["request_id"] != "no good"
+    assert (await rest("GET", "/v2/webhooks", **{"X-Request-ID": "mine-1"})).json_body[
+        "request_id"
+    ] == "mine-1"
+    assert (await rest("GET", "/v2/webhooks", **{"X-Request-ID": "no good"})).json_body[
+        "request_id"
+    ] != "no good"
 
 
 @pytest_twisted.ensureDeferred
 async def test_health(rest: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (await rest("GET", "/healthz")).code == 200
     assert (await rest("GET", "/readyz")).code == 200
-    monkeypatch.setattr(rest.bridge.bus, "trouble", lambda: "no connection")
+    monkeypatch.setattr(rest.bridge.bus, "unavailable_reason", lambda: "no connection")
     answered = await rest("GET", "/readyz")
     assert (answered.code, answered.text_body) == (503, "bus: no connection\n")
     assert (await rest("GET", "/healthz")).code == 200

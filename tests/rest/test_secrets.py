@@ -15,7 +15,7 @@ from twisted.internet import reactor
 from twisted.internet.task import deferLater
 from twisted.logger import globalLogPublisher
 
-from kazoo_bridge.webhooks.signing import generate
+from kazoo_bridge.webhooks.http.signing import generate_secret
 from tests.rest.rest_client import ACCOUNT, GOOD, STRANGER, Client, hooks
 from tests.webhooks.receiving import Received, Receiver
 
@@ -52,7 +52,11 @@ const {{ verify }} = require('{SNIPPETS}/verify.js');
 const given = JSON.parse(require('fs').readFileSync(0));
 console.log(verify(given.secret, given.headers, Buffer.from(given.body)) ? 'yes' : 'no');
 """
-VERIFIERS = {"python": _python(), "php": _program(["php", "-r", _PHP]), "node": _program(["node", "-e", _NODE])}
+VERIFIERS = {
+    "python": _python(),
+    "php": _program(["php", "-r", _PHP]),
+    "node": _program(["node", "-e", _NODE]),
+}
 
 
 @pytest_twisted.async_yield_fixture
@@ -72,15 +76,25 @@ async def sent(rest: Client, receiver: Receiver, hook_id: str) -> Received:
 @pytest_twisted.ensureDeferred
 async def test_receivers_verify_what_they_get(rest: Client, receiver: Any, language: str) -> None:
     verify = VERIFIERS[language]
-    made = (await rest("PUT", hooks(), {**GOOD, "uri": receiver.url, "format": "json", "secret": True})).json_body["data"]
+    made = (
+        await rest("PUT", hooks(), {**GOOD, "uri": receiver.url, "format": "json", "secret": True})
+    ).json_body["data"]
     secret, hook_id = made["secret"], made["id"]
     request = await sent(rest, receiver, hook_id)
     assert verify(secret, request.headers, request.body)
     assert not verify(secret, request.headers, request.body + b" ")
     assert not verify(secret, {**request.headers, "webhook-id": "msg_other"}, request.body)
-    assert not verify(secret, {**request.headers, "webhook-timestamp": str(int(request.headers["webhook-timestamp"]) - 301)}, request.body)
-    assert not verify(generate(), request.headers, request.body)
-    assert not verify(secret, {name: value for name, value in request.headers.items() if name != "webhook-signature"}, request.body)
+    assert not verify(
+        secret,
+        {**request.headers, "webhook-timestamp": str(int(request.headers["webhook-timestamp"]) - 301)},
+        request.body,
+    )
+    assert not verify(generate_secret(), request.headers, request.body)
+    assert not verify(
+        secret,
+        {name: value for name, value in request.headers.items() if name != "webhook-signature"},
+        request.body,
+    )
     rotated = await rest("POST", f"{hooks(hook_id=hook_id)}/secret")
     assert rotated.code == 201
     request = await sent(rest, receiver, hook_id)
@@ -95,7 +109,7 @@ async def test_a_secret_is_told_once_and_nowhere_else(rest: Client, receiver: An
     observer = lambda event: logged.append(str(event))  # noqa: E731
     globalLogPublisher.addObserver(observer)
     heard = rest.bridge.bus.publish
-    secret = generate()
+    secret = generate_secret()
 
     def listening(*arguments: Any, **named: Any) -> Any:
         told.append(arguments)
@@ -130,8 +144,10 @@ async def test_what_was_read_is_written_back_and_stays_signed(rest: Client) -> N
     written = (await rest("POST", hooks(hook_id=made["id"]), read)).json_body["data"]
     assert written["signed"]
     assert "secret" not in written
-    given = generate()
-    assert (await rest("PATCH", hooks(hook_id=made["id"]), {"secret": given})).json_body["data"]["secret"] == given
+    given = generate_secret()
+    assert (await rest("PATCH", hooks(hook_id=made["id"]), {"secret": given})).json_body["data"][
+        "secret"
+    ] == given
     ended = (await rest("PATCH", hooks(hook_id=made["id"]), {"secret": None})).json_body["data"]
     assert "signed" not in ended
     await rest("PATCH", hooks(hook_id=made["id"]), {"secret": True})
@@ -139,7 +155,16 @@ async def test_what_was_read_is_written_back_and_stays_signed(rest: Client) -> N
     assert "signed" not in (await rest("GET", hooks(hook_id=made["id"]))).json_body["data"]
 
 
-@pytest.mark.parametrize("body", [{"secret": "short"}, {"secret": False}, {"overlap_seconds": -1}, {"secret": "whsec_hunter2"}, ["secret"]])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"secret": "short"},
+        {"secret": False},
+        {"overlap_seconds": -1},
+        {"secret": "whsec_hunter2"},
+        ["secret"],
+    ],
+)
 @pytest_twisted.ensureDeferred
 async def test_what_is_no_secret(rest: Client, body: Any) -> None:
     hook_id = (await rest("PUT", hooks(), GOOD)).json_body["data"]["id"]
@@ -151,10 +176,17 @@ async def test_what_is_no_secret(rest: Client, body: Any) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_unsigned_hooks_stay_as_they_are_and_repetitions_share_their_id(rest: Client, receiver: Any) -> None:
+async def test_unsigned_hooks_stay_as_they_are_and_repetitions_share_their_id(
+    rest: Client, receiver: Any
+) -> None:
     await rest("PUT", hooks(), {**GOOD, "uri": receiver.url, "retries": 1})
     receiver.statuses = [500, 200]
-    body = {"Event-Category": "call_event", "Event-Name": "CHANNEL_CREATE", "Call-ID": "c", "Custom-Channel-Vars": {"Account-ID": ACCOUNT}}
+    body = {
+        "Event-Category": "call_event",
+        "Event-Name": "CHANNEL_CREATE",
+        "Call-ID": "c",
+        "Custom-Channel-Vars": {"Account-ID": ACCOUNT},
+    }
     await rest.bridge.bus.publish("callevt", "call.CHANNEL_CREATE.c", body)
     await receiver.arrived(2)
     await deferLater(reactor, 0)

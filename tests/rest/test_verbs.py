@@ -23,8 +23,12 @@ def body(verb: Any, data: Any = None, **more: Any) -> bytes:
 async def test_verbs_carried_in_the_query(rest: Client) -> None:
     path = await created(rest)
     assert (await rest("POST", f"{path}?verb=GET")).json_body["data"]["name"] == "n"
-    assert (await rest("POST", f"{path}?verb=Patch", {"name": "patched"})).json_body["data"]["name"] == "patched"
-    assert (await rest("POST", f"{path}?verb=POST", {**GOOD, "name": "whole"})).json_body["data"]["name"] == "whole"
+    assert (await rest("POST", f"{path}?verb=Patch", {"name": "patched"})).json_body["data"][
+        "name"
+    ] == "patched"
+    assert (await rest("POST", f"{path}?verb=POST", {**GOOD, "name": "whole"})).json_body["data"][
+        "name"
+    ] == "whole"
     assert (await rest("POST", f"{path}?verb=delete")).code == 200
     assert (await rest("GET", path)).code == 404
 
@@ -33,8 +37,12 @@ async def test_verbs_carried_in_the_query(rest: Client) -> None:
 async def test_verbs_carried_in_the_body(rest: Client) -> None:
     assert (await rest("POST", hooks(), raw=body("PUT", GOOD))).code == 201
     path = await created(rest)
-    assert (await rest("POST", path, raw=body("patch", {"name": "patched"}))).json_body["data"]["name"] == "patched"
-    assert (await rest("POST", path, token="", raw=body("get", auth_token=rest.token))).json_body["data"]["name"] == "patched"
+    assert (await rest("POST", path, raw=body("patch", {"name": "patched"}))).json_body["data"][
+        "name"
+    ] == "patched"
+    assert (await rest("POST", path, token="", raw=body("get", auth_token=rest.token))).json_body["data"][
+        "name"
+    ] == "patched"
     # The query goes first, as in KAZOO.
     assert (await rest("POST", f"{path}?verb=get", raw=body("delete"))).code == 200
     assert (await rest("POST", path, raw=body("Delete"))).code == 200
@@ -55,7 +63,9 @@ async def test_only_a_post_carries_verbs(rest: Client) -> None:
     for verb in ("GET", "HEAD", "OPTIONS"):
         assert (await rest(verb, f"{path}?verb=DELETE")).code == 200
     assert (await rest("GET", path, raw=body("DELETE"))).code == 200
-    assert (await rest("PATCH", f"{path}?verb=DELETE", {"name": "patched"})).json_body["data"]["name"] == "patched"
+    assert (await rest("PATCH", f"{path}?verb=DELETE", {"name": "patched"})).json_body["data"][
+        "name"
+    ] == "patched"
     assert (await rest("GET", path)).code == 200
 
 
@@ -96,7 +106,19 @@ async def test_head_answers_as_get_does_without_the_body(rest: Client) -> None:
         assert (head.code, head.text_body) == (code, "")
 
 
-@pytest.mark.parametrize("path", ["/", "/v2", "/v2/webhooks", "/v2/nothing/at/all", "/healthz", "/v3/x", hooks(), hooks(hook_id="x") + "/"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/v2",
+        "/v2/webhooks",
+        "/v2/nothing/at/all",
+        "/healthz",
+        "/v3/x",
+        hooks(),
+        hooks(hook_id="x") + "/",
+    ],
+)
 @pytest_twisted.ensureDeferred
 async def test_options_on_every_path(rest: Client, path: str) -> None:
     answered = await rest("OPTIONS", path, token="", Origin="http://ui.example")

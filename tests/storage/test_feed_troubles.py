@@ -8,10 +8,10 @@ from twisted.internet.task import Clock
 from twisted.logger import LogLevel, globalLogPublisher
 
 from kazoo_bridge.interfaces import StorageUnavailable
-from kazoo_bridge.storage import feed as feed_module
-from kazoo_bridge.storage.changes import Look
-from kazoo_bridge.storage.feed import EVERYTHING, ChangeFeed
-from kazoo_bridge.storage.housekeeping import Housekeeping
+from kazoo_bridge.storage import change_feed as feed_module
+from kazoo_bridge.storage.change_feed import ALL, ChangeFeed
+from kazoo_bridge.storage.change_log import ChangeBatch
+from kazoo_bridge.storage.retention import RetentionService
 
 
 class ScriptedDatabase:
@@ -22,7 +22,7 @@ class ScriptedDatabase:
         self.position = 0
 
     def read(self, work: object) -> Deferred[Any]:
-        answer = self.answers.pop(0) if self.answers else Look(self.position)
+        answer = self.answers.pop(0) if self.answers else ChangeBatch(self.position)
         if isinstance(answer, Exception):
             return fail(answer)
         self.position = answer if isinstance(answer, int) else answer.position
@@ -52,7 +52,7 @@ def start(database: ScriptedDatabase, *subscribers: Any) -> tuple[Clock, ChangeF
 def test_an_outage_is_logged_once_and_nothing_is_lost(logged) -> None:
     told: list[Any] = []
     trouble = [StorageUnavailable("gone")] * 5
-    database = ScriptedDatabase(0, *trouble, Look(1, (("hook", "x"),)), StorageUnavailable("again"))
+    database = ScriptedDatabase(0, *trouble, ChangeBatch(1, (("hook", "x"),)), StorageUnavailable("again"))
     clock, feed = start(database, lambda *change: told.append(change))
     clock.pump([0.4] * 5)
     assert told == [("hook", frozenset("x"))]
@@ -65,7 +65,10 @@ def test_an_outage_is_logged_once_and_nothing_is_lost(logged) -> None:
 
 def test_an_unexpected_failure_does_not_stop_the_feed(logged) -> None:
     told: list[Any] = []
-    clock, _ = start(ScriptedDatabase(0, ZeroDivisionError(), Look(1, (("hook", "x"),))), lambda *change: told.append(change))
+    clock, _ = start(
+        ScriptedDatabase(0, ZeroDivisionError(), ChangeBatch(1, (("hook", "x"),))),
+        lambda *change: told.append(change),
+    )
     clock.advance(0.4)
     assert told == [("hook", frozenset("x"))]
     assert len(logged()) == 1
@@ -83,7 +86,7 @@ def test_a_subscriber_that_failed_is_told_again_with_what_came_meanwhile(logged)
             raise outcome
         return fail(outcome) if outcome else None
 
-    looks = [Look(1, (("hook", "x"),)), Look(2, (("hook", "y"),)), Look(2)]
+    looks = [ChangeBatch(1, (("hook", "x"),)), ChangeBatch(2, (("hook", "y"),)), ChangeBatch(2)]
     clock, _ = start(ScriptedDatabase(0, *looks), flaky, lambda *change: fine.append(change))
     clock.pump([0.4] * 5)
     assert told == [("hook", frozenset("x")), ("hook", frozenset("xy")), ("hook", frozenset("xy"))]
@@ -99,12 +102,15 @@ def test_a_subscriber_that_fails_for_long_shall_reload(monkeypatch: pytest.Monke
         told.append((kind, subjects))
         return fail(StorageUnavailable("busy"))
 
-    looks = [Look(number + 1, ((kind, str(number)),)) for number, kind in enumerate(["hook", "account", "token", "hook"])]
+    looks = [
+        ChangeBatch(number + 1, ((kind, str(number)),))
+        for number, kind in enumerate(["hook", "account", "token", "hook"])
+    ]
     clock, _ = start(ScriptedDatabase(0, *looks), failing)
     clock.pump([0.4] * 2)
     told.clear()
     clock.pump([0.4] * 2)
-    assert told == [(EVERYTHING, frozenset())] * 2
+    assert told == [(ALL, frozenset())] * 2
 
 
 def test_without_a_mark_everything_is_to_be_loaded() -> None:
@@ -113,12 +119,12 @@ def test_without_a_mark_everything_is_to_be_loaded() -> None:
     feed = ChangeFeed(clock, ScriptedDatabase(7))  # type: ignore[arg-type]
     feed.subscribe(lambda *change: told.append(change))
     feed.startService()
-    assert told == [(EVERYTHING, frozenset())]
+    assert told == [(ALL, frozenset())]
 
 
 def test_stopping_waits_for_a_slow_subscriber() -> None:
     slow: Deferred[None] = Deferred()
-    _, feed = start(ScriptedDatabase(0, Look(1, (("hook", "x"),))), lambda *_: slow)
+    _, feed = start(ScriptedDatabase(0, ChangeBatch(1, (("hook", "x"),))), lambda *_: slow)
     stopped = feed.stopService()
     assert not stopped.called
     slow.callback(None)
@@ -128,7 +134,7 @@ def test_stopping_waits_for_a_slow_subscriber() -> None:
 def test_housekeeping_goes_on_after_trouble(logged) -> None:
     clock = Clock()
     database = ScriptedDatabase(StorageUnavailable("busy"), 0, ZeroDivisionError(), 0)
-    keeper = Housekeeping(clock, database, interval=600)  # type: ignore[arg-type]
+    keeper = RetentionService(clock, database, interval=600)  # type: ignore[arg-type]
     keeper.startService()
     assert len(database.answers) == 2
     clock.advance(600)

@@ -30,7 +30,11 @@ def test_what_is_written_after_another_process_came_and_went_is_kept(tmp_path: P
     migrate.upgrade(engine)
 
     def visit() -> int:
-        return int(subprocess.run([sys.executable, "-c", _VISIT, path], capture_output=True, text=True, check=True).stdout)
+        return int(
+            subprocess.run(
+                [sys.executable, "-c", _VISIT, path], capture_output=True, text=True, check=True
+            ).stdout
+        )
 
     with engine.connect() as first, engine.connect() as second, engine.connect() as third:
         # Three connections were opened one after another, as a service's pool does it.

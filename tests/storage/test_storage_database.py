@@ -17,10 +17,10 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
 
 from kazoo_bridge.interfaces import StorageUnavailable
-from kazoo_bridge.storage import changes, engine, migrate
+from kazoo_bridge.storage import change_log, engine, migrate
 from kazoo_bridge.storage.database import Database
+from kazoo_bridge.storage.database_errors import describe
 from kazoo_bridge.storage.hooks import _copy
-from kazoo_bridge.storage.trouble import explain
 
 
 @pytest_twisted.async_yield_fixture
@@ -32,12 +32,12 @@ async def database(storage_uri: str) -> AsyncIterator[Database]:
 
 
 def note(subject: str):
-    return lambda connection: changes.record(connection, "hook", [subject], 1.0)
+    return lambda connection: change_log.record(connection, "hook", [subject], 1.0)
 
 
 @pytest.fixture
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "PATIENCE", 0.05)
+    monkeypatch.setattr(engine, "LOCK_TIMEOUT", 0.05)
 
 
 @pytest_twisted.ensureDeferred
@@ -72,15 +72,15 @@ async def test_reads_do_not_wait_for_a_write(database: Database) -> None:
     go_on = threading.Event()
 
     def slow(connection: Connection) -> None:
-        changes.record(connection, "hook", ["slow"], 1.0)
+        change_log.record(connection, "hook", ["slow"], 1.0)
         assert go_on.wait(10)
 
     writing = database.write(slow)
-    assert await database.read(changes.position) == 0
+    assert await database.read(change_log.position) == 0
     assert database.pending_writes == 1
     go_on.set()
     await writing
-    assert await database.read(changes.position) == 1
+    assert await database.read(change_log.position) == 1
 
 
 @pytest_twisted.ensureDeferred
@@ -89,7 +89,7 @@ async def test_too_many_waiting_writes_are_refused(database: Database) -> None:
     waiting: list[Deferred[bool]] = [database.write(lambda _: go_on.wait(10)) for _ in range(60)]
     with pytest.raises(StorageUnavailable, match="cannot keep up: 60 transactions"):
         await database.write(note("x"))
-    assert await database.read(changes.position) == 0
+    assert await database.read(change_log.position) == 0
     go_on.set()
     assert all(await gatherResults(waiting))
     await database.write(note("x"))
@@ -122,7 +122,10 @@ async def test_a_silent_database_fails_the_check_in_time(database: Database) -> 
     go_on = threading.Event()
     writing = database.write(lambda _: go_on.wait(10))
     for _ in range(3):
-        assert await database.check(0.01) == "the storage has not answered for 0.01 seconds; 2 writes are waiting"
+        assert (
+            await database.check(0.01)
+            == "the storage has not answered for 0.01 seconds; 2 writes are waiting"
+        )
     go_on.set()
     await writing
     assert await database.check(10) is None
@@ -165,7 +168,7 @@ def test_a_full_disk(storage_uri: str) -> None:
     def fill(connection: Connection) -> None:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
-        changes.record(connection, "hook", ["x" * 64] * 10_000, 1.0)
+        change_log.record(connection, "hook", ["x" * 64] * 10_000, 1.0)
 
     with pytest.raises(StorageUnavailable, match="the disk is full"):
         engine.in_transaction(opened, fill, writing=True)
@@ -177,7 +180,10 @@ def test_a_full_disk(storage_uri: str) -> None:
     [
         (lambda path: path.write_bytes(b"hardly a database, is it? " * 100), "is not an SQLite database"),
         (lambda path: path.mkdir(), "cannot be opened; is it a file"),
-        (lambda path: path.symlink_to("missing/file"), "cannot be opened; is it a file in an existing folder"),
+        (
+            lambda path: path.symlink_to("missing/file"),
+            "cannot be opened; is it a file in an existing folder",
+        ),
     ],
 )
 def test_files_that_cannot_be_used(tmp_path: Path, prepare, words: str) -> None:
@@ -190,11 +196,15 @@ def test_files_that_cannot_be_used(tmp_path: Path, prepare, words: str) -> None:
 def test_a_wrong_statement_is_no_trouble_of_the_database(storage_uri: str) -> None:
     opened = engine.open_engine(storage_uri)
     with pytest.raises(sa.exc.OperationalError, match="syntax error"):
-        engine.in_transaction(opened, lambda connection: connection.execute(sa.text("SELEKT 1")), writing=False)
+        engine.in_transaction(
+            opened, lambda connection: connection.execute(sa.text("SELEKT 1")), writing=False
+        )
     opened.dispose()
 
 
-def test_the_file_stays_the_same_when_the_working_directory_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_stays_the_same_when_the_working_directory_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     opened = engine.open_engine("sqlite:///here.sqlite3")
     (tmp_path / "elsewhere").mkdir()
@@ -206,7 +216,14 @@ def test_the_file_stays_the_same_when_the_working_directory_changes(tmp_path: Pa
 
 @pytest.mark.parametrize(
     "uri",
-    ["sqlite://", "sqlite:///", "sqlite:///:memory:", "mysql://u:hunter2@h/d", "nonsense hunter2", "postgresql://u:hunter2@h:port/d"],
+    [
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:///:memory:",
+        "mysql://u:hunter2@h/d",
+        "nonsense hunter2",
+        "postgresql://u:hunter2@h:port/d",
+    ],
 )
 def test_uris_that_cannot_be_used(uri: str) -> None:
     with pytest.raises(ValueError, match=r"expected sqlite:///FILE|name a file, as in sqlite:///") as caught:
@@ -216,18 +233,22 @@ def test_uris_that_cannot_be_used(uri: str) -> None:
 
 def test_a_database_that_does_not_answer_is_named_without_its_password() -> None:
     opened = engine.open_engine("postgresql+psycopg://bridge:hunter2@127.0.0.1:1/kazoo")
-    with pytest.raises(StorageUnavailable, match=r"database kazoo at 127\.0\.0\.1 refused: .*connection") as caught:
+    with pytest.raises(
+        StorageUnavailable, match=r"database kazoo at 127\.0\.0\.1 refused: .*connection"
+    ) as caught:
         engine.in_transaction(opened, lambda _: None, writing=False)
     assert "hunter2" not in str(caught.value)
 
 
 def test_a_password_in_a_server_s_words_is_struck_out() -> None:
     url = sa.make_url("postgresql+psycopg://bridge:hunter2@db/kazoo")
-    words = explain(url, sa.exc.OperationalError("SELECT 1", None, Exception("bad word: hunter2")))
+    words = describe(url, sa.exc.OperationalError("SELECT 1", None, Exception("bad word: hunter2")))
     assert words == "the database kazoo at db refused: bad word: ***"
 
 
-def test_a_migration_that_fails_leaves_the_database_as_it_was(storage_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_migration_that_fails_leaves_the_database_as_it_was(
+    storage_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     opened = engine.open_engine(storage_uri)
 
     def upgrade_and_fail(config, revision: str) -> None:
@@ -238,7 +259,12 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(storage_uri: str, 
         patch.setattr(migrate.command, "upgrade", upgrade_and_fail)
         with pytest.raises(RuntimeError, match="on purpose"):
             migrate.upgrade(opened)
-    assert engine.in_transaction(opened, lambda connection: sa.inspect(connection).get_table_names(), writing=False) == []
+    assert (
+        engine.in_transaction(
+            opened, lambda connection: sa.inspect(connection).get_table_names(), writing=False
+        )
+        == []
+    )
     opened.dispose()
 
 

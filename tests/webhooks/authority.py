@@ -30,7 +30,14 @@ class Authority:
         Path(self.bundle).write_bytes(self.certificate.public_bytes(Encoding.PEM))
 
     def _signed(
-        self, name: str, key: Any, by: Any, *, authority: bool = False, until: datetime.datetime = NOW + DAY, self_signed: bool = False
+        self,
+        name: str,
+        key: Any,
+        by: Any,
+        *,
+        authority: bool = False,
+        until: datetime.datetime = NOW + DAY,
+        self_signed: bool = False,
     ) -> x509.Certificate:
         def named(text: str) -> x509.Name:
             return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
@@ -56,7 +63,9 @@ class Authority:
         """Files with a certificate for `name` and its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         signer = key if self_signed else self.key
-        certificate = self._signed(name, key, signer, until=NOW - DAY if expired else NOW + DAY, self_signed=self_signed)
+        certificate = self._signed(
+            name, key, signer, until=NOW - DAY if expired else NOW + DAY, self_signed=self_signed
+        )
         stem = f"{name}{'-expired' * expired}{'-self' * self_signed}"
         files = self.folder / f"{stem}.pem", self.folder / f"{stem}.key"
         files[0].write_bytes(certificate.public_bytes(Encoding.PEM))
@@ -74,7 +83,9 @@ class Authority:
         if wants_client:
             store: Any = context.get_cert_store()
             store.add_cert(crypto.X509.from_cryptography(self.certificate))
-            context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, lambda *results: bool(results[-1]))
+            context.set_verify(
+                SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, lambda *results: bool(results[-1])
+            )
         if newest is not None:
             context.set_min_proto_version(0)
             context.set_max_proto_version(newest)

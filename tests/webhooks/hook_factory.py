@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from kazoo_bridge.interfaces import HookType, StoredHook
-from kazoo_bridge.webhooks.catalogue import HookCatalogue
-from kazoo_bridge.webhooks.document import DocumentRules
-from kazoo_bridge.webhooks.hook import Hook
+from kazoo_bridge.webhooks.hooks.hook import Hook
+from kazoo_bridge.webhooks.hooks.hook_catalogue import HookCatalogue
+from kazoo_bridge.webhooks.hooks.hook_document import DocumentRules
 
 ACCOUNT = "a" * 32
-CATALOGUE = HookCatalogue.of(
+CATALOGUE = HookCatalogue.from_types(
     [
         HookType("channel_create", "Channel Create", ""),
         HookType("channel_answer", "Channel Answer", ""),
@@ -25,13 +25,13 @@ CATALOGUE = HookCatalogue.of(
         ),
     ]
 )
-RULES = DocumentRules.of(CATALOGUE)
+RULES = DocumentRules.from_catalogue(CATALOGUE)
 
 
 def stored_hook(hook_id: str = "h1", account_id: str = ACCOUNT, **document: Any) -> StoredHook:
     given = {"name": "n", "uri": "http://receiver.example/", "hook": "channel_create", **document}
-    return StoredHook(hook_id, account_id, RULES.complete(given), "1-x", 0, 0)
+    return StoredHook(hook_id, account_id, RULES.validate(given), "1-x", 0, 0)
 
 
 def make_hook(hook_id: str = "h1", account_id: str = ACCOUNT, **document: Any) -> Hook:
-    return Hook.of(stored_hook(hook_id, account_id, **document), CATALOGUE)
+    return Hook.from_document(stored_hook(hook_id, account_id, **document), CATALOGUE)

@@ -134,4 +134,6 @@ async def nothing_left(calls_before: set[Any]) -> None:
         await deferLater(reactor, 0)  # type: ignore[arg-type]
     assert not [call for call in reactor.getDelayedCalls() if call not in calls_before]  # type: ignore[attr-defined]
     gc.collect()
-    assert not [one for one in gc.get_objects() if isinstance(one, BoundedClient) and one.state != "CONNECTION_LOST"]
+    assert not [
+        one for one in gc.get_objects() if isinstance(one, BoundedClient) and one.state != "CONNECTION_LOST"
+    ]

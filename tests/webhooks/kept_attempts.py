@@ -28,14 +28,20 @@ class KeptAttempts:
             return fail(StorageUnavailable("the disk is full"))
         self.batches.append(len(made))
         self.attempts += made
-        self.latest.update({hook_id: self.latest.get(hook_id, HookHealth()).then(one) for hook_id, one in health.items()})
+        self.latest.update(
+            {hook_id: self.latest.get(hook_id, HookHealth()).merge(one) for hook_id, one in health.items()}
+        )
         return succeed(None)
 
-    def listed(self, account_id: str, hook_id: str | None, before: int | None, count: int) -> Deferred[list[StoredAttempt]]:
+    def page(
+        self, account_id: str, hook_id: str | None, before: int | None, count: int
+    ) -> Deferred[list[StoredAttempt]]:
         found = [
-            StoredAttempt(position, one.made, one.document)
+            StoredAttempt(position, one.made_at, one.document)
             for position, one in enumerate(self.attempts)
-            if one.account_id == account_id and hook_id in (None, one.hook_id) and (before is None or position < before)
+            if one.account_id == account_id
+            and hook_id in (None, one.hook_id)
+            and (before is None or position < before)
         ]
         return succeed(found[::-1][:count])
 
@@ -43,8 +49,10 @@ class KeptAttempts:
         return succeed({hook_id: self.latest[hook_id] for hook_id in hook_ids if hook_id in self.latest})
 
     def failures(self, revisions: Mapping[str, str], since: float) -> Deferred[Mapping[str, int]]:
-        failed = (one for one in self.attempts if one.failed and one.made > since)
+        failed = (one for one in self.attempts if one.failed and one.made_at > since)
         return succeed(Counter(one.hook_id for one in failed if revisions.get(one.hook_id) == one.revision))
 
-    def over_limit(self, now: float, count: int, window: float) -> Deferred[list[tuple[str, str, str]]]:
+    def hooks_over_failure_limit(
+        self, now: float, count: int, window: float
+    ) -> Deferred[list[tuple[str, str, str]]]:
         return succeed(self.over)

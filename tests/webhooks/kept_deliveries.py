@@ -9,7 +9,13 @@ from attrs import define, evolve, field
 from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
-from kazoo_bridge.interfaces import Delivery, IDeliveryStore, Settlement, StorageUnavailable, StoredDelivery
+from kazoo_bridge.interfaces import (
+    Delivery,
+    DeliveryResults,
+    IDeliveryStore,
+    StorageUnavailable,
+    StoredDelivery,
+)
 
 
 @define
@@ -33,27 +39,33 @@ class KeptDeliveries:
     def _answer(self, value: object = None) -> Deferred:  # type: ignore[type-arg]
         return fail(StorageUnavailable("the disk is full")) if self.down else succeed(value)
 
-    def keep(self, waiting: Sequence[tuple[Delivery, float | None, str]]) -> Deferred[None]:
+    def enqueue(self, waiting: Sequence[tuple[Delivery, float | None, str]]) -> Deferred[None]:
         if not self.down:
             self.writes += 1
             for delivery, next_attempt, reason in waiting:
-                row = Row(delivery, "dead" if next_attempt is None else "pending", next_attempt or 0.0, reason)
+                row = Row(
+                    delivery, "dead" if next_attempt is None else "pending", next_attempt or 0.0, reason
+                )
                 self.rows.setdefault(delivery.id, row)
         return self._answer()
 
     def _due(self, row: Row, now: float) -> bool:
         return row.status == "pending" and row.next_attempt <= now and row.lease_until <= now
 
-    def due(self, now: float) -> Deferred[list[str]]:
-        return self._answer(sorted({row.delivery.hook_id for row in self.rows.values() if self._due(row, now)}))
+    def due_hooks(self, now: float) -> Deferred[list[str]]:
+        return self._answer(
+            sorted({row.delivery.hook_id for row in self.rows.values() if self._due(row, now)})
+        )
 
-    def claim(self, owner: str, now: float, until: float, room: Mapping[str, int]) -> Deferred[list[Delivery]]:
+    def claim(
+        self, owner: str, now: float, until: float, room: Mapping[str, int]
+    ) -> Deferred[list[Delivery]]:
         if self.down:
             return self._answer()
         claimed: list[Delivery] = []
         seen: set[tuple[str, str]] = set()
         for row in self.rows.values():
-            hook_id, ordering = row.delivery.hook_id, row.delivery.ordering
+            hook_id, ordering = row.delivery.hook_id, row.delivery.ordering_key
             blocked = bool(ordering) and (hook_id, ordering) in seen
             if row.status != "dead":
                 seen.add((hook_id, ordering))
@@ -63,19 +75,29 @@ class KeptDeliveries:
                 claimed.append(row.delivery)
         return self._answer(claimed)
 
-    def settle(self, settlement: Settlement, now: float) -> Deferred[None]:
+    def record_results(self, settlement: DeliveryResults, now: float) -> Deferred[None]:
         if self.down:
             return self._answer()
         self.writes += 1
-        for name in settlement.done:
+        for name in settlement.delivered:
             del self.rows[name]
-        for name, tries, next_attempt, reason in settlement.again:
+        for name, tries, next_attempt, reason in settlement.retry:
             row = self.rows[name]
-            row.delivery, row.next_attempt, row.reason, row.lease_until = evolve(row.delivery, tries=tries), next_attempt, reason, 0.0
+            row.delivery, row.next_attempt, row.reason, row.lease_until = (
+                evolve(row.delivery, attempts=tries),
+                next_attempt,
+                reason,
+                0.0,
+            )
         for name, tries, reason in settlement.dead:
             row = self.rows[name]
-            row.delivery, row.status, row.reason, row.lease_until = evolve(row.delivery, tries=tries), "dead", reason, 0.0
-        for name in settlement.back:
+            row.delivery, row.status, row.reason, row.lease_until = (
+                evolve(row.delivery, attempts=tries),
+                "dead",
+                reason,
+                0.0,
+            )
+        for name in settlement.released:
             self.rows[name].lease_until = 0.0
         return self._answer()
 
@@ -85,31 +107,35 @@ class KeptDeliveries:
                 row.status = status
         return self._answer()
 
-    def hold(self, hook_id: str) -> Deferred[None]:
+    def pause(self, hook_id: str) -> Deferred[None]:
         return self._move(hook_id, "pending", "held")
 
-    def release(self, hook_id: str, now: float) -> Deferred[None]:
+    def resume(self, hook_id: str, now: float) -> Deferred[None]:
         return self._move(hook_id, "held", "pending")
 
-    def held(self) -> Deferred[list[str]]:
-        return self._answer(sorted({row.delivery.hook_id for row in self.rows.values() if row.status == "held"}))
+    def paused_hooks(self) -> Deferred[list[str]]:
+        return self._answer(
+            sorted({row.delivery.hook_id for row in self.rows.values() if row.status == "held"})
+        )
 
-    def forget(self, hook_id: str) -> Deferred[None]:
+    def delete(self, hook_id: str) -> Deferred[None]:
         self.rows = {name: row for name, row in self.rows.items() if row.delivery.hook_id != hook_id}
         return self._answer()
 
-    def waiting(self, hook_ids: Collection[str]) -> Deferred[Mapping[str, int]]:
+    def waiting_counts(self, hook_ids: Collection[str]) -> Deferred[Mapping[str, int]]:
         waiting = (row.delivery.hook_id for row in self.rows.values() if row.status != "dead")
         return self._answer(Counter(hook_id for hook_id in waiting if hook_id in hook_ids))
 
     def counts(self) -> Deferred[Mapping[str, int]]:
         raise NotImplementedError
 
-    def listed(self, account_id: str, hook_id: str | None, status: str, before: int | None, count: int) -> Deferred[list[StoredDelivery]]:
+    def page(
+        self, account_id: str, hook_id: str | None, status: str, before: int | None, count: int
+    ) -> Deferred[list[StoredDelivery]]:
         raise NotImplementedError
 
     def retry(self, account_id: str, hook_id: str, delivery_id: str, now: float) -> Deferred[bool]:
         raise NotImplementedError
 
-    def recover(self, account_id: str, hook_id: str | None, since: float, now: float) -> Deferred[int]:
+    def replay(self, account_id: str, hook_id: str | None, since: float, now: float) -> Deferred[int]:
         raise NotImplementedError

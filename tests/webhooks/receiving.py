@@ -61,7 +61,10 @@ class Receiver(Resource):
                 waiting.callback(None)
 
     def render(self, request: Request) -> Any:
-        headers = {name.decode().lower(): values[0].decode() for name, values in request.requestHeaders.getAllRawHeaders()}
+        headers = {
+            name.decode().lower(): values[0].decode()
+            for name, values in request.requestHeaders.getAllRawHeaders()
+        }
         self.received.append(Received(request.method.decode(), request.uri, headers, request.content.read()))  # type: ignore[union-attr]
         status = self.statuses[0]
         if len(self.statuses) > 1:

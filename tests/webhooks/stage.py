@@ -12,17 +12,17 @@ from twisted.web.iweb import IAgent, IResponse
 from zope.interface import implementer
 
 from kazoo_bridge.interfaces import Delivery, Occurrence
-from kazoo_bridge.webhooks.attempting import Attempter
-from kazoo_bridge.webhooks.attempts import AttemptRecorder
-from kazoo_bridge.webhooks.deliveries import delivery_of
-from kazoo_bridge.webhooks.dispatcher import Dispatcher
-from kazoo_bridge.webhooks.hook import Hook
-from kazoo_bridge.webhooks.pending import Pending
-from kazoo_bridge.webhooks.redelivery import Redelivery
-from kazoo_bridge.webhooks.registry import HookRegistry
-from kazoo_bridge.webhooks.schedule import RetrySchedule
-from kazoo_bridge.webhooks.sending import Sender
-from kazoo_bridge.webhooks.turns import Turns
+from kazoo_bridge.webhooks.attempts.attempt import AttemptRunner
+from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
+from kazoo_bridge.webhooks.delivery.delivery_factory import make_delivery
+from kazoo_bridge.webhooks.delivery.delivery_writer import DeliveryWriter
+from kazoo_bridge.webhooks.delivery.dispatcher import Dispatcher
+from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
+from kazoo_bridge.webhooks.delivery.retry_policy import RetryPolicy
+from kazoo_bridge.webhooks.delivery.retry_worker import RetryWorker
+from kazoo_bridge.webhooks.hooks.hook import Hook
+from kazoo_bridge.webhooks.hooks.registry import HookRegistry
+from kazoo_bridge.webhooks.http.sender import Sender
 from tests.webhooks.hook_factory import ACCOUNT, make_hook
 from tests.webhooks.kept_attempts import KeptAttempts
 from tests.webhooks.kept_deliveries import KeptDeliveries
@@ -49,11 +49,15 @@ class ScriptedAgent:
     bodies: list[str] = field(factory=list)
     hanging: list[Deferred[IResponse]] = field(factory=list)
 
-    def request(self, method: bytes, uri: bytes, headers: Headers | None = None, bodyProducer: Any = None) -> Deferred[IResponse]:
+    def request(
+        self, method: bytes, uri: bytes, headers: Headers | None = None, bodyProducer: Any = None
+    ) -> Deferred[IResponse]:
         self.asked.append(self.clock.seconds())
         assert headers is not None
         self.hooks.append((headers.getRawHeaders("X-Hook-ID") or [""])[0])
-        self.bodies.append(getattr(bodyProducer, "_inputFile", None).getvalue().decode() if bodyProducer is not None else "")  # type: ignore[union-attr]
+        self.bodies.append(
+            getattr(bodyProducer, "_inputFile", None).getvalue().decode() if bodyProducer is not None else ""
+        )  # type: ignore[union-attr]
         if not self.reachable:
             return fail(ConnectionRefusedError())
         self.hanging.append(Deferred())
@@ -68,15 +72,22 @@ class Stage:
         self.registry, self.kept, self.deliveries = HookRegistry(), KeptAttempts(), KeptDeliveries()
         self.known: set[str] = set()
         self.disabled: list[tuple[str, str]] = []
-        self.recorder = AttemptRecorder(clock, self.kept, keeps_successes=False, body_limit=1000)
+        self.recorder = AttemptRecorder(clock, self.kept, records_successes=False, body_limit=1000)
         places = {"total": 8, "per_account": 8, "per_hook": 2, **limits}
-        self.turns = Turns(clock, **places)
-        self.schedule = RetrySchedule([10, 100], random=LongestDelays())  # type: ignore[arg-type]
+        self.turns = FairScheduler(clock, **places)
+        self.schedule = RetryPolicy([10, 100], random=LongestDelays())  # type: ignore[arg-type]
         sender = Sender(clock, agent, REQUEST_TIMEOUT)
-        self.attempter = Attempter(clock, sender, self.turns, self.recorder, self.schedule, self._disable)
-        self.pending = Pending(clock, self.deliveries)
-        self.redelivery = Redelivery(
-            clock, self.deliveries, self.registry, self.turns, self.attempter, self.pending, self._exists, REQUEST_TIMEOUT
+        self.attempter = AttemptRunner(clock, sender, self.turns, self.recorder, self.schedule, self._disable)
+        self.pending = DeliveryWriter(clock, self.deliveries)
+        self.redelivery = RetryWorker(
+            clock,
+            self.deliveries,
+            self.registry,
+            self.turns,
+            self.attempter,
+            self.pending,
+            self._exists,
+            REQUEST_TIMEOUT,
         )
         self.dispatcher = Dispatcher(clock, self.registry, self.turns, self.attempter, self.pending)
 
@@ -105,10 +116,14 @@ class Stage:
 
     def delivery(self, hook: Hook, event_id: str = "e1", **payload: Any) -> Delivery:
         occurrence = Occurrence("channel_create", ACCOUNT, {"call_id": "1", **payload})
-        return delivery_of(hook, occurrence, event_id, self.clock.seconds())
+        return make_delivery(hook, occurrence, event_id, self.clock.seconds())
 
-    def deliver(self, hook: Hook, event_id: str = "e1", *, redelivered: bool = False, **payload: Any) -> Deferred[None]:
-        work = self.dispatcher.deliver(hook, self.delivery(hook, event_id, **payload), redelivered=redelivered)
+    def deliver(
+        self, hook: Hook, event_id: str = "e1", *, redelivered: bool = False, **payload: Any
+    ) -> Deferred[None]:
+        work = self.dispatcher.deliver(
+            hook, self.delivery(hook, event_id, **payload), redelivered=redelivered
+        )
         return Deferred.fromCoroutine(work)
 
     @property

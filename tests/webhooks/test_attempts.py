@@ -10,10 +10,10 @@ from twisted.logger import capturedLogs
 
 from kazoo_bridge.interfaces import HookHealth, Occurrence
 from kazoo_bridge.kazoo import GREGORIAN_OFFSET
-from kazoo_bridge.webhooks import attempts
-from kazoo_bridge.webhooks.attempts import AttemptRecorder, Try, listed_form
-from kazoo_bridge.webhooks.outcome import Outcome
-from kazoo_bridge.webhooks.requests import build_request
+from kazoo_bridge.webhooks.attempts import attempt_recorder
+from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptInfo, AttemptRecorder, to_api
+from kazoo_bridge.webhooks.http.http_request import build_request
+from kazoo_bridge.webhooks.http.outcome import Outcome
 from tests.webhooks.hook_factory import ACCOUNT, make_hook
 from tests.webhooks.kept_attempts import KeptAttempts
 
@@ -23,7 +23,9 @@ BAD = Outcome(False, 503, headers={"Retry-After": "9"}, body=b"not now")
 UNREACHABLE = Outcome(False, error="ConnectionRefusedError: no")
 
 
-def made(*, keeps_successes: bool = False, body_limit: int = 100) -> tuple[AttemptRecorder, KeptAttempts, Clock]:
+def made(
+    *, keeps_successes: bool = False, body_limit: int = 100
+) -> tuple[AttemptRecorder, KeptAttempts, Clock]:
     clock, store = Clock(), KeptAttempts()
     clock.advance(1000)
     recorder = AttemptRecorder(clock, store, keeps_successes, body_limit)
@@ -31,9 +33,16 @@ def made(*, keeps_successes: bool = False, body_limit: int = 100) -> tuple[Attem
     return recorder, store, clock
 
 
-def record(recorder: AttemptRecorder, outcome: Outcome, retries_left: int = 1, test: bool = False, **document: Any) -> None:
+def record(
+    recorder: AttemptRecorder, outcome: Outcome, retries_left: int = 1, test: bool = False, **document: Any
+) -> None:
     hook = make_hook(**document)
-    recorder.record(hook, build_request(hook, OCCURRENCE.payload, ""), outcome, Try("event-1", 2, retries_left, test))
+    recorder.record(
+        hook,
+        build_request(hook, OCCURRENCE.payload, ""),
+        outcome,
+        AttemptInfo("event-1", 2, retries_left, test),
+    )
 
 
 def test_a_bad_answer_in_kazoos_form() -> None:
@@ -41,7 +50,13 @@ def test_a_bad_answer_in_kazoos_form() -> None:
     record(recorder, BAD, custom_data={"own": "1"})
     clock.advance(1)
     (kept,) = store.attempts
-    assert (kept.account_id, kept.hook_id, kept.revision, kept.failed, kept.made) == (ACCOUNT, "h1", "1-x", True, 1000)
+    assert (kept.account_id, kept.hook_id, kept.revision, kept.failed, kept.made_at) == (
+        ACCOUNT,
+        "h1",
+        "1-x",
+        True,
+        1000,
+    )
     assert kept.document == {
         "hook_id": "h1",
         "hook_event": "channel_create",
@@ -49,7 +64,11 @@ def test_a_bad_answer_in_kazoos_form() -> None:
         "custom_data": {"own": "1"},
         "method": "post",
         "uri": "http://receiver.example/",
-        "req_headers": {"x-hook-id": "h1", "x-account-id": ACCOUNT, "content-type": "application/x-www-form-urlencoded"},
+        "req_headers": {
+            "x-hook-id": "h1",
+            "x-account-id": ACCOUNT,
+            "content-type": "application/x-www-form-urlencoded",
+        },
         "req_body": "call_id=%C5%BE&own=1",
         "result": "failure",
         "reason": "bad response code",
@@ -116,23 +135,25 @@ def test_a_test_is_kept_and_does_not_count() -> None:
 
 def test_attempts_are_written_together() -> None:
     recorder, store, clock = made()
-    for _ in range(attempts._BATCH + 1):
+    for _ in range(attempt_recorder._BATCH_SIZE + 1):
         record(recorder, BAD)
     assert store.batches == []
     clock.advance(1)
-    assert store.batches == [attempts._BATCH, 1]
+    assert store.batches == [attempt_recorder._BATCH_SIZE, 1]
 
 
 def test_reading_sees_what_has_just_been_recorded() -> None:
     recorder, _, _ = made()
     record(recorder, BAD)
     found: list[Any] = []
-    Deferred.fromCoroutine(recorder.listed(ACCOUNT, None, None, 10)).addCallback(found.append)
-    assert [listed_form(one)["timestamp"] for one in found[0]] == [1000 + GREGORIAN_OFFSET]
+    Deferred.fromCoroutine(recorder.page(ACCOUNT, None, None, 10)).addCallback(found.append)
+    assert [to_api(one)["timestamp"] for one in found[0]] == [1000 + GREGORIAN_OFFSET]
 
 
-def test_while_the_storage_refuses_attempts_wait_and_the_oldest_are_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attempts, "_MAX_WAITING", 3)
+def test_while_the_storage_refuses_attempts_wait_and_the_oldest_are_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(attempt_recorder, "_MAX_WAITING", 3)
     recorder, store, clock = made()
     store.down = True
     with capturedLogs() as logs:
@@ -168,7 +189,7 @@ def test_stopping_while_the_storage_refuses_leaves_nothing_behind() -> None:
 def test_of_hooks_that_events_bring_no_health_is_kept() -> None:
     recorder, store, clock = made()
     hook = evolve(make_hook(), revision="")
-    recorder.record(hook, build_request(hook, OCCURRENCE.payload, ""), BAD, Try("event-1", 2, 1))
+    recorder.record(hook, build_request(hook, OCCURRENCE.payload, ""), BAD, AttemptInfo("event-1", 2, 1))
     clock.advance(1)
     assert len(store.attempts) == 1
     assert store.latest == {}

@@ -15,8 +15,8 @@ from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.protocol import Factory, Protocol
 
 from kazoo_bridge.webhooks.egress import EgressPolicy, guarded_agent
-from kazoo_bridge.webhooks.requests import HookRequest
-from kazoo_bridge.webhooks.sending import Sender
+from kazoo_bridge.webhooks.http.http_request import HookRequest
+from kazoo_bridge.webhooks.http.sender import Sender
 
 
 class Answering(Protocol):
@@ -44,7 +44,7 @@ class Keeper(Factory):
 
 @pytest_twisted.async_yield_fixture
 async def sender() -> AsyncIterator[Sender]:
-    agent, pool = guarded_agent(reactor, EgressPolicy.of([], []), 5)
+    agent, pool = guarded_agent(reactor, EgressPolicy.from_config([], []), 5)
     yield Sender(reactor, agent, 5)  # type: ignore[arg-type]
     await pool.closeCachedConnections()
 
@@ -67,7 +67,9 @@ def request(url: str) -> HookRequest:
     ],
 )
 @pytest_twisted.ensureDeferred
-async def test_a_connection_is_used_again_if_the_receiver_says_that_it_stays(sender: Sender, head: bytes, connections: int) -> None:
+async def test_a_connection_is_used_again_if_the_receiver_says_that_it_stays(
+    sender: Sender, head: bytes, connections: int
+) -> None:
     keeper = Keeper(head + b"Content-Length: 0\r\n\r\n")
     port = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(keeper)
     for _ in range(3):

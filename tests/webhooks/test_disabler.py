@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 
 from kazoo_bridge.interfaces import StorageUnavailable
-from kazoo_bridge.webhooks.disabler import Disabler
+from kazoo_bridge.webhooks.attempts.auto_disabler import AutoDisabler
 
 ACCOUNT = "a" * 32
 
@@ -34,7 +34,9 @@ class World:
     looks: list[float] = field(factory=list)
     told: list[Any] = field(factory=list)
 
-    def over_limit(self, now: float, count: int, window: float) -> Deferred[list[tuple[str, str, str]]]:
+    def hooks_over_failure_limit(
+        self, now: float, count: int, window: float
+    ) -> Deferred[list[tuple[str, str, str]]]:
         self.looks.append(now)
         assert (count, window) == (6, 60.0)
         return succeed(self.over)
@@ -51,10 +53,10 @@ class World:
         return succeed(None)
 
 
-def started(limits: Limits) -> tuple[World, Disabler]:
+def started(limits: Limits) -> tuple[World, AutoDisabler]:
     world = World()
     parts: Any = world
-    disabler = Disabler(world.clock, parts, limits, parts, parts, parts, 6, 60.0)  # type: ignore[arg-type]
+    disabler = AutoDisabler(world.clock, parts, limits, parts, parts, parts, 6, 60.0)  # type: ignore[arg-type]
     disabler.startService()
     return world, disabler
 
@@ -66,7 +68,12 @@ def pump(world: World, seconds: int) -> None:
 
 @pytest.mark.parametrize(
     ("shortest", "every"),
-    [(None, [15.0, 30.0, 45.0]), (200_000, [15.0, 30.0, 45.0]), (20_000, [15.0, 20.0, 25.0]), (1, [15.0, 16.0, 17.0])],
+    [
+        (None, [15.0, 30.0, 45.0]),
+        (200_000, [15.0, 30.0, 45.0]),
+        (20_000, [15.0, 20.0, 25.0]),
+        (1, [15.0, 16.0, 17.0]),
+    ],
 )
 def test_it_looks_every_quarter_of_the_shortest_window(shortest: int | None, every: list[float]) -> None:
     world, disabler = started(Limits(shortest))

@@ -10,8 +10,8 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from kazoo_bridge.interfaces import Delivery, Unfinished
-from kazoo_bridge.webhooks import dispatcher
+from kazoo_bridge.interfaces import Delivery, Requeue
+from kazoo_bridge.webhooks.delivery import dispatcher
 from kazoo_bridge.webhooks.egress import EgressPolicy, guarded_agent
 from tests.webhooks.answers import answer
 from tests.webhooks.hook_factory import ACCOUNT
@@ -28,7 +28,7 @@ class RealStage(Stage):
 
 @pytest_twisted.async_yield_fixture
 async def stage() -> AsyncIterator[RealStage]:
-    agent, pool = guarded_agent(reactor, EgressPolicy.of([], []), 5)
+    agent, pool = guarded_agent(reactor, EgressPolicy.from_config([], []), 5)
     receiver = Receiver()
     made = RealStage(Clock(), agent, await receiver.start())
     made.receiver = receiver
@@ -47,7 +47,7 @@ async def test_a_delivery(stage: RealStage) -> None:
     assert received.headers["x-account-id"] == ACCOUNT
     assert received.headers["content-type"] == "application/x-www-form-urlencoded"
     assert "accept-encoding" not in received.headers
-    assert stage.dispatcher.under_way == 0
+    assert stage.dispatcher.in_flight == 0
     assert stage.deliveries.writes == 0
 
 
@@ -74,7 +74,7 @@ def test_what_fails_is_kept_before_the_event_is_done() -> None:
     stage.clock.advance(0.1)
     assert (done, stage.statuses) == ([None], ["pending"])
     (row,) = stage.deliveries.rows.values()
-    assert (row.delivery.tries, row.next_attempt) == (1, 2.0)
+    assert (row.delivery.attempts, row.next_attempt) == (1, 2.0)
 
 
 def test_what_cannot_be_kept_stays_with_the_broker() -> None:
@@ -82,7 +82,7 @@ def test_what_cannot_be_kept_stays_with_the_broker() -> None:
     stage.deliveries.down = True
     done = ended(stage.deliver(stage.hook()))
     stage.clock.advance(0.1)
-    assert done[0].check(Unfinished)
+    assert done[0].check(Requeue)
 
 
 def test_a_receiver_that_keeps_failing_is_tried_all_the_same_when_nothing_can_be_kept() -> None:
@@ -91,12 +91,12 @@ def test_a_receiver_that_keeps_failing_is_tried_all_the_same_when_nothing_can_be
     for number in range(5):
         stage.deliver(hook, f"e{number}")
     stage.clock.advance(0.1)
-    assert stage.turns.narrow(hook.id)
+    assert stage.turns.circuit_open(hook.id)
     stage.deliveries.down = True
     done = ended(stage.deliver(hook, "while it fails"))
     stage.clock.advance(0.1)
     stage.clock.advance(0.1)
-    assert done[0].check(Unfinished)
+    assert done[0].check(Requeue)
     agent.reachable = True
     done = [ended(stage.deliver(hook, f"once it is well {number}")) for number in range(2)]
     stage.clock.advance(0.1)
@@ -111,13 +111,13 @@ def test_a_storage_that_takes_its_time_is_not_asked_over_and_over(monkeypatch: p
     _, stage = scripted(started=False)
     hook = stage.hook()
     asked: list[Deferred[None]] = []
-    keep = stage.deliveries.keep
+    keep = stage.deliveries.enqueue
 
     def slow(_: KeptDeliveries, waiting: Sequence[tuple[Delivery, float | None, str]]) -> Deferred[None]:
         asked.append(Deferred())
         return asked[-1].addCallback(lambda _: keep(waiting))
 
-    monkeypatch.setattr(KeptDeliveries, "keep", slow)
+    monkeypatch.setattr(KeptDeliveries, "enqueue", slow)
     done = []
     for number in range(1000):
         done.append(ended(stage.deliver(hook, f"e{number}")))
@@ -147,14 +147,14 @@ def test_a_slow_hook_has_its_own_bound_and_leaves_the_others_theirs() -> None:
     waiting = [ended(stage.deliver(slow, f"e{number}")) for number in range(5)]
     stage.deliver(other, "e9")
     assert agent.hooks == ["slow", "slow", "other"]
-    stage.clock.advance(dispatcher.PATIENCE)
+    stage.clock.advance(dispatcher.SLOT_TIMEOUT)
     stage.clock.advance(0.1)
     assert waiting == [[], [], [None], [None], [None]]
     assert stage.statuses == ["pending"] * 3
 
 
 def test_more_than_a_few_do_not_even_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatcher, "_MAX_WAITING", 3)
+    monkeypatch.setattr(dispatcher, "_MAX_WAITING_PER_HOOK", 3)
     _, stage = scripted(reachable=True, started=False)
     hook = stage.hook()
     waiting = [ended(stage.deliver(hook, f"e{number}")) for number in range(7)]
@@ -163,9 +163,13 @@ def test_more_than_a_few_do_not_even_wait(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_if_very_many_hooks_wait_theirs_do_not_even_wait_a_little(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatcher, "_MAX_WAITING_IN_ALL", 3)
+    monkeypatch.setattr(dispatcher, "_MAX_WAITING_TOTAL", 3)
     agent, stage = scripted(reachable=True, started=False, total=100, per_account=100, per_hook=1)
-    waiting = [ended(stage.deliver(stage.hook(f"h{number}"), f"e{event}")) for number in range(4) for event in range(2)]
+    waiting = [
+        ended(stage.deliver(stage.hook(f"h{number}"), f"e{event}"))
+        for number in range(4)
+        for event in range(2)
+    ]
     stage.clock.advance(0.1)
     assert len(agent.asked) == 4
     assert waiting == [[]] * 7 + [[None]]
@@ -203,7 +207,9 @@ def test_draining_keeps_what_waits_and_lets_the_rest_end() -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_an_event_that_the_broker_hands_out_again_is_not_sent_again_to_who_had_it(stage: RealStage) -> None:
+async def test_an_event_that_the_broker_hands_out_again_is_not_sent_again_to_who_had_it(
+    stage: RealStage,
+) -> None:
     hook = stage.hook()
     await stage.deliver(hook, "same")
     await stage.deliver(hook, "same", redelivered=True)
@@ -237,4 +243,4 @@ def test_an_ordered_hook_gets_everything_by_way_of_the_storage() -> None:
     stage.clock.advance(0.1)
     assert (agent.asked, done) == ([], [None])
     (row,) = stage.deliveries.rows.values()
-    assert row.delivery.ordering
+    assert row.delivery.ordering_key

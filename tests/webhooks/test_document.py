@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kazoo_bridge.webhooks.document import InvalidDocument, uri_problem
+from kazoo_bridge.webhooks.hooks.hook_document import InvalidDocument, uri_problem
 from tests.webhooks.hook_factory import RULES
 
 GOOD = {"name": "n", "uri": "https://h.example/x?y=z", "hook": "channel_create"}
@@ -13,12 +13,12 @@ GOOD = {"name": "n", "uri": "https://h.example/x?y=z", "hook": "channel_create"}
 
 def errors_of(**document: Any) -> dict[str, Any]:
     with pytest.raises(InvalidDocument) as caught:
-        RULES.complete({**GOOD, **document})
+        RULES.validate({**GOOD, **document})
     return caught.value.errors
 
 
 def test_defaults_are_filled_in_and_private_keys_dropped() -> None:
-    assert RULES.complete({**GOOD, "_id": "x", "pvt_account_id": "y", "id": "z", "own": 1}) == {
+    assert RULES.validate({**GOOD, "_id": "x", "pvt_account_id": "y", "id": "z", "own": 1}) == {
         **GOOD,
         "own": 1,
         "http_verb": "post",
@@ -32,17 +32,32 @@ def test_defaults_are_filled_in_and_private_keys_dropped() -> None:
 
 def test_text_is_taken_for_what_it_stands_for() -> None:
     """As HTML forms send it."""
-    kept = RULES.complete({**GOOD, "retries": "3", "enabled": "false", "include_subaccounts": "true", "rate_limit": "0.5", "group": "1"})
-    assert [kept[name] for name in ("retries", "enabled", "include_subaccounts", "rate_limit", "group")] == [3, False, True, 0.5, "1"]
+    kept = RULES.validate(
+        {
+            **GOOD,
+            "retries": "3",
+            "enabled": "false",
+            "include_subaccounts": "true",
+            "rate_limit": "0.5",
+            "group": "1",
+        }
+    )
+    assert [kept[name] for name in ("retries", "enabled", "include_subaccounts", "rate_limit", "group")] == [
+        3,
+        False,
+        True,
+        0.5,
+        "1",
+    ]
 
 
 def test_a_token_in_a_document_is_not_kept() -> None:
-    assert "auth_token" not in RULES.complete({**GOOD, "auth_token": "t"})
+    assert "auth_token" not in RULES.validate({**GOOD, "auth_token": "t"})
 
 
 def test_everything_missing_is_told_at_once() -> None:
     with pytest.raises(InvalidDocument) as caught:
-        RULES.complete({})
+        RULES.validate({})
     assert {field: list(rules) for field, rules in caught.value.errors.items()} == {
         "name": ["required"],
         "uri": ["required"],
@@ -99,13 +114,17 @@ def test_what_is_just_small_enough() -> None:
         "custom_data": {f"{number:0128d}": "v" * 300 for number in range(100)},
         "modifiers": {"a": "x" * 16_300},
     }
-    assert RULES.complete(document)["custom_data"] == document["custom_data"]
-    assert RULES.complete({**GOOD, "custom_data": {"a": "v" * 4096}, "name": "Zoë 🎧 \u2028\u00a0"})
+    assert RULES.validate(document)["custom_data"] == document["custom_data"]
+    assert RULES.validate({**GOOD, "custom_data": {"a": "v" * 4096}, "name": "Zoë 🎧 \u2028\u00a0"})
 
 
 def test_of_what_is_too_large_nothing_else_is_told_and_little_is_repeated() -> None:
     assert list(errors_of(custom_data={str(number): number for number in range(100_000)})) == ["data"]
-    for document in ({"custom_data": {f"k{number}": "v" * 100 for number in range(500)}}, {"name": "n" * 60_000}, {"name": ["n"] * 10_000}):
+    for document in (
+        {"custom_data": {f"k{number}": "v" * 100 for number in range(500)}},
+        {"name": "n" * 60_000},
+        {"name": ["n"] * 10_000},
+    ):
         assert len(json.dumps(errors_of(**document))) < 6000
 
 
@@ -136,7 +155,9 @@ def test_text_that_no_field_may_have(field: str, document: dict[str, Any], chara
     escaped = f"\\u{ord(character):04x}"
     assert list(errors) == [field.replace("{}", escaped)]
     told = errors[field.replace("{}", escaped)]["wrong_format"]
-    assert told["message"].startswith("expected text without control characters" if field != "uri" else "expected ")
+    assert told["message"].startswith(
+        "expected text without control characters" if field != "uri" else "expected "
+    )
     assert escaped in told["cause"]
     json.dumps(errors).encode("ascii")
     assert character not in str(list(errors.items()))
@@ -155,6 +176,8 @@ def test_bad_uris(uri: str) -> None:
     assert uri_problem(uri)
 
 
-@pytest.mark.parametrize("uri", ["http://h", "HTTPS://h/", "http://u:p@h:8080/p?q#f", "http://[2001:db8::1]/", "http://10.0.0.1/"])
+@pytest.mark.parametrize(
+    "uri", ["http://h", "HTTPS://h/", "http://u:p@h:8080/p?q#f", "http://[2001:db8::1]/", "http://10.0.0.1/"]
+)
 def test_good_uris(uri: str) -> None:
     assert uri_problem(uri) is None

@@ -10,10 +10,10 @@ from attrs import evolve
 from twisted.internet.defer import Deferred
 
 from kazoo_bridge.interfaces import Occurrence
-from kazoo_bridge.webhooks.deliveries import delivery_of
-from kazoo_bridge.webhooks.document import InvalidDocument, document_schema, read_numbers
-from kazoo_bridge.webhooks.hook import Hook
-from kazoo_bridge.webhooks.signing import BadSecret, wanted
+from kazoo_bridge.webhooks.delivery.delivery_factory import make_delivery
+from kazoo_bridge.webhooks.hooks.hook import Hook
+from kazoo_bridge.webhooks.hooks.hook_document import InvalidDocument, document_schema, read_numbers
+from kazoo_bridge.webhooks.http.signing import BadSecret, updated_secrets
 from tests.webhooks.hook_factory import ACCOUNT, CATALOGUE, RULES, stored_hook
 from tests.webhooks.stage import scripted
 
@@ -34,10 +34,10 @@ def test_the_schema_has_numbers() -> None:
 def test_every_accepted_form_becomes_the_exact_type(name: str) -> None:
     kind = TYPES[PROPERTIES[name]["type"]]
     for form in (2, 2.0, "2"):
-        value = RULES.complete({**GOOD, name: form})[name]
+        value = RULES.validate({**GOOD, name: form})[name]
         assert (type(value), value) == (kind, 2)
     for limit in ("minimum", "maximum"):
-        value = RULES.complete({**GOOD, name: float(PROPERTIES[name][limit])})[name]
+        value = RULES.validate({**GOOD, name: float(PROPERTIES[name][limit])})[name]
         assert (type(value), value) == (kind, PROPERTIES[name][limit])
 
 
@@ -45,11 +45,14 @@ def test_every_accepted_form_becomes_the_exact_type(name: str) -> None:
 def test_every_other_form_is_refused_with_field_and_rule(name: str) -> None:
     for form in [*NO_NUMBERS, math.inf, *([1.5] if PROPERTIES[name]["type"] == "integer" else [])]:
         with pytest.raises(InvalidDocument) as refused:
-            RULES.complete({**GOOD, name: form})
+            RULES.validate({**GOOD, name: form})
         assert {field: list(rules) for field, rules in refused.value.errors.items()} == {name: ["type"]}, form
-    for form, rule in ((PROPERTIES[name]["minimum"] - 1.0, "minimum"), (PROPERTIES[name]["maximum"] + 1.0, "maximum")):
+    for form, rule in (
+        (PROPERTIES[name]["minimum"] - 1.0, "minimum"),
+        (PROPERTIES[name]["maximum"] + 1.0, "maximum"),
+    ):
         with pytest.raises(InvalidDocument) as refused:
-            RULES.complete({**GOOD, name: form})
+            RULES.validate({**GOOD, name: form})
         assert {field: list(rules) for field, rules in refused.value.errors.items()} == {name: [rule]}
 
 
@@ -57,7 +60,7 @@ def test_every_other_form_is_refused_with_field_and_rule(name: str) -> None:
 def test_a_number_is_no_boolean(name: str) -> None:
     for form in (0, 1, 1.0, "1"):
         with pytest.raises(InvalidDocument) as refused:
-            RULES.complete({**GOOD, name: form})
+            RULES.validate({**GOOD, name: form})
         assert list(refused.value.errors[name]) == ["type"]
 
 
@@ -66,29 +69,39 @@ def test_a_stored_number_is_read_in_the_exact_type_and_range(name: str) -> None:
     stored, rules = stored_hook(), PROPERTIES[name]
     for form in (2, 2.0, "2", -1, 10.0**9, 1.5, math.inf, *NO_NUMBERS):
         changed = evolve(stored, document={**stored.document, name: form})
-        value = getattr(Hook.of(changed, CATALOGUE), name)
+        value = getattr(Hook.from_document(changed, CATALOGUE), name)
         assert type(value) is TYPES[rules["type"]], form
-        assert rules["minimum"] <= value <= rules["maximum"] or (value == 0 and name not in read_numbers(changed.document)), form
+        assert rules["minimum"] <= value <= rules["maximum"] or (
+            value == 0 and name not in read_numbers(changed.document)
+        ), form
 
 
 @pytest.mark.parametrize("name", BOOLEAN)
 def test_a_stored_boolean_is_read_or_the_hook_is_refused(name: str) -> None:
     stored = stored_hook()
     for form, expected in ((True, True), (False, False), ("true", True), ("false", False)):
-        assert getattr(Hook.of(evolve(stored, document={**stored.document, name: form}), CATALOGUE), name) is expected
+        assert (
+            getattr(
+                Hook.from_document(evolve(stored, document={**stored.document, name: form}), CATALOGUE), name
+            )
+            is expected
+        )
     for form in (0, 1, 1.0, "yes", None, math.nan):
         with pytest.raises(TypeError, match=name):
-            Hook.of(evolve(stored, document={**stored.document, name: form}), CATALOGUE)
+            Hook.from_document(evolve(stored, document={**stored.document, name: form}), CATALOGUE)
 
 
-@pytest.mark.parametrize(("form", "requests"), [(0.0, 1), (1.0, 2), (2.0, 3), ("1", 2), (99, 5), (-1.0, 1), (math.nan, 3), (True, 3)])
+@pytest.mark.parametrize(
+    ("form", "requests"),
+    [(0.0, 1), (1.0, 2), (2.0, 3), ("1", 2), (99, 5), (-1.0, 1), (math.nan, 3), (True, 3)],
+)
 def test_a_hook_that_an_event_brings_is_retried_as_it_says(form: Any, requests: int) -> None:
     agent, stage = scripted()
     document = {"uri": "http://receiver.example/b", "retries": form}
-    hook = Hook.brought(ACCOUNT, "notifications", document)
+    hook = Hook.from_event(ACCOUNT, "notifications", document)
     assert type(hook.retries) is int
-    occurrence = Occurrence("notifications", ACCOUNT, {"call_id": "1"}, own_hook=document)
-    Deferred.fromCoroutine(stage.dispatcher.deliver(hook, delivery_of(hook, occurrence, "e", 0.0)))
+    occurrence = Occurrence("notifications", ACCOUNT, {"call_id": "1"}, inline_hook=document)
+    Deferred.fromCoroutine(stage.dispatcher.deliver(hook, make_delivery(hook, occurrence, "e", 0.0)))
     stage.pump(9.5)
     assert len(agent.asked) == requests
     stage.pump(130)
@@ -99,7 +112,7 @@ def test_a_hook_that_an_event_brings_is_retried_as_it_says(form: Any, requests: 
 def test_a_hook_of_an_older_database_is_retried_as_it_says(form: Any, requests: int) -> None:
     agent, stage = scripted()
     stored = stored_hook()
-    hook = Hook.of(evolve(stored, document={**stored.document, "retries": form}), CATALOGUE)
+    hook = Hook.from_document(evolve(stored, document={**stored.document, "retries": form}), CATALOGUE)
     stage.registry.put(hook)
     stage.known.add(hook.id)
     Deferred.fromCoroutine(stage.dispatcher.deliver(hook, stage.delivery(hook), redelivered=False))
@@ -111,14 +124,29 @@ def test_a_hook_of_an_older_database_is_retried_as_it_says(form: Any, requests: 
 
 @pytest.mark.parametrize("form", [60, 60.0])
 def test_the_overlap_of_secrets_is_an_integer(form: Any) -> None:
-    (_, replaced) = wanted({"secret": True, "secret_overlap_seconds": form}, wanted({"secret": True}, (), 0) or (), 100.0) or ()
+    (_, replaced) = (
+        updated_secrets(
+            {"secret": True, "secret_overlap_seconds": form},
+            updated_secrets({"secret": True}, (), 0) or (),
+            100.0,
+        )
+        or ()
+    )
     assert replaced.expires == 160.0
 
 
 @pytest.mark.parametrize(
-    ("form", "rule"), [(True, "type"), (1.5, "type"), (math.nan, "type"), (10**400, "type"), (-1.0, "minimum"), (1e9, "maximum")]
+    ("form", "rule"),
+    [
+        (True, "type"),
+        (1.5, "type"),
+        (math.nan, "type"),
+        (10**400, "type"),
+        (-1.0, "minimum"),
+        (1e9, "maximum"),
+    ],
 )
 def test_overlaps_are_refused_with_their_rule(form: Any, rule: str) -> None:
     with pytest.raises(BadSecret) as refused:
-        wanted({"secret": True, "secret_overlap_seconds": form}, (), 0)
+        updated_secrets({"secret": True, "secret_overlap_seconds": form}, (), 0)
     assert list(refused.value.errors["secret_overlap_seconds"]) == [rule]

@@ -10,17 +10,17 @@ from twisted.web.client import readBody
 from kazoo_bridge.config import NON_PUBLIC_NETWORKS
 from kazoo_bridge.webhooks.egress import (
     BadDestination,
+    CoalescingResolver,
     EgressDenied,
     EgressPolicy,
-    Lookups,
-    forbidden_reason,
+    denial_reason,
     guarded_agent,
-    reactor_look_up,
+    reactor_resolver,
 )
 from tests.webhooks.receiving import Receiver
 
-CLOSED = EgressPolicy.of(NON_PUBLIC_NETWORKS, [])
-LOOPBACK_OPEN = EgressPolicy.of(NON_PUBLIC_NETWORKS, ["127.0.0.0/8"])
+CLOSED = EgressPolicy.from_config(NON_PUBLIC_NETWORKS, [])
+LOOPBACK_OPEN = EgressPolicy.from_config(NON_PUBLIC_NETWORKS, ["127.0.0.0/8"])
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,10 @@ def test_exceptions() -> None:
     assert not LOOPBACK_OPEN.permits("10.0.0.1")
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433", "0x7f.1", "0177.0.0.1", "127.1", "[::1]", "[::ffff:127.0.0.1]"])
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "localhost", "2130706433", "0x7f.1", "0177.0.0.1", "127.1", "[::1]", "[::ffff:127.0.0.1]"],
+)
 @pytest_twisted.ensureDeferred
 async def test_no_spelling_reaches_loopback(host: str) -> None:
     receiver = Receiver()
@@ -77,12 +80,24 @@ async def test_an_exception_lets_it_through() -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_the_reason_given_to_customers_names_no_address() -> None:
-    reason = await forbidden_reason(reactor, Lookups(reactor_look_up(reactor)), CLOSED, "http://localhost:8/", 5)
+    reason = await denial_reason(
+        reactor, CoalescingResolver(reactor_resolver(reactor)), CLOSED, "http://localhost:8/", 5
+    )
     assert reason is not None
     assert "localhost" in reason
     assert "127.0.0.1" not in reason
-    assert await forbidden_reason(reactor, Lookups(reactor_look_up(reactor)), LOOPBACK_OPEN, "http://127.0.0.1:8/", 5) is None
-    assert await forbidden_reason(reactor, Lookups(reactor_look_up(reactor)), CLOSED, "http://no-such-host.invalid/", 5) is None
+    assert (
+        await denial_reason(
+            reactor, CoalescingResolver(reactor_resolver(reactor)), LOOPBACK_OPEN, "http://127.0.0.1:8/", 5
+        )
+        is None
+    )
+    assert (
+        await denial_reason(
+            reactor, CoalescingResolver(reactor_resolver(reactor)), CLOSED, "http://no-such-host.invalid/", 5
+        )
+        is None
+    )
 
 
 @pytest_twisted.ensureDeferred

@@ -13,14 +13,14 @@ from twisted.python.failure import Failure
 from twisted.web.server import Site
 
 from kazoo_bridge.webhooks.egress import EgressPolicy, Proxy, TlsClient, guarded_agent
-from kazoo_bridge.webhooks.outcome import Outcome
-from kazoo_bridge.webhooks.requests import HookRequest
-from kazoo_bridge.webhooks.sending import Sender
+from kazoo_bridge.webhooks.http.http_request import HookRequest
+from kazoo_bridge.webhooks.http.outcome import Outcome
+from kazoo_bridge.webhooks.http.sender import Sender
 from tests.webhooks.authority import Authority
 from tests.webhooks.hostile import HostileReceiver, Malice, nothing_left
 from tests.webhooks.receiving import Receiver
 
-LOOPBACK_OPEN = EgressPolicy.of(["0.0.0.0/0", "::/0"], ["127.0.0.0/8"])
+LOOPBACK_OPEN = EgressPolicy.from_config(["0.0.0.0/0", "::/0"], ["127.0.0.0/8"])
 
 
 class Onward(Protocol):
@@ -64,13 +64,15 @@ class World:
         self.pools: list[object] = []
         self.asked: list[bytes] = []
 
-    async def send(self, url: str, behave: Callable[[Malice], None] = tunnel, *, tls: TlsClient | None = None) -> Outcome:
+    async def send(
+        self, url: str, behave: Callable[[Malice], None] = tunnel, *, tls: TlsClient | None = None
+    ) -> Outcome:
         def asked(malice: Malice) -> None:
             self.asked.append(malice.heard)
             behave(malice)
 
         self.proxy.behave = asked
-        proxy = Proxy.of(f"http://kb:s%65cret@127.0.0.1:{self.proxy.port}")
+        proxy = Proxy.from_config(f"http://kb:s%65cret@127.0.0.1:{self.proxy.port}")
         agent, pool = guarded_agent(reactor, LOOPBACK_OPEN, 0.5, proxy=proxy, tls=tls)
         outcome = await Sender(reactor, agent, 5).send(HookRequest("POST", url, {"X-Hook-ID": "h"}, b"a=1"))  # type: ignore[arg-type]
         await pool.closeCachedConnections()
@@ -113,14 +115,20 @@ async def test_the_proxy_is_asked_for_the_judged_address(world: World) -> None:
 async def test_tls_goes_through_the_tunnel_to_the_name(world: World, tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     receiver = Receiver()
-    port = await SSL4ServerEndpoint(reactor, 0, authority.server("localhost"), interface="127.0.0.1").listen(Site(receiver))
-    outcome = await world.send(f"https://localhost:{port.getHost().port}/x", tls=TlsClient.of(authority.bundle))
+    port = await SSL4ServerEndpoint(reactor, 0, authority.server("localhost"), interface="127.0.0.1").listen(
+        Site(receiver)
+    )
+    outcome = await world.send(
+        f"https://localhost:{port.getHost().port}/x", tls=TlsClient.from_config(authority.bundle)
+    )
     assert outcome.success
     assert len(receiver.received) == 1
     await port.stopListening()
 
 
-@pytest.mark.parametrize("url", ["http://10.0.0.1/", "https://10.0.0.1/", "http://[::1]/", "http://2130706433/"])
+@pytest.mark.parametrize(
+    "url", ["http://10.0.0.1/", "https://10.0.0.1/", "http://[::1]/", "http://2130706433/"]
+)
 @pytest_twisted.ensureDeferred
 async def test_what_is_denied_is_not_asked_for(world: World, url: str) -> None:
     outcome = await world.send(url)
@@ -135,7 +143,10 @@ def says(data: bytes) -> Callable[[Malice], None]:
 @pytest.mark.parametrize(
     ("behave", "words"),
     [
-        (says(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"), "the proxy wants other credentials"),
+        (
+            says(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"),
+            "the proxy wants other credentials",
+        ),
         (says(b"HTTP/1.1 403 Forbidden\r\n\r\n"), "the proxy forbids it"),
         (says(b"HTTP/1.1 502 Bad Gateway\r\n\r\n<html>inside</html>"), "the proxy answers 502"),
         (says(b"SSH-2.0-inside\r\n\r\n"), "the proxy does not speak HTTP"),
@@ -148,19 +159,23 @@ def says(data: bytes) -> Callable[[Malice], None]:
     ],
 )
 @pytest_twisted.ensureDeferred
-async def test_a_proxy_that_does_not_do_it(world: World, behave: Callable[[Malice], None], words: str) -> None:
+async def test_a_proxy_that_does_not_do_it(
+    world: World, behave: Callable[[Malice], None], words: str
+) -> None:
     outcome = await world.send("http://127.0.0.1:9/", behave)
     assert (outcome.status, outcome.error) == (None, f"ProxyFailed: {words}")
 
 
 @pytest_twisted.ensureDeferred
 async def test_a_proxy_that_is_not_there(world: World) -> None:
-    agent, _ = guarded_agent(reactor, LOOPBACK_OPEN, 0.5, proxy=Proxy.of("http://kb:secret@127.0.0.1:1"))
+    agent, _ = guarded_agent(
+        reactor, LOOPBACK_OPEN, 0.5, proxy=Proxy.from_config("http://kb:secret@127.0.0.1:1")
+    )
     outcome = await Sender(reactor, agent, 5).send(HookRequest("POST", "http://127.0.0.1:9/", {}, b"a=1"))  # type: ignore[arg-type]
     assert outcome.error == "ProxyFailed: the proxy cannot be reached"
 
 
 def test_credentials_are_in_no_representation() -> None:
-    assert "c2VjcmV0" not in repr(Proxy.of("http://kb:secret@proxy:3128"))
-    assert "secret" not in repr(Proxy.of("http://kb:secret@proxy:3128"))
-    assert Proxy.of("") is None
+    assert "c2VjcmV0" not in repr(Proxy.from_config("http://kb:secret@proxy:3128"))
+    assert "secret" not in repr(Proxy.from_config("http://kb:secret@proxy:3128"))
+    assert Proxy.from_config("") is None

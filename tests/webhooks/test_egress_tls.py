@@ -13,9 +13,9 @@ from twisted.web.client import HTTPConnectionPool
 from twisted.web.server import Site
 
 from kazoo_bridge.webhooks.egress import EgressPolicy, TlsClient, guarded_agent
-from kazoo_bridge.webhooks.outcome import Outcome
-from kazoo_bridge.webhooks.requests import HookRequest
-from kazoo_bridge.webhooks.sending import Sender
+from kazoo_bridge.webhooks.http.http_request import HookRequest
+from kazoo_bridge.webhooks.http.outcome import Outcome
+from kazoo_bridge.webhooks.http.sender import Sender
 from tests.webhooks.authority import Authority
 from tests.webhooks.hostile import HostileReceiver, nothing_left
 from tests.webhooks.receiving import Receiver
@@ -33,7 +33,9 @@ class SniReceiver(Receiver):
 
     def listen(self, options: Any) -> Any:
         self.names: list[bytes | None] = []
-        options.getContext().set_tlsext_servername_callback(lambda connection: self.names.append(connection.get_servername()))
+        options.getContext().set_tlsext_servername_callback(
+            lambda connection: self.names.append(connection.get_servername())
+        )
         return SSL4ServerEndpoint(reactor, 0, options, interface="127.0.0.1").listen(Site(self))
 
 
@@ -42,11 +44,13 @@ class World:
         self.pools: list[HTTPConnectionPool] = []
         self.ports: list[Any] = []
 
-    async def attempt(self, options: Any, tls: TlsClient, host: str = "localhost") -> tuple[Outcome, SniReceiver]:
+    async def attempt(
+        self, options: Any, tls: TlsClient, host: str = "localhost"
+    ) -> tuple[Outcome, SniReceiver]:
         receiver = SniReceiver()
         port = await receiver.listen(options)
         self.ports.append(port)
-        agent, pool = guarded_agent(reactor, EgressPolicy.of([], []), 5, tls=tls)
+        agent, pool = guarded_agent(reactor, EgressPolicy.from_config([], []), 5, tls=tls)
         self.pools.append(pool)
         url = f"https://{host}:{port.getHost().port}/"
         return await Sender(reactor, agent, 10).send(HookRequest("POST", url, {}, b"a=1")), receiver  # type: ignore[arg-type]
@@ -66,14 +70,18 @@ async def world() -> AsyncIterator[World]:
 
 @pytest_twisted.ensureDeferred
 async def test_a_good_certificate_of_the_bundle(world: World, authority: Authority) -> None:
-    outcome, receiver = await world.attempt(authority.server("localhost"), TlsClient.of(authority.bundle))
+    outcome, receiver = await world.attempt(
+        authority.server("localhost"), TlsClient.from_config(authority.bundle)
+    )
     assert outcome.success
     assert receiver.names == [b"localhost"]
 
 
 @pytest_twisted.ensureDeferred
 async def test_a_certificate_for_an_address(world: World, authority: Authority) -> None:
-    outcome, receiver = await world.attempt(authority.server("127.0.0.1"), TlsClient.of(authority.bundle), "127.0.0.1")
+    outcome, receiver = await world.attempt(
+        authority.server("127.0.0.1"), TlsClient.from_config(authority.bundle), "127.0.0.1"
+    )
     assert outcome.success
     assert receiver.names == [None]
 
@@ -82,7 +90,12 @@ async def test_a_certificate_for_an_address(world: World, authority: Authority) 
     ("name", "how", "bundle", "words"),
     [
         ("localhost", {"expired": True}, True, "the certificate of localhost is refused: it has expired"),
-        ("localhost", {"self_signed": True}, True, "the certificate of localhost is refused: it is self-signed"),
+        (
+            "localhost",
+            {"self_signed": True},
+            True,
+            "the certificate of localhost is refused: it is self-signed",
+        ),
         ("other.example", {}, True, "the certificate of localhost is refused: it is for another host"),
         ("localhost", {}, False, "the certificate of localhost is refused: its issuer is not known"),
     ],
@@ -91,7 +104,7 @@ async def test_a_certificate_for_an_address(world: World, authority: Authority) 
 async def test_a_bad_certificate_is_told_in_words(
     world: World, authority: Authority, name: str, how: dict[str, bool], bundle: bool, words: str
 ) -> None:
-    tls = TlsClient.of(authority.bundle if bundle else "")
+    tls = TlsClient.from_config(authority.bundle if bundle else "")
     outcome, receiver = await world.attempt(authority.server(name, **how), tls)
     assert outcome.status is None
     assert words in outcome.error
@@ -101,7 +114,7 @@ async def test_a_bad_certificate_is_told_in_words(
 @pytest_twisted.ensureDeferred
 async def test_old_versions_of_tls_are_refused(world: World, authority: Authority) -> None:
     options = authority.server("localhost", newest=SSL.TLS1_1_VERSION)
-    outcome, receiver = await world.attempt(options, TlsClient.of(authority.bundle))
+    outcome, receiver = await world.attempt(options, TlsClient.from_config(authority.bundle))
     assert outcome.status is None
     assert "TLS fails" in outcome.error
     assert "version" in outcome.error
@@ -110,21 +123,23 @@ async def test_old_versions_of_tls_are_refused(world: World, authority: Authorit
 
 @pytest.mark.parametrize("together", [False, True])
 @pytest_twisted.ensureDeferred
-async def test_a_client_certificate_is_shown(world: World, authority: Authority, tmp_path: Path, together: bool) -> None:
+async def test_a_client_certificate_is_shown(
+    world: World, authority: Authority, tmp_path: Path, together: bool
+) -> None:
     certificate, key = authority.issue("bridge.example")
     if together:
         both = tmp_path / "both.pem"
         both.write_bytes(Path(certificate).read_bytes() + Path(key).read_bytes())
         certificate, key = str(both), ""
     options = authority.server("localhost", wants_client=True)
-    outcome, _ = await world.attempt(options, TlsClient.of(authority.bundle, certificate, key))
+    outcome, _ = await world.attempt(options, TlsClient.from_config(authority.bundle, certificate, key))
     assert outcome.success
 
 
 @pytest_twisted.ensureDeferred
 async def test_without_a_client_certificate_there_is_no_success(world: World, authority: Authority) -> None:
     options = authority.server("localhost", wants_client=True)
-    outcome, receiver = await world.attempt(options, TlsClient.of(authority.bundle))
+    outcome, receiver = await world.attempt(options, TlsClient.from_config(authority.bundle))
     assert outcome.status is None
     assert "TLS fails" in outcome.error
     assert not receiver.received
@@ -135,7 +150,9 @@ async def test_a_receiver_that_never_shakes_hands_or_never_takes_leave(authority
     before = set(reactor.getDelayedCalls())  # type: ignore[attr-defined]
     silent = HostileReceiver(lambda malice: None)
     await silent.start()
-    agent, pool = guarded_agent(reactor, EgressPolicy.of([], []), 5, tls=TlsClient.of(authority.bundle))
+    agent, pool = guarded_agent(
+        reactor, EgressPolicy.from_config([], []), 5, tls=TlsClient.from_config(authority.bundle)
+    )
     url = f"https://localhost:{silent.port}/"
     outcome = await Sender(reactor, agent, 0.5).send(HookRequest("POST", url, {}, b"a=1"))  # type: ignore[arg-type]
     assert outcome.error == "no complete answer within 0.5 s"

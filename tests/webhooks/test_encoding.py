@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kazoo_bridge.webhooks.encoding import form_encode
+from kazoo_bridge.webhooks.http.form_encoding import form_encode
 
 
 @pytest.mark.parametrize(
@@ -31,13 +31,19 @@ def test_as_kazoo_writes_it(payload: dict[str, Any], encoded: str) -> None:
 _text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 _names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="[]"), min_size=1, max_size=8)
 _nested = st.recursive(
-    _text | st.booleans() | st.integers(), lambda inner: st.dictionaries(_names, inner, min_size=1, max_size=3), max_leaves=12
+    _text | st.booleans() | st.integers(),
+    lambda inner: st.dictionaries(_names, inner, min_size=1, max_size=3),
+    max_leaves=12,
 )
 
 
 def _flatten(prefix: str, value: Any) -> list[tuple[str, str]]:
     if isinstance(value, dict):
-        return [pair for name, item in value.items() for pair in _flatten(f"{prefix}[{name}]" if prefix else name, item)]
+        return [
+            pair
+            for name, item in value.items()
+            for pair in _flatten(f"{prefix}[{name}]" if prefix else name, item)
+        ]
     return [(prefix, str(value).lower() if isinstance(value, bool) else str(value))]
 
 

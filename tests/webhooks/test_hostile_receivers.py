@@ -10,16 +10,16 @@ import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
-from kazoo_bridge.webhooks.answers import MAX_BODY
 from kazoo_bridge.webhooks.egress import EgressPolicy, guarded_agent
-from kazoo_bridge.webhooks.outcome import Outcome
-from kazoo_bridge.webhooks.requests import HookRequest
-from kazoo_bridge.webhooks.sending import Sender
+from kazoo_bridge.webhooks.http.http_request import HookRequest
+from kazoo_bridge.webhooks.http.outcome import Outcome
+from kazoo_bridge.webhooks.http.response_body import MAX_BODY_BYTES
+from kazoo_bridge.webhooks.http.sender import Sender
 from tests.webhooks.hostile import HostileReceiver, Malice, nothing_left
 from tests.webhooks.receiving import Receiver
 
 TIMEOUT = 0.5
-OPEN = EgressPolicy.of([], [])
+OPEN = EgressPolicy.from_config([], [])
 OK = b"HTTP/1.1 200 OK\r\n"
 
 
@@ -32,12 +32,16 @@ class World:
         self.good_url = ""
         self.bad: list[HostileReceiver] = []
 
-    async def attempt(self, behave: Callable[[Malice], None], *, at_once: bool = False, body: bytes = b"a=1") -> Outcome:
+    async def attempt(
+        self, behave: Callable[[Malice], None], *, at_once: bool = False, body: bytes = b"a=1"
+    ) -> Outcome:
         """An attempt at a receiver that behaves so, with an attempt at a good one meanwhile; in the end no connection is open."""
         receiver = HostileReceiver(behave, at_once)
         self.bad.append(receiver)
         url = await receiver.start()
-        attempt = Deferred.fromCoroutine(self.sender.send(HookRequest("POST", f"{url}/x", {"X-Hook-ID": "h"}, body)))
+        attempt = Deferred.fromCoroutine(
+            self.sender.send(HookRequest("POST", f"{url}/x", {"X-Hook-ID": "h"}, body))
+        )
         meanwhile = await self.sender.send(HookRequest("POST", self.good_url, {}, b"b=2"))
         assert meanwhile.success
         outcome = await attempt
@@ -108,7 +112,11 @@ def says_for_ever(data: bytes, again: bytes) -> Callable[[Malice], None]:
 @pytest_twisted.ensureDeferred
 async def test_the_whole_request_is_bounded_in_time(world: World, behave: Callable[[Malice], None]) -> None:
     outcome = await world.attempt(behave)
-    assert (outcome.success, outcome.status, outcome.error) == (False, None, "no complete answer within 0.5 s")
+    assert (outcome.success, outcome.status, outcome.error) == (
+        False,
+        None,
+        "no complete answer within 0.5 s",
+    )
 
 
 @pytest.mark.parametrize(
@@ -137,7 +145,9 @@ async def test_the_whole_request_is_bounded_in_time(world: World, behave: Callab
     ],
 )  # fmt: skip
 @pytest_twisted.ensureDeferred
-async def test_an_answer_that_is_none_is_a_failure_in_words(world: World, behave: Callable[[Malice], None], words: str) -> None:
+async def test_an_answer_that_is_none_is_a_failure_in_words(
+    world: World, behave: Callable[[Malice], None], words: str
+) -> None:
     outcome = await world.attempt(behave)
     assert outcome.status is None
     assert words in outcome.error
@@ -166,10 +176,12 @@ async def test_connections_that_end_as_they_begin(world: World, behave: Callable
     ids=["length", "until the end", "chunks", "one chunk"],
 )
 @pytest_twisted.ensureDeferred
-async def test_of_a_body_without_end_the_beginning_is_read(world: World, behave: Callable[[Malice], None]) -> None:
+async def test_of_a_body_without_end_the_beginning_is_read(
+    world: World, behave: Callable[[Malice], None]
+) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     outcome = await world.attempt(behave)
-    assert (outcome.success, outcome.status, len(outcome.body)) == (True, 200, MAX_BODY)
+    assert (outcome.success, outcome.status, len(outcome.body)) == (True, 200, MAX_BODY_BYTES)
     assert world.bad[0].said < 32 * 1024 * 1024
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024
 

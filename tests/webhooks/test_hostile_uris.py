@@ -11,23 +11,23 @@ from twisted.internet.defer import Deferred
 from twisted.internet.testing import MemoryReactorClock
 
 from kazoo_bridge.config import NON_PUBLIC_NETWORKS
-from kazoo_bridge.webhooks.document import uri_problem
 from kazoo_bridge.webhooks.egress import (
     BadDestination,
+    CoalescingResolver,
     EgressDenied,
     EgressPolicy,
-    Lookups,
-    destination_of,
-    forbidden_reason,
+    denial_reason,
     guarded_agent,
     masked,
-    reactor_look_up,
+    parse_destination,
+    reactor_resolver,
 )
-from kazoo_bridge.webhooks.requests import HookRequest
-from kazoo_bridge.webhooks.sending import Sender
+from kazoo_bridge.webhooks.hooks.hook_document import uri_problem
+from kazoo_bridge.webhooks.http.http_request import HookRequest
+from kazoo_bridge.webhooks.http.sender import Sender
 from tests.webhooks.hostile_uris import INSIDE, UNREADABLE
 
-CLOSED = EgressPolicy.of(NON_PUBLIC_NETWORKS, [])
+CLOSED = EgressPolicy.from_config(NON_PUBLIC_NETWORKS, [])
 
 
 class Names:
@@ -45,7 +45,9 @@ class Names:
         def answer() -> None:
             addresses = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
             for one in addresses:
-                receiver.addressResolved(IPv6Address("TCP", one, port) if ":" in one else IPv4Address("TCP", one, port))
+                receiver.addressResolved(
+                    IPv6Address("TCP", one, port) if ":" in one else IPv4Address("TCP", one, port)
+                )
             receiver.resolutionComplete()
 
         receiver.resolutionBegan(None)
@@ -96,7 +98,7 @@ def test_unreadable_uris_are_refused_before_anything_is_looked_up(uri: str) -> N
 @pytest_twisted.ensureDeferred
 async def test_the_inside_is_refused_when_a_hook_is_made(uri: str) -> None:
     assert uri_problem(uri) is None
-    reason = await forbidden_reason(reactor, Lookups(reactor_look_up(reactor)), CLOSED, uri, 5)
+    reason = await denial_reason(reactor, CoalescingResolver(reactor_resolver(reactor)), CLOSED, uri, 5)
     assert reason is not None
     assert "the operator forbids" in reason
 
@@ -127,8 +129,10 @@ async def test_the_inside_is_refused_at_the_moment_of_connecting(uri: str) -> No
         ("::1", ["127.0.0.0/8"], False),
     ],
 )
-def test_an_exception_for_a_tunnel_is_none_for_what_lies_behind(address: str, allowed: list[str], permitted: bool) -> None:
-    assert EgressPolicy.of(NON_PUBLIC_NETWORKS, allowed).permits(address) is permitted
+def test_an_exception_for_a_tunnel_is_none_for_what_lies_behind(
+    address: str, allowed: list[str], permitted: bool
+) -> None:
+    assert EgressPolicy.from_config(NON_PUBLIC_NETWORKS, allowed).permits(address) is permitted
 
 
 def test_a_name_that_changes_its_mind_is_judged_by_what_is_connected_to() -> None:
@@ -212,16 +216,16 @@ def test_a_look_up_that_never_ends_costs_no_more_than_the_time_for_connecting() 
     ],
 )
 def test_good_uris(uri: str, authority: str, target: str) -> None:
-    destination = destination_of(uri)
+    destination = parse_destination(uri)
     assert (destination.authority, destination.target) == (authority, target)
 
 
 def test_credentials() -> None:
-    destination = destination_of("https://me:s%65cret%40:x@hook.example/y")
+    destination = parse_destination("https://me:s%65cret%40:x@hook.example/y")
     assert destination.authorization == b"Basic bWU6c2VjcmV0QDp4"
     assert destination.location == "https://hook.example/y"
     assert "cret" not in repr(destination)
-    assert destination_of("https://@hook.example/").authorization is None
+    assert parse_destination("https://@hook.example/").authorization is None
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.testing import StringTransport
 
-from kazoo_bridge.webhooks.document import InvalidDocument
-from kazoo_bridge.webhooks.hook import Hook
-from kazoo_bridge.webhooks.outcome import Outcome
-from kazoo_bridge.webhooks.requests import build_request
-from kazoo_bridge.webhooks.sending import Sender
+from kazoo_bridge.webhooks.hooks.hook import Hook
+from kazoo_bridge.webhooks.hooks.hook_document import InvalidDocument
+from kazoo_bridge.webhooks.http.http_request import build_request
+from kazoo_bridge.webhooks.http.outcome import Outcome
+from kazoo_bridge.webhooks.http.sender import Sender
 from tests.webhooks.hook_factory import ACCOUNT, RULES, make_hook
 from tests.webhooks.test_hostile_uris import staged
 
@@ -30,7 +30,16 @@ EVIL = [
     "x\udc0d\udc0aInjected: 1",
 ]
 PAYLOAD = {"call_id": "c"}
-EXPECTED = {"host", "x-hook-id", "x-account-id", "content-type", "content-length", "connection", "user-agent", "accept-encoding"}
+EXPECTED = {
+    "host",
+    "x-hook-id",
+    "x-account-id",
+    "content-type",
+    "content-length",
+    "connection",
+    "user-agent",
+    "accept-encoding",
+}
 
 
 def fields(evil: str) -> list[dict[str, Any]]:
@@ -58,13 +67,15 @@ FORMS = [{"http_verb": "get"}, {"http_verb": "post"}, {"http_verb": "put", "form
 @pytest.mark.parametrize("evil", EVIL, ids=ascii)
 def test_such_documents_are_refused(evil: str) -> None:
     good = {"name": "n", "uri": "http://hook.example/", "hook": "channel_create"}
-    allowed = "\u2028" in evil or "\u010d" in evil  # text like any other, but not in a URI, and no word of ours
+    allowed = (
+        "\u2028" in evil or "\u010d" in evil
+    )  # text like any other, but not in a URI, and no word of ours
     for document in fields(evil):
         if allowed and not document.keys() & {"uri", "http_verb", "format", "hook"}:
-            RULES.complete({**good, **document})
+            RULES.validate({**good, **document})
             continue
         with pytest.raises(InvalidDocument):
-            RULES.complete({**good, **document})
+            RULES.validate({**good, **document})
 
 
 def on_the_wire(hook: Hook) -> bytes:
@@ -127,8 +138,14 @@ def test_hooks_that_were_stored_before_such_text_was_refused(evil: str, form: di
 @pytest.mark.parametrize("evil", EVIL, ids=ascii)
 def test_hooks_that_an_event_brings(evil: str) -> None:
     for verb, form in (("get", ""), ("post", "json"), ("put", "form-data"), (evil, evil)):
-        document = {"uri": "http://hook.example/", "http_verb": verb, "format": form, "id": evil, "custom_data": {evil: evil}}
-        sent = on_the_wire(Hook.brought(ACCOUNT, "channel_create", document))
+        document = {
+            "uri": "http://hook.example/",
+            "http_verb": verb,
+            "format": form,
+            "id": evil,
+            "custom_data": {evil: evil},
+        }
+        sent = on_the_wire(Hook.from_event(ACCOUNT, "channel_create", document))
         assert sent or "\udc0d" in evil
         if sent:
             assert_one_clean_request(sent)

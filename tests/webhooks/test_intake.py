@@ -9,10 +9,18 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 
-from kazoo_bridge.interfaces import Account, Delivery, HookType, Occurrence, StorageUnavailable, Topic, Unfinished
+from kazoo_bridge.interfaces import (
+    Account,
+    Delivery,
+    HookType,
+    Occurrence,
+    Requeue,
+    StorageUnavailable,
+    Topic,
+)
 from kazoo_bridge.kazoo import Event
-from kazoo_bridge.webhooks.intake import Intake, event_id, webhook_topics
-from kazoo_bridge.webhooks.registry import HookRegistry
+from kazoo_bridge.webhooks.event_handler import WebhookEventHandler, event_id, webhook_topics
+from kazoo_bridge.webhooks.hooks.registry import HookRegistry
 from tests.webhooks.hook_factory import ACCOUNT, make_hook
 
 PARENT = "b" * 32
@@ -30,10 +38,17 @@ class Category:
 
     def occurrences(self, event: Event) -> Iterable[Occurrence]:
         if event.body.get("busy"):
-            return [Occurrence("channel_create", ACCOUNT, {"number": 1}), Occurrence("channel_create", ACCOUNT, {"number": 2})]
+            return [
+                Occurrence("channel_create", ACCOUNT, {"number": 1}),
+                Occurrence("channel_create", ACCOUNT, {"number": 2}),
+            ]
         if event.body.get("raise"):
             raise RuntimeError("cannot read this")
-        return [Occurrence("channel_create", event.body.get("account"), {}, dialled=event.body.get("dialled"))]
+        return [
+            Occurrence(
+                "channel_create", event.body.get("account"), {}, called_number=event.body.get("dialled")
+            )
+        ]
 
 
 @define
@@ -44,7 +59,7 @@ class Directory:
     fetchable: dict[str, tuple[str, ...]] = field(factory=dict)
     down: bool = False
 
-    def owner_of(self, number: str) -> str | None:
+    def account_for_number(self, number: str) -> str | None:
         return {"4722555019": ACCOUNT}.get(number)
 
     def ancestors(self, account_id: str) -> tuple[str, ...] | None:
@@ -73,11 +88,13 @@ class Dispatcher:
         await self.open[-1]
 
 
-def made(*categories: Any, known: Any = None, fetchable: Any = None) -> tuple[Intake, Dispatcher, Clock]:
+def made(
+    *categories: Any, known: Any = None, fetchable: Any = None
+) -> tuple[WebhookEventHandler, Dispatcher, Clock]:
     clock, dispatcher, registry = Clock(), Dispatcher(), HookRegistry()
     registry.replace_all([make_hook("own"), make_hook("of-parent", PARENT, include_subaccounts=True)])
     directory = Directory({ACCOUNT: (PARENT,)} if known is None else known, fetchable or {})
-    intake = Intake(clock, directory, registry, dispatcher)  # type: ignore[arg-type]
+    intake = WebhookEventHandler(clock, directory, registry, dispatcher)  # type: ignore[arg-type]
     intake.serve(categories or [Category()])
     return intake, dispatcher, clock
 
@@ -103,7 +120,7 @@ def test_an_event_whose_account_cannot_be_looked_up_comes_again() -> None:
     handled = intake.handle(event(account=ACCOUNT))
     assert handled is not None
     handled.addErrback(done.append)
-    assert done[0].check(Unfinished)
+    assert done[0].check(Requeue)
 
 
 def test_nobody_wants_it() -> None:
@@ -147,8 +164,8 @@ def test_what_shall_come_again_outweighs_what_shall_not() -> None:
     assert handled is not None
     handled.addBoth(results.append)
     dispatcher.open[0].errback(ValueError("a defect"))
-    dispatcher.open[1].errback(Unfinished("later"))
-    assert results[0].check(Unfinished)
+    dispatcher.open[1].errback(Requeue("later"))
+    assert results[0].check(Requeue)
 
 
 def test_a_category_that_raises_harms_no_other() -> None:
@@ -171,7 +188,7 @@ def test_the_owner_of_the_dialled_number_has_the_call() -> None:
     assert dispatcher.payloads == [{"account_id": ACCOUNT}] * 2
     with capturedLogs():
         assert intake.handle(event(dialled="4722555020")) is None
-    assert intake.homeless == 1
+    assert intake.without_account == 1
 
 
 def test_an_event_that_names_its_account_is_not_the_dialled_numbers() -> None:
@@ -192,14 +209,16 @@ def test_an_account_that_nobody_knows_keeps_the_event_from_no_other() -> None:
     assert len(logs) == 1
 
 
-def test_when_nobody_can_tell_who_is_above_an_account_the_event_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_when_nobody_can_tell_who_is_above_an_account_the_event_comes_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     intake, _, _ = made(known={})
     monkeypatch.setattr(Directory, "account", lambda self, account_id: fail(StorageUnavailable("locked")))
     handled = intake.handle(event(account=ACCOUNT))
     assert handled is not None
     results: list[Any] = []
     handled.addBoth(results.append)
-    assert results[0].check(Unfinished)
+    assert results[0].check(Requeue)
 
 
 def test_strange_events_are_counted_and_logged_once_a_minute() -> None:
@@ -208,7 +227,7 @@ def test_strange_events_are_counted_and_logged_once_a_minute() -> None:
         for _turn in range(5):
             assert intake.handle(event()) is None
             intake.handle(event(account="c" * 32))
-        assert (intake.homeless, intake.unknown) == (5, 5)
+        assert (intake.without_account, intake.unknown_account) == (5, 5)
         assert [log["count"] for log in logs] == [1, 1]
         clock.advance(60)
         assert [log["count"] for log in logs] == [1, 1, 5, 5]

@@ -12,10 +12,10 @@ import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import gatherResults
 
-from kazoo_bridge.webhooks.egress import EgressPolicy, Lookups, ThreadedLookUp, forbidden_reason
-from kazoo_bridge.webhooks.egress.names import TooManyLookUps
+from kazoo_bridge.webhooks.egress import CoalescingResolver, EgressPolicy, ThreadedResolver, denial_reason
+from kazoo_bridge.webhooks.egress.resolver import TooManyLookups
 
-OPEN = EgressPolicy.of([], [])
+OPEN = EgressPolicy.from_config([], [])
 
 
 @pytest.fixture
@@ -37,9 +37,9 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
 
 @pytest_twisted.ensureDeferred
 async def test_slow_names_hold_the_threads_of_whoever_asks_for_them(answer: threading.Event) -> None:
-    theirs, ours = ThreadedLookUp(reactor, 2), ThreadedLookUp(reactor, 2)
+    theirs, ours = ThreadedResolver(reactor, 2), ThreadedResolver(reactor, 2)
     stuck = [theirs(f"{number}.slow.example") for number in range(10)]
-    with pytest.raises(TooManyLookUps):
+    with pytest.raises(TooManyLookups):
         await theirs("quick.example")
     assert await ours("quick.example") == ["8.8.8.8", "2606:4700::1111"]
     answer.set()
@@ -51,9 +51,9 @@ async def test_slow_names_hold_the_threads_of_whoever_asks_for_them(answer: thre
 
 @pytest_twisted.ensureDeferred
 async def test_a_hook_is_not_refused_because_others_are_looked_up(answer: threading.Event) -> None:
-    look_up = ThreadedLookUp(reactor, 1)
+    look_up = ThreadedResolver(reactor, 1)
     stuck = [look_up(f"{number}.slow.example") for number in range(5)]
-    assert await forbidden_reason(reactor, Lookups(look_up), OPEN, "http://quick.example/", 5) is None
+    assert await denial_reason(reactor, CoalescingResolver(look_up), OPEN, "http://quick.example/", 5) is None
     answer.set()
     await gatherResults(stuck)
     look_up.stop()
@@ -61,6 +61,6 @@ async def test_a_hook_is_not_refused_because_others_are_looked_up(answer: thread
 
 @pytest_twisted.ensureDeferred
 async def test_addresses_need_no_thread(answer: threading.Event) -> None:
-    lookups = Lookups(ThreadedLookUp(reactor, 0))
+    lookups = CoalescingResolver(ThreadedResolver(reactor, 0))
     assert await lookups.addresses("10.0.0.1") == ["10.0.0.1"]
     assert await lookups.addresses("::1") == ["::1"]

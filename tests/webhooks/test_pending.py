@@ -14,7 +14,9 @@ def kept(stage: Stage) -> list[str]:
 
 def keep(stage: Stage, event_id: str, call_id: str = "1") -> list[Any]:
     hook = stage.registry.get("h1") or stage.hook(ordered=True)
-    return ended(stage.pending.keep(stage.delivery(hook, event_id, call_id=call_id), 0, "its turn has to come"))
+    return ended(
+        stage.pending.enqueue(stage.delivery(hook, event_id, call_id=call_id), 0, "its turn has to come")
+    )
 
 
 def test_after_one_that_was_refused_the_others_of_its_call_wait_for_it() -> None:
@@ -49,13 +51,13 @@ def test_nor_are_those_written_that_were_about_to_be() -> None:
         stage.deliveries.down = False
         return result
 
-    store_keep = type(stage.deliveries).keep
+    store_keep = type(stage.deliveries).enqueue
     try:
-        type(stage.deliveries).keep = lambda self, waiting: while_writing(store_keep(self, waiting))  # type: ignore[method-assign]
+        type(stage.deliveries).enqueue = lambda self, waiting: while_writing(store_keep(self, waiting))  # type: ignore[method-assign]
         answers.append(keep(stage, "e1"))
         stage.clock.advance(0.02)
     finally:
-        type(stage.deliveries).keep = store_keep  # type: ignore[method-assign]
+        type(stage.deliveries).enqueue = store_keep  # type: ignore[method-assign]
     stage.clock.advance(0.02)
     assert [one[0].check(StorageUnavailable) for one in answers] == [StorageUnavailable] * 2
     assert kept(stage) == []

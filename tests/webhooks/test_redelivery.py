@@ -5,8 +5,8 @@ from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 
 from kazoo_bridge.interfaces import Occurrence
-from kazoo_bridge.webhooks.deliveries import delivery_of
-from kazoo_bridge.webhooks.hook import Hook
+from kazoo_bridge.webhooks.delivery.delivery_factory import make_delivery
+from kazoo_bridge.webhooks.hooks.hook import Hook
 from tests.webhooks.answers import answer
 from tests.webhooks.hook_factory import ACCOUNT
 from tests.webhooks.stage import REQUEST_TIMEOUT, ended, scripted
@@ -19,8 +19,10 @@ def test_quick_retries_two_seconds_apart_then_the_schedule_then_death() -> None:
     assert agent.asked == pytest.approx([0, 2, 4, 14, 114], abs=1.5)
     assert stage.statuses == ["dead"]
     (row,) = stage.deliveries.rows.values()
-    assert row.delivery.tries == 5
-    assert [attempt.document["retries_left"] for attempt in stage.kept.attempts] == [2, 1] + ["retries exceeded"] * 3
+    assert row.delivery.attempts == 5
+    assert [attempt.document["retries_left"] for attempt in stage.kept.attempts] == [2, 1] + [
+        "retries exceeded"
+    ] * 3
     assert len({attempt.document["event_id"] for attempt in stage.kept.attempts}) == 1
     stage.stop()
     assert not stage.clock.getDelayedCalls()
@@ -68,7 +70,7 @@ def test_a_receiver_that_is_gone_disables_its_hook_and_what_waits_is_held() -> N
     assert [hook_id for hook_id, _ in stage.disabled] == ["h1"]
     assert (len(agent.asked), stage.statuses) == (1, ["held"])
     stage.registry.put(hook)
-    ended(Deferred.fromCoroutine(stage.redelivery.enabled("h1")))
+    ended(Deferred.fromCoroutine(stage.redelivery.hook_enabled("h1")))
     stage.pump(1)
     assert len(agent.asked) == 2
 
@@ -85,8 +87,8 @@ def test_deliveries_of_a_hook_that_is_no_more_are_forgotten() -> None:
 def test_what_was_left_held_by_accident_is_released() -> None:
     agent, stage = scripted(started=False)
     hook = stage.hook()
-    stage.deliveries.keep([(stage.delivery(hook), 0.0, "")])
-    stage.deliveries.hold("h1")
+    stage.deliveries.enqueue([(stage.delivery(hook), 0.0, "")])
+    stage.deliveries.pause("h1")
     stage.start()
     stage.pump(1)
     assert len(agent.asked) == 1
@@ -94,7 +96,7 @@ def test_what_was_left_held_by_accident_is_released() -> None:
 
 def test_another_node_takes_over_when_a_lease_runs_out() -> None:
     agent, stage = scripted(started=False)
-    stage.deliveries.keep([(stage.delivery(stage.hook()), 0.0, "")])
+    stage.deliveries.enqueue([(stage.delivery(stage.hook()), 0.0, "")])
     stage.deliveries.claim("a node that died", 0.0, 20.0, {"h1": 1})
     stage.start()
     stage.pump(19)
@@ -132,11 +134,11 @@ def test_a_receiver_that_keeps_failing_is_only_probed() -> None:
                 answer(hanging, 500)
     stage.pump(2.5)
     before = len(agent.asked)
-    assert stage.turns.narrow("h1")
+    assert stage.turns.circuit_open("h1")
     assert sum(not hanging.called for hanging in agent.hanging) == 1
     answer(agent.hanging[-1], 200)
     stage.pump(0.5)
-    assert not stage.turns.narrow("h1")
+    assert not stage.turns.circuit_open("h1")
     assert len(agent.asked) == before + 2
 
 
@@ -148,17 +150,17 @@ def test_a_hanging_receiver_costs_time_outs_of_its_own_only() -> None:
     stage.pump(REQUEST_TIMEOUT * 3)
     stage.deliver(fine, "f")
     assert agent.hooks[-1] == "fine"
-    assert stage.turns.waiting("hangs") <= 2
+    assert stage.turns.load("hangs") <= 2
 
 
 def test_stopping_gives_back_what_waits_and_lets_the_rest_end() -> None:
     agent, stage = scripted(reachable=True, started=False, per_hook=2)
     hook = stage.hook()
-    turn = stage.turns.ask(hook)
-    stage.deliveries.keep([(stage.delivery(hook, f"e{number}"), 0.0, "") for number in range(2)])
+    turn = stage.turns.acquire(hook)
+    stage.deliveries.enqueue([(stage.delivery(hook, f"e{number}"), 0.0, "") for number in range(2)])
     stage.start()
     stage.clock.advance(0.01)
-    other = stage.turns.ask(hook)
+    other = stage.turns.acquire(hook)
     assert (len(agent.asked), turn.granted.called, other.granted.called) == (1, True, False)
     stopped = ended(stage.redelivery.stopService())
     assert stopped == []
@@ -201,9 +203,9 @@ def test_what_became_of_a_delivery_is_written_when_the_storage_is_back() -> None
 def test_a_brought_hook_is_tried_again_as_it_was_brought() -> None:
     agent, stage = scripted()
     document = {"_id": "brought", "uri": "http://receiver.example/b", "retries": 1}
-    occurrence = Occurrence("notifications", ACCOUNT, {"call_id": "1"}, own_hook=document)
-    hook = Hook.brought(ACCOUNT, "notifications", document)
-    work = stage.dispatcher.deliver(hook, delivery_of(hook, occurrence, "e", 0.0))
+    occurrence = Occurrence("notifications", ACCOUNT, {"call_id": "1"}, inline_hook=document)
+    hook = Hook.from_event(ACCOUNT, "notifications", document)
+    work = stage.dispatcher.deliver(hook, make_delivery(hook, occurrence, "e", 0.0))
     Deferred.fromCoroutine(work)
     stage.pump(3)
     assert agent.hooks == ["brought", "brought"]
@@ -211,8 +213,8 @@ def test_a_brought_hook_is_tried_again_as_it_was_brought() -> None:
 
 def test_a_brought_hook_that_cannot_be_read_any_more_is_given_up() -> None:
     _, stage = scripted(started=False)
-    occurrence = Occurrence("notifications", ACCOUNT, {"call_id": "1"}, own_hook={"uri": "nonsense"})
-    stage.pending.keep(delivery_of(stage.hook(), occurrence, "e1", 0), 0, "slow")
+    occurrence = Occurrence("notifications", ACCOUNT, {"call_id": "1"}, inline_hook={"uri": "nonsense"})
+    stage.pending.enqueue(make_delivery(stage.hook(), occurrence, "e1", 0), 0, "slow")
     stage.start()
     stage.pump(1)
     assert stage.statuses == ["dead"]
@@ -223,10 +225,10 @@ def test_of_many_hooks_no_more_is_claimed_than_can_be_sent_soon_and_each_has_its
     for number in range(20):
         hook = stage.hook(f"h{number:02}")
         for event in range(2):
-            stage.pending.keep(stage.delivery(hook, f"e{number}-{event}"), 0, "slow")
+            stage.pending.enqueue(stage.delivery(hook, f"e{number}-{event}"), 0, "slow")
     stage.start()
     stage.pump(1)
-    assert stage.redelivery.under_way == 8
+    assert stage.redelivery.in_flight == 8
     served: set[str] = set()
     for _ in range(60):
         served.update(agent.hooks)

@@ -8,10 +8,10 @@ import pytest_twisted
 from twisted.internet import reactor
 
 from kazoo_bridge.webhooks.egress import EgressPolicy, guarded_agent
-from kazoo_bridge.webhooks.outcome import Outcome
-from kazoo_bridge.webhooks.redirects import RedirectRefused, redirected
-from kazoo_bridge.webhooks.requests import HookRequest
-from kazoo_bridge.webhooks.sending import Sender
+from kazoo_bridge.webhooks.http.http_request import HookRequest
+from kazoo_bridge.webhooks.http.outcome import Outcome
+from kazoo_bridge.webhooks.http.redirects import RedirectRefused, redirect
+from kazoo_bridge.webhooks.http.sender import Sender
 from tests.webhooks.receiving import Receiver
 
 HEADERS = {"X-Hook-ID": "h", "X-Account-ID": "a", "Content-Type": "application/json"}
@@ -27,7 +27,7 @@ def post(url: str = "https://hook.example/a/b?c", method: str = "POST") -> HookR
      ("PUT", 301, "PUT"), ("PUT", 302, "PUT"), ("PUT", 303, "GET"), ("PUT", 307, "PUT"), ("GET", 301, "GET")],
 )  # fmt: skip
 def test_methods(method: str, status: int, becomes: str) -> None:
-    following = redirected(post(method=method), status, "d")
+    following = redirect(post(method=method), status, "d")
     assert (following.method, following.url) == (becomes, "https://hook.example/a/d")
     if becomes == method:
         assert (following.body, following.headers) == (b"{}", HEADERS)
@@ -47,15 +47,20 @@ def test_methods(method: str, status: int, becomes: str) -> None:
     ],
 )
 def test_another_host_is_not_told_who_we_are(url: str, location: str, same: bool) -> None:
-    following = redirected(post(url), 307, location)
+    following = redirect(post(url), 307, location)
     assert following.body == b"{}"
     assert dict(following.headers) == (HEADERS if same else {"Content-Type": "application/json"})
 
 
 def test_credentials_stay_with_their_host() -> None:
-    assert redirected(post("https://me:secret@hook.example/"), 307, "/x").headers["Authorization"] == "Basic bWU6c2VjcmV0"
-    assert redirected(post("https://me:secret@hook.example/"), 307, "https://hook.example/x").headers["Authorization"]
-    elsewhere = redirected(post("https://me:secret@hook.example/"), 307, "https://other.example/x")
+    assert (
+        redirect(post("https://me:secret@hook.example/"), 307, "/x").headers["Authorization"]
+        == "Basic bWU6c2VjcmV0"
+    )
+    assert redirect(post("https://me:secret@hook.example/"), 307, "https://hook.example/x").headers[
+        "Authorization"
+    ]
+    elsewhere = redirect(post("https://me:secret@hook.example/"), 307, "https://other.example/x")
     assert "Authorization" not in elsewhere.headers
     assert "secret" not in elsewhere.url
 
@@ -77,7 +82,7 @@ def test_credentials_stay_with_their_host() -> None:
 )
 def test_refused(location: str | None, words: str) -> None:
     with pytest.raises(RedirectRefused, match=words):
-        redirected(post(), 302, location)
+        redirect(post(), 302, location)
 
 
 class Redirecting(Receiver):
@@ -102,7 +107,7 @@ class World:
 
     async def send(self, max_redirects: int, locations: list[str]) -> Outcome:
         self.receiver.locations = locations
-        agent, pool = guarded_agent(reactor, EgressPolicy.of(["10.0.0.0/8", "::/0"], []), 5)
+        agent, pool = guarded_agent(reactor, EgressPolicy.from_config(["10.0.0.0/8", "::/0"], []), 5)
         sender = Sender(reactor, agent, 5, True, max_redirects)  # type: ignore[arg-type]
         outcome = await sender.send(HookRequest("POST", f"{self.url}/start", HEADERS, b"{}"))
         await pool.closeCachedConnections()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from kazoo_bridge.interfaces import Occurrence
-from kazoo_bridge.webhooks.registry import HookRegistry
+from kazoo_bridge.webhooks.hooks.registry import HookRegistry
 from tests.webhooks.hook_factory import ACCOUNT, make_hook
 
 PARENT, TOP, SIBLING = "b" * 32, "c" * 32, "d" * 32
@@ -82,4 +82,4 @@ def test_what_a_hook_wants(document: dict[str, object], internal: bool, wanted: 
         {"type": "user", "action": "doc_edited"},
         internal_leg=internal,
     )
-    assert make_hook(**document).wants(occurrence) is wanted
+    assert make_hook(**document).matches(occurrence) is wanted

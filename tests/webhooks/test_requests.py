@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from kazoo_bridge.interfaces import Occurrence
-from kazoo_bridge.webhooks.requests import build_request, is_success
+from kazoo_bridge.webhooks.http.http_request import build_request, is_success
 from tests.webhooks.hook_factory import ACCOUNT, make_hook
 
 OCCURRENCE = Occurrence("channel_create", ACCOUNT, {"call_id": "x@1.2.3.4", "from": "Ж", "vars": {"a": 1}})
@@ -22,11 +22,19 @@ def test_post_form() -> None:
 
 
 def test_put_json_with_cluster_and_custom_data_over_the_payload() -> None:
-    hook = make_hook(http_verb="PUT", format="json", custom_data={"from": "mine", "type": "user", "extra": "1"})
+    hook = make_hook(
+        http_verb="PUT", format="json", custom_data={"from": "mine", "type": "user", "extra": "1"}
+    )
     request = build_request(hook, OCCURRENCE.payload, "cluster")
     assert request.method == "PUT"
     assert request.headers["Content-Type"] == "application/json"
-    assert orjson.loads(request.body) == {"call_id": "x@1.2.3.4", "from": "mine", "vars": {"a": 1}, "extra": "1", "cluster_id": "cluster"}
+    assert orjson.loads(request.body) == {
+        "call_id": "x@1.2.3.4",
+        "from": "mine",
+        "vars": {"a": 1},
+        "extra": "1",
+        "cluster_id": "cluster",
+    }
 
 
 @pytest.mark.parametrize(

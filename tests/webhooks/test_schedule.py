@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kazoo_bridge.webhooks.outcome import Outcome
-from kazoo_bridge.webhooks.schedule import RetrySchedule, retry_after
+from kazoo_bridge.webhooks.delivery.retry_policy import RetryPolicy, retry_after
+from kazoo_bridge.webhooks.http.outcome import Outcome
 from tests.webhooks.hook_factory import make_hook
 
 NO_ANSWER = Outcome(False, error="refused")
@@ -15,7 +15,7 @@ NOW = 1_700_000_000.0
 
 
 def test_quick_ones_first_then_the_schedule_then_nothing() -> None:
-    schedule, hook = RetrySchedule([10, 100], random=random.Random(7)), make_hook(retries=2)
+    schedule, hook = RetryPolicy([10, 100], random=random.Random(7)), make_hook(retries=2)
     waits = [schedule.next_attempt(hook, tries, NO_ANSWER, NOW) for tries in range(1, 6)]
     assert waits[:2] == [NOW + 2, NOW + 2]
     assert waits[2] is not None
@@ -27,14 +27,14 @@ def test_quick_ones_first_then_the_schedule_then_nothing() -> None:
 
 
 def test_jitter_spreads_over_the_whole_wait() -> None:
-    schedule, hook = RetrySchedule([100]), make_hook(retries=0)
+    schedule, hook = RetryPolicy([100]), make_hook(retries=0)
     waits = [(schedule.next_attempt(hook, 1, NO_ANSWER, NOW) or NOW) - NOW for _ in range(500)]
     assert min(waits) < 20
     assert max(waits) > 80
 
 
 def test_kazoos_way() -> None:
-    schedule = RetrySchedule([10], retry_bad_status=False)
+    schedule = RetryPolicy([10], retry_bad_status=False)
     assert schedule.next_attempt(make_hook(), 1, Outcome(False, 500), NOW) is None
     assert schedule.next_attempt(make_hook(), 1, NO_ANSWER, NOW) == NOW + 2
 

@@ -8,108 +8,112 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
-from kazoo_bridge.webhooks.turns import Turn, Turns
+from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler, Slot
 from tests.webhooks.hook_factory import make_hook
 
 HOOKS = {(account, name): make_hook(f"{account}{name}", account * 32) for account in "abc" for name in "xyz"}
 
 
-def made(total: int = 12, per_account: int = 3, per_hook: int = 2) -> tuple[Turns, Clock]:
+def made(total: int = 12, per_account: int = 3, per_hook: int = 2) -> tuple[FairScheduler, Clock]:
     clock = Clock()
-    return Turns(clock, total, per_account, per_hook), clock
+    return FairScheduler(clock, total, per_account, per_hook), clock
 
 
-def granted(turns: list[Turn]) -> list[bool]:
+def granted(turns: list[Slot]) -> list[bool]:
     return [turn.granted.called for turn in turns]
 
 
 def test_the_bounds() -> None:
     turns, _ = made()
-    of_one_hook = [turns.ask(HOOKS["a", "x"]) for _ in range(3)]
+    of_one_hook = [turns.acquire(HOOKS["a", "x"]) for _ in range(3)]
     assert granted(of_one_hook) == [True, True, False]
-    of_its_account = [turns.ask(HOOKS["a", "y"]) for _ in range(2)]
+    of_its_account = [turns.acquire(HOOKS["a", "y"]) for _ in range(2)]
     assert granted(of_its_account) == [True, False]
-    others = [turns.ask(HOOKS["b", name]) for name in "xyz"] + [turns.ask(HOOKS["c", "x"])]
+    others = [turns.acquire(HOOKS["b", name]) for name in "xyz"] + [turns.acquire(HOOKS["c", "x"])]
     assert granted(others) == [True, True, True, True]
-    of_another = [turns.ask(HOOKS["c", name]) for name in "xxy"]
-    assert granted(of_another) == [True, False, True]  # of what it has now, the double is not left, but a hook's first place is
+    of_another = [turns.acquire(HOOKS["c", name]) for name in "xxy"]
+    assert granted(of_another) == [
+        True,
+        False,
+        True,
+    ]  # of what it has now, the double is not left, but a hook's first place is
 
 
 def test_accounts_take_turns() -> None:
     turns, _ = made(total=1, per_account=1, per_hook=1)
-    first = turns.ask(HOOKS["a", "x"])
-    flood = [turns.ask(HOOKS["a", "x"]) for _ in range(100)]
-    late = [turns.ask(HOOKS["b", "x"]), turns.ask(HOOKS["c", "x"])]
-    turns.done(first, True)
+    first = turns.acquire(HOOKS["a", "x"])
+    flood = [turns.acquire(HOOKS["a", "x"]) for _ in range(100)]
+    late = [turns.acquire(HOOKS["b", "x"]), turns.acquire(HOOKS["c", "x"])]
+    turns.release(first, True)
     order: list[Any] = []
     for _ in range(4):
         (now,) = [turn for turn in [*flood, *late] if turn.granted.called and turn not in order]
         order.append(now)
-        turns.done(now, True)
-    assert {turn.lane.account_id[0] for turn in order[:3]} == {"a", "b", "c"}
+        turns.release(now, True)
+    assert {turn.queue.account_id[0] for turn in order[:3]} == {"a", "b", "c"}
 
 
 def test_a_failing_lane_is_narrowed_until_it_succeeds_or_its_hook_changes() -> None:
     turns, _ = made()
     for _ in range(5):
-        turns.done(turns.ask(HOOKS["a", "x"]), False)
-    assert turns.narrow("ax")
-    assert turns.room("ax") == 1
-    probe, waiting = turns.ask(HOOKS["a", "x"]), turns.ask(HOOKS["a", "x"])
+        turns.release(turns.acquire(HOOKS["a", "x"]), False)
+    assert turns.circuit_open("ax")
+    assert turns.free_slots("ax") == 1
+    probe, waiting = turns.acquire(HOOKS["a", "x"]), turns.acquire(HOOKS["a", "x"])
     assert granted([probe, waiting]) == [True, False]
-    turns.done(probe, True)
-    assert granted([waiting, turns.ask(HOOKS["a", "x"])]) == [True, True]
+    turns.release(probe, True)
+    assert granted([waiting, turns.acquire(HOOKS["a", "x"])]) == [True, True]
     for _ in range(5):
-        turns.done(turns.ask(HOOKS["a", "y"]), False)
-    turns.forget("ay")
-    assert not turns.narrow("ay")
+        turns.release(turns.acquire(HOOKS["a", "y"]), False)
+    turns.reset("ay")
+    assert not turns.circuit_open("ay")
 
 
 def test_whoever_leaves_gets_nothing() -> None:
     turns, _ = made(per_hook=1)
-    first, second, third = (turns.ask(HOOKS["a", "x"]) for _ in range(3))
-    assert turns.leave(second)
-    assert not turns.leave(first)
-    turns.done(first, None)
+    first, second, third = (turns.acquire(HOOKS["a", "x"]) for _ in range(3))
+    assert turns.cancel(second)
+    assert not turns.cancel(first)
+    turns.release(first, None)
     assert granted([second, third]) == [False, True]
 
 
 def test_a_rate_limit() -> None:
     turns, clock = made(per_hook=10, per_account=10, total=10)
     hook = evolve(HOOKS["a", "x"], rate_limit=2.0)
-    asked = [turns.ask(hook) for _ in range(3)]
+    asked = [turns.acquire(hook) for _ in range(3)]
     assert granted(asked) == [True, False, False]
     clock.advance(0.5)
     assert granted(asked) == [True, True, False]
     for turn in asked[:2]:
-        turns.done(turn, True)
+        turns.release(turn, True)
     assert not asked[2].granted.called
     clock.advance(0.5)
     assert asked[2].granted.called
-    turns.done(asked[2], True)
+    turns.release(asked[2], True)
     clock.advance(1)
     assert not clock.getDelayedCalls()
 
 
 def test_thousands_that_end_at_once_do_not_pile_up() -> None:
     turns, _ = made(total=1)
-    first = turns.ask(HOOKS["a", "x"])
+    first = turns.acquire(HOOKS["a", "x"])
     ended = []
     for _ in range(5000):
-        turn = turns.ask(HOOKS["a", "x"])
-        turn.granted.addCallback(lambda _, turn=turn: (ended.append(turn), turns.done(turn, True)))
-    turns.done(first, True)
+        turn = turns.acquire(HOOKS["a", "x"])
+        turn.granted.addCallback(lambda _, turn=turn: (ended.append(turn), turns.release(turn, True)))
+    turns.release(first, True)
     assert len(ended) == 5000
 
 
 def test_whoever_has_fewest_comes_first() -> None:
     turns, _ = made(total=16, per_account=4, per_hook=4)
-    slow = [turns.ask(HOOKS["a", "x"]) for _ in range(10)]
+    slow = [turns.acquire(HOOKS["a", "x"]) for _ in range(10)]
     assert sum(granted(slow)) == 2  # as many as are left for its account's other hooks
-    others = [turns.ask(HOOKS["a", name]) for name in "yzyz"]
+    others = [turns.acquire(HOOKS["a", name]) for name in "yzyz"]
     assert granted(others) == [True, True, False, False]
-    turns.done(slow[0], True)
-    turns.done(others[0], True)
+    turns.release(slow[0], True)
+    turns.release(others[0], True)
     assert granted(others) == [True, True, True, False]
     assert sum(granted(slow)) == 2
 
@@ -119,9 +123,9 @@ def test_though_many_hang_there_is_a_place_for_whoever_comes_along() -> None:
     turns, _ = made(total=256, per_account=64, per_hook=32)
     for hook in hooks:
         for _ in range(50):
-            turns.ask(hook)
-    assert turns.under_way < 256
-    assert turns.ask(make_hook("healthy", f"{10:032d}")).granted.called
+            turns.acquire(hook)
+    assert turns.in_flight < 256
+    assert turns.acquire(make_hook("healthy", f"{10:032d}")).granted.called
 
 
 def test_a_hook_finds_a_place_though_others_of_its_account_and_of_other_accounts_hang() -> None:
@@ -129,9 +133,9 @@ def test_a_hook_finds_a_place_though_others_of_its_account_and_of_other_accounts
     turns, _ = made(total=256, per_account=64, per_hook=32)
     for hook in hooks:
         for _ in range(50):
-            turns.ask(hook)
+            turns.acquire(hook)
     for account in range(5):
-        assert turns.ask(make_hook(f"{account}-healthy", f"{account:032d}")).granted.called
+        assert turns.acquire(make_hook(f"{account}-healthy", f"{account:032d}")).granted.called
 
 
 def test_those_that_keep_failing_share_half_of_all_places() -> None:
@@ -139,66 +143,71 @@ def test_those_that_keep_failing_share_half_of_all_places() -> None:
     failing = [make_hook(f"dead{number}", f"{number:032d}") for number in range(30)]
     for hook in failing:
         for _ in range(5):
-            turns.done(turns.ask(hook), False)
-    probes = [turns.ask(hook) for hook in failing]
+            turns.release(turns.acquire(hook), False)
+    probes = [turns.acquire(hook) for hook in failing]
     assert granted(probes) == [True] * 10 + [False] * 20
-    assert turns.ask(make_hook("healthy", "f" * 32)).granted.called
-    turns.done(probes[0], False)
+    assert turns.acquire(make_hook("healthy", "f" * 32)).granted.called
+    turns.release(probes[0], False)
     assert granted(probes) == [True] * 11 + [False] * 19
-    turns.forget("dead20")  # it has been changed
+    turns.reset("dead20")  # it has been changed
     assert probes[20].granted.called
     for probe in probes[11:20]:
-        turns.leave(probe)
-    turns.done(probes[1], True)
+        turns.cancel(probe)
+    turns.release(probes[1], True)
     assert granted(probes[21:]) == [True] + [False] * 8
 
 
-def check_bounds(running: list[Turn], waiting: list[Turn]) -> None:
+def check_bounds(running: list[Slot], waiting: list[Slot]) -> None:
     """At most 12 in all, 3 for an account, 2 for a hook; and nobody waits who need not."""
     assert len(running) <= 12
-    by_account = Counter(turn.lane.account_id for turn in running)
-    by_hook = Counter(turn.lane.name for turn in running)
+    by_account = Counter(turn.queue.account_id for turn in running)
+    by_hook = Counter(turn.queue.key for turn in running)
     assert max(by_account.values(), default=0) <= 3
     assert max(by_hook.values(), default=0) <= 2
     free = 12 - len(running)
     for turn in waiting if free else []:
-        of_hook, of_account = by_hook[turn.lane.name], by_account[turn.lane.account_id]
-        if turn.lane.narrow and sum(one.probe for one in running) >= 6:
+        of_hook, of_account = by_hook[turn.queue.key], by_account[turn.queue.account_id]
+        if turn.queue.circuit_open and sum(one.half_open_probe for one in running) >= 6:
             continue
-        its_hook_has_enough = of_hook >= (1 if turn.lane.narrow else 2) or 0 < 3 - of_account <= of_hook
+        its_hook_has_enough = (
+            of_hook >= (1 if turn.queue.circuit_open else 2) or 0 < 3 - of_account <= of_hook
+        )
         its_account_has_enough = 0 < free <= 2 * of_account and (of_hook or free <= 12 // 8)
         assert its_hook_has_enough or of_account == 3 or its_account_has_enough
 
 
-steps = st.lists(st.tuples(st.sampled_from(["ask", "done", "leave"]), st.sampled_from(sorted(HOOKS)), st.booleans()), max_size=200)
+steps = st.lists(
+    st.tuples(st.sampled_from(["ask", "done", "leave"]), st.sampled_from(sorted(HOOKS)), st.booleans()),
+    max_size=200,
+)
 
 
 @given(steps)
 def test_no_bound_is_ever_broken_no_place_is_left_empty_and_nothing_is_remembered(script: list[Any]) -> None:
     turns, _ = made()
-    waiting: list[Turn] = []
-    running: list[Turn] = []
+    waiting: list[Slot] = []
+    running: list[Slot] = []
     for action, who, success in script:
         if action == "ask":
-            waiting.append(turns.ask(HOOKS[who]))
+            waiting.append(turns.acquire(HOOKS[who]))
         elif action == "done" and running:
-            turns.done(running.pop(0), success)
+            turns.release(running.pop(0), success)
         elif action == "leave" and waiting:
-            assert turns.leave(waiting.pop())
+            assert turns.cancel(waiting.pop())
         running += [turn for turn in waiting if turn.granted.called]
         waiting = [turn for turn in waiting if not turn.granted.called]
-        assert turns.under_way == len(running)
+        assert turns.in_flight == len(running)
         check_bounds(running, waiting)
     while running or waiting:
         while running:
-            turns.done(running.pop(), True)
+            turns.release(running.pop(), True)
         running = [turn for turn in waiting if turn.granted.called]
         waiting = [turn for turn in waiting if not turn.granted.called]
     for hook in HOOKS.values():
-        turns.forget(hook.id)
-    assert not turns._lanes
+        turns.reset(hook.id)
+    assert not turns._queues
     assert not turns._accounts
-    assert len(turns._rotation) == 0
-    assert len(turns._fresh) == 0
+    assert len(turns._ready) == 0
+    assert len(turns._idle_accounts) == 0
     assert not turns._held_back
     assert turns._probing == 0

@@ -7,7 +7,11 @@ import json
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
-from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflateResponse, PerMessageDeflateResponseAccept
+from autobahn.websocket.compress import (
+    PerMessageDeflateOffer,
+    PerMessageDeflateResponse,
+    PerMessageDeflateResponseAccept,
+)
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, DeferredQueue, maybeDeferred
 from twisted.internet.endpoints import clientFromString
@@ -55,7 +59,9 @@ class Client:
             factory.setProtocolOptions(
                 perMessageCompressionOffers=[PerMessageDeflateOffer()],
                 perMessageCompressionAccept=lambda one: (
-                    PerMessageDeflateResponseAccept(one) if isinstance(one, PerMessageDeflateResponse) else None
+                    PerMessageDeflateResponseAccept(one)
+                    if isinstance(one, PerMessageDeflateResponse)
+                    else None
                 ),
             )
         host, port = self.address.rsplit(":", 1)
@@ -79,7 +85,9 @@ class Client:
 
     async def ask(self, action: str, data: Any = None, **more: Any) -> dict[str, Any]:
         request_id = f"r{next(self._ids)}"
-        message = {"action": action, "request_id": request_id, **more} | ({} if data is None else {"data": data})
+        message = {"action": action, "request_id": request_id, **more} | (
+            {} if data is None else {"data": data}
+        )
         answer = self._replies[request_id] = Deferred()
         self.send(message)
         return await answer.addTimeout(PATIENCE, reactor)

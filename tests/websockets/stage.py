@@ -8,8 +8,8 @@ from attrs import define, evolve, field
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
-from kazoo_bridge.bridge import Bridge
 from kazoo_bridge.config import Amqp, Calls, Config, Http, Storage, Websockets
+from kazoo_bridge.node.node import Node
 from tests.websockets.client import Client
 
 TOP, RESELLER, CHILD, STRANGER = "f" * 32, "a" * 32, "b" * 32, "c" * 32
@@ -19,7 +19,7 @@ TOP, RESELLER, CHILD, STRANGER = "f" * 32, "a" * 32, "b" * 32, "c" * 32
 class Stage:
     """The bridge, a token for each account, and what was opened."""
 
-    bridge: Bridge
+    bridge: Node
     tokens: dict[str, str] = field(factory=dict)
     clients: list[Client] = field(factory=list)
 
@@ -33,7 +33,7 @@ class Stage:
             calls=Calls(query_timeout_ms=200),
             websockets=evolve(Websockets(), endpoint="tcp:0:interface=127.0.0.1", **settings),
         )
-        stage = cls(Bridge.of(reactor, config))
+        stage = cls(Node.from_config(reactor, config))
         await stage.bridge.start()
         accounts = stage.bridge.accounts
         await accounts.create(TOP, superadmin=True)
@@ -57,9 +57,17 @@ class Stage:
     async def publish(self, exchange: str, routing_key: str, **body: Any) -> None:
         await self.bridge.bus.publish(exchange, routing_key, body)
 
-    async def call(self, account: str | None, name: str = "CHANNEL_CREATE", call_id: str = "call-1", **more: Any) -> None:
+    async def call(
+        self, account: str | None, name: str = "CHANNEL_CREATE", call_id: str = "call-1", **more: Any
+    ) -> None:
         variables = {"Account-ID": account} if account else {}
-        body = {"Event-Category": "call_event", "Event-Name": name, "Call-ID": call_id, "Custom-Channel-Vars": variables, "Msg-ID": "m"}
+        body = {
+            "Event-Category": "call_event",
+            "Event-Name": name,
+            "Call-ID": call_id,
+            "Custom-Channel-Vars": variables,
+            "Msg-ID": "m",
+        }
         await self.publish("callevt", f"call.{name}.{call_id}", **body, **more)
 
     async def stop(self) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from kazoo_bridge.websockets.admission import Admission, NotAdmitted
+from kazoo_bridge.websockets.server.connection_limits import AdmissionControl, HandshakeRejected
 
 PROXIES = ("10.0.0.0/8", "2001:db8:ff::/48")
 
 
-def admission(per_address: int = 1) -> Admission:
-    return Admission.of(per_address, 0, ["*"], PROXIES)
+def admission(per_address: int = 1) -> AdmissionControl:
+    return AdmissionControl.from_config(per_address, 0, ["*"], PROXIES)
 
 
 @pytest.mark.parametrize(
@@ -35,11 +35,11 @@ def test_only_trusted_proxies_are_believed(peer: str, forwarded: str, address: s
 
 def test_a_host_with_many_ipv6_addresses_is_one() -> None:
     door = admission()
-    door.admit("2001:db8:1::1", None)
-    with pytest.raises(NotAdmitted) as refused:
-        door.admit("2001:db8:1::2", None)
+    door.acquire("2001:db8:1::1", None)
+    with pytest.raises(HandshakeRejected) as refused:
+        door.acquire("2001:db8:1::2", None)
     assert refused.value.status == 429
-    door.admit("2001:db8:2::1", None)
-    door.gone("2001:db8:1::1")
-    door.admit("2001:db8:1::2", None)
+    door.acquire("2001:db8:2::1", None)
+    door.release("2001:db8:1::1")
+    door.acquire("2001:db8:1::2", None)
     assert door.connected == 2

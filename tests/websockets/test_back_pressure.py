@@ -10,7 +10,7 @@ import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.task import Clock, deferLater
 
-from kazoo_bridge.websockets.outbox import TICK, Flusher, Outbox
+from kazoo_bridge.websockets.server.send_buffer import FLUSH_INTERVAL, Flusher, SendBuffer
 from tests.websockets.stage import RESELLER, Stage
 
 pytestmark = pytest.mark.timeout(60)
@@ -35,7 +35,9 @@ class Desk:
         self.told: list[Counter[str]] = []
         self.hopeless = 0
         self.flusher = Flusher(self.clock)
-        self.outbox = Outbox(self.written, self.flusher, limit, max_dropped, self.told.append, self._hopeless)
+        self.outbox = SendBuffer(
+            self.written, self.flusher, limit, max_dropped, self.told.append, self._hopeless
+        )
 
     def _hopeless(self) -> None:
         self.hopeless += 1
@@ -48,10 +50,10 @@ def test_frames_of_one_tick_are_written_together_and_in_order() -> None:
     desk.clock.advance(0)
     assert desk.written.data == [b"12"]
     desk.outbox.event(b"3", "k")
-    desk.clock.advance(TICK / 2)
+    desk.clock.advance(FLUSH_INTERVAL / 2)
     assert desk.written.data == [b"12"]
     desk.outbox.event(b"4", "k")
-    desk.clock.advance(TICK)
+    desk.clock.advance(FLUSH_INTERVAL)
     assert desk.written.data == [b"12", b"34"]
     assert not desk.clock.getDelayedCalls()
 
@@ -105,7 +107,7 @@ async def test_a_slow_socket_is_told_and_the_others_notice_nothing(tmp_path: Pat
         await client.ask("subscribe", {"account_id": RESELLER, "binding": "call.*.*"})
     slow.protocol.transport.pauseProducing()
     sent = 0
-    outboxes = [session.outlet.outbox for session in stage.bridge.websockets.sessions]  # type: ignore[union-attr]
+    outboxes = [session.output.outbox for session in stage.bridge.websockets.sessions]  # type: ignore[union-attr]
     while not any(one.dropped for one in outboxes):
         for _ in range(20):
             await stage.call(RESELLER, call_id=f"c{sent}", Padding="x" * 10_000)
@@ -143,7 +145,7 @@ async def test_a_hopeless_socket_is_closed(tmp_path: Path) -> None:
 async def test_signs_of_life_are_not_heaped_up_for_a_client_that_does_not_read(stage: Stage) -> None:
     client = await stage.client()
     (session,) = list(stage.bridge.websockets.sessions)
-    outbox = session.outlet.outbox  # type: ignore[union-attr]
+    outbox = session.output.outbox  # type: ignore[union-attr]
     server = outbox._transport
     transport, traffic = client.protocol.transport, server.protocol.trafficStats
     transport.pauseProducing()

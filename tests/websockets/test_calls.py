@@ -16,13 +16,22 @@ async def test_a_snapshot_then_changes_then_a_command(stage: Stage) -> None:
     one = {"call-1": channel("call-1", RESELLER), "theirs": channel("theirs", STRANGER)}
     node = SwitchNode(stage.bridge.bus, one, [listed("call-1", RESELLER), listed("theirs", STRANGER)])
     client = await stage.client()
-    assert (await client.ask("subscribe", {"account_id": RESELLER, "binding": "calls"}))["status"] == "success"
+    assert (await client.ask("subscribe", {"account_id": RESELLER, "binding": "calls"}))[
+        "status"
+    ] == "success"
     snapshot = await client.event()
-    assert (snapshot["name"], [call["call_id"] for call in snapshot["data"]["calls"]]) == ("snapshot", ["call-1"])
+    assert (snapshot["name"], [call["call_id"] for call in snapshot["data"]["calls"]]) == (
+        "snapshot",
+        ["call-1"],
+    )
     await stage.call(STRANGER, call_id="call-2")
     await stage.call(RESELLER, call_id="call-3")
     changed = await client.event()
-    assert (changed["name"], changed["data"]["calls"][0]["call_id"], changed["data"]["calls"][0]["state"]) == (
+    assert (
+        changed["name"],
+        changed["data"]["calls"][0]["call_id"],
+        changed["data"]["calls"][0]["state"],
+    ) == (
         "changed",
         "call-3",
         "ringing",

@@ -11,7 +11,14 @@ import pytest_twisted
 from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
-from kazoo_bridge.interfaces import BusUnavailable, CallChange, CommandRefused, ICalls, ICallWatch, UnknownCall
+from kazoo_bridge.interfaces import (
+    BusUnavailable,
+    CallChange,
+    CommandRefused,
+    ICalls,
+    ICallWatch,
+    UnknownCall,
+)
 from tests.websockets.stage import CHILD, RESELLER, STRANGER, Stage
 
 pytestmark = pytest.mark.timeout(30)
@@ -65,8 +72,8 @@ class Calls:
 async def staged(folder: Path) -> tuple[Stage, Calls]:
     stage, calls = await Stage.of(folder), Calls()
     room = stage.bridge.websockets
-    room.doorway.actions._calls = calls  # type: ignore[attr-defined, assignment]
-    room.doorway.actions._subscriptions._calls = calls  # type: ignore[attr-defined, assignment]
+    room.server.actions._calls = calls  # type: ignore[attr-defined, assignment]
+    room.server.actions._subscriptions._calls = calls  # type: ignore[attr-defined, assignment]
     return stage, calls
 
 
@@ -81,8 +88,14 @@ async def test_commands(tmp_path: Path) -> None:
 
     assert await command(command="hangup") == ("success", {"response": "hangup initiated"})
     assert await command(command="transfer", target="2001") == ("success", {"response": "transfer initiated"})
-    assert await command(command="transfer", data={"target": "2002"}) == ("success", {"response": "transfer initiated"})
-    assert await command(command="metaflow", data={"module": "hangup"}) == ("success", {"response": "metaflow sent"})
+    assert await command(command="transfer", data={"target": "2002"}) == (
+        "success",
+        {"response": "transfer initiated"},
+    )
+    assert await command(command="metaflow", data={"module": "hangup"}) == (
+        "success",
+        {"response": "metaflow sent"},
+    )
     assert calls.sent == [
         (CHILD, "c1", "hangup", {}),
         (CHILD, "c1", "transfer", {"target": "2001"}),
@@ -90,7 +103,10 @@ async def test_commands(tmp_path: Path) -> None:
         (CHILD, "c1", {"module": "hangup"}),
     ]
     assert await command(stranger, command="hangup") == ("error", {"errors": ["unauthorized account id"]})
-    assert await command(command="hangup", call_id="gone") == ("error", {"errors": ["the account has no live call gone"]})
+    assert await command(command="hangup", call_id="gone") == (
+        "error",
+        {"errors": ["the account has no live call gone"]},
+    )
     status, data = await command(command="dance")
     assert (status, data["errors"]) == ("error", ["command: unknown command dance"])
     assert data["fields"] == {"command": {"enum": {"message": "unknown command dance"}}}
@@ -124,7 +140,9 @@ async def test_live_calls(tmp_path: Path) -> None:
         {"account_id": RESELLER, "calls": [{"call_id": "c2"}]},
         {"account_id": RESELLER, "call_ids": ["c1"]},
     ]
-    assert (await client.ask("unsubscribe", {"account_id": RESELLER, "binding": "calls"}))["data"]["subscribed"] == ["call.*.*"]
+    assert (await client.ask("unsubscribe", {"account_id": RESELLER, "binding": "calls"}))["data"][
+        "subscribed"
+    ] == ["call.*.*"]
     assert watch.stopped
     await client.ask("subscribe", {"account_id": CHILD, "binding": "calls"})
     await client.close()

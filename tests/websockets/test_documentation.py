@@ -27,7 +27,9 @@ def agrees(expected: Any, got: Any) -> bool:
     if isinstance(expected, list) and isinstance(got, list):
         return len(expected) == len(got) and all(map(agrees, expected, got))
     if isinstance(expected, str) and "…" in expected:
-        return expected == "…" or (isinstance(got, str) and re.fullmatch(re.escape(expected).replace("…", ".*"), got) is not None)
+        return expected == "…" or (
+            isinstance(got, str) and re.fullmatch(re.escape(expected).replace("…", ".*"), got) is not None
+        )
     return bool(expected == got)
 
 
@@ -37,7 +39,9 @@ def test_there_are_dialogues() -> None:
     assert not agrees({"a": 1}, {"a": 1, "b": 2})
 
 
-@pytest.mark.parametrize("dialogue", DIALOGUES, ids=[text.split('"action": "')[1].split('"')[0] for text in DIALOGUES])
+@pytest.mark.parametrize(
+    "dialogue", DIALOGUES, ids=[text.split('"action": "')[1].split('"')[0] for text in DIALOGUES]
+)
 @pytest_twisted.ensureDeferred
 async def test_dialogue(stage: Stage, dialogue: str) -> None:
     client = await stage.client(None)

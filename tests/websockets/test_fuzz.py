@@ -21,7 +21,10 @@ from twisted.logger import globalLogPublisher
 
 from tests.websockets.stage import CHILD, RESELLER, Stage
 
-pytestmark = [pytest.mark.timeout(60), pytest.mark.filterwarnings("ignore::hypothesis.errors.NonInteractiveExampleWarning")]
+pytestmark = [
+    pytest.mark.timeout(60),
+    pytest.mark.filterwarnings("ignore::hypothesis.errors.NonInteractiveExampleWarning"),
+]
 
 SECONDS = 6.0
 
@@ -30,10 +33,12 @@ _JSON: SearchStrategy[Any] = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
 )
-_BINDING = st.sampled_from(["call", "object", "fax", "conference", "presence", "notification", "parking", "calls", "#", "*"]).flatmap(
-    lambda first: st.lists(st.sampled_from(["*", "#", "", "status", "event", "x", "doc_created", "CHANNEL_CREATE"]), max_size=4).map(
-        lambda rest: ".".join([first, *rest])
-    )
+_BINDING = st.sampled_from(
+    ["call", "object", "fax", "conference", "presence", "notification", "parking", "calls", "#", "*"]
+).flatmap(
+    lambda first: st.lists(
+        st.sampled_from(["*", "#", "", "status", "event", "x", "doc_created", "CHANNEL_CREATE"]), max_size=4
+    ).map(lambda rest: ".".join([first, *rest]))
 )
 _DATA = st.fixed_dictionaries(
     {},
@@ -51,7 +56,13 @@ _DATA = st.fixed_dictionaries(
 )
 _MESSAGE = st.fixed_dictionaries(
     {"action": st.sampled_from(["subscribe", "unsubscribe", "ping", "resume", "command", "x"]) | _JSON},
-    optional={"data": _DATA | _JSON, "request_id": _JSON, "auth_token": _JSON, "name": _JSON, "metadata": _JSON},
+    optional={
+        "data": _DATA | _JSON,
+        "request_id": _JSON,
+        "auth_token": _JSON,
+        "name": _JSON,
+        "metadata": _JSON,
+    },
 )
 
 
@@ -64,7 +75,9 @@ class Raw(Protocol):
 
     def connectionMade(self) -> None:
         fields = (
-            "Host: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + "x" * 22 + "=="
+            "Host: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
+            + "x" * 22
+            + "=="
         )
         assert self.transport is not None
         self.transport.write(f"GET / HTTP/1.1\r\n{fields}\r\n\r\n".encode())
@@ -100,12 +113,15 @@ async def test_random_frames_and_messages(tmp_path: Path) -> None:
             client = await stage.client()
             for _ in range(20):
                 client.send(
-                    json.dumps(_MESSAGE.example(), default=str).encode("utf-8", "replace") if chance.random() < 0.9 else os.urandom(9)
+                    json.dumps(_MESSAGE.example(), default=str).encode("utf-8", "replace")
+                    if chance.random() < 0.9
+                    else os.urandom(9)
                 )
             raw = await endpoint.connect(Factory.forProtocol(Raw))
             await raw.opened.addTimeout(5, reactor)
             raw.transport.write(
-                chance.choice([b"", b"\x81\xfe", b"\xc1\x85", b"\x88\x80", b"\x89\xff"]) + os.urandom(chance.randrange(400))
+                chance.choice([b"", b"\x81\xfe", b"\xc1\x85", b"\x88\x80", b"\x89\xff"])
+                + os.urandom(chance.randrange(400))
             )
             raw.transport.loseConnection()
             await stage.call(CHILD, call_id=f"c{rounds}")

@@ -41,7 +41,12 @@ def staged(**settings: Any) -> Any:
 
 async def status_of_handshake(stage: Stage, **headers: str) -> int:
     url = f"http://{stage.bridge.websockets.host}/"
-    needed = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Key": "x" * 22 + "==", "Sec-WebSocket-Version": "13"}
+    needed = {
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Key": "x" * 22 + "==",
+        "Sec-WebSocket-Version": "13",
+    }
     response = await treq.get(url, headers={**needed, **headers}, persistent=False)
     return int(response.code)
 
@@ -102,7 +107,9 @@ async def test_connections_of_one_account(stage: Stage) -> None:
 async def test_subscriptions_of_one_socket(stage: Stage) -> None:
     client = await stage.client()
     await client.ask("subscribe", {"account_id": RESELLER, "bindings": ["call.*.*", "object.*.*"]})
-    answer = await client.ask("subscribe", {"account_id": RESELLER, "bindings": ["fax.status.1", "fax.status.2"]})
+    answer = await client.ask(
+        "subscribe", {"account_id": RESELLER, "bindings": ["fax.status.1", "fax.status.2"]}
+    )
     assert answer["data"] == {"errors": ["a socket can have at most 3 subscriptions"]}
     again = await client.ask("subscribe", {"account_id": RESELLER, "bindings": ["call.*.*", "fax.status.1"]})
     assert again["data"] == {"subscribed": ["call.*.*", "object.*.*", "fax.status.1"]}
@@ -217,12 +224,12 @@ async def test_the_head_of_a_handshake_is_bounded(stage: Stage) -> None:
 
 @staged()
 async def test_handshakes_under_way_are_bounded(stage: Stage) -> None:
-    admission = stage.bridge.websockets.doorway.admission
-    stage.bridge.websockets.doorway.admission = few = evolve(admission, most_arriving=2)
+    admission = stage.bridge.websockets.server.admission
+    stage.bridge.websockets.server.admission = few = evolve(admission, max_handshakes=2)
     waiting = [await peer_of(stage), await peer_of(stage)]
     await (await peer_of(stage)).lost.addTimeout(5, reactor)
     waiting[0].transport.abortConnection()
-    while few.arriving > 1:
+    while few.handshakes > 1:
         await deferLater(reactor, 0.01)
     assert (await (await stage.client()).ask("ping"))["status"] == "success"
     assert (await (await stage.client()).ask("ping"))["status"] == "success"

@@ -17,8 +17,17 @@ pytestmark = pytest.mark.timeout(30)
 @pytest_twisted.ensureDeferred
 async def test_a_client_subscribes_and_sees_a_call(stage: Stage) -> None:
     client = await stage.client(None)
-    answer = await client.ask("subscribe", {"account_id": RESELLER, "binding": "call.CHANNEL_CREATE.*"}, auth_token=stage.tokens[RESELLER])
-    assert answer == {"action": "reply", "request_id": "r1", "status": "success", "data": {"subscribed": ["call.CHANNEL_CREATE.*"]}}
+    answer = await client.ask(
+        "subscribe",
+        {"account_id": RESELLER, "binding": "call.CHANNEL_CREATE.*"},
+        auth_token=stage.tokens[RESELLER],
+    )
+    assert answer == {
+        "action": "reply",
+        "request_id": "r1",
+        "status": "success",
+        "data": {"subscribed": ["call.CHANNEL_CREATE.*"]},
+    }
     await stage.call(CHILD)
     await stage.call(RESELLER, "CHANNEL_ANSWER")
     await stage.call(RESELLER, **{"Node": "n1", "Caller-ID-Name": "Žofie", "Nothing": None})
@@ -47,7 +56,9 @@ async def test_ping_needs_a_token_once(stage: Stage) -> None:
     assert refused["status"] == "error"
     assert refused["data"]["errors"][0].startswith("failed to authenticate token ")
     assert "no-such-token" not in json.dumps(refused)
-    assert (await client.ask("ping", auth_token=5))["data"] == {"errors": ["invalid authentication token format"]}
+    assert (await client.ask("ping", auth_token=5))["data"] == {
+        "errors": ["invalid authentication token format"]
+    }
     assert (await client.ask("ping", auth_token=stage.tokens[RESELLER]))["data"] == {"response": "pong"}
     assert (await client.ask("ping"))["data"] == {"response": "pong"}
 
@@ -55,15 +66,25 @@ async def test_ping_needs_a_token_once(stage: Stage) -> None:
 @pytest_twisted.ensureDeferred
 async def test_flat_messages_and_lists_of_bindings(stage: Stage) -> None:
     client = await stage.client()
-    flat = await client.ask("subscribe", account_id=RESELLER, bindings=["call.CHANNEL_CREATE.*", "object.doc_edited.user"])
+    flat = await client.ask(
+        "subscribe", account_id=RESELLER, bindings=["call.CHANNEL_CREATE.*", "object.doc_edited.user"]
+    )
     assert flat["data"] == {"subscribed": ["call.CHANNEL_CREATE.*", "object.doc_edited.user"]}
-    both = await client.ask("subscribe", {"account_id": RESELLER, "binding": "fax.status.*", "bindings": ["call.CHANNEL_HOLD.*"]})
+    both = await client.ask(
+        "subscribe", {"account_id": RESELLER, "binding": "fax.status.*", "bindings": ["call.CHANNEL_HOLD.*"]}
+    )
     assert both["data"]["subscribed"] == ["call.CHANNEL_CREATE.*", "object.doc_edited.user", "fax.status.*"]
     one = await client.ask("unsubscribe", {"account_id": RESELLER, "binding": "fax.status.*"})
-    assert one["data"] == {"unsubscribed": ["fax.status.*"], "subscribed": ["call.CHANNEL_CREATE.*", "object.doc_edited.user"]}
+    assert one["data"] == {
+        "unsubscribed": ["fax.status.*"],
+        "subscribed": ["call.CHANNEL_CREATE.*", "object.doc_edited.user"],
+    }
     rest = await client.ask("unsubscribe")
-    assert rest["data"] == {"unsubscribed": ["call.CHANNEL_CREATE.*", "object.doc_edited.user"], "subscribed": []}
-    assert not stage.bridge.websockets.listener.index.topics
+    assert rest["data"] == {
+        "unsubscribed": ["call.CHANNEL_CREATE.*", "object.doc_edited.user"],
+        "subscribed": [],
+    }
+    assert not stage.bridge.websockets.fanout.index.topics
 
 
 @pytest_twisted.ensureDeferred
@@ -100,17 +121,44 @@ REFUSED: list[tuple[Any, str]] = [
     ({"action": "subscribe", "data": {"account_id": RESELLER}}, "missing required keys : binding"),
     ({"action": "subscribe", "data": {"account_id": 5, "binding": "call.*.*"}}, "account_id must be a text"),
     ({"action": "subscribe", "data": {"account_id": RESELLER, "binding": 5}}, "binding must be a text"),
-    ({"action": "subscribe", "data": {"account_id": RESELLER, "bindings": "call.*.*"}}, "binding must be a text"),
-    ({"action": "subscribe", "data": {"account_id": RESELLER, "binding": "call.NO_SUCH.*"}}, "event NO_SUCH not supported"),
-    ({"action": "subscribe", "data": {"account_id": RESELLER, "binding": "call.x"}}, "invalid format for call subscription : x"),
-    ({"action": "subscribe", "data": {"account_id": RESELLER, "binding": "call.*.#"}}, "invalid format for call subscription : *, #"),
-    ({"action": "subscribe", "data": {"account_id": RESELLER, "binding": "weather.*"}}, "no available subscriptions to requested binding"),
-    ({"action": "subscribe", "data": {"account_id": RESELLER, "binding": "x" * 600}}, "a binding has at most 512 characters"),
-    ({"action": "subscribe", "data": {"account_id": RESELLER, "binding": f"call.*.{'é' * 60}"}}, "the binding is too long"),
+    (
+        {"action": "subscribe", "data": {"account_id": RESELLER, "bindings": "call.*.*"}},
+        "binding must be a text",
+    ),
+    (
+        {"action": "subscribe", "data": {"account_id": RESELLER, "binding": "call.NO_SUCH.*"}},
+        "event NO_SUCH not supported",
+    ),
+    (
+        {"action": "subscribe", "data": {"account_id": RESELLER, "binding": "call.x"}},
+        "invalid format for call subscription : x",
+    ),
+    (
+        {"action": "subscribe", "data": {"account_id": RESELLER, "binding": "call.*.#"}},
+        "invalid format for call subscription : *, #",
+    ),
+    (
+        {"action": "subscribe", "data": {"account_id": RESELLER, "binding": "weather.*"}},
+        "no available subscriptions to requested binding",
+    ),
+    (
+        {"action": "subscribe", "data": {"account_id": RESELLER, "binding": "x" * 600}},
+        "a binding has at most 512 characters",
+    ),
+    (
+        {"action": "subscribe", "data": {"account_id": RESELLER, "binding": f"call.*.{'é' * 60}"}},
+        "the binding is too long",
+    ),
     ({"action": "ping", "name": 7}, "name must be a text"),
     ({"action": "ping", "metadata": "x" * 5000}, "metadata must have at most 4096 bytes"),
-    (b'{"action": "ping", "metadata": %s}' % (b"[" * 17 + b"]" * 17), "metadata must have at most 4096 bytes, and at most 16 levels"),
-    (b'{"action": "ping", "metadata": %s}' % (b"[" * 900 + b"]" * 900), "metadata must have at most 4096 bytes, and at most 16 levels"),
+    (
+        b'{"action": "ping", "metadata": %s}' % (b"[" * 17 + b"]" * 17),
+        "metadata must have at most 4096 bytes, and at most 16 levels",
+    ),
+    (
+        b'{"action": "ping", "metadata": %s}' % (b"[" * 900 + b"]" * 900),
+        "metadata must have at most 4096 bytes, and at most 16 levels",
+    ),
     (b'{"action": "ping", "x": %s}' % (b"[" * 2000 + b"]" * 2000), "the message is not JSON"),
     (b'{"action": "ping", "name": "\\ud800"}', "the message is not JSON"),
     (
@@ -134,7 +182,9 @@ async def test_what_is_refused_leaves_the_session_as_it_was(stage: Stage, messag
 @pytest_twisted.ensureDeferred
 async def test_a_list_with_a_refused_binding_subscribes_to_none(stage: Stage) -> None:
     client = await stage.client()
-    answer = await client.ask("subscribe", {"account_id": RESELLER, "bindings": ["call.*.*", "call.NO.*", "fax.object.NO"]})
+    answer = await client.ask(
+        "subscribe", {"account_id": RESELLER, "bindings": ["call.*.*", "call.NO.*", "fax.object.NO"]}
+    )
     assert answer["data"] == {"errors": ["event NO not supported", "event NO not supported"]}
     assert (await client.ask("unsubscribe"))["data"] == {"unsubscribed": [], "subscribed": []}
 
@@ -182,8 +232,14 @@ async def test_compressed_frames_are_shared_and_readable(stage: Stage) -> None:
 @pytest_twisted.ensureDeferred
 async def test_names_and_metadata_are_listed(stage: Stage) -> None:
     client = await stage.client()
-    await client.ask("subscribe", {"account_id": RESELLER, "binding": "call.*.*", "name": "desk", "metadata": {"a": [1]}})
+    await client.ask(
+        "subscribe", {"account_id": RESELLER, "binding": "call.*.*", "name": "desk", "metadata": {"a": [1]}}
+    )
     (session,) = list(stage.bridge.websockets.sessions)
-    document = session.document()
-    assert (document["name"], document["metadata"], document["bindings"]) == ("desk", {"a": [1]}, ["call.*.*"])
+    document = session.to_document()
+    assert (document["name"], document["metadata"], document["bindings"]) == (
+        "desk",
+        {"a": [1]},
+        ["call.*.*"],
+    )
     assert document["source"] == "127.0.0.1"

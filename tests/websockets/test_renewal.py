@@ -14,13 +14,13 @@ from kazoo_bridge.bus.embedded import EmbeddedBus
 from kazoo_bridge.interfaces import Account, IDirectory, Topic
 from kazoo_bridge.kazoo import Event, account_db
 from kazoo_bridge.plugins.discovery import find_categories
-from kazoo_bridge.websockets.catalogue import BindingCatalogue
-from kazoo_bridge.websockets.frames import EventFrame
-from kazoo_bridge.websockets.index import SubscriptionIndex
-from kazoo_bridge.websockets.listener import Listener
-from kazoo_bridge.websockets.rate import TokenBucket
-from kazoo_bridge.websockets.session import Session
-from kazoo_bridge.websockets.subscribing import Subscriptions
+from kazoo_bridge.websockets.server.frames import EventFrame
+from kazoo_bridge.websockets.sessions.session import Session
+from kazoo_bridge.websockets.sessions.token_bucket import TokenBucket
+from kazoo_bridge.websockets.subscriptions.binding_catalogue import BindingCatalogue
+from kazoo_bridge.websockets.subscriptions.fanout import EventFanout
+from kazoo_bridge.websockets.subscriptions.subscription_index import SubscriptionIndex
+from kazoo_bridge.websockets.subscriptions.subscriptions import Subscriptions
 
 ACCOUNT = "a" * 32
 
@@ -32,7 +32,7 @@ class OneAccount:
     def account(self, account_id: str) -> Deferred[Account | None]:
         return succeed(Account(account_id, "n", "r.example.com"))
 
-    def superadmin(self, account_id: str) -> bool:
+    def is_superadmin(self, account_id: str) -> bool:
         return False
 
     def __getattr__(self, name: str) -> Any:
@@ -56,7 +56,12 @@ class Seen:
 
 
 def fax(month: str) -> Event:
-    return Event("configuration", f"doc_created.{account_db(ACCOUNT)}-{month}.fax.f1", {"Event-Name": "doc_created"}, b"")
+    return Event(
+        "configuration",
+        f"doc_created.{account_db(ACCOUNT)}-{month}.fax.f1",
+        {"Event-Name": "doc_created"},
+        b"",
+    )
 
 
 @pytest_twisted.ensureDeferred
@@ -65,9 +70,11 @@ async def test_a_subscription_moves_on_at_the_turn_of_the_month() -> None:
     clock.advance(datetime(2026, 12, 31, 22, tzinfo=UTC).timestamp())
     bus = EmbeddedBus(clock)
     bus.startService()
-    listener: Listener = Listener(clock, bus, SubscriptionIndex())
+    listener: EventFanout = EventFanout(clock, bus, SubscriptionIndex())
     listener.start()
-    subscriptions = Subscriptions(clock, OneAccount(), BindingCatalogue.of(find_categories()), listener, 100)
+    subscriptions = Subscriptions(
+        clock, OneAccount(), BindingCatalogue.from_categories(find_categories()), listener, 100
+    )
     outlet = Seen()
     session = Session("s", "127.0.0.1", "h", 0, TokenBucket(1, 1), outlet, 0)
     await subscriptions.subscribe(session, ACCOUNT, ["fax.object.doc_created", "call.*.*"])
@@ -108,7 +115,7 @@ class SlowBroker:
 
 def test_a_subscriber_does_not_wait_for_ever_for_the_broker() -> None:
     clock, broker = Clock(), SlowBroker()
-    listener: Listener = Listener(clock, EmbeddedBus(clock), SubscriptionIndex())
+    listener: EventFanout = EventFanout(clock, EmbeddedBus(clock), SubscriptionIndex())
     listener._consumer = broker  # type: ignore[assignment]
     topic = Topic("callevt", "call.CHANNEL_CREATE.*")
     listener.index.topics[topic] = 1

@@ -24,9 +24,13 @@ from tests.websockets.stage import CHILD, RESELLER, STRANGER, Stage
 pytestmark = pytest.mark.timeout(30)
 
 
-async def rest(stage: Stage, verb: str, path: str, account: str | None = RESELLER, **headers: str) -> tuple[int, Any]:
+async def rest(
+    stage: Stage, verb: str, path: str, account: str | None = RESELLER, **headers: str
+) -> tuple[int, Any]:
     sent = {"X-Auth-Token": stage.tokens[account]} if account else {}
-    response = await treq.request(verb, f"http://{stage.bridge.http_host}{path}", headers={**sent, **headers}, persistent=False)
+    response = await treq.request(
+        verb, f"http://{stage.bridge.http_host}{path}", headers={**sent, **headers}, persistent=False
+    )
     return response.code, (await response.json())
 
 
@@ -44,7 +48,12 @@ async def test_sockets_are_listed_read_and_closed(stage: Stage) -> None:
     await own.ask("subscribe", {"account_id": RESELLER, "binding": "call.*.*"}, name="desk")
     code, answer = await rest(stage, "GET", f"/v2/accounts/{RESELLER}/websockets")
     (listed,) = answer["data"]
-    assert (code, listed["name"], listed["bindings"], listed["source"]) == (200, "desk", ["call.*.*"], "127.0.0.1")
+    assert (code, listed["name"], listed["bindings"], listed["source"]) == (
+        200,
+        "desk",
+        ["call.*.*"],
+        "127.0.0.1",
+    )
     assert set(listed) == {"websocket_session_id", "bindings", "timestamp", "name", "destination", "source"}
     path = f"/v2/accounts/{RESELLER}/websockets/{quote(listed['websocket_session_id'])}"
     assert (await rest(stage, "GET", path))[1]["data"] == listed
@@ -78,13 +87,24 @@ async def test_kazoos_own_rest_is_answered(stage: Stage) -> None:
     client = await stage.client()
     await client.ask("subscribe", {"account_id": RESELLER, "binding": "call.*.*"})
     answers: DeferredQueue[Event] = DeferredQueue()
-    stage.bridge.bus.consume(Queue("crossbar-1", frozenset({Topic("targeted", "crossbar-1")}), acknowledge=False), answers.put)
+    stage.bridge.bus.consume(
+        Queue("crossbar-1", frozenset({Topic("targeted", "crossbar-1")}), acknowledge=False), answers.put
+    )
 
     async def asked(**body: Any) -> Any:
-        envelope = {"Event-Category": "websockets", "Event-Name": "get_req", "Msg-ID": "m1", "Server-ID": "crossbar-1"}
+        envelope = {
+            "Event-Category": "websockets",
+            "Event-Name": "get_req",
+            "Msg-ID": "m1",
+            "Server-ID": "crossbar-1",
+        }
         await stage.publish("sysconf", "websockets.get", **envelope, **body)
         event = await answers.get().addTimeout(5, reactor)
-        assert (event.body["Event-Category"], event.body["Event-Name"], event.body["Msg-ID"]) == ("websockets", "get_resp", "m1")
+        assert (event.body["Event-Category"], event.body["Event-Name"], event.body["Msg-ID"]) == (
+            "websockets",
+            "get_resp",
+            "m1",
+        )
         return event.body["Data"]
 
     (listed,) = await asked(**{"Account-ID": STRANGER, "Auth-Account-ID": RESELLER})
@@ -113,7 +133,9 @@ class Stream:
     def _got(self, data: bytes) -> None:
         *blocks, self._data = (self._data + data).split(b"\n\n")
         for block in blocks:
-            fields = dict(line.split(": ", 1) for line in block.decode().split("\n") if not line.startswith(":"))
+            fields = dict(
+                line.split(": ", 1) for line in block.decode().split("\n") if not line.startswith(":")
+            )
             if "data" in fields:
                 self.events.put((fields.get("id", ""), json.loads(fields["data"])))
 
@@ -170,7 +192,7 @@ async def test_a_client_that_goes_is_no_failure(stage: Stage) -> None:
         stream = await Stream().open(stage, "?binding=call.*.*")
         event_id, _ = await stream.event()
         stream.lose()
-        while stage.bridge.websockets.doorway.admission.connected:
+        while stage.bridge.websockets.server.admission.connected:
             await deferLater(reactor, 0.01)
         await stage.call(RESELLER, call_id="missed")
         again = await Stream().open(stage, "?binding=call.*.*", **{"Last-Event-ID": event_id})
@@ -198,18 +220,20 @@ async def test_a_stream_on_which_nothing_came_can_be_resumed(stage: Stage) -> No
 
 
 @pytest_twisted.ensureDeferred
-async def test_what_comes_while_a_stream_opens_keeps_its_order(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_comes_while_a_stream_opens_keeps_its_order(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = await Stream().open(stage, "?binding=call.*.*")
     event_id, _ = await first.event()
     await stage.call(RESELLER, call_id="c1")
-    listener = stage.bridge.websockets.listener
+    listener = stage.bridge.websockets.fanout
     bind = listener.bind
     (session,) = list(stage.bridge.websockets.sessions)
 
     async def slow(topics: Any) -> Any:
         problems = await bind(topics)
         await stage.call(RESELLER, call_id="c2")
-        while session.journal is None or len(session.journal.after(0)) < 2:
+        while session.replay_buffer is None or len(session.replay_buffer.after(0)) < 2:
             await deferLater(reactor, 0)
         return problems
 
@@ -232,7 +256,7 @@ async def test_streams_that_are_refused(stage: Stage) -> None:
         assert stream.response.headers.getRawHeaders("content-type") == ["application/json"]
         await stream.response.json()
     assert not list(stage.bridge.websockets.sessions)
-    assert stage.bridge.websockets.doorway.admission.connected == 0
+    assert stage.bridge.websockets.server.admission.connected == 0
 
 
 @pytest_twisted.ensureDeferred

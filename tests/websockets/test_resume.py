@@ -19,7 +19,7 @@ async def lose(stage: Stage, client: Client) -> None:
     client.protocol.dropConnection(abort=True)
     await client.closed
     sessions = stage.bridge.websockets.sessions
-    while any(session.outlet is not None and session.outlet.outbox.closed for session in sessions):  # type: ignore[attr-defined]
+    while any(session.output is not None and session.output.outbox.closed for session in sessions):  # type: ignore[attr-defined]
         await client.event()
 
 
@@ -33,7 +33,12 @@ async def subscribed(stage: Stage) -> tuple[Client, dict[str, Any]]:
 @pytest_twisted.ensureDeferred
 async def test_what_was_missed_comes_in_order_and_then_what_is_new(stage: Stage) -> None:
     client, begun = await subscribed(stage)
-    assert (begun["resumed"], begun["gap"], begun["missed"], begun["window_seconds"]) == (False, False, 0, 120)
+    assert (begun["resumed"], begun["gap"], begun["missed"], begun["window_seconds"]) == (
+        False,
+        False,
+        0,
+        120,
+    )
     for number in range(3):
         await stage.call(RESELLER, call_id=f"c{number}")
     first = await client.event()
@@ -44,7 +49,12 @@ async def test_what_was_missed_comes_in_order_and_then_what_is_new(stage: Stage)
         await stage.call(RESELLER, call_id=f"c{number}")
     again = await stage.client()
     answer = (await again.ask("resume", {"session": begun["session"], "sequence": first["sequence"]}))["data"]
-    assert (answer["resumed"], answer["gap"], answer["missed"], answer["subscribed"]) == (True, False, 5, ["call.*.*"])
+    assert (answer["resumed"], answer["gap"], answer["missed"], answer["subscribed"]) == (
+        True,
+        False,
+        5,
+        ["call.*.*"],
+    )
     await stage.call(RESELLER, call_id="c6")
     events = [await again.event() for _ in range(6)]
     assert [event["data"]["call_id"] for event in events] == [f"c{number}" for number in range(1, 7)]
@@ -57,7 +67,9 @@ async def test_what_was_missed_comes_in_order_and_then_what_is_new(stage: Stage)
 async def test_a_connection_that_is_still_open_is_taken_over(stage: Stage) -> None:
     client, begun = await subscribed(stage)
     again = await stage.client()
-    assert (await again.ask("resume", {"session": begun["session"], "sequence": begun["sequence"]}))["data"]["resumed"]
+    assert (await again.ask("resume", {"session": begun["session"], "sequence": begun["sequence"]}))["data"][
+        "resumed"
+    ]
     assert await client.close_code() == 4409
     await stage.call(RESELLER)
     assert (await again.event())["data"]["call_id"] == "call-1"
@@ -103,7 +115,7 @@ async def test_a_session_is_kept_for_the_window_only(tmp_path: Path) -> None:
     while len(stage.bridge.websockets.sessions):
         probe = await stage.client(None)
         await probe.close()
-    assert not stage.bridge.websockets.listener.index.topics
+    assert not stage.bridge.websockets.fanout.index.topics
     again = await stage.client()
     assert not (await again.ask("resume", {"session": begun["session"], "sequence": 0}))["data"]["resumed"]
     await stage.stop()
@@ -128,13 +140,13 @@ async def test_sockets_that_cannot_be_resumed_see_no_change(stage: Stage) -> Non
 @pytest_twisted.ensureDeferred
 async def test_a_session_that_waits_for_its_client_is_no_connected_socket(stage: Stage) -> None:
     client, begun = await subscribed(stage)
-    questions = stage.bridge.websockets.questions
-    assert len(await questions.listed(RESELLER)) == 1
+    questions = stage.bridge.websockets.queries
+    assert len(await questions.list(RESELLER)) == 1
     await lose(stage, client)
-    assert await questions.listed(RESELLER) == []
+    assert await questions.list(RESELLER) == []
     again = await stage.client()
     await again.ask("resume", {"session": begun["session"], "sequence": begun["sequence"]})
-    assert [one["bindings"] for one in await questions.listed(RESELLER)] == [["call.*.*"]]
+    assert [one["bindings"] for one in await questions.list(RESELLER)] == [["call.*.*"]]
 
 
 @pytest_twisted.ensureDeferred
@@ -146,6 +158,10 @@ async def test_a_sequence_may_be_written_as_a_float(stage: Stage) -> None:
     again = await stage.client()
     for wrong in (True, "1", 1.5, -1, -1.0, 1e300, 10**30, None):
         answer = await again.ask("resume", {"session": begun["session"], "sequence": wrong})
-        assert answer["data"]["errors"] == ["sequence must be the last one that came with an event, or 0"], wrong
-    answer = (await again.ask("resume", {"session": begun["session"], "sequence": float(begun["sequence"])}))["data"]
+        assert answer["data"]["errors"] == ["sequence must be the last one that came with an event, or 0"], (
+            wrong
+        )
+    answer = (await again.ask("resume", {"session": begun["session"], "sequence": float(begun["sequence"])}))[
+        "data"
+    ]
     assert (answer["resumed"], answer["gap"], answer["missed"]) == (True, False, 1)

@@ -26,7 +26,7 @@ async def test_a_revoked_token_ends_its_sockets(stage: Stage) -> None:
     assert notice["data"]["errors"][0].startswith("failed to authenticate token ")
     assert await client.close_code() == 4401
     assert (await other.ask("ping"))["status"] == "success"
-    assert not stage.bridge.websockets.listener.index.topics
+    assert not stage.bridge.websockets.fanout.index.topics
 
 
 @pytest_twisted.ensureDeferred
@@ -44,7 +44,9 @@ async def test_a_token_that_expires_ends_its_sockets_unless_it_is_renewed(stage:
 async def test_another_accounts_token_changes_nothing(stage: Stage) -> None:
     client = await stage.client(CHILD)
     assert (await client.ask("ping", auth_token=stage.tokens[TOP]))["status"] == "success"
-    assert (await client.ask("subscribe", {"account_id": RESELLER, **_CALLS}))["data"] == {"errors": ["unauthorized account id"]}
+    assert (await client.ask("subscribe", {"account_id": RESELLER, **_CALLS}))["data"] == {
+        "errors": ["unauthorized account id"]
+    }
 
 
 @pytest_twisted.ensureDeferred
@@ -78,10 +80,14 @@ async def test_the_sockets_of_an_account_that_goes_are_closed(stage: Stage) -> N
 @pytest_twisted.ensureDeferred
 async def test_what_was_never_authenticated_has_no_rights(stage: Stage) -> None:
     client = await stage.client(None)
-    for message in ({"action": "subscribe", "data": {"account_id": RESELLER, **_CALLS}}, {"action": "resume"}, {"action": "command"}):
+    for message in (
+        {"action": "subscribe", "data": {"account_id": RESELLER, **_CALLS}},
+        {"action": "resume"},
+        {"action": "command"},
+    ):
         client.send(message)
         assert (await client.notice())["data"] == {"errors": ["authentication token required"]}
     session = next(iter(stage.bridge.websockets.sessions))
     assert session.principal is None
     assert isinstance(await stage.bridge.directory.authenticate(stage.tokens[RESELLER]), Principal)
-    assert reactor.seconds() - session.heard < 10  # type: ignore[attr-defined]
+    assert reactor.seconds() - session.last_seen < 10  # type: ignore[attr-defined]

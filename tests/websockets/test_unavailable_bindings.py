@@ -13,12 +13,16 @@ from twisted.internet.task import Clock
 from kazoo_bridge.bus.embedded import EmbeddedBus
 from kazoo_bridge.interfaces import BusUnavailable, Topic
 from kazoo_bridge.plugins.discovery import find_categories
-from kazoo_bridge.websockets.catalogue import BindingCatalogue
-from kazoo_bridge.websockets.index import SubscriptionIndex
-from kazoo_bridge.websockets.listener import BIND_TIMEOUT, Listener
-from kazoo_bridge.websockets.rate import TokenBucket
-from kazoo_bridge.websockets.session import Session
-from kazoo_bridge.websockets.subscribing import RENEWAL_INTERVAL, BindingUnavailable, Subscriptions
+from kazoo_bridge.websockets.sessions.session import Session
+from kazoo_bridge.websockets.sessions.token_bucket import TokenBucket
+from kazoo_bridge.websockets.subscriptions.binding_catalogue import BindingCatalogue
+from kazoo_bridge.websockets.subscriptions.fanout import BIND_TIMEOUT, EventFanout
+from kazoo_bridge.websockets.subscriptions.subscription_index import SubscriptionIndex
+from kazoo_bridge.websockets.subscriptions.subscriptions import (
+    RENEWAL_INTERVAL,
+    BindingUnavailable,
+    Subscriptions,
+)
 from tests.websockets.stage import RESELLER, Stage
 from tests.websockets.test_renewal import ACCOUNT, OneAccount
 
@@ -29,7 +33,7 @@ UNANSWERED = "binding {} is not available: the message bus has not answered with
 class FakeConsumer:
     """Binds at once, refuses, or leaves unanswered, by the word that a pattern contains."""
 
-    starts = 1
+    start_count = 1
 
     def __init__(self) -> None:
         self.bound: set[Topic] = set()
@@ -81,12 +85,12 @@ class Harness:
         self.clock = Clock()
         self.clock.advance(datetime(2026, 12, 31, 22, tzinfo=UTC).timestamp())
         self.consumer = FakeConsumer()
-        self.listener: Listener = Listener(self.clock, EmbeddedBus(self.clock), SubscriptionIndex())
+        self.listener: EventFanout = EventFanout(self.clock, EmbeddedBus(self.clock), SubscriptionIndex())
         consumer: Any = self.consumer
         self.listener._consumer = consumer
         self.calls = FakeCalls()
         calls: Any = self.calls
-        catalogue = BindingCatalogue.of(find_categories())
+        catalogue = BindingCatalogue.from_categories(find_categories())
         self.subscriptions = Subscriptions(self.clock, OneAccount(), catalogue, self.listener, 100, calls)
 
     def session(self, name: str = "s") -> Session:
@@ -184,7 +188,7 @@ def test_a_session_that_ends_while_its_binding_is_pending_leaves_nothing() -> No
 def test_what_cannot_be_renewed_stays_and_is_tried_again() -> None:
     its = Harness()
     session = its.session()
-    outlet: Any = session.outlet
+    outlet: Any = session.output
     assert not refusals_or_none(its.subscribe(session, "fax.object.doc_created"))
     its.clock.advance(3 * 3600)
     old = set(its.consumer.bound)
@@ -216,12 +220,14 @@ async def test_clients_and_streams_are_answered(stage: Stage, monkeypatch: pytes
 
     consumer = FakeConsumer()
     consumer.refused = ["CHANNEL_CREATE"]
-    monkeypatch.setattr(stage.bridge.websockets.listener, "_consumer", consumer)
+    monkeypatch.setattr(stage.bridge.websockets.fanout, "_consumer", consumer)
     client = await stage.client()
     answer = await client.ask("subscribe", {"account_id": RESELLER, "binding": "call.CHANNEL_CREATE.*"})
     assert answer["status"] == "error"
     assert answer["data"]["errors"] == [REFUSED.format("call.CHANNEL_CREATE.*")]
-    assert (await client.ask("subscribe", {"account_id": RESELLER, "binding": "parking.*"}))["data"]["subscribed"] == ["parking.*"]
+    assert (await client.ask("subscribe", {"account_id": RESELLER, "binding": "parking.*"}))["data"][
+        "subscribed"
+    ] == ["parking.*"]
     stream = await Stream().open(stage, "?binding=call.CHANNEL_CREATE.*")
     assert stream.response.code == 503
     assert (await stream.response.json())["data"]["message"] == REFUSED.format("call.CHANNEL_CREATE.*")

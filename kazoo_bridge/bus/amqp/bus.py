@@ -10,19 +10,19 @@ from twisted.internet.defer import Deferred, fail, gatherResults
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from kazoo_bridge.bus.amqp.consumers import AmqpConsumer
-from kazoo_bridge.bus.amqp.deliveries import DEFAULT_LARGEST_BODY
-from kazoo_bridge.bus.amqp.link import Link
-from kazoo_bridge.bus.amqp.outgoing import Outgoing
-from kazoo_bridge.bus.amqp.protocol import BrokerConnection
-from kazoo_bridge.bus.amqp.topology import QueueArguments, Topology
-from kazoo_bridge.bus.asking import Asker
+from kazoo_bridge.bus.amqp.connection.connection import BrokerConnection
+from kazoo_bridge.bus.amqp.connection.reconnecting import ReconnectingConnection
+from kazoo_bridge.bus.amqp.consumer.consumer import AmqpConsumer
+from kazoo_bridge.bus.amqp.consumer.topology import QueueArguments, Topology
+from kazoo_bridge.bus.amqp.publisher_supervisor import PublisherSupervisor
+from kazoo_bridge.bus.amqp.wire.frame_reader import DEFAULT_MAX_BODY_BYTES
+from kazoo_bridge.bus.request_reply import RequestReplyClient
 from kazoo_bridge.config import AmqpUri
 from kazoo_bridge.interfaces import BusUnavailable, EventHandler, IBus, IConsumer, Queue
 from kazoo_bridge.kazoo import Event
 
 #: Seconds that consumers are given to cancel when the service stops.
-_CANCEL_WITHIN = 3.0
+_CANCEL_TIMEOUT = 3.0
 
 
 @implementer(IBus)
@@ -43,24 +43,30 @@ class AmqpBus(Service):
         *,
         connection_name: str = "kazoo_bridge",
         queue_arguments: Mapping[str, Any] | None = None,
-        largest_body: int = DEFAULT_LARGEST_BODY,
+        largest_body: int = DEFAULT_MAX_BODY_BYTES,
     ) -> None:
         if not uris:
             raise ValueError("at least one AMQP URI is needed")
         self._reactor = reactor
         self._queue_arguments = QueueArguments(dict(queue_arguments or {}))
-        self._largest_body = largest_body
+        self._max_body_bytes = largest_body
         self._topology: Topology | None = None
         self._consumers: list[AmqpConsumer] = []
-        self._outgoing = Outgoing(reactor)
-        self._asker = Asker(reactor, self)
-        self._incoming_link = Link(reactor, uris, self._maker(connection_name), self._incoming_up, self._incoming_down)
-        self._outgoing_link = Link(
+        self._publisher = PublisherSupervisor(reactor)
+        self._request_reply = RequestReplyClient(reactor, self)
+        self._consuming = ReconnectingConnection(
             reactor,
             uris,
-            self._maker(f"{connection_name} publishing"),
-            self._outgoing.connected,
-            self._outgoing.disconnected,
+            self._connection_factory(connection_name),
+            self._on_consuming_up,
+            self._on_consuming_down,
+        )
+        self._publishing = ReconnectingConnection(
+            reactor,
+            uris,
+            self._connection_factory(f"{connection_name} publishing"),
+            self._publisher.connected,
+            self._publisher.disconnected,
         )
 
     # -- IBus -----------------------------------------------------------------------------------
@@ -69,19 +75,21 @@ class AmqpBus(Service):
         """See `IBus`."""
         consumer = AmqpConsumer(self._reactor, queue, handler)
         self._consumers = [known for known in self._consumers if not known.cancelled] + [consumer]
-        connection = self._incoming_link.connection
+        connection = self._consuming.connection
         if connection is not None and self._topology is not None:
             consumer.connected(connection, self._topology)
         return consumer
 
-    def publish(self, exchange: str, routing_key: str, body: Mapping[str, Any], *, mandatory: bool = False) -> Deferred[None]:
+    def publish(
+        self, exchange: str, routing_key: str, body: Mapping[str, Any], *, mandatory: bool = False
+    ) -> Deferred[None]:
         """See `IBus`. Fails with ValueError when the message cannot be written as JSON or its routing key is too long."""
-        trouble = self._outgoing_link.trouble()
+        trouble = self._publishing.unavailable_reason()
         if trouble is not None:
             return fail(BusUnavailable(trouble))
-        return self._outgoing.publish(exchange, routing_key, body, mandatory)
+        return self._publisher.publish(exchange, routing_key, body, mandatory)
 
-    def ask(
+    def request(
         self,
         exchange: str,
         routing_key: str,
@@ -91,14 +99,18 @@ class AmqpBus(Service):
         enough: Callable[[Sequence[Event]], bool] | None = None,
     ) -> Deferred[list[Event]]:
         """See `IBus`."""
-        return self._asker.ask(exchange, routing_key, body, timeout=timeout, enough=enough)
+        return self._request_reply.request(exchange, routing_key, body, timeout=timeout, enough=enough)
 
-    def trouble(self) -> str | None:
+    def unavailable_reason(self) -> str | None:
         """See `IBus`."""
         if not self.running:
             return "the bus is not started"
-        troubles = (self._incoming_link.trouble, *(one.trouble for one in self._active()), self._outgoing_link.trouble)
-        for trouble in (*troubles, self._outgoing.trouble):
+        troubles = (
+            self._consuming.unavailable_reason,
+            *(one.unavailable_reason for one in self._active_consumers()),
+            self._publishing.unavailable_reason,
+        )
+        for trouble in (*troubles, self._publisher.unavailable_reason):
             words = trouble()
             if words is not None:
                 return words
@@ -109,8 +121,8 @@ class AmqpBus(Service):
     def startService(self) -> None:
         """Begin to connect, and keep connected."""
         super().startService()
-        self._incoming_link.startService()
-        self._outgoing_link.startService()
+        self._consuming.startService()
+        self._publishing.startService()
 
     def stopService(self) -> Deferred[None]:
         """Cancel the consumers, acknowledge what has finished, and close the connections in good order."""
@@ -118,17 +130,18 @@ class AmqpBus(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        if self._incoming_link.connection is not None:
-            await self._quiesce()
+        if self._consuming.connection is not None:
+            await self._stop_consuming()
         await gatherResults(
-            [Deferred.fromCoroutine(link.stop()) for link in (self._incoming_link, self._outgoing_link)], consumeErrors=True
+            [Deferred.fromCoroutine(link.stop()) for link in (self._consuming, self._publishing)],
+            consumeErrors=True,
         )
 
-    async def _quiesce(self) -> None:
+    async def _stop_consuming(self) -> None:
         """Take no further deliveries, and tell the broker what has finished."""
-        cancelling = gatherResults([one.suspend() for one in self._active()], consumeErrors=True)
+        cancelling = gatherResults([one.suspend() for one in self._active_consumers()], consumeErrors=True)
         try:
-            await cancelling.addTimeout(_CANCEL_WITHIN, self._reactor)
+            await cancelling.addTimeout(_CANCEL_TIMEOUT, self._reactor)
         except Exception:
             self.log.warn("not every consumer could be cancelled in time; what is unfinished comes again")
         for consumer in self._consumers:
@@ -136,27 +149,27 @@ class AmqpBus(Service):
 
     # -- told by the links ----------------------------------------------------------------------
 
-    def _incoming_up(self, connection: BrokerConnection) -> None:
+    def _on_consuming_up(self, connection: BrokerConnection) -> None:
         self._topology = Topology(connection, self._queue_arguments)
-        for consumer in self._active():
+        for consumer in self._active_consumers():
             consumer.connected(connection, self._topology)
 
-    def _incoming_down(self) -> None:
+    def _on_consuming_down(self) -> None:
         self._topology = None
-        for consumer in self._active():
+        for consumer in self._active_consumers():
             consumer.disconnected()
 
-    def _active(self) -> list[AmqpConsumer]:
+    def _active_consumers(self) -> list[AmqpConsumer]:
         return [consumer for consumer in self._consumers if not consumer.cancelled]
 
-    def _maker(self, connection_name: str) -> Callable[[AmqpUri], BrokerConnection]:
+    def _connection_factory(self, connection_name: str) -> Callable[[AmqpUri], BrokerConnection]:
         def make(uri: AmqpUri) -> BrokerConnection:
             return BrokerConnection(
                 self._reactor,
                 uri.vhost,
                 connection_name=connection_name,
                 heartbeat=uri.heartbeat,
-                largest_body=self._largest_body,
+                largest_body=self._max_body_bytes,
             )
 
         return make

@@ -8,10 +8,10 @@ from typing import Any
 from attrs import fields
 
 from kazoo_bridge.interfaces import AccountLimits
-from kazoo_bridge.rest.limits import LIMIT_SCHEMA
 from kazoo_bridge.rest.openapi.envelopes import answer, body, listed, page, ref
 from kazoo_bridge.rest.openapi.operations import Access, Operation
 from kazoo_bridge.rest.openapi.parameters import FILTERS, PAGES
+from kazoo_bridge.rest.resources.limits import LIMIT_SCHEMA
 
 _TEXT = {"type": "string"}
 _COUNT = {"type": "integer", "minimum": 0}
@@ -34,7 +34,11 @@ SCHEMAS: Mapping[str, Any] = {
     "Login": {
         "type": "object",
         "required": ["account_id"],
-        "properties": {"account_id": ref("AccountId"), "account_name": _TEXT, "reseller_id": ref("AccountId")},
+        "properties": {
+            "account_id": ref("AccountId"),
+            "account_name": _TEXT,
+            "reseller_id": ref("AccountId"),
+        },
     },
     "Account": _account("realm", realm=_TEXT, reseller_id=ref("AccountId")),
     "AccountName": _account(),
@@ -48,8 +52,12 @@ _OWN_LIMITS = f"{_A}/configs/webhooks"
 _NULLABLE_LIMITS = body(_limits({"anyOf": [LIMIT_SCHEMA, {"type": "null"}]}))
 
 
-def _limit(method: str, operation_id: str, summary: str, told: str, given: Mapping[str, Any] | None = None) -> Operation:
-    return Operation(method, _OWN_LIMITS, operation_id, "limits", summary, {200: answer(told, ref("Limits"))}, body=given)
+def _limit(
+    method: str, operation_id: str, summary: str, told: str, given: Mapping[str, Any] | None = None
+) -> Operation:
+    return Operation(
+        method, _OWN_LIMITS, operation_id, "limits", summary, {200: answer(told, ref("Limits"))}, body=given
+    )
 
 
 OPERATIONS = (
@@ -59,15 +67,29 @@ OPERATIONS = (
         "logIn",
         "login",
         "A fresh token for an API key",
-        {201: answer("The token is auth_token, beside data", ref("Login"), auth_token={"type": "string"}, version=_TEXT)},
+        {
+            201: answer(
+                "The token is auth_token, beside data",
+                ref("Login"),
+                auth_token={"type": "string"},
+                version=_TEXT,
+            )
+        },
         body=body({"type": "object", "required": ["api_key"], "properties": {"api_key": _TEXT}}),
         access=Access.ANYBODY,
         refusals=(401,),
     ),
     Operation(
-        "get", "/v2/token_auth", "describeToken", "login", "Whom the token speaks for", {200: answer("The token's account", ref("Login"))}
+        "get",
+        "/v2/token_auth",
+        "describeToken",
+        "login",
+        "Whom the token speaks for",
+        {200: answer("The token's account", ref("Login"))},
     ),
-    Operation("get", _A, "readAccount", "accounts", "The account", {200: answer("The account", ref("Account"))}),
+    Operation(
+        "get", _A, "readAccount", "accounts", "The account", {200: answer("The account", ref("Account"))}
+    ),
     Operation(
         "get",
         f"{_A}/parents",
@@ -102,8 +124,25 @@ OPERATIONS = (
         {200: page("Accounts", ref("Descendant"))},
         (*FILTERS, *PAGES),
     ),
-    _limit("get", "readLimits", "The account's own limits, where they differ from the configuration", "The limits"),
-    _limit("post", "replaceLimits", "Sets all limits anew; for those above the account", "The limits", _NULLABLE_LIMITS),
-    _limit("patch", "changeLimits", "Sets some limits; null goes back to the configuration's", "The limits", _NULLABLE_LIMITS),
+    _limit(
+        "get",
+        "readLimits",
+        "The account's own limits, where they differ from the configuration",
+        "The limits",
+    ),
+    _limit(
+        "post",
+        "replaceLimits",
+        "Sets all limits anew; for those above the account",
+        "The limits",
+        _NULLABLE_LIMITS,
+    ),
+    _limit(
+        "patch",
+        "changeLimits",
+        "Sets some limits; null goes back to the configuration's",
+        "The limits",
+        _NULLABLE_LIMITS,
+    ),
     _limit("delete", "removeLimits", "Goes back to the configuration's limits", "The limits that were"),
 )

@@ -25,13 +25,22 @@ SCHEMAS: Mapping[str, Any] = {
                 "additionalProperties": {
                     "type": "object",
                     "required": ["items"],
-                    "properties": {"type": _TEXT, "description": _TEXT, "default": {}, "items": {"type": ["array", "object"]}},
+                    "properties": {
+                        "type": _TEXT,
+                        "description": _TEXT,
+                        "default": {},
+                        "items": {"type": ["array", "object"]},
+                    },
                     "additionalProperties": True,
                 },
             },
         },
     },
-    "Sample": {"type": "object", "description": "A payload, as such hooks send it", "additionalProperties": True},
+    "Sample": {
+        "type": "object",
+        "description": "A payload, as such hooks send it",
+        "additionalProperties": True,
+    },
 }
 
 _BINDINGS = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kazoo_bridge.calls.actions import ACTIONS, Action
-from kazoo_bridge.calls.checking import arguments_schema, step_schema
+from kazoo_bridge.calls.command_schemas import COMMAND_SCHEMAS, CommandSchema
+from kazoo_bridge.calls.command_validation import arguments_schema, step_schema
 from kazoo_bridge.rest.openapi.envelopes import answer, bare_body, page, ref
 from kazoo_bridge.rest.openapi.operations import Operation
 from kazoo_bridge.rest.openapi.parameters import FILTERS, PAGES
@@ -21,21 +21,28 @@ def _name(command: str, suffix: str) -> str:
     return "".join(word.capitalize() for word in command.split("_")) + suffix
 
 
-def _arguments(action: Action) -> Schema:
+def _arguments(action: CommandSchema) -> Schema:
     choice = {"anyOf": [{"required": [name]} for name in action.any_of]} if action.any_of else {}
-    defaults = {name: {**action.properties[name], "default": value} for name, value in action.defaults.items()}
+    defaults = {
+        name: {**action.properties[name], "default": value} for name, value in action.defaults.items()
+    }
     schema = arguments_schema(action)
-    return {**schema, "properties": {**schema["properties"], **defaults}, "additionalProperties": True, **choice}
+    return {
+        **schema,
+        "properties": {**schema["properties"], **defaults},
+        "additionalProperties": True,
+        **choice,
+    }
 
 
-def _beside(command: str, action: Action) -> Schema:
-    """The command beside its arguments; for one that has an argument `action` itself they must be in ``data``."""
+def _beside(command: str, action: CommandSchema) -> Schema:
+    """The command beside its arguments; for one that has an argument `action_command` itself they must be in ``data``."""
     arguments = _arguments(action)
     properties = {"action": {"const": command}, **arguments["properties"]}
     return {**arguments, "required": ["action", *arguments["required"]], "properties": properties}
 
 
-def _around(command: str, action: Action) -> Schema:
+def _around(command: str, action: CommandSchema) -> Schema:
     """The command around its arguments."""
     needed = ["data"] if action.required or action.any_of else []
     return {
@@ -46,7 +53,7 @@ def _around(command: str, action: Action) -> Schema:
 
 
 def _commands() -> Iterator[tuple[str, Schema]]:
-    for command, action in ACTIONS.items():
+    for command, action in COMMAND_SCHEMAS.items():
         yield _name(command, "Arguments"), _arguments(action)
         yield _name(command, "Command"), _around(command, action)
         if "action" not in action.properties:
@@ -65,9 +72,14 @@ SCHEMAS: Mapping[str, Any] = {
     **_COMMANDS,
     "Command": {
         "description": "A command around its data",
-        "oneOf": [ref(name) for name in _COMMANDS if name.endswith("Command") and not name.endswith("FlatCommand")],
+        "oneOf": [
+            ref(name) for name in _COMMANDS if name.endswith("Command") and not name.endswith("FlatCommand")
+        ],
     },
-    "FlatCommand": {"description": "A command beside its data", "oneOf": [ref(name) for name in _COMMANDS if name.endswith("FlatCommand")]},
+    "FlatCommand": {
+        "description": "A command beside its data",
+        "oneOf": [ref(name) for name in _COMMANDS if name.endswith("FlatCommand")],
+    },
     "MetaflowStep": {
         **step_schema("#/components/schemas/MetaflowStep"),
         "description": "A step of a metaflow, and what follows it",
@@ -117,14 +129,25 @@ OPERATIONS = (
         {200: page("Channels", ref("Channel"))},
         (*FILTERS, *PAGES),
     ),
-    Operation("get", _CHANNEL, "readChannel", "channels", "One channel", {200: answer("The channel", ref("Channel"))}),
+    Operation(
+        "get",
+        _CHANNEL,
+        "readChannel",
+        "channels",
+        "One channel",
+        {200: answer("The channel", ref("Channel"))},
+    ),
     Operation(
         "post",
         _CHANNEL,
         "commandChannel",
         "channels",
         "Sends one command to a channel",
-        {202: answer("The bus has it; what comes of it, events tell", {"type": "string", "pattern": " initiated$"})},
+        {
+            202: answer(
+                "The bus has it; what comes of it, events tell", {"type": "string", "pattern": " initiated$"}
+            )
+        },
         body=_COMMAND,
     ),
     Operation(

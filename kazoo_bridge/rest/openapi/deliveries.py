@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kazoo_bridge.rest.deliveries import STATUSES
 from kazoo_bridge.rest.openapi.envelopes import GREGORIAN, answer, body, page, ref
 from kazoo_bridge.rest.openapi.operations import Operation
 from kazoo_bridge.rest.openapi.parameters import FILTERS, PAGES, in_query
+from kazoo_bridge.rest.resources.deliveries import STATUSES
 
 _TEXT = {"type": "string"}
 _COUNT = {"type": "integer", "minimum": 0}
@@ -17,7 +17,17 @@ _HEADERS = {"type": "object", "description": "By name, in lower case", "addition
 SCHEMAS: Mapping[str, Any] = {
     "Attempt": {
         "type": "object",
-        "required": ["hook_id", "hook_event", "event_id", "method", "uri", "req_headers", "req_body", "result", "timestamp"],
+        "required": [
+            "hook_id",
+            "hook_event",
+            "event_id",
+            "method",
+            "uri",
+            "req_headers",
+            "req_body",
+            "result",
+            "timestamp",
+        ],
         "properties": {
             "hook_id": _TEXT,
             "hook_event": {"type": "string", "description": "The hook's own hook"},
@@ -25,12 +35,18 @@ SCHEMAS: Mapping[str, Any] = {
             "custom_data": {"type": "object", "additionalProperties": True},
             "method": {"enum": ["get", "post", "put"]},
             "uri": _TEXT,
-            "url": {"type": "string", "description": "What was asked for, where that is not uri: of get with the payload"},
+            "url": {
+                "type": "string",
+                "description": "What was asked for, where that is not uri: of get with the payload",
+            },
             "req_headers": _HEADERS,
             "req_body": {"type": "string", "description": "Cut where it is long, as resp_body"},
             "result": {"enum": ["success", "failure"]},
             "reason": {"enum": ["bad response code", "kazoo http client error"]},
-            "client_error": {"type": "string", "description": "What kept an answer from coming, or from being read"},
+            "client_error": {
+                "type": "string",
+                "description": "What kept an answer from coming, or from being read",
+            },
             "resp_status_code": {"type": "string", "pattern": "^[0-9]{3}$"},
             "resp_headers": _HEADERS,
             "resp_body": _TEXT,
@@ -42,7 +58,17 @@ SCHEMAS: Mapping[str, Any] = {
     },
     "Delivery": {
         "type": "object",
-        "required": ["id", "hook_id", "hook_event", "event_id", "status", "attempts", "reason", "created", "payload"],
+        "required": [
+            "id",
+            "hook_id",
+            "hook_event",
+            "event_id",
+            "status",
+            "attempts",
+            "reason",
+            "created",
+            "payload",
+        ],
         "properties": {
             "id": {"type": "string", "description": "What receivers know as webhook-id"},
             "hook_id": _TEXT,
@@ -61,11 +87,20 @@ SCHEMAS: Mapping[str, Any] = {
 _HOOKS = "/v2/accounts/{account_id}/webhooks"
 _HOOK = f"{_HOOKS}/{{hook_id}}"
 _STATUS = in_query(
-    "status", "dead: those that were given up; pending: those that wait", {"type": "string", "enum": list(STATUSES), "default": STATUSES[0]}
+    "status",
+    "dead: those that were given up; pending: those that wait",
+    {"type": "string", "enum": list(STATUSES), "default": STATUSES[0]},
 )
 _SINCE = {
     "type": "object",
-    "properties": {"since": {**GREGORIAN, "minimum": 0, "default": 0, "description": "When they were given up, in Gregorian seconds"}},
+    "properties": {
+        "since": {
+            **GREGORIAN,
+            "minimum": 0,
+            "default": 0,
+            "description": "When they were given up, in Gregorian seconds",
+        }
+    },
 }
 _RECOVERED = {"type": "object", "required": ["recovered"], "properties": {"recovered": _COUNT}}
 _RETRIED = {
@@ -78,21 +113,31 @@ _RETRIED = {
 def _attempts(path: str, operation_id: str, whose: str) -> Operation:
     summary = f"Attempts {whose}, newest first"
     return Operation(
-        "get", f"{path}/attempts", operation_id, "attempts", summary, {200: page("Attempts", ref("Attempt"))}, (*FILTERS, *PAGES)
+        "get",
+        f"{path}/attempts",
+        operation_id,
+        "attempts",
+        summary,
+        {200: page("Attempts", ref("Attempt"))},
+        (*FILTERS, *PAGES),
     )
 
 
 def _deliveries(path: str, operation_id: str, whose: str) -> Operation:
     summary = f"Deliveries {whose} that wait or were given up, newest first"
     answers = {200: page("Deliveries", ref("Delivery"))}
-    return Operation("get", f"{path}/deliveries", operation_id, "deliveries", summary, answers, (_STATUS, *FILTERS, *PAGES))
+    return Operation(
+        "get", f"{path}/deliveries", operation_id, "deliveries", summary, answers, (_STATUS, *FILTERS, *PAGES)
+    )
 
 
 def _recovery(path: str, operation_id: str, whose: str) -> Operation:
     summary = f"Makes deliveries {whose} again that were given up since a time"
     answers = {202: answer("How many deliveries will be made", _RECOVERED)}
     given = body(_SINCE, examples={"everything": {"data": {"since": 0}}})
-    return Operation("post", f"{path}/deliveries/recover", operation_id, "deliveries", summary, answers, body=given)
+    return Operation(
+        "post", f"{path}/deliveries/recover", operation_id, "deliveries", summary, answers, body=given
+    )
 
 
 OPERATIONS = (

@@ -12,8 +12,18 @@ from klein.app import KleinRequest
 from twisted.web.iweb import IRequest
 
 from kazoo_bridge import __version__
-from kazoo_bridge.rest.exchange import CORS_HEADERS
-from kazoo_bridge.rest.openapi import accounts, catalogue, channels, deliveries, hooks, parameters, plain, refusals, sockets
+from kazoo_bridge.rest.http.request_context import CORS_HEADERS
+from kazoo_bridge.rest.openapi import (
+    accounts,
+    catalogue,
+    channels,
+    deliveries,
+    error_responses,
+    hooks,
+    operational,
+    parameters,
+    sockets,
+)
 from kazoo_bridge.rest.openapi.operations import paths
 
 _ABOUT = """\
@@ -46,7 +56,7 @@ _TAGS = {
     "operating": "For whoever runs the service",
 }
 
-_ROOMS = (accounts, catalogue, hooks, deliveries, sockets, channels, plain)
+_SECTIONS = (accounts, catalogue, hooks, deliveries, sockets, channels, operational)
 
 
 def document(hook_document: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,7 +72,7 @@ def document(hook_document: Mapping[str, Any]) -> dict[str, Any]:
         # Relative to the document itself, so that it is right below any path of a proxy.
         "servers": [{"url": "."}],
         "tags": [{"name": name, "description": told} for name, told in _TAGS.items()],
-        "paths": paths(operation for room in _ROOMS for operation in room.OPERATIONS),
+        "paths": paths(operation for room in _SECTIONS for operation in room.OPERATIONS),
         "components": {
             "securitySchemes": _SECURITY_SCHEMES,
             "schemas": {
@@ -72,10 +82,10 @@ def document(hook_document: Mapping[str, Any]) -> dict[str, Any]:
                 **deliveries.SCHEMAS,
                 **sockets.SCHEMAS,
                 **channels.SCHEMAS,
-                **refusals.SCHEMAS,
+                **error_responses.SCHEMAS,
             },
             "parameters": dict(parameters.COMPONENTS),
-            "responses": dict(refusals.RESPONSES),
+            "responses": dict(error_responses.RESPONSES),
         },
     }
 
@@ -87,7 +97,7 @@ class OpenApiResource:
     content: bytes
 
     @classmethod
-    def of(cls, hook_document: Mapping[str, Any]) -> OpenApiResource:
+    def from_documents(cls, hook_document: Mapping[str, Any]) -> OpenApiResource:
         """As `document`; written once and for all."""
         return cls(orjson.dumps(document(hook_document)))
 
@@ -103,4 +113,4 @@ class OpenApiResource:
 
     def route(self, app: Klein) -> None:
         """Put the resource on its path."""
-        app.route(plain.DOCUMENT_PATH, methods=["GET"])(self.read)
+        app.route(operational.DOCUMENT_PATH, methods=["GET"])(self.read)

@@ -10,7 +10,9 @@ Schema = Mapping[str, Any]
 #: A moment.
 GREGORIAN: Schema = {"type": "integer", "description": "Gregorian seconds: Unix seconds + 62167219200"}
 
-_REQUEST_ID = {"X-Request-ID": {"description": "The request's id", "required": True, "schema": {"type": "string"}}}
+_REQUEST_ID = {
+    "X-Request-ID": {"description": "The request's id", "required": True, "schema": {"type": "string"}}
+}
 _ETAG = {"ETag": {"description": "The document's revision", "required": True, "schema": {"type": "string"}}}
 
 
@@ -66,19 +68,32 @@ def revised(description: str, data: Schema) -> dict[str, Any]:
 
 
 #: The client has this revision already.
-UNCHANGED: Mapping[str, Any] = {"description": "The document is at a revision of If-None-Match", "headers": {**_REQUEST_ID, **_ETAG}}
+UNCHANGED: Mapping[str, Any] = {
+    "description": "The document is at a revision of If-None-Match",
+    "headers": {**_REQUEST_ID, **_ETAG},
+}
 
 
 def _response(description: str, schema: Schema, headers: Mapping[str, Any]) -> dict[str, Any]:
-    return {"description": description, "headers": headers, "content": {"application/json": {"schema": schema}}}
+    return {
+        "description": description,
+        "headers": headers,
+        "content": {"application/json": {"schema": schema}},
+    }
 
 
 def body(data: Schema, *, required: bool = True, examples: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """A request's body: ``{"data": …}``."""
-    return bare_body({"type": "object", "required": ["data"], "properties": {"data": data}}, required=required, examples=examples)
+    return bare_body(
+        {"type": "object", "required": ["data"], "properties": {"data": data}},
+        required=required,
+        examples=examples,
+    )
 
 
-def bare_body(schema: Schema, *, required: bool = True, examples: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def bare_body(
+    schema: Schema, *, required: bool = True, examples: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """A request's body that does not have all of it in ``data``. `examples` are bodies by what they show."""
     content: dict[str, Any] = {"schema": schema}
     if examples:

@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kazoo_bridge.rest.openapi.envelopes import GREGORIAN, UNCHANGED, answer, bare_body, body, page, ref, revised
+from kazoo_bridge.rest.openapi.envelopes import (
+    GREGORIAN,
+    UNCHANGED,
+    answer,
+    bare_body,
+    body,
+    page,
+    ref,
+    revised,
+)
 from kazoo_bridge.rest.openapi.operations import Operation
 from kazoo_bridge.rest.openapi.parameters import FILTERS, PAGES, in_query
-from kazoo_bridge.webhooks.signing import DOCUMENT_KEYS as ABOUT_SECRETS
+from kazoo_bridge.webhooks.http.signing import DOCUMENT_KEYS as ABOUT_SECRETS
 
 _TEXT = {"type": "string"}
 _COUNT = {"type": "integer", "minimum": 0}
@@ -51,7 +60,8 @@ def schemas(document: Mapping[str, Any]) -> dict[str, Any]:
             "type": "object",
             "description": "What is merged into the document; null removes a key",
             "properties": {
-                name: rule if name in document["required"] else {"anyOf": [rule, {"type": "null"}]} for name, rule in written.items()
+                name: rule if name in document["required"] else {"anyOf": [rule, {"type": "null"}]}
+                for name, rule in written.items()
             },
             "additionalProperties": True,
         },
@@ -71,7 +81,11 @@ def schemas(document: Mapping[str, Any]) -> dict[str, Any]:
             },
         },
         "Health": {"type": "object", "required": _ALWAYS_IN_HEALTH, "properties": _HEALTH},
-        "ListedHealth": {"type": "object", "required": ["id", *_ALWAYS_IN_HEALTH], "properties": {"id": _TEXT, **_HEALTH}},
+        "ListedHealth": {
+            "type": "object",
+            "required": ["id", *_ALWAYS_IN_HEALTH],
+            "properties": {"id": _TEXT, **_HEALTH},
+        },
         "NewSecret": {
             "type": "object",
             "required": ["id", "signed", "secret"],
@@ -87,15 +101,34 @@ def schemas(document: Mapping[str, Any]) -> dict[str, Any]:
 _HOOKS = "/v2/accounts/{account_id}/webhooks"
 _HOOK = f"{_HOOKS}/{{hook_id}}"
 
-_OF_THIS_HOOK = ("readHook", "replaceHook", "changeHook", "deleteHook", "testHook", "rotateSecret", "endSigning", "listHookAttempts")
+_OF_THIS_HOOK = (
+    "readHook",
+    "replaceHook",
+    "changeHook",
+    "deleteHook",
+    "testHook",
+    "rotateSecret",
+    "endSigning",
+    "listHookAttempts",
+)
 
 #: A client, or a test, finds the new hook with these.
 _LINKS = {
-    operation: {"operationId": operation, "parameters": {"account_id": "$request.path.account_id", "hook_id": "$response.body#/data/id"}}
+    operation: {
+        "operationId": operation,
+        "parameters": {"account_id": "$request.path.account_id", "hook_id": "$response.body#/data/id"},
+    }
     for operation in (*_OF_THIS_HOOK, "listHookDeliveries", "recoverDeliveries")
 }
 
-_EXAMPLE = {"data": {"name": "Calls to our desk", "uri": "https://hooks.example.com/kazoo", "hook": "channel_create", "format": "json"}}
+_EXAMPLE = {
+    "data": {
+        "name": "Calls to our desk",
+        "uri": "https://hooks.example.com/kazoo",
+        "hook": "channel_create",
+        "format": "json",
+    }
+}
 _DOCUMENT = body(ref("HookDocument"), examples={"hook": _EXAMPLE})
 
 _YES = {"enum": [True, "true"]}
@@ -107,7 +140,10 @@ _RE_ENABLING: Mapping[str, Any] = {
         {
             "type": "object",
             "properties": {"data": {"type": "object", "properties": {"re-enable": _YES}}, "re-enable": _YES},
-            "anyOf": [{"required": ["re-enable"]}, {"required": ["data"], "properties": {"data": {"required": ["re-enable"]}}}],
+            "anyOf": [
+                {"required": ["re-enable"]},
+                {"required": ["data"], "properties": {"data": {"required": ["re-enable"]}}},
+            ],
         },
         required=False,
         examples={"re-enable": {"data": {"re-enable": True}}},
@@ -117,7 +153,11 @@ _RE_ENABLING: Mapping[str, Any] = {
 _NEW_SECRET = {
     "type": "object",
     "properties": {
-        "secret": {**ABOUT_SECRETS["secret"], "anyOf": [ABOUT_SECRETS["secret"]["anyOf"][0], {"const": True}], "default": True},
+        "secret": {
+            **ABOUT_SECRETS["secret"],
+            "anyOf": [ABOUT_SECRETS["secret"]["anyOf"][0], {"const": True}],
+            "default": True,
+        },
         "overlap_seconds": ABOUT_SECRETS["secret_overlap_seconds"],
     },
 }
@@ -141,7 +181,14 @@ OPERATIONS = (
         {201: {**revised("The hook", ref("Hook")), "links": _LINKS}},
         body=_DOCUMENT,
     ),
-    Operation("patch", _HOOKS, "enableHooks", "hooks", "Enables the account's hooks that were disabled for failures", **_RE_ENABLING),
+    Operation(
+        "patch",
+        _HOOKS,
+        "enableHooks",
+        "hooks",
+        "Enables the account's hooks that were disabled for failures",
+        **_RE_ENABLING,
+    ),
     Operation(
         "patch",
         "/v2/accounts/{account_id}/descendants/webhooks",
@@ -159,7 +206,15 @@ OPERATIONS = (
         {200: page("By the hooks' ids, oldest first", ref("ListedHealth"))},
         (*FILTERS, *PAGES),
     ),
-    Operation("get", _HOOK, "readHook", "hooks", "One hook", {200: revised("The hook", ref("Hook")), 304: UNCHANGED}, revised=True),
+    Operation(
+        "get",
+        _HOOK,
+        "readHook",
+        "hooks",
+        "One hook",
+        {200: revised("The hook", ref("Hook")), 304: UNCHANGED},
+        revised=True,
+    ),
     Operation(
         "post",
         _HOOK,
@@ -180,7 +235,15 @@ OPERATIONS = (
         body=body(ref("HookChanges"), examples={"disable": {"data": {"enabled": False}}}),
         revised=True,
     ),
-    Operation("delete", _HOOK, "deleteHook", "hooks", "Removes it", {200: revised("The hook that was", ref("Hook"))}, revised=True),
+    Operation(
+        "delete",
+        _HOOK,
+        "deleteHook",
+        "hooks",
+        "Removes it",
+        {200: revised("The hook that was", ref("Hook"))},
+        revised=True,
+    ),
     Operation(
         "post",
         f"{_HOOK}/test",

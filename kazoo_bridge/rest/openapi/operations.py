@@ -9,8 +9,8 @@ from typing import Any
 
 from attrs import frozen
 
+from kazoo_bridge.rest.openapi.error_responses import refused
 from kazoo_bridge.rest.openapi.parameters import REQUEST_ID, REVISIONS, shared
-from kazoo_bridge.rest.openapi.refusals import refused
 
 _PATH_PARAMETER = re.compile(r"\{(\w+)\}")
 
@@ -62,8 +62,14 @@ class Operation:
             "tags": [self.tag],
             "summary": self.summary,
             "security": self.access.requirements(),
-            "parameters": [*self._of_path(), *self.parameters, *(REVISIONS if self.revised else ()), REQUEST_ID],
-            "responses": {str(status): answer for status, answer in self.answers.items()} | refused(sorted(self._refusals())),
+            "parameters": [
+                *self._of_path(),
+                *self.parameters,
+                *(REVISIONS if self.revised else ()),
+                REQUEST_ID,
+            ],
+            "responses": {str(status): answer for status, answer in self.answers.items()}
+            | refused(sorted(self._refusals())),
         }
         return described | ({"requestBody": self.body} if self.body is not None else {})
 

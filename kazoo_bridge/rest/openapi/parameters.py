@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from kazoo_bridge.rest.pages import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
-from kazoo_bridge.rest.query import LARGEST_NUMBER
+from kazoo_bridge.rest.http.pagination import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
+from kazoo_bridge.rest.http.query import MAX_NUMBER
 
 Parameter = Mapping[str, Any]
 
@@ -40,15 +40,20 @@ _PATH = (
     _in_path("name", "The file's path within the page"),
 )
 
-_REQUEST_ID = _in_head("X-Request-ID", "1 to 64 printable characters, given back as request_id; otherwise one is made up")
+_REQUEST_ID = _in_head(
+    "X-Request-ID", "1 to 64 printable characters, given back as request_id; otherwise one is made up"
+)
 
 _REVISIONS = (
     _in_head("If-Match", "Revisions; a write is refused (412) unless the document is at one of them"),
-    _in_head("If-None-Match", "Revisions; when the document is at one of them reading answers 304, and a write is refused (412)"),
+    _in_head(
+        "If-None-Match",
+        "Revisions; when the document is at one of them reading answers 304, and a write is refused (412)",
+    ),
 )
 
 _KEYS = {"type": "array", "items": {"type": "string"}}
-_TIME = {"type": "integer", "minimum": -LARGEST_NUMBER, "maximum": LARGEST_NUMBER}
+_TIME = {"type": "integer", "minimum": -MAX_NUMBER, "maximum": MAX_NUMBER}
 _GREGORIAN = "Gregorian seconds: Unix seconds + 62167219200"
 
 
@@ -61,7 +66,11 @@ _FILTERS = (
         "filters",
         "Any number of parameters filter_K=V and filter_not_K=V, K being a key, dotted for keys within objects: only what has, or has "
         "not, the value V there. V may be a JSON list: one of these values",
-        {"type": "object", "patternProperties": {"^filter_.": {"type": "string"}}, "additionalProperties": False},
+        {
+            "type": "object",
+            "patternProperties": {"^filter_.": {"type": "string"}},
+            "additionalProperties": False,
+        },
         style="form",
         explode=True,
         example={"filter_enabled": "true"},
@@ -69,7 +78,9 @@ _FILTERS = (
     _of_keys("has_key", "has the key, with a value other than null"),
     _of_keys("key_missing", "has not"),
     _of_keys("has_value", "has a value there that is not empty"),
-    _of_keys("missing_value", "has none there, or one that is empty: null, an empty text, list or object, zero"),
+    _of_keys(
+        "missing_value", "has none there, or one that is empty: null, an empty text, list or object, zero"
+    ),
     _of_keys("value_missing", "missing_value lets pass"),
     in_query("created_from", f"Created then or later. {_GREGORIAN}", _TIME),
     in_query("created_to", f"Created then or earlier. {_GREGORIAN}", _TIME),
@@ -81,14 +92,16 @@ _PAGES = (
     in_query(
         "page_size",
         f"How many items; more than {MAX_PAGE_SIZE} is taken as that",
-        {"type": "integer", "minimum": 1, "maximum": LARGEST_NUMBER, "default": DEFAULT_PAGE_SIZE},
+        {"type": "integer", "minimum": 1, "maximum": MAX_NUMBER, "default": DEFAULT_PAGE_SIZE},
     ),
     in_query("start_key", "next_start_key of the page before, unchanged", {"type": "string"}),
     in_query("paginate", "false: everything at once", {"type": "boolean", "default": True}),
 )
 
 #: All of them, by name, as the document's components have them.
-COMPONENTS: Mapping[str, Parameter] = {one["name"]: one for one in (*_PATH, _REQUEST_ID, *_REVISIONS, *_FILTERS, *_PAGES)}
+COMPONENTS: Mapping[str, Parameter] = {
+    one["name"]: one for one in (*_PATH, _REQUEST_ID, *_REVISIONS, *_FILTERS, *_PAGES)
+}
 
 
 def shared(name: str) -> Parameter:

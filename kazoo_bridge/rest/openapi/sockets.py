@@ -8,7 +8,7 @@ from typing import Any
 from kazoo_bridge.rest.openapi.envelopes import GREGORIAN, answer, listed, ref
 from kazoo_bridge.rest.openapi.operations import Operation
 from kazoo_bridge.rest.openapi.parameters import FILTERS, in_query
-from kazoo_bridge.websockets.catalogue import LONGEST_BINDING
+from kazoo_bridge.websockets.subscriptions.binding_catalogue import MAX_BINDING_LENGTH
 
 _TEXT = {"type": "string"}
 
@@ -35,7 +35,11 @@ _SOCKET = f"{_SOCKETS}/{{socket_id}}"
 _BINDING = in_query(
     "binding",
     "What to hear of",
-    {"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1, "maxLength": LONGEST_BINDING}},
+    {
+        "type": "array",
+        "minItems": 1,
+        "items": {"type": "string", "minLength": 1, "maxLength": MAX_BINDING_LENGTH},
+    },
     required=True,
     style="form",
     explode=True,
@@ -59,8 +63,17 @@ OPERATIONS = (
         {200: answer("The sockets", listed(ref("Socket")))},
         FILTERS,
     ),
-    Operation("get", _SOCKET, "readSocket", "sockets", "One socket", {200: answer("The socket", ref("Socket"))}),
-    Operation("delete", _SOCKET, "closeSocket", "sockets", "Closes a socket", {200: answer("The socket that was", ref("Socket"))}),
+    Operation(
+        "get", _SOCKET, "readSocket", "sockets", "One socket", {200: answer("The socket", ref("Socket"))}
+    ),
+    Operation(
+        "delete",
+        _SOCKET,
+        "closeSocket",
+        "sockets",
+        "Closes a socket",
+        {200: answer("The socket that was", ref("Socket"))},
+    ),
     Operation(
         "get",
         "/v2/accounts/{account_id}/events",

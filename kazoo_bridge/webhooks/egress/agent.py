@@ -12,12 +12,12 @@ from twisted.web.iweb import IAgent, IBodyProducer, IResponse
 from zope.interface import implementer
 
 from kazoo_bridge.webhooks.egress.client import BoundedPool
-from kazoo_bridge.webhooks.egress.destination import BadDestination, destination_of
-from kazoo_bridge.webhooks.egress.endpoint import PermittedEndpoints, Way
-from kazoo_bridge.webhooks.egress.names import LookUp, reactor_look_up
+from kazoo_bridge.webhooks.egress.destination import BadDestination, parse_destination
+from kazoo_bridge.webhooks.egress.endpoint import EgressContext, PermittedEndpoints
+from kazoo_bridge.webhooks.egress.permitted_addresses import CoalescingResolver
 from kazoo_bridge.webhooks.egress.policy import EgressPolicy
 from kazoo_bridge.webhooks.egress.proxy import Proxy
-from kazoo_bridge.webhooks.egress.resolving import Lookups
+from kazoo_bridge.webhooks.egress.resolver import Resolver, reactor_resolver
 from kazoo_bridge.webhooks.egress.tls import TlsClient
 
 
@@ -29,17 +29,23 @@ class _GuardedAgent:
     agent: IAgent
 
     def request(
-        self, method: bytes, uri: bytes, headers: Headers | None = None, bodyProducer: IBodyProducer | None = None
+        self,
+        method: bytes,
+        uri: bytes,
+        headers: Headers | None = None,
+        bodyProducer: IBodyProducer | None = None,
     ) -> Deferred[IResponse]:
         """As `IAgent.request`; fails with `BadDestination` too. Credentials in the URI become an Authorization header."""
         try:
-            destination = destination_of(uri.decode("latin-1"))
+            destination = parse_destination(uri.decode("latin-1"))
         except BadDestination as error:
             return fail(error)
         headers = Headers() if headers is None else headers.copy()
         if destination.authorization is not None and not headers.hasHeader(b"Authorization"):
             headers.setRawHeaders(b"Authorization", [destination.authorization])
-        answered: Deferred[IResponse] = self.agent.request(method, destination.location.encode("ascii"), headers, bodyProducer)
+        answered: Deferred[IResponse] = self.agent.request(
+            method, destination.location.encode("ascii"), headers, bodyProducer
+        )
         return answered
 
 
@@ -50,7 +56,7 @@ def guarded_agent(
     *,
     tls: TlsClient | None = None,
     proxy: Proxy | None = None,
-    look_up: LookUp | None = None,
+    look_up: Resolver | None = None,
 ) -> tuple[IAgent, HTTPConnectionPool]:
     """An agent that only reaches what the policy permits, and its pool, to be closed in the end.
 
@@ -63,5 +69,12 @@ def guarded_agent(
     pool.cachedConnectionTimeout = 1
     # A request that a stale connection has lost is not repeated behind our back: the dispatcher counts attempts.
     pool.retryAutomatically = False
-    way = Way(reactor, policy, Lookups(look_up or reactor_look_up(reactor)), tls or TlsClient.of(), proxy, connect_timeout)
+    way = EgressContext(
+        reactor,
+        policy,
+        CoalescingResolver(look_up or reactor_resolver(reactor)),
+        tls or TlsClient.from_config(),
+        proxy,
+        connect_timeout,
+    )
     return _GuardedAgent(Agent.usingEndpointFactory(reactor, PermittedEndpoints(way), pool)), pool

@@ -18,20 +18,20 @@ from twisted.web.client import HTTPConnectionPool, _HTTP11ClientFactory
 from twisted.web.iweb import IResponse
 
 #: Bytes of status line and headers together, those of 1xx answers before the final one included.
-MAX_HEAD = 32 * 1024
+MAX_HEAD_BYTES = 32 * 1024
 
 #: A head is read in pieces of this size, so that the bound is kept closely and the parser's buffer stays short.
-_PIECE = 4096
+_CHUNK_BYTES = 4096
 
 # The client writes a line for every 1xx answer, as many as a receiver likes to send.
-_SILENCE = Logger(observer=LogPublisher())
+_SILENT = Logger(observer=LogPublisher())
 
 
 class HeadTooLong(Exception):
     """The answer's status line and headers are longer than anybody needs."""
 
     def __init__(self) -> None:
-        super().__init__(f"the answer's headers are longer than {MAX_HEAD // 1024} KiB")
+        super().__init__(f"the answer's headers are longer than {MAX_HEAD_BYTES // 1024} KiB")
 
 
 class BoundedClient(HTTP11ClientProtocol):
@@ -49,7 +49,7 @@ class BoundedClient(HTTP11ClientProtocol):
     def _answered(self, _client: object) -> None:
         # Twisted keeps every connection but those whose answer says "close" in small letters. One that the receiver is closing just
         # now would take the next request with it.
-        if _stays(self._parser):
+        if _is_keep_alive(self._parser):
             self._idle(self)
         else:
             self.transport.loseConnection()  # type: ignore[union-attr]
@@ -61,19 +61,19 @@ class BoundedClient(HTTP11ClientProtocol):
         parser: Any = self._parser
         if parser is not None:
             # A single line may be as long as the whole, whose bound has the clearer words.
-            parser.MAX_LENGTH = MAX_HEAD + _PIECE
-            parser._log = _SILENCE
+            parser.MAX_LENGTH = MAX_HEAD_BYTES + _CHUNK_BYTES
+            parser._log = _SILENT
         return answered
 
     def dataReceived(self, bytes: bytes) -> None:
         """Hand on what has come, piece by piece until the head is over."""
         rest, parser = memoryview(bytes), self._parser
         while rest and parser is not None and parser is self._parser and parser.state in (STATUS, HEADER):
-            piece, rest = rest[:_PIECE], rest[_PIECE:]
+            piece, rest = rest[:_CHUNK_BYTES], rest[_CHUNK_BYTES:]
             super().dataReceived(piece.tobytes())
             if parser is self._parser and parser.state in (STATUS, HEADER):
                 self._head += len(piece)
-                if self._head > MAX_HEAD:
+                if self._head > MAX_HEAD_BYTES:
                     self._giveUp(Failure(HeadTooLong()))
                     return
         if rest and parser is not None and parser is self._parser:
@@ -93,9 +93,13 @@ class BoundedClient(HTTP11ClientProtocol):
         super()._giveUp(reason)
 
 
-def _stays(parser: Any) -> bool:
+def _is_keep_alive(parser: Any) -> bool:
     """Whether the receiver means to keep the connection after the answer that has been read: the default since HTTP/1.1."""
-    options = {option.strip().lower() for line in parser.connHeaders.getRawHeaders(b"Connection", ()) for option in line.split(b",")}
+    options = {
+        option.strip().lower()
+        for line in parser.connHeaders.getRawHeaders(b"Connection", ())
+        for option in line.split(b",")
+    }
     if parser.response.version[1:] < (1, 1):
         return b"keep-alive" in options
     return b"close" not in options

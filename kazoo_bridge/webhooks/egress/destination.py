@@ -54,10 +54,12 @@ class Destination:
         return None if self.credentials is None else b"Basic " + base64.b64encode(self.credentials)
 
 
-def destination_of(uri: str) -> Destination:
+def parse_destination(uri: str) -> Destination:
     """Raises `BadDestination` for all that is not an absolute http(s) URI of plain ASCII that names a host in the usual way."""
     if any(character <= " " or character >= "\x7f" for character in uri):
-        raise BadDestination("expected a URI without spaces, control characters and non-ASCII characters (percent-encode them)")
+        raise BadDestination(
+            "expected a URI without spaces, control characters and non-ASCII characters (percent-encode them)"
+        )
     if "\\" in uri:
         raise BadDestination("expected a URI without backslashes")
     parts = _PARTS.fullmatch(uri)
@@ -108,5 +110,7 @@ def _credentials(userinfo: str | None) -> bytes | None:
     user, _, password = userinfo.partition(":")
     credentials = unquote_to_bytes(user) + b":" + unquote_to_bytes(password)
     if b":" in unquote_to_bytes(user) or any(byte < 0x20 or byte == 0x7F for byte in credentials):
-        raise BadDestination("expected user:password@ without control characters, and no colon in the user's name")
+        raise BadDestination(
+            "expected user:password@ without control characters, and no colon in the user's name"
+        )
     return credentials

@@ -12,20 +12,24 @@ from twisted.web.client import URI
 from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
 
-from kazoo_bridge.webhooks.egress.connection import EndingEndpoint
+from kazoo_bridge.webhooks.egress.bounded_close import BoundedCloseEndpoint
+from kazoo_bridge.webhooks.egress.permitted_addresses import (
+    CoalescingResolver,
+    HostNotFound,
+    permitted_addresses,
+)
 from kazoo_bridge.webhooks.egress.policy import EgressPolicy
 from kazoo_bridge.webhooks.egress.proxy import Proxy, TunnelEndpoint
-from kazoo_bridge.webhooks.egress.resolving import HostNotFound, Lookups, permitted_addresses
 from kazoo_bridge.webhooks.egress.tls import TlsClient
 
 
 @frozen
-class Way:
+class EgressContext:
     """What connections have in common. `connect_timeout` is in seconds and covers the look-up and all addresses together."""
 
     reactor: Any
     policy: EgressPolicy
-    lookups: Lookups
+    lookups: CoalescingResolver
     tls: TlsClient
     proxy: Proxy | None
     connect_timeout: float
@@ -36,7 +40,7 @@ class Way:
 class PermittedEndpoint:
     """Connects to the first permitted address of a host that answers."""
 
-    way: Way
+    context: EgressContext
     host: str
     port: int
 
@@ -45,13 +49,17 @@ class PermittedEndpoint:
         return Deferred.fromCoroutine(self._connect(protocolFactory))
 
     async def _connect(self, factory: IProtocolFactory) -> IProtocol:
-        reactor, timeout = self.way.reactor, self.way.connect_timeout
+        reactor, timeout = self.context.reactor, self.context.connect_timeout
         deadline = reactor.seconds() + timeout
-        looked_up = Deferred.fromCoroutine(permitted_addresses(self.way.lookups, self.way.policy, self.host))
+        looked_up = Deferred.fromCoroutine(
+            permitted_addresses(self.context.lookups, self.context.policy, self.host)
+        )
         try:
             addresses = await looked_up.addTimeout(timeout, reactor)
         except TimeoutError:
-            raise HostNotFound(f"the host name {self.host} could not be looked up within {timeout:g} s") from None
+            raise HostNotFound(
+                f"the host name {self.host} could not be looked up within {timeout:g} s"
+            ) from None
         for number, address in enumerate(addresses[:-1]):
             # An address that swallows everything leaves time for those after it.
             share = (deadline - reactor.seconds()) / (len(addresses) - number)
@@ -64,7 +72,7 @@ class PermittedEndpoint:
         return await self._connect_to(addresses[-1], factory, deadline - reactor.seconds())
 
     def _connect_to(self, address: str, factory: IProtocolFactory, seconds: float) -> Deferred[IProtocol]:
-        way, left = self.way, max(0.001, seconds)
+        way, left = self.context, max(0.001, seconds)
         if way.proxy is not None:
             return TunnelEndpoint(way.reactor, way.proxy, address, self.port, left).connect(factory)
         endpoint = TCP6ClientEndpoint if ":" in address else TCP4ClientEndpoint
@@ -76,12 +84,12 @@ class PermittedEndpoint:
 class PermittedEndpoints:
     """Guarded endpoints for an agent."""
 
-    way: Way
+    context: EgressContext
 
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
         """The guarded way to the URI's host, inside verified TLS for https."""
         host = uri.host.decode("ascii")
-        endpoint: Any = PermittedEndpoint(self.way, host, uri.port)
+        endpoint: Any = PermittedEndpoint(self.context, host, uri.port)
         if uri.scheme != b"http":
-            endpoint = wrapClientTLS(self.way.tls.to(host), endpoint)
-        return EndingEndpoint(self.way.reactor, endpoint)
+            endpoint = wrapClientTLS(self.context.tls.for_host(host), endpoint)
+        return BoundedCloseEndpoint(self.context.reactor, endpoint)

@@ -13,7 +13,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 #: For prefixes of one's own; those of 96 bits, the usual ones, end with the IPv4 address.
 _OWN_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
-_COMPATIBLE = ipaddress.IPv6Network("::/96")
+_IPV4_COMPATIBLE = ipaddress.IPv6Network("::/96")
 _TRANSLATED = ipaddress.IPv6Network("::ffff:0:0:0/96")
 
 
@@ -29,7 +29,7 @@ class EgressPolicy:
     allowed: Sequence[Network]
 
     @classmethod
-    def of(cls, denied: Iterable[str], allowed: Iterable[str]) -> EgressPolicy:
+    def from_config(cls, denied: Iterable[str], allowed: Iterable[str]) -> EgressPolicy:
         """Parse networks that the configuration has checked."""
         return cls(tuple(map(ipaddress.ip_network, denied)), tuple(map(ipaddress.ip_network, allowed)))
 
@@ -47,7 +47,7 @@ class EgressPolicy:
         if parsed.ipv4_mapped is not None:
             # Nothing but another spelling of the IPv4 address.
             return self._permits(parsed.ipv4_mapped)
-        return self._permits(parsed) and all(map(self._permits, _carried(parsed)))
+        return self._permits(parsed) and all(map(self._permits, _embedded_ipv4(parsed)))
 
     def _permits(self, address: Address) -> bool:
         if any(address in network for network in self.allowed):
@@ -55,10 +55,12 @@ class EgressPolicy:
         return not any(address in network for network in self.denied)
 
 
-def _carried(address: ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
+def _embedded_ipv4(address: ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
     """The IPv4 addresses that packets to this address may end up at."""
     carried = []
-    if any(address in network for network in (_NAT64, _OWN_NAT64, _TRANSLATED)) or (address in _COMPATIBLE and int(address) > 1):
+    if any(address in network for network in (_NAT64, _OWN_NAT64, _TRANSLATED)) or (
+        address in _IPV4_COMPATIBLE and int(address) > 1
+    ):
         carried.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
     if address.sixtofour is not None:
         carried.append(address.sixtofour)

@@ -13,9 +13,9 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from kazoo_bridge.webhooks.egress.destination import destination_of
+from kazoo_bridge.webhooks.egress.destination import parse_destination
 
-_MAX_HEAD = 16 * 1024
+_MAX_HEAD_BYTES = 16 * 1024
 
 _STATUS = re.compile(rb"HTTP/1\.[0-9] ([0-9]{3})(?: [^\r\n]*)?\r?\n")
 _END = re.compile(rb"\r?\n\r?\n")
@@ -34,11 +34,11 @@ class Proxy:
     authorization: bytes | None = field(repr=False)
 
     @classmethod
-    def of(cls, uri: str) -> Proxy | None:
+    def from_config(cls, uri: str) -> Proxy | None:
         """The proxy of a URI that the configuration has checked; None for ""."""
         if not uri:
             return None
-        destination = destination_of(uri)
+        destination = parse_destination(uri)
         return cls(destination.host, destination.port, destination.authorization)
 
     def connect_request(self, address: str, port: int) -> bytes:
@@ -50,7 +50,7 @@ class Proxy:
         return b"\r\n".join([*lines, b"", b""])
 
 
-class _Asking(Protocol):
+class _ConnectTunnel(Protocol):
     """Asks the proxy; once it has agreed, everything is the inner protocol's.
 
     `established` fires with the inner protocol, or fails with `ProxyFailed`.
@@ -81,7 +81,7 @@ class _Asking(Protocol):
     def _read_head(self) -> None:
         end = _END.search(self._head)
         if end is None:
-            if len(self._head) > _MAX_HEAD:
+            if len(self._head) > _MAX_HEAD_BYTES:
                 self._fail("the proxy's answer is too long")
             return
         status = _STATUS.match(self._head)
@@ -115,15 +115,15 @@ class _Asking(Protocol):
             self.established.errback(ProxyFailed("the proxy closed the connection"))
 
 
-class _AskingFactory(Factory):
+class _ConnectTunnelFactory(Factory):
     noisy = False
 
     def __init__(self, request: bytes, factory: IProtocolFactory) -> None:
         self._request = request
         self._factory = factory
 
-    def buildProtocol(self, addr: Any) -> _Asking:
-        return _Asking(self._request, self._factory)
+    def buildProtocol(self, addr: Any) -> _ConnectTunnel:
+        return _ConnectTunnel(self._request, self._factory)
 
 
 @implementer(IStreamClientEndpoint)
@@ -146,7 +146,7 @@ class TunnelEndpoint:
         request = self.proxy.connect_request(self.address, self.port)
         way = HostnameEndpoint(self.reactor, self.proxy.host, self.proxy.port, timeout=self.timeout)
         try:
-            asking: Any = await way.connect(_AskingFactory(request, factory))
+            asking: Any = await way.connect(_ConnectTunnelFactory(request, factory))
         except CancelledError:
             raise
         except Exception as error:

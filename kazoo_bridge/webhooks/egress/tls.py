@@ -19,7 +19,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from kazoo_bridge.addresses import is_address
+from kazoo_bridge.ip_addresses import is_ip_address
 
 _log = Logger()
 
@@ -47,7 +47,9 @@ class TlsClient:
     _context: SSL.Context
 
     @classmethod
-    def of(cls, ca_bundle: str = "", client_certificate: str = "", client_key: str = "") -> TlsClient:
+    def from_config(
+        cls, ca_bundle: str = "", client_certificate: str = "", client_key: str = ""
+    ) -> TlsClient:
         """Read the files, which the configuration has checked.
 
         `ca_bundle` is trusted beside the system's roots; `client_certificate` (with its chain, and its key unless `client_key` has that)
@@ -55,24 +57,32 @@ class TlsClient:
         """
         options: dict[str, Any] = {}
         if client_certificate:
-            first, *chain = _certificates(client_certificate)
+            first, *chain = _read_certificates(client_certificate)
             key = load_pem_private_key(Path(client_key or client_certificate).read_bytes(), None)
             private: Any = key
-            options = {"privateKey": crypto.PKey.from_cryptography_key(private), "certificate": first, "extraCertChain": chain}
-        context = CertificateOptions(trustRoot=platformTrust(), raiseMinimumTo=TLSVersion.TLSv1_2, **options).getContext()
+            options = {
+                "privateKey": crypto.PKey.from_cryptography_key(private),
+                "certificate": first,
+                "extraCertChain": chain,
+            }
+        context = CertificateOptions(
+            trustRoot=platformTrust(), raiseMinimumTo=TLSVersion.TLSv1_2, **options
+        ).getContext()
         if ca_bundle:
             store: Any = context.get_cert_store()
-            for certificate in _certificates(ca_bundle):
+            for certificate in _read_certificates(ca_bundle):
                 store.add_cert(certificate)
         return cls(context)
 
-    def to(self, host: str) -> IOpenSSLClientConnectionCreator:
+    def for_host(self, host: str) -> IOpenSSLClientConnectionCreator:
         """For connections to this host: its name is sent (an address is not), and its certificate must be for it."""
         return _Creator(self._context, host)
 
 
-def _certificates(path: str) -> list[crypto.X509]:
-    return [crypto.X509.from_cryptography(one) for one in x509.load_pem_x509_certificates(Path(path).read_bytes())]
+def _read_certificates(path: str) -> list[crypto.X509]:
+    return [
+        crypto.X509.from_cryptography(one) for one in x509.load_pem_x509_certificates(Path(path).read_bytes())
+    ]
 
 
 @implementer(IOpenSSLClientConnectionCreator)
@@ -84,13 +94,15 @@ class _Creator:
     def clientConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
         """A connection that fails its handshake unless the certificate is good."""
         connection = SSL.Connection(self.context, None)
-        if not is_address(self.host):
+        if not is_ip_address(self.host):
             connection.set_tlsext_host_name(self.host.encode("ascii"))
-        connection.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _verifier(weakref.ref(tlsProtocol), self.host))
+        connection.set_verify(
+            SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _verifier(weakref.ref(tlsProtocol), self.host)
+        )
         return connection
 
 
-class _Shown:
+class _PeerCertificate:
     """A certificate in the middle of a handshake, as service_identity takes it."""
 
     def __init__(self, certificate: crypto.X509) -> None:
@@ -104,9 +116,9 @@ def _problem(host: str, certificate: crypto.X509, error: int, depth: int, ok: bo
     if not ok:
         return _REASONS.get(error, f"verification fails with OpenSSL's error {error}")
     if depth == 0:
-        shown: Any = _Shown(certificate)
+        shown: Any = _PeerCertificate(certificate)
         try:
-            (verify_ip_address if is_address(host) else verify_hostname)(shown, host)
+            (verify_ip_address if is_ip_address(host) else verify_hostname)(shown, host)
         except VerificationError:
             return "it is for another host"
     return ""
@@ -122,7 +134,9 @@ def _verifier(protocol: weakref.ref[Any], host: str) -> Callable[[Any, crypto.X5
             problem = "it cannot be read"
         tls = protocol()
         if problem and tls is not None:
-            tls.failVerification(Failure(CertificateRefused(f"the certificate of {host} is refused: {problem}")))
+            tls.failVerification(
+                Failure(CertificateRefused(f"the certificate of {host} is refused: {problem}"))
+            )
         return not problem
 
     return verify

@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
 
-from kazoo_bridge.bus.amqp.errors import BrokerClosedChannel
+from kazoo_bridge.bus.amqp.wire.errors import BrokerClosedChannel
 
 Key = tuple[str, str]
 
@@ -37,10 +37,14 @@ class FakeChannel:
         if routing_key in self._broker.refused:
             self.closed = True
             return fail(BrokerClosedChannel(403, f"no access for {routing_key}"))
-        return self._broker.answer(f"bind {routing_key}", lambda: self._broker.bound.add((exchange, routing_key)))
+        return self._broker.answer(
+            f"bind {routing_key}", lambda: self._broker.bound.add((exchange, routing_key))
+        )
 
     def queue_unbind(self, queue: str, exchange: str, routing_key: str) -> Deferred[Any]:
-        return self._broker.answer(f"unbind {routing_key}", lambda: self._broker.bound.discard((exchange, routing_key)))
+        return self._broker.answer(
+            f"unbind {routing_key}", lambda: self._broker.bound.discard((exchange, routing_key))
+        )
 
 
 class FakeConnection:
@@ -48,7 +52,7 @@ class FakeConnection:
 
     def __init__(self, *, holding: bool = False) -> None:
         self.holding = holding
-        self.end = None
+        self.close_reason = None
         self.reader = SimpleNamespace(receivers={})
         self.cancelled: dict[int, Any] = {}
         self.write = lambda _data: None

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kazoo_bridge.bus.amqp import frames
-from kazoo_bridge.bus.amqp.deliveries import FrameReader
-from kazoo_bridge.bus.amqp.errors import FrameError
-from kazoo_bridge.bus.amqp.fields import long_string, short_string
-from kazoo_bridge.bus.amqp.spec import amqp_0_9_1
+from kazoo_bridge.bus.amqp.wire import frame_writer
+from kazoo_bridge.bus.amqp.wire.errors import FrameError
+from kazoo_bridge.bus.amqp.wire.field_table import long_string, short_string
+from kazoo_bridge.bus.amqp.wire.frame_reader import FrameReader
+from kazoo_bridge.bus.amqp.wire.spec import amqp_0_9_1
 
 BASIC = amqp_0_9_1().classes.byname["basic"]
 
@@ -32,19 +32,25 @@ class Recorder:
         self.large.append(args)
 
 
-def delivery(body: bytes, *, channel: int = 1, tag: int = 1, key: str = "a.b", room: int = 4096, **properties: Any) -> bytes:
+def delivery(
+    body: bytes, *, channel: int = 1, tag: int = 1, key: str = "a.b", room: int = 4096, **properties: Any
+) -> bytes:
     """The frames of one delivery."""
     method = BASIC.methods.byname["deliver"]
-    payload = frames.method_payload(method, ("tag", tag, True, "callevt", key))
-    header = frames.header_payload(BASIC, len(body), {name.replace("_", "-"): value for name, value in properties.items()})
+    payload = frame_writer.method_payload(method, ("tag", tag, True, "callevt", key))
+    header = frame_writer.header_payload(
+        BASIC, len(body), {name.replace("_", "-"): value for name, value in properties.items()}
+    )
     return (
-        frames.frame(frames.METHOD, channel, payload)
-        + frames.frame(frames.HEADER, channel, header)
-        + b"".join(frames.body_frames(channel, body, room))
+        frame_writer.frame(frame_writer.METHOD, channel, payload)
+        + frame_writer.frame(frame_writer.HEADER, channel, header)
+        + b"".join(frame_writer.body_frames(channel, body, room))
     )
 
 
-def reader(recorder: Recorder, largest: int = 1000, channels: tuple[int, ...] = (1,)) -> tuple[FrameReader, list[bytes]]:
+def reader(
+    recorder: Recorder, largest: int = 1000, channels: tuple[int, ...] = (1,)
+) -> tuple[FrameReader, list[bytes]]:
     others: list[bytes] = []
     made = FrameReader(others.append, largest)
     for channel in channels:
@@ -54,7 +60,7 @@ def reader(recorder: Recorder, largest: int = 1000, channels: tuple[int, ...] = 
 
 STREAM = (
     delivery(b'{"a":1}', tag=1, content_type="application/json", content_encoding="gzip")
-    + frames.HEARTBEAT_FRAME
+    + frame_writer.HEARTBEAT_FRAME
     + delivery("grün €".encode() * 3, tag=2, key="ключ.β", room=10, headers={"x": [1, {"y": 2**40}]})
     + delivery(b"", tag=3, content_encoding="identity")
     + delivery(b"plain", tag=4, message_id="id", timestamp=2**40)
@@ -78,7 +84,7 @@ def test_the_stream_may_be_cut_anywhere(cut: int) -> None:
     made.feed(STREAM[:cut])
     made.feed(STREAM[cut:])
     assert short_form(recorder) == EXPECTED
-    assert others == [frames.HEARTBEAT_FRAME]
+    assert others == [frame_writer.HEARTBEAT_FRAME]
 
 
 @given(st.lists(st.integers(1, 40), min_size=1))
@@ -99,8 +105,20 @@ def test_everything_about_a_delivery_is_told() -> None:
     made, _ = reader(recorder)
     made.feed(delivery(b"x", tag=9, content_type="t", headers={"h": None}, message_id="m"))
     [(consumer_tag, tag, redelivered, exchange, key, encoding, properties, body)] = recorder.messages
-    assert (consumer_tag, tag, redelivered, exchange, key, encoding, body) == ("tag", 9, True, "callevt", "a.b", None, b"x")
-    assert frames.read_properties(amqp_0_9_1(), properties) == {"content-type": "t", "headers": {"h": None}, "message-id": "m"}
+    assert (consumer_tag, tag, redelivered, exchange, key, encoding, body) == (
+        "tag",
+        9,
+        True,
+        "callevt",
+        "a.b",
+        None,
+        b"x",
+    )
+    assert frame_writer.read_properties(amqp_0_9_1(), properties) == {
+        "content-type": "t",
+        "headers": {"h": None},
+        "message-id": "m",
+    }
 
 
 def test_headers_that_nobody_can_read_do_no_harm_until_they_are_asked_for() -> None:
@@ -134,7 +152,7 @@ def test_a_large_body_is_refused_before_it_comes_and_is_not_kept(room: int) -> N
     recorder = Recorder()
     made, _ = reader(recorder, largest=1000)
     data = delivery(b"x" * 1001, tag=1, key="too.large", room=room)
-    header_end = len(data) - 1001 - 8 * len(frames.body_frames(1, b"x" * 1001, room))
+    header_end = len(data) - 1001 - 8 * len(frame_writer.body_frames(1, b"x" * 1001, room))
     made.feed(data[:header_end])
     assert recorder.large == [("tag", 1, "callevt", "too.large", 1001)]
     made.feed(data[header_end:] + delivery(b"y" * 1000, tag=2))
@@ -166,12 +184,18 @@ def test_returns_and_confirms_are_told() -> None:
     made.confirmed[3] = lambda *args: confirmed.append(args)
     method = BASIC.methods.byname["return"]
     content = delivery(b"body", channel=3, message_id="5")
-    begin = frames.frame(frames.METHOD, 3, frames.method_payload(method, (312, "NO_ROUTE", "im", "a.b")))
+    begin = frame_writer.frame(
+        frame_writer.METHOD, 3, frame_writer.method_payload(method, (312, "NO_ROUTE", "im", "a.b"))
+    )
     made.feed(begin + content[struct.unpack_from("!BHI", content)[2] + 8 :])
     for name, args in (("ack", (7, True)), ("nack", (8, False, False))):
-        made.feed(frames.frame(frames.METHOD, 3, frames.method_payload(BASIC.methods.byname[name], args)))
+        made.feed(
+            frame_writer.frame(
+                frame_writer.METHOD, 3, frame_writer.method_payload(BASIC.methods.byname[name], args)
+            )
+        )
     assert [item[:4] for item in returned] == [(312, "NO_ROUTE", "im", "a.b")]
-    assert frames.read_properties(amqp_0_9_1(), returned[0][4]) == {"message-id": "5"}
+    assert frame_writer.read_properties(amqp_0_9_1(), returned[0][4]) == {"message-id": "5"}
     assert confirmed == [(7, True, True), (8, False, False)]
     assert others == []
 
@@ -182,9 +206,14 @@ def test_returns_and_confirms_are_told() -> None:
         (b"HTTP/1.1 400 Bad Request\r\n", "does not speak"),
         (b"AMQP\x00\x00\x09\x01", "does not speak"),
         (struct.pack("!BHI", 1, 1, 200_000) + b"x", "larger than"),
-        (frames.frame(frames.BODY, 1, b"xx")[:-1] + b"\x00", "does not end"),
+        (frame_writer.frame(frame_writer.BODY, 1, b"xx")[:-1] + b"\x00", "does not end"),
         (delivery(b"abc")[:-1] + b"\x00", "does not end"),
-        (delivery(b"abc").replace(frames.body_frames(1, b"abc", 99)[0], frames.frame(frames.BODY, 1, b"abcd")), "longer than"),
+        (
+            delivery(b"abc").replace(
+                frame_writer.body_frames(1, b"abc", 99)[0], frame_writer.frame(frame_writer.BODY, 1, b"abcd")
+            ),
+            "longer than",
+        ),
     ],
 )
 def test_what_is_not_amqp_is_refused(data: bytes, words: str) -> None:

@@ -13,9 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from txamqp.codec import Codec
 
-from kazoo_bridge.bus.amqp.errors import FieldError
-from kazoo_bridge.bus.amqp.fields import MAX_DEPTH, Timestamp, decode_table, encode_table, short_string
-from kazoo_bridge.bus.amqp.frames import FrameCodec
+from kazoo_bridge.bus.amqp.wire.errors import FieldError
+from kazoo_bridge.bus.amqp.wire.field_table import (
+    MAX_DEPTH,
+    Timestamp,
+    decode_table,
+    encode_table,
+    short_string,
+)
+from kazoo_bridge.bus.amqp.wire.frame_writer import FrameCodec
 
 #: type letter and octets of a value, and what it means
 ON_THE_WIRE: list[tuple[bytes, Any]] = [
@@ -92,7 +98,11 @@ scalars = st.one_of(
     st.text(alphabet=st.characters(exclude_categories=["Cs"])),
     st.binary(),
     st.builds(Timestamp, st.integers(0, 2**64 - 1)),
-    st.builds(lambda unscaled, scale: Decimal(unscaled).scaleb(-scale), st.integers(-(2**31), 2**31 - 1), st.integers(0, 20)),
+    st.builds(
+        lambda unscaled, scale: Decimal(unscaled).scaleb(-scale),
+        st.integers(-(2**31), 2**31 - 1),
+        st.integers(0, 20),
+    ),
 )
 names = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=60)
 values = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(names, inner), max_leaves=12)
@@ -121,7 +131,17 @@ def test_a_datetime_is_written_as_a_timestamp_in_seconds() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [2**63, -(2**63) - 1, object(), {1, 2}, Decimal("NaN"), Decimal("1E+30"), Decimal(2**31), Timestamp(-1), "\ud800"],
+    [
+        2**63,
+        -(2**63) - 1,
+        object(),
+        {1, 2},
+        Decimal("NaN"),
+        Decimal("1E+30"),
+        Decimal(2**31),
+        Timestamp(-1),
+        "\ud800",
+    ],
 )
 def test_a_value_that_amqp_cannot_carry_is_refused(value: object) -> None:
     with pytest.raises(FieldError):

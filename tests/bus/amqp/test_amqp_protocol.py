@@ -16,11 +16,12 @@ from txamqp.connection import Body, Frame, Method
 from txamqp.content import Content
 from txamqp.protocol import AMQClient
 
-from kazoo_bridge.bus.amqp import frames, publishing
-from kazoo_bridge.bus.amqp.errors import BrokerClosedChannel, BrokerClosedConnection, ConnectionGone
-from kazoo_bridge.bus.amqp.protocol import CAPABILITIES, BrokerConnection
-from kazoo_bridge.bus.amqp.publishing import Publisher
-from kazoo_bridge.bus.amqp.spec import amqp_0_9_1
+from kazoo_bridge.bus.amqp import publisher as publisher_module
+from kazoo_bridge.bus.amqp.connection.connection import CAPABILITIES, BrokerConnection
+from kazoo_bridge.bus.amqp.publisher import ConfirmingPublisher
+from kazoo_bridge.bus.amqp.wire import frame_writer
+from kazoo_bridge.bus.amqp.wire.errors import BrokerClosedChannel, BrokerClosedConnection, ConnectionGone
+from kazoo_bridge.bus.amqp.wire.spec import amqp_0_9_1
 from kazoo_bridge.interfaces import BusUnavailable
 
 SPEC = amqp_0_9_1()
@@ -41,8 +42,8 @@ class Wire(StringTransport):
         if data.startswith(b"AMQP"):
             data = data[8:]
         while data:
-            size = struct.unpack_from("!BHI", data)[2] + frames.OVERHEAD
-            found.append(frames.unpack(SPEC, data[:size]))
+            size = struct.unpack_from("!BHI", data)[2] + frame_writer.OVERHEAD
+            found.append(frame_writer.unpack(SPEC, data[:size]))
             data = data[size:]
         return found
 
@@ -59,19 +60,30 @@ def call(name: str, *args: Any, channel: int = 0) -> bytes:
     """A method from the broker."""
     klass, method = name.split(".")
     declared = SPEC.classes.byname[klass].methods.byname[method]
-    return frames.frame(frames.METHOD, channel, frames.method_payload(declared, args))
+    return frame_writer.frame(frame_writer.METHOD, channel, frame_writer.method_payload(declared, args))
 
 
-START = call("connection.start", 0, 9, {"product": "größe", "list": [1, {"a": None}], "n": 2**40}, "PLAIN AMQPLAIN", "en_US")
+START = call(
+    "connection.start",
+    0,
+    9,
+    {"product": "größe", "list": [1, {"a": None}], "n": 2**40},
+    "PLAIN AMQPLAIN",
+    "en_US",
+)
 
 
 class Play:
     """A connection, its clock, its wire."""
 
-    def __init__(self, frame_max: int = 131072, heartbeat: int = 0, wanted_heartbeat: int = 0, login: bool = True) -> None:
+    def __init__(
+        self, frame_max: int = 131072, heartbeat: int = 0, wanted_heartbeat: int = 0, login: bool = True
+    ) -> None:
         self.clock = Clock()
         self.wire = Wire()
-        self.connection = BrokerConnection(self.clock, "/größe", connection_name="the name", heartbeat=wanted_heartbeat)
+        self.connection = BrokerConnection(
+            self.clock, "/größe", connection_name="the name", heartbeat=wanted_heartbeat
+        )
         self.connection.makeConnection(self.wire)
         self.logged_in = Deferred.fromCoroutine(self.connection.login("üser", "päss"))
         self.broker(START)
@@ -138,7 +150,7 @@ def test_with_a_frame_size_of_0_plain_txamqp_sends_no_body() -> None:
     channel.basic_publish(exchange="e", routing_key="k", content=Content("größe" * 50_000))
     bodies = [frame.payload.content for frame in play.wire.sent() if isinstance(frame.payload, Body)]
     assert b"".join(bodies) == ("größe" * 50_000).encode()
-    assert max(map(len, bodies)) + frames.OVERHEAD == 131072
+    assert max(map(len, bodies)) + frame_writer.OVERHEAD == 131072
 
     plain = AMQClient(TwistedDelegate(), "/", SPEC, clock=Clock())
     wire = Wire()
@@ -146,11 +158,15 @@ def test_with_a_frame_size_of_0_plain_txamqp_sends_no_body() -> None:
     plain.MAX_LENGTH = 0
     plain_channel = plain.channel(1).result
     wire.clear()
-    plain_channel.basic_publish(exchange="e", routing_key="k", content=Content("body")).addErrback(lambda _failure: None)
+    plain_channel.basic_publish(exchange="e", routing_key="k", content=Content("body")).addErrback(
+        lambda _failure: None
+    )
     assert b"body" not in wire.value()
 
 
-@pytest.mark.parametrize(("offered", "wanted", "agreed"), [(60, 30, 30), (10, 30, 10), (0, 30, 30), (60, 0, 0)])
+@pytest.mark.parametrize(
+    ("offered", "wanted", "agreed"), [(60, 30, 30), (10, 30, 10), (0, 30, 30), (60, 0, 0)]
+)
 def test_the_heartbeat_is_agreed_upon(offered: int, wanted: int, agreed: int) -> None:
     play = Play(heartbeat=offered, wanted_heartbeat=wanted)
     assert ("connection.tune-ok", (2047, 131072, agreed)) in play.tuned
@@ -163,15 +179,15 @@ def test_heartbeats_are_sent_when_nothing_else_is() -> None:
     play.wire.clear()
     beats = 0
     for _ in range(20):
-        play.broker(frames.HEARTBEAT_FRAME)
+        play.broker(frame_writer.HEARTBEAT_FRAME)
         play.clock.advance(5)
-        beats += play.wire.value().count(frames.HEARTBEAT_FRAME)
+        beats += play.wire.value().count(frame_writer.HEARTBEAT_FRAME)
         play.wire.clear()
     assert 10 <= beats <= 20
     assert not play.wire.aborted
-    play.connection.write(frames.acknowledge(1, 1, False))
+    play.connection.write(frame_writer.acknowledge(1, 1, False))
     play.clock.advance(5)
-    assert frames.HEARTBEAT_FRAME not in play.wire.value()
+    assert frame_writer.HEARTBEAT_FRAME not in play.wire.value()
 
 
 def test_a_peer_without_a_sign_of_life_for_two_intervals_is_dropped() -> None:
@@ -180,7 +196,7 @@ def test_a_peer_without_a_sign_of_life_for_two_intervals_is_dropped() -> None:
     assert not play.wire.aborted
     play.clock.pump([5])
     assert play.wire.aborted
-    assert "no sign of life for 20 seconds" in str(play.connection.end)
+    assert "no sign of life for 20 seconds" in str(play.connection.close_reason)
     assert play.clock.getDelayedCalls() == []
 
 
@@ -222,7 +238,7 @@ def test_a_closed_channel_leaves_the_connection_alone() -> None:
     assert play.wire.calls() == [("channel.close-ok", ())]
     with pytest.raises(BrokerClosedChannel):
         result_of(first.basic_qos())
-    assert play.connection.end is None
+    assert play.connection.close_reason is None
     qos = second.basic_qos(prefetch_count=1)
     play.broker(call("basic.qos-ok", channel=second.id))
     result_of(qos)
@@ -264,7 +280,7 @@ def test_plain_txamqp_fails_on_what_the_broker_says_unasked(name: str) -> None:
     assert plain.closed
     play = Play()
     play.broker(call(name, *arguments, channel=channel))
-    assert play.connection.end is None
+    assert play.connection.close_reason is None
 
 
 def test_a_consumer_that_the_broker_cancels_is_told() -> None:
@@ -288,21 +304,23 @@ BODY = "größe".encode()
 
 def halved_message(klass_method: str, *args: Any, channel: int = 1) -> bytes:
     """A content whose two body frames meet in the middle of a character."""
-    header = frames.header_payload(SPEC.classes.byname["basic"], len(BODY), {})
+    header = frame_writer.header_payload(SPEC.classes.byname["basic"], len(BODY), {})
     return (
         call(klass_method, *args, channel=channel)
-        + frames.frame(frames.HEADER, channel, header)
-        + frames.frame(frames.BODY, channel, BODY[:3])
-        + frames.frame(frames.BODY, channel, BODY[3:])
+        + frame_writer.frame(frame_writer.HEADER, channel, header)
+        + frame_writer.frame(frame_writer.BODY, channel, BODY[:3])
+        + frame_writer.frame(frame_writer.BODY, channel, BODY[3:])
     )
 
 
 def test_plain_txamqp_loses_the_first_part_of_a_body_cut_in_a_character() -> None:
     # A piece that is text, then pieces that meet in a character: what was kept as text so far is thrown away.
     pieces = (b"abc", BODY[:3], BODY[3:])
-    header = frames.header_payload(SPEC.classes.byname["basic"], sum(map(len, pieces)), {})
-    data = call("basic.deliver", "tag", 1, False, "e", "k", channel=1) + frames.frame(frames.HEADER, 1, header)
-    data += b"".join(frames.frame(frames.BODY, 1, piece) for piece in pieces)
+    header = frame_writer.header_payload(SPEC.classes.byname["basic"], sum(map(len, pieces)), {})
+    data = call("basic.deliver", "tag", 1, False, "e", "k", channel=1) + frame_writer.frame(
+        frame_writer.HEADER, 1, header
+    )
+    data += b"".join(frame_writer.frame(frame_writer.BODY, 1, piece) for piece in pieces)
     plain = AMQClient(TwistedDelegate(), "/", SPEC, clock=Clock())
     plain.makeConnection(Wire())
     got = plain.queue("tag").result.get()
@@ -336,13 +354,13 @@ def test_garbage_ends_the_connection() -> None:
     play = Play()
     play.broker(b"HTTP/1.1 400 Bad Request\r\n\r\n")
     assert play.wire.aborted
-    assert "does not speak AMQP" in str(play.connection.end)
+    assert "does not speak AMQP" in str(play.connection.close_reason)
 
 
 @pytest.mark.parametrize("within", [True, False])
 def test_shutting_waits_for_the_broker_but_not_for_ever(within: bool) -> None:
     play = Play(heartbeat=100, wanted_heartbeat=100)
-    shut = Deferred.fromCoroutine(play.connection.shut(3))
+    shut = Deferred.fromCoroutine(play.connection.close_gracefully(3))
     assert play.wire.calls() == [("connection.close", (200, "shutting down", 0, 0))]
     if within:
         play.broker(call("connection.close-ok"))
@@ -365,9 +383,9 @@ def test_nothing_is_written_after_the_end() -> None:
 # -- publishing ---------------------------------------------------------------------------------
 
 
-def opened_publisher(play: Play) -> tuple[Publisher, int]:
+def opened_publisher(play: Play) -> tuple[ConfirmingPublisher, int]:
     """A publisher and the number of its channel."""
-    opening = Deferred.fromCoroutine(Publisher.open(play.connection))
+    opening = Deferred.fromCoroutine(ConfirmingPublisher.open(play.connection))
     number = max(play.connection.channels)
     play.broker(call("channel.open-ok", "", channel=number) + call("confirm.select-ok", channel=number))
     play.wire.clear()
@@ -381,7 +399,11 @@ def test_a_message_goes_out_in_one_write_with_its_body_in_frames() -> None:
     method, header, *bodies = play.wire.sent()
     assert method.payload.args == (0, "callevt", "größe", True, False)
     assert header.payload.size == 5000
-    assert header.payload.properties == {"content-type": "application/json", "delivery-mode": 1, "message-id": "1"}
+    assert header.payload.properties == {
+        "content-type": "application/json",
+        "delivery-mode": 1,
+        "message-id": "1",
+    }
     assert [len(body.payload.content) for body in bodies] == [4088, 912]
     assert {frame.channel for frame in (method, header, *bodies)} == {number}
 
@@ -400,7 +422,7 @@ def test_one_confirm_may_be_for_many_messages() -> None:
 
 
 def test_messages_without_confirm_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publishing, "MOST_UNCONFIRMED", 2)
+    monkeypatch.setattr(publisher_module, "MAX_UNCONFIRMED", 2)
     play = Play()
     publisher, number = opened_publisher(play)
     for _ in range(2):
@@ -423,7 +445,7 @@ def test_when_the_channel_is_closed_nothing_waits_any_longer() -> None:
 
 
 def test_a_message_larger_than_allowed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publishing, "LARGEST_MESSAGE", 10)
+    monkeypatch.setattr(publisher_module, "MAX_MESSAGE_BYTES", 10)
     with pytest.raises(ValueError, match="13 bytes"):
-        publishing.encode({"a": "12345"})
-    assert publishing.encode({"a": "12"}) == b'{"a":"12"}'
+        publisher_module.encode({"a": "12345"})
+    assert publisher_module.encode({"a": "12"}) == b'{"a":"12"}'

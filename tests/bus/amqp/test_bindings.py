@@ -8,9 +8,9 @@ import pytest
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 
-from kazoo_bridge.bus.amqp.bindings import ANSWER_TIMEOUT, BATCH_SIZE, RETRY_INTERVAL, QueueBindings
-from kazoo_bridge.bus.amqp.errors import ConnectionGone
-from kazoo_bridge.bus.amqp.topology import Topology
+from kazoo_bridge.bus.amqp.consumer.bindings import ANSWER_TIMEOUT, BATCH_SIZE, RETRY_INTERVAL, QueueBindings
+from kazoo_bridge.bus.amqp.consumer.topology import Topology
+from kazoo_bridge.bus.amqp.wire.errors import ConnectionGone
 from kazoo_bridge.interfaces import BusUnavailable, Topic
 from tests.bus.amqp.fake_broker import FakeConnection
 from tests.integration.amqp_world import Log
@@ -88,7 +88,11 @@ def test_what_is_asked_for_during_a_round_shares_the_next() -> None:
     its.connection.release()
     assert first.called
     assert all(one.called for one in rest)
-    assert its.connection.asked == ["exchange callevt", "bind call.first", *(f"bind call.{number}" for number in range(10))]
+    assert its.connection.asked == [
+        "exchange callevt",
+        "bind call.first",
+        *(f"bind call.{number}" for number in range(10)),
+    ]
 
 
 def test_a_round_is_answered_before_the_next_is_asked() -> None:
@@ -107,7 +111,11 @@ def test_a_refusal_fails_its_callers_only_and_drops_the_topic() -> None:
     its.connection.refused = {"call.bad"}
     its.connection.holding = True
     its.bindings.bind(topic("first"))
-    good, bad, worse = its.bindings.bind(topic("good")), its.bindings.bind(topic("bad")), its.bindings.bind(topic("bad"))
+    good, bad, worse = (
+        its.bindings.bind(topic("good")),
+        its.bindings.bind(topic("bad")),
+        its.bindings.bind(topic("bad")),
+    )
     its.connection.release()
     assert good.called
     for one in (bad, worse):
@@ -127,7 +135,9 @@ def test_what_was_wanted_before_stays_wanted_and_is_tried_again() -> None:
     its.connection.refused = {"call.a"}
     its.bindings.wanted[topic("a")] = None
     its.attach()
-    assert its.bindings.problem() == "queue q is not bound to call.a on exchange callevt: no access for call.a"
+    assert (
+        its.bindings.problem() == "queue q is not bound to call.a on exchange callevt: no access for call.a"
+    )
     assert isinstance(failure_of(its.bindings.bind(topic("a"))), BusUnavailable)
     assert topic("a") in its.bindings.wanted
     its.clock.advance(RETRY_INTERVAL)
@@ -176,7 +186,9 @@ def test_an_unexpected_failure_is_logged_and_tried_again() -> None:
     its.connection.failing = RuntimeError("a bug")
     with Log() as log:
         waiting = its.bindings.bind(topic("a"))
-    assert [event["log_failure"].getErrorMessage() for event in log.events if "log_failure" in event] == ["a bug"]
+    assert [event["log_failure"].getErrorMessage() for event in log.events if "log_failure" in event] == [
+        "a bug"
+    ]
     assert its.bindings.problem() == "queue q cannot be bound: a bug"
     assert not waiting.called
     its.clock.advance(1)

@@ -6,8 +6,8 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from kazoo_bridge.bus.amqp.channels import ResponseQueue
-from kazoo_bridge.bus.amqp.topology import Topology
+from kazoo_bridge.bus.amqp.connection.channel import ResponseQueue
+from kazoo_bridge.bus.amqp.consumer.topology import Topology
 from kazoo_bridge.interfaces import Queue, Topic
 from tests.bus.amqp.fake_broker import FakeConnection
 
@@ -53,7 +53,9 @@ def test_a_failure_reaches_its_caller_and_the_next_is_served() -> None:
 def test_one_who_gives_up_waiting_holds_up_nobody() -> None:
     connection = FakeConnection(holding=True)
     topology = topology_on(connection)
-    first, second, third = (Deferred.fromCoroutine(topology.queue(Queue(name, frozenset()))) for name in "abc")
+    first, second, third = (
+        Deferred.fromCoroutine(topology.queue(Queue(name, frozenset()))) for name in "abc"
+    )
     for one in (first, second):
         one.addErrback(lambda _: None)
         one.cancel()

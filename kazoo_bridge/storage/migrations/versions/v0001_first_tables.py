@@ -53,7 +53,9 @@ def _secrets() -> None:
         sa.Column("created", sa.Double, nullable=False),
         sa.Column("expires", sa.Double),
         sa.PrimaryKeyConstraint("digest", name="pk_tokens"),
-        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name="fk_tokens_account_id", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name="fk_tokens_account_id", ondelete="CASCADE"
+        ),
     )
     op.create_index("ix_tokens_account_id", "tokens", ["account_id"])
     op.create_index("ix_tokens_expires", "tokens", ["expires"])
@@ -63,7 +65,9 @@ def _secrets() -> None:
         sa.Column("account_id", sa.String(32), nullable=False),
         sa.Column("created", sa.Double, nullable=False),
         sa.PrimaryKeyConstraint("digest", name="pk_api_keys"),
-        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name="fk_api_keys_account_id", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name="fk_api_keys_account_id", ondelete="CASCADE"
+        ),
     )
     op.create_index("ix_api_keys_account_id", "api_keys", ["account_id"])
 

@@ -38,7 +38,11 @@ def upgrade() -> None:
         sa.UniqueConstraint("id", name="uq_deliveries_id"),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_deliveries_status_hook_id_next_attempt", "deliveries", ["status", "hook_id", "next_attempt"])
-    op.create_index("ix_deliveries_hook_id_ordering_sequence", "deliveries", ["hook_id", "ordering", "sequence"])
+    op.create_index(
+        "ix_deliveries_status_hook_id_next_attempt", "deliveries", ["status", "hook_id", "next_attempt"]
+    )
+    op.create_index(
+        "ix_deliveries_hook_id_ordering_sequence", "deliveries", ["hook_id", "ordering", "sequence"]
+    )
     op.create_index("ix_deliveries_account_id_sequence", "deliveries", ["account_id", "sequence"])
     op.create_index("ix_deliveries_status_changed", "deliveries", ["status", "changed"])

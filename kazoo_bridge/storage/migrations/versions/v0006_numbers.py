@@ -18,6 +18,8 @@ def upgrade() -> None:
         sa.Column("number", sa.String(32), nullable=False),
         sa.Column("account_id", sa.String(32), nullable=False),
         sa.PrimaryKeyConstraint("number", name="pk_numbers"),
-        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name="fk_numbers_account_id_accounts", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name="fk_numbers_account_id_accounts", ondelete="CASCADE"
+        ),
     )
     op.create_index("ix_numbers_account_id", "numbers", ["account_id"])

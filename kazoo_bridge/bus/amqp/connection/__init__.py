@@ -1,0 +1,1 @@
+"""Connections to the broker: log in, fail over, reconnect, heartbeat."""

@@ -1,0 +1,116 @@
+"""Connecting and logging in: an endpoint that tries the brokers in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError
+from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
+from twisted.internet.protocol import Factory
+from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from kazoo_bridge.bus.amqp.connection.connection import BrokerConnection
+from kazoo_bridge.bus.amqp.wire.errors import reason_text
+from kazoo_bridge.config import AmqpUri
+
+#: Seconds for reaching a broker, and as many again for logging in.
+LOGIN_TIMEOUT = 10.0
+
+
+def endpoint_for(reactor: Any, uri: AmqpUri) -> IStreamClientEndpoint:
+    """Where `uri` leads. Raises OSError and ValueError when its CA file cannot be used."""
+    plain = HostnameEndpoint(reactor, uri.host, uri.port, timeout=LOGIN_TIMEOUT)
+    if not uri.tls:
+        return plain
+    roots = None if uri.cacertfile is None else trustRootFromCertificates(_read_certificates(uri.cacertfile))
+    return wrapClientTLS(optionsForClientTLS(uri.host, trustRoot=roots), plain)
+
+
+def _read_certificates(path: str) -> list[Certificate]:
+    end = b"-----END CERTIFICATE-----"
+    blocks = Path(path).read_bytes().split(end)[:-1]
+    if not blocks:
+        raise ValueError(f"{path} holds no certificate in PEM form")
+    return [Certificate.loadPEM(block + end + b"\n") for block in blocks]
+
+
+@implementer(IStreamClientEndpoint)
+class FailoverEndpoint:
+    """Fires with the protocol of the factory it is given once a broker has accepted the login.
+
+    That protocol sees no bytes: it is told when the connection is there and when it is lost, and the `BrokerConnection` is in
+    `latest`. The broker that worked last is tried first.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self, reactor: Any, uris: Sequence[AmqpUri], make: Callable[[AmqpUri], BrokerConnection]
+    ) -> None:
+        self.latest: BrokerConnection | None = None
+        self.trouble: str | None = None
+        self._reactor = reactor
+        self._uris = list(uris)
+        self._make = make
+
+    def __repr__(self) -> str:
+        return " or ".join(uri.label for uri in self._uris)
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        """See `IStreamClientEndpoint`. Fails with ConnectionError when no broker would have us."""
+        return Deferred.fromCoroutine(self._connect(protocolFactory))
+
+    async def _connect(self, factory: IProtocolFactory) -> IProtocol:
+        for _ in range(len(self._uris)):
+            uri = self._uris[0]
+            try:
+                connection = await self._log_in(uri)
+            except CancelledError:
+                raise
+            except Exception as error:
+                # Twisted's and OpenSSL's errors have no ancestor in common.
+                self._record(uri, reason_text(error))
+            else:
+                self.log.info("connected to {broker}", broker=uri.label)
+                self.trouble = None
+                return self._hand_over(factory, connection)
+            self._uris.append(self._uris.pop(0))
+        raise ConnectionError(self.trouble)
+
+    async def _log_in(self, uri: AmqpUri) -> BrokerConnection:
+        connection = self._make(uri)
+        await endpoint_for(self._reactor, uri).connect(Factory.forProtocol(lambda: connection))
+        try:
+            await Deferred.fromCoroutine(connection.login(uri.user, uri.password)).addTimeout(
+                LOGIN_TIMEOUT, self._reactor
+            )
+        except TimeoutError:
+            connection.abort("no answer to the login in time")
+            raise ConnectionError("no answer to the login in time") from None
+        except BaseException:
+            connection.abort("the login was given up")
+            raise
+        return connection
+
+    def _hand_over(self, factory: IProtocolFactory, connection: BrokerConnection) -> IProtocol:
+        self.latest = connection
+        protocol = factory.buildProtocol(connection.transport.getPeer())
+        if protocol is None:
+            connection.abort("nobody wants the connection")
+            raise ConnectionError("nobody wants the connection")
+        protocol.makeConnection(connection.transport)
+        connection.disconnected.wait().addCallback(lambda _: protocol.connectionLost(connection.lost))
+        return protocol
+
+    def record_loss(self, reason: str) -> None:
+        """An established connection has ended."""
+        self._record(self._uris[0], reason)
+
+    def _record(self, uri: AmqpUri, reason: str) -> None:
+        self.trouble = f"no connection to {uri.label}: {reason}"
+        self.log.warn("no connection to {broker}: {reason}", broker=uri.label, reason=reason)

@@ -1,0 +1,1 @@
+"""Consumers: declare and bind queues, take deliveries, acknowledge them."""

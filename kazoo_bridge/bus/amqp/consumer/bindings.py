@@ -1,0 +1,259 @@
+"""Keeps the bindings of one queue equal to the wanted topics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+from attrs import define, field, frozen
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from kazoo_bridge.bus.amqp.consumer.backoff import Backoff
+from kazoo_bridge.bus.amqp.consumer.topology import Topology
+from kazoo_bridge.bus.amqp.wire.errors import BrokerClosedChannel, Closed
+from kazoo_bridge.interfaces import BusUnavailable, Topic
+
+#: Seconds until refused bindings are asked for again.
+RETRY_INTERVAL = 30.0
+#: Seconds after which a broker that has not answered about bindings makes the consumer not ready.
+ANSWER_TIMEOUT = 5.0
+#: Topics of one round: the broker's answer about them all is awaited before their waiters are fired.
+BATCH_SIZE = 100
+
+
+@frozen(eq=False)
+class _Target:
+    """The queue as it was declared on one connection, and the topics it is bound to there."""
+
+    topology: Topology
+    queue_name: str
+    bound: set[Topic] = field(factory=set)
+
+
+@define(eq=False)
+class QueueBindings:
+    """Binds and unbinds in rounds, one at a time; all topics that are asked for during a round share the next.
+
+    `bind` and `unbind` only change the set of wanted topics and register a waiter, so that no chain of Deferreds grows
+    with the number of callers. `label` names the queue in messages. While there is no connection, callers do not wait:
+    the topics are bound on connecting.
+    """
+
+    log = Logger()
+
+    _clock: IReactorTime
+    _label: str
+    wanted: dict[Topic, None]
+    #: Topics that the broker has refused and that stay wanted, with the reason.
+    refused: dict[Topic, str] = field(init=False, factory=dict)
+    #: Topics whose first answer is outstanding: a refusal ends the wish.
+    _tentative: set[Topic] = field(init=False, factory=set)
+    #: Topics of which the broker may not have what is wanted, in the order in which they are asked about.
+    _changed: dict[Topic, None] = field(init=False, factory=dict)
+    #: Topics that the broker is being asked about.
+    _in_flight: set[Topic] = field(init=False, factory=set)
+    _waiters: dict[Topic, list[Deferred[None]]] = field(init=False, factory=dict)
+    _connected: bool = field(init=False, default=False)
+    _target: _Target | None = field(init=False, default=None)
+    _reconciling: _Target | None = field(init=False, default=None)
+    _asked_at: float | None = field(init=False, default=None)
+    _failure: str | None = field(init=False, default=None)
+    _backoff: Backoff = field(init=False, factory=Backoff)
+    _timer: IDelayedCall | None = field(init=False, default=None)
+
+    def bind(self, topic: Topic) -> Deferred[None]:
+        """Want a topic.
+
+        Fires once the broker has bound it; at once while disconnected. Fails with `BusUnavailable` when the broker
+        refuses it, and then a topic that was not wanted before is not wanted any more. May be cancelled.
+        """
+        if topic not in self.wanted:
+            self.wanted[topic] = None
+            if self._connected:
+                self._tentative.add(topic)
+        return self._until_settled(topic)
+
+    def unbind(self, topic: Topic) -> Deferred[None]:
+        """Want a topic no more. Fires once the broker has removed the binding; at once while disconnected."""
+        self.wanted.pop(topic, None)
+        self._tentative.discard(topic)
+        self.refused.pop(topic, None)
+        return self._until_settled(topic)
+
+    def problem(self) -> str | None:
+        """Return why the queue is not bound as it should be; None when it is."""
+        if self._asked_at is not None and self._clock.seconds() - self._asked_at > ANSWER_TIMEOUT:
+            return f"the broker has not answered about the bindings of {self._label} for {ANSWER_TIMEOUT:g} seconds"
+        if self._failure is not None:
+            return f"{self._label} cannot be bound: {self._failure}"
+        for topic, reason in self.refused.items():
+            return f"{self._label} is not bound to {topic.pattern} on exchange {topic.exchange}: {reason}"
+        return None
+
+    # -- the life of a connection and of a queue on it
+
+    def connected(self) -> None:
+        """From now on `bind` and `unbind` wait for the broker's answer."""
+        self._connected = True
+
+    async def attach(self, topology: Topology, queue_name: str) -> None:
+        """Bind a queue that was just declared to every wanted topic, and keep its bindings from now on.
+
+        Ends when the broker has answered about all of them. Raises what the topology raises.
+        """
+        self.detach()
+        self._target = target = _Target(topology, queue_name)
+        self._changed = dict.fromkeys(self.wanted)
+        self.refused.clear()
+        await self._reconcile(target)
+
+    def detach(self) -> None:
+        """The queue is gone. Callers go on waiting for the next one."""
+        self._target = self._reconciling = self._asked_at = self._failure = None
+        self._in_flight.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def disconnected(self) -> None:
+        """The connection is gone: nobody waits any longer, and whatever is wanted is bound on the next connection."""
+        self._connected = False
+        self.detach()
+        self.refused.clear()
+        self._tentative.clear()
+        self._fire(list(self._waiters))
+
+    # -- at work
+
+    def _until_settled(self, topic: Topic) -> Deferred[None]:
+        if not self._connected or self._is_settled(topic):
+            return succeed(None)
+        waiter: Deferred[None] = Deferred(lambda cancelled: self._give_up(topic, cancelled))
+        self._waiters.setdefault(topic, []).append(waiter)
+        self._changed[topic] = None
+        self._start()
+        return waiter
+
+    def _is_settled(self, topic: Topic) -> bool:
+        """Whether the broker has what is wanted of the topic, and is not being asked about it."""
+        bound = self._target is not None and topic in self._target.bound
+        return topic not in self._in_flight and bound == (topic in self.wanted)
+
+    def _give_up(self, topic: Topic, waiter: Deferred[None]) -> None:
+        waiters = self._waiters.get(topic, [])
+        if waiter in waiters:
+            waiters.remove(waiter)
+        if not waiters:
+            self._waiters.pop(topic, None)
+
+    def _start(self) -> None:
+        target = self._target
+        if target is not None and self._reconciling is None:
+            Deferred.fromCoroutine(self._reconcile(target)).addErrback(self._failed, target)
+
+    async def _reconcile(self, target: _Target) -> None:
+        self._reconciling = target
+        try:
+            while self._target is target and self._changed:
+                await self._round(target)
+        finally:
+            if self._reconciling is target:
+                self._reconciling = self._asked_at = None
+                self._in_flight.clear()
+        if self._target is target:
+            self._failure = None
+            self._backoff.reset()
+            if self.refused:
+                self._retry_after(RETRY_INTERVAL)
+
+    async def _round(self, target: _Target) -> None:
+        batch = list(islice(self._changed, BATCH_SIZE))
+        for topic in batch:
+            del self._changed[topic]
+        missing = [topic for topic in batch if topic in self.wanted and topic not in target.bound]
+        superfluous = [topic for topic in batch if topic not in self.wanted and topic in target.bound]
+        self._in_flight = {*missing, *superfluous}
+        try:
+            if missing:
+                self._asked_at = self._clock.seconds()
+                refused = await target.topology.bind(target.queue_name, missing)
+                target.bound.update(topic for topic in missing if topic not in refused)
+                if self._target is not target:
+                    return
+                self._in_flight.difference_update(missing)
+                self._answered(missing, refused)
+                self._settle(missing, target)
+            if superfluous:
+                self._asked_at = self._clock.seconds()
+                await target.topology.unbind(target.queue_name, superfluous)
+                target.bound.difference_update(superfluous)
+        except BaseException:
+            if self._target is target:
+                self._changed = {**dict.fromkeys(batch), **self._changed}
+            raise
+        if self._target is target:
+            self._in_flight.clear()
+            self._settle(batch, target)
+
+    def _answered(self, asked: Iterable[Topic], refused: dict[Topic, BrokerClosedChannel]) -> None:
+        failed: list[Topic] = []
+        for topic in asked:
+            is_tentative = topic in self._tentative
+            self._tentative.discard(topic)
+            if topic not in refused:
+                self.refused.pop(topic, None)
+            elif topic in self.wanted:
+                failed.append(topic)
+                if is_tentative:
+                    del self.wanted[topic]
+                else:
+                    self.refused[topic] = refused[topic].text
+        for topic in failed:
+            text = f"{self._label} cannot be bound to {topic.pattern} on exchange {topic.exchange}: {refused[topic].text}"
+            self._fire([topic], BusUnavailable(text))
+
+    def _settle(self, topics: Iterable[Topic], target: _Target) -> None:
+        """Fire the waiters of those topics of which the broker has what is wanted."""
+        self._fire([topic for topic in topics if (topic in target.bound) == (topic in self.wanted)])
+
+    def _fire(self, topics: Sequence[Topic], error: BusUnavailable | None = None) -> None:
+        # What the callbacks do may register new waiters: these belong to a later round.
+        waiters = [waiter for topic in topics for waiter in self._waiters.pop(topic, [])]
+        for waiter in waiters:
+            if waiter.called:
+                continue
+            if error is None:
+                waiter.callback(None)
+            else:
+                waiter.errback(error)
+
+    def _failed(self, failure: Failure, target: _Target) -> None:
+        if self._target is not target:
+            return
+        self._failure = failure.getErrorMessage()
+        delay = self._backoff.delay()
+        if failure.check(Closed):
+            # As a rule the connection has ended, and the next one declares everything anew.
+            self.log.info("binding {queue} failed: {reason}", queue=self._label, reason=self._failure)
+        else:
+            self.log.failure(
+                "binding {queue} failed; trying again in {delay:.1f} s",
+                failure,
+                queue=self._label,
+                delay=delay,
+            )
+        self._retry_after(delay)
+
+    def _retry_after(self, seconds: float) -> None:
+        if self._timer is None:
+            self._timer = self._clock.callLater(seconds, self._retry)
+        elif self._timer.getTime() > self._clock.seconds() + seconds:
+            self._timer.reset(seconds)
+
+    def _retry(self) -> None:
+        self._timer = None
+        self._changed.update(dict.fromkeys(self.refused))
+        self._start()

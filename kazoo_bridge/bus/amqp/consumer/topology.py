@@ -1,0 +1,258 @@
+"""What must exist on the broker: exchanges, queues and bindings, declared anew on every connection."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from attrs import define, field
+from twisted.internet.defer import Deferred, FirstError, gatherResults
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from kazoo_bridge import kazoo
+from kazoo_bridge.bus.amqp.connection.channel import BrokerChannel
+from kazoo_bridge.bus.amqp.connection.connection import BrokerConnection
+from kazoo_bridge.bus.amqp.wire.errors import (
+    NOT_FOUND,
+    PRECONDITION_FAILED,
+    BrokerClosedChannel,
+    BrokerClosedConnection,
+    Closed,
+    lacks_queue_type,
+)
+from kazoo_bridge.interfaces import Queue, Topic
+
+#: How many bindings are asked for before the broker's answers are waited for.
+BATCH_SIZE = 100
+
+T = TypeVar("T")
+
+
+@define(eq=False)
+class QueueArguments:
+    """What durable queues are declared with (``x-queue-type`` and the like); nothing, once a broker has turned out not to have that."""
+
+    wanted: Mapping[str, Any] = field(factory=dict)
+
+    def clear(self) -> None:
+        """The broker does not have it: take plain durable queues from now on."""
+        self.wanted = {}
+
+
+class Topology:
+    """Declares on one connection, over a channel of its own: the broker closes the channel of whatever it refuses.
+
+    `queue_arguments` are given to durable queues, and remembered from one connection to the next.
+    """
+
+    log = Logger()
+
+    def __init__(self, connection: BrokerConnection, queue_arguments: QueueArguments | None = None) -> None:
+        self._connection = connection
+        self._queue_arguments = queue_arguments or QueueArguments()
+        self._channel: BrokerChannel | None = None
+        self._requests: deque[tuple[Callable[[], Awaitable[Any]], Deferred[Any]]] = deque()
+        self._working = False
+        self._exchanges: set[str] = set()
+        self._waiting: dict[str, list[Deferred[None]]] = {}
+
+    async def exchange(self, name: str) -> None:
+        """Make sure that the exchange is there. Raises BrokerClosedChannel when it cannot be."""
+        if name in self._exchanges:
+            return
+        # One declaration however many ask.
+        waiter: Deferred[None] = Deferred()
+        self._waiting.setdefault(name, []).append(waiter)
+        if len(self._waiting[name]) == 1:
+            self._exclusively(lambda: self._exchange(name)).addBoth(self._declared, name)
+        await waiter
+
+    def _declared(self, result: Failure | None, name: str) -> None:
+        for waiter in self._waiting.pop(name):
+            if not waiter.called:
+                waiter.callback(result)
+
+    def knows(self, exchange: str) -> bool:
+        """Whether the exchange was seen on this connection already."""
+        return exchange in self._exchanges
+
+    async def queue(self, queue: Queue) -> str:
+        """Declare the queue; returns its name. Raises BrokerClosedChannel."""
+        return await self._exclusively(lambda: self._queue(queue))
+
+    async def bind(self, queue: str, topics: Iterable[Topic]) -> dict[Topic, BrokerClosedChannel]:
+        """Bind the queue to each topic; returns those that the broker refused, with its reason."""
+        return await self._exclusively(
+            lambda: self._apply_batched(sorted(topics, key=_order), lambda topic: self._bind(queue, topic))
+        )
+
+    async def unbind(self, queue: str, topics: Iterable[Topic]) -> dict[Topic, BrokerClosedChannel]:
+        """Remove the bindings; returns those that the broker refused to remove."""
+        return await self._exclusively(
+            lambda: self._apply_batched(sorted(topics, key=_order), lambda topic: self._unbind(queue, topic))
+        )
+
+    # -- everything below runs while nobody else declares: a refusal closes the channel for all who use it
+
+    def _exclusively(self, action: Callable[[], Awaitable[T]]) -> Deferred[T]:
+        """Do `action_command` after all that were asked for before it; fires with its result."""
+        result: Deferred[T] = Deferred()
+        self._requests.append((action, result))
+        if not self._working:
+            self._working = True
+            Deferred.fromCoroutine(self._work())
+        return result
+
+    async def _work(self) -> None:
+        # One loop for all callers, which fires their results one after another: with a lock each caller would go on
+        # inside the call of the one before, and hundreds of them would reach the recursion limit.
+        while self._requests:
+            action, result = self._requests.popleft()
+            if result.called:  # cancelled
+                continue
+            try:
+                outcome: Any = await action()
+            except Exception:
+                outcome = Failure()
+            if not result.called:
+                result.callback(outcome)
+        self._working = False
+
+    async def _open(self) -> BrokerChannel:
+        if self._channel is None or self._channel.closed:
+            self._channel = await self._connection.open_channel()
+        return self._channel
+
+    async def _exchange(self, name: str) -> None:
+        if name in self._exchanges or name == "":
+            return
+        kind = kazoo.EXCHANGES.get(name)
+        refused: BrokerClosedChannel | None = None
+        if kind is not None:
+            try:
+                await (await self._open()).exchange_declare(exchange=name, type=kind)
+            except BrokerClosedChannel as error:
+                if error.code != PRECONDITION_FAILED:
+                    raise
+                refused = error
+        if kind is None or refused is not None:
+            await (await self._open()).exchange_declare(exchange=name, passive=True)
+        if refused is not None:
+            self.log.warn(
+                "exchange {exchange} exists on the broker with other arguments and is used as it is: {reason}",
+                exchange=name,
+                reason=refused.text,
+            )
+        self._exchanges.add(name)
+
+    async def _queue(self, queue: Queue) -> str:
+        try:
+            return await self._declare_queue(queue)
+        except BrokerClosedConnection as error:
+            if queue.durable and self._queue_arguments.wanted and lacks_queue_type(error):
+                self._fall_back_to_classic(queue, error.text)  # on the next connection
+            raise
+        except BrokerClosedChannel as error:
+            if error.code != PRECONDITION_FAILED:
+                raise
+            refused = error
+        try:
+            answer = await (await self._open()).queue_declare(queue=queue.name, passive=True)
+        except BrokerClosedChannel as error:
+            if error.code != NOT_FOUND or not self._queue_arguments.wanted:
+                raise
+            # It was not refused for what is there, but for what was asked for.
+            self._fall_back_to_classic(queue, refused.text)
+            return await self._declare_queue(queue)
+        self.log.warn(
+            "queue {queue} exists on the broker with other arguments and is used as it is: {reason}",
+            queue=queue.name,
+            reason=refused.text,
+        )
+        name: str = answer.queue
+        return name
+
+    async def _declare_queue(self, queue: Queue) -> str:
+        answer = await (await self._open()).queue_declare(
+            queue=queue.name,
+            durable=queue.durable,
+            exclusive=not queue.name,
+            auto_delete=not queue.durable,
+            arguments=dict(self._queue_arguments.wanted) if queue.durable else {},
+        )
+        name: str = answer.queue
+        return name
+
+    def _fall_back_to_classic(self, queue: Queue, reason: str) -> None:
+        self.log.warn(
+            "the broker does not have queues such as {arguments}, so {queue} becomes a classic durable one: {reason}",
+            arguments=dict(self._queue_arguments.wanted),
+            queue=queue.name,
+            reason=reason,
+        )
+        self._queue_arguments.clear()
+
+    async def _apply_batched(
+        self, topics: list[Topic], act: Callable[[Topic], Awaitable[Deferred[Any]]]
+    ) -> dict[Topic, BrokerClosedChannel]:
+        """Act on all topics, many at a time; after a refusal one by one, to learn which ones it is about."""
+        refused: dict[Topic, BrokerClosedChannel] = {}
+        for start in range(0, len(topics), BATCH_SIZE):
+            batch = topics[start : start + BATCH_SIZE]
+            try:
+                await self._pipelined(batch, act)
+            except BrokerClosedChannel:
+                refused.update(await self._one_by_one(batch, act))
+        return refused
+
+    async def _pipelined(self, topics: list[Topic], act: Callable[[Topic], Awaitable[Deferred[Any]]]) -> None:
+        sent: list[Deferred[Any]] = []
+        try:
+            for topic in topics:
+                sent.append(await act(topic))  # noqa: PERF401
+        finally:
+            results = gatherResults([call.addErrback(_closed_only) for call in sent], consumeErrors=True)
+            try:
+                outcomes = await results
+            except FirstError as error:
+                error.subFailure.raiseException()
+        for outcome in outcomes:
+            if isinstance(outcome, Closed):
+                raise outcome
+
+    async def _one_by_one(
+        self, topics: list[Topic], act: Callable[[Topic], Awaitable[Deferred[Any]]]
+    ) -> dict[Topic, BrokerClosedChannel]:
+        refused = {}
+        for topic in topics:
+            try:
+                await (await act(topic))
+            except BrokerClosedChannel as error:
+                refused[topic] = error
+        return refused
+
+    async def _bind(self, queue: str, topic: Topic) -> Deferred[Any]:
+        await self._exchange(topic.exchange)
+        channel = await self._open()
+        call: Deferred[Any] = channel.queue_bind(
+            queue=queue, exchange=topic.exchange, routing_key=topic.pattern
+        )
+        return call
+
+    async def _unbind(self, queue: str, topic: Topic) -> Deferred[Any]:
+        channel = await self._open()
+        call: Deferred[Any] = channel.queue_unbind(
+            queue=queue, exchange=topic.exchange, routing_key=topic.pattern
+        )
+        return call
+
+
+def _order(topic: Topic) -> tuple[str, str]:
+    return topic.exchange, topic.pattern
+
+
+def _closed_only(failure: Any) -> Any:
+    failure.trap(Closed)
+    return failure.value

@@ -1,0 +1,161 @@
+"""A call as the picture shows it, read from events and from answers, which name the same things differently."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kazoo_bridge.calls.channel_replies import Channel, channel_start
+from kazoo_bridge.json_numbers import to_integer
+from kazoo_bridge.kazoo import to_gregorian
+
+#: A call in its public form; never changed, but replaced.
+Call = Mapping[str, Any]
+
+RINGING, ANSWERED, HELD, PARKED = "ringing", "answered", "held", "parked"
+
+PARK_PARKED, PARK_RETRIEVED, PARK_ABANDONED = "PARK_PARKED", "PARK_RETRIEVED", "PARK_ABANDONED"
+CREATED, BRIDGED = "CHANNEL_CREATE", "CHANNEL_BRIDGE"
+
+#: A call that is heard of like this has gone.
+END_EVENTS = frozenset({"CHANNEL_DESTROY", "CHANNEL_DISCONNECTED"})
+
+#: Nobody is in the parking slot any more.
+UNPARK_EVENTS = frozenset({PARK_RETRIEVED, PARK_ABANDONED})
+
+#: What each event says of the call's state. Of a call that is created or bridged it depends.
+_STATES = {
+    "CHANNEL_ANSWER": ANSWERED,
+    "CHANNEL_HOLD": HELD,
+    "CHANNEL_UNHOLD": ANSWERED,
+    PARK_PARKED: PARKED,
+    PARK_RETRIEVED: ANSWERED,
+    PARK_ABANDONED: ANSWERED,
+}
+
+#: All events that change calls.
+EVENTS = frozenset({CREATED, BRIDGED, *_STATES, *END_EVENTS})
+
+_NOT_ANSWERED = ("early", "ringing")
+
+#: Key of a call -> key of the event.
+_FROM_EVENT = {
+    "direction": "Call-Direction",
+    "caller_id_name": "Caller-ID-Name",
+    "caller_id_number": "Caller-ID-Number",
+    "callee_id_name": "Callee-ID-Name",
+    "callee_id_number": "Callee-ID-Number",
+    "from": "From",
+    "to": "To",
+    "other_leg_call_id": "Other-Leg-Call-ID",
+    "parking_slot": "Parking-Slot",
+}
+
+#: Key of a call -> key of the event's channel variables.
+_FROM_VARIABLES = {
+    "authorizing_id": "Authorizing-ID",
+    "authorizing_type": "Authorizing-Type",
+    "owner_id": "Owner-ID",
+}
+
+#: Key of a call -> keys of a channel; answers for one call and those for an account spell some of them differently.
+_FROM_CHANNEL = {
+    "direction": ("call_direction", "direction"),
+    "caller_id_name": ("caller_id_name",),
+    "caller_id_number": ("caller_id_number",),
+    "callee_id_name": ("callee_id_name",),
+    "callee_id_number": ("callee_id_number",),
+    "from": ("from",),
+    "to": ("to", "destination"),
+    "other_leg_call_id": ("other_leg_call_id", "other_leg"),
+    "authorizing_id": ("authorizing_id",),
+    "authorizing_type": ("authorizing_type",),
+    "owner_id": ("owner_id",),
+}
+
+
+def apply_event(account_id: str, name: str, old: Call | None, body: Mapping[str, Any]) -> Call:
+    """The call after an event of the account, from what it was before (None: it was not known)."""
+    variables = body.get("Custom-Channel-Vars")
+    told = _without_absent({key: body.get(source) for key, source in _FROM_EVENT.items()})
+    if isinstance(variables, Mapping):
+        told |= _without_absent({key: variables.get(source) for key, source in _FROM_VARIABLES.items()})
+    before = old or {"call_id": body["Call-ID"], "account_id": account_id, **_start_time(body)}
+    call = {**before, **told, "state": _next_state(name, before.get("state"), body)}
+    if "is_internal_leg" not in call or "Channel-Name" in body or "Channel-Is-Loopback" in body:
+        call["is_internal_leg"] = _is_loopback(body)
+    if call["state"] != PARKED:
+        call.pop("parking_slot", None)
+    return call
+
+
+def unparked(old: Call) -> Call:
+    """The call, parked no longer."""
+    return {key: value for key, value in old.items() if key != "parking_slot"} | {"state": ANSWERED}
+
+
+def apply_reply(account_id: str, old: Call | None, channel: Channel) -> Call:
+    """The call as the switch shows it now; what the switch is silent about stays as it was."""
+    told = from_channel(account_id, channel)
+    before = {key: value for key, value in (old or {}).items() if key != "other_leg_call_id"}
+    call = {**before, **told}
+    if old is not None and old.get("state") == PARKED and told["state"] == ANSWERED:
+        call["state"] = PARKED  # the switch does not know what parking is
+    if call["state"] != PARKED:
+        call.pop("parking_slot", None)
+    return call
+
+
+def from_channel(account_id: str, channel: Channel) -> dict[str, Any]:
+    """All that an answer says of a call."""
+    told = {
+        key: next((channel[name] for name in names if channel.get(name)), None)
+        for key, names in _FROM_CHANNEL.items()
+    }
+    on_hold = channel.get("is_on_hold", channel.get("is_onhold"))
+    return _without_absent(told) | {
+        "call_id": channel["call_id"],
+        "account_id": account_id,
+        "is_internal_leg": _is_true(channel.get("is_loopback")),
+        "state": HELD if _is_true(on_hold) else ANSWERED if _is_true(channel.get("answered")) else RINGING,
+        **({"timestamp": channel_start(channel)} if channel_start(channel) else {}),
+    }
+
+
+def _next_state(name: str, before: object, body: Mapping[str, Any]) -> str:
+    if name in _STATES:
+        return _STATES[name]
+    answer_state = body.get("Channel-Answer-State")
+    if name == CREATED:
+        return ANSWERED if answer_state == "answered" else RINGING
+    # Bridged before it is answered: the ringing is heard through.
+    return RINGING if before in (None, RINGING) and answer_state in _NOT_ANSWERED else ANSWERED
+
+
+def _start_time(body: Mapping[str, Any]) -> dict[str, int]:
+    """When the call came into being, in Gregorian seconds; the event's own time is the next best."""
+    microseconds = _whole_number(body.get("Channel-Created-Time"))
+    if microseconds:
+        return {"timestamp": to_gregorian(microseconds / 1_000_000)}
+    moment = _whole_number(body.get("Timestamp"))
+    return {"timestamp": moment} if moment else {}
+
+
+def _is_loopback(body: Mapping[str, Any]) -> bool:
+    name = body.get("Channel-Name")
+    return _is_true(body.get("Channel-Is-Loopback")) or (
+        isinstance(name, str) and name.startswith("loopback/")
+    )
+
+
+def _is_true(value: object) -> bool:
+    return value is True or (isinstance(value, str) and value.lower() == "true")
+
+
+def _whole_number(value: object) -> int:
+    return max(0, to_integer(value, accept_text=True) or 0)
+
+
+def _without_absent(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Texts only: anything else is not what it should be."""
+    return {key: value for key, value in told.items() if isinstance(value, str) and value}

@@ -1,0 +1,125 @@
+"""The table of commands to live calls: what the data of each may be, as KAZOO's metaflows have it.
+
+Keys that the table does not name are passed on, for the switch may know more of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+_TEXT = {"type": "string", "minLength": 1, "maxLength": 256}
+_ID = {"type": "string", "minLength": 1, "maxLength": 128}
+_SPOKEN = {"type": "string", "minLength": 1, "maxLength": 4096}
+_TRUTH = {"type": "boolean"}
+_SECONDS = {"type": "integer", "minimum": 0, "maximum": 86_400}
+_CAPTURES = {"type": ["string", "array"], "items": _TEXT, "maxItems": 32, "maxLength": 256}
+_DIGITS = (*"1234567890", "*", "#")
+
+
+def _one_of(*words: str) -> dict[str, Any]:
+    return {"type": "string", "enum": list(words)}
+
+
+_TRANSFER_TYPE = _one_of("attended", "blind")
+_LEG = _one_of("self", "peer", "both")
+
+
+@frozen
+class CommandSchema:
+    """What a command's data may be: JSON schemas by key, and the keys that must be there.
+
+    Of the keys in `any_of`, when there are some, one must be there.
+    """
+
+    properties: Mapping[str, Any] = field(factory=dict)
+    required: tuple[str, ...] = ()
+    any_of: tuple[str, ...] = ()
+    defaults: Mapping[str, Any] = field(factory=dict)
+
+
+COMMAND_SCHEMAS: Mapping[str, CommandSchema] = {
+    "audio_level": CommandSchema(
+        {
+            "action": _one_of("start", "stop"),
+            "level": {"type": "integer", "minimum": -4, "maximum": 4},
+            "mode": _one_of("read", "write"),
+        },
+        required=("action",),
+    ),
+    "break": CommandSchema(),
+    "callflow": CommandSchema({"id": _ID, "captures": _CAPTURES, "collected": _CAPTURES}, any_of=("id", "captures", "collected")),
+    "hangup": CommandSchema(),
+    "hold": CommandSchema({"moh_aleg": _TEXT, "moh_bleg": _TEXT, "unhold_key": _one_of(*_DIGITS)}),
+    "intercept": CommandSchema(
+        {
+            "target_type": _one_of("device", "user", "number"),
+            "target_id": _ID,
+            "unbridged_only": _TRUTH,
+            "auto_answer": _TRUTH,
+            "can_call_self": _TRUTH,
+        },
+        required=("target_type", "target_id"),
+    ),
+    "move": CommandSchema({"device_id": _ID, "owner_id": _ID, "auto_answer": _TRUTH, "can_call_self": _TRUTH, "dial_strategy": _TEXT}),
+    "park": CommandSchema({"slot": _TEXT}),
+    "play": CommandSchema({"id": _TEXT, "leg": _LEG}, required=("id",)),
+    "record_call": CommandSchema(
+        {
+            "action": _one_of("mask", "unmask", "start", "stop", "toggle"),
+            "format": _one_of("mp3", "wav"),
+            "label": _TEXT,
+            "media_name": _TEXT,
+            "method": _one_of("put", "post"),
+            "origin": _TEXT,
+            "record_min_sec": _SECONDS,
+            "record_on_answer": _TRUTH,
+            "record_on_bridge": _TRUTH,
+            "record_sample_rate": {"type": "integer", "minimum": 8000, "maximum": 192_000},
+            "time_limit": {**_SECONDS, "minimum": 1},
+            "url": {"type": "string", "maxLength": 2048, "pattern": r"^(https?|ftps?)://[^\s/]"},
+        }
+    ),
+    "resume": CommandSchema(),
+    "say": CommandSchema(
+        {
+            "text": _SPOKEN,
+            "type": _one_of(
+                "account_number", "currency", "current_date", "current_date_time", "current_time", "email_address", "ip_address", "items",
+                "messages", "name_phonetic", "name_spelled", "number", "persons", "postal_address", "short_date_time",
+                "telephone_extension", "telephone_number", "time_measurement", "url",
+            ),
+            "method": _one_of("pronounced", "iterated", "counted"),
+            "language": _TEXT,
+            "gender": _one_of("feminine", "masculine", "neuter"),
+        },
+        required=("text",),
+    ),
+    "transfer": CommandSchema(
+        {
+            "target": _TEXT,
+            "transfer-type": _TRANSFER_TYPE,
+            "transfer_type": _TRANSFER_TYPE,
+            "moh": _TEXT,
+            "leg": _TEXT,
+            "timeout": _SECONDS,
+            "captures": _CAPTURES,
+        },
+        required=("target",),
+        defaults={"transfer-type": "blind"},
+    ),
+    "tts": CommandSchema(
+        {
+            "text": _SPOKEN,
+            "voice": _TEXT,
+            "language": _TEXT,
+            "engine": _TEXT,
+            "leg": _LEG,
+            "terminators": {"type": "array", "items": _one_of(*_DIGITS), "maxItems": 12},
+        },
+        required=("text",),
+    ),
+    "unpark": CommandSchema({"slot": _TEXT}),
+}  # fmt: skip

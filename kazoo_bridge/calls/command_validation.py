@@ -1,0 +1,162 @@
+"""Checks the data of commands and whole metaflows, and says what is wrong, field by field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import orjson
+from jsonschema.exceptions import ValidationError
+
+from kazoo_bridge.calls.command_schemas import COMMAND_SCHEMAS, CommandSchema
+from kazoo_bridge.interfaces import CommandRefused
+from kazoo_bridge.json_limits import exceeds_depth
+from kazoo_bridge.json_numbers import DocumentSchema
+
+#: Of a command's data and of a flow, in bytes of JSON.
+MAX_BYTES = 32_768
+
+#: Objects and lists within each other. A level of children in a flow counts twice: the children, and each of them.
+MAX_DEPTH = 40
+
+_Errors = dict[str, dict[str, dict[str, Any]]]
+
+_MESSAGES = {
+    "enum": "expected one of the values in target",
+    "type": "expected a value of type {target}",
+    "minLength": "expected at least {target} characters",
+    "maxLength": "expected at most {target} characters",
+    "minimum": "expected at least {target}",
+    "maximum": "expected at most {target}",
+    "maxItems": "expected at most {target} items",
+    "pattern": "expected an absolute URL (http, https, ftp)",
+}
+_MAX_CAUSE = 100
+
+
+def arguments_schema(action: CommandSchema) -> dict[str, Any]:
+    """The JSON schema of a command's data, but for `CommandSchema.any_of`."""
+    return {"type": "object", "properties": dict(action.properties), "required": list(action.required)}
+
+
+_COMMANDS: Mapping[str, DocumentSchema] = {
+    name: DocumentSchema.from_schema(arguments_schema(action)) for name, action in COMMAND_SCHEMAS.items()
+}
+
+
+def step_schema(itself: str = "#") -> dict[str, Any]:
+    """The JSON schema of a step of a flow, which is found at `itself`.
+
+    What a captured digit may bring later is not required, but what is there must be right.
+    """
+    known = [
+        {
+            "if": {"properties": {"module": {"const": name}}},
+            "then": {"properties": {"data": {"properties": dict(action.properties)}}},
+        }
+        for name, action in COMMAND_SCHEMAS.items()
+    ]
+    return {
+        "type": "object",
+        "required": ["module"],
+        "properties": {
+            "module": {"type": "string", "minLength": 1, "maxLength": 64},
+            "data": {"type": "object"},
+            "children": {"type": "object", "additionalProperties": {"$ref": itself}},
+        },
+        "allOf": known,
+    }
+
+
+_FLOW = DocumentSchema.from_schema(step_schema())
+
+
+def validate_command(command: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    """The data as they will be sent: nulls dropped, numbers normalised, defaults filled in. Raises `CommandRefused`."""
+    action = COMMAND_SCHEMAS.get(command)
+    if action is None:
+        told = {
+            "message": _MESSAGES["enum"],
+            "target": sorted(COMMAND_SCHEMAS),
+            "cause": command[:_MAX_CAUSE],
+            "value": command[:_MAX_CAUSE],
+        }
+        raise CommandRefused({"action": {"enum": told}})
+    given = {name: value for name, value in data.items() if value is not None}
+    _require_bounded(given, "data")
+    given, errors = _validated(_COMMANDS[command], given)
+    if action.any_of and not any(name in given for name in action.any_of):
+        errors[action.any_of[0]] = {"required": {"message": f"one of {', '.join(action.any_of)} is required"}}
+    if errors:
+        raise CommandRefused(errors)
+    return _with_defaults(action, given)
+
+
+def validate_flow(flow: Mapping[str, Any]) -> dict[str, Any]:
+    """The flow with its numbers normalised; raises `CommandRefused`."""
+    given = dict(flow)
+    _require_bounded(given, "flow")
+    given, errors = _validated(_FLOW, given)
+    if errors:
+        raise CommandRefused(errors)
+    return given
+
+
+def _with_defaults(action: CommandSchema, given: dict[str, Any]) -> dict[str, Any]:
+    # KAZOO spells some keys in two ways; a default must not contradict what was given in the other.
+    return {
+        name: value for name, value in action.defaults.items() if name.replace("-", "_") not in given
+    } | given
+
+
+def _require_bounded(value: dict[str, Any], name: str) -> None:
+    if exceeds_depth(value, MAX_DEPTH):
+        raise CommandRefused(
+            {name: {"maxDepth": {"message": f"nested more than {MAX_DEPTH} deep", "target": MAX_DEPTH}}}
+        )
+    try:
+        size = len(orjson.dumps(value))
+    except orjson.JSONEncodeError:
+        raise CommandRefused(
+            {name: {"type": {"message": "expected what JSON can hold", "target": "object"}}}
+        ) from None
+    if size > MAX_BYTES:
+        raise CommandRefused(
+            {
+                name: {
+                    "maxLength": {
+                        "message": f"expected at most {MAX_BYTES} bytes of JSON",
+                        "target": MAX_BYTES,
+                    }
+                }
+            }
+        )
+
+
+def _validated(schema: DocumentSchema, value: Mapping[str, Any]) -> tuple[dict[str, Any], _Errors]:
+    errors: _Errors = {}
+    document, invalid = schema.validate(value)
+    for error in invalid:
+        for name, rule, told in _to_kazoo_errors(error):
+            errors.setdefault(name, {})[rule] = told
+    return document, errors
+
+
+def _to_kazoo_errors(error: ValidationError) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """KAZOO's names for a JSON schema error: field, rule, and the rule's details."""
+    path = [str(part) for part in error.absolute_path]
+    rule = str(error.validator)
+    target: Any = error.validator_value
+    if rule == "required":
+        instance: Any = error.instance
+        for name in target:
+            if name not in instance:
+                yield ".".join([*path, name]), rule, {"message": "this field is required"}
+        return
+    cause = error.instance if not isinstance(error.instance, str) else error.instance[:_MAX_CAUSE]
+    told = {
+        "message": _MESSAGES.get(rule, "not as expected").format(target=target),
+        "target": target,
+        "cause": cause,
+    }
+    yield ".".join(path), rule, told | ({"value": cause} if rule == "enum" else {})

@@ -1,0 +1,199 @@
+"""What KAZOO tells besides calls: notifications, the status of faxes, changed documents, text messages."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import Any
+
+from attrs import frozen
+
+from kazoo_bridge.demo.event_publisher import EventPublisher
+from kazoo_bridge.demo.leg import Leg
+from kazoo_bridge.demo.tenants import Party, Tenant, fresh_id
+from kazoo_bridge.kazoo import account_db, encode_key_part, monthly_db, to_gregorian
+
+_TRANSCRIPTIONS = (
+    "hello, please ring me when you are back",
+    "the parcel is here, you can fetch it until six",
+    "it is about the invoice from last week, nothing urgent",
+    "could we move Thursday's appointment to the morning",
+)
+_TEXTS = (
+    "The table for four is booked",
+    "Running ten minutes late, sorry",
+    "Is the blue one still to be had?",
+    "Thank you, all arrived in one piece 🎉",
+)
+
+
+@frozen
+class FaxJob:
+    """A fax on its way. `remote` is the one outside."""
+
+    tenant: Tenant
+    id: str
+    call_id: str
+    remote: Party
+    incoming: bool
+    pages: int
+
+    @property
+    def ends(self) -> tuple[Party, Party]:
+        """Who sends, and who receives."""
+        ours = Party(self.tenant.name, self.tenant.number)
+        return (self.remote, ours) if self.incoming else (ours, self.remote)
+
+
+class NotificationPublisher:
+    """Says each thing as KAZOO's applications say it."""
+
+    def __init__(self, teller: EventPublisher, chance: random.Random) -> None:
+        self._teller = teller
+        self._chance = chance
+
+    def voicemail(self, leg: Leg, owner: Party, length: int) -> None:
+        """A message of `length` seconds has been left for `owner`."""
+        tenant, now = leg.tenant, self._teller.now()
+        message_id = self.monthly_id()
+        self.document("doc_created", tenant, "mailbox_message", message_id, monthly=True)
+        self._notification(
+            "voicemail",
+            "new",
+            "voicemail_new",
+            {
+                "Account-ID": tenant.id,
+                "Call-ID": leg.id,
+                **_caller(leg.caller),
+                "From-Realm": tenant.realm,
+                "From-User": leg.caller.number,
+                "To-Realm": tenant.realm,
+                "To-User": owner.number,
+                "Owner-ID": owner.user_id,
+                "Voicemail-Box": tenant.mailbox_id,
+                "Voicemail-ID": message_id,
+                "Voicemail-Length": length,
+                "Voicemail-Timestamp": to_gregorian(now),
+                "Voicemail-Transcription": {
+                    "result": "success",
+                    "text": self._chance.choice(_TRANSCRIPTIONS),
+                },
+            },
+        )
+
+    def fax_status(self, fax: FaxJob, state: str, stage: str, status: str, page: int) -> None:
+        """How far a fax has got."""
+        sender, receiver = fax.ends
+        self._teller.publish_event(
+            "faxes",
+            f"fax.status.{fax.tenant.id}.{encode_key_part(fax.id)}",
+            "fax",
+            "status",
+            {
+                "Account-ID": fax.tenant.id,
+                "Job-ID": fax.id,
+                "FaxBox-ID": fax.tenant.faxbox_id,
+                "Fax-State": state,
+                "Direction": "incoming" if fax.incoming else "outgoing",
+                "Stage": stage,
+                "Status": status,
+                "Page": page,
+                "Fax-Info": _fax_info(fax, page),
+                **_caller(sender),
+                **_callee(receiver),
+            },
+        )
+
+    def fax_done(self, fax: FaxJob) -> None:
+        """A fax has come in or gone out in whole."""
+        sender, receiver = fax.ends
+        name = "inbound" if fax.incoming else "outbound"
+        self.document(
+            "doc_created" if fax.incoming else "doc_edited", fax.tenant, "fax", fax.id, monthly=True
+        )
+        self._notification(
+            "fax",
+            name,
+            f"{name}_fax",
+            {
+                "Account-ID": fax.tenant.id,
+                "Call-ID": fax.call_id,
+                **({} if fax.incoming else {"Fax-JobId": fax.id}),
+                "Fax-ID": fax.id,
+                "FaxBox-ID": fax.tenant.faxbox_id,
+                "Fax-Info": {**_fax_info(fax, fax.pages), "fax_result_text": "OK"},
+                "Fax-Timestamp": to_gregorian(self._teller.now()),
+                "From-Realm": fax.tenant.realm,
+                "To-Realm": fax.tenant.realm,
+                "From-User": sender.number,
+                "To-User": receiver.number,
+                **_caller(sender),
+                **_callee(receiver),
+            },
+        )
+
+    def document(
+        self, action: str, tenant: Tenant, kind: str, document_id: str, *, monthly: bool = False
+    ) -> None:
+        """A document of the account has been created or edited."""
+        now = self._teller.now()
+        moment = time.gmtime(now)
+        database = monthly_db(tenant.id, moment.tm_year, moment.tm_mon) if monthly else account_db(tenant.id)
+        body: dict[str, Any] = {
+            "Account-ID": tenant.id,
+            "Database": database,
+            "ID": document_id,
+            "Type": kind,
+            "Rev": f"{self._chance.randint(2, 30)}-{fresh_id(self._chance)}",
+            "Date-Modified": to_gregorian(now),
+            "Date-Created": to_gregorian(now) - (0 if action == "doc_created" else 86400),
+            "Is-Soft-Deleted": False,
+        }
+        self._teller.publish_event(
+            "configuration",
+            f"{action}.{database}.{kind}.{encode_key_part(document_id)}",
+            "configuration",
+            action,
+            body,
+        )
+
+    def text_message(self, tenant: Tenant, sender: Party) -> None:
+        """Somebody outside has written to the account's number."""
+        message_id = fresh_id(self._chance)
+        body = {
+            "Account-ID": tenant.id,
+            "Message-ID": message_id,
+            "From": sender.number,
+            "To": tenant.number,
+            "Body": self._chance.choice(_TEXTS),
+            "Route-Type": "offnet",
+            "Route-ID": "carrier",
+            "Charges": 0.01,
+        }
+        self._teller.publish_event("im", f"sms.inbound.offnet.{message_id}", "sms", "inbound", body)
+
+    def monthly_id(self) -> str:
+        """Like the ids of documents that lie in a month's database."""
+        return f"{time.strftime('%Y%m', time.gmtime(self._teller.now()))}-{fresh_id(self._chance)}"
+
+    def _notification(self, kind: str, key_name: str, name: str, body: dict[str, Any]) -> None:
+        self._teller.publish_event(
+            "notifications", f"notifications.{kind}.{key_name}", "notification", name, body
+        )
+
+
+def _caller(party: Party) -> dict[str, str]:
+    return {"Caller-ID-Name": party.name, "Caller-ID-Number": party.number}
+
+
+def _callee(party: Party) -> dict[str, str]:
+    return {"Callee-ID-Name": party.name, "Callee-ID-Number": party.number}
+
+
+def _fax_info(fax: FaxJob, page: int) -> dict[str, Any]:
+    return {
+        "fax_transferred_pages": page,
+        "fax_total_pages": fax.pages,
+        "fax_transfer_rate": 14400,
+        "fax_ecm_used": "on",
+    }

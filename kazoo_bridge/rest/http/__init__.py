@@ -1,0 +1,1 @@
+"""One REST request: context, authorization, body, query, pagination, errors."""

@@ -1,0 +1,1 @@
+"""The HTTP server under REST: connections, limits, routing to resources."""

@@ -1,0 +1,1 @@
+"""Attempts: make, record, and judge the health of hooks."""

@@ -1,0 +1,1 @@
+"""Deliveries: dispatch, fair scheduling, retries, dead letters."""

@@ -1,0 +1,1 @@
+"""Hooks: documents, validation, the registry in memory, changes."""

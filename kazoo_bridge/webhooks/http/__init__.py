@@ -1,0 +1,1 @@
+"""HTTP requests to receivers: build, sign, send, read the response."""

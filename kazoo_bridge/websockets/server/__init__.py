@@ -1,0 +1,1 @@
+"""The websocket server: handshake, frames, send buffers."""

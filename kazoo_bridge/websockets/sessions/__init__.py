@@ -1,0 +1,1 @@
+"""Sessions: authentication, authorization, resumption."""

@@ -1,0 +1,1 @@
+"""Subscriptions: bindings, their index, and the fanout of events."""
