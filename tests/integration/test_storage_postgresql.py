@@ -28,9 +28,9 @@ from kazoo_bridge.storage.database import Database
 sys.path.insert(0, str(Path(__file__).parents[1] / "storage"))
 if "store_suite" not in sys.modules:
     pytest.register_assert_rewrite("store_suite", "attempt_suite", "delivery_suite")
-from attempt_suite import *  # noqa: F403
-from delivery_suite import *  # noqa: F403
-from store_suite import *  # noqa: F403
+from tests.storage.attempt_suite import *  # noqa: F403
+from tests.storage.delivery_suite import *  # noqa: F403
+from tests.storage.store_suite import *  # noqa: F403
 
 PASSWORD = "hunter2"
 

@@ -1,3 +1,3 @@
 """The attempt suite on SQLite."""
 
-from attempt_suite import *  # noqa: F403
+from tests.storage.attempt_suite import *  # noqa: F403

@@ -1,3 +1,3 @@
 """The delivery suite on SQLite."""
 
-from delivery_suite import *  # noqa: F403
+from tests.storage.delivery_suite import *  # noqa: F403

@@ -1,3 +1,3 @@
 """The store suite on SQLite."""
 
-from store_suite import *  # noqa: F403
+from tests.storage.store_suite import *  # noqa: F403

@@ -103,7 +103,7 @@ async def test_a_subscription_moves_on_at_the_turn_of_the_month() -> None:
 class SlowBroker:
     """A consumer whose bindings are never confirmed."""
 
-    starts = 1
+    start_count = 1
 
     def __init__(self) -> None:
         self.bindings: list[Deferred[None]] = []

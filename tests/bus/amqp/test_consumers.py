@@ -49,7 +49,10 @@ def test_it_is_not_ready_while_the_broker_does_not_answer() -> None:
     its.connection.holding = True
     gone = its.consumer.unbind(LATER)
     its.clock.advance(ANSWER_TIMEOUT + 1)
-    assert its.consumer.unavailable_reason() == "the broker has not answered about the bindings of queue q for 5 seconds"
+    assert (
+        its.consumer.unavailable_reason()
+        == "the broker has not answered about the bindings of queue q for 5 seconds"
+    )
     its.connection.release()
     assert gone.called
     assert its.consumer.unavailable_reason() is None
