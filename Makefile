@@ -1,28 +1,32 @@
-# Two commands do everything on a fresh Debian 12 with python3, make and root: `make demo` and `make test`.
+# `make demo` and `make test` need only a fresh Debian 12 with python3, make and root.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN ?= $(VENV)/bin
 APT = DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends
 
-.PHONY: help demo test venv system-packages lint types imports docs tests packaging tests-of-processes other-tests changelog benchmark picture clean
+.PHONY: help demo test venv system-packages lint types imports docs tests packaging \
+	integration-tests other-tests changelog changelog-check mutants benchmark picture clean
 
 help:
-	@echo "make demo       install into $(VENV) and run the bridge with simulated calls"
-	@echo "                e.g. make demo DEMO_OPTIONS='--calls-per-minute 60 --accounts 8' (kazoo-bridge demo --help tells all)"
+	@echo "make demo       install into $(VENV) and run a node with simulated calls"
+	@echo "                e.g. make demo DEMO_OPTIONS='--calls-per-minute 60 --accounts 8' (kazoo-bridge demo --help lists the options)"
 	@echo "make test       install what the tests need, then run everything CI runs"
 	@echo "make lint types imports docs tests packaging   the parts of make test, after make test has installed"
+	@echo "make changelog  show the next section of the changelog"
+	@echo "make changelog-check   fail when a change that users see has no changelog fragment"
+	@echo "make mutants    flip conditions at random and see whether a test fails (MUTANTS='--help' lists the options)"
 	@echo "make benchmark  measure (prints tables, takes minutes)"
-	@echo "make picture    make the console's picture in docs/ anew, from the demonstration"
-	@echo "make clean      remove $(VENV) and everything that was built"
+	@echo "make picture    renew the screenshot of the console in docs/, from the demo"
+	@echo "make clean      remove $(VENV) and all build results"
 
 demo: $(VENV)/.installed
 	$(BIN)/kazoo-bridge demo $(DEMO_OPTIONS)
 
 test: system-packages $(VENV)/.installed-dev
-	$(MAKE) lint types imports docs packaging tests
+	$(MAKE) lint types imports docs packaging changelog-check tests
 
-# pip comes last into an environment: one without it was broken off, and is completed here.
+# pip is installed last: an environment without it is incomplete, and is completed here.
 $(VENV)/bin/pip:
 	$(PYTHON) -c 'import ensurepip' 2>/dev/null || (apt-get update && $(APT) python3-venv)
 	$(PYTHON) -m venv $(VENV)
@@ -65,7 +69,7 @@ imports:
 docs:
 	$(BIN)/sphinx-build -q -W -b html docs docs/_build/html
 
-# The wheel, in an environment of its own that borrows only what it depends on.
+# The wheel in its own environment, which sees only the dependencies of the development environment.
 packaging:
 	rm -rf build && $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/wheel/dist .
 	$(BIN)/python -m venv --without-pip build/wheel/env
@@ -74,12 +78,12 @@ packaging:
 	cd build/wheel/env && bin/python -c 'from twisted.scripts.twistd import run; run()' --help | grep '^ *kazoo_bridge '
 	cd build/wheel/env && bin/kazoo-bridge account create --id 0123456789abcdef0123456789abcdef
 
-# Two halves beside each other: most tests wait for something most of the time. What each has to say comes when it has ended.
+# Two halves run in parallel, because most tests spend most of their time waiting. The output of each is printed when it ends.
 tests:
-	@echo "two halves of the tests run beside each other; this takes minutes"
-	$(MAKE) --jobs=2 --output-sync=target tests-of-processes other-tests
+	@echo "two halves of the tests run in parallel; this takes minutes"
+	$(MAKE) --jobs=2 --output-sync=target integration-tests other-tests
 
-tests-of-processes:
+integration-tests:
 	$(BIN)/python -m pytest tests/integration
 
 other-tests:
@@ -87,6 +91,16 @@ other-tests:
 
 changelog:
 	$(BIN)/towncrier build --draft --version next
+
+changelog-check:
+	$(BIN)/python -m tools.changelog_fragment
+
+$(VENV)/.installed-mutants: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --editable '.[mutants]' --config-settings editable_mode=compat
+	touch $@
+
+mutants: $(VENV)/.installed-mutants
+	$(BIN)/python -m tools.mutants $(MUTANTS)
 
 benchmark:
 	$(BIN)/python -m benchmarks.amqp_consume
