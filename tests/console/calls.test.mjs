@@ -5,10 +5,30 @@ import { test } from "node:test";
 
 import { LiveCalls, callName, legName, otherLeg, ownLeg } from "../../kazoo_bridge/console/page/app/calls.js";
 
-const leg = (id, more = {}) => ({ call_id: id, account_id: "a", state: "answered", direction: "inbound", timestamp: 63961574400, is_internal_leg: false, ...more });
+const leg = (id, more = {}) => ({
+  call_id: id,
+  account_id: "a",
+  state: "answered",
+  direction: "inbound",
+  timestamp: 63961574400,
+  is_internal_leg: false,
+  ...more,
+});
 
-const outsider = leg("a", { caller_id_name: "Solveig", caller_id_number: "+15550100", callee_id_number: "+15550199", other_leg_call_id: "b" });
-const colleague = leg("b", { direction: "outbound", timestamp: 63961574402, callee_id_name: "Front Desk", callee_id_number: "2001", owner_id: "u1", other_leg_call_id: "a" });
+const outsider = leg("a", {
+  caller_id_name: "Solveig",
+  caller_id_number: "+15550100",
+  callee_id_number: "+15550199",
+  other_leg_call_id: "b",
+});
+const colleague = leg("b", {
+  direction: "outbound",
+  timestamp: 63961574402,
+  callee_id_name: "Front Desk",
+  callee_id_number: "2001",
+  owner_id: "u1",
+  other_leg_call_id: "a",
+});
 
 function follow(...frames) {
   const calls = new LiveCalls();
@@ -32,15 +52,33 @@ test("legs that only one side knows to be connected are one call, too", () => {
 
 test("legs that point in a circle, or nowhere, harm nothing", () => {
   const ring = ["x", "y", "z"].map((id, at, all) => leg(id, { other_leg_call_id: all[(at + 1) % 3] }));
-  const calls = follow(["snapshot", { calls: [...ring, leg("alone", { other_leg_call_id: "gone" }), leg("self", { other_leg_call_id: "self" })] }]).calls;
-  assert.deepEqual(calls.map((call) => call.legs.length), [3, 1, 1]);
+  const calls = follow([
+    "snapshot",
+    {
+      calls: [
+        ...ring,
+        leg("alone", { other_leg_call_id: "gone" }),
+        leg("self", { other_leg_call_id: "self" }),
+      ],
+    },
+  ]).calls;
+  assert.deepEqual(
+    calls.map((call) => call.legs.length),
+    [3, 1, 1],
+  );
 });
 
 test("legs inside the switch connect others, and are not shown", () => {
   const first = { ...outsider, other_leg_call_id: "loop" };
   const loop = leg("loop", { is_internal_leg: true, other_leg_call_id: "b" });
-  const [call] = follow(["snapshot", { calls: [first, loop, { ...colleague, other_leg_call_id: "loop" }] }]).calls;
-  assert.deepEqual(call.legs.map((one) => one.call_id), ["a", "b"]);
+  const [call] = follow([
+    "snapshot",
+    { calls: [first, loop, { ...colleague, other_leg_call_id: "loop" }] },
+  ]).calls;
+  assert.deepEqual(
+    call.legs.map((one) => one.call_id),
+    ["a", "b"],
+  );
 });
 
 test("a call that the switch has answered rings until somebody takes it", () => {
@@ -49,8 +87,14 @@ test("a call that the switch has answered rings until somebody takes it", () => 
 });
 
 test("one leg on hold, or parked, tells the state of the call", () => {
-  assert.equal(follow(["snapshot", { calls: [outsider, { ...colleague, state: "held" }] }]).calls[0].state, "held");
-  const [parked] = follow(["snapshot", { calls: [{ ...outsider, state: "parked", parking_slot: "101" }] }]).calls;
+  assert.equal(
+    follow(["snapshot", { calls: [outsider, { ...colleague, state: "held" }] }]).calls[0].state,
+    "held",
+  );
+  const [parked] = follow([
+    "snapshot",
+    { calls: [{ ...outsider, state: "parked", parking_slot: "101" }] },
+  ]).calls;
   assert.deepEqual([parked.state, parked.slot], ["parked", "101"]);
 });
 
@@ -84,9 +128,15 @@ test("a leg is named for whoever is at its end", () => {
 
 test("a call that ends stays in sight for a moment, and a leg that goes on elsewhere has not ended", () => {
   const calls = follow(["snapshot", { calls: [outsider, colleague] }], ["removed", { call_ids: ["b"] }]);
-  assert.deepEqual(calls.calls.map((call) => [call.id, call.state]), [["a", "answered"]]);
+  assert.deepEqual(
+    calls.calls.map((call) => [call.id, call.state]),
+    [["a", "answered"]],
+  );
   calls.follow({ name: "removed", data: { call_ids: ["a"] } });
-  assert.deepEqual(calls.calls.map((call) => [call.id, call.state]), [["a", "ended"]]);
+  assert.deepEqual(
+    calls.calls.map((call) => [call.id, call.state]),
+    [["a", "ended"]],
+  );
   calls.ended.get("a").endedAt -= 10;
   calls.tick();
   assert.deepEqual(calls.calls, []);
@@ -94,5 +144,8 @@ test("a call that ends stays in sight for a moment, and a leg that goes on elsew
 
 test("a snapshot makes everything before it void", () => {
   const calls = follow(["snapshot", { calls: [outsider, colleague] }], ["snapshot", { calls: [leg("new")] }]);
-  assert.deepEqual(calls.calls.filter((call) => !call.endedAt).map((call) => call.id), ["new"]);
+  assert.deepEqual(
+    calls.calls.filter((call) => !call.endedAt).map((call) => call.id),
+    ["new"],
+  );
 });

@@ -12,7 +12,12 @@ test("times are of the server's clock, and shown as this machine has them", () =
   learnTime(new Date(here.getTime() + 3600000).toISOString());
   assert.ok(Math.abs(now() - GREGORIAN - (Date.now() / 1000 + 3600)) < 1);
   assert.equal(toGregorian(here), Math.floor((here.getTime() + 3600000) / 1000) + GREGORIAN);
-  const shown = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" }).format(here);
+  const shown = new Intl.DateTimeFormat(undefined, {
+    hour: "2-digit",
+    minute: "2-digit",
+    second: "2-digit",
+    hourCycle: "h23",
+  }).format(here);
   assert.equal(timeOfDay((here.getTime() + 3600000) / 1000 + GREGORIAN), shown);
 });
 

@@ -10,7 +10,13 @@ const LONGEST_EXTENSION = 6;
 
 const RANK = { parked: 0, held: 1, answered: 2, ringing: 3 };
 
-export const STATES = { ringing: "Ringing", answered: "Talking", held: "On hold", parked: "Parked", ended: "Ended" };
+export const STATES = {
+  ringing: "Ringing",
+  answered: "Talking",
+  held: "On hold",
+  parked: "Parked",
+  ended: "Ended",
+};
 
 export const DIRECTIONS = { inbound: "Inbound", outbound: "Outbound", internal: "Internal" };
 
@@ -78,7 +84,9 @@ export class LiveCalls extends EventTarget {
   putTogether() {
     this.dirty = false;
     const before = new Map(this.put.map((call) => [call.id, call]));
-    const calls = grouped([...this.legs.values()]).map((legs) => unchanged(before.get(legs[0].call_id), legs) ?? describe(legs));
+    const calls = grouped([...this.legs.values()]).map(
+      (legs) => unchanged(before.get(legs[0].call_id), legs) ?? describe(legs),
+    );
     const live = new Set(calls.map((call) => call.id));
     const legs = new Set(calls.flatMap((call) => call.all.map((leg) => leg.call_id)));
     for (const call of this.put) {
@@ -94,7 +102,11 @@ export class LiveCalls extends EventTarget {
 
 /** The call as it was put together before, if it is of these very legs. */
 function unchanged(call, legs) {
-  const same = call !== undefined && !call.endedAt && call.all.length === legs.length && call.all.every((leg, at) => leg === legs[at]);
+  const same =
+    call !== undefined &&
+    !call.endedAt &&
+    call.all.length === legs.length &&
+    call.all.every((leg, at) => leg === legs[at]);
   return same ? call : undefined;
 }
 
@@ -116,10 +128,13 @@ function grouped(legs) {
     if (!groups.has(id)) groups.set(id, []);
     groups.get(id).push(leg);
   }
-  return [...groups.values()].map((group) => group.sort((one, other) => (one.timestamp ?? 0) - (other.timestamp ?? 0) || firstInbound(one, other)));
+  return [...groups.values()].map((group) =>
+    group.sort((one, other) => (one.timestamp ?? 0) - (other.timestamp ?? 0) || firstInbound(one, other)),
+  );
 }
 
-const firstInbound = (one, other) => Number(other.direction === "inbound") - Number(one.direction === "inbound");
+const firstInbound = (one, other) =>
+  Number(other.direction === "inbound") - Number(one.direction === "inbound");
 
 function describe(legs) {
   // Legs inside the switch connect others and are nobody's telephone, unless there is nothing else.
@@ -169,26 +184,41 @@ function directionOf(first, legs) {
 function stateOf(legs) {
   const states = legs.map((leg) => leg.state).sort((one, other) => RANK[one] - RANK[other]);
   // The caller has been answered by the switch, and the one who is called has not: it rings.
-  if (legs.length > 1 && states[0] === "answered" && states.filter((state) => state === "answered").length === 1) return "ringing";
+  if (
+    legs.length > 1 &&
+    states[0] === "answered" &&
+    states.filter((state) => state === "answered").length === 1
+  )
+    return "ringing";
   return states[0];
 }
 
 /** The leg at whose end is one of the account's people, who holds and parks; the first one where that is not known. */
 export function ownLeg(call) {
-  return call.legs.find((leg, at) => isOurs(leg) && (at > 0 || call.direction !== "inbound")) ?? call.legs.find(isOurs) ?? call.legs[0];
+  return (
+    call.legs.find((leg, at) => isOurs(leg) && (at > 0 || call.direction !== "inbound")) ??
+    call.legs.find(isOurs) ??
+    call.legs[0]
+  );
 }
 
 /** The other end of the call: who is parked, and who is transferred. */
 export function otherLeg(call) {
   const own = ownLeg(call);
-  return call.legs.find((leg) => leg !== own && leg.call_id === own.other_leg_call_id) ?? call.legs.find((leg) => leg !== own) ?? own;
+  return (
+    call.legs.find((leg) => leg !== own && leg.call_id === own.other_leg_call_id) ??
+    call.legs.find((leg) => leg !== own) ??
+    own
+  );
 }
 
 /** Whoever is at the end of a leg, in words. */
 export function legName(leg) {
   const outward = leg.direction === "outbound";
   const name = outward ? leg.callee_id_name : leg.caller_id_name;
-  const number = outward ? leg.callee_id_number || userPart(leg.to) : leg.caller_id_number || userPart(leg.from);
+  const number = outward
+    ? leg.callee_id_number || userPart(leg.to)
+    : leg.caller_id_number || userPart(leg.from);
   return partyName(party(name, number));
 }
 

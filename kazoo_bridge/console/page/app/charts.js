@@ -37,7 +37,22 @@ export class BarChart {
 
   legend() {
     if (this.series.length < 2) return null;
-    return h("span", { class: "legend" }, this.series.map(({ name, className }) => h("span", {}, svg("svg", { viewBox: "0 0 8 8", class: "key", "aria-hidden": "true" }, svg("rect", { width: 8, height: 8, class: className })), name)));
+    return h(
+      "span",
+      { class: "legend" },
+      this.series.map(({ name, className }) =>
+        h(
+          "span",
+          {},
+          svg(
+            "svg",
+            { viewBox: "0 0 8 8", class: "key", "aria-hidden": "true" },
+            svg("rect", { width: 8, height: 8, class: className }),
+          ),
+          name,
+        ),
+      ),
+    );
   }
 
   /** Show these values, a list for each of the series, the oldest first. `now` says in words how it stands. */

@@ -44,7 +44,8 @@ export class Commands {
    * that could transfer: there, the target takes the call over.
    */
   transfer(call, target, kind) {
-    if (call.state === "parked") return this.send(call, parkedLeg(call), "intercept", { target_type: "number", target_id: target });
+    if (call.state === "parked")
+      return this.send(call, parkedLeg(call), "intercept", { target_type: "number", target_id: target });
     return this.send(call, ownLeg(call), "transfer", { target, "transfer-type": kind });
   }
 

@@ -31,7 +31,12 @@ export class Console {
     this.account = session.account;
     this.leave = leave;
     this.rest = new Rest(session.token, () => this.expired());
-    this.socket = new EventSocket(socketUri(settings.websocket, location), session.token, session.account.id, ["calls", ...BINDINGS]);
+    this.socket = new EventSocket(
+      socketUri(settings.websocket, location),
+      session.token,
+      session.account.id,
+      ["calls", ...BINDINGS],
+    );
     this.calls = new LiveCalls();
     this.events = new EventLog();
     this.hooks = new WebhookOverview(this.rest, session.account.id);
@@ -53,9 +58,20 @@ export class Console {
       h(
         "header",
         { class: "top" },
-        h("span", { class: "brand" }, h("img", { src: "icon.svg", alt: "", width: "24", height: "24" }), "Operator console"),
+        h(
+          "span",
+          { class: "brand" },
+          h("img", { src: "icon.svg", alt: "", width: "24", height: "24" }),
+          "Operator console",
+        ),
         h("nav", { "aria-label": "Views" }, this.links),
-        h("div", { class: "who" }, h("span", { class: "connection" }, this.light, this.status), this.switcher.element, button("Sign out", () => this.leave.signOut())),
+        h(
+          "div",
+          { class: "who" },
+          h("span", { class: "connection" }, this.light, this.status),
+          this.switcher.element,
+          button("Sign out", () => this.leave.signOut()),
+        ),
       ),
       this.offline,
       this.place,
@@ -89,7 +105,8 @@ export class Console {
   }
 
   expired() {
-    if (this.view !== null) this.leave.signOut("You have been signed out: the token has expired or was revoked.");
+    if (this.view !== null)
+      this.leave.signOut("You have been signed out: the token has expired or was revoked.");
   }
 
   hear(frame) {
@@ -125,18 +142,33 @@ export class Console {
     this.metServer ||= online;
     // The server is there, but hears nothing of the switch.
     const deaf = online && this.calls.doubtedSince !== null;
-    setText(this.status, deaf ? "No switch" : online ? "Live" : this.metServer || nextTry ? "Offline" : "Connecting…");
+    setText(
+      this.status,
+      deaf ? "No switch" : online ? "Live" : this.metServer || nextTry ? "Offline" : "Connecting…",
+    );
     setAttribute(this.light, "class", `light ${online && !deaf ? "on" : "off"}`);
     setAttribute(this.element, "data-offline", online && !deaf ? null : "true");
     this.offline.hidden = !deaf && (online || nextTry === null);
-    if (deaf) this.explain(`The server has lost its connection to the switch: live calls are as they were at ${timeOfDay(this.calls.doubtedSince)}, and commands reach nobody. This page goes on by itself when it is back.`);
+    if (deaf)
+      this.explain(
+        `The server has lost its connection to the switch: live calls are as they were at ${timeOfDay(this.calls.doubtedSince)}, and commands reach nobody. This page goes on by itself when it is back.`,
+      );
     else if (!this.offline.hidden) this.explainOffline(this.socket.state);
   }
 
   explainOffline({ since, nextTry, reason }) {
-    const age = since === null ? "There is no connection to the server yet." : `Offline: what you see is from ${timeOfDay(toGregorian(since))}.`;
+    const age =
+      since === null
+        ? "There is no connection to the server yet."
+        : `Offline: what you see is from ${timeOfDay(toGregorian(since))}.`;
     this.countdown ??= h("span", { "aria-hidden": "true" });
-    this.explain(reason ? `${age} Why: ${reason}.` : age, " ", this.countdown, " ", button("Try now", () => this.socket.retryNow()));
+    this.explain(
+      reason ? `${age} Why: ${reason}.` : age,
+      " ",
+      this.countdown,
+      " ",
+      button("Try now", () => this.socket.retryNow()),
+    );
     const seconds = Math.max(0, Math.ceil((nextTry - Date.now()) / 1000));
     setText(this.countdown, seconds ? `Trying again in ${seconds} s.` : "Trying again…");
   }
@@ -155,7 +187,9 @@ export class Console {
     this.view?.dispose();
     this.view = name === "webhooks" && id ? new WebhookView(this, id) : new View(this);
     this.place.replaceChildren(this.view.element);
-    this.links.forEach((link, at) => setAttribute(link, "aria-current", PLACES[at][0] === name ? "page" : null));
+    this.links.forEach((link, at) =>
+      setAttribute(link, "aria-current", PLACES[at][0] === name ? "page" : null),
+    );
     document.title = `${title} · ${this.account.name}`;
     if (!first) this.place.focus({ preventScroll: true });
     window.scrollTo(0, 0);

@@ -7,13 +7,22 @@ import { freeMessages } from "./saying.js";
  * Open a dialog with this content. It has `close()`; `onClose` is called once, however it was closed. `keeps`: it has what somebody has
  * written, and is not closed by a press beside it.
  */
-export function openDialog(title, content, { onClose = () => {}, wide = false, keeps = false, extraClass = "" } = {}) {
+export function openDialog(
+  title,
+  content,
+  { onClose = () => {}, wide = false, keeps = false, extraClass = "" } = {},
+) {
   const titleId = freshId("title");
   const before = document.activeElement;
   const dialog = h(
     "dialog",
     { "aria-labelledby": titleId, class: `${wide ? "wide " : ""}${extraClass}`.trim() || null },
-    h("header", { class: "dialog-head" }, h("h2", { id: titleId }, title), button("✕", () => dialog.close(), { class: "plain", "aria-label": "Close" })),
+    h(
+      "header",
+      { class: "dialog-head" },
+      h("h2", { id: titleId }, title),
+      button("✕", () => dialog.close(), { class: "plain", "aria-label": "Close" }),
+    ),
     h("div", { class: "dialog-body" }, content),
   );
   dialog.addEventListener("close", () => {
@@ -39,13 +48,25 @@ export function openDialog(title, content, { onClose = () => {}, wide = false, k
 export function confirmed(question, verb, detail = "") {
   return new Promise((resolve) => {
     let answer = false;
-    const yes = button(verb, () => {
-      answer = true;
-      dialog.close();
-    }, { class: "danger" });
+    const yes = button(
+      verb,
+      () => {
+        answer = true;
+        dialog.close();
+      },
+      { class: "danger" },
+    );
     const dialog = openDialog(
       question,
-      [detail && h("p", {}, detail), h("div", { class: "buttons" }, button("Cancel", () => dialog.close()), yes)],
+      [
+        detail && h("p", {}, detail),
+        h(
+          "div",
+          { class: "buttons" },
+          button("Cancel", () => dialog.close()),
+          yes,
+        ),
+      ],
       { onClose: () => resolve(answer) },
     );
     yes.focus();

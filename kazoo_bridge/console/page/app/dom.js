@@ -9,7 +9,9 @@ function fill(node, attributes, children) {
     else if (value === true) node.setAttribute(name, "");
     else if (value !== false && value !== null && value !== undefined) node.setAttribute(name, value);
   }
-  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  node.append(
+    ...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false),
+  );
   return node;
 }
 
@@ -48,7 +50,9 @@ export function focusView() {
   const active = document.activeElement;
   if (active !== null && active !== document.body && !active.disabled) return;
   const dialog = [...document.querySelectorAll("dialog[open]")].at(-1);
-  (dialog ? dialog.querySelector("button") : document.querySelector("main[tabindex]"))?.focus({ preventScroll: true });
+  (dialog ? dialog.querySelector("button") : document.querySelector("main[tabindex]"))?.focus({
+    preventScroll: true,
+  });
 }
 
 let lastId = 0;
@@ -92,7 +96,8 @@ export class KeyedList {
   }
 
   focusAgain(had, at) {
-    if (had.isConnected) had.focus({ preventScroll: true }); // moving an element takes the focus off it
+    if (had.isConnected)
+      had.focus({ preventScroll: true }); // moving an element takes the focus off it
     else {
       const heir = this.parent.children[Math.min(at, this.parent.children.length - 1)];
       (heir?.matches("[tabindex]") ? heir : heir?.querySelector("a, button, summary, input"))?.focus();

@@ -5,7 +5,13 @@ import { now } from "./clock.js";
 /** What is listened to beside live calls. */
 export const BINDINGS = ["call.*.*", "notification.*", "object.*.*", "fax.status.*", "conference.event.*.*"];
 
-const KINDS = { call: "Call", notification: "Notification", object: "Object", fax: "Fax", conference: "Conference" };
+const KINDS = {
+  call: "Call",
+  notification: "Notification",
+  object: "Object",
+  fax: "Fax",
+  conference: "Conference",
+};
 
 /** Events that are kept. */
 const MOST = 1000;
@@ -33,7 +39,16 @@ export class EventLog extends EventTarget {
     const kind = frame.subscribed_key.split(".")[0];
     this.lastId += 1;
     const at = now();
-    this.events.unshift({ id: this.lastId, at, kind, kindName: KINDS[kind] ?? kind, name: frame.name, summary: summary(kind, frame.data), data: frame.data, key: frame.routing_key });
+    this.events.unshift({
+      id: this.lastId,
+      at,
+      kind,
+      kindName: KINDS[kind] ?? kind,
+      name: frame.name,
+      summary: summary(kind, frame.data),
+      data: frame.data,
+      key: frame.routing_key,
+    });
     if (this.events.length > MOST + 200) this.events.length = MOST;
     const second = Math.floor(at);
     this.counts.set(second, (this.counts.get(second) ?? 0) + 1);
@@ -43,7 +58,16 @@ export class EventLog extends EventTarget {
   /** Note in the log that events are missing here. */
   markGap() {
     this.lastId += 1;
-    this.events.unshift({ id: this.lastId, at: now(), kind: "gap", kindName: "Gap", name: "events are missing", summary: "the connection was lost for too long", data: {}, key: "" });
+    this.events.unshift({
+      id: this.lastId,
+      at: now(),
+      kind: "gap",
+      kindName: "Gap",
+      name: "events are missing",
+      summary: "the connection was lost for too long",
+      data: {},
+      key: "",
+    });
     this.dispatchEvent(new Event("change"));
   }
 
@@ -61,8 +85,18 @@ export const EVENT_KINDS = KINDS;
 
 function summary(kind, data) {
   const parts = {
-    call: [[joined(data.caller_id_name, data.caller_id_number), joined(data.callee_id_name, data.callee_id_number)].filter(Boolean).join(" → "), data.hangup_cause, data.parking_slot && `slot ${data.parking_slot}`],
-    notification: [joined(data.caller_id_name, data.caller_id_number), joined(data.from_user, data.to_user), data.fax_to_number],
+    call: [
+      [joined(data.caller_id_name, data.caller_id_number), joined(data.callee_id_name, data.callee_id_number)]
+        .filter(Boolean)
+        .join(" → "),
+      data.hangup_cause,
+      data.parking_slot && `slot ${data.parking_slot}`,
+    ],
+    notification: [
+      joined(data.caller_id_name, data.caller_id_number),
+      joined(data.from_user, data.to_user),
+      data.fax_to_number,
+    ],
     object: [data.type, data.id],
     fax: [data.status, data.fax_state],
     conference: [data.event, data.conference_id],

@@ -13,7 +13,10 @@ let running = null;
 async function loadSettings() {
   for (;;) {
     try {
-      const response = await fetch("settings.json", { cache: "no-store", signal: AbortSignal.timeout(10000) });
+      const response = await fetch("settings.json", {
+        cache: "no-store",
+        signal: AbortSignal.timeout(10000),
+      });
       if (response.ok) return await response.json();
     } catch {
       // The server is away: it is tried again below.

@@ -58,7 +58,10 @@ export class Rest {
       });
       envelope = await response.json();
     } catch (error) {
-      throw new Refusal(response?.status ?? 0, error.name === "TimeoutError" ? "the server took too long" : "the server cannot be reached");
+      throw new Refusal(
+        response?.status ?? 0,
+        error.name === "TimeoutError" ? "the server took too long" : "the server cannot be reached",
+      );
     }
     learnTime(envelope.timestamp);
     if (response.ok) return envelope;

@@ -58,7 +58,10 @@ export class EventSocket extends EventTarget {
 
   /** Act on a live call; the server's words. Raises Error with the reason why not. */
   async command(callId, command, data = {}) {
-    const answer = await this.ask({ action: "command", data: { account_id: this.accountId, call_id: callId, command, data } }, COMMAND_WITHIN);
+    const answer = await this.ask(
+      { action: "command", data: { account_id: this.accountId, call_id: callId, command, data } },
+      COMMAND_WITHIN,
+    );
     return answer.response;
   }
 
@@ -106,7 +109,8 @@ export class EventSocket extends EventTarget {
     const asked = this.bindings.map((binding) =>
       this.ask({ action: "subscribe", data: { account_id: this.accountId, binding } }).catch((error) => {
         // One that is not offered here takes none of the others with it.
-        if (error.refused) this.dispatchEvent(new CustomEvent("refused", { detail: { binding, reason: error.message } }));
+        if (error.refused)
+          this.dispatchEvent(new CustomEvent("refused", { detail: { binding, reason: error.message } }));
         else throw error;
       }),
     );
@@ -118,7 +122,10 @@ export class EventSocket extends EventTarget {
     this.dispatchEvent(new Event("gap"));
     if (!(CALLS in bindings)) return;
     const about = { account_id: this.accountId, binding: CALLS };
-    Promise.all([this.ask({ action: "unsubscribe", data: about }), this.ask({ action: "subscribe", data: about })]).catch(() => this.socket?.close());
+    Promise.all([
+      this.ask({ action: "unsubscribe", data: about }),
+      this.ask({ action: "subscribe", data: about }),
+    ]).catch(() => this.socket?.close());
   }
 
   arrived() {
@@ -143,7 +150,8 @@ export class EventSocket extends EventTarget {
     clearTimeout(this.timer);
     this.timer = undefined;
     clearInterval(this.pinging);
-    for (const { reject } of this.waiting.values()) reject(new Error("the connection is lost; whether the command was heard is not known"));
+    for (const { reject } of this.waiting.values())
+      reject(new Error("the connection is lost; whether the command was heard is not known"));
     this.waiting.clear();
   }
 
@@ -162,7 +170,12 @@ export class EventSocket extends EventTarget {
     this.failures += 1;
     this.timer = setTimeout(() => this.connect(), wait);
     const since = this.state.online ? new Date() : this.state.since;
-    this.tell({ online: false, since, nextTry: new Date(Date.now() + wait), reason: reason || this.state.reason });
+    this.tell({
+      online: false,
+      since,
+      nextTry: new Date(Date.now() + wait),
+      reason: reason || this.state.reason,
+    });
   }
 
   expire() {
@@ -211,7 +224,10 @@ export class EventSocket extends EventTarget {
     if (waiting === undefined) return;
     this.waiting.delete(frame.request_id);
     if (frame.status === "success") waiting.resolve(frame.data);
-    else waiting.reject(Object.assign(new Error((frame.data?.errors ?? ["refused"]).join("; ")), { refused: true }));
+    else
+      waiting.reject(
+        Object.assign(new Error((frame.data?.errors ?? ["refused"]).join("; ")), { refused: true }),
+      );
   }
 }
 

@@ -38,7 +38,10 @@ export class WebhookOverview extends EventTarget {
     }
     this.looking = true;
     try {
-      const [hooks, healths] = await Promise.all([this.rest.get(this.path(), { paginate: "false" }), this.rest.get(this.path("health"), { paginate: "false" })]);
+      const [hooks, healths] = await Promise.all([
+        this.rest.get(this.path(), { paginate: "false" }),
+        this.rest.get(this.path("health"), { paginate: "false" }),
+      ]);
       if (this.ended) return;
       const health = new Map(healths.map(({ id, ...one }) => [id, one]));
       const before = this.hooks;
@@ -61,7 +64,12 @@ export class WebhookOverview extends EventTarget {
   count(before) {
     const known = new Map(before.map((hook) => [hook.id, hook.health]));
     const grown = (name) =>
-      this.hooks.reduce((sum, hook) => sum + (known.has(hook.id) ? Math.max(0, (hook.health[name] ?? 0) - (known.get(hook.id)[name] ?? 0)) : 0), 0);
+      this.hooks.reduce(
+        (sum, hook) =>
+          sum +
+          (known.has(hook.id) ? Math.max(0, (hook.health[name] ?? 0) - (known.get(hook.id)[name] ?? 0)) : 0),
+        0,
+      );
     this.outcomes.push({ successes: grown("successes"), failures: grown("failures") });
     if (this.outcomes.length > LOOKS) this.outcomes.shift();
   }

@@ -23,13 +23,19 @@ export class AccountSwitcher {
     const { principal, account } = this.session;
     let below = account.id !== principal.id;
     try {
-      below ||= (await this.rest.get(accountPath(principal.id, "descendants"), { page_size: "1" })).length > 0;
+      below ||=
+        (await this.rest.get(accountPath(principal.id, "descendants"), { page_size: "1" })).length > 0;
     } catch {
       // The page says elsewhere that the server is away; when it is back, this is tried again.
     }
     if (!below || this.offered) return;
     this.offered = true;
-    this.element.replaceChildren(button([this.name, " ▾"], () => this.open(), { "aria-haspopup": "dialog", "aria-label": `Account ${account.name}, switch` }));
+    this.element.replaceChildren(
+      button([this.name, " ▾"], () => this.open(), {
+        "aria-haspopup": "dialog",
+        "aria-label": `Account ${account.name}, switch`,
+      }),
+    );
   }
 
   /** The account is looked at no longer. */
@@ -52,17 +58,29 @@ export class AccountSwitcher {
     if (this.gone) return;
     const list = h("ul", { class: "pick", role: "listbox", "aria-label": "Accounts", id: "accounts" });
     const count = h("p", { class: "hint", role: "status" });
-    const search = h("input", { type: "search", "aria-label": "Search accounts by name, realm or id", placeholder: "Name, realm or id", role: "combobox", "aria-expanded": "true", "aria-controls": "accounts", "aria-autocomplete": "list", autocomplete: "off" });
+    const search = h("input", {
+      type: "search",
+      "aria-label": "Search accounts by name, realm or id",
+      placeholder: "Name, realm or id",
+      role: "combobox",
+      "aria-expanded": "true",
+      "aria-controls": "accounts",
+      "aria-autocomplete": "list",
+      autocomplete: "off",
+    });
     const dialog = openDialog("Switch account", [search, count, list], { extraClass: "switcher" });
     const choose = (account) => {
       dialog.close();
-      if (account.id !== this.session.account.id) this.onSwitch({ id: account.id, name: account.name || account.id });
+      if (account.id !== this.session.account.id)
+        this.onSwitch({ id: account.id, name: account.name || account.id });
     };
     let active = 0;
     let shown = [];
     const mark = (at) => {
       active = Math.max(0, Math.min(at, shown.length - 1));
-      [...list.children].forEach((option, index) => setAttribute(option, "data-active", index === active ? "true" : null));
+      [...list.children].forEach((option, index) =>
+        setAttribute(option, "data-active", index === active ? "true" : null),
+      );
       list.children[active]?.scrollIntoView({ block: "nearest" });
       setAttribute(search, "aria-activedescendant", list.children[active]?.id ?? null);
     };
@@ -70,7 +88,12 @@ export class AccountSwitcher {
       const found = matching(accounts, search.value);
       shown = found.slice(0, MOST_SHOWN);
       list.replaceChildren(...shown.map((account, at) => this.option(account, at, choose)));
-      setText(count, found.length > shown.length ? `${found.length} accounts, the first ${shown.length} are shown` : `${found.length} ${found.length === 1 ? "account" : "accounts"}`);
+      setText(
+        count,
+        found.length > shown.length
+          ? `${found.length} accounts, the first ${shown.length} are shown`
+          : `${found.length} ${found.length === 1 ? "account" : "accounts"}`,
+      );
       mark(0);
     };
     search.addEventListener("input", filter);
@@ -92,14 +115,22 @@ export class AccountSwitcher {
     const { principal } = this.session;
     const below = await this.rest.get(accountPath(principal.id, "descendants"), { paginate: "false" });
     const depthOf = (account) => account.tree.length - account.tree.indexOf(principal.id);
-    return [{ ...principal, realm: "", depth: 0 }, ...below.map((account) => ({ ...account, depth: depthOf(account) }))];
+    return [
+      { ...principal, realm: "", depth: 0 },
+      ...below.map((account) => ({ ...account, depth: depthOf(account) })),
+    ];
   }
 
   option(account, at, choose) {
     const current = account.id === this.session.account.id;
     return h(
       "li",
-      { role: "option", id: `account-${at}`, "aria-selected": String(current), onclick: () => choose(account) },
+      {
+        role: "option",
+        id: `account-${at}`,
+        "aria-selected": String(current),
+        onclick: () => choose(account),
+      },
       h("span", {}, account.name || account.id),
       h("small", {}, [account.realm, account.id].filter(Boolean).join(" · ")),
     );

@@ -52,9 +52,16 @@ export class CallsView {
   // -- what it is made of
 
   summary() {
-    this.tiles = Object.fromEntries(["all", "ringing", "answered", "held", "parked"].map((state) => [state, h("strong", {}, "0")]));
-    const tile = (state, label) => h("div", { class: `tile ${state}` }, this.tiles[state], h("span", {}, label));
-    this.rate = new BarChart("Events per second", [{ name: "events", className: "bar-events" }], `${SECONDS / 60} minutes`);
+    this.tiles = Object.fromEntries(
+      ["all", "ringing", "answered", "held", "parked"].map((state) => [state, h("strong", {}, "0")]),
+    );
+    const tile = (state, label) =>
+      h("div", { class: `tile ${state}` }, this.tiles[state], h("span", {}, label));
+    this.rate = new BarChart(
+      "Events per second",
+      [{ name: "events", className: "bar-events" }],
+      `${SECONDS / 60} minutes`,
+    );
     this.outcome = new BarChart(
       "Webhook attempts",
       [
@@ -66,7 +73,15 @@ export class CallsView {
     return h(
       "section",
       { class: "summary", "aria-label": "At a glance" },
-      h("div", { class: "tiles" }, tile("all", "live"), tile("ringing", "ringing"), tile("answered", "talking"), tile("held", "on hold"), tile("parked", "parked")),
+      h(
+        "div",
+        { class: "tiles" },
+        tile("all", "live"),
+        tile("ringing", "ringing"),
+        tile("answered", "talking"),
+        tile("held", "on hold"),
+        tile("parked", "parked"),
+      ),
       this.rate.element,
       this.outcome.element,
     );
@@ -74,18 +89,40 @@ export class CallsView {
 
   toolbar() {
     const changed = () => this.draw();
-    const select = (label, choices) => h("select", { "aria-label": label, onchange: changed }, h("option", { value: "" }, label), Object.entries(choices).map(([value, name]) => h("option", { value }, name)));
+    const select = (label, choices) =>
+      h(
+        "select",
+        { "aria-label": label, onchange: changed },
+        h("option", { value: "" }, label),
+        Object.entries(choices).map(([value, name]) => h("option", { value }, name)),
+      );
     const { ended, ...states } = STATES;
-    this.search = h("input", { type: "search", placeholder: "Name or number", "aria-label": "Search calls by name or number", oninput: changed });
+    this.search = h("input", {
+      type: "search",
+      placeholder: "Name or number",
+      "aria-label": "Search calls by name or number",
+      oninput: changed,
+    });
     this.state = select("Any state", states);
     this.direction = select("Any direction", DIRECTIONS);
     this.count = h("span", { class: "hint", role: "status" });
-    return h("div", { class: "toolbar", role: "search" }, this.search, this.state, this.direction, this.count);
+    return h(
+      "div",
+      { class: "toolbar", role: "search" },
+      this.search,
+      this.state,
+      this.direction,
+      this.count,
+    );
   }
 
   table() {
     const heads = COLUMNS.map(([, title], at) => {
-      const head = h("th", { scope: "col", role: "columnheader" }, button(title, () => this.sortBy(at), { class: "sort" }));
+      const head = h(
+        "th",
+        { scope: "col", role: "columnheader" },
+        button(title, () => this.sortBy(at), { class: "sort" }),
+      );
       return head;
     });
     this.heads = heads;
@@ -95,7 +132,11 @@ export class CallsView {
     const table = h(
       "table",
       { class: "calls", role: "grid", "aria-label": "Live calls; arrow keys move, Enter opens a call" },
-      h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, heads, h("th", { scope: "col", role: "columnheader" }, "Actions"))),
+      h(
+        "thead",
+        { role: "rowgroup" },
+        h("tr", { role: "row" }, heads, h("th", { scope: "col", role: "columnheader" }, "Actions")),
+      ),
       this.body,
     );
     // Hundreds of durations a second are work for nothing where nobody sees them.
@@ -109,12 +150,34 @@ export class CallsView {
     this.keys = new GridKeys(this.body);
     this.body.addEventListener("click", (event) => this.pressed(event));
     this.body.addEventListener("keydown", (event) => this.shortcut(event));
-    this.help = h("p", { class: "hint keys" }, "In the table: ", [["↑ ↓", "calls"], ["← →", "actions"], ["Enter", "details"], ["H", "hold or resume"], ["P", "park or retrieve"], ["T", "transfer"], ["Delete", "hang up"]].map(([key, what]) => [h("kbd", {}, key), ` ${what} `]));
+    this.help = h(
+      "p",
+      { class: "hint keys" },
+      "In the table: ",
+      [
+        ["↑ ↓", "calls"],
+        ["← →", "actions"],
+        ["Enter", "details"],
+        ["H", "hold or resume"],
+        ["P", "park or retrieve"],
+        ["T", "transfer"],
+        ["Delete", "hang up"],
+      ].map(([key, what]) => [h("kbd", {}, key), ` ${what} `]),
+    );
     return h("div", { class: "table-box" }, table, this.empty, this.help);
   }
 
   row(call) {
-    const cells = { callerName: h("b", {}), callerNumber: h("small", {}), calledName: h("b", {}), calledNumber: h("small", {}), direction: h("span", {}), state: h("span", {}), age: h("span", {}), since: h("small", {}) };
+    const cells = {
+      callerName: h("b", {}),
+      callerNumber: h("small", {}),
+      calledName: h("b", {}),
+      calledNumber: h("small", {}),
+      direction: h("span", {}),
+      state: h("span", {}),
+      age: h("span", {}),
+      since: h("small", {}),
+    };
     const actions = {
       hold: button("Hold", null, { "data-action": "hold", tabindex: "-1" }),
       park: button("Park", null, { "data-action": "park", tabindex: "-1" }),
@@ -134,7 +197,11 @@ export class CallsView {
       h("td", { role: "gridcell", "data-label": "Actions", class: "actions" }, Object.values(actions)),
     );
     row.call = call;
-    row.age = () => setText(cells.age, Number.isFinite(row.call.since) ? duration((row.call.endedAt ?? now()) - row.call.since) : "");
+    row.age = () =>
+      setText(
+        cells.age,
+        Number.isFinite(row.call.since) ? duration((row.call.endedAt ?? now()) - row.call.since) : "",
+      );
     row.update = (one) => {
       if (row.shown === one) return;
       row.call = row.shown = one;
@@ -155,7 +222,8 @@ export class CallsView {
       actions.hold.disabled = over || !["answered", "held"].includes(one.state);
       actions.park.disabled = over || one.state === "ringing";
       // What can be pressed no longer cannot have the focus either.
-      if (document.activeElement?.disabled && row.contains(document.activeElement)) row.focus({ preventScroll: true });
+      if (document.activeElement?.disabled && row.contains(document.activeElement))
+        row.focus({ preventScroll: true });
       row.age();
     };
     row.gone = () => {
@@ -171,14 +239,26 @@ export class CallsView {
   draw() {
     const live = this.calls.calls.filter((call) => call.state !== "ended");
     setText(this.tiles.all, live.length);
-    for (const state of ["ringing", "answered", "held", "parked"]) setText(this.tiles[state], live.filter((call) => call.state === state).length);
+    for (const state of ["ringing", "answered", "held", "parked"])
+      setText(this.tiles[state], live.filter((call) => call.state === state).length);
     const wanted = this.calls.calls.filter((call) => this.accepts(call));
     const [, , valueOf] = COLUMNS[this.sort.column];
     const order = this.sort.down ? -1 : 1;
-    wanted.sort((one, other) => compare(valueOf(one), valueOf(other)) * order || compare(one.since, other.since) || compare(one.id, other.id));
+    wanted.sort(
+      (one, other) =>
+        compare(valueOf(one), valueOf(other)) * order ||
+        compare(one.since, other.since) ||
+        compare(one.id, other.id),
+    );
     this.rows.show(wanted, (call) => call.id);
     this.keys.changed();
-    this.heads.forEach((head, at) => setAttribute(head, "aria-sort", at === this.sort.column ? (this.sort.down ? "descending" : "ascending") : null));
+    this.heads.forEach((head, at) =>
+      setAttribute(
+        head,
+        "aria-sort",
+        at === this.sort.column ? (this.sort.down ? "descending" : "ascending") : null,
+      ),
+    );
     const shown = wanted.filter((call) => call.state !== "ended").length;
     setText(this.count, shown === live.length ? "" : `${shown} of ${live.length} calls`);
     setText(this.empty, wanted.length ? "" : live.length ? "No call fits the search." : noCalls(this.calls));
@@ -190,7 +270,10 @@ export class CallsView {
     this.rate.show([counts], `${average(counts.slice(-10))} now`);
     const [good, bad] = [this.hooks.history("successes"), this.hooks.history("failures")];
     const [lately, failed] = [sum(good), sum(bad)];
-    this.outcome.show([good, bad], lately + failed ? `${Math.round((lately / (lately + failed)) * 100)} %` : "none yet");
+    this.outcome.show(
+      [good, bad],
+      lately + failed ? `${Math.round((lately / (lately + failed)) * 100)} %` : "none yet",
+    );
   }
 
   accepts(call) {
@@ -219,15 +302,20 @@ export class CallsView {
   shortcut(event) {
     const row = event.target.closest("tr");
     if (event.ctrlKey || event.metaKey || event.altKey || row === null || row.call.state === "ended") return;
-    const action = event.key === "Enter" && event.target === row ? "more" : { h: "hold", p: "park", t: "transfer", delete: "hangup" }[event.key.toLowerCase()];
+    const action =
+      event.key === "Enter" && event.target === row
+        ? "more"
+        : { h: "hold", p: "park", t: "transfer", delete: "hangup" }[event.key.toLowerCase()];
     if (!action) return;
     event.preventDefault();
     if (!row.querySelector(`[data-action=${action}]`).disabled) this.act(row.call, action);
   }
 
   act(call, action) {
-    if (action === "hold") return call.state === "held" ? this.commands.resume(call) : this.commands.hold(call);
-    if (action === "park") return call.state === "parked" ? this.commands.unpark(call) : this.commands.park(call);
+    if (action === "hold")
+      return call.state === "held" ? this.commands.resume(call) : this.commands.hold(call);
+    if (action === "park")
+      return call.state === "parked" ? this.commands.unpark(call) : this.commands.park(call);
     if (action === "hangup") return this.commands.hangup(call);
     return openCall(call, this.calls, this.commands, action === "transfer" ? "transfer" : null);
   }

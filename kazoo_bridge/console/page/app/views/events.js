@@ -12,10 +12,26 @@ export class EventsView {
   constructor(console_) {
     this.log = console_.events;
     this.stopped = null;
-    this.rate = new BarChart("Events per second", [{ name: "events", className: "bar-events" }], `${SECONDS / 60} minutes`);
+    this.rate = new BarChart(
+      "Events per second",
+      [{ name: "events", className: "bar-events" }],
+      `${SECONDS / 60} minutes`,
+    );
     this.pause = button("Pause", () => this.togglePause(), { "aria-pressed": "false" });
-    this.search = h("input", { type: "search", placeholder: "Name, key or content", "aria-label": "Search events", oninput: () => this.draw() });
-    this.kinds = Object.entries(EVENT_KINDS).map(([kind, name]) => h("label", {}, h("input", { type: "checkbox", value: kind, checked: true, onchange: () => this.draw() }), name));
+    this.search = h("input", {
+      type: "search",
+      placeholder: "Name, key or content",
+      "aria-label": "Search events",
+      oninput: () => this.draw(),
+    });
+    this.kinds = Object.entries(EVENT_KINDS).map(([kind, name]) =>
+      h(
+        "label",
+        {},
+        h("input", { type: "checkbox", value: kind, checked: true, onchange: () => this.draw() }),
+        name,
+      ),
+    );
     this.count = h("span", { class: "hint" });
     const list = h("ol", { class: "events", "aria-label": "Events, the latest first" });
     this.list = new KeyedList(list, (event) => this.row(event));
@@ -25,7 +41,15 @@ export class EventsView {
       {},
       h("h1", {}, "Events"),
       h("section", { class: "summary", "aria-label": "At a glance" }, this.rate.element),
-      h("div", { class: "toolbar", role: "search" }, this.pause, button("Clear", () => this.clear()), this.search, h("fieldset", { class: "kinds" }, h("legend", { class: "unseen" }, "Kinds of events"), this.kinds), this.count),
+      h(
+        "div",
+        { class: "toolbar", role: "search" },
+        this.pause,
+        button("Clear", () => this.clear()),
+        this.search,
+        h("fieldset", { class: "kinds" }, h("legend", { class: "unseen" }, "Kinds of events"), this.kinds),
+        this.count,
+      ),
       list,
       this.empty,
     );
@@ -59,12 +83,29 @@ export class EventsView {
 
   draw() {
     const events = this.stopped?.events ?? this.log.events;
-    const kinds = new Set(this.kinds.map((label) => label.querySelector("input")).filter((box) => box.checked).map((box) => box.value));
+    const kinds = new Set(
+      this.kinds
+        .map((label) => label.querySelector("input"))
+        .filter((box) => box.checked)
+        .map((box) => box.value),
+    );
     const words = this.search.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const wanted = events.filter((event) => (event.kind === "gap" || kinds.has(event.kind)) && matches(event, words));
+    const wanted = events.filter(
+      (event) => (event.kind === "gap" || kinds.has(event.kind)) && matches(event, words),
+    );
     this.list.show(wanted.slice(0, MOST_SHOWN), (event) => event.id);
     const waiting = this.stopped ? this.log.lastId - this.stopped.lastId : 0;
-    setText(this.count, [wanted.length > MOST_SHOWN ? `the latest ${MOST_SHOWN} of ${wanted.length}` : `${wanted.length} shown`, waiting && `${waiting} more since the pause`].filter(Boolean).join(", "));
+    setText(
+      this.count,
+      [
+        wanted.length > MOST_SHOWN
+          ? `the latest ${MOST_SHOWN} of ${wanted.length}`
+          : `${wanted.length} shown`,
+        waiting && `${waiting} more since the pause`,
+      ]
+        .filter(Boolean)
+        .join(", "),
+    );
     setText(this.empty, wanted.length ? "" : events.length ? "No event fits." : "No events yet.");
   }
 
@@ -73,12 +114,28 @@ export class EventsView {
     const details = h(
       "details",
       { "data-kind": event.kind },
-      h("summary", {}, h("time", {}, timeOfDay(event.at)), h("span", { class: `badge kind-${event.kind}` }, event.kindName), h("b", {}, event.name), h("span", { class: "event-summary" }, event.summary)),
+      h(
+        "summary",
+        {},
+        h("time", {}, timeOfDay(event.at)),
+        h("span", { class: `badge kind-${event.kind}` }, event.kindName),
+        h("b", {}, event.name),
+        h("span", { class: "event-summary" }, event.summary),
+      ),
     );
     details.addEventListener("toggle", () => {
       if (details.children.length > 1) return;
       const json = JSON.stringify(event.data, null, 2);
-      details.append(h("p", { class: "hint" }, h("code", {}, event.key), " ", button("Copy JSON", (click) => copy(click.target, json))), h("pre", { tabindex: "0", "aria-label": `JSON of ${event.name}` }, json));
+      details.append(
+        h(
+          "p",
+          { class: "hint" },
+          h("code", {}, event.key),
+          " ",
+          button("Copy JSON", (click) => copy(click.target, json)),
+        ),
+        h("pre", { tabindex: "0", "aria-label": `JSON of ${event.name}` }, json),
+      );
     });
     return h("li", {}, details);
   }

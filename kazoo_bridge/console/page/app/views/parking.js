@@ -30,7 +30,9 @@ export class ParkingView {
 
   draw() {
     const parked = this.calls.calls.filter((call) => call.state === "parked");
-    parked.sort((one, other) => (one.slot ?? "").localeCompare(other.slot ?? "", undefined, { numeric: true }));
+    parked.sort((one, other) =>
+      (one.slot ?? "").localeCompare(other.slot ?? "", undefined, { numeric: true }),
+    );
     this.slots.show(parked, (call) => call.id);
     setText(this.empty, parked.length ? "" : noCalls(this.calls, "Nobody is parked."));
   }
@@ -54,7 +56,11 @@ export class ParkingView {
         named("Hang up", () => this.commands.hangup(element.call), { class: "danger" }),
       ),
     );
-    element.age = () => setText(cells.age, Number.isFinite(element.call.since) ? `on the line for ${duration(now() - element.call.since)}` : "");
+    element.age = () =>
+      setText(
+        cells.age,
+        Number.isFinite(element.call.since) ? `on the line for ${duration(now() - element.call.since)}` : "",
+      );
     element.update = (one) => {
       element.call = one;
       const leg = one.legs.find((each) => each.state === "parked") ?? one.legs[0];

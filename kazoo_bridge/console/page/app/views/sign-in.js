@@ -7,7 +7,15 @@ export class SignIn {
   /** `onSession` gets the session of whoever has signed in. */
   constructor(onSession) {
     this.onSession = onSession;
-    this.secret = h("input", { id: "secret", type: "password", required: true, autocomplete: "off", spellcheck: "false", autocapitalize: "none", "aria-describedby": "sign-in-problem" });
+    this.secret = h("input", {
+      id: "secret",
+      type: "password",
+      required: true,
+      autocomplete: "off",
+      spellcheck: "false",
+      autocapitalize: "none",
+      "aria-describedby": "sign-in-problem",
+    });
     this.label = h("label", { for: "secret" }, "Token");
     this.problem = h("p", { id: "sign-in-problem", class: "problem", role: "alert" });
     this.submit = h("button", { type: "submit", class: "primary" }, "Sign in");
@@ -15,7 +23,11 @@ export class SignIn {
       "form",
       { class: "card sign-in", onsubmit: (event) => this.signIn(event) },
       h("h1", {}, "Operator console"),
-      h("p", { class: "hint" }, "Live calls, events, webhooks and sockets of one account and those below it."),
+      h(
+        "p",
+        { class: "hint" },
+        "Live calls, events, webhooks and sockets of one account and those below it.",
+      ),
       h(
         "fieldset",
         { class: "choice" },
@@ -48,7 +60,10 @@ export class SignIn {
     try {
       this.onSession(await enter(this.secret.value.trim()));
     } catch (error) {
-      const wrong = error.status === 401 ? `This ${this.label.textContent === "Token" ? "token" : "API key"} is not good: it is mistyped, has expired, or was revoked.` : `Signing in did not work: ${error.message}.`;
+      const wrong =
+        error.status === 401
+          ? `This ${this.label.textContent === "Token" ? "token" : "API key"} is not good: it is mistyped, has expired, or was revoked.`
+          : `Signing in did not work: ${error.message}.`;
       setText(this.problem, wrong);
       this.secret.focus();
     } finally {

@@ -15,9 +15,34 @@ export class SocketsView {
     this.path = (...words) => accountPath(console_.account.id, "websockets", ...words);
     const body = h("tbody", {});
     this.rows = new KeyedList(body, (socket) => this.row(socket));
-    this.table = h("table", { class: "sockets", "aria-label": "Sockets", hidden: true }, h("thead", {}, h("tr", {}, ["Name", "From", "Connected", "Node", "Subscribed to", "Actions"].map((title) => h("th", { scope: "col" }, title)))), body);
+    this.table = h(
+      "table",
+      { class: "sockets", "aria-label": "Sockets", hidden: true },
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          ["Name", "From", "Connected", "Node", "Subscribed to", "Actions"].map((title) =>
+            h("th", { scope: "col" }, title),
+          ),
+        ),
+      ),
+      body,
+    );
     this.note = h("p", { class: "empty", role: "status" }, "Loading…");
-    this.element = h("div", {}, h("h1", {}, "Sockets"), h("div", { class: "toolbar" }, button("Refresh", () => this.load())), h("div", { class: "table-box" }, this.table, this.note));
+    this.element = h(
+      "div",
+      {},
+      h("h1", {}, "Sockets"),
+      h(
+        "div",
+        { class: "toolbar" },
+        button("Refresh", () => this.load()),
+      ),
+      h("div", { class: "table-box" }, this.table, this.note),
+    );
     this.seconds = 0;
     this.load();
   }
@@ -61,14 +86,27 @@ export class SocketsView {
       cell("Connected", moment(socket.timestamp)),
       cell("Node", socket.destination),
       cell("Subscribed to", bindings),
-      cell("Actions", button("Close", () => this.close(id, name), { class: "danger", "aria-label": `Close ${name} from ${id}` })),
+      cell(
+        "Actions",
+        button("Close", () => this.close(id, name), {
+          class: "danger",
+          "aria-label": `Close ${name} from ${id}`,
+        }),
+      ),
     );
     row.update = (one) => setText(bindings, (one.bindings ?? []).join(", ") || "nothing");
     return row;
   }
 
   async close(id, name) {
-    if (!(await confirmed("Close this socket?", "Close it", `${name} from ${id}. Its client can connect again.`))) return;
+    if (
+      !(await confirmed(
+        "Close this socket?",
+        "Close it",
+        `${name} from ${id}. Its client can connect again.`,
+      ))
+    )
+      return;
     await trying("Closing", async () => {
       await this.rest.send("DELETE", this.path(id));
       say("The socket is closed");

@@ -6,10 +6,27 @@ export class Tabs {
   /** `panels`: [name, element, load]; `load` is called when a panel is turned to, and by `reload`. */
   constructor(label, panels) {
     this.loads = panels.map(([, , load]) => load);
-    this.tabs = panels.map(([name], at) => h("button", { type: "button", role: "tab", id: freshId("tab"), onclick: () => this.choose(at) }, name));
-    this.panels = panels.map(([, element], at) => h("div", { role: "tabpanel", id: freshId("panel"), "aria-labelledby": this.tabs[at].id, tabindex: "0" }, element));
+    this.tabs = panels.map(([name], at) =>
+      h("button", { type: "button", role: "tab", id: freshId("tab"), onclick: () => this.choose(at) }, name),
+    );
+    this.panels = panels.map(([, element], at) =>
+      h(
+        "div",
+        { role: "tabpanel", id: freshId("panel"), "aria-labelledby": this.tabs[at].id, tabindex: "0" },
+        element,
+      ),
+    );
     this.tabs.forEach((tab, at) => setAttribute(tab, "aria-controls", this.panels[at].id));
-    this.element = h("section", { class: "tabs" }, h("div", { role: "tablist", "aria-label": label, onkeydown: (event) => this.pressed(event) }, this.tabs), this.panels);
+    this.element = h(
+      "section",
+      { class: "tabs" },
+      h(
+        "div",
+        { role: "tablist", "aria-label": label, onkeydown: (event) => this.pressed(event) },
+        this.tabs,
+      ),
+      this.panels,
+    );
     this.choose(0);
   }
 

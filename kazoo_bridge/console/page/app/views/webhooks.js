@@ -26,7 +26,17 @@ export class WebhooksView {
     this.table = h(
       "table",
       { class: "hooks", "aria-label": "Webhooks" },
-      h("thead", {}, h("tr", {}, ["Name", "Event", "Goes to", "State", "Health", "Waiting"].map((title) => h("th", { scope: "col" }, title)))),
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          ["Name", "Event", "Goes to", "State", "Health", "Waiting"].map((title) =>
+            h("th", { scope: "col" }, title),
+          ),
+        ),
+      ),
       body,
     );
     this.empty = h("p", { class: "empty", role: "status" });
@@ -35,7 +45,12 @@ export class WebhooksView {
       {},
       h("h1", {}, "Webhooks"),
       h("section", { class: "summary", "aria-label": "At a glance" }, this.outcome.element),
-      h("div", { class: "toolbar" }, button("New webhook", () => this.create(), { class: "primary" }), this.reEnable),
+      h(
+        "div",
+        { class: "toolbar" },
+        button("New webhook", () => this.create(), { class: "primary" }),
+        this.reEnable,
+      ),
       h("div", { class: "table-box" }, this.table, this.empty),
     );
     this.hooks.addEventListener("change", this.draw);
@@ -55,13 +70,40 @@ export class WebhooksView {
     const [good, bad] = [this.hooks.history("successes"), this.hooks.history("failures")];
     const [succeeded, failed] = [good, bad].map((values) => values.reduce((sum, one) => sum + one, 0));
     this.outcome.show([good, bad], `${succeeded} succeeded, ${failed} failed`);
-    setText(this.empty, this.hooks.problem ? `The webhooks cannot be listed: ${this.hooks.problem}.` : this.hooks.hooks === null ? "Loading…" : hooks.length ? "" : "This account has no webhooks yet.");
+    setText(
+      this.empty,
+      this.hooks.problem
+        ? `The webhooks cannot be listed: ${this.hooks.problem}.`
+        : this.hooks.hooks === null
+          ? "Loading…"
+          : hooks.length
+            ? ""
+            : "This account has no webhooks yet.",
+    );
   }
 
   row() {
-    const cells = { link: h("a", {}), hook: h("code", {}), uri: h("span", { class: "uri" }), state: h("span", {}), reason: h("small", {}), health: h("span", {}), last: h("small", {}), waiting: h("span", {}) };
+    const cells = {
+      link: h("a", {}),
+      hook: h("code", {}),
+      uri: h("span", { class: "uri" }),
+      state: h("span", {}),
+      reason: h("small", {}),
+      health: h("span", {}),
+      last: h("small", {}),
+      waiting: h("span", {}),
+    };
     const cell = (label, ...content) => h("td", { "data-label": label }, content);
-    const row = h("tr", {}, cell("Name", cells.link), cell("Event", cells.hook), cell("Goes to", cells.uri), cell("State", cells.state, " ", cells.reason), cell("Health", cells.health, " ", cells.last), cell("Waiting", cells.waiting));
+    const row = h(
+      "tr",
+      {},
+      cell("Name", cells.link),
+      cell("Event", cells.hook),
+      cell("Goes to", cells.uri),
+      cell("State", cells.state, " ", cells.reason),
+      cell("Health", cells.health, " ", cells.last),
+      cell("Waiting", cells.waiting),
+    );
     row.update = (hook) => {
       setText(cells.link, hook.name);
       setAttribute(cells.link, "href", `#/webhooks/${encodeURIComponent(hook.id)}`);
@@ -85,7 +127,9 @@ export class WebhooksView {
 
   enableAll() {
     return trying("Re-enabling", async () => {
-      const { count } = await this.console.rest.ask("PATCH", this.hooks.path(), { data: { "re-enable": true } });
+      const { count } = await this.console.rest.ask("PATCH", this.hooks.path(), {
+        data: { "re-enable": true },
+      });
       say(`${count} ${count === 1 ? "webhook is" : "webhooks are"} enabled again`);
       await this.hooks.refresh();
     });
@@ -96,7 +140,11 @@ export class WebhooksView {
 export function showState(badge, hook) {
   const enabled = hook.enabled !== false;
   setText(badge, enabled ? (hook.health?.failures_in_window ? "Failing" : "Enabled") : "Disabled");
-  setAttribute(badge, "class", `badge ${enabled ? (hook.health?.failures_in_window ? "held" : "answered") : "ended"}`);
+  setAttribute(
+    badge,
+    "class",
+    `badge ${enabled ? (hook.health?.failures_in_window ? "held" : "answered") : "ended"}`,
+  );
 }
 
 /** A hook's attempts in words. */

@@ -6,8 +6,17 @@ export class Pairs {
   constructor(title, hint, keyLabel, valueLabel, entries) {
     Object.assign(this, { title, keyLabel, valueLabel });
     this.list = h("div", { class: "pairs" });
-    this.add = button("Add", () => this.append("", "").querySelector("input").focus(), { "aria-label": `Add to ${title}` });
-    this.element = h("fieldset", {}, h("legend", {}, title), h("p", { class: "hint" }, hint), this.list, this.add);
+    this.add = button("Add", () => this.append("", "").querySelector("input").focus(), {
+      "aria-label": `Add to ${title}`,
+    });
+    this.element = h(
+      "fieldset",
+      {},
+      h("legend", {}, title),
+      h("p", { class: "hint" }, hint),
+      this.list,
+      this.add,
+    );
     for (const [key, value] of entries) this.append(key, value);
   }
 
@@ -15,8 +24,18 @@ export class Pairs {
     const row = h(
       "div",
       { class: "pair" },
-      h("input", { type: "text", placeholder: this.keyLabel, "aria-label": `${this.title}: ${this.keyLabel}`, value: key }),
-      h("input", { type: "text", placeholder: this.valueLabel, "aria-label": `${this.title}: ${this.valueLabel}`, value }),
+      h("input", {
+        type: "text",
+        placeholder: this.keyLabel,
+        "aria-label": `${this.title}: ${this.keyLabel}`,
+        value: key,
+      }),
+      h("input", {
+        type: "text",
+        placeholder: this.valueLabel,
+        "aria-label": `${this.title}: ${this.valueLabel}`,
+        value,
+      }),
       button(
         "✕",
         () => {
@@ -32,7 +51,9 @@ export class Pairs {
 
   /** What is there, as an object; rows without a key are left out. */
   value() {
-    const rows = [...this.list.children].map((row) => [...row.querySelectorAll("input")].map((input) => input.value));
+    const rows = [...this.list.children].map((row) =>
+      [...row.querySelectorAll("input")].map((input) => input.value),
+    );
     return Object.fromEntries(rows.filter(([key]) => key.trim()).map(([key, value]) => [key.trim(), value]));
   }
 }

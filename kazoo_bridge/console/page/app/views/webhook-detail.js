@@ -32,8 +32,19 @@ export class WebhookView {
       ["Waiting", new DeliveryList(this.rest, this.path, "pending")],
       ["Given up", new DeliveryList(this.rest, this.path, "dead")],
     ];
-    this.tabs = new Tabs("What was sent", this.lists.map(([name, list]) => [name, list.element, () => list.load()]));
-    this.element = h("div", {}, h("p", {}, h("a", { href: "#/webhooks" }, "← All webhooks")), this.title, this.facts, this.actions, this.tabs.element);
+    this.tabs = new Tabs(
+      "What was sent",
+      this.lists.map(([name, list]) => [name, list.element, () => list.load()]),
+    );
+    this.element = h(
+      "div",
+      {},
+      h("p", {}, h("a", { href: "#/webhooks" }, "← All webhooks")),
+      this.title,
+      this.facts,
+      this.actions,
+      this.tabs.element,
+    );
     this.changed = () => this.load();
     console_.hooks.addEventListener("change", this.changed);
     this.load();
@@ -99,7 +110,11 @@ export class WebhookView {
     await trying("The test could not be sent", async () => {
       const attempt = await this.rest.send("POST", this.path("test"));
       if (this.gone) return;
-      openDialog(attempt.result === "success" ? "The test succeeded" : "The test failed", attemptSheet(attempt), { wide: true });
+      openDialog(
+        attempt.result === "success" ? "The test succeeded" : "The test failed",
+        attemptSheet(attempt),
+        { wide: true },
+      );
       await this.reload();
     });
     pressed.disabled = false;
@@ -120,7 +135,9 @@ export class WebhookView {
   }
 
   async newSecret() {
-    const detail = this.hook.signed ? "The secret in use stays valid for a day beside the new one." : "From now on its requests are signed.";
+    const detail = this.hook.signed
+      ? "The secret in use stays valid for a day beside the new one."
+      : "From now on its requests are signed.";
     if (!(await confirmed("Make a new secret?", "Make it", detail))) return;
     await trying("No secret was made", async () => {
       const { secret } = await this.rest.send("POST", this.path("secret"));
@@ -130,7 +147,14 @@ export class WebhookView {
   }
 
   async remove() {
-    if (!(await confirmed(`Delete ${this.hook.name}?`, "Delete", "Its attempts and the deliveries that wait go with it."))) return;
+    if (
+      !(await confirmed(
+        `Delete ${this.hook.name}?`,
+        "Delete",
+        "Its attempts and the deliveries that wait go with it.",
+      ))
+    )
+      return;
     await trying("Deleting", async () => {
       await this.rest.send("DELETE", this.path());
       say(`${this.hook.name} is deleted`);

@@ -37,7 +37,12 @@ function show(text, kind, milliseconds) {
   // While a modal dialog is open, what is outside of it is neither seen in front of it nor read out.
   const dialog = [...document.querySelectorAll("dialog[open]")].at(-1);
   if (dialog && !dialog.contains(region)) dialog.append(region);
-  const note = h("div", { class: `said ${kind}` }, h("span", {}, text), button("✕", () => note.remove(), { class: "plain", "aria-label": "Dismiss" }));
+  const note = h(
+    "div",
+    { class: `said ${kind}` },
+    h("span", {}, text),
+    button("✕", () => note.remove(), { class: "plain", "aria-label": "Dismiss" }),
+  );
   region.append(note);
   while (region.children.length > MOST) region.firstChild.remove();
   setTimeout(() => note.remove(), milliseconds);

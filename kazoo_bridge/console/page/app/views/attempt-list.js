@@ -6,7 +6,11 @@ import { PagedList } from "./paged-list.js";
 
 export class AttemptList extends PagedList {
   constructor(rest, path) {
-    super((query) => rest.ask("GET", path, { query }), attemptRow, "No attempts are kept: failures always are, successes only where the configuration says so.");
+    super(
+      (query) => rest.ask("GET", path, { query }),
+      attemptRow,
+      "No attempts are kept: failures always are, successes only where the configuration says so.",
+    );
   }
 }
 
@@ -24,21 +28,38 @@ function attemptRow(attempt) {
       attempt.test && h("span", { class: "badge" }, "Test"),
     ),
   );
-  details.addEventListener("toggle", () => details.children.length > 1 || details.append(attemptSheet(attempt)));
+  details.addEventListener(
+    "toggle",
+    () => details.children.length > 1 || details.append(attemptSheet(attempt)),
+  );
   return details;
 }
 
-const outcome = (attempt) => (attempt.resp_status_code ? `${attempt.resp_status_code} from ${attempt.method?.toUpperCase()} ${attempt.uri}` : attempt.client_error ?? attempt.reason ?? "");
+const outcome = (attempt) =>
+  attempt.resp_status_code
+    ? `${attempt.resp_status_code} from ${attempt.method?.toUpperCase()} ${attempt.uri}`
+    : (attempt.client_error ?? attempt.reason ?? "");
 
 /** One attempt: request and answer. */
 export function attemptSheet(attempt) {
   const answer = attempt.resp_status_code
-    ? [h("p", {}, h("code", {}, `HTTP ${attempt.resp_status_code}`)), headers(attempt.resp_headers), body(attempt.resp_body, "Body of the answer")]
+    ? [
+        h("p", {}, h("code", {}, `HTTP ${attempt.resp_status_code}`)),
+        headers(attempt.resp_headers),
+        body(attempt.resp_body, "Body of the answer"),
+      ]
     : [h("p", {}, attempt.client_error ?? attempt.reason ?? "There was no answer.")];
   return h(
     "div",
     { class: "side-by-side" },
-    h("section", {}, h("h3", {}, "Request"), h("p", {}, h("code", {}, `${attempt.method?.toUpperCase()} ${attempt.url ?? attempt.uri}`)), headers(attempt.req_headers), body(attempt.req_body, "Body of the request")),
+    h(
+      "section",
+      {},
+      h("h3", {}, "Request"),
+      h("p", {}, h("code", {}, `${attempt.method?.toUpperCase()} ${attempt.url ?? attempt.uri}`)),
+      headers(attempt.req_headers),
+      body(attempt.req_body, "Body of the request"),
+    ),
     h("section", {}, h("h3", {}, "Answer"), answer),
   );
 }
@@ -46,7 +67,11 @@ export function attemptSheet(attempt) {
 function headers(all) {
   const entries = Object.entries(all ?? {});
   if (!entries.length) return null;
-  return h("dl", { class: "headers" }, entries.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, [value].flat().join(", "))]));
+  return h(
+    "dl",
+    { class: "headers" },
+    entries.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, [value].flat().join(", "))]),
+  );
 }
 
 function body(text, label) {

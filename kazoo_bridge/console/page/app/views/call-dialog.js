@@ -43,22 +43,41 @@ class CallSheet {
     return h(
       "div",
       {},
-      h("dl", { class: "facts" }, fact("State", this.state), fact("Direction", this.direction), fact("Began", moment(Number.isFinite(this.call.since) ? this.call.since : 0)), fact("Lasts", this.lasts)),
+      h(
+        "dl",
+        { class: "facts" },
+        fact("State", this.state),
+        fact("Direction", this.direction),
+        fact("Began", moment(Number.isFinite(this.call.since) ? this.call.since : 0)),
+        fact("Lasts", this.lasts),
+      ),
       this.legs,
     );
   }
 
   quick() {
-    this.hold = button("Hold", () => (this.call.state === "held" ? this.commands.resume(this.call) : this.commands.hold(this.call)));
-    this.park = button("Park", () => (this.call.state === "parked" ? this.commands.unpark(this.call) : this.commands.park(this.call)));
-    this.breakOff = button("Break", () => this.commands.send(this.call, this.leg, "break"), { title: "Ends what is being played to the leg" });
+    this.hold = button("Hold", () =>
+      this.call.state === "held" ? this.commands.resume(this.call) : this.commands.hold(this.call),
+    );
+    this.park = button("Park", () =>
+      this.call.state === "parked" ? this.commands.unpark(this.call) : this.commands.park(this.call),
+    );
+    this.breakOff = button("Break", () => this.commands.send(this.call, this.leg, "break"), {
+      title: "Ends what is being played to the leg",
+    });
     this.hangup = button("Hang up", () => this.commands.hangup(this.call), { class: "danger" });
     return h("div", { class: "buttons start" }, this.hold, this.park, this.breakOff, this.hangup);
   }
 
   forms() {
-    const text = (attributes) => h("input", { type: "text", autocomplete: "off", required: true, ...attributes });
-    const select = (choices, attributes = {}) => h("select", attributes, Object.entries(choices).map(([value, name]) => h("option", { value }, name)));
+    const text = (attributes) =>
+      h("input", { type: "text", autocomplete: "off", required: true, ...attributes });
+    const select = (choices, attributes = {}) =>
+      h(
+        "select",
+        attributes,
+        Object.entries(choices).map(([value, name]) => h("option", { value }, name)),
+      );
     this.target = text({ maxlength: 256, placeholder: "2001" });
     this.kind = select({ blind: "Blind: at once", attended: "Attended: speak first" });
     this.interceptKind = select(TARGETS);
@@ -68,9 +87,29 @@ class CallSheet {
     return h(
       "div",
       { class: "forms" },
-      command("Transfer", [["Extension or number", this.target], ["Kind", this.kind]], () => this.commands.transfer(this.call, this.target.value.trim(), this.kind.value)),
-      command("Intercept", [["By", this.interceptKind], ["Which", this.interceptId]], () => this.send("intercept", { target_type: this.interceptKind.value, target_id: this.interceptId.value.trim() })),
-      command("Record", [["Recording", this.recording]], () => this.send("record_call", { action: this.recording.value })),
+      command(
+        "Transfer",
+        [
+          ["Extension or number", this.target],
+          ["Kind", this.kind],
+        ],
+        () => this.commands.transfer(this.call, this.target.value.trim(), this.kind.value),
+      ),
+      command(
+        "Intercept",
+        [
+          ["By", this.interceptKind],
+          ["Which", this.interceptId],
+        ],
+        () =>
+          this.send("intercept", {
+            target_type: this.interceptKind.value,
+            target_id: this.interceptId.value.trim(),
+          }),
+      ),
+      command("Record", [["Recording", this.recording]], () =>
+        this.send("record_call", { action: this.recording.value }),
+      ),
       command("Say", [["Text", this.words]], () => this.send("say", { text: this.words.value })),
     );
   }
@@ -89,12 +128,16 @@ class CallSheet {
     const found = this.calls.successorOf(this.call);
     this.over = found === undefined;
     if (found) this.call = found;
-    setText(this.state, this.over ? "Ended" : this.call.slot ? `Parked in ${this.call.slot}` : STATES[this.call.state]);
+    setText(
+      this.state,
+      this.over ? "Ended" : this.call.slot ? `Parked in ${this.call.slot}` : STATES[this.call.state],
+    );
     setAttribute(this.state, "class", `badge ${this.over ? "ended" : this.call.state}`);
     setText(this.direction, DIRECTIONS[this.call.direction]);
     setText(this.hold, this.call.state === "held" ? "Resume" : "Hold");
     setText(this.park, this.call.state === "parked" ? "Retrieve" : "Park");
-    for (const control of this.element.querySelectorAll("button, input, select")) control.disabled = this.over;
+    for (const control of this.element.querySelectorAll("button, input, select"))
+      control.disabled = this.over;
     this.hold.disabled = this.over || !["answered", "held"].includes(this.call.state);
     this.park.disabled = this.over || this.call.state === "ringing";
     this.kind.disabled = this.over || this.call.state === "parked"; // there is nobody to speak to the target first
@@ -104,7 +147,10 @@ class CallSheet {
   }
 
   showLegs() {
-    const shape = JSON.stringify([this.over, this.call.legs.map((leg) => [leg.call_id, legName(leg), leg.state])]);
+    const shape = JSON.stringify([
+      this.over,
+      this.call.legs.map((leg) => [leg.call_id, legName(leg), leg.state]),
+    ]);
     if (shape === this.shape) return;
     this.shape = shape;
     const name = freshId("leg");
@@ -113,7 +159,14 @@ class CallSheet {
       h(
         "label",
         { class: "leg" },
-        h("input", { type: "radio", name, value: leg.call_id, checked: leg === this.leg, disabled: this.over, onchange: () => (this.chosen = leg.call_id) }),
+        h("input", {
+          type: "radio",
+          name,
+          value: leg.call_id,
+          checked: leg === this.leg,
+          disabled: this.over,
+          onchange: () => (this.chosen = leg.call_id),
+        }),
         h("span", {}, legName(leg)),
         h("span", { class: `badge ${leg.state}` }, STATES[leg.state]),
         h("code", {}, leg.call_id),
@@ -124,7 +177,8 @@ class CallSheet {
   }
 
   age() {
-    if (!this.over) setText(this.lasts, Number.isFinite(this.call.since) ? duration(now() - this.call.since) : "");
+    if (!this.over)
+      setText(this.lasts, Number.isFinite(this.call.since) ? duration(now() - this.call.since) : "");
   }
 }
 

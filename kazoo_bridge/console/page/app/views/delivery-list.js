@@ -11,7 +11,11 @@ export class DeliveryList {
   constructor(rest, path, status) {
     Object.assign(this, { rest, path, status });
     const empty = status === "dead" ? "No delivery was given up." : "No delivery waits.";
-    this.list = new PagedList((query) => rest.ask("GET", path("deliveries"), { query: { ...query, status } }), (delivery) => this.row(delivery), empty);
+    this.list = new PagedList(
+      (query) => rest.ask("GET", path("deliveries"), { query: { ...query, status } }),
+      (delivery) => this.row(delivery),
+      empty,
+    );
     this.element = h("div", {}, status === "dead" ? this.recovery() : null, this.list.element);
   }
 
@@ -25,14 +29,26 @@ export class DeliveryList {
     const recover = async (event) => {
       event.preventDefault();
       const since = toGregorian(new Date(this.since.value));
-      if (!(await confirmed("Replay all that was given up?", "Replay", `The receiver gets it again, from ${moment(since)} until now.`))) return;
+      if (
+        !(await confirmed(
+          "Replay all that was given up?",
+          "Replay",
+          `The receiver gets it again, from ${moment(since)} until now.`,
+        ))
+      )
+        return;
       await trying("Replaying", async () => {
         const { recovered } = await this.rest.send("POST", this.path("deliveries", "recover"), { since });
         say(`${recovered} ${recovered === 1 ? "delivery is" : "deliveries are"} made again`);
         await this.load();
       });
     };
-    return h("form", { class: "toolbar", onsubmit: recover }, h("label", {}, "Given up since ", this.since), h("button", { type: "submit" }, "Replay all"));
+    return h(
+      "form",
+      { class: "toolbar", onsubmit: recover },
+      h("label", {}, "Given up since ", this.since),
+      h("button", { type: "submit" }, "Replay all"),
+    );
   }
 
   row(delivery) {
@@ -41,7 +57,18 @@ export class DeliveryList {
     return h(
       "div",
       { class: "record" },
-      h("details", {}, h("summary", {}, h("time", {}, moment(delivery.created)), h("code", {}, delivery.hook_event), h("span", {}, [words, next].filter(Boolean).join(" · "))), h("pre", { tabindex: "0", "aria-label": "Payload" }, JSON.stringify(delivery.payload, null, 2))),
+      h(
+        "details",
+        {},
+        h(
+          "summary",
+          {},
+          h("time", {}, moment(delivery.created)),
+          h("code", {}, delivery.hook_event),
+          h("span", {}, [words, next].filter(Boolean).join(" · ")),
+        ),
+        h("pre", { tabindex: "0", "aria-label": "Payload" }, JSON.stringify(delivery.payload, null, 2)),
+      ),
       button(this.status === "dead" ? "Replay" : "Try now", () => this.retry(delivery)),
     );
   }
