@@ -140,7 +140,7 @@ def percentile(values: list[float], share: float) -> float:
 def measure(page: Page, seconds: int) -> dict[str, Any]:
     """Look at the page for so long."""
     page.evaluate(_WATCH_FRAMES)
-    shown = page.locator("#view .summary .chart-box strong").first
+    shown = page.locator("#view .overview .chart-figure strong").first
     page.wait_for_timeout(seconds * 1000)
     measured = page.evaluate("measured")
     rows = page.locator("table.calls tbody tr:not([data-state=ended])").count()
@@ -174,7 +174,7 @@ def main() -> None:
         page.goto(f"http://{address}/console/")
         page.get_by_role("textbox", name="Token").fill(token)
         page.get_by_role("button", name="Sign in").click()
-        page.locator(".light.on").wait_for()
+        page.locator(".indicator.online").wait_for()
         begun = time.monotonic()
         ours.send("fill")
         while page.locator("table.calls tbody tr").count() < options.calls:

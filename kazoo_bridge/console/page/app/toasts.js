@@ -1,49 +1,55 @@
-/** Short messages: shown for a while at the edge of the page, and read out by screen readers. */
+/** Toasts: short notifications that screen readers announce. */
 
-import { button, h } from "./dom.js";
+import { button, h, openDialogs } from "./dom.js";
 
-const SHOWN_FOR = 6000;
-const MOST = 4;
+const SUCCESS_DURATION_MS = 6000;
 
-/** Say that something has happened. */
-export function say(text) {
-  show(text, "good", SHOWN_FOR);
+/** Errors take longer to read, and may call for action. */
+const ERROR_DURATION_MS = 15000;
+
+const MAX_TOASTS = 4;
+
+const toastRegion = () => document.getElementById("toasts");
+
+/** Show a notification. */
+export function notify(text) {
+  showToast(text, "success", SUCCESS_DURATION_MS);
 }
 
-/** Say that something did not work; it stays for longer, and can be closed. */
-export function sayProblem(text) {
-  show(text, "bad", SHOWN_FOR * 2.5);
+/** Show an error. */
+export function notifyError(text) {
+  showToast(text, "error", ERROR_DURATION_MS);
 }
 
-/** Run something that may be refused, and say so when it is. Whether it worked. */
-export async function trying(what, work) {
+/** Run an async operation and show a toast when it throws. Returns whether it succeeded. */
+export async function withErrorToast(label, operation) {
   try {
-    await work();
+    await operation();
     return true;
   } catch (error) {
-    sayProblem(`${what}: ${error.message}`);
+    notifyError(`${label}: ${error.message}`);
     return false;
   }
 }
 
-/** Keep messages that are shown in a dialog when it goes. */
-export function freeMessages(dialog) {
-  const region = document.getElementById("said");
+/** Move toasts out of a dialog that is about to be removed. */
+export function detachToasts(dialog) {
+  const region = toastRegion();
   if (dialog.contains(region)) document.body.append(region);
 }
 
-function show(text, kind, milliseconds) {
-  const region = document.getElementById("said");
-  // While a modal dialog is open, what is outside of it is neither seen in front of it nor read out.
-  const dialog = [...document.querySelectorAll("dialog[open]")].at(-1);
+function showToast(text, kind, durationMs) {
+  const region = toastRegion();
+  // A modal dialog covers everything outside of it and hides it from screen readers.
+  const dialog = openDialogs().at(-1);
   if (dialog && !dialog.contains(region)) dialog.append(region);
-  const note = h(
+  const toast = h(
     "div",
-    { class: `said ${kind}` },
+    { class: `toast ${kind}` },
     h("span", {}, text),
-    button("✕", () => note.remove(), { class: "plain", "aria-label": "Dismiss" }),
+    button("✕", () => toast.remove(), { class: "plain", "aria-label": "Dismiss" }),
   );
-  region.append(note);
-  while (region.children.length > MOST) region.firstChild.remove();
-  setTimeout(() => note.remove(), milliseconds);
+  region.append(toast);
+  while (region.children.length > MAX_TOASTS) region.firstChild.remove();
+  setTimeout(() => toast.remove(), durationMs);
 }

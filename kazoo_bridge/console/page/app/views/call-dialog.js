@@ -1,202 +1,206 @@
-/** One call: its legs, and every command that can be given to it. */
+/** The dialog of one call: its legs, and all commands. */
 
-import { DIRECTIONS, STATES, callName, legName, ownLeg } from "../calls.js";
-import { duration, moment, now } from "../clock.js";
+import { DIRECTIONS, STATES, accountLeg, callName, legName } from "../calls.js";
+import { formatDateTime, formatDuration, now } from "../clock.js";
 import { openDialog } from "../dialogs.js";
-import { button, focusView, freshId, h, setAttribute, setText, throttled } from "../dom.js";
+import { button, ensureFocus, h, setAttribute, setText, throttle, uniqueId } from "../dom.js";
 
-const RECORDING = { start: "Start", stop: "Stop", mask: "Mask", unmask: "Unmask" };
-const TARGETS = { number: "Number or extension", device: "Device id", user: "User id" };
+const REDRAW_INTERVAL_MS = 120;
+const TICK_INTERVAL_MS = 1000;
 
-/** Open a call; `focusOn` "transfer" begins there. */
-export function openCall(call, calls, commands, focusOn = null) {
-  const sheet = new CallSheet(call, calls, commands);
-  openDialog(callName(call), sheet.element, { wide: true, onClose: () => sheet.dispose() });
-  if (focusOn === "transfer") sheet.target.focus();
+const TRANSFER_TYPES = { blind: "Blind: immediately", attended: "Attended: talk to the target first" };
+const RECORDING_ACTIONS = { start: "Start", stop: "Stop", mask: "Mask", unmask: "Unmask" };
+const INTERCEPT_TARGETS = { number: "Number or extension", device: "Device id", user: "User id" };
+
+/** Open the dialog of a call; `focusOn` "transfer" focuses the target of a transfer. */
+export function openCallDialog(call, calls, commands, focusOn = null) {
+  const content = new CallDialogContent(call, calls, commands);
+  openDialog(callName(call), content.element, { wide: true, onClose: () => content.dispose() });
+  if (focusOn === "transfer") content.transferTarget.focus();
 }
 
-class CallSheet {
+class CallDialogContent {
   constructor(call, calls, commands) {
     Object.assign(this, { call, calls, commands });
-    this.follow = throttled(() => this.disposed || this.changed(), 120);
-    this.element = h("div", { class: "call-sheet" }, this.facts(), this.quick(), this.forms());
-    calls.addEventListener("change", this.follow);
-    this.ticking = setInterval(() => this.age(), 1000);
-    this.chosen = ownLeg(call).call_id;
-    this.changed();
+    this.onChange = throttle(() => this.disposed || this.update(), REDRAW_INTERVAL_MS);
+    this.element = h("div", {}, this.properties(), this.mainCommands(), this.commandForms());
+    calls.addEventListener("change", this.onChange);
+    this.tickTimer = setInterval(() => this.updateDuration(), TICK_INTERVAL_MS);
+    this.selectedLegId = accountLeg(call).call_id;
+    this.update();
   }
 
   dispose() {
     this.disposed = true;
-    this.calls.removeEventListener("change", this.follow);
-    clearInterval(this.ticking);
+    this.calls.removeEventListener("change", this.onChange);
+    clearInterval(this.tickTimer);
   }
 
-  // -- what it is made of
+  // -- elements
 
-  facts() {
+  properties() {
     this.state = h("span", { role: "status" });
-    this.lasts = h("span", {});
+    this.duration = h("span", {});
     this.direction = h("span", {});
     this.legs = h("fieldset", { class: "legs" });
-    const fact = (name, value) => [h("dt", {}, name), h("dd", {}, value)];
+    const property = (name, value) => [h("dt", {}, name), h("dd", {}, value)];
+    const { since } = this.call;
     return h(
       "div",
       {},
       h(
         "dl",
-        { class: "facts" },
-        fact("State", this.state),
-        fact("Direction", this.direction),
-        fact("Began", moment(Number.isFinite(this.call.since) ? this.call.since : 0)),
-        fact("Lasts", this.lasts),
+        { class: "properties" },
+        property("State", this.state),
+        property("Direction", this.direction),
+        property("Started", formatDateTime(Number.isFinite(since) ? since : 0)),
+        property("Duration", this.duration),
       ),
       this.legs,
     );
   }
 
-  quick() {
+  mainCommands() {
+    const { commands } = this;
     this.hold = button("Hold", () =>
-      this.call.state === "held" ? this.commands.resume(this.call) : this.commands.hold(this.call),
+      this.call.state === "held" ? commands.resume(this.call) : commands.hold(this.call),
     );
     this.park = button("Park", () =>
-      this.call.state === "parked" ? this.commands.unpark(this.call) : this.commands.park(this.call),
+      this.call.state === "parked" ? commands.unpark(this.call) : commands.park(this.call),
     );
-    this.breakOff = button("Break", () => this.commands.send(this.call, this.leg, "break"), {
-      title: "Ends what is being played to the leg",
-    });
-    this.hangup = button("Hang up", () => this.commands.hangup(this.call), { class: "danger" });
-    return h("div", { class: "buttons start" }, this.hold, this.park, this.breakOff, this.hangup);
+    this.break = button("Break", () => this.send("break"), { title: "Stops playback to the leg" });
+    this.hangup = button("Hang up", () => commands.hangup(this.call), { class: "danger" });
+    return h("div", { class: "buttons start" }, this.hold, this.park, this.break, this.hangup);
   }
 
-  forms() {
+  commandForms() {
     const text = (attributes) =>
       h("input", { type: "text", autocomplete: "off", required: true, ...attributes });
-    const select = (choices, attributes = {}) =>
+    const select = (options) =>
       h(
         "select",
-        attributes,
-        Object.entries(choices).map(([value, name]) => h("option", { value }, name)),
+        {},
+        Object.entries(options).map(([value, label]) => h("option", { value }, label)),
       );
-    this.target = text({ maxlength: 256, placeholder: "2001" });
-    this.kind = select({ blind: "Blind: at once", attended: "Attended: speak first" });
-    this.interceptKind = select(TARGETS);
+    this.transferTarget = text({ maxlength: 256, placeholder: "2001" });
+    this.transferType = select(TRANSFER_TYPES);
+    this.interceptType = select(INTERCEPT_TARGETS);
     this.interceptId = text({ maxlength: 128, placeholder: "2002" });
-    this.recording = select(RECORDING);
-    this.words = text({ maxlength: 4096, placeholder: "One moment, please" });
+    this.recordingAction = select(RECORDING_ACTIONS);
+    this.sayText = text({ maxlength: 4096, placeholder: "One moment, please" });
     return h(
       "div",
-      { class: "forms" },
-      command(
+      { class: "command-forms" },
+      commandForm(
         "Transfer",
         [
-          ["Extension or number", this.target],
-          ["Kind", this.kind],
+          ["Extension or number", this.transferTarget],
+          ["Type", this.transferType],
         ],
-        () => this.commands.transfer(this.call, this.target.value.trim(), this.kind.value),
+        () => this.commands.transfer(this.call, this.transferTarget.value.trim(), this.transferType.value),
       ),
-      command(
+      commandForm(
         "Intercept",
         [
-          ["By", this.interceptKind],
-          ["Which", this.interceptId],
+          ["Target type", this.interceptType],
+          ["Target", this.interceptId],
         ],
         () =>
           this.send("intercept", {
-            target_type: this.interceptKind.value,
+            target_type: this.interceptType.value,
             target_id: this.interceptId.value.trim(),
           }),
       ),
-      command("Record", [["Recording", this.recording]], () =>
-        this.send("record_call", { action: this.recording.value }),
+      commandForm("Record", [["Recording", this.recordingAction]], () =>
+        this.send("record_call", { action: this.recordingAction.value }),
       ),
-      command("Say", [["Text", this.words]], () => this.send("say", { text: this.words.value })),
+      commandForm("Say", [["Text", this.sayText]], () => this.send("say", { text: this.sayText.value })),
     );
   }
 
-  send(name, data) {
-    return this.commands.send(this.call, this.leg, name, data);
+  /** Send a command to the selected leg. */
+  send(command, data) {
+    return this.commands.send(this.call, this.selectedLeg, command, data);
   }
 
-  // -- what it shows
+  // -- content
 
-  get leg() {
-    return this.call.legs.find((leg) => leg.call_id === this.chosen) ?? ownLeg(this.call);
+  get selectedLeg() {
+    return this.call.legs.find((leg) => leg.call_id === this.selectedLegId) ?? accountLeg(this.call);
   }
 
-  changed() {
-    const found = this.calls.successorOf(this.call);
-    this.over = found === undefined;
-    if (found) this.call = found;
-    setText(
-      this.state,
-      this.over ? "Ended" : this.call.slot ? `Parked in ${this.call.slot}` : STATES[this.call.state],
-    );
-    setAttribute(this.state, "class", `badge ${this.over ? "ended" : this.call.state}`);
-    setText(this.direction, DIRECTIONS[this.call.direction]);
-    setText(this.hold, this.call.state === "held" ? "Resume" : "Hold");
-    setText(this.park, this.call.state === "parked" ? "Retrieve" : "Park");
+  update() {
+    const current = this.calls.findCurrent(this.call);
+    this.ended = current === undefined;
+    if (current) this.call = current;
+    const { state, slot, direction } = this.call;
+    setText(this.state, this.ended ? "Ended" : slot ? `Parked in ${slot}` : STATES[state]);
+    setAttribute(this.state, "class", `badge ${this.ended ? "ended" : state}`);
+    setText(this.direction, DIRECTIONS[direction]);
+    setText(this.hold, state === "held" ? "Resume" : "Hold");
+    setText(this.park, state === "parked" ? "Retrieve" : "Park");
     for (const control of this.element.querySelectorAll("button, input, select"))
-      control.disabled = this.over;
-    this.hold.disabled = this.over || !["answered", "held"].includes(this.call.state);
-    this.park.disabled = this.over || this.call.state === "ringing";
-    this.kind.disabled = this.over || this.call.state === "parked"; // there is nobody to speak to the target first
-    focusView();
-    this.showLegs();
-    this.age();
+      control.disabled = this.ended;
+    this.hold.disabled = this.ended || !["answered", "held"].includes(state);
+    this.park.disabled = this.ended || state === "ringing";
+    // A parked call has no party that could talk to the target first.
+    this.transferType.disabled = this.ended || state === "parked";
+    ensureFocus();
+    this.updateLegs();
+    this.updateDuration();
   }
 
-  showLegs() {
-    const shape = JSON.stringify([
-      this.over,
-      this.call.legs.map((leg) => [leg.call_id, legName(leg), leg.state]),
-    ]);
-    if (shape === this.shape) return;
-    this.shape = shape;
-    const name = freshId("leg");
+  updateLegs() {
+    const legs = this.call.legs.map((leg) => [leg.call_id, legName(leg), leg.state]);
+    const shown = JSON.stringify([this.ended, legs]);
+    if (shown === this.shownLegs) return;
+    this.shownLegs = shown;
+    const name = uniqueId("leg");
     const hadFocus = this.legs.contains(document.activeElement);
-    const options = this.call.legs.map((leg) =>
-      h(
+    const options = this.call.legs.map((leg) => {
+      const radio = h("input", {
+        type: "radio",
+        name,
+        value: leg.call_id,
+        checked: leg === this.selectedLeg,
+        disabled: this.ended,
+        onchange: () => (this.selectedLegId = leg.call_id),
+      });
+      const badge = h("span", { class: `badge ${leg.state}` }, STATES[leg.state]);
+      return h(
         "label",
         { class: "leg" },
-        h("input", {
-          type: "radio",
-          name,
-          value: leg.call_id,
-          checked: leg === this.leg,
-          disabled: this.over,
-          onchange: () => (this.chosen = leg.call_id),
-        }),
+        radio,
         h("span", {}, legName(leg)),
-        h("span", { class: `badge ${leg.state}` }, STATES[leg.state]),
+        badge,
         h("code", {}, leg.call_id),
-      ),
-    );
-    this.legs.replaceChildren(h("legend", {}, "Intercept, record, say and break act on"), ...options);
+      );
+    });
+    this.legs.replaceChildren(h("legend", {}, "Leg for intercept, record, say and break"), ...options);
     if (hadFocus) this.legs.querySelector("input:checked")?.focus();
   }
 
-  age() {
-    if (!this.over)
-      setText(this.lasts, Number.isFinite(this.call.since) ? duration(now() - this.call.since) : "");
+  updateDuration() {
+    if (this.ended) return;
+    const { since } = this.call;
+    setText(this.duration, Number.isFinite(since) ? formatDuration(now() - since) : "");
   }
 }
 
-function command(title, fields, run) {
-  const id = freshId("command");
-  const submit = h("button", { type: "submit" }, title);
+function commandForm(title, fields, onSubmit) {
+  const id = uniqueId("command");
   return h(
     "form",
     {
-      class: "command",
+      class: "command-form",
       "aria-labelledby": id,
       onsubmit: (event) => {
         event.preventDefault();
-        run();
+        onSubmit();
       },
     },
     h("h3", { id }, title),
     fields.map(([label, input]) => h("label", {}, h("span", {}, label), input)),
-    submit,
+    h("button", { type: "submit" }, title),
   );
 }

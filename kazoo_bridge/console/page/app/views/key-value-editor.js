@@ -1,11 +1,11 @@
-/** An editor for keys and their values. */
+/** An editor for an object's keys and values. */
 
 import { button, h } from "../dom.js";
 
-export class Pairs {
+export class KeyValueEditor {
   constructor(title, hint, keyLabel, valueLabel, entries) {
     Object.assign(this, { title, keyLabel, valueLabel });
-    this.list = h("div", { class: "pairs" });
+    this.list = h("div", { class: "key-values" });
     this.add = button("Add", () => this.append("", "").querySelector("input").focus(), {
       "aria-label": `Add to ${title}`,
     });
@@ -21,35 +21,24 @@ export class Pairs {
   }
 
   append(key, value) {
+    const input = (label, text) =>
+      h("input", { type: "text", placeholder: label, "aria-label": `${this.title}: ${label}`, value: text });
+    const remove = () => {
+      row.remove();
+      this.add.focus();
+    };
     const row = h(
       "div",
-      { class: "pair" },
-      h("input", {
-        type: "text",
-        placeholder: this.keyLabel,
-        "aria-label": `${this.title}: ${this.keyLabel}`,
-        value: key,
-      }),
-      h("input", {
-        type: "text",
-        placeholder: this.valueLabel,
-        "aria-label": `${this.title}: ${this.valueLabel}`,
-        value,
-      }),
-      button(
-        "✕",
-        () => {
-          row.remove();
-          this.add.focus();
-        },
-        { class: "plain", "aria-label": "Remove" },
-      ),
+      { class: "key-value" },
+      input(this.keyLabel, key),
+      input(this.valueLabel, value),
+      button("✕", remove, { class: "plain", "aria-label": "Remove" }),
     );
     this.list.append(row);
     return row;
   }
 
-  /** What is there, as an object; rows without a key are left out. */
+  /** Return the rows as an object. Rows without a key are left out. */
   value() {
     const rows = [...this.list.children].map((row) =>
       [...row.querySelectorAll("input")].map((input) => input.value),

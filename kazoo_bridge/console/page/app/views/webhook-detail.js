@@ -1,145 +1,145 @@
-/** One webhook: what it is, how it is doing, what was sent, and what can be done about it. */
+/** One webhook: its settings and health, its attempts and deliveries, and its actions. */
 
-import { moment } from "../clock.js";
-import { confirmed, openDialog } from "../dialogs.js";
+import { formatDateTime } from "../clock.js";
+import { confirmDialog, openDialog } from "../dialogs.js";
 import { button, h, setText } from "../dom.js";
-import { say, sayProblem, trying } from "../saying.js";
-import { AttemptList, attemptSheet } from "./attempts.js";
-import { DeliveryList } from "./deliveries.js";
+import { notify, notifyError, withErrorToast } from "../toasts.js";
+import { AttemptList, attemptDetails } from "./attempt-list.js";
+import { DeliveryList } from "./delivery-list.js";
 import { Tabs } from "./tabs.js";
-import { editHook, showSecret } from "./webhook-form.js";
-import { healthWords, showState } from "./webhooks.js";
+import { openHookForm, showSecret } from "./webhook-form.js";
+import { healthText, updateStateBadge } from "./webhooks.js";
 
-export class WebhookView {
-  constructor(console_, hookId) {
-    this.console = console_;
-    this.rest = console_.rest;
-    this.path = (...words) => console_.hooks.path(hookId, ...words);
+export class WebhookDetailView {
+  constructor(app, hookId) {
+    this.app = app;
+    this.rest = app.rest;
+    this.path = (...segments) => app.webhooks.path(hookId, ...segments);
     this.title = h("h1", {}, "Webhook");
-    this.facts = h("dl", { class: "facts" });
-    this.enable = button("Disable", () => this.toggle());
+    this.properties = h("dl", { class: "properties" });
+    this.enable = button("Disable", () => this.toggleEnabled());
     this.actions = h(
       "div",
       { class: "buttons start" },
-      button("Send a test", (event) => this.test(event.target), { class: "primary" }),
+      button("Send a test", (event) => this.sendTest(event.target), { class: "primary" }),
       button("Edit", () => this.edit()),
       this.enable,
-      button("New secret", () => this.newSecret()),
+      button("New secret", () => this.createSecret()),
       button("Delete", () => this.remove(), { class: "danger" }),
     );
-    this.lists = [
+    const lists = [
       ["Attempts", new AttemptList(this.rest, this.path("attempts"))],
-      ["Waiting", new DeliveryList(this.rest, this.path, "pending")],
-      ["Given up", new DeliveryList(this.rest, this.path, "dead")],
+      ["Pending", new DeliveryList(this.rest, this.path, "pending")],
+      ["Dead letters", new DeliveryList(this.rest, this.path, "dead")],
     ];
     this.tabs = new Tabs(
-      "What was sent",
-      this.lists.map(([name, list]) => [name, list.element, () => list.load()]),
+      "Deliveries",
+      lists.map(([name, list]) => [name, list.element, () => list.load()]),
     );
     this.element = h(
       "div",
       {},
       h("p", {}, h("a", { href: "#/webhooks" }, "← All webhooks")),
       this.title,
-      this.facts,
+      this.properties,
       this.actions,
       this.tabs.element,
     );
-    this.changed = () => this.load();
-    console_.hooks.addEventListener("change", this.changed);
+    this.onChange = () => this.load();
+    app.webhooks.addEventListener("change", this.onChange);
     this.load();
   }
 
   dispose() {
-    this.console.hooks.removeEventListener("change", this.changed);
-    this.gone = true;
+    this.app.webhooks.removeEventListener("change", this.onChange);
+    this.disposed = true;
   }
 
-  /** The hook and its health; lists are loaded when they are looked at, or asked for. */
+  /** Load the webhook with its health. Its lists load when their tab is selected. */
   async load() {
     let envelope;
     try {
-      envelope = await this.rest.ask("GET", this.path());
+      envelope = await this.rest.request("GET", this.path());
     } catch (error) {
-      if (this.gone) return;
-      if (error.status === 404) this.missing();
-      else if (!this.hook) setText(this.title, `The webhook cannot be shown: ${error.message}`);
+      if (this.disposed) return;
+      if (error.status === 404) this.showNotFound();
+      else if (!this.hook) setText(this.title, `Cannot load the webhook: ${error.message}`);
       return;
     }
-    if (!this.gone) this.show(envelope.data, envelope.revision);
+    if (!this.disposed) this.show(envelope.data, envelope.revision);
   }
 
-  missing() {
-    setText(this.title, "There is no such webhook: it has been deleted, or is another account's");
-    this.facts.replaceChildren();
+  showNotFound() {
+    setText(this.title, "Webhook not found: it was deleted, or belongs to another account");
+    this.properties.replaceChildren();
     this.actions.hidden = true;
     this.tabs.element.hidden = true;
   }
 
   show(hook, revision) {
-    const health = hook.health;
-    const seen = this.hook?.health;
+    const { health } = hook;
+    const previousHealth = this.hook?.health;
     this.hook = hook;
     this.revision = revision;
     setText(this.title, hook.name);
     setText(this.enable, hook.enabled === false ? "Enable" : "Disable");
-    if (seen && JSON.stringify(seen) !== JSON.stringify(health)) this.tabs.reload();
-    // Only what is different is shown anew, so that a text which somebody is copying stays selected.
-    if (this.shown === JSON.stringify(hook)) return;
-    this.shown = JSON.stringify(hook);
+    if (previousHealth && JSON.stringify(previousHealth) !== JSON.stringify(health)) this.tabs.reload();
+    // Replacing unchanged elements would drop the user's text selection.
+    const shown = JSON.stringify(hook);
+    if (this.shown === shown) return;
+    this.shown = shown;
     const state = h("span", {});
-    showState(state, hook);
-    const facts = [
+    updateStateBadge(state, hook);
+    const properties = [
       ["State", [state, hook.disable_reason ? ` ${hook.disable_reason}` : ""]],
-      ["Event", h("code", {}, [hook.hook, ...choices(hook)].join(" · "))],
-      ["Goes to", h("code", {}, `${(hook.http_verb ?? "post").toUpperCase()} ${hook.uri}`)],
-      ["Health", healthWords(health)],
-      ["Last success", moment(health.last_success)],
-      ["Last failure", moment(health.last_failure)],
-      ["Failures just now", String(health.failures_in_window)],
-      ["Waiting", String(health.deliveries_waiting)],
+      ["Event", h("code", {}, [hook.hook, ...modifierValues(hook)].join(" · "))],
+      ["URL", h("code", {}, `${(hook.http_verb ?? "post").toUpperCase()} ${hook.uri}`)],
+      ["Health", healthText(health)],
+      ["Last success", formatDateTime(health.last_success)],
+      ["Last failure", formatDateTime(health.last_failure)],
+      ["Recent failures", String(health.failures_in_window)],
+      ["Pending", String(health.deliveries_waiting)],
       ["Signed", hook.signed ? "yes" : "no"],
     ];
-    this.facts.replaceChildren(...facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+    this.properties.replaceChildren(
+      ...properties.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]),
+    );
   }
 
-  // -- what can be done
+  // -- actions
 
-  async test(pressed) {
-    pressed.disabled = true;
-    await trying("The test could not be sent", async () => {
+  async sendTest(testButton) {
+    testButton.disabled = true;
+    await withErrorToast("Sending the test failed", async () => {
       const attempt = await this.rest.send("POST", this.path("test"));
-      if (this.gone) return;
-      openDialog(
-        attempt.result === "success" ? "The test succeeded" : "The test failed",
-        attemptSheet(attempt),
-        { wide: true },
-      );
+      if (this.disposed) return;
+      const title = attempt.result === "success" ? "The test succeeded" : "The test failed";
+      openDialog(title, attemptDetails(attempt), { wide: true });
       await this.reload();
     });
-    pressed.disabled = false;
+    testButton.disabled = false;
   }
 
   async edit() {
-    const saved = await editHook(this.console, this.hook, this.revision);
+    const saved = await openHookForm(this.app, this.hook, this.revision);
     if (saved !== null) await this.reload();
   }
 
-  toggle() {
+  toggleEnabled() {
     const enabled = this.hook.enabled === false;
-    return trying(enabled ? "Enabling" : "Disabling", async () => {
+    return withErrorToast(enabled ? "Enabling failed" : "Disabling failed", async () => {
       await this.rest.send("PATCH", this.path(), { enabled });
-      say(enabled ? "The webhook is enabled" : "The webhook is disabled");
+      notify(enabled ? "Webhook enabled" : "Webhook disabled");
       await this.reload();
     });
   }
 
-  async newSecret() {
+  async createSecret() {
     const detail = this.hook.signed
-      ? "The secret in use stays valid for a day beside the new one."
-      : "From now on its requests are signed.";
-    if (!(await confirmed("Make a new secret?", "Make it", detail))) return;
-    await trying("No secret was made", async () => {
+      ? "The current secret stays valid for one more day."
+      : "Requests will be signed from now on.";
+    if (!(await confirmDialog("Create a new secret?", "Create secret", detail))) return;
+    await withErrorToast("Creating the secret failed", async () => {
       const { secret } = await this.rest.send("POST", this.path("secret"));
       showSecret(secret);
       await this.reload();
@@ -147,30 +147,26 @@ export class WebhookView {
   }
 
   async remove() {
-    if (
-      !(await confirmed(
-        `Delete ${this.hook.name}?`,
-        "Delete",
-        "Its attempts and the deliveries that wait go with it.",
-      ))
-    )
-      return;
-    await trying("Deleting", async () => {
+    const detail = "Its attempts and its pending deliveries are deleted as well.";
+    if (!(await confirmDialog(`Delete ${this.hook.name}?`, "Delete", detail))) return;
+    await withErrorToast("Deleting failed", async () => {
       await this.rest.send("DELETE", this.path());
-      say(`${this.hook.name} is deleted`);
-      await this.console.hooks.refresh();
-      if (!this.gone) location.hash = "#/webhooks";
+      notify(`${this.hook.name} deleted`);
+      await this.app.webhooks.refresh();
+      if (!this.disposed) location.hash = "#/webhooks";
     });
   }
 
   async reload() {
     try {
-      await this.console.hooks.refresh();
+      await this.app.webhooks.refresh();
       this.tabs.reload();
     } catch (error) {
-      sayProblem(error.message);
+      notifyError(error.message);
     }
   }
 }
 
-const choices = (hook) => ["type", "action"].map((name) => hook.custom_data?.[name]).filter(Boolean);
+function modifierValues(hook) {
+  return ["type", "action"].map((name) => hook.custom_data?.[name]).filter(Boolean);
+}
