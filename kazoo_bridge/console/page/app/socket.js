@@ -1,8 +1,8 @@
 /**
  * The websocket: subscribes for one account, reconnects after a lost connection, and resumes its session.
  *
- * Events: "state" (see `state`), "event" (`detail` is the frame), "gap" (events were lost), "rejected" (`detail` is
- * the binding that the server rejected, and the reason), "expired" (the token is invalid).
+ * Events: "state" (see `state`), "event" (`detail` is the frame), "gap" (events were lost), "rejected"
+ * (`detail` is the binding that the server rejected, and the reason), "expired" (the token is invalid).
  */
 
 const PING_INTERVAL_MS = 15000;
