@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote
 
 import requests
@@ -69,21 +69,25 @@ class DemoProcess:
         return self.log.read_text()
 
     def connected_call(self, tenant: Tenant) -> str:
-        """Return the call id of an external caller's leg that stays connected to an extension for a minute.
+        """Return the call id of an external caller's leg that stays connected for a minute.
 
         Calls of the demo proceed by themselves until their first command, and then stay as they are for a
         minute or longer. The first command goes to the next call that is connected: the demo leaves it
         connected for at least four seconds, so the command does not come too late.
         """
         call_id = self._next_connected_call(tenant)
-        target = {"target_type": "number", "target_id": "2001"}
-        body: dict[str, Any] = {"data": {"action": "intercept", "data": target}}
+        for command in ("hold", "resume"):
+            self._command(tenant, call_id, command)
+        return call_id
+
+    def _command(self, tenant: Tenant, call_id: str, command: str) -> None:
         url = f"{self._account_url(tenant)}/channels/{quote(call_id, safe='')}"
         headers = {"X-Auth-Token": tenant.token}
-        requests.post(url, headers=headers, json=body, timeout=_TIMEOUT_S).raise_for_status()
-        pattern = re.compile(rf"command obeyed: intercept for .*{re.escape(call_id)}")
-        eventually(lambda: pattern.search(self.output()), "the demo connects the call to the extension")
-        return call_id
+        requests.post(
+            url, headers=headers, json={"data": {"action": command}}, timeout=_TIMEOUT_S
+        ).raise_for_status()
+        pattern = re.compile(rf"command obeyed: {command} for .*{re.escape(call_id)}")
+        eventually(lambda: pattern.search(self.output()), f"the demo executes {command}")
 
     def _next_connected_call(self, tenant: Tenant) -> str:
         query = {"binding": "call.CHANNEL_BRIDGE.*", "auth_token": tenant.token}
