@@ -19,17 +19,18 @@ _WARM_UP_MS = 100_000
 
 
 def main() -> None:
-    """Let the demo run for a while, put one call on hold, park another, and save a screenshot."""
+    """Let the demo run for a while, leave calls connected, parked and on hold, and save a screenshot."""
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         demo = DemoProcess(Path(folder), "--calls-per-minute", "120", "--accounts", "2", seed=12)
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM_FLAGS)
         page = browser.new_page(viewport={"width": 1320, "height": 820})
         sign_in_and_connect(page, demo.address, demo.tenants[0].token)
         page.wait_for_timeout(_WARM_UP_MS)
-        for command, state in (("Hold", "On hold"), ("Park", "Parked in")):
-            row = call_row(page, demo.connected_call(demo.tenants[0]))
+        for command, state in (("Resume", "Talking"), ("Park", "Parked in")):
+            row = call_row(page, demo.held_call(demo.tenants[0]))
             row.get_by_role("button", name=command).click()
             expect(row).to_contain_text(state)
+        expect(call_row(page, demo.held_call(demo.tenants[0]))).to_contain_text("On hold")
         expect(toasts(page)).to_be_empty()
         page.evaluate("scrollTo(0, 0)")
         page.screenshot(path=SCREENSHOT)

@@ -32,7 +32,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoProcess]:
 
 def test_call_is_parked_and_hung_up(page: Page, demo: DemoProcess) -> None:
     sign_in_and_connect(page, demo.address, demo.tenants[0].token)
-    row = call_row(page, demo.connected_call(demo.tenants[0]))
+    row = call_row(page, demo.held_call(demo.tenants[0]))
+    expect(row).to_contain_text("On hold")
     row.get_by_role("button", name="Park").click()
     expect(row).to_contain_text(re.compile(r"Parked in \d+"))
     caller = row.get_by_role("gridcell").first.locator("b").inner_text()
@@ -53,7 +54,9 @@ def test_call_is_parked_and_hung_up(page: Page, demo: DemoProcess) -> None:
 
 def test_call_is_operated_from_its_dialog(page: Page, demo: DemoProcess) -> None:
     sign_in_and_connect(page, demo.address, demo.tenants[0].token)
-    row = call_row(page, demo.connected_call(demo.tenants[0]))
+    row = call_row(page, demo.held_call(demo.tenants[0]))
+    row.get_by_role("button", name="Resume").click()
+    expect(row).to_contain_text("Talking")
     row.get_by_role("button", name="Hold").click()
     expect(row).to_contain_text("On hold")
     row.get_by_role("button", name="More…").click()
@@ -202,10 +205,12 @@ def test_two_browsers_show_the_same_state(page: Page, browser: Browser, demo: De
     other = browser.new_context().new_page()
     for one in (page, other):
         sign_in_and_connect(one, demo.address, demo.tenants[0].token)
-    call_id = demo.connected_call(demo.tenants[0])
+    call_id = demo.held_call(demo.tenants[0])
     row, other_row = call_row(page, call_id), call_row(other, call_id)
+    expect(other_row).to_contain_text("On hold")
+    row.get_by_role("button", name="Resume").click()
+    expect(other_row).to_contain_text("Talking")
     row.get_by_role("button", name="Hold").click()
-    expect(row).to_contain_text("On hold")
     expect(other_row).to_contain_text("On hold")
     other_row.get_by_role("button", name="Resume").click()
     expect(row).to_contain_text("Talking")
