@@ -199,3 +199,73 @@ test("every change is announced", () => {
   assert.equal(changes, 2);
   assert.equal(calls.unavailableReason, "forbidden");
 });
+
+test("of two legs with the same timestamp, the inbound one is the caller's", () => {
+  const inbound = leg("x", { other_leg_call_id: "y" });
+  const outbound = leg("y", { direction: "outbound", other_leg_call_id: "x" });
+  for (const legs of [
+    [inbound, outbound],
+    [outbound, inbound],
+  ]) {
+    const [call] = applyEvents(["snapshot", { calls: legs }]).calls;
+    assert.deepEqual(
+      call.legs.map((one) => one.call_id),
+      ["x", "y"],
+    );
+  }
+});
+
+test("the account's leg of an inbound call is not the caller's, even if both belong to the account", () => {
+  const call = (direction, ...owners) => ({
+    direction,
+    legs: owners.map((owner_id, index) => leg(`leg-${index}`, { owner_id })),
+  });
+  assert.equal(accountLeg(call("inbound", "u1", "u2")).call_id, "leg-1");
+  assert.equal(accountLeg(call("inbound", "u1", undefined)).call_id, "leg-0");
+  assert.equal(accountLeg(call("internal", "u1", "u2")).call_id, "leg-0");
+  assert.equal(accountLeg(call("inbound", undefined, undefined)).call_id, "leg-0");
+});
+
+test("the remote leg is the one connected to the account's leg, otherwise any other", () => {
+  const own = leg("own", { owner_id: "u1", other_leg_call_id: "remote" });
+  const call = { direction: "outbound", legs: [own, leg("other"), leg("remote")] };
+  assert.equal(remoteLeg(call).call_id, "remote");
+  const unconnected = { direction: "outbound", legs: [{ ...own, other_leg_call_id: "gone" }, leg("other")] };
+  assert.equal(remoteLeg(unconnected).call_id, "other");
+  const selfReference = { direction: "outbound", legs: [{ ...own, other_leg_call_id: "own" }, leg("other")] };
+  assert.equal(remoteLeg(selfReference).call_id, "other");
+});
+
+test("an ended call is not found, and stays until its display time is over", () => {
+  const calls = applyEvents(["snapshot", { calls: [callerLeg] }]);
+  const [call] = calls.calls;
+  calls.applyEvent({ name: "removed", data: { call_ids: ["a"] } });
+  assert.equal(calls.findCurrent(call), undefined);
+  calls.tick();
+  assert.equal(calls.calls.length, 1);
+});
+
+test("two answered legs are an answered call, a third that rings does not change it", () => {
+  const ringing = leg("c", { state: "ringing", direction: "outbound", timestamp: 63961574403 });
+  const [call] = applyEvents([
+    "snapshot",
+    { calls: [callerLeg, calleeLeg, { ...ringing, other_leg_call_id: "a" }] },
+  ]).calls;
+  assert.equal(call.state, "answered");
+});
+
+test("numbers with more than six digits and addresses are external", () => {
+  const direction = (callee_id_number) =>
+    applyEvents(["snapshot", { calls: [leg("1", { owner_id: "u1", callee_id_number })] }]).calls[0].direction;
+  const directions = ["123456", "*97", "1234567", "alice"].map(direction);
+  assert.deepEqual(directions, ["internal", "internal", "outbound", "outbound"]);
+});
+
+test("a party whose name is its number has only the number", () => {
+  const [call] = applyEvents([
+    "snapshot",
+    { calls: [leg("1", { caller_id_name: "2001", caller_id_number: "2001", timestamp: undefined })] },
+  ]).calls;
+  assert.deepEqual(call.caller, { name: "", number: "2001" });
+  assert.equal(call.since, Infinity);
+});

@@ -48,3 +48,8 @@ test("a missing date is never", () => {
   assert.equal(formatDateTime(null), "never");
   assert.equal(formatDateTime(0), "never");
 });
+
+test("a date has its year", () => {
+  syncClock(new Date().toISOString());
+  assert.match(formatDateTime(toGregorian(new Date(2026, 6, 15))), /2026/);
+});

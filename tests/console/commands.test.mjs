@@ -99,3 +99,11 @@ test("a call that ends during the confirmation is not hung up", async () => {
   assert.deepEqual(sent, []);
   assert.deepEqual(toastTexts(), ["unknown to unknown: the call has already ended"]);
 });
+
+test("a command to a parked call goes to its parked leg", async () => {
+  await commands.unpark(showCall(CALLER, { ...CALLEE, state: "parked" }));
+  assert.deepEqual(sent, [["b", "unpark", {}]]);
+  sent.length = 0;
+  await commands.unpark(showCall(CALLER, CALLEE));
+  assert.deepEqual(sent, [["a", "unpark", {}]]);
+});

@@ -28,12 +28,39 @@ test("a closed dialog is removed, and focus returns to its opener", () => {
   assert.equal(document.activeElement, opener);
 });
 
-test("a click outside closes a dialog; a click on its border does not", () => {
+test("a click outside closes a dialog; a click inside or on its border does not", () => {
+  const outside = [
+    [99, 150],
+    [201, 150],
+    [150, 99],
+    [150, 201],
+  ];
+  for (const [x, y] of outside) {
+    const dialog = openDialog("Title", "content");
+    for (const position of [100, 150, 200]) mouseDown(dialog, position, position);
+    assert.ok(dialog.open);
+    mouseDown(dialog, x, y);
+    assert.ok(!dialog.open, `${x}, ${y}`);
+  }
+});
+
+test("focus goes to the view when the opener is gone", () => {
+  const view = document.createElement("main");
+  view.setAttribute("tabindex", "-1");
+  const opener = document.createElement("button");
+  page.body.append(view, opener);
+  opener.focus();
   const dialog = openDialog("Title", "content");
-  mouseDown(dialog, 150, 150);
-  assert.ok(dialog.open);
-  mouseDown(dialog, 99, 150);
-  assert.ok(!dialog.open);
+  opener.remove();
+  dialog.close();
+  assert.equal(document.activeElement, view);
+});
+
+test("a dialog can be wide and have a class", () => {
+  const classOf = (options) => openDialog("Title", "content", options).getAttribute("class");
+  assert.equal(classOf({}), null);
+  assert.equal(classOf({ wide: true }), "wide");
+  assert.equal(classOf({ wide: true, className: "account-dialog" }), "wide account-dialog");
 });
 
 test("a click outside does not close a persistent dialog", () => {

@@ -45,6 +45,11 @@ test("setText and setAttribute change the document only when the value changes",
   assert.equal(element.getAttribute("title"), "1");
   setAttribute(element, "title", false);
   assert.ok(!element.hasAttribute("title"));
+  for (const value of [null, undefined]) {
+    setAttribute(element, "title", "x");
+    setAttribute(element, "title", value);
+    assert.ok(!element.hasAttribute("title"));
+  }
 });
 
 test("ids are unique", () => {
@@ -104,6 +109,13 @@ test("lost focus goes to the dialog that is on top", () => {
   const dialogs = [h("dialog", {}, h("button", {})), h("dialog", {}, h("button", {}))];
   page.body.append(...dialogs);
   for (const dialog of dialogs) dialog.showModal();
+  ensureFocus();
+  assert.equal(document.activeElement, dialogs[1].elements[0]);
+  const [first] = dialogs[0].elements;
+  first.focus();
+  ensureFocus();
+  assert.equal(document.activeElement, first);
+  first.disabled = true;
   ensureFocus();
   assert.equal(document.activeElement, dialogs[1].elements[0]);
 });

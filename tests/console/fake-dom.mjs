@@ -82,6 +82,7 @@ class FakeElement extends EventTarget {
 
   matches(selector) {
     if (selector === "[tabindex]") return this.hasAttribute("tabindex");
+    if (selector === "main[tabindex]") return this.tag === "main" && this.hasAttribute("tabindex");
     if (selector === "dialog[open]") return this.tag === "dialog" && this.open === true;
     return selector.split(", ").includes(this.tag);
   }

@@ -238,6 +238,40 @@ test("a URL that the browser refuses is a reason to be offline", () => {
   assert.match(socket.state.reason, /refuses to connect to invalid:/);
 });
 
+test("the delay before the next attempt doubles up to a maximum, with jitter", async () => {
+  const realSetTimeout = globalThis.setTimeout;
+  const realRandom = Math.random;
+  const delays = [];
+  try {
+    await connect();
+    globalThis.setTimeout = (_, delayMs) => delays.push(delayMs);
+    for (const random of [0, 1, 0, 1, 1, 1]) {
+      Math.random = () => random;
+      socket.disconnected(1006, "");
+    }
+  } finally {
+    globalThis.setTimeout = realSetTimeout;
+    Math.random = realRandom;
+  }
+  assert.deepEqual(delays, [500, 2000, 2000, 8000, 15000, 15000]);
+});
+
+test("a closed socket does not reconnect", async () => {
+  await connect();
+  const last = current();
+  socket.close();
+  socket.retryNow();
+  window.dispatchEvent(new Event("online"));
+  assert.ok(last.closed);
+  assert.equal(FakeWebSocket.instances.length, 1);
+});
+
+test("a connected socket ignores a request to retry", async () => {
+  await connect();
+  socket.retryNow();
+  assert.equal(FakeWebSocket.instances.length, 1);
+});
+
 test("a restored network connects without delay", async () => {
   await connect();
   current().lose();

@@ -85,3 +85,26 @@ test("a stopped poller ignores responses", async () => {
   await refresh;
   assert.equal(poller.hooks, null);
 });
+
+test("a started poller polls at once and at every interval while the page is visible", async () => {
+  const intervals = [];
+  globalThis.setInterval = (callback, delayMs) => intervals.push({ callback, delayMs });
+  globalThis.document = { visibilityState: "visible" };
+  const rest = fakeRest({});
+  const poller = new WebhookPoller(rest, "acc");
+  const nextChange = () =>
+    new Promise((resolve) => poller.addEventListener("change", resolve, { once: true }));
+  let change = nextChange();
+  poller.start();
+  await change;
+  assert.equal(rest.requests, 2);
+  const [{ callback, delayMs }] = intervals;
+  assert.equal(delayMs, 5000);
+  change = nextChange();
+  callback();
+  await change;
+  assert.equal(rest.requests, 4);
+  document.visibilityState = "hidden";
+  callback();
+  assert.equal(rest.requests, 4);
+});
