@@ -1,9 +1,9 @@
-"""How the operator console bears a busy account: 500 live calls, and 50 events a second, in a real Chromium.
+"""Measure the operator console with 500 live calls and 50 events a second, in a real Chromium.
 
-Run it with ``python -m benchmarks.console_calls``. The service runs in a process of its own with an embedded bus, where calls of two legs
-come and go so that there are always as many. In the page, frames are counted by the time between two of them, and "long tasks" are those
-that keep the page from anything else for 50 ms or more, as browsers define them. There is no screen and no graphics card here: frames are
-drawn by the processor, on the same cores as the service.
+Run it with ``python -m benchmarks.console_calls``. The service runs in another process with an embedded bus,
+where calls of two legs begin and end so that their number stays the same. The page measures the time between
+animation frames, and "long tasks", which block it for 50 ms or more, as browsers define them. Chromium runs
+headless and without a GPU: it renders on the CPU, on the same cores as the service.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from playwright.sync_api import Page, sync_playwright
 ACCOUNT = "a" * 32
 RESULTS = Path(__file__).parent / "results" / "console_calls.json"
 
-_SWITCHES = (
+_CHROMIUM_FLAGS = (
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -36,17 +36,29 @@ _SWITCHES = (
     "--disable-sync",
 )
 
-#: Events of one call, from its beginning to its end.
-_LIFE = (
-    "CHANNEL_CREATE",
-    "CHANNEL_CREATE",
-    "CHANNEL_ANSWER",
-    "CHANNEL_BRIDGE",
-    "CHANNEL_DESTROY",
-    "CHANNEL_DESTROY",
+#: Name and leg of the events of one call, in order.
+_CALL_EVENTS = (
+    ("CHANNEL_CREATE", 0),
+    ("CHANNEL_CREATE", 1),
+    ("CHANNEL_ANSWER", 1),
+    ("CHANNEL_BRIDGE", 0),
+    ("CHANNEL_DESTROY", 1),
+    ("CHANNEL_DESTROY", 0),
 )
 
-_WATCH_FRAMES = """() => {
+#: How many of a call's events precede its end.
+_START_EVENT_COUNT = 4
+
+#: Ending one call and beginning another takes two steps, with six events.
+_EVENTS_PER_STEP = 3
+
+_FILL_INTERVAL_S = 0.01
+_COMMAND_POLL_INTERVAL_S = 0.2
+
+#: Until the console's average of the event rate covers the steady state only.
+_WARM_UP_MS = 12_000
+
+_MEASURE_FRAMES = """() => {
   window.measured = { frames: [], tasks: [] };
   const keep = (list) => measured.tasks.push(...list.getEntries().map((one) => one.duration));
   new PerformanceObserver(keep).observe({ entryTypes: ["longtask"] });
@@ -60,12 +72,12 @@ _WATCH_FRAMES = """() => {
 }"""
 
 
-def events_of(number: int) -> list[dict[str, Any]]:
-    """All events of one call of two legs, in order."""
+def make_events(number: int) -> list[dict[str, Any]]:
+    """Make all events of one call with two legs, in order."""
     names = {"Caller_ID_Name": f"Caller {number}", "Caller_ID_Number": f"+1555{number % 10_000:04d}"}
     legs = [f"{number}-a", f"{number}-b"]
-    told = []
-    for name, leg in zip(_LIFE, (0, 1, 1, 0, 1, 0), strict=True):
+    events = []
+    for name, leg in _CALL_EVENTS:
         body = {
             "Event-Category": "call_event",
             "Event-Name": name,
@@ -78,36 +90,36 @@ def events_of(number: int) -> list[dict[str, Any]]:
         }
         if leg or name == "CHANNEL_BRIDGE":
             body["Other-Leg-Call-ID"] = legs[1 - leg]
-        told.append(body)
-    return told
+        events.append(body)
+    return events
 
 
-class Crowd:
-    """Calls that come and go."""
+class CallLoad:
+    """Publishes the events of calls; at most `max_calls` are live."""
 
-    def __init__(self, bus: Any, most: int) -> None:
+    def __init__(self, bus: Any, max_calls: int) -> None:
         self._bus = bus
-        self._most = most
+        self._max_calls = max_calls
         self._numbers = itertools.count()
         self._live: list[list[dict[str, Any]]] = []
 
-    def _tell(self, bodies: list[dict[str, Any]]) -> None:
+    def _publish(self, bodies: list[dict[str, Any]]) -> None:
         for body in bodies:
             self._bus.publish("callevt", f"call.{body['Event-Name']}.{body['Call-ID']}", body)
 
     def step(self, count: int) -> None:
-        """Let a call begin while there is room for it, and else the oldest one end."""
+        """Begin `count` calls; at the maximum, end the oldest one instead."""
         for _ in range(count):
-            if len(self._live) < self._most:
-                life = events_of(next(self._numbers))
-                self._tell(life[:4])
-                self._live.append(life[4:])
+            if len(self._live) < self._max_calls:
+                events = make_events(next(self._numbers))
+                self._publish(events[:_START_EVENT_COUNT])
+                self._live.append(events[_START_EVENT_COUNT:])
             else:
-                self._tell(self._live.pop(0))
+                self._publish(self._live.pop(0))
 
 
 def serve(folder: str, calls: int, rate: int, pipe: Connection) -> None:
-    """The service with a crowd of calls, in a process of its own."""
+    """Run the service with a load of calls; the parent process controls it through the pipe."""
     from twisted.internet import reactor
     from twisted.internet.defer import Deferred
     from twisted.internet.task import LoopingCall
@@ -122,39 +134,38 @@ def serve(folder: str, calls: int, rate: int, pipe: Connection) -> None:
         websockets=evolve(Websockets(), endpoint="tcp:0:interface=127.0.0.1"),
     )
     bridge = Node.from_config(reactor, config)
-    stepping = LoopingCall.withCount(Crowd(bridge.bus, calls).step)
+    load = LoopingCall.withCount(CallLoad(bridge.bus, calls).step)
 
     async def start() -> None:
         await bridge.start()
         await bridge.accounts.create(ACCOUNT)
         await bridge.directory.load()
         pipe.send((bridge.http_host, (await bridge.tokens.create(ACCOUNT)).token))
-        LoopingCall(listen).start(0.2)
+        LoopingCall(poll_commands).start(_COMMAND_POLL_INTERVAL_S)
 
-    def listen() -> None:
+    def poll_commands() -> None:
         if pipe.poll():
-            asked = pipe.recv()
-            if stepping.running:
-                stepping.stop()
-            if asked == "stop":
-                reactor.stop()  # type: ignore[attr-defined]
+            command = pipe.recv()
+            if load.running:
+                load.stop()
+            if command == "stop":
+                reactor.stop()
                 return
-            # A call that ends and the one that takes its place are two steps, and six events.
-            stepping.start(0.01 if asked == "fill" else 3 / rate)
+            load.start(_FILL_INTERVAL_S if command == "fill" else _EVENTS_PER_STEP / rate)
 
-    reactor.callWhenRunning(lambda: Deferred.fromCoroutine(start()))  # type: ignore[attr-defined]
-    reactor.run()  # type: ignore[attr-defined]
+    reactor.callWhenRunning(lambda: Deferred.fromCoroutine(start()))
+    reactor.run()
 
 
 def percentile(values: list[float], share: float) -> float:
-    """The value below which so much of them lies."""
+    """Return the value below which this share of the values lies."""
     return round(sorted(values)[min(len(values) - 1, int(len(values) * share))], 1)
 
 
 def measure(page: Page, seconds: int) -> dict[str, Any]:
-    """Look at the page for so long."""
-    page.evaluate(_WATCH_FRAMES)
-    shown = page.locator("#view .summary .chart-box strong").first
+    """Measure the page for this time."""
+    page.evaluate(_MEASURE_FRAMES)
+    shown = page.locator("#view .overview .chart-figure strong").first
     page.wait_for_timeout(seconds * 1000)
     measured = page.evaluate("measured")
     rows = page.locator("table.calls tbody tr:not([data-state=ended])").count()
@@ -174,30 +185,32 @@ def measure(page: Page, seconds: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure, print, keep."""
+    """Run the benchmark, print the result and write it to `RESULTS`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=500)
     parser.add_argument("--rate", type=int, default=50)
     parser.add_argument("--seconds", type=int, default=30)
     options = parser.parse_args()
-    ours, theirs = multiprocessing.Pipe()
+    pipe, service_pipe = multiprocessing.Pipe()
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        service = multiprocessing.Process(target=serve, args=(folder, options.calls, options.rate, theirs))
+        service = multiprocessing.Process(
+            target=serve, args=(folder, options.calls, options.rate, service_pipe)
+        )
         service.start()
-        address, token = ours.recv()
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=_SWITCHES)
+        address, token = pipe.recv()
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=_CHROMIUM_FLAGS)
         page = browser.new_page(viewport={"width": 1280, "height": 800})
         page.goto(f"http://{address}/console/")
         page.get_by_role("textbox", name="Token").fill(token)
         page.get_by_role("button", name="Sign in").click()
-        page.locator(".light.on").wait_for()
-        begun = time.monotonic()
-        ours.send("fill")
+        page.locator(".indicator.online").wait_for()
+        started = time.monotonic()
+        pipe.send("fill")
         while page.locator("table.calls tbody tr").count() < options.calls:
             page.wait_for_timeout(20)
-        filled = round(time.monotonic() - begun, 2)
-        ours.send("churn")
-        page.wait_for_timeout(12_000)
+        filled = round(time.monotonic() - started, 2)
+        pipe.send("churn")
+        page.wait_for_timeout(_WARM_UP_MS)
         result = {
             "benchmark": "console_calls",
             "when": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -207,7 +220,7 @@ def main() -> None:
             **measure(page, options.seconds),
         }
         browser.close()
-        ours.send("stop")
+        pipe.send("stop")
         service.join()
     text = json.dumps(result, indent=2)
     RESULTS.write_text(text + "\n")

@@ -1,5 +1,8 @@
-"""A real Chromium for tests of what people see. Tests here are plain functions, and the service they look at is another process: Playwright
-has an event loop of its own in the main thread while they run."""
+"""Fixtures for tests in a real Chromium.
+
+Playwright runs an event loop in the main thread, so these tests are plain functions, and the service under
+test runs in another process.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, expect, sync_playwright
 
-#: Where every test leaves a picture of its page.
+#: Every test saves a screenshot of its page here.
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 
-SWITCHES = (
+CHROMIUM_FLAGS = (
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -23,52 +26,55 @@ SWITCHES = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    # Nothing but this machine can be reached.
+    # Tests must not reach other hosts.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 )
 
-#: Milliseconds that a page may take for anything a test waits for.
-_PATIENCE = 20_000.0
-expect.set_options(timeout=_PATIENCE)
+_TIMEOUT_MS = 20_000.0
+expect.set_options(timeout=_TIMEOUT_MS)
 
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """The browser, started with the first test that wants it and gone before the tests of other folders."""
+    """The browser, which stops before the tests of other folders: its event loop would disturb them."""
     chromium = shutil.which("chromium")
     if chromium is None:
         raise RuntimeError(
             "these tests need Chromium: `make test` installs it, or `apt-get install chromium`"
         )
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=SWITCHES)
+        started = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
         yield started
         started.close()
 
 
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A browser profile of the test's own: no cookies, no stored data."""
-    made = browser.new_context(viewport={"width": 1280, "height": 800})
-    made.set_default_timeout(_PATIENCE)
-    yield made
-    made.close()
+    """A browser profile without cookies and stored data."""
+    profile = browser.new_context(viewport={"width": 1280, "height": 800})
+    profile.set_default_timeout(_TIMEOUT_MS)
+    yield profile
+    profile.close()
 
 
 @pytest.fixture
 def page(context: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """An empty page. Its picture is kept when the test ends; an exception that its scripts did not catch, and anything that its
-    security policy has kept from happening, fails the test."""
-    made = context.new_page()
-    uncaught: list[Error | str] = []
-    made.on("pageerror", lambda error: uncaught.append(error))
-    made.on(
-        "console",
-        lambda message: uncaught.append(message.text) if "Content Security Policy" in message.text else None,
-    )
-    yield made
+    """An empty page. Uncaught exceptions and violations of its security policy fail the test."""
+    new_page = context.new_page()
+    errors: list[Error | str] = []
+
+    # Playwright needs a Python function: it sets an attribute on it.
+    def on_error(error: Error) -> None:
+        errors.append(error)
+
+    def on_console(message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text:
+            errors.append(message.text)
+
+    new_page.on("pageerror", on_error)
+    new_page.on("console", on_console)
+    yield new_page
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    made.screenshot(
-        path=SCREENSHOTS / f"{re.sub('[^A-Za-z0-9_.-]+', '-', request.node.name)}.png", full_page=True
-    )
-    assert not uncaught, f"uncaught in the page: {uncaught}"
+    name = re.sub("[^A-Za-z0-9_.-]+", "-", request.node.name)
+    new_page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+    assert not errors, f"errors in the page: {errors}"

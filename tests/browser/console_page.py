@@ -1,4 +1,4 @@
-"""The operator console as a person uses it: by what is written on it."""
+"""Locators and actions of the operator console, by the texts that users see."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import SCREENSHOTS
 
-_FAULTS = ("serious", "critical")
+_SERIOUS_IMPACTS = ("serious", "critical")
 
 
 def sign_in(page: Page, address: str, secret: str, kind: str = "Token") -> None:
@@ -20,50 +20,54 @@ def sign_in(page: Page, address: str, secret: str, kind: str = "Token") -> None:
     page.get_by_role("button", name="Sign in").click()
 
 
-def signed_in(page: Page, address: str, secret: str, kind: str = "Token") -> None:
-    """The same, until events come."""
+def sign_in_and_connect(page: Page, address: str, secret: str, kind: str = "Token") -> None:
+    """Sign in and wait until the console receives events."""
     sign_in(page, address, secret, kind)
-    expect(connection(page)).to_have_text("Live")
+    expect(connection_status(page)).to_have_text("Live")
 
 
-def picture(page: Page, name: str) -> None:
-    """Keep a picture of the page as it is."""
+def save_screenshot(page: Page, name: str) -> None:
+    """Save a screenshot of the visible part of the page."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SCREENSHOTS / f"{name}.png")
 
 
-def connection(page: Page) -> Locator:
-    """Whether the page is connected."""
+def connection_status(page: Page) -> Locator:
+    """Locate the connection status."""
     return page.locator(".connection")
 
 
-def turn_to(page: Page, view: str) -> None:
-    """Go to one of the views."""
+def open_view(page: Page, view: str) -> None:
+    """Open a view from the navigation."""
     page.get_by_role("navigation").get_by_role("link", name=view).click()
     expect(page.get_by_role("heading", level=1)).to_have_text(view)
 
 
-def calls(page: Page) -> Locator:
-    """The rows of live calls; those that have just ended are left out."""
+def call_rows(page: Page) -> Locator:
+    """Locate the rows of live calls, without calls that have just ended."""
     return page.locator("table.calls tbody tr:not([data-state=ended])")
 
 
 def call_row(page: Page, call_id: str) -> Locator:
-    """The row of one call."""
+    """Locate the row of one call."""
     return page.locator(f'table.calls tbody tr[data-call-id="{call_id}"]')
 
 
-def said(page: Page) -> Locator:
-    """The messages that the page shows, and reads out."""
-    return page.locator("#said")
+def toasts(page: Page) -> Locator:
+    """Locate the region of the toasts."""
+    return page.locator("#toasts")
 
 
-def faults(page: Page) -> list[str]:
-    """What axe-core finds of serious accessibility faults, each in a line."""
+def accessibility_violations(page: Page) -> list[str]:
+    """Return axe-core's serious and critical violations, each as one line."""
     violations: list[dict[str, Any]] = Axe().run(page).response["violations"]
     return [
-        f"{one['id']}: {one['help']}: {' '.join(node['html'].split())[:160]}: {node.get('failureSummary', '')[:300]}"
-        for one in violations
-        if one["impact"] in _FAULTS
-        for node in one["nodes"]
+        f"{violation['id']}: {violation['help']}: {_describe(node)}"
+        for violation in violations
+        if violation["impact"] in _SERIOUS_IMPACTS
+        for node in violation["nodes"]
     ]
+
+
+def _describe(node: dict[str, Any]) -> str:
+    return f"{' '.join(node['html'].split())[:160]}: {node.get('failureSummary', '')[:300]}"

@@ -1,4 +1,4 @@
-"""Makes the picture of the console that the documentation shows: ``make picture``."""
+"""Make the screenshot of the console for the documentation: ``make picture``."""
 
 from __future__ import annotations
 
@@ -8,29 +8,32 @@ from pathlib import Path
 
 from playwright.sync_api import expect, sync_playwright
 
-from tests.browser.conftest import SWITCHES
-from tests.browser.console_page import calls, said, signed_in
+from tests.browser.conftest import CHROMIUM_FLAGS
+from tests.browser.console_page import call_row, sign_in_and_connect, toasts
 from tests.browser.demo_process import DemoProcess
 
-PICTURE = Path(__file__).parents[2] / "docs" / "images" / "console.png"
+SCREENSHOT = Path(__file__).parents[2] / "docs" / "images" / "console.png"
+
+#: The charts cover minutes; after this long they are filled well enough.
+_WARM_UP_MS = 100_000
 
 
 def main() -> None:
-    """Let the demonstration run for a while, so that there is something of everything."""
+    """Let the demo run for a while, leave calls connected, parked and on hold, and save a screenshot."""
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        demo = DemoProcess(Path(folder), "--calls-per-minute", "120", "--accounts", "2", "--seed", "12")
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=SWITCHES)
+        demo = DemoProcess(Path(folder), "--calls-per-minute", "120", "--accounts", "2", seed=12)
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM_FLAGS)
         page = browser.new_page(viewport={"width": 1320, "height": 820})
-        signed_in(page, demo.address, demo.tenants[0].token)
-        page.wait_for_timeout(100_000)
-        expect(calls(page).nth(4)).to_be_visible()
-        for command in ("Hold", "Park"):
-            calls(page).filter(has_text="Talking").last.get_by_role("button", name=command).click()
-            expect(said(page)).to_contain_text(f"{command.lower()} initiated")
-        expect(calls(page).filter(has_text="Parked in").first).to_be_visible()
-        expect(said(page)).to_be_empty()
+        sign_in_and_connect(page, demo.address, demo.tenants[0].token)
+        page.wait_for_timeout(_WARM_UP_MS)
+        for command, state in (("Resume", "Talking"), ("Park", "Parked in")):
+            row = call_row(page, demo.held_call(demo.tenants[0]))
+            row.get_by_role("button", name=command).click()
+            expect(row).to_contain_text(state)
+        expect(call_row(page, demo.held_call(demo.tenants[0]))).to_contain_text("On hold")
+        expect(toasts(page)).to_be_empty()
         page.evaluate("scrollTo(0, 0)")
-        page.screenshot(path=PICTURE)
+        page.screenshot(path=SCREENSHOT)
         browser.close()
         demo.stop()
 

@@ -1,4 +1,4 @@
-"""The operator console on a real broker: what it shows when it comes late, loses the server, or loses its rights; and replaying."""
+"""The operator console over a real broker: calls, lost connections, lost permissions, and replay."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.console_page import (
+    accessibility_violations,
     call_row,
-    calls,
-    connection,
-    faults,
-    picture,
-    said,
+    call_rows,
+    connection_status,
+    open_view,
+    save_screenshot,
     sign_in,
-    signed_in,
-    turn_to,
+    sign_in_and_connect,
+    toasts,
 )
-from tests.browser.switch_node import SwitchNode
-from tests.browser.world import ACCOUNT, OTHER
+from tests.browser.fake_switch import ACCOUNT_ID, OTHER_ACCOUNT_ID, FakeSwitch
 from tests.integration.bridge_process import BridgeProcess
 from tests.integration.cutting_proxy import CuttingProxy
 from tests.integration.rabbitmq import RabbitNode
@@ -31,51 +30,51 @@ from tests.integration.web_receiver import WebReceiver
 
 @pytest.fixture
 def bridge(tmp_path: Path, vhost_uri: str) -> Iterator[BridgeProcess]:
-    made = BridgeProcess(
+    process = BridgeProcess(
         tmp_path,
         vhost_uri,
         "[calls]\nquery_timeout_ms = 300\n[webhooks]\nretry_schedule_s = [1]\nretry_bad_status = true\n",
     )
-    for account in (ACCOUNT, OTHER):
-        made.command("account", "create", "--id", account)
-    made.start()
-    yield made
-    made.stop()
+    for account in (ACCOUNT_ID, OTHER_ACCOUNT_ID):
+        process.command("account", "create", "--id", account)
+    process.start()
+    yield process
+    process.stop()
 
 
 @pytest.fixture
-def switch(vhost_uri: str) -> Iterator[SwitchNode]:
-    made = SwitchNode(vhost_uri)
-    yield made
-    made.close()
+def switch(vhost_uri: str) -> Iterator[FakeSwitch]:
+    fake_switch = FakeSwitch(vhost_uri)
+    yield fake_switch
+    fake_switch.close()
 
 
 @pytest.fixture
 def receiver() -> Iterator[WebReceiver]:
-    made = WebReceiver()
-    yield made
-    made.stop()
+    web_receiver = WebReceiver()
+    yield web_receiver
+    web_receiver.stop()
 
 
-def address(bridge: BridgeProcess) -> str:
+def console_url(bridge: BridgeProcess) -> str:
     return f"http://127.0.0.1:{bridge.port}/console/"
 
 
-def test_what_began_before_the_console_was_opened_is_there(
-    page: Page, bridge: BridgeProcess, switch: SwitchNode
+def test_shows_calls_that_began_before_the_console_was_opened(
+    page: Page, bridge: BridgeProcess, switch: FakeSwitch
 ) -> None:
     switch.begin("early", silent=True)
-    switch.begin("of-another", OTHER, silent=True)
-    signed_in(page, address(bridge), bridge.command("token", "create", "--account", ACCOUNT))
+    switch.begin("other-account", OTHER_ACCOUNT_ID, silent=True)
+    sign_in_and_connect(page, console_url(bridge), bridge.command("token", "create", "--account", ACCOUNT_ID))
     expect(call_row(page, "early")).to_contain_text("Talking")
-    expect(calls(page)).to_have_count(1)
+    expect(call_rows(page)).to_have_count(1)
     page.reload()
     expect(call_row(page, "early")).to_be_visible()
 
     switch.begin("later")
     expect(call_row(page, "later")).to_contain_text("Caller later")
     call_row(page, "later").get_by_role("button", name="Hold").click()
-    expect(said(page)).to_contain_text("hold initiated")
+    expect(toasts(page)).to_contain_text("hold initiated")
     command = switch.commands.get(timeout=10)
     assert (command["Action"], command["Call-ID"]) == ("hold", "later")
     call_row(page, "later").get_by_role("button", name="Transfer…").click()
@@ -85,41 +84,39 @@ def test_what_began_before_the_console_was_opened_is_there(
     assert (command["Action"], command["Data"]) == ("transfer", {"target": "2007", "transfer-type": "blind"})
 
 
-def test_the_table_is_searched_filtered_and_sorted(
-    page: Page, bridge: BridgeProcess, switch: SwitchNode
+def test_calls_are_searched_filtered_and_sorted(
+    page: Page, bridge: BridgeProcess, switch: FakeSwitch
 ) -> None:
-    signed_in(page, address(bridge), bridge.command("token", "create", "--account", ACCOUNT))
-    expect(page.locator(".table-box .empty")).to_have_text("There are no calls just now.")
+    sign_in_and_connect(page, console_url(bridge), bridge.command("token", "create", "--account", ACCOUNT_ID))
+    expect(page.locator(".table-wrapper .empty")).to_have_text("No live calls.")
     hostile = "<img src=x onerror=alert(1)>" + 300 * "W"
     switch.begin("hostile", Caller_ID_Name=hostile)
     expect(call_row(page, "hostile")).to_contain_text(hostile)
     call_row(page, "hostile").get_by_role("button", name="More…").click()
-    assert page.get_by_role("dialog").evaluate("sheet => sheet.scrollWidth <= sheet.clientWidth")
+    assert page.get_by_role("dialog").evaluate("dialog => dialog.scrollWidth <= dialog.clientWidth")
     page.keyboard.press("Escape")
     switch.end("hostile")
     expect(call_row(page, "hostile")).to_have_count(0)
     for name in ("Beate", "Carl", "Ada"):
         switch.begin(name.lower(), Caller_ID_Name=name)
     switch.event("CHANNEL_HOLD", "carl")
-    expect(calls(page)).to_have_count(3)
+    expect(call_rows(page)).to_have_count(3)
     page.get_by_role("button", name="From").click()
-    assert [text.split()[0] for text in calls(page).all_inner_texts()] == ["Ada", "Beate", "Carl"]
+    assert [text.split()[0] for text in call_rows(page).all_inner_texts()] == ["Ada", "Beate", "Carl"]
     page.get_by_role("button", name="From").click()
-    assert [text.split()[0] for text in calls(page).all_inner_texts()] == ["Carl", "Beate", "Ada"]
+    assert [text.split()[0] for text in call_rows(page).all_inner_texts()] == ["Carl", "Beate", "Ada"]
     expect(page.get_by_role("columnheader", name="From")).to_have_attribute("aria-sort", "descending")
     page.get_by_label("Any state").select_option("held")
-    expect(calls(page)).to_have_count(1)
+    expect(call_rows(page)).to_have_count(1)
     page.get_by_label("Any state").select_option("")
     page.get_by_role("searchbox", name="Search calls").fill("bea 0100")
-    expect(calls(page)).to_have_count(1)
+    expect(call_rows(page)).to_have_count(1)
     expect(page.locator(".toolbar")).to_contain_text("1 of 3 calls")
 
 
-def test_everything_works_with_the_keyboard_alone(
-    page: Page, bridge: BridgeProcess, switch: SwitchNode
-) -> None:
-    page.goto(address(bridge))
-    page.keyboard.type(bridge.command("token", "create", "--account", ACCOUNT))
+def test_calls_are_operated_with_the_keyboard(page: Page, bridge: BridgeProcess, switch: FakeSwitch) -> None:
+    page.goto(console_url(bridge))
+    page.keyboard.type(bridge.command("token", "create", "--account", ACCOUNT_ID))
     page.keyboard.press("Enter")
     for call_id in ("first", "second", "third"):
         switch.begin(call_id)
@@ -140,10 +137,10 @@ def test_everything_works_with_the_keyboard_alone(
     assert switch.commands.get(timeout=10)["Action"] == "resume"
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Enter")
-    sheet = page.get_by_role("dialog")
-    expect(sheet).to_be_visible()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_be_visible()
     page.keyboard.press("Escape")
-    expect(sheet).to_have_count(0)
+    expect(dialog).to_have_count(0)
     expect(row).to_be_focused()
     page.keyboard.press("Delete")
     expect(page.get_by_role("dialog", name="Hang up this call?")).to_be_visible()
@@ -166,42 +163,42 @@ def test_everything_works_with_the_keyboard_alone(
     expect(call_row(page, "third")).to_have_count(0)
     expect(call_row(page, "first")).to_be_focused()
     page.keyboard.press("Delete")
-    asked = page.get_by_role("dialog", name="Hang up this call?")
-    expect(asked).to_be_visible()
+    confirmation = page.get_by_role("dialog", name="Hang up this call?")
+    expect(confirmation).to_be_visible()
     switch.end("first")
     expect(call_row(page, "first")).to_have_count(0)
     page.keyboard.press("Enter")
-    expect(said(page)).to_contain_text("the call has ended already")
-    expect(asked).to_have_count(0)
+    expect(toasts(page)).to_contain_text("the call has already ended")
+    expect(confirmation).to_have_count(0)
     expect(page.get_by_role("main")).to_be_focused()
     assert switch.commands.empty()
 
 
-def test_who_is_parked_is_given_to_an_extension(
-    page: Page, bridge: BridgeProcess, switch: SwitchNode
+def test_transfer_of_a_parked_call_is_an_intercept(
+    page: Page, bridge: BridgeProcess, switch: FakeSwitch
 ) -> None:
-    signed_in(page, address(bridge), bridge.command("token", "create", "--account", ACCOUNT))
+    sign_in_and_connect(page, console_url(bridge), bridge.command("token", "create", "--account", ACCOUNT_ID))
     switch.begin("waits")
     switch.event("PARK_PARKED", "waits", Parking_Slot="101")
-    turn_to(page, "Parking")
+    open_view(page, "Parking")
     page.get_by_role("button", name="Transfer…").click()
-    sheet = page.get_by_role("dialog")
-    expect(sheet.get_by_label("Kind")).to_be_disabled()
-    sheet.get_by_label("Extension or number").fill("2007")
-    sheet.get_by_label("Extension or number").press("Enter")
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("combobox", name="Type", exact=True)).to_be_disabled()
+    dialog.get_by_label("Extension or number").fill("2007")
+    dialog.get_by_label("Extension or number").press("Enter")
     command = switch.commands.get(timeout=10)
     assert (command["Action"], command["Data"]) == (
         "intercept",
         {"target_type": "number", "target_id": "2007"},
     )
     switch.end("waits")
-    expect(sheet.get_by_role("status").first).to_have_text("Ended")
-    expect(sheet.get_by_role("button", name="Close")).to_be_focused()
+    expect(dialog.get_by_role("status").first).to_have_text("Ended")
+    expect(dialog.get_by_role("button", name="Close")).to_be_focused()
     page.keyboard.press("Escape")
     expect(page.get_by_role("main")).to_be_focused()
 
 
-def test_it_says_that_the_server_hears_nothing_of_the_switch(
+def test_shows_that_the_server_has_lost_the_switch(
     page: Page, tmp_path: Path, vhost_uri: str, rabbit: RabbitNode
 ) -> None:
     proxy = CuttingProxy(rabbit.port, lambda _: (None, None))
@@ -210,22 +207,24 @@ def test_it_says_that_the_server_hears_nothing_of_the_switch(
         vhost_uri.replace(f":{rabbit.port}/", f":{proxy.port}/"),
         "[calls]\nquery_timeout_ms = 300\n",
     )
-    bridge.command("account", "create", "--id", ACCOUNT)
+    bridge.command("account", "create", "--id", ACCOUNT_ID)
     bridge.start()
-    switch = SwitchNode(vhost_uri)
+    switch = FakeSwitch(vhost_uri)
     try:
         switch.begin("ends")
-        signed_in(page, address(bridge), bridge.command("token", "create", "--account", ACCOUNT))
+        sign_in_and_connect(
+            page, console_url(bridge), bridge.command("token", "create", "--account", ACCOUNT_ID)
+        )
         expect(call_row(page, "ends")).to_be_visible()
         proxy.cut = lambda _: (0, 0)
         proxy.cut_all()
-        expect(connection(page)).to_have_text("No switch")
-        expect(page.get_by_role("alert")).to_contain_text("live calls are as they were at")
-        assert faults(page) == []
+        expect(connection_status(page)).to_have_text("No switch")
+        expect(page.get_by_role("alert")).to_contain_text("Live calls are shown as of")
+        assert accessibility_violations(page) == []
         switch.end("ends")
         switch.begin("begins")
         proxy.cut = lambda _: (None, None)
-        expect(connection(page)).to_have_text("Live")
+        expect(connection_status(page)).to_have_text("Live")
         expect(page.get_by_role("alert")).to_have_count(0)
         expect(call_row(page, "begins")).to_be_visible()
         expect(call_row(page, "ends")).to_have_count(0)
@@ -235,77 +234,77 @@ def test_it_says_that_the_server_hears_nothing_of_the_switch(
         proxy.stop()
 
 
-def test_it_says_that_it_is_offline_and_catches_up_by_itself(
-    page: Page, bridge: BridgeProcess, switch: SwitchNode
+def test_shows_that_it_is_offline_and_recovers_by_itself(
+    page: Page, bridge: BridgeProcess, switch: FakeSwitch
 ) -> None:
-    signed_in(page, address(bridge), bridge.command("token", "create", "--account", ACCOUNT))
+    sign_in_and_connect(page, console_url(bridge), bridge.command("token", "create", "--account", ACCOUNT_ID))
     switch.begin("stays")
     switch.begin("goes")
-    expect(calls(page)).to_have_count(2)
-    expect(said(page)).not_to_contain_text("Connected again")
+    expect(call_rows(page)).to_have_count(2)
+    expect(toasts(page)).not_to_contain_text("Reconnected")
 
     bridge.signal(signal.SIGKILL)
     bridge.ended()
-    expect(connection(page)).to_have_text("Offline")
-    expect(page.get_by_role("alert")).to_contain_text("what you see is from")
-    assert faults(page) == []
-    picture(page, "offline")
+    expect(connection_status(page)).to_have_text("Offline")
+    expect(page.get_by_role("alert")).to_contain_text("Offline: the data shown is from")
+    assert accessibility_violations(page) == []
+    save_screenshot(page, "offline")
     switch.end("goes")
     switch.begin("new")
 
-    page.get_by_role("button", name="Try now").click()
-    expect(connection(page)).to_have_text("Offline")
+    page.get_by_role("button", name="Retry now").click()
+    expect(connection_status(page)).to_have_text("Offline")
 
     bridge.start()
-    page.evaluate(
-        "dispatchEvent(new Event('online'))"
-    )  # which the browser says when a cable is plugged in; the page does not wait then
-    expect(connection(page)).to_have_text("Live")
+    # The browser's event for a restored network: the console reconnects without delay.
+    page.evaluate("dispatchEvent(new Event('online'))")
+    expect(connection_status(page)).to_have_text("Live")
     expect(page.get_by_role("alert")).to_have_count(0)
     expect(call_row(page, "new")).to_be_visible()
     expect(call_row(page, "goes")).to_have_count(0)
     expect(call_row(page, "stays")).to_be_visible()
-    turn_to(page, "Events")
-    expect(page.get_by_role("list", name="Events, the latest first")).to_contain_text("events are missing")
+    open_view(page, "Events")
+    expect(page.get_by_role("list", name="Events, newest first")).to_contain_text("events are missing")
 
 
-def test_a_token_that_is_revoked_ends_the_session(page: Page, bridge: BridgeProcess) -> None:
-    token = bridge.command("token", "create", "--account", ACCOUNT)
-    sign_in(page, address(bridge), "no-such-token")
-    expect(page.get_by_role("alert")).to_contain_text("not good")
-    sign_in(page, address(bridge), "no-such-key", kind="API key")
-    expect(page.get_by_role("alert")).to_contain_text("This API key is not good")
-    signed_in(page, address(bridge), token)
+def test_revoked_token_ends_the_session(page: Page, bridge: BridgeProcess) -> None:
+    token = bridge.command("token", "create", "--account", ACCOUNT_ID)
+    sign_in(page, console_url(bridge), "no-such-token")
+    expect(page.get_by_role("alert")).to_contain_text("Invalid token")
+    sign_in(page, console_url(bridge), "no-such-key", kind="API key")
+    expect(page.get_by_role("alert")).to_contain_text("Invalid API key")
+    sign_in_and_connect(page, console_url(bridge), token)
     bridge.command("token", "revoke", token)
-    expect(said(page)).to_contain_text("expired or was revoked")
+    expect(toasts(page)).to_contain_text("expired or was revoked")
     expect(page.get_by_role("button", name="Sign in")).to_be_visible()
     assert page.evaluate("sessionStorage.length") == 0
 
 
-def test_an_account_that_may_be_looked_at_no_longer_is_told(page: Page, bridge: BridgeProcess) -> None:
-    signed_in(page, address(bridge), bridge.command("token", "create", "--account", ACCOUNT))
+def test_shows_that_access_to_the_account_was_lost(page: Page, bridge: BridgeProcess) -> None:
+    sign_in_and_connect(page, console_url(bridge), bridge.command("token", "create", "--account", ACCOUNT_ID))
     page.evaluate(
         """other => {
             const [key] = Object.keys(sessionStorage);
             const session = JSON.parse(sessionStorage.getItem(key));
-            sessionStorage.setItem(key, JSON.stringify({ ...session, account: { id: other, name: "other" } }));
+            session.account = { id: other, name: "other" };
+            sessionStorage.setItem(key, JSON.stringify(session));
             location.hash = "#/%";
         }""",
-        OTHER,
+        OTHER_ACCOUNT_ID,
     )
     page.reload()
-    expect(page.locator(".table-box .empty")).to_have_text(
-        "Live calls cannot be shown: unauthorized account id."
+    expect(page.locator(".table-wrapper .empty")).to_have_text(
+        "Live calls are unavailable: unauthorized account id."
     )
-    turn_to(page, "Webhooks")
-    expect(page.locator(".table-box .empty")).to_contain_text("The webhooks cannot be listed")
+    open_view(page, "Webhooks")
+    expect(page.locator(".table-wrapper .empty")).to_contain_text("Cannot list the webhooks")
 
 
-def test_deliveries_that_were_given_up_are_replayed(
-    page: Page, bridge: BridgeProcess, switch: SwitchNode, receiver: WebReceiver
+def test_dead_letters_are_replayed(
+    page: Page, bridge: BridgeProcess, switch: FakeSwitch, receiver: WebReceiver
 ) -> None:
     receiver.status = 500
-    token = bridge.command("token", "create", "--account", ACCOUNT)
+    token = bridge.command("token", "create", "--account", ACCOUNT_ID)
     document = {
         "name": "fragile",
         "uri": receiver.url,
@@ -313,10 +312,10 @@ def test_deliveries_that_were_given_up_are_replayed(
         "retries": 0,
         "format": "json",
     }
-    bridge.rest("PUT", f"/v2/accounts/{ACCOUNT}/webhooks", token, document)
+    bridge.rest("PUT", f"/v2/accounts/{ACCOUNT_ID}/webhooks", token, document)
     switch.begin("call-1")
-    signed_in(page, address(bridge), token)
-    turn_to(page, "Webhooks")
+    sign_in_and_connect(page, console_url(bridge), token)
+    open_view(page, "Webhooks")
     expect(page.get_by_role("row", name="fragile")).to_contain_text("2 failed")
     page.get_by_role("link", name="fragile").click()
     attempts = page.get_by_role("tabpanel", name="Attempts")
@@ -329,16 +328,16 @@ def test_deliveries_that_were_given_up_are_replayed(
     expect(opened.locator("summary")).to_be_focused()
     expect(opened).to_contain_text('"call_id": "call-1"')
     page.get_by_role("tab", name="Attempts").press("ArrowLeft")
-    dead = page.get_by_role("tabpanel", name="Given up")
+    dead = page.get_by_role("tabpanel", name="Dead letters")
     expect(dead.locator("summary")).to_have_count(2)
-    assert faults(page) == []
+    assert accessibility_violations(page) == []
 
     receiver.status = 200
     dead.get_by_role("button", name="Replay all").click()
     page.get_by_role("dialog").get_by_role("button", name="Replay", exact=True).click()
-    expect(said(page)).to_contain_text("2 deliveries are made again")
-    expect(dead).to_contain_text("No delivery was given up.")
-    expect(page.locator(".facts")).to_contain_text(re.compile("2 succeeded"))
+    expect(toasts(page)).to_contain_text("Replaying 2 deliveries")
+    expect(dead).to_contain_text("No dead letters.")
+    expect(page.locator(".properties")).to_contain_text(re.compile("2 succeeded"))
     ids = [
         value
         for arrival in receiver.arrivals
@@ -348,19 +347,19 @@ def test_deliveries_that_were_given_up_are_replayed(
     assert (len(ids), len(set(ids))) == (6, 2)
 
 
-def test_hooks_that_were_disabled_for_failing_are_enabled_again(
-    page: Page, bridge: BridgeProcess, switch: SwitchNode, receiver: WebReceiver
+def test_webhooks_disabled_after_failures_are_enabled_again(
+    page: Page, bridge: BridgeProcess, switch: FakeSwitch, receiver: WebReceiver
 ) -> None:
     receiver.status = 410
-    token = bridge.command("token", "create", "--account", ACCOUNT)
+    token = bridge.command("token", "create", "--account", ACCOUNT_ID)
     document = {"name": "gone", "uri": receiver.url, "hook": "channel_create", "retries": 0}
-    bridge.rest("PUT", f"/v2/accounts/{ACCOUNT}/webhooks", token, document)
+    bridge.rest("PUT", f"/v2/accounts/{ACCOUNT_ID}/webhooks", token, document)
     switch.begin("call-1")
-    signed_in(page, address(bridge), token)
-    turn_to(page, "Webhooks")
+    sign_in_and_connect(page, console_url(bridge), token)
+    open_view(page, "Webhooks")
     row = page.get_by_role("row", name="gone")
     expect(row).to_contain_text("Disabled")
     receiver.status = 200
-    page.get_by_role("button", name="Re-enable all that failed").click()
+    page.get_by_role("button", name="Re-enable all failed webhooks").click()
     expect(row).to_contain_text("Enabled")
-    expect(said(page)).to_contain_text("1 webhook is enabled again")
+    expect(toasts(page)).to_contain_text("Re-enabled 1 webhook")

@@ -1,4 +1,4 @@
-"""Websockets and streams as a browser speaks them, over a real broker."""
+"""Websockets and server-sent events in a real browser, over a real broker."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.world import ACCOUNT, OTHER, Switch
+from tests.browser.fake_switch import ACCOUNT_ID, OTHER_ACCOUNT_ID, CallEventPublisher
 from tests.integration.bridge_process import BridgeProcess
 from tests.integration.cutting_proxy import CuttingProxy
 
@@ -18,51 +18,51 @@ PAGES = Path(__file__).parent / "pages"
 
 @pytest.fixture
 def bridge(tmp_path: Path, vhost_uri: str) -> Iterator[BridgeProcess]:
-    made = BridgeProcess(tmp_path, vhost_uri)
-    made.command("account", "create", "--id", ACCOUNT)
-    made.command("account", "create", "--id", OTHER)
-    made.start()
-    yield made
-    made.stop()
+    process = BridgeProcess(tmp_path, vhost_uri)
+    process.command("account", "create", "--id", ACCOUNT_ID)
+    process.command("account", "create", "--id", OTHER_ACCOUNT_ID)
+    process.start()
+    yield process
+    process.stop()
 
 
 @pytest.fixture
-def switch(vhost_uri: str) -> Iterator[Switch]:
-    made = Switch(vhost_uri)
-    yield made
-    made.close()
+def switch(vhost_uri: str) -> Iterator[CallEventPublisher]:
+    publisher = CallEventPublisher(vhost_uri)
+    yield publisher
+    publisher.close()
 
 
 @pytest.fixture
 def proxy(bridge: BridgeProcess) -> Iterator[CuttingProxy]:
-    """Between the browser and REST."""
-    made = CuttingProxy(bridge.port, lambda _number: (None, None))
-    yield made
-    made.stop()
+    """A proxy between the browser and REST whose connections can be cut."""
+    cutting_proxy = CuttingProxy(bridge.port, lambda _number: (None, None))
+    yield cutting_proxy
+    cutting_proxy.stop()
 
 
-def filled_in(bridge: BridgeProcess, name: str, token: str, rest_port: int = 0) -> str:
-    """The URL of a page with the tester's own data in it, opened from a file as KAZOO's documentation proposes."""
+def write_page(bridge: BridgeProcess, name: str, token: str, rest_port: int = 0) -> str:
+    """Fill in a page's placeholders, as in KAZOO's documentation, write it to a file, and return its URL."""
     text = (PAGES / name).read_text()
     for placeholder, value in {
         "{SOCKET}": f"ws://127.0.0.1:{bridge.websocket_port}",
         "{REST}": f"http://127.0.0.1:{rest_port or bridge.port}",
-        "{ACCOUNT_ID}": ACCOUNT,
+        "{ACCOUNT_ID}": ACCOUNT_ID,
         "{AUTH_TOKEN}": token,
     }.items():
         text = text.replace(placeholder, value)
-    filled = bridge.folder / name
-    filled.write_text(text)
-    return filled.as_uri()
+    path = bridge.folder / name
+    path.write_text(text)
+    return path.as_uri()
 
 
-def test_a_page_written_from_kazoos_documentation_sees_a_call(
-    page: Page, bridge: BridgeProcess, switch: Switch
+def test_client_written_from_kazoos_documentation_receives_call_events(
+    page: Page, bridge: BridgeProcess, switch: CallEventPublisher
 ) -> None:
-    page.goto(filled_in(bridge, "calls.html", bridge.command("token", "create", "--account", ACCOUNT)))
+    page.goto(write_page(bridge, "calls.html", bridge.command("token", "create", "--account", ACCOUNT_ID)))
     expect(page.locator("#state")).to_have_text("subscribed to call.*.*")
 
-    switch.event("CHANNEL_CREATE", "of-another", account_id=OTHER)
+    switch.event("CHANNEL_CREATE", "other-account", account_id=OTHER_ACCOUNT_ID)
     switch.event("CHANNEL_CREATE", "f00@10.0.0.1", Caller_ID_Name="Žofie 🎧")
     switch.event("CHANNEL_ANSWER", "f00@10.0.0.1")
     switch.event("CHANNEL_BRIDGE", "f00@10.0.0.1", Other_Leg_Call_ID="bar")
@@ -82,19 +82,19 @@ def test_a_page_written_from_kazoos_documentation_sees_a_call(
     assert bridge.ended() == 0
 
 
-def test_a_page_with_a_bad_token_is_told_so(page: Page, bridge: BridgeProcess) -> None:
-    page.goto(filled_in(bridge, "calls.html", "no-such-token"))
+def test_client_with_invalid_token_receives_an_error(page: Page, bridge: BridgeProcess) -> None:
+    page.goto(write_page(bridge, "calls.html", "no-such-token"))
     expect(page.locator("#state")).to_contain_text("failed to authenticate token")
 
 
-def test_a_stream_that_breaks_is_taken_up_by_the_browser(
-    page: Page, bridge: BridgeProcess, proxy: CuttingProxy, switch: Switch
+def test_browser_resumes_a_broken_event_stream(
+    page: Page, bridge: BridgeProcess, proxy: CuttingProxy, switch: CallEventPublisher
 ) -> None:
     page.goto(
-        filled_in(
+        write_page(
             bridge,
             "stream.html",
-            bridge.command("token", "create", "--account", ACCOUNT),
+            bridge.command("token", "create", "--account", ACCOUNT_ID),
             rest_port=proxy.port,
         )
     )

@@ -1,23 +1,47 @@
-/** Legs as the server tells of them, calls as people see them. */
-
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { LiveCalls, callName, legName, otherLeg, ownLeg } from "../../kazoo_bridge/console/page/app/calls.js";
+import {
+  LiveCalls,
+  callName,
+  legName,
+  remoteLeg,
+  accountLeg,
+} from "../../kazoo_bridge/console/page/app/calls.js";
 
-const leg = (id, more = {}) => ({ call_id: id, account_id: "a", state: "answered", direction: "inbound", timestamp: 63961574400, is_internal_leg: false, ...more });
+const leg = (id, more = {}) => ({
+  call_id: id,
+  account_id: "a",
+  state: "answered",
+  direction: "inbound",
+  timestamp: 63961574400,
+  is_internal_leg: false,
+  ...more,
+});
 
-const outsider = leg("a", { caller_id_name: "Solveig", caller_id_number: "+15550100", callee_id_number: "+15550199", other_leg_call_id: "b" });
-const colleague = leg("b", { direction: "outbound", timestamp: 63961574402, callee_id_name: "Front Desk", callee_id_number: "2001", owner_id: "u1", other_leg_call_id: "a" });
+const callerLeg = leg("a", {
+  caller_id_name: "Solveig",
+  caller_id_number: "+15550100",
+  callee_id_number: "+15550199",
+  other_leg_call_id: "b",
+});
+const calleeLeg = leg("b", {
+  direction: "outbound",
+  timestamp: 63961574402,
+  callee_id_name: "Front Desk",
+  callee_id_number: "2001",
+  owner_id: "u1",
+  other_leg_call_id: "a",
+});
 
-function follow(...frames) {
+function applyEvents(...frames) {
   const calls = new LiveCalls();
-  for (const [name, data] of frames) calls.follow({ name, data });
+  for (const [name, data] of frames) calls.applyEvent({ name, data });
   return calls;
 }
 
 test("two connected legs are one call, the older one first", () => {
-  const [call, ...others] = follow(["snapshot", { calls: [colleague, outsider] }]).calls;
+  const [call, ...others] = applyEvents(["snapshot", { calls: [calleeLeg, callerLeg] }]).calls;
   assert.equal(others.length, 0);
   assert.equal(call.id, "a");
   assert.equal(callName(call), "Solveig (+15550100) to Front Desk (2001)");
@@ -25,74 +49,223 @@ test("two connected legs are one call, the older one first", () => {
   assert.equal(call.state, "answered");
 });
 
-test("legs that only one side knows to be connected are one call, too", () => {
-  const { other_leg_call_id: _, ...unaware } = outsider;
-  assert.equal(follow(["snapshot", { calls: [unaware, colleague] }]).calls.length, 1);
+test("a connection that only one leg reports merges both", () => {
+  const { other_leg_call_id: _, ...unaware } = callerLeg;
+  assert.equal(applyEvents(["snapshot", { calls: [unaware, calleeLeg] }]).calls.length, 1);
 });
 
-test("legs that point in a circle, or nowhere, harm nothing", () => {
+test("circular and dangling references between legs are harmless", () => {
   const ring = ["x", "y", "z"].map((id, at, all) => leg(id, { other_leg_call_id: all[(at + 1) % 3] }));
-  const calls = follow(["snapshot", { calls: [...ring, leg("alone", { other_leg_call_id: "gone" }), leg("self", { other_leg_call_id: "self" })] }]).calls;
-  assert.deepEqual(calls.map((call) => call.legs.length), [3, 1, 1]);
+  const calls = applyEvents([
+    "snapshot",
+    {
+      calls: [
+        ...ring,
+        leg("alone", { other_leg_call_id: "gone" }),
+        leg("self", { other_leg_call_id: "self" }),
+      ],
+    },
+  ]).calls;
+  assert.deepEqual(
+    calls.map((call) => call.legs.length),
+    [3, 1, 1],
+  );
 });
 
-test("legs inside the switch connect others, and are not shown", () => {
-  const first = { ...outsider, other_leg_call_id: "loop" };
+test("internal legs connect other legs and are not shown", () => {
+  const first = { ...callerLeg, other_leg_call_id: "loop" };
   const loop = leg("loop", { is_internal_leg: true, other_leg_call_id: "b" });
-  const [call] = follow(["snapshot", { calls: [first, loop, { ...colleague, other_leg_call_id: "loop" }] }]).calls;
-  assert.deepEqual(call.legs.map((one) => one.call_id), ["a", "b"]);
+  const [call] = applyEvents([
+    "snapshot",
+    { calls: [first, loop, { ...calleeLeg, other_leg_call_id: "loop" }] },
+  ]).calls;
+  assert.deepEqual(
+    call.legs.map((one) => one.call_id),
+    ["a", "b"],
+  );
 });
 
-test("a call that the switch has answered rings until somebody takes it", () => {
-  const [call] = follow(["snapshot", { calls: [outsider, { ...colleague, state: "ringing" }] }]).calls;
+test("a call rings until the callee answers, even if the switch has answered the caller", () => {
+  const [call] = applyEvents(["snapshot", { calls: [callerLeg, { ...calleeLeg, state: "ringing" }] }]).calls;
   assert.equal(call.state, "ringing");
 });
 
-test("one leg on hold, or parked, tells the state of the call", () => {
-  assert.equal(follow(["snapshot", { calls: [outsider, { ...colleague, state: "held" }] }]).calls[0].state, "held");
-  const [parked] = follow(["snapshot", { calls: [{ ...outsider, state: "parked", parking_slot: "101" }] }]).calls;
+test("one held or parked leg determines the state of the call", () => {
+  assert.equal(
+    applyEvents(["snapshot", { calls: [callerLeg, { ...calleeLeg, state: "held" }] }]).calls[0].state,
+    "held",
+  );
+  const [parked] = applyEvents([
+    "snapshot",
+    { calls: [{ ...callerLeg, state: "parked", parking_slot: "101" }] },
+  ]).calls;
   assert.deepEqual([parked.state, parked.slot], ["parked", "101"]);
 });
 
-test("whoever of the account calls an extension calls inside, and anybody else outside", () => {
+test("a call from the account to an extension is internal, to other numbers outbound", () => {
   const own = { owner_id: "u1", caller_id_number: "2001" };
   const directions = [
     leg("1", { ...own, callee_id_number: "2002" }),
     leg("2", { ...own, callee_id_number: "+15550100" }),
     leg("3", { ...own, to: "2003@realm.example.com" }),
-  ].map((one) => follow(["snapshot", { calls: [one] }]).calls[0].direction);
+  ].map((one) => applyEvents(["snapshot", { calls: [one] }]).calls[0].direction);
   assert.deepEqual(directions, ["internal", "outbound", "internal"]);
 });
 
-test("one of the account's people holds, and the other end is parked and transferred", () => {
-  const [inbound] = follow(["snapshot", { calls: [outsider, colleague] }]).calls;
-  assert.deepEqual([ownLeg(inbound).call_id, otherLeg(inbound).call_id], ["b", "a"]);
+test("the account's leg holds and transfers, the remote leg is parked", () => {
+  const [inbound] = applyEvents(["snapshot", { calls: [callerLeg, calleeLeg] }]).calls;
+  assert.deepEqual([accountLeg(inbound).call_id, remoteLeg(inbound).call_id], ["b", "a"]);
   const caller = leg("c", { owner_id: "u1", other_leg_call_id: "d" });
   const called = leg("d", { direction: "outbound", timestamp: 63961574401, other_leg_call_id: "c" });
-  const [outbound] = follow(["snapshot", { calls: [caller, called] }]).calls;
-  assert.deepEqual([ownLeg(outbound).call_id, otherLeg(outbound).call_id], ["c", "d"]);
-  const [single] = follow(["snapshot", { calls: [outsider] }]).calls;
-  assert.deepEqual([ownLeg(single).call_id, otherLeg(single).call_id], ["a", "a"]);
+  const [outbound] = applyEvents(["snapshot", { calls: [caller, called] }]).calls;
+  assert.deepEqual([accountLeg(outbound).call_id, remoteLeg(outbound).call_id], ["c", "d"]);
+  const [single] = applyEvents(["snapshot", { calls: [callerLeg] }]).calls;
+  assert.deepEqual([accountLeg(single).call_id, remoteLeg(single).call_id], ["a", "a"]);
 });
 
-test("a leg is named for whoever is at its end", () => {
-  assert.equal(legName(outsider), "Solveig (+15550100)");
-  assert.equal(legName(colleague), "Front Desk (2001)");
+test("a leg has the name of the party at its end", () => {
+  assert.equal(legName(callerLeg), "Solveig (+15550100)");
+  assert.equal(legName(calleeLeg), "Front Desk (2001)");
   assert.equal(legName(leg("n")), "unknown");
   assert.equal(legName(leg("f", { from: "alice@example.com" })), "alice");
 });
 
-test("a call that ends stays in sight for a moment, and a leg that goes on elsewhere has not ended", () => {
-  const calls = follow(["snapshot", { calls: [outsider, colleague] }], ["removed", { call_ids: ["b"] }]);
-  assert.deepEqual(calls.calls.map((call) => [call.id, call.state]), [["a", "answered"]]);
-  calls.follow({ name: "removed", data: { call_ids: ["a"] } });
-  assert.deepEqual(calls.calls.map((call) => [call.id, call.state]), [["a", "ended"]]);
+test("an ended call stays in the list for a moment", () => {
+  const calls = applyEvents(
+    ["snapshot", { calls: [callerLeg, calleeLeg] }],
+    ["removed", { call_ids: ["b"] }],
+  );
+  assert.deepEqual(
+    calls.calls.map((call) => [call.id, call.state]),
+    [["a", "answered"]],
+  );
+  calls.applyEvent({ name: "removed", data: { call_ids: ["a"] } });
+  assert.deepEqual(
+    calls.calls.map((call) => [call.id, call.state]),
+    [["a", "ended"]],
+  );
   calls.ended.get("a").endedAt -= 10;
   calls.tick();
   assert.deepEqual(calls.calls, []);
 });
 
-test("a snapshot makes everything before it void", () => {
-  const calls = follow(["snapshot", { calls: [outsider, colleague] }], ["snapshot", { calls: [leg("new")] }]);
-  assert.deepEqual(calls.calls.filter((call) => !call.endedAt).map((call) => call.id), ["new"]);
+test("a snapshot replaces all legs", () => {
+  const calls = applyEvents(
+    ["snapshot", { calls: [callerLeg, calleeLeg] }],
+    ["snapshot", { calls: [leg("new")] }],
+  );
+  assert.deepEqual(
+    calls.calls.filter((call) => !call.endedAt).map((call) => call.id),
+    ["new"],
+  );
+});
+
+test("a call whose leg continues in another call has not ended", () => {
+  const calls = applyEvents(["snapshot", { calls: [callerLeg, calleeLeg] }]);
+  const [call] = calls.calls;
+  calls.applyEvent({ name: "removed", data: { call_ids: ["a"] } });
+  assert.deepEqual(
+    calls.calls.map(({ id, state }) => [id, state]),
+    [["b", "answered"]],
+  );
+  assert.equal(calls.findCurrent(call).id, "b");
+});
+
+test("an unchanged call stays the same object", () => {
+  const calls = applyEvents(["snapshot", { calls: [callerLeg, calleeLeg, leg("c")] }]);
+  const [first, second] = calls.calls;
+  calls.applyEvent({ name: "changed", data: { calls: [leg("c", { state: "held" })] } });
+  assert.equal(calls.calls[0], first);
+  assert.notEqual(calls.calls[1], second);
+});
+
+test("calls are stale from the first report of a lost switch until the next snapshot", () => {
+  const calls = applyEvents(["snapshot", { calls: [] }], ["stale", {}]);
+  const since = calls.staleSince;
+  assert.ok(since > 0);
+  calls.applyEvent({ name: "stale", data: {} });
+  assert.equal(calls.staleSince, since);
+  calls.applyEvent({ name: "snapshot", data: { calls: [] } });
+  assert.equal(calls.staleSince, null);
+});
+
+test("every change is announced", () => {
+  const calls = new LiveCalls();
+  let changes = 0;
+  calls.addEventListener("change", () => (changes += 1));
+  calls.applyEvent({ name: "snapshot", data: { calls: [callerLeg] } });
+  calls.setUnavailable("forbidden");
+  calls.tick();
+  assert.equal(changes, 2);
+  assert.equal(calls.unavailableReason, "forbidden");
+});
+
+test("of two legs with the same timestamp, the inbound one is the caller's", () => {
+  const inbound = leg("x", { other_leg_call_id: "y" });
+  const outbound = leg("y", { direction: "outbound", other_leg_call_id: "x" });
+  for (const legs of [
+    [inbound, outbound],
+    [outbound, inbound],
+  ]) {
+    const [call] = applyEvents(["snapshot", { calls: legs }]).calls;
+    assert.deepEqual(
+      call.legs.map((one) => one.call_id),
+      ["x", "y"],
+    );
+  }
+});
+
+test("the account's leg of an inbound call is not the caller's, even if both belong to the account", () => {
+  const call = (direction, ...owners) => ({
+    direction,
+    legs: owners.map((owner_id, index) => leg(`leg-${index}`, { owner_id })),
+  });
+  assert.equal(accountLeg(call("inbound", "u1", "u2")).call_id, "leg-1");
+  assert.equal(accountLeg(call("inbound", "u1", undefined)).call_id, "leg-0");
+  assert.equal(accountLeg(call("internal", "u1", "u2")).call_id, "leg-0");
+  assert.equal(accountLeg(call("inbound", undefined, undefined)).call_id, "leg-0");
+});
+
+test("the remote leg is the one connected to the account's leg, otherwise any other", () => {
+  const own = leg("own", { owner_id: "u1", other_leg_call_id: "remote" });
+  const call = { direction: "outbound", legs: [own, leg("other"), leg("remote")] };
+  assert.equal(remoteLeg(call).call_id, "remote");
+  const unconnected = { direction: "outbound", legs: [{ ...own, other_leg_call_id: "gone" }, leg("other")] };
+  assert.equal(remoteLeg(unconnected).call_id, "other");
+  const selfReference = { direction: "outbound", legs: [{ ...own, other_leg_call_id: "own" }, leg("other")] };
+  assert.equal(remoteLeg(selfReference).call_id, "other");
+});
+
+test("an ended call is not found, and stays until its display time is over", () => {
+  const calls = applyEvents(["snapshot", { calls: [callerLeg] }]);
+  const [call] = calls.calls;
+  calls.applyEvent({ name: "removed", data: { call_ids: ["a"] } });
+  assert.equal(calls.findCurrent(call), undefined);
+  calls.tick();
+  assert.equal(calls.calls.length, 1);
+});
+
+test("two answered legs are an answered call, a third that rings does not change it", () => {
+  const ringing = leg("c", { state: "ringing", direction: "outbound", timestamp: 63961574403 });
+  const [call] = applyEvents([
+    "snapshot",
+    { calls: [callerLeg, calleeLeg, { ...ringing, other_leg_call_id: "a" }] },
+  ]).calls;
+  assert.equal(call.state, "answered");
+});
+
+test("numbers with more than six digits and addresses are external", () => {
+  const direction = (callee_id_number) =>
+    applyEvents(["snapshot", { calls: [leg("1", { owner_id: "u1", callee_id_number })] }]).calls[0].direction;
+  const directions = ["123456", "*97", "1234567", "alice"].map(direction);
+  assert.deepEqual(directions, ["internal", "internal", "outbound", "outbound"]);
+});
+
+test("a party whose name is its number has only the number", () => {
+  const [call] = applyEvents([
+    "snapshot",
+    { calls: [leg("1", { caller_id_name: "2001", caller_id_number: "2001", timestamp: undefined })] },
+  ]).calls;
+  assert.deepEqual(call.caller, { name: "", number: "2001" });
+  assert.equal(call.since, Infinity);
 });

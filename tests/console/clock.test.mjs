@@ -1,22 +1,55 @@
-/** Two clocks that disagree. */
-
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { learnTime, now, timeOfDay, toGregorian } from "../../kazoo_bridge/console/page/app/clock.js";
+import {
+  formatDateTime,
+  formatDuration,
+  formatTime,
+  now,
+  syncClock,
+  toGregorian,
+} from "../../kazoo_bridge/console/page/app/clock.js";
 
 const GREGORIAN = 62167219200;
 
-test("times are of the server's clock, and shown as this machine has them", () => {
+test("times are on the server's clock and formatted in local time", () => {
   const here = new Date();
-  learnTime(new Date(here.getTime() + 3600000).toISOString());
+  syncClock(new Date(here.getTime() + 3600000).toISOString());
   assert.ok(Math.abs(now() - GREGORIAN - (Date.now() / 1000 + 3600)) < 1);
   assert.equal(toGregorian(here), Math.floor((here.getTime() + 3600000) / 1000) + GREGORIAN);
-  const shown = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" }).format(here);
-  assert.equal(timeOfDay((here.getTime() + 3600000) / 1000 + GREGORIAN), shown);
+  const shown = new Intl.DateTimeFormat(undefined, {
+    hour: "2-digit",
+    minute: "2-digit",
+    second: "2-digit",
+    hourCycle: "h23",
+  }).format(here);
+  assert.equal(formatTime((here.getTime() + 3600000) / 1000 + GREGORIAN), shown);
 });
 
-test("what may be the way of the answer is not taken for another clock", () => {
-  learnTime(new Date(Date.now() - 1500).toISOString());
+test("a small difference is network latency, and not another clock", () => {
+  syncClock(new Date(Date.now() - 1500).toISOString());
   assert.equal(toGregorian(new Date(0)), GREGORIAN);
+});
+
+test("an invalid timestamp leaves the clock unchanged", () => {
+  syncClock(new Date(Date.now() + 3600000).toISOString());
+  const before = toGregorian(new Date(0));
+  syncClock(undefined);
+  assert.equal(toGregorian(new Date(0)), before);
+});
+
+test("durations have hours only if they need them", () => {
+  const durations = { "-5": "0:00", 7.9: "0:07", 750: "12:30", 3600: "1:00:00", 3765: "1:02:45" };
+  for (const [seconds, text] of Object.entries(durations))
+    assert.equal(formatDuration(Number(seconds)), text);
+});
+
+test("a missing date is never", () => {
+  assert.equal(formatDateTime(null), "never");
+  assert.equal(formatDateTime(0), "never");
+});
+
+test("a date has its year", () => {
+  syncClock(new Date().toISOString());
+  assert.match(formatDateTime(toGregorian(new Date(2026, 6, 15))), /2026/);
 });

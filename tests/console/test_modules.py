@@ -1,4 +1,4 @@
-"""The console's modules that need no page, under node."""
+"""Run the tests of the console's modules with node; modules that need a page are tested in tests/browser."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from pathlib import Path
 
 import pytest
 
-SUITES = sorted(Path(__file__).parent.glob("*.test.mjs"))
+TEST_FILES = sorted(Path(__file__).parent.glob("*.test.mjs"))
+
+_TIMEOUT_S = 60
 
 
-@pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.name)
-def test_suite(suite: Path) -> None:
+@pytest.mark.parametrize("path", TEST_FILES, ids=lambda path: path.name)
+def test_module(path: Path) -> None:
     node = shutil.which("node")
     assert node is not None, "these tests need node: `make test` installs it, or `apt-get install nodejs`"
-    done = subprocess.run([node, "--test", suite], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "# pass 0" not in done.stdout
+    command = [node, "--test", "--test-reporter=tap", path]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S)
+    assert result.returncode == 0, result.stdout + result.stderr
+    # Node succeeds as well for a file without tests.
+    assert "# pass 0" not in result.stdout

@@ -1,46 +1,57 @@
-/** Times: Gregorian seconds, as KAZOO counts them, by the server's clock. */
+/** Time in Gregorian seconds, the unit of KAZOO's documents, on the server's clock. */
 
 /** Seconds from the year 0 to 1970. */
-const GREGORIAN = 62167219200;
+const GREGORIAN_EPOCH_OFFSET_S = 62167219200;
 
-let ahead = 0;
+/** Smaller differences are attributed to network latency and ignored. */
+const MIN_CLOCK_OFFSET_MS = 3000;
 
-/** Learn how far the server's clock is ahead of this machine's, from a time that it has just told (ISO 8601). */
-export function learnTime(iso) {
-  const server = Date.parse(iso);
-  // Below a few seconds it is more likely the way of the answer than the clock.
-  if (!Number.isNaN(server)) ahead = Math.abs(server - Date.now()) > 3000 ? server - Date.now() : 0;
+let offsetMs = 0;
+
+/** Adopt the server's clock from a timestamp (ISO 8601) that it has just sent; ignore invalid ones. */
+export function syncClock(timestamp) {
+  const difference = Date.parse(timestamp) - Date.now();
+  if (!Number.isNaN(difference)) offsetMs = Math.abs(difference) > MIN_CLOCK_OFFSET_MS ? difference : 0;
 }
 
-/** Now, in Gregorian seconds. */
+/** The current time of the server, in Gregorian seconds. */
 export function now() {
-  return (Date.now() + ahead) / 1000 + GREGORIAN;
+  return (Date.now() + offsetMs) / 1000 + GREGORIAN_EPOCH_OFFSET_S;
 }
 
-/** A Date of this machine as Gregorian seconds of the server's clock. */
+/** Convert a `Date` of this machine to whole Gregorian seconds on the server's clock. */
 export function toGregorian(date) {
-  return Math.floor((date.getTime() + ahead) / 1000) + GREGORIAN;
+  return Math.floor((date.getTime() + offsetMs) / 1000) + GREGORIAN_EPOCH_OFFSET_S;
 }
 
-const dateOf = (gregorian) => new Date((gregorian - GREGORIAN) * 1000 - ahead);
+const toDate = (gregorian) => new Date((gregorian - GREGORIAN_EPOCH_OFFSET_S) * 1000 - offsetMs);
 
-const timeFormat = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
-const momentFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
+const timeFormat = new Intl.DateTimeFormat(undefined, {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hourCycle: "h23",
+});
+const dateTimeFormat = new Intl.DateTimeFormat(undefined, {
+  dateStyle: "medium",
+  timeStyle: "medium",
+  hourCycle: "h23",
+});
 
-/** The time of day. */
-export function timeOfDay(gregorian) {
-  return timeFormat.format(dateOf(gregorian));
+/** Format Gregorian seconds as local time of day. */
+export function formatTime(gregorian) {
+  return timeFormat.format(toDate(gregorian));
 }
 
-/** Date and time. */
-export function moment(gregorian) {
-  return gregorian ? momentFormat.format(dateOf(gregorian)) : "never";
+/** Format Gregorian seconds as local date and time; "never" for 0 and null. */
+export function formatDateTime(gregorian) {
+  return gregorian ? dateTimeFormat.format(toDate(gregorian)) : "never";
 }
 
-/** How long something lasts: 0:07, 12:30, 1:02:45. */
-export function duration(seconds) {
+/** Format a duration in seconds: 0:07, 12:30, 1:02:45. Negative durations become 0:00. */
+export function formatDuration(seconds) {
   const whole = Math.max(0, Math.floor(seconds));
   const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor((whole % 3600) / 60), whole % 60];
-  const two = (number) => String(number).padStart(2, "0");
-  return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
+  const pad = (number) => String(number).padStart(2, "0");
+  return hours ? `${hours}:${pad(minutes)}:${pad(rest)}` : `${minutes}:${pad(rest)}`;
 }

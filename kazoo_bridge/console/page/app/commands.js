@@ -1,60 +1,63 @@
-/** Commands to live calls, as operators know them: to which leg each goes, and with which data. */
+/** Commands to live calls: selects the leg and the data for each. */
 
-import { callName, legName, otherLeg, ownLeg } from "./calls.js";
-import { confirmed } from "./dialogs.js";
-import { say, sayProblem } from "./saying.js";
+import { accountLeg, callName, legName, remoteLeg } from "./calls.js";
+import { confirmDialog } from "./dialogs.js";
+import { notify, notifyError } from "./toasts.js";
 
-export class Commands {
+export class CallCommands {
   constructor(socket, calls) {
     Object.assign(this, { socket, calls });
   }
 
-  /** Put the call on hold; one of the account's people does that. */
+  /** Put the call on hold for the account's party. */
   hold(call) {
-    return this.send(call, ownLeg(call), "hold");
+    return this.send(call, accountLeg(call), "hold");
   }
 
-  /** Take the call back. */
+  /** Take the call off hold. */
   resume(call) {
-    return this.send(call, ownLeg(call), "resume");
+    return this.send(call, accountLeg(call), "resume");
   }
 
-  /** Let the other end wait in a slot. */
+  /** Park the remote party. */
   park(call) {
-    return this.send(call, otherLeg(call), "park");
+    return this.send(call, remoteLeg(call), "park");
   }
 
-  /** Fetch the call out of its slot. */
+  /** Retrieve the call from its park slot. */
   unpark(call) {
     return this.send(call, parkedLeg(call), "unpark", call.slot ? { slot: call.slot } : {});
   }
 
-  /** End it, if that is what is meant. */
+  /** Hang up the call after confirmation. */
   async hangup(call) {
-    const meant = await confirmed("Hang up this call?", "Hang up", callName(call));
-    if (!meant) return false;
-    const current = this.calls.successorOf(call);
+    const confirmed = await confirmDialog("Hang up this call?", "Hang up", callName(call));
+    if (!confirmed) return false;
+    const current = this.calls.findCurrent(call);
     if (current) return this.send(current, current.legs[0], "hangup");
-    say(`${callName(call)}: the call has ended already`);
+    notify(`${callName(call)}: the call has already ended`);
     return true;
   }
 
   /**
-   * Connect the other end to `target`; "attended": whoever has the call speaks to the target first. Who is parked is connected to nobody
-   * that could transfer: there, the target takes the call over.
+   * Transfer the remote party to `target`; `type` is "blind" or "attended".
+   *
+   * A parked call has no other party that could transfer it, so the target intercepts it instead.
    */
-  transfer(call, target, kind) {
-    if (call.state === "parked") return this.send(call, parkedLeg(call), "intercept", { target_type: "number", target_id: target });
-    return this.send(call, ownLeg(call), "transfer", { target, "transfer-type": kind });
+  transfer(call, target, type) {
+    if (call.state === "parked") {
+      return this.send(call, parkedLeg(call), "intercept", { target_type: "number", target_id: target });
+    }
+    return this.send(call, accountLeg(call), "transfer", { target, "transfer-type": type });
   }
 
-  /** Any other. */
+  /** Send a command to a leg and show the result as a toast. Returns whether it succeeded. */
   async send(call, leg, command, data = {}) {
     try {
-      say(`${legName(leg)}: ${await this.socket.command(leg.call_id, command, data)}`);
+      notify(`${legName(leg)}: ${await this.socket.command(leg.call_id, command, data)}`);
       return true;
     } catch (error) {
-      sayProblem(`${callName(call)}: ${command} did not work: ${error.message}`);
+      notifyError(`${callName(call)}: ${command} failed: ${error.message}`);
       return false;
     }
   }

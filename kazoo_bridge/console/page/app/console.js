@@ -1,22 +1,25 @@
-/** The page of whoever has signed in: header, navigation, connection, and one view at a time. */
+/** The signed-in page: header, navigation, connection status, and one view at a time. */
 
 import { LiveCalls } from "./calls.js";
-import { timeOfDay, toGregorian } from "./clock.js";
-import { button, h, setAttribute, setText } from "./dom.js";
-import { BINDINGS, EventLog } from "./events.js";
-import { Rest } from "./rest.js";
-import { say, sayProblem } from "./saying.js";
-import { EventSocket, socketUri } from "./socket.js";
-import { WebhookOverview } from "./webhooks.js";
+import { formatTime, toGregorian } from "./clock.js";
+import { button, h, openDialogs, setAttribute, setText } from "./dom.js";
+import { EVENT_BINDINGS, EventLog } from "./events.js";
+import { RestClient } from "./rest.js";
+import { EventSocket, websocketUrl } from "./socket.js";
+import { notify, notifyError } from "./toasts.js";
 import { AccountSwitcher } from "./views/account-switcher.js";
 import { CallsView } from "./views/calls.js";
 import { EventsView } from "./views/events.js";
 import { ParkingView } from "./views/parking.js";
 import { SocketsView } from "./views/sockets.js";
-import { WebhookView } from "./views/webhook.js";
+import { WebhookDetailView } from "./views/webhook-detail.js";
 import { WebhooksView } from "./views/webhooks.js";
+import { WebhookPoller } from "./webhooks.js";
 
-const PLACES = [
+const TICK_INTERVAL_MS = 1000;
+
+/** Route, title, and class of each view; the first is the default. */
+const VIEWS = [
   ["calls", "Live calls", CallsView],
   ["parking", "Parking", ParkingView],
   ["events", "Events", EventsView],
@@ -25,153 +28,185 @@ const PLACES = [
 ];
 
 export class Console {
-  /** `leave` has signOut(reason) and switchAccount(account). */
-  constructor(session, settings, leave) {
+  /** `callbacks` has `onSignOut(reason)` and `onSwitchAccount(account)`. */
+  constructor(session, settings, callbacks) {
     this.session = session;
     this.account = session.account;
-    this.leave = leave;
-    this.rest = new Rest(session.token, () => this.expired());
-    this.socket = new EventSocket(socketUri(settings.websocket, location), session.token, session.account.id, ["calls", ...BINDINGS]);
+    this.callbacks = callbacks;
+    this.rest = new RestClient(session.token, () => this.onExpired());
+    const bindings = ["calls", ...EVENT_BINDINGS];
+    const url = websocketUrl(settings.websocket, location);
+    this.socket = new EventSocket(url, session.token, session.account.id, bindings);
     this.calls = new LiveCalls();
-    this.events = new EventLog();
-    this.hooks = new WebhookOverview(this.rest, session.account.id);
+    this.eventLog = new EventLog();
+    this.webhooks = new WebhookPoller(this.rest, session.account.id);
     this.view = null;
     this.element = this.build();
   }
 
   build() {
-    this.switcher = new AccountSwitcher(this.rest, this.session, this.leave.switchAccount);
-    this.place = h("main", { id: "view", tabindex: "-1" });
-    this.light = h("span", { class: "light", "aria-hidden": "true" });
+    this.switcher = new AccountSwitcher(this.rest, this.session, this.callbacks.onSwitchAccount);
+    this.main = h("main", { id: "view", tabindex: "-1" });
+    this.indicator = h("span", { class: "indicator", "aria-hidden": "true" });
     this.status = h("span", {}, "Connecting…");
-    this.offline = h("p", { class: "offline", role: "alert", hidden: true });
-    this.links = PLACES.map(([word, title]) => h("a", { href: `#/${word}` }, title));
+    this.banner = h("p", { class: "banner", role: "alert", hidden: true });
+    this.links = VIEWS.map(([route, title]) => h("a", { href: `#/${route}` }, title));
+    const logo = h("img", { src: "icon.svg", alt: "", width: "24", height: "24" });
     return h(
       "div",
       { class: "console" },
-      h("a", { class: "skip", href: "#view", onclick: (event) => this.skip(event) }, "Skip to content"),
+      h(
+        "a",
+        { class: "skip-link", href: "#view", onclick: (event) => this.skipToContent(event) },
+        "Skip to content",
+      ),
       h(
         "header",
-        { class: "top" },
-        h("span", { class: "brand" }, h("img", { src: "icon.svg", alt: "", width: "24", height: "24" }), "Operator console"),
+        { class: "app-header" },
+        h("span", { class: "brand" }, logo, "Operator console"),
         h("nav", { "aria-label": "Views" }, this.links),
-        h("div", { class: "who" }, h("span", { class: "connection" }, this.light, this.status), this.switcher.element, button("Sign out", () => this.leave.signOut())),
+        h(
+          "div",
+          { class: "header-tools" },
+          h("span", { class: "connection" }, this.indicator, this.status),
+          this.switcher.element,
+          button("Sign out", () => this.callbacks.onSignOut()),
+        ),
       ),
-      this.offline,
-      this.place,
+      this.banner,
+      this.main,
     );
   }
 
-  /** Connect and show the view that the address names. */
-  begin() {
-    this.socket.addEventListener("state", () => this.connectionChanged());
-    this.socket.addEventListener("event", ({ detail }) => this.hear(detail));
-    this.socket.addEventListener("gap", () => this.events.markGap());
-    this.socket.addEventListener("refused", ({ detail }) => this.refused(detail));
-    this.socket.addEventListener("expired", () => this.expired());
+  /** Connect, and show the view of the current URL. */
+  start() {
+    this.socket.addEventListener("state", () => this.updateConnection());
+    this.socket.addEventListener("event", ({ detail }) => this.onEvent(detail));
+    this.socket.addEventListener("gap", () => this.eventLog.markGap());
+    this.socket.addEventListener("rejected", ({ detail }) => this.onSubscriptionRejected(detail));
+    this.socket.addEventListener("expired", () => this.onExpired());
     this.socket.open();
-    this.hooks.begin();
-    this.route = () => this.navigate();
-    window.addEventListener("hashchange", this.route);
-    this.ticking = setInterval(() => this.tick(), 1000);
+    this.webhooks.start();
+    this.onHashChange = () => this.navigate();
+    window.addEventListener("hashchange", this.onHashChange);
+    this.tickTimer = setInterval(() => this.tick(), TICK_INTERVAL_MS);
     this.navigate();
   }
 
   dispose() {
-    window.removeEventListener("hashchange", this.route);
-    clearInterval(this.ticking);
+    window.removeEventListener("hashchange", this.onHashChange);
+    clearInterval(this.tickTimer);
     this.view?.dispose();
     this.view = null;
-    this.hooks.end();
+    this.webhooks.stop();
     this.switcher.dispose();
     this.socket.close();
-    for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+    for (const dialog of openDialogs()) dialog.close();
   }
 
-  expired() {
-    if (this.view !== null) this.leave.signOut("You have been signed out: the token has expired or was revoked.");
+  onExpired() {
+    if (this.view === null) return;
+    this.callbacks.onSignOut("You have been signed out: the token has expired or was revoked.");
   }
 
-  hear(frame) {
+  onEvent(frame) {
     if (frame.subscribed_key !== "calls") {
-      this.events.add(frame);
+      this.eventLog.add(frame);
       return;
     }
-    this.calls.follow(frame);
-    this.connectionChanged();
+    this.calls.applyEvent(frame);
+    this.updateConnection();
   }
 
-  refused({ binding, reason }) {
-    if (binding === "calls") this.calls.refuse(reason);
-    else sayProblem(`Events of ${binding} are not shown: ${reason}`);
+  onSubscriptionRejected({ binding, reason }) {
+    if (binding === "calls") this.calls.setUnavailable(reason);
+    else notifyError(`Cannot subscribe to ${binding}: ${reason}`);
   }
 
   tick() {
     this.calls.tick();
     this.view?.tick?.();
-    if (!this.socket.state.online) this.connectionChanged();
+    if (!this.socket.state.online) this.updateConnection();
   }
 
-  connectionChanged() {
-    const { online, nextTry } = this.socket.state;
-    const was = this.wasOnline;
+  updateConnection() {
+    const { online, nextAttempt } = this.socket.state;
+    const wasOnline = this.wasOnline;
     this.wasOnline = online;
-    if (online && was === false) {
-      if (this.metServer) say("Connected again, and up to date");
-      this.hooks.refresh();
-      this.switcher.offer();
-      this.view?.reconnected?.();
-    }
-    this.metServer ||= online;
-    // The server is there, but hears nothing of the switch.
-    const deaf = online && this.calls.doubtedSince !== null;
-    setText(this.status, deaf ? "No switch" : online ? "Live" : this.metServer || nextTry ? "Offline" : "Connecting…");
-    setAttribute(this.light, "class", `light ${online && !deaf ? "on" : "off"}`);
-    setAttribute(this.element, "data-offline", online && !deaf ? null : "true");
-    this.offline.hidden = !deaf && (online || nextTry === null);
-    if (deaf) this.explain(`The server has lost its connection to the switch: live calls are as they were at ${timeOfDay(this.calls.doubtedSince)}, and commands reach nobody. This page goes on by itself when it is back.`);
-    else if (!this.offline.hidden) this.explainOffline(this.socket.state);
+    if (online && wasOnline === false) this.onReconnect();
+    this.everOnline ||= online;
+    // The server is reachable, but has lost its connection to the switch.
+    const switchUnreachable = online && this.calls.staleSince !== null;
+    const healthy = online && !switchUnreachable;
+    const offlineStatus = this.everOnline || nextAttempt ? "Offline" : "Connecting…";
+    setText(this.status, switchUnreachable ? "No switch" : online ? "Live" : offlineStatus);
+    setAttribute(this.indicator, "class", `indicator ${healthy ? "online" : "offline"}`);
+    setAttribute(this.element, "data-offline", healthy ? null : "true");
+    this.banner.hidden = healthy || (!switchUnreachable && nextAttempt === null);
+    if (switchUnreachable) this.showSwitchBanner();
+    else if (!this.banner.hidden) this.showOfflineBanner(this.socket.state);
   }
 
-  explainOffline({ since, nextTry, reason }) {
-    const age = since === null ? "There is no connection to the server yet." : `Offline: what you see is from ${timeOfDay(toGregorian(since))}.`;
+  onReconnect() {
+    if (this.everOnline) notify("Reconnected and up to date");
+    this.webhooks.refresh();
+    this.switcher.enable();
+    this.view?.onReconnect?.();
+  }
+
+  showSwitchBanner() {
+    const time = formatTime(this.calls.staleSince);
+    this.showBanner(
+      "The server has lost its connection to the switch. " +
+        `Live calls are shown as of ${time}, and commands fail. The page recovers by itself.`,
+    );
+  }
+
+  showOfflineBanner({ lastOnline, nextAttempt, reason }) {
+    const age =
+      lastOnline === null
+        ? "Not connected to the server yet."
+        : `Offline: the data shown is from ${formatTime(toGregorian(lastOnline))}.`;
     this.countdown ??= h("span", { "aria-hidden": "true" });
-    this.explain(reason ? `${age} Why: ${reason}.` : age, " ", this.countdown, " ", button("Try now", () => this.socket.retryNow()));
-    const seconds = Math.max(0, Math.ceil((nextTry - Date.now()) / 1000));
-    setText(this.countdown, seconds ? `Trying again in ${seconds} s.` : "Trying again…");
+    const retry = button("Retry now", () => this.socket.retryNow());
+    this.showBanner(reason ? `${age} Reason: ${reason}.` : age, " ", this.countdown, " ", retry);
+    const seconds = Math.max(0, Math.ceil((nextAttempt - Date.now()) / 1000));
+    setText(this.countdown, seconds ? `Retrying in ${seconds} s.` : "Retrying…");
   }
 
-  /** Said once and not every second, so that screen readers do not repeat it; seconds are for the eyes. */
-  explain(words, ...more) {
-    if (this.offline.dataset.shown === words) return;
-    this.offline.dataset.shown = words;
-    this.offline.replaceChildren(words, ...more);
+  /** Replace the banner only when its text changes: screen readers announce every change of an alert. */
+  showBanner(text, ...children) {
+    if (this.banner.dataset.text === text) return;
+    this.banner.dataset.text = text;
+    this.banner.replaceChildren(text, ...children);
   }
 
   navigate() {
-    const [word, id] = location.hash.replace(/^#\/?/, "").split("/").map(decoded);
-    const [name, title, View] = PLACES.find(([place]) => place === word) ?? PLACES[0];
-    const first = this.view === null;
+    const [path, id] = location.hash.replace(/^#\/?/, "").split("/").map(decodeSegment);
+    const [route, title, View] = VIEWS.find(([name]) => name === path) ?? VIEWS[0];
+    const isFirstView = this.view === null;
     this.view?.dispose();
-    this.view = name === "webhooks" && id ? new WebhookView(this, id) : new View(this);
-    this.place.replaceChildren(this.view.element);
-    this.links.forEach((link, at) => setAttribute(link, "aria-current", PLACES[at][0] === name ? "page" : null));
+    this.view = route === "webhooks" && id ? new WebhookDetailView(this, id) : new View(this);
+    this.main.replaceChildren(this.view.element);
+    this.links.forEach((link, index) => {
+      setAttribute(link, "aria-current", VIEWS[index][0] === route ? "page" : null);
+    });
     document.title = `${title} · ${this.account.name}`;
-    if (!first) this.place.focus({ preventScroll: true });
+    if (!isFirstView) this.main.focus({ preventScroll: true });
     window.scrollTo(0, 0);
   }
 
-  skip(event) {
+  skipToContent(event) {
     event.preventDefault();
-    this.place.focus();
+    this.main.focus();
   }
 }
 
-/** A part of the address, which people may have mistyped. */
-function decoded(word) {
+/** Decode a segment of the URL's hash; malformed escapes, as in a mistyped URL, stay as they are. */
+function decodeSegment(segment) {
   try {
-    return decodeURIComponent(word);
+    return decodeURIComponent(segment);
   } catch {
-    return word;
+    return segment;
   }
 }

@@ -1,53 +1,76 @@
-/** Dialogs: modal, closed with Escape, and focus goes back to where it was. */
+/** Modal dialogs. Escape closes them, and focus returns to the element that had it before. */
 
-import { button, focusView, freshId, h } from "./dom.js";
-import { freeMessages } from "./saying.js";
+import { button, ensureFocus, h, uniqueId } from "./dom.js";
+import { detachToasts } from "./toasts.js";
 
 /**
- * Open a dialog with this content. It has `close()`; `onClose` is called once, however it was closed. `keeps`: it has what somebody has
- * written, and is not closed by a press beside it.
+ * Open a dialog and return it; it has `close()`.
+ *
+ * `onClose` is called once, however the dialog is closed. A `persistent` dialog holds user input or a secret,
+ * so a click outside does not close it.
  */
-export function openDialog(title, content, { onClose = () => {}, wide = false, keeps = false, extraClass = "" } = {}) {
-  const titleId = freshId("title");
-  const before = document.activeElement;
+export function openDialog(
+  title,
+  content,
+  { onClose = () => {}, wide = false, persistent = false, className = "" } = {},
+) {
+  const titleId = uniqueId("title");
+  const previousFocus = document.activeElement;
   const dialog = h(
     "dialog",
-    { "aria-labelledby": titleId, class: `${wide ? "wide " : ""}${extraClass}`.trim() || null },
-    h("header", { class: "dialog-head" }, h("h2", { id: titleId }, title), button("✕", () => dialog.close(), { class: "plain", "aria-label": "Close" })),
+    { "aria-labelledby": titleId, class: `${wide ? "wide " : ""}${className}`.trim() || null },
+    h(
+      "header",
+      { class: "dialog-header" },
+      h("h2", { id: titleId }, title),
+      button("✕", () => dialog.close(), { class: "plain", "aria-label": "Close" }),
+    ),
     h("div", { class: "dialog-body" }, content),
   );
   dialog.addEventListener("close", () => {
-    freeMessages(dialog);
+    detachToasts(dialog);
     dialog.remove();
     onClose();
-    before?.focus();
-    // What opened it may have gone meanwhile, as a call does, or can be pressed no longer.
-    if (before === null || document.activeElement !== before) focusView();
+    previousFocus?.focus();
+    // The opener may have been removed or disabled meanwhile, like the row of a call that has ended.
+    if (previousFocus === null || document.activeElement !== previousFocus) ensureFocus();
   });
-  // A press on what is around the dialog closes it, as a press on Escape does. Its own scroll bar and edges are not around it.
+  // Clicks on the backdrop have the dialog as their target, but so do clicks on its scroll bar and border.
   dialog.addEventListener("mousedown", ({ target, clientX, clientY }) => {
     const { left, right, top, bottom } = dialog.getBoundingClientRect();
     const outside = clientX < left || clientX > right || clientY < top || clientY > bottom;
-    if (target === dialog && outside && !keeps) dialog.close();
+    if (target === dialog && outside && !persistent) dialog.close();
   });
   document.body.append(dialog);
   dialog.showModal();
   return dialog;
 }
 
-/** Ask before something that cannot be undone; whether to do it. */
-export function confirmed(question, verb, detail = "") {
+/** Ask for confirmation of an irreversible action. Resolves to whether the user confirmed. */
+export function confirmDialog(question, confirmLabel, detail = "") {
   return new Promise((resolve) => {
-    let answer = false;
-    const yes = button(verb, () => {
-      answer = true;
-      dialog.close();
-    }, { class: "danger" });
+    let confirmed = false;
+    const confirm = button(
+      confirmLabel,
+      () => {
+        confirmed = true;
+        dialog.close();
+      },
+      { class: "danger" },
+    );
     const dialog = openDialog(
       question,
-      [detail && h("p", {}, detail), h("div", { class: "buttons" }, button("Cancel", () => dialog.close()), yes)],
-      { onClose: () => resolve(answer) },
+      [
+        detail && h("p", {}, detail),
+        h(
+          "div",
+          { class: "buttons" },
+          button("Cancel", () => dialog.close()),
+          confirm,
+        ),
+      ],
+      { onClose: () => resolve(confirmed) },
     );
-    yes.focus();
+    confirm.focus();
   });
 }

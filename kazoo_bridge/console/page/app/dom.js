@@ -1,131 +1,146 @@
-/** Builds elements, and keeps lists of them in step with data. Markup is never parsed, so no text can become any. */
+/** Helpers to build and update the DOM. Markup is never parsed, so text cannot inject elements. */
 
-const SVG = "http://www.w3.org/2000/svg";
+const SVG_NAMESPACE = "http://www.w3.org/2000/svg";
 
-function fill(node, attributes, children) {
+function initialize(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (name === "value" || name === "checked") node[name] = value;
-    else if (value === true) node.setAttribute(name, "");
-    else if (value !== false && value !== null && value !== undefined) node.setAttribute(name, value);
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "value" || name === "checked") element[name] = value;
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, value);
   }
-  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
-  return node;
+  const isContent = (child) => child !== null && child !== undefined && child !== false;
+  element.append(...children.flat(Infinity).filter(isContent));
+  return element;
 }
 
-/** An HTML element. `on…` are listeners; attributes that are null or false are left out, and so are such children. */
+/** Create an HTML element. Attributes named `on…` are listeners; null and false are left out. */
 export function h(tag, attributes = {}, ...children) {
-  return fill(document.createElement(tag), attributes, children);
+  return initialize(document.createElement(tag), attributes, children);
 }
 
-/** The same for SVG. */
+/** Create an SVG element; parameters as for `h`. */
 export function svg(tag, attributes = {}, ...children) {
-  return fill(document.createElementNS(SVG, tag), attributes, children);
+  return initialize(document.createElementNS(SVG_NAMESPACE, tag), attributes, children);
 }
 
-/** A button that submits nothing. */
+/** Create a button that does not submit a form. */
 export function button(label, onclick, attributes = {}) {
   return h("button", { type: "button", onclick, ...attributes }, label);
 }
 
-/** Put a text into a node, touching the document only when it is another one. */
-export function setText(node, text) {
-  const wanted = String(text ?? "");
-  if (node.textContent !== wanted) node.textContent = wanted;
+/** Set an element's text. Does not touch the document when the text is the same. */
+export function setText(element, text) {
+  const content = String(text ?? "");
+  if (element.textContent !== content) element.textContent = content;
 }
 
-/** Set an attribute, or remove it when `value` is null or false; the document is touched only when that changes something. */
-export function setAttribute(node, name, value) {
+/** Set an attribute; null and false remove it. Does not touch the document when nothing changes. */
+export function setAttribute(element, name, value) {
   if (value === null || value === undefined || value === false) {
-    if (node.hasAttribute(name)) node.removeAttribute(name);
-  } else if (node.getAttribute(name) !== String(value)) {
-    node.setAttribute(name, value);
+    if (element.hasAttribute(name)) element.removeAttribute(name);
+  } else if (element.getAttribute(name) !== String(value)) {
+    element.setAttribute(name, value);
   }
 }
 
-/** Put the focus on the dialog that is open, or on the view, unless it is somewhere: without a place it would begin again at the top. */
-export function focusView() {
+/** Return the open dialogs; the last one is on top. */
+export function openDialogs() {
+  return [...document.querySelectorAll("dialog[open]")];
+}
+
+/** Move lost focus to the open dialog or the view: from the body, Tab would restart at the top. */
+export function ensureFocus() {
   const active = document.activeElement;
   if (active !== null && active !== document.body && !active.disabled) return;
-  const dialog = [...document.querySelectorAll("dialog[open]")].at(-1);
-  (dialog ? dialog.querySelector("button") : document.querySelector("main[tabindex]"))?.focus({ preventScroll: true });
+  const dialog = openDialogs().at(-1);
+  const target = dialog ? dialog.querySelector("button") : document.querySelector("main[tabindex]");
+  target?.focus({ preventScroll: true });
 }
 
 let lastId = 0;
 
-/** An id that no other element has. */
-export function freshId(word) {
+/** Return an element id that is unique on the page. */
+export function uniqueId(prefix) {
   lastId += 1;
-  return `${word}-${lastId}`;
+  return `${prefix}-${lastId}`;
 }
 
-/** A list whose elements live as long as their items, so that focus, selection and scrolling stay where they are; who has the focus when
- * it goes is followed by its neighbour. */
+/**
+ * A list that keeps one element per item across updates, so that focus, selection and scroll position
+ * survive. When the focused element is removed, focus moves to its neighbour.
+ */
 export class KeyedList {
-  /** `make(item)` gives an element, which may have an `update(item)`, and a `gone()` for its end. */
-  constructor(parent, make) {
+  /** `create(item)` returns an element, optionally with `update(item)` and `onRemoved()`. */
+  constructor(parent, create) {
     this.parent = parent;
-    this.make = make;
+    this.create = create;
     this.elements = new Map();
   }
 
-  /** Show these items, in this order; `idOf` tells them apart. */
-  show(items, idOf) {
-    const wanted = new Set(items.map(idOf));
-    const had = this.parent.contains(document.activeElement) ? document.activeElement : null;
-    const focused = had ? [...this.parent.children].findIndex((element) => element.contains(had)) : -1;
-    for (const [id, element] of this.elements) {
-      if (!wanted.has(id)) {
+  /** Show these items in this order; `keyOf(item)` identifies an item. */
+  show(items, keyOf) {
+    const keys = new Set(items.map(keyOf));
+    const focused = this.parent.contains(document.activeElement) ? document.activeElement : null;
+    const position = focused
+      ? [...this.parent.children].findIndex((element) => element.contains(focused))
+      : -1;
+    for (const [key, element] of this.elements) {
+      if (!keys.has(key)) {
         element.remove();
-        element.gone?.();
-        this.elements.delete(id);
+        element.onRemoved?.();
+        this.elements.delete(key);
       }
     }
-    let place = this.parent.firstChild;
+    let next = this.parent.firstChild;
     for (const item of items) {
-      const element = this.elementOf(idOf(item), item);
+      const element = this.getOrCreate(keyOf(item), item);
       element.update?.(item);
-      if (element === place) place = place.nextSibling;
-      else this.parent.insertBefore(element, place);
+      if (element === next) next = next.nextSibling;
+      else this.parent.insertBefore(element, next);
     }
-    if (had !== null && document.activeElement !== had) this.focusAgain(had, focused);
+    if (focused !== null && document.activeElement !== focused) this.restoreFocus(focused, position);
   }
 
-  focusAgain(had, at) {
-    if (had.isConnected) had.focus({ preventScroll: true }); // moving an element takes the focus off it
+  restoreFocus(element, position) {
+    // An element that was moved, not removed, has lost focus as well.
+    if (element.isConnected) element.focus({ preventScroll: true });
     else {
-      const heir = this.parent.children[Math.min(at, this.parent.children.length - 1)];
-      (heir?.matches("[tabindex]") ? heir : heir?.querySelector("a, button, summary, input"))?.focus();
+      const neighbour = this.parent.children[Math.min(position, this.parent.children.length - 1)];
+      const focusable = neighbour?.matches("[tabindex]")
+        ? neighbour
+        : neighbour?.querySelector("a, button, summary, input");
+      focusable?.focus();
     }
-    focusView();
+    ensureFocus();
   }
 
-  elementOf(id, item) {
-    let element = this.elements.get(id);
+  getOrCreate(key, item) {
+    let element = this.elements.get(key);
     if (element === undefined) {
-      element = this.make(item);
-      this.elements.set(id, element);
+      element = this.create(item);
+      this.elements.set(key, element);
     }
     return element;
   }
 }
 
-/** Calls `work` soon, but not more often than every `milliseconds`, and only while the page can be seen. */
-export function throttled(work, milliseconds) {
-  let planned = false;
-  let last = -Infinity;
-  const run = (now) => {
-    if (now - last < milliseconds) {
+/** Wrap `callback` to run at most every `intervalMs`, in an animation frame: not while the page is hidden. */
+export function throttle(callback, intervalMs) {
+  let scheduled = false;
+  let lastRun = -Infinity;
+  const run = (timestamp) => {
+    if (timestamp - lastRun < intervalMs) {
       requestAnimationFrame(run);
       return;
     }
-    planned = false;
-    last = now;
-    work();
+    scheduled = false;
+    lastRun = timestamp;
+    callback();
   };
   return () => {
-    if (!planned) {
-      planned = true;
+    if (!scheduled) {
+      scheduled = true;
       requestAnimationFrame(run);
     }
   };

@@ -1,62 +1,66 @@
-/** The operator console begins here: somebody signs in, or has signed in already, and works with one account at a time. */
+/** Entry point: shows the sign-in page or, with a session, the console for one account. */
 
 import { Console } from "./console.js";
-import { say, sayProblem } from "./saying.js";
-import { forget, keep, restored } from "./session.js";
+import * as sessions from "./session.js";
+import { notify, notifyError } from "./toasts.js";
 import { SignIn } from "./views/sign-in.js";
+
+const SETTINGS_TIMEOUT_MS = 10000;
+const SETTINGS_RETRY_DELAY_MS = 2000;
 
 const root = document.getElementById("app");
 const settings = await loadSettings();
-let running = null;
+let current = null;
 
-/** Settings are needed to begin at all, so this goes on until they are there. */
+/** Load the settings of this installation. Retries for ever: the console cannot start without them. */
 async function loadSettings() {
   for (;;) {
     try {
-      const response = await fetch("settings.json", { cache: "no-store", signal: AbortSignal.timeout(10000) });
+      const signal = AbortSignal.timeout(SETTINGS_TIMEOUT_MS);
+      const response = await fetch("settings.json", { cache: "no-store", signal });
       if (response.ok) return await response.json();
     } catch {
-      // The server is away: it is tried again below.
+      // The server is unreachable; the loop retries.
     }
-    root.textContent = "The server cannot be reached. Trying again…";
-    await new Promise((resolve) => setTimeout(resolve, 2000));
+    root.textContent = "The server is unreachable. Retrying…";
+    await new Promise((resolve) => setTimeout(resolve, SETTINGS_RETRY_DELAY_MS));
   }
 }
 
 function show(view) {
-  running?.dispose();
-  running = view;
+  current?.dispose();
+  current = view;
   root.replaceChildren(view.element);
 }
 
-function signIn(reason = "") {
-  forget();
+function showSignIn(reason = "") {
+  sessions.clear();
   const view = new SignIn((session) => {
-    keep(session);
-    work(session);
-    say(`Signed in to ${session.account.name}`);
+    sessions.save(session);
+    showConsole(session);
+    notify(`Signed in to ${session.account.name}`);
   });
   show(view);
   view.focus();
-  if (reason) sayProblem(reason);
+  if (reason) notifyError(reason);
 }
 
-function work(session) {
-  const console_ = new Console(session, settings, {
-    signOut: signIn,
-    switchAccount: (account) => {
-      // One webhook is of one account: the other's are shown in its place.
+function showConsole(session) {
+  const view = new Console(session, settings, {
+    onSignOut: showSignIn,
+    onSwitchAccount: (account) => {
+      // A webhook belongs to one account, so its page becomes the list of the other account's webhooks.
       history.replaceState(null, "", location.hash.split("/").slice(0, 2).join("/") || "#/");
-      const moved = { ...session, account };
-      keep(moved);
-      work(moved);
-      say(`Now showing ${account.name}`);
+      const switched = { ...session, account };
+      sessions.save(switched);
+      showConsole(switched);
+      notify(`Switched to ${account.name}`);
     },
   });
-  show(console_);
-  console_.begin();
+  show(view);
+  view.start();
 }
 
-const session = restored();
-if (session) work(session);
-else signIn();
+const session = sessions.load();
+if (session) showConsole(session);
+else showSignIn();

@@ -1,13 +1,17 @@
-/** The REST interface, with the token of whoever has signed in. */
+/** Client of the REST API. */
 
-import { learnTime } from "./clock.js";
+import { syncClock } from "./clock.js";
 
-const ROOT = new URL("../../v2/", new URL(".", import.meta.url));
+/** Relative to the console, so that a proxy can serve both below any path. */
+const API_ROOT = new URL("../../v2/", new URL(".", import.meta.url));
 
-const TIMEOUT = 20000;
+const REQUEST_TIMEOUT_MS = 20000;
 
-/** A request that the server refused, or could not be asked (status 0). `fields`: what is wrong with each field of a document. */
-export class Refusal extends Error {
+/**
+ * A failed request. `status` is the HTTP status, or 0 without a response; `fields` maps the names of the
+ * document's invalid fields to messages.
+ */
+export class RestError extends Error {
   constructor(status, message, fields = {}) {
     super(message);
     this.status = status;
@@ -15,13 +19,13 @@ export class Refusal extends Error {
   }
 }
 
-function words(envelope, status) {
-  const data = envelope.data;
+function errorMessage(envelope, status) {
+  const { data } = envelope;
   const detail = typeof data === "string" ? data : typeof data?.message === "string" ? data.message : "";
-  return [envelope.message ?? `the server answered ${status}`, detail].filter(Boolean).join(": ");
+  return [envelope.message ?? `HTTP status ${status}`, detail].filter(Boolean).join(": ");
 }
 
-function fieldsOf(envelope) {
+function fieldErrors(envelope) {
   const fields = {};
   if (envelope.message !== "validation error") return fields;
   for (const [field, rules] of Object.entries(envelope.data ?? {})) {
@@ -32,52 +36,53 @@ function fieldsOf(envelope) {
   return fields;
 }
 
-export class Rest {
-  /** `onExpired` is called when the token is good no longer. */
+export class RestClient {
+  /** `onExpired` is called when the server rejects the token. */
   constructor(token, onExpired = () => {}) {
     this.token = token;
     this.onExpired = onExpired;
   }
 
-  /** One request; its envelope. Paths are below /v2/. Raises `Refusal`. */
-  async ask(verb, path, { data, query = {}, headers = {} } = {}) {
-    const url = new URL(path, ROOT);
+  /** Send a request to a path below /v2/ and return the response's envelope. Throws `RestError`. */
+  async request(method, path, { data, query = {}, headers = {} } = {}) {
+    const url = new URL(path, API_ROOT);
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
-    const sent = { ...headers, ...(this.token ? { "X-Auth-Token": this.token } : {}) };
-    if (data !== undefined) sent["Content-Type"] = "application/json";
+    const requestHeaders = { ...headers, ...(this.token ? { "X-Auth-Token": this.token } : {}) };
+    if (data !== undefined) requestHeaders["Content-Type"] = "application/json";
     let response;
     let envelope;
     try {
       response = await fetch(url, {
-        method: verb,
-        headers: sent,
+        method,
+        headers: requestHeaders,
         body: data === undefined ? undefined : JSON.stringify({ data }),
         cache: "no-store",
         credentials: "omit",
-        signal: AbortSignal.timeout(TIMEOUT),
+        signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
       });
       envelope = await response.json();
     } catch (error) {
-      throw new Refusal(response?.status ?? 0, error.name === "TimeoutError" ? "the server took too long" : "the server cannot be reached");
+      const message = error.name === "TimeoutError" ? "the request timed out" : "the server is unreachable";
+      throw new RestError(response?.status ?? 0, message);
     }
-    learnTime(envelope.timestamp);
+    syncClock(envelope.timestamp);
     if (response.ok) return envelope;
     if (response.status === 401 && this.token) this.onExpired();
-    throw new Refusal(response.status, words(envelope, response.status), fieldsOf(envelope));
+    throw new RestError(response.status, errorMessage(envelope, response.status), fieldErrors(envelope));
   }
 
-  /** The data of a GET. */
+  /** GET a path and return the envelope's data. */
   async get(path, query = {}) {
-    return (await this.ask("GET", path, { query })).data;
+    return (await this.request("GET", path, { query })).data;
   }
 
-  /** The data that a writing request is answered with. */
-  async send(verb, path, data = {}, headers = {}) {
-    return (await this.ask(verb, path, { data, headers })).data;
+  /** Send data to a path and return the data of the response's envelope. */
+  async send(method, path, data = {}, headers = {}) {
+    return (await this.request(method, path, { data, headers })).data;
   }
 }
 
-/** Paths below an account. */
-export function accountPath(accountId, ...words) {
-  return ["accounts", accountId, ...words].map(encodeURIComponent).join("/");
+/** Build a path below an account. */
+export function accountPath(accountId, ...segments) {
+  return ["accounts", accountId, ...segments].map(encodeURIComponent).join("/");
 }

@@ -1,42 +1,48 @@
-/** Who has signed in. Kept for this tab alone, so that it can be loaded anew; gone with it. */
+/**
+ * The sign-in session: the token, the account that it belongs to (`principal`), and the account on display.
+ *
+ * The session storage limits it to this browser tab: it survives a reload and ends with the tab.
+ */
 
-import { Refusal, Rest, accountPath } from "./rest.js";
+import { RestClient, RestError, accountPath } from "./rest.js";
 
-const KEPT = "kazoo-bridge-console";
+const STORAGE_KEY = "kazoo-bridge-console";
 
-/** What was kept, or null: the token, the principal's account, and the account that is looked at. */
-export function restored() {
+/** Return the stored session `{token, principal, account}`, or null when there is none or it is malformed. */
+export function load() {
   try {
-    const kept = JSON.parse(sessionStorage.getItem(KEPT));
-    return typeof kept?.token === "string" && kept.principal?.id && kept.account?.id ? kept : null;
+    const session = JSON.parse(sessionStorage.getItem(STORAGE_KEY));
+    return typeof session?.token === "string" && session.principal?.id && session.account?.id
+      ? session
+      : null;
   } catch {
     return null;
   }
 }
 
-/** Keep a session. */
-export function keep(session) {
-  sessionStorage.setItem(KEPT, JSON.stringify(session));
+/** Store a session. */
+export function save(session) {
+  sessionStorage.setItem(STORAGE_KEY, JSON.stringify(session));
 }
 
-/** Sign out. */
-export function forget() {
-  sessionStorage.removeItem(KEPT);
+/** Remove the stored session. */
+export function clear() {
+  sessionStorage.removeItem(STORAGE_KEY);
 }
 
-/** Sign in with a token; a session. */
-export async function withToken(token) {
-  // A header can only carry so much, and no token has anything else in it.
-  if (!/^[\x21-\x7e]+$/.test(token)) throw new Refusal(401, "this is no token");
-  const rest = new Rest(token);
+/** Sign in with a token and return a session. Throws `RestError`. */
+export async function signInWithToken(token) {
+  // fetch() rejects header values with other characters, and no valid token has any.
+  if (!/^[\x21-\x7e]+$/.test(token)) throw new RestError(401, "not a token");
+  const rest = new RestClient(token);
   const { account_id: id } = await rest.get("token_auth");
   const { name } = await rest.get(accountPath(id));
   const account = { id, name: name || id };
   return { token, principal: account, account };
 }
 
-/** Sign in with an API key, which is exchanged for a token and not kept; a session. */
-export async function withApiKey(apiKey) {
-  const { auth_token: token } = await new Rest(null).ask("PUT", "api_auth", { data: { api_key: apiKey } });
-  return withToken(token);
+/** Exchange an API key, which is not stored, for a token and return a session. Throws `RestError`. */
+export async function signInWithApiKey(apiKey) {
+  const envelope = await new RestClient(null).request("PUT", "api_auth", { data: { api_key: apiKey } });
+  return signInWithToken(envelope.auth_token);
 }

@@ -1,223 +1,244 @@
 /**
- * The websocket: subscribes for one account, comes back by itself when the connection breaks, and goes on where it was.
+ * The websocket: subscribes for one account, reconnects after a lost connection, and resumes its session.
  *
- * Events: "state" (look at `state`), "event" (`detail` is the frame), "gap" (events are missing; everything is subscribed to anew),
- * "refused" (`detail` has a binding that cannot be had, and the reason), "expired" (the token is good no longer).
+ * Events: "state" (see `state`), "event" (`detail` is the frame), "gap" (events were lost), "rejected"
+ * (`detail` is the binding that the server rejected, and the reason), "expired" (the token is invalid).
  */
 
-const PING_EVERY = 15000;
-const ANSWER_WITHIN = 10000;
-const COMMAND_WITHIN = 15000;
-const LONGEST_WAIT = 15000;
+const PING_INTERVAL_MS = 15000;
+const REPLY_TIMEOUT_MS = 10000;
+const COMMAND_TIMEOUT_MS = 15000;
+const BASE_RETRY_DELAY_MS = 1000;
+const MAX_RETRY_DELAY_MS = 15000;
 
-/** Close codes after which trying again with the same token helps nobody. */
-const EXPIRED = 4401;
+/** The close code for a token that expired or was revoked: a new connection would fail as well. */
+const TOKEN_EXPIRED_CODE = 4401;
 
-/** How the server begins to say so in words, which it does when the token was bad from the beginning. */
-const BAD_TOKEN = "failed to authenticate token";
+/** How the server's error message begins for a token that was invalid from the start. */
+const INVALID_TOKEN_MESSAGE = "failed to authenticate token";
 
-/** The binding whose events make sense only together. */
-const CALLS = "calls";
+/** The binding whose events are changes to a snapshot, so that a lost event requires a new snapshot. */
+const CALLS_BINDING = "calls";
 
-const NAME = "operator console";
+const CLIENT_NAME = "operator console";
 
 export class EventSocket extends EventTarget {
-  constructor(uri, token, accountId, bindings) {
+  constructor(url, token, accountId, bindings) {
     super();
-    Object.assign(this, { uri, token, accountId, bindings });
-    this.state = { online: false, since: null, nextTry: null, reason: "" };
-    this.waiting = new Map();
-    this.lastRequest = 0;
+    Object.assign(this, { url, token, accountId, bindings });
+    this.state = { online: false, lastOnline: null, nextAttempt: null, reason: "" };
+    this.pending = new Map();
+    this.lastRequestId = 0;
     this.failures = 0;
     this.session = null;
     this.sequence = 0;
-    this.wanted = false;
-    this.comeBack = () => this.retryNow();
+    this.isOpen = false;
+    this.onOnline = () => this.retryNow();
   }
 
-  /** Connect, now and whenever it is needed. */
+  /** Connect, and reconnect whenever the connection is lost. */
   open() {
-    this.wanted = true;
-    window.addEventListener("online", this.comeBack);
+    this.isOpen = true;
+    window.addEventListener("online", this.onOnline);
     this.connect();
   }
 
   /** Disconnect for good. */
   close() {
-    this.wanted = false;
-    window.removeEventListener("online", this.comeBack);
-    this.disconnect();
+    this.isOpen = false;
+    window.removeEventListener("online", this.onOnline);
+    this.reset();
     this.socket?.close(1000);
     this.socket = null;
   }
 
-  /** Do not wait any longer before trying again. */
+  /** Skip the delay before the next attempt to connect. */
   retryNow() {
-    if (this.wanted && this.timer !== undefined) this.connect();
+    if (this.isOpen && this.retryTimer !== undefined) this.connect();
   }
 
-  /** Act on a live call; the server's words. Raises Error with the reason why not. */
+  /** Send a command to a live call and return the server's response. Throws `Error` with the reason. */
   async command(callId, command, data = {}) {
-    const answer = await this.ask({ action: "command", data: { account_id: this.accountId, call_id: callId, command, data } }, COMMAND_WITHIN);
-    return answer.response;
+    const message = {
+      action: "command",
+      data: { account_id: this.accountId, call_id: callId, command, data },
+    };
+    const reply = await this.request(message, COMMAND_TIMEOUT_MS);
+    return reply.response;
   }
 
   connect() {
-    clearTimeout(this.timer);
-    this.timer = undefined;
+    clearTimeout(this.retryTimer);
+    this.retryTimer = undefined;
     let socket;
     try {
-      socket = new WebSocket(this.uri);
-    } catch (error) {
-      // The browser will not even try, as with ws: from a page that came by https.
-      this.lost(0, `the browser refuses to connect to ${this.uri}`);
+      socket = new WebSocket(this.url);
+    } catch {
+      // The browser refuses some URLs, like ws: from a page served over https.
+      this.disconnected(0, `the browser refuses to connect to ${this.url}`);
       return;
     }
     this.socket = socket;
-    const ifCurrent = (work) => (event) => {
-      if (this.socket === socket) work(event);
+    // A replaced socket may still emit events.
+    const ifCurrent = (handler) => (event) => {
+      if (this.socket === socket) handler(event);
     };
-    socket.onopen = ifCurrent(() => this.greet(socket));
-    socket.onmessage = ifCurrent((event) => this.hear(JSON.parse(event.data)));
-    socket.onclose = ifCurrent((event) => this.lost(event.code, event.reason));
-    this.deadline = setTimeout(() => socket.close(), ANSWER_WITHIN);
+    socket.onopen = ifCurrent(() => this.resume(socket));
+    socket.onmessage = ifCurrent((event) => this.onFrame(JSON.parse(event.data)));
+    socket.onclose = ifCurrent((event) => this.disconnected(event.code, event.reason));
+    this.connectTimer = setTimeout(() => socket.close(), REPLY_TIMEOUT_MS);
   }
 
-  async greet(socket) {
+  async resume(socket) {
     try {
-      const known = this.session === null ? {} : { session: this.session, sequence: this.sequence };
-      const answer = await this.ask({ action: "resume", auth_token: this.token, name: NAME, data: known });
-      const before = this.session;
-      this.session = answer.session;
-      if (!answer.resumed) this.sequence = answer.sequence;
-      if (answer.gap) this.dispatchEvent(new Event("gap"));
-      // With a gap the snapshot of live calls may be among what is missing, so everything is asked for anew.
-      if (answer.gap && answer.resumed) await this.ask({ action: "unsubscribe", data: {} });
-      if (!answer.resumed || answer.gap || before === null) await this.subscribe();
-      if (this.socket === socket) this.arrived();
+      const previousSession = this.session;
+      const data = previousSession === null ? {} : { session: previousSession, sequence: this.sequence };
+      const message = { action: "resume", auth_token: this.token, name: CLIENT_NAME, data };
+      const reply = await this.request(message);
+      this.session = reply.session;
+      if (!reply.resumed) this.sequence = reply.sequence;
+      if (reply.gap) this.dispatchEvent(new Event("gap"));
+      // The gap may include the snapshot of live calls, so all subscriptions are renewed.
+      if (reply.gap && reply.resumed) await this.request({ action: "unsubscribe", data: {} });
+      if (!reply.resumed || reply.gap || previousSession === null) await this.subscribe();
+      if (this.socket === socket) this.connected();
     } catch (error) {
       if (this.socket !== socket) return;
-      if (error.refused && error.message.startsWith(BAD_TOKEN)) this.expire();
-      else this.lost(0, error.refused ? error.message : "");
+      if (error.rejected && error.message.startsWith(INVALID_TOKEN_MESSAGE)) this.expire();
+      else this.disconnected(0, error.rejected ? error.message : "");
     }
   }
 
   async subscribe() {
-    const asked = this.bindings.map((binding) =>
-      this.ask({ action: "subscribe", data: { account_id: this.accountId, binding } }).catch((error) => {
-        // One that is not offered here takes none of the others with it.
-        if (error.refused) this.dispatchEvent(new CustomEvent("refused", { detail: { binding, reason: error.message } }));
-        else throw error;
+    const requests = this.bindings.map((binding) =>
+      this.request({ action: "subscribe", data: { account_id: this.accountId, binding } }).catch((error) => {
+        // A category that this installation lacks must not prevent the other subscriptions.
+        if (!error.rejected) throw error;
+        this.dispatchEvent(new CustomEvent("rejected", { detail: { binding, reason: error.message } }));
       }),
     );
-    await Promise.all(asked);
+    await Promise.all(requests);
   }
 
-  /** The server had to leave events out, because this page did not keep up. Only a new snapshot makes live calls right again. */
-  missed(bindings) {
+  /** Handle events that the server dropped because this page was too slow. Live calls need a new snapshot. */
+  resubscribe(bindings) {
     this.dispatchEvent(new Event("gap"));
-    if (!(CALLS in bindings)) return;
-    const about = { account_id: this.accountId, binding: CALLS };
-    Promise.all([this.ask({ action: "unsubscribe", data: about }), this.ask({ action: "subscribe", data: about })]).catch(() => this.socket?.close());
+    if (!(CALLS_BINDING in bindings)) return;
+    const data = { account_id: this.accountId, binding: CALLS_BINDING };
+    const requests = ["unsubscribe", "subscribe"].map((action) => this.request({ action, data }));
+    Promise.all(requests).catch(() => this.socket?.close());
   }
 
-  arrived() {
-    clearTimeout(this.deadline);
+  connected() {
+    clearTimeout(this.connectTimer);
     this.failures = 0;
-    this.heard = true;
-    this.pinging = setInterval(() => this.checkLife(), PING_EVERY);
-    this.tell({ online: true, since: new Date(), nextTry: null, reason: "" });
+    this.frameReceived = true;
+    this.pingTimer = setInterval(() => this.checkHeartbeat(), PING_INTERVAL_MS);
+    this.setState({ online: true, lastOnline: new Date(), nextAttempt: null, reason: "" });
   }
 
-  checkLife() {
-    if (!this.heard) {
-      this.lost(0, "");
+  /** Disconnect when no frame, not even the reply to the last ping, has arrived since the last check. */
+  checkHeartbeat() {
+    if (!this.frameReceived) {
+      this.disconnected(0, "");
       return;
     }
-    this.heard = false;
-    this.ask({ action: "ping" }).catch(() => {});
+    this.frameReceived = false;
+    this.request({ action: "ping" }).catch(() => {});
   }
 
-  disconnect() {
-    clearTimeout(this.deadline);
-    clearTimeout(this.timer);
-    this.timer = undefined;
-    clearInterval(this.pinging);
-    for (const { reject } of this.waiting.values()) reject(new Error("the connection is lost; whether the command was heard is not known"));
-    this.waiting.clear();
+  /** Stop all timers and fail the pending requests. */
+  reset() {
+    clearTimeout(this.connectTimer);
+    clearTimeout(this.retryTimer);
+    this.retryTimer = undefined;
+    clearInterval(this.pingTimer);
+    for (const { reject } of this.pending.values()) {
+      reject(new Error("connection lost; the command may or may not have been executed"));
+    }
+    this.pending.clear();
   }
 
-  lost(code, reason) {
+  disconnected(code, reason) {
     const socket = this.socket;
     this.socket = null;
-    this.disconnect();
+    this.reset();
     socket?.close();
-    if (!this.wanted) return;
-    if (code === EXPIRED) {
+    if (!this.isOpen) return;
+    if (code === TOKEN_EXPIRED_CODE) {
       this.expire();
       return;
     }
-    const longest = Math.min(LONGEST_WAIT, 1000 * 2 ** this.failures);
-    const wait = longest * (0.5 + Math.random() / 2);
+    const maxDelay = Math.min(MAX_RETRY_DELAY_MS, BASE_RETRY_DELAY_MS * 2 ** this.failures);
+    const delay = maxDelay * (0.5 + Math.random() / 2);
     this.failures += 1;
-    this.timer = setTimeout(() => this.connect(), wait);
-    const since = this.state.online ? new Date() : this.state.since;
-    this.tell({ online: false, since, nextTry: new Date(Date.now() + wait), reason: reason || this.state.reason });
+    this.retryTimer = setTimeout(() => this.connect(), delay);
+    this.setState({
+      online: false,
+      lastOnline: this.state.online ? new Date() : this.state.lastOnline,
+      nextAttempt: new Date(Date.now() + delay),
+      reason: reason || this.state.reason,
+    });
   }
 
   expire() {
-    this.wanted = false;
+    this.isOpen = false;
     this.dispatchEvent(new Event("expired"));
   }
 
-  tell(state) {
+  setState(state) {
     this.state = state;
     this.dispatchEvent(new Event("state"));
   }
 
-  ask(message, within = ANSWER_WITHIN) {
-    this.lastRequest += 1;
-    const requestId = String(this.lastRequest);
+  /** Send a message and resolve to its reply's data. Throws `Error`; `rejected` marks the server's errors. */
+  request(message, timeoutMs = REPLY_TIMEOUT_MS) {
+    this.lastRequestId += 1;
+    const requestId = String(this.lastRequestId);
     return new Promise((resolve, reject) => {
       if (this.socket?.readyState !== WebSocket.OPEN) {
-        reject(new Error("there is no connection to the server"));
+        reject(new Error("not connected to the server"));
         return;
       }
       const timer = setTimeout(() => {
-        this.waiting.delete(requestId);
-        reject(new Error("the server did not answer in time"));
-      }, within);
-      const settle = (work) => (value) => {
+        this.pending.delete(requestId);
+        reject(new Error("the server did not reply in time"));
+      }, timeoutMs);
+      const settle = (callback) => (value) => {
         clearTimeout(timer);
-        work(value);
+        callback(value);
       };
-      this.waiting.set(requestId, { resolve: settle(resolve), reject: settle(reject) });
+      this.pending.set(requestId, { resolve: settle(resolve), reject: settle(reject) });
       this.socket.send(JSON.stringify({ ...message, request_id: requestId }));
     });
   }
 
-  hear(frame) {
-    this.heard = true;
+  onFrame(frame) {
+    this.frameReceived = true;
     if (typeof frame.sequence === "number") this.sequence = frame.sequence;
     if (frame.action === "event" && frame.name === "overflow") {
-      this.missed(frame.data.bindings ?? {});
+      this.resubscribe(frame.data.bindings ?? {});
       return;
     }
     if (frame.action === "event") {
       this.dispatchEvent(new CustomEvent("event", { detail: frame }));
       return;
     }
-    const waiting = this.waiting.get(frame.request_id);
-    if (waiting === undefined) return;
-    this.waiting.delete(frame.request_id);
-    if (frame.status === "success") waiting.resolve(frame.data);
-    else waiting.reject(Object.assign(new Error((frame.data?.errors ?? ["refused"]).join("; ")), { refused: true }));
+    const request = this.pending.get(frame.request_id);
+    if (request === undefined) return;
+    this.pending.delete(frame.request_id);
+    if (frame.status === "success") {
+      request.resolve(frame.data);
+      return;
+    }
+    const message = (frame.data?.errors ?? ["rejected"]).join("; ");
+    request.reject(Object.assign(new Error(message), { rejected: true }));
   }
 }
 
-/** Where the websockets are, from the page's own address and the settings of this installation. */
-export function socketUri(place, page) {
-  if (place.uri) return place.uri;
-  const scheme = page.protocol === "https:" || place.secure ? "wss" : "ws";
-  return `${scheme}://${page.hostname}:${place.port}/`;
+/** Return the URL of the websockets for a page at `page` (a `Location`), from the installation's settings. */
+export function websocketUrl(settings, page) {
+  if (settings.uri) return settings.uri;
+  const scheme = page.protocol === "https:" || settings.secure ? "wss" : "ws";
+  return `${scheme}://${page.hostname}:${settings.port}/`;
 }

@@ -1,73 +1,83 @@
-/** The account's webhooks with their health, looked at every few seconds, and how deliveries have gone meanwhile. */
+/** Polls the account's webhooks and their health, and records the results of attempts over time. */
 
 import { accountPath } from "./rest.js";
 
-/** Seconds between two looks. */
-export const EVERY = 5;
+export const POLL_INTERVAL_S = 5;
 
-/** Looks that the history has. */
-export const LOOKS = 60;
+/** Number of poll intervals in the history. */
+export const HISTORY_LENGTH = 60;
 
-export class WebhookOverview extends EventTarget {
+export class WebhookPoller extends EventTarget {
   constructor(rest, accountId) {
     super();
     this.rest = rest;
-    this.path = (...words) => accountPath(accountId, "webhooks", ...words);
+    this.path = (...segments) => accountPath(accountId, "webhooks", ...segments);
+    /** Webhook documents with `health`; null before the first response. */
     this.hooks = null;
-    this.problem = "";
-    this.outcomes = [];
+    /** Why the last poll failed; empty when it succeeded. */
+    this.error = "";
+    this.results = [];
   }
 
-  /** Begin to look. */
-  begin() {
-    this.timer = setInterval(() => document.visibilityState === "visible" && this.refresh(), EVERY * 1000);
+  /** Start polling. Hidden pages do not poll. */
+  start() {
+    const poll = () => document.visibilityState === "visible" && this.refresh();
+    this.timer = setInterval(poll, POLL_INTERVAL_S * 1000);
     this.refresh();
   }
 
-  /** Look no longer. */
-  end() {
+  /** Stop polling. */
+  stop() {
     clearInterval(this.timer);
-    this.ended = true;
+    this.stopped = true;
   }
 
-  /** Look now. */
+  /** Poll now, or again after the poll in progress. */
   async refresh() {
-    if (this.looking) {
-      this.again = true;
+    if (this.loading) {
+      this.refreshQueued = true;
       return;
     }
-    this.looking = true;
+    this.loading = true;
     try {
-      const [hooks, healths] = await Promise.all([this.rest.get(this.path(), { paginate: "false" }), this.rest.get(this.path("health"), { paginate: "false" })]);
-      if (this.ended) return;
-      const health = new Map(healths.map(({ id, ...one }) => [id, one]));
-      const before = this.hooks;
-      this.hooks = hooks.map((hook) => ({ ...hook, health: health.get(hook.id) ?? {} }));
-      this.problem = "";
-      if (before !== null) this.count(before);
+      const [hooks, healthList] = await Promise.all([
+        this.rest.get(this.path(), { paginate: "false" }),
+        this.rest.get(this.path("health"), { paginate: "false" }),
+      ]);
+      if (this.stopped) return;
+      const healthById = new Map(healthList.map(({ id, ...health }) => [id, health]));
+      const previous = this.hooks;
+      this.hooks = hooks.map((hook) => ({ ...hook, health: healthById.get(hook.id) ?? {} }));
+      this.error = "";
+      if (previous !== null) this.recordResults(previous);
     } catch (error) {
-      this.problem = error.message;
+      this.error = error.message;
     } finally {
-      this.looking = false;
+      this.loading = false;
     }
     this.dispatchEvent(new Event("change"));
-    if (this.again && !this.ended) {
-      this.again = false;
+    if (this.refreshQueued && !this.stopped) {
+      this.refreshQueued = false;
       this.refresh();
     }
   }
 
-  /** How many attempts have ended well and badly since the look before. */
-  count(before) {
-    const known = new Map(before.map((hook) => [hook.id, hook.health]));
-    const grown = (name) =>
-      this.hooks.reduce((sum, hook) => sum + (known.has(hook.id) ? Math.max(0, (hook.health[name] ?? 0) - (known.get(hook.id)[name] ?? 0)) : 0), 0);
-    this.outcomes.push({ successes: grown("successes"), failures: grown("failures") });
-    if (this.outcomes.length > LOOKS) this.outcomes.shift();
+  /** Record how many attempts have succeeded and failed since the previous poll. */
+  recordResults(previousHooks) {
+    const previousHealth = new Map(previousHooks.map((hook) => [hook.id, hook.health]));
+    // Counters of a hook that is new to this page cover its whole past, and reset counters decrease.
+    const increase = (hook, counter) => {
+      const previous = previousHealth.get(hook.id);
+      return previous ? Math.max(0, (hook.health[counter] ?? 0) - (previous[counter] ?? 0)) : 0;
+    };
+    const total = (counter) => this.hooks.reduce((sum, hook) => sum + increase(hook, counter), 0);
+    this.results.push({ successes: total("successes"), failures: total("failures") });
+    if (this.results.length > HISTORY_LENGTH) this.results.shift();
   }
 
-  /** The history of one outcome, the oldest first. */
-  history(name) {
-    return [...Array(LOOKS - this.outcomes.length).fill(0), ...this.outcomes.map((one) => one[name])];
+  /** Return the history of "successes" or "failures" per poll interval, oldest first. */
+  history(counter) {
+    const padding = Array(HISTORY_LENGTH - this.results.length).fill(0);
+    return [...padding, ...this.results.map((result) => result[counter])];
   }
 }

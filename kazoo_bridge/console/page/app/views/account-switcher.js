@@ -1,87 +1,104 @@
-/** Which account is looked at; resellers can look at those below them. */
+/** Selects the account on display: the principal's own account or one of its descendants. */
 
 import { openDialog } from "../dialogs.js";
 import { button, h, setAttribute, setText } from "../dom.js";
 import { accountPath } from "../rest.js";
-import { sayProblem } from "../saying.js";
+import { notifyError } from "../toasts.js";
 
-/** More than these nobody reads; a longer search finds the others. */
-const MOST_SHOWN = 100;
+const MAX_OPTIONS = 100;
 
 export class AccountSwitcher {
   constructor(rest, session, onSwitch) {
     Object.assign(this, { rest, session, onSwitch });
-    this.offered = false;
+    this.enabled = false;
     this.name = h("span", { class: "account-name" }, session.account.name);
     this.element = h("span", { class: "account" }, this.name);
-    this.offer();
+    this.enable();
   }
 
-  /** Those who have nobody below them are not offered a choice of one. */
-  async offer() {
-    if (this.offered) return;
+  /** Show the switch button when the principal has descendants. */
+  async enable() {
+    if (this.enabled) return;
     const { principal, account } = this.session;
-    let below = account.id !== principal.id;
+    let hasDescendants = account.id !== principal.id;
     try {
-      below ||= (await this.rest.get(accountPath(principal.id, "descendants"), { page_size: "1" })).length > 0;
+      const path = accountPath(principal.id, "descendants");
+      hasDescendants ||= (await this.rest.get(path, { page_size: "1" })).length > 0;
     } catch {
-      // The page says elsewhere that the server is away; when it is back, this is tried again.
+      // The console shows that the server is unreachable, and calls this again when it is back.
     }
-    if (!below || this.offered) return;
-    this.offered = true;
-    this.element.replaceChildren(button([this.name, " ▾"], () => this.open(), { "aria-haspopup": "dialog", "aria-label": `Account ${account.name}, switch` }));
+    if (!hasDescendants || this.enabled) return;
+    this.enabled = true;
+    const attributes = { "aria-haspopup": "dialog", "aria-label": `Account ${account.name}, switch` };
+    this.element.replaceChildren(button([this.name, " ▾"], () => this.open(), attributes));
   }
 
-  /** The account is looked at no longer. */
   dispose() {
-    this.gone = true;
+    this.disposed = true;
   }
 
   async open() {
-    if (this.opening) return;
-    this.opening = true;
+    if (this.loading) return;
+    this.loading = true;
     let accounts;
     try {
       accounts = await this.load();
     } catch (error) {
-      if (!this.gone) sayProblem(`The accounts cannot be listed: ${error.message}`);
+      if (!this.disposed) notifyError(`Cannot list the accounts: ${error.message}`);
       return;
     } finally {
-      this.opening = false;
+      this.loading = false;
     }
-    if (this.gone) return;
-    const list = h("ul", { class: "pick", role: "listbox", "aria-label": "Accounts", id: "accounts" });
+    if (!this.disposed) this.openList(accounts);
+  }
+
+  openList(accounts) {
+    const list = h("ul", { class: "listbox", role: "listbox", "aria-label": "Accounts", id: "accounts" });
     const count = h("p", { class: "hint", role: "status" });
-    const search = h("input", { type: "search", "aria-label": "Search accounts by name, realm or id", placeholder: "Name, realm or id", role: "combobox", "aria-expanded": "true", "aria-controls": "accounts", "aria-autocomplete": "list", autocomplete: "off" });
-    const dialog = openDialog("Switch account", [search, count, list], { extraClass: "switcher" });
-    const choose = (account) => {
+    const search = h("input", {
+      type: "search",
+      "aria-label": "Search accounts by name, realm or id",
+      placeholder: "Name, realm or id",
+      role: "combobox",
+      "aria-expanded": "true",
+      "aria-controls": "accounts",
+      "aria-autocomplete": "list",
+      autocomplete: "off",
+    });
+    const dialog = openDialog("Switch account", [search, count, list], { className: "account-dialog" });
+    const select = (account) => {
       dialog.close();
-      if (account.id !== this.session.account.id) this.onSwitch({ id: account.id, name: account.name || account.id });
+      if (account.id === this.session.account.id) return;
+      this.onSwitch({ id: account.id, name: account.name || account.id });
     };
-    let active = 0;
+    let activeIndex = 0;
     let shown = [];
-    const mark = (at) => {
-      active = Math.max(0, Math.min(at, shown.length - 1));
-      [...list.children].forEach((option, index) => setAttribute(option, "data-active", index === active ? "true" : null));
-      list.children[active]?.scrollIntoView({ block: "nearest" });
-      setAttribute(search, "aria-activedescendant", list.children[active]?.id ?? null);
+    const setActive = (index) => {
+      activeIndex = Math.max(0, Math.min(index, shown.length - 1));
+      [...list.children].forEach((option, at) => {
+        setAttribute(option, "data-active", at === activeIndex ? "true" : null);
+      });
+      const option = list.children[activeIndex];
+      option?.scrollIntoView({ block: "nearest" });
+      setAttribute(search, "aria-activedescendant", option?.id ?? null);
     };
     const filter = () => {
-      const found = matching(accounts, search.value);
-      shown = found.slice(0, MOST_SHOWN);
-      list.replaceChildren(...shown.map((account, at) => this.option(account, at, choose)));
-      setText(count, found.length > shown.length ? `${found.length} accounts, the first ${shown.length} are shown` : `${found.length} ${found.length === 1 ? "account" : "accounts"}`);
-      mark(0);
+      const matching = filterAccounts(accounts, search.value);
+      shown = matching.slice(0, MAX_OPTIONS);
+      list.replaceChildren(...shown.map((account, index) => this.option(account, index, select)));
+      const total = `${matching.length} ${matching.length === 1 ? "account" : "accounts"}`;
+      setText(count, matching.length > shown.length ? `${total}, showing the first ${shown.length}` : total);
+      setActive(0);
     };
     search.addEventListener("input", filter);
     search.addEventListener("keydown", (event) => {
       const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
       if (step) {
         event.preventDefault();
-        mark(active + step);
-      } else if (event.key === "Enter" && shown[active]) {
+        setActive(activeIndex + step);
+      } else if (event.key === "Enter" && shown[activeIndex]) {
         event.preventDefault();
-        choose(shown[active]);
+        select(shown[activeIndex]);
       }
     });
     filter();
@@ -90,26 +107,30 @@ export class AccountSwitcher {
 
   async load() {
     const { principal } = this.session;
-    const below = await this.rest.get(accountPath(principal.id, "descendants"), { paginate: "false" });
-    const depthOf = (account) => account.tree.length - account.tree.indexOf(principal.id);
-    return [{ ...principal, realm: "", depth: 0 }, ...below.map((account) => ({ ...account, depth: depthOf(account) }))];
+    const descendants = await this.rest.get(accountPath(principal.id, "descendants"), { paginate: "false" });
+    return [{ ...principal, realm: "" }, ...descendants];
   }
 
-  option(account, at, choose) {
-    const current = account.id === this.session.account.id;
+  option(account, index, select) {
+    const selected = account.id === this.session.account.id;
     return h(
       "li",
-      { role: "option", id: `account-${at}`, "aria-selected": String(current), onclick: () => choose(account) },
+      {
+        role: "option",
+        id: `account-${index}`,
+        "aria-selected": String(selected),
+        onclick: () => select(account),
+      },
       h("span", {}, account.name || account.id),
       h("small", {}, [account.realm, account.id].filter(Boolean).join(" · ")),
     );
   }
 }
 
-function matching(accounts, typed) {
-  const words = typed.toLowerCase().split(/\s+/).filter(Boolean);
+function filterAccounts(accounts, query) {
+  const terms = query.toLowerCase().split(/\s+/).filter(Boolean);
   return accounts.filter(({ name, realm, id }) => {
     const text = `${name} ${realm} ${id}`.toLowerCase();
-    return words.every((word) => text.includes(word));
+    return terms.every((term) => text.includes(term));
   });
 }

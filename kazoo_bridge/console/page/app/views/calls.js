@@ -1,244 +1,318 @@
-/** The live calls, in a table that can be walked through with the arrow keys. */
+/** The live calls: overview, search, and a table with keyboard navigation. */
 
 import { DIRECTIONS, STATES, callName, partyName } from "../calls.js";
-import { BarChart } from "../charts.js";
-import { duration, now, timeOfDay } from "../clock.js";
-import { Commands } from "../commands.js";
-import { KeyedList, button, h, setAttribute, setText, throttled } from "../dom.js";
-import { SECONDS } from "../events.js";
-import { EVERY, LOOKS } from "../webhooks.js";
-import { openCall } from "./call.js";
-import { GridKeys } from "./grid-keys.js";
+import { formatDuration, formatTime, now } from "../clock.js";
+import { CallCommands } from "../commands.js";
+import { KeyedList, button, h, setAttribute, setText, throttle } from "../dom.js";
+import { openCallDialog } from "./call-dialog.js";
+import { rateChart, showRate } from "./events.js";
+import { GridNavigation } from "./grid-navigation.js";
+import { resultChart } from "./webhooks.js";
 
+/** Title and sort key of each column. */
 const COLUMNS = [
-  ["caller", "From", (call) => partyName(call.caller).toLowerCase()],
-  ["called", "To", (call) => partyName(call.called).toLowerCase()],
-  ["direction", "Direction", (call) => call.direction],
-  ["state", "State", (call) => STATES[call.state]],
-  ["since", "Since", (call) => call.since],
+  ["From", (call) => partyName(call.caller).toLowerCase()],
+  ["To", (call) => partyName(call.callee).toLowerCase()],
+  ["Direction", (call) => call.direction],
+  ["State", (call) => STATES[call.state]],
+  ["Since", (call) => call.since],
 ];
 
-/** Milliseconds between two changes of the table: faster than that nobody reads. */
-const REDRAW = 120;
+const DEFAULT_SORT_COLUMN = 4;
+
+/** Faster updates are unreadable. */
+const REDRAW_INTERVAL_MS = 120;
+
+/** Key, `event.key` in lower case, action, and description of the shortcuts for a row's buttons. */
+const ACTION_KEYS = [
+  ["H", "h", "hold", "hold or resume"],
+  ["P", "p", "park", "park or retrieve"],
+  ["T", "t", "transfer", "transfer"],
+  ["Delete", "delete", "hangup", "hang up"],
+];
+
+const SHORTCUTS = [
+  ["↑ ↓", "calls"],
+  ["← →", "actions"],
+  ["Enter", "details"],
+  ...ACTION_KEYS.map(([label, , , description]) => [label, description]),
+];
+
+/** State and label of each tile of the overview. */
+const TILES = [
+  ["all", "live"],
+  ["ringing", "ringing"],
+  ["answered", "talking"],
+  ["held", "on hold"],
+  ["parked", "parked"],
+];
 
 export class CallsView {
-  constructor(console_) {
-    this.calls = console_.calls;
-    this.events = console_.events;
-    this.hooks = console_.hooks;
-    this.commands = new Commands(console_.socket, this.calls);
-    this.sort = { column: 4, down: false };
-    this.redraw = throttled(() => this.draw(), REDRAW);
-    this.drawCharts = () => this.chart();
-    this.element = h("div", {}, h("h1", {}, "Live calls"), this.summary(), this.toolbar(), this.table());
+  constructor(app) {
+    this.calls = app.calls;
+    this.eventLog = app.eventLog;
+    this.webhooks = app.webhooks;
+    this.commands = new CallCommands(app.socket, this.calls);
+    this.sort = { column: DEFAULT_SORT_COLUMN, descending: false };
+    this.redraw = throttle(() => this.draw(), REDRAW_INTERVAL_MS);
+    this.redrawCharts = () => this.drawCharts();
+    this.element = h("div", {}, h("h1", {}, "Live calls"), this.overview(), this.toolbar(), this.table());
     this.calls.addEventListener("change", this.redraw);
-    this.hooks.addEventListener("change", this.drawCharts);
+    this.webhooks.addEventListener("change", this.redrawCharts);
     this.draw();
-    this.chart();
+    this.drawCharts();
   }
 
   dispose() {
     this.calls.removeEventListener("change", this.redraw);
-    this.hooks.removeEventListener("change", this.drawCharts);
-    this.watchSight.disconnect();
+    this.webhooks.removeEventListener("change", this.redrawCharts);
+    this.visibilityObserver.disconnect();
   }
 
-  /** Time goes on. */
   tick() {
-    for (const row of this.inSight) row.age();
-    this.chart();
+    for (const row of this.visibleRows) row.updateDuration();
+    this.drawCharts();
   }
 
-  // -- what it is made of
+  // -- elements
 
-  summary() {
-    this.tiles = Object.fromEntries(["all", "ringing", "answered", "held", "parked"].map((state) => [state, h("strong", {}, "0")]));
-    const tile = (state, label) => h("div", { class: `tile ${state}` }, this.tiles[state], h("span", {}, label));
-    this.rate = new BarChart("Events per second", [{ name: "events", className: "bar-events" }], `${SECONDS / 60} minutes`);
-    this.outcome = new BarChart(
-      "Webhook attempts",
-      [
-        { name: "succeeded", className: "bar-good" },
-        { name: "failed", className: "bar-bad" },
-      ],
-      `${(LOOKS * EVERY) / 60} minutes`,
+  overview() {
+    this.tileCounts = Object.fromEntries(TILES.map(([state]) => [state, h("strong", {}, "0")]));
+    const tiles = TILES.map(([state, label]) =>
+      h("div", { class: `tile ${state}` }, this.tileCounts[state], h("span", {}, label)),
     );
+    this.rate = rateChart();
+    this.results = resultChart();
     return h(
       "section",
-      { class: "summary", "aria-label": "At a glance" },
-      h("div", { class: "tiles" }, tile("all", "live"), tile("ringing", "ringing"), tile("answered", "talking"), tile("held", "on hold"), tile("parked", "parked")),
+      { class: "overview", "aria-label": "Overview" },
+      h("div", { class: "tiles" }, tiles),
       this.rate.element,
-      this.outcome.element,
+      this.results.element,
     );
   }
 
   toolbar() {
-    const changed = () => this.draw();
-    const select = (label, choices) => h("select", { "aria-label": label, onchange: changed }, h("option", { value: "" }, label), Object.entries(choices).map(([value, name]) => h("option", { value }, name)));
-    const { ended, ...states } = STATES;
-    this.search = h("input", { type: "search", placeholder: "Name or number", "aria-label": "Search calls by name or number", oninput: changed });
-    this.state = select("Any state", states);
-    this.direction = select("Any direction", DIRECTIONS);
+    const draw = () => this.draw();
+    const select = (label, options) =>
+      h(
+        "select",
+        { "aria-label": label, onchange: draw },
+        h("option", { value: "" }, label),
+        Object.entries(options).map(([value, name]) => h("option", { value }, name)),
+      );
+    const { ended: _, ...liveStates } = STATES;
+    this.search = h("input", {
+      type: "search",
+      placeholder: "Name or number",
+      "aria-label": "Search calls by name or number",
+      oninput: draw,
+    });
+    this.stateFilter = select("Any state", liveStates);
+    this.directionFilter = select("Any direction", DIRECTIONS);
     this.count = h("span", { class: "hint", role: "status" });
-    return h("div", { class: "toolbar", role: "search" }, this.search, this.state, this.direction, this.count);
+    return h(
+      "div",
+      { class: "toolbar", role: "search" },
+      this.search,
+      this.stateFilter,
+      this.directionFilter,
+      this.count,
+    );
   }
 
   table() {
-    const heads = COLUMNS.map(([, title], at) => {
-      const head = h("th", { scope: "col", role: "columnheader" }, button(title, () => this.sortBy(at), { class: "sort" }));
-      return head;
-    });
-    this.heads = heads;
+    const header = (content) => h("th", { scope: "col", role: "columnheader" }, content);
+    this.headers = COLUMNS.map(([title], index) =>
+      header(button(title, () => this.sortBy(index), { class: "sort" })),
+    );
     this.body = h("tbody", { role: "rowgroup" });
     this.rows = new KeyedList(this.body, (call) => this.row(call));
     this.empty = h("p", { class: "empty", role: "status" });
     const table = h(
       "table",
       { class: "calls", role: "grid", "aria-label": "Live calls; arrow keys move, Enter opens a call" },
-      h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, heads, h("th", { scope: "col", role: "columnheader" }, "Actions"))),
+      h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, this.headers, header("Actions"))),
       this.body,
     );
-    // Hundreds of durations a second are work for nothing where nobody sees them.
-    this.inSight = new Set();
-    this.watchSight = new IntersectionObserver((entries) => {
+    // Durations are updated in visible rows only: a long table has hundreds of rows.
+    this.visibleRows = new Set();
+    this.visibilityObserver = new IntersectionObserver((entries) => {
       for (const { target, isIntersecting } of entries) {
-        this.inSight[isIntersecting ? "add" : "delete"](target);
-        if (isIntersecting) target.age();
+        this.visibleRows[isIntersecting ? "add" : "delete"](target);
+        if (isIntersecting) target.updateDuration();
       }
     });
-    this.keys = new GridKeys(this.body);
-    this.body.addEventListener("click", (event) => this.pressed(event));
-    this.body.addEventListener("keydown", (event) => this.shortcut(event));
-    this.help = h("p", { class: "hint keys" }, "In the table: ", [["↑ ↓", "calls"], ["← →", "actions"], ["Enter", "details"], ["H", "hold or resume"], ["P", "park or retrieve"], ["T", "transfer"], ["Delete", "hang up"]].map(([key, what]) => [h("kbd", {}, key), ` ${what} `]));
-    return h("div", { class: "table-box" }, table, this.empty, this.help);
+    this.navigation = new GridNavigation(this.body);
+    this.body.addEventListener("click", (event) => this.onClick(event));
+    this.body.addEventListener("keydown", (event) => this.onKeyDown(event));
+    const shortcuts = SHORTCUTS.map(([key, description]) => [h("kbd", {}, key), ` ${description} `]);
+    this.shortcuts = h("p", { class: "hint shortcuts" }, "In the table: ", shortcuts);
+    return h("div", { class: "table-wrapper" }, table, this.empty, this.shortcuts);
   }
 
   row(call) {
-    const cells = { callerName: h("b", {}), callerNumber: h("small", {}), calledName: h("b", {}), calledNumber: h("small", {}), direction: h("span", {}), state: h("span", {}), age: h("span", {}), since: h("small", {}) };
-    const actions = {
-      hold: button("Hold", null, { "data-action": "hold", tabindex: "-1" }),
-      park: button("Park", null, { "data-action": "park", tabindex: "-1" }),
-      transfer: button("Transfer…", null, { "data-action": "transfer", tabindex: "-1" }),
-      hangup: button("Hang up", null, { "data-action": "hangup", tabindex: "-1", class: "danger" }),
-      more: button("More…", null, { "data-action": "more", tabindex: "-1" }),
+    const cells = {
+      callerName: h("b", {}),
+      callerNumber: h("small", {}),
+      calleeName: h("b", {}),
+      calleeNumber: h("small", {}),
+      direction: h("span", {}),
+      state: h("span", {}),
+      duration: h("span", {}),
+      since: h("small", {}),
     };
-    const cell = (label, ...content) => h("td", { role: "gridcell", "data-label": label }, content);
+    // Only the grid is a tab stop; arrow keys move between the buttons.
+    const action = (label, name, attributes) =>
+      button(label, null, { "data-action": name, tabindex: "-1", ...attributes });
+    const actions = {
+      hold: action("Hold", "hold"),
+      park: action("Park", "park"),
+      transfer: action("Transfer…", "transfer"),
+      hangup: action("Hang up", "hangup", { class: "danger" }),
+      more: action("More…", "more"),
+    };
+    const cell = (label, attributes, ...content) =>
+      h("td", { role: "gridcell", "data-label": label, ...attributes }, content);
     const row = h(
       "tr",
       { role: "row", tabindex: "-1", "data-call-id": call.id },
-      cell("From", cells.callerName, " ", cells.callerNumber),
-      cell("To", cells.calledName, " ", cells.calledNumber),
-      cell("Direction", cells.direction),
-      cell("State", cells.state),
-      h("td", { role: "gridcell", "data-label": "Since", class: "since" }, cells.age, " ", cells.since),
-      h("td", { role: "gridcell", "data-label": "Actions", class: "actions" }, Object.values(actions)),
+      cell("From", {}, cells.callerName, " ", cells.callerNumber),
+      cell("To", {}, cells.calleeName, " ", cells.calleeNumber),
+      cell("Direction", {}, cells.direction),
+      cell("State", {}, cells.state),
+      cell("Since", { class: "since" }, cells.duration, " ", cells.since),
+      cell("Actions", { class: "actions" }, Object.values(actions)),
     );
-    row.call = call;
-    row.age = () => setText(cells.age, Number.isFinite(row.call.since) ? duration((row.call.endedAt ?? now()) - row.call.since) : "");
-    row.update = (one) => {
-      if (row.shown === one) return;
-      row.call = row.shown = one;
-      for (const side of ["caller", "called"]) {
-        setText(cells[`${side}Name`], one[side].name || one[side].number || "unknown");
-        setText(cells[`${side}Number`], one[side].name ? one[side].number : "");
-      }
-      setText(cells.direction, DIRECTIONS[one.direction]);
-      setText(cells.state, one.state === "parked" && one.slot ? `Parked in ${one.slot}` : STATES[one.state]);
-      setAttribute(cells.state, "class", `badge ${one.state}`);
-      setText(cells.since, Number.isFinite(one.since) ? timeOfDay(one.since) : "");
-      setAttribute(row, "data-state", one.state);
-      setAttribute(row, "aria-label", `${callName(one)}, ${STATES[one.state]}`);
-      setText(actions.hold, one.state === "held" ? "Resume" : "Hold");
-      setText(actions.park, one.state === "parked" ? "Retrieve" : "Park");
-      const over = one.state === "ended";
-      for (const action of Object.values(actions)) action.disabled = over;
-      actions.hold.disabled = over || !["answered", "held"].includes(one.state);
-      actions.park.disabled = over || one.state === "ringing";
-      // What can be pressed no longer cannot have the focus either.
-      if (document.activeElement?.disabled && row.contains(document.activeElement)) row.focus({ preventScroll: true });
-      row.age();
+    row.updateDuration = () => {
+      const { since, endedAt } = row.call;
+      setText(cells.duration, Number.isFinite(since) ? formatDuration((endedAt ?? now()) - since) : "");
     };
-    row.gone = () => {
-      this.watchSight.unobserve(row);
-      this.inSight.delete(row);
+    row.update = (current) => {
+      if (row.call === current) return;
+      row.call = current;
+      updateRow(row, cells, actions, current);
+      row.updateDuration();
     };
-    this.watchSight.observe(row);
+    row.onRemoved = () => {
+      this.visibilityObserver.unobserve(row);
+      this.visibleRows.delete(row);
+    };
+    row.update(call);
+    this.visibilityObserver.observe(row);
     return row;
   }
 
-  // -- what it shows
+  // -- content
 
   draw() {
-    const live = this.calls.calls.filter((call) => call.state !== "ended");
-    setText(this.tiles.all, live.length);
-    for (const state of ["ringing", "answered", "held", "parked"]) setText(this.tiles[state], live.filter((call) => call.state === state).length);
-    const wanted = this.calls.calls.filter((call) => this.accepts(call));
-    const [, , valueOf] = COLUMNS[this.sort.column];
-    const order = this.sort.down ? -1 : 1;
-    wanted.sort((one, other) => compare(valueOf(one), valueOf(other)) * order || compare(one.since, other.since) || compare(one.id, other.id));
-    this.rows.show(wanted, (call) => call.id);
-    this.keys.changed();
-    this.heads.forEach((head, at) => setAttribute(head, "aria-sort", at === this.sort.column ? (this.sort.down ? "descending" : "ascending") : null));
-    const shown = wanted.filter((call) => call.state !== "ended").length;
+    const all = this.calls.calls;
+    const live = all.filter((call) => call.state !== "ended");
+    for (const [state, count] of Object.entries(this.tileCounts)) {
+      setText(count, state === "all" ? live.length : live.filter((call) => call.state === state).length);
+    }
+    const filtered = all.filter((call) => this.matchesFilters(call));
+    const [, sortKey] = COLUMNS[this.sort.column];
+    const order = this.sort.descending ? -1 : 1;
+    filtered.sort(
+      (left, right) =>
+        compare(sortKey(left), sortKey(right)) * order ||
+        compare(left.since, right.since) ||
+        compare(left.id, right.id),
+    );
+    this.rows.show(filtered, (call) => call.id);
+    this.navigation.onRowsChanged();
+    const direction = this.sort.descending ? "descending" : "ascending";
+    this.headers.forEach((header, index) => {
+      setAttribute(header, "aria-sort", index === this.sort.column ? direction : null);
+    });
+    const shown = filtered.filter((call) => call.state !== "ended").length;
     setText(this.count, shown === live.length ? "" : `${shown} of ${live.length} calls`);
-    setText(this.empty, wanted.length ? "" : live.length ? "No call fits the search." : noCalls(this.calls));
-    this.help.hidden = !wanted.length;
+    const noMatch = live.length ? "No matching calls." : emptyText(this.calls);
+    setText(this.empty, filtered.length ? "" : noMatch);
+    this.shortcuts.hidden = !filtered.length;
   }
 
-  chart() {
-    const counts = this.events.perSecond();
-    this.rate.show([counts], `${average(counts.slice(-10))} now`);
-    const [good, bad] = [this.hooks.history("successes"), this.hooks.history("failures")];
-    const [lately, failed] = [sum(good), sum(bad)];
-    this.outcome.show([good, bad], lately + failed ? `${Math.round((lately / (lately + failed)) * 100)} %` : "none yet");
+  drawCharts() {
+    showRate(this.rate, this.eventLog);
+    const [successes, failures] = [this.webhooks.history("successes"), this.webhooks.history("failures")];
+    const [succeeded, failed] = [sum(successes), sum(failures)];
+    const share = Math.round((succeeded / (succeeded + failed)) * 100);
+    this.results.show([successes, failures], succeeded + failed ? `${share} %` : "none yet");
   }
 
-  accepts(call) {
-    if (this.state.value && call.state !== this.state.value) return false;
-    if (this.direction.value && call.direction !== this.direction.value) return false;
-    const words = this.search.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const text = `${partyName(call.caller)} ${partyName(call.called)}`.toLowerCase();
-    return words.every((word) => text.includes(word));
+  matchesFilters(call) {
+    if (this.stateFilter.value && call.state !== this.stateFilter.value) return false;
+    if (this.directionFilter.value && call.direction !== this.directionFilter.value) return false;
+    const terms = this.search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const text = `${partyName(call.caller)} ${partyName(call.callee)}`.toLowerCase();
+    return terms.every((term) => text.includes(term));
   }
 
   sortBy(column) {
-    this.sort = { column, down: this.sort.column === column && !this.sort.down };
+    this.sort = { column, descending: this.sort.column === column && !this.sort.descending };
     this.draw();
   }
 
-  // -- what can be done
+  // -- actions
 
-  pressed(event) {
+  onClick(event) {
     const row = event.target.closest("tr");
     const action = event.target.closest("button")?.dataset.action;
     if (row === null || row.call.state === "ended") return;
-    if (action) this.act(row.call, action);
-    else if (getSelection().isCollapsed) openCall(row.call, this.calls, this.commands);
+    if (action) this.runAction(row.call, action);
+    // A click that ends a text selection must not open the dialog.
+    else if (getSelection().isCollapsed) openCallDialog(row.call, this.calls, this.commands);
   }
 
-  shortcut(event) {
+  onKeyDown(event) {
     const row = event.target.closest("tr");
     if (event.ctrlKey || event.metaKey || event.altKey || row === null || row.call.state === "ended") return;
-    const action = event.key === "Enter" && event.target === row ? "more" : { h: "hold", p: "park", t: "transfer", delete: "hangup" }[event.key.toLowerCase()];
+    const action = event.key === "Enter" && event.target === row ? "more" : actionForKey(event.key);
     if (!action) return;
     event.preventDefault();
-    if (!row.querySelector(`[data-action=${action}]`).disabled) this.act(row.call, action);
+    if (!row.querySelector(`[data-action=${action}]`).disabled) this.runAction(row.call, action);
   }
 
-  act(call, action) {
-    if (action === "hold") return call.state === "held" ? this.commands.resume(call) : this.commands.hold(call);
-    if (action === "park") return call.state === "parked" ? this.commands.unpark(call) : this.commands.park(call);
-    if (action === "hangup") return this.commands.hangup(call);
-    return openCall(call, this.calls, this.commands, action === "transfer" ? "transfer" : null);
+  runAction(call, action) {
+    const { commands } = this;
+    if (action === "hold") return call.state === "held" ? commands.resume(call) : commands.hold(call);
+    if (action === "park") return call.state === "parked" ? commands.unpark(call) : commands.park(call);
+    if (action === "hangup") return commands.hangup(call);
+    return openCallDialog(call, this.calls, commands, action === "transfer" ? "transfer" : null);
   }
 }
 
-/** Why no call is shown. */
-export function noCalls({ known, refusal }, none = "There are no calls just now.") {
-  if (refusal) return `Live calls cannot be shown: ${refusal}.`;
-  return known ? none : "Waiting for the switch to tell which calls there are…";
+function updateRow(row, cells, actions, call) {
+  const { state } = call;
+  for (const role of ["caller", "callee"]) {
+    const { name, number } = call[role];
+    setText(cells[`${role}Name`], name || number || "unknown");
+    setText(cells[`${role}Number`], name ? number : "");
+  }
+  setText(cells.direction, DIRECTIONS[call.direction]);
+  setText(cells.state, state === "parked" && call.slot ? `Parked in ${call.slot}` : STATES[state]);
+  setAttribute(cells.state, "class", `badge ${state}`);
+  setText(cells.since, Number.isFinite(call.since) ? formatTime(call.since) : "");
+  setAttribute(row, "data-state", state);
+  setAttribute(row, "aria-label", `${callName(call)}, ${STATES[state]}`);
+  setText(actions.hold, state === "held" ? "Resume" : "Hold");
+  setText(actions.park, state === "parked" ? "Retrieve" : "Park");
+  const ended = state === "ended";
+  for (const action of Object.values(actions)) action.disabled = ended;
+  actions.hold.disabled = ended || !["answered", "held"].includes(state);
+  actions.park.disabled = ended || state === "ringing";
+  // A disabled button keeps focus but receives no key events, so focus moves to the row.
+  if (document.activeElement?.disabled && row.contains(document.activeElement))
+    row.focus({ preventScroll: true });
 }
 
+/** Return the text for an empty list: `none`, or why no calls are known. */
+export function emptyText({ loaded, unavailableReason }, none = "No live calls.") {
+  if (unavailableReason) return `Live calls are unavailable: ${unavailableReason}.`;
+  return loaded ? none : "Waiting for the live calls from the switch…";
+}
+
+const actionForKey = (key) => ACTION_KEYS.find(([, value]) => value === key.toLowerCase())?.[2];
 const sum = (values) => values.reduce((total, value) => total + value, 0);
-const average = (values) => (sum(values) / values.length).toFixed(1);
-const compare = (one, other) => (one < other ? -1 : one > other ? 1 : 0);
+const compare = (left, right) => (left < right ? -1 : left > right ? 1 : 0);

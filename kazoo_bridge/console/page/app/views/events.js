@@ -1,35 +1,59 @@
-/** The stream of events: it can be stopped to be read, narrowed down, and each event opened to its JSON. */
+/** The event log: can be paused, searched and filtered; each event opens to its JSON. */
 
 import { BarChart } from "../charts.js";
-import { timeOfDay } from "../clock.js";
-import { KeyedList, button, h, setAttribute, setText, throttled } from "../dom.js";
-import { EVENT_KINDS, SECONDS } from "../events.js";
+import { formatTime } from "../clock.js";
+import { KeyedList, button, h, setAttribute, setText, throttle } from "../dom.js";
+import { EVENT_KINDS, RATE_WINDOW_S } from "../events.js";
 
-/** Rows that are in the page at once. */
-const MOST_SHOWN = 200;
+const MAX_ROWS = 200;
+const REDRAW_INTERVAL_MS = 200;
+
+/** Seconds over which the current rate is averaged. */
+const AVERAGE_WINDOW_S = 10;
 
 export class EventsView {
-  constructor(console_) {
-    this.log = console_.events;
-    this.stopped = null;
-    this.rate = new BarChart("Events per second", [{ name: "events", className: "bar-events" }], `${SECONDS / 60} minutes`);
+  constructor(app) {
+    this.log = app.eventLog;
+    /** The events at the time of the pause; null while the list is live. */
+    this.paused = null;
+    this.rate = rateChart();
     this.pause = button("Pause", () => this.togglePause(), { "aria-pressed": "false" });
-    this.search = h("input", { type: "search", placeholder: "Name, key or content", "aria-label": "Search events", oninput: () => this.draw() });
-    this.kinds = Object.entries(EVENT_KINDS).map(([kind, name]) => h("label", {}, h("input", { type: "checkbox", value: kind, checked: true, onchange: () => this.draw() }), name));
+    this.search = h("input", {
+      type: "search",
+      placeholder: "Name, key or content",
+      "aria-label": "Search events",
+      oninput: () => this.draw(),
+    });
+    this.kindInputs = Object.keys(EVENT_KINDS).map((kind) =>
+      h("input", { type: "checkbox", value: kind, checked: true, onchange: () => this.draw() }),
+    );
     this.count = h("span", { class: "hint" });
-    const list = h("ol", { class: "events", "aria-label": "Events, the latest first" });
+    const list = h("ol", { class: "events", "aria-label": "Events, newest first" });
     this.list = new KeyedList(list, (event) => this.row(event));
     this.empty = h("p", { class: "empty" });
     this.element = h(
       "div",
       {},
       h("h1", {}, "Events"),
-      h("section", { class: "summary", "aria-label": "At a glance" }, this.rate.element),
-      h("div", { class: "toolbar", role: "search" }, this.pause, button("Clear", () => this.clear()), this.search, h("fieldset", { class: "kinds" }, h("legend", { class: "unseen" }, "Kinds of events"), this.kinds), this.count),
+      h("section", { class: "overview", "aria-label": "Overview" }, this.rate.element),
+      h(
+        "div",
+        { class: "toolbar", role: "search" },
+        this.pause,
+        button("Clear", () => this.clear()),
+        this.search,
+        h(
+          "fieldset",
+          { class: "event-kinds" },
+          h("legend", { class: "visually-hidden" }, "Kinds of events"),
+          this.kindInputs.map((input) => h("label", {}, input, EVENT_KINDS[input.value])),
+        ),
+        this.count,
+      ),
       list,
       this.empty,
     );
-    this.redraw = throttled(() => this.draw(), 200);
+    this.redraw = throttle(() => this.draw(), REDRAW_INTERVAL_MS);
     this.log.addEventListener("change", this.redraw);
     this.draw();
     this.tick();
@@ -40,61 +64,91 @@ export class EventsView {
   }
 
   tick() {
-    const counts = this.log.perSecond();
-    this.rate.show([counts], `${(counts.slice(-10).reduce((sum, one) => sum + one, 0) / 10).toFixed(1)} now`);
+    showRate(this.rate, this.log);
   }
 
   togglePause() {
-    this.stopped = this.stopped === null ? { events: [...this.log.events], lastId: this.log.lastId } : null;
-    setText(this.pause, this.stopped ? "Go on" : "Pause");
-    setAttribute(this.pause, "aria-pressed", String(this.stopped !== null));
+    this.paused = this.paused === null ? { events: [...this.log.events], lastId: this.log.lastId } : null;
+    setText(this.pause, this.paused ? "Resume" : "Pause");
+    setAttribute(this.pause, "aria-pressed", String(this.paused !== null));
     this.draw();
   }
 
   clear() {
     this.log.clear();
-    if (this.stopped) this.togglePause();
+    if (this.paused) this.togglePause();
     this.draw();
   }
 
   draw() {
-    const events = this.stopped?.events ?? this.log.events;
-    const kinds = new Set(this.kinds.map((label) => label.querySelector("input")).filter((box) => box.checked).map((box) => box.value));
-    const words = this.search.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const wanted = events.filter((event) => (event.kind === "gap" || kinds.has(event.kind)) && matches(event, words));
-    this.list.show(wanted.slice(0, MOST_SHOWN), (event) => event.id);
-    const waiting = this.stopped ? this.log.lastId - this.stopped.lastId : 0;
-    setText(this.count, [wanted.length > MOST_SHOWN ? `the latest ${MOST_SHOWN} of ${wanted.length}` : `${wanted.length} shown`, waiting && `${waiting} more since the pause`].filter(Boolean).join(", "));
-    setText(this.empty, wanted.length ? "" : events.length ? "No event fits." : "No events yet.");
+    const events = this.paused?.events ?? this.log.events;
+    const kinds = new Set(this.kindInputs.filter((input) => input.checked).map((input) => input.value));
+    const terms = this.search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const isShown = (event) => (event.kind === "gap" || kinds.has(event.kind)) && matches(event, terms);
+    const filtered = events.filter(isShown);
+    this.list.show(filtered.slice(0, MAX_ROWS), (event) => event.id);
+    const shown =
+      filtered.length > MAX_ROWS
+        ? `the newest ${MAX_ROWS} of ${filtered.length}`
+        : `${filtered.length} shown`;
+    const newCount = this.paused ? this.log.lastId - this.paused.lastId : 0;
+    setText(this.count, newCount ? `${shown}, ${newCount} more since the pause` : shown);
+    setText(this.empty, filtered.length ? "" : events.length ? "No matching events." : "No events yet.");
   }
 
   row(event) {
-    // What is inside is made when it is opened: most never are.
+    const badge = h("span", { class: `badge kind-${event.kind}` }, event.kindName);
     const details = h(
       "details",
       { "data-kind": event.kind },
-      h("summary", {}, h("time", {}, timeOfDay(event.at)), h("span", { class: `badge kind-${event.kind}` }, event.kindName), h("b", {}, event.name), h("span", { class: "event-summary" }, event.summary)),
+      h(
+        "summary",
+        {},
+        h("time", {}, formatTime(event.receivedAt)),
+        badge,
+        h("b", {}, event.name),
+        h("span", { class: "event-summary" }, event.summary),
+      ),
     );
+    // The content is created when the element is opened, because most never are.
     details.addEventListener("toggle", () => {
       if (details.children.length > 1) return;
       const json = JSON.stringify(event.data, null, 2);
-      details.append(h("p", { class: "hint" }, h("code", {}, event.key), " ", button("Copy JSON", (click) => copy(click.target, json))), h("pre", { tabindex: "0", "aria-label": `JSON of ${event.name}` }, json));
+      const copy = button("Copy JSON", (click) => copyText(click.target, json));
+      details.append(
+        h("p", { class: "hint" }, h("code", {}, event.routingKey), " ", copy),
+        h("pre", { tabindex: "0", "aria-label": `JSON of ${event.name}` }, json),
+      );
     });
     return h("li", {}, details);
   }
 }
 
-function matches(event, words) {
-  if (!words.length) return true;
-  event.text ??= `${event.name} ${event.key} ${event.summary} ${JSON.stringify(event.data)}`.toLowerCase();
-  return words.every((word) => event.text.includes(word));
+/** Create the chart of the event rate. */
+export function rateChart() {
+  const series = [{ name: "events", className: "bar-events" }];
+  return new BarChart("Events per second", series, `${RATE_WINDOW_S / 60} minutes`);
 }
 
-async function copy(pressed, text) {
+/** Show the rate of an `EventLog` on its chart. */
+export function showRate(chart, log) {
+  const counts = log.perSecond();
+  const recent = counts.slice(-AVERAGE_WINDOW_S).reduce((sum, count) => sum + count, 0);
+  chart.show([counts], `${(recent / AVERAGE_WINDOW_S).toFixed(1)} now`);
+}
+
+function matches(event, terms) {
+  if (!terms.length) return true;
+  event.searchText ??=
+    `${event.name} ${event.routingKey} ${event.summary} ${JSON.stringify(event.data)}`.toLowerCase();
+  return terms.every((term) => event.searchText.includes(term));
+}
+
+async function copyText(target, text) {
   try {
     await navigator.clipboard.writeText(text);
-    setText(pressed, "Copied");
+    setText(target, "Copied");
   } catch {
-    setText(pressed, "The browser does not allow it");
+    setText(target, "The browser does not allow copying");
   }
 }

@@ -1,67 +1,72 @@
-/** A list that is loaded page by page, the newest first. */
+/** A list that loads pages on demand, newest items first. */
 
 import { KeyedList, button, h, setText } from "../dom.js";
 
-const PAGE = 25;
+const PAGE_SIZE = 25;
 
-/** More the server gives at no time. */
-const LARGEST_PAGE = 1000;
+/** The server's limit. */
+const MAX_PAGE_SIZE = 1000;
 
 export class PagedList {
-  /** `fetchPage(query)` gives an envelope; `row(item)` an element; `empty` is said when there is nothing. */
-  constructor(fetchPage, row, empty) {
-    Object.assign(this, { fetchPage, emptyWords: empty });
+  /** `fetchPage(query)` resolves to an envelope; `createRow(item)` returns an element. */
+  constructor(fetchPage, createRow, emptyText) {
+    Object.assign(this, { fetchPage, emptyText });
     const list = h("ul", { class: "records" });
-    this.rows = new KeyedList(list, ({ item }) => h("li", {}, row(item)));
+    this.rows = new KeyedList(list, ({ item }) => h("li", {}, createRow(item)));
     this.items = [];
+    this.lastRequest = 0;
     this.note = h("p", { class: "empty", role: "status" }, "Loading…");
     this.more = button("Show more", () => this.loadMore(), { hidden: true });
     this.element = h("div", {}, list, this.note, this.more);
   }
 
-  /** Load as many as are shown; what was opened stays open, and who has the focus keeps it. */
+  /** Load the items again, as many as are shown. Open items stay open, and focus stays where it is. */
   async load() {
-    const size = Math.min(LARGEST_PAGE, Math.max(PAGE, this.items.length));
-    await this.fill({ page_size: String(size) }, (items) => this.show(items));
+    const size = Math.min(MAX_PAGE_SIZE, Math.max(PAGE_SIZE, this.items.length));
+    await this.fetch({ page_size: String(size) }, (items) => this.show(items));
   }
 
   async loadMore() {
-    const before = this.items.length;
-    await this.fill({ page_size: String(PAGE), start_key: this.next }, (items) => {
+    const firstNew = this.items.length;
+    await this.fetch({ page_size: String(PAGE_SIZE), start_key: this.nextKey }, (items) => {
       this.show([...this.items, ...items]);
-      this.rows.parent.children[before]?.querySelector("summary, button")?.focus();
+      this.rows.parent.children[firstNew]?.querySelector("summary, button")?.focus();
     });
   }
 
   show(items) {
-    const detailsAt = (at) => this.rows.parent.children[at]?.querySelector("details");
-    const open = new Set(this.items.filter((item, at) => item.id && detailsAt(at)?.open).map(({ id }) => id));
+    const detailsAt = (index) => this.rows.parent.children[index]?.querySelector("details");
+    const openIds = new Set(
+      this.items.filter(({ id }, index) => id && detailsAt(index)?.open).map(({ id }) => id),
+    );
     this.items = items;
-    // An item that is another one than before, in whatever, is shown anew.
-    const times = new Map();
+    // The key is the item's content, so that a changed item gets a new element; equal items are numbered.
+    const occurrences = new Map();
     const keyed = items.map((item) => {
-      const text = JSON.stringify(item);
-      times.set(text, (times.get(text) ?? 0) + 1);
-      return { item, key: `${text} ${times.get(text)}` };
+      const json = JSON.stringify(item);
+      occurrences.set(json, (occurrences.get(json) ?? 0) + 1);
+      return { item, key: `${json} ${occurrences.get(json)}` };
     });
     this.rows.show(keyed, ({ key }) => key);
-    items.forEach(({ id }, at) => {
-      if (open.has(id)) detailsAt(at).open = true;
+    items.forEach(({ id }, index) => {
+      if (openIds.has(id)) detailsAt(index).open = true;
     });
   }
 
-  async fill(query, put) {
-    this.asked = (this.asked ?? 0) + 1;
-    const asked = this.asked;
+  async fetch(query, onItems) {
+    this.lastRequest += 1;
+    const request = this.lastRequest;
+    // The response to an older request may arrive after that to a newer one.
+    const isOutdated = () => request !== this.lastRequest;
     try {
       const envelope = await this.fetchPage(query);
-      if (asked !== this.asked) return; // a later question has overtaken this one
-      put(envelope.data);
-      this.next = envelope.next_start_key;
-      this.more.hidden = this.next === undefined;
-      setText(this.note, this.items.length ? "" : this.emptyWords);
+      if (isOutdated()) return;
+      onItems(envelope.data);
+      this.nextKey = envelope.next_start_key;
+      this.more.hidden = this.nextKey === undefined;
+      setText(this.note, this.items.length ? "" : this.emptyText);
     } catch (error) {
-      if (asked === this.asked) setText(this.note, `This cannot be listed: ${error.message}.`);
+      if (!isOutdated()) setText(this.note, `Cannot load the list: ${error.message}.`);
     }
   }
 }

@@ -1,21 +1,23 @@
-/** Who waits in which slot. */
+/** The parked calls, by park slot. */
 
 import { partyName } from "../calls.js";
-import { duration, now } from "../clock.js";
-import { Commands } from "../commands.js";
-import { KeyedList, button, freshId, h, setText, throttled } from "../dom.js";
-import { openCall } from "./call.js";
-import { noCalls } from "./calls.js";
+import { formatDuration, now } from "../clock.js";
+import { CallCommands } from "../commands.js";
+import { KeyedList, button, h, setText, throttle, uniqueId } from "../dom.js";
+import { openCallDialog } from "./call-dialog.js";
+import { emptyText } from "./calls.js";
+
+const REDRAW_INTERVAL_MS = 120;
 
 export class ParkingView {
-  constructor(console_) {
-    this.calls = console_.calls;
-    this.commands = new Commands(console_.socket, this.calls);
+  constructor(app) {
+    this.calls = app.calls;
+    this.commands = new CallCommands(app.socket, this.calls);
     const list = h("ul", { class: "slots", "aria-label": "Park slots" });
-    this.slots = new KeyedList(list, (call) => this.slot(call));
+    this.slots = new KeyedList(list, () => this.slot());
     this.empty = h("p", { class: "empty", role: "status" });
     this.element = h("div", {}, h("h1", {}, "Parking"), list, this.empty);
-    this.redraw = throttled(() => this.draw(), 120);
+    this.redraw = throttle(() => this.draw(), REDRAW_INTERVAL_MS);
     this.calls.addEventListener("change", this.redraw);
     this.draw();
   }
@@ -25,42 +27,51 @@ export class ParkingView {
   }
 
   tick() {
-    for (const element of this.slots.elements.values()) element.age();
+    for (const element of this.slots.elements.values()) element.updateDuration();
   }
 
   draw() {
     const parked = this.calls.calls.filter((call) => call.state === "parked");
-    parked.sort((one, other) => (one.slot ?? "").localeCompare(other.slot ?? "", undefined, { numeric: true }));
+    parked.sort((left, right) =>
+      (left.slot ?? "").localeCompare(right.slot ?? "", undefined, { numeric: true }),
+    );
     this.slots.show(parked, (call) => call.id);
-    setText(this.empty, parked.length ? "" : noCalls(this.calls, "Nobody is parked."));
+    setText(this.empty, parked.length ? "" : emptyText(this.calls, "No parked calls."));
   }
 
-  slot(call) {
-    const cells = { slot: h("strong", {}), who: h("span", {}), age: h("small", {}) };
-    // Each slot has the same buttons: who cannot see which one they stand in is told who it is.
-    const who = freshId("slot");
-    cells.who.id = who;
-    const named = (label, act, attributes) => button(label, act, { "aria-describedby": who, ...attributes });
+  slot() {
+    // All slots have the same buttons; the description lets screen readers tell them apart.
+    const descriptionId = uniqueId("slot");
+    const cells = {
+      slot: h("strong", {}),
+      party: h("span", { id: descriptionId }),
+      duration: h("small", {}),
+    };
+    const slotButton = (label, onclick, attributes) =>
+      button(label, onclick, { "aria-describedby": descriptionId, ...attributes });
     const element = h(
       "li",
       { class: "card slot" },
       h("div", { class: "slot-number" }, h("small", {}, "Slot "), cells.slot),
-      h("div", { class: "slot-who" }, cells.who, cells.age),
+      h("div", { class: "slot-party" }, cells.party, cells.duration),
       h(
         "div",
         { class: "buttons" },
-        named("Retrieve", () => this.commands.unpark(element.call)),
-        named("Transfer…", () => openCall(element.call, this.calls, this.commands, "transfer")),
-        named("Hang up", () => this.commands.hangup(element.call), { class: "danger" }),
+        slotButton("Retrieve", () => this.commands.unpark(element.call)),
+        slotButton("Transfer…", () => openCallDialog(element.call, this.calls, this.commands, "transfer")),
+        slotButton("Hang up", () => this.commands.hangup(element.call), { class: "danger" }),
       ),
     );
-    element.age = () => setText(cells.age, Number.isFinite(element.call.since) ? `on the line for ${duration(now() - element.call.since)}` : "");
-    element.update = (one) => {
-      element.call = one;
-      const leg = one.legs.find((each) => each.state === "parked") ?? one.legs[0];
-      setText(cells.slot, one.slot ?? "?");
-      setText(cells.who, partyName(leg.direction === "outbound" ? one.called : one.caller));
-      element.age();
+    element.updateDuration = () => {
+      const { since } = element.call;
+      setText(cells.duration, Number.isFinite(since) ? `call duration ${formatDuration(now() - since)}` : "");
+    };
+    element.update = (call) => {
+      element.call = call;
+      const leg = call.legs.find(({ state }) => state === "parked") ?? call.legs[0];
+      setText(cells.slot, call.slot ?? "?");
+      setText(cells.party, partyName(leg.direction === "outbound" ? call.callee : call.caller));
+      element.updateDuration();
     };
     return element;
   }

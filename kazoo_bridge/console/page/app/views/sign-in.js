@@ -1,39 +1,51 @@
-/** Signing in with a token or an API key. */
+/** The sign-in page, for a token or an API key. */
 
 import { h, setText } from "../dom.js";
-import { withApiKey, withToken } from "../session.js";
+import { signInWithApiKey, signInWithToken } from "../session.js";
 
 export class SignIn {
-  /** `onSession` gets the session of whoever has signed in. */
+  /** `onSession` is called with the session after a successful sign-in. */
   constructor(onSession) {
     this.onSession = onSession;
-    this.secret = h("input", { id: "secret", type: "password", required: true, autocomplete: "off", spellcheck: "false", autocapitalize: "none", "aria-describedby": "sign-in-problem" });
+    this.secret = h("input", {
+      id: "secret",
+      type: "password",
+      required: true,
+      autocomplete: "off",
+      spellcheck: "false",
+      autocapitalize: "none",
+      "aria-describedby": "sign-in-error",
+    });
     this.label = h("label", { for: "secret" }, "Token");
-    this.problem = h("p", { id: "sign-in-problem", class: "problem", role: "alert" });
+    this.error = h("p", { id: "sign-in-error", class: "error-text", role: "alert" });
     this.submit = h("button", { type: "submit", class: "primary" }, "Sign in");
     this.form = h(
       "form",
       { class: "card sign-in", onsubmit: (event) => this.signIn(event) },
       h("h1", {}, "Operator console"),
-      h("p", { class: "hint" }, "Live calls, events, webhooks and sockets of one account and those below it."),
+      h(
+        "p",
+        { class: "hint" },
+        "Live calls, events, webhooks and sockets of your account and its descendants.",
+      ),
       h(
         "fieldset",
-        { class: "choice" },
+        { class: "radio-group" },
         h("legend", {}, "Sign in with"),
-        this.choice("token", "Token", true),
-        this.choice("api-key", "API key", false),
+        this.radio("token", "Token", true),
+        this.radio("api-key", "API key", false),
       ),
       this.label,
       this.secret,
-      this.problem,
+      this.error,
       this.submit,
     );
     this.element = h("main", { class: "sign-in-page" }, this.form);
   }
 
-  choice(value, label, checked) {
-    const pick = () => setText(this.label, label);
-    return h("label", {}, h("input", { type: "radio", name: "kind", value, checked, onchange: pick }), label);
+  radio(value, label, checked) {
+    const onchange = () => setText(this.label, label);
+    return h("label", {}, h("input", { type: "radio", name: "kind", value, checked, onchange }), label);
   }
 
   focus() {
@@ -42,14 +54,18 @@ export class SignIn {
 
   async signIn(event) {
     event.preventDefault();
-    const enter = new FormData(this.form).get("kind") === "token" ? withToken : withApiKey;
-    setText(this.problem, "");
+    const isToken = new FormData(this.form).get("kind") === "token";
+    const signIn = isToken ? signInWithToken : signInWithApiKey;
+    setText(this.error, "");
     this.submit.disabled = true;
     try {
-      this.onSession(await enter(this.secret.value.trim()));
+      this.onSession(await signIn(this.secret.value.trim()));
     } catch (error) {
-      const wrong = error.status === 401 ? `This ${this.label.textContent === "Token" ? "token" : "API key"} is not good: it is mistyped, has expired, or was revoked.` : `Signing in did not work: ${error.message}.`;
-      setText(this.problem, wrong);
+      const message =
+        error.status === 401
+          ? `Invalid ${isToken ? "token" : "API key"}: mistyped, expired or revoked.`
+          : `Sign-in failed: ${error.message}.`;
+      setText(this.error, message);
       this.secret.focus();
     } finally {
       this.submit.disabled = false;

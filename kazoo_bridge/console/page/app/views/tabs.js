@@ -1,39 +1,62 @@
-/** Tabs: one of several panels, chosen with the arrow keys or the mouse. */
+/** Tabs (the ARIA tabs pattern): one of several panels, selected by click or with the arrow keys. */
 
-import { freshId, h, setAttribute } from "../dom.js";
+import { h, setAttribute, uniqueId } from "../dom.js";
 
 export class Tabs {
-  /** `panels`: [name, element, load]; `load` is called when a panel is turned to, and by `reload`. */
+  /** `panels` is [name, element, load]; `load` is called when a panel is selected, and by `reload`. */
   constructor(label, panels) {
-    this.loads = panels.map(([, , load]) => load);
-    this.tabs = panels.map(([name], at) => h("button", { type: "button", role: "tab", id: freshId("tab"), onclick: () => this.choose(at) }, name));
-    this.panels = panels.map(([, element], at) => h("div", { role: "tabpanel", id: freshId("panel"), "aria-labelledby": this.tabs[at].id, tabindex: "0" }, element));
-    this.tabs.forEach((tab, at) => setAttribute(tab, "aria-controls", this.panels[at].id));
-    this.element = h("section", { class: "tabs" }, h("div", { role: "tablist", "aria-label": label, onkeydown: (event) => this.pressed(event) }, this.tabs), this.panels);
-    this.choose(0);
+    this.loaders = panels.map(([, , load]) => load);
+    this.tabs = panels.map(([name], index) =>
+      h(
+        "button",
+        { type: "button", role: "tab", id: uniqueId("tab"), onclick: () => this.select(index) },
+        name,
+      ),
+    );
+    this.panels = panels.map(([, element], index) =>
+      h(
+        "div",
+        {
+          role: "tabpanel",
+          id: uniqueId("panel"),
+          "aria-labelledby": this.tabs[index].id,
+          tabindex: "0",
+        },
+        element,
+      ),
+    );
+    this.tabs.forEach((tab, index) => setAttribute(tab, "aria-controls", this.panels[index].id));
+    const onkeydown = (event) => this.onKeyDown(event);
+    this.element = h(
+      "section",
+      {},
+      h("div", { role: "tablist", "aria-label": label, onkeydown }, this.tabs),
+      this.panels,
+    );
+    this.select(0);
   }
 
-  choose(chosen) {
-    this.chosen = chosen;
-    this.tabs.forEach((tab, at) => {
-      setAttribute(tab, "aria-selected", String(at === chosen));
-      tab.tabIndex = at === chosen ? 0 : -1;
-      this.panels[at].hidden = at !== chosen;
+  select(selected) {
+    this.selected = selected;
+    this.tabs.forEach((tab, index) => {
+      setAttribute(tab, "aria-selected", String(index === selected));
+      tab.tabIndex = index === selected ? 0 : -1;
+      this.panels[index].hidden = index !== selected;
     });
     this.reload();
   }
 
-  /** Load what is being looked at. */
+  /** Load the selected panel. */
   reload() {
-    this.loads[this.chosen]();
+    this.loaders[this.selected]();
   }
 
-  pressed(event) {
+  onKeyDown(event) {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!step) return;
     event.preventDefault();
-    const next = (this.chosen + step + this.tabs.length) % this.tabs.length;
-    this.choose(next);
+    const next = (this.selected + step + this.tabs.length) % this.tabs.length;
+    this.select(next);
     this.tabs[next].focus();
   }
 }

@@ -1,95 +1,119 @@
-/** Creating and editing a webhook, with what the catalogue offers. */
+/** The form to create or edit a webhook, with the events and modifiers of the catalogue. */
 
 import { openDialog } from "../dialogs.js";
-import { button, freshId, h, setAttribute, setText } from "../dom.js";
-import { sayProblem } from "../saying.js";
-import { Pairs } from "./pairs.js";
+import { h, setAttribute, setText, uniqueId } from "../dom.js";
+import { notifyError } from "../toasts.js";
+import {
+  entriesWithout,
+  formatFilterValue,
+  modifierOptions,
+  nullIfEmpty,
+  parseFilterValue,
+  setOrDelete,
+} from "../webhook-document.js";
+import { KeyValueEditor } from "./key-value-editor.js";
 
-/** Not in the catalogue, but hooks may name it. */
-const ANY = { id: "all", name: "All events", description: "Whatever happens", modifiers: {} };
+/** Not part of the catalogue, but a valid event of a webhook. */
+const ALL_EVENTS = { id: "all", name: "All events", description: "Every event", modifiers: {} };
 
-/** Ask for a webhook: a new one, or changes to `hook` at `revision`. The saved document, or null. */
-export async function editHook(console_, hook = null, revision = null) {
+const DEFAULT_EVENT = "channel_create";
+const DEFAULT_RETRIES = 2;
+const METHODS = { post: "POST", put: "PUT", get: "GET" };
+const FORMATS = { "form-data": "Form", json: "JSON" };
+const RETRIES = { 0: "0", 1: "1", 2: "2", 3: "3", 4: "4" };
+
+const CONFLICT_TEXT =
+  "This webhook was changed by someone else, and your changes are not saved. Close this form and edit again.";
+
+/**
+ * Open the form for a new webhook or, with `hook` at `revision`, an existing one. Resolves to the saved
+ * document, or to null when the form was closed.
+ */
+export async function openHookForm(app, hook = null, revision = null) {
   let catalogue;
   try {
-    catalogue = await console_.rest.get("webhooks");
+    catalogue = await app.rest.get("webhooks");
   } catch (error) {
-    sayProblem(`The catalogue cannot be loaded: ${error.message}`);
+    notifyError(`Cannot load the catalogue of events: ${error.message}`);
     return null;
   }
-  if (console_.view === null) return null; // signed out, or at another account meanwhile
+  // The user may have signed out or switched accounts during the request.
+  if (app.view === null) return null;
   return new Promise((resolve) => {
     let saved = null;
-    const form = new HookForm([...catalogue, ANY], hook, async (document, secret) => {
-      const data = secret ? { ...document, secret: true } : document;
+    const save = async (document, withSecret) => {
+      const data = withSecret ? { ...document, secret: true } : document;
       const headers = revision ? { "If-Match": `"${revision}"` } : {};
-      saved = hook ? await console_.rest.send("POST", console_.hooks.path(hook.id), data, headers) : await console_.rest.send("PUT", console_.hooks.path(), data);
+      saved = hook
+        ? await app.rest.send("POST", app.webhooks.path(hook.id), data, headers)
+        : await app.rest.send("PUT", app.webhooks.path(), data);
       dialog.close();
-      if (secret && saved.secret) showSecret(saved.secret);
-    });
-    const dialog = openDialog(hook ? `Edit ${hook.name}` : "New webhook", form.element, { wide: true, keeps: true, onClose: () => resolve(saved) });
+      if (withSecret && saved.secret) showSecret(saved.secret);
+    };
+    const form = new HookForm([...catalogue, ALL_EVENTS], hook, save);
+    const title = hook ? `Edit ${hook.name}` : "New webhook";
+    const options = { wide: true, persistent: true, onClose: () => resolve(saved) };
+    const dialog = openDialog(title, form.element, options);
     form.focus();
   });
 }
 
-/** Show a secret, this once. */
+/** Show a new secret, which the server reveals only once. */
 export function showSecret(secret) {
-  const field = h("input", { type: "text", readonly: true, value: secret, "aria-label": "Secret", class: "secret" });
-  openDialog("Keep this secret", [h("p", {}, "Receivers verify with it that requests come from here. It is shown only now."), field], { keeps: true });
+  const attributes = { type: "text", readonly: true, value: secret, "aria-label": "Secret", class: "secret" };
+  const field = h("input", attributes);
+  const hint = "Receivers verify the signature of requests with this secret. It is not shown again.";
+  openDialog("Save this secret", [h("p", {}, hint), field], { persistent: true });
   field.select();
 }
 
 class HookForm {
-  /** `save(document, secret)` may raise `Refusal`, whose fields are shown. */
+  /** `save(document, withSecret)` may throw `RestError`, whose fields are shown. */
   constructor(catalogue, hook, save) {
     this.catalogue = catalogue;
     this.hook = hook;
     this.save = save;
+    /** Input and error elements by field name; nested fields have dotted names. */
     this.fields = {};
-    const known = hook ?? {};
-    this.problem = h("p", { class: "problem", role: "alert" });
-    this.choices = h("div", { class: "fields" });
-    this.described = h("p", { class: "hint" });
-    this.custom = new Pairs("Sent along", "Every request has these beside its payload.", "Key", "Value", entriesWithout(known.custom_data, this.modifierNames(known.hook)));
-    this.filters = new Pairs("Only when the payload has", "Where the payload has the key, its value must be this one, or one of these.", "Key", "Value, or several with commas", Object.entries(known.modifiers ?? {}).map(([key, value]) => [key, joined(value)]));
+    const values = hook ?? {};
+    this.error = h("p", { class: "error-text", role: "alert" });
+    this.modifierSelects = h("div", { class: "fields" });
+    this.eventDescription = h("p", { class: "hint" });
+    this.customData = new KeyValueEditor(
+      "Custom data",
+      "Sent with every request, in addition to the payload.",
+      "Key",
+      "Value",
+      entriesWithout(values.custom_data, this.modifierNames(values.hook)),
+    );
+    this.filters = new KeyValueEditor(
+      "Filters",
+      "Events whose payload has the key are sent only if its value is one of these.",
+      "Key",
+      "Value, or several separated by commas",
+      Object.entries(values.modifiers ?? {}).map(([key, value]) => [key, formatFilterValue(value)]),
+    );
     this.submit = h("button", { type: "submit", class: "primary" }, hook ? "Save" : "Create");
     this.element = h(
       "form",
-      { class: "hook-form", novalidate: true, onsubmit: (event) => this.send(event) },
+      { class: "hook-form", novalidate: true, onsubmit: (event) => this.onSubmit(event) },
       h(
         "div",
         { class: "fields" },
-        this.text("name", "Name", known.name),
-        this.text("uri", "Goes to", known.uri, { type: "url", placeholder: "https://example.com/hooks" }),
-        this.hookSelect(known.hook),
+        this.text("name", "Name", values.name),
+        this.text("uri", "URL", values.uri, { type: "url", placeholder: "https://example.com/hooks" }),
+        this.eventSelect(values.hook),
       ),
-      this.described,
-      this.choices,
-      h(
-        "div",
-        { class: "fields" },
-        this.select("http_verb", "Method", { post: "POST", put: "PUT", get: "GET" }, known.http_verb),
-        this.select("format", "Format", { "form-data": "Form", json: "JSON" }, known.format),
-        this.select("retries", "Quick retries", { 0: "0", 1: "1", 2: "2", 3: "3", 4: "4" }, String(known.retries ?? 2)),
-        this.text("group", "Group", known.group, { required: false }),
-        this.text("rate_limit", "Most requests a second", known.rate_limit, { type: "number", min: "0.01", max: "1000", step: "any", required: false }),
-      ),
-      h(
-        "fieldset",
-        { class: "checks" },
-        h("legend", {}, "Options"),
-        this.check("enabled", "Enabled", known.enabled ?? true),
-        this.check("include_subaccounts", "Events of sub-accounts too", known.include_subaccounts),
-        this.check("include_internal_legs", "Legs inside the switch too", known.include_internal_legs ?? true),
-        this.check("ordered", "The events of one call strictly in order", known.ordered),
-        hook === null && this.check("secret", "Signed: a secret is made, and shown once", false),
-      ),
-      this.described_(this.custom.element, "custom_data"),
-      this.described_(this.filters.element, "modifiers"),
-      this.problem,
+      this.eventDescription,
+      this.modifierSelects,
+      this.deliveryFields(values),
+      this.optionFields(values),
+      this.group(this.customData.element, "custom_data"),
+      this.group(this.filters.element, "modifiers"),
+      this.error,
       h("div", { class: "buttons" }, this.submit),
     );
-    this.showChoices(known.custom_data ?? {});
+    this.updateModifiers(values.custom_data ?? {});
   }
 
   focus() {
@@ -98,140 +122,174 @@ class HookForm {
 
   // -- fields
 
+  deliveryFields(values) {
+    return h(
+      "div",
+      { class: "fields" },
+      this.select("http_verb", "Method", METHODS, values.http_verb),
+      this.select("format", "Format", FORMATS, values.format),
+      this.select("retries", "Quick retries", RETRIES, String(values.retries ?? DEFAULT_RETRIES)),
+      this.text("group", "Group", values.group, { required: false }),
+      this.text("rate_limit", "Rate limit (requests per second)", values.rate_limit, {
+        type: "number",
+        min: "0.01",
+        max: "1000",
+        step: "any",
+        required: false,
+      }),
+    );
+  }
+
+  optionFields(values) {
+    return h(
+      "fieldset",
+      { class: "checkboxes" },
+      h("legend", {}, "Options"),
+      this.checkbox("enabled", "Enabled", values.enabled ?? true),
+      this.checkbox("include_subaccounts", "Include events of sub-accounts", values.include_subaccounts),
+      this.checkbox(
+        "include_internal_legs",
+        "Include internal legs of the switch",
+        values.include_internal_legs ?? true,
+      ),
+      this.checkbox("ordered", "Deliver the events of a call strictly in order", values.ordered),
+      this.hook === null && this.checkbox("secret", "Signed with a new secret, which is shown once", false),
+    );
+  }
+
   field(name, label, input) {
-    const id = freshId("field");
-    const problem = h("small", { class: "problem", id: `${id}-problem` });
+    const id = uniqueId("field");
+    const error = h("small", { class: "error-text", id: `${id}-error` });
     input.id = id;
-    setAttribute(input, "aria-describedby", problem.id);
-    this.fields[name] = { input, problem };
-    return h("div", { class: "field" }, h("label", { for: id }, label), input, problem);
+    setAttribute(input, "aria-describedby", error.id);
+    this.fields[name] = { input, error };
+    return h("div", { class: "field" }, h("label", { for: id }, label), input, error);
   }
 
   text(name, label, value, attributes = {}) {
-    return this.field(name, label, h("input", { type: "text", autocomplete: "off", required: true, ...attributes, value: value ?? "" }));
+    const defaults = { type: "text", autocomplete: "off", required: true };
+    return this.field(name, label, h("input", { ...defaults, ...attributes, value: value ?? "" }));
   }
 
-  select(name, label, choices, value) {
-    // What a hook has, and this page does not know, stays as it is unless somebody chooses something else.
-    const offered = !value || Object.hasOwn(choices, value) ? choices : { [value]: value, ...choices };
-    return this.field(name, label, h("select", {}, Object.entries(offered).map(([choice, shown]) => h("option", { value: choice, selected: choice === value }, shown))));
+  select(name, label, options, value) {
+    // A value that this page does not know, of an older or newer version, is kept unless the user changes it.
+    const all = !value || Object.hasOwn(options, value) ? options : { [value]: value, ...options };
+    const elements = Object.entries(all).map(([option, text]) =>
+      h("option", { value: option, selected: option === value }, text),
+    );
+    return this.field(name, label, h("select", {}, elements));
   }
 
-  check(name, label, checked) {
+  checkbox(name, label, checked) {
     const input = h("input", { type: "checkbox", checked: Boolean(checked) });
-    this.fields[name] = { input, problem: h("small", {}) };
+    this.fields[name] = { input, error: null };
     return h("label", {}, input, label);
   }
 
-  hookSelect(value) {
-    const known = this.catalogue.some(({ id }) => id === value) || !value;
-    const options = Object.fromEntries([...(known ? [] : [[value, `${value} (older name)`]]), ...this.catalogue.map(({ id, name }) => [id, name])]);
-    const element = this.select("hook", "Event", options, value ?? "channel_create");
-    this.fields.hook.input.addEventListener("change", () => this.showChoices({}));
+  eventSelect(value) {
+    const isListed = this.catalogue.some(({ id }) => id === value) || !value;
+    const options = Object.fromEntries([
+      ...(isListed ? [] : [[value, `${value} (older name)`]]),
+      ...this.catalogue.map(({ id, name }) => [id, name]),
+    ]);
+    const element = this.select("hook", "Event", options, value ?? DEFAULT_EVENT);
+    this.fields.hook.input.addEventListener("change", () => this.updateModifiers({}));
     return element;
   }
 
-  described_(element, name) {
-    const problem = h("small", { class: "problem" });
-    this.fields[name] = { input: element, problem };
-    return h("div", {}, element, problem);
+  group(element, name) {
+    const error = h("small", { class: "error-text" });
+    this.fields[name] = { input: element, error };
+    return h("div", {}, element, error);
   }
 
-  // -- what the chosen event can be narrowed down to
+  // -- modifiers of the selected event
+
+  eventType(hookId) {
+    return this.catalogue.find(({ id }) => id === hookId);
+  }
 
   modifierNames(hookId) {
-    return Object.keys(this.catalogue.find(({ id }) => id === hookId)?.modifiers ?? {});
+    return Object.keys(this.eventType(hookId)?.modifiers ?? {});
   }
 
-  showChoices(chosen) {
-    for (const name of Object.keys(this.fields)) if (name.startsWith("custom_data.")) delete this.fields[name];
-    const type = this.catalogue.find(({ id }) => id === this.fields.hook.input.value);
-    setText(this.described, type?.description ?? "");
-    const selects = Object.entries(type?.modifiers ?? {}).map(([name, modifier]) => this.select(`custom_data.${name}`, modifier.description ?? capitalised(name), options(modifier), chosen[name] ?? modifier.default ?? "all"));
-    this.choices.replaceChildren(...selects);
+  updateModifiers(values) {
+    for (const name of Object.keys(this.fields)) {
+      if (name.startsWith("custom_data.")) delete this.fields[name];
+    }
+    const type = this.eventType(this.fields.hook.input.value);
+    setText(this.eventDescription, type?.description ?? "");
+    const selects = Object.entries(type?.modifiers ?? {}).map(([name, modifier]) => {
+      const label = modifier.description ?? capitalize(name);
+      const value = values[name] ?? modifier.default ?? "all";
+      return this.select(`custom_data.${name}`, label, modifierOptions(modifier), value);
+    });
+    this.modifierSelects.replaceChildren(...selects);
   }
 
-  // -- sending
+  // -- saving
 
   document() {
     const value = (name) => this.fields[name].input.value.trim();
     const document = { ...this.hook };
     for (const name of ["name", "uri", "hook", "http_verb", "format"]) document[name] = value(name);
-    for (const name of ["enabled", "include_subaccounts", "include_internal_legs", "ordered"]) document[name] = this.fields[name].input.checked;
+    for (const name of ["enabled", "include_subaccounts", "include_internal_legs", "ordered"]) {
+      document[name] = this.fields[name].input.checked;
+    }
     document.retries = Number(value("retries"));
-    put(document, "group", value("group"));
-    put(document, "rate_limit", value("rate_limit") && Number(value("rate_limit")));
-    const chosen = this.modifierNames(document.hook).map((name) => [name, value(`custom_data.${name}`)]);
-    put(document, "custom_data", filled({ ...this.custom.value(), ...Object.fromEntries(chosen) }));
-    const filters = Object.entries(this.filters.value()).map(([key, text]) => [key, this.filterValue(key, text)]);
-    put(document, "modifiers", filled(Object.fromEntries(filters)));
+    setOrDelete(document, "group", value("group"));
+    setOrDelete(document, "rate_limit", value("rate_limit") && Number(value("rate_limit")));
+    const modifiers = this.modifierNames(document.hook).map((name) => [name, value(`custom_data.${name}`)]);
+    const customData = { ...this.customData.value(), ...Object.fromEntries(modifiers) };
+    setOrDelete(document, "custom_data", nullIfEmpty(customData));
+    const filters = Object.entries(this.filters.value()).map(([key, text]) => {
+      return [key, parseFilterValue(text, this.hook?.modifiers?.[key])];
+    });
+    setOrDelete(document, "modifiers", nullIfEmpty(Object.fromEntries(filters)));
     return document;
   }
 
-  /** What was not touched stays as it was: a number is no text that looks like one. */
-  filterValue(key, text) {
-    const before = this.hook?.modifiers?.[key];
-    return before !== undefined && joined(before) === text ? before : split(text);
-  }
-
-  async send(event) {
+  async onSubmit(event) {
     event.preventDefault();
     if (this.fields.rate_limit.input.validity.badInput) {
-      this.showProblems("", { rate_limit: "expected a number" });
+      this.showErrors("", { rate_limit: "expected a number" });
       return;
     }
     this.submit.disabled = true;
-    this.showProblems("", {});
+    this.showErrors("", {});
     try {
       await this.save(this.document(), Boolean(this.fields.secret?.input.checked));
     } catch (error) {
       const conflict = error.status === 412 || error.status === 409;
-      this.showProblems(conflict ? "Somebody else has changed this webhook meanwhile, and your changes are not saved. Close this, and edit it again." : error.message, error.fields ?? {});
+      this.showErrors(conflict ? CONFLICT_TEXT : error.message, error.fields ?? {});
     } finally {
       this.submit.disabled = false;
     }
   }
 
-  showProblems(message, problems) {
-    const rest = [];
-    for (const { input, problem } of Object.values(this.fields)) {
-      setText(problem, "");
+  /** Show errors by field name beside their fields; errors of other fields appear below the form. */
+  showErrors(message, fieldErrors) {
+    const otherErrors = [];
+    for (const { input, error } of Object.values(this.fields)) {
+      if (error) setText(error, "");
       setAttribute(input, "aria-invalid", null);
     }
-    for (const [name, words] of Object.entries(problems)) {
+    for (const [name, text] of Object.entries(fieldErrors)) {
       const field = this.fields[name] ?? this.fields[name.split(".")[0]];
-      if (!field?.problem.className) {
-        rest.push(`${name}: ${words}`);
+      if (!field?.error) {
+        otherErrors.push(`${name}: ${text}`);
         continue;
       }
-      setText(field.problem, words);
+      setText(field.error, text);
       setAttribute(field.input, "aria-invalid", "true");
     }
-    setText(this.problem, Object.keys(problems).length ? ["Please mend what is marked.", ...rest].join(" ") : message);
+    const hasFieldErrors = Object.keys(fieldErrors).length > 0;
+    setText(
+      this.error,
+      hasFieldErrors ? ["Please correct the marked fields.", ...otherErrors].join(" ") : message,
+    );
     this.element.querySelector('input[aria-invalid="true"], select[aria-invalid="true"]')?.focus();
   }
 }
 
-function put(document, name, value) {
-  if (value) document[name] = value;
-  else delete document[name];
-}
-
-const filled = (object) => (Object.keys(object).length ? object : null);
-
-const joined = (value) => [value].flat().join(", ");
-
-/** Several values are a list: any of them will do. Numbers stay text, as they are in payloads of calls. */
-function split(text) {
-  const values = text.split(",").map((one) => one.trim()).filter(Boolean).map((one) => ({ true: true, false: false })[one] ?? one);
-  return values.length === 1 ? values[0] : values;
-}
-
-function options({ items }) {
-  const entries = Array.isArray(items) ? items.map((one) => [one, one === "all" ? "All" : one]) : Object.entries(items ?? {}).map(([one, { friendly_name: name }]) => [one, name ?? one]);
-  return Object.fromEntries([["all", "All"], ...entries]);
-}
-
-const capitalised = (word) => word.charAt(0).toUpperCase() + word.slice(1);
-
-const entriesWithout = (data, names) => Object.entries(data ?? {}).filter(([name]) => !names.includes(name));
+const capitalize = (word) => word.charAt(0).toUpperCase() + word.slice(1);

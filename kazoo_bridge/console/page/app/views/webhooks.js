@@ -1,32 +1,28 @@
-/** The account's webhooks and how each is doing. */
+/** The account's webhooks and their health. */
 
 import { BarChart } from "../charts.js";
-import { moment } from "../clock.js";
+import { formatDateTime } from "../clock.js";
 import { KeyedList, button, h, setAttribute, setText } from "../dom.js";
-import { say, trying } from "../saying.js";
-import { EVERY, LOOKS } from "../webhooks.js";
-import { editHook } from "./webhook-form.js";
+import { notify, withErrorToast } from "../toasts.js";
+import { HISTORY_LENGTH, POLL_INTERVAL_S } from "../webhooks.js";
+import { openHookForm } from "./webhook-form.js";
+
+const COLUMNS = ["Name", "Event", "URL", "State", "Health", "Pending"];
 
 export class WebhooksView {
-  constructor(console_) {
-    this.console = console_;
-    this.hooks = console_.hooks;
-    this.draw = () => this.show();
-    this.outcome = new BarChart(
-      "Webhook attempts",
-      [
-        { name: "succeeded", className: "bar-good" },
-        { name: "failed", className: "bar-bad" },
-      ],
-      `${(LOOKS * EVERY) / 60} minutes`,
-    );
-    this.reEnable = button("Re-enable all that failed", () => this.enableAll(), { hidden: true });
+  constructor(app) {
+    this.app = app;
+    this.webhooks = app.webhooks;
+    this.redraw = () => this.draw();
+    this.results = resultChart();
+    this.reEnable = button("Re-enable all failed webhooks", () => this.enableAll(), { hidden: true });
     const body = h("tbody", {});
-    this.rows = new KeyedList(body, (hook) => this.row(hook));
+    this.rows = new KeyedList(body, () => this.row());
+    const head = COLUMNS.map((title) => h("th", { scope: "col" }, title));
     this.table = h(
       "table",
       { class: "hooks", "aria-label": "Webhooks" },
-      h("thead", {}, h("tr", {}, ["Name", "Event", "Goes to", "State", "Health", "Waiting"].map((title) => h("th", { scope: "col" }, title)))),
+      h("thead", {}, h("tr", {}, head)),
       body,
     );
     this.empty = h("p", { class: "empty", role: "status" });
@@ -34,77 +30,126 @@ export class WebhooksView {
       "div",
       {},
       h("h1", {}, "Webhooks"),
-      h("section", { class: "summary", "aria-label": "At a glance" }, this.outcome.element),
-      h("div", { class: "toolbar" }, button("New webhook", () => this.create(), { class: "primary" }), this.reEnable),
-      h("div", { class: "table-box" }, this.table, this.empty),
+      h("section", { class: "overview", "aria-label": "Overview" }, this.results.element),
+      h(
+        "div",
+        { class: "toolbar" },
+        button("New webhook", () => this.create(), { class: "primary" }),
+        this.reEnable,
+      ),
+      h("div", { class: "table-wrapper" }, this.table, this.empty),
     );
-    this.hooks.addEventListener("change", this.draw);
-    this.hooks.refresh();
-    this.show();
+    this.webhooks.addEventListener("change", this.redraw);
+    this.webhooks.refresh();
+    this.draw();
   }
 
   dispose() {
-    this.hooks.removeEventListener("change", this.draw);
+    this.webhooks.removeEventListener("change", this.redraw);
   }
 
-  show() {
-    const hooks = this.hooks.hooks ?? [];
+  draw() {
+    const hooks = this.webhooks.hooks ?? [];
     this.rows.show(hooks, (hook) => hook.id);
     this.table.hidden = !hooks.length;
     this.reEnable.hidden = !hooks.some((hook) => hook.disable_reason);
-    const [good, bad] = [this.hooks.history("successes"), this.hooks.history("failures")];
-    const [succeeded, failed] = [good, bad].map((values) => values.reduce((sum, one) => sum + one, 0));
-    this.outcome.show([good, bad], `${succeeded} succeeded, ${failed} failed`);
-    setText(this.empty, this.hooks.problem ? `The webhooks cannot be listed: ${this.hooks.problem}.` : this.hooks.hooks === null ? "Loading…" : hooks.length ? "" : "This account has no webhooks yet.");
+    const history = ["successes", "failures"].map((counter) => this.webhooks.history(counter));
+    const [succeeded, failed] = history.map((values) => values.reduce((sum, value) => sum + value, 0));
+    this.results.show(history, `${succeeded} succeeded, ${failed} failed`);
+    setText(this.empty, this.emptyText());
+  }
+
+  emptyText() {
+    const { hooks, error } = this.webhooks;
+    if (error) return `Cannot list the webhooks: ${error}.`;
+    if (hooks === null) return "Loading…";
+    return hooks.length ? "" : "This account has no webhooks yet.";
   }
 
   row() {
-    const cells = { link: h("a", {}), hook: h("code", {}), uri: h("span", { class: "uri" }), state: h("span", {}), reason: h("small", {}), health: h("span", {}), last: h("small", {}), waiting: h("span", {}) };
-    const cell = (label, ...content) => h("td", { "data-label": label }, content);
-    const row = h("tr", {}, cell("Name", cells.link), cell("Event", cells.hook), cell("Goes to", cells.uri), cell("State", cells.state, " ", cells.reason), cell("Health", cells.health, " ", cells.last), cell("Waiting", cells.waiting));
+    const cells = {
+      link: h("a", {}),
+      event: h("code", {}),
+      url: h("span", { class: "url" }),
+      state: h("span", {}),
+      reason: h("small", {}),
+      health: h("span", {}),
+      lastAttempt: h("small", {}),
+      pending: h("span", {}),
+    };
+    const contents = [
+      [cells.link],
+      [cells.event],
+      [cells.url],
+      [cells.state, " ", cells.reason],
+      [cells.health, " ", cells.lastAttempt],
+      [cells.pending],
+    ];
+    const row = h(
+      "tr",
+      {},
+      contents.map((content, index) => h("td", { "data-label": COLUMNS[index] }, content)),
+    );
     row.update = (hook) => {
       setText(cells.link, hook.name);
       setAttribute(cells.link, "href", `#/webhooks/${encodeURIComponent(hook.id)}`);
-      setText(cells.hook, hook.hook);
-      setText(cells.uri, hook.uri);
-      showState(cells.state, hook);
+      setText(cells.event, hook.hook);
+      setText(cells.url, hook.uri);
+      updateStateBadge(cells.state, hook);
       setText(cells.reason, hook.disable_reason ?? "");
-      setText(cells.health, healthWords(hook.health));
-      setText(cells.last, lastWords(hook.health));
-      setText(cells.waiting, hook.health.deliveries_waiting ?? 0);
+      setText(cells.health, healthText(hook.health));
+      setText(cells.lastAttempt, lastAttemptText(hook.health));
+      setText(cells.pending, hook.health.deliveries_waiting ?? 0);
     };
     return row;
   }
 
   async create() {
-    const created = await editHook(this.console);
+    const created = await openHookForm(this.app);
     if (created === null) return;
-    await this.hooks.refresh();
+    await this.webhooks.refresh();
     location.hash = `#/webhooks/${encodeURIComponent(created.id)}`;
   }
 
   enableAll() {
-    return trying("Re-enabling", async () => {
-      const { count } = await this.console.rest.ask("PATCH", this.hooks.path(), { data: { "re-enable": true } });
-      say(`${count} ${count === 1 ? "webhook is" : "webhooks are"} enabled again`);
-      await this.hooks.refresh();
+    return withErrorToast("Re-enabling failed", async () => {
+      const data = { "re-enable": true };
+      const { count } = await this.app.rest.request("PATCH", this.webhooks.path(), { data });
+      notify(`Re-enabled ${count} ${count === 1 ? "webhook" : "webhooks"}`);
+      await this.webhooks.refresh();
     });
   }
 }
 
-/** Show on a badge whether a hook is enabled. */
-export function showState(badge, hook) {
-  const enabled = hook.enabled !== false;
-  setText(badge, enabled ? (hook.health?.failures_in_window ? "Failing" : "Enabled") : "Disabled");
-  setAttribute(badge, "class", `badge ${enabled ? (hook.health?.failures_in_window ? "held" : "answered") : "ended"}`);
+/** Create the chart of the results of webhook attempts. */
+export function resultChart() {
+  const series = [
+    { name: "succeeded", className: "bar-success" },
+    { name: "failed", className: "bar-failure" },
+  ];
+  return new BarChart("Webhook attempts", series, `${(HISTORY_LENGTH * POLL_INTERVAL_S) / 60} minutes`);
 }
 
-/** A hook's attempts in words. */
-export function healthWords({ successes = 0, failures = 0 }) {
-  return successes + failures ? `${successes} succeeded, ${failures} failed` : "nothing sent yet";
+/** Show on a badge whether a webhook is enabled, failing or disabled. */
+export function updateStateBadge(badge, hook) {
+  const [label, kind] =
+    hook.enabled === false
+      ? ["Disabled", "disabled"]
+      : hook.health?.failures_in_window
+        ? ["Failing", "warning"]
+        : ["Enabled", "success"];
+  setText(badge, label);
+  setAttribute(badge, "class", `badge ${kind}`);
 }
 
-function lastWords({ last_success: good, last_failure: bad }) {
-  if (!good && !bad) return "";
-  return (good ?? 0) >= (bad ?? 0) ? `last success ${moment(good)}` : `last failure ${moment(bad)}`;
+/** Describe a webhook's attempts. */
+export function healthText({ successes = 0, failures = 0 }) {
+  return successes + failures ? `${successes} succeeded, ${failures} failed` : "no attempts yet";
+}
+
+function lastAttemptText({ last_success: success, last_failure: failure }) {
+  if (!success && !failure) return "";
+  return (success ?? 0) >= (failure ?? 0)
+    ? `last success ${formatDateTime(success)}`
+    : `last failure ${formatDateTime(failure)}`;
 }

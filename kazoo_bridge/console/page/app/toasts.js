@@ -1,0 +1,55 @@
+/** Toasts: short notifications that screen readers announce. */
+
+import { button, h, openDialogs } from "./dom.js";
+
+const SUCCESS_DURATION_MS = 6000;
+
+/** Errors take longer to read, and may call for action. */
+const ERROR_DURATION_MS = 15000;
+
+const MAX_TOASTS = 4;
+
+const toastRegion = () => document.getElementById("toasts");
+
+/** Show a notification. */
+export function notify(text) {
+  showToast(text, "success", SUCCESS_DURATION_MS);
+}
+
+/** Show an error. */
+export function notifyError(text) {
+  showToast(text, "error", ERROR_DURATION_MS);
+}
+
+/** Run an async operation and show a toast when it throws. Returns whether it succeeded. */
+export async function withErrorToast(label, operation) {
+  try {
+    await operation();
+    return true;
+  } catch (error) {
+    notifyError(`${label}: ${error.message}`);
+    return false;
+  }
+}
+
+/** Move toasts out of a dialog that is about to be removed. */
+export function detachToasts(dialog) {
+  const region = toastRegion();
+  if (dialog.contains(region)) document.body.append(region);
+}
+
+function showToast(text, kind, durationMs) {
+  const region = toastRegion();
+  // A modal dialog covers everything outside of it and hides it from screen readers.
+  const dialog = openDialogs().at(-1);
+  if (dialog && !dialog.contains(region)) dialog.append(region);
+  const toast = h(
+    "div",
+    { class: `toast ${kind}` },
+    h("span", {}, text),
+    button("✕", () => toast.remove(), { class: "plain", "aria-label": "Dismiss" }),
+  );
+  region.append(toast);
+  while (region.children.length > MAX_TOASTS) region.firstChild.remove();
+  setTimeout(() => toast.remove(), durationMs);
+}

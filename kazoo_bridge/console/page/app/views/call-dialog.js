@@ -1,0 +1,206 @@
+/** The dialog of one call: its legs, and all commands. */
+
+import { DIRECTIONS, STATES, accountLeg, callName, legName } from "../calls.js";
+import { formatDateTime, formatDuration, now } from "../clock.js";
+import { openDialog } from "../dialogs.js";
+import { button, ensureFocus, h, setAttribute, setText, throttle, uniqueId } from "../dom.js";
+
+const REDRAW_INTERVAL_MS = 120;
+const TICK_INTERVAL_MS = 1000;
+
+const TRANSFER_TYPES = { blind: "Blind: immediately", attended: "Attended: talk to the target first" };
+const RECORDING_ACTIONS = { start: "Start", stop: "Stop", mask: "Mask", unmask: "Unmask" };
+const INTERCEPT_TARGETS = { number: "Number or extension", device: "Device id", user: "User id" };
+
+/** Open the dialog of a call; `focusOn` "transfer" focuses the target of a transfer. */
+export function openCallDialog(call, calls, commands, focusOn = null) {
+  const content = new CallDialogContent(call, calls, commands);
+  openDialog(callName(call), content.element, { wide: true, onClose: () => content.dispose() });
+  if (focusOn === "transfer") content.transferTarget.focus();
+}
+
+class CallDialogContent {
+  constructor(call, calls, commands) {
+    Object.assign(this, { call, calls, commands });
+    this.onChange = throttle(() => this.disposed || this.update(), REDRAW_INTERVAL_MS);
+    this.element = h("div", {}, this.properties(), this.mainCommands(), this.commandForms());
+    calls.addEventListener("change", this.onChange);
+    this.tickTimer = setInterval(() => this.updateDuration(), TICK_INTERVAL_MS);
+    this.selectedLegId = accountLeg(call).call_id;
+    this.update();
+  }
+
+  dispose() {
+    this.disposed = true;
+    this.calls.removeEventListener("change", this.onChange);
+    clearInterval(this.tickTimer);
+  }
+
+  // -- elements
+
+  properties() {
+    this.state = h("span", { role: "status" });
+    this.duration = h("span", {});
+    this.direction = h("span", {});
+    this.legs = h("fieldset", { class: "legs" });
+    const property = (name, value) => [h("dt", {}, name), h("dd", {}, value)];
+    const { since } = this.call;
+    return h(
+      "div",
+      {},
+      h(
+        "dl",
+        { class: "properties" },
+        property("State", this.state),
+        property("Direction", this.direction),
+        property("Started", formatDateTime(Number.isFinite(since) ? since : 0)),
+        property("Duration", this.duration),
+      ),
+      this.legs,
+    );
+  }
+
+  mainCommands() {
+    const { commands } = this;
+    this.hold = button("Hold", () =>
+      this.call.state === "held" ? commands.resume(this.call) : commands.hold(this.call),
+    );
+    this.park = button("Park", () =>
+      this.call.state === "parked" ? commands.unpark(this.call) : commands.park(this.call),
+    );
+    this.break = button("Break", () => this.send("break"), { title: "Stops playback to the leg" });
+    this.hangup = button("Hang up", () => commands.hangup(this.call), { class: "danger" });
+    return h("div", { class: "buttons start" }, this.hold, this.park, this.break, this.hangup);
+  }
+
+  commandForms() {
+    const text = (attributes) =>
+      h("input", { type: "text", autocomplete: "off", required: true, ...attributes });
+    const select = (options) =>
+      h(
+        "select",
+        {},
+        Object.entries(options).map(([value, label]) => h("option", { value }, label)),
+      );
+    this.transferTarget = text({ maxlength: 256, placeholder: "2001" });
+    this.transferType = select(TRANSFER_TYPES);
+    this.interceptType = select(INTERCEPT_TARGETS);
+    this.interceptId = text({ maxlength: 128, placeholder: "2002" });
+    this.recordingAction = select(RECORDING_ACTIONS);
+    this.sayText = text({ maxlength: 4096, placeholder: "One moment, please" });
+    return h(
+      "div",
+      { class: "command-forms" },
+      commandForm(
+        "Transfer",
+        [
+          ["Extension or number", this.transferTarget],
+          ["Type", this.transferType],
+        ],
+        () => this.commands.transfer(this.call, this.transferTarget.value.trim(), this.transferType.value),
+      ),
+      commandForm(
+        "Intercept",
+        [
+          ["Target type", this.interceptType],
+          ["Target", this.interceptId],
+        ],
+        () =>
+          this.send("intercept", {
+            target_type: this.interceptType.value,
+            target_id: this.interceptId.value.trim(),
+          }),
+      ),
+      commandForm("Record", [["Recording", this.recordingAction]], () =>
+        this.send("record_call", { action: this.recordingAction.value }),
+      ),
+      commandForm("Say", [["Text", this.sayText]], () => this.send("say", { text: this.sayText.value })),
+    );
+  }
+
+  /** Send a command to the selected leg. */
+  send(command, data) {
+    return this.commands.send(this.call, this.selectedLeg, command, data);
+  }
+
+  // -- content
+
+  get selectedLeg() {
+    return this.call.legs.find((leg) => leg.call_id === this.selectedLegId) ?? accountLeg(this.call);
+  }
+
+  update() {
+    const current = this.calls.findCurrent(this.call);
+    this.ended = current === undefined;
+    if (current) this.call = current;
+    const { state, slot, direction } = this.call;
+    setText(this.state, this.ended ? "Ended" : slot ? `Parked in ${slot}` : STATES[state]);
+    setAttribute(this.state, "class", `badge ${this.ended ? "ended" : state}`);
+    setText(this.direction, DIRECTIONS[direction]);
+    setText(this.hold, state === "held" ? "Resume" : "Hold");
+    setText(this.park, state === "parked" ? "Retrieve" : "Park");
+    for (const control of this.element.querySelectorAll("button, input, select"))
+      control.disabled = this.ended;
+    this.hold.disabled = this.ended || !["answered", "held"].includes(state);
+    this.park.disabled = this.ended || state === "ringing";
+    // A parked call has no party that could talk to the target first.
+    this.transferType.disabled = this.ended || state === "parked";
+    ensureFocus();
+    this.updateLegs();
+    this.updateDuration();
+  }
+
+  updateLegs() {
+    const legs = this.call.legs.map((leg) => [leg.call_id, legName(leg), leg.state]);
+    const shown = JSON.stringify([this.ended, legs]);
+    if (shown === this.shownLegs) return;
+    this.shownLegs = shown;
+    const name = uniqueId("leg");
+    const hadFocus = this.legs.contains(document.activeElement);
+    const options = this.call.legs.map((leg) => {
+      const radio = h("input", {
+        type: "radio",
+        name,
+        value: leg.call_id,
+        checked: leg === this.selectedLeg,
+        disabled: this.ended,
+        onchange: () => (this.selectedLegId = leg.call_id),
+      });
+      const badge = h("span", { class: `badge ${leg.state}` }, STATES[leg.state]);
+      return h(
+        "label",
+        { class: "leg" },
+        radio,
+        h("span", {}, legName(leg)),
+        badge,
+        h("code", {}, leg.call_id),
+      );
+    });
+    this.legs.replaceChildren(h("legend", {}, "Leg for intercept, record, say and break"), ...options);
+    if (hadFocus) this.legs.querySelector("input:checked")?.focus();
+  }
+
+  updateDuration() {
+    if (this.ended) return;
+    const { since } = this.call;
+    setText(this.duration, Number.isFinite(since) ? formatDuration(now() - since) : "");
+  }
+}
+
+function commandForm(title, fields, onSubmit) {
+  const id = uniqueId("command");
+  return h(
+    "form",
+    {
+      class: "command-form",
+      "aria-labelledby": id,
+      onsubmit: (event) => {
+        event.preventDefault();
+        onSubmit();
+      },
+    },
+    h("h3", { id }, title),
+    fields.map(([label, input]) => h("label", {}, h("span", {}, label), input)),
+    h("button", { type: "submit" }, title),
+  );
+}
