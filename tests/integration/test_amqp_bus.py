@@ -126,7 +126,7 @@ async def test_messages_of_every_shape(node: Node, world: World) -> None:
 @pytest_twisted.ensureDeferred
 async def test_a_message_that_is_too_large_is_rejected_and_harms_no_other(node: Node, world: World) -> None:
     seen, queue = Seen(), name()
-    async with running_bus(node.uri, largest_body=100_000) as bus:
+    async with running_bus(node.uri, max_body_bytes=100_000) as bus:
         await consuming(bus, Queue(queue, {Topic("callevt", "#")}, durable=True, prefetch=1), seen)
         with Log() as log:
             world.send("callevt", "huge", b'"' + b"x" * 400_000 + b'"')
@@ -424,7 +424,7 @@ async def test_asking_collects_the_answers(node: Node) -> None:
         await consuming(bus, Queue("", {Topic("sysconf", "question")}), answer)
         question = {"App-Name": "x", "App-Version": "1", "Event-Category": "y", "Event-Name": "ask"}
         answers = await bus.request(
-            "sysconf", "question", question, timeout=20, enough=lambda got: len(got) == 2
+            "sysconf", "question", question, timeout=20, done_when=lambda got: len(got) == 2
         )
         assert [event.name for event in answers] == ["reply", "reply"]
 
