@@ -24,7 +24,7 @@ from twisted.protocols.portforward import ProxyFactory
 from kazoo_bridge.bus.amqp import AmqpBus
 from kazoo_bridge.config import parse_uri
 from kazoo_bridge.interfaces import BusUnavailable, Queue, Topic
-from tests.integration.amqp_world import Log, Seen, fine, running_bus, until
+from tests.integration.amqp_harness import CapturedLog, RecordingHandler, is_available, running_bus, until
 from tests.integration.rabbitmq import RabbitNode, free_port
 
 
@@ -40,13 +40,13 @@ def node() -> Iterator[RabbitNode]:
 async def test_a_killed_broker_is_found_again(node: RabbitNode) -> None:
     """Everything is declared anew; what was in hand of the old connection is dropped silently."""
     in_hand: Deferred[None] = Deferred()
-    seen = Seen(lambda event: in_hand if event.routing_key == "call.held.x" else None)
-    copies = Seen()
+    seen = RecordingHandler(lambda event: in_hand if event.routing_key == "call.held.x" else None)
+    copies = RecordingHandler()
     topics = {Topic("callevt", "call.#"), Topic("im", "#")}
     async with running_bus(node.uri) as bus:
         bus.consume(Queue("test.killed", topics, durable=True, prefetch=10), seen)
         copying = bus.consume(Queue("", {Topic("callevt", "call.#")}), copies)
-        await until(fine(bus), "the bus to be fine")
+        await until(is_available(bus), "the bus to be available")
         await copying.bind(Topic("presence", "late"))
         await bus.publish("callevt", "call.held.x", {"n": 1}, mandatory=True)
         await until(seen.has(1), "the first message")
@@ -57,10 +57,10 @@ async def test_a_killed_broker_is_found_again(node: RabbitNode) -> None:
         assert f"amqp://127.0.0.1:{node.port}/: connection refused" in str(bus.unavailable_reason())
         with pytest.raises(BusUnavailable):
             await bus.publish("callevt", "call.lost.x", {})
-        with Log() as log:
+        with CapturedLog() as log:
             in_hand.callback(None)
             await deferToThread(node.start)
-            await until(fine(bus), "the bus to be fine again")
+            await until(is_available(bus), "the bus to be available again")
             await bus.publish("callevt", "call.new.x", {"n": 2}, mandatory=True)
             await bus.publish("presence", "late", {}, mandatory=True)
             await until(lambda: "call.new.x" in seen.keys, "the message after the restart")
@@ -71,7 +71,7 @@ async def test_a_killed_broker_is_found_again(node: RabbitNode) -> None:
 @pytest_twisted.ensureDeferred
 async def test_a_message_without_confirmation_fails_when_the_connection_breaks(node: RabbitNode) -> None:
     async with running_bus(node.uri) as bus:
-        await until(fine(bus), "the bus to be fine")
+        await until(is_available(bus), "the bus to be available")
         await bus.publish("im", "x", {})
         unconfirmed = bus.publish("im", "x", {})
         connection = bus._publishing.connection
@@ -79,15 +79,15 @@ async def test_a_message_without_confirmation_fails_when_the_connection_breaks(n
         connection.abort("a test")
         with pytest.raises(BusUnavailable, match="before the broker confirmed"):
             await unconfirmed
-        await until(fine(bus), "the bus to be fine again")
+        await until(is_available(bus), "the bus to be available again")
         await bus.publish("im", "x", {})
 
 
 @pytest_twisted.ensureDeferred
 async def test_the_second_broker_is_taken_when_the_first_is_dead(node: RabbitNode) -> None:
-    with Log() as log:
+    with CapturedLog() as log:
         async with running_bus(f"amqp://guest:geheim@127.0.0.1:{free_port()}/", node.uri) as bus:
-            await until(fine(bus), "the bus to be fine", within=20)
+            await until(is_available(bus), "the bus to be available", within=20)
             await bus.publish("im", "x", {})
     warnings = log.at_least(LogLevel.warn)
     assert warnings
@@ -102,7 +102,7 @@ async def test_the_second_broker_is_taken_when_the_first_is_dead(node: RabbitNod
 async def test_a_refused_login_is_told_without_the_secret_and_tried_again(
     node: RabbitNode, path: str, words: str
 ) -> None:
-    with Log() as log:
+    with CapturedLog() as log:
         async with running_bus("amqp://" + path.replace("HOST", f"127.0.0.1:{node.port}")) as bus:
             await until(
                 lambda: len([line for line in log.at_least(LogLevel.warn) if words in line]) >= 4,
@@ -116,10 +116,10 @@ async def test_a_refused_login_is_told_without_the_secret_and_tried_again(
 
 @pytest_twisted.ensureDeferred
 async def test_a_blocked_broker_takes_no_messages_but_consumers_go_on(node: RabbitNode) -> None:
-    seen = Seen()
+    seen = RecordingHandler()
     async with running_bus(node.uri) as bus:
         bus.consume(Queue("test.blocked", {Topic("im", "#")}, durable=True, prefetch=1), seen)
-        await until(fine(bus), "the bus to be fine")
+        await until(is_available(bus), "the bus to be available")
         for number in range(3):
             await bus.publish("im", "before", {"n": number})
         await deferToThread(node.ctl, "set_vm_memory_high_watermark", "0.0000001")
@@ -133,7 +133,7 @@ async def test_a_blocked_broker_takes_no_messages_but_consumers_go_on(node: Rabb
             await until(seen.has(3), "the messages from before")
         finally:
             await deferToThread(node.ctl, "set_vm_memory_high_watermark", "0.4")
-        await until(fine(bus), "the bus to be fine again")
+        await until(is_available(bus), "the bus to be available again")
         await bus.publish("im", "after", {})
         await until(lambda: "after" in seen.keys, "a message after the block")
 
@@ -154,7 +154,7 @@ async def test_stopping_while_there_is_no_connection_is_quick_and_quiet(state: s
     bus.startService()
     if state == "waiting":
         await until(lambda: "refused" in str(bus.unavailable_reason()), "the refusal")
-    with Log() as log:
+    with CapturedLog() as log:
         await bus.stopService()
     await listening.stopListening()
     assert reactor.seconds() - began < 8
@@ -236,10 +236,10 @@ async def wrong_front(node: RabbitNode, tmp_path: Path) -> AsyncIterator[TlsFron
 
 @pytest_twisted.ensureDeferred
 async def test_tls_with_a_ca_of_our_own(right_front: TlsFront) -> None:
-    seen = Seen()
+    seen = RecordingHandler()
     async with running_bus(f"amqps://localhost:{right_front.port}/?cacertfile={right_front.ca_file}") as bus:
         bus.consume(Queue("", {Topic("im", "#")}), seen)
-        await until(fine(bus), "the bus to be fine")
+        await until(is_available(bus), "the bus to be available")
         await bus.publish("im", "x", {"pad": "€" * 100_000}, mandatory=True)
         await until(seen.has(1), "the message")
 
@@ -273,7 +273,7 @@ async def test_a_ca_file_that_is_not_there_is_told(tmp_path: Path) -> None:
 @pytest_twisted.ensureDeferred
 async def test_heartbeats_keep_a_quiet_connection(node: RabbitNode) -> None:
     async with running_bus(node.uri + "?heartbeat=1") as bus:
-        await until(fine(bus), "the bus to be fine")
+        await until(is_available(bus), "the bus to be available")
         links = (bus._consuming, bus._publishing)
         connections = [link.connection for link in links]
         began = reactor.seconds()

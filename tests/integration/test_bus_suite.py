@@ -13,7 +13,7 @@ from kazoo_bridge.bus.amqp import AmqpBus
 from kazoo_bridge.config import parse_uri
 from kazoo_bridge.topics import TopicTable
 from tests.bus.ibus_suite import BusAtWork, IBusSuite, complaints, until
-from tests.integration.amqp_world import World
+from tests.integration.amqp_harness import BrokerClient
 
 __all__ = ["TestAmqpBus", "complaints"]
 
@@ -22,10 +22,10 @@ __all__ = ["TestAmqpBus", "complaints"]
 async def at_work(vhost_uri: str) -> AsyncIterator[BusAtWork]:
     uri = parse_uri(vhost_uri)
     bus = AmqpBus(reactor, [uri])
-    world = await World.enter(uri)
+    client = await BrokerClient.connect(uri)
 
     def send_raw(exchange: str, routing_key: str, raw: bytes, content_encoding: str | None) -> None:
-        world.send(
+        client.send(
             exchange, routing_key, raw, {"content-encoding": content_encoding} if content_encoding else {}
         )
 
@@ -33,7 +33,7 @@ async def at_work(vhost_uri: str) -> AsyncIterator[BusAtWork]:
     await until(lambda: bus.unavailable_reason() is None, "the bus to connect")
     yield BusAtWork(bus, send_raw)
     await bus.stopService()
-    await world.leave()
+    await client.close()
 
 
 class TestAmqpBus(IBusSuite):

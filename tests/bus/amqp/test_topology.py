@@ -6,8 +6,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from kazoo_bridge.bus.amqp.connection.channel import ResponseQueue
-from kazoo_bridge.bus.amqp.consumer.topology import Topology
+from kazoo_bridge.bus.amqp.topology import Topology
 from kazoo_bridge.interfaces import Queue, Topic
 from tests.bus.amqp.fake_broker import FakeConnection
 
@@ -62,14 +61,3 @@ def test_one_who_gives_up_waiting_holds_up_nobody() -> None:
     connection.release()
     assert third.result == "c"
     assert connection.asked == ["queue a", "queue c"]
-
-
-def test_a_channel_that_ends_with_thousands_of_calls_under_way() -> None:
-    responses = ResponseQueue()
-    ends: list[Any] = []
-    for _ in range(MANY):
-        responses.get().addErrback(ends.append)
-    responses.close()
-    assert len(ends) == MANY
-    responses.get().addErrback(ends.append)
-    assert len(ends) == MANY + 1

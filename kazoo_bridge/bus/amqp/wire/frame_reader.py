@@ -179,6 +179,8 @@ class FrameReader:
 
     def _read_delivery(self, data: bytes, position: int, after: int, end: int, channel: int) -> int:
         """Handle basic.deliver, whose arguments begin at `position`; return the position after all that was handled."""
+        if self._partial and channel in self._partial:
+            raise FrameError("a message broke off in the middle")
         position += 1 + data[position]  # the consumer tag: each channel has one consumer
         delivery_tag, redelivered = _TAG(data, position)
         start = position + 10
@@ -194,7 +196,7 @@ class FrameReader:
                 kind == HEADER
                 and header_channel == channel
                 and header_end + OVERHEAD <= end
-                and body_size <= self._max_body_bytes
+                and 0 < body_size <= self._max_body_bytes
             ):
                 kind, body_channel, first = _HEAD(data, header_end)
                 body_end = header_end + OVERHEAD + first

@@ -9,11 +9,11 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 
 from kazoo_bridge.bus.amqp.consumer.bindings import ANSWER_TIMEOUT, BATCH_SIZE, RETRY_INTERVAL, QueueBindings
-from kazoo_bridge.bus.amqp.consumer.topology import Topology
+from kazoo_bridge.bus.amqp.topology import Topology
 from kazoo_bridge.bus.amqp.wire.errors import ConnectionGone
 from kazoo_bridge.interfaces import BusUnavailable, Topic
 from tests.bus.amqp.fake_broker import FakeConnection
-from tests.integration.amqp_world import Log
+from tests.integration.amqp_harness import CapturedLog
 
 MANY = 5000
 
@@ -184,7 +184,7 @@ def test_a_broker_that_does_not_answer_is_a_problem_until_it_does() -> None:
 def test_an_unexpected_failure_is_logged_and_tried_again() -> None:
     its = Attached()
     its.connection.failing = RuntimeError("a bug")
-    with Log() as log:
+    with CapturedLog() as log:
         waiting = its.bindings.bind(topic("a"))
     assert [event["log_failure"].getErrorMessage() for event in log.events if "log_failure" in event] == [
         "a bug"

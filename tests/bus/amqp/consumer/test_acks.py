@@ -7,10 +7,10 @@ import struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kazoo_bridge.bus.amqp.consumer.backoff import Backoff
 from twisted.internet.task import Clock
 
 from kazoo_bridge.bus.amqp.consumer.acks import BATCH_SIZE, AckBatcher
-from kazoo_bridge.bus.amqp.consumer.backoff import Backoff
 
 
 class Told:

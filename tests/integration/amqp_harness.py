@@ -1,4 +1,4 @@
-"""What the AMQP tests share: a plain connection to arrange things behind the bus's back, and waiting for conditions."""
+"""What the AMQP tests share: a plain client of the broker, a recording handler, a log observer, a running bus."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from twisted.internet import reactor
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.task import deferLater
-from twisted.logger import LogEvent, LogLevel, globalLogPublisher
+from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 from txamqp.content import Content
 
 from kazoo_bridge.bus.amqp import AmqpBus
@@ -20,7 +20,7 @@ from kazoo_bridge.kazoo import Event
 
 
 async def until(condition: Callable[[], object], what: str, within: float = 40.0) -> None:
-    """Wait for the condition; fail, saying what was waited for, after `within` seconds."""
+    """Wait for the condition; fail, naming `what` was expected, after `within` seconds."""
     deadline = reactor.seconds() + within
     while not condition():
         if reactor.seconds() > deadline:
@@ -28,15 +28,16 @@ async def until(condition: Callable[[], object], what: str, within: float = 40.0
         await deferLater(reactor, 0.02)
 
 
-class World:
-    """A connection of the tester's own to the broker, with one channel."""
+class BrokerClient:
+    """A connection of the test to the broker, with one channel."""
 
     def __init__(self, connection: BrokerConnection, channel: BrokerChannel) -> None:
         self.connection = connection
         self.channel = channel
 
     @classmethod
-    async def enter(cls, uri: AmqpUri) -> World:
+    async def connect(cls, uri: AmqpUri) -> BrokerClient:
+        """Connect and log in."""
         connection = BrokerConnection(reactor, uri.vhost, connection_name="tester")
         await connectProtocol(TCP4ClientEndpoint(reactor, uri.host, uri.port), connection)
         await connection.login(uri.user, uri.password)
@@ -48,45 +49,48 @@ class World:
         self.channel.basic_publish(exchange=exchange, routing_key=key, content=content)
 
     async def fresh_channel(self) -> BrokerChannel:
-        """Another channel, the old one being closed perhaps."""
+        """Open another channel, for instance because the broker has closed the previous one."""
         self.channel = await self.connection.open_channel()
         return self.channel
 
     async def count(self, queue: str) -> int:
-        """Messages that are ready in the queue."""
-        answer = await self.channel.queue_declare(queue=queue, passive=True)
-        return int(answer.message_count)
+        """Return the number of messages that are ready in the queue."""
+        response = await self.channel.queue_declare(queue=queue, passive=True)
+        return int(response.message_count)
 
-    async def leave(self) -> None:
+    async def close(self) -> None:
+        """Close the connection with the handshake."""
         await self.connection.close_gracefully(5)
 
 
-class Seen:
-    """A handler that keeps the events, and does with each what `then` says."""
+class RecordingHandler:
+    """A handler that keeps the events and returns the result of `action`."""
 
-    def __init__(self, then: Callable[[Event], Any] = lambda _event: None) -> None:
+    def __init__(self, action: Callable[[Event], Any] = lambda _event: None) -> None:
         self.events: list[Event] = []
-        self.then = then
+        self.action = action
 
     def __call__(self, event: Event) -> Any:
         self.events.append(event)
-        return self.then(event)
+        return self.action(event)
 
     def has(self, number: int) -> Callable[[], bool]:
+        """Return a condition for `until`: so many events have arrived."""
         return lambda: len(self.events) >= number
 
     @property
     def keys(self) -> list[str]:
+        """The routing keys of the events."""
         return [event.routing_key for event in self.events]
 
 
-class Log:
+class CapturedLog:
     """Collects log events while it is entered."""
 
     def __init__(self) -> None:
         self.events: list[LogEvent] = []
 
-    def __enter__(self) -> Log:
+    def __enter__(self) -> CapturedLog:
         globalLogPublisher.addObserver(self.events.append)
         return self
 
@@ -94,8 +98,7 @@ class Log:
         globalLogPublisher.removeObserver(self.events.append)
 
     def at_least(self, level: LogLevel) -> list[str]:
-        from twisted.logger import formatEvent
-
+        """Return the text of all events of this level or a higher one."""
         return [
             formatEvent(event) for event in self.events if event.get("log_level", LogLevel.debug) >= level
         ]
@@ -103,7 +106,7 @@ class Log:
 
 @asynccontextmanager
 async def running_bus(*uris: str, **options: Any) -> AsyncIterator[AmqpBus]:
-    """A started bus, stopped in the end; nothing that was waiting may be left behind."""
+    """A started bus, which is stopped at the end."""
     bus = AmqpBus(reactor, [parse_uri(uri) for uri in uris], **options)
     bus.startService()
     try:
@@ -112,6 +115,6 @@ async def running_bus(*uris: str, **options: Any) -> AsyncIterator[AmqpBus]:
         await bus.stopService()
 
 
-def fine(bus: AmqpBus) -> Callable[[], bool]:
-    """Whether the bus has no trouble."""
+def is_available(bus: AmqpBus) -> Callable[[], bool]:
+    """Return a condition for `until`: the bus has no reason to be unavailable."""
     return lambda: bus.unavailable_reason() is None

@@ -9,10 +9,10 @@ from twisted.logger import LogLevel
 
 from kazoo_bridge.bus.amqp.consumer.bindings import ANSWER_TIMEOUT
 from kazoo_bridge.bus.amqp.consumer.consumer import AmqpConsumer
-from kazoo_bridge.bus.amqp.consumer.topology import Topology
+from kazoo_bridge.bus.amqp.topology import Topology
 from kazoo_bridge.interfaces import BusUnavailable, Queue, Topic
 from tests.bus.amqp.fake_broker import FakeConnection
-from tests.integration.amqp_world import Log
+from tests.integration.amqp_harness import CapturedLog
 
 FIRST, LATER = Topic("callevt", "call.first"), Topic("callevt", "call.later")
 NOT_RUNNING = "consumer of queue q is not running yet"
@@ -61,7 +61,7 @@ def test_it_is_not_ready_while_the_broker_does_not_answer() -> None:
 def test_a_bug_while_it_starts_is_logged_and_it_starts_again() -> None:
     its = Harness()
     its.connection.failing = RuntimeError("a bug")
-    with Log() as log:
+    with CapturedLog() as log:
         its.connect()
     assert its.consumer.unavailable_reason() == "consumer of queue q is not running: RuntimeError: a bug"
     assert "starting the consumer of queue q failed" in log.at_least(LogLevel.critical)
