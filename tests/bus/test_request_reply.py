@@ -1,16 +1,19 @@
+"""Requests and replies on a bus that confirms and delivers when the test says so."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
+from zope.interface.verify import verifyObject
 
 from kazoo_bridge.bus import request_reply
-from kazoo_bridge.bus.request_reply import RequestReplyClient
+from kazoo_bridge.bus.request_reply import DoneWhen, RequestReplyClient
 from kazoo_bridge.interfaces import BusUnavailable, EventHandler, IBus, IConsumer, Queue, Topic
 from kazoo_bridge.kazoo import Event
 
@@ -59,14 +62,22 @@ class FakeBus:
         self.published.append((body, Deferred()))
         return self.published[-1][1]
 
-    def request(self, *_arguments: Any, **_more: Any) -> Deferred[list[Event]]:
+    def request(
+        self,
+        exchange: str,
+        routing_key: str,
+        body: Mapping[str, Any],
+        *,
+        timeout: float,
+        done_when: DoneWhen | None = None,
+    ) -> Deferred[list[Event]]:
         raise NotImplementedError
 
     def unavailable_reason(self) -> str | None:
         return "no connection to the broker"
 
-    def answer(self, question: int, **body: Any) -> None:
-        message_id = self.published[question][0]["Msg-ID"]
+    def reply(self, request: int, **body: Any) -> None:
+        message_id = self.published[request][0]["Msg-ID"]
         self.deliver(Event("targeted", self.queues[0].name, {"Msg-ID": message_id, **body}, b""))
 
 
@@ -87,174 +98,188 @@ def connected(bus: FakeBus) -> FakeBus:
 
 
 @pytest.fixture
-def asker(clock: Clock, bus: FakeBus) -> RequestReplyClient:
+def client(clock: Clock, bus: FakeBus) -> RequestReplyClient:
     return RequestReplyClient(clock, bus)
 
 
-_asked: list[Deferred[list[Event]]] = []
+_open_requests: list[Deferred[list[Event]]] = []
 
 
 @pytest.fixture(autouse=True)
-def nothing_stays_open() -> Iterator[None]:
-    """Questions that a test leaves open are forgotten in order, and not by the garbage collector in the middle of anything."""
+def cancel_open_requests() -> Iterator[None]:
+    """Requests that a test leaves open are cancelled here, and not by the garbage collector in another test."""
     yield
-    while _asked:
-        asked = _asked.pop()
-        asked.addErrback(lambda _: [])
-        asked.cancel()
+    while _open_requests:
+        requested = _open_requests.pop()
+        requested.addErrback(lambda _: [])
+        requested.cancel()
 
 
-def ask(asker: RequestReplyClient, timeout: float = 5, **more: Any) -> Deferred[list[Event]]:
-    asked = asker.request("callevt", "question", {}, timeout=timeout, **more)
-    _asked.append(asked)
-    return asked
+def send_request(client: RequestReplyClient, timeout: float = 5, **more: Any) -> Deferred[list[Event]]:
+    requested = client.request("callevt", "question", {}, timeout=timeout, **more)
+    _open_requests.append(requested)
+    return requested
 
 
-def nothing_is_left(asker: RequestReplyClient, clock: Clock) -> bool:
-    return not asker._pending and not clock.getDelayedCalls()
+def test_the_fakes_are_what_they_stand_for(bus: FakeBus) -> None:
+    assert verifyObject(IBus, bus)
+    assert verifyObject(IConsumer, bus.consumer)
 
 
-def test_there_is_one_queue_for_all_answers(asker: RequestReplyClient, connected: FakeBus) -> None:
-    ask(asker)
-    ask(asker)
+def test_all_requests_share_one_queue_for_replies(client: RequestReplyClient, connected: FakeBus) -> None:
+    send_request(client)
+    send_request(client)
     [queue] = connected.queues
     assert queue.topics == {Topic("targeted", queue.name)}
     assert not queue.acknowledge
     assert {body["Server-ID"] for body, _ in connected.published} == {queue.name}
 
 
-def test_two_askers_have_queues_of_their_own(clock: Clock) -> None:
+def test_two_clients_have_different_queues(clock: Clock) -> None:
     buses = [FakeBus(), FakeBus()]
     for bus in buses:
-        ask(RequestReplyClient(clock, bus))
+        send_request(RequestReplyClient(clock, bus))
     assert buses[0].queues[0].name != buses[1].queues[0].name
 
 
-def test_the_time_begins_with_the_asking(asker: RequestReplyClient, clock: Clock, bus: FakeBus) -> None:
-    asked = ask(asker)
+def test_the_timeout_starts_with_the_request(client: RequestReplyClient, clock: Clock, bus: FakeBus) -> None:
+    requested = send_request(client)
     clock.advance(3)
     bus.consumer.running.callback(None)
     bus.published[0][1].callback(None)
-    bus.answer(0, a=1)
+    bus.reply(0, a=1)
     clock.advance(1.9)
-    no_result(asked)
+    no_result(requested)
     clock.advance(0.1)
-    assert [event.body["a"] for event in result_of(asked)] == [1]
-    assert nothing_is_left(asker, clock)
+    assert [event.body["a"] for event in result_of(requested)] == [1]
+    assert clock.getDelayedCalls() == []
 
 
-def test_a_question_that_never_left_is_no_question_without_answers(
-    asker: RequestReplyClient, clock: Clock, connected: FakeBus
+def test_a_request_that_was_not_sent_in_time_fails(
+    client: RequestReplyClient, clock: Clock, connected: FakeBus
 ) -> None:
-    asked = ask(asker)
+    requested = send_request(client)
     clock.advance(5)
-    assert failure_of(asked, BusUnavailable).getErrorMessage() == "no connection to the broker"
-    assert nothing_is_left(asker, clock)
+    assert failure_of(requested, BusUnavailable).getErrorMessage() == "no connection to the broker"
+    assert clock.getDelayedCalls() == []
 
 
-def test_an_answer_may_be_faster_than_the_confirmation(
-    asker: RequestReplyClient, clock: Clock, connected: FakeBus
+def test_a_reply_may_arrive_before_the_confirmation(
+    client: RequestReplyClient, clock: Clock, connected: FakeBus
 ) -> None:
-    asked = ask(asker, done_when=bool)
-    connected.answer(0)
-    assert len(result_of(asked)) == 1
-    assert nothing_is_left(asker, clock)
+    requested = send_request(client, done_when=bool)
+    connected.reply(0)
+    assert len(result_of(requested)) == 1
+    assert clock.getDelayedCalls() == []
 
 
-def test_a_refused_question_fails_with_the_reason(
-    asker: RequestReplyClient, clock: Clock, connected: FakeBus
+def test_a_request_that_cannot_be_published_fails_with_the_reason(
+    client: RequestReplyClient, clock: Clock, connected: FakeBus
 ) -> None:
-    asked = ask(asker)
+    requested = send_request(client)
     connected.published[0][1].errback(ValueError("no JSON"))
-    failure_of(asked, ValueError)
-    assert nothing_is_left(asker, clock)
+    failure_of(requested, ValueError)
+    assert clock.getDelayedCalls() == []
 
 
-def test_a_mistake_in_enough_ends_the_question(
-    asker: RequestReplyClient, clock: Clock, connected: FakeBus
+def test_an_error_in_done_when_fails_the_request(
+    client: RequestReplyClient, clock: Clock, connected: FakeBus
 ) -> None:
-    def mistaken(_answers: Sequence[Event]) -> bool:
+    def mistaken(_replies: Sequence[Event]) -> bool:
         raise KeyError("oh")
 
-    asked = ask(asker, done_when=mistaken)
-    connected.answer(0)
-    failure_of(asked, KeyError)
-    connected.answer(0)
-    assert nothing_is_left(asker, clock)
+    requested = send_request(client, done_when=mistaken)
+    connected.reply(0)
+    failure_of(requested, KeyError)
+    connected.reply(0)
+    assert clock.getDelayedCalls() == []
 
 
-def test_answers_to_nobodys_question_are_ignored(
-    asker: RequestReplyClient, clock: Clock, connected: FakeBus
+def test_replies_to_unknown_requests_are_ignored(
+    client: RequestReplyClient, clock: Clock, connected: FakeBus
 ) -> None:
-    asked = ask(asker)
+    requested = send_request(client)
     connected.published[0][1].callback(None)
     for body in ({"Msg-ID": "other"}, {"Msg-ID": 7}, {}):
         connected.deliver(Event("targeted", "q", body, b""))
     clock.advance(5)
-    assert result_of(asked) == []
-    connected.answer(0)
+    assert result_of(requested) == []
+    connected.reply(0)
 
 
-def test_answers_are_bounded(
-    asker: RequestReplyClient, connected: FakeBus, monkeypatch: pytest.MonkeyPatch
+def test_the_number_of_replies_is_limited(
+    client: RequestReplyClient, connected: FakeBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(request_reply, "MAX_REPLIES", 3)
-    asked = ask(asker)
+    requested = send_request(client)
     for number in range(5):
-        connected.answer(0, n=number)
-    assert [event.body["n"] for event in result_of(asked)] == [0, 1, 2]
+        connected.reply(0, n=number)
+    assert [event.body["n"] for event in result_of(requested)] == [0, 1, 2]
 
 
-def test_questions_are_bounded(
-    asker: RequestReplyClient, clock: Clock, connected: FakeBus, monkeypatch: pytest.MonkeyPatch
+def test_the_number_of_open_requests_is_limited(
+    client: RequestReplyClient, clock: Clock, connected: FakeBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(request_reply, "MAX_PENDING_REQUESTS", 2)
-    first = ask(asker, timeout=1)
+    first = send_request(client, timeout=1)
     connected.published[0][1].callback(None)
-    ask(asker)
-    assert "2 questions" in failure_of(ask(asker), BusUnavailable).getErrorMessage()
+    send_request(client)
+    assert "2 requests" in failure_of(send_request(client), BusUnavailable).getErrorMessage()
     clock.advance(1)
     assert result_of(first) == []
-    no_result(ask(asker))
+    no_result(send_request(client))
 
 
-def test_a_cancelled_question_is_forgotten(
-    asker: RequestReplyClient, clock: Clock, connected: FakeBus
-) -> None:
-    unsent, sent = ask(asker), ask(asker)
+def test_a_cancelled_request_is_dropped(client: RequestReplyClient, clock: Clock, connected: FakeBus) -> None:
+    unsent, sent = send_request(client), send_request(client)
     connected.published[1][1].callback(None)
-    for asked in (unsent, sent):
-        asked.cancel()
-        failure_of(asked, CancelledError)
-    assert nothing_is_left(asker, clock)
-    connected.answer(1)
+    for requested in (unsent, sent):
+        requested.cancel()
+        failure_of(requested, CancelledError)
+    assert clock.getDelayedCalls() == []
+    connected.reply(1)
 
 
-def test_when_the_connection_is_lost_so_are_the_answers(
-    asker: RequestReplyClient, clock: Clock, connected: FakeBus
+def test_a_lost_connection_ends_published_requests(
+    client: RequestReplyClient, clock: Clock, connected: FakeBus
 ) -> None:
-    unsent, unanswered, answered = ask(asker), ask(asker), ask(asker)
+    unconfirmed, unanswered, answered = (send_request(client) for _ in range(3))
     for number in (1, 2):
         connected.published[number][1].callback(None)
-    connected.answer(2)
-    asker.connection_lost()
-    no_result(unsent)
-    assert "lost" in failure_of(unanswered, BusUnavailable).getErrorMessage()
+    connected.reply(2)
+    client.connection_lost()
+    for requested in (unconfirmed, unanswered):
+        message = failure_of(requested, BusUnavailable).getErrorMessage()
+        assert message == "the connection was lost before a reply arrived"
     assert len(result_of(answered)) == 1
+    assert clock.getDelayedCalls() == []
+
+
+def test_a_lost_connection_leaves_requests_that_wait_for_it(
+    client: RequestReplyClient, clock: Clock, bus: FakeBus
+) -> None:
+    waiting = send_request(client)
+    client.connection_lost()
+    no_result(waiting)
+    bus.consumer.running.callback(None)
+    bus.published[0][1].callback(None)
+    bus.reply(0)
     clock.advance(5)
-    failure_of(unsent, BusUnavailable)
-    assert nothing_is_left(asker, clock)
+    assert len(result_of(waiting)) == 1
 
 
-def test_stopping_ends_every_question(asker: RequestReplyClient, clock: Clock, bus: FakeBus) -> None:
-    waiting = ask(asker)
-    asker.stop()
+def test_stopping_fails_requests_without_replies(
+    client: RequestReplyClient, clock: Clock, bus: FakeBus
+) -> None:
+    waiting = send_request(client)
+    client.stop()
     assert "stopped" in failure_of(waiting, BusUnavailable).getErrorMessage()
-    assert nothing_is_left(asker, clock)
+    assert clock.getDelayedCalls() == []
 
 
-def test_no_time_at_all_is_allowed(asker: RequestReplyClient, clock: Clock, connected: FakeBus) -> None:
-    connected.publish = lambda *_arguments, **_more: succeed(None)  # type: ignore[method-assign]
-    asked = ask(asker, timeout=-1)
+def test_a_negative_timeout_is_zero(client: RequestReplyClient, clock: Clock, connected: FakeBus) -> None:
+    requested = send_request(client, timeout=-1)
+    connected.published[0][1].callback(None)
+    no_result(requested)
     clock.advance(0)
-    assert result_of(asked) == []
+    assert result_of(requested) == []

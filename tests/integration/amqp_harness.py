@@ -1,4 +1,4 @@
-"""What the AMQP tests share: a plain client of the broker, a recording handler, a log observer, a running bus."""
+"""What the tests over a real broker share: a plain client of the broker, and a running bus."""
 
 from __future__ import annotations
 
@@ -8,24 +8,15 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
-from twisted.internet.task import deferLater
-from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 from txamqp.content import Content
 
 from kazoo_bridge.bus.amqp import AmqpBus
 from kazoo_bridge.bus.amqp.connection.channel import BrokerChannel
 from kazoo_bridge.bus.amqp.connection.connection import BrokerConnection
 from kazoo_bridge.config import AmqpUri, parse_uri
-from kazoo_bridge.kazoo import Event
+from tests.bus.harness import CapturedLog, RecordingHandler, until
 
-
-async def until(condition: Callable[[], object], what: str, within: float = 40.0) -> None:
-    """Wait for the condition; fail, naming `what` was expected, after `within` seconds."""
-    deadline = reactor.seconds() + within
-    while not condition():
-        if reactor.seconds() > deadline:
-            raise AssertionError(f"waited {within} s in vain for {what}")
-        await deferLater(reactor, 0.02)
+__all__ = ["BrokerClient", "CapturedLog", "RecordingHandler", "is_available", "running_bus", "until"]
 
 
 class BrokerClient:
@@ -61,47 +52,6 @@ class BrokerClient:
     async def close(self) -> None:
         """Close the connection with the handshake."""
         await self.connection.close_gracefully(5)
-
-
-class RecordingHandler:
-    """A handler that keeps the events and returns the result of `action`."""
-
-    def __init__(self, action: Callable[[Event], Any] = lambda _event: None) -> None:
-        self.events: list[Event] = []
-        self.action = action
-
-    def __call__(self, event: Event) -> Any:
-        self.events.append(event)
-        return self.action(event)
-
-    def has(self, number: int) -> Callable[[], bool]:
-        """Return a condition for `until`: so many events have arrived."""
-        return lambda: len(self.events) >= number
-
-    @property
-    def keys(self) -> list[str]:
-        """The routing keys of the events."""
-        return [event.routing_key for event in self.events]
-
-
-class CapturedLog:
-    """Collects log events while it is entered."""
-
-    def __init__(self) -> None:
-        self.events: list[LogEvent] = []
-
-    def __enter__(self) -> CapturedLog:
-        globalLogPublisher.addObserver(self.events.append)
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        globalLogPublisher.removeObserver(self.events.append)
-
-    def at_least(self, level: LogLevel) -> list[str]:
-        """Return the text of all events of this level or a higher one."""
-        return [
-            formatEvent(event) for event in self.events if event.get("log_level", LogLevel.debug) >= level
-        ]
 
 
 @asynccontextmanager

@@ -26,9 +26,9 @@ from kazoo_bridge.config import parse_uri
 from kazoo_bridge.interfaces import BusUnavailable, IBus, IConsumer, Queue, Requeue, Topic, Unroutable
 from kazoo_bridge.kazoo import Event
 from tests.integration.amqp_harness import (
+    BrokerClient,
     CapturedLog,
     RecordingHandler,
-    BrokerClient,
     is_available,
     running_bus,
     until,
@@ -38,7 +38,7 @@ from tests.integration.rabbitmq import RabbitNode
 
 @frozen
 class Node:
-    """A virtual host of this module's own, on the shared node."""
+    """A virtual host on the shared node, for this module."""
 
     uri: str
 
@@ -56,12 +56,12 @@ async def client(node: Node) -> AsyncIterator[BrokerClient]:
 
 
 def name() -> str:
-    """A queue name of this test's own."""
+    """Return a new queue name."""
     return f"test.{os.urandom(6).hex()}"
 
 
-async def consuming(bus: AmqpBus, queue: Queue, handler: Any) -> IConsumer:
-    """A consumer that runs."""
+async def start_consumer(bus: AmqpBus, queue: Queue, handler: Any) -> IConsumer:
+    """Consume, and wait until the bus is available."""
     consumer = bus.consume(queue, handler)
     await until(is_available(bus), f"the bus to be available ({bus.unavailable_reason()})")
     return consumer
@@ -78,7 +78,7 @@ async def test_it_is_a_bus(node: Node) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_trouble_says_what_is_missing(node: Node) -> None:
+async def test_the_unavailable_reason_names_what_is_missing(node: Node) -> None:
     bus = AmqpBus(reactor, [parse_uri(node.uri)])
     assert bus.unavailable_reason() == "the bus is not started"
     bus.startService()
@@ -95,7 +95,7 @@ async def test_trouble_says_what_is_missing(node: Node) -> None:
 async def test_messages_of_every_shape(node: Node, client: BrokerClient) -> None:
     seen = RecordingHandler()
     async with running_bus(node.uri) as bus:
-        await consuming(bus, Queue("", {Topic("callevt", "#")}, prefetch=3), seen)
+        await start_consumer(bus, Queue("", frozenset({Topic("callevt", "#")}), prefetch=3), seen)
         with CapturedLog() as log:
             big = {"Pad": "ü" * 3_000_000}
             client.send("callevt", "plain", b'{"a":1}')
@@ -131,12 +131,12 @@ async def test_messages_of_every_shape(node: Node, client: BrokerClient) -> None
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_message_that_is_too_large_is_rejected_and_harms_no_other(
-    node: Node, client: BrokerClient
-) -> None:
+async def test_an_oversized_message_is_rejected_and_harms_no_other(node: Node, client: BrokerClient) -> None:
     seen, queue = RecordingHandler(), name()
     async with running_bus(node.uri, max_body_bytes=100_000) as bus:
-        await consuming(bus, Queue(queue, {Topic("callevt", "#")}, durable=True, prefetch=1), seen)
+        await start_consumer(
+            bus, Queue(queue, frozenset({Topic("callevt", "#")}), durable=True, prefetch=1), seen
+        )
         with CapturedLog() as log:
             client.send("callevt", "huge", b'"' + b"x" * 400_000 + b'"')
             client.send("callevt", "small", b"{}")
@@ -147,8 +147,8 @@ async def test_a_message_that_is_too_large_is_rejected_and_harms_no_other(
 
 
 @pytest_twisted.ensureDeferred
-async def test_what_becomes_of_a_delivery_depends_on_the_handler(node: Node, client: BrokerClient) -> None:
-    """Done is acknowledged, unfinished comes again, other failures are logged and never come again."""
+async def test_the_result_of_the_handler_settles_the_delivery(node: Node, client: BrokerClient) -> None:
+    """Finished events are acknowledged, unfinished ones redelivered, failed ones logged and rejected."""
     later: Deferred[None] = Deferred()
 
     def handle(event: Event) -> Any:
@@ -169,7 +169,9 @@ async def test_what_becomes_of_a_delivery_depends_on_the_handler(node: Node, cli
 
     seen, queue = RecordingHandler(handle), name()
     async with running_bus(node.uri) as bus:
-        await consuming(bus, Queue(queue, {CALLS, Topic("callevt", "*")}, durable=True, prefetch=100), seen)
+        await start_consumer(
+            bus, Queue(queue, frozenset({CALLS, Topic("callevt", "*")}), durable=True, prefetch=100), seen
+        )
         with CapturedLog() as log:
             for key in ("done", "later", "raises", "fails", "again", "done"):
                 client.send("callevt", key, b"{}")
@@ -185,7 +187,7 @@ async def test_what_becomes_of_a_delivery_depends_on_the_handler(node: Node, cli
 
 
 @pytest_twisted.ensureDeferred
-async def test_what_is_not_finished_when_the_bus_stops_stays_with_the_broker(
+async def test_events_that_are_unfinished_when_the_bus_stops_stay_with_the_broker(
     node: Node, client: BrokerClient
 ) -> None:
     open_ones: list[Deferred[None]] = []
@@ -198,7 +200,7 @@ async def test_what_is_not_finished_when_the_bus_stops_stays_with_the_broker(
 
     seen, queue = RecordingHandler(handle), name()
     async with running_bus(node.uri) as bus:
-        await consuming(bus, Queue(queue, {CALLS}, durable=True, prefetch=50), seen)
+        await start_consumer(bus, Queue(queue, frozenset({CALLS}), durable=True, prefetch=50), seen)
         for number in range(100):
             client.send("callevt", "call.X.y", orjson.dumps({"n": number}))
         await until(seen.has(99), "the prefetch to be used up")
@@ -209,20 +211,20 @@ async def test_what_is_not_finished_when_the_bus_stops_stays_with_the_broker(
 
 
 @pytest_twisted.ensureDeferred
-async def test_cancelling_ends_deliveries_and_what_is_in_hand_is_still_acknowledged(
+async def test_after_cancelling_an_unfinished_event_is_still_acknowledged(
     node: Node, client: BrokerClient
 ) -> None:
-    in_hand: Deferred[None] = Deferred()
-    seen, queue = RecordingHandler(lambda _event: in_hand), name()
+    unfinished_one: Deferred[None] = Deferred()
+    seen, queue = RecordingHandler(lambda _event: unfinished_one), name()
     async with running_bus(node.uri) as bus:
-        consumer = await consuming(bus, Queue(queue, {CALLS}, durable=True, prefetch=1), seen)
+        consumer = await start_consumer(bus, Queue(queue, frozenset({CALLS}), durable=True, prefetch=1), seen)
         client.send("callevt", "call.one.x", b"{}")
         await until(seen.has(1), "the delivery")
         await consumer.cancel()
         client.send("callevt", "call.two.x", b"{}")
-        in_hand.callback(None)
+        unfinished_one.callback(None)
         again = RecordingHandler()
-        await consuming(bus, Queue(queue, {CALLS}, durable=True, prefetch=1), again)
+        await start_consumer(bus, Queue(queue, frozenset({CALLS}), durable=True, prefetch=1), again)
         await until(again.has(1), "the second message")
         assert again.keys == ["call.two.x"]
         assert not again.events[0].redelivered
@@ -233,7 +235,7 @@ async def test_cancelling_ends_deliveries_and_what_is_in_hand_is_still_acknowled
 async def test_binding_and_unbinding_while_it_runs(node: Node, client: BrokerClient) -> None:
     seen = RecordingHandler()
     async with running_bus(node.uri) as bus:
-        consumer = await consuming(bus, Queue("", {Topic("callevt", "a")}), seen)
+        consumer = await start_consumer(bus, Queue("", frozenset({Topic("callevt", "a")})), seen)
         await consumer.bind(Topic("callevt", "b"))
         await consumer.unbind(Topic("callevt", "a"))
         for key in ("a", "b", "c"):
@@ -247,7 +249,7 @@ async def test_binding_and_unbinding_while_it_runs(node: Node, client: BrokerCli
         with pytest.raises(ValueError, match="255"):
             await consumer.bind(Topic("callevt", "ü" * 128))
         with pytest.raises(ValueError, match="255"):
-            bus.consume(Queue("", {Topic("callevt", "x" * 256)}), seen)
+            bus.consume(Queue("", frozenset({Topic("callevt", "x" * 256)})), seen)
         await consumer.bind(Topic("callevt", "still works"))
         assert bus.unavailable_reason() is None
 
@@ -256,7 +258,7 @@ async def test_binding_and_unbinding_while_it_runs(node: Node, client: BrokerCli
 async def test_binding_before_there_is_a_connection(node: Node, client: BrokerClient) -> None:
     seen = RecordingHandler()
     bus = AmqpBus(reactor, [parse_uri(node.uri)])
-    consumer = bus.consume(Queue("", {Topic("callevt", "a")}), seen)
+    consumer = bus.consume(Queue("", frozenset({Topic("callevt", "a")})), seen)
     await consumer.bind(Topic("presence", "b"))
     await consumer.unbind(Topic("callevt", "a"))
     bus.startService()
@@ -276,9 +278,10 @@ async def test_an_exchange_that_does_not_exist_is_reported_and_the_rest_works(
     seen = RecordingHandler()
     async with running_bus(node.uri) as bus:
         bus.consume(
-            Queue("", {Topic("nowhere", "x"), *(Topic("callevt", f"key{n}") for n in range(150))}), seen
+            Queue("", frozenset({Topic("nowhere", "x"), *(Topic("callevt", f"key{n}") for n in range(150))})),
+            seen,
         )
-        await until(lambda: "nowhere" in str(bus.unavailable_reason()), "the trouble")
+        await until(lambda: "nowhere" in str(bus.unavailable_reason()), "the problem to be reported")
         client.send("callevt", "key149", b"{}")
         await until(seen.has(1), "a message")
 
@@ -293,7 +296,7 @@ async def test_exchanges_with_other_arguments_are_used_as_they_are(
     seen = RecordingHandler()
     with CapturedLog() as log:
         async with running_bus(node.uri) as bus:
-            await consuming(bus, Queue("", {Topic("metaflow", "a.*")}), seen)
+            await start_consumer(bus, Queue("", frozenset({Topic("metaflow", "a.*")})), seen)
             await bus.publish("metaflow", "a.b", {"x": 1}, mandatory=True)
             await until(seen.has(1), "the message")
     lines = log.at_least(LogLevel.warn)
@@ -310,7 +313,7 @@ async def test_a_queue_with_other_arguments_is_used_as_it_is(node: Node, client:
     seen = RecordingHandler()
     with CapturedLog() as log:
         async with running_bus(node.uri) as bus:
-            await consuming(bus, Queue(queue, {CALLS}, durable=True), seen)
+            await start_consumer(bus, Queue(queue, frozenset({CALLS}), durable=True), seen)
             client.send("callevt", "call.A.b", b"{}")
             await until(seen.has(1), "the message")
     assert [queue in line for line in log.at_least(LogLevel.warn)] == [True]
@@ -321,7 +324,7 @@ async def test_queue_arguments_are_given_to_durable_queues(node: Node, client: B
     queue = name()
     seen = RecordingHandler()
     async with running_bus(node.uri, queue_arguments={"x-queue-type": "quorum"}) as bus:
-        await consuming(bus, Queue(queue, {CALLS}, durable=True, prefetch=5), seen)
+        await start_consumer(bus, Queue(queue, frozenset({CALLS}), durable=True, prefetch=5), seen)
         client.send("callevt", "call.A.b", b"{}")
         await until(seen.has(1), "the message")
     with pytest.raises(BrokerClosedChannel, match="x-queue-type"):
@@ -332,7 +335,7 @@ async def test_queue_arguments_are_given_to_durable_queues(node: Node, client: B
 async def test_publishing_is_confirmed_and_mandatory_messages_are_returned(node: Node) -> None:
     seen = RecordingHandler()
     async with running_bus(node.uri) as bus:
-        await consuming(bus, Queue("", {Topic("im", "to.somebody")}), seen)
+        await start_consumer(bus, Queue("", frozenset({Topic("im", "to.somebody")})), seen)
         await bus.publish("im", "to.nobody", {"a": 1})
         with pytest.raises(Unroutable, match=r"to\.nobody"):
             await bus.publish("im", "to.nobody", {"a": 1}, mandatory=True)
@@ -379,15 +382,15 @@ async def test_publishing_without_a_connection_is_refused_at_once(node: Node) ->
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_consumer_whose_queue_is_deleted_begins_again_without_disturbing_others(
+async def test_a_consumer_whose_queue_is_deleted_starts_again_without_disturbing_others(
     node: Node, client: BrokerClient
 ) -> None:
     deleted, undisturbed, queue = RecordingHandler(), RecordingHandler(), name()
     async with running_bus(node.uri) as bus:
-        bus.consume(Queue("", {Topic("callevt", "other")}), undisturbed)
-        await consuming(bus, Queue(queue, {CALLS}, durable=True, prefetch=10), deleted)
+        bus.consume(Queue("", frozenset({Topic("callevt", "other")})), undisturbed)
+        await start_consumer(bus, Queue(queue, frozenset({CALLS}), durable=True, prefetch=10), deleted)
         await client.channel.queue_delete(queue=queue)
-        await until(lambda: bus.unavailable_reason() is not None, "the trouble to be noticed")
+        await until(lambda: bus.unavailable_reason() is not None, "the loss to be noticed")
         assert f"consumer of queue {queue} is not running" in str(bus.unavailable_reason())
         client.send("callevt", "other", b"{}")
         await until(undisturbed.has(1), "the other consumer's message")
@@ -397,15 +400,17 @@ async def test_a_consumer_whose_queue_is_deleted_begins_again_without_disturbing
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_consumer_that_waits_to_begin_again_may_be_cancelled(
+async def test_a_consumer_that_waits_to_start_again_can_be_cancelled(
     node: Node, client: BrokerClient
 ) -> None:
     queue = name()
     async with running_bus(node.uri) as bus:
-        consumer = await consuming(bus, Queue(queue, {CALLS}, durable=True), RecordingHandler())
+        consumer = await start_consumer(
+            bus, Queue(queue, frozenset({CALLS}), durable=True), RecordingHandler()
+        )
         before = set(map(id, reactor.getDelayedCalls()))
         await client.channel.queue_delete(queue=queue)
-        await until(lambda: bus.unavailable_reason() is not None, "the trouble to be noticed")
+        await until(lambda: bus.unavailable_reason() is not None, "the loss to be noticed")
         await consumer.cancel()
         assert [
             call
@@ -418,10 +423,10 @@ async def test_a_consumer_that_waits_to_begin_again_may_be_cancelled(
 
 
 @pytest_twisted.ensureDeferred
-async def test_asking_collects_the_answers(node: Node) -> None:
+async def test_a_request_collects_its_replies(node: Node) -> None:
     async with running_bus(node.uri) as bus:
 
-        def answer(event: Event) -> Any:
+        def respond(event: Event) -> Any:
             reply = {
                 "Msg-ID": event.message_id,
                 "Event-Name": "reply",
@@ -431,23 +436,21 @@ async def test_asking_collects_the_answers(node: Node) -> None:
             }
             return bus.publish(kazoo.TARGETED, event.body["Server-ID"], reply)
 
-        bus.consume(Queue("", {Topic("sysconf", "question")}), answer)
-        await consuming(bus, Queue("", {Topic("sysconf", "question")}), answer)
+        bus.consume(Queue("", frozenset({Topic("sysconf", "question")})), respond)
+        await start_consumer(bus, Queue("", frozenset({Topic("sysconf", "question")})), respond)
         question = {"App-Name": "x", "App-Version": "1", "Event-Category": "y", "Event-Name": "ask"}
-        answers = await bus.request(
-            "sysconf", "question", question, timeout=20, done_when=lambda got: len(got) == 2
+        replies = await bus.request(
+            "sysconf", "question", question, timeout=20, done_when=lambda found: len(found) == 2
         )
-        assert [event.name for event in answers] == ["reply", "reply"]
+        assert [event.name for event in replies] == ["reply", "reply"]
 
 
 @pytest_twisted.ensureDeferred
-async def test_stopping_leaves_nothing_behind_and_logs_nothing_scary(
-    node: Node, client: BrokerClient
-) -> None:
+async def test_stopping_leaves_no_delayed_call_and_logs_no_warning(node: Node, client: BrokerClient) -> None:
     before = set(map(id, reactor.getDelayedCalls()))
     with CapturedLog() as log:
         async with running_bus(node.uri + "?heartbeat=5") as bus:
-            await consuming(bus, Queue("", {CALLS}, prefetch=5), RecordingHandler())
+            await start_consumer(bus, Queue("", frozenset({CALLS}), prefetch=5), RecordingHandler())
         later = [call for call in reactor.getDelayedCalls() if id(call) not in before]
     assert log.at_least(LogLevel.warn) == []
     assert [call for call in later if "kazoo_bridge" in repr(call) or "txamqp" in repr(call)] == []
@@ -461,13 +464,13 @@ async def test_stopping_leaves_nothing_behind_and_logs_nothing_scary(
 
 
 @pytest_twisted.ensureDeferred
-async def test_the_broker_learns_who_it_is_talking_to(client: BrokerClient) -> None:
+async def test_client_and_broker_exchange_capabilities(client: BrokerClient) -> None:
     assert client.connection.server_properties["capabilities"]["consumer_cancel_notify"] is True
     assert set(client.connection.client_properties["capabilities"]) == set(CAPABILITIES)
 
 
 @pytest_twisted.ensureDeferred
-async def test_the_end_of_a_channel_and_of_a_connection_are_told_apart(
+async def test_the_end_of_a_channel_differs_from_that_of_the_connection(
     node: Node, client: BrokerClient
 ) -> None:
     with pytest.raises(BrokerClosedChannel) as channel:
@@ -483,7 +486,7 @@ async def test_the_end_of_a_channel_and_of_a_connection_are_told_apart(
 
 
 @pytest_twisted.ensureDeferred
-async def test_confirms_of_many_messages_in_the_air(client: BrokerClient) -> None:
+async def test_confirms_of_many_messages(client: BrokerClient) -> None:
     publisher = await ConfirmingPublisher.open(client.connection)
     await client.channel.queue_declare(queue="confirms", exclusive=True)
     confirmed = [publisher.publish("", "confirms", b"{}", mandatory=True) for _ in range(5000)]

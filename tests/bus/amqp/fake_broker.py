@@ -41,7 +41,8 @@ def failure_of(deferred: Deferred[Any]) -> BaseException:
     failures: list[Failure] = []
     deferred.addErrback(failures.append)
     assert len(failures) == 1, "it has not failed"
-    value: BaseException = failures[0].value
+    value = failures[0].value
+    assert value is not None
     return value
 
 
@@ -158,6 +159,11 @@ class FakeConnection:
         answer: Deferred[Any] = Deferred()
         self._held.append((answer, act))
         return answer
+
+    def release_one(self) -> None:
+        """Answer the oldest open request."""
+        answer, act = self._held.pop(0)
+        answer.callback(act())
 
     def release(self) -> None:
         """Answer every open request, and later ones at once."""
