@@ -1,4 +1,4 @@
-"""A bus within the process, with the semantics of the broker: for small installations, demonstrations and tests."""
+"""A bus within the process, with the semantics of a broker: for small sites, demonstrations and tests."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class EmbeddedConsumer:
 
 @implementer(IBus)
 class EmbeddedBus(Service):
-    """KAZOO's exchanges, queues, acknowledgement and redelivery, in memory only: everything is lost with the process."""
+    """KAZOO's exchanges, queues, acknowledgement and redelivery, in memory: all is lost with the process."""
 
     log = Logger()
 
@@ -100,7 +100,10 @@ class EmbeddedBus(Service):
     # -- IBus
 
     def consume(self, queue: Queue, handler: EventHandler) -> IConsumer:
-        """See `IBus`. A topic on an unknown exchange is logged and makes the bus unavailable; the others work."""
+        """See `IBus`.
+
+        A topic on an unknown exchange is logged and makes the bus unavailable; the others work.
+        """
         known = self._get_queue(queue)
         for topic in sorted(queue.topics, key=lambda topic: (topic.exchange, topic.pattern)):
             try:
@@ -115,7 +118,10 @@ class EmbeddedBus(Service):
     def publish(
         self, exchange: str, routing_key: str, body: Mapping[str, Any], *, mandatory: bool = False
     ) -> Deferred[None]:
-        """See `IBus`. Fails with ValueError when the message cannot be written as JSON or its routing key is too long."""
+        """See `IBus`.
+
+        Fails with ValueError when the message cannot be written as JSON or its routing key is too long.
+        """
         try:
             raw = encode(body)
         except ValueError:
@@ -131,7 +137,7 @@ class EmbeddedBus(Service):
         *,
         mandatory: bool = False,
     ) -> Deferred[None]:
-        """As `publish`, with the body as bytes of any kind."""
+        """Publish bytes of any kind, with the results of `publish`."""
         if len(routing_key.encode("utf-8", "surrogatepass")) > MAX_SHORT_STRING_BYTES:
             return fail(ValueError(f"a routing key has at most {MAX_SHORT_STRING_BYTES} bytes"))
         if not self.running:
@@ -176,7 +182,10 @@ class EmbeddedBus(Service):
             consumer.started()
 
     def stopService(self) -> None:
-        """End open requests, deliver no more messages, and leave no delayed call. Handlers may still finish."""
+        """End open requests, deliver no more messages, and leave no delayed call.
+
+        Handlers may still finish.
+        """
         super().stopService()
         for queue in self._queues.values():
             queue.pause()
@@ -185,7 +194,10 @@ class EmbeddedBus(Service):
     # -- called by consumers
 
     def bind(self, queue: EmbeddedQueue, topic: Topic) -> None:
-        """Route messages of `topic` to `queue`, if that still exists. Raises `BusUnavailable` for an unknown exchange."""
+        """Route messages of `topic` to `queue`, if that still exists.
+
+        Raises `BusUnavailable` for an unknown exchange.
+        """
         table = self._table(topic.exchange)
         bindings = self._bindings.get(queue)
         if bindings is not None:

@@ -21,7 +21,8 @@ from kazoo_bridge.log_throttle import LogThrottle
 #: Seconds before a message is delivered again after a handler has failed with `Requeue`.
 REDELIVERY_DELAY = 1.0
 
-#: Limits of the messages that wait in one queue: their number, and their size in bytes. Beyond them the oldest is dropped.
+#: Limits of the messages that wait in one queue: their number, and their size in bytes. Beyond them the
+#: oldest is dropped.
 MAX_MESSAGES = 100_000
 MAX_BYTES = 64 * 1024 * 1024
 
@@ -48,8 +49,8 @@ class QueuedMessage:
 class Subscription:
     """One consumer's share of a queue. `prefetch` limits its unacknowledged messages (0: no limit).
 
-    `unacknowledged` counts what the handler has not settled, including `to_requeue`: messages that return to the queue
-    after the redelivery delay.
+    `unacknowledged` counts what the handler has not settled, including `to_requeue`: messages that return to
+    the queue after the redelivery delay.
     """
 
     handler: EventHandler
@@ -101,7 +102,10 @@ class EmbeddedQueue:
         return subscription
 
     def remove_consumer(self, subscription: Subscription) -> None:
-        """Deliver no more messages to it; requeue at once what waits for redelivery. Its handler may still finish others."""
+        """Deliver no more messages to it; requeue at once what waits for redelivery.
+
+        Its handler may still finish others.
+        """
         self._subscriptions.remove(subscription)
         self._requeue(subscription)
 
@@ -141,8 +145,8 @@ class EmbeddedQueue:
 
     def _log_dropped(self, count: int, routing_key: str) -> None:
         self.log.error(
-            "queue {queue} is full ({waiting} messages, {size} bytes): dropped its {count} oldest, the latest {routing_key}; "
-            "{total} in total",
+            "queue {queue} is full ({waiting} messages, {size} bytes): dropped its {count} oldest, "
+            "the latest {routing_key}; {total} in total",
             queue=self.name,
             waiting=len(self._messages),
             size=self._bytes,

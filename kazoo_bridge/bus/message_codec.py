@@ -27,7 +27,10 @@ class DecodeError(ValueError):
 def decode(
     exchange: str, routing_key: str, raw: bytes, content_encoding: str | None, redelivered: bool
 ) -> Event:
-    """Return the event in the body `raw` of a message. Raises `DecodeError` for a body that is no JSON object."""
+    """Return the event in the body `raw` of a message.
+
+    Raises `DecodeError` for a body that is no JSON object.
+    """
     if content_encoding:
         raw = _decompress(raw, content_encoding.strip().lower())
     try:
@@ -79,7 +82,8 @@ def _decompress(raw: bytes, encoding: str) -> bytes:
         raise DecodeError(f"the content encoding {encoding[:40]!r} is unknown, expected gzip")
     decompressor = zlib.decompressobj(_GZIP)
     try:
-        # One byte more than allowed shows that the limit is exceeded, so a small bomb is not decompressed completely.
+        # One byte more than allowed shows that the limit is exceeded, so a small bomb is not decompressed
+        # completely.
         decompressed = decompressor.decompress(raw, MAX_DECOMPRESSED_BYTES + 1)
     except zlib.error as error:
         raise DecodeError(f"the body is not gzip as announced: {error}") from None

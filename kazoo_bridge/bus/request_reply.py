@@ -1,4 +1,4 @@
-"""Request and replies: a request is published, and its replies are collected from the exchange ``targeted``."""
+"""Requests and replies: publishes a request and collects its replies from the exchange ``targeted``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ DoneWhen = Callable[[Sequence[Event]], bool]
 class _PendingRequest:
     """A request that is not done; `done` fires when it is.
 
-    `published`: it was handed to the bus, so that the connection of the replies matters. `confirmed`: the bus has it.
+    `published`: it was handed to the bus, so that the connection of the replies matters. `confirmed`: the bus
+    has it.
     """
 
     done_when: DoneWhen | None
@@ -59,7 +60,7 @@ class _PendingRequest:
                 self.done.errback(BusUnavailable(reason))
 
     def abort(self, reason: str) -> None:
-        """End because no more replies can arrive: with those that did, else fail with `reason`."""
+        """End with the replies that arrived; fail with `reason` without any: no more can arrive."""
         if self.done.called:
             return
         if self.replies:
@@ -73,7 +74,10 @@ class _PendingRequest:
 
 
 class RequestReplyClient:
-    """Sends requests over a bus and collects their replies. The queue for replies is made with the first request."""
+    """Sends requests over a bus and collects their replies.
+
+    The queue for replies is made with the first request.
+    """
 
     def __init__(self, clock: IReactorTime, bus: IBus) -> None:
         self._clock = clock
@@ -97,7 +101,9 @@ class RequestReplyClient:
         return Deferred.fromCoroutine(self._request(exchange, routing_key, body, timeout, done_when))
 
     def connection_lost(self) -> None:
-        """End every published request, because its replies are lost: with those that arrived, else `BusUnavailable`.
+        """End every published request with the replies that arrived, or `BusUnavailable` without any.
+
+        The broker deletes the queue of the replies with the connection.
 
         A request that is not published yet continues to wait for the bus until its timeout.
         """
@@ -105,7 +111,7 @@ class RequestReplyClient:
             pending.abort("the connection was lost before a reply arrived")
 
     def stop(self) -> None:
-        """End every request: with the replies that arrived, else with `BusUnavailable`. Leaves no delayed call."""
+        """End every request with the replies that arrived, or `BusUnavailable` without any."""
         for pending in list(self._pending.values()):
             pending.abort("the bus was stopped before a reply arrived")
 

@@ -1,4 +1,4 @@
-"""The tests that every bus must pass: the embedded one in ``test_embedded``, RabbitMQ in ``integration/test_bus_suite``.
+"""The tests that every bus must pass; see ``test_embedded`` and ``integration/test_bus_suite``.
 
 A subclass of `IBusSuite` needs the fixture ``harness``: a running bus that nothing has used yet.
 """
@@ -492,7 +492,8 @@ class IBusSuite:
         await run_responders(harness.bus, "one")
         answered = harness.bus.request("callevt", "question", {}, timeout=60)
         unanswered = harness.bus.request("callevt", "unanswered", {}, timeout=60)
-        # Replies are delivered in order of publishing, so the first has arrived when this request has its own.
+        # Replies are delivered in order of publishing, so the first has arrived when this request has its
+        # own.
         await harness.bus.request("callevt", "question", {}, timeout=60, done_when=bool)
         began = reactor.seconds()
         stopped = harness.stop()

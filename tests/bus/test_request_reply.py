@@ -107,7 +107,7 @@ _open_requests: list[Deferred[list[Event]]] = []
 
 @pytest.fixture(autouse=True)
 def cancel_open_requests() -> Iterator[None]:
-    """Requests that a test leaves open are cancelled here, and not by the garbage collector in another test."""
+    """Cancel the requests that a test leaves open, before the garbage collector does in another test."""
     yield
     while _open_requests:
         requested = _open_requests.pop()

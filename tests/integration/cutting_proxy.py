@@ -11,8 +11,8 @@ from collections.abc import Callable
 class CuttingProxy:
     """Forwards bytes to the port `target` on this host.
 
-    `cut(number)` returns, for each connection, after how many bytes of the client and of the server it is cut: 0 before
-    the first byte, None never. `cuts` counts these cuts.
+    `cut(number)` returns, for each connection, after how many bytes of the client and of the server it is
+    cut: 0 before the first byte, None never. `cuts` counts these cuts.
     """
 
     def __init__(self, target: int, cut: Callable[[int], tuple[int | None, int | None]]) -> None:

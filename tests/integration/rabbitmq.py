@@ -32,9 +32,9 @@ def free_port() -> int:
 class RabbitNode:
     """Start it, kill it, start it again on the same data; `stop` leaves nothing behind.
 
-    `extra_config` is appended to its configuration. With `certificates`, a folder that has ``ca.pem``, ``cert.pem`` and
-    ``key.pem``, it accepts TLS connections on `tls_port` too. `old`: without the features that came after version 3.7,
-    such as quorum queues.
+    `extra_config` is appended to its configuration. With `certificates`, a folder that has ``ca.pem``,
+    ``cert.pem`` and ``key.pem``, it accepts TLS connections on `tls_port` too. `old`: without the features
+    that came after version 3.7, such as quorum queues.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class RabbitNode:
             raise
 
     def settle(self) -> None:
-        """Make it store its list of quorum queues, which it does about once a second: a queue it forgets is lost for ever."""
+        """Make it store its list of quorum queues now; a queue that is not in it is lost for ever."""
         self.ctl("eval", "[dets:sync(Table) || Table <- dets:all()].")
 
     def kill(self) -> None:
@@ -159,7 +159,8 @@ class RabbitNode:
             self.ctl(
                 "eval",
                 f'[begin rabbit_vhost:add(V, <<"tests">>), '
-                'rabbit_auth_backend_internal:set_permissions(<<"guest">>, V, <<".*">>, <<".*">>, <<".*">>, <<"tests">>) '
+                "rabbit_auth_backend_internal:set_permissions("
+                '<<"guest">>, V, <<".*">>, <<".*">>, <<".*">>, <<"tests">>) '
                 f"end || V <- [{names}]].",
             )
         self._vhosts += 1

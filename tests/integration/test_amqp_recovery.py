@@ -214,7 +214,7 @@ async def test_stopping_while_there_is_no_connection_is_quick_and_quiet(state: s
 
 
 def make_certificates(folder: Path, host: str) -> tuple[Path, Path]:
-    """Make a CA and a server certificate for `host`; return the file of the CA, and that of key and certificate."""
+    """Make a CA and a certificate for `host`; return the file of the CA, and that of key and certificate."""
     now = datetime.now(UTC)
 
     def certificate(

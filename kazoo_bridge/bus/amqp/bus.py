@@ -27,13 +27,14 @@ _CANCEL_TIMEOUT = 3.0
 
 @implementer(IBus)
 class AmqpBus(Service):
-    """Consumes and publishes through the first broker of `uris` that accepts the login, and the next after a loss.
+    """Consumes and publishes through the first broker of `uris` that accepts the login.
 
-    Keeps two connections, because a broker short of memory blocks the connections that publish.
+    After a loss it takes the next one. Keeps two connections, because a broker short of memory blocks the
+    connections that publish.
 
-    `connection_name` is shown on the broker's management page. `queue_arguments` apply to durable queues, for instance
-    ``{"x-queue-type": "quorum"}``. `max_body_bytes` limits the body of a message: larger ones are rejected and logged.
-    Raises ValueError without any URI.
+    `connection_name` is shown on the broker's management page. `queue_arguments` apply to durable queues, for
+    instance ``{"x-queue-type": "quorum"}``. `max_body_bytes` limits the body of a message: larger ones are
+    rejected and logged. Raises ValueError without any URI.
     """
 
     log = Logger()
@@ -135,7 +136,7 @@ class AmqpBus(Service):
         self._publishing.startService()
 
     def stopService(self) -> Deferred[None]:
-        """End open requests, cancel the consumers, send finished acknowledgements, and close the connections."""
+        """End open requests, cancel the consumers, acknowledge what is finished, and disconnect."""
         super().stopService()
         self._request_reply.stop()
         return Deferred.fromCoroutine(self._stop())

@@ -1,6 +1,7 @@
 """Messages out, each confirmed by the broker.
 
-They have their own connection: a broker short of memory blocks connections that publish, and consumers must continue.
+They have their own connection: a broker short of memory blocks connections that publish, and consumers must
+continue.
 """
 
 from __future__ import annotations
@@ -41,7 +42,10 @@ _TRANSIENT = b"\x01"
 
 
 def encode(body: Mapping[str, Any]) -> bytes:
-    """Return the body as JSON. Raises ValueError for values that JSON or UTF-8 cannot hold, and for too large a message."""
+    """Return the body as JSON.
+
+    Raises ValueError for values that JSON or UTF-8 cannot hold, and for too large a message.
+    """
     encoded = encode_json(body)
     if len(encoded) > MAX_MESSAGE_BYTES:
         raise ValueError(f"the message has {len(encoded)} bytes, more than the {MAX_MESSAGE_BYTES} allowed")
@@ -81,8 +85,9 @@ class ConfirmingPublisher:
     def publish(self, exchange: str, routing_key: str, body: bytes, mandatory: bool) -> Deferred[None]:
         """Send a message; fires when the broker has confirmed it.
 
-        Fails with BusUnavailable when the broker cannot take it or the channel is closed first, with Unroutable for a
-        `mandatory` message that reached no queue, with ValueError for too long a routing key.
+        Fails with BusUnavailable when the broker cannot take it or the channel is closed first, with
+        Unroutable for a `mandatory` message that reached no queue, with ValueError for too long a routing
+        key.
         """
         if self._closed is not None:
             return fail(BusUnavailable(f"publishing was stopped by the broker: {self._closed}"))
@@ -155,7 +160,7 @@ def _address(exchange: str, routing_key: str) -> bytes:
 
 
 class PublisherSupervisor:
-    """Keeps a `ConfirmingPublisher` open on the current connection, and declares exchanges before their first use.
+    """Keeps a publisher open on the current connection, and declares exchanges before their first use.
 
     `retry_delay` gives the seconds before attempt n (from 0) to open it again on one connection.
     """
@@ -192,7 +197,7 @@ class PublisherSupervisor:
             task.cancel()
 
     def on_blocked(self, reason: str | None) -> None:
-        """Fail what is unconfirmed when the broker accepts no messages; None as reason: it accepts them again."""
+        """Fail all unconfirmed messages; with None as the reason the broker accepts messages again."""
         if reason is None:
             self.log.info("the broker accepts messages again")
             return
@@ -203,7 +208,7 @@ class PublisherSupervisor:
     def publish(
         self, exchange: str, routing_key: str, body: Mapping[str, Any], mandatory: bool
     ) -> Deferred[None]:
-        """See `IBus.publish`; fails with ValueError for a body that cannot be encoded or too long a routing key."""
+        """See `IBus.publish`; fails with ValueError for an impossible body or too long a routing key."""
         try:
             encoded = encode(body)
         except ValueError as error:

@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 @define(eq=False)
 class QueueArguments:
-    """Arguments of durable queues, for instance ``{"x-queue-type": "quorum"}``; none once a broker has refused them."""
+    """Arguments of durable queues; none once a broker has refused them."""
 
     wanted: Mapping[str, Any] = field(factory=dict)
 
@@ -43,7 +43,7 @@ class QueueArguments:
 
 
 class Topology:
-    """Declares on one connection, over its own channel, because the broker closes a channel when it refuses a request.
+    """Declares on one connection, over its own channel: the broker closes it when it refuses a request.
 
     `queue_arguments` apply to durable queues and are shared by all connections.
     """
@@ -60,7 +60,10 @@ class Topology:
         self._exchange_waiters: dict[str, list[Deferred[None]]] = {}
 
     async def exchange(self, name: str) -> None:
-        """Declare an exchange unless this connection has done so. Raises BrokerClosedChannel when the broker refuses it."""
+        """Declare an exchange unless this connection has done so.
+
+        Raises BrokerClosedChannel when the broker refuses it.
+        """
         if name in self._exchanges:
             return
         # One declaration for any number of callers.
@@ -109,8 +112,8 @@ class Topology:
         return result
 
     async def _work(self) -> None:
-        # One loop fires the results of all callers one after another. With a lock each caller would continue inside the
-        # call of the previous one, and hundreds of them would reach the recursion limit.
+        # One loop fires the results of all callers one after another. With a lock each caller would continue
+        # inside the call of the previous one, and hundreds of them would reach the recursion limit.
         while self._actions:
             action, result = self._actions.popleft()
             if result.called:  # cancelled
@@ -144,7 +147,8 @@ class Topology:
             await (await self._open()).exchange_declare(exchange=name, passive=True)
         if refused is not None:
             self.log.warn(
-                "exchange {exchange} exists on the broker with other arguments and is used as it is: {reason}",
+                "exchange {exchange} exists on the broker with other arguments and is used as it is: "
+                "{reason}",
                 exchange=name,
                 reason=refused.text,
             )
@@ -190,7 +194,8 @@ class Topology:
 
     def _fall_back_to_classic(self, queue: Queue, reason: str) -> None:
         self.log.warn(
-            "the broker does not support queues with {arguments}, so {queue} becomes a classic durable one: {reason}",
+            "the broker does not support queues with {arguments}, so {queue} becomes a classic durable one: "
+            "{reason}",
             arguments=dict(self._queue_arguments.wanted),
             queue=queue.name,
             reason=reason,

@@ -1,4 +1,7 @@
-"""Stand-ins for a broker: `FakeConnection` answers requests when the test says so; `ConnectionHarness` speaks AMQP."""
+"""Stand-ins for a broker:
+
+`FakeConnection` answers requests when the test says so; `ConnectionHarness` speaks AMQP.
+"""
 
 from __future__ import annotations
 
@@ -115,8 +118,8 @@ class FakeChannel:
 class FakeConnection:
     """Answers requests at once or, with `holding`, when `release` is called.
 
-    `refused` has routing keys that cannot be bound, `refusals` the error of each declaration that fails; `failing` is
-    raised by every request. `asked` records the requests, `written` the bytes that were sent.
+    `refused` has routing keys that cannot be bound, `refusals` the error of each declaration that fails;
+    `failing` is raised by every request. `asked` records the requests, `written` the bytes that were sent.
     """
 
     MAX_LENGTH = 131072

@@ -1,4 +1,4 @@
-"""A broker in memory, on a clock: it accepts logins and declarations, confirms messages, and delivers what the test says."""
+"""A broker in memory, on a clock: accepts logins and declarations, confirms messages, delivers on request."""
 
 from __future__ import annotations
 
@@ -123,7 +123,10 @@ class MemoryEndpoint:
 
 
 class MemoryBroker:
-    """All brokers of a test. `errors` has the hosts that cannot be reached; a `silent` broker answers nothing."""
+    """All brokers of a test.
+
+    `errors` has the hosts that cannot be reached; a `silent` broker answers nothing.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock

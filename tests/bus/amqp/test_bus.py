@@ -1,4 +1,7 @@
-"""The bus over AMQP on a broker in memory: what only a clock can show. `integration/test_amqp_bus.py` has the rest."""
+"""The bus over AMQP on a broker in memory: what only a clock can show.
+
+`integration/test_amqp_bus.py` has the rest.
+"""
 
 from __future__ import annotations
 

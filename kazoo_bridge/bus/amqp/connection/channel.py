@@ -18,7 +18,10 @@ from kazoo_bridge.bus.amqp.wire.frame_writer import OVERHEAD
 
 
 class ResponseQueue(TimeoutDeferredQueue):  # type: ignore[misc]
-    """The broker's responses on one channel. Closing fails all waiting callers, without a chain of calls between them."""
+    """The broker's responses on one channel.
+
+    Closing fails all waiting callers, without a chain of calls between them.
+    """
 
     _closed = False
 
@@ -48,7 +51,7 @@ class BrokerChannel(AMQChannel):  # type: ignore[misc]
         self._close_waiters: list[Deferred[Closed]] = []
 
     def when_closed(self) -> Deferred[Closed]:
-        """Return a Deferred that fires with the reason as an exception, once either side has closed the channel."""
+        """Fires with the reason as an exception, once either side has closed the channel."""
         waiter: Deferred[Closed] = Deferred()
         if self.closed:
             waiter.callback(close_error(self.reason))

@@ -1,4 +1,4 @@
-"""A connection to a broker: txAMQP's client with this project's frame reader, frame writer and error handling."""
+"""A connection to a broker: txAMQP's client with the project's frame reader, frame writer and errors."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def client_properties(connection_name: str) -> dict[str, Any]:
 class Heartbeat:
     """Checks twice in every `interval` (seconds) whether something was sent and received.
 
-    The owner sets `sent` and `received`. `on_idle` is called when nothing was sent since the previous check, `on_dead`
-    once when nothing was received for two intervals.
+    The owner sets `sent` and `received`. `on_idle` is called when nothing was sent since the previous check,
+    `on_dead` once when nothing was received for two intervals.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Heartbeat:
 
 
 class BrokerDelegate(TwistedDelegate):  # type: ignore[misc]
-    """Responds to the methods that the broker sends on its own account. txAMQP calls the method named after each."""
+    """Responds to the methods that the broker sends on its own account, each in the method of its name."""
 
     def connection_start(self, ch: Any, msg: Any) -> None:
         """Log in."""
@@ -125,9 +125,9 @@ class BrokerDelegate(TwistedDelegate):  # type: ignore[misc]
 class BrokerConnection(AMQClient):  # type: ignore[misc]
     """One connection to a broker.
 
-    `heartbeat` is the wanted interval in seconds (0: none), `max_body_bytes` limits the body of a received message.
-    `on_blocked` is called with the broker's reason when it stops accepting messages, and with None when it accepts them
-    again. `unresponsive` is set after the broker has not answered a request in time.
+    `heartbeat` is the wanted interval in seconds (0: none), `max_body_bytes` limits the body of a received
+    message. `on_blocked` is called with the broker's reason when it stops accepting messages, and with None
+    when it accepts them again. `unresponsive` is set after the broker has not answered a request in time.
     """
 
     log = Logger()
@@ -191,7 +191,7 @@ class BrokerConnection(AMQClient):  # type: ignore[misc]
         self._forget(channel.id)
 
     async def close_gracefully(self, timeout: float) -> None:
-        """Close the connection with the handshake; without it if the broker takes longer than `timeout` seconds."""
+        """Close the connection with the handshake, unless that takes longer than `timeout` seconds."""
         gone = self.disconnected.wait()
         if self.close_reason is None:
             try:

@@ -24,7 +24,10 @@ LOGIN_TIMEOUT = 10.0
 
 
 def endpoint_for(reactor: Any, uri: AmqpUri) -> IStreamClientEndpoint:
-    """Return the endpoint of a broker, with TLS if its URI asks for it. Raises ValueError for an unusable CA file."""
+    """Return the endpoint of a broker, with TLS if its URI asks for it.
+
+    Raises ValueError for an unusable CA file.
+    """
     plain = HostnameEndpoint(reactor, uri.host, uri.port, timeout=LOGIN_TIMEOUT)
     if not uri.tls:
         return plain
@@ -39,8 +42,8 @@ def endpoint_for(reactor: Any, uri: AmqpUri) -> IStreamClientEndpoint:
 class FailoverEndpoint:
     """Connects to the first broker of `uris` that accepts the login, beginning with the one that worked last.
 
-    `make_connection` makes the protocol for a broker. `latest` is the connection that was established last, `last_error`
-    the reason in words why there is none.
+    `make_connection` makes the protocol for a broker. `latest` is the connection that was established last,
+    `last_error` the reason in words why there is none.
     """
 
     log = Logger()

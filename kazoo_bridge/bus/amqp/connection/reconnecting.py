@@ -1,4 +1,4 @@
-"""A connection that is established again after a loss: Twisted's client service over the configured brokers."""
+"""A connection that is established again after a loss, by Twisted's client service."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class _LifecycleProtocol(Protocol):
 class ReconnectingConnection(Service):
     """Keeps one connection to one of the brokers.
 
-    `make_connection` makes the protocol for a broker. `on_connected` is called with each established connection,
-    `on_lost` when it is gone.
+    `make_connection` makes the protocol for a broker. `on_connected` is called with each established
+    connection, `on_lost` when it is gone.
     """
 
     log = Logger()

@@ -17,8 +17,8 @@ BATCH_SIZE = 100
 class AckBatcher:
     """Tracks the unsettled deliveries of one channel.
 
-    Acknowledges finished deliveries from the oldest one on with one frame, later ones one by one, all in one write.
-    Requeues deliveries after a delay that grows, so that they do not come back in a tight loop.
+    Acknowledges finished deliveries from the oldest one on with one frame, later ones one by one, all in one
+    write. Requeues deliveries after a delay that grows, so that they do not come back in a tight loop.
 
     `write` sends frames. `retry_delay` gives the seconds before requeue number n (from 0).
     """
@@ -126,7 +126,7 @@ class AckBatcher:
             self._flush_timer = self._clock.callLater(0, self._flush)
 
     def _send(self) -> None:
-        """Write rejections and requeues, then one acknowledgement up to the oldest unsettled delivery, then the others."""
+        """Write rejections and requeues, then one acknowledgement for the oldest ones, then the others."""
         out, self._frames = self._frames, []
         order, acked, settled = self._order, self._acked, self._settled
         last = 0

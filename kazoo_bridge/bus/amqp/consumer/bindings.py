@@ -37,11 +37,12 @@ class _Target:
 class QueueBindings:
     """Binds and unbinds in rounds, one at a time; all requests that arrive during a round share the next one.
 
-    `bind` and `unbind` only change the set of wanted topics and register a waiter, so that no chain of Deferreds grows
-    with the number of callers. While there is no connection, callers do not wait: the topics are bound on connecting.
+    `bind` and `unbind` only change the set of wanted topics and register a waiter, so that no chain of
+    Deferreds grows with the number of callers. While there is no connection, callers do not wait: the topics
+    are bound on connecting.
 
-    `label` names the queue in messages, `wanted` has the topics in their order. `retry_delay` gives the seconds before
-    attempt n (from 0) after a failure.
+    `label` names the queue in messages, `wanted` has the topics in their order. `retry_delay` gives the
+    seconds before attempt n (from 0) after a failure.
     """
 
     log = Logger()
@@ -70,8 +71,8 @@ class QueueBindings:
     def bind(self, topic: Topic) -> Deferred[None]:
         """Add a topic.
 
-        Fires once the broker has bound it; at once while disconnected. Fails with `BusUnavailable` when the broker
-        refuses it, and then forgets a topic that was not wanted before. May be cancelled.
+        Fires once the broker has bound it; at once while disconnected. Fails with `BusUnavailable` when the
+        broker refuses it, and then forgets a topic that was not wanted before. May be cancelled.
         """
         if topic not in self.wanted:
             self.wanted[topic] = None
@@ -89,7 +90,8 @@ class QueueBindings:
     def problem(self) -> str | None:
         """Return why a wanted topic is not bound; None when all are."""
         if self._requested_at is not None and self._clock.seconds() - self._requested_at > ANSWER_TIMEOUT:
-            return f"the broker has not answered about the bindings of {self._label} for {ANSWER_TIMEOUT:g} seconds"
+            what = f"the bindings of {self._label}"
+            return f"the broker has not answered about {what} for {ANSWER_TIMEOUT:g} seconds"
         if self._failure is not None:
             return f"{self._label} cannot be bound: {self._failure}"
         for topic, reason in self.refused.items():
@@ -122,7 +124,7 @@ class QueueBindings:
             self._timer = None
 
     def disconnected(self) -> None:
-        """Forget the connection, which is lost, and fire all waiters: the next connection binds every wanted topic."""
+        """Forget the lost connection and fire all waiters: the next connection binds every wanted topic."""
         self._connected = False
         self.detach()
         self.refused.clear()
@@ -215,7 +217,8 @@ class QueueBindings:
                 else:
                     self.refused[topic] = refused[topic].text
         for topic in failed:
-            text = f"{self._label} cannot be bound to {topic.pattern} on exchange {topic.exchange}: {refused[topic].text}"
+            reason = refused[topic].text
+            text = f"{self._label} cannot be bound to {topic.pattern} on exchange {topic.exchange}: {reason}"
             self._fire([topic], BusUnavailable(text))
 
     def _settle(self, topics: Iterable[Topic], target: _Target) -> None:

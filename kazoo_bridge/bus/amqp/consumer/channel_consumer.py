@@ -61,9 +61,10 @@ class ChannelConsumer:
         self._consumer_tag = response.consumer_tag
 
     async def stop(self) -> None:
-        """Receive no further deliveries. The handler's open results are still sent, then the channel is closed.
+        """Receive no further deliveries; send the results of open ones, then close the channel.
 
-        Waits for the broker's answer, but not when this connection's broker has left such a request unanswered before.
+        Waits for the broker's answer, but not when this connection's broker has left such a request
+        unanswered before.
         """
         self._stopping = True
         answered: Deferred[Closed | None] = Deferred()
@@ -128,7 +129,8 @@ class ChannelConsumer:
         if self._stopping:
             return
         self.log.warn(
-            "dropping a message on {exchange} with routing key {routing_key}: its body of {size} bytes is too large",
+            "dropping a message on {exchange} with routing key {routing_key}: "
+            "its body of {size} bytes is too large",
             exchange=exchange,
             routing_key=routing_key,
             size=size,

@@ -28,8 +28,8 @@ HEALTHY_AFTER = 60.0
 class AmqpConsumer:
     """Declares its queue and consumes from it on every connection that it receives, until cancelled.
 
-    Raises ValueError for a topic that AMQP cannot carry. `retry_delay` gives the seconds before restart number n (from
-    0) on one connection.
+    Raises ValueError for a topic that AMQP cannot carry. `retry_delay` gives the seconds before restart
+    number n (from 0) on one connection.
     """
 
     log = Logger()
@@ -101,9 +101,9 @@ class AmqpConsumer:
     def bind(self, topic: Topic) -> Deferred[None]:
         """See `IConsumer`.
 
-        Fails with `BusUnavailable` when the broker refuses it, and then forgets the topic unless it was wanted before;
-        with ValueError when it is longer than AMQP allows (255 bytes). Does not fire as long as a connected broker
-        does not answer; cancel it to wait no longer.
+        Fails with `BusUnavailable` when the broker refuses it, and then forgets the topic unless it was
+        wanted before; with ValueError when it is longer than AMQP allows (255 bytes). Does not fire as long
+        as a connected broker does not answer; cancel it to wait no longer.
         """
         try:
             _check_topic(topic)
@@ -126,7 +126,10 @@ class AmqpConsumer:
         return waiter
 
     def cancel(self) -> Deferred[None]:
-        """See `IConsumer`. Fires when the broker sends nothing more; the handler may still work on deliveries."""
+        """See `IConsumer`.
+
+        Fires when the broker sends nothing more; the handler may still work on deliveries.
+        """
         self.cancelled = True
         self._bindings.disconnected()
         for waiter in list(self._start_waiters):

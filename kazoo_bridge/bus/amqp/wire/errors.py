@@ -65,7 +65,7 @@ class ConnectionGone(Closed):  # type: ignore[misc]
 
 
 def lacks_queue_type(error: BrokerClosedConnection) -> bool:
-    """Return whether the broker closed the connection because it does not support the type of a declared queue."""
+    """Return whether the broker closed the connection because it lacks the type of a declared queue."""
     # RabbitMQ answers with an internal error while the feature flag of quorum queues is disabled.
     return error.code == NOT_IMPLEMENTED or (error.code == INTERNAL_ERROR and "feature flag" in error.text)
 

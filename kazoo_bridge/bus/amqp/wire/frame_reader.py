@@ -1,8 +1,8 @@
 """Frames in: reads deliveries, returns and confirms from the receive buffer, and passes on every other frame.
 
-A delivery consists of three or more frames: the method, the content header, and the body in pieces. Usually all of them
-lie in the buffer side by side, and then only the body's bytes are copied. Contents that arrive in parts are collected per
-channel.
+A delivery consists of three or more frames: the method, the content header, and the body in pieces. Usually
+all of them lie in the buffer side by side, and then only the body's bytes are copied. Contents that arrive in
+parts are collected per channel.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from kazoo_bridge.bus.amqp.wire.frame_writer import BODY, FRAME_END, HEADER, HEA
 
 #: Default limit of a message body, in bytes.
 DEFAULT_MAX_BODY_BYTES = 16 * 1024 * 1024
-#: The frame size in bytes that is requested when the broker sets no limit, and the limit until one is agreed upon.
+#: The frame size in bytes that is requested when the broker sets no limit, and the limit until one is agreed
+#: upon.
 DEFAULT_FRAME_MAX = 131072
 #: Distinct exchange names that are kept decoded.
 _MAX_NAMES = 1024
@@ -36,7 +37,10 @@ _HAS_TYPE, _HAS_ENCODING = 0x80, 0x4000
 
 
 class RawDelivery(NamedTuple):
-    """A delivered message, not decoded. A tuple, because one is made for every message: attrs' frozen costs five times as much."""
+    """A delivered message, not decoded.
+
+    A tuple, because one is made for every message: attrs' frozen costs five times as much.
+    """
 
     delivery_tag: int
     redelivered: bool
@@ -57,24 +61,28 @@ class DeliveryReceiver(Protocol):
         """Handle a message."""
 
     def on_oversized(self, delivery_tag: int, exchange: str, routing_key: str, size: int) -> None:
-        """Handle a message whose body of `size` bytes exceeds the limit; called before the body, which is skipped."""
+        """Handle a message whose body of `size` bytes is too large. The body is skipped after the call."""
 
     def on_cancelled(self) -> None:
         """Handle that the broker has cancelled the consumer, for instance because its queue was deleted."""
 
 
-#: Called for a returned message with reply code, reply text, exchange, routing key and the encoded properties (see
-#: `frame_writer.read_properties`).
+#: Called for a returned message with reply code, reply text, exchange, routing key and the encoded properties
+#: (see `frame_writer.read_properties`).
 OnReturn = Callable[[int, str, str, str, bytes], None]
-#: Called for a confirm with the delivery tag, whether it covers all earlier tags too, and whether it is positive.
+#: Called for a confirm with the delivery tag, whether it covers all earlier tags too, and whether it is
+#: positive.
 OnConfirm = Callable[[int, bool, bool], None]
 
 
 @define
 class _PartialContent:
-    """A content that has not arrived completely. `missing` bytes of its body are outstanding; -1: so is its header.
+    """A content that has not arrived completely.
 
-    `on_complete` is called with content encoding, properties and body, `on_oversized` with the size of the body.
+    `missing` bytes of its body are outstanding; -1: so is its header.
+
+    `on_complete` is called with content encoding, properties and body, `on_oversized` with the size of the
+    body.
     """
 
     on_complete: Callable[[str | None, bytes, bytes], None]
@@ -89,8 +97,8 @@ class _PartialContent:
 class FrameReader:
     """Splits the stream of bytes into frames, in time linear in the bytes received, however they are cut.
 
-    `on_other_frame` is called with each frame that belongs to no delivery, return or confirm. `max_body_bytes` limits the
-    body of a message. `max_frame_bytes` is the limit agreed upon with the broker.
+    `on_other_frame` is called with each frame that belongs to no delivery, return or confirm.
+    `max_body_bytes` limits the body of a message. `max_frame_bytes` is the limit agreed upon with the broker.
     """
 
     def __init__(
@@ -109,7 +117,10 @@ class FrameReader:
         self._stopped = False
 
     def add_receiver(self, channel: int, receiver: DeliveryReceiver) -> None:
-        """Pass the deliveries of a channel to `receiver`. Deliveries of channels without receiver are skipped."""
+        """Pass the deliveries of a channel to `receiver`.
+
+        Deliveries of channels without receiver are skipped.
+        """
         self._receivers[channel] = receiver
 
     def receiver(self, channel: int) -> DeliveryReceiver | None:
@@ -138,7 +149,10 @@ class FrameReader:
         self._buffer.clear()
 
     def feed(self, data: bytes) -> None:
-        """Handle received bytes. Raises FrameError, IndexError or struct.error when they are not AMQP 0-9-1."""
+        """Handle received bytes.
+
+        Raises FrameError, IndexError or struct.error when they are not AMQP 0-9-1.
+        """
         if self._buffer:
             self._buffer += data
             if len(self._buffer) < self._needed:
@@ -150,7 +164,7 @@ class FrameReader:
             self._buffer += memoryview(data)[position:]
 
     def _consume(self, data: bytes) -> int:
-        """Handle every complete frame; return the position of the first incomplete one, and note its length."""
+        """Handle all complete frames; return the position of the first incomplete one."""
         position, end = 0, len(data)
         while end - position >= OVERHEAD:
             kind, channel, size = _HEAD(data, position)
@@ -178,7 +192,7 @@ class FrameReader:
             raise FrameError("a frame does not end where it should")
 
     def _read_delivery(self, data: bytes, position: int, after: int, end: int, channel: int) -> int:
-        """Handle basic.deliver, whose arguments begin at `position`; return the position after all that was handled."""
+        """Handle basic.deliver with arguments at `position`; return the position after what was handled."""
         if self._partial and channel in self._partial:
             raise FrameError("a message broke off in the middle")
         position += 1 + data[position]  # the consumer tag: each channel has one consumer

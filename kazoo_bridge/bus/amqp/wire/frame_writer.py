@@ -120,8 +120,8 @@ def method_payload(method: Any, args: tuple[Any, ...]) -> bytes:
 def header_payload(klass: Any, size: int, properties: Mapping[str, Any]) -> bytes:
     """Return the payload of a content header frame.
 
-    `size` is the body's in bytes, `properties` are named like in the specification (``content-type``). Raises ValueError
-    for an unknown property.
+    `size` is the body's in bytes, `properties` are named like in the specification (``content-type``). Raises
+    ValueError for an unknown property.
     """
     known = {declared.name for declared in klass.fields}
     unknown = set(properties) - known

@@ -13,7 +13,7 @@ from kazoo_bridge.bus.amqp.consumer.acks import BATCH_SIZE, AckBatcher
 
 
 class FakeWriter:
-    """Parses the frames, one list for each write: ("ack", tag, multiple), ("reject", tag, 0), ("nack", tag, 2)."""
+    """Parses the frames of each write: ("ack", tag, multiple), ("reject", tag, 0), ("nack", tag, 2)."""
 
     def __init__(self) -> None:
         self.writes: list[list[tuple[str, int, int]]] = []

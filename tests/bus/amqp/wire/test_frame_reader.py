@@ -244,7 +244,7 @@ values: dict[str, st.SearchStrategy[Any]] = {
 
 @st.composite
 def frames(draw: st.DrawFn, *, damaged: bool = False) -> bytes:
-    """A frame: a frequent method, a content header, a body or a heartbeat; if `damaged`, every other payload is."""
+    """A method, content header, body or heartbeat; with `damaged`, every other payload is damaged."""
     channel = draw(st.sampled_from([1, 1, 1, 2, 0]))
     kind = draw(st.sampled_from(["method", "header", "body", "heartbeat"]))
     if kind == "heartbeat":

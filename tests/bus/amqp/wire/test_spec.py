@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 import pika.spec
 import pytest
@@ -16,23 +17,21 @@ METHODS = [method for klass in SPEC.classes for method in klass.methods]
 NOT_IN_PIKA = {"update-secret", "update-secret-ok"}
 
 
-def pika_method(klass: str, method: str) -> type:
+def pika_method(klass: str, method: str) -> Any:
     def camel_case(name: str) -> str:
         return "".join(word.capitalize() for word in name.split("-"))
 
-    found: type = getattr(getattr(pika.spec, camel_case(klass)), camel_case(method))
-    return found
+    return getattr(getattr(pika.spec, camel_case(klass)), camel_case(method))
 
 
-@pytest.mark.parametrize("method", METHODS, ids=lambda method: f"{method.klass.name}.{method.name}")
-def test_number_content_and_arguments_of_every_method(method: object) -> None:
-    ours = method
-    if ours.name in NOT_IN_PIKA and not hasattr(pika.spec.Connection, "UpdateSecret"):  # type: ignore[attr-defined]
+@pytest.mark.parametrize("ours", METHODS, ids=lambda method: f"{method.klass.name}.{method.name}")
+def test_number_and_arguments_of_every_method(ours: Any) -> None:
+    if ours.name in NOT_IN_PIKA and not hasattr(pika.spec.Connection, "UpdateSecret"):
         pytest.skip("pika does not have it")
-    theirs = pika_method(ours.klass.name, ours.name)  # type: ignore[attr-defined]
-    assert (ours.klass.id << 16) + ours.id == theirs.INDEX  # type: ignore[attr-defined]
-    arguments = list(inspect.signature(theirs.__init__).parameters)[1:]  # type: ignore[misc]
-    assert len(arguments) == len(ours.fields)  # type: ignore[attr-defined]
+    theirs = pika_method(ours.klass.name, ours.name)
+    assert (ours.klass.id << 16) + ours.id == theirs.INDEX
+    arguments = list(inspect.signature(theirs.__init__).parameters)[1:]
+    assert len(arguments) == len(ours.fields)
 
 
 def test_properties_are_in_the_order_of_their_flags() -> None:
