@@ -18,7 +18,7 @@ from twisted.web.client import ResponseFailed
 
 from kazoo_bridge.interfaces import Queue, Topic
 from kazoo_bridge.kazoo import Event
-from tests.integration.amqp_world import Log
+from tests.integration.amqp_harness import CapturedLog
 from tests.websockets.stage import CHILD, RESELLER, STRANGER, Stage
 
 pytestmark = pytest.mark.timeout(30)
@@ -188,7 +188,7 @@ async def test_a_stream_resumes_after_the_last_event_id(stage: Stage) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_a_client_that_goes_is_no_failure(stage: Stage) -> None:
-    with Log() as log:
+    with CapturedLog() as log:
         stream = await Stream().open(stage, "?binding=call.*.*")
         event_id, _ = await stream.event()
         stream.lose()

@@ -8,10 +8,9 @@ from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-_log = Logger()
+from kazoo_bridge.log_throttle import LogThrottle
 
-#: Seconds between two log lines on refused connections.
-LOG_INTERVAL = 60.0
+_log = Logger()
 
 
 @define
@@ -23,8 +22,10 @@ class ConnectionCounter:
     limit_per_address: int
     _open: Counter[str] = field(init=False, factory=Counter)
     _count: int = field(init=False, default=0)
-    _refused: int = field(init=False, default=0)
-    _logged: float | None = field(init=False, default=None)
+    _refused: LogThrottle = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._refused = LogThrottle(self._clock, self._log_refused)
 
     def __len__(self) -> int:
         return self._count
@@ -32,7 +33,7 @@ class ConnectionCounter:
     def opened(self, address: str) -> bool:
         """Count a connection; False, and it is not counted, when there may be no more."""
         if (self.limit and self._count >= self.limit) or self._is_full(address):
-            self._log_refused()
+            self._refused.count()
             return False
         self._count += 1
         self._open[address] += 1
@@ -43,7 +44,7 @@ class ConnectionCounter:
         if old == new:
             return True
         if self._is_full(new):
-            self._log_refused()
+            self._refused.count()
             return False
         self._decrement(old)
         self._open[new] += 1
@@ -62,13 +63,9 @@ class ConnectionCounter:
         if not self._open[address]:
             del self._open[address]
 
-    def _log_refused(self) -> None:
-        self._refused += 1
-        now = self._clock.seconds()
-        if self._logged is None or now - self._logged >= LOG_INTERVAL:
-            _log.warn(
-                "{refused} HTTP connections refused: {count} are open, see http.max_connections and http.max_connections_per_ip",
-                refused=self._refused,
-                count=self._count,
-            )
-            self._logged, self._refused = now, 0
+    def _log_refused(self, refused: int, _example: str) -> None:
+        _log.warn(
+            "{refused} HTTP connections refused: {count} are open, see http.max_connections and http.max_connections_per_ip",
+            refused=refused,
+            count=self._count,
+        )
