@@ -11,9 +11,8 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from kazoo_bridge import __version__
 from kazoo_bridge.interfaces import BusUnavailable, IBus, IConsumer, Queue, Topic
-from kazoo_bridge.kazoo import TARGETED, Event
+from kazoo_bridge.kazoo import TARGETED, Event, build_request
 
 #: The answers to one question that are collected; with that many it is over.
 MAX_REPLIES = 1000
@@ -141,8 +140,7 @@ class RequestReplyClient:
         return self._bus.unavailable_reason() or "the question could not be sent in time"
 
     def _with_envelope(self, body: Mapping[str, Any], message_id: str) -> dict[str, Any]:
-        ours = {"App-Name": "kazoo_bridge", "App-Version": __version__}
-        return {**ours, **body, "Msg-ID": message_id, "Server-ID": self._server_id}
+        return build_request(body, message_id=message_id, server_id=self._server_id)
 
     def _on_reply(self, event: Event) -> None:
         question = self._pending.get(event.message_id or "")

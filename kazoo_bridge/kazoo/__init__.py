@@ -1,14 +1,32 @@
-"""KAZOO's vocabulary: pure functions and immutable values. The facts are KAZOO 4.3's (repository ``2600hz/kazoo``)."""
+"""KAZOO's vocabulary: pure functions and immutable values.
 
-from kazoo_bridge.kazoo.accounts import ACCOUNTS_DB, account_db, account_from_db, is_account_id, monthly_db
-from kazoo_bridge.kazoo.envelope import OPTIONAL_ENVELOPE, normalize, public_form
+The facts are those of KAZOO 4.3 (``2600hz/kazoo``).
+"""
+
+from kazoo_bridge.kazoo.channels import called_number, channel_account_id, channel_variables, is_loopback
+from kazoo_bridge.kazoo.envelope import (
+    APP_NAME,
+    OPTIONAL_ENVELOPE,
+    build_envelope,
+    build_request,
+    normalize,
+    public_form,
+)
 from kazoo_bridge.kazoo.event import Event
-from kazoo_bridge.kazoo.gregorian_time import GREGORIAN_OFFSET, from_gregorian, to_gregorian
-from kazoo_bridge.kazoo.phone_numbers import normalize_number
+from kazoo_bridge.kazoo.identifiers import (
+    ACCOUNTS_DB,
+    account_db,
+    account_from_db,
+    is_account_id,
+    monthly_db,
+    normalize_number,
+)
 from kazoo_bridge.kazoo.routing_keys import EXCHANGES, TARGETED, decode_key_part, encode_key_part
+from kazoo_bridge.kazoo.values import GREGORIAN_OFFSET, from_gregorian, is_true, to_gregorian
 
 __all__ = [
     "ACCOUNTS_DB",
+    "APP_NAME",
     "EXCHANGES",
     "GREGORIAN_OFFSET",
     "OPTIONAL_ENVELOPE",
@@ -16,10 +34,17 @@ __all__ = [
     "Event",
     "account_db",
     "account_from_db",
+    "build_envelope",
+    "build_request",
+    "called_number",
+    "channel_account_id",
+    "channel_variables",
     "decode_key_part",
     "encode_key_part",
     "from_gregorian",
     "is_account_id",
+    "is_loopback",
+    "is_true",
     "monthly_db",
     "normalize",
     "normalize_number",

@@ -9,7 +9,7 @@ from twisted.logger import capturedLogs
 from zope.interface.verify import verifyObject
 
 from kazoo_bridge.categories import conference, fax_status, messages, notifications, objects, parking
-from kazoo_bridge.categories.notification_types import TYPES
+from kazoo_bridge.categories.notification_types import NOTIFICATION_TYPES
 from kazoo_bridge.interfaces import IEventCategory, Occurrence
 from kazoo_bridge.kazoo import Event, account_db, encode_key_part, monthly_db, normalize
 from kazoo_bridge.topics import TopicTable
@@ -134,7 +134,7 @@ def test_what_is_no_accounts_object(body: dict[str, Any]) -> None:
 # -- notifications
 
 
-@pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", NOTIFICATION_TYPES, ids=lambda kind: kind.name)
 def test_notifications(kind: Any) -> None:
     if kind.name == "webhook":
         return
