@@ -152,10 +152,10 @@ class EmbeddedBus(Service):
         body: Mapping[str, Any],
         *,
         timeout: float,
-        enough: Callable[[Sequence[Event]], bool] | None = None,
+        done_when: Callable[[Sequence[Event]], bool] | None = None,
     ) -> Deferred[list[Event]]:
         """See `IBus`."""
-        return self._asker.request(exchange, routing_key, body, timeout=timeout, enough=enough)
+        return self._asker.request(exchange, routing_key, body, timeout=timeout, done_when=done_when)
 
     def unavailable_reason(self) -> str | None:
         """See `IBus`."""

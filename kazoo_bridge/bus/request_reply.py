@@ -81,12 +81,12 @@ class RequestReplyClient:
         body: Mapping[str, Any],
         *,
         timeout: float,
-        enough: DoneWhen | None = None,
+        done_when: DoneWhen | None = None,
     ) -> Deferred[list[Event]]:
         """See `IBus.request`. Cancelling the Deferred forgets the question."""
         if len(self._pending) >= MAX_PENDING_REQUESTS:
             return fail(BusUnavailable(f"{MAX_PENDING_REQUESTS} questions wait for answers already"))
-        return Deferred.fromCoroutine(self._request(exchange, routing_key, body, timeout, enough))
+        return Deferred.fromCoroutine(self._request(exchange, routing_key, body, timeout, done_when))
 
     def connection_lost(self) -> None:
         """The connection is gone, and the answers with it: end the questions that were sent, with what came if anything did.
@@ -107,10 +107,10 @@ class RequestReplyClient:
         routing_key: str,
         body: Mapping[str, Any],
         timeout: float,
-        enough: DoneWhen | None,
+        done_when: DoneWhen | None,
     ) -> list[Event]:
         message_id = secrets.token_hex(16)
-        question = self._pending[message_id] = _PendingRequest(enough)
+        question = self._pending[message_id] = _PendingRequest(done_when)
         timer = self._clock.callLater(max(0.0, timeout), lambda: question.expire(self._unsent_reason()))
         sending = Deferred.fromCoroutine(
             self._send(question, exchange, routing_key, self._with_envelope(body, message_id))

@@ -52,8 +52,9 @@ _EMERGENCY = (
 _EMERGENCY_PLACE = (
     "Account-Name Authorizing-ID Device-Name Emergency-To-DID Emergency-Test-Call Emergency-Address-Street-1 "
     "Emergency-Address-Street-2 Emergency-Address-City Emergency-Address-Region "
-    "Emergency-Address-Postal-Code Emergency-Address-Latitude Emergency-Address-Longitude Emergency-Notfication-Contact-Emails Owner-ID "
-    "User-First-Name User-Last-Name User-Email"
+    "Emergency-Address-Postal-Code Emergency-Address-Latitude Emergency-Address-Longitude "
+    "Emergency-Notfication-Contact-Emails "
+    "Owner-ID User-First-Name User-Last-Name User-Email"
 )
 
 NOTIFICATION_TYPES: tuple[NotificationType, ...] = (

@@ -3,6 +3,8 @@
 The facts are those of KAZOO 4.3 (``2600hz/kazoo``).
 """
 
+from typing import TYPE_CHECKING, Any
+
 from kazoo_bridge.kazoo.channels import called_number, channel_account_id, channel_variables, is_loopback
 from kazoo_bridge.kazoo.envelope import (
     APP_NAME,
@@ -23,6 +25,7 @@ from kazoo_bridge.kazoo.identifiers import (
 )
 from kazoo_bridge.kazoo.routing_keys import EXCHANGES, TARGETED, decode_key_part, encode_key_part
 from kazoo_bridge.kazoo.values import GREGORIAN_OFFSET, from_gregorian, is_true, to_gregorian
+from kazoo_bridge.legacy import resolve_former_name
 
 __all__ = [
     "ACCOUNTS_DB",
@@ -51,3 +54,9 @@ __all__ = [
     "public_form",
     "to_gregorian",
 ]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """Resolve the names of the first release; see `kazoo_bridge.legacy`."""
+        return resolve_former_name(__name__, globals(), name)

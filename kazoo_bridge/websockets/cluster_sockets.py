@@ -140,7 +140,7 @@ class SocketQueryClient:
     ) -> Sequence[Event]:
         body = {"Event-Category": "websockets", "Event-Name": name, **more}
         return await self._bus.request(
-            _EXCHANGE, key, body, timeout=_TIMEOUT, enough=_any_found if first else None
+            _EXCHANGE, key, body, timeout=_TIMEOUT, done_when=_any_found if first else None
         )
 
 

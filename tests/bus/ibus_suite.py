@@ -488,7 +488,7 @@ class IBusSuite:
 
         await answering(at_work.bus, "one", "two", "three")
         began = reactor.seconds()
-        answers = await at_work.bus.request("callevt", "question", {}, timeout=60, enough=two)
+        answers = await at_work.bus.request("callevt", "question", {}, timeout=60, done_when=two)
         assert len(answers) == 2
         assert reactor.seconds() - began < 10
 
@@ -499,7 +499,7 @@ class IBusSuite:
 
         await answering(at_work.bus, "me")
         asked = [
-            at_work.bus.request("callevt", "question", {"What": number}, timeout=10, enough=one)
+            at_work.bus.request("callevt", "question", {"What": number}, timeout=10, done_when=one)
             for number in range(20)
         ]
         answers = await gatherResults(asked)

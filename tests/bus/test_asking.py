@@ -155,7 +155,7 @@ def test_a_question_that_never_left_is_no_question_without_answers(
 def test_an_answer_may_be_faster_than_the_confirmation(
     asker: RequestReplyClient, clock: Clock, connected: FakeBus
 ) -> None:
-    asked = ask(asker, enough=bool)
+    asked = ask(asker, done_when=bool)
     connected.answer(0)
     assert len(result_of(asked)) == 1
     assert nothing_is_left(asker, clock)
@@ -176,7 +176,7 @@ def test_a_mistake_in_enough_ends_the_question(
     def mistaken(_answers: Sequence[Event]) -> bool:
         raise KeyError("oh")
 
-    asked = ask(asker, enough=mistaken)
+    asked = ask(asker, done_when=mistaken)
     connected.answer(0)
     failure_of(asked, KeyError)
     connected.answer(0)

@@ -424,7 +424,7 @@ async def test_asking_collects_the_answers(node: Node) -> None:
         await consuming(bus, Queue("", {Topic("sysconf", "question")}), answer)
         question = {"App-Name": "x", "App-Version": "1", "Event-Category": "y", "Event-Name": "ask"}
         answers = await bus.request(
-            "sysconf", "question", question, timeout=20, enough=lambda got: len(got) == 2
+            "sysconf", "question", question, timeout=20, done_when=lambda got: len(got) == 2
         )
         assert [event.name for event in answers] == ["reply", "reply"]
 

@@ -416,7 +416,7 @@ async def test_re_enabling_over_the_bus(rest: Client, action: str, enabled: list
     }
     ask: Any = rest.bridge.bus.request
     answers = await ask(
-        "configuration", "configuration.doc_type_update.webhook", request, timeout=0.5, enough=bool
+        "configuration", "configuration.doc_type_update.webhook", request, timeout=0.5, done_when=bool
     )
     assert [
         (await document(rest, own))["enabled"],
