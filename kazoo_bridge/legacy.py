@@ -55,7 +55,7 @@ def accept_former_keywords(**names: str) -> Callable[[type[T]], type[T]]:
         initialize = cls.__init__
 
         @wraps(initialize)
-        def __init__(self: Any, *arguments: Any, **keywords: Any) -> None:
+        def __init__(self: Any, *arguments: Any, **keywords: Any) -> None:  # noqa: N807
             if not names.keys().isdisjoint(keywords):
                 keywords = {names.get(name, name): value for name, value in keywords.items()}
             initialize(self, *arguments, **keywords)
