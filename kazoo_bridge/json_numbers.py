@@ -119,7 +119,7 @@ def _is_number(_: TypeChecker, value: object) -> bool:
 
 
 def _normalising(keyword: str, accept_text: bool) -> Callable[..., Iterator[ValidationError]]:
-    """The keyword's check of jsonschema, preceded by normalising in place what the keyword is about to check."""
+    """Return jsonschema's check of a keyword, which first normalises in place what it is about to check."""
     check = Draft202012Validator.VALIDATORS[keyword]
 
     def in_properties(rules: Any, instance: Any, _: Any) -> None:

@@ -1,8 +1,8 @@
 """The names of the first release, which category plugins may still use.
 
-`FORMER_NAMES` and `FORMER_METHODS` map former names to present ones. The packages `kazoo_bridge.interfaces` and
-`kazoo_bridge.kazoo` resolve the former through a module ``__getattr__``; `kazoo_bridge.plugins.legacy` adapts
-categories that implement former methods, and logs one warning for each.
+`FORMER_NAMES` and `FORMER_METHODS` map former names to present ones. The packages `kazoo_bridge.interfaces`
+and `kazoo_bridge.kazoo` resolve the former through a module ``__getattr__``; `kazoo_bridge.plugins.legacy`
+adapts categories that implement former methods, and logs one warning for each.
 """
 
 from __future__ import annotations

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from kazoo_bridge.interfaces import Account, BindingRefused
+from kazoo_bridge.interfaces import ALL_ACCOUNTS, Account, BindingRefused
 from kazoo_bridge.kazoo import account_db, decode_key_part, encode_key_part, monthly_db
-
-#: The segment that stands for every account, where a key has an account id, database or realm.
-ALL_ACCOUNTS = "*"
 
 #: Around the turn of a month, both monthly databases are subscribed to for this long.
 _MONTH_OVERLAP = timedelta(hours=1)

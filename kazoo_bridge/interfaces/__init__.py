@@ -20,6 +20,7 @@ from kazoo_bridge.interfaces.bus import (
 )
 from kazoo_bridge.interfaces.calls import CallChange, CommandRefused, ICalls, ICallWatch, UnknownCall
 from kazoo_bridge.interfaces.categories import (
+    ALL_ACCOUNTS,
     BindingPlan,
     BindingRefused,
     HookType,
@@ -45,6 +46,7 @@ from kazoo_bridge.interfaces.hooks import (
 from kazoo_bridge.legacy import resolve_former_name
 
 __all__ = [
+    "ALL_ACCOUNTS",
     "MAX_ACCOUNT_LIMIT",
     "Account",
     "AccountLimits",

@@ -129,8 +129,9 @@ class IBus(Interface):
         fresh ``Msg-ID`` and the ``Server-ID`` that replies go to. `timeout` is in seconds. `done_when`
         receives the replies so far; if it returns True, no further replies are waited for.
 
-        Fires with the replies that have come, perhaps none. Fails with `BusUnavailable` if the request
-        could not be sent.
+        Fires with the replies that have come, perhaps none. If the connection is lost or the bus is stopped,
+        it fires at once with the replies so far; without any it fails with `BusUnavailable`, as it does if the
+        request could not be sent.
         """
 
     def unavailable_reason() -> str | None:

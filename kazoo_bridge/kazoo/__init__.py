@@ -23,7 +23,13 @@ from kazoo_bridge.kazoo.identifiers import (
     monthly_db,
     normalize_number,
 )
-from kazoo_bridge.kazoo.routing_keys import EXCHANGES, TARGETED, decode_key_part, encode_key_part
+from kazoo_bridge.kazoo.routing_keys import (
+    EXCHANGES,
+    MAX_SHORT_STRING_BYTES,
+    TARGETED,
+    decode_key_part,
+    encode_key_part,
+)
 from kazoo_bridge.kazoo.values import GREGORIAN_OFFSET, from_gregorian, is_true, to_gregorian
 from kazoo_bridge.legacy import resolve_former_name
 
@@ -32,6 +38,7 @@ __all__ = [
     "APP_NAME",
     "EXCHANGES",
     "GREGORIAN_OFFSET",
+    "MAX_SHORT_STRING_BYTES",
     "OPTIONAL_ENVELOPE",
     "TARGETED",
     "Event",

@@ -21,8 +21,11 @@ EXCHANGES: Mapping[str, str] = {
     "targeted": "direct",
 }
 
-#: The exchange of replies; the routing key is the name of the requester's queue (``Server-ID``).
+#: The exchange on which replies arrive, routed by the name of the requester's queue.
 TARGETED = "targeted"
+
+#: Maximum length in bytes of a routing key, pattern or name: AMQP encodes it as a "short string".
+MAX_SHORT_STRING_BYTES = 255
 
 _KEEP_IN_KEY = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_~")
 

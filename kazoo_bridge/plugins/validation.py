@@ -24,14 +24,11 @@ from kazoo_bridge.interfaces import (
     Topic,
     TopicFilter,
 )
-from kazoo_bridge.kazoo import Event
+from kazoo_bridge.kazoo import MAX_SHORT_STRING_BYTES, Event
 
 T = TypeVar("T")
 
 _log = Logger()
-
-#: AMQP's limit of a routing key and of an exchange's name.
-_MAX_PATTERN_BYTES = 255
 
 #: Receives each failure of a category: its name, the routing key or binding, and the exception.
 OnFailure = Callable[[str, str, BaseException], None]
@@ -224,8 +221,8 @@ def _check_topic(topic: Any) -> Topic:
     _require_type(topic, Topic)
     for text in (topic.exchange, topic.pattern):
         _require_type(text, str)
-        if len(text.encode()) > _MAX_PATTERN_BYTES:
-            raise InvalidPlugin(f"a topic has more than {_MAX_PATTERN_BYTES} bytes: {text[:40]!r}…")
+        if len(text.encode()) > MAX_SHORT_STRING_BYTES:
+            raise InvalidPlugin(f"a topic has more than {MAX_SHORT_STRING_BYTES} bytes: {text[:40]!r}…")
     checked: Topic = topic
     return checked
 
