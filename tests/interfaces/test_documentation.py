@@ -4,7 +4,6 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-
 from zope.interface.interface import InterfaceClass
 
 from kazoo_bridge import testing
