@@ -21,9 +21,11 @@ class Half:
 
 half = Half()
 """
-RAISING = GOOD.replace('name = "queue"', 'name = "raising"').replace("queue_", "raising_").replace(
-    '"""One topic for each hook."""', 'raise RuntimeError("no topics today")'
-)  # fmt: skip
+RAISING = (
+    GOOD.replace('name = "queue"', 'name = "raising"')
+    .replace("queue_", "raising_")
+    .replace('"""One topic for each hook."""', 'raise RuntimeError("no topics today")')
+)
 
 
 def names(folder: Path) -> list[str]:

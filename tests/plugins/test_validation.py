@@ -132,12 +132,22 @@ def test_an_invalid_manifest_is_refused_with_the_reason(results: Mapping[str, An
 @pytest.mark.parametrize(
     "result",
     [
-        None, 3, ["text"], [None], [any_evolve(VALID, hook="another's")], [any_evolve(VALID, hook=[])], [any_evolve(VALID, account_id=["a"])],
-        [any_evolve(VALID, payload="text")], [any_evolve(VALID, selectors=None)], [any_evolve(VALID, inline_hook="text")],
+        None,
+        3,
+        ["text"],
+        [None],
+        [any_evolve(VALID, hook="another's")],
+        [any_evolve(VALID, hook=[])],
+        [any_evolve(VALID, account_id=["a"])],
+        [any_evolve(VALID, payload="text")],
+        [any_evolve(VALID, selectors=None)],
+        [any_evolve(VALID, inline_hook="text")],
         [any_evolve(VALID, account_id=None, called_number=4722555019)],
-        RuntimeError("broken"), SystemExit(1), RecursionError(),
+        RuntimeError("broken"),
+        SystemExit(1),
+        RecursionError(),
     ],
-)  # fmt: skip
+)
 @pytest.mark.usefixtures("expected_recursion_errors")
 def test_invalid_occurrences_count_as_none(result: Any) -> None:
     category = make_validated(occurrences_result=result)
