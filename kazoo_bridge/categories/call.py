@@ -234,7 +234,9 @@ class CallCategory:
     name: str = "call"
     bindings: tuple[str, ...] = tuple(f"call.{event}.{{CALL_ID}}" for event in _BINDING_EVENTS)
     hooks: tuple[HookType, ...] = (
-        _hook("channel_create", "Channel Create", "A new channel: somebody calls or is being called", {}),
+        _hook(
+            "channel_create", "Channel Create", "A channel has been created: a call comes in or goes out", {}
+        ),
         _hook("channel_answer", "Channel Answer", "A channel has been answered", {}),
         _hook(
             "channel_bridge",

@@ -98,7 +98,7 @@ class ConferenceCategory:
             modifiers={
                 "type": {
                     "type": "array",
-                    "description": "The kind of event to hear of",
+                    "description": "The kind of event",
                     "items": ["all", *EVENTS],
                     "default": "all",
                 }

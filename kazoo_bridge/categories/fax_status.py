@@ -86,7 +86,7 @@ class FaxStatusCategory:
             modifiers={
                 "type": {
                     "type": "array",
-                    "description": "The state to hear of",
+                    "description": "The state of the fax",
                     "items": ["all", *STATES],
                     "default": "all",
                 }

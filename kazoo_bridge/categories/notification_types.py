@@ -115,7 +115,7 @@ NOTIFICATION_TYPES: tuple[NotificationType, ...] = (
         "number_feature_manual_action",
         "account.number_feature_manual_action",
         "Number Feature Manual Action Required",
-        "A feature of a number needs somebody's hand",
+        "A feature of a number needs a manual action",
         "Number Feature",
     ),
     _type(
@@ -166,7 +166,7 @@ NOTIFICATION_TYPES: tuple[NotificationType, ...] = (
         "port_comment",
         "number.port_comment",
         "Port Comment",
-        "Somebody has commented on moving a number",
+        "A comment on moving a number has been added",
         f"{_PORT} Comment",
     ),
     _type(
@@ -202,7 +202,7 @@ NOTIFICATION_TYPES: tuple[NotificationType, ...] = (
         "emergency_bridge",
         "registration.emergency_bridge",
         "Emergency Call Placed",
-        "Somebody calls for help",
+        "An emergency call has been placed",
         f"{_EMERGENCY} {_EMERGENCY_PLACE}",
     ),
     _type(
@@ -223,7 +223,7 @@ NOTIFICATION_TYPES: tuple[NotificationType, ...] = (
         "missed_call",
         "sip.missed_call",
         "Missed Call",
-        "Nobody took a call",
+        "A call was not answered",
         f"Call-Bridged Call-ID Message-Left {_CALLER} {_ENDS} Notify Timestamp To",
     ),
     _type(
@@ -237,7 +237,7 @@ NOTIFICATION_TYPES: tuple[NotificationType, ...] = (
         "system_alert",
         "system.alert",
         "System Alert",
-        "The platform reports trouble of its own",
+        "The platform reports a problem",
         "Message Subject Details Line Module Pid Request-ID Section",
     ),
     _type(
@@ -251,7 +251,7 @@ NOTIFICATION_TYPES: tuple[NotificationType, ...] = (
         "password_recovery",
         "user.password_recovery",
         "Password Recovery",
-        "Somebody has forgotten a password",
+        "A user has asked for a new password",
         "Email Password-Reset-Link Account-DB First-Name Last-Name Timezone User-ID",
     ),
     _type("new_user", "user.new", "New User", "A user has been made", "User-ID Password"),

@@ -91,8 +91,8 @@ class ObjectCategory:
             name="Object",
             description="An object of the account, such as a user or a device, is created, edited or deleted",
             modifiers={
-                "type": _selector("The type of objects to hear of", TYPES),
-                "action": _selector("What happens to them", ACTIONS),
+                "type": _selector("The type of the object", TYPES),
+                "action": _selector("What happens to the object", ACTIONS),
             },
             samples=tuple(
                 _payload(

@@ -102,7 +102,7 @@ def test_a_hook_is_created_tested_and_its_attempt_seen(page: Page, demo: DemoPro
     form.get_by_label("Name", exact=True).fill("changed users")
     form.get_by_label("Goes to").fill("no address")
     form.get_by_label("Event", exact=True).select_option(label="Object")
-    form.get_by_label("The type of objects to hear of").select_option("user")
+    form.get_by_label("The type of the object").select_option("user")
     form.get_by_label("Signed").check()
     form.get_by_role("button", name="Add to Sent along").click()
     form.get_by_label("Sent along: Key").fill("desk")
@@ -138,7 +138,7 @@ def test_a_hook_is_created_tested_and_its_attempt_seen(page: Page, demo: DemoPro
 
     page.get_by_role("button", name="Edit").click()
     form = page.get_by_role("dialog", name="Edit changed users")
-    expect(form.get_by_label("The type of objects to hear of")).to_have_value("user")
+    expect(form.get_by_label("The type of the object")).to_have_value("user")
     form.get_by_label("Name", exact=True).fill("people")
     form.get_by_role("button", name="Save").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("people")

@@ -36,7 +36,7 @@ def test_objects(action: str, kind: str, database: str) -> None:
 
 
 def test_a_type_that_no_hook_can_choose_by_name() -> None:
-    """Hooks for all types hear of it, as in KAZOO."""
+    """Hooks for all types receive it, like in KAZOO."""
     (occurrence,) = occurrences(objects, change("doc_edited", account_db(ACCOUNT), "menu"))
     assert (occurrence.payload["type"], occurrence.selectors) == (
         "menu",
