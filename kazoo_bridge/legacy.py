@@ -7,8 +7,8 @@ adapts categories that implement former methods, and logs one warning for each.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import wraps
+from collections.abc import Mapping
+from functools import cache, wraps
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -40,27 +40,44 @@ FORMER_KEYWORDS: Mapping[str, str] = {
 def resolve_former_name(module: str, namespace: Mapping[str, Any], name: str) -> Any:
     """Return what the former name `name` of a module means today; for the module's ``__getattr__``.
 
-    Raises AttributeError for every other name.
+    A class is returned so that it accepts former keyword arguments, too. Raises AttributeError for every
+    other name.
     """
     present = FORMER_NAMES.get(name, "")
     if present not in namespace:
         raise AttributeError(f"module {module!r} has no attribute {name!r}")
-    return namespace[present]
+    found = namespace[present]
+    return _former_class(name, found) if isinstance(found, type) else found
 
 
-def accept_former_keywords(**names: str) -> Callable[[type[T]], type[T]]:
-    """Let a class accept former keyword arguments (former name = present name), beside the present ones."""
+def accept_former_keywords(cls: type[T]) -> type[T]:
+    """Let a class whose name has not changed accept `FORMER_KEYWORDS`, beside the present ones."""
+    initialize = cls.__init__
 
-    def decorate(cls: type[T]) -> type[T]:
-        initialize = cls.__init__
+    @wraps(initialize)
+    def __init__(self: Any, *arguments: Any, **keywords: Any) -> None:  # noqa: N807
+        if not FORMER_KEYWORDS.keys().isdisjoint(keywords):
+            keywords = _present_keywords(keywords)
+        initialize(self, *arguments, **keywords)
 
-        @wraps(initialize)
-        def __init__(self: Any, *arguments: Any, **keywords: Any) -> None:  # noqa: N807
-            if not names.keys().isdisjoint(keywords):
-                keywords = {names.get(name, name): value for name, value in keywords.items()}
-            initialize(self, *arguments, **keywords)
+    cls.__init__ = __init__  # type: ignore[method-assign]
+    return cls
 
-        cls.__init__ = __init__  # type: ignore[method-assign]
-        return cls
 
-    return decorate
+@cache
+def _former_class(name: str, present: type) -> type:
+    """Make a class that makes instances of `present`.
+
+    So the present class pays nothing for its former keywords.
+    """
+    if issubclass(present, Exception):
+        return present
+
+    def make(_: type, *arguments: Any, **keywords: Any) -> Any:
+        return present(*arguments, **_present_keywords(keywords))
+
+    return type(name, (present,), {"__new__": make})
+
+
+def _present_keywords(keywords: Mapping[str, Any]) -> dict[str, Any]:
+    return {FORMER_KEYWORDS.get(name, name): value for name, value in keywords.items()}

@@ -157,7 +157,7 @@ def test_without_wildcards_every_pattern_means_itself() -> None:
 
 
 def test_many_wildcards_do_not_cost_exponential_time() -> None:
-    """Trying every way to spread a key of 40 segments over these wildcards would exceed the time limit of tests."""
+    """Trying every way to spread 40 segments over these wildcards would exceed the time limit of tests."""
     table: TopicTable[int] = TopicTable()
     table.add(".".join(["#", "a"] * 15) + ".b", 1)
     assert table.match(".".join(["a"] * 40)) == []

@@ -63,7 +63,7 @@ class HookType:
     aliases: Mapping[str, Mapping[str, frozenset[str]]] = field(factory=dict)
 
 
-@accept_former_keywords(own_hook="inline_hook", dialled="called_number")
+@accept_former_keywords
 @frozen
 class Occurrence:
     """Something that happened, as webhooks see it: which hooks it fires, and what they send.
@@ -147,7 +147,6 @@ class TopicFilter:
     pattern: str
 
 
-@accept_former_keywords(sources="filters")
 @frozen
 class BindingPlan:
     """What a subscription to a binding gets.
@@ -164,7 +163,6 @@ class BindingPlan:
     until: float | None = None
 
 
-@accept_former_keywords(dialled="called_number", of_owner="for_owner")
 @frozen
 class SubscriberEvent:
     """An event as websocket subscriptions see it.

@@ -82,12 +82,6 @@ def test_former_keywords_are_accepted_and_found() -> None:
     assert occurrence("h", None, {}, dialled="4722", own_hook={"uri": "u"}) == Occurrence(
         "h", None, {}, called_number="4722", inline_hook={"uri": "u"}
     )
-    event: Any = SubscriberEvent
-    made = event("k", "k", dialled="4722", of_owner=lambda account_id: SubscriberEvent(account_id, "k"))
-    assert made.called_number == "4722"
-    assert made.for_owner("a") == SubscriberEvent("a", "k")
-    plan: Any = BindingPlan
-    assert plan(sources=(), until=1.0) == BindingPlan((), 1.0)
     source = "import kazoo_bridge.kazoo as kazoo\nf(dialled=kazoo.plain_number('1'))\n"
     assert former_names_in(source) == {"dialled": "called_number", "plain_number": "normalize_number"}
 
