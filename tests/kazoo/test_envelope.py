@@ -16,12 +16,12 @@ json_values = st.recursive(
 
 
 @given(json_values)
-def test_normalising_again_changes_nothing(value: Any) -> None:
+def test_normalizing_again_changes_nothing(value: Any) -> None:
     once = kazoo.normalize(value)
     assert kazoo.normalize(once) == once
 
 
-def test_normalising_reaches_every_depth_and_leaves_values_alone() -> None:
+def test_normalizing_reaches_every_depth_and_leaves_values_alone() -> None:
     body = {
         "Call-ID": "A-B",
         "Nothing": None,
