@@ -15,14 +15,6 @@ from kazoo_bridge.kazoo.envelope import (
     public_form,
 )
 from kazoo_bridge.kazoo.event import Event
-from kazoo_bridge.kazoo.identifiers import (
-    ACCOUNTS_DB,
-    account_db,
-    account_from_db,
-    is_account_id,
-    monthly_db,
-    normalize_number,
-)
 from kazoo_bridge.kazoo.routing_keys import (
     EXCHANGES,
     MAX_SHORT_STRING_BYTES,
@@ -30,7 +22,18 @@ from kazoo_bridge.kazoo.routing_keys import (
     decode_key_part,
     encode_key_part,
 )
-from kazoo_bridge.kazoo.values import GREGORIAN_OFFSET, from_gregorian, is_true, to_gregorian
+from kazoo_bridge.kazoo.values import (
+    ACCOUNTS_DB,
+    GREGORIAN_OFFSET,
+    account_db,
+    account_from_db,
+    from_gregorian,
+    is_account_id,
+    is_true,
+    monthly_db,
+    normalize_number,
+    to_gregorian,
+)
 from kazoo_bridge.legacy import resolve_former_name
 
 __all__ = [

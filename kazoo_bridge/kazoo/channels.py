@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kazoo_bridge.kazoo.identifiers import is_account_id, normalize_number
-from kazoo_bridge.kazoo.values import is_true
+from kazoo_bridge.kazoo.values import is_account_id, is_true, normalize_number
 
 
 def channel_variables(body: Mapping[str, Any]) -> Mapping[str, Any]:
