@@ -97,14 +97,14 @@ class IDeliveryStore(Interface):
     def due_hooks(now: float) -> Deferred[list[str]]:
         """List the ids of the hooks that have a pending delivery to claim. `now` is in Unix seconds."""
 
-    def claim(owner: str, now: float, until: float, room: Mapping[str, int]) -> Deferred[list[Delivery]]:
+    def claim(owner: str, now: float, until: float, limits: Mapping[str, int]) -> Deferred[list[Delivery]]:
         """Lease due deliveries to `owner`, those that have waited longest first.
 
-        `room` maps hook ids to the largest number of deliveries. `now` and `until`, the end of the lease, are
+        `limits` maps hook ids to the largest number of deliveries. `now` and `until`, the end of the lease, are
         in Unix seconds. Of deliveries to one hook with the same ordering key only the first is claimed.
         """
 
-    def record_results(settlement: DeliveryResults, now: float) -> Deferred[None]:
+    def record_results(results: DeliveryResults, now: float) -> Deferred[None]:
         """Store the results of claimed deliveries. `now` is in Unix seconds."""
 
     def pause(hook_id: str) -> Deferred[None]:
