@@ -1,4 +1,4 @@
-"""Internet addresses: what is one, and what of it limits count."""
+"""IP addresses: recognises them, and reduces them to what rate limits count."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ipaddress
 
 
 def is_ip_address(host: str) -> bool:
-    """Whether it is an IPv4 or IPv6 address, and not a name."""
+    """Return True if `host` is an IPv4 or IPv6 address, False if it is a name."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -15,15 +15,20 @@ def is_ip_address(host: str) -> bool:
 
 
 def rate_limit_key(address: object) -> str:
-    """What stands for a peer, an `IAddress`: IPv4 addresses alone, IPv6 ones with all of their /64, which one host has for itself.
+    """Return what stands for a peer in rate limits and connection limits.
 
-    Peers without an address, such as those on a UNIX socket, are one.
+    `address` is an `IAddress`. The result is that of `rate_limit_network` for its host. All peers without a
+    host, such as those on a UNIX socket, share the key ``local``.
     """
     return rate_limit_network(str(getattr(address, "host", None) or "local"))
 
 
 def rate_limit_network(host: str) -> str:
-    """The same for an address as text."""
+    """Return the network that limits count an address under, as text.
+
+    An IPv4 address stands for itself. An IPv6 address stands for its /64, because one host can use all of
+    that; an IPv4-mapped one stands for the IPv4 address. Text that is not an address is returned as it is.
+    """
     try:
         parsed = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:

@@ -1,5 +1,8 @@
-"""How deep objects and lists of JSON lie in each other: whatever walks a value that came from outside may recurse, and JSON is written to a
-certain depth only."""
+"""Limits of JSON values that come from outside.
+
+Code that walks a value may recurse, and orjson writes a limited number of levels only, so each border checks
+the depth.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Any
 
 
 def exceeds_depth(value: Any, limit: int) -> bool:
-    """Whether more than `limit` objects and lists are within each other."""
+    """Return True if more than `limit` objects and lists are nested in each other."""
     level = [value] if isinstance(value, dict | list) else []
     for _ in range(limit):
         level = [

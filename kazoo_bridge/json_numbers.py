@@ -1,4 +1,4 @@
-"""Normalise the numbers of JSON documents to exact Python types.
+"""Converts the numbers of JSON documents to exact Python types.
 
 JSON has one kind of number, and a JSON schema's ``integer`` accepts ``2.0``; Python has ``int``,
 ``float`` and a ``bool`` that passes for an ``int``. Each border (REST, websockets, the bus, the
@@ -72,7 +72,7 @@ _CONVERTERS: Mapping[str, Callable[..., int | float | bool | None]] = {
 }
 
 
-def normalise(rules: Any, value: Any, *, accept_text: bool = False) -> Any:
+def to_schema_type(rules: Any, value: Any, *, accept_text: bool = False) -> Any:
     """Return `value` in the exact type that a key's JSON schema `rules` names in ``type``.
 
     A value that does not fit is returned unchanged. Text stays text where the schema permits text.
@@ -90,9 +90,9 @@ def normalise(rules: Any, value: Any, *, accept_text: bool = False) -> Any:
 
 @frozen
 class DocumentSchema:
-    """A JSON schema (draft 2020-12) that normalises the numbers of a document while it validates it.
+    """A JSON schema (draft 2020-12) that converts the numbers of a document while it validates the document.
 
-    Keys of ``properties`` and ``additionalProperties`` and the entries of ``items`` are normalised at
+    Keys of ``properties`` and ``additionalProperties`` and the entries of ``items`` are converted at
     every depth, behind ``$ref`` and ``if``/``then`` too. A schema must not give one key different
     types in alternatives (``anyOf``).
     """
@@ -105,7 +105,7 @@ class DocumentSchema:
         return cls((_TextAcceptingValidator if accept_text else _Validator)(schema))
 
     def validate(self, document: Mapping[str, Any]) -> tuple[dict[str, Any], list[ValidationError]]:
-        """Return a normalised copy of `document`, and every error in it."""
+        """Return a converted copy of `document`, and every error in it."""
         copy = deepcopy(dict(document))
         return copy, list(self._validator.iter_errors(copy))
 
@@ -118,24 +118,26 @@ def _is_number(_: TypeChecker, value: object) -> bool:
     return to_number(value) is not None
 
 
-def _normalising(keyword: str, accept_text: bool) -> Callable[..., Iterator[ValidationError]]:
-    """The keyword's check of jsonschema, preceded by normalising in place what the keyword is about to check."""
+def _converting(keyword: str, accept_text: bool) -> Callable[..., Iterator[ValidationError]]:
+    """Return jsonschema's check of a keyword, which first converts in place what it is about to check."""
     check = Draft202012Validator.VALIDATORS[keyword]
 
     def in_properties(rules: Any, instance: Any, _: Any) -> None:
         for name in rules.keys() & instance.keys() if isinstance(instance, dict) else ():
-            instance[name] = normalise(rules[name], instance[name], accept_text=accept_text)
+            instance[name] = to_schema_type(rules[name], instance[name], accept_text=accept_text)
 
     def in_additional_properties(rules: Any, instance: Any, schema: Any) -> None:
         for name in (
             instance.keys() - schema.get("properties", {}).keys() if isinstance(instance, dict) else ()
         ):
-            instance[name] = normalise(rules, instance[name], accept_text=accept_text)
+            instance[name] = to_schema_type(rules, instance[name], accept_text=accept_text)
 
     def in_items(rules: Any, instance: Any, schema: Any) -> None:
         if isinstance(instance, list):
             start = len(schema.get("prefixItems", ()))
-            instance[start:] = [normalise(rules, item, accept_text=accept_text) for item in instance[start:]]
+            instance[start:] = [
+                to_schema_type(rules, item, accept_text=accept_text) for item in instance[start:]
+            ]
 
     prepare = {
         "properties": in_properties,
@@ -153,7 +155,7 @@ def _normalising(keyword: str, accept_text: bool) -> Callable[..., Iterator[Vali
 def _validator_class(accept_text: bool) -> Any:
     types = Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": _is_integer, "number": _is_number})
     keywords = {
-        keyword: _normalising(keyword, accept_text)
+        keyword: _converting(keyword, accept_text)
         for keyword in ("properties", "additionalProperties", "items")
     }
     return extend(Draft202012Validator, validators=keywords, type_checker=types)

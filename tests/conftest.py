@@ -3,14 +3,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from twisted.logger import LogEvent, formatEvent, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
+from zope.interface import provider
 
 from tests.integration.rabbitmq import RabbitNode
 
-#: Log events of this process that tell of a RecursionError and that no test has failed for yet.
+#: Log events with a RecursionError, for which no test has failed yet.
 _recursion_errors: list[str] = []
 
 
+@provider(ILogObserver)
 def _note_recursion_error(event: LogEvent) -> None:
     failure = event.get("log_failure")
     if failure is not None and failure.check(RecursionError):
@@ -25,21 +27,21 @@ def pytest_configure() -> None:
 
 @pytest.fixture
 def expected_recursion_errors() -> Iterator[None]:
-    """For a test that raises RecursionError on purpose."""
+    """Use in a test that raises RecursionError on purpose."""
     yield
     _recursion_errors.clear()
 
 
 @pytest.fixture(autouse=True)
 def no_recursion_error_in_the_log() -> Iterator[None]:
-    """Fails the test that logs a RecursionError: some chain of calls grows with its input."""
+    """Fail the test that logs a RecursionError: a chain of calls grows with its input."""
     yield
     found, _recursion_errors[:] = list(_recursion_errors), []
     assert not found, found
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fails the run for those that are logged after the last test, such as by the garbage collector."""
+    """Fail the run for errors that are logged after the last test, such as by the garbage collector."""
     globalLogPublisher.removeObserver(_note_recursion_error)
     if _recursion_errors:
         print(f"\nRecursionError in the log: {_recursion_errors}")
@@ -55,17 +57,17 @@ def _running_node() -> Iterator[RabbitNode]:
 
 @pytest.fixture(scope="session")
 def rabbit() -> Iterator[RabbitNode]:
-    """A private RabbitMQ node, started with the first test that wants it."""
+    """A private RabbitMQ node, started by the first test that uses it."""
     yield from _running_node()
 
 
 @pytest.fixture
 def vhost_uri(rabbit: RabbitNode) -> str:
-    """The URI of a fresh virtual host on the shared node."""
+    """The URI of a new virtual host on the shared node."""
     return rabbit.fresh_vhost()
 
 
 @pytest.fixture
 def disposable_rabbit() -> Iterator[RabbitNode]:
-    """A node of the test's own, to be killed."""
+    """A private RabbitMQ node for one test, which may kill it."""
     yield from _running_node()

@@ -49,7 +49,7 @@ def test_integers_and_floats_without_a_fraction_become_integers(given: Any, expe
     "given",
     [*NO_NUMBERS, 2.5, "2.0", MAX_INTEGER + 1, -MAX_INTEGER - 1, 10**400, 1e18, 1e300, "9" * 19, "9" * 5000],
 )
-def test_what_is_no_integer(given: Any) -> None:
+def test_values_that_are_no_integers(given: Any) -> None:
     assert to_integer(given, accept_text=True) is None
 
 
@@ -62,11 +62,11 @@ def test_numbers_become_floats(given: Any, expected: float) -> None:
 
 
 @pytest.mark.parametrize("given", [*NO_NUMBERS, 10**400, "nan", "inf", "1e5", "1.", ".5"])
-def test_what_is_no_number(given: Any) -> None:
+def test_values_that_are_no_numbers(given: Any) -> None:
     assert to_number(given, accept_text=True) is None
 
 
-def test_text_stands_for_a_number_only_where_that_is_permitted() -> None:
+def test_text_is_a_number_only_where_that_is_permitted() -> None:
     assert [to_integer("2"), to_number("2"), to_boolean("true")] == [None, None, None]
     read = [
         to_integer("-2", accept_text=True),
@@ -100,7 +100,7 @@ NESTED = {
 }
 
 
-def test_numbers_are_normalised_at_every_depth_in_a_copy() -> None:
+def test_numbers_are_converted_at_every_depth_in_a_copy() -> None:
     given = {
         "count": 2.0,
         "rate": 3,
@@ -148,6 +148,6 @@ def test_text_stays_text_where_the_schema_permits_text() -> None:
         ({"inner": {"inner": {"count": 10}}}, {"maximum"}),
     ],
 )
-def test_what_does_not_fit_is_an_error_with_its_rule(given: dict[str, Any], rules: set[str]) -> None:
+def test_a_value_that_is_not_valid_is_an_error_with_its_rule(given: dict[str, Any], rules: set[str]) -> None:
     _, errors = DocumentSchema.from_schema(NESTED).validate(given)
     assert {error.validator for error in errors} == rules

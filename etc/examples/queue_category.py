@@ -1,6 +1,6 @@
 """An example of an event category: hooks and bindings for calls that enter or leave a waiting queue.
 
-Copy this file into the folder that ``plugins.path`` names, and change it.
+Copy this file into the folder that the setting ``plugins.path`` names, and change it.
 """
 
 from attrs import frozen
@@ -19,6 +19,9 @@ from kazoo_bridge.interfaces import (
 )
 from kazoo_bridge.kazoo import is_account_id, normalize
 
+#: Event name -> the hook that it fires.
+HOOKS = {"ENTERED": "queue_entered", "LEFT": "queue_left"}
+
 
 @implementer(IPlugin, IBindingCategory)
 @frozen
@@ -28,40 +31,50 @@ class QueueCategory:
     name = "queue"
     bindings = ("queue.ENTERED", "queue.LEFT")
     hooks = (
-        HookType("queue_entered", "Queue Entered", "A call has begun to wait in a queue"),
-        HookType("queue_left", "Queue Left", "A call waits no longer"),
+        HookType(
+            "queue_entered",
+            "Queue Entered",
+            "A call has begun to wait in a queue",
+            samples=({"event_name": "ENTERED", "call_id": "9c1e7f40", "queue_id": "a4e19c7d"},),
+        ),
+        HookType(
+            "queue_left",
+            "Queue Left",
+            "A call no longer waits in a queue",
+            samples=({"event_name": "LEFT", "call_id": "9c1e7f40", "queue_id": "a4e19c7d"},),
+        ),
     )
 
     def topics(self, hook):
-        """One key for each hook."""
+        """One topic for each hook."""
         return [Topic("callevt", "acdc.queue.ENTERED.*" if hook == "queue_entered" else "acdc.queue.LEFT.*")]
 
     def occurrences(self, event):
-        """Only what this category knows; other events come along too."""
-        hook = {"ENTERED": "queue_entered", "LEFT": "queue_left"}.get(event.name)
-        account_id = event.body.get("Account-ID")
-        if hook is None or event.body.get("Event-Category") != "acdc_queue":
+        """At most one; the method also receives the events of other categories on ``callevt``."""
+        if event.body.get("Event-Category") != "acdc_queue" or event.name not in HOOKS:
             return []
-        return [Occurrence(hook, account_id if is_account_id(account_id) else None, normalize(event.body))]
+        account_id = event.body.get("Account-ID")
+        return [
+            Occurrence(
+                HOOKS[event.name],
+                account_id if is_account_id(account_id) else None,
+                normalize(event.body),
+            )
+        ]
 
     def resolve_binding(self, binding, account, superadmin, now):
-        """``queue.{ENTERED, LEFT or *}``; `account` is None for those who may listen to all of them."""
-        first, _, kind = binding.partition(".")
+        """``queue.ENTERED``, ``queue.LEFT`` or ``queue.*``."""
+        first, _, name = binding.partition(".")
         if first != "queue":
             return None
-        if kind not in ("ENTERED", "LEFT", "*"):
-            raise BindingRefused(f"event {kind} not supported")
+        if name not in (*HOOKS, "*"):
+            raise BindingRefused(f"event {name} not supported")
         account_id = "*" if account is None else account.id
-        return BindingPlan(
-            (
-                TopicFilter(
-                    Topic("callevt", f"acdc.queue.{kind}.{account_id}"), f"acdc.queue.{kind}.{account_id}"
-                ),
-            )
-        )
+        pattern = f"acdc.queue.{name}.{account_id}"
+        return BindingPlan((TopicFilter(Topic("callevt", pattern), pattern),))
 
     def subscriber_events(self, event):
-        """The keys on the bus name the account already."""
+        """The routing key contains the account's id, so it serves as the key."""
         return [SubscriberEvent(event.routing_key, event.routing_key)]
 
 

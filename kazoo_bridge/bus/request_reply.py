@@ -11,9 +11,8 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from kazoo_bridge import __version__
 from kazoo_bridge.interfaces import BusUnavailable, IBus, IConsumer, Queue, Topic
-from kazoo_bridge.kazoo import TARGETED, Event
+from kazoo_bridge.kazoo import TARGETED, Event, build_request
 
 #: Maximum number of replies to one request; it is done when so many have arrived.
 MAX_REPLIES = 1000
@@ -155,8 +154,7 @@ class RequestReplyClient:
         return self._bus.unavailable_reason() or "the request could not be sent in time"
 
     def _with_envelope(self, body: Mapping[str, Any], message_id: str) -> dict[str, Any]:
-        defaults = {"App-Name": "kazoo_bridge", "App-Version": __version__}
-        return {**defaults, **body, "Msg-ID": message_id, "Server-ID": self._server_id}
+        return build_request(body, message_id=message_id, server_id=self._server_id)
 
     def _on_reply(self, event: Event) -> None:
         pending = self._pending.get(event.message_id or "")

@@ -7,7 +7,7 @@ from typing import Any
 
 from kazoo_bridge.calls.channel_replies import Channel, channel_start
 from kazoo_bridge.json_numbers import to_integer
-from kazoo_bridge.kazoo import to_gregorian
+from kazoo_bridge.kazoo import is_loopback, is_true, to_gregorian
 
 #: A call in its public form; never changed, but replaced.
 Call = Mapping[str, Any]
@@ -83,7 +83,7 @@ def apply_event(account_id: str, name: str, old: Call | None, body: Mapping[str,
     before = old or {"call_id": body["Call-ID"], "account_id": account_id, **_start_time(body)}
     call = {**before, **told, "state": _next_state(name, before.get("state"), body)}
     if "is_internal_leg" not in call or "Channel-Name" in body or "Channel-Is-Loopback" in body:
-        call["is_internal_leg"] = _is_loopback(body)
+        call["is_internal_leg"] = is_loopback(body)
     if call["state"] != PARKED:
         call.pop("parking_slot", None)
     return call
@@ -116,8 +116,8 @@ def from_channel(account_id: str, channel: Channel) -> dict[str, Any]:
     return _without_absent(told) | {
         "call_id": channel["call_id"],
         "account_id": account_id,
-        "is_internal_leg": _is_true(channel.get("is_loopback")),
-        "state": HELD if _is_true(on_hold) else ANSWERED if _is_true(channel.get("answered")) else RINGING,
+        "is_internal_leg": is_true(channel.get("is_loopback")),
+        "state": HELD if is_true(on_hold) else ANSWERED if is_true(channel.get("answered")) else RINGING,
         **({"timestamp": channel_start(channel)} if channel_start(channel) else {}),
     }
 
@@ -139,17 +139,6 @@ def _start_time(body: Mapping[str, Any]) -> dict[str, int]:
         return {"timestamp": to_gregorian(microseconds / 1_000_000)}
     moment = _whole_number(body.get("Timestamp"))
     return {"timestamp": moment} if moment else {}
-
-
-def _is_loopback(body: Mapping[str, Any]) -> bool:
-    name = body.get("Channel-Name")
-    return _is_true(body.get("Channel-Is-Loopback")) or (
-        isinstance(name, str) and name.startswith("loopback/")
-    )
-
-
-def _is_true(value: object) -> bool:
-    return value is True or (isinstance(value, str) and value.lower() == "true")
 
 
 def _whole_number(value: object) -> int:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from kazoo_bridge import __version__
-from kazoo_bridge.kazoo import encode_key_part
+from kazoo_bridge.kazoo import build_envelope, encode_key_part
 
 #: Exchange, routing key, body.
 Message = tuple[str, str, dict[str, Any]]
@@ -57,11 +55,4 @@ def channel_query(call_id: str) -> Message:
 
 
 def _command(name: str, call_id: str) -> dict[str, Any]:
-    return {
-        "App-Name": "kazoo_bridge",
-        "App-Version": __version__,
-        "Event-Category": "metaflow",
-        "Event-Name": name,
-        "Msg-ID": secrets.token_hex(16),
-        "Call-ID": call_id,
-    }
+    return {**build_envelope("metaflow", name), "Call-ID": call_id}

@@ -1,1 +1,1 @@
-"""What can happen: one module per event category, each holding an `IEventCategory` found by ``twisted.plugin``."""
+"""The built-in event categories: one module each, with an `IEventCategory` that ``twisted.plugin`` finds."""

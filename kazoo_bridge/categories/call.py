@@ -1,6 +1,6 @@
-"""Channels: a leg of a call comes into being, is answered, is bridged, goes away.
+"""Calls: a channel (one leg of a call) is created, answered, bridged, held or destroyed.
 
-KAZOO sends ``call.{EVENT}.{CALL_ID}`` on ``callevt``; what a hook gets of it is settled by KAZOO's ``webhooks_channel_util``.
+KAZOO publishes ``call.{EVENT}.{CALL_ID}`` on ``callevt``. The payload follows its ``webhooks_channel_util``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from attrs import evolve, frozen
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from kazoo_bridge.categories.bindings import account_segment, id_segment, not_supported, wrong_format
+from kazoo_bridge.categories.bindings import account_segment, id_segment, invalid_format, unsupported_event
 from kazoo_bridge.interfaces import (
     Account,
     BindingPlan,
@@ -24,12 +24,19 @@ from kazoo_bridge.interfaces import (
     TopicFilter,
 )
 from kazoo_bridge.json_numbers import to_integer
-from kazoo_bridge.kazoo import Event, is_account_id, normalize_number
+from kazoo_bridge.kazoo import (
+    Event,
+    called_number,
+    channel_account_id,
+    channel_variables,
+    is_loopback,
+    is_true,
+)
 
 _EXCHANGE = "callevt"
 
-#: Event name -> the hook it fires. A disconnected channel is gone, whatever the switch calls it.
-_HOOK_OF_EVENT = {
+#: Event name -> the hook that it fires. A disconnected channel is destroyed, too.
+_HOOK_BY_EVENT = {
     "CHANNEL_CREATE": "channel_create",
     "CHANNEL_ANSWER": "channel_answer",
     "CHANNEL_BRIDGE": "channel_bridge",
@@ -39,8 +46,8 @@ _HOOK_OF_EVENT = {
     "CHANNEL_UNHOLD": "channel_unhold",
 }
 
-#: What websockets can subscribe to, as in KAZOO's ``bh_call``.
-_BOUND_EVENTS = (
+#: The events that websockets can subscribe to, as in KAZOO's ``bh_call``.
+_BINDING_EVENTS = (
     "CHANNEL_CREATE",
     "CHANNEL_ANSWER",
     "CHANNEL_DESTROY",
@@ -52,7 +59,7 @@ _BOUND_EVENTS = (
     "PARK_ABANDONED",
 )
 
-#: Channel variables that hooks do not get: KAZOO's default for ``reserved_ccv_keys`` of ``call_command``.
+#: Channel variables that payloads leave out: KAZOO's default for ``reserved_ccv_keys`` of ``call_command``.
 RESERVED_CHANNEL_VARS = frozenset(
     {
         "Account-ID",
@@ -99,15 +106,16 @@ _FROM_EVENT = {
     "to": "To",
 }
 
-#: Payload key -> key of the event's channel variables.
-_FROM_VARS = {
+#: Payload key -> key of the event's channel variables, otherwise of the event.
+_FROM_VARIABLES = {
     "authorizing_id": "Authorizing-ID",
     "authorizing_type": "Authorizing-Type",
     "owner_id": "Owner-ID",
     "reseller_id": "Reseller-ID",
 }
 
-_MORE_FROM_EVENT: Mapping[str, Mapping[str, str]] = {
+#: Hook -> further payload keys -> key of the event.
+_FROM_EVENT_BY_HOOK: Mapping[str, Mapping[str, str]] = {
     "channel_bridge": {"other_leg_destination_number": "Other-Leg-Destination-Number"},
     "channel_destroy": {
         "hangup_cause": "Hangup-Cause",
@@ -118,73 +126,43 @@ _MORE_FROM_EVENT: Mapping[str, Mapping[str, str]] = {
     },
 }
 
-#: These are whole numbers outside, even where the switch wrote them as text.
-_NUMBERS = frozenset({"timestamp", "duration_seconds", "ringing_seconds", "billing_seconds"})
+#: Payload keys that are integers, also where the switch writes text.
+_INTEGERS = frozenset({"timestamp", "duration_seconds", "ringing_seconds", "billing_seconds"})
 
 
-def _is_true(value: object) -> bool:
-    return value is True or (isinstance(value, str) and value.lower() == "true")
-
-
-def _number(value: object) -> object:
+def _to_integer(value: object) -> object:
     number = to_integer(value, accept_text=True)
     return value if number is None else number
 
 
-def _variables(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    value = body.get("Custom-Channel-Vars")
-    return value if isinstance(value, Mapping) else {}
-
-
-def is_internal_leg(body: Mapping[str, Any]) -> bool:
-    """Whether the channel is a loopback leg, which only exists inside the switch."""
-    name = body.get("Channel-Name")
-    return _is_true(body.get("Channel-Is-Loopback")) or (
-        isinstance(name, str) and name.startswith("loopback/")
-    )
-
-
-def account_id_from(body: Mapping[str, Any]) -> str | None:
-    """The account that a call event belongs to, where it says so."""
-    account_id = _variables(body).get("Account-ID")
-    return account_id if is_account_id(account_id) else None
-
-
-def called_number(body: Mapping[str, Any]) -> str | None:
-    """The number that was called, in `normalize_number`'s form, where the event names one."""
-    ends = (
-        value.removeprefix("sip:").partition("@")[0]
-        for name in ("Request", "To")
-        if isinstance(value := body.get(name), str)
-    )
-    return next((number for end in ends if (number := normalize_number(end)) is not None), None)
-
-
 def channel_payload(hook: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    """What a channel hook sends; values that the event lacks are left out."""
-    variables = _variables(body)
-    went_out_globally = _is_true(variables.get("Global-Resource"))
+    """Return the payload of a channel hook.
+
+    `hook` is the hook's id, `body` the body of the event. Keys that the event lacks are left out.
+    """
+    variables = channel_variables(body)
+    global_resource = is_true(variables.get("Global-Resource"))
     forwarded = variables.get("Call-Forward")
     payload: dict[str, Any] = {
         "hook_event": hook,
         "account_id": variables.get("Account-ID"),
-        "call_forwarded": None if forwarded is None else _is_true(forwarded),
+        "call_forwarded": None if forwarded is None else is_true(forwarded),
         "custom_channel_vars": {
             name: value for name, value in variables.items() if name not in RESERVED_CHANNEL_VARS
         },
-        "emergency_resource_used": _is_true(variables.get("Emergency-Resource")),
-        "is_internal_leg": _is_true(body.get("Channel-Is-Loopback")),
-        "local_resource_id": None if went_out_globally else variables.get("Resource-ID"),
-        "local_resource_used": not went_out_globally,
+        "emergency_resource_used": is_true(variables.get("Emergency-Resource")),
+        "is_internal_leg": is_true(body.get("Channel-Is-Loopback")),
+        "local_resource_id": None if global_resource else variables.get("Resource-ID"),
+        "local_resource_used": not global_resource,
     }
-    for name, source in (_FROM_EVENT | dict(_MORE_FROM_EVENT.get(hook, {}))).items():
+    for name, source in (_FROM_EVENT | dict(_FROM_EVENT_BY_HOOK.get(hook, {}))).items():
         payload[name] = body.get(source)
-    for name, source in _FROM_VARS.items():
+    for name, source in _FROM_VARIABLES.items():
         payload[name] = variables.get(source, body.get(source))
     if hook == "channel_bridge":
         payload["original_number"] = variables.get("Original-Number")
     return {
-        name: _number(value) if name in _NUMBERS else value
+        name: _to_integer(value) if name in _INTEGERS else value
         for name, value in payload.items()
         if value is not None
     }
@@ -216,7 +194,7 @@ _SAMPLE: Mapping[str, Any] = {
     "timestamp": 63961574400,
     "to": "2001@voice.example.com",
 }
-_ENDED: Mapping[str, Any] = {
+_DESTROYED_SAMPLE: Mapping[str, Any] = {
     "hangup_cause": "NORMAL_CLEARING",
     "hangup_code": "sip:200",
     "duration_seconds": 84,
@@ -234,25 +212,31 @@ def _hook(hook_id: str, name: str, description: str, sample: Mapping[str, Any]) 
     )
 
 
-def subscriber_event(body: Mapping[str, Any], of: Callable[[str], SubscriberEvent]) -> SubscriberEvent:
-    """The telling `of` the account whose the call is; of nobody where that is not known, which the number that was called may change."""
-    account_id = account_id_from(body)
-    return (
-        of(account_id)
-        if account_id is not None
-        else evolve(of("undefined"), called_number=called_number(body), for_owner=of)
-    )
+def subscriber_event(
+    body: Mapping[str, Any], for_account: Callable[[str], SubscriberEvent]
+) -> SubscriberEvent:
+    """Return the subscriber event of a channel event.
+
+    `for_account` makes it for an account id. If the event names no account, the result is for the
+    account ``undefined``, and `SubscriberEvent.for_owner` makes the one for the owner of the called number.
+    """
+    account_id = channel_account_id(body)
+    if account_id is not None:
+        return for_account(account_id)
+    return evolve(for_account("undefined"), called_number=called_number(body), for_owner=for_account)
 
 
 @implementer(IPlugin, IBindingCategory)
 @frozen
 class CallCategory:
-    """Hooks on the life of a channel; bindings ``call.{EVENT}.{CALL_ID}``."""
+    """Hooks for what happens to a channel; bindings ``call.{EVENT}.{CALL_ID}``."""
 
     name: str = "call"
-    bindings: tuple[str, ...] = tuple(f"call.{event}.{{CALL_ID}}" for event in _BOUND_EVENTS)
+    bindings: tuple[str, ...] = tuple(f"call.{event}.{{CALL_ID}}" for event in _BINDING_EVENTS)
     hooks: tuple[HookType, ...] = (
-        _hook("channel_create", "Channel Create", "A new channel: somebody calls or is being called", {}),
+        _hook(
+            "channel_create", "Channel Create", "A channel has been created: a call comes in or goes out", {}
+        ),
         _hook("channel_answer", "Channel Answer", "A channel has been answered", {}),
         _hook(
             "channel_bridge",
@@ -261,52 +245,55 @@ class CallCategory:
             {"original_number": "2001", "other_leg_destination_number": "2001"},
         ),
         _hook(
-            "channel_destroy", "Channel Destroy", "A channel has gone: the call is over on this leg", _ENDED
+            "channel_destroy",
+            "Channel Destroy",
+            "A channel has gone: the call is over on this leg",
+            _DESTROYED_SAMPLE,
         ),
         _hook("channel_hold", "Channel Hold", "A channel has been put on hold", {}),
         _hook("channel_unhold", "Channel Unhold", "A channel is no longer on hold", {}),
     )
 
     def topics(self, hook: str) -> Iterable[Topic]:
-        """The keys under which the switch tells of `hook`."""
-        return [
-            Topic(_EXCHANGE, f"call.{event}.*") for event, fired in _HOOK_OF_EVENT.items() if fired == hook
-        ]
+        """See `IEventCategory`."""
+        events = [event for event, fired in _HOOK_BY_EVENT.items() if fired == hook]
+        return [Topic(_EXCHANGE, f"call.{event}.*") for event in events]
 
     def occurrences(self, event: Event) -> Iterable[Occurrence]:
-        """At most one: a channel event concerns one account."""
-        hook = _HOOK_OF_EVENT.get(event.name)
+        """See `IEventCategory`. A channel event has at most one occurrence."""
+        hook = _HOOK_BY_EVENT.get(event.name)
         if hook is None:
             return []
         body = event.body
-        account_id = account_id_from(body)
-        dialled = called_number(body) if account_id is None else None
+        account_id = channel_account_id(body)
         return [
             Occurrence(
                 hook,
                 account_id,
                 channel_payload(hook, body),
-                internal_leg=is_internal_leg(body),
-                called_number=dialled,
+                internal_leg=is_loopback(body),
+                called_number=called_number(body) if account_id is None else None,
             )
         ]
 
     def resolve_binding(
         self, binding: str, account: Account | None, superadmin: bool, now: float
     ) -> BindingPlan | None:
-        """See `IBindingCategory`. Keys on the bus do not name the account, so the category's own do."""
-        first, *words = binding.split(".")
+        """See `IBindingCategory`. Routing keys do not contain the account, so the category's own keys do."""
+        first, *segments = binding.split(".")
         if first != "call":
             return None
-        if len(words) != 2:
-            raise wrong_format("call", words)
-        if words[0] not in (*_BOUND_EVENTS, "*"):
-            raise not_supported(words[0])
-        call_id, whose = id_segment("call", words, words[1]), account_segment(account)
-        events = _BOUND_EVENTS if words[0] == "*" else (words[0],)
+        if len(segments) != 2:
+            raise invalid_format("call", segments)
+        if segments[0] not in (*_BINDING_EVENTS, "*"):
+            raise unsupported_event(segments[0])
+        call_id, account_id = id_segment("call", segments, segments[1]), account_segment(account)
+        events = _BINDING_EVENTS if segments[0] == "*" else (segments[0],)
         return BindingPlan(
             tuple(
-                TopicFilter(Topic(_EXCHANGE, f"call.{event}.{call_id}"), f"call.{whose}.{event}.{call_id}")
+                TopicFilter(
+                    Topic(_EXCHANGE, f"call.{event}.{call_id}"), f"call.{account_id}.{event}.{call_id}"
+                )
                 for event in events
             )
         )
@@ -314,13 +301,14 @@ class CallCategory:
     def subscriber_events(self, event: Event) -> Iterable[SubscriberEvent]:
         """See `IBindingCategory`."""
         first, name, call_id = [*event.routing_key.split(".", 2), "", ""][:3]
-        if first != "call" or name not in _BOUND_EVENTS:
+        if first != "call" or name not in _BINDING_EVENTS:
             return []
-        return [
-            subscriber_event(
-                event.body, lambda whose: SubscriberEvent(shown := f"call.{whose}.{name}.{call_id}", shown)
-            )
-        ]
+
+        def for_account(account_id: str) -> SubscriberEvent:
+            key = f"call.{account_id}.{name}.{call_id}"
+            return SubscriberEvent(key, key)
+
+        return [subscriber_event(event.body, for_account)]
 
 
 call = CallCategory()

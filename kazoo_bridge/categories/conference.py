@@ -1,6 +1,7 @@
-"""Conferences: one begins, somebody comes, is muted, leaves, it ends.
+"""Conferences: one is created or destroyed, a member joins, leaves, talks or is muted.
 
-KAZOO sends ``conference.event.{EVENT}.{ACCOUNT_ID}.{CONFERENCE_ID}.{CALL_ID}`` on ``conference``. KAZOO itself has no such hook.
+KAZOO publishes ``conference.event.{EVENT}.{ACCOUNT_ID}.{CONFERENCE_ID}.{CALL_ID}`` on ``conference``.
+KAZOO itself has no such hook.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from attrs import frozen
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from kazoo_bridge.categories.bindings import account_segment, id_segment, wrong_format
+from kazoo_bridge.categories.bindings import account_segment, id_segment, invalid_format
 from kazoo_bridge.interfaces import (
     Account,
     BindingPlan,
@@ -24,11 +25,11 @@ from kazoo_bridge.interfaces import (
     Topic,
     TopicFilter,
 )
-from kazoo_bridge.kazoo import Event, is_account_id, public_form
+from kazoo_bridge.kazoo import Event, channel_variables, is_account_id, public_form
 
 _EXCHANGE = "conference"
 
-#: What the switch reports unless it is told otherwise.
+#: The events that the switch reports by default.
 EVENTS = (
     "conference-create",
     "conference-destroy",
@@ -44,15 +45,16 @@ EVENTS = (
     "undeaf-member",
 )
 
-_INTERNAL = frozenset({"app_name", "app_version", "event_category", "msg_id", "custom_channel_vars"})
+#: Keys of the message that payloads leave out.
+_INTERNAL_KEYS = frozenset({"app_name", "app_version", "event_category", "msg_id", "custom_channel_vars"})
 
-_OF_CONFERENCE: Mapping[str, Any] = {
+_CONFERENCE_SAMPLE: Mapping[str, Any] = {
     "account_id": "3f0a9c51d7e84b62a1c05d9e7b2f4860",
     "event_name": "event",
     "conference_id": "a4e19c7d03b84f5e9261c8d07fb35a12",
     "instance_id": "5d0b6f3e-8a17-4c92-b3e4-71f09d2c6a58",
 }
-_OF_MEMBER: Mapping[str, Any] = {
+_MEMBER_SAMPLE: Mapping[str, Any] = {
     "call_id": "9c1e7f40-55ab-4d02-8a6f-2e0b7d91c3aa@198.51.100.20",
     "participant_id": 7,
     "caller_id_name": "Ingrid Solberg",
@@ -63,17 +65,17 @@ _OF_MEMBER: Mapping[str, Any] = {
 
 
 def _sample(name: str) -> dict[str, Any]:
-    return {"event": name, **_OF_CONFERENCE, **(_OF_MEMBER if name.endswith(("-member", "-talking")) else {})}
+    member = _MEMBER_SAMPLE if name.endswith(("-member", "-talking")) else {}
+    return {"event": name, **_CONFERENCE_SAMPLE, **member}
 
 
 def _account_id_from(event: Event) -> str | None:
-    """The account in the message, else the one in the routing key."""
-    variables = event.body.get("Custom-Channel-Vars")
-    words = event.routing_key.split(".")
+    """Return the account in the message, otherwise the one in the routing key."""
+    segments = event.routing_key.split(".")
     candidates = (
         event.body.get("Account-ID"),
-        variables.get("Account-ID") if isinstance(variables, Mapping) else None,
-        words[3] if len(words) > 3 else None,
+        channel_variables(event.body).get("Account-ID"),
+        segments[3] if len(segments) > 3 else None,
     )
     return next((candidate for candidate in candidates if is_account_id(candidate)), None)
 
@@ -81,7 +83,7 @@ def _account_id_from(event: Event) -> str | None:
 @implementer(IPlugin, IBindingCategory)
 @frozen
 class ConferenceCategory:
-    """One hook, which may choose one kind of event; bindings for events, and for the commands to one conference."""
+    """One hook, which can select one kind of event; bindings for events and for commands to a conference."""
 
     name: str = "conference"
     bindings: tuple[str, ...] = (
@@ -96,7 +98,7 @@ class ConferenceCategory:
             modifiers={
                 "type": {
                     "type": "array",
-                    "description": "The kind of event to hear of",
+                    "description": "The kind of event",
                     "items": ["all", *EVENTS],
                     "default": "all",
                 }
@@ -106,16 +108,18 @@ class ConferenceCategory:
     )
 
     def topics(self, hook: str) -> Iterable[Topic]:
-        """All events of conferences."""
+        """See `IEventCategory`."""
         return [Topic(_EXCHANGE, "conference.event.#")]
 
     def occurrences(self, event: Event) -> Iterable[Occurrence]:
-        """One, for the account of the conference."""
+        """See `IEventCategory`."""
         kind = event.body.get("Event")
         if event.name != "event" or not isinstance(kind, str):
             return []
         account_id = _account_id_from(event)
-        payload = {name: value for name, value in public_form(event.body).items() if name not in _INTERNAL}
+        payload = {
+            name: value for name, value in public_form(event.body).items() if name not in _INTERNAL_KEYS
+        }
         if account_id is not None:
             payload["account_id"] = account_id
         return [Occurrence("conference", account_id, payload, {"type": kind})]
@@ -123,24 +127,27 @@ class ConferenceCategory:
     def resolve_binding(
         self, binding: str, account: Account | None, superadmin: bool, now: float
     ) -> BindingPlan | None:
-        """See `IBindingCategory`. Commands do not say whose they are, so that all of them are for super-admins only."""
-        first, *words = binding.split(".")
+        """See `IBindingCategory`.
+
+        The routing keys of commands contain no account, so only super-admins get those of all conferences.
+        """
+        first, *segments = binding.split(".")
         if first != "conference":
             return None
-        match words:
+        match segments:
             case ["event", conference_id, call_id]:
-                ids = f"{id_segment('conference', words, conference_id)}.{id_segment('conference', words, call_id)}"
-                pattern = f"conference.event.*.{account_segment(account)}.{ids}"
+                ids = [id_segment("conference", segments, one) for one in (conference_id, call_id)]
+                pattern = f"conference.event.*.{account_segment(account)}.{'.'.join(ids)}"
             case ["command", "*"] if account is not None:
                 raise BindingRefused("ConferenceId required")
             case ["command", conference_id]:
-                pattern = f"conference.command.{id_segment('conference', words, conference_id)}"
+                pattern = f"conference.command.{id_segment('conference', segments, conference_id)}"
             case _:
-                raise wrong_format("conference", words)
+                raise invalid_format("conference", segments)
         return BindingPlan((TopicFilter(Topic(_EXCHANGE, pattern), pattern),))
 
     def subscriber_events(self, event: Event) -> Iterable[SubscriberEvent]:
-        """See `IBindingCategory`. A command that names an account is told to none but that."""
+        """See `IBindingCategory`. A command that names an account reaches only its subscriptions."""
         account_id = _account_id_from(event) if event.routing_key.startswith("conference.command.") else None
         return [SubscriberEvent(event.routing_key, event.routing_key, account_id)]
 

@@ -1,6 +1,6 @@
-"""How a fax is getting on, page by page.
+"""The status of faxes, page by page.
 
-KAZOO sends ``fax.status.{ACCOUNT_ID}.{FAX_ID}`` on ``faxes``. KAZOO itself has no such hook.
+KAZOO publishes ``fax.status.{ACCOUNT_ID}.{FAX_ID}`` on ``faxes``. KAZOO itself has no such hook.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from zope.interface import implementer
 from kazoo_bridge.categories.bindings import (
     account_segment,
     id_segment,
+    invalid_format,
     monthly_segments,
-    not_supported,
-    wrong_format,
+    unsupported_event,
 )
 from kazoo_bridge.interfaces import (
     Account,
@@ -32,11 +32,12 @@ from kazoo_bridge.interfaces import (
 from kazoo_bridge.kazoo import Event, is_account_id, public_form
 
 _EXCHANGE = "faxes"
-_OBJECTS = "configuration"
+_OBJECTS_EXCHANGE = "configuration"
 _ACTIONS = ("doc_created", "doc_edited", "doc_deleted")
 STATES = ("start", "prepare", "send", "receive", "end", "error")
 
-_INTERNAL = frozenset({"app_name", "app_version", "event_category", "msg_id"})
+#: Keys of the message that payloads leave out.
+_INTERNAL_KEYS = frozenset({"app_name", "app_version", "event_category", "msg_id"})
 
 _SAMPLE: Mapping[str, Any] = {
     "account_id": "3f0a9c51d7e84b62a1c05d9e7b2f4860",
@@ -64,15 +65,16 @@ def _sample(state: str) -> dict[str, Any]:
 
 
 def _account_id_from(event: Event) -> str | None:
-    words = event.routing_key.split(".")
-    candidates = (event.body.get("Account-ID"), words[2] if len(words) > 2 else None)
+    """Return the account in the message, otherwise the one in the routing key."""
+    segments = event.routing_key.split(".")
+    candidates = (event.body.get("Account-ID"), segments[2] if len(segments) > 2 else None)
     return next((candidate for candidate in candidates if is_account_id(candidate)), None)
 
 
 @implementer(IPlugin, IBindingCategory)
 @frozen
 class FaxStatusCategory:
-    """One hook, which may choose one state; bindings for the status of faxes and for their documents."""
+    """One hook, which can select one state; bindings for the status of faxes and for their documents."""
 
     name: str = "fax_status"
     bindings: tuple[str, ...] = ("fax.status.{FAX_ID}", "fax.object.{ACTION}")
@@ -84,7 +86,7 @@ class FaxStatusCategory:
             modifiers={
                 "type": {
                     "type": "array",
-                    "description": "The state to hear of",
+                    "description": "The state of the fax",
                     "items": ["all", *STATES],
                     "default": "all",
                 }
@@ -94,15 +96,17 @@ class FaxStatusCategory:
     )
 
     def topics(self, hook: str) -> Iterable[Topic]:
-        """The status of every fax."""
+        """See `IEventCategory`."""
         return [Topic(_EXCHANGE, "fax.status.*.*")]
 
     def occurrences(self, event: Event) -> Iterable[Occurrence]:
-        """One, for the account of the fax."""
+        """See `IEventCategory`."""
         if event.name != "status":
             return []
         account_id = _account_id_from(event)
-        payload = {name: value for name, value in public_form(event.body).items() if name not in _INTERNAL}
+        payload = {
+            name: value for name, value in public_form(event.body).items() if name not in _INTERNAL_KEYS
+        }
         if account_id is not None:
             payload["account_id"] = account_id
         state = event.body.get("Fax-State")
@@ -114,22 +118,23 @@ class FaxStatusCategory:
         self, binding: str, account: Account | None, superadmin: bool, now: float
     ) -> BindingPlan | None:
         """See `IBindingCategory`."""
-        first, *words = binding.split(".")
+        first, *segments = binding.split(".")
         if first != "fax":
             return None
-        match words:
+        match segments:
             case ["status", fax_id]:
-                pattern = f"fax.status.{account_segment(account)}.{id_segment('fax', words, fax_id)}"
+                pattern = f"fax.status.{account_segment(account)}.{id_segment('fax', segments, fax_id)}"
                 return BindingPlan((TopicFilter(Topic(_EXCHANGE, pattern), pattern),))
             case ["object", action] if action in (*_ACTIONS, "*"):
                 databases, until = monthly_segments(account, now)
                 patterns = [f"{action}.{database}.fax.*" for database in databases]
                 return BindingPlan(
-                    tuple(TopicFilter(Topic(_OBJECTS, pattern), pattern) for pattern in patterns), until
+                    tuple(TopicFilter(Topic(_OBJECTS_EXCHANGE, pattern), pattern) for pattern in patterns),
+                    until,
                 )
             case ["object", action]:
-                raise not_supported(action)
-        raise wrong_format("fax", words)
+                raise unsupported_event(action)
+        raise invalid_format("fax", segments)
 
     def subscriber_events(self, event: Event) -> Iterable[SubscriberEvent]:
         """See `IBindingCategory`."""

@@ -1,6 +1,7 @@
-"""Text messages from outside: SMS and MMS.
+"""Inbound text messages: SMS and MMS.
 
-KAZOO sends ``{sms|mms}.inbound.offnet.{MESSAGE_ID}`` on ``im``; the payload is settled by its ``webhooks_sms`` and ``webhooks_mms``.
+KAZOO publishes ``{sms|mms}.inbound.offnet.{MESSAGE_ID}`` on ``im``. The payload follows its
+``webhooks_sms`` and ``webhooks_mms``.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from kazoo_bridge.interfaces import HookType, IEventCategory, Occurrence, Topic
 from kazoo_bridge.kazoo import Event, is_account_id
 
 _EXCHANGE = "im"
-_KINDS = {"sms": "SMS", "mms": "MMS"}
+_NAMES = {"sms": "SMS", "mms": "MMS"}
 
 #: Payload key -> key of the message.
 _FROM_MESSAGE = {
@@ -44,8 +45,8 @@ _SAMPLE: Mapping[str, Any] = {
 def _hook(kind: str) -> HookType:
     return HookType(
         id=kind,
-        name=_KINDS[kind],
-        description=f"An {_KINDS[kind]} message has come in",
+        name=_NAMES[kind],
+        description=f"An {_NAMES[kind]} message has come in",
         samples=({**_SAMPLE, "type": kind},),
     )
 
@@ -53,19 +54,19 @@ def _hook(kind: str) -> HookType:
 @implementer(IPlugin, IEventCategory)
 @frozen
 class MessageCategory:
-    """A hook for each kind of message."""
+    """A hook for SMS and one for MMS; no bindings."""
 
     name: str = "messages"
     hooks: tuple[HookType, ...] = (_hook("sms"), _hook("mms"))
 
     def topics(self, hook: str) -> Iterable[Topic]:
-        """What comes in from other carriers."""
+        """See `IEventCategory`."""
         return [Topic(_EXCHANGE, f"{hook}.inbound.offnet.*")]
 
     def occurrences(self, event: Event) -> Iterable[Occurrence]:
-        """One, for the account that the message is for."""
+        """See `IEventCategory`."""
         kind = event.body.get("Event-Category")
-        if not isinstance(kind, str) or kind not in _KINDS or event.name != "inbound":
+        if not isinstance(kind, str) or kind not in _NAMES or event.name != "inbound":
             return []
         payload = {
             name: event.body[source]

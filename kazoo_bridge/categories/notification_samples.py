@@ -1,4 +1,4 @@
-"""What notifications look like: a value for every field that one can have. All people, numbers and addresses are made up."""
+"""Samples of notifications, with a value for every field. All people, numbers and addresses are invented."""
 
 from __future__ import annotations
 
@@ -165,16 +165,16 @@ _VALUES: Mapping[str, Any] = {
 }
 
 
-def sample_of(kind: NotificationType) -> dict[str, Any]:
-    """A notification as a hook receives it, with every field that it can have."""
+def make_sample(notification_type: NotificationType) -> dict[str, Any]:
+    """Return the payload of a notification of this type, with every field that it can have."""
     message = {
         "App-Name": "notifier",
         "App-Version": "4.3",
         "Event-Category": "notification",
-        "Event-Name": kind.name,
+        "Event-Name": notification_type.name,
         "Msg-ID": "c7f1d38e0a954b62",
         "Account-ID": _ACCOUNT,
-        **{field: _VALUES[field] for field in kind.fields},
+        **{field: _VALUES[field] for field in notification_type.fields},
     }
     sample: dict[str, Any] = normalize(message)
     return sample

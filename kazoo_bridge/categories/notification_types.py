@@ -1,4 +1,7 @@
-"""KAZOO's notifications: their classes, the fields that each can have, and what the catalogue says of them."""
+"""The types of KAZOO's notifications: routing key, fields, and texts for the catalogue.
+
+The types and fields are those of KAZOO's ``kapi_notifications``.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,22 @@ from attrs import frozen
 
 @frozen
 class NotificationType:
-    """`name` is the event's name and the hook's type; the routing key is ``notifications.{kind}.{key_name}``."""
+    """A type of notification.
+
+    `name` is the event's name, and the value of the hook's selector ``type``. `routing_key` is the key under
+    which KAZOO publishes it. `fields` are the message's keys beside the envelope and the account.
+    """
 
     name: str
-    kind: str
-    key_name: str
+    routing_key: str
     friendly_name: str
     description: str
     fields: tuple[str, ...]
 
 
-def _type(name: str, place: str, friendly_name: str, description: str, fields: str) -> NotificationType:
-    kind, _, key_name = place.partition(".")
-    return NotificationType(name, kind, key_name or name, friendly_name, description, tuple(fields.split()))
+def _type(name: str, key: str, friendly_name: str, description: str, fields: str) -> NotificationType:
+    """Make a type; `key` is the routing key behind ``notifications.``, `fields` are separated by spaces."""
+    return NotificationType(name, f"notifications.{key}", friendly_name, description, tuple(fields.split()))
 
 
 _CALLER = "Caller-ID-Name Caller-ID-Number"
@@ -27,20 +33,31 @@ _CALLEE = "Callee-ID-Name Callee-ID-Number"
 _ENDS = "From-Realm From-User To-Realm To-User"
 _FAX = f"Call-ID {_CALLEE} {_CALLER} Fax-ID Fax-Info Fax-Notifications Fax-Timestamp FaxBox-ID"
 _PORT = "Port-Request-ID Authorized-By Local-Number Number Number-State Port Reason Version"
-_PAYMENT = "Amount Response Success Timestamp Add-Ons Billing-Address Card-Last-Four Currency-Code Discounts ID Purchase-Order Tax-Amount"
-_REGISTRATION = (
-    "Realm Username Account-DB Authorizing-ID Call-ID Contact Event-Timestamp Expires From-Host From-User Network-IP Network-Port "
-    "Suppress-Unregister-Notify To-Host To-User User-Agent"
+_PAYMENT = (
+    "Amount Response Success Timestamp Add-Ons Billing-Address Card-Last-Four Currency-Code Discounts ID "
+    "Purchase-Order Tax-Amount"
 )
-_VOICEMAIL = f"{_ENDS} Voicemail-Box Voicemail-ID Voicemail-Timestamp Call-ID {_CALLER} Voicemail-Length Voicemail-Transcription"
-_EMERGENCY = "Call-ID Emergency-Caller-ID-Name Emergency-Caller-ID-Number Outbound-Caller-ID-Name Outbound-Caller-ID-Number"
+_REGISTRATION = (
+    "Realm Username Account-DB Authorizing-ID Call-ID Contact Event-Timestamp Expires From-Host From-User "
+    "Network-IP Network-Port Suppress-Unregister-Notify To-Host To-User User-Agent"
+)
+_VOICEMAIL = (
+    f"{_ENDS} Voicemail-Box Voicemail-ID Voicemail-Timestamp Call-ID {_CALLER} Voicemail-Length "
+    "Voicemail-Transcription"
+)
+_EMERGENCY = (
+    "Call-ID Emergency-Caller-ID-Name Emergency-Caller-ID-Number Outbound-Caller-ID-Name "
+    "Outbound-Caller-ID-Number"
+)
 _EMERGENCY_PLACE = (
-    "Account-Name Authorizing-ID Device-Name Emergency-To-DID Emergency-Test-Call Emergency-Address-Street-1 Emergency-Address-Street-2 "
-    "Emergency-Address-City Emergency-Address-Region Emergency-Address-Postal-Code Emergency-Address-Latitude Emergency-Address-Longitude "
-    "Emergency-Notfication-Contact-Emails Owner-ID User-First-Name User-Last-Name User-Email"
+    "Account-Name Authorizing-ID Device-Name Emergency-To-DID Emergency-Test-Call Emergency-Address-Street-1 "
+    "Emergency-Address-Street-2 Emergency-Address-City Emergency-Address-Region "
+    "Emergency-Address-Postal-Code Emergency-Address-Latitude Emergency-Address-Longitude "
+    "Emergency-Notfication-Contact-Emails "
+    "Owner-ID User-First-Name User-Last-Name User-Email"
 )
 
-TYPES: tuple[NotificationType, ...] = (
+NOTIFICATION_TYPES: tuple[NotificationType, ...] = (
     _type(
         "account_zone_change",
         "account.zone_change",
@@ -91,13 +108,14 @@ TYPES: tuple[NotificationType, ...] = (
         "account.cf_notification",
         "Customer defined notification",
         "A callflow sends a notification of its own",
-        f"Template-ID {_CALLER} Call-ID Call-Bridged Message-Left {_ENDS} Notify To Timestamp Comments Notification-Media",
+        f"Template-ID {_CALLER} Call-ID Call-Bridged Message-Left {_ENDS} Notify To Timestamp Comments "
+        "Notification-Media",
     ),
     _type(
         "number_feature_manual_action",
         "account.number_feature_manual_action",
         "Number Feature Manual Action Required",
-        "A feature of a number needs somebody's hand",
+        "A feature of a number needs a manual action",
         "Number Feature",
     ),
     _type(
@@ -133,73 +151,84 @@ TYPES: tuple[NotificationType, ...] = (
         "fax.outbound_smtp_error",
         "Invalid Email-to-Fax Email",
         "A mail could not be made a fax",
-        "Fax-From-Email Errors Timestamp Fax-To-Email FaxBox-ID FaxBox-Name FaxBox-Timezone Number Owner-ID Original-Number",
+        "Fax-From-Email Errors Timestamp Fax-To-Email FaxBox-ID FaxBox-Name FaxBox-Timezone Number Owner-ID "
+        "Original-Number",
     ),
     _type(
         "cnam_request",
-        "number",
+        "number.cnam_request",
         "CNAM Update",
         "The name shown with a number changes",
         "Number Cnam Acquired-For Local-Number Number-State Request",
     ),
-    _type("port_cancel", "number", "Port Cancel", "Moving a number has been called off", _PORT),
+    _type("port_cancel", "number.port_cancel", "Port Cancel", "Moving a number has been called off", _PORT),
     _type(
         "port_comment",
-        "number",
+        "number.port_comment",
         "Port Comment",
-        "Somebody has commented on moving a number",
+        "A comment on moving a number has been added",
         f"{_PORT} Comment",
     ),
-    _type("port_pending", "number", "Port Pending", "Moving a number waits for the other carrier", _PORT),
-    _type("port_rejected", "number", "Port Rejected", "Moving a number has been refused", _PORT),
-    _type("port_request", "number", "Port Request", "Moving a number has been asked for", _PORT),
-    _type("port_scheduled", "number", "Port Scheduled", "Moving a number has got its date", _PORT),
+    _type(
+        "port_pending",
+        "number.port_pending",
+        "Port Pending",
+        "Moving a number waits for the other carrier",
+        _PORT,
+    ),
+    _type(
+        "port_rejected", "number.port_rejected", "Port Rejected", "Moving a number has been refused", _PORT
+    ),
+    _type("port_request", "number.port_request", "Port Request", "Moving a number has been asked for", _PORT),
+    _type(
+        "port_scheduled", "number.port_scheduled", "Port Scheduled", "Moving a number has got its date", _PORT
+    ),
     _type(
         "port_unconfirmed",
-        "number",
+        "number.port_unconfirmed",
         "Port Unconfirmed",
         "Moving a number has been entered, not yet asked for",
         _PORT,
     ),
-    _type("ported", "number", "Ported", "A number has moved", _PORT),
+    _type("ported", "number.ported", "Ported", "A number has moved", _PORT),
     _type(
         "denied_emergency_bridge",
-        "registration",
+        "registration.denied_emergency_bridge",
         "Emergency Call Failed",
         "An emergency call was not let through",
         _EMERGENCY,
     ),
     _type(
         "emergency_bridge",
-        "registration",
+        "registration.emergency_bridge",
         "Emergency Call Placed",
-        "Somebody calls for help",
+        "An emergency call has been placed",
         f"{_EMERGENCY} {_EMERGENCY_PLACE}",
     ),
     _type(
         "deregister",
-        "sip",
+        "sip.deregister",
         "De-Registration",
         "A device is no longer registered",
         f"{_REGISTRATION} FreeSWITCH-Hostname Presence-Hosts Profile-Name RPid Status",
     ),
     _type(
         "first_occurrence",
-        "sip",
+        "sip.first_occurrence",
         "Account First Occurrence",
         "The account's first call or first registration",
         "Occurrence",
     ),
     _type(
         "missed_call",
-        "sip",
+        "sip.missed_call",
         "Missed Call",
-        "Nobody took a call",
+        "A call was not answered",
         f"Call-Bridged Call-ID Message-Left {_CALLER} {_ENDS} Notify Timestamp To",
     ),
     _type(
         "register",
-        "sip",
+        "sip.register",
         "Registration",
         "A device has registered",
         f"{_REGISTRATION} Authorizing-Type Owner-ID",
@@ -208,21 +237,21 @@ TYPES: tuple[NotificationType, ...] = (
         "system_alert",
         "system.alert",
         "System Alert",
-        "The platform reports trouble of its own",
+        "The platform reports a problem",
         "Message Subject Details Line Module Pid Request-ID Section",
     ),
     _type(
         "customer_update",
-        "user",
+        "user.customer_update",
         "Customer Update",
         "A message goes out to customers",
         "DataBag Recipient-ID Template-ID User-Type",
     ),
     _type(
         "password_recovery",
-        "user",
+        "user.password_recovery",
         "Password Recovery",
-        "Somebody has forgotten a password",
+        "A user has asked for a new password",
         "Email Password-Reset-Link Account-DB First-Name Last-Name Timezone User-ID",
     ),
     _type("new_user", "user.new", "New User", "A user has been made", "User-ID Password"),

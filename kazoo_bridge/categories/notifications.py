@@ -1,6 +1,7 @@
-"""Notifications: what KAZOO would send a mail about, and the hooks that callflows bring along.
+"""Notifications: the events that KAZOO sends mails about, and the inline hooks of callflows.
 
-KAZOO sends ``notifications.{CLASS}.{NAME}`` on ``notifications``; the payload is settled by its ``webhooks_notifications``.
+KAZOO publishes ``notifications.{CLASS}.{NAME}`` on ``notifications``. The payload follows its
+``webhooks_notifications``.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from twisted.logger import Logger
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from kazoo_bridge.categories.bindings import account_segment, not_supported, wrong_format
-from kazoo_bridge.categories.notification_samples import sample_of
-from kazoo_bridge.categories.notification_types import TYPES
+from kazoo_bridge.categories.bindings import account_segment, invalid_format, unsupported_event
+from kazoo_bridge.categories.notification_samples import make_sample
+from kazoo_bridge.categories.notification_types import NOTIFICATION_TYPES
 from kazoo_bridge.interfaces import (
     Account,
     BindingPlan,
@@ -33,10 +34,10 @@ _log = Logger()
 _EXCHANGE = "notifications"
 _HOOK = "notifications"
 _CALLFLOW = "webhook"
-_TOPICS = {one.name: Topic(_EXCHANGE, f"notifications.{one.kind}.{one.key_name}") for one in TYPES}
+_TOPICS = {one.name: Topic(_EXCHANGE, one.routing_key) for one in NOTIFICATION_TYPES}
 SUPERADMIN_ONLY = frozenset({"system_alert", "webhook_disabled"})
 
-#: Where the account may stand, in the order in which KAZOO looks (its ``kapi_notifications``).
+#: Where a notification may name its account, in the order of KAZOO's ``kapi_notifications``.
 _ACCOUNT_PATHS = (
     ("account_id",),
     ("account", "_id"),
@@ -62,19 +63,24 @@ def _account_id_from(body: Mapping[str, Any]) -> str | None:
     return next((found for path in _ACCOUNT_PATHS if is_account_id(found := _value_at(body, path))), None)
 
 
-def _items() -> dict[str, dict[str, str]]:
-    told = {one.name: {"friendly_name": one.friendly_name, "description": one.description} for one in TYPES}
-    return {"all": {"friendly_name": "All", "description": "Every notification"}} | dict(sorted(told.items()))
+def _modifier_items() -> dict[str, dict[str, str]]:
+    items = {
+        one.name: {"friendly_name": one.friendly_name, "description": one.description}
+        for one in NOTIFICATION_TYPES
+    }
+    return {"all": {"friendly_name": "All", "description": "Every notification"}} | dict(
+        sorted(items.items())
+    )
 
 
-def _either(name: str) -> dict[str, frozenset[str]]:
+def _with_error(name: str) -> dict[str, frozenset[str]]:
     return {"type": frozenset({name, f"{name}_error"})}
 
 
 @implementer(IPlugin, IBindingCategory)
 @frozen
 class NotificationCategory:
-    """One hook, which chooses a type; bindings ``notification.{TYPE}``."""
+    """One hook, which selects a type; bindings ``notification.{TYPE}``."""
 
     name: str = "notifications"
     bindings: tuple[str, ...] = tuple(
@@ -84,24 +90,26 @@ class NotificationCategory:
         HookType(
             id=_HOOK,
             name="Notifications Webhook",
-            description="A notification is sent: a fax, a voicemail message, a registration, a port request and more",
-            modifiers={"type": {"type": "object", "items": _items()}},
-            samples=tuple(sample_of(one) for one in TYPES),
+            description=(
+                "A notification is sent: a fax, a voicemail message, a registration, a port request and more"
+            ),
+            modifiers={"type": {"type": "object", "items": _modifier_items()}},
+            samples=tuple(make_sample(one) for one in NOTIFICATION_TYPES),
             superadmin_values=SUPERADMIN_ONLY,
             aliases={
                 "callflow": {"type": frozenset({_CALLFLOW})},
-                "inbound_fax": _either("inbound_fax"),
-                "outbound_fax": _either("outbound_fax"),
+                "inbound_fax": _with_error("inbound_fax"),
+                "outbound_fax": _with_error("outbound_fax"),
             },
         ),
     )
 
     def topics(self, hook: str) -> Iterable[Topic]:
-        """The keys of all types."""
+        """See `IEventCategory`."""
         return list(_TOPICS.values())
 
     def occurrences(self, event: Event) -> Iterable[Occurrence]:
-        """One, for the account that the notification is about."""
+        """See `IEventCategory`."""
         if event.name not in _TOPICS:
             return []
         if event.name == _CALLFLOW:
@@ -120,20 +128,23 @@ class NotificationCategory:
     def resolve_binding(
         self, binding: str, account: Account | None, superadmin: bool, now: float
     ) -> BindingPlan | None:
-        """See `IBindingCategory`. What is for super-admins only has keys of its own, which ``*`` does not match for others."""
-        first, *words = binding.split(".")
+        """See `IBindingCategory`.
+
+        Types for super-admins have keys of another form, which the ``*`` of other subscribers does not match.
+        """
+        first, *segments = binding.split(".")
         if first != "notification":
             return None
-        if len(words) != 1:
-            raise wrong_format("notification", words)
-        kind = words[0]
-        if kind != "*" and (kind not in _TOPICS or (kind in SUPERADMIN_ONLY and not superadmin)):
-            raise not_supported(kind)
-        topic = Topic(_EXCHANGE, "notifications.*.*") if kind == "*" else _TOPICS[kind]
-        whose = account_segment(account)
-        patterns = [_key(whose, kind, kind in SUPERADMIN_ONLY)]
-        if kind == "*" and superadmin:
-            patterns.append(_key(whose, kind, True))
+        if len(segments) != 1:
+            raise invalid_format("notification", segments)
+        name = segments[0]
+        if name != "*" and (name not in _TOPICS or (name in SUPERADMIN_ONLY and not superadmin)):
+            raise unsupported_event(name)
+        topic = Topic(_EXCHANGE, "notifications.*.*") if name == "*" else _TOPICS[name]
+        account_id = account_segment(account)
+        patterns = [_key(account_id, name, name in SUPERADMIN_ONLY)]
+        if name == "*" and superadmin:
+            patterns.append(_key(account_id, name, True))
         return BindingPlan(tuple(TopicFilter(topic, pattern) for pattern in patterns))
 
     def subscriber_events(self, event: Event) -> Iterable[SubscriberEvent]:
@@ -146,19 +157,19 @@ class NotificationCategory:
         ]
 
 
-def _key(account: str, kind: str, superadmin_only: bool) -> str:
+def _key(account: str, name: str, superadmin_only: bool) -> str:
     return (
-        f"notification.{account}.superadmin.{kind}" if superadmin_only else f"notification.{account}.{kind}"
+        f"notification.{account}.superadmin.{name}" if superadmin_only else f"notification.{account}.{name}"
     )
 
 
 def _inline_hook(event: Event) -> list[Occurrence]:
-    """A callflow's own hook, which is fired with the call's data."""
+    """Return the occurrence that fires the hook which a callflow has sent in the event."""
     hook, data = event.body.get("Hook"), event.body.get("Data")
     account_id = _value_at(event.body, ("Hook", "pvt_account_id")) or event.body.get("Account-ID")
     if not isinstance(hook, Mapping) or not isinstance(data, Mapping) or not isinstance(hook.get("uri"), str):
         _log.warn(
-            "{routing_key}: expected a Hook with a uri, and Data, as objects; nothing is fired",
+            "inline hook ignored routing_key={routing_key}: expected the objects Hook (with a uri) and Data",
             routing_key=event.routing_key,
         )
         return []

@@ -1,6 +1,7 @@
-"""Objects, which KAZOO keeps as documents: a user, a device, a callflow … is created, edited or deleted.
+"""Objects (users, devices, callflows …): KAZOO's documents are created, edited or deleted.
 
-KAZOO sends ``{ACTION}.{DB}.{TYPE}.{ID}`` on ``configuration``; the payload is settled by its ``webhooks_object``.
+KAZOO publishes ``{ACTION}.{DB}.{TYPE}.{ID}`` on ``configuration``. The payload follows its
+``webhooks_object``.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from zope.interface import implementer
 from kazoo_bridge.categories.bindings import (
     database_segment,
     id_segment,
+    invalid_format,
     monthly_segments,
-    not_supported,
-    wrong_format,
+    unsupported_event,
 )
 from kazoo_bridge.interfaces import (
     Account,
@@ -48,12 +49,12 @@ TYPES = (
     "call_recording",
 )
 
-#: Documents of these types are kept in the account's database for the month.
+#: Types whose documents are in the account's monthly database.
 _MONTHLY = frozenset({"fax", "mailbox_message", "call_recording"})
 
 
 def _account_id_from(body: Mapping[str, Any]) -> str | None:
-    """The account whose database the document is in; in the aggregate database, the document is the account."""
+    """Return the account whose database has the document; in `ACCOUNTS_DB` the document is the account."""
     database, document_id = body.get("Database"), body.get("ID")
     if database == ACCOUNTS_DB:
         return document_id if isinstance(document_id, str) and is_account_id(document_id) else None
@@ -61,11 +62,12 @@ def _account_id_from(body: Mapping[str, Any]) -> str | None:
 
 
 def _action_from(event: Event) -> str:
+    """Return what happened to the document: an edit that marks it as deleted is a deletion."""
     soft_deleted = event.body.get("Is-Soft-Deleted")
     return "doc_deleted" if soft_deleted is True or soft_deleted == "true" else event.name
 
 
-def _choice(description: str, values: tuple[str, ...]) -> dict[str, Any]:
+def _selector(description: str, values: tuple[str, ...]) -> dict[str, Any]:
     return {"type": "array", "description": description, "items": ["all", *values]}
 
 
@@ -76,7 +78,10 @@ def _payload(document_id: object, account_id: str, action: str, kind: object) ->
 @implementer(IPlugin, IBindingCategory)
 @frozen
 class ObjectCategory:
-    """One hook, which chooses types and actions; bindings ``object.{ACTION}.{TYPE}``, and the older ``{ACTION}.{DB}.{TYPE}.{ID}``."""
+    """One hook, which selects types and actions.
+
+    Bindings are ``object.{ACTION}.{TYPE}``, and KAZOO's older ``{ACTION}.{DB}.{TYPE}.{ID}``.
+    """
 
     name: str = "object"
     bindings: tuple[str, ...] = tuple(f"object.{action}.{kind}" for action, kind in product(ACTIONS, TYPES))
@@ -86,8 +91,8 @@ class ObjectCategory:
             name="Object",
             description="An object of the account, such as a user or a device, is created, edited or deleted",
             modifiers={
-                "type": _choice("The type of objects to hear of", TYPES),
-                "action": _choice("What happens to them", ACTIONS),
+                "type": _selector("The type of the object", TYPES),
+                "action": _selector("What happens to the object", ACTIONS),
             },
             samples=tuple(
                 _payload(
@@ -102,11 +107,11 @@ class ObjectCategory:
     )
 
     def topics(self, hook: str) -> Iterable[Topic]:
-        """Changes of all documents: a hook that chooses all types hears of those, too, that none can choose by name."""
+        """See `IEventCategory`. A hook for all types also gets the types that are not in `TYPES`."""
         return [Topic(_EXCHANGE, f"{action}.*.*.*") for action in ACTIONS]
 
     def occurrences(self, event: Event) -> Iterable[Occurrence]:
-        """One, for the account that the database belongs to; none for documents that no account owns."""
+        """See `IEventCategory`. Documents outside of accounts' databases have no occurrence."""
         action, kind = _action_from(event), event.body.get("Type")
         if action not in ACTIONS or not isinstance(kind, str):
             return []
@@ -123,20 +128,20 @@ class ObjectCategory:
     def resolve_binding(
         self, binding: str, account: Account | None, superadmin: bool, now: float
     ) -> BindingPlan | None:
-        """See `IBindingCategory`. The database of the older form counts for nothing: it is always the account's."""
-        first, *words = binding.split(".")
+        """See `IBindingCategory`. The database in the older form is ignored: the account's is used."""
+        first, *segments = binding.split(".")
         if first == "object":
-            if len(words) != 2:
-                raise wrong_format("object", words)
-            (action, kind), document_id = words, "*"
+            if len(segments) != 2:
+                raise invalid_format("object", segments)
+            (action, kind), document_id = segments, "*"
         elif first in ACTIONS:
-            if len(words) != 3:
-                raise wrong_format("object", words)
-            action, kind, document_id = first, words[1], id_segment("object", words, words[2])
+            if len(segments) != 3:
+                raise invalid_format("object", segments)
+            action, kind, document_id = first, segments[1], id_segment("object", segments, segments[2])
         else:
             return None
         if action not in (*ACTIONS, "*") or kind not in (*TYPES, "*"):
-            raise not_supported(f"{action}.{kind}")
+            raise unsupported_event(f"{action}.{kind}")
         databases, until = _databases(kind, account, now)
         patterns = [f"{action}.{database}.{kind}.{document_id}" for database in databases]
         return BindingPlan(
@@ -149,7 +154,7 @@ class ObjectCategory:
 
 
 def _databases(kind: str, account: Account | None, now: float) -> tuple[list[str], float | None]:
-    """Where documents of a type are kept, and until when."""
+    """Return the databases that documents of a type are in, and when they change (see `monthly_segments`)."""
     monthly, until = monthly_segments(account, now) if kind in ("*", *_MONTHLY) else ([], None)
     own = [] if kind in _MONTHLY else [database_segment(account)]
     return list(dict.fromkeys((*own, *monthly))), until

@@ -1,6 +1,6 @@
-"""Parked calls: a call is put into a slot, fetched from it, or given up there.
+"""Call parking: a call is parked in a slot, retrieved from it, or abandoned there.
 
-KAZOO sends ``call.PARK_….{CALL_ID}`` on ``callevt``; the payload is settled by its ``webhooks_parking``.
+KAZOO publishes ``call.PARK_….{CALL_ID}`` on ``callevt``. The payload follows its ``webhooks_parking``.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from attrs import frozen
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from kazoo_bridge.categories.bindings import account_segment, not_supported, wrong_format
-from kazoo_bridge.categories.call import account_id_from, called_number, is_internal_leg, subscriber_event
+from kazoo_bridge.categories.bindings import account_segment, invalid_format, unsupported_event
+from kazoo_bridge.categories.call import subscriber_event
 from kazoo_bridge.interfaces import (
     Account,
     BindingPlan,
@@ -24,15 +24,18 @@ from kazoo_bridge.interfaces import (
     Topic,
     TopicFilter,
 )
-from kazoo_bridge.kazoo import Event, normalize
+from kazoo_bridge.kazoo import Event, called_number, channel_account_id, is_loopback, normalize
 
 _EXCHANGE = "callevt"
 _EVENTS = ("PARK_PARKED", "PARK_RETRIEVED", "PARK_ABANDONED")
-_LEFT_OUT = frozenset({"Node", "Msg-ID", "App-Version", "App-Name", "Event-Category", "Custom-Channel-Vars"})
+#: Keys of the message that payloads leave out.
+_INTERNAL_KEYS = frozenset(
+    {"Node", "Msg-ID", "App-Version", "App-Name", "Event-Category", "Custom-Channel-Vars"}
+)
 
 
 def _payload(body: Mapping[str, Any], account_id: str | None) -> dict[str, Any]:
-    kept = {name: value for name, value in body.items() if name not in _LEFT_OUT}
+    kept = {name: value for name, value in body.items() if name not in _INTERNAL_KEYS}
     return {**normalize(kept), "account_id": account_id}
 
 
@@ -50,7 +53,7 @@ _SAMPLE: Mapping[str, Any] = {
 @implementer(IPlugin, IBindingCategory)
 @frozen
 class ParkingCategory:
-    """One hook for everything that happens to parked calls, and bindings such as ``parking.PARK_PARKED`` and ``parking.*``."""
+    """One hook for all parking events; bindings ``parking.{EVENT}`` and ``parking.*``."""
 
     name: str = "parking"
     bindings: tuple[str, ...] = tuple(f"parking.{event}" for event in _EVENTS)
@@ -64,23 +67,22 @@ class ParkingCategory:
     )
 
     def topics(self, hook: str) -> Iterable[Topic]:
-        """The keys of the three events."""
+        """See `IEventCategory`."""
         return [Topic(_EXCHANGE, f"call.{event}.*") for event in _EVENTS]
 
     def occurrences(self, event: Event) -> Iterable[Occurrence]:
-        """One, for the account of the call."""
+        """See `IEventCategory`."""
         if event.name not in _EVENTS:
             return []
         body = event.body
-        account_id = account_id_from(body)
-        dialled = called_number(body) if account_id is None else None
+        account_id = channel_account_id(body)
         return [
             Occurrence(
                 "parking",
                 account_id,
                 _payload(body, account_id),
-                internal_leg=is_internal_leg(body),
-                called_number=dialled,
+                internal_leg=is_loopback(body),
+                called_number=called_number(body) if account_id is None else None,
             )
         ]
 
@@ -88,27 +90,27 @@ class ParkingCategory:
         self, binding: str, account: Account | None, superadmin: bool, now: float
     ) -> BindingPlan | None:
         """See `IBindingCategory`."""
-        first, *words = binding.split(".")
+        first, *segments = binding.split(".")
         if first != "parking":
             return None
-        if len(words) != 1:
-            raise wrong_format("parking", words)
-        if words[0] not in (*_EVENTS, "*"):
-            raise not_supported(words[0])
-        topics = [Topic(_EXCHANGE, f"call.{event}.*") for event in _EVENTS if words[0] in (event, "*")]
+        if len(segments) != 1:
+            raise invalid_format("parking", segments)
+        if segments[0] not in (*_EVENTS, "*"):
+            raise unsupported_event(segments[0])
+        topics = [Topic(_EXCHANGE, f"call.{event}.*") for event in _EVENTS if segments[0] in (event, "*")]
         return BindingPlan(
-            tuple(TopicFilter(topic, f"parking.{account_segment(account)}.{words[0]}") for topic in topics)
+            tuple(TopicFilter(topic, f"parking.{account_segment(account)}.{segments[0]}") for topic in topics)
         )
 
     def subscriber_events(self, event: Event) -> Iterable[SubscriberEvent]:
         """See `IBindingCategory`."""
         if event.name not in _EVENTS:
             return []
-        return [
-            subscriber_event(
-                event.body, lambda whose: SubscriberEvent(f"parking.{whose}.{event.name}", event.routing_key)
-            )
-        ]
+
+        def for_account(account_id: str) -> SubscriberEvent:
+            return SubscriberEvent(f"parking.{account_id}.{event.name}", event.routing_key)
+
+        return [subscriber_event(event.body, for_account)]
 
 
 parking = ParkingCategory()

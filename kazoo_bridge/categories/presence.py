@@ -1,6 +1,7 @@
-"""Presence: who is on the phone, and whose mailbox has messages. For websockets only, as in KAZOO's ``bh_presence``.
+"""Presence: dialogs of phones, and message-waiting indication of mailboxes. For websockets only.
 
-KAZOO sends ``dialog.{REALM}.{CALL_ID}``, ``update.{REALM}.{CALL_ID}`` and ``mwi_updates.{REALM}.{USER}`` on ``presence``.
+KAZOO publishes ``dialog.{REALM}.{CALL_ID}``, ``update.{REALM}.{CALL_ID}`` and ``mwi_updates.{REALM}.{USER}``
+on ``presence``. The bindings are those of its ``bh_presence``.
 """
 
 from __future__ import annotations
@@ -11,11 +12,10 @@ from attrs import frozen
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from kazoo_bridge.categories.bindings import ALL_ACCOUNTS, id_segment, not_supported, wrong_format
+from kazoo_bridge.categories.bindings import id_segment, invalid_format, realm_segment, unsupported_event
 from kazoo_bridge.interfaces import (
     Account,
     BindingPlan,
-    BindingRefused,
     HookType,
     IBindingCategory,
     Occurrence,
@@ -23,7 +23,7 @@ from kazoo_bridge.interfaces import (
     Topic,
     TopicFilter,
 )
-from kazoo_bridge.kazoo import Event, encode_key_part
+from kazoo_bridge.kazoo import Event
 
 _EXCHANGE = "presence"
 _KINDS = ("dialog", "mwi_updates", "update")
@@ -32,7 +32,7 @@ _KINDS = ("dialog", "mwi_updates", "update")
 @implementer(IPlugin, IBindingCategory)
 @frozen
 class PresenceCategory:
-    """Bindings ``presence.{dialog|update}.{CALL_ID}`` and ``presence.mwi_updates.{USER}``, within the account's realm."""
+    """Bindings ``presence.{dialog|update}.{CALL_ID}`` and ``presence.mwi_updates.{USER}``; no hooks."""
 
     name: str = "presence"
     hooks: tuple[HookType, ...] = ()
@@ -43,28 +43,25 @@ class PresenceCategory:
     )
 
     def topics(self, hook: str) -> Iterable[Topic]:
-        """There are no hooks."""
+        """See `IEventCategory`."""
         return []
 
     def occurrences(self, event: Event) -> Iterable[Occurrence]:
-        """There are no hooks."""
+        """See `IEventCategory`."""
         return []
 
     def resolve_binding(
         self, binding: str, account: Account | None, superadmin: bool, now: float
     ) -> BindingPlan | None:
         """See `IBindingCategory`."""
-        first, *words = binding.split(".")
+        first, *segments = binding.split(".")
         if first != "presence":
             return None
-        if not words or words[0] not in _KINDS:
-            raise not_supported(words[0]) if words else wrong_format("presence", words)
-        if len(words) != 2:
-            raise wrong_format("presence", words)
-        if account is not None and account.realm in ("", "*", "#"):
-            raise BindingRefused("the account has no realm, and nothing is known of its presence")
-        realm = ALL_ACCOUNTS if account is None else encode_key_part(account.realm)
-        pattern = f"{words[0]}.{realm}.{id_segment('presence', words, words[1])}"
+        if not segments or segments[0] not in _KINDS:
+            raise unsupported_event(segments[0]) if segments else invalid_format("presence", segments)
+        if len(segments) != 2:
+            raise invalid_format("presence", segments)
+        pattern = f"{segments[0]}.{realm_segment(account)}.{id_segment('presence', segments, segments[1])}"
         return BindingPlan((TopicFilter(Topic(_EXCHANGE, pattern), pattern),))
 
     def subscriber_events(self, event: Event) -> Iterable[SubscriberEvent]:

@@ -1,4 +1,4 @@
-"""Typed configuration: TOML and environment in, one immutable `Config` or every mistake at once out."""
+"""Typed configuration: loads TOML and environment into one immutable `Config`, or reports all mistakes."""
 
 from kazoo_bridge.config.amqp_uris import AmqpUri, parse_uri, parse_uris
 from kazoo_bridge.config.loader import ENVIRONMENT_PREFIX, ConfigError, load

@@ -1,4 +1,4 @@
-"""AMQP URIs: ``amqp://user:pass@host:5672/vhost?heartbeat=30`` and ``amqps://…?cacertfile=/etc/ssl/broker-ca.pem``."""
+"""AMQP URIs: ``amqp://user:pass@host:5672/vhost?heartbeat=30``, ``amqps://…?cacertfile=/etc/ssl/ca.pem``."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ DEFAULT_HEARTBEAT = 30
 
 @frozen
 class AmqpUri:
-    """Where a broker is and how to log in. `heartbeat` is in seconds, 0: none.
+    """The address of a broker, and how to log in.
 
-    The password shows neither in the repr nor in the label.
+    `heartbeat` is in seconds; 0: none. `cacertfile` is the path of a PEM file with the authorities to trust;
+    None: those of the system. The password is neither in the repr nor in the label.
     """
 
     host: str
@@ -28,16 +29,18 @@ class AmqpUri:
 
     @property
     def label(self) -> str:
-        """The broker's address for logs: no user, no password."""
+        """The broker's address for logs, without user and password."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         vhost = self.vhost if self.vhost.startswith("/") else f"/{self.vhost}"
         return f"{'amqps' if self.tls else 'amqp'}://{host}:{self.port}{vhost}"
 
 
 def parse_uri(text: str) -> AmqpUri:
-    """Read one URI. A missing path means the vhost ``/``; user, password and vhost are percent-decoded.
+    """Parse one URI.
 
-    Raises ValueError, which names the mistake but never repeats the URI (it may hold a password).
+    A missing path means the vhost ``/``. User, password and vhost are percent-decoded.
+
+    Raises ValueError, which names the mistake but never repeats the URI, because that may contain a password.
     """
     try:
         parts = urlsplit(text.strip())
@@ -53,9 +56,10 @@ def parse_uri(text: str) -> AmqpUri:
     if parts.fragment:
         raise ValueError("the AMQP URI has a '#'; write it as %23 in a password or vhost")
     if "@" in parts.path + parts.query:
-        # Else a part of the password would be taken for a vhost or an option, and shown.
+        # Otherwise a part of the password would be taken for a vhost or an option, and logged.
         raise ValueError(
-            "the AMQP URI has a '@' behind the host; in a password write '/' as %2F, '?' as %3F and '@' as %40"
+            "the AMQP URI has a '@' behind the host; "
+            "in a password write '/' as %2F, '?' as %3F and '@' as %40"
         )
     tls = parts.scheme == "amqps"
     heartbeat, cacertfile = _options(parts.query, tls)
@@ -72,9 +76,9 @@ def parse_uri(text: str) -> AmqpUri:
 
 
 def parse_uris(text: str) -> tuple[AmqpUri, ...]:
-    """Read several URIs, comma separated (a comma inside one is written ``%2C``).
+    """Parse several URIs, separated by commas (a comma within a URI is written ``%2C``).
 
-    Raises ValueError, which numbers the wrong one when there are several.
+    Raises ValueError, which contains the number of the wrong URI if there are several.
     """
     parts = text.split(",")
     uris = []
@@ -97,7 +101,7 @@ def _vhost(path: str) -> str:
 
 
 def _options(query: str, tls: bool) -> tuple[int, str | None]:
-    """The heartbeat and the CA file of the query part."""
+    """Parse the query part into heartbeat (seconds) and CA file."""
     heartbeat, cacertfile = DEFAULT_HEARTBEAT, None
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name == "heartbeat":

@@ -1,4 +1,7 @@
-"""Whether PEM files can be used, told before anything starts."""
+"""Reads and checks the PEM files that the configuration names.
+
+All errors are ValueErrors that name the path.
+"""
 
 from __future__ import annotations
 
@@ -8,53 +11,55 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 
-def certificates(path: str) -> None:
-    """A PEM file with at least one certificate, or nothing. Raises ValueError."""
-    if path:
-        read_certificates(path)
-
-
-def private_key(path: str) -> None:
-    """A PEM file with an unencrypted private key, or nothing. Raises ValueError."""
-    if path:
-        _public_half(path)
-
-
-def certificate_pair(certificate: str, key: str) -> None:
-    """That the key belongs to the file's first certificate. Raises ValueError."""
-    certified = (
-        read_certificates(certificate)[0]
-        .public_key()
-        .public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    )
-    if _public_half(key) != certified:
-        raise ValueError(
-            f"expected the key of the first certificate in {certificate!r}, but {key!r} has another one"
-        )
-
-
 def read_certificates(path: str) -> list[x509.Certificate]:
-    """Read every certificate of a PEM file, in its order. Raises ValueError naming the file."""
-    content = _content(path)
+    """Return the certificates of a PEM file, at least one.
+
+    Raises ValueError if the file cannot be read or contains no certificate.
+    """
+    content = _read(path)
     try:
         return x509.load_pem_x509_certificates(content)
     except ValueError:
         raise ValueError(f"expected a PEM file with a certificate, got {path!r}") from None
 
 
-def _public_half(path: str) -> bytes:
-    content = _content(path)
+def check_certificates(path: str) -> None:
+    """Check that `path` is empty, or a PEM file with at least one certificate. Raises ValueError."""
+    if path:
+        read_certificates(path)
+
+
+def check_private_key(path: str) -> None:
+    """Check that `path` is empty, or a PEM file with an unencrypted private key. Raises ValueError."""
+    if path:
+        _read_public_key(path)
+
+
+def check_key_pair(certificate_path: str, key_path: str) -> None:
+    """Check that the private key belongs to the first certificate. Raises ValueError."""
+    certificate = read_certificates(certificate_path)[0]
+    certified = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    if _read_public_key(key_path) != certified:
+        raise ValueError(
+            f"expected the key of the first certificate in {certificate_path!r}, "
+            f"but {key_path!r} has another one"
+        )
+
+
+def _read_public_key(key_path: str) -> bytes:
+    """Return the public key that belongs to a private key, in DER form."""
+    content = _read(key_path)
     try:
         key = load_pem_private_key(content, None)
     except Exception:
-        # Whatever else is wrong with it, no more shall be said of a file with a key.
+        # The original error might contain a part of the key.
         raise ValueError(
-            f"expected a PEM file with a private key that is not encrypted, got {path!r}"
+            f"expected a PEM file with a private key that is not encrypted, got {key_path!r}"
         ) from None
     return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
-def _content(path: str) -> bytes:
+def _read(path: str) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:

@@ -1,5 +1,7 @@
-"""Reads the file and the environment. Each key of the TOML is also the environment variable ``KAZOO_BRIDGE__SECTION__KEY``, which wins;
-lists are written there as in TOML, or separated by commas.
+"""Loads the configuration from a TOML file and the environment.
+
+Each key of the file is also the environment variable ``KAZOO_BRIDGE__SECTION__KEY``, which overrides the
+file. Lists are written there as in TOML, or separated by commas.
 """
 
 from __future__ import annotations
@@ -13,25 +15,27 @@ from typing import Any, get_type_hints
 import cattrs
 from attrs import Attribute, fields
 
-from kazoo_bridge.config.schema import Config
+from kazoo_bridge.config.schema import EXPECTED, Config
 from kazoo_bridge.json_numbers import to_integer
 
 ENVIRONMENT_PREFIX = "KAZOO_BRIDGE__"
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used; `mistakes` has one line per mistake, each naming its key."""
+    """The configuration is not valid; `errors` has one line per mistake, each of which names its key."""
 
-    def __init__(self, mistakes: Sequence[str]) -> None:
-        super().__init__("\n".join(mistakes))
-        self.errors = tuple(mistakes)
+    def __init__(self, errors: Sequence[str]) -> None:
+        super().__init__("\n".join(errors))
+        self.errors = tuple(errors)
 
 
-def _strictly(kind: type, words: str) -> Callable[[Any, Any], Any]:
+def _strictly(kind: type, expected: str) -> Callable[[Any, Any], Any]:
+    """Make a cattrs hook that accepts values of this very type and converts nothing."""
+
     def structure(value: Any, _: Any) -> Any:
         # type() and not isinstance(): true is no number.
         if type(value) is not kind or (kind is int and to_integer(value) is None):
-            raise ValueError(f"expected {words}, got {value!r}")
+            raise ValueError(f"expected {expected}, got {value!r}")
         return value
 
     return structure
@@ -60,24 +64,26 @@ _converter.register_structure_hook_func(lambda kind: kind == tuple[int, ...], _n
 
 
 def load(path: str | None, environ: Mapping[str, str]) -> Config:
-    """Read the file (None: all defaults) and the environment.
+    """Load the configuration.
 
-    Raises `ConfigError` with every mistake found.
+    `path`: the TOML file; None: the defaults. `environ`: the environment, which overrides the file.
+
+    Raises `ConfigError` with every mistake that is found.
     """
-    mistakes: list[str] = []
-    given = _read_file(path) if path is not None else {}
-    _add_environment(given, environ, mistakes)
+    errors: list[str] = []
+    tables = _read_file(path) if path is not None else {}
+    _add_environment(tables, environ, errors)
     hints = get_type_hints(Config)
-    mistakes += [
+    errors += [
         f"{name}: unknown section; known are {', '.join(sorted(hints))}"
         if isinstance(value, dict)
         else f"{name}: a key outside of a section"
-        for name, value in given.items()
+        for name, value in tables.items()
         if name not in hints
     ]
-    sections = {name: _section(name, kind, given.get(name, {}), mistakes) for name, kind in hints.items()}
-    if mistakes:
-        raise ConfigError(mistakes)
+    sections = {name: _section(name, kind, tables.get(name, {}), errors) for name, kind in hints.items()}
+    if errors:
+        raise ConfigError(errors)
     return Config(**sections)
 
 
@@ -90,7 +96,8 @@ def _read_file(path: str) -> dict[str, Any]:
         raise ConfigError([f"{path}: not TOML: {error}"]) from None
 
 
-def _add_environment(given: dict[str, Any], environ: Mapping[str, str], mistakes: list[str]) -> None:
+def _add_environment(tables: dict[str, Any], environ: Mapping[str, str], errors: list[str]) -> None:
+    """Put the values of environment variables into the tables of their sections."""
     hints = get_type_hints(Config)
     for variable in sorted(environ):
         if not variable.startswith(ENVIRONMENT_PREFIX):
@@ -98,13 +105,13 @@ def _add_environment(given: dict[str, Any], environ: Mapping[str, str], mistakes
         section, _, name = variable.removeprefix(ENVIRONMENT_PREFIX).lower().partition("__")
         kind = get_type_hints(hints[section]).get(name) if section in hints else None
         if kind is None:
-            mistakes.append(f"{variable}: no such key; expected {ENVIRONMENT_PREFIX}SECTION__KEY")
-        elif isinstance(table := given.setdefault(section, {}), dict):
+            errors.append(f"{variable}: no such key; expected {ENVIRONMENT_PREFIX}SECTION__KEY")
+        elif isinstance(table := tables.setdefault(section, {}), dict):
             table[name] = _from_text(environ[variable], kind)
 
 
 def _from_text(text: str, kind: Any) -> Any:
-    """What the TOML would have said; text that does not fit stays text, for the type check to refuse."""
+    """Return the value that TOML would give; unsuitable text stays text, and the type check refuses it."""
     if kind is bool:
         return {"true": True, "false": False}.get(text.lower(), text)
     if kind is int:
@@ -129,28 +136,40 @@ def _from_toml(text: str) -> Any:
         return text
 
 
-def _section(section: str, kind: type, table: Any, mistakes: list[str]) -> Any:
+def _section(section: str, kind: type, table: Any, errors: list[str]) -> Any:
+    """Make a section from its table, without the values that are not valid; add their errors to `errors`."""
     if not isinstance(table, dict):
-        mistakes.append(f"{section}: expected a section, [{section}]")
+        errors.append(f"{section}: expected a section, [{section}]")
         return None
-    known: dict[str, Attribute[Any]] = {one.name: one for one in fields(kind)}
-    mistakes += [
-        f"{section}.{name}: unknown key; known are {', '.join(known)}" for name in table if name not in known
-    ]
+    attributes: dict[str, Attribute[Any]] = {one.name: one for one in fields(kind)}
     hints = get_type_hints(kind)
+    found = [
+        f"{section}.{name}: unknown key; known are {', '.join(attributes)}"
+        for name in table
+        if name not in attributes
+    ]
     values = {}
-    mistakes_before = len(mistakes)
-    for name in known:
+    for name, attribute in attributes.items():
         if name not in table:
             continue
         try:
-            values[name] = _converter.structure(table[name], hints[name])
-            if check := known[name].metadata["check"]:
-                check(values[name])
+            values[name] = _validated(attribute, _converter.structure(table[name], hints[name]))
         except ValueError as error:
-            secret = not known[name].repr and not isinstance(table[name], str)
-            mistakes.append(f"{section}.{name}: {'expected a string' if secret else error}")
+            is_secret = not attribute.repr and not isinstance(table[name], str)
+            found.append(f"{section}.{name}: {'expected a string' if is_secret else error}")
     read = kind(**values)
-    if len(mistakes) == mistakes_before and (more := getattr(read, "mistakes", None)):
-        mistakes += more()
+    if not found and (section_errors := getattr(read, "errors", None)):
+        found += section_errors()
+    errors += found
     return read
+
+
+def _validated(attribute: Attribute[Any], value: Any) -> Any:
+    """Return the value. Raises ValueError, with the key's own text where its metadata has one."""
+    if attribute.validator is not None:
+        try:
+            attribute.validator(None, attribute, value)
+        except ValueError as error:
+            expected = attribute.metadata.get(EXPECTED)
+            raise ValueError(f"expected {expected}, got {value!r}" if expected else str(error)) from None
+    return value

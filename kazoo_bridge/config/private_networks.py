@@ -1,9 +1,9 @@
-"""The networks that webhooks stay out of unless the operator says otherwise."""
+"""The networks that webhooks do not reach by default: a table."""
 
 from __future__ import annotations
 
-#: Every network of the IANA special-purpose registries, multicast, all IPv6 outside of 2000::/3 (the only part that has been given out
-#: for the public internet), and one public address behind which a cloud keeps its guests' secrets.
+#: Every network of the IANA special-purpose registries, multicast, all IPv6 outside of 2000::/3 (the only
+#: part that is allocated for the public internet), and the public address of a cloud's metadata service.
 NON_PUBLIC_NETWORKS: tuple[str, ...] = (
     "0.0.0.0/8",
     "10.0.0.0/8",

@@ -1,4 +1,8 @@
-"""The sections of the configuration: every key, its default and what it may be."""
+"""The sections of the configuration: every key with its default and its valid values.
+
+The validators are attrs validators, so a section cannot be made with a value that is not valid, whether the
+values come from a file or from a test. Units are in the names of keys (``_s``, ``_ms``, ``_bytes``).
+"""
 
 from __future__ import annotations
 
@@ -6,142 +10,168 @@ from collections.abc import Iterator
 from typing import Any
 
 from attrs import field, frozen
+from attrs.validators import ge, in_, le, matches_re
 
-from kazoo_bridge.config.certificates import certificate_pair, certificates, private_key
+from kazoo_bridge.config.certificates import check_certificates, check_key_pair, check_private_key
 from kazoo_bridge.config.private_networks import NON_PUBLIC_NETWORKS
 from kazoo_bridge.config.validators import (
     Check,
-    amqp_uri,
-    at_least,
-    between,
-    delays,
-    endpoint,
-    folder,
-    matching,
-    networks,
-    one_of,
-    origins,
-    proxy_uri,
-    storage_uri,
-    websocket_uri,
+    check_amqp_uri,
+    check_delays,
+    check_endpoint,
+    check_folder,
+    check_networks,
+    check_origins,
+    check_proxy_uri,
+    check_storage_uri,
+    check_websocket_uri,
 )
 
+#: Metadata of a key: what its value must be, for errors. Without it, the validator's own text is the error.
+EXPECTED = "expected"
 
-def _key(default: Any, check: Check | None = None, *, secret: bool = False) -> Any:
-    return field(default=default, repr=not secret, metadata={"check": check})
+
+def _integer(default: int, minimum: int, maximum: int | None = None) -> Any:
+    if maximum is None:
+        return field(
+            default=default,
+            validator=ge(minimum),
+            metadata={EXPECTED: f"a whole number of at least {minimum}"},
+        )
+    return field(
+        default=default,
+        validator=[ge(minimum), le(maximum)],
+        metadata={EXPECTED: f"a whole number from {minimum} to {maximum}"},
+    )
+
+
+def _choice(default: str, *values: str) -> Any:
+    return field(default=default, validator=in_(values), metadata={EXPECTED: " or ".join(map(repr, values))})
+
+
+def _text(default: str, pattern: str, expected: str) -> Any:
+    return field(default=default, validator=matches_re(pattern), metadata={EXPECTED: expected})
+
+
+def _checked(default: Any, check: Check, *, secret: bool = False) -> Any:
+    """Make a key whose value `check` checks; a secret is left out of the repr and of errors."""
+
+    def validator(_section: Any, _attribute: Any, value: Any) -> None:
+        check(value)
+
+    return field(default=default, repr=not secret, validator=validator)
 
 
 @frozen
 class Amqp:
-    """Where the messages come from."""
+    """The message bus."""
 
-    uri: str = _key("embedded:", amqp_uri, secret=True)
-    queue: str = _key(
+    uri: str = _checked("embedded:", check_amqp_uri, secret=True)
+    queue: str = _text(
         "kazoo_bridge.webhooks",
-        matching(r"(?!amq\.)[\x21-\x7e]{1,255}", "a queue name of 1 to 255 printable characters"),
+        r"(?!amq\.)[\x21-\x7e]{1,255}",
+        "a queue name of 1 to 255 printable characters",
     )
-    queue_type: str = _key("quorum", one_of("quorum", "classic"))
-    prefetch: int = _key(500, between(1, 65535))
+    queue_type: str = _choice("quorum", "quorum", "classic")
+    prefetch: int = _integer(500, 1, 65535)
 
 
 @frozen
 class Storage:
-    """Where hooks, accounts and tokens are kept."""
+    """The database of hooks, accounts and tokens."""
 
-    uri: str = _key("sqlite:///kazoo-bridge.sqlite3", storage_uri, secret=True)
+    uri: str = _checked("sqlite:///kazoo-bridge.sqlite3", check_storage_uri, secret=True)
 
 
 @frozen
 class Http:
-    """Where REST is served, and how much of it a client may have."""
+    """The REST server, and the limits of a client."""
 
-    endpoint: str = _key("tcp:8000:interface=127.0.0.1", endpoint)
-    requests_per_second: int = _key(50, between(0, 1_000_000))
-    request_burst: int = _key(500, between(1, 1_000_000))
-    request_timeout_s: int = _key(30, between(1, 3600))
-    idle_timeout_s: int = _key(60, between(1, 3600))
-    max_connections: int = _key(500, at_least(0))
-    max_connections_per_ip: int = _key(100, at_least(0))
+    endpoint: str = _checked("tcp:8000:interface=127.0.0.1", check_endpoint)
+    requests_per_second: int = _integer(50, 0, 1_000_000)
+    request_burst: int = _integer(500, 1, 1_000_000)
+    request_timeout_s: int = _integer(30, 1, 3600)
+    idle_timeout_s: int = _integer(60, 1, 3600)
+    max_connections: int = _integer(500, 0)
+    max_connections_per_ip: int = _integer(100, 0)
 
 
 @frozen
 class Websockets:
-    """Where websockets are served, and what one of them may cost. Times are in seconds."""
+    """The websocket server, and the limits of a client."""
 
-    endpoint: str = _key("tcp:5555:interface=127.0.0.1", endpoint)
-    max_connections_per_ip: int = _key(0, at_least(0))
-    max_connections: int = _key(10_000, at_least(0))
-    max_connections_per_account: int = _key(0, at_least(0))
-    max_subscriptions: int = _key(1000, between(1, 100_000))
-    max_message_bytes: int = _key(65_536, between(1024, 16_777_216))
-    rate_per_second: int = _key(10, between(1, 1_000_000))
-    rate_burst: int = _key(100, between(1, 1_000_000))
-    handshake_timeout_s: int = _key(10, between(1, 600))
-    authentication_timeout_s: int = _key(60, between(1, 86_400))
-    ping_interval_s: int = _key(30, between(1, 3600))
-    idle_timeout_s: int = _key(3600, between(1, 604_800))
-    send_buffer_bytes: int = _key(262_144, between(4096, 268_435_456))
-    max_dropped_events: int = _key(10_000, between(1, 100_000_000))
-    resume_window_s: int = _key(120, between(0, 86_400))
-    resume_events: int = _key(1000, between(1, 100_000))
-    allowed_origins: tuple[str, ...] = _key(("*",), origins)
-    trusted_proxies: tuple[str, ...] = _key((), networks)
+    endpoint: str = _checked("tcp:5555:interface=127.0.0.1", check_endpoint)
+    max_connections_per_ip: int = _integer(0, 0)
+    max_connections: int = _integer(10_000, 0)
+    max_connections_per_account: int = _integer(0, 0)
+    max_subscriptions: int = _integer(1000, 1, 100_000)
+    max_message_bytes: int = _integer(65_536, 1024, 16_777_216)
+    rate_per_second: int = _integer(10, 1, 1_000_000)
+    rate_burst: int = _integer(100, 1, 1_000_000)
+    handshake_timeout_s: int = _integer(10, 1, 600)
+    authentication_timeout_s: int = _integer(60, 1, 86_400)
+    ping_interval_s: int = _integer(30, 1, 3600)
+    idle_timeout_s: int = _integer(3600, 1, 604_800)
+    send_buffer_bytes: int = _integer(262_144, 4096, 268_435_456)
+    max_dropped_events: int = _integer(10_000, 1, 100_000_000)
+    resume_window_s: int = _integer(120, 0, 86_400)
+    resume_events: int = _integer(1000, 1, 100_000)
+    allowed_origins: tuple[str, ...] = _checked(("*",), check_origins)
+    trusted_proxies: tuple[str, ...] = _checked((), check_networks)
 
 
 @frozen
 class Calls:
-    """Questions about live calls. Times are in milliseconds."""
+    """Queries of live calls."""
 
-    query_timeout_ms: int = _key(2000, between(10, 60_000))
+    query_timeout_ms: int = _integer(2000, 10, 60_000)
 
 
 @frozen
 class Webhooks:
-    """How webhooks are sent. Times are in milliseconds."""
+    """How webhooks are sent, retried and disabled."""
 
-    request_timeout_ms: int = _key(10_000, between(1, 600_000))
-    connect_timeout_ms: int = _key(10_000, between(1, 600_000))
-    attempt_failure_count: int = _key(6, at_least(1))
-    attempt_failure_expiry_ms: int = _key(60_000, at_least(1))
-    disable_disabler: bool = _key(False)
-    log_successful_attempts: bool = _key(False)
-    attempt_retention_days: int = _key(30, between(1, 3650))
-    attempt_body_limit: int = _key(4096, between(0, 65536))
-    retry_bad_status: bool = _key(True)
-    retry_schedule_s: tuple[int, ...] = _key(
-        (5, 30, 120, 600, 1800, 3600, 7200, 14_400, 21_600, 28_800), delays
+    request_timeout_ms: int = _integer(10_000, 1, 600_000)
+    connect_timeout_ms: int = _integer(10_000, 1, 600_000)
+    attempt_failure_count: int = _integer(6, 1)
+    attempt_failure_expiry_ms: int = _integer(60_000, 1)
+    disable_disabler: bool = False
+    log_successful_attempts: bool = False
+    attempt_retention_days: int = _integer(30, 1, 3650)
+    attempt_body_limit: int = _integer(4096, 0, 65536)
+    retry_bad_status: bool = True
+    retry_schedule_s: tuple[int, ...] = _checked(
+        (5, 30, 120, 600, 1800, 3600, 7200, 14_400, 21_600, 28_800), check_delays
     )
-    pending_max_age_s: int = _key(3 * 86_400, at_least(1))
-    pending_max_per_hook: int = _key(100_000, at_least(1))
-    dead_retention_days: int = _key(30, between(1, 3650))
-    dead_max_per_hook: int = _key(10_000, at_least(1))
-    max_hooks_per_account: int = _key(1000, at_least(0))
-    max_requests: int = _key(256, between(1, 10_000))
-    max_requests_per_hook: int = _key(32, between(1, 10_000))
-    cluster_id: str = _key(
-        "", matching(r"[\x21-\x7e]{0,128}", "at most 128 printable characters without spaces")
-    )
+    pending_max_age_s: int = _integer(3 * 86_400, 1)
+    pending_max_per_hook: int = _integer(100_000, 1)
+    dead_retention_days: int = _integer(30, 1, 3650)
+    dead_max_per_hook: int = _integer(10_000, 1)
+    max_hooks_per_account: int = _integer(1000, 0)
+    max_requests: int = _integer(256, 1, 10_000)
+    max_requests_per_hook: int = _integer(32, 1, 10_000)
+    cluster_id: str = _text("", r"[\x21-\x7e]{0,128}", "at most 128 printable characters without spaces")
 
 
 @frozen
 class Egress:
-    """Where webhooks may go."""
+    """Where webhooks may go, and with which certificates."""
 
-    denied_networks: tuple[str, ...] = _key(NON_PUBLIC_NETWORKS, networks)
-    allowed_networks: tuple[str, ...] = _key((), networks)
-    max_redirects: int = _key(0, between(0, 10))
-    ca_bundle: str = _key("", certificates)
-    client_certificate: str = _key("", certificates)
-    client_key: str = _key("", private_key)
-    proxy: str = _key("", proxy_uri, secret=True)
+    denied_networks: tuple[str, ...] = _checked(NON_PUBLIC_NETWORKS, check_networks)
+    allowed_networks: tuple[str, ...] = _checked((), check_networks)
+    max_redirects: int = _integer(0, 0, 10)
+    ca_bundle: str = _checked("", check_certificates)
+    client_certificate: str = _checked("", check_certificates)
+    client_key: str = _checked("", check_private_key)
+    proxy: str = _checked("", check_proxy_uri, secret=True)
 
-    def mistakes(self) -> Iterator[str]:
-        """What is wrong with keys that are right by themselves."""
+    def errors(self) -> Iterator[str]:
+        """Yield what is wrong with keys that are valid by themselves, one line each."""
         if self.client_key and not self.client_certificate:
             yield "egress.client_key: a key without a certificate; set egress.client_certificate"
         elif self.client_certificate:
             try:
-                certificate_pair(self.client_certificate, self.client_key or self.client_certificate)
+                check_key_pair(self.client_certificate, self.client_key or self.client_certificate)
             except ValueError as error:
                 yield f"egress.{'client_key' if self.client_key else 'client_certificate'}: {error}"
 
@@ -150,26 +180,26 @@ class Egress:
 class Console:
     """The operator console."""
 
-    websocket_uri: str = _key("", websocket_uri)
+    websocket_uri: str = _checked("", check_websocket_uri)
 
 
 @frozen
 class Directory:
-    """Who answers for accounts and tokens."""
+    """The source of accounts and tokens."""
 
-    kind: str = _key("local", one_of("local"))
+    kind: str = _choice("local", "local")
 
 
 @frozen
 class Plugins:
-    """Where ops' own categories lie."""
+    """Event categories that are not built in."""
 
-    path: str = _key("", folder)
+    path: str = _checked("", check_folder)
 
 
 @frozen
 class Config:
-    """The whole configuration, checked."""
+    """The whole configuration. Every value is valid."""
 
     amqp: Amqp = Amqp()
     storage: Storage = Storage()

@@ -1,4 +1,7 @@
-"""What values a key may have; each check raises ValueError with what was expected."""
+"""Checks of the values of keys. Each raises ValueError, whose text says what was expected and what was found.
+
+Limits, choices and patterns are attrs validators in `kazoo_bridge.config.schema`.
+"""
 
 from __future__ import annotations
 
@@ -15,56 +18,19 @@ from sqlalchemy.exc import ArgumentError
 from twisted.internet.endpoints import serverFromString
 
 from kazoo_bridge.config.amqp_uris import parse_uris
-from kazoo_bridge.config.certificates import certificates
+from kazoo_bridge.config.certificates import check_certificates
 
 Check = Callable[[Any], None]
 
-_MOST_DELAYS = 30
-_LONGEST_DELAY = 7 * 86_400
+_MAX_DELAYS = 30
+_MAX_DELAY_SECONDS = 7 * 86_400
 
 
-def at_least(minimum: int) -> Check:
-    """A whole number of at least `minimum`."""
+def check_amqp_uri(value: str) -> None:
+    """Check ``embedded:``, or AMQP URIs separated by commas.
 
-    def check(value: int) -> None:
-        if value < minimum:
-            raise ValueError(f"expected a whole number of at least {minimum}, got {value}")
-
-    return check
-
-
-def between(minimum: int, maximum: int) -> Check:
-    """A whole number from `minimum` to `maximum`."""
-
-    def check(value: int) -> None:
-        if not minimum <= value <= maximum:
-            raise ValueError(f"expected a whole number from {minimum} to {maximum}, got {value}")
-
-    return check
-
-
-def one_of(*words: str) -> Check:
-    """One of these words."""
-
-    def check(value: str) -> None:
-        if value not in words:
-            raise ValueError(f"expected {' or '.join(repr(word) for word in words)}, got {value!r}")
-
-    return check
-
-
-def matching(pattern: str, expected: str) -> Check:
-    """Text that matches the pattern as a whole."""
-
-    def check(value: str) -> None:
-        if re.fullmatch(pattern, value) is None:
-            raise ValueError(f"expected {expected}, got {value!r}")
-
-    return check
-
-
-def amqp_uri(value: str) -> None:
-    """``embedded:``, or AMQP URIs separated by commas. The URI holds a password, so no message here repeats it."""
+    The error does not repeat the URI and its password.
+    """
     if value.strip() == "embedded:":
         return
     try:
@@ -74,18 +40,18 @@ def amqp_uri(value: str) -> None:
             f"expected 'embedded:' or amqp://user:pass@host:5672/vhost (amqps: for TLS), but {error}"
         ) from None
     for broker in brokers:
-        certificates(broker.cacertfile or "")
+        check_certificates(broker.cacertfile or "")
 
 
-def storage_uri(value: str) -> None:
-    """A database URI. It may hold a password, so no message here repeats it."""
+def check_storage_uri(value: str) -> None:
+    """Check a database URI. The error does not repeat it, because it may contain a password."""
     expected = "expected sqlite:///FILE or postgresql+psycopg://user:pass@host/database"
     if not value.startswith(("sqlite:///", "postgresql+psycopg://")):
         raise ValueError(expected)
     try:
         url = make_url(value)
     except (ArgumentError, ValueError):
-        raise ValueError(f"{expected} (percent-encode what is special in the password)") from None
+        raise ValueError(f"{expected} (percent-encode special characters in the password)") from None
     if url.get_backend_name() == "sqlite":
         if url.database in (None, "", ":memory:"):
             raise ValueError("expected sqlite:///FILE: a database in memory would be lost with the process")
@@ -93,11 +59,12 @@ def storage_uri(value: str) -> None:
         raise ValueError("PostgreSQL needs the package psycopg: pip install 'kazoo-bridge[postgresql]'")
 
 
+#: The port of an endpoint that listens on TCP.
 _PORT = re.compile(r"(?:haproxy:)?(?:tcp6?|ssl):(?:port=)?([0-9]+)(?::.*)?", re.DOTALL)
 
 
-def endpoint(value: str) -> None:
-    """A Twisted endpoint to listen on."""
+def check_endpoint(value: str) -> None:
+    """Check the description of a Twisted server endpoint."""
     try:
         serverFromString(None, value)
         port = _PORT.fullmatch(value)
@@ -105,12 +72,13 @@ def endpoint(value: str) -> None:
             raise ValueError(f"the port {port[1]} is larger than 65535")
     except Exception as error:
         raise ValueError(
-            f"expected a Twisted endpoint such as 'tcp:8000:interface=127.0.0.1', got {value!r} ({error or type(error).__name__})"
+            f"expected a Twisted endpoint such as 'tcp:8000:interface=127.0.0.1', got {value!r} "
+            f"({error or type(error).__name__})"
         ) from None
 
 
-def networks(value: Sequence[str]) -> None:
-    """IP networks."""
+def check_networks(value: Sequence[str]) -> None:
+    """Check IP networks in CIDR form."""
     for one in value:
         try:
             ipaddress.ip_network(one)
@@ -120,11 +88,12 @@ def networks(value: Sequence[str]) -> None:
             ) from None
 
 
-def delays(value: Sequence[int]) -> None:
-    """Seconds between attempts."""
-    if len(value) > _MOST_DELAYS or any(not 0 < one <= _LONGEST_DELAY for one in value):
+def check_delays(value: Sequence[int]) -> None:
+    """Check the delays between attempts, in seconds."""
+    if len(value) > _MAX_DELAYS or any(not 0 < one <= _MAX_DELAY_SECONDS for one in value):
         raise ValueError(
-            f"expected at most {_MOST_DELAYS} whole numbers of seconds, each from 1 to {_LONGEST_DELAY}, got {list(value)}"
+            f"expected at most {_MAX_DELAYS} whole numbers of seconds, each from 1 to {_MAX_DELAY_SECONDS}, "
+            f"got {list(value)}"
         )
 
 
@@ -134,11 +103,12 @@ _PROXY = re.compile(
 )
 
 
-def proxy_uri(value: str) -> None:
-    """An HTTP proxy, or nothing. The URI may hold a password, so the message does not repeat it."""
+def check_proxy_uri(value: str) -> None:
+    """Check the URI of an HTTP proxy, or nothing. The error does not repeat it: it may contain a password."""
     if value and not _is_proxy(value):
         raise ValueError(
-            "expected http://proxy:3128 or http://user:password@proxy:3128 (percent-encode what is special in these)"
+            "expected http://proxy:3128 or http://user:password@proxy:3128 "
+            "(percent-encode special characters in these)"
         )
 
 
@@ -161,17 +131,18 @@ def _is_proxy(value: str) -> bool:
     return True
 
 
-def origins(value: Sequence[str]) -> None:
-    """Patterns of origins."""
+def check_origins(value: Sequence[str]) -> None:
+    """Check patterns of origins, as in the header ``Origin``."""
     for one in value:
         if one not in ("*", "null") and re.fullmatch(r"[a-z*][a-z0-9+.*-]*://[^/\s]+", one) is None:
             raise ValueError(
-                f"expected origins such as 'https://portal.example.com', 'https://*.example.com' or '*', got {one!r}"
+                "expected origins such as 'https://portal.example.com', 'https://*.example.com' or '*', "
+                f"got {one!r}"
             )
 
 
-def websocket_uri(value: str) -> None:
-    """Where browsers find the websockets, or nothing."""
+def check_websocket_uri(value: str) -> None:
+    """Check the URI under which browsers find the websockets, or nothing."""
     if (
         value
         and re.fullmatch(r"wss?://(?:[A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\])(?::[0-9]{1,5})?(?:/[!-~]*)?", value)
@@ -180,7 +151,7 @@ def websocket_uri(value: str) -> None:
         raise ValueError(f"expected ws://host:port/ or wss://host/path (or nothing), got {value!r}")
 
 
-def folder(value: str) -> None:
-    """An existing folder, or nothing."""
+def check_folder(value: str) -> None:
+    """Check an existing folder that can be read, or nothing."""
     if value and not (Path(value).is_dir() and os.access(value, os.R_OK | os.X_OK)):
         raise ValueError(f"expected an existing folder that can be read (or nothing), got {value!r}")

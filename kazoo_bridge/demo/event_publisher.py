@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from kazoo_bridge.demo.leg import SWITCH, Leg
 from kazoo_bridge.demo.tenants import fresh_id
 from kazoo_bridge.interfaces import BusUnavailable, IBus
-from kazoo_bridge.kazoo import TARGETED, Event, encode_key_part
+from kazoo_bridge.kazoo import TARGETED, Event, build_envelope, encode_key_part
 
 _log = Logger()
 
@@ -56,14 +56,10 @@ class EventPublisher:
         self.publish_event("callevt", f"call.{name}.{encode_key_part(leg.id)}", "call_event", name, body)
 
     def _envelope(self, category: str, name: str) -> dict[str, Any]:
-        return {
-            "App-Name": "switchboard",
-            "App-Version": "1",
-            "Node": SWITCH,
-            "Event-Category": category,
-            "Event-Name": name,
-            "Msg-ID": fresh_id(self._chance),
-        }
+        envelope = build_envelope(
+            category, name, message_id=fresh_id(self._chance), app_name="switchboard", app_version="1"
+        )
+        return {**envelope, "Node": SWITCH}
 
     def _publish(self, exchange: str, routing_key: str, body: Mapping[str, Any]) -> None:
         def lost(failure: Failure) -> None:

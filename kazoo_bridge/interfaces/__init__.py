@@ -1,4 +1,11 @@
-"""What may be replaced, as zope.interface, with the values and errors that cross."""
+"""The interfaces of everything that can be replaced, as ``zope.interface``, with their values and errors.
+
+The rule for imports: these modules import nothing of the project at run time. `kazoo_bridge.kazoo.Event`
+appears in signatures only, and is imported for type checkers alone. So every package may import interfaces,
+and a plugin needs nothing else but `kazoo_bridge.kazoo`.
+"""
+
+from typing import TYPE_CHECKING, Any
 
 from kazoo_bridge.interfaces.attempts import Attempt, HookHealth, IAttemptStore, StoredAttempt
 from kazoo_bridge.interfaces.bus import (
@@ -13,6 +20,7 @@ from kazoo_bridge.interfaces.bus import (
 )
 from kazoo_bridge.interfaces.calls import CallChange, CommandRefused, ICalls, ICallWatch, UnknownCall
 from kazoo_bridge.interfaces.categories import (
+    ALL_ACCOUNTS,
     BindingPlan,
     BindingRefused,
     HookType,
@@ -24,7 +32,6 @@ from kazoo_bridge.interfaces.categories import (
 )
 from kazoo_bridge.interfaces.deliveries import Delivery, DeliveryResults, IDeliveryStore, StoredDelivery
 from kazoo_bridge.interfaces.directory import Account, IDirectory, Principal
-from kazoo_bridge.interfaces.errors import StorageUnavailable
 from kazoo_bridge.interfaces.hooks import (
     MAX_ACCOUNT_LIMIT,
     AccountLimits,
@@ -32,11 +39,14 @@ from kazoo_bridge.interfaces.hooks import (
     ILimitStore,
     RevisionConflict,
     Secret,
+    StorageUnavailable,
     StoredHook,
     TooManyHooks,
 )
+from kazoo_bridge.legacy import resolve_former_name
 
 __all__ = [
+    "ALL_ACCOUNTS",
     "MAX_ACCOUNT_LIMIT",
     "Account",
     "AccountLimits",
@@ -79,3 +89,9 @@ __all__ = [
     "UnknownCall",
     "Unroutable",
 ]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """Resolve the names of the first release; see `kazoo_bridge.legacy`."""
+        return resolve_former_name(__name__, globals(), name)

@@ -14,9 +14,17 @@ if TYPE_CHECKING:
 
 @frozen
 class Attempt:
-    """One try at a delivery. `document` is what its account may see of it; `made` is in Unix seconds.
+    """One HTTP request that was made for a delivery.
 
-    `revision` is the hook's at that time; empty: the attempt does not count against the hook.
+    `account_id` and `hook_id`: the hook and its account.
+
+    `revision`: the hook's revision at that time. Empty: the attempt does not count against the hook.
+
+    `failed`: True if the delivery was not successful.
+
+    `made_at`: when the attempt was made, in Unix seconds.
+
+    `document`: what the account may see of the attempt, as REST shows it.
     """
 
     account_id: str
@@ -29,7 +37,14 @@ class Attempt:
 
 @frozen
 class StoredAttempt:
-    """An attempt as it is listed; `position` grows with every attempt."""
+    """An attempt as it is listed.
+
+    `position`: the place in the list; it grows with every attempt.
+
+    `made_at`: when the attempt was made, in Unix seconds.
+
+    `document`: what the account may see of the attempt.
+    """
 
     position: int
     made_at: float
@@ -38,7 +53,12 @@ class StoredAttempt:
 
 @frozen
 class HookHealth:
-    """When a hook was last successful and when it last failed, in Unix seconds (None: not yet), and how often."""
+    """The results of a hook's attempts.
+
+    `last_success` and `last_failure`: times in Unix seconds; None: there was none yet.
+
+    `successes` and `failures`: numbers of attempts.
+    """
 
     last_success: float | None = None
     last_failure: float | None = None
@@ -46,7 +66,7 @@ class HookHealth:
     failures: int = 0
 
     def merge(self, later: HookHealth) -> HookHealth:
-        """This, and what came after it."""
+        """Return the health that covers the attempts of both; those of `later` are more recent."""
         return HookHealth(
             self.last_success if later.last_success is None else later.last_success,
             self.last_failure if later.last_failure is None else later.last_failure,
@@ -56,26 +76,38 @@ class HookHealth:
 
 
 class IAttemptStore(Interface):
-    """Attempts, and what they say about the health of hooks."""
+    """Stores attempts, and counts what they say about the health of hooks.
 
-    def add(made: Sequence[Attempt], health: Mapping[str, HookHealth]) -> Deferred[None]:
-        """Keep these attempts, and what they add to these hooks' (by id) health."""
+    All methods fail with `StorageUnavailable`.
+    """
+
+    def add(attempts: Sequence[Attempt], health: Mapping[str, HookHealth]) -> Deferred[None]:
+        """Store attempts, and merge `health` (by hook id) into what is stored of those hooks."""
 
     def page(
         account_id: str, hook_id: str | None, before: int | None, count: int
     ) -> Deferred[list[StoredAttempt]]:
-        """At most `count` attempts of the account (and hook), newest first, from below the position `before`."""
+        """List the newest attempts of an account, newest first.
+
+        `hook_id`: only those of this hook. `before`: only those with a smaller position. `count`: the
+        largest number of results.
+        """
 
     def health(hook_ids: Collection[str]) -> Deferred[Mapping[str, HookHealth]]:
-        """The health of these hooks; one that was never tried is not in it."""
+        """Return the health of these hooks, by id. A hook without attempts is not in the result."""
 
     def failures(revisions: Mapping[str, str], since: float) -> Deferred[Mapping[str, int]]:
-        """How often each of these hooks (id -> revision) failed since a time (Unix seconds), while it was at this revision."""
+        """Count the failed attempts of hooks, by hook id.
+
+        `revisions` maps hook ids to revisions; attempts at other revisions do not count. `since`: the
+        beginning, in Unix seconds.
+        """
 
     def hooks_over_failure_limit(
         now: float, count: int, window: float
     ) -> Deferred[list[tuple[str, str, str]]]:
-        """(account id, hook id, revision) of whatever failed at least `count` times in the last `window` seconds.
+        """Find the hooks that failed at least `count` times within the last `window` seconds.
 
-        An account's own limits go before these.
+        An account's own limits (`AccountLimits`) override `count` and `window`. `now` is in Unix
+        seconds. The result contains (account id, hook id, revision).
         """

@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 
 @frozen
 class Topic:
-    """What to listen to: a routing-key pattern (AMQP's ``*`` and ``#``) on an exchange."""
+    """The messages on one exchange whose routing keys match a pattern.
+
+    `exchange`: one of KAZOO's exchanges (`kazoo_bridge.kazoo.EXCHANGES`), such as ``callevt``.
+
+    `pattern`: an AMQP pattern of at most 255 bytes. Its segments are separated by dots; ``*`` matches one
+    segment, ``#`` any number of segments.
+
+    Example: ``Topic("callevt", "call.CHANNEL_CREATE.*")``.
+    """
 
     exchange: str
     pattern: str
@@ -24,11 +32,19 @@ class Topic:
 
 @frozen
 class Queue:
-    """A queue as its consumer wants it.
+    """A queue as its consumer needs it.
 
-    An empty ``name`` lets the bus choose one, which ends with the connection (exclusive). ``durable`` queues keep their
-    messages while nobody consumes. ``prefetch`` bounds the unacknowledged deliveries (0: no bound).
-    ``acknowledge`` false: a delivery counts as done when it is handed over.
+    `name`: empty: the bus chooses a name, and deletes the queue when the connection ends.
+
+    `topics`: what the queue is bound to from the start.
+
+    `durable`: the queue keeps its messages while it has no consumer.
+
+    `prefetch`: the largest number of unacknowledged deliveries; 0: no limit.
+
+    `acknowledge`: False: a message counts as done as soon as it is delivered.
+
+    Example: ``Queue("kazoo_bridge.webhooks", frozenset({topic}), durable=True, prefetch=500)``.
     """
 
     name: str = ""
@@ -39,58 +55,64 @@ class Queue:
 
 
 class Requeue(Exception):
-    """A handler could not finish with an event; the bus shall hand it out again later."""
+    """The handler could not finish with an event: the bus delivers it again later."""
 
 
 class Unroutable(Exception):
-    """A mandatory message found no queue."""
+    """No queue took a mandatory message."""
 
 
 class BusUnavailable(Exception):
-    """The bus has no connection just now, or lost it before it confirmed."""
+    """The bus is not connected, lost its connection before it confirmed, or refused the operation."""
 
 
-#: Called with each event. None, or a Deferred that fires: finished (acknowledged). A failure with
-#: `Requeue`: handed out again. Any other failure: logged with the routing key, rejected, never seen again.
+#: Receives each event of a queue. It returns None, or a Deferred; when that fires, the event is acknowledged.
+#: A failure with `Requeue` delivers the event again. Any other failure is logged, and the event is rejected.
 EventHandler = Callable[["Event"], "Deferred[None] | None"]
 
 
 class IConsumer(Interface):
-    """A running subscription to a queue."""
+    """A running subscription to a queue; `IBus.consume` returns it."""
 
     start_count: int = Attribute(
-        "How often it has begun to take deliveries. Between two beginnings, a queue that ends with the connection has missed messages."
+        "How often the consumer has started. Between two starts, a queue without a name misses messages."
     )
 
     def bind(topic: Topic) -> Deferred[None]:
-        """Listen to `topic` too; fires once the bus has it (at once while disconnected: it is declared on connecting).
+        """Bind the queue to one more topic.
 
-        Fails with `BusUnavailable` when the bus refuses it. While the bus does not answer it does not fire: cancel it to
-        wait no longer, which does not undo it.
+        Fires when the bus has bound it; at once while the bus is disconnected, because it binds all topics
+        when it connects. Fails with `BusUnavailable` if the bus refuses. It has no time limit; cancelling
+        stops the waiting and does not undo the binding.
         """
 
     def unbind(topic: Topic) -> Deferred[None]:
-        """Listen to `topic` no longer."""
+        """Remove the binding to a topic. Fires when the bus has removed it."""
 
     def when_running() -> Deferred[None]:
-        """Fires as soon as deliveries are taken; fails with CancelledError if it is cancelled before."""
+        """Fire as soon as the consumer gets deliveries; fail with CancelledError if it is cancelled first."""
 
     def cancel() -> Deferred[None]:
-        """Take no further deliveries; those already handed over may still finish and are acknowledged."""
+        """Take no more deliveries. Those that have been delivered may still finish and are acknowledged."""
 
 
 class IBus(Interface):
-    """Topics in, messages out, questions and their answers."""
+    """Delivers messages of topics, publishes messages, and sends requests."""
 
     def consume(queue: Queue, handler: EventHandler) -> IConsumer:
-        """Hand every message that reaches `queue` to `handler`, over every reconnection, until cancelled."""
+        """Call `handler` with every message that reaches `queue`, until the consumer is cancelled.
+
+        The consumer survives reconnections.
+        """
 
     def publish(
         exchange: str, routing_key: str, body: Mapping[str, Any], *, mandatory: bool = False
     ) -> Deferred[None]:
-        """Send a message; fires when the broker has confirmed it.
+        """Publish a message; fire when the broker has confirmed it.
 
-        Fails with `BusUnavailable` without a connection and, when `mandatory`, with `Unroutable` if no queue took it.
+        `body` is a JSON object with KAZOO's envelope (`kazoo_bridge.kazoo.build_envelope`). `mandatory`: a
+        queue must take the message, otherwise the Deferred fails with `Unroutable`. Fails with
+        `BusUnavailable` without a connection.
         """
 
     def request(
@@ -101,12 +123,16 @@ class IBus(Interface):
         timeout: float,
         done_when: Callable[[Sequence[Event]], bool] | None = None,
     ) -> Deferred[list[Event]]:
-        """Send a request with a new ``Msg-ID`` and ``Server-ID``; fires with the replies that arrived.
+        """Publish a request and collect its replies.
 
-        It fires when `done_when(replies)` is true, after `timeout` seconds, or when the connection is lost or the bus is
-        stopped and there are replies already. Fails with `BusUnavailable` when the request could not be sent, and when
-        the connection is lost or the bus is stopped before the first reply.
+        `body` contains ``Event-Category`` and ``Event-Name``; the bus adds the rest of the envelope, with a
+        fresh ``Msg-ID`` and the ``Server-ID`` that replies go to. `timeout` is in seconds. `done_when`
+        receives the replies so far; if it returns True, no further replies are waited for.
+
+        Fires with the replies that have come, perhaps none. If the connection is lost or the bus is stopped,
+        it fires at once with the replies so far; without any it fails with `BusUnavailable`, as it does if
+        the request could not be sent.
         """
 
     def unavailable_reason() -> str | None:
-        """Why the bus is not working just now, in words for an operator; None while it is consuming."""
+        """Return why the bus does not work at present, as text for an operator; None: it works."""

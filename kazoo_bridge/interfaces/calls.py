@@ -13,11 +13,15 @@ if TYPE_CHECKING:
 
 
 class UnknownCall(Exception):
-    """The account has no live call of that id, as far as the switch answers."""
+    """The switch reports no live call of that id for the account."""
 
 
 class CommandRefused(Exception):
-    """A command is not one that can be sent; `errors` maps fields to rules, as REST's validation errors have them."""
+    """A command is not valid.
+
+    `errors` maps field names to rules, as in REST's validation errors: ``{"target": {"required":
+    {"message": "this field is required"}}}``.
+    """
 
     def __init__(self, errors: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
         super().__init__(
@@ -30,11 +34,16 @@ class CommandRefused(Exception):
 
 @frozen
 class CallChange:
-    """A change of one account's picture of live calls.
+    """A change of an account's live calls, as watchers receive it.
 
-    `kind` is ``snapshot`` (`calls` are all there are; everything known before is void), ``changed`` (`calls` are new or have changed),
-    ``removed`` (`call_ids` have ended) or ``stale`` (the switch cannot be heard; what is known may be old until the next snapshot). Calls
-    are in their public form (lower-case keys, ``call_id`` among them).
+    `kind` is one of
+
+    - ``snapshot``: `calls` are all live calls; everything known before is void;
+    - ``changed``: `calls` are new or have changed;
+    - ``removed``: the calls `call_ids` have ended;
+    - ``stale``: the switch cannot be reached; what is known may be outdated until the next snapshot.
+
+    `calls` are in their public form: lower-case keys, among them ``call_id``.
     """
 
     kind: str
@@ -43,35 +52,42 @@ class CallChange:
 
 
 class ICallWatch(Interface):
-    """Somebody's view of an account's live calls."""
+    """A running watch of an account's live calls; `ICalls.watch` returns it."""
 
     def stop() -> None:
-        """Tell of no further changes."""
+        """Report no further changes."""
 
 
 class ICalls(Interface):
-    """Live calls: who is talking, and commands to them. The caller has checked the rights on the account."""
+    """Live calls of accounts. The caller has checked the rights on the account."""
 
     def channels(account_id: str) -> Deferred[list[Mapping[str, Any]]]:
-        """The account's live channels, in their public form, as the switches answer within the time-out.
+        """List the account's live channels in their public form, as the switches report them.
 
         Fails with `BusUnavailable`.
         """
 
     def channel(account_id: str, call_id: str) -> Deferred[Mapping[str, Any] | None]:
-        """One live channel of the account, in its public form; None when the account has none of that id. Fails with `BusUnavailable`."""
+        """Return one live channel of the account in its public form; None if the account has none of that id.
+
+        Fails with `BusUnavailable`.
+        """
 
     def command(account_id: str, call_id: str, command: str, data: Mapping[str, Any]) -> Deferred[str]:
-        """Send one command (``hangup``, ``transfer``, …) to a live call; fires with the answer's text, such as ``hangup initiated``.
+        """Send a command to a live call; fire with the text of the response, such as ``hangup initiated``.
 
-        Fails with `CommandRefused`, with `UnknownCall` (and then nothing is sent), or with `BusUnavailable`.
+        `command` is ``hangup``, ``transfer``, …; `data` are its parameters. Fails with `CommandRefused`,
+        with `UnknownCall` (nothing is sent then), or with `BusUnavailable`.
         """
 
     def flow(account_id: str, call_id: str, flow: Mapping[str, Any]) -> Deferred[str]:
-        """Send a whole metaflow (``module``, ``data``, ``children``) to a live call; as `command`."""
+        """Send a metaflow to a live call: a document of ``module``, ``data`` and ``children``.
+
+        Results and failures are those of `command`.
+        """
 
     def watch(account_id: str, watcher: Callable[[CallChange], None]) -> ICallWatch:
-        """Tell `watcher` of the account's calls: a snapshot as soon as there is one, then every change, until stopped.
+        """Call `watcher` with every change of the account's calls, until the watch is stopped.
 
-        While the switch cannot be heard it is told ``stale``, even before the first snapshot.
+        The first change is a ``snapshot``, or ``stale`` while the switch cannot be reached.
         """

@@ -1,4 +1,9 @@
-"""Event categories: the hooks an event fires and the subscriptions it reaches."""
+"""Event categories: the hooks that an event fires, and the websocket subscriptions that it reaches.
+
+A category is one object. For webhooks it provides `IEventCategory`; for websockets, too, it provides
+`IBindingCategory`. ``docs/how-to/add-a-category.md`` builds one step by step, and `kazoo_bridge.testing`
+tests one.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +13,45 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, frozen
 from zope.interface import Attribute, Interface
 
+from kazoo_bridge.legacy import accept_former_keywords
+
 if TYPE_CHECKING:
     from kazoo_bridge.interfaces.bus import Topic
     from kazoo_bridge.interfaces.directory import Account
     from kazoo_bridge.kazoo import Event
 
+#: Stands for every account, where an account id, database or realm is expected.
+ALL_ACCOUNTS = "*"
+
 
 @frozen
 class HookType:
-    """A kind of hook that customers may create; `id` is what a hook document's ``hook`` names.
+    """A kind of hook that customers may create.
 
-    `modifiers` is what the catalogue shows: a key of the hook's ``custom_data`` (``type``, ``action_command``) -> ``{"type": "array",
-    "description", "items": [values]}`` or ``{"type": "object", "items": {value: {"friendly_name", "description"}}}``. A hook must choose
-    one of the values for each key, unless the entry has a ``"default"``. `superadmin_values` are hidden from, and refused to, everybody but
-    super-admins.
-    `samples` are whole payloads, one for every kind of event that the hook can fire on.
-    `aliases` maps hook ids of former times to the selectors they stand for, each to the values it admits.
+    `id`: what a hook document's key ``hook`` contains; unique among all categories.
+
+    `name` and `description`: texts for the catalogue (``GET /v2/webhooks``).
+
+    `modifiers`: the keys of the hook's ``custom_data`` that select events (``type``, ``action``), as the
+    catalogue shows them. An entry is ``{"type": "array", "description": …, "items": [values]}`` or ``{"type":
+    "object", "items": {value: {"friendly_name": …, "description": …}}}``. A hook must choose one of the
+    values of each key, unless the entry has a ``"default"``.
+
+    `samples`: whole payloads, one for every kind of event that the hook can fire on.
+
+    `superadmin_values`: values of the modifiers that only super-admins see and may choose.
+
+    `aliases`: former hook ids, each with the selectors that it stands for: ``{"inbound_fax": {"type":
+    frozenset({"inbound_fax"})}}``.
+
+    Example::
+
+        HookType(
+            "queue_entered",
+            "Queue Entered",
+            "A call has begun to wait in a queue",
+            samples=({"call_id": "9c1e7f40", "queue_id": "a4e19c7d"},),
+        )
     """
 
     id: str
@@ -35,14 +63,33 @@ class HookType:
     aliases: Mapping[str, Mapping[str, frozenset[str]]] = field(factory=dict)
 
 
+@accept_former_keywords
 @frozen
 class Occurrence:
-    """Something that happened, as webhooks see it: which hooks it may fire, and what they send.
+    """Something that happened, as webhooks see it: which hooks it fires, and what they send.
 
-    `account_id` is None when the event named no account; `dialled` is then the number that was called (see `kazoo.plain_number`), if there
-    was one, and the occurrence concerns the account that owns it. `selectors` are compared with the hook's own ``custom_data`` (`type`,
-    `action_command`). `superadmin_only` occurrences reach only hooks of super-admins' accounts. `own_hook` is a hook document that the event itself
-    brought (with its ``_id``): that hook is fired, and no stored one.
+    `hook`: the id of one of the category's hooks.
+
+    `account_id`: the account that the occurrence belongs to. Its hooks are fired, and those of its ancestors
+    that include sub-accounts. None: the event names no account; see `called_number`.
+
+    `payload`: what the hooks send, a JSON object. KAZOO's payloads have lower-case keys
+    (`kazoo_bridge.kazoo.normalize`).
+
+    `selectors`: values that the hook's ``custom_data`` is compared with, by key: ``{"type": "user"}``.
+
+    `internal_leg`: True for a leg inside the switch; hooks with ``include_internal_legs`` false do not fire.
+
+    `superadmin_only`: True: only hooks of super-admins' accounts fire.
+
+    `inline_hook`: a hook document that the event contains (with its ``_id``). That hook fires, and no stored
+    one.
+
+    `called_number`: for an event without an account the called number, as
+    `kazoo_bridge.kazoo.normalize_number` writes it. The occurrence belongs to the account that owns the
+    number, if there is one.
+
+    Example: ``Occurrence("queue_entered", account_id, normalize(event.body))``.
     """
 
     hook: str
@@ -56,30 +103,44 @@ class Occurrence:
 
 
 class IEventCategory(Interface):
-    """A kind of thing that happens on the switch. Adding one touches nothing but its own module."""
+    """A kind of event on the switch. Adding one touches only its own module.
 
-    name = Attribute("str: unique among categories, such as ``call``")
-    hooks = Attribute("Sequence[HookType]: the hooks that this category can fire")
+    `name`, `hooks` and the topics of each hook are read once, at start-up.
+    """
+
+    name = Attribute("str: unique among all categories, such as ``call``.")
+    hooks = Attribute("Sequence[HookType]: the hooks that this category can fire.")
 
     def topics(hook: str) -> Iterable[Topic]:
-        """What must be listened to for hooks of type `hook` (one of `hooks`) to fire."""
+        """Return the topics whose messages hooks of type `hook` need, at least one.
+
+        `hook` is the id of one of `hooks`. Example: ``[Topic("callevt", "acdc.queue.ENTERED.*")]``.
+        """
 
     def occurrences(event: Event) -> Iterable[Occurrence]:
-        """What happened, read from an event on the exchange of one of the topics.
+        """Return what the event means for webhooks; nothing: no hook fires.
 
-        Empty: nothing that concerns webhooks. Other categories' events on that exchange come along too.
+        The method is called for every event on the exchanges of `topics`, also for those of other categories:
+        return nothing for them. It runs in the reactor's thread for each event, so it must not block.
         """
 
 
 class BindingRefused(Exception):
-    """A category knows the binding, but cannot listen to it; the text tells the client why."""
+    """A category knows the binding, but cannot subscribe to it. The client receives the text."""
 
 
 @frozen
 class TopicFilter:
-    """Where events for a subscription come from.
+    """One source of events for a subscription.
 
-    `topic` is what the broker must send, and `pattern` (AMQP's wildcards) which of the category's own keys are meant; see `SubscriberEvent`.
+    `topic`: what the node's queue is bound to at the broker.
+
+    `pattern`: the AMQP pattern that `SubscriberEvent.key` must match.
+
+    Both may be the same if the routing key contains the account's id. Otherwise the category makes keys of
+    its own that contain it.
+
+    Example: ``TopicFilter(Topic("callevt", "call.*.c1"), "call.ACCOUNT_ID.*.c1")``.
     """
 
     topic: Topic
@@ -88,7 +149,15 @@ class TopicFilter:
 
 @frozen
 class BindingPlan:
-    """What a subscription listens to. It must be asked for anew at `until` (Unix seconds; None: it stays the same)."""
+    """What a subscription to a binding gets.
+
+    `filters`: the sources of its events.
+
+    `until`: the time in Unix seconds at which the binding must be resolved again, because its filters change
+    (those with a monthly database). None: they never change.
+
+    Example: ``BindingPlan((TopicFilter(topic, topic.pattern),))``.
+    """
 
     filters: tuple[TopicFilter, ...]
     until: float | None = None
@@ -96,11 +165,20 @@ class BindingPlan:
 
 @frozen
 class SubscriberEvent:
-    """An event as subscriptions see it.
+    """An event as websocket subscriptions see it.
 
-    `key` is compared with the patterns of sources; `routing_key` is what subscribers are shown of the message's. `account_id` keeps the
-    event from other accounts' subscriptions where the key does not (None: the key does). An event that names no account may say which
-    number was `dialled` (see `kazoo.plain_number`), and how it would be told if it were its owner's.
+    `key`: the key that the patterns of `TopicFilter` are compared with. It contains the account's id, or the
+    account's database or realm, so that no account receives the events of another.
+
+    `routing_key`: the routing key that clients see.
+
+    `account_id`: restricts the event to the subscriptions of that account. None: `key` contains the account.
+
+    `called_number`: for an event without an account the called number (see `Occurrence`).
+
+    `for_owner`: makes the subscriber event for the id of the account that owns `called_number`.
+
+    Example: ``SubscriberEvent(event.routing_key, event.routing_key)``.
     """
 
     key: str
@@ -111,19 +189,29 @@ class SubscriberEvent:
 
 
 class IBindingCategory(IEventCategory):
-    """A category that websockets can subscribe to, too."""
+    """A category that websockets can subscribe to.
+
+    `bindings` is read once, at start-up. The catalogue and the documentation show it.
+    """
 
     bindings = Attribute(
-        "Sequence[str]: what clients can ask for, such as ``call.CHANNEL_CREATE.{CALL_ID}``, for the catalogue"
+        "Sequence[str]: bindings that clients can subscribe to, such as ``call.CHANNEL_CREATE.{CALL_ID}``."
     )
 
     def resolve_binding(
         binding: str, account: Account | None, superadmin: bool, now: float
     ) -> BindingPlan | None:
-        """What a subscription to `binding` listens to for `account` (None: all accounts); None: the binding is not this category's.
+        """Return what a subscription to `binding` gets; None: the binding belongs to another category.
 
-        `superadmin` says that a super-admin asks, `now` is in Unix seconds. Raises `BindingRefused`.
+        `account`: the account whose events the client subscribes to; None: those of all accounts.
+        `superadmin`: True if a super-admin subscribes. `now`: the time, in Unix seconds.
+
+        Raises `BindingRefused` for a binding of this category that is not supported.
         """
 
     def subscriber_events(event: Event) -> Iterable[SubscriberEvent]:
-        """Under which keys subscribers hear of an event on the exchange of one of the topics; none for other categories' events."""
+        """Return the keys under which subscriptions receive the event; nothing: no subscription does.
+
+        The method is called for every event on the exchanges of the topics that clients have subscribed to,
+        also for those of other categories.
+        """

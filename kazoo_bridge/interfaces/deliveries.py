@@ -1,4 +1,4 @@
-"""Deliveries that wait in the storage."""
+"""Deliveries, and the store in which they wait."""
 
 from __future__ import annotations
 
@@ -14,12 +14,23 @@ if TYPE_CHECKING:
 
 @frozen
 class Delivery:
-    """One event on its way to one hook.
+    """One event that is sent to one hook.
 
-    `id` is the same for every attempt, and for the same event handed out again. `account_id` is the hook's. `event` is the hook's type and
-    `payload` what the event says; the hook as it is at the time of an attempt makes a request of them. `own_hook` is the hook's document
-    where the event brought it along. Deliveries to one hook with the same `ordering` are made one after another; empty: in any order.
-    `tries` counts the attempts so far; `created` is in Unix seconds.
+    `id`: the same for every attempt, and for the same event if the broker delivers it again.
+
+    `hook_id` and `account_id`: the hook and its account.
+
+    `event`: the hook's type. `event_id`: the same for all deliveries of one event.
+
+    `payload`: what the event says. Each attempt makes its request from the hook as it is at that time.
+
+    `created`: when the delivery was made, in Unix seconds.
+
+    `ordering_key`: deliveries to one hook with the same key are made one after another; empty: in any order.
+
+    `inline_hook`: the hook's document, if the event contained it.
+
+    `attempts`: the number of attempts so far.
     """
 
     id: str
@@ -36,7 +47,16 @@ class Delivery:
 
 @frozen
 class StoredDelivery:
-    """A delivery as it is listed. `status` is ``pending``, ``held`` (its hook is disabled) or ``dead``."""
+    """A delivery as it is listed.
+
+    `position`: the place in the list; it grows with every delivery.
+
+    `status`: ``pending``, ``held`` (its hook is disabled) or ``dead`` (it is given up).
+
+    `next_attempt` and `changed_at`: times in Unix seconds.
+
+    `reason`: why it has not been delivered.
+    """
 
     position: int
     delivery: Delivery
@@ -48,9 +68,15 @@ class StoredDelivery:
 
 @frozen
 class DeliveryResults:
-    """What became of claimed deliveries, by id. Those in no collection keep their lease until it runs out.
+    """The results of claimed deliveries, by id. A delivery without a result keeps its lease until that ends.
 
-    `again`: (id, tries, next attempt in Unix seconds, reason). `dead`: (id, tries, reason). `back`: ids given back untried.
+    `delivered`: ids of deliveries that are done.
+
+    `retry`: (id, attempts so far, time of the next attempt in Unix seconds, reason).
+
+    `dead`: (id, attempts so far, reason).
+
+    `released`: ids of deliveries that were not attempted and can be claimed again at once.
     """
 
     delivered: Sequence[str] = ()
@@ -60,51 +86,62 @@ class DeliveryResults:
 
 
 class IDeliveryStore(Interface):
-    """Deliveries that could not be made at once."""
+    """Stores deliveries that could not be made at once. All methods fail with `StorageUnavailable`."""
 
     def enqueue(waiting: Sequence[tuple[Delivery, float | None, str]]) -> Deferred[None]:
-        """Keep deliveries, each with the time of its next attempt (None: it is dead) and the reason why it was not made.
+        """Store deliveries: (delivery, time of the next attempt in Unix seconds, reason why it was not made).
 
-        One that is kept already stays as it is.
+        None for the time: the delivery is dead. A delivery that is stored already does not change.
         """
 
     def due_hooks(now: float) -> Deferred[list[str]]:
-        """The ids of all hooks for which a pending delivery can be claimed."""
+        """List the ids of the hooks that have a pending delivery to claim. `now` is in Unix seconds."""
 
-    def claim(owner: str, now: float, until: float, room: Mapping[str, int]) -> Deferred[list[Delivery]]:
-        """Lease due deliveries to `owner` until a time: for each hook id at most so many, those that waited longest first.
+    def claim(owner: str, now: float, until: float, limits: Mapping[str, int]) -> Deferred[list[Delivery]]:
+        """Lease due deliveries to `owner`, those that have waited longest first.
 
-        Of deliveries with the same ordering only the first is claimed.
+        `limits` maps hook ids to the largest number of deliveries. `now` and `until`, the end of the lease, are
+        in Unix seconds. Of deliveries to one hook with the same ordering key only the first is claimed.
         """
 
-    def record_results(settlement: DeliveryResults, now: float) -> Deferred[None]:
-        """Take note of what became of claimed deliveries."""
+    def record_results(results: DeliveryResults, now: float) -> Deferred[None]:
+        """Store the results of claimed deliveries. `now` is in Unix seconds."""
 
     def pause(hook_id: str) -> Deferred[None]:
-        """Let the hook's deliveries wait, for it is disabled."""
+        """Hold the hook's pending deliveries, because the hook is disabled."""
 
     def resume(hook_id: str, now: float) -> Deferred[None]:
-        """Let the hook's held deliveries go out."""
+        """Make the hook's held deliveries pending again, and due at `now` (Unix seconds)."""
 
     def paused_hooks() -> Deferred[list[str]]:
-        """The ids of all hooks with held deliveries."""
+        """List the ids of the hooks that have held deliveries."""
 
     def delete(hook_id: str) -> Deferred[None]:
-        """The hook is no more: delete its deliveries."""
+        """Delete the deliveries of a hook that has been deleted."""
 
     def waiting_counts(hook_ids: Collection[str]) -> Deferred[Mapping[str, int]]:
-        """How many deliveries of each of these hooks are pending or held; a hook without any is not in it."""
+        """Count the pending and held deliveries of these hooks, by id; hooks without any are left out."""
 
     def counts() -> Deferred[Mapping[str, int]]:
-        """How many deliveries there are of each status: ``pending``, ``held`` and ``dead``."""
+        """Count all deliveries by status: ``pending``, ``held`` and ``dead``."""
 
     def page(
         account_id: str, hook_id: str | None, status: str, before: int | None, count: int
     ) -> Deferred[list[StoredDelivery]]:
-        """At most `count` deliveries of a status (``pending`` includes those held), newest first, from below the position `before`."""
+        """List the deliveries of a status, newest first.
+
+        `hook_id`: only those of this hook. `status`: ``pending`` includes those that are held. `before`: only
+        those with a smaller position. `count`: the largest number of results.
+        """
 
     def retry(account_id: str, hook_id: str, delivery_id: str, now: float) -> Deferred[bool]:
-        """Make a dead or waiting delivery due at once, with all its attempts before it; whether there is such a delivery."""
+        """Make a dead or waiting delivery due at `now` (Unix seconds), with all its attempts before it.
+
+        Fires with False if there is no such delivery.
+        """
 
     def replay(account_id: str, hook_id: str | None, since: float, now: float) -> Deferred[int]:
-        """Make everything of the hook (None: of the account) that has died since a time due at once; how many."""
+        """Make the deliveries due at `now` that have died since a time; fire with their number.
+
+        `hook_id` None: those of all hooks of the account. `since` and `now` are in Unix seconds.
+        """

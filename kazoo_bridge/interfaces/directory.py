@@ -1,4 +1,4 @@
-"""The directory: accounts, their ancestors, tokens and principals, owners of numbers."""
+"""The directory: accounts, their ancestors, tokens and principals, owners of telephone numbers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,16 @@ if TYPE_CHECKING:
 
 @frozen
 class Account:
-    """An account; `ancestors` runs from its parent to the top of the tree."""
+    """An account.
+
+    `id`: 32 lower-case hexadecimal characters. `name` and `realm`: as KAZOO's account document has them.
+
+    `ancestors`: account ids, from the parent to the top of the tree.
+
+    `superadmin`: True for the account of super-admins.
+
+    Example: ``Account("3f0a9c51d7e84b62a1c05d9e7b2f4860", "Solberg Instruments", "voice.example.com")``.
+    """
 
     id: str
     name: str
@@ -23,13 +32,16 @@ class Account:
 
     @property
     def reseller_id(self) -> str | None:
-        """The nearest ancestor, which is responsible for the account."""
+        """The parent's id, which is the account's reseller; None at the top of the tree."""
         return self.ancestors[0] if self.ancestors else None
 
 
 @frozen
 class Principal:
-    """Whoever a valid token speaks for. `expires` is in Unix seconds, None: never."""
+    """The account that a valid token authenticates.
+
+    `expires`: when the token expires, in Unix seconds; None: never.
+    """
 
     account_id: str
     superadmin: bool = False
@@ -37,28 +49,40 @@ class Principal:
 
 
 class IDirectory(Interface):
-    """Who is who, and who may do what."""
+    """Knows accounts, authenticates tokens, and decides which account may act for which.
+
+    Methods that return a Deferred fail with `StorageUnavailable`. The others answer from memory.
+    """
 
     def authenticate(token: str) -> Deferred[Principal | None]:
-        """The token's principal, or None when the token is unknown, expired or revoked."""
+        """Return the token's principal; None if the token is unknown, expired or revoked."""
 
     def login(api_key: str) -> Deferred[tuple[str, Principal] | None]:
-        """A fresh token for a valid API key, with its principal; None for any other key."""
+        """Create a token for a valid API key and return it with its principal; None for any other key."""
 
     def account(account_id: str) -> Deferred[Account | None]:
-        """The account, or None when there is none of that id."""
+        """Return the account; None if there is none of that id."""
 
     def ancestors(account_id: str) -> tuple[str, ...] | None:
-        """The account's ancestors, parent first; None when the account is not in memory: ask `account`, then again."""
+        """Return the ids of the account's ancestors, parent first.
+
+        None: the account is not in memory. Call `account`, then call this again.
+        """
 
     def descendants(account_id: str) -> Deferred[frozenset[str]]:
-        """The ids of all accounts below this one, at any depth."""
+        """Return the ids of all accounts below this one, at any depth."""
 
     def is_superadmin(account_id: str) -> bool:
-        """Whether the account is a super-admin's, as far as memory knows."""
+        """Return True if the account is known in memory as one of super-admins."""
 
     def account_for_number(number: str) -> str | None:
-        """The account that owns a telephone number (see `kazoo.plain_number`), as far as memory knows."""
+        """Return the id of the account that owns a telephone number, from memory.
+
+        `number` is in the form of `kazoo_bridge.kazoo.normalize_number`.
+        """
 
     def can_act_for(principal: Principal, account_id: str) -> Deferred[bool]:
-        """Whether `principal` may act for the account: itself, a descendant of it, or anybody for super-admins."""
+        """Return True if `principal` may act for the account.
+
+        It may for its own account and the accounts below; a super-admin for all.
+        """

@@ -12,9 +12,16 @@ if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
 
+class StorageUnavailable(Exception):
+    """The storage did not answer, or refused for a reason of its own. Trying again later may succeed."""
+
+
 @frozen
 class Secret:
-    """What a hook's requests are signed with, ``whsec_…``. `expires` is in Unix seconds, None: never."""
+    """A secret that a hook's requests are signed with.
+
+    `value`: ``whsec_…``. `expires`: the end of its validity in Unix seconds; None: it has none.
+    """
 
     value: str = field(repr=False)
     expires: float | None = None
@@ -22,9 +29,17 @@ class Secret:
 
 @frozen
 class StoredHook:
-    """A hook document as it is kept. `revision` changes with every write, `document` is the public JSON object.
+    """A hook document as it is stored.
 
-    `secrets` are no part of the document and are shown to nobody; the newest comes first.
+    `id`: 32 hexadecimal characters. `account_id`: the account that the hook belongs to.
+
+    `document`: the public JSON object.
+
+    `revision`: changes with every write.
+
+    `created` and `modified`: times in Gregorian seconds.
+
+    `secrets`: the newest first. They are not part of the document, and no client sees them.
     """
 
     id: str
@@ -37,11 +52,11 @@ class StoredHook:
 
 
 class RevisionConflict(Exception):
-    """The document is no longer at the revision the caller has read."""
+    """The document has changed since the caller read it."""
 
 
 class TooManyHooks(Exception):
-    """The account has `limit` hooks, and may have no more."""
+    """The account already has `limit` hooks, which is the largest number permitted."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"an account may have {limit} hooks")
@@ -49,44 +64,44 @@ class TooManyHooks(Exception):
 
 
 class IHookStore(Interface):
-    """Hook documents, by account and id."""
+    """Stores hook documents by account and id. All methods fail with `StorageUnavailable`."""
 
     def all() -> Deferred[list[StoredHook]]:
-        """Every hook."""
+        """List every hook."""
 
     def by_ids(hook_ids: Collection[str]) -> Deferred[list[StoredHook]]:
-        """Those of these hooks that there are, in any order."""
+        """List the hooks with these ids, in any order. Unknown ids are left out."""
 
     def for_account(account_id: str) -> Deferred[list[StoredHook]]:
-        """The account's hooks, in the order they were created."""
+        """List the account's hooks, in the order in which they were created."""
 
     def for_accounts(account_ids: Collection[str]) -> Deferred[list[StoredHook]]:
-        """The hooks of all these accounts, in any order."""
+        """List the hooks of these accounts, in any order."""
 
     def get(account_id: str, hook_id: str) -> Deferred[StoredHook | None]:
-        """One hook."""
+        """Return one hook of the account, or None."""
 
     def create(
         account_id: str, document: Mapping[str, Any], secrets: tuple[Secret, ...] = ()
     ) -> Deferred[StoredHook]:
-        """Keep a new hook under a fresh id (32 hexadecimal characters).
+        """Store a new hook under a fresh id.
 
-        Fails with `TooManyHooks` if the account has as many as it may have, on whichever node they were created.
+        Fails with `TooManyHooks` if the account has the largest number of hooks, counted over all nodes.
         """
 
     def replace(
         hook: StoredHook, document: Mapping[str, Any], secrets: tuple[Secret, ...] | None = None
     ) -> Deferred[StoredHook]:
-        """Put `document` in the place of `hook`, and `secrets` in the place of its own (None: it keeps them).
+        """Replace the document of `hook`, and its secrets (None: they stay).
 
-        Fails with `RevisionConflict` if that is not the current revision.
+        Fails with `RevisionConflict` if `hook` is not the current revision.
         """
 
     def delete(hook: StoredHook) -> Deferred[None]:
-        """Remove the hook; fails with `RevisionConflict` if it is not the current revision."""
+        """Delete the hook. Fails with `RevisionConflict` if `hook` is not the current revision."""
 
     def delete_of_account(account_id: str) -> Deferred[int]:
-        """Remove every hook of an account, which has gone; fires with how many there were."""
+        """Delete all hooks of an account that has been deleted; fire with their number."""
 
 
 #: The largest value of each of an account's own limits: a week, in milliseconds.
@@ -95,20 +110,25 @@ MAX_ACCOUNT_LIMIT = 7 * 86400 * 1000
 
 @frozen
 class AccountLimits:
-    """An account's own limits for its hooks; None: the configuration's."""
+    """An account's own limits for the failures of its hooks. None: the configuration's limit applies.
+
+    `attempt_failure_count`: the number of failed attempts that disables a hook.
+
+    `attempt_failure_expiry_ms`: the milliseconds for which a failed attempt counts.
+    """
 
     attempt_failure_count: int | None = None
     attempt_failure_expiry_ms: int | None = None
 
 
 class ILimitStore(Interface):
-    """Accounts' own limits."""
+    """Stores accounts' own limits. All methods fail with `StorageUnavailable`."""
 
     def get(account_id: str) -> Deferred[AccountLimits]:
-        """The account's own limits."""
+        """Return the account's own limits."""
 
     def put(account_id: str, limits: AccountLimits) -> Deferred[None]:
-        """Keep these in the place of those it had."""
+        """Replace the account's own limits."""
 
     def shortest_expiry_ms() -> Deferred[int | None]:
-        """The shortest time for which an account's own limits count a failure; None when no account has such a limit."""
+        """Return the smallest ``attempt_failure_expiry_ms`` of all accounts; None if there is none."""

@@ -1,4 +1,4 @@
-"""A message from the bus."""
+"""A message from the bus, decoded."""
 
 from __future__ import annotations
 
@@ -10,10 +10,21 @@ from attrs import field, frozen
 
 @frozen(slots=True)
 class Event:
-    """One message from the bus, decoded once and never changed.
+    """One message from the bus, decoded once at the border and never changed.
 
-    ``body`` is the decoded JSON object, ``raw`` the bytes it was decoded from (unzipped).
-    ``redelivered`` is true when the broker had handed the message out before.
+    `exchange`: KAZOO's exchange that carried the message, such as ``callevt``.
+
+    `routing_key`: the message's routing key, such as ``call.CHANNEL_CREATE.9c1e7f40``.
+
+    `body`: the decoded JSON object, with KAZOO's key names (``Event-Name``, ``Call-ID``).
+
+    `raw`: the bytes that `body` was decoded from, decompressed. They are not part of the repr.
+
+    `redelivered`: True if the broker has delivered this message before.
+
+    Example::
+
+        Event("callevt", "call.CHANNEL_CREATE.c1", {"Event-Name": "CHANNEL_CREATE"}, b"{…}")
     """
 
     exchange: str
@@ -24,11 +35,11 @@ class Event:
 
     @property
     def name(self) -> str:
-        """The event's name (``Event-Name``), or ``""``."""
+        """The event's ``Event-Name``; empty if it has none."""
         return str(self.body.get("Event-Name", ""))
 
     @property
     def message_id(self) -> str | None:
-        """The sender's ``Msg-ID``, if it gave one."""
+        """The ``Msg-ID`` that the sender gave the message, or None."""
         value = self.body.get("Msg-ID")
         return value if isinstance(value, str) and value else None

@@ -1,4 +1,4 @@
-"""Exchanges and the encoding of ids in routing keys."""
+"""KAZOO's exchanges, and how ids are encoded in routing keys."""
 
 from __future__ import annotations
 
@@ -31,14 +31,13 @@ MAX_SHORT_STRING_BYTES = 255
 
 _KEEP_IN_KEY = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_~")
 
-
 _ESCAPED = re.compile(rb"%([0-9A-Fa-f]{2})")
 
 
 def encode_key_part(text: str) -> str:
-    """Write an id the way KAZOO puts it between the dots of a routing key.
+    """Return an id as KAZOO writes it between the dots of a routing key (``kz_amqp_util:encode``).
 
-    ``*`` and ``#`` standing alone are wildcards and stay as they are.
+    ``encode_key_part("a.b c")`` is ``a%2Eb+c``. The wildcards ``*`` and ``#`` stay as they are.
     """
     if text in ("*", "#"):
         return text
@@ -49,7 +48,7 @@ def encode_key_part(text: str) -> str:
 
 
 def decode_key_part(part: str) -> str:
-    """The reverse of `encode_key_part`; bytes that are not UTF-8 become U+FFFD."""
+    """Return the id that `encode_key_part` has encoded; bytes that are not UTF-8 become U+FFFD."""
     if part in ("*", "#"):
         return part
     raw = part.replace("+", " ").encode("utf-8", "surrogatepass")

@@ -1,4 +1,4 @@
-"""Categories that are not our own, held to what the interface says: what they do wrong is reported and harms nobody else."""
+"""Checks categories that are not built in: what they do wrong is reported, and harms no other category."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import orjson
-from attrs import define, field, frozen
+from attrs import define, frozen
 from twisted.logger import Logger
 from zope.interface import implementer
+from zope.interface.exceptions import Invalid
+from zope.interface.verify import verifyObject
 
 from kazoo_bridge.interfaces import (
     Account,
@@ -28,24 +30,54 @@ T = TypeVar("T")
 
 _log = Logger()
 
+#: Receives each failure of a category: its name, the routing key or binding, and the exception.
+OnFailure = Callable[[str, str, BaseException], None]
+
 
 class InvalidPlugin(Exception):
-    """The category is not what the interface says; the text says in which way."""
+    """The category does not fulfil its interface; the text says how."""
 
 
-def validated(category: IEventCategory) -> ValidatedCategory:
-    """The category behind a guard. Raises `InvalidPlugin` when it cannot be used at all."""
-    outline = _ask_plugin("asking for its hooks and topics", lambda: _read_manifest(category))
-    return (
-        ValidatedBindingCategory(category, outline)
-        if IBindingCategory.providedBy(category)
-        else ValidatedCategory(category, outline)
-    )
+def verify(category: IEventCategory, others: Iterable[IEventCategory]) -> None:
+    """Raise `InvalidPlugin` unless the category provides its interface and differs from `others`.
+
+    Its name and the ids of its hooks must not be in use, and no hook may be called ``all``.
+    """
+    others = list(others)
+    try:
+        verifyObject(IBindingCategory if IBindingCategory.providedBy(category) else IEventCategory, category)
+        name, hook_ids = category.name, {hook.id for hook in category.hooks}
+    except Invalid as error:
+        raise InvalidPlugin(" ".join(str(error).split())) from None
+    except (Exception, SystemExit) as error:
+        raise InvalidPlugin(f"reading its name and hooks raised {_describe(error)}") from None
+    if any(other.name == name for other in others):
+        raise InvalidPlugin(f"another category is already named {name!r}")
+    used = {hook.id for other in others for hook in other.hooks} | {"all"}
+    if clashes := sorted(map(str, used & hook_ids)):
+        raise InvalidPlugin(f"hook id {clashes[0]!r} belongs to another category")
+
+
+def validated(category: IEventCategory, on_failure: OnFailure | None = None) -> ValidatedCategory:
+    """Return the category with a check of everything that it returns.
+
+    `on_failure` is called for each failure; None: failures are logged (the 1st, 10th, 100th, …).
+
+    Raises `InvalidPlugin` if the name, hooks, topics or bindings are not valid.
+    """
+    try:
+        manifest = _read_manifest(category)
+    except InvalidPlugin:
+        raise
+    except (Exception, SystemExit) as error:
+        raise InvalidPlugin(f"reading its hooks and topics raised {_describe(error)}") from None
+    kind = ValidatedBindingCategory if IBindingCategory.providedBy(category) else ValidatedCategory
+    return kind(category, manifest, on_failure or _FailureLog().record)
 
 
 @frozen
 class _Manifest:
-    """What a category says of itself, asked for once."""
+    """The attributes of a category, read once."""
 
     name: str
     hooks: tuple[HookType, ...]
@@ -53,14 +85,32 @@ class _Manifest:
     bindings: tuple[str, ...]
 
 
+@define
+class _FailureLog:
+    """Logs the 1st, 10th, 100th, … failure of one category, so that an event storm does not flood the log."""
+
+    _count: int = 0
+
+    def record(self, name: str, subject: str, error: BaseException) -> None:
+        self._count += 1
+        if str(self._count).strip("0") == "1":
+            _log.failure(
+                "event category failed category={name} subject={subject} count={count}: {reason}",
+                name=name,
+                subject=subject,
+                count=self._count,
+                reason=_describe(error),
+            )
+
+
 @implementer(IEventCategory)
 @define(eq=False)
 class ValidatedCategory:
-    """Gives what the category gives if that is sound; else nothing, and the log says so: of the 1st, 10th, 100th, … time."""
+    """Returns what the category returns if that is valid, otherwise nothing."""
 
     _category: Any
     _manifest: _Manifest
-    _failures: int = field(init=False, default=0)
+    _on_failure: OnFailure
 
     @property
     def name(self) -> str:
@@ -80,45 +130,21 @@ class ValidatedCategory:
         """See `IEventCategory`."""
 
         def read() -> list[Occurrence]:
-            return [self._occurrence(one) for one in self._category.occurrences(event)]
+            return [_check_occurrence(one, self._manifest) for one in self._category.occurrences(event)]
 
         return self._call(read, event.routing_key) or []
 
-    def _occurrence(self, one: Any) -> Occurrence:
-        _require_type(one, Occurrence)
-        if one.hook not in self._manifest.topics:
-            raise InvalidPlugin(f"an occurrence is for the hook {one.hook!r}, which is not one of its own")
-        checks = (
-            (one.account_id, str | None),
-            (one.called_number, str | None),
-            (one.payload, Mapping),
-            (one.selectors, Mapping),
-            (one.inline_hook, Mapping | None),
-        )
-        for value, kinds in checks:
-            _require_type(value, kinds)
-        found: Occurrence = one
-        return found
-
-    def _call(self, work: Callable[[], T], subject: str) -> T | None:
+    def _call(self, read: Callable[[], T], subject: str) -> T | None:
         try:
-            return work()
+            return read()
         except (Exception, SystemExit) as error:
-            self._failures += 1
-            if str(self._failures).strip("0") == "1":
-                _log.failure(
-                    "event category {name} fails on {subject}, {count} times so far: {reason}",
-                    name=self.name,
-                    subject=subject,
-                    count=self._failures,
-                    reason=_describe(error),
-                )
+            self._on_failure(self.name, subject, error)
             return None
 
 
 @implementer(IBindingCategory)
 class ValidatedBindingCategory(ValidatedCategory):
-    """The same for what websockets need."""
+    """A `ValidatedCategory` with bindings."""
 
     @property
     def bindings(self) -> Sequence[str]:
@@ -132,35 +158,34 @@ class ValidatedBindingCategory(ValidatedCategory):
 
         def read() -> BindingPlan | BindingRefused | None:
             try:
-                found: BindingPlan | None = self._category.resolve_binding(binding, account, superadmin, now)
+                plan: BindingPlan | None = self._category.resolve_binding(binding, account, superadmin, now)
             except BindingRefused as refusal:
                 return refusal
-            return None if found is None else _listening(found)
+            return None if plan is None else _check_plan(plan)
 
-        answer = self._call(read, binding)
-        if isinstance(answer, BindingRefused):
-            raise answer
-        return answer
+        result = self._call(read, binding)
+        if isinstance(result, BindingRefused):
+            raise result
+        return result
 
     def subscriber_events(self, event: Event) -> Iterable[SubscriberEvent]:
         """See `IBindingCategory`."""
-        return (
-            self._call(
-                lambda: [_telling(one) for one in self._category.subscriber_events(event)], event.routing_key
-            )
-            or []
-        )
+
+        def read() -> list[SubscriberEvent]:
+            return [_check_subscriber_event(one) for one in self._category.subscriber_events(event)]
+
+        return self._call(read, event.routing_key) or []
 
 
-# -- what is sound ------------------------------------------------------------------------------
+# -- checks: each returns its argument, or raises `InvalidPlugin` --------------------------------------------
 
 
 def _read_manifest(category: IEventCategory) -> _Manifest:
     name, hooks = category.name, tuple(category.hooks)
     _require_type(name, str)
     for hook in hooks:
-        _hook(hook)
-    topics = {hook.id: tuple(_topic(one) for one in category.topics(hook.id)) for hook in hooks}
+        _check_hook(hook)
+    topics = {hook.id: tuple(_check_topic(topic) for topic in category.topics(hook.id)) for hook in hooks}
     if not all(topics.values()):
         raise InvalidPlugin("each of its hooks needs at least one topic")
     bindings = tuple(category.bindings) if IBindingCategory.providedBy(category) else ()
@@ -169,7 +194,7 @@ def _read_manifest(category: IEventCategory) -> _Manifest:
     return _Manifest(name, hooks, topics, bindings)
 
 
-def _hook(hook: Any) -> None:
+def _check_hook(hook: Any) -> HookType:
     _require_type(hook, HookType)
     for text in (hook.id, hook.name, hook.description):
         _require_type(text, str)
@@ -188,49 +213,58 @@ def _hook(hook: Any) -> None:
         raise InvalidPlugin(
             f"modifiers or samples of the hook {hook.id!r} cannot be written as JSON: {error}"
         ) from None
+    checked: HookType = hook
+    return checked
 
 
-def _topic(topic: Any) -> Topic:
+def _check_topic(topic: Any) -> Topic:
     _require_type(topic, Topic)
     for text in (topic.exchange, topic.pattern):
         _require_type(text, str)
         if len(text.encode()) > MAX_SHORT_STRING_BYTES:
             raise InvalidPlugin(f"a topic has more than {MAX_SHORT_STRING_BYTES} bytes: {text[:40]!r}…")
-    found: Topic = topic
-    return found
+    checked: Topic = topic
+    return checked
 
 
-def _listening(listening: Any) -> BindingPlan:
-    _require_type(listening, BindingPlan)
-    _require_type(listening.until, float | int | None)
-    for source in listening.filters:
-        _require_type(source, TopicFilter)
-        _topic(source.topic)
-        _require_type(source.pattern, str)
-    found: BindingPlan = listening
-    return found
-
-
-def _telling(telling: Any) -> SubscriberEvent:
-    _require_type(telling, SubscriberEvent)
-    for value, kinds in ((telling.key, str), (telling.routing_key, str), (telling.account_id, str | None)):
+def _check_occurrence(occurrence: Any, manifest: _Manifest) -> Occurrence:
+    _require_type(occurrence, Occurrence)
+    if occurrence.hook not in manifest.topics:
+        raise InvalidPlugin(f"an occurrence is for the hook {occurrence.hook!r}, which is not one of its own")
+    for value, kinds in (
+        (occurrence.account_id, str | None),
+        (occurrence.called_number, str | None),
+        (occurrence.payload, Mapping),
+        (occurrence.selectors, Mapping),
+        (occurrence.inline_hook, Mapping | None),
+    ):
         _require_type(value, kinds)
-    found: SubscriberEvent = telling
-    return found
+    checked: Occurrence = occurrence
+    return checked
+
+
+def _check_plan(plan: Any) -> BindingPlan:
+    _require_type(plan, BindingPlan)
+    _require_type(plan.until, float | int | None)
+    for topic_filter in plan.filters:
+        _require_type(topic_filter, TopicFilter)
+        _check_topic(topic_filter.topic)
+        _require_type(topic_filter.pattern, str)
+    checked: BindingPlan = plan
+    return checked
+
+
+def _check_subscriber_event(event: Any) -> SubscriberEvent:
+    _require_type(event, SubscriberEvent)
+    for value, kinds in ((event.key, str), (event.routing_key, str), (event.account_id, str | None)):
+        _require_type(value, kinds)
+    checked: SubscriberEvent = event
+    return checked
 
 
 def _require_type(value: Any, kinds: Any) -> None:
     if not isinstance(value, kinds):
         raise InvalidPlugin(f"expected {getattr(kinds, '__name__', kinds)}, got {type(value).__name__}")
-
-
-def _ask_plugin(what: str, question: Callable[[], T]) -> T:
-    try:
-        return question()
-    except InvalidPlugin:
-        raise
-    except (Exception, SystemExit) as error:
-        raise InvalidPlugin(f"{what} raised {_describe(error)}") from None
 
 
 def _describe(error: BaseException) -> str:

@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from kazoo_bridge import __version__
 from kazoo_bridge.interfaces import StoredHook
-from kazoo_bridge.kazoo import TARGETED, encode_key_part
+from kazoo_bridge.kazoo import TARGETED, build_envelope, encode_key_part
 
 #: KAZOO's database of hooks, whose name stands in the routing keys.
 WEBHOOKS_DB = "webhooks"
 
-APP_NAME = "kazoo_bridge"
-
 Message = tuple[str, str, dict[str, Any]]
-
-
-def _envelope(category: str, name: str, message_id: str | None = None) -> dict[str, Any]:
-    return {
-        "App-Name": APP_NAME,
-        "App-Version": __version__,
-        "Event-Category": category,
-        "Event-Name": name,
-        "Msg-ID": message_id or secrets.token_hex(16),
-    }
 
 
 def hook_changed(action: str, hook: StoredHook, node: str) -> Message:
     """KAZOO's word that a hook's document was created, edited or deleted. The document, which may hold secrets, stays at home."""
-    body = _envelope("configuration", action) | {
+    body = build_envelope("configuration", action) | {
         "ID": hook.id,
         "Account-ID": hook.account_id,
         "Database": WEBHOOKS_DB,
@@ -46,7 +32,7 @@ def hook_changed(action: str, hook: StoredHook, node: str) -> Message:
 
 def webhook_disabled(account_id: str, hook_id: str) -> Message:
     """The notification that a hook failed too often."""
-    body = _envelope("notification", "webhook_disabled") | {"Account-ID": account_id, "Hook-ID": hook_id}
+    body = build_envelope("notification", "webhook_disabled") | {"Account-ID": account_id, "Hook-ID": hook_id}
     return "notifications", "notifications.webhook.disabled", body
 
 
@@ -55,7 +41,7 @@ def doc_type_updated(request: Mapping[str, Any]) -> Message | None:
     server_id, message_id = request.get("Server-ID"), request.get("Msg-ID")
     if not isinstance(server_id, str) or not server_id:
         return None
-    answer = _envelope(
-        "configuration", "doc_type_updated", message_id if isinstance(message_id, str) else None
+    answer = build_envelope(
+        "configuration", "doc_type_updated", message_id=message_id if isinstance(message_id, str) else None
     )
     return TARGETED, server_id, answer | {"status": "success"}

@@ -9,9 +9,8 @@ from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from kazoo_bridge import __version__
 from kazoo_bridge.interfaces import BusUnavailable, IBus, IConsumer, IDirectory, Queue, Topic
-from kazoo_bridge.kazoo import TARGETED, Event, is_account_id
+from kazoo_bridge.kazoo import TARGETED, Event, build_envelope, is_account_id
 from kazoo_bridge.websockets.sessions.session import Session
 from kazoo_bridge.websockets.sessions.session_registry import CLOSED_BY_OPERATOR, SessionRegistry
 
@@ -66,10 +65,7 @@ class SocketQueryResponder:
         if data is None:
             return
         body = {
-            "App-Name": "kazoo_bridge",
-            "App-Version": __version__,
-            "Event-Category": "websockets",
-            "Event-Name": name,
+            **build_envelope("websockets", name),
             "Msg-ID": event.body.get("Msg-ID"),
             "Node": self._node,
             "Data": data,

@@ -3,17 +3,19 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from zope.interface.verify import verifyObject
 
 from kazoo_bridge.categories.call import call
-from kazoo_bridge.interfaces import IEventCategory, Occurrence, Topic
-from kazoo_bridge.kazoo import Event
+from kazoo_bridge.interfaces import HookType, Occurrence, Topic
+from kazoo_bridge.testing import EXAMPLE_ACCOUNT, CategoryHarness, make_event
+from tests.categories.helpers import ACCOUNT, OTHER, patterns, refusal, topics
 
-ACCOUNT = "a" * 32
+CHANNEL_EVENTS = [f"CHANNEL_{name}" for name in ("CREATE", "ANSWER", "DESTROY", "HOLD", "UNHOLD", "BRIDGE")]
+EVENTS = [*CHANNEL_EVENTS, "PARK_PARKED", "PARK_RETRIEVED", "PARK_ABANDONED"]
 
 
 def occurrences(name: str, body: dict[str, Any]) -> list[Occurrence]:
-    return list(call.occurrences(Event("callevt", f"call.{name}.x", {"Event-Name": name, **body}, b"{}")))
+    event = make_event("callevt", f"call.{name}.x", {"Event-Name": name, **body}, envelope=False)
+    return list(call.occurrences(event))
 
 
 def payload(name: str, body: dict[str, Any]) -> Any:
@@ -21,8 +23,7 @@ def payload(name: str, body: dict[str, Any]) -> Any:
     return occurrence.payload
 
 
-def test_it_is_a_category_with_kazoos_four_hooks_and_two_of_our_own() -> None:
-    verifyObject(IEventCategory, call)
+def test_the_hooks() -> None:
     assert [(hook.id, hook.name) for hook in call.hooks] == [
         ("channel_create", "Channel Create"),
         ("channel_answer", "Channel Answer"),
@@ -160,40 +161,24 @@ def test_internal_legs(body: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("variables", [None, {}, {"Account-ID": "short"}, {"Account-ID": 7}, "text", [1]])
-def test_without_an_account(variables: Any) -> None:
+def test_events_without_an_account(variables: Any) -> None:
     assert occurrences("CHANNEL_CREATE", {"Custom-Channel-Vars": variables})[0].account_id is None
 
 
-@pytest.mark.parametrize(
-    ("body", "number"),
-    [
-        ({"Request": "+4722555019@r", "To": "2001@r"}, "4722555019"),
-        ({"Request": "sip:4722555019@r"}, "4722555019"),
-        ({"Request": "4722555019"}, "4722555019"),
-        ({"To": "4722555019@r"}, "4722555019"),
-        ({"Request": "reception@r", "To": "2001@r"}, "2001"),
-        ({"Request": "reception@r"}, None),
-        ({"Request": ["x"], "To": None}, None),
-        ({}, None),
-    ],
-)
-def test_without_an_account_the_dialled_number_is_told(body: dict[str, Any], number: str | None) -> None:
-    assert occurrences("CHANNEL_CREATE", body)[0].called_number == number
-    assert (
-        occurrences("CHANNEL_CREATE", {**body, "Custom-Channel-Vars": {"Account-ID": ACCOUNT}})[
-            0
-        ].called_number
-        is None
-    )
+def test_the_called_number_counts_only_without_an_account() -> None:
+    body: dict[str, Any] = {"Request": "+4722555019@sip.example.net"}
+    assert occurrences("CHANNEL_CREATE", body)[0].called_number == "4722555019"
+    body["Custom-Channel-Vars"] = {"Account-ID": ACCOUNT}
+    assert occurrences("CHANNEL_CREATE", body)[0].called_number is None
 
 
-def test_other_events_concern_nobody() -> None:
+def test_other_events_are_ignored() -> None:
     assert occurrences("CHANNEL_PROGRESS", FULL) == []
     assert occurrences("", {}) == []
 
 
 @pytest.mark.parametrize("hook", call.hooks, ids=lambda hook: hook.id)
-def test_samples_have_what_real_payloads_have(hook: Any) -> None:
+def test_samples_have_the_keys_of_real_payloads(hook: HookType) -> None:
     sample = hook.samples[0]
     real = {
         "hook_event": hook.id,
@@ -210,6 +195,45 @@ def test_samples_have_what_real_payloads_have(hook: Any) -> None:
     [("12", 12), (12.0, 12), (12, 12), ("9" * 19, "9" * 19), ("9" * 5000, "9" * 5000), ("1_0", "1_0")],
 )
 @pytest.mark.parametrize("name", ["Duration-Seconds", "Ringing-Seconds", "Billing-Seconds", "Timestamp"])
-def test_numbers_of_the_switch_are_integers_that_json_can_hold(name: str, given: Any, expected: Any) -> None:
+def test_numbers_are_integers_that_json_can_hold(name: str, given: Any, expected: Any) -> None:
     value = payload("CHANNEL_DESTROY", {**FULL, name: given})[name.lower().replace("-", "_")]
     assert (type(value), value) == (type(expected), expected)
+
+
+def test_bindings() -> None:
+    assert topics(call, "call.CHANNEL_CREATE.*") == [("callevt", "call.CHANNEL_CREATE.*")]
+    assert patterns(call, "call.CHANNEL_CREATE.*") == [f"call.{ACCOUNT}.CHANNEL_CREATE.*"]
+    assert patterns(call, "call.CHANNEL_HOLD.a%40b%2Ec") == [f"call.{ACCOUNT}.CHANNEL_HOLD.a%40b%2Ec"]
+    assert patterns(call, "call.CHANNEL_HOLD.a@b") == [f"call.{ACCOUNT}.CHANNEL_HOLD.a%40b"]
+    assert sorted(patterns(call, "call.*.c1")) == sorted(f"call.{ACCOUNT}.{event}.c1" for event in EVENTS)
+    assert patterns(call, "call.PARK_PARKED.*", None) == ["call.*.PARK_PARKED.*"]
+    assert call.resolve_binding("parking.*", EXAMPLE_ACCOUNT, False, 0.0) is None
+
+
+@pytest.mark.parametrize(
+    ("binding", "text"),
+    [
+        ("call.CHANNEL_DISCONNECTED.*", "event CHANNEL_DISCONNECTED not supported"),
+        ("call.CHANNEL_CREATE", "invalid format for call subscription : CHANNEL_CREATE"),
+        ("call.CHANNEL_CREATE.a.b", "invalid format for call subscription : CHANNEL_CREATE, a, b"),
+        ("call.CHANNEL_CREATE.", "invalid format for call subscription : CHANNEL_CREATE, "),
+        ("call.CHANNEL_CREATE.#", "invalid format for call subscription : CHANNEL_CREATE, #"),
+        ("call", "invalid format for call subscription : "),
+    ],
+)
+def test_refusals(binding: str, text: str) -> None:
+    assert refusal(call, binding) == text
+
+
+def test_subscribers_receive_the_calls_of_their_account() -> None:
+    harness = CategoryHarness(call)
+    client = harness.subscribe("call.*.*")
+    for account_id in (ACCOUNT, OTHER):
+        body = {"Event-Name": "CHANNEL_CREATE", "Custom-Channel-Vars": {"Account-ID": account_id}}
+        harness.publish(make_event("callevt", "call.CHANNEL_CREATE.x%2Ey", body))
+    assert [frame["routing_key"] for frame in client.frames] == [f"call.{ACCOUNT}.CHANNEL_CREATE.x%2Ey"]
+
+
+def test_queries_of_channels_on_the_exchange_reach_no_subscriber() -> None:
+    query = make_event("callevt", "call.status_req.channels", {"Event-Name": "query_channels_req"})
+    assert list(call.subscriber_events(query)) == []

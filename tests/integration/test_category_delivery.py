@@ -1,4 +1,4 @@
-"""KAZOO's messages in, exact HTTP requests out: one running service, a real broker, a real web server, every category."""
+"""KAZOO's messages become HTTP requests: every category, with a running node, a broker and a web server."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ ENVELOPE = {"App-Name": "a", "App-Version": "v", "Msg-ID": "m"}
 FLAT_ENVELOPE = {"app_name": "a", "app_version": "v", "msg_id": "m"}
 
 
-class World:
-    """The service, who publishes, who receives."""
+class Harness:
+    """A node, a web server that receives its webhooks, and a connection for publishing."""
 
     def __init__(self, folder: Path, uri: str) -> None:
         self.receiver = WebReceiver()
@@ -31,34 +31,39 @@ class World:
         self.bridge.command("account", "create", "--id", TOP, "--superadmin")
         self.bridge.command("account", "create", "--id", ACCOUNT, "--parent", TOP)
         self.tokens = {
-            one: self.bridge.command("token", "create", "--account", one) for one in (TOP, ACCOUNT)
+            account_id: self.bridge.command("token", "create", "--account", account_id)
+            for account_id in (TOP, ACCOUNT)
         }
         self.bridge.start()
         self._connection = pika.BlockingConnection(pika.URLParameters(uri))
         self._channel = self._connection.channel()
         self._channel.confirm_delivery()
 
-    def hook(self, account_id: str = ACCOUNT, **document: Any) -> str:
+    def create_hook(self, account_id: str = ACCOUNT, **document: Any) -> str:
         given = {"name": "n", "uri": f"{self.receiver.url}/in?own=1", **document}
-        answered = self.bridge.rest(
+        response = self.bridge.rest(
             "PUT", f"/v2/accounts/{account_id}/webhooks", self.tokens[account_id], given
         )
-        assert answered.status_code == 201, answered.text
-        hook_id: str = answered.json()["data"]["id"]
+        assert response.status_code == 201, response.text
+        hook_id: str = response.json()["data"]["id"]
         return hook_id
 
-    def forget_hooks(self) -> None:
+    def delete_hooks(self) -> None:
         for account_id, token in self.tokens.items():
             for hook in self.bridge.rest("GET", f"/v2/accounts/{account_id}/webhooks", token).json()["data"]:
                 self.bridge.rest("DELETE", f"/v2/accounts/{account_id}/webhooks/{hook['id']}", token)
         self.receiver.arrivals.clear()
 
-    def publish(self, exchange: str, routing_key: str, body: dict[str, Any], *, zipped: bool = False) -> None:
+    def publish(
+        self, exchange: str, routing_key: str, body: dict[str, Any], *, compress: bool = False
+    ) -> None:
         raw = json.dumps(body).encode()
         properties = pika.BasicProperties(
-            content_type="application/json", content_encoding="gzip" if zipped else None
+            content_type="application/json", content_encoding="gzip" if compress else None
         )
-        self._channel.basic_publish(exchange, routing_key, gzip.compress(raw) if zipped else raw, properties)
+        self._channel.basic_publish(
+            exchange, routing_key, gzip.compress(raw) if compress else raw, properties
+        )
 
     def stop(self) -> None:
         self._connection.close()
@@ -67,19 +72,20 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, rabbit: RabbitNode) -> Iterator[World]:
-    made = World(tmp_path_factory.mktemp("world"), rabbit.fresh_vhost())
+def running_harness(tmp_path_factory: pytest.TempPathFactory, rabbit: RabbitNode) -> Iterator[Harness]:
+    made = Harness(tmp_path_factory.mktemp("node"), rabbit.fresh_vhost())
     yield made
     made.stop()
 
 
 @pytest.fixture
-def world(served: World) -> Iterator[World]:
-    yield served
-    served.forget_hooks()
+def harness(running_harness: Harness) -> Iterator[Harness]:
+    """The running node, without hooks."""
+    yield running_harness
+    running_harness.delete_hooks()
 
 
-def call(name: str, **more: Any) -> dict[str, Any]:
+def make_call(name: str, **more: Any) -> dict[str, Any]:
     return {
         **ENVELOPE,
         "Event-Category": "call_event",
@@ -90,7 +96,7 @@ def call(name: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def channel(hook: str, **more: Any) -> dict[str, Any]:
+def channel_payload(hook: str, **more: Any) -> dict[str, Any]:
     return {
         "hook_event": hook,
         "account_id": ACCOUNT,
@@ -103,7 +109,7 @@ def channel(hook: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def change(action: str, database: str, kind: str, document_id: str, **more: Any) -> dict[str, Any]:
+def make_change(action: str, database: str, kind: str, document_id: str, **more: Any) -> dict[str, Any]:
     return {
         **ENVELOPE,
         "Event-Category": "configuration",
@@ -115,11 +121,11 @@ def change(action: str, database: str, kind: str, document_id: str, **more: Any)
     }
 
 
-def notification(name: str, **more: Any) -> dict[str, Any]:
+def make_notification(name: str, **more: Any) -> dict[str, Any]:
     return {**ENVELOPE, "Event-Category": "notification", "Event-Name": name, "Account-ID": ACCOUNT, **more}
 
 
-def flat_notification(name: str, **more: Any) -> dict[str, Any]:
+def notification_payload(name: str, **more: Any) -> dict[str, Any]:
     return {
         **FLAT_ENVELOPE,
         "event_category": "notification",
@@ -129,7 +135,7 @@ def flat_notification(name: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def text(kind: str) -> dict[str, Any]:
+def make_text(kind: str) -> dict[str, Any]:
     return {
         **ENVELOPE,
         "Event-Category": kind,
@@ -143,14 +149,14 @@ def text(kind: str) -> dict[str, Any]:
     }
 
 
-def flat_text(kind: str) -> dict[str, Any]:
+def text_payload(kind: str) -> dict[str, Any]:
     return {
         "id": "t1",
         "account_id": ACCOUNT,
         "type": kind,
         "from": "+1",
         "to": "+2",
-        "body": text(kind)["Body"],
+        "body": make_text(kind)["Body"],
         "origin": "offnet",
     }
 
@@ -158,7 +164,14 @@ def flat_text(kind: str) -> dict[str, Any]:
 #: name, hook document, exchange, routing key, message, payload
 CASES: list[tuple[str, dict[str, Any], str, str, dict[str, Any], dict[str, Any]]] = [
     *(
-        (hook, {"hook": hook}, "callevt", f"call.{event}.c%401%2E2%2E3%2E4", call(event), channel(hook))
+        (
+            hook,
+            {"hook": hook},
+            "callevt",
+            f"call.{event}.c%401%2E2%2E3%2E4",
+            make_call(event),
+            channel_payload(hook),
+        )
         for event, hook in (
             ("CHANNEL_CREATE", "channel_create"),
             ("CHANNEL_ANSWER", "channel_answer"),
@@ -171,23 +184,23 @@ CASES: list[tuple[str, dict[str, Any], str, str, dict[str, Any], dict[str, Any]]
         {"hook": "channel_bridge"},
         "callevt",
         "call.CHANNEL_BRIDGE.c",
-        call("CHANNEL_BRIDGE", **{"Other-Leg-Destination-Number": "2002"}),
-        channel("channel_bridge", other_leg_destination_number="2002"),
+        make_call("CHANNEL_BRIDGE", **{"Other-Leg-Destination-Number": "2002"}),
+        channel_payload("channel_bridge", other_leg_destination_number="2002"),
     ),
     (
         "a disconnected channel is destroyed",
         {"hook": "channel_destroy"},
         "callevt",
         "call.CHANNEL_DISCONNECTED.c",
-        call("CHANNEL_DISCONNECTED", **{"Hangup-Cause": "NORMAL_CLEARING", "Duration-Seconds": 12}),
-        channel("channel_destroy", hangup_cause="NORMAL_CLEARING", duration_seconds=12),
+        make_call("CHANNEL_DISCONNECTED", **{"Hangup-Cause": "NORMAL_CLEARING", "Duration-Seconds": 12}),
+        channel_payload("channel_destroy", hangup_cause="NORMAL_CLEARING", duration_seconds=12),
     ),
     (
         "parking",
         {"hook": "parking"},
         "callevt",
         "call.PARK_PARKED.c",
-        call("PARK_PARKED", **{"Parking-Slot": "101"}),
+        make_call("PARK_PARKED", **{"Parking-Slot": "101"}),
         {"event_name": "PARK_PARKED", "call_id": "c@1.2.3.4", "parking_slot": "101", "account_id": ACCOUNT},
     ),
     (
@@ -195,7 +208,7 @@ CASES: list[tuple[str, dict[str, Any], str, str, dict[str, Any], dict[str, Any]]
         {"hook": "object", "custom_data": {"type": "user", "action": "all"}},
         "configuration",
         f"doc_edited.{DB}.user.u1",
-        change("doc_edited", DB, "user", "u1"),
+        make_change("doc_edited", DB, "user", "u1"),
         {"id": "u1", "account_id": ACCOUNT, "action": "doc_edited", "type": "user"},
     ),
     (
@@ -203,7 +216,7 @@ CASES: list[tuple[str, dict[str, Any], str, str, dict[str, Any], dict[str, Any]]
         {"hook": "object", "custom_data": {"type": "all", "action": "doc_created"}},
         "configuration",
         f"doc_created.{DB}-202611.fax.202611-f1",
-        change("doc_created", f"{DB}-202611", "fax", "202611-f1"),
+        make_change("doc_created", f"{DB}-202611", "fax", "202611-f1"),
         {"id": "202611-f1", "account_id": ACCOUNT, "action": "doc_created", "type": "fax"},
     ),
     (
@@ -211,7 +224,7 @@ CASES: list[tuple[str, dict[str, Any], str, str, dict[str, Any], dict[str, Any]]
         {"hook": "object", "custom_data": {"type": "all", "action": "all"}},
         "configuration",
         f"doc_deleted.{DB}.menu.m1",
-        change("doc_deleted", DB, "menu", "m1"),
+        make_change("doc_deleted", DB, "menu", "m1"),
         {"id": "m1", "account_id": ACCOUNT, "action": "doc_deleted", "type": "menu"},
     ),
     (
@@ -219,7 +232,7 @@ CASES: list[tuple[str, dict[str, Any], str, str, dict[str, Any], dict[str, Any]]
         {"hook": "object", "custom_data": {"type": "account", "action": "doc_deleted"}},
         "configuration",
         f"doc_edited.accounts.account.{ACCOUNT}",
-        change("doc_edited", "accounts", "account", ACCOUNT, **{"Is-Soft-Deleted": True}),
+        make_change("doc_edited", "accounts", "account", ACCOUNT, **{"Is-Soft-Deleted": True}),
         {"id": ACCOUNT, "account_id": ACCOUNT, "action": "doc_deleted", "type": "account"},
     ),
     (
@@ -227,7 +240,7 @@ CASES: list[tuple[str, dict[str, Any], str, str, dict[str, Any], dict[str, Any]]
         {"hook": "notifications", "custom_data": {"type": "voicemail_new", "own": "x"}},
         "notifications",
         "notifications.voicemail.new",
-        notification(
+        make_notification(
             "voicemail_new",
             **{
                 "Voicemail-Box": "b",
@@ -235,7 +248,7 @@ CASES: list[tuple[str, dict[str, Any], str, str, dict[str, Any], dict[str, Any]]
                 "Voicemail-Length": 3,
             },
         ),
-        flat_notification(
+        notification_payload(
             "voicemail_new",
             voicemail_box="b",
             voicemail_transcription={"text": "hei"},
@@ -248,17 +261,17 @@ CASES: list[tuple[str, dict[str, Any], str, str, dict[str, Any], dict[str, Any]]
         {"hook": "notifications", "custom_data": {"type": "all"}},
         "notifications",
         "notifications.sip.missed_call",
-        notification("missed_call", **{"Call-ID": "c"}),
-        flat_notification("missed_call", call_id="c"),
+        make_notification("missed_call", **{"Call-ID": "c"}),
+        notification_payload("missed_call", call_id="c"),
     ),
     *(
         (
-            f"{hook} of former times hears {event}",
+            f"{hook} (former hook) receives {event}",
             {"hook": hook},
             "notifications",
             f"notifications.fax.{key_name}",
-            notification(event, **{"Fax-ID": "f"}),
-            flat_notification(event, fax_id="f"),
+            make_notification(event, **{"Fax-ID": "f"}),
+            notification_payload(event, fax_id="f"),
         )
         for hook, event, key_name in (
             ("inbound_fax", "inbound_fax", "inbound"),
@@ -267,8 +280,8 @@ CASES: list[tuple[str, dict[str, Any], str, str, dict[str, Any], dict[str, Any]]
             ("outbound_fax", "outbound_fax_error", "outbound_error"),
         )
     ),
-    ("sms", {"hook": "sms"}, "im", "sms.inbound.offnet.t1", text("sms"), flat_text("sms")),
-    ("mms", {"hook": "mms"}, "im", "mms.inbound.offnet.t1", text("mms"), flat_text("mms")),
+    ("sms", {"hook": "sms"}, "im", "sms.inbound.offnet.t1", make_text("sms"), text_payload("sms")),
+    ("mms", {"hook": "mms"}, "im", "mms.inbound.offnet.t1", make_text("mms"), text_payload("mms")),
     (
         "conference",
         {"hook": "conference", "custom_data": {"type": "add-member"}},
@@ -304,14 +317,14 @@ CASES: list[tuple[str, dict[str, Any], str, str, dict[str, Any], dict[str, Any]]
         {"hook": "all"},
         "callevt",
         "call.CHANNEL_CREATE.c",
-        call("CHANNEL_CREATE"),
-        channel("channel_create"),
+        make_call("CHANNEL_CREATE"),
+        channel_payload("channel_create"),
     ),
 ]
 
 
 def flattened(payload: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """What a form says: written for these payloads, which have no lists."""
+    """Return the fields of a form with this payload, which must have no lists."""
     pairs: dict[str, str] = {}
     for name, value in payload.items():
         full = f"{prefix}[{name}]" if prefix else name
@@ -322,8 +335,8 @@ def flattened(payload: dict[str, Any], prefix: str = "") -> dict[str, str]:
     return pairs
 
 
-def arrived(world: World) -> Arrival:
-    (arrival,) = world.receiver.wait_for(1)
+def only_arrival(harness: Harness) -> Arrival:
+    (arrival,) = harness.receiver.wait_for(1)
     return arrival
 
 
@@ -333,8 +346,8 @@ def arrived(world: World) -> Arrival:
     [case[1:] for case in CASES],
     ids=[case[0] for case in CASES],
 )
-def test_what_arrives(
-    world: World,
+def test_an_event_arrives_as_the_exact_request(
+    harness: Harness,
     document: dict[str, Any],
     exchange: str,
     routing_key: str,
@@ -348,9 +361,9 @@ def test_what_arrives(
     how = {"get": {"http_verb": "get"}, "put": {"http_verb": "put", "format": "json"}}.get(
         form, {"format": form}
     )
-    hook_id = world.hook(**document, **how)
-    world.publish(exchange, routing_key, body, zipped=exchange == "im")
-    arrival = arrived(world)
+    hook_id = harness.create_hook(**document, **how)
+    harness.publish(exchange, routing_key, body, compress=exchange == "im")
+    arrival = only_arrival(harness)
     headers = {name.lower(): value for name, value in arrival.headers.items()}
     assert (headers["x-hook-id"], headers["x-account-id"]) == (hook_id, ACCOUNT)
     payload = {**payload, "cluster_id": "cl"}
@@ -375,10 +388,10 @@ def test_what_arrives(
         assert json.loads(arrival.body) == payload
 
 
-def marker(world: World) -> None:
-    """An event that arrives shows that everything published before it has been dealt with."""
-    world.hook(hook="channel_answer", name="marker", uri=f"{world.receiver.url}/marker")
-    world.publish("callevt", "call.CHANNEL_ANSWER.c", call("CHANNEL_ANSWER"))
+def publish_marker(harness: Harness) -> None:
+    """Publish an event that arrives after everything that was published before it has been handled."""
+    harness.create_hook(hook="channel_answer", name="marker", uri=f"{harness.receiver.url}/marker")
+    harness.publish("callevt", "call.CHANNEL_ANSWER.c", make_call("CHANNEL_ANSWER"))
 
 
 @pytest.mark.parametrize(
@@ -388,25 +401,25 @@ def marker(world: World) -> None:
             {"hook": "object", "custom_data": {"type": "user", "action": "doc_edited"}},
             "configuration",
             f"doc_edited.{DB}.device.d",
-            change("doc_edited", DB, "device", "d"),
+            make_change("doc_edited", DB, "device", "d"),
         ),
         (
             {"hook": "object", "custom_data": {"type": "user", "action": "doc_edited"}},
             "configuration",
             f"doc_created.{DB}.user.d",
-            change("doc_created", DB, "user", "d"),
+            make_change("doc_created", DB, "user", "d"),
         ),
         (
             {"hook": "notifications", "custom_data": {"type": "register"}},
             "notifications",
             "notifications.sip.deregister",
-            notification("deregister"),
+            make_notification("deregister"),
         ),
         (
             {"hook": "inbound_fax"},
             "notifications",
             "notifications.fax.outbound",
-            notification("outbound_fax"),
+            make_notification("outbound_fax"),
         ),
         (
             {"hook": "conference", "custom_data": {"type": "lock"}},
@@ -414,49 +427,49 @@ def marker(world: World) -> None:
             f"conference.event.unlock.{ACCOUNT}.c.c",
             {"Event-Name": "event", "Event": "unlock", "Account-ID": ACCOUNT},
         ),
-        ({"hook": "sms"}, "im", "mms.inbound.offnet.t1", text("mms")),
+        ({"hook": "sms"}, "im", "mms.inbound.offnet.t1", make_text("mms")),
         (
             {"hook": "all"},
             "notifications",
             "notifications.webhook.disabled",
-            notification("webhook_disabled"),
+            make_notification("webhook_disabled"),
         ),
         (
             {"hook": "channel_create", "include_internal_legs": False},
             "callevt",
             "call.CHANNEL_CREATE.c",
-            call("CHANNEL_CREATE", **{"Channel-Name": "loopback/x"}),
+            make_call("CHANNEL_CREATE", **{"Channel-Name": "loopback/x"}),
         ),
         (
             {"hook": "channel_create", "modifiers": {"call_direction": "inbound"}},
             "callevt",
             "call.CHANNEL_CREATE.c",
-            call("CHANNEL_CREATE", **{"Call-Direction": "outbound"}),
+            make_call("CHANNEL_CREATE", **{"Call-Direction": "outbound"}),
         ),
         (
             {"hook": "channel_create", "enabled": False},
             "callevt",
             "call.CHANNEL_CREATE.c",
-            call("CHANNEL_CREATE"),
+            make_call("CHANNEL_CREATE"),
         ),
     ],
 )
-def test_what_does_not_arrive(
-    world: World, document: dict[str, Any], exchange: str, routing_key: str, body: dict[str, Any]
+def test_an_event_that_the_hook_does_not_select_does_not_arrive(
+    harness: Harness, document: dict[str, Any], exchange: str, routing_key: str, body: dict[str, Any]
 ) -> None:
-    world.hook(**document)
-    world.publish(exchange, routing_key, body)
-    marker(world)
-    arrivals = world.receiver.wait_for(1)
-    expected = 2 if document["hook"] == "all" else 1  # that one hears the marker's event as well
-    assert [one.path for one in world.receiver.wait_for(expected)].count("/marker") == 1
+    harness.create_hook(**document)
+    harness.publish(exchange, routing_key, body)
+    publish_marker(harness)
+    arrivals = harness.receiver.wait_for(1)
+    expected = 2 if document["hook"] == "all" else 1  # a hook for all events receives the marker, too
+    assert [one.path for one in harness.receiver.wait_for(expected)].count("/marker") == 1
     assert all("CHANNEL_ANSWER" in one.body or "channel_answer" in one.body for one in arrivals)
 
 
-def test_a_callflow_brings_its_own_hook(world: World) -> None:
-    brought = {
+def test_a_callflow_sends_an_inline_hook(harness: Harness) -> None:
+    document = {
         "_id": "0f" * 16,
-        "uri": f"{world.receiver.url}/callflow",
+        "uri": f"{harness.receiver.url}/callflow",
         "http_verb": "post",
         "retries": 1,
         "custom_data": {"own": "x"},
@@ -467,11 +480,11 @@ def test_a_callflow_brings_its_own_hook(world: World) -> None:
         **ENVELOPE,
         "Event-Category": "notification",
         "Event-Name": "webhook",
-        "Hook": brought,
+        "Hook": document,
         "Data": {"Call-ID": "c", "Digits": {"A-B": 1}, "N": None},
     }
-    world.publish("notifications", "notifications.webhook.callflow", body)
-    arrival = arrived(world)
+    harness.publish("notifications", "notifications.webhook.callflow", body)
+    arrival = only_arrival(harness)
     headers = {name.lower(): value for name, value in arrival.headers.items()}
     assert (arrival.method, arrival.path, headers["x-hook-id"], headers["x-account-id"]) == (
         "POST",
@@ -482,62 +495,62 @@ def test_a_callflow_brings_its_own_hook(world: World) -> None:
     assert arrival.form == {"call_id": "c", "digits[a_b]": "1", "own": "x", "cluster_id": "cl"}
 
 
-def test_a_callflow_hook_may_not_go_inside_either(world: World) -> None:
-    brought = {"_id": "0e" * 16, "uri": "http://10.0.0.1/", "retries": 0, "pvt_account_id": ACCOUNT}
+def test_an_inline_hook_does_not_reach_internal_networks(harness: Harness) -> None:
+    document = {"_id": "0e" * 16, "uri": "http://10.0.0.1/", "retries": 0, "pvt_account_id": ACCOUNT}
     body = {
         **ENVELOPE,
         "Event-Category": "notification",
         "Event-Name": "webhook",
-        "Hook": brought,
+        "Hook": document,
         "Data": {"Call-ID": "c"},
     }
-    world.publish("notifications", "notifications.webhook.callflow", body)
-    marker(world)
-    (arrival,) = world.receiver.wait_for(1)
+    harness.publish("notifications", "notifications.webhook.callflow", body)
+    publish_marker(harness)
+    (arrival,) = harness.receiver.wait_for(1)
     assert arrival.path == "/marker"
 
 
-def test_a_call_without_an_account_is_that_of_the_dialled_number(world: World) -> None:
-    world.bridge.command("number", "add", "--account", ACCOUNT, "+4722555019")
-    world.hook(hook="channel_create", format="json")
+def test_a_call_without_an_account_belongs_to_the_owner_of_the_called_number(harness: Harness) -> None:
+    harness.bridge.command("number", "add", "--account", ACCOUNT, "+4722555019")
+    harness.create_hook(hook="channel_create", format="json")
     body = {
-        **call("CHANNEL_CREATE"),
+        **make_call("CHANNEL_CREATE"),
         "Custom-Channel-Vars": {"Own": "ž"},
         "Request": "+4722555019@sip.example.net",
     }
 
-    def told() -> bool:
-        # The service hears of the number within a second; until then the call is nobody's.
-        world.publish("callevt", "call.CHANNEL_CREATE.c", body)
-        return bool(world.receiver.arrivals)
+    def has_arrived() -> bool:
+        # The node learns of the number within a second; until then the call belongs to no account.
+        harness.publish("callevt", "call.CHANNEL_CREATE.c", body)
+        return bool(harness.receiver.arrivals)
 
-    eventually(told, "the call reaches the owner of the number")
-    payload = channel("channel_create", request="+4722555019@sip.example.net", cluster_id="cl")
-    assert json.loads(world.receiver.arrivals[0].body) == payload
-    world.bridge.command("number", "remove", "4722555019")
+    eventually(has_arrived, "the call reaches the owner of the number")
+    payload = channel_payload("channel_create", request="+4722555019@sip.example.net", cluster_id="cl")
+    assert json.loads(harness.receiver.arrivals[0].body) == payload
+    harness.bridge.command("number", "remove", "4722555019")
 
 
-def test_superadmins_hear_what_others_may_not(world: World) -> None:
-    world.hook(
+def test_super_admins_receive_their_own_notifications(harness: Harness) -> None:
+    harness.create_hook(
         TOP,
         hook="notifications",
         custom_data={"type": "webhook_disabled"},
         include_subaccounts=True,
         format="json",
     )
-    world.publish(
+    harness.publish(
         "notifications",
         "notifications.webhook.disabled",
-        notification("webhook_disabled", **{"Hook-ID": "h"}),
+        make_notification("webhook_disabled", **{"Hook-ID": "h"}),
     )
-    assert json.loads(arrived(world).body)["hook_id"] == "h"
+    assert json.loads(only_arrival(harness).body)["hook_id"] == "h"
 
 
-def test_the_account_above_hears_of_accounts_below(world: World) -> None:
-    hook_id = world.hook(TOP, hook="all", include_subaccounts=True)
-    world.hook(TOP, hook="all", name="without", uri=f"{world.receiver.url}/without")
-    world.publish("callevt", "call.CHANNEL_CREATE.c", call("CHANNEL_CREATE"))
-    arrival = arrived(world)
+def test_an_account_receives_the_events_of_accounts_below(harness: Harness) -> None:
+    hook_id = harness.create_hook(TOP, hook="all", include_subaccounts=True)
+    harness.create_hook(TOP, hook="all", name="without", uri=f"{harness.receiver.url}/without")
+    harness.publish("callevt", "call.CHANNEL_CREATE.c", make_call("CHANNEL_CREATE"))
+    arrival = only_arrival(harness)
     headers = {name.lower(): value for name, value in arrival.headers.items()}
     assert (headers["x-hook-id"], headers["x-account-id"], arrival.form["account_id"]) == (
         hook_id,

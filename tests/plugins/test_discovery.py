@@ -1,13 +1,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from twisted.logger import LogLevel, capturedLogs
 
-import kazoo_bridge.plugins
 from kazoo_bridge.plugins.discovery import find_categories
 
 GOOD = Path("etc/examples/queue_category.py").read_text()
@@ -24,27 +21,22 @@ class Half:
 
 half = Half()
 """
-RAISING = GOOD.replace('name = "queue"', 'name = "raising"').replace("queue_", "raising_").replace(
-    '"""One key for each hook."""', 'raise RuntimeError("no topics today")'
-)  # fmt: skip
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    before = list(kazoo_bridge.plugins.__path__)
-    yield tmp_path
-    kazoo_bridge.plugins.__path__[:] = before
+RAISING = (
+    GOOD.replace('name = "queue"', 'name = "raising"')
+    .replace("queue_", "raising_")
+    .replace('"""One topic for each hook."""', 'raise RuntimeError("no topics today")')
+)
 
 
 def names(folder: Path) -> list[str]:
     return [category.name for category in find_categories(str(folder))]
 
 
-def test_the_built_in_ones_are_found_without_a_folder() -> None:
+def test_built_in_categories_are_found_without_a_folder() -> None:
     assert "call" in [category.name for category in find_categories()]
 
 
-def test_bad_ones_are_reported_and_the_others_work(folder: Path) -> None:
+def test_unusable_files_are_reported_and_the_others_work(folder: Path) -> None:
     files = {
         "a_good": GOOD,
         "b_clash": CLASH,
@@ -67,8 +59,8 @@ def test_bad_ones_are_reported_and_the_others_work(folder: Path) -> None:
     assert found.count("queue") == 1
     assert "call" in found
     assert not {"other", "half", "raising", "never", "long"} & set(found)
-    told = [
-        str(event.get("where") or event.get("file")) + str(event.get("reason", ""))
+    lines = [
+        str(event.get("location") or event.get("file")) + str(event.get("reason", ""))
         for event in logs
         if event["log_level"] >= LogLevel.warn
     ]
@@ -82,10 +74,10 @@ def test_bad_ones_are_reported_and_the_others_work(folder: Path) -> None:
         "h_nothing": "",
         "i_topics": "255 bytes",
     }.items():
-        assert any(part in line and reason in line for line in told), (part, told)
+        assert any(part in line and reason in line for line in lines), (part, lines)
 
 
-def test_one_that_worked_once_and_now_ends_python_stops_nobody(folder: Path) -> None:
+def test_a_cached_file_that_now_exits_python_is_left_out(folder: Path) -> None:
     file = folder / "kb_test_ending.py"
     file.write_text(GOOD.replace('name = "queue"', 'name = "ending"').replace("queue_", "ending_"))
     assert "ending" in names(folder)
@@ -98,7 +90,7 @@ def test_one_that_worked_once_and_now_ends_python_stops_nobody(folder: Path) -> 
     assert [
         event
         for event in logs
-        if "kb_test_ending" in str(event.get("where")) and event["log_level"] == LogLevel.critical
+        if "kb_test_ending" in str(event.get("location")) and event["log_level"] == LogLevel.critical
     ]
 
 

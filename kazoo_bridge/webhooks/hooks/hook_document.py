@@ -9,7 +9,7 @@ from typing import Any
 from attrs import frozen
 from jsonschema.exceptions import ValidationError
 
-from kazoo_bridge.json_numbers import DocumentSchema, normalise, to_integer, to_number
+from kazoo_bridge.json_numbers import DocumentSchema, to_integer, to_number, to_schema_type
 from kazoo_bridge.webhooks.egress import BadDestination, masked, parse_destination
 from kazoo_bridge.webhooks.hooks.hook_catalogue import FieldErrors, HookCatalogue
 from kazoo_bridge.webhooks.hooks.text_sanitizing import for_display, forbidden_texts, text_for_display
@@ -189,7 +189,7 @@ def read_numbers(document: Mapping[str, Any]) -> dict[str, Any]:
         if name not in document:
             continue
         if rules["type"] == "boolean":
-            usable[name] = normalise(rules, document[name], accept_text=True)
+            usable[name] = to_schema_type(rules, document[name], accept_text=True)
         elif (number := _number_in_range(rules, document[name])) is not None:
             usable[name] = number
         elif name in _DEFAULTS:

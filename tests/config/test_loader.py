@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kazoo_bridge.config import ConfigError, load
+from tests.config.files import errors_of
+
+
+def test_file_and_environment(tmp_path: Path) -> None:
+    path = tmp_path / "bridge.toml"
+    path.write_text('[amqp]\nprefetch = 7\nqueue = "q"\n[egress]\nallowed_networks = ["127.0.0.0/8"]\n')
+    environ = {
+        "KAZOO_BRIDGE__AMQP__PREFETCH": "8",
+        "KAZOO_BRIDGE__WEBHOOKS__DISABLE_DISABLER": "true",
+        "KAZOO_BRIDGE__EGRESS__DENIED_NETWORKS": "10.0.0.0/8, fc00::/7",
+    }
+    config = load(str(path), environ)
+    assert (config.amqp.prefetch, config.amqp.queue) == (8, "q")
+    assert config.webhooks.disable_disabler is True
+    assert config.egress.denied_networks == ("10.0.0.0/8", "fc00::/7")
+    assert config.egress.allowed_networks == ("127.0.0.0/8",)
+
+
+@pytest.mark.parametrize(
+    ("text", "networks"),
+    [
+        ("127.0.0.0/8", ("127.0.0.0/8",)),
+        (" 127.0.0.0/8 , ::1/128,", ("127.0.0.0/8", "::1/128")),
+        ('["127.0.0.0/8", "::1/128"]', ("127.0.0.0/8", "::1/128")),
+        ("[]", ()),
+        ("", ()),
+    ],
+)
+def test_lists_in_the_environment(text: str, networks: tuple[str, ...]) -> None:
+    assert load(None, {"KAZOO_BRIDGE__EGRESS__ALLOWED_NETWORKS": text}).egress.allowed_networks == networks
+
+
+@pytest.mark.parametrize("text", ["5, 30", "[5, 30]"])
+def test_lists_of_numbers_in_the_environment(text: str) -> None:
+    assert load(None, {"KAZOO_BRIDGE__WEBHOOKS__RETRY_SCHEDULE_S": text}).webhooks.retry_schedule_s == (5, 30)
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "words"),
+    [
+        ("EGRESS__ALLOWED_NETWORKS", "[127.0.0.0/8]", "expected a list of strings"),
+        ("EGRESS__ALLOWED_NETWORKS", "[1]", "expected a list of strings"),
+        ("WEBHOOKS__RETRY_SCHEDULE_S", "5, soon", "expected a list of whole numbers"),
+        ("WEBHOOKS__DISABLE_DISABLER", "yes", "expected true or false"),
+        ("AMQP__PREFETCH", "", "expected a whole number"),
+    ],
+)
+def test_values_in_the_environment_that_do_not_fit(key: str, text: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=f"{key.lower().replace('__', '.')}: {words}"):
+        load(None, {f"KAZOO_BRIDGE__{key}": text})
+
+
+def test_all_mistakes_are_reported_with_their_keys(tmp_path: Path) -> None:
+    found = errors_of(
+        tmp_path,
+        """
+        colour = "red"
+        [amqp]
+        uri = "http://guest:hunter2@host/"
+        prefetch = "many"
+        wings = 2
+        [storage]
+        uri = "mysql://root:hunter2@x"
+        [http]
+        endpoint = "carrier-pigeon:8"
+        [webhooks]
+        disable_disabler = 1
+        request_timeout_ms = 0
+        [egress]
+        allowed_networks = ["10.0.0.1/8"]
+        [directory]
+        kind = "phonebook"
+        [plugins]
+        path = "/no/such/folder"
+        [kitchen]
+        sink = 1
+        """,
+        {"KAZOO_BRIDGE__AMQP__WINGS": "3", "KAZOO_BRIDGE__WEBHOOKS__ATTEMPT_FAILURE_COUNT": "x"},
+    )
+    for key in (
+        "colour",
+        "amqp.uri",
+        "amqp.prefetch",
+        "amqp.wings",
+        "storage.uri",
+        "http.endpoint",
+        "webhooks.disable_disabler",
+        "webhooks.request_timeout_ms",
+        "webhooks.attempt_failure_count",
+        "egress.allowed_networks",
+        "directory.kind",
+        "plugins.path",
+        "kitchen",
+        "KAZOO_BRIDGE__AMQP__WINGS",
+    ):
+        assert [line for line in found if line.startswith(f"{key}: ")], (key, found)
+    assert len(found) == 14
+    # In the order of the sections and their keys.
+    keys = [line.split(":")[0] for line in found if "." in line.split(":")[0]]
+    assert (
+        keys.index("amqp.uri")
+        < keys.index("amqp.prefetch")
+        < keys.index("storage.uri")
+        < keys.index("plugins.path")
+    )
+    assert not any("hunter2" in line or "\n" in line for line in found)
+
+
+def test_a_file_that_is_not_there_or_not_toml(tmp_path: Path) -> None:
+    assert "is not TOML" not in errors_of(tmp_path, "= nonsense")[0]
+    assert "not TOML" in errors_of(tmp_path, "= nonsense")[0]
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(str(tmp_path / "none.toml"), {})
+
+
+def test_a_section_that_is_a_value(tmp_path: Path) -> None:
+    assert errors_of(tmp_path, "amqp = 3\n") == ("amqp: expected a section, [amqp]",)
+
+
+@pytest.mark.parametrize("text", ["[5.0]", "[true]", "[9999999999999999999]", "[nan]"])
+def test_every_delay_is_a_whole_number(tmp_path: Path, text: str) -> None:
+    (mistake,) = errors_of(tmp_path, f"[webhooks]\nretry_schedule_s = {text}\n")
+    assert mistake.startswith("webhooks.retry_schedule_s: expected a list of whole numbers")

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import pytest
+from attrs import evolve
+
+from kazoo_bridge.config import Amqp, Config, ConfigError, Egress, Http, Webhooks, load
+from tests.config.files import errors_of, make_certificate
+
+
+def test_without_a_file_the_defaults_of_the_contract() -> None:
+    config = load(None, {"HOME": "/root"})
+    assert config == Config()
+    assert config.amqp.uri == "embedded:"
+    assert config.amqp.queue == "kazoo_bridge.webhooks"
+    assert config.amqp.prefetch == 500
+    assert config.storage.uri == "sqlite:///kazoo-bridge.sqlite3"
+    assert config.http.endpoint == "tcp:8000:interface=127.0.0.1"
+    assert config.websockets.endpoint == "tcp:5555:interface=127.0.0.1"
+    assert config.websockets.max_connections_per_ip == 0
+    assert config.webhooks.request_timeout_ms == 10000
+    assert config.webhooks.connect_timeout_ms == 10000
+    assert config.webhooks.attempt_failure_count == 6
+    assert config.webhooks.attempt_failure_expiry_ms == 60000
+    assert config.webhooks.disable_disabler is False
+    assert config.webhooks.log_successful_attempts is False
+    assert {"127.0.0.0/8", "10.0.0.0/8", "169.254.0.0/16", "::1/128", "fc00::/7"} <= set(
+        config.egress.denied_networks
+    )
+    assert config.egress.allowed_networks == ()
+    assert config.directory.kind == "local"
+    assert config.plugins.path == ""
+
+
+def test_the_example_shows_the_defaults() -> None:
+    example = Path(__file__).parents[2] / "etc" / "kazoo-bridge.toml"
+    assert load(str(example), {}) == Config()
+
+
+def test_secrets_are_not_in_the_repr(tmp_path: Path) -> None:
+    config = load(
+        None,
+        {
+            "KAZOO_BRIDGE__AMQP__URI": "amqp://u:hunter2@h",
+            "KAZOO_BRIDGE__STORAGE__URI": "postgresql+psycopg://u:hunter2@h/d",
+        },
+    )
+    assert "hunter2" not in repr(config)
+
+
+def test_a_proxy_is_not_in_the_repr() -> None:
+    assert "hunter2" not in repr(load(None, {"KAZOO_BRIDGE__EGRESS__PROXY": "http://u:hunter2@proxy:1"}))
+
+
+INTEGER_KEYS = [
+    (section, name)
+    for section, kind in get_type_hints(Config).items()
+    for name, hint in get_type_hints(kind).items()
+    if hint is int
+]
+
+
+@pytest.mark.parametrize(("section", "name"), INTEGER_KEYS)
+def test_every_whole_number_is_exact_or_refused(tmp_path: Path, section: str, name: str) -> None:
+    default = getattr(getattr(Config(), section), name)
+    variable = f"KAZOO_BRIDGE__{section}__{name}".upper()
+    path = tmp_path / "bridge.toml"
+    path.write_text(f"[{section}]\n{name} = {default}\n")
+    for config in (load(str(path), {}), load(None, {variable: str(default)})):
+        value = getattr(getattr(config, section), name)
+        assert (type(value), value) == (int, default)
+    for text in (f"{default}.0", "true", "nan", "inf", "1e400", "9" * 19, str(2**63), "9" * 4000):
+        (mistake,) = errors_of(tmp_path, f"[{section}]\n{name} = {text}\n")
+        assert mistake.startswith(f"{section}.{name}: expected a whole number")
+        with pytest.raises(ConfigError, match=rf"{section}\.{name}: expected a whole number"):
+            load(None, {variable: text})
+
+
+def test_certificates_of_egress(tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path, "one")
+    environ = {
+        "KAZOO_BRIDGE__EGRESS__CA_BUNDLE": certificate,
+        "KAZOO_BRIDGE__EGRESS__CLIENT_CERTIFICATE": certificate,
+        "KAZOO_BRIDGE__EGRESS__CLIENT_KEY": key,
+    }
+    assert load(None, environ).egress.client_key == key
+    both = tmp_path / "both.pem"
+    both.write_bytes(Path(certificate).read_bytes() + Path(key).read_bytes())
+    assert load(
+        None, {"KAZOO_BRIDGE__EGRESS__CLIENT_CERTIFICATE": str(both)}
+    ).egress.client_certificate == str(both)
+
+
+def test_unusable_certificates_are_reported_with_their_key(tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path, "one")
+    _, other_key = make_certificate(tmp_path, "two")
+
+    def error_of(**keys: str) -> str:
+        with pytest.raises(ConfigError) as caught:
+            load(None, {f"KAZOO_BRIDGE__EGRESS__{name.upper()}": value for name, value in keys.items()})
+        (mistake,) = caught.value.errors
+        return mistake
+
+    assert error_of(ca_bundle=key).startswith("egress.ca_bundle: expected a PEM file with a certificate")
+    assert error_of(ca_bundle="/no/such/file").startswith(
+        "egress.ca_bundle: expected a PEM file, but '/no/such/file' cannot be read"
+    )
+    assert error_of(client_certificate=certificate).startswith(
+        "egress.client_certificate: expected a PEM file with a private key"
+    )
+    assert error_of(client_certificate=certificate, client_key=certificate).startswith(
+        "egress.client_key: expected a PEM file with a private"
+    )
+    assert error_of(client_certificate=certificate, client_key=other_key).startswith(
+        "egress.client_key: expected the key of the first"
+    )
+    assert error_of(client_key=key).startswith("egress.client_key: a key without a certificate")
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("[amqp]\nprefetch = 0\n", "amqp.prefetch: expected a whole number from 1 to 65535, got 0"),
+        ("[amqp]\nprefetch = 65536\n", "amqp.prefetch: expected a whole number from 1 to 65535, got 65536"),
+        (
+            "[webhooks]\nattempt_failure_count = 0\n",
+            "webhooks.attempt_failure_count: expected a whole number of at least 1, got 0",
+        ),
+        ('[amqp]\nqueue_type = "lazy"\n', "amqp.queue_type: expected 'quorum' or 'classic', got 'lazy'"),
+        (
+            '[amqp]\nqueue = "amq.own"\n',
+            "amqp.queue: expected a queue name of 1 to 255 printable characters, got 'amq.own'",
+        ),
+        (
+            '[webhooks]\ncluster_id = "two words"\n',
+            "webhooks.cluster_id: expected at most 128 printable characters without spaces, got 'two words'",
+        ),
+    ],
+)
+def test_an_error_names_the_key_the_value_and_what_was_expected(
+    tmp_path: Path, text: str, error: str
+) -> None:
+    assert errors_of(tmp_path, text) == (error,)
+
+
+@pytest.mark.parametrize(
+    ("section", "values"),
+    [
+        (Amqp(), {"prefetch": 0}),
+        (Amqp(), {"queue_type": "lazy"}),
+        (Amqp(), {"queue": ""}),
+        (Http(), {"endpoint": "nonsense"}),
+        (Webhooks(), {"max_requests": 10_001}),
+        (Egress(), {"allowed_networks": ("10.0.0.1/8",)}),
+    ],
+)
+def test_no_section_can_be_made_with_a_value_that_is_not_valid(section: Any, values: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        evolve(section, **values)
