@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import pytest_twisted
 import sqlalchemy as sa
+from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection
 
@@ -53,15 +54,11 @@ class MigrateSuite:
         with pytest.raises(migrate.DatabaseTooNew, match=reason):
             await database.migrate()
 
-    def test_an_old_database_is_upgraded(self, storage_uri: str) -> None:
+    def test_an_old_database_is_upgraded(self, storage_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
         opened = engine.open_engine(storage_uri)
-
-        def upgrade_to_first(connection: Connection, config: Config, scripts: object) -> None:
-            config.attributes["connection"] = connection
-            migrate.command.upgrade(config, "0001")  # type: ignore[attr-defined]
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(migrate, "_upgrade", upgrade_to_first)
+        upgrade = command.upgrade
+        with monkeypatch.context() as patch:
+            patch.setattr(command, "upgrade", lambda config, _: upgrade(config, "0001"))
             migrate.upgrade(opened)
         assert "deliveries" not in _table_names(opened)
         migrate.upgrade(opened)
@@ -78,7 +75,7 @@ class MigrateSuite:
             raise RuntimeError("on purpose")
 
         with monkeypatch.context() as patch:
-            patch.setattr("kazoo_bridge.storage.migrate.command.upgrade", upgrade_and_fail)
+            patch.setattr(command, "upgrade", upgrade_and_fail)
             with pytest.raises(RuntimeError, match="on purpose"):
                 migrate.upgrade(opened)
         assert _table_names(opened) == []
@@ -95,13 +92,10 @@ class TestMigrate(MigrateSuite):
     """On SQLite."""
 
 
-def test_a_current_database_is_not_locked(storage_uri: str) -> None:
-    opened = engine.open_engine(storage_uri)
-    migrate.upgrade(opened)
-    with opened.connect() as writer:
-        writer.exec_driver_sql("SELECT 1")
-        writer.rollback()
-        writer.execution_options(kazoo_bridge_writing=True)
-        with writer.begin():
-            migrate.upgrade(opened)
-    opened.dispose()
+def test_a_current_database_is_not_locked(storage_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "LOCK_TIMEOUT", 0.05)
+    node, starting = engine.open_engine(storage_uri), engine.open_engine(storage_uri)
+    migrate.upgrade(node)
+    engine.in_transaction(node, lambda _: migrate.upgrade(starting), writing=True)
+    for opened in (node, starting):
+        opened.dispose()
