@@ -9,12 +9,12 @@ from typing import Any
 import sqlalchemy as sa
 from attrs import asdict
 from sqlalchemy import Connection
-from sqlalchemy.dialects import postgresql, sqlite
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from kazoo_bridge.interfaces import Attempt, HookHealth, IAttemptStore, StoredAttempt
 from kazoo_bridge.storage.database import Database
+from kazoo_bridge.storage.engine import insert_into
 from kazoo_bridge.storage.retention import BATCH_SIZE, Purge
 from kazoo_bridge.storage.tables import account_limits, attempts, dump_json, hook_health
 
@@ -94,8 +94,7 @@ def _to_row(attempt: Attempt) -> dict[str, Any]:
 
 def _merge_health(connection: Connection) -> Any:
     """Merge health like `HookHealth.merge`, except that the order of the writes does not matter."""
-    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
-    insert = dialect.insert(hook_health)
+    insert = insert_into(connection, hook_health)
     times = {
         name: _later(hook_health.c[name], insert.excluded[name]) for name in ("last_success", "last_failure")
     }

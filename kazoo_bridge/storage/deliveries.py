@@ -8,12 +8,12 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
-from sqlalchemy.dialects import postgresql, sqlite
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from kazoo_bridge.interfaces import Delivery, DeliveryResults, IDeliveryStore, StoredDelivery
 from kazoo_bridge.storage.database import Database
+from kazoo_bridge.storage.engine import insert_into
 from kazoo_bridge.storage.tables import deliveries, dump_json
 
 #: The statuses of deliveries that are still to be made.
@@ -136,8 +136,8 @@ def enqueue(connection: Connection, waiting: Sequence[tuple[Delivery, float | No
         for row, sequence in zip(rows, _next_sequences(connection, len(rows)), strict=True):
             row["sequence"] = sequence
         rows.sort(key=lambda row: str(row["id"]))
-    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
-    connection.execute(dialect.insert(deliveries).on_conflict_do_nothing(index_elements=["id"]), rows)
+    insert = insert_into(connection, deliveries)
+    connection.execute(insert.on_conflict_do_nothing(index_elements=["id"]), rows)
 
 
 def _next_sequences(connection: Connection, count: int) -> list[int]:

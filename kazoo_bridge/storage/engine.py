@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, Table, event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
@@ -29,6 +30,7 @@ LOCK_TIMEOUT = 5
 #: Values in one ``IN`` list.
 MAX_PARAMETERS = 500
 
+_INSERT: Mapping[str, Callable[[Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 _WRITING = "kazoo_bridge_writing"
 
 
@@ -76,6 +78,11 @@ def in_batches(values: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     """Yield slices of `values` for SQL's ``IN``; databases bound the number of parameters of a statement."""
     for start in range(0, len(values), MAX_PARAMETERS):
         yield values[start : start + MAX_PARAMETERS]
+
+
+def insert_into(connection: Connection, table: Table) -> Any:
+    """Return an INSERT of the connection's dialect, to be completed by ``on_conflict_do_…``."""
+    return _INSERT[connection.dialect.name](table)
 
 
 def _sqlite(url: URL) -> Engine:

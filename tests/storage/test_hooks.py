@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -188,6 +189,11 @@ JSON = st.recursive(
 @given(st.dictionaries(st.text(), JSON))
 def test_any_json_object_is_read_back_unchanged(document: dict[str, Any]) -> None:
     assert copy_json(document) == document
+
+
+def test_read_only_mappings_become_objects() -> None:
+    inner = MappingProxyType({"x": MappingProxyType({"y": 1})})
+    assert copy_json(MappingProxyType({"custom_data": inner})) == {"custom_data": {"x": {"y": 1}}}
 
 
 @pytest.mark.parametrize("document", [{"x": float("nan")}, {"x": object()}, {"x": b"bytes"}])
