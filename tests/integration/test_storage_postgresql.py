@@ -51,8 +51,11 @@ def cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def storage_uri(cluster: Cluster) -> str:
-    return cluster.uri(cluster.new_database())
+def storage_uri(cluster: Cluster) -> Iterator[str]:
+    name = cluster.new_database()
+    yield cluster.uri(name)
+    # One by one: removing the files of all databases at the end takes long.
+    cluster.drop_database(name)
 
 
 class TestAccountStore(AccountStoreSuite):
