@@ -1,4 +1,4 @@
-"""The ``kazoo-bridge`` command: works on the storage, whether the service is running or not."""
+"""The ``kazoo-bridge`` command: works on the storage, whether the node is running or not."""
 
 from kazoo_bridge.cli.command import main
 

@@ -1,4 +1,4 @@
-"""The command itself and its global options."""
+"""The ``kazoo-bridge`` command with its global options, and ``kazoo-bridge config``."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import click
 
 from kazoo_bridge import __version__
 from kazoo_bridge.cli.account import account
-from kazoo_bridge.cli.api_key import api_key
 from kazoo_bridge.cli.context import CliContext
 from kazoo_bridge.cli.demo import demo
 from kazoo_bridge.cli.hook import hook
 from kazoo_bridge.cli.number import number
-from kazoo_bridge.cli.token import token
+from kazoo_bridge.cli.token import api_key, token
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -19,34 +18,30 @@ from kazoo_bridge.cli.token import token
     "--config",
     "config_path",
     metavar="FILE",
-    help="The service's TOML file. Without it, the service's defaults.",
+    help="The node's TOML file. Without it, the node's defaults.",
 )
 @click.version_option(__version__, prog_name="kazoo-bridge")
 @click.pass_context
 def main(context: click.Context, config_path: str | None) -> None:
-    """Manage kazoo_bridge. What is created is printed alone on the last line.
+    """Manage kazoo_bridge. The id or secret of a created object is printed alone on the last line.
 
-    A running service on the same storage follows within a second.
+    A running node on the same storage follows within a second.
     """
     context.obj = CliContext(config_path)
 
 
 @main.group()
 def config() -> None:
-    """The configuration."""
+    """Check the configuration."""
 
 
 @config.command()
 @click.pass_obj
-def check(settings: CliContext) -> None:
-    """Say whether the configuration is fine; else one line per mistake."""
-    settings.config()
+def check(context: CliContext) -> None:
+    """Check the configuration; print one line per error, if there are any."""
+    context.config()
     click.echo("configuration is fine")
 
 
-main.add_command(account)
-main.add_command(token)
-main.add_command(api_key)
-main.add_command(hook)
-main.add_command(number)
-main.add_command(demo)
+for _command in (account, token, api_key, hook, number, demo):
+    main.add_command(_command)

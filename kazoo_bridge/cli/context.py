@@ -1,11 +1,11 @@
-"""What the commands share: the configuration and the storage it names, with every failure in words."""
+"""What the commands share: the configuration, transactions on the configured storage, and common options."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 from attrs import define
@@ -19,29 +19,37 @@ from kazoo_bridge.storage.accounts import StoreRejected
 from kazoo_bridge.storage.engine import in_transaction, open_engine
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 @define
 class CliContext:
-    """The options given before the command's name."""
+    """The global options, and what every command does with them.
+
+    `config_path` names the configuration file; None: the defaults and the environment.
+    """
 
     config_path: str | None
 
     def config(self) -> Config:
-        """The configuration; ends the command with one line per mistake and exit code 1 when it has any."""
+        """Load the configuration; with errors in it, print one line per error and exit with code 1."""
         try:
             return load(self.config_path, os.environ)
         except ConfigError as error:
-            for mistake in error.errors:
-                click.echo(mistake, err=True)
+            for line in error.errors:
+                click.echo(line, err=True)
             sys.exit(1)
 
     def write(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in one transaction on the configured storage; refusals end the command with exit code 1."""
+        """Run `work` in one transaction that may write, and return its result.
+
+        Creates or upgrades the tables first. Raises `click.ClickException` (exit code 1) if the storage
+        cannot be used or rejects the change.
+        """
         return self._run(work, writing=True)
 
     def read(self, work: Callable[[Connection], T]) -> T:
-        """Run `work`, which only reads."""
+        """Run `work` in one transaction that only reads, and return its result; otherwise like `write`."""
         return self._run(work, writing=False)
 
     def _run(self, work: Callable[[Connection], T], *, writing: bool) -> T:
@@ -59,16 +67,27 @@ class CliContext:
             engine.dispose()
 
 
-def account_id(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
-    """A click callback: lets account ids (and nothing given) pass; anything else is a usage error."""
+def check_account_id(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """Return `value` if it is None or has the form of an id; a callback for options.
+
+    Raises `click.BadParameter` (exit code 2) for anything else.
+    """
     if value is not None and not is_account_id(value):
         raise click.BadParameter("an account id is 32 characters, 0-9 and a-f", context, option)
     return value
 
 
+def account_option(description: str) -> Callable[[F], F]:
+    """Return a decorator that adds the required option ``--account ID`` with this help text."""
+    return click.option("--account", metavar="ID", callback=check_account_id, required=True, help=description)
+
+
 def read_secret(argument: str) -> str:
-    """The secret given as an argument, or for ``-`` the first line of standard input, which no process list shows."""
+    """Return the secret given as an argument, or for ``-`` the first line of standard input.
+
+    Raises `click.UsageError` (exit code 2) if it is empty.
+    """
     secret = sys.stdin.readline().strip() if argument == "-" else argument
     if not secret:
-        raise click.UsageError("nothing was given to revoke")
+        raise click.UsageError("expected a secret to revoke, got nothing")
     return secret

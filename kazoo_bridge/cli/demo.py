@@ -9,11 +9,11 @@ import click
 from kazoo_bridge.cli.context import CliContext
 from kazoo_bridge.demo.options import MAX_ACCOUNTS, MAX_CALLS_PER_MINUTE, DemoOptions
 
-_USUAL = DemoOptions()
+_DEFAULTS = DemoOptions()
 
 
-def _finite(_context: click.Context, _option: click.Parameter, value: float) -> float:
-    # Not-a-number is in every range of click's.
+def _check_number(_context: click.Context, _option: click.Parameter, value: float) -> float:
+    # click's ranges accept not-a-number.
     if math.isnan(value):
         raise click.BadParameter("expected a number")
     return value
@@ -23,40 +23,41 @@ def _finite(_context: click.Context, _option: click.Parameter, value: float) -> 
 @click.option(
     "--calls-per-minute",
     type=click.FloatRange(0, MAX_CALLS_PER_MINUTE, min_open=True),
-    callback=_finite,
-    default=_USUAL.calls_per_minute,
+    callback=_check_number,
+    default=_DEFAULTS.calls_per_minute,
     show_default=True,
-    help="How many calls begin in a minute, on average.",
+    help="The average number of calls that begin in a minute.",
 )
 @click.option(
     "--accounts",
     type=click.IntRange(2, MAX_ACCOUNTS),
-    default=_USUAL.accounts,
+    default=_DEFAULTS.accounts,
     show_default=True,
-    help="How many accounts there are: a reseller and its sub-accounts.",
+    help="The number of accounts: a reseller and its sub-accounts.",
 )
 @click.option(
     "--max-calls",
     type=click.IntRange(1),
-    default=_USUAL.max_calls,
+    default=_DEFAULTS.max_calls,
     show_default=True,
-    help="The most calls at a time.",
+    help="The number of concurrent calls at most.",
 )
 @click.option(
     "--seed",
     type=int,
-    help="The same number gives the same people and the same lots. Without it, others each time.",
+    help="The seed of the simulation: the same number gives the same accounts and calls. Default: random.",
 )
 @click.pass_obj
 def demo(
-    settings: CliContext, calls_per_minute: float, accounts: int, max_calls: int, seed: int | None
+    context: CliContext, calls_per_minute: float, accounts: int, max_calls: int, seed: int | None
 ) -> None:
-    """Run the service together with a simulated switchboard.
+    """Run a node together with a simulated switch.
 
-    The switchboard makes calls, answers who asks for them, and obeys commands: hang-up, transfer, hold, parking and the rest. Faxes, text
-    messages and changed users come along. A web server prints the hooks that it receives.
+    The switch makes calls, answers queries about them, and obeys commands: hang-up, transfer, hold, parking
+    and the rest. It also sends faxes and text messages, and changes users. A web server prints the hooks
+    that it receives.
     """
-    # Only the demo needs all of the service and a reactor.
+    # Here, because only this command needs the whole node and a reactor.
     from kazoo_bridge.demo import run
 
-    run(settings.config_path, DemoOptions(calls_per_minute, accounts, max_calls, seed))
+    run(context.config_path, DemoOptions(calls_per_minute, accounts, max_calls, seed))

@@ -1,4 +1,4 @@
-"""``kazoo-node hook``."""
+"""``kazoo-bridge hook``."""
 
 from __future__ import annotations
 
@@ -7,67 +7,73 @@ from typing import Any
 
 import click
 
-from kazoo_bridge.cli.context import CliContext, account_id
+from kazoo_bridge.cli.context import CliContext, account_option, check_account_id
 from kazoo_bridge.config import Config
 from kazoo_bridge.interfaces import StorageUnavailable
 
 
 @click.group()
 def hook() -> None:
-    """Hooks: what accounts want sent where."""
+    """Try out hooks."""
 
 
 @hook.command()
+@account_option("The account that owns the hook.")
 @click.option(
-    "--account", "owner", metavar="ID", callback=account_id, required=True, help="Whose hook it is."
-)
-@click.option(
-    "--id", "hook_id", metavar="ID", callback=account_id, required=True, help="The hook, enabled or not."
+    "--id",
+    "hook_id",
+    metavar="ID",
+    callback=check_account_id,
+    required=True,
+    help="The hook, enabled or not.",
 )
 @click.pass_obj
-def test(settings: CliContext, owner: str, hook_id: str) -> None:
-    """Send a sample to a hook and tell what came back. The service need not run."""
-    config = settings.config()
-    outcomes: list[dict[str, Any] | str] = []
+def test(context: CliContext, account: str, hook_id: str) -> None:
+    """Send a sample to a hook and print the response; exit with code 1 unless it is a success.
 
-    # Only this needs a reactor.
+    The node need not run.
+    """
+    config = context.config()
+    results: list[dict[str, Any] | str] = []
+
+    # Here, because only this command needs a reactor.
     from twisted.internet.task import react
 
     def main(reactor: Any) -> Any:
         from twisted.internet.defer import Deferred
 
-        return Deferred.fromCoroutine(_send(reactor, config, owner, hook_id)).addCallback(outcomes.append)
+        return Deferred.fromCoroutine(_send(reactor, config, account, hook_id)).addCallback(results.append)
 
     try:
         react(main)
-    except SystemExit as ended:
-        if ended.code:
+    except SystemExit as exit_:
+        if exit_.code:
             raise
-    (outcome,) = outcomes
-    if isinstance(outcome, str):
-        raise click.ClickException(outcome)
-    click.echo(f"{outcome['method'].upper()} {outcome['uri']}")
-    click.echo(outcome.get("client_error") or f"answered {outcome['resp_status_code']}")
-    click.echo(outcome["result"])
-    if outcome["result"] != "success":
+    (result,) = results
+    if isinstance(result, str):
+        raise click.ClickException(result)
+    click.echo(f"{result['method'].upper()} {result['uri']}")
+    click.echo(result.get("client_error") or f"answered {result['resp_status_code']}")
+    click.echo(result["result"])
+    if result["result"] != "success":
         sys.exit(1)
 
 
-async def _send(reactor: Any, config: Config, owner: str, hook_id: str) -> dict[str, Any] | str:
-    """The attempt, or why there was none."""
+async def _send(reactor: Any, config: Config, account_id: str, hook_id: str) -> dict[str, Any] | str:
+    """Send the sample; return the attempt, or the reason why there is none."""
     from kazoo_bridge.node.node import Node
 
     node = Node.from_config(reactor, config)
     try:
         await node.load()
-        stored = await node.webhooks.hooks.get(owner, hook_id)
+        stored = await node.webhooks.hooks.get(account_id, hook_id)
         if stored is None:
-            return f"account {owner} has no hook {hook_id}"
-        sent = await node.webhooks.sample_sender.send(stored)
+            return f"account {account_id} has no hook {hook_id}"
+        attempt = await node.webhooks.sample_sender.send(stored)
         await node.webhooks.recorder.flush()
     except StorageUnavailable as error:
         return f"storage.uri: {error}"
     else:
-        return sent
+        return attempt
     finally:
         await node.close()

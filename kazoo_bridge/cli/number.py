@@ -6,39 +6,41 @@ import time
 
 import click
 
-from kazoo_bridge.cli.context import CliContext, account_id
+from kazoo_bridge.cli.context import CliContext, account_option
 from kazoo_bridge.storage import phone_numbers
 
 
 @click.group()
 def number() -> None:
-    """Telephone numbers: calls to them belong to their owners, where the switch does not say whose a call is."""
+    """Manage phone numbers.
+
+    A call to a number belongs to its owner if the switch names no account for the call.
+    """
 
 
 @number.command()
-@click.option(
-    "--account", "owner", metavar="ID", callback=account_id, required=True, help="Whose number it is."
-)
+@account_option("The account that owns the number.")
 @click.argument("digits", metavar="NUMBER")
 @click.pass_obj
-def add(settings: CliContext, owner: str, digits: str) -> None:
-    """Say whose NUMBER is, and print it as it is kept: nothing but its digits, with the country's first."""
+def add(context: CliContext, account: str, digits: str) -> None:
+    """Add NUMBER, with its country code, to an account and print it as it is stored: digits only."""
     click.echo(
-        settings.write(lambda connection: phone_numbers.insert(connection, owner, digits, time.time()))
+        context.write(lambda connection: phone_numbers.insert(connection, account, digits, time.time()))
     )
 
 
 @number.command()
 @click.argument("digits", metavar="NUMBER")
 @click.pass_obj
-def remove(settings: CliContext, digits: str) -> None:
-    """NUMBER is nobody's any more."""
-    click.echo(settings.write(lambda connection: phone_numbers.delete(connection, digits, time.time())))
+def remove(context: CliContext, digits: str) -> None:
+    """Remove NUMBER from its account."""
+    removed = context.write(lambda connection: phone_numbers.delete(connection, digits, time.time()))
+    click.echo(f"removed number {removed}")
 
 
 @number.command(name="list")
 @click.pass_obj
-def list_numbers(settings: CliContext) -> None:
-    """List all numbers with their owners."""
-    for digits, owner in settings.read(phone_numbers.select_all).items():
+def list_numbers(context: CliContext) -> None:
+    """List all numbers with the ids of their accounts."""
+    for digits, owner in context.read(phone_numbers.select_all).items():
         click.echo(f"{digits}  {owner}")

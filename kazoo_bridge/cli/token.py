@@ -1,45 +1,75 @@
-"""``kazoo-bridge token``."""
+"""``kazoo-bridge token`` and ``kazoo-bridge api-key``."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import click
+from sqlalchemy import Connection
 
-from kazoo_bridge.cli.context import CliContext, account_id, read_secret
+from kazoo_bridge.cli.context import CliContext, account_option, read_secret
 from kazoo_bridge.storage import tokens
 
-_CENTURY = 100 * 365 * 86400
+_MAX_TTL = 100 * 365 * 86400  # seconds
 
 
 @click.group()
 def token() -> None:
-    """Tokens: what REST requests and websockets show."""
+    """Manage tokens, which authenticate REST requests and websockets."""
 
 
-@token.command()
-@click.option(
-    "--account", "owner", metavar="ID", callback=account_id, required=True, help="Whom the token speaks for."
-)
+@token.command(name="create")
+@account_option("The account that the token authenticates.")
 @click.option(
     "--ttl",
-    type=click.IntRange(1, _CENTURY),
+    type=click.IntRange(1, _MAX_TTL),
     metavar="SECONDS",
-    help="How long it is valid; for ever if not given.",
+    help="The validity of the token; without it, for ever.",
 )
 @click.pass_obj
-def create(settings: CliContext, owner: str, ttl: int | None) -> None:
-    """Create a token and print it. It is not kept, and so cannot be shown again."""
-    issued = settings.write(lambda connection: tokens.create(connection, owner, ttl, time.time()))
+def create_token(context: CliContext, account: str, ttl: int | None) -> None:
+    """Create a token and print it. It is not stored and cannot be shown again."""
+    issued = context.write(lambda connection: tokens.create(connection, account, ttl, time.time()))
     click.echo(issued.token)
 
 
-@token.command()
+@token.command(name="revoke")
 @click.argument("secret", metavar="TOKEN")
 @click.pass_obj
-def revoke(settings: CliContext, secret: str) -> None:
-    """Make TOKEN invalid; - reads it from standard input, which keeps it out of the process list."""
-    given = read_secret(secret)
-    if not settings.write(lambda connection: tokens.revoke(connection, given, time.time())):
-        raise click.ClickException("there is no such token; it may have expired")
-    click.echo("revoked")
+def revoke_token(context: CliContext, secret: str) -> None:
+    """Revoke TOKEN. With -, read it from standard input, so that no process list shows it."""
+    _revoke(context, "token", secret, tokens.revoke)
+
+
+@click.group(name="api-key")
+def api_key() -> None:
+    """Manage API keys, with which programs get a token that is valid for one hour."""
+
+
+@api_key.command(name="create")
+@account_option("The account that the API key authenticates.")
+@click.pass_obj
+def create_api_key(context: CliContext, account: str) -> None:
+    """Create an API key and print it. It is not stored and cannot be shown again."""
+    click.echo(context.write(lambda connection: tokens.create_api_key(connection, account, time.time())))
+
+
+@api_key.command(name="revoke")
+@click.argument("secret", metavar="KEY")
+@click.pass_obj
+def revoke_api_key(context: CliContext, secret: str) -> None:
+    """Revoke KEY.
+
+    With -, read it from standard input. Tokens created with it stay valid until they expire.
+    """
+    _revoke(context, "API key", secret, tokens.revoke_api_key)
+
+
+def _revoke(
+    context: CliContext, what: str, argument: str, revoke: Callable[[Connection, str, float], bool]
+) -> None:
+    secret = read_secret(argument)
+    if not context.write(lambda connection: revoke(connection, secret, time.time())):
+        raise click.ClickException(f"there is no such {what}; it may have expired or been revoked")
+    click.echo(f"revoked {what}")

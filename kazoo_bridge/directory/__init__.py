@@ -1,1 +1,4 @@
-"""Who is who and who may do what: accounts, tokens, API keys. Each module is one kind of `IDirectory`."""
+"""Accounts, tokens, API keys and phone numbers: who a client is, and what it may do.
+
+Each kind of `IDirectory` is a module.
+"""

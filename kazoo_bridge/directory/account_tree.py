@@ -11,9 +11,9 @@ from kazoo_bridge.interfaces import Account
 
 
 class AccountTree:
-    """Accounts by id, with their ancestors worked out when first asked for and forgotten at every change.
+    """Accounts by id. Ancestors and children are computed on first use and dropped with every change.
 
-    Rows that make a ring (which only a hand in the database can do) are cut where the ring closes.
+    A cycle of parents, which only a manual change of the database can create, is cut where it closes.
     """
 
     log = Logger()
@@ -30,19 +30,19 @@ class AccountTree:
         return len(self._rows)
 
     def replace_all(self, rows: Iterable[AccountRow]) -> None:
-        """Hold these accounts and no others."""
+        """Replace all accounts by `rows`."""
         self._rows = {row.id: row for row in rows}
-        self._forget()
+        self._drop_computed()
 
     def update(self, account_ids: Iterable[str], rows: Iterable[AccountRow]) -> None:
-        """Hold `rows` for the accounts `account_ids`; those without a row are gone."""
+        """Replace the accounts `account_ids` by `rows`; an account without a row is removed."""
         for account_id in account_ids:
             self._rows.pop(account_id, None)
         self._rows.update((row.id, row) for row in rows)
-        self._forget()
+        self._drop_computed()
 
     def find(self, account_id: str) -> Account | None:
-        """The account, or None."""
+        """Return the account, or None if it is unknown."""
         known = self._accounts.get(account_id)
         if known is not None:
             return known
@@ -54,7 +54,7 @@ class AccountTree:
         return account
 
     def missing_parent(self, account_id: str) -> str | None:
-        """The first account on the way up that is not in memory; None when the way is complete."""
+        """Return the first account that is unknown on the way from `account_id` to the top, or None."""
         account = self.find(account_id)
         if account is None:
             return account_id
@@ -62,35 +62,41 @@ class AccountTree:
         return top.parent_id if top.parent_id is not None and top.parent_id not in self._rows else None
 
     def descendants(self, account_id: str) -> frozenset[str]:
-        """The ids of all accounts below this one, at any depth."""
+        """Return the ids of all accounts below this account, at any depth."""
+        children = self._children_by_parent()
+        found: set[str] = set()
+        pending = [account_id]
+        while pending:
+            new = [
+                child
+                for child in children.get(pending.pop(), ())
+                if child not in found and child != account_id
+            ]
+            found.update(new)
+            pending.extend(new)
+        return frozenset(found)
+
+    def _children_by_parent(self) -> dict[str, list[str]]:
         if self._children is None:
             self._children = {}
             for row in self._rows.values():
                 if row.parent_id is not None:
                     self._children.setdefault(row.parent_id, []).append(row.id)
-        found: set[str] = set()
-        waiting = [account_id]
-        while waiting:
-            fresh = [
-                child
-                for child in self._children.get(waiting.pop(), ())
-                if child not in found and child != account_id
-            ]
-            found.update(fresh)
-            waiting.extend(fresh)
-        return frozenset(found)
+        return self._children
 
     def _ancestors(self, row: AccountRow) -> tuple[str, ...]:
         path: dict[str, None] = {}
         above = row.parent_id
         while above is not None and above in self._rows:
             if above == row.id or above in path:
-                self.log.warn("account {account} is its own ancestor; set its parent right", account=above)
+                self.log.warn(
+                    "account is its own ancestor, correct its parent account_id={account}", account=above
+                )
                 break
             path[above] = None
             above = self._rows[above].parent_id
         return tuple(path)
 
-    def _forget(self) -> None:
+    def _drop_computed(self) -> None:
         self._accounts.clear()
         self._children = None

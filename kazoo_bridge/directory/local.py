@@ -1,8 +1,6 @@
-"""The directory that needs nobody else: accounts, tokens and API keys from this service's own storage."""
+"""The directory that needs no other service: accounts, secrets and numbers from the node's own storage."""
 
 from __future__ import annotations
-
-from hashlib import sha256
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
@@ -14,27 +12,28 @@ from kazoo_bridge.directory.store_protocols import AccountSource, NumberSource, 
 from kazoo_bridge.directory.ttl_cache import TtlCache
 from kazoo_bridge.interfaces import Account, IDirectory, Principal
 
-#: Longer secrets are nobody's; they are refused before they cost anything.
+#: Characters. Longer secrets are refused without a lookup.
 MAX_SECRET_LENGTH = 4096
 
-#: How many valid tokens are remembered, and how many unknown ones.
+#: Entries of each cache: valid tokens, unknown tokens, deleted accounts.
 MAX_CACHED = 10_000
 
-#: Seconds for which an unknown token is remembered as unknown.
+#: Seconds for which an unknown token is not looked up again.
 UNKNOWN_TTL = 1.0
 
-#: Seconds for which the ancestors of an account that has gone are remembered.
+#: Seconds for which the ancestors of a deleted account are remembered.
 GONE_TTL = 60.0
 
-#: Seconds for which a token got with an API key is valid.
+#: Seconds for which a token that is created with an API key is valid.
 LOGIN_TTL = 3600.0
 
 
 @implementer(IDirectory)
 class LocalDirectory:
-    """Accounts in memory, tokens looked up once and then remembered.
+    """All accounts and numbers in memory; tokens are looked up once and then cached.
 
-    `load` before use, and subscribe `changed` to the storage's change feed. Whatever reads the storage may fail with `StorageUnavailable`.
+    Call `load` before use, and subscribe `on_change` to the change feed. Every Deferred that reads the
+    storage may fail with `StorageUnavailable`.
     """
 
     log = Logger()
@@ -44,40 +43,48 @@ class LocalDirectory:
         clock: IReactorTime,
         accounts: AccountSource,
         tokens: TokenSource,
-        numbers: NumberSource | None = None,
+        numbers: NumberSource,
         *,
         login_ttl: float = LOGIN_TTL,
     ) -> None:
+        """Read nothing yet. `login_ttl` is the validity of tokens from `login`, in seconds."""
         self._clock = clock
-        self._stored_accounts = accounts
-        self._stored_tokens = tokens
-        self._stored_numbers = numbers
-        self._owners: dict[str, str] = {}
+        self._account_source = accounts
+        self._token_source = tokens
+        self._number_source = numbers
         self._login_ttl = login_ttl
         self._tree = AccountTree()
-        self._known: TtlCache[Principal] = TtlCache(MAX_CACHED)
+        self._owners: dict[str, str] = {}
+        self._principals: TtlCache[Principal] = TtlCache(MAX_CACHED)
         self._unknown: TtlCache[bool] = TtlCache(MAX_CACHED)
         self._gone: TtlCache[tuple[str, ...]] = TtlCache(MAX_CACHED)
-        self._changes = 0
+        self._change_count = 0
 
     async def load(self) -> None:
-        """Read every account and every number."""
-        self._tree.replace_all(await self._stored_accounts.all())
-        self._owners = dict(await self._stored_numbers.all()) if self._stored_numbers is not None else {}
-        self._forget_tokens()
-        self.log.info("the directory has {count} accounts", count=len(self._tree))
+        """Read every account and every number, and drop all cached tokens. Raises `StorageUnavailable`."""
+        self._tree.replace_all(await self._account_source.all())
+        self._owners = dict(await self._number_source.all())
+        self._change_count += 1
+        self._principals.clear()
+        self._unknown.clear()
+        self.log.info("directory loaded accounts={count}", count=len(self._tree))
 
-    def changed(self, kind: str, subjects: frozenset[str]) -> Deferred[None] | None:
-        """Follow a change in the storage; a subscriber for the change feed."""
+    def on_change(self, kind: str, subjects: frozenset[str]) -> Deferred[None] | None:
+        """Follow a change in the storage; a subscriber of the change feed.
+
+        `kind` and `subjects` are those of the change log; kinds that are not the directory's are ignored,
+        ``*`` loads everything again. Fails with `StorageUnavailable` if it must read; the feed then calls
+        it again.
+        """
         if kind == "token":
-            self._changes += 1
+            self._change_count += 1
             for digest in subjects:
-                self._known.discard(digest)
+                self._principals.discard(digest)
                 self._unknown.discard(digest)
         elif kind == "account":
-            return Deferred.fromCoroutine(self._refresh(subjects))
-        elif kind == "number" and self._stored_numbers is not None:
-            return Deferred.fromCoroutine(self._refresh_numbers(self._stored_numbers, subjects))
+            return Deferred.fromCoroutine(self._refresh_accounts(subjects))
+        elif kind == "number":
+            return Deferred.fromCoroutine(self._refresh_numbers(subjects))
         elif kind == "*":
             return Deferred.fromCoroutine(self.load())
         return None
@@ -85,50 +92,60 @@ class LocalDirectory:
     # -- IDirectory
 
     def authenticate(self, token: str) -> Deferred[Principal | None]:
-        """The token's principal, or None when the token is unknown, expired or revoked, or its account gone."""
-        digest = _digest(token)
-        if digest is None:
+        """Fire with the token's principal.
+
+        None if the token is unknown, expired or revoked, or its account deleted.
+        """
+        if not _may_be_secret(token):
             return succeed(None)
+        digest = self._token_source.digest(token)
         now = self._clock.seconds()
-        principal = self._known.get(digest, now)
+        principal = self._principals.get(digest, now)
         if principal is not None or self._unknown.get(digest, now):
             return succeed(principal)
         return Deferred.fromCoroutine(self._look_up(digest))
 
     def login(self, api_key: str) -> Deferred[tuple[str, Principal] | None]:
-        """A fresh token for a valid API key, with its principal; None for any other key."""
-        digest = _digest(api_key)
-        return succeed(None) if digest is None else Deferred.fromCoroutine(self._log_in(digest))
+        """Create a token for a valid API key.
+
+        Fires with the token and its principal, or None for any other key.
+        """
+        if not _may_be_secret(api_key):
+            return succeed(None)
+        return Deferred.fromCoroutine(self._log_in(self._token_source.digest(api_key)))
 
     def account(self, account_id: str) -> Deferred[Account | None]:
-        """The account, or None when there is none of that id."""
+        """Fire with the account, or None if it is unknown."""
         return succeed(self._tree.find(account_id))
 
     def ancestors(self, account_id: str) -> tuple[str, ...] | None:
-        """The account's ancestors, parent first; None when there is no such account, nor was a minute ago.
+        """Return the account's ancestors, parent first; None if the account is unknown.
 
-        What happened to an account just before it went, and its going itself, still reaches those above it.
+        A deleted account stays known here for `GONE_TTL`, so that the last events of the account, its
+        deletion among them, still reach its ancestors.
         """
         account = self._tree.find(account_id)
         return self._gone.get(account_id, self._clock.seconds()) if account is None else account.ancestors
 
     def is_superadmin(self, account_id: str) -> bool:
-        """Whether the account is a super-admin's."""
+        """Return True if the account is known and may act for every account."""
         account = self._tree.find(account_id)
         return account is not None and account.superadmin
 
     def account_for_number(self, number: str) -> str | None:
-        """The account that owns a telephone number."""
+        """Return the id of the account that owns a phone number (digits only), or None."""
         return self._owners.get(number)
 
     def descendants(self, account_id: str) -> Deferred[frozenset[str]]:
-        """The ids of all accounts below this one."""
+        """Fire with the ids of all accounts below this account, at any depth."""
         return succeed(self._tree.descendants(account_id))
 
     def can_act_for(self, principal: Principal, account_id: str) -> Deferred[bool]:
-        """Whether `principal` may act for the account: itself, a descendant of it, or anybody for super-admins.
+        """Fire with True if `principal` may act for the account.
 
-        Nobody may in the name of an account that is gone, or that is no longer a super-admin's.
+        It may act for its own account and the descendants of it, and as super-admin for every account. The
+        present state of its account decides, not `principal.superadmin`; the principal of a deleted account
+        may do nothing.
         """
         actor = self._tree.find(principal.account_id)
         if actor is None:
@@ -137,89 +154,66 @@ class LocalDirectory:
             return succeed(True)
         return succeed(account_id in self._tree and actor.id in (self.ancestors(account_id) or ()))
 
-    # -- beyond it
-
-    def find(self, account_id: str) -> Account | None:
-        """The account, or None, at once."""
-        return self._tree.find(account_id)
-
     async def _look_up(self, digest: str) -> Principal | None:
-        changes = self._changes
-        stored = await self._stored_tokens.lookup(digest)
+        changes = self._change_count
+        stored = await self._token_source.lookup(digest)
         principal = None if stored is None else await self._principal(stored.account_id, stored.expires)
-        if (
-            principal is not None
-            and principal.expires is not None
-            and principal.expires <= self._clock.seconds()
-        ):
+        # The second read may have taken until after the token expired.
+        if principal and principal.expires is not None and principal.expires <= self._clock.seconds():
             principal = None
-        if (
-            changes == self._changes
-        ):  # else the answer may be older than a change that nobody will tell us of again
+        # After a change in between, the result may be older than that change, which is not reported again.
+        if changes == self._change_count:
             if principal is None:
                 self._unknown.put(digest, True, self._clock.seconds() + UNKNOWN_TTL)
             else:
-                self._known.put(digest, principal, principal.expires)
+                self._principals.put(digest, principal, principal.expires)
         return principal
 
     async def _log_in(self, digest: str) -> tuple[str, Principal] | None:
-        account_id = await self._stored_tokens.account_of_api_key(digest)
+        account_id = await self._token_source.account_for_api_key(digest)
         principal = None if account_id is None else await self._principal(account_id, None)
         if principal is None:
             return None
-        issued = await self._stored_tokens.create(principal.account_id, self._login_ttl)
+        issued = await self._token_source.create(principal.account_id, self._login_ttl)
         return issued.token, Principal(principal.account_id, principal.superadmin, issued.expires)
 
     async def _principal(self, account_id: str, expires: float | None) -> Principal | None:
-        """The principal for a token that was found just now.
-
-        Its account may be newer than the latest change we have heard of, so that is looked up too.
-        """
+        """The principal for a token or key that has just been read."""
+        # The account may be newer than the latest change that has been reported.
         await self._fetch_missing(account_id)
         account = self._tree.find(account_id)
         return None if account is None else Principal(account_id, account.superadmin, expires)
 
     async def _fetch_missing(self, account_id: str) -> None:
+        """Read the account and its ancestors as far as they are not in memory."""
         missing = self._tree.missing_parent(account_id)
         while missing is not None:
-            changes = self._changes
-            rows = await self._stored_accounts.by_ids([missing])
+            changes = self._change_count
+            rows = await self._account_source.by_ids([missing])
             if not rows:
                 return
-            if (
-                changes == self._changes
-            ):  # else the row may be older than what the change has brought; look again
+            # After a change in between, the row may be older than what the change has brought: read again.
+            if changes == self._change_count:
                 self._tree.update([missing], rows)
             missing = self._tree.missing_parent(account_id)
 
-    async def _refresh(self, account_ids: frozenset[str]) -> None:
-        rows = await self._stored_accounts.by_ids(account_ids)
+    async def _refresh_accounts(self, account_ids: frozenset[str]) -> None:
+        rows = await self._account_source.by_ids(account_ids)
         for account_id in account_ids.difference(row.id for row in rows):
             account = self._tree.find(account_id)
             if account is not None:
                 self._gone.put(account_id, account.ancestors, self._clock.seconds() + GONE_TTL)
         self._tree.update(account_ids, rows)
-        self._changes += 1
-        self._known.discard_if(lambda principal: principal.account_id in account_ids)
+        self._change_count += 1
+        self._principals.discard_if(lambda principal: principal.account_id in account_ids)
         self._unknown.clear()
 
-    async def _refresh_numbers(self, stored: NumberSource, numbers: frozenset[str]) -> None:
-        owners = await stored.owners(numbers)
+    async def _refresh_numbers(self, numbers: frozenset[str]) -> None:
+        owners = await self._number_source.owners(numbers)
         for number in numbers:
             self._owners.pop(number, None)
         self._owners |= owners
 
-    def _forget_tokens(self) -> None:
-        self._changes += 1
-        self._known.clear()
-        self._unknown.clear()
 
-
-def _digest(secret: str) -> str | None:
-    """The SHA-256 under which a secret is kept, None for what cannot be one.
-
-    Looking a digest up takes no time that tells anything about the secret.
-    """
-    if not 0 < len(secret) <= MAX_SECRET_LENGTH:
-        return None
-    return sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+def _may_be_secret(text: str) -> bool:
+    return 0 < len(text) <= MAX_SECRET_LENGTH

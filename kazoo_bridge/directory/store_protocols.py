@@ -1,4 +1,8 @@
-"""What the local directory reads from: the shape of the storage's rows and stores, so that neither room imports the other."""
+"""The stores that the local directory reads, as types: directory and storage do not import each other.
+
+`typing.Protocol` describes what one package expects of another inside this project, and mypy alone checks
+it; what a plugin or another implementation may replace is a `zope.interface` in `kazoo_bridge.interfaces`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from typing import Protocol
 
 
 class AccountRow(Protocol):
-    """An account as it is kept."""
+    """An account as it is stored."""
 
     @property
     def id(self) -> str:
@@ -15,11 +19,11 @@ class AccountRow(Protocol):
 
     @property
     def parent_id(self) -> str | None:
-        """The account above; None at the top."""
+        """The id of the parent account; None at the top of the tree."""
 
     @property
     def name(self) -> str:
-        """For people."""
+        """The display name."""
 
     @property
     def realm(self) -> str:
@@ -27,15 +31,15 @@ class AccountRow(Protocol):
 
     @property
     def superadmin(self) -> bool:
-        """Whether it may act for every account."""
+        """True if the account may act for every account."""
 
 
 class TokenRow(Protocol):
-    """A token as it is kept, or as it is issued."""
+    """A token as it is stored or issued."""
 
     @property
     def account_id(self) -> str:
-        """Whom it speaks for."""
+        """The id of the account that the token authenticates."""
 
     @property
     def expires(self) -> float | None:
@@ -43,7 +47,7 @@ class TokenRow(Protocol):
 
 
 class IssuedTokenRow(TokenRow, Protocol):
-    """A token just made."""
+    """A token just created."""
 
     @property
     def token(self) -> str:
@@ -51,33 +55,36 @@ class IssuedTokenRow(TokenRow, Protocol):
 
 
 class AccountSource(Protocol):
-    """Where accounts are kept."""
+    """A store of accounts."""
 
     def all(self) -> Awaitable[Sequence[AccountRow]]:
-        """Every account."""
+        """Read every account."""
 
     def by_ids(self, account_ids: Collection[str]) -> Awaitable[Sequence[AccountRow]]:
-        """Those of these ids that exist."""
+        """Read the accounts with these ids; unknown ids are left out."""
 
 
 class NumberSource(Protocol):
-    """Where it is kept whose the telephone numbers are."""
+    """A store of phone numbers and the accounts that own them."""
 
     def all(self) -> Awaitable[Mapping[str, str]]:
-        """Every number and its owner."""
+        """Read every number and the id of its owner."""
 
-    def owners(self, numbers: Collection[str]) -> Awaitable[Mapping[str, str]]:
-        """Those of these numbers that have an owner, with it."""
+    def owners(self, numbers: Collection[str], /) -> Awaitable[Mapping[str, str]]:
+        """Read the owners of these numbers; numbers without an owner are left out."""
 
 
 class TokenSource(Protocol):
-    """Where tokens and API keys are kept, by SHA-256 in hexadecimal."""
+    """A store of tokens and API keys, which it knows by digest only."""
+
+    def digest(self, secret: str) -> str:
+        """Return the digest under which a token or API key is stored. It reveals nothing about the secret."""
 
     def create(self, account_id: str, ttl: float | None = None) -> Awaitable[IssuedTokenRow]:
-        """A fresh token, valid for `ttl` seconds."""
+        """Create a token that is valid for `ttl` seconds; None: for ever."""
 
     def lookup(self, digest: str) -> Awaitable[TokenRow | None]:
-        """The token, unless it has expired."""
+        """Read the token with this digest; None if it is unknown or expired."""
 
-    def account_of_api_key(self, digest: str) -> Awaitable[str | None]:
-        """The account whose API key this is."""
+    def account_for_api_key(self, digest: str) -> Awaitable[str | None]:
+        """Read the id of the account whose API key has this digest; None if the key is unknown."""

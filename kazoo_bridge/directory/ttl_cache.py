@@ -1,4 +1,4 @@
-"""Answers kept for a while: bounded, the least recently used go first."""
+"""A bounded cache whose entries expire."""
 
 from __future__ import annotations
 
@@ -10,43 +10,47 @@ T = TypeVar("T")
 
 
 class TtlCache(Generic[T]):
-    """At most `limit` answers, each until a time of its own."""
+    """Values by key, each with its own expiry; beyond the limit, the least recently used entry is dropped.
+
+    Times are in seconds, of any clock that the caller uses throughout.
+    """
 
     def __init__(self, limit: int) -> None:
+        """Hold at most `limit` entries."""
         self._limit = limit
-        self._answers: OrderedDict[str, tuple[T, float | None]] = OrderedDict()
+        self._entries: OrderedDict[str, tuple[T, float | None]] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._answers)
+        return len(self._entries)
 
-    def get(self, question: str, now: float) -> T | None:
-        """The answer, unless there is none or its time has come."""
-        found = self._answers.get(question)
-        if found is None:
+    def get(self, key: str, now: float) -> T | None:
+        """Return the value of `key`; None if there is none or it has expired at the time `now`."""
+        entry = self._entries.get(key)
+        if entry is None:
             return None
-        answer, until = found
+        value, until = entry
         if until is not None and until <= now:
-            del self._answers[question]
+            del self._entries[key]
             return None
-        self._answers.move_to_end(question)
-        return answer
+        self._entries.move_to_end(key)
+        return value
 
-    def put(self, question: str, answer: T, until: float | None) -> None:
-        """Keep an answer until a time, None: for as long as there is room."""
-        self._answers[question] = (answer, until)
-        self._answers.move_to_end(question)
-        while len(self._answers) > self._limit:
-            self._answers.popitem(last=False)
+    def put(self, key: str, value: T, until: float | None) -> None:
+        """Store a value until the time `until`; None: until the entry is dropped or discarded."""
+        self._entries[key] = (value, until)
+        self._entries.move_to_end(key)
+        while len(self._entries) > self._limit:
+            self._entries.popitem(last=False)
 
-    def discard(self, question: str) -> None:
-        """Forget one answer."""
-        self._answers.pop(question, None)
+    def discard(self, key: str) -> None:
+        """Drop the entry of `key`, if there is one."""
+        self._entries.pop(key, None)
 
     def discard_if(self, unwanted: Callable[[T], bool]) -> None:
-        """Forget every answer of which `unwanted` is true."""
-        for question in [question for question, (answer, _) in self._answers.items() if unwanted(answer)]:
-            del self._answers[question]
+        """Drop every entry for whose value `unwanted` is true."""
+        for key in [key for key, (value, _) in self._entries.items() if unwanted(value)]:
+            del self._entries[key]
 
     def clear(self) -> None:
-        """Forget everything."""
-        self._answers.clear()
+        """Drop every entry."""
+        self._entries.clear()

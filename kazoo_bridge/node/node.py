@@ -36,10 +36,9 @@ from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.deliveries import DeliveryStore
 from kazoo_bridge.storage.delivery_retention import expire_excess, expire_old, purge_dead
 from kazoo_bridge.storage.hooks import HookStore
-from kazoo_bridge.storage.limits import LimitStore
 from kazoo_bridge.storage.phone_numbers import NumberStore
 from kazoo_bridge.storage.retention import RetentionService
-from kazoo_bridge.storage.settings import SettingStore
+from kazoo_bridge.storage.settings import LimitStore, SettingStore
 from kazoo_bridge.storage.tokens import TokenStore
 from kazoo_bridge.webhooks.service import WebhookService, WebhookStores
 from kazoo_bridge.websockets.service import WebsocketService
@@ -165,7 +164,7 @@ class Node:
             await self.load()
         except StorageUnavailable as error:
             raise StartupFailed(f"storage.uri: the storage cannot be used: {error}") from None
-        self.feed.subscribe(self.directory.changed)
+        self.feed.subscribe(self.directory.on_change)
         self.feed.subscribe(self._hooks_changed)
         self.feed.startService()
         self.retention.startService()

@@ -16,19 +16,19 @@ from twisted.internet.interfaces import IReactorTime
 from kazoo_bridge.kazoo import is_account_id, to_gregorian
 from kazoo_bridge.storage import change_log
 from kazoo_bridge.storage.database import Database
+from kazoo_bridge.storage.engine import in_batches
 from kazoo_bridge.storage.tables import account_limits, accounts, api_keys, deliveries, hooks, numbers, tokens
 
-_CHUNK = 500
-_MAX_NAME = 128
+_MAX_NAME_LENGTH = 128
 _REALM = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
 
 
 class StoreRejected(Exception):
-    """What was asked for cannot be done; the text says why, for the person who asked."""
+    """The store refuses a change; the text is the reason, written for the person who asked for the change."""
 
 
 class UnknownAccount(StoreRejected):
-    """There is no account of that id."""
+    """No account has this id."""
 
     def __init__(self, account_id: str) -> None:
         super().__init__(f"there is no account {account_id}")
@@ -36,7 +36,11 @@ class UnknownAccount(StoreRejected):
 
 @frozen
 class StoredAccount:
-    """An account as it is kept. `created` is in Gregorian seconds."""
+    """An account as it is stored.
+
+    `id` is 32 hexadecimal characters; `parent_id` is None at the top of the tree; `realm` is the SIP realm
+    or empty; `superadmin` accounts may act for every account; `created` is in Gregorian seconds.
+    """
 
     id: str
     parent_id: str | None
@@ -54,11 +58,11 @@ class AccountStore:
         self._database = database
 
     def all(self) -> Deferred[list[StoredAccount]]:
-        """Every account, oldest first."""
+        """Read every account, oldest first."""
         return self._database.read(select_all)
 
     def by_ids(self, account_ids: Collection[str]) -> Deferred[list[StoredAccount]]:
-        """Those accounts of these ids that exist."""
+        """Read the accounts with these ids; unknown ids are left out."""
         return self._database.read(partial(select_by_ids, account_ids=tuple(account_ids)))
 
     def create(
@@ -70,36 +74,42 @@ class AccountStore:
         realm: str = "",
         superadmin: bool = False,
     ) -> Deferred[StoredAccount]:
-        """Keep a new account; fails with `ActionRejected` as `insert` does."""
+        """Store a new account and fire with it.
+
+        The parameters are those of `StoredAccount`. Fails with `StoreRejected`; see `insert`.
+        """
         now = self._clock.seconds()
         account = StoredAccount(account_id, parent_id, name, realm, superadmin, to_gregorian(now))
         return self._database.write(lambda connection: insert(connection, account, now))
 
     def delete(self, account_id: str) -> Deferred[None]:
-        """Remove an account with all that is its own; fails with `ActionRejected` as `delete` does."""
+        """Delete an account and everything that belongs to it. Fails with `StoreRejected`; see `delete`."""
         return self._database.write(lambda connection: delete(connection, account_id, self._clock.seconds()))
 
 
 def select_all(connection: Connection) -> list[StoredAccount]:
-    """Every account, oldest first."""
+    """Return every account, oldest first."""
     return _select(connection)
 
 
 def select_by_ids(connection: Connection, account_ids: tuple[str, ...]) -> list[StoredAccount]:
-    """Those accounts of these ids that exist."""
-    chunks = (account_ids[start : start + _CHUNK] for start in range(0, len(account_ids), _CHUNK))
-    return [account for chunk in chunks for account in _select(connection, accounts.c.id.in_(chunk))]
+    """Return the accounts with these ids; unknown ids are left out."""
+    return [
+        account
+        for batch in in_batches(account_ids)
+        for account in _select(connection, accounts.c.id.in_(batch))
+    ]
 
 
 def exists(connection: Connection, account_id: str) -> bool:
-    """Whether there is such an account."""
+    """Return True if the account is stored."""
     return connection.scalar(sa.select(accounts.c.id).where(accounts.c.id == account_id)) is not None
 
 
 def insert(connection: Connection, account: StoredAccount, now: float) -> StoredAccount:
-    """Keep a new account.
+    """Store a new account, record the change and return the account. `now` is in Unix seconds.
 
-    Raises `ActionRejected` for a malformed id, name or realm, an id or realm that is taken, and a parent that does not exist.
+    Raises `StoreRejected` for a malformed id, name or realm, an id or realm in use, and an unknown parent.
     """
     _check_form(account)
     change_log.lock_change_log(connection)
@@ -124,33 +134,29 @@ def insert(connection: Connection, account: StoredAccount, now: float) -> Stored
 
 
 def delete(connection: Connection, account_id: str, now: float) -> None:
-    """Remove an account with all that is its own.
+    """Delete an account with its hooks, deliveries, limits, numbers, tokens and API keys; record the changes.
 
-    Raises `ActionRejected` when it has sub-accounts, `UnknownAccount` when there is none.
+    `now` is in Unix seconds. Raises `UnknownAccount`, and `StoreRejected` while the account has sub-accounts.
     """
     change_log.lock_change_log(connection)
     if not exists(connection, account_id):
         raise UnknownAccount(account_id)
-    if (
-        connection.scalar(sa.select(accounts.c.id).where(accounts.c.parent_id == account_id).limit(1))
-        is not None
-    ):
+    children = sa.select(accounts.c.id).where(accounts.c.parent_id == account_id)
+    if connection.scalar(children.limit(1)) is not None:
         raise StoreRejected(f"account {account_id} has sub-accounts; remove those first")
-    for kind, table in (("token", tokens), ("api_key", api_keys)):
-        digests = connection.scalars(sa.select(table.c.digest).where(table.c.account_id == account_id)).all()
-        change_log.record(connection, kind, digests, now)
-    own_numbers = connection.scalars(
-        sa.select(numbers.c.number).where(numbers.c.account_id == account_id)
-    ).all()
-    change_log.record(connection, "number", own_numbers, now)
+    for kind, subject in (
+        ("token", tokens.c.digest),
+        ("api_key", api_keys.c.digest),
+        ("number", numbers.c.number),
+    ):
+        owned = sa.select(subject).where(subject.table.c.account_id == account_id)
+        change_log.record(connection, kind, connection.scalars(owned).all(), now)
     hook_ids = connection.scalars(sa.select(hooks.c.id).where(hooks.c.account_id == account_id)).all()
-    for table in (hooks, deliveries):
-        connection.execute(sa.delete(table).where(table.c.account_id == account_id))
     change_log.record(connection, "hook", hook_ids, now)
-    connection.execute(sa.delete(account_limits).where(account_limits.c.account_id == account_id))
-    connection.execute(
-        sa.delete(accounts).where(accounts.c.id == account_id)
-    )  # the rest goes by its foreign keys
+    for table in (hooks, deliveries, account_limits):
+        connection.execute(sa.delete(table).where(table.c.account_id == account_id))
+    # Tokens, API keys and numbers are deleted by their foreign keys.
+    connection.execute(sa.delete(accounts).where(accounts.c.id == account_id))
     change_log.record(connection, "account", [account_id], now)
 
 
@@ -158,16 +164,16 @@ def _check_form(account: StoredAccount) -> None:
     for account_id in (account.id, account.parent_id):
         if account_id is not None and not is_account_id(account_id):
             raise StoreRejected("an account id is 32 characters, 0-9 and a-f")
-    if len(account.name) > _MAX_NAME or not account.name.isprintable():
-        raise StoreRejected(f"an account's name is at most {_MAX_NAME} printable characters")
+    if len(account.name) > _MAX_NAME_LENGTH or not account.name.isprintable():
+        raise StoreRejected(f"an account's name is at most {_MAX_NAME_LENGTH} printable characters")
     if account.realm and _REALM.fullmatch(account.realm) is None:
         raise StoreRejected("a realm is a domain name in lower case, such as pbx.example.com")
 
 
 def _select(connection: Connection, *where: ColumnElement[bool]) -> list[StoredAccount]:
     rows = connection.execute(sa.select(accounts).where(*where).order_by(accounts.c.created, accounts.c.id))
-    return [_stored(row) for row in rows]
+    return [_from_row(row) for row in rows]
 
 
-def _stored(row: Row[Any]) -> StoredAccount:
+def _from_row(row: Row[Any]) -> StoredAccount:
     return StoredAccount(row.id, row.parent_id, row.name, row.realm, row.superadmin, row.created)

@@ -1,4 +1,4 @@
-"""Attempts at deliveries, and what they say about each hook's health."""
+"""Attempts at deliveries, and the health of hooks that follows from them."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from typing import Any
 import sqlalchemy as sa
 from attrs import asdict
 from sqlalchemy import Connection
-from sqlalchemy.dialects import postgresql, sqlite
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from kazoo_bridge.interfaces import Attempt, HookHealth, IAttemptStore, StoredAttempt
 from kazoo_bridge.storage.database import Database
-from kazoo_bridge.storage.retention import Purge
-from kazoo_bridge.storage.tables import account_limits, attempts, hook_health
+from kazoo_bridge.storage.engine import insert_into
+from kazoo_bridge.storage.retention import BATCH_SIZE, Purge
+from kazoo_bridge.storage.tables import account_limits, attempts, dump_json, hook_health
 
-#: Old attempts removed by one transaction at most, so that no other write waits long.
-_PURGE_BATCH_SIZE = 5000
+_MS_PER_SECOND = 1000
 
 
 @implementer(IAttemptStore)
@@ -30,37 +29,44 @@ class AttemptStore:
         self._database = database
 
     def add(self, made: Sequence[Attempt], health: Mapping[str, HookHealth]) -> Deferred[None]:
-        """Keep these attempts, and what they add to the health of these hooks."""
+        """Store attempts, and merge `health` (by hook id) into the stored health of the hooks."""
         return self._database.write(lambda connection: _add(connection, made, health))
 
     def page(
         self, account_id: str, hook_id: str | None, before: int | None, count: int
     ) -> Deferred[list[StoredAttempt]]:
-        """The newest attempts first."""
+        """Read at most `count` attempts of the account, newest first.
+
+        `hook_id` restricts them to one hook, `before` to positions below it.
+        """
         return self._database.read(lambda connection: _page(connection, account_id, hook_id, before, count))
 
     def health(self, hook_ids: Collection[str]) -> Deferred[Mapping[str, HookHealth]]:
-        """When the hooks last succeeded and failed, and how often."""
+        """Read the health of these hooks, by id; hooks without an attempt are left out."""
         return self._database.read(lambda connection: _health(connection, hook_ids))
 
     def failures(self, revisions: Mapping[str, str], since: float) -> Deferred[Mapping[str, int]]:
-        """How often the hooks failed since a time, while at these revisions."""
+        """Count the failures of each hook after `since` (Unix seconds) while it was at this revision.
+
+        `revisions` maps hook ids to revisions. Hooks without a failure are left out.
+        """
         return self._database.read(lambda connection: _failures(connection, revisions, since))
 
     def hooks_over_failure_limit(
         self, now: float, count: int, window: float
     ) -> Deferred[list[tuple[str, str, str]]]:
-        """(account id, hook id, revision) of whatever failed too often, by its account's limits or else by these."""
-        return self._database.read(
-            lambda connection: _hooks_over_failure_limit(connection, now, count, window)
-        )
+        """Find hooks that failed at least `count` times in the `window` seconds before `now` (Unix seconds).
+
+        The account's own limits override `count` and `window`. Fires with (account id, hook id, revision).
+        """
+        return self._database.read(lambda connection: _over_limit(connection, now, count, window))
 
 
-def purge_older_than(seconds: float) -> Purge:
-    """A purge for the housekeeping."""
+def purge_older_than(max_age: float) -> Purge:
+    """Return a purge of the attempts that are older than `max_age` seconds."""
 
     def purge(connection: Connection, now: float) -> int:
-        old = sa.select(attempts.c.sequence).where(attempts.c.made < now - seconds).limit(_PURGE_BATCH_SIZE)
+        old = sa.select(attempts.c.sequence).where(attempts.c.made < now - max_age).limit(BATCH_SIZE)
         return connection.execute(sa.delete(attempts).where(attempts.c.sequence.in_(old))).rowcount
 
     return purge
@@ -68,37 +74,36 @@ def purge_older_than(seconds: float) -> Purge:
 
 def _add(connection: Connection, made: Sequence[Attempt], health: Mapping[str, HookHealth]) -> None:
     if made:
-        connection.execute(sa.insert(attempts), [_row(one) for one in made])
+        connection.execute(sa.insert(attempts), [_to_row(attempt) for attempt in made])
     if health:
-        # In one order everywhere, or two nodes that write the same hooks could wait for each other.
-        rows = [{"hook_id": hook_id, **asdict(one)} for hook_id, one in sorted(health.items())]
-        connection.execute(_newer_health(connection), rows)
+        # Sorted, because two nodes that lock the same rows in different orders would deadlock.
+        rows = [{"hook_id": hook_id, **asdict(change)} for hook_id, change in sorted(health.items())]
+        connection.execute(_merge_health(connection), rows)
 
 
-def _row(one: Attempt) -> dict[str, Any]:
+def _to_row(attempt: Attempt) -> dict[str, Any]:
     return {
-        "account_id": one.account_id,
-        "hook_id": one.hook_id,
-        "revision": one.revision,
-        "failed": one.failed,
-        "made": one.made_at,
-        # ASCII only: PostgreSQL's text takes neither NUL nor lone surrogates.
-        "document": json.dumps(one.document, separators=(",", ":")),
+        "account_id": attempt.account_id,
+        "hook_id": attempt.hook_id,
+        "revision": attempt.revision,
+        "failed": attempt.failed,
+        "made": attempt.made_at,
+        "document": dump_json(attempt.document),
     }
 
 
-def _newer_health(connection: Connection) -> Any:
-    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
-    insert = dialect.insert(hook_health)
-    newest = {
-        name: _latest(hook_health.c[name], insert.excluded[name]) for name in ("last_success", "last_failure")
+def _merge_health(connection: Connection) -> Any:
+    """Merge health like `HookHealth.merge`, except that the order of the writes does not matter."""
+    insert = insert_into(connection, hook_health)
+    times = {
+        name: _later(hook_health.c[name], insert.excluded[name]) for name in ("last_success", "last_failure")
     }
-    more = {name: hook_health.c[name] + insert.excluded[name] for name in ("successes", "failures")}
-    return insert.on_conflict_do_update(index_elements=["hook_id"], set_=newest | more)
+    counts = {name: hook_health.c[name] + insert.excluded[name] for name in ("successes", "failures")}
+    return insert.on_conflict_do_update(index_elements=["hook_id"], set_=times | counts)
 
 
-def _latest(kept: Any, given: Any) -> Any:
-    return sa.case((given.is_(None), kept), (sa.or_(kept.is_(None), given > kept), given), else_=kept)
+def _later(stored: Any, given: Any) -> Any:
+    return sa.case((given.is_(None), stored), (sa.or_(stored.is_(None), given > stored), given), else_=stored)
 
 
 def _page(
@@ -129,28 +134,25 @@ def _failures(connection: Connection, revisions: Mapping[str, str], since: float
         .where(attempts.c.hook_id.in_(revisions), attempts.c.failed, attempts.c.made > since)
         .group_by(attempts.c.hook_id, attempts.c.revision)
     )
-    return {
-        row.hook_id: row.number for row in connection.execute(query) if revisions[row.hook_id] == row.revision
-    }
+    rows = connection.execute(query)
+    return {row.hook_id: row.number for row in rows if revisions[row.hook_id] == row.revision}
 
 
-def _hooks_over_failure_limit(
-    connection: Connection, now: float, count: int, window: float
-) -> list[tuple[str, str, str]]:
-    expiry = account_limits.c.attempt_failure_expiry_ms
-    longest_ms = connection.scalar(sa.select(sa.func.max(expiry)))
-    own_window = sa.func.coalesce(expiry / 1000.0, window)
+def _over_limit(connection: Connection, now: float, count: int, window: float) -> list[tuple[str, str, str]]:
+    expiry_ms = account_limits.c.attempt_failure_expiry_ms
+    longest_ms = connection.scalar(sa.select(sa.func.max(expiry_ms)))
+    account_window = sa.func.coalesce(expiry_ms / float(_MS_PER_SECOND), window)
     limit = sa.func.coalesce(sa.func.max(account_limits.c.attempt_failure_count), count)
     query = (
         sa.select(attempts.c.account_id, attempts.c.hook_id, attempts.c.revision)
         .select_from(attempts.outerjoin(account_limits, account_limits.c.account_id == attempts.c.account_id))
-        # The first condition is there for the index.
+        # The first condition lets the database use the index on `made`; the last one decides.
         .where(
-            attempts.c.made > now - max(window, (longest_ms or 0) / 1000),
+            attempts.c.made > now - max(window, (longest_ms or 0) / _MS_PER_SECOND),
             attempts.c.failed,
             attempts.c.revision != "",
+            attempts.c.made > now - account_window,
         )
-        .where(attempts.c.made > now - own_window)
         .group_by(attempts.c.account_id, attempts.c.hook_id, attempts.c.revision)
         .having(sa.func.count() >= limit)
     )

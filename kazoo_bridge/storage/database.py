@@ -1,4 +1,4 @@
-"""The database as the service sees it: blocking work goes to threads of its own and comes back as Deferreds."""
+"""The database for a reactor: blocking work runs in its own threads, results come back as Deferreds."""
 
 from __future__ import annotations
 
@@ -22,24 +22,29 @@ from kazoo_bridge.storage.engine import in_transaction, open_engine, readers
 
 T = TypeVar("T")
 
-#: Transactions that may wait for a thread; more are refused rather than piled up.
+#: Transactions that may wait for a thread; further ones are refused.
 MAX_PENDING = 10_000
 
-#: Seconds after which a readiness check calls the storage silent.
+#: Seconds after which a readiness check reports that the storage does not answer.
 CHECK_TIMEOUT = 2.0
 
 
 class Database:
     """Transactions for a reactor.
 
-    Writes run one after another, in the order they were asked for, on one thread, with SQLite as with PostgreSQL; reads run beside them.
-    Whoever has much to write collects it into one `write`.
+    Writes run on one thread, one after another in the order of the calls, on SQLite and on PostgreSQL;
+    reads run beside them. A caller with many rows to write collects them into one `write`.
     """
 
     log = Logger()
 
     def __init__(self, reactor: Any, uri: str, *, max_pending: int = MAX_PENDING) -> None:
-        """Open nothing yet. `reactor` must offer IReactorFromThreads and IReactorTime. Raises `ValueError` for a wrong URI."""
+        """Prepare the threads; connect to nothing yet.
+
+        `reactor` provides IReactorFromThreads and IReactorTime, `uri` is what `open_engine` accepts,
+        `max_pending` the number of transactions that may wait for a thread. Raises `ValueError` for a wrong
+        URI.
+        """
         self._reactor: ReactorBase = reactor
         self.engine = open_engine(uri)
         self._max_pending = max_pending
@@ -47,45 +52,52 @@ class Database:
         self._readers = _Threads("kazoo_bridge reader", readers(self.engine))
         self._closing: list[Deferred[None]] | None = None
         self._probe: Deferred[None] | None = None
-        self._outcome: str | None = None
+        self._probe_error: str | None = None
 
     @property
     def pending_writes(self) -> int:
-        """How many writes are running or waiting."""
+        """The number of writes that run or wait."""
         return self._writer.pending
 
     def migrate(self) -> Deferred[None]:
-        """Bring the tables up to this version of the code; see `migrate.upgrade` for what it raises."""
+        """Upgrade the tables to this version of the code. Fails with what `migrate.upgrade` raises."""
         return self._submit(self._writer, partial(migrate.upgrade, self.engine))
 
     def write(self, work: Callable[[Connection], T]) -> Deferred[T]:
-        """Run `work` in a transaction that may write; fires with its result once that is committed.
+        """Run `work` in a transaction that may write; fires with its result after the commit.
 
-        Fails with `StorageUnavailable` when the database refuses or too many transactions wait, else with what `work` raised.
+        Fails with `StorageUnavailable` if the database refuses or too many transactions wait, and with what
+        `work` raises; then nothing is written.
         """
         return self._submit(self._writer, partial(in_transaction, self.engine, work, writing=True))
 
     def read(self, work: Callable[[Connection], T]) -> Deferred[T]:
-        """Run `work`, which only reads, in a transaction; fires with its result. Fails as `write` does."""
+        """Run `work` in a transaction that only reads; fires with its result. Fails like `write`."""
         return self._submit(self._readers, partial(in_transaction, self.engine, work, writing=False))
 
     def check(self, timeout: float = CHECK_TIMEOUT) -> Deferred[str | None]:
-        """Whether the database can be written: fires within `timeout` seconds with None, or with the trouble in words."""
+        """Check that the database can be written.
+
+        Fires within `timeout` seconds: with None if it can, otherwise with the reason as text.
+        """
         if self._probe is None:
-            # One probe at a time: a silent database must not collect them.
-            self._outcome = None
+            # One probe at a time: while the database does not answer, probes must not accumulate.
+            self._probe_error = None
             self._probe = self.write(_touch)
             self._probe.addErrback(self._probe_failed).addBoth(self._probe_ended)
-        if self._probe is None:  # it has ended already
-            return succeed(self._outcome)
+        if self._probe is None:  # refused at once
+            return succeed(self._probe_error)
         answer: Deferred[str | None] = Deferred()
-        self._probe.addCallback(lambda _: None if answer.called else answer.callback(self._outcome))
+        self._probe.addCallback(lambda _: None if answer.called else answer.callback(self._probe_error))
         answer.addTimeout(timeout, self._reactor)
-        answer.addErrback(self._silent, timeout)
+        answer.addErrback(self._no_answer, timeout)
         return answer
 
     def close(self) -> Deferred[None]:
-        """Refuse new work, finish what is queued, close every connection. Fires when that is done; harmless when repeated."""
+        """Refuse new work, finish what is queued, close every connection; fires when done.
+
+        May be called again.
+        """
         done: Deferred[None] = Deferred()
         if self._closing is None:
             self._closing = []
@@ -117,14 +129,14 @@ class Database:
             done.callback(None)
 
     def _probe_failed(self, failure: Failure) -> None:
-        self._outcome = str(failure.value)
+        self._probe_error = str(failure.value)
         if not isinstance(failure.value, StorageUnavailable | CancelledError):
-            self.log.failure("the storage's readiness check failed", failure)
+            self.log.failure("storage readiness check failed", failure)
 
     def _probe_ended(self, _: None) -> None:
         self._probe = None
 
-    def _silent(self, _: Failure, timeout: float) -> str:
+    def _no_answer(self, _: Failure, timeout: float) -> str:
         return (
             f"the storage has not answered for {timeout:g} seconds; {self.pending_writes} writes are waiting"
         )
@@ -135,12 +147,13 @@ def _touch(connection: Connection) -> None:
 
 
 class _Threads:
-    """A pool that starts when it is first needed and knows how much it has to do."""
+    """A thread pool that starts with its first job and counts its pending jobs."""
 
     def __init__(self, name: str, size: int) -> None:
         self.pending = 0
         self._pool = ThreadPool(0, size, name)
-        # Whoever fails to close the database shall still be able to exit; a transaction cut short is rolled back.
+        # Daemons: a process that fails to close the database can still exit. A transaction cut short is
+        # rolled back.
         self._pool.threadFactory = partial(Thread, daemon=True)  # type: ignore[assignment]
 
     def run(self, reactor: ReactorBase, work: Callable[[], T]) -> Deferred[T]:

@@ -1,4 +1,4 @@
-"""Words for what a database refuses: what went wrong and what to look at, without statements, values or passwords."""
+"""Describes database errors for operators: cause and place, without statements, values or passwords."""
 
 from __future__ import annotations
 
@@ -23,20 +23,23 @@ _SQLITE = {
 
 
 def describe(url: URL, error: Exception) -> str | None:
-    """What to tell an operator about `error`; None when it is not the database's state but the statement that is wrong."""
+    """Describe an error of the database at `url` for an operator.
+
+    Returns None if the database is fine and the statement is wrong: a programming error.
+    """
     if not isinstance(error, DBAPIError):
         return f"no free connection to the {_place(url)}"
     if isinstance(error.orig, sqlite3.Error):
         return _describe_sqlite(url, error.orig)
     unavailable = isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
-    # 25006: a server that only reads, such as a standby after a switch-over.
+    # 25006: the server is read-only, such as a standby after a switch-over.
     if unavailable or getattr(error.orig, "sqlstate", None) == "25006":
         return f"the {_place(url)} refused: {_without_password(url, ' '.join(str(error.orig).split()))}"
     return None
 
 
 def _describe_sqlite(url: URL, error: sqlite3.Error) -> str | None:
-    # Extended names, such as SQLITE_IOERR_WRITE, begin with the primary one.
+    # Extended names, such as SQLITE_IOERR_WRITE, begin with the primary name.
     name = "_".join(getattr(error, "sqlite_errorname", "").split("_")[:2])
     words = _SQLITE.get(name)
     return f"the database file {url.database} {words}" if words else None

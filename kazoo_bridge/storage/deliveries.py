@@ -1,4 +1,4 @@
-"""Deliveries that could not be made at once: kept, leased, settled."""
+"""Deliveries that could not be made at once: stored, leased to a node, retried."""
 
 from __future__ import annotations
 
@@ -8,79 +8,89 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
-from sqlalchemy.dialects import postgresql, sqlite
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from kazoo_bridge.interfaces import Delivery, DeliveryResults, IDeliveryStore, StoredDelivery
 from kazoo_bridge.storage.database import Database
-from kazoo_bridge.storage.tables import deliveries
+from kazoo_bridge.storage.engine import insert_into
+from kazoo_bridge.storage.tables import deliveries, dump_json
 
-_FAR_FUTURE = 0.0
+#: The statuses of deliveries that are still to be made.
+WAITING = ("pending", "held")
+
 _c = deliveries.c
-_WAITING = ("pending", "held")
+_NO_LEASE: Mapping[str, Any] = {"lease_owner": None, "lease_until": 0.0}
 
 
 @implementer(IDeliveryStore)
 class DeliveryStore:
-    """See `IDeliveryStore`. Every Deferred may fail with `StorageUnavailable`."""
+    """See `IDeliveryStore`. Times are in Unix seconds. Every Deferred may fail with `StorageUnavailable`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def enqueue(self, waiting: Sequence[tuple[Delivery, float | None, str]]) -> Deferred[None]:
-        """Keep deliveries until their next attempt."""
-        return self._database.write(lambda connection: _enqueue(connection, waiting))
+        """Store deliveries, each with the time of its next attempt (None: it is dead) and the reason.
+
+        A delivery whose id is stored already stays as it is. Deliveries with the same ordering key are made
+        in the order in which they are stored.
+        """
+        return self._database.write(lambda connection: enqueue(connection, waiting))
 
     def due_hooks(self, now: float) -> Deferred[list[str]]:
-        """The hooks for which something can be claimed."""
-        return self._database.read(lambda connection: _due(connection, now))
+        """Read the ids of the hooks that have a delivery to claim at the time `now`."""
+        return self._database.read(lambda connection: _due_hooks(connection, now))
 
     def claim(
-        self, owner: str, now: float, until: float, room: Mapping[str, int]
+        self, owner: str, now: float, until: float, limits: Mapping[str, int]
     ) -> Deferred[list[Delivery]]:
-        """Lease due deliveries."""
-        return self._database.write(lambda connection: _claim(connection, owner, now, until, room))
+        """Lease due deliveries to `owner` until the time `until`, those with the earliest next attempt first.
 
-    def record_results(self, settlement: DeliveryResults, now: float) -> Deferred[None]:
-        """Take note of what became of claimed deliveries."""
-        return self._database.write(lambda connection: _record_results(connection, settlement, now))
+        `limits` maps hook ids to the number of deliveries to claim at most. Of deliveries with the same
+        ordering key only the first can be claimed.
+        """
+        return self._database.write(lambda connection: _claim(connection, owner, now, until, limits))
+
+    def record_results(self, results: DeliveryResults, now: float) -> Deferred[None]:
+        """Store the results of claimed deliveries."""
+        return self._database.write(lambda connection: _record_results(connection, results, now))
 
     def pause(self, hook_id: str) -> Deferred[None]:
-        """Let the hook's deliveries wait."""
+        """Hold the hook's pending deliveries."""
         return self._database.write(
             lambda connection: _set_status(connection, hook_id, "pending", status="held")
         )
 
     def resume(self, hook_id: str, now: float) -> Deferred[None]:
-        """Let the hook's held deliveries go out."""
+        """Make the hook's held deliveries pending, due at the time `now`."""
         return self._database.write(
             lambda connection: _set_status(connection, hook_id, "held", status="pending", next_attempt=now)
         )
 
     def paused_hooks(self) -> Deferred[list[str]]:
-        """The hooks with held deliveries."""
-        return self._database.read(lambda connection: _hooks(connection, "held"))
+        """Read the ids of the hooks with held deliveries."""
+        return self._database.read(lambda connection: _hooks_with(connection, "held"))
 
     def delete(self, hook_id: str) -> Deferred[None]:
-        """The hook is no more: delete its deliveries."""
+        """Delete all deliveries of the hook."""
         return self._database.write(lambda connection: _delete(connection, hook_id))
 
     def waiting_counts(self, hook_ids: Collection[str]) -> Deferred[Mapping[str, int]]:
-        """How many of each hook's deliveries wait."""
-        query = sa.select(_c.hook_id, sa.func.count().label("number")).where(
-            _c.hook_id.in_(hook_ids), _c.status.in_(_WAITING)
+        """Count the pending and held deliveries of each of these hooks; hooks without any are left out."""
+        query = (
+            sa.select(_c.hook_id, sa.func.count().label("number"))
+            .where(_c.hook_id.in_(hook_ids), _c.status.in_(WAITING))
+            .group_by(_c.hook_id)
         )
         return self._database.read(
-            lambda connection: {
-                row.hook_id: row.number for row in connection.execute(query.group_by(_c.hook_id))
-            }
+            lambda connection: {row.hook_id: row.number for row in connection.execute(query)}
         )
 
     def counts(self) -> Deferred[Mapping[str, int]]:
-        """Those that wait, are held, or are dead."""
+        """Count the deliveries of each status: ``pending``, ``held`` and ``dead``."""
         query = sa.select(_c.status, sa.func.count().label("number")).group_by(_c.status)
-        none = dict.fromkeys((*_WAITING, "dead"), 0)
+        none = dict.fromkeys((*WAITING, "dead"), 0)
         return self._database.read(
             lambda connection: none | {row.status: row.number for row in connection.execute(query)}
         )
@@ -88,32 +98,56 @@ class DeliveryStore:
     def page(
         self, account_id: str, hook_id: str | None, status: str, before: int | None, count: int
     ) -> Deferred[list[StoredDelivery]]:
-        """The newest deliveries first."""
+        """Read at most `count` deliveries of the account with this status, newest first.
+
+        The status ``pending`` includes held deliveries. `hook_id` restricts them to one hook, `before` to
+        positions below it.
+        """
         return self._database.read(
             lambda connection: _page(connection, account_id, hook_id, status, before, count)
         )
 
     def retry(self, account_id: str, hook_id: str, delivery_id: str, now: float) -> Deferred[bool]:
-        """Make one delivery due at once."""
+        """Make one dead or waiting delivery due at the time `now`, its attempts counted from 0.
+
+        Fires with False if the hook of this account has no such delivery.
+        """
         where = (_c.id == delivery_id, _c.account_id == account_id, _c.hook_id == hook_id)
         return self._database.write(lambda connection: _revive(connection, now, *where) > 0)
 
     def replay(self, account_id: str, hook_id: str | None, since: float, now: float) -> Deferred[int]:
-        """Make what is dead due at once."""
+        """Make the deliveries that died at the time `since` or later due at the time `now`.
+
+        They are those of one hook, or with None those of the whole account. Fires with their number.
+        """
         where = [_c.account_id == account_id, _c.status == "dead", _c.changed >= since]
         if hook_id is not None:
             where.append(_c.hook_id == hook_id)
         return self._database.write(lambda connection: _revive(connection, now, *where))
 
 
-def _enqueue(connection: Connection, waiting: Sequence[tuple[Delivery, float | None, str]]) -> None:
-    rows = [_row(delivery, next_attempt, reason) for delivery, next_attempt, reason in waiting]
-    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
-    # In one order on every node, or two that keep the same deliveries could wait for each other.
-    connection.execute(dialect.insert(deliveries).on_conflict_do_nothing(index_elements=["id"]), rows)
+def enqueue(connection: Connection, waiting: Sequence[tuple[Delivery, float | None, str]]) -> None:
+    """Store deliveries; see `DeliveryStore.enqueue`."""
+    rows = [_to_row(delivery, next_attempt, reason) for delivery, next_attempt, reason in waiting]
+    if connection.dialect.name == "postgresql":
+        # Two nodes may store the same deliveries at once: inserting them in different orders would
+        # deadlock. They are inserted in the order of their ids, so their sequence numbers, which carry
+        # their order, are assigned before.
+        for row, sequence in zip(rows, _next_sequences(connection, len(rows)), strict=True):
+            row["sequence"] = sequence
+        rows.sort(key=lambda row: str(row["id"]))
+    insert = insert_into(connection, deliveries)
+    connection.execute(insert.on_conflict_do_nothing(index_elements=["id"]), rows)
 
 
-def _row(delivery: Delivery, next_attempt: float | None, reason: str) -> dict[str, Any]:
+def _next_sequences(connection: Connection, count: int) -> list[int]:
+    numbers = sa.text(
+        "SELECT nextval(pg_get_serial_sequence('deliveries', 'sequence')) FROM generate_series(1, :count)"
+    )
+    return sorted(connection.scalars(numbers, {"count": count}))
+
+
+def _to_row(delivery: Delivery, next_attempt: float | None, reason: str) -> dict[str, Any]:
     return {
         "id": delivery.id,
         "hook_id": delivery.hook_id,
@@ -121,31 +155,25 @@ def _row(delivery: Delivery, next_attempt: float | None, reason: str) -> dict[st
         "event": delivery.event,
         "event_id": delivery.event_id,
         "ordering": delivery.ordering_key,
-        "payload": _dump(delivery.payload),
-        "own_hook": None if delivery.inline_hook is None else _dump(delivery.inline_hook),
+        "payload": dump_json(delivery.payload),
+        "own_hook": None if delivery.inline_hook is None else dump_json(delivery.inline_hook),
         "status": "dead" if next_attempt is None else "pending",
         "tries": delivery.attempts,
         "next_attempt": next_attempt or 0.0,
-        "lease_owner": None,
-        "lease_until": _FAR_FUTURE,
+        **_NO_LEASE,
         "created": delivery.created,
         "changed": delivery.created,
         "reason": reason,
     }
 
 
-def _dump(value: Mapping[str, Any]) -> str:
-    # ASCII only: PostgreSQL's text takes neither NUL nor lone surrogates.
-    return json.dumps(value, separators=(",", ":"))
-
-
 def _is_due(now: float) -> list[Any]:
     return [_c.status == "pending", _c.next_attempt <= now, _c.lease_until <= now]
 
 
-def _hooks(connection: Connection, status: str, *where: Any) -> list[str]:
-    """The hooks that have a delivery of this status, and one that fulfils all of `where`."""
-    # From hook to hook along the index, whatever the number of deliveries of each.
+def _hooks_with(connection: Connection, status: str, *where: Any) -> list[str]:
+    """Return the hooks that have a delivery of this status, and one that matches all of `where`."""
+    # Recursive: jumps along the index from hook to hook, however many deliveries each has.
     first = (
         sa.select(sa.func.min(_c.hook_id).label("hook_id"))
         .where(_c.status == status)
@@ -163,66 +191,64 @@ def _hooks(connection: Connection, status: str, *where: Any) -> list[str]:
     return list(connection.scalars(found))
 
 
-def _due(connection: Connection, now: float) -> list[str]:
-    return _hooks(connection, "pending", *_is_due(now))
+def _due_hooks(connection: Connection, now: float) -> list[str]:
+    return _hooks_with(connection, "pending", *_is_due(now))
 
 
 def _claim(
-    connection: Connection, owner: str, now: float, until: float, room: Mapping[str, int]
+    connection: Connection, owner: str, now: float, until: float, limits: Mapping[str, int]
 ) -> list[Delivery]:
     claimed: list[Delivery] = []
-    for hook_id in sorted(room):
-        rows = connection.execute(_claimable(hook_id, now).limit(room[hook_id])).all()
+    for hook_id in sorted(limits):
+        rows = connection.execute(_claimable(hook_id, now).limit(limits[hook_id])).all()
         if rows:
-            ids = [row.sequence for row in rows]
-            connection.execute(
-                sa.update(deliveries).where(_c.sequence.in_(ids)).values(lease_owner=owner, lease_until=until)
-            )
-            claimed += map(_delivery, rows)
+            sequences = [row.sequence for row in rows]
+            lease = sa.update(deliveries).where(_c.sequence.in_(sequences))
+            connection.execute(lease.values(lease_owner=owner, lease_until=until))
+            claimed += map(_from_row, rows)
     return claimed
 
 
 def _claimable(hook_id: str, now: float) -> Any:
     earlier = deliveries.alias("earlier")
-    before_it = sa.exists().where(
+    has_earlier = sa.exists().where(
         earlier.c.hook_id == _c.hook_id,
         earlier.c.ordering == _c.ordering,
         earlier.c.sequence < _c.sequence,
-        earlier.c.status.in_(_WAITING),
+        earlier.c.status.in_(WAITING),
     )
     return (
         sa.select(deliveries)
-        .where(_c.hook_id == hook_id, *_is_due(now), sa.or_(_c.ordering == "", ~before_it))
+        .where(_c.hook_id == hook_id, *_is_due(now), sa.or_(_c.ordering == "", ~has_earlier))
         .order_by(_c.next_attempt, _c.sequence)
         .with_for_update(skip_locked=True, of=deliveries)
     )
 
 
-def _record_results(connection: Connection, settlement: DeliveryResults, now: float) -> None:
-    free: dict[str, Any] = {"lease_owner": None, "lease_until": _FAR_FUTURE}
-    if settlement.delivered:
-        connection.execute(sa.delete(deliveries).where(_c.id.in_(settlement.delivered)))
-    if settlement.released:
-        connection.execute(sa.update(deliveries).where(_c.id.in_(settlement.released)).values(**free))
-    if settlement.retry:
-        changes: dict[str, Any] = {
-            "tries": sa.bindparam("its_tries"),
-            "next_attempt": sa.bindparam("its_next"),
-            "reason": sa.bindparam("its_reason"),
-        }
-        rows: list[dict[str, Any]] = [
-            {"its_id": one[0], "its_tries": one[1], "its_next": one[2], "its_reason": one[3]}
-            for one in settlement.retry
-        ]
-        connection.execute(_one().values(**changes, **free, changed=now), rows)
-    if settlement.dead:
-        changes = {"tries": sa.bindparam("its_tries"), "reason": sa.bindparam("its_reason")}
-        rows = [{"its_id": one[0], "its_tries": one[1], "its_reason": one[2]} for one in settlement.dead]
-        connection.execute(_one().values(**changes, **free, status="dead", changed=now), rows)
+def _record_results(connection: Connection, results: DeliveryResults, now: float) -> None:
+    if results.delivered:
+        connection.execute(sa.delete(deliveries).where(_c.id.in_(results.delivered)))
+    if results.released:
+        connection.execute(sa.update(deliveries).where(_c.id.in_(results.released)).values(**_NO_LEASE))
+    if results.retry:
+        _update_each(connection, ("tries", "next_attempt", "reason"), results.retry, changed=now)
+    if results.dead:
+        _update_each(connection, ("tries", "reason"), results.dead, status="dead", changed=now)
 
 
-def _one() -> Any:
-    return sa.update(deliveries).where(_c.id == sa.bindparam("its_id"))
+def _update_each(
+    connection: Connection, columns: Sequence[str], rows: Sequence[tuple[Any, ...]], **values: Any
+) -> None:
+    """End the leases of deliveries.
+
+    Each row is an id and new values of `columns`, `values` are those of all rows.
+    """
+    given: dict[str, Any] = {name: sa.bindparam(f"given_{name}") for name in columns}
+    update = sa.update(deliveries).where(_c.id == sa.bindparam("given_id"))
+    keys = [f"given_{name}" for name in ("id", *columns)]
+    connection.execute(
+        update.values(**given, **_NO_LEASE, **values), [dict(zip(keys, row, strict=True)) for row in rows]
+    )
 
 
 def _set_status(connection: Connection, hook_id: str, source: str, **values: Any) -> None:
@@ -250,7 +276,7 @@ def _revive(connection: Connection, now: float, *where: Any) -> int:
 def _page(
     connection: Connection, account_id: str, hook_id: str | None, status: str, before: int | None, count: int
 ) -> list[StoredDelivery]:
-    statuses = _WAITING if status == "pending" else (status,)
+    statuses = WAITING if status == "pending" else (status,)
     query = sa.select(deliveries).where(_c.account_id == account_id, _c.status.in_(statuses))
     if hook_id is not None:
         query = query.where(_c.hook_id == hook_id)
@@ -258,12 +284,12 @@ def _page(
         query = query.where(_c.sequence < before)
     rows = connection.execute(query.order_by(_c.sequence.desc()).limit(count))
     return [
-        StoredDelivery(row.sequence, _delivery(row), row.status, row.next_attempt, row.changed, row.reason)
+        StoredDelivery(row.sequence, _from_row(row), row.status, row.next_attempt, row.changed, row.reason)
         for row in rows
     ]
 
 
-def _delivery(row: Row[Any]) -> Delivery:
+def _from_row(row: Row[Any]) -> Delivery:
     return Delivery(
         id=row.id,
         hook_id=row.hook_id,

@@ -1,29 +1,31 @@
-"""How long, and how many, deliveries wait and dead ones are kept: purges for the housekeeping."""
+"""Purges for `RetentionService`: how long, and how many, deliveries wait, and how long dead ones are kept."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from kazoo_bridge.storage.retention import Purge
+from kazoo_bridge.storage.deliveries import WAITING
+from kazoo_bridge.storage.retention import BATCH_SIZE, Purge
 from kazoo_bridge.storage.tables import deliveries
 
 _c = deliveries.c
-_WAITING = ("pending", "held")
-
-#: Rows that one transaction changes at most, so that no other write waits long.
-_BATCH_SIZE = 5000
 
 
 def expire_old(max_age: float) -> Purge:
-    """Deliveries that have been waiting for more than `max_age` seconds, since they were made or last replayed, become dead."""
+    """Return a purge that marks deliveries dead that have waited for more than `max_age` seconds.
+
+    A delivery waits since it was created or last replayed. Leased deliveries are left alone.
+    """
 
     def purge(connection: Connection, now: float) -> int:
         since = sa.func.coalesce(_c.waiting_since, _c.created)
         old = (
             sa.select(_c.sequence)
-            .where(_c.status.in_(_WAITING), since < now - max_age, _c.lease_until <= now)
-            .limit(_BATCH_SIZE)
+            .where(_c.status.in_(WAITING), since < now - max_age, _c.lease_until <= now)
+            .limit(BATCH_SIZE)
         )
         return _mark_dead(connection, old, now, "it waited too long")
 
@@ -31,54 +33,54 @@ def expire_old(max_age: float) -> Purge:
 
 
 def expire_excess(max_waiting: int) -> Purge:
-    """Of each hook's waiting deliveries, those beyond `max_waiting` become dead, the oldest first."""
+    """Return a purge that keeps at most `max_waiting` deliveries of each hook waiting.
+
+    The oldest beyond that are marked dead. Leased deliveries are left alone.
+    """
 
     def purge(connection: Connection, now: float) -> int:
-        counted = (
-            sa.select(_c.hook_id, sa.func.count().label("number"))
-            .where(_c.status.in_(_WAITING))
-            .group_by(_c.hook_id)
-        )
-        buried = 0
-        for hook_id, number in connection.execute(counted.having(sa.func.count() > max_waiting)).all():
-            surplus = (
-                sa.select(_c.sequence)
-                .where(_c.hook_id == hook_id, _c.status.in_(_WAITING), _c.lease_until <= now)
-                .order_by(_c.sequence)
-                .limit(min(number - max_waiting, _BATCH_SIZE))
-            )
-            buried += _mark_dead(connection, surplus, now, "too many deliveries of its hook were waiting")
-        return buried
+        expired = 0
+        for hook_id, excess in _excess(connection, max_waiting, _c.status.in_(WAITING)):
+            oldest = _oldest(hook_id, excess, _c.status.in_(WAITING), _c.lease_until <= now)
+            expired += _mark_dead(connection, oldest, now, "too many deliveries of its hook were waiting")
+        return expired
 
     return purge
 
 
 def purge_dead(max_age: float, max_dead: int) -> Purge:
-    """Dead deliveries are deleted after `max_age` seconds, and of each hook those beyond `max_dead`, the oldest first."""
+    """Return a purge that deletes deliveries that have been dead for more than `max_age` seconds.
+
+    Of each hook it also deletes the oldest dead deliveries beyond `max_dead`.
+    """
 
     def purge(connection: Connection, now: float) -> int:
-        old = sa.select(_c.sequence).where(_c.status == "dead", _c.changed < now - max_age).limit(_BATCH_SIZE)
-        gone = connection.execute(sa.delete(deliveries).where(_c.sequence.in_(old))).rowcount
-        counted = (
-            sa.select(_c.hook_id, sa.func.count().label("number"))
-            .where(_c.status == "dead")
-            .group_by(_c.hook_id)
-        )
-        for hook_id, number in connection.execute(counted.having(sa.func.count() > max_dead)).all():
-            surplus = (
-                sa.select(_c.sequence)
-                .where(_c.hook_id == hook_id, _c.status == "dead")
-                .order_by(_c.sequence)
-                .limit(min(number - max_dead, _BATCH_SIZE))
-            )
-            gone += connection.execute(sa.delete(deliveries).where(_c.sequence.in_(surplus))).rowcount
-        return gone
+        old = sa.select(_c.sequence).where(_c.status == "dead", _c.changed < now - max_age).limit(BATCH_SIZE)
+        deleted = connection.execute(sa.delete(deliveries).where(_c.sequence.in_(old))).rowcount
+        for hook_id, excess in _excess(connection, max_dead, _c.status == "dead"):
+            oldest = _oldest(hook_id, excess, _c.status == "dead")
+            deleted += connection.execute(sa.delete(deliveries).where(_c.sequence.in_(oldest))).rowcount
+        return deleted
 
     return purge
 
 
+def _excess(connection: Connection, limit: int, where: Any) -> list[tuple[str, int]]:
+    """Return the hooks that have more than `limit` deliveries that match `where`, and how many more."""
+    counted = (
+        sa.select(_c.hook_id, sa.func.count().label("number"))
+        .where(where)
+        .group_by(_c.hook_id)
+        .having(sa.func.count() > limit)
+    )
+    return [(row.hook_id, row.number - limit) for row in connection.execute(counted)]
+
+
+def _oldest(hook_id: str, count: int, *where: Any) -> sa.Select[tuple[int]]:
+    query = sa.select(_c.sequence).where(_c.hook_id == hook_id, *where)
+    return query.order_by(_c.sequence).limit(min(count, BATCH_SIZE))
+
+
 def _mark_dead(connection: Connection, sequences: sa.Select[tuple[int]], now: float, reason: str) -> int:
-    values = {"status": "dead", "changed": now, "reason": reason}
-    return connection.execute(
-        sa.update(deliveries).where(_c.sequence.in_(sequences)).values(**values)
-    ).rowcount
+    expired = sa.update(deliveries).where(_c.sequence.in_(sequences))
+    return connection.execute(expired.values(status="dead", changed=now, reason=reason)).rowcount

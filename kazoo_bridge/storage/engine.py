@@ -1,16 +1,17 @@
-"""An SQLAlchemy engine for the configured URI, and one transaction on it. Blocking; knows no reactor."""
+"""An SQLAlchemy engine for the configured URI, and transactions on it. Blocking; needs no reactor."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, Table, event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
@@ -20,19 +21,23 @@ from kazoo_bridge.storage.database_errors import describe
 
 T = TypeVar("T")
 
-#: How many reads run at once.
+#: Concurrent reads, by dialect.
 READERS = {"sqlite": 2, "postgresql": 4}
 
 #: Seconds to wait for a lock that another process holds, and for a connection.
 LOCK_TIMEOUT = 5
 
+#: Values in one ``IN`` list.
+MAX_PARAMETERS = 500
+
+_INSERT: Mapping[str, Callable[[Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 _WRITING = "kazoo_bridge_writing"
 
 
 def open_engine(uri: str) -> Engine:
-    """An engine for ``sqlite:///FILE`` or ``postgresql+psycopg://…``; connects to nothing yet.
+    """Return an engine for ``sqlite:///FILE`` or ``postgresql+psycopg://…``; connect to nothing yet.
 
-    Raises `ValueError`, which never repeats the URI's password, when the URI is neither.
+    Raises `ValueError` for any other URI; its text never contains the password.
     """
     try:
         url = sa.make_url(uri)
@@ -47,10 +52,10 @@ def open_engine(uri: str) -> Engine:
 
 
 def in_transaction(engine: Engine, work: Callable[[Connection], T], *, writing: bool) -> T:
-    """Run `work` in one transaction: committed when it returns, rolled back when it raises.
+    """Run `work` in one transaction and return its result: commit when it returns, roll back when it raises.
 
-    `writing` takes SQLite's write lock at once, so that what `work` reads still holds when it writes.
-    Raises `StorageUnavailable` for what is the database's fault, and whatever `work` raises.
+    `writing` takes SQLite's write lock at the start, so that what `work` reads still holds when it writes.
+    Raises `StorageUnavailable` if the database fails or refuses, and what `work` raises.
     """
     try:
         with engine.connect() as connection:
@@ -58,24 +63,36 @@ def in_transaction(engine: Engine, work: Callable[[Connection], T], *, writing: 
             with connection.begin():
                 return work(connection)
     except (DBAPIError, NoFreeConnection) as error:
-        words = describe(engine.url, error)
-        if words is None:
+        reason = describe(engine.url, error)
+        if reason is None:
             raise
-        raise StorageUnavailable(words) from None
+        raise StorageUnavailable(reason) from None
 
 
 def readers(engine: Engine) -> int:
-    """How many reads may run at once."""
+    """Return how many reads may run at once."""
     return READERS[engine.dialect.name]
+
+
+def in_batches(values: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Yield slices of `values` for SQL's ``IN``; databases bound the number of parameters of a statement."""
+    for start in range(0, len(values), MAX_PARAMETERS):
+        yield values[start : start + MAX_PARAMETERS]
+
+
+def insert_into(connection: Connection, table: Table) -> Any:
+    """Return an INSERT of the connection's dialect, to be completed by ``on_conflict_do_…``."""
+    return _INSERT[connection.dialect.name](table)
 
 
 def _sqlite(url: URL) -> Engine:
     if url.database in (None, "", ":memory:"):
         raise ValueError(
-            "a database in memory would be lost with the process; name a file, as in sqlite:///kazoo-bridge.sqlite3"
+            "a database in memory would be lost with the process; "
+            "name a file, as in sqlite:///kazoo-bridge.sqlite3"
         )
     if "uri" not in url.query:
-        # The working directory may change later; the file shall not.
+        # Absolute, because the working directory may change later.
         url = url.set(database=str(Path(url.database or "").absolute()))
     engine = sa.create_engine(
         url,
@@ -83,7 +100,8 @@ def _sqlite(url: URL) -> Engine:
         max_overflow=0,
         pool_timeout=LOCK_TIMEOUT,
         hide_parameters=True,
-        # Transactions are begun below: the sqlite3 module would begin them late and without the write lock.
+        # Transactions begin in `begin` below: the sqlite3 module would begin them late, without the write
+        # lock.
         connect_args={"isolation_level": None, "timeout": LOCK_TIMEOUT},
     )
 
@@ -105,10 +123,10 @@ def _sqlite(url: URL) -> Engine:
 
 
 def _make_private_file(path: str) -> None:
-    """Hook documents hold customers' secrets, and SQLite would let everybody read them.
+    """Create the database file without access for other users: hook documents contain secrets.
 
-    A file that is there already is not even opened: closing it would take this process's locks away from SQLite, and another
-    process that then ends would remove the write-ahead log under our feet.
+    An existing file is not opened: closing it would drop the locks that SQLite holds in this process, and
+    another process that ends afterwards would remove the write-ahead log while it is in use.
     """
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o660))
@@ -122,13 +140,13 @@ def _prepare_sqlite(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA busy_timeout = {int(LOCK_TIMEOUT * 1000)}")
     if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         _switch_to_wal(connection)
-    # What is committed must outlive a power cut, too: the broker forgets an event once it has been written.
+    # A commit must survive a power cut: the event is acknowledged to the broker after it.
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
 
 
 def _switch_to_wal(connection: sqlite3.Connection) -> None:
-    # SQLite does not wait for a lock here, so two processes that start on a new file would refuse each other.
+    # SQLite does not wait for locks here: of two processes that start on a new file, one would fail.
     deadline = time.monotonic() + LOCK_TIMEOUT
     while True:
         try:
@@ -155,6 +173,7 @@ def _postgresql(url: URL) -> Engine:
             "application_name": "kazoo_bridge",
             "keepalives_idle": 30,
             "tcp_user_timeout": 20_000,
-            "options": f"-c statement_timeout=60s -c lock_timeout={LOCK_TIMEOUT}s -c idle_in_transaction_session_timeout=60s",
+            "options": f"-c statement_timeout=60s -c lock_timeout={LOCK_TIMEOUT}s"
+            " -c idle_in_transaction_session_timeout=60s",
         },
     )

@@ -19,54 +19,56 @@ from kazoo_bridge.interfaces import IHookStore, RevisionConflict, Secret, Stored
 from kazoo_bridge.kazoo import is_account_id, to_gregorian
 from kazoo_bridge.storage import change_log
 from kazoo_bridge.storage.database import Database
-from kazoo_bridge.storage.tables import deliveries, hooks
-
-_CHUNK = 500
+from kazoo_bridge.storage.engine import in_batches
+from kazoo_bridge.storage.tables import deliveries, dump_json, hooks
 
 
 @implementer(IHookStore)
 class HookStore:
-    """Hook documents, by account and id. Every Deferred may fail with `StorageUnavailable`.
-
-    An account may have `max_per_account` hooks; 0: any number.
-    """
+    """See `IHookStore`. Every Deferred may fail with `StorageUnavailable`."""
 
     def __init__(self, clock: IReactorTime, database: Database, max_per_account: int = 0) -> None:
+        """Limit each account to `max_per_account` hooks; 0: no limit."""
         self._clock = clock
         self._database = database
         self._max_per_account = max_per_account
 
     def all(self) -> Deferred[list[StoredHook]]:
-        """Every hook, in the order they were created."""
+        """Read every hook, oldest first."""
         return self._database.read(lambda connection: _select(connection))
 
     def for_account(self, account_id: str) -> Deferred[list[StoredHook]]:
-        """The account's hooks, in the order they were created."""
+        """Read the account's hooks, oldest first."""
         return self._database.read(lambda connection: _select(connection, hooks.c.account_id == account_id))
 
     def for_accounts(self, account_ids: Collection[str]) -> Deferred[list[StoredHook]]:
-        """The hooks of all these accounts."""
-        return self._database.read(partial(_in_chunks, column=hooks.c.account_id, ids=tuple(account_ids)))
+        """Read the hooks of all these accounts, in any order."""
+        return self._database.read(partial(_select_in, column=hooks.c.account_id, ids=tuple(account_ids)))
 
     def by_ids(self, hook_ids: Collection[str]) -> Deferred[list[StoredHook]]:
-        """Those of these hooks that there are, in any order."""
+        """Read the hooks with these ids, in any order; unknown ids are left out."""
         return self._database.read(
-            partial(_in_chunks, column=hooks.c.id, ids=tuple(filter(is_account_id, hook_ids)))
+            partial(_select_in, column=hooks.c.id, ids=tuple(filter(is_account_id, hook_ids)))
         )
 
     def get(self, account_id: str, hook_id: str) -> Deferred[StoredHook | None]:
-        """One hook."""
+        """Read one hook; None if the account has no hook with this id."""
         if not (is_account_id(account_id) and is_account_id(hook_id)):
-            return succeed(None)  # whatever it is, no database needs to be asked, or could be offended
+            # Never stored; PostgreSQL would refuse some such texts, such as NUL.
+            return succeed(None)
         where = (hooks.c.id == hook_id, hooks.c.account_id == account_id)
         return self._database.read(lambda connection: next(iter(_select(connection, *where)), None))
 
     def create(
         self, account_id: str, document: Mapping[str, Any], secrets: tuple[Secret, ...] = ()
     ) -> Deferred[StoredHook]:
-        """Keep a new hook under a fresh id; fails with `TooManyHooks` if the account may have no more."""
+        """Store a new hook under a random id and fire with it.
+
+        Fails with `TooManyHooks` if the account has as many as it may have. Raises `ValueError` or
+        `TypeError` for a document that JSON cannot express.
+        """
         now = to_gregorian(self._clock.seconds())
-        hook = StoredHook(token_hex(16), account_id, _copy(document), _revision(1), now, now, secrets)
+        hook = StoredHook(token_hex(16), account_id, copy_json(document), _revision(1), now, now, secrets)
 
         def create(connection: Connection) -> StoredHook:
             if self._max_per_account:
@@ -78,61 +80,69 @@ class HookStore:
     def replace(
         self, hook: StoredHook, document: Mapping[str, Any], secrets: tuple[Secret, ...] | None = None
     ) -> Deferred[StoredHook]:
-        """Put `document` in the place of `hook`; fails with `RevisionConflict` if that is not the current revision."""
+        """Replace the document of `hook`, and its secrets unless they are None; fire with the new revision.
+
+        Fails with `RevisionConflict` if `hook` is not the current revision. Raises like `create`.
+        """
         number = int(hook.revision.partition("-")[0]) + 1
-        modified = to_gregorian(self._clock.seconds())
-        kept = hook.secrets if secrets is None else secrets
-        fresh = evolve(
-            hook, document=_copy(document), revision=_revision(number), modified=modified, secrets=kept
+        replacement = evolve(
+            hook,
+            document=copy_json(document),
+            revision=_revision(number),
+            modified=to_gregorian(self._clock.seconds()),
+            secrets=hook.secrets if secrets is None else secrets,
         )
         return self._database.write(
-            lambda connection: _update(connection, hook, fresh, self._clock.seconds())
+            lambda connection: _update(connection, hook, replacement, self._clock.seconds())
         )
 
     def delete(self, hook: StoredHook) -> Deferred[None]:
-        """Remove the hook; fails with `RevisionConflict` if it is not the current revision."""
+        """Delete the hook and its deliveries.
+
+        Fails with `RevisionConflict` if it is not the current revision.
+        """
         return self._database.write(lambda connection: _delete(connection, hook, self._clock.seconds()))
 
     def delete_of_account(self, account_id: str) -> Deferred[int]:
-        """Remove every hook of an account, which has gone; fires with how many there were."""
+        """Delete every hook and delivery of an account; fires with the number of hooks."""
         return self._database.write(
             lambda connection: _delete_of_account(connection, account_id, self._clock.seconds())
         )
+
+
+def copy_json(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the document as it will be read back.
+
+    Raises `ValueError` or `TypeError` if JSON cannot express it.
+    """
+    copy: dict[str, Any] = json.loads(_dump(document))
+    return copy
 
 
 def _revision(number: int) -> str:
     return f"{number}-{token_hex(16)}"
 
 
-def _copy(document: Mapping[str, Any]) -> dict[str, Any]:
-    """What will be read back; raises ValueError or TypeError for what JSON cannot say."""
-    result: dict[str, Any] = json.loads(_dump(document))
-    return result
-
-
 def _dump(document: Mapping[str, Any]) -> str:
-    # ASCII only: PostgreSQL's text takes neither NUL nor lone surrogates.
-    return json.dumps(dict(document), separators=(",", ":"), allow_nan=False, default=_plain)
+    return dump_json(dict(document), allow_nan=False, default=_to_dict)
 
 
-def _plain(value: object) -> dict[Any, Any]:
+def _to_dict(value: object) -> dict[Any, Any]:
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"a hook document cannot hold {type(value).__name__}")
 
 
 def _select(connection: Connection, *where: ColumnElement[bool]) -> list[StoredHook]:
-    return [
-        _stored(row) for row in connection.execute(sa.select(hooks).where(*where).order_by(hooks.c.sequence))
-    ]
+    rows = connection.execute(sa.select(hooks).where(*where).order_by(hooks.c.sequence))
+    return [_from_row(row) for row in rows]
 
 
-def _in_chunks(connection: Connection, column: ColumnElement[str], ids: tuple[str, ...]) -> list[StoredHook]:
-    chunks = (ids[start : start + _CHUNK] for start in range(0, len(ids), _CHUNK))
-    return [hook for chunk in chunks for hook in _select(connection, column.in_(chunk))]
+def _select_in(connection: Connection, column: ColumnElement[str], ids: tuple[str, ...]) -> list[StoredHook]:
+    return [hook for batch in in_batches(ids) for hook in _select(connection, column.in_(batch))]
 
 
-def _stored(row: Row[Any]) -> StoredHook:
+def _from_row(row: Row[Any]) -> StoredHook:
     secrets = tuple(Secret(value, expires) for value, expires in json.loads(row.secrets))
     return StoredHook(
         row.id, row.account_id, json.loads(row.document), row.revision, row.created, row.modified, secrets
@@ -144,16 +154,10 @@ def _dump_secrets(hook: StoredHook) -> str:
 
 
 def _require_below_limit(connection: Connection, account_id: str, limit: int) -> None:
-    change_log.lock_change_log(
-        connection
-    )  # whoever else creates a hook has either committed it by now, or waits for us
-    count = (
-        connection.scalar(
-            sa.select(sa.func.count()).select_from(hooks).where(hooks.c.account_id == account_id)
-        )
-        or 0
-    )
-    if count >= limit:
+    # Other nodes that create a hook have either committed before this, or wait.
+    change_log.lock_change_log(connection)
+    counted = sa.select(sa.func.count()).select_from(hooks).where(hooks.c.account_id == account_id)
+    if (connection.scalar(counted) or 0) >= limit:
         raise TooManyHooks(limit)
 
 
@@ -179,20 +183,20 @@ def _at_revision(hook: StoredHook) -> ColumnElement[bool]:
     )
 
 
-def _update(connection: Connection, hook: StoredHook, fresh: StoredHook, now: float) -> StoredHook:
-    result = connection.execute(
+def _update(connection: Connection, hook: StoredHook, replacement: StoredHook, now: float) -> StoredHook:
+    updated = connection.execute(
         sa.update(hooks)
         .where(_at_revision(hook))
         .values(
-            document=_dump(fresh.document),
-            secrets=_dump_secrets(fresh),
-            revision=fresh.revision,
-            modified=fresh.modified,
+            document=_dump(replacement.document),
+            secrets=_dump_secrets(replacement),
+            revision=replacement.revision,
+            modified=replacement.modified,
         )
     )
-    _require_one(result.rowcount, hook)
+    _require_one(updated.rowcount, hook)
     change_log.record(connection, "hook", [hook.id], now)
-    return fresh
+    return replacement
 
 
 def _delete(connection: Connection, hook: StoredHook, now: float) -> None:
@@ -209,7 +213,7 @@ def _require_one(count: int, hook: StoredHook) -> None:
 def _delete_of_account(connection: Connection, account_id: str, now: float) -> int:
     change_log.lock_change_log(connection)
     hook_ids = connection.scalars(sa.select(hooks.c.id).where(hooks.c.account_id == account_id)).all()
-    connection.execute(sa.delete(hooks).where(hooks.c.account_id == account_id))
-    connection.execute(sa.delete(deliveries).where(deliveries.c.account_id == account_id))
+    for table in (hooks, deliveries):
+        connection.execute(sa.delete(table).where(table.c.account_id == account_id))
     change_log.record(connection, "hook", hook_ids, now)
     return len(hook_ids)

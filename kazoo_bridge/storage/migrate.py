@@ -1,4 +1,4 @@
-"""Brings a database's tables up to the code's version."""
+"""Creates the tables of a database, and upgrades them to this version of the code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine
 from kazoo_bridge.interfaces import StorageUnavailable
 from kazoo_bridge.storage.engine import in_transaction
 
-#: PostgreSQL's advisory lock under which one process migrates while others wait ("kazoomig" in ASCII, as a number).
+#: PostgreSQL's advisory lock that one migrating process holds while others wait ("kazoomig" in ASCII).
 MIGRATION_LOCK = 0x6B617A6F6F6D6967
 
 
@@ -23,10 +23,10 @@ class DatabaseTooNew(StorageUnavailable):
 
 
 def upgrade(engine: Engine) -> None:
-    """Create or upgrade the tables; blocks. Two processes may call it at once: one works, the other waits.
+    """Create or upgrade the tables; blocks. Of two processes that call it at once, one waits for the other.
 
-    Raises `DatabaseTooNew` for a database this version cannot know, `StorageUnavailable` when the database refuses.
-    Whatever fails leaves the database as it was.
+    Raises `DatabaseTooNew` for a database of a newer version, `StorageUnavailable` if the database refuses.
+    A failed upgrade leaves the database as it was.
     """
     config = _config()
     scripts = ScriptDirectory.from_config(config)
@@ -48,7 +48,8 @@ def _is_current(connection: Connection, scripts: ScriptDirectory) -> bool:
     unknown = present - {script.revision for script in scripts.walk_revisions()}
     if unknown:
         raise DatabaseTooNew(
-            f"the database is at version {', '.join(sorted(unknown))}, which this version of kazoo_bridge does not know: "
+            f"the database is at version {', '.join(sorted(unknown))}, "
+            "which this version of kazoo_bridge does not know: "
             "install the version that wrote it, or name another database in storage.uri"
         )
     return present == set(scripts.get_heads())
@@ -56,11 +57,11 @@ def _is_current(connection: Connection, scripts: ScriptDirectory) -> bool:
 
 def _upgrade(connection: Connection, config: Config, scripts: ScriptDirectory) -> None:
     if connection.dialect.name == "postgresql":
-        # A migration of large tables takes its time, and the process beside this one waits for it.
+        # Migrating large tables takes long, and the other processes wait for it.
         connection.execute(sa.text("SET LOCAL lock_timeout = '10min'"))
         connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
-    # Another process may have done it between the first look and the lock.
+    # Another process may have upgraded between the first check and the lock.
     if not _is_current(connection, scripts):
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

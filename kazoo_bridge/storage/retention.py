@@ -1,30 +1,38 @@
-"""Removes what has had its time."""
+"""Deletes stored rows whose retention time is over."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection
-from twisted.application.service import Service
-from twisted.internet.defer import Deferred, succeed
+from twisted.application.internet import TimerService
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from kazoo_bridge.interfaces import StorageUnavailable
 from kazoo_bridge.storage import change_log, tokens
 from kazoo_bridge.storage.database import Database
 
-#: Deletes what is older than it should be at a time (Unix seconds); returns how many rows. It may leave some for the next call, so that no
-#: transaction lasts long; 0: nothing is left.
+#: Deletes or marks rows that are too old at a time (Unix seconds) and returns how many. So that
+#: transactions stay short, a call may leave some to the next call; 0 means that nothing is left.
 Purge = Callable[[Connection, float], int]
 
-#: Calls of one purge in one round; bounded so that whatever grows faster than that does not keep the others from being cleaned.
-_MAX_CALLS = 1000
+#: Rows that one statement of a purge changes at most, so that other writes do not wait long.
+BATCH_SIZE = 5000
+
+#: Calls of one purge in a run. Bounded, so that a table that grows faster does not block the other purges.
+MAX_CALLS = 1000
+
+#: Seconds between two runs.
+RETENTION_INTERVAL = 600.0
 
 
-class RetentionService(Service):
-    """Every `interval` seconds runs each purge until nothing is left for it: by default old changes and expired tokens."""
+class RetentionService(TimerService):
+    """Runs purges regularly, each until nothing is left for it.
+
+    Stopping waits for the transaction in progress.
+    """
 
     log = Logger()
 
@@ -33,46 +41,39 @@ class RetentionService(Service):
         clock: IReactorTime,
         database: Database,
         purges: Sequence[Purge] = (change_log.purge, tokens.purge),
-        interval: float = 600,
+        interval: float = RETENTION_INTERVAL,
     ) -> None:
+        """Run nothing yet. `interval` is in seconds; the first run is at the start of the service."""
+        super().__init__(interval, lambda: Deferred.fromCoroutine(self._run_purges()))
+        self.clock = clock
         self._clock = clock
         self._database = database
         self._purges = purges
-        self._interval = interval
-        self._loop = LoopingCall(self._run)
-        self._loop.clock = clock
-        self._looping: Deferred[None] = succeed(None)
+        self._stopping = False
 
     def startService(self) -> None:
-        """Clean now, and then regularly."""
+        """Run the purges now, and then regularly."""
+        self._stopping = False
         super().startService()
-        self._looping = self._loop.start(self._interval, now=True).addCallback(lambda _: None)
-        self._looping.addErrback(
-            lambda failure: self.log.failure("the storage is no longer cleaned", failure)
-        )
 
     def stopService(self) -> Deferred[None]:
-        """Clean no more; fires when the cleaning under way is over."""
-        super().stopService()
-        if self._loop.running:
-            self._loop.stop()
-        return self._looping
-
-    def _run(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._run_purges())
+        """Stop; fires when the run in progress has ended, in which each remaining purge is called once."""
+        self._stopping = True
+        stopped: Deferred[None] = super().stopService()
+        return stopped
 
     async def _run_purges(self) -> None:
         for purge in self._purges:
             try:
                 await self._run_purge(purge)
             except StorageUnavailable as error:
-                self.log.warn("old rows could not be removed yet: {reason}", reason=str(error))
+                self.log.warn("purge failed reason={reason}", reason=str(error))
             except Exception:
-                self.log.failure("old rows could not be removed")
+                self.log.failure("purge failed")
 
     async def _run_purge(self, purge: Purge) -> None:
-        """Again and again until nothing is left, each in a transaction of its own: other writes come in between."""
-        for _ in range(_MAX_CALLS):
+        # Each call is a transaction of its own, so that other writes run in between.
+        for _ in range(MAX_CALLS):
             removed = await self._database.write(lambda connection: purge(connection, self._clock.seconds()))
-            if not removed or not self.running:
+            if not removed or self._stopping:
                 return

@@ -1,9 +1,14 @@
-"""The tables as this version of the code expects them; ``migrations/`` gets a database there.
+"""The tables that this version of the code expects; ``migrations/`` creates and upgrades them.
 
-Times: hooks and accounts count Gregorian seconds, as KAZOO's documents do; everything else Unix seconds.
+Times of hooks and accounts are in Gregorian seconds, like those of KAZOO's documents; all others in Unix
+seconds.
 """
 
 from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -16,7 +21,7 @@ metadata = sa.MetaData(
     }
 )
 
-#: SQLite counts up by itself only in columns of exactly this type.
+#: SQLite increments columns of exactly this type only.
 Counter = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 accounts = sa.Table(
@@ -30,7 +35,8 @@ accounts = sa.Table(
     sa.Column("created", sa.BigInteger, nullable=False),
 )
 
-# Of tokens and API keys only the SHA-256 is kept: they are 256 random bits, which nobody finds by trying.
+# Of tokens and API keys only the SHA-256 is stored. They are 256 random bits: a plain hash cannot be
+# searched.
 tokens = sa.Table(
     "tokens",
     metadata,
@@ -60,7 +66,7 @@ api_keys = sa.Table(
     sa.Column("created", sa.Double, nullable=False),
 )
 
-# Whose the telephone numbers are. `number` is nothing but digits.
+# Telephone numbers and their owners. `number` contains only digits.
 numbers = sa.Table(
     "numbers",
     metadata,
@@ -74,7 +80,7 @@ numbers = sa.Table(
     ),
 )
 
-# Without a foreign key: a hook's account may be known to another directory than the local one.
+# Without a foreign key: a hook's account may belong to another directory than the local one.
 hooks = sa.Table(
     "hooks",
     metadata,
@@ -90,7 +96,7 @@ hooks = sa.Table(
     sqlite_autoincrement=True,
 )
 
-# What was written lately, so that other processes on the same database notice. A number is never used twice.
+# Recent changes, which other processes on the same database read. A number is never used twice.
 changes = sa.Table(
     "changes",
     metadata,
@@ -101,7 +107,7 @@ changes = sa.Table(
     sqlite_autoincrement=True,
 )
 
-# What was sent to hooks and what came back, as far as it is kept. `revision` is the hook's: failures before an edit no longer count.
+# Attempts at deliveries. `revision` is the hook's: failures from before an edit of the hook do not count.
 attempts = sa.Table(
     "attempts",
     metadata,
@@ -127,7 +133,7 @@ hook_health = sa.Table(
     sa.Column("failures", sa.BigInteger, nullable=False, server_default="0"),
 )
 
-# Limits of single accounts; NULL: the configuration's.
+# Limits of single accounts; NULL: the configured limit applies.
 account_limits = sa.Table(
     "account_limits",
     metadata,
@@ -136,7 +142,7 @@ account_limits = sa.Table(
     sa.Column("attempt_failure_expiry_ms", sa.BigInteger),
 )
 
-# What all nodes on one storage have in common.
+# Values that all nodes on one storage share.
 settings = sa.Table(
     "settings",
     metadata,
@@ -144,9 +150,11 @@ settings = sa.Table(
     sa.Column("value", sa.Text, nullable=False),
 )
 
-# Deliveries that could not be made at once. `status`: pending (goes out when its time comes), held (its hook is disabled), dead.
-# `ordering` is empty where order does not matter. Whoever holds the lease sends it; a lease that has run out is free again.
-# `waiting_since` is when it was last replayed; NULL: never, it has been waiting since it was created.
+# Deliveries that could not be made at once. `status`: pending (sent at `next_attempt`), held (the hook is
+# disabled), dead. `ordering` is the ordering key, empty if order does not matter; among equal keys,
+# `sequence` is the order. The node that holds the lease sends the delivery; after `lease_until` any node
+# may take it. `waiting_since` is the time of the last replay; NULL: never replayed, the delivery waits
+# since `created`.
 deliveries = sa.Table(
     "deliveries",
     metadata,
@@ -174,3 +182,11 @@ deliveries = sa.Table(
     sa.Index(None, "status", "changed"),
     sqlite_autoincrement=True,
 )
+
+
+def dump_json(
+    value: Mapping[str, Any], *, allow_nan: bool = True, default: Callable[[Any], Any] | None = None
+) -> str:
+    """Return `value` as JSON for a text column; `allow_nan` and `default` are those of `json.dumps`."""
+    # ASCII only: PostgreSQL's text accepts neither NUL nor lone surrogates.
+    return json.dumps(value, separators=(",", ":"), allow_nan=allow_nan, default=default)

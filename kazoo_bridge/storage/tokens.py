@@ -1,4 +1,7 @@
-"""Tokens and API keys. The secret is seen once, by whoever it is made for; its SHA-256 is what is kept."""
+"""Tokens and API keys.
+
+A secret is returned once, when it is created; its SHA-256 digest is what is stored.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ _SECRET_BYTES = 32
 
 @frozen
 class IssuedToken:
-    """A token just made. `expires` is in Unix seconds, None: never."""
+    """A token just created, with its secret. `expires` is in Unix seconds, None: never."""
 
     token: str = field(repr=False)
     account_id: str
@@ -30,7 +33,7 @@ class IssuedToken:
 
 @frozen
 class StoredToken:
-    """A token as it is kept. `expires` is in Unix seconds, None: never."""
+    """A token as it is stored. `expires` is in Unix seconds, None: never."""
 
     digest: str = field(repr=False)
     account_id: str
@@ -38,7 +41,7 @@ class StoredToken:
 
 
 def secret_digest(secret: str) -> str:
-    """The form in which a token or API key is kept and looked up: SHA-256, in hexadecimal."""
+    """Return the form in which a token or API key is stored and looked up: its SHA-256 in hexadecimal."""
     return sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -49,43 +52,48 @@ class TokenStore:
         self._clock = clock
         self._database = database
 
+    @staticmethod
+    def digest(secret: str) -> str:
+        """Return the digest under which a token or API key is stored; see `secret_digest`."""
+        return secret_digest(secret)
+
     def create(self, account_id: str, ttl: float | None = None) -> Deferred[IssuedToken]:
-        """A fresh token, valid for `ttl` seconds (None: for ever); fails with `UnknownAccount`."""
+        """Create a token that is valid for `ttl` seconds (None: for ever). Fails with `UnknownAccount`."""
         return self._database.write(
             lambda connection: create(connection, account_id, ttl, self._clock.seconds())
         )
 
     def lookup(self, digest: str) -> Deferred[StoredToken | None]:
-        """The token of this digest unless it has expired."""
+        """Read the token with this digest; None if it is unknown or expired."""
         return self._database.read(lambda connection: lookup(connection, digest, self._clock.seconds()))
 
     def revoke(self, token: str) -> Deferred[bool]:
-        """Make a token invalid; fires with whether there was one."""
+        """Delete a token; fires with False if it is unknown."""
         return self._database.write(lambda connection: revoke(connection, token, self._clock.seconds()))
 
     def create_api_key(self, account_id: str) -> Deferred[str]:
-        """A fresh API key; fails with `UnknownAccount`."""
+        """Create an API key and fire with it. Fails with `UnknownAccount`."""
         return self._database.write(
             lambda connection: create_api_key(connection, account_id, self._clock.seconds())
         )
 
-    def account_of_api_key(self, digest: str) -> Deferred[str | None]:
-        """The id of the account whose API key has this digest."""
-        return self._database.read(
-            lambda connection: connection.scalar(
-                sa.select(api_keys.c.account_id).where(api_keys.c.digest == digest)
-            )
-        )
+    def account_for_api_key(self, digest: str) -> Deferred[str | None]:
+        """Read the id of the account whose API key has this digest; None if the key is unknown."""
+        account_id = sa.select(api_keys.c.account_id).where(api_keys.c.digest == digest)
+        return self._database.read(lambda connection: connection.scalar(account_id))
 
     def revoke_api_key(self, api_key: str) -> Deferred[bool]:
-        """Make an API key invalid, not the tokens it has given; fires with whether there was one."""
+        """Delete an API key, but not the tokens created with it; fires with False if it is unknown."""
         return self._database.write(
             lambda connection: revoke_api_key(connection, api_key, self._clock.seconds())
         )
 
 
 def create(connection: Connection, account_id: str, ttl: float | None, now: float) -> IssuedToken:
-    """A fresh token, valid for `ttl` seconds (None: for ever). Raises `UnknownAccount`."""
+    """Create a token that is valid for `ttl` seconds (None: for ever) from `now` (Unix seconds).
+
+    Records the change. Raises `UnknownAccount`.
+    """
     token = secrets.token_hex(_SECRET_BYTES)
     expires = None if ttl is None else now + ttl
     _insert(connection, tokens, "token", token, account_id, now, expires=expires)
@@ -93,7 +101,10 @@ def create(connection: Connection, account_id: str, ttl: float | None, now: floa
 
 
 def lookup(connection: Connection, digest: str, now: float) -> StoredToken | None:
-    """The token of this digest unless it has expired."""
+    """Return the token with this digest.
+
+    None if it is unknown, or expired at the time `now` (Unix seconds).
+    """
     row = connection.execute(
         sa.select(tokens.c.account_id, tokens.c.expires).where(tokens.c.digest == digest)
     ).first()
@@ -103,24 +114,30 @@ def lookup(connection: Connection, digest: str, now: float) -> StoredToken | Non
 
 
 def revoke(connection: Connection, token: str, now: float) -> bool:
-    """Make a token invalid; returns whether there was one."""
+    """Delete a token and record the change; returns False if it is unknown. `now` is in Unix seconds."""
     return _delete(connection, tokens, "token", token, now)
 
 
 def create_api_key(connection: Connection, account_id: str, now: float) -> str:
-    """A fresh API key. Raises `UnknownAccount`."""
+    """Create an API key, record the change and return the key. Raises `UnknownAccount`."""
     api_key = secrets.token_hex(_SECRET_BYTES)
     _insert(connection, api_keys, "api_key", api_key, account_id, now)
     return api_key
 
 
 def revoke_api_key(connection: Connection, api_key: str, now: float) -> bool:
-    """Make an API key invalid, not the tokens it has given; returns whether there was one."""
+    """Delete an API key, but not the tokens created with it; returns False if it is unknown.
+
+    Records the change.
+    """
     return _delete(connection, api_keys, "api_key", api_key, now)
 
 
 def purge(connection: Connection, now: float) -> int:
-    """Forget expired tokens, which nobody would notice (so no change is recorded). Returns how many."""
+    """Delete the tokens that are expired at the time `now` (Unix seconds) and return how many.
+
+    No change is recorded: to every reader an expired token is already invalid.
+    """
     return connection.execute(sa.delete(tokens).where(tokens.c.expires <= now)).rowcount
 
 
@@ -131,13 +148,13 @@ def _insert(
     secret: str,
     account_id: str,
     now: float,
-    **more: float | None,
+    **columns: float | None,
 ) -> None:
     change_log.lock_change_log(connection)
     if not exists(connection, account_id):
         raise UnknownAccount(account_id)
     digest = secret_digest(secret)
-    connection.execute(sa.insert(table).values(digest=digest, account_id=account_id, created=now, **more))
+    connection.execute(sa.insert(table).values(digest=digest, account_id=account_id, created=now, **columns))
     change_log.record(connection, kind, [digest], now)
 
 

@@ -17,8 +17,8 @@ from pika.exceptions import AMQPError
 
 from tests.integration.bridge_process import BridgeProcess, eventually
 from tests.integration.fault_world import IMPATIENT, Publisher, UnrulyReceiver, started
+from tests.integration.postgresql import Cluster
 from tests.integration.rabbitmq import RabbitNode
-from tests.integration.test_storage_postgresql import Cluster
 
 pytestmark = pytest.mark.timeout(200)
 

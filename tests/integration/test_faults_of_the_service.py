@@ -13,7 +13,7 @@ import pytest
 
 from tests.integration.bridge_process import BridgeProcess
 from tests.integration.fault_world import IMPATIENT, Publisher, UnrulyReceiver, started
-from tests.integration.test_storage_postgresql import Cluster
+from tests.integration.postgresql import Cluster
 
 pytestmark = pytest.mark.timeout(150)
 

@@ -1,121 +1,45 @@
-"""The store suite on a PostgreSQL server of its own, in a temporary folder. Needs Debian's package ``postgresql``."""
+"""The storage suites on a private PostgreSQL server. Needs Debian's package ``postgresql``."""
 
-import contextlib
-import os
-import pwd
-import secrets
-import shutil
-import signal
-import socket
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
-import psycopg
 import pytest
 import pytest_twisted
 from sqlalchemy import Connection, Engine, inspect, text
 from twisted.internet import reactor
 
 from kazoo_bridge.interfaces import StorageUnavailable
-from kazoo_bridge.storage import change_log, engine, migrate
+from kazoo_bridge.storage import change_log, deliveries, engine, migrate
 from kazoo_bridge.storage.database import Database
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "storage"))
-if "store_suite" not in sys.modules:
-    pytest.register_assert_rewrite("store_suite", "attempt_suite", "delivery_suite")
-from tests.storage.attempt_suite import *  # noqa: F403
-from tests.storage.delivery_suite import *  # noqa: F403
-from tests.storage.store_suite import *  # noqa: F403
-
-PASSWORD = "hunter2"
-
-
-def _programs() -> Path:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    if not found:
-        pytest.fail("PostgreSQL is not installed; install Debian's package postgresql (make test does)")
-    return found[-1].parent
-
-
-class Cluster:
-    """A private server: its own data, port and users. As root it runs as the user postgres, because PostgreSQL refuses root."""
-
-    def __init__(self) -> None:
-        self._programs = _programs()
-        self._folder = Path(tempfile.mkdtemp(prefix="kazoo_bridge-postgresql-"))
-        self._as_user: dict[str, object] = {}
-        if os.getuid() == 0:
-            user = pwd.getpwnam("postgres")
-            os.chown(self._folder, user.pw_uid, user.pw_gid)
-            self._as_user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-
-    def create(self) -> None:
-        password = self._folder / "password"
-        password.write_text(PASSWORD)
-        password.chmod(0o644)
-        options = [
-            "--username=bridge",
-            f"--pwfile={password}",
-            "--auth=scram-sha-256",
-            "--encoding=UTF8",
-            "--no-locale",
-            "--no-sync",
-        ]
-        self._run("initdb", *options)
-        self.start()
-
-    def start(self) -> None:
-        settings = f"-p {self.port} -c listen_addresses=127.0.0.1 -k {self._folder} -c fsync=off -c shared_buffers=16MB"
-        self._run("pg_ctl", "-w", "-l", str(self._folder / "log"), "-o", settings, "start")
-
-    def freeze(self) -> None:
-        """Let the sessions that there are answer nothing, until `thaw`."""
-        self._signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let them go on."""
-        self._signal(signal.SIGCONT)
-
-    def _signal(self, number: int) -> None:
-        parent = (self._folder / "data" / "postmaster.pid").read_text().split()[0]
-        for one in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):  # it may have ended meanwhile
-                if f"\nPPid:\t{parent}\n" in (one / "status").read_text():
-                    os.kill(int(one.name), number)
-
-    def stop(self) -> None:
-        self._run("pg_ctl", "-w", "-m", "immediate", "stop")
-
-    def remove(self) -> None:
-        self.stop()
-        shutil.rmtree(self._folder)
-
-    def uri(self, database: str, password: str = PASSWORD) -> str:
-        return f"postgresql+psycopg://bridge:{password}@127.0.0.1:{self.port}/{database}"
-
-    def new_database(self) -> str:
-        name = f"kazoo_{secrets.token_hex(4)}"
-        with psycopg.connect(self.uri("postgres").replace("+psycopg", ""), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
-        return name
-
-    def _run(self, program: str, *arguments: str) -> None:
-        command = [str(self._programs / program), "-D", str(self._folder / "data"), *arguments]
-        # The server inherits what is open, so its output must not be a pipe that somebody waits for.
-        with (self._folder / "output").open("w+") as output:
-            result = subprocess.run(
-                command, stdout=output, stderr=output, cwd="/", check=False, **self._as_user
-            )  # type: ignore[call-overload]
-            output.seek(0)
-            assert result.returncode == 0, output.read()
+from tests.directory.test_store_protocols import StoredDirectorySuite
+from tests.integration.postgresql import Cluster
+from tests.storage.fixtures import (  # noqa: F401
+    account_store,
+    attempt_store,
+    clock,
+    database,
+    delivery_store,
+    hook_store,
+    limit_store,
+    number_store,
+    token_store,
+)
+from tests.storage.helpers import make_delivery, record_change
+from tests.storage.test_accounts import AccountStoreSuite
+from tests.storage.test_attempts import AttemptStoreSuite
+from tests.storage.test_change_feed import ChangeFeedSuite
+from tests.storage.test_change_log import ChangeLogSuite
+from tests.storage.test_database import DatabaseSuite
+from tests.storage.test_deliveries import DeliveryStoreSuite
+from tests.storage.test_delivery_retention import DeliveryRetentionSuite
+from tests.storage.test_hooks import HookStoreSuite
+from tests.storage.test_migrate import MigrateSuite
+from tests.storage.test_phone_numbers import NumberStoreSuite
+from tests.storage.test_retention import RetentionSuite
+from tests.storage.test_settings import SettingsSuite
+from tests.storage.test_tables import TablesSuite
+from tests.storage.test_tokens import TokenStoreSuite
 
 
 @pytest.fixture(scope="module")
@@ -127,33 +51,96 @@ def cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def storage_uri(cluster: Cluster) -> str:
-    return cluster.uri(cluster.new_database())
+def storage_uri(cluster: Cluster) -> Iterator[str]:
+    name = cluster.new_database()
+    yield cluster.uri(name)
+    # One by one: removing the files of all databases at the end takes long.
+    cluster.drop_database(name)
+
+
+class TestAccountStore(AccountStoreSuite):
+    """On PostgreSQL, like all suites below."""
+
+
+class TestAttemptStore(AttemptStoreSuite):
+    pass
+
+
+class TestChangeFeed(ChangeFeedSuite):
+    pass
+
+
+class TestChangeLog(ChangeLogSuite):
+    pass
+
+
+class TestDatabase(DatabaseSuite):
+    pass
+
+
+class TestDeliveryStore(DeliveryStoreSuite):
+    pass
+
+
+class TestDeliveryRetention(DeliveryRetentionSuite):
+    pass
+
+
+class TestHookStore(HookStoreSuite):
+    pass
+
+
+class TestMigrate(MigrateSuite):
+    pass
+
+
+class TestNumberStore(NumberStoreSuite):
+    pass
+
+
+class TestRetention(RetentionSuite):
+    pass
+
+
+class TestSettings(SettingsSuite):
+    pass
+
+
+class TestTables(TablesSuite):
+    pass
+
+
+class TestTokenStore(TokenStoreSuite):
+    pass
+
+
+class TestStoredDirectory(StoredDirectorySuite):
+    pass
 
 
 @pytest_twisted.ensureDeferred
 async def test_a_wrong_password_is_not_repeated(cluster: Cluster) -> None:
-    database = Database(reactor, cluster.uri("postgres", "sesame"))
+    refused = Database(reactor, cluster.uri("postgres", "sesame"))
     with pytest.raises(StorageUnavailable, match="password authentication failed") as caught:
-        await database.migrate()
+        await refused.migrate()
     assert "sesame" not in str(caught.value)
-    await database.close()
+    await refused.close()
 
 
 @pytest_twisted.ensureDeferred
 async def test_a_server_that_restarts_is_found_again(cluster: Cluster, storage_uri: str) -> None:
-    database = Database(reactor, storage_uri)
-    await database.migrate()
-    assert await database.check(10) is None
+    node = Database(reactor, storage_uri)
+    await node.migrate()
+    assert await node.check(10) is None
     cluster.stop()
     with pytest.raises(StorageUnavailable, match=r"at 127\.0\.0\.1 refused"):
-        await database.read(change_log.position)
-    assert "refused" in (await database.check(10) or "")
+        await node.read(change_log.position)
+    assert "refused" in (await node.check(10) or "")
     cluster.start()
-    assert await database.check(10) is None
-    await database.write(lambda connection: change_log.record(connection, "hook", ["x"], 1.0))
-    assert await database.read(change_log.position) == 1
-    await database.close()
+    assert await node.check(10) is None
+    await node.write(record_change("x"))
+    assert await node.read(change_log.position) == 1
+    await node.close()
 
 
 def test_changes_are_numbered_in_the_order_they_are_committed(storage_uri: str) -> None:
@@ -163,7 +150,7 @@ def test_changes_are_numbered_in_the_order_they_are_committed(storage_uri: str) 
     first_has_number, first_may_commit = threading.Event(), threading.Event()
 
     def slow(connection: Connection) -> None:
-        change_log.record(connection, "hook", ["first"], 1.0)
+        record_change("first")(connection)
         first_has_number.set()
         assert first_may_commit.wait(10)
 
@@ -171,12 +158,10 @@ def test_changes_are_numbered_in_the_order_they_are_committed(storage_uri: str) 
     first.start()
     assert first_has_number.wait(10)
     second = threading.Thread(
-        target=lambda: engine.in_transaction(
-            opened, lambda c: change_log.record(c, "hook", ["second"], 1.0), writing=True
-        )
+        target=lambda: engine.in_transaction(opened, record_change("second"), writing=True)
     )
     second.start()
-    _until_one_waits(opened)
+    _wait_for_locks(opened, "advisory", 1)
     assert engine.in_transaction(
         opened, lambda c: change_log.since(c, 0), writing=False
     ) == change_log.ChangeBatch(0)
@@ -194,25 +179,52 @@ def test_one_process_migrates_while_others_wait(storage_uri: str) -> None:
     with opened.begin() as another:
         another.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": migrate.MIGRATION_LOCK})
         migrating.start()
-        _until_one_waits(opened)
+        _wait_for_locks(opened, "advisory", 1)
         assert inspect(another).get_table_names() == []
     migrating.join(10)
     assert engine.in_transaction(opened, change_log.position, writing=False) == 0
     opened.dispose()
 
 
-def _until_one_waits(opened: Engine) -> None:
-    waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+def test_nodes_that_store_the_same_deliveries_in_different_orders_do_not_deadlock(storage_uri: str) -> None:
+    opened = engine.open_engine(storage_uri)
+    migrate.upgrade(opened)
+    failures: list[BaseException] = []
+
+    def store(names: str) -> None:
+        waiting = [(make_delivery(name, ordering_key="call"), 100.0, "") for name in names]
+        try:
+            engine.in_transaction(opened, lambda c: deliveries.enqueue(c, waiting), writing=True)
+        except StorageUnavailable as error:
+            failures.append(error)
+
+    nodes = [threading.Thread(target=store, args=[names]) for names in ("amz", "zma")]
+    # A third node holds the middle one, so that both others have begun to insert and wait.
+    with opened.connect() as third, third.begin() as transaction:
+        deliveries.enqueue(third, [(make_delivery("m"), 100.0, "")])
+        for number, node in enumerate(nodes, 1):
+            node.start()
+            _wait_for_locks(opened, "transactionid", number)
+        transaction.rollback()
+    for node in nodes:
+        node.join(10)
+    assert failures == []
+    opened.dispose()
+
+
+def _wait_for_locks(opened: Engine, kind: str, number: int) -> None:
+    """Wait until `number` transactions wait for a lock of this kind."""
+    waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = :kind AND NOT granted")
     deadline = time.monotonic() + 10
-    while not engine.in_transaction(opened, lambda connection: connection.scalar(waiting), writing=False):
-        assert time.monotonic() < deadline, "the second writer did not wait for the first"
+    while engine.in_transaction(opened, lambda c: c.scalar(waiting, {"kind": kind}), writing=False) != number:
+        assert time.monotonic() < deadline, f"{number} transactions did not come to wait"
         time.sleep(0.01)
 
 
 def test_a_standby_is_reported_as_unavailable(storage_uri: str) -> None:
     opened = engine.open_engine(storage_uri)
 
-    def write_while_read_only(connection) -> None:
+    def write_while_read_only(connection: Connection) -> None:
         connection.exec_driver_sql("SET TRANSACTION READ ONLY")
         connection.exec_driver_sql("CREATE TABLE x (y int)")
 

@@ -14,7 +14,7 @@ from twisted.internet.task import deferLater
 
 from kazoo_bridge.interfaces import IBus, IConsumer, Queue, Topic
 from kazoo_bridge.kazoo import Event, to_gregorian
-from kazoo_bridge.storage.limits import LimitStore
+from kazoo_bridge.storage.settings import LimitStore
 from tests.rest.rest_client import ACCOUNT, CHILD, GOOD, STRANGER, Client, hooks
 from tests.webhooks.receiving import Receiver
 

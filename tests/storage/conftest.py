@@ -2,7 +2,17 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("store_suite", "attempt_suite", "delivery_suite")
+from tests.storage.fixtures import (  # noqa: F401
+    account_store,
+    attempt_store,
+    clock,
+    database,
+    delivery_store,
+    hook_store,
+    limit_store,
+    number_store,
+    token_store,
+)
 
 
 @pytest.fixture

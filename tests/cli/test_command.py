@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from kazoo_bridge import __version__
+from kazoo_bridge.storage import engine, migrate
+from tests.cli.harness import A, CliHarness, lookup_token
+
+
+def test_the_configuration_is_checked(cli: CliHarness, tmp_path: Path) -> None:
+    assert cli.lines("config", "check") == ["configuration is fine"]
+    (tmp_path / "bad.toml").write_text("[nonsense]\n")
+    assert "nonsense" in cli.error("--config", "bad.toml", "config", "check")
+    assert "missing.toml" in cli.error("--config", "missing.toml", "config", "check")
+
+
+def test_help_and_version(cli: CliHarness) -> None:
+    assert __version__ in cli.run("--version").stdout
+    for name in ("account", "token", "api-key", "hook", "number", "config", "demo"):
+        assert f"\n  {name} " in cli.run("-h").stdout
+        assert cli.lines(name, "--help")
+
+
+def test_an_unknown_command(cli: CliHarness) -> None:
+    assert "nonsense" in cli.error("nonsense", exit_code=2)
+
+
+def test_a_process_beside_an_open_database(cli: CliHarness, tmp_path: Path) -> None:
+    opened = engine.open_engine(f"sqlite:///{tmp_path}/kazoo-bridge.sqlite3")
+    migrate.upgrade(opened)
+
+    def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "kazoo_bridge.cli", *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    with opened.connect() as reader:
+        reader.exec_driver_sql("SELECT count(*) FROM accounts").all()
+        created = command("account", "create", "--id", A)
+    assert (created.returncode, created.stdout, created.stderr) == (0, f"{A}\n", "")
+    token = command("token", "create", "--account", A).stdout.strip()
+    assert lookup_token(token, 0) is not None
+    refused = command("account", "create", "--id", A)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "already" in refused.stderr
+    opened.dispose()
+
+
+def test_no_reactor_is_installed() -> None:
+    script = "import sys, kazoo_bridge.cli; sys.exit('twisted.internet.reactor' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

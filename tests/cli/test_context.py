@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tests.cli.harness import A, CliHarness
+
+
+def test_the_configured_storage_is_used(
+    cli: CliHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "good.toml").write_text('[storage]\nuri = "sqlite:///other.sqlite3"\n')
+    cli.run("--config", "good.toml", "account", "create", "--id", A)
+    assert [path.name for path in tmp_path.glob("*.sqlite3")] == ["other.sqlite3"]
+    monkeypatch.setenv("KAZOO_BRIDGE__STORAGE__URI", "sqlite:///third.sqlite3")
+    assert A not in cli.run("--config", "good.toml", "account", "list").stdout
+
+
+def test_a_wrong_configuration_prints_one_line_per_error_and_creates_no_storage(
+    cli: CliHarness, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.toml").write_text("[http]\nendpoint = 5\nport = 1\n[nonsense]\n")
+    error = cli.error("--config", "bad.toml", "account", "list")
+    assert len(error.splitlines()) == 3
+    for name in ("http.endpoint", "http.port", "nonsense"):
+        assert name in error
+    assert list(tmp_path.glob("*.sqlite3")) == []
+
+
+def test_a_storage_that_cannot_be_used(
+    cli: CliHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "kazoo-bridge.sqlite3").write_bytes(b"hardly a database " * 100)
+    assert "is not an SQLite database" in cli.error("account", "list")
+    monkeypatch.setenv("KAZOO_BRIDGE__STORAGE__URI", "sqlite:///")
+    assert "storage.uri" in cli.error("account", "list")
+
+
+def test_a_database_of_a_newer_version(cli: CliHarness) -> None:
+    cli.run("account", "list")
+    with sqlite3.connect("kazoo-bridge.sqlite3") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    assert "does not know" in cli.error("account", "list")
+
+
+def test_a_secret_is_the_first_line_of_standard_input(cli: CliHarness) -> None:
+    cli.run("account", "create", "--id", A)
+    token = cli.create("token", "create", "--account", A)
+    cli.run("token", "revoke", "-", stdin=f"  {token}  \nanother line\n")

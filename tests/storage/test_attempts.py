@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import pytest_twisted
+from zope.interface.verify import verifyObject
+
+from kazoo_bridge.interfaces import AccountLimits, Attempt, HookHealth, IAttemptStore
+from kazoo_bridge.storage import attempts
+from kazoo_bridge.storage.attempts import AttemptStore, purge_older_than
+from kazoo_bridge.storage.database import Database
+from kazoo_bridge.storage.settings import LimitStore
+from tests.storage.helpers import FOUR, ONE, THREE, TWO, A, B, run_purge
+
+
+def make_attempt(
+    hook_id: str = ONE,
+    made: float = 100.0,
+    *,
+    account_id: str = A,
+    failed: bool = True,
+    revision: str = "1-x",
+    **more: Any,
+) -> Attempt:
+    return Attempt(account_id, hook_id, revision, failed, made, {"at": made, **more})
+
+
+async def times(
+    store: AttemptStore, account_id: str, hook_id: str | None, before: int | None = None, count: int = 10
+) -> list[float]:
+    """When the attempts on a page were made."""
+    return [one.document["at"] for one in await store.page(account_id, hook_id, before, count)]
+
+
+class AttemptStoreSuite:
+    def test_it_implements_the_interface(self, attempt_store: AttemptStore) -> None:
+        assert verifyObject(IAttemptStore, attempt_store)
+
+    @pytest_twisted.ensureDeferred
+    async def test_attempts_are_listed_newest_first(self, attempt_store: AttemptStore) -> None:
+        made = [
+            make_attempt(ONE, 1),
+            make_attempt(TWO, 2),
+            make_attempt(ONE, 3),
+            make_attempt(ONE, 4, account_id=B),
+        ]
+        await attempt_store.add(made, {})
+        assert await times(attempt_store, A, None) == [3, 2, 1]
+        assert await times(attempt_store, A, ONE) == [3, 1]
+        assert await times(attempt_store, B, ONE) == [4]
+
+    @pytest_twisted.ensureDeferred
+    async def test_pages_continue_below_a_position(self, attempt_store: AttemptStore) -> None:
+        await attempt_store.add([make_attempt(made=made) for made in (1, 2, 3)], {})
+        (newest,) = await attempt_store.page(A, None, None, 1)
+        assert (newest.made_at, newest.document) == (3, {"at": 3})
+        assert await times(attempt_store, A, None, newest.position) == [2, 1]
+        assert await times(attempt_store, A, None, newest.position, 1) == [2]
+
+    @pytest_twisted.ensureDeferred
+    async def test_any_text_is_read_back(self, attempt_store: AttemptStore) -> None:
+        await attempt_store.add([make_attempt(body="a\0b\ud800 ž 🎧")], {})
+        assert (await attempt_store.page(A, None, None, 1))[0].document["body"] == "a\0b\ud800 ž 🎧"
+
+    @pytest_twisted.ensureDeferred
+    async def test_health_is_added_up_and_keeps_the_latest_times(self, attempt_store: AttemptStore) -> None:
+        assert await attempt_store.health([ONE]) == {}
+        await attempt_store.add([], {ONE: HookHealth(5.0, None, 3, 0), TWO: HookHealth(None, 7.0, 0, 1)})
+        await attempt_store.add([], {ONE: HookHealth(None, 6.0, 0, 2)})
+        await attempt_store.add([], {ONE: HookHealth(4.0, 8.0, 1, 1)})
+        assert await attempt_store.health([ONE, THREE]) == {ONE: HookHealth(5.0, 8.0, 4, 3)}
+        assert await attempt_store.health([TWO, ONE]) == {
+            ONE: HookHealth(5.0, 8.0, 4, 3),
+            TWO: HookHealth(None, 7.0, 0, 1),
+        }
+
+    @pytest_twisted.ensureDeferred
+    async def test_nothing_to_add(self, attempt_store: AttemptStore) -> None:
+        await attempt_store.add([], {})
+        assert await attempt_store.page(A, None, None, 1) == []
+
+    @pytest_twisted.ensureDeferred
+    async def test_failures_of_a_revision_are_counted(self, attempt_store: AttemptStore) -> None:
+        made = [
+            make_attempt(made=10),
+            make_attempt(made=20),
+            make_attempt(made=30, failed=False),
+            make_attempt(made=40, revision="2-x"),
+        ]
+        await attempt_store.add(made, {})
+        assert await attempt_store.failures({ONE: "1-x"}, 0) == {ONE: 2}
+        assert await attempt_store.failures({ONE: "1-x"}, 10) == {ONE: 1}
+        assert await attempt_store.failures({ONE: "2-x", TWO: "1-x"}, 0) == {ONE: 1}
+
+    @pytest_twisted.ensureDeferred
+    async def test_hooks_over_the_failure_limit(self, attempt_store: AttemptStore) -> None:
+        await attempt_store.add([make_attempt(ONE, 100 + number) for number in range(6)], {})
+        await attempt_store.add([make_attempt(TWO, 100 + number) for number in range(5)], {})
+        assert await attempt_store.hooks_over_failure_limit(110, 6, 60) == [(A, ONE, "1-x")]
+        both = [(A, ONE, "1-x"), (A, TWO, "1-x")]
+        assert sorted(await attempt_store.hooks_over_failure_limit(110, 5, 60)) == both
+        assert await attempt_store.hooks_over_failure_limit(159, 6, 60) == [(A, ONE, "1-x")]
+        assert await attempt_store.hooks_over_failure_limit(160, 6, 60) == []
+
+    @pytest_twisted.ensureDeferred
+    async def test_successes_and_test_attempts_do_not_count_as_failures(
+        self, attempt_store: AttemptStore
+    ) -> None:
+        await attempt_store.add(
+            [make_attempt(THREE, failed=False)] * 9 + [make_attempt(FOUR, revision="")] * 9, {}
+        )
+        assert await attempt_store.hooks_over_failure_limit(110, 6, 60) == []
+
+    @pytest_twisted.ensureDeferred
+    async def test_the_limits_of_an_account_override_the_general_ones(
+        self, attempt_store: AttemptStore, limit_store: LimitStore
+    ) -> None:
+        made = [
+            make_attempt(hook_id, made, account_id=account_id)
+            for hook_id, account_id in ((ONE, A), (TWO, B))
+            for made in (100, 200)
+        ]
+        await attempt_store.add(made, {})
+        await limit_store.put(A, AccountLimits(attempt_failure_count=2))
+        assert await attempt_store.hooks_over_failure_limit(201, 6, 60) == []
+        assert await attempt_store.hooks_over_failure_limit(201, 6, 102) == [(A, ONE, "1-x")]
+        await limit_store.put(B, AccountLimits(attempt_failure_expiry_ms=200_000))
+        await limit_store.put(A, AccountLimits(2, 150_000))
+        assert await attempt_store.hooks_over_failure_limit(201, 6, 60) == [(A, ONE, "1-x")]
+        assert await attempt_store.hooks_over_failure_limit(250, 6, 60) == []
+        await limit_store.put(A, AccountLimits(2, 99_999))
+        assert await attempt_store.hooks_over_failure_limit(201, 6, 1000) == []
+        await limit_store.put(A, AccountLimits())
+        assert await attempt_store.hooks_over_failure_limit(201, 6, 60) == []
+
+    @pytest_twisted.ensureDeferred
+    async def test_old_attempts_are_purged(self, attempt_store: AttemptStore, database: Database) -> None:
+        await attempt_store.add([make_attempt(made=made) for made in (100, 150, 200)], {})
+        assert await run_purge(database, purge_older_than(50), 200) == 1
+        assert await times(attempt_store, A, None) == [200, 150]
+
+    @pytest_twisted.ensureDeferred
+    async def test_old_attempts_are_purged_in_batches(
+        self, attempt_store: AttemptStore, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(attempts, "BATCH_SIZE", 2)
+        await attempt_store.add([make_attempt()] * 3, {})
+        assert [await run_purge(database, purge_older_than(50), 200) for _ in range(3)] == [2, 1, 0]
+
+
+class TestAttemptStore(AttemptStoreSuite):
+    """On SQLite."""

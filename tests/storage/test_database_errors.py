@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ProgrammingError
+
+from kazoo_bridge.storage.database_errors import describe
+
+POSTGRESQL = sa.make_url("postgresql+psycopg://bridge:hunter2@db/kazoo")
+SQLITE = sa.make_url("sqlite:////var/lib/x.sqlite3")
+
+
+def wrap(kind: type[DBAPIError], original: Exception) -> DBAPIError:
+    return kind("SELECT secret", None, original)
+
+
+def sqlite_error(name: str) -> sqlite3.Error:
+    error = sqlite3.OperationalError("SELECT secret")
+    error.sqlite_errorname = name
+    return error
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("SQLITE_BUSY", "is locked by another process"),
+        ("SQLITE_BUSY_SNAPSHOT", "is locked by another process"),
+        ("SQLITE_FULL", "cannot grow: the disk is full"),
+        ("SQLITE_IOERR_WRITE", "could not be read or written (input/output error); look at the disk"),
+        ("SQLITE_CORRUPT", "is damaged; restore it from a backup"),
+    ],
+)
+def test_an_error_of_an_sqlite_file_names_the_file(name: str, reason: str) -> None:
+    error = wrap(OperationalError, sqlite_error(name))
+    assert describe(SQLITE, error) == f"the database file /var/lib/x.sqlite3 {reason}"
+
+
+def test_an_error_in_a_statement_is_not_described() -> None:
+    assert describe(SQLITE, wrap(OperationalError, sqlite_error("SQLITE_ERROR"))) is None
+    assert describe(SQLITE, wrap(OperationalError, sqlite3.OperationalError("no name"))) is None
+    assert describe(POSTGRESQL, wrap(ProgrammingError, Exception("syntax error"))) is None
+
+
+@pytest.mark.parametrize("kind", [OperationalError, InterfaceError])
+def test_an_error_of_a_server_is_repeated_on_one_line_without_the_password(kind: type[DBAPIError]) -> None:
+    error = wrap(kind, Exception("bad word:\n  hunter2"))
+    assert describe(POSTGRESQL, error) == "the database kazoo at db refused: bad word: ***"
+
+
+def test_a_url_without_a_password() -> None:
+    url = sa.make_url("postgresql+psycopg:///kazoo")
+    error = wrap(OperationalError, Exception("no such host"))
+    assert describe(url, error) == "the database kazoo at the local socket refused: no such host"
+
+
+def test_a_lost_connection_is_described() -> None:
+    error = wrap(ProgrammingError, Exception("terminating connection"))
+    error.connection_invalidated = True
+    assert describe(POSTGRESQL, error) == "the database kazoo at db refused: terminating connection"
+
+
+@pytest.mark.parametrize(("sqlstate", "described"), [("25006", True), ("42601", False)])
+def test_a_read_only_server_is_described(sqlstate: str, described: bool) -> None:
+    original = Exception("cannot execute INSERT in a read-only transaction")
+    original.sqlstate = sqlstate  # type: ignore[attr-defined]
+    assert (describe(POSTGRESQL, wrap(DBAPIError, original)) is not None) is described
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [(SQLITE, "database file /var/lib/x.sqlite3"), (POSTGRESQL, "database kazoo at db")],
+)
+def test_an_exhausted_pool_is_described(url: sa.URL, place: str) -> None:
+    assert describe(url, sa.exc.TimeoutError()) == f"no free connection to the {place}"

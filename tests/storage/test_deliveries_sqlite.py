@@ -1,3 +1,0 @@
-"""The delivery suite on SQLite."""
-
-from tests.storage.delivery_suite import *  # noqa: F403

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from hashlib import sha256
+
+import pytest
+import pytest_twisted
+import sqlalchemy as sa
+from sqlalchemy import Connection
+from twisted.internet.task import Clock
+
+from kazoo_bridge.storage import tables, tokens
+from kazoo_bridge.storage.accounts import AccountStore, UnknownAccount
+from kazoo_bridge.storage.database import Database
+from kazoo_bridge.storage.tokens import StoredToken, TokenStore, secret_digest
+from tests.storage.helpers import NOW, A, B, recorded_changes, run_purge
+
+
+class TokenStoreSuite:
+    @pytest_twisted.ensureDeferred
+    async def test_a_token_is_found_by_its_digest(
+        self, account_store: AccountStore, token_store: TokenStore
+    ) -> None:
+        for account_id in (A, B):
+            await account_store.create(account_id)
+        issued = await token_store.create(A)
+        await token_store.create(B)
+        digest = secret_digest(issued.token)
+        assert (issued.account_id, issued.expires) == (A, None)
+        assert await token_store.lookup(digest) == StoredToken(digest, A, None)
+        assert await token_store.lookup(issued.token) is None
+        assert issued.token not in repr(issued)
+
+    @pytest_twisted.ensureDeferred
+    async def test_tokens_expire(
+        self, account_store: AccountStore, token_store: TokenStore, clock: Clock, database: Database
+    ) -> None:
+        await account_store.create(A)
+        short, lasting = await token_store.create(A, ttl=10), await token_store.create(A)
+        assert (short.expires, lasting.expires) == (NOW + 10, None)
+        clock.advance(9.5)
+        assert await token_store.lookup(secret_digest(short.token)) is not None
+        assert await run_purge(database, tokens.purge, clock.seconds()) == 0
+        clock.advance(0.5)
+        assert await token_store.lookup(secret_digest(short.token)) is None
+        assert await run_purge(database, tokens.purge, clock.seconds()) == 1
+        assert await token_store.lookup(secret_digest(lasting.token)) is not None
+
+    @pytest_twisted.ensureDeferred
+    async def test_an_api_key_is_found_by_its_digest(
+        self, account_store: AccountStore, token_store: TokenStore
+    ) -> None:
+        for account_id in (A, B):
+            await account_store.create(account_id)
+        api_key = await token_store.create_api_key(A)
+        await token_store.create_api_key(B)
+        assert await token_store.account_for_api_key(secret_digest(api_key)) == A
+        assert await token_store.account_for_api_key(api_key) is None
+
+    @pytest_twisted.ensureDeferred
+    async def test_tokens_and_api_keys_are_revoked(
+        self, account_store: AccountStore, token_store: TokenStore, database: Database
+    ) -> None:
+        await account_store.create(A)
+        token, api_key = (await token_store.create(A)).token, await token_store.create_api_key(A)
+        other, other_key = (await token_store.create(A)).token, await token_store.create_api_key(A)
+        before = len(await recorded_changes(database))
+        assert await token_store.revoke(api_key) is False
+        assert await token_store.revoke_api_key(token) is False
+        assert await token_store.revoke(token) is True
+        assert await token_store.revoke(token) is False
+        assert await token_store.revoke_api_key(api_key) is True
+        assert await token_store.lookup(secret_digest(token)) is None
+        assert await token_store.account_for_api_key(secret_digest(api_key)) is None
+        assert await token_store.lookup(secret_digest(other)) is not None
+        assert await token_store.account_for_api_key(secret_digest(other_key)) == A
+        revoked = [("token", secret_digest(token)), ("api_key", secret_digest(api_key))]
+        assert (await recorded_changes(database))[before:] == revoked
+
+    @pytest_twisted.ensureDeferred
+    async def test_secrets_are_not_stored(
+        self, account_store: AccountStore, token_store: TokenStore, database: Database
+    ) -> None:
+        await account_store.create(A)
+        secrets = [(await token_store.create(A)).token, await token_store.create_api_key(A)]
+
+        def everything(connection: Connection) -> str:
+            return repr(
+                [connection.execute(sa.select(table)).all() for table in tables.metadata.sorted_tables]
+            )
+
+        stored = await database.read(everything)
+        assert all(secret_digest(secret) in stored for secret in secrets)
+        assert not any(secret in stored for secret in secrets)
+
+    @pytest_twisted.ensureDeferred
+    async def test_tokens_need_a_known_account(self, token_store: TokenStore) -> None:
+        with pytest.raises(UnknownAccount, match=A):
+            await token_store.create(A)
+        with pytest.raises(UnknownAccount, match=A):
+            await token_store.create_api_key(A)
+
+
+class TestTokenStore(TokenStoreSuite):
+    """On SQLite."""
+
+
+def test_the_digest_is_sha256_in_hexadecimal() -> None:
+    assert secret_digest("sesame") == TokenStore.digest("sesame") == sha256(b"sesame").hexdigest()
+
+
+@pytest.mark.parametrize("secret", ["", "\ud800", "ü\0", "x" * 4096])
+def test_any_text_has_a_digest(secret: str) -> None:
+    assert len(secret_digest(secret)) == 64
