@@ -1,9 +1,9 @@
 """Describes what is wrong with a JSON document in KAZOO's form of validation errors.
 
-KAZOO's REST API answers an invalid document with an object ``{field: {rule: details}}``: `field` is the path of
-the value with dots, `rule` the keyword of JSON schema that it violates (or ``wrong_format``), and the details
-are ``message``, ``target`` (what was expected) and ``cause`` (the given value; for ``enum`` repeated as
-``value``). See ``kz_json_schema`` and ``cb_context`` in ``2600hz/kazoo``.
+KAZOO's REST API answers an invalid document with an object ``{field: {rule: details}}``: `field` is the path
+of the value with dots, `rule` the keyword of JSON schema that it violates (or ``wrong_format``), and the
+details are ``message``, ``target`` (what was expected) and ``cause`` (the given value; for ``enum`` repeated
+as ``value``). See ``kz_json_schema`` and ``cb_context`` in ``2600hz/kazoo``.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def error_details(
 def field_error(
     field: str, rule: str, message: str | None = None, *, target: Any = _ABSENT, cause: Any = _ABSENT
 ) -> FieldErrors:
-    """Return the errors of a document whose only mistake is in `field`; the rest is as for `error_details`."""
+    """Return the errors of a document whose only mistake is in `field`; see `error_details` for the rest."""
     return {field: {rule: error_details(rule, message, target=target, cause=cause)}}
 
 

@@ -1,4 +1,4 @@
-"""Finds characters that no text of a document may contain, and makes values fit to be repeated in an error."""
+"""Finds characters that no text of a document may contain, and prepares values for display in errors."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ def forbidden_texts(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tu
 
 
 def text_for_display(text: str) -> str:
-    """Return the first 100 characters of `text`, with ``…`` if there are more; forbidden ones as ``\\uXXXX``."""
+    """Return the first 100 characters of `text`, and ``…`` if there are more, for display in an error.
+
+    Control characters and lone surrogates are written as ``\\uXXXX``.
+    """
     beginning = text if len(text) <= _MAX_DISPLAY_LENGTH else text[:_MAX_DISPLAY_LENGTH] + "…"
     return _FORBIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", beginning)
 

@@ -140,7 +140,10 @@ class BoundedClient(HTTP11ClientProtocol):
             self.transport.loseConnection()  # type: ignore[union-attr]
 
     def request(self, request: Request) -> Deferred[IResponse]:
-        """Send a request like Twisted's client, with a new count of head bytes; fails with `HeadTooLong` too."""
+        """Send a request like Twisted's client, and count the bytes of its response's head.
+
+        Fails with `HeadTooLong` too.
+        """
         self._head_bytes = 0
         response = super().request(request)
         parser: Any = self._parser
@@ -181,7 +184,7 @@ class BoundedClient(HTTP11ClientProtocol):
 
 
 def _is_keep_alive(parser: Any) -> bool:
-    """Return whether the receiver keeps the connection after the parsed response: the default since HTTP/1.1."""
+    """Return whether the receiver keeps the connection open after the response, the default since HTTP/1.1."""
     options = {
         option.strip().lower()
         for line in parser.connHeaders.getRawHeaders(b"Connection", ())

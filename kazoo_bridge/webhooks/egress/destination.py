@@ -55,7 +55,7 @@ class Destination:
 
     @property
     def authorization(self) -> bytes | None:
-        """The value of the ``Authorization`` header for the credentials (Basic, RFC 7617); None without them."""
+        """The ``Authorization`` header for the credentials (Basic, RFC 7617); None without credentials."""
         return None if self.credentials is None else b"Basic " + base64.b64encode(self.credentials)
 
 
@@ -89,9 +89,10 @@ def parse_destination(uri: str) -> Destination:
 
 
 def mask_credentials(uri: str) -> str:
-    """Return `uri` with ``***`` instead of everything before the last ``@`` of its authority, to be shown or logged.
+    """Return `uri` without credentials, for display and logs.
 
-    `uri` may be any text, a malformed URI too.
+    Everything before the last ``@`` of the authority is replaced by ``***``. `uri` may be any text, a
+    malformed URI too.
     """
     return re.sub(r"(?i)^([a-z][a-z0-9+.-]*://)[^/?#]*@", r"\1***@", uri)
 

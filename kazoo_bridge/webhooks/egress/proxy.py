@@ -25,7 +25,10 @@ _HEAD_END = re.compile(rb"\r?\n\r?\n")
 
 
 class ProxyFailed(Exception):
-    """The proxy did not open the connection. Customers read the text: it names neither the proxy nor credentials."""
+    """The proxy did not open the connection.
+
+    Customers read the text, so it contains neither the proxy's name nor its credentials.
+    """
 
 
 @frozen

@@ -166,7 +166,7 @@ class CoalescingResolver:
 
 
 async def permitted_addresses(resolver: CoalescingResolver, policy: EgressPolicy, host: str) -> list[str]:
-    """Resolve `host` and return at most eight of the addresses that `policy` permits, in the resolver's order.
+    """Resolve `host` and return the addresses that `policy` permits, at most eight, in the resolver's order.
 
     Raises `HostNotFound` if the name has no address, `EgressDenied` if none of its addresses is permitted,
     and `TooManyLookups`.

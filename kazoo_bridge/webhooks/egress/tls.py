@@ -45,7 +45,10 @@ class CertificateRefused(Exception):
 
 @frozen
 class TlsClient:
-    """The client's side of TLS. All hosts share one context, as loading the system's authorities takes milliseconds."""
+    """The client's side of TLS.
+
+    All hosts share one context, as loading the system's authorities takes milliseconds.
+    """
 
     _context: SSL.Context
 
@@ -53,9 +56,9 @@ class TlsClient:
     def from_config(
         cls, ca_bundle: str = "", client_certificate: str = "", client_key: str = ""
     ) -> TlsClient:
-        """Read the PEM files of ``egress.ca_bundle``, ``client_certificate`` and ``client_key``; "" is no file.
+        """Read the PEM files of ``egress.ca_bundle``, ``client_certificate`` and ``client_key``.
 
-        The authorities of `ca_bundle` are trusted in addition to the system's. The first certificate of
+        An empty text is no file.         The authorities of `ca_bundle` are trusted in addition to the system's. The first certificate of
         `client_certificate`, followed by its chain, is presented to receivers that request one; its key is
         read from `client_key`, or from the same file without it. Raises ValueError for unusable files,
         which the configuration has checked.

@@ -136,9 +136,9 @@ class Hook:
         """Return whether the hook fires for an occurrence of the event that it listens to.
 
         An internal leg needs `include_internal_legs`. Each selector of the occurrence must have a value that
-        `selectors` accepts; selectors that the occurrence lacks are not compared. Each key of `modifiers` that
-        the payload has must be equal to the modifier, or be in it if that is a list; an empty list accepts
-        every value.
+        `selectors` accepts; selectors that the occurrence lacks are not compared. Each key of `modifiers`
+        that the payload has must be equal to the modifier, or be in it if that is a list; an empty list
+        accepts every value.
         """
         if occurrence.internal_leg and not self.include_internal_legs:
             return False

@@ -1,4 +1,4 @@
-"""The catalogue of hook types: which events a hook can name, their modifiers, and aliases for former names."""
+"""The catalogue of hook types: the events that hooks listen to, their modifiers, and former names."""
 
 from __future__ import annotations
 

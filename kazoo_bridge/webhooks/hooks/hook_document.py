@@ -52,7 +52,7 @@ class InvalidDocument(Exception):
 def document_schema(hook_ids: Collection[str]) -> dict[str, Any]:
     """Return the JSON schema of hook documents, with the defaults.
 
-    `hook_ids` are the accepted values of ``hook``. The schema validates documents and is published to clients.
+    `hook_ids` are the accepted values of ``hook``. The schema validates documents, and clients can read it.
     """
     schema = _schema_without_defaults(hook_ids)
     for name, value in _DEFAULTS.items():
@@ -103,11 +103,13 @@ def _schema_without_defaults(hook_ids: Collection[str]) -> dict[str, Any]:
                 "maxProperties": MAX_CUSTOM_KEYS,
                 "propertyNames": {"minLength": 1, "maxLength": MAX_CUSTOM_KEY_LENGTH},
                 "additionalProperties": {"type": "string", "maxLength": MAX_CUSTOM_VALUE_LENGTH},
-                "description": "Sent with the payload, whose keys it overrides; and the hook's choice of the catalogue's modifiers",
+                "description": "Sent with the payload, whose keys it overrides;"
+                " and the hook's choice of the catalogue's modifiers",
             },
             "modifiers": {
                 "type": "object",
-                "description": "The hook fires only if the payload's value of each key equals this one, or is in this list",
+                "description": "The hook fires only if the payload's value of each key equals this one,"
+                " or is in this list",
             },
             "group": {"type": "string", "maxLength": MAX_NAME_LENGTH, "description": "For lists only"},
             "ordered": {
@@ -236,7 +238,10 @@ def _json_bytes(value: Any) -> int:
 
 
 def uri_problem(uri: str) -> str | None:
-    """Return why `uri` is no absolute http(s) URI that can be requested, as a text for its owner; None if it is."""
+    """Return why `uri` cannot be a hook's URI, as a text for its owner; None if it can.
+
+    Only its syntax is checked, see `parse_destination`.
+    """
     try:
         parse_destination(uri)
     except BadDestination as problem:

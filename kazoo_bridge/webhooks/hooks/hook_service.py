@@ -167,8 +167,8 @@ class HookService:
             return Hook.from_document(stored, self._rules.catalogue)
         except (KeyError, TypeError, AttributeError) as error:
             _log.error(
-                "hook ignored, its document cannot be used hook_id={hook_id} account_id={account_id} reason={reason}:"
-                " replace the document over REST",
+                "hook ignored, replace its document over REST hook_id={hook_id} account_id={account_id}"
+                " reason={reason}",
                 hook_id=stored.id,
                 account_id=stored.account_id,
                 reason=repr(error),

@@ -1,7 +1,7 @@
 """Describes failed requests for the hook's owner.
 
-The text is stored with the attempt and shown over REST. It is short, and it repeats neither the URI, which may
-contain secrets, nor what the receiver has sent.
+The text is stored with the attempt and shown over REST. It is short, and it repeats neither the URI, which
+may contain secrets, nor what the receiver has sent.
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ class Sender:
         return outcome
 
     async def _exchange(self, request: HookRequest) -> tuple[Outcome, str | None]:
-        """Send one request; return the result and the ``Location`` header, None unless there is exactly one."""
+        """Send one request; return the result, and the ``Location`` header if there is exactly one."""
         # treq rewrites URLs and cannot take IPv6 hosts, so the agent below it puts the exact URL on the wire.
         # A client for each request is cheap, and no cookie survives it.
         response = await HTTPClient(FixedUrlAgent(self._agent, request.url.encode("ascii"))).request(
@@ -132,7 +132,7 @@ def _timed_out(result: Outcome | Failure, _timeout: float) -> Outcome | Failure:
 
 
 def _decode_headers(headers: Headers) -> dict[str, str]:
-    """Return the headers as text, without the empty Content-Encoding that Twisted adds while decoding content."""
+    """Return the headers as text, without the empty Content-Encoding that Twisted's decoding leaves."""
     joined = ((name, b", ".join(values)) for name, values in headers.getAllRawHeaders())
     return {
         name.decode("latin-1"): value.decode("latin-1")
@@ -144,7 +144,7 @@ def _decode_headers(headers: Headers) -> dict[str, str]:
 @implementer(IAgent)
 @frozen
 class FixedUrlAgent:
-    """Requests `url`, byte by byte, whatever URI it is given, and neither requests nor decodes compression."""
+    """Requests exactly `url`, whatever URI it is given, and neither requests nor decodes compression."""
 
     agent: IAgent
     url: bytes
