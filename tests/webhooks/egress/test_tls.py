@@ -16,7 +16,7 @@ from kazoo_bridge.webhooks.egress import EgressPolicy, TlsClient, guarded_agent
 from kazoo_bridge.webhooks.http.http_request import HookRequest
 from kazoo_bridge.webhooks.http.sender import Outcome, Sender
 from tests.webhooks.authority import Authority
-from tests.webhooks.hostile_receiver import HostileReceiver, nothing_left
+from tests.webhooks.hostile_receiver import HostileReceiver, assert_nothing_left
 from tests.webhooks.receiving import Receiver
 
 Attempt = Callable[..., Any]
@@ -38,7 +38,7 @@ class SniReceiver(Receiver):
         return SSL4ServerEndpoint(reactor, 0, options, interface="127.0.0.1").listen(Site(self))
 
 
-class World:
+class Harness:
     def __init__(self) -> None:
         self.pools: list[HTTPConnectionPool] = []
         self.ports: list[Any] = []
@@ -56,20 +56,20 @@ class World:
 
 
 @pytest_twisted.async_yield_fixture
-async def world() -> AsyncIterator[World]:
+async def harness() -> AsyncIterator[Harness]:
     before = set(reactor.getDelayedCalls())  # type: ignore[attr-defined]
-    world = World()
-    yield world
-    for pool in world.pools:
+    harness = Harness()
+    yield harness
+    for pool in harness.pools:
         await pool.closeCachedConnections()
-    for port in world.ports:
+    for port in harness.ports:
         await port.stopListening()
-    await nothing_left(before)
+    await assert_nothing_left(before)
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_good_certificate_of_the_bundle(world: World, authority: Authority) -> None:
-    outcome, receiver = await world.attempt(
+async def test_a_good_certificate_of_the_bundle(harness: Harness, authority: Authority) -> None:
+    outcome, receiver = await harness.attempt(
         authority.server("localhost"), TlsClient.from_config(authority.bundle)
     )
     assert outcome.success
@@ -77,8 +77,8 @@ async def test_a_good_certificate_of_the_bundle(world: World, authority: Authori
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_certificate_for_an_address(world: World, authority: Authority) -> None:
-    outcome, receiver = await world.attempt(
+async def test_a_certificate_for_an_address(harness: Harness, authority: Authority) -> None:
+    outcome, receiver = await harness.attempt(
         authority.server("127.0.0.1"), TlsClient.from_config(authority.bundle), "127.0.0.1"
     )
     assert outcome.success
@@ -101,19 +101,19 @@ async def test_a_certificate_for_an_address(world: World, authority: Authority) 
 )
 @pytest_twisted.ensureDeferred
 async def test_a_bad_certificate_is_told_in_words(
-    world: World, authority: Authority, name: str, how: dict[str, bool], bundle: bool, words: str
+    harness: Harness, authority: Authority, name: str, how: dict[str, bool], bundle: bool, words: str
 ) -> None:
     tls = TlsClient.from_config(authority.bundle if bundle else "")
-    outcome, receiver = await world.attempt(authority.server(name, **how), tls)
+    outcome, receiver = await harness.attempt(authority.server(name, **how), tls)
     assert outcome.status is None
     assert words in outcome.error
     assert not receiver.received
 
 
 @pytest_twisted.ensureDeferred
-async def test_old_versions_of_tls_are_refused(world: World, authority: Authority) -> None:
+async def test_old_versions_of_tls_are_refused(harness: Harness, authority: Authority) -> None:
     options = authority.server("localhost", newest=SSL.TLS1_1_VERSION)
-    outcome, receiver = await world.attempt(options, TlsClient.from_config(authority.bundle))
+    outcome, receiver = await harness.attempt(options, TlsClient.from_config(authority.bundle))
     assert outcome.status is None
     assert "TLS fails" in outcome.error
     assert "version" in outcome.error
@@ -123,7 +123,7 @@ async def test_old_versions_of_tls_are_refused(world: World, authority: Authorit
 @pytest.mark.parametrize("together", [False, True])
 @pytest_twisted.ensureDeferred
 async def test_a_client_certificate_is_shown(
-    world: World, authority: Authority, tmp_path: Path, together: bool
+    harness: Harness, authority: Authority, tmp_path: Path, together: bool
 ) -> None:
     certificate, key = authority.issue("bridge.example")
     if together:
@@ -131,14 +131,16 @@ async def test_a_client_certificate_is_shown(
         both.write_bytes(Path(certificate).read_bytes() + Path(key).read_bytes())
         certificate, key = str(both), ""
     options = authority.server("localhost", wants_client=True)
-    outcome, _ = await world.attempt(options, TlsClient.from_config(authority.bundle, certificate, key))
+    outcome, _ = await harness.attempt(options, TlsClient.from_config(authority.bundle, certificate, key))
     assert outcome.success
 
 
 @pytest_twisted.ensureDeferred
-async def test_without_a_client_certificate_there_is_no_success(world: World, authority: Authority) -> None:
+async def test_without_a_client_certificate_there_is_no_success(
+    harness: Harness, authority: Authority
+) -> None:
     options = authority.server("localhost", wants_client=True)
-    outcome, receiver = await world.attempt(options, TlsClient.from_config(authority.bundle))
+    outcome, receiver = await harness.attempt(options, TlsClient.from_config(authority.bundle))
     assert outcome.status is None
     assert "TLS fails" in outcome.error
     assert not receiver.received
@@ -147,7 +149,7 @@ async def test_without_a_client_certificate_there_is_no_success(world: World, au
 @pytest_twisted.ensureDeferred
 async def test_a_receiver_that_never_shakes_hands_or_never_takes_leave(authority: Authority) -> None:
     before = set(reactor.getDelayedCalls())  # type: ignore[attr-defined]
-    silent = HostileReceiver(lambda malice: None)
+    silent = HostileReceiver(lambda connection: None)
     await silent.start()
     agent, pool = guarded_agent(
         reactor, EgressPolicy.from_config([], []), 5, tls=TlsClient.from_config(authority.bundle)
@@ -155,13 +157,13 @@ async def test_a_receiver_that_never_shakes_hands_or_never_takes_leave(authority
     url = f"https://localhost:{silent.port}/"
     outcome = await Sender(reactor, agent, 0.5).send(HookRequest("POST", url, {}, b"a=1"))  # type: ignore[arg-type]
     assert outcome.error == "no complete answer within 0.5 s"
-    await silent.all_gone()
+    await silent.all_closed()
     await silent.stop()
 
     # One that answers, and then reads no more, so that TLS's close is never answered.
-    def answer(malice: Any) -> None:
-        malice.say(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-        malice.transport.transport.pauseProducing()
+    def answer(connection: Any) -> None:
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        connection.transport.transport.pauseProducing()
 
     stiff = HostileReceiver(answer)
     await stiff.start(SSL4ServerEndpoint(reactor, 0, authority.server("localhost"), interface="127.0.0.1"))
@@ -169,8 +171,8 @@ async def test_a_receiver_that_never_shakes_hands_or_never_takes_leave(authority
     outcome = await Sender(reactor, agent, 5).send(HookRequest("POST", url, {}, b"a=1"))  # type: ignore[arg-type]
     assert outcome.success
     await pool.closeCachedConnections().addTimeout(5, reactor)  # type: ignore[arg-type]
-    await nothing_left(before)
-    for malice in stiff.open:
-        malice.transport.transport.resumeProducing()  # type: ignore[union-attr]
-    await stiff.all_gone()
+    await assert_nothing_left(before)
+    for connection in stiff.open_connections:
+        connection.transport.transport.resumeProducing()  # type: ignore[union-attr]
+    await stiff.all_closed()
     await stiff.stop()

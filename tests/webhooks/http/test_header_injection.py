@@ -13,8 +13,8 @@ from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.hooks.hook_document import InvalidDocument
 from kazoo_bridge.webhooks.http.http_request import build_request
 from kazoo_bridge.webhooks.http.sender import Outcome, Sender
-from tests.webhooks.egress.test_endpoint import staged
 from tests.webhooks.hook_factory import ACCOUNT, RULES, make_hook
+from tests.webhooks.memory_agent import make_memory_agent
 
 EVIL = [
     "x\r\nInjected: 1",
@@ -79,7 +79,7 @@ def test_such_documents_are_refused(evil: str) -> None:
 
 def on_the_wire(hook: Hook) -> bytes:
     """What a receiver gets, head and body; nothing when the request is not even begun."""
-    clock, agent = staged(["8.8.8.8"])
+    clock, agent = make_memory_agent(["8.8.8.8"])
     results: list[Outcome | BaseException] = []
     sending = Deferred.fromCoroutine(_send(clock, agent, hook))
     sending.addErrback(lambda failure: failure.value).addCallback(results.append)
