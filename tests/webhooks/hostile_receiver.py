@@ -124,7 +124,7 @@ class HostileReceiver(Factory):
         done: Deferred[None] = Deferred()
         if self.open_connections:
             self._waiting.append(done)
-            return done.addTimeout(10, reactor)  # type: ignore[arg-type]
+            return done.addTimeout(10, reactor)
         done.callback(None)
         return done
 
@@ -140,8 +140,8 @@ async def assert_nothing_left(calls_before: set[Any]) -> None:
     The reactor runs for some turns first, so that connections that have ended are noticed.
     """
     for _ in range(3):
-        await deferLater(reactor, 0)  # type: ignore[arg-type]
-    assert not [call for call in reactor.getDelayedCalls() if call not in calls_before]  # type: ignore[attr-defined]
+        await deferLater(reactor, 0)
+    assert not [call for call in reactor.getDelayedCalls() if call not in calls_before]
     gc.collect()
     assert not [
         one for one in gc.get_objects() if isinstance(one, BoundedClient) and one.state != "CONNECTION_LOST"

@@ -64,7 +64,7 @@ class Receiver(Resource):
         waiting: Deferred[None] = Deferred()
         self._waiting.append((count, waiting))
         self._notify()
-        return waiting.addTimeout(20, reactor)  # type: ignore[arg-type]
+        return waiting.addTimeout(20, reactor)
 
     def _notify(self) -> None:
         for count, waiting in list(self._waiting):

@@ -107,7 +107,7 @@ class World:
     async def send(self, max_redirects: int, locations: list[str]) -> Outcome:
         self.receiver.locations = locations
         agent, pool = guarded_agent(reactor, EgressPolicy.from_config(["10.0.0.0/8", "::/0"], []), 5)
-        sender = Sender(reactor, agent, 5, True, max_redirects)  # type: ignore[arg-type]
+        sender = Sender(reactor, agent, 5, True, max_redirects)
         outcome = await sender.send(HookRequest("POST", f"{self.url}/start", HEADERS, b"{}"))
         await pool.closeCachedConnections()
         return outcome
