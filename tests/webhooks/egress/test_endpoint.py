@@ -160,11 +160,12 @@ def connect_bounded() -> tuple[Clock, FakeEndpoint, Any]:
 
 def test_a_connection_that_the_peer_does_not_close_is_aborted() -> None:
     clock, endpoint, protocol = connect_bounded()
-    assert type(protocol) is Protocol
-    protocol.transport.loseConnection()
+    assert isinstance(protocol, Protocol)
+    transport: Any = protocol.transport
+    transport.loseConnection()
     assert endpoint.transport.disconnecting
     clock.advance(CLOSE_TIMEOUT - 0.01)
-    protocol.transport.loseConnection()
+    transport.loseConnection()
     assert not endpoint.transport.aborted
     clock.advance(0.01)
     assert endpoint.transport.aborted
