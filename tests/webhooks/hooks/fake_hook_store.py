@@ -15,7 +15,7 @@ from kazoo_bridge.interfaces import IHookStore, RevisionConflict, Secret, Stored
 @implementer(IHookStore)
 @define
 class FakeHookStore:
-    """Keeps `hooks` by id; an account may have `max_hooks`. `add` puts a document there without validation."""
+    """Stores at most `max_hooks`; `add` stores a document directly."""
 
     max_hooks: int = 100
     hooks: dict[str, StoredHook] = field(factory=dict)

@@ -23,7 +23,10 @@ NOW = 1000.0
 
 
 class Harness:
-    """A hook service on a store in memory. `uri_denial` is why URIs are denied, `changes` what was published."""
+    """A hook service on a store in memory.
+
+    `uri_denial` is why URIs are denied; `changes` and `loaded` are the calls of its callbacks.
+    """
 
     def __init__(self) -> None:
         self.store = FakeHookStore()
