@@ -39,6 +39,13 @@ def test_the_host_is_normalised_and_the_target_is_not(uri: str, authority: str, 
     assert (destination.authority, destination.target) == (authority, target)
 
 
+@pytest.mark.parametrize(
+    ("uri", "port"), [("http://hook.example/", 80), ("https://hook.example/", 443), ("http://h:81/", 81)]
+)
+def test_the_port(uri: str, port: int) -> None:
+    assert parse_destination(uri).port == port
+
+
 def test_a_name_has_at_most_253_characters() -> None:
     longest = ".".join(["a" * 61, "b" * 63, "c" * 63, "d" * 63])
     assert len(longest) == 253

@@ -169,6 +169,7 @@ def test_a_connection_that_the_peer_does_not_close_is_aborted() -> None:
     assert not endpoint.transport.aborted
     clock.advance(0.01)
     assert endpoint.transport.aborted
+    assert not clock.getDelayedCalls()
 
 
 def test_a_connection_that_the_peer_closes_is_not_aborted() -> None:

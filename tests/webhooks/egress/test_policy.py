@@ -47,6 +47,7 @@ def test_nothing_is_denied_without_denied_networks() -> None:
         ("64:ff9b:1::808:808", ["64:ff9b:1::/48"], True),
         ("::ffff:0:10.0.0.1", ["::/3"], False),
         ("::127.0.0.1", ["::/96"], False),
+        ("::2", ["::/96"], False),
         ("::1", ["::1/128"], True),
         ("::1", ["127.0.0.0/8"], False),
     ],

@@ -78,6 +78,16 @@ async def test_slow_names_occupy_the_threads_of_their_own_resolver_only(
 
 
 @pytest_twisted.ensureDeferred
+async def test_the_threads_end_when_the_resolver_is_stopped(release_slow_names: threading.Event) -> None:
+    before = set(threading.enumerate())
+    resolver = ThreadedResolver(reactor, 2)
+    assert await resolver("quick.example") == PUBLIC
+    assert set(threading.enumerate()) > before
+    resolver.stop()
+    assert set(threading.enumerate()) <= before
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_resolver_can_be_stopped_before_it_was_used_and_with_a_look_up_in_flight(
     release_slow_names: threading.Event,
 ) -> None:

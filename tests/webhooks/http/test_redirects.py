@@ -9,11 +9,16 @@ from twisted.internet import reactor
 
 from kazoo_bridge.webhooks.egress import EgressPolicy, guarded_agent
 from kazoo_bridge.webhooks.http.http_request import HookRequest
-from kazoo_bridge.webhooks.http.redirects import RedirectRefused, redirect
+from kazoo_bridge.webhooks.http.redirects import RedirectRefused, is_redirect, redirect
 from kazoo_bridge.webhooks.http.sender import Outcome, Sender
 from tests.webhooks.receiving import Receiver
 
 HEADERS = {"X-Hook-ID": "h", "X-Account-ID": "a", "Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 305, 307, 308, 309, 200, 400])
+def test_which_statuses_are_redirects(status: int) -> None:
+    assert is_redirect(status) is (status in (301, 302, 303, 307, 308))
 
 
 def post(url: str = "https://hook.example/a/b?c", method: str = "POST") -> HookRequest:

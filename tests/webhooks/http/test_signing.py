@@ -17,6 +17,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from kazoo_bridge.interfaces import Secret
 from kazoo_bridge.webhooks.http.signing import (
     DEFAULT_OVERLAP,
+    MAX_OVERLAP,
     BadSecret,
     generate_secret,
     signature_headers,
@@ -92,6 +93,10 @@ def test_every_valid_secret_signs_the_newest_first() -> None:
         sign_by_hand(secret, "m", "1700000000", b"x") for secret in (ONE, TWO)
     ]
     assert signature_headers(known[2:], "m", NOW, b"x") == {}
+
+
+def test_a_replaced_secret_stays_valid_for_a_day_by_default_and_a_week_at_most() -> None:
+    assert (DEFAULT_OVERLAP, MAX_OVERLAP) == (24 * 60 * 60, 7 * 24 * 60 * 60)
 
 
 def test_secrets_are_kept_replaced_generated_or_removed() -> None:
