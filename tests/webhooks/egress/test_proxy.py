@@ -69,7 +69,12 @@ class Harness:
         self.connect_requests: list[bytes] = []
 
     async def send(
-        self, url: str, behave: Callable[[HostileConnection], None] = tunnel, *, tls: TlsClient | None = None
+        self,
+        url: str,
+        behave: Callable[[HostileConnection], None] = tunnel,
+        *,
+        tls: TlsClient | None = None,
+        connect_timeout: float = 20,
     ) -> Outcome:
         def record_and_behave(connection: HostileConnection) -> None:
             self.connect_requests.append(connection.received)
@@ -77,8 +82,8 @@ class Harness:
 
         self.proxy.behave = record_and_behave
         proxy = Proxy.from_config(f"http://kb:s%65cret@127.0.0.1:{self.proxy.port}")
-        agent, pool = guarded_agent(reactor, LOOPBACK_OPEN, 0.5, proxy=proxy, tls=tls)
-        outcome = await Sender(reactor, agent, 5).send(HookRequest("POST", url, {"X-Hook-ID": "h"}, b"a=1"))
+        agent, pool = guarded_agent(reactor, LOOPBACK_OPEN, connect_timeout, proxy=proxy, tls=tls)
+        outcome = await Sender(reactor, agent, 30).send(HookRequest("POST", url, {"X-Hook-ID": "h"}, b"a=1"))
         await pool.closeCachedConnections()
         await self.proxy.all_closed()
         return outcome
@@ -155,11 +160,9 @@ def sends(data: bytes) -> Callable[[HostileConnection], None]:
         (sends(b"SSH-2.0-inside\r\n\r\n"), "the proxy does not speak HTTP"),
         (sends(b"HTTP/1.1 2000 OK\r\n\r\n"), "the proxy does not speak HTTP"),
         (
-            lambda connection: connection.send_forever(b"HTTP/1.1 200 OK\r\n"),
+            lambda connection: connection.send_forever(b"HTTP/1.1 200 OK\r\n" * 100),
             "the proxy's answer is too long",
         ),
-        (lambda connection: None, "the proxy does not answer"),
-        (lambda connection: connection.trickle(b"HTTP/1.1 200 OK\r\nX: "), "the proxy does not answer"),
         (lambda connection: connection.close(), "the proxy closed the connection"),
         (lambda connection: connection.reset(), "the proxy closed the connection"),
     ],
@@ -170,6 +173,19 @@ async def test_a_proxy_that_opens_no_tunnel_is_described_without_its_name(
 ) -> None:
     outcome = await harness.send("http://127.0.0.1:9/", behave)
     assert (outcome.status, outcome.error) == (None, f"ProxyFailed: {reason}")
+
+
+@pytest.mark.parametrize(
+    "behave",
+    [lambda connection: None, lambda connection: connection.trickle(b"HTTP/1.1 200 OK\r\nX: ")],
+    ids=["silent", "slow"],
+)
+@pytest_twisted.ensureDeferred
+async def test_a_proxy_that_does_not_answer_in_time(
+    harness: Harness, behave: Callable[[HostileConnection], None]
+) -> None:
+    outcome = await harness.send("http://127.0.0.1:9/", behave, connect_timeout=0.5)
+    assert (outcome.status, outcome.error) == (None, "ProxyFailed: the proxy does not answer")
 
 
 @pytest_twisted.ensureDeferred

@@ -142,6 +142,14 @@ def test_the_hooks_of_events_share_a_queue_by_account_and_receiver() -> None:
     assert make_hook("h1").queue_key == "h1"
 
 
+@pytest.mark.parametrize(
+    ("given", "modifiers"), [({"direction": "inbound"}, {"direction": "inbound"}), ([], {}), ("x", {})]
+)
+def test_the_modifiers_of_an_event_s_hook_are_an_object(given: Any, modifiers: dict[str, Any]) -> None:
+    document = {"uri": "http://receiver.example/", "modifiers": given}
+    assert Hook.from_event(ACCOUNT, "notifications", document).modifiers == modifiers
+
+
 # -- matches
 
 

@@ -123,6 +123,13 @@ def test_values_at_the_limits_are_accepted() -> None:
     assert RULES.validate({**GOOD, "custom_data": {"a": "v" * 4096}, "name": "Zoë 🎧 \u2028\u00a0"})
 
 
+def test_the_size_of_modifiers_is_that_of_their_json() -> None:
+    largest = {"a": "x" * (16 * 1024 - len('{"a":""}'))}
+    assert RULES.validate({**GOOD, "modifiers": largest})["modifiers"] == largest
+    errors = errors_of(modifiers={"a": largest["a"] + "x"})
+    assert errors["modifiers"]["maxLength"]["cause"] == 16 * 1024 + 1
+
+
 def test_the_errors_of_a_large_document_are_small() -> None:
     assert list(errors_of(custom_data={str(number): number for number in range(100_000)})) == ["data"]
     for document in (
@@ -198,6 +205,11 @@ TYPED = [name for name, rules in PROPERTIES.items() if rules["type"] in TYPES]
 NUMERIC = [name for name in TYPED if PROPERTIES[name]["type"] != "boolean"]
 BOOLEAN = [name for name in TYPED if name not in NUMERIC]
 NOT_NUMBERS: list[Any] = [True, False, None, "two", "", [2], {}, math.nan, 10**400]
+
+
+def test_the_ranges_of_numbers() -> None:
+    ranges = {name: (PROPERTIES[name]["minimum"], PROPERTIES[name]["maximum"]) for name in NUMERIC}
+    assert ranges == {"retries": (0, 4), "rate_limit": (0.01, 1000)}
 
 
 def test_the_schema_has_numbers() -> None:

@@ -48,7 +48,9 @@ def response_failed(*reasons: Exception) -> ResponseFailed:
             "ConnectionLost: the receiver closed the connection before its answer was complete",
         ),
         (
-            response_failed(SSL.Error([("SSL routines", "", "wrong version number"), ("a", "b", "other")])),
+            response_failed(
+                SSL.Error([("SSL routines", "", "wrong version number"), ("a", "b", "other"), "text", (1, 2)])
+            ),
             "ResponseFailed: TLS fails: wrong version number, other",
         ),
         (response_failed(SSL.Error()), "ResponseFailed: TLS fails: the receiver ended the handshake"),
