@@ -1,4 +1,4 @@
-"""The messages about hooks that this service publishes: exchange, routing key and body of each."""
+"""Builds the messages about hooks that this service publishes."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from typing import Any
 from kazoo_bridge.interfaces import StoredHook
 from kazoo_bridge.kazoo import TARGETED, build_envelope, encode_key_part
 
-#: KAZOO's database of hooks, whose name stands in the routing keys.
+#: KAZOO's database of hooks, which is a part of routing keys.
 WEBHOOKS_DB = "webhooks"
 
 Message = tuple[str, str, dict[str, Any]]
 
 
 def hook_changed(action: str, hook: StoredHook, node: str) -> Message:
-    """KAZOO's word that a hook's document was created, edited or deleted. The document, which may hold secrets, stays at home."""
+    """Return the message that a hook's document has changed, without the document, which may contain secrets.
+
+    `action` is ``doc_created``, ``doc_edited`` or ``doc_deleted``; `node` is the name of the publishing node.
+    The form is that of ``kapi_conf:publish_doc_update`` in ``2600hz/kazoo``.
+    """
     body = build_envelope("configuration", action) | {
         "ID": hook.id,
         "Account-ID": hook.account_id,
@@ -31,17 +35,20 @@ def hook_changed(action: str, hook: StoredHook, node: str) -> Message:
 
 
 def webhook_disabled(account_id: str, hook_id: str) -> Message:
-    """The notification that a hook failed too often."""
+    """Return the notification that a hook was disabled because of failures.
+
+    The form is that of ``kapi_notifications:webhook_disabled`` in ``2600hz/kazoo``.
+    """
     body = build_envelope("notification", "webhook_disabled") | {"Account-ID": account_id, "Hook-ID": hook_id}
     return "notifications", "notifications.webhook.disabled", body
 
 
 def doc_type_updated(request: Mapping[str, Any]) -> Message | None:
-    """The answer to a bulk command; None when the asker has left no address."""
+    """Return the reply to a ``doc_type_update`` command, `request`; None if it has no ``Server-ID``."""
     server_id, message_id = request.get("Server-ID"), request.get("Msg-ID")
     if not isinstance(server_id, str) or not server_id:
         return None
-    answer = build_envelope(
+    reply = build_envelope(
         "configuration", "doc_type_updated", message_id=message_id if isinstance(message_id, str) else None
     )
-    return TARGETED, server_id, answer | {"status": "success"}
+    return TARGETED, server_id, reply | {"status": "success"}
