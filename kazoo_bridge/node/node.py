@@ -6,6 +6,7 @@ import secrets
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from attrs import define, field
@@ -125,8 +126,13 @@ class Node:
         accounts, token_store = AccountStore(reactor, database), TokenStore(reactor, database)
         directory = LocalDirectory(reactor, accounts, token_store, NumberStore(database))
         hook_store = HookStore(reactor, database, config.webhooks.max_hooks_per_account)
+        settings = SettingStore(database)
         stores = WebhookStores(
-            hook_store, AttemptStore(database), DeliveryStore(database), LimitStore(database)
+            hook_store,
+            AttemptStore(database),
+            DeliveryStore(database),
+            LimitStore(database),
+            cluster_id=partial(settings.get_or_create, "cluster_id", lambda: secrets.token_hex(16)),
         )
 
         async def account_gone(account_id: str) -> None:
@@ -148,7 +154,7 @@ class Node:
             retention=make_retention(reactor, config, database),
             accounts=accounts,
             tokens=token_store,
-            settings=SettingStore(database),
+            settings=settings,
             directory=directory,
             webhooks=WebhookService.from_config(
                 reactor, config, bus, directory, stores, categories, node, account_gone
@@ -181,10 +187,7 @@ class Node:
         await self.database.migrate()
         await self.feed.mark()
         await self.directory.load()
-        await self.webhooks.hooks.load()
-        # All nodes on one storage are one cluster to the receivers of webhooks.
-        settled = await self.settings.get_or_create("cluster_id", lambda: secrets.token_hex(16))
-        self.webhooks.attempt_runner.cluster_id = self.config.webhooks.cluster_id or settled
+        await self.webhooks.load()
 
     async def _listen(self) -> None:
         site = make_site(self.reactor, build_resources(self), self.node, self.config.http)

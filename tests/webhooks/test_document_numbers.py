@@ -7,15 +7,11 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from twisted.internet.defer import Deferred
 
-from kazoo_bridge.interfaces import Occurrence
-from kazoo_bridge.webhooks.delivery.delivery_factory import make_delivery
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.hooks.hook_document import InvalidDocument, document_schema, read_numbers
 from kazoo_bridge.webhooks.http.signing import BadSecret, updated_secrets
-from tests.webhooks.hook_factory import ACCOUNT, CATALOGUE, RULES, stored_hook
-from tests.webhooks.stage import scripted
+from tests.webhooks.hook_factory import CATALOGUE, RULES, stored_hook
 
 GOOD = {"name": "n", "uri": "http://receiver.example/", "hook": "channel_create"}
 PROPERTIES = document_schema(["channel_create"])["properties"]
@@ -89,37 +85,6 @@ def test_a_stored_boolean_is_read_or_the_hook_is_refused(name: str) -> None:
     for form in (0, 1, 1.0, "yes", None, math.nan):
         with pytest.raises(TypeError, match=name):
             Hook.from_document(evolve(stored, document={**stored.document, name: form}), CATALOGUE)
-
-
-@pytest.mark.parametrize(
-    ("form", "requests"),
-    [(0.0, 1), (1.0, 2), (2.0, 3), ("1", 2), (99, 5), (-1.0, 1), (math.nan, 3), (True, 3)],
-)
-def test_a_hook_that_an_event_brings_is_retried_as_it_says(form: Any, requests: int) -> None:
-    agent, stage = scripted()
-    document = {"uri": "http://receiver.example/b", "retries": form}
-    hook = Hook.from_event(ACCOUNT, "notifications", document)
-    assert type(hook.retries) is int
-    occurrence = Occurrence("notifications", ACCOUNT, {"call_id": "1"}, inline_hook=document)
-    Deferred.fromCoroutine(stage.dispatcher.deliver(hook, make_delivery(hook, occurrence, "e", 0.0)))
-    stage.pump(9.5)
-    assert len(agent.asked) == requests
-    stage.pump(130)
-    assert stage.statuses == ["dead"]
-
-
-@pytest.mark.parametrize(("form", "requests"), [(0.0, 1), (1.0, 2), (2.0, 3), ("2", 3), ("x", 3), (None, 3)])
-def test_a_hook_of_an_older_database_is_retried_as_it_says(form: Any, requests: int) -> None:
-    agent, stage = scripted()
-    stored = stored_hook()
-    hook = Hook.from_document(evolve(stored, document={**stored.document, "retries": form}), CATALOGUE)
-    stage.registry.put(hook)
-    stage.known.add(hook.id)
-    Deferred.fromCoroutine(stage.dispatcher.deliver(hook, stage.delivery(hook), redelivered=False))
-    stage.pump(9.5)
-    assert len(agent.asked) == requests
-    stage.pump(130)
-    assert stage.statuses == ["dead"]
 
 
 @pytest.mark.parametrize("form", [60, 60.0])
