@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -14,8 +15,7 @@ from twisted.python.failure import Failure
 
 from kazoo_bridge.interfaces import IDirectory, IEventCategory, Occurrence, Requeue, StorageUnavailable, Topic
 from kazoo_bridge.kazoo import Event
-from kazoo_bridge.webhooks.delivery.delivery_factory import event_id, make_delivery
-from kazoo_bridge.webhooks.delivery.dispatcher import Dispatcher
+from kazoo_bridge.webhooks.delivery.dispatcher import Dispatcher, make_delivery
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.hooks.hook_document import InvalidDocument
 from kazoo_bridge.webhooks.hooks.registry import HookRegistry
@@ -34,6 +34,14 @@ def webhook_topics(categories: Iterable[IEventCategory]) -> frozenset[Topic]:
     return frozenset(
         topic for category in categories for hook in category.hooks for topic in category.topics(hook.id)
     )
+
+
+def event_id(event: Event) -> str:
+    """Return an id of the event, made of its exchange, routing key and body: equal for equal messages."""
+    digest = hashlib.sha256(
+        b"\0".join((event.exchange.encode(), event.routing_key.encode("utf-8", "replace"), event.raw))
+    )
+    return f"msg_{digest.hexdigest()[:32]}"
 
 
 @define

@@ -11,9 +11,8 @@ from twisted.internet.task import Clock
 from kazoo_bridge.interfaces import Delivery, Occurrence
 from kazoo_bridge.webhooks.attempts.attempt import AttemptRunner, ClusterId, RequestBuilder
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
-from kazoo_bridge.webhooks.delivery.delivery_factory import make_delivery
 from kazoo_bridge.webhooks.delivery.delivery_writer import DeliveryWriter
-from kazoo_bridge.webhooks.delivery.dispatcher import Dispatcher
+from kazoo_bridge.webhooks.delivery.dispatcher import Dispatcher, make_delivery
 from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
 from kazoo_bridge.webhooks.delivery.hook_queues import Slot
 from kazoo_bridge.webhooks.delivery.paused_deliveries import PausedDeliveries

@@ -12,7 +12,7 @@ from tests.webhooks.harness import results_of
 
 @define(eq=False)
 class NumberWriter(BatchWriter):
-    """Writes numbers. With `slow` set, a write lasts until `finish`; while `error` is set, writes fail with it."""
+    """Writes numbers, or fails with `error`. With `slow` set, a write lasts until `finish`."""
 
     pending: list[int] = field(init=False, factory=list)
     written: list[list[int]] = field(init=False, factory=list)

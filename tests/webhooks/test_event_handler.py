@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, cast
 
+import pytest
 from attrs import define, evolve, field
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -17,9 +18,8 @@ from kazoo_bridge.interfaces import (
     Topic,
 )
 from kazoo_bridge.kazoo import Event
-from kazoo_bridge.webhooks.delivery.delivery_factory import event_id
 from kazoo_bridge.webhooks.delivery.dispatcher import Dispatcher
-from kazoo_bridge.webhooks.event_handler import WebhookEventHandler, webhook_topics
+from kazoo_bridge.webhooks.event_handler import WebhookEventHandler, event_id, webhook_topics
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.hooks.registry import HookRegistry
 from tests.webhooks.fakes import FakeCategory, FakeDirectory
@@ -285,3 +285,19 @@ def test_topics_of_all_categories() -> None:
     categories = [FakeCategory(), FakeCategory("d", exchange="conference"), FakeCategory("e")]
     topics = webhook_topics([cast(IEventCategory, category) for category in categories])
     assert topics == {Topic("callevt", "x.*"), Topic("conference", "x.*")}
+
+
+def test_a_redelivered_event_has_the_same_id() -> None:
+    raw = b'{"Call-ID": "1"}'
+    first = event_id(Event("callevt", "x.1", {}, raw))
+    assert first == event_id(Event("callevt", "x.1", {}, raw, redelivered=True))
+    assert first.startswith("msg_")
+    assert len(first) == len("msg_") + 32
+
+
+@pytest.mark.parametrize(
+    "other",
+    [Event("callevt", "x.2", {}, b"1"), Event("other", "x.1", {}, b"1"), Event("callevt", "x.1", {}, b"2")],
+)
+def test_another_event_has_another_id(other: Event) -> None:
+    assert event_id(Event("callevt", "x.1", {}, b"1")) != event_id(other)

@@ -14,7 +14,7 @@ from kazoo_bridge.interfaces import Occurrence, StoredHook
 from kazoo_bridge.kazoo import to_gregorian
 from kazoo_bridge.webhooks.attempts.attempt import RequestBuilder
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptInfo, AttemptRecorder
-from kazoo_bridge.webhooks.delivery.delivery_factory import make_delivery
+from kazoo_bridge.webhooks.delivery.dispatcher import make_delivery
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.hooks.hook_catalogue import ANY_EVENT, HookCatalogue
 from kazoo_bridge.webhooks.http.sender import Sender

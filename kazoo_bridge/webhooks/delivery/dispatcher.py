@@ -1,7 +1,8 @@
-"""Makes the first attempt at each delivery from memory; stores it for a retry when that does not succeed."""
+"""Makes deliveries, and the first attempt at each; stores for a retry what does not succeed at once."""
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 
 from attrs import define, evolve, field
@@ -9,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from kazoo_bridge.interfaces import Delivery, Requeue, StorageUnavailable
+from kazoo_bridge.interfaces import Delivery, Occurrence, Requeue, StorageUnavailable
 from kazoo_bridge.webhooks.attempts.attempt import AttemptRunner
 from kazoo_bridge.webhooks.delivery.delivery_writer import DeliveryWriter
 from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
@@ -29,7 +30,32 @@ _MAX_WAITING_PER_HOOK = 32
 #: events that the broker delivers at once (`amqp.prefetch`), or receivers that hang would block other events.
 _MAX_WAITING_TOTAL = 128
 
+#: Deliveries that are recognised when the broker redelivers their event.
 _MAX_REMEMBERED_DELIVERIES = 10_000
+
+#: Payload keys that name an event's subject (a call, a conference, a fax, an object), in order of precedence.
+_ORDERING_KEYS = ("call_id", "conference_id", "job_id", "id")
+
+
+def delivery_id(event_id: str, hook_id: str) -> str:
+    """Return the id of the delivery of an event to a hook: equal for all attempts, on all nodes."""
+    digest = hashlib.sha256("\0".join((event_id, hook_id)).encode())
+    return f"msg_{digest.hexdigest()[:32]}"
+
+
+def make_delivery(hook: Hook, occurrence: Occurrence, event_id: str, now: float) -> Delivery:
+    """Return the delivery of an occurrence to a hook, created at `now` (Unix seconds)."""
+    return Delivery(
+        id=delivery_id(event_id, hook.id),
+        hook_id=hook.id,
+        account_id=hook.account_id,
+        event=occurrence.hook,
+        event_id=event_id,
+        payload=occurrence.payload,
+        created=now,
+        ordering_key=_ordering_key(occurrence) if hook.ordered else "",
+        inline_hook=occurrence.inline_hook,
+    )
 
 
 @define(eq=False)
@@ -160,3 +186,9 @@ class Dispatcher:
         self._delivered[delivery_id] = None
         if len(self._delivered) > _MAX_REMEMBERED_DELIVERIES:
             self._delivered.popitem(last=False)
+
+
+def _ordering_key(occurrence: Occurrence) -> str:
+    payload = occurrence.payload
+    subject = next((payload[key] for key in _ORDERING_KEYS if payload.get(key)), occurrence.hook)
+    return hashlib.sha256(str(subject).encode("utf-8", "replace")).hexdigest()[:32]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_twisted
@@ -9,12 +10,13 @@ from twisted.internet import reactor
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 
-from kazoo_bridge.interfaces import Requeue
+from kazoo_bridge.interfaces import Occurrence, Requeue
 from kazoo_bridge.webhooks.delivery import dispatcher
+from kazoo_bridge.webhooks.delivery.dispatcher import delivery_id, make_delivery
 from kazoo_bridge.webhooks.egress import EgressPolicy, guarded_agent
 from tests.webhooks.fakes import respond
 from tests.webhooks.harness import Harness, make_harness, results_of
-from tests.webhooks.hook_factory import ACCOUNT
+from tests.webhooks.hook_factory import ACCOUNT, make_hook
 from tests.webhooks.receiving import Receiver
 
 
@@ -357,3 +359,48 @@ def test_a_hook_with_open_circuit_receives_everything_by_way_of_the_store() -> N
     harness.clock.advance(0.1)
     assert agent.times == []
     assert [row.reason for row in harness.deliveries.rows.values()] == ["its receiver keeps failing"]
+
+
+def ordering_key(payload: dict[str, Any], event: str = "channel_create", *, ordered: bool = True) -> str:
+    occurrence = Occurrence(event, ACCOUNT, payload)
+    return make_delivery(make_hook(ordered=ordered), occurrence, "e1", 0.0).ordering_key
+
+
+def test_a_delivery_id_depends_on_the_event_and_the_hook() -> None:
+    assert delivery_id("e1", "h1") == delivery_id("e1", "h1")
+    assert len({delivery_id("e1", "h1"), delivery_id("e2", "h1"), delivery_id("e1", "h2")}) == 3
+
+
+def test_a_delivery_has_what_the_request_needs() -> None:
+    occurrence = Occurrence("channel_create", "b" * 32, {"call_id": "1"}, inline_hook={"uri": "http://x/"})
+    made = make_delivery(make_hook("h7"), occurrence, "e1", 12.5)
+    assert made.id == delivery_id("e1", "h7")
+    assert (made.hook_id, made.account_id, made.event, made.event_id) == (
+        "h7",
+        ACCOUNT,
+        "channel_create",
+        "e1",
+    )
+    assert (made.payload, made.created, made.attempts) == ({"call_id": "1"}, 12.5, 0)
+    assert (made.inline_hook, made.ordering_key) == ({"uri": "http://x/"}, "")
+
+
+@pytest.mark.parametrize("name", ["call_id", "conference_id", "job_id", "id"])
+def test_events_of_one_subject_have_one_ordering_key(name: str) -> None:
+    first = ordering_key({name: "1", "number": 1})
+    assert first == ordering_key({name: "1", "number": 2})
+    assert first != ordering_key({name: "2", "number": 1})
+
+
+def test_the_most_specific_subject_counts() -> None:
+    assert ordering_key({"call_id": "1", "id": "2"}) == ordering_key({"call_id": "1", "id": "3"})
+    assert ordering_key({"call_id": "", "id": "2"}) == ordering_key({"id": "2"})
+
+
+def test_events_without_subject_are_ordered_by_their_kind() -> None:
+    assert ordering_key({}) == ordering_key({"number": 1})
+    assert ordering_key({}) != ordering_key({}, "channel_answer")
+
+
+def test_without_order_there_is_no_ordering_key() -> None:
+    assert ordering_key({"call_id": "1"}, ordered=False) == ""

@@ -74,7 +74,7 @@ def test_limits_of_hook_and_account() -> None:
     assert granted(ask(scheduler, *[HOOKS["a", "y"]] * 2)) == [True, False]
     others = [HOOKS["b", "x"], HOOKS["b", "y"], HOOKS["b", "z"], HOOKS["c", "x"]]
     assert granted(ask(scheduler, *others)) == [True] * 4
-    # The account c may have two more slots and each of its hooks one more; but the first slot of a hook is preferred.
+    # Account c has two slots left and its hook x one in flight: no second one, so that another hook gets one.
     assert granted(ask(scheduler, HOOKS["c", "x"], HOOKS["c", "x"], HOOKS["c", "y"])) == [True, False, True]
 
 

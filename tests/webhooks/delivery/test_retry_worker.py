@@ -10,7 +10,7 @@ from twisted.logger import capturedLogs
 
 from kazoo_bridge.interfaces import Occurrence
 from kazoo_bridge.webhooks.delivery import retry_worker
-from kazoo_bridge.webhooks.delivery.delivery_factory import make_delivery
+from kazoo_bridge.webhooks.delivery.dispatcher import make_delivery
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from tests.webhooks.fakes import respond
 from tests.webhooks.harness import REQUEST_TIMEOUT, Harness, make_harness, results_of
