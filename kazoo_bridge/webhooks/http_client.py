@@ -52,7 +52,7 @@ class HookHttpClient:
             webhooks.connect_timeout_ms / 1000,
             tls=TlsClient.from_config(egress.ca_bundle, egress.client_certificate, egress.client_key),
             proxy=Proxy.from_config(egress.proxy),
-            look_up=for_requests,
+            resolver=for_requests,
         )
         sender = Sender(
             reactor,

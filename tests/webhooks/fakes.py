@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -44,6 +43,7 @@ from kazoo_bridge.interfaces import (
     StoredAttempt,
     StoredDelivery,
     StoredHook,
+    TooManyHooks,
     Topic,
 )
 from kazoo_bridge.kazoo import Event
@@ -303,10 +303,18 @@ class FakeLimitStore(_FakeStore):
 @implementer(IHookStore)
 @define
 class FakeHookStore(_FakeStore):
-    """Hooks by id."""
+    """Stores at most `max_hooks`; `add` stores a document directly."""
 
+    max_hooks: int = 100
     hooks: dict[str, StoredHook] = field(factory=dict)
-    _numbers: itertools.count[int] = field(init=False, factory=itertools.count)
+    _created: int = field(init=False, default=0)
+
+    def add(self, account_id: str, document: Mapping[str, Any], *secrets: Secret) -> StoredHook:
+        self._created += 1
+        hook_id = f"{self._created:032x}"
+        stored = StoredHook(hook_id, account_id, document, "1-x", self._created, self._created, secrets)
+        self.hooks[hook_id] = stored
+        return stored
 
     def all(self) -> Deferred[list[StoredHook]]:
         return self._result(list(self.hooks.values()))
@@ -327,10 +335,9 @@ class FakeHookStore(_FakeStore):
     def create(
         self, account_id: str, document: Mapping[str, Any], secrets: tuple[Secret, ...] = ()
     ) -> Deferred[StoredHook]:
-        hook_id = f"{next(self._numbers):032x}"
-        hook = StoredHook(hook_id, account_id, document, "1-x", 0, 0, secrets)
-        self.hooks[hook_id] = hook
-        return self._result(hook)
+        if len(self.hooks) >= self.max_hooks:
+            return fail(TooManyHooks(self.max_hooks))
+        return self._result(self.add(account_id, document, *secrets))
 
     def replace(
         self, hook: StoredHook, document: Mapping[str, Any], secrets: tuple[Secret, ...] | None = None

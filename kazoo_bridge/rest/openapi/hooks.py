@@ -17,7 +17,7 @@ from kazoo_bridge.rest.openapi.envelopes import (
 )
 from kazoo_bridge.rest.openapi.operations import Operation
 from kazoo_bridge.rest.openapi.parameters import FILTERS, PAGES, in_query
-from kazoo_bridge.webhooks.http.signing import DOCUMENT_KEYS as ABOUT_SECRETS
+from kazoo_bridge.webhooks.http.signing import SECRET_PROPERTIES as ABOUT_SECRETS
 
 _TEXT = {"type": "string"}
 _COUNT = {"type": "integer", "minimum": 0}

@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from kazoo_bridge.config import Webhooks
 from kazoo_bridge.webhooks.hooks.hook import Hook
-from kazoo_bridge.webhooks.http.outcome import Outcome
+from kazoo_bridge.webhooks.http.sender import Outcome
 
 #: Seconds between the quick retries of a delivery; KAZOO's ``webhooks_util`` waits as long.
 QUICK_RETRY_DELAY = 2.0

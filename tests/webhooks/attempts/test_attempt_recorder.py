@@ -15,7 +15,7 @@ from kazoo_bridge.webhooks.attempts import attempt_recorder
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptInfo, AttemptRecorder, to_api
 from kazoo_bridge.webhooks.batch_writer import BATCH_SIZE
 from kazoo_bridge.webhooks.http.http_request import build_request
-from kazoo_bridge.webhooks.http.outcome import Outcome
+from kazoo_bridge.webhooks.http.sender import Outcome
 from tests.webhooks.fakes import FakeAttemptStore
 from tests.webhooks.harness import results_of
 from tests.webhooks.hook_factory import ACCOUNT, make_hook

@@ -14,7 +14,7 @@ from kazoo_bridge.webhooks.attempts.auto_disabler import AutoDisabler
 from kazoo_bridge.webhooks.hooks.hook_service import TOO_MANY_FAILURES, HookService
 from kazoo_bridge.webhooks.hooks.registry import HookRegistry
 from kazoo_bridge.webhooks.http.http_request import build_request
-from kazoo_bridge.webhooks.http.outcome import Outcome
+from kazoo_bridge.webhooks.http.sender import Outcome
 from tests.webhooks.fakes import FakeAttemptStore, FakeBus, FakeHookStore, FakeLimitStore
 from tests.webhooks.harness import results_of
 from tests.webhooks.hook_factory import ACCOUNT, RULES, make_hook, stored_hook
