@@ -24,6 +24,7 @@ from kazoo_bridge.interfaces import (
     Queue,
 )
 from kazoo_bridge.metrics import Durations, Figure, counter, gauge
+from kazoo_bridge.webhooks.api import WebhookApi
 from kazoo_bridge.webhooks.attempts.attempt import AttemptRunner
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
 from kazoo_bridge.webhooks.attempts.auto_disabler import AutoDisabler
@@ -206,6 +207,19 @@ class WebhookService:
             hook_changes=HookChangeConsumer(bus, hooks, directory, account_gone),
             pool=pool,
             resolvers=names,
+        )
+
+    @property
+    def api(self) -> WebhookApi:
+        """The operations that REST offers (`IWebhooks`)."""
+        return WebhookApi(
+            self.catalogue,
+            self.hooks,
+            self.health,
+            self.recorder,
+            self.dead_letters,
+            self.sample_sender,
+            self.stores.limits,
         )
 
     def start(self) -> None:

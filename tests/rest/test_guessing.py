@@ -1,9 +1,9 @@
 from __future__ import annotations
 
+from kazoo_bridge.rest.http.login_throttle import LoginThrottle
 from twisted.internet.task import Clock
 
 from kazoo_bridge.rest.http import token_buckets
-from kazoo_bridge.rest.http.login_throttle import LoginThrottle
 
 
 def test_a_burst_and_then_one_at_a_time() -> None:

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from kazoo_bridge.rest.server.http_request import LimitedRequest
 from twisted.internet import reactor
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.threads import deferToThread
@@ -23,7 +24,6 @@ from twisted.logger import capturedLogs, formatEvent
 
 from kazoo_bridge.config import Http
 from kazoo_bridge.rest.http.request_body import MAX_BODY_BYTES
-from kazoo_bridge.rest.server.http_request import LimitedRequest
 from kazoo_bridge.rest.server.site import make_site
 from tests.rest.rest_client import ACCOUNT, GOOD, Client, hooks
 

@@ -10,8 +10,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from kazoo_bridge import __version__
 from kazoo_bridge.calls.command_schemas import COMMAND_SCHEMAS
+from kazoo_bridge.rest.http.routing import make_app
 from kazoo_bridge.rest.routes import build_resources
-from kazoo_bridge.rest.server.site import routed
 from tests.rest.rest_client import GOOD, Client, hooks
 
 _VERBS = {"get", "put", "post", "patch", "delete"}
@@ -32,7 +32,7 @@ def written(rule: str) -> str:
 @pytest_twisted.ensureDeferred
 async def test_every_route_is_in_the_document_and_nothing_else(rest: Client) -> None:
     routes: dict[str, set[str]] = {}
-    for rule in routed(build_resources(rest.bridge)).url_map.iter_rules():
+    for rule in make_app(build_resources(rest.bridge.rest_services())).url_map.iter_rules():
         verbs = {verb.lower() for verb in rule.methods or ()}
         # HEAD comes with GET, and OPTIONS is answered on every path.
         assert ("head" in verbs) == ("get" in verbs)

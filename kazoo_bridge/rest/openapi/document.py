@@ -7,12 +7,10 @@ from typing import Any
 
 import orjson
 from attrs import frozen
-from klein import Klein
-from klein.app import KleinRequest
-from twisted.web.iweb import IRequest
 
 from kazoo_bridge import __version__
-from kazoo_bridge.rest.http.request_context import CORS_HEADERS
+from kazoo_bridge.rest.http.request_context import CORS_HEADERS, RequestWithContext
+from kazoo_bridge.rest.http.routing import RoutedResource, route
 from kazoo_bridge.rest.openapi import (
     accounts,
     catalogue,
@@ -24,7 +22,7 @@ from kazoo_bridge.rest.openapi import (
     parameters,
     sockets,
 )
-from kazoo_bridge.rest.openapi.operations import paths
+from kazoo_bridge.rest.openapi.operations import make_paths
 
 _ABOUT = """\
 Carries KAZOO's real-time events to webhooks and websockets, and commands back, with KAZOO's own paths, envelopes and error words.
@@ -56,11 +54,21 @@ _TAGS = {
     "operating": "For whoever runs the service",
 }
 
-_SECTIONS = (accounts, catalogue, hooks, deliveries, sockets, channels, operational)
 
+def make_document(hook_document: Mapping[str, Any], secret_schemas: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the OpenAPI document.
 
-def document(hook_document: Mapping[str, Any]) -> dict[str, Any]:
-    """The document; `hook_document` is the JSON schema that hook documents are validated with."""
+    `hook_document` is the JSON schema that validates hook documents, `secret_schemas` those of the keys about secrets.
+    """
+    operations = (
+        *accounts.OPERATIONS,
+        *catalogue.OPERATIONS,
+        *hooks.make_operations(secret_schemas),
+        *deliveries.OPERATIONS,
+        *sockets.OPERATIONS,
+        *channels.OPERATIONS,
+        *operational.OPERATIONS,
+    )
     return {
         "openapi": "3.1.0",
         "info": {
@@ -71,12 +79,12 @@ def document(hook_document: Mapping[str, Any]) -> dict[str, Any]:
         },
         # Relative to the document itself, so that it is right below any path of a proxy.
         "servers": [{"url": "."}],
-        "tags": [{"name": name, "description": told} for name, told in _TAGS.items()],
-        "paths": paths(operation for room in _SECTIONS for operation in room.OPERATIONS),
+        "tags": [{"name": name, "description": description} for name, description in _TAGS.items()],
+        "paths": make_paths(operations),
         "components": {
             "securitySchemes": _SECURITY_SCHEMES,
             "schemas": {
-                **hooks.schemas(hook_document),
+                **hooks.make_schemas(hook_document, secret_schemas),
                 **accounts.SCHEMAS,
                 **catalogue.SCHEMAS,
                 **deliveries.SCHEMAS,
@@ -91,26 +99,25 @@ def document(hook_document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @frozen
-class OpenApiResource:
-    """Serves the document, for anybody."""
+class OpenApiResource(RoutedResource):
+    """Serves the document to any client."""
 
     content: bytes
 
     @classmethod
-    def from_documents(cls, hook_document: Mapping[str, Any]) -> OpenApiResource:
-        """As `document`; written once and for all."""
-        return cls(orjson.dumps(document(hook_document)))
+    def from_schemas(
+        cls, hook_document: Mapping[str, Any], secret_schemas: Mapping[str, Any]
+    ) -> OpenApiResource:
+        """Build the document once; the parameters are those of `make_document`."""
+        return cls(orjson.dumps(make_document(hook_document, secret_schemas)))
 
-    async def read(self, request: KleinRequest) -> bytes:
-        """GET: the document."""
-        web_request = IRequest(request)
+    @route("GET", operational.DOCUMENT_PATH)
+    async def read(self, request: RequestWithContext) -> bytes:
+        """Answer with the document."""
+        web_request = request.context.request
         for name, value in CORS_HEADERS.items():
             web_request.setHeader(name, value)
         web_request.setHeader("Content-Type", "application/json")
         web_request.setHeader("Cache-Control", "no-cache")
         web_request.setHeader("Content-Length", str(len(self.content)))
         return self.content
-
-    def route(self, app: Klein) -> None:
-        """Put the resource on its path."""
-        app.route(operational.DOCUMENT_PATH, methods=["GET"])(self.read)

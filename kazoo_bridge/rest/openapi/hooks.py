@@ -17,7 +17,6 @@ from kazoo_bridge.rest.openapi.envelopes import (
 )
 from kazoo_bridge.rest.openapi.operations import Operation
 from kazoo_bridge.rest.openapi.parameters import FILTERS, PAGES, in_query
-from kazoo_bridge.webhooks.http.signing import DOCUMENT_KEYS as ABOUT_SECRETS
 
 _TEXT = {"type": "string"}
 _COUNT = {"type": "integer", "minimum": 0}
@@ -35,10 +34,10 @@ _ALWAYS_IN_HEALTH = ["successes", "failures", "failures_in_window", "deliveries_
 _DISABLE_REASON = {"type": "string", "description": "Why the service has disabled the hook"}
 
 
-def schemas(document: Mapping[str, Any]) -> dict[str, Any]:
+def make_schemas(document: Mapping[str, Any], secret_schemas: Mapping[str, Any]) -> dict[str, Any]:
     """The schemas of hooks, made of that which validates their documents."""
     rules = document["properties"]
-    written = {**rules, **ABOUT_SECRETS}
+    written = {**rules, **secret_schemas}
     kept = {**rules, "hook": _TEXT}  # a category may have gone since
     told = {
         "id": _TEXT,
@@ -150,19 +149,37 @@ _RE_ENABLING: Mapping[str, Any] = {
     ),
 }
 
-_NEW_SECRET = {
-    "type": "object",
-    "properties": {
-        "secret": {
-            **ABOUT_SECRETS["secret"],
-            "anyOf": [ABOUT_SECRETS["secret"]["anyOf"][0], {"const": True}],
-            "default": True,
-        },
-        "overlap_seconds": ABOUT_SECRETS["secret_overlap_seconds"],
-    },
-}
 
-OPERATIONS = (
+def _make_new_secret(secret_schemas: Mapping[str, Any]) -> dict[str, Any]:
+    secret = secret_schemas["secret"]
+    return {
+        "type": "object",
+        "properties": {
+            "secret": {**secret, "anyOf": [secret["anyOf"][0], {"const": True}], "default": True},
+            "overlap_seconds": secret_schemas["secret_overlap_seconds"],
+        },
+    }
+
+
+def make_operations(secret_schemas: Mapping[str, Any]) -> tuple[Operation, ...]:
+    """Return the operations; `secret_schemas` are the JSON schemas of the keys about secrets."""
+    return (*_OPERATIONS, _rotate_secret(secret_schemas))
+
+
+def _rotate_secret(secret_schemas: Mapping[str, Any]) -> Operation:
+    return Operation(
+        "post",
+        f"{_HOOK}/secret",
+        "rotateSecret",
+        "hooks",
+        "A new secret, made or given; the one before stays valid for a while",
+        {201: revised("The secret", ref("NewSecret"))},
+        body=body(_make_new_secret(secret_schemas), required=False),
+        revised=True,
+    )
+
+
+_OPERATIONS = (
     Operation(
         "get",
         _HOOKS,
@@ -251,16 +268,6 @@ OPERATIONS = (
         "hooks",
         "Sends a sample to the hook now, enabled or not",
         {200: answer("The attempt", ref("Attempt"))},
-    ),
-    Operation(
-        "post",
-        f"{_HOOK}/secret",
-        "rotateSecret",
-        "hooks",
-        "A new secret, made or given; the one before stays valid for a while",
-        {201: revised("The secret", ref("NewSecret"))},
-        body=body(_NEW_SECRET, required=False),
-        revised=True,
     ),
     Operation(
         "delete",

@@ -92,7 +92,7 @@ class Operation:
         return statuses
 
 
-def paths(operations: Iterable[Operation]) -> dict[str, dict[str, Any]]:
+def make_paths(operations: Iterable[Operation]) -> dict[str, dict[str, Any]]:
     """The document's ``paths``."""
     found: dict[str, dict[str, Any]] = {}
     for operation in operations:

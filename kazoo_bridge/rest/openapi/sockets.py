@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from kazoo_bridge.interfaces import MAX_BINDING_LENGTH
 from kazoo_bridge.rest.openapi.envelopes import GREGORIAN, answer, listed, ref
 from kazoo_bridge.rest.openapi.operations import Operation
 from kazoo_bridge.rest.openapi.parameters import FILTERS, in_query
-from kazoo_bridge.websockets.subscriptions.binding_catalogue import MAX_BINDING_LENGTH
 
 _TEXT = {"type": "string"}
 

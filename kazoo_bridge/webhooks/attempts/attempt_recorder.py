@@ -12,7 +12,6 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from kazoo_bridge.interfaces import Attempt, HookHealth, IAttemptStore, StorageUnavailable, StoredAttempt
-from kazoo_bridge.kazoo import to_gregorian
 from kazoo_bridge.webhooks.delivery.coalescing import CoalescingTask
 from kazoo_bridge.webhooks.egress import masked
 from kazoo_bridge.webhooks.hooks.hook import Hook
@@ -202,8 +201,3 @@ def _retries(outcome: Outcome, tried: AttemptInfo) -> dict[str, Any]:
     if outcome.success or tried.test:
         return {}
     return {"retries": tried.retries, "retries_left": tried.retries_left or "retries exceeded"}
-
-
-def to_api(attempt: StoredAttempt) -> dict[str, Any]:
-    """An attempt as REST shows it."""
-    return {**attempt.document, "timestamp": to_gregorian(attempt.made_at)}

@@ -9,6 +9,7 @@ from typing import Any
 from attrs import frozen
 from jsonschema.exceptions import ValidationError
 
+from kazoo_bridge.interfaces import InvalidDocument as InvalidDocument
 from kazoo_bridge.json_numbers import DocumentSchema, normalise, to_integer, to_number
 from kazoo_bridge.webhooks.egress import BadDestination, masked, parse_destination
 from kazoo_bridge.webhooks.hooks.hook_catalogue import FieldErrors, HookCatalogue
@@ -38,14 +39,6 @@ MAX_CUSTOM_KEYS = 100
 
 #: In bytes of JSON.
 MAX_MODIFIERS, MAX_DOCUMENT = 16 * 1024, 64 * 1024
-
-
-class InvalidDocument(Exception):
-    """The document cannot become a hook; `errors` says why, field by field."""
-
-    def __init__(self, errors: FieldErrors) -> None:
-        super().__init__(", ".join(sorted(errors)))
-        self.errors = errors
 
 
 def document_schema(hook_ids: Collection[str]) -> dict[str, Any]:

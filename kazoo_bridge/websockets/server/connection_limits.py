@@ -9,21 +9,13 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from attrs import define, field
 
+from kazoo_bridge.interfaces import HandshakeRejected as HandshakeRejected
 from kazoo_bridge.ip_addresses import rate_limit_network
 
 Network = IPv4Network | IPv6Network
 
 #: Our own sub-protocol. It changes nothing; those who ask for it know that they talk to us.
 SUBPROTOCOL = "kazoo-bridge.v1"
-
-
-class HandshakeRejected(Exception):
-    """The connection is refused with an HTTP status."""
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-        self.reason = reason
 
 
 @define(eq=False)

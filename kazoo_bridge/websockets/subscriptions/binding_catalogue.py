@@ -7,15 +7,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from attrs import frozen
 from twisted.logger import Logger
 
-from kazoo_bridge.interfaces import Account, BindingPlan, BindingRefused, IBindingCategory, IEventCategory
+from kazoo_bridge.interfaces import (
+    MAX_BINDING_LENGTH,
+    Account,
+    BindingPlan,
+    BindingRefused,
+    IBindingCategory,
+    IEventCategory,
+)
 
 _log = Logger()
 
 #: The binding for the picture of live calls, which is no category's.
 CALLS_BINDING = "calls"
-
-#: A binding is a routing key and a bit.
-MAX_BINDING_LENGTH = 512
 
 _NOT_AVAILABLE = "no available subscriptions to requested binding"
 

@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from kazoo_bridge.interfaces import Account, BindingRefused, CallChange, ICalls, IDirectory, Topic
+from kazoo_bridge.interfaces import BindingUnavailable as BindingUnavailable
 from kazoo_bridge.websockets.client_messages import request_id_of
 from kazoo_bridge.websockets.server.frames import EventFrame, event_content, event_prefix, reply
 from kazoo_bridge.websockets.sessions.session import Session
@@ -29,10 +30,6 @@ RENEWAL_INTERVAL = 30.0
 
 #: In the place of an account id: all of them.
 ALL_ACCOUNTS = "*"
-
-
-class BindingUnavailable(BindingRefused):
-    """The broker has refused a binding, or has not answered about it in time; the text tells the client which and why."""
 
 
 @define(eq=False)
