@@ -1,74 +1,61 @@
-"""How many connections clients may have open."""
+"""How many HTTP connections clients may have open."""
 
 from __future__ import annotations
-
-from collections import Counter
 
 from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from kazoo_bridge.connection_counter import ConnectionCounter, ConnectionLimitReached
+
 _log = Logger()
 
-#: Seconds between two log lines on refused connections.
+#: Seconds between two log lines about refused connections.
 LOG_INTERVAL = 60.0
 
 
 @define
-class ConnectionCounter:
-    """Counts open connections; there may be `limit` in all, and `limit_per_address` of one address (each 0: any number)."""
+class HttpConnectionLimits:
+    """Counts open HTTP connections, and logs refused ones at most every `LOG_INTERVAL`."""
 
     _clock: IReactorTime
-    limit: int
-    limit_per_address: int
-    _open: Counter[str] = field(init=False, factory=Counter)
-    _count: int = field(init=False, default=0)
+    _connections: ConnectionCounter
     _refused: int = field(init=False, default=0)
-    _logged: float | None = field(init=False, default=None)
+    _logged_at: float | None = field(init=False, default=None)
 
     def __len__(self) -> int:
-        return self._count
+        return self._connections.total
 
     def opened(self, address: str) -> bool:
-        """Count a connection; False, and it is not counted, when there may be no more."""
-        if (self.limit and self._count >= self.limit) or self._is_full(address):
+        """Count a new connection; returns False, and counts nothing, at a limit."""
+        try:
+            self._connections.acquire(address)
+        except ConnectionLimitReached:
             self._log_refused()
             return False
-        self._count += 1
-        self._open[address] += 1
         return True
 
     def moved(self, old: str, new: str) -> bool:
-        """Count an open connection under the address that it turned out to have; False, and nothing changes, when that has enough."""
-        if old == new:
-            return True
-        if self._is_full(new):
+        """Count an open connection for another address; returns False, and changes nothing, at a limit."""
+        try:
+            self._connections.move(old, new)
+        except ConnectionLimitReached:
             self._log_refused()
             return False
-        self._decrement(old)
-        self._open[new] += 1
         return True
 
     def closed(self, address: str) -> None:
-        """A connection that was counted under this address is no more."""
-        self._count -= 1
-        self._decrement(address)
-
-    def _is_full(self, address: str) -> bool:
-        return bool(self.limit_per_address) and self._open[address] >= self.limit_per_address
-
-    def _decrement(self, address: str) -> None:
-        self._open[address] -= 1
-        if not self._open[address]:
-            del self._open[address]
+        """Forget a connection that was counted for this address."""
+        self._connections.release(address)
 
     def _log_refused(self) -> None:
         self._refused += 1
         now = self._clock.seconds()
-        if self._logged is None or now - self._logged >= LOG_INTERVAL:
+        if self._logged_at is None or now - self._logged_at >= LOG_INTERVAL:
             _log.warn(
-                "{refused} HTTP connections refused: {count} are open, see http.max_connections and http.max_connections_per_ip",
+                "{refused} HTTP connections refused: {count} are open, "
+                "see http.max_connections and http.max_connections_per_ip",
                 refused=self._refused,
-                count=self._count,
+                count=len(self),
             )
-            self._logged, self._refused = now, 0
+            self._logged_at, self._refused = now, 0

@@ -14,7 +14,7 @@ from twisted.web.http import HTTPChannel, Request
 
 from kazoo_bridge.ip_addresses import rate_limit_key
 from kazoo_bridge.rest.http.request_context import CORS_HEADERS
-from kazoo_bridge.rest.server.connection_limits import ConnectionCounter
+from kazoo_bridge.rest.server.connection_limits import HttpConnectionLimits
 
 #: Seconds for which the rest of a refused request is taken from the client, unread.
 LINGER_SECONDS = 5
@@ -26,7 +26,7 @@ _MALFORMED = f"parse error: the head of the request is malformed, or has more th
 class ChannelLimits:
     """What all connections share. `request_seconds`: within these a request must have arrived, counted from its first byte."""
 
-    connections: ConnectionCounter
+    connections: HttpConnectionLimits
     request_seconds: float
 
 

@@ -14,10 +14,11 @@ from twisted.web.server import Request, Site
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from kazoo_bridge.config import Http
+from kazoo_bridge.connection_counter import ConnectionCounter
 from kazoo_bridge.rest.http.errors import bad_identifier, invalid_method
 from kazoo_bridge.rest.http.rate_limit import RequestLimiter
 from kazoo_bridge.rest.http.request_context import RequestContext, Response, handle_request
-from kazoo_bridge.rest.server.connection_limits import ConnectionCounter
+from kazoo_bridge.rest.server.connection_limits import HttpConnectionLimits
 from kazoo_bridge.rest.server.http_channel import ChannelLimits, LimitedHTTPChannel
 from kazoo_bridge.rest.server.http_request import LimitedRequest
 from kazoo_bridge.rest.server.root_resource import RootResource
@@ -63,7 +64,8 @@ def make_site(reactor: Any, resources: Iterable[Resource], node: str, http: Http
         timeout=http.idle_timeout_s,
     )
     limits = ChannelLimits(
-        ConnectionCounter(reactor, http.max_connections, http.max_connections_per_ip), http.request_timeout_s
+        HttpConnectionLimits(reactor, ConnectionCounter(http.max_connections, http.max_connections_per_ip)),
+        http.request_timeout_s,
     )
     site.protocol = partial(LimitedHTTPChannel, limits)  # type: ignore[method-assign,assignment] # any protocol will do
     site.displayTracebacks = False
