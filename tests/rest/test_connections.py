@@ -3,27 +3,28 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 
-from kazoo_bridge.rest.server.connection_limits import ConnectionCounter
+from kazoo_bridge.connection_counter import ConnectionCounter
+from kazoo_bridge.rest.server.connection_limits import HttpConnectionLimits
 
 
 def test_so_many_in_all_and_of_each_address() -> None:
-    connections = ConnectionCounter(Clock(), limit=3, limit_per_address=2)
+    connections = HttpConnectionLimits(Clock(), ConnectionCounter(3, 2))
     assert [connections.opened("a") for _ in range(3)] == [True, True, False]
     assert [connections.opened("b") for _ in range(2)] == [True, False]
     connections.closed("a")
     assert [connections.opened("b") for _ in range(2)] == [True, False]
     for address in ("a", "b", "b"):
         connections.closed(address)
-    assert (len(connections), connections._open) == (0, {})
+    assert len(connections) == 0
 
 
 def test_no_limits() -> None:
-    connections = ConnectionCounter(Clock(), limit=0, limit_per_address=0)
+    connections = HttpConnectionLimits(Clock(), ConnectionCounter(0, 0))
     assert all(connections.opened("a") for _ in range(10_000))
 
 
 def test_an_address_that_is_known_later() -> None:
-    connections = ConnectionCounter(Clock(), limit=10, limit_per_address=2)
+    connections = HttpConnectionLimits(Clock(), ConnectionCounter(10, 2))
     assert connections.opened("proxy")
     assert connections.moved("proxy", "proxy")
     assert connections.moved("proxy", "a")
@@ -37,7 +38,7 @@ def test_an_address_that_is_known_later() -> None:
 
 def test_refusals_are_told_once_a_minute() -> None:
     clock = Clock()
-    connections = ConnectionCounter(clock, limit=1, limit_per_address=0)
+    connections = HttpConnectionLimits(clock, ConnectionCounter(1, 0))
     with capturedLogs() as logs:
         assert connections.opened("a")
         for _ in range(5):

@@ -11,15 +11,10 @@ from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 
 from kazoo_bridge.ip_addresses import rate_limit_key, rate_limit_network
+from kazoo_bridge.token_bucket import TokenBucket
 
 #: Buckets that one `KeyedTokenBuckets` keeps.
 MAX_KEYS = 10_000
-
-
-@define
-class _Bucket:
-    tokens: float
-    refilled_at: float
 
 
 @define
@@ -33,7 +28,7 @@ class KeyedTokenBuckets:
     _clock: IReactorTime
     burst: int
     refill_interval: float
-    _buckets: OrderedDict[str | bytes, _Bucket] = field(init=False, factory=OrderedDict)
+    _buckets: OrderedDict[str | bytes, TokenBucket] = field(init=False, factory=OrderedDict)
 
     def __contains__(self, key: object) -> bool:
         return key in self._buckets
@@ -43,28 +38,21 @@ class KeyedTokenBuckets:
 
     def add(self, key: str | bytes) -> None:
         """Keep a bucket for the key: its own, or else a full one."""
-        self._get_bucket(key, self._clock.seconds())
+        self._get_bucket(key)
 
     def take(self, key: str | bytes) -> int:
         """Take a token; returns 0, or without a token the whole seconds until there is one."""
-        now = self._clock.seconds()
-        bucket = self._get_bucket(key, now)
-        refilled = max(now - bucket.refilled_at, 0.0) / self.refill_interval
-        bucket.tokens = min(self.burst, bucket.tokens + refilled)
-        bucket.refilled_at = now
-        if bucket.tokens < 1:
-            return max(1, ceil((1 - bucket.tokens) * self.refill_interval))
-        bucket.tokens -= 1
-        return 0
+        bucket = self._get_bucket(key)
+        return 0 if bucket.take(self._clock.seconds()) else max(1, ceil(bucket.wait_time))
 
     def give_back(self, key: str | bytes) -> None:
         """Put a token back that was taken."""
         bucket = self._buckets.get(key)
         if bucket is not None:
-            bucket.tokens = min(self.burst, bucket.tokens + 1)
+            bucket.give_back()
 
-    def _get_bucket(self, key: str | bytes, now: float) -> _Bucket:
-        bucket = self._buckets.setdefault(key, _Bucket(float(self.burst), now))
+    def _get_bucket(self, key: str | bytes) -> TokenBucket:
+        bucket = self._buckets.setdefault(key, TokenBucket(self.burst, self.refill_interval))
         self._buckets.move_to_end(key)
         while len(self._buckets) > MAX_KEYS:
             self._buckets.popitem(last=False)
