@@ -6,18 +6,23 @@ from collections.abc import Mapping
 from http import HTTPStatus
 
 import orjson
-from attrs import frozen
-from twisted.internet.interfaces import IDelayedCall, ISSLTransport, ITCPTransport
+from attrs import define, field
+from twisted.internet.interfaces import IDelayedCall, IReactorTime, ISSLTransport, ITCPTransport
 from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web import http
 from twisted.web.http import HTTPChannel
 from twisted.web.server import Request
 
+from kazoo_bridge.config import Http
+from kazoo_bridge.connection_counter import ConnectionCounter, ConnectionLimitReached
 from kazoo_bridge.ip_addresses import rate_limit_key
+from kazoo_bridge.log_throttle import LogThrottle
 from kazoo_bridge.rest.http.request_body import MAX_BODY_BYTES
 from kazoo_bridge.rest.http.request_context import CORS_HEADERS, RequestContext
-from kazoo_bridge.rest.server.connection_limits import ConnectionCounter
+
+_log = Logger()
 
 #: Seconds for which the rest of a refused request is received and dropped.
 LINGER_TIMEOUT = 5
@@ -59,15 +64,60 @@ class LimitedRequest(Request):
         super().write(data)
 
 
-@frozen
+@define(eq=False)
 class ChannelLimits:
-    """The limits that all connections share.
+    """The limits that all connections share; logs refused connections, at most every minute.
 
-    `connections` counts them. `request_timeout` is in seconds, from a request's first byte to its last.
+    `request_timeout` is in seconds, from a request's first byte to its last.
     """
 
-    connections: ConnectionCounter
+    _clock: IReactorTime
+    _connections: ConnectionCounter
     request_timeout: float
+    _refusals: LogThrottle = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._refusals = LogThrottle(self._clock, self._log_refusals)
+
+    @classmethod
+    def from_config(cls, clock: IReactorTime, http: Http) -> ChannelLimits:
+        """Return the limits of the configuration."""
+        counter = ConnectionCounter(http.max_connections, http.max_connections_per_ip)
+        return cls(clock, counter, http.request_timeout_s)
+
+    def opened(self, host: str) -> bool:
+        """Count a new connection; returns False, and counts nothing, at a limit."""
+        try:
+            self._connections.acquire(host)
+        except ConnectionLimitReached:
+            self._refusals.count(host)
+            return False
+        return True
+
+    def moved(self, old_host: str, new_host: str) -> bool:
+        """Count an open connection for another address; returns False, and changes nothing, at its limit."""
+        try:
+            self._connections.move(old_host, new_host)
+        except ConnectionLimitReached:
+            self._refusals.count(new_host)
+            return False
+        return True
+
+    def closed(self, host: str) -> None:
+        """Forget a connection that was counted for `host`."""
+        self._connections.release(host)
+
+    def stop(self) -> None:
+        """Leave no delayed call."""
+        self._refusals.stop()
+
+    def _log_refusals(self, count: int, _host: str) -> None:
+        _log.warn(
+            "HTTP connections refused count={count} open={open}: see http.max_connections and"
+            " http.max_connections_per_ip",
+            count=count,
+            open=self._connections.total,
+        )
 
 
 class LimitedHTTPChannel(HTTPChannel):
@@ -91,7 +141,7 @@ class LimitedHTTPChannel(HTTPChannel):
         """Count the connection, or refuse it."""
         super().connectionMade()
         address = self._rate_limit_key()
-        if self._limits.connections.opened(address):
+        if self._limits.opened(address):
             self._address = address
         else:
             self._reject()
@@ -137,7 +187,7 @@ class LimitedHTTPChannel(HTTPChannel):
         """Stop counting the connection."""
         self._cancel_timeout()
         if self._address is not None:
-            self._limits.connections.closed(self._address)
+            self._limits.closed(self._address)
             self._address = None
         super().connectionLost(reason)
 
@@ -150,7 +200,7 @@ class LimitedHTTPChannel(HTTPChannel):
         address = self._rate_limit_key()
         if self._address is None or self._address == address:
             return
-        if self._limits.connections.moved(self._address, address):
+        if self._limits.moved(self._address, address):
             self._address = address
         else:
             self._reject()

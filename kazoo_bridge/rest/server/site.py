@@ -21,7 +21,6 @@ from kazoo_bridge.rest.http.request_context import (
     handle_request,
 )
 from kazoo_bridge.rest.http.routing import Resource, make_app
-from kazoo_bridge.rest.server.connection_limits import ConnectionCounter
 from kazoo_bridge.rest.server.http_channel import ChannelLimits, LimitedHTTPChannel, LimitedRequest
 from kazoo_bridge.rest.server.root_resource import RootResource
 
@@ -38,18 +37,30 @@ def make_site(reactor: Any, resources: Iterable[Resource], node: str, http: Http
         return await handle_request(request.context, lambda context: _refuse(context, failure.value))
 
     limiter = RequestLimiter(reactor, http.requests_per_second, http.request_burst)
-    site = Site(
+    site = LimitedSite(
+        ChannelLimits.from_config(reactor, http),
         RootResource(app, node, limiter, reactor),
         requestFactory=LimitedRequest,
         logFormatter=_format_access_log,
         reactor=reactor,
         timeout=http.idle_timeout_s,
     )
-    counter = ConnectionCounter(reactor, http.max_connections, http.max_connections_per_ip)
-    limits = ChannelLimits(counter, http.request_timeout_s)
-    site.protocol = partial(LimitedHTTPChannel, limits)  # type: ignore[method-assign,assignment] # any callable will do
     site.displayTracebacks = False
     return site
+
+
+class LimitedSite(Site):
+    """A site whose connections have limits."""
+
+    def __init__(self, limits: ChannelLimits, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._limits = limits
+        self.protocol = partial(LimitedHTTPChannel, limits)  # type: ignore[method-assign,assignment] # any callable will do
+
+    def stopFactory(self) -> None:
+        """Leave no delayed call when the last port is closed."""
+        super().stopFactory()
+        self._limits.stop()
 
 
 async def _refuse(context: RequestContext, error: object) -> Response:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from attrs import frozen
-from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL, crypto
 from service_identity import VerificationError
@@ -19,6 +18,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from kazoo_bridge.config.certificates import read_certificates
 from kazoo_bridge.ip_addresses import is_ip_address
 
 _log = Logger()
@@ -80,9 +80,7 @@ class TlsClient:
 
 
 def _read_certificates(path: str) -> list[crypto.X509]:
-    return [
-        crypto.X509.from_cryptography(one) for one in x509.load_pem_x509_certificates(Path(path).read_bytes())
-    ]
+    return [crypto.X509.from_cryptography(one) for one in read_certificates(path)]
 
 
 @implementer(IOpenSSLClientConnectionCreator)

@@ -13,6 +13,7 @@ from twisted.logger import Logger
 
 from kazoo_bridge.interfaces import Account, BindingRefused, CallChange, ICalls, IDirectory, Topic
 from kazoo_bridge.interfaces import BindingUnavailable as BindingUnavailable
+from kazoo_bridge.kazoo import MAX_SHORT_STRING_BYTES
 from kazoo_bridge.websockets.client_messages import request_id_of
 from kazoo_bridge.websockets.server.frames import EventFrame, event_content, event_prefix, reply
 from kazoo_bridge.websockets.sessions.session import Session
@@ -21,9 +22,6 @@ from kazoo_bridge.websockets.subscriptions.fanout import EventFanout
 from kazoo_bridge.websockets.subscriptions.subscription_index import Subscription
 
 _log = Logger()
-
-#: AMQP's own limit, in bytes.
-MAX_PATTERN_BYTES = 255
 
 #: Seconds until a renewal is tried again that the broker has refused, or not answered.
 RENEWAL_INTERVAL = 30.0
@@ -123,9 +121,9 @@ class Subscriptions:
     def _subscription(self, session: Session, account: Account | None, binding: str) -> Subscription:
         superadmin = session.account_id is not None and self._directory.is_superadmin(session.account_id)
         category, listening = self.catalogue.resolve(binding, account, superadmin, self._clock.seconds())
-        if any(len(source.topic.pattern.encode()) > MAX_PATTERN_BYTES for source in listening.filters):
+        if any(len(source.topic.pattern.encode()) > MAX_SHORT_STRING_BYTES for source in listening.filters):
             raise BindingRefused(
-                f"the binding is too long: as a routing key it has more than {MAX_PATTERN_BYTES} bytes"
+                f"the binding is too long: as a routing key it has more than {MAX_SHORT_STRING_BYTES} bytes"
             )
         self._renew_at = min(self._renew_at, listening.until or self._renew_at)
         return Subscription(binding, None if account is None else account.id, category, listening)
