@@ -53,7 +53,7 @@ class WebhookApi:
     @property
     def secret_schemas(self) -> Mapping[str, Any]:
         """See `IWebhooks`."""
-        return signing.DOCUMENT_KEYS
+        return signing.SECRET_PROPERTIES
 
     async def hooks(self, account_id: str) -> list[StoredHook]:
         """See `IWebhooks`."""

@@ -143,7 +143,7 @@ class WebhookService:
         egress = config.egress
         tls = TlsClient.from_config(egress.ca_bundle, egress.client_certificate, egress.client_key)
         connect_timeout, proxy = settings.connect_timeout_ms / 1000, Proxy.from_config(egress.proxy)
-        agent, pool = guarded_agent(reactor, policy, connect_timeout, tls=tls, proxy=proxy, look_up=names[1])
+        agent, pool = guarded_agent(reactor, policy, connect_timeout, tls=tls, proxy=proxy, resolver=names[1])
         request_timeout = settings.request_timeout_ms / 1000
         sender = Sender(
             reactor, agent, request_timeout, settings.log_successful_attempts, egress.max_redirects

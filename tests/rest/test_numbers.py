@@ -11,7 +11,7 @@ from attrs import fields
 from kazoo_bridge.interfaces import AccountLimits
 from kazoo_bridge.rest.resources.limits import MAX_ACCOUNT_LIMIT, parse_limits
 from kazoo_bridge.webhooks.delivery.retry_policy import RetryPolicy
-from kazoo_bridge.webhooks.http.outcome import Outcome
+from kazoo_bridge.webhooks.http.sender import Outcome
 from tests.rest.rest_client import ACCOUNT, CHILD, GOOD, Client, hooks
 
 LIMITS = [field.name for field in fields(AccountLimits)]

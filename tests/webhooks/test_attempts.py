@@ -12,7 +12,7 @@ from kazoo_bridge.interfaces import HookHealth, Occurrence
 from kazoo_bridge.webhooks.attempts import attempt_recorder
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptInfo, AttemptRecorder
 from kazoo_bridge.webhooks.http.http_request import build_request
-from kazoo_bridge.webhooks.http.outcome import Outcome
+from kazoo_bridge.webhooks.http.sender import Outcome
 from tests.webhooks.hook_factory import ACCOUNT, make_hook
 from tests.webhooks.kept_attempts import KeptAttempts
 

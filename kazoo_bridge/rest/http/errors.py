@@ -14,6 +14,7 @@ from kazoo_bridge.interfaces import (
     TooManyHooks,
     UnknownCall,
 )
+from kazoo_bridge.schema_errors import field_error
 
 
 class ApiError(Exception):
@@ -63,9 +64,9 @@ def validation_error(errors: Mapping[str, Any]) -> ApiError:
     return ApiError(400, "validation error", dict(errors))
 
 
-def invalid_field(name: str, rule: str, message: str, **details: Any) -> ApiError:
-    """Return the validation error for one rule of one field; `details` are the keys beside ``message``."""
-    return validation_error({name: {rule: {"message": message, **details}}})
+def invalid_field(name: str, rule: str, message: str | None = None, **details: Any) -> ApiError:
+    """Return the validation error for one rule of one field; the parameters are those of `field_error`."""
+    return validation_error(field_error(name, rule, message, **details))
 
 
 def too_many_hooks(limit: int) -> ApiError:

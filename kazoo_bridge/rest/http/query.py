@@ -68,5 +68,5 @@ def whole_number(name: str, text: str, minimum: int | None = None) -> int:
     if number is None:
         raise invalid_field(name, "type", "expected a whole number", target="integer", cause=text[:100])
     if minimum is not None and number < minimum:
-        raise invalid_field(name, "minimum", f"expected at least {minimum}", target=minimum, cause=number)
+        raise invalid_field(name, "minimum", target=minimum, cause=number)
     return number

@@ -58,9 +58,7 @@ class AuthResource(RoutedResource):
 def _parse_api_key(data: dict[str, Any]) -> str:
     api_key = data.get("api_key")
     if api_key is None:
-        raise invalid_field("api_key", "required", "this field is required")
+        raise invalid_field("api_key", "required")
     if not isinstance(api_key, str):
-        raise invalid_field(
-            "api_key", "type", "expected a value of type string", target="string", cause=api_key
-        )
+        raise invalid_field("api_key", "type", target="string", cause=api_key)
     return api_key

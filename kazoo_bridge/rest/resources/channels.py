@@ -70,9 +70,7 @@ class ChannelResource(RoutedResource):
         """Send a metaflow to a channel."""
         name, arguments = parse_command(context.envelope)
         if name != _METAFLOW:
-            message = "expected one of the values in target"
-            given = name[:100]
-            raise invalid_field("action", "enum", message, target=[_METAFLOW], cause=given, value=given)
+            raise invalid_field("action", "enum", target=[_METAFLOW], cause=name[:100])
         return Response(await self.calls.flow(account_id, call_id, arguments), 202)
 
 
@@ -89,7 +87,7 @@ def parse_command(envelope: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     command: Mapping[str, Any] = envelope if "action" in envelope else data
     name = command.get("action")
     if name is None:
-        raise invalid_field("action", "required", "this field is required")
+        raise invalid_field("action", "required")
     if not isinstance(name, str):
         raise invalid_field("action", "type", "expected a text", target="string", cause=name)
     arguments = command.get("data")

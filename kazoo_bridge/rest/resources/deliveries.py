@@ -70,8 +70,7 @@ class DeliveryResource(RoutedResource):
     async def _list(self, context: RequestContext, account_id: str, hook_id: str | None) -> Response:
         status = context.query.first("status") or STATUSES[0]
         if status not in STATUSES:
-            message = "expected one of the values in target"
-            raise invalid_field("status", "enum", message, target=list(STATUSES), cause=status)
+            raise invalid_field("status", "enum", target=list(STATUSES), cause=status)
         filters = Filters.parse(context.query)
         paginator = Paginator.from_query(context.query, f"{context.path} {status}")
 

@@ -107,8 +107,7 @@ def require_re_enable(context: RequestContext) -> None:
     if given is None:
         raise invalid_field(_RE_ENABLE, "required", "collections are patched with re-enable only")
     if given is not True and given != "true":
-        message = "expected one of the values in target"
-        raise invalid_field(_RE_ENABLE, "enum", message, target=[True], cause=given, value=given)
+        raise invalid_field(_RE_ENABLE, "enum", target=[True], cause=given)
 
 
 def _make_count_response(count: int) -> Response:

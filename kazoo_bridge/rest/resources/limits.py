@@ -13,6 +13,7 @@ from kazoo_bridge.rest.http.authorization import account_handler
 from kazoo_bridge.rest.http.errors import forbidden, validation_error
 from kazoo_bridge.rest.http.request_context import RequestContext, Response
 from kazoo_bridge.rest.http.routing import RoutedResource, route
+from kazoo_bridge.schema_errors import FieldErrors, add_errors, field_error
 
 #: The JSON schema of each limit.
 LIMIT_SCHEMA: Mapping[str, Any] = {"type": "integer", "minimum": 1, "maximum": MAX_ACCOUNT_LIMIT}
@@ -66,33 +67,28 @@ class LimitResource(RoutedResource):
 
 def parse_limits(data: Mapping[str, Any]) -> AccountLimits:
     """Return the limits of a document; raises a validation error with every wrong key."""
-    errors: dict[str, dict[str, dict[str, Any]]] = {}
-    limits: dict[str, int | None] = {}
+    errors: FieldErrors = {}
     for name, value in data.items():
-        limits[name] = to_integer(value)
-        if (broken := _broken_rule(name, value)) is not None:
-            errors[name] = broken
+        add_errors(errors, _check_limit(name, value))
     if errors:
         raise validation_error(errors)
-    return AccountLimits(**limits)
+    return AccountLimits(**{name: to_integer(value) for name, value in data.items()})
 
 
-def _broken_rule(name: str, value: Any) -> dict[str, dict[str, Any]] | None:
-    """Return the rule that a limit breaks, with its details; None if it breaks none."""
+def _check_limit(name: str, value: Any) -> FieldErrors:
     if name not in _NAMES:
         message = f"expected one of {', '.join(_NAMES)}"
-        return {"additionalProperties": {"message": message, "target": _NAMES}}
+        return field_error(name, "additionalProperties", message, target=_NAMES)
     if value is None:
-        return None
+        return {}
     number = to_integer(value)
     if number is None:
-        return {"type": {"message": "expected a whole number", "target": "integer", "cause": value}}
+        return field_error(name, "type", "expected a whole number", target="integer", cause=value)
     if number < LIMIT_SCHEMA["minimum"]:
-        return {"minimum": {"message": "expected at least 1", "target": 1, "cause": value}}
+        return field_error(name, "minimum", target=LIMIT_SCHEMA["minimum"], cause=value)
     if number > LIMIT_SCHEMA["maximum"]:
-        message = f"expected at most {MAX_ACCOUNT_LIMIT}"
-        return {"maximum": {"message": message, "target": MAX_ACCOUNT_LIMIT, "cause": value}}
-    return None
+        return field_error(name, "maximum", target=LIMIT_SCHEMA["maximum"], cause=value)
+    return {}
 
 
 def _to_document(limits: AccountLimits) -> dict[str, int]:

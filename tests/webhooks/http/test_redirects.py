@@ -9,9 +9,8 @@ from twisted.internet import reactor
 
 from kazoo_bridge.webhooks.egress import EgressPolicy, guarded_agent
 from kazoo_bridge.webhooks.http.http_request import HookRequest
-from kazoo_bridge.webhooks.http.outcome import Outcome
 from kazoo_bridge.webhooks.http.redirects import RedirectRefused, redirect
-from kazoo_bridge.webhooks.http.sender import Sender
+from kazoo_bridge.webhooks.http.sender import Outcome, Sender
 from tests.webhooks.receiving import Receiver
 
 HEADERS = {"X-Hook-ID": "h", "X-Account-ID": "a", "Content-Type": "application/json"}

@@ -12,10 +12,9 @@ from twisted.internet.testing import StringTransport
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.hooks.hook_document import InvalidDocument
 from kazoo_bridge.webhooks.http.http_request import build_request
-from kazoo_bridge.webhooks.http.outcome import Outcome
-from kazoo_bridge.webhooks.http.sender import Sender
+from kazoo_bridge.webhooks.http.sender import Outcome, Sender
+from tests.webhooks.egress.test_endpoint import staged
 from tests.webhooks.hook_factory import ACCOUNT, RULES, make_hook
-from tests.webhooks.test_hostile_uris import staged
 
 EVIL = [
     "x\r\nInjected: 1",

@@ -12,10 +12,8 @@ from twisted.internet.defer import Deferred
 
 from kazoo_bridge.webhooks.egress import EgressPolicy, guarded_agent
 from kazoo_bridge.webhooks.http.http_request import HookRequest
-from kazoo_bridge.webhooks.http.outcome import Outcome
-from kazoo_bridge.webhooks.http.response_body import MAX_BODY_BYTES
-from kazoo_bridge.webhooks.http.sender import Sender
-from tests.webhooks.hostile import HostileReceiver, Malice, nothing_left
+from kazoo_bridge.webhooks.http.sender import MAX_BODY_BYTES, Outcome, Sender
+from tests.webhooks.hostile_receiver import HostileReceiver, Malice, nothing_left
 from tests.webhooks.receiving import Receiver
 
 TIMEOUT = 0.5

@@ -18,7 +18,7 @@ from kazoo_bridge.webhooks.egress import (
     EgressPolicy,
     denial_reason,
     guarded_agent,
-    masked,
+    mask_credentials,
     parse_destination,
     reactor_resolver,
 )
@@ -238,4 +238,4 @@ def test_credentials() -> None:
     ],
 )
 def test_masking(uri: str, shown: str) -> None:
-    assert masked(uri) == shown
+    assert mask_credentials(uri) == shown

@@ -14,10 +14,9 @@ from twisted.web.server import Site
 
 from kazoo_bridge.webhooks.egress import EgressPolicy, TlsClient, guarded_agent
 from kazoo_bridge.webhooks.http.http_request import HookRequest
-from kazoo_bridge.webhooks.http.outcome import Outcome
-from kazoo_bridge.webhooks.http.sender import Sender
+from kazoo_bridge.webhooks.http.sender import Outcome, Sender
 from tests.webhooks.authority import Authority
-from tests.webhooks.hostile import HostileReceiver, nothing_left
+from tests.webhooks.hostile_receiver import HostileReceiver, nothing_left
 from tests.webhooks.receiving import Receiver
 
 Attempt = Callable[..., Any]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kazoo_bridge.webhooks.http.form_encoding import form_encode
+from kazoo_bridge.webhooks.http.http_request import form_encode
 
 
 @pytest.mark.parametrize(

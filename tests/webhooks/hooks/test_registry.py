@@ -48,8 +48,8 @@ def test_a_changed_hook_leaves_nothing_behind() -> None:
     hooks.remove("h")
     hooks.remove("h")
     assert found(hooks, "channel_answer") == []
-    assert not hooks._own
-    assert not hooks._of_descendants
+    assert not hooks._by_account
+    assert not hooks._including_subaccounts
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from twisted.internet.task import LoopingCall, deferLater
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from kazoo_bridge.webhooks.egress.client import BoundedClient
+from kazoo_bridge.webhooks.egress.agent import BoundedClient
 
 Behaviour = Callable[["Malice"], None]
 

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from kazoo_bridge.interfaces import Occurrence
 from kazoo_bridge.webhooks.delivery.delivery_factory import make_delivery
 from kazoo_bridge.webhooks.hooks.hook import Hook
-from kazoo_bridge.webhooks.hooks.hook_document import InvalidDocument, document_schema, read_numbers
+from kazoo_bridge.webhooks.hooks.hook_document import InvalidDocument, coerce_document, document_schema
 from kazoo_bridge.webhooks.http.signing import BadSecret, updated_secrets
 from tests.webhooks.hook_factory import ACCOUNT, CATALOGUE, RULES, stored_hook
 from tests.webhooks.stage import scripted
@@ -72,7 +72,7 @@ def test_a_stored_number_is_read_in_the_exact_type_and_range(name: str) -> None:
         value = getattr(Hook.from_document(changed, CATALOGUE), name)
         assert type(value) is TYPES[rules["type"]], form
         assert rules["minimum"] <= value <= rules["maximum"] or (
-            value == 0 and name not in read_numbers(changed.document)
+            value == 0 and name not in coerce_document(changed.document)
         ), form
 
 
