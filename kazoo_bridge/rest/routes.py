@@ -31,8 +31,8 @@ from kazoo_bridge.rest.resources.websockets import WebsocketResource
 class RestServices:
     """What the resources need of a node.
 
-    `clock` is the reactor. `read_metrics` returns the node's metrics, `readiness_problems` the reasons why the node
-    is not ready, and `websocket_location` is where browsers find the websockets.
+    `clock` is the reactor. `read_metrics` returns the node's metrics, `readiness_problems` the reasons why
+    the node is not ready, and `websocket_location` is where browsers find the websockets.
     """
 
     clock: Any

@@ -104,7 +104,8 @@ class RestHarness:
 
 @asynccontextmanager
 async def running_node(config: Config) -> AsyncIterator[RestHarness]:
-    """A node on loopback with the accounts `ACCOUNT`, its child `CHILD`, and `STRANGER`, and a token of `ACCOUNT`."""
+    """A node on loopback with the accounts `ACCOUNT`, its child `CHILD`, and `STRANGER`, and a token of
+    `ACCOUNT`."""
     node = Node.from_config(
         reactor, evolve(config, websockets=evolve(Websockets(), endpoint="tcp:0:interface=127.0.0.1"))
     )

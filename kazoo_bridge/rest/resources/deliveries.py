@@ -1,4 +1,5 @@
-"""``…/webhooks/deliveries`` and ``…/webhooks/{ID}/deliveries``: deliveries that wait or are dead, and their replay."""
+"""``…/webhooks/deliveries`` and ``…/webhooks/{ID}/deliveries``: deliveries that wait or are dead, and
+their replay."""
 
 from __future__ import annotations
 

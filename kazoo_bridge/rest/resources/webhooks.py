@@ -92,7 +92,8 @@ class WebhookResource(RoutedResource):
         return hook
 
     async def _get_hook_to_write(self, context: RequestContext, account_id: str, hook_id: str) -> StoredHook:
-        """Return the hook after the request's conditions; the store refuses to write over a later revision."""
+        """Return the hook after the request's conditions; the store refuses to write over a later
+        revision."""
         hook = await self._get_hook(account_id, hook_id)
         check_preconditions(context.request, hook.revision)
         return hook
@@ -110,7 +111,8 @@ class WebhookResource(RoutedResource):
     async def _respond(
         self, hook: StoredHook, status: int = 200, *, written: Mapping[str, Any] | None = None
     ) -> Response:
-        """Return a response with the hook and its health, and with its secret only if `written` has just set one."""
+        """Return a response with the hook and its health, and with its secret only if `written` has just
+        set one."""
         health = (await self.webhooks.health([hook]))[hook.id]
         document: dict[str, Any] = {**hook.document, "id": hook.id, "health": health}
         if hook.secrets:

@@ -1,4 +1,4 @@
-"""The OpenAPI document: valid, served to anybody, and about exactly what the site has."""
+"""The OpenAPI document: valid, public, and complete."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from tests.rest.harness import HOOK_DOCUMENT, RestHarness, hooks_path
 _VERBS = {"get", "put", "post", "patch", "delete"}
 
 
-async def fetched(rest: RestHarness) -> dict[str, Any]:
+async def fetch_document(rest: RestHarness) -> dict[str, Any]:
     answered = await rest("GET", "/openapi.json", token="")
     assert answered.code == 200
     document: dict[str, Any] = answered.json_body
     return document
 
 
-def written(rule: str) -> str:
-    """A path of Klein's as OpenAPI writes it."""
+def to_openapi_path(rule: str) -> str:
+    """Return a path of Klein in OpenAPI's syntax."""
     return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule)
 
 
@@ -36,15 +36,15 @@ async def test_every_route_is_in_the_document_and_nothing_else(rest: RestHarness
         verbs = {verb.lower() for verb in rule.methods or ()}
         # HEAD comes with GET, and OPTIONS is answered on every path.
         assert ("head" in verbs) == ("get" in verbs)
-        routes.setdefault(written(rule.rule), set()).update(verbs - {"head", "options"})
-    described = {path: set(operations) for path, operations in (await fetched(rest))["paths"].items()}
+        routes.setdefault(to_openapi_path(rule.rule), set()).update(verbs - {"head", "options"})
+    described = {path: set(operations) for path, operations in (await fetch_document(rest))["paths"].items()}
     assert described == routes
     assert set().union(*described.values()) <= _VERBS
 
 
 @pytest_twisted.ensureDeferred
 async def test_it_is_valid_openapi(rest: RestHarness) -> None:
-    document = await fetched(rest)
+    document = await fetch_document(rest)
     assert list(OpenAPIV31SpecValidator(document).iter_errors()) == []
     assert document["openapi"].startswith("3.1.")
     assert document["info"]["version"] == __version__
@@ -52,8 +52,8 @@ async def test_it_is_valid_openapi(rest: RestHarness) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_every_operation_says_who_may_ask(rest: RestHarness) -> None:
-    document = await fetched(rest)
+async def test_every_operation_names_who_may_call_it(rest: RestHarness) -> None:
+    document = await fetch_document(rest)
     open_to_all = {
         (verb, path)
         for path, operations in document["paths"].items()
@@ -63,7 +63,7 @@ async def test_every_operation_says_who_may_ask(rest: RestHarness) -> None:
     for verb, path in open_to_all:
         assert verb == "get" or path == "/v2/api_auth"
         assert "account_id" not in path
-    # The others refuse whoever has no token.
+    # The other operations refuse requests without a token.
     for path, operations in document["paths"].items():
         for verb in set(operations) - {verb for verb, open_path in open_to_all if open_path == path}:
             answered = await rest(verb.upper(), re.sub(r"\{\w+\}", "a" * 32, path), {}, token="")
@@ -85,13 +85,13 @@ async def test_pages_of_other_origins_may_read_it(rest: RestHarness) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_hook_documents_are_what_is_validated(rest: RestHarness) -> None:
-    schemas = (await fetched(rest))["components"]["schemas"]
+    schemas = (await fetch_document(rest))["components"]["schemas"]
     keys = schemas["HookDocument"]["properties"]
     answered = await rest("PUT", hooks_path(), {**HOOK_DOCUMENT, "hook": "x", "retries": 5, "format": "xml"})
-    told = answered.json_body["data"]
-    assert told["hook"]["enum"]["target"] == keys["hook"]["enum"]
-    assert told["format"]["enum"]["target"] == keys["format"]["enum"]
-    assert told["retries"]["maximum"]["target"] == keys["retries"]["maximum"]
+    errors = answered.json_body["data"]
+    assert errors["hook"]["enum"]["target"] == keys["hook"]["enum"]
+    assert errors["format"]["enum"]["target"] == keys["format"]["enum"]
+    assert errors["retries"]["maximum"]["target"] == keys["retries"]["maximum"]
     kept = (await rest("PUT", hooks_path(), HOOK_DOCUMENT)).json_body["data"]
     defaults = {name: rules["default"] for name, rules in keys.items() if "default" in rules and name in kept}
     assert {name: kept[name] for name in defaults} == defaults
@@ -100,7 +100,7 @@ async def test_hook_documents_are_what_is_validated(rest: RestHarness) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_every_command_has_a_schema(rest: RestHarness) -> None:
-    schemas = (await fetched(rest))["components"]["schemas"]
+    schemas = (await fetch_document(rest))["components"]["schemas"]
     around = [schemas[one["$ref"].rpartition("/")[2]] for one in schemas["Command"]["oneOf"]]
     assert [one["properties"]["action"]["const"] for one in around] == list(COMMAND_SCHEMAS)
     beside = [

@@ -1,5 +1,3 @@
-"""What happens to hooks beside their documents: attempts, health, tests, disabling, enabling again, limits, accounts that go."""
-
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""Hooks over time: disabled, enabled again, announced on the bus, deleted with their account."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -5,14 +7,15 @@ from typing import Any
 import pytest
 import pytest_twisted
 
-from kazoo_bridge.interfaces import Topic
-from kazoo_bridge.storage.limits import LimitStore
+from kazoo_bridge.interfaces import AccountLimits, Topic
 from tests.rest.harness import ACCOUNT, CHILD, HOOK_DOCUMENT, BusListener, RestHarness, hooks_path, until
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_hook_that_fails_too_often_is_disabled_and_the_bus_is_told(rest: RestHarness) -> None:
-    heard = BusListener(rest.node.bus, Topic("notifications", "notifications.webhook.disabled"))
+async def test_a_hook_that_fails_too_often_is_disabled_and_a_notification_published(
+    rest: RestHarness,
+) -> None:
+    listener = BusListener(rest.node.bus, Topic("notifications", "notifications.webhook.disabled"))
     hook_id, healthy = (
         await rest.create_failing_hook(),
         await rest.create_failing_hook(hook="channel_destroy"),
@@ -26,8 +29,8 @@ async def test_a_hook_that_fails_too_often_is_disabled_and_the_bus_is_told(rest:
     await until(disabled)
     assert (await rest.get_hook(hook_id))["disable_reason"] == "too many failed attempts"
     assert (await rest.get_hook(healthy))["enabled"]
-    told = (await heard.first()).body
-    assert (told["Account-ID"], told["Hook-ID"], told["Event-Name"]) == (ACCOUNT, hook_id, "webhook_disabled")
+    body = (await listener.first()).body
+    assert (body["Account-ID"], body["Hook-ID"], body["Event-Name"]) == (ACCOUNT, hook_id, "webhook_disabled")
     listed = (await rest("GET", hooks_path())).json_body["data"]
     assert [one.get("disable_reason") for one in listed] == ["too many failed attempts", None]
 
@@ -36,14 +39,14 @@ async def test_a_hook_that_fails_too_often_is_disabled_and_the_bus_is_told(rest:
 async def test_a_hook_whose_receiver_has_gone_is_disabled_at_once_and_loses_nothing(
     rest: RestHarness, receiver: Any
 ) -> None:
-    heard = BusListener(rest.node.bus, Topic("notifications", "notifications.webhook.disabled"))
+    listener = BusListener(rest.node.bus, Topic("notifications", "notifications.webhook.disabled"))
     hook_id = (await rest("PUT", hooks_path(), {**HOOK_DOCUMENT, "uri": receiver.url})).json_body["data"][
         "id"
     ]
     receiver.statuses = [410]
     await rest.publish_calls()
-    told = (await heard.first()).body
-    assert (told["Account-ID"], told["Hook-ID"]) == (ACCOUNT, hook_id)
+    body = (await listener.first()).body
+    assert (body["Account-ID"], body["Hook-ID"]) == (ACCOUNT, hook_id)
     assert (await rest.get_hook(hook_id))["disable_reason"] == "the receiver answered 410 Gone"
 
     async def waits() -> Any:
@@ -68,9 +71,7 @@ async def test_a_hook_whose_receiver_has_gone_is_disabled_at_once_and_loses_noth
 @pytest_twisted.ensureDeferred
 async def test_five_failures_do_not_disable_and_an_edit_forgets_them(rest: RestHarness) -> None:
     hook_id = await rest.create_failing_hook()
-    limits: LimitStore = rest.node.webhooks.stores.limits  # type: ignore[assignment]
-    from kazoo_bridge.interfaces import AccountLimits
-
+    limits = rest.node.webhooks.stores.limits
     await limits.put(ACCOUNT, AccountLimits(attempt_failure_count=10_000))
     await rest.publish_calls()
 
@@ -120,23 +121,23 @@ async def test_re_enabling_over_the_bus(rest: RestHarness, action: str, enabled:
 
 @pytest_twisted.ensureDeferred
 async def test_every_change_of_a_hook_is_announced(rest: RestHarness) -> None:
-    heard = BusListener(rest.node.bus, Topic("configuration", "*.webhooks.webhook.*"))
+    listener = BusListener(rest.node.bus, Topic("configuration", "*.webhooks.webhook.*"))
     hook_id = await rest.create_failing_hook(uri="http://127.0.0.1:9/?secret=1")
     await rest("PATCH", hooks_path(hook_id=hook_id), {"name": "other"})
     await rest("DELETE", hooks_path(hook_id=hook_id))
 
     async def three() -> bool:
-        return len(heard.events) == 3
+        return len(listener.events) == 3
 
     await until(three)
-    assert [one.routing_key for one in heard.events] == [
+    assert [one.routing_key for one in listener.events] == [
         f"{action}.webhooks.webhook.{hook_id}" for action in ("doc_created", "doc_edited", "doc_deleted")
     ]
-    assert all(one.body["Account-ID"] == ACCOUNT and b"secret" not in one.raw for one in heard.events)
+    assert all(one.body["Account-ID"] == ACCOUNT and b"secret" not in one.raw for one in listener.events)
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_hook_changed_behind_our_back_is_read_again_when_the_bus_says_so(rest: RestHarness) -> None:
+async def test_a_hook_changed_by_another_node_is_read_again_when_the_bus_says_so(rest: RestHarness) -> None:
     hook_id = await rest.create_failing_hook()
     rest.node.webhooks.registry.remove(hook_id)
     body = {

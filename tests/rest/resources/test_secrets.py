@@ -1,4 +1,4 @@
-"""Signed hooks over REST: secrets are shown once, verified by the documentation's own snippets, and never told again."""
+"""Signed hooks over REST: secrets are shown once, and the snippets of the documentation verify signatures."""
 
 from __future__ import annotations
 

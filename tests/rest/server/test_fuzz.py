@@ -1,4 +1,5 @@
-"""Random requests against the live site: whatever comes, it is answered or refused in words, and the next one is served."""
+"""Random requests against the live site: whatever comes, it is answered or refused in words, and the next
+one is served."""
 
 from __future__ import annotations
 
@@ -124,7 +125,8 @@ HONEST = b"GET /v2/webhooks HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
 def exchanged(address: Address, sent: bytes, patience: float) -> list[int]:
-    """The status codes that come back for these bytes, until the server hangs up or says nothing for `patience` seconds."""
+    """The status codes that come back for these bytes, until the server hangs up or says nothing for
+    `patience` seconds."""
     received = b""
     with socket.create_connection(address, timeout=10) as connection:
         try:

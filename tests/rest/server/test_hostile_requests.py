@@ -1,4 +1,4 @@
-"""What no decent client sends."""
+"""Requests that no proper client sends."""
 
 from __future__ import annotations
 
@@ -250,7 +250,7 @@ async def test_bodies_that_are_too_large_are_not_kept(
 
 
 @pytest_twisted.ensureDeferred
-async def test_nobody_is_told_what_serves(rest: RestHarness) -> None:
+async def test_no_answer_names_the_server(rest: RestHarness) -> None:
     for sent in (
         b"OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
         request(rest, b"/healthz"),
