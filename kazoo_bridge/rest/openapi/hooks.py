@@ -54,8 +54,8 @@ def make_schemas(document: Mapping[str, Any], secret_schemas: Mapping[str, Any])
     return {
         "HookDocument": {
             **document,
-            "description": "Other keys are stored unchanged, except id, auth_token, and keys that begin with _ or "
-            'pvt_. Text that stands for a number or a boolean ("2", "true") is converted',
+            "description": "Other keys are stored unchanged, except id, auth_token, and keys that begin with "
+            '_ or pvt_. Text that stands for a number or a boolean ("2", "true") is converted',
             "properties": writable,
             "additionalProperties": True,
         },

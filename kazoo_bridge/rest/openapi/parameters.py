@@ -65,7 +65,8 @@ _FILTERS = (
     in_query(
         "filters",
         "Any number of parameters filter_K=V and filter_not_K=V, where K is a key, dotted for keys within "
-        "objects: only items that have, or do not have, the value V there. V can be a JSON list: one of these values",
+        "objects: only items that have, or do not have, the value V there. V can be a JSON list: one of its "
+        "values",
         {
             "type": "object",
             "patternProperties": {"^filter_.": {"type": "string"}},
