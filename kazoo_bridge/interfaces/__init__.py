@@ -13,6 +13,7 @@ from kazoo_bridge.interfaces.bus import (
 )
 from kazoo_bridge.interfaces.calls import CallChange, CommandRefused, ICalls, ICallWatch, UnknownCall
 from kazoo_bridge.interfaces.categories import (
+    ALL_ACCOUNTS,
     BindingPlan,
     BindingRefused,
     HookType,
@@ -37,6 +38,7 @@ from kazoo_bridge.interfaces.hooks import (
 )
 
 __all__ = [
+    "ALL_ACCOUNTS",
     "MAX_ACCOUNT_LIMIT",
     "Account",
     "AccountLimits",

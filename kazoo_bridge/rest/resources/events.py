@@ -116,12 +116,12 @@ class EventStreamResource:
         living = LoopingCall(stream.keep_alive)
         living.clock = self.clock
         living.start(KEEP_ALIVE_INTERVAL, now=False).addErrback(_unexpected)
-        request.registerProducer(stream.outbox, True)
+        request.registerProducer(stream.producer, True)
         try:
             await wire.ended
         finally:
             living.stop()
-            stream.gone()
+            stream.closed()
             if request.channel is not None:  # the client is still there
                 request.unregisterProducer()
 

@@ -53,7 +53,7 @@ class WebsocketResource:
 
     async def read(self, request: KleinRequest, account_id: str, socket_id: str) -> bytes:
         """GET: one socket."""
-        return await self._one(request, account_id, socket_id, self.questions.one)
+        return await self._one(request, account_id, socket_id, self.questions.get)
 
     async def close(self, request: KleinRequest, account_id: str, socket_id: str) -> bytes:
         """DELETE: close it."""
