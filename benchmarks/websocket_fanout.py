@@ -1,10 +1,10 @@
 """Measures the memory of idle sockets, and the delay of events to many subscribers of one binding.
 
 Run it with ``python -m benchmarks.websocket_fanout``. It starts a node in a process of its own, with an
-embedded bus, so that the results are those of websockets alone, and publishes in that process. The sockets are
-connected from this process. With ``--rabbitmq`` a third process publishes through a private RabbitMQ node.
-Every event has a number, and every socket must receive all of them in order. The time from publishing to
-reading is measured on one clock, and includes the delay of this process.
+embedded bus, so that the results are those of websockets alone, and publishes in that process. The sockets
+are connected from this process. With ``--rabbitmq`` a third process publishes through a private RabbitMQ
+node. Every event has a number, and every socket must receive all of them in order. The time from
+publishing to reading is measured on one clock, and includes the delay of this process.
 """
 
 from __future__ import annotations
@@ -79,13 +79,14 @@ def publish_within(reactor: Any, bus: Any, rate: int, seconds: int) -> None:
 def serve(folder: str, amqp_uri: str, pipe: Connection) -> None:
     """Run a node in a process of its own; publishes on command."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-    from twisted.internet import reactor
+    from twisted.internet import reactor as installed_reactor
     from twisted.internet.defer import Deferred
     from twisted.internet.task import deferLater
 
     from kazoo_bridge.config import Amqp, Config, Http, Storage, Websockets
     from kazoo_bridge.node.node import Node
 
+    reactor: Any = installed_reactor
     config = evolve(
         Config(),
         amqp=Amqp(amqp_uri),
@@ -110,21 +111,25 @@ def serve(folder: str, amqp_uri: str, pipe: Connection) -> None:
             elif command[0] == "cpu":
                 pipe.send(time.process_time())
             else:
-                Deferred.fromCoroutine(node.stop(Deferred())).addBoth(lambda _: reactor.stop())  # type: ignore[attr-defined]
+                Deferred.fromCoroutine(node.stop(Deferred())).addBoth(lambda _: reactor.stop())
                 return
-        reactor.callLater(0.05, commands)  # type: ignore[attr-defined]
+        reactor.callLater(0.05, commands)
 
     async def start() -> None:
         await node.start()
         await node.accounts.create(ACCOUNT)
         await node.directory.load()
         while node.bus.unavailable_reason() is not None:
-            await deferLater(reactor, 0.1)  # type: ignore[arg-type]
+            await deferLater(reactor, 0.1)
         pipe.send((node.websockets.host, (await node.tokens.create(ACCOUNT)).token))
         commands()
 
-    Deferred.fromCoroutine(start()).addErrback(lambda failure: (failure.printTraceback(), reactor.stop()))  # type: ignore[attr-defined]
-    reactor.run()  # type: ignore[attr-defined]
+    def fail(failure: Any) -> None:
+        failure.printTraceback()
+        reactor.stop()
+
+    Deferred.fromCoroutine(start()).addErrback(fail)
+    reactor.run()
 
 
 def memory() -> int:
