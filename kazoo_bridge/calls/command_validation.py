@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from jsonschema.exceptions import ValidationError
 
 from kazoo_bridge.calls.command_schemas import COMMAND_SCHEMAS, CommandSchema
 from kazoo_bridge.interfaces import CommandRefused
 from kazoo_bridge.json_limits import exceeds_depth
 from kazoo_bridge.json_numbers import DocumentSchema
+from kazoo_bridge.schema_errors import FieldErrors, add_errors, field_error, to_kazoo_errors
+from kazoo_bridge.text_sanitizing import for_display
 
 #: Of a command's data and of a flow, in bytes of JSON.
 MAX_BYTES = 32_768
@@ -19,19 +20,7 @@ MAX_BYTES = 32_768
 #: Objects and lists within each other. A level of children in a flow counts twice: the children, and each of them.
 MAX_DEPTH = 40
 
-_Errors = dict[str, dict[str, dict[str, Any]]]
-
-_MESSAGES = {
-    "enum": "expected one of the values in target",
-    "type": "expected a value of type {target}",
-    "minLength": "expected at least {target} characters",
-    "maxLength": "expected at most {target} characters",
-    "minimum": "expected at least {target}",
-    "maximum": "expected at most {target}",
-    "maxItems": "expected at most {target} items",
-    "pattern": "expected an absolute URL (http, https, ftp)",
-}
-_MAX_CAUSE = 100
+_MESSAGES = {"pattern": "expected an absolute URL (http, https, ftp)"}
 
 
 def arguments_schema(action: CommandSchema) -> dict[str, Any]:
@@ -75,18 +64,15 @@ def validate_command(command: str, data: Mapping[str, Any]) -> dict[str, Any]:
     """The data as they will be sent: nulls dropped, numbers normalised, defaults filled in. Raises `CommandRefused`."""
     action = COMMAND_SCHEMAS.get(command)
     if action is None:
-        told = {
-            "message": _MESSAGES["enum"],
-            "target": sorted(COMMAND_SCHEMAS),
-            "cause": command[:_MAX_CAUSE],
-            "value": command[:_MAX_CAUSE],
-        }
-        raise CommandRefused({"action": {"enum": told}})
+        raise CommandRefused(
+            field_error("action", "enum", target=sorted(COMMAND_SCHEMAS), cause=for_display(command))
+        )
     given = {name: value for name, value in data.items() if value is not None}
     _require_bounded(given, "data")
     given, errors = _validated(_COMMANDS[command], given)
     if action.any_of and not any(name in given for name in action.any_of):
-        errors[action.any_of[0]] = {"required": {"message": f"one of {', '.join(action.any_of)} is required"}}
+        message = f"one of {', '.join(action.any_of)} is required"
+        add_errors(errors, field_error(action.any_of[0], "required", message))
     if errors:
         raise CommandRefused(errors)
     return _with_defaults(action, given)
@@ -111,52 +97,19 @@ def _with_defaults(action: CommandSchema, given: dict[str, Any]) -> dict[str, An
 
 def _require_bounded(value: dict[str, Any], name: str) -> None:
     if exceeds_depth(value, MAX_DEPTH):
-        raise CommandRefused(
-            {name: {"maxDepth": {"message": f"nested more than {MAX_DEPTH} deep", "target": MAX_DEPTH}}}
-        )
+        message = f"nested more than {MAX_DEPTH} deep"
+        raise CommandRefused(field_error(name, "maxDepth", message, target=MAX_DEPTH))
     try:
         size = len(orjson.dumps(value))
     except orjson.JSONEncodeError:
         raise CommandRefused(
-            {name: {"type": {"message": "expected what JSON can hold", "target": "object"}}}
+            field_error(name, "type", "expected what JSON can hold", target="object")
         ) from None
     if size > MAX_BYTES:
-        raise CommandRefused(
-            {
-                name: {
-                    "maxLength": {
-                        "message": f"expected at most {MAX_BYTES} bytes of JSON",
-                        "target": MAX_BYTES,
-                    }
-                }
-            }
-        )
+        message = f"expected at most {MAX_BYTES} bytes of JSON"
+        raise CommandRefused(field_error(name, "maxLength", message, target=MAX_BYTES))
 
 
-def _validated(schema: DocumentSchema, value: Mapping[str, Any]) -> tuple[dict[str, Any], _Errors]:
-    errors: _Errors = {}
-    document, invalid = schema.validate(value)
-    for error in invalid:
-        for name, rule, told in _to_kazoo_errors(error):
-            errors.setdefault(name, {})[rule] = told
-    return document, errors
-
-
-def _to_kazoo_errors(error: ValidationError) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """KAZOO's names for a JSON schema error: field, rule, and the rule's details."""
-    path = [str(part) for part in error.absolute_path]
-    rule = str(error.validator)
-    target: Any = error.validator_value
-    if rule == "required":
-        instance: Any = error.instance
-        for name in target:
-            if name not in instance:
-                yield ".".join([*path, name]), rule, {"message": "this field is required"}
-        return
-    cause = error.instance if not isinstance(error.instance, str) else error.instance[:_MAX_CAUSE]
-    told = {
-        "message": _MESSAGES.get(rule, "not as expected").format(target=target),
-        "target": target,
-        "cause": cause,
-    }
-    yield ".".join(path), rule, told | ({"value": cause} if rule == "enum" else {})
+def _validated(schema: DocumentSchema, value: Mapping[str, Any]) -> tuple[dict[str, Any], FieldErrors]:
+    document, errors = schema.validate(value)
+    return document, to_kazoo_errors(errors, messages=_MESSAGES)

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 def certificates(path: str) -> None:
     """A PEM file with at least one certificate, or nothing. Raises ValueError."""
     if path:
-        _certificates(path)
+        read_certificates(path)
 
 
 def private_key(path: str) -> None:
@@ -23,7 +23,7 @@ def private_key(path: str) -> None:
 def certificate_pair(certificate: str, key: str) -> None:
     """That the key belongs to the file's first certificate. Raises ValueError."""
     certified = (
-        _certificates(certificate)[0]
+        read_certificates(certificate)[0]
         .public_key()
         .public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     )
@@ -33,7 +33,8 @@ def certificate_pair(certificate: str, key: str) -> None:
         )
 
 
-def _certificates(path: str) -> list[x509.Certificate]:
+def read_certificates(path: str) -> list[x509.Certificate]:
+    """Read every certificate of a PEM file, in its order. Raises ValueError naming the file."""
     content = _content(path)
     try:
         return x509.load_pem_x509_certificates(content)

@@ -9,12 +9,13 @@ from typing import Any
 
 from attrs import define, evolve, field
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from kazoo_bridge.interfaces import IDirectory, IEventCategory, Occurrence, Requeue, StorageUnavailable, Topic
 from kazoo_bridge.kazoo import Event
+from kazoo_bridge.log_throttle import LogThrottle
 from kazoo_bridge.webhooks.delivery.delivery_factory import make_delivery
 from kazoo_bridge.webhooks.delivery.dispatcher import Dispatcher
 from kazoo_bridge.webhooks.hooks.hook import Hook
@@ -22,8 +23,6 @@ from kazoo_bridge.webhooks.hooks.hook_document import InvalidDocument
 from kazoo_bridge.webhooks.hooks.registry import HookRegistry
 
 _log = Logger()
-
-LOG_INTERVAL = 60.0
 
 
 def webhook_topics(categories: Iterable[IEventCategory]) -> frozenset[Topic]:
@@ -42,45 +41,6 @@ def event_id(event: Event) -> str:
 
 
 @define
-class ThrottledWarning:
-    """Counts something that may happen thousands of times a second, and logs it once a minute: the first at once, the others together."""
-
-    _clock: IReactorTime
-    _complaint: str
-    total: int = 0
-    _logged: int = 0
-    _latest: str = ""
-    _timer: IDelayedCall | None = None
-
-    def count(self, example: str) -> None:
-        self.total += 1
-        self._latest = example
-        if self._timer is None:
-            self._log_count()
-
-    def _log_count(self) -> None:
-        self._timer = None
-        if self.total > self._logged:
-            _log.warn(
-                "{complaint}: {count} so far, the latest {example}",
-                complaint=self._complaint,
-                count=self.total,
-                example=self._latest,
-            )
-            self._logged = self.total
-            self._timer = self._clock.callLater(LOG_INTERVAL, self._log_count)
-
-    def stop(self) -> None:
-        """Tell what has not been told; nothing is left to be called later."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._log_count()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-
-@define
 class WebhookEventHandler:
     """The bus's handler for webhooks. `taken` counts events by exchange."""
 
@@ -90,14 +50,12 @@ class WebhookEventHandler:
     _dispatcher: Dispatcher
     _categories: dict[str, list[IEventCategory]] = field(factory=dict)
     events: Counter[str] = field(init=False, factory=Counter)
-    _without_account: ThrottledWarning = field(init=False)
-    _unknown_account: ThrottledWarning = field(init=False)
+    _without_account: LogThrottle = field(init=False)
+    _unknown_account: LogThrottle = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._without_account = ThrottledWarning(self._clock, "events without an account reach no hook")
-        self._unknown_account = ThrottledWarning(
-            self._clock, "events of accounts that the directory does not know reach no hook"
-        )
+        self._without_account = LogThrottle(self._clock, self._log_without_account)
+        self._unknown_account = LogThrottle(self._clock, self._log_unknown_account)
 
     def serve(self, categories: Sequence[IEventCategory]) -> None:
         """Read events with these categories from now on."""
@@ -219,6 +177,20 @@ class WebhookEventHandler:
         """Log what has been counted since the last time; nothing is left to be called later."""
         self._without_account.stop()
         self._unknown_account.stop()
+
+    def _log_without_account(self, _count: int, latest: str) -> None:
+        _log.warn(
+            "events without an account reach no hook: {count} so far, the latest {latest}",
+            count=self.without_account,
+            latest=latest,
+        )
+
+    def _log_unknown_account(self, _count: int, latest: str) -> None:
+        _log.warn(
+            "events of accounts that the directory does not know reach no hook: {count} so far, the latest {latest}",
+            count=self.unknown_account,
+            latest=latest,
+        )
 
     @property
     def without_account(self) -> int:

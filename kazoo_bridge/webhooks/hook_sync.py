@@ -1,13 +1,17 @@
-"""Keeps the nodes in step over the bus: tells of changed hooks, hears of those changed elsewhere and of accounts that went."""
+"""Synchronises the nodes over the bus: publishes changed hooks, and follows changes and commands of others.
+
+The messages are those of KAZOO's ``configuration`` exchange, see ``kapi_conf`` in ``2600hz/kazoo``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from kazoo_bridge.interfaces import (
     BusUnavailable,
@@ -36,28 +40,35 @@ _CHANGES = frozenset(
 )
 _COMMANDS = frozenset({Topic(_EXCHANGE, "configuration.doc_type_update.webhook")})
 
-#: The nodes share this queue: one of them carries a command out and answers it.
+#: All nodes share this queue, so that one of them executes a command and replies.
 COMMAND_QUEUE = "kazoo_bridge.webhooks.commands"
 
-#: Takes note that an account is gone.
+#: Called with the id of an account that KAZOO has deleted.
 OnAccountDeleted = Callable[[str], Awaitable[None]]
 
 
 @define(eq=False)
 class HookChangePublisher:
-    """Publishes what changed here. The storage's record of changes tells the others too, if later."""
+    """Publishes changes of hooks on this node.
+
+    `node` is this node's name in the message. The change log of the storage notifies the other nodes too, but
+    later; a message that is lost therefore only delays the change.
+    """
 
     _bus: IBus
     _node: str
 
     def publish(self, action: str, hook: StoredHook) -> None:
-        """Tell the other nodes, and whoever else listens."""
-        self._bus.publish(*hook_changed(action, hook, self._node)).addErrback(self._failed, hook)
+        """Publish that `hook` was changed.
 
-    def _failed(self, failure: Any, hook: StoredHook) -> None:
+        `action` is ``doc_created``, ``doc_edited`` or ``doc_deleted``. A failure is only logged.
+        """
+        self._bus.publish(*hook_changed(action, hook, self._node)).addErrback(self._publish_failed, hook)
+
+    def _publish_failed(self, failure: Failure, hook: StoredHook) -> None:
         failure.trap(BusUnavailable)
         _log.info(
-            "the other nodes are not told that hook {hook_id} changed: {reason}",
+            "publishing hook change failed hook_id={hook_id} reason={reason}",
             hook_id=hook.id,
             reason=failure.value,
         )
@@ -65,7 +76,10 @@ class HookChangePublisher:
 
 @define(eq=False)
 class HookChangeConsumer:
-    """Hears configuration messages and acts on them."""
+    """Follows changes of hooks, deletions of accounts, and the command to enable disabled hooks.
+
+    `on_account_deleted` is called after the account's hooks have been deleted.
+    """
 
     _bus: IBus
     _hooks: HookService
@@ -74,7 +88,7 @@ class HookChangeConsumer:
     _consumers: list[IConsumer] = field(init=False, factory=list)
 
     def start(self) -> None:
-        """Begin to listen."""
+        """Start to consume."""
         changes, commands = (
             Queue(topics=_CHANGES, acknowledge=False),
             Queue(COMMAND_QUEUE, _COMMANDS, prefetch=1),
@@ -85,7 +99,7 @@ class HookChangeConsumer:
         ]
 
     async def stop(self) -> None:
-        """Listen no more."""
+        """Stop consuming; returns when the broker has confirmed it."""
         for consumer in self._consumers:
             await consumer.cancel()
 
@@ -96,43 +110,44 @@ class HookChangeConsumer:
             return None
         if kind == "account":
             account_id = body.get("Account-ID") or subject
-            return self._safely(self._on_account_message(account_id)) if is_account_id(account_id) else None
-        return self._safely(self._hooks.reload([subject])) if is_account_id(subject) else None
+            return self._guard(self._delete_account(account_id)) if is_account_id(account_id) else None
+        return self._guard(self._hooks.reload([subject])) if is_account_id(subject) else None
 
-    async def _on_account_message(self, account_id: str) -> None:
+    async def _delete_account(self, account_id: str) -> None:
         await self._hooks.account_deleted(account_id)
         await self._on_account_deleted(account_id)
 
     def _on_command(self, event: Event) -> Deferred[None]:
-        return self._safely(self._run_command(event))
+        return self._guard(self._run_command(event))
 
     async def _run_command(self, event: Event) -> None:
         account_id, action = event.body.get("Account-ID"), event.body.get("Action")
         if not is_account_id(account_id) or action not in ("account", "descendants"):
             _log.warn(
-                "{routing_key}: expected Account-ID and the Action account or descendants, got {account_id} and {action}",
+                "command ignored, expected an Account-ID and the Action account or descendants"
+                " routing_key={routing_key} account_id={account_id} action={action}",
                 routing_key=event.routing_key,
                 account_id=repr(account_id)[:100],
                 action=repr(action)[:100],
             )
             return
-        # To KAZOO, descendants are those below an account and the account itself.
+        # In KAZOO, "descendants" includes the account itself.
         below = await self._directory.descendants(str(account_id)) if action == "descendants" else ()
         accounts = {str(account_id), *below}
         count = await self._hooks.re_enable(accounts)
         _log.info(
-            "{count} hooks are enabled again for {account_id} ({action})",
+            "hooks enabled by command account_id={account_id} action={action} count={count}",
             count=count,
             account_id=account_id,
             action=action,
         )
-        answer = doc_type_updated(event.body)
-        if answer is not None:
-            await self._bus.publish(*answer)
+        reply = doc_type_updated(event.body)
+        if reply is not None:
+            await self._bus.publish(*reply)
 
-    def _safely(self, work: Any) -> Deferred[None]:
-        return Deferred.fromCoroutine(work).addErrback(self._refused).addCallback(lambda _: None)
+    def _guard(self, work: Coroutine[Any, Any, object]) -> Deferred[None]:
+        return Deferred.fromCoroutine(work).addCallbacks(lambda _: None, self._log_unavailable)
 
-    def _refused(self, failure: Any) -> None:
+    def _log_unavailable(self, failure: Failure) -> None:
         failure.trap(StorageUnavailable, BusUnavailable)
-        _log.warn("a message about hooks or accounts is not followed: {reason}", reason=failure.value)
+        _log.warn("configuration message not followed reason={reason}", reason=failure.value)

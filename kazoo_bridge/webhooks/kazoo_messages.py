@@ -1,4 +1,4 @@
-"""The messages about hooks that this service publishes: exchange, routing key and body of each."""
+"""Builds the messages about hooks that this service publishes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from kazoo_bridge import __version__
 from kazoo_bridge.interfaces import StoredHook
 from kazoo_bridge.kazoo import TARGETED, encode_key_part
 
-#: KAZOO's database of hooks, whose name stands in the routing keys.
+#: KAZOO's database of hooks, which is a part of routing keys.
 WEBHOOKS_DB = "webhooks"
 
 APP_NAME = "kazoo_bridge"
 
+#: Exchange, routing key and body.
 Message = tuple[str, str, dict[str, Any]]
 
 
@@ -29,7 +30,11 @@ def _envelope(category: str, name: str, message_id: str | None = None) -> dict[s
 
 
 def hook_changed(action: str, hook: StoredHook, node: str) -> Message:
-    """KAZOO's word that a hook's document was created, edited or deleted. The document, which may hold secrets, stays at home."""
+    """Return the message that a hook's document has changed, without the document, which may contain secrets.
+
+    `action` is ``doc_created``, ``doc_edited`` or ``doc_deleted``; `node` is the name of the publishing node.
+    The form is that of ``kapi_conf:publish_doc_update`` in ``2600hz/kazoo``.
+    """
     body = _envelope("configuration", action) | {
         "ID": hook.id,
         "Account-ID": hook.account_id,
@@ -45,17 +50,20 @@ def hook_changed(action: str, hook: StoredHook, node: str) -> Message:
 
 
 def webhook_disabled(account_id: str, hook_id: str) -> Message:
-    """The notification that a hook failed too often."""
+    """Return the notification that a hook was disabled because of failures.
+
+    The form is that of ``kapi_notifications:webhook_disabled`` in ``2600hz/kazoo``.
+    """
     body = _envelope("notification", "webhook_disabled") | {"Account-ID": account_id, "Hook-ID": hook_id}
     return "notifications", "notifications.webhook.disabled", body
 
 
 def doc_type_updated(request: Mapping[str, Any]) -> Message | None:
-    """The answer to a bulk command; None when the asker has left no address."""
+    """Return the reply to a ``doc_type_update`` command, `request`; None if it has no ``Server-ID``."""
     server_id, message_id = request.get("Server-ID"), request.get("Msg-ID")
     if not isinstance(server_id, str) or not server_id:
         return None
-    answer = _envelope(
+    reply = _envelope(
         "configuration", "doc_type_updated", message_id if isinstance(message_id, str) else None
     )
-    return TARGETED, server_id, answer | {"status": "success"}
+    return TARGETED, server_id, reply | {"status": "success"}

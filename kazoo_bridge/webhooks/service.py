@@ -24,6 +24,7 @@ from kazoo_bridge.interfaces import (
     Queue,
 )
 from kazoo_bridge.metrics import Durations, Figure, counter, gauge
+from kazoo_bridge.webhooks.api import WebhookApi
 from kazoo_bridge.webhooks.attempts.attempt import AttemptRunner
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
 from kazoo_bridge.webhooks.attempts.auto_disabler import AutoDisabler
@@ -142,7 +143,7 @@ class WebhookService:
         egress = config.egress
         tls = TlsClient.from_config(egress.ca_bundle, egress.client_certificate, egress.client_key)
         connect_timeout, proxy = settings.connect_timeout_ms / 1000, Proxy.from_config(egress.proxy)
-        agent, pool = guarded_agent(reactor, policy, connect_timeout, tls=tls, proxy=proxy, look_up=names[1])
+        agent, pool = guarded_agent(reactor, policy, connect_timeout, tls=tls, proxy=proxy, resolver=names[1])
         request_timeout = settings.request_timeout_ms / 1000
         sender = Sender(
             reactor, agent, request_timeout, settings.log_successful_attempts, egress.max_redirects
@@ -206,6 +207,19 @@ class WebhookService:
             hook_changes=HookChangeConsumer(bus, hooks, directory, account_gone),
             pool=pool,
             resolvers=names,
+        )
+
+    @property
+    def api(self) -> WebhookApi:
+        """The operations that REST offers (`IWebhooks`)."""
+        return WebhookApi(
+            self.catalogue,
+            self.hooks,
+            self.health,
+            self.recorder,
+            self.dead_letters,
+            self.sample_sender,
+            self.stores.limits,
         )
 
     def start(self) -> None:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping
 
 from attrs import define
+from zope.interface import implementer
 
-from kazoo_bridge.interfaces import Principal
+from kazoo_bridge.interfaces import HandshakeRejected, IEventStream, IStreamTransport, StreamRequest
 from kazoo_bridge.websockets.server.connection import Connection
-from kazoo_bridge.websockets.server.connection_limits import HandshakeRejected
 from kazoo_bridge.websockets.server.frames import EventFrame, encode_json
 from kazoo_bridge.websockets.server.protocol import ServerContext
-from kazoo_bridge.websockets.server.send_buffer import SendBuffer, Transport
+from kazoo_bridge.websockets.server.send_buffer import SendBuffer
 from kazoo_bridge.websockets.sessions.resume import SessionResumer
 from kazoo_bridge.websockets.sessions.session import ReplayBuffer, Session
 from kazoo_bridge.websockets.subscriptions.subscriptions import Subscriptions
@@ -22,13 +21,6 @@ from kazoo_bridge.websockets.subscriptions.subscriptions import Subscriptions
 KEEP_ALIVE_FRAME = b": \n\n"
 
 _EVENT_ID = re.compile(r"(?P<token>[0-9a-f]{1,64})-(?P<sequence>[0-9]{1,20})")
-
-
-class StreamTransport(Transport, Protocol):
-    """The HTTP response on which a stream is written."""
-
-    def abort(self) -> None:
-        """End the response."""
 
 
 class _StreamEncoder:
@@ -43,17 +35,22 @@ class _StreamEncoder:
         return _message(text)
 
 
+@implementer(IEventStream)
 @define(eq=False)
 class EventStream:
-    """An open stream. Call `closed` once, when the response has ended for whatever reason."""
+    """See `IEventStream`. `on_closed` is called with the stream's connection."""
 
     connection: Connection
-    closed: Callable[[], None]
+    _on_closed: Callable[[Connection], None]
 
     @property
     def producer(self) -> SendBuffer:
-        """The push producer that is to be registered with the response."""
+        """See `IEventStream`."""
         return self.connection.send_buffer
+
+    def closed(self) -> None:
+        """See `IEventStream`."""
+        self._on_closed(self.connection)
 
     def send_opened(self, replay_buffer: ReplayBuffer, sequence: int, data: Mapping[str, object]) -> None:
         """Send the notice ``open``, whose id lets the client resume even if no event follows."""
@@ -61,7 +58,7 @@ class EventStream:
         self.producer.reply(_event_id(replay_buffer, sequence) + _message(text))
 
     def keep_alive(self) -> None:
-        """Send a comment."""
+        """See `IEventStream`."""
         self.producer.reply(KEEP_ALIVE_FRAME)
 
 
@@ -73,39 +70,26 @@ class EventStreams:
     _subscriptions: Subscriptions
     _resumer: SessionResumer
 
-    async def open(
-        self,
-        transport: StreamTransport,
-        peer: tuple[str, int],
-        headers: Mapping[str, str],
-        credentials: tuple[str, Principal],
-        account_id: str,
-        bindings: Sequence[str],
-        last_event_id: str | None,
-    ) -> EventStream:
-        """Open a stream of `bindings` for an account for which the client is authorized.
-
-        `peer` is the address and port of the other end of the TCP connection, `headers` are the request's
-        with lower-case names, `credentials` the client's token and principal. `last_event_id` is the id of
-        the last message that the client has received on an earlier stream, after which this one continues.
+    async def open(self, transport: IStreamTransport, request: StreamRequest) -> EventStream:
+        """Open a stream; see `IWebsockets.open_stream`.
 
         Raises `HandshakeRejected`, `BindingRefused` and `BindingUnavailable`.
         """
         admission, sessions = self._context.admission, self._context.sessions
-        address = admission.client_address(peer[0], headers)
-        admission.acquire(address, headers.get("origin"))
-        stream = self._connect(transport, address, peer[1])
+        address = admission.client_address(request.peer[0], request.headers)
+        admission.acquire(address, request.headers.get("origin"))
+        stream = self._connect(transport, address, request.peer[1])
         connection = stream.connection
-        connection.session.token, connection.session.principal = credentials
+        connection.session.token, connection.session.principal = request.token, request.principal
         try:
-            sequence, unknown = self._resume(connection, last_event_id)
+            sequence, unknown = self._resume(connection, request.last_event_id)
             session = connection.session
-            if sessions.exceeds_account_limit(credentials[1].account_id):
+            if sessions.exceeds_account_limit(request.principal.account_id):
                 raise HandshakeRejected(429, "the account has too many sockets")
             replay_buffer = self._resumer.make_resumable(session)
             # Events before the notice "open" wait in the replay buffer, so that they keep their order.
             session.disconnect()
-            await self._subscriptions.subscribe(session, account_id, bindings)
+            await self._subscriptions.subscribe(session, request.account_id, request.bindings)
             if session.ended:
                 raise HandshakeRejected(403, "the session has ended")
         except Exception:
@@ -121,18 +105,18 @@ class EventStreams:
             connection.event(frame, True)
         return stream
 
-    def _connect(self, transport: StreamTransport, address: str, port: int) -> EventStream:
+    def _connect(self, transport: IStreamTransport, address: str, port: int) -> EventStream:
         context = self._context
-        connection = context.connect(
-            transport, address, port, _StreamEncoder(), lambda _code, _reason: transport.abort()
-        )
 
-        def closed() -> None:
+        def on_closed(connection: Connection) -> None:
             connection.send_buffer.close()
             context.sessions.disconnected(connection.session, connection)
             context.admission.release(address)
 
-        return EventStream(connection, closed)
+        connection = context.connect(
+            transport, address, port, _StreamEncoder(), lambda _code, _reason: transport.abort()
+        )
+        return EventStream(connection, on_closed)
 
     def _resume(self, connection: Connection, last_event_id: str | None) -> tuple[int, bool]:
         """Attach the session that `last_event_id` names.

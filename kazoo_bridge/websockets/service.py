@@ -16,6 +16,7 @@ from kazoo_bridge.config import Config
 from kazoo_bridge.interfaces import IBus, ICalls, IDirectory, IEventCategory
 from kazoo_bridge.metrics import Durations, Figure, counter, gauge
 from kazoo_bridge.websockets.actions import Actions
+from kazoo_bridge.websockets.api import WebsocketApi
 from kazoo_bridge.websockets.cluster_sockets import SocketQueryClient, SocketQueryResponder
 from kazoo_bridge.websockets.server.connection import ConnectionLimits
 from kazoo_bridge.websockets.server.connection_limits import AdmissionControl
@@ -94,6 +95,11 @@ class WebsocketService:
             endpoint=settings.endpoint,
             responder=SocketQueryResponder(bus, node, sessions, directory),
         )
+
+    @property
+    def api(self) -> WebsocketApi:
+        """The operations that REST offers (`IWebsockets`)."""
+        return WebsocketApi(self.catalogue, self.queries, self.streams)
 
     def metrics(self) -> list[Figure | Durations]:
         """Return the metrics of this node's websockets."""

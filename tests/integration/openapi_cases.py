@@ -1,7 +1,8 @@
 """Loaded by schemathesis: turns most of what it makes up into what there is, so that it gets behind the door.
 
-``OPENAPI_STAGE`` is JSON: ``uri``, where hooks may send; ``api_key``; ``known``, the values of path parameters, by name, the likely
-ones first; ``doomed``, those to be removed, so that the others stay; and ``answers``, a file that is told of every answer.
+``OPENAPI_STAGE`` is JSON: ``uri``, where hooks may send; ``api_key``; ``known``, the values of path
+parameters, by name, the likely ones first; ``doomed``, those to be removed, so that the others stay; and
+``answers``, a file that is told of every answer.
 """
 
 from __future__ import annotations

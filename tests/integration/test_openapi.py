@@ -1,4 +1,5 @@
-"""The service does what its OpenAPI document says: schemathesis asks it everything, with a broker, a switch and a receiver behind it."""
+"""The service does what its OpenAPI document says: schemathesis asks it everything, with a broker, a
+switch and a receiver behind it."""
 
 from __future__ import annotations
 
@@ -75,7 +76,8 @@ phases.fuzzing.generation.max-examples = 20
 
 
 def closed(schema: Any) -> Any:
-    """The same schema, without room for keys that it does not name; where it gives room in so many words, that stays."""
+    """The same schema, without room for keys that it does not name; where it gives room in so many words,
+    that stays."""
     if isinstance(schema, list):
         return [closed(one) for one in schema]
     if not isinstance(schema, dict):
@@ -198,7 +200,8 @@ async def given_up(stage: Stage, switch: AmqpBus) -> None:
 
 
 def described(stage: Stage) -> dict[str, Any]:
-    """The document, without room for what it does not name; and without the conditions of metaflows, which schemathesis cannot meet."""
+    """The document, without room for what it does not name; and without the conditions of metaflows, which
+    schemathesis cannot meet."""
     document: dict[str, Any] = stage.bridge.rest("GET", "/openapi.json").json()
     del document["components"]["schemas"]["MetaflowStep"]["allOf"]
     return {**document, "paths": closed(document["paths"]), "components": closed(document["components"])}

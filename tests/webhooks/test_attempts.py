@@ -9,11 +9,10 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 
 from kazoo_bridge.interfaces import HookHealth, Occurrence
-from kazoo_bridge.kazoo import GREGORIAN_OFFSET
 from kazoo_bridge.webhooks.attempts import attempt_recorder
-from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptInfo, AttemptRecorder, to_api
+from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptInfo, AttemptRecorder
 from kazoo_bridge.webhooks.http.http_request import build_request
-from kazoo_bridge.webhooks.http.outcome import Outcome
+from kazoo_bridge.webhooks.http.sender import Outcome
 from tests.webhooks.hook_factory import ACCOUNT, make_hook
 from tests.webhooks.kept_attempts import KeptAttempts
 
@@ -147,7 +146,7 @@ def test_reading_sees_what_has_just_been_recorded() -> None:
     record(recorder, BAD)
     found: list[Any] = []
     Deferred.fromCoroutine(recorder.page(ACCOUNT, None, None, 10)).addCallback(found.append)
-    assert [to_api(one)["timestamp"] for one in found[0]] == [1000 + GREGORIAN_OFFSET]
+    assert [one.made_at for one in found[0]] == [1000]
 
 
 def test_while_the_storage_refuses_attempts_wait_and_the_oldest_are_lost(

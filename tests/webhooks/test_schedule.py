@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kazoo_bridge.webhooks.delivery.retry_policy import RetryPolicy, retry_after
-from kazoo_bridge.webhooks.http.outcome import Outcome
+from kazoo_bridge.webhooks.http.sender import Outcome
 from tests.webhooks.hook_factory import make_hook
 
 NO_ANSWER = Outcome(False, error="refused")

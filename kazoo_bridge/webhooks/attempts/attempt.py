@@ -16,8 +16,7 @@ from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler, Slot
 from kazoo_bridge.webhooks.delivery.retry_policy import RetryPolicy
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.http.http_request import HookRequest, build_request
-from kazoo_bridge.webhooks.http.outcome import Outcome
-from kazoo_bridge.webhooks.http.sender import Sender
+from kazoo_bridge.webhooks.http.sender import Outcome, Sender
 from kazoo_bridge.webhooks.http.signing import signature_headers
 
 _log = Logger()

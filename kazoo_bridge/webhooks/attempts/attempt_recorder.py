@@ -12,12 +12,11 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from kazoo_bridge.interfaces import Attempt, HookHealth, IAttemptStore, StorageUnavailable, StoredAttempt
-from kazoo_bridge.kazoo import to_gregorian
 from kazoo_bridge.webhooks.delivery.coalescing import CoalescingTask
-from kazoo_bridge.webhooks.egress import masked
+from kazoo_bridge.webhooks.egress import mask_credentials
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.http.http_request import HookRequest
-from kazoo_bridge.webhooks.http.outcome import Outcome
+from kazoo_bridge.webhooks.http.sender import Outcome
 
 _log = Logger()
 
@@ -91,7 +90,7 @@ class AttemptRecorder(Service):
             "hook_event": hook.event,
             "event_id": tried.event_id,
             "method": request.method.lower(),
-            "uri": masked(hook.uri),
+            "uri": mask_credentials(hook.uri),
             "req_headers": {
                 name: value for name, value in _lower(request.headers).items() if name != "webhook-signature"
             },
@@ -101,7 +100,7 @@ class AttemptRecorder(Service):
         if hook.custom_data:
             document["custom_data"] = dict(hook.custom_data)
         if request.url != hook.uri:
-            document["url"] = masked(request.url)
+            document["url"] = mask_credentials(request.url)
         if tried.test:
             document["test"] = True
         return document | self._response(outcome) | _retries(outcome, tried)
@@ -202,8 +201,3 @@ def _retries(outcome: Outcome, tried: AttemptInfo) -> dict[str, Any]:
     if outcome.success or tried.test:
         return {}
     return {"retries": tried.retries, "retries_left": tried.retries_left or "retries exceeded"}
-
-
-def to_api(attempt: StoredAttempt) -> dict[str, Any]:
-    """An attempt as REST shows it."""
-    return {**attempt.document, "timestamp": to_gregorian(attempt.made_at)}

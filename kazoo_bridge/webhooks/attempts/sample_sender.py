@@ -10,7 +10,7 @@ from typing import Any
 from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 
-from kazoo_bridge.interfaces import Occurrence, StoredHook
+from kazoo_bridge.interfaces import NoSample, Occurrence, StoredHook, TooManySamples
 from kazoo_bridge.kazoo import to_gregorian
 from kazoo_bridge.webhooks.attempts.attempt import AttemptRunner
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptInfo, AttemptRecorder
@@ -24,14 +24,6 @@ _SAMPLE_FOR_ANY = "channel_create"
 
 #: Samples of one account that are being sent at once.
 _MAX_IN_FLIGHT = 5
-
-
-class NoSample(Exception):
-    """There is nothing to send to this hook."""
-
-
-class TooManySamples(Exception):
-    """The account's other samples have to be answered first."""
 
 
 @define

@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from attrs import field, frozen
 
 from kazoo_bridge.webhooks.hooks.hook import Hook
-from kazoo_bridge.webhooks.http.outcome import Outcome
+from kazoo_bridge.webhooks.http.sender import Outcome
 
 #: Seconds between the quick tries of one delivery, as in KAZOO.
 QUICK_DELAY = 2.0

@@ -1,11 +1,22 @@
-"""Where hooks may go, and the guarded way there: what is judged at the moment of connecting is what is connected to."""
+"""Restricts where webhooks may connect to.
+
+A hook's URI is chosen by a customer, so every connection passes three checks: the URI is parsed strictly
+(`destination`), the addresses of its host are judged by the operator's policy (`resolver`, `policy`), and
+the connection is opened to a judged address, not to the name (`endpoint`, `proxy`, `tls`). `guarded_agent`
+is the whole as a Twisted `IAgent`. The guarantees are stated in ``docs/explanation/egress.md``.
+"""
 
 from kazoo_bridge.webhooks.egress.agent import guarded_agent
-from kazoo_bridge.webhooks.egress.destination import BadDestination, masked, parse_destination
-from kazoo_bridge.webhooks.egress.permitted_addresses import CoalescingResolver, HostNotFound, denial_reason
+from kazoo_bridge.webhooks.egress.destination import BadDestination, mask_credentials, parse_destination
 from kazoo_bridge.webhooks.egress.policy import EgressDenied, EgressPolicy
 from kazoo_bridge.webhooks.egress.proxy import Proxy
-from kazoo_bridge.webhooks.egress.resolver import ThreadedResolver, reactor_resolver
+from kazoo_bridge.webhooks.egress.resolver import (
+    CoalescingResolver,
+    HostNotFound,
+    ThreadedResolver,
+    denial_reason,
+    reactor_resolver,
+)
 from kazoo_bridge.webhooks.egress.tls import TlsClient
 
 __all__ = [
@@ -19,7 +30,7 @@ __all__ = [
     "TlsClient",
     "denial_reason",
     "guarded_agent",
-    "masked",
+    "mask_credentials",
     "parse_destination",
     "reactor_resolver",
 ]

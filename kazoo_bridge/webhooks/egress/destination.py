@@ -1,4 +1,8 @@
-"""Where a URI leads: one strict reading, used when a hook is made and again whenever it is sent to, so that no two readings can differ."""
+"""Parses URIs of hooks, strictly.
+
+Programs differ in how they read unusual URIs, and each difference lets a URI pass a check for one host and
+lead to another. This is the only parser of hooks' URIs: for validation, for judging, and for connecting.
+"""
 
 from __future__ import annotations
 
@@ -11,24 +15,25 @@ from attrs import field, frozen
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
-_PARTS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^#]*)(?:#.*)?", re.DOTALL)
+_URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^#]*)(?:#.*)?", re.DOTALL)
 _AUTHORITY = re.compile(r"(?:([^@]*)@)?(\[[^\[\]]*\]|[^\[\]:@]*)(?::([0-9]{0,5}))?")
-_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
-_NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
+_DNS_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+_NUMERIC_LABEL = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
 
-_MAX_NAME = 253
+_MAX_HOST_LENGTH = 253
 
 
 class BadDestination(ValueError):
-    """The URI cannot be requested; in words for the one who wrote it, without the URI."""
+    """The URI cannot be requested. The text says what was expected, for the hook's owner, without the URI."""
 
 
 @frozen
 class Destination:
-    """Whom to connect to, and what to ask there for.
+    """A parsed URI.
 
-    `host` is a lower-case name without the dot at its end, or an address without brackets; `credentials` is the URI's ``user:password`` as
-    bytes, None without one; `target` is path and query, unchanged.
+    `scheme` is ``http`` or ``https``. `host` is a lower-case name without a final dot, or a numeric address
+    without brackets. `credentials` are the decoded ``user:password`` of the URI, None without them; they and
+    `target` (path and query, unchanged) may be secret and stay out of the repr.
     """
 
     scheme: str
@@ -39,30 +44,36 @@ class Destination:
 
     @property
     def authority(self) -> str:
-        """Host and port as a Host header has them."""
+        """Host, and port unless it is the scheme's default, in the form of a ``Host`` header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
     def location(self) -> str:
-        """The URI without credentials."""
+        """The URI without credentials and fragment."""
         return f"{self.scheme}://{self.authority}{self.target}"
 
     @property
     def authorization(self) -> bytes | None:
-        """The Authorization header that the credentials make."""
+        """The ``Authorization`` header for the credentials (Basic, RFC 7617); None without credentials."""
         return None if self.credentials is None else b"Basic " + base64.b64encode(self.credentials)
 
 
 def parse_destination(uri: str) -> Destination:
-    """Raises `BadDestination` for all that is not an absolute http(s) URI of plain ASCII that names a host in the usual way."""
+    """Parse an absolute http or https URI.
+
+    Accepted are printable ASCII without spaces and backslashes, at most one ``@``, a port from 1 to 65535,
+    and as host a name of letters, digits, hyphens and underscores (international names in their ``xn--``
+    form), an IPv4 address as four decimal numbers, or an IPv6 address in brackets without a zone. A fragment
+    is dropped. Raises `BadDestination` for everything else.
+    """
     if any(character <= " " or character >= "\x7f" for character in uri):
         raise BadDestination(
             "expected a URI without spaces, control characters and non-ASCII characters (percent-encode them)"
         )
     if "\\" in uri:
         raise BadDestination("expected a URI without backslashes")
-    parts = _PARTS.fullmatch(uri)
+    parts = _URI.fullmatch(uri)
     scheme = parts[1].lower() if parts else ""
     if parts is None or scheme not in DEFAULT_PORTS or not parts[2]:
         raise BadDestination("expected an absolute URI that starts with http:// or https:// and names a host")
@@ -70,19 +81,23 @@ def parse_destination(uri: str) -> Destination:
     if authority is None:
         raise BadDestination("expected an absolute http or https URI; host or port cannot be read")
     userinfo, host, port = authority.groups()
-    number = int(port) if port else DEFAULT_PORTS[scheme]
-    if not 1 <= number <= 65535:
+    port_number = int(port) if port else DEFAULT_PORTS[scheme]
+    if not 1 <= port_number <= 65535:
         raise BadDestination("expected a port from 1 to 65535")
     target = parts[3] if parts[3].startswith("/") else "/" + parts[3]
-    return Destination(scheme, _host(host), number, _credentials(userinfo), target)
+    return Destination(scheme, _parse_host(host), port_number, _parse_credentials(userinfo), target)
 
 
-def masked(uri: str) -> str:
-    """The URI with ``***`` in the place of what stands before an ``@`` in its authority: fit to be shown. Takes any text."""
+def mask_credentials(uri: str) -> str:
+    """Return `uri` without credentials, for display and logs.
+
+    Everything before the last ``@`` of the authority is replaced by ``***``. `uri` may be any text, a
+    malformed URI too.
+    """
     return re.sub(r"(?i)^([a-z][a-z0-9+.-]*://)[^/?#]*@", r"\1***@", uri)
 
 
-def _host(host: str) -> str:
+def _parse_host(host: str) -> str:
     if host.startswith("["):
         try:
             address = ipaddress.IPv6Address(host[1:-1])
@@ -93,10 +108,10 @@ def _host(host: str) -> str:
         return str(address)
     name = host.removesuffix(".").lower()
     labels = name.split(".")
-    if not name or len(name) > _MAX_NAME or not all(_LABEL.fullmatch(label) for label in labels):
+    if not name or len(name) > _MAX_HOST_LENGTH or not all(_DNS_LABEL.fullmatch(label) for label in labels):
         raise BadDestination("expected a host name of letters, digits, hyphens and dots, or an IP address")
-    if _NUMBER.fullmatch(labels[-1]):
-        # Resolvers read 127.1, 0177.0.0.1 and 0x7f000001 as addresses, each in its own way.
+    if _NUMERIC_LABEL.fullmatch(labels[-1]):
+        # Resolvers disagree on how to read 127.1, 0177.0.0.1 and 0x7f000001.
         try:
             return str(ipaddress.IPv4Address(name))
         except ValueError:
@@ -104,7 +119,7 @@ def _host(host: str) -> str:
     return name
 
 
-def _credentials(userinfo: str | None) -> bytes | None:
+def _parse_credentials(userinfo: str | None) -> bytes | None:
     if not userinfo:
         return None
     user, _, password = userinfo.partition(":")

@@ -1,4 +1,4 @@
-"""From a judged address to a connection."""
+"""Opens connections to judged addresses, and closes them within a bounded time."""
 
 from __future__ import annotations
 
@@ -7,29 +7,38 @@ from typing import Any
 from attrs import frozen
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
-from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
+from twisted.internet.interfaces import IDelayedCall, IProtocol, IProtocolFactory, IStreamClientEndpoint
+from twisted.internet.protocol import connectionDone
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
+from twisted.python.failure import Failure
 from twisted.web.client import URI
 from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
 
-from kazoo_bridge.webhooks.egress.bounded_close import BoundedCloseEndpoint
-from kazoo_bridge.webhooks.egress.permitted_addresses import (
-    CoalescingResolver,
-    HostNotFound,
-    permitted_addresses,
-)
 from kazoo_bridge.webhooks.egress.policy import EgressPolicy
 from kazoo_bridge.webhooks.egress.proxy import Proxy, TunnelEndpoint
+from kazoo_bridge.webhooks.egress.resolver import CoalescingResolver, HostNotFound, permitted_addresses
 from kazoo_bridge.webhooks.egress.tls import TlsClient
+
+#: Seconds that a peer has to finish closing (read what is buffered, answer TLS's close_notify); then the
+#: connection is aborted.
+CLOSE_TIMEOUT = 1.0
+
+#: Seconds: an endpoint treats a time-out of zero or less as an immediate failure.
+_MIN_CONNECT_TIMEOUT = 0.001
 
 
 @frozen
 class EgressContext:
-    """What connections have in common. `connect_timeout` is in seconds and covers the look-up and all addresses together."""
+    """What all connections of one agent share.
+
+    `connect_timeout` is in seconds and covers the look-up and the attempts at all addresses of a host
+    together. With a `proxy`, connections are tunnels through it.
+    """
 
     reactor: Any
     policy: EgressPolicy
-    lookups: CoalescingResolver
+    resolver: CoalescingResolver
     tls: TlsClient
     proxy: Proxy | None
     connect_timeout: float
@@ -38,58 +47,125 @@ class EgressContext:
 @implementer(IStreamClientEndpoint)
 @frozen
 class PermittedEndpoint:
-    """Connects to the first permitted address of a host that answers."""
+    """Connects to the first permitted address of `host` that accepts the connection."""
 
     context: EgressContext
     host: str
     port: int
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
-        """Resolve, judge, and try the permitted addresses in turn."""
+        """Resolve the host, judge its addresses, and try the permitted ones in turn.
+
+        The remaining time is divided equally among the addresses not tried yet. Fires with the connected
+        protocol. Fails with `EgressDenied`, `HostNotFound`, `TooManyLookups`, `ProxyFailed`, or with the
+        failure of the last address.
+        """
         return Deferred.fromCoroutine(self._connect(protocolFactory))
 
     async def _connect(self, factory: IProtocolFactory) -> IProtocol:
         reactor, timeout = self.context.reactor, self.context.connect_timeout
         deadline = reactor.seconds() + timeout
-        looked_up = Deferred.fromCoroutine(
-            permitted_addresses(self.context.lookups, self.context.policy, self.host)
+        resolved = Deferred.fromCoroutine(
+            permitted_addresses(self.context.resolver, self.context.policy, self.host)
         )
         try:
-            addresses = await looked_up.addTimeout(timeout, reactor)
+            addresses = await resolved.addTimeout(timeout, reactor)
         except TimeoutError:
             raise HostNotFound(
                 f"the host name {self.host} could not be looked up within {timeout:g} s"
             ) from None
-        for number, address in enumerate(addresses[:-1]):
-            # An address that swallows everything leaves time for those after it.
-            share = (deadline - reactor.seconds()) / (len(addresses) - number)
+        for tried, address in enumerate(addresses[:-1]):
+            # An address that drops all packets must leave time for the next ones.
+            share = (deadline - reactor.seconds()) / (len(addresses) - tried)
             try:
                 return await self._connect_to(address, factory, share)
             except CancelledError:
                 raise
-            except Exception:  # noqa: S112 - the next address may answer; the last one's failure is the one told
+            except Exception:  # noqa: S112 - the next address may answer; the last one's failure is reported
                 continue
         return await self._connect_to(addresses[-1], factory, deadline - reactor.seconds())
 
     def _connect_to(self, address: str, factory: IProtocolFactory, seconds: float) -> Deferred[IProtocol]:
-        way, left = self.context, max(0.001, seconds)
-        if way.proxy is not None:
-            return TunnelEndpoint(way.reactor, way.proxy, address, self.port, left).connect(factory)
+        context, timeout = self.context, max(_MIN_CONNECT_TIMEOUT, seconds)
+        if context.proxy is not None:
+            tunnel = TunnelEndpoint(context.reactor, context.proxy, address, self.port, timeout)
+            return tunnel.connect(factory)
         endpoint = TCP6ClientEndpoint if ":" in address else TCP4ClientEndpoint
-        return endpoint(way.reactor, address, self.port, timeout=left).connect(factory)
+        return endpoint(context.reactor, address, self.port, timeout=timeout).connect(factory)
 
 
 @implementer(IAgentEndpointFactory)
 @frozen
 class PermittedEndpoints:
-    """Guarded endpoints for an agent."""
+    """Makes the endpoints of a `twisted.web.client.Agent`."""
 
     context: EgressContext
 
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
-        """The guarded way to the URI's host, inside verified TLS for https."""
+        """Return an endpoint that connects to a permitted address of the URI's host.
+
+        For every scheme but http the connection is TLS, verified against the host. All connections close
+        within `CLOSE_TIMEOUT`.
+        """
         host = uri.host.decode("ascii")
         endpoint: Any = PermittedEndpoint(self.context, host, uri.port)
         if uri.scheme != b"http":
             endpoint = wrapClientTLS(self.context.tls.for_host(host), endpoint)
         return BoundedCloseEndpoint(self.context.reactor, endpoint)
+
+
+class BoundedCloseTransport(ProtocolWrapper):
+    """A transport whose `loseConnection` ends within `CLOSE_TIMEOUT`, whatever the peer does."""
+
+    _timer: IDelayedCall | None = None
+
+    def loseConnection(self) -> None:
+        """Close the connection, and abort it if it is still open after `CLOSE_TIMEOUT`."""
+        if self._timer is None and self.wrappedProtocol is not None:
+            self._timer = self.factory.reactor.callLater(CLOSE_TIMEOUT, self._abort)
+            super().loseConnection()
+
+    def stopProducing(self) -> None:
+        """Close the connection: the consumer wants no more data."""
+        self.loseConnection()
+
+    def abortConnection(self) -> None:
+        """Close the connection at once and discard what is buffered."""
+        self.transport.abortConnection()  # type: ignore[union-attr]
+
+    def _abort(self) -> None:
+        self._timer = None
+        self.abortConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Cancel the timer and notify the wrapped protocol."""
+        if self._timer is not None:
+            self._timer.cancel()
+        super().connectionLost(reason)
+
+
+class _BoundedCloseFactory(WrappingFactory[BoundedCloseTransport]):
+    protocol = BoundedCloseTransport
+    noisy = False
+
+    def __init__(self, reactor: Any, wrapped: IProtocolFactory) -> None:
+        super().__init__(wrapped)
+        self.reactor = reactor
+
+
+@implementer(IStreamClientEndpoint)
+class BoundedCloseEndpoint:
+    """Gives the connections of another endpoint a `BoundedCloseTransport`."""
+
+    def __init__(self, reactor: Any, endpoint: IStreamClientEndpoint) -> None:
+        self._reactor = reactor
+        self._endpoint = endpoint
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        """Connect with the other endpoint.
+
+        Fires with the protocol of `protocolFactory`, not with the wrapper. Fails like the other endpoint.
+        """
+        connected: Any = self._endpoint.connect(_BoundedCloseFactory(self._reactor, protocolFactory))
+        unwrapped: Deferred[IProtocol] = connected.addCallback(lambda wrapper: wrapper.wrappedProtocol)
+        return unwrapped

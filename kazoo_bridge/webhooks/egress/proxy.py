@@ -1,4 +1,7 @@
-"""The way out through an HTTP proxy: a tunnel to an address that has been judged, never to a name that the proxy would look up itself."""
+"""Connects through an HTTP proxy, with CONNECT (RFC 9110, section 9.3.6).
+
+The proxy is asked for a judged address, never for a name, which it would resolve itself.
+"""
 
 from __future__ import annotations
 
@@ -17,17 +20,24 @@ from kazoo_bridge.webhooks.egress.destination import parse_destination
 
 _MAX_HEAD_BYTES = 16 * 1024
 
-_STATUS = re.compile(rb"HTTP/1\.[0-9] ([0-9]{3})(?: [^\r\n]*)?\r?\n")
-_END = re.compile(rb"\r?\n\r?\n")
+_STATUS_LINE = re.compile(rb"HTTP/1\.[0-9] ([0-9]{3})(?: [^\r\n]*)?\r?\n")
+_HEAD_END = re.compile(rb"\r?\n\r?\n")
 
 
 class ProxyFailed(Exception):
-    """The proxy did not make the connection; in words without its name and credentials, for customers read them."""
+    """The proxy did not open the connection.
+
+    Customers read the text, so it contains neither the proxy's name nor its credentials.
+    """
 
 
 @frozen
 class Proxy:
-    """An HTTP proxy that knows CONNECT."""
+    """An HTTP proxy.
+
+    `authorization` is the value of the ``Proxy-Authorization`` header, None without credentials; it stays
+    out of the repr.
+    """
 
     host: str
     port: int
@@ -35,14 +45,17 @@ class Proxy:
 
     @classmethod
     def from_config(cls, uri: str) -> Proxy | None:
-        """The proxy of a URI that the configuration has checked; None for ""."""
+        """Parse ``egress.proxy``, ``http://[user:password@]host:port``; None for an empty text.
+
+        Raises `BadDestination`; the configuration has checked the URI.
+        """
         if not uri:
             return None
         destination = parse_destination(uri)
         return cls(destination.host, destination.port, destination.authorization)
 
     def connect_request(self, address: str, port: int) -> bytes:
-        """What asks the proxy for a connection to `address`."""
+        """Return the CONNECT request for `port` at `address`, a numeric address."""
         target = (f"[{address}]:{port}" if ":" in address else f"{address}:{port}").encode("ascii")
         lines = [b"CONNECT %b HTTP/1.1" % target, b"Host: %b" % target]
         if self.authorization is not None:
@@ -51,9 +64,10 @@ class Proxy:
 
 
 class _ConnectTunnel(Protocol):
-    """Asks the proxy; once it has agreed, everything is the inner protocol's.
+    """Sends the CONNECT request, then passes all bytes to the inner protocol.
 
-    `established` fires with the inner protocol, or fails with `ProxyFailed`.
+    `established` fires with the inner protocol once the proxy has answered 2xx, or fails with `ProxyFailed`.
+    Cancelling it aborts the connection.
     """
 
     def __init__(self, request: bytes, factory: IProtocolFactory) -> None:
@@ -79,12 +93,12 @@ class _ConnectTunnel(Protocol):
             self._read_head()
 
     def _read_head(self) -> None:
-        end = _END.search(self._head)
+        end = _HEAD_END.search(self._head)
         if end is None:
             if len(self._head) > _MAX_HEAD_BYTES:
                 self._fail("the proxy's answer is too long")
             return
-        status = _STATUS.match(self._head)
+        status = _STATUS_LINE.match(self._head)
         if status is None:
             self._fail("the proxy does not speak HTTP")
         elif not status[1].startswith(b"2"):
@@ -93,7 +107,7 @@ class _ConnectTunnel(Protocol):
         else:
             self._establish(self._head[end.end() :])
 
-    def _establish(self, early: bytes) -> None:
+    def _establish(self, first_bytes: bytes) -> None:
         inner = self._factory.buildProtocol(self._transport.getPeer())
         if inner is None:
             self._fail("the connection is not wanted any more")
@@ -101,12 +115,12 @@ class _ConnectTunnel(Protocol):
         self._inner = inner
         inner.makeConnection(self._transport)
         self.established.callback(inner)
-        if early:
-            inner.dataReceived(early)
+        if first_bytes:
+            inner.dataReceived(first_bytes)
 
-    def _fail(self, words: str) -> None:
+    def _fail(self, reason: str) -> None:
         self._transport.abortConnection()
-        self.established.errback(ProxyFailed(words))
+        self.established.errback(ProxyFailed(reason))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if self._inner is not None:
@@ -129,7 +143,10 @@ class _ConnectTunnelFactory(Factory):
 @implementer(IStreamClientEndpoint)
 @frozen
 class TunnelEndpoint:
-    """Connects to an address through the proxy. `timeout` is in seconds, for reaching the proxy and for its agreement together."""
+    """Connects to `port` at `address`, a numeric address, through `proxy`.
+
+    `timeout` is in seconds and covers the connection to the proxy and its answer together.
+    """
 
     reactor: Any
     proxy: Proxy
@@ -138,22 +155,22 @@ class TunnelEndpoint:
     timeout: float
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
-        """Fires when the tunnel stands; fails with `ProxyFailed`."""
+        """Fire with the connected protocol once the proxy has opened the tunnel; fail with `ProxyFailed`."""
         return Deferred.fromCoroutine(self._connect(protocolFactory))
 
     async def _connect(self, factory: IProtocolFactory) -> IProtocol:
         deadline = self.reactor.seconds() + self.timeout
         request = self.proxy.connect_request(self.address, self.port)
-        way = HostnameEndpoint(self.reactor, self.proxy.host, self.proxy.port, timeout=self.timeout)
+        endpoint = HostnameEndpoint(self.reactor, self.proxy.host, self.proxy.port, timeout=self.timeout)
         try:
-            asking: Any = await way.connect(_ConnectTunnelFactory(request, factory))
+            tunnel: Any = await endpoint.connect(_ConnectTunnelFactory(request, factory))
         except CancelledError:
             raise
         except Exception as error:
             raise ProxyFailed("the proxy cannot be reached") from error
-        established: Deferred[IProtocol] = asking.established
-        left = max(0.001, deadline - self.reactor.seconds())
+        established: Deferred[IProtocol] = tunnel.established
+        remaining = max(0.001, deadline - self.reactor.seconds())
         try:
-            return await established.addTimeout(left, self.reactor)
+            return await established.addTimeout(remaining, self.reactor)
         except TimeoutError:
             raise ProxyFailed("the proxy does not answer") from None

@@ -1,4 +1,9 @@
-"""Looks host names up: on threads of one's own, or as the reactor does."""
+"""Resolves host names to the addresses that webhooks may connect to.
+
+A look-up cannot be cancelled, and a name server can be slow on purpose. Therefore look-ups run on a bounded
+set of threads of their own (`ThreadedResolver`), and concurrent look-ups of one name share a single look-up
+(`CoalescingResolver`).
+"""
 
 from __future__ import annotations
 
@@ -10,29 +15,44 @@ from typing import Any
 
 from attrs import define, field, frozen
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred, fail
-from twisted.internet.interfaces import IHostResolution
+from twisted.internet.defer import Deferred, TimeoutError, fail, succeed
+from twisted.internet.interfaces import IAddress, IHostResolution, IResolutionReceiver
 from twisted.internet.threads import deferToThreadPool
+from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
+from zope.interface import implementer
 
-#: From a host name to its numeric addresses, in the resolver's order; empty when it has none.
+from kazoo_bridge.ip_addresses import is_ip_address
+from kazoo_bridge.webhooks.egress.destination import BadDestination, parse_destination
+from kazoo_bridge.webhooks.egress.policy import EgressDenied, EgressPolicy
+
+#: Fires with the numeric addresses of a host name, in the resolver's order; with none if it has no address.
 Resolver = Callable[[str], Deferred[list[str]]]
 
-#: Look-ups that wait for a thread, for each thread.
-_WAITING = 4
+#: Look-ups that may wait for a thread, for each thread.
+_MAX_QUEUED_PER_THREAD = 4
+
+#: The limit keeps a name with hundreds of addresses from turning one attempt into a port scan.
+_MAX_ADDRESSES = 8
 
 
 class TooManyLookups(Exception):
-    """So many names are being looked up that another one is not even begun."""
+    """All threads of the resolver are busy and its queue is full."""
 
     def __init__(self) -> None:
         super().__init__("too many host names are being looked up just now")
 
 
+class HostNotFound(Exception):
+    """The host name has no address, or the look-up did not finish in time."""
+
+
 @define(eq=False)
 class ThreadedResolver:
-    """A look-up cannot be stopped, and a name server that is slow on purpose holds a thread for half a minute. Whoever may not wait for
-    others' names has threads of its own; they are started as they are needed.
+    """A `Resolver` on its own threads, which are started when they are first needed.
+
+    `threads` is the number of look-ups that run at once; four times as many more may wait. The threads
+    are daemons: a blocked look-up does not delay the end of the process.
     """
 
     _reactor: Any
@@ -42,29 +62,32 @@ class ThreadedResolver:
 
     def __attrs_post_init__(self) -> None:
         self._pool = ThreadPool(0, self._threads, "names")
-        # The process does not wait for name servers when it ends.
         self._pool.threadFactory = partial(Thread, daemon=True)  # type: ignore[assignment]
 
     def __call__(self, name: str) -> Deferred[list[str]]:
-        """See `Resolver`; fails with `TooManyLookups`."""
-        if self._in_flight >= self._threads * (1 + _WAITING):
+        """Look up `name` with the system's resolver.
+
+        Fires with its numeric IPv4 and IPv6 addresses, without repetitions; with none if the look-up fails.
+        Fails with `TooManyLookups`.
+        """
+        if self._in_flight >= self._threads * (1 + _MAX_QUEUED_PER_THREAD):
             return fail(TooManyLookups())
         if not self._pool.started:
             self._pool.start()
         self._in_flight += 1
-        return deferToThreadPool(self._reactor, self._pool, _resolve, name).addBoth(self._ended)
+        return deferToThreadPool(self._reactor, self._pool, _getaddrinfo, name).addBoth(self._finished)
 
-    def _ended(self, result: Any) -> Any:
+    def _finished(self, result: Any) -> Any:
         self._in_flight -= 1
         return result
 
     def stop(self) -> None:
-        """End the threads, if nothing keeps them."""
+        """Stop the threads unless a look-up is in flight; threads that are left end with the process."""
         if self._pool.started and not self._in_flight:
             self._pool.stop()
 
 
-def _resolve(name: str) -> list[str]:
+def _getaddrinfo(name: str) -> list[str]:
     try:
         found = socket.getaddrinfo(name, 0, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
@@ -77,31 +100,101 @@ def _resolve(name: str) -> list[str]:
 
 
 def reactor_resolver(reactor: Any) -> Resolver:
-    """As the reactor looks names up."""
+    """Return a `Resolver` that uses the reactor's own name resolver (and its shared thread pool)."""
 
-    def look_up(name: str) -> Deferred[list[str]]:
+    def resolve(name: str) -> Deferred[list[str]]:
         done: Deferred[list[str]] = Deferred()
-        reactor.nameResolver.resolveHostName(_Resolution(done), name, 0)
+        reactor.nameResolver.resolveHostName(_AddressCollector(done), name, 0)
         return done
 
-    return look_up
+    return resolve
 
 
+@implementer(IResolutionReceiver)
 @frozen
-class _Resolution:
-    """Collects the addresses of one look-up."""
+class _AddressCollector:
+    """Fires `done` with the addresses of one look-up."""
 
     done: Deferred[list[str]]
     addresses: list[str] = field(factory=list)
 
-    def resolutionBegan(self, resolution: IHostResolution) -> None:
-        """Nothing to do: a look-up cannot be stopped."""
+    def resolutionBegan(self, resolutionInProgress: IHostResolution) -> None:
+        """Required by the interface; a look-up cannot be cancelled."""
 
-    def addressResolved(self, address: Any) -> None:
-        """One address of the host."""
+    def addressResolved(self, address: IAddress) -> None:
+        """Collect one address of the host."""
         if isinstance(address, IPv4Address | IPv6Address) and address.host not in self.addresses:
             self.addresses.append(address.host)
 
     def resolutionComplete(self) -> None:
-        """No more addresses will come."""
+        """Report the collected addresses."""
         self.done.callback(self.addresses)
+
+
+@define(eq=False)
+class CoalescingResolver:
+    """Looks up a name at most once at a time: requests for a name in flight wait for that look-up.
+
+    One slow name therefore holds one thread, however many hooks point to it. Results are not cached.
+    """
+
+    _resolver: Resolver
+    _waiting: dict[str, list[Deferred[list[str]]]] = field(init=False, factory=dict)
+
+    def addresses(self, host: str) -> Deferred[list[str]]:
+        """Resolve `host`, a name or a numeric address; a numeric address is returned without a look-up.
+
+        A name below ``localhost`` is resolved as ``localhost``, whatever the system's resolver knows of it.
+        Fires with the numeric addresses in the resolver's order, with none if there are none. Fails like
+        the underlying `Resolver`. Cancelling affects this caller only.
+        """
+        if is_ip_address(host):
+            return succeed([host])
+        name = "localhost" if host.endswith(".localhost") else host
+        waiting: Deferred[list[str]] = Deferred()
+        if name in self._waiting:
+            self._waiting[name].append(waiting)
+            return waiting
+        self._waiting[name] = [waiting]
+        self._resolver(name).addBoth(self._finish, name)
+        return waiting
+
+    def _finish(self, found: list[str] | Failure, name: str) -> None:
+        for waiting in self._waiting.pop(name):
+            if not waiting.called:
+                waiting.callback(found if isinstance(found, Failure) else list(found))
+
+
+async def permitted_addresses(resolver: CoalescingResolver, policy: EgressPolicy, host: str) -> list[str]:
+    """Resolve `host` and return the addresses that `policy` permits, at most eight, in the resolver's order.
+
+    Raises `HostNotFound` if the name has no address, `EgressDenied` if none of its addresses is permitted,
+    and `TooManyLookups`.
+    """
+    addresses = await resolver.addresses(host)
+    if not addresses:
+        raise HostNotFound(f"the host name {host} has no address")
+    permitted = [address for address in addresses if policy.permits(address)]
+    if not permitted:
+        # The addresses are left out: customers read this text, and it would map an internal network for them.
+        raise EgressDenied(f"webhooks may not go to {host}: the operator forbids the network it is in")
+    return permitted[:_MAX_ADDRESSES]
+
+
+async def denial_reason(
+    reactor: Any, resolver: CoalescingResolver, policy: EgressPolicy, uri: str, timeout: float
+) -> str | None:
+    """Return why a hook may not have `uri`, as a text for its owner; None if no reason is known.
+
+    Meant for validation when a hook is written. A host that cannot be resolved within `timeout` seconds is
+    no reason for denial, as every connection is judged again when it is opened.
+    """
+    try:
+        host = parse_destination(uri).host
+        resolved = Deferred.fromCoroutine(permitted_addresses(resolver, policy, host))
+        await resolved.addTimeout(timeout, reactor)
+    except (EgressDenied, BadDestination) as error:
+        return str(error)
+    except (HostNotFound, TimeoutError, TooManyLookups):
+        return None
+    return None

@@ -1,4 +1,7 @@
-"""TLS to receivers: verified against the host's name, version 1.2 or later, and with a reason in words when it fails."""
+"""TLS to receivers: version 1.2 or later, with the certificate verified against the host.
+
+A refused certificate fails the request with `CertificateRefused`, whose text says why.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from attrs import frozen
-from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL, crypto
 from service_identity import VerificationError
@@ -19,11 +21,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from kazoo_bridge.config.certificates import read_certificates
 from kazoo_bridge.ip_addresses import is_ip_address
 
 _log = Logger()
 
-#: OpenSSL's numbers for what is wrong with a certificate.
+#: OpenSSL's X509_V_ERR_* numbers.
 _REASONS = {
     9: "it is not valid yet",
     10: "it has expired",
@@ -37,12 +40,15 @@ _REASONS = {
 
 
 class CertificateRefused(Exception):
-    """The receiver's certificate does not prove that it is the receiver."""
+    """The certificate of the receiver is not trusted, not valid now, or for another host."""
 
 
 @frozen
 class TlsClient:
-    """Makes the client's side of TLS. One context serves all hosts: loading the system's roots costs milliseconds."""
+    """The client's side of TLS.
+
+    All hosts share one context, as loading the system's authorities takes milliseconds.
+    """
 
     _context: SSL.Context
 
@@ -50,14 +56,16 @@ class TlsClient:
     def from_config(
         cls, ca_bundle: str = "", client_certificate: str = "", client_key: str = ""
     ) -> TlsClient:
-        """Read the files, which the configuration has checked.
+        """Read the PEM files of ``egress.ca_bundle``, ``client_certificate`` and ``client_key``.
 
-        `ca_bundle` is trusted beside the system's roots; `client_certificate` (with its chain, and its key unless `client_key` has that)
-        is shown to receivers that ask for one.
+        An empty text is no file.         The authorities of `ca_bundle` are trusted in addition to the system's. The first certificate of
+        `client_certificate`, followed by its chain, is presented to receivers that request one; its key is
+        read from `client_key`, or from the same file without it. Raises ValueError for unusable files,
+        which the configuration has checked.
         """
         options: dict[str, Any] = {}
         if client_certificate:
-            first, *chain = _read_certificates(client_certificate)
+            first, *chain = _load_certificates(client_certificate)
             key = load_pem_private_key(Path(client_key or client_certificate).read_bytes(), None)
             private: Any = key
             options = {
@@ -70,29 +78,31 @@ class TlsClient:
         ).getContext()
         if ca_bundle:
             store: Any = context.get_cert_store()
-            for certificate in _read_certificates(ca_bundle):
+            for certificate in _load_certificates(ca_bundle):
                 store.add_cert(certificate)
         return cls(context)
 
     def for_host(self, host: str) -> IOpenSSLClientConnectionCreator:
-        """For connections to this host: its name is sent (an address is not), and its certificate must be for it."""
-        return _Creator(self._context, host)
+        """Return a connection creator for `host`, a name or a numeric address.
+
+        The name is sent as SNI (an address is not), and the receiver's certificate must be for `host`. There
+        is no option that turns verification off.
+        """
+        return _ConnectionCreator(self._context, host)
 
 
-def _read_certificates(path: str) -> list[crypto.X509]:
-    return [
-        crypto.X509.from_cryptography(one) for one in x509.load_pem_x509_certificates(Path(path).read_bytes())
-    ]
+def _load_certificates(path: str) -> list[crypto.X509]:
+    return [crypto.X509.from_cryptography(certificate) for certificate in read_certificates(path)]
 
 
 @implementer(IOpenSSLClientConnectionCreator)
 @frozen
-class _Creator:
+class _ConnectionCreator:
     context: SSL.Context
     host: str
 
     def clientConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
-        """A connection that fails its handshake unless the certificate is good."""
+        """Return a connection whose handshake fails unless the certificate is accepted."""
         connection = SSL.Connection(self.context, None)
         if not is_ip_address(self.host):
             connection.set_tlsext_host_name(self.host.encode("ascii"))
@@ -103,7 +113,7 @@ class _Creator:
 
 
 class _PeerCertificate:
-    """A certificate in the middle of a handshake, as service_identity takes it."""
+    """Presents a certificate to service_identity, which expects a connection after its handshake."""
 
     def __init__(self, certificate: crypto.X509) -> None:
         self._certificate = certificate
@@ -112,13 +122,13 @@ class _PeerCertificate:
         return self._certificate
 
 
-def _problem(host: str, certificate: crypto.X509, error: int, depth: int, ok: bool) -> str:
+def _refusal_reason(host: str, certificate: crypto.X509, error: int, depth: int, ok: bool) -> str:
     if not ok:
         return _REASONS.get(error, f"verification fails with OpenSSL's error {error}")
     if depth == 0:
-        shown: Any = _PeerCertificate(certificate)
+        peer: Any = _PeerCertificate(certificate)
         try:
-            (verify_ip_address if is_ip_address(host) else verify_hostname)(shown, host)
+            (verify_ip_address if is_ip_address(host) else verify_hostname)(peer, host)
         except VerificationError:
             return "it is for another host"
     return ""
@@ -126,17 +136,17 @@ def _problem(host: str, certificate: crypto.X509, error: int, depth: int, ok: bo
 
 def _verifier(protocol: weakref.ref[Any], host: str) -> Callable[[Any, crypto.X509, int, int, int], bool]:
     def verify(_: Any, certificate: crypto.X509, error: int, depth: int, ok: int) -> bool:
-        # An exception would vanish in OpenSSL, and the handshake go on.
+        # pyOpenSSL drops exceptions of this callback, and the handshake would continue.
         try:
-            problem = _problem(host, certificate, error, depth, bool(ok))
+            reason = _refusal_reason(host, certificate, error, depth, bool(ok))
         except Exception:
-            _log.failure("the certificate of {host} cannot be judged", host=host)
-            problem = "it cannot be read"
+            _log.failure("certificate verification failed unexpectedly host={host}", host=host)
+            reason = "it cannot be read"
         tls = protocol()
-        if problem and tls is not None:
+        if reason and tls is not None:
             tls.failVerification(
-                Failure(CertificateRefused(f"the certificate of {host} is refused: {problem}"))
+                Failure(CertificateRefused(f"the certificate of {host} is refused: {reason}"))
             )
-        return not problem
+        return not reason
 
     return verify

@@ -1,4 +1,4 @@
-"""A hook as the hot path needs it: parsed once from its document, then trusted."""
+"""A hook as events are matched with it: parsed once from its document."""
 
 from __future__ import annotations
 
@@ -10,26 +10,36 @@ from attrs import field, frozen
 from attrs.validators import instance_of
 
 from kazoo_bridge.interfaces import Occurrence, Secret, StoredHook
+from kazoo_bridge.schema_errors import field_error
 from kazoo_bridge.webhooks.egress import parse_destination
 from kazoo_bridge.webhooks.hooks.hook_catalogue import HookCatalogue
-from kazoo_bridge.webhooks.hooks.hook_document import InvalidDocument, read_numbers, uri_problem
+from kazoo_bridge.webhooks.hooks.hook_document import InvalidDocument, coerce_document, uri_problem
 
 #: Keys of ``custom_data`` that select events and are not sent.
 SELECTOR_KEYS = ("type", "action")
 
-#: The default comes first.
-VERBS = ("post", "get", "put")
+_DEFAULT_VERB = "post"
+_VERBS = ("post", "get", "put")
 
-#: It goes into a header.
+#: The id is sent in a header.
 _HOOK_ID = re.compile(r"[0-9A-Za-z_.-]{1,64}")
 
 
 @frozen
 class Hook:
-    """What an account wants sent where. `uri` may carry secrets and stays out of the repr.
+    """Which events of an account are sent where, and how.
 
-    `selectors` are the values it admits; a selector without an entry may have any. `revision` is empty for hooks that are not stored.
-    `rate_limit` is in requests per second, 0.0: none.
+    - `event`: the id of a hook type, or ``all``;
+    - `uri`: may contain credentials and stays out of the repr, like `custom_data` and `secrets`;
+    - `verb`: ``post``, ``get`` or ``put``; `format`: ``form-data`` or ``json``;
+    - `retries`: how often a failed request is repeated at once, 0 to 4;
+    - `custom_data`: overrides the payload, without `SELECTOR_KEYS`;
+    - `modifiers`: required values of the payload's keys, see `matches`;
+    - `selectors`: the accepted values of each selector; a selector without an entry accepts every value;
+    - `revision`: that of the stored document; empty for a hook that an event brings;
+    - `ordered`: requests for events of one call are sent one after another;
+    - `rate_limit`: requests per second on each node; 0.0 is no limit;
+    - `secrets`: what requests are signed with, newest first.
     """
 
     id: str
@@ -52,11 +62,12 @@ class Hook:
 
     @classmethod
     def from_document(cls, stored: StoredHook, catalogue: HookCatalogue) -> Hook:
-        """Parse a document that `DocumentRules` have accepted, perhaps those of an earlier release.
+        """Parse a stored document, which `DocumentRules` of this release or an earlier one have accepted.
 
-        Raises KeyError, TypeError or AttributeError if it cannot be read; a bad number is replaced and raises nothing.
+        Numbers are coerced as by `coerce_document`. Raises KeyError, TypeError or AttributeError if the
+        document cannot be used.
         """
-        document = read_numbers(stored.document)
+        document = coerce_document(stored.document)
         custom_data = document.get("custom_data", {})
         event, selectors = catalogue.resolve_alias(document["hook"], custom_data)
         return cls(
@@ -81,19 +92,18 @@ class Hook:
 
     @classmethod
     def from_event(cls, account_id: str, event: str, document: Mapping[str, Any]) -> Hook:
-        """A hook that an event brings along, with KAZOO's defaults; it has no revision. Raises `InvalidDocument`."""
+        """Parse the hook that an event brings (a callflow's webhook action), with KAZOO's defaults.
+
+        `event` is the id of the hook type that it fires for. Anything but the URI that is missing or invalid
+        gets its default; an invalid id becomes ``callflow``. The result has no revision. Raises
+        `InvalidDocument` for a missing or invalid URI.
+        """
         uri = document.get("uri")
-        if not isinstance(uri, str) or (problem := uri_problem(uri)):
-            raise InvalidDocument(
-                {
-                    "uri": {
-                        "wrong_format": {
-                            "message": problem if isinstance(uri, str) else "this field is required"
-                        }
-                    }
-                }
-            )
-        document = {"retries": 2} | read_numbers(document)
+        if not isinstance(uri, str):
+            raise InvalidDocument(field_error("uri", "wrong_format", "this field is required"))
+        if problem := uri_problem(uri):
+            raise InvalidDocument(field_error("uri", "wrong_format", problem))
+        document = {"retries": 2} | coerce_document(document)
         hook_id = document.get("_id", document.get("id"))
         verb = str(document.get("http_verb", "")).lower()
         custom_data, modifiers = document.get("custom_data"), document.get("modifiers")
@@ -102,7 +112,7 @@ class Hook:
             account_id=account_id,
             event=event,
             uri=uri,
-            verb=verb if verb in VERBS else VERBS[0],
+            verb=verb if verb in _VERBS else _DEFAULT_VERB,
             format="json" if document.get("format") == "json" else "form-data",
             enabled=True,
             retries=document["retries"],
@@ -115,17 +125,26 @@ class Hook:
 
     @property
     def queue_key(self) -> str:
-        """Under which name its requests queue. What events bring has a new id every time, and queues by account and receiver."""
+        """The queue that the hook's requests share.
+
+        For a stored hook it is the id. A hook that an event brings has a new id each time; its queue is that
+        of its account and receiver.
+        """
         return self.id if self.revision else f"{self.account_id} {parse_destination(self.uri).authority}"
 
     def matches(self, occurrence: Occurrence) -> bool:
-        """Whether the hook, already known to listen to this kind of event, wants this one."""
+        """Return whether the hook fires for an occurrence of the event that it listens to.
+
+        An internal leg needs `include_internal_legs`. Each selector of the occurrence must have a value that
+        `selectors` accepts; selectors that the occurrence lacks are not compared. Each key of `modifiers`
+        that the payload has must be equal to the modifier, or be in it if that is a list; an empty list
+        accepts every value.
+        """
         if occurrence.internal_leg and not self.include_internal_legs:
             return False
         return self._selectors_match(occurrence.selectors) and self._modifiers_match(occurrence.payload)
 
     def _selectors_match(self, selectors: Mapping[str, str]) -> bool:
-        # Only the selectors that the event has can select: a channel has neither type nor action.
         return all(
             name not in self.selectors or value in self.selectors[name] for name, value in selectors.items()
         )
@@ -135,7 +154,7 @@ class Hook:
             if name not in payload:
                 continue
             if isinstance(allowed, list):
-                if allowed and not any(_equal(payload[name], one) for one in allowed):
+                if allowed and not any(_equal(payload[name], value) for value in allowed):
                     return False
             elif not _equal(payload[name], allowed):
                 return False
@@ -143,7 +162,7 @@ class Hook:
 
 
 def _equal(value: Any, other: Any) -> bool:
-    # To Python true is 1, to JSON it is not.
+    # In Python True == 1; in JSON they differ.
     return bool(value == other) and isinstance(value, bool) == isinstance(other, bool)
 
 

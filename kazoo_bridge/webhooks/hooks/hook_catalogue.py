@@ -1,87 +1,85 @@
-"""The kinds of hooks that there are: what a hook may choose from, and what the names of former times stand for."""
+"""The catalogue of hook types: the events that hooks listen to, their modifiers, and former names."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from attrs import frozen
 
 from kazoo_bridge.interfaces import HookType
+from kazoo_bridge.schema_errors import FieldErrors, add_errors, field_error
 
-#: The hook that hears every event.
+#: The value of ``hook`` in a document that listens to every event.
 ANY_EVENT = "all"
 
-#: The choice that takes every value.
+#: The value of a modifier that selects every value.
 ANY_VALUE = "all"
-
-#: field (dotted) -> rule -> what is wrong, in KAZOO's form.
-FieldErrors = dict[str, dict[str, dict[str, Any]]]
 
 
 @frozen
 class HookCatalogue:
-    """Hook types by id, and the former ids."""
+    """Hook types by id, and aliases of them."""
 
     types: Mapping[str, HookType]
     _aliases: Mapping[str, tuple[str, Mapping[str, frozenset[str]]]]
 
     @classmethod
     def from_types(cls, types: Iterable[HookType]) -> HookCatalogue:
-        """The catalogue of these types; of two with one id the first counts."""
+        """Make a catalogue. Of several types with the same id the first is used, and likewise of aliases."""
         by_id: dict[str, HookType] = {}
         aliases: dict[str, tuple[str, Mapping[str, frozenset[str]]]] = {}
-        for one in types:
-            by_id.setdefault(one.id, one)
-            for alias, selectors in one.aliases.items():
-                aliases.setdefault(alias, (one.id, selectors))
-        return cls(by_id, {alias: meant for alias, meant in aliases.items() if alias not in by_id})
+        for hook_type in types:
+            by_id.setdefault(hook_type.id, hook_type)
+            for alias, selectors in hook_type.aliases.items():
+                aliases.setdefault(alias, (hook_type.id, selectors))
+        return cls(by_id, {alias: target for alias, target in aliases.items() if alias not in by_id})
 
     @property
     def ids(self) -> list[str]:
-        """Every id that a hook document may name, sorted."""
+        """Every value that ``hook`` may have in a document, sorted: ids, aliases, and `ANY_EVENT`."""
         return sorted({*self.types, *self._aliases, ANY_EVENT})
 
     def resolve_alias(
         self, hook: str, custom_data: Mapping[str, Any]
     ) -> tuple[str, Mapping[str, frozenset[str]]]:
-        """The event that a document's ``hook`` listens to, and the values it admits for each selector; no entry: any value."""
+        """Return the event that a document listens to, and the selector values that it accepts.
+
+        `hook` and `custom_data` are those of the document. For an alias the selectors are the alias's; else
+        they are the modifiers that `custom_data` sets. A selector that is missing in the result accepts every
+        value.
+        """
         if hook in self._aliases:
             return self._aliases[hook]
-        known = self.types.get(hook)
-        chosen = {name: custom_data[name] for name in known.modifiers if name in custom_data} if known else {}
+        hook_type = self.types.get(hook)
+        modifiers = hook_type.modifiers if hook_type else ()
+        chosen = {name: custom_data[name] for name in modifiers if name in custom_data}
         return hook, {name: frozenset({value}) for name, value in chosen.items() if value != ANY_VALUE}
 
     def validate(self, hook: str, custom_data: Mapping[str, Any], *, superadmin: bool) -> FieldErrors:
-        """What is wrong with the choices that a document makes in its ``custom_data``."""
-        known = self.types.get(hook)
-        if known is None:
-            return {}
-        return dict(_validate(known, custom_data, superadmin))
+        """Validate the modifiers that a document sets in its ``custom_data``.
+
+        A modifier without a default is required. `superadmin` accepts the values that only super-admins may
+        use. The result is empty if all is valid, or if `hook` is an alias or unknown.
+        """
+        errors: FieldErrors = {}
+        hook_type = self.types.get(hook)
+        if hook_type is None:
+            return errors
+        for name, modifier in hook_type.modifiers.items():
+            field = f"custom_data.{name}"
+            if name not in custom_data:
+                if "default" not in modifier:
+                    message = f"this field is required for {hook} hooks"
+                    add_errors(errors, field_error(field, "required", message))
+                continue
+            allowed, given = _allowed_values(hook_type, name, superadmin=superadmin), custom_data[name]
+            if given != ANY_VALUE and given not in allowed:
+                add_errors(errors, field_error(field, "enum", target=allowed, cause=given))
+        return errors
 
 
-def allowed_values(hook_type: HookType, name: str, *, superadmin: bool) -> list[str]:
-    """The values that may be chosen for the modifier `name`."""
+def _allowed_values(hook_type: HookType, name: str, *, superadmin: bool) -> list[str]:
+    """Return the values that the modifier `name` may have."""
     hidden = frozenset() if superadmin else hook_type.superadmin_values
     return [value for value in hook_type.modifiers[name].get("items", ()) if value not in hidden]
-
-
-def _validate(
-    known: HookType, custom_data: Mapping[str, Any], superadmin: bool
-) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
-    for name, modifier in known.modifiers.items():
-        field = f"custom_data.{name}"
-        if name not in custom_data:
-            if "default" not in modifier:
-                yield field, {"required": {"message": f"this field is required for {known.id} hooks"}}
-            continue
-        allowed = allowed_values(known, name, superadmin=superadmin)
-        given = custom_data[name]
-        if given != ANY_VALUE and given not in allowed:
-            wrong = {
-                "message": "expected one of the values in target",
-                "target": allowed,
-                "cause": given,
-                "value": given,
-            }
-            yield field, {"enum": wrong}

@@ -1,23 +1,25 @@
-"""Hook documents: what customers may write, and what they are told when it is wrong."""
+"""Validates hook documents, and makes stored ones usable."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from attrs import frozen
-from jsonschema.exceptions import ValidationError
 
+from kazoo_bridge.interfaces import InvalidDocument as InvalidDocument
 from kazoo_bridge.json_numbers import DocumentSchema, normalise, to_integer, to_number
-from kazoo_bridge.webhooks.egress import BadDestination, masked, parse_destination
-from kazoo_bridge.webhooks.hooks.hook_catalogue import FieldErrors, HookCatalogue
-from kazoo_bridge.webhooks.hooks.text_sanitizing import for_display, forbidden_texts, text_for_display
+from kazoo_bridge.schema_errors import FieldErrors, add_errors, field_error, to_kazoo_errors
+from kazoo_bridge.text_sanitizing import for_display, forbidden_texts, text_for_display
+from kazoo_bridge.webhooks.egress import BadDestination, mask_credentials, parse_destination
+from kazoo_bridge.webhooks.hooks.hook_catalogue import HookCatalogue
 
-#: Keys that are ours to write, in documents and in what GET adds to them; what a customer sends back under them is dropped.
+#: Keys that the service writes itself, into documents or into what GET adds to them. Clients may send them
+#: back; they are dropped.
 _READ_ONLY = frozenset({"id", "disable_reason", "health", "secret", "secret_overlap_seconds", "signed"})
 
-#: Some clients put their token into the document; nobody else is to read it there.
+#: Some clients put their token into the body; it must not be readable in the document.
 _IGNORED = _READ_ONLY | {"auth_token"}
 
 _DEFAULTS: Mapping[str, Any] = {
@@ -32,46 +34,41 @@ _DEFAULTS: Mapping[str, Any] = {
 _REQUIRED = ("hook", "name", "uri")
 
 #: In characters.
-MAX_NAME, MAX_URI, MAX_CUSTOM_KEY, MAX_CUSTOM_VALUE = 256, 2048, 128, 4096
+MAX_NAME_LENGTH, MAX_URI_LENGTH, MAX_CUSTOM_KEY_LENGTH, MAX_CUSTOM_VALUE_LENGTH = 256, 2048, 128, 4096
 
 MAX_CUSTOM_KEYS = 100
 
-#: In bytes of JSON.
-MAX_MODIFIERS, MAX_DOCUMENT = 16 * 1024, 64 * 1024
-
-
-class InvalidDocument(Exception):
-    """The document cannot become a hook; `errors` says why, field by field."""
-
-    def __init__(self, errors: FieldErrors) -> None:
-        super().__init__(", ".join(sorted(errors)))
-        self.errors = errors
+#: Of their JSON.
+MAX_MODIFIERS_BYTES, MAX_DOCUMENT_BYTES = 16 * 1024, 64 * 1024
 
 
 def document_schema(hook_ids: Collection[str]) -> dict[str, Any]:
-    """The JSON schema of hook documents, for the hooks that there are: what validates them, and what clients are told."""
-    schema = _rules(hook_ids)
+    """Return the JSON schema of hook documents, with the defaults.
+
+    `hook_ids` are the accepted values of ``hook``. The schema validates documents, and clients can read it.
+    """
+    schema = _schema_without_defaults(hook_ids)
     for name, value in _DEFAULTS.items():
         schema["properties"][name]["default"] = value
     return schema
 
 
-def _rules(hook_ids: Collection[str]) -> dict[str, Any]:
+def _schema_without_defaults(hook_ids: Collection[str]) -> dict[str, Any]:
     return {
         "type": "object",
         "required": list(_REQUIRED),
         "properties": {
-            "name": {"type": "string", "minLength": 1, "maxLength": MAX_NAME},
+            "name": {"type": "string", "minLength": 1, "maxLength": MAX_NAME_LENGTH},
             "uri": {
                 "type": "string",
                 "minLength": 1,
-                "maxLength": MAX_URI,
-                "description": "Absolute, http or https; where requests go",
+                "maxLength": MAX_URI_LENGTH,
+                "description": "Where requests are sent: absolute, http or https",
             },
             "hook": {
                 "type": "string",
                 "enum": sorted(hook_ids),
-                "description": "What to hear of; all: everything",
+                "description": "The event; all: every event",
             },
             "http_verb": {"type": "string", "enum": ["get", "post", "put"]},
             "format": {
@@ -84,25 +81,30 @@ def _rules(hook_ids: Collection[str]) -> dict[str, Any]:
                 "type": "integer",
                 "minimum": 0,
                 "maximum": 4,
-                "description": "Quick repetitions, two seconds apart",
+                "description": "Quick retries, two seconds apart",
             },
-            "include_subaccounts": {"type": "boolean", "description": "Events of every descendant too"},
+            "include_subaccounts": {
+                "type": "boolean",
+                "description": "Events of every descendant account too",
+            },
             "include_internal_legs": {
                 "type": "boolean",
-                "description": "Loopback legs too, which exist inside the switch only",
+                "description": "Loopback legs too, which exist only inside the switch",
             },
             "custom_data": {
                 "type": "object",
                 "maxProperties": MAX_CUSTOM_KEYS,
-                "propertyNames": {"minLength": 1, "maxLength": MAX_CUSTOM_KEY},
-                "additionalProperties": {"type": "string", "maxLength": MAX_CUSTOM_VALUE},
-                "description": "Sent along, over the payload; and what the hook chooses of the catalogue's modifiers",
+                "propertyNames": {"minLength": 1, "maxLength": MAX_CUSTOM_KEY_LENGTH},
+                "additionalProperties": {"type": "string", "maxLength": MAX_CUSTOM_VALUE_LENGTH},
+                "description": "Sent with the payload, whose keys it overrides;"
+                " and the hook's choice of the catalogue's modifiers",
             },
             "modifiers": {
                 "type": "object",
-                "description": "Fires only when the payload's value of each key equals this one, or is in this list",
+                "description": "The hook fires only if the payload's value of each key equals this one,"
+                " or is in this list",
             },
-            "group": {"type": "string", "maxLength": MAX_NAME, "description": "Only listed"},
+            "group": {"type": "string", "maxLength": MAX_NAME_LENGTH, "description": "For lists only"},
             "ordered": {
                 "type": "boolean",
                 "description": "The events of one call strictly one after another",
@@ -111,7 +113,7 @@ def _rules(hook_ids: Collection[str]) -> dict[str, Any]:
                 "type": "number",
                 "minimum": 0.01,
                 "maximum": 1000,
-                "description": "Requests a second, on each node, at most",
+                "description": "Limit of requests per second on each node",
             },
         },
     }
@@ -119,21 +121,26 @@ def _rules(hook_ids: Collection[str]) -> dict[str, Any]:
 
 @frozen
 class DocumentRules:
-    """Checks hook documents against the hooks that there are."""
+    """Validates hook documents against a catalogue."""
 
     catalogue: HookCatalogue
     _schema: DocumentSchema
 
     @classmethod
     def from_catalogue(cls, catalogue: HookCatalogue) -> DocumentRules:
-        """Rules that accept the hooks of this catalogue."""
-        # HTML forms, monster-ui's among them, send nothing but text, and KAZOO takes it.
+        """Make the rules that accept the hooks of `catalogue`."""
+        # HTML forms, like monster-ui's, send all values as text, and KAZOO accepts it.
         return cls(catalogue, DocumentSchema.from_schema(document_schema(catalogue.ids), accept_text=True))
 
     def validate(self, given: Mapping[str, Any], *, superadmin: bool = False) -> dict[str, Any]:
-        """The document that will be kept: private keys dropped, numbers and booleans in their exact type, defaults filled in.
+        """Return the document to store for the `given` one.
 
-        Raises `InvalidDocument` with every mistake found.
+        Private keys (``_…``, ``pvt_…``) and keys that only the service writes are dropped, numbers and
+        booleans get their exact type, missing keys their default, and ``http_verb`` becomes lower-case.
+        `superadmin` accepts modifier values that only super-admins may use.
+
+        Raises `InvalidDocument` with every mistake found; if the document or a part of it is too large, with
+        that alone.
         """
         document = dict(_DEFAULTS) | {
             name: value
@@ -142,55 +149,52 @@ class DocumentRules:
         }
         if isinstance(document["http_verb"], str):
             document["http_verb"] = document["http_verb"].lower()
-        errors = _too_large(document)
-        if errors:
-            raise InvalidDocument(errors)  # nothing else is looked for: there could be any number of mistakes
+        if errors := _size_errors(document):
+            # Other mistakes are not looked for: there could be any number of them.
+            raise InvalidDocument(errors)
         for path, text in forbidden_texts(document):
-            told = {
-                "message": "expected text without control characters and lone surrogates",
-                "cause": text_for_display(masked(text)),
-            }
-            errors[".".join(path)] = {"wrong_format": told}
+            message = "expected text without control characters and lone surrogates"
+            cause = text_for_display(mask_credentials(text))
+            add_errors(errors, field_error(".".join(path), "wrong_format", message, cause=cause))
         document, invalid = self._schema.validate(document)
-        for error in invalid:
-            for field, rule, details in _to_kazoo_errors(error):
-                errors.setdefault(field, {})[rule] = details
+        add_errors(errors, to_kazoo_errors(invalid, display=_for_display))
         uri = document.get("uri")
         if isinstance(uri, str) and uri and "uri" not in errors and (problem := uri_problem(uri)):
-            errors["uri"] = {"wrong_format": {"message": problem, "cause": text_for_display(masked(uri))}}
+            add_errors(errors, field_error("uri", "wrong_format", problem, cause=_for_display(uri)))
         custom_data = document.get("custom_data", {})
         if "hook" not in errors and "hook" in document and isinstance(custom_data, Mapping):
-            for field, rules in self.catalogue.validate(
-                document["hook"], custom_data, superadmin=superadmin
-            ).items():
-                errors.setdefault(field, {}).update(rules)
+            add_errors(errors, self.catalogue.validate(document["hook"], custom_data, superadmin=superadmin))
         if errors:
             raise InvalidDocument(errors)
         return document
 
 
-#: The keys whose type is normalised, with their rules; no number or boolean depends on the hooks that there are.
+def _for_display(value: Any) -> Any:
+    return for_display(mask_credentials(value) if isinstance(value, str) else value)
+
+
+#: The schemas of the keys whose type is coerced. They are independent of the catalogue.
 _TYPED_KEYS: Mapping[str, Mapping[str, Any]] = {
-    name: rules
-    for name, rules in _rules(())["properties"].items()
-    if rules["type"] in ("integer", "number", "boolean")
+    name: schema
+    for name, schema in _schema_without_defaults(())["properties"].items()
+    if schema["type"] in ("integer", "number", "boolean")
 }
 
 
-def read_numbers(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a document that nothing has validated, from the storage or from an event, with usable numbers.
+def coerce_document(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an unvalidated document, from the storage or an event, with usable numbers.
 
-    Numbers get their exact type and are limited to the permitted range; the default replaces one that
-    cannot be used. Text becomes the number or the boolean that it stands for. A boolean that cannot be
-    used stays, for `Hook.from_document` to refuse.
+    Numbers get their exact type and are limited to the permitted range; a number that cannot be used is
+    replaced by the default, or removed if there is none. Text becomes the number or boolean that it stands
+    for. A boolean that cannot be used stays, for `Hook.from_document` to refuse.
     """
     usable = dict(document)
-    for name, rules in _TYPED_KEYS.items():
+    for name, schema in _TYPED_KEYS.items():
         if name not in document:
             continue
-        if rules["type"] == "boolean":
-            usable[name] = normalise(rules, document[name], accept_text=True)
-        elif (number := _number_in_range(rules, document[name])) is not None:
+        if schema["type"] == "boolean":
+            usable[name] = normalise(schema, document[name], accept_text=True)
+        elif (number := _number_in_range(schema, document[name])) is not None:
             usable[name] = number
         elif name in _DEFAULTS:
             usable[name] = _DEFAULTS[name]
@@ -199,65 +203,38 @@ def read_numbers(document: Mapping[str, Any]) -> dict[str, Any]:
     return usable
 
 
-def _number_in_range(rules: Mapping[str, Any], value: object) -> int | float | None:
-    low, high = rules["minimum"], rules["maximum"]
-    if rules["type"] == "integer":
+def _number_in_range(schema: Mapping[str, Any], value: object) -> int | float | None:
+    minimum, maximum = schema["minimum"], schema["maximum"]
+    if schema["type"] == "integer":
         integer = to_integer(value, accept_text=True)
-        return None if integer is None else min(max(integer, low), high)
+        return None if integer is None else min(max(integer, minimum), maximum)
     number = to_number(value, accept_text=True)
-    return None if number is None else float(min(max(number, low), high))
+    return None if number is None else float(min(max(number, minimum), maximum))
 
 
-def _too_large(document: Mapping[str, Any]) -> FieldErrors:
-    sizes = (("data", document, MAX_DOCUMENT), ("modifiers", document.get("modifiers", {}), MAX_MODIFIERS))
-    return {
-        field: {
-            "maxLength": {
-                "message": f"expected at most {limit} bytes of JSON",
-                "target": limit,
-                "cause": size,
-            }
-        }
-        for field, value, limit in sizes
-        if (size := _size(value)) > limit
-    }
+def _size_errors(document: Mapping[str, Any]) -> FieldErrors:
+    limits = (
+        ("data", document, MAX_DOCUMENT_BYTES),
+        ("modifiers", document.get("modifiers", {}), MAX_MODIFIERS_BYTES),
+    )
+    errors: FieldErrors = {}
+    for field, value, limit in limits:
+        if (size := _json_bytes(value)) > limit:
+            message = f"expected at most {limit} bytes of JSON"
+            add_errors(errors, field_error(field, "maxLength", message, target=limit, cause=size))
+    return errors
 
 
-def _size(value: Any) -> int:
+def _json_bytes(value: Any) -> int:
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=dict)
     return len(text.encode("utf-8", "surrogatepass"))
 
 
-def _to_kazoo_errors(error: ValidationError) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """KAZOO's names for a JSON schema error: field, rule, and the rule's details."""
-    path = [text_for_display(str(part)) for part in error.absolute_path]
-    of_keys = "keys: " if "propertyNames" in error.absolute_schema_path else ""
-    rule = str(error.validator)
-    if rule == "required":
-        instance: Any = error.instance
-        for name in _REQUIRED:
-            if name not in instance:
-                yield ".".join([*path, name]), rule, {"message": "this field is required"}
-        return
-    target = error.validator_value
-    messages = {
-        "enum": "expected one of the values in target",
-        "type": f"expected a value of type {target}",
-        "minLength": f"expected at least {target} characters",
-        "maxLength": f"expected at most {target} characters",
-        "maxProperties": f"expected at most {target} keys",
-        "minimum": f"expected at least {target}",
-        "maximum": f"expected at most {target}",
-    }
-    cause = for_display(masked(error.instance) if isinstance(error.instance, str) else error.instance)
-    told = {"message": of_keys + messages.get(rule, "not as expected"), "target": target, "cause": cause}
-    if rule == "enum":
-        told["value"] = cause
-    yield ".".join(path), rule, told
-
-
 def uri_problem(uri: str) -> str | None:
-    """What keeps `uri` from being an absolute http(s) URI that can be requested; None: nothing."""
+    """Return why `uri` cannot be a hook's URI, as a text for its owner; None if it can.
+
+    Only its syntax is checked, see `parse_destination`.
+    """
     try:
         parse_destination(uri)
     except BadDestination as problem:

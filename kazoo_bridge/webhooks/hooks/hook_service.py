@@ -1,4 +1,4 @@
-"""An account's hooks: created, read, changed and deleted; the storage and the memory kept in step."""
+"""Creates, reads, changes and deletes hooks, and keeps the registry in memory equal to the storage."""
 
 from __future__ import annotations
 
@@ -10,29 +10,34 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from kazoo_bridge.interfaces import IHookStore, RevisionConflict, Secret, StoredHook
-from kazoo_bridge.webhooks.egress import masked
+from kazoo_bridge.schema_errors import field_error
+from kazoo_bridge.webhooks.egress import mask_credentials
 from kazoo_bridge.webhooks.hooks.hook import Hook
-from kazoo_bridge.webhooks.hooks.hook_document import DocumentRules, InvalidDocument, read_numbers
+from kazoo_bridge.webhooks.hooks.hook_document import DocumentRules, InvalidDocument, coerce_document
 from kazoo_bridge.webhooks.hooks.registry import HookRegistry
 from kazoo_bridge.webhooks.http import signing
 
 _log = Logger()
 
-#: Tells why webhooks may not go to a URI; None: they may.
+#: Returns why webhooks may not be sent to a URI, as a text for the hook's owner; None if they may.
 UriCheck = Callable[[str], Awaitable[str | None]]
 
-#: Told of every change made here: ``doc_created``, ``doc_edited`` or ``doc_deleted``, and the hook.
+#: Called after a change on this node with ``doc_created``, ``doc_edited`` or ``doc_deleted``, and the hook.
 OnHookChanged = Callable[[str, StoredHook], None]
 
-_ABOUT_SECRETS = ("secret", "secret_overlap_seconds")
+_SECRET_KEYS = ("secret", "secret_overlap_seconds")
 
-#: What a hook that failed too often says of itself, in KAZOO's words.
+#: The ``disable_reason`` of a hook that failed too often, as KAZOO writes it (applications/webhooks).
 TOO_MANY_FAILURES = "too many failed attempts"
 
 
 @define
 class HookService:
-    """What REST asks for. `load` first; `reload` when others have changed the storage."""
+    """The hooks of all accounts.
+
+    Call `load` once at start-up, and `reload` when another node has changed hooks. Methods that access the
+    storage raise `StorageUnavailable` if it does not answer.
+    """
 
     _clock: IReactorTime
     _store: IHookStore
@@ -44,12 +49,12 @@ class HookService:
     on_hook_loaded: Callable[[str, bool], None] = lambda _hook_id, _enabled: None
 
     async def load(self) -> None:
-        """Take every hook from the storage."""
+        """Fill the registry with all hooks of the storage."""
         self._registry.replace_all(hook for stored in await self._store.all() if (hook := self.parse(stored)))
-        _log.info("{count} hooks are enabled", count=len(self._registry))
+        _log.info("hooks loaded enabled={count}", count=len(self._registry))
 
     async def reload(self, hook_ids: Collection[str]) -> None:
-        """Take these hooks from the storage again."""
+        """Read these hooks from the storage again; those that are no longer there leave the registry."""
         current = {stored.id: stored for stored in await self._store.by_ids(hook_ids)}
         for hook_id in hook_ids:
             stored = current.get(hook_id)
@@ -59,19 +64,24 @@ class HookService:
                 self._cache(stored)
 
     async def for_account(self, account_id: str) -> list[StoredHook]:
-        """The account's hooks, oldest first."""
-        return [_with_numbers(stored) for stored in await self._store.for_account(account_id)]
+        """Return the account's hooks, oldest first, disabled ones included."""
+        return [_coerced(stored) for stored in await self._store.for_account(account_id)]
 
     async def get(self, account_id: str, hook_id: str) -> StoredHook | None:
-        """One of the account's hooks."""
+        """Return one of the account's hooks, None if it has none with this id."""
         stored = await self._store.get(account_id, hook_id)
-        return None if stored is None else _with_numbers(stored)
+        return None if stored is None else _coerced(stored)
 
     async def create(
         self, account_id: str, given: Mapping[str, Any], *, superadmin: bool = False
     ) -> StoredHook:
-        """Keep a new hook; raises `InvalidDocument`, or `TooManyHooks` if the account may have no more."""
-        secrets = self._secrets(given, ())
+        """Store a new hook and return it.
+
+        `given` is the client's document, with a ``secret`` if requests are to be signed. `superadmin` accepts
+        modifier values that only super-admins may use. Raises `InvalidDocument`, and `TooManyHooks` if the
+        account has as many as it may have.
+        """
+        secrets = self._updated_secrets(given, ())
         stored = await self._store.create(account_id, await self._validate(given, superadmin), secrets or ())
         self._changed("doc_created", stored)
         return stored
@@ -79,49 +89,57 @@ class HookService:
     async def replace(
         self, hook: StoredHook, given: Mapping[str, Any], *, superadmin: bool = False
     ) -> StoredHook:
-        """Put a whole new document in place; raises `InvalidDocument` or `RevisionConflict`.
+        """Replace the document of `hook` and return the stored hook; the parameters are as for `create`.
 
-        A hook that was disabled for its failures keeps saying so until it is enabled.
+        Secrets stay unless `given` has a ``secret``. ``disable_reason`` stays until the hook is enabled.
+        Raises `InvalidDocument`, and `RevisionConflict` if the hook has changed since `hook` was read.
         """
-        secrets = self._secrets(given, hook.secrets)
+        secrets = self._updated_secrets(given, hook.secrets)
         document = await self._validate(given, superadmin)
         if not document["enabled"] and "disable_reason" in hook.document:
             document["disable_reason"] = hook.document["disable_reason"]
         return await self._replace(hook, document, secrets)
 
     async def rotate_secret(self, hook: StoredHook, given: Mapping[str, Any]) -> StoredHook:
-        """Give the hook a new secret, as a document would that says so; raises `InvalidDocument` or `RevisionConflict`."""
-        return await self._replace(hook, hook.document, self._secrets(given, hook.secrets))
+        """Change the hook's secrets only, and return the stored hook.
+
+        `given` has ``secret`` and ``secret_overlap_seconds`` like a document, see `signing.updated_secrets`.
+        Raises `InvalidDocument` or `RevisionConflict`.
+        """
+        return await self._replace(hook, hook.document, self._updated_secrets(given, hook.secrets))
 
     async def patch(
         self, hook: StoredHook, changes: Mapping[str, Any], *, superadmin: bool = False
     ) -> StoredHook:
-        """Merge changes into the document, null removing a key; raises as `replace` does."""
-        # What is said of secrets is no part of the document, and null says something there.
-        about_secrets = {name: changes[name] for name in _ABOUT_SECRETS if name in changes}
-        return await self.replace(hook, merge(hook.document, changes) | about_secrets, superadmin=superadmin)
+        """Merge `changes` into the document of `hook` (see `merge`), then do the same as `replace`."""
+        # Keys about secrets are not stored in the document, and null is a value for them.
+        secret_keys = {name: changes[name] for name in _SECRET_KEYS if name in changes}
+        return await self.replace(hook, merge(hook.document, changes) | secret_keys, superadmin=superadmin)
 
     async def delete(self, hook: StoredHook) -> None:
-        """Remove the hook; raises `RevisionConflict`."""
+        """Delete the hook; raises `RevisionConflict` if it has changed since `hook` was read."""
         await self._store.delete(hook)
         self._registry.remove(hook.id)
         self._on_changed("doc_deleted", hook)
 
     async def disable(self, account_id: str, hook_id: str, revision: str, reason: str) -> bool:
-        """Disable a hook if it is enabled and still at `revision`; whether it was this call that did it."""
+        """Disable a hook if it is enabled and still at `revision`.
+
+        `reason` becomes its ``disable_reason``. Returns whether this call has disabled it.
+        """
         stored = await self.get(account_id, hook_id)
         if stored is None or stored.revision != revision or not stored.document.get("enabled", True):
             return False
         try:
             await self._replace(stored, {**stored.document, "enabled": False, "disable_reason": reason})
         except RevisionConflict:
-            return False  # another node was faster, or the customer has just edited it
+            return False  # another node has disabled it, or its owner has just edited it
         return True
 
     async def re_enable(self, account_ids: Collection[str]) -> int:
-        """Enable every hook of these accounts that was disabled for its failures; how many there were."""
+        """Enable the hooks of these accounts that were disabled because of failures; return how many."""
         count = 0
-        for stored in map(_with_numbers, await self._store.for_accounts(account_ids)):
+        for stored in map(_coerced, await self._store.for_accounts(account_ids)):
             if not stored.document.get("enabled", True) and "disable_reason" in stored.document:
                 enabled = {
                     name: value for name, value in stored.document.items() if name != "disable_reason"
@@ -129,23 +147,28 @@ class HookService:
                 try:
                     await self._replace(stored, enabled)
                 except RevisionConflict:
-                    continue  # somebody is editing it at this moment, and knows best
+                    continue  # its owner has just edited it, which takes precedence
                 count += 1
         return count
 
     async def account_deleted(self, account_id: str) -> None:
-        """Remove every hook of an account that is no more."""
-        if await self._store.delete_of_account(account_id):
-            _log.info("the hooks of account {account_id} are removed with it", account_id=account_id)
+        """Delete every hook of a deleted account."""
+        if count := await self._store.delete_of_account(account_id):
+            _log.info(
+                "hooks of deleted account deleted account_id={account_id} count={count}",
+                account_id=account_id,
+                count=count,
+            )
         self._registry.remove_account(account_id)
 
     def parse(self, stored: StoredHook) -> Hook | None:
-        """The hook for the hot path; None, and a log line, when its document cannot be read."""
+        """Parse a stored hook; if its document cannot be used, log an error and return None."""
         try:
             return Hook.from_document(stored, self._rules.catalogue)
         except (KeyError, TypeError, AttributeError) as error:
             _log.error(
-                "hook {hook_id} of account {account_id} is left out: its document cannot be read ({reason}); write it anew over REST",
+                "hook ignored, replace its document over REST hook_id={hook_id} account_id={account_id}"
+                " reason={reason}",
                 hook_id=stored.id,
                 account_id=stored.account_id,
                 reason=repr(error),
@@ -156,14 +179,15 @@ class HookService:
         document = self._rules.validate(given, superadmin=superadmin)
         reason = await self._check_uri(document["uri"])
         if reason is not None:
-            raise InvalidDocument(
-                {"uri": {"wrong_format": {"message": reason, "cause": masked(document["uri"])}}}
-            )
+            cause = mask_credentials(document["uri"])
+            raise InvalidDocument(field_error("uri", "wrong_format", reason, cause=cause))
         return document
 
-    def _secrets(self, given: Mapping[str, Any], known: tuple[Secret, ...]) -> tuple[Secret, ...] | None:
+    def _updated_secrets(
+        self, given: Mapping[str, Any], current: tuple[Secret, ...]
+    ) -> tuple[Secret, ...] | None:
         try:
-            return signing.updated_secrets(given, known, self._clock.seconds())
+            return signing.updated_secrets(given, current, self._clock.seconds())
         except signing.BadSecret as error:
             raise InvalidDocument(error.errors) from None
 
@@ -188,19 +212,22 @@ class HookService:
             self.on_hook_loaded(hook.id, hook.enabled and known is None)
 
 
-def _with_numbers(stored: StoredHook) -> StoredHook:
-    return evolve(stored, document=read_numbers(stored.document))
+def _coerced(stored: StoredHook) -> StoredHook:
+    return evolve(stored, document=coerce_document(stored.document))
 
 
 def merge(document: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`document` with `changes` over it, at every depth; null removes a key."""
+    """Return `document` with `changes` applied to it (JSON merge patch, RFC 7396).
+
+    Objects are merged at every depth, other values replaced, and a null removes the key.
+    """
     merged = dict(document)
     for name, value in changes.items():
         if value is None:
             merged.pop(name, None)
         elif isinstance(value, Mapping):
-            old = merged.get(name)
-            merged[name] = merge(old if isinstance(old, Mapping) else {}, value)
+            current = merged.get(name)
+            merged[name] = merge(current if isinstance(current, Mapping) else {}, value)
         else:
             merged[name] = value
     return merged

@@ -1,4 +1,4 @@
-"""All hooks in memory, found by account and event without looking at the others."""
+"""The enabled hooks of all accounts in memory, indexed by account and event."""
 
 from __future__ import annotations
 
@@ -11,28 +11,31 @@ _Index = dict[tuple[str, str], dict[str, Hook]]
 
 
 class HookRegistry:
-    """The enabled hooks, indexed by (account, event); the storage is their source."""
+    """Finds the hooks that an event matches without looking at the others.
+
+    It is filled from the storage by `HookService`, which keeps it up to date.
+    """
 
     def __init__(self) -> None:
         self._hooks: dict[str, Hook] = {}
-        self._own: _Index = {}
-        self._of_descendants: _Index = {}
+        self._by_account: _Index = {}
+        self._including_subaccounts: _Index = {}
 
     def __len__(self) -> int:
         return len(self._hooks)
 
     def get(self, hook_id: str) -> Hook | None:
-        """The hook if it is enabled."""
+        """Return the hook, None if it is unknown or disabled."""
         return self._hooks.get(hook_id)
 
     def replace_all(self, hooks: Iterable[Hook]) -> None:
-        """Forget every hook and take these."""
-        self._hooks, self._own, self._of_descendants = {}, {}, {}
+        """Remove every hook, then add these."""
+        self._hooks, self._by_account, self._including_subaccounts = {}, {}, {}
         for hook in hooks:
             self.put(hook)
 
     def put(self, hook: Hook) -> None:
-        """Add a hook, or put it in the place of the one with its id."""
+        """Add a hook, replacing the one with its id; a disabled hook is removed instead."""
         self.remove(hook.id)
         if hook.enabled:
             self._hooks[hook.id] = hook
@@ -40,27 +43,35 @@ class HookRegistry:
                 index.setdefault((hook.account_id, hook.event), {})[hook.id] = hook
 
     def remove(self, hook_id: str) -> None:
-        """Forget a hook; unknown ones are no error."""
+        """Remove a hook; an unknown id is ignored."""
         hook = self._hooks.pop(hook_id, None)
         if hook is None:
             return
-        place = (hook.account_id, hook.event)
+        key = (hook.account_id, hook.event)
         for index in self._indexes(hook):
-            del index[place][hook_id]
-            if not index[place]:
-                del index[place]
+            del index[key][hook_id]
+            if not index[key]:
+                del index[key]
 
     def remove_account(self, account_id: str) -> None:
-        """Forget every hook of an account."""
+        """Remove every hook of an account."""
         for hook_id in [hook.id for hook in self._hooks.values() if hook.account_id == account_id]:
             self.remove(hook_id)
 
     def matching(self, event: str, account_id: str, ancestors: Sequence[str]) -> Iterator[Hook]:
-        """The hooks of the account, and those of its ancestors that include sub-accounts, that listen to `event`."""
+        """Yield the hooks that listen to `event`, or to all events.
+
+        These are the hooks of `account_id`, and those of its `ancestors` (in any order) that have
+        ``include_subaccounts``. Whether a hook's selectors match is not checked, see `Hook.matches`.
+        """
         for name in (event, ANY_EVENT):
-            yield from self._own.get((account_id, name), {}).values()
+            yield from self._by_account.get((account_id, name), {}).values()
             for ancestor in ancestors:
-                yield from self._of_descendants.get((ancestor, name), {}).values()
+                yield from self._including_subaccounts.get((ancestor, name), {}).values()
 
     def _indexes(self, hook: Hook) -> Iterable[_Index]:
-        return (self._own, self._of_descendants) if hook.include_subaccounts else (self._own,)
+        return (
+            (self._by_account, self._including_subaccounts)
+            if hook.include_subaccounts
+            else (self._by_account,)
+        )

@@ -1,1 +1,1 @@
-"""HTTP requests to receivers: build, sign, send, read the response."""
+"""The HTTP side of a delivery: build the request, sign it, send it, read the response."""

@@ -1,4 +1,8 @@
-"""What went wrong with a request, in words for the hook's owner: short, and without the URI, which may hold secrets."""
+"""Describes failed requests for the hook's owner.
+
+The text is stored with the attempt and shown over REST. It is short, and it repeats neither the URI, which
+may contain secrets, nor what the receiver has sent.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,11 @@ _MAX_LENGTH = 300
 
 
 def describe_error(error: BaseException) -> str:
-    """The words for what a request failed with."""
+    """Return ``{class of the error}: {reason}`` for an error of a request, at most 300 characters long.
+
+    `error` is what an agent's request or reading a response's body failed with, or an exception of this
+    package, whose own text is used.
+    """
     return _describe(error)[:_MAX_LENGTH]
 
 
@@ -43,7 +51,7 @@ def _describe_response(error: Any) -> str:
         return f"{type(reason).__name__}: the receiver closed the connection before its answer was complete"
     if type(reason).__module__.startswith("kazoo_bridge."):
         return f"{type(reason).__name__}: {reason}"
-    # Its parser's complaint would repeat what the receiver has sent.
+    # The text of the parser's error contains what the receiver has sent.
     return f"{type(reason).__name__}: the answer is not HTTP/1.1"
 
 

@@ -1,4 +1,4 @@
-"""Where a redirect leads, and what goes there."""
+"""Turns a redirect into the next request, without giving another host more than it may have."""
 
 from __future__ import annotations
 
@@ -9,47 +9,55 @@ from kazoo_bridge.webhooks.egress import BadDestination, parse_destination
 from kazoo_bridge.webhooks.egress.destination import DEFAULT_PORTS, Destination
 from kazoo_bridge.webhooks.http.http_request import HookRequest
 
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
 
-_MAX_LOCATION = 2048
+_MAX_LOCATION_LENGTH = 2048
 
-#: Headers that describe the body, and go wherever it goes.
+#: Headers that describe the body and are sent wherever the body is sent.
 _BODY_HEADERS = frozenset({"content-type"})
 
 
 class RedirectRefused(Exception):
-    """The answer redirects to where nobody goes; in words, without the location."""
+    """The redirect is not followed. The text says why, for the hook's owner, without the location."""
 
 
 def is_redirect(status: int) -> bool:
-    """Whether an answer with this status asks for another request."""
-    return status in _REDIRECTS
+    """Return whether `status` asks for another request (301, 302, 303, 307, 308)."""
+    return status in _REDIRECT_STATUSES
 
 
 def redirect(request: HookRequest, status: int, location: str | None) -> HookRequest:
-    """The request that the answer to `request` asks for. Raises `RedirectRefused`.
+    """Return the request to send after `request` was answered with the redirect `status`.
 
-    307 and 308 keep method and body. A POST becomes a GET by 301 and 302, and everything by 303. Another host is told neither who we
-    are (hook, account, signatures) nor credentials; the same host under https instead of http counts as the same.
+    `location` is the ``Location`` header, absolute or relative to the request's URL; None without one.
+
+    - 307 and 308 keep method and body. A POST becomes a GET without a body by 301 and 302, and every method
+      by 303 (RFC 9110, section 15.4).
+    - The same host (equal name and port, or http on port 80 becoming https on port 443) gets all headers and
+      the URL's credentials. Another host gets the body and its ``Content-Type``, but no hook or account id,
+      no signature and no credentials.
+
+    Raises `RedirectRefused` if `location` is missing, too long or cannot be parsed, leads from https to
+    http, or contains other credentials than the request's URL.
     """
-    here = parse_destination(request.url)
-    there = _destination(request.url, location)
-    if here.scheme == "https" and there.scheme == "http":
+    source = parse_destination(request.url)
+    target = _parse_location(request.url, location)
+    if source.scheme == "https" and target.scheme == "http":
         raise RedirectRefused("the redirect leads from https to http")
-    same = _same_host(here, there)
-    if there.credentials is not None and there.credentials != here.credentials:
+    same_host = _is_same_host(source, target)
+    if target.credentials is not None and target.credentials != source.credentials:
         raise RedirectRefused("the redirect brings credentials")
-    headers = dict(request.headers) if same else _is_body_header(request.headers)
-    if same and here.authorization is not None:
-        headers.setdefault("Authorization", here.authorization.decode("ascii"))
+    headers = dict(request.headers) if same_host else _body_headers(request.headers)
+    if same_host and source.authorization is not None:
+        headers.setdefault("Authorization", source.authorization.decode("ascii"))
     if status == 303 or (status in (301, 302) and request.method == "POST"):
         kept = {name: value for name, value in headers.items() if name.lower() not in _BODY_HEADERS}
-        return HookRequest("GET", there.location, kept, b"")
-    return HookRequest(request.method, there.location, headers, request.body)
+        return HookRequest("GET", target.location, kept, b"")
+    return HookRequest(request.method, target.location, headers, request.body)
 
 
-def _destination(url: str, location: str | None) -> Destination:
-    if not location or len(location) > _MAX_LOCATION:
+def _parse_location(url: str, location: str | None) -> Destination:
+    if not location or len(location) > _MAX_LOCATION_LENGTH:
         raise RedirectRefused("the redirect has no usable Location")
     try:
         return parse_destination(urljoin(url, location))
@@ -57,13 +65,13 @@ def _destination(url: str, location: str | None) -> Destination:
         raise RedirectRefused(f"the redirect has no usable Location: {error}") from None
 
 
-def _same_host(here: Destination, there: Destination) -> bool:
-    if here.host != there.host:
+def _is_same_host(source: Destination, target: Destination) -> bool:
+    if source.host != target.host:
         return False
-    if here.scheme == there.scheme:
-        return here.port == there.port
-    return here.port == DEFAULT_PORTS[here.scheme] and there.port == DEFAULT_PORTS[there.scheme]
+    if source.scheme == target.scheme:
+        return source.port == target.port
+    return source.port == DEFAULT_PORTS[source.scheme] and target.port == DEFAULT_PORTS[target.scheme]
 
 
-def _is_body_header(headers: Mapping[str, str]) -> dict[str, str]:
+def _body_headers(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name.lower() in _BODY_HEADERS}

@@ -1,45 +1,80 @@
-"""Sends one request and reads its answer: bounded in time and in memory, whatever the receiver does."""
+"""Sends a request and reads the response, bounded in time and memory whatever the receiver does."""
 
 from __future__ import annotations
 
-from attrs import evolve, frozen
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import evolve, field, frozen
 from hyperlink import DecodedURL
 from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
-from twisted.web.client import ResponseFailed
+from twisted.web.client import ResponseDone, ResponseFailed
+from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgent
+from twisted.web.iweb import IAgent, IBodyProducer, IResponse
+from zope.interface import implementer
 
 from kazoo_bridge.webhooks.http.error_messages import describe_error
-from kazoo_bridge.webhooks.http.fixed_url_agent import FixedUrlAgent
 from kazoo_bridge.webhooks.http.http_request import HookRequest, is_success
-from kazoo_bridge.webhooks.http.outcome import Outcome
 from kazoo_bridge.webhooks.http.redirects import RedirectRefused, is_redirect, redirect
-from kazoo_bridge.webhooks.http.response_body import read_prefix
 
-_PLACEHOLDER = DecodedURL.from_text("http://hook.invalid/")
+#: The part of a response's body that is read. Reading up to it lets the connection be used again; a longer
+#: body closes the connection.
+MAX_BODY_BYTES = 64 * 1024
+
+#: treq requires a URL; `FixedUrlAgent` replaces it.
+_PLACEHOLDER_URL = DecodedURL.from_text("http://hook.invalid/")
+
+_VALID_STATUSES = range(200, 1000)
 
 
-_STATUSES = range(200, 1000)
+@frozen
+class Outcome:
+    """The result of one attempt.
+
+    `status` is the response's status code, None if no complete head was received. `error` says what failed,
+    for the hook's owner; it is empty when the status alone decides. `headers` are those of the response, and
+    `body` is the part of its body that was read, at most `MAX_BODY_BYTES`; both stay out of the repr.
+    """
+
+    success: bool
+    status: int | None = None
+    error: str = ""
+    headers: Mapping[str, str] = field(factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+    @property
+    def connection_failed(self) -> bool:
+        """True if no response was received."""
+        return self.status is None
 
 
 @frozen
 class Sender:
-    """Makes attempts. `request_timeout` is in seconds; a success's headers are told only if `tells_successes`.
+    """Sends requests, one attempt each.
 
-    With `max_redirects` 0 a redirect is an answer like any other, and that is a failure.
+    `request_timeout` is in seconds and covers one attempt: connecting, all redirects, and reading the
+    response. `keep_success_headers` is false where nothing records the headers of successful responses,
+    which are then not collected. `max_redirects` is the number of redirects that are followed; with 0 a
+    redirect is an unsuccessful response like any other.
     """
 
     _clock: IReactorTime
     _agent: IAgent
     request_timeout: float
-    reads_success_bodies: bool = True
+    keep_success_headers: bool = True
     max_redirects: int = 0
 
     async def send(self, request: HookRequest) -> Outcome:
-        """One attempt, redirects and reading the answer included, within the request time-out. Never raises for what a receiver does."""
+        """Send `request` and return the result.
+
+        Whatever the receiver, the network or the egress policy does is an unsuccessful `Outcome`, not an
+        exception. Cancelling closes the connection and raises CancelledError.
+        """
         attempt = Deferred.fromCoroutine(self._follow(request))
         attempt.addTimeout(self.request_timeout, self._clock, onTimeoutCancel=_timed_out)
         try:
@@ -66,11 +101,12 @@ class Sender:
         return outcome
 
     async def _exchange(self, request: HookRequest) -> tuple[Outcome, str | None]:
-        # treq would rewrite the URL (and cannot take IPv6 hosts): the agent beneath it puts the exact one on the wire. A client
-        # for each request costs next to nothing, and no cookie outlives it.
+        """Send one request; return the result, and the ``Location`` header if there is exactly one."""
+        # treq rewrites URLs and cannot take IPv6 hosts, so the agent below it puts the exact URL on the wire.
+        # A client for each request is cheap, and no cookie survives it.
         response = await HTTPClient(FixedUrlAgent(self._agent, request.url.encode("ascii"))).request(
             request.method,
-            _PLACEHOLDER,
+            _PLACEHOLDER_URL,
             headers=Headers({name: [value] for name, value in request.headers.items()}),
             data=request.body or None,
             allow_redirects=False,
@@ -81,26 +117,92 @@ class Sender:
             await read_prefix(response, body)
         except ResponseFailed as failed:
             error = describe_error(failed)
-        if response.code not in _STATUSES:
+        if response.code not in _VALID_STATUSES:
             return Outcome(False, error="the answer is not HTTP/1.1: it has no status"), None
         success = is_success(request.method, response.code)
-        # Nobody looks at a success's headers unless successes are kept, and a failure's cost more than reading them.
-        headers = {} if success and not self.reads_success_bodies else _headers(response.headers)
+        headers = {} if success and not self.keep_success_headers else _decode_headers(response.headers)
         locations = response.headers.getRawHeaders("Location", [])
         outcome = Outcome(success, response.code, "" if success else error, headers, bytes(body))
         return outcome, locations[0] if len(locations) == 1 else None
 
 
-def _timed_out(result: Outcome | Failure, _: float) -> Outcome | Failure:
-    # What was cancelled may say so in words of its own.
+def _timed_out(result: Outcome | Failure, _timeout: float) -> Outcome | Failure:
+    # Cancelling can fail with any error of the cancelled step, not only with CancelledError.
     return Failure(TimeoutError()) if isinstance(result, Failure) else result
 
 
-def _headers(headers: Headers) -> dict[str, str]:
-    """What the receiver said. Twisted's decoding of contents adds an empty Content-Encoding where there was none."""
-    told = ((name, b", ".join(values)) for name, values in headers.getAllRawHeaders())
+def _decode_headers(headers: Headers) -> dict[str, str]:
+    """Return the headers as text, without the empty Content-Encoding that Twisted's decoding leaves."""
+    joined = ((name, b", ".join(values)) for name, values in headers.getAllRawHeaders())
     return {
         name.decode("latin-1"): value.decode("latin-1")
-        for name, value in told
+        for name, value in joined
         if value or name.lower() != b"content-encoding"
     }
+
+
+@implementer(IAgent)
+@frozen
+class FixedUrlAgent:
+    """Requests exactly `url`, whatever URI it is given, and neither requests nor decodes compression."""
+
+    agent: IAgent
+    url: bytes
+
+    def request(
+        self,
+        method: bytes,
+        uri: bytes,
+        headers: Headers | None = None,
+        bodyProducer: IBodyProducer | None = None,
+    ) -> Deferred[IResponse]:
+        """Send a request like `IAgent.request`, to `url` instead of `uri`."""
+        if headers is not None:
+            headers.removeHeader(b"Accept-Encoding")
+        response: Deferred[IResponse] = self.agent.request(method, self.url, headers, bodyProducer)
+        return response.addCallback(_without_decoding)
+
+
+def _without_decoding(response: IResponse) -> IResponse:
+    # A small compressed body can decode to gigabytes.
+    response.headers.removeHeader(b"Content-Encoding")
+    return response
+
+
+def read_prefix(response: IResponse, body: bytearray) -> Deferred[None]:
+    """Read at most `MAX_BODY_BYTES` of the response's body into `body`.
+
+    Fires when the body is complete or the limit is reached; the latter closes the connection. Fails with
+    `ResponseFailed` if the body ends early; `body` then holds what was received. Cancelling closes the
+    connection.
+    """
+    reader = _PrefixReader(body)
+    response.deliverBody(reader)
+    return reader.done
+
+
+class _PrefixReader(Protocol):
+    """Collects a body until its end or the limit, whichever is first."""
+
+    def __init__(self, body: bytearray) -> None:
+        self._body = body
+        self.done: Deferred[None] = Deferred(lambda _: self._close())
+
+    def dataReceived(self, data: bytes) -> None:
+        self._body.extend(data[: MAX_BODY_BYTES - len(self._body)])
+        if len(self._body) >= MAX_BODY_BYTES and not self.done.called:
+            self._close()
+            self.done.callback(None)
+
+    def _close(self) -> None:
+        transport: Any = self.transport
+        if transport is not None:
+            transport.loseConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self.done.called:
+            return
+        if reason.check(ResponseDone, PotentialDataLoss):
+            self.done.callback(None)
+        else:
+            self.done.errback(reason)

@@ -10,6 +10,7 @@ from attrs import define, field
 
 from kazoo_bridge.config import Websockets
 from kazoo_bridge.connection_counter import ConnectionCounter, ConnectionLimitReached
+from kazoo_bridge.interfaces import HandshakeRejected
 
 Network = IPv4Network | IPv6Network
 
@@ -18,15 +19,6 @@ SUBPROTOCOL = "kazoo-bridge.v1"
 
 #: Handshakes that may be in progress at once, besides the established connections.
 MAX_HANDSHAKES = 1000
-
-
-class HandshakeRejected(Exception):
-    """A connection is refused. `status` is the HTTP status, `reason` a text for the client."""
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-        self.reason = reason
 
 
 @define(eq=False)

@@ -61,6 +61,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 
+from kazoo_bridge.interfaces import HandshakeRejected
 from kazoo_bridge.websockets.actions import Actions
 from kazoo_bridge.websockets.server.connection import (
     Connection,
@@ -68,11 +69,7 @@ from kazoo_bridge.websockets.server.connection import (
     Encoder,
     WebsocketEncoder,
 )
-from kazoo_bridge.websockets.server.connection_limits import (
-    AdmissionControl,
-    HandshakeRejected,
-    choose_subprotocol,
-)
+from kazoo_bridge.websockets.server.connection_limits import AdmissionControl, choose_subprotocol
 from kazoo_bridge.websockets.server.frames import CloseCode, encode_notice
 from kazoo_bridge.websockets.server.send_buffer import Flusher, Transport
 from kazoo_bridge.websockets.sessions.session_registry import SessionRegistry

@@ -7,15 +7,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from attrs import frozen
 from twisted.logger import Logger
 
-from kazoo_bridge.interfaces import Account, BindingPlan, BindingRefused, IBindingCategory, IEventCategory
+from kazoo_bridge.interfaces import (
+    MAX_BINDING_LENGTH,
+    Account,
+    BindingPlan,
+    BindingRefused,
+    IBindingCategory,
+    IEventCategory,
+)
 
 _log = Logger()
 
 #: The binding to live calls, which belongs to no category.
 CALLS_BINDING = "calls"
-
-#: Maximum characters of a binding: a routing key of 255 bytes with escapes, and a prefix.
-MAX_BINDING_LENGTH = 512
 
 _NOT_AVAILABLE = "no available subscriptions to requested binding"
 

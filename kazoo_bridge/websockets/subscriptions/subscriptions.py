@@ -15,6 +15,7 @@ from kazoo_bridge.interfaces import (
     ALL_ACCOUNTS,
     Account,
     BindingRefused,
+    BindingUnavailable,
     CallChange,
     ICalls,
     IDirectory,
@@ -33,10 +34,6 @@ MAX_PATTERN_BYTES = 255
 
 #: Seconds until a renewal that the broker has refused, or has not answered, is repeated.
 RENEWAL_INTERVAL = 30.0
-
-
-class BindingUnavailable(BindingRefused):
-    """The broker has refused bindings, or has not answered in time; a text for the client on each of them."""
 
 
 @define(eq=False)

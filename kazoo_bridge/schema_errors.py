@@ -1,0 +1,100 @@
+"""Describes what is wrong with a JSON document in KAZOO's form of validation errors.
+
+KAZOO's REST API answers an invalid document with an object ``{field: {rule: details}}``: `field` is the path
+of the value with dots, `rule` the keyword of JSON schema that it violates (or ``wrong_format``), and the
+details are ``message``, ``target`` (what was expected) and ``cause`` (the given value; for ``enum`` repeated
+as ``value``). See ``kz_json_schema`` and ``cb_context`` in ``2600hz/kazoo``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from jsonschema.exceptions import ValidationError
+
+from kazoo_bridge.text_sanitizing import for_display, text_for_display
+
+#: ``{field: {rule: details}}``.
+FieldErrors = dict[str, dict[str, dict[str, Any]]]
+
+_MESSAGES = {
+    "required": "this field is required",
+    "enum": "expected one of the values in target",
+    "type": "expected a value of type {target}",
+    "minLength": "expected at least {target} characters",
+    "maxLength": "expected at most {target} characters",
+    "minimum": "expected at least {target}",
+    "maximum": "expected at most {target}",
+    "maxItems": "expected at most {target} items",
+    "maxProperties": "expected at most {target} keys",
+}
+
+_ABSENT: Any = object()
+
+
+def error_details(
+    rule: str, message: str | None = None, *, target: Any = _ABSENT, cause: Any = _ABSENT
+) -> dict[str, Any]:
+    """Return the details of one violated rule: ``message``, and ``target`` and ``cause`` if they are given.
+
+    Without `message` the usual one of the rule is used. `cause` is repeated to the client unchanged: pass it
+    through `for_display` if it may be long or contain control characters.
+    """
+    if message is None:
+        message = _MESSAGES.get(rule, "not as expected").format(target=target)
+    details = {"message": message}
+    if target is not _ABSENT:
+        details["target"] = target
+    if cause is not _ABSENT:
+        details["cause"] = cause
+        if rule == "enum":
+            details["value"] = cause
+    return details
+
+
+def field_error(
+    field: str, rule: str, message: str | None = None, *, target: Any = _ABSENT, cause: Any = _ABSENT
+) -> FieldErrors:
+    """Return the errors of a document whose only mistake is in `field`; see `error_details` for the rest."""
+    return {field: {rule: error_details(rule, message, target=target, cause=cause)}}
+
+
+def add_errors(errors: FieldErrors, more: Mapping[str, Mapping[str, dict[str, Any]]]) -> None:
+    """Add `more` to `errors`, in place; an equal rule of an equal field is replaced."""
+    for field, rules in more.items():
+        errors.setdefault(field, {}).update(rules)
+
+
+def to_kazoo_errors(
+    errors: Iterable[ValidationError],
+    *,
+    messages: Mapping[str, str] = MappingProxyType({}),
+    display: Callable[[Any], Any] = for_display,
+) -> FieldErrors:
+    """Translate the errors of a JSON schema validation.
+
+    A missing key is an error of the key, an unsuitable key one of the object that contains it. `messages`
+    adds to the usual messages by rule, or overrides them; ``{target}`` in it is replaced by the keyword's
+    value. `display` returns the form in which an invalid value is repeated to the client.
+    """
+    result: FieldErrors = {}
+    for error in errors:
+        path = [text_for_display(str(part)) for part in error.absolute_path]
+        rule = str(error.validator)
+        target: Any = error.validator_value
+        if rule == "required":
+            instance: Any = error.instance
+            for name in target:
+                if name not in instance:
+                    add_errors(result, field_error(".".join([*path, name]), rule))
+            continue
+        message = (messages.get(rule) or _MESSAGES.get(rule, "not as expected")).format(target=target)
+        if "propertyNames" in error.absolute_schema_path:
+            message = f"keys: {message}"
+        add_errors(
+            result,
+            field_error(".".join(path), rule, message, target=target, cause=display(error.instance)),
+        )
+    return result

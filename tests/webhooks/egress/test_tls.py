@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_twisted
+from OpenSSL import SSL
+from twisted.internet import reactor
+from twisted.internet.endpoints import SSL4ServerEndpoint
+from twisted.web.client import HTTPConnectionPool
+from twisted.web.server import Site
+
+from kazoo_bridge.webhooks.egress import EgressPolicy, TlsClient, guarded_agent
+from kazoo_bridge.webhooks.http.http_request import HookRequest
+from kazoo_bridge.webhooks.http.sender import Outcome, Sender
+from tests.webhooks.authority import Authority
+from tests.webhooks.hostile_receiver import HostileReceiver, nothing_left
+from tests.webhooks.receiving import Receiver
+
+Attempt = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+class SniReceiver(Receiver):
+    """Remembers which names were asked for in the handshakes."""
+
+    def listen(self, options: Any) -> Any:
+        self.names: list[bytes | None] = []
+        options.getContext().set_tlsext_servername_callback(
+            lambda connection: self.names.append(connection.get_servername())
+        )
+        return SSL4ServerEndpoint(reactor, 0, options, interface="127.0.0.1").listen(Site(self))
+
+
+class World:
+    def __init__(self) -> None:
+        self.pools: list[HTTPConnectionPool] = []
+        self.ports: list[Any] = []
+
+    async def attempt(
+        self, options: Any, tls: TlsClient, host: str = "localhost"
+    ) -> tuple[Outcome, SniReceiver]:
+        receiver = SniReceiver()
+        port = await receiver.listen(options)
+        self.ports.append(port)
+        agent, pool = guarded_agent(reactor, EgressPolicy.from_config([], []), 5, tls=tls)
+        self.pools.append(pool)
+        url = f"https://{host}:{port.getHost().port}/"
+        return await Sender(reactor, agent, 10).send(HookRequest("POST", url, {}, b"a=1")), receiver  # type: ignore[arg-type]
+
+
+@pytest_twisted.async_yield_fixture
+async def world() -> AsyncIterator[World]:
+    before = set(reactor.getDelayedCalls())  # type: ignore[attr-defined]
+    world = World()
+    yield world
+    for pool in world.pools:
+        await pool.closeCachedConnections()
+    for port in world.ports:
+        await port.stopListening()
+    await nothing_left(before)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_good_certificate_of_the_bundle(world: World, authority: Authority) -> None:
+    outcome, receiver = await world.attempt(
+        authority.server("localhost"), TlsClient.from_config(authority.bundle)
+    )
+    assert outcome.success
+    assert receiver.names == [b"localhost"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_certificate_for_an_address(world: World, authority: Authority) -> None:
+    outcome, receiver = await world.attempt(
+        authority.server("127.0.0.1"), TlsClient.from_config(authority.bundle), "127.0.0.1"
+    )
+    assert outcome.success
+    assert receiver.names == [None]
+
+
+@pytest.mark.parametrize(
+    ("name", "how", "bundle", "words"),
+    [
+        ("localhost", {"expired": True}, True, "the certificate of localhost is refused: it has expired"),
+        (
+            "localhost",
+            {"self_signed": True},
+            True,
+            "the certificate of localhost is refused: it is self-signed",
+        ),
+        ("other.example", {}, True, "the certificate of localhost is refused: it is for another host"),
+        ("localhost", {}, False, "the certificate of localhost is refused: its issuer is not known"),
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_a_bad_certificate_is_told_in_words(
+    world: World, authority: Authority, name: str, how: dict[str, bool], bundle: bool, words: str
+) -> None:
+    tls = TlsClient.from_config(authority.bundle if bundle else "")
+    outcome, receiver = await world.attempt(authority.server(name, **how), tls)
+    assert outcome.status is None
+    assert words in outcome.error
+    assert not receiver.received
+
+
+@pytest_twisted.ensureDeferred
+async def test_old_versions_of_tls_are_refused(world: World, authority: Authority) -> None:
+    options = authority.server("localhost", newest=SSL.TLS1_1_VERSION)
+    outcome, receiver = await world.attempt(options, TlsClient.from_config(authority.bundle))
+    assert outcome.status is None
+    assert "TLS fails" in outcome.error
+    assert "version" in outcome.error
+    assert not receiver.received
+
+
+@pytest.mark.parametrize("together", [False, True])
+@pytest_twisted.ensureDeferred
+async def test_a_client_certificate_is_shown(
+    world: World, authority: Authority, tmp_path: Path, together: bool
+) -> None:
+    certificate, key = authority.issue("bridge.example")
+    if together:
+        both = tmp_path / "both.pem"
+        both.write_bytes(Path(certificate).read_bytes() + Path(key).read_bytes())
+        certificate, key = str(both), ""
+    options = authority.server("localhost", wants_client=True)
+    outcome, _ = await world.attempt(options, TlsClient.from_config(authority.bundle, certificate, key))
+    assert outcome.success
+
+
+@pytest_twisted.ensureDeferred
+async def test_without_a_client_certificate_there_is_no_success(world: World, authority: Authority) -> None:
+    options = authority.server("localhost", wants_client=True)
+    outcome, receiver = await world.attempt(options, TlsClient.from_config(authority.bundle))
+    assert outcome.status is None
+    assert "TLS fails" in outcome.error
+    assert not receiver.received
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_receiver_that_never_shakes_hands_or_never_takes_leave(authority: Authority) -> None:
+    before = set(reactor.getDelayedCalls())  # type: ignore[attr-defined]
+    silent = HostileReceiver(lambda malice: None)
+    await silent.start()
+    agent, pool = guarded_agent(
+        reactor, EgressPolicy.from_config([], []), 5, tls=TlsClient.from_config(authority.bundle)
+    )
+    url = f"https://localhost:{silent.port}/"
+    outcome = await Sender(reactor, agent, 0.5).send(HookRequest("POST", url, {}, b"a=1"))  # type: ignore[arg-type]
+    assert outcome.error == "no complete answer within 0.5 s"
+    await silent.all_gone()
+    await silent.stop()
+
+    # One that answers, and then reads no more, so that TLS's close is never answered.
+    def answer(malice: Any) -> None:
+        malice.say(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        malice.transport.transport.pauseProducing()
+
+    stiff = HostileReceiver(answer)
+    await stiff.start(SSL4ServerEndpoint(reactor, 0, authority.server("localhost"), interface="127.0.0.1"))
+    url = f"https://localhost:{stiff.port}/"
+    outcome = await Sender(reactor, agent, 5).send(HookRequest("POST", url, {}, b"a=1"))  # type: ignore[arg-type]
+    assert outcome.success
+    await pool.closeCachedConnections().addTimeout(5, reactor)  # type: ignore[arg-type]
+    await nothing_left(before)
+    for malice in stiff.open:
+        malice.transport.transport.resumeProducing()  # type: ignore[union-attr]
+    await stiff.all_gone()
+    await stiff.stop()

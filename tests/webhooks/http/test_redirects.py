@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_twisted
+from twisted.internet import reactor
+
+from kazoo_bridge.webhooks.egress import EgressPolicy, guarded_agent
+from kazoo_bridge.webhooks.http.http_request import HookRequest
+from kazoo_bridge.webhooks.http.redirects import RedirectRefused, redirect
+from kazoo_bridge.webhooks.http.sender import Outcome, Sender
+from tests.webhooks.receiving import Receiver
+
+HEADERS = {"X-Hook-ID": "h", "X-Account-ID": "a", "Content-Type": "application/json"}
+
+
+def post(url: str = "https://hook.example/a/b?c", method: str = "POST") -> HookRequest:
+    return HookRequest(method, url, HEADERS, b"{}")
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "becomes"),
+    [("POST", 301, "GET"), ("POST", 302, "GET"), ("POST", 303, "GET"), ("POST", 307, "POST"), ("POST", 308, "POST"),
+     ("PUT", 301, "PUT"), ("PUT", 302, "PUT"), ("PUT", 303, "GET"), ("PUT", 307, "PUT"), ("GET", 301, "GET")],
+)  # fmt: skip
+def test_methods(method: str, status: int, becomes: str) -> None:
+    following = redirect(post(method=method), status, "d")
+    assert (following.method, following.url) == (becomes, "https://hook.example/a/d")
+    if becomes == method:
+        assert (following.body, following.headers) == (b"{}", HEADERS)
+    else:
+        assert (following.body, set(following.headers)) == (b"", {"X-Hook-ID", "X-Account-ID"})
+
+
+@pytest.mark.parametrize(
+    ("url", "location", "same"),
+    [
+        ("https://hook.example/", "https://HOOK.example.:443/x", True),
+        ("http://hook.example/", "https://hook.example/x", True),
+        ("https://hook.example/", "https://www.hook.example/x", False),
+        ("https://hook.example/", "https://hook.example:444/x", False),
+        ("http://hook.example:8080/", "https://hook.example/x", False),
+        ("https://hook.example/", "//other.example/x", False),
+    ],
+)
+def test_another_host_is_not_told_who_we_are(url: str, location: str, same: bool) -> None:
+    following = redirect(post(url), 307, location)
+    assert following.body == b"{}"
+    assert dict(following.headers) == (HEADERS if same else {"Content-Type": "application/json"})
+
+
+def test_credentials_stay_with_their_host() -> None:
+    assert (
+        redirect(post("https://me:secret@hook.example/"), 307, "/x").headers["Authorization"]
+        == "Basic bWU6c2VjcmV0"
+    )
+    assert redirect(post("https://me:secret@hook.example/"), 307, "https://hook.example/x").headers[
+        "Authorization"
+    ]
+    elsewhere = redirect(post("https://me:secret@hook.example/"), 307, "https://other.example/x")
+    assert "Authorization" not in elsewhere.headers
+    assert "secret" not in elsewhere.url
+
+
+@pytest.mark.parametrize(
+    ("location", "words"),
+    [
+        ("http://hook.example/", "from https to http"),
+        (None, "no usable Location"),
+        ("", "no usable Location"),
+        ("/" + "x" * 3000, "no usable Location"),
+        ("ftp://hook.example/", "no usable Location"),
+        ("file:///etc/passwd", "no usable Location"),
+        ("https://2130706433/", "no usable Location"),
+        ("https://[::1", "no usable Location"),
+        ("https://hook.example/ü", "no usable Location"),
+        ("https://a:b@other.example/", "brings credentials"),
+    ],
+)
+def test_refused(location: str | None, words: str) -> None:
+    with pytest.raises(RedirectRefused, match=words):
+        redirect(post(), 302, location)
+
+
+class Redirecting(Receiver):
+    """Redirects as many times as there are `locations`."""
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        self.locations: list[str] = []
+
+    def render(self, request: Any) -> Any:
+        answer = super().render(request)
+        if self.locations:
+            request.setResponseCode(307)
+            request.setHeader("Location", self.locations.pop(0))
+        return answer
+
+
+class World:
+    def __init__(self, receiver: Redirecting, url: str) -> None:
+        self.receiver = receiver
+        self.url = url
+
+    async def send(self, max_redirects: int, locations: list[str]) -> Outcome:
+        self.receiver.locations = locations
+        agent, pool = guarded_agent(reactor, EgressPolicy.from_config(["10.0.0.0/8", "::/0"], []), 5)
+        sender = Sender(reactor, agent, 5, True, max_redirects)  # type: ignore[arg-type]
+        outcome = await sender.send(HookRequest("POST", f"{self.url}/start", HEADERS, b"{}"))
+        await pool.closeCachedConnections()
+        return outcome
+
+
+@pytest_twisted.async_yield_fixture
+async def world() -> AsyncIterator[World]:
+    receiver = Redirecting()
+    yield World(receiver, await receiver.start())
+    await receiver.stop()
+
+
+@pytest_twisted.ensureDeferred
+async def test_by_default_a_redirect_is_a_failure(world: World) -> None:
+    outcome = await world.send(0, ["/next"])
+    assert (outcome.success, outcome.status, outcome.error) == (False, 307, "")
+    assert len(world.receiver.received) == 1
+
+
+@pytest_twisted.ensureDeferred
+async def test_redirects_are_followed_as_far_as_allowed(world: World) -> None:
+    assert (await world.send(2, ["/next", "/last"])).success
+    assert [one.uri for one in world.receiver.received] == [b"/start", b"/next", b"/last"]
+    assert [one.body for one in world.receiver.received] == [b"{}"] * 3
+    assert [one.headers["x-hook-id"] for one in world.receiver.received] == ["h"] * 3
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_loop_ends(world: World) -> None:
+    outcome = await world.send(3, ["/start"] * 50)
+    assert (outcome.success, outcome.status, outcome.error) == (False, 307, "more redirects than 3")
+    assert len(world.receiver.received) == 4
+
+
+@pytest.mark.parametrize("location", ["http://10.0.0.1/", "http://[::1]/", "http://[::ffff:10.0.0.1]/"])
+@pytest_twisted.ensureDeferred
+async def test_every_hop_is_judged(world: World, location: str) -> None:
+    outcome = await world.send(3, ["/next", location])
+    assert (outcome.success, outcome.status) == (False, None)
+    assert outcome.error.startswith("EgressDenied: ")
+    assert len(world.receiver.received) == 2
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_redirect_to_nowhere_keeps_its_status(world: World) -> None:
+    outcome = await world.send(3, ["gopher://x/"])
+    assert (outcome.success, outcome.status) == (False, 307)
+    assert outcome.error.startswith("RedirectRefused: the redirect has no usable Location")
