@@ -13,7 +13,7 @@ from kazoo_bridge.interfaces.categories import BindingRefused
 if TYPE_CHECKING:
     from kazoo_bridge.interfaces.directory import Principal
 
-#: Characters of a binding: a routing key (255 bytes) and more.
+#: Maximum characters of a binding: those of a routing key (255 bytes), escapes and a prefix.
 MAX_BINDING_LENGTH = 512
 
 

@@ -10,7 +10,7 @@ import pytest_twisted
 
 from kazoo_bridge.kazoo import account_db, monthly_db
 from kazoo_bridge.storage import phone_numbers
-from tests.websockets.stage import CHILD, RESELLER, TOP, Stage
+from tests.websockets.harness import CHILD, RESELLER, TOP, Harness
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -30,45 +30,50 @@ LIVE: list[tuple[str, str, Any, dict[str, Any]]] = [
     (
         "object.doc_edited.user",
         "configuration",
-        lambda one: f"doc_edited.{_db(one)}.user.u1",
+        lambda account: f"doc_edited.{_db(account)}.user.u1",
         {"Event-Name": "doc_edited"},
     ),
     (
         "doc_edited.*.user.*",
         "configuration",
-        lambda one: f"doc_edited.{_db(one)}.user.u1",
+        lambda account: f"doc_edited.{_db(account)}.user.u1",
         {"Event-Name": "doc_edited"},
     ),
     (
         "object.*.*",
         "configuration",
-        lambda one: f"doc_created.{_month(one)}.fax.f1",
+        lambda account: f"doc_created.{_month(account)}.fax.f1",
         {"Event-Name": "doc_created"},
     ),
     (
         "fax.object.doc_created",
         "configuration",
-        lambda one: f"doc_created.{_month(one)}.fax.f1",
+        lambda account: f"doc_created.{_month(account)}.fax.f1",
         {"Event-Name": "doc_created"},
     ),
-    ("fax.status.*", "faxes", lambda one: f"fax.status.{one}.f1", {"Event-Name": "status"}),
+    ("fax.status.*", "faxes", lambda account: f"fax.status.{account}.f1", {"Event-Name": "status"}),
     (
         "conference.event.c1.*",
         "conference",
-        lambda one: f"conference.event.add-member.{one}.c1.call",
+        lambda account: f"conference.event.add-member.{account}.c1.call",
         {"Event-Name": "event"},
     ),
     (
         "conference.event.*.*",
         "conference",
-        lambda one: f"conference.event.add-member.{one}.c2.call",
+        lambda account: f"conference.event.add-member.{account}.c2.call",
         {"Event-Name": "event"},
     ),
-    ("presence.dialog.*", "presence", lambda one: f"dialog.{REALM[one]}.c1", {"Event-Name": "dialog"}),
+    (
+        "presence.dialog.*",
+        "presence",
+        lambda account: f"dialog.{REALM[account]}.c1",
+        {"Event-Name": "dialog"},
+    ),
     (
         "presence.mwi_updates.201",
         "presence",
-        lambda one: f"mwi_updates.{REALM[one]}.201",
+        lambda account: f"mwi_updates.{REALM[account]}.201",
         {"Event-Name": "mwi_update"},
     ),
 ]
@@ -76,14 +81,14 @@ LIVE: list[tuple[str, str, Any, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("binding", "exchange", "key", "body"), LIVE, ids=[row[0] for row in LIVE])
 @pytest_twisted.ensureDeferred
-async def test_events_whose_key_says_whose_they_are(
-    stage: Stage, binding: str, exchange: str, key: Any, body: dict[str, Any]
+async def test_events_with_the_account_in_their_key(
+    harness: Harness, binding: str, exchange: str, key: Any, body: dict[str, Any]
 ) -> None:
-    client, top = await stage.client(), await stage.client(TOP)
-    await client.ask("subscribe", {"account_id": RESELLER, "binding": binding})
-    await top.ask("subscribe", {"account_id": "*", "binding": binding})
+    client, top = await harness.connect(), await harness.connect(TOP)
+    await client.request("subscribe", {"account_id": RESELLER, "binding": binding})
+    await top.request("subscribe", {"account_id": "*", "binding": binding})
     for account in (CHILD, RESELLER):
-        await stage.publish(exchange, key(account), **{"Msg-ID": account, **body})
+        await harness.publish(exchange, key(account), **{"Msg-ID": account, **body})
     event = await client.event()
     assert (event["routing_key"], event["subscribed_key"], event["data"]["msg_id"]) == (
         key(RESELLER),
@@ -95,22 +100,22 @@ async def test_events_whose_key_says_whose_they_are(
 
 
 @pytest_twisted.ensureDeferred
-async def test_notifications_and_parked_calls(stage: Stage) -> None:
-    client, top = await stage.client(), await stage.client(TOP)
-    await client.ask("subscribe", {"account_id": RESELLER, "bindings": ["notification.*", "parking.*"]})
-    await top.ask("subscribe", {"account_id": "*", "binding": "notification.*"})
+async def test_notifications_and_parked_calls(harness: Harness) -> None:
+    client, top = await harness.connect(), await harness.connect(TOP)
+    await client.request("subscribe", {"account_id": RESELLER, "bindings": ["notification.*", "parking.*"]})
+    await top.request("subscribe", {"account_id": "*", "binding": "notification.*"})
     for account in (CHILD, RESELLER):
-        await stage.publish(
+        await harness.publish(
             "notifications",
             "notifications.system.alert",
             **{"Event-Name": "system_alert", "Account-ID": account},
         )
-        await stage.publish(
+        await harness.publish(
             "notifications",
             "notifications.voicemail.new",
             **{"Event-Name": "voicemail_new", "Account-ID": account},
         )
-        await stage.call(account, "PARK_PARKED")
+        await harness.publish_call(account, "PARK_PARKED")
     events = [await client.event() for _ in range(2)]
     assert [(event["name"], event["subscription_key"]) for event in events] == [
         ("voicemail_new", f"notification.{RESELLER}.*"),
@@ -121,40 +126,42 @@ async def test_notifications_and_parked_calls(stage: Stage) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_call_without_an_account_is_that_of_the_numbers_owner(stage: Stage) -> None:
-    owner, other, top = await stage.client(), await stage.client(CHILD), await stage.client(TOP)
+async def test_a_call_without_an_account_belongs_to_the_owner_of_the_called_number(harness: Harness) -> None:
+    owner, other, top = await harness.connect(), await harness.connect(CHILD), await harness.connect(TOP)
     for client, account in ((owner, RESELLER), (other, CHILD), (top, "*")):
-        await client.ask(
+        await client.request(
             "subscribe", {"account_id": account, "bindings": ["call.CHANNEL_CREATE.*", "parking.*"]}
         )
-    await stage.bridge.database.write(
+    await harness.node.database.write(
         lambda connection: phone_numbers.insert(connection, RESELLER, "4722555019", 0.0)
     )
-    await stage.bridge.directory.load()
+    await harness.node.directory.load()
     for number in ("+4722555019", "+4722555020"):
         for name in ("CHANNEL_CREATE", "PARK_PARKED"):
-            await stage.call(None, name, Request=f"{number}@carrier.example.com")
-    await stage.call(CHILD)
+            await harness.publish_call(None, name, Request=f"{number}@carrier.example.com")
+    await harness.publish_call(CHILD)
     assert [(await owner.event())["subscription_key"] for _ in range(2)] == [
         f"call.{RESELLER}.CHANNEL_CREATE.*",
         f"parking.{RESELLER}.*",
     ]
     assert (await other.event())["routing_key"] == f"call.{CHILD}.CHANNEL_CREATE.call-1"
-    shown = [
+    keys = [
         event["routing_key"]
         for event in [await top.event() for _ in range(5)]
         if event["subscribed_key"] != "parking.*"
     ]
-    assert shown == [f"call.{whose}.CHANNEL_CREATE.call-1" for whose in (RESELLER, "undefined", CHILD)]
+    assert keys == [
+        f"call.{account_id}.CHANNEL_CREATE.call-1" for account_id in (RESELLER, "undefined", CHILD)
+    ]
     assert not owner.events.pending
 
 
 @pytest_twisted.ensureDeferred
-async def test_commands_to_a_conference_are_kept_from_those_they_do_not_concern(stage: Stage) -> None:
-    client = await stage.client()
-    await client.ask("subscribe", {"account_id": RESELLER, "binding": "conference.command.c1"})
+async def test_commands_to_another_accounts_conference_are_not_delivered(harness: Harness) -> None:
+    client = await harness.connect()
+    await client.request("subscribe", {"account_id": RESELLER, "binding": "conference.command.c1"})
     for account in ({"Account-ID": CHILD}, {}, {"Account-ID": RESELLER}):
-        await stage.publish(
+        await harness.publish(
             "conference",
             "conference.command.c1",
             **{"Event-Name": "command", "Application-Name": "mute", **account},
@@ -164,13 +171,13 @@ async def test_commands_to_a_conference_are_kept_from_those_they_do_not_concern(
 
 
 @pytest_twisted.ensureDeferred
-async def test_one_event_for_two_bindings_comes_twice(stage: Stage) -> None:
-    client = await stage.client()
-    await client.ask(
+async def test_an_event_for_two_bindings_comes_twice(harness: Harness) -> None:
+    client = await harness.connect()
+    await client.request(
         "subscribe", {"account_id": RESELLER, "bindings": ["call.*.*", "call.CHANNEL_CREATE.call-1"]}
     )
-    await stage.call(RESELLER, call_id="other")
-    await stage.call(RESELLER)
+    await harness.publish_call(RESELLER, call_id="other")
+    await harness.publish_call(RESELLER)
     events = [await client.event() for _ in range(3)]
     assert sorted((event["data"]["call_id"], event["subscribed_key"]) for event in events) == [
         ("call-1", "call.*.*"),
@@ -180,15 +187,15 @@ async def test_one_event_for_two_bindings_comes_twice(stage: Stage) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_the_broker_is_asked_only_for_what_somebody_wants(stage: Stage) -> None:
-    one, two = await stage.client(), await stage.client(CHILD)
-    topics = stage.bridge.websockets.fanout.index.topics
-    await one.ask("subscribe", {"account_id": RESELLER, "binding": "call.CHANNEL_CREATE.*"})
-    await two.ask("subscribe", {"account_id": CHILD, "binding": "call.CHANNEL_CREATE.*"})
-    await two.ask("subscribe", {"account_id": CHILD, "binding": "call.CHANNEL_CREATE.*"})
+async def test_only_subscribed_topics_are_bound(harness: Harness) -> None:
+    one, two = await harness.connect(), await harness.connect(CHILD)
+    topics = harness.websockets.fanout.index.topics
+    await one.request("subscribe", {"account_id": RESELLER, "binding": "call.CHANNEL_CREATE.*"})
+    await two.request("subscribe", {"account_id": CHILD, "binding": "call.CHANNEL_CREATE.*"})
+    await two.request("subscribe", {"account_id": CHILD, "binding": "call.CHANNEL_CREATE.*"})
     assert {(topic.pattern, count) for topic, count in topics.items()} == {("call.CHANNEL_CREATE.*", 2)}
-    await one.ask("unsubscribe", {"account_id": RESELLER, "binding": "call.CHANNEL_CREATE.*"})
-    await stage.call(CHILD)
+    await one.request("unsubscribe", {"account_id": RESELLER, "binding": "call.CHANNEL_CREATE.*"})
+    await harness.publish_call(CHILD)
     assert (await two.event())["name"] == "CHANNEL_CREATE"
     await two.close()
     assert not topics
