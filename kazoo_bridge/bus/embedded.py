@@ -16,11 +16,8 @@ from kazoo_bridge.bus.embedded_queue import EmbeddedQueue, QueuedMessage
 from kazoo_bridge.bus.message_codec import encode
 from kazoo_bridge.bus.request_reply import RequestReplyClient
 from kazoo_bridge.interfaces import BusUnavailable, EventHandler, IBus, IConsumer, Queue, Topic, Unroutable
-from kazoo_bridge.kazoo import EXCHANGES, Event
+from kazoo_bridge.kazoo import EXCHANGES, MAX_SHORT_STRING_BYTES, Event
 from kazoo_bridge.topics import TopicTable
-
-#: AMQP's own limit, in bytes.
-MAX_ROUTING_KEY_BYTES = 255
 
 _NOT_STARTED = "the embedded bus has not been started"
 
@@ -130,8 +127,8 @@ class EmbeddedBus(Service):
         mandatory: bool = False,
     ) -> Deferred[None]:
         """As `publish`, with the body as bytes of any kind."""
-        if len(routing_key.encode("utf-8", "surrogatepass")) > MAX_ROUTING_KEY_BYTES:
-            return fail(ValueError(f"a routing key has at most {MAX_ROUTING_KEY_BYTES} bytes"))
+        if len(routing_key.encode("utf-8", "surrogatepass")) > MAX_SHORT_STRING_BYTES:
+            return fail(ValueError(f"a routing key has at most {MAX_SHORT_STRING_BYTES} bytes"))
         if not self.running:
             return fail(BusUnavailable(_NOT_STARTED))
         try:

@@ -13,6 +13,7 @@ from kazoo_bridge.interfaces.bus import (
 )
 from kazoo_bridge.interfaces.calls import CallChange, CommandRefused, ICalls, ICallWatch, UnknownCall
 from kazoo_bridge.interfaces.categories import (
+    ALL_ACCOUNTS,
     BindingPlan,
     BindingRefused,
     HookType,
@@ -35,20 +36,34 @@ from kazoo_bridge.interfaces.hooks import (
     StoredHook,
     TooManyHooks,
 )
+from kazoo_bridge.interfaces.webhooks import InvalidDocument, IWebhooks, NoSample, TooManySamples
+from kazoo_bridge.interfaces.websockets import (
+    MAX_BINDING_LENGTH,
+    BindingUnavailable,
+    HandshakeRejected,
+    IEventStream,
+    IStreamTransport,
+    IWebsockets,
+    StreamRequest,
+)
 
 __all__ = [
+    "ALL_ACCOUNTS",
     "MAX_ACCOUNT_LIMIT",
+    "MAX_BINDING_LENGTH",
     "Account",
     "AccountLimits",
     "Attempt",
     "BindingPlan",
     "BindingRefused",
+    "BindingUnavailable",
     "BusUnavailable",
     "CallChange",
     "CommandRefused",
     "Delivery",
     "DeliveryResults",
     "EventHandler",
+    "HandshakeRejected",
     "HookHealth",
     "HookType",
     "IAttemptStore",
@@ -60,8 +75,14 @@ __all__ = [
     "IDeliveryStore",
     "IDirectory",
     "IEventCategory",
+    "IEventStream",
     "IHookStore",
     "ILimitStore",
+    "IStreamTransport",
+    "IWebhooks",
+    "IWebsockets",
+    "InvalidDocument",
+    "NoSample",
     "Occurrence",
     "Principal",
     "Queue",
@@ -72,8 +93,10 @@ __all__ = [
     "StoredAttempt",
     "StoredDelivery",
     "StoredHook",
+    "StreamRequest",
     "SubscriberEvent",
     "TooManyHooks",
+    "TooManySamples",
     "Topic",
     "TopicFilter",
     "UnknownCall",

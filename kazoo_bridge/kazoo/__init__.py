@@ -5,12 +5,19 @@ from kazoo_bridge.kazoo.envelope import OPTIONAL_ENVELOPE, normalize, public_for
 from kazoo_bridge.kazoo.event import Event
 from kazoo_bridge.kazoo.gregorian_time import GREGORIAN_OFFSET, from_gregorian, to_gregorian
 from kazoo_bridge.kazoo.phone_numbers import normalize_number
-from kazoo_bridge.kazoo.routing_keys import EXCHANGES, TARGETED, decode_key_part, encode_key_part
+from kazoo_bridge.kazoo.routing_keys import (
+    EXCHANGES,
+    MAX_SHORT_STRING_BYTES,
+    TARGETED,
+    decode_key_part,
+    encode_key_part,
+)
 
 __all__ = [
     "ACCOUNTS_DB",
     "EXCHANGES",
     "GREGORIAN_OFFSET",
+    "MAX_SHORT_STRING_BYTES",
     "OPTIONAL_ENVELOPE",
     "TARGETED",
     "Event",

@@ -22,8 +22,11 @@ EXCHANGES: Mapping[str, str] = {
 }
 
 
-#: The exchange on which an asker's answers arrive, routed by the name of its queue.
+#: The exchange on which replies arrive, routed by the name of the requester's queue.
 TARGETED = "targeted"
+
+#: Maximum length in bytes of a routing key, pattern or name: AMQP encodes it as a "short string".
+MAX_SHORT_STRING_BYTES = 255
 
 
 _KEEP_IN_KEY = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_~")

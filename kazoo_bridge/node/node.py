@@ -23,11 +23,20 @@ from kazoo_bridge.bus.embedded import EmbeddedBus
 from kazoo_bridge.calls.service import CallService
 from kazoo_bridge.config import Config, ConfigError, parse_uris
 from kazoo_bridge.directory.local import LocalDirectory
-from kazoo_bridge.interfaces import IBus, IEventCategory, StorageUnavailable
+from kazoo_bridge.interfaces import (
+    IBus,
+    ICalls,
+    IDirectory,
+    IEventCategory,
+    IWebhooks,
+    IWebsockets,
+    StorageUnavailable,
+)
 from kazoo_bridge.metrics import Durations, Figure, gauge
 from kazoo_bridge.node.graceful_shutdown import ShutdownSequence
 from kazoo_bridge.plugins.discovery import find_categories
-from kazoo_bridge.rest.routes import build_resources
+from kazoo_bridge.rest.resources.console import WebsocketLocation
+from kazoo_bridge.rest.routes import RestServices, build_resources
 from kazoo_bridge.rest.server.site import make_site
 from kazoo_bridge.storage import change_log, tokens
 from kazoo_bridge.storage.accounts import AccountStore, StoreRejected
@@ -190,7 +199,7 @@ class Node:
         await self.webhooks.load()
 
     async def _listen(self) -> None:
-        site = make_site(self.reactor, build_resources(self), self.node, self.config.http)
+        site = make_site(self.reactor, build_resources(self.rest_services()), self.node, self.config.http)
         endpoint = self.config.http.endpoint
         self._port = await _open_port(
             "http.endpoint", endpoint, serverFromString(self.reactor, endpoint).listen(site)
@@ -199,6 +208,25 @@ class Node:
             "websockets.endpoint",
             self.config.websockets.endpoint,
             Deferred.fromCoroutine(self.websockets.listen()),
+        )
+
+    def rest_services(self) -> RestServices:
+        """What REST needs of this node."""
+        settings = self.config.websockets
+        location = WebsocketLocation(
+            uri=self.config.console.websocket_uri,
+            secure=settings.endpoint.startswith(("ssl:", "tls:")),
+            port=lambda: self.websockets.port,
+        )
+        return RestServices(
+            clock=self.reactor,
+            directory=cast(IDirectory, self.directory),
+            webhooks=cast(IWebhooks, self.webhooks.api),
+            websockets=cast(IWebsockets, self.websockets.api),
+            calls=cast(ICalls, self.calls),
+            websocket_location=location,
+            read_metrics=self.metrics,
+            readiness_problems=self.readiness_problems,
         )
 
     @property

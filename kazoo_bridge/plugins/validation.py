@@ -22,14 +22,11 @@ from kazoo_bridge.interfaces import (
     Topic,
     TopicFilter,
 )
-from kazoo_bridge.kazoo import Event
+from kazoo_bridge.kazoo import MAX_SHORT_STRING_BYTES, Event
 
 T = TypeVar("T")
 
 _log = Logger()
-
-#: AMQP's own limit, in bytes.
-_MAX_PATTERN_BYTES = 255
 
 
 class InvalidPlugin(Exception):
@@ -197,8 +194,8 @@ def _topic(topic: Any) -> Topic:
     _require_type(topic, Topic)
     for text in (topic.exchange, topic.pattern):
         _require_type(text, str)
-        if len(text.encode()) > _MAX_PATTERN_BYTES:
-            raise InvalidPlugin(f"a topic has more than {_MAX_PATTERN_BYTES} bytes: {text[:40]!r}…")
+        if len(text.encode()) > MAX_SHORT_STRING_BYTES:
+            raise InvalidPlugin(f"a topic has more than {MAX_SHORT_STRING_BYTES} bytes: {text[:40]!r}…")
     found: Topic = topic
     return found
 

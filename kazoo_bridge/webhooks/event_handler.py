@@ -9,21 +9,19 @@ from typing import Any
 
 from attrs import define, evolve, field
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from kazoo_bridge.interfaces import IDirectory, IEventCategory, Occurrence, Requeue, StorageUnavailable, Topic
 from kazoo_bridge.kazoo import Event
+from kazoo_bridge.log_throttle import LogThrottle
 from kazoo_bridge.webhooks.delivery.dispatcher import Dispatcher, make_delivery
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.hooks.hook_document import InvalidDocument
 from kazoo_bridge.webhooks.hooks.registry import HookRegistry
 
 _log = Logger()
-
-#: Seconds between two log lines about events that reach no hook.
-LOG_INTERVAL = 60.0
 
 #: A hook, and what it is to receive.
 _Match = tuple[Hook, Occurrence]
@@ -44,49 +42,6 @@ def event_id(event: Event) -> str:
     return f"msg_{digest.hexdigest()[:32]}"
 
 
-@define
-class ThrottledWarning:
-    """Counts what may happen thousands of times a second, and logs the count once a minute.
-
-    The first occurrence is logged at once. `message` says what happens.
-    """
-
-    _clock: IReactorTime
-    _message: str
-    total: int = 0
-    _logged: int = 0
-    _latest: str = ""
-    _timer: IDelayedCall | None = None
-
-    def count(self, example: str) -> None:
-        """Count one occurrence; `example` is logged if it is the latest."""
-        self.total += 1
-        self._latest = example
-        if self._timer is None:
-            self._log_count()
-
-    def stop(self) -> None:
-        """Log what has not been logged, and leave no delayed call."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._log_count()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _log_count(self) -> None:
-        self._timer = None
-        if self.total > self._logged:
-            _log.warn(
-                "{message} count={count} latest={latest}",
-                message=self._message,
-                count=self.total,
-                latest=self._latest,
-            )
-            self._logged = self.total
-            self._timer = self._clock.callLater(LOG_INTERVAL, self._log_count)
-
-
 @define(eq=False)
 class WebhookEventHandler:
     """The bus's handler of events for webhooks. `categories` interpret the events."""
@@ -99,13 +54,13 @@ class WebhookEventHandler:
     _by_exchange: dict[str, list[IEventCategory]] = field(init=False)
     #: Events since the start, by exchange.
     events: Counter[str] = field(init=False, factory=Counter)
-    _without_account: ThrottledWarning = field(init=False)
-    _unknown_account: ThrottledWarning = field(init=False)
+    _without_account: LogThrottle = field(init=False)
+    _unknown_account: LogThrottle = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._by_exchange = _index_by_exchange(self._categories)
-        self._without_account = ThrottledWarning(self._clock, "events without an account reach no hook")
-        self._unknown_account = ThrottledWarning(self._clock, "events of unknown accounts reach no hook")
+        self._without_account = LogThrottle(self._clock, self._log_without_account)
+        self._unknown_account = LogThrottle(self._clock, self._log_unknown_account)
 
     @property
     def without_account(self) -> int:
@@ -222,6 +177,20 @@ class WebhookEventHandler:
             work = self._dispatcher.deliver(hook, delivery, redelivered=event.redelivered)
             started.append(Deferred.fromCoroutine(work))
         return started[0] if len(started) == 1 else Deferred.fromCoroutine(gather_all(started))
+
+    def _log_without_account(self, _: int, latest: str) -> None:
+        _log.warn(
+            "events without an account reach no hook count={count} latest={latest}",
+            count=self.without_account,
+            latest=latest,
+        )
+
+    def _log_unknown_account(self, _: int, latest: str) -> None:
+        _log.warn(
+            "events of unknown accounts reach no hook count={count} latest={latest}",
+            count=self.unknown_account,
+            latest=latest,
+        )
 
 
 async def gather_all(waiting: list[Deferred[None]]) -> None:

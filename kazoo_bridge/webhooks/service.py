@@ -22,6 +22,7 @@ from kazoo_bridge.interfaces import (
     Queue,
 )
 from kazoo_bridge.metrics import Durations, Figure, counter, gauge
+from kazoo_bridge.webhooks.api import WebhookApi
 from kazoo_bridge.webhooks.attempts.attempt import AttemptRunner, ClusterId, RequestBuilder
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
 from kazoo_bridge.webhooks.attempts.auto_disabler import AutoDisabler
@@ -182,6 +183,19 @@ class WebhookService:
         """Read what must be in memory; raises `StorageUnavailable`."""
         await self.hooks.load()
         await self._cluster_id.load()
+
+    @property
+    def api(self) -> WebhookApi:
+        """The operations that REST offers (`IWebhooks`)."""
+        return WebhookApi(
+            self.catalogue,
+            self.hooks,
+            self.health,
+            self.recorder,
+            self.dead_letters,
+            self.sample_sender,
+            self.stores.limits,
+        )
 
     def start(self) -> None:
         """Consume events. `load` must have been called, and the bus be started."""

@@ -267,7 +267,7 @@ async def test_tls_with_a_certificate_for_another_host_is_refused(wrong_front: T
 async def test_a_ca_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     async with running_bus(f"amqps://localhost/?cacertfile={tmp_path}/none.pem") as bus:
         await until(lambda: "none.pem" in str(bus.unavailable_reason()), "the mistake")
-        assert str(bus.unavailable_reason()).endswith("none.pem: No such file or directory")
+        assert str(bus.unavailable_reason()).endswith("none.pem' cannot be read: No such file or directory")
 
 
 @pytest_twisted.ensureDeferred

@@ -11,7 +11,6 @@ from twisted.logger import Logger
 
 from kazoo_bridge.config import Webhooks
 from kazoo_bridge.interfaces import Attempt, HookHealth, IAttemptStore, StorageUnavailable, StoredAttempt
-from kazoo_bridge.kazoo import to_gregorian
 from kazoo_bridge.webhooks.batch_writer import BATCH_SIZE, BatchWriter
 from kazoo_bridge.webhooks.egress import mask_credentials
 from kazoo_bridge.webhooks.hooks.hook import Hook
@@ -171,8 +170,3 @@ def _retries(outcome: Outcome, info: AttemptInfo) -> dict[str, Any]:
     if outcome.success or info.test:
         return {}
     return {"retries": info.retries, "retries_left": info.retries_left or "retries exceeded"}
-
-
-def to_api(attempt: StoredAttempt) -> dict[str, Any]:
-    """Return an attempt in the form of ``GET …/webhooks/attempts``; `timestamp` is in Gregorian seconds."""
-    return {**attempt.document, "timestamp": to_gregorian(attempt.made_at)}

@@ -10,7 +10,7 @@ from typing import Any
 from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 
-from kazoo_bridge.interfaces import Occurrence, StoredHook
+from kazoo_bridge.interfaces import NoSample, Occurrence, StoredHook, TooManySamples
 from kazoo_bridge.kazoo import to_gregorian
 from kazoo_bridge.webhooks.attempts.attempt import RequestBuilder
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptInfo, AttemptRecorder
@@ -24,14 +24,6 @@ _SAMPLE_FOR_ANY = "channel_create"
 
 #: Samples of one account that are sent at the same time.
 _MAX_IN_FLIGHT = 5
-
-
-class NoSample(Exception):
-    """The category of the hook's events has no samples."""
-
-
-class TooManySamples(Exception):
-    """As many samples of the account are being sent as may be."""
 
 
 @define

@@ -6,11 +6,11 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from kazoo_bridge.interfaces import HookType
+from kazoo_bridge.interfaces import HookType, NoSample, TooManySamples
 from kazoo_bridge.kazoo import GREGORIAN_OFFSET
 from kazoo_bridge.webhooks.attempts.attempt import ClusterId, RequestBuilder
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
-from kazoo_bridge.webhooks.attempts.sample_sender import NoSample, SampleSender, TooManySamples
+from kazoo_bridge.webhooks.attempts.sample_sender import SampleSender
 from kazoo_bridge.webhooks.hooks.hook_catalogue import HookCatalogue
 from kazoo_bridge.webhooks.http.sender import Sender
 from tests.webhooks.fakes import FakeAgent, FakeAttemptStore, respond

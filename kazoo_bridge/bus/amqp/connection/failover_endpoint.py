@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
+from OpenSSL import crypto
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
@@ -17,6 +17,7 @@ from zope.interface import implementer
 from kazoo_bridge.bus.amqp.connection.connection import BrokerConnection
 from kazoo_bridge.bus.amqp.wire.errors import reason_text
 from kazoo_bridge.config import AmqpUri
+from kazoo_bridge.config.certificates import read_certificates
 
 #: Seconds for reaching a broker, and as many again for logging in.
 LOGIN_TIMEOUT = 10.0
@@ -27,16 +28,12 @@ def endpoint_for(reactor: Any, uri: AmqpUri) -> IStreamClientEndpoint:
     plain = HostnameEndpoint(reactor, uri.host, uri.port, timeout=LOGIN_TIMEOUT)
     if not uri.tls:
         return plain
-    roots = None if uri.cacertfile is None else trustRootFromCertificates(_read_certificates(uri.cacertfile))
+    roots = None if uri.cacertfile is None else trustRootFromCertificates(_trusted(uri.cacertfile))
     return wrapClientTLS(optionsForClientTLS(uri.host, trustRoot=roots), plain)
 
 
-def _read_certificates(path: str) -> list[Certificate]:
-    end = b"-----END CERTIFICATE-----"
-    blocks = Path(path).read_bytes().split(end)[:-1]
-    if not blocks:
-        raise ValueError(f"{path} holds no certificate in PEM form")
-    return [Certificate.loadPEM(block + end + b"\n") for block in blocks]
+def _trusted(path: str) -> list[Certificate]:
+    return [Certificate(crypto.X509.from_cryptography(one)) for one in read_certificates(path)]
 
 
 @implementer(IStreamClientEndpoint)

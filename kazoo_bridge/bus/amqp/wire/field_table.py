@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from kazoo_bridge.bus.amqp.wire.errors import FieldError
+from kazoo_bridge.kazoo import MAX_SHORT_STRING_BYTES
 
 #: How deep tables and arrays may lie in each other; a hostile peer could otherwise exhaust the stack.
 MAX_DEPTH = 64
@@ -138,8 +139,10 @@ def encode_table(table: Mapping[str, Any]) -> bytes:
 def short_string(text: str | bytes) -> bytes:
     """`text` with its length in bytes as one octet. Raises FieldError above 255 bytes and for lone surrogates."""
     raw = utf8(text)
-    if len(raw) > 255:
-        raise FieldError(f"AMQP allows 255 bytes for a name or routing key, this one has {len(raw)}")
+    if len(raw) > MAX_SHORT_STRING_BYTES:
+        raise FieldError(
+            f"AMQP allows {MAX_SHORT_STRING_BYTES} bytes for a name or routing key, this one has {len(raw)}"
+        )
     return bytes((len(raw),)) + raw
 
 
