@@ -6,6 +6,7 @@ import secrets
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from attrs import define, field
@@ -22,11 +23,20 @@ from kazoo_bridge.bus.embedded import EmbeddedBus
 from kazoo_bridge.calls.service import CallService
 from kazoo_bridge.config import Config, ConfigError, parse_uris
 from kazoo_bridge.directory.local import LocalDirectory
-from kazoo_bridge.interfaces import IBus, IEventCategory, StorageUnavailable
+from kazoo_bridge.interfaces import (
+    IBus,
+    ICalls,
+    IDirectory,
+    IEventCategory,
+    IWebhooks,
+    IWebsockets,
+    StorageUnavailable,
+)
 from kazoo_bridge.metrics import Durations, Figure, gauge
 from kazoo_bridge.node.graceful_shutdown import ShutdownSequence
 from kazoo_bridge.plugins.discovery import find_categories
-from kazoo_bridge.rest.routes import build_resources
+from kazoo_bridge.rest.resources.console import WebsocketLocation
+from kazoo_bridge.rest.routes import RestServices, build_resources
 from kazoo_bridge.rest.server.site import make_site
 from kazoo_bridge.storage import change_log, tokens
 from kazoo_bridge.storage.accounts import AccountStore, StoreRejected
@@ -124,8 +134,13 @@ class Node:
         accounts, token_store = AccountStore(reactor, database), TokenStore(reactor, database)
         directory = LocalDirectory(reactor, accounts, token_store, NumberStore(database))
         hook_store = HookStore(reactor, database, config.webhooks.max_hooks_per_account)
+        settings = SettingStore(database)
         stores = WebhookStores(
-            hook_store, AttemptStore(database), DeliveryStore(database), LimitStore(database)
+            hook_store,
+            AttemptStore(database),
+            DeliveryStore(database),
+            LimitStore(database),
+            cluster_id=partial(settings.get_or_create, "cluster_id", lambda: secrets.token_hex(16)),
         )
 
         async def account_gone(account_id: str) -> None:
@@ -147,7 +162,7 @@ class Node:
             retention=make_retention(reactor, config, database),
             accounts=accounts,
             tokens=token_store,
-            settings=SettingStore(database),
+            settings=settings,
             directory=directory,
             webhooks=WebhookService.from_config(
                 reactor, config, bus, directory, stores, categories, node, account_gone
@@ -180,13 +195,10 @@ class Node:
         await self.database.migrate()
         await self.feed.mark()
         await self.directory.load()
-        await self.webhooks.hooks.load()
-        # All nodes on one storage are one cluster to the receivers of webhooks.
-        settled = await self.settings.get_or_create("cluster_id", lambda: secrets.token_hex(16))
-        self.webhooks.attempt_runner.cluster_id = self.config.webhooks.cluster_id or settled
+        await self.webhooks.load()
 
     async def _listen(self) -> None:
-        site = make_site(self.reactor, build_resources(self), self.node, self.config.http)
+        site = make_site(self.reactor, build_resources(self.rest_services()), self.node, self.config.http)
         endpoint = self.config.http.endpoint
         self._port = await _open_port(
             "http.endpoint", endpoint, serverFromString(self.reactor, endpoint).listen(site)
@@ -195,6 +207,25 @@ class Node:
             "websockets.endpoint",
             self.config.websockets.endpoint,
             Deferred.fromCoroutine(self.websockets.listen()),
+        )
+
+    def rest_services(self) -> RestServices:
+        """What REST needs of this node."""
+        settings = self.config.websockets
+        location = WebsocketLocation(
+            uri=self.config.console.websocket_uri,
+            secure=settings.endpoint.startswith(("ssl:", "tls:")),
+            port=lambda: self.websockets.port,
+        )
+        return RestServices(
+            clock=self.reactor,
+            directory=cast(IDirectory, self.directory),
+            webhooks=cast(IWebhooks, self.webhooks.api),
+            websockets=cast(IWebsockets, self.websockets.api),
+            calls=cast(ICalls, self.calls),
+            websocket_location=location,
+            read_metrics=self.metrics,
+            readiness_problems=self.readiness_problems,
         )
 
     @property

@@ -1,56 +1,68 @@
-"""Everything that one node serves over HTTP."""
+"""All resources that one node serves over HTTP."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
+
+from attrs import frozen
 
 from kazoo_bridge.console.files import page_files
+from kazoo_bridge.interfaces import ICalls, IDirectory, IWebhooks, IWebsockets
+from kazoo_bridge.rest.http.rate_limit import LoginThrottle
+from kazoo_bridge.rest.http.routing import Resource
 from kazoo_bridge.rest.openapi.document import OpenApiResource
 from kazoo_bridge.rest.resources.accounts import AccountResource
 from kazoo_bridge.rest.resources.attempts import AttemptResource
 from kazoo_bridge.rest.resources.auth import AuthResource
-from kazoo_bridge.rest.resources.catalogue import SampleResource
+from kazoo_bridge.rest.resources.catalogue import CatalogueResource
 from kazoo_bridge.rest.resources.channels import ChannelResource
 from kazoo_bridge.rest.resources.console import ConsoleResource, WebsocketLocation
 from kazoo_bridge.rest.resources.deliveries import DeliveryResource
 from kazoo_bridge.rest.resources.events import EventStreamResource
-from kazoo_bridge.rest.resources.health import HealthResource
+from kazoo_bridge.rest.resources.health import HealthResource, ReadinessProblems
 from kazoo_bridge.rest.resources.hook_actions import HookActionResource
 from kazoo_bridge.rest.resources.limits import LimitResource
-from kazoo_bridge.rest.resources.metrics import MetricResource
+from kazoo_bridge.rest.resources.metrics import MetricResource, Read
 from kazoo_bridge.rest.resources.webhooks import WebhookResource
 from kazoo_bridge.rest.resources.websockets import WebsocketResource
-from kazoo_bridge.rest.server.site import Resource
-from kazoo_bridge.webhooks.hooks.hook_document import document_schema
-
-if TYPE_CHECKING:
-    from kazoo_bridge.node.node import Node
 
 
-def build_resources(bridge: Node) -> list[Resource]:
-    """All resources of the node, each of which knows its paths."""
-    directory, node, websockets = bridge.directory, bridge.node, bridge.websockets
-    room, hook_types = bridge.webhooks, list(bridge.webhooks.catalogue.types.values())
+@frozen
+class RestServices:
+    """What the resources need of a node.
+
+    `clock` is the reactor. `read_metrics` returns the node's metrics, `readiness_problems` the reasons why
+    the node is not ready, and `websocket_location` is where browsers find the websockets.
+    """
+
+    clock: Any
+    directory: IDirectory
+    webhooks: IWebhooks
+    websockets: IWebsockets
+    calls: ICalls
+    websocket_location: WebsocketLocation
+    read_metrics: Read
+    readiness_problems: ReadinessProblems
+
+
+def build_resources(services: RestServices) -> list[Resource]:
+    """Return all resources; each knows its paths."""
+    clock, directory = services.clock, services.directory
+    webhooks, websockets = services.webhooks, services.websockets
     return [
-        AttemptResource(directory, room.hooks, room.recorder, node),
-        DeliveryResource(directory, room.hooks, room.dead_letters, node),
-        HookActionResource(directory, room.hooks, room.sample_sender, node),
-        WebhookResource(directory, room.hooks, room.health, hook_types, node),
-        SampleResource(hook_types, node),
-        AccountResource(directory, node),
-        AuthResource(directory, node, bridge.reactor),
-        LimitResource(directory, room.stores.limits, node),
-        WebsocketResource(directory, websockets.catalogue, websockets.queries, node),
-        EventStreamResource(bridge.reactor, directory, websockets.streams, node),
-        ChannelResource(directory, bridge.calls, node),
-        ConsoleResource(page_files(), _websocket_location(bridge), node),
-        MetricResource(bridge.metrics),
-        HealthResource(bridge.readiness_problems),
-        OpenApiResource.from_documents(document_schema(room.catalogue.ids)),
+        AttemptResource(directory, webhooks),
+        DeliveryResource(directory, webhooks),
+        HookActionResource(directory, webhooks),
+        WebhookResource(directory, webhooks),
+        CatalogueResource(directory, webhooks.hook_types),
+        AccountResource(directory),
+        AuthResource(directory, LoginThrottle(clock)),
+        LimitResource(directory, webhooks),
+        WebsocketResource(directory, websockets),
+        EventStreamResource(directory, websockets, clock),
+        ChannelResource(directory, services.calls),
+        ConsoleResource(page_files(), services.websocket_location),
+        MetricResource(services.read_metrics),
+        HealthResource(services.readiness_problems),
+        OpenApiResource.from_schemas(webhooks.document_schema, webhooks.secret_schemas),
     ]
-
-
-def _websocket_location(bridge: Node) -> WebsocketLocation:
-    config = bridge.config
-    secure = config.websockets.endpoint.startswith(("ssl:", "tls:"))
-    return WebsocketLocation(config.console.websocket_uri, secure, lambda: bridge.websockets.port)

@@ -1,36 +1,64 @@
-"""Handlers of what belongs to an account: who is asking, may they, and does the account exist."""
+"""Decorators that make a resource's method a request handler: for any client, or for one account."""
 
 from __future__ import annotations
 
-from klein.app import KleinRequest
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-from kazoo_bridge.interfaces import IDirectory, RevisionConflict, TooManyHooks
-from kazoo_bridge.rest.http.errors import bad_identifier, conflict, too_many_hooks, validation_error
-from kazoo_bridge.rest.http.request_context import Handler, RequestContext, Response, handle_request
-from kazoo_bridge.webhooks.hooks.hook_document import InvalidDocument
+from kazoo_bridge.interfaces import IDirectory
+from kazoo_bridge.rest.http.request_context import (
+    RequestContext,
+    RequestWithContext,
+    Response,
+    handle_request,
+)
 
 
-async def for_account(
-    request: KleinRequest, directory: IDirectory, node: str, account_id: str, handler: Handler
-) -> bytes:
-    """Run `handler` for whoever may act for the account; the answer's bytes.
+class HasDirectory(Protocol):
+    """A resource that can authenticate clients."""
 
-    Others are refused: 401 without a good token, 403 for somebody else's account, 404 for one that there is not. What `handler` finds
-    wrong with a document is told as a validation error, and a document that has changed in the meantime as a conflict.
+    @property
+    def directory(self) -> IDirectory:
+        """The source of accounts and tokens."""
+
+
+R = TypeVar("R")
+D = TypeVar("D", bound=HasDirectory)
+P = ParamSpec("P")
+
+
+def open_handler(
+    method: Callable[Concatenate[R, RequestContext, P], Awaitable[Response]],
+) -> Callable[Concatenate[R, RequestWithContext, P], Coroutine[Any, Any, bytes]]:
+    """Make a method ``(self, context, …) -> Response`` a handler that Klein calls with a request.
+
+    The method may authenticate the client with the context; any client may call it. Errors that it raises are
+    answered as `handle_request` says.
     """
 
-    async def allowed(exchange: RequestContext) -> Response:
-        await exchange.authenticate(directory)
-        await exchange.authorize(directory, account_id)
-        if await directory.account(account_id) is None:
-            raise bad_identifier(account_id)
-        try:
-            return await handler(exchange)
-        except InvalidDocument as error:
-            raise validation_error(error.errors) from None
-        except TooManyHooks as error:
-            raise too_many_hooks(error.limit) from None
-        except RevisionConflict:
-            raise conflict() from None
+    @wraps(method)
+    async def handle(self: R, request: RequestWithContext, /, *args: P.args, **kwargs: P.kwargs) -> bytes:
+        return await handle_request(request.context, lambda context: method(self, context, *args, **kwargs))
 
-    return await handle_request(request, node, allowed)
+    return handle
+
+
+def account_handler(
+    method: Callable[Concatenate[D, RequestContext, str, P], Awaitable[Response]],
+) -> Callable[Concatenate[D, RequestWithContext, str, P], Coroutine[Any, Any, bytes]]:
+    """Make a method ``(self, context, account_id, …) -> Response`` a handler for one account.
+
+    The client is answered 401 without a valid token, 403 if it may not act for the account in the path, and
+    404 if that account does not exist.
+    """
+
+    @wraps(method)
+    async def authorized(self: D, context: RequestContext, /, *args: Any, **path: Any) -> Response:
+        await context.authenticate(self.directory)
+        await context.authorize(
+            self.directory, path["account_id"]
+        )  # Klein passes the parts of a path by name
+        return await method(self, context, *args, **path)
+
+    return open_handler(authorized)

@@ -1,13 +1,24 @@
-"""What a request can be refused with, in KAZOO's words."""
+"""Errors that REST answers with, in KAZOO's words."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from kazoo_bridge.interfaces import (
+    BusUnavailable,
+    CommandRefused,
+    InvalidDocument,
+    RevisionConflict,
+    StorageUnavailable,
+    TooManyHooks,
+    UnknownCall,
+)
+from kazoo_bridge.schema_errors import field_error
+
 
 class ApiError(Exception):
-    """A refusal: HTTP status, KAZOO's error word, and details for the ``data`` of the envelope."""
+    """An error answer: HTTP status, KAZOO's error word, the envelope's ``data``, and further headers."""
 
     def __init__(
         self, status: int, word: str, data: Any = None, *, headers: Mapping[str, str] | None = None
@@ -19,83 +30,115 @@ class ApiError(Exception):
         self.headers = dict(headers or {})
 
 
+def to_api_error(error: Exception) -> ApiError | None:
+    """Return the answer for an error of an interface; None for an error that no client can cause."""
+    match error:
+        case ApiError():
+            return error
+        case InvalidDocument() | CommandRefused():
+            return validation_error(error.errors)
+        case TooManyHooks():
+            return too_many_hooks(error.limit)
+        case RevisionConflict():
+            return conflict()
+        case UnknownCall():
+            return bad_identifier(str(error))
+        case BusUnavailable():
+            return bus_fault()
+        case StorageUnavailable():
+            return storage_fault()
+    return None
+
+
 def parse_error(problem: str) -> ApiError:
-    """The body is not what it claims to be."""
+    """Return the error for a request that cannot be parsed; `problem` says what is wrong."""
     return ApiError(400, f"parse error: {problem}", {"message": problem})
 
 
 def validation_error(errors: Mapping[str, Any]) -> ApiError:
-    """The document is wrong, field by field."""
+    """Return the error for a wrong document or parameter.
+
+    `errors` maps each field to its rules, and each rule to ``message`` and, where they say more, ``target``
+    (what the rule demands), ``cause`` and ``value`` (what was given).
+    """
     return ApiError(400, "validation error", dict(errors))
 
 
+def invalid_field(name: str, rule: str, message: str | None = None, **details: Any) -> ApiError:
+    """Return the validation error for one rule of one field; see `field_error` for the parameters."""
+    return validation_error(field_error(name, rule, message, **details))
+
+
 def too_many_hooks(limit: int) -> ApiError:
-    """The account may have no more hooks."""
-    message = f"this account has the {limit} hooks that an account may have: delete some that are not needed, or ask the operator for more"
-    return validation_error({"webhooks": {"maxItems": {"message": message, "target": limit}}})
+    """Return the error for an account that has `limit` hooks and may have no more."""
+    message = (
+        f"this account has the {limit} hooks that an account may have: delete some that are not needed, or"
+        " ask the operator for more"
+    )
+    return invalid_field("webhooks", "maxItems", message, target=limit)
 
 
 def invalid_credentials(
     message: str = "a valid token is required, in X-Auth-Token or Authorization: Bearer",
 ) -> ApiError:
-    """No token or API key, or none that is good."""
+    """Return the error for a missing or invalid token or API key."""
     return ApiError(401, "invalid_credentials", {"message": message})
 
 
 def forbidden() -> ApiError:
-    """A good token, for somebody else's things."""
+    """Return the error for a valid token that gives no access."""
     return ApiError(403, "forbidden", {"message": "this token does not give access to this account"})
 
 
 def bad_identifier(cause: str) -> ApiError:
-    """There is no such thing."""
+    """Return the error for an id or a path that does not exist; `cause` is that id or path."""
     return ApiError(404, "bad_identifier", {"cause": cause, "message": f"nothing found for {cause[:100]}"})
 
 
 def invalid_method(allowed: Collection[str]) -> ApiError:
-    """Not with this verb."""
-    verbs = ", ".join(sorted(allowed))
-    return ApiError(405, "invalid_method", {"message": f"allowed here: {verbs}"}, headers={"Allow": verbs})
+    """Return the error for a method that the path does not have; `allowed` are those it has."""
+    methods = ", ".join(sorted(allowed))
+    return ApiError(
+        405, "invalid_method", {"message": f"allowed here: {methods}"}, headers={"Allow": methods}
+    )
 
 
 def conflict() -> ApiError:
-    """Somebody else has changed the document."""
-    return ApiError(
-        409,
-        "datastore_conflict",
-        {"message": "the document has changed in the meantime: read it again, then repeat"},
-    )
+    """Return the error for a document that another client has changed meanwhile."""
+    message = "the document has changed in the meantime: read it again, then repeat"
+    return ApiError(409, "datastore_conflict", {"message": message})
 
 
 def precondition_failed() -> ApiError:
-    """The document is not at the revision that the request was meant for."""
-    return ApiError(
-        412,
-        "precondition_failed",
-        {"message": "the document is not at the revision that If-Match or If-None-Match asks for"},
-    )
+    """Return the error for a condition (If-Match, If-None-Match) that does not hold."""
+    message = "the document is not at the revision that If-Match or If-None-Match asks for"
+    return ApiError(412, "precondition_failed", {"message": message})
+
+
+def too_large(limit: int) -> ApiError:
+    """Return the error for a body of more than `limit` bytes."""
+    return ApiError(413, "too_large", {"message": f"the body may have {limit} bytes at most"})
 
 
 def too_many_requests(seconds: int, what: str) -> ApiError:
-    """Enough of that for now; again in some seconds."""
+    """Return the error for a client over a limit on `what` (plural); it may try again in `seconds`."""
     data = {"message": f"too many {what}: try again in {seconds} seconds"}
     return ApiError(429, "too_many_requests", data, headers={"Retry-After": str(seconds)})
 
 
-def too_large(limit: int) -> ApiError:
-    """More than will be read."""
-    return ApiError(413, "too_large", {"message": f"the body may have {limit} bytes at most"})
+def unspecified_fault(request_id: str) -> ApiError:
+    """Return the error for a defect of the service, which the log has under `request_id`."""
+    message = f"an unexpected error; the operator finds it in the log under {request_id}"
+    return ApiError(500, "unspecified_fault", {"message": message})
 
 
 def bus_fault() -> ApiError:
-    """The bus does not answer."""
-    return ApiError(
-        503, "datastore_fault", {"message": "the message bus does not answer just now: try again later"}
-    )
+    """Return the error for a message bus that does not answer."""
+    message = "the message bus does not answer just now: try again later"
+    return ApiError(503, "datastore_fault", {"message": message})
 
 
 def storage_fault() -> ApiError:
-    """The storage does not answer."""
-    return ApiError(
-        503, "datastore_fault", {"message": "the storage does not answer just now: try again later"}
-    )
+    """Return the error for a storage that does not answer."""
+    message = "the storage does not answer just now: try again later"
+    return ApiError(503, "datastore_fault", {"message": message})

@@ -1,4 +1,4 @@
-"""KAZOO's filters on lists: what of a list a client wants to see."""
+"""KAZOO's filters on lists."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from attrs import frozen
 
 from kazoo_bridge.rest.http.query import Query, whole_number
 
-#: Whether a document passes.
+#: Returns whether a document passes.
 Test = Callable[[Mapping[str, Any]], bool]
 
 _KEY_TESTS: Mapping[str, Callable[[Any], bool]] = {
@@ -28,21 +28,21 @@ _TIMES = ("created_from", "created_to", "modified_from", "modified_to")
 
 @frozen
 class TimeRange:
-    """From and to, both included, in Gregorian seconds; None: open."""
+    """A range of Gregorian seconds, both ends included; None: no bound."""
 
     start: int | None = None
     end: int | None = None
 
-    def contains(self, moment: int | None) -> bool:
-        """Whether the moment lies within; one that is not known lies only in a range open on both sides."""
-        if moment is None:
+    def contains(self, time: int | None) -> bool:
+        """Return whether a time is in the range. An unknown time (None) is only in a range without bounds."""
+        if time is None:
             return self.start is None and self.end is None
-        return (self.start is None or self.start <= moment) and (self.end is None or moment <= self.end)
+        return (self.start is None or self.start <= time) and (self.end is None or time <= self.end)
 
 
 @frozen
 class Filters:
-    """All filters of a request. A document must pass every one."""
+    """The filters of a request, every one of which a document must pass."""
 
     tests: tuple[Test, ...] = ()
     created: TimeRange = TimeRange()
@@ -50,18 +50,21 @@ class Filters:
 
     @classmethod
     def parse(cls, query: Query) -> Filters:
-        """The filters that a query names; raises a validation error for a time that is not a number."""
-        given = {name: [whole_number(name, text) for key, text in query if key == name] for name in _TIMES}
+        """Read the filters of a query; raises a validation error for a time that is not a whole number."""
+        times = {name: [whole_number(name, text) for text in query.all(name)] for name in _TIMES}
         return cls(
             tuple(_tests(query)),
-            TimeRange(max(given["created_from"], default=None), min(given["created_to"], default=None)),
-            TimeRange(max(given["modified_from"], default=None), min(given["modified_to"], default=None)),
+            TimeRange(max(times["created_from"], default=None), min(times["created_to"], default=None)),
+            TimeRange(max(times["modified_from"], default=None), min(times["modified_to"], default=None)),
         )
 
     def accepts(
         self, document: Mapping[str, Any], created: int | None = None, modified: int | None = None
     ) -> bool:
-        """Whether a document passes that was created and last modified then (Gregorian seconds; None: that is not known)."""
+        """Return whether a document passes.
+
+        `created` and `modified` are its times in Gregorian seconds; None: unknown.
+        """
         return (
             self.created.contains(created)
             and self.modified.contains(modified)
@@ -80,12 +83,12 @@ def _tests(query: Query) -> Iterator[Test]:
 
 
 def _key_test(path: str, test: Callable[[Any], bool]) -> Test:
-    return lambda document: test(_at(document, path))
+    return lambda document: test(_value_at(document, path))
 
 
 def _equal(path: str, wanted: str) -> Test:
-    choices = (wanted, *_listed(wanted))
-    return lambda document: any(_same(_at(document, path), choice) for choice in choices)
+    choices = (wanted, *_json_list_items(wanted))
+    return lambda document: any(_equals_text(_value_at(document, path), choice) for choice in choices)
 
 
 def _not_equal(path: str, unwanted: str) -> Test:
@@ -93,8 +96,8 @@ def _not_equal(path: str, unwanted: str) -> Test:
     return lambda document: not equal(document)
 
 
-def _at(document: Mapping[str, Any], path: str) -> Any:
-    """The value at a dotted path; None when there is none. A key that has dots itself is found too."""
+def _value_at(document: Mapping[str, Any], path: str) -> Any:
+    """Return the value at a dotted path, None without one. A key that itself has dots is found too."""
     if path in document:
         return document[path]
     value: Any = document
@@ -105,28 +108,28 @@ def _at(document: Mapping[str, Any], path: str) -> Any:
     return value
 
 
-def _listed(text: str) -> list[str]:
-    """The choices, when the text is a JSON list of strings, numbers and booleans."""
+def _json_list_items(text: str) -> list[str]:
+    """Return the items of a JSON list of strings, numbers and booleans as text; empty for any other text."""
     if not text.startswith("["):
         return []
     try:
         values = orjson.loads(text)
     except orjson.JSONDecodeError:
         return []
-    return [choice for value in values if (choice := _text(value)) is not None]
+    return [choice for value in values if (choice := _to_query_text(value)) is not None]
 
 
-def _same(value: Any, text: str) -> bool:
+def _equals_text(value: Any, text: str) -> bool:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return (
             _NUMBER.fullmatch(text) is not None
             and (float(text) if isinstance(value, float) else Decimal(text)) == value
         )
-    return _text(value) == text
+    return _to_query_text(value) == text
 
 
-def _text(value: Any) -> str | None:
-    """A value as a query can say it; None: it cannot."""
+def _to_query_text(value: Any) -> str | None:
+    """Return the text that stands for a value in a query; None for an object or a list."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -135,7 +138,7 @@ def _text(value: Any) -> str | None:
 
 
 def _is_empty(value: Any) -> bool:
-    """KAZOO's idea of emptiness, in which zero is empty and false is not."""
+    """Return whether KAZOO counts a value as empty: zero is, false is not."""
     return (
         value is None
         or value in ("", "0", "NULL", "undefined", [], {})

@@ -1,41 +1,52 @@
-"""Lists, a page at a time, in KAZOO's words: ``page_size``, ``start_key``, ``next_start_key``, ``paginate``."""
+"""Pages of lists: ``page_size``, ``start_key``, ``next_start_key`` and ``paginate``, like KAZOO."""
 
 from __future__ import annotations
 
+import binascii
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from hashlib import sha256
 from typing import Any, Generic, TypeVar
 
+import orjson
 from attrs import frozen
 
-from kazoo_bridge.rest.http import page_keys
+from kazoo_bridge.rest.http.errors import ApiError, invalid_field
 from kazoo_bridge.rest.http.query import Query, whole_number
 
 T = TypeVar("T")
 Row = TypeVar("Row")
 
-#: KAZOO's own.
+#: KAZOO's default.
 DEFAULT_PAGE_SIZE = 50
 
-#: Larger pages are cut to this.
+#: A larger ``page_size`` is reduced to this.
 MAX_PAGE_SIZE = 1000
 
-#: How many rows of a store one request may look at.
+#: Rows of a store that one request may read.
 MAX_SCANNED_ROWS = 5000
 
-_BATCH_SIZE = 500
+#: Rows of a store that are read at once.
+BATCH_SIZE = 500
+
+_MIN_BATCH_SIZE = 20
 _FALSE_VALUES = ("false", "0", "no")
+
+_KEY_VERSION = b"1"
+_CHECKSUM_BYTES = 6
+_MAX_KEY_LENGTH = 2048
 
 
 @frozen
 class Page(Generic[T]):
-    """Some items of a list; `next_start_key` is where the next page starts, None: there is none."""
+    """One page of a list. `next_start_key` is the key of the next page; None: this is the last one."""
 
     items: list[T]
     start_key: str | None = None
     next_start_key: str | None = None
 
-    def more(self) -> Mapping[str, Any]:
-        """What the envelope says beside ``data``."""
+    def metadata(self) -> Mapping[str, Any]:
+        """Return the keys of the envelope that describe the page."""
         keys = {"start_key": self.start_key, "next_start_key": self.next_start_key}
         return {"page_size": len(self.items)} | {
             name: value for name, value in keys.items() if value is not None
@@ -44,7 +55,11 @@ class Page(Generic[T]):
 
 @frozen
 class Paginator:
-    """Which page of the list `scope` is wanted. `size` None: all of it."""
+    """A request for a page.
+
+    `scope` identifies the list: a key of one list is refused for another. `size` is the number of items,
+    None: all. `start_key` is the key of the page, None: the first page.
+    """
 
     scope: str
     size: int | None = DEFAULT_PAGE_SIZE
@@ -52,25 +67,26 @@ class Paginator:
 
     @classmethod
     def from_query(cls, query: Query, scope: str) -> Paginator:
-        """Read from a request; raises validation errors on ``page_size``. `scope` tells lists apart: their keys are not exchangeable."""
+        """Read the parameters of a request; raises a validation error on ``page_size``."""
         text = query.first("page_size")
-        size = (
-            DEFAULT_PAGE_SIZE
-            if text is None
-            else min(whole_number("page_size", text, minimum=1), MAX_PAGE_SIZE)
-        )
-        everything = (query.first("paginate") or "").lower() in _FALSE_VALUES
-        return cls(scope, None if everything else size, query.first("start_key") or None)
+        size = DEFAULT_PAGE_SIZE
+        if text is not None:
+            size = min(whole_number("page_size", text, minimum=1), MAX_PAGE_SIZE)
+        paginate = (query.first("paginate") or "").lower() not in _FALSE_VALUES
+        return cls(scope, size if paginate else None, query.first("start_key") or None)
 
     def from_list(
         self, items: Sequence[T], position: Callable[[T], int | str], identity: Callable[[T], str]
     ) -> Page[T]:
-        """A page of a list in memory, in which `position` never falls.
+        """Return the page of a list in memory that is ordered by `position`, ascending.
 
-        A page starts with the very item that the one before announced or, if that has gone, with the first that is not before its place:
-        so no item is left out because another went.
+        The page starts with the item that the previous page announced or, if that item is gone, with the
+        first at or after its position; so an item that is removed hides no other. Raises a validation error
+        on ``start_key``.
         """
-        start = 0 if self.start_key is None else _index(items, position, identity, self._position(list))
+        start = 0
+        if self.start_key is not None:
+            start = _find_start(items, position, identity, self._decode_position(list))
         end = len(items) if self.size is None else start + self.size
         following = [position(items[end]), identity(items[end])] if end < len(items) else None
         return self._page(list(items[start:end]), following)
@@ -82,21 +98,20 @@ class Paginator:
         accepts: Callable[[Row], bool],
         max_scanned: int = MAX_SCANNED_ROWS,
     ) -> Page[Row]:
-        """A page of what a store lists: `fetch(after, count)` gives at most `count` rows beyond the position `after` (None: the first).
+        """Return the page of a list in a store.
 
-        Rows that are not accepted are left out, and others fetched for them until `max_scanned` rows were seen: then the page ends early,
-        and the next one goes on from there.
+        `fetch(after, count)` returns at most `count` rows beyond the position `after` (None: from the first).
+        Rows that `accepts` refuses are left out and others are read in their place, up to `max_scanned` rows;
+        then the page ends early, and the next one continues there. Raises a validation error on
+        ``start_key``.
         """
-        after: int | None = None if self.start_key is None else self._position(int)
+        after: int | None = None if self.start_key is None else self._decode_position(int)
         found: list[Row] = []
         scanned = 0
         while scanned < max_scanned:
-            # One row more than is needed tells whether there is another page.
-            count = min(
-                _BATCH_SIZE,
-                max_scanned - scanned,
-                _BATCH_SIZE if self.size is None else max(self.size - len(found), 20),
-            )
+            wanted = BATCH_SIZE if self.size is None else max(self.size - len(found), _MIN_BATCH_SIZE)
+            count = min(BATCH_SIZE, max_scanned - scanned, wanted)
+            # One row more than is needed shows whether there is another page.
             rows = await fetch(after, count + 1)
             for number, row in enumerate(rows[:count]):
                 after = position(row)
@@ -109,24 +124,65 @@ class Paginator:
                 return self._page(found, None)
         return self._page(found, after)
 
-    def _position(self, kind: type) -> Any:
-        position = page_keys.decode_page_key(self.scope, self.start_key or "")
+    def _decode_position(self, kind: type) -> Any:
+        position = decode_page_key(self.scope, self.start_key or "")
         if type(position) is not kind:
-            raise page_keys.invalid_page_key(self.start_key or "")
+            raise _invalid_page_key(self.start_key or "")
         return position
 
     def _page(self, items: list[T], following: Any) -> Page[T]:
-        return Page(
-            items,
-            self.start_key,
-            None if following is None else page_keys.encode_page_key(self.scope, following),
-        )
+        next_start_key = None if following is None else encode_page_key(self.scope, following)
+        return Page(items, self.start_key, next_start_key)
 
 
-def _index(
+def encode_page_key(scope: str, position: Any) -> str:
+    """Return the key of the page that starts at `position` (any JSON value) of the list `scope`.
+
+    A key is base64url of a version, a checksum and the position. The checksum detects keys that were cut,
+    changed or taken from another list; it need not be secret, because a position gives access to nothing.
+    """
+    body = orjson.dumps(position)
+    return urlsafe_b64encode(_KEY_VERSION + _checksum(scope, body) + body).rstrip(b"=").decode()
+
+
+def decode_page_key(scope: str, key: str) -> Any:
+    """Return the position of a key that `encode_page_key` has made for the same list.
+
+    Raises a validation error on ``start_key`` for any other text.
+    """
+    try:
+        if len(key) > _MAX_KEY_LENGTH:
+            raise ValueError
+        raw = urlsafe_b64decode(key.encode("ascii") + b"=" * (-len(key) % 4))
+        checksum, body = raw[1 : 1 + _CHECKSUM_BYTES], raw[1 + _CHECKSUM_BYTES :]
+        if raw[:1] != _KEY_VERSION or checksum != _checksum(scope, body):
+            raise ValueError
+        position = orjson.loads(body)
+        # base64 ignores characters that are not in its alphabet; only the key itself is a key.
+        if encode_page_key(scope, position) != key.rstrip("="):
+            raise ValueError
+    except (ValueError, binascii.Error):
+        raise _invalid_page_key(key) from None
+    return position
+
+
+def _invalid_page_key(key: str) -> ApiError:
+    message = "expected a next_start_key of this list, unchanged"
+    return invalid_field("start_key", "wrong_format", message, cause=key[:100])
+
+
+def _checksum(scope: str, body: bytes) -> bytes:
+    return sha256(scope.encode("utf-8", "surrogatepass") + b"\0" + body).digest()[:_CHECKSUM_BYTES]
+
+
+def _find_start(
     items: Sequence[T], position: Callable[[T], int | str], identity: Callable[[T], str], start: list[Any]
 ) -> int:
-    place, name = start
-    same = (index for index, item in enumerate(items) if identity(item) == name and position(item) == place)
-    not_before = (index for index, item in enumerate(items) if position(item) >= place)
-    return next(same, next(not_before, len(items)))
+    start_position, start_identity = start
+    same = (
+        index
+        for index, item in enumerate(items)
+        if identity(item) == start_identity and position(item) == start_position
+    )
+    at_or_after = (index for index, item in enumerate(items) if position(item) >= start_position)
+    return next(same, next(at_or_after, len(items)))

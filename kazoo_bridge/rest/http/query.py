@@ -1,4 +1,4 @@
-"""What stands behind the question mark of a request."""
+"""The query of a request's URI."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from urllib.parse import parse_qsl
 from attrs import frozen
 
 from kazoo_bridge.json_numbers import MAX_INTEGER, to_integer
-from kazoo_bridge.rest.http.errors import parse_error, validation_error
+from kazoo_bridge.rest.http.errors import invalid_field, parse_error
 
-#: More parameters than any client has reason to send.
 MAX_PARAMETERS = 200
 
-#: Whole numbers are read up to this one.
+#: The largest absolute value of a whole number.
 MAX_NUMBER = MAX_INTEGER
 
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
@@ -22,13 +21,17 @@ _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 @frozen
 class Query:
-    """The parameters in the order they were given. One that no handler asks for is ignored; of a repeated one `first` takes the first."""
+    """The decoded parameters (name, value) in the order in which they were given."""
 
     parameters: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def parse(cls, uri: bytes) -> Query:
-        """The query of a request's URI; raises a parse error when it cannot be decoded."""
+        """Parse the query of a URI.
+
+        Raises a parse error for broken percent-encoding, for bytes that are not UTF-8, and for more than
+        `MAX_PARAMETERS` parameters.
+        """
         raw = uri.partition(b"?")[2]
         refuse_broken_escapes(raw, "query")
         try:
@@ -45,29 +48,25 @@ class Query:
         return iter(self.parameters)
 
     def first(self, name: str) -> str | None:
-        """The parameter's first value; None when it is not there."""
+        """Return the first value of a parameter; None without one."""
         return next((value for given, value in self.parameters if given == name), None)
 
+    def all(self, name: str) -> list[str]:
+        """Return all values of a parameter."""
+        return [value for given, value in self.parameters if given == name]
 
-def refuse_broken_escapes(raw: bytes, what: str) -> None:
-    """Raises a parse error when a percent sign is not followed by two hexadecimal digits."""
+
+def refuse_broken_escapes(raw: bytes, part: str) -> None:
+    """Check that two hexadecimal digits follow each percent sign; raises a parse error on the `part`."""
     if _BROKEN_ESCAPE.search(raw):
-        raise parse_error(f"the {what} has a broken percent-encoding")
+        raise parse_error(f"the {part} has a broken percent-encoding")
 
 
 def whole_number(name: str, text: str, minimum: int | None = None) -> int:
-    """The parameter's number; raises a validation error that names the parameter."""
+    """Return the whole number of a parameter's text; raises a validation error on the parameter."""
     number = to_integer(text, accept_text=True)
     if number is None:
-        raise validation_error(
-            {name: {"type": {"message": "expected a whole number", "target": "integer", "cause": text[:100]}}}
-        )
+        raise invalid_field(name, "type", "expected a whole number", target="integer", cause=text[:100])
     if minimum is not None and number < minimum:
-        raise validation_error(
-            {
-                name: {
-                    "minimum": {"message": f"expected at least {minimum}", "target": minimum, "cause": number}
-                }
-            }
-        )
+        raise invalid_field(name, "minimum", target=minimum, cause=number)
     return number

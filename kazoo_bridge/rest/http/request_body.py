@@ -1,4 +1,4 @@
-"""Bodies of requests: JSON objects, of bounded size and depth."""
+"""Request bodies: JSON objects of bounded size and depth, and the method that a POST can carry in one."""
 
 from __future__ import annotations
 
@@ -7,18 +7,25 @@ from typing import IO, Any
 import orjson
 
 from kazoo_bridge.json_limits import exceeds_depth
-from kazoo_bridge.rest.http.errors import parse_error, too_large
+from kazoo_bridge.rest.http.errors import invalid_method, parse_error, too_large
 
-#: In bytes.
+#: Bytes.
 MAX_BODY_BYTES = 1024 * 1024
 
-#: Objects and lists within each other; deeper ones are no document of anybody's.
+#: Levels of objects and lists within each other.
 MAX_DEPTH = 64
 
+#: The methods that clients can use, in the request line or inside a POST.
+METHODS = ("GET", "PUT", "POST", "PATCH", "DELETE")
 
-def parse(content: IO[bytes] | None) -> dict[str, Any]:
-    """The JSON object of a body; an empty one when there is no body. Raises `too_large` and parse errors."""
-    raw = read_body(content)
+
+def parse_body(content: IO[bytes] | None) -> dict[str, Any]:
+    """Parse a request's body.
+
+    Returns the JSON object, an empty one if the body is empty. Raises 413 for a body of more than
+    `MAX_BODY_BYTES`, and a parse error (400) for a body that is not a JSON object or too deep.
+    """
+    raw = _read(content)
     if not raw.strip():
         return {}
     try:
@@ -32,8 +39,15 @@ def parse(content: IO[bytes] | None) -> dict[str, Any]:
     return envelope
 
 
-def read_body(content: IO[bytes] | None) -> bytes:
-    """The bytes of a body, from its beginning; raises `too_large`."""
+def parse_method(carried: object) -> str:
+    """Return the method that a POST carries as ``verb``, in upper case; raises 405 for any other value."""
+    method = carried.upper() if isinstance(carried, str) else ""
+    if method not in METHODS:
+        raise invalid_method(METHODS)
+    return method
+
+
+def _read(content: IO[bytes] | None) -> bytes:
     if content is None:
         return b""
     content.seek(0)

@@ -1,46 +1,47 @@
-"""One HTTP request and its answer, in KAZOO's envelope."""
+"""One HTTP request with its identity, query and body, and its response in KAZOO's envelope."""
 
 from __future__ import annotations
 
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from attrs import define, field, frozen
-from klein.app import KleinRequest
 from twisted.internet.defer import CancelledError
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.web.iweb import IRequest
 
 from kazoo_bridge import __version__
 from kazoo_bridge.interfaces import IDirectory, Principal, StorageUnavailable
-from kazoo_bridge.rest.http.auth_token import auth_token
 from kazoo_bridge.rest.http.errors import (
     ApiError,
+    bad_identifier,
     forbidden,
     invalid_credentials,
     parse_error,
-    precondition_failed,
-    storage_fault,
+    to_api_error,
+    unspecified_fault,
 )
-from kazoo_bridge.rest.http.etags import EntityTags
+from kazoo_bridge.rest.http.etags import is_not_modified
 from kazoo_bridge.rest.http.query import Query
-from kazoo_bridge.rest.http.request_body import parse
-from kazoo_bridge.rest.server.http_request import LimitedRequest
+from kazoo_bridge.rest.http.request_body import parse_body, parse_method
 
 _log = Logger()
 
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,64}")
-_READING = (b"GET", b"HEAD", b"OPTIONS")
+_METHODS_WITHOUT_BODY = (b"GET", b"HEAD", b"OPTIONS")
 
 CORS_HEADERS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Headers": (
-        "Content-Type, Depth, User-Agent, X-Http-Method-Override, X-File-Size, X-Requested-With, If-Modified-Since, X-File-Name, "
-        "Cache-Control, X-Auth-Token, X-Kazoo-Cluster-ID, If-Match, If-None-Match, Authorization"
+        "Content-Type, Depth, User-Agent, X-Http-Method-Override, X-File-Size, X-Requested-With, "
+        "If-Modified-Since, X-File-Name, Cache-Control, X-Auth-Token, X-Kazoo-Cluster-ID, If-Match, "
+        "If-None-Match, Authorization"
     ),
     "Access-Control-Allow-Methods": "GET, PUT, POST, PATCH, DELETE, OPTIONS",
     "Access-Control-Expose-Headers": "Content-Type, X-Auth-Token, X-Request-ID, ETag, Location, Retry-After",
@@ -50,122 +51,173 @@ CORS_HEADERS = {
 
 @frozen
 class Response:
-    """What a handler has to say: the envelope's ``data``, and what goes beside it. `streamed`: it has written all of it already."""
+    """A handler's successful response.
+
+    `data` is the envelope's ``data``, and `metadata` are further keys of the envelope. `revision` is that of
+    the document in `data`. `streamed`: the handler has written the whole response itself.
+    """
 
     data: Any
     status: int = 200
     revision: str | None = None
-    more: Mapping[str, Any] = field(factory=dict)
+    metadata: Mapping[str, Any] = field(factory=dict)
     streamed: bool = False
 
 
-@define
+@define(eq=False)
 class RequestContext:
-    """A request as handlers see it."""
+    """A request as handlers see it.
+
+    `node` is the name of this node in responses, `clock` gives their timestamps, and `on_authenticated` is
+    called with the request's token once it has proved valid.
+    """
 
     request: IRequest
     node: str
+    _clock: IReactorTime
+    _on_authenticated: Callable[[str], None] = lambda _token: None
     request_id: str = field(init=False)
     token: str | None = field(init=False, default=None, repr=False)
     principal: Principal | None = field(init=False, default=None)
-    envelope: Mapping[str, Any] = field(init=False, factory=dict, repr=False)
     query: Query = field(init=False, factory=Query, repr=False)
+    _has_body: bool = field(init=False)
+    _body: Mapping[str, Any] | ApiError | None = field(init=False, default=None, repr=False)
 
     def __attrs_post_init__(self) -> None:
         given = self.request.getHeader(b"x-request-id") or b""
         self.request_id = given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+        # Of the method in the request line: a POST that carries another method still has a body.
+        self._has_body = self.request.method not in _METHODS_WITHOUT_BODY
+
+    @property
+    def path(self) -> str:
+        """The request's path, without the query and not decoded."""
+        return str(self.request.path, "utf-8", "replace")
+
+    def parse_query(self) -> None:
+        """Parse the query of the request's URI into `query`; raises a parse error."""
+        self.query = Query.parse(self.request.uri)
+
+    @property
+    def envelope(self) -> Mapping[str, Any]:
+        """The JSON object of the body, empty if the request has none. Parsed once.
+
+        Raises a parse error, or 413; see `parse_body`.
+        """
+        if self._body is None:
+            try:
+                self._body = parse_body(self.request.content) if self._has_body else {}
+            except ApiError as error:
+                self._body = error
+        if isinstance(self._body, ApiError):
+            raise self._body
+        return self._body
 
     @property
     def data(self) -> dict[str, Any]:
-        """The ``data`` object of the request's body; raises a parse error when there is none."""
+        """The ``data`` object of the body; raises a parse error if the body has none."""
         data = self.envelope.get("data")
         if not isinstance(data, dict):
             raise parse_error('expected a body of the form {"data": {…}}')
         return data
 
-    @property
-    def path(self) -> str:
-        """The request's path, without the query."""
-        return str(self.request.path, "utf-8", "replace")
+    def overridden_method(self) -> str | None:
+        """Return the method that a POST carries as ``verb`` in the query, else beside ``data``; None without.
 
-    def read(self) -> None:
-        """Parse the query and, where there is one, the body; raises what they are refused with."""
-        self.query = Query.parse(self.request.uri)
-        if self.request.method not in _READING or getattr(self.request, "tunnelled", False):
-            self.envelope = parse(self.request.content)
+        Raises 405 for a value that is not a method. A body that cannot be parsed carries no method.
+        """
+        if self.request.method != b"POST":
+            return None
+        carried: object = self.query.first("verb")
+        if carried is None:
+            try:
+                carried = self.envelope.get("verb")
+            except ApiError:
+                return None  # the handler raises it
+        return None if carried is None else parse_method(carried)
+
+    def header_token(self) -> str | None:
+        """Return the token of ``X-Auth-Token``, else ``Authorization: Bearer``, else ``?auth_token=``."""
+        header = self._header_text(b"x-auth-token")
+        if header:
+            return header.strip()
+        scheme, _, bearer = self._header_text(b"authorization").partition(" ")
+        if scheme.lower() == "bearer" and bearer:
+            return bearer.strip()
+        return self.query.first("auth_token") or None
 
     async def authenticate(self, directory: IDirectory) -> None:
-        """Find the principal; raises 401 when there is no good token."""
-        self.token = self._given_token()
-        self.principal = await directory.authenticate(self.token) if self.token else None
-        if self.principal is None:
-            self.token = None
+        """Set `token` and `principal` from the request's token; raises 401 without a valid one.
+
+        The token may also be ``auth_token`` in the body, beside ``data`` or in it.
+        """
+        token = self.header_token()
+        if token is None:
+            token = self._body_token()
+        principal = await directory.authenticate(token) if token else None
+        if token is None or principal is None:
             raise invalid_credentials()
-        if self.token is not None and isinstance(self.request, LimitedRequest):
-            self.request.mark_token_valid(self.token)
+        self.token, self.principal = token, principal
+        self._on_authenticated(token)
 
     async def authenticate_optional(self, directory: IDirectory) -> None:
-        """Find the principal where a good token is given, for what is open to anybody; any other token is ignored."""
-        try:
+        """Set `token` and `principal` if the request has a valid token; ignores any other."""
+        with suppress(ApiError, StorageUnavailable):
             await self.authenticate(directory)
-        except (ApiError, StorageUnavailable):
-            self.token = None
 
     async def authorize(self, directory: IDirectory, account_id: str) -> None:
-        """Raises 403 when the principal may not act for the account."""
+        """Check that the principal may act for the account (else 403) and that it exists (else 404)."""
         if self.principal is None or not await directory.can_act_for(self.principal, account_id):
             raise forbidden()
+        if await directory.account(account_id) is None:
+            raise bad_identifier(account_id)
 
-    def check_preconditions(self, revision: str) -> None:
-        """Raises 412 when the request is meant for another revision than this, which the document has just now."""
-        wanted, unwanted = self._tags("If-Match"), self._tags("If-None-Match")
-        if (wanted is not None and not wanted.has_exactly(revision)) or (
-            unwanted is not None and unwanted.has(revision)
-        ):
-            raise precondition_failed()
+    @property
+    def is_superadmin(self) -> bool:
+        """Whether a super-admin sent the request."""
+        return self.principal is not None and self.principal.superadmin
 
-    def _tags(self, header: str) -> EntityTags | None:
-        values = self.request.requestHeaders.getRawHeaders(header.encode())
-        return None if values is None else EntityTags.parse(b", ".join(values).decode("utf-8", "replace"))
-
-    def _authenticate(self, revision: str | None) -> bool:
-        tags = self._tags("If-None-Match") if self.request.method in (b"GET", b"HEAD") else None
-        return revision is not None and tags is not None and tags.has(revision)
-
-    def _given_token(self) -> str | None:
-        in_head = auth_token(self.request, self.query)
-        if in_head is not None:
-            return in_head
-        data = self.envelope.get("data")
-        places = (self.envelope, data if isinstance(data, dict) else {})
-        return next((token for place in places if isinstance(token := place.get("auth_token"), str)), None)
-
-    def write(self, answer: Response) -> bytes:
-        """The successful answer's bytes, none when the client has this revision already; status and headers are set on the request."""
-        if answer.streamed:
+    def write(self, response: Response) -> bytes:
+        """Set status and headers of a successful response; returns its body, empty for 304 and streams."""
+        if response.streamed:
             return b""
-        known = self._authenticate(answer.revision)
-        self._head(304 if known else answer.status)
-        if answer.revision is not None:
-            self.request.setHeader("ETag", f'"{answer.revision}"')
-        if known:
+        revision = response.revision
+        if revision is None:
+            self._set_head(response.status)
+            return self._encode(response.data, "success", response.metadata)
+        not_modified = is_not_modified(self.request, revision)
+        self._set_head(304 if not_modified else response.status)
+        self.request.setHeader("ETag", f'"{revision}"')
+        if not_modified:
             return b""
-        more = dict(answer.more) | ({"revision": answer.revision} if answer.revision is not None else {})
-        return self._envelope(answer.data, "success", more)
+        return self._encode(response.data, "success", {**response.metadata, "revision": revision})
 
     def start_stream(self, content_type: str) -> None:
-        """Set status and headers of an answer that is written piece by piece."""
-        self._head(200)
+        """Set status and headers of a response that the handler writes piece by piece."""
+        self._set_head(200)
         self.request.setHeader("Content-Type", content_type)
 
     def write_error(self, error: ApiError) -> bytes:
-        """The refusal's bytes; status and headers are set on the request."""
-        self._head(error.status)
+        """Set status and headers of an error; returns its body."""
+        self._set_head(error.status)
         for name, value in error.headers.items():
             self.request.setHeader(name, value)
-        return self._envelope(error.data, "error", {"error": str(error.status), "message": error.word})
+        return self._encode(error.data, "error", {"error": str(error.status), "message": error.word})
 
-    def _head(self, status: int) -> None:
+    def _header_text(self, name: bytes) -> str:
+        # Bytes that are not UTF-8 become text that no valid token equals.
+        value: bytes = self.request.getHeader(name) or b""
+        return value.decode("utf-8", "replace")
+
+    def _body_token(self) -> str | None:
+        data = self.envelope.get("data")
+        for place in (self.envelope, data if isinstance(data, dict) else {}):
+            token = place.get("auth_token")
+            if isinstance(token, str):
+                return token
+        return None
+
+    def _set_head(self, status: int) -> None:
         self.request.setResponseCode(status)
         for name, value in CORS_HEADERS.items():
             self.request.setHeader(name, value)
@@ -173,14 +225,14 @@ class RequestContext:
         self.request.setHeader("Cache-Control", "no-store")
         self.request.setHeader("X-Request-ID", self.request_id)
 
-    def _envelope(self, data: Any, status: str, more: Mapping[str, Any]) -> bytes:
+    def _encode(self, data: Any, status: str, metadata: Mapping[str, Any]) -> bytes:
         envelope = {
             "data": data,
-            **more,
+            **metadata,
             "node": self.node,
             "request_id": self.request_id,
             "status": status,
-            "timestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "timestamp": datetime.fromtimestamp(self._clock.seconds(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
         if self.principal is not None:
             envelope["auth_token"] = self.token
@@ -190,25 +242,32 @@ class RequestContext:
         return body
 
 
-Handler = Callable[[RequestContext], Awaitable[Response]]
+class RequestWithContext(Protocol):
+    """A request to which the root resource has attached its context."""
+
+    context: RequestContext
 
 
-async def handle_request(request: KleinRequest, node: str, handler: Handler) -> bytes:
-    """Run `handler` and write what it says, refusals and failures included."""
-    exchange = RequestContext(IRequest(request), node)
+async def handle_request(
+    context: RequestContext, handler: Callable[[RequestContext], Awaitable[Response]]
+) -> bytes:
+    """Parse the body and run `handler`; returns the body of its response, or of the error that it raises."""
     try:
-        exchange.read()
-        return exchange.write(await handler(exchange))
-    except ApiError as error:
-        return exchange.write_error(error)
-    except StorageUnavailable as error:
-        _log.error("request {request_id}: {reason}", request_id=exchange.request_id, reason=error)
-        return exchange.write_error(storage_fault())
+        _ = context.envelope  # a wrong body is refused before the client's identity matters
+        return context.write(await handler(context))
     except CancelledError:
-        raise  # the client has gone, and nobody waits for an answer
-    except Exception:
-        _log.failure("request {request_id} failed", request_id=exchange.request_id)
-        data = {
-            "message": f"an unexpected error; the operator finds it in the log under {exchange.request_id}"
-        }
-        return exchange.write_error(ApiError(500, "unspecified_fault", data))
+        raise  # the client has disconnected
+    except Exception as error:
+        return context.write_error(_to_logged_api_error(error, context.request_id))
+
+
+def _to_logged_api_error(error: Exception, request_id: str) -> ApiError:
+    api_error = to_api_error(error)
+    if api_error is None:
+        _log.failure("request failed request_id={request_id}", request_id=request_id)
+        return unspecified_fault(request_id)
+    if isinstance(error, StorageUnavailable):
+        _log.error(
+            "request failed request_id={request_id} reason={reason}", request_id=request_id, reason=error
+        )
+    return api_error

@@ -1,4 +1,4 @@
-"""The OpenAPI document of the whole service, and the resource that serves it."""
+"""The OpenAPI document of the service, and the resource that serves it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from typing import Any
 
 import orjson
 from attrs import frozen
-from klein import Klein
-from klein.app import KleinRequest
-from twisted.web.iweb import IRequest
 
 from kazoo_bridge import __version__
-from kazoo_bridge.rest.http.request_context import CORS_HEADERS
+from kazoo_bridge.rest.http.request_context import CORS_HEADERS, RequestWithContext
+from kazoo_bridge.rest.http.routing import RoutedResource, route
 from kazoo_bridge.rest.openapi import (
     accounts,
     catalogue,
@@ -24,16 +22,18 @@ from kazoo_bridge.rest.openapi import (
     parameters,
     sockets,
 )
-from kazoo_bridge.rest.openapi.operations import paths
+from kazoo_bridge.rest.openapi.operations import make_paths
 
 _ABOUT = """\
-Carries KAZOO's real-time events to webhooks and websockets, and commands back, with KAZOO's own paths, envelopes and error words.
+Delivers KAZOO's real-time events as webhooks and over websockets, and accepts commands, with KAZOO's own \
+paths, envelopes and error words.
 
-An account is reached with its own tokens, those of its ancestors, and those of super-admins. Beside the places below a token may stand \
-in `auth_token`, in the body, beside `data` or in it.
+An account can be used with its own tokens, with those of its ancestors, and with those of super-admins. A \
+token can also be `auth_token` in the body, beside `data` or in it.
 
-Every path that takes GET takes HEAD, and every path takes OPTIONS. For clients that cannot send every verb a POST carries one in \
-`?verb=` or in `verb` beside `data`. A slash at the end of a path makes no difference. Parameters that are not known are ignored.
+Every path that has GET has HEAD, and every path has OPTIONS. For clients that cannot send every method, a \
+POST can carry one as `?verb=`, or as `verb` beside `data`. A slash at the end of a path is ignored, and so \
+are unknown parameters.
 """
 
 _SECURITY_SCHEMES = {
@@ -43,24 +43,35 @@ _SECURITY_SCHEMES = {
 }
 
 _TAGS = {
-    "login": "A token for an API key, and what a token stands for",
+    "login": "Tokens for API keys, and the account of a token",
     "accounts": "The account and its relatives",
-    "catalogue": "What hooks and bindings there are; for anybody",
+    "catalogue": "The types of hooks, and the bindings; no token needed",
     "hooks": "An account's webhooks",
-    "attempts": "What was sent to hooks, and what came back",
-    "deliveries": "What waits for its hook or was given up",
-    "limits": "When an account's hooks are disabled for their failures",
-    "sockets": "Who is connected to the websockets",
-    "events": "Events for clients without websockets",
+    "attempts": "Requests to hooks, and the answers",
+    "deliveries": "Events that wait for their hook, or were given up",
+    "limits": "After how many failures an account's hooks are disabled",
+    "sockets": "The connected websockets",
+    "events": "Event streams for clients without websockets",
     "channels": "Live calls, and commands to them",
-    "operating": "For whoever runs the service",
+    "operating": "For the operator of the service",
 }
 
-_SECTIONS = (accounts, catalogue, hooks, deliveries, sockets, channels, operational)
 
+def make_document(hook_document: Mapping[str, Any], secret_schemas: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the OpenAPI document.
 
-def document(hook_document: Mapping[str, Any]) -> dict[str, Any]:
-    """The document; `hook_document` is the JSON schema that hook documents are validated with."""
+    `hook_document` is the JSON schema that validates hook documents, `secret_schemas` those of the keys about
+    secrets.
+    """
+    operations = (
+        *accounts.OPERATIONS,
+        *catalogue.OPERATIONS,
+        *hooks.make_operations(secret_schemas),
+        *deliveries.OPERATIONS,
+        *sockets.OPERATIONS,
+        *channels.OPERATIONS,
+        *operational.OPERATIONS,
+    )
     return {
         "openapi": "3.1.0",
         "info": {
@@ -69,14 +80,14 @@ def document(hook_document: Mapping[str, Any]) -> dict[str, Any]:
             "description": _ABOUT,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        # Relative to the document itself, so that it is right below any path of a proxy.
+        # Relative to the document, so that it is right behind a proxy too.
         "servers": [{"url": "."}],
-        "tags": [{"name": name, "description": told} for name, told in _TAGS.items()],
-        "paths": paths(operation for room in _SECTIONS for operation in room.OPERATIONS),
+        "tags": [{"name": name, "description": description} for name, description in _TAGS.items()],
+        "paths": make_paths(operations),
         "components": {
             "securitySchemes": _SECURITY_SCHEMES,
             "schemas": {
-                **hooks.schemas(hook_document),
+                **hooks.make_schemas(hook_document, secret_schemas),
                 **accounts.SCHEMAS,
                 **catalogue.SCHEMAS,
                 **deliveries.SCHEMAS,
@@ -91,26 +102,25 @@ def document(hook_document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @frozen
-class OpenApiResource:
-    """Serves the document, for anybody."""
+class OpenApiResource(RoutedResource):
+    """Serves the document to any client."""
 
     content: bytes
 
     @classmethod
-    def from_documents(cls, hook_document: Mapping[str, Any]) -> OpenApiResource:
-        """As `document`; written once and for all."""
-        return cls(orjson.dumps(document(hook_document)))
+    def from_schemas(
+        cls, hook_document: Mapping[str, Any], secret_schemas: Mapping[str, Any]
+    ) -> OpenApiResource:
+        """Build the document once; the parameters are those of `make_document`."""
+        return cls(orjson.dumps(make_document(hook_document, secret_schemas)))
 
-    async def read(self, request: KleinRequest) -> bytes:
-        """GET: the document."""
-        web_request = IRequest(request)
+    @route("GET", operational.DOCUMENT_PATH)
+    async def read(self, request: RequestWithContext) -> bytes:
+        """Answer with the document."""
+        web_request = request.context.request
         for name, value in CORS_HEADERS.items():
             web_request.setHeader(name, value)
         web_request.setHeader("Content-Type", "application/json")
         web_request.setHeader("Cache-Control", "no-cache")
         web_request.setHeader("Content-Length", str(len(self.content)))
         return self.content
-
-    def route(self, app: Klein) -> None:
-        """Put the resource on its path."""
-        app.route(operational.DOCUMENT_PATH, methods=["GET"])(self.read)

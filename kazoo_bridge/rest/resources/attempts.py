@@ -1,61 +1,59 @@
-"""What was sent to hooks and what came back."""
+"""``…/webhooks/attempts`` and ``…/webhooks/{ID}/attempts``: what was sent to hooks, and the answers."""
 
 from __future__ import annotations
 
-from attrs import frozen
-from klein import Klein
-from klein.app import KleinRequest
+from collections.abc import Sequence
+from typing import Any
 
-from kazoo_bridge.interfaces import IDirectory, StoredAttempt
+from attrs import frozen
+
+from kazoo_bridge.interfaces import IDirectory, IWebhooks, StoredAttempt
 from kazoo_bridge.kazoo import to_gregorian
-from kazoo_bridge.rest.http.authorization import for_account
-from kazoo_bridge.rest.http.errors import bad_identifier
+from kazoo_bridge.rest.http.authorization import account_handler
 from kazoo_bridge.rest.http.filters import Filters
 from kazoo_bridge.rest.http.pagination import Paginator
 from kazoo_bridge.rest.http.request_context import RequestContext, Response
-from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder, to_api
-from kazoo_bridge.webhooks.hooks.hook_service import HookService
+from kazoo_bridge.rest.http.routing import RoutedResource, route
+from kazoo_bridge.rest.resources.webhooks import get_hook
+
+_HOOKS = "/v2/accounts/<account_id>/webhooks"
 
 
 @frozen
-class AttemptResource:
-    """Attempts, newest first, of an account or of one of its hooks."""
+class AttemptResource(RoutedResource):
+    """Lists of attempts, newest first."""
 
     directory: IDirectory
-    hooks: HookService
-    recorder: AttemptRecorder
-    node: str
+    webhooks: IWebhooks
 
-    async def of_account(self, request: KleinRequest, account_id: str) -> bytes:
-        """GET: all of the account's."""
-        return await self._list(request, account_id, None)
+    @route("GET", f"{_HOOKS}/attempts")
+    @account_handler
+    async def list_of_account(self, context: RequestContext, account_id: str) -> Response:
+        """Answer with a page of the attempts of all hooks of the account."""
+        return await self._list(context, account_id, None)
 
-    async def of_hook(self, request: KleinRequest, account_id: str, hook_id: str) -> bytes:
-        """GET: one hook's."""
-        return await self._list(request, account_id, hook_id)
+    @route("GET", f"{_HOOKS}/<hook_id>/attempts")
+    @account_handler
+    async def list_of_hook(self, context: RequestContext, account_id: str, hook_id: str) -> Response:
+        """Answer with a page of the attempts of one hook."""
+        await get_hook(self.webhooks, account_id, hook_id)
+        return await self._list(context, account_id, hook_id)
 
-    async def _list(self, request: KleinRequest, account_id: str, hook_id: str | None) -> bytes:
-        async def handler(exchange: RequestContext) -> Response:
-            if hook_id is not None and await self.hooks.get(account_id, hook_id) is None:
-                raise bad_identifier(hook_id)
-            filters, paging = (
-                Filters.parse(exchange.query),
-                Paginator.from_query(exchange.query, exchange.path),
-            )
+    async def _list(self, context: RequestContext, account_id: str, hook_id: str | None) -> Response:
+        filters = Filters.parse(context.query)
+        paginator = Paginator.from_query(context.query, context.path)
 
-            async def fetch(before: int | None, count: int) -> list[StoredAttempt]:
-                return await self.recorder.page(account_id, hook_id, before, count)
+        async def fetch(before: int | None, count: int) -> Sequence[StoredAttempt]:
+            return await self.webhooks.attempts(account_id, hook_id, before, count)
 
-            def accepts(attempt: StoredAttempt) -> bool:
-                made = to_gregorian(attempt.made_at)
-                return filters.accepts(to_api(attempt), made, made)
+        def accepts(attempt: StoredAttempt) -> bool:
+            made_at = to_gregorian(attempt.made_at)
+            return filters.accepts(to_api(attempt), made_at, made_at)
 
-            page = await paging.from_store(fetch, lambda attempt: attempt.position, accepts)
-            return Response([to_api(attempt) for attempt in page.items], more=page.more())
+        page = await paginator.from_store(fetch, lambda attempt: attempt.position, accepts)
+        return Response([to_api(attempt) for attempt in page.items], metadata=page.metadata())
 
-        return await for_account(request, self.directory, self.node, account_id, handler)
 
-    def route(self, app: Klein) -> None:
-        """Put the resource on its paths."""
-        app.route("/v2/accounts/<account_id>/webhooks/attempts", methods=["GET"])(self.of_account)
-        app.route("/v2/accounts/<account_id>/webhooks/<hook_id>/attempts", methods=["GET"])(self.of_hook)
+def to_api(attempt: StoredAttempt) -> dict[str, Any]:
+    """Return an attempt in its public form; ``timestamp`` is in Gregorian seconds."""
+    return {**attempt.document, "timestamp": to_gregorian(attempt.made_at)}

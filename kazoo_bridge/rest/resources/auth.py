@@ -1,90 +1,64 @@
-"""``/v2/api_auth`` and ``/v2/token_auth``: a token for an API key, and what a token stands for."""
+"""``/v2/api_auth`` and ``/v2/token_auth``: tokens for API keys, and the account of a token."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from attrs import field, frozen
-from klein import Klein
-from klein.app import KleinRequest
-from twisted.internet.interfaces import IReactorTime
+from attrs import frozen
 
 from kazoo_bridge.interfaces import IDirectory, Principal
-from kazoo_bridge.rest.http.errors import invalid_credentials, too_many_requests, validation_error
-from kazoo_bridge.rest.http.login_throttle import LoginThrottle
-from kazoo_bridge.rest.http.request_context import RequestContext, Response, handle_request
+from kazoo_bridge.rest.http.authorization import open_handler
+from kazoo_bridge.rest.http.errors import invalid_credentials, invalid_field, too_many_requests
+from kazoo_bridge.rest.http.rate_limit import LoginThrottle
+from kazoo_bridge.rest.http.request_context import RequestContext, Response
+from kazoo_bridge.rest.http.routing import RoutedResource, route
 
 
 @frozen
-class AuthResource:
-    """Logging in. `clock` tells the time by which failures are forgiven."""
+class AuthResource(RoutedResource):
+    """Logins. `throttle` limits failed ones."""
 
     directory: IDirectory
-    node: str
-    clock: IReactorTime
-    _failures: LoginThrottle = field(init=False)
+    throttle: LoginThrottle
 
-    @_failures.default
-    def _limit(self) -> LoginThrottle:
-        return LoginThrottle(self.clock)
+    @route("PUT", "/v2/api_auth")
+    @open_handler
+    async def log_in(self, context: RequestContext) -> Response:
+        """Answer with a new token for an API key."""
+        api_key = _parse_api_key(context.data)
+        address = str(getattr(context.request.getClientAddress(), "host", "local"))
+        if seconds := self.throttle.take(address):
+            raise too_many_requests(seconds, "failures from this address")
+        login = await self.directory.login(api_key)
+        if login is None:
+            raise invalid_credentials("this API key is not known")
+        self.throttle.give_back(address)
+        context.token, context.principal = login
+        return Response(await self._to_api(context.principal), 201)
 
-    async def api_auth(self, request: KleinRequest) -> bytes:
-        """PUT: a fresh token for an API key."""
+    @route("GET", "/v2/token_auth")
+    @open_handler
+    async def describe_token(self, context: RequestContext) -> Response:
+        """Answer with the account of the request's token."""
+        await context.authenticate(self.directory)
+        if context.principal is None:
+            raise invalid_credentials()
+        return Response(await self._to_api(context.principal))
 
-        async def handler(exchange: RequestContext) -> Response:
-            api_key = _api_key(exchange)
-            address = str(getattr(exchange.request.getClientAddress(), "host", "local"))
-            if seconds := self._failures.take(address):
-                raise too_many_requests(seconds, "failures from this address")
-            login = await self.directory.login(api_key)
-            if login is None:
-                raise invalid_credentials("this API key is not known")
-            self._failures.give_back(address)
-            exchange.token, exchange.principal = login
-            return Response(await self._described(login[1]), 201)
-
-        return await handle_request(request, self.node, handler)
-
-    async def token_auth(self, request: KleinRequest) -> bytes:
-        """GET: whom the token speaks for."""
-
-        async def handler(exchange: RequestContext) -> Response:
-            await exchange.authenticate(self.directory)
-            if exchange.principal is None:
-                raise invalid_credentials()
-            return Response(await self._described(exchange.principal))
-
-        return await handle_request(request, self.node, handler)
-
-    async def _described(self, principal: Principal) -> dict[str, Any]:
+    async def _to_api(self, principal: Principal) -> dict[str, Any]:
         account = await self.directory.account(principal.account_id)
-        described: dict[str, Any] = {"account_id": principal.account_id}
+        document: dict[str, Any] = {"account_id": principal.account_id}
         if account is not None:
-            described["account_name"] = account.name
+            document["account_name"] = account.name
             if account.reseller_id is not None:
-                described["reseller_id"] = account.reseller_id
-        return described
-
-    def route(self, app: Klein) -> None:
-        """Put the resource on its paths."""
-        app.route("/v2/api_auth", methods=["PUT"])(self.api_auth)
-        app.route("/v2/token_auth", methods=["GET"])(self.token_auth)
+                document["reseller_id"] = account.reseller_id
+        return document
 
 
-def _api_key(exchange: RequestContext) -> str:
-    api_key = exchange.data.get("api_key")
+def _parse_api_key(data: dict[str, Any]) -> str:
+    api_key = data.get("api_key")
     if api_key is None:
-        raise validation_error({"api_key": {"required": {"message": "this field is required"}}})
+        raise invalid_field("api_key", "required")
     if not isinstance(api_key, str):
-        raise validation_error(
-            {
-                "api_key": {
-                    "type": {
-                        "message": "expected a value of type string",
-                        "target": "string",
-                        "cause": api_key,
-                    }
-                }
-            }
-        )
+        raise invalid_field("api_key", "type", target="string", cause=api_key)
     return api_key

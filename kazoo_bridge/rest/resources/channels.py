@@ -1,4 +1,4 @@
-"""An account's live channels, and commands to them."""
+"""``/v2/accounts/{A}/channels``: an account's live channels, and commands to them."""
 
 from __future__ import annotations
 
@@ -6,128 +6,92 @@ from collections.abc import Mapping
 from typing import Any
 
 from attrs import frozen
-from klein import Klein
-from klein.app import KleinRequest
 
 from kazoo_bridge.calls.channel_replies import channel_start
-from kazoo_bridge.interfaces import BusUnavailable, CommandRefused, ICalls, IDirectory, UnknownCall
-from kazoo_bridge.rest.http.authorization import for_account
-from kazoo_bridge.rest.http.errors import bad_identifier, bus_fault, parse_error, validation_error
+from kazoo_bridge.interfaces import ICalls, IDirectory
+from kazoo_bridge.rest.http.authorization import account_handler
+from kazoo_bridge.rest.http.errors import bad_identifier, invalid_field, parse_error
 from kazoo_bridge.rest.http.filters import Filters
 from kazoo_bridge.rest.http.pagination import Paginator
-from kazoo_bridge.rest.http.request_context import Handler, RequestContext, Response
+from kazoo_bridge.rest.http.request_context import RequestContext, Response
+from kazoo_bridge.rest.http.routing import RoutedResource, route
+
+_CHANNELS = "/v2/accounts/<account_id>/channels"
+
+#: A call id can contain slashes, which clients send as ``%2F`` and which are decoded before routing.
+_CHANNEL = f"{_CHANNELS}/<path:call_id>"
 
 _METAFLOW = "metaflow"
 
-#: What stands beside a command when it is given without ``data``.
+#: Keys beside a command that are not arguments of it.
 _NOT_ARGUMENTS = frozenset({"action", "auth_token", "verb"})
 
 
-def command_in(envelope: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    """The command that a body gives, and its arguments.
+@frozen
+class ChannelResource(RoutedResource):
+    """Channels."""
 
-    The command stands in ``action_command``, beside ``data`` or in it. Arguments are the ``data`` beside the command or, where there is none, all
-    that stands beside it; a metaflow has ``data`` of its own. Raises a parse error and validation errors.
+    directory: IDirectory
+    calls: ICalls
+
+    @route("GET", _CHANNELS)
+    @account_handler
+    async def list(self, context: RequestContext, account_id: str) -> Response:
+        """Answer with a page of the account's channels, oldest first."""
+        filters = Filters.parse(context.query)
+        paginator = Paginator.from_query(context.query, context.path)
+        accepted = []
+        for channel in await self.calls.channels(account_id):
+            started_at = channel_start(channel) or None
+            if filters.accepts(channel, started_at, started_at):
+                accepted.append(channel)
+        page = paginator.from_list(accepted, channel_start, lambda channel: str(channel["call_id"]))
+        return Response(page.items, metadata=page.metadata())
+
+    @route("GET", _CHANNEL)
+    @account_handler
+    async def read(self, _context: RequestContext, account_id: str, call_id: str) -> Response:
+        """Answer with one channel."""
+        channel = await self.calls.channel(account_id, call_id)
+        if channel is None:
+            raise bad_identifier(call_id)
+        return Response(channel)
+
+    @route("POST", _CHANNEL)
+    @account_handler
+    async def command(self, context: RequestContext, account_id: str, call_id: str) -> Response:
+        """Send one command to a channel."""
+        name, arguments = parse_command(context.envelope)
+        return Response(await self.calls.command(account_id, call_id, name, arguments), 202)
+
+    @route("PUT", _CHANNEL)
+    @account_handler
+    async def metaflow(self, context: RequestContext, account_id: str, call_id: str) -> Response:
+        """Send a metaflow to a channel."""
+        name, arguments = parse_command(context.envelope)
+        if name != _METAFLOW:
+            raise invalid_field("action", "enum", target=[_METAFLOW], cause=name[:100])
+        return Response(await self.calls.flow(account_id, call_id, arguments), 202)
+
+
+def parse_command(envelope: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """Return the name of the command in a request's body, and its arguments.
+
+    The name is ``action``, beside ``data`` or in it. The arguments are the ``data`` beside the name or,
+    without one, all other keys beside the name; a metaflow's own ``data`` is one of these. Raises a parse
+    error, or validation errors on ``action``.
     """
     data = envelope.get("data", {})
     if not isinstance(data, dict):
         raise parse_error('expected a body of the form {"data": {"action": …}}')
-    around: Mapping[str, Any] = envelope if "action" in envelope else data
-    name = around.get("action")
+    command: Mapping[str, Any] = envelope if "action" in envelope else data
+    name = command.get("action")
     if name is None:
-        raise validation_error({"action": {"required": {"message": "this field is required"}}})
+        raise invalid_field("action", "required")
     if not isinstance(name, str):
-        raise validation_error(
-            {"action": {"type": {"message": "expected a text", "target": "string", "cause": name}}}
-        )
-    arguments = around.get("data")
-    is_flow_itself = name == _METAFLOW and "module" in around
+        raise invalid_field("action", "type", "expected a text", target="string", cause=name)
+    arguments = command.get("data")
+    is_flow_itself = name == _METAFLOW and "module" in command
     if not isinstance(arguments, dict) or is_flow_itself:
-        arguments = {key: value for key, value in around.items() if key not in _NOT_ARGUMENTS}
+        arguments = {key: value for key, value in command.items() if key not in _NOT_ARGUMENTS}
     return name, arguments
-
-
-@frozen
-class ChannelResource:
-    """``…/channels`` and ``…/channels/{CALL_ID}``."""
-
-    directory: IDirectory
-    calls: ICalls
-    node: str
-
-    async def _for_account(self, request: KleinRequest, account_id: str, handler: Handler) -> bytes:
-        async def told(exchange: RequestContext) -> Response:
-            try:
-                return await handler(exchange)
-            except UnknownCall as error:
-                raise bad_identifier(str(error)) from None
-            except CommandRefused as error:
-                raise validation_error(error.errors) from None
-            except BusUnavailable:
-                raise bus_fault() from None
-
-        return await for_account(request, self.directory, self.node, account_id, told)
-
-    async def list(self, request: KleinRequest, account_id: str) -> bytes:
-        """GET: the account's channels, the oldest first."""
-
-        async def handler(exchange: RequestContext) -> Response:
-            filters, paging = (
-                Filters.parse(exchange.query),
-                Paginator.from_query(exchange.query, exchange.path),
-            )
-            found = await self.calls.channels(account_id)
-            accepted = [
-                one
-                for one in found
-                if filters.accepts(one, channel_start(one) or None, channel_start(one) or None)
-            ]
-            page = paging.from_list(accepted, channel_start, lambda one: str(one["call_id"]))
-            return Response(page.items, more=page.more())
-
-        return await self._for_account(request, account_id, handler)
-
-    async def read(self, request: KleinRequest, account_id: str, call_id: str) -> bytes:
-        """GET: one channel."""
-
-        async def handler(_: RequestContext) -> Response:
-            channel = await self.calls.channel(account_id, call_id)
-            if channel is None:
-                raise UnknownCall(call_id)
-            return Response(channel)
-
-        return await self._for_account(request, account_id, handler)
-
-    async def command(self, request: KleinRequest, account_id: str, call_id: str) -> bytes:
-        """POST: send one command."""
-
-        async def handler(exchange: RequestContext) -> Response:
-            name, arguments = command_in(exchange.envelope)
-            return Response(await self.calls.command(account_id, call_id, name, arguments), 202)
-
-        return await self._for_account(request, account_id, handler)
-
-    async def flow(self, request: KleinRequest, account_id: str, call_id: str) -> bytes:
-        """PUT: send a whole metaflow."""
-
-        async def handler(exchange: RequestContext) -> Response:
-            name, arguments = command_in(exchange.envelope)
-            if name != _METAFLOW:
-                told = {
-                    "message": "expected one of the values in target",
-                    "target": [_METAFLOW],
-                    "cause": name[:100],
-                    "value": name[:100],
-                }
-                raise validation_error({"action": {"enum": told}})
-            return Response(await self.calls.flow(account_id, call_id, arguments), 202)
-
-        return await self._for_account(request, account_id, handler)
-
-    def route(self, app: Klein) -> None:
-        """Put the resource on its paths. An id may have slashes in it, sent as ``%2F``, which are decoded by now."""
-        one = "/v2/accounts/<account_id>/channels/<path:call_id>"
-        app.route("/v2/accounts/<account_id>/channels", methods=["GET"])(self.list)
-        app.route(one, methods=["GET"])(self.read)
-        app.route(one, methods=["POST"])(self.command)
-        app.route(one, methods=["PUT"])(self.flow)

@@ -1,4 +1,4 @@
-"""``/console/``: the operator console's page, and what it must know of this installation."""
+"""``/console/``: the page of the operator console, and the settings that it needs."""
 
 from __future__ import annotations
 
@@ -8,22 +8,19 @@ from urllib.parse import urlsplit
 
 import orjson
 from attrs import frozen
-from klein import Klein
-from klein.app import KleinRequest
 from twisted.web.iweb import IRequest
 
 from kazoo_bridge.console.files import PageFile
 from kazoo_bridge.rest.http.errors import bad_identifier
-from kazoo_bridge.rest.http.etags import EntityTags
-from kazoo_bridge.rest.http.request_context import RequestContext, Response, handle_request
+from kazoo_bridge.rest.http.etags import is_not_modified
+from kazoo_bridge.rest.http.request_context import RequestWithContext
+from kazoo_bridge.rest.http.routing import RoutedResource, route
 
 PATH = "/console"
 
-_SETTINGS = "settings.json"
-
 _HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 
-_SELF_ONLY = (
+_CONTENT_SECURITY_POLICY = (
     "default-src 'none'",
     "script-src 'self'",
     "style-src 'self'",
@@ -38,74 +35,77 @@ _SELF_ONLY = (
 
 @frozen
 class WebsocketLocation:
-    """Where browsers find the websockets: at `uri`, or where that is empty at the page's own host, on `port`.
+    """Where browsers find the websockets.
 
-    `secure`: the port itself speaks TLS. A page that came over https uses it in any case.
+    `uri` is their URI; if it is empty, they are at the host of the page, on the port that `port` returns.
+    `secure`: that port speaks TLS. (A page that was loaded over https uses TLS in any case.)
     """
 
     uri: str
     secure: bool
     port: Callable[[], int]
 
-    def sources(self, host: str) -> str:
-        """What the page may connect to, as a Content-Security-Policy names it, for a page that came from `host`."""
+    def connect_sources(self, host: str) -> str:
+        """Return the sources that a page loaded from `host` may connect to, for its
+        Content-Security-Policy."""
         if self.uri:
             parts = urlsplit(self.uri)
             return f"{parts.scheme}://{parts.netloc}"
-        # A policy has no form for IPv6 addresses; nor is anything put into a header that is no name.
+        # A policy cannot express IPv6 addresses, and a Host header that is not a name must not get into it.
         name = host if _HOST_NAME.fullmatch(host) else "*"
-        return " ".join(
-            f"{scheme}://{name}:{self.port()}" for scheme in (("wss",) if self.secure else ("ws", "wss"))
-        )
+        schemes = ("wss",) if self.secure else ("ws", "wss")
+        return " ".join(f"{scheme}://{name}:{self.port()}" for scheme in schemes)
 
     def settings(self) -> bytes:
-        """The same for the page's scripts."""
+        """Return the location as JSON, for the page's scripts."""
         return orjson.dumps({"websocket": {"uri": self.uri, "secure": self.secure, "port": self.port()}})
 
 
 @frozen
-class ConsoleResource:
-    """Serves the page's files out of memory. They are public, as the REST interface is; what they show needs a token."""
+class ConsoleResource(RoutedResource):
+    """Serves the page's files from memory, to any client: what the page shows needs a token."""
 
     files: Mapping[str, PageFile]
     websockets: WebsocketLocation
-    node: str
 
-    async def page(self, request: KleinRequest) -> bytes:
-        """GET: the page. Its links are relative, so that it can stand below any path of a proxy."""
-        if not IRequest(request).path.endswith(b"/"):
-            IRequest(request).redirect(b"console/")
+    @route("GET", PATH)
+    async def page(self, request: RequestWithContext) -> bytes:
+        """Answer with the page. Its links are relative, so that a proxy can serve it below any path."""
+        web_request = request.context.request
+        if not web_request.path.endswith(b"/"):
+            web_request.redirect(b"console/")
             return b""
         return await self.file(request, "index.html")
 
-    async def settings(self, request: KleinRequest) -> bytes:
-        """GET: what the page must know of this installation."""
-        self._head(request, "application/json", "no-store")
+    @route("GET", f"{PATH}/settings.json")
+    async def settings(self, request: RequestWithContext) -> bytes:
+        """Answer with the settings that the page needs."""
+        self._set_headers(request.context.request, "application/json", "no-store")
         return self.websockets.settings()
 
-    async def file(self, request: KleinRequest, name: str) -> bytes:
-        """GET: one of the page's files."""
+    @route("GET", f"{PATH}/<path:name>")
+    async def file(self, request: RequestWithContext, name: str) -> bytes:
+        """Answer with one of the page's files."""
+        context = request.context
         file = self.files.get(name)
         if file is None:
-            return await handle_request(request, self.node, _no_such_file)
-        self._head(request, file.content_type, "no-cache")
-        web_request = IRequest(request)
+            return context.write_error(bad_identifier(context.path))
+        web_request = context.request
+        self._set_headers(web_request, file.content_type, "no-cache")
         web_request.setHeader("ETag", f'"{file.revision}"')
-        known = EntityTags.parse(web_request.getHeader("If-None-Match"))
-        if known is not None and known.has(file.revision):
+        if is_not_modified(web_request, file.revision):
             web_request.setResponseCode(304)
             return b""
         web_request.setHeader("Content-Length", str(len(file.content)))
         return file.content
 
-    def _head(self, request: KleinRequest, content_type: str, caching: str) -> None:
-        web_request = IRequest(request)
+    def _set_headers(self, request: IRequest, content_type: str, cache_control: str) -> None:
+        connect_sources = self.websockets.connect_sources(_host_name(request))
+        policy = "; ".join((*_CONTENT_SECURITY_POLICY, f"connect-src 'self' {connect_sources}"))
         for name, value in {
             "Content-Type": content_type,
-            "Cache-Control": caching,
-            "Content-Security-Policy": "; ".join(
-                (*_SELF_ONLY, f"connect-src 'self' {self.websockets.sources(_host(web_request))}")
-            ),
+            "Cache-Control": cache_control,
+            "Content-Security-Policy": policy,
             "X-Content-Type-Options": "nosniff",
             "X-Frame-Options": "DENY",
             "Referrer-Policy": "no-referrer",
@@ -113,20 +113,10 @@ class ConsoleResource:
             "Cross-Origin-Opener-Policy": "same-origin",
             "Cross-Origin-Resource-Policy": "same-origin",
         }.items():
-            web_request.setHeader(name, value)
-
-    def route(self, app: Klein) -> None:
-        """Put the resource on its paths."""
-        app.route(PATH, methods=["GET"])(self.page)
-        app.route(f"{PATH}/{_SETTINGS}", methods=["GET"])(self.settings)
-        app.route(f"{PATH}/<path:name>", methods=["GET"])(self.file)
+            request.setHeader(name, value)
 
 
-async def _no_such_file(exchange: RequestContext) -> Response:
-    raise bad_identifier(exchange.path)
-
-
-def _host(request: IRequest) -> str:
-    """The host that the page was asked for under, without the port; empty when it is no name."""
-    given = request.getHeader("Host") or ""
-    return given.rpartition(":")[0] if re.search(r":\d*$", given) else given
+def _host_name(request: IRequest) -> str:
+    """Return the request's ``Host`` without its port; empty without that header."""
+    host = request.getHeader("Host") or ""
+    return host.rpartition(":")[0] if re.search(r":\d*$", host) else host

@@ -1,31 +1,100 @@
-"""Deliveries that wait or were given up: listed, and made again."""
+"""``…/webhooks/deliveries`` and ``…/webhooks/{ID}/deliveries``: deliveries that wait or are dead, and
+their replay."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from attrs import frozen
-from klein import Klein
-from klein.app import KleinRequest
 
-from kazoo_bridge.interfaces import IDirectory, StoredDelivery
+from kazoo_bridge.interfaces import IDirectory, IWebhooks, StoredDelivery
 from kazoo_bridge.json_numbers import to_integer
 from kazoo_bridge.kazoo import from_gregorian, to_gregorian
-from kazoo_bridge.rest.http.authorization import for_account
-from kazoo_bridge.rest.http.errors import bad_identifier, validation_error
+from kazoo_bridge.rest.http.authorization import account_handler
+from kazoo_bridge.rest.http.errors import bad_identifier, invalid_field
 from kazoo_bridge.rest.http.filters import Filters
 from kazoo_bridge.rest.http.pagination import Paginator
-from kazoo_bridge.rest.http.request_context import Handler, RequestContext, Response
-from kazoo_bridge.webhooks.delivery.dead_letters import DeadLetters
-from kazoo_bridge.webhooks.hooks.hook_service import HookService
+from kazoo_bridge.rest.http.request_context import RequestContext, Response
+from kazoo_bridge.rest.http.routing import RoutedResource, route
+from kazoo_bridge.rest.resources.webhooks import get_hook
 
 STATUSES = ("pending", "dead")
 
+_HOOKS = "/v2/accounts/<account_id>/webhooks"
+_HOOK = f"{_HOOKS}/<hook_id>"
+
+
+@frozen
+class DeliveryResource(RoutedResource):
+    """Stored deliveries: listed, retried, replayed."""
+
+    directory: IDirectory
+    webhooks: IWebhooks
+
+    @route("GET", f"{_HOOKS}/deliveries")
+    @account_handler
+    async def list_of_account(self, context: RequestContext, account_id: str) -> Response:
+        """Answer with a page of the deliveries to all hooks of the account, newest first."""
+        return await self._list(context, account_id, None)
+
+    @route("GET", f"{_HOOK}/deliveries")
+    @account_handler
+    async def list_of_hook(self, context: RequestContext, account_id: str, hook_id: str) -> Response:
+        """Answer with a page of the deliveries to one hook, newest first."""
+        await get_hook(self.webhooks, account_id, hook_id)
+        return await self._list(context, account_id, hook_id)
+
+    @route("POST", f"{_HOOK}/deliveries/<delivery_id>/retry")
+    @account_handler
+    async def retry(
+        self, _context: RequestContext, account_id: str, hook_id: str, delivery_id: str
+    ) -> Response:
+        """Attempt one delivery again, now."""
+        if not await self.webhooks.retry_delivery(account_id, hook_id, delivery_id):
+            raise bad_identifier(delivery_id)
+        return Response({"id": delivery_id, "status": "pending"}, 202)
+
+    @route("POST", f"{_HOOKS}/deliveries/recover")
+    @account_handler
+    async def replay_of_account(self, context: RequestContext, account_id: str) -> Response:
+        """Attempt all dead deliveries of the account again that died since a time, to inline hooks too."""
+        return await self._replay(account_id, None, parse_since(context.data))
+
+    @route("POST", f"{_HOOK}/deliveries/recover")
+    @account_handler
+    async def replay_of_hook(self, context: RequestContext, account_id: str, hook_id: str) -> Response:
+        """Attempt all dead deliveries of a hook again that died since a time."""
+        since = parse_since(context.data)
+        await get_hook(self.webhooks, account_id, hook_id)
+        return await self._replay(account_id, hook_id, since)
+
+    async def _list(self, context: RequestContext, account_id: str, hook_id: str | None) -> Response:
+        status = context.query.first("status") or STATUSES[0]
+        if status not in STATUSES:
+            raise invalid_field("status", "enum", target=list(STATUSES), cause=status)
+        filters = Filters.parse(context.query)
+        paginator = Paginator.from_query(context.query, f"{context.path} {status}")
+
+        async def fetch(before: int | None, count: int) -> Sequence[StoredDelivery]:
+            return await self.webhooks.deliveries(account_id, hook_id, status, before, count)
+
+        def accepts(stored: StoredDelivery) -> bool:
+            created, changed = to_gregorian(stored.delivery.created), to_gregorian(stored.changed_at)
+            return filters.accepts(to_api(stored), created, changed)
+
+        page = await paginator.from_store(fetch, lambda stored: stored.position, accepts)
+        return Response([to_api(stored) for stored in page.items], metadata=page.metadata())
+
+    async def _replay(self, account_id: str, hook_id: str | None, since: float) -> Response:
+        count = await self.webhooks.replay_deliveries(account_id, hook_id, since)
+        return Response({"recovered": count}, 202)
+
 
 def to_api(stored: StoredDelivery) -> dict[str, Any]:
-    """A delivery as it is listed. Times are in Gregorian seconds."""
+    """Return a delivery in its public form; times are in Gregorian seconds."""
     delivery = stored.delivery
-    shown = {
+    document = {
         "id": delivery.id,
         "hook_id": delivery.hook_id,
         "hook_event": delivery.event,
@@ -36,119 +105,21 @@ def to_api(stored: StoredDelivery) -> dict[str, Any]:
         "created": to_gregorian(delivery.created),
         "payload": dict(delivery.payload),
     }
-    return shown | ({"next_attempt": to_gregorian(stored.next_attempt)} if stored.status == "pending" else {})
+    if stored.status == "pending":
+        document["next_attempt"] = to_gregorian(stored.next_attempt)
+    return document
 
 
-def _since(exchange: RequestContext) -> float:
-    given = exchange.data.get("since", 0)
+def parse_since(data: dict[str, Any]) -> float:
+    """Return the time ``since`` (Gregorian seconds, 0 without it) in Unix seconds, at least 0.
+
+    Raises a validation error on ``since``.
+    """
+    given = data.get("since", 0)
     since = to_integer(given)
-    if since is None or since < 0:
-        rule, target = ("type", "integer") if since is None else ("minimum", 0)
-        raise validation_error(
-            {
-                "since": {
-                    rule: {
-                        "message": "expected a time in Gregorian seconds",
-                        "target": target,
-                        "cause": given,
-                    }
-                }
-            }
-        )
+    message = "expected a time in Gregorian seconds"
+    if since is None:
+        raise invalid_field("since", "type", message, target="integer", cause=given)
+    if since < 0:
+        raise invalid_field("since", "minimum", message, target=0, cause=given)
     return float(max(0, from_gregorian(since)))
-
-
-@frozen
-class DeliveryResource:
-    """``…/webhooks/deliveries``, ``…/webhooks/{ID}/deliveries`` and what can be done with them."""
-
-    directory: IDirectory
-    hooks: HookService
-    replay: DeadLetters
-    node: str
-
-    async def _for_account(self, request: KleinRequest, account_id: str, handler: Handler) -> bytes:
-        return await for_account(request, self.directory, self.node, account_id, handler)
-
-    async def _require_hook(self, account_id: str, hook_id: str) -> None:
-        if await self.hooks.get(account_id, hook_id) is None:
-            raise bad_identifier(hook_id)
-
-    async def of_account(self, request: KleinRequest, account_id: str) -> bytes:
-        """GET: all of the account's."""
-        return await self._list(request, account_id, None)
-
-    async def of_hook(self, request: KleinRequest, account_id: str, hook_id: str) -> bytes:
-        """GET: one hook's."""
-        return await self._list(request, account_id, hook_id)
-
-    async def _list(self, request: KleinRequest, account_id: str, hook_id: str | None) -> bytes:
-        async def handler(exchange: RequestContext) -> Response:
-            if hook_id is not None:
-                await self._require_hook(account_id, hook_id)
-            status = exchange.query.first("status") or "pending"
-            if status not in STATUSES:
-                raise validation_error(
-                    {
-                        "status": {
-                            "enum": {
-                                "message": "expected one of the values in target",
-                                "target": list(STATUSES),
-                                "cause": status,
-                            }
-                        }
-                    }
-                )
-            filters, paging = (
-                Filters.parse(exchange.query),
-                Paginator.from_query(exchange.query, f"{exchange.path} {status}"),
-            )
-
-            async def fetch(before: int | None, count: int) -> list[StoredDelivery]:
-                return await self.replay.page(account_id, hook_id, status, before, count)
-
-            def accepts(stored: StoredDelivery) -> bool:
-                return filters.accepts(
-                    to_api(stored), to_gregorian(stored.delivery.created), to_gregorian(stored.changed_at)
-                )
-
-            page = await paging.from_store(fetch, lambda stored: stored.position, accepts)
-            return Response([to_api(stored) for stored in page.items], more=page.more())
-
-        return await self._for_account(request, account_id, handler)
-
-    async def retry(self, request: KleinRequest, account_id: str, hook_id: str, delivery_id: str) -> bytes:
-        """POST: make one delivery again, now."""
-
-        async def handler(_: RequestContext) -> Response:
-            if not await self.replay.retry(account_id, hook_id, delivery_id):
-                raise bad_identifier(delivery_id)
-            return Response({"id": delivery_id, "status": "pending"}, 202)
-
-        return await self._for_account(request, account_id, handler)
-
-    async def recover(self, request: KleinRequest, account_id: str, hook_id: str) -> bytes:
-        """POST: make everything of a hook again that was given up since a time."""
-        return await self._recover(request, account_id, hook_id)
-
-    async def recover_all(self, request: KleinRequest, account_id: str) -> bytes:
-        """POST: the same for all of the account's hooks, and for those that events have brought along."""
-        return await self._recover(request, account_id, None)
-
-    async def _recover(self, request: KleinRequest, account_id: str, hook_id: str | None) -> bytes:
-        async def handler(exchange: RequestContext) -> Response:
-            since = _since(exchange)
-            if hook_id is not None:
-                await self._require_hook(account_id, hook_id)
-            return Response({"recovered": await self.replay.replay(account_id, hook_id, since)}, 202)
-
-        return await self._for_account(request, account_id, handler)
-
-    def route(self, app: Klein) -> None:
-        """Put the resource on its paths."""
-        hooks = "/v2/accounts/<account_id>/webhooks"
-        app.route(f"{hooks}/deliveries", methods=["GET"])(self.of_account)
-        app.route(f"{hooks}/deliveries/recover", methods=["POST"])(self.recover_all)
-        app.route(f"{hooks}/<hook_id>/deliveries", methods=["GET"])(self.of_hook)
-        app.route(f"{hooks}/<hook_id>/deliveries/recover", methods=["POST"])(self.recover)
-        app.route(f"{hooks}/<hook_id>/deliveries/<delivery_id>/retry", methods=["POST"])(self.retry)

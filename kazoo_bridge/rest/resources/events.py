@@ -1,134 +1,135 @@
-"""``/v2/accounts/{A}/events?binding=…``: events as they come, for clients without websockets (server-sent events)."""
+"""``/v2/accounts/{A}/events?binding=…``: events as server-sent events, for clients without websockets."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from attrs import define, field, frozen
-from klein import Klein
-from klein.app import KleinRequest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
-from kazoo_bridge.interfaces import BindingRefused, IDirectory
-from kazoo_bridge.rest.http.authorization import for_account
-from kazoo_bridge.rest.http.errors import ApiError, invalid_credentials, validation_error
+from kazoo_bridge.interfaces import (
+    BindingRefused,
+    BindingUnavailable,
+    HandshakeRejected,
+    IDirectory,
+    IEventStream,
+    IStreamTransport,
+    IWebsockets,
+    StreamRequest,
+)
+from kazoo_bridge.rest.http.authorization import account_handler
+from kazoo_bridge.rest.http.errors import ApiError, invalid_credentials, invalid_field
 from kazoo_bridge.rest.http.request_context import RequestContext, Response
-from kazoo_bridge.websockets.server.connection_limits import HandshakeRejected
-from kazoo_bridge.websockets.server_sent_events import EventStreams
-from kazoo_bridge.websockets.subscriptions.subscriptions import BindingUnavailable
+from kazoo_bridge.rest.http.routing import RoutedResource, route
 
 _log = Logger()
 
-#: Seconds between two signs of life.
+#: Seconds between two comments that keep a stream open.
 KEEP_ALIVE_INTERVAL = 15.0
 
-_EVENTS = "text/event-stream"
-_WORDS = {403: "forbidden", 429: "too_many_requests", 503: "datastore_fault"}
+_CONTENT_TYPE = "text/event-stream"
+_ERROR_WORDS = {403: "forbidden", 429: "too_many_requests", 503: "datastore_fault"}
 
 
+@implementer(IStreamTransport)
 @define(eq=False)
-class _RequestTransport:
-    """The answer, as a stream writes it."""
+class RequestTransport:
+    """Writes a stream to the response of a request; `ended` fires when the response has ended."""
 
     _request: Any
     ended: Deferred[None] = field(init=False, factory=Deferred)
 
     def write(self, data: bytes) -> None:
+        """See `IStreamTransport`."""
         if not self.ended.called:
             self._request.write(data)
 
-    def abort(self, _reason: object = None) -> None:
+    def abort(self) -> None:
+        """See `IStreamTransport`."""
         if not self.ended.called:
             self.ended.callback(None)
 
 
 @frozen
-class EventStreamResource:
-    """Streams of events."""
+class EventStreamResource(RoutedResource):
+    """Streams of events. `clock` runs their keep-alive timers."""
 
-    clock: Any
     directory: IDirectory
-    streams: EventStreams
-    node: str
+    websockets: IWebsockets
+    clock: Any
 
-    async def read(self, request: KleinRequest, account_id: str) -> bytes:
-        """GET: the events of one or more bindings, until either side has enough."""
+    @route("GET", "/v2/accounts/<account_id>/events")
+    @account_handler
+    async def stream(self, context: RequestContext, account_id: str) -> Response:
+        """Answer with the events of one or more bindings, until the client or the service ends the stream."""
+        bindings = list(dict.fromkeys(filter(None, context.query.all("binding"))))
+        if not bindings:
+            message = "expected one or more bindings, such as ?binding=call.*.*"
+            raise invalid_field("binding", "required", message)
+        if context.request.method == b"HEAD":
+            context.start_stream(_CONTENT_TYPE)
+        else:
+            await self._stream(context, _make_stream_request(context, account_id, bindings))
+        return Response(None, streamed=True)
 
-        async def handler(exchange: RequestContext) -> Response:
-            bindings = list(
-                dict.fromkeys(value for name, value in exchange.query if name == "binding" and value)
-            )
-            if not bindings:
-                raise validation_error(
-                    {
-                        "binding": {
-                            "required": {
-                                "message": "expected one or more bindings, such as ?binding=call.*.*"
-                            }
-                        }
-                    }
-                )
-            if exchange.request.method == b"HEAD":
-                exchange.start_stream(_EVENTS)
-            else:
-                await self._stream(exchange, account_id, bindings)
-            return Response(None, streamed=True)
-
-        return await for_account(request, self.directory, self.node, account_id, handler)
-
-    async def _stream(self, exchange: RequestContext, account_id: str, bindings: list[str]) -> None:
-        request: Any = exchange.request
-        wire = _RequestTransport(request)
-        request.notifyFinish().addBoth(wire.abort)
-        headers = {
-            name.decode("latin-1").lower(): values[-1].decode("latin-1")
-            for name, values in request.requestHeaders.getAllRawHeaders()
-        }
-        peer = request.transport.getPeer()
-        if exchange.token is None or exchange.principal is None:
-            raise invalid_credentials()
-        last_event_id = request.getHeader("Last-Event-ID") or exchange.query.first("last_event_id")
-        exchange.start_stream(_EVENTS)
-        request.setHeader("X-Accel-Buffering", "no")  # a proxy that collects answers would hold events back
+    async def _stream(self, context: RequestContext, stream_request: StreamRequest) -> None:
+        request: Any = context.request
+        transport = RequestTransport(request)
+        request.notifyFinish().addBoth(lambda _: transport.abort())
+        context.start_stream(_CONTENT_TYPE)
+        request.setHeader("X-Accel-Buffering", "no")  # a proxy that buffers would delay the events
+        stream = await self._open(transport, stream_request)
+        keep_alive = LoopingCall(stream.keep_alive)
+        keep_alive.clock = self.clock
+        keep_alive.start(KEEP_ALIVE_INTERVAL, now=False).addErrback(_log_failure)
+        request.registerProducer(stream.producer, True)
         try:
-            stream = await self.streams.open(
-                wire,
-                (str(getattr(peer, "host", "local")), int(getattr(peer, "port", 0))),
-                headers,
-                (exchange.token, exchange.principal),
-                account_id,
-                bindings,
-                last_event_id,
-            )
-        except BindingUnavailable as error:
-            raise ApiError(503, _WORDS[503], {"message": "; ".join(map(str, error.args))}) from None
-        except BindingRefused as error:
-            raise validation_error(
-                {"binding": {"enum": {"message": "; ".join(map(str, error.args)), "cause": bindings}}}
-            ) from None
-        except HandshakeRejected as error:
-            raise ApiError(
-                error.status, _WORDS.get(error.status, "forbidden"), {"message": error.reason}
-            ) from None
-        living = LoopingCall(stream.keep_alive)
-        living.clock = self.clock
-        living.start(KEEP_ALIVE_INTERVAL, now=False).addErrback(_unexpected)
-        request.registerProducer(stream.outbox, True)
-        try:
-            await wire.ended
+            await transport.ended
         finally:
-            living.stop()
-            stream.gone()
-            if request.channel is not None:  # the client is still there
+            keep_alive.stop()
+            stream.closed()
+            if request.channel is not None:  # the client is still connected
                 request.unregisterProducer()
 
-    def route(self, app: Klein) -> None:
-        """Put the resource on its path."""
-        app.route("/v2/accounts/<account_id>/events", methods=["GET"])(self.read)
+    async def _open(self, transport: RequestTransport, stream_request: StreamRequest) -> IEventStream:
+        try:
+            return await self.websockets.open_stream(transport, stream_request)
+        except BindingUnavailable as error:
+            raise ApiError(503, _ERROR_WORDS[503], {"message": _joined_text(error)}) from None
+        except BindingRefused as error:
+            bindings = list(stream_request.bindings)
+            raise invalid_field("binding", "enum", _joined_text(error), cause=bindings) from None
+        except HandshakeRejected as error:
+            word = _ERROR_WORDS.get(error.status, "forbidden")
+            raise ApiError(error.status, word, {"message": error.reason}) from None
 
 
-def _unexpected(failure: Failure) -> None:
-    _log.failure("a stream could not be kept alive", failure)
+def _make_stream_request(context: RequestContext, account_id: str, bindings: list[str]) -> StreamRequest:
+    if context.token is None or context.principal is None:
+        raise invalid_credentials()
+    request: Any = context.request
+    peer = request.transport.getPeer()
+    return StreamRequest(
+        account_id=account_id,
+        bindings=bindings,
+        token=context.token,
+        principal=context.principal,
+        peer=(str(getattr(peer, "host", "local")), int(getattr(peer, "port", 0))),
+        headers={
+            name.decode("latin-1").lower(): values[-1].decode("latin-1")
+            for name, values in request.requestHeaders.getAllRawHeaders()
+        },
+        last_event_id=request.getHeader("Last-Event-ID") or context.query.first("last_event_id"),
+    )
+
+
+def _joined_text(error: Exception) -> str:
+    return "; ".join(map(str, error.args))
+
+
+def _log_failure(failure: Failure) -> None:
+    _log.failure("keep-alive of an event stream failed", failure)

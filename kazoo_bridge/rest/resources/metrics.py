@@ -1,4 +1,5 @@
-"""``/metrics``: the figures of this node in the text form of Prometheus. Counts only: no account, no address and no content is in them."""
+"""``/metrics``: the figures of this node in the text form of Prometheus. Counts only: no account, no
+address and no content is in them."""
 
 from __future__ import annotations
 

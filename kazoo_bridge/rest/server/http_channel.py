@@ -1,4 +1,4 @@
-"""Connections of HTTP clients: how many, and for how long."""
+"""HTTP connections and requests with limits on their number, size and duration."""
 
 from __future__ import annotations
 
@@ -6,41 +6,134 @@ from collections.abc import Mapping
 from http import HTTPStatus
 
 import orjson
-from attrs import frozen
-from twisted.internet.interfaces import IDelayedCall, ISSLTransport, ITCPTransport
+from attrs import define, field
+from twisted.internet.interfaces import IDelayedCall, IReactorTime, ISSLTransport, ITCPTransport
 from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel, Request
+from twisted.web import http
+from twisted.web.http import HTTPChannel
+from twisted.web.server import Request
 
+from kazoo_bridge.config import Http
+from kazoo_bridge.connection_counter import ConnectionCounter, ConnectionLimitReached
 from kazoo_bridge.ip_addresses import rate_limit_key
-from kazoo_bridge.rest.http.request_context import CORS_HEADERS
-from kazoo_bridge.rest.server.connection_limits import ConnectionCounter
+from kazoo_bridge.log_throttle import LogThrottle
+from kazoo_bridge.rest.http.request_body import MAX_BODY_BYTES
+from kazoo_bridge.rest.http.request_context import CORS_HEADERS, RequestContext
 
-#: Seconds for which the rest of a refused request is taken from the client, unread.
-LINGER_SECONDS = 5
+_log = Logger()
 
-_MALFORMED = f"parse error: the head of the request is malformed, or has more than {HTTPChannel.totalHeadersSize} bytes"
+#: Seconds for which the rest of a refused request is received and dropped.
+LINGER_TIMEOUT = 5
+
+_MALFORMED = (
+    "parse error: the head of the request is malformed, or has more than"
+    f" {HTTPChannel.totalHeadersSize} bytes"
+)
 
 
-@frozen
+class LimitedRequest(Request):
+    """A request that keeps at most `MAX_BODY_BYTES` of its body, and one more to show that it is too large.
+
+    `context` is set before the request is routed. Responses have no ``Server`` header.
+    """
+
+    context: RequestContext
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Keep a piece of the body, up to the limit."""
+        room = 0 if self.content is None else MAX_BODY_BYTES + 1 - self.content.tell()
+        if room > 0:
+            super().handleContentChunk(data[:room])
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """Process the complete request."""
+        # Bodies are JSON whatever their type says: Twisted would parse some as forms, and fail on some types.
+        self.requestHeaders.removeHeader(b"Content-Type")
+        super().requestReceived(command, path, version)
+
+    def getRequestHostname(self) -> bytes:
+        """Return the same name for every request: Klein matches paths alone, and fails on a malformed
+        host."""
+        return b"localhost"
+
+    def write(self, data: bytes) -> None:
+        """Send a piece of the response."""
+        if not self.startedWriting:
+            self.responseHeaders.removeHeader(b"Server")
+        super().write(data)
+
+
+@define(eq=False)
 class ChannelLimits:
-    """What all connections share. `request_seconds`: within these a request must have arrived, counted from its first byte."""
+    """The limits that all connections share; logs refused connections, at most every minute.
 
-    connections: ConnectionCounter
-    request_seconds: float
+    `request_timeout` is in seconds, from a request's first byte to its last.
+    """
+
+    _clock: IReactorTime
+    _connections: ConnectionCounter
+    request_timeout: float
+    _refusals: LogThrottle = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._refusals = LogThrottle(self._clock, self._log_refusals)
+
+    @classmethod
+    def from_config(cls, clock: IReactorTime, http: Http) -> ChannelLimits:
+        """Return the limits of the configuration."""
+        counter = ConnectionCounter(http.max_connections, http.max_connections_per_ip)
+        return cls(clock, counter, http.request_timeout_s)
+
+    def opened(self, host: str) -> bool:
+        """Count a new connection; returns False, and counts nothing, at a limit."""
+        try:
+            self._connections.acquire(host)
+        except ConnectionLimitReached:
+            self._refusals.count(host)
+            return False
+        return True
+
+    def moved(self, old_host: str, new_host: str) -> bool:
+        """Count an open connection for another address; returns False, and changes nothing, at its limit."""
+        try:
+            self._connections.move(old_host, new_host)
+        except ConnectionLimitReached:
+            self._refusals.count(new_host)
+            return False
+        return True
+
+    def closed(self, host: str) -> None:
+        """Forget a connection that was counted for `host`."""
+        self._connections.release(host)
+
+    def stop(self) -> None:
+        """Leave no delayed call."""
+        self._refusals.stop()
+
+    def _log_refusals(self, count: int, _host: str) -> None:
+        _log.warn(
+            "HTTP connections refused count={count} open={open}: see http.max_connections and"
+            " http.max_connections_per_ip",
+            count=count,
+            open=self._connections.total,
+        )
 
 
 class LimitedHTTPChannel(HTTPChannel):
-    """Refuses in words what is no HTTP, what takes too long to arrive, and connections that are too many.
+    """An HTTP connection that answers malformed and slow requests, and surplus connections, with KAZOO's
+    envelope.
 
-    Closing a connection on which the client is still sending would take the answer away from it, so only the sending side is closed
-    at first. TLS has its own way to close, in which nothing is lost. Connections that are too many are closed at once all the same:
-    waiting for them would cost what the limit shall save.
+    After a refusal only the sending side is closed at first: closing the whole connection while the client
+    still sends would reset it, and the client would lose the response. TLS closes without such a loss.
+    Surplus connections are closed at once all the same, because lingering would cost what the limit is to
+    save.
     """
 
     _refused = False
     _address: str | None = None
-    _known_by_data = False
+    _has_received_data = False
     _timer: IDelayedCall | None = None
 
     def __init__(self, limits: ChannelLimits) -> None:
@@ -48,71 +141,69 @@ class LimitedHTTPChannel(HTTPChannel):
         self._limits = limits
 
     def connectionMade(self) -> None:
-        """Somebody is there."""
+        """Count the connection, or refuse it."""
         super().connectionMade()
         address = self._rate_limit_key()
-        if self._limits.connections.opened(address):
+        if self._limits.opened(address):
             self._address = address
         else:
             self._reject()
 
     def dataReceived(self, data: bytes) -> None:
-        """Bytes from the client."""
-        if not self._known_by_data:
-            self._known_by_data = True
+        """Parse bytes of the client; the first bytes of a request start its time-out."""
+        if not self._has_received_data:
+            self._has_received_data = True
             self._recount()
         if self._refused:
             return
         if not self._handlingRequest and self._timer is None:
-            self._timer = self.callLater(self._limits.request_seconds, self._on_timeout)
+            self._timer = self.callLater(self._limits.request_timeout, self._on_timeout)
         super().dataReceived(data)
 
     def lineReceived(self, line: bytes) -> None:
-        """A line of a request's head."""
+        """Parse a line of a request's head."""
         if not self._refused:
             super().lineReceived(line)
 
     def rawDataReceived(self, data: bytes) -> None:
-        """A piece of a request's body."""
+        """Parse a piece of a request's body."""
         if not self._refused:
             super().rawDataReceived(data)
 
     def allContentReceived(self) -> None:
-        """The request has arrived."""
+        """Stop the time-out of the complete request."""
         self._cancel_timeout()
         super().allContentReceived()
 
-    def requestDone(self, request: Request) -> None:
-        """The request is answered."""
+    def requestDone(self, request: http.Request) -> None:
+        """Bound the time in which the client must read its last response."""
         if not self.persistent:
-            self.setTimeout(
-                self._savedTimeOut
-            )  # Twisted would wait for ever for a client that does not read its answer
+            # Twisted has no time-out for a client that does not read.
+            self.setTimeout(self._savedTimeOut)
         super().requestDone(request)
 
     def lineLengthExceeded(self, line: bytes) -> None:
-        """A line without end: Twisted would hang up without a word."""
+        """Answer a line that is too long, where Twisted only closes the connection."""
         self._respondToBadRequestAndDisconnect()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Nobody is there any more."""
+        """Stop counting the connection."""
         self._cancel_timeout()
         if self._address is not None:
-            self._limits.connections.closed(self._address)
+            self._limits.closed(self._address)
             self._address = None
         super().connectionLost(reason)
 
     def _rate_limit_key(self) -> str:
-        return (
-            rate_limit_key(self.transport.getPeer()) if self.transport is not None else rate_limit_key(None)
-        )
+        peer = self.transport.getPeer() if self.transport is not None else None
+        return rate_limit_key(peer)
 
     def _recount(self) -> None:
-        # Behind a proxy that tells the client's address, that comes with the first bytes.
+        # With the PROXY protocol the client's address arrives with the first bytes.
         address = self._rate_limit_key()
         if self._address is None or self._address == address:
             return
-        if self._limits.connections.moved(self._address, address):
+        if self._limits.moved(self._address, address):
             self._address = address
         else:
             self._reject()
@@ -121,16 +212,16 @@ class LimitedHTTPChannel(HTTPChannel):
         self._refused = True
         transport = self.transport
         if ISSLTransport.providedBy(transport):
-            transport.abortConnection()  # before TLS is settled nothing can be said
+            transport.abortConnection()  # nothing can be sent before the TLS handshake
         elif transport is not None:
-            transport.write(
-                _rejection(503, "too many connections are open: try again later", {"Retry-After": "5"})
-            )
+            message = "too many connections are open: try again later"
+            transport.write(_make_rejection(503, message, {"Retry-After": "5"}))
             self.loseConnection()
 
     def _on_timeout(self) -> None:
         self._timer = None
-        self._refuse(408, f"the request did not arrive within {self._limits.request_seconds:g} seconds")
+        seconds = self._limits.request_timeout
+        self._refuse(408, f"the request did not arrive within {seconds:g} seconds")
 
     def _cancel_timeout(self) -> None:
         if self._timer is not None:
@@ -140,32 +231,33 @@ class LimitedHTTPChannel(HTTPChannel):
     def _respondToBadRequestAndDisconnect(self) -> None:
         self._refuse(400, _MALFORMED)
 
-    def _refuse(self, code: int, word: str) -> None:
+    def _refuse(self, status: int, message: str) -> None:
         transport = self.transport
         if self._refused or transport is None:
             return
         self._refused = True
         self._cancel_timeout()
-        transport.write(_rejection(code, word))
+        transport.write(_make_rejection(status, message))
         if ITCPTransport.providedBy(transport) and not ISSLTransport.providedBy(transport):
             transport.loseWriteConnection()
-            self.setTimeout(LINGER_SECONDS)
+            self.setTimeout(LINGER_TIMEOUT)
         else:
             self.loseConnection()
 
 
-def _rejection(code: int, word: str, more: Mapping[str, str] | None = None) -> bytes:
-    body = orjson.dumps({"data": {}, "error": str(code), "message": word, "status": "error"})
+def _make_rejection(status: int, message: str, more_headers: Mapping[str, str] | None = None) -> bytes:
+    """Return the bytes of a response to a request that was not parsed."""
+    body = orjson.dumps({"data": {}, "error": str(status), "message": message, "status": "error"})
     headers = {
         **CORS_HEADERS,
-        **(more or {}),
+        **(more_headers or {}),
         "Cache-Control": "no-store",
         "Connection": "close",
         "Content-Type": "application/json",
         "Content-Length": str(len(body)),
     }
     head = [
-        f"HTTP/1.1 {code} {HTTPStatus(code).phrase}",
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
         *(f"{name}: {value}" for name, value in headers.items()),
         "",
         "",

@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
+from kazoo_bridge.interfaces import InvalidDocument as InvalidDocument
 from kazoo_bridge.json_numbers import DocumentSchema, to_integer, to_number, to_schema_type
 from kazoo_bridge.schema_errors import FieldErrors, add_errors, field_error, to_kazoo_errors
 from kazoo_bridge.text_sanitizing import for_display, forbidden_texts, text_for_display
@@ -39,14 +40,6 @@ MAX_CUSTOM_KEYS = 100
 
 #: Of their JSON.
 MAX_MODIFIERS_BYTES, MAX_DOCUMENT_BYTES = 16 * 1024, 64 * 1024
-
-
-class InvalidDocument(Exception):
-    """The document is invalid. `errors` says why, by field."""
-
-    def __init__(self, errors: FieldErrors) -> None:
-        super().__init__(", ".join(sorted(errors)))
-        self.errors = errors
 
 
 def document_schema(hook_ids: Collection[str]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -39,7 +40,7 @@ RULES = DocumentRules.from_catalogue(CATALOGUE)
 
 def errors(
     hook: str, custom_data: Any = None, *, superadmin: bool = False
-) -> dict[str, dict[str, dict[str, Any]]]:
+) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
     given = {"name": "n", "uri": "http://x.example/", "hook": hook} | (
         {} if custom_data is None else {"custom_data": custom_data}
     )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from tests.webhooks.hook_factory import RULES
 GOOD: dict[str, Any] = {"name": "n", "uri": "https://h.example/x?y=z", "hook": "channel_create"}
 
 
-def errors_of(**document: Any) -> dict[str, Any]:
+def errors_of(**document: Any) -> Mapping[str, Any]:
     with pytest.raises(InvalidDocument) as caught:
         RULES.validate({**GOOD, **document})
     return caught.value.errors

@@ -7,15 +7,14 @@ import pytest_twisted
 from attrs import evolve
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs
-from zope.interface.verify import verifyObject
 
-from kazoo_bridge.interfaces import IHookStore, RevisionConflict, Secret, StoredHook, TooManyHooks
+from kazoo_bridge.interfaces import RevisionConflict, Secret, StoredHook, TooManyHooks
 from kazoo_bridge.webhooks.hooks.hook_document import InvalidDocument
 from kazoo_bridge.webhooks.hooks.hook_service import TOO_MANY_FAILURES, HookService, merge
 from kazoo_bridge.webhooks.hooks.registry import HookRegistry
 from kazoo_bridge.webhooks.http.signing import DEFAULT_OVERLAP, generate_secret
+from tests.webhooks.fakes import FakeHookStore
 from tests.webhooks.hook_factory import ACCOUNT, RULES
-from tests.webhooks.hooks.fake_hook_store import FakeHookStore
 
 OTHER_ACCOUNT = "b" * 32
 GOOD = {"name": "n", "uri": "http://u:hunter2@receiver.example/", "hook": "channel_create"}
@@ -53,10 +52,6 @@ class Harness:
 @pytest.fixture
 def harness() -> Harness:
     return Harness()
-
-
-def test_the_fake_store_implements_the_interface() -> None:
-    verifyObject(IHookStore, FakeHookStore())
 
 
 @pytest_twisted.ensureDeferred

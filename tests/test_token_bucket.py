@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import pytest
+
+from kazoo_bridge.token_bucket import TokenBucket
+
+
+def test_a_full_bucket_allows_a_burst() -> None:
+    bucket = TokenBucket(burst=3, refill_interval=10.0)
+    assert [bucket.take(1000.0) for _ in range(4)] == [True, True, True, False]
+
+
+def test_one_token_returns_per_interval() -> None:
+    bucket = TokenBucket(burst=1, refill_interval=0.5)
+    assert bucket.take(0.0)
+    assert not bucket.take(0.25)
+    assert bucket.take(0.5)
+    assert not bucket.take(0.75)
+
+
+def test_no_more_than_a_burst_accumulates() -> None:
+    bucket = TokenBucket(burst=2, refill_interval=1.0)
+    bucket.take(0.0)
+    assert [bucket.take(100.0) for _ in range(3)] == [True, True, False]
+
+
+def test_a_clock_that_runs_backwards_takes_no_tokens_away() -> None:
+    bucket = TokenBucket(burst=2, refill_interval=1.0)
+    assert bucket.take(50.0)
+    assert bucket.take(10.0)
+    assert not bucket.take(10.0)
+
+
+def test_a_returned_token_can_be_taken_and_does_not_exceed_the_burst() -> None:
+    bucket = TokenBucket(burst=1, refill_interval=10.0)
+    assert bucket.take(0.0)
+    bucket.give_back()
+    bucket.give_back()
+    assert [bucket.take(0.0) for _ in range(2)] == [True, False]
+
+
+def test_the_wait_time_is_the_rest_of_an_interval() -> None:
+    bucket = TokenBucket(burst=1, refill_interval=10.0)
+    assert bucket.wait_time == 0.0
+    assert bucket.take(0.0)
+    assert not bucket.take(4.0)
+    assert bucket.wait_time == pytest.approx(6.0)
+    assert bucket.take(10.0)
