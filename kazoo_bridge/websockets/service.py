@@ -8,13 +8,14 @@ from contextlib import suppress
 from typing import Any
 
 from attrs import define, field
+from prometheus_client import CollectorRegistry
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort
 
 from kazoo_bridge.config import Config
 from kazoo_bridge.interfaces import IBus, ICalls, IDirectory, IEventCategory
-from kazoo_bridge.metrics import Durations, Figure, counter, gauge
+from kazoo_bridge.metrics import register_counter, register_gauge, register_labelled_counter
 from kazoo_bridge.websockets.actions import Actions
 from kazoo_bridge.websockets.api import WebsocketApi
 from kazoo_bridge.websockets.cluster_sockets import SocketQueryClient, SocketQueryResponder
@@ -112,31 +113,49 @@ class WebsocketService:
         """The operations that REST offers (`IWebsockets`)."""
         return WebsocketApi(self.catalogue, self.queries, self.streams)
 
-    def metrics(self) -> list[Figure | Durations]:
-        """What is going on."""
-        sessions = list(self.sessions)
-        closed = {str(code): count for code, count in self.sessions.ended.items()}
-        return [
-            gauge(
-                "sockets",
-                "Clients that are connected, by websocket or stream",
-                sum(one.is_connected for one in sessions),
-            ),
-            gauge(
-                "sessions_waiting",
-                "Sessions that wait for their clients to come back",
-                sum(not one.is_connected for one in sessions),
-            ),
-            gauge("subscriptions", "Subscriptions of all clients", sum(one.count for one in sessions)),
-            gauge("topics", "Topics of the broker that subscriptions need", len(self.fanout.index.topics)),
-            counter("socket_events", "Events that somebody has subscribed to", self.fanout.events_sent),
-            counter(
-                "socket_events_dropped",
-                "Events that clients missed because they were too slow",
-                self.server.flusher.dropped,
-            ),
-            Figure("sockets_closed", "Connections that this node has closed", "counter", closed, "code"),
-        ]
+    def register_metrics(self, registry: CollectorRegistry) -> None:
+        """Export the metrics of this node's websockets in `registry`."""
+        sessions = self.sessions
+        register_gauge(
+            registry,
+            "sockets",
+            "Connected clients, by websocket or event stream",
+            lambda: sum(session.is_connected for session in sessions),
+        )
+        register_gauge(
+            registry,
+            "sessions_waiting",
+            "Resumable sessions whose clients are disconnected",
+            lambda: sum(not session.is_connected for session in sessions),
+        )
+        register_gauge(
+            registry,
+            "subscriptions",
+            "Subscriptions of all clients",
+            lambda: sum(session.count for session in sessions),
+        )
+        register_gauge(
+            registry,
+            "topics",
+            "Topics of the broker that subscriptions need",
+            lambda: len(self.fanout.index.topics),
+        )
+        register_counter(
+            registry, "socket_events", "Events that matched a subscription", lambda: self.fanout.events_sent
+        )
+        register_counter(
+            registry,
+            "socket_events_dropped",
+            "Events dropped because a client read too slowly",
+            lambda: self.server.flusher.dropped,
+        )
+        register_labelled_counter(
+            registry,
+            "sockets_closed",
+            "Connections closed by this node",
+            "code",
+            lambda: {str(code): count for code, count in sessions.ended.items()},
+        )
 
     async def listen(self) -> None:
         """Take connections; raises `CannotListenError`."""

@@ -89,4 +89,5 @@ async def test_without_storage_the_rest_is_still_told(rest: Client) -> None:
     found = await figures(rest)
     assert found["kazoo_bridge_storage_up"] == 0
     assert "kazoo_bridge_sockets" in found
-    assert "kazoo_bridge_webhooks_enabled" not in found
+    assert "kazoo_bridge_webhooks_enabled" in found
+    assert "kazoo_bridge_deliveries_stored{status=pending}" not in found
