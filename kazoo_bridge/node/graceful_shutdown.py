@@ -1,4 +1,4 @@
-"""Runs the steps of a shutdown one after another; a step that does not end cannot hold up the next for long."""
+"""Runs the steps of a shutdown one after another, each within a time limit."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class ShutdownSequence:
     ) -> None:
         """Wait until `work` ends, fails or exceeds its time limit; the last two are logged with `name`.
 
-        Work that exceeds its limit is not cancelled. `bounded` work has its own limit and ends early by itself
-        when the shutdown is forced.
+        Work that exceeds its limit is not cancelled. `bounded` work has its own limit and ends early by
+        itself when the shutdown is forced.
         """
         result = Deferred.fromCoroutine(work)
         result.addErrback(_log_failure, name)

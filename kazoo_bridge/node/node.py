@@ -57,8 +57,8 @@ _log = Logger()
 
 _SECONDS_PER_DAY = 86400
 
-#: Arguments of the durable queue by `amqp.queue_type`. By default, quorum queues of newer brokers drop a message
-#: after 20 deliveries, which would lose events.
+#: Arguments of the durable queue by `amqp.queue_type`. By default, quorum queues of newer brokers drop a
+#: message after 20 deliveries, which would lose events.
 QUEUE_ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "quorum": {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000_000},
     "classic": {},

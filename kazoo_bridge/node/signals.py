@@ -34,7 +34,8 @@ class SignalHandler:
                     lambda number, _: self._reactor.callFromThread(self._on_signal, number, on_forced),
                 )
 
-        # One turn later, because the reactor then sets its own handlers, which end with "killed" as exit code.
+        # One turn later, because the reactor sets its own handlers first; with those, twistd's exit code says
+        # that it was killed.
         self._reactor.callWhenRunning(lambda: self._reactor.callLater(0, set_handlers))
 
     def exit_with_error(self, reason: str) -> None:

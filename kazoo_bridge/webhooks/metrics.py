@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from attrs import define, field
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from kazoo_bridge.interfaces import IDeliveryStore, StorageUnavailable
@@ -12,35 +11,27 @@ from kazoo_bridge.metrics import NAMESPACE
 _DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
-def _make_attempt_counter() -> Counter:
-    counter = Counter(
-        "attempts", "Delivery attempts by result", ["result"], namespace=NAMESPACE, registry=None
-    )
-    for result in ("failure", "success"):
-        counter.labels(result)  # exported as 0 before the first attempt
-    return counter
-
-
-def _make_duration_histogram() -> Histogram:
-    return Histogram(
-        "attempt_seconds",
-        "Duration of delivery attempts in seconds",
-        namespace=NAMESPACE,
-        buckets=_DURATION_BUCKETS,
-        registry=None,
-    )
-
-
-@define(eq=False)
 class AttemptMetrics:
     """Counts delivery attempts by result, and how long they take."""
 
-    _attempts: Counter = field(init=False, factory=_make_attempt_counter)
-    _durations: Histogram = field(init=False, factory=_make_duration_histogram)
+    def __init__(self) -> None:
+        self._attempts = Counter(
+            "attempts", "Delivery attempts by result", ["result"], namespace=NAMESPACE, registry=None
+        )
+        self._durations = Histogram(
+            "attempt_seconds",
+            "Duration of delivery attempts in seconds",
+            namespace=NAMESPACE,
+            buckets=_DURATION_BUCKETS,
+            registry=None,
+        )
+        # Kept because looking up a label's value takes longer than counting.
+        self._failures = self._attempts.labels("failure")
+        self._successes = self._attempts.labels("success")
 
     def observe(self, *, success: bool, seconds: float) -> None:
         """Count one attempt that took `seconds`."""
-        self._attempts.labels("success" if success else "failure").inc()
+        (self._successes if success else self._failures).inc()
         self._durations.observe(seconds)
 
     def register(self, registry: CollectorRegistry) -> None:
