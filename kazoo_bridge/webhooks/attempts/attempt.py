@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from attrs import define, evolve, field, frozen
@@ -10,7 +9,6 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from kazoo_bridge.interfaces import Delivery
-from kazoo_bridge.metrics import Durations
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptInfo, AttemptRecorder
 from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler, Slot
 from kazoo_bridge.webhooks.delivery.retry_policy import RetryPolicy
@@ -18,6 +16,7 @@ from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.http.http_request import HookRequest, build_request
 from kazoo_bridge.webhooks.http.sender import Outcome, Sender
 from kazoo_bridge.webhooks.http.signing import signature_headers
+from kazoo_bridge.webhooks.metrics import AttemptMetrics
 
 _log = Logger()
 
@@ -48,11 +47,7 @@ class AttemptRunner:
     _policy: RetryPolicy
     _on_gone: OnGone
     cluster_id: str = ""
-    #: Attempts since the start, by result, and how long they took.
-    attempts_by_result: Counter[str] = field(init=False, factory=lambda: Counter(success=0, failure=0))
-    durations: Durations = field(
-        init=False, factory=lambda: Durations("attempt_seconds", "How long attempts at deliveries took")
-    )
+    metrics: AttemptMetrics = field(init=False, factory=AttemptMetrics)
 
     async def attempt(self, hook: Hook, delivery: Delivery, turn: Slot) -> AttemptResult:
         """Use up `turn`, which has been granted. Never raises for what a receiver does."""
@@ -75,8 +70,7 @@ class AttemptRunner:
             success = outcome.success
         finally:
             self._scheduler.release(turn, success)
-        self.attempts_by_result["success" if outcome.success else "failure"] += 1
-        self.durations.add(self._clock.seconds() - began)
+        self.metrics.observe(success=outcome.success, seconds=self._clock.seconds() - began)
         left = self._policy.quick_retries_left(hook, tries)
         self._recorder.record(hook, request, outcome, AttemptInfo(delivery.event_id, hook.retries, left))
         if outcome.success:
