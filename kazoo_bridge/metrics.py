@@ -1,52 +1,60 @@
-"""Figures of a node for whoever watches it: counted where things happen, read when somebody asks."""
+"""Helpers for Prometheus metrics: one prefix for all names, and values that are read at each scrape.
+
+Each package registers its metrics in the `CollectorRegistry` that it receives; the node owns the registry and
+`prometheus_client`'s global one is not used.
+"""
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping
 
-from attrs import define, field, frozen
+from attrs import frozen
+from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+#: Prefix of all metrics of this service.
+NAMESPACE = "kazoo_bridge"
+
+
+def register_gauge(
+    registry: CollectorRegistry, name: str, documentation: str, read: Callable[[], float]
+) -> None:
+    """Register a gauge whose value is what `read` returns at each scrape."""
+    Gauge(name, documentation, namespace=NAMESPACE, registry=registry).set_function(read)
+
+
+def register_counter(
+    registry: CollectorRegistry, name: str, documentation: str, read: Callable[[], float]
+) -> None:
+    """Register a counter whose value is what `read` returns at each scrape. `name` lacks ``_total``.
+
+    For counts on hot paths, which are plain integers: `prometheus_client.Counter` takes a lock per event.
+    """
+    registry.register(_CounterReader(name, documentation, lambda: {"": read()}))
+
+
+def register_labelled_counter(
+    registry: CollectorRegistry,
+    name: str,
+    documentation: str,
+    label: str,
+    read: Callable[[], Mapping[str, float]],
+) -> None:
+    """Like `register_counter`, with one label: `read` returns the count of each of its values."""
+    registry.register(_CounterReader(name, documentation, read, label))
 
 
 @frozen
-class Figure:
-    """One figure. `values`: for each value of the label (empty: there is no label) how much it is.
+class _CounterReader(Collector):
+    _name: str
+    _documentation: str
+    _read: Callable[[], Mapping[str, float]]
+    _label: str = ""
 
-    A ``counter`` only grows, from 0 at the start of the process; a ``gauge`` is how it stands now.
-    """
-
-    name: str
-    meaning: str
-    kind: Literal["counter", "gauge"]
-    values: Mapping[str, float]
-    label: str = ""
-
-
-def counter(name: str, meaning: str, value: float) -> Figure:
-    """A counter without a label."""
-    return Figure(name, meaning, "counter", {"": value})
-
-
-def gauge(name: str, meaning: str, value: float) -> Figure:
-    """A gauge without a label."""
-    return Figure(name, meaning, "gauge", {"": value})
-
-
-@define(eq=False)
-class Durations:
-    """How long something took, in seconds, counted in buckets; `bounds` are their upper ends."""
-
-    name: str
-    meaning: str
-    bounds: Sequence[float] = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-    counts: list[int] = field(init=False)
-    total: float = field(init=False, default=0.0)
-
-    def __attrs_post_init__(self) -> None:
-        self.counts = [0] * (len(self.bounds) + 1)
-
-    def add(self, seconds: float) -> None:
-        """Count one."""
-        self.counts[bisect_left(self.bounds, seconds)] += 1
-        self.total += seconds
+    def collect(self) -> Iterator[Metric]:
+        labels = [self._label] if self._label else []
+        family = CounterMetricFamily(f"{NAMESPACE}_{self._name}", self._documentation, labels=labels)
+        for value, count in sorted(self._read().items()):
+            family.add_metric([value] if self._label else [], count)
+        yield family

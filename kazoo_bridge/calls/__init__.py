@@ -1,1 +1,1 @@
-"""Live calls: who is talking, commands to them, and a picture of them that follows what happens."""
+"""Live calls: queries for channels, commands to them, and watches that follow an account's calls."""

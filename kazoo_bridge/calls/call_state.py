@@ -1,15 +1,18 @@
-"""A call as the picture shows it, read from events and from answers, which name the same things differently."""
+"""The state of a call, derived from call events and from replies to channel queries.
+
+Both have the same data under different keys. The events are those of ``kapi_call`` in ``2600hz/kazoo``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from kazoo_bridge.calls.channel_replies import Channel, channel_start
+from kazoo_bridge.calls.channel_queries import Channel, channel_start
 from kazoo_bridge.json_numbers import to_integer
 from kazoo_bridge.kazoo import is_loopback, is_true, to_gregorian
 
-#: A call in its public form; never changed, but replaced.
+#: A call in its public form. Calls are immutable: a change makes a new one.
 Call = Mapping[str, Any]
 
 RINGING, ANSWERED, HELD, PARKED = "ringing", "answered", "held", "parked"
@@ -17,13 +20,13 @@ RINGING, ANSWERED, HELD, PARKED = "ringing", "answered", "held", "parked"
 PARK_PARKED, PARK_RETRIEVED, PARK_ABANDONED = "PARK_PARKED", "PARK_RETRIEVED", "PARK_ABANDONED"
 CREATED, BRIDGED = "CHANNEL_CREATE", "CHANNEL_BRIDGE"
 
-#: A call that is heard of like this has gone.
+#: Events that end a call.
 END_EVENTS = frozenset({"CHANNEL_DESTROY", "CHANNEL_DISCONNECTED"})
 
-#: Nobody is in the parking slot any more.
+#: Events that free a parking slot.
 UNPARK_EVENTS = frozenset({PARK_RETRIEVED, PARK_ABANDONED})
 
-#: What each event says of the call's state. Of a call that is created or bridged it depends.
+#: State after an event. That after `CREATED` and `BRIDGED` depends on the event and the state before.
 _STATES = {
     "CHANNEL_ANSWER": ANSWERED,
     "CHANNEL_HOLD": HELD,
@@ -58,7 +61,7 @@ _FROM_VARIABLES = {
     "owner_id": "Owner-ID",
 }
 
-#: Key of a call -> keys of a channel; answers for one call and those for an account spell some of them differently.
+#: Key of a call -> keys of a channel. Replies about one call and those about an account have different keys.
 _FROM_CHANNEL = {
     "direction": ("call_direction", "direction"),
     "caller_id_name": ("caller_id_name",),
@@ -75,13 +78,13 @@ _FROM_CHANNEL = {
 
 
 def apply_event(account_id: str, name: str, old: Call | None, body: Mapping[str, Any]) -> Call:
-    """The call after an event of the account, from what it was before (None: it was not known)."""
+    """Return the call after an event of the account. `old` is the call before, None if it is new."""
     variables = body.get("Custom-Channel-Vars")
-    told = _without_absent({key: body.get(source) for key, source in _FROM_EVENT.items()})
+    data = _without_absent({key: body.get(source) for key, source in _FROM_EVENT.items()})
     if isinstance(variables, Mapping):
-        told |= _without_absent({key: variables.get(source) for key, source in _FROM_VARIABLES.items()})
+        data |= _without_absent({key: variables.get(source) for key, source in _FROM_VARIABLES.items()})
     before = old or {"call_id": body["Call-ID"], "account_id": account_id, **_start_time(body)}
-    call = {**before, **told, "state": _next_state(name, before.get("state"), body)}
+    call = {**before, **data, "state": _next_state(name, before.get("state"), body)}
     if "is_internal_leg" not in call or "Channel-Name" in body or "Channel-Is-Loopback" in body:
         call["is_internal_leg"] = is_loopback(body)
     if call["state"] != PARKED:
@@ -90,30 +93,30 @@ def apply_event(account_id: str, name: str, old: Call | None, body: Mapping[str,
 
 
 def unparked(old: Call) -> Call:
-    """The call, parked no longer."""
+    """Return the call as answered, without its parking slot."""
     return {key: value for key, value in old.items() if key != "parking_slot"} | {"state": ANSWERED}
 
 
 def apply_reply(account_id: str, old: Call | None, channel: Channel) -> Call:
-    """The call as the switch shows it now; what the switch is silent about stays as it was."""
-    told = from_channel(account_id, channel)
+    """Return the call with the data of a reply. Keys that the reply lacks keep their values."""
+    data = from_channel(account_id, channel)
     before = {key: value for key, value in (old or {}).items() if key != "other_leg_call_id"}
-    call = {**before, **told}
-    if old is not None and old.get("state") == PARKED and told["state"] == ANSWERED:
-        call["state"] = PARKED  # the switch does not know what parking is
+    call = {**before, **data}
+    if old is not None and old.get("state") == PARKED and data["state"] == ANSWERED:
+        call["state"] = PARKED  # the switch does not know about parking
     if call["state"] != PARKED:
         call.pop("parking_slot", None)
     return call
 
 
 def from_channel(account_id: str, channel: Channel) -> dict[str, Any]:
-    """All that an answer says of a call."""
-    told = {
+    """Return the call's data in a reply."""
+    data = {
         key: next((channel[name] for name in names if channel.get(name)), None)
         for key, names in _FROM_CHANNEL.items()
     }
     on_hold = channel.get("is_on_hold", channel.get("is_onhold"))
-    return _without_absent(told) | {
+    return _without_absent(data) | {
         "call_id": channel["call_id"],
         "account_id": account_id,
         "is_internal_leg": is_true(channel.get("is_loopback")),
@@ -128,23 +131,23 @@ def _next_state(name: str, before: object, body: Mapping[str, Any]) -> str:
     answer_state = body.get("Channel-Answer-State")
     if name == CREATED:
         return ANSWERED if answer_state == "answered" else RINGING
-    # Bridged before it is answered: the ringing is heard through.
+    # Bridged before the answer, to pass on the ringing tone (early media).
     return RINGING if before in (None, RINGING) and answer_state in _NOT_ANSWERED else ANSWERED
 
 
 def _start_time(body: Mapping[str, Any]) -> dict[str, int]:
-    """When the call came into being, in Gregorian seconds; the event's own time is the next best."""
+    """Return the creation time in Gregorian seconds, or else the time of the event."""
     microseconds = _whole_number(body.get("Channel-Created-Time"))
     if microseconds:
         return {"timestamp": to_gregorian(microseconds / 1_000_000)}
-    moment = _whole_number(body.get("Timestamp"))
-    return {"timestamp": moment} if moment else {}
+    seconds = _whole_number(body.get("Timestamp"))
+    return {"timestamp": seconds} if seconds else {}
 
 
 def _whole_number(value: object) -> int:
     return max(0, to_integer(value, accept_text=True) or 0)
 
 
-def _without_absent(told: Mapping[str, Any]) -> dict[str, Any]:
-    """Texts only: anything else is not what it should be."""
-    return {key: value for key, value in told.items() if isinstance(value, str) and value}
+def _without_absent(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that are non-empty strings; others are absent or malformed."""
+    return {key: value for key, value in data.items() if isinstance(value, str) and value}

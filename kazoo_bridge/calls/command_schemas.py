@@ -1,6 +1,7 @@
-"""The table of commands to live calls: what the data of each may be, as KAZOO's metaflows have it.
+"""The commands to live calls, and the JSON schemas of their data.
 
-Keys that the table does not name are passed on, for the switch may know more of them.
+The source is the metaflow schemas of ``2600hz/kazoo`` (``metaflows.*.json``). Keys that a schema does not
+name are passed on, because a newer switch may know more of them.
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ from attrs import field, frozen
 
 _TEXT = {"type": "string", "minLength": 1, "maxLength": 256}
 _ID = {"type": "string", "minLength": 1, "maxLength": 128}
-_SPOKEN = {"type": "string", "minLength": 1, "maxLength": 4096}
-_TRUTH = {"type": "boolean"}
+_LONG_TEXT = {"type": "string", "minLength": 1, "maxLength": 4096}
+_BOOLEAN = {"type": "boolean"}
 _SECONDS = {"type": "integer", "minimum": 0, "maximum": 86_400}
 _CAPTURES = {"type": ["string", "array"], "items": _TEXT, "maxItems": 32, "maxLength": 256}
 _DIGITS = (*"1234567890", "*", "#")
 
 
-def _one_of(*words: str) -> dict[str, Any]:
-    return {"type": "string", "enum": list(words)}
+def _one_of(*values: str) -> dict[str, Any]:
+    return {"type": "string", "enum": list(values)}
 
 
 _TRANSFER_TYPE = _one_of("attended", "blind")
@@ -29,9 +30,10 @@ _LEG = _one_of("self", "peer", "both")
 
 @frozen
 class CommandSchema:
-    """What a command's data may be: JSON schemas by key, and the keys that must be there.
+    """The data of one command.
 
-    Of the keys in `any_of`, when there are some, one must be there.
+    `properties` has a JSON schema for each key. The keys in `required` must be given, and one of those in
+    `any_of` if it has any. `defaults` are added where a key is not given.
     """
 
     properties: Mapping[str, Any] = field(factory=dict)
@@ -50,20 +52,30 @@ COMMAND_SCHEMAS: Mapping[str, CommandSchema] = {
         required=("action",),
     ),
     "break": CommandSchema(),
-    "callflow": CommandSchema({"id": _ID, "captures": _CAPTURES, "collected": _CAPTURES}, any_of=("id", "captures", "collected")),
+    "callflow": CommandSchema(
+        {"id": _ID, "captures": _CAPTURES, "collected": _CAPTURES}, any_of=("id", "captures", "collected")
+    ),
     "hangup": CommandSchema(),
     "hold": CommandSchema({"moh_aleg": _TEXT, "moh_bleg": _TEXT, "unhold_key": _one_of(*_DIGITS)}),
     "intercept": CommandSchema(
         {
             "target_type": _one_of("device", "user", "number"),
             "target_id": _ID,
-            "unbridged_only": _TRUTH,
-            "auto_answer": _TRUTH,
-            "can_call_self": _TRUTH,
+            "unbridged_only": _BOOLEAN,
+            "auto_answer": _BOOLEAN,
+            "can_call_self": _BOOLEAN,
         },
         required=("target_type", "target_id"),
     ),
-    "move": CommandSchema({"device_id": _ID, "owner_id": _ID, "auto_answer": _TRUTH, "can_call_self": _TRUTH, "dial_strategy": _TEXT}),
+    "move": CommandSchema(
+        {
+            "device_id": _ID,
+            "owner_id": _ID,
+            "auto_answer": _BOOLEAN,
+            "can_call_self": _BOOLEAN,
+            "dial_strategy": _TEXT,
+        }
+    ),
     "park": CommandSchema({"slot": _TEXT}),
     "play": CommandSchema({"id": _TEXT, "leg": _LEG}, required=("id",)),
     "record_call": CommandSchema(
@@ -75,8 +87,8 @@ COMMAND_SCHEMAS: Mapping[str, CommandSchema] = {
             "method": _one_of("put", "post"),
             "origin": _TEXT,
             "record_min_sec": _SECONDS,
-            "record_on_answer": _TRUTH,
-            "record_on_bridge": _TRUTH,
+            "record_on_answer": _BOOLEAN,
+            "record_on_bridge": _BOOLEAN,
             "record_sample_rate": {"type": "integer", "minimum": 8000, "maximum": 192_000},
             "time_limit": {**_SECONDS, "minimum": 1},
             "url": {"type": "string", "maxLength": 2048, "pattern": r"^(https?|ftps?)://[^\s/]"},
@@ -85,11 +97,12 @@ COMMAND_SCHEMAS: Mapping[str, CommandSchema] = {
     "resume": CommandSchema(),
     "say": CommandSchema(
         {
-            "text": _SPOKEN,
+            "text": _LONG_TEXT,
             "type": _one_of(
-                "account_number", "currency", "current_date", "current_date_time", "current_time", "email_address", "ip_address", "items",
-                "messages", "name_phonetic", "name_spelled", "number", "persons", "postal_address", "short_date_time",
-                "telephone_extension", "telephone_number", "time_measurement", "url",
+                "account_number", "currency", "current_date", "current_date_time", "current_time",
+                "email_address", "ip_address", "items", "messages", "name_phonetic", "name_spelled", "number",
+                "persons", "postal_address", "short_date_time", "telephone_extension", "telephone_number",
+                "time_measurement", "url",
             ),
             "method": _one_of("pronounced", "iterated", "counted"),
             "language": _TEXT,
@@ -112,7 +125,7 @@ COMMAND_SCHEMAS: Mapping[str, CommandSchema] = {
     ),
     "tts": CommandSchema(
         {
-            "text": _SPOKEN,
+            "text": _LONG_TEXT,
             "voice": _TEXT,
             "language": _TEXT,
             "engine": _TEXT,

@@ -1,4 +1,4 @@
-"""At most so many pieces of work at once, in the order in which they were asked for."""
+"""Limits the number of coroutines that run at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 @define(eq=False)
 class _Job:
-    """A piece of work, what the caller waits for, and the work once it runs."""
+    """`result` is what the caller of `run` has; `running` is the started work."""
 
     work: Callable[[], Coroutine[Any, Any, Any]]
     result: Deferred[Any] = field(init=False)
@@ -25,10 +25,10 @@ class _Job:
 
 @define(eq=False)
 class ConcurrencyLimit:
-    """Runs coroutines, at most `limit` at once.
+    """Runs coroutines in the order of `run`, at most `limit` at once.
 
-    One loop starts them all. With a `DeferredSemaphore` each piece of work that ends at once would start the next inside
-    its own call, and hundreds of them would reach the recursion limit.
+    One loop starts them all. With Twisted's `DeferredSemaphore`, each coroutine that ends synchronously would
+    start the next one in its own call stack, and hundreds of them would reach the recursion limit.
     """
 
     _limit: int
@@ -37,7 +37,10 @@ class ConcurrencyLimit:
     _starting: bool = field(init=False, default=False)
 
     def run(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> Deferred[Any]:
-        """Run `work` as soon as there is room; fires with its result. Cancelling it cancels the work, or its waiting."""
+        """Run `work()` when the limit allows; returns a Deferred of its result.
+
+        Cancelling the Deferred cancels the coroutine, or removes it from the queue.
+        """
         job = _Job(work)
         self._waiting.append(job)
         self._start()
@@ -45,12 +48,12 @@ class ConcurrencyLimit:
 
     def _start(self) -> None:
         if self._starting:
-            return  # the loop further up the stack goes on with it
+            return  # the loop further up the stack starts it
         self._starting = True
         try:
             while self._waiting and self._running < self._limit:
                 job = self._waiting.popleft()
-                if not job.result.called:  # else it was cancelled
+                if not job.result.called:  # else cancelled
                     self._running += 1
                     job.running = Deferred.fromCoroutine(job.work())
                     job.running.addBoth(self._ended, job)

@@ -1,4 +1,7 @@
-"""The messages about live calls that this service publishes: exchange, routing key and body of each."""
+"""Builds the KAZOO messages about live calls that this service publishes.
+
+The formats are those of ``kapi_metaflow`` and ``kapi_call`` in ``2600hz/kazoo``.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +15,18 @@ Message = tuple[str, str, dict[str, Any]]
 
 _COMMANDS, _CALLS = "metaflow", "callevt"
 
-#: On this key every switch-facing node is asked for channels.
+#: Every node that faces a switch is bound to this key.
 _QUERIES = "call.status_req.channels"
 
 
 def action_command(call_id: str, name: str, data: Mapping[str, Any]) -> Message:
-    """One command to a call."""
+    """Build the message of one command, with its name and data."""
     body = _command("action", call_id) | {"Action": name, "Data": dict(data)}
     return _COMMANDS, f"metaflow.action.{encode_key_part(call_id)}.{name}", body
 
 
 def flow_command(call_id: str, steps: Mapping[str, Any]) -> Message:
-    """A whole metaflow for a call."""
+    """Build the message of a metaflow; `steps` is its first step with all its children."""
     return (
         _COMMANDS,
         f"metaflow.flow.{encode_key_part(call_id)}",
@@ -32,7 +35,7 @@ def flow_command(call_id: str, steps: Mapping[str, Any]) -> Message:
 
 
 def account_channels_query(account_id: str) -> Message:
-    """The question for an account's channels; nodes that have none answer too."""
+    """Build the query for an account's channels. Every node replies, even without channels."""
     body = {
         "Event-Category": "call_event",
         "Event-Name": "query_account_channels_req",
@@ -43,7 +46,7 @@ def account_channels_query(account_id: str) -> Message:
 
 
 def channel_query(call_id: str) -> Message:
-    """The question for one channel; only a node that has it answers."""
+    """Build the query for one channel. Only a node that has it replies."""
     body = {
         "Event-Category": "call_event",
         "Event-Name": "query_channels_req",

@@ -1,4 +1,4 @@
-"""The live calls of watched accounts: follows the switch's events, and asks it now and then whether that is right."""
+"""Follows the live calls of watched accounts by their events, and reconciles them with queries."""
 
 from __future__ import annotations
 
@@ -23,51 +23,54 @@ _log = Logger()
 
 TOPICS = frozenset(Topic("callevt", f"call.{name}.*") for name in EVENTS)
 
-#: Seconds between two questions about an account; until one is repeated that a node or all of them did not answer, and one that could
-#: not be asked.
+#: Seconds between two queries about an account.
 REFRESH_INTERVAL = 60.0
+
+#: Seconds until the next query when not all known nodes have replied.
 SILENCE_TIMEOUT = 10.0
+
+#: Seconds until the next query when the bus was unavailable.
 RETRY_INTERVAL = 2.0
 
-#: Seconds between two looks at the bus. It is away for longer when it reconnects.
+#: Seconds between two checks of the bus. A reconnection takes longer, so none is missed.
 _POLL_INTERVAL = 0.25
 
-#: Seconds that the first question waits for the broker's word that events are coming.
+#: Seconds that the first query waits for the confirmation of the bindings.
 _BIND_TIMEOUT = 5.0
 
-#: Questions under way at once.
+#: Concurrent queries.
 _MAX_QUERIES = 100
 
 
 @define(eq=False)
 class LiveCalls:
-    """Pictures of the accounts that somebody watches; of others nothing is kept."""
+    """The live calls of the watched accounts. Nothing is kept of other accounts."""
 
     _clock: Any
     _bus: IBus
-    _channels: ChannelQueries
+    _queries: ChannelQueries
     _watched: dict[str, WatchedAccount] = field(init=False, factory=dict)
     _consumer: IConsumer | None = field(init=False, default=None)
     _poll_timer: LoopingCall = field(init=False)
-    _was_away: bool = field(init=False, default=False)
-    _queries: ConcurrencyLimit = field(init=False, factory=lambda: ConcurrencyLimit(_MAX_QUERIES))
+    _bus_down: bool = field(init=False, default=False)
+    _query_limit: ConcurrencyLimit = field(init=False, factory=lambda: ConcurrencyLimit(_MAX_QUERIES))
 
     def __attrs_post_init__(self) -> None:
         self._poll_timer = LoopingCall(self._poll)
         self._poll_timer.clock = self._clock
 
     def __len__(self) -> int:
-        """How many accounts are watched."""
+        """Return the number of watched accounts."""
         return len(self._watched)
 
     def start(self) -> None:
-        """Have a queue, which is bound to nothing while nobody watches."""
+        """Start to consume. The queue has no bindings while no account is watched."""
         self._consumer = self._bus.consume(
             Queue(topics=TOPICS if self._watched else frozenset(), acknowledge=False), self.handle
         )
 
     async def stop(self) -> None:
-        """Follow nothing any more; watches that are left hear nothing."""
+        """Stop to consume, and end the watches without notice."""
         for watched in list(self._watched.values()):
             watched.end()
         self._watched.clear()
@@ -78,14 +81,14 @@ class LiveCalls:
             await consumer.cancel()
 
     def watch(self, account_id: str, watcher: Callable[[CallChange], None]) -> Watcher:
-        """See `ICalls.watch`. The watcher is never called before this returns."""
+        """See `ICalls.watch`. `watcher` is not called before this returns."""
         watched = self._watched.get(account_id)
-        watch = Watcher(watcher, lambda stopped: self._unwatch(account_id, stopped))
+        watch = Watcher(watcher, on_stopped=lambda stopped: self._unwatch(account_id, stopped))
         if watched is None:
             if not self._watched:
-                self._begin()
+                self._start_polling()
             watched = self._watched[account_id] = WatchedAccount(AccountCalls(account_id))
-            watched.stale = self._was_away
+            watched.stale = self._bus_down
             watched.next = self._clock.callLater(0, self._query, watched)
         if watched.ready or watched.stale:
             self._clock.callLater(0, watched.send_snapshots)
@@ -93,7 +96,7 @@ class LiveCalls:
         return watch
 
     def handle(self, event: Event) -> None:
-        """Follow an event, if its account is watched."""
+        """Apply an event, if its account is watched."""
         variables = event.body.get("Custom-Channel-Vars")
         account_id = variables.get("Account-ID") if isinstance(variables, dict) else None
         watched = self._watched.get(account_id) if isinstance(account_id, str) else None
@@ -109,76 +112,76 @@ class LiveCalls:
             del self._watched[account_id]
             watched.end()
         if not self._watched:
-            self._end()
+            self._unbind()
 
     # -- the bus ----------------------------------------------------------------------------------
 
-    def _begin(self) -> None:
-        self._was_away = self._bus.unavailable_reason() is not None
+    def _start_polling(self) -> None:
+        self._bus_down = self._bus.unavailable_reason() is not None
         self._poll_timer.start(_POLL_INTERVAL, now=False)
 
-    def _end(self) -> None:
+    def _unbind(self) -> None:
         self._poll_timer.stop()
         if self._consumer is not None:
             for topic in TOPICS:
                 self._consumer.unbind(topic).addErrback(_on_bind_failed, topic)
 
     def _poll(self) -> None:
-        """What happens while the bus is away is not known: say so, and ask about everybody when it is back."""
-        away = self._bus.unavailable_reason() is not None
-        if away != self._was_away:
-            self._was_away = away
+        """Mark all calls as stale when the bus disconnects, and query them when it is back."""
+        down = self._bus.unavailable_reason() is not None
+        if down != self._bus_down:
+            self._bus_down = down
             for watched in list(self._watched.values()):
-                if away:
+                if down:
                     watched.stale = True
                     watched.send_snapshots()
                 else:
                     self._query(watched)
 
-    # -- questions --------------------------------------------------------------------------------
+    # -- queries ----------------------------------------------------------------------------------
 
     def _query(self, watched: WatchedAccount) -> None:
-        """Ask about an account now; while a question is under way, after that."""
+        """Query an account's channels now, or after the running query."""
         if watched.querying is not None:
             watched.query_again = True
             return
         if watched.next is not None and watched.next.active():
             watched.next.cancel()
-        asking: Deferred[Any] = self._queries.run(lambda: self._reconcile(watched))
-        watched.querying = asking
-        asking.addErrback(_failed).addCallback(lambda delay: self._on_reply(watched, delay))
+        querying: Deferred[Any] = self._query_limit.run(lambda: self._reconcile(watched))
+        watched.querying = querying
+        querying.addErrback(_log_failure).addCallback(lambda delay: self._schedule_next(watched, delay))
 
-    def _on_reply(self, watched: WatchedAccount, delay: float | None) -> None:
-        """The question is over; `delay` None: it was given up."""
+    def _schedule_next(self, watched: WatchedAccount, delay: float | None) -> None:
+        """Schedule the next query in `delay` seconds; None: the query was cancelled."""
         watched.querying = None
         if delay is not None and self._watched.get(watched.calls.account_id) is watched:
             again, watched.query_again = watched.query_again, False
             watched.next = self._clock.callLater(0 if again else delay, self._query, watched)
 
     async def _reconcile(self, watched: WatchedAccount) -> float:
-        """Ask, and follow the answer; the seconds until the next question."""
+        """Query the channels and apply the report; return the seconds until the next query."""
         if not watched.ready:
-            await self._bound()
-        asked = self._clock.seconds()
+            await self._bind()
+        queried_at = self._clock.seconds()
         try:
-            answer = await self._channels.report_for_account(watched.calls.account_id)
+            report = await self._queries.report_for_account(watched.calls.account_id)
         except BusUnavailable as error:
             _log.debug(
-                "the live calls of {account_id} are not known: {reason}",
+                "query of live calls failed account_id={account_id} reason={reason}",
                 account_id=watched.calls.account_id,
                 reason=error,
             )
             return RETRY_INTERVAL
-        if answer is not None:
-            difference = watched.calls.reconcile(answer, asked, self._clock.seconds())
-            watched.stale = self._was_away
-            watched.notify(difference)
+        if report is not None:
+            diff = watched.calls.reconcile(report, queried_at, self._clock.seconds())
+            watched.stale = self._bus_down
+            watched.notify(diff)
         watched.ready = True
         watched.send_snapshots()
-        return SILENCE_TIMEOUT if answer is None or watched.calls.has_unconfirmed else REFRESH_INTERVAL
+        return SILENCE_TIMEOUT if report is None or watched.calls.has_unconfirmed else REFRESH_INTERVAL
 
-    async def _bound(self) -> None:
-        """Wait until events come in, for the answer could be older than the first of them."""
+    async def _bind(self) -> None:
+        """Wait until events are bound: the calls could change between the reply and the first event."""
         if self._consumer is not None:
             binding = [self._consumer.bind(topic).addErrback(_on_bind_failed, topic) for topic in TOPICS]
             bound: Deferred[list[None]] = gatherResults(binding, consumeErrors=True)
@@ -187,11 +190,15 @@ class LiveCalls:
 
 def _on_bind_failed(failure: Failure, topic: Topic) -> None:
     failure.trap(BusUnavailable)
-    _log.warn("events of {pattern} cannot be had: {reason}", pattern=topic.pattern, reason=failure.value)
+    _log.warn(
+        "binding of call events failed pattern={pattern} reason={reason}",
+        pattern=topic.pattern,
+        reason=failure.value,
+    )
 
 
-def _failed(failure: Failure) -> float | None:
+def _log_failure(failure: Failure) -> float | None:
     if failure.check(CancelledError):
         return None
-    _log.failure("a question about live calls failed", failure)
+    _log.failure("query of live calls failed", failure)
     return REFRESH_INTERVAL

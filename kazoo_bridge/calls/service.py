@@ -1,4 +1,4 @@
-"""The live calls of all nodes of the switch, as this node shows and commands them."""
+"""The front door to live calls: `ICalls`."""
 
 from __future__ import annotations
 
@@ -9,61 +9,86 @@ from attrs import define
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from kazoo_bridge.calls.channel_queries import ChannelQueries
-from kazoo_bridge.calls.channel_replies import Channel
-from kazoo_bridge.calls.commands import CommandSender, is_valid_call_id
+from kazoo_bridge.calls.channel_queries import Channel, ChannelQueries
+from kazoo_bridge.calls.command_validation import is_valid_call_id, validate_command, validate_flow
+from kazoo_bridge.calls.kazoo_messages import Message, action_command, flow_command
 from kazoo_bridge.calls.live_calls import LiveCalls
 from kazoo_bridge.config import Config
-from kazoo_bridge.interfaces import CallChange, IBus, ICalls, ICallWatch
+from kazoo_bridge.interfaces import CallChange, CommandRefused, IBus, ICalls, ICallWatch, UnknownCall
 
 
 @implementer(ICalls)
 @define(eq=False)
 class CallService:
-    """Puts the parts together."""
+    """Lists, commands and watches live calls. Nothing is cached: each query asks the switch's nodes."""
 
-    _channels: ChannelQueries
-    _commands: CommandSender
-    _live: LiveCalls
+    _bus: IBus
+    _queries: ChannelQueries
+    _live_calls: LiveCalls
 
     @classmethod
     def from_config(cls, reactor: Any, config: Config, bus: IBus) -> CallService:
-        """Put the parts together; nothing runs yet."""
-        channels = ChannelQueries(bus, config.calls.query_timeout_ms / 1000)
-        return cls(channels, CommandSender(bus, channels), LiveCalls(reactor, bus, channels))
+        """Build the parts; nothing runs yet."""
+        queries = ChannelQueries(bus, config.calls.query_timeout_ms / 1000)
+        return cls(bus, queries, LiveCalls(reactor, bus, queries))
 
     def start(self) -> None:
-        """Be ready to follow events."""
-        self._live.start()
+        """Be ready to consume call events; none are bound while no account is watched."""
+        self._live_calls.start()
 
     async def stop(self) -> None:
-        """Follow nothing any more."""
-        await self._live.stop()
+        """End all watches and stop consuming."""
+        await self._live_calls.stop()
 
     @property
     def watched(self) -> int:
-        """How many accounts somebody watches."""
-        return len(self._live)
+        """The number of accounts that are watched."""
+        return len(self._live_calls)
 
     def channels(self, account_id: str) -> Deferred[list[Channel]]:
-        """See `ICalls`."""
-        return Deferred.fromCoroutine(self._channels.for_account(account_id))
+        """See `ICalls.channels`."""
+        return Deferred.fromCoroutine(self._queries.for_account(account_id))
 
     def channel(self, account_id: str, call_id: str) -> Deferred[Channel | None]:
-        """See `ICalls`."""
-        return Deferred.fromCoroutine(self._one(account_id, call_id))
+        """See `ICalls.channel`."""
+        return Deferred.fromCoroutine(self._find_channel(account_id, call_id))
 
     def command(self, account_id: str, call_id: str, command: str, data: Mapping[str, Any]) -> Deferred[str]:
-        """See `ICalls`."""
-        return Deferred.fromCoroutine(self._commands.send(account_id, call_id, command, data))
+        """See `ICalls.command`."""
+
+        def make_message(channel: Channel) -> Message:
+            validated = validate_command(command, data)
+            if command == "transfer" and not (channel.get("other_leg_call_id") or channel.get("other_leg")):
+                raise CommandRefused(
+                    {"other_leg_call_id": {"required": {"message": "the channel is connected to no other"}}}
+                )
+            return action_command(call_id, command, validated)
+
+        return Deferred.fromCoroutine(
+            self._publish(account_id, call_id, make_message, f"{command} initiated")
+        )
 
     def flow(self, account_id: str, call_id: str, flow: Mapping[str, Any]) -> Deferred[str]:
-        """See `ICalls`."""
-        return Deferred.fromCoroutine(self._commands.send_flow(account_id, call_id, flow))
+        """See `ICalls.flow`."""
+
+        def make_message(_: Channel) -> Message:
+            return flow_command(call_id, validate_flow(flow))
+
+        return Deferred.fromCoroutine(self._publish(account_id, call_id, make_message, "metaflow sent"))
 
     def watch(self, account_id: str, watcher: Callable[[CallChange], None]) -> ICallWatch:
-        """See `ICalls`."""
-        return self._live.watch(account_id, watcher)
+        """See `ICalls.watch`."""
+        return self._live_calls.watch(account_id, watcher)
 
-    async def _one(self, account_id: str, call_id: str) -> Channel | None:
-        return await self._channels.by_call_id(account_id, call_id) if is_valid_call_id(call_id) else None
+    async def _find_channel(self, account_id: str, call_id: str) -> Channel | None:
+        return await self._queries.by_call_id(account_id, call_id) if is_valid_call_id(call_id) else None
+
+    async def _publish(
+        self, account_id: str, call_id: str, make_message: Callable[[Channel], Message], answer: str
+    ) -> str:
+        """Publish a message to a call that the account has, and return `answer`."""
+        channel = await self._find_channel(account_id, call_id)
+        if channel is None:
+            raise UnknownCall(call_id)
+        await self._bus.publish(*make_message(channel))
+        return answer

@@ -1,4 +1,4 @@
-"""Somebody's view of an account's live calls, and those who watch the same account."""
+"""The watchers of an account's live calls, and what each has received."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _log = Logger()
 @implementer(ICallWatch)
 @define(eq=False)
 class Watcher:
-    """One watcher. It hears of no call before its snapshot, and of nothing after it was stopped.
+    """One watch. `on_change` receives no change before a snapshot, and nothing after `stop`.
 
-    `in_doubt`: it was told that what it knows may be old.
+    `on_stopped` is called once, by `stop`. `is_stale`: ``stale`` was sent after the last snapshot.
     """
 
-    _watcher: Callable[[CallChange], None]
-    _stopped: Callable[[Watcher], None]
+    _on_change: Callable[[CallChange], None]
+    _on_stopped: Callable[[Watcher], None]
     active: bool = field(init=False, default=True)
     has_snapshot: bool = field(init=False, default=False)
     is_stale: bool = field(init=False, default=False)
@@ -35,23 +35,25 @@ class Watcher:
         """See `ICallWatch`."""
         if self.active:
             self.active = False
-            self._stopped(self)
+            self._on_stopped(self)
 
     def notify(self, change: CallChange) -> None:
-        """Call the watcher, whose failures are its own."""
+        """Pass a change on; an exception of the receiver is logged."""
         if not self.active:
             return
         try:
-            self._watcher(change)
+            self._on_change(change)
         except Exception:
-            _log.failure("a watcher of live calls failed")
+            _log.failure("watcher of live calls failed kind={kind}", kind=change.kind)
 
 
 @define(eq=False)
 class WatchedAccount:
-    """An account that is watched: its picture, who looks at it, and the question about it that is under way or will be asked.
+    """A watched account: its calls, its watchers, and the state of the queries about it.
 
-    `stale`: the bus was away, and the switch has not yet said what there is now.
+    `ready`: the first query has ended, so snapshots can be sent. `stale`: the bus was disconnected, and no
+    query has succeeded since. `querying` is the running query; `query_again`: another one must follow it;
+    `next` is the timer of the next query.
     """
 
     calls: AccountCalls
@@ -63,32 +65,32 @@ class WatchedAccount:
     next: IDelayedCall | None = field(init=False, default=None)
 
     def send_snapshots(self) -> None:
-        """Give the snapshot to those who have none yet, or are in doubt for no reason any more, and the doubt to those who have none."""
-        for watch in list(self.watchers):
-            if self.ready and (not watch.has_snapshot or (watch.is_stale and not self.stale)):
-                watch.has_snapshot, watch.is_stale = True, False
-                watch.notify(CallChange("snapshot", calls=list(self.calls.calls.values())))
-            if self.stale and not watch.is_stale:
-                watch.is_stale = True
-                watch.notify(CallChange("stale"))
+        """Send ``snapshot`` or ``stale`` to the watchers that have not received it yet."""
+        for watcher in list(self.watchers):
+            if self.ready and (not watcher.has_snapshot or (watcher.is_stale and not self.stale)):
+                watcher.has_snapshot, watcher.is_stale = True, False
+                watcher.notify(CallChange("snapshot", calls=list(self.calls.calls.values())))
+            if self.stale and not watcher.is_stale:
+                watcher.is_stale = True
+                watcher.notify(CallChange("stale"))
 
-    def notify(self, difference: CallsDiff) -> None:
-        """Tell those who have a snapshot what has become different."""
-        if difference.changed:
-            self._notify(CallChange("changed", calls=difference.changed))
-        if difference.removed:
-            self._notify(CallChange("removed", call_ids=difference.removed))
+    def notify(self, diff: CallsDiff) -> None:
+        """Send the differences to the watchers that have a snapshot."""
+        if diff.changed:
+            self._notify(CallChange("changed", calls=diff.changed))
+        if diff.removed:
+            self._notify(CallChange("removed", call_ids=diff.removed))
 
     def _notify(self, change: CallChange) -> None:
-        for watch in list(self.watchers):
-            if watch.has_snapshot:
-                watch.notify(change)
+        for watcher in list(self.watchers):
+            if watcher.has_snapshot:
+                watcher.notify(change)
 
     def end(self) -> None:
-        """Nobody watches any more, or nobody is told."""
+        """Drop all watchers, and cancel the running and the next query."""
         self.watchers.clear()
         if self.next is not None and self.next.active():
             self.next.cancel()
-        asking, self.querying = self.querying, None
-        if asking is not None:
-            asking.cancel()
+        querying, self.querying = self.querying, None
+        if querying is not None:
+            querying.cancel()

@@ -59,7 +59,7 @@ def _run(reactor: Any, config: Config, options: DemoOptions) -> None:
 
     process = SignalHandler(reactor)
     bridge = Node.from_config(reactor, config)
-    service = NodeService(bridge, process)
+    service = NodeService(bridge, process.exit_with_error)
     show = _DemoRunner(reactor, service.node, options)
     process.install(service.force_shutdown)
     reactor.callWhenRunning(service.startService)

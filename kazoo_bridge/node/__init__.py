@@ -1,1 +1,1 @@
-"""Assembles and runs one node: wiring, the twistd service, signals, graceful shutdown."""
+"""Assembles and runs one node: wiring, the twistd service, signals, graceful shutdown, metrics."""

@@ -1,4 +1,4 @@
-"""Ends one thing after another, none of which may hold up the others for long."""
+"""Runs the steps of a shutdown one after another, each within a time limit."""
 
 from __future__ import annotations
 
@@ -13,17 +13,23 @@ from twisted.python.failure import Failure
 
 _log = Logger()
 
-#: Seconds for one thing, for all together, and for each that comes after those are used up or after a call to hurry.
-STEP_TIMEOUT, TOTAL_TIMEOUT, MINIMUM_TIMEOUT = 5.0, 15.0, 1.0
+#: Seconds that one step may take.
+STEP_TIMEOUT = 5.0
+
+#: Seconds that all steps may take together, before each gets only `MINIMUM_TIMEOUT`.
+TOTAL_TIMEOUT = 15.0
+
+#: Seconds that a step may take after `TOTAL_TIMEOUT` is used up, or after the shutdown was forced.
+MINIMUM_TIMEOUT = 1.0
 
 
 @define(eq=False)
 class ShutdownSequence:
-    """Waits for things to end, within bounds that `hurry` shortens when it fires."""
+    """Waits for steps within time limits, which become `MINIMUM_TIMEOUT` when `forced` fires."""
 
     _clock: IReactorTime
     _forced: Deferred[None]
-    _left: float = field(init=False, default=TOTAL_TIMEOUT)
+    _time_left: float = field(init=False, default=TOTAL_TIMEOUT)
     _is_forced: bool = field(init=False, default=False)
     _waiting: Deferred[None] | None = field(init=False, default=None)
     _timer: IDelayedCall | None = field(init=False, default=None)
@@ -32,48 +38,52 @@ class ShutdownSequence:
         self._forced.addCallback(lambda _: self._force())
 
     async def run_step(
-        self, what: str, work: Coroutine[Deferred[Any], Any, Any], *, bounded: bool = False
+        self, name: str, work: Coroutine[Deferred[Any], Any, Any], *, bounded: bool = False
     ) -> None:
-        """Wait for `work`, and go on without it when its time is over or when it fails; both are logged.
+        """Wait until `work` ends, fails or exceeds its time limit; the last two are logged with `name`.
 
-        `bounded`: it has a bound of its own, and follows `hurry` by itself.
+        Work that exceeds its limit is not cancelled. `bounded` work has its own limit and ends early by
+        itself when the shutdown is forced.
         """
-        ended = Deferred.fromCoroutine(work)
-        ended.addErrback(self._failed, what)
-        if ended.called and not ended.paused:
+        result = Deferred.fromCoroutine(work)
+        result.addErrback(_log_failure, name)
+        if result.called and not result.paused:
             return
-        began = self._clock.seconds()
         if bounded:
-            await ended
+            await result
             return
+        started = self._clock.seconds()
         waiting: Deferred[None] = Deferred()
         self._waiting = waiting
-        self._timer = self._clock.callLater(self._step_timeout(), self._abandon, what)
-        ended.addCallback(lambda _: self._continue(waiting))
+        self._timer = self._clock.callLater(self._step_timeout(), self._abandon, name)
+        result.addCallback(lambda _: self._continue(waiting))
         await waiting
-        self._left -= self._clock.seconds() - began
+        self._time_left -= self._clock.seconds() - started
 
     def _step_timeout(self) -> float:
-        return MINIMUM_TIMEOUT if self._is_forced else max(MINIMUM_TIMEOUT, min(STEP_TIMEOUT, self._left))
+        return (
+            MINIMUM_TIMEOUT if self._is_forced else max(MINIMUM_TIMEOUT, min(STEP_TIMEOUT, self._time_left))
+        )
 
     def _continue(self, waiting: Deferred[None]) -> None:
         if waiting is not self._waiting:
-            return  # it has been given up
+            return  # this step was abandoned
         self._waiting = None
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         waiting.callback(None)
 
-    def _abandon(self, what: str) -> None:
-        _log.warn("{what} does not end in time and is left behind", what=what)
+    def _abandon(self, name: str) -> None:
+        _log.warn("shutdown step did not end in time, going on without it step={step}", step=name)
         if self._waiting is not None:
             self._continue(self._waiting)
 
     def _force(self) -> None:
         self._is_forced = True
         if self._timer is not None and self._timer.active():
-            left = self._timer.getTime() - self._clock.seconds()
-            self._timer.reset(min(left, MINIMUM_TIMEOUT))
+            time_left = self._timer.getTime() - self._clock.seconds()
+            self._timer.reset(min(time_left, MINIMUM_TIMEOUT))
 
-    def _failed(self, failure: Failure, what: str) -> None:
-        _log.failure("{what} does not end well", failure, what=what)
+
+def _log_failure(failure: Failure, name: str) -> None:
+    _log.failure("shutdown step failed step={step}", failure, step=name)

@@ -1,23 +1,21 @@
-"""The wiring: configuration in, everything that one node runs out. The one place that knows every room."""
+"""Assembles one node from its configuration, and starts and stops it. Only this module knows all packages."""
 
 from __future__ import annotations
 
 import secrets
 import socket
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar, cast
 
 from attrs import define, field
 from twisted.application.service import IService
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
-from kazoo_bridge import __version__
 from kazoo_bridge.bus.amqp.bus import AmqpBus
 from kazoo_bridge.bus.embedded import EmbeddedBus
 from kazoo_bridge.calls.service import CallService
@@ -32,8 +30,8 @@ from kazoo_bridge.interfaces import (
     IWebsockets,
     StorageUnavailable,
 )
-from kazoo_bridge.metrics import Durations, Figure, gauge
 from kazoo_bridge.node.graceful_shutdown import ShutdownSequence
+from kazoo_bridge.node.metrics import NodeMetrics
 from kazoo_bridge.plugins.discovery import find_categories
 from kazoo_bridge.rest.resources.console import WebsocketLocation
 from kazoo_bridge.rest.routes import RestServices, build_resources
@@ -59,22 +57,23 @@ _log = Logger()
 
 _SECONDS_PER_DAY = 86400
 
-#: A quorum queue survives its broker. Some brokers let it drop a message that came back often, which is not ours to lose.
+#: Arguments of the durable queue by `amqp.queue_type`. By default, quorum queues of newer brokers drop a
+#: message after 20 deliveries, which would lose events.
 QUEUE_ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "quorum": {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000_000},
     "classic": {},
 }
 
-#: Seconds.
+#: Seconds between two removals of old rows.
 _RETENTION_INTERVAL = 60
 
 
 class StartupFailed(Exception):
-    """The service cannot start; the text says why and what to do."""
+    """The node cannot start. The text names the configuration key and the reason."""
 
 
 def make_bus(reactor: Any, config: Config) -> IBus:
-    """The bus that the configuration names."""
+    """Create the bus of `amqp.uri`: embedded, or AMQP with its failover brokers."""
     if config.amqp.uri.strip() == "embedded:":
         return cast(IBus, EmbeddedBus(reactor))
     name = f"kazoo_bridge on {socket.gethostname()}"
@@ -85,7 +84,7 @@ def make_bus(reactor: Any, config: Config) -> IBus:
 
 
 def make_retention(reactor: Any, config: Config, database: Database) -> RetentionService:
-    """Removes what the configuration does not want kept."""
+    """Create the service that removes what is older or more than the configuration allows."""
     settings = config.webhooks
     purges = (
         change_log.purge,
@@ -100,15 +99,18 @@ def make_retention(reactor: Any, config: Config, database: Database) -> Retentio
 
 @define(eq=False)
 class Node:
-    """Everything that one node runs, and how it starts and ends."""
+    """The parts of one node. Call `start`, and `stop` even if that failed.
+
+    `name` identifies the node in messages to other nodes and in answers of REST.
+    """
 
     reactor: Any
     config: Config
-    node: str
+    name: str
     bus: IBus
     categories: list[IEventCategory]
     database: Database
-    feed: ChangeFeed
+    change_feed: ChangeFeed
     retention: RetentionService
     accounts: AccountStore
     tokens: TokenStore
@@ -117,19 +119,29 @@ class Node:
     webhooks: WebhookService
     calls: CallService
     websockets: WebsocketService
+    metrics: NodeMetrics = field(init=False)
     _port: IListeningPort | None = field(init=False, default=None)
     _started: bool = field(init=False, default=False)
 
+    def __attrs_post_init__(self) -> None:
+        self.metrics = NodeMetrics(
+            is_bus_up=lambda: self._bus_problem() is None,
+            database=self.database,
+            calls=self.calls,
+            webhooks=self.webhooks,
+            websockets=self.websockets,
+        )
+
     @classmethod
     def from_config(cls, reactor: Any, config: Config) -> Node:
-        """Build the tree; nothing runs yet. Raises `ConfigError`."""
+        """Build the parts; nothing runs yet. Raises `ConfigError` when the configuration cannot be used."""
         bus = make_bus(reactor, config)
         categories = find_categories(config.plugins.path)
         try:
             database = Database(reactor, config.storage.uri)
         except ValueError as error:
             raise ConfigError([f"storage.uri: {error}"]) from None
-        node = f"kazoo_bridge@{socket.gethostname()}"
+        name = f"kazoo_bridge@{socket.gethostname()}"
         calls = CallService.from_config(reactor, config, bus)
         accounts, token_store = AccountStore(reactor, database), TokenStore(reactor, database)
         directory = LocalDirectory(reactor, accounts, token_store, NumberStore(database))
@@ -143,45 +155,47 @@ class Node:
             cluster_id=partial(settings.get_or_create, "cluster_id", lambda: secrets.token_hex(16)),
         )
 
-        async def account_gone(account_id: str) -> None:
+        async def on_account_deleted(account_id: str) -> None:
             try:
                 await accounts.delete(account_id)
             except StoreRejected as error:
                 _log.info(
-                    "account {account_id}, deleted elsewhere: {reason}", account_id=account_id, reason=error
+                    "account deleted in KAZOO stays here account_id={account_id} reason={reason}",
+                    account_id=account_id,
+                    reason=error,
                 )
 
         return cls(
             reactor=reactor,
             config=config,
-            node=node,
+            name=name,
             bus=bus,
             categories=categories,
             database=database,
-            feed=ChangeFeed(reactor, database),
+            change_feed=ChangeFeed(reactor, database),
             retention=make_retention(reactor, config, database),
             accounts=accounts,
             tokens=token_store,
             settings=settings,
             directory=directory,
             webhooks=WebhookService.from_config(
-                reactor, config, bus, directory, stores, categories, node, account_gone
+                reactor, config, bus, directory, stores, categories, name, on_account_deleted
             ),
             calls=calls,
             websockets=WebsocketService.from_config(
-                reactor, config, bus, directory, categories, node, calls=calls
+                reactor, config, bus, directory, categories, name, calls=calls
             ),
         )
 
     async def start(self) -> None:
-        """Bring everything up, events last; raises `StartupFailed`, after which `stop` cleans up."""
+        """Prepare the storage, listen, then consume events. Raises `StartupFailed`; call `stop` then, too."""
         try:
             await self.load()
         except StorageUnavailable as error:
             raise StartupFailed(f"storage.uri: the storage cannot be used: {error}") from None
-        self.feed.subscribe(self.directory.on_change)
-        self.feed.subscribe(self._hooks_changed)
-        self.feed.startService()
+        self.change_feed.subscribe(self.directory.on_change)
+        self.change_feed.subscribe(self._hooks_changed)
+        self.change_feed.startService()
         self.retention.startService()
         await self._listen()
         IService(self.bus).startService()
@@ -191,14 +205,14 @@ class Node:
         self._started = True
 
     async def load(self) -> None:
-        """Make the storage ready and read what must be in memory; raises `StorageUnavailable`."""
+        """Migrate the storage and read what is kept in memory. Raises `StorageUnavailable`."""
         await self.database.migrate()
-        await self.feed.mark()
+        await self.change_feed.mark()
         await self.directory.load()
         await self.webhooks.load()
 
     async def _listen(self) -> None:
-        site = make_site(self.reactor, build_resources(self.rest_services()), self.node, self.config.http)
+        site = make_site(self.reactor, build_resources(self.rest_services()), self.name, self.config.http)
         endpoint = self.config.http.endpoint
         self._port = await _open_port(
             "http.endpoint", endpoint, serverFromString(self.reactor, endpoint).listen(site)
@@ -210,7 +224,7 @@ class Node:
         )
 
     def rest_services(self) -> RestServices:
-        """What REST needs of this node."""
+        """Return what the resources of REST need of this node."""
         settings = self.config.websockets
         location = WebsocketLocation(
             uri=self.config.console.websocket_uri,
@@ -224,13 +238,13 @@ class Node:
             websockets=cast(IWebsockets, self.websockets.api),
             calls=cast(ICalls, self.calls),
             websocket_location=location,
-            read_metrics=self.metrics,
+            read_metrics=self.metrics.read,
             readiness_problems=self.readiness_problems,
         )
 
     @property
     def http_host(self) -> str:
-        """Host and port on which REST is served, as a URL has them."""
+        """Host and port of REST, as in a URL; the port is 0 before `start`."""
         address = self._port.getHost() if self._port is not None else None
         return f"{getattr(address, 'host', 'localhost')}:{getattr(address, 'port', 0)}"
 
@@ -240,74 +254,58 @@ class Node:
             return Deferred.fromCoroutine(hooks.load())
         return Deferred.fromCoroutine(hooks.reload(subjects)) if kind == "hook" else None
 
-    async def metrics(self) -> list[Figure | Durations]:
-        """What is going on on this node. Where the storage does not answer, all but the webhooks' figures."""
-        storage = await self.database.check()
-        found = [
-            Figure("info", "The version that runs here", "gauge", {__version__: 1}, "version"),
-            gauge(
-                "bus_up",
-                "1 while events come in",
-                float(self._started and self.bus.unavailable_reason() is None),
-            ),
-            gauge("storage_up", "1 while the storage answers", float(storage is None)),
-            gauge("watched_accounts", "Accounts whose live calls somebody watches", self.calls.watched),
-            *self.websockets.metrics(),
-        ]
-        with suppress(StorageUnavailable):
-            found += await self.webhooks.metrics()
-        return found
+    def _bus_problem(self) -> str | None:
+        return self.bus.unavailable_reason() if self._started else "the node is still starting"
 
     async def readiness_problems(self) -> list[str]:
-        """Why this node is not ready, in words; empty when it is."""
-        bus = "the service is still starting" if not self._started else self.bus.unavailable_reason()
-        storage = await self.database.check()
-        return [f"{part}: {trouble}" for part, trouble in (("bus", bus), ("storage", storage)) if trouble]
+        """Return why this node is not ready, as ``bus: …`` and ``storage: …``; empty when it is."""
+        problems = {"bus": self._bus_problem(), "storage": await self.database.check()}
+        return [f"{part}: {problem}" for part, problem in problems.items() if problem]
 
-    async def stop(self, hurry: Deferred[None]) -> None:
-        """Drain: take no more events, let what is in flight end (until `hurry` fires), then close everything.
+    async def stop(self, forced: Deferred[None]) -> None:
+        """Consume no more events, let requests in flight end, then close everything.
 
-        Nothing that does not answer (the broker, the database, a receiver) holds this up for longer than `ShutdownSequence` allows, and the requests
-        under way may take twice the request time-out.
+        `forced`, when it fires, shortens all waiting. No step waits longer than `ShutdownSequence` allows for
+        a broker, database or client that does not answer; requests in flight may take twice their time-out.
         """
-        ending = ShutdownSequence(self.reactor, hurry)
-        await ending.run_step("listening to the bus for websockets", self.websockets.stop())
-        await ending.run_step("following live calls", self.calls.stop())
-        await ending.run_step("taking events for webhooks", self.webhooks.stop_consuming())
-        await ending.run_step("sending webhooks", self.webhooks.drain(hurry), bounded=True)
-        await ending.run_step(
-            "listening for REST", _maybe_await(self._port.stopListening() if self._port is not None else None)
-        )
-        await ending.run_step("the connection to the broker", _stop_service(self.bus))
-        await ending.run_step("following changes in the storage", _stop_service(self.feed))
-        await ending.run_step("cleaning the storage", _stop_service(self.retention))
-        await ending.run_step("the closing of websockets", self.websockets.when_closed(hurry), bounded=True)
-        await ending.run_step("writing what became of webhooks", self.webhooks.stop())
-        await ending.run_step("the storage", _maybe_await(self.database.close()))
+        shutdown = ShutdownSequence(self.reactor, forced)
+        await shutdown.run_step("websockets: stop consuming", self.websockets.stop())
+        await shutdown.run_step("live calls: stop consuming", self.calls.stop())
+        await shutdown.run_step("webhooks: stop consuming", self.webhooks.stop_consuming())
+        await shutdown.run_step("webhooks: drain", self.webhooks.drain(forced), bounded=True)
+        await shutdown.run_step("REST: stop listening", self._stop_listening())
+        await shutdown.run_step("bus: disconnect", _stop_service(self.bus))
+        await shutdown.run_step("storage: stop following changes", _stop_service(self.change_feed))
+        await shutdown.run_step("storage: stop removing old rows", _stop_service(self.retention))
+        await shutdown.run_step("websockets: close", self.websockets.when_closed(forced), bounded=True)
+        await shutdown.run_step("webhooks: write results", self.webhooks.stop())
+        await shutdown.run_step("storage: close", self._close_database())
+
+    async def _stop_listening(self) -> None:
+        if self._port is not None:
+            await maybeDeferred(self._port.stopListening)
+
+    async def _close_database(self) -> None:
+        await maybeDeferred(self.database.close)
 
     async def close(self) -> None:
-        """Close what is open when no service runs (any more)."""
+        """Close what is open without services running, for commands that only `load`."""
         await self.webhooks.stop()
-        await self.database.close()
+        await self._close_database()
 
 
 async def _open_port(key: str, endpoint: str, opening: Deferred[T]) -> T:
-    """What `opening` fires with; raises `StartupFailed`, which names the key, when nobody can listen there."""
+    """Wait for `opening`; its failure is `StartupFailed` with the name of the configuration key."""
     try:
         return await opening
     except CannotListenError as error:
         reason = error.socketError
     except Exception as error:
-        # Endpoints are plugins, and each has errors of its own.
+        # Endpoints are plugins that may raise anything.
         reason = error
     raise StartupFailed(f"{key}: cannot listen on {endpoint}: {reason}")
 
 
 async def _stop_service(service: Any) -> None:
     if IService(service).running:
-        await _maybe_await(IService(service).stopService())
-
-
-async def _maybe_await(result: Any) -> None:
-    if isinstance(result, Deferred):
-        await result
+        await maybeDeferred(IService(service).stopService)

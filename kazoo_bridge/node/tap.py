@@ -1,11 +1,11 @@
-"""The bridge as twistd runs it: a service that starts in the background and drains when it is told to stop."""
+"""The twistd plugin's service: it starts a node in the background, and drains it when twistd stops."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Coroutine
-from typing import Any, cast
+from collections.abc import Callable
+from typing import cast
 
 from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred
@@ -21,86 +21,86 @@ _log = Logger()
 
 
 class Options(UsageOptions):
-    """What ``twistd kazoo_bridge`` takes."""
+    """Options of ``twistd kazoo_bridge``."""
 
     optParameters = [["config", "c", None, "The configuration file (TOML); without it the defaults"]]  # noqa: RUF012 - twisted's form
 
 
 class NodeService(MultiService):
-    """The bridge under twistd: starts in the background, ends the process when it cannot start."""
+    """Runs `node` under twistd. `on_start_failed` receives the reason when the node cannot start."""
 
-    def __init__(self, bridge: Node, process: SignalHandler) -> None:
+    def __init__(self, node: Node, on_start_failed: Callable[[str], None]) -> None:
         super().__init__()
-        self.node = bridge
-        self._process = process
+        self.node = node
+        self._on_start_failed = on_start_failed
         self._forced: Deferred[None] = Deferred()
-        self._starting: Deferred[None] | None = None
-        self._waiting: list[Deferred[None]] = []
+        self._start_result: Deferred[None] | None = None
+        self._start_waiters: list[Deferred[None]] = []
 
     def startService(self) -> None:
-        """Begin to start."""
+        """Start the node in the background."""
         super().startService()
-        self._starting = _in_background(self._start())
+        self._start_result = Deferred.fromCoroutine(self._start())
+        self._start_result.addErrback(lambda failure: _log.failure("start failed", failure))
 
     def when_started(self) -> Deferred[None]:
-        """Fires when everything runs; never when it cannot."""
-        waiting: Deferred[None] = Deferred()
-        self._waiting.append(waiting)
-        return waiting
+        """Return a Deferred that fires when the node has started, and never when it cannot start."""
+        waiter: Deferred[None] = Deferred()
+        self._start_waiters.append(waiter)
+        return waiter
 
     async def _start(self) -> None:
         try:
             await self.node.start()
         except StartupFailed as error:
-            self._process.exit_with_error(str(error))
+            self._on_start_failed(str(error))
         except Exception:
-            _log.failure("kazoo_bridge cannot start")
-            self._process.exit_with_error("cannot start because of an unexpected error, see the log")
+            _log.failure("the node cannot start")
+            self._on_start_failed("cannot start because of an unexpected error, see the log")
         else:
-            _log.info("kazoo_bridge serves REST on {endpoint}", endpoint=self.node.config.http.endpoint)
-            for waiting in self._waiting:
-                waiting.callback(None)
+            _log.info("the node serves REST on {endpoint}", endpoint=self.node.config.http.endpoint)
+            waiters, self._start_waiters = self._start_waiters, []
+            for waiter in waiters:
+                waiter.callback(None)
 
     def stopService(self) -> Deferred[None]:
-        """Drain and close; fires when nothing is left."""
+        """Drain the node and close everything; returns a Deferred that fires when that is done."""
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        if self._starting is not None:
-            # A database that answers nothing would hold up the end of a start that has hardly begun, too.
-            await ShutdownSequence(self.node.reactor, self._forced).run_step(
-                "the start", _ended(self._starting)
-            )
+        if self._start_result is not None:
+            # The start may still wait for a database that does not answer.
+            shutdown = ShutdownSequence(self.node.reactor, self._forced)
+            await shutdown.run_step("start", _wait_for(self._start_result))
         await self.node.stop(self._forced)
         stopped = super().stopService()
         if isinstance(stopped, Deferred):
             await stopped
-        _log.info("kazoo_bridge has stopped")
+        _log.info("the node has stopped")
 
     def force_shutdown(self) -> None:
-        """Wait no longer for what is in flight."""
+        """Wait no longer for requests in flight."""
         if not self._forced.called:
             self._forced.callback(None)
 
 
-async def _ended(result: Deferred[None]) -> None:
+async def _wait_for(result: Deferred[None]) -> None:
     await result
 
 
-def _in_background(work: Coroutine[Deferred[Any], Any, None]) -> Deferred[None]:
-    return Deferred.fromCoroutine(work).addErrback(lambda failure: _log.failure("unexpected", failure))
-
-
 def makeService(options: Options) -> IService:
-    """What twistd runs. A bad configuration ends the process with exit code 1 and a line for each mistake."""
-    from twisted.internet import reactor  # twistd has installed it by now
+    """Return the service that twistd runs.
+
+    For a bad configuration, prints one line per mistake on stderr and ends the process with exit code 1.
+    """
+    from twisted.internet import reactor  # not at the top: twistd installs the reactor before this call
 
     try:
-        bridge = Node.from_config(reactor, load(cast("str | None", options["config"]), os.environ))
+        node = Node.from_config(reactor, load(cast("str | None", options["config"]), os.environ))
     except ConfigError as error:
-        sys.stderr.write("".join(f"{mistake}\n" for mistake in error.errors))
+        sys.stderr.write("".join(f"{line}\n" for line in error.errors))
         raise SystemExit(1) from None
-    process = SignalHandler(reactor)
-    service = NodeService(bridge, process)
-    process.install(service.force_shutdown)
+    signal_handler = SignalHandler(reactor)
+    service = NodeService(node, signal_handler.exit_with_error)
+    signal_handler.install(service.force_shutdown)
     return cast(IService, service)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from attrs import define, field, frozen
+from prometheus_client import CollectorRegistry
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.logger import Logger
 
@@ -21,7 +22,7 @@ from kazoo_bridge.interfaces import (
     ILimitStore,
     Queue,
 )
-from kazoo_bridge.metrics import Durations, Figure, counter, gauge
+from kazoo_bridge.metrics import register_counter, register_gauge, register_labelled_counter
 from kazoo_bridge.webhooks.api import WebhookApi
 from kazoo_bridge.webhooks.attempts.attempt import AttemptRunner, ClusterId, RequestBuilder
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
@@ -43,6 +44,7 @@ from kazoo_bridge.webhooks.hooks.hook_document import DocumentRules
 from kazoo_bridge.webhooks.hooks.hook_service import HookService
 from kazoo_bridge.webhooks.hooks.registry import HookRegistry
 from kazoo_bridge.webhooks.http_client import HookHttpClient
+from kazoo_bridge.webhooks.metrics import StoredDeliveryMetrics
 
 _log = Logger()
 
@@ -242,49 +244,30 @@ class WebhookService:
         self._scheduler.stop()
         await self._http.close()
 
-    async def metrics(self) -> list[Figure | Durations]:
-        """Return the current metrics; raises `StorageUnavailable`."""
-        stored = await self.stores.deliveries.counts()
-        return [
-            Figure(
-                "webhook_events",
-                "Events that webhooks have taken from the bus",
-                "counter",
-                self.event_handler.events,
-                "exchange",
-            ),
-            counter(
-                "webhook_events_without_account",
-                "Events that reached no hook, for they name no account",
-                self.event_handler.without_account,
-            ),
-            counter(
-                "webhook_events_of_unknown_accounts",
-                "Events whose account the directory does not know",
-                self.event_handler.unknown_account,
-            ),
-            gauge("webhooks_enabled", "Hooks that are enabled", len(self.registry)),
-            Figure(
-                "attempts",
-                "Attempts at deliveries",
-                "counter",
-                self._attempt_runner.attempts_by_result,
-                "result",
-            ),
-            self._attempt_runner.durations,
-            gauge(
-                "requests_under_way", "Requests to receivers that are under way", self._scheduler.in_flight
-            ),
-            gauge(
-                "requests_queued",
-                "Requests to receivers that wait in memory for their turn",
-                self._scheduler.queued,
-            ),
-            Figure(
-                "deliveries_stored",
-                "Deliveries in the storage, of all nodes on it",
-                "gauge",
-                stored,
-                "status",
-            ),
-        ]
+    def register_metrics(self, registry: CollectorRegistry) -> StoredDeliveryMetrics:
+        """Export the metrics in `registry`; the returned ones are to be updated before each scrape."""
+        handler, scheduler = self.event_handler, self._scheduler
+        register_labelled_counter(
+            registry, "webhook_events", "Events taken from the bus", "exchange", lambda: handler.events
+        )
+        register_counter(
+            registry,
+            "webhook_events_without_account",
+            "Events without an account id",
+            lambda: handler.without_account,
+        )
+        register_counter(
+            registry,
+            "webhook_events_of_unknown_accounts",
+            "Events of accounts that the directory does not know",
+            lambda: handler.unknown_account,
+        )
+        register_gauge(registry, "webhooks_enabled", "Enabled hooks", lambda: len(self.registry))
+        self._attempt_runner.metrics.register(registry)
+        register_gauge(
+            registry, "requests_under_way", "Requests to receivers in flight", lambda: scheduler.in_flight
+        )
+        register_gauge(
+            registry, "requests_queued", "Requests waiting in memory for a slot", lambda: scheduler.queued
+        )
+        return StoredDeliveryMetrics(registry, self.stores.deliveries)

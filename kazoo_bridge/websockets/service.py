@@ -8,13 +8,14 @@ from contextlib import suppress
 from typing import Any
 
 from attrs import define, field
+from prometheus_client import CollectorRegistry
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort
 
 from kazoo_bridge.config import Config
 from kazoo_bridge.interfaces import IBus, ICalls, IDirectory, IEventCategory
-from kazoo_bridge.metrics import Durations, Figure, counter, gauge
+from kazoo_bridge.metrics import register_counter, register_gauge, register_labelled_counter
 from kazoo_bridge.websockets.actions import Actions
 from kazoo_bridge.websockets.api import WebsocketApi
 from kazoo_bridge.websockets.cluster_sockets import SocketQueryClient, SocketQueryResponder
@@ -101,35 +102,49 @@ class WebsocketService:
         """The operations that REST offers (`IWebsockets`)."""
         return WebsocketApi(self.catalogue, self.queries, self.streams)
 
-    def metrics(self) -> list[Figure | Durations]:
-        """Return the metrics of this node's websockets."""
-        sessions = list(self.sessions)
-        closed = {str(code): count for code, count in self.sessions.closed_by_code.items()}
-        return [
-            gauge(
-                "sockets",
-                "Connected clients, by websocket or event stream",
-                sum(session.is_connected for session in sessions),
-            ),
-            gauge(
-                "sessions_waiting",
-                "Resumable sessions whose clients are disconnected",
-                sum(not session.is_connected for session in sessions),
-            ),
-            gauge(
-                "subscriptions",
-                "Subscriptions of all clients",
-                sum(session.subscription_count for session in sessions),
-            ),
-            gauge("topics", "Topics of the broker that subscriptions need", len(self.fanout.index.topics)),
-            counter("socket_events", "Events that matched a subscription", self.fanout.events_sent),
-            counter(
-                "socket_events_dropped",
-                "Events dropped because a client read too slowly",
-                self.server.flusher.dropped,
-            ),
-            Figure("sockets_closed", "Connections closed by this node", "counter", closed, "code"),
-        ]
+    def register_metrics(self, registry: CollectorRegistry) -> None:
+        """Export the metrics of this node's websockets in `registry`."""
+        sessions = self.sessions
+        register_gauge(
+            registry,
+            "sockets",
+            "Connected clients, by websocket or event stream",
+            lambda: sum(session.is_connected for session in sessions),
+        )
+        register_gauge(
+            registry,
+            "sessions_waiting",
+            "Resumable sessions whose clients are disconnected",
+            lambda: sum(not session.is_connected for session in sessions),
+        )
+        register_gauge(
+            registry,
+            "subscriptions",
+            "Subscriptions of all clients",
+            lambda: sum(session.subscription_count for session in sessions),
+        )
+        register_gauge(
+            registry,
+            "topics",
+            "Topics of the broker that subscriptions need",
+            lambda: len(self.fanout.index.topics),
+        )
+        register_counter(
+            registry, "socket_events", "Events that matched a subscription", lambda: self.fanout.events_sent
+        )
+        register_counter(
+            registry,
+            "socket_events_dropped",
+            "Events dropped because a client read too slowly",
+            lambda: self.server.flusher.dropped,
+        )
+        register_labelled_counter(
+            registry,
+            "sockets_closed",
+            "Connections closed by this node",
+            "code",
+            lambda: {str(code): count for code, count in sessions.closed_by_code.items()},
+        )
 
     async def listen(self) -> None:
         """Accept connections; raises `CannotListenError`."""

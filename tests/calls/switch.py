@@ -1,4 +1,4 @@
-"""Nodes of a switch that answer questions about channels."""
+"""A fake node of KAZOO's switch that replies to channel queries and collects commands."""
 
 from __future__ import annotations
 
@@ -13,33 +13,36 @@ from kazoo_bridge.kazoo import TARGETED, Event
 ACCOUNT, OTHER = "a" * 32, "c" * 32
 
 
-def channel(call_id: str = "call-1", account_id: str | None = ACCOUNT, **more: Any) -> dict[str, Any]:
-    """A channel as answers for one call have it; `more` with ``_`` for ``-``."""
-    made = {
+def channel(call_id: str = "call-1", account_id: Any = ACCOUNT, **more: Any) -> dict[str, Any]:
+    """Return a channel as in replies about one call. Keys of `more` have ``_`` for ``-``."""
+    data = {
         "Call-ID": call_id,
         "Account-ID": account_id,
         "Answered": True,
         "Timestamp": 63961574400,
         "Call-Direction": "inbound",
     }
-    return made | {name.replace("_", "-"): value for name, value in more.items()}
+    return data | {name.replace("_", "-"): value for name, value in more.items()}
 
 
-def listed(call_id: str = "call-1", account_id: str | None = ACCOUNT, **more: Any) -> dict[str, Any]:
-    """A channel as answers for an account have it."""
-    made = {
+def listed(call_id: str = "call-1", account_id: Any = ACCOUNT, **more: Any) -> dict[str, Any]:
+    """Return a channel as in replies about an account."""
+    data = {
         "uuid": call_id,
         "account_id": account_id,
         "answered": True,
         "timestamp": 63961574400,
         "direction": "inbound",
     }
-    return made | more
+    return data | more
 
 
 @define(eq=False)
 class SwitchNode:
-    """Knows channels; `handle_request` may be replaced by a test. Keeps the questions, and the commands that were published."""
+    """Replies with its channels: `one` by call id, and `of_account`. A test may replace `answer`.
+
+    `questions` are the bodies of the queries, `commands` the published commands.
+    """
 
     bus: IBus
     one: dict[str, Any] = field(factory=dict)
@@ -51,18 +54,19 @@ class SwitchNode:
 
     def __attrs_post_init__(self) -> None:
         self.bus.consume(
-            Queue(topics=frozenset({Topic("callevt", "call.status_req.*")}), acknowledge=False), self._asked
+            Queue(topics=frozenset({Topic("callevt", "call.status_req.*")}), acknowledge=False),
+            self._on_query,
         )
         self.bus.consume(
             Queue(topics=frozenset({Topic("metaflow", "#")}), acknowledge=False), self.commands.append
         )
 
-    def _asked(self, event: Event) -> None:
+    def _on_query(self, event: Event) -> None:
         self.questions.append(event.body)
         (self.answer or self.reply)(event)
 
     def reply(self, event: Event, channels: Any = None) -> None:
-        """Answer a question, with what the node knows unless told otherwise."""
+        """Reply to a query, with `channels` or else with those of the node."""
         if channels is None and event.name == "query_account_channels_req":
             channels = self.of_account
         elif channels is None:

@@ -1,7 +1,6 @@
-"""The bound on questions under way."""
-
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -11,7 +10,7 @@ from kazoo_bridge.calls.concurrency import ConcurrencyLimit
 MANY = 3000
 
 
-def test_thousands_that_end_at_once_do_not_nest() -> None:
+def test_thousands_of_coroutines_that_end_synchronously_do_not_nest() -> None:
     limit = ConcurrencyLimit(1)
     gate: Deferred[None] = Deferred()
     done: list[int] = []
@@ -23,7 +22,7 @@ def test_thousands_that_end_at_once_do_not_nest() -> None:
         done.append(number)
 
     first = limit.run(wait)
-    rest = [limit.run(lambda number=number: end(number)) for number in range(MANY)]
+    rest = [limit.run(partial(end, number)) for number in range(MANY)]
     assert not done
     gate.callback(None)
     assert first.called
@@ -31,7 +30,7 @@ def test_thousands_that_end_at_once_do_not_nest() -> None:
     assert done == list(range(MANY))
 
 
-def test_the_limit_and_cancelling() -> None:
+def test_at_most_the_limit_runs_and_cancelling_frees_a_place() -> None:
     limit = ConcurrencyLimit(2)
     gates: list[Deferred[None]] = []
     failures: list[Any] = []

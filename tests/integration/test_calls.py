@@ -1,4 +1,4 @@
-"""Live calls over a real broker, with nodes of a switch that answer, each in its own way."""
+"""Live calls over a real broker, with several nodes of a switch, one of which sends malformed replies."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ pytestmark = pytest.mark.timeout(120)
 
 
 @define
-class Scene:
+class Harness:
     uri: str
-    room: CallService
+    service: CallService
     bus: AmqpBus
     switch: AmqpBus
     one: SwitchNode
     two: SwitchNode
 
-    async def event(self, name: str, call_id: str) -> None:
+    async def publish(self, name: str, call_id: str) -> None:
         body = {
             "Event-Category": "call_event",
             "Event-Name": name,
@@ -44,7 +44,7 @@ class Scene:
 
 
 @pytest_twisted.async_yield_fixture
-async def scene(vhost_uri: str) -> AsyncIterator[Scene]:
+async def harness(vhost_uri: str) -> AsyncIterator[Harness]:
     config = evolve(Config(), calls=Calls(query_timeout_ms=700))
     async with running_bus(vhost_uri) as bus, running_bus(vhost_uri) as switch:
         shared = listed("shared", timestamp=20)
@@ -62,46 +62,46 @@ async def scene(vhost_uri: str) -> AsyncIterator[Scene]:
         garbage = SwitchNode(switch, name="garbage")
         world = await BrokerClient.connect(parse_uri(vhost_uri))
 
-        def babble(event: Event) -> None:
+        def reply_malformed(event: Event) -> None:
             to = event.body["Server-ID"]
             world.send(TARGETED, to, b"{no json")
             world.send(TARGETED, to, b'["a list"]')
             for channels in ("all of them", [None, 5, {"uuid": 7, "account_id": ACCOUNT}], {"x": []}, None):
                 garbage.reply(event, channels if channels is not None else 0)
 
-        garbage.answer = babble
-        room = CallService.from_config(reactor, config, bus)
-        room.start()
+        garbage.answer = reply_malformed
+        service = CallService.from_config(reactor, config, bus)
+        service.start()
         await until(is_available(bus), "the bus")
         await until(is_available(switch), "the switch")
-        yield Scene(vhost_uri, room, bus, switch, one, two)
-        await room.stop()
+        yield Harness(vhost_uri, service, bus, switch, one, two)
+        await service.stop()
         await world.close()
 
 
 @pytest_twisted.ensureDeferred
-async def test_answers_of_all_nodes_make_one_list(scene: Scene) -> None:
-    found = await scene.room.channels(ACCOUNT)
+async def test_replies_of_all_nodes_are_merged(harness: Harness) -> None:
+    found = await harness.service.channels(ACCOUNT)
     assert [one["call_id"] for one in found] == ["mine", "shared", "late"]
     assert found[1]["username"] == "desk"
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_command_reaches_the_switch_for_own_calls_only(scene: Scene) -> None:
-    assert await scene.room.command(ACCOUNT, "mine", "hangup", {}) == "hangup initiated"
-    for call_id in ("foreign", "nobody's"):
+async def test_commands_are_published_for_the_account_s_calls_only(harness: Harness) -> None:
+    assert await harness.service.command(ACCOUNT, "mine", "hangup", {}) == "hangup initiated"
+    for call_id in ("foreign", "unknown"):
         with pytest.raises(UnknownCall):
-            await scene.room.command(ACCOUNT, call_id, "hangup", {})
-    assert await scene.room.flow(ACCOUNT, "mine", {"module": "hangup"}) == "metaflow sent"
-    await until(lambda: len(scene.one.commands) >= 2, "the commands")
-    assert [event.routing_key for event in scene.one.commands] == [
+            await harness.service.command(ACCOUNT, call_id, "hangup", {})
+    assert await harness.service.flow(ACCOUNT, "mine", {"module": "hangup"}) == "metaflow sent"
+    await until(lambda: len(harness.one.commands) >= 2, "the commands")
+    assert [event.routing_key for event in harness.one.commands] == [
         "metaflow.action.mine.hangup",
         "metaflow.flow.mine",
     ]
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_picture_follows_events_and_a_broken_connection(scene: Scene, rabbit: RabbitNode) -> None:
+async def test_a_watch_follows_events_and_a_reconnection(harness: Harness, rabbit: RabbitNode) -> None:
     calls: dict[str, Any] = {}
     kinds: list[str] = []
 
@@ -113,25 +113,25 @@ async def test_a_picture_follows_events_and_a_broken_connection(scene: Scene, ra
         for call_id in change.call_ids:
             del calls[call_id]
 
-    watch = scene.room.watch(ACCOUNT, watcher)
+    watch = harness.service.watch(ACCOUNT, watcher)
     await until(lambda: kinds, "the snapshot")
     assert (kinds, sorted(calls)) == (["snapshot"], ["late", "mine", "shared"])
-    await scene.event("CHANNEL_CREATE", "fresh")
-    await scene.event("CHANNEL_DESTROY", "late")
+    await harness.publish("CHANNEL_CREATE", "fresh")
+    await harness.publish("CHANNEL_DESTROY", "late")
     await until(lambda: "late" not in calls, "the end of a call")
     assert calls["fresh"]["state"] == "ringing"
 
-    scene.one.of_account, scene.two.of_account = [listed("meanwhile")], []
-    vhost = parse_uri(scene.uri).vhost
+    harness.one.of_account, harness.two.of_account = [listed("meanwhile")], []
+    vhost = parse_uri(harness.uri).vhost
     await deferToThread(rabbit.ctl, "close_all_connections", "--vhost", vhost, "a test")
     await until(lambda: "meanwhile" in calls and "mine" not in calls, "the correction")
     assert kinds[-1] == "snapshot"
     assert "stale" in kinds
-    await scene.event("CHANNEL_HOLD", "meanwhile")
+    await harness.publish("CHANNEL_HOLD", "meanwhile")
     await until(lambda: calls["meanwhile"]["state"] == "held", "an event after the reconnection")
     watch.stop()
-    asked: Deferred[Any] = scene.room.channels(ACCOUNT)
-    told = len(kinds)
-    await scene.event("CHANNEL_UNHOLD", "meanwhile")
-    await asked
-    assert len(kinds) == told
+    query: Deferred[Any] = harness.service.channels(ACCOUNT)
+    count = len(kinds)
+    await harness.publish("CHANNEL_UNHOLD", "meanwhile")
+    await query
+    assert len(kinds) == count

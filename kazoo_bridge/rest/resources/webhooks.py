@@ -126,7 +126,7 @@ async def get_hook_to_write(
 ) -> StoredHook:
     """Return a hook if the conditions of the request hold (else 412).
 
-    The store refuses to write over a later revision, so that no change is lost between this check and the write.
+    The store refuses to write over a later revision, so that no change after this check is lost.
     """
     hook = await get_hook(webhooks, account_id, hook_id)
     check_preconditions(context.request, hook.revision)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from attrs import define, evolve, field, frozen
@@ -10,7 +9,6 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from kazoo_bridge.interfaces import Delivery
-from kazoo_bridge.metrics import Durations
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptInfo, AttemptRecorder
 from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
 from kazoo_bridge.webhooks.delivery.hook_queues import Slot
@@ -19,6 +17,7 @@ from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.http.http_request import HookRequest, build_request
 from kazoo_bridge.webhooks.http.sender import Outcome, Sender
 from kazoo_bridge.webhooks.http.signing import signature_headers
+from kazoo_bridge.webhooks.metrics import AttemptMetrics
 
 _log = Logger()
 
@@ -90,11 +89,7 @@ class AttemptRunner:
     _recorder: AttemptRecorder
     _policy: RetryPolicy
     _on_gone: OnGone
-    #: Attempts since the start by result, and how long they took.
-    attempts_by_result: Counter[str] = field(init=False, factory=lambda: Counter(success=0, failure=0))
-    durations: Durations = field(
-        init=False, factory=lambda: Durations("attempt_seconds", "How long attempts at deliveries took")
-    )
+    metrics: AttemptMetrics = field(init=False, factory=AttemptMetrics)
 
     async def attempt(self, hook: Hook, delivery: Delivery, slot: Slot) -> AttemptResult:
         """Make one attempt with `slot`, which is released. Raises nothing for what a receiver does."""
@@ -119,8 +114,7 @@ class AttemptRunner:
             success = outcome.success
         finally:
             self._scheduler.release(slot, success)
-        self.attempts_by_result["success" if outcome.success else "failure"] += 1
-        self.durations.add(self._clock.seconds() - began)
+        self.metrics.observe(success=outcome.success, seconds=self._clock.seconds() - began)
         retries_left = self._policy.quick_retries_left(hook, attempts)
         info = AttemptInfo(delivery.event_id, hook.retries, retries_left)
         self._recorder.record(hook, request, outcome, info)

@@ -106,8 +106,7 @@ async def test_re_enabling_over_the_bus(rest: RestHarness, action: str, enabled:
         "Action": action,
         "Account-ID": ACCOUNT,
     }
-    ask: Any = rest.node.bus.request
-    answers = await ask(
+    answers = await rest.node.bus.request(
         "configuration", "configuration.doc_type_update.webhook", request, timeout=0.5, enough=bool
     )
     assert [

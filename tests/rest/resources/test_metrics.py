@@ -1,4 +1,4 @@
-"""What whoever watches the process is told."""
+"""The metrics of a node, as Prometheus reads them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.rest.harness import ACCOUNT, HOOK_DOCUMENT, RestHarness, hooks_path
 pytestmark = pytest.mark.timeout(30)
 
 
-async def figures(rest: RestHarness) -> dict[str, float]:
+async def read_metrics(rest: RestHarness) -> dict[str, float]:
     response = await rest("GET", "/metrics", token="")
     assert response.code == 200
     assert response.headers.getRawHeaders("Content-Type")[0].startswith("text/plain; version=")
@@ -24,7 +24,7 @@ async def figures(rest: RestHarness) -> dict[str, float]:
     return found
 
 
-async def tell(rest: RestHarness, account_id: str | None, call_id: str = "c1") -> None:
+async def publish_call(rest: RestHarness, account_id: str | None, call_id: str = "c1") -> None:
     variables = {"Account-ID": account_id} if account_id else {}
     body = {
         "Event-Category": "call_event",
@@ -41,7 +41,7 @@ async def tell(rest: RestHarness, account_id: str | None, call_id: str = "c1") -
 
 @pytest_twisted.ensureDeferred
 async def test_a_fresh_node_is_up_and_has_done_nothing(rest: RestHarness) -> None:
-    found = await figures(rest)
+    found = await read_metrics(rest)
     assert found["kazoo_bridge_bus_up"] == found["kazoo_bridge_storage_up"] == 1
     assert (
         found["kazoo_bridge_attempts_total{result=success}"]
@@ -54,13 +54,13 @@ async def test_a_fresh_node_is_up_and_has_done_nothing(rest: RestHarness) -> Non
 
 @pytest_twisted.ensureDeferred
 async def test_events_and_attempts_are_counted(rest: RestHarness) -> None:
-    before = await figures(rest)
-    document = {**HOOK_DOCUMENT, "retries": 0}  # nobody listens on its port
+    before = await read_metrics(rest)
+    document = {**HOOK_DOCUMENT, "retries": 0}  # nothing listens on its port
     assert (await rest("PUT", hooks_path(), document)).code == 201
-    await tell(rest, ACCOUNT)
-    await tell(rest, None, "c2")
-    await tell(rest, "9" * 32, "c3")
-    found = await figures(rest)
+    await publish_call(rest, ACCOUNT)
+    await publish_call(rest, None, "c2")
+    await publish_call(rest, "9" * 32, "c3")
+    found = await read_metrics(rest)
     assert found["kazoo_bridge_webhook_events_total{exchange=callevt}"] == 3
     assert found["kazoo_bridge_webhook_events_without_account_total"] == 1
     assert found["kazoo_bridge_webhook_events_of_unknown_accounts_total"] == 1
@@ -75,18 +75,19 @@ async def test_events_and_attempts_are_counted(rest: RestHarness) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_nothing_that_is_somebodys_is_told(rest: RestHarness) -> None:
+async def test_metrics_name_neither_accounts_nor_addresses(rest: RestHarness) -> None:
     await rest("PUT", hooks_path(), HOOK_DOCUMENT)
-    await tell(rest, ACCOUNT)
+    await publish_call(rest, ACCOUNT)
     text = (await rest("GET", "/metrics", token="")).text_body
     assert ACCOUNT not in text
     assert "127.0.0.1" not in text
 
 
 @pytest_twisted.ensureDeferred
-async def test_without_storage_the_rest_is_still_told(rest: RestHarness) -> None:
+async def test_without_storage_the_other_metrics_remain(rest: RestHarness) -> None:
     await rest.node.database.close()
-    found = await figures(rest)
+    found = await read_metrics(rest)
     assert found["kazoo_bridge_storage_up"] == 0
     assert "kazoo_bridge_sockets" in found
-    assert "kazoo_bridge_webhooks_enabled" not in found
+    assert "kazoo_bridge_webhooks_enabled" in found
+    assert "kazoo_bridge_deliveries_stored{status=pending}" not in found

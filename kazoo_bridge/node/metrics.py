@@ -1,0 +1,60 @@
+"""The Prometheus metrics of one node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+
+from kazoo_bridge import __version__
+from kazoo_bridge.calls.service import CallService
+from kazoo_bridge.metrics import NAMESPACE, register_gauge
+from kazoo_bridge.storage.database import Database
+from kazoo_bridge.webhooks.service import WebhookService
+from kazoo_bridge.websockets.service import WebsocketService
+
+
+class NodeMetrics:
+    """All metrics of a node, in a registry of its own. `is_bus_up` says whether the node consumes events."""
+
+    def __init__(
+        self,
+        *,
+        is_bus_up: Callable[[], bool],
+        database: Database,
+        calls: CallService,
+        webhooks: WebhookService,
+        websockets: WebsocketService,
+    ) -> None:
+        # Without this, each counter and histogram has a second metric, ..._created, that is not documented.
+        disable_created_metrics()
+        self._database = database
+        self._is_storage_up = False
+        self._registry = registry = CollectorRegistry(auto_describe=False)
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+        Info(NAMESPACE, "Version of this node", registry=registry).info({"version": __version__})
+        register_gauge(registry, "bus_up", "1 while the node consumes events", is_bus_up)
+        register_gauge(registry, "storage_up", "1 while the storage answers", lambda: self._is_storage_up)
+        register_gauge(
+            registry, "watched_accounts", "Accounts with live calls watched", lambda: calls.watched
+        )
+        websockets.register_metrics(registry)
+        self._stored_deliveries = webhooks.register_metrics(registry)
+
+    async def read(self) -> CollectorRegistry:
+        """Read what is in the storage, then return the registry for a scrape.
+
+        While the storage is unavailable, all metrics but the number of stored deliveries are there.
+        """
+        self._is_storage_up = await self._database.check() is None
+        await self._stored_deliveries.update()
+        return self._registry

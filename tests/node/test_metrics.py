@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_twisted
+from prometheus_client import REGISTRY
+from prometheus_client.exposition import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+from twisted.internet.defer import Deferred
+
+from kazoo_bridge import __version__
+from kazoo_bridge.node.node import Node
+from tests.node.harness import make_node
+
+pytestmark = pytest.mark.timeout(30)
+
+_BUCKETS = ("0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1.0", "2.5", "5.0", "10.0", "+Inf")
+
+#: Metric -> type and label, as documented in docs/reference/metrics.md.
+METRICS = {
+    "info": ("gauge", "version"),
+    "bus_up": ("gauge", ""),
+    "storage_up": ("gauge", ""),
+    "watched_accounts": ("gauge", ""),
+    "sockets": ("gauge", ""),
+    "sessions_waiting": ("gauge", ""),
+    "subscriptions": ("gauge", ""),
+    "topics": ("gauge", ""),
+    "socket_events": ("counter", ""),
+    "socket_events_dropped": ("counter", ""),
+    "sockets_closed": ("counter", "code"),
+    "webhook_events": ("counter", "exchange"),
+    "webhook_events_without_account": ("counter", ""),
+    "webhook_events_of_unknown_accounts": ("counter", ""),
+    "webhooks_enabled": ("gauge", ""),
+    "attempts": ("counter", "result"),
+    "attempt_seconds": ("histogram", "le"),
+    "requests_under_way": ("gauge", ""),
+    "requests_queued": ("gauge", ""),
+    "deliveries_stored": ("gauge", "status"),
+}
+
+
+@pytest_twisted.async_yield_fixture
+async def node(tmp_path: Path) -> AsyncIterator[Node]:
+    node = make_node(tmp_path)
+    await node.start()
+    yield node
+    await node.stop(Deferred())
+
+
+async def scrape(node: Node) -> str:
+    return generate_latest(await node.metrics.read()).decode()
+
+
+async def read_samples(node: Node) -> dict[str, float]:
+    """The samples of this service: ``name`` or ``name{value of the label}``, without the prefix."""
+    samples = {}
+    for family in text_string_to_metric_families(await scrape(node)):
+        if family.name.startswith("kazoo_bridge_"):
+            for sample in family.samples:
+                labels = "".join(f"{{{value}}}" for value in sample.labels.values())
+                samples[sample.name.removeprefix("kazoo_bridge_") + labels] = sample.value
+    return samples
+
+
+@pytest_twisted.ensureDeferred
+async def test_names_types_and_labels_are_as_documented(node: Node) -> None:
+    node.webhooks.event_handler.events["callevt"] += 1
+    node.websockets.sessions.ended[4000] += 1
+    found = {}
+    for family in text_string_to_metric_families(await scrape(node)):
+        if family.name.startswith("kazoo_bridge_"):
+            labels = {label for sample in family.samples for label in sample.labels}
+            found[family.name.removeprefix("kazoo_bridge_")] = (family.type, "".join(labels))
+    assert found == METRICS
+
+
+@pytest_twisted.ensureDeferred
+async def test_every_metric_is_documented(node: Node) -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/metrics.md").read_text()
+    for name, (kind, label) in METRICS.items():
+        full_name = f"kazoo_bridge_{name}" + ("_total" if kind == "counter" else "")
+        assert f"`{full_name}{f'{{{label}}}' if label and label != 'le' else ''}`" in page
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_fresh_node_has_all_its_samples(node: Node) -> None:
+    assert await read_samples(node) == {
+        f"info{{{__version__}}}": 1,
+        "bus_up": 1,
+        "storage_up": 1,
+        "watched_accounts": 0,
+        "sockets": 0,
+        "sessions_waiting": 0,
+        "subscriptions": 0,
+        "topics": 0,
+        "socket_events_total": 0,
+        "socket_events_dropped_total": 0,
+        "webhook_events_without_account_total": 0,
+        "webhook_events_of_unknown_accounts_total": 0,
+        "webhooks_enabled": 0,
+        "attempts_total{failure}": 0,
+        "attempts_total{success}": 0,
+        **{f"attempt_seconds_bucket{{{bound}}}": 0 for bound in _BUCKETS},
+        "attempt_seconds_count": 0,
+        "attempt_seconds_sum": 0,
+        "requests_under_way": 0,
+        "requests_queued": 0,
+        "deliveries_stored{pending}": 0,
+        "deliveries_stored{held}": 0,
+        "deliveries_stored{dead}": 0,
+    }
+
+
+@pytest_twisted.ensureDeferred
+async def test_samples_follow_what_happens(node: Node) -> None:
+    node.webhooks.event_handler.events["callevt"] += 3
+    node.websockets.fanout.events_sent += 2
+    node.webhooks.attempt_runner.metrics.observe(success=True, seconds=0.2)
+    node.webhooks.attempt_runner.metrics.observe(success=False, seconds=60)
+    watch = node.calls.watch("a" * 32, lambda change: None)
+    samples = await read_samples(node)
+    watch.stop()
+    assert samples["webhook_events_total{callevt}"] == 3
+    assert samples["socket_events_total"] == 2
+    assert samples["attempts_total{success}"] == samples["attempts_total{failure}"] == 1
+    assert samples["attempt_seconds_bucket{0.1}"] == 0
+    assert samples["attempt_seconds_bucket{0.25}"] == samples["attempt_seconds_bucket{10.0}"] == 1
+    assert samples["attempt_seconds_count"] == samples["attempt_seconds_bucket{+Inf}"] == 2
+    assert samples["attempt_seconds_sum"] == 60.2
+    assert samples["watched_accounts"] == 1
+
+
+@pytest_twisted.ensureDeferred
+async def test_without_the_storage_only_the_stored_deliveries_are_missing(node: Node) -> None:
+    before = await read_samples(node)
+    await node.database.close()
+    samples = await read_samples(node)
+    assert samples["storage_up"] == 0
+    assert before.keys() - samples.keys() == {
+        f"deliveries_stored{{{s}}}" for s in ("pending", "held", "dead")
+    }
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_bus_is_down_before_the_start_and_after_a_disconnection(tmp_path: Path) -> None:
+    node = make_node(tmp_path)
+    await node.load()
+    assert (await read_samples(node))["bus_up"] == 0
+    await node.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_metrics_of_the_process_are_there_and_nothing_is_in_the_global_registry(node: Node) -> None:
+    text = await scrape(node)
+    assert "\nprocess_resident_memory_bytes " in text
+    assert "\npython_gc_collections_total{" in text
+    assert b"kazoo_bridge" not in generate_latest(REGISTRY)

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_twisted
+import treq
+from attrs import evolve
+from twisted.internet import reactor as installed_reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock, deferLater
+from twisted.logger import capturedLogs
+
+from kazoo_bridge.bus.amqp.bus import AmqpBus
+from kazoo_bridge.bus.embedded import EmbeddedBus
+from kazoo_bridge.config import Amqp, Config, ConfigError, Http, Storage, Websockets
+from kazoo_bridge.interfaces import StorageUnavailable
+from kazoo_bridge.node.node import Node, StartupFailed, make_bus
+from tests.node.harness import make_config, make_node
+
+reactor: Any = installed_reactor
+
+pytestmark = pytest.mark.timeout(30)
+
+ACCOUNT, CHILD = "a" * 32, "b" * 32
+
+
+@pytest_twisted.async_yield_fixture
+async def node(tmp_path: Path) -> AsyncIterator[Node]:
+    node = make_node(tmp_path)
+    await node.start()
+    yield node
+    await node.stop(Deferred())
+
+
+def test_the_bus_is_the_one_of_the_configuration() -> None:
+    assert isinstance(make_bus(Clock(), evolve(Config(), amqp=Amqp(uri="embedded:"))), EmbeddedBus)
+    assert isinstance(make_bus(Clock(), evolve(Config(), amqp=Amqp(uri="amqp://localhost"))), AmqpBus)
+
+
+def test_a_storage_uri_that_cannot_be_used_is_a_configuration_error() -> None:
+    with pytest.raises(ConfigError) as error:
+        Node.from_config(Clock(), evolve(Config(), storage=Storage("mongodb://localhost")))
+    (line,) = error.value.errors
+    assert line.startswith("storage.uri: ")
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_started_node_serves_rest_and_is_ready(node: Node) -> None:
+    assert await node.readiness_problems() == []
+    response = await treq.get(f"http://{node.http_host}/readyz", persistent=False)
+    assert response.code == 200
+    assert await response.text() == "ready\n"
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_node_is_not_ready_before_the_start_nor_without_its_storage(tmp_path: Path) -> None:
+    node = make_node(tmp_path)
+    await node.load()
+    assert await node.readiness_problems() == ["bus: the node is still starting"]
+    await node.close()
+    _, storage = await node.readiness_problems()
+    assert storage.startswith("storage: ")
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_port_in_use_fails_the_start_with_the_name_of_its_key(tmp_path: Path, node: Node) -> None:
+    port = node.http_host.rpartition(":")[2]
+    taken = f"tcp:{port}:interface=127.0.0.1"
+    config = make_config(tmp_path / "..")
+    for key, changed in (
+        ("http.endpoint", evolve(config, http=Http(taken))),
+        ("websockets.endpoint", evolve(config, websockets=Websockets(taken))),
+    ):
+        other = Node.from_config(reactor, changed)
+        with pytest.raises(StartupFailed, match=f"^{key}: cannot listen on {taken}: "):
+            await other.start()
+        await other.stop(Deferred())
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_unavailable_storage_fails_the_start(tmp_path: Path) -> None:
+    config = evolve(make_config(tmp_path), storage=Storage(f"sqlite:///{tmp_path}/no/such/folder/x.sqlite3"))
+    node = Node.from_config(reactor, config)
+    with pytest.raises(StartupFailed, match=r"^storage\.uri: "):
+        await node.start()
+    await node.stop(Deferred())
+
+
+@pytest_twisted.ensureDeferred
+async def test_stop_leaves_no_delayed_call_no_port_and_no_running_service(tmp_path: Path) -> None:
+    delayed_before, readers_before = set(reactor.getDelayedCalls()), set(reactor.getReaders())
+    node = make_node(tmp_path)
+    await node.start()
+    await node.accounts.create(ACCOUNT)
+    node.calls.watch(ACCOUNT, lambda change: None)
+    event = {"Event-Category": "call_event", "Event-Name": "CHANNEL_CREATE", "Call-ID": "c"}
+    await node.bus.publish("callevt", "call.CHANNEL_CREATE.c", event)
+    response = await treq.get(f"http://{node.http_host}/healthz", persistent=False)
+    await response.text()
+    assert set(reactor.getReaders()) > readers_before
+    await node.stop(Deferred())
+    assert set(reactor.getDelayedCalls()) <= delayed_before
+    assert not [reader for reader in reactor.getReaders() if reader not in readers_before]
+    services: list[Any] = [node.bus, node.change_feed, node.retention, node.websockets.sessions]
+    services.append(node.webhooks.recorder)
+    assert not [service for service in services if service.running]
+    with pytest.raises(StorageUnavailable):
+        await node.tokens.create(ACCOUNT)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_node_that_was_never_started_can_be_stopped(tmp_path: Path) -> None:
+    delayed_before = set(reactor.getDelayedCalls())
+    await make_node(tmp_path).stop(Deferred())
+    assert set(reactor.getDelayedCalls()) <= delayed_before
+
+
+async def publish_account_deleted(node: Node, account_id: str) -> None:
+    body = {
+        "Event-Category": "configuration",
+        "Event-Name": "doc_deleted",
+        "Type": "account",
+        "ID": account_id,
+    }
+    await node.bus.publish("configuration", f"doc_deleted.accounts.account.{account_id}", body)
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_account_that_kazoo_deletes_is_deleted_here(node: Node) -> None:
+    await node.accounts.create(ACCOUNT)
+    await publish_account_deleted(node, ACCOUNT)
+    deadline = reactor.seconds() + 10
+    while await node.accounts.by_ids([ACCOUNT]):
+        assert reactor.seconds() < deadline, "the account is still there"
+        await deferLater(reactor, 0.01)
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_account_with_sub_accounts_stays_when_kazoo_deletes_it(node: Node) -> None:
+    await node.accounts.create(ACCOUNT)
+    await node.accounts.create(CHILD, parent_id=ACCOUNT)
+    with capturedLogs() as logged:
+        await publish_account_deleted(node, ACCOUNT)
+        deadline = reactor.seconds() + 10
+        while not [event for event in logged if event.get("account_id") == ACCOUNT]:
+            assert reactor.seconds() < deadline, "nothing is logged"
+            await deferLater(reactor, 0.01)
+    assert await node.accounts.by_ids([ACCOUNT])

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import io
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+from attrs import define, field
+from twisted.internet.task import Clock
+from twisted.logger import LogEvent, capturedLogs, formatEvent
+
+from kazoo_bridge.node.signals import SignalHandler
+
+
+class FakeReactor(Clock):
+    """Runs what is given to `callWhenRunning` at once, and counts the calls of `stop`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stop_count = 0
+
+    def callWhenRunning(self, function: Callable[[], Any]) -> None:
+        function()
+
+    def callFromThread(self, function: Callable[..., Any], *arguments: Any) -> None:
+        function(*arguments)
+
+    def stop(self) -> None:
+        self.stop_count += 1
+
+
+@define
+class Harness:
+    reactor: FakeReactor = field(factory=FakeReactor)
+    forced_count: int = 0
+    exit_hooks: list[Callable[[], None]] = field(factory=list)
+    exit_codes: list[int] = field(factory=list)
+    logged: Sequence[LogEvent] = ()
+    handler: SignalHandler = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.handler = SignalHandler(self.reactor)
+
+    def install(self) -> None:
+        self.handler.install(self._on_forced)
+        self.reactor.advance(0)
+
+    def _on_forced(self) -> None:
+        self.forced_count += 1
+
+    def exit_process(self) -> list[int]:
+        """Run what is registered with `atexit`; returns the codes of `os._exit`."""
+        for hook in self.exit_hooks:
+            hook()
+        return self.exit_codes
+
+    def logged_texts(self) -> list[str | None]:
+        return [formatEvent(event) for event in self.logged]
+
+
+@pytest.fixture
+def harness(monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness]:
+    harness = Harness()
+    monkeypatch.setattr("atexit.register", harness.exit_hooks.append)
+    monkeypatch.setattr("os._exit", harness.exit_codes.append)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    with capturedLogs() as harness.logged:
+        yield harness
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_first_signal_stops_the_reactor_and_the_process_ends_with_0(
+    harness: Harness, number: signal.Signals
+) -> None:
+    harness.install()
+    signal.raise_signal(number)
+    assert (harness.reactor.stop_count, harness.forced_count) == (1, 0)
+    assert harness.exit_process() == []
+    assert harness.logged_texts() == [f"{number.name}: draining"]
+
+
+def test_every_further_signal_forces_the_shutdown(harness: Harness) -> None:
+    harness.install()
+    for _ in range(3):
+        signal.raise_signal(signal.SIGTERM)
+    assert (harness.reactor.stop_count, harness.forced_count) == (1, 2)
+    assert harness.exit_process() == []
+
+
+def test_handlers_are_set_after_those_of_the_reactor(harness: Harness) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    harness.handler.install(lambda: None)
+    assert signal.getsignal(signal.SIGTERM) is before
+    harness.reactor.advance(0)
+    assert signal.getsignal(signal.SIGTERM) is not before
+
+
+def test_an_error_is_printed_and_the_process_ends_with_1(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = io.StringIO()
+    monkeypatch.setattr(sys, "__stderr__", output)
+    harness.install()
+    harness.handler.exit_with_error("http.endpoint: taken")
+    assert output.getvalue() == "kazoo_bridge: http.endpoint: taken\n"
+    assert harness.logged_texts() == ["http.endpoint: taken"]
+    assert harness.reactor.stop_count == 1
+    assert harness.exit_process() == [1]
+
+
+def test_an_error_without_a_stderr_still_ends_the_process(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "__stderr__", None)
+    harness.install()
+    harness.handler.exit_with_error("no stderr")
+    assert harness.exit_process() == [1]

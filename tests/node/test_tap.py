@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from attrs import define, field
+from twisted.application.service import IServiceMaker
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.logger import LogLevel, capturedLogs
+from twisted.plugin import getPlugins
+from zope.interface.verify import verifyObject
+
+from kazoo_bridge.config import Config
+from kazoo_bridge.node.graceful_shutdown import STEP_TIMEOUT
+from kazoo_bridge.node.node import Node, StartupFailed
+from kazoo_bridge.node.signals import SignalHandler
+from kazoo_bridge.node.tap import NodeService, Options, makeService
+
+
+@define(eq=False)
+class FakeNode:
+    """A node whose start and stop end when `starting` and `stopping` fire."""
+
+    reactor: Clock = field(factory=Clock)
+    config: Config = field(factory=Config)
+    starting: Deferred[None] = field(factory=Deferred)
+    stopping: Deferred[None] = field(factory=Deferred)
+    forced: Deferred[None] | None = None
+
+    async def start(self) -> None:
+        await self.starting
+
+    async def stop(self, forced: Deferred[None]) -> None:
+        self.forced = forced
+        await self.stopping
+
+
+@define
+class Harness:
+    node: FakeNode = field(factory=FakeNode)
+    errors: list[str] = field(factory=list)
+    service: NodeService = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.service = NodeService(cast(Node, self.node), self.errors.append)
+
+    def start(self) -> list[None]:
+        """Start the service; the list gets an item when it has started."""
+        started: list[None] = []
+        self.service.when_started().addCallback(started.append)
+        self.service.startService()
+        return started
+
+
+def test_when_started_fires_after_the_node_has_started() -> None:
+    harness = Harness()
+    started = harness.start()
+    assert started == []
+    harness.node.starting.callback(None)
+    assert (started, harness.errors) == ([None], [])
+
+
+def test_a_node_that_cannot_start_reports_the_reason() -> None:
+    harness = Harness()
+    started = harness.start()
+    harness.node.starting.errback(StartupFailed("http.endpoint: cannot listen"))
+    assert (started, harness.errors) == ([], ["http.endpoint: cannot listen"])
+
+
+def test_an_unexpected_error_at_the_start_is_logged_and_reported() -> None:
+    harness = Harness()
+    harness.start()
+    with capturedLogs() as logged:
+        harness.node.starting.errback(ValueError("odd"))
+    assert harness.errors == ["cannot start because of an unexpected error, see the log"]
+    assert [event["log_level"] for event in logged] == [LogLevel.critical]
+
+
+def test_stop_service_fires_when_the_node_has_stopped() -> None:
+    harness = Harness()
+    harness.start()
+    harness.node.starting.callback(None)
+    stopped = harness.service.stopService()
+    assert harness.node.forced is not None
+    assert not stopped.called
+    harness.service.force_shutdown()
+    harness.service.force_shutdown()
+    assert harness.node.forced.called
+    harness.node.stopping.callback(None)
+    assert stopped.called
+    assert not harness.service.running
+
+
+def test_stop_service_waits_a_limited_time_for_an_unfinished_start() -> None:
+    harness = Harness()
+    harness.start()
+    harness.service.stopService()
+    assert harness.node.forced is None
+    harness.node.reactor.advance(STEP_TIMEOUT)
+    assert harness.node.forced is not None
+    harness.node.stopping.callback(None)
+    assert harness.node.reactor.getDelayedCalls() == []
+
+
+def test_the_plugin_makes_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "c.toml"
+    config.write_text(f'[storage]\nuri = "sqlite:///{tmp_path}/x.sqlite3"\n')
+    installed: list[Any] = []
+    monkeypatch.setattr(SignalHandler, "install", lambda self, on_forced: installed.append(on_forced))
+    (maker,) = [one for one in getPlugins(IServiceMaker) if one.tapname == "kazoo_bridge"]
+    assert verifyObject(IServiceMaker, maker)
+    options = maker.options()
+    options.parseOptions(["--config", str(config)])
+    service = maker.makeService(options)
+    assert isinstance(service, NodeService)
+    assert installed == [service.force_shutdown]
+
+
+def test_a_bad_configuration_ends_with_a_line_per_mistake(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "c.toml"
+    config.write_text('[amqq]\nuri = "x"\n[http]\nendpoint = 5\n')
+    options = Options()
+    options.parseOptions(["-c", str(config)])
+    with pytest.raises(SystemExit) as ended:
+        makeService(options)
+    assert ended.value.code == 1
+    assert [line.split(":")[0] for line in capsys.readouterr().err.splitlines()] == ["amqq", "http.endpoint"]
