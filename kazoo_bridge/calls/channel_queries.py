@@ -41,6 +41,6 @@ class ChannelQueries:
 
         exchange, routing_key, body = channel_query(call_id)
         answers = await self._bus.request(
-            exchange, routing_key, body, timeout=self.timeout, enough=lambda some: found(some) is not None
+            exchange, routing_key, body, timeout=self.timeout, done_when=lambda some: found(some) is not None
         )
         return found(answers)

@@ -18,7 +18,7 @@ from kazoo_bridge.config import Calls, Config, parse_uri
 from kazoo_bridge.interfaces import CallChange, UnknownCall
 from kazoo_bridge.kazoo import TARGETED, Event
 from tests.calls.switch import ACCOUNT, OTHER, SwitchNode, channel, listed
-from tests.integration.amqp_world import World, fine, running_bus, until
+from tests.integration.amqp_harness import BrokerClient, is_available, running_bus, until
 from tests.integration.rabbitmq import RabbitNode
 
 pytestmark = pytest.mark.timeout(120)
@@ -60,7 +60,7 @@ async def scene(vhost_uri: str) -> AsyncIterator[Scene]:
             name="two",
         )
         garbage = SwitchNode(switch, name="garbage")
-        world = await World.enter(parse_uri(vhost_uri))
+        world = await BrokerClient.connect(parse_uri(vhost_uri))
 
         def babble(event: Event) -> None:
             to = event.body["Server-ID"]
@@ -72,11 +72,11 @@ async def scene(vhost_uri: str) -> AsyncIterator[Scene]:
         garbage.answer = babble
         room = CallService.from_config(reactor, config, bus)
         room.start()
-        await until(fine(bus), "the bus")
-        await until(fine(switch), "the switch")
+        await until(is_available(bus), "the bus")
+        await until(is_available(switch), "the switch")
         yield Scene(vhost_uri, room, bus, switch, one, two)
         await room.stop()
-        await world.leave()
+        await world.close()
 
 
 @pytest_twisted.ensureDeferred

@@ -9,10 +9,17 @@ import pytest_twisted
 from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 
-from kazoo_bridge.interfaces import ALL_ACCOUNTS, BindingRefused, CallChange, StorageUnavailable, Topic
+from kazoo_bridge.interfaces import (
+    ALL_ACCOUNTS,
+    BindingRefused,
+    BindingUnavailable,
+    CallChange,
+    StorageUnavailable,
+    Topic,
+)
 from kazoo_bridge.kazoo import account_db
 from kazoo_bridge.websockets.subscriptions.fanout import BIND_TIMEOUT
-from kazoo_bridge.websockets.subscriptions.subscriptions import RENEWAL_INTERVAL, BindingUnavailable
+from kazoo_bridge.websockets.subscriptions.subscriptions import RENEWAL_INTERVAL
 from tests.websockets.fakes import CHILD, PARENT, SUPERADMIN, PartsHarness
 from tests.websockets.harness import RESELLER, Harness
 
