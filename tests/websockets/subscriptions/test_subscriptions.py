@@ -84,6 +84,13 @@ class TestSubscribe:
         (subscription,) = session.subscriptions.values()
         assert subscription.account_id is None
 
+    def test_notifications_of_the_system_need_a_super_admin(self) -> None:
+        its = PartsHarness()
+        (admin, _), (other, _) = its.connect(SUPERADMIN, 1), its.connect(PARENT, 2)
+        binding = "notification.system_alert"
+        assert not refusals(its.subscribe(admin, binding, account_id=SUPERADMIN))
+        assert refusals(its.subscribe(other, binding)) == ["event system_alert not supported"]
+
     def test_the_number_of_subscriptions_is_limited(self) -> None:
         its = PartsHarness(max_subscriptions=2)
         session, _ = its.connect()
