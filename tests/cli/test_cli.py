@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from kazoo_bridge.cli import main
-from kazoo_bridge.demo.options import DemoOptions
+from kazoo_bridge.demo import DemoOptions
 from kazoo_bridge.storage import engine, migrate, tokens
 
 A, B = "a" * 32, "b" * 32
