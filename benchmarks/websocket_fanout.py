@@ -1,9 +1,10 @@
-"""How many sockets one process carries: memory of idle ones, and events to many subscribers of one binding.
+"""Measures the memory of idle sockets, and the delay of events to many subscribers of one binding.
 
-Run it with ``python -m benchmarks.websocket_fanout``. It starts the service as a process with an embedded bus, so that the figures are the
-websockets' own, and publishes in that process; the sockets are connected from this one. With ``--rabbitmq`` the events come from a third
-process, through a private RabbitMQ node. Every event has a number, and every socket must see
-all of them in order. The time from publishing to reading is measured on one clock, and holds this process's own slowness.
+Run it with ``python -m benchmarks.websocket_fanout``. It starts a node in a process of its own, with an
+embedded bus, so that the results are those of websockets alone, and publishes in that process. The sockets
+are connected from this process. With ``--rabbitmq`` a third process publishes through a private RabbitMQ
+node. Every event has a number, and every socket must receive all of them in order. The time from
+publishing to reading is measured on one clock, and includes the delay of this process.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ BINDING = "call.CHANNEL_CREATE.*"
 
 
 def event(number: int) -> dict[str, Any]:
-    """A call event of about 900 bytes that says when it was made."""
+    """Return a call event of about 900 bytes, with the time of its creation."""
     return {
         "Event-Category": "call_event",
         "Event-Name": "CHANNEL_CREATE",
@@ -60,7 +61,7 @@ def publish_from_outside(uri: str, rate: int, seconds: int) -> None:
 
 
 def publish_within(reactor: Any, bus: Any, rate: int, seconds: int) -> None:
-    """Publish on the service's own bus, in its process."""
+    """Publish on the node's own bus, in its process."""
     started, sent = time.monotonic(), 0
 
     def step() -> None:
@@ -76,15 +77,16 @@ def publish_within(reactor: Any, bus: Any, rate: int, seconds: int) -> None:
 
 
 def serve(folder: str, amqp_uri: str, pipe: Connection) -> None:
-    """The service, in a process of its own; publishes on command."""
+    """Run a node in a process of its own; publishes on command."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-    from twisted.internet import reactor
+    from twisted.internet import reactor as installed_reactor
     from twisted.internet.defer import Deferred
     from twisted.internet.task import deferLater
 
     from kazoo_bridge.config import Amqp, Config, Http, Storage, Websockets
     from kazoo_bridge.node.node import Node
 
+    reactor: Any = installed_reactor
     config = evolve(
         Config(),
         amqp=Amqp(amqp_uri),
@@ -97,33 +99,37 @@ def serve(folder: str, amqp_uri: str, pipe: Connection) -> None:
             max_connections=0,
         ),
     )
-    bridge = Node.from_config(reactor, config)
+    node = Node.from_config(reactor, config)
 
     def commands() -> None:
         if pipe.poll():
             command = pipe.recv()
             if command[0] == "publish":
-                publish_within(reactor, bridge.bus, *command[1:])
+                publish_within(reactor, node.bus, *command[1:])
             elif command[0] == "memory":
                 pipe.send(memory())
             elif command[0] == "cpu":
                 pipe.send(time.process_time())
             else:
-                Deferred.fromCoroutine(bridge.stop(Deferred())).addBoth(lambda _: reactor.stop())  # type: ignore[attr-defined]
+                Deferred.fromCoroutine(node.stop(Deferred())).addBoth(lambda _: reactor.stop())
                 return
-        reactor.callLater(0.05, commands)  # type: ignore[attr-defined]
+        reactor.callLater(0.05, commands)
 
     async def start() -> None:
-        await bridge.start()
-        await bridge.accounts.create(ACCOUNT)
-        await bridge.directory.load()
-        while bridge.bus.unavailable_reason() is not None:
-            await deferLater(reactor, 0.1)  # type: ignore[arg-type]
-        pipe.send((bridge.websockets.host, (await bridge.tokens.create(ACCOUNT)).token))
+        await node.start()
+        await node.accounts.create(ACCOUNT)
+        await node.directory.load()
+        while node.bus.unavailable_reason() is not None:
+            await deferLater(reactor, 0.1)
+        pipe.send((node.websockets.host, (await node.tokens.create(ACCOUNT)).token))
         commands()
 
-    Deferred.fromCoroutine(start()).addErrback(lambda failure: (failure.printTraceback(), reactor.stop()))  # type: ignore[attr-defined]
-    reactor.run()  # type: ignore[attr-defined]
+    def fail(failure: Any) -> None:
+        failure.printTraceback()
+        reactor.stop()
+
+    Deferred.fromCoroutine(start()).addErrback(fail)
+    reactor.run()
 
 
 def memory() -> int:
@@ -132,7 +138,7 @@ def memory() -> int:
 
 
 class Socket:
-    """A client that does no more than it must: it reads frames and checks the numbers in them."""
+    """A minimal client, which reads frames and checks the numbers in them."""
 
     def __init__(self, address: str) -> None:
         host, port = address.rsplit(":", 1)
@@ -162,7 +168,7 @@ class Socket:
         self.socket.sendall(b"\x81" + length + mask + masked)
 
     def frames(self) -> list[bytes]:
-        """The whole frames that have been read."""
+        """Return the complete frames that have been read."""
         found, position, data = [], 0, self.data
         while len(data) - position >= 2:
             length, start = data[position + 1] & 127, position + 2
@@ -190,7 +196,7 @@ class Socket:
         return json.loads(frames[0])
 
     def take(self, now: float) -> float:
-        """Read what there is, check it; the greatest delay seen."""
+        """Read what has arrived, and check it; returns the greatest delay."""
         data = self.socket.recv(1 << 18)
         assert data, "the server closed a socket"
         self.data += data
@@ -215,8 +221,8 @@ def subscribe(sockets: list[Socket], token: str) -> None:
         assert one.reply()["status"] == "success"
 
 
-def receive(sockets: list[Socket], count: int, patience: float) -> list[float]:
-    """Read until every socket has seen all events; the worst delay of each read."""
+def receive(sockets: list[Socket], count: int, timeout: float) -> list[float]:
+    """Read until every socket has received all events; returns the greatest delay of each read."""
     import select
 
     poll = select.epoll()
@@ -226,7 +232,7 @@ def receive(sockets: list[Socket], count: int, patience: float) -> list[float]:
         one.next = 0
         poll.register(one.socket.fileno(), select.EPOLLIN)
         by_number[one.socket.fileno()] = one
-    left, worst, deadline = len(sockets), [], time.monotonic() + patience
+    left, worst, deadline = len(sockets), [], time.monotonic() + timeout
     while left:
         assert time.monotonic() < deadline, f"{left} sockets have not seen all events"
         for number, _ in poll.poll(1):
@@ -238,29 +244,29 @@ def receive(sockets: list[Socket], count: int, patience: float) -> list[float]:
 
 
 def measure(arguments: argparse.Namespace, folder: str, amqp_uri: str) -> dict[str, Any]:
-    """The figures."""
+    """Run the benchmark; returns the results."""
     ours, theirs = multiprocessing.Pipe()
     apart = multiprocessing.get_context("spawn")
     service = apart.Process(target=serve, args=(folder, amqp_uri, theirs))
     service.start()
     address, token = ours.recv()
 
-    def asked(*command: Any) -> Any:
+    def ask(*command: Any) -> Any:
         ours.send(command)
         return ours.recv()
 
-    empty, started = asked("memory"), time.monotonic()
+    empty, started = ask("memory"), time.monotonic()
     sockets = [Socket(address) for _ in range(arguments.idle)]
     subscribe(sockets, token)
     connecting = time.monotonic() - started
-    full = asked("memory")
+    full = ask("memory")
     for one in sockets[arguments.subscribers :]:
         one.send({"action": "unsubscribe"})
     for one in sockets[arguments.subscribers :]:
         one.reply()
     subscribers, cpu, rate = (
         sockets[: arguments.subscribers],
-        asked("cpu"),
+        ask("cpu"),
         (arguments.rate, arguments.seconds),
     )
     publisher = (
@@ -273,7 +279,7 @@ def measure(arguments: argparse.Namespace, folder: str, amqp_uri: str) -> dict[s
     worst = sorted(receive(subscribers, arguments.rate * arguments.seconds, arguments.seconds * 3 + 30))
     if publisher is not None:
         publisher.join()
-    used, after = asked("cpu") - cpu, asked("memory")
+    used, after = ask("cpu") - cpu, ask("memory")
     ours.send(("stop",))
     service.join(20)
     return {
@@ -305,9 +311,9 @@ def main() -> None:
         help="events come from another process through a private RabbitMQ node",
     )
     parser.add_argument(
-        "--beside", default="nothing that was known of", help="what else ran on the machine, for the record"
+        "--beside", default="nothing known", help="what else ran on the machine, for the record"
     )
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--json", type=Path, help="write the results to this file")
     arguments = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     node = None
@@ -316,7 +322,7 @@ def main() -> None:
 
         node = RabbitNode()
         node.start()
-    figures: dict[str, Any] = {
+    results: dict[str, Any] = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": sys.version.split()[0],
         "bus": "RabbitMQ, published by another process" if node else "embedded",
@@ -326,14 +332,14 @@ def main() -> None:
     }
     try:
         with tempfile.TemporaryDirectory() as folder:
-            figures |= measure(arguments, folder, node.fresh_vhost() if node else "embedded:")
+            results |= measure(arguments, folder, node.fresh_vhost() if node else "embedded:")
     finally:
         if node is not None:
             node.stop()
-    for name, value in figures.items():
+    for name, value in results.items():
         print(f"{name:45} {value}")
     if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+        arguments.json.write_text(json.dumps(results, indent=2) + "\n")
 
 
 if __name__ == "__main__":

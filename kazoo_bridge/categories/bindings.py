@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from kazoo_bridge.interfaces import Account, BindingRefused
+from kazoo_bridge.interfaces import ALL_ACCOUNTS, Account, BindingRefused
 from kazoo_bridge.kazoo import account_db, decode_key_part, encode_key_part, monthly_db
-
-#: Stands for every account where a key has an account id, its database or its realm.
-ALL_ACCOUNTS = "*"
 
 #: Around the turn of a month, documents of both months are heard of.
 _OVERLAP = timedelta(hours=1)

@@ -11,8 +11,9 @@ from attrs import frozen
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from kazoo_bridge.categories.bindings import ALL_ACCOUNTS, id_segment, not_supported, wrong_format
+from kazoo_bridge.categories.bindings import id_segment, not_supported, wrong_format
 from kazoo_bridge.interfaces import (
+    ALL_ACCOUNTS,
     Account,
     BindingPlan,
     BindingRefused,

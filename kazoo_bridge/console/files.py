@@ -1,4 +1,4 @@
-"""The files of the console, as they are served."""
+"""The files of the console's page."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 
 from attrs import frozen
 
+#: The folder of the page.
 PAGE = Path(__file__).parent / "page"
 
-_TYPES = {
+_CONTENT_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -20,7 +21,7 @@ _TYPES = {
 
 @frozen
 class PageFile:
-    """One file. `revision` changes with its content."""
+    """A file of the page. `revision` is a digest of its content."""
 
     content: bytes
     content_type: str
@@ -28,11 +29,14 @@ class PageFile:
 
 
 def page_files(folder: Path = PAGE) -> Mapping[str, PageFile]:
-    """All files of the page, by their paths below it. Nothing else can be asked for, whatever a request's path looks like."""
-    found = sorted(path for path in folder.rglob("*") if path.suffix in _TYPES and path.is_file())
-    return {path.relative_to(folder).as_posix(): _read(path) for path in found}
+    """Read all files of the page, by their paths within it.
+
+    Requests are answered from this mapping alone, so that no path of a request can reach another file.
+    """
+    paths = sorted(path for path in folder.rglob("*") if path.suffix in _CONTENT_TYPES and path.is_file())
+    return {path.relative_to(folder).as_posix(): _read(path) for path in paths}
 
 
 def _read(path: Path) -> PageFile:
     content = path.read_bytes()
-    return PageFile(content, _TYPES[path.suffix], hashlib.sha256(content).hexdigest()[:32])
+    return PageFile(content, _CONTENT_TYPES[path.suffix], hashlib.sha256(content).hexdigest()[:32])

@@ -13,6 +13,7 @@ from kazoo_bridge.interfaces.bus import (
 )
 from kazoo_bridge.interfaces.calls import CallChange, CommandRefused, ICalls, ICallWatch, UnknownCall
 from kazoo_bridge.interfaces.categories import (
+    ALL_ACCOUNTS,
     BindingPlan,
     BindingRefused,
     HookType,
@@ -47,6 +48,7 @@ from kazoo_bridge.interfaces.websockets import (
 )
 
 __all__ = [
+    "ALL_ACCOUNTS",
     "MAX_ACCOUNT_LIMIT",
     "MAX_BINDING_LENGTH",
     "Account",

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from kazoo_bridge.interfaces.directory import Account
     from kazoo_bridge.kazoo import Event
 
+#: Stands for every account, where an account id, database or realm is expected.
+ALL_ACCOUNTS = "*"
+
 
 @frozen
 class HookType:

@@ -67,7 +67,10 @@ class IWebhooks(Interface):
     def patch_hook(
         hook: StoredHook, changes: Mapping[str, Any], *, superadmin: bool = False
     ) -> Awaitable[StoredHook]:
-        """Merge `changes` into the document of `hook` at every depth; null removes a key. Fails like `replace_hook`."""
+        """Merge `changes` into the hook's document at every depth; null removes a key.
+
+        Fails like `replace_hook`.
+        """
 
     def delete_hook(hook: StoredHook) -> Awaitable[None]:
         """Delete the hook. Fails with `RevisionConflict`."""
@@ -105,7 +108,10 @@ class IWebhooks(Interface):
     def deliveries(
         account_id: str, hook_id: str | None, status: str, before: int | None, count: int
     ) -> Awaitable[Sequence[StoredDelivery]]:
-        """Return at most `count` deliveries of a status (``pending`` or ``dead``), newest first; like `attempts`."""
+        """Return at most `count` deliveries of a status (``pending`` or ``dead``), newest first.
+
+        The other parameters are those of `attempts`.
+        """
 
     def retry_delivery(account_id: str, hook_id: str, delivery_id: str) -> Awaitable[bool]:
         """Make a waiting or dead delivery due now; returns whether the hook has such a delivery."""

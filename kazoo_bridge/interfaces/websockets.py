@@ -13,7 +13,7 @@ from kazoo_bridge.interfaces.categories import BindingRefused
 if TYPE_CHECKING:
     from kazoo_bridge.interfaces.directory import Principal
 
-#: Characters of a binding: a routing key (255 bytes) and more.
+#: Maximum characters of a binding: those of a routing key (255 bytes), escapes and a prefix.
 MAX_BINDING_LENGTH = 512
 
 
@@ -76,7 +76,10 @@ class IWebsockets(Interface):
         """Return the bindings that clients can subscribe to, by category."""
 
     def sockets(account_id: str) -> Awaitable[Sequence[Mapping[str, Any]]]:
-        """Return the account's connected sockets in their public form, newest first. Fails with `BusUnavailable`."""
+        """Return the account's connected sockets in their public form, newest first.
+
+        Fails with `BusUnavailable`.
+        """
 
     def socket(account_id: str, socket_id: str) -> Awaitable[Mapping[str, Any] | None]:
         """Return one socket of the account or of an account below it; None if none has that id.
@@ -85,7 +88,10 @@ class IWebsockets(Interface):
         """
 
     def close_socket(account_id: str, socket_id: str) -> Awaitable[Mapping[str, Any] | None]:
-        """Close such a socket; returns it as it was, None if none has that id. Fails with `BusUnavailable`."""
+        """Close such a socket; returns it as it was, None if none has that id.
+
+        Fails with `BusUnavailable`.
+        """
 
     def open_stream(transport: IStreamTransport, request: StreamRequest) -> Awaitable[IEventStream]:
         """Open a stream of the request's bindings, after the client's last event if that is still known.

@@ -1,1 +1,1 @@
-"""REST in KAZOO's own paths and envelopes: translates HTTP to the rooms below and back, and decides nothing itself."""
+"""REST with KAZOO's paths and envelopes."""

@@ -22,7 +22,7 @@ from kazoo_bridge.rest.resources.events import EventStreamResource
 from kazoo_bridge.rest.resources.health import HealthResource, ReadinessProblems
 from kazoo_bridge.rest.resources.hook_actions import HookActionResource
 from kazoo_bridge.rest.resources.limits import LimitResource
-from kazoo_bridge.rest.resources.metrics import MetricResource, Read
+from kazoo_bridge.rest.resources.metrics import MetricResource, ReadMetrics
 from kazoo_bridge.rest.resources.webhooks import WebhookResource
 from kazoo_bridge.rest.resources.websockets import WebsocketResource
 
@@ -31,8 +31,8 @@ from kazoo_bridge.rest.resources.websockets import WebsocketResource
 class RestServices:
     """What the resources need of a node.
 
-    `clock` is the reactor. `read_metrics` returns the node's metrics, `readiness_problems` the reasons why the node
-    is not ready, and `websocket_location` is where browsers find the websockets.
+    `clock` is the reactor. `read_metrics` returns the node's metrics, `readiness_problems` the reasons why
+    the node is not ready, and `websocket_location` is where browsers find the websockets.
     """
 
     clock: Any
@@ -41,7 +41,7 @@ class RestServices:
     websockets: IWebsockets
     calls: ICalls
     websocket_location: WebsocketLocation
-    read_metrics: Read
+    read_metrics: ReadMetrics
     readiness_problems: ReadinessProblems
 
 

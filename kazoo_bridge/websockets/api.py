@@ -6,34 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
-from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
 from kazoo_bridge.interfaces import IEventStream, IStreamTransport, IWebsockets, StreamRequest
 from kazoo_bridge.websockets.cluster_sockets import SocketQueryClient
-from kazoo_bridge.websockets.server_sent_events import EventStream, EventStreams
+from kazoo_bridge.websockets.server_sent_events import EventStreams
 from kazoo_bridge.websockets.subscriptions.binding_catalogue import BindingCatalogue
-
-
-@implementer(IEventStream)
-@frozen
-class OpenStream:
-    """An open `EventStream`, as REST handles it."""
-
-    _stream: EventStream
-
-    @property
-    def producer(self) -> IPushProducer:
-        """See `IEventStream`."""
-        return self._stream.outbox
-
-    def keep_alive(self) -> None:
-        """See `IEventStream`."""
-        self._stream.keep_alive()
-
-    def closed(self) -> None:
-        """See `IEventStream`."""
-        self._stream.gone()
 
 
 @implementer(IWebsockets)
@@ -55,7 +33,7 @@ class WebsocketApi:
 
     async def socket(self, account_id: str, socket_id: str) -> Mapping[str, Any] | None:
         """See `IWebsockets`."""
-        return await self._queries.one(account_id, socket_id)
+        return await self._queries.get(account_id, socket_id)
 
     async def close_socket(self, account_id: str, socket_id: str) -> Mapping[str, Any] | None:
         """See `IWebsockets`."""
@@ -63,13 +41,4 @@ class WebsocketApi:
 
     async def open_stream(self, transport: IStreamTransport, request: StreamRequest) -> IEventStream:
         """See `IWebsockets`."""
-        stream = await self._streams.open(
-            transport,
-            request.peer,
-            request.headers,
-            (request.token, request.principal),
-            request.account_id,
-            request.bindings,
-            request.last_event_id,
-        )
-        return OpenStream(stream)
+        return await self._streams.open(transport, request)

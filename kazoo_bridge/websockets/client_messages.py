@@ -1,4 +1,4 @@
-"""What clients send: one JSON object per frame, read into values that can be trusted."""
+"""Parses clients' messages: one JSON object per frame."""
 
 from __future__ import annotations
 
@@ -11,20 +11,26 @@ from attrs import field, frozen
 
 from kazoo_bridge.json_limits import exceeds_depth
 
-#: Of names and metadata that clients give their sockets.
+#: Limits of the name (characters) and metadata (bytes, levels) that a client gives its socket.
 MAX_NAME_LENGTH = 256
 MAX_METADATA_BYTES = 4096
 MAX_METADATA_DEPTH = 16
-_MAX_REQUEST_ID_LENGTH = 256
+
+#: Longest request id, in characters, that is sent back.
+MAX_REQUEST_ID_LENGTH = 256
 
 
 class BadMessage(Exception):
-    """A frame that cannot be understood; the text says what was expected."""
+    """A message cannot be understood; the text is for the client, and says what was expected."""
 
 
 @frozen
 class ClientMessage:
-    """One message. `data` holds what the action is about, whether it came nested (KAZOO 4) or flat (before)."""
+    """One message.
+
+    `data` holds the action's arguments, whether they came nested (KAZOO 4) or flat (earlier versions).
+    `token` may be of any type. `name` and `metadata` are None if the message has none.
+    """
 
     action: str
     request_id: str
@@ -34,25 +40,25 @@ class ClientMessage:
     metadata: Any = None
 
 
-def request_id_of(value: object) -> str:
-    """The client's own id for its request, or a random one."""
+def to_request_id(value: object) -> str:
+    """Return the client's request id as text; a random one if `value` is missing or unusable."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         value = str(value)
-    if isinstance(value, str) and 0 < len(value) <= _MAX_REQUEST_ID_LENGTH and value.isprintable():
+    if isinstance(value, str) and 0 < len(value) <= MAX_REQUEST_ID_LENGTH and value.isprintable():
         return value
     return secrets.token_hex(16)
 
 
-def request_id_in(payload: bytes) -> str:
-    """The id of a request that is not looked at any further."""
+def peek_request_id(payload: bytes) -> str:
+    """Return the request id of a message that is not parsed any further; see `to_request_id`."""
     try:
-        return request_id_of(decode(payload).get("request_id"))
+        return to_request_id(decode(payload).get("request_id"))
     except BadMessage:
-        return request_id_of(None)
+        return to_request_id(None)
 
 
 def decode(payload: bytes) -> Mapping[str, Any]:
-    """The object in a frame; raises `BadMessage`."""
+    """Decode a frame; returns the JSON object, raises `BadMessage`."""
     try:
         value = orjson.loads(payload)
     except ValueError as error:
@@ -63,7 +69,7 @@ def decode(payload: bytes) -> Mapping[str, Any]:
 
 
 def parse(value: Mapping[str, Any]) -> ClientMessage:
-    """A message of an object; raises `BadMessage`."""
+    """Parse a decoded message; raises `BadMessage`."""
     action = value.get("action")
     if not isinstance(action, str) or not action:
         raise BadMessage("missing required keys : action")
@@ -76,22 +82,21 @@ def parse(value: Mapping[str, Any]) -> ClientMessage:
     if name is not None and (not isinstance(name, str) or len(name) > MAX_NAME_LENGTH):
         raise BadMessage(f"name must be a text of at most {MAX_NAME_LENGTH} characters")
     metadata = value.get("metadata", data.get("metadata"))
-    # Measured second: deeper values than JSON is written with cannot be measured.
+    # Depth first: orjson cannot encode deeply nested values, and so cannot measure them.
     if metadata is not None and (
         exceeds_depth(metadata, MAX_METADATA_DEPTH) or len(orjson.dumps(metadata)) > MAX_METADATA_BYTES
     ):
         raise BadMessage(
             f"metadata must have at most {MAX_METADATA_BYTES} bytes, and at most {MAX_METADATA_DEPTH} levels"
         )
-    return ClientMessage(
-        action, request_id_of(value.get("request_id")), value.get("auth_token"), data, name, metadata
-    )
+    request_id, token = to_request_id(value.get("request_id")), value.get("auth_token")
+    return ClientMessage(action, request_id, token, data, name, metadata)
 
 
-def requested_bindings(data: Mapping[str, Any]) -> list[str]:
-    """The bindings that a message names: `binding`, or else `bindings`; raises `BadMessage`."""
+def parse_bindings(data: Mapping[str, Any]) -> list[str]:
+    """Return the bindings that `data` names, each once: `binding`, else `bindings`; raises `BadMessage`."""
     binding = data.get("binding")
     bindings = [binding] if binding is not None else data.get("bindings", [])
-    if not isinstance(bindings, list) or not all(isinstance(one, str) and one for one in bindings):
+    if not isinstance(bindings, list) or not all(isinstance(item, str) and item for item in bindings):
         raise BadMessage("binding must be a text, bindings a list of texts")
     return list(dict.fromkeys(bindings))

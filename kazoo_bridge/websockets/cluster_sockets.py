@@ -1,8 +1,13 @@
-"""The sockets of all nodes, asked for over the bus with KAZOO's own messages; closing one, with a message of ours beside them."""
+"""Lists and closes the sockets of all nodes, over the bus.
+
+Queries and replies are KAZOO's ``get_req`` and ``get_resp`` of the category ``websockets``
+(`kapi_websockets`), so that KAZOO's own REST lists these sockets too. ``close_req`` and ``close_resp`` are
+additions.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import define, field
@@ -12,23 +17,24 @@ from twisted.logger import Logger
 from kazoo_bridge import __version__
 from kazoo_bridge.interfaces import BusUnavailable, IBus, IConsumer, IDirectory, Queue, Topic
 from kazoo_bridge.kazoo import TARGETED, Event, is_account_id
+from kazoo_bridge.websockets.server.frames import CloseCode
 from kazoo_bridge.websockets.sessions.session import Session
-from kazoo_bridge.websockets.sessions.session_registry import CLOSED_BY_OPERATOR, SessionRegistry
+from kazoo_bridge.websockets.sessions.session_registry import SessionRegistry
 
 _log = Logger()
 
 _EXCHANGE = "sysconf"
-_GET, _CLOSE = "websockets.get", "websockets.close"
+_GET_KEY, _CLOSE_KEY = "websockets.get", "websockets.close"
 
-#: Seconds for which other nodes' answers are waited for.
-_TIMEOUT = 0.5
+#: Seconds to wait for the replies of all nodes.
+REPLY_TIMEOUT = 0.5
 
 Document = Mapping[str, Any]
 
 
 @define(eq=False)
 class SocketQueryResponder:
-    """Answers other nodes, and KAZOO's own REST, for the sockets of this node."""
+    """Answers queries for the sockets of this node, which is called `node` in the replies."""
 
     _bus: IBus
     _node: str
@@ -37,17 +43,15 @@ class SocketQueryResponder:
     _consumer: IConsumer | None = field(init=False, default=None)
 
     def start(self) -> None:
-        """Begin to listen."""
-        topics = frozenset({Topic(_EXCHANGE, _GET), Topic(_EXCHANGE, _CLOSE)})
-        self._consumer = self._bus.consume(Queue(topics=topics, acknowledge=False), self._on_query)
+        """Start to consume queries."""
+        topics = frozenset({Topic(_EXCHANGE, _GET_KEY), Topic(_EXCHANGE, _CLOSE_KEY)})
+        queue = Queue(topics=topics, acknowledge=False)
+        self._consumer = self._bus.consume(queue, lambda event: Deferred.fromCoroutine(self._reply(event)))
 
     async def stop(self) -> None:
-        """Listen no more."""
+        """Stop to consume queries."""
         if self._consumer is not None:
             await self._consumer.cancel()
-
-    def _on_query(self, event: Event) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._reply(event))
 
     async def _reply(self, event: Event) -> None:
         server_id = event.body.get("Server-ID")
@@ -59,10 +63,10 @@ class SocketQueryResponder:
         if event.name == "get_req" and socket_id is None:
             data = self._list(event.body)
         elif event.name == "get_req" and isinstance(socket_id, str):
-            session = await self._found(event.body, socket_id)
+            session = await self._find(event.body, socket_id)
             data = [] if session is None else session.to_document()
         elif event.name == "close_req" and isinstance(socket_id, str):
-            name, data = "close_resp", await self._closed(event.body, socket_id)
+            name, data = "close_resp", await self._close(event.body, socket_id)
         if data is None:
             return
         body = {
@@ -77,86 +81,92 @@ class SocketQueryResponder:
         try:
             await self._bus.publish(TARGETED, server_id, body)
         except BusUnavailable as error:
-            _log.warn("a question for sockets is not answered: {reason}", reason=error)
+            _log.warn("socket query not answered name={name} reason={reason}", name=event.name, reason=error)
 
-    def _list(self, body: Mapping[str, Any]) -> list[Document]:
-        """The connected sockets of the account, and as KAZOO has it those of the one that asks."""
-        accounts = {body.get("Account-ID"), body.get("Auth-Account-ID")} - {None}
+    def _list(self, query: Mapping[str, Any]) -> list[Document]:
+        """Return the connected sockets of the account, and like KAZOO those of the requesting account."""
+        accounts = {query.get("Account-ID"), query.get("Auth-Account-ID")} - {None}
         return [
             session.to_document()
             for session in self._sessions
             if session.is_connected and session.account_id in accounts
         ]
 
-    async def _found(self, body: Mapping[str, Any], socket_id: str) -> Session | None:
-        """The socket, if it is the account's or one below it; who asks for no account is trusted, for so is the bus.
+    async def _find(self, query: Mapping[str, Any], socket_id: str) -> Session | None:
+        """Return the socket if it belongs to the account or one below it.
 
-        A socket that has not authenticated is nobody's.
+        A query without an account may see every socket, like everything on the bus. A socket that has not
+        authenticated belongs to no account.
         """
         session = self._sessions.find(socket_id)
-        account_id = body.get("Account-ID")
+        account_id = query.get("Account-ID")
         if session is None or account_id in (None, session.account_id):
             return session
         below = await self._directory.descendants(account_id) if is_account_id(account_id) else frozenset()
         return session if session.account_id in below else None
 
-    async def _closed(self, body: Mapping[str, Any], socket_id: str) -> Document | None:
-        session = await self._found(body, socket_id)
-        if session is None or not is_account_id(body.get("Account-ID")):
+    async def _close(self, query: Mapping[str, Any], socket_id: str) -> Document | None:
+        """Close the socket; returns it as it was, None if it is not found or the query has no account."""
+        session = await self._find(query, socket_id)
+        if session is None or not is_account_id(query.get("Account-ID")):
             return None
         document = session.to_document()
-        self._sessions.end(
-            session, CLOSED_BY_OPERATOR, "closed by an operator", "the socket is closed by an operator"
-        )
+        notice = "the socket is closed by an operator"
+        self._sessions.end(session, CloseCode.CLOSED_BY_OPERATOR, "closed by an operator", notice)
         return document
 
 
 @define(eq=False)
 class SocketQueryClient:
-    """Asks all nodes, this one among them."""
+    """Queries the sockets of all nodes, this one included."""
 
     _bus: IBus
 
     async def list(self, account_id: str) -> list[Document]:
-        """The account's sockets, the newest first; fails with `BusUnavailable`."""
-        answers = await self._query(_GET, "get_req", {"Account-ID": account_id})
-        found = {
-            str(one.get("websocket_session_id")): one for answer in answers for one in _documents(answer)
+        """Return the account's connected sockets, the newest first; raises `BusUnavailable`."""
+        replies = await self._query(_GET_KEY, "get_req", {"Account-ID": account_id})
+        by_id = {
+            str(document.get("websocket_session_id")): document
+            for reply in replies
+            for document in _documents(reply)
         }
-        return sorted(found.values(), key=lambda one: str(one.get("timestamp")), reverse=True)
+        return sorted(by_id.values(), key=lambda document: str(document.get("timestamp")), reverse=True)
 
-    async def one(self, account_id: str, socket_id: str) -> Document | None:
-        """One socket of the account or of one below it; fails with `BusUnavailable`."""
-        return _first(
-            await self._query(_GET, "get_req", {"Account-ID": account_id, "Socket-ID": socket_id}, first=True)
-        )
+    async def get(self, account_id: str, socket_id: str) -> Document | None:
+        """Return a socket of the account or an account below it; None if there is none.
+
+        Raises `BusUnavailable`.
+        """
+        return await self._query_socket(_GET_KEY, "get_req", account_id, socket_id)
 
     async def close(self, account_id: str, socket_id: str) -> Document | None:
-        """Close one such socket: what it was, or None when there is none; fails with `BusUnavailable`."""
-        return _first(
-            await self._query(
-                _CLOSE, "close_req", {"Account-ID": account_id, "Socket-ID": socket_id}, first=True
-            )
-        )
+        """Close a socket of the account or an account below it; returns it as it was, None if there is none.
+
+        Raises `BusUnavailable`.
+        """
+        return await self._query_socket(_CLOSE_KEY, "close_req", account_id, socket_id)
+
+    async def _query_socket(self, key: str, name: str, account_id: str, socket_id: str) -> Document | None:
+        arguments = {"Account-ID": account_id, "Socket-ID": socket_id}
+        replies = await self._query(key, name, arguments, done_when=_has_document)
+        return next((document for reply in replies for document in _documents(reply)), None)
 
     async def _query(
-        self, key: str, name: str, more: Mapping[str, Any], *, first: bool = False
+        self,
+        key: str,
+        name: str,
+        arguments: Mapping[str, Any],
+        done_when: Callable[[Sequence[Event]], bool] | None = None,
     ) -> Sequence[Event]:
-        body = {"Event-Category": "websockets", "Event-Name": name, **more}
-        return await self._bus.request(
-            _EXCHANGE, key, body, timeout=_TIMEOUT, enough=_any_found if first else None
-        )
+        body = {"Event-Category": "websockets", "Event-Name": name, **arguments}
+        return await self._bus.request(_EXCHANGE, key, body, timeout=REPLY_TIMEOUT, enough=done_when)
 
 
-def _documents(answer: Event) -> list[Document]:
-    data = answer.body.get("Data")
-    found = data if isinstance(data, list) else [data]
-    return [one for one in found if isinstance(one, Mapping) and one]
+def _documents(reply: Event) -> Sequence[Document]:
+    data = reply.body.get("Data")
+    items = data if isinstance(data, list) else [data]
+    return [item for item in items if isinstance(item, Mapping) and item]
 
 
-def _any_found(answers: Sequence[Event]) -> bool:
-    return any(_documents(answer) for answer in answers)
-
-
-def _first(answers: Sequence[Event]) -> Document | None:
-    return next((one for answer in answers for one in _documents(answer)), None)
+def _has_document(replies: Sequence[Event]) -> bool:
+    return any(_documents(reply) for reply in replies)

@@ -1,4 +1,4 @@
-"""The websockets of one node, put together."""
+"""The websockets of one node: builds the parts, and starts and stops them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import define, field
 from prometheus_client import CollectorRegistry
-from twisted.internet.defer import CancelledError, Deferred, TimeoutError
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort
 
@@ -19,13 +19,9 @@ from kazoo_bridge.metrics import register_counter, register_gauge, register_labe
 from kazoo_bridge.websockets.actions import Actions
 from kazoo_bridge.websockets.api import WebsocketApi
 from kazoo_bridge.websockets.cluster_sockets import SocketQueryClient, SocketQueryResponder
+from kazoo_bridge.websockets.server.connection import ConnectionLimits
 from kazoo_bridge.websockets.server.connection_limits import AdmissionControl
-from kazoo_bridge.websockets.server.protocol import (
-    CLOSING_TIMEOUT,
-    ConnectionLimits,
-    ServerContext,
-    make_factory,
-)
+from kazoo_bridge.websockets.server.protocol import ServerContext, WebsocketFactory
 from kazoo_bridge.websockets.server.send_buffer import Flusher
 from kazoo_bridge.websockets.server_sent_events import EventStreams
 from kazoo_bridge.websockets.sessions.authorization import Authorizer
@@ -36,10 +32,13 @@ from kazoo_bridge.websockets.subscriptions.fanout import EventFanout
 from kazoo_bridge.websockets.subscriptions.subscription_index import SubscriptionIndex
 from kazoo_bridge.websockets.subscriptions.subscriptions import Subscriptions
 
+#: Seconds to wait, when the service stops, for clients to answer the close frame.
+CLOSE_TIMEOUT_ON_STOP = 3
+
 
 @define(eq=False)
 class WebsocketService:
-    """Everything that brings events to lasting connections."""
+    """The websockets and event streams of one node."""
 
     catalogue: BindingCatalogue
     sessions: SessionRegistry
@@ -63,45 +62,35 @@ class WebsocketService:
         node: str,
         calls: ICalls | None = None,
     ) -> WebsocketService:
-        """Put the parts together; nothing runs yet."""
+        """Build the parts; nothing is started.
+
+        `node` names this node in replies to other nodes. Without `calls`, live calls and commands are not
+        available.
+        """
         settings = config.websockets
-        listener = EventFanout(reactor, bus, SubscriptionIndex(directory.account_for_number))
+        fanout = EventFanout(reactor, bus, SubscriptionIndex(directory.account_for_number))
         catalogue = BindingCatalogue.from_categories(categories)
         subscriptions = Subscriptions(
-            reactor, directory, catalogue, listener, settings.max_subscriptions, calls
+            reactor, directory, catalogue, fanout, settings.max_subscriptions, calls
         )
-        authority = Authorizer(reactor, directory)
-        limits = SessionLimits(
-            burst=settings.rate_burst,
-            per_second=settings.rate_per_second,
-            per_account=settings.max_connections_per_account,
-            authentication_timeout=settings.authentication_timeout_s,
-            idle_timeout=settings.idle_timeout_s,
-            resume_window=settings.resume_window_s,
-            resume_events=settings.resume_events,
+        authorizer = Authorizer(reactor, directory)
+        sessions = SessionRegistry(
+            reactor, socket.gethostname(), SessionLimits.from_config(settings), authorizer, subscriptions
         )
-        sessions = SessionRegistry(reactor, socket.gethostname(), limits, authority, subscriptions)
-        resuming = SessionResumer(sessions, listener)
-        actions = Actions(reactor, sessions, authority, subscriptions, resuming, calls)
-        origins, proxies = settings.allowed_origins, settings.trusted_proxies
-        admission = AdmissionControl.from_config(
-            settings.max_connections_per_ip, settings.max_connections, origins, proxies
+        resumer = SessionResumer(sessions, fanout)
+        context = ServerContext(
+            sessions=sessions,
+            actions=Actions(reactor, sessions, authorizer, subscriptions, resumer, calls),
+            admission=AdmissionControl.from_config(settings),
+            flusher=Flusher(reactor),
+            limits=ConnectionLimits.from_config(settings),
         )
-        bounds = ConnectionLimits(
-            message_bytes=settings.max_message_bytes,
-            send_buffer_bytes=settings.send_buffer_bytes,
-            max_dropped=settings.max_dropped_events,
-            handshake_timeout=settings.handshake_timeout_s,
-            ping_interval=settings.ping_interval_s,
-            ping_timeout=settings.ping_interval_s,
-        )
-        context = ServerContext(sessions, actions, admission, Flusher(reactor), bounds)
         return cls(
             catalogue=catalogue,
             sessions=sessions,
             queries=SocketQueryClient(bus),
-            streams=EventStreams(context, authority, subscriptions, resuming),
-            fanout=listener,
+            streams=EventStreams(context, subscriptions, resumer),
+            fanout=fanout,
             server=context,
             reactor=reactor,
             endpoint=settings.endpoint,
@@ -132,7 +121,7 @@ class WebsocketService:
             registry,
             "subscriptions",
             "Subscriptions of all clients",
-            lambda: sum(session.count for session in sessions),
+            lambda: sum(session.subscription_count for session in sessions),
         )
         register_gauge(
             registry,
@@ -154,37 +143,36 @@ class WebsocketService:
             "sockets_closed",
             "Connections closed by this node",
             "code",
-            lambda: {str(code): count for code, count in sessions.ended.items()},
+            lambda: {str(code): count for code, count in sessions.closed_by_code.items()},
         )
 
     async def listen(self) -> None:
-        """Take connections; raises `CannotListenError`."""
-        self._port = await serverFromString(self._reactor, self._endpoint).listen(
-            make_factory(self._reactor, self.server)
-        )
+        """Accept connections; raises `CannotListenError`."""
+        endpoint = serverFromString(self._reactor, self._endpoint)
+        self._port = await endpoint.listen(WebsocketFactory(self._reactor, self.server))
 
     def start(self) -> None:
-        """Take events."""
+        """Consume events and queries, and check the sessions periodically."""
         self.fanout.start()
         self._responder.start()
         self.sessions.startService()
 
     @property
     def host(self) -> str:
-        """Host and port on which websockets are served, as a URL has them."""
+        """Host and port of the websocket endpoint, as in a URL."""
         address = self._port.getHost() if self._port is not None else None
         return f"{getattr(address, 'host', 'localhost')}:{self.port}"
 
     @property
     def port(self) -> int:
-        """The port on which websockets are served; 0 while they are not, or for an endpoint that has no port."""
+        """The TCP port of the websocket endpoint; 0 before `listen`, or if it has none."""
         address = self._port.getHost() if self._port is not None else None
         return int(getattr(address, "port", 0))
 
     async def stop(self) -> None:
-        """Take no more connections, and close those that there are."""
+        """Accept no more connections, consume no more events, and close all connections."""
         if self._port is not None:
-            await _maybe(self._port.stopListening())
+            await maybeDeferred(self._port.stopListening)
             self._port = None
         if self.sessions.running:
             await self.fanout.stop()
@@ -192,14 +180,12 @@ class WebsocketService:
             self.sessions.stopService()
         self.server.flusher.stop()
 
-    async def when_closed(self, hurry: Deferred[None]) -> None:
-        """After `stop`: wait until clients have got their closing frames, no longer than they have to answer, or until `hurry` fires."""
-        empty = self.server.when_idle()
-        hurry.addCallback(lambda _: empty.cancel())
+    async def when_closed(self, force: Deferred[None]) -> None:
+        """Wait, after `stop`, until all clients have answered the close frame.
+
+        Returns after `CLOSE_TIMEOUT_ON_STOP` at the latest, or when `force` fires.
+        """
+        idle = self.server.when_idle()
+        force.addCallback(lambda _: idle.cancel())
         with suppress(CancelledError, TimeoutError):
-            await empty.addTimeout(CLOSING_TIMEOUT + 1, self._reactor)
-
-
-async def _maybe(result: Any) -> None:
-    if result is not None:
-        await result
+            await idle.addTimeout(CLOSE_TIMEOUT_ON_STOP, self._reactor)

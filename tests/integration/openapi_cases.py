@@ -1,7 +1,8 @@
-"""Loaded by schemathesis: turns most of what it makes up into what there is, so that it gets behind the door.
+"""Hooks for schemathesis: replace most generated values by existing ones, so that requests pass validation.
 
-``OPENAPI_STAGE`` is JSON: ``uri``, where hooks may send; ``api_key``; ``known``, the values of path parameters, by name, the likely
-ones first; ``doomed``, those to be removed, so that the others stay; and ``answers``, a file that is told of every answer.
+``OPENAPI_STAGE`` is JSON: ``uri``, where hooks may send; ``api_key``; ``known``, the existing values of path
+parameters by name, the usual one first; ``doomed``, values to be deleted in place of these; and ``answers``,
+a file to which a line is added for every answer.
 """
 
 from __future__ import annotations
@@ -16,58 +17,62 @@ import schemathesis
 
 _STAGE = json.loads(os.environ["OPENAPI_STAGE"])
 
-#: One in so many is left as it was made up, and one in so many is another than the first that is known.
-_SOME = 8
+#: One in so many values stays as it was generated, and one in so many is another than the usual one.
+_EXCEPTION_RATIO = 8
 
-#: What is more telling of an account below one's own.
-_FROM_ABOVE = ("/tree", "/parents", "/configs/webhooks")
+#: Operations that say more about an account below the token's own.
+_FOR_CHILD_ACCOUNT = ("/tree", "/parents", "/configs/webhooks")
 
-_turn = count()
+_counter = count()
 
 
-def _place(name: str, value: str) -> str:
-    turn = next(_turn)
+def _choose_value(name: str, value: str) -> str:
+    number = next(_counter)
     known = _STAGE["known"].get(name, [value])
-    if turn % _SOME == 0:
+    if number % _EXCEPTION_RATIO == 0:
         return value
-    return str(known[turn // _SOME % len(known)] if turn % _SOME == 1 else known[0])
+    return str(known[number // _EXCEPTION_RATIO % len(known)] if number % _EXCEPTION_RATIO == 1 else known[0])
 
 
-def _placed(case: Any) -> dict[str, str]:
-    """The path's parameters."""
-    placed = {name: _place(name, str(value)) for name, value in case.path_parameters.items()}
+def _choose_path_parameters(case: Any) -> dict[str, str]:
+    """Return the path's parameters."""
+    chosen = {name: _choose_value(name, str(value)) for name, value in case.path_parameters.items()}
     last = case.operation.path.rpartition("/")[2].strip("{}")
-    if case.method == "DELETE" and last in _STAGE["doomed"] and placed[last] == _STAGE["known"][last][0]:
-        placed[last] = _STAGE["doomed"][last]
-    if case.operation.path.endswith(_FROM_ABOVE) and next(_turn) % 2:
-        placed["account_id"] = _STAGE["known"]["account_id"][1]
-    return placed
+    if case.method == "DELETE" and last in _STAGE["doomed"] and chosen[last] == _STAGE["known"][last][0]:
+        chosen[last] = _STAGE["doomed"][last]
+    if case.operation.path.endswith(_FOR_CHILD_ACCOUNT) and next(_counter) % 2:
+        chosen["account_id"] = _STAGE["known"]["account_id"][1]
+    return chosen
 
 
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     if (
         case.meta is None or case.meta.phase.name.value != "stateful"
-    ):  # which goes on with what it was answered
-        case.path_parameters = _placed(case)
+    ):  # which uses the answers of earlier steps
+        case.path_parameters = _choose_path_parameters(case)
     for name in ("If-Match", "If-None-Match"):
-        if next(_turn) % _SOME:
+        if next(_counter) % _EXCEPTION_RATIO:
             case.headers.pop(name, None)
-    if next(_turn) % 2:
-        case.query.clear()  # made-up filters let nothing pass
+    if next(_counter) % 2:
+        case.query.clear()  # generated filters accept nothing
     data = case.body.get("data") if isinstance(case.body, dict) else None
     for name in ("uri", "api_key"):
-        # Nothing is ever sent to hosts that a URI happens to name.
-        if isinstance(data, dict) and isinstance(data.get(name), str) and (name == "uri" or next(_turn) % 2):
+        # Nothing may be sent to the hosts of generated URIs.
+        if (
+            isinstance(data, dict)
+            and isinstance(data.get(name), str)
+            and (name == "uri" or next(_counter) % 2)
+        ):
             data = {**data, name: _STAGE[name]}
             case.body = {**case.body, "data": data}
 
 
 @schemathesis.hook
 def after_call(context: Any, case: Any, response: Any) -> None:
-    said: Any = response.content
-    if "/v2/" in case.operation.path and said:
-        said = json.loads(said)["data"]
-    if case.operation.label.startswith(f"{case.method} "):  # not one that there is not
+    content: Any = response.content
+    if "/v2/" in case.operation.path and content:
+        content = json.loads(content)["data"]
+    if case.operation.label.startswith(f"{case.method} "):  # not an unknown method
         with Path(_STAGE["answers"]).open("a") as answers:
-            answers.write(json.dumps([case.operation.label, response.status_code, bool(said)]) + "\n")
+            answers.write(json.dumps([case.operation.label, response.status_code, bool(content)]) + "\n")

@@ -1,4 +1,4 @@
-"""The published Python SDK of KAZOO, unchanged, against a running service."""
+"""KAZOO's published Python SDK against a running service."""
 
 from __future__ import annotations
 
@@ -16,25 +16,27 @@ HOOK = {"name": "calls", "uri": "http://127.0.0.1:9/calls", "hook": "channel_cre
 
 
 @pytest.fixture
-def bridge(tmp_path: Path) -> Iterator[BridgeProcess]:
-    made = BridgeProcess(tmp_path, "embedded:")
-    made.command("account", "create", "--id", RESELLER, "--name", "Reseller", "--realm", "reseller.example")
-    made.command("account", "create", "--id", CUSTOMER, "--name", "Customer", "--parent", RESELLER)
-    made.command("account", "create", "--id", STRANGER)
-    made.start()
-    yield made
-    made.stop()
+def service(tmp_path: Path) -> Iterator[BridgeProcess]:
+    service = BridgeProcess(tmp_path, "embedded:")
+    service.command(
+        "account", "create", "--id", RESELLER, "--name", "Reseller", "--realm", "reseller.example"
+    )
+    service.command("account", "create", "--id", CUSTOMER, "--name", "Customer", "--parent", RESELLER)
+    service.command("account", "create", "--id", STRANGER)
+    service.start()
+    yield service
+    service.stop()
 
 
-def client(bridge: BridgeProcess, account_id: str) -> kazoo.Client:
+def make_client(service: BridgeProcess, account_id: str) -> kazoo.Client:
     return kazoo.Client(
-        api_key=bridge.command("api-key", "create", "--account", account_id),
-        base_url=f"http://127.0.0.1:{bridge.port}/v2",
+        api_key=service.command("api-key", "create", "--account", account_id),
+        base_url=f"http://127.0.0.1:{service.port}/v2",
     )
 
 
-def test_the_life_of_a_hook(bridge: BridgeProcess) -> None:
-    sdk = client(bridge, RESELLER)
+def test_hooks_are_created_updated_and_deleted(service: BridgeProcess) -> None:
+    sdk = make_client(service, RESELLER)
     assert sdk.authenticate() == sdk.auth_data["auth_token"]
     assert sdk.auth_data["data"]["account_id"] == RESELLER
     created = sdk.create_webhook(CUSTOMER, HOOK)
@@ -50,8 +52,8 @@ def test_the_life_of_a_hook(bridge: BridgeProcess) -> None:
     assert sdk.get_webhooks(CUSTOMER)["data"] == []
 
 
-def test_accounts(bridge: BridgeProcess) -> None:
-    sdk = client(bridge, RESELLER)
+def test_accounts_are_read(service: BridgeProcess) -> None:
+    sdk = make_client(service, RESELLER)
     sdk.authenticate()
     assert sdk.get_account(RESELLER)["data"] == {
         "id": RESELLER,
@@ -62,10 +64,10 @@ def test_accounts(bridge: BridgeProcess) -> None:
     assert sdk.get_account_descendants(RESELLER)["data"][0]["tree"] == [RESELLER]
 
 
-def test_refusals(bridge: BridgeProcess) -> None:
+def test_errors_raise_the_exceptions_of_the_sdk(service: BridgeProcess) -> None:
     with pytest.raises(KazooApiAuthenticationError):
-        kazoo.Client(api_key="0" * 64, base_url=f"http://127.0.0.1:{bridge.port}/v2").authenticate()
-    sdk = client(bridge, CUSTOMER)
+        kazoo.Client(api_key="0" * 64, base_url=f"http://127.0.0.1:{service.port}/v2").authenticate()
+    sdk = make_client(service, CUSTOMER)
     sdk.authenticate()
     with pytest.raises(KazooApiBadDataError) as wrong:
         sdk.create_webhook(CUSTOMER, {**HOOK, "retries": 9})
@@ -77,11 +79,11 @@ def test_refusals(bridge: BridgeProcess) -> None:
         sdk.get_webhook(CUSTOMER, "0" * 32)
 
 
-def test_a_token_that_was_revoked_is_fetched_anew(bridge: BridgeProcess) -> None:
-    sdk = client(bridge, CUSTOMER)
+def test_the_sdk_replaces_a_revoked_token(service: BridgeProcess) -> None:
+    sdk = make_client(service, CUSTOMER)
     old = sdk.authenticate()
-    bridge.command("token", "revoke", old)
-    bridge.stop()
-    bridge.start()
+    service.command("token", "revoke", old)
+    service.stop()
+    service.start()
     assert sdk.get_webhooks(CUSTOMER)["data"] == []
     assert sdk.auth_token != old

@@ -1,4 +1,4 @@
-"""The service does what its OpenAPI document says: schemathesis asks it everything, with a broker, a switch and a receiver behind it."""
+"""The service conforms to its OpenAPI document: schemathesis calls every operation of a running service."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.timeout(180)
 
 ACCOUNT, CHILD, STRANGER, UNKNOWN = "a" * 32, "b" * 32, "c" * 32, "d" * 32
 
-#: Whatever the service says is to be in the document. One that speaks no HTTP, or is slower than this, is found out too.
+#: Every answer has to be in the document. Answers that are not HTTP, or too slow, are errors too.
 _CHECKS = (
     "not_a_server_error",
     "status_code_conformance",
@@ -48,9 +48,9 @@ disable_disabler = true
 retry_schedule_s = [1]
 """
 
-#: Streams do not end, so none is opened here. Every bound of every parameter is tried where that says something new: of lists one
-#: stands for all, commands have too many forms, and single sockets and channels would be waited for in vain. Of all of these some of
-#: what can be asked is drawn at random all the same.
+#: Streams do not end, so that no stream is opened here. The coverage phase tries every limit of every
+#: parameter where that adds something: one list stands for all lists, commands have too many forms, and
+#: unknown sockets and channels cost a time-out each. All of these are still called with random values.
 _SETTINGS = f"""
 hooks = {json.dumps(str(Path(__file__).with_name("openapi_cases.py")))}
 continue-on-failure = true
@@ -74,13 +74,13 @@ phases.fuzzing.generation.max-examples = 20
 """
 
 
-def closed(schema: Any) -> Any:
-    """The same schema, without room for keys that it does not name; where it gives room in so many words, that stays."""
+def close_schema(schema: Any) -> Any:
+    """Return a schema that forbids keys which it does not name, except where it permits them explicitly."""
     if isinstance(schema, list):
-        return [closed(one) for one in schema]
+        return [close_schema(one) for one in schema]
     if not isinstance(schema, dict):
         return schema
-    made = {name: closed(one) for name, one in schema.items()}
+    made = {name: close_schema(one) for name, one in schema.items()}
     return (
         {"additionalProperties": False, **made}
         if isinstance(made.get("properties"), dict) and made.get("type") == "object"
@@ -88,15 +88,18 @@ def closed(schema: Any) -> Any:
     )
 
 
-#: By operation: statuses, each with whether there was anything in the answer.
+#: By operation: the statuses of its answers, each with whether ``data`` was not empty.
 Answers = dict[str, set[tuple[int, bool]]]
 
 
 @define
-class Stage:
-    """A bridge that has something of everything."""
+class ServiceHarness:
+    """A running service that has something of everything.
 
-    bridge: BridgeProcess
+    `known` are existing values of the path parameters by name, `doomed` those that may be deleted.
+    """
+
+    service: BridgeProcess
     token: str
     uri: str
     api_key: str
@@ -112,16 +115,18 @@ def receiver() -> Iterator[WebReceiver]:
 
 
 @pytest.fixture
-def bridge(vhost_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BridgeProcess]:
+def service(vhost_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BridgeProcess]:
     monkeypatch.setenv("KAZOO_BRIDGE__HTTP__REQUESTS_PER_SECOND", "0")
-    bridge = BridgeProcess(tmp_path, vhost_uri, _CONFIG)
-    bridge.start()
-    yield bridge
-    bridge.stop()
+    service = BridgeProcess(tmp_path, vhost_uri, _CONFIG)
+    service.start()
+    yield service
+    service.stop()
 
 
 @pytest_twisted.async_yield_fixture
-async def stage(bridge: BridgeProcess, vhost_uri: str, receiver: WebReceiver) -> AsyncIterator[Stage]:
+async def harness(
+    service: BridgeProcess, vhost_uri: str, receiver: WebReceiver
+) -> AsyncIterator[ServiceHarness]:
     async with running_bus(vhost_uri) as switch:
         SwitchNode(
             switch,
@@ -129,45 +134,45 @@ async def stage(bridge: BridgeProcess, vhost_uri: str, receiver: WebReceiver) ->
             [listed(), listed("call-2", timestamp=63961574401)],
         )
         await until(fine(switch), "the switch")
-        token = await deferToThread(inhabited, bridge)
-        streams = [await deferToThread(listening, bridge, token) for _ in range(2)]
-        stage = await deferToThread(furnished, bridge, token, receiver)
-        await given_up(stage, switch)
-        yield stage
+        token = await deferToThread(create_accounts, service)
+        streams = [await deferToThread(open_stream, service, token) for _ in range(2)]
+        harness = await deferToThread(create_hooks, service, token, receiver)
+        await wait_for_dead_delivery(harness, switch)
+        yield harness
         for stream in streams:
             stream.close()
 
 
-def inhabited(bridge: BridgeProcess) -> str:
-    """Accounts; a token."""
-    bridge.command("account", "create", "--id", ACCOUNT)
-    bridge.command("account", "create", "--id", CHILD, "--parent", ACCOUNT)
-    bridge.command("account", "create", "--id", STRANGER)
-    token = bridge.command("token", "create", "--account", ACCOUNT)
-    eventually(lambda: bridge.rest("GET", f"/v2/accounts/{CHILD}", token).status_code == 200, "the accounts")
+def create_accounts(service: BridgeProcess) -> str:
+    """Create the accounts; returns a token."""
+    service.command("account", "create", "--id", ACCOUNT)
+    service.command("account", "create", "--id", CHILD, "--parent", ACCOUNT)
+    service.command("account", "create", "--id", STRANGER)
+    token = service.command("token", "create", "--account", ACCOUNT)
+    eventually(lambda: service.rest("GET", f"/v2/accounts/{CHILD}", token).status_code == 200, "the accounts")
     return token
 
 
-def listening(bridge: BridgeProcess, token: str) -> requests.Response:
-    """A stream of events, which counts as a socket."""
-    url = f"http://127.0.0.1:{bridge.port}/v2/accounts/{ACCOUNT}/events?binding=call.*.*"
+def open_stream(service: BridgeProcess, token: str) -> requests.Response:
+    """Open a stream of events, which counts as a socket."""
+    url = f"http://127.0.0.1:{service.port}/v2/accounts/{ACCOUNT}/events?binding=call.*.*"
     stream = requests.get(url, headers={"X-Auth-Token": token}, stream=True, timeout=120)
-    [answer] = bridge.rest("GET", "/openapi.json").json()["paths"]["/v2/accounts/{account_id}/events"]["get"][
-        "responses"
-    ]["200"]["content"]
+    [answer] = service.rest("GET", "/openapi.json").json()["paths"]["/v2/accounts/{account_id}/events"][
+        "get"
+    ]["responses"]["200"]["content"]
     assert (stream.status_code, stream.headers["Content-Type"]) == (200, answer)
     assert "X-Request-ID" in stream.headers
     return stream
 
 
-def furnished(bridge: BridgeProcess, token: str, receiver: WebReceiver) -> Stage:
-    """Hooks that fail."""
+def create_hooks(service: BridgeProcess, token: str, receiver: WebReceiver) -> ServiceHarness:
+    """Create hooks that fail; returns what the service has."""
     receiver.status = 500
     hook = {"name": "failing", "uri": receiver.url, "hook": "channel_create", "retries": 0}
     path = f"/v2/accounts/{ACCOUNT}"
-    hooks = [bridge.rest("PUT", f"{path}/webhooks", token, hook).json()["data"]["id"] for _ in range(2)]
+    hooks = [service.rest("PUT", f"{path}/webhooks", token, hook).json()["data"]["id"] for _ in range(2)]
     sockets = [
-        one["websocket_session_id"] for one in bridge.rest("GET", f"{path}/websockets", token).json()["data"]
+        one["websocket_session_id"] for one in service.rest("GET", f"{path}/websockets", token).json()["data"]
     ]
     known = {
         "account_id": [ACCOUNT, CHILD, STRANGER, UNKNOWN],
@@ -177,12 +182,14 @@ def furnished(bridge: BridgeProcess, token: str, receiver: WebReceiver) -> Stage
         "call_id": ["call-1"],
         "name": ["index.html"],
     }
-    api_key = bridge.command("api-key", "create", "--account", ACCOUNT)
-    return Stage(bridge, token, receiver.url, api_key, known, {"hook_id": hooks[1], "socket_id": sockets[1]})
+    api_key = service.command("api-key", "create", "--account", ACCOUNT)
+    return ServiceHarness(
+        service, token, receiver.url, api_key, known, {"hook_id": hooks[1], "socket_id": sockets[1]}
+    )
 
 
-async def given_up(stage: Stage, switch: AmqpBus) -> None:
-    """Wait until a delivery of the hook that stays was given up."""
+async def wait_for_dead_delivery(harness: ServiceHarness, switch: AmqpBus) -> None:
+    """Publish an event, and wait until its delivery is dead."""
     body = {
         "Event-Category": "call_event",
         "Event-Name": "CHANNEL_CREATE",
@@ -190,76 +197,95 @@ async def given_up(stage: Stage, switch: AmqpBus) -> None:
         "Custom-Channel-Vars": {"Account-ID": ACCOUNT},
     }
     await switch.publish("callevt", "call.CHANNEL_CREATE.call-1", body)
-    path = f"/v2/accounts/{ACCOUNT}/webhooks/{stage.known['hook_id'][0]}/deliveries?status=dead"
+    path = f"/v2/accounts/{ACCOUNT}/webhooks/{harness.known['hook_id'][0]}/deliveries?status=dead"
     dead = await deferToThread(
-        eventually, lambda: stage.bridge.rest("GET", path, stage.token).json()["data"], "a dead delivery"
+        eventually, lambda: harness.service.rest("GET", path, harness.token).json()["data"], "a dead delivery"
     )
-    stage.known["delivery_id"] = [dead[0]["id"]]
+    harness.known["delivery_id"] = [dead[0]["id"]]
 
 
-def described(stage: Stage) -> dict[str, Any]:
-    """The document, without room for what it does not name; and without the conditions of metaflows, which schemathesis cannot meet."""
-    document: dict[str, Any] = stage.bridge.rest("GET", "/openapi.json").json()
+def fetch_closed_document(harness: ServiceHarness) -> dict[str, Any]:
+    """Return the document with closed schemas.
+
+    The conditions of metaflows are left out, because schemathesis cannot meet them.
+    """
+    document: dict[str, Any] = harness.service.rest("GET", "/openapi.json").json()
     del document["components"]["schemas"]["MetaflowStep"]["allOf"]
-    return {**document, "paths": closed(document["paths"]), "components": closed(document["components"])}
+    return {
+        **document,
+        "paths": close_schema(document["paths"]),
+        "components": close_schema(document["components"]),
+    }
 
 
-def asked(
-    stage: Stage, folder: Path, document: dict[str, Any], *more: str
+def run_schemathesis(
+    harness: ServiceHarness, folder: Path, document: dict[str, Any], *more: str
 ) -> tuple[subprocess.CompletedProcess[str], Answers]:
-    """A run of schemathesis, and how each operation was answered."""
+    """Run schemathesis; returns the finished process, and the answers of each operation."""
     (folder / "closed.json").write_text(json.dumps(document))
     (folder / "schemathesis.toml").write_text(_SETTINGS)
     answers = folder / "answers"
     answers.write_text("")
-    told = {
-        "uri": stage.uri,
-        "api_key": stage.api_key,
-        "known": stage.known,
-        "doomed": stage.doomed,
+    stage = {
+        "uri": harness.uri,
+        "api_key": harness.api_key,
+        "known": harness.known,
+        "doomed": harness.doomed,
         "answers": str(answers),
     }
     command = [
-        Path(sys.executable).parent / "schemathesis", "--config-file", folder / "schemathesis.toml", "run", folder / "closed.json",
-        "--url", f"http://127.0.0.1:{stage.bridge.port}", "--header", f"X-Auth-Token:{stage.token}", "--checks", ",".join(_CHECKS),
-        "--no-color", "--warnings", "off", *more,
-    ]  # fmt: skip
-    environment = {**os.environ, "OPENAPI_STAGE": json.dumps(told)}
+        *(
+            str(Path(sys.executable).parent / "schemathesis"),
+            "--config-file",
+            str(folder / "schemathesis.toml"),
+        ),
+        *("run", str(folder / "closed.json"), "--url", f"http://127.0.0.1:{harness.service.port}"),
+        *("--header", f"X-Auth-Token:{harness.token}", "--checks", ",".join(_CHECKS)),
+        *("--no-color", "--warnings", "off", *more),
+    ]
+    environment = {**os.environ, "OPENAPI_STAGE": json.dumps(stage)}
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=150, check=False
     )
     found: Answers = {}
-    for operation, status, told_something in map(json.loads, answers.read_text().splitlines()):
-        found.setdefault(operation, set()).add((status, told_something))
+    for operation, status, has_data in map(json.loads, answers.read_text().splitlines()):
+        found.setdefault(operation, set()).add((status, has_data))
     return done, found
 
 
 @pytest_twisted.ensureDeferred
-async def test_the_service_does_what_its_document_says(stage: Stage, tmp_path: Path) -> None:
-    document = described(stage)
-    done, answers = await deferToThread(asked, stage, tmp_path, document)
+async def test_the_service_conforms_to_its_document(harness: ServiceHarness, tmp_path: Path) -> None:
+    document = fetch_closed_document(harness)
+    done, answers = await deferToThread(run_schemathesis, harness, tmp_path, document)
     assert done.returncode == 0, done.stdout + done.stderr
-    # It came as far as what is behind the door, everywhere, and something was there.
-    fruitless = {
+    # Every operation has succeeded at least once, with data.
+    without_success = {
         f"{verb.upper()} {path}"
         for path, operations in document["paths"].items()
         for verb, operation in operations.items()
         if operation["operationId"] != "streamEvents"
         and not any(
-            (status < 300 and told) or status == 302
-            for status, told in answers.get(f"{verb.upper()} {path}", ())
+            (status < 300 and has_data) or status == 302
+            for status, has_data in answers.get(f"{verb.upper()} {path}", ())
         )
     }
-    assert fruitless == set(), answers
+    assert without_success == set(), answers
     assert {400, 401, 403, 404, 412} <= {status for found in answers.values() for status, _ in found}
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_document_that_is_wrong_is_found_out(stage: Stage, tmp_path: Path) -> None:
-    document = described(stage)
+async def test_a_wrong_document_is_detected(harness: ServiceHarness, tmp_path: Path) -> None:
+    document = fetch_closed_document(harness)
     del document["components"]["schemas"]["Attempt"]["properties"]["retries"]
     done, answers = await deferToThread(
-        asked, stage, tmp_path, document, "--include-operation-id", "listAttempts", "--phases", "fuzzing"
+        run_schemathesis,
+        harness,
+        tmp_path,
+        document,
+        "--include-operation-id",
+        "listAttempts",
+        "--phases",
+        "fuzzing",
     )
     assert (200, True) in answers["GET /v2/accounts/{account_id}/webhooks/attempts"]
     assert (done.returncode, "retries" in done.stdout) == (1, True), done.stdout + done.stderr

@@ -6,43 +6,46 @@ from pathlib import Path
 import pytest
 import pytest_twisted
 from attrs import evolve
-from twisted.internet import reactor
-from twisted.internet.defer import Deferred
 
-from kazoo_bridge.config import Config, Egress, Http, Storage, Webhooks, Websockets
-from kazoo_bridge.node.node import Node
-from tests.rest.rest_client import ACCOUNT, CHILD, STRANGER, Client
+from kazoo_bridge.config import Calls, Config, Egress, Http, Storage, Webhooks
+from tests.rest.harness import LOOPBACK, RestHarness, running_node
+from tests.webhooks.receiving import Receiver
 
 
 @pytest.fixture
 def http() -> Http:
-    """How REST is served; tests of its limits have a fixture of their own in its place."""
-    return Http("tcp:0:interface=127.0.0.1")
+    """The configuration of HTTP. Tests of its limits override this."""
+    return LOOPBACK
 
 
 @pytest.fixture
 def webhooks() -> Webhooks:
-    """The same for webhooks."""
+    """The configuration of webhooks, which tests may override."""
     return Webhooks()
 
 
-@pytest_twisted.async_yield_fixture
-async def rest(tmp_path: Path, http: Http, webhooks: Webhooks) -> AsyncIterator[Client]:
-    config = evolve(
+@pytest.fixture
+def config(tmp_path: Path, http: Http, webhooks: Webhooks) -> Config:
+    return evolve(
         Config(),
         storage=Storage(f"sqlite:///{tmp_path}/b.sqlite3"),
         http=http,
-        websockets=Websockets("tcp:0:interface=127.0.0.1"),
         webhooks=webhooks,
         egress=evolve(Egress(), allowed_networks=("127.0.0.0/8",)),
+        calls=Calls(query_timeout_ms=100),
     )
-    bridge = Node.from_config(reactor, config)
-    await bridge.start()
-    await bridge.accounts.create(ACCOUNT)
-    await bridge.accounts.create(CHILD, parent_id=ACCOUNT)
-    await bridge.accounts.create(STRANGER)
-    await bridge.directory.load()
-    client = Client(bridge)
-    client.token = (await bridge.tokens.create(ACCOUNT)).token
-    yield client
-    await bridge.stop(Deferred())
+
+
+@pytest_twisted.async_yield_fixture
+async def rest(config: Config) -> AsyncIterator[RestHarness]:
+    async with running_node(config) as harness:
+        yield harness
+
+
+@pytest_twisted.async_yield_fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    """A web server that receives webhooks; `url` is its base URL."""
+    receiver = Receiver()
+    receiver.url = await receiver.start()  # type: ignore[attr-defined] # tests take it as Any
+    yield receiver
+    await receiver.stop()

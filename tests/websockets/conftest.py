@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest_twisted
 
-from tests.websockets.stage import Stage
+from tests.websockets.harness import Harness
 
 
 @pytest_twisted.async_yield_fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
-    made = await Stage.of(tmp_path)
-    yield made
-    await made.stop()
+async def harness(tmp_path: Path) -> AsyncIterator[Harness]:
+    """A node with default settings."""
+    started = await Harness.start(tmp_path)
+    yield started
+    await started.stop()

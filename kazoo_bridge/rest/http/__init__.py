@@ -1,1 +1,1 @@
-"""One REST request: context, authorization, body, query, pagination, errors."""
+"""What the resources share: context, authorization, body, query, pages, rate limits, errors, routes."""

@@ -1,4 +1,4 @@
-"""Decorators that make a resource's method a request handler: open to all clients, or to those of one account."""
+"""Decorators that make a resource's method a request handler: for any client, or for one account."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def account_handler(
 ) -> Callable[Concatenate[D, RequestWithContext, str, P], Coroutine[Any, Any, bytes]]:
     """Make a method ``(self, context, account_id, …) -> Response`` a handler for one account.
 
-    The client is answered 401 without a valid token, 403 if it may not act for the account in the path, and 404 if
-    that account does not exist.
+    The client is answered 401 without a valid token, 403 if it may not act for the account in the path, and
+    404 if that account does not exist.
     """
 
     @wraps(method)

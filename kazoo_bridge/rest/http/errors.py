@@ -18,7 +18,7 @@ from kazoo_bridge.schema_errors import field_error
 
 
 class ApiError(Exception):
-    """An error answer: the HTTP status, KAZOO's error word, the envelope's ``data``, and additional headers."""
+    """An error answer: HTTP status, KAZOO's error word, the envelope's ``data``, and further headers."""
 
     def __init__(
         self, status: int, word: str, data: Any = None, *, headers: Mapping[str, str] | None = None
@@ -58,22 +58,22 @@ def parse_error(problem: str) -> ApiError:
 def validation_error(errors: Mapping[str, Any]) -> ApiError:
     """Return the error for a wrong document or parameter.
 
-    `errors` maps each field to its rules, and each rule to ``message`` and, where they say more, ``target`` (what
-    the rule demands), ``cause`` and ``value`` (what was given).
+    `errors` maps each field to its rules, and each rule to ``message`` and, where they say more, ``target``
+    (what the rule demands), ``cause`` and ``value`` (what was given).
     """
     return ApiError(400, "validation error", dict(errors))
 
 
 def invalid_field(name: str, rule: str, message: str | None = None, **details: Any) -> ApiError:
-    """Return the validation error for one rule of one field; the parameters are those of `field_error`."""
+    """Return the validation error for one rule of one field; see `field_error` for the parameters."""
     return validation_error(field_error(name, rule, message, **details))
 
 
 def too_many_hooks(limit: int) -> ApiError:
     """Return the error for an account that has `limit` hooks and may have no more."""
     message = (
-        f"this account has the {limit} hooks that an account may have: delete some that are not needed, or ask"
-        " the operator for more"
+        f"this account has the {limit} hooks that an account may have: delete some that are not needed, or"
+        " ask the operator for more"
     )
     return invalid_field("webhooks", "maxItems", message, target=limit)
 

@@ -57,8 +57,8 @@ class Page(Generic[T]):
 class Paginator:
     """A request for a page.
 
-    `scope` identifies the list: a key of one list is refused for another. `size` is the number of items, None: all.
-    `start_key` is the key of the page, None: the first page.
+    `scope` identifies the list: a key of one list is refused for another. `size` is the number of items,
+    None: all. `start_key` is the key of the page, None: the first page.
     """
 
     scope: str
@@ -80,9 +80,9 @@ class Paginator:
     ) -> Page[T]:
         """Return the page of a list in memory that is ordered by `position`, ascending.
 
-        The page starts with the item that the previous page announced or, if that item is gone, with the first at
-        or after its position; so an item that is removed hides no other.
-        Raises a validation error on ``start_key``.
+        The page starts with the item that the previous page announced or, if that item is gone, with the
+        first at or after its position; so an item that is removed hides no other. Raises a validation error
+        on ``start_key``.
         """
         start = 0
         if self.start_key is not None:
@@ -101,8 +101,9 @@ class Paginator:
         """Return the page of a list in a store.
 
         `fetch(after, count)` returns at most `count` rows beyond the position `after` (None: from the first).
-        Rows that `accepts` refuses are left out and others are read in their place, up to `max_scanned` rows; then
-        the page ends early, and the next one continues there. Raises a validation error on ``start_key``.
+        Rows that `accepts` refuses are left out and others are read in their place, up to `max_scanned` rows;
+        then the page ends early, and the next one continues there. Raises a validation error on
+        ``start_key``.
         """
         after: int | None = None if self.start_key is None else self._decode_position(int)
         found: list[Row] = []
@@ -137,8 +138,8 @@ class Paginator:
 def encode_page_key(scope: str, position: Any) -> str:
     """Return the key of the page that starts at `position` (any JSON value) of the list `scope`.
 
-    A key is base64url of a version, a checksum and the position. The checksum detects keys that were cut, changed or
-    taken from another list; it need not be secret, because a position gives access to nothing.
+    A key is base64url of a version, a checksum and the position. The checksum detects keys that were cut,
+    changed or taken from another list; it need not be secret, because a position gives access to nothing.
     """
     body = orjson.dumps(position)
     return urlsafe_b64encode(_KEY_VERSION + _checksum(scope, body) + body).rstrip(b"=").decode()

@@ -57,13 +57,13 @@ class Query:
 
 
 def refuse_broken_escapes(raw: bytes, part: str) -> None:
-    """Check that two hexadecimal digits follow each percent sign; raises a parse error that names the `part`."""
+    """Check that two hexadecimal digits follow each percent sign; raises a parse error on the `part`."""
     if _BROKEN_ESCAPE.search(raw):
         raise parse_error(f"the {part} has a broken percent-encoding")
 
 
 def whole_number(name: str, text: str, minimum: int | None = None) -> int:
-    """Return the whole number that a parameter's text stands for; raises a validation error on the parameter."""
+    """Return the whole number of a parameter's text; raises a validation error on the parameter."""
     number = to_integer(text, accept_text=True)
     if number is None:
         raise invalid_field(name, "type", "expected a whole number", target="integer", cause=text[:100])

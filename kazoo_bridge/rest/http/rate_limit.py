@@ -21,8 +21,8 @@ MAX_KEYS = 10_000
 class KeyedTokenBuckets:
     """One token bucket for each key, full at first.
 
-    A bucket holds `burst` tokens and gets one back every `refill_interval` seconds. At most `MAX_KEYS` buckets are
-    kept; the bucket that was used longest ago is dropped first.
+    A bucket holds `burst` tokens and gets one back every `refill_interval` seconds. At most `MAX_KEYS`
+    buckets are kept; the bucket that was used longest ago is dropped first.
     """
 
     _clock: IReactorTime
@@ -61,7 +61,7 @@ class KeyedTokenBuckets:
 
 @define
 class LoginThrottle:
-    """Limits failed logins by network address: `burst` at once, and one more every `refill_interval` seconds."""
+    """Limits failed logins of each address: `burst` at once, and one every `refill_interval` seconds."""
 
     _clock: IReactorTime
     burst: int = 20
@@ -72,7 +72,7 @@ class LoginThrottle:
         self._buckets = KeyedTokenBuckets(self._clock, self.burst, self.refill_interval)
 
     def take(self, address: str) -> int:
-        """Count a login as failed before it is tried; returns 0, or the whole seconds until it may be tried."""
+        """Count a login as failed before it is tried; returns 0, or the whole seconds to wait."""
         return self._buckets.take(rate_limit_network(address))
 
     def give_back(self, address: str) -> None:
@@ -84,10 +84,10 @@ class LoginThrottle:
 class RequestLimiter:
     """Limits the requests of each valid token, and of each network address.
 
-    Each may send `burst` requests at once and `per_second` on average; `per_second` 0: no limit. A token has a
-    bucket of its own only once it has proved valid, and until then its address is charged: otherwise a client
-    that invents a token for each request would have no limit, and would push valid tokens out of the bounded
-    memory.
+    Each may send `burst` requests at once and `per_second` on average; `per_second` 0: no limit. A token has
+    a bucket of its own only once it has proved valid, and until then its address is charged: otherwise a
+    client that invents a token for each request would have no limit, and would push valid tokens out of the
+    bounded memory.
     """
 
     _clock: IReactorTime
@@ -104,7 +104,7 @@ class RequestLimiter:
         self._addresses = KeyedTokenBuckets(self._clock, self.burst, refill_interval)
 
     def take(self, token: str | None, peer: object) -> int:
-        """Count a request with `token` from `peer` (an `IAddress`); returns 0, or the whole seconds to wait."""
+        """Count a request with `token` from `peer` (an `IAddress`); returns 0, or whole seconds to wait."""
         if not self.per_second:
             return 0
         digest = self._digest(token) if token else None

@@ -53,8 +53,8 @@ CORS_HEADERS = {
 class Response:
     """A handler's successful response.
 
-    `data` is the envelope's ``data``, and `metadata` are further keys of the envelope. `revision` is that of the
-    document in `data`. `streamed`: the handler has written the whole response itself.
+    `data` is the envelope's ``data``, and `metadata` are further keys of the envelope. `revision` is that of
+    the document in `data`. `streamed`: the handler has written the whole response itself.
     """
 
     data: Any
@@ -68,8 +68,8 @@ class Response:
 class RequestContext:
     """A request as handlers see it.
 
-    `node` is the name of this node in responses, `clock` gives their timestamps, and `on_authenticated` is called
-    with the request's token once it has proved valid.
+    `node` is the name of this node in responses, `clock` gives their timestamps, and `on_authenticated` is
+    called with the request's token once it has proved valid.
     """
 
     request: IRequest
@@ -122,7 +122,7 @@ class RequestContext:
         return data
 
     def overridden_method(self) -> str | None:
-        """Return the method that a POST carries as ``verb``, in the query or else beside ``data``; None without one.
+        """Return the method that a POST carries as ``verb`` in the query, else beside ``data``; None without.
 
         Raises 405 for a value that is not a method. A body that cannot be parsed carries no method.
         """
@@ -137,7 +137,7 @@ class RequestContext:
         return None if carried is None else parse_method(carried)
 
     def header_token(self) -> str | None:
-        """Return the token of ``X-Auth-Token``, ``Authorization: Bearer`` or ``?auth_token=``, the first that is given."""
+        """Return the token of ``X-Auth-Token``, else ``Authorization: Bearer``, else ``?auth_token=``."""
         header = self._header_text(b"x-auth-token")
         if header:
             return header.strip()
@@ -166,7 +166,7 @@ class RequestContext:
             await self.authenticate(directory)
 
     async def authorize(self, directory: IDirectory, account_id: str) -> None:
-        """Check that the principal may act for the account (else 403) and that the account exists (else 404)."""
+        """Check that the principal may act for the account (else 403) and that it exists (else 404)."""
         if self.principal is None or not await directory.can_act_for(self.principal, account_id):
             raise forbidden()
         if await directory.account(account_id) is None:
@@ -178,7 +178,7 @@ class RequestContext:
         return self.principal is not None and self.principal.superadmin
 
     def write(self, response: Response) -> bytes:
-        """Set status and headers of a successful response; returns its body, empty for 304 and for a stream."""
+        """Set status and headers of a successful response; returns its body, empty for 304 and streams."""
         if response.streamed:
             return b""
         revision = response.revision

@@ -1,4 +1,4 @@
-"""Routes of resources: a decorator names the method and the path of a handler, and a Klein application serves it."""
+"""Routes: a decorator names the method and the path of a handler, and a Klein application serves it."""
 
 from __future__ import annotations
 

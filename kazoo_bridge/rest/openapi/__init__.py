@@ -1,1 +1,1 @@
-"""What REST offers, as an OpenAPI document: one module for each kind of resource, and what they share."""
+"""The OpenAPI document: one module per group of resources, and the parts that they share."""

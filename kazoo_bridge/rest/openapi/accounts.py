@@ -1,4 +1,4 @@
-"""Logging in, accounts and their relatives, and the limits that those above an account set for it."""
+"""Login, accounts and their relatives, and accounts' own limits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from attrs import fields
 
 from kazoo_bridge.interfaces import AccountLimits
-from kazoo_bridge.rest.openapi.envelopes import answer, body, listed, page, ref
+from kazoo_bridge.rest.openapi.envelopes import list_of, make_body, make_page, make_response, ref
 from kazoo_bridge.rest.openapi.operations import Access, Operation
 from kazoo_bridge.rest.openapi.parameters import FILTERS, PAGES
 from kazoo_bridge.rest.resources.limits import LIMIT_SCHEMA
@@ -43,20 +43,26 @@ SCHEMAS: Mapping[str, Any] = {
     "Account": _account("realm", realm=_TEXT, reseller_id=ref("AccountId")),
     "AccountName": _account(),
     "Child": _account("realm", "descendants_count", realm=_TEXT, descendants_count=_COUNT),
-    "Descendant": _account("realm", "tree", realm=_TEXT, tree=listed(ref("AccountId"))),
+    "Descendant": _account("realm", "tree", realm=_TEXT, tree=list_of(ref("AccountId"))),
     "Limits": _limits(LIMIT_SCHEMA),
 }
 
 _A = "/v2/accounts/{account_id}"
 _OWN_LIMITS = f"{_A}/configs/webhooks"
-_NULLABLE_LIMITS = body(_limits({"anyOf": [LIMIT_SCHEMA, {"type": "null"}]}))
+_NULLABLE_LIMITS = make_body(_limits({"anyOf": [LIMIT_SCHEMA, {"type": "null"}]}))
 
 
 def _limit(
-    method: str, operation_id: str, summary: str, told: str, given: Mapping[str, Any] | None = None
+    method: str, operation_id: str, summary: str, description: str, given: Mapping[str, Any] | None = None
 ) -> Operation:
     return Operation(
-        method, _OWN_LIMITS, operation_id, "limits", summary, {200: answer(told, ref("Limits"))}, body=given
+        method,
+        _OWN_LIMITS,
+        operation_id,
+        "limits",
+        summary,
+        {200: make_response(description, ref("Limits"))},
+        body=given,
     )
 
 
@@ -66,17 +72,17 @@ OPERATIONS = (
         "/v2/api_auth",
         "logIn",
         "login",
-        "A fresh token for an API key",
+        "Creates a token for an API key",
         {
-            201: answer(
+            201: make_response(
                 "The token is auth_token, beside data",
                 ref("Login"),
                 auth_token={"type": "string"},
                 version=_TEXT,
             )
         },
-        body=body({"type": "object", "required": ["api_key"], "properties": {"api_key": _TEXT}}),
-        access=Access.ANYBODY,
+        body=make_body({"type": "object", "required": ["api_key"], "properties": {"api_key": _TEXT}}),
+        access=Access.ANY_CLIENT,
         refusals=(401,),
     ),
     Operation(
@@ -84,35 +90,40 @@ OPERATIONS = (
         "/v2/token_auth",
         "describeToken",
         "login",
-        "Whom the token speaks for",
-        {200: answer("The token's account", ref("Login"))},
+        "The account of the token",
+        {200: make_response("The token's account", ref("Login"))},
     ),
     Operation(
-        "get", _A, "readAccount", "accounts", "The account", {200: answer("The account", ref("Account"))}
+        "get",
+        _A,
+        "readAccount",
+        "accounts",
+        "The account",
+        {200: make_response("The account", ref("Account"))},
     ),
     Operation(
         "get",
         f"{_A}/parents",
         "listParents",
         "accounts",
-        "Those above the account, from the top down; from the token's own account on, when that is among them",
-        {200: answer("All of them", listed(ref("AccountName")), page_size=_COUNT)},
+        "The ancestors of the account, top first; from the token's own account down if that is one of them",
+        {200: make_response("The ancestors", list_of(ref("AccountName")), page_size=_COUNT)},
     ),
     Operation(
         "get",
         f"{_A}/tree",
         "listTree",
         "accounts",
-        "Those from the token's own account down to the account's parent; for super-admins from the top",
-        {200: answer("All of them", listed(ref("AccountName")))},
+        "The ancestors from the token's own account down to the parent; for super-admins from the top",
+        {200: make_response("The ancestors", list_of(ref("AccountName")))},
     ),
     Operation(
         "get",
         f"{_A}/children",
         "listChildren",
         "accounts",
-        "Those right below the account, by name",
-        {200: page("Accounts", ref("Child"))},
+        "The accounts whose parent is the account, by name",
+        {200: make_page("Accounts", ref("Child"))},
         (*FILTERS, *PAGES),
     ),
     Operation(
@@ -120,29 +131,29 @@ OPERATIONS = (
         f"{_A}/descendants",
         "listDescendants",
         "accounts",
-        "All those below the account, by name",
-        {200: page("Accounts", ref("Descendant"))},
+        "All accounts below the account, by name",
+        {200: make_page("Accounts", ref("Descendant"))},
         (*FILTERS, *PAGES),
     ),
     _limit(
         "get",
         "readLimits",
-        "The account's own limits, where they differ from the configuration",
+        "The limits of the account that differ from the configuration's",
         "The limits",
     ),
     _limit(
         "post",
         "replaceLimits",
-        "Sets all limits anew; for those above the account",
+        "Sets all limits; only accounts above the account may",
         "The limits",
         _NULLABLE_LIMITS,
     ),
     _limit(
         "patch",
         "changeLimits",
-        "Sets some limits; null goes back to the configuration's",
+        "Sets some limits; null returns to the configuration's",
         "The limits",
         _NULLABLE_LIMITS,
     ),
-    _limit("delete", "removeLimits", "Goes back to the configuration's limits", "The limits that were"),
+    _limit("delete", "removeLimits", "Returns to the configuration's limits", "The limits as they were"),
 )

@@ -1,11 +1,11 @@
-"""What can be had: kinds of hooks, samples of what they send, bindings of websockets."""
+"""Types of hooks, samples of what they send, and bindings of websockets."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from kazoo_bridge.rest.openapi.envelopes import answer, listed, ref
+from kazoo_bridge.rest.openapi.envelopes import list_of, make_response, ref
 from kazoo_bridge.rest.openapi.operations import Access, Operation
 from kazoo_bridge.rest.openapi.parameters import FILTERS
 
@@ -16,12 +16,12 @@ SCHEMAS: Mapping[str, Any] = {
         "type": "object",
         "required": ["id", "name", "description", "modifiers"],
         "properties": {
-            "id": {"type": "string", "description": "What a hook names in hook"},
+            "id": {"type": "string", "description": "The value of `hook` in hook documents"},
             "name": _TEXT,
             "description": _TEXT,
             "modifiers": {
                 "type": "object",
-                "description": "What such a hook chooses in custom_data: by key the values that there are, in items",
+                "description": "Keys of custom_data by which such a hook selects events; items: the values",
                 "additionalProperties": {
                     "type": "object",
                     "required": ["items"],
@@ -38,15 +38,15 @@ SCHEMAS: Mapping[str, Any] = {
     },
     "Sample": {
         "type": "object",
-        "description": "A payload, as such hooks send it",
+        "description": "A payload that such hooks send",
         "additionalProperties": True,
     },
 }
 
 _BINDINGS = {
     "type": "object",
-    "description": "By category; what stands in braces is to be filled in",
-    "additionalProperties": listed(_TEXT),
+    "description": "By category; the parts in braces are to be filled in",
+    "additionalProperties": list_of(_TEXT),
 }
 
 OPERATIONS = (
@@ -55,8 +55,8 @@ OPERATIONS = (
         "/v2/webhooks",
         "listHookTypes",
         "catalogue",
-        "The kinds of hooks; a super-admin's token also shows what only they may choose",
-        {200: answer("The kinds", listed(ref("HookType")))},
+        "The types of hooks; a super-admin's token also shows the values that only super-admins may choose",
+        {200: make_response("The types", list_of(ref("HookType")))},
         access=Access.TOKEN_OR_NONE,
     ),
     Operation(
@@ -64,19 +64,19 @@ OPERATIONS = (
         "/v2/webhooks/samples",
         "listSamples",
         "catalogue",
-        "Which samples there are",
-        {200: answer("Their ids", listed({"type": "string", "pattern": "^webhooks_"}))},
-        access=Access.ANYBODY,
+        "The ids of all samples",
+        {200: make_response("Their ids", list_of({"type": "string", "pattern": "^webhooks_"}))},
+        access=Access.ANY_CLIENT,
     ),
     Operation(
         "get",
         "/v2/webhooks/samples/{sample_id}",
         "readSamples",
         "catalogue",
-        "What such hooks send, one payload for every kind of event",
-        {200: answer("The payloads", listed(ref("Sample")))},
+        "The payloads that such hooks send, one for each kind of event",
+        {200: make_response("The payloads", list_of(ref("Sample")))},
         FILTERS,
-        access=Access.ANYBODY,
+        access=Access.ANY_CLIENT,
         refusals=(404,),
     ),
     Operation(
@@ -84,8 +84,8 @@ OPERATIONS = (
         "/v2/websockets",
         "listBindings",
         "catalogue",
-        "What websockets and streams of events can subscribe to",
-        {200: answer("The bindings", _BINDINGS)},
+        "The bindings that websockets and event streams can subscribe to",
+        {200: make_response("The bindings", _BINDINGS)},
         access=Access.TOKEN_OR_NONE,
     ),
 )

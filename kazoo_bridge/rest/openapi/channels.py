@@ -1,4 +1,4 @@
-"""Live channels, and the commands to them."""
+"""Live channels, and commands to them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from kazoo_bridge.calls.command_schemas import COMMAND_SCHEMAS, CommandSchema
 from kazoo_bridge.calls.command_validation import arguments_schema, step_schema
-from kazoo_bridge.rest.openapi.envelopes import answer, bare_body, page, ref
+from kazoo_bridge.rest.openapi.envelopes import make_bare_body, make_page, make_response, ref
 from kazoo_bridge.rest.openapi.operations import Operation
 from kazoo_bridge.rest.openapi.parameters import FILTERS, PAGES
 
@@ -17,7 +17,7 @@ _OPEN = {"type": "object", "additionalProperties": True}
 
 
 def _name(command: str, suffix: str) -> str:
-    """What the schema of a command is called: record_call -> RecordCallCommand."""
+    """Return the name of a command's schema: record_call -> RecordCallCommand."""
     return "".join(word.capitalize() for word in command.split("_")) + suffix
 
 
@@ -35,15 +35,15 @@ def _arguments(action: CommandSchema) -> Schema:
     }
 
 
-def _beside(command: str, action: CommandSchema) -> Schema:
-    """The command beside its arguments; for one that has an argument `action_command` itself they must be in ``data``."""
+def _flat_command(command: str, action: CommandSchema) -> Schema:
+    """Return the schema of the command with its arguments beside ``action``."""
     arguments = _arguments(action)
     properties = {"action": {"const": command}, **arguments["properties"]}
     return {**arguments, "required": ["action", *arguments["required"]], "properties": properties}
 
 
-def _around(command: str, action: CommandSchema) -> Schema:
-    """The command around its arguments."""
+def _command(command: str, action: CommandSchema) -> Schema:
+    """Return the schema of the command with its arguments in ``data``."""
     needed = ["data"] if action.required or action.any_of else []
     return {
         "type": "object",
@@ -55,9 +55,9 @@ def _around(command: str, action: CommandSchema) -> Schema:
 def _commands() -> Iterator[tuple[str, Schema]]:
     for command, action in COMMAND_SCHEMAS.items():
         yield _name(command, "Arguments"), _arguments(action)
-        yield _name(command, "Command"), _around(command, action)
+        yield _name(command, "Command"), _command(command, action)
         if "action" not in action.properties:
-            yield _name(command, "FlatCommand"), _beside(command, action)
+            yield _name(command, "FlatCommand"), _flat_command(command, action)
 
 
 _COMMANDS = dict(_commands())
@@ -65,24 +65,24 @@ _COMMANDS = dict(_commands())
 SCHEMAS: Mapping[str, Any] = {
     "Channel": {
         **_OPEN,
-        "description": "What the switch tells of it, with its own keys in lower case; a list has some other keys than a single channel",
+        "description": "The switch's keys in lower case; a list has other keys than a single channel",
         "required": ["call_id"],
         "properties": {"call_id": {"type": "string"}},
     },
     **_COMMANDS,
     "Command": {
-        "description": "A command around its data",
+        "description": "A command with its arguments in data",
         "oneOf": [
             ref(name) for name in _COMMANDS if name.endswith("Command") and not name.endswith("FlatCommand")
         ],
     },
     "FlatCommand": {
-        "description": "A command beside its data",
+        "description": "A command with its arguments beside action",
         "oneOf": [ref(name) for name in _COMMANDS if name.endswith("FlatCommand")],
     },
     "MetaflowStep": {
         **step_schema("#/components/schemas/MetaflowStep"),
-        "description": "A step of a metaflow, and what follows it",
+        "description": "A step of a metaflow, with the steps that follow it",
         "additionalProperties": True,
     },
     "Metaflow": {
@@ -103,7 +103,7 @@ def _in_data(*schemas: str) -> list[Schema]:
     return [{"type": "object", "required": ["data"], "properties": {"data": ref(name)}} for name in schemas]
 
 
-_COMMAND = bare_body(
+_COMMAND = make_bare_body(
     {"anyOf": [*_in_data("Command", "FlatCommand"), ref("Command")]},
     examples={
         "hangup": {"data": {"action": "hangup"}},
@@ -111,7 +111,7 @@ _COMMAND = bare_body(
         "record": {"data": {"action": "record_call", "data": {"action": "start"}}},
     },
 )
-_FLOW = bare_body(
+_FLOW = make_bare_body(
     {"anyOf": [*_in_data("Metaflow", "FlatMetaflow"), ref("Metaflow")]},
     examples={"flow": {"action": "metaflow", "data": {"module": "play", "data": {"id": "one-moment"}}}},
 )
@@ -125,8 +125,8 @@ OPERATIONS = (
         _CHANNELS,
         "listChannels",
         "channels",
-        "The account's live channels, the oldest first",
-        {200: page("Channels", ref("Channel"))},
+        "The account's live channels, oldest first",
+        {200: make_page("Channels", ref("Channel"))},
         (*FILTERS, *PAGES),
     ),
     Operation(
@@ -135,7 +135,7 @@ OPERATIONS = (
         "readChannel",
         "channels",
         "One channel",
-        {200: answer("The channel", ref("Channel"))},
+        {200: make_response("The channel", ref("Channel"))},
     ),
     Operation(
         "post",
@@ -144,8 +144,9 @@ OPERATIONS = (
         "channels",
         "Sends one command to a channel",
         {
-            202: answer(
-                "The bus has it; what comes of it, events tell", {"type": "string", "pattern": " initiated$"}
+            202: make_response(
+                "The broker has confirmed the command; events show its result",
+                {"type": "string", "pattern": " initiated$"},
             )
         },
         body=_COMMAND,
@@ -155,8 +156,8 @@ OPERATIONS = (
         _CHANNEL,
         "sendMetaflow",
         "channels",
-        "Sends a whole metaflow to a channel",
-        {202: answer("The bus has it", {"const": "metaflow sent"})},
+        "Sends a metaflow to a channel",
+        {202: make_response("The broker has confirmed the metaflow", {"const": "metaflow sent"})},
         body=_FLOW,
     ),
 )

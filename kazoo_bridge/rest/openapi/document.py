@@ -1,4 +1,4 @@
-"""The OpenAPI document of the whole service, and the resource that serves it."""
+"""The OpenAPI document of the service, and the resource that serves it."""
 
 from __future__ import annotations
 
@@ -25,13 +25,15 @@ from kazoo_bridge.rest.openapi import (
 from kazoo_bridge.rest.openapi.operations import make_paths
 
 _ABOUT = """\
-Carries KAZOO's real-time events to webhooks and websockets, and commands back, with KAZOO's own paths, envelopes and error words.
+Delivers KAZOO's real-time events as webhooks and over websockets, and accepts commands, with KAZOO's own \
+paths, envelopes and error words.
 
-An account is reached with its own tokens, those of its ancestors, and those of super-admins. Beside the places below a token may stand \
-in `auth_token`, in the body, beside `data` or in it.
+An account can be used with its own tokens, with those of its ancestors, and with those of super-admins. A \
+token can also be `auth_token` in the body, beside `data` or in it.
 
-Every path that takes GET takes HEAD, and every path takes OPTIONS. For clients that cannot send every verb a POST carries one in \
-`?verb=` or in `verb` beside `data`. A slash at the end of a path makes no difference. Parameters that are not known are ignored.
+Every path that has GET has HEAD, and every path has OPTIONS. For clients that cannot send every method, a \
+POST can carry one as `?verb=`, or as `verb` beside `data`. A slash at the end of a path is ignored, and so \
+are unknown parameters.
 """
 
 _SECURITY_SCHEMES = {
@@ -41,24 +43,25 @@ _SECURITY_SCHEMES = {
 }
 
 _TAGS = {
-    "login": "A token for an API key, and what a token stands for",
+    "login": "Tokens for API keys, and the account of a token",
     "accounts": "The account and its relatives",
-    "catalogue": "What hooks and bindings there are; for anybody",
+    "catalogue": "The types of hooks, and the bindings; no token needed",
     "hooks": "An account's webhooks",
-    "attempts": "What was sent to hooks, and what came back",
-    "deliveries": "What waits for its hook or was given up",
-    "limits": "When an account's hooks are disabled for their failures",
-    "sockets": "Who is connected to the websockets",
-    "events": "Events for clients without websockets",
+    "attempts": "Requests to hooks, and the answers",
+    "deliveries": "Events that wait for their hook, or were given up",
+    "limits": "After how many failures an account's hooks are disabled",
+    "sockets": "The connected websockets",
+    "events": "Event streams for clients without websockets",
     "channels": "Live calls, and commands to them",
-    "operating": "For whoever runs the service",
+    "operating": "For the operator of the service",
 }
 
 
 def make_document(hook_document: Mapping[str, Any], secret_schemas: Mapping[str, Any]) -> dict[str, Any]:
     """Return the OpenAPI document.
 
-    `hook_document` is the JSON schema that validates hook documents, `secret_schemas` those of the keys about secrets.
+    `hook_document` is the JSON schema that validates hook documents, `secret_schemas` those of the keys about
+    secrets.
     """
     operations = (
         *accounts.OPERATIONS,
@@ -77,7 +80,7 @@ def make_document(hook_document: Mapping[str, Any], secret_schemas: Mapping[str,
             "description": _ABOUT,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        # Relative to the document itself, so that it is right below any path of a proxy.
+        # Relative to the document, so that it is right behind a proxy too.
         "servers": [{"url": "."}],
         "tags": [{"name": name, "description": description} for name, description in _TAGS.items()],
         "paths": make_paths(operations),

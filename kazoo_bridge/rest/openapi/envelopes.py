@@ -1,4 +1,4 @@
-"""The envelopes in which requests and answers carry their ``data``."""
+"""Schemas of the envelopes around the ``data`` of requests and responses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 Schema = Mapping[str, Any]
 
-#: A moment.
+#: A time.
 GREGORIAN: Schema = {"type": "integer", "description": "Gregorian seconds: Unix seconds + 62167219200"}
 
 _REQUEST_ID = {
@@ -17,59 +17,62 @@ _ETAG = {"ETag": {"description": "The document's revision", "required": True, "s
 
 
 def ref(name: str) -> Schema:
-    """The schema of that name."""
+    """Return a reference to the schema of that name."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def listed(items: Schema) -> Schema:
-    """A list of these."""
+def list_of(items: Schema) -> Schema:
+    """Return the schema of a list of `items`."""
     return {"type": "array", "items": items}
 
 
-def about_the_answer() -> dict[str, Any]:
-    """What envelopes say beside ``data``, of every answer."""
+def common_properties() -> dict[str, Any]:
+    """Return the schemas of the keys that every envelope can have beside ``data``."""
     return {
-        "node": {"type": "string", "description": "Who answers"},
+        "node": {"type": "string", "description": "The name of the node that answers"},
         "request_id": {"type": "string"},
         "timestamp": {"type": "string", "format": "date-time"},
-        "auth_token": {"type": "string", "description": "The token, where a good one was given"},
-        "version": {"type": "string", "description": "The service's; only where a good token was given"},
+        "auth_token": {"type": "string", "description": "The token, if the request had a valid one"},
+        "version": {
+            "type": "string",
+            "description": "The version of the service, if the request had a valid token",
+        },
     }
 
 
 def envelope(data: Schema, **more: Schema) -> Schema:
-    """A successful answer; `more` is what must stand beside ``data``."""
+    """Return the schema of a successful response; `more` are the required keys beside ``data``."""
     return {
         "type": "object",
         "required": ["data", "node", "request_id", "status", "timestamp", *more],
-        "properties": {"data": data, "status": {"const": "success"}, **more, **about_the_answer()},
+        "properties": {"data": data, "status": {"const": "success"}, **more, **common_properties()},
     }
 
 
-def answer(description: str, data: Schema, **more: Schema) -> dict[str, Any]:
-    """The response for `envelope`."""
+def make_response(description: str, data: Schema, **more: Schema) -> dict[str, Any]:
+    """Return the response with `envelope`; its parameters are those of `envelope`."""
     return _response(description, envelope(data, **more), _REQUEST_ID)
 
 
-def page(description: str, items: Schema) -> dict[str, Any]:
-    """The response for one page of a list."""
-    size: Schema = {"type": "integer", "minimum": 0, "description": "How many items this page has"}
-    schema = envelope(listed(items), page_size=size)
+def make_page(description: str, items: Schema) -> dict[str, Any]:
+    """Return the response with a page of a list of `items`."""
+    size: Schema = {"type": "integer", "minimum": 0, "description": "Items of this page"}
+    schema = envelope(list_of(items), page_size=size)
     keys = {
-        "start_key": {"type": "string", "description": "Where this page starts, if that was asked for"},
-        "next_start_key": {"type": "string", "description": "Where the next page starts, if there is one"},
+        "start_key": {"type": "string", "description": "The key of this page, if the request had one"},
+        "next_start_key": {"type": "string", "description": "The key of the next page, if there is one"},
     }
     return _response(description, {**schema, "properties": {**schema["properties"], **keys}}, _REQUEST_ID)
 
 
-def revised(description: str, data: Schema) -> dict[str, Any]:
-    """The response for a document that has a revision."""
+def make_revised_response(description: str, data: Schema) -> dict[str, Any]:
+    """Return the response with a document that has a revision."""
     return _response(description, envelope(data, revision={"type": "string"}), {**_REQUEST_ID, **_ETAG})
 
 
-#: The client has this revision already.
-UNCHANGED: Mapping[str, Any] = {
-    "description": "The document is at a revision of If-None-Match",
+#: The response to a client that has the document's revision already.
+NOT_MODIFIED: Mapping[str, Any] = {
+    "description": "The document is at a revision of `If-None-Match`",
     "headers": {**_REQUEST_ID, **_ETAG},
 }
 
@@ -82,19 +85,21 @@ def _response(description: str, schema: Schema, headers: Mapping[str, Any]) -> d
     }
 
 
-def body(data: Schema, *, required: bool = True, examples: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """A request's body: ``{"data": …}``."""
-    return bare_body(
+def make_body(
+    data: Schema, *, required: bool = True, examples: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return a request body ``{"data": data}``; `examples` are whole bodies by name."""
+    return make_bare_body(
         {"type": "object", "required": ["data"], "properties": {"data": data}},
         required=required,
         examples=examples,
     )
 
 
-def bare_body(
+def make_bare_body(
     schema: Schema, *, required: bool = True, examples: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """A request's body that does not have all of it in ``data``. `examples` are bodies by what they show."""
+    """Return a request body that can have keys beside ``data``; `examples` are whole bodies by name."""
     content: dict[str, Any] = {"schema": schema}
     if examples:
         content["examples"] = {name: {"value": value} for name, value in examples.items()}

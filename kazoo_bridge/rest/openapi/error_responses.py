@@ -1,11 +1,11 @@
-"""What requests are refused with: KAZOO's error words, and the shapes in which they come."""
+"""Error responses: KAZOO's error words, and their schemas."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from kazoo_bridge.rest.openapi.envelopes import about_the_answer
+from kazoo_bridge.rest.openapi.envelopes import common_properties
 
 _MESSAGE = {"type": "object", "required": ["message"], "properties": {"message": {"type": "string"}}}
 
@@ -20,37 +20,38 @@ _RULE = {
     "required": ["message"],
     "properties": {
         "message": {"type": "string", "description": "What was expected"},
-        "target": {"description": "What the rule demands: the values, the type, the bound"},
+        "target": {"description": "What the rule demands: the values, the type, the limit"},
         "cause": {"description": "What was given"},
-        "value": {"description": "The same, of the rule enum"},
+        "value": {"description": "Like cause; of the rule enum"},
     },
 }
 
 _FIELDS = {
     "type": "object",
-    "description": "By field (dotted for fields within objects; parameters of the query in the same way), then by rule: required, type, "
-    "enum, minimum, maximum, minLength, maxLength, wrong_format, additionalProperties and others that JSON schema names",
+    "description": "By field (dotted for fields within objects), or by parameter of the query; then by rule: "
+    "required, type, enum, minimum, maximum, minLength, maxLength, wrong_format, additionalProperties, and "
+    "other rules of JSON schema",
     "additionalProperties": {"type": "object", "additionalProperties": _RULE},
 }
 
 
 def _error(message: Mapping[str, Any], data: Mapping[str, Any] = _MESSAGE) -> dict[str, Any]:
-    """The envelope of a refusal. What is refused before it is read as a request has no id and no time."""
+    """Return the schema of an error. Errors of requests that were not parsed have no id and no time."""
     return {
         "type": "object",
         "required": ["data", "error", "message", "status"],
         "properties": {
             "data": data,
-            "error": {"type": "string", "description": "The status of HTTP", "pattern": "^[45][0-9]{2}$"},
-            "message": {"type": "string", "description": "The error's word", **message},
+            "error": {"type": "string", "description": "The HTTP status", "pattern": "^[45][0-9]{2}$"},
+            "message": {"type": "string", "description": "KAZOO's error word", **message},
             "status": {"const": "error"},
-            **about_the_answer(),
+            **common_properties(),
         },
     }
 
 
-#: What is refused by the connection itself, which knows no details.
-_UNREAD = {"type": "object"}
+#: The data of errors of the connection itself, which has no details.
+_NO_DETAILS = {"type": "object"}
 
 SCHEMAS: Mapping[str, Any] = {
     "ValidationError": _error({"const": "validation error"}, _FIELDS),
@@ -61,14 +62,15 @@ SCHEMAS: Mapping[str, Any] = {
     "Forbidden": _error({"const": "forbidden"}),
     "BadIdentifier": _error({"const": "bad_identifier"}, _NOT_FOUND),
     "InvalidMethod": _error({"const": "invalid_method"}),
-    "TooSlow": _error({}, _UNREAD),
+    "TooSlow": _error({}, _NO_DETAILS),
     "Conflict": _error({"const": "datastore_conflict"}),
     "PreconditionFailed": _error({"const": "precondition_failed"}),
     "TooLarge": _error({"const": "too_large"}),
     "TooManyRequests": _error({"const": "too_many_requests"}),
     "UnspecifiedFault": _error({"const": "unspecified_fault"}),
     "Unavailable": _error(
-        {"anyOf": [{"const": "datastore_fault"}, {"pattern": "^too many connections are open: "}]}, _UNREAD
+        {"anyOf": [{"const": "datastore_fault"}, {"pattern": "^too many connections are open: "}]},
+        _NO_DETAILS,
     ),
 }
 
@@ -93,34 +95,38 @@ _BY_STATUS: Mapping[int, tuple[str, Mapping[str, Any]]] = {
     ),
     401: (
         "Unauthorized",
-        _response("There is no token (or API key), or none that is good", "InvalidCredentials"),
+        _response("The token (or API key) is missing or invalid", "InvalidCredentials"),
     ),
-    403: ("Forbidden", _response("A good token, for what is not its own", "Forbidden")),
-    404: ("NotFound", _response("There is no such thing", "BadIdentifier")),
+    403: ("Forbidden", _response("The token is valid, and gives no access", "Forbidden")),
+    404: ("NotFound", _response("The id or the path does not exist", "BadIdentifier")),
     405: (
         "MethodNotAllowed",
         _response(
-            "The verb that the POST carries is none",
+            "The verb that the POST carries is not a method",
             "InvalidMethod",
-            headers={"Allow": {"description": "The verbs that there are", "schema": {"type": "string"}}},
+            headers={"Allow": {"description": "The methods that the path has", "schema": {"type": "string"}}},
         ),
     ),
     408: ("RequestTimeout", _response("The request arrives too slowly; the connection is closed", "TooSlow")),
     409: (
         "Conflict",
-        _response("The document has changed meanwhile: read it again, then repeat", "Conflict"),
+        _response(
+            "Another client has changed the document meanwhile: read it again, then repeat", "Conflict"
+        ),
     ),
     412: (
         "PreconditionFailed",
-        _response("The document is not at the revision that the request is meant for", "PreconditionFailed"),
+        _response(
+            "The document is not at a revision that If-Match or If-None-Match allows", "PreconditionFailed"
+        ),
     ),
-    413: ("ContentTooLarge", _response("The body has more than a megabyte", "TooLarge")),
+    413: ("ContentTooLarge", _response("The body has more than 1 048 576 bytes", "TooLarge")),
     429: (
         "TooManyRequests",
         _response(
             "Too many requests, or too many wrong API keys from this address",
             "TooManyRequests",
-            headers={"Retry-After": {"description": "In so many seconds", **_SECONDS}},
+            headers={"Retry-After": {"description": "Seconds to wait", **_SECONDS}},
         ),
     ),
     500: (
@@ -138,6 +144,6 @@ _BY_STATUS: Mapping[int, tuple[str, Mapping[str, Any]]] = {
 RESPONSES: Mapping[str, Any] = dict(_BY_STATUS.values())
 
 
-def refused(statuses: Iterable[int]) -> dict[str, Any]:
-    """The responses of these statuses."""
+def error_responses(statuses: Iterable[int]) -> dict[str, Any]:
+    """Return references to the responses of these statuses, by status."""
     return {str(status): {"$ref": f"#/components/responses/{_BY_STATUS[status][0]}"} for status in statuses}

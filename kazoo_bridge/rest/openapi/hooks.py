@@ -1,4 +1,4 @@
-"""Hooks: their documents, their health, and what can be done with them."""
+"""Hooks: their documents, their health, samples and secrets."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 
 from kazoo_bridge.rest.openapi.envelopes import (
     GREGORIAN,
-    UNCHANGED,
-    answer,
-    bare_body,
-    body,
-    page,
+    NOT_MODIFIED,
+    make_bare_body,
+    make_body,
+    make_page,
+    make_response,
+    make_revised_response,
     ref,
-    revised,
 )
 from kazoo_bridge.rest.openapi.operations import Operation
 from kazoo_bridge.rest.openapi.parameters import FILTERS, PAGES, in_query
@@ -22,11 +22,11 @@ _TEXT = {"type": "string"}
 _COUNT = {"type": "integer", "minimum": 0}
 
 _HEALTH: Mapping[str, Any] = {
-    "successes": {**_COUNT, "description": "Attempts, since the hook was made"},
-    "failures": {**_COUNT, "description": "Attempts, since the hook was made"},
+    "successes": {**_COUNT, "description": "Attempts since the hook was created"},
+    "failures": {**_COUNT, "description": "Attempts since the hook was created"},
     "last_success": GREGORIAN,
     "last_failure": GREGORIAN,
-    "failures_in_window": {**_COUNT, "description": "What counts for disabling the hook"},
+    "failures_in_window": {**_COUNT, "description": "The failures that count towards disabling the hook"},
     "deliveries_waiting": _COUNT,
 }
 _ALWAYS_IN_HEALTH = ["successes", "failures", "failures_in_window", "deliveries_waiting"]
@@ -35,39 +35,43 @@ _DISABLE_REASON = {"type": "string", "description": "Why the service has disable
 
 
 def make_schemas(document: Mapping[str, Any], secret_schemas: Mapping[str, Any]) -> dict[str, Any]:
-    """The schemas of hooks, made of that which validates their documents."""
+    """Return the schemas of hooks.
+
+    `document` is the JSON schema that validates hook documents, `secret_schemas` those of the keys about
+    secrets.
+    """
     rules = document["properties"]
-    written = {**rules, **secret_schemas}
-    kept = {**rules, "hook": _TEXT}  # a category may have gone since
-    told = {
+    writable = {**rules, **secret_schemas}
+    stored = {**rules, "hook": _TEXT}  # its category may be gone
+    added = {
         "id": _TEXT,
         "health": ref("Health"),
         "disable_reason": _DISABLE_REASON,
-        "signed": {"const": True, "description": "Requests are signed; absent: they are not"},
-        "secret": {"type": "string", "description": "Only in the answer to the request that has set it"},
+        "signed": {"const": True, "description": "Requests are signed"},
+        "secret": {"type": "string", "description": "Only in the answer to the request that set it"},
     }
     always = [*document["required"], *(name for name, rule in rules.items() if "default" in rule)]
     return {
         "HookDocument": {
             **document,
-            "description": "Other keys are kept as they are, but for id, auth_token and those that begin with _ or pvt_. Text that stands "
-            'for a number or a boolean ("2", "true") is taken for it',
-            "properties": written,
+            "description": "Other keys are stored unchanged, except id, auth_token, and keys that begin with "
+            '_ or pvt_. Text that stands for a number or a boolean ("2", "true") is converted',
+            "properties": writable,
             "additionalProperties": True,
         },
         "HookChanges": {
             "type": "object",
-            "description": "What is merged into the document; null removes a key",
+            "description": "Keys to merge into the document; null removes a key",
             "properties": {
                 name: rule if name in document["required"] else {"anyOf": [rule, {"type": "null"}]}
-                for name, rule in written.items()
+                for name, rule in writable.items()
             },
             "additionalProperties": True,
         },
         "Hook": {
             "type": "object",
             "required": ["id", "health", *always],
-            "properties": {**kept, **told},
+            "properties": {**stored, **added},
             "additionalProperties": True,
         },
         "ListedHook": {
@@ -75,7 +79,7 @@ def make_schemas(document: Mapping[str, Any], secret_schemas: Mapping[str, Any])
             "required": ["id", "hook", "name", "uri", "enabled"],
             "properties": {
                 "id": _TEXT,
-                **{name: kept[name] for name in ("hook", "name", "uri", "group", "enabled")},
+                **{name: stored[name] for name in ("hook", "name", "uri", "group", "enabled")},
                 "disable_reason": _DISABLE_REASON,
             },
         },
@@ -91,7 +95,7 @@ def make_schemas(document: Mapping[str, Any], secret_schemas: Mapping[str, Any])
             "properties": {
                 "id": _TEXT,
                 "signed": {"const": True},
-                "secret": {"type": "string", "description": "Shown this once"},
+                "secret": {"type": "string", "description": "Shown only in this answer"},
             },
         },
     }
@@ -100,7 +104,7 @@ def make_schemas(document: Mapping[str, Any], secret_schemas: Mapping[str, Any])
 _HOOKS = "/v2/accounts/{account_id}/webhooks"
 _HOOK = f"{_HOOKS}/{{hook_id}}"
 
-_OF_THIS_HOOK = (
+_LINKED_OPERATIONS = (
     "readHook",
     "replaceHook",
     "changeHook",
@@ -111,13 +115,13 @@ _OF_THIS_HOOK = (
     "listHookAttempts",
 )
 
-#: A client, or a test, finds the new hook with these.
+#: Operations on the hook that `createHook` creates, for clients and tests.
 _LINKS = {
     operation: {
         "operationId": operation,
         "parameters": {"account_id": "$request.path.account_id", "hook_id": "$response.body#/data/id"},
     }
-    for operation in (*_OF_THIS_HOOK, "listHookDeliveries", "recoverDeliveries")
+    for operation in (*_LINKED_OPERATIONS, "listHookDeliveries", "recoverDeliveries")
 }
 
 _EXAMPLE = {
@@ -128,14 +132,14 @@ _EXAMPLE = {
         "format": "json",
     }
 }
-_DOCUMENT = body(ref("HookDocument"), examples={"hook": _EXAMPLE})
+_DOCUMENT = make_body(ref("HookDocument"), examples={"hook": _EXAMPLE})
 
 _YES = {"enum": [True, "true"]}
-_RE_ENABLE = in_query("re-enable", "The same as in the body", {"type": "string", "enum": ["true"]})
+_RE_ENABLE = in_query("re-enable", "Like re-enable in the body", {"type": "string", "enum": ["true"]})
 _RE_ENABLING: Mapping[str, Any] = {
-    "answers": {200: answer("How many hooks were enabled", {"const": "hooks updated"}, count=_COUNT)},
+    "answers": {200: make_response("How many hooks were enabled", {"const": "hooks updated"}, count=_COUNT)},
     "parameters": (_RE_ENABLE,),
-    "body": bare_body(
+    "body": make_bare_body(
         {
             "type": "object",
             "properties": {"data": {"type": "object", "properties": {"re-enable": _YES}}, "re-enable": _YES},
@@ -172,9 +176,9 @@ def _rotate_secret(secret_schemas: Mapping[str, Any]) -> Operation:
         f"{_HOOK}/secret",
         "rotateSecret",
         "hooks",
-        "A new secret, made or given; the one before stays valid for a while",
-        {201: revised("The secret", ref("NewSecret"))},
-        body=body(_make_new_secret(secret_schemas), required=False),
+        "Sets a new secret, generated or given; the old one stays valid for a while",
+        {201: make_revised_response("The secret", ref("NewSecret"))},
+        body=make_body(_make_new_secret(secret_schemas), required=False),
         revised=True,
     )
 
@@ -186,7 +190,7 @@ _OPERATIONS = (
         "listHooks",
         "hooks",
         "The account's hooks in short, oldest first",
-        {200: page("Hooks", ref("ListedHook"))},
+        {200: make_page("Hooks", ref("ListedHook"))},
         (*FILTERS, *PAGES),
     ),
     Operation(
@@ -194,8 +198,8 @@ _OPERATIONS = (
         _HOOKS,
         "createHook",
         "hooks",
-        "A new hook",
-        {201: {**revised("The hook", ref("Hook")), "links": _LINKS}},
+        "Creates a hook",
+        {201: {**make_revised_response("The hook", ref("Hook")), "links": _LINKS}},
         body=_DOCUMENT,
     ),
     Operation(
@@ -203,7 +207,7 @@ _OPERATIONS = (
         _HOOKS,
         "enableHooks",
         "hooks",
-        "Enables the account's hooks that were disabled for failures",
+        "Enables the account's hooks that were disabled because of failures",
         **_RE_ENABLING,
     ),
     Operation(
@@ -211,7 +215,7 @@ _OPERATIONS = (
         "/v2/accounts/{account_id}/descendants/webhooks",
         "enableHooksBelow",
         "hooks",
-        "Enables the hooks that were disabled for failures, of the account and all accounts below",
+        "Enables such hooks of the account and of all accounts below it",
         **_RE_ENABLING,
     ),
     Operation(
@@ -219,8 +223,8 @@ _OPERATIONS = (
         f"{_HOOKS}/health",
         "listHealth",
         "hooks",
-        "How each of the account's hooks is doing",
-        {200: page("By the hooks' ids, oldest first", ref("ListedHealth"))},
+        "The health of each of the account's hooks",
+        {200: make_page("With the hooks' ids, oldest hook first", ref("ListedHealth"))},
         (*FILTERS, *PAGES),
     ),
     Operation(
@@ -229,7 +233,7 @@ _OPERATIONS = (
         "readHook",
         "hooks",
         "One hook",
-        {200: revised("The hook", ref("Hook")), 304: UNCHANGED},
+        {200: make_revised_response("The hook", ref("Hook")), 304: NOT_MODIFIED},
         revised=True,
     ),
     Operation(
@@ -237,8 +241,8 @@ _OPERATIONS = (
         _HOOK,
         "replaceHook",
         "hooks",
-        "A whole new document",
-        {200: revised("The hook", ref("Hook"))},
+        "Replaces the document",
+        {200: make_revised_response("The hook", ref("Hook"))},
         body=_DOCUMENT,
         revised=True,
     ),
@@ -247,9 +251,9 @@ _OPERATIONS = (
         _HOOK,
         "changeHook",
         "hooks",
-        "Merges into the document",
-        {200: revised("The hook", ref("Hook"))},
-        body=body(ref("HookChanges"), examples={"disable": {"data": {"enabled": False}}}),
+        "Merges keys into the document",
+        {200: make_revised_response("The hook", ref("Hook"))},
+        body=make_body(ref("HookChanges"), examples={"disable": {"data": {"enabled": False}}}),
         revised=True,
     ),
     Operation(
@@ -257,8 +261,8 @@ _OPERATIONS = (
         _HOOK,
         "deleteHook",
         "hooks",
-        "Removes it",
-        {200: revised("The hook that was", ref("Hook"))},
+        "Deletes the hook",
+        {200: make_revised_response("The hook as it was", ref("Hook"))},
         revised=True,
     ),
     Operation(
@@ -267,15 +271,19 @@ _OPERATIONS = (
         "testHook",
         "hooks",
         "Sends a sample to the hook now, enabled or not",
-        {200: answer("The attempt", ref("Attempt"))},
+        {200: make_response("The attempt", ref("Attempt"))},
     ),
     Operation(
         "delete",
         f"{_HOOK}/secret",
         "endSigning",
         "hooks",
-        "Requests are signed no more",
-        {200: revised("The hook's id", {"type": "object", "required": ["id"], "properties": {"id": _TEXT}})},
+        "Removes all secrets, so that requests are no longer signed",
+        {
+            200: make_revised_response(
+                "The hook's id", {"type": "object", "required": ["id"], "properties": {"id": _TEXT}}
+            )
+        },
         revised=True,
     ),
 )

@@ -1,4 +1,4 @@
-"""What is no KAZOO resource: whether the service is well, its figures, the console, and this document."""
+"""Operations that KAZOO does not have: health, metrics, the console, and the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from kazoo_bridge.rest.openapi.operations import Access, Operation
 _TEXT = {"text/plain": {"schema": {"type": "string"}}}
 _ERROR = {"application/json": {"schema": ref("Unavailable")}}
 
-#: Where the document is served.
+#: The path of the OpenAPI document.
 DOCUMENT_PATH = "/openapi.json"
 
 
-def _plain(path: str, operation_id: str, summary: str, answers: dict[int, Any], **more: Any) -> Operation:
-    return Operation("get", path, operation_id, "operating", summary, answers, access=Access.ANYBODY, **more)
+def _operation(path: str, operation_id: str, summary: str, answers: dict[int, Any], **more: Any) -> Operation:
+    return Operation(
+        "get", path, operation_id, "operating", summary, answers, access=Access.ANY_CLIENT, **more
+    )
 
 
 _SETTINGS = {
@@ -35,28 +37,31 @@ _SETTINGS = {
 }
 
 OPERATIONS = (
-    _plain(
+    _operation(
         "/healthz",
         "isAlive",
-        "Whether the process lives",
-        {200: {"description": "It does", "content": _TEXT}},
+        "Whether the process is alive",
+        {200: {"description": "The process is alive", "content": _TEXT}},
     ),
-    _plain(
+    _operation(
         "/readyz",
         "isReady",
-        "Whether events come in and the storage answers",
+        "Whether the bus delivers events and the storage answers",
         {
-            200: {"description": "It is so", "content": _TEXT},
-            503: {"description": "It is not: a reason a line", "content": {**_TEXT, **_ERROR}},
+            200: {"description": "The node is ready", "content": _TEXT},
+            503: {
+                "description": "The node is not ready: one reason per line",
+                "content": {**_TEXT, **_ERROR},
+            },
         },
     ),
-    _plain(
+    _operation(
         "/metrics",
         "readFigures",
-        "Figures of this node, for Prometheus",
-        {200: {"description": "The figures", "content": _TEXT}},
+        "The metrics of this node, for Prometheus",
+        {200: {"description": "The metrics", "content": _TEXT}},
     ),
-    _plain(
+    _operation(
         DOCUMENT_PATH,
         "describeService",
         "This document",
@@ -67,30 +72,30 @@ OPERATIONS = (
             }
         },
     ),
-    _plain(
+    _operation(
         "/console",
         "openConsole",
-        "The operator console, a page",
+        "The page of the operator console",
         {
             200: {
                 "description": "The page, at /console/",
                 "content": {"text/html": {"schema": {"type": "string"}}},
             },
-            302: {"description": "To the same with a slash at the end"},
+            302: {"description": "To the same path with a slash at the end"},
         },
     ),
-    _plain(
+    _operation(
         "/console/settings.json",
         "readConsoleSettings",
-        "What the page must know of this installation",
+        "The settings that the page needs",
         {
             200: {
-                "description": "Where the websockets are",
+                "description": "The location of the websockets",
                 "content": {"application/json": {"schema": _SETTINGS}},
             }
         },
     ),
-    _plain(
+    _operation(
         "/console/{name}",
         "readConsoleFile",
         "A file of the page",

@@ -1,4 +1,4 @@
-"""One verb on one path, and how OpenAPI says it."""
+"""Operations: one method on one path, and its description in OpenAPI."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from typing import Any
 
 from attrs import frozen
 
-from kazoo_bridge.rest.openapi.error_responses import refused
+from kazoo_bridge.rest.openapi.error_responses import error_responses
 from kazoo_bridge.rest.openapi.parameters import REQUEST_ID, REVISIONS, shared
 
 _PATH_PARAMETER = re.compile(r"\{(\w+)\}")
 
 
 class Access(Enum):
-    """Who may ask."""
+    """Which clients may call an operation."""
 
-    ANYBODY = auto()
-    #: A token shows more, and none is needed.
+    ANY_CLIENT = auto()
+    #: No token is needed, and a token shows more.
     TOKEN_OR_NONE = auto()
     TOKEN = auto()
 
     def requirements(self) -> list[dict[str, list[str]]]:
-        """As OpenAPI's security requirements: one of these must be met; none: everybody meets them."""
+        """Return OpenAPI's security requirements, one of which must be met; an empty list needs nothing."""
         return [{scheme: []} if scheme else {} for scheme in _SCHEMES[self]]
 
 
 _SCHEMES: Mapping[Access, Sequence[str]] = {
-    Access.ANYBODY: (),
+    Access.ANY_CLIENT: (),
     Access.TOKEN_OR_NONE: ("", "header", "bearer", "query"),
     Access.TOKEN: ("header", "bearer", "query"),
 }
@@ -37,10 +37,11 @@ _SCHEMES: Mapping[Access, Sequence[str]] = {
 
 @frozen
 class Operation:
-    """`id`, `tag` and `summary` are for people and for clients that are made of the document.
+    """One method on one path.
 
-    `answers` has a response for each status of success. `refusals` are further statuses that only this operation is refused with.
-    `revised`: it is about a document with revisions, which conditional requests are for.
+    `id`, `tag` and `summary` name and describe it. `answers` are the successful responses by status.
+    `refusals` are the error statuses beyond those of every operation of its kind. `revised`: its document has
+    revisions, so that conditional requests are possible.
     """
 
     method: str
@@ -55,32 +56,32 @@ class Operation:
     refusals: Iterable[int] = ()
     revised: bool = False
 
-    def described(self) -> dict[str, Any]:
-        """As it stands in the document."""
+    def describe(self) -> dict[str, Any]:
+        """Return OpenAPI's description of the operation."""
         described: dict[str, Any] = {
             "operationId": self.id,
             "tags": [self.tag],
             "summary": self.summary,
             "security": self.access.requirements(),
             "parameters": [
-                *self._of_path(),
+                *self._path_parameters(),
                 *self.parameters,
                 *(REVISIONS if self.revised else ()),
                 REQUEST_ID,
             ],
             "responses": {str(status): answer for status, answer in self.answers.items()}
-            | refused(sorted(self._refusals())),
+            | error_responses(sorted(self._error_statuses())),
         }
         return described | ({"requestBody": self.body} if self.body is not None else {})
 
-    def _of_path(self) -> list[Mapping[str, Any]]:
+    def _path_parameters(self) -> list[Mapping[str, Any]]:
         return [shared(name) for name in _PATH_PARAMETER.findall(self.path)]
 
-    def _refusals(self) -> set[int]:
-        """What can happen with any operation of this kind."""
+    def _error_statuses(self) -> set[int]:
+        """Return the statuses of the operation's errors."""
         statuses = {400, 408, 429, 500, 503, *self.refusals}
         if self.method == "post":
-            statuses.add(405)  # a POST may carry a verb that is none
+            statuses.add(405)  # a POST may carry a verb that is not a method
         if self.method != "get":
             statuses.add(413)
         if self.access is Access.TOKEN:
@@ -93,8 +94,8 @@ class Operation:
 
 
 def make_paths(operations: Iterable[Operation]) -> dict[str, dict[str, Any]]:
-    """The document's ``paths``."""
+    """Return the document's ``paths``."""
     found: dict[str, dict[str, Any]] = {}
     for operation in operations:
-        found.setdefault(operation.path, {})[operation.method] = operation.described()
+        found.setdefault(operation.path, {})[operation.method] = operation.describe()
     return found

@@ -1,4 +1,4 @@
-"""Parameters of paths, queries and heads that several operations share."""
+"""Parameters of paths, queries and headers that several operations share."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ Parameter = Mapping[str, Any]
 
 
 def in_query(name: str, description: str, schema: Mapping[str, Any], **more: Any) -> Parameter:
-    """A parameter behind the question mark."""
+    """Return a parameter of the query."""
     return {"name": name, "in": "query", "description": description, "schema": schema, **more}
 
 
-def _in_head(name: str, description: str) -> Parameter:
+def _in_header(name: str, description: str) -> Parameter:
     return {"name": name, "in": "header", "description": description, "schema": {"type": "string"}}
 
 
@@ -33,22 +33,22 @@ def _in_path(name: str, description: str, **schema: Any) -> Parameter:
 _PATH = (
     _in_path("account_id", "The account: 32 lower-case hexadecimal characters", pattern="^[0-9a-f]{32}$"),
     _in_path("hook_id", "The hook's id"),
-    _in_path("delivery_id", "The delivery's id, as it is listed; receivers know it as webhook-id"),
+    _in_path("delivery_id", "The delivery's id; receivers get it as webhook-id"),
     _in_path("sample_id", "An id from the list of samples, such as webhooks_channel_create"),
     _in_path("socket_id", "The socket's websocket_session_id: the client's address and port"),
     _in_path("call_id", "The channel's call id, percent-encoded; a slash in it as %2F"),
     _in_path("name", "The file's path within the page"),
 )
 
-_REQUEST_ID = _in_head(
-    "X-Request-ID", "1 to 64 printable characters, given back as request_id; otherwise one is made up"
+_REQUEST_ID = _in_header(
+    "X-Request-ID", "1 to 64 printable characters, returned as request_id; generated without it"
 )
 
 _REVISIONS = (
-    _in_head("If-Match", "Revisions; a write is refused (412) unless the document is at one of them"),
-    _in_head(
+    _in_header("If-Match", "Revisions; a write is refused (412) unless the document is at one of them"),
+    _in_header(
         "If-None-Match",
-        "Revisions; when the document is at one of them reading answers 304, and a write is refused (412)",
+        "Revisions; if the document is at one of them, a read is answered with 304, and a write with 412",
     ),
 )
 
@@ -57,15 +57,16 @@ _TIME = {"type": "integer", "minimum": -MAX_NUMBER, "maximum": MAX_NUMBER}
 _GREGORIAN = "Gregorian seconds: Unix seconds + 62167219200"
 
 
-def _of_keys(name: str, description: str) -> Parameter:
-    return in_query(name, f"Dotted keys; only what {description}", _KEYS, style="form", explode=True)
+def _keys_filter(name: str, description: str) -> Parameter:
+    return in_query(name, f"Dotted keys; only items that {description}", _KEYS, style="form", explode=True)
 
 
 _FILTERS = (
     in_query(
         "filters",
-        "Any number of parameters filter_K=V and filter_not_K=V, K being a key, dotted for keys within objects: only what has, or has "
-        "not, the value V there. V may be a JSON list: one of these values",
+        "Any number of parameters filter_K=V and filter_not_K=V, where K is a key, dotted for keys within "
+        "objects: only items that have, or do not have, the value V there. V can be a JSON list: one of its "
+        "values",
         {
             "type": "object",
             "patternProperties": {"^filter_.": {"type": "string"}},
@@ -75,13 +76,13 @@ _FILTERS = (
         explode=True,
         example={"filter_enabled": "true"},
     ),
-    _of_keys("has_key", "has the key, with a value other than null"),
-    _of_keys("key_missing", "has not"),
-    _of_keys("has_value", "has a value there that is not empty"),
-    _of_keys(
-        "missing_value", "has none there, or one that is empty: null, an empty text, list or object, zero"
+    _keys_filter("has_key", "have the key, with a value other than null"),
+    _keys_filter("key_missing", "do not have the key, or null"),
+    _keys_filter("has_value", "have a value there that is not empty"),
+    _keys_filter(
+        "missing_value", "have no value there, or an empty one: null, zero, or an empty text, list or object"
     ),
-    _of_keys("value_missing", "missing_value lets pass"),
+    _keys_filter("value_missing", "missing_value accepts"),
     in_query("created_from", f"Created then or later. {_GREGORIAN}", _TIME),
     in_query("created_to", f"Created then or earlier. {_GREGORIAN}", _TIME),
     in_query("modified_from", f"Last modified then or later. {_GREGORIAN}", _TIME),
@@ -91,21 +92,21 @@ _FILTERS = (
 _PAGES = (
     in_query(
         "page_size",
-        f"How many items; more than {MAX_PAGE_SIZE} is taken as that",
+        f"Items per page; larger values are reduced to {MAX_PAGE_SIZE}",
         {"type": "integer", "minimum": 1, "maximum": MAX_NUMBER, "default": DEFAULT_PAGE_SIZE},
     ),
-    in_query("start_key", "next_start_key of the page before, unchanged", {"type": "string"}),
-    in_query("paginate", "false: everything at once", {"type": "boolean", "default": True}),
+    in_query("start_key", "next_start_key of the previous page, unchanged", {"type": "string"}),
+    in_query("paginate", "false: all items in one page", {"type": "boolean", "default": True}),
 )
 
-#: All of them, by name, as the document's components have them.
+#: All parameters by name, for the document's components.
 COMPONENTS: Mapping[str, Parameter] = {
     one["name"]: one for one in (*_PATH, _REQUEST_ID, *_REVISIONS, *_FILTERS, *_PAGES)
 }
 
 
 def shared(name: str) -> Parameter:
-    """The parameter of that name, by reference."""
+    """Return a reference to the parameter of that name."""
     return {"$ref": f"#/components/parameters/{name}"}
 
 
@@ -115,8 +116,8 @@ def _shared(parameters: Iterable[Parameter]) -> tuple[Parameter, ...]:
 
 REQUEST_ID = shared("X-Request-ID")
 
-#: Of operations on documents that have revisions.
+#: Parameters of operations on documents that have revisions.
 REVISIONS = _shared(_REVISIONS)
 
-#: Of lists.
+#: Parameters of lists.
 FILTERS, PAGES = _shared(_FILTERS), _shared(_PAGES)

@@ -1,4 +1,4 @@
-"""Connected websockets, and streams of events for clients that have none."""
+"""Connected websockets, and event streams for clients without websockets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kazoo_bridge.interfaces import MAX_BINDING_LENGTH
-from kazoo_bridge.rest.openapi.envelopes import GREGORIAN, answer, listed, ref
+from kazoo_bridge.rest.openapi.envelopes import GREGORIAN, list_of, make_response, ref
 from kazoo_bridge.rest.openapi.operations import Operation
 from kazoo_bridge.rest.openapi.parameters import FILTERS, in_query
 
@@ -15,14 +15,14 @@ _TEXT = {"type": "string"}
 SCHEMAS: Mapping[str, Any] = {
     "Socket": {
         "type": "object",
-        "description": "A connected client. What KAZOO's own nodes tell of theirs is passed on as it is",
+        "description": "A connected client. Documents of KAZOO's own nodes are passed on unchanged",
         "required": ["websocket_session_id"],
         "properties": {
             "websocket_session_id": {"type": "string", "description": "The client's address and port"},
-            "bindings": listed(_TEXT),
+            "bindings": list_of(_TEXT),
             "timestamp": {**GREGORIAN, "description": "When it connected, in Gregorian seconds"},
-            "name": {"description": "What the client calls itself"},
-            "metadata": {"description": "What else the client says of itself"},
+            "name": {"description": "The name that the client has given"},
+            "metadata": {"description": "Further data that the client has given"},
             "destination": {"type": "string", "description": "The node's host"},
             "source": {"type": "string", "description": "The client's address"},
         },
@@ -34,7 +34,7 @@ _SOCKETS = "/v2/accounts/{account_id}/websockets"
 _SOCKET = f"{_SOCKETS}/{{socket_id}}"
 _BINDING = in_query(
     "binding",
-    "What to hear of",
+    "The bindings to subscribe to",
     {
         "type": "array",
         "minItems": 1,
@@ -45,10 +45,12 @@ _BINDING = in_query(
     explode=True,
     example=["call.*.*"],
 )
-_AFTER = "The id of the last event that was seen; the stream goes on from there if it can"
+_AFTER = (
+    "The id of the last event that the client received; the stream continues after it if that is possible"
+)
 _LAST_EVENT = {"name": "Last-Event-ID", "in": "header", "description": _AFTER, "schema": _TEXT}
 _STREAM = {
-    "description": "Server-sent events, each with the data that a websocket would get as a frame",
+    "description": "Server-sent events, each with the data of a websocket frame",
     "headers": {"X-Request-ID": {"description": "The request's id", "required": True, "schema": _TEXT}},
     "content": {"text/event-stream": {"schema": {"type": "string"}}},
 }
@@ -60,11 +62,16 @@ OPERATIONS = (
         "listSockets",
         "sockets",
         "The account's sockets on all nodes, newest first",
-        {200: answer("The sockets", listed(ref("Socket")))},
+        {200: make_response("The sockets", list_of(ref("Socket")))},
         FILTERS,
     ),
     Operation(
-        "get", _SOCKET, "readSocket", "sockets", "One socket", {200: answer("The socket", ref("Socket"))}
+        "get",
+        _SOCKET,
+        "readSocket",
+        "sockets",
+        "One socket",
+        {200: make_response("The socket", ref("Socket"))},
     ),
     Operation(
         "delete",
@@ -72,14 +79,14 @@ OPERATIONS = (
         "closeSocket",
         "sockets",
         "Closes a socket",
-        {200: answer("The socket that was", ref("Socket"))},
+        {200: make_response("The socket as it was", ref("Socket"))},
     ),
     Operation(
         "get",
         "/v2/accounts/{account_id}/events",
         "streamEvents",
         "events",
-        "Events as they come, until either side has enough",
+        "Streams events until the client or the service ends the response",
         {200: _STREAM},
         (_BINDING, in_query("last_event_id", _AFTER, _TEXT), _LAST_EVENT),
     ),

@@ -1,1 +1,1 @@
-"""REST resources, one module each."""
+"""The resources, one module each."""

@@ -10,11 +10,11 @@ from attrs import frozen
 from kazoo_bridge.interfaces import IDirectory, IWebhooks, StoredAttempt
 from kazoo_bridge.kazoo import to_gregorian
 from kazoo_bridge.rest.http.authorization import account_handler
-from kazoo_bridge.rest.http.errors import bad_identifier
 from kazoo_bridge.rest.http.filters import Filters
 from kazoo_bridge.rest.http.pagination import Paginator
 from kazoo_bridge.rest.http.request_context import RequestContext, Response
 from kazoo_bridge.rest.http.routing import RoutedResource, route
+from kazoo_bridge.rest.resources.webhooks import get_hook
 
 _HOOKS = "/v2/accounts/<account_id>/webhooks"
 
@@ -36,8 +36,7 @@ class AttemptResource(RoutedResource):
     @account_handler
     async def list_of_hook(self, context: RequestContext, account_id: str, hook_id: str) -> Response:
         """Answer with a page of the attempts of one hook."""
-        if await self.webhooks.hook(account_id, hook_id) is None:
-            raise bad_identifier(hook_id)
+        await get_hook(self.webhooks, account_id, hook_id)
         return await self._list(context, account_id, hook_id)
 
     async def _list(self, context: RequestContext, account_id: str, hook_id: str | None) -> Response:

@@ -16,7 +16,7 @@ from kazoo_bridge.rest.http.routing import RoutedResource, route
 
 @frozen
 class AuthResource(RoutedResource):
-    """Logins. `throttle` limits those that fail."""
+    """Logins. `throttle` limits failed ones."""
 
     directory: IDirectory
     throttle: LoginThrottle

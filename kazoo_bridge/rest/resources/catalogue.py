@@ -1,4 +1,5 @@
-"""``/v2/webhooks`` and ``/v2/webhooks/samples``: the types of hooks, and samples of what they send. No token needed."""
+"""``/v2/webhooks`` and ``/v2/webhooks/samples``: the types of hooks, and samples of what they send. No
+token needed."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ class CatalogueResource(RoutedResource):
     @route("GET", "/v2/webhooks")
     @open_handler
     async def list(self, context: RequestContext) -> Response:
-        """Answer with all types. Only a super-admin's token shows the values that only super-admins may choose."""
+        """Answer with all types. Only a super-admin's token shows the values that only super-admins may
+        choose."""
         await context.authenticate_optional(self.directory)
         return Response(list_hook_types(self.hook_types, superadmin=context.is_superadmin))
 

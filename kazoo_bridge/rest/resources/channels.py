@@ -77,9 +77,9 @@ class ChannelResource(RoutedResource):
 def parse_command(envelope: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     """Return the name of the command in a request's body, and its arguments.
 
-    The name is ``action``, beside ``data`` or in it. The arguments are the ``data`` beside the name or, without one,
-    all other keys beside the name; a metaflow's own ``data`` is one of these.
-    Raises a parse error, or validation errors on ``action``.
+    The name is ``action``, beside ``data`` or in it. The arguments are the ``data`` beside the name or,
+    without one, all other keys beside the name; a metaflow's own ``data`` is one of these. Raises a parse
+    error, or validation errors on ``action``.
     """
     data = envelope.get("data", {})
     if not isinstance(data, dict):

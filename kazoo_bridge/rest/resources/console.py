@@ -37,8 +37,8 @@ _CONTENT_SECURITY_POLICY = (
 class WebsocketLocation:
     """Where browsers find the websockets.
 
-    `uri` is their URI; if it is empty, they are at the host of the page, on the port that `port` returns. `secure`:
-    that port speaks TLS. (A page that was loaded over https uses TLS in any case.)
+    `uri` is their URI; if it is empty, they are at the host of the page, on the port that `port` returns.
+    `secure`: that port speaks TLS. (A page that was loaded over https uses TLS in any case.)
     """
 
     uri: str
@@ -46,7 +46,8 @@ class WebsocketLocation:
     port: Callable[[], int]
 
     def connect_sources(self, host: str) -> str:
-        """Return the sources that a page loaded from `host` may connect to, for its Content-Security-Policy."""
+        """Return the sources that a page loaded from `host` may connect to, for its
+        Content-Security-Policy."""
         if self.uri:
             parts = urlsplit(self.uri)
             return f"{parts.scheme}://{parts.netloc}"

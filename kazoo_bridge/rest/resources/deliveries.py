@@ -1,4 +1,5 @@
-"""``…/webhooks/deliveries`` and ``…/webhooks/{ID}/deliveries``: deliveries that wait or are dead, and their replay."""
+"""``…/webhooks/deliveries`` and ``…/webhooks/{ID}/deliveries``: deliveries that wait or are dead, and
+their replay."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ from kazoo_bridge.rest.http.filters import Filters
 from kazoo_bridge.rest.http.pagination import Paginator
 from kazoo_bridge.rest.http.request_context import RequestContext, Response
 from kazoo_bridge.rest.http.routing import RoutedResource, route
+from kazoo_bridge.rest.resources.webhooks import get_hook
 
 STATUSES = ("pending", "dead")
 
@@ -40,7 +42,7 @@ class DeliveryResource(RoutedResource):
     @account_handler
     async def list_of_hook(self, context: RequestContext, account_id: str, hook_id: str) -> Response:
         """Answer with a page of the deliveries to one hook, newest first."""
-        await self._require_hook(account_id, hook_id)
+        await get_hook(self.webhooks, account_id, hook_id)
         return await self._list(context, account_id, hook_id)
 
     @route("POST", f"{_HOOK}/deliveries/<delivery_id>/retry")
@@ -64,7 +66,7 @@ class DeliveryResource(RoutedResource):
     async def replay_of_hook(self, context: RequestContext, account_id: str, hook_id: str) -> Response:
         """Attempt all dead deliveries of a hook again that died since a time."""
         since = parse_since(context.data)
-        await self._require_hook(account_id, hook_id)
+        await get_hook(self.webhooks, account_id, hook_id)
         return await self._replay(account_id, hook_id, since)
 
     async def _list(self, context: RequestContext, account_id: str, hook_id: str | None) -> Response:
@@ -87,10 +89,6 @@ class DeliveryResource(RoutedResource):
     async def _replay(self, account_id: str, hook_id: str | None, since: float) -> Response:
         count = await self.webhooks.replay_deliveries(account_id, hook_id, since)
         return Response({"recovered": count}, 202)
-
-    async def _require_hook(self, account_id: str, hook_id: str) -> None:
-        if await self.webhooks.hook(account_id, hook_id) is None:
-            raise bad_identifier(hook_id)
 
 
 def to_api(stored: StoredDelivery) -> dict[str, Any]:

@@ -6,12 +6,12 @@ from typing import Any
 
 from attrs import frozen
 
-from kazoo_bridge.interfaces import IDirectory, IWebhooks, NoSample, StoredHook, TooManySamples
+from kazoo_bridge.interfaces import IDirectory, IWebhooks, NoSample, TooManySamples
 from kazoo_bridge.rest.http.authorization import account_handler
-from kazoo_bridge.rest.http.errors import bad_identifier, invalid_field, too_many_requests
-from kazoo_bridge.rest.http.etags import check_preconditions
+from kazoo_bridge.rest.http.errors import invalid_field, too_many_requests
 from kazoo_bridge.rest.http.request_context import RequestContext, Response
 from kazoo_bridge.rest.http.routing import RoutedResource, route
+from kazoo_bridge.rest.resources.webhooks import get_hook, get_hook_to_write
 
 #: Seconds after which a client may send samples again, in the answer to a surplus one.
 SAMPLE_RETRY_AFTER = 10
@@ -47,7 +47,7 @@ class HookActionResource(RoutedResource):
     @account_handler
     async def send_sample(self, _context: RequestContext, account_id: str, hook_id: str) -> Response:
         """Send a sample now, and answer with the attempt."""
-        hook = await self._get_hook(account_id, hook_id)
+        hook = await get_hook(self.webhooks, account_id, hook_id)
         try:
             return Response(await self.webhooks.send_sample(hook))
         except NoSample as error:
@@ -67,7 +67,7 @@ class HookActionResource(RoutedResource):
         if "overlap_seconds" in given:
             changes["secret_overlap_seconds"] = given["overlap_seconds"]
         hook = await self.webhooks.update_secret(
-            await self._get_hook_to_write(context, account_id, hook_id), changes
+            await get_hook_to_write(self.webhooks, context, account_id, hook_id), changes
         )
         document = {"id": hook_id, "signed": True, "secret": hook.secrets[0].value}
         return Response(document, 201, hook.revision)
@@ -76,20 +76,9 @@ class HookActionResource(RoutedResource):
     @account_handler
     async def end_signing(self, context: RequestContext, account_id: str, hook_id: str) -> Response:
         """Remove all secrets, so that requests are no longer signed."""
-        hook = await self._get_hook_to_write(context, account_id, hook_id)
+        hook = await get_hook_to_write(self.webhooks, context, account_id, hook_id)
         hook = await self.webhooks.update_secret(hook, {"secret": None})
         return Response({"id": hook_id}, revision=hook.revision)
-
-    async def _get_hook(self, account_id: str, hook_id: str) -> StoredHook:
-        hook = await self.webhooks.hook(account_id, hook_id)
-        if hook is None:
-            raise bad_identifier(hook_id)
-        return hook
-
-    async def _get_hook_to_write(self, context: RequestContext, account_id: str, hook_id: str) -> StoredHook:
-        hook = await self._get_hook(account_id, hook_id)
-        check_preconditions(context.request, hook.revision)
-        return hook
 
 
 def require_re_enable(context: RequestContext) -> None:

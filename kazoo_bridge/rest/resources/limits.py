@@ -38,7 +38,7 @@ class LimitResource(RoutedResource):
     @route("POST", _PATH)
     @account_handler
     async def replace(self, context: RequestContext, account_id: str) -> Response:
-        """Set all limits; those that are not given are the configuration's."""
+        """Set all limits; a limit that is not given is the configuration's."""
         _require_ancestor(context, account_id)
         return await self._write(account_id, context.data)
 

@@ -5,32 +5,29 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from attrs import frozen
-from klein import Klein
-from klein.app import KleinRequest
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from twisted.web.iweb import IRequest
+
+from kazoo_bridge.rest.http.request_context import RequestWithContext
+from kazoo_bridge.rest.http.routing import RoutedResource, route
 
 PATH = "/metrics"
 
 #: Brings the metrics up to date and returns their registry.
-Read = Callable[[], Awaitable[CollectorRegistry]]
+ReadMetrics = Callable[[], Awaitable[CollectorRegistry]]
 
 
 @frozen
-class MetricResource:
-    """Answers scrapes with the registry that `read` returns."""
+class MetricResource(RoutedResource):
+    """Answers scrapes with the registry that `read_metrics` returns."""
 
-    read: Read
+    read_metrics: ReadMetrics
 
-    async def metrics(self, request: KleinRequest) -> bytes:
-        """GET: all metrics of the node and its process. They are counts only, no ids, addresses or content."""
-        registry = await self.read()
-        web_request = IRequest(request)
+    @route("GET", PATH)
+    async def metrics(self, request: RequestWithContext) -> bytes:
+        """Answer with all metrics of the node and its process: counts only, no ids, addresses or content."""
+        registry = await self.read_metrics()
+        web_request = request.context.request
         web_request.setHeader("Content-Type", CONTENT_TYPE_LATEST)
         web_request.setHeader("Cache-Control", "no-store")
         return generate_latest(registry)
-
-    def route(self, app: Klein) -> None:
-        """Put the resource on its path."""
-        app.route(PATH, methods=["GET"])(self.metrics)

@@ -57,13 +57,13 @@ class WebhookResource(RoutedResource):
     @account_handler
     async def read(self, _context: RequestContext, account_id: str, hook_id: str) -> Response:
         """Answer with one hook."""
-        return await self._respond(await self._get_hook(account_id, hook_id))
+        return await self._respond(await get_hook(self.webhooks, account_id, hook_id))
 
     @route("POST", _HOOK)
     @account_handler
     async def replace(self, context: RequestContext, account_id: str, hook_id: str) -> Response:
         """Replace a hook's document."""
-        hook = await self._get_hook_to_write(context, account_id, hook_id)
+        hook = await get_hook_to_write(self.webhooks, context, account_id, hook_id)
         data = context.data
         hook = await self.webhooks.replace_hook(hook, data, superadmin=context.is_superadmin)
         return await self._respond(hook, written=data)
@@ -72,7 +72,7 @@ class WebhookResource(RoutedResource):
     @account_handler
     async def patch(self, context: RequestContext, account_id: str, hook_id: str) -> Response:
         """Merge keys into a hook's document; null removes a key."""
-        hook = await self._get_hook_to_write(context, account_id, hook_id)
+        hook = await get_hook_to_write(self.webhooks, context, account_id, hook_id)
         data = context.data
         hook = await self.webhooks.patch_hook(hook, data, superadmin=context.is_superadmin)
         return await self._respond(hook, written=data)
@@ -81,21 +81,9 @@ class WebhookResource(RoutedResource):
     @account_handler
     async def delete(self, context: RequestContext, account_id: str, hook_id: str) -> Response:
         """Delete a hook; answers with the hook as it was."""
-        hook = await self._get_hook_to_write(context, account_id, hook_id)
+        hook = await get_hook_to_write(self.webhooks, context, account_id, hook_id)
         await self.webhooks.delete_hook(hook)
         return await self._respond(hook)
-
-    async def _get_hook(self, account_id: str, hook_id: str) -> StoredHook:
-        hook = await self.webhooks.hook(account_id, hook_id)
-        if hook is None:
-            raise bad_identifier(hook_id)
-        return hook
-
-    async def _get_hook_to_write(self, context: RequestContext, account_id: str, hook_id: str) -> StoredHook:
-        """Return the hook after the request's conditions; the store refuses to write over a later revision."""
-        hook = await self._get_hook(account_id, hook_id)
-        check_preconditions(context.request, hook.revision)
-        return hook
 
     async def _page(self, context: RequestContext, account_id: str) -> Page[StoredHook]:
         filters = Filters.parse(context.query)
@@ -110,7 +98,8 @@ class WebhookResource(RoutedResource):
     async def _respond(
         self, hook: StoredHook, status: int = 200, *, written: Mapping[str, Any] | None = None
     ) -> Response:
-        """Return a response with the hook and its health, and with its secret only if `written` has just set one."""
+        """Return a response with the hook and its health, and with its secret only if `written` has just
+        set one."""
         health = (await self.webhooks.health([hook]))[hook.id]
         document: dict[str, Any] = {**hook.document, "id": hook.id, "health": health}
         if hook.secrets:
@@ -122,3 +111,23 @@ class WebhookResource(RoutedResource):
 
 def _list_entry(hook: StoredHook) -> dict[str, Any]:
     return {"id": hook.id} | {key: hook.document[key] for key in _LIST_KEYS if key in hook.document}
+
+
+async def get_hook(webhooks: IWebhooks, account_id: str, hook_id: str) -> StoredHook:
+    """Return a hook of the account; raises 404 if the account has no hook of that id."""
+    hook = await webhooks.hook(account_id, hook_id)
+    if hook is None:
+        raise bad_identifier(hook_id)
+    return hook
+
+
+async def get_hook_to_write(
+    webhooks: IWebhooks, context: RequestContext, account_id: str, hook_id: str
+) -> StoredHook:
+    """Return a hook if the conditions of the request hold (else 412).
+
+    The store refuses to write over a later revision, so that no change after this check is lost.
+    """
+    hook = await get_hook(webhooks, account_id, hook_id)
+    check_preconditions(context.request, hook.revision)
+    return hook

@@ -1,4 +1,5 @@
-"""``/v2/websockets`` and ``/v2/accounts/{A}/websockets``: the bindings, and the connected sockets of all nodes."""
+"""``/v2/websockets`` and ``/v2/accounts/{A}/websockets``: the bindings, and the connected sockets of all
+nodes."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The HTTP server under REST: connections, limits, routing to resources."""
+"""The HTTP server: connections and their limits, and the way of a request to its resource."""

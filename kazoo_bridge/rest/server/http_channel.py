@@ -54,7 +54,8 @@ class LimitedRequest(Request):
         super().requestReceived(command, path, version)
 
     def getRequestHostname(self) -> bytes:
-        """Return the same name for every request: Klein matches paths alone, and fails on a malformed host."""
+        """Return the same name for every request: Klein matches paths alone, and fails on a malformed
+        host."""
         return b"localhost"
 
     def write(self, data: bytes) -> None:
@@ -121,11 +122,13 @@ class ChannelLimits:
 
 
 class LimitedHTTPChannel(HTTPChannel):
-    """An HTTP connection that answers malformed and slow requests, and surplus connections, with KAZOO's envelope.
+    """An HTTP connection that answers malformed and slow requests, and surplus connections, with KAZOO's
+    envelope.
 
-    After a refusal only the sending side is closed at first: closing the whole connection while the client still
-    sends would reset it, and the client would lose the response. TLS closes without such a loss. Surplus
-    connections are closed at once all the same, because lingering would cost what the limit is to save.
+    After a refusal only the sending side is closed at first: closing the whole connection while the client
+    still sends would reset it, and the client would lose the response. TLS closes without such a loss.
+    Surplus connections are closed at once all the same, because lingering would cost what the limit is to
+    save.
     """
 
     _refused = False

@@ -30,8 +30,8 @@ _KNOWN_METHODS = (b"HEAD", *(method.encode() for method in METHODS))
 class RootResource(Resource):
     """Refuses requests that cannot be routed, answers OPTIONS, and applies the method that a POST carries.
 
-    `app` has the routes, `node` is the node's name in responses, `limiter` limits requests, and `clock` gives the
-    timestamps of responses.
+    `app` has the routes, `node` is the node's name in responses, `limiter` limits requests, and `clock` gives
+    the timestamps of responses.
     """
 
     isLeaf = True

@@ -70,7 +70,8 @@ async def _refuse(context: RequestContext, error: object) -> Response:
 
 
 class _RequestWithoutQuery:
-    """A request for the access log, without the queries of its URI and of its Referer: they can hold tokens."""
+    """A request for the access log, without the queries of its URI and of its Referer: they can hold
+    tokens."""
 
     def __init__(self, request: Request) -> None:
         self._request = request

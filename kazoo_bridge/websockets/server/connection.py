@@ -1,107 +1,162 @@
-"""One connection of a client, whatever it speaks: what it sends is acted on in order, what it is sent waits in its outbox."""
+"""One connection of a client: handles its messages one after another, and sends events and replies."""
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Protocol
 
+from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from kazoo_bridge.websockets.server.frames import EventFrame, encode, text_frame
-from kazoo_bridge.websockets.server.send_buffer import SendBuffer
+from kazoo_bridge.config import Websockets
+from kazoo_bridge.websockets.server.frames import CloseCode, EventFrame, encode_json, text_frame
+from kazoo_bridge.websockets.server.send_buffer import Flusher, SendBuffer, Transport
 from kazoo_bridge.websockets.sessions.session import Session
 
 _log = Logger()
 
-#: Messages that may wait for the one before them.
+#: Messages of one client that may wait while an earlier one is handled.
 MAX_QUEUED_MESSAGES = 1000
 
-#: How an event or a text is written on this kind of connection.
-EventEncoder = Callable[[EventFrame, bool], bytes]
-TextEncoder = Callable[[bytes], bytes]
+
+@frozen
+class ConnectionLimits:
+    """Limits of one connection, in bytes, events and seconds."""
+
+    message_bytes: int
+    send_buffer_bytes: int
+    max_dropped: int
+    handshake_timeout: float
+    ping_interval: float
+    ping_timeout: float
+
+    @classmethod
+    def from_config(cls, config: Websockets) -> ConnectionLimits:
+        """Take the limits from the configuration; a pong is due within another ping interval."""
+        return cls(
+            message_bytes=config.max_message_bytes,
+            send_buffer_bytes=config.send_buffer_bytes,
+            max_dropped=config.max_dropped_events,
+            handshake_timeout=config.handshake_timeout_s,
+            ping_interval=config.ping_interval_s,
+            ping_timeout=config.ping_interval_s,
+        )
+
+
+class Encoder(Protocol):
+    """Encodes events and texts for one kind of connection."""
+
+    def event(self, session: Session, frame: EventFrame, sequenced: bool) -> bytes:
+        """Encode an event; `sequenced`: with its sequence."""
+
+    def text(self, text: bytes) -> bytes:
+        """Encode a reply or notice, given as JSON."""
+
+
+@frozen
+class WebsocketEncoder:
+    """Encodes websocket frames. `deflate`: the client has negotiated permessage-deflate."""
+
+    deflate: bool
+
+    def event(self, session: Session, frame: EventFrame, sequenced: bool) -> bytes:
+        """See `Encoder`."""
+        return frame.frame(sequenced, self.deflate)
+
+    def text(self, text: bytes) -> bytes:
+        """See `Encoder`."""
+        return text_frame(text)
+
+
+#: Handles one message of a client.
+MessageHandler = Callable[["Connection", bytes], Awaitable[None]]
 
 
 class Connection:
-    """An `SessionOutput` for a session, and the line of messages that its client sent."""
+    """The `SessionOutput` of a session, and the queue of its client's messages.
 
-    session: Session
+    `session` is the session that the connection belongs to; a client that resumes replaces it, see
+    `switch_session`. `send_buffer` writes to `transport`, see `SendBuffer`. `on_close` is called with a close
+    code and a reason when the server closes the connection; `on_overflow` with this connection when the
+    client reads too slowly.
+    """
 
     def __init__(
         self,
-        outbox: SendBuffer,
-        event_form: EventEncoder,
-        text_form: TextEncoder,
-        hang_up: Callable[[int, str], None],
+        session: Session,
+        transport: Transport,
+        flusher: Flusher,
+        limits: ConnectionLimits,
+        encoder: Encoder,
+        on_close: Callable[[int, str], None],
+        on_overflow: Callable[[Connection], None],
     ) -> None:
-        self.outbox = outbox
-        self._event_form = event_form
-        self._text_form = text_form
-        self._hang_up = hang_up
-        self._waiting: deque[bytes] = deque()
+        self.session = session
+        self.send_buffer = SendBuffer(
+            transport,
+            flusher,
+            limits.send_buffer_bytes,
+            limits.max_dropped,
+            self._on_events_dropped,
+            lambda: on_overflow(self),
+        )
+        self._encoder = encoder
+        self._on_close = on_close
+        self._queued: deque[bytes] = deque()
         self._busy = False
 
-    # -- Outlet
+    def switch_session(self, session: Session) -> None:
+        """Continue with another session, which the client has resumed."""
+        self.session = session
+
+    # -- SessionOutput
 
     def event(self, frame: EventFrame, sequenced: bool) -> None:
         """See `SessionOutput`."""
-        self.outbox.event(self._event_form(frame, sequenced), frame.subscribed_key)
+        self.send_buffer.event(self._encoder.event(self.session, frame, sequenced), frame.subscribed_key)
 
     def reply(self, text: bytes) -> None:
         """See `SessionOutput`."""
-        self.outbox.reply(self._text_form(text))
+        self.send_buffer.reply(self._encoder.text(text))
 
     def close(self, code: int, reason: str) -> None:
         """See `SessionOutput`."""
-        self._waiting.clear()
-        self.outbox.flush()
-        self.outbox.close()
-        self._hang_up(code, reason)
+        self._queued.clear()
+        self.send_buffer.flush()
+        self.send_buffer.close()
+        self._on_close(code, reason)
 
-    def events_dropped(self, dropped: Counter[str]) -> None:
-        """Tell the client what it did not get because it did not read."""
+    def _on_events_dropped(self, dropped: Counter[str]) -> None:
+        """Send the event ``overflow``: how many events the client has missed, by binding."""
+        keys = dict.fromkeys(("subscribed_key", "subscription_key", "name", "routing_key"), "overflow")
         data = {"dropped": dropped.total(), "bindings": dict(dropped)}
-        shown = {
-            "subscribed_key": "overflow",
-            "subscription_key": "overflow",
-            "name": "overflow",
-            "routing_key": "overflow",
-        }
-        self.reply(encode({"action": "event", **shown, "data": data}))
+        self.reply(encode_json({"action": "event", **keys, "data": data}))
 
-    # -- what the client sends
+    # -- messages of the client
 
-    def received(self, payload: bytes, act: Callable[[Connection, bytes], Deferred[None]]) -> bool:
-        """Act on a message after all those before it; whether there is room for it."""
-        if len(self._waiting) >= MAX_QUEUED_MESSAGES:
+    def on_message(self, payload: bytes, handle: MessageHandler) -> bool:
+        """Handle a message after all earlier ones.
+
+        Returns False, and discards it, if `MAX_QUEUED_MESSAGES` wait already.
+        """
+        if len(self._queued) >= MAX_QUEUED_MESSAGES:
             return False
-        self._waiting.append(payload)
+        self._queued.append(payload)
         if not self._busy:
             self._busy = True
-            Deferred.fromCoroutine(self._work(act)).addErrback(self._failed)
+            Deferred.fromCoroutine(self._handle_queued(handle)).addErrback(self._on_failure)
         return True
 
-    async def _work(self, act: Callable[[Connection, bytes], Deferred[None]]) -> None:
+    async def _handle_queued(self, handle: MessageHandler) -> None:
         try:
-            while self._waiting:
-                await act(self, self._waiting.popleft())
+            while self._queued:
+                await handle(self, self._queued.popleft())
         finally:
             self._busy = False
 
-    def _failed(self, failure: Failure) -> None:
-        _log.failure("a message of socket {session_id} failed", failure, session_id=self.session.id)
-        self.session_failed()
-
-    def session_failed(self) -> None:
-        """Something unexpected: the client may try again on a new connection."""
-        self.close(1011, "an unexpected error")
-
-
-def websocket_encoders(deflate: bool) -> tuple[EventEncoder, TextEncoder]:
-    """How events and texts are written on a websocket."""
-
-    def event_form(frame: EventFrame, sequenced: bool) -> bytes:
-        return frame.frame(sequenced, deflate)
-
-    return event_form, text_frame
+    def _on_failure(self, failure: Failure) -> None:
+        _log.failure("handling a message failed session={session_id}", failure, session_id=self.session.id)
+        self.close(CloseCode.INTERNAL_ERROR, "an unexpected error")

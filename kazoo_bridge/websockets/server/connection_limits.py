@@ -1,106 +1,110 @@
-"""Who may connect: from where, how many, and with what origin."""
+"""Which clients may connect: their address, number, origin and sub-protocol."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from attrs import define, field
 
-from kazoo_bridge.interfaces import HandshakeRejected as HandshakeRejected
-from kazoo_bridge.ip_addresses import rate_limit_network
+from kazoo_bridge.config import Websockets
+from kazoo_bridge.connection_counter import ConnectionCounter, ConnectionLimitReached
+from kazoo_bridge.interfaces import HandshakeRejected
 
 Network = IPv4Network | IPv6Network
 
-#: Our own sub-protocol. It changes nothing; those who ask for it know that they talk to us.
+#: The project's sub-protocol. It changes nothing in the protocol.
 SUBPROTOCOL = "kazoo-bridge.v1"
+
+#: Handshakes that may be in progress at once, besides the established connections.
+MAX_HANDSHAKES = 1000
 
 
 @define(eq=False)
 class AdmissionControl:
-    """Counts connections by address. 0: no bound. `trusted` are the networks of proxies whose ``X-Forwarded-For`` is believed.
+    """Admits clients within limits.
 
-    On top of the connections, `most_arriving` handshakes may be under way; `arriving` counts them.
+    `origins` are the permitted origins of web pages, with the wildcards of `fnmatch`. `trusted_proxies`
+    are the networks of proxies whose ``X-Forwarded-For`` is believed. `handshakes` counts the handshakes
+    in progress.
     """
 
-    per_address: int
-    total: int
+    connections: ConnectionCounter
     origins: Sequence[str]
-    trusted: Sequence[Network]
-    max_handshakes: int = 1000
+    trusted_proxies: Sequence[Network]
+    max_handshakes: int = MAX_HANDSHAKES
     handshakes: int = field(init=False, default=0)
-    _connected: Counter[str] = field(init=False, factory=Counter)
 
     @classmethod
-    def from_config(
-        cls, per_address: int, in_all: int, origins: Sequence[str], trusted: Sequence[str]
-    ) -> AdmissionControl:
-        """With networks as the configuration has them."""
-        return cls(per_address, in_all, origins, [ip_network(network) for network in trusted])
+    def from_config(cls, config: Websockets) -> AdmissionControl:
+        """Take limits, origins and proxies from the configuration."""
+        return cls(
+            ConnectionCounter(config.max_connections, config.max_connections_per_ip),
+            config.allowed_origins,
+            [ip_network(network) for network in config.trusted_proxies],
+        )
 
-    @property
-    def connected(self) -> int:
-        """How many connections there are."""
-        return self._connected.total()
+    def client_address(self, peer: str, headers: Mapping[str, str]) -> str:
+        """Return the client's address: the last hop that is not a trusted proxy.
 
-    def address(self, peer: str, headers: Mapping[str, str]) -> str:
-        """The client's address: the nearest one that no trusted proxy has."""
+        `peer` is the other end of the TCP connection; `headers` have lower-case names.
+        """
         hops = [hop.strip() for hop in headers.get("x-forwarded-for", "").split(",") if hop.strip()]
         address = peer
-        while hops and self._trusts(address):
-            address = _strip_port(hops.pop())
+        while hops and self._is_trusted(address):
+            address = _without_port(hops.pop())
         return address
 
     def handshake_started(self) -> bool:
-        """Count a client that has not said yet what it wants; False, and it is not counted, when too many of them are waited for."""
+        """Count a handshake; returns False, and counts nothing, if `max_handshakes` are in progress."""
         if self.handshakes >= self.max_handshakes:
             return False
         self.handshakes += 1
         return True
 
     def handshake_finished(self) -> None:
-        """Undo `arrives`: it has said it, or has gone."""
+        """Forget a counted handshake: the request has arrived, or the connection is lost."""
         self.handshakes -= 1
 
     def acquire(self, address: str, origin: str | None) -> None:
-        """Count a connection in; raises `HandshakeRejected`."""
+        """Count a connection; raises `HandshakeRejected`, and counts nothing, if it is not admitted.
+
+        `address` is the result of `client_address`, `origin` the header of that name, which browsers send.
+        """
         if origin and not any(fnmatchcase(origin.lower(), allowed.lower()) for allowed in self.origins):
             raise HandshakeRejected(403, "the origin is not allowed")
-        if self.total and self.connected >= self.total:
-            raise HandshakeRejected(503, "too many connections")
-        counted = rate_limit_network(address)
-        if self.per_address and self._connected[counted] >= self.per_address:
-            raise HandshakeRejected(429, "too many connections from this address")
-        self._connected[counted] += 1
+        try:
+            self.connections.acquire(address)
+        except ConnectionLimitReached as error:
+            raise HandshakeRejected(429 if error.per_network else 503, str(error)) from None
 
     def release(self, address: str) -> None:
-        """Undo `admit`."""
-        counted = rate_limit_network(address)
-        self._connected[counted] -= 1
-        if self._connected[counted] <= 0:
-            del self._connected[counted]
+        """Forget a connection that `acquire` has counted."""
+        self.connections.release(address)
 
-    def _trusts(self, address: str) -> bool:
+    def _is_trusted(self, address: str) -> bool:
         try:
             parsed = ip_address(address)
         except ValueError:
             return False
-        # A socket for both kinds of addresses shows IPv4 ones as IPv6.
+        # A dual-stack socket shows IPv4 peers as mapped IPv6 addresses.
         plain = getattr(parsed, "ipv4_mapped", None) or parsed
-        return any(plain in network for network in self.trusted)
+        return any(plain in network for network in self.trusted_proxies)
 
 
-def _strip_port(hop: str) -> str:
-    """An address without the port or the brackets that some proxies write."""
+def _without_port(hop: str) -> str:
+    """Remove the port and brackets that some proxies add to an address."""
     if hop.startswith("["):
         return hop[1:].partition("]")[0]
     return hop.partition(":")[0] if hop.count(":") == 1 else hop
 
 
 def choose_subprotocol(offered: Sequence[str]) -> str | None:
-    """The one to speak; raises `HandshakeRejected` where only others are offered, as KAZOO does for any."""
+    """Choose a sub-protocol among those that the client offers; None if it offers none.
+
+    Raises `HandshakeRejected` if only others than `SUBPROTOCOL` are offered; KAZOO refuses all.
+    """
     if not offered:
         return None
     if SUBPROTOCOL in offered:

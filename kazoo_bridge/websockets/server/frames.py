@@ -1,70 +1,100 @@
-"""What is sent to clients: replies, and events that are encoded once for everybody who gets them."""
+"""Encodes what the server sends: replies, and events, each of which is encoded once for all its receivers."""
 
 from __future__ import annotations
 
+import secrets
 import struct
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from enum import IntEnum
 from typing import Any
 
 import orjson
 
-_TEXT = 0x81
-_COMPRESSED_TEXT = 0xC1
+#: First byte of a frame: FIN, RSV1 if compressed, opcode "text" (RFC 6455 section 5.2, RFC 7692).
+_TEXT, _COMPRESSED_TEXT = 0x81, 0xC1
 
-#: Shorter texts do not get much shorter.
-COMPRESS_FROM = 256
+#: Deflate does not shorten texts of fewer bytes by much.
+MIN_COMPRESSED_BYTES = 256
 
-#: What a flushed deflate stream ends with, and permessage-deflate leaves out.
-_TAIL = b"\x00\x00\xff\xff"
+#: The end of a flushed deflate stream, which permessage-deflate omits (RFC 7692 section 7.2.1).
+_DEFLATE_TAIL = b"\x00\x00\xff\xff"
+
+
+class CloseCode(IntEnum):
+    """Why the server closes a websocket. RFC 6455 leaves the codes from 4000 to applications."""
+
+    IDLE = 1000
+    GOING_AWAY = 1001
+    INTERNAL_ERROR = 1011
+    OVERLOADED = 1013
+    UNAUTHENTICATED = 4401
+    CLOSED_BY_OPERATOR = 4403
+    AUTHENTICATION_TIMEOUT = 4408
+    RESUMED_ELSEWHERE = 4409
+    TOO_MANY = 4429
 
 
 def text_frame(text: bytes, *, deflate: bool = False) -> bytes:
-    """One whole websocket frame from the server; `deflate` when permessage-deflate has been negotiated.
+    """Encode a websocket frame from the server (unmasked).
 
-    Each is compressed by itself, so that one frame fits every socket.
+    `text` is UTF-8. `deflate`: the client has negotiated permessage-deflate. A frame is compressed without
+    context of earlier ones, so that the same bytes serve every client.
     """
-    if not deflate or len(text) < COMPRESS_FROM:
-        return _frame_head(_TEXT, len(text)) + text
+    if not deflate or len(text) < MIN_COMPRESSED_BYTES:
+        return _frame_header(_TEXT, len(text)) + text
     compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    packed = (compressor.compress(text) + compressor.flush(zlib.Z_SYNC_FLUSH)).removesuffix(_TAIL)
-    return _frame_head(_COMPRESSED_TEXT, len(packed)) + packed
+    compressed = compressor.compress(text) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    compressed = compressed.removesuffix(_DEFLATE_TAIL)
+    return _frame_header(_COMPRESSED_TEXT, len(compressed)) + compressed
 
 
-def _frame_head(first: int, length: int) -> bytes:
+def _frame_header(first_byte: int, length: int) -> bytes:
     if length < 126:
-        return bytes((first, length))
-    return (
-        struct.pack("!BBH", first, 126, length) if length < 65536 else struct.pack("!BBQ", first, 127, length)
-    )
+        return bytes((first_byte, length))
+    if length < 65536:
+        return struct.pack("!BBH", first_byte, 126, length)
+    return struct.pack("!BBQ", first_byte, 127, length)
 
 
-def encode(value: Any) -> bytes:
-    """JSON; what orjson refuses (whole numbers beyond 64 bits) is written as text."""
+def encode_json(value: Any) -> bytes:
+    """Encode JSON. Keys of other types become strings, and so do values that JSON has no form for.
+
+    Raises `TypeError` for integers beyond 64 bits, which decoded messages do not contain.
+    """
     return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS)
 
 
-def reply(request_id: str, status: str, data: Mapping[str, Any]) -> bytes:
-    """An answer to one of the client's messages, as text."""
-    return encode({"action": "reply", "request_id": request_id, "status": status, "data": data})
+def encode_reply(request_id: str, status: str, data: Mapping[str, Any]) -> bytes:
+    """Encode the reply to a client's message; `status` is ``success`` or ``error``."""
+    return encode_json({"action": "reply", "request_id": request_id, "status": status, "data": data})
+
+
+def encode_notice(errors: list[str], **more: Any) -> bytes:
+    """Encode an error that answers no message: a reply with a random request id.
+
+    `more` stands beside `errors` in the reply's data.
+    """
+    return encode_reply(secrets.token_hex(16), "error", {"errors": errors, **more})
 
 
 def event_prefix(subscribed_key: str, subscription_key: str) -> bytes:
-    """The part of an event's text that is the same for all events of a subscription."""
-    return encode(
+    """Encode the beginning of an event's text, which all events of a subscription share."""
+    return encode_json(
         {"action": "event", "subscribed_key": subscribed_key, "subscription_key": subscription_key}
     )[:-1]
 
 
 def event_content(name: str, routing_key: str, data: Any) -> bytes:
-    """The part of an event's text that is the same for all subscriptions."""
-    return b"," + encode({"name": name, "routing_key": routing_key, "data": data})[1:-1]
+    """Encode the rest of an event's text, which all subscriptions share."""
+    return b"," + encode_json({"name": name, "routing_key": routing_key, "data": data})[1:-1]
 
 
 class EventFrame:
-    """One event for everybody with the same subscription. Each form is made when the first needs it, and only once.
+    """One event for all clients with the same subscription. Each encoding is made on first use and kept.
 
-    `sequence` grows with every frame of the node; clients that can resume are shown it.
+    `subscribed_key` is the client's binding. `prefix` and `content` are the results of `event_prefix` and
+    `event_content`. `sequence` increases with every frame of the node; clients that can resume receive it.
     """
 
     __slots__ = ("_content", "_frames", "_prefix", "_texts", "sequence", "subscribed_key")
@@ -78,7 +108,7 @@ class EventFrame:
         self._frames: dict[tuple[bool, bool], bytes] = {}
 
     def text(self, sequenced: bool) -> bytes:
-        """The JSON, with the sequence or without."""
+        """Return the JSON; `sequenced`: with the sequence."""
         text = self._texts.get(sequenced)
         if text is None:
             end = b',"sequence":%d}' % self.sequence if sequenced else b"}"
@@ -86,13 +116,9 @@ class EventFrame:
         return text
 
     def frame(self, sequenced: bool, deflate: bool) -> bytes:
-        """The websocket frame."""
-        form = (sequenced, deflate)
-        frame = self._frames.get(form)
+        """Return the websocket frame of `text`; `deflate` as for `text_frame`."""
+        encoding = (sequenced, deflate)
+        frame = self._frames.get(encoding)
         if frame is None:
-            frame = self._frames[form] = text_frame(self.text(sequenced), deflate=deflate)
+            frame = self._frames[encoding] = text_frame(self.text(sequenced), deflate=deflate)
         return frame
-
-
-#: Makes the wire form of an event for one outlet.
-EventEncoder = Callable[[EventFrame], bytes]

@@ -1,7 +1,7 @@
-"""The bounded send buffer of one connection, and the tick at which all of them are written.
+"""The bounded send buffer of a connection, and the flusher that writes all of them.
 
-Frames are collected and written together: a write costs a system call or three, and with a thousand sockets on one binding, a write for
-each event and socket would be all that the process does.
+Frames are collected and written together. A write costs one to three system calls: with a thousand sockets
+on one binding, one write per event and socket would leave the process no time for anything else.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from attrs import define, field
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 from zope.interface import implementer
 
-#: Seconds between two writes to the same connection, at least, while there is much to write.
+#: Minimum seconds between two flushes.
 FLUSH_INTERVAL = 0.02
 
 
 class Transport(Protocol):
-    """What an outbox writes to."""
+    """What a send buffer writes to."""
 
     def write(self, data: bytes) -> object:
         """Send bytes."""
@@ -27,94 +27,100 @@ class Transport(Protocol):
 
 @define(eq=False)
 class Flusher:
-    """Writes what the outboxes have collected, at once when nothing was written lately, else a tick later."""
+    """Flushes send buffers: at once after a pause, else at most every `FLUSH_INTERVAL`.
+
+    `dropped` counts the events that all send buffers have dropped.
+    """
 
     _clock: IReactorTime
-    _dirty: dict[SendBuffer, None] = field(init=False, factory=dict)
+    _scheduled: dict[SendBuffer, None] = field(init=False, factory=dict)
     _call: IDelayedCall | None = field(init=False, default=None)
-    _next: float = field(init=False, default=0.0)
-    #: Events that clients were too slow for, on all connections.
+    _next_flush: float = field(init=False, default=0.0)
     dropped: int = field(init=False, default=0)
 
-    def schedule(self, outbox: SendBuffer) -> None:
-        """Write this one with the next tick."""
-        self._dirty[outbox] = None
+    def schedule(self, send_buffer: SendBuffer) -> None:
+        """Flush this send buffer with the next flush."""
+        self._scheduled[send_buffer] = None
         if self._call is None:
-            self._call = self._clock.callLater(max(0.0, self._next - self._clock.seconds()), self._flush)
+            self._call = self._clock.callLater(
+                max(0.0, self._next_flush - self._clock.seconds()), self._flush
+            )
 
     def _flush(self) -> None:
         self._call = None
         started = self._clock.seconds()
-        dirty, self._dirty = self._dirty, {}
-        for outbox in dirty:
-            outbox.flush()
-        # A tick that takes long is followed by a longer pause, so that the rest of the process has its time.
+        scheduled, self._scheduled = self._scheduled, {}
+        for send_buffer in scheduled:
+            send_buffer.flush()
+        # A long flush is followed by a pause of the same length, which the rest of the process gets.
         now = self._clock.seconds()
-        self._next = now + max(FLUSH_INTERVAL, now - started)
+        self._next_flush = now + max(FLUSH_INTERVAL, now - started)
 
     def stop(self) -> None:
-        """Write what there is, and leave no delayed call behind."""
+        """Flush everything now, and leave no delayed call."""
         if self._call is not None:
             self._call.cancel()
             self._flush()
-        self._dirty = {}
+        self._scheduled = {}
 
 
 @implementer(IPushProducer)
 class SendBuffer:
-    """Collects frames for one connection and holds them back while its client does not read.
+    """Collects frames for one connection, and keeps them while its client does not read.
 
-    Beyond `limit` bytes events are dropped and counted; when there is room again, `on_room` is told what was dropped (by subscribed key).
-    More than `max_dropped` events, or replies beyond twice the limit, and `on_hopeless` is called, once.
+    While the client does not read:
+
+    - events that would exceed `max_bytes` are dropped and counted. When the client reads again,
+      `on_events_dropped` receives their number by subscribed key.
+    - more than `max_dropped` dropped events, or a reply while more than twice `max_bytes` wait, close the
+      send buffer and call `on_overflow`, once.
+
+    Register it as a producer with the transport. `dropped` counts the dropped events. A `closed` send
+    buffer ignores everything.
     """
 
     def __init__(
         self,
         transport: Transport,
         flusher: Flusher,
-        limit: int,
+        max_bytes: int,
         max_dropped: int,
-        on_room: Callable[[Counter[str]], None],
-        on_hopeless: Callable[[], None],
+        on_events_dropped: Callable[[Counter[str]], None],
+        on_overflow: Callable[[], None],
     ) -> None:
         self._transport = transport
         self._flusher = flusher
-        self._limit = limit
+        self._max_bytes = max_bytes
         self._max_dropped = max_dropped
-        self._on_room = on_room
-        self._on_hopeless = on_hopeless
+        self._on_events_dropped = on_events_dropped
+        self._on_overflow = on_overflow
         self._frames: list[bytes] = []
         self._size = 0
         self._paused = False
-        self._dropped: Counter[str] = Counter()
+        self._dropped_by_key: Counter[str] = Counter()
         self.dropped = 0
         self.closed = False
 
     @property
     def paused(self) -> bool:
-        """Whether the client does not read just now."""
+        """Whether the client does not read."""
         return self._paused
 
-    @property
-    def size(self) -> int:
-        """The bytes that wait."""
-        return self._size
-
     def event(self, frame: bytes, subscribed_key: str) -> None:
-        """Send an event, or count it as dropped."""
+        """Send an event, or drop it and count it by `subscribed_key`."""
         if self.closed:
             return
-        # Once something is dropped, so is everything until there is room: no event may overtake the notice.
-        if self._paused and (self._dropped or self._size + len(frame) > self._limit):
+        # After one dropped event all are dropped until the client reads: none may overtake the notice.
+        if self._paused and (self._dropped_by_key or self._size + len(frame) > self._max_bytes):
             self._drop(subscribed_key)
             return
         self._append(frame)
 
     def reply(self, frame: bytes) -> None:
-        """Send what must not be dropped."""
+        """Send a frame that must not be dropped."""
         if self.closed:
             return
-        if self._paused and self._size > 2 * self._limit:
+        if self._paused and self._size > 2 * self._max_bytes:
             self._overflow()
             return
         self._append(frame)
@@ -126,18 +132,18 @@ class SendBuffer:
         self._size += len(frame)
 
     def _drop(self, subscribed_key: str) -> None:
-        self._dropped[subscribed_key] += 1
+        self._dropped_by_key[subscribed_key] += 1
         self.dropped += 1
         self._flusher.dropped += 1
-        if self._dropped.total() > self._max_dropped:
+        if self._dropped_by_key.total() > self._max_dropped:
             self._overflow()
 
     def _overflow(self) -> None:
         self.close()
-        self._on_hopeless()
+        self._on_overflow()
 
     def flush(self) -> None:
-        """Write what was collected, unless the client does not read."""
+        """Write what is collected, unless the client does not read."""
         if self._paused or self.closed or not self._frames:
             return
         data = self._frames[0] if len(self._frames) == 1 else b"".join(self._frames)
@@ -146,25 +152,25 @@ class SendBuffer:
         self._transport.write(data)
 
     def close(self) -> None:
-        """Take nothing more; what waits is forgotten."""
+        """Discard what is collected, and ignore everything from now on."""
         self.closed = True
         self._frames.clear()
         self._size = 0
 
-    # -- IPushProducer, told by the transport
+    # -- IPushProducer: called by the transport
 
     def pauseProducing(self) -> None:
-        """The client does not read, or not fast enough."""
+        """Stop writing: the transport's own buffer is full, as the client reads too slowly."""
         self._paused = True
 
     def resumeProducing(self) -> None:
-        """The client has read what was written."""
+        """Write what is collected: the transport's own buffer is empty."""
         self._paused = False
         self.flush()
-        if self._dropped and not self._paused and not self.closed:
-            dropped, self._dropped = self._dropped, Counter()
-            self._on_room(dropped)
+        if self._dropped_by_key and not self._paused and not self.closed:
+            dropped, self._dropped_by_key = self._dropped_by_key, Counter()
+            self._on_events_dropped(dropped)
 
     def stopProducing(self) -> None:
-        """The connection is gone."""
+        """Close: the connection is lost."""
         self.close()

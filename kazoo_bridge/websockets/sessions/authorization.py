@@ -1,4 +1,4 @@
-"""Who a client is, what it may hear of, and until when."""
+"""Authenticates sessions, and checks what they may subscribe to, until their rights end."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from attrs import define
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from kazoo_bridge.interfaces import IDirectory, Principal, StorageUnavailable
+from kazoo_bridge.interfaces import ALL_ACCOUNTS, IDirectory, Principal, StorageUnavailable
 from kazoo_bridge.websockets.sessions.session import Session
-from kazoo_bridge.websockets.subscriptions.subscriptions import ALL_ACCOUNTS
 
 _log = Logger()
 
-#: The beginnings of these texts are KAZOO's; the token itself is nobody's business.
+#: Texts for the client. Their beginnings are KAZOO's, whose clients may compare them; none shows the token.
 BAD_TOKEN = "failed to authenticate token (it is unknown, expired or revoked)"  # noqa: S105 - a text
 NO_TOKEN = "authentication token required"  # noqa: S105 - a text
 WRONG_TOKEN = "invalid authentication token format"  # noqa: S105 - a text
@@ -24,24 +23,23 @@ _UNAVAILABLE = "the directory does not answer just now; try again later"
 
 
 class AccessDenied(Exception):
-    """The client may not; the text says why. `final`: the connection has no more use."""
-
-    def __init__(self, text: str, *, final: bool = False) -> None:
-        super().__init__(text)
-        self.final = final
+    """The session may not do this; the text says why, for the client."""
 
 
 @define(eq=False)
 class Authorizer:
-    """Asks the directory."""
+    """Checks tokens and rights with the directory."""
 
     _clock: IReactorTime
     _directory: IDirectory
 
     async def authenticate(self, session: Session, token: Any) -> None:
-        """Let the session speak for a token's account; raises `AccessDenied`.
+        """Authenticate the session as the account of `token`, the value of a message's ``auth_token``.
 
-        Once it does, messages need no token. One that comes with a newer token of the same account is renewed by it.
+        An authenticated session needs no token. A valid token of the same account then replaces the
+        session's, so that the session lives on when the earlier token expires; any other is ignored.
+
+        Raises `AccessDenied` if the session is not authenticated afterwards.
         """
         if session.principal is not None:
             if isinstance(token, str) and token != session.token:
@@ -59,7 +57,10 @@ class Authorizer:
         session.token, session.principal = token, principal
 
     async def authorize(self, session: Session, account_id: str) -> None:
-        """Raises `AccessDenied` when the session may not act for the account."""
+        """Require that the session may act for `account_id`, or for all accounts (``*``).
+
+        Raises `AccessDenied`, also when the directory does not answer.
+        """
         try:
             allowed = await self._can_act_for(session, account_id)
         except StorageUnavailable:
@@ -67,8 +68,11 @@ class Authorizer:
         if not allowed:
             raise AccessDenied(NO_WILDCARD if account_id == ALL_ACCOUNTS else NOT_ALLOWED)
 
-    async def still_valid(self, session: Session) -> bool:
-        """Whether the session's token is still good. A directory that does not answer takes nothing away."""
+    async def is_still_valid(self, session: Session) -> bool:
+        """Check whether the session's token is still valid.
+
+        True for a session that is not authenticated, and while the directory does not answer.
+        """
         principal = session.principal
         if principal is None or session.token is None:
             return True
@@ -78,16 +82,21 @@ class Authorizer:
             return await self._directory.authenticate(session.token) is not None
         except StorageUnavailable as error:
             _log.warn(
-                "the token of socket {session_id} cannot be checked: {reason}",
-                session_id=session.id,
-                reason=error,
+                "token not checked session={session_id} reason={reason}", session_id=session.id, reason=error
             )
             return True
 
     async def revoked_accounts(self, session: Session) -> list[str]:
-        """The accounts that the session hears of, and may not any more."""
+        """Return the accounts to which the session is subscribed without a right any more.
+
+        Empty while the directory does not answer.
+        """
         try:
-            return [account for account in session.accounts if not await self._can_act_for(session, account)]
+            return [
+                account_id
+                for account_id in session.subscribed_accounts
+                if not await self._can_act_for(session, account_id)
+            ]
         except StorageUnavailable:
             return []
 

@@ -1,7 +1,9 @@
-"""One client: who it is, what it subscribes to, and the connection on which it is told."""
+"""The state of one client, and the buffer from which it receives missed events when it resumes."""
 
 from __future__ import annotations
 
+import secrets
+from collections import deque
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -9,35 +11,65 @@ from attrs import define, field
 
 from kazoo_bridge.interfaces import ICallWatch, Principal
 from kazoo_bridge.kazoo import to_gregorian
+from kazoo_bridge.token_bucket import TokenBucket
 from kazoo_bridge.websockets.server.frames import EventFrame
-from kazoo_bridge.websockets.sessions.replay_buffer import ReplayBuffer
-from kazoo_bridge.websockets.sessions.token_bucket import TokenBucket
 from kazoo_bridge.websockets.subscriptions.binding_catalogue import CALLS_BINDING
 from kazoo_bridge.websockets.subscriptions.subscription_index import Subscription
 
-#: (account id or ``*``, binding).
+#: (account id or `ALL_ACCOUNTS`, binding).
 SubscriptionId = tuple[str, str]
 
 
 class SessionOutput(Protocol):
-    """A connection to a client."""
+    """The connection of a session."""
 
     def event(self, frame: EventFrame, sequenced: bool) -> None:
-        """Send an event; it may be dropped when the client does not read."""
+        """Send an event, with its sequence if `sequenced`, or drop it when the client does not read."""
 
     def reply(self, text: bytes) -> None:
-        """Send an answer."""
+        """Send a reply or notice, as JSON."""
 
     def close(self, code: int, reason: str) -> None:
-        """End the connection, after what was sent before."""
+        """Send what waits, then close the connection with a `CloseCode` and a short text."""
+
+
+@define(eq=False)
+class ReplayBuffer:
+    """The latest `max_events` events of a session that can be resumed.
+
+    `token` names the session. `interruptions` is the value of `EventFanout.interruptions` when the client was
+    last informed about gaps. `dropped_until` is the sequence of the newest event that is no longer here.
+    """
+
+    max_events: int
+    interruptions: int
+    token: str = field(factory=lambda: secrets.token_hex(24), repr=False)
+    dropped_until: int = 0
+    _frames: deque[EventFrame] = field(init=False, factory=deque)
+
+    def add(self, frame: EventFrame) -> None:
+        """Store an event; drops the oldest one beyond `max_events`."""
+        self._frames.append(frame)
+        if len(self._frames) > self.max_events:
+            self.dropped_until = self._frames.popleft().sequence
+
+    def after(self, sequence: int) -> list[EventFrame]:
+        """Return the stored events with a greater sequence, in order."""
+        return [frame for frame in self._frames if frame.sequence > sequence]
+
+    def has_gap(self, sequence: int) -> bool:
+        """Return whether events with a greater sequence have been dropped."""
+        return self.dropped_until > sequence
 
 
 @define(eq=False)
 class Session:
-    """The state of one client. `started` and `heard` (when it last said something) are in Unix seconds.
+    """The state of one client.
 
-    `source` is the client's address and `destination` this node's host. A session with a `journal` outlives its connection for a while:
-    then `outlet` is None, since `left`.
+    `source` is the client's address and `destination` this node's host. `started` and `last_seen` (the latest
+    message) are in Unix seconds. `output` is the connection. A session with a `replay_buffer` outlives its
+    connection for a while: `output` is then None, since `disconnected_at` (Unix seconds). An `ended` session
+    is of no further use. `check_group` says with which sweeps the `SessionRegistry` checks its rights.
     """
 
     id: str
@@ -45,8 +77,8 @@ class Session:
     destination: str
     started: float
     bucket: TokenBucket
-    output: SessionOutput | None
     last_seen: float
+    output: SessionOutput | None = None
     token: str | None = field(default=None, repr=False)
     principal: Principal | None = None
     name: str | None = None
@@ -56,43 +88,53 @@ class Session:
     replay_buffer: ReplayBuffer | None = None
     disconnected_at: float | None = None
     ended: bool = False
+    check_group: int = 0
+
+    def connect(self, output: SessionOutput) -> None:
+        """Send events and replies to `output` from now on."""
+        self.output = output
+        self.disconnected_at = None
+
+    def disconnect(self) -> None:
+        """Send nothing from now on; events still enter the replay buffer."""
+        self.output = None
 
     def deliver(self, frame: EventFrame) -> None:
-        """Take an event."""
-        journal = self.replay_buffer
-        if journal is not None:
-            journal.add(frame)
+        """Send an event, and store it if the session can be resumed."""
+        replay_buffer = self.replay_buffer
+        if replay_buffer is not None:
+            replay_buffer.add(frame)
         if self.output is not None:
-            self.output.event(frame, journal is not None)
+            self.output.event(frame, replay_buffer is not None)
 
     @property
     def is_connected(self) -> bool:
-        """Whether there is a connection; a session that waits for its client to come back has none."""
+        """Whether there is a connection."""
         return self.output is not None
 
     @property
     def account_id(self) -> str | None:
-        """The account that the client speaks for, once it has authenticated."""
+        """The account as which the client is authenticated; None before."""
         return None if self.principal is None else self.principal.account_id
 
     @property
     def bindings(self) -> list[str]:
-        """Everything the client is subscribed to, each binding once, in the order of subscribing."""
-        asked = [binding for _, binding in self.subscriptions]
-        return list(dict.fromkeys([*asked, *([CALLS_BINDING] if self.call_watches else [])]))
+        """The subscribed bindings, each once, in the order of subscribing."""
+        bindings = [binding for _, binding in self.subscriptions]
+        return list(dict.fromkeys([*bindings, *([CALLS_BINDING] if self.call_watches else [])]))
 
     @property
-    def count(self) -> int:
-        """How many subscriptions there are."""
+    def subscription_count(self) -> int:
+        """The number of subscriptions, that to live calls included."""
         return len(self.subscriptions) + len(self.call_watches)
 
     @property
-    def accounts(self) -> set[str]:
-        """The accounts (or ``*``) that the client hears of."""
-        return {account for account, _ in self.subscriptions} | set(self.call_watches)
+    def subscribed_accounts(self) -> set[str]:
+        """The accounts (or `ALL_ACCOUNTS`) of the subscriptions."""
+        return {account_id for account_id, _ in self.subscriptions} | set(self.call_watches)
 
     def to_document(self) -> Mapping[str, Any]:
-        """How the socket is listed, with KAZOO's own keys."""
+        """Return the socket as it is listed, with the keys of KAZOO's ``/websockets``."""
         document = {
             "websocket_session_id": self.id,
             "bindings": self.bindings,
@@ -102,4 +144,4 @@ class Session:
             "destination": self.destination,
             "source": self.source,
         }
-        return {name: value for name, value in document.items() if value is not None}
+        return {key: value for key, value in document.items() if value is not None}

@@ -1,9 +1,10 @@
-"""All sessions of one node: how they begin and end, and what ends them."""
+"""All sessions of one node: opens, finds, resumes and ends them, and checks them periodically."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import cycle
 
 from attrs import frozen
 from twisted.application.service import Service
@@ -13,66 +14,84 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from kazoo_bridge.websockets.client_messages import request_id_of
-from kazoo_bridge.websockets.server.frames import reply
-from kazoo_bridge.websockets.sessions.authorization import BAD_TOKEN, NOT_ALLOWED, Authorizer
-from kazoo_bridge.websockets.sessions.replay_buffer import ReplayBuffer
-from kazoo_bridge.websockets.sessions.session import Session, SessionOutput
-from kazoo_bridge.websockets.sessions.token_bucket import TokenBucket
+from kazoo_bridge.config import Websockets
+from kazoo_bridge.token_bucket import TokenBucket
+from kazoo_bridge.websockets.server.frames import CloseCode, encode_notice
+from kazoo_bridge.websockets.sessions.authorization import BAD_TOKEN, NO_TOKEN, NOT_ALLOWED, Authorizer
+from kazoo_bridge.websockets.sessions.session import ReplayBuffer, Session, SessionOutput
 from kazoo_bridge.websockets.subscriptions.subscriptions import Subscriptions
 
 _log = Logger()
 
-#: Close codes; those from 4000 are ours, by the RFC's leave.
-GOING_AWAY, OVERLOADED = 1001, 1013
-UNAUTHENTICATED, CLOSED_BY_OPERATOR, AUTHENTICATION_TIMEOUT_CODE, RESUMED_ELSEWHERE, TOO_MANY = (
-    4401,
-    4403,
-    4408,
-    4409,
-    4429,
-)
+#: Seconds between two sweeps over all sessions.
+SWEEP_INTERVAL = 1.0
 
-#: Each second, one in so many sessions has its rights checked again.
-_SWEEPS = 3
+#: A sweep checks the rights of one in so many sessions, so that each is checked every three seconds.
+SWEEPS_PER_CHECK = 3
+
+#: Resumable sessions without a connection that a node keeps.
+MAX_DISCONNECTED_SESSIONS = 1000
 
 
 @frozen
 class SessionLimits:
-    """Bounds. Times are in seconds; 0 connections per account: no bound."""
+    """Limits of sessions; times are in seconds.
 
-    burst: int = 100
-    per_second: float = 10.0
-    per_account: int = 0
-    authentication_timeout: float = 60.0
-    idle_timeout: float = 3600.0
-    resume_window: float = 120.0
-    resume_events: int = 1000
-    max_disconnected: int = 1000
+    `burst` and `refill_interval`: see `TokenBucket`. `per_account`: connections of one account (0: no limit).
+    `resume_window` and `resume_events`: how long a resumable session outlives its connection, and how many
+    events it keeps.
+    """
+
+    burst: int
+    refill_interval: float
+    per_account: int
+    authentication_timeout: float
+    idle_timeout: float
+    resume_window: float
+    resume_events: int
+    max_disconnected: int = MAX_DISCONNECTED_SESSIONS
+
+    @classmethod
+    def from_config(cls, config: Websockets) -> SessionLimits:
+        """Take the limits from the configuration."""
+        return cls(
+            burst=config.rate_burst,
+            refill_interval=1 / config.rate_per_second,
+            per_account=config.max_connections_per_account,
+            authentication_timeout=config.authentication_timeout_s,
+            idle_timeout=config.idle_timeout_s,
+            resume_window=config.resume_window_s,
+            resume_events=config.resume_events,
+        )
 
 
 class SessionRegistry(Service):
-    """Keeps the sessions, and once a second looks for those whose time is over."""
+    """Holds the sessions, which iteration returns, and ends those whose time or rights are over.
+
+    `host` names this node in the list of sockets. `closed_by_code` counts the connections that the node has
+    closed.
+    """
 
     def __init__(
         self,
         clock: IReactorTime,
         host: str,
         limits: SessionLimits,
-        authority: Authorizer,
+        authorizer: Authorizer,
         subscriptions: Subscriptions,
     ) -> None:
         self._clock = clock
         self._host = host
         self.limits = limits
-        self._authority = authority
+        self._authorizer = authorizer
         self._subscriptions = subscriptions
         self._sessions: dict[str, Session] = {}
         self._resumable: dict[str, Session] = {}
-        self._round = 0
-        self._sweeping = LoopingCall(self._sweep)
-        self._sweeping.clock = clock
-        self.ended: Counter[int] = Counter()
+        self._check_groups = cycle(range(SWEEPS_PER_CHECK))
+        self._sweep_number = 0
+        self._sweep_loop = LoopingCall(lambda: Deferred.fromCoroutine(self._sweep()).addErrback(_log_failure))
+        self._sweep_loop.clock = clock
+        self.closed_by_code: Counter[int] = Counter()
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -81,45 +100,54 @@ class SessionRegistry(Service):
         return iter(list(self._sessions.values()))
 
     def find(self, session_id: str) -> Session | None:
-        """The session of that id."""
+        """Return the session with that id; None if there is none."""
         return self._sessions.get(session_id)
 
-    def open(self, host: str, port: int, outlet: SessionOutput) -> Session:
-        """A new session for a connection from there."""
+    def open(self, host: str, port: int) -> Session:
+        """Open a session, without a connection yet, for a client at `host` and `port`."""
         now = self._clock.seconds()
         session_id = f"{host}:{port}"
         while session_id in self._sessions:
             session_id += "+"
-        bucket = TokenBucket(self.limits.burst, self.limits.per_second)
-        session = Session(session_id, host, self._host, now, bucket, outlet, now)
+        bucket = TokenBucket(self.limits.burst, self.limits.refill_interval)
+        session = Session(session_id, host, self._host, started=now, bucket=bucket, last_seen=now)
+        # Not the place in the list: that changes with every session that ends, and checks would be missed.
+        session.check_group = next(self._check_groups)
         self._sessions[session_id] = session
         return session
 
-    def too_many_of(self, account_id: str) -> bool:
-        """Whether an account has more connections than it may. Sessions that wait for their client have none."""
+    def exceeds_account_limit(self, account_id: str) -> bool:
+        """Return whether the account has more connected sessions than permitted."""
         limit = self.limits.per_account
-        connected = (session for session in self._sessions.values() if session.output is not None)
+        connected = (session for session in self._sessions.values() if session.is_connected)
         return bool(limit) and sum(session.account_id == account_id for session in connected) > limit
 
     # -- the end of a session
 
-    def disconnected(self, session: Session, outlet: SessionOutput) -> None:
-        """The connection is gone; so is the session, unless it can be resumed."""
-        if session.output is not outlet:
+    def disconnected(self, session: Session, output: SessionOutput) -> None:
+        """Handle the loss of the connection `output`: ends the session, unless it can be resumed.
+
+        Does nothing if the session has another connection by now.
+        """
+        if session.output is not output:
             return
-        session.output = None
+        session.disconnect()
         if session.replay_buffer is None or session.ended:
             self.end(session)
             return
         session.disconnected_at = self._clock.seconds()
-        left = [one for one in self._resumable.values() if one.disconnected_at is not None]
-        if len(left) > self.limits.max_disconnected:
-            self.end(min(left, key=lambda one: one.disconnected_at or 0.0))
+        waiting = [held for held in self._resumable.values() if held.disconnected_at is not None]
+        if len(waiting) > self.limits.max_disconnected:
+            self.end(min(waiting, key=lambda held: held.disconnected_at or 0.0))
 
     def end(
-        self, session: Session, code: int | None = None, reason: str = "", notice: str | None = None
+        self, session: Session, code: CloseCode | None = None, reason: str = "", notice: str | None = None
     ) -> None:
-        """End a session: say why (`notice`, in the form of a reply), close its connection, forget it."""
+        """End a session: unsubscribe it, and close its connection.
+
+        `code` and `reason` are for the close frame; None closes nothing. `notice` is a text that the client
+        receives before, as a reply. Does nothing if the session has ended.
+        """
         if session.ended:
             return
         session.ended = True
@@ -127,110 +155,100 @@ class SessionRegistry(Service):
         self._sessions.pop(session.id, None)
         if session.replay_buffer is not None:
             self._resumable.pop(session.replay_buffer.token, None)
-        outlet = session.output
-        if outlet is None or code is None:
+        output = session.output
+        if output is None or code is None:
             return
-        self.ended[code] += 1
+        self.closed_by_code[int(code)] += 1
         if notice is not None:
-            outlet.reply(reply(request_id_of(None), "error", {"errors": [notice]}))
-        outlet.close(code, reason)
+            output.reply(encode_notice([notice]))
+        output.close(code, reason)
 
     # -- resuming
 
-    def keep(self, session: Session, interruptions: int) -> ReplayBuffer:
-        """From now on the session outlives its connection."""
+    def make_resumable(self, session: Session, interruptions: int) -> ReplayBuffer:
+        """Let the session outlive its connection; returns its replay buffer.
+
+        `interruptions`: see `ReplayBuffer`; ignored if the session is resumable already.
+        """
         if session.replay_buffer is None:
             session.replay_buffer = ReplayBuffer(self.limits.resume_events, interruptions)
             self._resumable[session.replay_buffer.token] = session
         return session.replay_buffer
 
-    def resumable(self, token: str, account_id: str | None) -> Session | None:
-        """The session of that name, if it is the account's."""
+    def find_resumable(self, token: str, account_id: str | None) -> Session | None:
+        """Return the resumable session that `token` names, if it is the account's; else None."""
         session = self._resumable.get(token)
         return session if session is not None and session.account_id == account_id else None
 
-    def take_over(self, old: Session, new: Session) -> None:
-        """Let the connection of `new` go on where `old` was; only `old` is left, under the id of `new`."""
-        if old.output is not None:
-            old.output.close(RESUMED_ELSEWHERE, "resumed on another connection")
-        del self._sessions[old.id]
-        self._sessions[new.id] = old
-        old.id, old.source, old.output, old.disconnected_at, old.bucket = (
-            new.id,
-            new.source,
-            new.output,
-            None,
-            new.bucket,
-        )
-        old.token, old.principal, old.last_seen = new.token, new.principal, new.last_seen
-        new.output = None
-        new.ended = True
+    def take_over(self, resumed: Session, replaced: Session) -> None:
+        """Move connection, id, address, rate limit and rights of `replaced` to `resumed`; `replaced` ends.
 
-    # -- time
+        An open connection of `resumed` is closed.
+        """
+        if resumed.output is not None:
+            resumed.output.close(CloseCode.RESUMED_ELSEWHERE, "resumed on another connection")
+        del self._sessions[resumed.id]
+        self._sessions[replaced.id] = resumed
+        resumed.id, resumed.source = replaced.id, replaced.source
+        resumed.token, resumed.principal = replaced.token, replaced.principal
+        resumed.bucket, resumed.last_seen = replaced.bucket, replaced.last_seen
+        if replaced.output is not None:
+            resumed.connect(replaced.output)
+        replaced.disconnect()
+        replaced.ended = True
+
+    # -- periodic checks
 
     def startService(self) -> None:
-        """Begin to look after the sessions."""
+        """Start the periodic checks."""
         super().startService()
-        self._sweeping.start(1.0, now=False).addErrback(
-            lambda failure: _log.failure("the sweep has ended", failure)
-        )
+        self._sweep_loop.start(SWEEP_INTERVAL, now=False).addErrback(_log_failure)
 
     def stopService(self) -> None:
-        """Close every session, for the node goes away."""
+        """Stop the periodic checks, and end all sessions."""
         super().stopService()
-        if self._sweeping.running:
-            self._sweeping.stop()
+        if self._sweep_loop.running:
+            self._sweep_loop.stop()
         for session in self:
-            self.end(session, GOING_AWAY, "the server is going away")
+            self.end(session, CloseCode.GOING_AWAY, "the server is going away")
 
-    def _sweep(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._sweep_once()).addErrback(_unexpected)
-
-    async def _sweep_once(self) -> None:
+    async def _sweep(self) -> None:
         now = self._clock.seconds()
-        self._round = (self._round + 1) % _SWEEPS
+        self._sweep_number = (self._sweep_number + 1) % SWEEPS_PER_CHECK
         await self._subscriptions.renew(self)
-        for number, session in enumerate(self):
-            if self._overdue(session, now) or number % _SWEEPS != self._round:
-                continue
-            await self._check(session)
+        for session in self:
+            if not self._end_if_overdue(session, now) and session.check_group == self._sweep_number:
+                await self._check_rights(session)
 
-    def _overdue(self, session: Session, now: float) -> bool:
+    def _end_if_overdue(self, session: Session, now: float) -> bool:
+        """End a session whose time is over; returns whether it has ended."""
         limits = self.limits
         if session.disconnected_at is not None:
             if now - session.disconnected_at > limits.resume_window:
                 self.end(session)
         elif session.principal is None:
             if now - session.started > limits.authentication_timeout:
-                self.end(
-                    session,
-                    AUTHENTICATION_TIMEOUT_CODE,
-                    "not authenticated in time",
-                    "authentication token required",
-                )
-        elif not session.count and now - session.last_seen > limits.idle_timeout:
-            self.end(session, 1000, "idle")
+                self.end(session, CloseCode.AUTHENTICATION_TIMEOUT, "not authenticated in time", NO_TOKEN)
+        elif not session.subscription_count and now - session.last_seen > limits.idle_timeout:
+            self.end(session, CloseCode.IDLE, "idle")
         return session.ended
 
-    async def _check(self, session: Session) -> None:
-        """Take back what the session may no longer have."""
-        if not await self._authority.still_valid(session):
-            self.end(session, UNAUTHENTICATED, "the token is no longer valid", BAD_TOKEN)
+    async def _check_rights(self, session: Session) -> None:
+        """End a session that is no longer authenticated, or subscriptions that are no longer permitted."""
+        if not await self._authorizer.is_still_valid(session):
+            self.end(session, CloseCode.UNAUTHENTICATED, "the token is no longer valid", BAD_TOKEN)
             return
-        for account_id in await self._authority.revoked_accounts(session):
+        for account_id in await self._authorizer.revoked_accounts(session):
             if account_id == session.account_id:
-                self.end(session, UNAUTHENTICATED, "the account is no more", NOT_ALLOWED)
+                self.end(session, CloseCode.UNAUTHENTICATED, "the account is no more", NOT_ALLOWED)
                 return
             ended = self._subscriptions.unsubscribe(session, account_id, None)
             if session.output is not None:
-                data = {
-                    "errors": [NOT_ALLOWED],
-                    "account_id": account_id,
-                    "unsubscribed": ended,
-                    "subscribed": session.bindings,
-                }
-                session.output.reply(reply(request_id_of(None), "error", data))
+                notice = encode_notice(
+                    [NOT_ALLOWED], account_id=account_id, unsubscribed=ended, subscribed=session.bindings
+                )
+                session.output.reply(notice)
 
 
-def _unexpected(failure: Failure) -> None:
-    _log.failure("the sessions could not be looked after", failure)
+def _log_failure(failure: Failure) -> None:
+    _log.failure("checking the sessions failed", failure)

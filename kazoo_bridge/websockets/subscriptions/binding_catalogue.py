@@ -1,4 +1,4 @@
-"""Which bindings there are, and which category answers for one."""
+"""The bindings of all categories, and the category that resolves one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kazoo_bridge.interfaces import (
 
 _log = Logger()
 
-#: The binding for the picture of live calls, which is no category's.
+#: The binding to live calls, which belongs to no category.
 CALLS_BINDING = "calls"
 
 _NOT_AVAILABLE = "no available subscriptions to requested binding"
@@ -26,33 +26,37 @@ _NOT_AVAILABLE = "no available subscriptions to requested binding"
 
 @frozen
 class BindingCatalogue:
-    """The bindings of all categories."""
+    """The categories with bindings, in the order in which they are asked."""
 
     categories: Sequence[IBindingCategory]
 
     @classmethod
     def from_categories(cls, categories: Iterable[IEventCategory]) -> BindingCatalogue:
-        """Those of these categories that can be subscribed to."""
+        """Select the categories that have bindings."""
         return cls([category for category in categories if IBindingCategory.providedBy(category)])
 
     def by_category(self) -> Mapping[str, Sequence[str]]:
-        """What clients can ask for: the first word of bindings -> the bindings."""
-        listed: dict[str, list[str]] = {CALLS_BINDING: [CALLS_BINDING]}
+        """Return the bindings by their first segment, sorted."""
+        bindings: dict[str, list[str]] = {CALLS_BINDING: [CALLS_BINDING]}
         for category in self.categories:
             for binding in category.bindings:
-                listed.setdefault(binding.partition(".")[0], []).append(binding)
-        return dict(sorted(listed.items()))
+                bindings.setdefault(binding.partition(".")[0], []).append(binding)
+        return dict(sorted(bindings.items()))
 
     def resolve(
         self, binding: str, account: Account | None, superadmin: bool, now: float
     ) -> tuple[IBindingCategory, BindingPlan]:
-        """The category that knows the binding, and what it listens to; raises `BindingRefused`."""
+        """Resolve a binding for `account` (None: all accounts); see `IBindingCategory.resolve_binding`.
+
+        `now` is in Unix seconds. Returns the category that knows the binding, and its plan. Raises
+        `BindingRefused` if no category knows the binding, or its category refuses it or fails.
+        """
         if len(binding) > MAX_BINDING_LENGTH:
             raise BindingRefused(f"a binding has at most {MAX_BINDING_LENGTH} characters")
         for category in self.categories:
-            listening = _resolve_with(category, binding, account, superadmin, now)
-            if listening is not None:
-                return category, listening
+            plan = _resolve_with(category, binding, account, superadmin, now)
+            if plan is not None:
+                return category, plan
         raise BindingRefused(f"{_NOT_AVAILABLE} {binding}")
 
 
@@ -64,5 +68,9 @@ def _resolve_with(
     except BindingRefused:
         raise
     except Exception:
-        _log.failure("category {name} fails on binding {binding}", name=category.name, binding=binding)
+        _log.failure(
+            "resolving a binding failed category={category} binding={binding}",
+            category=category.name,
+            binding=binding,
+        )
         raise BindingRefused(f"{_NOT_AVAILABLE} {binding}") from None

@@ -1,4 +1,4 @@
-"""The node's own queue: bound to what somebody listens to, and to nothing else."""
+"""Takes events from the node's queue, bound to subscribed topics only, to the subscribed sessions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 
 from kazoo_bridge.interfaces import BusUnavailable, IBus, IConsumer, Queue, Topic
 from kazoo_bridge.kazoo import Event, public_form
-from kazoo_bridge.websockets.server.frames import EventFrame, encode, event_content
+from kazoo_bridge.websockets.server.frames import EventFrame, encode_json, event_content
 from kazoo_bridge.websockets.sessions.session import Session
 from kazoo_bridge.websockets.subscriptions.subscription_index import SubscriptionIndex
 
@@ -26,35 +26,40 @@ BIND_TIMEOUT = 5.0
 
 @define(eq=False)
 class EventFanout:
-    """Takes events from the bus and hands them to the sessions that want them."""
+    """Delivers events from the bus to the sessions whose subscriptions they match.
+
+    `events_sent` counts the events that matched at least one subscription.
+    """
 
     _clock: IReactorTime
     _bus: IBus
     index: SubscriptionIndex[Session]
     events_sent: int = field(init=False, default=0)
-    _numbers: count[int] = field(init=False)
+    _sequences: count[int] = field(init=False)
     _consumer: IConsumer | None = field(init=False, default=None)
 
-    def __attrs_post_init__(self) -> None:
-        # Later processes have higher numbers, and a browser can still count that far.
-        self._numbers = count(int(self._clock.seconds() * 1_000_000))
+    @_sequences.default
+    def _sequences_since_epoch(self) -> count[int]:
+        # Microseconds: a restarted node continues with greater numbers, which JavaScript represents exactly.
+        return count(int(self._clock.seconds() * 1_000_000))
 
     def start(self) -> None:
-        """Begin to listen."""
-        self._consumer = self._bus.consume(
-            Queue(topics=frozenset(self.index.topics), acknowledge=False), self.handle
-        )
+        """Start to consume, with the topics of the subscriptions so far."""
+        queue = Queue(topics=frozenset(self.index.topics), acknowledge=False)
+        self._consumer = self._bus.consume(queue, self.handle)
 
     async def stop(self) -> None:
-        """Listen no more."""
+        """Stop to consume."""
         if self._consumer is not None:
             consumer, self._consumer = self._consumer, None
             await consumer.cancel()
 
     async def bind(self, topics: Iterable[Topic]) -> dict[Topic, str]:
-        """Listen to these too; returns those that the broker has refused, or not answered about in time, each with the reason.
+        """Bind the topics, unless they are unsubscribed by now.
 
-        While the broker is away it does not wait: the topics are bound as soon as it is there again.
+        Returns those that the broker has refused, or has not answered about within `BIND_TIMEOUT` of its
+        latest answer, each with the reason for the client. Without a connection to the broker it returns
+        at once: the topics are bound when there is one.
         """
         consumer = self._consumer
         if consumer is None:
@@ -62,11 +67,11 @@ class EventFanout:
         problems: dict[Topic, str] = {}
         waiting = {topic: consumer.bind(topic) for topic in topics if topic in self.index.topics}
         for topic, bound in waiting.items():
-            bound.addErrback(_note_problem, topic, problems)
+            bound.addErrback(_add_problem, topic, problems)
         if not all(bound.called for bound in waiting.values()):
-            timer = self._clock.callLater(BIND_TIMEOUT, _give_up, list(waiting.values()))
+            timer = self._clock.callLater(BIND_TIMEOUT, _cancel_all, list(waiting.values()))
             for bound in waiting.values():
-                # Thousands of topics take their time: what counts is that the broker goes on answering.
+                # Thousands of topics need more time: what matters is that the broker continues to answer.
                 bound.addCallback(lambda _: timer.reset(BIND_TIMEOUT) if timer.active() else None)
             await DeferredList(waiting.values())
             if timer.active():
@@ -74,63 +79,68 @@ class EventFanout:
         return problems
 
     def unbind(self, topics: Iterable[Topic]) -> None:
-        """Listen to these no longer, unless somebody needs them again."""
+        """Unbind the topics, unless they are subscribed to again."""
         if self._consumer is not None:
             for topic in topics:
                 if topic not in self.index.topics:
-                    self._consumer.unbind(topic).addErrback(_refused, topic)
+                    self._consumer.unbind(topic).addErrback(_log_unbind_failure, topic)
 
     @property
     def interruptions(self) -> int:
-        """How often events may have been missed, because the broker was away."""
+        """A number that increases whenever events may have been missed, because the broker was away."""
         return 0 if self._consumer is None else self._consumer.start_count
 
     def next_sequence(self) -> int:
-        """The number of the next frame."""
-        return next(self._numbers)
+        """Return the sequence for the next frame."""
+        return next(self._sequences)
 
     def handle(self, event: Event) -> None:
-        """Tell of an event: encoded once, and once for each subscription that differs."""
+        """Deliver an event to the sessions that it matches.
+
+        Its content is encoded once for each routing key that is shown to clients, usually one; a frame
+        once for each group of subscriptions.
+        """
         contents: dict[str, bytes] = {}
         data: orjson.Fragment | None = None
-        for telling, stream in self.index.match(event):
-            content = contents.get(telling.routing_key)
+        for subscriber_event, group in self.index.match(event):
+            routing_key = subscriber_event.routing_key
+            content = contents.get(routing_key)
             if content is None:
                 if data is None:
-                    data = orjson.Fragment(encode(public_form(event.body)))
-                content = contents[telling.routing_key] = event_content(event.name, telling.routing_key, data)
-            frame = EventFrame(stream.subscribed_key, stream.prefix, content, next(self._numbers))
-            for session in list(stream.subscribers):
+                    data = orjson.Fragment(encode_json(public_form(event.body)))
+                content = contents[routing_key] = event_content(event.name, routing_key, data)
+            frame = EventFrame(group.subscribed_key, group.prefix, content, next(self._sequences))
+            for session in list(group.subscribers):
                 session.deliver(frame)
         if data is not None:
             self.events_sent += 1
 
 
-def _give_up(waiting: Iterable[Deferred[None]]) -> None:
+def _cancel_all(waiting: Iterable[Deferred[None]]) -> None:
     for bound in waiting:
         bound.cancel()
 
 
-def _note_problem(failure: Failure, topic: Topic, problems: dict[Topic, str]) -> None:
+def _add_problem(failure: Failure, topic: Topic, problems: dict[Topic, str]) -> None:
     if failure.check(CancelledError):
         problems[topic] = f"the message bus has not answered within {BIND_TIMEOUT:g} seconds"
         return
     failure.trap(BusUnavailable)
-    # The broker's own words name its users and virtual hosts: they are for the operator.
+    # The broker's own text names its users and virtual hosts: it is for the log, not for clients.
     problems[topic] = "the message bus has refused it"
     _log.warn(
-        "{pattern} on exchange {exchange} is refused: {reason}",
-        pattern=topic.pattern,
+        "binding refused exchange={exchange} pattern={pattern} reason={reason}",
         exchange=topic.exchange,
+        pattern=topic.pattern,
         reason=failure.value,
     )
 
 
-def _refused(failure: Failure, topic: Topic) -> None:
+def _log_unbind_failure(failure: Failure, topic: Topic) -> None:
     failure.trap(BusUnavailable)
     _log.warn(
-        "{pattern} on exchange {exchange} cannot be unbound: {reason}",
-        pattern=topic.pattern,
+        "unbinding failed exchange={exchange} pattern={pattern} reason={reason}",
         exchange=topic.exchange,
+        pattern=topic.pattern,
         reason=failure.value,
     )

@@ -1,4 +1,4 @@
-"""Who wants which events. The cost of an event depends on those who want it, not on those who do not."""
+"""Finds the subscriptions that an event matches, at a cost that depends on the matching ones only."""
 
 from __future__ import annotations
 
@@ -18,17 +18,21 @@ _log = Logger()
 
 
 class Subscriber(Protocol):
-    """Somebody who gets events."""
+    """Receives events."""
 
     def deliver(self, frame: EventFrame) -> None:
-        """Take an event."""
+        """Receive an event."""
 
 
 S = TypeVar("S", bound=Subscriber)
 
 
 class SubscriptionGroup(Generic[S]):
-    """Everybody who asked for the same binding and listens to the same keys: they all get the same frames."""
+    """The subscribers with the same binding and the same pattern: all of them receive the same frames.
+
+    `subscribed_key` is the binding, `pattern` the pattern of its `TopicFilter`, `account_id` the account
+    of the subscription (None: all), `prefix` the beginning of the group's frames.
+    """
 
     __slots__ = ("account_id", "pattern", "prefix", "subscribed_key", "subscribers")
 
@@ -42,7 +46,7 @@ class SubscriptionGroup(Generic[S]):
 
 @define(eq=False)
 class Subscription:
-    """One binding as one client asked for it, for an account (None: all)."""
+    """A binding that one client has subscribed to, for an account (None: all)."""
 
     binding: str
     account_id: str | None
@@ -52,7 +56,7 @@ class Subscription:
 
 @define(eq=False)
 class _CategoryIndex(Generic[S]):
-    """The streams of one category, and on how many of their sources each exchange comes."""
+    """The subscription groups of one category; `exchanges` counts the topic filters on each exchange."""
 
     category: IBindingCategory
     table: TopicTable[SubscriptionGroup[S]] = field(factory=TopicTable)
@@ -62,9 +66,9 @@ class _CategoryIndex(Generic[S]):
 
 @define(eq=False)
 class SubscriptionIndex(Generic[S]):
-    """All subscriptions of one node; `topics` counts how many need each topic of the broker.
+    """The subscriptions of one node; `topics` counts the topic filters that need each topic of the broker.
 
-    `account_for_number` says which account owns a telephone number, where that is known.
+    `account_for_number` returns the account that owns a telephone number, None if it is unknown.
     """
 
     _account_for_number: Callable[[str], str | None] = lambda _number: None
@@ -73,73 +77,71 @@ class SubscriptionIndex(Generic[S]):
     _by_exchange: dict[str, list[_CategoryIndex[S]]] = field(init=False, factory=dict)
 
     def add(self, subscriber: S, subscription: Subscription) -> list[Topic]:
-        """Let `subscriber` have events; the topics that nobody needed before."""
-        shelf = self._category(subscription.category)
-        fresh: list[Topic] = []
-        for source in subscription.plan.filters:
-            identity = (subscription.binding, source.pattern, subscription.account_id)
-            stream = shelf.groups.get(identity)
-            if stream is None:
-                stream = shelf.groups[identity] = SubscriptionGroup(*identity)
-                shelf.table.add(source.pattern, stream)
-            stream.subscribers[subscriber] = None
-            self._count_topic(shelf, source.topic.exchange, 1)
-            self.topics[source.topic] += 1
-            if self.topics[source.topic] == 1:
-                fresh.append(source.topic)
-        return fresh
+        """Add a subscription; returns the topics that none needed before."""
+        index = self._category_index(subscription.category)
+        new_topics: list[Topic] = []
+        for topic_filter in subscription.plan.filters:
+            identity = (subscription.binding, topic_filter.pattern, subscription.account_id)
+            group = index.groups.get(identity)
+            if group is None:
+                group = index.groups[identity] = SubscriptionGroup(*identity)
+                index.table.add(topic_filter.pattern, group)
+            group.subscribers[subscriber] = None
+            self._count_exchange(index, topic_filter.topic.exchange, 1)
+            self.topics[topic_filter.topic] += 1
+            if self.topics[topic_filter.topic] == 1:
+                new_topics.append(topic_filter.topic)
+        return new_topics
 
     def remove(self, subscriber: S, subscription: Subscription) -> list[Topic]:
-        """Undo `add`; the topics that nobody needs any more."""
-        shelf = self._category(subscription.category)
-        idle: list[Topic] = []
-        for source in subscription.plan.filters:
-            identity = (subscription.binding, source.pattern, subscription.account_id)
-            # Several sources may share a pattern, and so a stream.
-            stream = shelf.groups.get(identity)
-            if stream is not None:
-                stream.subscribers.pop(subscriber, None)
-            if stream is not None and not stream.subscribers:
-                del shelf.groups[identity]
-                shelf.table.discard(source.pattern, stream)
-            self._count_topic(shelf, source.topic.exchange, -1)
-            self.topics[source.topic] -= 1
-            if not self.topics[source.topic]:
-                del self.topics[source.topic]
-                idle.append(source.topic)
-        return idle
+        """Remove a subscription that `add` has added; returns the topics that none needs any more."""
+        index = self._category_index(subscription.category)
+        unused_topics: list[Topic] = []
+        for topic_filter in subscription.plan.filters:
+            identity = (subscription.binding, topic_filter.pattern, subscription.account_id)
+            # None for the second of two filters with the same pattern, which share a group.
+            group = index.groups.get(identity)
+            if group is not None:
+                group.subscribers.pop(subscriber, None)
+                if not group.subscribers:
+                    del index.groups[identity]
+                    index.table.discard(topic_filter.pattern, group)
+            self._count_exchange(index, topic_filter.topic.exchange, -1)
+            self.topics[topic_filter.topic] -= 1
+            if not self.topics[topic_filter.topic]:
+                del self.topics[topic_filter.topic]
+                unused_topics.append(topic_filter.topic)
+        return unused_topics
 
     def match(self, event: Event) -> Iterator[tuple[SubscriberEvent, SubscriptionGroup[S]]]:
-        """The streams that the event belongs to, and how each is told of it."""
-        for shelf in tuple(self._by_exchange.get(event.exchange, ())):
-            for telling in map(self._for_number_owner, _subscriber_events(shelf.category, event)):
-                for stream in shelf.table.match(telling.key):
-                    if (
-                        telling.account_id is None
-                        or stream.account_id is None
-                        or telling.account_id == stream.account_id
-                    ):
-                        yield telling, stream
+        """Yield each group that the event matches, with the event as that group receives it."""
+        for index in tuple(self._by_exchange.get(event.exchange, ())):
+            for subscriber_event in map(self._for_number_owner, _subscriber_events(index.category, event)):
+                account_id = subscriber_event.account_id
+                for group in index.table.match(subscriber_event.key):
+                    if account_id is None or group.account_id is None or account_id == group.account_id:
+                        yield subscriber_event, group
 
-    def _for_number_owner(self, telling: SubscriberEvent) -> SubscriberEvent:
-        if telling.called_number is None or telling.for_owner is None:
-            return telling
-        owner = self._account_for_number(telling.called_number)
-        return telling if owner is None else telling.for_owner(owner)
+    def _for_number_owner(self, subscriber_event: SubscriberEvent) -> SubscriberEvent:
+        """Re-key an event without an account to the account that owns the called number."""
+        if subscriber_event.called_number is None or subscriber_event.for_owner is None:
+            return subscriber_event
+        owner = self._account_for_number(subscriber_event.called_number)
+        return subscriber_event if owner is None else subscriber_event.for_owner(owner)
 
-    def _category(self, category: IBindingCategory) -> _CategoryIndex[S]:
-        shelf = self._categories.get(category.name)
-        if shelf is None:
-            shelf = self._categories[category.name] = _CategoryIndex(category)
-        return shelf
+    def _category_index(self, category: IBindingCategory) -> _CategoryIndex[S]:
+        index = self._categories.get(category.name)
+        if index is None:
+            index = self._categories[category.name] = _CategoryIndex(category)
+        return index
 
-    def _count_topic(self, shelf: _CategoryIndex[S], exchange: str, change: int) -> None:
-        shelf.exchanges[exchange] += change
-        shelves = self._by_exchange.setdefault(exchange, [])
-        if shelf.exchanges[exchange] and shelf not in shelves:
-            shelves.append(shelf)
-        elif not shelf.exchanges[exchange]:
-            shelves.remove(shelf)
+    def _count_exchange(self, index: _CategoryIndex[S], exchange: str, change: int) -> None:
+        index.exchanges[exchange] += change
+        indices = self._by_exchange.setdefault(exchange, [])
+        if index.exchanges[exchange] and index not in indices:
+            indices.append(index)
+        elif not index.exchanges[exchange]:
+            indices.remove(index)
 
 
 def _subscriber_events(category: IBindingCategory, event: Event) -> list[SubscriberEvent]:
@@ -147,6 +149,8 @@ def _subscriber_events(category: IBindingCategory, event: Event) -> list[Subscri
         return list(category.subscriber_events(event))
     except Exception:
         _log.failure(
-            "category {name} fails on {routing_key}", name=category.name, routing_key=event.routing_key
+            "reading an event failed category={category} routing_key={routing_key}",
+            category=category.name,
+            routing_key=event.routing_key,
         )
         return []

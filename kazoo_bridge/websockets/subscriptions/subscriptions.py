@@ -1,4 +1,4 @@
-"""Subscribing and unsubscribing: sessions on one side, the index and the broker on the other."""
+"""Subscribes and unsubscribes sessions: in the index, at the broker, and to live calls."""
 
 from __future__ import annotations
 
@@ -11,11 +11,17 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from kazoo_bridge.interfaces import Account, BindingRefused, CallChange, ICalls, IDirectory, Topic
-from kazoo_bridge.interfaces import BindingUnavailable as BindingUnavailable
-from kazoo_bridge.kazoo import MAX_SHORT_STRING_BYTES
-from kazoo_bridge.websockets.client_messages import request_id_of
-from kazoo_bridge.websockets.server.frames import EventFrame, event_content, event_prefix, reply
+from kazoo_bridge.interfaces import (
+    ALL_ACCOUNTS,
+    Account,
+    BindingRefused,
+    BindingUnavailable,
+    CallChange,
+    ICalls,
+    IDirectory,
+    Topic,
+)
+from kazoo_bridge.websockets.server.frames import EventFrame, encode_notice, event_content, event_prefix
 from kazoo_bridge.websockets.sessions.session import Session
 from kazoo_bridge.websockets.subscriptions.binding_catalogue import CALLS_BINDING, BindingCatalogue
 from kazoo_bridge.websockets.subscriptions.fanout import EventFanout
@@ -23,59 +29,62 @@ from kazoo_bridge.websockets.subscriptions.subscription_index import Subscriptio
 
 _log = Logger()
 
-#: Seconds until a renewal is tried again that the broker has refused, or not answered.
-RENEWAL_INTERVAL = 30.0
+#: Maximum bytes of a pattern: AMQP's limit for routing keys.
+MAX_PATTERN_BYTES = 255
 
-#: In the place of an account id: all of them.
-ALL_ACCOUNTS = "*"
+#: Seconds until a renewal that the broker has refused, or has not answered, is repeated.
+RENEWAL_INTERVAL = 30.0
 
 
 @define(eq=False)
 class Subscriptions:
-    """What sessions are subscribed to. At most `limit` subscriptions for each."""
+    """The subscriptions of sessions, at most `max_subscriptions` each.
+
+    `calls` is None where live calls are not available. `renew_at` is the time at which the next subscription
+    must be renewed, in Unix seconds.
+    """
 
     _clock: IReactorTime
     _directory: IDirectory
     catalogue: BindingCatalogue
     _fanout: EventFanout
-    _limit: int
+    _max_subscriptions: int
     _calls: ICalls | None = None
-    #: When the next subscription must be asked for anew, in Unix seconds.
     _renew_at: float = field(init=False, default=float("inf"))
 
     async def subscribe(self, session: Session, account_id: str, bindings: Sequence[str]) -> None:
-        """Subscribe to all of them, or to none. The session may have events of the account.
+        """Subscribe the session to all bindings, or to none, for an account (or `ALL_ACCOUNTS`).
 
-        Raises `BindingRefused`, and `BindingUnavailable` when the broker refuses one or does not answer about it in time.
+        The session must be authorized for the account. Returns when the broker has bound the topics.
+
+        Raises `BindingRefused` for what cannot be subscribed to, and `BindingUnavailable` when the broker
+        refuses a binding or does not answer in time.
         """
         account = None if account_id == ALL_ACCOUNTS else await self._directory.account(account_id)
         if account is None and account_id != ALL_ACCOUNTS:
             raise BindingRefused("unauthorized account id")
-        added = {
-            one.binding: one
-            for one in self._resolve_all(session, account_id, account, bindings)
-            if one is not None
-        }
-        wants_calls = CALLS_BINDING in bindings and account_id not in session.call_watches
-        if session.count + len(added) + wants_calls > self._limit:
-            raise BindingRefused(f"a socket can have at most {self._limit} subscriptions")
+        added = self._resolve_all(session, account_id, account, bindings)
+        adds_calls = CALLS_BINDING in bindings and account_id not in session.call_watches
+        if session.subscription_count + len(added) + adds_calls > self._max_subscriptions:
+            raise BindingRefused(f"a socket can have at most {self._max_subscriptions} subscriptions")
         if session.ended:
             return
         for binding, subscription in added.items():
             session.subscriptions[account_id, binding] = subscription
             self._fanout.index.add(session, subscription)
         watch = None
-        if wants_calls and self._calls is not None:
+        if adds_calls and self._calls is not None:
             watch = session.call_watches[account_id] = self._calls.watch(
                 account_id, partial(self._on_call_change, session, account_id)
             )
-        # What others have asked for is waited for, too: the broker's answer about it may be outstanding.
-        asked = {
+        # All, not only those added: the broker's answer to an earlier message may be outstanding.
+        requested = {
             binding: session.subscriptions[account_id, binding]
             for binding in bindings
             if binding != CALLS_BINDING
         }
-        refusals = _refusals(asked, await self._fanout.bind(_topics(asked.values())))
+        problems = await self._fanout.bind(_topics(requested.values()))
+        refusals = _refusals(requested, problems)
         if refusals:
             for subscription in added.values():
                 self._remove(session, account_id, subscription)
@@ -84,7 +93,7 @@ class Subscriptions:
             raise BindingUnavailable(*refusals)
 
     def _remove(self, session: Session, account_id: str, subscription: Subscription) -> None:
-        """End a subscription, if the session still has it."""
+        """Remove a subscription, if the session still has it."""
         identity = (account_id, subscription.binding)
         if session.subscriptions.get(identity) is subscription:
             del session.subscriptions[identity]
@@ -92,68 +101,69 @@ class Subscriptions:
 
     def _resolve_all(
         self, session: Session, account_id: str, account: Account | None, bindings: Iterable[str]
-    ) -> list[Subscription | None]:
+    ) -> dict[str, Subscription]:
+        """Resolve the bindings that the session does not have; raises `BindingRefused` with every refusal."""
         refusals: list[str] = []
-        resolved: list[Subscription | None] = []
+        resolved: dict[str, Subscription] = {}
         for binding in bindings:
             try:
-                resolved.append(self._resolve(session, account_id, account, binding))
+                if binding == CALLS_BINDING:
+                    self._require_calls(account)
+                elif (account_id, binding) not in session.subscriptions:
+                    resolved[binding] = self._resolve(session, account, binding)
             except BindingRefused as error:
                 refusals.append(str(error))
         if refusals:
             raise BindingRefused(*refusals)
         return resolved
 
-    def _resolve(
-        self, session: Session, account_id: str, account: Account | None, binding: str
-    ) -> Subscription | None:
-        """None for what needs no subscription with the broker, or is there already."""
-        if binding == CALLS_BINDING:
-            if account is None or self._calls is None:
-                raise BindingRefused(
-                    "event calls not supported" + (" for all accounts" if account is None else " here")
-                )
-            return None
-        if (account_id, binding) in session.subscriptions:
-            return None
-        return self._subscription(session, account, binding)
+    def _require_calls(self, account: Account | None) -> None:
+        if account is None:
+            raise BindingRefused("event calls not supported for all accounts")
+        if self._calls is None:
+            raise BindingRefused("event calls not supported here")
 
-    def _subscription(self, session: Session, account: Account | None, binding: str) -> Subscription:
+    def _resolve(self, session: Session, account: Account | None, binding: str) -> Subscription:
         superadmin = session.account_id is not None and self._directory.is_superadmin(session.account_id)
-        category, listening = self.catalogue.resolve(binding, account, superadmin, self._clock.seconds())
-        if any(len(source.topic.pattern.encode()) > MAX_SHORT_STRING_BYTES for source in listening.filters):
+        category, plan = self.catalogue.resolve(binding, account, superadmin, self._clock.seconds())
+        patterns = [topic_filter.topic.pattern for topic_filter in plan.filters]
+        if any(len(pattern.encode()) > MAX_PATTERN_BYTES for pattern in patterns):
             raise BindingRefused(
-                f"the binding is too long: as a routing key it has more than {MAX_SHORT_STRING_BYTES} bytes"
+                f"the binding is too long: as a routing key it has more than {MAX_PATTERN_BYTES} bytes"
             )
-        self._renew_at = min(self._renew_at, listening.until or self._renew_at)
-        return Subscription(binding, None if account is None else account.id, category, listening)
+        self._renew_at = min(self._renew_at, plan.until or self._renew_at)
+        return Subscription(binding, None if account is None else account.id, category, plan)
 
     def require_known(self, session: Session, bindings: Iterable[str]) -> None:
-        """Raises `BindingRefused` for bindings to which nobody could be subscribed."""
-        had = {binding for _, binding in session.subscriptions} | {CALLS_BINDING}
+        """Require that the bindings exist; raises `BindingRefused` for one that cannot be subscribed to."""
+        subscribed = {binding for _, binding in session.subscriptions} | {CALLS_BINDING}
         for binding in bindings:
-            if binding not in had:
+            if binding not in subscribed:
                 self.catalogue.resolve(binding, None, True, self._clock.seconds())
 
     def unsubscribe(
         self, session: Session, account_id: str | None, bindings: Iterable[str] | None
     ) -> list[str]:
-        """End these subscriptions (None: all) for an account (None: any); the bindings that have ended."""
-        wanted = None if bindings is None else set(bindings)
+        """Unsubscribe the session from `bindings` (None: all) for `account_id` (None: every account).
+
+        Returns the bindings that have ended, each once.
+        """
+        selected = None if bindings is None else set(bindings)
         ended = []
         for account, binding in list(session.subscriptions):
-            if (wanted is None or binding in wanted) and account_id in (None, account):
-                subscription = session.subscriptions.pop((account, binding))
-                self._fanout.unbind(self._fanout.index.remove(session, subscription))
+            if (selected is None or binding in selected) and account_id in (None, account):
+                self._remove(session, account, session.subscriptions[account, binding])
                 ended.append(binding)
         for account in list(session.call_watches):
-            if (wanted is None or CALLS_BINDING in wanted) and account_id in (None, account):
+            if (selected is None or CALLS_BINDING in selected) and account_id in (None, account):
                 session.call_watches.pop(account).stop()
                 ended.append(CALLS_BINDING)
         return list(dict.fromkeys(ended))
 
+    # -- renewal
+
     async def renew(self, sessions: Iterable[Session]) -> None:
-        """Ask anew for subscriptions whose time is over, such as those to a database of the month that has ended."""
+        """Resolve expired subscriptions again, such as those to the documents of a month that has ended."""
         now = self._clock.seconds()
         if now < self._renew_at:
             return
@@ -166,79 +176,80 @@ class Subscriptions:
                     renewals.append(Deferred.fromCoroutine(self._renew(session, account_id, subscription)))
                 elif until is not None:
                     self._renew_at = min(self._renew_at, until)
-        # All at once: a broker that does not answer holds this up no longer than one of them.
+        # Concurrently: a broker that does not answer delays all of them by one time-out.
         for success, failure in await DeferredList(renewals, consumeErrors=True):
             if not success:
-                _log.failure("a subscription could not be renewed", failure)
+                _log.failure("renewing a subscription failed", failure)
 
     async def _renew(self, session: Session, account_id: str, old: Subscription) -> None:
         account = None if account_id == ALL_ACCOUNTS else await self._directory.account(account_id)
         identity = (account_id, old.binding)
         if (account is None and account_id != ALL_ACCOUNTS) or session.subscriptions.get(identity) is not old:
-            return  # the account has gone, and its subscriptions will: that is decided elsewhere
-        idle = self._fanout.index.remove(session, old)
+            return  # SessionRegistry ends the subscriptions of an account that is gone
+        unused_topics = self._fanout.index.remove(session, old)
         try:
-            new = self._subscription(session, account, old.binding)
+            new = self._resolve(session, account, old.binding)
         except BindingRefused as error:
-            _log.warn("a subscription to {binding} ends: {reason}", binding=old.binding, reason=error)
+            _log.warn(
+                "subscription ended binding={binding} reason={reason}", binding=old.binding, reason=error
+            )
             del session.subscriptions[identity]
-            self._fanout.unbind(idle)
+            self._fanout.unbind(unused_topics)
             return
         session.subscriptions[identity] = new
         self._fanout.index.add(session, new)
         refusals = _refusals({old.binding: new}, await self._fanout.bind(_topics([new])))
         if refusals and session.subscriptions.get(identity) is new:
-            self._put_back(session, account_id, old, new, refusals)
-        self._fanout.unbind(idle)
+            self._restore(session, account_id, old, new, refusals)
+        self._fanout.unbind(unused_topics)
 
-    def _put_back(
+    def _restore(
         self, session: Session, account_id: str, old: Subscription, new: Subscription, refusals: list[str]
     ) -> None:
-        """Keep what the session had, tell the client, and renew it later."""
+        """Restore a subscription that could not be renewed, inform the client, and renew it later."""
         _log.warn(
-            "a subscription to {binding} is not renewed: {reason}", binding=old.binding, reason=refusals[0]
+            "renewal refused binding={binding} reason={reason}", binding=old.binding, reason=refusals[0]
         )
-        added = self._fanout.index.remove(session, new)
+        added_topics = self._fanout.index.remove(session, new)
         session.subscriptions[account_id, old.binding] = old
         self._fanout.index.add(session, old)
-        self._fanout.unbind(added)
+        self._fanout.unbind(added_topics)
         self._renew_at = min(self._renew_at, self._clock.seconds() + RENEWAL_INTERVAL)
         if session.output is not None:
-            data = {
-                "errors": refusals,
-                "account_id": account_id,
-                "unsubscribed": [],
-                "subscribed": session.bindings,
-            }
-            session.output.reply(reply(request_id_of(None), "error", data))
+            notice = encode_notice(
+                refusals, account_id=account_id, unsubscribed=[], subscribed=session.bindings
+            )
+            session.output.reply(notice)
+
+    # -- live calls
 
     def _on_call_change(self, session: Session, account_id: str, change: CallChange) -> None:
-        """Tell of live calls: a ``snapshot``, then what has ``changed`` and what was ``removed``; and that all that is ``stale``."""
-        shown = f"{CALLS_BINDING}.{account_id}"
+        """Send a change of live calls as an event, named by the kind of the `CallChange`."""
+        key = f"{CALLS_BINDING}.{account_id}"
         data: dict[str, Any] = {"account_id": account_id}
         if change.kind == "removed":
             data["call_ids"] = list(change.call_ids)
         elif change.kind != "stale":
             data["calls"] = list(change.calls)
-        content = event_content(change.kind, shown, data)
-        session.deliver(
-            EventFrame(
-                CALLS_BINDING, event_prefix(CALLS_BINDING, shown), content, self._fanout.next_sequence()
-            )
-        )
+        content = event_content(change.kind, key, data)
+        prefix = event_prefix(CALLS_BINDING, key)
+        session.deliver(EventFrame(CALLS_BINDING, prefix, content, self._fanout.next_sequence()))
 
 
 def _topics(subscriptions: Iterable[Subscription]) -> list[Topic]:
-    return list(dict.fromkeys(source.topic for one in subscriptions for source in one.plan.filters))
-
-
-def _refusals(asked: Mapping[str, Subscription], problems: Mapping[Topic, str]) -> list[str]:
-    """Why bindings are not available, in words for the client."""
-    refusals = []
-    for binding, subscription in asked.items():
-        reason = next(
-            (problems[source.topic] for source in subscription.plan.filters if source.topic in problems), None
+    return list(
+        dict.fromkeys(
+            topic_filter.topic for subscription in subscriptions for topic_filter in subscription.plan.filters
         )
+    )
+
+
+def _refusals(requested: Mapping[str, Subscription], problems: Mapping[Topic, str]) -> list[str]:
+    """Return a text for the client on each binding of which a topic has a problem."""
+    refusals = []
+    for binding, subscription in requested.items():
+        topics = [topic_filter.topic for topic_filter in subscription.plan.filters]
+        reason = next((problems[topic] for topic in topics if topic in problems), None)
         if reason is not None:
             refusals.append(f"binding {binding} is not available: {reason}")
     return refusals

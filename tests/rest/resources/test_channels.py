@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_twisted
+from attrs import define
+from twisted.application.service import IService
+
+from kazoo_bridge.config import Config
+from tests.calls.switch import SwitchNode, channel, listed
+from tests.rest.harness import ACCOUNT, CHILD, STRANGER, RestHarness, running_node
+
+SLASHED = "call/2@198.51.100.7"
+
+
+@define
+class ChannelHarness:
+    """A node, and a switch that answers it."""
+
+    rest: RestHarness
+    switch: SwitchNode
+
+    async def __call__(
+        self,
+        verb: str,
+        call_id: str = "",
+        data: Any = None,
+        *,
+        body: Any = None,
+        account_id: str = ACCOUNT,
+        token: str | None = None,
+    ) -> Any:
+        """Send a request for the account's channels, `call_id` being the rest of the path (or a query)."""
+        raw = None if body is None else json.dumps(body).encode()
+        separator = "" if call_id[:1] in ("", "?") else "/"
+        path = f"/v2/accounts/{account_id}/channels{separator}{call_id}"
+        return await self.rest(verb, path, data, raw=raw, token=token)
+
+    async def commands(self) -> list[Any]:
+        """Return the commands that were published until now."""
+        await self("GET", "call-1")
+        return self.switch.commands
+
+
+@pytest_twisted.async_yield_fixture
+async def calls(config: Config) -> AsyncIterator[ChannelHarness]:
+    channels = {
+        "call-1": channel(Other_Leg_Call_ID="call-9"),
+        SLASHED: channel(SLASHED),
+        "foreign": channel("foreign", STRANGER),
+    }
+    of_account = [
+        listed(f"call-{number}", timestamp=1000 + number, direction="inbound" if number % 2 else "outbound")
+        for number in range(5)
+    ]
+    async with running_node(config) as rest:
+        yield ChannelHarness(rest, SwitchNode(rest.node.bus, channels, of_account))
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_list_the_oldest_first_without_internals(calls: ChannelHarness) -> None:
+    response = await calls("GET")
+    assert response.code == 200
+    assert [one["call_id"] for one in response.json_body["data"]] == [f"call-{number}" for number in range(5)]
+    assert response.json_body["data"][1] == {
+        "call_id": "call-1", "uuid": "call-1", "answered": True, "timestamp": 1001, "direction": "inbound"
+    }  # fmt: skip
+    (question,) = calls.switch.questions
+    assert (question["Event-Name"], question["Account-ID"]) == ("query_account_channels_req", ACCOUNT)
+
+
+@pytest_twisted.ensureDeferred
+async def test_filters_and_pages(calls: ChannelHarness) -> None:
+    response = await calls("GET", "?filter_direction=inbound")
+    assert [one["call_id"] for one in response.json_body["data"]] == ["call-1", "call-3"]
+    response = await calls("GET", "?created_from=1003")
+    assert [one["call_id"] for one in response.json_body["data"]] == ["call-3", "call-4"]
+    first = (await calls("GET", "?page_size=3")).json_body
+    second = (await calls("GET", f"?page_size=3&start_key={first['next_start_key']}")).json_body
+    assert [[one["call_id"] for one in page["data"]] for page in (first, second)] == [
+        ["call-0", "call-1", "call-2"],
+        ["call-3", "call-4"],
+    ]
+    assert "next_start_key" not in second
+
+
+@pytest_twisted.ensureDeferred
+async def test_one_channel_whatever_is_in_its_id(calls: ChannelHarness) -> None:
+    response = await calls("GET", "call-1")
+    assert (response.code, response.json_body["data"]["call_id"]) == (200, "call-1")
+    assert "account_id" not in response.json_body["data"]
+    response = await calls("GET", "call%2F2%40198.51.100.7")
+    assert (response.code, response.json_body["data"]["call_id"]) == (200, SLASHED)
+    assert (await calls("POST", "call%2F2%40198.51.100.7", {"action": "hangup"})).code == 202
+    (event,) = await calls.commands()
+    assert event.routing_key == "metaflow.action.call%2F2%40198%2E51%2E100%2E7.hangup"
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"data": {"action": "transfer", "target": "2001"}}, {"target": "2001", "transfer-type": "blind"}),
+        ({"action": "transfer", "data": {"target": "2001"}}, {"target": "2001", "transfer-type": "blind"}),
+        ({"action": "transfer", "target": "2001"}, {"target": "2001", "transfer-type": "blind"}),
+        ({"data": {"action": "record_call", "data": {"action": "start"}}}, {"action": "start"}),
+        ({"action": "record_call", "data": {"action": "start"}}, {"action": "start"}),
+        ({"action": "hangup"}, {}),
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_the_forms_of_a_command(
+    calls: ChannelHarness, body: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    response = await calls("POST", "call-1", body=body)
+    name = body.get("action") or body["data"]["action"]
+    assert (response.code, response.json_body["data"], response.json_body["status"]) == (
+        202,
+        f"{name} initiated",
+        "success",
+    )
+    (event,) = await calls.commands()
+    assert (event.body["Action"], event.body["Data"]) == (name, expected)
+
+
+_FLOW = {"module": "play", "data": {"id": "welcome"}}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"action": "metaflow", "data": _FLOW},
+        {"data": {"action": "metaflow", "data": _FLOW}},
+        {"data": {"action": "metaflow", **_FLOW}},
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_the_forms_of_a_metaflow(calls: ChannelHarness, body: dict[str, Any]) -> None:
+    response = await calls("PUT", "call-1", body=body)
+    assert (response.code, response.json_body["data"]) == (202, "metaflow sent")
+    (event,) = await calls.commands()
+    assert (event.routing_key, event.body["Flow"]) == ("metaflow.flow.call-1", _FLOW)
+
+
+@pytest.mark.parametrize("call_id", ["foreign", "nobody%27s", "*", "%23", "a%2Fb"])
+@pytest_twisted.ensureDeferred
+async def test_unknown_and_foreign_channels_get_nothing(calls: ChannelHarness, call_id: str) -> None:
+    calls.switch.one["*"] = channel("*")
+    for verb, body in (
+        ("GET", None),
+        ("POST", {"action": "hangup"}),
+        ("PUT", {"action": "metaflow", "data": {"module": "hangup"}}),
+    ):
+        response = await calls(verb, call_id, body=body)
+        assert (response.code, response.json_body["message"]) == (404, "bad_identifier")
+    assert await calls.commands() == []
+
+
+@pytest.mark.parametrize(
+    ("verb", "body", "where"),
+    [
+        ("POST", {"data": {}}, {"action": "required"}),
+        ("POST", {"data": {"action": 5}}, {"action": "type"}),
+        ("POST", {"data": {"action": "explode"}}, {"action": "enum"}),
+        ("POST", {"data": {"action": "transfer"}}, {"target": "required"}),
+        (
+            "POST",
+            {"data": {"action": "intercept", "target_type": "fax"}},
+            {"target_type": "enum", "target_id": "required"},
+        ),
+        ("PUT", {"data": {"action": "hangup"}}, {"action": "enum"}),
+        ("PUT", {"data": {"action": "metaflow"}}, {"module": "required"}),
+        (
+            "PUT",
+            {"data": {"action": "metaflow", "data": {"module": "play", "children": {"1": {}}}}},
+            {"children.1.module": "required"},
+        ),
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_wrong_data(
+    calls: ChannelHarness, verb: str, body: dict[str, Any], where: dict[str, str]
+) -> None:
+    response = await calls(verb, "call-1", body=body)
+    assert (response.code, response.json_body["message"]) == (400, "validation error")
+    data = response.json_body["data"]
+    assert {name: next(iter(rules)) for name, rules in data.items()} == where
+    assert await calls.commands() == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_rights(calls: ChannelHarness) -> None:
+    assert (await calls("GET", token="")).code == 401
+    assert (await calls("GET", account_id=STRANGER)).code == 403
+    assert (await calls("POST", "foreign", {"action": "hangup"}, account_id=STRANGER)).code == 403
+    below = await calls("GET", account_id=CHILD)
+    assert (below.code, below.json_body["data"]) == (200, [])
+    assert await calls.commands() == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_without_a_bus(calls: ChannelHarness) -> None:
+    bus = IService(calls.rest.node.bus)
+    bus.stopService()
+    for verb, call_id in (("GET", ""), ("GET", "call-1"), ("POST", "call-1")):
+        response = await calls(verb, call_id, {"action": "hangup"} if verb == "POST" else None)
+        assert (response.code, response.json_body["message"]) == (503, "datastore_fault")
+    bus.startService()

@@ -1,0 +1,93 @@
+"""The metrics of a node, as Prometheus reads them."""
+
+from __future__ import annotations
+
+import pytest
+import pytest_twisted
+from prometheus_client.parser import text_string_to_metric_families
+
+from kazoo_bridge.kazoo import Event
+from tests.rest.harness import ACCOUNT, HOOK_DOCUMENT, RestHarness, hooks_path
+
+pytestmark = pytest.mark.timeout(30)
+
+
+async def read_metrics(rest: RestHarness) -> dict[str, float]:
+    response = await rest("GET", "/metrics", token="")
+    assert response.code == 200
+    assert response.headers.getRawHeaders("Content-Type")[0].startswith("text/plain; version=")
+    found = {}
+    for family in text_string_to_metric_families(response.text_body):
+        for sample in family.samples:
+            labels = ",".join(f"{name}={value}" for name, value in sample.labels.items())
+            found[sample.name + (f"{{{labels}}}" if labels else "")] = sample.value
+    return found
+
+
+async def publish_call(rest: RestHarness, account_id: str | None, call_id: str = "c1") -> None:
+    variables = {"Account-ID": account_id} if account_id else {}
+    body = {
+        "Event-Category": "call_event",
+        "Event-Name": "CHANNEL_CREATE",
+        "Call-ID": call_id,
+        "Custom-Channel-Vars": variables,
+    }
+    handled = rest.node.webhooks.event_handler.handle(
+        Event("callevt", f"call.CHANNEL_CREATE.{call_id}", body, b"{}")
+    )
+    if handled is not None:
+        await handled
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_fresh_node_is_up_and_has_done_nothing(rest: RestHarness) -> None:
+    found = await read_metrics(rest)
+    assert found["kazoo_bridge_bus_up"] == found["kazoo_bridge_storage_up"] == 1
+    assert (
+        found["kazoo_bridge_attempts_total{result=success}"]
+        == found["kazoo_bridge_attempts_total{result=failure}"]
+        == 0
+    )
+    assert found["kazoo_bridge_deliveries_stored{status=pending}"] == found["kazoo_bridge_sockets"] == 0
+    assert found["process_resident_memory_bytes"] > 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_events_and_attempts_are_counted(rest: RestHarness) -> None:
+    before = await read_metrics(rest)
+    document = {**HOOK_DOCUMENT, "retries": 0}  # nothing listens on its port
+    assert (await rest("PUT", hooks_path(), document)).code == 201
+    await publish_call(rest, ACCOUNT)
+    await publish_call(rest, None, "c2")
+    await publish_call(rest, "9" * 32, "c3")
+    found = await read_metrics(rest)
+    assert found["kazoo_bridge_webhook_events_total{exchange=callevt}"] == 3
+    assert found["kazoo_bridge_webhook_events_without_account_total"] == 1
+    assert found["kazoo_bridge_webhook_events_of_unknown_accounts_total"] == 1
+    assert found["kazoo_bridge_webhooks_enabled"] == before["kazoo_bridge_webhooks_enabled"] + 1
+    assert found["kazoo_bridge_attempts_total{result=failure}"] == 1
+    assert (
+        found["kazoo_bridge_attempt_seconds_count"]
+        == found["kazoo_bridge_attempt_seconds_bucket{le=+Inf}"]
+        == 1
+    )
+    assert found["kazoo_bridge_deliveries_stored{status=pending}"] == 1
+
+
+@pytest_twisted.ensureDeferred
+async def test_metrics_name_neither_accounts_nor_addresses(rest: RestHarness) -> None:
+    await rest("PUT", hooks_path(), HOOK_DOCUMENT)
+    await publish_call(rest, ACCOUNT)
+    text = (await rest("GET", "/metrics", token="")).text_body
+    assert ACCOUNT not in text
+    assert "127.0.0.1" not in text
+
+
+@pytest_twisted.ensureDeferred
+async def test_without_storage_the_other_metrics_remain(rest: RestHarness) -> None:
+    await rest.node.database.close()
+    found = await read_metrics(rest)
+    assert found["kazoo_bridge_storage_up"] == 0
+    assert "kazoo_bridge_sockets" in found
+    assert "kazoo_bridge_webhooks_enabled" in found
+    assert "kazoo_bridge_deliveries_stored{status=pending}" not in found

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest_twisted
+from attrs import define
+
+from kazoo_bridge.interfaces import Account, BusUnavailable, Principal
+from kazoo_bridge.rest.resources.websockets import WebsocketResource
+from tests.rest.fakes import FakeDirectory, FakeWebsockets
+from tests.rest.harness import ACCOUNT
+from tests.rest.site_harness import SiteHarness, running_site
+
+PATH = f"/v2/accounts/{ACCOUNT}/websockets"
+ONE, TWO = {"websocket_session_id": "1", "name": "one"}, {"websocket_session_id": "2", "name": "two"}
+
+
+@define
+class SocketHarness:
+    site: SiteHarness
+    websockets: FakeWebsockets
+
+
+@pytest_twisted.async_yield_fixture
+async def harness() -> AsyncIterator[SocketHarness]:
+    directory = FakeDirectory({ACCOUNT: Account(ACCOUNT, "", "")}, {"good": Principal(ACCOUNT)})
+    websockets = FakeWebsockets({"1": ONE, "2": TWO})
+    async with running_site(WebsocketResource(directory, websockets)) as site:
+        yield SocketHarness(site, websockets)
+
+
+@pytest_twisted.ensureDeferred
+async def test_bindings_need_no_token(harness: SocketHarness) -> None:
+    for token in ("", "bad", "unavailable"):
+        response = await harness.site("/v2/websockets", token=token)
+        assert response.json_body["data"] == {"call": ["call.CHANNEL_CREATE.{CALL_ID}"]}
+        assert "version" not in response.json_body
+    assert "version" in (await harness.site("/v2/websockets", token="good")).json_body
+
+
+@pytest_twisted.ensureDeferred
+async def test_sockets_are_listed_and_filtered(harness: SocketHarness) -> None:
+    assert (await harness.site(PATH, token="good")).json_body["data"] == [ONE, TWO]
+    assert (await harness.site(f"{PATH}?filter_name=two", token="good")).json_body["data"] == [TWO]
+    assert (await harness.site(PATH)).code == 401
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_socket_is_read_and_closed(harness: SocketHarness) -> None:
+    assert (await harness.site(f"{PATH}/1", token="good")).json_body["data"] == ONE
+    assert (await harness.site(f"{PATH}/1", verb="DELETE", token="good")).json_body["data"] == ONE
+    for verb in ("GET", "DELETE"):
+        response = await harness.site(f"{PATH}/1", verb=verb, token="good")
+        assert (response.code, response.json_body["message"]) == (404, "bad_identifier")
+    assert list(harness.websockets.documents) == ["2"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_without_the_bus_there_are_no_sockets(harness: SocketHarness) -> None:
+    harness.websockets.error = BusUnavailable("no connection")
+    response = await harness.site(PATH, token="good")
+    assert (response.code, response.json_body["message"]) == (503, "datastore_fault")

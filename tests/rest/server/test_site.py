@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import pytest_twisted
+from twisted.logger import capturedLogs, formatEvent
+
+from tests.rest.harness import RestHarness, hooks_path
+
+
+@pytest_twisted.ensureDeferred
+async def test_no_token_in_the_access_log(rest: RestHarness) -> None:
+    with capturedLogs() as logs:
+        await rest("GET", f"{hooks_path()}?auth_token={rest.token}", token="")
+        await rest("GET", f"{hooks_path()}?auth_token=hunter2", token="")
+    text = "\n".join(formatEvent(event) for event in logs)
+    assert f"GET {hooks_path()}" in text
+    assert rest.token not in text
+    assert "hunter2" not in text
+
+
+@pytest_twisted.ensureDeferred
+async def test_paths_and_verbs(rest: RestHarness) -> None:
+    missing = await rest("GET", "/v2/nothing")
+    assert (missing.code, missing.json_body["message"]) == (404, "bad_identifier")
+    wrong = await rest("DELETE", "/v2/webhooks")
+    assert (wrong.code, wrong.json_body["message"]) == (405, "invalid_method")
+    assert "GET" in wrong.headers.getRawHeaders("allow")[0]
+    preflight = await rest("OPTIONS", hooks_path(), token="")
+    assert preflight.code == 200
+    assert preflight.headers.getRawHeaders("access-control-allow-origin") == ["*"]
+    assert "X-Auth-Token" in preflight.headers.getRawHeaders("access-control-allow-headers")[0]
+    assert (await rest("GET", hooks_path())).headers.getRawHeaders("access-control-allow-origin") == ["*"]

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from typing import Any
+
+from kazoo_bridge.interfaces import BindingPlan, Principal
+from kazoo_bridge.token_bucket import TokenBucket
+from kazoo_bridge.websockets.server.frames import EventFrame
+from kazoo_bridge.websockets.sessions.session import ReplayBuffer, Session
+from kazoo_bridge.websockets.subscriptions.subscription_index import Subscription
+from tests.websockets.fakes import CHILD, PARENT, FakeCallWatch, FakeOutput
+
+
+def make_session() -> Session:
+    return Session("192.0.2.1:5", "192.0.2.1", "host", 0.0, TokenBucket(1, 1.0), 0.0)
+
+
+def make_frame(sequence: int) -> EventFrame:
+    return EventFrame("call.*.*", b"{", b"}", sequence)
+
+
+def subscribe(session: Session, account_id: str, *bindings: str) -> None:
+    category: Any = None
+    for binding in bindings:
+        session.subscriptions[account_id, binding] = Subscription(
+            binding, account_id, category, BindingPlan(())
+        )
+
+
+class TestReplayBuffer:
+    def test_the_events_after_a_sequence_are_returned_in_order(self) -> None:
+        replay_buffer = ReplayBuffer(10, 0)
+        for sequence in (3, 5, 9):
+            replay_buffer.add(make_frame(sequence))
+        assert [frame.sequence for frame in replay_buffer.after(3)] == [5, 9]
+        assert [frame.sequence for frame in replay_buffer.after(4)] == [5, 9]
+        assert replay_buffer.after(9) == []
+
+    def test_the_oldest_events_are_dropped_and_leave_a_gap(self) -> None:
+        replay_buffer = ReplayBuffer(2, 0)
+        replay_buffer.add(make_frame(1))
+        replay_buffer.add(make_frame(2))
+        assert not replay_buffer.has_gap(0)
+        replay_buffer.add(make_frame(3))
+        assert [frame.sequence for frame in replay_buffer.after(0)] == [2, 3]
+        assert replay_buffer.has_gap(0)
+        assert not replay_buffer.has_gap(1)
+
+    def test_its_token_is_hard_to_guess_and_not_logged(self) -> None:
+        one, two = ReplayBuffer(1, 0), ReplayBuffer(1, 0)
+        assert len(one.token) == 48
+        assert one.token != two.token
+        assert one.token not in repr(one)
+
+
+class TestSession:
+    def test_events_go_to_the_connection(self) -> None:
+        session, output, frame = make_session(), FakeOutput(), make_frame(1)
+        session.deliver(frame)
+        session.connect(output)
+        session.deliver(frame)
+        session.disconnect()
+        session.deliver(frame)
+        assert output.events == [(frame, False)]
+
+    def test_a_resumable_session_keeps_events_and_shows_their_sequence(self) -> None:
+        session, output, frame = make_session(), FakeOutput(), make_frame(1)
+        session.replay_buffer = ReplayBuffer(10, 0)
+        session.deliver(frame)
+        session.connect(output)
+        session.deliver(frame)
+        assert output.events == [(frame, True)]
+        assert session.replay_buffer.after(0) == [frame, frame]
+
+    def test_connecting_ends_the_wait_for_the_client(self) -> None:
+        session = make_session()
+        session.disconnected_at = 5.0
+        assert not session.is_connected
+        session.connect(FakeOutput())
+        assert session.is_connected
+        assert session.disconnected_at is None
+
+    def test_the_account_is_that_of_the_principal(self) -> None:
+        session = make_session()
+        assert session.account_id is None
+        session.principal = Principal(PARENT)
+        assert session.account_id == PARENT
+
+    def test_bindings_are_listed_once_in_the_order_of_subscribing(self) -> None:
+        session = make_session()
+        subscribe(session, PARENT, "b", "a")
+        subscribe(session, CHILD, "b", "c")
+        assert session.bindings == ["b", "a", "c"]
+        assert session.subscription_count == 4
+        session.call_watches[CHILD] = FakeCallWatch(CHILD, lambda _: None)
+        assert session.bindings == ["b", "a", "c", "calls"]
+        assert session.subscription_count == 5
+        assert session.subscribed_accounts == {PARENT, CHILD}
+
+    def test_the_listed_document_has_kazoos_keys_and_nothing_that_is_missing(self) -> None:
+        session = make_session()
+        assert session.to_document() == {
+            "websocket_session_id": "192.0.2.1:5",
+            "bindings": [],
+            "timestamp": 62167219200,
+            "destination": "host",
+            "source": "192.0.2.1",
+        }
+        session.name, session.metadata = "desk", {"a": 1}
+        document = session.to_document()
+        assert (document["name"], document["metadata"]) == ("desk", {"a": 1})
+
+    def test_the_token_is_not_logged(self) -> None:
+        session = make_session()
+        session.token = "hunter2"
+        assert "hunter2" not in repr(session)

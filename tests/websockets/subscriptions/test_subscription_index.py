@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from attrs import define, field
+from twisted.logger import capturedLogs
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from kazoo_bridge.interfaces import (
+    Account,
+    BindingPlan,
+    HookType,
+    IBindingCategory,
+    Occurrence,
+    SubscriberEvent,
+    Topic,
+    TopicFilter,
+)
+from kazoo_bridge.kazoo import Event
+from kazoo_bridge.websockets.subscriptions.subscription_index import Subscription, SubscriptionIndex
+
+PARENT, CHILD = "a" * 32, "b" * 32
+
+
+@implementer(IBindingCategory)
+@define(eq=False)
+class FakeCategory:
+    """A category that turns every event into the `SubscriberEvent`s given."""
+
+    name: str = "fake"
+    subscriber: list[SubscriberEvent] = field(factory=list)
+    hooks: Sequence[HookType] = ()
+    bindings: Sequence[str] = ()
+    failing: bool = False
+
+    def topics(self, hook: str) -> Iterable[Topic]:
+        return ()
+
+    def occurrences(self, event: Event) -> Iterable[Occurrence]:
+        return ()
+
+    def resolve_binding(
+        self, binding: str, account: Account | None, superadmin: bool, now: float
+    ) -> BindingPlan | None:
+        return None
+
+    def subscriber_events(self, event: Event) -> Iterable[SubscriberEvent]:
+        if self.failing:
+            raise RuntimeError("a fault of the category")
+        return self.subscriber
+
+
+def subscription(
+    category: Any, *filters: tuple[str, str], binding: str = "b", account_id: str | None = PARENT
+) -> Subscription:
+    """A subscription with filters of (pattern of the topic, pattern of the filter) on the exchange ``e``."""
+    plan = BindingPlan(tuple(TopicFilter(Topic("e", topic), pattern) for topic, pattern in filters))
+    return Subscription(binding, account_id, category, plan)
+
+
+def make_index(**numbers: str) -> SubscriptionIndex[Any]:
+    return SubscriptionIndex(numbers.get)
+
+
+def matches(index: SubscriptionIndex[Any], exchange: str = "e") -> list[tuple[str, list[Any]]]:
+    """(key, subscribers) of each group that an event matches."""
+    found = index.match(Event(exchange, "routing.key", {}, b""))
+    return [(subscriber_event.key, list(group.subscribers)) for subscriber_event, group in found]
+
+
+def test_the_fake_is_a_category() -> None:
+    assert verifyObject(IBindingCategory, FakeCategory())
+
+
+class TestTopics:
+    def test_only_the_first_and_the_last_subscription_change_the_topics(self) -> None:
+        index, category = make_index(), FakeCategory()
+        one = subscription(category, ("t1", "p"), ("t2", "q"))
+        two = subscription(category, ("t1", "p"))
+        assert index.add("x", one) == [Topic("e", "t1"), Topic("e", "t2")]
+        assert index.add("y", two) == []
+        assert index.topics == {Topic("e", "t1"): 2, Topic("e", "t2"): 1}
+        assert index.remove("x", one) == [Topic("e", "t2")]
+        assert index.topics == {Topic("e", "t1"): 1}
+        assert index.remove("y", two) == [Topic("e", "t1")]
+        assert not index.topics
+
+    def test_two_filters_with_the_same_pattern_are_removed_together(self) -> None:
+        index, category = make_index(), FakeCategory(subscriber=[SubscriberEvent("k", "r")])
+        both = subscription(category, ("t1", "k"), ("t2", "k"))
+        assert index.add("x", both) == [Topic("e", "t1"), Topic("e", "t2")]
+        assert matches(index) == [("k", ["x"])]
+        assert index.remove("x", both) == [Topic("e", "t1"), Topic("e", "t2")]
+        assert matches(index) == []
+
+    def test_one_topic_for_two_filters_is_new_once_and_unused_once(self) -> None:
+        index, category = make_index(), FakeCategory()
+        both = subscription(category, ("t", "p"), ("t", "q"))
+        assert index.add("x", both) == [Topic("e", "t")]
+        assert index.remove("x", both) == [Topic("e", "t")]
+
+
+class TestMatch:
+    def test_a_group_has_all_subscribers_with_the_same_binding_and_pattern(self) -> None:
+        index, category = make_index(), FakeCategory(subscriber=[SubscriberEvent("a.b", "r")])
+        for subscriber in "xy":
+            index.add(subscriber, subscription(category, ("t", "a.*")))
+        index.add("z", subscription(category, ("t", "a.*"), binding="other"))
+        assert matches(index) == [("a.b", ["x", "y"]), ("a.b", ["z"])]
+
+    def test_the_pattern_decides(self) -> None:
+        index, category = make_index(), FakeCategory(subscriber=[SubscriberEvent("a.b", "r")])
+        index.add("x", subscription(category, ("t", "a.c")))
+        assert matches(index) == []
+
+    def test_events_of_another_exchange_are_not_read(self) -> None:
+        index, category = make_index(), FakeCategory(subscriber=[SubscriberEvent("k", "r")])
+        index.add("x", subscription(category, ("t", "k")))
+        assert matches(index, "other") == []
+
+    def test_a_category_is_read_as_long_as_it_has_a_subscription_on_the_exchange(self) -> None:
+        index, category = make_index(), FakeCategory(subscriber=[SubscriberEvent("k", "r")])
+        one, two = subscription(category, ("t", "k")), subscription(category, ("u", "k"))
+        index.add("x", one)
+        index.add("x", two)
+        index.remove("x", one)
+        index.add("y", one)
+        assert matches(index) == [("k", ["y"])]
+        index.remove("x", two)
+        index.remove("y", one)
+        category.failing = True
+        with capturedLogs() as logs:
+            assert matches(index) == []
+        assert logs == []
+
+    def test_an_event_of_one_account_reaches_that_account_and_all_accounts(self) -> None:
+        index = make_index()
+        category = FakeCategory(subscriber=[SubscriberEvent("k", "r", account_id=PARENT)])
+        for subscriber, account_id in (("own", PARENT), ("other", CHILD), ("all", None)):
+            index.add(subscriber, subscription(category, ("t", "k"), account_id=account_id))
+        assert matches(index) == [("k", ["own"]), ("k", ["all"])]
+
+    def test_an_event_whose_key_has_the_account_reaches_every_group_that_matches(self) -> None:
+        index, category = make_index(), FakeCategory(subscriber=[SubscriberEvent("k", "r")])
+        for subscriber, account_id in (("own", PARENT), ("all", None)):
+            index.add(subscriber, subscription(category, ("t", "k"), account_id=account_id))
+        assert matches(index) == [("k", ["own"]), ("k", ["all"])]
+
+    def test_a_category_that_fails_is_logged_and_disturbs_no_other(self) -> None:
+        index = make_index()
+        broken, sound = (
+            FakeCategory("broken", failing=True),
+            FakeCategory("sound", [SubscriberEvent("k", "r")]),
+        )
+        index.add("x", subscription(broken, ("t", "k")))
+        index.add("x", subscription(sound, ("t", "k")))
+        with capturedLogs() as logs:
+            assert matches(index) == [("k", ["x"])]
+        assert [event["category"] for event in logs] == ["broken"]
+
+
+class TestNumbers:
+    def rekeyed(self, number: str | None, **numbers: str) -> list[str]:
+        """The keys of an event without an account, whose key would contain the owner's account."""
+        index = make_index(**numbers)
+        category = FakeCategory(
+            subscriber=[
+                SubscriberEvent(
+                    "undefined",
+                    "r",
+                    called_number=number,
+                    for_owner=lambda owner: SubscriberEvent(owner, "r"),
+                )
+            ]
+        )
+        index.add("x", subscription(category, ("t", "*")))
+        return [key for key, _ in matches(index)]
+
+    def test_an_event_without_an_account_belongs_to_the_owner_of_the_called_number(self) -> None:
+        assert self.rekeyed("4722", **{"4722": PARENT}) == [PARENT]
+
+    def test_an_unknown_or_missing_number_changes_nothing(self) -> None:
+        assert self.rekeyed("4723", **{"4722": PARENT}) == ["undefined"]
+        assert self.rekeyed(None, **{"4722": PARENT}) == ["undefined"]
+
+    def test_without_a_directory_of_numbers_nothing_changes(self) -> None:
+        index: SubscriptionIndex[Any] = SubscriptionIndex()
+        event = SubscriberEvent(
+            "k", "r", called_number="1", for_owner=lambda owner: SubscriberEvent(owner, "r")
+        )
+        index.add("x", subscription(FakeCategory(subscriber=[event]), ("t", "k")))
+        assert matches(index) == [("k", ["x"])]

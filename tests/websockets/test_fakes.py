@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+from zope.interface.verify import verifyObject
+
+from kazoo_bridge.interfaces import IBus, ICalls, ICallWatch, IConsumer, IDirectory
+from tests.websockets.fakes import FakeBus, FakeCalls, FakeCallWatch, FakeConsumer, FakeDirectory
+
+
+def test_fakes_have_the_interfaces_of_what_they_stand_for() -> None:
+    assert verifyObject(IDirectory, FakeDirectory())
+    assert verifyObject(IConsumer, FakeConsumer())
+    assert verifyObject(IBus, FakeBus())
+    assert verifyObject(ICalls, FakeCalls())
+    assert verifyObject(ICallWatch, FakeCallWatch("a", lambda _change: None))

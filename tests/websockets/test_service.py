@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_twisted
+from twisted.internet.defer import Deferred
+
+from kazoo_bridge.websockets.service import CLOSE_TIMEOUT_ON_STOP
+from tests.websockets.harness import CHILD, RESELLER, Harness
+
+pytestmark = pytest.mark.timeout(30)
+
+
+def metrics(harness: Harness) -> dict[str, dict[str, float]]:
+    figures: Any = harness.websockets.metrics()
+    return {figure.name: dict(figure.values) for figure in figures}
+
+
+@pytest_twisted.ensureDeferred
+async def test_metrics(harness: Harness) -> None:
+    client, other = await harness.connect(), await harness.connect(CHILD)
+    await client.request("resume", {})
+    await client.request("subscribe", {"account_id": RESELLER, "bindings": ["call.*.*", "fax.status.*"]})
+    await harness.publish_call(RESELLER)
+    await client.event()
+    await harness.publish_call(CHILD)
+    for session in harness.sessions:
+        if session.account_id == RESELLER:
+            assert session.output is not None
+            session.output.close(1001, "test")
+    await client.close_code()
+    await harness.wait_until(lambda: sum(session.is_connected for session in harness.sessions) == 1)
+    found = metrics(harness)
+    topics = found.pop("topics")[""]
+    assert topics == len(harness.websockets.fanout.index.topics) > 1
+    assert found == {
+        "sockets": {"": 1},
+        "sessions_waiting": {"": 1},
+        "subscriptions": {"": 2},
+        "socket_events": {"": 1},
+        "socket_events_dropped": {"": 0},
+        "sockets_closed": {},
+    }
+    await harness.node.tokens.revoke(harness.tokens[CHILD])
+    assert await other.close_code() == 4401
+    assert metrics(harness)["sockets_closed"] == {"4401": 1}
+
+
+@pytest_twisted.ensureDeferred
+async def test_host_and_port_of_the_endpoint(harness: Harness) -> None:
+    service = harness.websockets
+    assert service.host == f"127.0.0.1:{service.port}"
+    assert service.port > 0
+    await service.stop()
+    assert (service.host, service.port) == ("localhost:0", 0)
+
+
+@pytest_twisted.ensureDeferred
+async def test_stopping_closes_the_sockets_and_refuses_new_ones(harness: Harness) -> None:
+    client = await harness.connect()
+    await client.request("subscribe", {"account_id": RESELLER, "binding": "call.*.*"})
+    address = harness.websockets.host
+    await harness.websockets.stop()
+    assert await client.close_code() == 1001
+    client.address = address
+    with pytest.raises(Exception, match="refused"):
+        await client.open()
+
+
+@pytest_twisted.ensureDeferred
+async def test_waiting_for_clients_ends_when_the_last_has_closed(harness: Harness) -> None:
+    client = await harness.connect()
+    await harness.websockets.stop()
+    await harness.websockets.when_closed(Deferred())
+    assert not harness.sessions
+    await client.closed
+
+
+@pytest_twisted.ensureDeferred
+async def test_waiting_for_clients_ends_when_it_is_forced(tmp_path: Path) -> None:
+    harness = await Harness.start(tmp_path)
+    client = await harness.connect()
+    client.protocol.onCloseFrame = lambda *_: False  # does not answer the close frame
+    await harness.websockets.stop()
+    force: Deferred[None] = Deferred()
+    started = time.monotonic()
+    waiting = Deferred.fromCoroutine(harness.websockets.when_closed(force))
+    assert not waiting.called
+    force.callback(None)
+    await waiting
+    assert time.monotonic() - started < CLOSE_TIMEOUT_ON_STOP
+    await harness.stop()
