@@ -69,7 +69,7 @@ async def read_samples(node: Node) -> dict[str, float]:
 @pytest_twisted.ensureDeferred
 async def test_names_types_and_labels_are_as_documented(node: Node) -> None:
     node.webhooks.event_handler.events["callevt"] += 1
-    node.websockets.sessions.ended[4000] += 1
+    node.websockets.sessions.closed_by_code[4000] += 1
     found = {}
     for family in text_string_to_metric_families(await scrape(node)):
         if family.name.startswith("kazoo_bridge_"):
