@@ -9,7 +9,7 @@ TOLERANCE = 5 * 60  # seconds
 
 
 def verify(secret: str, headers: dict[str, str], body: bytes) -> bool:
-    """Whether `body` comes from whoever knows `secret`. Names of headers are in lower case."""
+    """Return whether `body` was signed with `secret`. Names of headers are in lower case."""
     webhook_id = headers.get("webhook-id", "")
     timestamp = headers.get("webhook-timestamp", "")
     if not timestamp.isdigit() or abs(time.time() - int(timestamp)) > TOLERANCE:
@@ -26,7 +26,7 @@ def verify(secret: str, headers: dict[str, str], body: bytes) -> bool:
 
 
 class Seen:
-    """Tells repetitions. Keep the ids where all your processes see them, for as long as we repeat: some days."""
+    """Detects duplicates. Store the ids where all your processes see them, for some days."""
 
     def __init__(self) -> None:
         self._ids: set[str] = set()

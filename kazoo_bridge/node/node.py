@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import socket
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from attrs import define, field
@@ -146,8 +147,13 @@ class Node:
         accounts, token_store = AccountStore(reactor, database), TokenStore(reactor, database)
         directory = LocalDirectory(reactor, accounts, token_store, NumberStore(database))
         hook_store = HookStore(reactor, database, config.webhooks.max_hooks_per_account)
+        settings = SettingStore(database)
         stores = WebhookStores(
-            hook_store, AttemptStore(database), DeliveryStore(database), LimitStore(database)
+            hook_store,
+            AttemptStore(database),
+            DeliveryStore(database),
+            LimitStore(database),
+            cluster_id=partial(settings.get_or_create, "cluster_id", lambda: secrets.token_hex(16)),
         )
 
         async def on_account_deleted(account_id: str) -> None:
@@ -171,7 +177,7 @@ class Node:
             retention=make_retention(reactor, config, database),
             accounts=accounts,
             tokens=token_store,
-            settings=SettingStore(database),
+            settings=settings,
             directory=directory,
             webhooks=WebhookService.from_config(
                 reactor, config, bus, directory, stores, categories, name, on_account_deleted
@@ -204,10 +210,7 @@ class Node:
         await self.database.migrate()
         await self.change_feed.mark()
         await self.directory.load()
-        await self.webhooks.hooks.load()
-        # Receivers of webhooks see all nodes on one storage as one cluster.
-        stored = await self.settings.get_or_create("cluster_id", lambda: secrets.token_hex(16))
-        self.webhooks.attempt_runner.cluster_id = self.config.webhooks.cluster_id or stored
+        await self.webhooks.load()
 
     async def _listen(self) -> None:
         site = make_site(self.reactor, build_resources(self.rest_services()), self.name, self.config.http)

@@ -1,16 +1,14 @@
-"""The webhooks of one node, put together: how they start, take events, and end."""
+"""Assembles the webhooks of one node from the configuration, and starts, drains and stops them."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 from typing import Any
 
 from attrs import define, field, frozen
 from prometheus_client import CollectorRegistry
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.logger import Logger
-from twisted.web.client import HTTPConnectionPool
 
 from kazoo_bridge.config import Config
 from kazoo_bridge.interfaces import (
@@ -26,7 +24,7 @@ from kazoo_bridge.interfaces import (
 )
 from kazoo_bridge.metrics import register_counter, register_gauge, register_labelled_counter
 from kazoo_bridge.webhooks.api import WebhookApi
-from kazoo_bridge.webhooks.attempts.attempt import AttemptRunner
+from kazoo_bridge.webhooks.attempts.attempt import AttemptRunner, ClusterId, RequestBuilder
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
 from kazoo_bridge.webhooks.attempts.auto_disabler import AutoDisabler
 from kazoo_bridge.webhooks.attempts.health import HealthReport
@@ -35,74 +33,59 @@ from kazoo_bridge.webhooks.delivery.dead_letters import DeadLetters
 from kazoo_bridge.webhooks.delivery.delivery_writer import DeliveryWriter
 from kazoo_bridge.webhooks.delivery.dispatcher import Dispatcher
 from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
+from kazoo_bridge.webhooks.delivery.paused_deliveries import PausedDeliveries
+from kazoo_bridge.webhooks.delivery.poll_timer import PollTimer
 from kazoo_bridge.webhooks.delivery.retry_policy import RetryPolicy
 from kazoo_bridge.webhooks.delivery.retry_worker import RetryWorker
-from kazoo_bridge.webhooks.egress import (
-    CoalescingResolver,
-    EgressPolicy,
-    Proxy,
-    ThreadedResolver,
-    TlsClient,
-    denial_reason,
-    guarded_agent,
-)
 from kazoo_bridge.webhooks.event_handler import WebhookEventHandler, webhook_topics
 from kazoo_bridge.webhooks.hook_sync import HookChangeConsumer, HookChangePublisher
-from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.hooks.hook_catalogue import HookCatalogue
 from kazoo_bridge.webhooks.hooks.hook_document import DocumentRules
 from kazoo_bridge.webhooks.hooks.hook_service import HookService
 from kazoo_bridge.webhooks.hooks.registry import HookRegistry
-from kazoo_bridge.webhooks.http.sender import Sender
+from kazoo_bridge.webhooks.http_client import HookHttpClient
 from kazoo_bridge.webhooks.metrics import StoredDeliveryMetrics
 
 _log = Logger()
 
-_URI_CHECK_TIMEOUT = 2.0
-
-#: Names of new hooks that are looked up at once.
-_URI_CHECK_THREADS = 10
-
-#: One account may have at most this part of all requests under way (one in so many).
-_ACCOUNT_SHARE = 4
-
 
 @frozen
 class WebhookStores:
-    """Where webhooks keep what must survive."""
+    """The stores of webhooks. `cluster_id` reads the id that all nodes on this storage share."""
 
     hooks: IHookStore
     attempts: IAttemptStore
     deliveries: IDeliveryStore
     limits: ILimitStore
+    cluster_id: Callable[[], Awaitable[str]]
 
 
 @define(eq=False)
 class WebhookService:
-    """Everything that makes webhooks of events."""
+    """Everything that makes webhooks of events. Call `load`, `start`, `stop_consuming`, `drain`, `stop`."""
 
     catalogue: HookCatalogue
     registry: HookRegistry
     hooks: HookService
     recorder: AttemptRecorder
-    scheduler: FairScheduler
-    attempt_runner: AttemptRunner
-    delivery_writer: DeliveryWriter
-    retry_worker: RetryWorker
-    dispatcher: Dispatcher
-    event_handler: WebhookEventHandler
     auto_disabler: AutoDisabler
     dead_letters: DeadLetters
     sample_sender: SampleSender
     health: HealthReport
+    event_handler: WebhookEventHandler
     stores: WebhookStores
     _reactor: Any
     _config: Config
     _bus: IBus
     _categories: Sequence[IEventCategory]
+    _cluster_id: ClusterId
+    _http: HookHttpClient
+    _scheduler: FairScheduler
+    _attempt_runner: AttemptRunner
+    _delivery_writer: DeliveryWriter
+    _retry_worker: RetryWorker
+    _dispatcher: Dispatcher
     _hook_changes: HookChangeConsumer
-    _pool: HTTPConnectionPool
-    _resolvers: Sequence[ThreadedResolver]
     _consumer: IConsumer | None = field(init=False, default=None)
 
     @classmethod
@@ -115,101 +98,93 @@ class WebhookService:
         stores: WebhookStores,
         categories: Sequence[IEventCategory],
         node: str,
-        account_gone: Callable[[str], Awaitable[None]],
+        on_account_deleted: Callable[[str], Awaitable[None]],
     ) -> WebhookService:
-        """Put the parts together; nothing runs yet. `account_gone` hears of accounts that KAZOO says are no more."""
-        settings = config.webhooks
-        catalogue, registry = (
-            HookCatalogue.from_types(hook for category in categories for hook in category.hooks),
-            HookRegistry(),
-        )
-        policy = EgressPolicy.from_config(config.egress.denied_networks, config.egress.allowed_networks)
-        # Whoever makes hooks with names that take long to look up holds up neither deliveries nor the way to the broker.
-        names = [
-            ThreadedResolver(reactor, threads) for threads in (_URI_CHECK_THREADS, settings.max_requests)
-        ]
-        judge = partial(
-            denial_reason, reactor, CoalescingResolver(names[0]), policy, timeout=_URI_CHECK_TIMEOUT
-        )
+        """Build the parts, in the order of their dependencies; nothing runs yet.
+
+        `node` names this node in messages to others. `on_account_deleted` receives the id of an account when
+        KAZOO publishes that it is deleted.
+        """
+        http = HookHttpClient.from_config(reactor, config)
+        cluster_id = ClusterId(config.webhooks.cluster_id, stores.cluster_id)
+        catalogue = HookCatalogue.from_types(hook for category in categories for hook in category.hooks)
+        registry = HookRegistry()
+        recorder = AttemptRecorder.from_config(reactor, config.webhooks, stores.attempts)
+        scheduler = FairScheduler.from_config(reactor, config.webhooks)
+        poll_timer = PollTimer(reactor)
+        writer = DeliveryWriter(reactor, stores.deliveries, on_due=poll_timer.wake)
+        paused = PausedDeliveries(reactor, stores.deliveries, stores.hooks, registry, scheduler, poll_timer)
         hooks = HookService(
             reactor,
             stores.hooks,
             registry,
             DocumentRules.from_catalogue(catalogue),
-            judge,
-            HookChangePublisher(bus, node).publish,
+            http.check_uri,
+            on_changed=HookChangePublisher(bus, node).publish,
+            on_hook_loaded=paused.on_hook_loaded,
         )
-        recorder = AttemptRecorder(
-            reactor, stores.attempts, settings.log_successful_attempts, settings.attempt_body_limit
+        auto_disabler = AutoDisabler(
+            reactor, config.webhooks, stores.attempts, stores.limits, recorder, hooks, bus
         )
-        egress = config.egress
-        tls = TlsClient.from_config(egress.ca_bundle, egress.client_certificate, egress.client_key)
-        connect_timeout, proxy = settings.connect_timeout_ms / 1000, Proxy.from_config(egress.proxy)
-        agent, pool = guarded_agent(reactor, policy, connect_timeout, tls=tls, proxy=proxy, resolver=names[1])
-        request_timeout = settings.request_timeout_ms / 1000
-        sender = Sender(
-            reactor, agent, request_timeout, settings.log_successful_attempts, egress.max_redirects
-        )
-        turns = FairScheduler(
+        requests = RequestBuilder(reactor, cluster_id)
+        attempt_runner = AttemptRunner(
             reactor,
-            settings.max_requests,
-            max(1, settings.max_requests // _ACCOUNT_SHARE),
-            settings.max_requests_per_hook,
-        )
-
-        window = settings.attempt_failure_expiry_ms / 1000
-        disabler = AutoDisabler(
-            reactor,
-            stores.attempts,
-            stores.limits,
+            requests,
+            http.sender,
+            scheduler,
             recorder,
-            hooks,
-            bus,
-            settings.attempt_failure_count,
-            window,
+            RetryPolicy.from_config(config.webhooks),
+            on_gone=auto_disabler.disable,
         )
-
-        async def disable(hook: Hook, reason: str) -> None:
-            await disabler.disable(hook.account_id, hook.id, hook.revision, reason)
-
-        async def exists(hook_id: str) -> bool:
-            return bool(await stores.hooks.by_ids([hook_id]))
-
-        schedule = RetryPolicy(settings.retry_schedule_s, settings.retry_bad_status)
-        attempter = AttemptRunner(reactor, sender, turns, recorder, schedule, disable, settings.cluster_id)
-        pending = DeliveryWriter(reactor, stores.deliveries)
-        redelivery = RetryWorker(
-            reactor, stores.deliveries, registry, turns, attempter, pending, exists, sender.request_timeout
+        retry_worker = RetryWorker(
+            reactor,
+            stores.deliveries,
+            registry,
+            scheduler,
+            attempt_runner,
+            writer,
+            paused,
+            poll_timer,
+            request_timeout=http.sender.request_timeout,
         )
-        dispatcher = Dispatcher(reactor, registry, turns, attempter, pending)
-        intake = WebhookEventHandler(reactor, directory, registry, dispatcher)
-        intake.serve(categories)
+        dispatcher = Dispatcher(reactor, registry, scheduler, attempt_runner, writer)
         return cls(
             catalogue=catalogue,
             registry=registry,
             hooks=hooks,
             recorder=recorder,
-            scheduler=turns,
-            attempt_runner=attempter,
-            delivery_writer=pending,
-            retry_worker=redelivery,
-            dispatcher=dispatcher,
-            event_handler=intake,
-            auto_disabler=disabler,
-            dead_letters=DeadLetters(reactor, stores.deliveries, pending, redelivery),
-            sample_sender=SampleSender(reactor, catalogue, attempter, recorder),
+            auto_disabler=auto_disabler,
+            dead_letters=DeadLetters(reactor, stores.deliveries, writer, on_due=poll_timer.wake),
+            sample_sender=SampleSender(reactor, catalogue, requests, http.sender, recorder),
             health=HealthReport(
-                reactor, stores.attempts, stores.limits, recorder, turns, stores.deliveries, window
+                reactor,
+                config.webhooks,
+                stores.attempts,
+                stores.limits,
+                stores.deliveries,
+                recorder,
+                scheduler,
             ),
+            event_handler=WebhookEventHandler(reactor, directory, registry, dispatcher, categories),
             stores=stores,
             reactor=reactor,
             config=config,
             bus=bus,
             categories=categories,
-            hook_changes=HookChangeConsumer(bus, hooks, directory, account_gone),
-            pool=pool,
-            resolvers=names,
+            cluster_id=cluster_id,
+            http=http,
+            scheduler=scheduler,
+            attempt_runner=attempt_runner,
+            delivery_writer=writer,
+            retry_worker=retry_worker,
+            dispatcher=dispatcher,
+            hook_changes=HookChangeConsumer(bus, hooks, directory, on_account_deleted),
         )
+
+    async def load(self) -> None:
+        """Read what must be in memory; raises `StorageUnavailable`."""
+        await self.hooks.load()
+        await self._cluster_id.load()
 
     @property
     def api(self) -> WebhookApi:
@@ -225,11 +200,10 @@ class WebhookService:
         )
 
     def start(self) -> None:
-        """Take events. The hooks must have been loaded, and the bus be started."""
-        self.hooks.on_hook_loaded = self._on_hook_loaded
+        """Consume events. `load` must have been called, and the bus be started."""
         self.recorder.startService()
-        self.delivery_writer.startService()
-        self.retry_worker.startService()
+        self._delivery_writer.startService()
+        self._retry_worker.startService()
         if not self._config.webhooks.disable_disabler:
             self.auto_disabler.startService()
         self._hook_changes.start()
@@ -237,42 +211,42 @@ class WebhookService:
         queue = Queue(amqp.queue, webhook_topics(self._categories), durable=True, prefetch=amqp.prefetch)
         self._consumer = self._bus.consume(queue, self.event_handler.handle)
 
-    def _on_hook_loaded(self, hook_id: str, enabled: bool) -> None:
-        self.scheduler.reset(hook_id)
-        if enabled and self.retry_worker.running:
-            released = Deferred.fromCoroutine(self.retry_worker.hook_enabled(hook_id))
-            released.addErrback(
-                lambda failure: _log.warn(
-                    "deliveries of hook {hook_id} are held a little longer: {reason}",
-                    hook_id=hook_id,
-                    reason=failure.value,
-                )
-            )
-
     async def stop_consuming(self) -> None:
-        """Take no more events. Fires when the broker sends no more."""
+        """Consume no more events; returns when the broker delivers no more."""
         if self._consumer is not None:
             await gatherResults([self._consumer.cancel(), Deferred.fromCoroutine(self._hook_changes.stop())])
 
-    async def drain(self, hurry: Deferred[None]) -> None:
-        """End what is being sent, keep what waits; after `take_no_more`. Lasts no longer than two requests, or until `hurry` fires."""
+    async def drain(self, forced: Deferred[None]) -> None:
+        """Let requests in flight end and store what waits; call it after `stop_consuming`.
+
+        Returns after twice the request time-out at the latest, or when `forced` fires.
+        """
         if self._consumer is None:
             return
         drained = gatherResults(
-            [self.dispatcher.drain(), self.retry_worker.stopService()], consumeErrors=True
+            [self._dispatcher.drain(), self._retry_worker.stopService()], consumeErrors=True
         )
-        hurry.addCallback(lambda _: drained.cancel())
-        bound = 2 * self._config.webhooks.request_timeout_ms / 1000
+        forced.addCallback(lambda _: drained.cancel())
+        timeout = 2 * self._config.webhooks.request_timeout_ms / 1000
         try:
-            await drained.addTimeout(bound, self._reactor)
+            await drained.addTimeout(timeout, self._reactor)
         except Exception:
-            # The broker keeps the ones, the storage the others.
-            count = self.dispatcher.in_flight + self.retry_worker.in_flight
-            _log.warn("{count} deliveries are not finished and will be made again", count=count)
+            # The broker has those from memory unacknowledged, the storage the others.
+            count = self._dispatcher.in_flight + self._retry_worker.in_flight
+            _log.warn("deliveries not finished, they will be made again count={count}", count=count)
+
+    async def stop(self) -> None:
+        """Write what has been collected and close what is open; call it after `drain`."""
+        for service in (self.auto_disabler, self._delivery_writer, self.recorder):
+            if service.running:
+                await service.stopService()
+        self.event_handler.stop()
+        self._scheduler.stop()
+        await self._http.close()
 
     def register_metrics(self, registry: CollectorRegistry) -> StoredDeliveryMetrics:
         """Export the metrics in `registry`; the returned ones are to be updated before each scrape."""
-        handler, scheduler = self.event_handler, self.scheduler
+        handler, scheduler = self.event_handler, self._scheduler
         register_labelled_counter(
             registry, "webhook_events", "Events taken from the bus", "exchange", lambda: handler.events
         )
@@ -289,7 +263,7 @@ class WebhookService:
             lambda: handler.unknown_account,
         )
         register_gauge(registry, "webhooks_enabled", "Enabled hooks", lambda: len(self.registry))
-        self.attempt_runner.metrics.register(registry)
+        self._attempt_runner.metrics.register(registry)
         register_gauge(
             registry, "requests_under_way", "Requests to receivers in flight", lambda: scheduler.in_flight
         )
@@ -297,14 +271,3 @@ class WebhookService:
             registry, "requests_queued", "Requests waiting in memory for a slot", lambda: scheduler.queued
         )
         return StoredDeliveryMetrics(registry, self.stores.deliveries)
-
-    async def stop(self) -> None:
-        """Close what is open; after `drain`."""
-        for service in (self.auto_disabler, self.delivery_writer, self.recorder):
-            if service.running:
-                await service.stopService()
-        self.event_handler.stop()
-        self.scheduler.stop()
-        for names in self._resolvers:
-            names.stop()
-        await self._pool.closeCachedConnections()

@@ -1,4 +1,4 @@
-"""The broker is killed, the storage is locked or full: nothing is lost."""
+"""No event is lost when the broker is killed, or the storage is locked, full or killed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from pika.exceptions import AMQPError
 
 from tests.integration.bridge_process import BridgeProcess, eventually
-from tests.integration.fault_world import IMPATIENT, Publisher, UnrulyReceiver, started
+from tests.integration.fault_harness import FAST_RETRIES, FaultyReceiver, Publisher, start_node
 from tests.integration.rabbitmq import RabbitNode
 from tests.integration.test_storage_postgresql import Cluster
 
@@ -24,30 +24,30 @@ pytestmark = pytest.mark.timeout(200)
 
 
 @pytest.fixture
-def receiver() -> Iterator[UnrulyReceiver]:
-    made = UnrulyReceiver()
+def receiver() -> Iterator[FaultyReceiver]:
+    made = FaultyReceiver()
     yield made
     made.stop()
 
 
 def test_the_broker_is_killed_under_load(
-    tmp_path: Path, disposable_rabbit: RabbitNode, receiver: UnrulyReceiver
+    tmp_path: Path, disposable_rabbit: RabbitNode, receiver: FaultyReceiver
 ) -> None:
     uri = disposable_rabbit.fresh_vhost()
-    receiver.mood = lambda number: "500" if number % 6 == 1 else "slow" if number % 3 else "ok"
-    node = started(tmp_path, uri, receiver.url)
+    receiver.behaviour = lambda number: "500" if number % 6 == 1 else "slow" if number % 3 else "ok"
+    node = start_node(tmp_path, uri, receiver.url)
     publisher = Publisher(uri)
     publisher.publish(20)
     disposable_rabbit.settle()
 
     def load() -> None:
-        # The broker goes; what it had confirmed by then must arrive.
+        # The broker is killed meanwhile; what it has confirmed by then must arrive.
         with contextlib.suppress(AMQPError):
             publisher.publish(2000, pause=0.002)
 
     loading = threading.Thread(target=load)
     loading.start()
-    while len(receiver.taken) < 60:
+    while len(receiver.requests) < 60:
         time.sleep(0.001)
     disposable_rabbit.kill()
     loading.join()
@@ -60,17 +60,17 @@ def test_the_broker_is_killed_under_load(
     node.stop()
 
 
-def test_the_database_is_locked(tmp_path: Path, vhost_uri: str, receiver: UnrulyReceiver) -> None:
-    receiver.mood = lambda number: "500" if number < 100 else "ok"
-    node = started(tmp_path, vhost_uri, receiver.url)
+def test_the_database_is_locked(tmp_path: Path, vhost_uri: str, receiver: FaultyReceiver) -> None:
+    receiver.behaviour = lambda number: "500" if number < 100 else "ok"
+    node = start_node(tmp_path, vhost_uri, receiver.url)
     publisher = Publisher(vhost_uri)
     locker = sqlite3.connect(tmp_path / "bridge.sqlite3", isolation_level=None, timeout=20)
     locker.execute("BEGIN EXCLUSIVE")
     publisher.publish(60)
-    # Long enough for writes to give up: the first attempts fail, and what failed cannot be stored.
+    # Locked until writes time out: the first attempts fail, and failed deliveries cannot be stored.
     eventually(
         lambda: "bridge.sqlite3" in node.log_text() or "locked" in node.log_text(),
-        "a word about the lock",
+        "a log line about the lock",
         60,
     )
     locker.execute("ROLLBACK")
@@ -81,7 +81,7 @@ def test_the_database_is_locked(tmp_path: Path, vhost_uri: str, receiver: Unruly
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can make a small file system to fill")
-def test_the_disk_is_full(tmp_path: Path, vhost_uri: str, receiver: UnrulyReceiver) -> None:
+def test_the_disk_is_full(tmp_path: Path, vhost_uri: str, receiver: FaultyReceiver) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
@@ -93,15 +93,15 @@ def test_the_disk_is_full(tmp_path: Path, vhost_uri: str, receiver: UnrulyReceiv
     if mounted.returncode:
         pytest.skip(f"this environment does not let root mount a file system: {mounted.stderr.strip()}")
     try:
-        receiver.mood = lambda number: "500" if number < 100 else "ok"
-        node = started(tmp_path, vhost_uri, receiver.url, IMPATIENT, f"sqlite:///{disk}/bridge.sqlite3")
+        receiver.behaviour = lambda number: "500" if number < 100 else "ok"
+        node = start_node(tmp_path, vhost_uri, receiver.url, FAST_RETRIES, f"sqlite:///{disk}/bridge.sqlite3")
         publisher = Publisher(vhost_uri)
         filler = disk / "filler"
         with filler.open("wb", buffering=0) as out, contextlib.suppress(OSError):
             while True:
                 out.write(b"x" * 4096)
         publisher.publish(80)
-        eventually(lambda: "full" in node.log_text(), "a word about the disk", 60)
+        eventually(lambda: "full" in node.log_text(), "a log line about the disk", 60)
         filler.unlink()
         receiver.verify(publisher.confirmed)
         publisher.close()
@@ -119,79 +119,79 @@ def cluster() -> Iterator[Cluster]:
 
 
 def test_postgresql_is_killed_under_load(
-    tmp_path: Path, vhost_uri: str, receiver: UnrulyReceiver, cluster: Cluster
+    tmp_path: Path, vhost_uri: str, receiver: FaultyReceiver, cluster: Cluster
 ) -> None:
-    receiver.mood = lambda number: "500" if number % 3 else "ok"
-    node = started(tmp_path, vhost_uri, receiver.url, storage_uri=cluster.uri(cluster.new_database()))
+    receiver.behaviour = lambda number: "500" if number % 3 else "ok"
+    node = start_node(tmp_path, vhost_uri, receiver.url, storage_uri=cluster.uri(cluster.new_database()))
     publisher = Publisher(vhost_uri)
     loading = threading.Thread(target=publisher.publish, args=(200,), kwargs={"pause": 0.02})
     loading.start()
-    while len(receiver.taken) < 50:
+    while len(receiver.requests) < 50:
         time.sleep(0.001)
-    cluster.stop()  # at once, without a shutdown
+    cluster.stop()  # immediately, without a shutdown
     eventually(
         lambda: "refused" in node.log_text() or "cannot be written" in node.log_text(),
-        "a word about the database",
+        "a log line about the database",
     )
     cluster.start()
     loading.join()
-    receiver.mood = lambda number: "ok"
+    receiver.behaviour = lambda number: "ok"
     receiver.verify(publisher.confirmed)
     publisher.close()
     node.stop()
 
 
-@pytest.mark.parametrize("hurried", [False, True])
+@pytest.mark.parametrize("forced", [False, True])
 def test_stopping_while_the_broker_answers_nothing(
-    tmp_path: Path, disposable_rabbit: RabbitNode, receiver: UnrulyReceiver, hurried: bool
+    tmp_path: Path, disposable_rabbit: RabbitNode, receiver: FaultyReceiver, forced: bool
 ) -> None:
     uri = disposable_rabbit.fresh_vhost()
-    receiver.mood = lambda number: "silent"
-    node = started(tmp_path, uri, receiver.url)
+    receiver.behaviour = lambda number: "silent"
+    node = start_node(tmp_path, uri, receiver.url)
     publisher = Publisher(uri)
     publisher.publish(40)
-    while len(receiver.taken) < 10:
+    while len(receiver.requests) < 10:
         time.sleep(0.001)
     disposable_rabbit.freeze()
     try:
-        ended_within(node, 20, hurried)
+        assert_stops_within(node, 20, forced)
     finally:
         disposable_rabbit.thaw()
-    receiver.mood = lambda number: "ok"
+    receiver.behaviour = lambda number: "ok"
     node.start()
     receiver.verify(publisher.confirmed)
     publisher.close()
     node.stop()
 
 
-@pytest.mark.parametrize("hurried", [False, True])
+@pytest.mark.parametrize("forced", [False, True])
 def test_stopping_while_the_database_answers_nothing(
-    tmp_path: Path, vhost_uri: str, receiver: UnrulyReceiver, cluster: Cluster, hurried: bool
+    tmp_path: Path, vhost_uri: str, receiver: FaultyReceiver, cluster: Cluster, forced: bool
 ) -> None:
-    receiver.mood = lambda number: "500"
-    node = started(tmp_path, vhost_uri, receiver.url, storage_uri=cluster.uri(cluster.new_database()))
+    receiver.behaviour = lambda number: "500"
+    node = start_node(tmp_path, vhost_uri, receiver.url, storage_uri=cluster.uri(cluster.new_database()))
     publisher = Publisher(vhost_uri)
     cluster.freeze()
     try:
         publisher.publish(40)
-        while len(receiver.taken) < 5:  # after so many failures it is not tried again before that is written
+        while len(receiver.requests) < 5:  # after five failures the circuit is open
             time.sleep(0.001)
-        ended_within(node, 30, hurried)
+        assert_stops_within(node, 30, forced)
     finally:
         cluster.thaw()
-    receiver.mood = lambda number: "ok"
+    receiver.behaviour = lambda number: "ok"
     node.start()
     receiver.verify(publisher.confirmed)
     publisher.close()
     node.stop()
 
 
-def ended_within(node: BridgeProcess, seconds: float, hurried: bool) -> None:
-    """It ends in good order after SIGTERM; within half of that time after a second one."""
+def assert_stops_within(node: BridgeProcess, seconds: float, forced: bool) -> None:
+    """Check that the node exits with 0 in time after SIGTERM; after a second SIGTERM in half of the time."""
     began = time.monotonic()
     node.signal(signal.SIGTERM)
-    if hurried:
-        eventually(lambda: "SIGTERM" in node.log_text(), "a word about the signal")
+    if forced:
+        eventually(lambda: "SIGTERM" in node.log_text(), "a log line about the signal")
         node.signal(signal.SIGTERM)
     assert node.ended() == 0, node.log_text()[-3000:]
-    assert time.monotonic() - began < (seconds / 2 if hurried else seconds)
+    assert time.monotonic() - began < (seconds / 2 if forced else seconds)

@@ -1,4 +1,4 @@
-"""The receiver is down, slow, resets, answers garbage; connections are cut in every phase: nothing is lost."""
+"""No event is lost when the receiver is down, slow, resets or answers garbage, or connections are cut."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ import pytest
 
 from tests.integration.bridge_process import BridgeProcess, eventually
 from tests.integration.cutting_proxy import CuttingProxy
-from tests.integration.fault_world import IMPATIENT, Publisher, UnrulyReceiver, started
+from tests.integration.fault_harness import FAST_RETRIES, FaultyReceiver, Publisher, start_node
 
 pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.fixture
-def receiver() -> Iterator[UnrulyReceiver]:
-    made = UnrulyReceiver()
+def receiver() -> Iterator[FaultyReceiver]:
+    made = FaultyReceiver()
     yield made
     made.stop()
 
 
-def verified(node: BridgeProcess, receiver: UnrulyReceiver, publisher: Publisher) -> None:
+def verify_and_stop(node: BridgeProcess, receiver: FaultyReceiver, publisher: Publisher) -> None:
     receiver.verify(publisher.confirmed)
     publisher.close()
     node.stop()
 
 
-def test_it_misbehaves_in_every_way(tmp_path: Path, vhost_uri: str, receiver: UnrulyReceiver) -> None:
-    moods = ["reset", "garbage", "500", "slow", "ok", "silent", "reset", "garbage"]
-    receiver.mood = lambda number: moods[number % len(moods)] if number < 120 else "ok"
-    node = started(tmp_path, vhost_uri, receiver.url)
+def test_the_receiver_has_every_fault(tmp_path: Path, vhost_uri: str, receiver: FaultyReceiver) -> None:
+    behaviours = ["reset", "garbage", "500", "slow", "ok", "silent", "reset", "garbage"]
+    receiver.behaviour = lambda number: behaviours[number % len(behaviours)] if number < 120 else "ok"
+    node = start_node(tmp_path, vhost_uri, receiver.url)
     publisher = Publisher(vhost_uri)
     publisher.publish(80)
-    verified(node, receiver, publisher)
+    verify_and_stop(node, receiver, publisher)
 
 
-def test_it_is_down_and_comes_up(tmp_path: Path, vhost_uri: str, receiver: UnrulyReceiver) -> None:
+def test_the_receiver_is_down_and_comes_up(tmp_path: Path, vhost_uri: str, receiver: FaultyReceiver) -> None:
     proxy = CuttingProxy(receiver.port, lambda _: (None, None))
-    proxy.stop()  # nobody listens there
-    node = started(tmp_path, vhost_uri, f"http://127.0.0.1:{proxy.port}/hook")
+    proxy.stop()  # nothing listens on its port
+    node = start_node(tmp_path, vhost_uri, f"http://127.0.0.1:{proxy.port}/hook")
     publisher = Publisher(vhost_uri)
     publisher.publish(60)
     token = node.command("token", "create", "--account", "a" * 32)
@@ -53,7 +53,7 @@ def test_it_is_down_and_comes_up(tmp_path: Path, vhost_uri: str, receiver: Unrul
     eventually(waiting, "all deliveries in the storage")
     (hook,) = node.rest("GET", f"/v2/accounts/{'a' * 32}/webhooks", token).json()["data"]
     node.rest("PATCH", f"/v2/accounts/{'a' * 32}/webhooks/{hook['id']}", token, {"uri": receiver.url})
-    verified(node, receiver, publisher)
+    verify_and_stop(node, receiver, publisher)
 
 
 PHASES = {
@@ -67,30 +67,32 @@ PHASES = {
 
 
 @pytest.mark.parametrize("phase", PHASES)
-def test_the_connection_to_it_is_cut(
-    tmp_path: Path, vhost_uri: str, receiver: UnrulyReceiver, phase: str
+def test_the_connection_to_the_receiver_is_cut(
+    tmp_path: Path, vhost_uri: str, receiver: FaultyReceiver, phase: str
 ) -> None:
     proxy = CuttingProxy(receiver.port, lambda number: PHASES[phase] if number < 15 else (None, None))
-    node = started(tmp_path, vhost_uri, f"http://127.0.0.1:{proxy.port}/hook")
+    node = start_node(tmp_path, vhost_uri, f"http://127.0.0.1:{proxy.port}/hook")
     publisher = Publisher(vhost_uri)
     publisher.publish(20)
-    verified(node, receiver, publisher)
+    verify_and_stop(node, receiver, publisher)
     assert proxy.cuts
     proxy.stop()
 
 
 def test_an_ordered_hook_keeps_the_order_through_failures(
-    tmp_path: Path, vhost_uri: str, receiver: UnrulyReceiver
+    tmp_path: Path, vhost_uri: str, receiver: FaultyReceiver
 ) -> None:
-    receiver.mood = lambda number: ("500", "ok", "reset", "ok", "ok")[number % 5]
-    node = started(tmp_path, vhost_uri, receiver.url, IMPATIENT, ordered=True)
+    receiver.behaviour = lambda number: ("500", "ok", "reset", "ok", "ok")[number % 5]
+    node = start_node(tmp_path, vhost_uri, receiver.url, FAST_RETRIES, ordered=True)
     publisher = Publisher(vhost_uri)
     publisher.publish(24, calls=4)
-    eventually(lambda: sum(one.answered for one in receiver.taken) >= 24, "all events", 60)
+    eventually(lambda: sum(one.answered for one in receiver.requests) >= 24, "all events", 60)
     for call in range(4):
-        seen = [one.webhook_id for one in receiver.taken if one.call_id == f"call-{call}" and one.answered]
-        tried = list(dict.fromkeys(one.webhook_id for one in receiver.taken if one.call_id == f"call-{call}"))
-        # Never is one tried before the one before it has been answered.
+        seen = [one.webhook_id for one in receiver.requests if one.call_id == f"call-{call}" and one.answered]
+        tried = list(
+            dict.fromkeys(one.webhook_id for one in receiver.requests if one.call_id == f"call-{call}")
+        )
+        # No event is attempted before the previous one has been answered.
         assert seen == tried
         assert len(seen) == 6
     publisher.close()
@@ -98,9 +100,9 @@ def test_an_ordered_hook_keeps_the_order_through_failures(
 
 
 def test_the_connection_to_the_broker_is_cut_at_any_byte(
-    tmp_path: Path, rabbit_port: int, vhost_uri: str, receiver: UnrulyReceiver
+    tmp_path: Path, rabbit_port: int, vhost_uri: str, receiver: FaultyReceiver
 ) -> None:
-    # The handshake takes some hundreds of bytes, then come the topology and the events.
+    # The handshake takes some hundred bytes; the topology and the events follow.
     limits = [
         (0, None),
         (None, 0),
@@ -113,19 +115,19 @@ def test_the_connection_to_the_broker_is_cut_at_any_byte(
         (None, 20_000),
     ]
     proxy = CuttingProxy(rabbit_port, lambda number: (None, None))
-    node = started(tmp_path, vhost_uri.replace(f":{rabbit_port}/", f":{proxy.port}/"), receiver.url)
+    node = start_node(tmp_path, vhost_uri.replace(f":{rabbit_port}/", f":{proxy.port}/"), receiver.url)
     publisher = Publisher(vhost_uri)
     proxy.cut = lambda number: limits[number % len(limits)] if number < 10 else (None, None)
     load = threading.Thread(target=publisher.publish, args=(300,), kwargs={"pause": 0.01})
     load.start()
     for _ in range(4):
-        seen = len(receiver.taken)
+        seen = len(receiver.requests)
         deadline = time.monotonic() + 3
-        while len(receiver.taken) < seen + 20 and time.monotonic() < deadline:
+        while len(receiver.requests) < seen + 20 and time.monotonic() < deadline:
             time.sleep(0.005)
         proxy.cut_all()
     load.join()
-    verified(node, receiver, publisher)
+    verify_and_stop(node, receiver, publisher)
     proxy.stop()
 
 

@@ -1,4 +1,4 @@
-"""The service dies, or is stopped, under load: nothing is lost."""
+"""No event is lost when the service is killed or stopped under load."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from pathlib import Path
 import pytest
 
 from tests.integration.bridge_process import BridgeProcess
-from tests.integration.fault_world import IMPATIENT, Publisher, UnrulyReceiver, started
+from tests.integration.fault_harness import FAST_RETRIES, FaultyReceiver, Publisher, start_node
 from tests.integration.test_storage_postgresql import Cluster
 
 pytestmark = pytest.mark.timeout(150)
 
 
 @pytest.fixture
-def receiver() -> Iterator[UnrulyReceiver]:
-    made = UnrulyReceiver()
+def receiver() -> Iterator[FaultyReceiver]:
+    made = FaultyReceiver()
     yield made
     made.stop()
 
 
-def in_background(work: threading.Thread) -> threading.Thread:
+def start_thread(work: threading.Thread) -> threading.Thread:
     work.start()
     return work
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_killed_at_any_moment(tmp_path: Path, vhost_uri: str, receiver: UnrulyReceiver, seed: int) -> None:
-    chance = random.Random(seed)
-    receiver.mood = lambda number: "500" if number % 7 == 3 else "slow" if number % 5 == 0 else "ok"
-    node = started(tmp_path, vhost_uri, receiver.url)
+def test_killed_at_any_moment(tmp_path: Path, vhost_uri: str, receiver: FaultyReceiver, seed: int) -> None:
+    rng = random.Random(seed)
+    receiver.behaviour = lambda number: "500" if number % 7 == 3 else "slow" if number % 5 == 0 else "ok"
+    node = start_node(tmp_path, vhost_uri, receiver.url)
     publisher = Publisher(vhost_uri)
-    load = in_background(threading.Thread(target=publisher.publish, args=(500,), kwargs={"pause": 0.01}))
+    load = start_thread(threading.Thread(target=publisher.publish, args=(500,), kwargs={"pause": 0.01}))
     for _ in range(3):
-        seen = len(receiver.taken) + chance.randrange(5, 60)
-        while len(receiver.taken) < seen:
+        seen = len(receiver.requests) + rng.randrange(5, 60)
+        while len(receiver.requests) < seen:
             time.sleep(0.001)
         node.signal(signal.SIGKILL)
         node.ended()
@@ -50,12 +50,12 @@ def test_killed_at_any_moment(tmp_path: Path, vhost_uri: str, receiver: UnrulyRe
     node.stop()
 
 
-def test_stopped_under_load(tmp_path: Path, vhost_uri: str, receiver: UnrulyReceiver) -> None:
-    receiver.mood = lambda number: "slow" if number % 2 else "ok"
-    node = started(tmp_path, vhost_uri, receiver.url)
+def test_stopped_under_load(tmp_path: Path, vhost_uri: str, receiver: FaultyReceiver) -> None:
+    receiver.behaviour = lambda number: "slow" if number % 2 else "ok"
+    node = start_node(tmp_path, vhost_uri, receiver.url)
     publisher = Publisher(vhost_uri)
-    load = in_background(threading.Thread(target=publisher.publish, args=(400,), kwargs={"pause": 0.005}))
-    while len(receiver.taken) < 50:
+    load = start_thread(threading.Thread(target=publisher.publish, args=(400,), kwargs={"pause": 0.005}))
+    while len(receiver.requests) < 50:
         time.sleep(0.001)
     began = time.monotonic()
     node.signal(signal.SIGTERM)
@@ -68,13 +68,13 @@ def test_stopped_under_load(tmp_path: Path, vhost_uri: str, receiver: UnrulyRece
     node.stop()
 
 
-def test_hurried(tmp_path: Path, vhost_uri: str, receiver: UnrulyReceiver) -> None:
-    receiver.mood = lambda number: "silent"
-    patient = IMPATIENT.replace("request_timeout_ms = 1500", "request_timeout_ms = 60000")
-    node = started(tmp_path, vhost_uri, receiver.url, patient)
+def test_a_forced_stop_waits_for_nothing(tmp_path: Path, vhost_uri: str, receiver: FaultyReceiver) -> None:
+    receiver.behaviour = lambda number: "silent"
+    long_timeout = FAST_RETRIES.replace("request_timeout_ms = 1500", "request_timeout_ms = 60000")
+    node = start_node(tmp_path, vhost_uri, receiver.url, long_timeout)
     publisher = Publisher(vhost_uri)
     publisher.publish(20)
-    while len(receiver.taken) < 10:
+    while len(receiver.requests) < 10:
         time.sleep(0.001)
     node.signal(signal.SIGTERM)
     began = time.monotonic()
@@ -83,7 +83,7 @@ def test_hurried(tmp_path: Path, vhost_uri: str, receiver: UnrulyReceiver) -> No
     node.signal(signal.SIGTERM)
     assert node.ended() == 0
     assert time.monotonic() - began < 5
-    receiver.mood = lambda number: "ok"
+    receiver.behaviour = lambda number: "ok"
     node.start()
     receiver.verify(publisher.confirmed)
     publisher.close()
@@ -91,22 +91,24 @@ def test_hurried(tmp_path: Path, vhost_uri: str, receiver: UnrulyReceiver) -> No
 
 
 def test_one_of_two_nodes_dies_with_claimed_deliveries(
-    tmp_path: Path, vhost_uri: str, receiver: UnrulyReceiver
+    tmp_path: Path, vhost_uri: str, receiver: FaultyReceiver
 ) -> None:
     cluster = Cluster()
     cluster.create()
     try:
         storage = cluster.uri(cluster.new_database())
-        receiver.mood = lambda number: "500" if number < 120 else "silent" if number < 140 else "ok"
+        receiver.behaviour = lambda number: "500" if number < 120 else "silent" if number < 140 else "ok"
         folders = [tmp_path / name for name in ("one", "two")]
         for folder in folders:
             folder.mkdir()
-        first = started(folders[0], vhost_uri, receiver.url, storage_uri=storage)
-        second = BridgeProcess(folders[1], vhost_uri, IMPATIENT, storage)
+        first = start_node(folders[0], vhost_uri, receiver.url, storage_uri=storage)
+        second = BridgeProcess(folders[1], vhost_uri, FAST_RETRIES, storage)
         second.start()
         publisher = Publisher(vhost_uri)
         publisher.publish(100)
-        while len(receiver.taken) < 125:  # both hold stored deliveries now, and wait for an answer to some
+        while (
+            len(receiver.requests) < 125
+        ):  # both have claimed deliveries now, and wait for responses to some
             time.sleep(0.001)
         first.signal(signal.SIGKILL)
         first.ended()

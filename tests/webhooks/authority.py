@@ -20,7 +20,7 @@ DAY = datetime.timedelta(days=1)
 
 
 class Authority:
-    """Signs certificates."""
+    """A certificate authority. `bundle` is the path of its own certificate."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -60,7 +60,7 @@ class Authority:
         return builder.sign(by, hashes.SHA256())
 
     def issue(self, name: str, *, expired: bool = False, self_signed: bool = False) -> tuple[str, str]:
-        """Files with a certificate for `name` and its key."""
+        """Write a certificate for `name` and its key; return the paths of both."""
         key = ec.generate_private_key(ec.SECP256R1())
         signer = key if self_signed else self.key
         certificate = self._signed(
@@ -73,7 +73,7 @@ class Authority:
         return str(files[0]), str(files[1])
 
     def server(self, name: str, *, wants_client: bool = False, newest: int | None = None, **how: Any) -> Any:
-        """What a TLS server needs. `newest` is the latest version that it speaks."""
+        """Return the options of a TLS server; `newest` is its latest TLS version."""
         certificate, key = self.issue(name, **how)
         options = CertificateOptions(
             privateKey=crypto.load_privatekey(crypto.FILETYPE_PEM, Path(key).read_bytes()),

@@ -1,4 +1,4 @@
-"""Receivers that mean harm, on real sockets."""
+"""A TCP server whose connections misbehave as a test prescribes."""
 
 from __future__ import annotations
 
@@ -18,55 +18,58 @@ from zope.interface import implementer
 
 from kazoo_bridge.webhooks.egress.agent import BoundedClient
 
-Behaviour = Callable[["Malice"], None]
+Behaviour = Callable[["HostileConnection"], None]
 
 
 @implementer(IPullProducer)
 @define
-class Endless:
-    """Sends the same again for as long as there is a connection, and counts the bytes."""
+class _RepeatingProducer:
+    """Sends the same bytes again and again until the connection closes."""
 
-    malice: Malice
+    connection: HostileConnection
     again: bytes
 
     def resumeProducing(self) -> None:
-        self.malice.say(self.again)
+        self.connection.send(self.again)
 
     def stopProducing(self) -> None:
         pass
 
 
-class Malice(Protocol):
-    """One connection; `behave` is called once the beginning of a request has come, or at once if it `begins_at_once`."""
+class HostileConnection(Protocol):
+    """One connection of a `HostileReceiver`.
+
+    `received` are the bytes of the peer, `sent_bytes` counts those sent to it.
+    """
 
     def __init__(self, receiver: HostileReceiver) -> None:
         self.receiver = receiver
-        self.heard = b""
-        self.said = 0
+        self.received = b""
+        self.sent_bytes = 0
         self._trickle: LoopingCall | None = None
 
     def connectionMade(self) -> None:
-        self.receiver.open.add(self)
+        self.receiver.open_connections.add(self)
         self.receiver.connections += 1
-        if self.receiver.begins_at_once:
+        if self.receiver.on_connect:
             self.receiver.behave(self)
 
     def dataReceived(self, data: bytes) -> None:
-        first, self.heard = not self.heard, self.heard + data
-        if first and not self.receiver.begins_at_once:
+        first, self.received = not self.received, self.received + data
+        if first and not self.receiver.on_connect:
             self.receiver.behave(self)
 
-    def say(self, data: bytes) -> None:
-        self.said += len(data)
-        self.receiver.said += len(data)
+    def send(self, data: bytes) -> None:
+        self.sent_bytes += len(data)
+        self.receiver.sent_bytes += len(data)
         self.transport.write(data)  # type: ignore[union-attr]
 
-    def say_for_ever(self, again: bytes) -> None:
-        self.transport.registerProducer(Endless(self, again), False)  # type: ignore[union-attr]
+    def send_forever(self, again: bytes) -> None:
+        self.transport.registerProducer(_RepeatingProducer(self, again), False)  # type: ignore[union-attr]
 
     def trickle(self, data: bytes) -> None:
         left = iter(data)
-        self._trickle = LoopingCall(lambda: self.say(bytes([next(left, 0x78)])))
+        self._trickle = LoopingCall(lambda: self.send(bytes([next(left, 0x78)])))
         self._trickle.start(0.02)
 
     def close(self) -> None:
@@ -78,24 +81,27 @@ class Malice(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if self._trickle is not None and self._trickle.running:
             self._trickle.stop()
-        self.receiver.gone(self)
+        self.receiver.connection_closed(self)
 
 
 @define(eq=False)
 class HostileReceiver(Factory):
-    """Does to every connection what `behave` does."""
+    """Calls `behave` with each connection.
+
+    It does so when the first bytes arrive, or, if `on_connect` is set, when the connection is made.
+    """
 
     behave: Behaviour
-    begins_at_once: bool = False
-    open: set[Malice] = field(factory=set)
+    on_connect: bool = False
+    open_connections: set[HostileConnection] = field(factory=set)
     connections: int = 0
-    said: int = 0
+    sent_bytes: int = 0
     _waiting: list[Deferred[None]] = field(factory=list)
     _port: Any = None
     noisy = False
 
-    def buildProtocol(self, addr: Any) -> Malice:
-        return Malice(self)
+    def buildProtocol(self, addr: Any) -> HostileConnection:
+        return HostileConnection(self)
 
     async def start(self, endpoint: Any = None) -> str:
         self._port = await (endpoint or TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")).listen(self)
@@ -106,33 +112,36 @@ class HostileReceiver(Factory):
         port: int = self._port.getHost().port
         return port
 
-    def gone(self, malice: Malice) -> None:
-        self.open.discard(malice)
-        if not self.open:
+    def connection_closed(self, connection: HostileConnection) -> None:
+        self.open_connections.discard(connection)
+        if not self.open_connections:
             waiting, self._waiting = self._waiting, []
             for one in waiting:
                 one.callback(None)
 
-    def all_gone(self) -> Deferred[None]:
+    def all_closed(self) -> Deferred[None]:
         """Fires when no connection is open."""
         done: Deferred[None] = Deferred()
-        if self.open:
+        if self.open_connections:
             self._waiting.append(done)
-            return done.addTimeout(10, reactor)  # type: ignore[arg-type]
+            return done.addTimeout(10, reactor)
         done.callback(None)
         return done
 
     async def stop(self) -> None:
-        for malice in list(self.open):
-            malice.reset()
+        for connection in list(self.open_connections):
+            connection.reset()
         await self._port.stopListening()
 
 
-async def nothing_left(calls_before: set[Any]) -> None:
-    """No delayed call and no client connection has been left behind; one turn of the reactor is allowed for ends to be heard of."""
+async def assert_nothing_left(calls_before: set[Any]) -> None:
+    """Assert that no delayed call but those of `calls_before`, and no open client connection, exists.
+
+    The reactor runs for some turns first, so that connections that have ended are noticed.
+    """
     for _ in range(3):
-        await deferLater(reactor, 0)  # type: ignore[arg-type]
-    assert not [call for call in reactor.getDelayedCalls() if call not in calls_before]  # type: ignore[attr-defined]
+        await deferLater(reactor, 0)
+    assert not [call for call in reactor.getDelayedCalls() if call not in calls_before]
     gc.collect()
     assert not [
         one for one in gc.get_objects() if isinstance(one, BoundedClient) and one.state != "CONNECTION_LOST"

@@ -1,9 +1,9 @@
-"""URIs that must not lead anywhere inside, in every spelling that somebody has thought of."""
+"""URIs by which a hook could reach the internal network, in all known spellings."""
 
 from __future__ import annotations
 
-#: Never a hook's URI, whatever the operator allows.
-UNREADABLE = (
+#: Refused by the parser, whatever the policy allows.
+MALFORMED = (
     "",
     "//127.0.0.1/",
     "http:/127.0.0.1/",
@@ -23,7 +23,7 @@ UNREADABLE = (
     "gopher://127.0.0.1:6379/_x",
     "javascript://127.0.0.1/",
     "http+unix://%2Fvar%2Frun%2Fdocker.sock/",
-    # Addresses that resolvers and browsers read in ways of their own.
+    # Addresses that resolvers and browsers read differently.
     "http://2130706433/",
     "http://0x7f000001/",
     "http://0X7F.1/",
@@ -84,8 +84,8 @@ UNREADABLE = (
     "http://us%3aer:x@public.example/",
 )
 
-#: URIs in good order that lead to where nobody may go by default.
-INSIDE = (
+#: Well-formed, and denied by the default policy.
+FORBIDDEN = (
     "http://127.0.0.1/",
     "HTTP://127.0.0.1/",
     "http://127.0.0.1./",

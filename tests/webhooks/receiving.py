@@ -1,4 +1,4 @@
-"""A real web server for tests: keeps every request, answers as it is told."""
+"""A web server for tests on a real socket, which records every request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from twisted.web.server import NOT_DONE_YET, Request, Site
 
 @define
 class Received:
-    """One request as it arrived."""
+    """One request. The names of headers are in lower case."""
 
     method: str
     uri: bytes
@@ -24,7 +24,10 @@ class Received:
 
 @define(eq=False)
 class Receiver(Resource):
-    """Answers with `statuses`, the last one for ever; status 0 never answers."""
+    """Answers with each of `statuses` in turn, the last one for ever; 0 means no answer.
+
+    `received` are the requests; `hanging` are those without an answer. `url` and `port` are set by `start`.
+    """
 
     isLeaf = True
     statuses: list[int] = field(factory=lambda: [200])
@@ -37,9 +40,18 @@ class Receiver(Resource):
         Resource.__init__(self)
 
     async def start(self) -> str:
-        """Listen on loopback; returns the base URL."""
+        """Listen on loopback; return the base URL."""
         self._port = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(Site(self))
-        return f"http://127.0.0.1:{self._port.getHost().port}"
+        return self.url
+
+    @property
+    def port(self) -> int:
+        port: int = self._port.getHost().port
+        return port
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
 
     async def stop(self) -> None:
         for request in self.hanging:
@@ -48,13 +60,13 @@ class Receiver(Resource):
             await self._port.stopListening()
 
     def arrived(self, count: int) -> Deferred[None]:
-        """Fires when `count` requests have come."""
+        """Fires when `count` requests have been received."""
         waiting: Deferred[None] = Deferred()
         self._waiting.append((count, waiting))
-        self._tell()
-        return waiting.addTimeout(20, reactor)  # type: ignore[arg-type]
+        self._notify()
+        return waiting.addTimeout(20, reactor)
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         for count, waiting in list(self._waiting):
             if len(self.received) >= count:
                 self._waiting.remove((count, waiting))
@@ -69,7 +81,7 @@ class Receiver(Resource):
         status = self.statuses[0]
         if len(self.statuses) > 1:
             del self.statuses[0]
-        self._tell()
+        self._notify()
         if status == 0:
             self.hanging.append(request)
             request.notifyFinish().addErrback(lambda _: self.hanging.remove(request))

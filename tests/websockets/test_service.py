@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_twisted
+from prometheus_client import CollectorRegistry
 from twisted.internet.defer import Deferred
 
 from kazoo_bridge.websockets.service import CLOSE_TIMEOUT_ON_STOP
@@ -15,8 +15,15 @@ pytestmark = pytest.mark.timeout(30)
 
 
 def metrics(harness: Harness) -> dict[str, dict[str, float]]:
-    figures: Any = harness.websockets.metrics()
-    return {figure.name: dict(figure.values) for figure in figures}
+    """Return the values of each metric by its label, or by an empty text if it has none."""
+    registry = CollectorRegistry()
+    harness.websockets.register_metrics(registry)
+    return {
+        family.name.removeprefix("kazoo_bridge_"): {
+            "".join(sample.labels.values()): sample.value for sample in family.samples
+        }
+        for family in registry.collect()
+    }
 
 
 @pytest_twisted.ensureDeferred

@@ -1,4 +1,4 @@
-"""One attempt at a delivery, and what follows from it."""
+"""Makes one attempt at a delivery, and decides what follows from its outcome."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from twisted.logger import Logger
 
 from kazoo_bridge.interfaces import Delivery
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptInfo, AttemptRecorder
-from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler, Slot
+from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
+from kazoo_bridge.webhooks.delivery.hook_queues import Slot
 from kazoo_bridge.webhooks.delivery.retry_policy import RetryPolicy
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.http.http_request import HookRequest, build_request
@@ -22,13 +23,16 @@ _log = Logger()
 
 _GONE = 410
 
-#: Disables a hook whose receiver says that it is gone: the hook, and why.
-OnGone = Callable[[Hook, str], Awaitable[None]]
+#: Called with the account id, hook id and revision of a hook that is to be disabled, and the reason.
+OnGone = Callable[[str, str, str, str], Awaitable[None]]
 
 
 @frozen
 class AttemptResult:
-    """What becomes of a delivery after an attempt. `next_attempt` is None when there will be none."""
+    """What follows from an attempt. `next_attempt` is in Unix seconds; None: no further attempt.
+
+    `attempts` counts all attempts at the delivery so far; `reason` says why this one failed.
+    """
 
     delivered: bool
     attempts: int
@@ -37,77 +41,105 @@ class AttemptResult:
 
 
 @define(eq=False)
-class AttemptRunner:
-    """Sends a delivery once, keeps the attempt, and says what is next."""
+class ClusterId:
+    """The id that receivers see of all nodes on one storage; `configured` overrides the stored one."""
+
+    _configured: str
+    _read_or_create: Callable[[], Awaitable[str]]
+    _stored: str = field(init=False, default="")
+
+    async def load(self) -> None:
+        """Read the stored id; raises `StorageUnavailable`."""
+        self._stored = await self._read_or_create()
+
+    @property
+    def value(self) -> str:
+        """The id; empty before `load`."""
+        return self._configured or self._stored
+
+
+@frozen
+class RequestBuilder:
+    """Builds the signed HTTP request of a delivery."""
 
     _clock: IReactorTime
+    _cluster_id: ClusterId
+
+    def build(self, hook: Hook, delivery: Delivery) -> HookRequest:
+        """Return the request; raises TypeError or ValueError when the payload cannot be encoded."""
+        request = build_request(hook, delivery.payload, self._cluster_id.value)
+        # Receivers recognise repetitions by the id, so an unsigned request has it too.
+        headers = {**request.headers, "webhook-id": delivery.id}
+        if hook.secrets:
+            headers |= signature_headers(hook.secrets, delivery.id, self._clock.seconds(), request.body)
+        return evolve(request, headers=headers)
+
+
+@define(eq=False)
+class AttemptRunner:
+    """Sends the request of a delivery once, records the attempt and returns what follows.
+
+    `on_gone` is called when a receiver answers 410, with a hook that is to be disabled.
+    """
+
+    _clock: IReactorTime
+    _requests: RequestBuilder
     _sender: Sender
     _scheduler: FairScheduler
     _recorder: AttemptRecorder
     _policy: RetryPolicy
     _on_gone: OnGone
-    cluster_id: str = ""
     metrics: AttemptMetrics = field(init=False, factory=AttemptMetrics)
 
-    async def attempt(self, hook: Hook, delivery: Delivery, turn: Slot) -> AttemptResult:
-        """Use up `turn`, which has been granted. Never raises for what a receiver does."""
-        tries = delivery.attempts + 1
+    async def attempt(self, hook: Hook, delivery: Delivery, slot: Slot) -> AttemptResult:
+        """Make one attempt with `slot`, which is released. Raises nothing for what a receiver does."""
+        attempts = delivery.attempts + 1
         try:
-            request = self.request(hook, delivery)
+            request = self._requests.build(hook, delivery)
         except (TypeError, ValueError) as error:
-            self._scheduler.release(turn, None)
+            self._scheduler.release(slot, None)
             _log.error(
-                "hook {hook_id} cannot be told of {event}: {reason}",
+                "delivery failed, its payload cannot be encoded "
+                "hook_id={hook_id} event={event} delivery_id={delivery_id} reason={reason}",
                 hook_id=hook.id,
                 event=delivery.event,
+                delivery_id=delivery.id,
                 reason=error,
             )
-            return AttemptResult(False, tries, None, f"it cannot be written as the hook wants it: {error}")
+            return AttemptResult(False, attempts, None, f"it cannot be written as the hook wants it: {error}")
         success: bool | None = None
         began = self._clock.seconds()
         try:
-            outcome = await self.send(request)
+            outcome = await self._sender.send(request)
             success = outcome.success
         finally:
-            self._scheduler.release(turn, success)
+            self._scheduler.release(slot, success)
         self.metrics.observe(success=outcome.success, seconds=self._clock.seconds() - began)
-        left = self._policy.quick_retries_left(hook, tries)
-        self._recorder.record(hook, request, outcome, AttemptInfo(delivery.event_id, hook.retries, left))
+        retries_left = self._policy.quick_retries_left(hook, attempts)
+        info = AttemptInfo(delivery.event_id, hook.retries, retries_left)
+        self._recorder.record(hook, request, outcome, info)
         if outcome.success:
-            return AttemptResult(True, tries)
-        return await self._failed(hook, outcome, tries)
+            return AttemptResult(True, attempts)
+        return await self._failed(hook, delivery, outcome, attempts)
 
-    def request(self, hook: Hook, delivery: Delivery) -> HookRequest:
-        """What goes over the wire; raises TypeError or ValueError when the payload cannot be written."""
-        request = build_request(hook, delivery.payload, self.cluster_id)
-        # By the id receivers tell repetitions, whether the hook is signed or not.
-        identity = {"webhook-id": delivery.id}
-        signature = (
-            signature_headers(hook.secrets, delivery.id, self._clock.seconds(), request.body)
-            if hook.secrets
-            else {}
-        )
-        return evolve(request, headers={**request.headers, **identity, **signature})
-
-    async def send(self, request: HookRequest) -> Outcome:
-        """One request, whatever becomes of it."""
-        return await self._sender.send(request)
-
-    async def _failed(self, hook: Hook, outcome: Outcome, tries: int) -> AttemptResult:
+    async def _failed(self, hook: Hook, delivery: Delivery, outcome: Outcome, attempts: int) -> AttemptResult:
         reason = outcome.error or f"answered {outcome.status}"
         _log.info(
-            "hook {hook_id} of account {account_id}: {reason} (attempt {tries})",
+            "delivery failed hook_id={hook_id} account_id={account_id} delivery_id={delivery_id} "
+            "attempt={attempts} reason={reason}",
             hook_id=hook.id,
             account_id=hook.account_id,
+            delivery_id=delivery.id,
+            attempts=attempts,
             reason=reason,
-            tries=tries,
         )
         now = self._clock.seconds()
-        if outcome.status == _GONE:
-            if not hook.revision:
-                return AttemptResult(
-                    False, tries, None, reason
-                )  # an event has brought it, so there is nothing to disable
-            await self._on_gone(hook, "the receiver answered 410 Gone")
-            return AttemptResult(False, tries, now, reason)  # it waits until the hook is enabled again
-        return AttemptResult(False, tries, self._policy.next_attempt(hook, tries, outcome, now), reason)
+        if outcome.status != _GONE:
+            next_attempt = self._policy.next_attempt(hook, attempts, outcome, now)
+            return AttemptResult(False, attempts, next_attempt, reason)
+        if not hook.revision:
+            # The event has brought the hook along: there is nothing to disable.
+            return AttemptResult(False, attempts, None, reason)
+        await self._on_gone(hook.account_id, hook.id, hook.revision, "the receiver answered 410 Gone")
+        # Due now, and paused until the hook is enabled again.
+        return AttemptResult(False, attempts, now, reason)

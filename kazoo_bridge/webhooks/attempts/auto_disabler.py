@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from attrs import define, field
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
@@ -9,6 +10,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from kazoo_bridge.config import Webhooks
 from kazoo_bridge.interfaces import BusUnavailable, IAttemptStore, IBus, ILimitStore, StorageUnavailable
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
 from kazoo_bridge.webhooks.hooks.hook_service import TOO_MANY_FAILURES, HookService
@@ -16,97 +18,93 @@ from kazoo_bridge.webhooks.kazoo_messages import webhook_disabled
 
 _log = Logger()
 
-
-#: For accounts with a very short window nobody looks more often than this, in seconds.
+#: Seconds between two checks, however short an account's window is.
 MIN_CHECK_INTERVAL = 1.0
 
 
+@define(eq=False)
 class AutoDisabler(Service):
-    """Looks every quarter of the window for hooks with `count` failures within the last `window` seconds.
+    """Disables every hook with `attempt_failure_count` failures within the last `attempt_failure_expiry_ms`.
 
-    It counts what is stored, so the failures of all nodes; an account's own limits go before these, and with a shorter window than this
-    among them it looks more often.
+    It counts stored attempts, and so the failures on all nodes. Per-account limits override these. The check
+    interval is a quarter of the shortest window in use, at least `MIN_CHECK_INTERVAL`.
     """
 
-    def __init__(
-        self,
-        clock: IReactorTime,
-        store: IAttemptStore,
-        limits: ILimitStore,
-        recorder: AttemptRecorder,
-        hooks: HookService,
-        bus: IBus,
-        count: int,
-        window: float,
-    ) -> None:
-        self._clock = clock
-        self._store = store
-        self._limits = limits
-        self._recorder = recorder
-        self._hooks = hooks
-        self._bus = bus
-        self._count = count
-        self._window = window
-        self._loop = LoopingCall(self._schedule_check)
-        self._loop.clock = clock
-        self._looping: Deferred[None] = succeed(None)
+    _clock: IReactorTime
+    _config: Webhooks
+    _attempts: IAttemptStore
+    _limits: ILimitStore
+    _recorder: AttemptRecorder
+    _hooks: HookService
+    _bus: IBus
+    _loop: LoopingCall = field(init=False)
+    _ended: Deferred[None] = field(init=False, factory=lambda: succeed(None))
+
+    def __attrs_post_init__(self) -> None:
+        self._loop = LoopingCall(self._check_safely)
+        self._loop.clock = self._clock
+
+    @property
+    def _window(self) -> float:
+        """The window of the configuration, in seconds."""
+        return self._config.attempt_failure_expiry_ms / 1000
 
     def startService(self) -> None:
-        """Begin to look."""
+        """Check for the first time after a quarter of the configured window, and from then on."""
         super().startService()
-        self._looping = self._loop.start(self._window / 4, now=False).addCallback(lambda _: None)
-        self._looping.addErrback(
-            lambda failure: _log.failure("failing hooks are no longer disabled", failure)
-        )
+        self._ended = self._loop.start(self._window / 4, now=False).addCallback(lambda _: None)
+        self._ended.addErrback(lambda failure: _log.failure("checking for failing hooks ended", failure))
 
     def stopService(self) -> Deferred[None]:
-        """Look no more; fires when the look under way is over."""
+        """Check no more; fires when the active check has ended."""
         super().stopService()
         if self._loop.running:
             self._loop.stop()
-        return self._looping
-
-    def _schedule_check(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._safely())
-
-    async def _safely(self) -> None:
-        try:
-            await self.check()
-            self._loop.interval = await self._interval()
-        except StorageUnavailable as error:
-            _log.warn("failing hooks cannot be looked for just now: {reason}", reason=error)
-        except Exception:
-            _log.failure("failing hooks cannot be looked for")
-
-    async def _interval(self) -> float:
-        usual, shortest = self._window / 4, await self._limits.shortest_expiry_ms()
-        return usual if shortest is None else min(usual, max(shortest / 4000, MIN_CHECK_INTERVAL))
+        return self._ended
 
     async def check(self) -> None:
-        """Disable every hook that is over its limit, and tell the bus."""
+        """Disable every hook that is over its limit; raises `StorageUnavailable`."""
         await self._recorder.flush()
-        for account_id, hook_id, revision in await self._store.hooks_over_failure_limit(
-            self._clock.seconds(), self._count, self._window
-        ):
+        over_limit = await self._attempts.hooks_over_failure_limit(
+            self._clock.seconds(), self._config.attempt_failure_count, self._window
+        )
+        for account_id, hook_id, revision in over_limit:
             await self.disable(account_id, hook_id, revision, TOO_MANY_FAILURES)
 
     async def disable(self, account_id: str, hook_id: str, revision: str, reason: str) -> None:
-        """Disable one hook, and tell the bus; does nothing when it is disabled already or has been changed since `revision`."""
+        """Disable one hook and publish KAZOO's ``webhook_disabled`` notification.
+
+        Does nothing when the hook is disabled already or has been changed since `revision`. Raises
+        `StorageUnavailable`.
+        """
         if not await self._hooks.disable(account_id, hook_id, revision, reason):
             return
         _log.warn(
-            "hook {hook_id} of account {account_id} is disabled: {reason}",
+            "hook disabled hook_id={hook_id} account_id={account_id} reason={reason}",
             hook_id=hook_id,
             account_id=account_id,
             reason=reason,
         )
-        # Not waited for: a broker that is slow shall not hold up what else is to be done about a failure.
-        self._bus.publish(*webhook_disabled(account_id, hook_id)).addErrback(self._publish_failed, hook_id)
+        # Not awaited: a slow broker must not delay what else follows from a failure.
+        self._bus.publish(*webhook_disabled(account_id, hook_id)).addErrback(self._on_publish_failed, hook_id)
 
-    def _publish_failed(self, failure: Failure, hook_id: str) -> None:
+    async def _check_safely(self) -> None:
+        try:
+            await self.check()
+            self._loop.interval = await self._interval()
+        except StorageUnavailable as error:
+            _log.warn("failing hooks cannot be looked for now: {reason}", reason=error)
+        except Exception:
+            _log.failure("looking for failing hooks failed")
+
+    async def _interval(self) -> float:
+        default, shortest_ms = self._window / 4, await self._limits.shortest_expiry_ms()
+        return default if shortest_ms is None else min(default, max(shortest_ms / 4000, MIN_CHECK_INTERVAL))
+
+    def _on_publish_failed(self, failure: Failure, hook_id: str) -> None:
         failure.trap(BusUnavailable)
         _log.warn(
-            "nobody is notified that hook {hook_id} is disabled: {reason}",
+            "notification webhook_disabled not sent hook_id={hook_id} reason={reason}",
             hook_id=hook_id,
             reason=failure.value,
         )

@@ -1,4 +1,4 @@
-"""How hooks have been doing lately."""
+"""Reports the recent successes and failures of hooks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from attrs import define
 from twisted.internet.interfaces import IReactorTime
 
+from kazoo_bridge.config import Webhooks
 from kazoo_bridge.interfaces import HookHealth, IAttemptStore, IDeliveryStore, ILimitStore, StoredHook
 from kazoo_bridge.kazoo import to_gregorian
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
@@ -16,45 +17,46 @@ from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
 
 @define
 class HealthReport:
-    """What the owner of hooks is told. `window` is in seconds."""
+    """Builds the field ``health`` of hooks."""
 
     _clock: IReactorTime
-    _store: IAttemptStore
+    _config: Webhooks
+    _attempts: IAttemptStore
     _limits: ILimitStore
+    _deliveries: IDeliveryStore
     _recorder: AttemptRecorder
     _scheduler: FairScheduler
-    _deliveries: IDeliveryStore
-    _window: float
 
     async def for_hook(self, hook: StoredHook) -> dict[str, Any]:
-        """As `of_all`, of one hook."""
+        """Like `for_hooks`, for one hook."""
         return (await self.for_hooks([hook]))[hook.id]
 
     async def for_hooks(self, hooks: Sequence[StoredHook]) -> dict[str, dict[str, Any]]:
-        """By the ids of these hooks of one account: ``last_success`` and ``last_failure`` (Gregorian seconds, absent: not yet),
-        ``successes`` and ``failures`` (attempts), ``failures_in_window``, ``deliveries_waiting``.
+        """Return the health of hooks of one account, by hook id; raises `StorageUnavailable`.
+
+        Keys: ``last_success`` and ``last_failure`` (Gregorian seconds, absent when there was none),
+        ``successes``, ``failures`` and ``failures_in_window`` (attempts), ``deliveries_waiting``.
         """
         if not hooks:
             return {}
         ids = [hook.id for hook in hooks]
         health = await self._recorder.health(ids)
-        window = await self._window_for(hooks[0].account_id)
-        lately = await self._store.failures(
-            {hook.id: hook.revision for hook in hooks}, self._clock.seconds() - window
-        )
-        kept = await self._deliveries.waiting_counts(ids)
+        since = self._clock.seconds() - await self._window_for(hooks[0].account_id)
+        recent_failures = await self._attempts.failures({hook.id: hook.revision for hook in hooks}, since)
+        stored = await self._deliveries.waiting_counts(ids)
         return {
             hook_id: _report(health.get(hook_id, HookHealth()))
             | {
-                "failures_in_window": lately.get(hook_id, 0),
-                "deliveries_waiting": self._scheduler.load(hook_id) + kept.get(hook_id, 0),
+                "failures_in_window": recent_failures.get(hook_id, 0),
+                "deliveries_waiting": self._scheduler.load(hook_id) + stored.get(hook_id, 0),
             }
             for hook_id in ids
         }
 
     async def _window_for(self, account_id: str) -> float:
-        own = (await self._limits.get(account_id)).attempt_failure_expiry_ms
-        return self._window if own is None else own / 1000
+        """The time within which failures are counted, in seconds."""
+        window_ms = (await self._limits.get(account_id)).attempt_failure_expiry_ms
+        return (self._config.attempt_failure_expiry_ms if window_ms is None else window_ms) / 1000
 
 
 def _report(health: HookHealth) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Sends a sample to a hook, now, so that its owner can see whether it arrives."""
+"""Sends a sample event to a hook, so that its owner can see whether it arrives."""
 
 from __future__ import annotations
 
@@ -12,32 +12,36 @@ from twisted.internet.interfaces import IReactorTime
 
 from kazoo_bridge.interfaces import NoSample, Occurrence, StoredHook, TooManySamples
 from kazoo_bridge.kazoo import to_gregorian
-from kazoo_bridge.webhooks.attempts.attempt import AttemptRunner
+from kazoo_bridge.webhooks.attempts.attempt import RequestBuilder
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptInfo, AttemptRecorder
-from kazoo_bridge.webhooks.delivery.delivery_factory import make_delivery
+from kazoo_bridge.webhooks.delivery.dispatcher import make_delivery
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.hooks.hook_catalogue import ANY_EVENT, HookCatalogue
+from kazoo_bridge.webhooks.http.sender import Sender
 
-#: What a hook that hears everything is sent.
+#: The event whose sample a hook for all events receives.
 _SAMPLE_FOR_ANY = "channel_create"
 
-
-#: Samples of one account that are being sent at once.
+#: Samples of one account that are sent at the same time.
 _MAX_IN_FLIGHT = 5
 
 
 @define
 class SampleSender:
-    """The sample goes the way that every delivery goes; the attempt is kept, and never counts against the hook."""
+    """Sends a sample as a delivery is sent; the attempt is recorded, but does not count against the hook."""
 
     _clock: IReactorTime
     _catalogue: HookCatalogue
-    _attempt_runner: AttemptRunner
+    _requests: RequestBuilder
+    _sender: Sender
     _recorder: AttemptRecorder
     _in_flight: Counter[str] = field(init=False, factory=Counter)
 
     async def send(self, stored: StoredHook) -> dict[str, Any]:
-        """The attempt, as it is listed. Enabled or not, the hook is tried. Raises `NoSample` or `TooManySamples`."""
+        """Send a sample to the hook, enabled or not, and return the attempt as ``GET …/attempts`` shows it.
+
+        Raises `NoSample` or `TooManySamples`; nothing for what a receiver does.
+        """
         account_id = stored.account_id
         if self._in_flight[account_id] >= _MAX_IN_FLIGHT:
             raise TooManySamples
@@ -52,19 +56,18 @@ class SampleSender:
         payload = {**self._sample(hook), "account_id": hook.account_id}
         event_id = f"test_{secrets.token_hex(16)}"
         occurrence = Occurrence(hook.event, hook.account_id, payload)
-        request = self._attempt_runner.request(
-            hook, make_delivery(hook, occurrence, event_id, self._clock.seconds())
-        )
-        outcome = await self._attempt_runner.send(request)
-        tried = AttemptInfo(event_id, 0, 0, test=True)
-        self._recorder.record(hook, request, outcome, tried)
-        made = to_gregorian(self._clock.seconds())
-        return {**self._recorder.document(hook, request, outcome, tried), "timestamp": made}
+        request = self._requests.build(hook, make_delivery(hook, occurrence, event_id, self._clock.seconds()))
+        outcome = await self._sender.send(request)
+        info = AttemptInfo(event_id, 0, 0, test=True)
+        self._recorder.record(hook, request, outcome, info)
+        made_at = to_gregorian(self._clock.seconds())
+        return {**self._recorder.document(hook, request, outcome, info), "timestamp": made_at}
 
     def _sample(self, hook: Hook) -> Mapping[str, Any]:
+        """Return the first sample that the hook's selectors match; without a match, the first one."""
         event = _SAMPLE_FOR_ANY if hook.event == ANY_EVENT else hook.event
-        known = self._catalogue.types.get(event)
-        samples = known.samples if known is not None else ()
+        hook_type = self._catalogue.types.get(event)
+        samples = hook_type.samples if hook_type is not None else ()
         for sample in samples:
             if all(_matches(sample, name, values) for name, values in hook.selectors.items()):
                 return sample
@@ -74,6 +77,6 @@ class SampleSender:
 
 
 def _matches(sample: Mapping[str, Any], name: str, values: Collection[str]) -> bool:
-    """Whether a sample is of a chosen kind: under which key it says so is the category's own affair, unless it has one of that name."""
-    told = [sample[name]] if name in sample else sample.values()
-    return any(value in values for value in told if isinstance(value, str))
+    """Whether `sample[name]` is among `values`; without such a key, whether any value of the sample is."""
+    candidates = [sample[name]] if name in sample else sample.values()
+    return any(value in values for value in candidates if isinstance(value, str))

@@ -1,43 +1,51 @@
-"""Looks at deliveries that wait or were given up, and makes them again when their owner says so."""
+"""Lists stored deliveries, and makes waiting and dead ones due at once."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from attrs import define
 from twisted.internet.interfaces import IReactorTime
 
 from kazoo_bridge.interfaces import IDeliveryStore, StoredDelivery
 from kazoo_bridge.webhooks.delivery.delivery_writer import DeliveryWriter
-from kazoo_bridge.webhooks.delivery.retry_worker import RetryWorker
 
 
 @define
 class DeadLetters:
-    """What REST asks for."""
+    """What REST offers for stored deliveries. All methods raise `StorageUnavailable`.
+
+    Each writes first what this node has not stored yet, so that its result includes that. `on_due` is called
+    with the time (Unix seconds) at which a delivery has become due.
+    """
 
     _clock: IReactorTime
     _store: IDeliveryStore
     _writer: DeliveryWriter
-    _retry_worker: RetryWorker
+    _on_due: Callable[[float], None]
 
     async def page(
         self, account_id: str, hook_id: str | None, status: str, before: int | None, count: int
     ) -> list[StoredDelivery]:
-        """As `IDeliveryStore.page`, with everything that this node knows."""
+        """Like `IDeliveryStore.page`."""
         await self._writer.flush()
         return await self._store.page(account_id, hook_id, status, before, count)
 
     async def retry(self, account_id: str, hook_id: str, delivery_id: str) -> bool:
-        """Make a delivery again, now; whether there is such a delivery."""
+        """Make a waiting or dead delivery due now; returns whether it exists."""
         await self._writer.flush()
         now = self._clock.seconds()
         found = await self._store.retry(account_id, hook_id, delivery_id, now)
-        self._retry_worker.wake(now)
+        self._on_due(now)
         return found
 
     async def replay(self, account_id: str, hook_id: str | None, since: float) -> int:
-        """Make everything of a hook (None: of the account) again that was given up since a time (Unix seconds); how many."""
+        """Make all deliveries due now that died since `since` (Unix seconds), and return how many there are.
+
+        `hook_id` None: those of all hooks of the account.
+        """
         await self._writer.flush()
         now = self._clock.seconds()
         count = await self._store.replay(account_id, hook_id, since, now)
-        self._retry_worker.wake(now)
+        self._on_due(now)
         return count

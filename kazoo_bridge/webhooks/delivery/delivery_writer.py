@@ -1,37 +1,39 @@
-"""Writes what becomes of deliveries, many at a time."""
+"""Stores deliveries for a later attempt, and the results of stored deliveries, in batches."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 
-from attrs import define, field
-from twisted.application.service import Service
+from attrs import define, field, frozen
 from twisted.internet.defer import Deferred, fail
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from kazoo_bridge.interfaces import Delivery, DeliveryResults, IDeliveryStore, StorageUnavailable
 from kazoo_bridge.webhooks.attempts.attempt import AttemptResult
-from kazoo_bridge.webhooks.delivery.coalescing import CoalescingTask
-from kazoo_bridge.webhooks.delivery.ordering_barrier import OrderingBarrier
+from kazoo_bridge.webhooks.batch_writer import BATCH_SIZE, BatchWriter
 
-_log = Logger()
+#: Seconds for which a failed delivery blocks its ordering key; the broker may redeliver it to another node.
+_BLOCK_TIMEOUT = 60.0
 
-#: Seconds for which writes are collected.
-_COLLECT_SECONDS = 0.01
+#: Ordering keys with such deliveries.
+_MAX_BLOCKED_KEYS = 1000
 
-#: Seconds after which a write that the storage has refused is tried again.
-_RETRY_INTERVAL = 1.0
 
-_BATCH_SIZE = 500
+@frozen
+class _Enqueued:
+    """A delivery that is to be stored; `stored` receives the result."""
 
-_Enqueued = tuple[Delivery, float | None, str, Deferred[None]]
+    delivery: Delivery
+    next_attempt: float | None
+    reason: str
+    stored: Deferred[None]
 
 
 @define
 class _Results:
-    """Settlements that are not written yet."""
+    """Results that are not stored yet."""
 
     delivered: list[str] = field(factory=list)
     retry: list[tuple[str, int, float, str]] = field(factory=list)
@@ -41,155 +43,155 @@ class _Results:
     def __bool__(self) -> bool:
         return bool(self.delivered or self.retry or self.dead or self.released)
 
+    def __add__(self, later: _Results) -> _Results:
+        return _Results(
+            self.delivered + later.delivered,
+            self.retry + later.retry,
+            self.dead + later.dead,
+            self.released + later.released,
+        )
+
 
 @define(eq=False)
-class DeliveryWriter(Service):
-    """`wake` is told when something will be due, as soon as that is written."""
+class DeliveryWriter(BatchWriter):
+    """Writes to the store, and calls `on_due` with the time (Unix seconds) when a delivery will be due."""
 
-    _clock: IReactorTime
     _store: IDeliveryStore
-    on_due: Callable[[float], None] = field(init=False, default=lambda _: None)
+    _on_due: Callable[[float], None]
     _enqueued: list[_Enqueued] = field(init=False, factory=list)
     _results: _Results = field(init=False, factory=_Results)
-    _timer: IDelayedCall | None = field(init=False, default=None)
-    _writes: CoalescingTask = field(init=False)
-    _down: bool = field(init=False, default=False)
-    _barrier: OrderingBarrier = field(init=False, factory=OrderingBarrier)
+    _barrier: OrderingBarrier = field(init=False)
+
+    content = "results of deliveries"
+    collect_interval = 0.01
 
     def __attrs_post_init__(self) -> None:
-        self._writes = CoalescingTask(self._write)
+        self._barrier = OrderingBarrier(self._clock)
 
     def enqueue(self, delivery: Delivery, next_attempt: float | None, reason: str) -> Deferred[None]:
-        """Keep a delivery until its next attempt, or as dead (None).
+        """Store a delivery until its next attempt (Unix seconds), or as dead (None), with the reason.
 
-        Fires once it is safe; fails with `StorageUnavailable` when it is not. Where order matters, those that come after one that failed
-        fail as well until that has come again: whoever gives them back in the order in which they fail keeps their order.
+        Fires once it is stored; fails with `StorageUnavailable` when it cannot be stored. After a failed
+        write, later deliveries with the same ordering key fail too until the first has been redelivered, so
+        requeueing preserves their order.
         """
-        if self._barrier.blocked(delivery, self._clock.seconds()):
-            self._barrier.write_failed(delivery, self._clock.seconds())
-            return fail(_out_of_order(delivery))
-        kept: Deferred[None] = Deferred()
-        self._enqueued.append((delivery, next_attempt, reason, kept))
-        self._write_after(_COLLECT_SECONDS)
-        return kept
+        if self._barrier.blocks(delivery):
+            self._barrier.write_failed(delivery)
+            return fail(StorageUnavailable(f"a delivery before delivery {delivery.id} is not stored yet"))
+        stored: Deferred[None] = Deferred()
+        self._enqueued.append(_Enqueued(delivery, next_attempt, reason, stored))
+        self.schedule_flush()
+        return stored
 
-    def record_result(self, delivery: Delivery, verdict: AttemptResult) -> None:
-        """Take note of a claimed delivery's attempt. Written soon; while the storage refuses, as soon as it does not."""
-        if verdict.delivered:
+    def record_result(self, delivery: Delivery, result: AttemptResult) -> None:
+        """Store the result of an attempt at a claimed delivery; repeated until the storage accepts it."""
+        if result.delivered:
             self._results.delivered.append(delivery.id)
-        elif verdict.next_attempt is None:
-            self._results.dead.append((delivery.id, verdict.attempts, verdict.reason))
+        elif result.next_attempt is None:
+            self._results.dead.append((delivery.id, result.attempts, result.reason))
         else:
-            self._results.retry.append((delivery.id, verdict.attempts, verdict.next_attempt, verdict.reason))
-        self._write_after(_COLLECT_SECONDS)
+            self._results.retry.append((delivery.id, result.attempts, result.next_attempt, result.reason))
+        self.schedule_flush()
 
     def release(self, delivery: Delivery) -> None:
-        """The delivery was claimed and not tried."""
+        """Return a claimed delivery to the store without an attempt."""
         self._results.released.append(delivery.id)
-        self._write_after(_COLLECT_SECONDS)
+        self.schedule_flush()
 
-    def _write_after(self, seconds: float) -> None:
-        if self._timer is None:
-            self._timer = self._clock.callLater(seconds, self._write_now)
-
-    def _write_now(self) -> None:
-        self._timer = None
-        self.flush().addErrback(lambda failure: _log.failure("deliveries cannot be written", failure))
-
-    def flush(self) -> Deferred[None]:
-        """Write all that has been told so far; fires when that is done."""
-        return self._writes.run()
-
-    async def _write(self) -> None:
+    async def _write_batches(self) -> None:
         while self._enqueued:
-            await self._enqueue_batch()
+            batch, self._enqueued = self._enqueued[:BATCH_SIZE], self._enqueued[BATCH_SIZE:]
+            await self._write_enqueued(batch)
         if self._results:
-            await self._record_results()
+            await self._write_results()
 
-    async def _enqueue_batch(self) -> None:
-        batch, self._enqueued = self._enqueued[:_BATCH_SIZE], self._enqueued[_BATCH_SIZE:]
+    async def _write_enqueued(self, batch: list[_Enqueued]) -> None:
         try:
-            await self._enqueue(batch)
+            await self._store.enqueue([(one.delivery, one.next_attempt, one.reason) for one in batch])
         except (TypeError, ValueError):
-            # One of them cannot be written; the others shall not suffer for it.
-            for one in batch:
-                await self._enqueue_one(one)
+            if len(batch) == 1:
+                self._on_failed(batch, Failure())
+            else:
+                # One of them cannot be written: the others must not fail with it.
+                for one in batch:
+                    await self._write_enqueued([one])
         except Exception:
-            self._resolve(batch, Failure())
+            self._on_failed(batch, Failure())
+        else:
+            self._on_stored(batch)
 
-    async def _enqueue_one(self, one: _Enqueued) -> None:
-        try:
-            await self._enqueue([one])
-        except Exception:
-            self._resolve([one], Failure())
-
-    async def _enqueue(self, batch: list[_Enqueued]) -> None:
-        await self._store.enqueue(
-            [(delivery, next_attempt, reason) for delivery, next_attempt, reason, _ in batch]
-        )
-        self._resolve(batch, None)
-        due = [next_attempt for _, next_attempt, *_ in batch if next_attempt is not None]
+    def _on_stored(self, batch: list[_Enqueued]) -> None:
+        for one in batch:
+            self._barrier.written(one.delivery)
+        for one in batch:
+            one.stored.callback(None)
+        due = [one.next_attempt for one in batch if one.next_attempt is not None]
         if due:
-            self.on_due(min(due))
+            self._on_due(min(due))
 
-    def _resolve(self, batch: list[_Enqueued], result: Failure | None) -> None:
-        now = self._clock.seconds()
-        for delivery, *_ in batch:
-            if result is None:
-                self._barrier.written(delivery)
-            else:
-                self._barrier.write_failed(delivery, now)
-        if result is not None:
-            batch = batch + self._blocked(now)
-        for *_, kept in batch:
-            if result is None:
-                kept.callback(None)
-            else:
-                kept.errback(result)
+    def _on_failed(self, batch: list[_Enqueued], failure: Failure) -> None:
+        for one in batch:
+            self._barrier.write_failed(one.delivery)
+        for one in batch + self._take_blocked():
+            one.stored.errback(failure)
 
-    def _blocked(self, now: float) -> list[_Enqueued]:
-        """Takes out those that were to be written next, but not before one that was refused."""
-        blocked = [one for one in self._enqueued if self._barrier.blocked(one[0], now)]
+    def _take_blocked(self) -> list[_Enqueued]:
+        """Remove and return the deliveries that a failed delivery blocks."""
+        blocked = [one for one in self._enqueued if self._barrier.blocks(one.delivery)]
         if blocked:
-            self._enqueued = [one for one in self._enqueued if not self._barrier.blocked(one[0], now)]
-            for delivery, *_ in blocked:
-                self._barrier.write_failed(delivery, now)
+            self._enqueued = [one for one in self._enqueued if not self._barrier.blocks(one.delivery)]
+            for one in blocked:
+                self._barrier.write_failed(one.delivery)
         return blocked
 
-    async def _record_results(self) -> None:
-        settled, self._results = self._results, _Results()
-        settlement = DeliveryResults(settled.delivered, settled.retry, settled.dead, settled.released)
+    async def _write_results(self) -> None:
+        results, self._results = self._results, _Results()
         try:
-            await self._store.record_results(settlement, self._clock.seconds())
-        except StorageUnavailable as error:
-            self._record_later(settled, error)
+            await self._store.record_results(
+                DeliveryResults(results.delivered, results.retry, results.dead, results.released),
+                self._clock.seconds(),
+            )
+        except StorageUnavailable:
+            self._results = results + self._results
+            raise
+        # A claim less leaves room for another one, and the next delivery of an ordering key may follow.
+        self._on_due(self._clock.seconds())
+        if results.retry:
+            self._on_due(min(next_attempt for _, _, next_attempt, _ in results.retry))
+
+
+@define(eq=False)
+class OrderingBarrier:
+    """Remembers deliveries that could not be stored: they block later ones with the same ordering key."""
+
+    _clock: IReactorTime
+    _failed: OrderedDict[tuple[str, str], OrderedDict[str, float]] = field(init=False, factory=OrderedDict)
+
+    def blocks(self, delivery: Delivery) -> bool:
+        """Return whether an earlier delivery of the ordering key has not been stored yet."""
+        if not delivery.ordering_key:
+            return False
+        failed = self._failed.get(_barrier_key(delivery), OrderedDict())
+        now = self._clock.seconds()
+        return next((name for name, until in failed.items() if until > now), delivery.id) != delivery.id
+
+    def write_failed(self, delivery: Delivery) -> None:
+        """Block later deliveries of the ordering key until the broker has redelivered this one."""
+        if not delivery.ordering_key:
             return
-        self._down = False
-        # Room has become free, and the next one of an ordering may follow.
-        self.on_due(self._clock.seconds())
-        if settled.retry:
-            self.on_due(min(one[2] for one in settled.retry))
+        failed = self._failed.setdefault(_barrier_key(delivery), OrderedDict())
+        failed[delivery.id] = self._clock.seconds() + _BLOCK_TIMEOUT
+        if len(self._failed) > _MAX_BLOCKED_KEYS:
+            self._failed.popitem(last=False)
 
-    def _record_later(self, settled: _Results, error: StorageUnavailable) -> None:
-        fresh, self._results = self._results, settled
-        settled.delivered += fresh.delivered
-        settled.retry += fresh.retry
-        settled.dead += fresh.dead
-        settled.released += fresh.released
-        if not self._down:
-            self._down = True
-            _log.warn("what became of deliveries cannot be written for now: {reason}", reason=error)
-        if self.running:
-            self._write_after(_RETRY_INTERVAL)
-
-    def stopService(self) -> Deferred[None]:
-        """Write what there is, once; fires when that is done."""
-        super().stopService()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        return self.flush()
+    def written(self, delivery: Delivery) -> None:
+        """Unblock what waits for this delivery."""
+        failed = self._failed.get(_barrier_key(delivery))
+        if failed is not None:
+            failed.pop(delivery.id, None)
+            if not failed:
+                del self._failed[_barrier_key(delivery)]
 
 
-def _out_of_order(delivery: Delivery) -> StorageUnavailable:
-    return StorageUnavailable(f"what came before delivery {delivery.id} is not kept yet")
+def _barrier_key(delivery: Delivery) -> tuple[str, str]:
+    return delivery.hook_id, delivery.ordering_key

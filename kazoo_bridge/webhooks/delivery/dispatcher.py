@@ -1,40 +1,66 @@
-"""Makes the first attempt at every delivery, straight from memory; what does not succeed at once is kept for later."""
+"""Makes deliveries, and the first attempt at each; stores for a retry what does not succeed at once."""
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 
 from attrs import define, evolve, field
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from kazoo_bridge.interfaces import Delivery, Requeue, StorageUnavailable
+from kazoo_bridge.interfaces import Delivery, Occurrence, Requeue, StorageUnavailable
 from kazoo_bridge.webhooks.attempts.attempt import AttemptRunner
 from kazoo_bridge.webhooks.delivery.delivery_writer import DeliveryWriter
-from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler, Slot
+from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
+from kazoo_bridge.webhooks.delivery.hook_queues import Slot
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.hooks.registry import HookRegistry
 
 _log = Logger()
 
-#: Seconds for which a delivery waits for its first attempt while the broker holds the event.
+#: Seconds for which a delivery waits for a slot while the broker holds the event.
 SLOT_TIMEOUT = 2.0
 
-#: Deliveries of one hook that wait so; more are kept in the storage at once.
+#: Deliveries of one hook that wait for a slot; more are stored at once.
 _MAX_WAITING_PER_HOOK = 32
 
-#: Deliveries of all hooks together that wait so. With those under way they must be fewer than the broker hands out at once
-#: (`amqp.prefetch`), or receivers that hang would keep everybody's events away.
+#: Deliveries of all hooks that wait for a slot. With the requests in flight they must be fewer than the
+#: events that the broker delivers at once (`amqp.prefetch`), or receivers that hang would block other events.
 _MAX_WAITING_TOTAL = 128
 
+#: Deliveries that are recognised when the broker redelivers their event.
 _MAX_REMEMBERED_DELIVERIES = 10_000
+
+#: Payload keys that name an event's subject (a call, a conference, a fax, an object), in order of precedence.
+_ORDERING_KEYS = ("call_id", "conference_id", "job_id", "id")
+
+
+def delivery_id(event_id: str, hook_id: str) -> str:
+    """Return the id of the delivery of an event to a hook: equal for all attempts, on all nodes."""
+    digest = hashlib.sha256("\0".join((event_id, hook_id)).encode())
+    return f"msg_{digest.hexdigest()[:32]}"
+
+
+def make_delivery(hook: Hook, occurrence: Occurrence, event_id: str, now: float) -> Delivery:
+    """Return the delivery of an occurrence to a hook, created at `now` (Unix seconds)."""
+    return Delivery(
+        id=delivery_id(event_id, hook.id),
+        hook_id=hook.id,
+        account_id=hook.account_id,
+        event=occurrence.hook,
+        event_id=event_id,
+        payload=occurrence.payload,
+        created=now,
+        ordering_key=_ordering_key(occurrence) if hook.ordered else "",
+        inline_hook=occurrence.inline_hook,
+    )
 
 
 @define(eq=False)
 class Dispatcher:
-    """Brings deliveries to their hooks, or to the storage."""
+    """Delivers an occurrence to a hook: to its receiver, or to the store for the `RetryWorker`."""
 
     _clock: IReactorTime
     _registry: HookRegistry
@@ -43,7 +69,7 @@ class Dispatcher:
     _writer: DeliveryWriter
     _delivered: OrderedDict[str, None] = field(init=False, factory=OrderedDict)
     _in_flight: int = field(init=False, default=0)
-    _slot_waits: set[Deferred[None]] = field(init=False, factory=set)
+    _waiting_for_slot: int = field(init=False, default=0)
     _waiting_for_idle: list[Deferred[None]] = field(init=False, factory=list)
     _draining: bool = field(init=False, default=False)
 
@@ -52,33 +78,11 @@ class Dispatcher:
         """How many deliveries have begun and not ended."""
         return self._in_flight
 
-    def drain(self) -> Deferred[None]:
-        """Begin no attempt from now on: what waits goes to the storage. Fires when no delivery is under way."""
-        self._draining = True
-        for patience in list(self._slot_waits):
-            patience.cancel()
-        waiting: Deferred[None] = Deferred(self._waiting_for_idle.remove)
-        self._waiting_for_idle.append(waiting)
-        self._notify_if_idle()
-        return waiting
-
-    def _on_finished(self) -> None:
-        self._in_flight -= 1
-        if not self._in_flight and self._waiting_for_idle:
-            # Not at once: the caller of the last delivery shall hear of its end first, and tell the broker.
-            self._clock.callLater(0, self._notify_if_idle)
-
-    def _notify_if_idle(self) -> None:
-        if not self._in_flight:
-            waiting, self._waiting_for_idle = self._waiting_for_idle, []
-            for one in waiting:
-                one.callback(None)
-
     async def deliver(self, hook: Hook, delivery: Delivery, *, redelivered: bool = False) -> None:
-        """Returns once the receiver has taken it, or it is safe in the storage.
+        """Deliver, and return once the receiver has accepted the request or the delivery is stored.
 
-        `redelivered`: the broker has handed the event out before; then a hook that has had it from this process does not get it again.
-        Raises `Requeue` when it is neither delivered nor safe.
+        `redelivered`: the broker delivers the event again; a hook that has received it from this process does
+        not receive it again. Raises `Requeue` when the delivery is neither accepted nor stored.
         """
         if redelivered and delivery.id in self._delivered:
             return
@@ -86,37 +90,58 @@ class Dispatcher:
         try:
             await self._deliver(hook, delivery)
         except StorageUnavailable as error:
-            raise Requeue(f"delivery {delivery.id} could not be made nor kept: {error}") from None
+            raise Requeue(f"delivery {delivery.id} could be neither delivered nor stored: {error}") from None
         except (TypeError, ValueError) as error:
+            # No later attempt would succeed: the payload can be encoded for neither a request nor the store.
             _log.error(
-                "hook {hook_id} cannot be told of {event}, nor can that be kept: {reason}",
+                "delivery dropped hook_id={hook_id} event={event} delivery_id={delivery_id} reason={reason}",
                 hook_id=hook.id,
                 event=delivery.event,
+                delivery_id=delivery.id,
                 reason=error,
             )
         finally:
             self._on_finished()
 
+    def drain(self) -> Deferred[None]:
+        """Begin no attempt from now on and store what waits; fires when no delivery is in flight."""
+        self._draining = True
+        self._scheduler.stop_waiting()
+        idle: Deferred[None] = Deferred(self._waiting_for_idle.remove)
+        self._waiting_for_idle.append(idle)
+        self._notify_if_idle()
+        return idle
+
+    def _on_finished(self) -> None:
+        self._in_flight -= 1
+        if not self._in_flight and self._waiting_for_idle:
+            # Later, so that the caller of the last delivery can acknowledge the event first.
+            self._clock.callLater(0, self._notify_if_idle)
+
+    def _notify_if_idle(self) -> None:
+        if not self._in_flight:
+            waiting, self._waiting_for_idle = self._waiting_for_idle, []
+            for idle in waiting:
+                idle.callback(None)
+
     async def _deliver(self, hook: Hook, delivery: Delivery) -> None:
         reason = self._storage_reason(hook)
         if reason and await self._enqueue(hook, delivery, reason):
             return
-        turn = await self._acquire_slot(hook)
-        if turn is None:
-            await self._writer.enqueue(
-                delivery, self._clock.seconds(), self._storage_reason(hook) or "its receiver is slow"
-            )
+        slot = await self._acquire_slot(hook)
+        if slot is None:
+            reason = self._storage_reason(hook) or "its receiver is slow"
+            await self._writer.enqueue(delivery, self._clock.seconds(), reason)
             return
-        verdict = await self._attempt_runner.attempt(hook, delivery, turn)
-        if verdict.delivered:
+        result = await self._attempt_runner.attempt(hook, delivery, slot)
+        if result.delivered:
             self._remember(delivery.id)
         else:
-            await self._writer.enqueue(
-                evolve(delivery, attempts=verdict.attempts), verdict.next_attempt, verdict.reason
-            )
+            attempted = evolve(delivery, attempts=result.attempts)
+            await self._writer.enqueue(attempted, result.next_attempt, result.reason)
 
     def _storage_reason(self, hook: Hook) -> str:
-        """Why no attempt is made from memory; empty: one is."""
+        """Why the delivery is stored without an attempt from memory; empty when an attempt is made."""
         if self._draining:
             return "the service was stopping"
         if hook.ordered:
@@ -128,7 +153,7 @@ class Dispatcher:
         return ""
 
     async def _enqueue(self, hook: Hook, delivery: Delivery, reason: str) -> bool:
-        """Keep it for later; False when the storage refuses and it shall be tried from memory after all."""
+        """Store the delivery; False when the store is unavailable and an attempt from memory follows."""
         try:
             await self._writer.enqueue(delivery, self._clock.seconds(), reason)
         except StorageUnavailable:
@@ -138,36 +163,32 @@ class Dispatcher:
         return True
 
     def _may_probe(self, hook: Hook) -> bool:
-        # A receiver that keeps failing is tried with what is stored. Without a storage nobody would learn that it is well again.
+        # A failing receiver is probed with stored deliveries. Without a storage, only attempts from memory
+        # find out that it has recovered.
         if self._draining or hook.ordered or not self._scheduler.circuit_open(hook.queue_key):
             return False
         return self._scheduler.load(hook.queue_key) < _MAX_WAITING_PER_HOOK
 
     async def _acquire_slot(self, hook: Hook) -> Slot | None:
-        """A granted turn; None when it did not come in time, or the hook has gone or been disabled meanwhile."""
-        turn = self._scheduler.acquire(hook)
-        if not turn.granted.called and len(self._slot_waits) < _MAX_WAITING_TOTAL:
-            await self._wait_for_slot(turn)
-        if not turn.granted.called:
-            self._scheduler.cancel(turn)
-            return None
-        if hook.revision and self._registry.get(hook.id) is None:
-            self._scheduler.release(turn, None)
-            return None
-        return turn
-
-    async def _wait_for_slot(self, turn: Slot) -> None:
-        patience: Deferred[None] = deferLater(self._clock, SLOT_TIMEOUT)
-        self._slot_waits.add(patience)
-        turn.granted.addCallback(lambda _: None if patience.called else patience.cancel())
+        """Return a slot; None when there was none in time, or the hook is no longer enabled."""
+        timeout = SLOT_TIMEOUT if self._waiting_for_slot < _MAX_WAITING_TOTAL else 0.0
+        self._waiting_for_slot += 1
         try:
-            await patience
-        except CancelledError:
-            pass
+            slot = await self._scheduler.acquire(hook, timeout)
         finally:
-            self._slot_waits.discard(patience)
+            self._waiting_for_slot -= 1
+        if slot is not None and hook.revision and self._registry.get(hook.id) is None:
+            self._scheduler.release(slot, None)
+            return None
+        return slot
 
     def _remember(self, delivery_id: str) -> None:
         self._delivered[delivery_id] = None
         if len(self._delivered) > _MAX_REMEMBERED_DELIVERIES:
             self._delivered.popitem(last=False)
+
+
+def _ordering_key(occurrence: Occurrence) -> str:
+    payload = occurrence.payload
+    subject = next((payload[key] for key in _ORDERING_KEYS if payload.get(key)), occurrence.hook)
+    return hashlib.sha256(str(subject).encode("utf-8", "replace")).hexdigest()[:32]

@@ -1,73 +1,47 @@
-"""Whose turn it is to send: every hook has its own lane, accounts take turns, and all together stay within a bound."""
+"""Bounds and shares the requests to receivers: a queue for each hook, a fair share for each account."""
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from kazoo_bridge.webhooks.delivery.least_loaded_queue import LeastLoadedQueue
+from kazoo_bridge.config import Webhooks
+from kazoo_bridge.webhooks.delivery.hook_queues import (
+    AccountQueue,
+    HookQueue,
+    LeastLoadedQueue,
+    Slot,
+    SlotRequest,
+)
 from kazoo_bridge.webhooks.hooks.hook import Hook
 
-#: Failures in a row after which a lane is narrowed to one request at a time, until one succeeds.
-CIRCUIT_FAILURES = 5
+#: One account may have at most one in so many of all requests in flight.
+ACCOUNT_SHARE = 4
 
-#: One in so many places is for accounts that have few under way.
+#: One in so many slots is reserved for accounts with few requests in flight.
 RESERVE_SHARE = 8
 
-
-@define(eq=False)
-class Slot:
-    """A place among the requests under way; give it back with `FairScheduler.release`. `probe`: it was granted to a lane that keeps failing."""
-
-    queue: HookQueue
-    granted: Deferred[None]
-    half_open_probe: bool = False
-
-
-@define(eq=False)
-class HookQueue:
-    """One hook's requests: those under way and those that wait. `name` is `Hook.queue_key`: the hook's id, if it has a lasting one."""
-
-    key: str
-    account_id: str
-    interval: float = 0.0
-    in_flight: int = 0
-    failures: int = 0
-    not_before: float = 0.0
-    waiting: deque[Slot] = field(factory=deque)
-
-    @property
-    def circuit_open(self) -> bool:
-        """Whether the receiver has been failing so often that it is only probed."""
-        return self.failures >= CIRCUIT_FAILURES
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing of it needs to be remembered."""
-        return not (self.in_flight or self.waiting or self.failures)
-
-
-@define(eq=False)
-class _AccountQueue:
-    """An account's lanes that have somebody waiting and could send."""
-
-    id: str
-    in_flight: int = 0
-    ready: LeastLoadedQueue[HookQueue] = field(factory=LeastLoadedQueue)
+#: Hooks whose circuit is open share one in so many slots.
+PROBE_SHARE = 2
 
 
 @define(eq=False)
 class FairScheduler:
-    """Grants places: at most `total` in all, `per_account` for one account, `per_hook` for one hook.
+    """Grants slots: at most `total` in all, `per_account` for one account and `per_hook` for one hook.
 
-    When places are short, the account with the fewest requests under way gets the next one, and of its hooks the one with the fewest:
-    whoever has a million requests waiting gets no more than whoever has one. And nobody takes the last places: an account gets none when
-    it has more than half of what is left for others, nor a hook when it has as much as is left of what its account may have; but a hook
-    that has none under way gets one as long as more than a reserve is left. So receivers that begin to hang leave places to those that do
-    not, in their own account and in others. Lanes that keep failing, whose receivers may well hang, share half of all places.
+    When slots are short, the account with the fewest requests in flight gets the next one, and of its hooks
+    the one with the fewest: a million waiting requests count no more than one.
+
+    The last slots stay free. An account is skipped while it has at least half as many requests in flight as
+    there are free slots; a hook while it has at least as many as its account has slots left. A hook with none
+    in flight is served as long as more than the reserve (one slot in `RESERVE_SHARE`) is free. So receivers
+    that begin to hang leave slots to the other hooks, of their own account and of others.
+
+    After `CIRCUIT_FAILURES` consecutive failures a hook's circuit is open: it gets one slot at a time until a
+    request succeeds. All hooks with an open circuit share half of the slots.
     """
 
     _clock: IReactorTime
@@ -76,186 +50,222 @@ class FairScheduler:
     per_hook: int
     in_flight: int = field(init=False, default=0)
     _queues: dict[str, HookQueue] = field(init=False, factory=dict)
-    _accounts: dict[str, _AccountQueue] = field(init=False, factory=dict)
-    _ready: LeastLoadedQueue[_AccountQueue] = field(init=False, factory=LeastLoadedQueue)
-    _idle_accounts: LeastLoadedQueue[_AccountQueue] = field(init=False, factory=LeastLoadedQueue)
-    _timers: dict[str, IDelayedCall] = field(init=False, factory=dict)
-    _probing: int = field(init=False, default=0)
+    _accounts: dict[str, AccountQueue] = field(init=False, factory=dict)
+    #: Accounts that could send; and of these the ones whose next hook has nothing in flight.
+    _ready: LeastLoadedQueue[AccountQueue] = field(init=False, factory=LeastLoadedQueue)
+    _ready_with_idle_hook: LeastLoadedQueue[AccountQueue] = field(init=False, factory=LeastLoadedQueue)
+    _rate_limit_timers: dict[str, IDelayedCall] = field(init=False, factory=dict)
+    _probes: int = field(init=False, default=0)
+    #: Hooks with an open circuit that could send, if there were not as many probes as there may be.
     _held_back: OrderedDict[str, HookQueue] = field(init=False, factory=OrderedDict)
     _granting: bool = field(init=False, default=False)
+    _may_wait: bool = field(init=False, default=True)
 
-    def acquire(self, hook: Hook) -> Slot:
-        """Queue for a place; `granted` fires when it is there. Cancel with `leave`."""
-        lane = self._queue_for(hook)
-        turn = Slot(lane, Deferred())
-        lane.waiting.append(turn)
-        self._refresh(lane)
+    @classmethod
+    def from_config(cls, clock: IReactorTime, config: Webhooks) -> FairScheduler:
+        """Build the scheduler of the section ``[webhooks]``."""
+        per_account = max(1, config.max_requests // ACCOUNT_SHARE)
+        return cls(clock, config.max_requests, per_account, config.max_requests_per_hook)
+
+    def acquire(self, hook: Hook, timeout: float) -> Deferred[Slot | None]:
+        """Get a slot for one request of `hook`, waiting for it at most `timeout` seconds (0.0: not at all).
+
+        Fires with the slot, at once when it is free; with None when there was none in time, or `stop_waiting`
+        has been called. Cancelling the Deferred gives up the wait.
+        """
+        queue = self._queue_for(hook)
+        request = SlotRequest(queue, Deferred(lambda _: self._withdraw(request)))
+        queue.waiting.append(request)
+        self._refresh(queue)
         self._grant()
-        return turn
+        if not request.granted.called:
+            if timeout > 0 and self._may_wait:
+                request.timer = self._clock.callLater(timeout, self._give_up, request)
+            else:
+                self._give_up(request)
+        return request.granted
 
-    def cancel(self, turn: Slot) -> bool:
-        """Give up waiting; False when the place has been granted already."""
-        try:
-            turn.queue.waiting.remove(turn)
-        except ValueError:
-            return False
-        self._refresh(turn.queue)
-        self._discard_if_idle(turn.queue)
-        return True
-
-    def release(self, turn: Slot, success: bool | None) -> None:
-        """Give a place back, and say how it went; None: nothing was sent."""
-        lane = turn.queue
-        lane.in_flight -= 1
+    def release(self, slot: Slot, success: bool | None) -> None:
+        """Return a slot. `success`: whether the receiver accepted the request; None: nothing was sent."""
+        queue = slot.queue
+        queue.in_flight -= 1
         self.in_flight -= 1
-        account = self._accounts[lane.account_id]
-        account.in_flight -= 1
+        self._accounts[queue.account_id].in_flight -= 1
         if success is not None:
-            lane.failures = 0 if success else lane.failures + 1
-        if turn.half_open_probe:
-            self._probing -= 1
+            queue.failures = 0 if success else queue.failures + 1
+        if slot.half_open_probe:
+            self._probes -= 1
             if self._held_back:
                 self._refresh(self._held_back.popitem(last=False)[1])
-        self._refresh(lane)
-        self._discard_if_idle(lane)
+        self._refresh(queue)
+        self._discard_if_idle(queue)
         self._grant()
+
+    def reset(self, queue_key: str) -> None:
+        """Forget the failures of a hook, which has been changed or deleted."""
+        queue = self._queues.get(queue_key)
+        if queue is not None:
+            queue.failures = 0
+            self._refresh(queue)
+            self._discard_if_idle(queue)
+            self._grant()
+
+    def stop_waiting(self) -> None:
+        """End every wait, now and from now on: a slot that is not free is not granted."""
+        self._may_wait = False
+        for queue in list(self._queues.values()):
+            for request in list(queue.waiting):
+                self._give_up(request)
+
+    def stop(self) -> None:
+        """End every wait and cancel all delayed calls."""
+        self.stop_waiting()
+        for timer in self._rate_limit_timers.values():
+            timer.cancel()
+        self._rate_limit_timers.clear()
 
     @property
     def queued(self) -> int:
-        """How many requests wait for a place, of all hooks together."""
-        return sum(len(lane.waiting) for lane in self._queues.values())
+        """How many requests of all hooks wait for a slot."""
+        return sum(len(queue.waiting) for queue in self._queues.values())
 
-    def load(self, lane_name: str) -> int:
-        """How many requests of the hook are under way or wait for a place."""
-        lane = self._queues.get(lane_name)
-        return 0 if lane is None else lane.in_flight + len(lane.waiting)
+    def load(self, queue_key: str) -> int:
+        """Return how many requests of the hook are in flight or wait for a slot."""
+        queue = self._queues.get(queue_key)
+        return 0 if queue is None else queue.in_flight + len(queue.waiting)
 
-    def free_slots(self, lane_name: str) -> int:
-        """How many more of the hook's requests could be under way at once, as far as the hook itself goes."""
-        lane = self._queues.get(lane_name)
-        if lane is None:
+    def free_slots(self, queue_key: str) -> int:
+        """Return how many more requests the hook's own limit allows at the same time."""
+        queue = self._queues.get(queue_key)
+        if queue is None:
             return self.per_hook
-        return max(0, self._limit(lane) - lane.in_flight - len(lane.waiting))
+        return max(0, self._limit(queue) - queue.in_flight - len(queue.waiting))
 
-    def circuit_open(self, lane_name: str) -> bool:
-        """Whether the hook's receiver keeps failing."""
-        lane = self._queues.get(lane_name)
-        return lane is not None and lane.circuit_open
+    def circuit_open(self, queue_key: str) -> bool:
+        """Return whether the hook's latest requests failed, so that its receiver is only probed."""
+        queue = self._queues.get(queue_key)
+        return queue is not None and queue.circuit_open
 
-    def reset(self, lane_name: str) -> None:
-        """The hook has changed or gone: what its receiver did before says nothing any more."""
-        lane = self._queues.get(lane_name)
-        if lane is not None:
-            lane.failures = 0
-            self._refresh(lane)
-            self._discard_if_idle(lane)
-            self._grant()
+    # -- waiting
 
-    def stop(self) -> None:
-        """Leave no delayed call behind."""
-        for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
+    def _give_up(self, request: SlotRequest) -> None:
+        self._withdraw(request)
+        request.granted.callback(None)
+
+    def _withdraw(self, request: SlotRequest) -> None:
+        _cancel_timer(request)
+        request.queue.waiting.remove(request)
+        self._refresh(request.queue)
+        self._discard_if_idle(request.queue)
+
+    # -- the hooks and accounts that could send
 
     def _queue_for(self, hook: Hook) -> HookQueue:
-        lane = self._queues.get(hook.queue_key)
-        if lane is None:
-            lane = self._queues[hook.queue_key] = HookQueue(hook.queue_key, hook.account_id)
-        lane.interval = 1 / hook.rate_limit if hook.rate_limit else 0.0
-        return lane
+        queue = self._queues.get(hook.queue_key)
+        if queue is None:
+            queue = self._queues[hook.queue_key] = HookQueue(hook.queue_key, hook.account_id)
+        queue.interval = 1 / hook.rate_limit if hook.rate_limit else 0.0
+        return queue
 
-    def _limit(self, lane: HookQueue) -> int:
-        return 1 if lane.circuit_open else self.per_hook
+    def _limit(self, queue: HookQueue) -> int:
+        return 1 if queue.circuit_open else self.per_hook
 
-    def _refresh(self, lane: HookQueue) -> None:
-        """Put the lane among those that could send, or take it out."""
-        account = self._accounts.get(lane.account_id)
+    def _refresh(self, queue: HookQueue) -> None:
+        """Put the hook among those that could send, or remove it from them."""
+        account = self._accounts.get(queue.account_id)
         if account is None:
-            account = self._accounts[lane.account_id] = _AccountQueue(lane.account_id)
-        could = bool(lane.waiting) and lane.in_flight < self._limit(lane) and not self._rate_limited(lane)
-        if could and self._is_eligible(lane):
-            account.ready.put(lane.key, lane, lane.in_flight)
+            account = self._accounts[queue.account_id] = AccountQueue(queue.account_id)
+        could_send = (
+            bool(queue.waiting) and queue.in_flight < self._limit(queue) and not self._rate_limited(queue)
+        )
+        if could_send and self._may_probe(queue):
+            account.ready.put(queue.key, queue, queue.in_flight)
         else:
-            account.ready.remove(lane.key)
-        if could and not self._is_eligible(lane):
-            self._held_back.setdefault(lane.key, lane)
+            account.ready.remove(queue.key)
+        if could_send and not self._may_probe(queue):
+            self._held_back.setdefault(queue.key, queue)
         else:
-            self._held_back.pop(lane.key, None)
-        self._settle(account)
+            self._held_back.pop(queue.key, None)
+        self._refresh_account(account)
 
-    def _is_eligible(self, lane: HookQueue) -> bool:
-        """Whether there is a place for it among those of its kind."""
-        return not lane.circuit_open or self._probing < max(1, self.total // 2)
+    def _may_probe(self, queue: HookQueue) -> bool:
+        """Whether the hook's circuit is closed, or one more probe is allowed."""
+        return not queue.circuit_open or self._probes < max(1, self.total // PROBE_SHARE)
 
-    def _rate_limited(self, lane: HookQueue) -> bool:
-        """Whether the hook's rate limit makes it wait; it is looked at again when that is over."""
-        wait = lane.not_before - self._clock.seconds()
+    def _rate_limited(self, queue: HookQueue) -> bool:
+        """Whether the hook's rate limit makes it wait; schedules the end of that wait."""
+        wait = queue.not_before - self._clock.seconds()
         if wait <= 0:
             return False
-        if lane.key not in self._timers:
-            self._timers[lane.key] = self._clock.callLater(wait, self._rate_limit_over, lane)
+        if queue.key not in self._rate_limit_timers:
+            timer = self._clock.callLater(wait, self._on_rate_limit_over, queue)
+            self._rate_limit_timers[queue.key] = timer
         return True
 
-    def _rate_limit_over(self, lane: HookQueue) -> None:
-        del self._timers[lane.key]
-        self._refresh(lane)
-        self._discard_if_idle(lane)
+    def _on_rate_limit_over(self, queue: HookQueue) -> None:
+        del self._rate_limit_timers[queue.key]
+        self._refresh(queue)
+        self._discard_if_idle(queue)
         self._grant()
 
-    def _settle(self, account: _AccountQueue) -> None:
-        """Put the account into the rotation, or take it out."""
-        lane = account.ready.first()
-        if lane is not None and _within_share(lane.in_flight, self.per_account - account.in_flight):
+    def _refresh_account(self, account: AccountQueue) -> None:
+        """Put the account among those that could send, or remove it from them."""
+        queue = account.ready.first()
+        if queue is not None and queue.in_flight < self.per_account - account.in_flight:
             self._ready.put(account.id, account, account.in_flight)
-            if not lane.in_flight:
-                self._idle_accounts.put(account.id, account, account.in_flight)
+            if not queue.in_flight:
+                self._ready_with_idle_hook.put(account.id, account, account.in_flight)
             else:
-                self._idle_accounts.remove(account.id)
+                self._ready_with_idle_hook.remove(account.id)
             return
         self._ready.remove(account.id)
-        self._idle_accounts.remove(account.id)
-        if lane is None and not account.in_flight:
+        self._ready_with_idle_hook.remove(account.id)
+        if queue is None and not account.in_flight:
             self._accounts.pop(account.id, None)
+
+    def _discard_if_idle(self, queue: HookQueue) -> None:
+        rate_limited = queue.key in self._rate_limit_timers or queue.not_before > self._clock.seconds()
+        if queue.idle and not rate_limited:
+            self._queues.pop(queue.key, None)
+
+    # -- granting
 
     def _grant(self) -> None:
         if self._granting:
-            return  # whoever is granting further up the stack goes on with it
+            return  # the call further up the stack goes on granting: no recursion with many waiting requests
         self._granting = True
         try:
-            while (account := self._next()) is not None:
+            while (account := self._next_account()) is not None:
                 self._grant_one(account, account.ready.first())
         finally:
             self._granting = False
 
-    def _next(self) -> _AccountQueue | None:
+    def _next_account(self) -> AccountQueue | None:
         free = self.total - self.in_flight
         account = self._ready.first()
-        if account is not None and _within_share(2 * account.in_flight, free):
+        if account is not None and 2 * account.in_flight < free:
             return account
-        return self._idle_accounts.first() if free > self.total // RESERVE_SHARE else None
+        return self._ready_with_idle_hook.first() if free > self.total // RESERVE_SHARE else None
 
-    def _grant_one(self, account: _AccountQueue, lane: HookQueue | None) -> None:
-        if lane is None:
-            raise RuntimeError("an account without a lane that could send is in the rotation")
-        if not self._is_eligible(lane):
-            self._refresh(lane)
+    def _grant_one(self, account: AccountQueue, queue: HookQueue | None) -> None:
+        if queue is None:
+            raise RuntimeError(f"account {account.id} is ready to send, but none of its hooks is")
+        if not self._may_probe(queue):
+            self._refresh(queue)
             return
-        turn = lane.waiting.popleft()
-        turn.half_open_probe = lane.circuit_open
-        self._probing += turn.half_open_probe
-        lane.in_flight += 1
+        request = queue.waiting.popleft()
+        _cancel_timer(request)
+        slot = Slot(queue, half_open_probe=queue.circuit_open)
+        self._probes += slot.half_open_probe
+        queue.in_flight += 1
         account.in_flight += 1
         self.in_flight += 1
-        if lane.interval:
-            lane.not_before = max(self._clock.seconds(), lane.not_before) + lane.interval
-        self._refresh(lane)
-        turn.granted.callback(None)
-
-    def _discard_if_idle(self, lane: HookQueue) -> None:
-        if lane.idle and lane.key not in self._timers and lane.not_before <= self._clock.seconds():
-            self._queues.pop(lane.key, None)
+        if queue.interval:
+            queue.not_before = max(self._clock.seconds(), queue.not_before) + queue.interval
+        self._refresh(queue)
+        request.granted.callback(slot)
 
 
-def _within_share(weight: int, free: int) -> bool:
-    """Whether somebody of this weight may have one of the free places. Who has none under way weighs nothing: one is everybody's due."""
-    return weight < free
+def _cancel_timer(request: SlotRequest) -> None:
+    if request.timer is not None and request.timer.active():
+        request.timer.cancel()

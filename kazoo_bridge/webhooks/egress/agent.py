@@ -184,7 +184,7 @@ class BoundedClient(HTTP11ClientProtocol):
 
 
 def _is_keep_alive(parser: Any) -> bool:
-    """Return whether the receiver keeps the connection open after the response, the default since HTTP/1.1."""
+    """Return whether the receiver keeps the connection after the response, the default since HTTP/1.1."""
     options = {
         option.strip().lower()
         for line in parser.connHeaders.getRawHeaders(b"Connection", ())

@@ -7,6 +7,7 @@ from typing import Any
 from attrs import frozen
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
+from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import IDelayedCall, IProtocol, IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.protocol import connectionDone
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
@@ -79,7 +80,7 @@ class PermittedEndpoint:
             share = (deadline - reactor.seconds()) / (len(addresses) - tried)
             try:
                 return await self._connect_to(address, factory, share)
-            except CancelledError:
+            except (CancelledError, ConnectingCancelledError):
                 raise
             except Exception:  # noqa: S112 - the next address may answer; the last one's failure is reported
                 continue

@@ -11,6 +11,7 @@ from typing import Any
 from attrs import field, frozen
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint, ITransport
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -164,7 +165,7 @@ class TunnelEndpoint:
         endpoint = HostnameEndpoint(self.reactor, self.proxy.host, self.proxy.port, timeout=self.timeout)
         try:
             tunnel: Any = await endpoint.connect(_ConnectTunnelFactory(request, factory))
-        except CancelledError:
+        except (CancelledError, ConnectingCancelledError):
             raise
         except Exception as error:
             raise ProxyFailed("the proxy cannot be reached") from error

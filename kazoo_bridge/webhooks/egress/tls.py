@@ -58,10 +58,11 @@ class TlsClient:
     ) -> TlsClient:
         """Read the PEM files of ``egress.ca_bundle``, ``client_certificate`` and ``client_key``.
 
-        An empty text is no file.         The authorities of `ca_bundle` are trusted in addition to the system's. The first certificate of
-        `client_certificate`, followed by its chain, is presented to receivers that request one; its key is
-        read from `client_key`, or from the same file without it. Raises ValueError for unusable files,
-        which the configuration has checked.
+        An empty text is no file. The authorities of `ca_bundle` are trusted in addition to the system's. The
+        first certificate of `client_certificate`, followed by its chain, is presented to receivers that
+        request one; its key is read from `client_key`, or from the same file if that is empty.
+
+        Raises ValueError for unusable files; the configuration has checked them.
         """
         options: dict[str, Any] = {}
         if client_certificate:

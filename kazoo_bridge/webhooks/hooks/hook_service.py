@@ -25,6 +25,9 @@ UriCheck = Callable[[str], Awaitable[str | None]]
 #: Called after a change on this node with ``doc_created``, ``doc_edited`` or ``doc_deleted``, and the hook.
 OnHookChanged = Callable[[str, StoredHook], None]
 
+#: Called with the id of every hook that is read or written, and whether that has enabled it.
+OnHookLoaded = Callable[[str, bool], None]
+
 _SECRET_KEYS = ("secret", "secret_overlap_seconds")
 
 #: The ``disable_reason`` of a hook that failed too often, as KAZOO writes it (applications/webhooks).
@@ -45,8 +48,7 @@ class HookService:
     _rules: DocumentRules
     _check_uri: UriCheck
     _on_changed: OnHookChanged
-    #: Told of every hook that is read or written, with whether it has become enabled by that.
-    on_hook_loaded: Callable[[str, bool], None] = lambda _hook_id, _enabled: None
+    _on_hook_loaded: OnHookLoaded
 
     async def load(self) -> None:
         """Fill the registry with all hooks of the storage."""
@@ -209,7 +211,7 @@ class HookService:
         known = self._registry.get(hook.id)
         self._registry.put(hook)
         if known is None or known.revision != hook.revision:
-            self.on_hook_loaded(hook.id, hook.enabled and known is None)
+            self._on_hook_loaded(hook.id, hook.enabled and known is None)
 
 
 def _coerced(stored: StoredHook) -> StoredHook:

@@ -7,101 +7,105 @@ from pathlib import Path
 import pytest
 import pytest_twisted
 from twisted.internet import reactor
+from twisted.internet.defer import CancelledError
 from twisted.internet.endpoints import SSL4ServerEndpoint, TCP4ClientEndpoint, connectProtocol
-from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.error import ConnectingCancelledError
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 from twisted.web.server import Site
+from zope.interface.verify import verifyObject
 
 from kazoo_bridge.webhooks.egress import EgressPolicy, Proxy, TlsClient, guarded_agent
+from kazoo_bridge.webhooks.egress.proxy import ProxyFailed, TunnelEndpoint
 from kazoo_bridge.webhooks.http.http_request import HookRequest
 from kazoo_bridge.webhooks.http.sender import Outcome, Sender
 from tests.webhooks.authority import Authority
-from tests.webhooks.hostile_receiver import HostileReceiver, Malice, nothing_left
+from tests.webhooks.hostile_receiver import HostileConnection, HostileReceiver, assert_nothing_left
+from tests.webhooks.memory_agent import results_of
 from tests.webhooks.receiving import Receiver
 
 LOOPBACK_OPEN = EgressPolicy.from_config(["0.0.0.0/0", "::/0"], ["127.0.0.0/8"])
 
 
-class Onward(Protocol):
+class TargetConnection(Protocol):
     """The proxy's connection to the target."""
 
-    def __init__(self, malice: Malice) -> None:
-        self.malice = malice
+    def __init__(self, connection: HostileConnection) -> None:
+        self.connection = connection
 
     def dataReceived(self, data: bytes) -> None:
-        self.malice.say(data)
+        self.connection.send(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.malice.close()
+        self.connection.close()
 
 
-def tunnel(malice: Malice) -> None:
-    """An honest proxy."""
-    head = malice.heard
-    address, _, port = head.split()[1].decode().rpartition(":")
-    connected = connectProtocol(TCP4ClientEndpoint(reactor, address, int(port)), Onward(malice))
+def tunnel(connection: HostileConnection) -> None:
+    """Open the requested tunnel, and relay bytes in both directions."""
+    address, _, port = connection.received.split()[1].decode().rpartition(":")
+    connected = connectProtocol(TCP4ClientEndpoint(reactor, address, int(port)), TargetConnection(connection))
 
-    def relay(onward: Onward) -> None:
-        malice.say(b"HTTP/1.1 200 Connection established\r\nVia: test\r\n\r\n")
-        malice.dataReceived = onward.transport.write  # type: ignore[method-assign, union-attr]
-        ended = malice.connectionLost
+    def relay(target: TargetConnection) -> None:
+        connection.send(b"HTTP/1.1 200 Connection established\r\nVia: test\r\n\r\n")
+        connection.dataReceived = target.transport.write  # type: ignore[method-assign, union-attr]
+        ended = connection.connectionLost
 
         def lost(reason: Failure = connectionDone) -> None:
-            onward.transport.loseConnection()  # type: ignore[union-attr]
+            target.transport.loseConnection()  # type: ignore[union-attr]
             ended(reason)
 
-        malice.connectionLost = lost  # type: ignore[method-assign]
+        connection.connectionLost = lost  # type: ignore[method-assign]
 
     connected.addCallback(relay)
 
 
-class World:
-    """A proxy that behaves as told."""
+class Harness:
+    """A proxy, and a sender that uses it. `connect_requests` are the requests that the proxy has received."""
 
     def __init__(self) -> None:
         self.proxy = HostileReceiver(tunnel)
-        self.pools: list[object] = []
-        self.asked: list[bytes] = []
+        self.connect_requests: list[bytes] = []
 
     async def send(
-        self, url: str, behave: Callable[[Malice], None] = tunnel, *, tls: TlsClient | None = None
+        self, url: str, behave: Callable[[HostileConnection], None] = tunnel, *, tls: TlsClient | None = None
     ) -> Outcome:
-        def asked(malice: Malice) -> None:
-            self.asked.append(malice.heard)
-            behave(malice)
+        def record_and_behave(connection: HostileConnection) -> None:
+            self.connect_requests.append(connection.received)
+            behave(connection)
 
-        self.proxy.behave = asked
+        self.proxy.behave = record_and_behave
         proxy = Proxy.from_config(f"http://kb:s%65cret@127.0.0.1:{self.proxy.port}")
         agent, pool = guarded_agent(reactor, LOOPBACK_OPEN, 0.5, proxy=proxy, tls=tls)
-        outcome = await Sender(reactor, agent, 5).send(HookRequest("POST", url, {"X-Hook-ID": "h"}, b"a=1"))  # type: ignore[arg-type]
+        outcome = await Sender(reactor, agent, 5).send(HookRequest("POST", url, {"X-Hook-ID": "h"}, b"a=1"))
         await pool.closeCachedConnections()
-        await self.proxy.all_gone()
+        await self.proxy.all_closed()
         return outcome
 
 
 @pytest_twisted.async_yield_fixture
-async def world() -> AsyncIterator[World]:
-    before = set(reactor.getDelayedCalls())  # type: ignore[attr-defined]
-    world = World()
-    await world.proxy.start()
-    yield world
-    await world.proxy.stop()
-    await nothing_left(before)
+async def harness() -> AsyncIterator[Harness]:
+    before = set(reactor.getDelayedCalls())
+    harness = Harness()
+    await harness.proxy.start()
+    yield harness
+    await harness.proxy.stop()
+    await assert_nothing_left(before)
 
 
 @pytest_twisted.ensureDeferred
-async def test_the_proxy_is_asked_for_the_judged_address(world: World) -> None:
+async def test_the_proxy_is_asked_for_the_judged_address(harness: Harness) -> None:
     receiver = Receiver()
     port = int((await receiver.start()).rpartition(":")[2])
-    outcome = await world.send(f"http://localhost:{port}/x")
+    outcome = await harness.send(f"http://localhost:{port}/x")
     assert outcome.success
     (received,) = receiver.received
     assert (received.method, received.uri, received.body) == ("POST", b"/x", b"a=1")
     assert received.headers["host"] == f"localhost:{port}"
-    # The credentials are the proxy's affair alone.
     assert "proxy-authorization" not in received.headers
     credentials = base64.b64encode(b"kb:secret").decode()
-    lines = world.asked[0].decode().split("\r\n")
+    lines = harness.connect_requests[0].decode().split("\r\n")
     assert lines[:3] == [
         f"CONNECT 127.0.0.1:{port} HTTP/1.1",
         f"Host: 127.0.0.1:{port}",
@@ -111,13 +115,13 @@ async def test_the_proxy_is_asked_for_the_judged_address(world: World) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_tls_goes_through_the_tunnel_to_the_name(world: World, tmp_path: Path) -> None:
+async def test_tls_inside_the_tunnel_is_verified_against_the_name(harness: Harness, tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     receiver = Receiver()
     port = await SSL4ServerEndpoint(reactor, 0, authority.server("localhost"), interface="127.0.0.1").listen(
         Site(receiver)
     )
-    outcome = await world.send(
+    outcome = await harness.send(
         f"https://localhost:{port.getHost().port}/x", tls=TlsClient.from_config(authority.bundle)
     )
     assert outcome.success
@@ -129,52 +133,84 @@ async def test_tls_goes_through_the_tunnel_to_the_name(world: World, tmp_path: P
     "url", ["http://10.0.0.1/", "https://10.0.0.1/", "http://[::1]/", "http://2130706433/"]
 )
 @pytest_twisted.ensureDeferred
-async def test_what_is_denied_is_not_asked_for(world: World, url: str) -> None:
-    outcome = await world.send(url)
+async def test_a_denied_address_is_not_requested_from_the_proxy(harness: Harness, url: str) -> None:
+    outcome = await harness.send(url)
     assert outcome.status is None
-    assert not world.asked
+    assert not harness.connect_requests
 
 
-def says(data: bytes) -> Callable[[Malice], None]:
-    return lambda malice: malice.say(data)
+def sends(data: bytes) -> Callable[[HostileConnection], None]:
+    return lambda connection: connection.send(data)
 
 
 @pytest.mark.parametrize(
-    ("behave", "words"),
+    ("behave", "reason"),
     [
         (
-            says(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"),
+            sends(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"),
             "the proxy wants other credentials",
         ),
-        (says(b"HTTP/1.1 403 Forbidden\r\n\r\n"), "the proxy forbids it"),
-        (says(b"HTTP/1.1 502 Bad Gateway\r\n\r\n<html>inside</html>"), "the proxy answers 502"),
-        (says(b"SSH-2.0-inside\r\n\r\n"), "the proxy does not speak HTTP"),
-        (says(b"HTTP/1.1 2000 OK\r\n\r\n"), "the proxy does not speak HTTP"),
-        (lambda malice: malice.say_for_ever(b"HTTP/1.1 200 OK\r\n"), "the proxy's answer is too long"),
-        (lambda malice: None, "the proxy does not answer"),
-        (lambda malice: malice.trickle(b"HTTP/1.1 200 OK\r\nX: "), "the proxy does not answer"),
-        (lambda malice: malice.close(), "the proxy closed the connection"),
-        (lambda malice: malice.reset(), "the proxy closed the connection"),
+        (sends(b"HTTP/1.1 403 Forbidden\r\n\r\n"), "the proxy forbids it"),
+        (sends(b"HTTP/1.1 502 Bad Gateway\r\n\r\n<html>inside</html>"), "the proxy answers 502"),
+        (sends(b"SSH-2.0-inside\r\n\r\n"), "the proxy does not speak HTTP"),
+        (sends(b"HTTP/1.1 2000 OK\r\n\r\n"), "the proxy does not speak HTTP"),
+        (
+            lambda connection: connection.send_forever(b"HTTP/1.1 200 OK\r\n"),
+            "the proxy's answer is too long",
+        ),
+        (lambda connection: None, "the proxy does not answer"),
+        (lambda connection: connection.trickle(b"HTTP/1.1 200 OK\r\nX: "), "the proxy does not answer"),
+        (lambda connection: connection.close(), "the proxy closed the connection"),
+        (lambda connection: connection.reset(), "the proxy closed the connection"),
     ],
 )
 @pytest_twisted.ensureDeferred
-async def test_a_proxy_that_does_not_do_it(
-    world: World, behave: Callable[[Malice], None], words: str
+async def test_a_proxy_that_opens_no_tunnel_is_described_without_its_name(
+    harness: Harness, behave: Callable[[HostileConnection], None], reason: str
 ) -> None:
-    outcome = await world.send("http://127.0.0.1:9/", behave)
-    assert (outcome.status, outcome.error) == (None, f"ProxyFailed: {words}")
+    outcome = await harness.send("http://127.0.0.1:9/", behave)
+    assert (outcome.status, outcome.error) == (None, f"ProxyFailed: {reason}")
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_proxy_that_is_not_there(world: World) -> None:
+async def test_a_proxy_that_cannot_be_reached(harness: Harness) -> None:
     agent, _ = guarded_agent(
         reactor, LOOPBACK_OPEN, 0.5, proxy=Proxy.from_config("http://kb:secret@127.0.0.1:1")
     )
-    outcome = await Sender(reactor, agent, 5).send(HookRequest("POST", "http://127.0.0.1:9/", {}, b"a=1"))  # type: ignore[arg-type]
+    outcome = await Sender(reactor, agent, 5).send(HookRequest("POST", "http://127.0.0.1:9/", {}, b"a=1"))
     assert outcome.error == "ProxyFailed: the proxy cannot be reached"
 
 
-def test_credentials_are_in_no_representation() -> None:
+def test_credentials_are_not_in_the_repr() -> None:
     assert "c2VjcmV0" not in repr(Proxy.from_config("http://kb:secret@proxy:3128"))
     assert "secret" not in repr(Proxy.from_config("http://kb:secret@proxy:3128"))
+
+
+def test_no_proxy_is_configured_by_an_empty_text() -> None:
     assert Proxy.from_config("") is None
+
+
+@pytest.mark.parametrize(
+    ("address", "target"), [("8.8.8.8", "8.8.8.8:443"), ("2606:4700::1111", "[2606:4700::1111]:443")]
+)
+def test_the_connect_request_of_an_address(address: str, target: str) -> None:
+    proxy = Proxy.from_config("http://proxy.example:3128")
+    assert proxy is not None
+    assert proxy.connect_request(address, 443).decode() == (
+        f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n"
+    )
+
+
+def test_the_endpoint_implements_its_interface() -> None:
+    proxy = Proxy("proxy.example", 3128, None)
+    verifyObject(IStreamClientEndpoint, TunnelEndpoint(reactor, proxy, "8.8.8.8", 443, 1.0))
+
+
+def test_a_cancelled_connection_is_no_failure_of_the_proxy() -> None:
+    clock = MemoryReactorClock()
+    endpoint = TunnelEndpoint(clock, Proxy("127.0.0.1", 3128, None), "8.8.8.8", 443, 5.0)
+    connecting = endpoint.connect(Factory.forProtocol(Protocol))
+    results = results_of(connecting)
+    connecting.cancel()
+    assert not results[0].check(ProxyFailed)
+    assert results[0].check(CancelledError, ConnectingCancelledError)

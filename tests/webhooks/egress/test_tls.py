@@ -16,7 +16,7 @@ from kazoo_bridge.webhooks.egress import EgressPolicy, TlsClient, guarded_agent
 from kazoo_bridge.webhooks.http.http_request import HookRequest
 from kazoo_bridge.webhooks.http.sender import Outcome, Sender
 from tests.webhooks.authority import Authority
-from tests.webhooks.hostile_receiver import HostileReceiver, nothing_left
+from tests.webhooks.hostile_receiver import HostileReceiver, assert_nothing_left
 from tests.webhooks.receiving import Receiver
 
 Attempt = Callable[..., Any]
@@ -28,7 +28,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 class SniReceiver(Receiver):
-    """Remembers which names were asked for in the handshakes."""
+    """Records the server names (SNI) of the handshakes; None where the client has sent none."""
 
     def listen(self, options: Any) -> Any:
         self.names: list[bytes | None] = []
@@ -38,7 +38,9 @@ class SniReceiver(Receiver):
         return SSL4ServerEndpoint(reactor, 0, options, interface="127.0.0.1").listen(Site(self))
 
 
-class World:
+class Harness:
+    """Sends one request to a TLS server with the given options."""
+
     def __init__(self) -> None:
         self.pools: list[HTTPConnectionPool] = []
         self.ports: list[Any] = []
@@ -52,24 +54,24 @@ class World:
         agent, pool = guarded_agent(reactor, EgressPolicy.from_config([], []), 5, tls=tls)
         self.pools.append(pool)
         url = f"https://{host}:{port.getHost().port}/"
-        return await Sender(reactor, agent, 10).send(HookRequest("POST", url, {}, b"a=1")), receiver  # type: ignore[arg-type]
+        return await Sender(reactor, agent, 10).send(HookRequest("POST", url, {}, b"a=1")), receiver
 
 
 @pytest_twisted.async_yield_fixture
-async def world() -> AsyncIterator[World]:
-    before = set(reactor.getDelayedCalls())  # type: ignore[attr-defined]
-    world = World()
-    yield world
-    for pool in world.pools:
+async def harness() -> AsyncIterator[Harness]:
+    before = set(reactor.getDelayedCalls())
+    harness = Harness()
+    yield harness
+    for pool in harness.pools:
         await pool.closeCachedConnections()
-    for port in world.ports:
+    for port in harness.ports:
         await port.stopListening()
-    await nothing_left(before)
+    await assert_nothing_left(before)
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_good_certificate_of_the_bundle(world: World, authority: Authority) -> None:
-    outcome, receiver = await world.attempt(
+async def test_a_certificate_of_the_bundle_is_accepted(harness: Harness, authority: Authority) -> None:
+    outcome, receiver = await harness.attempt(
         authority.server("localhost"), TlsClient.from_config(authority.bundle)
     )
     assert outcome.success
@@ -77,8 +79,10 @@ async def test_a_good_certificate_of_the_bundle(world: World, authority: Authori
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_certificate_for_an_address(world: World, authority: Authority) -> None:
-    outcome, receiver = await world.attempt(
+async def test_a_certificate_for_an_address_is_accepted_without_sni(
+    harness: Harness, authority: Authority
+) -> None:
+    outcome, receiver = await harness.attempt(
         authority.server("127.0.0.1"), TlsClient.from_config(authority.bundle), "127.0.0.1"
     )
     assert outcome.success
@@ -86,7 +90,7 @@ async def test_a_certificate_for_an_address(world: World, authority: Authority) 
 
 
 @pytest.mark.parametrize(
-    ("name", "how", "bundle", "words"),
+    ("name", "how", "bundle", "reason"),
     [
         ("localhost", {"expired": True}, True, "the certificate of localhost is refused: it has expired"),
         (
@@ -100,20 +104,20 @@ async def test_a_certificate_for_an_address(world: World, authority: Authority) 
     ],
 )
 @pytest_twisted.ensureDeferred
-async def test_a_bad_certificate_is_told_in_words(
-    world: World, authority: Authority, name: str, how: dict[str, bool], bundle: bool, words: str
+async def test_a_bad_certificate_is_refused_with_a_reason(
+    harness: Harness, authority: Authority, name: str, how: dict[str, bool], bundle: bool, reason: str
 ) -> None:
     tls = TlsClient.from_config(authority.bundle if bundle else "")
-    outcome, receiver = await world.attempt(authority.server(name, **how), tls)
+    outcome, receiver = await harness.attempt(authority.server(name, **how), tls)
     assert outcome.status is None
-    assert words in outcome.error
+    assert reason in outcome.error
     assert not receiver.received
 
 
 @pytest_twisted.ensureDeferred
-async def test_old_versions_of_tls_are_refused(world: World, authority: Authority) -> None:
+async def test_old_versions_of_tls_are_refused(harness: Harness, authority: Authority) -> None:
     options = authority.server("localhost", newest=SSL.TLS1_1_VERSION)
-    outcome, receiver = await world.attempt(options, TlsClient.from_config(authority.bundle))
+    outcome, receiver = await harness.attempt(options, TlsClient.from_config(authority.bundle))
     assert outcome.status is None
     assert "TLS fails" in outcome.error
     assert "version" in outcome.error
@@ -122,8 +126,8 @@ async def test_old_versions_of_tls_are_refused(world: World, authority: Authorit
 
 @pytest.mark.parametrize("together", [False, True])
 @pytest_twisted.ensureDeferred
-async def test_a_client_certificate_is_shown(
-    world: World, authority: Authority, tmp_path: Path, together: bool
+async def test_a_client_certificate_is_presented(
+    harness: Harness, authority: Authority, tmp_path: Path, together: bool
 ) -> None:
     certificate, key = authority.issue("bridge.example")
     if together:
@@ -131,46 +135,48 @@ async def test_a_client_certificate_is_shown(
         both.write_bytes(Path(certificate).read_bytes() + Path(key).read_bytes())
         certificate, key = str(both), ""
     options = authority.server("localhost", wants_client=True)
-    outcome, _ = await world.attempt(options, TlsClient.from_config(authority.bundle, certificate, key))
+    outcome, _ = await harness.attempt(options, TlsClient.from_config(authority.bundle, certificate, key))
     assert outcome.success
 
 
 @pytest_twisted.ensureDeferred
-async def test_without_a_client_certificate_there_is_no_success(world: World, authority: Authority) -> None:
+async def test_a_missing_client_certificate_is_a_failure(harness: Harness, authority: Authority) -> None:
     options = authority.server("localhost", wants_client=True)
-    outcome, receiver = await world.attempt(options, TlsClient.from_config(authority.bundle))
+    outcome, receiver = await harness.attempt(options, TlsClient.from_config(authority.bundle))
     assert outcome.status is None
     assert "TLS fails" in outcome.error
     assert not receiver.received
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_receiver_that_never_shakes_hands_or_never_takes_leave(authority: Authority) -> None:
-    before = set(reactor.getDelayedCalls())  # type: ignore[attr-defined]
-    silent = HostileReceiver(lambda malice: None)
+async def test_a_receiver_that_never_finishes_the_handshake_or_the_close(authority: Authority) -> None:
+    before = set(reactor.getDelayedCalls())
+    silent = HostileReceiver(lambda connection: None)
     await silent.start()
     agent, pool = guarded_agent(
         reactor, EgressPolicy.from_config([], []), 5, tls=TlsClient.from_config(authority.bundle)
     )
     url = f"https://localhost:{silent.port}/"
-    outcome = await Sender(reactor, agent, 0.5).send(HookRequest("POST", url, {}, b"a=1"))  # type: ignore[arg-type]
+    outcome = await Sender(reactor, agent, 0.5).send(HookRequest("POST", url, {}, b"a=1"))
     assert outcome.error == "no complete answer within 0.5 s"
-    await silent.all_gone()
+    await silent.all_closed()
     await silent.stop()
 
-    # One that answers, and then reads no more, so that TLS's close is never answered.
-    def answer(malice: Any) -> None:
-        malice.say(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-        malice.transport.transport.pauseProducing()
+    # It responds, then reads no more, so that TLS's close_notify is never answered.
+    def respond(connection: Any) -> None:
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        connection.transport.transport.pauseProducing()
 
-    stiff = HostileReceiver(answer)
-    await stiff.start(SSL4ServerEndpoint(reactor, 0, authority.server("localhost"), interface="127.0.0.1"))
-    url = f"https://localhost:{stiff.port}/"
-    outcome = await Sender(reactor, agent, 5).send(HookRequest("POST", url, {}, b"a=1"))  # type: ignore[arg-type]
+    unresponsive = HostileReceiver(respond)
+    await unresponsive.start(
+        SSL4ServerEndpoint(reactor, 0, authority.server("localhost"), interface="127.0.0.1")
+    )
+    url = f"https://localhost:{unresponsive.port}/"
+    outcome = await Sender(reactor, agent, 5).send(HookRequest("POST", url, {}, b"a=1"))
     assert outcome.success
-    await pool.closeCachedConnections().addTimeout(5, reactor)  # type: ignore[arg-type]
-    await nothing_left(before)
-    for malice in stiff.open:
-        malice.transport.transport.resumeProducing()  # type: ignore[union-attr]
-    await stiff.all_gone()
-    await stiff.stop()
+    await pool.closeCachedConnections().addTimeout(5, reactor)
+    await assert_nothing_left(before)
+    for connection in unresponsive.open_connections:
+        connection.transport.transport.resumeProducing()  # type: ignore[union-attr]
+    await unresponsive.all_closed()
+    await unresponsive.stop()

@@ -1,17 +1,24 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from kazoo_bridge.webhooks.hooks.hook_document import InvalidDocument, uri_problem
+from kazoo_bridge.webhooks.hooks.hook_document import (
+    InvalidDocument,
+    coerce_document,
+    document_schema,
+    uri_problem,
+)
 from tests.webhooks.hook_factory import RULES
 
-GOOD = {"name": "n", "uri": "https://h.example/x?y=z", "hook": "channel_create"}
+GOOD: dict[str, Any] = {"name": "n", "uri": "https://h.example/x?y=z", "hook": "channel_create"}
 
 
-def errors_of(**document: Any) -> dict[str, Any]:
+def errors_of(**document: Any) -> Mapping[str, Any]:
     with pytest.raises(InvalidDocument) as caught:
         RULES.validate({**GOOD, **document})
     return caught.value.errors
@@ -30,8 +37,7 @@ def test_defaults_are_filled_in_and_private_keys_dropped() -> None:
     }
 
 
-def test_text_is_taken_for_what_it_stands_for() -> None:
-    """As HTML forms send it."""
+def test_text_becomes_the_number_or_boolean_that_it_stands_for() -> None:
     kept = RULES.validate(
         {
             **GOOD,
@@ -51,11 +57,11 @@ def test_text_is_taken_for_what_it_stands_for() -> None:
     ]
 
 
-def test_a_token_in_a_document_is_not_kept() -> None:
+def test_a_token_in_a_document_is_dropped() -> None:
     assert "auth_token" not in RULES.validate({**GOOD, "auth_token": "t"})
 
 
-def test_everything_missing_is_told_at_once() -> None:
+def test_all_missing_keys_are_reported() -> None:
     with pytest.raises(InvalidDocument) as caught:
         RULES.validate({})
     assert {field: list(rules) for field, rules in caught.value.errors.items()} == {
@@ -106,7 +112,7 @@ def test_one_mistake(document: dict[str, Any], field: str, rule: str) -> None:
     assert errors[field][rule]["message"]
 
 
-def test_what_is_just_small_enough() -> None:
+def test_values_at_the_limits_are_accepted() -> None:
     document = {
         **GOOD,
         "name": "n" * 256,
@@ -118,7 +124,7 @@ def test_what_is_just_small_enough() -> None:
     assert RULES.validate({**GOOD, "custom_data": {"a": "v" * 4096}, "name": "Zoë 🎧 \u2028\u00a0"})
 
 
-def test_of_what_is_too_large_nothing_else_is_told_and_little_is_repeated() -> None:
+def test_the_errors_of_a_large_document_are_small() -> None:
     assert list(errors_of(custom_data={str(number): number for number in range(100_000)})) == ["data"]
     for document in (
         {"custom_data": {f"k{number}": "v" * 100 for number in range(500)}},
@@ -143,7 +149,9 @@ def test_of_what_is_too_large_nothing_else_is_told_and_little_is_repeated() -> N
         ("{}own", {"{}own": 1}),
     ],
 )
-def test_text_that_no_field_may_have(field: str, document: dict[str, Any], character: str) -> None:
+def test_control_characters_and_lone_surrogates_are_refused_everywhere(
+    field: str, document: dict[str, Any], character: str
+) -> None:
     def filled(value: Any) -> Any:
         if isinstance(value, str):
             return value.replace("{}", character)
@@ -154,11 +162,11 @@ def test_text_that_no_field_may_have(field: str, document: dict[str, Any], chara
     errors = errors_of(**filled(document))
     escaped = f"\\u{ord(character):04x}"
     assert list(errors) == [field.replace("{}", escaped)]
-    told = errors[field.replace("{}", escaped)]["wrong_format"]
-    assert told["message"].startswith(
+    details = errors[field.replace("{}", escaped)]["wrong_format"]
+    assert details["message"].startswith(
         "expected text without control characters" if field != "uri" else "expected "
     )
-    assert escaped in told["cause"]
+    assert escaped in details["cause"]
     json.dumps(errors).encode("ascii")
     assert character not in str(list(errors.items()))
 
@@ -169,15 +177,80 @@ def test_credentials_are_not_repeated() -> None:
 
 
 @pytest.mark.parametrize(
-    "uri", ["/relative", "http://", "https:///path", "mailto:a@b", "http://h:0/", "http://h:99999/", "http://h/a b",
-    "http://h/\r\nX: y", "http://ö/", "http:\\\\h"]
+    "uri", ["/relative", "http://", "https:///path", "mailto:a@b", "http://h:0/", "http://h:99999/",
+    "http://h/a b", "http://h/\r\nX: y", "http://ö/", "http:\\\\h"]
 )  # fmt: skip
-def test_bad_uris(uri: str) -> None:
+def test_uris_that_cannot_be_requested(uri: str) -> None:
     assert uri_problem(uri)
 
 
 @pytest.mark.parametrize(
     "uri", ["http://h", "HTTPS://h/", "http://u:p@h:8080/p?q#f", "http://[2001:db8::1]/", "http://10.0.0.1/"]
 )
-def test_good_uris(uri: str) -> None:
+def test_uris_that_can_be_requested(uri: str) -> None:
     assert uri_problem(uri) is None
+
+
+# -- numbers
+
+PROPERTIES = document_schema(["channel_create"])["properties"]
+TYPES = {"integer": int, "number": float, "boolean": bool}
+TYPED = [name for name, rules in PROPERTIES.items() if rules["type"] in TYPES]
+NUMERIC = [name for name in TYPED if PROPERTIES[name]["type"] != "boolean"]
+BOOLEAN = [name for name in TYPED if name not in NUMERIC]
+NOT_NUMBERS: list[Any] = [True, False, None, "two", "", [2], {}, math.nan, 10**400]
+
+
+def test_the_schema_has_numbers() -> None:
+    assert {"retries", "rate_limit"} <= set(NUMERIC)
+
+
+@pytest.mark.parametrize("name", NUMERIC)
+def test_every_accepted_form_becomes_the_exact_type(name: str) -> None:
+    kind = TYPES[PROPERTIES[name]["type"]]
+    for form in (2, 2.0, "2"):
+        value = RULES.validate({**GOOD, name: form})[name]
+        assert (type(value), value) == (kind, 2)
+    for limit in ("minimum", "maximum"):
+        value = RULES.validate({**GOOD, name: float(PROPERTIES[name][limit])})[name]
+        assert (type(value), value) == (kind, PROPERTIES[name][limit])
+
+
+@pytest.mark.parametrize("name", NUMERIC)
+def test_every_other_form_is_refused_with_field_and_rule(name: str) -> None:
+    for form in [*NOT_NUMBERS, math.inf, *([1.5] if PROPERTIES[name]["type"] == "integer" else [])]:
+        with pytest.raises(InvalidDocument) as refused:
+            RULES.validate({**GOOD, name: form})
+        assert {field: list(rules) for field, rules in refused.value.errors.items()} == {name: ["type"]}, form
+    for form, rule in (
+        (PROPERTIES[name]["minimum"] - 1.0, "minimum"),
+        (PROPERTIES[name]["maximum"] + 1.0, "maximum"),
+    ):
+        with pytest.raises(InvalidDocument) as refused:
+            RULES.validate({**GOOD, name: form})
+        assert {field: list(rules) for field, rules in refused.value.errors.items()} == {name: [rule]}
+
+
+@pytest.mark.parametrize("name", BOOLEAN)
+def test_a_number_is_no_boolean(name: str) -> None:
+    for form in (0, 1, 1.0, "1"):
+        with pytest.raises(InvalidDocument) as refused:
+            RULES.validate({**GOOD, name: form})
+        assert list(refused.value.errors[name]) == ["type"]
+
+
+# -- coerce_document
+
+
+def test_numbers_are_coerced_limited_or_replaced_by_the_default() -> None:
+    assert coerce_document({"retries": 3.0, "rate_limit": "2"}) == {"retries": 3, "rate_limit": 2.0}
+    assert coerce_document({"retries": 99, "rate_limit": 0.0}) == {"retries": 4, "rate_limit": 0.01}
+    assert coerce_document({"retries": "x", "rate_limit": "x", "own": "x"}) == {"retries": 2, "own": "x"}
+
+
+def test_booleans_are_coerced_from_text_only() -> None:
+    assert coerce_document({"enabled": "false", "ordered": 1}) == {"enabled": False, "ordered": 1}
+
+
+def test_missing_keys_stay_missing() -> None:
+    assert coerce_document({"uri": "x"}) == {"uri": "x"}

@@ -1,4 +1,7 @@
-"""No field of a hook can put a header, a line or a second request on the wire: refused when the hook is written, harmless if it was not."""
+"""No field of a hook can put a header, a line or a second request on the wire.
+
+Such a document is refused when it is written; a hook that is stored nevertheless does no harm.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.testing import StringTransport
 
@@ -13,8 +17,8 @@ from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.hooks.hook_document import InvalidDocument
 from kazoo_bridge.webhooks.http.http_request import build_request
 from kazoo_bridge.webhooks.http.sender import Outcome, Sender
-from tests.webhooks.egress.test_endpoint import staged
 from tests.webhooks.hook_factory import ACCOUNT, RULES, make_hook
+from tests.webhooks.memory_agent import make_memory_agent, results_of
 
 EVIL = [
     "x\r\nInjected: 1",
@@ -64,11 +68,9 @@ FORMS = [{"http_verb": "get"}, {"http_verb": "post"}, {"http_verb": "put", "form
 
 
 @pytest.mark.parametrize("evil", EVIL, ids=ascii)
-def test_such_documents_are_refused(evil: str) -> None:
+def test_documents_with_line_breaks_are_refused(evil: str) -> None:
     good = {"name": "n", "uri": "http://hook.example/", "hook": "channel_create"}
-    allowed = (
-        "\u2028" in evil or "\u010d" in evil
-    )  # text like any other, but not in a URI, and no word of ours
+    allowed = "\u2028" in evil or "\u010d" in evil  # text like any other, except in a URI or an enumeration
     for document in fields(evil):
         if allowed and not document.keys() & {"uri", "http_verb", "format", "hook"}:
             RULES.validate({**good, **document})
@@ -78,19 +80,19 @@ def test_such_documents_are_refused(evil: str) -> None:
 
 
 def on_the_wire(hook: Hook) -> bytes:
-    """What a receiver gets, head and body; nothing when the request is not even begun."""
-    clock, agent = staged(["8.8.8.8"])
-    results: list[Outcome | BaseException] = []
+    """Return what a receiver gets, head and body; nothing if no connection is opened."""
+    clock, agent = make_memory_agent(["8.8.8.8"])
     sending = Deferred.fromCoroutine(_send(clock, agent, hook))
-    sending.addErrback(lambda failure: failure.value).addCallback(results.append)
+    results = results_of(sending)
     if not clock.tcpClients:
         assert results
         return b""
     transport = StringTransport()
-    clock.tcpClients[0][2].buildProtocol(None).makeConnection(transport)
+    protocol = clock.tcpClients[0][2].buildProtocol(IPv4Address("TCP", "8.8.8.8", 80))
+    protocol.makeConnection(transport)  # type: ignore[union-attr]
     sending.cancel()
     head = bytes(transport.value())
-    assert head.endswith(b"\r\n\r\n")  # what makes the body follow, in its own time, has another clock
+    assert head.endswith(b"\r\n\r\n")  # the body is produced by a task of the global reactor
     return head + build_request(hook, PAYLOAD, "").body
 
 
@@ -110,7 +112,7 @@ def assert_one_clean_request(sent: bytes) -> None:
     assert not any(byte < 0x20 for byte in body)
 
 
-def test_an_honest_request_is_clean() -> None:
+def test_an_ordinary_request_is_clean() -> None:
     for form in FORMS:
         sent = on_the_wire(make_hook(uri="http://hook.example/", custom_data={"k": "v"}, **form))
         assert b"hook.example" in sent
@@ -119,7 +121,7 @@ def test_an_honest_request_is_clean() -> None:
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form["http_verb"])
 @pytest.mark.parametrize("evil", EVIL, ids=ascii)
-def test_hooks_that_were_stored_before_such_text_was_refused(evil: str, form: dict[str, str]) -> None:
+def test_hooks_that_were_stored_before_validation(evil: str, form: dict[str, str]) -> None:
     good = make_hook(uri="http://hook.example/", **form)
     for changed in (
         evolve(good, custom_data={"k": evil}),
@@ -135,7 +137,7 @@ def test_hooks_that_were_stored_before_such_text_was_refused(evil: str, form: di
 
 
 @pytest.mark.parametrize("evil", EVIL, ids=ascii)
-def test_hooks_that_an_event_brings(evil: str) -> None:
+def test_hooks_of_events(evil: str) -> None:
     for verb, form in (("get", ""), ("post", "json"), ("put", "form-data"), (evil, evil)):
         document = {
             "uri": "http://hook.example/",

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from typing import Any
+from urllib.parse import parse_qsl
+
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kazoo_bridge.interfaces import Occurrence
-from kazoo_bridge.webhooks.http.http_request import build_request, is_success
+from kazoo_bridge.webhooks.http.http_request import build_payload, build_request, form_encode, is_success
 from tests.webhooks.hook_factory import ACCOUNT, make_hook
 
 OCCURRENCE = Occurrence("channel_create", ACCOUNT, {"call_id": "x@1.2.3.4", "from": "Ж", "vars": {"a": 1}})
@@ -21,7 +26,7 @@ def test_post_form() -> None:
     }
 
 
-def test_put_json_with_cluster_and_custom_data_over_the_payload() -> None:
+def test_put_json_with_cluster_id_and_custom_data_that_overrides_the_payload() -> None:
     hook = make_hook(
         http_verb="PUT", format="json", custom_data={"from": "mine", "type": "user", "extra": "1"}
     )
@@ -60,3 +65,52 @@ def test_what_counts_as_success() -> None:
 
 def test_no_secret_in_the_repr() -> None:
     assert "hunter2" not in repr(build_request(make_hook(uri="http://u:hunter2@h/"), OCCURRENCE.payload, ""))
+
+
+def test_the_cluster_id_overrides_custom_data() -> None:
+    assert build_payload(make_hook(custom_data={"cluster_id": "mine"}), {}, "c") == {"cluster_id": "c"}
+    assert build_payload(make_hook(custom_data={"cluster_id": "mine"}), {}, "") == {"cluster_id": "mine"}
+
+
+@pytest.mark.parametrize(
+    ("payload", "encoded"),
+    [
+        ({"a": "b"}, "a=b"),
+        ({"a": {"b": {"c": "d"}}}, "a[b][c]=d"),
+        ({"a": ["x", "y"]}, "a[]=x&a[]=y"),
+        ({"yes": True, "no": False, "n": 3, "f": 1.5}, "yes=true&no=false&n=3&f=1.5"),
+        ({"none": None, "empty": {}, "list": [], "text": ""}, "text="),
+        ({"name": "Lémery & Söhne"}, "name=L%C3%A9mery+%26+S%C3%B6hne"),
+        ({"a": [{"b": 1}]}, "a[][b]=1"),
+        ({"Account-ID": "x.y_z~"}, "Account-ID=x.y_z~"),
+        ({"a]b&c": "d"}, "a%5Db%26c=d"),
+    ],
+)
+def test_nested_data_is_encoded_like_in_kazoo(payload: dict[str, Any], encoded: str) -> None:
+    assert form_encode(payload) == encoded
+
+
+_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+_names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="[]"), min_size=1, max_size=8)
+_nested = st.recursive(
+    _text | st.booleans() | st.integers(),
+    lambda inner: st.dictionaries(_names, inner, min_size=1, max_size=3),
+    max_leaves=12,
+)
+
+
+def _flatten(prefix: str, value: Any) -> list[tuple[str, str]]:
+    if isinstance(value, dict):
+        return [
+            pair
+            for name, item in value.items()
+            for pair in _flatten(f"{prefix}[{name}]" if prefix else name, item)
+        ]
+    return [(prefix, str(value).lower() if isinstance(value, bool) else str(value))]
+
+
+@given(st.dictionaries(_names, _nested, max_size=4))
+def test_an_independent_parser_reads_what_was_encoded(payload: dict[str, Any]) -> None:
+    encoded = form_encode(payload)
+    assert encoded.isascii()
+    assert parse_qsl(encoded, keep_blank_values=True, strict_parsing=bool(encoded)) == _flatten("", payload)

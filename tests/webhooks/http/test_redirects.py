@@ -22,10 +22,11 @@ def post(url: str = "https://hook.example/a/b?c", method: str = "POST") -> HookR
 
 @pytest.mark.parametrize(
     ("method", "status", "becomes"),
-    [("POST", 301, "GET"), ("POST", 302, "GET"), ("POST", 303, "GET"), ("POST", 307, "POST"), ("POST", 308, "POST"),
-     ("PUT", 301, "PUT"), ("PUT", 302, "PUT"), ("PUT", 303, "GET"), ("PUT", 307, "PUT"), ("GET", 301, "GET")],
+    [("POST", 301, "GET"), ("POST", 302, "GET"), ("POST", 303, "GET"), ("POST", 307, "POST"),
+     ("POST", 308, "POST"), ("PUT", 301, "PUT"), ("PUT", 302, "PUT"), ("PUT", 303, "GET"),
+     ("PUT", 307, "PUT"), ("GET", 301, "GET")],
 )  # fmt: skip
-def test_methods(method: str, status: int, becomes: str) -> None:
+def test_the_method_and_body_of_the_next_request(method: str, status: int, becomes: str) -> None:
     following = redirect(post(method=method), status, "d")
     assert (following.method, following.url) == (becomes, "https://hook.example/a/d")
     if becomes == method:
@@ -45,13 +46,13 @@ def test_methods(method: str, status: int, becomes: str) -> None:
         ("https://hook.example/", "//other.example/x", False),
     ],
 )
-def test_another_host_is_not_told_who_we_are(url: str, location: str, same: bool) -> None:
+def test_another_host_gets_the_body_and_its_type_only(url: str, location: str, same: bool) -> None:
     following = redirect(post(url), 307, location)
     assert following.body == b"{}"
     assert dict(following.headers) == (HEADERS if same else {"Content-Type": "application/json"})
 
 
-def test_credentials_stay_with_their_host() -> None:
+def test_credentials_are_sent_to_their_host_only() -> None:
     assert (
         redirect(post("https://me:secret@hook.example/"), 307, "/x").headers["Authorization"]
         == "Basic bWU6c2VjcmV0"
@@ -65,7 +66,7 @@ def test_credentials_stay_with_their_host() -> None:
 
 
 @pytest.mark.parametrize(
-    ("location", "words"),
+    ("location", "reason"),
     [
         ("http://hook.example/", "from https to http"),
         (None, "no usable Location"),
@@ -79,80 +80,82 @@ def test_credentials_stay_with_their_host() -> None:
         ("https://a:b@other.example/", "brings credentials"),
     ],
 )
-def test_refused(location: str | None, words: str) -> None:
-    with pytest.raises(RedirectRefused, match=words):
+def test_a_bad_location_is_refused(location: str | None, reason: str) -> None:
+    with pytest.raises(RedirectRefused, match=reason):
         redirect(post(), 302, location)
 
 
-class Redirecting(Receiver):
-    """Redirects as many times as there are `locations`."""
+class RedirectingReceiver(Receiver):
+    """Redirects to each of `locations` in turn, then answers."""
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
         self.locations: list[str] = []
 
     def render(self, request: Any) -> Any:
-        answer = super().render(request)
+        result = super().render(request)
         if self.locations:
             request.setResponseCode(307)
             request.setHeader("Location", self.locations.pop(0))
-        return answer
+        return result
 
 
-class World:
-    def __init__(self, receiver: Redirecting, url: str) -> None:
+class Harness:
+    """Sends a request to a receiver that redirects."""
+
+    def __init__(self, receiver: RedirectingReceiver, url: str) -> None:
         self.receiver = receiver
         self.url = url
 
     async def send(self, max_redirects: int, locations: list[str]) -> Outcome:
         self.receiver.locations = locations
         agent, pool = guarded_agent(reactor, EgressPolicy.from_config(["10.0.0.0/8", "::/0"], []), 5)
-        sender = Sender(reactor, agent, 5, True, max_redirects)  # type: ignore[arg-type]
+        sender = Sender(reactor, agent, 5, True, max_redirects)
         outcome = await sender.send(HookRequest("POST", f"{self.url}/start", HEADERS, b"{}"))
         await pool.closeCachedConnections()
         return outcome
 
 
 @pytest_twisted.async_yield_fixture
-async def world() -> AsyncIterator[World]:
-    receiver = Redirecting()
-    yield World(receiver, await receiver.start())
+async def harness() -> AsyncIterator[Harness]:
+    receiver = RedirectingReceiver()
+    yield Harness(receiver, await receiver.start())
     await receiver.stop()
 
 
 @pytest_twisted.ensureDeferred
-async def test_by_default_a_redirect_is_a_failure(world: World) -> None:
-    outcome = await world.send(0, ["/next"])
+async def test_by_default_a_redirect_is_a_failure(harness: Harness) -> None:
+    outcome = await harness.send(0, ["/next"])
     assert (outcome.success, outcome.status, outcome.error) == (False, 307, "")
-    assert len(world.receiver.received) == 1
+    assert len(harness.receiver.received) == 1
 
 
 @pytest_twisted.ensureDeferred
-async def test_redirects_are_followed_as_far_as_allowed(world: World) -> None:
-    assert (await world.send(2, ["/next", "/last"])).success
-    assert [one.uri for one in world.receiver.received] == [b"/start", b"/next", b"/last"]
-    assert [one.body for one in world.receiver.received] == [b"{}"] * 3
-    assert [one.headers["x-hook-id"] for one in world.receiver.received] == ["h"] * 3
+async def test_redirects_are_followed_as_far_as_allowed(harness: Harness) -> None:
+    assert (await harness.send(2, ["/next", "/last"])).success
+    assert [one.uri for one in harness.receiver.received] == [b"/start", b"/next", b"/last"]
+    assert [one.body for one in harness.receiver.received] == [b"{}"] * 3
+    assert [one.headers["x-hook-id"] for one in harness.receiver.received] == ["h"] * 3
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_loop_ends(world: World) -> None:
-    outcome = await world.send(3, ["/start"] * 50)
+async def test_a_loop_ends_at_the_limit(harness: Harness) -> None:
+    outcome = await harness.send(3, ["/start"] * 50)
     assert (outcome.success, outcome.status, outcome.error) == (False, 307, "more redirects than 3")
-    assert len(world.receiver.received) == 4
+    assert len(harness.receiver.received) == 4
 
 
 @pytest.mark.parametrize("location", ["http://10.0.0.1/", "http://[::1]/", "http://[::ffff:10.0.0.1]/"])
 @pytest_twisted.ensureDeferred
-async def test_every_hop_is_judged(world: World, location: str) -> None:
-    outcome = await world.send(3, ["/next", location])
+async def test_every_hop_is_judged_by_the_policy(harness: Harness, location: str) -> None:
+    outcome = await harness.send(3, ["/next", location])
     assert (outcome.success, outcome.status) == (False, None)
     assert outcome.error.startswith("EgressDenied: ")
-    assert len(world.receiver.received) == 2
+    assert len(harness.receiver.received) == 2
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_redirect_to_nowhere_keeps_its_status(world: World) -> None:
-    outcome = await world.send(3, ["gopher://x/"])
+async def test_a_redirect_to_nowhere_keeps_its_status(harness: Harness) -> None:
+    outcome = await harness.send(3, ["gopher://x/"])
     assert (outcome.success, outcome.status) == (False, 307)
     assert outcome.error.startswith("RedirectRefused: the redirect has no usable Location")

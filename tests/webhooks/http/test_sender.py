@@ -7,34 +7,48 @@ from typing import Any
 
 import pytest
 import pytest_twisted
+from attrs import define, evolve, field
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgent
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
 
 from kazoo_bridge.webhooks.egress import EgressPolicy, guarded_agent
 from kazoo_bridge.webhooks.http.http_request import HookRequest
-from kazoo_bridge.webhooks.http.sender import MAX_BODY_BYTES, Outcome, Sender
-from tests.webhooks.hostile_receiver import HostileReceiver, Malice, nothing_left
+from kazoo_bridge.webhooks.http.sender import MAX_BODY_BYTES, FixedUrlAgent, Outcome, Sender
+from tests.webhooks.hostile_receiver import HostileConnection, HostileReceiver, assert_nothing_left
+from tests.webhooks.memory_agent import results_of
 from tests.webhooks.receiving import Receiver
 
 TIMEOUT = 0.5
 OPEN = EgressPolicy.from_config([], [])
 OK = b"HTTP/1.1 200 OK\r\n"
+HEAD_TOO_LONG = "HeadTooLong: the answer's headers are longer than 32 KiB"
+CLOSED_EARLY = "the receiver closed the connection before its answer was complete"
+VALUE_ERROR = "ValueError: the answer is not HTTP/1.1"
+NO_STATUS = "the answer is not HTTP/1.1: it has no status"
 
 
-class World:
-    """A sender, a good receiver, and as many bad ones as a test needs."""
+class Harness:
+    """A sender, a good receiver, and any number of bad ones."""
 
     def __init__(self, agent: Any) -> None:
-        self.sender = Sender(reactor, agent, TIMEOUT)  # type: ignore[arg-type]
+        self.sender = Sender(reactor, agent, TIMEOUT)
         self.good = Receiver()
         self.good_url = ""
         self.bad: list[HostileReceiver] = []
 
     async def attempt(
-        self, behave: Callable[[Malice], None], *, at_once: bool = False, body: bytes = b"a=1"
+        self, behave: Callable[[HostileConnection], None], *, on_connect: bool = False, body: bytes = b"a=1"
     ) -> Outcome:
-        """An attempt at a receiver that behaves so, with an attempt at a good one meanwhile; in the end no connection is open."""
-        receiver = HostileReceiver(behave, at_once)
+        """Send to a receiver that misbehaves, and meanwhile to a good one.
+
+        Returns the result of the former when its connection is closed.
+        """
+        receiver = HostileReceiver(behave, on_connect)
         self.bad.append(receiver)
         url = await receiver.start()
         attempt = Deferred.fromCoroutine(
@@ -43,50 +57,50 @@ class World:
         meanwhile = await self.sender.send(HookRequest("POST", self.good_url, {}, b"b=2"))
         assert meanwhile.success
         outcome = await attempt
-        await receiver.all_gone()
+        await receiver.all_closed()
         assert receiver.connections == 1
         return outcome
 
 
 @pytest_twisted.async_yield_fixture
-async def world() -> AsyncIterator[World]:
-    before = set(reactor.getDelayedCalls())  # type: ignore[attr-defined]
+async def harness() -> AsyncIterator[Harness]:
+    before = set(reactor.getDelayedCalls())
     agent, pool = guarded_agent(reactor, OPEN, 5)
-    world = World(agent)
-    world.good_url = await world.good.start()
-    yield world
-    for receiver in world.bad:
+    harness = Harness(agent)
+    harness.good_url = await harness.good.start()
+    yield harness
+    for receiver in harness.bad:
         await receiver.stop()
-    await world.good.stop()
+    await harness.good.stop()
     await pool.closeCachedConnections()
-    await nothing_left(before)
+    await assert_nothing_left(before)
 
 
-def says(data: bytes) -> Callable[[Malice], None]:
-    return lambda malice: malice.say(data)
+def sends(data: bytes) -> Callable[[HostileConnection], None]:
+    return lambda connection: connection.send(data)
 
 
-def says_and_closes(data: bytes) -> Callable[[Malice], None]:
-    def behave(malice: Malice) -> None:
-        malice.say(data)
-        malice.close()
+def sends_and_closes(data: bytes) -> Callable[[HostileConnection], None]:
+    def behave(connection: HostileConnection) -> None:
+        connection.send(data)
+        connection.close()
 
     return behave
 
 
-def says_and_resets(data: bytes) -> Callable[[Malice], None]:
-    def behave(malice: Malice) -> None:
+def sends_and_resets(data: bytes) -> Callable[[HostileConnection], None]:
+    def behave(connection: HostileConnection) -> None:
         if data:
-            malice.say(data)
-        malice.reset()
+            connection.send(data)
+        connection.reset()
 
     return behave
 
 
-def says_for_ever(data: bytes, again: bytes) -> Callable[[Malice], None]:
-    def behave(malice: Malice) -> None:
-        malice.say(data)
-        malice.say_for_ever(again)
+def sends_forever(data: bytes, again: bytes) -> Callable[[HostileConnection], None]:
+    def behave(connection: HostileConnection) -> None:
+        connection.send(data)
+        connection.send_forever(again)
 
     return behave
 
@@ -94,22 +108,24 @@ def says_for_ever(data: bytes, again: bytes) -> Callable[[Malice], None]:
 @pytest.mark.parametrize(
     "behave",
     [
-        lambda malice: None,
-        lambda malice: malice.trickle(OK + b"X: "),
-        lambda malice: malice.trickle(b""),
-        lambda malice: malice.trickle(OK + b"Content-Length: 1000000\r\n\r\n"),
-        lambda malice: malice.trickle(OK + b"\r\n"),
-        says(OK + b"Content-Length: 5\r\n\r\nhal"),
-        says(OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhal"),
-        says(OK[:9]),
-        says(b"HTTP/1.1 100 Continue\r\n\r\n"),
+        lambda connection: None,
+        lambda connection: connection.trickle(OK + b"X: "),
+        lambda connection: connection.trickle(b""),
+        lambda connection: connection.trickle(OK + b"Content-Length: 1000000\r\n\r\n"),
+        lambda connection: connection.trickle(OK + b"\r\n"),
+        sends(OK + b"Content-Length: 5\r\n\r\nhal"),
+        sends(OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhal"),
+        sends(OK[:9]),
+        sends(b"HTTP/1.1 100 Continue\r\n\r\n"),
     ],
-    ids=["silence", "slow head", "slow status", "slow body", "slow body without length", "half a body", "half a chunk", "half a status",
-         "only 100"],
+    ids=["silence", "slow head", "slow status", "slow body", "slow body without length", "half a body",
+         "half a chunk", "half a status", "only 100"],
 )  # fmt: skip
 @pytest_twisted.ensureDeferred
-async def test_the_whole_request_is_bounded_in_time(world: World, behave: Callable[[Malice], None]) -> None:
-    outcome = await world.attempt(behave)
+async def test_the_whole_attempt_is_bounded_in_time(
+    harness: Harness, behave: Callable[[HostileConnection], None]
+) -> None:
+    outcome = await harness.attempt(behave)
     assert (outcome.success, outcome.status, outcome.error) == (
         False,
         None,
@@ -118,47 +134,51 @@ async def test_the_whole_request_is_bounded_in_time(world: World, behave: Callab
 
 
 @pytest.mark.parametrize(
-    ("behave", "words"),
+    ("behave", "reason"),
     [
-        (says_for_ever(OK, b"X-Again: and again\r\n"), "HeadTooLong: the answer's headers are longer than 32 KiB"),
-        (says_for_ever(OK + b"X-Long: ", b"x" * 65536), "HeadTooLong: the answer's headers are longer than 32 KiB"),
-        (says_for_ever(OK + b"X: 1\r\n", b" folded\r\n"), "HeadTooLong: the answer's headers are longer than 32 KiB"),
-        (says_for_ever(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), "HeadTooLong: the answer's headers are longer than 32 KiB"),
-        (says_for_ever(b"", b"x" * 65536), "HeadTooLong: the answer's headers are longer than 32 KiB"),
-        (says(OK + b"Transfer-Encoding: smoke\r\n\r\n"), "KeyError: the answer is not HTTP/1.1"),
-        (says(OK + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n"), "ValueError: the answer is not HTTP/1.1"),
-        (says(OK + b"Content-Length: -5\r\n\r\n"), "ValueError: the answer is not HTTP/1.1"),
-        (says(OK + b"no colon\r\n\r\n"), "ValueError: the answer is not HTTP/1.1"),
-        (says(OK + b" folded first\r\n\r\n"), "the answer is not HTTP/1.1"),
-        (says(b"<html>old</html>\r\n"), "ParseError: the answer is not HTTP/1.1"),
-        (says(b"\x00\xff\x00\n"), "ParseError: the answer is not HTTP/1.1"),
-        (says(b"HTTP/1.1 zweihundert OK\r\n\r\n"), "ParseError: the answer is not HTTP/1.1"),
-        (says(b"SSH-2.0-x y z\r\n\r\n"), "the answer is not HTTP/1.1"),
-        (says(b"HTTP/1.1 -200 OK\r\nContent-Length: 0\r\n\r\n"), "the answer is not HTTP/1.1: it has no status"),
-        (says(b"HTTP/1.1 99999999 OK\r\nContent-Length: 0\r\n\r\n"), "the answer is not HTTP/1.1: it has no status"),
-        (says_and_closes(b""), "the receiver closed the connection before its answer was complete"),
-        (says_and_closes(OK + b"X: 1\r\n"), "the receiver closed the connection before its answer was complete"),
-        (says_and_resets(b""), "the receiver closed the connection before its answer was complete"),
-        (says_and_resets(OK + b"X: 1\r\n"), "the receiver closed the connection before its answer was complete"),
+        (sends_forever(OK, b"X-Again: and again\r\n"), HEAD_TOO_LONG),
+        (sends_forever(OK + b"X-Long: ", b"x" * 65536), HEAD_TOO_LONG),
+        (sends_forever(OK + b"X: 1\r\n", b" folded\r\n"), HEAD_TOO_LONG),
+        (sends_forever(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), HEAD_TOO_LONG),
+        (sends_forever(b"", b"x" * 65536), HEAD_TOO_LONG),
+        (sends(OK + b"Transfer-Encoding: smoke\r\n\r\n"), "KeyError: the answer is not HTTP/1.1"),
+        (sends(OK + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n"), VALUE_ERROR),
+        (sends(OK + b"Content-Length: -5\r\n\r\n"), VALUE_ERROR),
+        (sends(OK + b"no colon\r\n\r\n"), VALUE_ERROR),
+        (sends(OK + b" folded first\r\n\r\n"), "the answer is not HTTP/1.1"),
+        (sends(b"<html>old</html>\r\n"), "ParseError: the answer is not HTTP/1.1"),
+        (sends(b"\x00\xff\x00\n"), "ParseError: the answer is not HTTP/1.1"),
+        (sends(b"HTTP/1.1 zweihundert OK\r\n\r\n"), "ParseError: the answer is not HTTP/1.1"),
+        (sends(b"SSH-2.0-x y z\r\n\r\n"), "the answer is not HTTP/1.1"),
+        (sends(b"HTTP/1.1 -200 OK\r\nContent-Length: 0\r\n\r\n"), NO_STATUS),
+        (sends(b"HTTP/1.1 99999999 OK\r\nContent-Length: 0\r\n\r\n"), NO_STATUS),
+        (sends_and_closes(b""), CLOSED_EARLY),
+        (sends_and_closes(OK + b"X: 1\r\n"), CLOSED_EARLY),
+        (sends_and_resets(b""), CLOSED_EARLY),
+        (sends_and_resets(OK + b"X: 1\r\n"), CLOSED_EARLY),
     ],
 )  # fmt: skip
 @pytest_twisted.ensureDeferred
-async def test_an_answer_that_is_none_is_a_failure_in_words(
-    world: World, behave: Callable[[Malice], None], words: str
+async def test_a_response_that_is_no_http_is_a_failure_with_a_reason(
+    harness: Harness, behave: Callable[[HostileConnection], None], reason: str
 ) -> None:
-    outcome = await world.attempt(behave)
+    outcome = await harness.attempt(behave)
     assert outcome.status is None
-    assert words in outcome.error
-    # Nothing of what was sent is repeated in logs.
+    assert reason in outcome.error
+    # Nothing that the receiver has sent is repeated.
     assert "folded" not in outcome.error
     assert "html" not in outcome.error
-    assert world.bad[0].said < 16 * 1024 * 1024
+    assert harness.bad[0].sent_bytes < 16 * 1024 * 1024
 
 
-@pytest.mark.parametrize("behave", [lambda malice: malice.close(), lambda malice: malice.reset()])
+@pytest.mark.parametrize(
+    "behave", [lambda connection: connection.close(), lambda connection: connection.reset()]
+)
 @pytest_twisted.ensureDeferred
-async def test_connections_that_end_as_they_begin(world: World, behave: Callable[[Malice], None]) -> None:
-    outcome = await world.attempt(behave, at_once=True)
+async def test_a_connection_that_is_closed_at_once(
+    harness: Harness, behave: Callable[[HostileConnection], None]
+) -> None:
+    outcome = await harness.attempt(behave, on_connect=True)
     assert outcome.status is None
     assert "the receiver closed the connection" in outcome.error
 
@@ -166,35 +186,35 @@ async def test_connections_that_end_as_they_begin(world: World, behave: Callable
 @pytest.mark.parametrize(
     "behave",
     [
-        says_for_ever(OK + b"Content-Length: 8000000000\r\n\r\n", b"x" * 65536),
-        says_for_ever(OK + b"\r\n", b"x" * 65536),
-        says_for_ever(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"10000\r\n" + b"x" * 65536 + b"\r\n"),
-        says_for_ever(OK + b"Transfer-Encoding: chunked\r\n\r\nfffffffffff\r\n", b"x" * 65536),
+        sends_forever(OK + b"Content-Length: 8000000000\r\n\r\n", b"x" * 65536),
+        sends_forever(OK + b"\r\n", b"x" * 65536),
+        sends_forever(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"10000\r\n" + b"x" * 65536 + b"\r\n"),
+        sends_forever(OK + b"Transfer-Encoding: chunked\r\n\r\nfffffffffff\r\n", b"x" * 65536),
     ],
     ids=["length", "until the end", "chunks", "one chunk"],
 )
 @pytest_twisted.ensureDeferred
-async def test_of_a_body_without_end_the_beginning_is_read(
-    world: World, behave: Callable[[Malice], None]
+async def test_the_beginning_of_an_endless_body_is_read(
+    harness: Harness, behave: Callable[[HostileConnection], None]
 ) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    outcome = await world.attempt(behave)
+    outcome = await harness.attempt(behave)
     assert (outcome.success, outcome.status, len(outcome.body)) == (True, 200, MAX_BODY_BYTES)
-    assert world.bad[0].said < 32 * 1024 * 1024
+    assert harness.bad[0].sent_bytes < 32 * 1024 * 1024
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024
 
 
 @pytest_twisted.ensureDeferred
-async def test_nothing_is_unpacked(world: World) -> None:
+async def test_compressed_bodies_are_not_decoded(harness: Harness) -> None:
     bomb = gzip.compress(b"\0" * 50_000_000)[:60_000]
     head = OK + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb)
-    outcome = await world.attempt(says_and_closes(head + bomb))
+    outcome = await harness.attempt(sends_and_closes(head + bomb))
     assert outcome.success
     assert outcome.body == bomb
 
 
 @pytest.mark.parametrize(
-    ("body", "words"),
+    ("body", "reason"),
     [
         (b"5\r\nhalloWELT\r\n0\r\n\r\n", "not HTTP/1.1"),
         (b"zebra\r\nhallo\r\n0\r\n\r\n", "not HTTP/1.1"),
@@ -204,47 +224,118 @@ async def test_nothing_is_unpacked(world: World) -> None:
     ],
 )
 @pytest_twisted.ensureDeferred
-async def test_chunked_nonsense_after_a_good_head(world: World, body: bytes, words: str) -> None:
-    # The status has come, which is what counts: a success whose body is broken was taken by the receiver all the same.
-    good = await world.attempt(says(OK + b"Transfer-Encoding: chunked\r\n\r\n" + body))
+async def test_the_status_counts_although_the_body_is_broken(
+    harness: Harness, body: bytes, reason: str
+) -> None:
+    good = await harness.attempt(sends(OK + b"Transfer-Encoding: chunked\r\n\r\n" + body))
     assert (good.success, good.status, good.error) == (True, 200, "")
-    bad = await world.attempt(says(b"HTTP/1.1 500 X\r\nTransfer-Encoding: chunked\r\n\r\n" + body))
+    bad = await harness.attempt(sends(b"HTTP/1.1 500 X\r\nTransfer-Encoding: chunked\r\n\r\n" + body))
     assert (bad.success, bad.status) == (False, 500)
-    assert words in bad.error
+    assert reason in bad.error
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_body_that_is_cut_short_by_a_reset(world: World) -> None:
-    outcome = await world.attempt(says_and_resets(b"HTTP/1.1 500 X\r\nContent-Length: 9\r\n\r\nhalf"))
+async def test_a_body_that_is_cut_short_by_a_reset(harness: Harness) -> None:
+    outcome = await harness.attempt(sends_and_resets(b"HTTP/1.1 500 X\r\nContent-Length: 9\r\n\r\nhalf"))
     assert not outcome.success
 
 
 @pytest_twisted.ensureDeferred
-async def test_bytes_that_nobody_asked_for_end_the_connection(world: World) -> None:
+async def test_bytes_after_the_response_end_the_connection(harness: Harness) -> None:
     twice = OK + b"Content-Length: 0\r\n\r\n" + b"HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n"
-    outcome = await world.attempt(says(twice))
+    outcome = await harness.attempt(sends(twice))
     assert outcome.success
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_receiver_that_reads_nothing_and_answers_nonsense(world: World) -> None:
-    def behave(malice: Malice) -> None:
-        malice.transport.pauseProducing()  # type: ignore[union-attr]
-        malice.say(b"nonsense\r\n")
+async def test_a_receiver_that_reads_nothing_and_sends_no_http(harness: Harness) -> None:
+    def behave(connection: HostileConnection) -> None:
+        connection.transport.pauseProducing()  # type: ignore[union-attr]
+        connection.send(b"nonsense\r\n")
 
-    receiver_pauses = await _never_read(world, behave)
-    assert receiver_pauses.status is None
-    assert "not HTTP/1.1" in receiver_pauses.error
-
-
-async def _never_read(world: World, behave: Callable[[Malice], None]) -> Outcome:
-    receiver = HostileReceiver(behave, True)
-    world.bad.append(receiver)
+    receiver = HostileReceiver(behave, on_connect=True)
+    harness.bad.append(receiver)
     url = await receiver.start()
-    outcome = await world.sender.send(HookRequest("POST", url, {}, b"x" * 20_000_000))
-    (malice,) = receiver.open or {None}
-    if malice is not None:
-        # Its socket is paused: it can hear of the end only once it listens again.
-        malice.transport.resumeProducing()
-    await receiver.all_gone()
-    return outcome
+    outcome = await harness.sender.send(HookRequest("POST", url, {}, b"x" * 20_000_000))
+    assert outcome.status is None
+    assert "not HTTP/1.1" in outcome.error
+    for connection in receiver.open_connections:
+        # A paused socket does not notice that the peer has closed.
+        connection.transport.resumeProducing()  # type: ignore[union-attr]
+    await receiver.all_closed()
+
+
+@implementer(IAgent)
+@define
+class RecordingAgent:
+    """Records URIs and headers; never responds."""
+
+    uris: list[bytes] = field(factory=list)
+    headers: list[Headers | None] = field(factory=list)
+
+    def request(
+        self, method: bytes, uri: bytes, headers: Headers | None = None, bodyProducer: Any = None
+    ) -> Deferred[Any]:
+        self.uris.append(uri)
+        self.headers.append(headers)
+        return Deferred()
+
+
+def test_agents_implement_their_interface() -> None:
+    verifyObject(IAgent, RecordingAgent())
+    verifyObject(IAgent, FixedUrlAgent(RecordingAgent(), b"http://hook.example/"))
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1]:81/a%2Fb/../c", "http://h?x[y]=%zz&&=", "https://u:p@hook.example/%7e//x"]
+)
+def test_the_url_is_requested_byte_by_byte_without_accepting_compression(url: str) -> None:
+    agent = RecordingAgent()
+    sending = Deferred.fromCoroutine(Sender(Clock(), agent, 5).send(HookRequest("GET", url, {}, b"")))
+    assert agent.uris == [url.encode()]
+    assert agent.headers[0] is not None
+    assert not agent.headers[0].hasHeader("Accept-Encoding")
+    sending.addErrback(lambda failure: failure.trap(CancelledError))
+    sending.cancel()
+
+
+def test_an_attempt_without_a_response_ends_with_the_request_timeout() -> None:
+    clock = Clock()
+    request = HookRequest("POST", "http://hook.example/", {}, b"a=1")
+    results = results_of(Deferred.fromCoroutine(Sender(clock, RecordingAgent(), 7.5).send(request)))
+    clock.advance(7.4)
+    assert not results
+    clock.advance(0.2)
+    assert results == [Outcome(False, error="no complete answer within 7.5 s")]
+    assert results[0].connection_failed
+
+
+@pytest.mark.parametrize(("keep", "headers"), [(True, {"X-Reply": "1"}), (False, {})])
+@pytest_twisted.ensureDeferred
+async def test_headers_of_a_success_are_kept_where_they_are_recorded(
+    harness: Harness, keep: bool, headers: dict[str, str]
+) -> None:
+    response = OK + b"X-Reply: 1\r\nContent-Length: 0\r\n\r\n"
+    sender = evolve(harness.sender, keep_success_headers=keep)
+    receiver = HostileReceiver(sends(response))
+    harness.bad.append(receiver)
+    outcome = await sender.send(HookRequest("POST", await receiver.start(), {}, b"a=1"))
+    assert outcome.success
+    assert not outcome.connection_failed
+    assert {name: value for name, value in outcome.headers.items() if name == "X-Reply"} == headers
+
+
+@pytest_twisted.ensureDeferred
+async def test_headers_of_a_failure_are_kept(harness: Harness) -> None:
+    response = b"HTTP/1.1 500 X\r\nX-Reply: a\r\nX-Reply: b\r\nContent-Length: 2\r\n\r\nno"
+    sender = evolve(harness.sender, keep_success_headers=False)
+    receiver = HostileReceiver(sends(response))
+    harness.bad.append(receiver)
+    outcome = await sender.send(HookRequest("POST", await receiver.start(), {}, b"a=1"))
+    assert (outcome.success, outcome.status, outcome.error, outcome.body) == (False, 500, "", b"no")
+    assert outcome.headers["X-Reply"] == "a, b"
+    assert "Content-Encoding" not in outcome.headers
+
+
+def test_headers_and_body_are_not_in_the_repr() -> None:
+    assert "secret" not in repr(Outcome(True, 200, headers={"X": "secret"}, body=b"secret"))

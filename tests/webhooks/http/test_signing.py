@@ -3,11 +3,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
+import math
+import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from standardwebhooks import Webhook, WebhookVerificationError
 
 from kazoo_bridge.interfaces import Secret
 from kazoo_bridge.webhooks.http.signing import (
@@ -22,7 +27,7 @@ NOW = 1_700_000_000.0
 ONE, TWO, THREE, FOUR = (generate_secret() for _ in range(4))
 
 
-def by_hand(secret: str, webhook_id: str, timestamp: str, body: bytes) -> str:
+def sign_by_hand(secret: str, webhook_id: str, timestamp: str, body: bytes) -> str:
     raw = base64.b64decode(secret[len("whsec_") :])
     return (
         "v1,"
@@ -45,9 +50,31 @@ def test_the_published_example() -> None:
 
 
 @given(st.binary(), st.text(st.characters(codec="ascii", exclude_characters=". ")))
-def test_any_body_is_signed_as_by_hand(body: bytes, webhook_id: str) -> None:
+def test_any_body_is_signed(body: bytes, webhook_id: str) -> None:
     headers = signature_headers([Secret(ONE)], webhook_id, NOW + 0.7, body)
-    assert headers["webhook-signature"] == by_hand(ONE, webhook_id, "1700000000", body)
+    assert headers["webhook-signature"] == sign_by_hand(ONE, webhook_id, "1700000000", body)
+
+
+@given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), st.integers()))
+def test_the_reference_library_accepts_each_signature(document: dict[str, int]) -> None:
+    body, now = json.dumps(document, ensure_ascii=False).encode(), time.time()
+    headers = {
+        "webhook-id": "msg_1",
+        **signature_headers([Secret(ONE), Secret(TWO, now + 1)], "msg_1", now, body),
+    }
+    for secret in (ONE, TWO):
+        assert Webhook(secret).verify(body, headers) == document
+    with pytest.raises(WebhookVerificationError):
+        Webhook(THREE).verify(body, headers)
+    with pytest.raises(WebhookVerificationError):
+        Webhook(ONE).verify(body + b" ", headers)
+
+
+def test_the_reference_library_makes_the_same_signature() -> None:
+    timestamp = datetime.fromtimestamp(NOW, UTC)
+    signature = Webhook(ONE).sign("msg_1", timestamp, '{"ü": 1}')
+    headers = signature_headers([Secret(ONE)], "msg_1", NOW, '{"ü": 1}'.encode())
+    assert headers["webhook-signature"] == signature
 
 
 @given(st.binary(), st.binary())
@@ -62,12 +89,12 @@ def test_every_valid_secret_signs_the_newest_first() -> None:
     known = [Secret(ONE), Secret(TWO, NOW + 1), Secret(THREE, NOW)]
     headers = signature_headers(known, "m", NOW, b"x")
     assert headers["webhook-signature"].split() == [
-        by_hand(secret, "m", "1700000000", b"x") for secret in (ONE, TWO)
+        sign_by_hand(secret, "m", "1700000000", b"x") for secret in (ONE, TWO)
     ]
     assert signature_headers(known[2:], "m", NOW, b"x") == {}
 
 
-def test_what_documents_ask_for() -> None:
+def test_secrets_are_kept_replaced_generated_or_removed() -> None:
     known = (Secret(ONE),)
     assert updated_secrets({}, known, NOW) is None
     assert updated_secrets({"secret": None}, known, NOW) == ()
@@ -82,7 +109,7 @@ def test_what_documents_ask_for() -> None:
     assert "whsec" not in repr(made)
 
 
-def test_at_most_three_are_valid_and_no_overlap_grows_longer() -> None:
+def test_at_most_three_secrets_are_valid_and_no_overlap_grows_longer() -> None:
     known = (Secret(ONE), Secret(TWO, NOW + 5), Secret(THREE, NOW + 9))
     assert updated_secrets({"secret": FOUR, "secret_overlap_seconds": 100}, known, NOW) == (
         Secret(FOUR),
@@ -111,7 +138,7 @@ def test_at_most_three_are_valid_and_no_overlap_grows_longer() -> None:
         "whsec_ž",
     ],
 )
-def test_what_is_no_secret_is_refused_and_not_repeated(secret: Any) -> None:
+def test_an_invalid_secret_is_refused_and_not_repeated(secret: Any) -> None:
     with pytest.raises(BadSecret) as refused:
         updated_secrets({"secret": secret}, (), NOW)
     assert list(refused.value.errors) == ["secret"]
@@ -120,7 +147,30 @@ def test_what_is_no_secret_is_refused_and_not_repeated(secret: Any) -> None:
 
 
 @pytest.mark.parametrize("overlap", [-1, 604_801, "60", 1.5, True, None])
-def test_overlaps_that_cannot_be(overlap: Any) -> None:
+def test_an_invalid_overlap_is_refused(overlap: Any) -> None:
     with pytest.raises(BadSecret) as refused:
         updated_secrets({"secret": True, "secret_overlap_seconds": overlap}, (), NOW)
     assert list(refused.value.errors) == ["secret_overlap_seconds"]
+
+
+@pytest.mark.parametrize("form", [60, 60.0])
+def test_the_overlap_of_secrets_is_an_integer(form: Any) -> None:
+    secrets = updated_secrets({"secret": TWO, "secret_overlap_seconds": form}, (Secret(ONE),), 100.0)
+    assert secrets == (Secret(TWO), Secret(ONE, 160.0))
+
+
+@pytest.mark.parametrize(
+    ("form", "rule"),
+    [
+        (True, "type"),
+        (1.5, "type"),
+        (math.nan, "type"),
+        (10**400, "type"),
+        (-1.0, "minimum"),
+        (1e9, "maximum"),
+    ],
+)
+def test_an_invalid_overlap_is_refused_with_its_rule(form: Any, rule: str) -> None:
+    with pytest.raises(BadSecret) as refused:
+        updated_secrets({"secret": True, "secret_overlap_seconds": form}, (), 0)
+    assert list(refused.value.errors["secret_overlap_seconds"]) == [rule]

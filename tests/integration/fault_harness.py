@@ -1,4 +1,4 @@
-"""What the fault suite needs: events with numbers, a receiver that misbehaves as told, and the question whether all have arrived."""
+"""Numbered events, a receiver with configurable faults, and the check that all events have arrived."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from tests.integration.test_service import call_event
 
 ACCOUNT = "a" * 32
 
-#: Deliveries that fail are tried again soon, and hooks are never disabled.
-IMPATIENT = """
+#: Failed deliveries are retried soon, and hooks are never disabled.
+FAST_RETRIES = """
 [webhooks]
 disable_disabler = true
 request_timeout_ms = 1500
@@ -30,21 +30,24 @@ retry_schedule_s = [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2]
 """
 
 
-class Taken(NamedTuple):
-    """A request that the receiver has read to its end."""
+class ReceivedRequest(NamedTuple):
+    """A request that the receiver has read completely; `answered`: with success."""
 
     call_id: str
     webhook_id: str
     answered: bool
 
 
-class UnrulyReceiver:
-    """A web server whose `mood` says what becomes of each request: ``ok``, ``500``, ``reset``, ``garbage``, ``slow``, ``silent``
-    (for ten seconds) or ``hang`` (for as long as the client likes)."""
+class FaultyReceiver:
+    """A web server that answers each request as `behaviour`, which is called with the request's number, says.
 
-    def __init__(self, mood: Callable[[int], str] = lambda number: "ok") -> None:
-        self.mood = mood
-        self.taken: list[Taken] = []
+    ``ok``, ``slow`` (after 0.2 s), ``500``, ``reset`` (the connection), ``garbage``, ``silent`` (for ten
+    seconds), ``hang`` (until the client closes the connection).
+    """
+
+    def __init__(self, behaviour: Callable[[int], str] = lambda number: "ok") -> None:
+        self.behaviour = behaviour
+        self.requests: list[ReceivedRequest] = []
         self._count = 0
         self._lock = threading.Lock()
         self._server = socket.create_server(("127.0.0.1", 0), backlog=256)
@@ -58,9 +61,9 @@ class UnrulyReceiver:
                 connection, _ = self._server.accept()
             except OSError:
                 return
-            threading.Thread(target=self._carefully, args=(connection,), daemon=True).start()
+            threading.Thread(target=self._handle_safely, args=(connection,), daemon=True).start()
 
-    def _carefully(self, connection: socket.socket) -> None:
+    def _handle_safely(self, connection: socket.socket) -> None:
         with connection:
             connection.settimeout(10)
             with contextlib.suppress(OSError):
@@ -80,46 +83,48 @@ class UnrulyReceiver:
             body += piece
         with self._lock:
             number, self._count = self._count, self._count + 1
-        mood = self.mood(number)
-        # What is counted as answered is written down before the answer: once it is out, the bridge may forget the event.
-        self.taken.append(Taken(json.loads(body)["call_id"], fields["webhook-id"], mood in ("ok", "slow")))
-        if mood == "reset":
+        behaviour = self.behaviour(number)
+        # Recorded before the response is sent: afterwards the bridge may forget the event.
+        self.requests.append(
+            ReceivedRequest(json.loads(body)["call_id"], fields["webhook-id"], behaviour in ("ok", "slow"))
+        )
+        if behaviour == "reset":
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        elif mood == "garbage":
+        elif behaviour == "garbage":
             connection.sendall(b"\x00\xff what is this\r\n\r\n")
-        elif mood in ("silent", "hang"):
-            connection.settimeout(10 if mood == "silent" else None)
+        elif behaviour in ("silent", "hang"):
+            connection.settimeout(10 if behaviour == "silent" else None)
             connection.recv(1)
         else:
-            if mood == "slow":
+            if behaviour == "slow":
                 time.sleep(0.2)
-            status = "500 No" if mood == "500" else "200 OK"
+            status = "500 No" if behaviour == "500" else "200 OK"
             connection.sendall(
                 f"HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()
             )
 
     @property
     def answered(self) -> set[str]:
-        """The calls that have been answered with success."""
-        return {one.call_id for one in list(self.taken) if one.answered}
+        """The ids of the calls that have been answered with success."""
+        return {one.call_id for one in list(self.requests) if one.answered}
 
-    def verify(self, call_ids: set[str], patience: float = 60.0) -> None:
-        """Every published id arrived, and the repeats share their webhook-id."""
-        eventually(lambda: call_ids <= self.answered, f"all of {len(call_ids)} events", patience)
+    def verify(self, call_ids: set[str], timeout: float = 60.0) -> None:
+        """Wait until every published id has arrived; check that repetitions have the same webhook-id."""
+        eventually(lambda: call_ids <= self.answered, f"all of {len(call_ids)} events", timeout)
         names: dict[str, set[str]] = {}
-        for one in self.taken:
+        for one in self.requests:
             names.setdefault(one.call_id, set()).add(one.webhook_id)
         assert all(len(found) == 1 for found in names.values())
         assert len({name for found in names.values() for name in found}) == len(names)
 
     def stop(self) -> None:
-        """Take no more."""
-        self._server.shutdown(socket.SHUT_RDWR)  # closing alone does not wake who waits in accept
+        """Accept no more connections."""
+        self._server.shutdown(socket.SHUT_RDWR)  # close alone does not wake the thread in accept
         self._server.close()
 
 
 class Publisher:
-    """Publishes numbered calls as KAZOO does, with confirms, over reconnections."""
+    """Publishes events of numbered calls like KAZOO, with confirms."""
 
     def __init__(self, uri: str, prefix: str = "call") -> None:
         self._uri = uri
@@ -134,13 +139,13 @@ class Publisher:
         self._channel.confirm_delivery()
 
     def publish(self, count: int, *, pause: float = 0.0, calls: int = 0) -> None:
-        """So many events; `pause` seconds between two. With `calls`, they belong to so many calls only, and are numbered."""
+        """Publish `count` events, `pause` seconds apart; with `calls`, they belong to so many calls."""
         for _ in range(count):
             number, self._count = self._count, self._count + 1
             call_id = f"{self._prefix}-{number % calls if calls else number}"
             body = call_event(ACCOUNT, call_id, To=str(number)) | {"Msg-ID": f"{self._prefix}-m{number}"}
             basic = pika.BasicProperties(content_type="application/json", delivery_mode=1)
-            # Confirmed and routed: from now on the event is the broker's, and then the bridge's, to keep.
+            # Confirmed and routed: from now on the broker, then the bridge, must not lose the event.
             self._channel.basic_publish(
                 "callevt", f"call.CHANNEL_CREATE.{call_id}", json.dumps(body).encode(), basic, mandatory=True
             )
@@ -149,7 +154,7 @@ class Publisher:
                 self._connection.sleep(pause)
 
     def reconnect(self) -> None:
-        """Connect again, once the broker is there."""
+        """Connect again, as soon as the broker accepts connections."""
 
         def connected() -> bool:
             try:
@@ -161,15 +166,15 @@ class Publisher:
         eventually(connected, "a connection to the broker")
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         if self._connection.is_open:
             self._connection.close()
 
 
-def started(
-    folder: Path, uri: str, url: str, more: str = IMPATIENT, storage_uri: str = "", **hook: object
+def start_node(
+    folder: Path, uri: str, url: str, more: str = FAST_RETRIES, storage_uri: str = "", **hook: object
 ) -> BridgeProcess:
-    """A running node with one hook to `url`."""
+    """Start a node with one hook to `url`."""
     node = BridgeProcess(folder, uri, more, storage_uri)
     node.command("account", "create", "--id", ACCOUNT)
     token = node.command("token", "create", "--account", ACCOUNT)

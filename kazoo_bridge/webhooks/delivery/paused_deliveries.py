@@ -1,0 +1,73 @@
+"""Pauses the stored deliveries of disabled hooks, and resumes them when the hook is enabled again."""
+
+from __future__ import annotations
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from kazoo_bridge.interfaces import IDeliveryStore, IHookStore
+from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
+from kazoo_bridge.webhooks.delivery.poll_timer import PollTimer
+from kazoo_bridge.webhooks.hooks.registry import HookRegistry
+
+_log = Logger()
+
+#: Seconds between two searches for paused deliveries of hooks that are enabled.
+_RESUME_INTERVAL = 30.0
+
+
+@define(eq=False)
+class PausedDeliveries:
+    """Keeps the state of stored deliveries in step with the state of their hooks."""
+
+    _clock: IReactorTime
+    _deliveries: IDeliveryStore
+    _hooks: IHookStore
+    _registry: HookRegistry
+    _scheduler: FairScheduler
+    _poll_timer: PollTimer
+    _resumed_at: float | None = field(init=False, default=None)
+
+    def on_hook_loaded(self, hook_id: str, became_enabled: bool) -> None:
+        """Follow a change of a hook: close its circuit and, if it became enabled, resume its deliveries."""
+        self._scheduler.reset(hook_id)
+        if became_enabled and self._poll_timer.running:
+            Deferred.fromCoroutine(self.resume(hook_id)).addErrback(
+                lambda failure: _log.warn(
+                    "resuming deliveries failed, repeated in {interval} s hook_id={hook_id} reason={reason}",
+                    interval=_RESUME_INTERVAL,
+                    hook_id=hook_id,
+                    reason=failure.value,
+                )
+            )
+
+    async def resume(self, hook_id: str) -> None:
+        """Make the paused deliveries of a hook due; raises `StorageUnavailable`."""
+        now = self._clock.seconds()
+        await self._deliveries.resume(hook_id, now)
+        self._poll_timer.wake(now)
+
+    async def resume_enabled(self) -> None:
+        """Resume what a crash or a refused write has left paused; raises `StorageUnavailable`.
+
+        Does nothing more often than every 30 s.
+        """
+        now = self._clock.seconds()
+        if self._resumed_at is not None and now - self._resumed_at < _RESUME_INTERVAL:
+            return
+        for hook_id in await self._deliveries.paused_hooks():
+            if self._registry.get(hook_id) is not None:
+                await self._deliveries.resume(hook_id, now)
+        self._resumed_at = now
+
+    async def pause_or_delete(self, hook_id: str) -> None:
+        """Pause the deliveries of a disabled hook, delete those of a deleted hook.
+
+        Raises `StorageUnavailable`.
+        """
+        if await self._hooks.by_ids([hook_id]):
+            await self._deliveries.pause(hook_id)
+        else:
+            await self._deliveries.delete(hook_id)

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from attrs import evolve
+from prometheus_client import CollectorRegistry
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
+
+from kazoo_bridge.interfaces import Delivery, Secret
+from kazoo_bridge.webhooks.attempts.attempt import AttemptResult, ClusterId, RequestBuilder
+from kazoo_bridge.webhooks.hooks.hook import Hook
+from tests.webhooks.fakes import FakeAgent, respond
+from tests.webhooks.harness import Harness, make_harness, results_of
+from tests.webhooks.hook_factory import ACCOUNT, make_hook
+
+
+def attempt(harness: Harness, hook: Hook, delivery: Delivery | None = None) -> list[Any]:
+    """Begin an attempt; returns its results, as `results_of`."""
+    work = harness.attempt_runner.attempt(hook, delivery or harness.delivery(hook), harness.acquire(hook))
+    return results_of(Deferred.fromCoroutine(work))
+
+
+def registry_of(harness: Harness) -> CollectorRegistry:
+    """A registry with the metrics of attempts."""
+    registry = CollectorRegistry()
+    harness.attempt_runner.metrics.register(registry)
+    return registry
+
+
+def attempts_by_result(harness: Harness) -> dict[str, float | None]:
+    registry, name = registry_of(harness), "kazoo_bridge_attempts_total"
+    return {result: registry.get_sample_value(name, {"result": result}) for result in ("success", "failure")}
+
+
+def attempt_with_status(
+    status: int, attempts: int = 0, **document: Any
+) -> tuple[FakeAgent, Harness, AttemptResult]:
+    agent, harness = make_harness(reachable=True, started=False)
+    hook = harness.hook(**document)
+    results = attempt(harness, hook, evolve(harness.delivery(hook), attempts=attempts))
+    harness.clock.advance(0.3)
+    respond(agent.hanging[0], status)
+    (result,) = results
+    return agent, harness, result
+
+
+def test_a_success() -> None:
+    _, harness, result = attempt_with_status(200, attempts=2)
+    assert result == AttemptResult(True, 3)
+    assert harness.scheduler.in_flight == 0
+    assert attempts_by_result(harness) == {"success": 1, "failure": 0}
+    seconds = registry_of(harness).get_sample_value("kazoo_bridge_attempt_seconds_sum")
+    assert seconds == pytest.approx(0.3)
+
+
+def test_a_bad_status_is_followed_by_a_retry() -> None:
+    with capturedLogs() as logs:
+        _, harness, result = attempt_with_status(503, retries=1)
+    assert result == AttemptResult(False, 1, harness.clock.seconds() + 2, "answered 503")
+    assert attempts_by_result(harness) == {"success": 0, "failure": 1}
+    assert [(log["hook_id"], log["account_id"], log["attempts"], log["reason"]) for log in logs] == [
+        ("h1", ACCOUNT, 1, "answered 503")
+    ]
+
+
+def test_no_answer_is_followed_by_a_retry() -> None:
+    _, harness = make_harness(started=False)
+    (result,) = attempt(harness, harness.hook(retries=0))
+    assert (result.delivered, result.attempts, result.next_attempt) == (False, 1, 10.0)
+    assert result.reason
+    assert harness.scheduler.in_flight == 0
+
+
+def test_after_the_last_attempt_there_is_none() -> None:
+    _, _, result = attempt_with_status(503, attempts=2, retries=0)
+    assert (result.attempts, result.next_attempt) == (3, None)
+
+
+def test_the_attempt_is_recorded_with_the_quick_retries_that_follow() -> None:
+    _, harness, _ = attempt_with_status(503, attempts=1, retries=3)
+    results_of(harness.recorder.flush())
+    (recorded,) = harness.attempts.stored
+    document = recorded.document
+    assert (document["event_id"], document["retries"], document["retries_left"]) == ("e1", 3, 2)
+
+
+def test_failures_open_the_circuit_of_the_hook() -> None:
+    _, harness = make_harness(started=False)
+    hook = harness.hook()
+    for _ in range(5):
+        assert not harness.scheduler.circuit_open(hook.id)
+        attempt(harness, hook)
+    assert harness.scheduler.circuit_open(hook.id)
+
+
+def test_410_disables_the_hook_and_makes_the_delivery_due_when_it_is_enabled() -> None:
+    _, harness, result = attempt_with_status(410)
+    assert harness.disabled == [(ACCOUNT, "h1", "1-x", "the receiver answered 410 Gone")]
+    assert result == AttemptResult(False, 1, harness.clock.seconds(), "answered 410")
+
+
+def test_410_of_an_inline_hook_makes_the_delivery_dead() -> None:
+    agent, harness = make_harness(reachable=True, started=False)
+    results = attempt(harness, evolve(harness.hook(), revision=""))
+    respond(agent.hanging[0], 410)
+    assert results == [AttemptResult(False, 1, None, "answered 410")]
+    assert harness.disabled == []
+
+
+def test_a_payload_that_cannot_be_encoded_is_not_sent() -> None:
+    agent, harness = make_harness(reachable=True, started=False)
+    hook = harness.hook(format="json")
+    with capturedLogs() as logs:
+        (result,) = attempt(harness, hook, harness.delivery(hook, odd=object()))
+    assert (result.delivered, result.attempts, result.next_attempt) == (False, 1, None)
+    assert "cannot be written" in result.reason
+    assert agent.times == []
+    assert harness.scheduler.in_flight == 0
+    assert attempts_by_result(harness) == {"success": 0, "failure": 0}
+    assert [(log["log_level"].name, log["hook_id"]) for log in logs] == [("error", "h1")]
+
+
+def test_a_cancelled_attempt_releases_its_slot() -> None:
+    _, harness = make_harness(reachable=True, started=False)
+    hook = harness.hook()
+    work = harness.attempt_runner.attempt(hook, harness.delivery(hook), harness.acquire(hook))
+    running = Deferred.fromCoroutine(work)
+    results = results_of(running)
+    running.cancel()
+    assert len(results) == 1
+    assert harness.scheduler.in_flight == 0
+
+
+def build(hook: Hook, cluster_id: str = "") -> Any:
+    clock = Clock()
+    clock.advance(1_700_000_000)
+    delivery = Delivery("msg_1", hook.id, ACCOUNT, hook.event, "e1", {"call_id": "1"}, 0.0)
+    return RequestBuilder(clock, ClusterId(cluster_id, Deferred)).build(hook, delivery)
+
+
+def test_an_unsigned_request_has_the_id_of_its_delivery() -> None:
+    request = build(make_hook())
+    assert request.headers["webhook-id"] == "msg_1"
+    assert "webhook-signature" not in request.headers
+    assert request.body == b"call_id=1"
+
+
+def test_a_signed_request_has_the_time_of_the_attempt() -> None:
+    secret = Secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    request = build(evolve(make_hook(), secrets=(secret,)))
+    assert request.headers["webhook-id"] == "msg_1"
+    assert request.headers["webhook-timestamp"] == "1700000000"
+    assert request.headers["webhook-signature"].startswith("v1,")
+
+
+def test_a_request_names_the_cluster() -> None:
+    assert build(make_hook(), "c1").body == b"call_id=1&cluster_id=c1"
+
+
+def test_the_stored_cluster_id() -> None:
+    cluster_id = ClusterId("", lambda: succeed("stored"))
+    assert cluster_id.value == ""
+    results_of(Deferred.fromCoroutine(cluster_id.load()))
+    assert cluster_id.value == "stored"
+
+
+def test_the_configured_cluster_id_overrides_the_stored_one() -> None:
+    cluster_id = ClusterId("configured", lambda: succeed("stored"))
+    results_of(Deferred.fromCoroutine(cluster_id.load()))
+    assert cluster_id.value == "configured"

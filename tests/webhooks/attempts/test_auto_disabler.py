@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
+
+from kazoo_bridge.config import Webhooks
+from kazoo_bridge.interfaces import AccountLimits
+from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptInfo, AttemptRecorder
+from kazoo_bridge.webhooks.attempts.auto_disabler import AutoDisabler
+from kazoo_bridge.webhooks.hooks.hook_service import TOO_MANY_FAILURES, HookService
+from kazoo_bridge.webhooks.hooks.registry import HookRegistry
+from kazoo_bridge.webhooks.http.http_request import build_request
+from kazoo_bridge.webhooks.http.sender import Outcome
+from tests.webhooks.fakes import FakeAttemptStore, FakeBus, FakeHookStore, FakeLimitStore
+from tests.webhooks.harness import results_of
+from tests.webhooks.hook_factory import ACCOUNT, RULES, make_hook, stored_hook
+
+HOOK = stored_hook()
+
+
+class Harness:
+    """A disabler for one hook, which is enabled. Its window is 60 seconds."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.attempts, self.limits, self.bus = FakeAttemptStore(), FakeLimitStore(), FakeBus()
+        self.hooks, self.registry = FakeHookStore(hooks={HOOK.id: HOOK}), HookRegistry()
+        self.recorder = AttemptRecorder(self.clock, self.attempts, records_successes=False, body_limit=0)
+        self.disabler = AutoDisabler(
+            self.clock,
+            Webhooks(attempt_failure_count=6, attempt_failure_expiry_ms=60_000),
+            self.attempts,
+            self.limits,
+            self.recorder,
+            HookService(
+                self.clock,
+                self.hooks,
+                self.registry,
+                RULES,
+                check_uri=self._permit,
+                on_changed=lambda action, hook: None,
+                on_hook_loaded=lambda hook_id, became_enabled: None,
+            ),
+            self.bus,
+        )
+
+    async def _permit(self, uri: str) -> str | None:
+        return None
+
+    @property
+    def check_times(self) -> list[float]:
+        return [now for now, _, _ in self.attempts.limit_checks]
+
+    @property
+    def document(self) -> Any:
+        return self.hooks.hooks[HOOK.id].document
+
+    def disable(self, revision: str = HOOK.revision, reason: str = "gone") -> None:
+        work = self.disabler.disable(ACCOUNT, HOOK.id, revision, reason)
+        assert results_of(Deferred.fromCoroutine(work)) == [None]
+
+    def pump(self, seconds: int) -> None:
+        for _ in range(seconds * 4):
+            self.clock.advance(0.25)
+
+
+@pytest.mark.parametrize(
+    ("shortest_ms", "times"),
+    [
+        (None, [15.0, 30.0, 45.0]),
+        (200_000, [15.0, 30.0, 45.0]),
+        (20_000, [15.0, 20.0, 25.0]),
+        (1, [15.0, 16.0, 17.0]),
+    ],
+)
+def test_checks_every_quarter_of_the_shortest_window(shortest_ms: int | None, times: list[float]) -> None:
+    harness = Harness()
+    harness.limits.limits[ACCOUNT] = AccountLimits(attempt_failure_expiry_ms=shortest_ms)
+    harness.disabler.startService()
+    harness.pump(46)
+    assert harness.check_times[:3] == times
+    assert {(count, window) for _, count, window in harness.attempts.limit_checks} == {(6, 60.0)}
+    assert results_of(harness.disabler.stopService()) == [None]
+    assert harness.clock.getDelayedCalls() == []
+
+
+def test_a_hook_over_its_limit_is_disabled() -> None:
+    harness = Harness()
+    harness.attempts.over_limit = [(ACCOUNT, HOOK.id, HOOK.revision)]
+    assert results_of(Deferred.fromCoroutine(harness.disabler.check())) == [None]
+    assert (harness.document["enabled"], harness.document["disable_reason"]) == (False, TOO_MANY_FAILURES)
+    (published,) = harness.bus.published
+    assert published[:2] == ("notifications", "notifications.webhook.disabled")
+    assert (published[2]["Account-ID"], published[2]["Hook-ID"]) == (ACCOUNT, HOOK.id)
+
+
+def test_a_check_counts_what_has_just_been_recorded() -> None:
+    harness = Harness()
+    hook = make_hook()
+    harness.recorder.record(hook, build_request(hook, {}, ""), Outcome(False, 500), AttemptInfo("e1", 0, 0))
+    assert results_of(Deferred.fromCoroutine(harness.disabler.check())) == [None]
+    assert (len(harness.attempts.stored), harness.check_times) == (1, [0.0])
+
+
+def test_a_disabled_hook_is_logged() -> None:
+    harness = Harness()
+    with capturedLogs() as logs:
+        harness.disable(reason="gone")
+    (log,) = [log for log in logs if log["log_level"].name == "warn"]
+    assert (log["hook_id"], log["account_id"], log["reason"]) == (HOOK.id, ACCOUNT, "gone")
+
+
+def test_a_hook_that_has_been_changed_is_not_disabled() -> None:
+    harness = Harness()
+    harness.disable(revision="0-x")
+    assert harness.document["enabled"]
+    assert harness.bus.published == []
+
+
+def test_a_hook_is_disabled_without_a_bus() -> None:
+    harness = Harness()
+    harness.bus.down = True
+    with capturedLogs() as logs:
+        harness.disable()
+    assert not harness.document["enabled"]
+    assert [log["hook_id"] for log in logs if "not sent" in log["log_format"]] == [HOOK.id]
+
+
+def test_checks_go_on_while_limits_cannot_be_read() -> None:
+    harness = Harness()
+    harness.limits.down = True
+    harness.attempts.over_limit = [(ACCOUNT, HOOK.id, HOOK.revision)]
+    harness.disabler.startService()
+    with capturedLogs() as logs:
+        harness.pump(31)
+    assert harness.check_times == [15.0, 30.0]
+    assert len(harness.bus.published) == 1
+    reasons = [str(log["reason"]) for log in logs if "looked for" in log["log_format"]]
+    assert reasons == ["the disk is full"] * 2
+    harness.disabler.stopService()
+
+
+def test_checks_go_on_after_a_defect() -> None:
+    harness = Harness()
+    harness.limits.error = RuntimeError("a defect")
+    harness.disabler.startService()
+    with capturedLogs() as logs:
+        harness.pump(31)
+    assert harness.check_times == [15.0, 30.0]
+    assert [str(log["log_failure"].value) for log in logs if "log_failure" in log] == ["a defect"] * 2
+    harness.disabler.stopService()
+
+
+def test_stopping_waits_for_the_active_check() -> None:
+    harness = Harness()
+    harness.disabler.startService()
+    harness.attempts.manual = True
+    harness.pump(15)
+    stopped = results_of(harness.disabler.stopService())
+    assert stopped == []
+    harness.attempts.answer()
+    assert stopped == [None]
+    assert harness.clock.getDelayedCalls() == []

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs
+
+from kazoo_bridge.interfaces import StorageUnavailable
+from tests.webhooks.harness import make_harness, results_of
+
+
+def test_a_hook_that_is_enabled_gets_its_deliveries_at_once() -> None:
+    agent, harness = make_harness()
+    harness.clock.advance(0.5)
+    harness.store(harness.hook(), "e1")
+    harness.deliveries.pause("h1")
+    harness.paused.on_hook_loaded("h1", True)
+    harness.clock.advance(0)
+    assert harness.deliveries.resumed == ["h1"]
+    assert agent.hooks == ["h1"]
+
+
+def test_a_hook_that_stays_enabled_has_no_paused_deliveries() -> None:
+    _, harness = make_harness()
+    harness.paused.on_hook_loaded("h1", False)
+    assert harness.deliveries.resumed == []
+
+
+def test_a_changed_hook_is_no_longer_considered_failing() -> None:
+    _, harness = make_harness()
+    hook = harness.hook()
+    harness.open_circuit(hook)
+    harness.paused.on_hook_loaded("h1", False)
+    assert not harness.scheduler.circuit_open("h1")
+
+
+def test_a_node_that_sends_nothing_resumes_nothing() -> None:
+    _, harness = make_harness(started=False)
+    harness.paused.on_hook_loaded("h1", True)
+    assert harness.deliveries.resumed == []
+
+
+def test_while_the_storage_is_unavailable_resuming_is_repeated_later() -> None:
+    agent, harness = make_harness()
+    hook = harness.hook()
+    harness.store(hook, "e1")
+    harness.deliveries.pause("h1")
+    harness.pump(0.5)
+    harness.deliveries.down = True
+    with capturedLogs() as logs:
+        harness.paused.on_hook_loaded("h1", True)
+    assert [(log["hook_id"], log["reason"].__class__) for log in logs] == [("h1", StorageUnavailable)]
+    harness.deliveries.down = False
+    harness.pump(29)
+    assert agent.hooks == []
+    harness.pump(2)
+    assert agent.hooks == ["h1"]
+
+
+def test_paused_deliveries_of_enabled_hooks_are_resumed_on_start() -> None:
+    agent, harness = make_harness(started=False)
+    harness.store(harness.hook(), "e1")
+    harness.deliveries.pause("h1")
+    harness.start()
+    harness.pump(1)
+    assert len(agent.times) == 1
+
+
+def test_paused_deliveries_of_disabled_hooks_stay_paused() -> None:
+    _, harness = make_harness(started=False)
+    harness.store(harness.hook(), "e1")
+    harness.registry.remove("h1")
+    harness.deliveries.pause("h1")
+    harness.start()
+    harness.pump(1)
+    assert harness.deliveries.statuses == ["held"]
+
+
+def test_deliveries_are_paused_when_the_hook_exists_and_deleted_otherwise() -> None:
+    _, harness = make_harness(started=False)
+    harness.store(harness.hook("h1"), "e1")
+    harness.store(harness.hook("h2"), "e2")
+    del harness.hooks.hooks["h2"]
+    for hook_id in ("h1", "h2"):
+        done = results_of(Deferred.fromCoroutine(harness.paused.pause_or_delete(hook_id)))
+        assert done == [None]
+    assert [(row.delivery.hook_id, row.status) for row in harness.deliveries.rows.values()] == [
+        ("h1", "held")
+    ]

@@ -1,0 +1,165 @@
+"""Everything between an occurrence and the wire, wired as in the service, on a `Clock`."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+
+from kazoo_bridge.interfaces import Delivery, Occurrence
+from kazoo_bridge.webhooks.attempts.attempt import AttemptRunner, ClusterId, RequestBuilder
+from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
+from kazoo_bridge.webhooks.delivery.delivery_writer import DeliveryWriter
+from kazoo_bridge.webhooks.delivery.dispatcher import Dispatcher, make_delivery
+from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
+from kazoo_bridge.webhooks.delivery.hook_queues import Slot
+from kazoo_bridge.webhooks.delivery.paused_deliveries import PausedDeliveries
+from kazoo_bridge.webhooks.delivery.poll_timer import PollTimer
+from kazoo_bridge.webhooks.delivery.retry_policy import RetryPolicy
+from kazoo_bridge.webhooks.delivery.retry_worker import RetryWorker
+from kazoo_bridge.webhooks.hooks.hook import Hook
+from kazoo_bridge.webhooks.hooks.registry import HookRegistry
+from kazoo_bridge.webhooks.http.sender import Sender
+from tests.webhooks.fakes import FakeAgent, FakeAttemptStore, FakeDeliveryStore, FakeHookStore
+from tests.webhooks.hook_factory import ACCOUNT, CATALOGUE, stored_hook
+
+REQUEST_TIMEOUT = 10.0
+
+_harnesses: list[Harness] = []
+
+
+class LongestDelays(random.Random):
+    """Chooses always the longest delay."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return b
+
+
+class Harness:
+    """The parts. `agent` may be a real one; `limits` are the scheduler's."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        agent: Any,
+        url: str = "http://receiver.example",
+        *,
+        retry_bad_status: bool = True,
+        total: int = 8,
+        per_account: int = 8,
+        per_hook: int = 2,
+    ) -> None:
+        _harnesses.append(self)
+        self.clock, self.agent, self.url = clock, agent, url
+        self.registry = HookRegistry()
+        self.attempts, self.deliveries, self.hooks = FakeAttemptStore(), FakeDeliveryStore(), FakeHookStore()
+        self.disabled: list[tuple[str, str, str, str]] = []
+        self.recorder = AttemptRecorder(clock, self.attempts, records_successes=False, body_limit=1000)
+        self.scheduler = FairScheduler(clock, total, per_account, per_hook)
+        self.poll_timer = PollTimer(clock)
+        self.writer = DeliveryWriter(clock, self.deliveries, on_due=self.poll_timer.wake)
+        self.paused = PausedDeliveries(
+            clock, self.deliveries, self.hooks, self.registry, self.scheduler, self.poll_timer
+        )
+        self.cluster_id = ClusterId("", lambda: Deferred())
+        self.attempt_runner = AttemptRunner(
+            clock,
+            RequestBuilder(clock, self.cluster_id),
+            Sender(clock, agent, REQUEST_TIMEOUT),
+            self.scheduler,
+            self.recorder,
+            RetryPolicy([10, 100], retry_bad_status, random=LongestDelays()),
+            on_gone=self._on_gone,
+        )
+        self.retry_worker = RetryWorker(
+            clock,
+            self.deliveries,
+            self.registry,
+            self.scheduler,
+            self.attempt_runner,
+            self.writer,
+            self.paused,
+            self.poll_timer,
+            REQUEST_TIMEOUT,
+        )
+        self.dispatcher = Dispatcher(clock, self.registry, self.scheduler, self.attempt_runner, self.writer)
+
+    def start(self) -> None:
+        self.recorder.startService()
+        self.writer.startService()
+        self.retry_worker.startService()
+
+    def stop(self) -> None:
+        for service in (self.retry_worker, self.writer, self.recorder):
+            service.stopService()
+        self.scheduler.stop()
+
+    async def _on_gone(self, account_id: str, hook_id: str, revision: str, reason: str) -> None:
+        self.disabled.append((account_id, hook_id, revision, reason))
+        self.registry.remove(hook_id)
+
+    def hook(self, hook_id: str = "h1", account_id: str = ACCOUNT, **document: Any) -> Hook:
+        """An enabled hook, stored and in the registry."""
+        document.setdefault("uri", f"{self.url}/{hook_id}")
+        stored = stored_hook(hook_id, account_id, **document)
+        hook = Hook.from_document(stored, CATALOGUE)
+        self.hooks.hooks[hook_id] = stored
+        self.registry.put(hook)
+        return hook
+
+    def delivery(self, hook: Hook, event_id: str = "e1", **payload: Any) -> Delivery:
+        occurrence = Occurrence("channel_create", ACCOUNT, {"call_id": "1", **payload})
+        return make_delivery(hook, occurrence, event_id, self.clock.seconds())
+
+    def deliver(
+        self, hook: Hook, event_id: str = "e1", *, redelivered: bool = False, **payload: Any
+    ) -> Deferred[None]:
+        delivery = self.delivery(hook, event_id, **payload)
+        return Deferred.fromCoroutine(self.dispatcher.deliver(hook, delivery, redelivered=redelivered))
+
+    def store(self, hook: Hook, *event_ids: str, next_attempt: float | None = 0.0) -> None:
+        """Put deliveries into the store."""
+        self.deliveries.enqueue([(self.delivery(hook, name), next_attempt, "") for name in event_ids])
+
+    def acquire(self, hook: Hook) -> Slot:
+        """A slot that must be free."""
+        (slot,) = results_of(self.scheduler.acquire(hook, 0.0))
+        assert isinstance(slot, Slot)
+        return slot
+
+    def open_circuit(self, hook: Hook) -> None:
+        """Let the hook's receiver fail until its circuit is open."""
+        while not self.scheduler.circuit_open(hook.queue_key):
+            self.scheduler.release(self.acquire(hook), False)
+
+    def pump(self, seconds: float, step: float = 0.05) -> None:
+        """Let time pass in small steps."""
+        for _ in range(round(seconds / step)):
+            self.clock.advance(step)
+
+
+def make_harness(
+    *, reachable: bool = False, started: bool = True, **options: Any
+) -> tuple[FakeAgent, Harness]:
+    """A harness whose receivers refuse connections or, if `reachable`, answer when the test says so."""
+    clock = Clock()
+    agent = FakeAgent(clock, reachable)
+    harness = Harness(clock, agent, **options)
+    if started:
+        harness.start()
+    return agent, harness
+
+
+def results_of(deferred: Deferred[Any]) -> list[Any]:
+    """The list of what a Deferred has fired with; it is filled when that happens later."""
+    results: list[Any] = []
+    deferred.addBoth(results.append)
+    return results
+
+
+def discard_harnesses() -> None:
+    """End all waits for slots: a request that the garbage collector ends would grant its slot to another."""
+    while _harnesses:
+        _harnesses.pop().scheduler.stop_waiting()

@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import pytest_twisted
+from attrs import evolve
+from twisted.internet.task import Clock
+from twisted.logger import LogLevel, capturedLogs
+
+from kazoo_bridge.interfaces import RevisionConflict, Secret, StoredHook, TooManyHooks
+from kazoo_bridge.webhooks.hooks.hook_document import InvalidDocument
+from kazoo_bridge.webhooks.hooks.hook_service import TOO_MANY_FAILURES, HookService, merge
+from kazoo_bridge.webhooks.hooks.registry import HookRegistry
+from kazoo_bridge.webhooks.http.signing import DEFAULT_OVERLAP, generate_secret
+from tests.webhooks.fakes import FakeHookStore
+from tests.webhooks.hook_factory import ACCOUNT, RULES
+
+OTHER_ACCOUNT = "b" * 32
+GOOD = {"name": "n", "uri": "http://u:hunter2@receiver.example/", "hook": "channel_create"}
+NOW = 1000.0
+
+
+class Harness:
+    """A hook service on a store in memory.
+
+    `uri_denial` is why URIs are denied; `changes` and `loaded` are the calls of its callbacks.
+    """
+
+    def __init__(self) -> None:
+        self.store = FakeHookStore()
+        self.registry = HookRegistry()
+        self.uri_denial: str | None = None
+        self.changes: list[tuple[str, str, str]] = []
+        self.loaded: list[tuple[str, bool]] = []
+        clock = Clock()
+        clock.advance(NOW)
+        self.service = HookService(
+            clock, self.store, self.registry, RULES, self._check_uri, self._on_changed, self._on_loaded
+        )
+
+    async def _check_uri(self, _uri: str) -> str | None:
+        return self.uri_denial
+
+    def _on_changed(self, action: str, hook: StoredHook) -> None:
+        self.changes.append((action, hook.id, hook.revision))
+
+    def _on_loaded(self, hook_id: str, enabled: bool) -> None:
+        self.loaded.append((hook_id, enabled))
+
+
+@pytest.fixture
+def harness() -> Harness:
+    return Harness()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_created_hook_is_stored_registered_and_published(harness: Harness) -> None:
+    hook = await harness.service.create(ACCOUNT, {**GOOD, "retries": 1.0})
+    assert harness.store.hooks == {hook.id: hook}
+    assert hook.document == RULES.validate({**GOOD, "retries": 1})
+    registered = harness.registry.get(hook.id)
+    assert registered is not None
+    assert registered.revision == hook.revision
+    assert harness.changes == [("doc_created", hook.id, "1-x")]
+    assert harness.loaded == [(hook.id, True)]
+    assert hook.secrets == ()
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_invalid_document_is_not_stored(harness: Harness) -> None:
+    with pytest.raises(InvalidDocument) as refused:
+        await harness.service.create(ACCOUNT, {**GOOD, "retries": 9})
+    assert list(refused.value.errors) == ["retries"]
+    with pytest.raises(InvalidDocument) as refused:
+        await harness.service.create(ACCOUNT, {**GOOD, "secret": "hunter2"})
+    assert list(refused.value.errors) == ["secret"]
+    assert not harness.store.hooks
+    assert not harness.changes
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_denied_uri_is_a_validation_error_without_credentials(harness: Harness) -> None:
+    harness.uri_denial = "webhooks may not go to receiver.example"
+    with pytest.raises(InvalidDocument) as refused:
+        await harness.service.create(ACCOUNT, GOOD)
+    assert refused.value.errors == {
+        "uri": {
+            "wrong_format": {"message": harness.uri_denial, "cause": "http://***@receiver.example/"},
+        }
+    }
+    assert not harness.store.hooks
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_account_may_have_so_many_hooks(harness: Harness) -> None:
+    harness.store.max_hooks = 0
+    with pytest.raises(TooManyHooks):
+        await harness.service.create(ACCOUNT, GOOD)
+    assert not harness.changes
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_replaced_hook_matches_its_new_event(harness: Harness) -> None:
+    hook = await harness.service.create(ACCOUNT, GOOD)
+    await harness.service.replace(hook, {**GOOD, "hook": "channel_answer"})
+    assert not list(harness.registry.matching("channel_create", ACCOUNT, ()))
+    assert [one.revision for one in harness.registry.matching("channel_answer", ACCOUNT, ())] == ["2-x"]
+    assert harness.changes[1:] == [("doc_edited", hook.id, "2-x")]
+    with pytest.raises(RevisionConflict):
+        await harness.service.replace(hook, GOOD)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_patch_merges_and_removes_keys(harness: Harness) -> None:
+    hook = await harness.service.create(ACCOUNT, {**GOOD, "custom_data": {"a": "1", "b": "2"}, "group": "g"})
+    changes = {"custom_data": {"b": None, "c": "3"}, "group": None, "enabled": False}
+    patched = await harness.service.patch(hook, changes)
+    assert patched.document["custom_data"] == {"a": "1", "c": "3"}
+    assert "group" not in patched.document
+    assert len(harness.registry) == 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_secrets_are_set_replaced_and_removed(harness: Harness) -> None:
+    first, second, third = (generate_secret() for _ in range(3))
+    hook = await harness.service.create(ACCOUNT, {**GOOD, "secret": first})
+    assert hook.secrets == (Secret(first),)
+    hook = await harness.service.patch(hook, {"name": "m"})
+    assert hook.secrets == (Secret(first),)
+    hook = await harness.service.patch(hook, {"secret": second})
+    assert hook.secrets == (Secret(second), Secret(first, NOW + DEFAULT_OVERLAP))
+    hook = await harness.service.rotate_secret(hook, {"secret": third, "secret_overlap_seconds": 0})
+    assert hook.secrets == (Secret(third),)
+    hook = await harness.service.patch(hook, {"secret": None})
+    assert hook.secrets == ()
+    assert "secret" not in hook.document
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_deleted_hook_leaves_storage_and_registry(harness: Harness) -> None:
+    hook = await harness.service.create(ACCOUNT, GOOD)
+    with pytest.raises(RevisionConflict):
+        await harness.service.delete(evolve(hook, revision="0-x"))
+    assert len(harness.registry) == 1
+    await harness.service.delete(hook)
+    assert not harness.store.hooks
+    assert len(harness.registry) == 0
+    assert harness.changes[1:] == [("doc_deleted", hook.id, "1-x")]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_hook_is_disabled_once_and_at_its_revision_only(harness: Harness) -> None:
+    hook = await harness.service.create(ACCOUNT, GOOD)
+    disable = harness.service.disable
+    assert not await disable(ACCOUNT, hook.id, "0-x", "r")
+    assert not await disable(OTHER_ACCOUNT, hook.id, hook.revision, "r")
+    assert len(harness.registry) == 1
+    assert await disable(ACCOUNT, hook.id, hook.revision, "r")
+    assert not await disable(ACCOUNT, hook.id, "2-x", "r")
+    assert harness.store.hooks[hook.id].document["disable_reason"] == "r"
+    assert len(harness.registry) == 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_disabled_hook_keeps_its_reason_until_it_is_enabled(harness: Harness) -> None:
+    hook = await harness.service.create(ACCOUNT, GOOD)
+    await harness.service.disable(ACCOUNT, hook.id, hook.revision, TOO_MANY_FAILURES)
+    hook = await harness.service.patch(harness.store.hooks[hook.id], {"name": "m"})
+    assert hook.document["disable_reason"] == TOO_MANY_FAILURES
+    hook = await harness.service.patch(hook, {"enabled": True})
+    assert "disable_reason" not in hook.document
+    assert harness.loaded[-1] == (hook.id, True)
+
+
+@pytest_twisted.ensureDeferred
+async def test_only_hooks_that_were_disabled_because_of_failures_are_enabled_again(harness: Harness) -> None:
+    service = harness.service
+    failed, other = [await service.create(account, GOOD) for account in (ACCOUNT, OTHER_ACCOUNT)]
+    for hook in (failed, other):
+        await service.disable(hook.account_id, hook.id, hook.revision, TOO_MANY_FAILURES)
+    by_owner = await service.create(ACCOUNT, {**GOOD, "enabled": False})
+    assert await service.re_enable([ACCOUNT]) == 1
+    assert harness.registry.get(failed.id) is not None
+    assert "disable_reason" not in harness.store.hooks[failed.id].document
+    assert harness.registry.get(by_owner.id) is None
+    assert harness.registry.get(other.id) is None
+
+
+@pytest_twisted.ensureDeferred
+async def test_changes_of_other_nodes_are_loaded(harness: Harness) -> None:
+    kept, edited, deleted = [await harness.service.create(ACCOUNT, GOOD) for _ in range(3)]
+    created = harness.store.add(ACCOUNT, RULES.validate(GOOD))
+    await harness.store.replace(edited, {**edited.document, "enabled": False})
+    await harness.store.delete(deleted)
+    harness.changes.clear()
+    harness.loaded.clear()
+    await harness.service.reload([kept.id, edited.id, deleted.id, created.id])
+    assert [harness.registry.get(one.id) is not None for one in (kept, edited, deleted, created)] == [
+        True,
+        False,
+        False,
+        True,
+    ]
+    assert harness.loaded == [(edited.id, False), (created.id, True)]
+    assert not harness.changes
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_hooks_of_a_deleted_account_are_deleted(harness: Harness) -> None:
+    await harness.service.create(ACCOUNT, GOOD)
+    other = await harness.service.create(OTHER_ACCOUNT, GOOD)
+    await harness.service.account_deleted(ACCOUNT)
+    assert list(harness.store.hooks) == [other.id]
+    assert len(harness.registry) == 1
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_document_that_cannot_be_used_is_logged_and_left_out(harness: Harness) -> None:
+    broken = harness.store.add(ACCOUNT, {"name": "n"})
+    good = harness.store.add(ACCOUNT, RULES.validate(GOOD))
+    with capturedLogs() as logs:
+        await harness.service.load()
+    (error,) = [event for event in logs if event["log_level"] is LogLevel.error]
+    assert (error["hook_id"], error["account_id"]) == (broken.id, ACCOUNT)
+    assert harness.registry.get(broken.id) is None
+    assert harness.registry.get(good.id) is not None
+
+
+@pytest_twisted.ensureDeferred
+async def test_stored_numbers_are_coerced_when_they_are_read(harness: Harness) -> None:
+    stored = harness.store.add(ACCOUNT, {**RULES.validate(GOOD), "retries": "3"})
+    (listed,) = await harness.service.for_account(ACCOUNT)
+    assert listed.document["retries"] == 3
+    got = await harness.service.get(ACCOUNT, stored.id)
+    assert got == listed
+    assert await harness.service.get(OTHER_ACCOUNT, stored.id) is None
+
+
+@pytest.mark.parametrize(
+    ("document", "changes", "merged"),
+    [
+        ({"a": 1}, {}, {"a": 1}),
+        ({"a": 1}, {"a": None, "b": 2}, {"b": 2}),
+        ({"a": 1}, {"absent": None}, {"a": 1}),
+        ({"a": {"b": 1, "c": 2}}, {"a": {"b": None, "d": {"e": None}}}, {"a": {"c": 2, "d": {}}}),
+        ({"a": 1}, {"a": {"b": 2}}, {"a": {"b": 2}}),
+        ({"a": {"b": 1}}, {"a": [1]}, {"a": [1]}),
+    ],
+)
+def test_merge_patches(document: dict[str, Any], changes: dict[str, Any], merged: dict[str, Any]) -> None:
+    before = repr(document)
+    assert merge(document, changes) == merged
+    assert repr(document) == before

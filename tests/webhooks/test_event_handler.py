@@ -1,0 +1,303 @@
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+import pytest
+from attrs import define, evolve, field
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
+
+from kazoo_bridge.interfaces import (
+    Delivery,
+    IDirectory,
+    IEventCategory,
+    Occurrence,
+    Requeue,
+    Topic,
+)
+from kazoo_bridge.kazoo import Event
+from kazoo_bridge.webhooks.delivery.dispatcher import Dispatcher
+from kazoo_bridge.webhooks.event_handler import WebhookEventHandler, event_id, webhook_topics
+from kazoo_bridge.webhooks.hooks.hook import Hook
+from kazoo_bridge.webhooks.hooks.registry import HookRegistry
+from tests.webhooks.fakes import FakeCategory, FakeDirectory
+from tests.webhooks.harness import results_of
+from tests.webhooks.hook_factory import ACCOUNT, make_hook
+
+PARENT = "b" * 32
+
+
+@define
+class FakeDispatcher:
+    """Records what it is to deliver; a delivery ends when the test fires its Deferred in `active`."""
+
+    deliveries: list[tuple[str, str]] = field(factory=list)
+    payloads: list[Any] = field(factory=list)
+    redelivered: list[bool] = field(factory=list)
+    active: list[Deferred[None]] = field(factory=list)
+
+    async def deliver(self, hook: Hook, delivery: Delivery, *, redelivered: bool = False) -> None:
+        self.deliveries.append((hook.id, delivery.event_id))
+        self.payloads.append(delivery.payload)
+        self.redelivered.append(redelivered)
+        self.active.append(Deferred())
+        await self.active[-1]
+
+    @property
+    def hooks(self) -> list[str]:
+        return sorted(hook_id for hook_id, _ in self.deliveries)
+
+
+class Harness:
+    """The handler for an account with a hook of its own and one of its parent's."""
+
+    def __init__(
+        self, *categories: IEventCategory, known: Any = None, fetchable: Any = None, superadmins: Any = ()
+    ) -> None:
+        self.clock, self.dispatcher, self.registry = Clock(), FakeDispatcher(), HookRegistry()
+        self.registry.replace_all(
+            [make_hook("own"), make_hook("of-parent", PARENT, include_subaccounts=True)]
+        )
+        known = {ACCOUNT: (PARENT,)} if known is None else known
+        self.directory = FakeDirectory(
+            known, fetchable or {}, set(superadmins), owners={"4722555019": ACCOUNT}
+        )
+        self.handler = WebhookEventHandler(
+            self.clock,
+            cast(IDirectory, self.directory),
+            self.registry,
+            cast(Dispatcher, self.dispatcher),
+            categories or [cast(IEventCategory, FakeCategory())],
+        )
+
+    def handle(self, event: Event) -> list[Any]:
+        """Handle an event that a hook matches; returns the results, as `results_of`."""
+        handled = self.handler.handle(event)
+        assert handled is not None
+        return results_of(handled)
+
+
+def event(**body: Any) -> Event:
+    return Event("callevt", "x.1", body, repr(body).encode())
+
+
+def test_several_occurrences_of_one_event_have_different_ids() -> None:
+    harness = Harness()
+    harness.handle(event(busy=ACCOUNT))
+    own = [event_id for hook_id, event_id in harness.dispatcher.deliveries if hook_id == "own"]
+    assert len(set(own)) == len(own) == 2
+    first = list(harness.dispatcher.deliveries)
+    harness.handle(event(busy=ACCOUNT))
+    assert harness.dispatcher.deliveries == first * 2  # the broker redelivers it
+
+
+def test_an_event_that_no_hook_matches() -> None:
+    harness = Harness(known={ACCOUNT: (), "c" * 32: ()})
+    assert harness.handler.handle(event(account="c" * 32)) is None
+    assert harness.handler.handle(Event("presence", "x.1", {}, b"")) is None
+    assert harness.dispatcher.deliveries == []
+    assert harness.handler.events == {"callevt": 1, "presence": 1}
+
+
+def test_categories_read_only_the_events_of_their_exchanges() -> None:
+    harness = Harness(
+        cast(IEventCategory, FakeCategory()), cast(IEventCategory, FakeCategory("d", exchange="conference"))
+    )
+    harness.handle(event(account=ACCOUNT))
+    assert harness.dispatcher.hooks == ["of-parent", "own"]
+
+
+def test_an_event_is_done_when_its_last_delivery_has_ended() -> None:
+    harness = Harness()
+    happened = event(account=ACCOUNT)
+    results = harness.handle(happened)
+    assert sorted(harness.dispatcher.deliveries) == [
+        ("of-parent", event_id(happened)),
+        ("own", event_id(happened)),
+    ]
+    assert harness.dispatcher.redelivered == [False, False]
+    harness.dispatcher.active[0].callback(None)
+    assert results == []
+    harness.dispatcher.active[1].callback(None)
+    assert results == [None]
+
+
+def test_an_event_with_a_single_delivery_is_done_with_it() -> None:
+    harness = Harness(known={ACCOUNT: ()})
+    results = harness.handle(event(account=ACCOUNT))
+    assert (harness.dispatcher.hooks, results) == (["own"], [])
+    harness.dispatcher.active[0].callback(None)
+    assert results == [None]
+
+
+def test_the_dispatcher_knows_that_an_event_is_redelivered() -> None:
+    harness = Harness()
+    harness.handle(evolve(event(account=ACCOUNT), redelivered=True))
+    assert harness.dispatcher.redelivered == [True, True]
+
+
+def test_a_failure_is_reported_after_all_deliveries_have_ended() -> None:
+    harness = Harness()
+    results = harness.handle(event(account=ACCOUNT))
+    harness.dispatcher.active[0].errback(ValueError("first"))
+    assert results == []
+    harness.dispatcher.active[1].callback(None)
+    assert results[0].check(ValueError)
+
+
+def test_of_several_failures_requeue_is_reported() -> None:
+    harness = Harness()
+    results = harness.handle(event(account=ACCOUNT))
+    harness.dispatcher.active[0].errback(ValueError("a defect"))
+    harness.dispatcher.active[1].errback(Requeue("later"))
+    assert results[0].check(Requeue)
+
+
+def test_a_category_that_raises_does_not_affect_others() -> None:
+    broken, other = FakeCategory(), FakeCategory("d")
+    harness = Harness(cast(IEventCategory, broken), cast(IEventCategory, other))
+    with capturedLogs() as logs:
+        assert harness.handler.handle(event(**{"raise": True})) is None
+    assert [(log["name"], log["routing_key"]) for log in logs] == [("c", "x.1"), ("d", "x.1")]
+
+
+def test_the_ancestors_of_an_account_that_is_not_in_memory_are_read() -> None:
+    harness = Harness(known={}, fetchable={ACCOUNT: (PARENT,)})
+    results = harness.handle(event(account=ACCOUNT))
+    assert harness.dispatcher.hooks == ["of-parent", "own"]
+    assert results == []
+    for active in harness.dispatcher.active:
+        active.callback(None)
+    assert results == [None]
+
+
+def test_while_ancestors_cannot_be_read_the_event_is_requeued() -> None:
+    harness = Harness(known={})
+    harness.directory.down = True
+    (failure,) = harness.handle(event(account=ACCOUNT))
+    assert failure.check(Requeue)
+    assert ACCOUNT in str(failure.value)
+    assert harness.dispatcher.deliveries == []
+
+
+def test_the_account_of_a_call_is_the_owner_of_the_called_number() -> None:
+    harness = Harness()
+    harness.handle(event(called="4722555019", payload={"call_id": "1"}))
+    assert harness.dispatcher.hooks == ["of-parent", "own"]
+    assert harness.dispatcher.payloads == [{"call_id": "1", "account_id": ACCOUNT}] * 2
+    with capturedLogs():
+        assert harness.handler.handle(event(called="4722555020")) is None
+    assert harness.handler.without_account == 1
+    harness.handler.stop()
+
+
+def test_an_event_that_names_its_account_is_not_for_the_owner_of_the_called_number() -> None:
+    harness = Harness(known={ACCOUNT: (), "c" * 32: ()})
+    assert harness.handler.handle(event(account="c" * 32, called="4722555019")) is None
+    assert harness.dispatcher.deliveries == []
+
+
+def test_hooks_without_internal_legs_do_not_match_internal_legs() -> None:
+    harness = Harness()
+    harness.registry.put(make_hook("own", include_internal_legs=False))
+    harness.handle(event(account=ACCOUNT, internal=True))
+    assert harness.dispatcher.hooks == ["of-parent"]
+
+
+def test_some_events_are_for_superadmins_only() -> None:
+    harness = Harness(superadmins=[PARENT])
+    harness.handle(event(account=ACCOUNT, superadmin_only=True))
+    assert harness.dispatcher.hooks == ["of-parent"]
+
+
+INLINE = {"_id": "inline", "uri": "http://receiver.example/"}
+
+
+def test_an_event_with_an_inline_hook_is_delivered_to_that_hook_only() -> None:
+    harness = Harness()
+    harness.handle(event(account=ACCOUNT, inline=INLINE, payload={"call_id": "1"}))
+    assert harness.dispatcher.hooks == ["inline"]
+
+
+def test_the_modifiers_of_an_inline_hook_count() -> None:
+    harness = Harness()
+    inline = {**INLINE, "modifiers": {"call_id": "2"}}
+    assert harness.handler.handle(event(account=ACCOUNT, inline=inline, payload={"call_id": "1"})) is None
+    assert harness.dispatcher.deliveries == []
+
+
+def test_an_invalid_inline_hook_is_logged() -> None:
+    harness = Harness()
+    with capturedLogs() as logs:
+        assert harness.handler.handle(event(account=ACCOUNT, inline={"uri": "nonsense"})) is None
+    assert [(log["account_id"], log["routing_key"], list(log["errors"])) for log in logs] == [
+        (ACCOUNT, "x.1", ["uri"])
+    ]
+    assert harness.dispatcher.deliveries == []
+
+
+def test_an_unknown_account_does_not_keep_the_event_from_others() -> None:
+    class UnknownAccount(FakeCategory):
+        def occurrences(self, event: Event) -> Iterable[Occurrence]:
+            return [Occurrence("channel_create", "c" * 32, {})]
+
+    unknown, known = UnknownAccount("d"), FakeCategory()
+    harness = Harness(cast(IEventCategory, unknown), cast(IEventCategory, known))
+    with capturedLogs() as logs:
+        harness.handle(event(account=ACCOUNT))
+    assert harness.dispatcher.hooks == ["of-parent", "own"]
+    assert len(logs) == 1
+    assert harness.handler.unknown_account == 1
+
+
+def test_events_that_reach_no_hook_are_counted_and_logged_once_a_minute() -> None:
+    harness = Harness()
+    with capturedLogs() as logs:
+        for _ in range(5):
+            assert harness.handler.handle(event()) is None
+            harness.handler.handle(event(account="c" * 32))
+        assert (harness.handler.without_account, harness.handler.unknown_account) == (5, 5)
+        assert [log["count"] for log in logs] == [1, 1]
+        harness.clock.advance(60)
+        assert [log["count"] for log in logs] == [1, 1, 5, 5]
+        harness.handler.handle(event())
+        harness.clock.advance(59)
+        assert len(logs) == 4
+        harness.handler.stop()
+        assert [log["count"] for log in logs] == [1, 1, 5, 5, 6]
+    assert harness.clock.getDelayedCalls() == []
+
+
+def test_after_a_quiet_minute_such_an_event_is_logged_at_once() -> None:
+    harness = Harness()
+    with capturedLogs() as logs:
+        harness.handler.handle(event())
+        harness.clock.advance(61)
+        assert (len(logs), harness.clock.getDelayedCalls()) == (1, [])
+        harness.handler.handle(event())
+        assert [log["count"] for log in logs] == [1, 2]
+    harness.handler.stop()
+
+
+def test_topics_of_all_categories() -> None:
+    categories = [FakeCategory(), FakeCategory("d", exchange="conference"), FakeCategory("e")]
+    topics = webhook_topics([cast(IEventCategory, category) for category in categories])
+    assert topics == {Topic("callevt", "x.*"), Topic("conference", "x.*")}
+
+
+def test_a_redelivered_event_has_the_same_id() -> None:
+    raw = b'{"Call-ID": "1"}'
+    first = event_id(Event("callevt", "x.1", {}, raw))
+    assert first == event_id(Event("callevt", "x.1", {}, raw, redelivered=True))
+    assert first.startswith("msg_")
+    assert len(first) == len("msg_") + 32
+
+
+@pytest.mark.parametrize(
+    "other",
+    [Event("callevt", "x.2", {}, b"1"), Event("other", "x.1", {}, b"1"), Event("callevt", "x.1", {}, b"2")],
+)
+def test_another_event_has_another_id(other: Event) -> None:
+    assert event_id(Event("callevt", "x.1", {}, b"1")) != event_id(other)
