@@ -23,6 +23,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.protocol import ClientCreator
 from twisted.internet.threads import deferToThread
+from twisted.python.failure import Failure
 from txamqp.client import TwistedDelegate
 from txamqp.protocol import AMQClient
 
@@ -283,9 +284,14 @@ if __name__ == "__main__":
     parser.add_argument("--only", default="", help="run only the clients whose name contains this")
     parser.add_argument("--write", action="store_true", help="write the result to benchmarks/results/")
     arguments = parser.parse_args()
-    failed = []
+    failed: list[Failure] = []
+
+    def report(failure: Failure) -> None:
+        failure.printTraceback(sys.stderr)
+        failed.append(failure)
+
     running = Deferred.fromCoroutine(main(arguments))
-    running.addErrback(lambda failure: (failure.printTraceback(sys.stderr), failed.append(failure)))
+    running.addErrback(report)
     running.addBoth(lambda _: reactor.callLater(0, reactor.stop))
     reactor.run()
     sys.exit(1 if failed else 0)

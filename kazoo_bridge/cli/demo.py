@@ -7,7 +7,7 @@ import math
 import click
 
 from kazoo_bridge.cli.context import CliContext
-from kazoo_bridge.demo.options import MAX_ACCOUNTS, MAX_CALLS_PER_MINUTE, DemoOptions
+from kazoo_bridge.demo import MAX_ACCOUNTS, MAX_CALLS_PER_MINUTE, DemoOptions
 
 _DEFAULTS = DemoOptions()
 

@@ -1,4 +1,4 @@
-"""How a call goes on by itself: after every step, the next one and its time are drawn by lot."""
+"""Lets a simulated call proceed by itself: each next step and its time are chosen at random."""
 
 from __future__ import annotations
 
@@ -15,123 +15,119 @@ from kazoo_bridge.demo.notifications import NotificationPublisher
 from kazoo_bridge.demo.tenants import Party, Tenant
 from kazoo_bridge.demo.timer import Timer
 
-#: Seconds after which a call takes no further step but its last.
+#: Seconds after which a call ends with its next step.
 MAX_CALL_SECONDS = 900.0
 
-#: Seconds that a call is left alone after a command, so that whoever gave it can give another.
-_LEFT_ALONE = (60.0, 120.0)
+#: Seconds, from and to, until a call proceeds after a command, so that further commands find it unchanged.
+_IDLE_AFTER_COMMAND = (60.0, 120.0)
 
-_Plan = tuple[float, Callable[[], object]]
+_Step = tuple[float, Callable[[], object]]
 
 
 class CallEnvironment(Protocol):
-    """What a call needs to know of the others."""
+    """What a script needs of the other calls."""
 
     def colleague(self, call: Call) -> Party:
-        """Somebody of the call's account who is not in the call."""
+        """Return a person of the call's account who is not in the call."""
 
     def free_slot(self, tenant: Tenant) -> str:
-        """The parking slot of the account to use next."""
-
-    def ended(self, call: Call) -> None:
-        """The call has ended."""
+        """Return a free parking slot of the account."""
 
 
 class CallScript:
-    """One call's. A command may come between any two steps; the plan is made anew after it."""
+    """The script of one call. Call `plan_next_step` after each of its steps, even if a command took it."""
 
     def __init__(
         self,
         clock: IReactorTime,
-        chance: random.Random,
+        rng: random.Random,
         call: Call,
-        around: CallEnvironment,
-        notices: NotificationPublisher,
+        environment: CallEnvironment,
+        notifications: NotificationPublisher,
     ) -> None:
         self._clock = clock
-        self._chance = chance
+        self._rng = rng
         self._call = call
-        self._around = around
-        self._notices = notices
-        self._alarm = Timer(clock)
-        self._began = clock.seconds()
-        self._plans: dict[Phase, Callable[[], _Plan]] = {
+        self._environment = environment
+        self._notifications = notifications
+        self._timer = Timer(clock)
+        self._started_at = clock.seconds()
+        self._choose_step: dict[Phase, Callable[[], _Step]] = {
             Phase.DIALLING: self._while_dialling,
             Phase.RINGING: self._while_ringing,
             Phase.TALKING: self._while_talking,
             Phase.HELD: self._while_held,
             Phase.PARKED: self._while_parked,
-            Phase.MAILBOX: self._while_at_the_mailbox,
+            Phase.MAILBOX: self._while_at_mailbox,
         }
-        call.moved = self._moved
 
-    def drop(self) -> None:
-        """The call takes no further step."""
-        self._alarm.clear()
+    def stop(self) -> None:
+        """Take no further step."""
+        self._timer.clear()
 
-    def _moved(self) -> None:
+    def plan_next_step(self) -> None:
+        """Schedule the next step, in place of one that was scheduled before. The call must not be over."""
         call = self._call
-        if call.phase is Phase.OVER:
-            self._alarm.clear()
-            self._around.ended(call)
-        elif self._clock.seconds() - self._began > MAX_CALL_SECONDS:
-            self._alarm.set(0, partial(call.hang_up, "ALLOTTED_TIMEOUT"))
+        if self._clock.seconds() - self._started_at > MAX_CALL_SECONDS:
+            self._timer.set(0, partial(call.hang_up, "ALLOTTED_TIMEOUT"))
         else:
-            self._alarm.set(*self._plans[call.phase]())
+            self._timer.set(*self._choose_step[call.phase]())
 
-    # -- plans
+    # -- choices of the next step: its time in seconds, and the step
 
-    def _while_dialling(self) -> _Plan:
+    def _while_dialling(self) -> _Step:
         return self._between(0.2, 1.0), partial(self._call.ring, self._call.callee)
 
-    def _while_ringing(self) -> _Plan:
-        call, luck = self._call, self._chance.random()
+    def _while_ringing(self) -> _Step:
+        call, draw = self._call, self._rng.random()
         if call.commanded or call.first.answered is not None:
             return self._between(1.5, 4), call.answer
-        if luck < 0.08:
+        if draw < 0.08:
             return self._between(4, 9), partial(call.hang_up, "ORIGINATOR_CANCEL")
-        if luck < 0.12:
+        if draw < 0.12:
             return 0.5, partial(call.refuse, "USER_BUSY")
-        if luck < 0.28:
-            return self._between(10, 18), self._nobody_answers
+        if draw < 0.28:
+            return self._between(10, 18), self._not_answered
         return self._between(1, 7), call.answer
 
-    def _while_talking(self) -> _Plan:
-        call, luck = self._call, self._chance.random()
+    def _while_talking(self) -> _Step:
+        call, draw = self._call, self._rng.random()
         if call.commanded:
-            return self._between(*_LEFT_ALONE), call.hang_up
-        if luck < 0.14:
+            return self._between(*_IDLE_AFTER_COMMAND), call.hang_up
+        if draw < 0.14:
             return self._between(4, 12), lambda: call.hold(self._inside_leg())
-        if luck < 0.22:
+        if draw < 0.22:
             return self._between(4, 12), lambda: call.park(
-                self._other_leg(), self._around.free_slot(call.tenant)
+                self._other_leg(), self._environment.free_slot(call.tenant)
             )
-        if luck < 0.27:
+        if draw < 0.27:
             return self._between(4, 12), lambda: call.transfer(
-                self._other_leg(), self._around.colleague(call)
+                self._other_leg(), self._environment.colleague(call)
             )
-        if luck < 0.30:
-            return self._between(4, 12), lambda: call.consult(self._other_leg(), self._around.colleague(call))
+        if draw < 0.30:
+            return self._between(4, 12), lambda: call.consult(
+                self._other_leg(), self._environment.colleague(call)
+            )
         return self._between(8, 45), call.hang_up
 
-    def _while_held(self) -> _Plan:
-        return self._between(*(_LEFT_ALONE if self._call.commanded else (4, 12))), self._call.resume
+    def _while_held(self) -> _Step:
+        return self._between(*(_IDLE_AFTER_COMMAND if self._call.commanded else (4, 12))), self._call.resume
 
-    def _while_parked(self) -> _Plan:
+    def _while_parked(self) -> _Step:
         call = self._call
-        seconds = self._between(*(_LEFT_ALONE if call.commanded else (5, 20)))
-        if self._chance.random() < 0.7:
-            return seconds, lambda: call.retrieve(self._around.colleague(call))
+        seconds = self._between(*(_IDLE_AFTER_COMMAND if call.commanded else (5, 20)))
+        if self._rng.random() < 0.7:
+            return seconds, lambda: call.retrieve(self._environment.colleague(call))
         return seconds, call.hang_up
 
-    def _while_at_the_mailbox(self) -> _Plan:
+    def _while_at_mailbox(self) -> _Step:
         length = self._between(5, 14)
         return length, partial(self._leave_message, length)
 
     # -- steps of more than one part
 
-    def _nobody_answers(self) -> None:
-        if self._call.callee.inside and self._chance.random() < 0.7:
+    def _not_answered(self) -> None:
+        if self._call.callee.inside and self._rng.random() < 0.7:
             self._call.to_mailbox("NO_ANSWER")
         else:
             self._call.hang_up("NO_ANSWER")
@@ -140,14 +136,14 @@ class CallScript:
         call = self._call
         leg, callee = call.first, call.callee
         call.hang_up()
-        self._notices.voicemail(leg, callee, int(length))
+        self._notifications.voicemail(leg, callee, int(length))
 
     def _inside_leg(self) -> Leg:
-        """The one at whose end is somebody with a hold button."""
+        """Return the leg of a person of the account."""
         return next((leg for leg in self._call.legs if leg.party.inside), self._call.first)
 
     def _other_leg(self) -> Leg:
         return self._call.other(self._inside_leg()) or self._call.first
 
-    def _between(self, least: float, most: float) -> float:
-        return self._chance.uniform(least, most)
+    def _between(self, low: float, high: float) -> float:
+        return self._rng.uniform(low, high)

@@ -1,4 +1,4 @@
-"""What the switch does when it is told to: KAZOO's metaflows, single actions and whole flows."""
+"""Executes commands to simulated calls: KAZOO's metaflow actions and flows."""
 
 from __future__ import annotations
 
@@ -8,29 +8,43 @@ from typing import Any
 from kazoo_bridge.demo.call import Call, Phase
 from kazoo_bridge.demo.leg import Leg
 from kazoo_bridge.demo.live_calls import SimulatedCalls
-from kazoo_bridge.demo.media import MEDIA_ACTIONS, set_media
 from kazoo_bridge.demo.tenants import Party
 from kazoo_bridge.interfaces import Topic
 from kazoo_bridge.kazoo import Event
 
-#: How many modules of a flow are carried out one after another.
+#: Modules of one flow that are executed.
 _MAX_FLOW_STEPS = 20
+
+#: Actions that only change `Leg.media`.
+_MEDIA_ACTIONS = frozenset({"play", "say", "tts", "record_call", "audio_level"})
+
+#: Argument of ``record_call`` -> state before -> state after; other states do not change.
+_RECORDING: Mapping[str, Mapping[str, str]] = {
+    "start": {"off": "on"},
+    "stop": {"on": "off", "masked": "off"},
+    "mask": {"on": "masked"},
+    "unmask": {"masked": "on"},
+    "toggle": {"off": "on", "on": "off", "masked": "off"},
+}
 
 _Data = Mapping[str, Any]
 
 
 class CommandNotPossible(Exception):
-    """The call is not in a state for the command, or the command lacks something; the text says what."""
+    """The command is incomplete, or not possible in the state of the call; the text says why."""
 
 
 class CommandExecutor:
-    """Commands come on ``metaflow``; nobody is answered, but `say` is called with a line for each, and events tell the rest."""
+    """Executes the commands on the exchange ``metaflow``. `on_message` receives a line about each.
+
+    There are no replies; the effect of a command is visible in the events of the call.
+    """
 
     topics = frozenset({Topic("metaflow", "metaflow.action.*.*"), Topic("metaflow", "metaflow.flow.*")})
 
-    def __init__(self, live: SimulatedCalls, say: Callable[[str], None]) -> None:
-        self._live = live
-        self._say = say
+    def __init__(self, calls: SimulatedCalls, on_message: Callable[[str], None]) -> None:
+        self._calls = calls
+        self._on_message = on_message
         self._actions: dict[str, Callable[[Call, Leg, _Data], None]] = {
             "hangup": self._hangup,
             "break": self._break,
@@ -46,7 +60,7 @@ class CommandExecutor:
         }
 
     def handle(self, event: Event) -> None:
-        """One command."""
+        """Execute a command, or a flow module by module until one is not possible."""
         body = event.body
         flow = (
             body.get("Flow")
@@ -54,39 +68,38 @@ class CommandExecutor:
             else {"module": body.get("Action"), "data": body.get("Data")}
         )
         for _ in range(_MAX_FLOW_STEPS):
-            if not isinstance(flow, Mapping) or not self._carry_out(
+            if not isinstance(flow, Mapping) or not self._execute(
                 str(body.get("Call-ID")), str(flow.get("module")), flow.get("data")
             ):
                 return
             children = flow.get("children")
             flow = children.get("_") if isinstance(children, Mapping) else None
 
-    def _carry_out(self, call_id: str, action: str, data: object) -> bool:
-        found = self._live.find(call_id)
+    def _execute(self, call_id: str, action: str, data: object) -> bool:
+        match = self._calls.find(call_id)
         try:
-            if found is None:
-                raise CommandNotPossible("there is no such call")
-            call, leg = found
-            whose = f"{leg.party.name} ({leg.party.number})"
-            # Before the first step, for the next one is planned with it.
+            if match is None:
+                raise CommandNotPossible("no such call")
+            call, leg = match
+            party = f"{leg.party.name} ({leg.party.number})"
+            # Before the step, because the next one is planned after it.
             call.commanded = True
             self._perform(call, leg, action, data if isinstance(data, Mapping) else {})
         except CommandNotPossible as error:
-            self._say(f"command refused: {action} for {call_id}: {error}")
+            self._on_message(f"command refused: {action} for {call_id}: {error}")
             return False
-        media = ", ".join(f"{what} {how}" for what, how in sorted(leg.media.items()))
-        self._say(
-            f"command obeyed: {action} for {whose}, {call_id}: the call is {call.phase.value}{media and '; ' + media}"
-        )
+        media = ", ".join(f"{name} {value}" for name, value in sorted(leg.media.items()))
+        state = f"the call is {call.phase.value}{media and '; ' + media}"
+        self._on_message(f"command obeyed: {action} for {party}, {call_id}: {state}")
         return True
 
     def _perform(self, call: Call, leg: Leg, action: str, data: _Data) -> None:
-        if action in MEDIA_ACTIONS:
-            set_media(leg, action, data)
+        if action in _MEDIA_ACTIONS:
+            _set_media(leg, action, data)
         elif action in self._actions:
             self._actions[action](call, leg, data)
         else:
-            raise CommandNotPossible("the switch does not know this action")
+            raise CommandNotPossible("unknown action")
 
     # -- actions
 
@@ -94,35 +107,35 @@ class CommandExecutor:
         call.hang_up()
 
     def _hold(self, call: Call, leg: Leg, data: _Data) -> None:
-        _possible(call.hold(leg), "nobody talks")
+        _require(call.hold(leg), "the call is not connected")
 
     def _resume(self, call: Call, leg: Leg, data: _Data) -> None:
-        _possible(call.resume(), "nobody is on hold")
+        _require(call.resume(), "the call is not on hold")
 
     def _break(self, call: Call, leg: Leg, data: _Data) -> None:
-        # What is being played to the leg ends; a mailbox plays and nothing else, so that leaves it.
+        # Stops playback. A mailbox only plays, so the call ends there.
         leg.media.pop("playing", None)
         if call.phase is Phase.MAILBOX:
             call.hang_up()
 
     def _transfer(self, call: Call, leg: Leg, data: _Data) -> None:
         target = call.tenant.party(_text(data, "target"))
-        # Who transfers is out in the end: it is the other one that goes to the target, unless the command is said to be the other one's.
-        given_away = leg if data.get("leg") in ("bleg", "peer") else call.other(leg) or leg
+        # The transferring leg ends and the other one goes to the target, unless the command says otherwise.
+        transferred = leg if data.get("leg") in ("bleg", "peer") else call.other(leg) or leg
         if (
             data.get("transfer-type") == "attended"
             and call.second is not None
-            and given_away is not call.ringing
+            and transferred is not call.ringing
         ):
-            call.consult(given_away, target)
+            call.consult(transferred, target)
         else:
-            call.transfer(given_away, target)
+            call.transfer(transferred, target)
 
     def _park(self, call: Call, leg: Leg, data: _Data) -> None:
-        _possible(call.park(leg, self._live.free_slot(call.tenant)), "nobody to be parked")
+        _require(call.park(leg, self._calls.free_slot(call.tenant)), "the call cannot be parked")
 
     def _unpark(self, call: Call, leg: Leg, data: _Data) -> None:
-        _possible(call.retrieve(self._live.colleague(call)), "it is not parked")
+        _require(call.retrieve(self._calls.colleague(call)), "the call is not parked")
 
     def _intercept(self, call: Call, leg: Leg, data: _Data) -> None:
         target = _text(data, "target_id")
@@ -130,32 +143,32 @@ class CommandExecutor:
             call.tenant.party(target) if data.get("target_type") == "number" else self._person(call, target)
         )
         if data.get("unbridged_only") is True and call.second is not None:
-            raise CommandNotPossible("it is bridged already")
+            raise CommandNotPossible("the call is already bridged")
         call.take_over(leg, party, "NORMAL_CLEARING")
 
     def _move(self, call: Call, leg: Leg, data: _Data) -> None:
-        # The leg moves to another telephone, so the other one stays.
+        # The leg moves to another telephone; the other leg stays.
         reference = data.get("device_id") or data.get("owner_id")
         party = self._person(call, reference) if isinstance(reference, str) else leg.party
         staying = call.other(leg)
         if staying is None or not party.inside:
-            raise CommandNotPossible("there is nobody to move away from")
+            raise CommandNotPossible("there is no other leg")
         call.take_over(staying, party, "NORMAL_CLEARING")
 
     def _callflow(self, call: Call, leg: Leg, data: _Data) -> None:
         call.callflow_id = leg.callflow_id = _text(data, "id")
-        call.transfer(leg, self._live.colleague(call))
+        call.transfer(leg, self._calls.colleague(call))
 
     def _person(self, call: Call, reference: str) -> Party:
         person = call.tenant.person(reference)
         if person is None:
-            raise CommandNotPossible(f"the account has nobody with {reference}")
+            raise CommandNotPossible(f"the account has no user or device {reference}")
         return person
 
 
-def _possible(done: bool, why_not: str) -> None:
-    if not done:
-        raise CommandNotPossible(why_not)
+def _require(is_done: bool, reason: str) -> None:
+    if not is_done:
+        raise CommandNotPossible(reason)
 
 
 def _text(data: _Data, name: str) -> str:
@@ -163,3 +176,17 @@ def _text(data: _Data, name: str) -> str:
     if not isinstance(value, str) or not value:
         raise CommandNotPossible(f"{name} is missing")
     return value
+
+
+def _set_media(leg: Leg, action: str, data: Mapping[str, Any]) -> None:
+    """Execute one of `_MEDIA_ACTIONS`."""
+    if action == "record_call":
+        before = leg.media.get("recording", "off")
+        leg.media["recording"] = _RECORDING.get(str(data.get("action", "start")), {}).get(before, before)
+    elif action == "audio_level":
+        if data.get("action") == "stop":
+            leg.media.pop("audio level", None)
+        else:
+            leg.media["audio level"] = str(data.get("level", 0))
+    else:
+        leg.media["playing"] = str(data.get("id" if action == "play" else "text", ""))[:80]

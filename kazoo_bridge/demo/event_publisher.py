@@ -1,4 +1,4 @@
-"""How the switchboard puts things on the bus: KAZOO's envelope, exchanges and routing keys."""
+"""Publishes the simulated switch's messages with KAZOO's envelope, exchanges and routing keys."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from kazoo_bridge.demo.leg import SWITCH, Leg
-from kazoo_bridge.demo.tenants import fresh_id
+from kazoo_bridge.demo.tenants import make_id
 from kazoo_bridge.interfaces import BusUnavailable, IBus
 from kazoo_bridge.kazoo import TARGETED, Event, build_envelope, encode_key_part
 
@@ -19,57 +19,61 @@ _log = Logger()
 
 
 class EventPublisher:
-    """Tells and answers. What the bus does not take just now is lost, as a switch's events are."""
+    """Publishes events and replies, which are lost while the bus is unavailable."""
 
-    def __init__(self, clock: IReactorTime, bus: IBus, chance: random.Random) -> None:
+    def __init__(self, clock: IReactorTime, bus: IBus, rng: random.Random) -> None:
         self._clock = clock
         self._bus = bus
-        self._chance = chance
+        self._rng = rng
 
     def now(self) -> float:
-        """Unix seconds."""
+        """Return the time in Unix seconds."""
         return self._clock.seconds()
 
     def publish_event(
         self, exchange: str, routing_key: str, category: str, name: str, body: Mapping[str, Any]
     ) -> None:
-        """Publish a message of its own accord."""
+        """Publish an event: `body` with an envelope."""
         self._publish(exchange, routing_key, {**self._envelope(category, name), **body})
 
     def publish_leg(self, leg: Leg, name: str, more: Mapping[str, Any] | None = None) -> None:
-        """Publish what has happened to a leg."""
-        self._of_call(leg, name, {**leg.event(self.now()), **(more or {})})
+        """Publish the call event `name` of a leg; `more` overrides keys of its body."""
+        self._publish_call_event(leg, name, {**leg.event(self.now()), **(more or {})})
 
     def publish_parking(self, leg: Leg, name: str, slot: str) -> None:
-        """Publish what has happened to a leg in a parking slot."""
-        self._of_call(leg, name, leg.parking(slot))
+        """Publish a parking event of a leg."""
+        self._publish_call_event(leg, name, leg.parking(slot))
 
-    def reply(self, question: Event, name: str, body: Mapping[str, Any]) -> None:
-        """Answer a question, if it says where the answer goes."""
-        asker = question.body.get("Server-ID")
-        if isinstance(asker, str) and asker:
+    def reply(self, request: Event, name: str, body: Mapping[str, Any]) -> None:
+        """Reply to a request, if it has a ``Server-ID``."""
+        server_id = request.body.get("Server-ID")
+        if isinstance(server_id, str) and server_id:
             self._publish(
-                TARGETED, asker, {**self._envelope("call_event", name), **body, "Msg-ID": question.message_id}
+                TARGETED,
+                server_id,
+                {**self._envelope("call_event", name), **body, "Msg-ID": request.message_id},
             )
 
-    def _of_call(self, leg: Leg, name: str, body: Mapping[str, Any]) -> None:
+    def _publish_call_event(self, leg: Leg, name: str, body: Mapping[str, Any]) -> None:
         self.publish_event("callevt", f"call.{name}.{encode_key_part(leg.id)}", "call_event", name, body)
 
     def _envelope(self, category: str, name: str) -> dict[str, Any]:
         envelope = build_envelope(
-            category, name, message_id=fresh_id(self._chance), app_name="switchboard", app_version="1"
+            category, name, message_id=make_id(self._rng), app_name="switchboard", app_version="1"
         )
         return {**envelope, "Node": SWITCH}
 
     def _publish(self, exchange: str, routing_key: str, body: Mapping[str, Any]) -> None:
-        def lost(failure: Failure) -> None:
+        def on_unavailable(failure: Failure) -> None:
             failure.trap(BusUnavailable)
             _log.warn(
-                "the switchboard cannot tell of {routing_key}: {reason}",
+                "event of the simulated switch lost routing_key={routing_key} reason={reason}",
                 routing_key=routing_key,
                 reason=failure.value,
             )
 
         publishing = self._bus.publish(exchange, routing_key, body)
-        publishing.addErrback(lost)
-        publishing.addErrback(lambda failure: _log.failure("the switchboard's message is wrong", failure))
+        publishing.addErrback(on_unavailable)
+        publishing.addErrback(
+            lambda failure: _log.failure("publishing an event of the simulated switch failed", failure)
+        )

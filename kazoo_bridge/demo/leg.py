@@ -1,4 +1,4 @@
-"""One leg of a call, which KAZOO calls a channel: who is at its end, and how events and queries describe it."""
+"""One leg of a simulated call (a channel, in KAZOO), and its form in events and replies."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from attrs import Factory, define, field
 from kazoo_bridge.demo.tenants import Party, Tenant
 from kazoo_bridge.kazoo import to_gregorian
 
-#: The node that the simulated switch says it is.
+#: Name of the simulated switch's node.
 SWITCH = "switchboard@switch.example.net"
 
 _RESOURCE_ID = "5c1f0e9a7d3b48268f04b6e21c97da53"
 _CARRIER = "carrier.example.net"
 
-_VARIABLES_OF_CHANNEL = (
+_CHANNEL_VARIABLES = (
     "Account-ID",
     "Authorizing-ID",
     "Authorizing-Type",
@@ -28,7 +28,7 @@ _VARIABLES_OF_CHANNEL = (
     "Reseller-ID",
     "Username",
 )
-_PARKING = (
+_PARKING_KEYS = (
     "Call-ID",
     "Caller-ID-Name",
     "Caller-ID-Number",
@@ -40,10 +40,11 @@ _PARKING = (
 
 @define(eq=False)
 class Leg:
-    """`party` is at its end; an ``inbound`` leg calls the switch, an ``outbound`` one is called by it. Times are in Unix seconds.
+    """The leg of `party`. An ``inbound`` leg calls the switch, an ``outbound`` leg is called by it.
 
-    `dialled` is whom it was for at first, while `callee` follows the call. `peer` is the leg that it talks with or rings for. `media` is
-    what commands have made of its sound: what is ``playing``, ``recording``, the ``audio level``.
+    `created` and `answered` are in Unix seconds. `called_number` is the party that was dialled; `callee`
+    changes with transfers. `peer` is the leg that this one is connected to or rings for. `media` has what
+    commands have set: ``playing``, ``recording``, ``audio level``.
     """
 
     tenant: Tenant
@@ -62,23 +63,24 @@ class Leg:
     called_number: Party = field(default=Factory(lambda leg: leg.callee, takes_self=True))
 
     def event(self, now: float) -> dict[str, Any]:
-        """What every channel event says of the leg."""
+        """Return the body of a channel event; `now` is in Unix seconds."""
+        host = self.tenant.realm if self.party.inside else _CARRIER
         return {
             **self._common(),
             "Request": self._to(),
             "Timestamp": to_gregorian(now),
             "Channel-Is-Loopback": False,
-            "Channel-Name": f"sofia/sipinterface_1/{self.party.number}@{self.tenant.realm if self.party.inside else _CARRIER}",
+            "Channel-Name": f"sofia/sipinterface_1/{self.party.number}@{host}",
             "Switch-Nodename": SWITCH,
         }
 
     def parking(self, slot: str) -> dict[str, Any]:
-        """What parking events say of it, which is less: they come from the callflow, not from the switch."""
+        """Return the body of a parking event, which comes from a callflow and has fewer keys."""
         common = self._common()
-        return {**{name: common[name] for name in _PARKING}, "Parking-Slot": slot}
+        return {**{name: common[name] for name in _PARKING_KEYS}, "Parking-Slot": slot}
 
     def ending(self, now: float, cause: str, code: str) -> dict[str, Any]:
-        """What the last event says besides: why, and how long it all took."""
+        """Return the additional keys of the last event; `code` is the SIP status."""
         answered = now if self.answered is None else self.answered
         ringing, talking = int(answered - self.created), int(now - answered)
         return {
@@ -90,11 +92,11 @@ class Leg:
         }
 
     def channel(self, now: float) -> dict[str, Any]:
-        """How answers to queries describe the leg."""
+        """Return the leg as in replies to queries; `now` is in Unix seconds."""
         variables = self.variables()
         return {
             **self._common(),
-            **{name: variables[name] for name in _VARIABLES_OF_CHANNEL if name in variables},
+            **{name: variables[name] for name in _CHANNEL_VARIABLES if name in variables},
             "Answered": self.answered is not None,
             "Destination": self.called_number.number,
             "Elapsed-Seconds": int(now - self.created),
@@ -105,7 +107,7 @@ class Leg:
         }
 
     def variables(self) -> dict[str, Any]:
-        """The channel variables."""
+        """Return the custom channel variables."""
         tenant, party = self.tenant, self.party
         variables = {
             "Account-ID": tenant.id,

@@ -1,4 +1,4 @@
-"""The calls that there are, and new ones: who calls whom."""
+"""The current simulated calls, and new ones between random parties."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import count
 
 from twisted.internet.interfaces import IReactorTime
 
-from kazoo_bridge.demo.call import Call
+from kazoo_bridge.demo.call import Call, Phase
 from kazoo_bridge.demo.call_script import CallScript
 from kazoo_bridge.demo.event_publisher import EventPublisher
 from kazoo_bridge.demo.leg import Leg
@@ -19,75 +19,78 @@ _FIRST_SLOT = 101
 
 
 class SimulatedCalls:
-    """At most `most` calls at a time."""
+    """The current calls, at most `max_calls`."""
 
     def __init__(
         self,
         clock: IReactorTime,
-        chance: random.Random,
-        teller: EventPublisher,
+        rng: random.Random,
+        publisher: EventPublisher,
         tenants: Sequence[Tenant],
-        most: int,
+        notifications: NotificationPublisher,
+        max_calls: int,
     ) -> None:
         self._clock = clock
-        self._chance = chance
-        self._teller = teller
-        self._notices = NotificationPublisher(teller, chance)
+        self._rng = rng
+        self._publisher = publisher
+        self._notifications = notifications
         self._tenants = tenants
-        self._most = most
-        self._lives: dict[Call, CallScript] = {}
+        self._max_calls = max_calls
+        self._scripts: dict[Call, CallScript] = {}
 
     def __len__(self) -> int:
-        """How many calls there are."""
-        return len(self._lives)
+        """Return the number of calls."""
+        return len(self._scripts)
 
     def __iter__(self) -> Iterator[Call]:
-        return iter(list(self._lives))
+        return iter(list(self._scripts))
 
     def legs(self, account_id: str | None = None) -> list[Leg]:
-        """The legs of all calls, or of those of one account."""
-        return [leg for call in self._lives for leg in call.legs if account_id in (None, call.tenant.id)]
+        """Return the legs of all calls, or of one account's calls."""
+        return [leg for call in self._scripts for leg in call.legs if account_id in (None, call.tenant.id)]
 
     def find(self, leg_id: str) -> tuple[Call, Leg] | None:
-        """The leg of that id and its call, while it lives."""
-        return next(((call, leg) for call in self._lives for leg in call.legs if leg.id == leg_id), None)
+        """Return the leg with the id and its call; None if there is none."""
+        return next(((call, leg) for call in self._scripts for leg in call.legs if leg.id == leg_id), None)
 
-    def begin(self) -> None:
-        """Somebody calls somebody; nobody does when there are as many calls as there may be."""
-        if len(self._lives) >= self._most:
+    def start_call(self) -> None:
+        """Start a call between random parties, unless there are `max_calls` already."""
+        if len(self._scripts) >= self._max_calls:
             return
-        tenant = self._chance.choice(self._tenants)
-        colleague, other = self._chance.sample(tenant.people, 2)
-        outsider = self._chance.choice(OUTSIDERS)
-        luck = self._chance.random()
-        if luck < 0.5:
-            self._place(tenant, outsider, Party(tenant.name, tenant.number), colleague)
-        elif luck < 0.75:
-            self._place(tenant, colleague, outsider, outsider)
+        tenant = self._rng.choice(self._tenants)
+        colleague, other = self._rng.sample(tenant.people, 2)
+        outsider = self._rng.choice(OUTSIDERS)
+        draw = self._rng.random()
+        if draw < 0.5:
+            self._place_call(tenant, outsider, Party(tenant.name, tenant.number), colleague)
+        elif draw < 0.75:
+            self._place_call(tenant, colleague, outsider, outsider)
         else:
-            self._place(tenant, colleague, other, other)
+            self._place_call(tenant, colleague, other, other)
 
     def colleague(self, call: Call) -> Party:
-        """Somebody of the call's account who is not in the call."""
+        """Return a person of the call's account who is not in the call."""
         talking = [leg.party for leg in call.legs]
-        return self._chance.choice([one for one in call.tenant.people if one not in talking])
+        return self._rng.choice([person for person in call.tenant.people if person not in talking])
 
     def free_slot(self, tenant: Tenant) -> str:
-        """The parking slot of the account to use next."""
-        taken = {call.slot for call in self._lives if call.tenant is tenant}
+        """Return a free parking slot of the account."""
+        taken = {call.slot for call in self._scripts if call.tenant is tenant}
         return next(slot for slot in map(str, count(_FIRST_SLOT)) if slot not in taken)
 
-    def ended(self, call: Call) -> None:
-        """The call has ended."""
-        self._lives.pop(call, None)
+    def _on_step(self, call: Call) -> None:
+        if call.phase is Phase.OVER:
+            self._scripts.pop(call).stop()
+        else:
+            self._scripts[call].plan_next_step()
 
     def drop_all(self) -> None:
-        """Forget every call where it stands; nothing is left to be called later."""
-        for life in self._lives.values():
-            life.drop()
-        self._lives.clear()
+        """Drop all calls without events, and cancel their delayed calls."""
+        for script in self._scripts.values():
+            script.stop()
+        self._scripts.clear()
 
-    def _place(self, tenant: Tenant, caller: Party, dialled: Party, callee: Party) -> None:
-        call = Call(self._teller, self._chance, tenant, caller, dialled, callee)
-        self._lives[call] = CallScript(self._clock, self._chance, call, self, self._notices)
+    def _place_call(self, tenant: Tenant, caller: Party, dialled: Party, callee: Party) -> None:
+        call = Call(self._publisher, self._rng, tenant, caller, dialled, callee, self._on_step)
+        self._scripts[call] = CallScript(self._clock, self._rng, call, self, self._notifications)
         call.place()

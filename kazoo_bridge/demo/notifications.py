@@ -1,4 +1,4 @@
-"""What KAZOO tells besides calls: notifications, the status of faxes, changed documents, text messages."""
+"""Publishes KAZOO's messages about voicemail, faxes, changed documents and text messages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from attrs import frozen
 
 from kazoo_bridge.demo.event_publisher import EventPublisher
 from kazoo_bridge.demo.leg import Leg
-from kazoo_bridge.demo.tenants import Party, Tenant, fresh_id
+from kazoo_bridge.demo.tenants import Party, Tenant, make_id
 from kazoo_bridge.kazoo import account_db, encode_key_part, monthly_db, to_gregorian
 
 _TRANSCRIPTIONS = (
@@ -29,7 +29,7 @@ _TEXTS = (
 
 @frozen
 class FaxJob:
-    """A fax on its way. `remote` is the one outside."""
+    """A fax between the account and `remote`."""
 
     tenant: Tenant
     id: str
@@ -40,21 +40,21 @@ class FaxJob:
 
     @property
     def ends(self) -> tuple[Party, Party]:
-        """Who sends, and who receives."""
+        """The sender and the receiver."""
         ours = Party(self.tenant.name, self.tenant.number)
         return (self.remote, ours) if self.incoming else (ours, self.remote)
 
 
 class NotificationPublisher:
-    """Says each thing as KAZOO's applications say it."""
+    """Publishes messages in the form of KAZOO's applications."""
 
-    def __init__(self, teller: EventPublisher, chance: random.Random) -> None:
-        self._teller = teller
-        self._chance = chance
+    def __init__(self, publisher: EventPublisher, rng: random.Random) -> None:
+        self._publisher = publisher
+        self._rng = rng
 
     def voicemail(self, leg: Leg, owner: Party, length: int) -> None:
-        """A message of `length` seconds has been left for `owner`."""
-        tenant, now = leg.tenant, self._teller.now()
+        """Publish a new voicemail of `length` seconds for `owner`."""
+        tenant, now = leg.tenant, self._publisher.now()
         message_id = self.monthly_id()
         self.document("doc_created", tenant, "mailbox_message", message_id, monthly=True)
         self._notification(
@@ -76,15 +76,15 @@ class NotificationPublisher:
                 "Voicemail-Timestamp": to_gregorian(now),
                 "Voicemail-Transcription": {
                     "result": "success",
-                    "text": self._chance.choice(_TRANSCRIPTIONS),
+                    "text": self._rng.choice(_TRANSCRIPTIONS),
                 },
             },
         )
 
     def fax_status(self, fax: FaxJob, state: str, stage: str, status: str, page: int) -> None:
-        """How far a fax has got."""
+        """Publish the progress of a fax; `page` pages are transferred."""
         sender, receiver = fax.ends
-        self._teller.publish_event(
+        self._publisher.publish_event(
             "faxes",
             f"fax.status.{fax.tenant.id}.{encode_key_part(fax.id)}",
             "fax",
@@ -105,7 +105,7 @@ class NotificationPublisher:
         )
 
     def fax_done(self, fax: FaxJob) -> None:
-        """A fax has come in or gone out in whole."""
+        """Publish that a fax is complete."""
         sender, receiver = fax.ends
         name = "inbound" if fax.incoming else "outbound"
         self.document(
@@ -122,7 +122,7 @@ class NotificationPublisher:
                 "Fax-ID": fax.id,
                 "FaxBox-ID": fax.tenant.faxbox_id,
                 "Fax-Info": {**_fax_info(fax, fax.pages), "fax_result_text": "OK"},
-                "Fax-Timestamp": to_gregorian(self._teller.now()),
+                "Fax-Timestamp": to_gregorian(self._publisher.now()),
                 "From-Realm": fax.tenant.realm,
                 "To-Realm": fax.tenant.realm,
                 "From-User": sender.number,
@@ -135,21 +135,24 @@ class NotificationPublisher:
     def document(
         self, action: str, tenant: Tenant, kind: str, document_id: str, *, monthly: bool = False
     ) -> None:
-        """A document of the account has been created or edited."""
-        now = self._teller.now()
-        moment = time.gmtime(now)
-        database = monthly_db(tenant.id, moment.tm_year, moment.tm_mon) if monthly else account_db(tenant.id)
+        """Publish a change of a document; `action` is ``doc_created`` or ``doc_edited``.
+
+        `monthly`: the document is in the database of the current month.
+        """
+        now = self._publisher.now()
+        date = time.gmtime(now)
+        database = monthly_db(tenant.id, date.tm_year, date.tm_mon) if monthly else account_db(tenant.id)
         body: dict[str, Any] = {
             "Account-ID": tenant.id,
             "Database": database,
             "ID": document_id,
             "Type": kind,
-            "Rev": f"{self._chance.randint(2, 30)}-{fresh_id(self._chance)}",
+            "Rev": f"{self._rng.randint(2, 30)}-{make_id(self._rng)}",
             "Date-Modified": to_gregorian(now),
             "Date-Created": to_gregorian(now) - (0 if action == "doc_created" else 86400),
             "Is-Soft-Deleted": False,
         }
-        self._teller.publish_event(
+        self._publisher.publish_event(
             "configuration",
             f"{action}.{database}.{kind}.{encode_key_part(document_id)}",
             "configuration",
@@ -158,26 +161,26 @@ class NotificationPublisher:
         )
 
     def text_message(self, tenant: Tenant, sender: Party) -> None:
-        """Somebody outside has written to the account's number."""
-        message_id = fresh_id(self._chance)
+        """Publish a text message from `sender` to the account's number."""
+        message_id = make_id(self._rng)
         body = {
             "Account-ID": tenant.id,
             "Message-ID": message_id,
             "From": sender.number,
             "To": tenant.number,
-            "Body": self._chance.choice(_TEXTS),
+            "Body": self._rng.choice(_TEXTS),
             "Route-Type": "offnet",
             "Route-ID": "carrier",
             "Charges": 0.01,
         }
-        self._teller.publish_event("im", f"sms.inbound.offnet.{message_id}", "sms", "inbound", body)
+        self._publisher.publish_event("im", f"sms.inbound.offnet.{message_id}", "sms", "inbound", body)
 
     def monthly_id(self) -> str:
-        """Like the ids of documents that lie in a month's database."""
-        return f"{time.strftime('%Y%m', time.gmtime(self._teller.now()))}-{fresh_id(self._chance)}"
+        """Return an id like those of documents in monthly databases."""
+        return f"{time.strftime('%Y%m', time.gmtime(self._publisher.now()))}-{make_id(self._rng)}"
 
     def _notification(self, kind: str, key_name: str, name: str, body: dict[str, Any]) -> None:
-        self._teller.publish_event(
+        self._publisher.publish_event(
             "notifications", f"notifications.{kind}.{key_name}", "notification", name, body
         )
 

@@ -1,4 +1,4 @@
-"""Answers to whoever asks the switch which calls there are."""
+"""Replies to queries for the channels of the simulated switch."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from kazoo_bridge.kazoo import Event
 
 
 class ChannelQueryResponder:
-    """Questions come on ``callevt``; answers go to the asker's queue on ``targeted``."""
+    """Replies to channel queries on the exchange ``callevt``."""
 
     topics = frozenset({Topic("callevt", "call.status_req.*")})
 
-    def __init__(self, live: SimulatedCalls, teller: EventPublisher) -> None:
-        self._live = live
-        self._teller = teller
-        self._answers: dict[str, Callable[[Event], None]] = {
+    def __init__(self, calls: SimulatedCalls, publisher: EventPublisher) -> None:
+        self._calls = calls
+        self._publisher = publisher
+        self._handlers: dict[str, Callable[[Event], None]] = {
             "query_account_channels_req": self._of_account,
             "query_user_channels_req": self._of_users,
             "query_channels_req": self._all,
@@ -28,57 +28,61 @@ class ChannelQueryResponder:
         }
 
     def handle(self, event: Event) -> None:
-        """One question; what is not for a switch is let pass."""
-        answer = self._answers.get(event.name)
-        if answer is not None:
-            answer(event)
+        """Reply to a query; other messages are ignored."""
+        handler = self._handlers.get(event.name)
+        if handler is not None:
+            handler(event)
 
     def _of_account(self, event: Event) -> None:
         account_id = event.body.get("Account-ID")
         if isinstance(account_id, str):
-            legs = self._live.legs(None if account_id == "all" else account_id)
-            self._teller.reply(
+            legs = self._calls.legs(None if account_id == "all" else account_id)
+            self._publisher.reply(
                 event, "query_account_channels_resp", {"Channels": [self._listed(leg) for leg in legs]}
             )
 
     def _of_users(self, event: Event) -> None:
         realm, names = event.body.get("Realm"), event.body.get("Usernames") or [event.body.get("Username")]
-        channels = [channel for channel in map(self._listed, self._live.legs()) if channel["Realm"] == realm]
-        wanted = [channel for channel in channels if channel.get("Username") in names]
-        if wanted or not _active_only(event):
-            self._teller.reply(event, "query_user_channels_resp", {"Channels": wanted})
+        channels = [channel for channel in map(self._listed, self._calls.legs()) if channel["Realm"] == realm]
+        matching = [channel for channel in channels if channel.get("Username") in names]
+        if matching or not _active_only(event):
+            self._publisher.reply(event, "query_user_channels_resp", {"Channels": matching})
 
     def _all(self, event: Event) -> None:
         call_id, fields = event.body.get("Call-ID"), event.body.get("Fields")
         channels = {
-            leg.id: self._chosen(leg, fields) for leg in self._live.legs() if call_id in (None, leg.id)
+            leg.id: self._with_fields(leg, fields) for leg in self._calls.legs() if call_id in (None, leg.id)
         }
         if channels or not _active_only(event):
-            self._teller.reply(event, "query_channels_resp", {"Channels": channels})
+            self._publisher.reply(event, "query_channels_resp", {"Channels": channels})
 
     def _one(self, event: Event) -> None:
         call_id = str(event.body.get("Call-ID"))
-        found = self._live.find(call_id)
-        if found is not None:
-            self._teller.reply(
+        match = self._calls.find(call_id)
+        if match is not None:
+            self._publisher.reply(
                 event,
                 "channel_status_resp",
-                {**self._status(found[1]), "Call-ID": call_id, "Status": "active"},
+                {**self._status(match[1]), "Call-ID": call_id, "Status": "active"},
             )
         elif not _active_only(event):
-            gone = {"Call-ID": call_id, "Status": "terminated", "Error-Msg": "the switch has no such channel"}
-            self._teller.reply(event, "channel_status_resp", gone)
+            terminated = {
+                "Call-ID": call_id,
+                "Status": "terminated",
+                "Error-Msg": "the switch has no such channel",
+            }
+            self._publisher.reply(event, "channel_status_resp", terminated)
 
     def _status(self, leg: Leg) -> dict[str, Any]:
-        channel = leg.channel(self._teller.now())
-        told = ("Other-Leg-Call-ID", "Realm", "Username", "Custom-Channel-Vars", "Custom-Application-Vars")
-        return {**{name: channel[name] for name in told if name in channel}, "Switch-Nodename": SWITCH}
+        channel = leg.channel(self._publisher.now())
+        keys = ("Other-Leg-Call-ID", "Realm", "Username", "Custom-Channel-Vars", "Custom-Application-Vars")
+        return {**{name: channel[name] for name in keys if name in channel}, "Switch-Nodename": SWITCH}
 
     def _listed(self, leg: Leg) -> dict[str, Any]:
-        return {**leg.channel(self._teller.now()), "uuid": leg.id}
+        return {**leg.channel(self._publisher.now()), "uuid": leg.id}
 
-    def _chosen(self, leg: Leg, fields: object) -> dict[str, Any]:
-        channel = leg.channel(self._teller.now())
+    def _with_fields(self, leg: Leg, fields: object) -> dict[str, Any]:
+        channel = leg.channel(self._publisher.now())
         return (
             {name: value for name, value in channel.items() if name in fields}
             if isinstance(fields, list)

@@ -1,4 +1,4 @@
-"""A customer's web server, as small as it can be: prints each hook that arrives and answers 200."""
+"""A web server that receives webhooks, prints a line for each, and answers 200."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
-_SHOWN = (
+_PRINTED_FIELDS = (
     "caller_id_name",
     "caller_id_number",
     "callee_id_name",
@@ -23,7 +23,7 @@ _SHOWN = (
 
 
 class WebhookPrinter(Resource):
-    """Takes form-encoded hooks on every path."""
+    """Prints the form-encoded webhooks that it receives, on any path, to `out`."""
 
     isLeaf = True
 
@@ -32,17 +32,17 @@ class WebhookPrinter(Resource):
         self._out = out
 
     def render_POST(self, request: Request) -> bytes:
-        """One hook."""
-        told = dict(parse_qsl(request.content.read().decode()))  # type: ignore[union-attr]
-        # Only hooks on channels say which they are; the others tell what has happened in words of their own.
+        """Print one webhook."""
+        form = dict(parse_qsl(request.content.read().decode()))  # type: ignore[union-attr]
+        # Only hooks for channels send the name of the hook; others send the name or type of their event.
         event = (
-            told.get("hook_event")
-            or told.get("event_name")
-            or " ".join(told[name] for name in ("action", "type") if name in told)
+            form.get("hook_event")
+            or form.get("event_name")
+            or " ".join(form[name] for name in ("action", "type") if name in form)
         )
-        if "fax_state" in told:
-            event = f"fax {told['fax_state']}"
-        details = "  ".join(f"{name}={told[name]}" for name in _SHOWN if name in told)
+        if "fax_state" in form:
+            event = f"fax {form['fax_state']}"
+        details = "  ".join(f"{name}={form[name]}" for name in _PRINTED_FIELDS if name in form)
         self._out.write(f"  hook received: {event:16} {details}\n")
         self._out.flush()
         return b"thank you"

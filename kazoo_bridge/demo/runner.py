@@ -1,4 +1,4 @@
-"""The demonstration: what ``kazoo-bridge demo`` runs."""
+"""Runs ``kazoo-bridge demo``: a node with a simulated switch and a receiver of webhooks."""
 
 from __future__ import annotations
 
@@ -20,83 +20,81 @@ from twisted.logger import (
     globalLogPublisher,
     textFileLogObserver,
 )
+from twisted.python.failure import Failure
 from twisted.web.server import Site
 
 from kazoo_bridge.config import Config, ConfigError, load
-from kazoo_bridge.demo.options import DemoOptions
+from kazoo_bridge.demo import DemoOptions
 from kazoo_bridge.demo.receiver import WebhookPrinter
 from kazoo_bridge.demo.switchboard import Switchboard
 from kazoo_bridge.demo.tenants import Tenant, make_tenants
 from kazoo_bridge.interfaces import StoredHook
+from kazoo_bridge.node.node import Node
 from kazoo_bridge.node.signals import SignalHandler
+from kazoo_bridge.node.tap import NodeService
 
 _LOOPBACK = "127.0.0.0/8"
 
 
 def main(config_path: str | None, options: DemoOptions) -> None:
-    """Run until interrupted. Ends with exit code 1 when the configuration is wrong or a port is taken."""
+    """Run until interrupted. The process ends with exit code 1 for a bad configuration or a port in use."""
     try:
         config = load(config_path, os.environ)
     except ConfigError as error:
-        sys.stderr.write("".join(f"{mistake}\n" for mistake in error.errors))
+        sys.stderr.write("".join(f"{line}\n" for line in error.errors))
         raise SystemExit(1) from None
-    from twisted.internet import reactor
+    from twisted.internet import reactor  # not at the top: importing it installs it
 
     warnings = FilteringLogObserver(textFileLogObserver(sys.stderr), [LogLevelFilterPredicate(LogLevel.warn)])
     globalLogPublisher.addObserver(warnings)
     with tempfile.TemporaryDirectory(prefix="kazoo-bridge-demo-") as folder:
         if config_path is None:
             config = evolve(config, storage=evolve(config.storage, uri=f"sqlite:///{folder}/demo.sqlite3"))
-        # The demonstration's receiver lives on this machine, where hooks may not go otherwise.
+        # The demo's receiver is on this host, to which webhooks must not go by default.
         egress = evolve(config.egress, allowed_networks=(*config.egress.allowed_networks, _LOOPBACK))
         _run(reactor, evolve(config, egress=egress), options)
 
 
 def _run(reactor: Any, config: Config, options: DemoOptions) -> None:
-    # The service sits above this room; the demonstration starts it as twistd would.
-    from kazoo_bridge.node.node import Node
-    from kazoo_bridge.node.tap import NodeService
+    signal_handler = SignalHandler(reactor)
+    node = Node.from_config(reactor, config)
+    service = NodeService(node, signal_handler.exit_with_error)
+    demo = _DemoRunner(reactor, node, options)
+    signal_handler.install(service.force_shutdown)
 
-    process = SignalHandler(reactor)
-    bridge = Node.from_config(reactor, config)
-    service = NodeService(bridge, process.exit_with_error)
-    show = _DemoRunner(reactor, service.node, options)
-    process.install(service.force_shutdown)
-    reactor.callWhenRunning(service.startService)
-    reactor.callWhenRunning(
-        lambda: (
-            service.when_started()
-            .addCallback(lambda _: Deferred.fromCoroutine(show.begin()))
-            .addErrback(
-                lambda failure: process.exit_with_error(
-                    f"the demonstration cannot begin: {failure.getErrorMessage()}"
-                )
-            )
-        )
-    )
-    reactor.addSystemEventTrigger("before", "shutdown", show.end)
+    def on_failed(failure: Failure) -> None:
+        signal_handler.exit_with_error(f"the demo cannot start: {failure.getErrorMessage()}")
+
+    def start() -> None:
+        started = service.when_started()
+        started.addCallback(lambda _: Deferred.fromCoroutine(demo.start())).addErrback(on_failed)
+        service.startService()
+
+    # The same triggers as under twistd.
+    reactor.callWhenRunning(start)
+    reactor.addSystemEventTrigger("before", "shutdown", demo.stop)
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
     reactor.run(installSignalHandlers=True)
 
 
 class _DemoRunner:
-    """What the demonstration adds to a running bridge."""
+    """The demo's accounts, hook, receiver and switch, on a running node."""
 
-    def __init__(self, reactor: Any, bridge: Any, options: DemoOptions) -> None:
+    def __init__(self, reactor: Any, node: Node, options: DemoOptions) -> None:
         self._reactor = reactor
-        self._bridge = bridge
+        self._node = node
         self._options = options
-        self._players = MultiService()
+        self._services = MultiService()
 
-    async def begin(self) -> None:
-        """Create accounts, tokens and a hook; start the receiver and the switchboard; say how to look at it."""
-        chance = random.Random(self._options.seed)
-        tenants = make_tenants(chance, self._options.accounts)
-        keys = await self._open_accounts(tenants)
+    async def start(self) -> None:
+        """Create accounts, tokens and a hook, start receiver and switch, and print an introduction."""
+        rng = random.Random(self._options.seed)
+        tenants = make_tenants(rng, self._options.accounts)
+        credentials = await self._create_accounts(tenants)
         port = await TCP4ServerEndpoint(self._reactor, 0, interface="127.0.0.1").listen(
             Site(WebhookPrinter(sys.stdout))
         )
-        hook = await self._bridge.webhooks.hooks.create(
+        hook = await self._node.webhooks.hooks.create(
             tenants[0].id,
             {
                 "name": "demo receiver",
@@ -105,65 +103,63 @@ class _DemoRunner:
                 "include_subaccounts": True,
             },
         )
-        Switchboard(self._reactor, self._bridge.bus, tenants, self._options, chance, _print).setServiceParent(
-            self._players
+        Switchboard(self._reactor, self._node.bus, tenants, self._options, rng, _print).setServiceParent(
+            self._services
         )
-        self._print_introduction(keys, hook)
-        self._players.startService()
+        self._print_introduction(credentials, hook)
+        self._services.startService()
 
-    async def _open_accounts(self, tenants: Sequence[Tenant]) -> list[_Credentials]:
-        """Keep the accounts; the reseller and its first sub-account get what is needed to act for them."""
+    async def _create_accounts(self, tenants: Sequence[Tenant]) -> list[_Credentials]:
+        """Create the accounts, and credentials for the reseller and its first sub-account."""
         reseller = tenants[0]
         for tenant in tenants:
             parent_id = None if tenant is reseller else reseller.id
-            await self._bridge.accounts.create(
+            await self._node.accounts.create(
                 tenant.id, parent_id=parent_id, name=tenant.name, realm=tenant.realm
             )
-        await self._bridge.directory.load()
-        tokens = self._bridge.tokens
+        await self._node.directory.load()
+        tokens = self._node.tokens
         return [
-            _Credentials(one, (await tokens.create(one.id)).token, await tokens.create_api_key(one.id))
-            for one in tenants[:2]
+            _Credentials(
+                tenant, (await tokens.create(tenant.id)).token, await tokens.create_api_key(tenant.id)
+            )
+            for tenant in tenants[:2]
         ]
 
-    async def _end(self) -> None:
-        if self._players.running:
-            await self._players.stopService()
+    def stop(self) -> Deferred[None] | None:
+        """Stop the switch."""
+        return self._services.stopService() if self._services.running else None
 
-    def end(self) -> Deferred[None]:
-        """Stop the switchboard."""
-        return Deferred.fromCoroutine(self._end())
-
-    def _print_introduction(self, keys: Sequence[_Credentials], hook: StoredHook) -> None:
-        address = f"http://{self._bridge.http_host}"
-        options, (reseller, sub) = self._options, keys
+    def _print_introduction(self, credentials: Sequence[_Credentials], hook: StoredHook) -> None:
+        address = f"http://{self._node.http_host}"
+        options, (reseller, sub) = self._options, credentials
         _print(
             f"""
-kazoo_bridge is running with a simulated switchboard that makes {options.calls_per_minute:g} calls a minute,
-at most {options.max_calls} at a time. A reseller with sub-accounts ({options.accounts - 1} of them), tokens, and a hook of the
-reseller's for all of them ({hook.id}) are there already, and a small
-web server that prints the hooks it receives. The switchboard obeys commands to its calls, and says so here.
-Everything is forgotten when you press Ctrl-C.
+kazoo_bridge is running with a simulated switch that makes {options.calls_per_minute:g} calls a minute,
+at most {options.max_calls} at a time. There are a reseller with {options.accounts - 1} sub-accounts, tokens,
+and a hook of the reseller for all of them ({hook.id}).
+A small web server prints the webhooks that it receives. The switch executes commands to its calls
+and prints them. Press Ctrl-C to stop; nothing is kept.
 
   console  {address}/console/
   REST     {address}/v2/accounts/{reseller.tenant.id}/webhooks
   health   {address}/readyz
   try      curl -H 'X-Auth-Token: {reseller.token}' {address}/v2/accounts/{reseller.tenant.id}/webhooks
 
-{reseller.told("the reseller")}
-{sub.told("a sub-account")}"""
+{reseller.describe("the reseller")}
+{sub.describe("a sub-account")}"""
         )
 
 
 @frozen
 class _Credentials:
-    """An account and what one needs to act for it."""
+    """An account with a token and an API key."""
 
     tenant: Tenant
     token: str
     api_key: str
 
-    def told(self, role: str) -> str:
+    def describe(self, role: str) -> str:
         return f"""  {self.tenant.name}, {role}
   realm    {self.tenant.realm}
   account  {self.tenant.id}

@@ -1,4 +1,4 @@
-"""Who is on the telephone: companies, their people with extensions and telephones, and the world outside. All of it made up."""
+"""Fictitious accounts and their people, and external parties."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ _FIRST_EXTENSION = 2001
 
 @frozen
 class Party:
-    """Somebody at the end of a leg. People of an account have a user and a device; outsiders have neither."""
+    """A party of a call. Only people of an account have a user id and a device id."""
 
     name: str
     number: str
@@ -77,13 +77,13 @@ class Party:
 
     @property
     def inside(self) -> bool:
-        """Whether it is one of an account's people."""
+        """Whether the party is a person of an account."""
         return self.device_id is not None
 
 
 @frozen
 class Tenant:
-    """An account as the switchboard knows it. `number` is the one that the world dials."""
+    """An account. `number` is its external number."""
 
     id: str
     name: str
@@ -96,58 +96,65 @@ class Tenant:
     reseller_id: str | None = None
 
     def person(self, reference: str) -> Party | None:
-        """The one whose extension, user id or device id it is."""
+        """Return the person with this extension, user id or device id."""
         return next(
-            (one for one in self.people if reference in (one.number, one.user_id, one.device_id)), None
+            (
+                person
+                for person in self.people
+                if reference in (person.number, person.user_id, person.device_id)
+            ),
+            None,
         )
 
     def party(self, number: str) -> Party:
-        """Whoever is reached by dialling `number`: one of the account's people, or somebody outside."""
+        """Return the party with `number`: a person of the account, or an external party."""
         return self.person(number) or next(
-            (one for one in OUTSIDERS if one.number == number), Party(number, number)
+            (party for party in OUTSIDERS if party.number == number), Party(number, number)
         )
 
 
-#: The world outside.
+#: External parties.
 OUTSIDERS = tuple(Party(name, f"+155555501{40 + at:02d}") for at, name in enumerate(_OUTSIDERS))
 
 
-def fresh_id(chance: random.Random) -> str:
-    """Like the ids of KAZOO's documents: 32 hexadecimal characters."""
-    return f"{chance.getrandbits(128):032x}"
+def make_id(rng: random.Random) -> str:
+    """Return a random id like those of KAZOO's documents: 32 hexadecimal characters."""
+    return f"{rng.getrandbits(128):032x}"
 
 
-def fresh_call_id(chance: random.Random) -> str:
-    """Like the ids that switches give to legs."""
-    return f"{uuid.UUID(int=chance.getrandbits(128), version=4)}@switch.example.net"
+def make_call_id(rng: random.Random) -> str:
+    """Return a random id like those of legs."""
+    return f"{uuid.UUID(int=rng.getrandbits(128), version=4)}@switch.example.net"
 
 
-def make_tenants(chance: random.Random, count: int) -> list[Tenant]:
-    """A reseller, and its `count` - 1 sub-accounts. Realms differ from one world to the next, so that a storage can hold several."""
-    world = f"{chance.getrandbits(24):06x}"
-    reseller = _tenant(chance, 0, *_RESELLER, world, None)
+def make_tenants(rng: random.Random, count: int) -> list[Tenant]:
+    """Return a reseller and its `count` - 1 sub-accounts.
+
+    Realms contain a random word, so that one storage can hold the accounts of several demos.
+    """
+    realm_suffix = f"{rng.getrandbits(24):06x}"
+    reseller = _tenant(rng, 0, *_RESELLER, realm_suffix, None)
     subs = []
     for number in range(1, count):
         name, word = _COMPANIES[(number - 1) % len(_COMPANIES)]
         again = (number - 1) // len(_COMPANIES)
         more = (f" {again + 1}", f"-{again + 1}") if again else ("", "")
-        subs.append(_tenant(chance, number, name + more[0], word + more[1], world, reseller.id))
+        subs.append(_tenant(rng, number, name + more[0], word + more[1], realm_suffix, reseller.id))
     return [reseller, *subs]
 
 
 def _tenant(
-    chance: random.Random, index: int, name: str, word: str, world: str, reseller_id: str | None
+    rng: random.Random, index: int, name: str, word: str, realm_suffix: str, reseller_id: str | None
 ) -> Tenant:
-    names = [*chance.sample(_ROOMS, 2), *_people(chance, _EXTENSIONS - 2)]
+    names = [*rng.sample(_ROOMS, 2), *_people(rng, _EXTENSIONS - 2)]
     people = tuple(
-        Party(who, str(_FIRST_EXTENSION + at), fresh_id(chance), fresh_id(chance))
-        for at, who in enumerate(names)
+        Party(who, str(_FIRST_EXTENSION + at), make_id(rng), make_id(rng)) for at, who in enumerate(names)
     )
-    ids = (fresh_id(chance), fresh_id(chance), fresh_id(chance))
+    ids = (make_id(rng), make_id(rng), make_id(rng))
     return Tenant(
-        fresh_id(chance),
+        make_id(rng),
         name,
-        f"{word}-{world}.demo.example.com",
+        f"{word}-{realm_suffix}.demo.example.com",
         f"+155555501{index:02d}",
         people,
         *ids,
@@ -155,8 +162,8 @@ def _tenant(
     )
 
 
-def _people(chance: random.Random, count: int) -> list[str]:
+def _people(rng: random.Random, count: int) -> list[str]:
     return [
         f"{first} {last}"
-        for first, last in zip(chance.sample(_FIRST, count), chance.sample(_LAST, count), strict=True)
+        for first, last in zip(rng.sample(_FIRST, count), rng.sample(_LAST, count), strict=True)
     ]

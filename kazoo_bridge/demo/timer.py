@@ -1,4 +1,4 @@
-"""One thing to do later, which can be called off."""
+"""A delayed call that can be replaced and cancelled."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 
 class Timer:
-    """At most one delayed call. Setting it again forgets what it was set to."""
+    """At most one delayed call."""
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._pending: IDelayedCall | None = None
 
-    def set(self, seconds: float, ring: Callable[[], object]) -> None:
-        """Call `ring` after `seconds`, and nothing else."""
+    def set(self, seconds: float, action: Callable[[], object]) -> None:
+        """Call `action` after `seconds`, in place of what was set before."""
         self.clear()
-        self._pending = self._clock.callLater(seconds, self._fire, ring)
+        self._pending = self._clock.callLater(seconds, self._fire, action)
 
     def clear(self) -> None:
-        """Call nothing."""
+        """Cancel the delayed call, if there is one."""
         pending, self._pending = self._pending, None
         if pending is not None:
             pending.cancel()
 
-    def _fire(self, ring: Callable[[], object]) -> None:
+    def _fire(self, action: Callable[[], object]) -> None:
         self._pending = None
-        ring()
+        action()

@@ -5,7 +5,7 @@ import types
 
 import pytest
 
-from kazoo_bridge.demo.options import DemoOptions
+from kazoo_bridge.demo import DemoOptions
 from tests.cli.harness import CliHarness
 
 

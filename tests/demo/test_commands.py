@@ -1,29 +1,27 @@
-"""What commands to calls bring about."""
-
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from twisted.logger import LogLevel, globalLogPublisher
+from twisted.logger import LogLevel, capturedLogs
 
 from kazoo_bridge.demo.call import Call, Phase
 from kazoo_bridge.demo.leg import Leg
-from tests.demo.stage import Stage
+from tests.demo.harness import Harness
 
 
 @pytest.fixture
-def stage() -> Iterator[Stage]:
-    made = Stage()
-    yield made
-    made.stop()
-    assert made.clock.getDelayedCalls() == []
+def harness() -> Iterator[Harness]:
+    harness = Harness()
+    yield harness
+    harness.stop()
+    assert harness.clock.getDelayedCalls() == []
 
 
 @pytest.fixture
-def call(stage: Stage) -> Call:
-    return stage.talking()
+def call(harness: Harness) -> Call:
+    return harness.connect_call()
 
 
 @pytest.fixture
@@ -32,125 +30,127 @@ def legs(call: Call) -> tuple[Leg, Leg]:
     return call.first, call.second
 
 
-def ends(stage: Stage) -> dict[str, str]:
-    """Hangup causes of the legs that have gone, by id."""
+def ends(harness: Harness) -> dict[str, str]:
+    """Return the hangup causes of the legs that have ended, by id."""
     return {
         event.body["Call-ID"]: event.body["Hangup-Cause"]
-        for event in stage.call_events()
+        for event in harness.call_events()
         if event.name == "CHANNEL_DESTROY"
     }
 
 
-def created(stage: Stage) -> list[dict[str, Any]]:
-    return [dict(event.body) for event in stage.call_events() if event.name == "CHANNEL_CREATE"]
+def created(harness: Harness) -> list[dict[str, Any]]:
+    return [dict(event.body) for event in harness.call_events() if event.name == "CHANNEL_CREATE"]
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_hangup(stage: Stage, legs: tuple[Leg, Leg], which: int) -> None:
-    stage.run(7)
-    stage.command(legs[which].id, "hangup")
-    assert ends(stage) == {leg.id: "NORMAL_CLEARING" for leg in legs}
-    for event in stage.call_events():
+def test_hangup(harness: Harness, legs: tuple[Leg, Leg], which: int) -> None:
+    harness.run(7)
+    harness.command(legs[which].id, "hangup")
+    assert ends(harness) == {leg.id: "NORMAL_CLEARING" for leg in legs}
+    for event in harness.call_events():
         assert event.body["Billing-Seconds"] >= 7
         assert event.body["Hangup-Code"] == "sip:200"
-    assert len(stage.switchboard.live) == 0
-    assert stage.said[-1].startswith("command obeyed: hangup")
+    assert len(harness.switchboard.calls) == 0
+    assert harness.messages[-1].startswith("command obeyed: hangup")
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_hold_and_resume(stage: Stage, legs: tuple[Leg, Leg], call: Call, which: int) -> None:
+def test_hold_and_resume(harness: Harness, legs: tuple[Leg, Leg], call: Call, which: int) -> None:
     leg_id = legs[which].id
-    stage.command(leg_id, "hold")
-    assert stage.told() == [("CHANNEL_HOLD", leg_id)]
-    stage.run(30)
-    assert call.phase is Phase.HELD
-    stage.command(leg_id, "resume")
-    assert stage.told() == [("CHANNEL_HOLD", leg_id), ("CHANNEL_UNHOLD", leg_id)]
-    assert call.phase is Phase.TALKING
+    harness.command(leg_id, "hold")
+    assert harness.leg_events() == [("CHANNEL_HOLD", leg_id)]
+    harness.run(30)
+    assert call.phase.value == "held"
+    harness.command(leg_id, "resume")
+    assert harness.leg_events() == [("CHANNEL_HOLD", leg_id), ("CHANNEL_UNHOLD", leg_id)]
+    assert call.phase.value == "talking"
 
 
-def test_a_hold_that_is_forgotten_ends(stage: Stage, legs: tuple[Leg, Leg]) -> None:
-    stage.command(legs[0].id, "hold")
-    stage.run(130)
-    assert ("CHANNEL_UNHOLD", legs[0].id) in stage.told()
+def test_a_held_call_resumes_by_itself(harness: Harness, legs: tuple[Leg, Leg]) -> None:
+    harness.command(legs[0].id, "hold")
+    harness.run(130)
+    assert ("CHANNEL_UNHOLD", legs[0].id) in harness.leg_events()
 
 
-def test_unhold_is_another_word_for_resume(stage: Stage, legs: tuple[Leg, Leg]) -> None:
-    stage.command(legs[0].id, "hold")
-    stage.command(legs[0].id, "unhold")
-    assert stage.told()[-1] == ("CHANNEL_UNHOLD", legs[0].id)
+def test_unhold_means_resume(harness: Harness, legs: tuple[Leg, Leg]) -> None:
+    harness.command(legs[0].id, "hold")
+    harness.command(legs[0].id, "unhold")
+    assert harness.leg_events()[-1] == ("CHANNEL_UNHOLD", legs[0].id)
 
 
-def test_hold_of_what_is_on_hold_is_refused(stage: Stage, legs: tuple[Leg, Leg]) -> None:
-    stage.command(legs[0].id, "hold")
-    stage.command(legs[0].id, "hold")
-    assert stage.told() == [("CHANNEL_HOLD", legs[0].id)]
-    assert stage.said[-1] == f"command refused: hold for {legs[0].id}: nobody talks"
+def test_a_held_call_is_not_held_again(harness: Harness, legs: tuple[Leg, Leg]) -> None:
+    harness.command(legs[0].id, "hold")
+    harness.command(legs[0].id, "hold")
+    assert harness.leg_events() == [("CHANNEL_HOLD", legs[0].id)]
+    assert harness.messages[-1] == f"command refused: hold for {legs[0].id}: the call is not connected"
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_park_and_unpark(stage: Stage, legs: tuple[Leg, Leg], call: Call, which: int) -> None:
+def test_park_and_unpark(harness: Harness, legs: tuple[Leg, Leg], call: Call, which: int) -> None:
     parked, other = legs[which], legs[1 - which]
-    stage.command(parked.id, "park")
-    assert stage.told() == [("CHANNEL_DESTROY", other.id), ("PARK_PARKED", parked.id)]
-    assert stage.call_events()[-1].body["Parking-Slot"] == "101"
-    stage.passed.clear()
-    stage.command(parked.id, "unpark")
-    (fetching,) = created(stage)
-    assert ("PARK_RETRIEVED", parked.id) in stage.told()
-    assert stage.told()[-1] == ("CHANNEL_BRIDGE", parked.id)
-    assert stage.call_events()[-1].body["Other-Leg-Call-ID"] == fetching["Call-ID"]
+    harness.command(parked.id, "park")
+    assert harness.leg_events() == [("CHANNEL_DESTROY", other.id), ("PARK_PARKED", parked.id)]
+    assert harness.call_events()[-1].body["Parking-Slot"] == "101"
+    harness.events.clear()
+    harness.command(parked.id, "unpark")
+    (retrieving,) = created(harness)
+    assert ("PARK_RETRIEVED", parked.id) in harness.leg_events()
+    assert harness.leg_events()[-1] == ("CHANNEL_BRIDGE", parked.id)
+    assert harness.call_events()[-1].body["Other-Leg-Call-ID"] == retrieving["Call-ID"]
     assert call.phase is Phase.TALKING
 
 
-def test_a_parked_call_that_is_hung_up_is_abandoned(stage: Stage, legs: tuple[Leg, Leg]) -> None:
-    stage.command(legs[0].id, "park")
-    stage.passed.clear()
-    stage.command(legs[0].id, "hangup")
-    assert stage.told() == [("PARK_ABANDONED", legs[0].id), ("CHANNEL_DESTROY", legs[0].id)]
+def test_a_parked_call_that_is_hung_up_is_abandoned(harness: Harness, legs: tuple[Leg, Leg]) -> None:
+    harness.command(legs[0].id, "park")
+    harness.events.clear()
+    harness.command(legs[0].id, "hangup")
+    assert harness.leg_events() == [("PARK_ABANDONED", legs[0].id), ("CHANNEL_DESTROY", legs[0].id)]
 
 
 @pytest.mark.parametrize(("leg", "kept"), [(None, 1), ("self", 1), ("bleg", 0), ("peer", 0)])
-def test_blind_transfer(stage: Stage, legs: tuple[Leg, Leg], call: Call, leg: str | None, kept: int) -> None:
-    target = stage.switchboard.live.colleague(call)
-    stage.command(legs[0].id, "transfer", {"target": target.number, **({"leg": leg} if leg else {})})
+def test_blind_transfer(
+    harness: Harness, legs: tuple[Leg, Leg], call: Call, leg: str | None, kept: int
+) -> None:
+    target = harness.switchboard.calls.colleague(call)
+    harness.command(legs[0].id, "transfer", {"target": target.number, **({"leg": leg} if leg else {})})
     stays, goes = legs[kept], legs[1 - kept]
-    assert ends(stage) == {goes.id: "BLIND_TRANSFER"}
-    (ringing,) = created(stage)
+    assert ends(harness) == {goes.id: "BLIND_TRANSFER"}
+    (ringing,) = created(harness)
     assert (ringing["Callee-ID-Number"], ringing["Callee-ID-Name"]) == (target.number, target.name)
     assert ringing["Other-Leg-Call-ID"] == stays.id
     assert ringing["Custom-Channel-Vars"]["Owner-ID"] == target.user_id
-    stage.run(5)
-    assert stage.told()[-2:] == [("CHANNEL_ANSWER", ringing["Call-ID"]), ("CHANNEL_BRIDGE", stays.id)]
+    harness.run(5)
+    assert harness.leg_events()[-2:] == [("CHANNEL_ANSWER", ringing["Call-ID"]), ("CHANNEL_BRIDGE", stays.id)]
     assert call.legs[1].party == target
 
 
-def test_attended_transfer(stage: Stage, legs: tuple[Leg, Leg], call: Call) -> None:
-    target = stage.switchboard.live.colleague(call)
-    stage.command(legs[0].id, "transfer", {"target": target.number, "transfer-type": "attended"})
-    (ringing,) = created(stage)
-    assert stage.told() == [("CHANNEL_HOLD", legs[1].id), ("CHANNEL_CREATE", ringing["Call-ID"])]
+def test_attended_transfer(harness: Harness, legs: tuple[Leg, Leg], call: Call) -> None:
+    target = harness.switchboard.calls.colleague(call)
+    harness.command(legs[0].id, "transfer", {"target": target.number, "transfer-type": "attended"})
+    (ringing,) = created(harness)
+    assert harness.leg_events() == [("CHANNEL_HOLD", legs[1].id), ("CHANNEL_CREATE", ringing["Call-ID"])]
     assert set(call.legs) > set(legs)
-    stage.run(5)
-    assert ends(stage) == {legs[0].id: "ATTENDED_TRANSFER"}
+    harness.run(5)
+    assert ends(harness) == {legs[0].id: "ATTENDED_TRANSFER"}
     assert {leg.id for leg in call.legs} == {legs[1].id, ringing["Call-ID"]}
-    assert ("CHANNEL_UNHOLD", legs[1].id) in stage.told()
-    assert stage.told()[-1] == ("CHANNEL_BRIDGE", legs[1].id)
+    assert ("CHANNEL_UNHOLD", legs[1].id) in harness.leg_events()
+    assert harness.leg_events()[-1] == ("CHANNEL_BRIDGE", legs[1].id)
 
 
-def test_an_attended_transfer_is_called_off(stage: Stage, legs: tuple[Leg, Leg], call: Call) -> None:
-    target = stage.switchboard.live.colleague(call)
-    stage.command(legs[0].id, "transfer", {"target": target.number, "transfer-type": "attended"})
-    stage.command(legs[0].id, "resume")
-    (ringing,) = created(stage)
-    assert ends(stage) == {ringing["Call-ID"]: "ORIGINATOR_CANCEL"}
+def test_resume_cancels_an_attended_transfer(harness: Harness, legs: tuple[Leg, Leg], call: Call) -> None:
+    target = harness.switchboard.calls.colleague(call)
+    harness.command(legs[0].id, "transfer", {"target": target.number, "transfer-type": "attended"})
+    harness.command(legs[0].id, "resume")
+    (ringing,) = created(harness)
+    assert ends(harness) == {ringing["Call-ID"]: "ORIGINATOR_CANCEL"}
     assert set(call.legs) == set(legs)
     assert call.phase is Phase.TALKING
 
 
-def test_transfer_to_the_outside(stage: Stage, legs: tuple[Leg, Leg]) -> None:
-    stage.command(legs[0].id, "transfer", {"target": "+15555550199"})
-    (ringing,) = created(stage)
+def test_transfer_to_an_external_number(harness: Harness, legs: tuple[Leg, Leg]) -> None:
+    harness.command(legs[0].id, "transfer", {"target": "+15555550199"})
+    (ringing,) = created(harness)
     assert ringing["To"] == "+15555550199@carrier.example.net"
     assert "Authorizing-ID" not in ringing["Custom-Channel-Vars"]
 
@@ -158,52 +158,52 @@ def test_transfer_to_the_outside(stage: Stage, legs: tuple[Leg, Leg]) -> None:
 @pytest.mark.parametrize(
     ("kind", "attribute"), [("user", "user_id"), ("device", "device_id"), ("number", "number")]
 )
-def test_intercept(stage: Stage, legs: tuple[Leg, Leg], call: Call, kind: str, attribute: str) -> None:
-    target = stage.switchboard.live.colleague(call)
-    stage.command(legs[0].id, "intercept", {"target_type": kind, "target_id": getattr(target, attribute)})
-    assert ends(stage) == {legs[1].id: "NORMAL_CLEARING"}
+def test_intercept(harness: Harness, legs: tuple[Leg, Leg], call: Call, kind: str, attribute: str) -> None:
+    target = harness.switchboard.calls.colleague(call)
+    harness.command(legs[0].id, "intercept", {"target_type": kind, "target_id": getattr(target, attribute)})
+    assert ends(harness) == {legs[1].id: "NORMAL_CLEARING"}
     assert [leg.party for leg in call.legs] == [legs[0].party, target]
-    assert stage.told()[-1] == ("CHANNEL_BRIDGE", legs[0].id)
+    assert harness.leg_events()[-1] == ("CHANNEL_BRIDGE", legs[0].id)
 
 
-def test_intercept_of_the_unbridged_only(stage: Stage, legs: tuple[Leg, Leg], call: Call) -> None:
-    target = stage.switchboard.live.colleague(call)
-    stage.command(
+def test_intercept_of_unbridged_calls_only(harness: Harness, legs: tuple[Leg, Leg], call: Call) -> None:
+    target = harness.switchboard.calls.colleague(call)
+    harness.command(
         legs[0].id, "intercept", {"target_type": "user", "target_id": target.user_id, "unbridged_only": True}
     )
-    assert stage.told() == []
-    assert "bridged already" in stage.said[-1]
+    assert harness.leg_events() == []
+    assert "already bridged" in harness.messages[-1]
 
 
-def test_intercept_while_it_rings(stage: Stage) -> None:
-    (call,) = stage.switchboard.live
+def test_intercept_while_it_rings(harness: Harness) -> None:
+    (call,) = harness.switchboard.calls
     call.commanded = True
-    stage.run_until(lambda: call.phase is Phase.RINGING)
-    first, ringing, target = call.first, call.ringing, stage.switchboard.live.colleague(call)
+    harness.run_until(lambda: call.phase is Phase.RINGING)
+    first, ringing, target = call.first, call.ringing, harness.switchboard.calls.colleague(call)
     assert ringing is not None
-    stage.passed.clear()
-    stage.command(
+    harness.events.clear()
+    harness.command(
         first.id, "intercept", {"target_type": "user", "target_id": target.user_id, "unbridged_only": True}
     )
-    assert ends(stage) == {ringing.id: "NORMAL_CLEARING"}
+    assert ends(harness) == {ringing.id: "NORMAL_CLEARING"}
     assert [leg.party for leg in call.legs] == [first.party, target]
 
 
-def test_move(stage: Stage, legs: tuple[Leg, Leg], call: Call) -> None:
-    target = stage.switchboard.live.colleague(call)
-    stage.command(legs[1].id, "move", {"device_id": target.device_id})
-    assert ends(stage) == {legs[1].id: "NORMAL_CLEARING"}
+def test_move(harness: Harness, legs: tuple[Leg, Leg], call: Call) -> None:
+    target = harness.switchboard.calls.colleague(call)
+    harness.command(legs[1].id, "move", {"device_id": target.device_id})
+    assert ends(harness) == {legs[1].id: "NORMAL_CLEARING"}
     assert [leg.party for leg in call.legs] == [legs[0].party, target]
-    assert stage.told()[-1] == ("CHANNEL_BRIDGE", legs[0].id)
+    assert harness.leg_events()[-1] == ("CHANNEL_BRIDGE", legs[0].id)
 
 
-def test_callflow(stage: Stage, legs: tuple[Leg, Leg]) -> None:
+def test_callflow(harness: Harness, legs: tuple[Leg, Leg]) -> None:
     flow_id = "0f" * 16
-    stage.command(legs[0].id, "callflow", {"id": flow_id})
-    assert ends(stage) == {legs[1].id: "BLIND_TRANSFER"}
-    assert [leg["Custom-Channel-Vars"]["CallFlow-ID"] for leg in created(stage)] == [flow_id]
-    stage.run(5)
-    assert stage.told()[-1] == ("CHANNEL_BRIDGE", legs[0].id)
+    harness.command(legs[0].id, "callflow", {"id": flow_id})
+    assert ends(harness) == {legs[1].id: "BLIND_TRANSFER"}
+    assert [leg["Custom-Channel-Vars"]["CallFlow-ID"] for leg in created(harness)] == [flow_id]
+    harness.run(5)
+    assert harness.leg_events()[-1] == ("CHANNEL_BRIDGE", legs[0].id)
 
 
 @pytest.mark.parametrize(
@@ -218,109 +218,105 @@ def test_callflow(stage: Stage, legs: tuple[Leg, Leg]) -> None:
         ("audio_level", {"action": "start", "level": -2}, {"audio level": "-2"}),
     ],
 )
-def test_what_is_only_heard(
-    stage: Stage, legs: tuple[Leg, Leg], action: str, data: dict[str, Any], becomes: dict[str, str]
+def test_media_commands_change_only_the_media(
+    harness: Harness, legs: tuple[Leg, Leg], action: str, data: dict[str, Any], becomes: dict[str, str]
 ) -> None:
-    stage.command(legs[1].id, action, data)
-    assert stage.told() == []
+    harness.command(legs[1].id, action, data)
+    assert harness.leg_events() == []
     assert legs[1].media == becomes
-    ((what, how),) = becomes.items()
-    assert stage.said[-1].endswith(f"{legs[1].id}: the call is talking; {what} {how}")
+    ((name, value),) = becomes.items()
+    assert harness.messages[-1].endswith(f"{legs[1].id}: the call is talking; {name} {value}")
 
 
-def test_a_recording_from_start_to_end(stage: Stage, legs: tuple[Leg, Leg]) -> None:
+def test_a_recording_from_start_to_end(harness: Harness, legs: tuple[Leg, Leg]) -> None:
     states = []
     for action in ("start", "mask", "unmask", "stop", "toggle", "toggle"):
-        stage.command(legs[0].id, "record_call", {"action": action})
+        harness.command(legs[0].id, "record_call", {"action": action})
         states.append(legs[0].media["recording"])
     assert states == ["on", "masked", "on", "off", "on", "off"]
 
 
-def test_break_ends_what_is_played(stage: Stage, legs: tuple[Leg, Leg]) -> None:
-    stage.command(legs[0].id, "play", {"id": "tune"})
-    stage.command(legs[0].id, "audio_level", {"action": "start", "level": 1})
-    stage.command(legs[0].id, "break")
+def test_break_stops_playback(harness: Harness, legs: tuple[Leg, Leg]) -> None:
+    harness.command(legs[0].id, "play", {"id": "tune"})
+    harness.command(legs[0].id, "audio_level", {"action": "start", "level": 1})
+    harness.command(legs[0].id, "break")
     assert legs[0].media == {"audio level": "1"}
-    stage.command(legs[0].id, "audio_level", {"action": "stop"})
+    harness.command(legs[0].id, "audio_level", {"action": "stop"})
     assert legs[0].media == {}
 
 
-def test_break_ends_a_visit_to_the_mailbox(stage: Stage) -> None:
-    (call,) = stage.switchboard.live
-    stage.run_until(lambda: call.phase is Phase.RINGING)
+def test_break_ends_a_call_to_the_mailbox(harness: Harness) -> None:
+    (call,) = harness.switchboard.calls
+    harness.run_until(lambda: call.phase is Phase.RINGING)
     call.to_mailbox("NO_ANSWER")
-    stage.command(call.first.id, "break")
-    assert ends(stage)[call.first.id] == "NORMAL_CLEARING"
-    assert len(stage.switchboard.live) == 0
+    harness.command(call.first.id, "break")
+    assert ends(harness)[call.first.id] == "NORMAL_CLEARING"
+    assert len(harness.switchboard.calls) == 0
 
 
-def test_a_flow(stage: Stage, legs: tuple[Leg, Leg]) -> None:
+def test_a_flow(harness: Harness, legs: tuple[Leg, Leg]) -> None:
     child = {"module": "hold", "data": {}, "children": {}}
-    stage.flow(legs[0].id, {"module": "tts", "data": {"text": "please wait"}, "children": {"_": child}})
+    harness.flow(legs[0].id, {"module": "tts", "data": {"text": "please wait"}, "children": {"_": child}})
     assert legs[0].media == {"playing": "please wait"}
-    assert stage.told() == [("CHANNEL_HOLD", legs[0].id)]
+    assert harness.leg_events() == [("CHANNEL_HOLD", legs[0].id)]
 
 
-def test_a_flow_ends_where_a_module_is_not_possible(stage: Stage, legs: tuple[Leg, Leg]) -> None:
-    stage.flow(legs[0].id, {"module": "unpark", "children": {"_": {"module": "hangup"}}})
-    assert stage.told() == []
-    assert len(stage.said) == 1
+def test_a_flow_ends_where_a_module_is_not_possible(harness: Harness, legs: tuple[Leg, Leg]) -> None:
+    harness.flow(legs[0].id, {"module": "unpark", "children": {"_": {"module": "hangup"}}})
+    assert harness.leg_events() == []
+    assert len(harness.messages) == 1
 
 
 @pytest.mark.parametrize(
-    ("action", "data", "why"),
+    ("action", "data", "reason"),
     [
-        ("dance", {}, "does not know"),
+        ("dance", {}, "unknown action"),
         ("transfer", {}, "target is missing"),
         ("transfer", {"target": 7}, "target is missing"),
         ("unpark", {}, "not parked"),
-        ("resume", {}, "nobody is on hold"),
-        ("intercept", {"target_type": "user", "target_id": "nobody"}, "has nobody"),
-        ("move", {"owner_id": "nobody"}, "has nobody"),
+        ("resume", {}, "not on hold"),
+        ("intercept", {"target_type": "user", "target_id": "no-one"}, "has no user or device"),
+        ("move", {"owner_id": "no-one"}, "has no user or device"),
         ("callflow", {"id": ""}, "id is missing"),
     ],
 )
-def test_refusals(stage: Stage, legs: tuple[Leg, Leg], action: str, data: dict[str, Any], why: str) -> None:
-    stage.command(legs[0].id, action, data)
-    assert stage.told() == []
-    assert stage.said[-1].startswith(f"command refused: {action} for {legs[0].id}: ")
-    assert why in stage.said[-1]
+def test_impossible_commands_are_refused_with_a_reason(
+    harness: Harness, legs: tuple[Leg, Leg], action: str, data: dict[str, Any], reason: str
+) -> None:
+    harness.command(legs[0].id, action, data)
+    assert harness.leg_events() == []
+    assert harness.messages[-1].startswith(f"command refused: {action} for {legs[0].id}: ")
+    assert reason in harness.messages[-1]
 
 
-def test_a_call_that_is_not_there(stage: Stage, legs: tuple[Leg, Leg]) -> None:
-    stage.command("somebody-else@switch.example.net", "hangup")
-    assert stage.told() == []
-    assert "no such call" in stage.said[-1]
+def test_a_command_for_an_unknown_call_is_refused(harness: Harness, legs: tuple[Leg, Leg]) -> None:
+    harness.command("unknown@switch.example.net", "hangup")
+    assert harness.leg_events() == []
+    assert "no such call" in harness.messages[-1]
 
 
-def test_nonsense_harms_nobody(stage: Stage, legs: tuple[Leg, Leg]) -> None:
-    complaints: list[Any] = []
-
-    def observe(event: Any) -> None:
-        if event["log_level"] >= LogLevel.warn:
-            complaints.append(event)
-
-    globalLogPublisher.addObserver(observe)
-    mine = legs[0].id
-    for body in (
+def test_malformed_commands_are_ignored(harness: Harness, legs: tuple[Leg, Leg]) -> None:
+    call_id = legs[0].id
+    bodies: list[dict[str, Any]] = [
         {},
-        {"Event-Name": "flow", "Flow": 7, "Call-ID": mine},
-        {"Event-Name": "flow", "Flow": {"module": {}, "data": [], "children": 4}, "Call-ID": mine},
-        {"Call-ID": mine, "Action": [], "Data": 3},
+        {"Event-Name": "flow", "Flow": 7, "Call-ID": call_id},
+        {"Event-Name": "flow", "Flow": {"module": {}, "data": [], "children": 4}, "Call-ID": call_id},
+        {"Call-ID": call_id, "Action": [], "Data": 3},
         {"Call-ID": [], "Event-Name": []},
-    ):
-        stage.bus.publish("metaflow", "metaflow.flow.x", body)
-    stage.pump()
-    globalLogPublisher.removeObserver(observe)
-    assert complaints == []
-    assert stage.told() == []
+    ]
+    for body in bodies:
+        harness.bus.publish("metaflow", "metaflow.flow.x", body)
+    with capturedLogs() as logged:
+        harness.settle()
+    assert [event for event in logged if event["log_level"] >= LogLevel.warn] == []
+    assert harness.leg_events() == []
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_any_commands_at_any_time_leave_a_call_in_order(seed: int) -> None:
-    """Every leg that has been created is there, or has been destroyed once."""
-    stage = Stage(seed=seed)
-    (call,) = stage.switchboard.live
+def test_random_commands_leave_no_leg_behind(seed: int) -> None:
+    """Every leg that was created is still there, or was destroyed exactly once."""
+    harness = Harness(seed=seed)
+    (call,) = harness.switchboard.calls
     actions = (
         "hold",
         "resume",
@@ -334,22 +330,22 @@ def test_any_commands_at_any_time_leave_a_call_in_order(seed: int) -> None:
         "break",
     )
     person = call.tenant.people[seed % 8]
-    for turn in range(40):
+    for step in range(40):
         if not call.legs:
             break
-        leg = call.legs[(seed * 7 + turn * 3) % len(call.legs)]
+        leg = call.legs[(seed * 7 + step * 3) % len(call.legs)]
         data = {"target": person.number, "target_type": "user", "target_id": person.user_id, "id": "c" * 32}
-        data["transfer-type"] = ("attended", "blind")[turn % 2]
-        stage.command(leg.id, actions[(seed * 5 + turn * turn + turn) % len(actions)], data)
-        stage.run((seed + turn) % 4)
-    told = stage.told()
-    gone = [leg_id for name, leg_id in told if name == "CHANNEL_DESTROY"]
-    assert len(gone) == len(set(gone)) > 0
-    assert {leg_id for name, leg_id in told if name == "CHANNEL_CREATE"} == {
-        *gone,
+        data["transfer-type"] = ("attended", "blind")[step % 2]
+        harness.command(leg.id, actions[(seed * 5 + step * step + step) % len(actions)], data)
+        harness.run((seed + step) % 4)
+    names = harness.leg_events()
+    ended = [leg_id for name, leg_id in names if name == "CHANNEL_DESTROY"]
+    assert len(ended) == len(set(ended)) > 0
+    assert {leg_id for name, leg_id in names if name == "CHANNEL_CREATE"} == {
+        *ended,
         *(leg.id for leg in call.legs),
     }
-    stage.run(1200)
+    harness.run(1200)
     assert call.legs == []
-    stage.stop()
-    assert stage.clock.getDelayedCalls() == []
+    harness.stop()
+    assert harness.clock.getDelayedCalls() == []

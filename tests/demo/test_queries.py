@@ -1,5 +1,3 @@
-"""Who asks the switchboard for channels is answered as KAZOO's switches answer."""
-
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -8,7 +6,7 @@ import pytest
 
 from kazoo_bridge.demo.call import Call
 from kazoo_bridge.kazoo import encode_key_part, to_gregorian
-from tests.demo.stage import Stage
+from tests.demo.harness import Harness
 
 _FIELDS = {
     *(
@@ -44,21 +42,21 @@ _FIELDS = {
 
 
 @pytest.fixture
-def stage() -> Iterator[Stage]:
-    made = Stage()
-    yield made
-    made.stop()
+def harness() -> Iterator[Harness]:
+    harness = Harness()
+    yield harness
+    harness.stop()
 
 
 @pytest.fixture
-def call(stage: Stage) -> Call:
-    return stage.talking()
+def call(harness: Harness) -> Call:
+    return harness.connect_call()
 
 
-def test_the_channels_of_an_account(stage: Stage, call: Call) -> None:
-    (answer,) = stage.ask("query_account_channels_req", Account_ID=call.tenant.id)
-    assert answer.name == "query_account_channels_resp"
-    channels = {channel["uuid"]: channel for channel in answer.body["Channels"]}
+def test_the_channels_of_an_account(harness: Harness, call: Call) -> None:
+    (reply,) = harness.query("query_account_channels_req", Account_ID=call.tenant.id)
+    assert reply.name == "query_account_channels_resp"
+    channels = {channel["uuid"]: channel for channel in reply.body["Channels"]}
     assert set(channels) == {leg.id for leg in call.legs}
     inside = next(leg for leg in call.legs if leg.party.inside)
     channel, other = channels[inside.id], call.other(inside)
@@ -71,50 +69,50 @@ def test_the_channels_of_an_account(stage: Stage, call: Call) -> None:
     assert channel["Is-On-Hold"] is False
 
 
-def test_another_account_has_none(stage: Stage, call: Call) -> None:
-    other = next(tenant for tenant in stage.tenants if tenant is not call.tenant)
-    (answer,) = stage.ask("query_account_channels_req", Account_ID=other.id)
-    assert answer.body["Channels"] == []
+def test_another_account_has_none(harness: Harness, call: Call) -> None:
+    other = next(tenant for tenant in harness.tenants if tenant is not call.tenant)
+    (reply,) = harness.query("query_account_channels_req", Account_ID=other.id)
+    assert reply.body["Channels"] == []
 
 
-def test_a_hold_is_seen(stage: Stage, call: Call) -> None:
-    stage.command(call.first.id, "hold")
-    (answer,) = stage.ask("query_channels_req", Call_ID=call.first.id, Fields="all", Active_Only=True)
-    assert answer.body["Channels"][call.first.id]["Is-On-Hold"] is True
+def test_a_held_channel_says_so(harness: Harness, call: Call) -> None:
+    harness.command(call.first.id, "hold")
+    (reply,) = harness.query("query_channels_req", Call_ID=call.first.id, Fields="all", Active_Only=True)
+    assert reply.body["Channels"][call.first.id]["Is-On-Hold"] is True
 
 
-def test_one_channel_among_all(stage: Stage, call: Call) -> None:
-    (answer,) = stage.ask("query_channels_req", Call_ID=call.first.id, Fields="all", Active_Only=True)
-    assert answer.name == "query_channels_resp"
-    assert set(answer.body["Channels"]) == {call.first.id}
-    assert answer.body["Channels"][call.first.id]["Account-ID"] == call.tenant.id
+def test_one_channel_among_all(harness: Harness, call: Call) -> None:
+    (reply,) = harness.query("query_channels_req", Call_ID=call.first.id, Fields="all", Active_Only=True)
+    assert reply.name == "query_channels_resp"
+    assert set(reply.body["Channels"]) == {call.first.id}
+    assert reply.body["Channels"][call.first.id]["Account-ID"] == call.tenant.id
 
 
-def test_all_channels_and_some_fields(stage: Stage, call: Call) -> None:
-    (answer,) = stage.ask("query_channels_req", Fields=["Call-ID", "Realm"])
-    assert answer.body["Channels"] == {
+def test_all_channels_and_some_fields(harness: Harness, call: Call) -> None:
+    (reply,) = harness.query("query_channels_req", Fields=["Call-ID", "Realm"])
+    assert reply.body["Channels"] == {
         leg.id: {"Call-ID": leg.id, "Realm": call.tenant.realm} for leg in call.legs
     }
 
 
-def test_the_channels_of_a_user(stage: Stage, call: Call) -> None:
+def test_the_channels_of_a_user(harness: Harness, call: Call) -> None:
     inside = next(leg for leg in call.legs if leg.party.inside)
     name = inside.variables()["Username"]
-    (answer,) = stage.ask("query_user_channels_req", Realm=call.tenant.realm, Username=name)
-    assert {channel["uuid"] for channel in answer.body["Channels"]} == {inside.id}
+    (reply,) = harness.query("query_user_channels_req", Realm=call.tenant.realm, Username=name)
+    assert {channel["uuid"] for channel in reply.body["Channels"]} == {inside.id}
 
 
-def test_an_unknown_channel(stage: Stage, call: Call) -> None:
-    assert stage.ask("query_channels_req", Call_ID="nobody", Active_Only=True) == []
-    (answer,) = stage.ask("query_channels_req", Call_ID="nobody", Active_Only=False)
-    assert answer.body["Channels"] == {}
+def test_an_unknown_channel(harness: Harness, call: Call) -> None:
+    assert harness.query("query_channels_req", Call_ID="unknown", Active_Only=True) == []
+    (reply,) = harness.query("query_channels_req", Call_ID="unknown", Active_Only=False)
+    assert reply.body["Channels"] == {}
 
 
-def test_the_status_of_a_channel(stage: Stage, call: Call) -> None:
-    (answer,) = stage.ask("channel_status_req", encode_key_part(call.first.id), Call_ID=call.first.id)
-    assert (answer.name, answer.body["Status"]) == ("channel_status_resp", "active")
-    assert answer.body["Custom-Channel-Vars"]["Account-ID"] == call.tenant.id
-    stage.command(call.first.id, "hangup")
-    (answer,) = stage.ask("channel_status_req", encode_key_part(call.first.id), Call_ID=call.first.id)
-    assert answer.body["Status"] == "terminated"
-    assert stage.ask("channel_status_req", "x", Call_ID=call.first.id, Active_Only=True) == []
+def test_the_status_of_a_channel(harness: Harness, call: Call) -> None:
+    (reply,) = harness.query("channel_status_req", encode_key_part(call.first.id), Call_ID=call.first.id)
+    assert (reply.name, reply.body["Status"]) == ("channel_status_resp", "active")
+    assert reply.body["Custom-Channel-Vars"]["Account-ID"] == call.tenant.id
+    harness.command(call.first.id, "hangup")
+    (reply,) = harness.query("channel_status_req", encode_key_part(call.first.id), Call_ID=call.first.id)
+    assert reply.body["Status"] == "terminated"
+    assert harness.query("channel_status_req", "x", Call_ID=call.first.id, Active_Only=True) == []

@@ -58,7 +58,7 @@ allowed_networks = ["127.0.0.0/8"]
     def start(self, *, wait: bool = True) -> None:
         """Start twistd; wait until it is ready."""
         with self.log.open("ab") as log:
-            command = [_BIN / "twistd", "-n", "--pidfile=", "kazoo_bridge", "--config", self.config]
+            command = [str(_BIN / "twistd"), "-n", "--pidfile=", "kazoo_bridge", "--config", str(self.config)]
             self.process = subprocess.Popen(
                 command, cwd=self.folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL
             )
@@ -80,10 +80,10 @@ allowed_networks = ["127.0.0.0/8"]
 
     def command(self, *arguments: str) -> str:
         """Run kazoo-bridge; the last line of its output."""
-        command = [_BIN / "kazoo-bridge", "--config", self.config, *arguments]
+        command = [str(_BIN / "kazoo-bridge"), "--config", str(self.config), *arguments]
         done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
-        return done.stdout.splitlines()[-1]
+        return str(done.stdout.splitlines()[-1])
 
     def rest(self, verb: str, path: str, token: str | None = None, data: Any = None) -> requests.Response:
         """One request to REST."""

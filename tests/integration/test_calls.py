@@ -62,11 +62,18 @@ async def harness(vhost_uri: str) -> AsyncIterator[Harness]:
         garbage = SwitchNode(switch, name="garbage")
         world = await BrokerClient.connect(parse_uri(vhost_uri))
 
+        malformed: tuple[Any, ...] = (
+            "all of them",
+            [None, 5, {"uuid": 7, "account_id": ACCOUNT}],
+            {"x": []},
+            None,
+        )
+
         def reply_malformed(event: Event) -> None:
             to = event.body["Server-ID"]
             world.send(TARGETED, to, b"{no json")
             world.send(TARGETED, to, b'["a list"]')
-            for channels in ("all of them", [None, 5, {"uuid": 7, "account_id": ACCOUNT}], {"x": []}, None):
+            for channels in malformed:
                 garbage.reply(event, channels if channels is not None else 0)
 
         garbage.answer = reply_malformed

@@ -109,7 +109,8 @@ def test_exactly_the_right_requests_arrive(
     kazoo.call(ONE, "answered", "CHANNEL_ANSWER")
     kazoo.call(None, "nobodys")
     kazoo.call(ONE, "first")
-    kazoo.call(ONE, "second", **{"Channel-Is-Loopback": True})
+    loopback: dict[str, Any] = {"Channel-Is-Loopback": True}
+    kazoo.call(ONE, "second", **loopback)
     arrivals = receiver.wait_for(2)
     eventually(lambda: kazoo.queued() == 0, "the queue is empty")
     assert sorted(arrival.form["call_id"] for arrival in arrivals) == ["first", "second"]

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 import pytest_twisted
+from prometheus_client import CollectorRegistry
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.logger import capturedLogs
@@ -119,13 +120,19 @@ async def test_metrics(harness: Harness) -> None:
     await harness.receiver.arrived(1)
     await harness.publish("2")
     await eventually(lambda: harness.deliveries.rows)
-    metrics: dict[str, Any] = {one.name: one for one in await harness.service.metrics()}
-    assert metrics["webhook_events"].values == {"callevt": 2}
-    assert metrics["attempts"].values == {"success": 1, "failure": 1}
-    assert metrics["webhooks_enabled"].values == {"": 1}
-    assert metrics["deliveries_stored"].values == {"pending": 1, "held": 0, "dead": 0}
-    assert (metrics["requests_under_way"].values, metrics["requests_queued"].values) == ({"": 0}, {"": 0})
-    assert sum(metrics["attempt_seconds"].counts) == 2
+    registry = CollectorRegistry()
+    await harness.service.register_metrics(registry).update()
+
+    def value(name: str, **labels: str) -> float | None:
+        return registry.get_sample_value(f"kazoo_bridge_{name}", labels)
+
+    assert value("webhook_events_total", exchange="callevt") == 2
+    assert value("attempts_total", result="success") == value("attempts_total", result="failure") == 1
+    assert value("attempt_seconds_count") == 2
+    assert value("webhooks_enabled") == 1
+    assert (value("requests_under_way"), value("requests_queued")) == (0, 0)
+    stored = {status: value("deliveries_stored", status=status) for status in ("pending", "held", "dead")}
+    assert stored == {"pending": 1, "held": 0, "dead": 0}
 
 
 @pytest_twisted.ensureDeferred

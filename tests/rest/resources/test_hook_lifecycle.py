@@ -107,7 +107,7 @@ async def test_re_enabling_over_the_bus(rest: RestHarness, action: str, enabled:
         "Account-ID": ACCOUNT,
     }
     answers = await rest.node.bus.request(
-        "configuration", "configuration.doc_type_update.webhook", request, timeout=0.5, enough=bool
+        "configuration", "configuration.doc_type_update.webhook", request, timeout=0.5, done_when=bool
     )
     assert [
         (await rest.get_hook(own))["enabled"],

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve
+from prometheus_client import CollectorRegistry
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
@@ -22,6 +23,18 @@ def attempt(harness: Harness, hook: Hook, delivery: Delivery | None = None) -> l
     return results_of(Deferred.fromCoroutine(work))
 
 
+def registry_of(harness: Harness) -> CollectorRegistry:
+    """A registry with the metrics of attempts."""
+    registry = CollectorRegistry()
+    harness.attempt_runner.metrics.register(registry)
+    return registry
+
+
+def attempts_by_result(harness: Harness) -> dict[str, float | None]:
+    registry, name = registry_of(harness), "kazoo_bridge_attempts_total"
+    return {result: registry.get_sample_value(name, {"result": result}) for result in ("success", "failure")}
+
+
 def attempt_with_status(
     status: int, attempts: int = 0, **document: Any
 ) -> tuple[FakeAgent, Harness, AttemptResult]:
@@ -38,15 +51,16 @@ def test_a_success() -> None:
     _, harness, result = attempt_with_status(200, attempts=2)
     assert result == AttemptResult(True, 3)
     assert harness.scheduler.in_flight == 0
-    assert harness.attempt_runner.attempts_by_result == {"success": 1, "failure": 0}
-    assert harness.attempt_runner.durations.total == pytest.approx(0.3)
+    assert attempts_by_result(harness) == {"success": 1, "failure": 0}
+    seconds = registry_of(harness).get_sample_value("kazoo_bridge_attempt_seconds_sum")
+    assert seconds == pytest.approx(0.3)
 
 
 def test_a_bad_status_is_followed_by_a_retry() -> None:
     with capturedLogs() as logs:
         _, harness, result = attempt_with_status(503, retries=1)
     assert result == AttemptResult(False, 1, harness.clock.seconds() + 2, "answered 503")
-    assert harness.attempt_runner.attempts_by_result == {"success": 0, "failure": 1}
+    assert attempts_by_result(harness) == {"success": 0, "failure": 1}
     assert [(log["hook_id"], log["account_id"], log["attempts"], log["reason"]) for log in logs] == [
         ("h1", ACCOUNT, 1, "answered 503")
     ]
@@ -105,7 +119,7 @@ def test_a_payload_that_cannot_be_encoded_is_not_sent() -> None:
     assert "cannot be written" in result.reason
     assert agent.times == []
     assert harness.scheduler.in_flight == 0
-    assert harness.attempt_runner.attempts_by_result == {"success": 0, "failure": 0}
+    assert attempts_by_result(harness) == {"success": 0, "failure": 0}
     assert [(log["log_level"].name, log["hook_id"]) for log in logs] == [("error", "h1")]
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import requests
 
-_ANY_PORT = "tcp:0:interface=127.0.0.1"
+_FREE_PORT = "tcp:0:interface=127.0.0.1"
 
 
-def test_the_demonstration(tmp_path: Path) -> None:
+def test_the_demo_prints_its_accounts_and_webhooks_and_stops_on_ctrl_c(tmp_path: Path) -> None:
     command = [
-        Path(sys.executable).parent / "kazoo-bridge",
+        str(Path(sys.executable).parent / "kazoo-bridge"),
         "demo",
         "--calls-per-minute",
         "60",
@@ -23,31 +23,31 @@ def test_the_demonstration(tmp_path: Path) -> None:
     ]
     environment = {
         **os.environ,
-        "KAZOO_BRIDGE__HTTP__ENDPOINT": _ANY_PORT,
-        "KAZOO_BRIDGE__WEBSOCKETS__ENDPOINT": _ANY_PORT,
+        "KAZOO_BRIDGE__HTTP__ENDPOINT": _FREE_PORT,
+        "KAZOO_BRIDGE__WEBSOCKETS__ENDPOINT": _FREE_PORT,
     }
     demo = subprocess.Popen(
         command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     assert demo.stdout is not None
     try:
-        said = ""
+        output = ""
         for line in demo.stdout:
-            said += line
+            output += line
             if "hook received: channel_create" in line:
                 break
-        found = re.search(r"curl -H 'X-Auth-Token: (\w+)' (\S+)", said)
-        assert found, said
+        found = re.search(r"curl -H 'X-Auth-Token: (\w+)' (\S+)", output)
+        assert found, output
         hooks = requests.get(found[2], headers={"X-Auth-Token": found[1]}, timeout=10).json()["data"]
         assert [hook["hook"] for hook in hooks] == ["all"]
-        address, reseller_id = re.fullmatch(
-            r"(http://[\d.:]+)/v2/accounts/(\w{32})/webhooks", found[2]
-        ).groups()  # type: ignore[union-attr]
-        assert f"console  {address}/console/" in said
+        url = re.fullmatch(r"(http://[\d.:]+)/v2/accounts/(\w{32})/webhooks", found[2])
+        assert url, found[2]
+        address, reseller_id = url.groups()
+        assert f"console  {address}/console/" in output
         children = requests.get(
             f"{address}/v2/accounts/{reseller_id}/descendants", headers={"X-Auth-Token": found[1]}, timeout=10
         )
-        keys = re.findall(r"account  (\w{32})\n  token    (\w+)\n  api key  (\w+)", said)
+        keys = re.findall(r"account  (\w{32})\n  token    (\w+)\n  api key  (\w+)", output)
         assert keys[0][0] == reseller_id
         assert len(children.json()["data"]) == 2
         assert keys[1][0] in {child["id"] for child in children.json()["data"]}
@@ -58,7 +58,7 @@ def test_the_demonstration(tmp_path: Path) -> None:
         demo.send_signal(signal.SIGINT)
         rest = demo.communicate(timeout=30)[0]
         assert demo.returncode == 0, rest
-        assert "Traceback" not in said + rest
+        assert "Traceback" not in output + rest
         assert list(tmp_path.iterdir()) == []
     finally:
         demo.kill()
