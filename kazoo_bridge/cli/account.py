@@ -77,7 +77,7 @@ def list_accounts(context: CliContext) -> None:
 def delete(context: CliContext, account_id: str) -> None:
     """Delete an account with its hooks, numbers, tokens and API keys."""
     context.write(lambda connection: accounts.delete(connection, account_id, time.time()))
-    click.echo(f"deleted account {account_id}")
+    click.echo(account_id)
 
 
 @account.command(name="limits")

@@ -72,4 +72,4 @@ def _revoke(
     secret = read_secret(argument)
     if not context.write(lambda connection: revoke(connection, secret, time.time())):
         raise click.ClickException(f"there is no such {what}; it may have expired or been revoked")
-    click.echo(f"revoked {what}")
+    click.echo("revoked")

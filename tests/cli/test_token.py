@@ -23,10 +23,10 @@ def test_a_created_token_is_printed_alone_and_valid(cli: CliHarness, monkeypatch
 def test_tokens_are_revoked(cli: CliHarness) -> None:
     cli.run("account", "create", "--id", A)
     given, piped = (cli.create("token", "create", "--account", A) for _ in range(2))
-    assert cli.lines("token", "revoke", given) == ["revoked token"]
+    assert cli.lines("token", "revoke", given) == ["revoked"]
     assert lookup_token(given, 0) is None
     assert lookup_token(piped, 0) is not None
-    assert cli.lines("token", "revoke", "-", stdin=f"{piped}\n") == ["revoked token"]
+    assert cli.lines("token", "revoke", "-", stdin=f"{piped}\n") == ["revoked"]
     assert lookup_token(piped, 0) is None
     assert "no such token" in cli.error("token", "revoke", piped)
 
@@ -35,7 +35,7 @@ def test_api_keys_are_created_and_revoked(cli: CliHarness) -> None:
     cli.run("account", "create", "--id", A)
     (api_key,) = cli.lines("api-key", "create", "--account", A)
     assert "no such token" in cli.error("token", "revoke", api_key)
-    assert cli.lines("api-key", "revoke", "-", stdin=api_key) == ["revoked API key"]
+    assert cli.lines("api-key", "revoke", "-", stdin=api_key) == ["revoked"]
     assert "no such API key" in cli.error("api-key", "revoke", api_key)
 
 
