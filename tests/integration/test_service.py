@@ -299,7 +299,10 @@ def test_websockets_are_told_that_the_server_goes_away(tmp_path: Path, tls: bool
         context = ssl.create_default_context(cafile=authority.bundle)
         connection = context.wrap_socket(connection, server_hostname="localhost")
     with connection:
-        upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        upgrade = (
+            "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        )
         connection.sendall(f"GET / HTTP/1.1\r\nHost: localhost\r\n{upgrade}\r\n".encode())
         stream = connection.makefile("rb")
         assert b" 101 " in stream.readline()

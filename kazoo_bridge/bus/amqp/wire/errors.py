@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from OpenSSL import SSL
 from service_identity import VerificationError
@@ -85,9 +86,10 @@ def close_error(reason: object) -> Closed:
         return ConnectionGone(reason_text(reason))
     method = getattr(reason, "method", None)
     if method is not None and method.name == "close":
-        text = reason.reply_text  # type: ignore[attr-defined]
+        closed: Any = reason
+        text = closed.reply_text
         kind = BrokerClosedChannel if method.klass.name == "channel" else BrokerClosedConnection
-        return kind(reason.reply_code, text if isinstance(text, str) else repr(text))  # type: ignore[attr-defined]
+        return kind(closed.reply_code, text if isinstance(text, str) else repr(text))
     return ConnectionGone(str(reason))
 
 
