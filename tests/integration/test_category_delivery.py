@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pika
 import pytest
 
-from tests.integration.bridge_process import BridgeProcess, eventually
+from tests.integration.node_process import NodeProcess, eventually
 from tests.integration.rabbitmq import RabbitNode
 from tests.integration.web_receiver import Arrival, WebReceiver
 
@@ -27,7 +27,7 @@ class Harness:
 
     def __init__(self, folder: Path, uri: str) -> None:
         self.receiver = WebReceiver()
-        self.bridge = BridgeProcess(folder, uri, '[webhooks]\ncluster_id = "cl"\n')
+        self.bridge = NodeProcess(folder, uri, '[webhooks]\ncluster_id = "cl"\n')
         self.bridge.command("account", "create", "--id", TOP, "--superadmin")
         self.bridge.command("account", "create", "--id", ACCOUNT, "--parent", TOP)
         self.tokens = {

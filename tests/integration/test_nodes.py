@@ -11,7 +11,7 @@ from typing import Any
 import pika
 import pytest
 
-from tests.integration.bridge_process import BridgeProcess, eventually
+from tests.integration.node_process import NodeProcess, eventually
 from tests.integration.web_receiver import WebReceiver
 
 ACCOUNT, CHILD = "1" * 32, "2" * 32
@@ -28,15 +28,13 @@ def receiver() -> Iterator[WebReceiver]:
 
 
 @pytest.fixture
-def nodes(tmp_path: Path, vhost_uri: str) -> Iterator[list[BridgeProcess]]:
+def nodes(tmp_path: Path, vhost_uri: str) -> Iterator[list[NodeProcess]]:
     more = "[webhooks]\nattempt_failure_expiry_ms = 4000\n"
     made = []
     for name in ("one", "two"):
         folder = tmp_path / name
         folder.mkdir()
-        made.append(
-            BridgeProcess(folder, vhost_uri, more, storage_uri=f"sqlite:///{tmp_path}/shared.sqlite3")
-        )
+        made.append(NodeProcess(folder, vhost_uri, more, storage_uri=f"sqlite:///{tmp_path}/shared.sqlite3"))
     made[0].command("account", "create", "--id", ACCOUNT)
     made[0].command("account", "create", "--id", CHILD, "--parent", ACCOUNT)
     for node in made:
@@ -60,7 +58,7 @@ class Broker:
         ):
             self._channel.exchange_declare(exchange, kind)
         self._channel.confirm_delivery()
-        self.heard: list[tuple[str, dict[str, Any]]] = []
+        self.received: list[tuple[str, dict[str, Any]]] = []
 
     def listen(self, exchange: str, pattern: str, queue: str = "") -> str:
         name: str = self._channel.queue_declare(queue, exclusive=True).method.queue
@@ -69,7 +67,7 @@ class Broker:
         return name
 
     def _take(self, _channel: Any, method: Any, _properties: Any, body: bytes) -> None:
-        self.heard.append((method.routing_key, json.loads(body)))
+        self.received.append((method.routing_key, json.loads(body)))
 
     def publish(
         self, exchange: str, routing_key: str, body: dict[str, Any], *, mandatory: bool = False
@@ -87,11 +85,11 @@ class Broker:
         self.publish("callevt", f"call.CHANNEL_CREATE.{call_id}", event)
 
     def wait_for(self, condition: Any, what: str) -> Any:
-        def look() -> Any:
+        def read() -> Any:
             self._connection.process_data_events(0)
             return condition()
 
-        return eventually(look, what)
+        return eventually(read, what)
 
     def close(self) -> None:
         self._connection.close()
@@ -113,7 +111,7 @@ def arrived(receiver: WebReceiver) -> list[str]:
 
 
 def test_what_one_node_is_told_holds_on_both(
-    nodes: list[BridgeProcess], broker: Broker, receiver: WebReceiver
+    nodes: list[NodeProcess], broker: Broker, receiver: WebReceiver
 ) -> None:
     one, two = nodes
     token = one.command("token", "create", "--account", ACCOUNT)
@@ -154,7 +152,7 @@ def test_what_one_node_is_told_holds_on_both(
     assert [one.form["call_id"] for one in receiver.arrivals[40:]] == ["last"]
 
 
-def test_the_command_sends_a_sample(nodes: list[BridgeProcess], receiver: WebReceiver) -> None:
+def test_the_command_sends_a_sample(nodes: list[NodeProcess], receiver: WebReceiver) -> None:
     token = nodes[0].command("token", "create", "--account", ACCOUNT)
     hook = {
         "name": "n",
@@ -180,11 +178,11 @@ def test_the_command_sends_a_sample(nodes: list[BridgeProcess], receiver: WebRec
 
 
 def test_failures_on_all_nodes_count_together_and_kazoo_can_enable_the_hook_again(
-    nodes: list[BridgeProcess], broker: Broker
+    nodes: list[NodeProcess], broker: Broker
 ) -> None:
     one, two = nodes
     broker.listen("notifications", "notifications.webhook.disabled")
-    broker.listen("targeted", "asker", "asker")
+    broker.listen("targeted", "client", "client")
     token = one.command("token", "create", "--account", ACCOUNT)
     dead = {"name": "n", "uri": "http://127.0.0.1:9/", "hook": "channel_create", "retries": 0}
     hook_id = one.rest("PUT", hooks(CHILD), token, dead).json()["data"]["id"]
@@ -195,15 +193,15 @@ def test_failures_on_all_nodes_count_together_and_kazoo_can_enable_the_hook_agai
     for number in range(6):
         broker.call(CHILD, f"d{number}")
 
-    def disabled(node: BridgeProcess) -> Any:
+    def disabled(node: NodeProcess) -> Any:
         return node.rest("GET", hooks(CHILD, hook_id), token).json()["data"].get("disable_reason")
 
     assert eventually(lambda: disabled(two), "the hook is disabled") == "too many failed attempts"
-    told = broker.wait_for(
-        lambda: [body for key, body in broker.heard if key == "notifications.webhook.disabled"],
+    notifications = broker.wait_for(
+        lambda: [body for key, body in broker.received if key == "notifications.webhook.disabled"],
         "a notification",
     )
-    assert [(body["Account-ID"], body["Hook-ID"]) for body in told] == [(CHILD, hook_id)]
+    assert [(body["Account-ID"], body["Hook-ID"]) for body in notifications] == [(CHILD, hook_id)]
 
     request = {
         "App-Name": "crossbar",
@@ -211,13 +209,13 @@ def test_failures_on_all_nodes_count_together_and_kazoo_can_enable_the_hook_agai
         "Event-Category": "configuration",
         "Event-Name": "doc_type_update",
         "Msg-ID": "m1",
-        "Server-ID": "asker",
+        "Server-ID": "client",
         "Type": "webhook",
         "Action": "descendants",
         "Account-ID": ACCOUNT,
     }
     broker.publish("configuration", "configuration.doc_type_update.webhook", request, mandatory=True)
-    answers = broker.wait_for(lambda: [body for key, body in broker.heard if key == "asker"], "an answer")
+    answers = broker.wait_for(lambda: [body for key, body in broker.received if key == "client"], "an answer")
     assert [(body["Event-Name"], body["Msg-ID"], body["status"]) for body in answers] == [
         ("doc_type_updated", "m1", "success")
     ]
@@ -225,7 +223,7 @@ def test_failures_on_all_nodes_count_together_and_kazoo_can_enable_the_hook_agai
 
 
 def test_an_account_deleted_in_kazoo_is_gone_on_both(
-    nodes: list[BridgeProcess], broker: Broker, receiver: WebReceiver
+    nodes: list[NodeProcess], broker: Broker, receiver: WebReceiver
 ) -> None:
     one, two = nodes
     token = one.command("token", "create", "--account", ACCOUNT)

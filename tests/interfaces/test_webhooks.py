@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 from kazoo_bridge.interfaces import InvalidDocument, IWebhooks
 
 
 def test_a_refused_document_names_its_fields_in_order() -> None:
-    errors = {
+    errors: dict[str, dict[str, dict[str, Any]]] = {
         "uri": {"required": {"message": "required"}},
         "hook": {"enum": {"message": "not a hook", "target": ["all"]}},
     }

@@ -106,7 +106,7 @@ class AttemptRunner:
                 delivery_id=delivery.id,
                 reason=error,
             )
-            return AttemptResult(False, attempts, None, f"it cannot be written as the hook wants it: {error}")
+            return AttemptResult(False, attempts, None, f"the payload cannot be encoded: {error}")
         success: bool | None = None
         began = self._clock.seconds()
         try:

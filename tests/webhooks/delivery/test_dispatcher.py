@@ -348,7 +348,7 @@ def test_an_ordered_hook_receives_everything_by_way_of_the_store() -> None:
     assert (agent.times, done) == ([], [None])
     (row,) = harness.deliveries.rows.values()
     assert row.delivery.ordering_key
-    assert row.reason == "its turn has to come"
+    assert row.reason == "an ordered delivery waits for earlier ones"
 
 
 def test_a_hook_with_open_circuit_receives_everything_by_way_of_the_store() -> None:

@@ -15,20 +15,20 @@ import requests
 from tests.integration.rabbitmq import free_port
 
 _BIN = Path(sys.executable).parent
-_PATIENCE = 30.0
+_TIMEOUT = 30.0
 
 
-def eventually(condition: Any, what: str, patience: float = _PATIENCE) -> Any:
+def eventually(condition: Any, what: str, timeout: float = _TIMEOUT) -> Any:
     """Poll until `condition()` is true; its value."""
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     while not (value := condition()):
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {patience:g} s: {what}")
+            raise AssertionError(f"not within {timeout:g} s: {what}")
         time.sleep(0.05)
     return value
 
 
-class BridgeProcess:
+class NodeProcess:
     """One node. `folder` keeps its configuration, database and log."""
 
     def __init__(self, folder: Path, amqp_uri: str, more_config: str = "", storage_uri: str = "") -> None:
@@ -101,7 +101,7 @@ allowed_networks = ["127.0.0.0/8"]
     def ended(self) -> int:
         """Wait for its end; the exit code."""
         assert self.process is not None
-        return self.process.wait(_PATIENCE)
+        return self.process.wait(_TIMEOUT)
 
     def stop(self) -> None:
         """End it, however it is."""
