@@ -60,7 +60,7 @@ def accept_former_keywords(cls: type[T]) -> type[T]:
             keywords = _present_keywords(keywords)
         initialize(self, *arguments, **keywords)
 
-    cls.__init__ = __init__  # type: ignore[method-assign]
+    cls.__init__ = __init__  # type: ignore[method-assign] # wraps the constructor
     return cls
 
 

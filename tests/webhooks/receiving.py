@@ -55,7 +55,7 @@ class Receiver(Resource):
 
     async def stop(self) -> None:
         for request in self.hanging:
-            request.transport.abortConnection()  # type: ignore[union-attr]
+            request.transport.abortConnection()  # type: ignore[union-attr] # connected
         if self._port is not None:
             await self._port.stopListening()
 

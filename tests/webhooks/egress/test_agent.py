@@ -100,7 +100,7 @@ class FixedResponseProtocol(Protocol):
     """Answers every request with the factory's response, and closes nothing itself."""
 
     def dataReceived(self, data: bytes) -> None:
-        self.transport.write(self.factory.response)  # type: ignore[union-attr]
+        self.transport.write(self.factory.response)  # type: ignore[union-attr] # connected
 
 
 @define(eq=False)

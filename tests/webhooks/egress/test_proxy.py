@@ -49,14 +49,15 @@ def tunnel(connection: HostileConnection) -> None:
 
     def relay(target: TargetConnection) -> None:
         connection.send(b"HTTP/1.1 200 Connection established\r\nVia: test\r\n\r\n")
+        # Both are connected.
         connection.dataReceived = target.transport.write  # type: ignore[method-assign, union-attr]
         ended = connection.connectionLost
 
         def lost(reason: Failure = connectionDone) -> None:
-            target.transport.loseConnection()  # type: ignore[union-attr]
+            target.transport.loseConnection()  # type: ignore[union-attr] # connected
             ended(reason)
 
-        connection.connectionLost = lost  # type: ignore[method-assign]
+        connection.connectionLost = lost  # type: ignore[method-assign] # replaced for the test
 
     connected.addCallback(relay)
 

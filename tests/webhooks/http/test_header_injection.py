@@ -89,7 +89,7 @@ def on_the_wire(hook: Hook) -> bytes:
         return b""
     transport = StringTransport()
     protocol = clock.tcpClients[0][2].buildProtocol(IPv4Address("TCP", "8.8.8.8", 80))
-    protocol.makeConnection(transport)  # type: ignore[union-attr]
+    protocol.makeConnection(transport)  # type: ignore[union-attr] # the factory builds one
     sending.cancel()
     head = bytes(transport.value())
     assert head.endswith(b"\r\n\r\n")  # the body is produced by a task of the global reactor

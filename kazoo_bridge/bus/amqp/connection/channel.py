@@ -17,7 +17,7 @@ from kazoo_bridge.bus.amqp.wire.field_table import utf8
 from kazoo_bridge.bus.amqp.wire.frame_writer import OVERHEAD
 
 
-class ResponseQueue(TimeoutDeferredQueue):  # type: ignore[misc]
+class ResponseQueue(TimeoutDeferredQueue):  # type: ignore[misc] # txAMQP has no types
     """The broker's responses on one channel.
 
     Closing fails all waiting callers, without a chain of calls between them.
@@ -40,7 +40,7 @@ class ResponseQueue(TimeoutDeferredQueue):  # type: ignore[misc]
             self.waiting.pop(0).errback(QueueClosed())
 
 
-class BrokerChannel(AMQChannel):  # type: ignore[misc]
+class BrokerChannel(AMQChannel):  # type: ignore[misc] # txAMQP has no types
     """A channel. Its methods fail with the exceptions of `wire.errors`."""
 
     id: int

@@ -43,7 +43,7 @@ class FieldError(ValueError):
     """A field table or one of its values cannot be read or written."""
 
 
-class BrokerClosedChannel(ChannelClosed):  # type: ignore[misc]
+class BrokerClosedChannel(ChannelClosed):  # type: ignore[misc] # txAMQP has no types
     """The broker closed one channel; the connection continues. `code` and `text` are the broker's."""
 
     def __init__(self, code: int, text: str) -> None:
@@ -52,7 +52,7 @@ class BrokerClosedChannel(ChannelClosed):  # type: ignore[misc]
         self.text = text
 
 
-class BrokerClosedConnection(ConnectionClosed):  # type: ignore[misc]
+class BrokerClosedConnection(ConnectionClosed):  # type: ignore[misc] # txAMQP has no types
     """The broker closed the connection. `code` and `text` are the broker's."""
 
     def __init__(self, code: int, text: str) -> None:
@@ -61,7 +61,7 @@ class BrokerClosedConnection(ConnectionClosed):  # type: ignore[misc]
         self.text = text
 
 
-class ConnectionGone(Closed):  # type: ignore[misc]
+class ConnectionGone(Closed):  # type: ignore[misc] # txAMQP has no types
     """The connection ended without a close method from the broker, or was closed from this side."""
 
 

@@ -35,7 +35,7 @@ _BASIC = 60
 _ACK, _REJECT, _NACK = 80, 90, 120
 
 
-class FrameCodec(Codec):  # type: ignore[misc]
+class FrameCodec(Codec):  # type: ignore[misc] # txAMQP has no types
     """txAMQP's codec, with strings measured in bytes, tables of every field type, and no short reads."""
 
     def read(self, n: int) -> bytes:
