@@ -160,17 +160,17 @@ def test_a_connection_continues_with_a_resumed_session() -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "attribute"),
+    ("setting", "value", "attribute"),
     [
-        ("max_message_bytes", "message_bytes"),
-        ("send_buffer_bytes", "send_buffer_bytes"),
-        ("max_dropped_events", "max_dropped"),
-        ("handshake_timeout_s", "handshake_timeout"),
-        ("ping_interval_s", "ping_interval"),
-        ("ping_interval_s", "ping_timeout"),
+        ("max_message_bytes", 7777, "message_bytes"),
+        ("send_buffer_bytes", 7777, "send_buffer_bytes"),
+        ("max_dropped_events", 77, "max_dropped"),
+        ("handshake_timeout_s", 77, "handshake_timeout"),
+        ("ping_interval_s", 77, "ping_interval"),
+        ("ping_interval_s", 77, "ping_timeout"),
     ],
 )
-def test_limits_are_those_of_the_configuration(setting: str, attribute: str) -> None:
-    changes: Any = {setting: 7777}
+def test_limits_are_those_of_the_configuration(setting: str, value: int, attribute: str) -> None:
+    changes: Any = {setting: value}
     limits = ConnectionLimits.from_config(evolve(Websockets(), **changes))
-    assert getattr(limits, attribute) == 7777
+    assert getattr(limits, attribute) == value
