@@ -110,7 +110,7 @@ def arrived(receiver: WebReceiver) -> list[str]:
     return sorted(one.form["call_id"] for one in receiver.arrivals)
 
 
-def test_what_one_node_is_told_holds_on_both(
+def test_a_change_over_one_node_holds_on_both(
     nodes: list[NodeProcess], broker: Broker, receiver: WebReceiver
 ) -> None:
     one, two = nodes
@@ -123,7 +123,7 @@ def test_what_one_node_is_told_holds_on_both(
         lambda: two.rest("GET", hooks(hook_id=created["id"]), token).status_code == 200,
         "the hook on the other node",
     )
-    # The nodes share the queue, so a node that had not heard of the hook would lose its half of these.
+    # The nodes share the queue, so a node that did not know the hook would lose its half of these.
     time.sleep(max(0.0, PROMISED - (time.monotonic() - began)))
     for number in range(20):
         broker.call(ACCOUNT, f"a{number}")

@@ -177,7 +177,7 @@ def test_subaccounts_and_changes_of_a_hook(node: NodeProcess, kazoo: Kazoo, rece
     assert len(receiver.arrivals) == 2
 
 
-def test_poison_is_logged_once_and_stops_nobody(
+def test_a_poison_message_is_logged_once_and_delays_no_other(
     node: NodeProcess, kazoo: Kazoo, receiver: WebReceiver
 ) -> None:
     token = node.command("token", "create", "--account", ONE)
@@ -277,7 +277,7 @@ def test_it_ends_in_order_when_it_has_never_seen_a_broker(tmp_path: Path, number
 
 
 @pytest.mark.parametrize("tls", [False, True])
-def test_websockets_are_told_that_the_server_goes_away(tmp_path: Path, tls: bool) -> None:
+def test_websockets_are_closed_with_going_away(tmp_path: Path, tls: bool) -> None:
     node = NodeProcess(tmp_path, "embedded:")
     if tls:
         authority = Authority(tmp_path)
@@ -303,7 +303,7 @@ def test_websockets_are_told_that_the_server_goes_away(tmp_path: Path, tls: bool
         node.signal(signal.SIGTERM)
         closing, length = stream.read(2)
         assert (closing, int.from_bytes(stream.read(length)[:2], "big")) == (0x88, 1001)
-        # This client does not answer, and keeps nobody waiting for long.
+        # This client does not answer, and delays the end by little.
         assert node.ended() == 0
 
 

@@ -173,7 +173,7 @@ def test_neither_an_ordered_hook_nor_a_draining_node_probes_from_memory(ordered:
     assert agent.hanging == []
 
 
-def test_a_slow_store_is_not_asked_again_before_it_has_answered() -> None:
+def test_a_slow_store_gets_no_further_request_before_it_has_answered() -> None:
     """What is to be stored meanwhile is stored together afterwards."""
     _, harness = make_harness(started=False)
     hook = harness.hook()
