@@ -264,7 +264,7 @@ class Call:
         self._publisher.publish_leg(
             leg,
             "CHANNEL_DESTROY",
-            leg.ending(self._publisher.now(), cause, _SIP_STATUS.get(cause, "sip:200")),
+            leg.hangup_fields(self._publisher.now(), cause, _SIP_STATUS.get(cause, "sip:200")),
         )
 
     def _set_phase(self, phase: Phase) -> None:

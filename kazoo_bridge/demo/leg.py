@@ -79,8 +79,8 @@ class Leg:
         common = self._common()
         return {**{name: common[name] for name in _PARKING_KEYS}, "Parking-Slot": slot}
 
-    def ending(self, now: float, cause: str, code: str) -> dict[str, Any]:
-        """Return the additional keys of the last event; `code` is the SIP status."""
+    def hangup_fields(self, now: float, cause: str, code: str) -> dict[str, Any]:
+        """Return the additional keys of the last event; `now` is in Unix seconds, `code` the SIP status."""
         answered = now if self.answered is None else self.answered
         ringing, talking = int(answered - self.created), int(now - answered)
         return {

@@ -26,7 +26,10 @@ class ResponseQueue(TimeoutDeferredQueue):  # type: ignore[misc] # txAMQP has no
     _closed = False
 
     def get(self, timeout: float | None = None) -> Deferred[Any]:
-        """Return a Deferred of the next response; it fails with txAMQP's `Closed` when there will be none."""
+        """Return a Deferred of the next response; it fails with txAMQP's `Closed` when there will be none.
+
+        It fails with txAMQP's `Empty` after `timeout` seconds (None: it waits without end).
+        """
         if self._closed and not self.pending:
             return fail(QueueClosed())
         response: Deferred[Any] = super().get(timeout)
@@ -51,7 +54,7 @@ class BrokerChannel(AMQChannel):  # type: ignore[misc] # txAMQP has no types
         self._close_waiters: list[Deferred[Closed]] = []
 
     def when_closed(self) -> Deferred[Closed]:
-        """Fires with the reason as an exception, once either side has closed the channel."""
+        """Return a Deferred of the reason, an exception, which fires once either side has closed the channel."""
         waiter: Deferred[Closed] = Deferred()
         if self.closed:
             waiter.callback(close_error(self.reason))
