@@ -54,7 +54,7 @@ class BrokerChannel(AMQChannel):  # type: ignore[misc] # txAMQP has no types
         self._close_waiters: list[Deferred[Closed]] = []
 
     def when_closed(self) -> Deferred[Closed]:
-        """Return a Deferred of the reason, an exception, which fires once either side has closed the channel."""
+        """Return a Deferred of the reason, as an exception, for which either side closes the channel."""
         waiter: Deferred[Closed] = Deferred()
         if self.closed:
             waiter.callback(close_error(self.reason))
