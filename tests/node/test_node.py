@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +26,6 @@ pytestmark = pytest.mark.timeout(30)
 ACCOUNT, CHILD = "a" * 32, "b" * 32
 
 
-@pytest_twisted.async_yield_fixture
-async def node(tmp_path: Path) -> AsyncIterator[Node]:
-    node = make_node(tmp_path)
-    await node.start()
-    yield node
-    await node.stop(Deferred())
-
-
 def test_the_bus_is_the_one_of_the_configuration() -> None:
     assert isinstance(make_bus(Clock(), evolve(Config(), amqp=Amqp(uri="embedded:"))), EmbeddedBus)
     assert isinstance(make_bus(Clock(), evolve(Config(), amqp=Amqp(uri="amqp://localhost"))), AmqpBus)
@@ -42,7 +33,7 @@ def test_the_bus_is_the_one_of_the_configuration() -> None:
 
 def test_a_storage_uri_that_cannot_be_used_is_a_configuration_error() -> None:
     with pytest.raises(ConfigError) as error:
-        Node.from_config(Clock(), evolve(Config(), storage=Storage("mongodb://localhost")))
+        Node.from_config(Clock(), evolve(Config(), storage=Storage("sqlite:///x?timeout=soon")))
     (line,) = error.value.errors
     assert line.startswith("storage.uri: ")
 

@@ -12,9 +12,9 @@ import secrets as random_secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kazoo_bridge.interfaces import Secret
+from kazoo_bridge.interfaces import InvalidDocument, Secret
 from kazoo_bridge.json_numbers import to_integer
-from kazoo_bridge.schema_errors import FieldErrors, field_error
+from kazoo_bridge.schema_errors import field_error
 from kazoo_bridge.text_sanitizing import for_display
 
 _PREFIX = "whsec_"
@@ -49,14 +49,6 @@ SECRET_PROPERTIES: Mapping[str, Any] = {
 }
 
 
-class BadSecret(Exception):
-    """The given secret or overlap is invalid. `errors` describes it by field and contains no secret."""
-
-    def __init__(self, errors: FieldErrors) -> None:
-        super().__init__(", ".join(sorted(errors)))
-        self.errors = errors
-
-
 def generate_secret() -> str:
     """Return a new random secret of `GENERATED_SECRET_BYTES`, from the operating system's secure source."""
     return _PREFIX + base64.b64encode(random_secrets.token_bytes(GENERATED_SECRET_BYTES)).decode("ascii")
@@ -72,7 +64,7 @@ def updated_secrets(
     follow: each expires ``secret_overlap_seconds`` after `now` (Unix seconds) or at its own expiry, whichever
     is earlier. At most `MAX_ACTIVE_SECRETS` remain; an overlap of 0 keeps the new one only.
 
-    Raises `BadSecret`.
+    Raises `InvalidDocument`, whose errors contain no secret.
     """
     if "secret" not in document:
         return None
@@ -95,9 +87,9 @@ def _parse_overlap(given: object) -> int:
     return overlap
 
 
-def _bad_overlap(rule: str, target: object, given: object) -> BadSecret:
+def _bad_overlap(rule: str, target: object, given: object) -> InvalidDocument:
     message = f"expected a whole number of seconds from 0 to {MAX_OVERLAP}"
-    return BadSecret(
+    return InvalidDocument(
         field_error("secret_overlap_seconds", rule, message, target=target, cause=for_display(given))
     )
 
@@ -128,7 +120,7 @@ def _validate(secret: object) -> str:
         else:
             return secret
     # No cause: it would repeat the secret.
-    raise BadSecret(field_error("secret", "wrong_format", message))
+    raise InvalidDocument(field_error("secret", "wrong_format", message))
 
 
 def signing_key(secret: str) -> bytes:

@@ -188,10 +188,7 @@ class HookService:
     def _updated_secrets(
         self, given: Mapping[str, Any], current: tuple[Secret, ...]
     ) -> tuple[Secret, ...] | None:
-        try:
-            return hook_secrets.updated_secrets(given, current, self._clock.seconds())
-        except hook_secrets.BadSecret as error:
-            raise InvalidDocument(error.errors) from None
+        return hook_secrets.updated_secrets(given, current, self._clock.seconds())
 
     async def _replace(
         self, hook: StoredHook, document: Mapping[str, Any], secrets: tuple[Secret, ...] | None = None

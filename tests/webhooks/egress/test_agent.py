@@ -19,8 +19,9 @@ from zope.interface.verify import verifyObject
 
 from kazoo_bridge.config import NON_PUBLIC_NETWORKS
 from kazoo_bridge.webhooks.egress import BadDestination, EgressDenied, EgressPolicy, guarded_agent
+from tests.webhooks.harness import results_of
 from tests.webhooks.hostile_uris import MALFORMED
-from tests.webhooks.memory_agent import DEFAULT_POLICY, make_memory_agent, results_of
+from tests.webhooks.memory_agent import DEFAULT_POLICY, make_memory_agent
 from tests.webhooks.receiving import Receiver
 
 OPEN = EgressPolicy.from_config([], [])

@@ -22,8 +22,8 @@ from kazoo_bridge.webhooks.egress.proxy import ProxyFailed, TunnelEndpoint
 from kazoo_bridge.webhooks.http.http_request import HookRequest
 from kazoo_bridge.webhooks.http.sender import Outcome, Sender
 from tests.webhooks.authority import Authority
+from tests.webhooks.harness import results_of
 from tests.webhooks.hostile_receiver import HostileConnection, HostileReceiver, assert_nothing_left
-from tests.webhooks.memory_agent import results_of
 from tests.webhooks.receiving import Receiver
 
 LOOPBACK_OPEN = EgressPolicy.from_config(["0.0.0.0/0", "::/0"], ["127.0.0.0/8"])

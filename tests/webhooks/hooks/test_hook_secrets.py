@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from kazoo_bridge.interfaces import Secret
+from kazoo_bridge.interfaces import InvalidDocument, Secret
 from kazoo_bridge.webhooks.hooks.hook_secrets import (
     DEFAULT_OVERLAP,
     MAX_OVERLAP,
-    BadSecret,
     generate_secret,
     signing_key,
     updated_secrets,
@@ -30,7 +29,7 @@ def test_a_secret_has_24_to_64_bytes(size: int, valid: bool) -> None:
     if valid:
         assert updated_secrets({"secret": secret}, (), NOW) == (Secret(secret),)
     else:
-        with pytest.raises(BadSecret):
+        with pytest.raises(InvalidDocument):
             updated_secrets({"secret": secret}, (), NOW)
 
 
@@ -83,7 +82,7 @@ def test_at_most_three_secrets_are_valid_and_no_overlap_grows_longer() -> None:
     ],
 )
 def test_an_invalid_secret_is_refused_and_not_repeated(secret: Any) -> None:
-    with pytest.raises(BadSecret) as refused:
+    with pytest.raises(InvalidDocument) as refused:
         updated_secrets({"secret": secret}, (), NOW)
     assert list(refused.value.errors) == ["secret"]
     assert "hunter2" not in str(refused.value.errors)
@@ -92,7 +91,7 @@ def test_an_invalid_secret_is_refused_and_not_repeated(secret: Any) -> None:
 
 @pytest.mark.parametrize("overlap", [-1, 604_801, "60", 1.5, True, None])
 def test_an_invalid_overlap_is_refused(overlap: Any) -> None:
-    with pytest.raises(BadSecret) as refused:
+    with pytest.raises(InvalidDocument) as refused:
         updated_secrets({"secret": True, "secret_overlap_seconds": overlap}, (), NOW)
     assert list(refused.value.errors) == ["secret_overlap_seconds"]
 
@@ -115,6 +114,6 @@ def test_the_overlap_of_secrets_is_an_integer(form: Any) -> None:
     ],
 )
 def test_an_invalid_overlap_is_refused_with_its_rule(form: Any, rule: str) -> None:
-    with pytest.raises(BadSecret) as refused:
+    with pytest.raises(InvalidDocument) as refused:
         updated_secrets({"secret": True, "secret_overlap_seconds": form}, (), 0)
     assert list(refused.value.errors["secret_overlap_seconds"]) == [rule]

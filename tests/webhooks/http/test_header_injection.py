@@ -17,8 +17,9 @@ from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.hooks.hook_document import InvalidDocument
 from kazoo_bridge.webhooks.http.http_request import build_request
 from kazoo_bridge.webhooks.http.sender import Outcome, Sender
+from tests.webhooks.harness import results_of
 from tests.webhooks.hook_factory import ACCOUNT, RULES, make_hook
-from tests.webhooks.memory_agent import make_memory_agent, results_of
+from tests.webhooks.memory_agent import make_memory_agent
 
 EVIL = [
     "x\r\nInjected: 1",

@@ -19,8 +19,8 @@ from zope.interface.verify import verifyObject
 from kazoo_bridge.webhooks.egress import EgressPolicy, guarded_agent
 from kazoo_bridge.webhooks.http.http_request import HookRequest
 from kazoo_bridge.webhooks.http.sender import MAX_BODY_BYTES, FixedUrlAgent, Outcome, Sender
+from tests.webhooks.harness import results_of
 from tests.webhooks.hostile_receiver import HostileConnection, HostileReceiver, assert_nothing_left
-from tests.webhooks.memory_agent import results_of
 from tests.webhooks.receiving import Receiver
 
 #: Seconds: for tests in which an attempt must, and must not, run into its time-out.
