@@ -15,8 +15,8 @@ from typing import NamedTuple
 import pika
 from pika.exceptions import AMQPError
 
+from tests.integration.kazoo_events import call_event
 from tests.integration.node_process import NodeProcess, eventually
-from tests.integration.test_service import call_event
 
 ACCOUNT = "a" * 32
 

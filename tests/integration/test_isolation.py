@@ -10,8 +10,8 @@ import pika
 import pytest
 
 from tests.integration.fault_harness import FaultyReceiver
+from tests.integration.kazoo_events import call_event
 from tests.integration.node_process import NodeProcess, eventually
-from tests.integration.test_service import call_event
 
 pytestmark = pytest.mark.timeout(120)
 

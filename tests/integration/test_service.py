@@ -13,33 +13,13 @@ from typing import Any
 import pika
 import pytest
 
+from tests.integration.kazoo_events import call_event
 from tests.integration.node_process import NodeProcess, eventually
 from tests.integration.rabbitmq import RabbitNode, free_port
 from tests.integration.web_receiver import WebReceiver
 from tests.webhooks.authority import Authority
 
 RESELLER, ONE, OTHER = "0" * 32, "1" * 32, "2" * 32
-
-
-def call_event(
-    account_id: str | None, call_id: str, name: str = "CHANNEL_CREATE", **more: Any
-) -> dict[str, Any]:
-    variables = {"Owner-ID": "owner", "Presence-ID": "internal", "Own-Var": "Ünïcode"} | (
-        {"Account-ID": account_id} if account_id else {}
-    )
-    return {
-        "App-Name": "ecallmgr",
-        "App-Version": "4.0.0",
-        "Event-Category": "call_event",
-        "Event-Name": name,
-        "Msg-ID": call_id,
-        "Call-ID": call_id,
-        "Call-Direction": "inbound",
-        "Caller-ID-Name": "Žofie Nováková 🎧",
-        "Custom-Channel-Vars": variables,
-        "Timestamp": 63961574400,
-        **more,
-    }
 
 
 class Kazoo:
