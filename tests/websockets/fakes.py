@@ -45,7 +45,7 @@ PARENT, CHILD, STRANGER, SUPERADMIN = "a" * 32, "b" * 32, "c" * 32, "f" * 32
 
 
 @implementer(IStreamTransport)
-@define(eq=False)
+@define(eq=False, slots=False)  # tests replace `write`
 class FakeTransport:
     """Collects what a connection or a stream writes."""
 
