@@ -167,6 +167,4 @@ class RetryWorker(Service):
         try:
             return Hook.from_event(delivery.account_id, delivery.event, delivery.inline_hook)
         except InvalidDocument as error:
-            raise _InvalidInlineHook(
-                f"the hook that its event brought along cannot be used: {error}"
-            ) from None
+            raise _InvalidInlineHook(f"the inline hook of the event is invalid: {error}") from None
