@@ -66,6 +66,7 @@ async def harness(vhost_uri: str) -> AsyncIterator[Harness]:
             to = event.body["Server-ID"]
             world.send(TARGETED, to, b"{no json")
             world.send(TARGETED, to, b'["a list"]')
+            channels: Any
             for channels in ("all of them", [None, 5, {"uuid": 7, "account_id": ACCOUNT}], {"x": []}, None):
                 garbage.reply(event, channels if channels is not None else 0)
 
