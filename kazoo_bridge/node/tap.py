@@ -23,7 +23,9 @@ _log = Logger()
 class Options(UsageOptions):
     """Options of ``twistd kazoo_bridge``."""
 
-    optParameters = [["config", "c", None, "The configuration file (TOML); without it the defaults"]]  # noqa: RUF012 - twisted's form
+    optParameters = [  # noqa: RUF012 - Twisted's form
+        ["config", "c", None, "The configuration file (TOML); without it the defaults"]
+    ]
 
 
 class NodeService(MultiService):

@@ -27,7 +27,7 @@ _results = SynchronousTestCase()
 @implementer(IConsumer)
 @define(eq=False)
 class RecordingConsumer:
-    """Passes calls on to a consumer; `topics` are those that are bound."""
+    """Passes calls on to a consumer; `topics` are the bound topics."""
 
     _consumer: Any
     topics: set[Topic]

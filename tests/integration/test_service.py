@@ -1,4 +1,4 @@
-"""The whole service, from outside: a real broker, a real process, a real web server, any AMQP client."""
+"""A whole node from outside: a real broker, process, web server and AMQP client."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def call_event(
 
 
 class Kazoo:
-    """Publishes as KAZOO does, through pika."""
+    """Publishes KAZOO's messages through pika."""
 
     def __init__(self, uri: str) -> None:
         self._connection = pika.BlockingConnection(pika.URLParameters(uri))
@@ -69,48 +69,47 @@ class Kazoo:
 
 @pytest.fixture
 def receiver() -> Iterator[WebReceiver]:
-    made = WebReceiver()
-    yield made
-    made.stop()
+    receiver = WebReceiver()
+    yield receiver
+    receiver.stop()
 
 
 @pytest.fixture
-def bridge(tmp_path: Path, vhost_uri: str) -> Iterator[BridgeProcess]:
-    made = BridgeProcess(tmp_path, vhost_uri)
-    made.command("account", "create", "--id", RESELLER)
-    made.command("account", "create", "--id", ONE, "--parent", RESELLER)
-    made.command("account", "create", "--id", OTHER)
-    made.start()
-    yield made
-    made.stop()
+def node(tmp_path: Path, vhost_uri: str) -> Iterator[BridgeProcess]:
+    node = BridgeProcess(tmp_path, vhost_uri)
+    node.command("account", "create", "--id", RESELLER)
+    node.command("account", "create", "--id", ONE, "--parent", RESELLER)
+    node.command("account", "create", "--id", OTHER)
+    node.start()
+    yield node
+    node.stop()
 
 
 @pytest.fixture
 def kazoo(vhost_uri: str) -> Iterator[Kazoo]:
-    made = Kazoo(vhost_uri)
-    yield made
-    made.close()
+    kazoo = Kazoo(vhost_uri)
+    yield kazoo
+    kazoo.close()
 
 
-def hook(bridge: BridgeProcess, account_id: str, token: str, **document: Any) -> dict[str, Any]:
-    given = {"name": "n", "hook": "channel_create", **document}
-    answered = bridge.rest("PUT", f"/v2/accounts/{account_id}/webhooks", token, given)
-    assert answered.status_code == 201, answered.text
-    created: dict[str, Any] = answered.json()["data"]
+def create_hook(node: BridgeProcess, account_id: str, token: str, **document: Any) -> dict[str, Any]:
+    data = {"name": "n", "hook": "channel_create", **document}
+    response = node.rest("PUT", f"/v2/accounts/{account_id}/webhooks", token, data)
+    assert response.status_code == 201, response.text
+    created: dict[str, Any] = response.json()["data"]
     return created
 
 
-def test_exactly_the_right_requests_arrive(
-    bridge: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver
+def test_only_matching_events_are_sent_as_forms(
+    node: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver
 ) -> None:
-    token = bridge.command("token", "create", "--account", ONE)
-    created = hook(bridge, ONE, token, uri=f"{receiver.url}/one")
+    token = node.command("token", "create", "--account", ONE)
+    created = create_hook(node, ONE, token, uri=f"{receiver.url}/one")
     kazoo.call(OTHER, "of-other")
     kazoo.call(ONE, "answered", "CHANNEL_ANSWER")
-    kazoo.call(None, "nobodys")
+    kazoo.call(None, "without-account")
     kazoo.call(ONE, "first")
-    loopback: dict[str, Any] = {"Channel-Is-Loopback": True}
-    kazoo.call(ONE, "second", **loopback)
+    kazoo.call(ONE, "second", "CHANNEL_CREATE", **{"Channel-Is-Loopback": True})
     arrivals = receiver.wait_for(2)
     eventually(lambda: kazoo.queued() == 0, "the queue is empty")
     assert sorted(arrival.form["call_id"] for arrival in arrivals) == ["first", "second"]
@@ -137,35 +136,35 @@ def test_exactly_the_right_requests_arrive(
     assert all(arrival.form["cluster_id"] == first.form["cluster_id"] != "" for arrival in arrivals)
 
 
-def test_who_may_do_what(bridge: BridgeProcess, receiver: WebReceiver) -> None:
-    own = bridge.command("token", "create", "--account", ONE)
-    others = bridge.command("token", "create", "--account", OTHER)
-    resellers = bridge.command("token", "create", "--account", RESELLER)
-    created = hook(bridge, ONE, resellers, uri=receiver.url)
-    one = f"/v2/accounts/{ONE}/webhooks/{created['id']}"
-    assert bridge.rest("GET", one, own).status_code == 200
-    for verb in ("GET", "POST", "PATCH", "DELETE"):
-        refused = bridge.rest(verb, one, others, {})
-        assert (refused.status_code, refused.json()["message"]) == (403, "forbidden")
-    assert bridge.rest("GET", one).status_code == 401
-    assert bridge.rest("GET", one, "wrong").json()["message"] == "invalid_credentials"
-    assert bridge.rest("GET", f"/v2/accounts/{RESELLER}/webhooks", own).status_code == 403
-    assert bridge.rest("GET", "/v2/webhooks").status_code == 200
-    bridge.command("token", "revoke", own)
-    eventually(lambda: bridge.rest("GET", one, own).status_code == 401, "the revoked token is refused", 1.5)
-
-
-def test_subaccounts_and_changes_of_a_hook(
-    bridge: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver
+def test_tokens_act_only_for_their_accounts_and_descendants(
+    node: BridgeProcess, receiver: WebReceiver
 ) -> None:
-    token = bridge.command("token", "create", "--account", RESELLER)
-    created = hook(bridge, RESELLER, token, uri=receiver.url, include_subaccounts=True, http_verb="get")
+    own = node.command("token", "create", "--account", ONE)
+    others = node.command("token", "create", "--account", OTHER)
+    resellers = node.command("token", "create", "--account", RESELLER)
+    created = create_hook(node, ONE, resellers, uri=receiver.url)
+    one = f"/v2/accounts/{ONE}/webhooks/{created['id']}"
+    assert node.rest("GET", one, own).status_code == 200
+    for verb in ("GET", "POST", "PATCH", "DELETE"):
+        response = node.rest(verb, one, others, {})
+        assert (response.status_code, response.json()["message"]) == (403, "forbidden")
+    assert node.rest("GET", one).status_code == 401
+    assert node.rest("GET", one, "wrong").json()["message"] == "invalid_credentials"
+    assert node.rest("GET", f"/v2/accounts/{RESELLER}/webhooks", own).status_code == 403
+    assert node.rest("GET", "/v2/webhooks").status_code == 200
+    node.command("token", "revoke", own)
+    eventually(lambda: node.rest("GET", one, own).status_code == 401, "the revoked token is refused", 1.5)
+
+
+def test_subaccounts_and_changes_of_a_hook(node: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver) -> None:
+    token = node.command("token", "create", "--account", RESELLER)
+    created = create_hook(node, RESELLER, token, uri=receiver.url, include_subaccounts=True, http_verb="get")
     kazoo.call(ONE, "sub")
     (arrival,) = receiver.wait_for(1)
     assert arrival.method == "GET"
     assert "call_id=sub" in arrival.path
     path = f"/v2/accounts/{RESELLER}/webhooks/{created['id']}"
-    patched = bridge.rest(
+    patched = node.rest(
         "PATCH", path, token, {"http_verb": "put", "format": "json", "custom_data": {"tag": "x"}}
     ).json()
     assert patched["data"]["include_subaccounts"] is True
@@ -174,18 +173,18 @@ def test_subaccounts_and_changes_of_a_hook(
     assert second.method == "PUT"
     assert json.loads(second.body)["tag"] == "x"
     assert json.loads(second.body)["custom_channel_vars"] == {"Own-Var": "Ünïcode"}
-    assert bridge.rest("DELETE", path, token).status_code == 200
-    assert bridge.rest("GET", path, token).json()["message"] == "bad_identifier"
+    assert node.rest("DELETE", path, token).status_code == 200
+    assert node.rest("GET", path, token).json()["message"] == "bad_identifier"
     kazoo.call(ONE, "sub3")
     eventually(lambda: kazoo.queued() == 0, "the queue is empty")
     assert len(receiver.arrivals) == 2
 
 
-def test_poison_is_logged_once_and_stops_nobody(
-    bridge: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver
+def test_malformed_messages_are_logged_once_and_the_next_ones_are_delivered(
+    node: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver
 ) -> None:
-    token = bridge.command("token", "create", "--account", ONE)
-    hook(bridge, ONE, token, uri=receiver.url)
+    token = node.command("token", "create", "--account", ONE)
+    create_hook(node, ONE, token, uri=receiver.url)
     kazoo.publish_raw("call.CHANNEL_CREATE.notjson", b"{not json")
     kazoo.publish_raw("call.CHANNEL_CREATE.list", b"[1, 2]")
     kazoo.publish_raw("call.CHANNEL_CREATE.badgzip", b"nothing zipped", content_encoding="gzip")
@@ -196,38 +195,36 @@ def test_poison_is_logged_once_and_stops_nobody(
     kazoo.call(ONE, "good")
     arrivals = receiver.wait_for(2)
     assert {arrival.form["call_id"] for arrival in arrivals} == {"big", "good"}
-    for poison in ("notjson", "list", "badgzip"):
-        assert bridge.log_text().count(f"call.CHANNEL_CREATE.{poison}") == 1
-    bridge.signal(signal.SIGTERM)
-    assert bridge.ended() == 0
+    for malformed in ("notjson", "list", "badgzip"):
+        assert node.log_text().count(f"call.CHANNEL_CREATE.{malformed}") == 1
+    node.signal(signal.SIGTERM)
+    assert node.ended() == 0
     assert kazoo.queued() == 0
 
 
-def test_acknowledged_only_after_the_receivers_200(
-    bridge: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver
+def test_an_event_is_acknowledged_only_after_the_receiver_s_200(
+    node: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver
 ) -> None:
-    token = bridge.command("token", "create", "--account", ONE)
-    hook(bridge, ONE, token, uri=receiver.url)
+    token = node.command("token", "create", "--account", ONE)
+    create_hook(node, ONE, token, uri=receiver.url)
     receiver.release.clear()
     kazoo.call(ONE, "held")
     receiver.wait_for(1)
-    bridge.signal(signal.SIGKILL)
-    bridge.ended()
+    node.signal(signal.SIGKILL)
+    node.ended()
     eventually(lambda: kazoo.queued() == 1, "the broker has the event again")
     receiver.release.set()
-    bridge.start()
+    node.start()
     assert [arrival.form["call_id"] for arrival in receiver.wait_for(2)] == ["held", "held"]
     eventually(lambda: kazoo.queued() == 0, "the queue is empty")
-    bridge.signal(signal.SIGTERM)
-    assert bridge.ended() == 0
+    node.signal(signal.SIGTERM)
+    assert node.ended() == 0
     assert kazoo.queued() == 0
 
 
-def test_a_refusing_receiver_gets_it_again(
-    bridge: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver
-) -> None:
-    token = bridge.command("token", "create", "--account", ONE)
-    hook(bridge, ONE, token, uri=f"{receiver.url}/refusing")
+def test_a_failed_delivery_is_retried(node: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver) -> None:
+    token = node.command("token", "create", "--account", ONE)
+    create_hook(node, ONE, token, uri=f"{receiver.url}/refusing")
     receiver.status = 500
     kazoo.call(ONE, "again")
     receiver.wait_for(2)
@@ -235,157 +232,161 @@ def test_a_refusing_receiver_gets_it_again(
     eventually(lambda: kazoo.queued() == 0, "the queue is empty")
 
 
-def test_sigterm_lets_what_is_under_way_end(
-    bridge: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver
+def test_sigterm_waits_for_requests_in_flight(
+    node: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver
 ) -> None:
-    token = bridge.command("token", "create", "--account", ONE)
-    hook(bridge, ONE, token, uri=receiver.url)
+    token = node.command("token", "create", "--account", ONE)
+    create_hook(node, ONE, token, uri=receiver.url)
     receiver.release.clear()
-    kazoo.call(ONE, "under-way")
+    kazoo.call(ONE, "in-flight")
     receiver.wait_for(1)
-    bridge.signal(signal.SIGTERM)
-    eventually(lambda: "draining" in bridge.log_text(), "it drains")
+    node.signal(signal.SIGTERM)
+    eventually(lambda: "draining" in node.log_text(), "the node drains")
     receiver.release.set()
-    assert bridge.ended() == 0
+    assert node.ended() == 0
     assert kazoo.queued() == 0
     assert len(receiver.arrivals) == 1
 
 
-def test_a_second_sigterm_waits_for_no_receiver(
-    bridge: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver
+def test_a_second_sigterm_does_not_wait_for_receivers(
+    node: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver
 ) -> None:
-    token = bridge.command("token", "create", "--account", ONE)
-    hook(bridge, ONE, token, uri=receiver.url)
+    token = node.command("token", "create", "--account", ONE)
+    create_hook(node, ONE, token, uri=receiver.url)
     receiver.release.clear()
     kazoo.call(ONE, "never-answered")
     receiver.wait_for(1)
-    bridge.signal(signal.SIGTERM)
-    eventually(lambda: "SIGTERM: draining" in bridge.log_text(), "it drains")
-    assert bridge.process is not None
-    assert bridge.process.poll() is None
-    bridge.signal(signal.SIGTERM)
-    assert bridge.ended() == 0
+    node.signal(signal.SIGTERM)
+    eventually(lambda: "SIGTERM: draining" in node.log_text(), "the node drains")
+    assert node.process is not None
+    assert node.process.poll() is None
+    node.signal(signal.SIGTERM)
+    assert node.ended() == 0
     eventually(lambda: kazoo.queued() == 1, "the broker has the event again")
     receiver.release.set()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_ends_in_order_when_it_has_never_seen_a_broker(tmp_path: Path, number: signal.Signals) -> None:
-    bridge = BridgeProcess(tmp_path, f"amqp://u:hunter2@127.0.0.1:{free_port()}/")
+def test_a_node_that_never_reached_a_broker_stops_cleanly(tmp_path: Path, number: signal.Signals) -> None:
+    node = BridgeProcess(tmp_path, f"amqp://u:hunter2@127.0.0.1:{free_port()}/")
     try:
-        bridge.start(wait=False)
-        eventually(lambda: "no connection to" in bridge.log_text(), "it has tried")
-        ready = bridge.rest("GET", "/readyz")
+        node.start(wait=False)
+        eventually(lambda: "no connection to" in node.log_text(), "the node has tried to connect")
+        ready = node.rest("GET", "/readyz")
         assert (ready.status_code, ready.text.startswith("bus: ")) == (503, True)
-        bridge.signal(number)
-        assert bridge.ended() == 0
+        node.signal(number)
+        assert node.ended() == 0
     finally:
-        bridge.stop()
-    assert "hunter2" not in bridge.log_text()
+        node.stop()
+    assert "hunter2" not in node.log_text()
 
 
 @pytest.mark.parametrize("tls", [False, True])
-def test_websockets_are_told_that_the_server_goes_away(tmp_path: Path, tls: bool) -> None:
-    bridge = BridgeProcess(tmp_path, "embedded:")
+def test_websockets_receive_close_code_1001_on_shutdown(tmp_path: Path, tls: bool) -> None:
+    node = BridgeProcess(tmp_path, "embedded:")
     if tls:
         authority = Authority(tmp_path)
         certificate, key = authority.issue("localhost")
-        secure = f'"ssl:{bridge.websocket_port}:privateKey={key}:certKey={certificate}:interface=127.0.0.1"'
-        plain = f'"tcp:{bridge.websocket_port}:interface=127.0.0.1"'
-        bridge.config.write_text(bridge.config.read_text().replace(plain, secure))
-    bridge.start()
-    connection = socket.create_connection(("127.0.0.1", bridge.websocket_port), 10)
+        secure = f'"ssl:{node.websocket_port}:privateKey={key}:certKey={certificate}:interface=127.0.0.1"'
+        plain = f'"tcp:{node.websocket_port}:interface=127.0.0.1"'
+        node.config.write_text(node.config.read_text().replace(plain, secure))
+    node.start()
+    connection = socket.create_connection(("127.0.0.1", node.websocket_port), 10)
     if tls:
         context = ssl.create_default_context(cafile=authority.bundle)
         connection = context.wrap_socket(connection, server_hostname="localhost")
     with connection:
-        upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        upgrade = (
+            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        )
         connection.sendall(f"GET / HTTP/1.1\r\nHost: localhost\r\n{upgrade}\r\n".encode())
         stream = connection.makefile("rb")
         assert b" 101 " in stream.readline()
         while stream.readline() != b"\r\n":
             pass
-        bridge.signal(signal.SIGTERM)
+        node.signal(signal.SIGTERM)
         closing, length = stream.read(2)
         assert (closing, int.from_bytes(stream.read(length)[:2], "big")) == (0x88, 1001)
-        # This client does not answer, and keeps nobody waiting for long.
-        assert bridge.ended() == 0
+        # This client does not answer the close frame, and the node stops nevertheless.
+        assert node.ended() == 0
 
 
-def test_no_secret_is_in_the_log(bridge: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver) -> None:
+def test_no_secret_is_in_the_log(node: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver) -> None:
     token, key = (
-        bridge.command("token", "create", "--account", ONE),
-        bridge.command("api-key", "create", "--account", ONE),
+        node.command("token", "create", "--account", ONE),
+        node.command("api-key", "create", "--account", ONE),
     )
     path = f"/v2/accounts/{ONE}/webhooks"
-    hook(bridge, ONE, token, uri=f"http://hunter2:hunter3@127.0.0.1:{free_port()}/?key=hunter4", retries=0)
-    assert bridge.rest("GET", f"{path}?auth_token={token}").status_code == 200
-    assert bridge.rest("GET", f"{path}?auth_token=wrong-{token}").status_code == 401
-    assert bridge.rest("PUT", "/v2/api_auth", data={"api_key": key}).status_code == 201
-    assert bridge.rest("PUT", "/v2/api_auth", data={"api_key": f"wrong-{key}"}).status_code == 401
+    create_hook(
+        node, ONE, token, uri=f"http://hunter2:hunter3@127.0.0.1:{free_port()}/?key=hunter4", retries=0
+    )
+    assert node.rest("GET", f"{path}?auth_token={token}").status_code == 200
+    assert node.rest("GET", f"{path}?auth_token=wrong-{token}").status_code == 401
+    assert node.rest("PUT", "/v2/api_auth", data={"api_key": key}).status_code == 201
+    assert node.rest("PUT", "/v2/api_auth", data={"api_key": f"wrong-{key}"}).status_code == 401
     kazoo.call(ONE, "refused")
-    eventually(lambda: "the receiver refuses connections" in bridge.log_text(), "the attempt is logged")
-    bridge.signal(signal.SIGTERM)
-    assert bridge.ended() == 0
+    eventually(lambda: "the receiver refuses connections" in node.log_text(), "the attempt is logged")
+    node.signal(signal.SIGTERM)
+    assert node.ended() == 0
     for secret in (token, key, "guest:guest", "hunter2", "hunter3", "hunter4"):
-        assert secret not in bridge.log_text()
+        assert secret not in node.log_text()
 
 
-def test_the_broker_dies_and_comes_back(
+def test_a_node_recovers_when_the_broker_was_killed(
     tmp_path: Path, disposable_rabbit: RabbitNode, receiver: WebReceiver
 ) -> None:
-    bridge = BridgeProcess(tmp_path, disposable_rabbit.uri)
-    bridge.command("account", "create", "--id", ONE)
-    token = bridge.command("token", "create", "--account", ONE)
+    node = BridgeProcess(tmp_path, disposable_rabbit.uri)
+    node.command("account", "create", "--id", ONE)
+    token = node.command("token", "create", "--account", ONE)
     try:
-        bridge.start()
-        hook(bridge, ONE, token, uri=receiver.url)
+        node.start()
+        create_hook(node, ONE, token, uri=receiver.url)
         disposable_rabbit.settle()
         disposable_rabbit.kill()
-        eventually(lambda: not bridge.is_ready(), "not ready without a broker")
-        assert "bus:" in bridge.rest("GET", "/readyz").text
-        assert bridge.rest("GET", "/healthz").status_code == 200
+        eventually(lambda: not node.is_ready(), "not ready without a broker")
+        assert "bus:" in node.rest("GET", "/readyz").text
+        assert node.rest("GET", "/healthz").status_code == 200
         disposable_rabbit.start()
-        eventually(bridge.is_ready, "ready again by itself", 60)
+        eventually(node.is_ready, "the node is ready again", 60)
         kazoo = Kazoo(disposable_rabbit.uri)
         kazoo.call(ONE, "after")
         assert receiver.wait_for(1)[0].form["call_id"] == "after"
         kazoo.close()
     finally:
-        bridge.stop()
+        node.stop()
 
 
-def test_a_wrong_configuration(tmp_path: Path) -> None:
-    bridge = BridgeProcess(tmp_path, "http://wrong", '[amqq]\nuri = "x"\n')
-    bridge.start(wait=False)
-    assert bridge.ended() == 1
-    lines = bridge.log_text().splitlines()
+def test_a_bad_configuration_ends_the_start_with_a_line_per_mistake(tmp_path: Path) -> None:
+    node = BridgeProcess(tmp_path, "http://wrong", '[amqq]\nuri = "x"\n')
+    node.start(wait=False)
+    assert node.ended() == 1
+    lines = node.log_text().splitlines()
     assert [line.split(":")[0] for line in lines] == ["amqq", "amqp.uri"]
 
 
-def test_a_port_that_is_taken(tmp_path: Path) -> None:
-    bridge = BridgeProcess(tmp_path, "embedded:")
+def test_a_port_in_use_ends_the_start(tmp_path: Path) -> None:
+    node = BridgeProcess(tmp_path, "embedded:")
     with socket.socket() as other:
-        other.bind(("127.0.0.1", bridge.port))
+        other.bind(("127.0.0.1", node.port))
         other.listen()
-        bridge.start(wait=False)
-        assert bridge.ended() == 1
+        node.start(wait=False)
+        assert node.ended() == 1
     assert (
-        f"\nkazoo_bridge: http.endpoint: cannot listen on tcp:{bridge.port}:interface=127.0.0.1: "
-        in bridge.log_text()
+        f"\nkazoo_bridge: http.endpoint: cannot listen on tcp:{node.port}:interface=127.0.0.1: "
+        in node.log_text()
     )
 
 
-def test_an_interface_that_is_not_there(tmp_path: Path) -> None:
-    bridge = BridgeProcess(tmp_path, "embedded:")
-    bridge.config.write_text(
-        bridge.config.read_text().replace(
-            f"tcp:{bridge.websocket_port}:interface=127.0.0.1", "tcp6:1:interface=nowhere"
+def test_an_unknown_interface_ends_the_start(tmp_path: Path) -> None:
+    node = BridgeProcess(tmp_path, "embedded:")
+    node.config.write_text(
+        node.config.read_text().replace(
+            f"tcp:{node.websocket_port}:interface=127.0.0.1", "tcp6:1:interface=nowhere"
         )
     )
-    bridge.start(wait=False)
-    assert bridge.ended() == 1
+    node.start(wait=False)
+    assert node.ended() == 1
     assert (
-        "\nkazoo_bridge: websockets.endpoint: cannot listen on tcp6:1:interface=nowhere: "
-        in bridge.log_text()
+        "\nkazoo_bridge: websockets.endpoint: cannot listen on tcp6:1:interface=nowhere: " in node.log_text()
     )
