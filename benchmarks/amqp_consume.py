@@ -1,8 +1,8 @@
-"""How many messages a second one process consumes: plain txAMQP, pika's Twisted adapter, and this project's reader and bus.
+"""Messages a second of one process: plain txAMQP, pika's Twisted adapter, this project's reader and bus.
 
-Run it with ``python -m benchmarks.amqp_consume``. It starts a private RabbitMQ node; ``--uri`` uses a running one instead.
-Every client reads the same messages (1 kB of JSON) with the same prefetch and acknowledges them in batches of 100. The clients
-take turns for several rounds in one process; the best round of each counts.
+Run it with ``python -m benchmarks.amqp_consume``. It starts a private RabbitMQ node; ``--uri`` uses a running
+one instead. Every client reads the same messages (1 kB of JSON) with the same prefetch and acknowledges them
+in batches of 100. The clients take turns for several rounds in one process; the best round of each counts.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import orjson
 import pika
@@ -31,6 +30,7 @@ from kazoo_bridge.bus.amqp import AmqpBus
 from kazoo_bridge.bus.amqp.connection.connection import BrokerConnection
 from kazoo_bridge.bus.amqp.publisher import ConfirmingPublisher
 from kazoo_bridge.bus.amqp.wire import frame_writer
+from kazoo_bridge.bus.amqp.wire.frame_reader import RawDelivery
 from kazoo_bridge.bus.amqp.wire.spec import amqp_0_9_1
 from kazoo_bridge.bus.message_codec import decode
 from kazoo_bridge.config import AmqpUri, parse_uri
@@ -38,12 +38,12 @@ from kazoo_bridge.interfaces import Queue
 from kazoo_bridge.kazoo import Event
 
 PREFETCH = 500
-BATCH = 100
+BATCH_SIZE = 100
 QUEUE = "benchmark.amqp_consume"
 
 
 def message(size: int) -> bytes:
-    """A JSON object of `size` bytes that looks like a call event."""
+    """Return a JSON object of `size` bytes that looks like a call event."""
     body = {
         "App-Name": "benchmark",
         "App-Version": "1",
@@ -62,7 +62,7 @@ def message(size: int) -> bytes:
 
 
 async def connect(uri: AmqpUri) -> BrokerConnection:
-    """Our connection, logged in."""
+    """Return our connection, logged in."""
     connection = BrokerConnection(reactor, uri.vhost)
     await connectProtocol(TCP4ClientEndpoint(reactor, uri.host, uri.port), connection)
     await connection.login(uri.user, uri.password)
@@ -70,7 +70,7 @@ async def connect(uri: AmqpUri) -> BrokerConnection:
 
 
 async def fill(uri: AmqpUri, count: int, body: bytes) -> None:
-    """A fresh queue with `count` messages in it."""
+    """Make a new queue with `count` messages in it."""
     connection = await connect(uri)
     channel = await connection.open_channel()
     await channel.queue_delete(queue=QUEUE)
@@ -101,7 +101,7 @@ async def plain_txamqp(uri: AmqpUri, count: int) -> float:
     for number in range(1, count + 1):
         got = await queue.get()
         assert len(got.content.body) > 0
-        if number % BATCH == 0:
+        if number % BATCH_SIZE == 0:
             channel.basic_ack(delivery_tag=got.delivery_tag, multiple=True)
     took = time.perf_counter() - begin
     await client.close(within=5)
@@ -123,7 +123,7 @@ async def pika_twisted(uri: AmqpUri, count: int) -> float:
     for number in range(1, count + 1):
         _channel, method, _properties, body = await queue.get()
         assert len(body) > 0
-        if number % BATCH == 0:
+        if number % BATCH_SIZE == 0:
             channel.basic_ack(delivery_tag=method.delivery_tag, multiple=True)
     took = time.perf_counter() - begin
     closed = connection.closed
@@ -132,11 +132,11 @@ async def pika_twisted(uri: AmqpUri, count: int) -> float:
     return took
 
 
-class _Counting:
-    """Receives deliveries until there were enough."""
+class _CountingReceiver:
+    """Acknowledges deliveries in batches; `done` fires after `count` of them."""
 
     def __init__(
-        self, connection: BrokerConnection, channel: int, count: int, read: Callable[..., object]
+        self, connection: BrokerConnection, channel: int, count: int, read: Callable[[RawDelivery], object]
     ) -> None:
         self.done: Deferred[None] = Deferred()
         self._connection = connection
@@ -144,38 +144,39 @@ class _Counting:
         self._count = count
         self._read = read
 
-    def delivered(
-        self,
-        consumer_tag: str,
-        delivery_tag: int,
-        redelivered: bool,
-        exchange: str,
-        routing_key: str,
-        content_encoding: str | None,
-        properties: bytes,
-        body: bytes,
-    ) -> None:
-        self._read(exchange, routing_key, body, content_encoding, redelivered)
-        if delivery_tag % BATCH == 0:
-            self._connection.write(frame_writer.acknowledge(self._channel, delivery_tag, True))
-        if delivery_tag == self._count:
+    def on_delivery(self, delivery: RawDelivery) -> None:
+        self._read(delivery)
+        tag = delivery.delivery_tag
+        if tag % BATCH_SIZE == 0:
+            self._connection.write(frame_writer.acknowledge(self._channel, tag, True))
+        if tag == self._count:
             self.done.callback(None)
 
-    def too_large(self, *_args: Any) -> None:
+    def on_oversized(self, *_args: object) -> None:
         raise AssertionError("no message is too large")
 
+    def on_cancelled(self) -> None:
+        raise AssertionError("the queue is not deleted")
 
-def our_reader(read: Callable[..., object]) -> Callable[[AmqpUri, int], Awaitable[float]]:
-    """Our connection with a callback per delivery."""
+
+def decode_delivery(delivery: RawDelivery) -> Event:
+    """Decode a message like the bus does."""
+    _tag, redelivered, exchange, routing_key, content_encoding, body = delivery
+    return decode(exchange, routing_key, body, content_encoding, redelivered)
+
+
+def our_reader(read: Callable[[RawDelivery], object]) -> Callable[[AmqpUri, int], Awaitable[float]]:
+    """Return a client that calls `read` with each delivery of our connection."""
 
     async def run(uri: AmqpUri, count: int) -> float:
         connection = await connect(uri)
         channel = await connection.open_channel()
         await channel.basic_qos(prefetch_count=PREFETCH)
-        counting = connection.reader.receivers[channel.id] = _Counting(connection, channel.id, count, read)
+        receiver = _CountingReceiver(connection, channel.id, count, read)
+        connection.reader.add_receiver(channel.id, receiver)
         begin = time.perf_counter()
         await channel.basic_consume(queue=QUEUE)
-        await counting.done
+        await receiver.done
         took = time.perf_counter() - begin
         await connection.close_gracefully(5)
         return took
@@ -184,7 +185,7 @@ def our_reader(read: Callable[..., object]) -> Callable[[AmqpUri, int], Awaitabl
 
 
 async def our_bus(uri: AmqpUri, count: int) -> float:
-    """The whole way: AmqpBus, events, a handler, acknowledgements."""
+    """Everything: AmqpBus, events, a handler, acknowledgements."""
     done: Deferred[None] = Deferred()
     bus = AmqpBus(reactor, [uri])
     handled = 0
@@ -193,7 +194,7 @@ async def our_bus(uri: AmqpUri, count: int) -> float:
     def handler(_event: Event) -> None:
         nonlocal handled, begin
         handled += 1
-        # Connecting is no part of the measurement, with the other clients neither.
+        # Like with the other clients, connecting is not measured.
         if handled == 1:
             begin = time.perf_counter()
         if handled == count:
@@ -210,18 +211,20 @@ async def our_bus(uri: AmqpUri, count: int) -> float:
 CLIENTS: dict[str, Callable[[AmqpUri, int], Awaitable[float]]] = {
     "txAMQP 0.8.2, plain": plain_txamqp,
     f"pika {pika.__version__}, Twisted adapter": pika_twisted,
-    "kazoo_bridge, deliveries": our_reader(lambda *_args: None),
-    "kazoo_bridge, decoded to Event": our_reader(decode),
+    "kazoo_bridge, deliveries": our_reader(lambda _delivery: None),
+    "kazoo_bridge, decoded to Event": our_reader(decode_delivery),
     "kazoo_bridge, AmqpBus to handler": our_bus,
 }
 
 
-async def measure(uri: AmqpUri, count: int, rounds: int, size: int) -> dict[str, float]:
-    """Messages a second of every client, in its best round."""
+async def measure(uri: AmqpUri, count: int, rounds: int, size: int, only: str) -> dict[str, float]:
+    """Return the messages a second of every client whose name contains `only`, in its best round."""
     body = message(size)
     best: dict[str, float] = {}
     for number in range(rounds):
         for name, client in CLIENTS.items():
+            if only not in name:
+                continue
             await fill(uri, count, body)
             rate = count / await client(uri, count)
             best[name] = max(best.get(name, 0.0), rate)
@@ -230,10 +233,10 @@ async def measure(uri: AmqpUri, count: int, rounds: int, size: int) -> dict[str,
 
 
 def table(rates: dict[str, float]) -> str:
-    """The result, for people."""
-    plain = next(iter(rates.values()))
-    lines = [f"{'client':<36}{'messages/s':>12}{'x plain':>9}"]
-    lines += [f"{name:<36}{rate:>12,.0f}{rate / plain:>9.1f}" for name, rate in rates.items()]
+    """Return the results as text."""
+    first = next(iter(rates.values()))
+    lines = [f"{'client':<36}{'messages/s':>12}{'x first':>9}"]
+    lines += [f"{name:<36}{rate:>12,.0f}{rate / first:>9.1f}" for name, rate in rates.items()]
     return "\n".join(lines)
 
 
@@ -247,7 +250,9 @@ async def main(options: argparse.Namespace) -> None:
         await deferToThread(node.start)
         options.uri = node.uri
     try:
-        rates = await measure(parse_uri(options.uri), options.messages, options.rounds, options.size)
+        rates = await measure(
+            parse_uri(options.uri), options.messages, options.rounds, options.size, options.only
+        )
     finally:
         if node is not None:
             await deferToThread(node.stop)
@@ -275,6 +280,7 @@ if __name__ == "__main__":
     parser.add_argument("--messages", type=int, default=50_000)
     parser.add_argument("--size", type=int, default=1000, help="bytes of a message")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default="", help="run only the clients whose name contains this")
     parser.add_argument("--write", action="store_true", help="write the result to benchmarks/results/")
     arguments = parser.parse_args()
     failed = []

@@ -17,8 +17,8 @@ class LogThrottle:
 
     The first occurrence is reported at once, further ones together when the interval has passed.
 
-    `on_report` writes the log line. It receives the number of occurrences since its previous call and the latest
-    example, and must not raise. `interval` is in seconds. `total` counts all occurrences.
+    `on_report` writes the log line. It receives the number of occurrences since its previous call and the
+    latest example, and must not raise. `interval` is in seconds. `total` counts all occurrences.
     """
 
     _clock: IReactorTime
@@ -37,7 +37,10 @@ class LogThrottle:
             self._report()
 
     def stop(self) -> None:
-        """Report what is not reported yet, and leave no delayed call. `count` may be called again afterwards."""
+        """Report what is not reported yet, and leave no delayed call.
+
+        `count` may be called again afterwards.
+        """
         if self._timer is not None:
             self._timer.cancel()
             self._report()

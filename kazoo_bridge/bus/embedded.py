@@ -1,8 +1,8 @@
-"""A bus inside the process, with the semantics of the broker: for small installations, demonstrations and tests."""
+"""A bus within the process, with the semantics of a broker: for small sites, demonstrations and tests."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from itertools import count
 from typing import Any
 
@@ -14,7 +14,7 @@ from zope.interface import implementer
 
 from kazoo_bridge.bus.embedded_queue import EmbeddedQueue, QueuedMessage
 from kazoo_bridge.bus.message_codec import encode
-from kazoo_bridge.bus.request_reply import RequestReplyClient
+from kazoo_bridge.bus.request_reply import DoneWhen, RequestReplyClient
 from kazoo_bridge.interfaces import BusUnavailable, EventHandler, IBus, IConsumer, Queue, Topic, Unroutable
 from kazoo_bridge.kazoo import EXCHANGES, MAX_SHORT_STRING_BYTES, Event
 from kazoo_bridge.topics import TopicTable
@@ -29,13 +29,13 @@ class EmbeddedConsumer:
     def __init__(self, bus: EmbeddedBus, queue: EmbeddedQueue, wanted: Queue, handler: EventHandler) -> None:
         self._bus = bus
         self._queue = queue
-        self._taker = queue.add_consumer(handler, wanted.prefetch, wanted.acknowledge)
-        self._waiting: list[Deferred[None]] = []
+        self._subscription = queue.add_consumer(handler, wanted.prefetch, wanted.acknowledge)
+        self._start_waiters: list[Deferred[None]] = []
         self._cancelled = False
-        self.start_count = 1  # nothing interrupts it
+        self.start_count = 1  # it is never interrupted
 
     def bind(self, topic: Topic) -> Deferred[None]:
-        """See `IConsumer`. Fails with BusUnavailable for an exchange that KAZOO has not."""
+        """See `IConsumer`. Fails with BusUnavailable for an exchange that KAZOO does not have."""
         try:
             self._bus.bind(self._queue, topic)
         except BusUnavailable:
@@ -53,30 +53,35 @@ class EmbeddedConsumer:
             return fail(CancelledError())
         if self._bus.running:
             return succeed(None)
-        waiter: Deferred[None] = Deferred(self._waiting.remove)
-        self._waiting.append(waiter)
+        waiter: Deferred[None] = Deferred(self._forget_waiter)
+        self._start_waiters.append(waiter)
         return waiter
 
     def cancel(self) -> Deferred[None]:
         """See `IConsumer`."""
         if not self._cancelled:
             self._cancelled = True
-            self._queue.remove_consumer(self._taker)
+            self._queue.remove_consumer(self._subscription)
             self._bus.consumer_cancelled(self, self._queue)
-            for waiter in list(self._waiting):
+            for waiter in list(self._start_waiters):
                 waiter.cancel()
         return succeed(None)
 
     def started(self) -> None:
-        """The bus runs."""
-        waiting, self._waiting = self._waiting, []
-        for waiter in waiting:
-            waiter.callback(None)
+        """Fire the Deferreds of `when_running`: the bus is started."""
+        waiters, self._start_waiters = self._start_waiters, []
+        for waiter in waiters:
+            if not waiter.called:
+                waiter.callback(None)
+
+    def _forget_waiter(self, waiter: Deferred[None]) -> None:
+        if waiter in self._start_waiters:
+            self._start_waiters.remove(waiter)
 
 
 @implementer(IBus)
 class EmbeddedBus(Service):
-    """Exchanges as KAZOO has them, queues, acknowledgement and redelivery, all in memory and gone with the process."""
+    """KAZOO's exchanges, queues, acknowledgement and redelivery, in memory: all is lost with the process."""
 
     log = Logger()
 
@@ -90,19 +95,22 @@ class EmbeddedBus(Service):
         self._refused: dict[EmbeddedQueue, str] = {}
         self._consumers: dict[EmbeddedConsumer, None] = {}
         self._numbers = count(1)
-        self._asker = RequestReplyClient(clock, self)
+        self._request_reply = RequestReplyClient(clock, self)
 
     # -- IBus
 
     def consume(self, queue: Queue, handler: EventHandler) -> IConsumer:
-        """See `IBus`. A topic on an exchange that KAZOO has not is logged and reported as trouble; the others work."""
+        """See `IBus`.
+
+        A topic on an unknown exchange is logged and makes the bus unavailable; the others work.
+        """
         known = self._get_queue(queue)
         for topic in sorted(queue.topics, key=lambda topic: (topic.exchange, topic.pattern)):
             try:
                 self.bind(known, topic)
             except BusUnavailable as error:
                 self._refused[known] = f"{known.name} is not bound to {topic.pattern}: {error}"
-                self.log.error("{trouble}", trouble=self._refused[known])
+                self.log.error("{problem}", problem=self._refused[known])
         consumer = EmbeddedConsumer(self, known, queue, handler)
         self._consumers[consumer] = None
         return consumer
@@ -110,7 +118,10 @@ class EmbeddedBus(Service):
     def publish(
         self, exchange: str, routing_key: str, body: Mapping[str, Any], *, mandatory: bool = False
     ) -> Deferred[None]:
-        """See `IBus`. Fails with ValueError when the message cannot be written as JSON or its routing key is too long."""
+        """See `IBus`.
+
+        Fails with ValueError when the message cannot be written as JSON or its routing key is too long.
+        """
         try:
             raw = encode(body)
         except ValueError:
@@ -126,7 +137,7 @@ class EmbeddedBus(Service):
         *,
         mandatory: bool = False,
     ) -> Deferred[None]:
-        """As `publish`, with the body as bytes of any kind."""
+        """Publish bytes of any kind, with the results of `publish`."""
         if len(routing_key.encode("utf-8", "surrogatepass")) > MAX_SHORT_STRING_BYTES:
             return fail(ValueError(f"a routing key has at most {MAX_SHORT_STRING_BYTES} bytes"))
         if not self.running:
@@ -149,10 +160,10 @@ class EmbeddedBus(Service):
         body: Mapping[str, Any],
         *,
         timeout: float,
-        enough: Callable[[Sequence[Event]], bool] | None = None,
+        done_when: DoneWhen | None = None,
     ) -> Deferred[list[Event]]:
         """See `IBus`."""
-        return self._asker.request(exchange, routing_key, body, timeout=timeout, enough=enough)
+        return self._request_reply.request(exchange, routing_key, body, timeout=timeout, done_when=done_when)
 
     def unavailable_reason(self) -> str | None:
         """See `IBus`."""
@@ -163,7 +174,7 @@ class EmbeddedBus(Service):
     # -- service
 
     def startService(self) -> None:
-        """Let messages flow."""
+        """Deliver messages."""
         super().startService()
         for queue in self._queues.values():
             queue.resume()
@@ -171,16 +182,22 @@ class EmbeddedBus(Service):
             consumer.started()
 
     def stopService(self) -> None:
-        """Let no more messages flow; nothing is left to be called later. What was handed over may still finish."""
+        """End open requests, deliver no more messages, and leave no delayed call.
+
+        Handlers may still finish.
+        """
         super().stopService()
         for queue in self._queues.values():
             queue.pause()
-        self._asker.stop()
+        self._request_reply.stop()
 
-    # -- told by consumers
+    # -- called by consumers
 
     def bind(self, queue: EmbeddedQueue, topic: Topic) -> None:
-        """Route messages of `topic` to `queue`, if that is still there; raises `BusUnavailable` for an unknown exchange."""
+        """Route messages of `topic` to `queue`, if that still exists.
+
+        Raises `BusUnavailable` for an unknown exchange.
+        """
         table = self._table(topic.exchange)
         bindings = self._bindings.get(queue)
         if bindings is not None:
@@ -193,7 +210,7 @@ class EmbeddedBus(Service):
             self._topics[topic.exchange].discard(topic.pattern, queue)
 
     def consumer_cancelled(self, consumer: EmbeddedConsumer, queue: EmbeddedQueue) -> None:
-        """A consumer is cancelled. A queue that is not durable goes with its last one."""
+        """Forget a cancelled consumer, and delete a queue that is not durable with its last one."""
         self._consumers.pop(consumer, None)
         if queue.durable or queue.has_consumers:
             return

@@ -1,4 +1,4 @@
-"""A queue of the embedded bus: hands messages to its takers in turn and keeps what is not acknowledged."""
+"""A queue of the embedded bus: hands messages to its consumers in turn and keeps what is not acknowledged."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from twisted.python.failure import Failure
 from kazoo_bridge.bus.message_codec import DecodeError, decode
 from kazoo_bridge.interfaces import EventHandler, Requeue
 from kazoo_bridge.kazoo import Event
+from kazoo_bridge.log_throttle import LogThrottle
 
-#: Seconds until a message that could not be finished is handed out again.
+#: Seconds before a message is delivered again after a handler has failed with `Requeue`.
 REDELIVERY_DELAY = 1.0
 
-#: A queue keeps at most this many waiting messages, of at most this many bytes together; then it drops the oldest.
+#: Limits of the messages that wait in one queue: their number, and their size in bytes. Beyond them the
+#: oldest is dropped.
 MAX_MESSAGES = 100_000
 MAX_BYTES = 64 * 1024 * 1024
 
-#: Messages handed out in one turn of the reactor, so that a long queue does not hold up everything else.
+#: Messages delivered in one reactor turn, so that a long queue does not block other work.
 _BATCH_SIZE = 100
-#: A full queue says so with the first message that it drops, and again after this many.
-_LOG_INTERVAL = 1000
 
 
 @frozen
 class QueuedMessage:
-    """A message as it lies in a queue."""
+    """A message in a queue."""
 
     exchange: str
     routing_key: str
@@ -41,15 +41,16 @@ class QueuedMessage:
     redelivered: bool = False
 
     def decoded(self) -> Event:
-        """A fresh event, which nobody else has; raises `DecodeError`."""
+        """Return a new event, which shares no state with others. Raises `DecodeError`."""
         return decode(self.exchange, self.routing_key, self.raw, self.content_encoding, self.redelivered)
 
 
 @define(eq=False)
-class QueueConsumer:
-    """A consumer's end of a queue. `prefetch` 0: no bound.
+class Subscription:
+    """One consumer's share of a queue. `prefetch` limits its unacknowledged messages (0: no limit).
 
-    `in_hand` counts what is not settled, `to_return` holds what is on its way back to the queue and still counts.
+    `unacknowledged` counts what the handler has not settled, including `to_requeue`: messages that return to
+    the queue after the redelivery delay.
     """
 
     handler: EventHandler
@@ -61,12 +62,12 @@ class QueueConsumer:
 
     @property
     def has_capacity(self) -> bool:
-        """Whether it may be handed another message."""
+        """Whether it can take another message."""
         return not self.prefetch or self.unacknowledged < self.prefetch
 
 
 class EmbeddedQueue:
-    """Messages in order; delivery happens from the clock, never inside the publisher's call."""
+    """Messages in order. Delivery happens in a later reactor turn, never within the publisher's call."""
 
     log = Logger()
 
@@ -74,36 +75,39 @@ class EmbeddedQueue:
         self.name = name
         self.durable = durable
         self._clock = clock
-        # Ordered by number, so that what comes back takes its old place.
+        # Ordered by number, so that a requeued message takes its old place.
         self._messages: list[tuple[int, QueuedMessage]] = []
         self._bytes = 0
         self._numbers = 0
-        self._dropped = 0
-        self._takers: deque[QueueConsumer] = deque()
+        self._dropped = LogThrottle(clock, self._log_dropped)
+        self._subscriptions: deque[Subscription] = deque()
         self._flowing = False
-        self._pump: IDelayedCall | None = None
-        self._returning: set[QueueConsumer] = set()
+        self._delivery: IDelayedCall | None = None
+        self._requeuing: set[Subscription] = set()
 
     def __len__(self) -> int:
-        """How many messages wait."""
+        """Return the number of waiting messages."""
         return len(self._messages)
 
     @property
     def has_consumers(self) -> bool:
-        """Whether anybody consumes."""
-        return bool(self._takers)
+        """Whether the queue has a consumer."""
+        return bool(self._subscriptions)
 
-    def add_consumer(self, handler: EventHandler, prefetch: int, acknowledge: bool) -> QueueConsumer:
+    def add_consumer(self, handler: EventHandler, prefetch: int, acknowledge: bool) -> Subscription:
         """Share the messages with another consumer."""
-        taker = QueueConsumer(handler, prefetch if acknowledge else 0, acknowledge)
-        self._takers.append(taker)
+        subscription = Subscription(handler, prefetch if acknowledge else 0, acknowledge)
+        self._subscriptions.append(subscription)
         self._schedule_delivery()
-        return taker
+        return subscription
 
-    def remove_consumer(self, taker: QueueConsumer) -> None:
-        """Hand it no more messages; what it has in hand it may still finish, what it could not finish comes back at once."""
-        self._takers.remove(taker)
-        self._requeue(taker)
+    def remove_consumer(self, subscription: Subscription) -> None:
+        """Deliver no more messages to it; requeue at once what waits for redelivery.
+
+        Its handler may still finish others.
+        """
+        self._subscriptions.remove(subscription)
+        self._requeue(subscription)
 
     def put(self, message: QueuedMessage) -> None:
         """Append a message."""
@@ -112,74 +116,74 @@ class EmbeddedQueue:
         self._schedule_delivery()
 
     def resume(self) -> None:
-        """Let messages flow."""
+        """Deliver messages."""
         self._flowing = True
         self._schedule_delivery()
 
     def pause(self) -> None:
-        """Let no more messages flow, and leave nothing to be called later. No message is lost."""
+        """Deliver no more messages, keep them, and leave no delayed call."""
         self._flowing = False
-        for taker in list(self._returning):
-            self._requeue(taker)
-        if self._pump is not None:
-            self._pump.cancel()
-            self._pump = None
+        for subscription in list(self._requeuing):
+            self._requeue(subscription)
+        if self._delivery is not None:
+            self._delivery.cancel()
+            self._delivery = None
+        self._dropped.stop()
 
-    # -- the messages
+    # -- messages
 
     def _insert(self, number: int, message: QueuedMessage) -> None:
         heappush(self._messages, (number, message))
         self._bytes += len(message.raw)
         while len(self._messages) > MAX_MESSAGES or (self._bytes > MAX_BYTES and len(self._messages) > 1):
-            self._drop(self._remove_first()[1])
+            self._dropped.count(self._remove_first()[1].routing_key)
 
     def _remove_first(self) -> tuple[int, QueuedMessage]:
         number, message = heappop(self._messages)
         self._bytes -= len(message.raw)
         return number, message
 
-    def _drop(self, message: QueuedMessage) -> None:
-        if self._dropped % _LOG_INTERVAL == 0:
-            self.log.error(
-                "queue {queue} is full ({waiting} messages, {size} bytes): its oldest message, {routing_key}, is dropped, "
-                "after {dropped} others",
-                queue=self.name,
-                waiting=len(self._messages),
-                size=self._bytes,
-                routing_key=message.routing_key,
-                dropped=self._dropped,
-            )
-        self._dropped += 1
+    def _log_dropped(self, count: int, routing_key: str) -> None:
+        self.log.error(
+            "queue {queue} is full ({waiting} messages, {size} bytes): dropped its {count} oldest, "
+            "the latest {routing_key}; {total} in total",
+            queue=self.name,
+            waiting=len(self._messages),
+            size=self._bytes,
+            count=count,
+            routing_key=routing_key,
+            total=self._dropped.total,
+        )
 
-    # -- handing out
+    # -- delivery
 
     def _schedule_delivery(self) -> None:
-        if self._flowing and self._pump is None and self._messages and self._takers:
-            self._pump = self._clock.callLater(0, self._deliver)
+        if self._flowing and self._delivery is None and self._messages and self._subscriptions:
+            self._delivery = self._clock.callLater(0, self._deliver_batch)
 
-    def _deliver(self) -> None:
-        self._pump = None
+    def _deliver_batch(self) -> None:
+        self._delivery = None
         for _ in range(_BATCH_SIZE):
             if not self._flowing or not self._messages:
                 return
-            taker = self._next_consumer()
-            if taker is None:
+            subscription = self._next_subscription()
+            if subscription is None:
                 return
             number, message = self._remove_first()
-            self._hand_over(number, message, taker)
+            self._deliver(number, message, subscription)
         self._schedule_delivery()
 
-    def _next_consumer(self) -> QueueConsumer | None:
-        for _ in range(len(self._takers)):
-            self._takers.rotate(-1)
-            if self._takers[-1].has_capacity:
-                return self._takers[-1]
+    def _next_subscription(self) -> Subscription | None:
+        for _ in range(len(self._subscriptions)):
+            self._subscriptions.rotate(-1)
+            if self._subscriptions[-1].has_capacity:
+                return self._subscriptions[-1]
         return None
 
-    def _hand_over(self, number: int, message: QueuedMessage, taker: QueueConsumer) -> None:
-        taker.unacknowledged += 1
+    def _deliver(self, number: int, message: QueuedMessage, subscription: Subscription) -> None:
+        subscription.unacknowledged += 1
         try:
-            handled = taker.handler(message.decoded())
+            result = subscription.handler(message.decoded())
         except DecodeError as error:
             self.log.warn(
                 "dropping a message on {exchange} with routing key {routing_key}: {reason}",
@@ -187,25 +191,27 @@ class EmbeddedQueue:
                 routing_key=message.routing_key,
                 reason=str(error),
             )
-            taker.unacknowledged -= 1
+            subscription.unacknowledged -= 1
         except Exception:
-            self._failed(Failure(), number, message, taker)
+            self._on_failure(Failure(), number, message, subscription)
         else:
-            if isinstance(handled, Deferred):
-                settle: Callable[[object], None] = partial(self._acknowledge, taker)
-                handled.addCallbacks(settle, self._failed, errbackArgs=(number, message, taker))
+            if isinstance(result, Deferred):
+                on_success: Callable[[object], None] = partial(self._acknowledge, subscription)
+                result.addCallbacks(on_success, self._on_failure, errbackArgs=(number, message, subscription))
             else:
-                taker.unacknowledged -= 1
+                subscription.unacknowledged -= 1
 
-    def _acknowledge(self, taker: QueueConsumer, _result: object) -> None:
-        taker.unacknowledged -= 1
+    def _acknowledge(self, subscription: Subscription, _result: object = None) -> None:
+        subscription.unacknowledged -= 1
         self._schedule_delivery()
 
-    def _failed(self, failure: Failure, number: int, message: QueuedMessage, taker: QueueConsumer) -> None:
-        # Work that was cancelled is not finished either, and must not be lost.
+    def _on_failure(
+        self, failure: Failure, number: int, message: QueuedMessage, subscription: Subscription
+    ) -> None:
+        # Cancelled work is unfinished too, and must not be lost.
         if failure.check(Requeue, CancelledError):
-            if taker.acknowledge:
-                self._requeue_later(number, message, taker)
+            if subscription.acknowledge:
+                self._requeue_later(number, message, subscription)
                 return
         else:
             self.log.failure(
@@ -213,26 +219,26 @@ class EmbeddedQueue:
                 failure,
                 routing_key=message.routing_key,
             )
-        self._acknowledge(taker, None)
+        self._acknowledge(subscription)
 
-    # -- and back
+    # -- requeueing
 
-    def _requeue_later(self, number: int, message: QueuedMessage, taker: QueueConsumer) -> None:
-        """Put it back after a while, lest it go round and round; until then it counts for its taker's prefetch."""
-        taker.to_requeue[number] = evolve(message, redelivered=True)
-        if not self._flowing or taker not in self._takers:
-            self._requeue(taker)
-        elif taker.requeue_timer is None:
-            self._returning.add(taker)
-            taker.requeue_timer = self._clock.callLater(REDELIVERY_DELAY, self._requeue, taker)
+    def _requeue_later(self, number: int, message: QueuedMessage, subscription: Subscription) -> None:
+        """Requeue after a delay, to avoid a tight loop; until then the message counts for the prefetch."""
+        subscription.to_requeue[number] = evolve(message, redelivered=True)
+        if not self._flowing or subscription not in self._subscriptions:
+            self._requeue(subscription)
+        elif subscription.requeue_timer is None:
+            self._requeuing.add(subscription)
+            subscription.requeue_timer = self._clock.callLater(REDELIVERY_DELAY, self._requeue, subscription)
 
-    def _requeue(self, taker: QueueConsumer) -> None:
-        self._returning.discard(taker)
-        if taker.requeue_timer is not None and taker.requeue_timer.active():
-            taker.requeue_timer.cancel()
-        taker.requeue_timer = None
-        for number, message in taker.to_requeue.items():
+    def _requeue(self, subscription: Subscription) -> None:
+        self._requeuing.discard(subscription)
+        if subscription.requeue_timer is not None and subscription.requeue_timer.active():
+            subscription.requeue_timer.cancel()
+        subscription.requeue_timer = None
+        for number, message in subscription.to_requeue.items():
             self._insert(number, message)
-        taker.unacknowledged -= len(taker.to_requeue)
-        taker.to_requeue.clear()
+        subscription.unacknowledged -= len(subscription.to_requeue)
+        subscription.to_requeue.clear()
         self._schedule_delivery()

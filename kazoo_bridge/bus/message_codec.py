@@ -1,4 +1,4 @@
-"""Between bytes on the bus and events: JSON, perhaps gzipped, decoded once at the border."""
+"""Converts between bytes on the bus and events: JSON, optionally gzipped."""
 
 from __future__ import annotations
 
@@ -11,23 +11,26 @@ import orjson
 from kazoo_bridge.json_limits import exceeds_depth
 from kazoo_bridge.kazoo import Event
 
-#: The most bytes that a gzipped body may unpack to.
+#: Limit in bytes of a decompressed body.
 MAX_DECOMPRESSED_BYTES = 64 * 1024 * 1024
 
-#: How deep objects and arrays may lie in each other. Whatever walks a body may therefore recurse.
+#: Limit of the nesting of objects and arrays, so that code that walks a body may recurse.
 MAX_DEPTH = 100
 
 _GZIP = 16 + zlib.MAX_WBITS
 
 
 class DecodeError(ValueError):
-    """The message is not what KAZOO sends; the text says in which way, and quotes nothing of the body."""
+    """A message is not what KAZOO sends. The text says why, without quoting the body."""
 
 
 def decode(
     exchange: str, routing_key: str, raw: bytes, content_encoding: str | None, redelivered: bool
 ) -> Event:
-    """The event in a message's body; raises `DecodeError`."""
+    """Return the event in the body `raw` of a message.
+
+    Raises `DecodeError` for a body that is no JSON object.
+    """
     if content_encoding:
         raw = _decompress(raw, content_encoding.strip().lower())
     try:
@@ -38,14 +41,14 @@ def decode(
         ) from None
     if not isinstance(body, dict):
         raise DecodeError(f"the body is JSON, but {_type_name(body)} and not an object")
-    # Counting brackets is cheap and settles it for nearly every message.
+    # Counting brackets is cheap and sufficient for nearly every message.
     if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and exceeds_depth(body, MAX_DEPTH):
         raise DecodeError(f"the body is JSON nested deeper than {MAX_DEPTH} levels")
     return Event(exchange, routing_key, body, raw, redelivered)
 
 
 def encode(body: Mapping[str, Any]) -> bytes:
-    """A message's body as bytes; raises `ValueError` for what JSON cannot hold (not-a-number is written as null)."""
+    """Return the body as JSON. Raises ValueError for what JSON cannot hold (NaN and infinity become null)."""
     if not isinstance(body, Mapping):
         raise ValueError(f"a message is a JSON object, not {type(body).__name__}")
     try:
@@ -55,7 +58,7 @@ def encode(body: Mapping[str, Any]) -> bytes:
 
 
 def _to_json_value(value: object) -> dict[str, Any]:
-    """Mappings of any kind are objects, not only dicts."""
+    """Return a mapping of any kind as a dict."""
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"a value of type {type(value).__name__} is in it")
@@ -77,16 +80,17 @@ def _decompress(raw: bytes, encoding: str) -> bytes:
         return raw
     if encoding not in ("gzip", "x-gzip"):
         raise DecodeError(f"the content encoding {encoding[:40]!r} is unknown, expected gzip")
-    unpacker = zlib.decompressobj(_GZIP)
+    decompressor = zlib.decompressobj(_GZIP)
     try:
-        # One byte more than allowed is enough to know; a small bomb is never unpacked in whole.
-        unpacked = unpacker.decompress(raw, MAX_DECOMPRESSED_BYTES + 1)
+        # One byte more than allowed shows that the limit is exceeded, so a small bomb is not decompressed
+        # completely.
+        decompressed = decompressor.decompress(raw, MAX_DECOMPRESSED_BYTES + 1)
     except zlib.error as error:
         raise DecodeError(f"the body is not gzip as announced: {error}") from None
-    if len(unpacked) > MAX_DECOMPRESSED_BYTES:
-        raise DecodeError(f"the body unpacks to more than {MAX_DECOMPRESSED_BYTES} bytes")
-    if not unpacker.eof:
+    if len(decompressed) > MAX_DECOMPRESSED_BYTES:
+        raise DecodeError(f"the body decompresses to more than {MAX_DECOMPRESSED_BYTES} bytes")
+    if not decompressor.eof:
         raise DecodeError("the gzipped body is cut off")
-    if unpacker.unused_data:
-        raise DecodeError(f"{len(unpacker.unused_data)} bytes follow the end of the gzipped body")
-    return unpacked
+    if decompressor.unused_data:
+        raise DecodeError(f"{len(decompressor.unused_data)} bytes follow the end of the gzipped body")
+    return decompressed

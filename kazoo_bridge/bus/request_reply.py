@@ -1,4 +1,4 @@
-"""Ask-and-collect: a request goes out, answers come back on ``targeted`` until enough have come or the time is up."""
+"""Requests and replies: publishes a request and collects its replies from the exchange ``targeted``."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from kazoo_bridge import __version__
 from kazoo_bridge.interfaces import BusUnavailable, IBus, IConsumer, Queue, Topic
 from kazoo_bridge.kazoo import TARGETED, Event
 
-#: The answers to one question that are collected; with that many it is over.
+#: Maximum number of replies to one request; it is done when so many have arrived.
 MAX_REPLIES = 1000
-#: Questions that may be open at a time; more are refused.
+#: Maximum number of open requests; more are refused.
 MAX_PENDING_REQUESTS = 10_000
 
 DoneWhen = Callable[[Sequence[Event]], bool]
@@ -25,10 +25,15 @@ DoneWhen = Callable[[Sequence[Event]], bool]
 
 @define(eq=False)
 class _PendingRequest:
-    """A question from the asking to its end, which is when `done` has fired."""
+    """A request that is not done; `done` fires when it is.
+
+    `published`: it was handed to the bus, so that the connection of the replies matters. `confirmed`: the bus
+    has it.
+    """
 
     done_when: DoneWhen | None
-    sent: bool = False
+    published: bool = False
+    confirmed: bool = False
     replies: list[Event] = field(factory=list)
     done: Deferred[None] = field(factory=Deferred)
 
@@ -47,18 +52,21 @@ class _PendingRequest:
             self.done.callback(None)
 
     def expire(self, reason: str) -> None:
-        """What came by now is the answer; if it was not even sent, that is the trouble."""
+        """End with the replies that arrived; fail with `reason` if the request was not even sent."""
         if not self.done.called:
-            if self.sent or self.replies:
+            if self.confirmed or self.replies:
                 self.done.callback(None)
             else:
                 self.done.errback(BusUnavailable(reason))
 
     def abort(self, reason: str) -> None:
-        """No more answers can come."""
-        if not self.replies:
-            self.fail(Failure(BusUnavailable(reason)))
-        self.expire(reason)
+        """End with the replies that arrived; fail with `reason` without any: no more can arrive."""
+        if self.done.called:
+            return
+        if self.replies:
+            self.done.callback(None)
+        else:
+            self.done.errback(BusUnavailable(reason))
 
     def fail(self, failure: Failure) -> None:
         if not self.done.called:
@@ -66,7 +74,10 @@ class _PendingRequest:
 
 
 class RequestReplyClient:
-    """Keeps the questions that are open on one bus; the queue for answers is made with the first question."""
+    """Sends requests over a bus and collects their replies.
+
+    The queue for replies is made with the first request.
+    """
 
     def __init__(self, clock: IReactorTime, bus: IBus) -> None:
         self._clock = clock
@@ -82,25 +93,27 @@ class RequestReplyClient:
         body: Mapping[str, Any],
         *,
         timeout: float,
-        enough: DoneWhen | None = None,
+        done_when: DoneWhen | None = None,
     ) -> Deferred[list[Event]]:
-        """See `IBus.request`. Cancelling the Deferred forgets the question."""
+        """See `IBus.request`. Cancelling the Deferred drops the request."""
         if len(self._pending) >= MAX_PENDING_REQUESTS:
-            return fail(BusUnavailable(f"{MAX_PENDING_REQUESTS} questions wait for answers already"))
-        return Deferred.fromCoroutine(self._request(exchange, routing_key, body, timeout, enough))
+            return fail(BusUnavailable(f"{MAX_PENDING_REQUESTS} requests wait for replies already"))
+        return Deferred.fromCoroutine(self._request(exchange, routing_key, body, timeout, done_when))
 
     def connection_lost(self) -> None:
-        """The connection is gone, and the answers with it: end the questions that were sent, with what came if anything did.
+        """End every published request with the replies that arrived, or `BusUnavailable` without any.
 
-        A question that was not sent yet goes on waiting for the bus until its time is up.
+        The broker deletes the queue of the replies with the connection.
+
+        A request that is not published yet continues to wait for the bus until its timeout.
         """
-        for question in [question for question in self._pending.values() if question.sent]:
-            question.abort("the connection was lost before an answer came")
+        for pending in [pending for pending in self._pending.values() if pending.published]:
+            pending.abort("the connection was lost before a reply arrived")
 
     def stop(self) -> None:
-        """End every question, with what came if anything did. No delayed call is left."""
-        for question in list(self._pending.values()):
-            question.abort("the bus was stopped before an answer came")
+        """End every request with the replies that arrived, or `BusUnavailable` without any."""
+        for pending in list(self._pending.values()):
+            pending.abort("the bus was stopped before a reply arrived")
 
     async def _request(
         self,
@@ -108,43 +121,44 @@ class RequestReplyClient:
         routing_key: str,
         body: Mapping[str, Any],
         timeout: float,
-        enough: DoneWhen | None,
+        done_when: DoneWhen | None,
     ) -> list[Event]:
         message_id = secrets.token_hex(16)
-        question = self._pending[message_id] = _PendingRequest(enough)
-        timer = self._clock.callLater(max(0.0, timeout), lambda: question.expire(self._unsent_reason()))
+        pending = self._pending[message_id] = _PendingRequest(done_when)
+        timer = self._clock.callLater(max(0.0, timeout), lambda: pending.expire(self._unsent_reason()))
         sending = Deferred.fromCoroutine(
-            self._send(question, exchange, routing_key, self._with_envelope(body, message_id))
+            self._send(pending, exchange, routing_key, self._with_envelope(body, message_id))
         )
-        sending.addErrback(question.fail)
+        sending.addErrback(pending.fail)
         try:
-            # Not `sending` first: an answer may be faster than the broker's confirmation.
-            await question.done
+            # Not `sending` first: a reply may arrive before the broker's confirmation.
+            await pending.done
         finally:
             del self._pending[message_id]
             if timer.active():
                 timer.cancel()
             sending.cancel()
-        return question.replies
+        return pending.replies
 
     async def _send(
-        self, question: _PendingRequest, exchange: str, routing_key: str, body: Mapping[str, Any]
+        self, pending: _PendingRequest, exchange: str, routing_key: str, body: Mapping[str, Any]
     ) -> None:
         if self._consumer is None:
             queue = Queue(self._server_id, frozenset({Topic(TARGETED, self._server_id)}), acknowledge=False)
             self._consumer = self._bus.consume(queue, self._on_reply)
         await self._consumer.when_running()
+        pending.published = True
         await self._bus.publish(exchange, routing_key, body)
-        question.sent = True
+        pending.confirmed = True
 
     def _unsent_reason(self) -> str:
-        return self._bus.unavailable_reason() or "the question could not be sent in time"
+        return self._bus.unavailable_reason() or "the request could not be sent in time"
 
     def _with_envelope(self, body: Mapping[str, Any], message_id: str) -> dict[str, Any]:
-        ours = {"App-Name": "kazoo_bridge", "App-Version": __version__}
-        return {**ours, **body, "Msg-ID": message_id, "Server-ID": self._server_id}
+        defaults = {"App-Name": "kazoo_bridge", "App-Version": __version__}
+        return {**defaults, **body, "Msg-ID": message_id, "Server-ID": self._server_id}
 
     def _on_reply(self, event: Event) -> None:
-        question = self._pending.get(event.message_id or "")
-        if question is not None:
-            question.add_reply(event)
+        pending = self._pending.get(event.message_id or "")
+        if pending is not None:
+            pending.add_reply(event)

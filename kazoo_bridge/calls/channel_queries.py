@@ -88,7 +88,7 @@ class ChannelQueries:
 
         exchange, routing_key, body = channel_query(call_id)
         replies = await self._bus.request(
-            exchange, routing_key, body, timeout=self.timeout, enough=lambda some: find(some) is not None
+            exchange, routing_key, body, timeout=self.timeout, done_when=lambda some: find(some) is not None
         )
         return find(replies)
 

@@ -99,12 +99,13 @@ class IBus(Interface):
         body: Mapping[str, Any],
         *,
         timeout: float,
-        enough: Callable[[Sequence[Event]], bool] | None = None,
+        done_when: Callable[[Sequence[Event]], bool] | None = None,
     ) -> Deferred[list[Event]]:
-        """Send a request with a fresh ``Msg-ID`` and ``Server-ID``; fires with the answers that came.
+        """Send a request with a new ``Msg-ID`` and ``Server-ID``; fires with the replies that arrived.
 
-        It fires when `enough(answers)` says so, or after `timeout` seconds with whatever came.
-        Fails with `BusUnavailable` when the request could not be sent.
+        It fires when `done_when(replies)` is true, after `timeout` seconds, or when the connection is lost or the bus is
+        stopped and there are replies already. Fails with `BusUnavailable` when the request could not be sent, and when
+        the connection is lost or the bus is stopped before the first reply.
         """
 
     def unavailable_reason() -> str | None:

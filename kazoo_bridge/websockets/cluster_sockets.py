@@ -159,7 +159,7 @@ class SocketQueryClient:
         done_when: Callable[[Sequence[Event]], bool] | None = None,
     ) -> Sequence[Event]:
         body = {"Event-Category": "websockets", "Event-Name": name, **arguments}
-        return await self._bus.request(_EXCHANGE, key, body, timeout=REPLY_TIMEOUT, enough=done_when)
+        return await self._bus.request(_EXCHANGE, key, body, timeout=REPLY_TIMEOUT, done_when=done_when)
 
 
 def _documents(reply: Event) -> Sequence[Document]:

@@ -15,20 +15,21 @@ from kazoo_bridge.bus import embedded_queue
 from kazoo_bridge.bus.embedded import EmbeddedBus
 from kazoo_bridge.interfaces import BusUnavailable, IConsumer, Queue, Requeue, Topic
 from kazoo_bridge.kazoo import Event
-from tests.bus.ibus_suite import CALLS, DURABLE, BusAtWork, Holder, IBusSuite, Recorder, complaints
+from tests.bus.harness import HoldingHandler, RecordingHandler
+from tests.bus.ibus_suite import CALLS, DURABLE, BusHarness, IBusSuite, captured_log
 
-__all__ = ["TestEmbeddedBus", "complaints"]
+__all__ = ["TestEmbeddedBus", "captured_log"]
 
 _now = SynchronousTestCase()
 result_of, failure_of, no_result = _now.successResultOf, _now.failureResultOf, _now.assertNoResult
 
 
 @pytest.fixture
-def at_work() -> Iterator[BusAtWork]:
+def harness() -> Iterator[BusHarness]:
     before = set(reactor.getDelayedCalls())
     bus = EmbeddedBus(reactor)
     bus.startService()
-    yield BusAtWork(bus, bus.publish_raw)
+    yield BusHarness(bus, bus.publish_raw, bus.stopService)
     bus.stopService()
     assert set(reactor.getDelayedCalls()) <= before
 
@@ -58,17 +59,17 @@ def publish(bus: EmbeddedBus, *numbers: int) -> None:
 
 
 def turns(clock: Clock, seconds: float = 0) -> None:
-    """Let the seconds pass, and then everything happen that is due."""
+    """Advance the clock, then run everything that is due."""
     clock.advance(seconds)
     while any(call.getTime() <= clock.seconds() for call in clock.getDelayedCalls()):
         clock.advance(0)
 
 
-def test_before_it_is_started_it_says_so(clock: Clock) -> None:
+def test_before_it_is_started_it_is_unavailable(clock: Clock) -> None:
     bus = EmbeddedBus(clock)
     assert bus.unavailable_reason() == "the embedded bus has not been started"
     failure_of(bus.publish("callevt", "call.a.b", {}), BusUnavailable)
-    consumer = bus.consume(DURABLE, Recorder())
+    consumer = bus.consume(DURABLE, RecordingHandler())
     running = consumer.when_running()
     no_result(running)
     bus.startService()
@@ -77,7 +78,7 @@ def test_before_it_is_started_it_says_so(clock: Clock) -> None:
     assert bus.unavailable_reason() is None
 
 
-def test_a_question_to_a_bus_that_is_never_started_fails_in_time(clock: Clock) -> None:
+def test_a_request_to_a_bus_that_is_never_started_fails_after_its_timeout(clock: Clock) -> None:
     bus = EmbeddedBus(clock)
     asked = bus.request("callevt", "question", {}, timeout=3)
     clock.advance(2.9)
@@ -87,9 +88,9 @@ def test_a_question_to_a_bus_that_is_never_started_fails_in_time(clock: Clock) -
     assert clock.getDelayedCalls() == []
 
 
-def test_waiting_for_a_consumer_that_is_cancelled_or_no_longer_waited_for(clock: Clock) -> None:
+def test_waiting_for_a_consumer_ends_when_either_is_cancelled(clock: Clock) -> None:
     bus = EmbeddedBus(clock)
-    consumer = bus.consume(DURABLE, Recorder())
+    consumer = bus.consume(DURABLE, RecordingHandler())
     given_up, waiting = consumer.when_running(), consumer.when_running()
     given_up.cancel()
     failure_of(given_up, CancelledError)
@@ -100,7 +101,7 @@ def test_waiting_for_a_consumer_that_is_cancelled_or_no_longer_waited_for(clock:
 
 
 def test_messages_wait_while_it_is_stopped(clock: Clock, bus: EmbeddedBus) -> None:
-    seen = Recorder()
+    seen = RecordingHandler()
     bus.consume(DURABLE, seen)
     publish(bus, 1, 2)
     bus.stopService()
@@ -112,8 +113,8 @@ def test_messages_wait_while_it_is_stopped(clock: Clock, bus: EmbeddedBus) -> No
     assert seen.numbers == [1, 2]
 
 
-def test_stopping_loses_nothing_that_waits_to_come_again(clock: Clock, bus: EmbeddedBus) -> None:
-    seen = Recorder(lambda event: None if event.redelivered else fail(Requeue()))
+def test_stopping_keeps_events_that_wait_for_redelivery(clock: Clock, bus: EmbeddedBus) -> None:
+    seen = RecordingHandler(lambda event: None if event.redelivered else fail(Requeue()))
     bus.consume(DURABLE, seen)
     publish(bus, 1, 2)
     turns(clock)
@@ -125,8 +126,10 @@ def test_stopping_loses_nothing_that_waits_to_come_again(clock: Clock, bus: Embe
     assert seen.numbers == [1, 2, 1, 2, 3]
 
 
-def test_unfinished_after_stopping_comes_again_when_started(clock: Clock, bus: EmbeddedBus) -> None:
-    seen = Holder()
+def test_an_event_that_fails_after_stopping_is_redelivered_after_starting(
+    clock: Clock, bus: EmbeddedBus
+) -> None:
+    seen = HoldingHandler()
     bus.consume(DURABLE, seen)
     publish(bus, 1)
     turns(clock)
@@ -138,8 +141,8 @@ def test_unfinished_after_stopping_comes_again_when_started(clock: Clock, bus: E
     assert [(event.body["n"], event.redelivered) for event in seen.events] == [(1, False), (1, True)]
 
 
-def test_what_comes_again_waits_and_takes_its_old_place(clock: Clock, bus: EmbeddedBus) -> None:
-    seen = Recorder(lambda event: None if event.redelivered else fail(Requeue()))
+def test_a_redelivered_event_waits_and_takes_its_old_place(clock: Clock, bus: EmbeddedBus) -> None:
+    seen = RecordingHandler(lambda event: None if event.redelivered else fail(Requeue()))
     bus.consume(Queue("q", frozenset({CALLS}), durable=True, prefetch=2), seen)
     publish(bus, 1, 2, 3, 4)
     turns(clock)
@@ -151,8 +154,8 @@ def test_what_comes_again_waits_and_takes_its_old_place(clock: Clock, bus: Embed
     assert seen.numbers == [1, 2, 1, 2, 3, 4, 3, 4]
 
 
-def test_cancelled_work_is_unfinished_work(clock: Clock, bus: EmbeddedBus) -> None:
-    seen = Holder()
+def test_a_cancelled_event_is_redelivered(clock: Clock, bus: EmbeddedBus) -> None:
+    seen = HoldingHandler()
     bus.consume(DURABLE, seen)
     publish(bus, 1)
     turns(clock)
@@ -161,16 +164,16 @@ def test_cancelled_work_is_unfinished_work(clock: Clock, bus: EmbeddedBus) -> No
     assert seen.numbers == [1, 1]
 
 
-def test_without_acknowledgement_nothing_comes_again(clock: Clock, bus: EmbeddedBus) -> None:
-    seen = Recorder(lambda _event: fail(Requeue()))
+def test_without_acknowledgement_nothing_is_redelivered(clock: Clock, bus: EmbeddedBus) -> None:
+    seen = RecordingHandler(lambda _event: fail(Requeue()))
     bus.consume(Queue("", frozenset({CALLS}), acknowledge=False), seen)
     publish(bus, 1)
     turns(clock, 10 * embedded_queue.REDELIVERY_DELAY)
     assert seen.numbers == [1]
 
 
-def test_turns_are_taken(clock: Clock, bus: EmbeddedBus) -> None:
-    consumers = [Recorder() for _ in range(3)]
+def test_consumers_of_a_queue_take_turns(clock: Clock, bus: EmbeddedBus) -> None:
+    consumers = [RecordingHandler() for _ in range(3)]
     for seen in consumers:
         bus.consume(DURABLE, seen)
     publish(bus, *range(9))
@@ -178,14 +181,14 @@ def test_turns_are_taken(clock: Clock, bus: EmbeddedBus) -> None:
     assert [len(seen.events) for seen in consumers] == [3, 3, 3]
 
 
-def test_a_long_queue_leaves_turns_to_others(clock: Clock, bus: EmbeddedBus) -> None:
+def test_a_long_queue_does_not_block_the_reactor(clock: Clock, bus: EmbeddedBus) -> None:
     by_then: list[int] = []
 
     def let_others(event: Event) -> None:
         if event.body["n"] == 0:
             clock.callLater(0, lambda: by_then.append(len(seen.events)))
 
-    seen = Recorder(let_others)
+    seen = RecordingHandler(let_others)
     bus.consume(DURABLE, seen)
     publish(bus, *range(1000))
     turns(clock)
@@ -200,19 +203,19 @@ def test_a_consumer_may_cancel_itself_and_others_from_its_handler(clock: Clock, 
         for consumer in consumers:
             result_of(consumer.cancel())
 
-    first, second = Recorder(cancel_all), Recorder(cancel_all)
+    first, second = RecordingHandler(cancel_all), RecordingHandler(cancel_all)
     consumers += [bus.consume(DURABLE, first), bus.consume(DURABLE, second)]
     publish(bus, 1, 2, 3)
     turns(clock)
     assert len(first.events) + len(second.events) == 1
-    rest = Recorder()
+    rest = RecordingHandler()
     bus.consume(DURABLE, rest)
     turns(clock)
     assert rest.numbers == [2, 3]
 
 
-def test_a_queue_that_has_gone_leaves_nothing_behind(clock: Clock, bus: EmbeddedBus) -> None:
-    seen = Holder()
+def test_a_deleted_queue_leaves_nothing_behind(clock: Clock, bus: EmbeddedBus) -> None:
+    seen = HoldingHandler()
     consumer = bus.consume(Queue("", frozenset({CALLS})), seen)
     publish(bus, 1, 2)
     turns(clock)
@@ -227,54 +230,22 @@ def test_a_queue_that_has_gone_leaves_nothing_behind(clock: Clock, bus: Embedded
     assert seen.numbers == [1, 2]
 
 
-def test_a_handler_that_returns_nonsense_has_finished(clock: Clock, bus: EmbeddedBus) -> None:
+def test_a_handler_that_returns_another_value_has_finished(clock: Clock, bus: EmbeddedBus) -> None:
     def nonsense(_event: Event) -> Any:
         return 7
 
-    seen = Recorder(nonsense)
+    seen = RecordingHandler(nonsense)
     bus.consume(Queue("q", frozenset({CALLS}), prefetch=1), seen)
     publish(bus, 1, 2)
     turns(clock)
     assert seen.numbers == [1, 2]
 
 
-def test_a_full_queue_drops_the_oldest_and_says_so(
-    clock: Clock, bus: EmbeddedBus, complaints: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(embedded_queue, "MAX_MESSAGES", 3)
-    monkeypatch.setattr(embedded_queue, "_LOG_INTERVAL", 4)
-    result_of(bus.consume(DURABLE, Recorder()).cancel())
-    publish(bus, *range(8))
-    assert len(complaints) == 2
-    assert DURABLE.name in complaints[0]
-    assert "call.EVENT.id" in complaints[0]
-    seen = Recorder()
-    bus.consume(DURABLE, seen)
-    turns(clock)
-    assert seen.numbers == [5, 6, 7]
+def test_stopping_ends_requests_with_the_replies_that_arrived(clock: Clock, bus: EmbeddedBus) -> None:
+    def respond(request: Event) -> Deferred[None]:
+        return bus.publish("targeted", request.body["Server-ID"], {"Msg-ID": request.message_id})
 
-
-def test_a_queue_is_bounded_in_bytes_too(
-    clock: Clock, bus: EmbeddedBus, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(embedded_queue, "MAX_BYTES", 250)
-    result_of(bus.consume(DURABLE, Recorder()).cancel())
-    for number in range(5):
-        result_of(bus.publish("callevt", "call.a.b", {"n": number, "pad": "x" * 80}))
-    seen = Recorder()
-    bus.consume(DURABLE, seen)
-    turns(clock)
-    assert seen.numbers == [3, 4]
-    result_of(bus.publish("callevt", "call.a.b", {"n": 5, "pad": "x" * 1000}))
-    turns(clock)
-    assert seen.numbers == [3, 4, 5]
-
-
-def test_stopping_ends_questions_with_what_came(clock: Clock, bus: EmbeddedBus) -> None:
-    def answer(question: Event) -> Deferred[None]:
-        return bus.publish("targeted", question.body["Server-ID"], {"Msg-ID": question.message_id})
-
-    bus.consume(Queue("", frozenset({Topic("callevt", "answered")})), answer)
+    bus.consume(Queue("", frozenset({Topic("callevt", "answered")})), respond)
     answered = bus.request("callevt", "answered", {}, timeout=100)
     unanswered = bus.request("callevt", "unanswered", {}, timeout=100)
     turns(clock)

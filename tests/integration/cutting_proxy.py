@@ -1,4 +1,4 @@
-"""A TCP proxy that cuts connections in a phase of one's choice."""
+"""A TCP proxy that cuts connections after a given number of bytes, or on request."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 
 class CuttingProxy:
-    """Passes bytes on to `target`.
+    """Forwards bytes to the port `target` on this host.
 
-    `cut(number)` says, for each connection, after how many bytes it is cut: (from the client, from the server). None: not at all.
-    0: before the first byte.
+    `cut(number)` returns, for each connection, after how many bytes of the client and of the server it is
+    cut: 0 before the first byte, None never. `cuts` counts these cuts.
     """
 
     def __init__(self, target: int, cut: Callable[[int], tuple[int | None, int | None]]) -> None:
@@ -68,12 +68,12 @@ class CuttingProxy:
         one.close()
 
     def cut_all(self) -> None:
-        """Cut what is open just now."""
+        """Cut all open connections."""
         for one in list(self._open):
             self._reset(one)
 
     def stop(self) -> None:
-        """Take no more, and cut everything."""
-        self._server.shutdown(socket.SHUT_RDWR)  # closing alone does not wake who waits in accept
+        """Accept no more connections, and cut all."""
+        self._server.shutdown(socket.SHUT_RDWR)  # closing alone does not wake the thread that waits in accept
         self._server.close()
         self.cut_all()

@@ -1,4 +1,4 @@
-"""A private RabbitMQ node: own name, own ports, own data, own epmd, loopback only."""
+"""A private RabbitMQ node with its own name, ports, data and epmd, on loopback only."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ import time
 from pathlib import Path
 
 _PROGRAMS = Path("/usr/lib/rabbitmq/bin")
-_START_WITHIN = 90.0
-_VHOSTS_AT_ONCE = 20
+_START_TIMEOUT = 90.0
+_VHOST_BATCH_SIZE = 20
 
-#: Waits until the pipe from the tests breaks, however they ended, then removes what is left of the node in the folder that it is given.
-_GUARD = 'trap "" INT TERM HUP; read -r _; for group in "$1"/group-*; do kill -s KILL -- "-$(cat "$group")"; done; rm -rf "$1"'
+#: Waits until the pipe from the tests breaks, however they end, then kills the node and removes its folder.
+_GUARD = (
+    'trap "" INT TERM HUP; read -r _; '
+    'for group in "$1"/group-*; do kill -s KILL -- "-$(cat "$group")"; done; rm -rf "$1"'
+)
 
 
 def free_port() -> int:
-    """A TCP port that nobody listens on just now."""
+    """Return a TCP port that is free at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -29,8 +32,9 @@ def free_port() -> int:
 class RabbitNode:
     """Start it, kill it, start it again on the same data; `stop` leaves nothing behind.
 
-    `extra_config` is appended to its configuration. With `certificates`, a folder that has ``ca.pem``, ``cert.pem`` and
-    ``key.pem``, it takes TLS connections on `tls_port` too. `old`: it has nothing that came after version 3.7, such as quorum queues.
+    `extra_config` is appended to its configuration. With `certificates`, a folder that has ``ca.pem``,
+    ``cert.pem`` and ``key.pem``, it accepts TLS connections on `tls_port` too. `old`: without the features
+    that came after version 3.7, such as quorum queues.
     """
 
     def __init__(
@@ -80,11 +84,11 @@ class RabbitNode:
 
     @property
     def uri(self) -> str:
-        """Where clients connect, on the virtual host ``/``."""
+        """The URI of the virtual host ``/``."""
         return f"amqp://guest:guest@127.0.0.1:{self.port}/"
 
     def start(self) -> None:
-        """Start the node and wait until it takes connections. Leaves nothing behind if it raises."""
+        """Start the node and wait until it accepts connections. Leaves nothing behind if it raises."""
         try:
             self._start()
         except BaseException:
@@ -92,11 +96,11 @@ class RabbitNode:
             raise
 
     def settle(self) -> None:
-        """Let it write down which quorum queues it has, which it does only about once a second: a queue it forgets is stuck for ever."""
+        """Make it store its list of quorum queues now; a queue that is not in it is lost for ever."""
         self.ctl("eval", "[dets:sync(Table) || Table <- dets:all()].")
 
     def kill(self) -> None:
-        """End the node at once, as a power cut would. Its data stay."""
+        """Kill the node, like a power cut. Its data stay."""
         if self._server is not None:
             os.killpg(self._server.pid, signal.SIGKILL)
             self._server.wait()
@@ -104,11 +108,11 @@ class RabbitNode:
             (self.folder / "group-rabbitmq-server").unlink()
 
     def freeze(self) -> None:
-        """Let it take connections, and answer nothing, until `thaw`."""
+        """Make it accept connections but answer nothing, until `thaw`."""
         os.killpg(self._running.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Make it continue."""
         os.killpg(self._running.pid, signal.SIGCONT)
 
     @property
@@ -123,7 +127,7 @@ class RabbitNode:
         self.start()
 
     def stop(self) -> None:
-        """End the node and all that belongs to it, and remove its data."""
+        """Kill the node and its helper processes, and remove its data."""
         self.kill()
         if self._epmd is not None:
             self._epmd.kill()
@@ -148,14 +152,16 @@ class RabbitNode:
         return done.stdout
 
     def fresh_vhost(self) -> str:
-        """Make a virtual host that nobody has used; returns its URI."""
-        if self._vhosts % _VHOSTS_AT_ONCE == 0:
-            # rabbitmqctl takes a second to start, so that one run makes many.
-            names = ", ".join(f'<<"v{self._vhosts + number}">>' for number in range(_VHOSTS_AT_ONCE))
+        """Make a new virtual host; return its URI."""
+        if self._vhosts % _VHOST_BATCH_SIZE == 0:
+            # rabbitmqctl takes a second to start, so one run makes many.
+            names = ", ".join(f'<<"v{self._vhosts + number}">>' for number in range(_VHOST_BATCH_SIZE))
             self.ctl(
                 "eval",
-                f'[begin rabbit_vhost:add(V, <<"tests">>), rabbit_auth_backend_internal:set_permissions(<<"guest">>, V, <<".*">>, <<".*">>,'
-                f' <<".*">>, <<"tests">>) end || V <- [{names}]].',
+                f'[begin rabbit_vhost:add(V, <<"tests">>), '
+                "rabbit_auth_backend_internal:set_permissions("
+                '<<"guest">>, V, <<".*">>, <<".*">>, <<".*">>, <<"tests">>) '
+                f"end || V <- [{names}]].",
             )
         self._vhosts += 1
         return f"{self.uri}v{self._vhosts - 1}"
@@ -170,10 +176,10 @@ class RabbitNode:
                 start_new_session=True,
             )
         if self._epmd is None:
-            # Left to itself, the node starts an epmd that outlives it.
+            # Otherwise the node starts an epmd that outlives it.
             self._epmd = self._spawn("epmd")
         self._server = self._spawn(str(_PROGRAMS / "rabbitmq-server"))
-        deadline = time.monotonic() + _START_WITHIN
+        deadline = time.monotonic() + _START_TIMEOUT
         while not self._is_up():
             if self._server.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"RabbitMQ did not start:\n{(self.folder / 'out').read_text()[-4000:]}")

@@ -25,13 +25,20 @@ from kazoo_bridge.bus.amqp.wire.field_table import Timestamp
 from kazoo_bridge.config import parse_uri
 from kazoo_bridge.interfaces import BusUnavailable, IBus, IConsumer, Queue, Requeue, Topic, Unroutable
 from kazoo_bridge.kazoo import Event
-from tests.integration.amqp_world import Log, Seen, World, fine, running_bus, until
+from tests.integration.amqp_harness import (
+    BrokerClient,
+    CapturedLog,
+    RecordingHandler,
+    is_available,
+    running_bus,
+    until,
+)
 from tests.integration.rabbitmq import RabbitNode
 
 
 @frozen
 class Node:
-    """A virtual host of this module's own, on the shared node."""
+    """A virtual host on the shared node, for this module."""
 
     uri: str
 
@@ -42,21 +49,21 @@ def node(rabbit: RabbitNode) -> Node:
 
 
 @pytest_twisted.async_yield_fixture
-async def world(node: Node) -> AsyncIterator[World]:
-    entered = await World.enter(parse_uri(node.uri))
-    yield entered
-    await entered.leave()
+async def client(node: Node) -> AsyncIterator[BrokerClient]:
+    connected = await BrokerClient.connect(parse_uri(node.uri))
+    yield connected
+    await connected.close()
 
 
 def name() -> str:
-    """A queue name of this test's own."""
+    """Return a new queue name."""
     return f"test.{os.urandom(6).hex()}"
 
 
-async def consuming(bus: AmqpBus, queue: Queue, handler: Any) -> IConsumer:
-    """A consumer that runs."""
+async def start_consumer(bus: AmqpBus, queue: Queue, handler: Any) -> IConsumer:
+    """Consume, and wait until the bus is available."""
     consumer = bus.consume(queue, handler)
-    await until(fine(bus), f"the bus to be fine ({bus.unavailable_reason()})")
+    await until(is_available(bus), f"the bus to be available ({bus.unavailable_reason()})")
     return consumer
 
 
@@ -67,38 +74,38 @@ CALLS = Topic("callevt", "call.*.*")
 async def test_it_is_a_bus(node: Node) -> None:
     async with running_bus(node.uri) as bus:
         assert verifyObject(IBus, bus)
-        assert verifyObject(IConsumer, bus.consume(Queue(), Seen()))
+        assert verifyObject(IConsumer, bus.consume(Queue(), RecordingHandler()))
 
 
 @pytest_twisted.ensureDeferred
-async def test_trouble_says_what_is_missing(node: Node) -> None:
+async def test_the_unavailable_reason_names_what_is_missing(node: Node) -> None:
     bus = AmqpBus(reactor, [parse_uri(node.uri)])
     assert bus.unavailable_reason() == "the bus is not started"
     bus.startService()
     assert "no connection to amqp://127.0.0.1" in str(bus.unavailable_reason())
-    await until(fine(bus), "the bus to be fine")
-    bus.consume(Queue("test.trouble"), Seen())
+    await until(is_available(bus), "the bus to be available")
+    bus.consume(Queue("test.trouble"), RecordingHandler())
     assert bus.unavailable_reason() == "consumer of queue test.trouble is not running yet"
-    await until(fine(bus), "the bus to be fine")
+    await until(is_available(bus), "the bus to be available")
     await bus.stopService()
     assert bus.unavailable_reason() == "the bus is not started"
 
 
 @pytest_twisted.ensureDeferred
-async def test_messages_of_every_shape(node: Node, world: World) -> None:
-    seen = Seen()
+async def test_messages_of_every_shape(node: Node, client: BrokerClient) -> None:
+    seen = RecordingHandler()
     async with running_bus(node.uri) as bus:
-        await consuming(bus, Queue("", {Topic("callevt", "#")}, prefetch=3), seen)
-        with Log() as log:
+        await start_consumer(bus, Queue("", frozenset({Topic("callevt", "#")}), prefetch=3), seen)
+        with CapturedLog() as log:
             big = {"Pad": "ü" * 3_000_000}
-            world.send("callevt", "plain", b'{"a":1}')
-            world.send("callevt", "not json", b"{]")
-            world.send("callevt", "not an object", b"[1]")
-            world.send("callevt", "not utf-8", b'{"a":"\xff"}')
-            world.send("callevt", "empty", b"")
-            world.send("callevt", "zipped", gzip.compress(b'{"z":1}'), {"content-encoding": "gzip"})
-            world.send("callevt", "badly zipped", b"no gzip", {"content-encoding": "gzip"})
-            world.send("callevt", "big", orjson.dumps(big))
+            client.send("callevt", "plain", b'{"a":1}')
+            client.send("callevt", "not json", b"{]")
+            client.send("callevt", "not an object", b"[1]")
+            client.send("callevt", "not utf-8", b'{"a":"\xff"}')
+            client.send("callevt", "empty", b"")
+            client.send("callevt", "zipped", gzip.compress(b'{"z":1}'), {"content-encoding": "gzip"})
+            client.send("callevt", "badly zipped", b"no gzip", {"content-encoding": "gzip"})
+            client.send("callevt", "big", orjson.dumps(big))
             headers = {
                 "x-received-from": [
                     {"uri": "amqp://größe", "hops": 2**40, "ok": True, "at": Timestamp(2**50), "none": None}
@@ -108,7 +115,7 @@ async def test_messages_of_every_shape(node: Node, world: World) -> None:
                 "raw": b"\xff\x00",
                 "real": 0.5,
             }
-            world.send(
+            client.send(
                 "callevt",
                 "schlüssel.ключ",
                 '{"wort":"größe €"}'.encode(),
@@ -124,22 +131,24 @@ async def test_messages_of_every_shape(node: Node, world: World) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_message_that_is_too_large_is_rejected_and_harms_no_other(node: Node, world: World) -> None:
-    seen, queue = Seen(), name()
-    async with running_bus(node.uri, largest_body=100_000) as bus:
-        await consuming(bus, Queue(queue, {Topic("callevt", "#")}, durable=True, prefetch=1), seen)
-        with Log() as log:
-            world.send("callevt", "huge", b'"' + b"x" * 400_000 + b'"')
-            world.send("callevt", "small", b"{}")
+async def test_an_oversized_message_is_rejected_and_harms_no_other(node: Node, client: BrokerClient) -> None:
+    seen, queue = RecordingHandler(), name()
+    async with running_bus(node.uri, max_body_bytes=100_000) as bus:
+        await start_consumer(
+            bus, Queue(queue, frozenset({Topic("callevt", "#")}), durable=True, prefetch=1), seen
+        )
+        with CapturedLog() as log:
+            client.send("callevt", "huge", b'"' + b"x" * 400_000 + b'"')
+            client.send("callevt", "small", b"{}")
             await until(seen.has(1), "the small message")
         assert seen.keys == ["small"]
         assert ["huge" in line and "400002" in line for line in log.at_least(LogLevel.warn)] == [True]
-    assert await world.count(queue) == 0
+    assert await client.count(queue) == 0
 
 
 @pytest_twisted.ensureDeferred
-async def test_what_becomes_of_a_delivery_depends_on_the_handler(node: Node, world: World) -> None:
-    """Done is acknowledged, unfinished comes again, other failures are logged and never come again."""
+async def test_the_result_of_the_handler_settles_the_delivery(node: Node, client: BrokerClient) -> None:
+    """Finished events are acknowledged, unfinished ones redelivered, failed ones logged and rejected."""
     later: Deferred[None] = Deferred()
 
     def handle(event: Event) -> Any:
@@ -158,12 +167,14 @@ async def test_what_becomes_of_a_delivery_depends_on_the_handler(node: Node, wor
                 return later
         return None
 
-    seen, queue = Seen(handle), name()
+    seen, queue = RecordingHandler(handle), name()
     async with running_bus(node.uri) as bus:
-        await consuming(bus, Queue(queue, {CALLS, Topic("callevt", "*")}, durable=True, prefetch=100), seen)
-        with Log() as log:
+        await start_consumer(
+            bus, Queue(queue, frozenset({CALLS, Topic("callevt", "*")}), durable=True, prefetch=100), seen
+        )
+        with CapturedLog() as log:
             for key in ("done", "later", "raises", "fails", "again", "done"):
-                world.send("callevt", key, b"{}")
+                client.send("callevt", key, b"{}")
             await until(seen.has(7), "the unfinished one to come again")
             assert seen.keys == ["done", "later", "raises", "fails", "again", "done", "again"]
             later.callback(None)
@@ -172,12 +183,12 @@ async def test_what_becomes_of_a_delivery_depends_on_the_handler(node: Node, wor
             "handling an event with routing key raises",
             "handling an event with routing key fails",
         }
-    assert await world.count(queue) == 0
+    assert await client.count(queue) == 0
 
 
 @pytest_twisted.ensureDeferred
-async def test_what_is_not_finished_when_the_bus_stops_stays_with_the_broker(
-    node: Node, world: World
+async def test_events_that_are_unfinished_when_the_bus_stops_stay_with_the_broker(
+    node: Node, client: BrokerClient
 ) -> None:
     open_ones: list[Deferred[None]] = []
 
@@ -187,33 +198,33 @@ async def test_what_is_not_finished_when_the_bus_stops_stays_with_the_broker(
         open_ones.append(Deferred())
         return open_ones[-1]
 
-    seen, queue = Seen(handle), name()
+    seen, queue = RecordingHandler(handle), name()
     async with running_bus(node.uri) as bus:
-        await consuming(bus, Queue(queue, {CALLS}, durable=True, prefetch=50), seen)
+        await start_consumer(bus, Queue(queue, frozenset({CALLS}), durable=True, prefetch=50), seen)
         for number in range(100):
-            world.send("callevt", "call.X.y", orjson.dumps({"n": number}))
+            client.send("callevt", "call.X.y", orjson.dumps({"n": number}))
         await until(seen.has(99), "the prefetch to be used up")
     assert len(open_ones) == 50
-    assert await world.count(queue) == 100 - len(seen.events) + len(open_ones)
+    assert await client.count(queue) == 100 - len(seen.events) + len(open_ones)
     for one in open_ones:
         one.callback(None)
 
 
 @pytest_twisted.ensureDeferred
-async def test_cancelling_ends_deliveries_and_what_is_in_hand_is_still_acknowledged(
-    node: Node, world: World
+async def test_after_cancelling_an_unfinished_event_is_still_acknowledged(
+    node: Node, client: BrokerClient
 ) -> None:
-    in_hand: Deferred[None] = Deferred()
-    seen, queue = Seen(lambda _event: in_hand), name()
+    unfinished_one: Deferred[None] = Deferred()
+    seen, queue = RecordingHandler(lambda _event: unfinished_one), name()
     async with running_bus(node.uri) as bus:
-        consumer = await consuming(bus, Queue(queue, {CALLS}, durable=True, prefetch=1), seen)
-        world.send("callevt", "call.one.x", b"{}")
+        consumer = await start_consumer(bus, Queue(queue, frozenset({CALLS}), durable=True, prefetch=1), seen)
+        client.send("callevt", "call.one.x", b"{}")
         await until(seen.has(1), "the delivery")
         await consumer.cancel()
-        world.send("callevt", "call.two.x", b"{}")
-        in_hand.callback(None)
-        again = Seen()
-        await consuming(bus, Queue(queue, {CALLS}, durable=True, prefetch=1), again)
+        client.send("callevt", "call.two.x", b"{}")
+        unfinished_one.callback(None)
+        again = RecordingHandler()
+        await start_consumer(bus, Queue(queue, frozenset({CALLS}), durable=True, prefetch=1), again)
         await until(again.has(1), "the second message")
         assert again.keys == ["call.two.x"]
         assert not again.events[0].redelivered
@@ -221,16 +232,16 @@ async def test_cancelling_ends_deliveries_and_what_is_in_hand_is_still_acknowled
 
 
 @pytest_twisted.ensureDeferred
-async def test_binding_and_unbinding_while_it_runs(node: Node, world: World) -> None:
-    seen = Seen()
+async def test_binding_and_unbinding_while_it_runs(node: Node, client: BrokerClient) -> None:
+    seen = RecordingHandler()
     async with running_bus(node.uri) as bus:
-        consumer = await consuming(bus, Queue("", {Topic("callevt", "a")}), seen)
+        consumer = await start_consumer(bus, Queue("", frozenset({Topic("callevt", "a")})), seen)
         await consumer.bind(Topic("callevt", "b"))
         await consumer.unbind(Topic("callevt", "a"))
         for key in ("a", "b", "c"):
-            world.send("callevt", key, b"{}")
+            client.send("callevt", key, b"{}")
         await consumer.bind(Topic("callevt", "end"))
-        world.send("callevt", "end", b"{}")
+        client.send("callevt", "end", b"{}")
         await until(lambda: "end" in seen.keys, "the last message")
         assert seen.keys == ["b", "end"]
         with pytest.raises(BusUnavailable, match="no exchange 'nowhere'"):
@@ -238,23 +249,23 @@ async def test_binding_and_unbinding_while_it_runs(node: Node, world: World) -> 
         with pytest.raises(ValueError, match="255"):
             await consumer.bind(Topic("callevt", "ü" * 128))
         with pytest.raises(ValueError, match="255"):
-            bus.consume(Queue("", {Topic("callevt", "x" * 256)}), seen)
+            bus.consume(Queue("", frozenset({Topic("callevt", "x" * 256)})), seen)
         await consumer.bind(Topic("callevt", "still works"))
         assert bus.unavailable_reason() is None
 
 
 @pytest_twisted.ensureDeferred
-async def test_binding_before_there_is_a_connection(node: Node, world: World) -> None:
-    seen = Seen()
+async def test_binding_before_there_is_a_connection(node: Node, client: BrokerClient) -> None:
+    seen = RecordingHandler()
     bus = AmqpBus(reactor, [parse_uri(node.uri)])
-    consumer = bus.consume(Queue("", {Topic("callevt", "a")}), seen)
+    consumer = bus.consume(Queue("", frozenset({Topic("callevt", "a")})), seen)
     await consumer.bind(Topic("presence", "b"))
     await consumer.unbind(Topic("callevt", "a"))
     bus.startService()
-    await until(fine(bus), "the bus to be fine")
-    await world.channel.exchange_declare(exchange="callevt", type="topic")
-    world.send("callevt", "a", b"{}")
-    world.send("presence", "b", b"{}")
+    await until(is_available(bus), "the bus to be available")
+    await client.channel.exchange_declare(exchange="callevt", type="topic")
+    client.send("callevt", "a", b"{}")
+    client.send("presence", "b", b"{}")
     await until(seen.has(1), "the message")
     assert seen.keys == ["b"]
     await bus.stopService()
@@ -262,68 +273,69 @@ async def test_binding_before_there_is_a_connection(node: Node, world: World) ->
 
 @pytest_twisted.ensureDeferred
 async def test_an_exchange_that_does_not_exist_is_reported_and_the_rest_works(
-    node: Node, world: World
+    node: Node, client: BrokerClient
 ) -> None:
-    seen = Seen()
+    seen = RecordingHandler()
     async with running_bus(node.uri) as bus:
         bus.consume(
-            Queue("", {Topic("nowhere", "x"), *(Topic("callevt", f"key{n}") for n in range(150))}), seen
+            Queue("", frozenset({Topic("nowhere", "x"), *(Topic("callevt", f"key{n}") for n in range(150))})),
+            seen,
         )
-        await until(lambda: "nowhere" in str(bus.unavailable_reason()), "the trouble")
-        world.send("callevt", "key149", b"{}")
+        await until(lambda: "nowhere" in str(bus.unavailable_reason()), "the problem to be reported")
+        client.send("callevt", "key149", b"{}")
         await until(seen.has(1), "a message")
 
 
 @pytest_twisted.ensureDeferred
 @pytest.mark.parametrize("arguments", [{"type": "topic", "durable": True}, {"type": "fanout"}])
 async def test_exchanges_with_other_arguments_are_used_as_they_are(
-    node: Node, world: World, arguments: dict[str, Any]
+    node: Node, client: BrokerClient, arguments: dict[str, Any]
 ) -> None:
-    await world.channel.exchange_delete(exchange="metaflow")
-    await world.channel.exchange_declare(exchange="metaflow", **arguments)
-    seen = Seen()
-    with Log() as log:
+    await client.channel.exchange_delete(exchange="metaflow")
+    await client.channel.exchange_declare(exchange="metaflow", **arguments)
+    seen = RecordingHandler()
+    with CapturedLog() as log:
         async with running_bus(node.uri) as bus:
-            await consuming(bus, Queue("", {Topic("metaflow", "a.*")}), seen)
+            await start_consumer(bus, Queue("", frozenset({Topic("metaflow", "a.*")})), seen)
             await bus.publish("metaflow", "a.b", {"x": 1}, mandatory=True)
             await until(seen.has(1), "the message")
     lines = log.at_least(LogLevel.warn)
     # Once for each of the two connections.
     assert len(lines) == 2
     assert all("exchange metaflow exists on the broker with other arguments" in line for line in lines)
-    await world.channel.exchange_delete(exchange="metaflow")
+    await client.channel.exchange_delete(exchange="metaflow")
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_queue_with_other_arguments_is_used_as_it_is(node: Node, world: World) -> None:
+async def test_a_queue_with_other_arguments_is_used_as_it_is(node: Node, client: BrokerClient) -> None:
     queue = name()
-    await world.channel.queue_declare(queue=queue, durable=True, arguments={"x-max-length": 1000})
-    seen = Seen()
-    with Log() as log:
+    await client.channel.queue_declare(queue=queue, durable=True, arguments={"x-max-length": 1000})
+    seen = RecordingHandler()
+    with CapturedLog() as log:
         async with running_bus(node.uri) as bus:
-            await consuming(bus, Queue(queue, {CALLS}, durable=True), seen)
-            world.send("callevt", "call.A.b", b"{}")
+            await start_consumer(bus, Queue(queue, frozenset({CALLS}), durable=True), seen)
+            client.send("callevt", "call.A.b", b"{}")
             await until(seen.has(1), "the message")
     assert [queue in line for line in log.at_least(LogLevel.warn)] == [True]
 
 
 @pytest_twisted.ensureDeferred
-async def test_queue_arguments_are_given_to_durable_queues(node: Node, world: World) -> None:
+async def test_queue_arguments_are_given_to_durable_queues(node: Node, client: BrokerClient) -> None:
     queue = name()
-    seen = Seen()
+    seen = RecordingHandler()
     async with running_bus(node.uri, queue_arguments={"x-queue-type": "quorum"}) as bus:
-        await consuming(bus, Queue(queue, {CALLS}, durable=True, prefetch=5), seen)
-        world.send("callevt", "call.A.b", b"{}")
+        await start_consumer(bus, Queue(queue, frozenset({CALLS}), durable=True, prefetch=5), seen)
+        client.send("callevt", "call.A.b", b"{}")
         await until(seen.has(1), "the message")
     with pytest.raises(BrokerClosedChannel, match="x-queue-type"):
-        await world.channel.queue_declare(queue=queue, durable=True)
+        await client.channel.queue_declare(queue=queue, durable=True)
 
 
 @pytest_twisted.ensureDeferred
 async def test_publishing_is_confirmed_and_mandatory_messages_are_returned(node: Node) -> None:
-    seen = Seen()
+    seen = RecordingHandler()
     async with running_bus(node.uri) as bus:
-        await consuming(bus, Queue("", {Topic("im", "to.somebody")}), seen)
+        await start_consumer(bus, Queue("", frozenset({Topic("im", "to.somebody")})), seen)
         await bus.publish("im", "to.nobody", {"a": 1})
         with pytest.raises(Unroutable, match=r"to\.nobody"):
             await bus.publish("im", "to.nobody", {"a": 1}, mandatory=True)
@@ -354,7 +366,7 @@ async def test_publishing_is_confirmed_and_mandatory_messages_are_returned(node:
 @pytest.mark.parametrize("body", [{"a": "\ud800"}, {"a": object()}, {"\udfff": 1}, {"a": 2**70}])
 async def test_a_message_that_json_cannot_hold_is_refused(node: Node, body: dict[str, Any]) -> None:
     async with running_bus(node.uri) as bus:
-        await until(fine(bus), "the bus to be fine")
+        await until(is_available(bus), "the bus to be available")
         with pytest.raises(ValueError, match="cannot be written as JSON"):
             await bus.publish("im", "x", body)
         with pytest.raises(ValueError, match="255"):
@@ -370,31 +382,35 @@ async def test_publishing_without_a_connection_is_refused_at_once(node: Node) ->
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_consumer_whose_queue_is_deleted_begins_again_without_disturbing_others(
-    node: Node, world: World
+async def test_a_consumer_whose_queue_is_deleted_starts_again_without_disturbing_others(
+    node: Node, client: BrokerClient
 ) -> None:
-    deleted, undisturbed, queue = Seen(), Seen(), name()
+    deleted, undisturbed, queue = RecordingHandler(), RecordingHandler(), name()
     async with running_bus(node.uri) as bus:
-        bus.consume(Queue("", {Topic("callevt", "other")}), undisturbed)
-        await consuming(bus, Queue(queue, {CALLS}, durable=True, prefetch=10), deleted)
-        await world.channel.queue_delete(queue=queue)
-        await until(lambda: bus.unavailable_reason() is not None, "the trouble to be noticed")
+        bus.consume(Queue("", frozenset({Topic("callevt", "other")})), undisturbed)
+        await start_consumer(bus, Queue(queue, frozenset({CALLS}), durable=True, prefetch=10), deleted)
+        await client.channel.queue_delete(queue=queue)
+        await until(lambda: bus.unavailable_reason() is not None, "the loss to be noticed")
         assert f"consumer of queue {queue} is not running" in str(bus.unavailable_reason())
-        world.send("callevt", "other", b"{}")
+        client.send("callevt", "other", b"{}")
         await until(undisturbed.has(1), "the other consumer's message")
-        await until(fine(bus), "the consumer to run again")
-        world.send("callevt", "call.A.b", b"{}")
+        await until(is_available(bus), "the consumer to run again")
+        client.send("callevt", "call.A.b", b"{}")
         await until(deleted.has(1), "a message in the new queue")
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_consumer_that_waits_to_begin_again_may_be_cancelled(node: Node, world: World) -> None:
+async def test_a_consumer_that_waits_to_start_again_can_be_cancelled(
+    node: Node, client: BrokerClient
+) -> None:
     queue = name()
     async with running_bus(node.uri) as bus:
-        consumer = await consuming(bus, Queue(queue, {CALLS}, durable=True), Seen())
+        consumer = await start_consumer(
+            bus, Queue(queue, frozenset({CALLS}), durable=True), RecordingHandler()
+        )
         before = set(map(id, reactor.getDelayedCalls()))
-        await world.channel.queue_delete(queue=queue)
-        await until(lambda: bus.unavailable_reason() is not None, "the trouble to be noticed")
+        await client.channel.queue_delete(queue=queue)
+        await until(lambda: bus.unavailable_reason() is not None, "the loss to be noticed")
         await consumer.cancel()
         assert [
             call
@@ -403,14 +419,14 @@ async def test_a_consumer_that_waits_to_begin_again_may_be_cancelled(node: Node,
         ] == []
         assert bus.unavailable_reason() is None
     with pytest.raises(BrokerClosedChannel, match="NOT_FOUND"):
-        await world.channel.queue_declare(queue=queue, passive=True)
+        await client.channel.queue_declare(queue=queue, passive=True)
 
 
 @pytest_twisted.ensureDeferred
-async def test_asking_collects_the_answers(node: Node) -> None:
+async def test_a_request_collects_its_replies(node: Node) -> None:
     async with running_bus(node.uri) as bus:
 
-        def answer(event: Event) -> Any:
+        def respond(event: Event) -> Any:
             reply = {
                 "Msg-ID": event.message_id,
                 "Event-Name": "reply",
@@ -420,27 +436,27 @@ async def test_asking_collects_the_answers(node: Node) -> None:
             }
             return bus.publish(kazoo.TARGETED, event.body["Server-ID"], reply)
 
-        bus.consume(Queue("", {Topic("sysconf", "question")}), answer)
-        await consuming(bus, Queue("", {Topic("sysconf", "question")}), answer)
+        bus.consume(Queue("", frozenset({Topic("sysconf", "question")})), respond)
+        await start_consumer(bus, Queue("", frozenset({Topic("sysconf", "question")})), respond)
         question = {"App-Name": "x", "App-Version": "1", "Event-Category": "y", "Event-Name": "ask"}
-        answers = await bus.request(
-            "sysconf", "question", question, timeout=20, enough=lambda got: len(got) == 2
+        replies = await bus.request(
+            "sysconf", "question", question, timeout=20, done_when=lambda found: len(found) == 2
         )
-        assert [event.name for event in answers] == ["reply", "reply"]
+        assert [event.name for event in replies] == ["reply", "reply"]
 
 
 @pytest_twisted.ensureDeferred
-async def test_stopping_leaves_nothing_behind_and_logs_nothing_scary(node: Node, world: World) -> None:
+async def test_stopping_leaves_no_delayed_call_and_logs_no_warning(node: Node, client: BrokerClient) -> None:
     before = set(map(id, reactor.getDelayedCalls()))
-    with Log() as log:
+    with CapturedLog() as log:
         async with running_bus(node.uri + "?heartbeat=5") as bus:
-            await consuming(bus, Queue("", {CALLS}, prefetch=5), Seen())
+            await start_consumer(bus, Queue("", frozenset({CALLS}), prefetch=5), RecordingHandler())
         later = [call for call in reactor.getDelayedCalls() if id(call) not in before]
     assert log.at_least(LogLevel.warn) == []
     assert [call for call in later if "kazoo_bridge" in repr(call) or "txamqp" in repr(call)] == []
     # It may be started again.
     bus.startService()
-    await until(fine(bus), "the bus to be fine again")
+    await until(is_available(bus), "the bus to be available again")
     await bus.stopService()
 
 
@@ -448,38 +464,40 @@ async def test_stopping_leaves_nothing_behind_and_logs_nothing_scary(node: Node,
 
 
 @pytest_twisted.ensureDeferred
-async def test_the_broker_learns_who_it_is_talking_to(world: World) -> None:
-    assert world.connection.server_properties["capabilities"]["consumer_cancel_notify"] is True
-    assert set(world.connection.client_properties["capabilities"]) == set(CAPABILITIES)
+async def test_client_and_broker_exchange_capabilities(client: BrokerClient) -> None:
+    assert client.connection.server_properties["capabilities"]["consumer_cancel_notify"] is True
+    assert set(client.connection.client_properties["capabilities"]) == set(CAPABILITIES)
 
 
 @pytest_twisted.ensureDeferred
-async def test_the_end_of_a_channel_and_of_a_connection_are_told_apart(node: Node, world: World) -> None:
+async def test_the_end_of_a_channel_differs_from_that_of_the_connection(
+    node: Node, client: BrokerClient
+) -> None:
     with pytest.raises(BrokerClosedChannel) as channel:
-        await world.channel.queue_declare(queue="größe €", passive=True)
+        await client.channel.queue_declare(queue="größe €", passive=True)
     assert channel.value.code == 404
     assert "größe €" in channel.value.text
-    await (await world.fresh_channel()).queue_declare(queue="größe €", exclusive=True)
-    other = await World.enter(parse_uri(node.uri))
+    await (await client.fresh_channel()).queue_declare(queue="größe €", exclusive=True)
+    other = await BrokerClient.connect(parse_uri(node.uri))
     with pytest.raises(BrokerClosedConnection) as connection:
         await other.channel.channel_open()
     assert connection.value.code == 504
-    await other.leave()
+    await other.close()
 
 
 @pytest_twisted.ensureDeferred
-async def test_confirms_of_many_messages_in_the_air(world: World) -> None:
-    publisher = await ConfirmingPublisher.open(world.connection)
-    await world.channel.queue_declare(queue="confirms", exclusive=True)
+async def test_confirms_of_many_messages(client: BrokerClient) -> None:
+    publisher = await ConfirmingPublisher.open(client.connection)
+    await client.channel.queue_declare(queue="confirms", exclusive=True)
     confirmed = [publisher.publish("", "confirms", b"{}", mandatory=True) for _ in range(5000)]
     for one in confirmed:
         await one
-    assert await world.count("confirms") == 5000
+    assert await client.count("confirms") == 5000
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_closed_channel_frees_its_number(world: World) -> None:
-    connection: BrokerConnection = world.connection
+async def test_a_closed_channel_frees_its_number(client: BrokerClient) -> None:
+    connection: BrokerConnection = client.connection
     numbers = set()
     for _ in range(5):
         channel = await connection.open_channel()

@@ -1,8 +1,8 @@
-"""The bus when brokers die, refuse or are not who they say they are."""
+"""The bus when brokers die, refuse, or have the wrong certificate."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -13,7 +13,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from twisted.internet import reactor, ssl
-from twisted.internet.defer import Deferred
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import SSL4ServerEndpoint, TCP4ServerEndpoint
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory, Protocol
@@ -24,7 +25,9 @@ from twisted.protocols.portforward import ProxyFactory
 from kazoo_bridge.bus.amqp import AmqpBus
 from kazoo_bridge.config import parse_uri
 from kazoo_bridge.interfaces import BusUnavailable, Queue, Topic
-from tests.integration.amqp_world import Log, Seen, fine, running_bus, until
+from kazoo_bridge.kazoo import TARGETED, Event
+from tests.integration.amqp_harness import CapturedLog, RecordingHandler, is_available, running_bus, until
+from tests.integration.cutting_proxy import CuttingProxy
 from tests.integration.rabbitmq import RabbitNode, free_port
 
 
@@ -37,30 +40,30 @@ def node() -> Iterator[RabbitNode]:
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_killed_broker_is_found_again(node: RabbitNode) -> None:
-    """Everything is declared anew; what was in hand of the old connection is dropped silently."""
-    in_hand: Deferred[None] = Deferred()
-    seen = Seen(lambda event: in_hand if event.routing_key == "call.held.x" else None)
-    copies = Seen()
-    topics = {Topic("callevt", "call.#"), Topic("im", "#")}
+async def test_after_a_restart_of_the_broker_everything_works_again(node: RabbitNode) -> None:
+    """Everything is declared anew; acknowledgements of the old connection are dropped silently."""
+    unfinished: Deferred[None] = Deferred()
+    seen = RecordingHandler(lambda event: unfinished if event.routing_key == "call.held.x" else None)
+    copies = RecordingHandler()
+    topics = frozenset({Topic("callevt", "call.#"), Topic("im", "#")})
     async with running_bus(node.uri) as bus:
         bus.consume(Queue("test.killed", topics, durable=True, prefetch=10), seen)
-        copying = bus.consume(Queue("", {Topic("callevt", "call.#")}), copies)
-        await until(fine(bus), "the bus to be fine")
+        copying = bus.consume(Queue("", frozenset({Topic("callevt", "call.#")})), copies)
+        await until(is_available(bus), "the bus to be available")
         await copying.bind(Topic("presence", "late"))
         await bus.publish("callevt", "call.held.x", {"n": 1}, mandatory=True)
         await until(seen.has(1), "the first message")
 
         await deferToThread(node.kill)
-        await until(lambda: bus.unavailable_reason() is not None, "the trouble")
+        await until(lambda: bus.unavailable_reason() is not None, "the loss to be noticed")
         await until(lambda: "connection refused" in str(bus.unavailable_reason()), "the refusal")
         assert f"amqp://127.0.0.1:{node.port}/: connection refused" in str(bus.unavailable_reason())
         with pytest.raises(BusUnavailable):
             await bus.publish("callevt", "call.lost.x", {})
-        with Log() as log:
-            in_hand.callback(None)
+        with CapturedLog() as log:
+            unfinished.callback(None)
             await deferToThread(node.start)
-            await until(fine(bus), "the bus to be fine again")
+            await until(is_available(bus), "the bus to be available again")
             await bus.publish("callevt", "call.new.x", {"n": 2}, mandatory=True)
             await bus.publish("presence", "late", {}, mandatory=True)
             await until(lambda: "call.new.x" in seen.keys, "the message after the restart")
@@ -68,26 +71,72 @@ async def test_a_killed_broker_is_found_again(node: RabbitNode) -> None:
         assert log.at_least(LogLevel.error) == []
 
 
+@pytest.fixture
+def proxy(node: RabbitNode) -> Iterator[CuttingProxy]:
+    """Stands between the bus and the broker, to cut connections."""
+    running = CuttingProxy(node.port, lambda _number: (None, None))
+    yield running
+    running.stop()
+
+
+def uri_of(proxy: CuttingProxy) -> str:
+    return f"amqp://guest:guest@127.0.0.1:{proxy.port}/"
+
+
 @pytest_twisted.ensureDeferred
-async def test_a_message_without_confirmation_fails_when_the_connection_breaks(node: RabbitNode) -> None:
-    async with running_bus(node.uri) as bus:
-        await until(fine(bus), "the bus to be fine")
+async def test_an_unconfirmed_message_fails_when_the_connection_breaks(proxy: CuttingProxy) -> None:
+    async with running_bus(uri_of(proxy)) as bus:
+        await until(is_available(bus), "the bus to be available")
         await bus.publish("im", "x", {})
         unconfirmed = bus.publish("im", "x", {})
-        connection = bus._publishing.connection
-        assert connection is not None
-        connection.abort("a test")
+        proxy.cut_all()
         with pytest.raises(BusUnavailable, match="before the broker confirmed"):
             await unconfirmed
-        await until(fine(bus), "the bus to be fine again")
+        await until(is_available(bus), "the bus to be available again")
         await bus.publish("im", "x", {})
 
 
 @pytest_twisted.ensureDeferred
-async def test_the_second_broker_is_taken_when_the_first_is_dead(node: RabbitNode) -> None:
-    with Log() as log:
+@pytest.mark.parametrize("replies", [0, 2])
+async def test_a_request_ends_when_its_connection_breaks(
+    node: RabbitNode, proxy: CuttingProxy, replies: int
+) -> None:
+    """It ends at once with the replies that arrived, or fails without any; and the next request works."""
+    received = RecordingHandler()
+    arrived: list[int] = []
+
+    def count(found: Sequence[Event]) -> bool:
+        arrived.append(len(found))
+        return False
+
+    async with running_bus(node.uri) as responder, running_bus(uri_of(proxy)) as bus:
+
+        def respond(request: Event) -> Deferred[None]:
+            return responder.publish(TARGETED, request.body["Server-ID"], {"Msg-ID": request.message_id})
+
+        for _ in range(replies):
+            responder.consume(Queue("", frozenset({Topic("sysconf", "question")})), respond)
+        responder.consume(Queue("", frozenset({Topic("sysconf", "question")})), received)
+        await until(is_available(responder), "the responder to be available")
+        requested = bus.request("sysconf", "question", {}, timeout=60, done_when=count)
+        await until(lambda: received.events and len(arrived) == replies, "the request and its replies")
+        began = reactor.seconds()
+        proxy.cut_all()
+        if replies:
+            assert len(await requested) == replies
+        else:
+            with pytest.raises(BusUnavailable, match="lost before a reply arrived"):
+                await requested
+        assert reactor.seconds() - began < 10
+        again = await bus.request("sysconf", "question", {}, timeout=20, done_when=bool) if replies else []
+        assert bool(again) == bool(replies)
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_second_broker_is_used_while_the_first_is_down(node: RabbitNode) -> None:
+    with CapturedLog() as log:
         async with running_bus(f"amqp://guest:geheim@127.0.0.1:{free_port()}/", node.uri) as bus:
-            await until(fine(bus), "the bus to be fine", within=20)
+            await until(is_available(bus), "the bus to be available", within=20)
             await bus.publish("im", "x", {})
     warnings = log.at_least(LogLevel.warn)
     assert warnings
@@ -99,14 +148,14 @@ async def test_the_second_broker_is_taken_when_the_first_is_dead(node: RabbitNod
     ("path", "words"),
     [("guest:geheim@HOST/", "ACCESS_REFUSED"), ("guest:guest@HOST/keiner", "vhost keiner not found")],
 )
-async def test_a_refused_login_is_told_without_the_secret_and_tried_again(
+async def test_a_refused_login_is_logged_without_the_password_and_tried_again(
     node: RabbitNode, path: str, words: str
 ) -> None:
-    with Log() as log:
+    with CapturedLog() as log:
         async with running_bus("amqp://" + path.replace("HOST", f"127.0.0.1:{node.port}")) as bus:
             await until(
                 lambda: len([line for line in log.at_least(LogLevel.warn) if words in line]) >= 4,
-                "both links to try again",
+                "both connections to try again",
             )
             assert words in str(bus.unavailable_reason())
             assert str(bus.unavailable_reason()).startswith(f"no connection to amqp://127.0.0.1:{node.port}/")
@@ -115,11 +164,11 @@ async def test_a_refused_login_is_told_without_the_secret_and_tried_again(
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_blocked_broker_takes_no_messages_but_consumers_go_on(node: RabbitNode) -> None:
-    seen = Seen()
+async def test_a_blocked_broker_accepts_no_messages_but_consumers_continue(node: RabbitNode) -> None:
+    seen = RecordingHandler()
     async with running_bus(node.uri) as bus:
-        bus.consume(Queue("test.blocked", {Topic("im", "#")}, durable=True, prefetch=1), seen)
-        await until(fine(bus), "the bus to be fine")
+        bus.consume(Queue("test.blocked", frozenset({Topic("im", "#")}), durable=True, prefetch=1), seen)
+        await until(is_available(bus), "the bus to be available")
         for number in range(3):
             await bus.publish("im", "before", {"n": number})
         await deferToThread(node.ctl, "set_vm_memory_high_watermark", "0.0000001")
@@ -133,20 +182,20 @@ async def test_a_blocked_broker_takes_no_messages_but_consumers_go_on(node: Rabb
             await until(seen.has(3), "the messages from before")
         finally:
             await deferToThread(node.ctl, "set_vm_memory_high_watermark", "0.4")
-        await until(fine(bus), "the bus to be fine again")
+        await until(is_available(bus), "the bus to be available again")
         await bus.publish("im", "after", {})
         await until(lambda: "after" in seen.keys, "a message after the block")
 
 
-class _Silent(Protocol):
-    """Takes connections and says nothing."""
+class SilentProtocol(Protocol):
+    """Accepts connections and sends nothing."""
 
 
 @pytest_twisted.ensureDeferred
 @pytest.mark.parametrize("state", ["connecting", "waiting"])
 async def test_stopping_while_there_is_no_connection_is_quick_and_quiet(state: str) -> None:
     listening = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(
-        Factory.forProtocol(_Silent)
+        Factory.forProtocol(SilentProtocol)
     )
     port = listening.getHost().port if state == "connecting" else free_port()
     began = reactor.seconds()
@@ -154,7 +203,7 @@ async def test_stopping_while_there_is_no_connection_is_quick_and_quiet(state: s
     bus.startService()
     if state == "waiting":
         await until(lambda: "refused" in str(bus.unavailable_reason()), "the refusal")
-    with Log() as log:
+    with CapturedLog() as log:
         await bus.stopService()
     await listening.stopListening()
     assert reactor.seconds() - began < 8
@@ -165,7 +214,7 @@ async def test_stopping_while_there_is_no_connection_is_quick_and_quiet(state: s
 
 
 def make_certificates(folder: Path, host: str) -> tuple[Path, Path]:
-    """A CA of our own and a server certificate for `host`; returns the CA's file and that of key and certificate."""
+    """Make a CA and a certificate for `host`; return the file of the CA, and that of key and certificate."""
     now = datetime.now(UTC)
 
     def certificate(
@@ -205,11 +254,13 @@ def make_certificates(folder: Path, host: str) -> tuple[Path, Path]:
 
 
 class TlsFront:
-    """Takes TLS connections in front of a broker and passes them on in the clear."""
+    """Accepts TLS connections and forwards them to a broker without TLS."""
 
     def __init__(self, listening: IListeningPort, ca_file: Path) -> None:
-        self.listening = listening
-        self.port = listening.getHost().port
+        address = listening.getHost()
+        assert isinstance(address, IPv4Address)
+        self.port = address.port
+        self._listening = listening
         self.ca_file = ca_file
 
     @classmethod
@@ -219,27 +270,30 @@ class TlsFront:
         endpoint = SSL4ServerEndpoint(reactor, 0, options, interface="127.0.0.1")
         return cls(await endpoint.listen(ProxyFactory("127.0.0.1", broker)), ca_file)
 
+    async def stop(self) -> None:
+        await maybeDeferred(self._listening.stopListening)
+
 
 @pytest_twisted.async_yield_fixture
 async def right_front(node: RabbitNode, tmp_path: Path) -> AsyncIterator[TlsFront]:
     front = await TlsFront.start(tmp_path, "localhost", node.port)
     yield front
-    await front.listening.stopListening()
+    await front.stop()
 
 
 @pytest_twisted.async_yield_fixture
 async def wrong_front(node: RabbitNode, tmp_path: Path) -> AsyncIterator[TlsFront]:
     front = await TlsFront.start(tmp_path, "elsewhere.example", node.port)
     yield front
-    await front.listening.stopListening()
+    await front.stop()
 
 
 @pytest_twisted.ensureDeferred
-async def test_tls_with_a_ca_of_our_own(right_front: TlsFront) -> None:
-    seen = Seen()
+async def test_tls_with_a_private_ca(right_front: TlsFront) -> None:
+    seen = RecordingHandler()
     async with running_bus(f"amqps://localhost:{right_front.port}/?cacertfile={right_front.ca_file}") as bus:
-        bus.consume(Queue("", {Topic("im", "#")}), seen)
-        await until(fine(bus), "the bus to be fine")
+        bus.consume(Queue("", frozenset({Topic("im", "#")})), seen)
+        await until(is_available(bus), "the bus to be available")
         await bus.publish("im", "x", {"pad": "€" * 100_000}, mandatory=True)
         await until(seen.has(1), "the message")
 
@@ -264,7 +318,7 @@ async def test_tls_with_a_certificate_for_another_host_is_refused(wrong_front: T
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_ca_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+async def test_a_missing_ca_file_is_named(tmp_path: Path) -> None:
     async with running_bus(f"amqps://localhost/?cacertfile={tmp_path}/none.pem") as bus:
         await until(lambda: "none.pem" in str(bus.unavailable_reason()), "the mistake")
         assert str(bus.unavailable_reason()).endswith("none.pem' cannot be read: No such file or directory")
@@ -272,10 +326,10 @@ async def test_a_ca_file_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_heartbeats_keep_a_quiet_connection(node: RabbitNode) -> None:
-    async with running_bus(node.uri + "?heartbeat=1") as bus:
-        await until(fine(bus), "the bus to be fine")
-        links = (bus._consuming, bus._publishing)
-        connections = [link.connection for link in links]
-        began = reactor.seconds()
-        await until(lambda: reactor.seconds() - began > 4, "four intervals to pass")
-        assert [link.connection for link in links] == connections
+    with CapturedLog() as log:
+        async with running_bus(node.uri + "?heartbeat=1") as bus:
+            await until(is_available(bus), "the bus to be available")
+            began = reactor.seconds()
+            await until(lambda: reactor.seconds() - began > 4, "four intervals to pass")
+            assert bus.unavailable_reason() is None
+    assert log.at_least(LogLevel.warn) == []

@@ -18,7 +18,7 @@ from kazoo_bridge.config import Calls, Config, parse_uri
 from kazoo_bridge.interfaces import CallChange, UnknownCall
 from kazoo_bridge.kazoo import TARGETED, Event
 from tests.calls.switch import ACCOUNT, OTHER, SwitchNode, channel, listed
-from tests.integration.amqp_world import World, fine, running_bus, until
+from tests.integration.amqp_harness import BrokerClient, is_available, running_bus, until
 from tests.integration.rabbitmq import RabbitNode
 
 pytestmark = pytest.mark.timeout(120)
@@ -60,12 +60,12 @@ async def harness(vhost_uri: str) -> AsyncIterator[Harness]:
             name="two",
         )
         garbage = SwitchNode(switch, name="garbage")
-        world = await World.enter(parse_uri(vhost_uri))
+        client = await BrokerClient.connect(parse_uri(vhost_uri))
 
         def reply_malformed(event: Event) -> None:
             to = event.body["Server-ID"]
-            world.send(TARGETED, to, b"{no json")
-            world.send(TARGETED, to, b'["a list"]')
+            client.send(TARGETED, to, b"{no json")
+            client.send(TARGETED, to, b'["a list"]')
             channels: Any
             for channels in ("all of them", [None, 5, {"uuid": 7, "account_id": ACCOUNT}], {"x": []}, None):
                 garbage.reply(event, channels if channels is not None else 0)
@@ -73,11 +73,11 @@ async def harness(vhost_uri: str) -> AsyncIterator[Harness]:
         garbage.answer = reply_malformed
         service = CallService.from_config(reactor, config, bus)
         service.start()
-        await until(fine(bus), "the bus")
-        await until(fine(switch), "the switch")
+        await until(is_available(bus), "the bus")
+        await until(is_available(switch), "the switch")
         yield Harness(vhost_uri, service, bus, switch, one, two)
         await service.stop()
-        await world.leave()
+        await client.close()
 
 
 @pytest_twisted.ensureDeferred

@@ -18,7 +18,7 @@ from twisted.internet.threads import deferToThread
 
 from kazoo_bridge.bus.amqp import AmqpBus
 from tests.calls.switch import SwitchNode, channel, listed
-from tests.integration.amqp_world import fine, running_bus, until
+from tests.integration.amqp_harness import is_available, running_bus, until
 from tests.integration.bridge_process import BridgeProcess, eventually
 from tests.integration.web_receiver import WebReceiver
 
@@ -133,7 +133,7 @@ async def harness(
             {"call-1": channel(Other_Leg_Call_ID="call-2")},
             [listed(), listed("call-2", timestamp=63961574401)],
         )
-        await until(fine(switch), "the switch")
+        await until(is_available(switch), "the switch")
         token = await deferToThread(create_accounts, service)
         streams = [await deferToThread(open_stream, service, token) for _ in range(2)]
         harness = await deferToThread(create_hooks, service, token, receiver)

@@ -16,7 +16,14 @@ from kazoo_bridge.bus.amqp.wire.errors import BrokerClosedChannel
 from kazoo_bridge.config import parse_uri
 from kazoo_bridge.interfaces import Queue, Topic
 from kazoo_bridge.node.node import QUEUE_ARGUMENTS
-from tests.integration.amqp_world import Log, Seen, World, fine, running_bus, until
+from tests.integration.amqp_harness import (
+    BrokerClient,
+    CapturedLog,
+    RecordingHandler,
+    is_available,
+    running_bus,
+    until,
+)
 from tests.integration.rabbitmq import RabbitNode
 
 QUORUM = QUEUE_ARGUMENTS["quorum"]
@@ -34,17 +41,17 @@ def queue_name() -> str:
     return f"test.{os.urandom(6).hex()}"
 
 
-async def works(bus: AmqpBus, name: str) -> None:
-    """Messages come through the queue."""
-    seen = Seen()
-    bus.consume(Queue(name, {Topic("callevt", "a.*")}, durable=True, prefetch=10), seen)
-    await until(fine(bus), f"the bus to be fine ({bus.unavailable_reason()})")
+async def check_queue(bus: AmqpBus, name: str) -> None:
+    """Send a message through the queue."""
+    seen = RecordingHandler()
+    bus.consume(Queue(name, frozenset({Topic("callevt", "a.*")}), durable=True, prefetch=10), seen)
+    await until(is_available(bus), f"the bus to be available ({bus.unavailable_reason()})")
     await bus.publish("callevt", "a.b", {"x": 1}, mandatory=True)
     await until(seen.has(1), "the message")
 
 
 async def is_quorum(channel: BrokerChannel, name: str) -> bool:
-    """Whether the broker takes it for one: it refuses a declaration with another type."""
+    """Return whether it is a quorum queue: the broker refuses a declaration with another type."""
     try:
         await channel.queue_declare(queue=name, durable=True, arguments=dict(QUORUM))
     except BrokerClosedChannel:
@@ -55,18 +62,18 @@ async def is_quorum(channel: BrokerChannel, name: str) -> bool:
 @pytest_twisted.ensureDeferred
 async def test_a_broker_without_quorum_queues_gets_a_classic_durable_one(old_rabbit: RabbitNode) -> None:
     name = queue_name()
-    with Log() as log:
+    with CapturedLog() as log:
         async with running_bus(old_rabbit.uri, queue_arguments=QUORUM) as bus:
-            await works(bus, name)
+            await check_queue(bus, name)
     assert sum("becomes a classic durable one" in line for line in log.at_least(LogLevel.warn)) == 1
     assert f"{name}\tclassic\ttrue" in old_rabbit.ctl("list_queues", "name", "type", "durable")
 
 
 @pytest_twisted.ensureDeferred
-async def test_arguments_that_the_broker_does_not_know(vhost_uri: str) -> None:
-    with Log() as log:
+async def test_arguments_that_the_broker_does_not_know_are_left_out(vhost_uri: str) -> None:
+    with CapturedLog() as log:
         async with running_bus(vhost_uri, queue_arguments={"x-queue-type": "from the future"}) as bus:
-            await works(bus, queue_name())
+            await check_queue(bus, queue_name())
     assert sum("becomes a classic durable one" in line for line in log.at_least(LogLevel.warn)) == 1
 
 
@@ -81,24 +88,22 @@ async def test_arguments_that_the_broker_does_not_know(vhost_uri: str) -> None:
     ],
     ids=["classic", "classic with a bound", "quorum without a limit", "quorum with another limit"],
 )
-async def test_a_queue_that_is_there_already_is_used_as_it_is(
-    vhost_uri: str, arguments: dict[str, Any]
-) -> None:
+async def test_an_existing_queue_is_used_as_it_is(vhost_uri: str, arguments: dict[str, Any]) -> None:
     name = queue_name()
-    world = await World.enter(parse_uri(vhost_uri))
-    await world.channel.queue_declare(queue=name, durable=True, arguments=arguments)
-    with Log() as log:
+    client = await BrokerClient.connect(parse_uri(vhost_uri))
+    await client.channel.queue_declare(queue=name, durable=True, arguments=arguments)
+    with CapturedLog() as log:
         async with running_bus(vhost_uri, queue_arguments=QUORUM) as bus:
-            await works(bus, name)
+            await check_queue(bus, name)
     assert sum("used as it is" in line for line in log.at_least(LogLevel.warn)) == 1
-    await world.leave()
+    await client.close()
 
 
 @pytest_twisted.ensureDeferred
-async def test_otherwise_it_is_a_quorum_queue(vhost_uri: str) -> None:
+async def test_a_new_queue_is_a_quorum_queue(vhost_uri: str) -> None:
     name = queue_name()
-    world = await World.enter(parse_uri(vhost_uri))
+    client = await BrokerClient.connect(parse_uri(vhost_uri))
     async with running_bus(vhost_uri, queue_arguments=QUORUM) as bus:
-        await works(bus, name)
-    assert await is_quorum(world.channel, name)
-    await world.leave()
+        await check_queue(bus, name)
+    assert await is_quorum(client.channel, name)
+    await client.close()

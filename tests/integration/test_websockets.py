@@ -10,7 +10,7 @@ import pytest_twisted
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.threads import deferToThread
 
-from tests.integration.amqp_world import until
+from tests.integration.amqp_harness import until
 from tests.integration.rabbitmq import RabbitNode
 from tests.websockets.client import WebsocketClient
 from tests.websockets.harness import CHILD, RESELLER, STRANGER, Harness

@@ -113,6 +113,23 @@ class TestAuthentication:
         assert not first.closed
         assert first.request("ping")[0] == "success"
 
+    def test_a_socket_is_counted_once(self) -> None:
+        its = ActionsHarness(max_connections_per_account=1)
+        first, second = its.client(PARENT, 1), its.client(PARENT, 2)
+        for client in (first, second):
+            assert client.request("ping")[0] == "success"
+            assert not client.closed
+
+    def test_a_client_that_resumes_may_replace_its_own_connection(self) -> None:
+        its = ActionsHarness(max_connections_per_account=1)
+        first, second = its.client(PARENT, 1), its.client(None, 2)
+        _, started = first.request("resume", {})
+        data = {"session": started["session"], "sequence": 0}
+        status, answer = second.request("resume", data, auth_token=PARENT)
+        assert (status, answer["resumed"]) == ("success", True)
+        assert first.closed == [(4409, "resumed on another connection")]
+        assert not second.closed
+
     def test_a_message_of_a_socket_that_is_one_too_many_has_no_effect(self) -> None:
         its = ActionsHarness(max_connections_per_account=1)
         its.client(CHILD, 1)
@@ -318,6 +335,15 @@ class TestCommand:
             assert self.command(client, command="say") == error("not possible just now; try again later")
         assert self.command(client, command=5)[0] == "error"
         assert self.command(its.client(STRANGER, 2), command="hangup") == error("unauthorized account id")
+        assert its.calls.sent == []
+
+    @pytest.mark.parametrize("missing", ["account_id", "call_id", "command"])
+    @pytest.mark.parametrize("value", [None, 5])
+    def test_account_call_and_command_must_be_texts(self, missing: str, value: Any) -> None:
+        its = ActionsHarness()
+        data = {"account_id": CHILD, "call_id": "c1", "command": "hangup", missing: value}
+        text = "missing required keys : account_id, call_id and command, each a text"
+        assert its.client().request("command", data) == error(text)
         assert its.calls.sent == []
 
     def test_not_for_all_accounts_and_not_without_calls(self) -> None:

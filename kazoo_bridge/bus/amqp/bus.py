@@ -13,25 +13,28 @@ from zope.interface import implementer
 from kazoo_bridge.bus.amqp.connection.connection import BrokerConnection
 from kazoo_bridge.bus.amqp.connection.reconnecting import ReconnectingConnection
 from kazoo_bridge.bus.amqp.consumer.consumer import AmqpConsumer
-from kazoo_bridge.bus.amqp.consumer.topology import QueueArguments, Topology
-from kazoo_bridge.bus.amqp.publisher_supervisor import PublisherSupervisor
+from kazoo_bridge.bus.amqp.publisher import PublisherSupervisor
+from kazoo_bridge.bus.amqp.topology import QueueArguments, Topology
 from kazoo_bridge.bus.amqp.wire.frame_reader import DEFAULT_MAX_BODY_BYTES
-from kazoo_bridge.bus.request_reply import RequestReplyClient
+from kazoo_bridge.bus.request_reply import DoneWhen, RequestReplyClient
 from kazoo_bridge.config import AmqpUri
 from kazoo_bridge.interfaces import BusUnavailable, EventHandler, IBus, IConsumer, Queue
 from kazoo_bridge.kazoo import Event
 
-#: Seconds that consumers are given to cancel when the service stops.
+#: Seconds to wait for the cancellation of the consumers when the service stops.
 _CANCEL_TIMEOUT = 3.0
 
 
 @implementer(IBus)
 class AmqpBus(Service):
-    """Consumes and publishes through the first of `uris` that lets it in, and through the next when that is lost.
+    """Consumes and publishes through the first broker of `uris` that accepts the login.
 
-    It keeps two connections, for a broker that is short of memory blocks those that publish. `connection_name` is what its
-    management page shows, `queue_arguments` are given to durable queues (for instance ``{"x-queue-type": "quorum"}``),
-    `largest_body` bounds a message, in bytes: larger ones are rejected and logged.
+    After a loss it takes the next one. Keeps two connections, because a broker short of memory blocks the
+    connections that publish.
+
+    `connection_name` is shown on the broker's management page. `queue_arguments` apply to durable queues, for
+    instance ``{"x-queue-type": "quorum"}``. `max_body_bytes` limits the body of a message: larger ones are
+    rejected and logged. Raises ValueError without any URI.
     """
 
     log = Logger()
@@ -43,36 +46,46 @@ class AmqpBus(Service):
         *,
         connection_name: str = "kazoo_bridge",
         queue_arguments: Mapping[str, Any] | None = None,
-        largest_body: int = DEFAULT_MAX_BODY_BYTES,
+        max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
     ) -> None:
         if not uris:
             raise ValueError("at least one AMQP URI is needed")
         self._reactor = reactor
         self._queue_arguments = QueueArguments(dict(queue_arguments or {}))
-        self._max_body_bytes = largest_body
         self._topology: Topology | None = None
         self._consumers: list[AmqpConsumer] = []
         self._publisher = PublisherSupervisor(reactor)
         self._request_reply = RequestReplyClient(reactor, self)
+
+        def make_consuming(uri: AmqpUri) -> BrokerConnection:
+            return BrokerConnection(
+                reactor,
+                uri.vhost,
+                connection_name=connection_name,
+                heartbeat=uri.heartbeat,
+                max_body_bytes=max_body_bytes,
+            )
+
+        def make_publishing(uri: AmqpUri) -> BrokerConnection:
+            return BrokerConnection(
+                reactor,
+                uri.vhost,
+                connection_name=f"{connection_name} publishing",
+                heartbeat=uri.heartbeat,
+                on_blocked=self._publisher.on_blocked,
+            )
+
         self._consuming = ReconnectingConnection(
-            reactor,
-            uris,
-            self._connection_factory(connection_name),
-            self._on_consuming_up,
-            self._on_consuming_down,
+            reactor, uris, make_consuming, self._on_consuming_connected, self._on_consuming_lost
         )
         self._publishing = ReconnectingConnection(
-            reactor,
-            uris,
-            self._connection_factory(f"{connection_name} publishing"),
-            self._publisher.connected,
-            self._publisher.disconnected,
+            reactor, uris, make_publishing, self._publisher.connected, self._publisher.disconnected
         )
 
     # -- IBus -----------------------------------------------------------------------------------
 
     def consume(self, queue: Queue, handler: EventHandler) -> IConsumer:
-        """See `IBus`."""
+        """See `IBus`. Raises ValueError for a topic that is longer than AMQP allows (255 bytes)."""
         consumer = AmqpConsumer(self._reactor, queue, handler)
         self._consumers = [known for known in self._consumers if not known.cancelled] + [consumer]
         connection = self._consuming.connection
@@ -83,10 +96,10 @@ class AmqpBus(Service):
     def publish(
         self, exchange: str, routing_key: str, body: Mapping[str, Any], *, mandatory: bool = False
     ) -> Deferred[None]:
-        """See `IBus`. Fails with ValueError when the message cannot be written as JSON or its routing key is too long."""
-        trouble = self._publishing.unavailable_reason()
-        if trouble is not None:
-            return fail(BusUnavailable(trouble))
+        """See `IBus`. Fails with ValueError for a body that JSON cannot hold or too long a routing key."""
+        reason = self._publishing.unavailable_reason()
+        if reason is not None:
+            return fail(BusUnavailable(reason))
         return self._publisher.publish(exchange, routing_key, body, mandatory)
 
     def request(
@@ -96,80 +109,68 @@ class AmqpBus(Service):
         body: Mapping[str, Any],
         *,
         timeout: float,
-        enough: Callable[[Sequence[Event]], bool] | None = None,
+        done_when: DoneWhen | None = None,
     ) -> Deferred[list[Event]]:
         """See `IBus`."""
-        return self._request_reply.request(exchange, routing_key, body, timeout=timeout, enough=enough)
+        return self._request_reply.request(exchange, routing_key, body, timeout=timeout, done_when=done_when)
 
     def unavailable_reason(self) -> str | None:
         """See `IBus`."""
         if not self.running:
             return "the bus is not started"
-        troubles = (
+        parts: Sequence[Callable[[], str | None]] = (
             self._consuming.unavailable_reason,
             *(one.unavailable_reason for one in self._active_consumers()),
             self._publishing.unavailable_reason,
+            self._publisher.unavailable_reason,
         )
-        for trouble in (*troubles, self._publisher.unavailable_reason):
-            words = trouble()
-            if words is not None:
-                return words
-        return None
+        reasons = (part() for part in parts)
+        return next((reason for reason in reasons if reason is not None), None)
 
     # -- service --------------------------------------------------------------------------------
 
     def startService(self) -> None:
-        """Begin to connect, and keep connected."""
+        """Connect, and stay connected."""
         super().startService()
         self._consuming.startService()
         self._publishing.startService()
 
     def stopService(self) -> Deferred[None]:
-        """Cancel the consumers, acknowledge what has finished, and close the connections in good order."""
+        """End open requests, cancel the consumers, acknowledge what is finished, and disconnect."""
         super().stopService()
+        self._request_reply.stop()
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
         if self._consuming.connection is not None:
             await self._stop_consuming()
         await gatherResults(
-            [Deferred.fromCoroutine(link.stop()) for link in (self._consuming, self._publishing)],
+            [Deferred.fromCoroutine(one.stop()) for one in (self._consuming, self._publishing)],
             consumeErrors=True,
         )
 
     async def _stop_consuming(self) -> None:
-        """Take no further deliveries, and tell the broker what has finished."""
         cancelling = gatherResults([one.suspend() for one in self._active_consumers()], consumeErrors=True)
         try:
             await cancelling.addTimeout(_CANCEL_TIMEOUT, self._reactor)
         except Exception:
-            self.log.warn("not every consumer could be cancelled in time; what is unfinished comes again")
+            self.log.warn("not every consumer was cancelled in time; unfinished events will be redelivered")
         for consumer in self._consumers:
             consumer.flush()
 
-    # -- told by the links ----------------------------------------------------------------------
+    # -- called by the consuming connection -----------------------------------------------------
 
-    def _on_consuming_up(self, connection: BrokerConnection) -> None:
+    def _on_consuming_connected(self, connection: BrokerConnection) -> None:
         self._topology = Topology(connection, self._queue_arguments)
         for consumer in self._active_consumers():
             consumer.connected(connection, self._topology)
 
-    def _on_consuming_down(self) -> None:
+    def _on_consuming_lost(self) -> None:
         self._topology = None
         for consumer in self._active_consumers():
             consumer.disconnected()
+        # The broker deletes the queue of the replies with the connection.
+        self._request_reply.connection_lost()
 
     def _active_consumers(self) -> list[AmqpConsumer]:
         return [consumer for consumer in self._consumers if not consumer.cancelled]
-
-    def _connection_factory(self, connection_name: str) -> Callable[[AmqpUri], BrokerConnection]:
-        def make(uri: AmqpUri) -> BrokerConnection:
-            return BrokerConnection(
-                self._reactor,
-                uri.vhost,
-                connection_name=connection_name,
-                heartbeat=uri.heartbeat,
-                largest_body=self._max_body_bytes,
-            )
-
-        return make

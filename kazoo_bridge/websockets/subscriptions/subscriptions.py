@@ -21,6 +21,7 @@ from kazoo_bridge.interfaces import (
     IDirectory,
     Topic,
 )
+from kazoo_bridge.kazoo import MAX_SHORT_STRING_BYTES
 from kazoo_bridge.websockets.server.frames import EventFrame, encode_notice, event_content, event_prefix
 from kazoo_bridge.websockets.sessions.session import Session
 from kazoo_bridge.websockets.subscriptions.binding_catalogue import CALLS_BINDING, BindingCatalogue
@@ -28,9 +29,6 @@ from kazoo_bridge.websockets.subscriptions.fanout import EventFanout
 from kazoo_bridge.websockets.subscriptions.subscription_index import Subscription
 
 _log = Logger()
-
-#: Maximum bytes of a pattern: AMQP's limit for routing keys.
-MAX_PATTERN_BYTES = 255
 
 #: Seconds until a renewal that the broker has refused, or has not answered, is repeated.
 RENEWAL_INTERVAL = 30.0
@@ -127,9 +125,9 @@ class Subscriptions:
         superadmin = session.account_id is not None and self._directory.is_superadmin(session.account_id)
         category, plan = self.catalogue.resolve(binding, account, superadmin, self._clock.seconds())
         patterns = [topic_filter.topic.pattern for topic_filter in plan.filters]
-        if any(len(pattern.encode()) > MAX_PATTERN_BYTES for pattern in patterns):
+        if any(len(pattern.encode()) > MAX_SHORT_STRING_BYTES for pattern in patterns):
             raise BindingRefused(
-                f"the binding is too long: as a routing key it has more than {MAX_PATTERN_BYTES} bytes"
+                f"the binding is too long: as a routing key it has more than {MAX_SHORT_STRING_BYTES} bytes"
             )
         self._renew_at = min(self._renew_at, plan.until or self._renew_at)
         return Subscription(binding, None if account is None else account.id, category, plan)

@@ -1,26 +1,29 @@
-"""Declaring on one connection, for any number of callers at once."""
+"""Declaring on one connection: what the broker refuses, and any number of callers at once."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from twisted.internet.defer import Deferred
+from twisted.logger import LogLevel
 
-from kazoo_bridge.bus.amqp.connection.channel import ResponseQueue
-from kazoo_bridge.bus.amqp.consumer.topology import Topology
+from kazoo_bridge.bus.amqp.topology import BATCH_SIZE, QueueArguments, Topology
+from kazoo_bridge.bus.amqp.wire.errors import BrokerClosedChannel, BrokerClosedConnection
 from kazoo_bridge.interfaces import Queue, Topic
-from tests.bus.amqp.fake_broker import FakeConnection
+from tests.bus.amqp.fake_broker import FakeConnection, result_of
+from tests.bus.harness import CapturedLog
 
 MANY = 3000
 
 
-def topology_on(connection: Any) -> Topology:
-    return Topology(connection)
+def make_topology(connection: Any, **arguments: Any) -> Topology:
+    return Topology(connection, QueueArguments(arguments))
 
 
 def test_thousands_of_callers_at_once() -> None:
     connection = FakeConnection(holding=True)
-    topology = topology_on(connection)
+    topology = make_topology(connection)
     done: list[int] = []
 
     async def declare(number: int) -> None:
@@ -40,7 +43,7 @@ def test_thousands_of_callers_at_once() -> None:
 
 def test_a_failure_reaches_its_caller_and_the_next_is_served() -> None:
     connection = FakeConnection()
-    topology = topology_on(connection)
+    topology = make_topology(connection)
     connection.failing = RuntimeError("a bug")
     failures: list[Any] = []
     for _ in range(MANY):
@@ -50,26 +53,125 @@ def test_a_failure_reaches_its_caller_and_the_next_is_served() -> None:
     assert Deferred.fromCoroutine(topology.queue(Queue("q", frozenset()))).result == "q"
 
 
-def test_one_who_gives_up_waiting_holds_up_nobody() -> None:
+def test_a_cancelled_caller_blocks_no_other() -> None:
     connection = FakeConnection(holding=True)
-    topology = topology_on(connection)
+    topology = make_topology(connection)
     first, second, third = (
         Deferred.fromCoroutine(topology.queue(Queue(name, frozenset()))) for name in "abc"
     )
-    for one in (first, second):
-        one.addErrback(lambda _: None)
-        one.cancel()
+    for cancelled in (first, second):
+        cancelled.addErrback(lambda _: None)
+        cancelled.cancel()
     connection.release()
     assert third.result == "c"
     assert connection.asked == ["queue a", "queue c"]
 
 
-def test_a_channel_that_ends_with_thousands_of_calls_under_way() -> None:
-    responses = ResponseQueue()
-    ends: list[Any] = []
-    for _ in range(MANY):
-        responses.get().addErrback(ends.append)
-    responses.close()
-    assert len(ends) == MANY
-    responses.get().addErrback(ends.append)
-    assert len(ends) == MANY + 1
+# -- refusals -----------------------------------------------------------------------------------
+
+DURABLE = Queue("q", frozenset(), durable=True)
+OTHER_ARGUMENTS = BrokerClosedChannel(406, "inequivalent arg")
+
+
+@pytest.fixture
+def connection() -> FakeConnection:
+    return FakeConnection()
+
+
+def test_kazoos_exchanges_are_declared_and_others_must_exist(connection: FakeConnection) -> None:
+    topology = make_topology(connection)
+    for name in ("callevt", "other", "callevt", ""):
+        result_of(topology.exchange(name))
+    assert connection.asked == ["exchange callevt", "exchange other passively"]
+    assert topology.knows("callevt")
+    assert not topology.knows("im")
+
+
+def test_an_exchange_with_other_arguments_is_used_as_it_is(connection: FakeConnection) -> None:
+    connection.refusals["exchange callevt"] = OTHER_ARGUMENTS
+    topology = make_topology(connection)
+    with CapturedLog() as log:
+        result_of(topology.exchange("callevt"))
+    assert connection.asked == ["exchange callevt", "exchange callevt passively"]
+    assert topology.knows("callevt")
+    assert log.at_least(LogLevel.warn) == [
+        "exchange callevt exists on the broker with other arguments and is used as it is: inequivalent arg"
+    ]
+
+
+def test_an_exchange_without_access_is_an_error_for_all_callers(connection: FakeConnection) -> None:
+    connection.refusals["exchange callevt"] = BrokerClosedChannel(403, "no access")
+    topology = make_topology(connection)
+    for _ in range(2):
+        with pytest.raises(BrokerClosedChannel, match="no access"):
+            result_of(topology.exchange("callevt"))
+    assert not topology.knows("callevt")
+
+
+@pytest.mark.parametrize(
+    ("queue", "arguments"),
+    [(DURABLE, {"x-queue-type": "quorum"}), (Queue("q"), {}), (Queue(), {})],
+    ids=["durable", "passing", "unnamed"],
+)
+def test_arguments_apply_to_durable_queues(
+    connection: FakeConnection, queue: Queue, arguments: dict[str, Any]
+) -> None:
+    topology = make_topology(connection, **{"x-queue-type": "quorum"})
+    assert result_of(topology.queue(queue)) == (queue.name or "amq.gen-1")
+    assert connection.queue_arguments == [arguments]
+
+
+def test_an_existing_queue_with_other_arguments_is_used_as_it_is(connection: FakeConnection) -> None:
+    connection.refusals["queue q"] = OTHER_ARGUMENTS
+    with CapturedLog() as log:
+        assert result_of(make_topology(connection).queue(DURABLE)) == "q"
+    assert connection.asked == ["queue q", "queue q passively"]
+    assert log.at_least(LogLevel.warn) == [
+        "queue q exists on the broker with other arguments and is used as it is: inequivalent arg"
+    ]
+
+
+def test_refused_arguments_of_a_new_queue_are_left_out(connection: FakeConnection) -> None:
+    connection.refusals["queue q passively"] = BrokerClosedChannel(404, "no queue")
+    topology = make_topology(connection, **{"x-queue-type": "quorum"})
+    refusals = [OTHER_ARGUMENTS]
+
+    class RefusingOnce(dict[str, Exception]):
+        def get(self, what: str, default: Any = None) -> Any:
+            return refusals.pop() if what == "queue q" and refusals else super().get(what, default)
+
+    connection.refusals = RefusingOnce(connection.refusals)
+    with CapturedLog() as log:
+        assert result_of(topology.queue(DURABLE)) == "q"
+    assert connection.queue_arguments == [{"x-queue-type": "quorum"}, None, {}]
+    assert ["becomes a classic durable one" in line for line in log.at_least(LogLevel.warn)] == [True]
+
+
+def test_a_connection_closed_over_the_queue_type_leaves_it_out_on_the_next(
+    connection: FakeConnection,
+) -> None:
+    connection.refusals["queue q"] = BrokerClosedConnection(540, "NOT_IMPLEMENTED")
+    arguments = QueueArguments({"x-queue-type": "quorum"})
+    broken: Any = connection
+    with pytest.raises(BrokerClosedConnection), CapturedLog():
+        result_of(Topology(broken, arguments).queue(DURABLE))
+    following: Any = FakeConnection()
+    result_of(Topology(following, arguments).queue(DURABLE))
+    assert following.queue_arguments == [{}]
+
+
+def test_another_refusal_of_a_queue_is_an_error(connection: FakeConnection) -> None:
+    connection.refusals["queue q"] = BrokerClosedChannel(403, "no access")
+    with pytest.raises(BrokerClosedChannel, match="no access"):
+        result_of(make_topology(connection, **{"x-queue-type": "quorum"}).queue(DURABLE))
+
+
+def test_refused_bindings_are_returned_and_the_others_are_bound(connection: FakeConnection) -> None:
+    topics = [Topic("callevt", f"call.{number:03}") for number in range(BATCH_SIZE + 10)]
+    connection.refused = {"call.005", "call.105"}
+    refused = result_of(make_topology(connection).bind("q", topics))
+    assert {topic.pattern: error.text for topic, error in refused.items()} == {
+        "call.005": "no access for call.005",
+        "call.105": "no access for call.105",
+    }
+    assert len(connection.bound) == len(topics) - 2

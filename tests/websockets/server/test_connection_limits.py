@@ -6,10 +6,10 @@ import pytest
 from attrs import evolve
 
 from kazoo_bridge.config import Websockets
+from kazoo_bridge.interfaces import HandshakeRejected
 from kazoo_bridge.websockets.server.connection_limits import (
     MAX_HANDSHAKES,
     AdmissionControl,
-    HandshakeRejected,
     choose_subprotocol,
 )
 

@@ -105,6 +105,11 @@ class TestFlush:
         assert its.written == [b"1"]
         assert not its.clock.getDelayedCalls()
 
+    def test_nothing_is_written_when_nothing_is_collected(self) -> None:
+        its = BufferHarness()
+        its.send_buffer.flush()
+        assert its.written == []
+
     def test_a_client_that_reads_has_no_limit(self) -> None:
         its = BufferHarness(max_bytes=1, max_dropped=0)
         for _ in range(10):

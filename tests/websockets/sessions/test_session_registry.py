@@ -126,10 +126,11 @@ class TestDisconnected:
     def test_the_longest_disconnected_session_makes_room(self) -> None:
         its = PartsHarness()
         limit = its.registry.limits.max_disconnected
-        sessions = []
-        for port in range(limit + 1):
-            session, output = its.connect(port=port)
+        opened = [its.connect(port=port) for port in range(limit + 1)]
+        for session, _ in opened:
             its.registry.make_resumable(session, 1)
+        sessions = []
+        for session, output in reversed(opened):
             its.clock.advance(1)
             its.registry.disconnected(session, output)
             sessions.append(session)

@@ -10,6 +10,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from kazoo_bridge.interfaces import (
+    MAX_BINDING_LENGTH,
     Account,
     BindingPlan,
     BindingRefused,
@@ -21,7 +22,7 @@ from kazoo_bridge.interfaces import (
 )
 from kazoo_bridge.kazoo import Event
 from kazoo_bridge.plugins.discovery import find_categories
-from kazoo_bridge.websockets.subscriptions.binding_catalogue import MAX_BINDING_LENGTH, BindingCatalogue
+from kazoo_bridge.websockets.subscriptions.binding_catalogue import BindingCatalogue
 
 ACCOUNT = Account("a" * 32, "name", "a.example.com")
 

@@ -110,6 +110,17 @@ class TestMatch:
         index.add("z", subscription(category, ("t", "a.*"), binding="other"))
         assert matches(index) == [("a.b", ["x", "y"]), ("a.b", ["z"])]
 
+    def test_a_subscriber_that_leaves_does_not_affect_the_others(self) -> None:
+        index, category = make_index(), FakeCategory(subscriber=[SubscriberEvent("k", "r")])
+        both = subscription(category, ("t", "k"))
+        other = subscription(category, ("u", "k"), binding="other")
+        for subscriber, subscribed in (("x", both), ("y", both), ("z", other)):
+            index.add(subscriber, subscribed)
+        index.remove("x", both)
+        assert matches(index) == [("k", ["y"]), ("k", ["z"])]
+        index.remove("y", both)
+        assert matches(index) == [("k", ["z"])]
+
     def test_the_pattern_decides(self) -> None:
         index, category = make_index(), FakeCategory(subscriber=[SubscriberEvent("a.b", "r")])
         index.add("x", subscription(category, ("t", "a.c")))
@@ -184,6 +195,11 @@ class TestNumbers:
     def test_an_unknown_or_missing_number_changes_nothing(self) -> None:
         assert self.rekeyed("4723", **{"4722": PARENT}) == ["undefined"]
         assert self.rekeyed(None, **{"4722": PARENT}) == ["undefined"]
+
+    def test_an_event_that_cannot_be_rekeyed_is_not(self) -> None:
+        index, event = make_index(**{"4722": PARENT}), SubscriberEvent("k", "r", called_number="4722")
+        index.add("x", subscription(FakeCategory(subscriber=[event]), ("t", "k")))
+        assert matches(index) == [("k", ["x"])]
 
     def test_without_a_directory_of_numbers_nothing_changes(self) -> None:
         index: SubscriptionIndex[Any] = SubscriptionIndex()

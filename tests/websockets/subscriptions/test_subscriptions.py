@@ -9,10 +9,17 @@ import pytest_twisted
 from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 
-from kazoo_bridge.interfaces import ALL_ACCOUNTS, BindingRefused, CallChange, StorageUnavailable, Topic
+from kazoo_bridge.interfaces import (
+    ALL_ACCOUNTS,
+    BindingRefused,
+    BindingUnavailable,
+    CallChange,
+    StorageUnavailable,
+    Topic,
+)
 from kazoo_bridge.kazoo import account_db
 from kazoo_bridge.websockets.subscriptions.fanout import BIND_TIMEOUT
-from kazoo_bridge.websockets.subscriptions.subscriptions import RENEWAL_INTERVAL, BindingUnavailable
+from kazoo_bridge.websockets.subscriptions.subscriptions import RENEWAL_INTERVAL
 from tests.websockets.fakes import CHILD, PARENT, SUPERADMIN, PartsHarness
 from tests.websockets.harness import RESELLER, Harness
 
@@ -76,6 +83,13 @@ class TestSubscribe:
         assert its.consumer.bound == {Topic("faxes", "fax.status.*.*")}
         (subscription,) = session.subscriptions.values()
         assert subscription.account_id is None
+
+    def test_notifications_of_the_system_need_a_super_admin(self) -> None:
+        its = PartsHarness()
+        (admin, _), (other, _) = its.connect(SUPERADMIN, 1), its.connect(PARENT, 2)
+        binding = "notification.system_alert"
+        assert not refusals(its.subscribe(admin, binding, account_id=SUPERADMIN))
+        assert refusals(its.subscribe(other, binding)) == ["event system_alert not supported"]
 
     def test_the_number_of_subscriptions_is_limited(self) -> None:
         its = PartsHarness(max_subscriptions=2)

@@ -1,1 +1,1 @@
-"""Connections to the broker: log in, fail over, reconnect, heartbeat."""
+"""Connections to the broker: channels, login, failover, reconnecting."""

@@ -24,42 +24,47 @@ LOGIN_TIMEOUT = 10.0
 
 
 def endpoint_for(reactor: Any, uri: AmqpUri) -> IStreamClientEndpoint:
-    """Where `uri` leads. Raises OSError and ValueError when its CA file cannot be used."""
+    """Return the endpoint of a broker, with TLS if its URI asks for it.
+
+    Raises ValueError for an unusable CA file.
+    """
     plain = HostnameEndpoint(reactor, uri.host, uri.port, timeout=LOGIN_TIMEOUT)
     if not uri.tls:
         return plain
-    roots = None if uri.cacertfile is None else trustRootFromCertificates(_trusted(uri.cacertfile))
+    roots = None
+    if uri.cacertfile is not None:
+        trusted = [crypto.X509.from_cryptography(found) for found in read_certificates(uri.cacertfile)]
+        roots = trustRootFromCertificates([Certificate(one) for one in trusted])
     return wrapClientTLS(optionsForClientTLS(uri.host, trustRoot=roots), plain)
-
-
-def _trusted(path: str) -> list[Certificate]:
-    return [Certificate(crypto.X509.from_cryptography(one)) for one in read_certificates(path)]
 
 
 @implementer(IStreamClientEndpoint)
 class FailoverEndpoint:
-    """Fires with the protocol of the factory it is given once a broker has accepted the login.
+    """Connects to the first broker of `uris` that accepts the login, beginning with the one that worked last.
 
-    That protocol sees no bytes: it is told when the connection is there and when it is lost, and the `BrokerConnection` is in
-    `latest`. The broker that worked last is tried first.
+    `make_connection` makes the protocol for a broker. `latest` is the connection that was established last,
+    `last_error` the reason in words why there is none.
     """
 
     log = Logger()
 
     def __init__(
-        self, reactor: Any, uris: Sequence[AmqpUri], make: Callable[[AmqpUri], BrokerConnection]
+        self, reactor: Any, uris: Sequence[AmqpUri], make_connection: Callable[[AmqpUri], BrokerConnection]
     ) -> None:
         self.latest: BrokerConnection | None = None
-        self.trouble: str | None = None
+        self.last_error: str | None = None
         self._reactor = reactor
         self._uris = list(uris)
-        self._make = make
+        self._make_connection = make_connection
 
     def __repr__(self) -> str:
         return " or ".join(uri.label for uri in self._uris)
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
-        """See `IStreamClientEndpoint`. Fails with ConnectionError when no broker would have us."""
+        """See `IStreamClientEndpoint`. Fails with ConnectionError when no broker accepts the login.
+
+        The factory's protocol receives no bytes: only `connectionMade` and `connectionLost` are called.
+        """
         return Deferred.fromCoroutine(self._connect(protocolFactory))
 
     async def _connect(self, factory: IProtocolFactory) -> IProtocol:
@@ -71,16 +76,16 @@ class FailoverEndpoint:
                 raise
             except Exception as error:
                 # Twisted's and OpenSSL's errors have no ancestor in common.
-                self._record(uri, reason_text(error))
+                self._record_error(uri, reason_text(error))
             else:
                 self.log.info("connected to {broker}", broker=uri.label)
-                self.trouble = None
+                self.last_error = None
                 return self._hand_over(factory, connection)
             self._uris.append(self._uris.pop(0))
-        raise ConnectionError(self.trouble)
+        raise ConnectionError(self.last_error)
 
     async def _log_in(self, uri: AmqpUri) -> BrokerConnection:
-        connection = self._make(uri)
+        connection = self._make_connection(uri)
         await endpoint_for(self._reactor, uri).connect(Factory.forProtocol(lambda: connection))
         try:
             await Deferred.fromCoroutine(connection.login(uri.user, uri.password)).addTimeout(
@@ -98,16 +103,16 @@ class FailoverEndpoint:
         self.latest = connection
         protocol = factory.buildProtocol(connection.transport.getPeer())
         if protocol is None:
-            connection.abort("nobody wants the connection")
-            raise ConnectionError("nobody wants the connection")
+            connection.abort("the factory made no protocol")
+            raise ConnectionError("the factory made no protocol")
         protocol.makeConnection(connection.transport)
         connection.disconnected.wait().addCallback(lambda _: protocol.connectionLost(connection.lost))
         return protocol
 
     def record_loss(self, reason: str) -> None:
-        """An established connection has ended."""
-        self._record(self._uris[0], reason)
+        """Log and remember why the established connection has ended."""
+        self._record_error(self._uris[0], reason)
 
-    def _record(self, uri: AmqpUri, reason: str) -> None:
-        self.trouble = f"no connection to {uri.label}: {reason}"
+    def _record_error(self, uri: AmqpUri, reason: str) -> None:
+        self.last_error = f"no connection to {uri.label}: {reason}"
         self.log.warn("no connection to {broker}: {reason}", broker=uri.label, reason=reason)

@@ -1,1 +1,1 @@
-"""Consumers: declare and bind queues, take deliveries, acknowledge them."""
+"""Consumers: bind queues, receive deliveries, acknowledge them."""

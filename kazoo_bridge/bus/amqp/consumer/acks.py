@@ -1,4 +1,4 @@
-"""What became of deliveries, told to the broker in batches."""
+"""Acknowledgements, rejections and requeues, sent to the broker in batches."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from collections.abc import Callable
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from kazoo_bridge.bus.amqp.consumer.backoff import Backoff
+from kazoo_bridge.bus.amqp.connection.reconnecting import RETRY_DELAY
 from kazoo_bridge.bus.amqp.wire import frame_writer
 
-#: This many finished deliveries are acknowledged at once; fewer at the end of the reactor's turn.
+#: So many acknowledgements are sent at once; fewer at the end of the reactor's turn.
 BATCH_SIZE = 100
 
 
 class AckBatcher:
-    """Keeps account of the unsettled deliveries of one channel.
+    """Tracks the unsettled deliveries of one channel.
 
-    A finished run from the oldest on is acknowledged with one frame, later ones one by one, all in one write. Unfinished
-    deliveries are given back after a while that grows, so that they do not go round and round.
+    Acknowledges finished deliveries from the oldest one on with one frame, later ones one by one, all in one
+    write. Requeues deliveries after a delay that grows, so that they do not come back in a tight loop.
+
+    `write` sends frames. `retry_delay` gives the seconds before requeue number n (from 0).
     """
 
     def __init__(
@@ -26,110 +28,112 @@ class AckBatcher:
         clock: IReactorTime,
         channel: int,
         write: Callable[[bytes], None],
-        backoff: Backoff | None = None,
+        retry_delay: Callable[[int], float] = RETRY_DELAY,
     ) -> None:
         self._clock = clock
         self._channel = channel
         self._write = write
-        self._backoff = backoff or Backoff()
+        self._retry_delay = retry_delay
+        self._requeues = 0
         self._order: deque[int] = deque()
-        self._done: set[int] = set()
+        self._acked: set[int] = set()
         self._settled: set[int] = set()
-        self._later: list[int] = []
+        self._to_requeue: list[int] = []
         self._frames: list[bytes] = []
-        self._flush_call: IDelayedCall | None = None
-        self._later_call: IDelayedCall | None = None
+        self._flush_timer: IDelayedCall | None = None
+        self._requeue_timer: IDelayedCall | None = None
         self._closed = False
-        self._drained: Callable[[], None] | None = None
+        self._on_drained: Callable[[], None] | None = None
 
     @property
-    def open(self) -> int:
-        """How many deliveries the broker has not heard of yet."""
+    def unsettled(self) -> int:
+        """Number of deliveries about which the broker knows nothing yet."""
         return len(self._order) - len(self._settled)
 
     def delivered(self, tag: int) -> None:
-        """A delivery has come. Tags only grow."""
+        """Track a new delivery. Tags only grow."""
         self._order.append(tag)
 
     def ack(self, tag: int) -> None:
-        """Acknowledge it, soon."""
+        """Acknowledge a delivery at the end of the reactor's turn or when the batch is full."""
         if self._closed:
             return
-        self._done.add(tag)
-        if len(self._done) >= BATCH_SIZE:
+        self._acked.add(tag)
+        if len(self._acked) >= BATCH_SIZE:
             self.flush()
-        elif self._flush_call is None:
-            self._flush_call = self._clock.callLater(0, self._flush_now)
+        elif self._flush_timer is None:
+            self._flush_timer = self._clock.callLater(0, self._flush)
 
     def reject(self, tag: int) -> None:
-        """Reject it: it shall never come again."""
+        """Reject a delivery, so that the broker drops it."""
         if not self._closed:
-            self._acknowledge(tag, frame_writer.reject(self._channel, tag))
+            self._add_frame(tag, frame_writer.reject(self._channel, tag))
 
     def requeue_later(self, tag: int) -> None:
-        """Give it back, after a while."""
+        """Return a delivery to the queue after the current delay, together with others that wait for that."""
         if self._closed:
             return
-        self._later.append(tag)
-        if self._later_call is None:
-            self._later_call = self._clock.callLater(self._backoff.delay(), self._requeue)
+        self._to_requeue.append(tag)
+        if self._requeue_timer is None:
+            self._requeue_timer = self._clock.callLater(self._retry_delay(self._requeues), self._requeue)
+            self._requeues += 1
 
     def reset_backoff(self) -> None:
-        """A delivery that came again has succeeded: the next unfinished one need not wait long."""
-        self._backoff.reset()
+        """Start again with the shortest delay, because a redelivered message has succeeded."""
+        self._requeues = 0
 
     def flush(self) -> None:
-        """Tell the broker now."""
-        if self._flush_call is not None:
-            self._flush_call.cancel()
-            self._flush_call = None
+        """Send everything that is finished now."""
+        if self._flush_timer is not None:
+            self._flush_timer.cancel()
+            self._flush_timer = None
         if not self._closed:
             self._send()
 
-    def drain(self, drained: Callable[[], None]) -> None:
-        """Call `drained` once nothing is open; what waits to be given back is given back now."""
-        self._drained = drained
-        if self._later_call is not None:
-            self._later_call.cancel()
+    def drain(self, on_drained: Callable[[], None]) -> None:
+        """Call `on_drained` once every delivery is settled. Requeues at once what waits for its delay."""
+        self._on_drained = on_drained
+        if self._requeue_timer is not None:
+            self._requeue_timer.cancel()
             self._requeue()
         self.flush()
 
     def close(self) -> None:
-        """The channel is gone: nothing can be told any more."""
+        """Send nothing more, because the channel is closed."""
         self._closed = True
-        for call in (self._flush_call, self._later_call):
-            if call is not None and call.active():
-                call.cancel()
-        self._flush_call = self._later_call = None
+        for timer in (self._flush_timer, self._requeue_timer):
+            if timer is not None and timer.active():
+                timer.cancel()
+        self._flush_timer = self._requeue_timer = None
         self._order.clear()
-        for tags in (self._done, self._settled):
+        for tags in (self._acked, self._settled):
             tags.clear()
 
-    def _flush_now(self) -> None:
-        self._flush_call = None
+    def _flush(self) -> None:
+        self._flush_timer = None
         self._send()
 
     def _requeue(self) -> None:
-        self._later_call = None
-        later, self._later = self._later, []
-        for tag in later:
-            self._acknowledge(tag, frame_writer.requeue(self._channel, tag))
+        self._requeue_timer = None
+        tags, self._to_requeue = self._to_requeue, []
+        for tag in tags:
+            self._add_frame(tag, frame_writer.requeue(self._channel, tag))
 
-    def _acknowledge(self, tag: int, frame: bytes) -> None:
+    def _add_frame(self, tag: int, frame: bytes) -> None:
         self._settled.add(tag)
         self._frames.append(frame)
-        if self._flush_call is None:
-            self._flush_call = self._clock.callLater(0, self._flush_now)
+        if self._flush_timer is None:
+            self._flush_timer = self._clock.callLater(0, self._flush)
 
     def _send(self) -> None:
-        """One write: rejections, then the acknowledgement of everything up to the oldest open one, then the others."""
+        """Write rejections and requeues, then one acknowledgement for the oldest ones, then the others."""
         out, self._frames = self._frames, []
-        order, done, settled = self._order, self._done, self._settled
+        order, acked, settled = self._order, self._acked, self._settled
         last = 0
         while order:
             tag = order[0]
-            if tag in done:
-                done.discard(tag)
+            if tag in acked:
+                acked.discard(tag)
                 last = tag
             elif tag in settled:
                 settled.discard(tag)
@@ -138,12 +142,12 @@ class AckBatcher:
             order.popleft()
         if last:
             out.append(frame_writer.acknowledge(self._channel, last, True))
-        if done:
-            out.extend(frame_writer.acknowledge(self._channel, tag, False) for tag in sorted(done))
-            settled |= done
-            done.clear()
+        if acked:
+            out.extend(frame_writer.acknowledge(self._channel, tag, False) for tag in sorted(acked))
+            settled |= acked
+            acked.clear()
         if out:
             self._write(b"".join(out))
-        if self._drained is not None and not order:
-            drained, self._drained = self._drained, None
-            drained()
+        if self._on_drained is not None and not order:
+            on_drained, self._on_drained = self._on_drained, None
+            on_drained()

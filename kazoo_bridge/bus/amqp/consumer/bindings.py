@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
 from attrs import define, field, frozen
@@ -11,16 +11,16 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from kazoo_bridge.bus.amqp.consumer.backoff import Backoff
-from kazoo_bridge.bus.amqp.consumer.topology import Topology
+from kazoo_bridge.bus.amqp.connection.reconnecting import RETRY_DELAY
+from kazoo_bridge.bus.amqp.topology import Topology
 from kazoo_bridge.bus.amqp.wire.errors import BrokerClosedChannel, Closed
 from kazoo_bridge.interfaces import BusUnavailable, Topic
 
-#: Seconds until refused bindings are asked for again.
+#: Seconds until refused bindings are requested again.
 RETRY_INTERVAL = 30.0
 #: Seconds after which a broker that has not answered about bindings makes the consumer not ready.
 ANSWER_TIMEOUT = 5.0
-#: Topics of one round: the broker's answer about them all is awaited before their waiters are fired.
+#: Topics of one round. Their waiters fire when the broker has answered about all of them.
 BATCH_SIZE = 100
 
 
@@ -35,11 +35,14 @@ class _Target:
 
 @define(eq=False)
 class QueueBindings:
-    """Binds and unbinds in rounds, one at a time; all topics that are asked for during a round share the next.
+    """Binds and unbinds in rounds, one at a time; all requests that arrive during a round share the next one.
 
-    `bind` and `unbind` only change the set of wanted topics and register a waiter, so that no chain of Deferreds grows
-    with the number of callers. `label` names the queue in messages. While there is no connection, callers do not wait:
-    the topics are bound on connecting.
+    `bind` and `unbind` only change the set of wanted topics and register a waiter, so that no chain of
+    Deferreds grows with the number of callers. While there is no connection, callers do not wait: the topics
+    are bound on connecting.
+
+    `label` names the queue in messages, `wanted` has the topics in their order. `retry_delay` gives the
+    seconds before attempt n (from 0) after a failure.
     """
 
     log = Logger()
@@ -47,28 +50,29 @@ class QueueBindings:
     _clock: IReactorTime
     _label: str
     wanted: dict[Topic, None]
+    _retry_delay: Callable[[int], float] = RETRY_DELAY
     #: Topics that the broker has refused and that stay wanted, with the reason.
     refused: dict[Topic, str] = field(init=False, factory=dict)
-    #: Topics whose first answer is outstanding: a refusal ends the wish.
+    #: New topics about which the broker has not answered yet: they are dropped when it refuses them.
     _tentative: set[Topic] = field(init=False, factory=set)
-    #: Topics of which the broker may not have what is wanted, in the order in which they are asked about.
+    #: Topics whose binding may differ from what is wanted, in the order in which they are handled.
     _changed: dict[Topic, None] = field(init=False, factory=dict)
-    #: Topics that the broker is being asked about.
+    #: Topics with an open request to the broker.
     _in_flight: set[Topic] = field(init=False, factory=set)
     _waiters: dict[Topic, list[Deferred[None]]] = field(init=False, factory=dict)
     _connected: bool = field(init=False, default=False)
     _target: _Target | None = field(init=False, default=None)
     _reconciling: _Target | None = field(init=False, default=None)
-    _asked_at: float | None = field(init=False, default=None)
+    _requested_at: float | None = field(init=False, default=None)
     _failure: str | None = field(init=False, default=None)
-    _backoff: Backoff = field(init=False, factory=Backoff)
+    _failures: int = field(init=False, default=0)
     _timer: IDelayedCall | None = field(init=False, default=None)
 
     def bind(self, topic: Topic) -> Deferred[None]:
-        """Want a topic.
+        """Add a topic.
 
-        Fires once the broker has bound it; at once while disconnected. Fails with `BusUnavailable` when the broker
-        refuses it, and then a topic that was not wanted before is not wanted any more. May be cancelled.
+        Fires once the broker has bound it; at once while disconnected. Fails with `BusUnavailable` when the
+        broker refuses it, and then forgets a topic that was not wanted before. May be cancelled.
         """
         if topic not in self.wanted:
             self.wanted[topic] = None
@@ -77,32 +81,33 @@ class QueueBindings:
         return self._until_settled(topic)
 
     def unbind(self, topic: Topic) -> Deferred[None]:
-        """Want a topic no more. Fires once the broker has removed the binding; at once while disconnected."""
+        """Remove a topic. Fires once the broker has removed the binding; at once while disconnected."""
         self.wanted.pop(topic, None)
         self._tentative.discard(topic)
         self.refused.pop(topic, None)
         return self._until_settled(topic)
 
     def problem(self) -> str | None:
-        """Return why the queue is not bound as it should be; None when it is."""
-        if self._asked_at is not None and self._clock.seconds() - self._asked_at > ANSWER_TIMEOUT:
-            return f"the broker has not answered about the bindings of {self._label} for {ANSWER_TIMEOUT:g} seconds"
+        """Return why a wanted topic is not bound; None when all are."""
+        if self._requested_at is not None and self._clock.seconds() - self._requested_at > ANSWER_TIMEOUT:
+            what = f"the bindings of {self._label}"
+            return f"the broker has not answered about {what} for {ANSWER_TIMEOUT:g} seconds"
         if self._failure is not None:
             return f"{self._label} cannot be bound: {self._failure}"
         for topic, reason in self.refused.items():
             return f"{self._label} is not bound to {topic.pattern} on exchange {topic.exchange}: {reason}"
         return None
 
-    # -- the life of a connection and of a queue on it
+    # -- called by the consumer
 
     def connected(self) -> None:
-        """From now on `bind` and `unbind` wait for the broker's answer."""
+        """Make `bind` and `unbind` wait for the broker's answer from now on."""
         self._connected = True
 
     async def attach(self, topology: Topology, queue_name: str) -> None:
-        """Bind a queue that was just declared to every wanted topic, and keep its bindings from now on.
+        """Bind a queue that was just declared to every wanted topic, and maintain its bindings from now on.
 
-        Ends when the broker has answered about all of them. Raises what the topology raises.
+        Returns when the broker has answered about all of them. Raises the exceptions of `Topology`.
         """
         self.detach()
         self._target = target = _Target(topology, queue_name)
@@ -111,38 +116,38 @@ class QueueBindings:
         await self._reconcile(target)
 
     def detach(self) -> None:
-        """The queue is gone. Callers go on waiting for the next one."""
-        self._target = self._reconciling = self._asked_at = self._failure = None
+        """Forget the queue, which is gone. Callers wait for the next one."""
+        self._target = self._reconciling = self._requested_at = self._failure = None
         self._in_flight.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def disconnected(self) -> None:
-        """The connection is gone: nobody waits any longer, and whatever is wanted is bound on the next connection."""
+        """Forget the lost connection and fire all waiters: the next connection binds every wanted topic."""
         self._connected = False
         self.detach()
         self.refused.clear()
         self._tentative.clear()
         self._fire(list(self._waiters))
 
-    # -- at work
+    # -- rounds
 
     def _until_settled(self, topic: Topic) -> Deferred[None]:
         if not self._connected or self._is_settled(topic):
             return succeed(None)
-        waiter: Deferred[None] = Deferred(lambda cancelled: self._give_up(topic, cancelled))
+        waiter: Deferred[None] = Deferred(lambda cancelled: self._forget_waiter(topic, cancelled))
         self._waiters.setdefault(topic, []).append(waiter)
         self._changed[topic] = None
         self._start()
         return waiter
 
     def _is_settled(self, topic: Topic) -> bool:
-        """Whether the broker has what is wanted of the topic, and is not being asked about it."""
+        """Return whether the topic is bound exactly if it is wanted, without an open request about it."""
         bound = self._target is not None and topic in self._target.bound
         return topic not in self._in_flight and bound == (topic in self.wanted)
 
-    def _give_up(self, topic: Topic, waiter: Deferred[None]) -> None:
+    def _forget_waiter(self, topic: Topic, waiter: Deferred[None]) -> None:
         waiters = self._waiters.get(topic, [])
         if waiter in waiters:
             waiters.remove(waiter)
@@ -152,44 +157,44 @@ class QueueBindings:
     def _start(self) -> None:
         target = self._target
         if target is not None and self._reconciling is None:
-            Deferred.fromCoroutine(self._reconcile(target)).addErrback(self._failed, target)
+            Deferred.fromCoroutine(self._reconcile(target)).addErrback(self._on_failed, target)
 
     async def _reconcile(self, target: _Target) -> None:
         self._reconciling = target
         try:
             while self._target is target and self._changed:
-                await self._round(target)
+                await self._run_round(target)
         finally:
             if self._reconciling is target:
-                self._reconciling = self._asked_at = None
+                self._reconciling = self._requested_at = None
                 self._in_flight.clear()
         if self._target is target:
             self._failure = None
-            self._backoff.reset()
+            self._failures = 0
             if self.refused:
                 self._retry_after(RETRY_INTERVAL)
 
-    async def _round(self, target: _Target) -> None:
+    async def _run_round(self, target: _Target) -> None:
         batch = list(islice(self._changed, BATCH_SIZE))
         for topic in batch:
             del self._changed[topic]
         missing = [topic for topic in batch if topic in self.wanted and topic not in target.bound]
-        superfluous = [topic for topic in batch if topic not in self.wanted and topic in target.bound]
-        self._in_flight = {*missing, *superfluous}
+        obsolete = [topic for topic in batch if topic not in self.wanted and topic in target.bound]
+        self._in_flight = {*missing, *obsolete}
         try:
             if missing:
-                self._asked_at = self._clock.seconds()
+                self._requested_at = self._clock.seconds()
                 refused = await target.topology.bind(target.queue_name, missing)
                 target.bound.update(topic for topic in missing if topic not in refused)
                 if self._target is not target:
                     return
                 self._in_flight.difference_update(missing)
-                self._answered(missing, refused)
+                self._note_refusals(missing, refused)
                 self._settle(missing, target)
-            if superfluous:
-                self._asked_at = self._clock.seconds()
-                await target.topology.unbind(target.queue_name, superfluous)
-                target.bound.difference_update(superfluous)
+            if obsolete:
+                self._requested_at = self._clock.seconds()
+                await target.topology.unbind(target.queue_name, obsolete)
+                target.bound.difference_update(obsolete)
         except BaseException:
             if self._target is target:
                 self._changed = {**dict.fromkeys(batch), **self._changed}
@@ -198,9 +203,9 @@ class QueueBindings:
             self._in_flight.clear()
             self._settle(batch, target)
 
-    def _answered(self, asked: Iterable[Topic], refused: dict[Topic, BrokerClosedChannel]) -> None:
+    def _note_refusals(self, requested: Iterable[Topic], refused: dict[Topic, BrokerClosedChannel]) -> None:
         failed: list[Topic] = []
-        for topic in asked:
+        for topic in requested:
             is_tentative = topic in self._tentative
             self._tentative.discard(topic)
             if topic not in refused:
@@ -212,15 +217,16 @@ class QueueBindings:
                 else:
                     self.refused[topic] = refused[topic].text
         for topic in failed:
-            text = f"{self._label} cannot be bound to {topic.pattern} on exchange {topic.exchange}: {refused[topic].text}"
+            reason = refused[topic].text
+            text = f"{self._label} cannot be bound to {topic.pattern} on exchange {topic.exchange}: {reason}"
             self._fire([topic], BusUnavailable(text))
 
     def _settle(self, topics: Iterable[Topic], target: _Target) -> None:
-        """Fire the waiters of those topics of which the broker has what is wanted."""
+        """Fire the waiters of the topics that are bound exactly if they are wanted."""
         self._fire([topic for topic in topics if (topic in target.bound) == (topic in self.wanted)])
 
     def _fire(self, topics: Sequence[Topic], error: BusUnavailable | None = None) -> None:
-        # What the callbacks do may register new waiters: these belong to a later round.
+        # Callbacks may register new waiters, which belong to a later round.
         waiters = [waiter for topic in topics for waiter in self._waiters.pop(topic, [])]
         for waiter in waiters:
             if waiter.called:
@@ -230,13 +236,14 @@ class QueueBindings:
             else:
                 waiter.errback(error)
 
-    def _failed(self, failure: Failure, target: _Target) -> None:
+    def _on_failed(self, failure: Failure, target: _Target) -> None:
         if self._target is not target:
             return
         self._failure = failure.getErrorMessage()
-        delay = self._backoff.delay()
+        delay = self._retry_delay(self._failures)
+        self._failures += 1
         if failure.check(Closed):
-            # As a rule the connection has ended, and the next one declares everything anew.
+            # Usually the connection has ended, and the next one declares everything anew.
             self.log.info("binding {queue} failed: {reason}", queue=self._label, reason=self._failure)
         else:
             self.log.failure(

@@ -1,4 +1,4 @@
-"""One stretch of consuming: a channel, from its opening to its end, whoever ends it."""
+"""One period of consuming: a channel, from its opening until either side ends it."""
 
 from __future__ import annotations
 
@@ -12,18 +12,21 @@ from twisted.python.failure import Failure
 from kazoo_bridge.bus.amqp.connection.channel import BrokerChannel
 from kazoo_bridge.bus.amqp.connection.connection import BrokerConnection
 from kazoo_bridge.bus.amqp.consumer.acks import AckBatcher
-from kazoo_bridge.bus.amqp.wire.errors import Closed
+from kazoo_bridge.bus.amqp.wire.errors import Closed, closed_as_result
+from kazoo_bridge.bus.amqp.wire.frame_reader import RawDelivery
 from kazoo_bridge.bus.message_codec import DecodeError, decode
 from kazoo_bridge.interfaces import EventHandler, Queue, Requeue
 
-#: Seconds for which the broker is waited for when it is told to send nothing more.
+#: Seconds to wait for the broker's answer to the cancellation of a consumer.
 CANCEL_TIMEOUT = 3.0
+#: AMQP's limit of the prefetch count.
+_MAX_PREFETCH = 0xFFFF
 
 
 class ChannelConsumer:
-    """Takes the deliveries of one channel, hands them to the handler and tells the broker what became of them.
+    """Receives the deliveries of one channel, passes them to the handler and sends the results to the broker.
 
-    `ended` fires with the reason in words when the broker has ended it, or with None when `stop` did.
+    `ended` fires with the reason in words when the broker has ended it, or with None after `stop`.
     """
 
     log = Logger()
@@ -47,67 +50,56 @@ class ChannelConsumer:
         self._consumer_tag = ""
 
     async def start(self, queue_name: str) -> None:
-        """Begin to take deliveries. Raises the exceptions of `errors`."""
-        channel, connection = self._channel, self._connection
-        self._watch(channel.when_closed())
+        """Start to receive deliveries of the queue. Raises the exceptions of `wire.errors`."""
+        channel = self._channel
+        channel.when_closed().addCallback(lambda error: self._end(str(error)))
         if self._queue.acknowledge and self._queue.prefetch:
-            await channel.basic_qos(prefetch_count=min(self._queue.prefetch, 0xFFFF))
-        # From here on deliveries may come, even in the same piece as the answer.
-        connection.reader.receivers[channel.id] = self
-        connection.cancelled[channel.id] = lambda _tag: self._end(
-            "the broker cancelled it, its queue may be deleted"
-        )
-        answer = await channel.basic_consume(queue=queue_name, no_ack=not self._queue.acknowledge)
-        self._consumer_tag = answer.consumer_tag
+            await channel.basic_qos(prefetch_count=min(self._queue.prefetch, _MAX_PREFETCH))
+        # Before the request: deliveries may arrive together with its response.
+        self._connection.reader.add_receiver(channel.id, self)
+        response = await channel.basic_consume(queue=queue_name, no_ack=not self._queue.acknowledge)
+        self._consumer_tag = response.consumer_tag
 
     async def stop(self) -> None:
-        """Take no further deliveries; those handed over are still settled, after which the channel is closed.
+        """Receive no further deliveries; send the results of open ones, then close the channel.
 
-        A broker that does not answer in time is not waited for, and then not again on this connection.
+        Waits for the broker's answer, but not when this connection's broker has left such a request
+        unanswered before.
         """
         self._stopping = True
         answered: Deferred[Closed | None] = Deferred()
         cancelling: Deferred[Any] = self._channel.basic_cancel(consumer_tag=self._consumer_tag)
-        # The call itself goes on: an answer that comes late after all must find who asked for it.
-        cancelling.addCallbacks(lambda _: None, _closed_only).addCallback(
-            lambda end: None if answered.called else answered.callback(end)
+        # The request is not cancelled: txAMQP gives a late response to the first request that waits.
+        cancelling.addCallbacks(lambda _: None, closed_as_result).addCallback(
+            lambda closed: None if answered.called else answered.callback(closed)
         )
-        late = self._clock.callLater(
-            0 if self._connection.silent else CANCEL_TIMEOUT, self._abandon_cancel, answered
+        timer = self._clock.callLater(
+            0 if self._connection.unresponsive else CANCEL_TIMEOUT, self._on_cancel_timeout, answered
         )
-        end = await answered
-        if late.active():
-            late.cancel()
-        if end is None:
+        closed = await answered
+        if timer.active():
+            timer.cancel()
+        if closed is None:
             self._acks.drain(self._close_channel)
 
-    def _abandon_cancel(self, answered: Deferred[Closed | None]) -> None:
-        self._connection.silent = True
+    def _on_cancel_timeout(self, answered: Deferred[Closed | None]) -> None:
+        self._connection.unresponsive = True
         answered.callback(None)
 
     def flush(self) -> None:
-        """Tell the broker now what has finished."""
+        """Send the finished acknowledgements now."""
         self._acks.flush()
 
-    # -- deliveries -----------------------------------------------------------------------------
+    # -- DeliveryReceiver -----------------------------------------------------------------------
 
-    def delivered(
-        self,
-        consumer_tag: str,
-        delivery_tag: int,
-        redelivered: bool,
-        exchange: str,
-        routing_key: str,
-        content_encoding: str | None,
-        properties: bytes,
-        body: bytes,
-    ) -> None:
-        """Decode a message and hand it over."""
-        # What comes after the decision to stop was never handed over; the broker keeps it for another consumer.
+    def on_delivery(self, delivery: RawDelivery) -> None:
+        """Decode a message and pass it to the handler."""
+        # After the decision to stop nothing is passed on; the broker delivers it to another consumer.
         if self._stopping:
             return
+        tag, redelivered, exchange, routing_key, content_encoding, body = delivery
         if self._queue.acknowledge:
-            self._acks.delivered(delivery_tag)
+            self._acks.delivered(tag)
         try:
             result = self._handler(decode(exchange, routing_key, body, content_encoding, redelivered))
         except DecodeError as error:
@@ -117,49 +109,50 @@ class ChannelConsumer:
                 routing_key=routing_key,
                 reason=str(error),
             )
-            self._refuse(delivery_tag)
+            self._reject(tag)
             return
         except Exception:
-            self._failed(Failure(), delivery_tag, routing_key)
+            self._on_failure(Failure(), tag, routing_key)
             return
         if result is None:
-            self._finish(None, delivery_tag, redelivered)
+            self._on_success(None, tag, redelivered)
         else:
             result.addCallbacks(
-                self._finish,
-                self._failed,
-                callbackArgs=(delivery_tag, redelivered),
-                errbackArgs=(delivery_tag, routing_key),
+                self._on_success,
+                self._on_failure,
+                callbackArgs=(tag, redelivered),
+                errbackArgs=(tag, routing_key),
             )
 
-    def too_large(
-        self, consumer_tag: str, delivery_tag: int, exchange: str, routing_key: str, size: int
-    ) -> None:
-        """Reject a message that nobody wants in memory."""
+    def on_oversized(self, delivery_tag: int, exchange: str, routing_key: str, size: int) -> None:
+        """Log and reject a message whose body is too large."""
         if self._stopping:
             return
         self.log.warn(
-            "dropping a message on {exchange} with routing key {routing_key}: its body of {size} bytes is too large",
+            "dropping a message on {exchange} with routing key {routing_key}: "
+            "its body of {size} bytes is too large",
             exchange=exchange,
             routing_key=routing_key,
             size=size,
         )
         if self._queue.acknowledge:
             self._acks.delivered(delivery_tag)
-        self._refuse(delivery_tag)
+        self._reject(delivery_tag)
 
-    def _finish(self, _result: Any, tag: int, redelivered: bool) -> None:
+    def on_cancelled(self) -> None:
+        """End, because the broker has cancelled the consumer."""
+        self._end("the broker cancelled it, its queue may be deleted")
+
+    # -- results of the handler -----------------------------------------------------------------
+
+    def _on_success(self, _result: Any, tag: int, redelivered: bool) -> None:
         if self._queue.acknowledge:
             self._acks.ack(tag)
             if redelivered:
                 self._acks.reset_backoff()
 
-    def _refuse(self, tag: int) -> None:
-        if self._queue.acknowledge:
-            self._acks.reject(tag)
-
-    def _failed(self, failure: Failure, tag: int, routing_key: str) -> None:
-        # Work that was cancelled is not finished either, and must not be lost.
+    def _on_failure(self, failure: Failure, tag: int, routing_key: str) -> None:
+        # Cancelled work is unfinished too, and must not be lost.
         if failure.check(Requeue, CancelledError):
             if self._queue.acknowledge:
                 self._acks.requeue_later(tag)
@@ -167,12 +160,13 @@ class ChannelConsumer:
         self.log.failure(
             "handling an event with routing key {routing_key} failed", failure, routing_key=routing_key
         )
-        self._refuse(tag)
+        self._reject(tag)
+
+    def _reject(self, tag: int) -> None:
+        if self._queue.acknowledge:
+            self._acks.reject(tag)
 
     # -- the end --------------------------------------------------------------------------------
-
-    def _watch(self, closed: Deferred[Closed]) -> None:
-        closed.addCallback(lambda error: self._end(str(error)))
 
     def _close_channel(self) -> None:
         closing = Deferred.fromCoroutine(self._connection.close_channel(self._channel))
@@ -180,13 +174,8 @@ class ChannelConsumer:
 
     def _end(self, reason: str) -> None:
         self._acks.close()
-        self._connection.reader.receivers.pop(self._channel.id, None)
+        self._connection.reader.remove_receiver(self._channel.id)
         if not self._channel.closed:
             self._close_channel()
         if not self.ended.called:
             self.ended.callback(None if self._stopping else reason)
-
-
-def _closed_only(failure: Failure) -> Any:
-    failure.trap(Closed)
-    return failure.value

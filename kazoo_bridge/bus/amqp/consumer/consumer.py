@@ -1,6 +1,8 @@
-"""A consumer that outlives channels and connections."""
+"""A consumer that continues over new channels and connections."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorTime
@@ -10,25 +12,35 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from kazoo_bridge.bus.amqp.connection.connection import BrokerConnection
-from kazoo_bridge.bus.amqp.consumer.backoff import Backoff
+from kazoo_bridge.bus.amqp.connection.reconnecting import RETRY_DELAY
 from kazoo_bridge.bus.amqp.consumer.bindings import RETRY_INTERVAL, QueueBindings
 from kazoo_bridge.bus.amqp.consumer.channel_consumer import ChannelConsumer
-from kazoo_bridge.bus.amqp.consumer.topology import Topology
+from kazoo_bridge.bus.amqp.topology import Topology
 from kazoo_bridge.bus.amqp.wire.errors import Closed
 from kazoo_bridge.bus.amqp.wire.field_table import short_string
 from kazoo_bridge.interfaces import EventHandler, IConsumer, Queue, Topic
 
-#: A consumer that ran this many seconds counts as sound: should it end, it is started again after the shortest delay.
+#: A consumer that ends after so many seconds is started again after the shortest delay.
 HEALTHY_AFTER = 60.0
 
 
 @implementer(IConsumer)
 class AmqpConsumer:
-    """Declares its queue and consumes from it on every connection that it is given, until cancelled."""
+    """Declares its queue and consumes from it on every connection that it receives, until cancelled.
+
+    Raises ValueError for a topic that AMQP cannot carry. `retry_delay` gives the seconds before restart
+    number n (from 0) on one connection.
+    """
 
     log = Logger()
 
-    def __init__(self, clock: IReactorTime, queue: Queue, handler: EventHandler) -> None:
+    def __init__(
+        self,
+        clock: IReactorTime,
+        queue: Queue,
+        handler: EventHandler,
+        retry_delay: Callable[[int], float] = RETRY_DELAY,
+    ) -> None:
         for topic in queue.topics:
             _check_topic(topic)
         self.cancelled = False
@@ -36,33 +48,25 @@ class AmqpConsumer:
         self._clock = clock
         self._queue = queue
         self._handler = handler
-        self._bindings = QueueBindings(clock, self._label, dict.fromkeys(queue.topics))
-        self._run: ChannelConsumer | None = None
-        self._cancelled_run: ChannelConsumer | None = None
+        self._retry_delay = retry_delay
+        self._bindings = QueueBindings(clock, self._label, dict.fromkeys(queue.topics), retry_delay)
+        self._current: ChannelConsumer | None = None
+        self._cancelled_one: ChannelConsumer | None = None
         self._task: Deferred[None] | None = None
         self._pause: Deferred[None] | None = None
         self._unavailable_reason: str | None = f"consumer of {self._label} is not running yet"
-        self._waiting_for_start: list[Deferred[None]] = []
+        self._start_waiters: list[Deferred[None]] = []
 
     @property
     def topics(self) -> frozenset[Topic]:
-        """What it listens to, or will once connected."""
+        """The topics that its queue is bound to, or will be once connected."""
         return frozenset(self._bindings.wanted)
 
     def unavailable_reason(self) -> str | None:
-        """Why it does not consume, or not all that it should; None when all is well."""
+        """Return why it does not consume, or not from every topic; None when all is well."""
         return self._unavailable_reason or self._bindings.problem()
 
-    def when_running(self) -> Deferred[None]:
-        """Fires as soon as it consumes; fails with CancelledError if it is cancelled before."""
-        waiter: Deferred[None] = Deferred()
-        if self._unavailable_reason is None:
-            waiter.callback(None)
-        else:
-            self._waiting_for_start.append(waiter)
-        return waiter
-
-    # -- told by the bus ------------------------------------------------------------------------
+    # -- called by the bus ----------------------------------------------------------------------
 
     def connected(self, connection: BrokerConnection, topology: Topology) -> None:
         """Consume over this connection."""
@@ -70,11 +74,11 @@ class AmqpConsumer:
             return
         self._bindings.connected()
         self._task = Deferred.fromCoroutine(self._keep_running(connection, topology))
-        self._task.addErrback(self._task_failed)
+        self._task.addErrback(self._on_task_failed)
 
     def disconnected(self) -> None:
-        """The connection is gone, and everything with it."""
-        self._run = None
+        """Forget the connection, which is lost."""
+        self._current = None
         self._unavailable_reason = f"consumer of {self._label} is not running yet"
         task, self._task = self._task, None
         if task is not None:
@@ -82,24 +86,24 @@ class AmqpConsumer:
         self._bindings.disconnected()
 
     def suspend(self) -> Deferred[None]:
-        """Take no further deliveries on this connection, and tell the broker at once what has finished."""
-        run = self._run
-        return Deferred.fromCoroutine(run.stop()) if run is not None else succeed(None)
+        """Receive no further deliveries on this connection, and send the finished acknowledgements."""
+        current = self._current
+        return Deferred.fromCoroutine(current.stop()) if current is not None else succeed(None)
 
     def flush(self) -> None:
-        """Tell the broker now what has finished, cancelled or not."""
-        for run in (self._run, self._cancelled_run):
-            if run is not None:
-                run.flush()
+        """Send the finished acknowledgements, also after `cancel`."""
+        for one in (self._current, self._cancelled_one):
+            if one is not None:
+                one.flush()
 
     # -- IConsumer ------------------------------------------------------------------------------
 
     def bind(self, topic: Topic) -> Deferred[None]:
         """See `IConsumer`.
 
-        Fails with `BusUnavailable` when the broker refuses it, and then forgets the topic unless it was wanted before;
-        with ValueError when it is longer than AMQP allows (255 bytes). Does not fire as long as a connected broker
-        does not answer; cancel it to wait no longer.
+        Fails with `BusUnavailable` when the broker refuses it, and then forgets the topic unless it was
+        wanted before; with ValueError when it is longer than AMQP allows (255 bytes). Does not fire as long
+        as a connected broker does not answer; cancel it to wait no longer.
         """
         try:
             _check_topic(topic)
@@ -111,41 +115,58 @@ class AmqpConsumer:
         """See `IConsumer`."""
         return self._bindings.unbind(topic)
 
+    def when_running(self) -> Deferred[None]:
+        """See `IConsumer`."""
+        if self.cancelled:
+            return fail(CancelledError())
+        if self._unavailable_reason is None:
+            return succeed(None)
+        waiter: Deferred[None] = Deferred(self._forget_waiter)
+        self._start_waiters.append(waiter)
+        return waiter
+
     def cancel(self) -> Deferred[None]:
-        """See `IConsumer`. Fires when the broker sends nothing more; what was handed over may still be unfinished."""
+        """See `IConsumer`.
+
+        Fires when the broker sends nothing more; the handler may still work on deliveries.
+        """
         self.cancelled = True
         self._bindings.disconnected()
-        waiting, self._waiting_for_start = self._waiting_for_start, []
-        for waiter in waiting:
+        for waiter in list(self._start_waiters):
             waiter.cancel()
         if self._pause is not None:
             self._pause.cancel()
-        run, self._run = self._run, None
-        self._cancelled_run = run
-        # What is starting just now ends itself when it sees that it was cancelled.
-        return Deferred.fromCoroutine(run.stop()) if run is not None else succeed(None)
+        current, self._current = self._current, None
+        self._cancelled_one = current
+        # A start that is under way ends itself when it finds that the consumer is cancelled.
+        return Deferred.fromCoroutine(current.stop()) if current is not None else succeed(None)
 
-    # -- at work --------------------------------------------------------------------------------
+    def _forget_waiter(self, waiter: Deferred[None]) -> None:
+        if waiter in self._start_waiters:
+            self._start_waiters.remove(waiter)
+
+    # -- running --------------------------------------------------------------------------------
 
     @property
     def _label(self) -> str:
         return f"queue {self._queue.name}" if self._queue.name else "an unnamed queue"
 
     async def _keep_running(self, connection: BrokerConnection, topology: Topology) -> None:
-        backoff = Backoff()
+        attempt = 0
         while connection.close_reason is None and not self.cancelled:
-            since = self._clock.seconds()
+            started_at = self._clock.seconds()
             reason = await self._run_once(connection, topology)
-            self._run = None
+            self._current = None
             self._bindings.detach()
             if connection.close_reason is not None or self.cancelled:
                 return
             self._unavailable_reason = f"consumer of {self._label} is not running: {reason}"
-            if self._clock.seconds() - since > HEALTHY_AFTER:
-                backoff.reset()
-            delay = backoff.delay()
+            if self._clock.seconds() - started_at > HEALTHY_AFTER:
+                attempt = 0
+            delay = self._retry_delay(attempt)
+            attempt += 1
             self.log.warn(
-                "the consumer of {queue} has ended and is started again in {delay:.1f} s: {reason}",
+                "consumer of {queue} ended, restarting it in {delay:.1f} s: {reason}",
                 queue=self._label,
                 delay=delay,
                 reason=reason,
@@ -154,14 +175,14 @@ class AmqpConsumer:
             await self._pause
 
     async def _run_once(self, connection: BrokerConnection, topology: Topology) -> str | None:
-        """Consume as long as it goes; returns why it ended."""
+        """Consume until that ends; returns the reason."""
         try:
             name = await topology.queue(self._queue)
             await self._bindings.attach(topology, name)
-            run = ChannelConsumer(
+            started = ChannelConsumer(
                 self._clock, connection, await connection.open_channel(), self._queue, self._handler
             )
-            await run.start(name)
+            await started.start(name)
         except Closed as error:
             return str(error)
         except CancelledError:
@@ -170,34 +191,35 @@ class AmqpConsumer:
             self.log.failure("starting the consumer of {queue} failed", queue=self._label)
             return f"{type(error).__name__}: {error}"
         if self.cancelled:
-            await run.stop()
+            await started.stop()
             return None
-        self._run = run
+        self._current = started
         self._on_started()
-        return await run.ended
+        return await started.ended
 
     def _on_started(self) -> None:
         self.start_count += 1
         self._unavailable_reason = None
         if self._bindings.refused:
             self.log.error(
-                "{trouble}; trying again every {delay} s",
-                trouble=self.unavailable_reason(),
+                "{problem}; trying again every {delay} s",
+                problem=self.unavailable_reason(),
                 delay=RETRY_INTERVAL,
             )
-        waiting, self._waiting_for_start = self._waiting_for_start, []
-        for waiter in waiting:
-            waiter.callback(None)
+        waiters, self._start_waiters = self._start_waiters, []
+        for waiter in waiters:
+            if not waiter.called:
+                waiter.callback(None)
 
-    def _task_failed(self, failure: Failure) -> None:
+    def _on_task_failed(self, failure: Failure) -> None:
         if not failure.check(CancelledError):
             self._unavailable_reason = (
                 f"consumer of {self._label} is not running: {failure.getErrorMessage()}"
             )
-            self.log.failure("the consumer of {queue} has stopped for good", failure, queue=self._label)
+            self.log.failure("consumer of {queue} has stopped for good", failure, queue=self._label)
 
 
 def _check_topic(topic: Topic) -> None:
-    """Raises ValueError for a topic that cannot be written: found late, it would stand in the way of the others."""
+    """Raise ValueError for a topic that AMQP cannot carry: found later, it would block the other bindings."""
     short_string(topic.exchange)
     short_string(topic.pattern)

@@ -1,4 +1,4 @@
-"""Why a channel or a connection ended, with the broker's code and words kept apart."""
+"""Errors of the protocol, and why a channel or a connection ended."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ __all__ = [
     "FieldError",
     "FrameError",
     "close_error",
+    "closed_as_result",
     "lacks_queue_type",
     "reason_text",
 ]
@@ -34,15 +35,15 @@ INTERNAL_ERROR = 541
 
 
 class FrameError(Exception):
-    """What the peer sent is not AMQP 0-9-1, or breaks the limits agreed upon."""
+    """The received bytes are not AMQP 0-9-1, or exceed the agreed limits."""
 
 
 class FieldError(ValueError):
-    """A field table, or a value meant for one, cannot be read or written."""
+    """A field table or one of its values cannot be read or written."""
 
 
 class BrokerClosedChannel(ChannelClosed):  # type: ignore[misc]
-    """The broker closed one channel; the connection lives on. `code` and `text` are the broker's."""
+    """The broker closed one channel; the connection continues. `code` and `text` are the broker's."""
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(f"{code} {text}")
@@ -60,17 +61,17 @@ class BrokerClosedConnection(ConnectionClosed):  # type: ignore[misc]
 
 
 class ConnectionGone(Closed):  # type: ignore[misc]
-    """The connection ended without a word from the broker, or was closed from this side."""
+    """The connection ended without a close method from the broker, or was closed from this side."""
 
 
 def lacks_queue_type(error: BrokerClosedConnection) -> bool:
-    """Whether the broker ended the connection because it does not know the type of queue that was to be declared."""
-    # RabbitMQ calls it an internal error of its own when the operator has not switched quorum queues on.
+    """Return whether the broker closed the connection because it lacks the type of a declared queue."""
+    # RabbitMQ answers with an internal error while the feature flag of quorum queues is disabled.
     return error.code == NOT_IMPLEMENTED or (error.code == INTERNAL_ERROR and "feature flag" in error.text)
 
 
 def close_error(reason: object) -> Closed:
-    """The exception for what txAMQP gives as the reason: a close method, a failure, or an exception."""
+    """Return the exception for a reason of txAMQP: a close method, a failure, or an exception."""
     if isinstance(reason, Closed):
         inner = reason.args[0] if reason.args else None
         return (
@@ -90,11 +91,17 @@ def close_error(reason: object) -> Closed:
     return ConnectionGone(str(reason))
 
 
+def closed_as_result(failure: Failure) -> Closed:
+    """Errback that turns txAMQP's `Closed` into a result; other failures pass."""
+    failure.trap(Closed)
+    return failure.value
+
+
 def reason_text(error: BaseException) -> str:
-    """Why a connection failed or ended, in words on one line; never anything secret."""
-    for kinds, words in _WORDS:
+    """Return why a connection failed or ended, in one line without secrets."""
+    for kinds, text in _REASONS:
         if isinstance(error, kinds):
-            return words
+            return text
     if isinstance(error, SSL.Error):
         details = error.args[0] if error.args and isinstance(error.args[0], list) else []
         return "TLS: " + (str(details[-1][-1]) if details else "the handshake failed")
@@ -103,7 +110,7 @@ def reason_text(error: BaseException) -> str:
     return (str(error) or type(error).__name__).strip().splitlines()[0].rstrip(".")
 
 
-_WORDS: Sequence[tuple[type[BaseException] | tuple[type[BaseException], ...], str]] = (
+_REASONS: Sequence[tuple[type[BaseException] | tuple[type[BaseException], ...], str]] = (
     (network.ConnectionRefusedError, "connection refused"),
     (network.TimeoutError, "no answer in time"),
     (network.DNSLookupError, "no such host name"),

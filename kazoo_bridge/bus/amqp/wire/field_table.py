@@ -1,8 +1,8 @@
-"""Field tables: every AMQP field type, read and written, with RabbitMQ's reading of the type letters.
+"""Field tables: every AMQP field type, read and written, with the type letters of RabbitMQ.
 
-Read: ``t`` bool, ``b B s U u I i l L`` integers of 8 to 64 bits, ``f d`` floats, ``D`` Decimal, ``S`` str (bytes when it
-is not UTF-8), ``x`` bytes, ``A`` list, ``F`` dict, ``T`` `Timestamp`, ``V`` None. Written: by the Python type, so that
-reading returns an equal value.
+Read: ``t`` bool, ``b B s U u I i l L`` integers of 8 to 64 bits, ``f d`` floats, ``D`` Decimal, ``S`` str
+(bytes when it is not UTF-8), ``x`` bytes, ``A`` list, ``F`` dict, ``T`` `Timestamp`, ``V`` None. Written: by
+the Python type, so that reading returns an equal value.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any
 from kazoo_bridge.bus.amqp.wire.errors import FieldError
 from kazoo_bridge.kazoo import MAX_SHORT_STRING_BYTES
 
-#: How deep tables and arrays may lie in each other; a hostile peer could otherwise exhaust the stack.
+#: Limit of the nesting of tables and arrays; a hostile peer could otherwise exhaust the stack.
 MAX_DEPTH = 64
 
 
 class Timestamp(int):
-    """Seconds (or whatever the sender counts: KAZOO writes microseconds) as AMQP's timestamp type."""
+    """A number of AMQP's timestamp type: seconds, or the sender's unit (KAZOO sends microseconds)."""
 
     __slots__ = ()
 
@@ -33,7 +33,7 @@ class Timestamp(int):
 
 
 def decode_table(data: bytes, start: int = 0) -> tuple[dict[str, Any], int]:
-    """The table at `start` (its length first) and the position after it. Raises FieldError."""
+    """Return the table at `start` (its length first) and the position after it. Raises FieldError."""
     try:
         return _read_table(data, start, 0)
     except (struct.error, IndexError):
@@ -41,17 +41,17 @@ def decode_table(data: bytes, start: int = 0) -> tuple[dict[str, Any], int]:
 
 
 def _span(data: bytes, start: int) -> tuple[int, int]:
-    """Where the long-length-prefixed thing at `start` begins and ends."""
+    """Return where the value begins and ends whose 32-bit length is at `start`."""
     (size,) = _LONG.unpack_from(data, start)
     begin = start + 4
     if begin + size > len(data):
-        raise FieldError("a field is longer than what holds it")
+        raise FieldError("a field is longer than its table")
     return begin, begin + size
 
 
 def _read_table(data: bytes, start: int, depth: int) -> tuple[dict[str, Any], int]:
     if depth > MAX_DEPTH:
-        raise FieldError("field tables lie too deep in each other")
+        raise FieldError("field tables are nested too deep")
     position, end = _span(data, start)
     table: dict[str, Any] = {}
     while position < end:
@@ -65,7 +65,7 @@ def _read_table(data: bytes, start: int, depth: int) -> tuple[dict[str, Any], in
 
 def _read_array(data: bytes, start: int, depth: int) -> tuple[list[Any], int]:
     if depth > MAX_DEPTH:
-        raise FieldError("field arrays lie too deep in each other")
+        raise FieldError("field arrays are nested too deep")
     position, end = _span(data, start)
     items: list[Any] = []
     while position < end:
@@ -96,7 +96,7 @@ def _read_value(data: bytes, position: int, depth: int) -> tuple[Any, int]:
 
 
 def text_or_bytes(raw: bytes) -> str | bytes:
-    """AMQP's long strings are bytes that are nearly always UTF-8 text: str when they are, bytes when not."""
+    """Return a long string as str if it is UTF-8, else as bytes."""
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
@@ -132,12 +132,15 @@ _FIXED: Mapping[int, tuple[struct.Struct, Callable[..., Any]]] = {
 
 
 def encode_table(table: Mapping[str, Any]) -> bytes:
-    """The table with its length first. Raises FieldError for a value that AMQP cannot carry."""
+    """Return the table after its length. Raises FieldError for a value that AMQP cannot carry."""
     return _write_table(table, 0)
 
 
 def short_string(text: str | bytes) -> bytes:
-    """`text` with its length in bytes as one octet. Raises FieldError above 255 bytes and for lone surrogates."""
+    """Return `text` after its length in bytes as one octet.
+
+    Raises FieldError above 255 bytes and for lone surrogates.
+    """
     raw = utf8(text)
     if len(raw) > MAX_SHORT_STRING_BYTES:
         raise FieldError(
@@ -147,13 +150,13 @@ def short_string(text: str | bytes) -> bytes:
 
 
 def long_string(text: str | bytes) -> bytes:
-    """`text` with its length in bytes as a 32-bit number."""
+    """Return `text` after its length in bytes as a 32-bit number."""
     raw = utf8(text)
     return _LONG.pack(len(raw)) + raw
 
 
 def utf8(text: str | bytes) -> bytes:
-    """`text` as UTF-8. Raises FieldError for lone surrogates."""
+    """Return `text` as UTF-8. Raises FieldError for lone surrogates."""
     if isinstance(text, str):
         try:
             return text.encode("utf-8")
@@ -174,7 +177,7 @@ def _write_array(items: Sequence[Any], depth: int) -> bytes:
 
 def _write_value(value: Any, depth: int) -> bytes:
     if depth > MAX_DEPTH:
-        raise FieldError("the value lies too deep in tables and arrays")
+        raise FieldError("the value is nested too deep in tables and arrays")
     for kind, write in _WRITERS:
         if isinstance(value, kind):
             return write(value, depth + 1)

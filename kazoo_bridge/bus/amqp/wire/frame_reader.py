@@ -1,24 +1,28 @@
-"""Frames in: deliveries are read straight from the receive buffer, everything else is passed on frame by frame.
+"""Frames in: reads deliveries, returns and confirms from the receive buffer, and passes on every other frame.
 
-A delivery is three or more frames: the method, the content header, the body in pieces. They usually lie in the buffer in one
-piece; then nothing is kept but the body's own bytes. A content that is not there in whole is collected per channel.
+A delivery consists of three or more frames: the method, the content header, and the body in pieces. Usually
+all of them lie in the buffer side by side, and then only the body's bytes are copied. Contents that arrive in
+parts are collected per channel.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from struct import Struct
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from attrs import define, field
 
 from kazoo_bridge.bus.amqp.wire.errors import FrameError
 from kazoo_bridge.bus.amqp.wire.frame_writer import BODY, FRAME_END, HEADER, HEARTBEAT, METHOD, OVERHEAD
 
-#: What one body may have, in bytes, unless told otherwise.
+#: Default limit of a message body, in bytes.
 DEFAULT_MAX_BODY_BYTES = 16 * 1024 * 1024
-#: The frame size that is asked for when the broker sets no limit, and the limit until one is agreed upon.
+#: The frame size in bytes that is requested when the broker sets no limit, and the limit until one is agreed
+#: upon.
 DEFAULT_FRAME_MAX = 131072
+#: Distinct exchange names that are kept decoded.
+_MAX_NAMES = 1024
 
 _HEAD: Callable[[bytes, int], tuple[int, int, int]] = Struct("!BHI").unpack_from
 _HEADER: Callable[[bytes, int], tuple[int, int, int, int, int, int, int]] = Struct("!BHIHHQH").unpack_from
@@ -28,42 +32,61 @@ _DELIVER = b"\x00\x3c\x00\x3c"
 _RETURN = b"\x00\x3c\x00\x32"
 _ACK = b"\x00\x3c\x00\x50"
 _NACK = b"\x00\x3c\x00\x78"
+#: Property flags of a content header: content type and content encoding, the first two properties.
+_HAS_TYPE, _HAS_ENCODING = 0x80, 0x4000
+
+
+class RawDelivery(NamedTuple):
+    """A delivered message, not decoded.
+
+    A tuple, because one is made for every message: attrs' frozen costs five times as much.
+    """
+
+    delivery_tag: int
+    redelivered: bool
+    exchange: str
+    routing_key: str
+    content_encoding: str | None
+    body: bytes
+
+
+# Without the Python function that NamedTuple puts in front of it.
+_make_tuple = tuple.__new__
 
 
 class DeliveryReceiver(Protocol):
-    """Who takes the deliveries of one channel. Its methods must not raise."""
+    """Receives the deliveries of one channel. Its methods must not raise."""
 
-    def delivered(
-        self,
-        consumer_tag: str,
-        delivery_tag: int,
-        redelivered: bool,
-        exchange: str,
-        routing_key: str,
-        content_encoding: str | None,
-        properties: bytes,
-        body: bytes,
-    ) -> None:
-        """A whole message. `properties` are the header's flags and fields as they came; see `frames.read_properties`."""
+    def on_delivery(self, delivery: RawDelivery) -> None:
+        """Handle a message."""
 
-    def too_large(
-        self, consumer_tag: str, delivery_tag: int, exchange: str, routing_key: str, size: int
-    ) -> None:
-        """A message whose body has more than the allowed bytes, told before the body comes; it will be skipped."""
+    def on_oversized(self, delivery_tag: int, exchange: str, routing_key: str, size: int) -> None:
+        """Handle a message whose body of `size` bytes is too large. The body is skipped after the call."""
+
+    def on_cancelled(self) -> None:
+        """Handle that the broker has cancelled the consumer, for instance because its queue was deleted."""
 
 
-#: Told of a returned message: reply code, reply text, exchange, routing key, properties.
-ReturnReceiver = Callable[[int, str, str, str, bytes], None]
-#: Told of a confirm: delivery tag, whether it covers all up to it, whether it is positive.
-ConfirmReceiver = Callable[[int, bool, bool], None]
+#: Called for a returned message with reply code, reply text, exchange, routing key and the encoded properties
+#: (see `frame_writer.read_properties`).
+OnReturn = Callable[[int, str, str, str, bytes], None]
+#: Called for a confirm with the delivery tag, whether it covers all earlier tags too, and whether it is
+#: positive.
+OnConfirm = Callable[[int, bool, bool], None]
 
 
 @define
-class _Content:
-    """A content of which not everything has arrived."""
+class _PartialContent:
+    """A content that has not arrived completely.
 
-    finish: Callable[[str | None, bytes, bytes], None]
-    refuse: Callable[[int], None]
+    `missing` bytes of its body are outstanding; -1: so is its header.
+
+    `on_complete` is called with content encoding, properties and body, `on_oversized` with the size of the
+    body.
+    """
+
+    on_complete: Callable[[str | None, bytes, bytes], None]
+    on_oversized: Callable[[int], None]
     missing: int = -1
     encoding: str | None = None
     properties: bytes = b""
@@ -72,43 +95,67 @@ class _Content:
 
 
 class FrameReader:
-    """Cuts the stream of bytes into frames. `other` gets each frame that is not part of a delivery, a return or a confirm.
+    """Splits the stream of bytes into frames, in time linear in the bytes received, however they are cut.
 
-    Time is linear in the bytes received, however they are cut.
+    `on_other_frame` is called with each frame that belongs to no delivery, return or confirm.
+    `max_body_bytes` limits the body of a message. `max_frame_bytes` is the limit agreed upon with the broker.
     """
 
-    def __init__(self, other: Callable[[bytes], None], largest_body: int = DEFAULT_MAX_BODY_BYTES) -> None:
-        self.receivers: dict[int, DeliveryReceiver] = {}
-        self.returned: dict[int, ReturnReceiver] = {}
-        self.confirmed: dict[int, ConfirmReceiver] = {}
-        self.largest_frame = DEFAULT_FRAME_MAX
-        self._other = other
-        self._largest_body = largest_body
-        self._partial: dict[int, _Content] = {}
+    def __init__(
+        self, on_other_frame: Callable[[bytes], None], max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
+    ) -> None:
+        self.max_frame_bytes = DEFAULT_FRAME_MAX
+        self._on_other_frame = on_other_frame
+        self._max_body_bytes = max_body_bytes
+        self._receivers: dict[int, DeliveryReceiver] = {}
+        self._on_return: dict[int, OnReturn] = {}
+        self._on_confirm: dict[int, OnConfirm] = {}
+        self._partial: dict[int, _PartialContent] = {}
         self._names: dict[bytes, str] = {}
         self._buffer = bytearray()
-        self._wanted = 0
+        self._needed = 0
         self._stopped = False
+
+    def add_receiver(self, channel: int, receiver: DeliveryReceiver) -> None:
+        """Pass the deliveries of a channel to `receiver`.
+
+        Deliveries of channels without receiver are skipped.
+        """
+        self._receivers[channel] = receiver
+
+    def receiver(self, channel: int) -> DeliveryReceiver | None:
+        """Return the receiver of a channel's deliveries."""
+        return self._receivers.get(channel)
+
+    def remove_receiver(self, channel: int) -> None:
+        """Skip the deliveries of a channel from now on."""
+        self._receivers.pop(channel, None)
+
+    def add_publisher(self, channel: int, on_confirm: OnConfirm, on_return: OnReturn) -> None:
+        """Pass on the confirms and returned messages of a channel."""
+        self._on_confirm[channel] = on_confirm
+        self._on_return[channel] = on_return
+
+    def forget(self, channel: int) -> None:
+        """Drop everything that belongs to a closed channel."""
+        for table in (self._receivers, self._on_return, self._on_confirm, self._partial):
+            table.pop(channel, None)
 
     def stop(self) -> None:
         """Read nothing more, not even what is in the buffer."""
         self._stopped = True
-        self.receivers.clear()
-        self.returned.clear()
-        self.confirmed.clear()
-        self._partial.clear()
+        for table in (self._receivers, self._on_return, self._on_confirm, self._partial):
+            table.clear()
         self._buffer.clear()
 
-    def forget(self, channel: int) -> None:
-        """The channel is closed."""
-        for table in (self.receivers, self.returned, self.confirmed, self._partial):
-            table.pop(channel, None)
-
     def feed(self, data: bytes) -> None:
-        """Take what was received. Raises FrameError when it is not AMQP."""
+        """Handle received bytes.
+
+        Raises FrameError, IndexError or struct.error when they are not AMQP 0-9-1.
+        """
         if self._buffer:
             self._buffer += data
-            if len(self._buffer) < self._wanted:
+            if len(self._buffer) < self._needed:
                 return
             data = bytes(self._buffer)
             self._buffer = bytearray()
@@ -117,45 +164,45 @@ class FrameReader:
             self._buffer += memoryview(data)[position:]
 
     def _consume(self, data: bytes) -> int:
-        """Handle every whole frame; returns where the first incomplete one begins, and notes how long that will be."""
+        """Handle all complete frames; return the position of the first incomplete one."""
         position, end = 0, len(data)
         while end - position >= OVERHEAD:
             kind, channel, size = _HEAD(data, position)
             after = position + OVERHEAD + size
             if after > end or data[after - 1] != FRAME_END:
                 self._check(kind, size, complete=after <= end)
-                self._wanted = OVERHEAD + size
+                self._needed = OVERHEAD + size
                 return position
             if kind == METHOD and data[position + 7 : position + 11] == _DELIVER:
-                position = self._delivery(data, position + 11, after, end, channel)
+                position = self._read_delivery(data, position + 11, after, end, channel)
             else:
                 self._handle_other_frame(kind, channel, data, position, after)
                 position = after
             if self._stopped:
                 return end
-        self._wanted = OVERHEAD
+        self._needed = OVERHEAD
         return position
 
     def _check(self, kind: int, size: int, complete: bool) -> None:
         if kind not in (METHOD, HEADER, BODY, HEARTBEAT):
             raise FrameError("the peer does not speak AMQP 0-9-1")
-        if size + OVERHEAD > self.largest_frame:
-            raise FrameError(f"a frame of {size} bytes is larger than the {self.largest_frame} agreed upon")
+        if size + OVERHEAD > self.max_frame_bytes:
+            raise FrameError(f"a frame of {size} bytes is larger than the {self.max_frame_bytes} agreed upon")
         if complete:
             raise FrameError("a frame does not end where it should")
 
-    def _delivery(self, data: bytes, position: int, after: int, end: int, channel: int) -> int:
-        """Handle basic.deliver, whose arguments begin at `position`, with its content as far as that is there."""
-        start = position + 1
-        position = start + data[position]
-        consumer_tag = self._name(data[start:position])
+    def _read_delivery(self, data: bytes, position: int, after: int, end: int, channel: int) -> int:
+        """Handle basic.deliver with arguments at `position`; return the position after what was handled."""
+        if self._partial and channel in self._partial:
+            raise FrameError("a message broke off in the middle")
+        position += 1 + data[position]  # the consumer tag: each channel has one consumer
         delivery_tag, redelivered = _TAG(data, position)
         start = position + 10
         position = start + data[position + 9]
         exchange = self._name(data[start:position])
         routing_key = data[position + 1 : position + 1 + data[position]].decode("utf-8", "replace")
-        receiver = self.receivers.get(channel)
-        # Is the whole rest here, in one header and one body frame?
+        receiver = self._receivers.get(channel)
+        # Is all the rest here, in one header and one body frame?
         if receiver is not None and end - after >= 30:
             kind, header_channel, size, _class, _weight, body_size, flags = _HEADER(data, after)
             header_end = after + OVERHEAD + size
@@ -163,80 +210,78 @@ class FrameReader:
                 kind == HEADER
                 and header_channel == channel
                 and header_end + OVERHEAD <= end
-                and body_size <= self._largest_body
+                and 0 < body_size <= self._max_body_bytes
             ):
                 kind, body_channel, first = _HEAD(data, header_end)
                 body_end = header_end + OVERHEAD + first
                 if kind == BODY and body_channel == channel and first == body_size and body_end <= end:
                     if data[header_end - 1] != FRAME_END or data[body_end - 1] != FRAME_END:
                         raise FrameError("a frame does not end where it should")
-                    properties = data[after + 19 : header_end - 1]
-                    receiver.delivered(
-                        consumer_tag,
-                        delivery_tag,
-                        redelivered != 0,
-                        exchange,
-                        routing_key,
-                        _encoding(properties) if flags & 0x4000 else None,
-                        properties,
-                        data[header_end + 7 : body_end - 1],
+                    receiver.on_delivery(
+                        _make_tuple(
+                            RawDelivery,
+                            (
+                                delivery_tag,
+                                redelivered != 0,
+                                exchange,
+                                routing_key,
+                                _encoding(data, after + 19) if flags & _HAS_ENCODING else None,
+                                data[header_end + 7 : body_end - 1],
+                            ),
+                        )
                     )
                     return body_end
-        self._partial[channel] = self._collect(
-            channel, consumer_tag, delivery_tag, redelivered != 0, exchange, routing_key
+        self._partial[channel] = self._collect_delivery(
+            channel, delivery_tag, redelivered != 0, exchange, routing_key
         )
         return after
 
-    def _collect(
-        self,
-        channel: int,
-        consumer_tag: str,
-        delivery_tag: int,
-        redelivered: bool,
-        exchange: str,
-        routing_key: str,
-    ) -> _Content:
-        def finish(encoding: str | None, properties: bytes, body: bytes) -> None:
-            receiver = self.receivers.get(channel)
+    def _collect_delivery(
+        self, channel: int, delivery_tag: int, redelivered: bool, exchange: str, routing_key: str
+    ) -> _PartialContent:
+        def on_complete(encoding: str | None, _properties: bytes, body: bytes) -> None:
+            receiver = self._receivers.get(channel)
             if receiver is not None:
-                receiver.delivered(
-                    consumer_tag, delivery_tag, redelivered, exchange, routing_key, encoding, properties, body
+                receiver.on_delivery(
+                    RawDelivery(delivery_tag, redelivered, exchange, routing_key, encoding, body)
                 )
 
-        def refuse(size: int) -> None:
-            receiver = self.receivers.get(channel)
+        def on_oversized(size: int) -> None:
+            receiver = self._receivers.get(channel)
             if receiver is not None:
-                receiver.too_large(consumer_tag, delivery_tag, exchange, routing_key, size)
+                receiver.on_oversized(delivery_tag, exchange, routing_key, size)
 
-        return _Content(finish, refuse)
+        return _PartialContent(on_complete, on_oversized)
 
     def _handle_other_frame(self, kind: int, channel: int, data: bytes, position: int, after: int) -> None:
         """Handle a frame that is not basic.deliver."""
         self._check(kind, after - position - OVERHEAD, complete=False)
         content = self._partial.get(channel)
         if content is not None and kind == HEADER:
-            self._header(channel, content, data, position, after)
+            self._read_header(channel, content, data, position, after)
         elif content is not None and kind == BODY:
-            self._body(channel, content, data[position + 7 : after - 1])
+            self._read_body(channel, content, data[position + 7 : after - 1])
         elif content is not None and kind == METHOD and data[position + 7 : position + 9] == b"\x00\x3c":
             raise FrameError("a message broke off in the middle")
-        elif kind != METHOD or not self._handle_method(channel, data, position + 7, after):
-            self._other(data[position:after])
+        elif kind != METHOD or not self._read_publisher_method(channel, data, position + 7, after):
+            self._on_other_frame(data[position:after])
 
-    def _header(self, channel: int, content: _Content, data: bytes, position: int, after: int) -> None:
+    def _read_header(
+        self, channel: int, content: _PartialContent, data: bytes, position: int, after: int
+    ) -> None:
         if after - position < 22 or content.missing >= 0:
             raise FrameError("a content header is out of place")
         *_, size, flags = _HEADER(data, position)
         content.missing = size
         content.properties = data[position + 19 : after - 1]
-        content.encoding = _encoding(content.properties) if flags & 0x4000 else None
-        if size > self._largest_body:
+        content.encoding = _encoding(content.properties, 0) if flags & _HAS_ENCODING else None
+        if size > self._max_body_bytes:
             content.skip = True
-            content.refuse(size)
+            content.on_oversized(size)
         if size == 0:
             self._finish_content(channel, content)
 
-    def _body(self, channel: int, content: _Content, piece: bytes) -> None:
+    def _read_body(self, channel: int, content: _PartialContent, piece: bytes) -> None:
         if content.missing < len(piece):
             raise FrameError("a message body is longer than announced")
         content.missing -= len(piece)
@@ -245,26 +290,26 @@ class FrameReader:
         if content.missing == 0:
             self._finish_content(channel, content)
 
-    def _finish_content(self, channel: int, content: _Content) -> None:
+    def _finish_content(self, channel: int, content: _PartialContent) -> None:
         del self._partial[channel]
         if not content.skip:
-            content.finish(content.encoding, content.properties, b"".join(content.pieces))
+            content.on_complete(content.encoding, content.properties, b"".join(content.pieces))
 
-    def _handle_method(self, channel: int, data: bytes, position: int, after: int) -> bool:
-        """Returns and confirms, which come in numbers, are read here too."""
+    def _read_publisher_method(self, channel: int, data: bytes, position: int, after: int) -> bool:
+        """Handle a confirm or return, which are frequent; False when the method is another one."""
         method = data[position : position + 4]
         if method in (_ACK, _NACK) and after - position >= 14:
-            confirmed = self.confirmed.get(channel)
-            if confirmed is not None:
+            on_confirm = self._on_confirm.get(channel)
+            if on_confirm is not None:
                 tag, bits = _TAG(data, position + 4)
-                confirmed(tag, bool(bits & 1), method == _ACK)
+                on_confirm(tag, bool(bits & 1), method == _ACK)
             return True
         if method == _RETURN:
-            self._partial[channel] = self._handle_return(channel, data, position + 4)
+            self._partial[channel] = self._collect_return(channel, data, position + 4)
             return True
         return False
 
-    def _handle_return(self, channel: int, data: bytes, position: int) -> _Content:
+    def _collect_return(self, channel: int, data: bytes, position: int) -> _PartialContent:
         code = int.from_bytes(data[position : position + 2], "big")
         words = []
         position += 2
@@ -274,26 +319,26 @@ class FrameReader:
             position = end
         text, exchange, routing_key = words
 
-        def finish(_encoding: str | None, properties: bytes, _body: bytes) -> None:
-            receiver = self.returned.get(channel)
-            if receiver is not None:
-                receiver(code, text, exchange, routing_key, properties)
+        def on_complete(_encoding: str | None, properties: bytes, _body: bytes) -> None:
+            on_return = self._on_return.get(channel)
+            if on_return is not None:
+                on_return(code, text, exchange, routing_key, properties)
 
-        return _Content(finish, lambda _size: finish(None, b"\x00\x00", b""))
+        return _PartialContent(on_complete, lambda _size: on_complete(None, b"\x00\x00", b""))
 
     def _name(self, raw: bytes) -> str:
-        """Text of an exchange or consumer name; there are few of them, so they are decoded once."""
+        """Decode the name of an exchange; there are few of them, so each is decoded once."""
         name = self._names.get(raw)
         if name is None:
             name = raw.decode("utf-8", "replace")
-            if len(self._names) < 1024:
+            if len(self._names) < _MAX_NAMES:
                 self._names[raw] = name
         return name
 
 
-def _encoding(properties: bytes) -> str:
-    """The content encoding, which the flags say is there: behind the content type, if that is there as well."""
-    position = 2
-    if properties[0] & 0x80:
-        position += 1 + properties[position]
-    return properties[position + 1 : position + 1 + properties[position]].decode("utf-8", "replace")
+def _encoding(data: bytes, start: int) -> str:
+    """Read the content encoding, which must be present, from the property flags and properties at `start`."""
+    position = start + 2
+    if data[start] & _HAS_TYPE:
+        position += 1 + data[position]
+    return data[position + 1 : position + 1 + data[position]].decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""Frames out: bytes for methods, acknowledgements and messages; and txAMQP's codec with right strings and tables."""
+"""Frames out: bytes of methods, acknowledgements and messages; and txAMQP's codec, corrected."""
 
 from __future__ import annotations
 
@@ -36,13 +36,20 @@ _ACK, _REJECT, _NACK = 80, 90, 120
 
 
 class FrameCodec(Codec):  # type: ignore[misc]
-    """txAMQP's codec, with strings measured in bytes and tables of every field type."""
+    """txAMQP's codec, with strings measured in bytes, tables of every field type, and no short reads."""
+
+    def read(self, n: int) -> bytes:
+        """Return exactly `n` bytes. Raises FrameError when there are fewer."""
+        data: bytes = self.stream.read(n)
+        if len(data) < n:
+            raise FrameError("a frame's payload is cut short")
+        return data
 
     def encode_shortstr(self, s: str | bytes) -> None:
         self.write(short_string(s))
 
     def decode_shortstr(self) -> str:
-        return bytes(self.read(self.decode_octet())).decode("utf-8", "replace")
+        return self.read(self.decode_octet()).decode("utf-8", "replace")
 
     def encode_longstr(self, s: str | bytes | Mapping[str, Any]) -> None:
         self.write(encode_table(s) if isinstance(s, Mapping) else long_string(s))
@@ -60,12 +67,12 @@ class FrameCodec(Codec):  # type: ignore[misc]
 
 
 def frame(kind: int, channel: int, payload: bytes) -> bytes:
-    """One whole frame."""
+    """Return a complete frame of a kind (`METHOD`, …) on a channel."""
     return b"%b%b\xce" % (_HEAD.pack(kind, channel, len(payload)), payload)
 
 
 def pack(item: Frame) -> bytes:
-    """One of txAMQP's frame objects as bytes."""
+    """Return one of txAMQP's frames as bytes. Raises FieldError for a value that AMQP cannot carry."""
     payload = item.payload
     if isinstance(payload, Heartbeat):
         return HEARTBEAT_FRAME
@@ -79,7 +86,7 @@ def pack(item: Frame) -> bytes:
 
 
 def unpack(spec: Any, data: bytes) -> Frame:
-    """A whole frame as txAMQP's object. A body is always bytes."""
+    """Return a complete frame as txAMQP's object; bodies are bytes. Raises FrameError, FieldError."""
     kind, channel, size = _HEAD.unpack_from(data)
     payload = data[7 : 7 + size]
     if kind == HEARTBEAT:
@@ -93,13 +100,13 @@ def unpack(spec: Any, data: bytes) -> Frame:
             return Frame(channel, _read_header(spec, payload))
     except KeyError:
         raise FrameError("the broker sent a method of an unknown class or number") from None
-    except (struct.error, IndexError, EOFError):
+    except struct.error:
         raise FrameError("a frame's payload is cut short") from None
     raise FrameError(f"frame type {kind} is unknown")
 
 
 def method_payload(method: Any, args: tuple[Any, ...]) -> bytes:
-    """A method with its arguments, as the payload of a method frame."""
+    """Return the payload of a method frame. Raises FieldError for an argument that AMQP cannot carry."""
     stream = BytesIO()
     codec = FrameCodec(stream)
     codec.encode_short(method.klass.id)
@@ -111,7 +118,11 @@ def method_payload(method: Any, args: tuple[Any, ...]) -> bytes:
 
 
 def header_payload(klass: Any, size: int, properties: Mapping[str, Any]) -> bytes:
-    """A content header. `properties` by their name in the specification (``content-type``), `size` in bytes."""
+    """Return the payload of a content header frame.
+
+    `size` is the body's in bytes, `properties` are named like in the specification (``content-type``). Raises
+    ValueError for an unknown property.
+    """
     known = {declared.name for declared in klass.fields}
     unknown = set(properties) - known
     if unknown:
@@ -129,43 +140,45 @@ def header_payload(klass: Any, size: int, properties: Mapping[str, Any]) -> byte
 
 
 def read_properties(spec: Any, raw: bytes) -> dict[str, Any]:
-    """Message properties by name, from a content header's flags and what follows them. Raises FieldError, FrameError."""
+    """Return message properties by name from the part of a content header that begins with the flags.
+
+    Raises FieldError, FrameError.
+    """
     codec = FrameCodec(BytesIO(raw))
-    try:
-        flags = codec.decode_short()
-        if flags & 1:
-            raise FrameError("more property flags than AMQP 0-9-1 has")
-        fields = enumerate(spec.classes.byid[_BASIC].fields)
-        return {
-            declared.name: codec.decode(declared.type)
-            for position, declared in fields
-            if flags & (0x8000 >> position)
-        }
-    except struct.error:
-        raise FrameError("message properties are cut short") from None
+    flags = codec.decode_short()
+    if flags & 1:
+        raise FrameError("more property flags than AMQP 0-9-1 has")
+    return {
+        declared.name: codec.decode(declared.type)
+        for position, declared in enumerate(spec.classes.byid[_BASIC].fields)
+        if flags & (0x8000 >> position)
+    }
 
 
 def acknowledge(channel: int, tag: int, multiple: bool) -> bytes:
-    """basic.ack."""
+    """Return the frame of basic.ack; `multiple` covers all earlier deliveries too."""
     return _SETTLE.pack(METHOD, channel, 13, _BASIC, _ACK, tag, multiple, FRAME_END)
 
 
 def reject(channel: int, tag: int) -> bytes:
-    """basic.reject, without requeueing."""
+    """Return the frame of basic.reject, without requeueing."""
     return _SETTLE.pack(METHOD, channel, 13, _BASIC, _REJECT, tag, 0, FRAME_END)
 
 
 def requeue(channel: int, tag: int) -> bytes:
-    """basic.nack of one delivery, which the broker shall hand out again."""
+    """Return the frame of basic.nack for one delivery, which the broker delivers again."""
     return _SETTLE.pack(METHOD, channel, 13, _BASIC, _NACK, tag, 2, FRAME_END)
 
 
-def body_frames(channel: int, body: bytes, largest: int) -> list[bytes]:
-    """The body as frames of at most `largest` octets, overhead included."""
-    room = largest - OVERHEAD
-    if len(body) <= room:
+def body_frames(channel: int, body: bytes, max_frame_bytes: int) -> list[bytes]:
+    """Return the body as frames of at most `max_frame_bytes`, overhead included."""
+    payload_size = max_frame_bytes - OVERHEAD
+    if len(body) <= payload_size:
         return [frame(BODY, channel, body)] if body else []
-    return [frame(BODY, channel, body[start : start + room]) for start in range(0, len(body), room)]
+    return [
+        frame(BODY, channel, body[start : start + payload_size])
+        for start in range(0, len(body), payload_size)
+    ]
 
 
 def _read_method(spec: Any, payload: bytes) -> Method:

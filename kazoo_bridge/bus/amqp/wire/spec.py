@@ -1,7 +1,8 @@
-"""The protocol AMQP 0-9-1 with RabbitMQ's extensions, as the object that txAMQP wants.
+"""The specification of AMQP 0-9-1 with RabbitMQ's extensions, as the object that txAMQP needs.
 
-txAMQP usually reads an XML file, which it does not bring along; here its objects are built from the tables below. A method's
-line is: name, number, answers, arguments. Arguments are ``name:type``, the type left out meaning ``shortstr``.
+txAMQP reads it from an XML file, which it does not include; here the objects are built from the tables below.
+The entry of a method is: name, number, responses, arguments. Arguments are ``name:type``, by default of type
+``shortstr``.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ _CONSTANTS = {
 }
 
 _BASIC_PROPERTIES = (
-    "content-type content-encoding headers:table delivery-mode:octet priority:octet correlation-id reply-to expiration "
-    "message-id timestamp:timestamp type user-id app-id cluster-id"
+    "content-type content-encoding headers:table delivery-mode:octet priority:octet correlation-id reply-to "
+    "expiration message-id timestamp:timestamp type user-id app-id cluster-id"
 )
 
 _QUEUE_FLAGS = "passive:bit durable:bit exclusive:bit auto-delete:bit nowait:bit arguments:table"
@@ -40,7 +41,8 @@ _CLASSES: dict[str, tuple[int, str, Sequence[tuple[str, int, str, str]]]] = {
                 "start",
                 10,
                 "start-ok",
-                "version-major:octet version-minor:octet server-properties:table mechanisms:longstr locales:longstr",
+                "version-major:octet version-minor:octet server-properties:table "
+                "mechanisms:longstr locales:longstr",
             ),
             ("start-ok", 11, "", "client-properties:table mechanism response:longstr locale"),
             ("secure", 20, "secure-ok", "challenge:longstr"),
@@ -109,7 +111,8 @@ _CLASSES: dict[str, tuple[int, str, Sequence[tuple[str, int, str, str]]]] = {
                 "consume",
                 20,
                 "consume-ok",
-                "ticket:short queue consumer-tag no-local:bit no-ack:bit exclusive:bit nowait:bit arguments:table",
+                "ticket:short queue consumer-tag no-local:bit no-ack:bit exclusive:bit nowait:bit "
+                "arguments:table",
             ),
             ("consume-ok", 21, "", "consumer-tag"),
             ("cancel", 30, "cancel-ok", "consumer-tag nowait:bit"),
@@ -152,7 +155,7 @@ _WITH_CONTENT = {("basic", "publish"), ("basic", "return"), ("basic", "deliver")
 
 @cache
 def amqp_0_9_1() -> Spec:
-    """The protocol. Built once and shared: nobody changes it."""
+    """Return the specification. It is built once and shared, so it must not be changed."""
     spec = Spec(0, 9, "amqp0-9-1")
     for name, number in _CONSTANTS.items():
         spec.constants.add(Constant(spec, name, number, None, []))
@@ -161,15 +164,15 @@ def amqp_0_9_1() -> Spec:
         _add_fields(klass.fields, properties)
         for line in methods:
             klass.methods.add(_method(klass, *line))
-        _resolve_answers(klass)
+        _resolve_responses(klass)
         spec.classes.add(klass)
     spec.post_load()
     return spec
 
 
-def _method(klass: Class, name: str, number: int, answers: str, arguments: str) -> Method:
+def _method(klass: Class, name: str, number: int, responses: str, arguments: str) -> Method:
     content = (klass.name, name) in _WITH_CONTENT
-    method = Method(klass, name, number, content, answers.split(), bool(answers), "", [])
+    method = Method(klass, name, number, content, responses.split(), bool(responses), "", [])
     _add_fields(method.fields, arguments)
     return method
 
@@ -180,8 +183,8 @@ def _add_fields(container: object, line: str) -> None:
         container.add(Field(name, number, kind or "shortstr", []))  # type: ignore[attr-defined]
 
 
-def _resolve_answers(klass: Class) -> None:
+def _resolve_responses(klass: Class) -> None:
     for method in klass.methods:
         method.responses = [klass.methods.byname[name] for name in method.responses]
-        for answer in method.responses:
-            answer.response = True
+        for response in method.responses:
+            response.response = True

@@ -1,4 +1,4 @@
-"""What must exist on the broker: exchanges, queues and bindings, declared anew on every connection."""
+"""Declares exchanges, queues and bindings, anew on every connection."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from kazoo_bridge.bus.amqp.wire.errors import (
     BrokerClosedChannel,
     BrokerClosedConnection,
     Closed,
+    closed_as_result,
     lacks_queue_type,
 )
 from kazoo_bridge.interfaces import Queue, Topic
 
-#: How many bindings are asked for before the broker's answers are waited for.
+#: Bindings that are requested before the broker's responses are awaited.
 BATCH_SIZE = 100
 
 T = TypeVar("T")
@@ -32,19 +33,19 @@ T = TypeVar("T")
 
 @define(eq=False)
 class QueueArguments:
-    """What durable queues are declared with (``x-queue-type`` and the like); nothing, once a broker has turned out not to have that."""
+    """Arguments of durable queues; none once a broker has refused them."""
 
     wanted: Mapping[str, Any] = field(factory=dict)
 
     def clear(self) -> None:
-        """The broker does not have it: take plain durable queues from now on."""
+        """Declare plain durable queues from now on."""
         self.wanted = {}
 
 
 class Topology:
-    """Declares on one connection, over a channel of its own: the broker closes the channel of whatever it refuses.
+    """Declares on one connection, over its own channel: the broker closes it when it refuses a request.
 
-    `queue_arguments` are given to durable queues, and remembered from one connection to the next.
+    `queue_arguments` apply to durable queues and are shared by all connections.
     """
 
     log = Logger()
@@ -53,63 +54,68 @@ class Topology:
         self._connection = connection
         self._queue_arguments = queue_arguments or QueueArguments()
         self._channel: BrokerChannel | None = None
-        self._requests: deque[tuple[Callable[[], Awaitable[Any]], Deferred[Any]]] = deque()
+        self._actions: deque[tuple[Callable[[], Awaitable[Any]], Deferred[Any]]] = deque()
         self._working = False
         self._exchanges: set[str] = set()
-        self._waiting: dict[str, list[Deferred[None]]] = {}
+        self._exchange_waiters: dict[str, list[Deferred[None]]] = {}
 
     async def exchange(self, name: str) -> None:
-        """Make sure that the exchange is there. Raises BrokerClosedChannel when it cannot be."""
+        """Declare an exchange unless this connection has done so.
+
+        Raises BrokerClosedChannel when the broker refuses it.
+        """
         if name in self._exchanges:
             return
-        # One declaration however many ask.
+        # One declaration for any number of callers.
         waiter: Deferred[None] = Deferred()
-        self._waiting.setdefault(name, []).append(waiter)
-        if len(self._waiting[name]) == 1:
-            self._exclusively(lambda: self._exchange(name)).addBoth(self._declared, name)
+        self._exchange_waiters.setdefault(name, []).append(waiter)
+        if len(self._exchange_waiters[name]) == 1:
+            self._exclusively(lambda: self._declare_exchange(name)).addBoth(self._on_exchange_declared, name)
         await waiter
 
-    def _declared(self, result: Failure | None, name: str) -> None:
-        for waiter in self._waiting.pop(name):
+    def _on_exchange_declared(self, result: Failure | None, name: str) -> None:
+        for waiter in self._exchange_waiters.pop(name):
             if not waiter.called:
                 waiter.callback(result)
 
     def knows(self, exchange: str) -> bool:
-        """Whether the exchange was seen on this connection already."""
+        """Return whether the exchange was declared on this connection."""
         return exchange in self._exchanges
 
     async def queue(self, queue: Queue) -> str:
-        """Declare the queue; returns its name. Raises BrokerClosedChannel."""
+        """Declare the queue; return its name. Raises BrokerClosedChannel when the broker refuses it."""
         return await self._exclusively(lambda: self._queue(queue))
 
     async def bind(self, queue: str, topics: Iterable[Topic]) -> dict[Topic, BrokerClosedChannel]:
-        """Bind the queue to each topic; returns those that the broker refused, with its reason."""
+        """Bind the queue to each topic; return the topics that the broker refused, with its reason."""
         return await self._exclusively(
-            lambda: self._apply_batched(sorted(topics, key=_order), lambda topic: self._bind(queue, topic))
+            lambda: self._apply_batched(sorted(topics, key=_sort_key), lambda topic: self._bind(queue, topic))
         )
 
     async def unbind(self, queue: str, topics: Iterable[Topic]) -> dict[Topic, BrokerClosedChannel]:
-        """Remove the bindings; returns those that the broker refused to remove."""
+        """Remove the bindings; return the topics that the broker refused to unbind, with its reason."""
         return await self._exclusively(
-            lambda: self._apply_batched(sorted(topics, key=_order), lambda topic: self._unbind(queue, topic))
+            lambda: self._apply_batched(
+                sorted(topics, key=_sort_key), lambda topic: self._unbind(queue, topic)
+            )
         )
 
-    # -- everything below runs while nobody else declares: a refusal closes the channel for all who use it
+    # -- actions, one at a time: a refusal closes the channel for everything in progress on it
 
     def _exclusively(self, action: Callable[[], Awaitable[T]]) -> Deferred[T]:
-        """Do `action_command` after all that were asked for before it; fires with its result."""
+        """Run `action` after all earlier ones; fires with its result."""
         result: Deferred[T] = Deferred()
-        self._requests.append((action, result))
+        self._actions.append((action, result))
         if not self._working:
             self._working = True
             Deferred.fromCoroutine(self._work())
         return result
 
     async def _work(self) -> None:
-        # One loop for all callers, which fires their results one after another: with a lock each caller would go on
-        # inside the call of the one before, and hundreds of them would reach the recursion limit.
-        while self._requests:
-            action, result = self._requests.popleft()
+        # One loop fires the results of all callers one after another. With a lock each caller would continue
+        # inside the call of the previous one, and hundreds of them would reach the recursion limit.
+        while self._actions:
+            action, result = self._actions.popleft()
             if result.called:  # cancelled
                 continue
             try:
@@ -125,7 +131,7 @@ class Topology:
             self._channel = await self._connection.open_channel()
         return self._channel
 
-    async def _exchange(self, name: str) -> None:
+    async def _declare_exchange(self, name: str) -> None:
         if name in self._exchanges or name == "":
             return
         kind = kazoo.EXCHANGES.get(name)
@@ -141,7 +147,8 @@ class Topology:
             await (await self._open()).exchange_declare(exchange=name, passive=True)
         if refused is not None:
             self.log.warn(
-                "exchange {exchange} exists on the broker with other arguments and is used as it is: {reason}",
+                "exchange {exchange} exists on the broker with other arguments and is used as it is: "
+                "{reason}",
                 exchange=name,
                 reason=refused.text,
             )
@@ -159,11 +166,11 @@ class Topology:
                 raise
             refused = error
         try:
-            answer = await (await self._open()).queue_declare(queue=queue.name, passive=True)
+            response = await (await self._open()).queue_declare(queue=queue.name, passive=True)
         except BrokerClosedChannel as error:
             if error.code != NOT_FOUND or not self._queue_arguments.wanted:
                 raise
-            # It was not refused for what is there, but for what was asked for.
+            # The queue does not exist, so the arguments themselves were refused.
             self._fall_back_to_classic(queue, refused.text)
             return await self._declare_queue(queue)
         self.log.warn(
@@ -171,23 +178,24 @@ class Topology:
             queue=queue.name,
             reason=refused.text,
         )
-        name: str = answer.queue
+        name: str = response.queue
         return name
 
     async def _declare_queue(self, queue: Queue) -> str:
-        answer = await (await self._open()).queue_declare(
+        response = await (await self._open()).queue_declare(
             queue=queue.name,
             durable=queue.durable,
             exclusive=not queue.name,
             auto_delete=not queue.durable,
             arguments=dict(self._queue_arguments.wanted) if queue.durable else {},
         )
-        name: str = answer.queue
+        name: str = response.queue
         return name
 
     def _fall_back_to_classic(self, queue: Queue, reason: str) -> None:
         self.log.warn(
-            "the broker does not have queues such as {arguments}, so {queue} becomes a classic durable one: {reason}",
+            "the broker does not support queues with {arguments}, so {queue} becomes a classic durable one: "
+            "{reason}",
             arguments=dict(self._queue_arguments.wanted),
             queue=queue.name,
             reason=reason,
@@ -197,7 +205,7 @@ class Topology:
     async def _apply_batched(
         self, topics: list[Topic], act: Callable[[Topic], Awaitable[Deferred[Any]]]
     ) -> dict[Topic, BrokerClosedChannel]:
-        """Act on all topics, many at a time; after a refusal one by one, to learn which ones it is about."""
+        """Act on all topics, a batch at a time; after a refusal one by one, to find the refused ones."""
         refused: dict[Topic, BrokerClosedChannel] = {}
         for start in range(0, len(topics), BATCH_SIZE):
             batch = topics[start : start + BATCH_SIZE]
@@ -213,7 +221,7 @@ class Topology:
             for topic in topics:
                 sent.append(await act(topic))  # noqa: PERF401
         finally:
-            results = gatherResults([call.addErrback(_closed_only) for call in sent], consumeErrors=True)
+            results = gatherResults([call.addErrback(closed_as_result) for call in sent], consumeErrors=True)
             try:
                 outcomes = await results
             except FirstError as error:
@@ -234,7 +242,7 @@ class Topology:
         return refused
 
     async def _bind(self, queue: str, topic: Topic) -> Deferred[Any]:
-        await self._exchange(topic.exchange)
+        await self._declare_exchange(topic.exchange)
         channel = await self._open()
         call: Deferred[Any] = channel.queue_bind(
             queue=queue, exchange=topic.exchange, routing_key=topic.pattern
@@ -249,10 +257,5 @@ class Topology:
         return call
 
 
-def _order(topic: Topic) -> tuple[str, str]:
+def _sort_key(topic: Topic) -> tuple[str, str]:
     return topic.exchange, topic.pattern
-
-
-def _closed_only(failure: Any) -> Any:
-    failure.trap(Closed)
-    return failure.value

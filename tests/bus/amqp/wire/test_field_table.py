@@ -1,4 +1,4 @@
-"""Field tables: every type, both ways, and what plain txAMQP makes of them."""
+"""Field tables and strings: every type, both ways, and the result of plain txAMQP."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from kazoo_bridge.bus.amqp.wire.field_table import (
     Timestamp,
     decode_table,
     encode_table,
+    long_string,
     short_string,
 )
 from kazoo_bridge.bus.amqp.wire.frame_writer import FrameCodec
 
-#: type letter and octets of a value, and what it means
+#: Type letter and octets of a value, and the value.
 ON_THE_WIRE: list[tuple[bytes, Any]] = [
     (b"t\x01", True),
     (b"t\x00", False),
@@ -82,12 +83,17 @@ def test_plain_txamqp_writes_every_value_as_a_32_bit_integer(value: Any) -> None
     assert decode_table(stream.getvalue())[0] == {"k": value}
 
 
-def test_the_length_of_text_is_counted_in_bytes() -> None:
-    plain, mended = BytesIO(), BytesIO()
+def test_strings_are_measured_in_bytes() -> None:
+    assert long_string("€") == b"\x00\x00\x00\x03\xe2\x82\xac"
+    assert short_string("€") == b"\x03\xe2\x82\xac"
+
+
+def test_plain_txamqp_measures_strings_in_characters() -> None:
+    plain, right = BytesIO(), BytesIO()
     Codec(plain).encode_shortstr("größe")
-    FrameCodec(mended).encode_shortstr("größe")
+    FrameCodec(right).encode_shortstr("größe")
     assert plain.getvalue()[0] == 5
-    assert mended.getvalue() == b"\x07" + "größe".encode()
+    assert right.getvalue() == b"\x07" + "größe".encode()
 
 
 scalars = st.one_of(
@@ -109,13 +115,13 @@ values = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(n
 
 
 @given(st.dictionaries(names, values))
-def test_what_is_written_is_read_again(table: dict[str, Any]) -> None:
+def test_written_tables_are_read_back(table: dict[str, Any]) -> None:
     encoded = encode_table(table)
     assert decode_table(encoded) == (table, len(encoded))
 
 
 @given(st.binary(max_size=80))
-def test_garbage_never_raises_anything_but_a_field_error(data: bytes) -> None:
+def test_random_bytes_raise_only_field_errors(data: bytes) -> None:
     try:
         table, end = decode_table(data)
     except FieldError:
@@ -154,7 +160,7 @@ def test_a_name_longer_than_255_bytes_is_refused() -> None:
         short_string("ß" * 128)
 
 
-def test_tables_that_lie_too_deep_in_each_other_are_refused_both_ways() -> None:
+def test_tables_nested_too_deep_are_refused_both_ways() -> None:
     deep: Any = []
     for _ in range(MAX_DEPTH + 5):
         deep = [deep]

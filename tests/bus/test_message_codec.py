@@ -1,3 +1,5 @@
+"""JSON and gzip: decoding refuses everything else, and says why."""
+
 from __future__ import annotations
 
 import gzip
@@ -31,20 +33,20 @@ def decoded(raw: bytes, content_encoding: str | None = None) -> Event:
 
 
 @given(bodies)
-def test_what_is_encoded_is_decoded_again(body: dict[str, Any]) -> None:
+def test_an_encoded_body_is_decoded_again(body: dict[str, Any]) -> None:
     raw = encode(body)
     assert decode("im", "sms.ключ", raw, None, True) == Event("im", "sms.ключ", body, raw, True)
 
 
 @given(bodies)
-def test_gzipped_bodies_are_unpacked(body: dict[str, Any]) -> None:
+def test_gzipped_bodies_are_decompressed(body: dict[str, Any]) -> None:
     event = decoded(gzip.compress(encode(body)), " GZip ")
     assert event.body == body
     assert event.raw == encode(body)
 
 
 @given(st.binary(max_size=200), st.sampled_from([None, "", "gzip", "identity", "br"]))
-def test_no_bytes_do_worse_than_undecodable(raw: bytes, content_encoding: str | None) -> None:
+def test_random_bytes_raise_only_decode_errors(raw: bytes, content_encoding: str | None) -> None:
     with suppress(DecodeError):
         assert isinstance(decoded(raw, content_encoding).body, dict)
 
@@ -71,12 +73,12 @@ def test_no_bytes_do_worse_than_undecodable(raw: bytes, content_encoding: str | 
         (b"[" * 5000, None, "not JSON: .*depth"),
     ],
 )
-def test_reasons(raw: bytes, content_encoding: str | None, reason: str) -> None:
+def test_a_decode_error_names_the_reason(raw: bytes, content_encoding: str | None, reason: str) -> None:
     with pytest.raises(DecodeError, match=reason):
         decoded(raw, content_encoding)
 
 
-def test_depth_is_bounded_where_others_may_recurse() -> None:
+def test_nesting_is_limited() -> None:
     def nested(depth: int) -> bytes:
         return b'{"a":' * depth + b"1" + b"}" * depth
 
@@ -87,11 +89,11 @@ def test_depth_is_bounded_where_others_may_recurse() -> None:
     assert len(decoded(wide).body["a"]) == 500
 
 
-def test_brackets_in_strings_are_no_depth() -> None:
+def test_brackets_in_strings_do_not_count_as_nesting() -> None:
     assert decoded(encode({"a": "[{" * 500})).body == {"a": "[{" * 500}
 
 
-def test_a_zip_bomb_is_refused_before_it_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_zip_bomb_is_refused_before_it_is_decompressed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(message_codec, "MAX_DECOMPRESSED_BYTES", 1000)
     assert len(decoded(gzip.compress(b'{"a":"' + b"x" * 992 + b'"}'), "gzip").raw) == 1000
     with pytest.raises(DecodeError, match="more than 1000 bytes"):
@@ -123,6 +125,6 @@ circular["self"] = circular
         (circular, "[Rr]ecursion"),
     ],
 )
-def test_what_json_cannot_hold_is_named(body: Any, reason: str) -> None:
+def test_values_that_json_cannot_hold_are_named(body: Any, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         encode(body)

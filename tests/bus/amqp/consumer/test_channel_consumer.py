@@ -1,0 +1,179 @@
+"""One channel that consumes: what happens to each delivery, and how the channel ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.task import Clock
+from twisted.logger import LogLevel
+
+from kazoo_bridge.bus.amqp.consumer.channel_consumer import CANCEL_TIMEOUT, ChannelConsumer
+from kazoo_bridge.bus.amqp.wire import frame_writer
+from kazoo_bridge.bus.amqp.wire.errors import BrokerClosedChannel
+from kazoo_bridge.interfaces import Queue, Requeue
+from kazoo_bridge.kazoo import Event
+from tests.bus.amqp.fake_broker import FakeConnection, result_of
+from tests.bus.harness import CapturedLog
+
+QUEUE = Queue("q", prefetch=5)
+ACK_1 = frame_writer.acknowledge(1, 1, True)
+REJECT_1 = frame_writer.reject(1, 1)
+REQUEUE_1 = frame_writer.requeue(1, 1)
+
+
+class Harness:
+    """A consumer on a fake connection; `events` are what its handler has received."""
+
+    def __init__(self, queue: Queue = QUEUE, action: Callable[[Event], Any] = lambda _event: None) -> None:
+        self.clock = Clock()
+        self.connection = FakeConnection()
+        self.events: list[Event] = []
+        self.action = action
+        connection: Any = self.connection
+        self.channel = result_of(self.connection.open_channel())
+        channel: Any = self.channel
+        self.consumer = ChannelConsumer(self.clock, connection, channel, queue, self._handle)
+        result_of(self.consumer.start("q"))
+
+    def _handle(self, event: Event) -> Any:
+        self.events.append(event)
+        return self.action(event)
+
+    def sent(self) -> list[bytes]:
+        """The frames that were sent by the end of the turn."""
+        self.clock.advance(0)
+        return self.connection.written
+
+
+def test_it_sets_the_prefetch_and_consumes() -> None:
+    harness = Harness()
+    assert harness.connection.asked == ["qos 5", "consume q"]
+
+
+def test_without_acknowledgement_there_is_no_prefetch_and_nothing_is_sent() -> None:
+    harness = Harness(Queue("q", prefetch=5, acknowledge=False), action=lambda _event: fail(Requeue()))
+    assert harness.connection.asked == ["consume without acknowledgement q"]
+    harness.connection.deliver(1, b"{}")
+    harness.connection.deliver(2, b"no json")
+    harness.clock.advance(100)
+    assert harness.sent() == []
+
+
+def test_a_handled_event_is_acknowledged() -> None:
+    harness = Harness()
+    harness.connection.deliver(1, b'{"a":1}')
+    assert harness.events == [Event("callevt", "call.x", {"a": 1}, b'{"a":1}', False)]
+    assert harness.sent() == [ACK_1]
+
+
+def test_an_event_is_acknowledged_when_the_deferred_of_its_handler_fires() -> None:
+    finished: Deferred[None] = Deferred()
+    harness = Harness(action=lambda _event: finished)
+    harness.connection.deliver(1, b"{}")
+    assert harness.sent() == []
+    finished.callback(None)
+    assert harness.sent() == [ACK_1]
+
+
+@pytest.mark.parametrize("end", ["requeue", "cancel"])
+def test_an_unfinished_event_is_requeued_after_a_delay(end: str) -> None:
+    finished: Deferred[None] = Deferred()
+    harness = Harness(action=lambda _event: finished)
+    harness.connection.deliver(1, b"{}")
+    if end == "requeue":
+        finished.errback(Requeue())
+    else:
+        finished.cancel()
+    harness.clock.advance(0.9)
+    assert harness.sent() == []
+    harness.clock.advance(1.1)
+    assert harness.sent() == [REQUEUE_1]
+
+
+@pytest.mark.parametrize("raised", [True, False])
+def test_a_failed_event_is_logged_and_rejected(raised: bool) -> None:
+    def action(_event: Event) -> Deferred[None]:
+        if raised:
+            raise RuntimeError("a bug")
+        return fail(RuntimeError("a bug"))
+
+    harness = Harness(action=action)
+    with CapturedLog() as log:
+        harness.connection.deliver(1, b"{}", key="call.EVENT.id")
+    assert log.at_least(LogLevel.critical) == ["handling an event with routing key call.EVENT.id failed"]
+    assert harness.sent() == [REJECT_1]
+
+
+def test_a_message_that_cannot_be_decoded_is_logged_and_rejected() -> None:
+    harness = Harness()
+    with CapturedLog() as log:
+        harness.connection.deliver(1, b"[]")
+    [line] = log.at_least(LogLevel.warn)
+    assert line.startswith("dropping a message on callevt with routing key call.x: the body is JSON")
+    assert (harness.events, harness.sent()) == ([], [REJECT_1])
+
+
+def test_an_oversized_message_is_logged_and_rejected() -> None:
+    harness = Harness()
+    with CapturedLog() as log:
+        harness.consumer.on_oversized(1, "callevt", "call.x", 2**30)
+    [line] = log.at_least(LogLevel.warn)
+    assert line.endswith("its body of 1073741824 bytes is too large")
+    assert harness.sent() == [REJECT_1]
+
+
+def test_after_stopping_open_events_are_settled_and_then_the_channel_is_closed() -> None:
+    finished: Deferred[None] = Deferred()
+    harness = Harness(action=lambda _event: finished)
+    harness.connection.deliver(1, b"{}")
+    result_of(harness.consumer.stop())
+    assert harness.connection.asked[-1] == "cancel tag"
+    harness.connection.deliver(2, b"{}")
+    assert len(harness.events) == 1
+    assert harness.connection.closed_channels == []
+    finished.callback(None)
+    assert harness.sent() == [ACK_1]
+    assert harness.connection.closed_channels == [harness.channel]
+    assert harness.clock.getDelayedCalls() == []
+
+
+def test_stopping_waits_for_a_silent_broker_only_once() -> None:
+    harness = Harness()
+    harness.connection.holding = True
+    stopping = Deferred.fromCoroutine(harness.consumer.stop())
+    harness.clock.advance(CANCEL_TIMEOUT - 0.1)
+    assert not stopping.called
+    harness.clock.advance(0.1)
+    assert stopping.called
+    assert harness.connection.unresponsive
+    again = Deferred.fromCoroutine(harness.consumer.stop())
+    harness.clock.advance(0)
+    assert again.called
+    harness.connection.release()
+
+
+@pytest.mark.parametrize("by", ["channel", "cancel"])
+def test_it_ends_with_the_reason_when_the_broker_ends_it(by: str) -> None:
+    unfinished: Deferred[None] = Deferred()
+    harness = Harness(action=lambda _event: unfinished)
+    harness.connection.deliver(1, b"{}")
+    if by == "channel":
+        harness.channel.close_by_broker(BrokerClosedChannel(404, "NOT_FOUND"))
+        assert result_of(harness.consumer.ended) == "404 NOT_FOUND"
+    else:
+        harness.consumer.on_cancelled()
+        assert "the broker cancelled it" in str(result_of(harness.consumer.ended))
+        assert harness.connection.closed_channels == [harness.channel]
+    assert harness.connection.reader.receiver(1) is None
+    unfinished.callback(None)
+    assert harness.sent() == []
+
+
+def test_a_stopped_consumer_ends_without_a_reason() -> None:
+    harness = Harness()
+    result_of(harness.consumer.stop())
+    harness.channel.close_by_broker(BrokerClosedChannel(200, "done"))
+    assert result_of(harness.consumer.ended) is None

@@ -1,0 +1,148 @@
+"""The bus over AMQP on a broker in memory: what only a clock can show.
+
+`integration/test_amqp_bus.py` has the rest.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionLost
+from zope.interface.verify import verifyObject
+
+from kazoo_bridge.bus.amqp import AmqpBus
+from kazoo_bridge.config import AmqpUri
+from kazoo_bridge.interfaces import BusUnavailable, IBus, IConsumer, Queue, Topic
+from kazoo_bridge.kazoo import Event
+from tests.bus.amqp.fake_broker import failure_of, result_of
+from tests.bus.amqp.memory_broker import MemoryBroker
+
+
+class Harness:
+    """A bus on a broker in memory."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        self.broker = broker
+        self.bus = AmqpBus(broker.clock, [AmqpUri("broker")])
+
+    def start(self) -> None:
+        self.bus.startService()
+        self.broker.settle()
+        assert self.bus.unavailable_reason() is None
+
+    def request(self, timeout: float = 60.0) -> Deferred[list[Event]]:
+        asked = self.bus.request("callevt", "question", {"a": 1}, timeout=timeout)
+        self.broker.settle()
+        return asked
+
+    def reply(self, number: int = -1) -> None:
+        """Reply to a request."""
+        *_, body = self.broker.published[number]
+        server_id = body["Server-ID"]
+        self.broker.deliver(server_id, "targeted", server_id, orjson.dumps({"Msg-ID": body["Msg-ID"]}))
+
+    def drop(self, connection: int) -> None:
+        """End the consuming connection (0) or the publishing one (1)."""
+        self.broker.connections[connection].drop(ConnectionLost())
+
+
+@pytest.fixture
+def harness(broker: MemoryBroker) -> Harness:
+    made = Harness(broker)
+    made.start()
+    return made
+
+
+def test_it_is_a_bus_with_consumers(broker: MemoryBroker) -> None:
+    bus = AmqpBus(broker.clock, [AmqpUri("broker")])
+    assert verifyObject(IBus, bus)
+    assert verifyObject(IConsumer, bus.consume(Queue(), lambda _event: None))
+
+
+def test_it_needs_a_broker() -> None:
+    reactor: Any = None
+    with pytest.raises(ValueError, match="at least one AMQP URI"):
+        AmqpBus(reactor, [])
+
+
+def test_it_consumes_and_publishes_over_two_connections(harness: Harness) -> None:
+    events: list[Event] = []
+    harness.bus.consume(Queue("q", frozenset({Topic("callevt", "#")})), events.append)
+    harness.broker.settle()
+    harness.broker.deliver("q", "callevt", "call.x", b'{"a":1}')
+    assert [event.body for event in events] == [{"a": 1}]
+    published = harness.bus.publish("callevt", "call.y", {"b": 2})
+    harness.broker.settle()
+    assert result_of(published) is None
+    assert harness.broker.published == [("callevt", "call.y", {"b": 2})]
+    consuming, publishing = harness.broker.connections
+    assert "basic.consume" in consuming.methods
+    assert "basic.publish" in publishing.methods
+
+
+def test_without_a_connection_publishing_fails_at_once(harness: Harness) -> None:
+    harness.drop(1)
+    error = failure_of(harness.bus.publish("callevt", "call.y", {}))
+    assert isinstance(error, BusUnavailable)
+    assert str(error) == harness.bus.unavailable_reason()
+
+
+def test_a_lost_connection_ends_a_request_without_replies(harness: Harness) -> None:
+    asked = harness.request()
+    harness.drop(0)
+    assert isinstance(failure_of(asked), BusUnavailable)
+
+
+def test_a_lost_connection_ends_a_request_with_the_replies_that_arrived(harness: Harness) -> None:
+    asked = harness.request()
+    harness.reply()
+    assert not asked.called
+    harness.drop(0)
+    assert len(result_of(asked)) == 1
+
+
+def test_a_lost_connection_ends_a_request_that_is_not_confirmed(harness: Harness) -> None:
+    harness.broker.confirming = False
+    asked = harness.request()
+    assert len(harness.broker.published) == 1
+    harness.drop(0)
+    assert isinstance(failure_of(asked), BusUnavailable)
+
+
+def test_the_loss_of_the_publishing_connection_does_not_end_a_request(harness: Harness) -> None:
+    asked = harness.request()
+    harness.drop(1)
+    assert not asked.called
+    harness.reply()
+    harness.broker.clock.advance(60)
+    assert len(result_of(asked)) == 1
+
+
+def test_a_request_during_an_outage_is_sent_after_it(harness: Harness) -> None:
+    harness.request(timeout=1).addErrback(lambda _failure: None)
+    harness.broker.clock.advance(1)
+    harness.broker.published.clear()
+    harness.broker.drop_all()
+    asked = harness.request()
+    assert not asked.called
+    harness.broker.clock.advance(2)
+    harness.broker.settle()
+    assert len(harness.broker.published) == 1
+    harness.reply()
+    harness.broker.clock.advance(60)
+    assert len(result_of(asked)) == 1
+
+
+def test_stopping_ends_requests_at_once_and_leaves_no_delayed_call(harness: Harness) -> None:
+    answered, unanswered = harness.request(), harness.request()
+    harness.reply(0)
+    stopping = harness.bus.stopService()
+    assert len(result_of(answered)) == 1
+    assert isinstance(failure_of(unanswered), BusUnavailable)
+    harness.broker.settle()
+    assert result_of(stopping) is None
+    assert harness.broker.clock.getDelayedCalls() == []
+    assert harness.bus.unavailable_reason() == "the bus is not started"
