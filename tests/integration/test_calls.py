@@ -60,7 +60,7 @@ async def harness(vhost_uri: str) -> AsyncIterator[Harness]:
             name="two",
         )
         garbage = SwitchNode(switch, name="garbage")
-        world = await BrokerClient.connect(parse_uri(vhost_uri))
+        client = await BrokerClient.connect(parse_uri(vhost_uri))
 
         malformed: tuple[Any, ...] = (
             "all of them",
