@@ -71,8 +71,8 @@ async def harness(vhost_uri: str) -> AsyncIterator[Harness]:
 
         def reply_malformed(event: Event) -> None:
             to = event.body["Server-ID"]
-            world.send(TARGETED, to, b"{no json")
-            world.send(TARGETED, to, b'["a list"]')
+            client.send(TARGETED, to, b"{no json")
+            client.send(TARGETED, to, b'["a list"]')
             for channels in malformed:
                 garbage.reply(event, channels if channels is not None else 0)
 
@@ -83,7 +83,7 @@ async def harness(vhost_uri: str) -> AsyncIterator[Harness]:
         await until(is_available(switch), "the switch")
         yield Harness(vhost_uri, service, bus, switch, one, two)
         await service.stop()
-        await world.close()
+        await client.close()
 
 
 @pytest_twisted.ensureDeferred
