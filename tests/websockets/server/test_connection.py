@@ -171,6 +171,6 @@ def test_a_connection_continues_with_a_resumed_session() -> None:
     ],
 )
 def test_limits_are_those_of_the_configuration(setting: str, attribute: str) -> None:
-    changes: Any = {setting: 77}
+    changes: Any = {setting: 4097}
     limits = ConnectionLimits.from_config(evolve(Websockets(), **changes))
-    assert getattr(limits, attribute) == 77
+    assert getattr(limits, attribute) == 4097
