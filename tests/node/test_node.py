@@ -48,7 +48,7 @@ def test_a_storage_uri_that_cannot_be_used_is_a_configuration_error(monkeypatch:
     monkeypatch.setattr(node_module, "Database", refuse)
     with pytest.raises(ConfigError) as error:
         Node.from_config(Clock(), Config())
-    assert error.value.errors == ["storage.uri: no driver for sqlite:///kazoo-bridge.sqlite3"]
+    assert list(error.value.errors) == ["storage.uri: no driver for sqlite:///kazoo-bridge.sqlite3"]
 
 
 @pytest_twisted.ensureDeferred
