@@ -8,7 +8,8 @@ adapts categories that implement former methods, and logs one warning for each.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache, wraps
+from functools import wraps
+from operator import attrgetter
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -40,18 +41,20 @@ FORMER_KEYWORDS: Mapping[str, str] = {
 def resolve_former_name(module: str, namespace: Mapping[str, Any], name: str) -> Any:
     """Return what the former name `name` of a module means today; for the module's ``__getattr__``.
 
-    A class is returned so that it accepts former keyword arguments, too. Raises AttributeError for every
-    other name.
+    Raises AttributeError for every other name.
     """
     present = FORMER_NAMES.get(name, "")
     if present not in namespace:
         raise AttributeError(f"module {module!r} has no attribute {name!r}")
-    found = namespace[present]
-    return _former_class(name, found) if isinstance(found, type) else found
+    return namespace[present]
 
 
-def accept_former_keywords(cls: type[T]) -> type[T]:
-    """Let a class whose name has not changed accept `FORMER_KEYWORDS`, beside the present ones."""
+def accept_former_names(cls: type[T]) -> type[T]:
+    """Let a class accept `FORMER_KEYWORDS` beside the present ones, and read the attributes by both names.
+
+    A former keyword wins over its present one, since ``attrs.evolve`` passes the present values of all
+    attributes that its caller does not name.
+    """
     initialize = cls.__init__
 
     @wraps(initialize)
@@ -61,23 +64,12 @@ def accept_former_keywords(cls: type[T]) -> type[T]:
         initialize(self, *arguments, **keywords)
 
     cls.__init__ = __init__  # type: ignore[method-assign] # wraps the constructor
+    for former, present in FORMER_KEYWORDS.items():
+        if hasattr(cls, present):
+            setattr(cls, former, property(attrgetter(present)))
     return cls
 
 
-@cache
-def _former_class(name: str, present: type) -> type:
-    """Make a class that makes instances of `present`.
-
-    So the present class pays nothing for its former keywords.
-    """
-    if issubclass(present, Exception):
-        return present
-
-    def make(_: type, *arguments: Any, **keywords: Any) -> Any:
-        return present(*arguments, **_present_keywords(keywords))
-
-    return type(name, (present,), {"__new__": make})
-
-
 def _present_keywords(keywords: Mapping[str, Any]) -> dict[str, Any]:
-    return {FORMER_KEYWORDS.get(name, name): value for name, value in keywords.items()}
+    present = {name: value for name, value in keywords.items() if name not in FORMER_KEYWORDS}
+    return present | {FORMER_KEYWORDS[name]: value for name, value in keywords.items() if name not in present}

@@ -17,7 +17,7 @@ from kazoo_bridge.kazoo import Event, channel_start, normalize
 #: A channel in its public form.
 Channel = Mapping[str, Any]
 
-#: Keys of a channel that concern only the switch. Those that begin with ``switch_`` are hidden, too.
+#: Keys of a channel that concern only the switch. Keys that begin with ``switch_`` are hidden, too.
 _INTERNAL = frozenset(
     {
         "account_id",

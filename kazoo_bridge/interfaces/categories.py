@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, frozen
 from zope.interface import Attribute, Interface
 
-from kazoo_bridge.legacy import accept_former_keywords
+from kazoo_bridge.legacy import accept_former_names
 
 if TYPE_CHECKING:
     from kazoo_bridge.interfaces.bus import Topic
@@ -63,7 +63,7 @@ class HookType:
     aliases: Mapping[str, Mapping[str, frozenset[str]]] = field(factory=dict)
 
 
-@accept_former_keywords
+@accept_former_names
 @frozen
 class Occurrence:
     """Something that happened, as webhooks see it: which hooks it fires, and what they send.
@@ -147,6 +147,7 @@ class TopicFilter:
     pattern: str
 
 
+@accept_former_names
 @frozen
 class BindingPlan:
     """What a subscription to a binding gets.
@@ -163,6 +164,7 @@ class BindingPlan:
     until: float | None = None
 
 
+@accept_former_names
 @frozen
 class SubscriberEvent:
     """An event as websocket subscriptions see it.

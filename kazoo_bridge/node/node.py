@@ -114,7 +114,6 @@ class Node:
     retention: RetentionService
     accounts: AccountStore
     tokens: TokenStore
-    settings: SettingStore
     directory: LocalDirectory
     webhooks: WebhookService
     calls: CallService
@@ -176,7 +175,6 @@ class Node:
             retention=make_retention(reactor, config, database),
             accounts=accounts,
             tokens=token_store,
-            settings=settings,
             directory=directory,
             webhooks=WebhookService.from_config(
                 reactor, config, bus, directory, stores, categories, name, on_account_deleted

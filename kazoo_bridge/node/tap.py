@@ -23,7 +23,7 @@ _log = Logger()
 class Options(UsageOptions):
     """Options of ``twistd kazoo_bridge``."""
 
-    optParameters = [  # noqa: RUF012 - twisted's form
+    optParameters = [  # noqa: RUF012 - Twisted's form
         ["config", "c", None, "The configuration file (TOML); without it the defaults"]
     ]
 

@@ -33,7 +33,7 @@ def start(awaitable: Awaitable[Any]) -> Deferred[Any]:
 @implementer(IConsumer)
 @define(eq=False)
 class RecordingConsumer:
-    """Passes calls on to a consumer; `topics` are those that are bound."""
+    """Passes calls on to a consumer; `topics` are the bound topics."""
 
     _consumer: Any
     topics: set[Topic]

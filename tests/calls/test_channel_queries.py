@@ -32,7 +32,7 @@ def test_only_the_account_s_channels_are_returned() -> None:
     given = [
         listed("mine"),
         listed("theirs", OTHER),
-        listed("nobody's", None),
+        listed("without-account", None),
         {"uuid": "none"},
         listed("odd", [ACCOUNT]),
     ]

@@ -16,6 +16,7 @@ from kazoo_bridge.categories.parking import parking
 from kazoo_bridge.categories.presence import presence
 from kazoo_bridge.interfaces import BindingRefused, IBindingCategory, IEventCategory
 from kazoo_bridge.kazoo import account_db, encode_key_part
+from kazoo_bridge.plugins.discovery import find_categories
 from kazoo_bridge.testing import EXAMPLE_ACCOUNT, CategoryHarness
 from kazoo_bridge.topics import TopicTable
 from kazoo_bridge.websockets.subscriptions.binding_catalogue import BindingCatalogue
@@ -24,6 +25,12 @@ from tests.categories.helpers import ACCOUNT, NOW, occurrences
 CATEGORIES = [call, conference, fax_status, messages, notifications, objects, parking, presence]
 WITH_BINDINGS = [category for category in CATEGORIES if IBindingCategory.providedBy(category)]
 all_categories = pytest.mark.parametrize("category", CATEGORIES, ids=lambda category: category.name)
+
+
+def test_every_built_in_category_is_tested_here() -> None:
+    assert sorted(category.name for category in CATEGORIES) == sorted(
+        found.name for found in find_categories()
+    )
 
 
 @all_categories

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
-from attrs import evolve
+from attrs import evolve, fields
 
 from kazoo_bridge.config import Amqp, Config, ConfigError, Egress, Http, Webhooks, load
 from tests.config.files import errors_of, make_certificate
@@ -37,6 +38,16 @@ def test_without_a_file_the_defaults_of_the_contract() -> None:
 def test_the_example_shows_the_defaults() -> None:
     example = Path(__file__).parents[2] / "etc" / "kazoo-bridge.toml"
     assert load(str(example), {}) == Config()
+
+
+def test_the_example_and_the_reference_name_every_key() -> None:
+    root = Path(__file__).parents[2]
+    example = (root / "etc" / "kazoo-bridge.toml").read_text()
+    reference = (root / "docs" / "reference" / "configuration.md").read_text()
+    for section in fields(Config):
+        for key in fields(type(getattr(Config(), section.name))):
+            assert re.search(rf"^(# )?{key.name} = ", example, re.MULTILINE), (section.name, key.name)
+            assert f"`{section.name}.{key.name}`" in reference, (section.name, key.name)
 
 
 def test_secrets_are_not_in_the_repr(tmp_path: Path) -> None:

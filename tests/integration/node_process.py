@@ -1,4 +1,4 @@
-"""The service as operators run it: a twistd process with a configuration file."""
+"""A node as operators run it: a twistd process with a configuration file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TIMEOUT = 30.0
 
 
 def eventually(condition: Any, what: str, timeout: float = _TIMEOUT) -> Any:
-    """Poll until `condition()` is true; its value."""
+    """Poll until `condition()` is true and return its value; `what` is what did not happen by then."""
     deadline = time.monotonic() + timeout
     while not (value := condition()):
         if time.monotonic() > deadline:
@@ -29,7 +29,7 @@ def eventually(condition: Any, what: str, timeout: float = _TIMEOUT) -> Any:
 
 
 class NodeProcess:
-    """One node. `folder` keeps its configuration, database and log."""
+    """One node, whose configuration, database and log are in `folder`."""
 
     def __init__(self, folder: Path, amqp_uri: str, more_config: str = "", storage_uri: str = "") -> None:
         self.folder = folder
@@ -56,7 +56,7 @@ allowed_networks = ["127.0.0.0/8"]
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, *, wait: bool = True) -> None:
-        """Start twistd; wait until it is ready."""
+        """Start twistd, and wait until the node is ready unless `wait` is False."""
         with self.log.open("ab") as log:
             command = [str(_BIN / "twistd"), "-n", "--pidfile=", "kazoo_bridge", "--config", str(self.config)]
             self.process = subprocess.Popen(
@@ -66,7 +66,7 @@ allowed_networks = ["127.0.0.0/8"]
             eventually(self.is_ready, f"ready; its log:\n{self.log_text()[-2000:]}")
 
     def is_ready(self) -> bool:
-        """What /readyz says."""
+        """Whether ``/readyz`` answers 200."""
         assert self.process is not None
         assert self.process.poll() is None, self.log_text()
         try:
@@ -75,18 +75,18 @@ allowed_networks = ["127.0.0.0/8"]
             return False
 
     def log_text(self) -> str:
-        """All it has written."""
+        """Return what the process has written so far."""
         return self.log.read_text() if self.log.exists() else ""
 
     def command(self, *arguments: str) -> str:
-        """Run kazoo-bridge; the last line of its output."""
+        """Run ``kazoo-bridge`` with the node's configuration and return the last line of its output."""
         command = [str(_BIN / "kazoo-bridge"), "--config", str(self.config), *arguments]
-        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=60)
-        assert done.returncode == 0, done.stderr
-        return str(done.stdout.splitlines()[-1])
+        result = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=60)
+        assert result.returncode == 0, result.stderr
+        return result.stdout.splitlines()[-1]
 
     def rest(self, verb: str, path: str, token: str | None = None, data: Any = None) -> requests.Response:
-        """One request to REST."""
+        """Send one request to REST; `data` is the content of the envelope."""
         headers = {"Content-Type": "application/json"} | ({"X-Auth-Token": token} if token else {})
         body = None if data is None else json.dumps({"data": data})
         return requests.request(
@@ -94,17 +94,17 @@ allowed_networks = ["127.0.0.0/8"]
         )
 
     def signal(self, number: int) -> None:
-        """Send a signal."""
+        """Send a signal to the process."""
         assert self.process is not None
         self.process.send_signal(number)
 
     def ended(self) -> int:
-        """Wait for its end; the exit code."""
+        """Wait until the process ends and return its exit code."""
         assert self.process is not None
         return self.process.wait(_TIMEOUT)
 
     def stop(self) -> None:
-        """End it, however it is."""
+        """Kill the process if it is still running, and check its log."""
         if self.process is not None and self.process.poll() is None:
             self.signal(signal.SIGKILL)
             self.process.wait()

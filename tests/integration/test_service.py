@@ -1,4 +1,4 @@
-"""The whole service, from outside: a real broker, a real process, a real web server, any AMQP client."""
+"""A whole node from outside: a real broker, process, web server and AMQP client."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RESELLER, ONE, OTHER = "0" * 32, "1" * 32, "2" * 32
 
 
 class Kazoo:
-    """Publishes as KAZOO does, through pika."""
+    """Publishes KAZOO's messages through pika."""
 
     def __init__(self, uri: str) -> None:
         self._connection = pika.BlockingConnection(pika.URLParameters(uri))
@@ -49,46 +49,47 @@ class Kazoo:
 
 @pytest.fixture
 def receiver() -> Iterator[WebReceiver]:
-    made = WebReceiver()
-    yield made
-    made.stop()
+    receiver = WebReceiver()
+    yield receiver
+    receiver.stop()
 
 
 @pytest.fixture
 def node(tmp_path: Path, vhost_uri: str) -> Iterator[NodeProcess]:
-    made = NodeProcess(tmp_path, vhost_uri)
-    made.command("account", "create", "--id", RESELLER)
-    made.command("account", "create", "--id", ONE, "--parent", RESELLER)
-    made.command("account", "create", "--id", OTHER)
-    made.start()
-    yield made
-    made.stop()
+    node = NodeProcess(tmp_path, vhost_uri)
+    node.command("account", "create", "--id", RESELLER)
+    node.command("account", "create", "--id", ONE, "--parent", RESELLER)
+    node.command("account", "create", "--id", OTHER)
+    node.start()
+    yield node
+    node.stop()
 
 
 @pytest.fixture
 def kazoo(vhost_uri: str) -> Iterator[Kazoo]:
-    made = Kazoo(vhost_uri)
-    yield made
-    made.close()
+    kazoo = Kazoo(vhost_uri)
+    yield kazoo
+    kazoo.close()
 
 
-def hook(node: NodeProcess, account_id: str, token: str, **document: Any) -> dict[str, Any]:
-    given = {"name": "n", "hook": "channel_create", **document}
-    answered = node.rest("PUT", f"/v2/accounts/{account_id}/webhooks", token, given)
-    assert answered.status_code == 201, answered.text
-    created: dict[str, Any] = answered.json()["data"]
+def create_hook(node: NodeProcess, account_id: str, token: str, **document: Any) -> dict[str, Any]:
+    data = {"name": "n", "hook": "channel_create", **document}
+    response = node.rest("PUT", f"/v2/accounts/{account_id}/webhooks", token, data)
+    assert response.status_code == 201, response.text
+    created: dict[str, Any] = response.json()["data"]
     return created
 
 
-def test_exactly_the_right_requests_arrive(node: NodeProcess, kazoo: Kazoo, receiver: WebReceiver) -> None:
+def test_only_matching_events_are_sent_as_forms(
+    node: NodeProcess, kazoo: Kazoo, receiver: WebReceiver
+) -> None:
     token = node.command("token", "create", "--account", ONE)
-    created = hook(node, ONE, token, uri=f"{receiver.url}/one")
+    created = create_hook(node, ONE, token, uri=f"{receiver.url}/one")
     kazoo.call(OTHER, "of-other")
     kazoo.call(ONE, "answered", "CHANNEL_ANSWER")
-    kazoo.call(None, "nobodys")
+    kazoo.call(None, "without-account")
     kazoo.call(ONE, "first")
-    loopback: dict[str, Any] = {"Channel-Is-Loopback": True}
-    kazoo.call(ONE, "second", **loopback)
+    kazoo.call(ONE, "second", "CHANNEL_CREATE", **{"Channel-Is-Loopback": True})
     arrivals = receiver.wait_for(2)
     eventually(lambda: kazoo.queued() == 0, "the queue is empty")
     assert sorted(arrival.form["call_id"] for arrival in arrivals) == ["first", "second"]
@@ -115,16 +116,16 @@ def test_exactly_the_right_requests_arrive(node: NodeProcess, kazoo: Kazoo, rece
     assert all(arrival.form["cluster_id"] == first.form["cluster_id"] != "" for arrival in arrivals)
 
 
-def test_who_may_do_what(node: NodeProcess, receiver: WebReceiver) -> None:
+def test_tokens_act_only_for_their_accounts_and_descendants(node: NodeProcess, receiver: WebReceiver) -> None:
     own = node.command("token", "create", "--account", ONE)
     others = node.command("token", "create", "--account", OTHER)
     resellers = node.command("token", "create", "--account", RESELLER)
-    created = hook(node, ONE, resellers, uri=receiver.url)
+    created = create_hook(node, ONE, resellers, uri=receiver.url)
     one = f"/v2/accounts/{ONE}/webhooks/{created['id']}"
     assert node.rest("GET", one, own).status_code == 200
     for verb in ("GET", "POST", "PATCH", "DELETE"):
-        refused = node.rest(verb, one, others, {})
-        assert (refused.status_code, refused.json()["message"]) == (403, "forbidden")
+        response = node.rest(verb, one, others, {})
+        assert (response.status_code, response.json()["message"]) == (403, "forbidden")
     assert node.rest("GET", one).status_code == 401
     assert node.rest("GET", one, "wrong").json()["message"] == "invalid_credentials"
     assert node.rest("GET", f"/v2/accounts/{RESELLER}/webhooks", own).status_code == 403
@@ -135,7 +136,7 @@ def test_who_may_do_what(node: NodeProcess, receiver: WebReceiver) -> None:
 
 def test_subaccounts_and_changes_of_a_hook(node: NodeProcess, kazoo: Kazoo, receiver: WebReceiver) -> None:
     token = node.command("token", "create", "--account", RESELLER)
-    created = hook(node, RESELLER, token, uri=receiver.url, include_subaccounts=True, http_verb="get")
+    created = create_hook(node, RESELLER, token, uri=receiver.url, include_subaccounts=True, http_verb="get")
     kazoo.call(ONE, "sub")
     (arrival,) = receiver.wait_for(1)
     assert arrival.method == "GET"
@@ -157,11 +158,11 @@ def test_subaccounts_and_changes_of_a_hook(node: NodeProcess, kazoo: Kazoo, rece
     assert len(receiver.arrivals) == 2
 
 
-def test_a_poison_message_is_logged_once_and_delays_no_other(
+def test_malformed_messages_are_logged_once_and_the_next_ones_are_delivered(
     node: NodeProcess, kazoo: Kazoo, receiver: WebReceiver
 ) -> None:
     token = node.command("token", "create", "--account", ONE)
-    hook(node, ONE, token, uri=receiver.url)
+    create_hook(node, ONE, token, uri=receiver.url)
     kazoo.publish_raw("call.CHANNEL_CREATE.notjson", b"{not json")
     kazoo.publish_raw("call.CHANNEL_CREATE.list", b"[1, 2]")
     kazoo.publish_raw("call.CHANNEL_CREATE.badgzip", b"nothing zipped", content_encoding="gzip")
@@ -172,18 +173,18 @@ def test_a_poison_message_is_logged_once_and_delays_no_other(
     kazoo.call(ONE, "good")
     arrivals = receiver.wait_for(2)
     assert {arrival.form["call_id"] for arrival in arrivals} == {"big", "good"}
-    for poison in ("notjson", "list", "badgzip"):
-        assert node.log_text().count(f"call.CHANNEL_CREATE.{poison}") == 1
+    for malformed in ("notjson", "list", "badgzip"):
+        assert node.log_text().count(f"call.CHANNEL_CREATE.{malformed}") == 1
     node.signal(signal.SIGTERM)
     assert node.ended() == 0
     assert kazoo.queued() == 0
 
 
-def test_acknowledged_only_after_the_receivers_200(
+def test_an_event_is_acknowledged_only_after_the_receiver_s_200(
     node: NodeProcess, kazoo: Kazoo, receiver: WebReceiver
 ) -> None:
     token = node.command("token", "create", "--account", ONE)
-    hook(node, ONE, token, uri=receiver.url)
+    create_hook(node, ONE, token, uri=receiver.url)
     receiver.release.clear()
     kazoo.call(ONE, "held")
     receiver.wait_for(1)
@@ -199,9 +200,9 @@ def test_acknowledged_only_after_the_receivers_200(
     assert kazoo.queued() == 0
 
 
-def test_a_refusing_receiver_gets_it_again(node: NodeProcess, kazoo: Kazoo, receiver: WebReceiver) -> None:
+def test_a_failed_delivery_is_retried(node: NodeProcess, kazoo: Kazoo, receiver: WebReceiver) -> None:
     token = node.command("token", "create", "--account", ONE)
-    hook(node, ONE, token, uri=f"{receiver.url}/refusing")
+    create_hook(node, ONE, token, uri=f"{receiver.url}/refusing")
     receiver.status = 500
     kazoo.call(ONE, "again")
     receiver.wait_for(2)
@@ -209,30 +210,30 @@ def test_a_refusing_receiver_gets_it_again(node: NodeProcess, kazoo: Kazoo, rece
     eventually(lambda: kazoo.queued() == 0, "the queue is empty")
 
 
-def test_sigterm_lets_what_is_under_way_end(node: NodeProcess, kazoo: Kazoo, receiver: WebReceiver) -> None:
+def test_sigterm_waits_for_requests_in_flight(node: NodeProcess, kazoo: Kazoo, receiver: WebReceiver) -> None:
     token = node.command("token", "create", "--account", ONE)
-    hook(node, ONE, token, uri=receiver.url)
+    create_hook(node, ONE, token, uri=receiver.url)
     receiver.release.clear()
-    kazoo.call(ONE, "under-way")
+    kazoo.call(ONE, "in-flight")
     receiver.wait_for(1)
     node.signal(signal.SIGTERM)
-    eventually(lambda: "draining" in node.log_text(), "it drains")
+    eventually(lambda: "draining" in node.log_text(), "the node drains")
     receiver.release.set()
     assert node.ended() == 0
     assert kazoo.queued() == 0
     assert len(receiver.arrivals) == 1
 
 
-def test_a_second_sigterm_waits_for_no_receiver(
+def test_a_second_sigterm_does_not_wait_for_receivers(
     node: NodeProcess, kazoo: Kazoo, receiver: WebReceiver
 ) -> None:
     token = node.command("token", "create", "--account", ONE)
-    hook(node, ONE, token, uri=receiver.url)
+    create_hook(node, ONE, token, uri=receiver.url)
     receiver.release.clear()
     kazoo.call(ONE, "never-answered")
     receiver.wait_for(1)
     node.signal(signal.SIGTERM)
-    eventually(lambda: "SIGTERM: draining" in node.log_text(), "it drains")
+    eventually(lambda: "SIGTERM: draining" in node.log_text(), "the node drains")
     assert node.process is not None
     assert node.process.poll() is None
     node.signal(signal.SIGTERM)
@@ -242,11 +243,11 @@ def test_a_second_sigterm_waits_for_no_receiver(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_ends_in_order_when_it_has_never_seen_a_broker(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_node_that_never_reached_a_broker_stops_cleanly(tmp_path: Path, number: signal.Signals) -> None:
     node = NodeProcess(tmp_path, f"amqp://u:hunter2@127.0.0.1:{free_port()}/")
     try:
         node.start(wait=False)
-        eventually(lambda: "no connection to" in node.log_text(), "it has tried")
+        eventually(lambda: "no connection to" in node.log_text(), "the node has tried to connect")
         ready = node.rest("GET", "/readyz")
         assert (ready.status_code, ready.text.startswith("bus: ")) == (503, True)
         node.signal(number)
@@ -257,7 +258,7 @@ def test_it_ends_in_order_when_it_has_never_seen_a_broker(tmp_path: Path, number
 
 
 @pytest.mark.parametrize("tls", [False, True])
-def test_websockets_are_closed_with_going_away(tmp_path: Path, tls: bool) -> None:
+def test_websockets_receive_close_code_1001_on_shutdown(tmp_path: Path, tls: bool) -> None:
     node = NodeProcess(tmp_path, "embedded:")
     if tls:
         authority = Authority(tmp_path)
@@ -272,8 +273,8 @@ def test_websockets_are_closed_with_going_away(tmp_path: Path, tls: bool) -> Non
         connection = context.wrap_socket(connection, server_hostname="localhost")
     with connection:
         upgrade = (
-            "Upgrade: websocket\r\nConnection: Upgrade\r\n"
-            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
         )
         connection.sendall(f"GET / HTTP/1.1\r\nHost: localhost\r\n{upgrade}\r\n".encode())
         stream = connection.makefile("rb")
@@ -283,7 +284,7 @@ def test_websockets_are_closed_with_going_away(tmp_path: Path, tls: bool) -> Non
         node.signal(signal.SIGTERM)
         closing, length = stream.read(2)
         assert (closing, int.from_bytes(stream.read(length)[:2], "big")) == (0x88, 1001)
-        # This client does not answer, and delays the end by little.
+        # This client does not answer the close frame, and the node stops nevertheless.
         assert node.ended() == 0
 
 
@@ -293,7 +294,9 @@ def test_no_secret_is_in_the_log(node: NodeProcess, kazoo: Kazoo, receiver: WebR
         node.command("api-key", "create", "--account", ONE),
     )
     path = f"/v2/accounts/{ONE}/webhooks"
-    hook(node, ONE, token, uri=f"http://hunter2:hunter3@127.0.0.1:{free_port()}/?key=hunter4", retries=0)
+    create_hook(
+        node, ONE, token, uri=f"http://hunter2:hunter3@127.0.0.1:{free_port()}/?key=hunter4", retries=0
+    )
     assert node.rest("GET", f"{path}?auth_token={token}").status_code == 200
     assert node.rest("GET", f"{path}?auth_token=wrong-{token}").status_code == 401
     assert node.rest("PUT", "/v2/api_auth", data={"api_key": key}).status_code == 201
@@ -306,7 +309,7 @@ def test_no_secret_is_in_the_log(node: NodeProcess, kazoo: Kazoo, receiver: WebR
         assert secret not in node.log_text()
 
 
-def test_the_broker_dies_and_comes_back(
+def test_a_node_recovers_when_the_broker_was_killed(
     tmp_path: Path, disposable_rabbit: RabbitNode, receiver: WebReceiver
 ) -> None:
     node = NodeProcess(tmp_path, disposable_rabbit.uri)
@@ -314,14 +317,14 @@ def test_the_broker_dies_and_comes_back(
     token = node.command("token", "create", "--account", ONE)
     try:
         node.start()
-        hook(node, ONE, token, uri=receiver.url)
+        create_hook(node, ONE, token, uri=receiver.url)
         disposable_rabbit.settle()
         disposable_rabbit.kill()
         eventually(lambda: not node.is_ready(), "not ready without a broker")
         assert "bus:" in node.rest("GET", "/readyz").text
         assert node.rest("GET", "/healthz").status_code == 200
         disposable_rabbit.start()
-        eventually(node.is_ready, "ready again by itself", 60)
+        eventually(node.is_ready, "the node is ready again", 60)
         kazoo = Kazoo(disposable_rabbit.uri)
         kazoo.call(ONE, "after")
         assert receiver.wait_for(1)[0].form["call_id"] == "after"
@@ -330,7 +333,7 @@ def test_the_broker_dies_and_comes_back(
         node.stop()
 
 
-def test_a_wrong_configuration(tmp_path: Path) -> None:
+def test_a_bad_configuration_ends_the_start_with_a_line_per_mistake(tmp_path: Path) -> None:
     node = NodeProcess(tmp_path, "http://wrong", '[amqq]\nuri = "x"\n')
     node.start(wait=False)
     assert node.ended() == 1
@@ -338,7 +341,7 @@ def test_a_wrong_configuration(tmp_path: Path) -> None:
     assert [line.split(":")[0] for line in lines] == ["amqq", "amqp.uri"]
 
 
-def test_a_port_that_is_taken(tmp_path: Path) -> None:
+def test_a_port_in_use_ends_the_start(tmp_path: Path) -> None:
     node = NodeProcess(tmp_path, "embedded:")
     with socket.socket() as other:
         other.bind(("127.0.0.1", node.port))
@@ -351,7 +354,7 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
     )
 
 
-def test_an_interface_that_is_not_there(tmp_path: Path) -> None:
+def test_an_unknown_interface_ends_the_start(tmp_path: Path) -> None:
     node = NodeProcess(tmp_path, "embedded:")
     node.config.write_text(
         node.config.read_text().replace(

@@ -1,4 +1,4 @@
-"""A customer's web server in a thread, for tests of whole processes."""
+"""A web server in a thread that receives webhooks, for tests of whole processes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.integration.node_process import eventually
 
 
 class Arrival(NamedTuple):
-    """One request."""
+    """A received request."""
 
     method: str
     path: str
@@ -20,12 +20,12 @@ class Arrival(NamedTuple):
 
     @property
     def form(self) -> dict[str, str]:
-        """The body as a form."""
+        """The form fields of the body."""
         return dict(parse_qsl(self.body, keep_blank_values=True))
 
 
 class WebReceiver:
-    """Keeps what arrives. `status` is what it answers; while `held` is set, requests wait."""
+    """Collects requests in `arrivals` and answers with `status`. While `release` is cleared, answers wait."""
 
     def __init__(self) -> None:
         self.arrivals: list[Arrival] = []
@@ -37,7 +37,7 @@ class WebReceiver:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def _take(self) -> None:
+            def _handle(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
                 receiver.arrivals.append(Arrival(self.command, self.path, dict(self.headers.items()), body))
                 receiver.release.wait(60)
@@ -45,7 +45,7 @@ class WebReceiver:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
-            do_GET = do_POST = do_PUT = _take
+            do_GET = do_POST = do_PUT = _handle
 
             def log_message(self, *args: object) -> None:
                 pass
@@ -56,12 +56,12 @@ class WebReceiver:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def wait_for(self, count: int) -> list[Arrival]:
-        """The arrivals, once there are `count` of them."""
+        """Wait for `count` requests and return all so far."""
         eventually(lambda: len(self.arrivals) >= count, f"{count} requests; so far {len(self.arrivals)}")
         return self.arrivals
 
     def stop(self) -> None:
-        """Take no more."""
+        """Close the server."""
         self.release.set()
         self._server.shutdown()
         self._server.server_close()

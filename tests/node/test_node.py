@@ -16,6 +16,7 @@ from kazoo_bridge.bus.amqp.bus import AmqpBus
 from kazoo_bridge.bus.embedded import EmbeddedBus
 from kazoo_bridge.config import Amqp, Config, ConfigError, Http, Storage, Websockets
 from kazoo_bridge.interfaces import StorageUnavailable
+from kazoo_bridge.node import node as node_module
 from kazoo_bridge.node.node import Node, StartupFailed, make_bus
 from tests.node.harness import make_config, make_node
 
@@ -31,11 +32,14 @@ def test_the_bus_is_the_one_of_the_configuration() -> None:
     assert isinstance(make_bus(Clock(), evolve(Config(), amqp=Amqp(uri="amqp://localhost"))), AmqpBus)
 
 
-def test_a_storage_uri_that_cannot_be_used_is_a_configuration_error() -> None:
+def test_a_storage_uri_that_cannot_be_used_is_a_configuration_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(reactor: object, uri: str) -> None:
+        raise ValueError(f"no driver for {uri}")
+
+    monkeypatch.setattr(node_module, "Database", refuse)
     with pytest.raises(ConfigError) as error:
-        Node.from_config(Clock(), evolve(Config(), storage=Storage("sqlite:///x?timeout=soon")))
-    (line,) = error.value.errors
-    assert line.startswith("storage.uri: ")
+        Node.from_config(Clock(), Config())
+    assert list(error.value.errors) == ["storage.uri: no driver for sqlite:///kazoo-bridge.sqlite3"]
 
 
 @pytest_twisted.ensureDeferred

@@ -119,3 +119,11 @@ def test_an_error_without_a_stderr_still_ends_the_process(
     harness.install()
     harness.handler.exit_with_error("no stderr")
     assert harness.exit_process() == [1]
+
+
+def test_an_error_while_draining_does_not_stop_the_reactor_again(harness: Harness) -> None:
+    harness.install()
+    signal.raise_signal(signal.SIGTERM)
+    harness.handler.exit_with_error("the start failed")
+    assert harness.reactor.stop_count == 1
+    assert harness.exit_process() == [1]

@@ -78,7 +78,7 @@ class RecordingReactor(MemoryReactorClock):
     def __init__(self, names: FakeNameResolver) -> None:
         super().__init__()
         self.names = names
-        self.installNameResolver(names)
+        self.nameResolver = names
 
     @property
     def connected_to(self) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
@@ -145,7 +145,14 @@ class BoundedCloseTransport(ProtocolWrapper):
         super().connectionLost(reason)
 
 
-class _BoundedCloseFactory(WrappingFactory[BoundedCloseTransport]):
+if TYPE_CHECKING:
+    _BoundedCloseFactoryBase = WrappingFactory[BoundedCloseTransport]
+else:
+    # Generic only since Twisted 24.10.
+    _BoundedCloseFactoryBase = WrappingFactory
+
+
+class _BoundedCloseFactory(_BoundedCloseFactoryBase):
     protocol = BoundedCloseTransport
     noisy = False
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Coroutine
+from copy import copy
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
@@ -145,7 +146,7 @@ class FakeConnection:
 
     def open_channel(self) -> Deferred[FakeChannel]:
         if self.failing is not None:
-            return fail(self.failing)
+            return fail(copy(self.failing))
         self.channels.append(FakeChannel(self))
         return succeed(self.channels[-1])
 
@@ -156,7 +157,7 @@ class FakeConnection:
     def answer(self, what: str, act: Callable[[], Any]) -> Deferred[Any]:
         self.requests.append(what)
         if self.failing is not None:
-            return fail(self.failing)
+            return fail(copy(self.failing))
         if not self.holding:
             return succeed(act())
         answer: Deferred[Any] = Deferred()

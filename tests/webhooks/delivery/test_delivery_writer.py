@@ -154,6 +154,20 @@ def test_results_wait_while_the_storage_is_unavailable() -> None:
     assert [row.lease_until for row in harness.store.rows.values()] == [0.0] * 3
 
 
+def test_results_during_a_failed_write_are_not_lost() -> None:
+    harness = Harness()
+    first, second = harness.claim("e1", "e2")
+    harness.store.manual = True
+    harness.writer.record_result(first, AttemptResult(False, 1, 7.0, "answered 500"))
+    harness.clock.advance(0.01)
+    harness.writer.record_result(second, AttemptResult(False, 1, 8.0, "answered 500"))
+    ((write, _),) = harness.store.waiting
+    harness.store.manual = False
+    write.errback(StorageUnavailable("the disk is full"))
+    harness.clock.advance(batch_writer.RETRY_INTERVAL)
+    assert [row.next_attempt for row in harness.store.rows.values()] == [7.0, 8.0]
+
+
 def test_after_a_failed_write_later_deliveries_of_the_ordering_key_fail_too() -> None:
     harness = Harness()
     harness.store.down = True
@@ -216,6 +230,16 @@ def test_stopping_writes_what_has_been_collected() -> None:
     assert results_of(harness.writer.stopService()) == [None]
     assert results == [None]
     assert not harness.clock.getDelayedCalls()
+
+
+def test_the_barrier_blocks_for_a_minute() -> None:
+    clock = Clock()
+    barrier = OrderingBarrier(clock)
+    barrier.write_failed(delivery("e1", "call 1"))
+    clock.advance(59.9)
+    assert barrier.blocks(delivery("e2", "call 1"))
+    clock.advance(60 - clock.seconds())
+    assert not barrier.blocks(delivery("e2", "call 1"))
 
 
 def test_the_barrier_remembers_a_bounded_number_of_keys(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from twisted.internet.task import Clock
 
 from kazoo_bridge.config import Webhooks
 from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
-from kazoo_bridge.webhooks.delivery.hook_queues import Slot
+from kazoo_bridge.webhooks.delivery.hook_queues import AccountQueue, Slot
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from tests.webhooks.harness import results_of
 from tests.webhooks.hook_factory import make_hook
@@ -383,6 +383,15 @@ def test_idle_hooks_are_not_remembered() -> None:
     del request
     gc.collect()
     assert queue() is None
+
+
+def test_idle_accounts_are_not_remembered() -> None:
+    scheduler, _ = make_scheduler()
+    for number in range(50):
+        Request(scheduler, make_hook("h", f"idle-{number}")).release()
+    gc.collect()
+    remembered = [one.id for one in gc.get_objects() if isinstance(one, AccountQueue)]
+    assert not [account_id for account_id in remembered if account_id.startswith("idle-")]
 
 
 @pytest.mark.parametrize("key", sorted(HOOKS))

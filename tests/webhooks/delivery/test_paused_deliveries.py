@@ -64,6 +64,24 @@ def test_paused_deliveries_of_enabled_hooks_are_resumed_on_start() -> None:
     assert len(agent.times) == 1
 
 
+def test_paused_deliveries_are_looked_for_every_half_minute() -> None:
+    _, harness = make_harness(started=False)
+    harness.clock.advance(1000)
+    hook = harness.hook()
+
+    def resume_enabled() -> list[str]:
+        assert results_of(Deferred.fromCoroutine(harness.paused.resume_enabled())) == [None]
+        return harness.deliveries.resumed
+
+    assert resume_enabled() == []
+    harness.store(hook, "e1")
+    harness.deliveries.pause("h1")
+    harness.clock.advance(29)
+    assert resume_enabled() == []
+    harness.clock.advance(1)
+    assert resume_enabled() == ["h1"]
+
+
 def test_paused_deliveries_of_disabled_hooks_stay_paused() -> None:
     _, harness = make_harness(started=False)
     harness.store(harness.hook(), "e1")
