@@ -133,14 +133,14 @@ def serve(folder: str, calls: int, rate: int, pipe: Connection) -> None:
         http=Http("tcp:0:interface=127.0.0.1"),
         websockets=evolve(Websockets(), endpoint="tcp:0:interface=127.0.0.1"),
     )
-    bridge = Node.from_config(reactor, config)
-    load = LoopingCall.withCount(CallLoad(bridge.bus, calls).step)
+    node = Node.from_config(reactor, config)
+    load = LoopingCall.withCount(CallLoad(node.bus, calls).step)
 
     async def start() -> None:
-        await bridge.start()
-        await bridge.accounts.create(ACCOUNT)
-        await bridge.directory.load()
-        pipe.send((bridge.http_host, (await bridge.tokens.create(ACCOUNT)).token))
+        await node.start()
+        await node.accounts.create(ACCOUNT)
+        await node.directory.load()
+        pipe.send((node.http_host, (await node.tokens.create(ACCOUNT)).token))
         LoopingCall(poll_commands).start(_COMMAND_POLL_INTERVAL_S)
 
     def poll_commands() -> None:

@@ -63,7 +63,7 @@ def accept_former_names(cls: type[T]) -> type[T]:
             keywords = _present_keywords(keywords)
         initialize(self, *arguments, **keywords)
 
-    cls.__init__ = __init__  # type: ignore[method-assign]
+    cls.__init__ = __init__  # type: ignore[method-assign] # wraps the constructor
     for former, present in FORMER_KEYWORDS.items():
         if hasattr(cls, present):
             setattr(cls, former, property(attrgetter(present)))

@@ -31,7 +31,7 @@ def matches(pattern: str, key: str) -> bool:
 
 
 @define(eq=False)
-class _Node(Generic[T]):
+class _TrieNode(Generic[T]):
     """A node of the trie: the patterns that begin with the segments on the path to it.
 
     `ends_with_hash`: the last of these segments is ``#``, so the node also matches further segments.
@@ -39,7 +39,7 @@ class _Node(Generic[T]):
     """
 
     ends_with_hash: bool = False
-    children: dict[str, _Node[T]] = field(factory=dict)
+    children: dict[str, _TrieNode[T]] = field(factory=dict)
     values: dict[T, int] | None = None
 
 
@@ -55,7 +55,7 @@ class TopicTable(Generic[T]):
         self._wildcards = wildcards
         # Pattern -> value -> its place in the order of addition.
         self._patterns: dict[str, dict[T, int]] = {}
-        self._root: _Node[T] = _Node()
+        self._root: _TrieNode[T] = _TrieNode()
         self._numbers = count()
 
     def __len__(self) -> int:
@@ -110,15 +110,15 @@ class TopicTable(Generic[T]):
                     found[value] = number
         return sorted(found, key=found.__getitem__)
 
-    def _reached(self, segments: list[str]) -> dict[_Node[T], None]:
+    def _reached(self, segments: list[str]) -> dict[_TrieNode[T], None]:
         """Return the nodes that all of the segments lead to.
 
         The paths are followed together, one segment at a time, so that no node is visited twice.
         """
-        here: dict[_Node[T], None] = {}
+        here: dict[_TrieNode[T], None] = {}
         _enter(self._root, here)
         for segment in segments:
-            there: dict[_Node[T], None] = {}
+            there: dict[_TrieNode[T], None] = {}
             for node in here:
                 if node.ends_with_hash:
                     there[node] = None
@@ -139,12 +139,12 @@ class TopicTable(Generic[T]):
     def _is_wild(self, segments: list[str]) -> bool:
         return self._wildcards and (_ONE in segments or _ANY in segments)
 
-    def _grow(self, segments: list[str]) -> _Node[T]:
+    def _grow(self, segments: list[str]) -> _TrieNode[T]:
         node = self._root
         for segment in segments:
             child = node.children.get(segment)
             if child is None:
-                child = node.children[segment] = _Node(segment == _ANY)
+                child = node.children[segment] = _TrieNode(segment == _ANY)
             node = child
         return node
 
@@ -160,9 +160,9 @@ class TopicTable(Generic[T]):
             del parent.children[segment]
 
 
-def _enter(node: _Node[T], nodes: dict[_Node[T], None]) -> None:
+def _enter(node: _TrieNode[T], nodes: dict[_TrieNode[T], None]) -> None:
     """Add the node, and the nodes that ``#`` reaches from it with no segment."""
-    reached: _Node[T] | None = node
+    reached: _TrieNode[T] | None = node
     while reached is not None:
         nodes[reached] = None
         reached = reached.children.get(_ANY) if reached.children else None

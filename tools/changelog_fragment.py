@@ -2,8 +2,8 @@
 
     python -m tools.changelog_fragment [REVISION]
 
-REVISION is what the working tree is compared with; by default the point where the branch left `origin/main` or
-`main`, so that on the main branch itself only uncommitted changes count.
+REVISION is what the working tree is compared with; by default the point where the branch left `origin/main`
+or `main`, so that on the main branch itself only uncommitted changes count.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Flips one comparison, condition or sum at a time and runs that area's tests: a mutant that survives shows what no test checks.
+"""Flips one comparison, condition or sum at a time, and runs that area's tests.
 
-Cosmic Ray makes the mutants. Everything runs in copies of the checkout, so that the working tree stays as it is:
+A mutant that survives shows what no test checks. Cosmic Ray makes the mutants. Everything runs in copies of
+the checkout, so that the working tree stays as it is:
 
     make mutants                                    a random sample of every area
     make mutants MUTANTS='--area storage --sample 40 --seed 7'
@@ -162,7 +163,8 @@ def _require_green(copy: Path, area: Area) -> None:
     )
     if done.returncode != 0:
         sys.exit(
-            f"the tests {' '.join(area.tests)} fail without a mutant:\n{done.stdout[-4000:]}{done.stderr[-1000:]}"
+            f"the tests {' '.join(area.tests)} fail without a mutant:\n"
+            f"{done.stdout[-4000:]}{done.stderr[-1000:]}"
         )
 
 

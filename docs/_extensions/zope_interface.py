@@ -1,4 +1,7 @@
-"""The directive ``autointerface``: documents a zope interface, which autodoc does not know, from its docstrings."""
+"""The directive ``autointerface``: documents a zope interface from its docstrings.
+
+Autodoc does not know zope interfaces.
+"""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class QueuedMessage:
 
 
 @define(eq=False)
-class Subscription:
+class QueueSubscription:
     """One consumer's share of a queue. `prefetch` limits its unacknowledged messages (0: no limit).
 
     `unacknowledged` counts what the handler has not settled, including `to_requeue`: messages that return to
@@ -80,10 +80,10 @@ class EmbeddedQueue:
         self._bytes = 0
         self._numbers = 0
         self._dropped = LogThrottle(clock, self._log_dropped)
-        self._subscriptions: deque[Subscription] = deque()
+        self._subscriptions: deque[QueueSubscription] = deque()
         self._flowing = False
         self._delivery: IDelayedCall | None = None
-        self._requeuing: set[Subscription] = set()
+        self._requeuing: set[QueueSubscription] = set()
 
     def __len__(self) -> int:
         """Return the number of waiting messages."""
@@ -94,14 +94,14 @@ class EmbeddedQueue:
         """Whether the queue has a consumer."""
         return bool(self._subscriptions)
 
-    def add_consumer(self, handler: EventHandler, prefetch: int, acknowledge: bool) -> Subscription:
+    def add_consumer(self, handler: EventHandler, prefetch: int, acknowledge: bool) -> QueueSubscription:
         """Share the messages with another consumer."""
-        subscription = Subscription(handler, prefetch if acknowledge else 0, acknowledge)
+        subscription = QueueSubscription(handler, prefetch if acknowledge else 0, acknowledge)
         self._subscriptions.append(subscription)
         self._schedule_delivery()
         return subscription
 
-    def remove_consumer(self, subscription: Subscription) -> None:
+    def remove_consumer(self, subscription: QueueSubscription) -> None:
         """Deliver no more messages to it; requeue at once what waits for redelivery.
 
         Its handler may still finish others.
@@ -173,14 +173,14 @@ class EmbeddedQueue:
             self._deliver(number, message, subscription)
         self._schedule_delivery()
 
-    def _next_subscription(self) -> Subscription | None:
+    def _next_subscription(self) -> QueueSubscription | None:
         for _ in range(len(self._subscriptions)):
             self._subscriptions.rotate(-1)
             if self._subscriptions[-1].has_capacity:
                 return self._subscriptions[-1]
         return None
 
-    def _deliver(self, number: int, message: QueuedMessage, subscription: Subscription) -> None:
+    def _deliver(self, number: int, message: QueuedMessage, subscription: QueueSubscription) -> None:
         subscription.unacknowledged += 1
         try:
             result = subscription.handler(message.decoded())
@@ -201,12 +201,12 @@ class EmbeddedQueue:
             else:
                 subscription.unacknowledged -= 1
 
-    def _acknowledge(self, subscription: Subscription, _result: object = None) -> None:
+    def _acknowledge(self, subscription: QueueSubscription, _result: object = None) -> None:
         subscription.unacknowledged -= 1
         self._schedule_delivery()
 
     def _on_failure(
-        self, failure: Failure, number: int, message: QueuedMessage, subscription: Subscription
+        self, failure: Failure, number: int, message: QueuedMessage, subscription: QueueSubscription
     ) -> None:
         # Cancelled work is unfinished too, and must not be lost.
         if failure.check(Requeue, CancelledError):
@@ -223,7 +223,7 @@ class EmbeddedQueue:
 
     # -- requeueing
 
-    def _requeue_later(self, number: int, message: QueuedMessage, subscription: Subscription) -> None:
+    def _requeue_later(self, number: int, message: QueuedMessage, subscription: QueueSubscription) -> None:
         """Requeue after a delay, to avoid a tight loop; until then the message counts for the prefetch."""
         subscription.to_requeue[number] = evolve(message, redelivered=True)
         if not self._flowing or subscription not in self._subscriptions:
@@ -232,7 +232,7 @@ class EmbeddedQueue:
             self._requeuing.add(subscription)
             subscription.requeue_timer = self._clock.callLater(REDELIVERY_DELAY, self._requeue, subscription)
 
-    def _requeue(self, subscription: Subscription) -> None:
+    def _requeue(self, subscription: QueueSubscription) -> None:
         self._requeuing.discard(subscription)
         if subscription.requeue_timer is not None and subscription.requeue_timer.active():
             subscription.requeue_timer.cancel()

@@ -101,7 +101,8 @@ class AccountCalls:
     def reconcile(self, report: ChannelReport, queried_at: float, now: float) -> CallsDiff:
         """Correct the calls by the report of a query that was sent at `queried_at`.
 
-        Events since then override the report, and ended calls do not come back.
+        Events since then override the report, and ended calls do not come back. `queried_at` and `now` are in
+        Unix seconds.
         """
         self._forget_ended(now)
         reported = {

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kazoo_bridge.calls.channel_queries import Channel, channel_start
+from kazoo_bridge.calls.channel_queries import Channel
 from kazoo_bridge.json_numbers import to_integer
-from kazoo_bridge.kazoo import is_loopback, is_true, to_gregorian
+from kazoo_bridge.kazoo import channel_start, is_loopback, is_true, to_gregorian
 
 #: A call in its public form. Calls are immutable: a change makes a new one.
 Call = Mapping[str, Any]

@@ -12,8 +12,7 @@ from attrs import field, frozen
 
 from kazoo_bridge.calls.kazoo_messages import account_channels_query, channel_query
 from kazoo_bridge.interfaces import IBus
-from kazoo_bridge.json_numbers import to_integer
-from kazoo_bridge.kazoo import Event, normalize
+from kazoo_bridge.kazoo import Event, channel_start, normalize
 
 #: A channel in its public form.
 Channel = Mapping[str, Any]
@@ -117,11 +116,6 @@ def replying_node(body: Mapping[str, Any]) -> str:
     """Return the name of the node that sent a message; empty when the message has none."""
     node = body.get("Node")
     return node if isinstance(node, str) else ""
-
-
-def channel_start(channel: Channel) -> int:
-    """Return when the channel was created, in Gregorian seconds; 0 when unknown."""
-    return to_integer(channel.get("timestamp"), accept_text=True) or 0
 
 
 def _iter_channels(channels: object) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -65,7 +65,7 @@ _FLOW = DocumentSchema.from_schema(step_schema())
 
 
 def is_valid_call_id(call_id: str) -> bool:
-    """Whether the id fits into a routing key, and is no wildcard there."""
+    """Return True if the id fits into a routing key, and is no wildcard there."""
     return 0 < len(encode_key_part(call_id)) <= MAX_CALL_ID and call_id not in ("*", "#")
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from attrs import define
-from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from kazoo_bridge.calls.channel_queries import Channel, ChannelQueries
@@ -45,15 +44,15 @@ class CallService:
         """The number of accounts that are watched."""
         return len(self._live_calls)
 
-    def channels(self, account_id: str) -> Deferred[list[Channel]]:
+    async def channels(self, account_id: str) -> list[Channel]:
         """See `ICalls.channels`."""
-        return Deferred.fromCoroutine(self._queries.for_account(account_id))
+        return await self._queries.for_account(account_id)
 
-    def channel(self, account_id: str, call_id: str) -> Deferred[Channel | None]:
+    async def channel(self, account_id: str, call_id: str) -> Channel | None:
         """See `ICalls.channel`."""
-        return Deferred.fromCoroutine(self._find_channel(account_id, call_id))
+        return await self._queries.by_call_id(account_id, call_id) if is_valid_call_id(call_id) else None
 
-    def command(self, account_id: str, call_id: str, command: str, data: Mapping[str, Any]) -> Deferred[str]:
+    async def command(self, account_id: str, call_id: str, command: str, data: Mapping[str, Any]) -> str:
         """See `ICalls.command`."""
 
         def make_message(channel: Channel) -> Message:
@@ -64,30 +63,25 @@ class CallService:
                 )
             return action_command(call_id, command, validated)
 
-        return Deferred.fromCoroutine(
-            self._publish(account_id, call_id, make_message, f"{command} initiated")
-        )
+        return await self._publish(account_id, call_id, make_message, f"{command} initiated")
 
-    def flow(self, account_id: str, call_id: str, flow: Mapping[str, Any]) -> Deferred[str]:
+    async def flow(self, account_id: str, call_id: str, flow: Mapping[str, Any]) -> str:
         """See `ICalls.flow`."""
 
         def make_message(_: Channel) -> Message:
             return flow_command(call_id, validate_flow(flow))
 
-        return Deferred.fromCoroutine(self._publish(account_id, call_id, make_message, "metaflow sent"))
+        return await self._publish(account_id, call_id, make_message, "metaflow sent")
 
     def watch(self, account_id: str, watcher: Callable[[CallChange], None]) -> ICallWatch:
         """See `ICalls.watch`."""
         return self._live_calls.watch(account_id, watcher)
 
-    async def _find_channel(self, account_id: str, call_id: str) -> Channel | None:
-        return await self._queries.by_call_id(account_id, call_id) if is_valid_call_id(call_id) else None
-
     async def _publish(
         self, account_id: str, call_id: str, make_message: Callable[[Channel], Message], answer: str
     ) -> str:
         """Publish a message to a call that the account has, and return `answer`."""
-        channel = await self._find_channel(account_id, call_id)
+        channel = await self.channel(account_id, call_id)
         if channel is None:
             raise UnknownCall(call_id)
         await self._bus.publish(*make_message(channel))

@@ -30,7 +30,7 @@ def _type(name: str, key: str, friendly_name: str, description: str, fields: str
 
 _CALLER = "Caller-ID-Name Caller-ID-Number"
 _CALLEE = "Callee-ID-Name Callee-ID-Number"
-_ENDS = "From-Realm From-User To-Realm To-User"
+_FROM_AND_TO = "From-Realm From-User To-Realm To-User"
 _FAX = f"Call-ID {_CALLEE} {_CALLER} Fax-ID Fax-Info Fax-Notifications Fax-Timestamp FaxBox-ID"
 _PORT = "Port-Request-ID Authorized-By Local-Number Number Number-State Port Reason Version"
 _PAYMENT = (
@@ -42,7 +42,7 @@ _REGISTRATION = (
     "Network-IP Network-Port Suppress-Unregister-Notify To-Host To-User User-Agent"
 )
 _VOICEMAIL = (
-    f"{_ENDS} Voicemail-Box Voicemail-ID Voicemail-Timestamp Call-ID {_CALLER} Voicemail-Length "
+    f"{_FROM_AND_TO} Voicemail-Box Voicemail-ID Voicemail-Timestamp Call-ID {_CALLER} Voicemail-Length "
     "Voicemail-Transcription"
 )
 _EMERGENCY = (
@@ -108,8 +108,8 @@ NOTIFICATION_TYPES: tuple[NotificationType, ...] = (
         "account.cf_notification",
         "Customer defined notification",
         "A callflow sends a notification of its own",
-        f"Template-ID {_CALLER} Call-ID Call-Bridged Message-Left {_ENDS} Notify To Timestamp Comments "
-        "Notification-Media",
+        f"Template-ID {_CALLER} Call-ID Call-Bridged Message-Left {_FROM_AND_TO} Notify To Timestamp "
+        "Comments Notification-Media",
     ),
     _type(
         "number_feature_manual_action",
@@ -123,14 +123,14 @@ NOTIFICATION_TYPES: tuple[NotificationType, ...] = (
         "fax.inbound",
         "Successful Fax Reception",
         "A fax has been received",
-        f"{_ENDS} {_FAX} Owner-ID",
+        f"{_FROM_AND_TO} {_FAX} Owner-ID",
     ),
     _type(
         "inbound_fax_error",
         "fax.inbound_error",
         "Fax Reception Error",
         "A fax could not be received",
-        f"{_ENDS} {_FAX} Fax-Error Owner-ID",
+        f"{_FROM_AND_TO} {_FAX} Fax-Error Owner-ID",
     ),
     _type(
         "outbound_fax",
@@ -224,7 +224,7 @@ NOTIFICATION_TYPES: tuple[NotificationType, ...] = (
         "sip.missed_call",
         "Missed Call",
         "A call was not answered",
-        f"Call-Bridged Call-ID Message-Left {_CALLER} {_ENDS} Notify Timestamp To",
+        f"Call-Bridged Call-ID Message-Left {_CALLER} {_FROM_AND_TO} Notify Timestamp To",
     ),
     _type(
         "register",

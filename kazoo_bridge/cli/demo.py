@@ -58,6 +58,6 @@ def demo(
     that it receives.
     """
     # Here, because only this command needs the whole node and a reactor.
-    from kazoo_bridge.demo import run
+    from kazoo_bridge.demo.runner import main
 
-    run(context.config_path, DemoOptions(calls_per_minute, accounts, max_calls, seed))
+    main(context.config_path, DemoOptions(calls_per_minute, accounts, max_calls, seed))

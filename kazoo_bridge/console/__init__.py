@@ -1,1 +1,4 @@
-"""The operator console: a static page of plain ES modules, without a build step, that nothing is loaded into from elsewhere."""
+"""The operator console: a static page of plain ES modules, without a build step.
+
+The page loads nothing from other hosts.
+"""

@@ -24,10 +24,3 @@ class DemoOptions:
     accounts: int = field(default=4, validator=[ge(2), le(MAX_ACCOUNTS)])
     max_calls: int = field(default=25, validator=ge(1))
     seed: int | None = None
-
-
-def run(config_path: str | None = None, options: DemoOptions | None = None) -> None:
-    """Run the demo until it is interrupted. Raises SystemExit for a bad configuration."""
-    from kazoo_bridge.demo.runner import main  # not at the top: it imports all of the service
-
-    main(config_path, options or DemoOptions())

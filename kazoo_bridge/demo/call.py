@@ -35,7 +35,7 @@ class Call:
     """A call with up to three legs.
 
     `first` stays while the others change, `second` is connected to it, `ringing` rings. All three exist
-    during an attended transfer. The caller has `dialled` a number that leads to `callee`. `on_step` is called
+    during an attended transfer. The number of `called_party` leads to `callee`. `on_step` is called
     with the call after every step. `commanded` says that a command has been executed for the call, so that it
     proceeds by itself only slowly.
     """
@@ -46,7 +46,7 @@ class Call:
         rng: random.Random,
         tenant: Tenant,
         caller: Party,
-        dialled: Party,
+        called_party: Party,
         callee: Party,
         on_step: Callable[[Call], None],
     ) -> None:
@@ -61,7 +61,7 @@ class Call:
         self.ringing: Leg | None = None
         self.commanded = False
         self._on_step = on_step
-        self.first = self._new_leg("inbound", caller, caller, dialled)
+        self.first = self._new_leg("inbound", caller, caller, called_party)
 
     @property
     def legs(self) -> list[Leg]:
@@ -264,7 +264,7 @@ class Call:
         self._publisher.publish_leg(
             leg,
             "CHANNEL_DESTROY",
-            leg.ending(self._publisher.now(), cause, _SIP_STATUS.get(cause, "sip:200")),
+            leg.hangup_fields(self._publisher.now(), cause, _SIP_STATUS.get(cause, "sip:200")),
         )
 
     def _set_phase(self, phase: Phase) -> None:

@@ -42,7 +42,7 @@ _PARKING_KEYS = (
 class Leg:
     """The leg of `party`. An ``inbound`` leg calls the switch, an ``outbound`` leg is called by it.
 
-    `created` and `answered` are in Unix seconds. `called_number` is the party that was dialled; `callee`
+    `created` and `answered` are in Unix seconds. `called_number` is the party that was called; `callee`
     changes with transfers. `peer` is the leg that this one is connected to or rings for. `media` has what
     commands have set: ``playing``, ``recording``, ``audio level``.
     """
@@ -79,8 +79,8 @@ class Leg:
         common = self._common()
         return {**{name: common[name] for name in _PARKING_KEYS}, "Parking-Slot": slot}
 
-    def ending(self, now: float, cause: str, code: str) -> dict[str, Any]:
-        """Return the additional keys of the last event; `code` is the SIP status."""
+    def hangup_fields(self, now: float, cause: str, code: str) -> dict[str, Any]:
+        """Return the additional keys of the last event; `now` is in Unix seconds, `code` the SIP status."""
         answered = now if self.answered is None else self.answered
         ringing, talking = int(answered - self.created), int(now - answered)
         return {
@@ -156,5 +156,5 @@ class Leg:
         return common if self.peer is None else {**common, "Other-Leg-Call-ID": self.peer.id}
 
     def _to(self) -> str:
-        ours = self.called_number.inside or self.called_number.number == self.tenant.number
-        return f"{self.called_number.number}@{self.tenant.realm if ours else _CARRIER}"
+        internal = self.called_number.inside or self.called_number.number == self.tenant.number
+        return f"{self.called_number.number}@{self.tenant.realm if internal else _CARRIER}"

@@ -90,7 +90,7 @@ class SimulatedCalls:
             script.stop()
         self._scripts.clear()
 
-    def _place_call(self, tenant: Tenant, caller: Party, dialled: Party, callee: Party) -> None:
-        call = Call(self._publisher, self._rng, tenant, caller, dialled, callee, self._on_step)
+    def _place_call(self, tenant: Tenant, caller: Party, called_party: Party, callee: Party) -> None:
+        call = Call(self._publisher, self._rng, tenant, caller, called_party, callee, self._on_step)
         self._scripts[call] = CallScript(self._clock, self._rng, call, self, self._notifications)
         call.place()

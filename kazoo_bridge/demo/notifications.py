@@ -41,8 +41,8 @@ class FaxJob:
     @property
     def ends(self) -> tuple[Party, Party]:
         """The sender and the receiver."""
-        ours = Party(self.tenant.name, self.tenant.number)
-        return (self.remote, ours) if self.incoming else (ours, self.remote)
+        own = Party(self.tenant.name, self.tenant.number)
+        return (self.remote, own) if self.incoming else (own, self.remote)
 
 
 class NotificationPublisher:
@@ -81,7 +81,7 @@ class NotificationPublisher:
             },
         )
 
-    def fax_status(self, fax: FaxJob, state: str, stage: str, status: str, page: int) -> None:
+    def fax_status(self, fax: FaxJob, state: str, phase: str, status: str, page: int) -> None:
         """Publish the progress of a fax; `page` pages are transferred."""
         sender, receiver = fax.ends
         self._publisher.publish_event(
@@ -95,7 +95,7 @@ class NotificationPublisher:
                 "FaxBox-ID": fax.tenant.faxbox_id,
                 "Fax-State": state,
                 "Direction": "incoming" if fax.incoming else "outgoing",
-                "Stage": stage,
+                "Stage": phase,
                 "Status": status,
                 "Page": page,
                 "Fax-Info": _fax_info(fax, page),

@@ -33,6 +33,7 @@ class WebhookPrinter(Resource):
 
     def render_POST(self, request: Request) -> bytes:
         """Print one webhook."""
+        # A received request has content.
         form = dict(parse_qsl(request.content.read().decode()))  # type: ignore[union-attr]
         # Only hooks for channels send the name of the hook; others send the name or type of their event.
         event = (

@@ -146,7 +146,7 @@ def make_tenants(rng: random.Random, count: int) -> list[Tenant]:
 def _tenant(
     rng: random.Random, index: int, name: str, word: str, realm_suffix: str, reseller_id: str | None
 ) -> Tenant:
-    names = [*rng.sample(_ROOMS, 2), *_people(rng, _EXTENSIONS - 2)]
+    names = [*rng.sample(_ROOMS, 2), *_person_names(rng, _EXTENSIONS - 2)]
     people = tuple(
         Party(who, str(_FIRST_EXTENSION + at), make_id(rng), make_id(rng)) for at, who in enumerate(names)
     )
@@ -162,7 +162,7 @@ def _tenant(
     )
 
 
-def _people(rng: random.Random, count: int) -> list[str]:
+def _person_names(rng: random.Random, count: int) -> list[str]:
     return [
         f"{first} {last}"
         for first, last in zip(rng.sample(_FIRST, count), rng.sample(_LAST, count), strict=True)

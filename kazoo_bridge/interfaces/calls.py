@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
 from attrs import frozen
 from zope.interface import Interface
-
-if TYPE_CHECKING:
-    from twisted.internet.defer import Deferred
 
 
 class UnknownCall(Exception):
@@ -61,26 +58,26 @@ class ICallWatch(Interface):
 class ICalls(Interface):
     """Live calls of accounts. The caller has checked the rights on the account."""
 
-    def channels(account_id: str) -> Deferred[list[Mapping[str, Any]]]:
+    def channels(account_id: str) -> Awaitable[list[Mapping[str, Any]]]:
         """List the account's live channels in their public form, as the switches report them.
 
         Fails with `BusUnavailable`.
         """
 
-    def channel(account_id: str, call_id: str) -> Deferred[Mapping[str, Any] | None]:
+    def channel(account_id: str, call_id: str) -> Awaitable[Mapping[str, Any] | None]:
         """Return one live channel of the account in its public form; None if the account has none of that id.
 
         Fails with `BusUnavailable`.
         """
 
-    def command(account_id: str, call_id: str, command: str, data: Mapping[str, Any]) -> Deferred[str]:
-        """Send a command to a live call; fire with the text of the response, such as ``hangup initiated``.
+    def command(account_id: str, call_id: str, command: str, data: Mapping[str, Any]) -> Awaitable[str]:
+        """Send a command to a live call; return the text of the response, such as ``hangup initiated``.
 
         `command` is ``hangup``, ``transfer``, …; `data` are its parameters. Fails with `CommandRefused`,
         with `UnknownCall` (nothing is sent then), or with `BusUnavailable`.
         """
 
-    def flow(account_id: str, call_id: str, flow: Mapping[str, Any]) -> Deferred[str]:
+    def flow(account_id: str, call_id: str, flow: Mapping[str, Any]) -> Awaitable[str]:
         """Send a metaflow to a live call: a document of ``module``, ``data`` and ``children``.
 
         Results and failures are those of `command`.

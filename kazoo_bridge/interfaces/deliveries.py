@@ -100,8 +100,8 @@ class IDeliveryStore(Interface):
     def claim(owner: str, now: float, until: float, limits: Mapping[str, int]) -> Deferred[list[Delivery]]:
         """Lease due deliveries to `owner`, those that have waited longest first.
 
-        `limits` maps hook ids to the largest number of deliveries. `now` and `until`, the end of the lease, are
-        in Unix seconds. Of deliveries to one hook with the same ordering key only the first is claimed.
+        `limits` maps hook ids to the largest number of deliveries. `now` and `until`, the end of the lease,
+        are in Unix seconds. Of deliveries to one hook with the same ordering key only the first is claimed.
         """
 
     def record_results(results: DeliveryResults, now: float) -> Deferred[None]:

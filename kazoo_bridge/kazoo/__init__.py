@@ -5,7 +5,13 @@ The facts are those of KAZOO 4.3 (``2600hz/kazoo``).
 
 from typing import TYPE_CHECKING, Any
 
-from kazoo_bridge.kazoo.channels import called_number, channel_account_id, channel_variables, is_loopback
+from kazoo_bridge.kazoo.channels import (
+    called_number,
+    channel_account_id,
+    channel_start,
+    channel_variables,
+    is_loopback,
+)
 from kazoo_bridge.kazoo.envelope import (
     APP_NAME,
     OPTIONAL_ENVELOPE,
@@ -51,6 +57,7 @@ __all__ = [
     "build_request",
     "called_number",
     "channel_account_id",
+    "channel_start",
     "channel_variables",
     "decode_key_part",
     "encode_key_part",

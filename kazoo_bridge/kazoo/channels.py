@@ -1,10 +1,11 @@
-"""What the events of a channel (one leg of a call) have in common: account, called number, loopback."""
+"""A channel (one leg of a call) in events and replies: account, called number, loopback, start."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from kazoo_bridge.json_numbers import to_integer
 from kazoo_bridge.kazoo.values import is_account_id, is_true, normalize_number
 
 
@@ -42,3 +43,8 @@ def is_loopback(body: Mapping[str, Any]) -> bool:
     return is_true(body.get("Channel-Is-Loopback")) or (
         isinstance(name, str) and name.startswith("loopback/")
     )
+
+
+def channel_start(channel: Mapping[str, Any]) -> int:
+    """Return when a normalized `channel` of a reply was created, in Gregorian seconds; 0 when unknown."""
+    return to_integer(channel.get("timestamp"), accept_text=True) or 0

@@ -19,10 +19,14 @@ from kazoo_bridge.rest.resources.channels import ChannelResource
 from kazoo_bridge.rest.resources.console import ConsoleResource, WebsocketLocation
 from kazoo_bridge.rest.resources.deliveries import DeliveryResource
 from kazoo_bridge.rest.resources.events import EventStreamResource
-from kazoo_bridge.rest.resources.health import HealthResource, ReadinessProblems
 from kazoo_bridge.rest.resources.hook_actions import HookActionResource
 from kazoo_bridge.rest.resources.limits import LimitResource
-from kazoo_bridge.rest.resources.metrics import MetricResource, ReadMetrics
+from kazoo_bridge.rest.resources.operational import (
+    HealthResource,
+    MetricResource,
+    ReadinessProblems,
+    ReadMetrics,
+)
 from kazoo_bridge.rest.resources.webhooks import WebhookResource
 from kazoo_bridge.rest.resources.websockets import WebsocketResource
 

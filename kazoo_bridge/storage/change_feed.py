@@ -30,7 +30,7 @@ Subscriber = Callable[[str, frozenset[str]], Deferred[None] | None]
 
 
 @define
-class _Subscription:
+class _FeedSubscription:
     """A subscriber, and the subjects (by kind) that it has not processed yet."""
 
     subscriber: Subscriber
@@ -59,12 +59,12 @@ class ChangeFeed(TimerService):
         self.clock = clock
         self._database = database
         self._position: int | None = None
-        self._subscriptions: list[_Subscription] = []
+        self._subscriptions: list[_FeedSubscription] = []
         self._unavailable = False
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Call `subscriber` for every change that is read from now on."""
-        self._subscriptions.append(_Subscription(subscriber))
+        self._subscriptions.append(_FeedSubscription(subscriber))
 
     async def mark(self) -> int:
         """Start after the latest change, and return its number. Raises `StorageUnavailable`."""
@@ -106,7 +106,7 @@ class ChangeFeed(TimerService):
         else:
             self.log.failure("change feed interrupted, changes by other processes are delayed")
 
-    async def _notify(self, subscription: _Subscription) -> None:
+    async def _notify(self, subscription: _FeedSubscription) -> None:
         for kind in list(subscription.subjects):
             try:
                 await maybeDeferred(subscription.subscriber, kind, frozenset(subscription.subjects[kind]))
@@ -118,7 +118,7 @@ class ChangeFeed(TimerService):
         if not subscription.subjects:
             subscription.failing = False
 
-    def _notify_failed(self, subscription: _Subscription, kind: str, error: Exception) -> None:
+    def _notify_failed(self, subscription: _FeedSubscription, kind: str, error: Exception) -> None:
         if subscription.failing:
             return
         subscription.failing = True

@@ -48,12 +48,12 @@ class DeliveryStore:
         """Lease due deliveries to `owner` until the time `until`, those with the earliest next attempt first.
 
         `limits` maps hook ids to the number of deliveries to claim at most. Of deliveries with the same
-        ordering key only the first can be claimed.
+        ordering key only the first can be claimed. `now` and `until` are in Unix seconds.
         """
         return self._database.write(lambda connection: _claim(connection, owner, now, until, limits))
 
     def record_results(self, results: DeliveryResults, now: float) -> Deferred[None]:
-        """Store the results of claimed deliveries."""
+        """Store the results of claimed deliveries; `now` is in Unix seconds."""
         return self._database.write(lambda connection: _record_results(connection, results, now))
 
     def pause(self, hook_id: str) -> Deferred[None]:

@@ -21,10 +21,10 @@ from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
 from kazoo_bridge.webhooks.attempts.health import HealthReport
 from kazoo_bridge.webhooks.attempts.sample_sender import SampleSender
 from kazoo_bridge.webhooks.delivery.dead_letters import DeadLetters
+from kazoo_bridge.webhooks.hooks import hook_secrets
 from kazoo_bridge.webhooks.hooks.hook_catalogue import HookCatalogue
 from kazoo_bridge.webhooks.hooks.hook_document import document_schema
 from kazoo_bridge.webhooks.hooks.hook_service import HookService
-from kazoo_bridge.webhooks.http import signing
 
 
 @implementer(IWebhooks)
@@ -53,7 +53,7 @@ class WebhookApi:
     @property
     def secret_schemas(self) -> Mapping[str, Any]:
         """See `IWebhooks`."""
-        return signing.SECRET_PROPERTIES
+        return hook_secrets.SECRET_PROPERTIES
 
     async def hooks(self, account_id: str) -> list[StoredHook]:
         """See `IWebhooks`."""

@@ -80,7 +80,7 @@ class EventStreams:
         admission.acquire(address, request.headers.get("origin"))
         stream = self._connect(transport, address, request.peer[1])
         connection = stream.connection
-        connection.session.token, connection.session.principal = request.token, request.principal
+        connection.session.authenticate(request.token, request.principal)
         try:
             sequence, unknown = self._resume(connection, request.last_event_id)
             session = connection.session

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import requests
 
-from tests.integration.bridge_process import eventually
+from tests.integration.node_process import eventually
 
 _FREE_PORT = "tcp:0:interface=127.0.0.1"
 _TIMEOUT_S = 30

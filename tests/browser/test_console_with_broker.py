@@ -22,15 +22,15 @@ from tests.browser.console_page import (
     toasts,
 )
 from tests.browser.fake_switch import ACCOUNT_ID, OTHER_ACCOUNT_ID, FakeSwitch
-from tests.integration.bridge_process import BridgeProcess
 from tests.integration.cutting_proxy import CuttingProxy
+from tests.integration.node_process import NodeProcess
 from tests.integration.rabbitmq import RabbitNode
 from tests.integration.web_receiver import WebReceiver
 
 
 @pytest.fixture
-def bridge(tmp_path: Path, vhost_uri: str) -> Iterator[BridgeProcess]:
-    process = BridgeProcess(
+def node(tmp_path: Path, vhost_uri: str) -> Iterator[NodeProcess]:
+    process = NodeProcess(
         tmp_path,
         vhost_uri,
         "[calls]\nquery_timeout_ms = 300\n[webhooks]\nretry_schedule_s = [1]\nretry_bad_status = true\n",
@@ -56,16 +56,16 @@ def receiver() -> Iterator[WebReceiver]:
     web_receiver.stop()
 
 
-def console_url(bridge: BridgeProcess) -> str:
-    return f"http://127.0.0.1:{bridge.port}/console/"
+def console_url(node: NodeProcess) -> str:
+    return f"http://127.0.0.1:{node.port}/console/"
 
 
 def test_shows_calls_that_began_before_the_console_was_opened(
-    page: Page, bridge: BridgeProcess, switch: FakeSwitch
+    page: Page, node: NodeProcess, switch: FakeSwitch
 ) -> None:
     switch.begin("early", silent=True)
     switch.begin("other-account", OTHER_ACCOUNT_ID, silent=True)
-    sign_in_and_connect(page, console_url(bridge), bridge.command("token", "create", "--account", ACCOUNT_ID))
+    sign_in_and_connect(page, console_url(node), node.command("token", "create", "--account", ACCOUNT_ID))
     expect(call_row(page, "early")).to_contain_text("Talking")
     expect(call_rows(page)).to_have_count(1)
     page.reload()
@@ -84,10 +84,8 @@ def test_shows_calls_that_began_before_the_console_was_opened(
     assert (command["Action"], command["Data"]) == ("transfer", {"target": "2007", "transfer-type": "blind"})
 
 
-def test_calls_are_searched_filtered_and_sorted(
-    page: Page, bridge: BridgeProcess, switch: FakeSwitch
-) -> None:
-    sign_in_and_connect(page, console_url(bridge), bridge.command("token", "create", "--account", ACCOUNT_ID))
+def test_calls_are_searched_filtered_and_sorted(page: Page, node: NodeProcess, switch: FakeSwitch) -> None:
+    sign_in_and_connect(page, console_url(node), node.command("token", "create", "--account", ACCOUNT_ID))
     expect(page.locator(".table-wrapper .empty")).to_have_text("No live calls.")
     hostile = "<img src=x onerror=alert(1)>" + 300 * "W"
     switch.begin("hostile", Caller_ID_Name=hostile)
@@ -114,9 +112,9 @@ def test_calls_are_searched_filtered_and_sorted(
     expect(page.locator(".toolbar")).to_contain_text("1 of 3 calls")
 
 
-def test_calls_are_operated_with_the_keyboard(page: Page, bridge: BridgeProcess, switch: FakeSwitch) -> None:
-    page.goto(console_url(bridge))
-    page.keyboard.type(bridge.command("token", "create", "--account", ACCOUNT_ID))
+def test_calls_are_operated_with_the_keyboard(page: Page, node: NodeProcess, switch: FakeSwitch) -> None:
+    page.goto(console_url(node))
+    page.keyboard.type(node.command("token", "create", "--account", ACCOUNT_ID))
     page.keyboard.press("Enter")
     for call_id in ("first", "second", "third"):
         switch.begin(call_id)
@@ -174,10 +172,8 @@ def test_calls_are_operated_with_the_keyboard(page: Page, bridge: BridgeProcess,
     assert switch.commands.empty()
 
 
-def test_transfer_of_a_parked_call_is_an_intercept(
-    page: Page, bridge: BridgeProcess, switch: FakeSwitch
-) -> None:
-    sign_in_and_connect(page, console_url(bridge), bridge.command("token", "create", "--account", ACCOUNT_ID))
+def test_transfer_of_a_parked_call_is_an_intercept(page: Page, node: NodeProcess, switch: FakeSwitch) -> None:
+    sign_in_and_connect(page, console_url(node), node.command("token", "create", "--account", ACCOUNT_ID))
     switch.begin("waits")
     switch.event("PARK_PARKED", "waits", Parking_Slot="101")
     open_view(page, "Parking")
@@ -202,19 +198,17 @@ def test_shows_that_the_server_has_lost_the_switch(
     page: Page, tmp_path: Path, vhost_uri: str, rabbit: RabbitNode
 ) -> None:
     proxy = CuttingProxy(rabbit.port, lambda _: (None, None))
-    bridge = BridgeProcess(
+    node = NodeProcess(
         tmp_path,
         vhost_uri.replace(f":{rabbit.port}/", f":{proxy.port}/"),
         "[calls]\nquery_timeout_ms = 300\n",
     )
-    bridge.command("account", "create", "--id", ACCOUNT_ID)
-    bridge.start()
+    node.command("account", "create", "--id", ACCOUNT_ID)
+    node.start()
     switch = FakeSwitch(vhost_uri)
     try:
         switch.begin("ends")
-        sign_in_and_connect(
-            page, console_url(bridge), bridge.command("token", "create", "--account", ACCOUNT_ID)
-        )
+        sign_in_and_connect(page, console_url(node), node.command("token", "create", "--account", ACCOUNT_ID))
         expect(call_row(page, "ends")).to_be_visible()
         proxy.cut = lambda _: (0, 0)
         proxy.cut_all()
@@ -230,21 +224,21 @@ def test_shows_that_the_server_has_lost_the_switch(
         expect(call_row(page, "ends")).to_have_count(0)
     finally:
         switch.close()
-        bridge.stop()
+        node.stop()
         proxy.stop()
 
 
 def test_shows_that_it_is_offline_and_recovers_by_itself(
-    page: Page, bridge: BridgeProcess, switch: FakeSwitch
+    page: Page, node: NodeProcess, switch: FakeSwitch
 ) -> None:
-    sign_in_and_connect(page, console_url(bridge), bridge.command("token", "create", "--account", ACCOUNT_ID))
+    sign_in_and_connect(page, console_url(node), node.command("token", "create", "--account", ACCOUNT_ID))
     switch.begin("stays")
     switch.begin("goes")
     expect(call_rows(page)).to_have_count(2)
     expect(toasts(page)).not_to_contain_text("Reconnected")
 
-    bridge.signal(signal.SIGKILL)
-    bridge.ended()
+    node.signal(signal.SIGKILL)
+    node.ended()
     expect(connection_status(page)).to_have_text("Offline")
     expect(page.get_by_role("alert")).to_contain_text("Offline: the data shown is from")
     assert accessibility_violations(page) == []
@@ -255,7 +249,7 @@ def test_shows_that_it_is_offline_and_recovers_by_itself(
     page.get_by_role("button", name="Retry now").click()
     expect(connection_status(page)).to_have_text("Offline")
 
-    bridge.start()
+    node.start()
     # The browser's event for a restored network: the console reconnects without delay.
     page.evaluate("dispatchEvent(new Event('online'))")
     expect(connection_status(page)).to_have_text("Live")
@@ -267,21 +261,21 @@ def test_shows_that_it_is_offline_and_recovers_by_itself(
     expect(page.get_by_role("list", name="Events, newest first")).to_contain_text("events are missing")
 
 
-def test_revoked_token_ends_the_session(page: Page, bridge: BridgeProcess) -> None:
-    token = bridge.command("token", "create", "--account", ACCOUNT_ID)
-    sign_in(page, console_url(bridge), "no-such-token")
+def test_revoked_token_ends_the_session(page: Page, node: NodeProcess) -> None:
+    token = node.command("token", "create", "--account", ACCOUNT_ID)
+    sign_in(page, console_url(node), "no-such-token")
     expect(page.get_by_role("alert")).to_contain_text("Invalid token")
-    sign_in(page, console_url(bridge), "no-such-key", kind="API key")
+    sign_in(page, console_url(node), "no-such-key", kind="API key")
     expect(page.get_by_role("alert")).to_contain_text("Invalid API key")
-    sign_in_and_connect(page, console_url(bridge), token)
-    bridge.command("token", "revoke", token)
+    sign_in_and_connect(page, console_url(node), token)
+    node.command("token", "revoke", token)
     expect(toasts(page)).to_contain_text("expired or was revoked")
     expect(page.get_by_role("button", name="Sign in")).to_be_visible()
     assert page.evaluate("sessionStorage.length") == 0
 
 
-def test_shows_that_access_to_the_account_was_lost(page: Page, bridge: BridgeProcess) -> None:
-    sign_in_and_connect(page, console_url(bridge), bridge.command("token", "create", "--account", ACCOUNT_ID))
+def test_shows_that_access_to_the_account_was_lost(page: Page, node: NodeProcess) -> None:
+    sign_in_and_connect(page, console_url(node), node.command("token", "create", "--account", ACCOUNT_ID))
     page.evaluate(
         """other => {
             const [key] = Object.keys(sessionStorage);
@@ -301,10 +295,10 @@ def test_shows_that_access_to_the_account_was_lost(page: Page, bridge: BridgePro
 
 
 def test_dead_letters_are_replayed(
-    page: Page, bridge: BridgeProcess, switch: FakeSwitch, receiver: WebReceiver
+    page: Page, node: NodeProcess, switch: FakeSwitch, receiver: WebReceiver
 ) -> None:
     receiver.status = 500
-    token = bridge.command("token", "create", "--account", ACCOUNT_ID)
+    token = node.command("token", "create", "--account", ACCOUNT_ID)
     document = {
         "name": "fragile",
         "uri": receiver.url,
@@ -312,9 +306,9 @@ def test_dead_letters_are_replayed(
         "retries": 0,
         "format": "json",
     }
-    bridge.rest("PUT", f"/v2/accounts/{ACCOUNT_ID}/webhooks", token, document)
+    node.rest("PUT", f"/v2/accounts/{ACCOUNT_ID}/webhooks", token, document)
     switch.begin("call-1")
-    sign_in_and_connect(page, console_url(bridge), token)
+    sign_in_and_connect(page, console_url(node), token)
     open_view(page, "Webhooks")
     expect(page.get_by_role("row", name="fragile")).to_contain_text("2 failed")
     page.get_by_role("link", name="fragile").click()
@@ -348,14 +342,14 @@ def test_dead_letters_are_replayed(
 
 
 def test_webhooks_disabled_after_failures_are_enabled_again(
-    page: Page, bridge: BridgeProcess, switch: FakeSwitch, receiver: WebReceiver
+    page: Page, node: NodeProcess, switch: FakeSwitch, receiver: WebReceiver
 ) -> None:
     receiver.status = 410
-    token = bridge.command("token", "create", "--account", ACCOUNT_ID)
+    token = node.command("token", "create", "--account", ACCOUNT_ID)
     document = {"name": "gone", "uri": receiver.url, "hook": "channel_create", "retries": 0}
-    bridge.rest("PUT", f"/v2/accounts/{ACCOUNT_ID}/webhooks", token, document)
+    node.rest("PUT", f"/v2/accounts/{ACCOUNT_ID}/webhooks", token, document)
     switch.begin("call-1")
-    sign_in_and_connect(page, console_url(bridge), token)
+    sign_in_and_connect(page, console_url(node), token)
     open_view(page, "Webhooks")
     row = page.get_by_role("row", name="gone")
     expect(row).to_contain_text("Disabled")

@@ -10,15 +10,15 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.fake_switch import ACCOUNT_ID, OTHER_ACCOUNT_ID, CallEventPublisher
-from tests.integration.bridge_process import BridgeProcess
 from tests.integration.cutting_proxy import CuttingProxy
+from tests.integration.node_process import NodeProcess
 
 PAGES = Path(__file__).parent / "pages"
 
 
 @pytest.fixture
-def bridge(tmp_path: Path, vhost_uri: str) -> Iterator[BridgeProcess]:
-    process = BridgeProcess(tmp_path, vhost_uri)
+def node(tmp_path: Path, vhost_uri: str) -> Iterator[NodeProcess]:
+    process = NodeProcess(tmp_path, vhost_uri)
     process.command("account", "create", "--id", ACCOUNT_ID)
     process.command("account", "create", "--id", OTHER_ACCOUNT_ID)
     process.start()
@@ -34,32 +34,32 @@ def switch(vhost_uri: str) -> Iterator[CallEventPublisher]:
 
 
 @pytest.fixture
-def proxy(bridge: BridgeProcess) -> Iterator[CuttingProxy]:
+def proxy(node: NodeProcess) -> Iterator[CuttingProxy]:
     """A proxy between the browser and REST whose connections can be cut."""
-    cutting_proxy = CuttingProxy(bridge.port, lambda _number: (None, None))
+    cutting_proxy = CuttingProxy(node.port, lambda _number: (None, None))
     yield cutting_proxy
     cutting_proxy.stop()
 
 
-def write_page(bridge: BridgeProcess, name: str, token: str, rest_port: int = 0) -> str:
+def write_page(node: NodeProcess, name: str, token: str, rest_port: int = 0) -> str:
     """Fill in a page's placeholders, as in KAZOO's documentation, write it to a file, and return its URL."""
     text = (PAGES / name).read_text()
     for placeholder, value in {
-        "{SOCKET}": f"ws://127.0.0.1:{bridge.websocket_port}",
-        "{REST}": f"http://127.0.0.1:{rest_port or bridge.port}",
+        "{SOCKET}": f"ws://127.0.0.1:{node.websocket_port}",
+        "{REST}": f"http://127.0.0.1:{rest_port or node.port}",
         "{ACCOUNT_ID}": ACCOUNT_ID,
         "{AUTH_TOKEN}": token,
     }.items():
         text = text.replace(placeholder, value)
-    path = bridge.folder / name
+    path = node.folder / name
     path.write_text(text)
     return path.as_uri()
 
 
 def test_client_written_from_kazoos_documentation_receives_call_events(
-    page: Page, bridge: BridgeProcess, switch: CallEventPublisher
+    page: Page, node: NodeProcess, switch: CallEventPublisher
 ) -> None:
-    page.goto(write_page(bridge, "calls.html", bridge.command("token", "create", "--account", ACCOUNT_ID)))
+    page.goto(write_page(node, "calls.html", node.command("token", "create", "--account", ACCOUNT_ID)))
     expect(page.locator("#state")).to_have_text("subscribed to call.*.*")
 
     switch.event("CHANNEL_CREATE", "other-account", account_id=OTHER_ACCOUNT_ID)
@@ -77,24 +77,24 @@ def test_client_written_from_kazoos_documentation_receives_call_events(
     ]
     expect(page.locator("#calls tr")).to_have_text(expected)
 
-    bridge.signal(signal.SIGTERM)
+    node.signal(signal.SIGTERM)
     expect(page.locator("#state")).to_have_text("closed with 1001 cleanly")
-    assert bridge.ended() == 0
+    assert node.ended() == 0
 
 
-def test_client_with_invalid_token_receives_an_error(page: Page, bridge: BridgeProcess) -> None:
-    page.goto(write_page(bridge, "calls.html", "no-such-token"))
+def test_client_with_invalid_token_receives_an_error(page: Page, node: NodeProcess) -> None:
+    page.goto(write_page(node, "calls.html", "no-such-token"))
     expect(page.locator("#state")).to_contain_text("failed to authenticate token")
 
 
 def test_browser_resumes_a_broken_event_stream(
-    page: Page, bridge: BridgeProcess, proxy: CuttingProxy, switch: CallEventPublisher
+    page: Page, node: NodeProcess, proxy: CuttingProxy, switch: CallEventPublisher
 ) -> None:
     page.goto(
         write_page(
-            bridge,
+            node,
             "stream.html",
-            bridge.command("token", "create", "--account", ACCOUNT_ID),
+            node.command("token", "create", "--account", ACCOUNT_ID),
             rest_port=proxy.port,
         )
     )

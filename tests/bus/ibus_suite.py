@@ -198,7 +198,7 @@ class IBusSuite:
         assert seen.keys == ["call.a.b", "end"]
 
     @pytest_twisted.ensureDeferred
-    async def test_a_durable_queue_keeps_messages_while_nobody_consumes(self, harness: BusHarness) -> None:
+    async def test_a_durable_queue_keeps_messages_without_a_consumer(self, harness: BusHarness) -> None:
         consumer = await start_consumer(harness.bus, DURABLE, RecordingHandler())
         await consumer.cancel()
         await publish_numbers(harness.bus, 1, 2, 3)

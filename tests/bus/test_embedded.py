@@ -58,7 +58,7 @@ def publish(bus: EmbeddedBus, *numbers: int) -> None:
         result_of(bus.publish("callevt", "call.EVENT.id", {"n": number}))
 
 
-def turns(clock: Clock, seconds: float = 0) -> None:
+def run_due_calls(clock: Clock, seconds: float = 0) -> None:
     """Advance the clock, then run everything that is due."""
     clock.advance(seconds)
     while any(call.getTime() <= clock.seconds() for call in clock.getDelayedCalls()):
@@ -80,11 +80,11 @@ def test_before_it_is_started_it_is_unavailable(clock: Clock) -> None:
 
 def test_a_request_to_a_bus_that_is_never_started_fails_after_its_timeout(clock: Clock) -> None:
     bus = EmbeddedBus(clock)
-    asked = bus.request("callevt", "question", {}, timeout=3)
+    requested = bus.request("callevt", "question", {}, timeout=3)
     clock.advance(2.9)
-    no_result(asked)
+    no_result(requested)
     clock.advance(0.1)
-    assert "has not been started" in failure_of(asked, BusUnavailable).getErrorMessage()
+    assert "has not been started" in failure_of(requested, BusUnavailable).getErrorMessage()
     assert clock.getDelayedCalls() == []
 
 
@@ -109,7 +109,7 @@ def test_messages_wait_while_it_is_stopped(clock: Clock, bus: EmbeddedBus) -> No
     assert bus.unavailable_reason() is not None
     assert seen.events == []
     bus.startService()
-    turns(clock)
+    run_due_calls(clock)
     assert seen.numbers == [1, 2]
 
 
@@ -117,12 +117,12 @@ def test_stopping_keeps_events_that_wait_for_redelivery(clock: Clock, bus: Embed
     seen = RecordingHandler(lambda event: None if event.redelivered else fail(Requeue()))
     bus.consume(DURABLE, seen)
     publish(bus, 1, 2)
-    turns(clock)
+    run_due_calls(clock)
     publish(bus, 3)
     bus.stopService()
     assert clock.getDelayedCalls() == []
     bus.startService()
-    turns(clock)
+    run_due_calls(clock)
     assert seen.numbers == [1, 2, 1, 2, 3]
 
 
@@ -132,12 +132,12 @@ def test_an_event_that_fails_after_stopping_is_redelivered_after_starting(
     seen = HoldingHandler()
     bus.consume(DURABLE, seen)
     publish(bus, 1)
-    turns(clock)
+    run_due_calls(clock)
     bus.stopService()
     seen.held[0].errback(Requeue())
     assert clock.getDelayedCalls() == []
     bus.startService()
-    turns(clock)
+    run_due_calls(clock)
     assert [(event.body["n"], event.redelivered) for event in seen.events] == [(1, False), (1, True)]
 
 
@@ -145,12 +145,12 @@ def test_a_redelivered_event_waits_and_takes_its_old_place(clock: Clock, bus: Em
     seen = RecordingHandler(lambda event: None if event.redelivered else fail(Requeue()))
     bus.consume(Queue("q", frozenset({CALLS}), durable=True, prefetch=2), seen)
     publish(bus, 1, 2, 3, 4)
-    turns(clock)
-    turns(clock, embedded_queue.REDELIVERY_DELAY / 2)
+    run_due_calls(clock)
+    run_due_calls(clock, embedded_queue.REDELIVERY_DELAY / 2)
     assert seen.numbers == [1, 2]
-    turns(clock, embedded_queue.REDELIVERY_DELAY / 2)
+    run_due_calls(clock, embedded_queue.REDELIVERY_DELAY / 2)
     assert seen.numbers[:4] == [1, 2, 1, 2]
-    turns(clock, embedded_queue.REDELIVERY_DELAY)
+    run_due_calls(clock, embedded_queue.REDELIVERY_DELAY)
     assert seen.numbers == [1, 2, 1, 2, 3, 4, 3, 4]
 
 
@@ -158,9 +158,9 @@ def test_a_cancelled_event_is_redelivered(clock: Clock, bus: EmbeddedBus) -> Non
     seen = HoldingHandler()
     bus.consume(DURABLE, seen)
     publish(bus, 1)
-    turns(clock)
+    run_due_calls(clock)
     seen.held[0].cancel()
-    turns(clock, embedded_queue.REDELIVERY_DELAY)
+    run_due_calls(clock, embedded_queue.REDELIVERY_DELAY)
     assert seen.numbers == [1, 1]
 
 
@@ -168,7 +168,7 @@ def test_without_acknowledgement_nothing_is_redelivered(clock: Clock, bus: Embed
     seen = RecordingHandler(lambda _event: fail(Requeue()))
     bus.consume(Queue("", frozenset({CALLS}), acknowledge=False), seen)
     publish(bus, 1)
-    turns(clock, 10 * embedded_queue.REDELIVERY_DELAY)
+    run_due_calls(clock, 10 * embedded_queue.REDELIVERY_DELAY)
     assert seen.numbers == [1]
 
 
@@ -177,7 +177,7 @@ def test_consumers_of_a_queue_take_turns(clock: Clock, bus: EmbeddedBus) -> None
     for seen in consumers:
         bus.consume(DURABLE, seen)
     publish(bus, *range(9))
-    turns(clock)
+    run_due_calls(clock)
     assert [len(seen.events) for seen in consumers] == [3, 3, 3]
 
 
@@ -191,7 +191,7 @@ def test_a_long_queue_does_not_block_the_reactor(clock: Clock, bus: EmbeddedBus)
     seen = RecordingHandler(let_others)
     bus.consume(DURABLE, seen)
     publish(bus, *range(1000))
-    turns(clock)
+    run_due_calls(clock)
     assert 0 < by_then[0] < 1000
     assert seen.numbers == list(range(1000))
 
@@ -206,11 +206,11 @@ def test_a_consumer_may_cancel_itself_and_others_from_its_handler(clock: Clock, 
     first, second = RecordingHandler(cancel_all), RecordingHandler(cancel_all)
     consumers += [bus.consume(DURABLE, first), bus.consume(DURABLE, second)]
     publish(bus, 1, 2, 3)
-    turns(clock)
+    run_due_calls(clock)
     assert len(first.events) + len(second.events) == 1
     rest = RecordingHandler()
     bus.consume(DURABLE, rest)
-    turns(clock)
+    run_due_calls(clock)
     assert rest.numbers == [2, 3]
 
 
@@ -218,7 +218,7 @@ def test_a_deleted_queue_leaves_nothing_behind(clock: Clock, bus: EmbeddedBus) -
     seen = HoldingHandler()
     consumer = bus.consume(Queue("", frozenset({CALLS})), seen)
     publish(bus, 1, 2)
-    turns(clock)
+    run_due_calls(clock)
     publish(bus, 3)
     seen.held.pop().errback(Requeue())
     result_of(consumer.cancel())
@@ -237,7 +237,7 @@ def test_a_handler_that_returns_another_value_has_finished(clock: Clock, bus: Em
     seen = RecordingHandler(nonsense)
     bus.consume(Queue("q", frozenset({CALLS}), prefetch=1), seen)
     publish(bus, 1, 2)
-    turns(clock)
+    run_due_calls(clock)
     assert seen.numbers == [1, 2]
 
 
@@ -248,7 +248,7 @@ def test_stopping_ends_requests_with_the_replies_that_arrived(clock: Clock, bus:
     bus.consume(Queue("", frozenset({Topic("callevt", "answered")})), respond)
     answered = bus.request("callevt", "answered", {}, timeout=100)
     unanswered = bus.request("callevt", "unanswered", {}, timeout=100)
-    turns(clock)
+    run_due_calls(clock)
     no_result(answered)
     bus.stopService()
     assert len(result_of(answered)) == 1

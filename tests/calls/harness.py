@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
 from attrs import define, evolve, field
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
@@ -22,6 +22,12 @@ from tests.calls.switch import ACCOUNT, SwitchNode
 QUERY_TIMEOUT = 0.5
 
 _results = SynchronousTestCase()
+
+
+def start(awaitable: Awaitable[Any]) -> Deferred[Any]:
+    """Start a coroutine; a Deferred stays as it is."""
+    started: Deferred[Any] = ensureDeferred(cast("Deferred[Any]", awaitable))
+    return started
 
 
 @implementer(IConsumer)
@@ -125,14 +131,16 @@ class Harness:
         for _ in range(round(seconds * 4)):
             self.clock.advance(0.25)
 
-    def result_of(self, deferred: Deferred[Any], seconds: float = 0) -> Any:
-        """Return what `deferred` has fired with after `seconds`."""
+    def result_of(self, awaitable: Awaitable[Any], seconds: float = 0) -> Any:
+        """Return what `awaitable` has fired with after `seconds`."""
+        deferred = start(awaitable)
         self.settle()
         self.clock.advance(seconds)
         return _results.successResultOf(deferred)
 
-    def failure_of(self, deferred: Deferred[Any], kind: type[BaseException], seconds: float = 0) -> Any:
-        """Return the exception of type `kind` that `deferred` has failed with after `seconds`."""
+    def failure_of(self, awaitable: Awaitable[Any], kind: type[BaseException], seconds: float = 0) -> Any:
+        """Return the exception of type `kind` that `awaitable` has failed with after `seconds`."""
+        deferred = start(awaitable)
         self.settle()
         self.clock.advance(seconds)
         return _results.failureResultOf(deferred, kind).value
@@ -140,7 +148,7 @@ class Harness:
     def command(
         self, name: str, data: dict[str, Any], call_id: str = "call-1", account_id: str = ACCOUNT
     ) -> Deferred[str]:
-        return self.service.command(account_id, call_id, name, data)
+        return start(self.service.command(account_id, call_id, name, data))
 
     def publish(self, name: str, call_id: str = "call-1", account_id: Any = ACCOUNT, **body: Any) -> None:
         """Publish a call event and let it arrive. Keys of `body` have ``_`` for ``-``."""

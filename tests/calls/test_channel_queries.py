@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from kazoo_bridge.calls import channel_queries
-from kazoo_bridge.calls.channel_queries import Channel, channel_start, merge_replies, replying_node
+from kazoo_bridge.calls.channel_queries import Channel, merge_replies, replying_node
 from kazoo_bridge.kazoo import Event
 from tests.calls.switch import ACCOUNT, OTHER, channel, listed
 
@@ -120,8 +120,3 @@ def test_only_the_first_channels_of_a_reply_are_read(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(("body", "node"), [({"Node": "one"}, "one"), ({"Node": 5}, ""), ({}, "")])
 def test_the_replying_node(body: dict[str, Any], node: str) -> None:
     assert replying_node(body) == node
-
-
-@pytest.mark.parametrize(("timestamp", "start"), [(63961574400, 63961574400), ("5", 5), ("x", 0), (None, 0)])
-def test_the_start_of_a_channel(timestamp: Any, start: int) -> None:
-    assert channel_start({"timestamp": timestamp}) == start

@@ -18,7 +18,7 @@ from kazoo_bridge.interfaces import (
     UnknownCall,
 )
 from tests.calls.commands import MINIMAL_DATA, nested_flow
-from tests.calls.harness import Harness, running_harness
+from tests.calls.harness import Harness, running_harness, start
 from tests.calls.switch import ACCOUNT, OTHER, channel, listed
 
 
@@ -45,7 +45,7 @@ def test_the_doubles_provide_their_interfaces(harness: Harness) -> None:
 
 def test_channels_are_listed_after_the_time_out(harness: Harness) -> None:
     harness.node.of_account = [listed("late", timestamp=20), listed("early", timestamp=10)]
-    channels = harness.service.channels(ACCOUNT)
+    channels = start(harness.service.channels(ACCOUNT))
     harness.settle()
     assert not channels.called
     found = harness.result_of(channels, 0.5)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.harness import A, CliHarness
+from tests.cli.harness import A, CliHarness, lookup_token
 
 
 def test_the_configured_storage_is_used(
@@ -49,4 +49,5 @@ def test_a_database_of_a_newer_version(cli: CliHarness) -> None:
 def test_a_secret_is_the_first_line_of_standard_input(cli: CliHarness) -> None:
     cli.run("account", "create", "--id", A)
     token = cli.create("token", "create", "--account", A)
-    cli.run("token", "revoke", "-", stdin=f"  {token}  \nanother line\n")
+    assert cli.lines("token", "revoke", "-", stdin=f"  {token}  \nanother line\n") == ["revoked"]
+    assert lookup_token(token, 0.0) is None

@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-import sys
-import types
-
 import pytest
 
-from kazoo_bridge.demo import DemoOptions
+from kazoo_bridge.demo import DemoOptions, runner
 from tests.cli.harness import CliHarness
 
 
@@ -13,9 +10,7 @@ def test_the_demo_is_run_with_the_configuration_and_the_options(
     cli: CliHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[tuple[str | None, DemoOptions]] = []
-    demo = types.ModuleType("kazoo_bridge.demo")
-    demo.run = lambda *given: started.append(given)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "kazoo_bridge.demo", demo)
+    monkeypatch.setattr(runner, "main", lambda *given: started.append(given))
     cli.run("--config", "x.toml", "demo")
     cli.run("demo", "--calls-per-minute", "90", "--accounts", "6", "--max-calls", "9", "--seed", "5")
     assert started == [("x.toml", DemoOptions()), (None, DemoOptions(90.0, 6, 9, 5))]

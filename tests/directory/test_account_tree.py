@@ -1,26 +1,17 @@
 from __future__ import annotations
 
-from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.logger import capturedLogs
 
 from kazoo_bridge.directory.account_tree import AccountTree
 from kazoo_bridge.interfaces import Account
-
-
-@frozen
-class Row:
-    id: str
-    parent_id: str | None = None
-    name: str = "name"
-    realm: str = "realm"
-    superadmin: bool = False
+from tests.directory.fakes import FakeAccountRow
 
 
 def make_tree(**parents: str | None) -> AccountTree:
     tree = AccountTree()
-    tree.replace_all(Row(account, parent) for account, parent in parents.items())
+    tree.replace_all(FakeAccountRow(account, parent, "name", "realm") for account, parent in parents.items())
     return tree
 
 
@@ -38,7 +29,7 @@ def test_an_account_has_its_ancestors_parent_first() -> None:
 
 def test_superadmins_are_marked() -> None:
     tree = AccountTree()
-    tree.replace_all([Row("top", superadmin=True), Row("leaf", "top")])
+    tree.replace_all([FakeAccountRow("top", superadmin=True), FakeAccountRow("leaf", "top")])
     assert find(tree, "top").superadmin
     assert not find(tree, "leaf").superadmin
 
@@ -61,7 +52,7 @@ def test_an_unknown_account_is_not_found() -> None:
 def test_replacing_all_accounts_removes_the_old_ones() -> None:
     tree = make_tree(top=None, leaf="top")
     assert find(tree, "leaf").ancestors == ("top",)
-    tree.replace_all([Row("leaf")])
+    tree.replace_all([FakeAccountRow("leaf")])
     assert find(tree, "leaf").ancestors == ()
     assert tree.find("top") is None
 
@@ -70,7 +61,7 @@ def test_changes_reach_the_accounts_around_them() -> None:
     tree = make_tree(top=None, left="top", leaf="left")
     assert find(tree, "leaf").ancestors == ("left", "top")
     assert tree.descendants("left") == {"leaf"}
-    tree.update(["left", "new"], [Row("left", None, realm="other"), Row("new", "leaf")])
+    tree.update(["left", "new"], [FakeAccountRow("left", None, realm="other"), FakeAccountRow("new", "leaf")])
     assert find(tree, "leaf").ancestors == ("left",)
     assert find(tree, "left").realm == "other"
     assert tree.descendants("left") == {"leaf", "new"}

@@ -14,17 +14,9 @@ from zope.interface.verify import verifyObject
 from kazoo_bridge.directory import local
 from kazoo_bridge.directory.local import GONE_TTL, UNKNOWN_TTL, LocalDirectory
 from kazoo_bridge.interfaces import Account, IDirectory, Principal, StorageUnavailable
+from tests.directory.fakes import FakeAccountRow
 
 T = TypeVar("T")
-
-
-@frozen
-class Row:
-    id: str
-    parent_id: str | None = None
-    name: str = ""
-    realm: str = ""
-    superadmin: bool = False
 
 
 @frozen
@@ -35,16 +27,16 @@ class Token:
 
 
 class FakeAccounts:
-    def __init__(self, *rows: Row) -> None:
+    def __init__(self, *rows: FakeAccountRow) -> None:
         self.rows = {row.id: row for row in rows}
         self.reads = 0
         #: Answers that the next reads give instead, and that the test fires.
-        self.delayed: list[Deferred[list[Row]]] = []
+        self.delayed: list[Deferred[list[FakeAccountRow]]] = []
 
-    def all(self) -> Deferred[list[Row]]:
+    def all(self) -> Deferred[list[FakeAccountRow]]:
         return succeed(list(self.rows.values()))
 
-    def by_ids(self, account_ids: Collection[str]) -> Deferred[list[Row]]:
+    def by_ids(self, account_ids: Collection[str]) -> Deferred[list[FakeAccountRow]]:
         self.reads += 1
         if self.delayed:
             return self.delayed.pop(0)
@@ -108,7 +100,10 @@ def clock() -> Clock:
 @pytest.fixture
 def accounts() -> FakeAccounts:
     return FakeAccounts(
-        Row("top", superadmin=True), Row("reseller", "top"), Row("customer", "reseller"), Row("other", "top")
+        FakeAccountRow("top", superadmin=True),
+        FakeAccountRow("reseller", "top"),
+        FakeAccountRow("customer", "reseller"),
+        FakeAccountRow("other", "top"),
     )
 
 
@@ -221,7 +216,7 @@ def test_an_account_that_changes(
 ) -> None:
     tokens.add("t", "customer")
     assert now(directory.authenticate("t")) == Principal("customer")
-    accounts.rows["customer"] = Row("customer", "other", superadmin=True)
+    accounts.rows["customer"] = FakeAccountRow("customer", "other", superadmin=True)
     now(directory.on_change(*account_change("customer")))
     assert now(directory.authenticate("t")) == Principal("customer", superadmin=True)
     assert directory.ancestors("customer") == ("other", "top")
@@ -407,7 +402,7 @@ def test_a_token_of_a_deleted_account_is_refused(
 def test_a_token_of_an_account_whose_creation_is_not_reported_yet(
     directory: LocalDirectory, tokens: FakeTokens, accounts: FakeAccounts
 ) -> None:
-    accounts.rows |= {"new": Row("new", "customer"), "newer": Row("newer", "new")}
+    accounts.rows |= {"new": FakeAccountRow("new", "customer"), "newer": FakeAccountRow("newer", "new")}
     tokens.add("t", "newer")
     assert now(directory.authenticate("t")) == Principal("newer")
     assert directory.ancestors("newer") == ("new", "customer", "reseller", "top")
@@ -418,11 +413,11 @@ def test_an_account_that_is_deleted_while_it_is_read(
     directory: LocalDirectory, tokens: FakeTokens, accounts: FakeAccounts
 ) -> None:
     tokens.add("t", "new")
-    delayed: Deferred[list[Row]] = Deferred()
+    delayed: Deferred[list[FakeAccountRow]] = Deferred()
     accounts.delayed = [delayed]
     principal = directory.authenticate("t")
     now(directory.on_change(*account_change("new")))
-    delayed.callback([Row("new")])
+    delayed.callback([FakeAccountRow("new")])
     assert now(principal) is None
     assert now(directory.account("new")) is None
 

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import pika
 from pika.exceptions import AMQPError
 
-from tests.integration.bridge_process import BridgeProcess, eventually
-from tests.integration.test_service import call_event
+from tests.integration.kazoo_events import call_event
+from tests.integration.node_process import NodeProcess, eventually
 
 ACCOUNT = "a" * 32
 
@@ -84,7 +84,7 @@ class FaultyReceiver:
         with self._lock:
             number, self._count = self._count, self._count + 1
         behaviour = self.behaviour(number)
-        # Recorded before the response is sent: afterwards the bridge may forget the event.
+        # Recorded before the response is sent: afterwards the node may forget the event.
         self.requests.append(
             ReceivedRequest(json.loads(body)["call_id"], fields["webhook-id"], behaviour in ("ok", "slow"))
         )
@@ -145,7 +145,7 @@ class Publisher:
             call_id = f"{self._prefix}-{number % calls if calls else number}"
             body = call_event(ACCOUNT, call_id, To=str(number)) | {"Msg-ID": f"{self._prefix}-m{number}"}
             basic = pika.BasicProperties(content_type="application/json", delivery_mode=1)
-            # Confirmed and routed: from now on the broker, then the bridge, must not lose the event.
+            # Confirmed and routed: from now on the broker, then the node, must not lose the event.
             self._channel.basic_publish(
                 "callevt", f"call.CHANNEL_CREATE.{call_id}", json.dumps(body).encode(), basic, mandatory=True
             )
@@ -173,9 +173,9 @@ class Publisher:
 
 def start_node(
     folder: Path, uri: str, url: str, more: str = FAST_RETRIES, storage_uri: str = "", **hook: object
-) -> BridgeProcess:
+) -> NodeProcess:
     """Start a node with one hook to `url`."""
-    node = BridgeProcess(folder, uri, more, storage_uri)
+    node = NodeProcess(folder, uri, more, storage_uri)
     node.command("account", "create", "--id", ACCOUNT)
     token = node.command("token", "create", "--account", ACCOUNT)
     node.start()

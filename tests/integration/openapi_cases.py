@@ -1,6 +1,6 @@
 """Hooks for schemathesis: replace most generated values by existing ones, so that requests pass validation.
 
-``OPENAPI_STAGE`` is JSON: ``uri``, where hooks may send; ``api_key``; ``known``, the existing values of path
+``OPENAPI_DATA`` is JSON: ``uri``, where hooks may send; ``api_key``; ``known``, the existing values of path
 parameters by name, the usual one first; ``doomed``, values to be deleted in place of these; and ``answers``,
 a file to which a line is added for every answer.
 """
@@ -15,7 +15,7 @@ from typing import Any
 
 import schemathesis
 
-_STAGE = json.loads(os.environ["OPENAPI_STAGE"])
+_DATA = json.loads(os.environ["OPENAPI_DATA"])
 
 #: One in so many values stays as it was generated, and one in so many is another than the usual one.
 _EXCEPTION_RATIO = 8
@@ -28,7 +28,7 @@ _counter = count()
 
 def _choose_value(name: str, value: str) -> str:
     number = next(_counter)
-    known = _STAGE["known"].get(name, [value])
+    known = _DATA["known"].get(name, [value])
     if number % _EXCEPTION_RATIO == 0:
         return value
     return str(known[number // _EXCEPTION_RATIO % len(known)] if number % _EXCEPTION_RATIO == 1 else known[0])
@@ -38,10 +38,10 @@ def _choose_path_parameters(case: Any) -> dict[str, str]:
     """Return the path's parameters."""
     chosen = {name: _choose_value(name, str(value)) for name, value in case.path_parameters.items()}
     last = case.operation.path.rpartition("/")[2].strip("{}")
-    if case.method == "DELETE" and last in _STAGE["doomed"] and chosen[last] == _STAGE["known"][last][0]:
-        chosen[last] = _STAGE["doomed"][last]
+    if case.method == "DELETE" and last in _DATA["doomed"] and chosen[last] == _DATA["known"][last][0]:
+        chosen[last] = _DATA["doomed"][last]
     if case.operation.path.endswith(_FOR_CHILD_ACCOUNT) and next(_counter) % 2:
-        chosen["account_id"] = _STAGE["known"]["account_id"][1]
+        chosen["account_id"] = _DATA["known"]["account_id"][1]
     return chosen
 
 
@@ -64,7 +64,7 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
             and isinstance(data.get(name), str)
             and (name == "uri" or next(_counter) % 2)
         ):
-            data = {**data, name: _STAGE[name]}
+            data = {**data, name: _DATA[name]}
             case.body = {**case.body, "data": data}
 
 
@@ -74,5 +74,5 @@ def after_call(context: Any, case: Any, response: Any) -> None:
     if "/v2/" in case.operation.path and content:
         content = json.loads(content)["data"]
     if case.operation.label.startswith(f"{case.method} "):  # not an unknown method
-        with Path(_STAGE["answers"]).open("a") as answers:
+        with Path(_DATA["answers"]).open("a") as answers:
             answers.write(json.dumps([case.operation.label, response.status_code, bool(content)]) + "\n")

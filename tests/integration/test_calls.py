@@ -137,7 +137,7 @@ async def test_a_watch_follows_events_and_a_reconnection(harness: Harness, rabbi
     await harness.publish("CHANNEL_HOLD", "meanwhile")
     await until(lambda: calls["meanwhile"]["state"] == "held", "an event after the reconnection")
     watch.stop()
-    query: Deferred[Any] = harness.service.channels(ACCOUNT)
+    query = Deferred.fromCoroutine(harness.service.channels(ACCOUNT))
     count = len(kinds)
     await harness.publish("CHANNEL_UNHOLD", "meanwhile")
     await query

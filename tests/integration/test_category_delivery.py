@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pika
 import pytest
 
-from tests.integration.bridge_process import BridgeProcess, eventually
+from tests.integration.node_process import NodeProcess, eventually
 from tests.integration.rabbitmq import RabbitNode
 from tests.integration.web_receiver import Arrival, WebReceiver
 
@@ -27,21 +27,21 @@ class Harness:
 
     def __init__(self, folder: Path, uri: str) -> None:
         self.receiver = WebReceiver()
-        self.bridge = BridgeProcess(folder, uri, '[webhooks]\ncluster_id = "cl"\n')
-        self.bridge.command("account", "create", "--id", TOP, "--superadmin")
-        self.bridge.command("account", "create", "--id", ACCOUNT, "--parent", TOP)
+        self.node = NodeProcess(folder, uri, '[webhooks]\ncluster_id = "cl"\n')
+        self.node.command("account", "create", "--id", TOP, "--superadmin")
+        self.node.command("account", "create", "--id", ACCOUNT, "--parent", TOP)
         self.tokens = {
-            account_id: self.bridge.command("token", "create", "--account", account_id)
+            account_id: self.node.command("token", "create", "--account", account_id)
             for account_id in (TOP, ACCOUNT)
         }
-        self.bridge.start()
+        self.node.start()
         self._connection = pika.BlockingConnection(pika.URLParameters(uri))
         self._channel = self._connection.channel()
         self._channel.confirm_delivery()
 
     def create_hook(self, account_id: str = ACCOUNT, **document: Any) -> str:
         given = {"name": "n", "uri": f"{self.receiver.url}/in?own=1", **document}
-        response = self.bridge.rest(
+        response = self.node.rest(
             "PUT", f"/v2/accounts/{account_id}/webhooks", self.tokens[account_id], given
         )
         assert response.status_code == 201, response.text
@@ -50,8 +50,8 @@ class Harness:
 
     def delete_hooks(self) -> None:
         for account_id, token in self.tokens.items():
-            for hook in self.bridge.rest("GET", f"/v2/accounts/{account_id}/webhooks", token).json()["data"]:
-                self.bridge.rest("DELETE", f"/v2/accounts/{account_id}/webhooks/{hook['id']}", token)
+            for hook in self.node.rest("GET", f"/v2/accounts/{account_id}/webhooks", token).json()["data"]:
+                self.node.rest("DELETE", f"/v2/accounts/{account_id}/webhooks/{hook['id']}", token)
         self.receiver.arrivals.clear()
 
     def publish(
@@ -67,7 +67,7 @@ class Harness:
 
     def stop(self) -> None:
         self._connection.close()
-        self.bridge.stop()
+        self.node.stop()
         self.receiver.stop()
 
 
@@ -511,7 +511,7 @@ def test_an_inline_hook_does_not_reach_internal_networks(harness: Harness) -> No
 
 
 def test_a_call_without_an_account_belongs_to_the_owner_of_the_called_number(harness: Harness) -> None:
-    harness.bridge.command("number", "add", "--account", ACCOUNT, "+4722555019")
+    harness.node.command("number", "add", "--account", ACCOUNT, "+4722555019")
     harness.create_hook(hook="channel_create", format="json")
     body = {
         **make_call("CHANNEL_CREATE"),
@@ -527,7 +527,7 @@ def test_a_call_without_an_account_belongs_to_the_owner_of_the_called_number(har
     eventually(has_arrived, "the call reaches the owner of the number")
     payload = channel_payload("channel_create", request="+4722555019@sip.example.net", cluster_id="cl")
     assert json.loads(harness.receiver.arrivals[0].body) == payload
-    harness.bridge.command("number", "remove", "4722555019")
+    harness.node.command("number", "remove", "4722555019")
 
 
 def test_super_admins_receive_their_own_notifications(harness: Harness) -> None:

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from pika.exceptions import AMQPError
 
-from tests.integration.bridge_process import BridgeProcess, eventually
 from tests.integration.fault_harness import FAST_RETRIES, FaultyReceiver, Publisher, start_node
+from tests.integration.node_process import NodeProcess, eventually
 from tests.integration.postgresql import Cluster
 from tests.integration.rabbitmq import RabbitNode
 
@@ -186,7 +186,7 @@ def test_stopping_while_the_database_answers_nothing(
     node.stop()
 
 
-def assert_stops_within(node: BridgeProcess, seconds: float, forced: bool) -> None:
+def assert_stops_within(node: NodeProcess, seconds: float, forced: bool) -> None:
     """Check that the node exits with 0 in time after SIGTERM; after a second SIGTERM in half of the time."""
     began = time.monotonic()
     node.signal(signal.SIGTERM)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.bridge_process import BridgeProcess, eventually
 from tests.integration.cutting_proxy import CuttingProxy
 from tests.integration.fault_harness import FAST_RETRIES, FaultyReceiver, Publisher, start_node
+from tests.integration.node_process import NodeProcess, eventually
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -23,7 +23,7 @@ def receiver() -> Iterator[FaultyReceiver]:
     made.stop()
 
 
-def verify_and_stop(node: BridgeProcess, receiver: FaultyReceiver, publisher: Publisher) -> None:
+def verify_and_stop(node: NodeProcess, receiver: FaultyReceiver, publisher: Publisher) -> None:
     receiver.verify(publisher.confirmed)
     publisher.close()
     node.stop()

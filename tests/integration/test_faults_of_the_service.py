@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.bridge_process import BridgeProcess
 from tests.integration.fault_harness import FAST_RETRIES, FaultyReceiver, Publisher, start_node
+from tests.integration.node_process import NodeProcess
 from tests.integration.postgresql import Cluster
 
 pytestmark = pytest.mark.timeout(150)
@@ -102,7 +102,7 @@ def test_one_of_two_nodes_dies_with_claimed_deliveries(
         for folder in folders:
             folder.mkdir()
         first = start_node(folders[0], vhost_uri, receiver.url, storage_uri=storage)
-        second = BridgeProcess(folders[1], vhost_uri, FAST_RETRIES, storage)
+        second = NodeProcess(folders[1], vhost_uri, FAST_RETRIES, storage)
         second.start()
         publisher = Publisher(vhost_uri)
         publisher.publish(100)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pika
 import pytest
 
-from tests.integration.bridge_process import BridgeProcess, eventually
 from tests.integration.fault_harness import FaultyReceiver
-from tests.integration.test_service import call_event
+from tests.integration.kazoo_events import call_event
+from tests.integration.node_process import NodeProcess, eventually
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -51,7 +51,7 @@ def test_other_hooks_are_not_delayed(
     events: int,
 ) -> None:
     hanging, healthy = receivers
-    node = BridgeProcess(tmp_path, vhost_uri, LONG_TIMEOUT)
+    node = NodeProcess(tmp_path, vhost_uri, LONG_TIMEOUT)
     node.command("account", "create", "--id", MASTER, "--superadmin")
     token = node.command("token", "create", "--account", MASTER)
     for account in [*HANGING[:accounts], HEALTHY]:

@@ -9,15 +9,15 @@ import kazoo
 import pytest
 from kazoo.exceptions import KazooApiAuthenticationError, KazooApiBadDataError, KazooApiError
 
-from tests.integration.bridge_process import BridgeProcess
+from tests.integration.node_process import NodeProcess
 
 RESELLER, CUSTOMER, STRANGER = "0" * 32, "1" * 32, "2" * 32
 HOOK = {"name": "calls", "uri": "http://127.0.0.1:9/calls", "hook": "channel_create", "http_verb": "post"}
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[BridgeProcess]:
-    service = BridgeProcess(tmp_path, "embedded:")
+def service(tmp_path: Path) -> Iterator[NodeProcess]:
+    service = NodeProcess(tmp_path, "embedded:")
     service.command(
         "account", "create", "--id", RESELLER, "--name", "Reseller", "--realm", "reseller.example"
     )
@@ -28,14 +28,14 @@ def service(tmp_path: Path) -> Iterator[BridgeProcess]:
     service.stop()
 
 
-def make_client(service: BridgeProcess, account_id: str) -> kazoo.Client:
+def make_client(service: NodeProcess, account_id: str) -> kazoo.Client:
     return kazoo.Client(
         api_key=service.command("api-key", "create", "--account", account_id),
         base_url=f"http://127.0.0.1:{service.port}/v2",
     )
 
 
-def test_hooks_are_created_updated_and_deleted(service: BridgeProcess) -> None:
+def test_hooks_are_created_updated_and_deleted(service: NodeProcess) -> None:
     sdk = make_client(service, RESELLER)
     assert sdk.authenticate() == sdk.auth_data["auth_token"]
     assert sdk.auth_data["data"]["account_id"] == RESELLER
@@ -52,7 +52,7 @@ def test_hooks_are_created_updated_and_deleted(service: BridgeProcess) -> None:
     assert sdk.get_webhooks(CUSTOMER)["data"] == []
 
 
-def test_accounts_are_read(service: BridgeProcess) -> None:
+def test_accounts_are_read(service: NodeProcess) -> None:
     sdk = make_client(service, RESELLER)
     sdk.authenticate()
     assert sdk.get_account(RESELLER)["data"] == {
@@ -64,7 +64,7 @@ def test_accounts_are_read(service: BridgeProcess) -> None:
     assert sdk.get_account_descendants(RESELLER)["data"][0]["tree"] == [RESELLER]
 
 
-def test_errors_raise_the_exceptions_of_the_sdk(service: BridgeProcess) -> None:
+def test_errors_raise_the_exceptions_of_the_sdk(service: NodeProcess) -> None:
     with pytest.raises(KazooApiAuthenticationError):
         kazoo.Client(api_key="0" * 64, base_url=f"http://127.0.0.1:{service.port}/v2").authenticate()
     sdk = make_client(service, CUSTOMER)
@@ -79,7 +79,7 @@ def test_errors_raise_the_exceptions_of_the_sdk(service: BridgeProcess) -> None:
         sdk.get_webhook(CUSTOMER, "0" * 32)
 
 
-def test_the_sdk_replaces_a_revoked_token(service: BridgeProcess) -> None:
+def test_the_sdk_replaces_a_revoked_token(service: NodeProcess) -> None:
     sdk = make_client(service, CUSTOMER)
     old = sdk.authenticate()
     service.command("token", "revoke", old)

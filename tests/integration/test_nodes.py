@@ -11,7 +11,7 @@ from typing import Any
 import pika
 import pytest
 
-from tests.integration.bridge_process import BridgeProcess, eventually
+from tests.integration.node_process import NodeProcess, eventually
 from tests.integration.web_receiver import WebReceiver
 
 ACCOUNT, CHILD = "1" * 32, "2" * 32
@@ -29,14 +29,14 @@ def receiver() -> Iterator[WebReceiver]:
 
 
 @pytest.fixture
-def nodes(tmp_path: Path, vhost_uri: str) -> Iterator[list[BridgeProcess]]:
+def nodes(tmp_path: Path, vhost_uri: str) -> Iterator[list[NodeProcess]]:
     config = "[webhooks]\nattempt_failure_expiry_ms = 4000\n"
     nodes = []
     for name in ("one", "two"):
         folder = tmp_path / name
         folder.mkdir()
         nodes.append(
-            BridgeProcess(folder, vhost_uri, config, storage_uri=f"sqlite:///{tmp_path}/shared.sqlite3")
+            NodeProcess(folder, vhost_uri, config, storage_uri=f"sqlite:///{tmp_path}/shared.sqlite3")
         )
     nodes[0].command("account", "create", "--id", ACCOUNT)
     nodes[0].command("account", "create", "--id", CHILD, "--parent", ACCOUNT)
@@ -114,7 +114,7 @@ def call_ids(receiver: WebReceiver) -> list[str]:
 
 
 def test_changes_of_hooks_apply_on_both_nodes(
-    nodes: list[BridgeProcess], broker: Broker, receiver: WebReceiver
+    nodes: list[NodeProcess], broker: Broker, receiver: WebReceiver
 ) -> None:
     one, two = nodes
     token = one.command("token", "create", "--account", ACCOUNT)
@@ -157,7 +157,7 @@ def test_changes_of_hooks_apply_on_both_nodes(
     assert [one.form["call_id"] for one in receiver.arrivals[40:]] == ["last"]
 
 
-def test_the_command_hook_test_sends_a_sample(nodes: list[BridgeProcess], receiver: WebReceiver) -> None:
+def test_the_command_hook_test_sends_a_sample(nodes: list[NodeProcess], receiver: WebReceiver) -> None:
     token = nodes[0].command("token", "create", "--account", ACCOUNT)
     hook = {
         "name": "n",
@@ -183,7 +183,7 @@ def test_the_command_hook_test_sends_a_sample(nodes: list[BridgeProcess], receiv
 
 
 def test_failures_of_all_nodes_disable_a_hook_and_kazoo_can_enable_it_again(
-    nodes: list[BridgeProcess], broker: Broker
+    nodes: list[NodeProcess], broker: Broker
 ) -> None:
     one, two = nodes
     broker.listen("notifications", "notifications.webhook.disabled")
@@ -199,7 +199,7 @@ def test_failures_of_all_nodes_disable_a_hook_and_kazoo_can_enable_it_again(
     for number in range(6):
         broker.call(CHILD, f"d{number}")
 
-    def disabled(node: BridgeProcess) -> Any:
+    def disabled(node: NodeProcess) -> Any:
         return node.rest("GET", hooks_path(CHILD, hook_id), token).json()["data"].get("disable_reason")
 
     assert eventually(lambda: disabled(two), "the hook is disabled") == "too many failed attempts"
@@ -231,7 +231,7 @@ def test_failures_of_all_nodes_disable_a_hook_and_kazoo_can_enable_it_again(
 
 
 def test_an_account_that_kazoo_deletes_is_deleted_on_both_nodes(
-    nodes: list[BridgeProcess], broker: Broker, receiver: WebReceiver
+    nodes: list[NodeProcess], broker: Broker, receiver: WebReceiver
 ) -> None:
     one, two = nodes
     token = one.command("token", "create", "--account", ACCOUNT)

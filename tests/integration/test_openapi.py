@@ -19,7 +19,7 @@ from twisted.internet.threads import deferToThread
 from kazoo_bridge.bus.amqp import AmqpBus
 from tests.calls.switch import SwitchNode, channel, listed
 from tests.integration.amqp_harness import is_available, running_bus, until
-from tests.integration.bridge_process import BridgeProcess, eventually
+from tests.integration.node_process import NodeProcess, eventually
 from tests.integration.web_receiver import WebReceiver
 
 pytestmark = pytest.mark.timeout(180)
@@ -99,7 +99,7 @@ class ServiceHarness:
     `known` are existing values of the path parameters by name, `doomed` those that may be deleted.
     """
 
-    service: BridgeProcess
+    service: NodeProcess
     token: str
     uri: str
     api_key: str
@@ -115,9 +115,9 @@ def receiver() -> Iterator[WebReceiver]:
 
 
 @pytest.fixture
-def service(vhost_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BridgeProcess]:
+def service(vhost_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[NodeProcess]:
     monkeypatch.setenv("KAZOO_BRIDGE__HTTP__REQUESTS_PER_SECOND", "0")
-    service = BridgeProcess(tmp_path, vhost_uri, _CONFIG)
+    service = NodeProcess(tmp_path, vhost_uri, _CONFIG)
     service.start()
     yield service
     service.stop()
@@ -125,7 +125,7 @@ def service(vhost_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest_twisted.async_yield_fixture
 async def harness(
-    service: BridgeProcess, vhost_uri: str, receiver: WebReceiver
+    service: NodeProcess, vhost_uri: str, receiver: WebReceiver
 ) -> AsyncIterator[ServiceHarness]:
     async with running_bus(vhost_uri) as switch:
         SwitchNode(
@@ -143,7 +143,7 @@ async def harness(
             stream.close()
 
 
-def create_accounts(service: BridgeProcess) -> str:
+def create_accounts(service: NodeProcess) -> str:
     """Create the accounts; returns a token."""
     service.command("account", "create", "--id", ACCOUNT)
     service.command("account", "create", "--id", CHILD, "--parent", ACCOUNT)
@@ -153,7 +153,7 @@ def create_accounts(service: BridgeProcess) -> str:
     return token
 
 
-def open_stream(service: BridgeProcess, token: str) -> requests.Response:
+def open_stream(service: NodeProcess, token: str) -> requests.Response:
     """Open a stream of events, which counts as a socket."""
     url = f"http://127.0.0.1:{service.port}/v2/accounts/{ACCOUNT}/events?binding=call.*.*"
     stream = requests.get(url, headers={"X-Auth-Token": token}, stream=True, timeout=120)
@@ -165,7 +165,7 @@ def open_stream(service: BridgeProcess, token: str) -> requests.Response:
     return stream
 
 
-def create_hooks(service: BridgeProcess, token: str, receiver: WebReceiver) -> ServiceHarness:
+def create_hooks(service: NodeProcess, token: str, receiver: WebReceiver) -> ServiceHarness:
     """Create hooks that fail; returns what the service has."""
     receiver.status = 500
     hook = {"name": "failing", "uri": receiver.url, "hook": "channel_create", "retries": 0}
@@ -226,7 +226,7 @@ def run_schemathesis(
     (folder / "schemathesis.toml").write_text(_SETTINGS)
     answers = folder / "answers"
     answers.write_text("")
-    stage = {
+    case_data = {
         "uri": harness.uri,
         "api_key": harness.api_key,
         "known": harness.known,
@@ -243,7 +243,7 @@ def run_schemathesis(
         *("--header", f"X-Auth-Token:{harness.token}", "--checks", ",".join(_CHECKS)),
         *("--no-color", "--warnings", "off", *more),
     ]
-    environment = {**os.environ, "OPENAPI_STAGE": json.dumps(stage)}
+    environment = {**os.environ, "OPENAPI_DATA": json.dumps(case_data)}
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=150, check=False
     )

@@ -13,33 +13,13 @@ from typing import Any
 import pika
 import pytest
 
-from tests.integration.bridge_process import BridgeProcess, eventually
+from tests.integration.kazoo_events import call_event
+from tests.integration.node_process import NodeProcess, eventually
 from tests.integration.rabbitmq import RabbitNode, free_port
 from tests.integration.web_receiver import WebReceiver
 from tests.webhooks.authority import Authority
 
 RESELLER, ONE, OTHER = "0" * 32, "1" * 32, "2" * 32
-
-
-def call_event(
-    account_id: str | None, call_id: str, name: str = "CHANNEL_CREATE", **more: Any
-) -> dict[str, Any]:
-    variables = {"Owner-ID": "owner", "Presence-ID": "internal", "Own-Var": "Ünïcode"} | (
-        {"Account-ID": account_id} if account_id else {}
-    )
-    return {
-        "App-Name": "ecallmgr",
-        "App-Version": "4.0.0",
-        "Event-Category": "call_event",
-        "Event-Name": name,
-        "Msg-ID": call_id,
-        "Call-ID": call_id,
-        "Call-Direction": "inbound",
-        "Caller-ID-Name": "Žofie Nováková 🎧",
-        "Custom-Channel-Vars": variables,
-        "Timestamp": 63961574400,
-        **more,
-    }
 
 
 class Kazoo:
@@ -75,8 +55,8 @@ def receiver() -> Iterator[WebReceiver]:
 
 
 @pytest.fixture
-def node(tmp_path: Path, vhost_uri: str) -> Iterator[BridgeProcess]:
-    node = BridgeProcess(tmp_path, vhost_uri)
+def node(tmp_path: Path, vhost_uri: str) -> Iterator[NodeProcess]:
+    node = NodeProcess(tmp_path, vhost_uri)
     node.command("account", "create", "--id", RESELLER)
     node.command("account", "create", "--id", ONE, "--parent", RESELLER)
     node.command("account", "create", "--id", OTHER)
@@ -92,7 +72,7 @@ def kazoo(vhost_uri: str) -> Iterator[Kazoo]:
     kazoo.close()
 
 
-def create_hook(node: BridgeProcess, account_id: str, token: str, **document: Any) -> dict[str, Any]:
+def create_hook(node: NodeProcess, account_id: str, token: str, **document: Any) -> dict[str, Any]:
     data = {"name": "n", "hook": "channel_create", **document}
     response = node.rest("PUT", f"/v2/accounts/{account_id}/webhooks", token, data)
     assert response.status_code == 201, response.text
@@ -101,7 +81,7 @@ def create_hook(node: BridgeProcess, account_id: str, token: str, **document: An
 
 
 def test_only_matching_events_are_sent_as_forms(
-    node: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver
+    node: NodeProcess, kazoo: Kazoo, receiver: WebReceiver
 ) -> None:
     token = node.command("token", "create", "--account", ONE)
     created = create_hook(node, ONE, token, uri=f"{receiver.url}/one")
@@ -136,9 +116,7 @@ def test_only_matching_events_are_sent_as_forms(
     assert all(arrival.form["cluster_id"] == first.form["cluster_id"] != "" for arrival in arrivals)
 
 
-def test_tokens_act_only_for_their_accounts_and_descendants(
-    node: BridgeProcess, receiver: WebReceiver
-) -> None:
+def test_tokens_act_only_for_their_accounts_and_descendants(node: NodeProcess, receiver: WebReceiver) -> None:
     own = node.command("token", "create", "--account", ONE)
     others = node.command("token", "create", "--account", OTHER)
     resellers = node.command("token", "create", "--account", RESELLER)
@@ -156,7 +134,7 @@ def test_tokens_act_only_for_their_accounts_and_descendants(
     eventually(lambda: node.rest("GET", one, own).status_code == 401, "the revoked token is refused", 1.5)
 
 
-def test_subaccounts_and_changes_of_a_hook(node: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver) -> None:
+def test_subaccounts_and_changes_of_a_hook(node: NodeProcess, kazoo: Kazoo, receiver: WebReceiver) -> None:
     token = node.command("token", "create", "--account", RESELLER)
     created = create_hook(node, RESELLER, token, uri=receiver.url, include_subaccounts=True, http_verb="get")
     kazoo.call(ONE, "sub")
@@ -181,7 +159,7 @@ def test_subaccounts_and_changes_of_a_hook(node: BridgeProcess, kazoo: Kazoo, re
 
 
 def test_malformed_messages_are_logged_once_and_the_next_ones_are_delivered(
-    node: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver
+    node: NodeProcess, kazoo: Kazoo, receiver: WebReceiver
 ) -> None:
     token = node.command("token", "create", "--account", ONE)
     create_hook(node, ONE, token, uri=receiver.url)
@@ -203,7 +181,7 @@ def test_malformed_messages_are_logged_once_and_the_next_ones_are_delivered(
 
 
 def test_an_event_is_acknowledged_only_after_the_receiver_s_200(
-    node: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver
+    node: NodeProcess, kazoo: Kazoo, receiver: WebReceiver
 ) -> None:
     token = node.command("token", "create", "--account", ONE)
     create_hook(node, ONE, token, uri=receiver.url)
@@ -222,7 +200,7 @@ def test_an_event_is_acknowledged_only_after_the_receiver_s_200(
     assert kazoo.queued() == 0
 
 
-def test_a_failed_delivery_is_retried(node: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver) -> None:
+def test_a_failed_delivery_is_retried(node: NodeProcess, kazoo: Kazoo, receiver: WebReceiver) -> None:
     token = node.command("token", "create", "--account", ONE)
     create_hook(node, ONE, token, uri=f"{receiver.url}/refusing")
     receiver.status = 500
@@ -232,9 +210,7 @@ def test_a_failed_delivery_is_retried(node: BridgeProcess, kazoo: Kazoo, receive
     eventually(lambda: kazoo.queued() == 0, "the queue is empty")
 
 
-def test_sigterm_waits_for_requests_in_flight(
-    node: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver
-) -> None:
+def test_sigterm_waits_for_requests_in_flight(node: NodeProcess, kazoo: Kazoo, receiver: WebReceiver) -> None:
     token = node.command("token", "create", "--account", ONE)
     create_hook(node, ONE, token, uri=receiver.url)
     receiver.release.clear()
@@ -249,7 +225,7 @@ def test_sigterm_waits_for_requests_in_flight(
 
 
 def test_a_second_sigterm_does_not_wait_for_receivers(
-    node: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver
+    node: NodeProcess, kazoo: Kazoo, receiver: WebReceiver
 ) -> None:
     token = node.command("token", "create", "--account", ONE)
     create_hook(node, ONE, token, uri=receiver.url)
@@ -268,7 +244,7 @@ def test_a_second_sigterm_does_not_wait_for_receivers(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_node_that_never_reached_a_broker_stops_cleanly(tmp_path: Path, number: signal.Signals) -> None:
-    node = BridgeProcess(tmp_path, f"amqp://u:hunter2@127.0.0.1:{free_port()}/")
+    node = NodeProcess(tmp_path, f"amqp://u:hunter2@127.0.0.1:{free_port()}/")
     try:
         node.start(wait=False)
         eventually(lambda: "no connection to" in node.log_text(), "the node has tried to connect")
@@ -283,7 +259,7 @@ def test_a_node_that_never_reached_a_broker_stops_cleanly(tmp_path: Path, number
 
 @pytest.mark.parametrize("tls", [False, True])
 def test_websockets_receive_close_code_1001_on_shutdown(tmp_path: Path, tls: bool) -> None:
-    node = BridgeProcess(tmp_path, "embedded:")
+    node = NodeProcess(tmp_path, "embedded:")
     if tls:
         authority = Authority(tmp_path)
         certificate, key = authority.issue("localhost")
@@ -312,7 +288,7 @@ def test_websockets_receive_close_code_1001_on_shutdown(tmp_path: Path, tls: boo
         assert node.ended() == 0
 
 
-def test_no_secret_is_in_the_log(node: BridgeProcess, kazoo: Kazoo, receiver: WebReceiver) -> None:
+def test_no_secret_is_in_the_log(node: NodeProcess, kazoo: Kazoo, receiver: WebReceiver) -> None:
     token, key = (
         node.command("token", "create", "--account", ONE),
         node.command("api-key", "create", "--account", ONE),
@@ -336,7 +312,7 @@ def test_no_secret_is_in_the_log(node: BridgeProcess, kazoo: Kazoo, receiver: We
 def test_a_node_recovers_when_the_broker_was_killed(
     tmp_path: Path, disposable_rabbit: RabbitNode, receiver: WebReceiver
 ) -> None:
-    node = BridgeProcess(tmp_path, disposable_rabbit.uri)
+    node = NodeProcess(tmp_path, disposable_rabbit.uri)
     node.command("account", "create", "--id", ONE)
     token = node.command("token", "create", "--account", ONE)
     try:
@@ -358,7 +334,7 @@ def test_a_node_recovers_when_the_broker_was_killed(
 
 
 def test_a_bad_configuration_ends_the_start_with_a_line_per_mistake(tmp_path: Path) -> None:
-    node = BridgeProcess(tmp_path, "http://wrong", '[amqq]\nuri = "x"\n')
+    node = NodeProcess(tmp_path, "http://wrong", '[amqq]\nuri = "x"\n')
     node.start(wait=False)
     assert node.ended() == 1
     lines = node.log_text().splitlines()
@@ -366,7 +342,7 @@ def test_a_bad_configuration_ends_the_start_with_a_line_per_mistake(tmp_path: Pa
 
 
 def test_a_port_in_use_ends_the_start(tmp_path: Path) -> None:
-    node = BridgeProcess(tmp_path, "embedded:")
+    node = NodeProcess(tmp_path, "embedded:")
     with socket.socket() as other:
         other.bind(("127.0.0.1", node.port))
         other.listen()
@@ -379,7 +355,7 @@ def test_a_port_in_use_ends_the_start(tmp_path: Path) -> None:
 
 
 def test_an_unknown_interface_ends_the_start(tmp_path: Path) -> None:
-    node = BridgeProcess(tmp_path, "embedded:")
+    node = NodeProcess(tmp_path, "embedded:")
     node.config.write_text(
         node.config.read_text().replace(
             f"tcp:{node.websocket_port}:interface=127.0.0.1", "tcp6:1:interface=nowhere"

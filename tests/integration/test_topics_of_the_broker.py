@@ -35,16 +35,16 @@ def test_topic_matching_agrees_with_rabbitmq(rabbit: RabbitNode, bound: list[str
         channel.queue_bind(queue, "topics", pattern)
     for key in sent:
         channel.basic_publish("topics", key, b"")
-    heard: dict[str, set[str]] = {pattern: set() for pattern in bound}
+    received: dict[str, set[str]] = {pattern: set() for pattern in bound}
     for pattern, queue in queues.items():
         while (got := channel.basic_get(queue, auto_ack=True))[0] is not None:
-            heard[pattern].add(got[0].routing_key)
+            received[pattern].add(got[0].routing_key)
     connection.close()
     table: TopicTable[str] = TopicTable()
     for pattern in bound:
         table.add(pattern, pattern)
     for key in sent:
-        by_rabbitmq = {pattern for pattern in bound if key in heard[pattern]}
+        by_rabbitmq = {pattern for pattern in bound if key in received[pattern]}
         assert {pattern for pattern in bound if matches(pattern, key)} == by_rabbitmq
         assert set(table.match(key)) == by_rabbitmq
 

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
-from tests.integration.bridge_process import eventually
+from tests.integration.node_process import eventually
 
 
 class Arrival(NamedTuple):

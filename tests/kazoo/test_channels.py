@@ -54,3 +54,8 @@ def test_the_called_number(body: dict[str, Any], number: str | None) -> None:
 )
 def test_loopback_legs(body: dict[str, Any], expected: bool) -> None:
     assert kazoo.is_loopback(body) is expected
+
+
+@pytest.mark.parametrize(("timestamp", "start"), [(63961574400, 63961574400), ("5", 5), ("x", 0), (None, 0)])
+def test_the_start_of_a_channel(timestamp: Any, start: int) -> None:
+    assert kazoo.channel_start({"timestamp": timestamp}) == start

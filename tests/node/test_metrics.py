@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -8,7 +7,6 @@ import pytest_twisted
 from prometheus_client import REGISTRY
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
-from twisted.internet.defer import Deferred
 
 from kazoo_bridge import __version__
 from kazoo_bridge.node.node import Node
@@ -41,14 +39,6 @@ METRICS = {
     "requests_queued": ("gauge", ""),
     "deliveries_stored": ("gauge", "status"),
 }
-
-
-@pytest_twisted.async_yield_fixture
-async def node(tmp_path: Path) -> AsyncIterator[Node]:
-    node = make_node(tmp_path)
-    await node.start()
-    yield node
-    await node.stop(Deferred())
 
 
 async def scrape(node: Node) -> str:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +25,6 @@ reactor: Any = installed_reactor
 pytestmark = pytest.mark.timeout(30)
 
 ACCOUNT, CHILD = "a" * 32, "b" * 32
-
-
-@pytest_twisted.async_yield_fixture
-async def node(tmp_path: Path) -> AsyncIterator[Node]:
-    node = make_node(tmp_path)
-    await node.start()
-    yield node
-    await node.stop(Deferred())
 
 
 def test_the_bus_is_the_one_of_the_configuration() -> None:

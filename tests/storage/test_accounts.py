@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -121,11 +122,7 @@ class AccountStoreSuite:
             secrets[account_id] = token, secret_digest(await token_store.create_api_key(account_id))
             hooks[account_id] = await hook_store.create(account_id, {})
             await limit_store.put(account_id, AccountLimits(1))
-            await database.write(
-                lambda connection, owner=account_id, digits=number: phone_numbers.insert(  # type: ignore[misc]
-                    connection, owner, digits, NOW
-                )
-            )
+            await database.write(partial(phone_numbers.insert, account_id=account_id, number=number, now=NOW))
             await enqueue(delivery_store, number, hook_id=hooks[account_id].id, account_id=account_id)
         before = len(await recorded_changes(database))
         await account_store.delete(A)

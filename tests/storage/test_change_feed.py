@@ -89,7 +89,7 @@ def hook_changes(position: int, *subjects: str) -> ChangeBatch:
 
 
 def make_feed(clock: Clock, database: FakeDatabase, *subscribers: Subscriber) -> ChangeFeed:
-    feed = ChangeFeed(clock, database)  # type: ignore[arg-type]
+    feed = ChangeFeed(clock, database)  # type: ignore[arg-type] # a fake database
     for subscriber in subscribers:
         feed.subscribe(subscriber)
     return feed

@@ -64,7 +64,7 @@ def test_a_lost_connection_is_described() -> None:
 @pytest.mark.parametrize(("sqlstate", "described"), [("25006", True), ("42601", False)])
 def test_a_read_only_server_is_described(sqlstate: str, described: bool) -> None:
     original = Exception("cannot execute INSERT in a read-only transaction")
-    original.sqlstate = sqlstate  # type: ignore[attr-defined]
+    original.sqlstate = sqlstate  # type: ignore[attr-defined] # psycopg's attribute
     assert (describe(POSTGRESQL, wrap(DBAPIError, original)) is not None) is described
 
 

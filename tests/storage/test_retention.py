@@ -77,7 +77,7 @@ class FakePurge:
 
 
 def make_service(clock: Clock, database: FakeDatabase, *purges: FakePurge) -> RetentionService:
-    return RetentionService(clock, database, purges, interval=600)  # type: ignore[arg-type]
+    return RetentionService(clock, database, purges, interval=600)  # type: ignore[arg-type] # a fake database
 
 
 def test_each_purge_is_repeated_until_nothing_is_left_and_then_at_intervals(clock: Clock) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import pytest_twisted
 from twisted.internet.defer import gatherResults
 from zope.interface.verify import verifyObject
@@ -18,7 +20,7 @@ class SettingsSuite:
     async def test_the_first_caller_creates_a_setting(self, database: Database) -> None:
         settings = SettingStore(database)
         values = await gatherResults(
-            [settings.get_or_create("cluster_id", lambda number=number: str(number)) for number in range(5)]  # type: ignore[misc]
+            [settings.get_or_create("cluster_id", partial(str, number)) for number in range(5)]
         )
         assert values == ["0"] * 5
         assert await settings.get_or_create("other", lambda: "x") == "x"

@@ -430,7 +430,7 @@ class FakeDirectory:
         raise NotImplementedError
 
     def descendants(self, account_id: str) -> Deferred[frozenset[str]]:
-        raise NotImplementedError
+        return succeed(frozenset(known for known, ancestors in self.known.items() if account_id in ancestors))
 
     def can_act_for(self, principal: Principal, account_id: str) -> Deferred[bool]:
         raise NotImplementedError

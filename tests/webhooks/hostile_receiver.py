@@ -62,9 +62,10 @@ class HostileConnection(Protocol):
     def send(self, data: bytes) -> None:
         self.sent_bytes += len(data)
         self.receiver.sent_bytes += len(data)
-        self.transport.write(data)  # type: ignore[union-attr]
+        self.transport.write(data)  # type: ignore[union-attr] # connected
 
     def send_forever(self, again: bytes) -> None:
+        # It is connected.
         self.transport.registerProducer(_RepeatingProducer(self, again), False)  # type: ignore[union-attr]
 
     def trickle(self, data: bytes) -> None:
@@ -73,10 +74,10 @@ class HostileConnection(Protocol):
         self._trickle.start(0.02)
 
     def close(self) -> None:
-        self.transport.loseConnection()  # type: ignore[union-attr]
+        self.transport.loseConnection()  # type: ignore[union-attr] # connected
 
     def reset(self) -> None:
-        self.transport.abortConnection()  # type: ignore[union-attr]
+        self.transport.abortConnection()  # type: ignore[union-attr] # connected
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if self._trickle is not None and self._trickle.running:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import (
@@ -93,10 +92,3 @@ def make_memory_agent(
     reactor = RecordingReactor(FakeNameResolver(*answers))
     agent, _ = guarded_agent(reactor, policy, CONNECT_TIMEOUT)
     return reactor, agent
-
-
-def results_of(deferred: Any) -> list[Any]:
-    """Collect what a Deferred fires with."""
-    results: list[Any] = []
-    deferred.addBoth(results.append)
-    return results

@@ -55,7 +55,7 @@ class Receiver(Resource):
 
     async def stop(self) -> None:
         for request in self.hanging:
-            request.transport.abortConnection()  # type: ignore[union-attr]
+            request.transport.abortConnection()  # type: ignore[union-attr] # connected
         if self._port is not None:
             await self._port.stopListening()
 
@@ -77,7 +77,9 @@ class Receiver(Resource):
             name.decode().lower(): values[0].decode()
             for name, values in request.requestHeaders.getAllRawHeaders()
         }
-        self.received.append(Received(request.method.decode(), request.uri, headers, request.content.read()))  # type: ignore[union-attr]
+        assert request.content is not None
+        body = request.content.read()
+        self.received.append(Received(request.method.decode(), request.uri, headers, body))
         status = self.statuses[0]
         if len(self.statuses) > 1:
             del self.statuses[0]

@@ -5,18 +5,13 @@ from typing import Any
 
 import pytest
 import pytest_twisted
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs
-from zope.interface import implementer
-from zope.interface.verify import verifyObject
 
 from kazoo_bridge.bus.embedded import EmbeddedBus
 from kazoo_bridge.interfaces import (
-    Account,
     BusUnavailable,
-    IDirectory,
-    Principal,
     Queue,
     StorageUnavailable,
     StoredHook,
@@ -24,6 +19,7 @@ from kazoo_bridge.interfaces import (
 )
 from kazoo_bridge.kazoo import Event
 from kazoo_bridge.webhooks.hook_sync import HookChangeConsumer, HookChangePublisher
+from tests.webhooks.fakes import FakeDirectory
 
 ACCOUNT, CHILD, HOOK = "a" * 32, "b" * 32, "c" * 32
 
@@ -51,39 +47,6 @@ class FakeHookService:
         return await self._record("re_enable", set(account_ids))
 
 
-@implementer(IDirectory)
-class FakeDirectory:
-    """Knows that `CHILD` is below `ACCOUNT`; everything else is not expected to be asked for."""
-
-    def descendants(self, account_id: str) -> Deferred[frozenset[str]]:
-        return succeed(frozenset({CHILD} if account_id == ACCOUNT else ()))
-
-    def authenticate(self, token: str) -> Deferred[Principal | None]:
-        raise NotImplementedError
-
-    def login(self, api_key: str) -> Deferred[tuple[str, Principal] | None]:
-        raise NotImplementedError
-
-    def account(self, account_id: str) -> Deferred[Account | None]:
-        raise NotImplementedError
-
-    def ancestors(self, account_id: str) -> tuple[str, ...] | None:
-        raise NotImplementedError
-
-    def is_superadmin(self, account_id: str) -> bool:
-        raise NotImplementedError
-
-    def account_for_number(self, number: str) -> str | None:
-        raise NotImplementedError
-
-    def can_act_for(self, principal: Principal, account_id: str) -> Deferred[bool]:
-        raise NotImplementedError
-
-
-def test_the_fake_directory_implements_the_interface() -> None:
-    verifyObject(IDirectory, FakeDirectory())
-
-
 class Harness:
     """A consumer of hook changes on an embedded bus. `replies` are the messages to ``reply-queue``."""
 
@@ -94,7 +57,9 @@ class Harness:
         self.deleted_accounts: list[str] = []
         self.replies: list[Event] = []
         hooks: Any = self.hooks
-        self.consumer = HookChangeConsumer(self.bus, hooks, FakeDirectory(), self._on_account_deleted)
+        self.consumer = HookChangeConsumer(
+            self.bus, hooks, FakeDirectory({CHILD: (ACCOUNT,)}), self._on_account_deleted
+        )
 
     async def _on_account_deleted(self, account_id: str) -> None:
         self.deleted_accounts.append(account_id)

@@ -20,7 +20,7 @@ from twisted.internet.endpoints import clientFromString
 TIMEOUT = 10.0
 
 
-class _Protocol(WebSocketClientProtocol):  # type: ignore[misc]
+class _Protocol(WebSocketClientProtocol):  # type: ignore[misc] # Autobahn has no types
     owner: WebsocketClient
 
     def onOpen(self) -> None:

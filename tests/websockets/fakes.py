@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from attrs import evolve
+from attrs import define, evolve, field
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from zope.interface import implementer
@@ -22,6 +22,7 @@ from kazoo_bridge.interfaces import (
     ICallWatch,
     IConsumer,
     IDirectory,
+    IStreamTransport,
     Principal,
     Queue,
     StorageUnavailable,
@@ -41,6 +42,21 @@ from kazoo_bridge.websockets.subscriptions.subscriptions import Subscriptions
 
 #: CHILD is below PARENT; STRANGER is related to neither; SUPERADMIN may act for all.
 PARENT, CHILD, STRANGER, SUPERADMIN = "a" * 32, "b" * 32, "c" * 32, "f" * 32
+
+
+@implementer(IStreamTransport)
+@define(eq=False, slots=False)  # tests replace `write`
+class FakeTransport:
+    """Collects what a connection or a stream writes."""
+
+    written: list[bytes] = field(factory=list)
+    is_aborted: bool = False
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data)
+
+    def abort(self) -> None:
+        self.is_aborted = True
 
 
 @implementer(IDirectory)

@@ -15,8 +15,7 @@ from kazoo_bridge.websockets.server.frames import EventFrame
 from kazoo_bridge.websockets.server.send_buffer import Flusher
 from kazoo_bridge.websockets.sessions.resume import SessionResumer
 from kazoo_bridge.websockets.sessions.session import Session
-from tests.websockets.fakes import CHILD, PARENT, STRANGER, SUPERADMIN, PartsHarness
-from tests.websockets.server.test_send_buffer import FakeTransport
+from tests.websockets.fakes import CHILD, PARENT, STRANGER, SUPERADMIN, FakeTransport, PartsHarness
 
 
 class LineEncoder:

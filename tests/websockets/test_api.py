@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 import pytest_twisted
-from attrs import define, evolve, field
+from attrs import evolve
 from twisted.internet.interfaces import IPushProducer
-from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from kazoo_bridge.config import Config, Storage
@@ -23,21 +22,7 @@ from kazoo_bridge.interfaces import (
 )
 from kazoo_bridge.websockets.api import WebsocketApi
 from tests.rest.harness import ACCOUNT, CHILD, LOOPBACK, RestHarness, running_node
-
-
-@implementer(IStreamTransport)
-@define(eq=False)
-class FakeTransport:
-    """Collects what a stream writes."""
-
-    written: list[bytes] = field(factory=list)
-    is_aborted: bool = False
-
-    def write(self, data: bytes) -> None:
-        self.written.append(data)
-
-    def abort(self) -> None:
-        self.is_aborted = True
+from tests.websockets.fakes import FakeTransport
 
 
 @pytest_twisted.async_yield_fixture

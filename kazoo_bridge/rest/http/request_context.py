@@ -211,8 +211,8 @@ class RequestContext:
 
     def _body_token(self) -> str | None:
         data = self.envelope.get("data")
-        for place in (self.envelope, data if isinstance(data, dict) else {}):
-            token = place.get("auth_token")
+        for source in (self.envelope, data if isinstance(data, dict) else {}):
+            token = source.get("auth_token")
             if isinstance(token, str):
                 return token
         return None

@@ -110,8 +110,8 @@ _RETRIED = {
 }
 
 
-def _attempts(path: str, operation_id: str, whose: str) -> Operation:
-    summary = f"Attempts {whose}, newest first"
+def _attempts(path: str, operation_id: str, scope: str) -> Operation:
+    summary = f"Attempts {scope}, newest first"
     return Operation(
         "get",
         f"{path}/attempts",
@@ -123,16 +123,16 @@ def _attempts(path: str, operation_id: str, whose: str) -> Operation:
     )
 
 
-def _deliveries(path: str, operation_id: str, whose: str) -> Operation:
-    summary = f"Deliveries {whose} that wait or are dead, newest first"
+def _deliveries(path: str, operation_id: str, scope: str) -> Operation:
+    summary = f"Deliveries {scope} that wait or are dead, newest first"
     answers = {200: make_page("Deliveries", ref("Delivery"))}
     return Operation(
         "get", f"{path}/deliveries", operation_id, "deliveries", summary, answers, (_STATUS, *FILTERS, *PAGES)
     )
 
 
-def _recovery(path: str, operation_id: str, whose: str) -> Operation:
-    summary = f"Attempts dead deliveries {whose} again that died since a time"
+def _recovery(path: str, operation_id: str, scope: str) -> Operation:
+    summary = f"Attempts dead deliveries {scope} again that died since a time"
     answers = {202: make_response("How many deliveries will be attempted", _RECOVERED)}
     given = make_body(_SINCE, examples={"everything": {"data": {"since": 0}}})
     return Operation(

@@ -7,8 +7,8 @@ from typing import Any
 
 from attrs import frozen
 
-from kazoo_bridge.calls.channel_queries import channel_start
 from kazoo_bridge.interfaces import ICalls, IDirectory
+from kazoo_bridge.kazoo import channel_start
 from kazoo_bridge.rest.http.authorization import account_handler
 from kazoo_bridge.rest.http.errors import bad_identifier, invalid_field, parse_error
 from kazoo_bridge.rest.http.filters import Filters

@@ -87,12 +87,12 @@ def require_re_enable(context: RequestContext) -> None:
     Like KAZOO (`cb_webhooks`), the key is looked for in ``data``, in the query, and beside ``data``.
     """
     data = context.envelope.get("data")
-    places = (
+    candidates = (
         data.get(_RE_ENABLE) if isinstance(data, dict) else None,
         context.query.first(_RE_ENABLE),
         context.envelope.get(_RE_ENABLE),
     )
-    given = next((value for value in places if value is not None), None)
+    given = next((value for value in candidates if value is not None), None)
     if given is None:
         raise invalid_field(_RE_ENABLE, "required", "collections are patched with re-enable only")
     if given is not True and given != "true":

@@ -43,9 +43,9 @@ class LimitedRequest(Request):
 
     def handleContentChunk(self, data: bytes) -> None:
         """Keep a piece of the body, up to the limit."""
-        room = 0 if self.content is None else MAX_BODY_BYTES + 1 - self.content.tell()
-        if room > 0:
-            super().handleContentChunk(data[:room])
+        remaining = 0 if self.content is None else MAX_BODY_BYTES + 1 - self.content.tell()
+        if remaining > 0:
+            super().handleContentChunk(data[:remaining])
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """Process the complete request."""

@@ -16,8 +16,7 @@ from kazoo_bridge.rest.http.query import refuse_broken_escapes
 from kazoo_bridge.rest.http.rate_limit import RequestLimiter
 from kazoo_bridge.rest.http.request_body import METHODS
 from kazoo_bridge.rest.http.request_context import CORS_HEADERS, RequestContext
-from kazoo_bridge.rest.resources.health import PATHS as HEALTH_PATHS
-from kazoo_bridge.rest.resources.metrics import PATH as METRICS_PATH
+from kazoo_bridge.rest.resources.operational import HEALTH_PATHS, METRICS_PATH
 from kazoo_bridge.rest.server.http_channel import LimitedRequest
 
 #: Monitoring is never limited.

@@ -32,7 +32,8 @@ def make_site(reactor: Any, resources: Iterable[Resource], node: str, http: Http
     """
     app = make_app(resources)
 
-    @app.handle_errors(HTTPException)  # type: ignore[arg-type] # Klein awaits coroutines, its types do not say so
+    # Klein awaits coroutines; its types do not say so.
+    @app.handle_errors(HTTPException)  # type: ignore[arg-type]
     async def not_routed(request: RequestWithContext, failure: Failure) -> bytes:
         return await handle_request(request.context, lambda context: _refuse(context, failure.value))
 
@@ -55,7 +56,8 @@ class LimitedSite(Site):
     def __init__(self, limits: ChannelLimits, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._limits = limits
-        self.protocol = partial(LimitedHTTPChannel, limits)  # type: ignore[method-assign,assignment] # any callable will do
+        # Any callable will do.
+        self.protocol = partial(LimitedHTTPChannel, limits)  # type: ignore[method-assign,assignment]
 
     def stopFactory(self) -> None:
         """Leave no delayed call when the last port is closed."""

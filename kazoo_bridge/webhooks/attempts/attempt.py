@@ -106,7 +106,7 @@ class AttemptRunner:
                 delivery_id=delivery.id,
                 reason=error,
             )
-            return AttemptResult(False, attempts, None, f"it cannot be written as the hook wants it: {error}")
+            return AttemptResult(False, attempts, None, f"the payload cannot be encoded: {error}")
         success: bool | None = None
         began = self._clock.seconds()
         try:
@@ -138,7 +138,7 @@ class AttemptRunner:
             next_attempt = self._policy.next_attempt(hook, attempts, outcome, now)
             return AttemptResult(False, attempts, next_attempt, reason)
         if not hook.revision:
-            # The event has brought the hook along: there is nothing to disable.
+            # An inline hook of the event: there is nothing to disable.
             return AttemptResult(False, attempts, None, reason)
         await self._on_gone(hook.account_id, hook.id, hook.revision, "the receiver answered 410 Gone")
         # Due now, and paused until the hook is enabled again.

@@ -145,7 +145,7 @@ class Dispatcher:
         if self._draining:
             return "the service was stopping"
         if hook.ordered:
-            return "its turn has to come"
+            return "an ordered delivery waits for earlier ones"
         if self._scheduler.circuit_open(hook.queue_key):
             return "its receiver keeps failing"
         if self._scheduler.load(hook.queue_key) >= self._scheduler.per_hook + _MAX_WAITING_PER_HOOK:

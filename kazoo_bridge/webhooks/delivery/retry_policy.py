@@ -57,7 +57,10 @@ class RetryPolicy:
 
 
 def retry_after(outcome: Outcome, now: float) -> float:
-    """Return the seconds of the response's ``Retry-After``; 0.0 when it has none, or an invalid one."""
+    """Return the seconds of the response's ``Retry-After``; 0.0 when it has none, or an invalid one.
+
+    `now` is in Unix seconds. The result is `MAX_RETRY_AFTER` at most.
+    """
     text = next((value for name, value in outcome.headers.items() if name.lower() == "retry-after"), "")
     text = text.strip()
     try:

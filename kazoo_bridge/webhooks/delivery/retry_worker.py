@@ -116,11 +116,11 @@ class RetryWorker(Service):
         )
 
     def _allocate_group(self, failing: bool, hook_ids: list[str], budget: int) -> dict[str, int]:
-        # In turn: the hooks behind the one that was served last come first.
+        # Round robin: the hooks behind the one that was served last come first.
         last = self._last_served.get(failing, "")
-        in_turn = sorted(hook_ids, key=lambda hook_id: (hook_id <= last, hook_id))
-        share, counts = max(1, budget // max(1, len(in_turn))), {}
-        for hook_id in in_turn:
+        rotated = sorted(hook_ids, key=lambda hook_id: (hook_id <= last, hook_id))
+        share, counts = max(1, budget // max(1, len(rotated))), {}
+        for hook_id in rotated:
             count = min(self._scheduler.free_slots(hook_id), MAX_CLAIM, share, budget)
             if count > 0:
                 counts[hook_id] = count
@@ -167,6 +167,4 @@ class RetryWorker(Service):
         try:
             return Hook.from_event(delivery.account_id, delivery.event, delivery.inline_hook)
         except InvalidDocument as error:
-            raise _InvalidInlineHook(
-                f"the hook that its event brought along cannot be used: {error}"
-            ) from None
+            raise _InvalidInlineHook(f"the inline hook of the event is invalid: {error}") from None

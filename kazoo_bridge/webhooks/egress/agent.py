@@ -137,7 +137,7 @@ class BoundedClient(HTTP11ClientProtocol):
         if _is_keep_alive(self._parser):
             self._on_idle(self)
         else:
-            self.transport.loseConnection()  # type: ignore[union-attr]
+            self.transport.loseConnection()  # type: ignore[union-attr] # connected
 
     def request(self, request: Request) -> Deferred[IResponse]:
         """Send a request like Twisted's client, and count the bytes of its response's head.
@@ -169,7 +169,7 @@ class BoundedClient(HTTP11ClientProtocol):
         elif rest:
             # Bytes beyond the response answer no request, and must not be read as the answer to one that
             # has been sent meanwhile.
-            self.transport.abortConnection()  # type: ignore[union-attr]
+            self.transport.abortConnection()  # type: ignore[union-attr] # connected
 
     def _giveUp(self, reason: Failure) -> None:
         if self._state == "TRANSMITTING":

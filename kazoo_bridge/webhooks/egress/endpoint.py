@@ -132,7 +132,7 @@ class BoundedCloseTransport(ProtocolWrapper):
 
     def abortConnection(self) -> None:
         """Close the connection at once and discard what is buffered."""
-        self.transport.abortConnection()  # type: ignore[union-attr]
+        self.transport.abortConnection()  # type: ignore[union-attr] # connected
 
     def _abort(self) -> None:
         self._timer = None

@@ -12,10 +12,10 @@ from twisted.logger import Logger
 from kazoo_bridge.interfaces import IHookStore, RevisionConflict, Secret, StoredHook
 from kazoo_bridge.schema_errors import field_error
 from kazoo_bridge.webhooks.egress import mask_credentials
+from kazoo_bridge.webhooks.hooks import hook_secrets
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.hooks.hook_document import DocumentRules, InvalidDocument, coerce_document
 from kazoo_bridge.webhooks.hooks.registry import HookRegistry
-from kazoo_bridge.webhooks.http import signing
 
 _log = Logger()
 
@@ -105,8 +105,8 @@ class HookService:
     async def rotate_secret(self, hook: StoredHook, given: Mapping[str, Any]) -> StoredHook:
         """Change the hook's secrets only, and return the stored hook.
 
-        `given` has ``secret`` and ``secret_overlap_seconds`` like a document, see `signing.updated_secrets`.
-        Raises `InvalidDocument` or `RevisionConflict`.
+        `given` has ``secret`` and ``secret_overlap_seconds`` like a document, see
+        `hook_secrets.updated_secrets`. Raises `InvalidDocument` or `RevisionConflict`.
         """
         return await self._replace(hook, hook.document, self._updated_secrets(given, hook.secrets))
 
@@ -188,10 +188,7 @@ class HookService:
     def _updated_secrets(
         self, given: Mapping[str, Any], current: tuple[Secret, ...]
     ) -> tuple[Secret, ...] | None:
-        try:
-            return signing.updated_secrets(given, current, self._clock.seconds())
-        except signing.BadSecret as error:
-            raise InvalidDocument(error.errors) from None
+        return hook_secrets.updated_secrets(given, current, self._clock.seconds())
 
     async def _replace(
         self, hook: StoredHook, document: Mapping[str, Any], secrets: tuple[Secret, ...] | None = None

@@ -45,7 +45,7 @@ class Authorizer:
             if isinstance(token, str) and token != session.token:
                 principal = await self._principal(token)
                 if principal is not None and principal.account_id == session.account_id:
-                    session.token, session.principal = token, principal
+                    session.authenticate(token, principal)
             return
         if token is None:
             raise AccessDenied(NO_TOKEN)
@@ -54,7 +54,7 @@ class Authorizer:
         principal = await self._principal(token)
         if principal is None:
             raise AccessDenied(BAD_TOKEN)
-        session.token, session.principal = token, principal
+        session.authenticate(token, principal)
 
     async def authorize(self, session: Session, account_id: str) -> None:
         """Require that the session may act for `account_id`, or for all accounts (``*``).

@@ -90,6 +90,10 @@ class Session:
     ended: bool = False
     check_group: int = 0
 
+    def authenticate(self, token: str, principal: Principal) -> None:
+        """Give the session the rights of `principal`, as whom `token` authenticates its client."""
+        self.token, self.principal = token, principal
+
     def connect(self, output: SessionOutput) -> None:
         """Send events and replies to `output` from now on."""
         self.output = output

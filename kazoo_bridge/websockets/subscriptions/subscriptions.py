@@ -38,8 +38,7 @@ RENEWAL_INTERVAL = 30.0
 class Subscriptions:
     """The subscriptions of sessions, at most `max_subscriptions` each.
 
-    `calls` is None where live calls are not available. `renew_at` is the time at which the next subscription
-    must be renewed, in Unix seconds.
+    `calls` is None where live calls are not available.
     """
 
     _clock: IReactorTime
@@ -48,6 +47,7 @@ class Subscriptions:
     _fanout: EventFanout
     _max_subscriptions: int
     _calls: ICalls | None = None
+    #: When the next subscription must be renewed, in Unix seconds.
     _renew_at: float = field(init=False, default=float("inf"))
 
     async def subscribe(self, session: Session, account_id: str, bindings: Sequence[str]) -> None:

@@ -110,7 +110,7 @@ class FakeChannel:
     def _refusable(self, what: str, act: Callable[[], Any]) -> Deferred[Any]:
         refusal = self._broker.refusals.get(what)
         if refusal is not None:
-            self._broker.asked.append(what)
+            self._broker.requests.append(what)
             self.closed = True
             return fail(refusal)
         return self._broker.answer(what, act)
@@ -120,7 +120,7 @@ class FakeConnection:
     """Answers requests at once or, with `holding`, when `release` is called.
 
     `refused` has routing keys that cannot be bound, `refusals` the error of each declaration that fails;
-    `failing` is raised by every request. `asked` records the requests, `written` the bytes that were sent.
+    `failing` is raised by every request. `requests` records the requests, `written` the bytes that were sent.
     """
 
     MAX_LENGTH = 131072
@@ -138,7 +138,7 @@ class FakeConnection:
         self.refused: set[str] = set()
         self.refusals: dict[str, Exception] = {}
         self.queue_arguments: list[Any] = []
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.failing: Exception | None = None
         self.channels: list[FakeChannel] = []
         self.closed_channels: list[FakeChannel] = []
@@ -155,7 +155,7 @@ class FakeConnection:
         self.closed_channels.append(channel)
 
     def answer(self, what: str, act: Callable[[], Any]) -> Deferred[Any]:
-        self.asked.append(what)
+        self.requests.append(what)
         if self.failing is not None:
             return fail(copy(self.failing))
         if not self.holding:

@@ -34,9 +34,9 @@ class Harness:
         assert self.bus.unavailable_reason() is None
 
     def request(self, timeout: float = 60.0) -> Deferred[list[Event]]:
-        asked = self.bus.request("callevt", "question", {"a": 1}, timeout=timeout)
+        requested = self.bus.request("callevt", "question", {"a": 1}, timeout=timeout)
         self.broker.settle()
-        return asked
+        return requested
 
     def reply(self, number: int = -1) -> None:
         """Reply to a request."""
@@ -91,34 +91,34 @@ def test_without_a_connection_publishing_fails_at_once(harness: Harness) -> None
 
 
 def test_a_lost_connection_ends_a_request_without_replies(harness: Harness) -> None:
-    asked = harness.request()
+    requested = harness.request()
     harness.drop(0)
-    assert isinstance(failure_of(asked), BusUnavailable)
+    assert isinstance(failure_of(requested), BusUnavailable)
 
 
 def test_a_lost_connection_ends_a_request_with_the_replies_that_arrived(harness: Harness) -> None:
-    asked = harness.request()
+    requested = harness.request()
     harness.reply()
-    assert not asked.called
+    assert not requested.called
     harness.drop(0)
-    assert len(result_of(asked)) == 1
+    assert len(result_of(requested)) == 1
 
 
 def test_a_lost_connection_ends_a_request_that_is_not_confirmed(harness: Harness) -> None:
     harness.broker.confirming = False
-    asked = harness.request()
+    requested = harness.request()
     assert len(harness.broker.published) == 1
     harness.drop(0)
-    assert isinstance(failure_of(asked), BusUnavailable)
+    assert isinstance(failure_of(requested), BusUnavailable)
 
 
 def test_the_loss_of_the_publishing_connection_does_not_end_a_request(harness: Harness) -> None:
-    asked = harness.request()
+    requested = harness.request()
     harness.drop(1)
-    assert not asked.called
+    assert not requested.called
     harness.reply()
     harness.broker.clock.advance(60)
-    assert len(result_of(asked)) == 1
+    assert len(result_of(requested)) == 1
 
 
 def test_a_request_during_an_outage_is_sent_after_it(harness: Harness) -> None:
@@ -126,14 +126,14 @@ def test_a_request_during_an_outage_is_sent_after_it(harness: Harness) -> None:
     harness.broker.clock.advance(1)
     harness.broker.published.clear()
     harness.broker.drop_all()
-    asked = harness.request()
-    assert not asked.called
+    requested = harness.request()
+    assert not requested.called
     harness.broker.clock.advance(2)
     harness.broker.settle()
     assert len(harness.broker.published) == 1
     harness.reply()
     harness.broker.clock.advance(60)
-    assert len(result_of(asked)) == 1
+    assert len(result_of(requested)) == 1
 
 
 def test_stopping_ends_requests_at_once_and_leaves_no_delayed_call(harness: Harness) -> None:

@@ -139,7 +139,7 @@ def test_before_the_channel_is_open_nothing_can_be_published() -> None:
 def test_an_exchange_is_declared_before_its_first_use_only() -> None:
     harness = SupervisorHarness()
     results = [harness.publish(), harness.publish()]
-    assert harness.connection.asked == ["confirm", "exchange callevt"]
+    assert harness.connection.requests == ["confirm", "exchange callevt"]
     assert not any(result.called for result in results)
     harness.confirm(2)
     assert [result_of(result) for result in results] == [None, None]

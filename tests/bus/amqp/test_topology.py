@@ -38,7 +38,7 @@ def test_thousands_of_callers_at_once() -> None:
     connection.release()
     assert len(done) == MANY
     assert connection.bound == set()
-    assert connection.asked.count("exchange callevt") == 1
+    assert connection.requests.count("exchange callevt") == 1
 
 
 def test_a_failure_reaches_its_caller_and_the_next_is_served() -> None:
@@ -64,7 +64,7 @@ def test_a_cancelled_caller_blocks_no_other() -> None:
         cancelled.cancel()
     connection.release()
     assert third.result == "c"
-    assert connection.asked == ["queue a", "queue c"]
+    assert connection.requests == ["queue a", "queue c"]
 
 
 # -- refusals -----------------------------------------------------------------------------------
@@ -82,7 +82,7 @@ def test_kazoos_exchanges_are_declared_and_others_must_exist(connection: FakeCon
     topology = make_topology(connection)
     for name in ("callevt", "other", "callevt", ""):
         result_of(topology.exchange(name))
-    assert connection.asked == ["exchange callevt", "exchange other passively"]
+    assert connection.requests == ["exchange callevt", "exchange other passively"]
     assert topology.knows("callevt")
     assert not topology.knows("im")
 
@@ -92,7 +92,7 @@ def test_an_exchange_with_other_arguments_is_used_as_it_is(connection: FakeConne
     topology = make_topology(connection)
     with CapturedLog() as log:
         result_of(topology.exchange("callevt"))
-    assert connection.asked == ["exchange callevt", "exchange callevt passively"]
+    assert connection.requests == ["exchange callevt", "exchange callevt passively"]
     assert topology.knows("callevt")
     assert log.at_least(LogLevel.warn) == [
         "exchange callevt exists on the broker with other arguments and is used as it is: inequivalent arg"
@@ -125,7 +125,7 @@ def test_an_existing_queue_with_other_arguments_is_used_as_it_is(connection: Fak
     connection.refusals["queue q"] = OTHER_ARGUMENTS
     with CapturedLog() as log:
         assert result_of(make_topology(connection).queue(DURABLE)) == "q"
-    assert connection.asked == ["queue q", "queue q passively"]
+    assert connection.requests == ["queue q", "queue q passively"]
     assert log.at_least(LogLevel.warn) == [
         "queue q exists on the broker with other arguments and is used as it is: inequivalent arg"
     ]

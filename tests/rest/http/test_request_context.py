@@ -54,7 +54,7 @@ async def test_a_storage_that_does_not_answer(rest: RestHarness, monkeypatch: py
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_defect_is_told_without_its_details(
+async def test_a_defect_is_reported_without_its_details(
     rest: RestHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rest.node.database, "read", lambda work: fail(RuntimeError("hunter2")))

@@ -76,7 +76,7 @@ async def test_a_path_without_the_slash_leads_to_the_page(rest: RestHarness) -> 
 
 
 @pytest_twisted.ensureDeferred
-async def test_files_are_asked_for_anew_but_sent_once(rest: RestHarness) -> None:
+async def test_files_are_revalidated_and_sent_once(rest: RestHarness) -> None:
     first = await rest("GET", "/console/app/main.js", token="")
     tag = first.headers.getRawHeaders("ETag")[0]
     assert first.headers.getRawHeaders("Cache-Control") == ["no-cache"]

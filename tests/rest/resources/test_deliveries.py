@@ -124,7 +124,7 @@ async def test_a_time_that_is_none(rest: RestHarness, since: Any) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_what_is_not_there_and_whose_it_is(rest: RestHarness) -> None:
+async def test_unknown_deliveries_and_those_of_other_accounts_are_not_found(rest: RestHarness) -> None:
     hook_id = await rest.create_hook()
     await keep(rest, hook_id, "x")
     assert (await rest("GET", f"{hooks_path()}/deliveries?status=done")).code == 400

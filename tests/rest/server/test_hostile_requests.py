@@ -251,13 +251,13 @@ async def test_bodies_that_are_too_large_are_not_kept(
 
 @pytest_twisted.ensureDeferred
 async def test_no_answer_names_the_server(rest: RestHarness) -> None:
-    for sent in (
-        b"OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        request(rest, b"/healthz"),
-        request(rest, hooks_path().encode()),
+    for sent, status in (
+        (b"OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 200),
+        (request(rest, b"/healthz"), 200),
+        (request(rest, hooks_path().encode()), 200),
     ):
         code, headers, _ = await exchanged(rest, sent)
-        assert code in (200, 405)
+        assert code == status
         assert "server" not in headers
     for path in ("/v2/webhooks", hooks_path(), "/v2/nothing", "/"):
         answered = await rest("GET", path, token="")

@@ -116,7 +116,7 @@ def test_a_payload_that_cannot_be_encoded_is_not_sent() -> None:
     with capturedLogs() as logs:
         (result,) = attempt(harness, hook, harness.delivery(hook, odd=object()))
     assert (result.delivered, result.attempts, result.next_attempt) == (False, 1, None)
-    assert "cannot be written" in result.reason
+    assert "cannot be encoded" in result.reason
     assert agent.times == []
     assert harness.scheduler.in_flight == 0
     assert attempts_by_result(harness) == {"success": 0, "failure": 0}

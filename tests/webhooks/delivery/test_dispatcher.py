@@ -173,7 +173,7 @@ def test_neither_an_ordered_hook_nor_a_draining_node_probes_from_memory(ordered:
     assert agent.hanging == []
 
 
-def test_a_slow_store_is_not_asked_again_before_it_has_answered() -> None:
+def test_a_slow_store_gets_no_further_request_before_it_has_answered() -> None:
     """What is to be stored meanwhile is stored together afterwards."""
     _, harness = make_harness(started=False)
     hook = harness.hook()
@@ -348,7 +348,7 @@ def test_an_ordered_hook_receives_everything_by_way_of_the_store() -> None:
     assert (agent.times, done) == ([], [None])
     (row,) = harness.deliveries.rows.values()
     assert row.delivery.ordering_key
-    assert row.reason == "its turn has to come"
+    assert row.reason == "an ordered delivery waits for earlier ones"
 
 
 def test_a_hook_with_open_circuit_receives_everything_by_way_of_the_store() -> None:

@@ -249,7 +249,7 @@ def test_an_inline_hook_that_is_invalid_makes_a_dead_delivery() -> None:
     harness.start()
     harness.pump(1)
     (row,) = harness.deliveries.rows.values()
-    assert (row.status, "cannot be used" in row.reason) == ("dead", True)
+    assert (row.status, "is invalid" in row.reason) == ("dead", True)
 
 
 @pytest.mark.parametrize(

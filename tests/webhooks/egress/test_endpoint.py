@@ -32,14 +32,9 @@ from kazoo_bridge.webhooks.egress.endpoint import (
     PermittedEndpoint,
     PermittedEndpoints,
 )
+from tests.webhooks.harness import results_of
 from tests.webhooks.hostile_uris import FORBIDDEN
-from tests.webhooks.memory_agent import (
-    CONNECT_TIMEOUT,
-    DEFAULT_POLICY,
-    RecordingReactor,
-    make_memory_agent,
-    results_of,
-)
+from tests.webhooks.memory_agent import CONNECT_TIMEOUT, DEFAULT_POLICY, RecordingReactor, make_memory_agent
 
 
 def refuse(clock: RecordingReactor, number: int) -> None:

@@ -22,8 +22,8 @@ from kazoo_bridge.webhooks.egress.proxy import ProxyFailed, TunnelEndpoint
 from kazoo_bridge.webhooks.http.http_request import HookRequest
 from kazoo_bridge.webhooks.http.sender import Outcome, Sender
 from tests.webhooks.authority import Authority
+from tests.webhooks.harness import results_of
 from tests.webhooks.hostile_receiver import HostileConnection, HostileReceiver, assert_nothing_left
-from tests.webhooks.memory_agent import results_of
 from tests.webhooks.receiving import Receiver
 
 LOOPBACK_OPEN = EgressPolicy.from_config(["0.0.0.0/0", "::/0"], ["127.0.0.0/8"])
@@ -49,14 +49,15 @@ def tunnel(connection: HostileConnection) -> None:
 
     def relay(target: TargetConnection) -> None:
         connection.send(b"HTTP/1.1 200 Connection established\r\nVia: test\r\n\r\n")
+        # Both are connected.
         connection.dataReceived = target.transport.write  # type: ignore[method-assign, union-attr]
         ended = connection.connectionLost
 
         def lost(reason: Failure = connectionDone) -> None:
-            target.transport.loseConnection()  # type: ignore[union-attr]
+            target.transport.loseConnection()  # type: ignore[union-attr] # connected
             ended(reason)
 
-        connection.connectionLost = lost  # type: ignore[method-assign]
+        connection.connectionLost = lost  # type: ignore[method-assign] # replaced for the test
 
     connected.addCallback(relay)
 

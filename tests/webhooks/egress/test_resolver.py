@@ -23,8 +23,9 @@ from kazoo_bridge.webhooks.egress import (
     reactor_resolver,
 )
 from kazoo_bridge.webhooks.egress.resolver import TooManyLookups, permitted_addresses
+from tests.webhooks.harness import results_of
 from tests.webhooks.hostile_uris import FORBIDDEN
-from tests.webhooks.memory_agent import DEFAULT_POLICY, FakeNameResolver, RecordingReactor, results_of
+from tests.webhooks.memory_agent import DEFAULT_POLICY, FakeNameResolver, RecordingReactor
 
 OPEN = EgressPolicy.from_config([], [])
 PUBLIC = ["8.8.8.8", "2606:4700::1111"]

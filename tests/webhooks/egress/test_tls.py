@@ -177,6 +177,6 @@ async def test_a_receiver_that_never_finishes_the_handshake_or_the_close(authori
     await pool.closeCachedConnections().addTimeout(5, reactor)
     await assert_nothing_left(before)
     for connection in unresponsive.open_connections:
-        connection.transport.transport.resumeProducing()  # type: ignore[union-attr]
+        connection.transport.transport.resumeProducing()  # type: ignore[union-attr] # connected
     await unresponsive.all_closed()
     await unresponsive.stop()

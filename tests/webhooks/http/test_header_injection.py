@@ -17,8 +17,9 @@ from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.hooks.hook_document import InvalidDocument
 from kazoo_bridge.webhooks.http.http_request import build_request
 from kazoo_bridge.webhooks.http.sender import Outcome, Sender
+from tests.webhooks.harness import results_of
 from tests.webhooks.hook_factory import ACCOUNT, RULES, make_hook
-from tests.webhooks.memory_agent import make_memory_agent, results_of
+from tests.webhooks.memory_agent import make_memory_agent
 
 EVIL = [
     "x\r\nInjected: 1",
@@ -89,7 +90,7 @@ def on_the_wire(hook: Hook) -> bytes:
         return b""
     transport = StringTransport()
     protocol = clock.tcpClients[0][2].buildProtocol(IPv4Address("TCP", "8.8.8.8", 80))
-    protocol.makeConnection(transport)  # type: ignore[union-attr]
+    protocol.makeConnection(transport)  # type: ignore[union-attr] # the factory builds one
     sending.cancel()
     head = bytes(transport.value())
     assert head.endswith(b"\r\n\r\n")  # the body is produced by a task of the global reactor

@@ -19,8 +19,8 @@ from zope.interface.verify import verifyObject
 from kazoo_bridge.webhooks.egress import EgressPolicy, guarded_agent
 from kazoo_bridge.webhooks.http.http_request import HookRequest
 from kazoo_bridge.webhooks.http.sender import MAX_BODY_BYTES, FixedUrlAgent, Outcome, Sender
+from tests.webhooks.harness import results_of
 from tests.webhooks.hostile_receiver import HostileConnection, HostileReceiver, assert_nothing_left
-from tests.webhooks.memory_agent import results_of
 from tests.webhooks.receiving import Receiver
 
 #: Seconds: for tests in which an attempt must, and must not, run into its time-out.
@@ -256,7 +256,7 @@ async def test_bytes_after_the_response_end_the_connection(harness: Harness) -> 
 @pytest_twisted.ensureDeferred
 async def test_a_receiver_that_reads_nothing_and_sends_no_http(harness: Harness) -> None:
     def behave(connection: HostileConnection) -> None:
-        connection.transport.pauseProducing()  # type: ignore[union-attr]
+        connection.transport.pauseProducing()  # type: ignore[union-attr] # connected
         connection.send(b"nonsense\r\n")
 
     receiver = HostileReceiver(behave, on_connect=True)
@@ -267,7 +267,7 @@ async def test_a_receiver_that_reads_nothing_and_sends_no_http(harness: Harness)
     assert "not HTTP/1.1" in outcome.error
     for connection in receiver.open_connections:
         # A paused socket does not notice that the peer has closed.
-        connection.transport.resumeProducing()  # type: ignore[union-attr]
+        connection.transport.resumeProducing()  # type: ignore[union-attr] # connected
     await receiver.all_closed()
 
 

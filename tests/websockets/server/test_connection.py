@@ -20,7 +20,7 @@ from kazoo_bridge.websockets.server.connection import (
 from kazoo_bridge.websockets.server.frames import EventFrame, event_content, event_prefix, text_frame
 from kazoo_bridge.websockets.server.send_buffer import Flusher
 from kazoo_bridge.websockets.sessions.session import Session
-from tests.websockets.server.test_send_buffer import FakeTransport
+from tests.websockets.fakes import FakeTransport
 
 
 def make_session(name: str = "s") -> Session:

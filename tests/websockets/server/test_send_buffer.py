@@ -12,17 +12,8 @@ from twisted.internet.task import Clock, deferLater
 from zope.interface.verify import verifyObject
 
 from kazoo_bridge.websockets.server.send_buffer import FLUSH_INTERVAL, Flusher, SendBuffer
+from tests.websockets.fakes import FakeTransport
 from tests.websockets.harness import RESELLER, Harness
-
-
-class FakeTransport:
-    """A transport that keeps what is written."""
-
-    def __init__(self) -> None:
-        self.written: list[bytes] = []
-
-    def write(self, data: bytes) -> None:
-        self.written.append(data)
 
 
 class BufferHarness:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import pytest_twisted
 
+from kazoo_bridge.websockets.subscriptions.fanout import EventFanout
 from tests.websockets.client import WebsocketClient
 from tests.websockets.harness import CHILD, RESELLER, Harness
 
@@ -175,10 +176,12 @@ async def test_session_and_sequence_are_checked(harness: Harness) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_an_interruption_of_the_broker_is_a_gap_that_is_reported_once(harness: Harness) -> None:
+async def test_an_interruption_of_the_broker_is_a_gap_that_is_reported_once(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     client, started = await subscribe_resumably(harness)
-    fanout: Any = harness.websockets.fanout
-    fanout._consumer.start_count += 1  # the broker was away
+    interruptions = harness.websockets.fanout.interruptions + 1
+    monkeypatch.setattr(EventFanout, "interruptions", interruptions)
     for gap in (True, False):
         await lose(harness, client)
         client, answer = await resume(harness, started["session"], started["sequence"])

@@ -22,6 +22,7 @@ from kazoo_bridge.websockets.subscriptions.fanout import BIND_TIMEOUT
 from kazoo_bridge.websockets.subscriptions.subscriptions import RENEWAL_INTERVAL
 from tests.websockets.fakes import CHILD, PARENT, SUPERADMIN, PartsHarness
 from tests.websockets.harness import RESELLER, Harness
+from tests.websockets.stream_client import StreamClient
 
 REFUSED = "binding {} is not available: the message bus has refused it"
 UNANSWERED = "binding {} is not available: the message bus has not answered within 5 seconds"
@@ -345,8 +346,6 @@ class TestRenew:
 @pytest.mark.timeout(30)
 @pytest_twisted.ensureDeferred
 async def test_over_websockets_and_streams(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.websockets.test_server_sent_events import StreamClient
-
     consumer = PartsHarness().consumer
     consumer.refused = ["CHANNEL_CREATE"]
     monkeypatch.setattr(harness.websockets.fanout, "_consumer", consumer)

@@ -17,7 +17,7 @@ from kazoo_bridge.bus.amqp.wire.field_table import utf8
 from kazoo_bridge.bus.amqp.wire.frame_writer import OVERHEAD
 
 
-class ResponseQueue(TimeoutDeferredQueue):  # type: ignore[misc]
+class ResponseQueue(TimeoutDeferredQueue):  # type: ignore[misc] # txAMQP has no types
     """The broker's responses on one channel.
 
     Closing fails all waiting callers, without a chain of calls between them.
@@ -26,7 +26,10 @@ class ResponseQueue(TimeoutDeferredQueue):  # type: ignore[misc]
     _closed = False
 
     def get(self, timeout: float | None = None) -> Deferred[Any]:
-        """Return a Deferred of the next response; it fails with txAMQP's `Closed` when there will be none."""
+        """Return a Deferred of the next response; it fails with txAMQP's `Closed` when there will be none.
+
+        It fails with txAMQP's `Empty` after `timeout` seconds (None: it waits without end).
+        """
         if self._closed and not self.pending:
             return fail(QueueClosed())
         response: Deferred[Any] = super().get(timeout)
@@ -40,7 +43,7 @@ class ResponseQueue(TimeoutDeferredQueue):  # type: ignore[misc]
             self.waiting.pop(0).errback(QueueClosed())
 
 
-class BrokerChannel(AMQChannel):  # type: ignore[misc]
+class BrokerChannel(AMQChannel):  # type: ignore[misc] # txAMQP has no types
     """A channel. Its methods fail with the exceptions of `wire.errors`."""
 
     id: int
@@ -51,7 +54,7 @@ class BrokerChannel(AMQChannel):  # type: ignore[misc]
         self._close_waiters: list[Deferred[Closed]] = []
 
     def when_closed(self) -> Deferred[Closed]:
-        """Fires with the reason as an exception, once either side has closed the channel."""
+        """Return a Deferred of the reason, as an exception, for which either side closes the channel."""
         waiter: Deferred[Closed] = Deferred()
         if self.closed:
             waiter.callback(close_error(self.reason))

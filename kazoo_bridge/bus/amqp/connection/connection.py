@@ -85,7 +85,7 @@ class Heartbeat:
         self._timer = self._clock.callLater(self._half_interval, self._check)
 
 
-class BrokerDelegate(TwistedDelegate):  # type: ignore[misc]
+class BrokerDelegate(TwistedDelegate):  # type: ignore[misc] # txAMQP has no types
     """Responds to the methods that the broker sends on its own account, each in the method of its name."""
 
     def connection_start(self, ch: Any, msg: Any) -> None:
@@ -122,7 +122,7 @@ class BrokerDelegate(TwistedDelegate):  # type: ignore[misc]
             ch.basic_cancel_ok(consumer_tag=msg.consumer_tag)
 
 
-class BrokerConnection(AMQClient):  # type: ignore[misc]
+class BrokerConnection(AMQClient):  # type: ignore[misc] # txAMQP has no types
     """One connection to a broker.
 
     `heartbeat` is the wanted interval in seconds (0: none), `max_body_bytes` limits the body of a received

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from OpenSSL import SSL
 from service_identity import VerificationError
@@ -42,7 +43,7 @@ class FieldError(ValueError):
     """A field table or one of its values cannot be read or written."""
 
 
-class BrokerClosedChannel(ChannelClosed):  # type: ignore[misc]
+class BrokerClosedChannel(ChannelClosed):  # type: ignore[misc] # txAMQP has no types
     """The broker closed one channel; the connection continues. `code` and `text` are the broker's."""
 
     def __init__(self, code: int, text: str) -> None:
@@ -51,7 +52,7 @@ class BrokerClosedChannel(ChannelClosed):  # type: ignore[misc]
         self.text = text
 
 
-class BrokerClosedConnection(ConnectionClosed):  # type: ignore[misc]
+class BrokerClosedConnection(ConnectionClosed):  # type: ignore[misc] # txAMQP has no types
     """The broker closed the connection. `code` and `text` are the broker's."""
 
     def __init__(self, code: int, text: str) -> None:
@@ -60,7 +61,7 @@ class BrokerClosedConnection(ConnectionClosed):  # type: ignore[misc]
         self.text = text
 
 
-class ConnectionGone(Closed):  # type: ignore[misc]
+class ConnectionGone(Closed):  # type: ignore[misc] # txAMQP has no types
     """The connection ended without a close method from the broker, or was closed from this side."""
 
 
@@ -85,9 +86,10 @@ def close_error(reason: object) -> Closed:
         return ConnectionGone(reason_text(reason))
     method = getattr(reason, "method", None)
     if method is not None and method.name == "close":
-        text = reason.reply_text  # type: ignore[attr-defined]
+        closed: Any = reason
+        text = closed.reply_text
         kind = BrokerClosedChannel if method.klass.name == "channel" else BrokerClosedConnection
-        return kind(reason.reply_code, text if isinstance(text, str) else repr(text))  # type: ignore[attr-defined]
+        return kind(closed.reply_code, text if isinstance(text, str) else repr(text))
     return ConnectionGone(str(reason))
 
 

@@ -35,7 +35,7 @@ _BASIC = 60
 _ACK, _REJECT, _NACK = 80, 90, 120
 
 
-class FrameCodec(Codec):  # type: ignore[misc]
+class FrameCodec(Codec):  # type: ignore[misc] # txAMQP has no types
     """txAMQP's codec, with strings measured in bytes, tables of every field type, and no short reads."""
 
     def read(self, n: int) -> bytes:
@@ -46,21 +46,27 @@ class FrameCodec(Codec):  # type: ignore[misc]
         return data
 
     def encode_shortstr(self, s: str | bytes) -> None:
+        """Write a text of at most 255 bytes in UTF-8."""
         self.write(short_string(s))
 
     def decode_shortstr(self) -> str:
+        """Read such a text."""
         return self.read(self.decode_octet()).decode("utf-8", "replace")
 
     def encode_longstr(self, s: str | bytes | Mapping[str, Any]) -> None:
+        """Write a text or bytes of any length, or a table, which txAMQP passes in the same way."""
         self.write(encode_table(s) if isinstance(s, Mapping) else long_string(s))
 
     def decode_longstr(self) -> str | bytes:
+        """Read a text, or bytes that are not UTF-8."""
         return text_or_bytes(self.read(self.decode_long()))
 
     def encode_table(self, tbl: Mapping[str, Any]) -> None:
+        """Write a field table."""
         self.write(encode_table(tbl))
 
     def decode_table(self) -> dict[str, Any]:
+        """Read a field table."""
         size = self.read(4)
         table, _ = decode_table(size + self.read(int.from_bytes(size, "big")))
         return table

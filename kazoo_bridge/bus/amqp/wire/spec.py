@@ -180,6 +180,7 @@ def _method(klass: Class, name: str, number: int, responses: str, arguments: str
 def _add_fields(container: object, line: str) -> None:
     for number, item in enumerate(line.split()):
         name, _, kind = item.partition(":")
+        # txAMQP has no types.
         container.add(Field(name, number, kind or "shortstr", []))  # type: ignore[attr-defined]
 
 

@@ -1,4 +1,4 @@
-"""Whose the telephone numbers are."""
+"""The telephone numbers of accounts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deliveries that are replayed wait anew, however old they are."""
+"""The time since which a delivery has been waiting: a replay starts it anew."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add the column; those that wait already have waited since they were made."""
+    """Add the column; NULL means since the delivery was made."""
     op.add_column("deliveries", sa.Column("waiting_since", sa.Double))

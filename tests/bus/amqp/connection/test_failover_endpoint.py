@@ -30,7 +30,8 @@ class LifecycleRecorder(Protocol):
 
     lost: Failure | None = None
 
-    def connectionLost(self, reason: Failure = Failure(ConnectionLost())) -> None:  # noqa: B008 # Twisted's signature
+    # The default is Twisted's.
+    def connectionLost(self, reason: Failure = Failure(ConnectionLost())) -> None:  # noqa: B008
         self.lost = reason
 
 

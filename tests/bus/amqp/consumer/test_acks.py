@@ -133,12 +133,12 @@ def test_draining_requeues_at_once_and_reports_when_all_is_settled() -> None:
     st.lists(st.sampled_from("frl"), min_size=29, max_size=29),
     st.integers(1, 7),
 )
-def test_every_delivery_is_settled_exactly_once(order: list[int], ends: list[str], turn: int) -> None:
+def test_every_delivery_is_settled_exactly_once(order: list[int], ends: list[str], batch: int) -> None:
     """The broker's view: no tag twice, none missing, and multiple only up to a tag that is open."""
     harness = Harness(29)
     for number, tag in enumerate(order):
         {"f": harness.acks.ack, "r": harness.acks.reject, "l": harness.acks.requeue_later}[ends[number]](tag)
-        if number % turn == 0:
+        if number % batch == 0:
             harness.clock.advance(0)
     harness.clock.pump([40, 0, 40, 0])
     open_tags = set(range(1, 30))

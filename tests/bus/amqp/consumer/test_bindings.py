@@ -70,7 +70,7 @@ def test_thousands_of_callers_of_one_topic_continue_after_one_answer() -> None:
     assert not done
     harness.connection.release()
     assert len(done) == MANY
-    assert harness.connection.asked.count("bind call.one") == 1
+    assert harness.connection.requests.count("bind call.one") == 1
 
 
 def test_requests_during_a_round_share_the_next_one() -> None:
@@ -78,11 +78,11 @@ def test_requests_during_a_round_share_the_next_one() -> None:
     first = harness.bindings.bind(topic("first"))
     rest = [harness.bindings.bind(topic(number)) for number in range(10)]
     # The exchange is declared before the first binding.
-    assert harness.connection.asked == ["exchange callevt"]
+    assert harness.connection.requests == ["exchange callevt"]
     harness.connection.release()
     assert first.called
     assert all(one.called for one in rest)
-    assert harness.connection.asked == [
+    assert harness.connection.requests == [
         "exchange callevt",
         "bind call.first",
         *(f"bind call.{number}" for number in range(10)),
@@ -92,15 +92,15 @@ def test_requests_during_a_round_share_the_next_one() -> None:
 def test_topics_are_bound_in_batches_each_answered_before_the_next() -> None:
     harness = Harness(*(topic(f"{number:03}") for number in range(2 * BATCH_SIZE)))
     harness.bindings.detach()
-    harness.connection.asked.clear()
+    harness.connection.requests.clear()
     harness.connection.holding = True
     attached = harness.attach()
     harness.connection.release_one()
-    requested = [what for what in harness.connection.asked if what.startswith("bind")]
+    requested = [what for what in harness.connection.requests if what.startswith("bind")]
     assert len(requested) == BATCH_SIZE
     harness.connection.release()
     assert attached.called
-    assert len([what for what in harness.connection.asked if what.startswith("bind")]) == 2 * BATCH_SIZE
+    assert len([what for what in harness.connection.requests if what.startswith("bind")]) == 2 * BATCH_SIZE
 
 
 def test_a_refusal_fails_its_callers_only_and_drops_the_topic() -> None:

@@ -50,12 +50,12 @@ class Harness:
 
 def test_it_sets_the_prefetch_and_consumes() -> None:
     harness = Harness()
-    assert harness.connection.asked == ["qos 5", "consume q"]
+    assert harness.connection.requests == ["qos 5", "consume q"]
 
 
 def test_without_acknowledgement_there_is_no_prefetch_and_nothing_is_sent() -> None:
     harness = Harness(Queue("q", prefetch=5, acknowledge=False), action=lambda _event: fail(Requeue()))
-    assert harness.connection.asked == ["consume without acknowledgement q"]
+    assert harness.connection.requests == ["consume without acknowledgement q"]
     harness.connection.deliver(1, b"{}")
     harness.connection.deliver(2, b"no json")
     harness.clock.advance(100)
@@ -130,7 +130,7 @@ def test_after_stopping_open_events_are_settled_and_then_the_channel_is_closed()
     harness = Harness(action=lambda _event: finished)
     harness.connection.deliver(1, b"{}")
     result_of(harness.consumer.stop())
-    assert harness.connection.asked[-1] == "cancel tag"
+    assert harness.connection.requests[-1] == "cancel tag"
     harness.connection.deliver(2, b"{}")
     assert len(harness.events) == 1
     assert harness.connection.closed_channels == []

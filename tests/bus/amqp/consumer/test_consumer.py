@@ -182,7 +182,7 @@ def test_waiting_for_the_start_of_a_cancelled_consumer_fails() -> None:
     for one in (waiting, harness.consumer.when_running()):
         assert isinstance(failure_of(one), CancelledError)
     harness.connect()
-    assert harness.connection.asked == []
+    assert harness.connection.requests == []
 
 
 def test_a_waiter_may_cancel_another_when_it_fires() -> None:
@@ -207,13 +207,13 @@ def test_cancelling_while_it_starts_ends_the_start() -> None:
     harness.connect()
     harness.consumer.cancel()
     harness.connection.release()
-    assert harness.connection.asked[-2:] == ["consume q", "cancel tag"]
+    assert harness.connection.requests[-2:] == ["consume q", "cancel tag"]
     assert len(harness.connection.closed_channels) == 1
 
 
 def test_cancelling_ends_the_deliveries(running: Harness) -> None:
     result_of(running.consumer.cancel())
-    assert running.connection.asked[-1] == "cancel tag"
+    assert running.connection.requests[-1] == "cancel tag"
     assert len(running.connection.closed_channels) == 1
 
 
@@ -221,4 +221,4 @@ def test_suspending_and_flushing_without_a_connection_do_nothing() -> None:
     harness = Harness()
     assert result_of(harness.consumer.suspend()) is None
     harness.consumer.flush()
-    assert harness.connection.asked == []
+    assert harness.connection.requests == []

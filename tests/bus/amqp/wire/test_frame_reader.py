@@ -39,9 +39,9 @@ class FakeReceiver:
 
 
 def delivery(
-    body: bytes, *, channel: int = 1, tag: int = 1, key: str = "a.b", room: int = 4096, **properties: Any
+    body: bytes, *, channel: int = 1, tag: int = 1, key: str = "a.b", frame_max: int = 4096, **properties: Any
 ) -> bytes:
-    """Return the frames of one delivery. `room` is the largest frame of the body in bytes."""
+    """Return the frames of one delivery. `frame_max` is the largest frame of the body in bytes."""
     method = BASIC.methods.byname["deliver"]
     payload = frame_writer.method_payload(method, ("tag", tag, True, "callevt", key))
     header = frame_writer.header_payload(
@@ -50,7 +50,7 @@ def delivery(
     return (
         frame_writer.frame(frame_writer.METHOD, channel, payload)
         + frame_writer.frame(frame_writer.HEADER, channel, header)
-        + b"".join(frame_writer.body_frames(channel, body, room))
+        + b"".join(frame_writer.body_frames(channel, body, frame_max))
     )
 
 
@@ -68,7 +68,7 @@ def make_reader(
 STREAM = (
     delivery(b'{"a":1}', tag=1, content_type="application/json", content_encoding="gzip")
     + frame_writer.HEARTBEAT_FRAME
-    + delivery("grün €".encode() * 3, tag=2, key="ключ.β", room=10, headers={"x": [1, {"y": 2**40}]})
+    + delivery("grün €".encode() * 3, tag=2, key="ключ.β", frame_max=10, headers={"x": [1, {"y": 2**40}]})
     + delivery(b"", tag=3, content_encoding="identity")
     + delivery(b"plain", tag=4, message_id="id", timestamp=2**40)
 )
@@ -102,11 +102,11 @@ def test_the_stream_may_come_in_any_pieces(sizes: list[int]) -> None:
     receiver = FakeReceiver()
     reader, _ = make_reader(receiver)
     position = 0
-    turn = 0
+    index = 0
     while position < len(STREAM):
-        size = sizes[turn % len(sizes)]
+        size = sizes[index % len(sizes)]
         reader.feed(STREAM[position : position + size])
-        position, turn = position + size, turn + 1
+        position, index = position + size, index + 1
     assert short_form(receiver) == EXPECTED
 
 
@@ -128,7 +128,7 @@ def test_headers_are_not_decoded() -> None:
 def test_contents_of_several_channels_may_be_interleaved() -> None:
     receiver = FakeReceiver()
     reader, _ = make_reader(receiver, channels=(1, 2))
-    one, two = (delivery(bytes([65 + n]) * 4, channel=n, tag=n, room=9) for n in (1, 2))
+    one, two = (delivery(bytes([65 + n]) * 4, channel=n, tag=n, frame_max=9) for n in (1, 2))
 
     def split(data: bytes) -> list[bytes]:
         found = []
@@ -143,12 +143,12 @@ def test_contents_of_several_channels_may_be_interleaved() -> None:
     assert [message.body for message in receiver.messages] == [b"BBBB", b"CCCC"]
 
 
-@pytest.mark.parametrize("room", [100, 5000])
-def test_a_large_body_is_reported_before_it_arrives_and_is_not_kept(room: int) -> None:
+@pytest.mark.parametrize("frame_max", [100, 5000])
+def test_a_large_body_is_reported_before_it_arrives_and_is_not_kept(frame_max: int) -> None:
     receiver = FakeReceiver()
     reader, _ = make_reader(receiver, max_body_bytes=1000)
-    data = delivery(b"x" * 1001, tag=1, key="too.large", room=room)
-    header_end = len(data) - 1001 - 8 * len(frame_writer.body_frames(1, b"x" * 1001, room))
+    data = delivery(b"x" * 1001, tag=1, key="too.large", frame_max=frame_max)
+    header_end = len(data) - 1001 - 8 * len(frame_writer.body_frames(1, b"x" * 1001, frame_max))
     reader.feed(data[:header_end])
     assert receiver.oversized == [(1, "callevt", "too.large", 1001)]
     reader.feed(data[header_end:] + delivery(b"y" * 1000, tag=2))
@@ -272,7 +272,9 @@ def frames(draw: st.DrawFn, *, damaged: bool = False) -> bytes:
 def deliveries(draw: st.DrawFn) -> bytes:
     """A whole delivery, with its body in frames of any size."""
     return delivery(
-        draw(st.binary(max_size=30)), channel=draw(st.sampled_from([1, 2])), room=draw(st.integers(9, 64))
+        draw(st.binary(max_size=30)),
+        channel=draw(st.sampled_from([1, 2])),
+        frame_max=draw(st.integers(9, 64)),
     )
 
 
@@ -333,7 +335,7 @@ def test_time_is_linear_in_the_bytes_received() -> None:
     def read_in_single_bytes(size: int) -> float:
         receiver = FakeReceiver()
         reader, _ = make_reader(receiver, max_body_bytes=size)
-        data = delivery(b"z" * size, room=131072)
+        data = delivery(b"z" * size, frame_max=131072)
         began = process_time()
         for position in range(len(data)):
             reader.feed(data[position : position + 1])

@@ -28,7 +28,7 @@ def eventually(condition: Any, what: str, timeout: float = _TIMEOUT) -> Any:
     return value
 
 
-class BridgeProcess:
+class NodeProcess:
     """One node, whose configuration, database and log are in `folder`."""
 
     def __init__(self, folder: Path, amqp_uri: str, more_config: str = "", storage_uri: str = "") -> None:

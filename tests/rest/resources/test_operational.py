@@ -1,4 +1,4 @@
-"""The metrics of a node, as Prometheus reads them."""
+"""The health of a node, and its metrics as Prometheus reads them."""
 
 from __future__ import annotations
 
@@ -91,3 +91,13 @@ async def test_without_storage_the_other_metrics_remain(rest: RestHarness) -> No
     assert "kazoo_bridge_sockets" in found
     assert "kazoo_bridge_webhooks_enabled" in found
     assert "kazoo_bridge_deliveries_stored{status=pending}" not in found
+
+
+@pytest_twisted.ensureDeferred
+async def test_health(rest: RestHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (await rest("GET", "/healthz")).code == 200
+    assert (await rest("GET", "/readyz")).code == 200
+    monkeypatch.setattr(rest.node.bus, "unavailable_reason", lambda: "no connection")
+    answered = await rest("GET", "/readyz")
+    assert (answered.code, answered.text_body) == (503, "bus: no connection\n")
+    assert (await rest("GET", "/healthz")).code == 200
