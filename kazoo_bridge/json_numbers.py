@@ -3,7 +3,7 @@
 JSON has one kind of number, and a JSON schema's ``integer`` accepts ``2.0``; Python has ``int``,
 ``float`` and a ``bool`` that passes for an ``int``. Each border (REST, websockets, the bus, the
 storage) passes its documents through this module once; the code behind the border trusts that an
-integer key holds an ``int`` and a number key a finite ``float``.
+integer key holds an ``int`` and a number key an ``int`` or a finite ``float``.
 """
 
 from __future__ import annotations
@@ -43,16 +43,18 @@ def to_integer(value: object, *, accept_text: bool = False) -> int | None:
 
 
 def to_number(value: object, *, accept_text: bool = False) -> float | None:
-    """Return `value` as a finite ``float``.
+    """Return `value` as a finite ``float``, or as an ``int`` if it is one, so that clients read back ``10``.
 
     Integers up to `MAX_INTEGER` and finite floats are accepted, and decimal text if `accept_text`.
     The result is None for everything else.
     """
     if isinstance(value, str):
-        return float(value) if accept_text and _NUMBER_TEXT.fullmatch(value) else None
+        if not accept_text or not _NUMBER_TEXT.fullmatch(value):
+            return None
+        return float(value) if "." in value else int(value)
     if type(value) is float:
         return value if math.isfinite(value) else None
-    return float(value) if type(value) is int and abs(value) <= MAX_INTEGER else None
+    return value if type(value) is int and abs(value) <= MAX_INTEGER else None
 
 
 def to_boolean(value: object, *, accept_text: bool = False) -> bool | None:

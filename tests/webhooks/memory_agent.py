@@ -9,6 +9,7 @@ from twisted.internet.interfaces import (
     IAddress,
     IHostnameResolver,
     IHostResolution,
+    IReactorPluggableNameResolver,
     IResolutionReceiver,
 )
 from twisted.internet.testing import MemoryReactorClock
@@ -72,13 +73,18 @@ class FakeNameResolver:
         return resolution
 
 
+@implementer(IReactorPluggableNameResolver)  # as MemoryReactor does itself since Twisted 24.10
 class RecordingReactor(MemoryReactorClock):
     """Connects nowhere; `connected_to` are the addresses that connections were requested to."""
 
     def __init__(self, names: FakeNameResolver) -> None:
         super().__init__()
         self.names = names
-        self.nameResolver = names
+        self.installNameResolver(names)
+
+    def installNameResolver(self, resolver: IHostnameResolver) -> IHostnameResolver:
+        self.nameResolver = resolver
+        return resolver
 
     @property
     def connected_to(self) -> list[str]:

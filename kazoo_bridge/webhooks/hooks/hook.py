@@ -86,7 +86,7 @@ class Hook:
             selectors=selectors,
             revision=stored.revision,
             ordered=document.get("ordered", False),
-            rate_limit=document.get("rate_limit", 0.0),
+            rate_limit=float(document.get("rate_limit", 0)),
             secrets=stored.secrets,
         )
 

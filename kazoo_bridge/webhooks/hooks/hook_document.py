@@ -209,7 +209,7 @@ def _number_in_range(schema: Mapping[str, Any], value: object) -> int | float | 
         integer = to_integer(value, accept_text=True)
         return None if integer is None else min(max(integer, minimum), maximum)
     number = to_number(value, accept_text=True)
-    return None if number is None else float(min(max(number, minimum), maximum))
+    return None if number is None else min(max(number, minimum), maximum)
 
 
 def _size_errors(document: Mapping[str, Any]) -> FieldErrors:

@@ -12,7 +12,6 @@ from twisted.internet.endpoints import SSL4ServerEndpoint, TCP4ClientEndpoint, c
 from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol, connectionDone
-from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 from twisted.web.server import Site
 from zope.interface.verify import verifyObject
@@ -24,6 +23,7 @@ from kazoo_bridge.webhooks.http.sender import Outcome, Sender
 from tests.webhooks.authority import Authority
 from tests.webhooks.harness import results_of
 from tests.webhooks.hostile_receiver import HostileConnection, HostileReceiver, assert_nothing_left
+from tests.webhooks.memory_agent import FakeNameResolver, RecordingReactor
 from tests.webhooks.receiving import Receiver
 
 LOOPBACK_OPEN = EgressPolicy.from_config(["0.0.0.0/0", "::/0"], ["127.0.0.0/8"])
@@ -224,8 +224,8 @@ def test_the_endpoint_implements_its_interface() -> None:
 
 
 def test_a_cancelled_connection_is_no_failure_of_the_proxy() -> None:
-    clock = MemoryReactorClock()
-    endpoint = TunnelEndpoint(clock, Proxy("127.0.0.1", 3128, None), "8.8.8.8", 443, 5.0)
+    memory = RecordingReactor(FakeNameResolver(["127.0.0.1"]))
+    endpoint = TunnelEndpoint(memory, Proxy("127.0.0.1", 3128, None), "8.8.8.8", 443, 5.0)
     connecting = endpoint.connect(Factory.forProtocol(Protocol))
     results = results_of(connecting)
     connecting.cancel()

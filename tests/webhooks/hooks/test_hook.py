@@ -27,6 +27,12 @@ def from_stored(**document: Any) -> Hook:
 # -- from_document
 
 
+@pytest.mark.parametrize("rate_limit", [5, 5.0])
+def test_the_rate_limit_is_a_float(rate_limit: float) -> None:
+    hook = from_stored(rate_limit=rate_limit)
+    assert (type(hook.rate_limit), hook.rate_limit) == (float, 5.0)
+
+
 def test_a_stored_document_is_parsed() -> None:
     secrets = (Secret("whsec_x"),)
     stored = stored_hook(
