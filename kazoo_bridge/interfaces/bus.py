@@ -93,7 +93,10 @@ class IConsumer(Interface):
         """Fire as soon as the consumer gets deliveries; fail with CancelledError if it is cancelled first."""
 
     def cancel() -> Deferred[None]:
-        """Take no more deliveries. Those that have been delivered may still finish and are acknowledged."""
+        """Take no more deliveries.
+
+        Deliveries that a handler has already received may still finish and are acknowledged.
+        """
 
 
 class IBus(Interface):

@@ -98,7 +98,7 @@ class IDeliveryStore(Interface):
         """List the ids of the hooks that have a pending delivery to claim. `now` is in Unix seconds."""
 
     def claim(owner: str, now: float, until: float, limits: Mapping[str, int]) -> Deferred[list[Delivery]]:
-        """Lease due deliveries to `owner`, those that have waited longest first.
+        """Lease due deliveries to `owner`, longest wait first.
 
         `limits` maps hook ids to the largest number of deliveries. `now` and `until`, the end of the lease,
         are in Unix seconds. Of deliveries to one hook with the same ordering key only the first is claimed.
@@ -130,7 +130,7 @@ class IDeliveryStore(Interface):
     ) -> Deferred[list[StoredDelivery]]:
         """List the deliveries of a status, newest first.
 
-        `hook_id`: only those of this hook. `status`: ``pending`` includes those that are held. `before`: only
+        `hook_id`: only those of this hook. `status`: ``pending`` includes paused deliveries. `before`: only
         those with a smaller position. `count`: the largest number of results.
         """
 

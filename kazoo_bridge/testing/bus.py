@@ -185,7 +185,7 @@ class FakeBus:
     ) -> Deferred[list[Event]]:
         """See `IBus`.
 
-        Fires at once: the replies are those of `respond`, and those that consumers publish at once.
+        Fires at once: the replies come from `respond` and from consumers that publish at once.
         """
         message_id = f"fake-request-{next(self._message_numbers)}"
         sent = build_request(body, message_id=message_id, server_id=message_id)

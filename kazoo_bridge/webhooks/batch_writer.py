@@ -60,7 +60,9 @@ class BatchWriter(Service):
         flushed: Deferred[None] = Deferred()
         self._flushes.append(flushed)
         if not self._writing:
-            Deferred.fromCoroutine(self._write_until_flushed())
+            Deferred.fromCoroutine(self._write_until_flushed()).addErrback(
+                lambda failure: _log.failure("writing {content} has stopped", failure, content=self.content)
+            )
         return flushed
 
     def stopService(self) -> Deferred[None]:

@@ -20,7 +20,7 @@ from kazoo_bridge.plugins.discovery import find_categories
 from kazoo_bridge.testing import EXAMPLE_ACCOUNT, CategoryHarness
 from kazoo_bridge.topics import TopicTable
 from kazoo_bridge.websockets.subscriptions.binding_catalogue import BindingCatalogue
-from tests.categories.helpers import ACCOUNT, NOW, occurrences
+from tests.categories.category_calls import ACCOUNT, NOW, occurrences
 
 CATEGORIES = [call, conference, fax_status, messages, notifications, objects, parking, presence]
 WITH_BINDINGS = [category for category in CATEGORIES if IBindingCategory.providedBy(category)]

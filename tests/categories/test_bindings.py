@@ -16,7 +16,7 @@ from kazoo_bridge.categories.bindings import (
 )
 from kazoo_bridge.interfaces import BindingRefused
 from kazoo_bridge.testing import EXAMPLE_ACCOUNT
-from tests.categories.helpers import DB
+from tests.categories.category_calls import DB
 
 
 def months(*moment: int) -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 from kazoo_bridge.categories.call import call
 from kazoo_bridge.interfaces import HookType, Occurrence, Topic
 from kazoo_bridge.testing import EXAMPLE_ACCOUNT, CategoryHarness, make_event
-from tests.categories.helpers import ACCOUNT, OTHER, patterns, refusal, topics
+from tests.categories.category_calls import ACCOUNT, OTHER, patterns, refusal, topics
 
 CHANNEL_EVENTS = [f"CHANNEL_{name}" for name in ("CREATE", "ANSWER", "DESTROY", "HOLD", "UNHOLD", "BRIDGE")]
 EVENTS = [*CHANNEL_EVENTS, "PARK_PARKED", "PARK_RETRIEVED", "PARK_ABANDONED"]

@@ -5,7 +5,7 @@ import pytest
 from kazoo_bridge.categories.conference import EVENTS, conference
 from kazoo_bridge.interfaces import Occurrence
 from kazoo_bridge.testing import EXAMPLE_ACCOUNT, CategoryHarness, make_event
-from tests.categories.helpers import ACCOUNT, OTHER, occurrences, patterns, refusal, topics
+from tests.categories.category_calls import ACCOUNT, OTHER, occurrences, patterns, refusal, topics
 
 
 def test_the_payload() -> None:

@@ -5,7 +5,16 @@ import pytest
 from kazoo_bridge.categories.fax_status import STATES, fax_status
 from kazoo_bridge.interfaces import Occurrence
 from kazoo_bridge.testing import EXAMPLE_ACCOUNT, CategoryHarness, make_event
-from tests.categories.helpers import ACCOUNT, DB, OTHER, occurrences, patterns, refusal, resolve, topics
+from tests.categories.category_calls import (
+    ACCOUNT,
+    DB,
+    OTHER,
+    occurrences,
+    patterns,
+    refusal,
+    resolve,
+    topics,
+)
 
 
 def test_the_payload() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from kazoo_bridge.categories.messages import messages
 from kazoo_bridge.interfaces import IBindingCategory, Occurrence
-from tests.categories.helpers import ACCOUNT, occurrences
+from tests.categories.category_calls import ACCOUNT, occurrences
 
 
 @pytest.mark.parametrize("kind", ["sms", "mms"])

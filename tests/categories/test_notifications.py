@@ -11,7 +11,7 @@ from kazoo_bridge.interfaces import Occurrence
 from kazoo_bridge.kazoo import normalize
 from kazoo_bridge.testing import EXAMPLE_ACCOUNT, CategoryHarness, make_event
 from kazoo_bridge.topics import matches
-from tests.categories.helpers import ACCOUNT, OTHER, occurrences, patterns, refusal, topics
+from tests.categories.category_calls import ACCOUNT, OTHER, occurrences, patterns, refusal, topics
 
 CALLFLOW = "webhook"
 

@@ -9,7 +9,16 @@ from kazoo_bridge.categories.objects import ACTIONS, TYPES, objects
 from kazoo_bridge.interfaces import Occurrence
 from kazoo_bridge.kazoo import account_db, monthly_db
 from kazoo_bridge.testing import EXAMPLE_ACCOUNT, CategoryHarness, make_event
-from tests.categories.helpers import ACCOUNT, DB, OTHER, occurrences, patterns, refusal, resolve, topics
+from tests.categories.category_calls import (
+    ACCOUNT,
+    DB,
+    OTHER,
+    occurrences,
+    patterns,
+    refusal,
+    resolve,
+    topics,
+)
 
 
 def change(action: str, database: str, kind: str, document_id: str = "d1", **more: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import pytest
 from kazoo_bridge.categories.parking import parking
 from kazoo_bridge.interfaces import Occurrence
 from kazoo_bridge.testing import EXAMPLE_ACCOUNT, CategoryHarness, make_event
-from tests.categories.helpers import ACCOUNT, occurrences, patterns, refusal, topics
+from tests.categories.category_calls import ACCOUNT, occurrences, patterns, refusal, topics
 
 
 @pytest.mark.parametrize("name", ["PARK_PARKED", "PARK_RETRIEVED", "PARK_ABANDONED"])

@@ -5,7 +5,7 @@ from attrs import evolve
 
 from kazoo_bridge.categories.presence import presence
 from kazoo_bridge.testing import EXAMPLE_ACCOUNT, CategoryHarness, make_event
-from tests.categories.helpers import patterns, refusal, topics
+from tests.categories.category_calls import patterns, refusal, topics
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from kazoo_bridge.storage.change_feed import POLL_INTERVAL, ChangeFeed
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.phone_numbers import NumberStore
 from kazoo_bridge.storage.tokens import TokenStore
-from tests.storage.helpers import NOW, A, B, until
+from tests.storage.record_factories import NOW, A, B, until
 
 
 def make_directory(

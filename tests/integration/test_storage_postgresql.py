@@ -25,7 +25,7 @@ from tests.storage.fixtures import (  # noqa: F401
     number_store,
     token_store,
 )
-from tests.storage.helpers import make_delivery, record_change
+from tests.storage.record_factories import make_delivery, record_change
 from tests.storage.test_accounts import AccountStoreSuite
 from tests.storage.test_attempts import AttemptStoreSuite
 from tests.storage.test_change_feed import ChangeFeedSuite

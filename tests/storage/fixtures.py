@@ -21,7 +21,7 @@ from kazoo_bridge.storage.hooks import HookStore
 from kazoo_bridge.storage.phone_numbers import NumberStore
 from kazoo_bridge.storage.settings import LimitStore
 from kazoo_bridge.storage.tokens import TokenStore
-from tests.storage.helpers import NOW
+from tests.storage.record_factories import NOW
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from kazoo_bridge.storage.hooks import HookStore
 from kazoo_bridge.storage.phone_numbers import NumberStore
 from kazoo_bridge.storage.settings import LimitStore
 from kazoo_bridge.storage.tokens import TokenStore, secret_digest
-from tests.storage.helpers import NOW, A, B, C, delivery_ids, enqueue, recorded_changes
+from tests.storage.record_factories import NOW, A, B, C, delivery_ids, enqueue, recorded_changes
 
 
 class AccountStoreSuite:

@@ -11,7 +11,7 @@ from kazoo_bridge.storage import attempts
 from kazoo_bridge.storage.attempts import AttemptStore, purge_older_than
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.settings import LimitStore
-from tests.storage.helpers import FOUR, ONE, THREE, TWO, A, B, run_purge
+from tests.storage.record_factories import FOUR, ONE, THREE, TWO, A, B, run_purge
 
 
 def make_attempt(

@@ -15,7 +15,7 @@ from kazoo_bridge.storage.change_feed import ALL, POLL_INTERVAL, ChangeFeed, Sub
 from kazoo_bridge.storage.change_log import ChangeBatch
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.hooks import HookStore
-from tests.storage.helpers import A, B, run_purge, until
+from tests.storage.record_factories import A, B, run_purge, until
 
 Changes = list[tuple[str, frozenset[str]]]
 

@@ -7,7 +7,7 @@ from twisted.internet.task import Clock
 from kazoo_bridge.storage import change_log
 from kazoo_bridge.storage.change_log import RETENTION, ChangeBatch
 from kazoo_bridge.storage.database import Database
-from tests.storage.helpers import NOW, record_change, run_purge
+from tests.storage.record_factories import NOW, record_change, run_purge
 
 
 async def since(database: Database, seen: int) -> ChangeBatch:

@@ -18,7 +18,7 @@ from twisted.logger import capturedLogs
 from kazoo_bridge.interfaces import StorageUnavailable
 from kazoo_bridge.storage import change_log, engine
 from kazoo_bridge.storage.database import Database
-from tests.storage.helpers import record_change, recorded_changes
+from tests.storage.record_factories import record_change, recorded_changes
 
 _WRITE_100_CHANGES = """
 import sys

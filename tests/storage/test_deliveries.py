@@ -9,7 +9,7 @@ from zope.interface.verify import verifyObject
 from kazoo_bridge.interfaces import Delivery, DeliveryResults, IDeliveryStore
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.deliveries import DeliveryStore
-from tests.storage.helpers import ONE, THREE, TWO, A, B, delivery_ids, enqueue, make_delivery
+from tests.storage.record_factories import ONE, THREE, TWO, A, B, delivery_ids, enqueue, make_delivery
 
 
 def ids(deliveries: list[Delivery]) -> list[str]:

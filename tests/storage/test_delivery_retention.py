@@ -10,7 +10,7 @@ from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.deliveries import DeliveryStore
 from kazoo_bridge.storage.delivery_retention import expire_excess, expire_old, purge_dead
 from kazoo_bridge.storage.retention import RetentionService
-from tests.storage.helpers import ONE, TWO, A, delivery_ids, enqueue, run_purge
+from tests.storage.record_factories import ONE, TWO, A, delivery_ids, enqueue, run_purge
 
 
 async def mark_dead(store: DeliveryStore, *names: str, at: float) -> None:

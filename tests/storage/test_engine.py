@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from kazoo_bridge.interfaces import StorageUnavailable
 from kazoo_bridge.storage import change_log, engine, migrate
-from tests.storage.helpers import record_change
+from tests.storage.record_factories import record_change
 
 
 @pytest.fixture

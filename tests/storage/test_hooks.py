@@ -17,7 +17,7 @@ from kazoo_bridge.kazoo import to_gregorian
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.deliveries import DeliveryStore
 from kazoo_bridge.storage.hooks import HookStore, copy_json
-from tests.storage.helpers import NOW, A, B, C, delivery_ids, enqueue, recorded_changes
+from tests.storage.record_factories import NOW, A, B, C, delivery_ids, enqueue, recorded_changes
 
 
 class HookStoreSuite:

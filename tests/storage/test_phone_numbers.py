@@ -7,7 +7,7 @@ from kazoo_bridge.storage import phone_numbers
 from kazoo_bridge.storage.accounts import AccountStore, StoreRejected, UnknownAccount
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.phone_numbers import NumberStore
-from tests.storage.helpers import NOW, A, B, recorded_changes
+from tests.storage.record_factories import NOW, A, B, recorded_changes
 
 
 async def add(database: Database, account_id: str, number: str) -> str:

@@ -16,7 +16,7 @@ from kazoo_bridge.storage.accounts import AccountStore
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.retention import RetentionService
 from kazoo_bridge.storage.tokens import TokenStore
-from tests.storage.helpers import A
+from tests.storage.record_factories import A
 
 
 class RetentionSuite:

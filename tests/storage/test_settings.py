@@ -9,7 +9,7 @@ from zope.interface.verify import verifyObject
 from kazoo_bridge.interfaces import AccountLimits, ILimitStore
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.settings import LimitStore, SettingStore
-from tests.storage.helpers import A, B
+from tests.storage.record_factories import A, B
 
 
 class SettingsSuite:

@@ -12,7 +12,7 @@ from kazoo_bridge.storage import tables, tokens
 from kazoo_bridge.storage.accounts import AccountStore, UnknownAccount
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.tokens import StoredToken, TokenStore, secret_digest
-from tests.storage.helpers import NOW, A, B, recorded_changes, run_purge
+from tests.storage.record_factories import NOW, A, B, recorded_changes, run_purge
 
 
 class TokenStoreSuite:

@@ -108,7 +108,9 @@ class Topology:
         self._actions.append((action, result))
         if not self._working:
             self._working = True
-            Deferred.fromCoroutine(self._work())
+            Deferred.fromCoroutine(self._work()).addErrback(
+                lambda failure: self.log.failure("declaring on the broker has stopped", failure)
+            )
         return result
 
     async def _work(self) -> None:

@@ -171,7 +171,7 @@ class FairScheduler:
         return 1 if queue.circuit_open else self.per_hook
 
     def _refresh(self, queue: HookQueue) -> None:
-        """Put the hook among those that could send, or remove it from them."""
+        """Add the hook to the ready hooks if it could send, else remove it."""
         account = self._accounts.get(queue.account_id)
         if account is None:
             account = self._accounts[queue.account_id] = AccountQueue(queue.account_id)
@@ -209,7 +209,7 @@ class FairScheduler:
         self._grant()
 
     def _refresh_account(self, account: AccountQueue) -> None:
-        """Put the account among those that could send, or remove it from them."""
+        """Add the account to the ready accounts if it could send, else remove it."""
         queue = account.ready.first()
         if queue is not None and queue.in_flight < self.per_account - account.in_flight:
             self._ready.put(account.id, account, account.in_flight)

@@ -56,7 +56,7 @@ class HookService:
         _log.info("hooks loaded enabled={count}", count=len(self._registry))
 
     async def reload(self, hook_ids: Collection[str]) -> None:
-        """Read these hooks from the storage again; those that are no longer there leave the registry."""
+        """Read these hooks from the storage again; deleted ones leave the registry."""
         current = {stored.id: stored for stored in await self._store.by_ids(hook_ids)}
         for hook_id in hook_ids:
             stored = current.get(hook_id)

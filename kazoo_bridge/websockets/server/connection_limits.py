@@ -101,7 +101,7 @@ def _without_port(hop: str) -> str:
 
 
 def choose_subprotocol(offered: Sequence[str]) -> str | None:
-    """Choose a sub-protocol among those that the client offers; None if it offers none.
+    """Choose one of the sub-protocols that the client offers; None if it offers none.
 
     Raises `HandshakeRejected` if only others than `SUBPROTOCOL` are offered; KAZOO refuses all.
     """

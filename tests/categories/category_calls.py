@@ -1,4 +1,4 @@
-"""What the tests of categories share."""
+"""Calls of a category as a node makes them, and the ids and times of these tests."""
 
 from __future__ import annotations
 

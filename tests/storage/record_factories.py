@@ -1,4 +1,4 @@
-"""Ids, times and helpers of the storage tests."""
+"""Makes records of the storage for tests, with fixed ids and times."""
 
 from __future__ import annotations
 
