@@ -281,4 +281,11 @@ NOTIFICATION_TYPES: tuple[NotificationType, ...] = (
         "Data Hook Timestamp",
     ),
     _type("webhook_disabled", "webhook.disabled", "Webhook Disabled", "A hook failed too often", "Hook-ID"),
+    _type(
+        "webhook_recovered",
+        "webhook.recovered",
+        "Webhook Recovered",
+        "A hook that failed too often is enabled again",
+        "Hook-ID",
+    ),
 )

@@ -136,6 +136,8 @@ class Webhooks:
     attempt_failure_count: int = _integer(6, 1)
     attempt_failure_expiry_ms: int = _integer(60_000, 1)
     disable_disabler: bool = False
+    self_healing: bool = True
+    give_up_after_s: int = _integer(3 * 86_400, 1)
     log_successful_attempts: bool = False
     attempt_retention_days: int = _integer(30, 1, 3650)
     attempt_body_limit: int = _integer(4096, 0, 65536)

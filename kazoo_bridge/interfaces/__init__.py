@@ -30,7 +30,14 @@ from kazoo_bridge.interfaces.categories import (
     SubscriberEvent,
     TopicFilter,
 )
-from kazoo_bridge.interfaces.deliveries import Delivery, DeliveryResults, IDeliveryStore, StoredDelivery
+from kazoo_bridge.interfaces.deliveries import (
+    UNTIL_ENABLED,
+    Delivery,
+    DeliveryResults,
+    IDeliveryStore,
+    IMissedEventStore,
+    StoredDelivery,
+)
 from kazoo_bridge.interfaces.directory import Account, IDirectory, Principal
 from kazoo_bridge.interfaces.hooks import (
     MAX_ACCOUNT_LIMIT,
@@ -41,6 +48,7 @@ from kazoo_bridge.interfaces.hooks import (
     Secret,
     StorageUnavailable,
     StoredHook,
+    Suspension,
     TooManyHooks,
 )
 from kazoo_bridge.interfaces.webhooks import InvalidDocument, IWebhooks, NoSample, TooManySamples
@@ -59,6 +67,7 @@ __all__ = [
     "ALL_ACCOUNTS",
     "MAX_ACCOUNT_LIMIT",
     "MAX_BINDING_LENGTH",
+    "UNTIL_ENABLED",
     "Account",
     "AccountLimits",
     "Attempt",
@@ -86,6 +95,7 @@ __all__ = [
     "IEventStream",
     "IHookStore",
     "ILimitStore",
+    "IMissedEventStore",
     "IStreamTransport",
     "IWebhooks",
     "IWebsockets",
@@ -103,6 +113,7 @@ __all__ = [
     "StoredHook",
     "StreamRequest",
     "SubscriberEvent",
+    "Suspension",
     "TooManyHooks",
     "TooManySamples",
     "Topic",

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
 from zope.interface import Interface
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
+
+
+#: The time of the next attempt of a delivery that waits until its hook is enabled.
+UNTIL_ENABLED: Final = math.inf
 
 
 @frozen
@@ -31,6 +36,8 @@ class Delivery:
     `inline_hook`: the hook's document, if the event contained it.
 
     `attempts`: the number of attempts so far.
+
+    `replayed`: a person has started its attempts anew.
     """
 
     id: str
@@ -43,6 +50,7 @@ class Delivery:
     ordering_key: str = ""
     inline_hook: Mapping[str, Any] | None = field(default=None, repr=False)
     attempts: int = 0
+    replayed: bool = False
 
 
 @frozen
@@ -91,7 +99,8 @@ class IDeliveryStore(Interface):
     def enqueue(waiting: Sequence[tuple[Delivery, float | None, str]]) -> Deferred[None]:
         """Store deliveries: (delivery, time of the next attempt in Unix seconds, reason why it was not made).
 
-        None for the time: the delivery is dead. A delivery that is stored already does not change.
+        None for the time: the delivery is dead; `UNTIL_ENABLED`: it is held until its hook is enabled. A
+        delivery that is stored already does not change.
         """
 
     def due_hooks(now: float) -> Deferred[list[str]]:
@@ -107,11 +116,27 @@ class IDeliveryStore(Interface):
     def record_results(results: DeliveryResults, now: float) -> Deferred[None]:
         """Store the results of claimed deliveries. `now` is in Unix seconds."""
 
-    def pause(hook_id: str) -> Deferred[None]:
-        """Hold the hook's pending deliveries, because the hook is disabled."""
+    def pause(hook_id: str) -> Deferred[int]:
+        """Hold the hook's pending deliveries, because the hook is disabled; fire with their number."""
 
-    def resume(hook_id: str, now: float) -> Deferred[None]:
-        """Make the hook's held deliveries pending again, and due at `now` (Unix seconds)."""
+    def resume(hook_id: str, now: float) -> Deferred[int]:
+        """Make the hook's held deliveries pending again, due at `now` (Unix seconds); fire with their number.
+
+        They get every retry of the schedule again: what failed while the receiver was away says nothing about
+        them.
+        """
+
+    def claim_held(
+        hook_id: str, owner: str, now: float, until: float, skip: int
+    ) -> Deferred[Delivery | None]:
+        """Lease the oldest held delivery of a hook, to probe its receiver with it; None if there is none.
+
+        `now` and `until`, the end of the lease, are in Unix seconds. `skip` older ones are passed over, if
+        there are more than these.
+        """
+
+    def give_up(hook_id: str, now: float, reason: str) -> Deferred[int]:
+        """Make the hook's waiting deliveries dead at `now` (Unix seconds); fire with their number."""
 
     def paused_hooks() -> Deferred[list[str]]:
         """List the ids of the hooks that have held deliveries."""
@@ -121,6 +146,9 @@ class IDeliveryStore(Interface):
 
     def waiting_counts(hook_ids: Collection[str]) -> Deferred[Mapping[str, int]]:
         """Count the pending and held deliveries of these hooks, by id; hooks without any are left out."""
+
+    def dead_counts(hook_ids: Collection[str]) -> Deferred[Mapping[str, int]]:
+        """Count the dead deliveries of these hooks, by id; hooks without any are left out."""
 
     def counts() -> Deferred[Mapping[str, int]]:
         """Count all deliveries by status: ``pending``, ``held`` and ``dead``."""
@@ -145,3 +173,16 @@ class IDeliveryStore(Interface):
 
         `hook_id` None: those of all hooks of the account. `since` and `now` are in Unix seconds.
         """
+
+
+class IMissedEventStore(Interface):
+    """Counts the events that did not reach a hook and are not kept.
+
+    All methods fail with `StorageUnavailable`.
+    """
+
+    def add(missed: Mapping[tuple[str, str], int]) -> Deferred[None]:
+        """Add to the counts: the keys of `missed` are (hook id, reason)."""
+
+    def counts(hook_ids: Collection[str]) -> Deferred[Mapping[str, Mapping[str, int]]]:
+        """Return the counts of these hooks by reason, by hook id; hooks that missed nothing are left out."""

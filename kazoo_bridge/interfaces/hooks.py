@@ -28,6 +28,20 @@ class Secret:
 
 
 @frozen
+class Suspension:
+    """The state of a hook that is disabled because of failures until its receiver recovers.
+
+    `since`: when the hook was disabled. `next_probe`: when its receiver is tried again. Both in Unix seconds.
+
+    `probes`: the number of probes so far.
+    """
+
+    since: float
+    next_probe: float
+    probes: int = 0
+
+
+@frozen
 class StoredHook:
     """A hook document as it is stored.
 
@@ -40,6 +54,8 @@ class StoredHook:
     `created` and `modified`: times in Gregorian seconds.
 
     `secrets`: the newest first. They are not part of the document, and no client sees them.
+
+    `suspension`: None unless the hook is suspended, which is a state of disabled hooks only.
     """
 
     id: str
@@ -49,6 +65,7 @@ class StoredHook:
     created: int
     modified: int
     secrets: tuple[Secret, ...] = field(default=(), repr=False)
+    suspension: Suspension | None = None
 
 
 class RevisionConflict(Exception):
@@ -90,9 +107,12 @@ class IHookStore(Interface):
         """
 
     def replace(
-        hook: StoredHook, document: Mapping[str, Any], secrets: tuple[Secret, ...] | None = None
+        hook: StoredHook,
+        document: Mapping[str, Any],
+        secrets: tuple[Secret, ...] | None = None,
+        suspension: Suspension | None = None,
     ) -> Deferred[StoredHook]:
-        """Replace the document of `hook`, and its secrets (None: they stay).
+        """Replace the document of `hook`, its secrets (None: they stay) and its suspension (None: it ends).
 
         Fails with `RevisionConflict` if `hook` is not the current revision.
         """
@@ -102,6 +122,19 @@ class IHookStore(Interface):
 
     def delete_of_account(account_id: str) -> Deferred[int]:
         """Delete all hooks of an account that has been deleted; fire with their number."""
+
+    def due_probes(now: float) -> Deferred[list[StoredHook]]:
+        """List suspended hooks whose probe is due at `now` (Unix seconds) and that have a held delivery.
+
+        Those that wait longest come first. Their number is bounded; the others are due the next time.
+        """
+
+    def claim_probe(hook: StoredHook, next_probe: float) -> Deferred[bool]:
+        """Count a probe of `hook`, a result of `due_probes`, and postpone the next one to `next_probe`.
+
+        Fires with True for exactly one of the nodes that claim the same probe. `next_probe` is in Unix
+        seconds. The revision does not change.
+        """
 
 
 #: The largest value of each of an account's own limits: a week, in milliseconds.

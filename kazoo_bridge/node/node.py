@@ -44,6 +44,7 @@ from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.deliveries import DeliveryStore
 from kazoo_bridge.storage.delivery_retention import expire_excess, expire_old, purge_dead
 from kazoo_bridge.storage.hooks import HookStore
+from kazoo_bridge.storage.missed_events import MissedEventStore
 from kazoo_bridge.storage.phone_numbers import NumberStore
 from kazoo_bridge.storage.retention import RetentionService
 from kazoo_bridge.storage.settings import LimitStore, SettingStore
@@ -150,6 +151,7 @@ class Node:
             hook_store,
             AttemptStore(database),
             DeliveryStore(database),
+            MissedEventStore(database),
             LimitStore(database),
             cluster_id=partial(settings.get_or_create, "cluster_id", lambda: secrets.token_hex(16)),
         )

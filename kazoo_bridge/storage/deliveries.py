@@ -11,7 +11,13 @@ from sqlalchemy import Connection, Row
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from kazoo_bridge.interfaces import Delivery, DeliveryResults, IDeliveryStore, StoredDelivery
+from kazoo_bridge.interfaces import (
+    UNTIL_ENABLED,
+    Delivery,
+    DeliveryResults,
+    IDeliveryStore,
+    StoredDelivery,
+)
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.engine import insert_into
 from kazoo_bridge.storage.tables import deliveries, dump_json
@@ -31,8 +37,9 @@ class DeliveryStore:
         self._database = database
 
     def enqueue(self, waiting: Sequence[tuple[Delivery, float | None, str]]) -> Deferred[None]:
-        """Store deliveries, each with the time of its next attempt (None: it is dead) and the reason.
+        """Store deliveries, each with the time of its next attempt and the reason.
 
+        None for the time: the delivery is dead; `UNTIL_ENABLED`: it is held.
         A delivery whose id is stored already stays as it is. Deliveries with the same ordering key are made
         in the order in which they are stored.
         """
@@ -56,17 +63,45 @@ class DeliveryStore:
         """Store the results of claimed deliveries; `now` is in Unix seconds."""
         return self._database.write(lambda connection: _record_results(connection, results, now))
 
-    def pause(self, hook_id: str) -> Deferred[None]:
-        """Hold the hook's pending deliveries."""
+    def pause(self, hook_id: str) -> Deferred[int]:
+        """Hold the hook's pending deliveries; fires with their number."""
         return self._database.write(
             lambda connection: _set_status(connection, hook_id, "pending", status="held")
         )
 
-    def resume(self, hook_id: str, now: float) -> Deferred[None]:
-        """Make the hook's held deliveries pending, due at the time `now`."""
+    def resume(self, hook_id: str, now: float) -> Deferred[int]:
+        """Make the hook's held deliveries pending, due at the time `now`, with all retries still to come.
+
+        Fires with their number.
+        """
+        # The first attempt stays counted, because it counts towards the failures of the hook.
+        attempted_once = sa.case((_c.tries > 1, 1), else_=_c.tries)
         return self._database.write(
-            lambda connection: _set_status(connection, hook_id, "held", status="pending", next_attempt=now)
+            lambda connection: _set_status(
+                connection, hook_id, "held", status="pending", next_attempt=now, tries=attempted_once
+            )
         )
+
+    def claim_held(
+        self, hook_id: str, owner: str, now: float, until: float, skip: int
+    ) -> Deferred[Delivery | None]:
+        """Lease the oldest held delivery of the hook, or one of those after it; None if there is none.
+
+        At most `skip` older ones are passed over. `now` and `until`, the end of the lease, are in Unix
+        seconds.
+        """
+        return self._database.write(
+            lambda connection: _claim_held(connection, hook_id, owner, now, until, skip)
+        )
+
+    def give_up(self, hook_id: str, now: float, reason: str) -> Deferred[int]:
+        """Make the hook's waiting deliveries dead at `now` (Unix seconds); fires with their number."""
+        given_up = (
+            sa.update(deliveries)
+            .where(_c.hook_id == hook_id, _c.status.in_(WAITING))
+            .values(status="dead", changed=now, reason=reason)
+        )
+        return self._database.write(lambda connection: connection.execute(given_up).rowcount)
 
     def paused_hooks(self) -> Deferred[list[str]]:
         """Read the ids of the hooks with held deliveries."""
@@ -78,14 +113,11 @@ class DeliveryStore:
 
     def waiting_counts(self, hook_ids: Collection[str]) -> Deferred[Mapping[str, int]]:
         """Count the pending and held deliveries of each of these hooks; hooks without any are left out."""
-        query = (
-            sa.select(_c.hook_id, sa.func.count().label("number"))
-            .where(_c.hook_id.in_(hook_ids), _c.status.in_(WAITING))
-            .group_by(_c.hook_id)
-        )
-        return self._database.read(
-            lambda connection: {row.hook_id: row.number for row in connection.execute(query)}
-        )
+        return self._database.read(lambda connection: _count_by_hook(connection, hook_ids, WAITING))
+
+    def dead_counts(self, hook_ids: Collection[str]) -> Deferred[Mapping[str, int]]:
+        """Count the dead deliveries of each of these hooks; hooks without any are left out."""
+        return self._database.read(lambda connection: _count_by_hook(connection, hook_ids, ("dead",)))
 
     def counts(self) -> Deferred[Mapping[str, int]]:
         """Count the deliveries of each status: ``pending``, ``held`` and ``dead``."""
@@ -157,14 +189,20 @@ def _to_row(delivery: Delivery, next_attempt: float | None, reason: str) -> dict
         "ordering": delivery.ordering_key,
         "payload": dump_json(delivery.payload),
         "own_hook": None if delivery.inline_hook is None else dump_json(delivery.inline_hook),
-        "status": "dead" if next_attempt is None else "pending",
+        "status": _initial_status(next_attempt),
         "tries": delivery.attempts,
-        "next_attempt": next_attempt or 0.0,
+        "next_attempt": 0.0 if next_attempt in (None, UNTIL_ENABLED) else next_attempt,
         **_NO_LEASE,
         "created": delivery.created,
         "changed": delivery.created,
         "reason": reason,
     }
+
+
+def _initial_status(next_attempt: float | None) -> str:
+    if next_attempt is None:
+        return "dead"
+    return "held" if next_attempt == UNTIL_ENABLED else "pending"
 
 
 def _is_due(now: float) -> list[Any]:
@@ -225,6 +263,35 @@ def _claimable(hook_id: str, now: float) -> Any:
     )
 
 
+def _claim_held(
+    connection: Connection, hook_id: str, owner: str, now: float, until: float, skip: int
+) -> Delivery | None:
+    oldest = (
+        sa.select(deliveries)
+        .where(_c.hook_id == hook_id, _c.status == "held", _c.lease_until <= now)
+        .order_by(_c.sequence)
+        .limit(skip + 1)
+        .with_for_update(skip_locked=True)
+    )
+    rows = connection.execute(oldest).all()
+    if not rows:
+        return None
+    lease = sa.update(deliveries).where(_c.sequence == rows[-1].sequence)
+    connection.execute(lease.values(lease_owner=owner, lease_until=until))
+    return _from_row(rows[-1])
+
+
+def _count_by_hook(
+    connection: Connection, hook_ids: Collection[str], statuses: Collection[str]
+) -> dict[str, int]:
+    query = (
+        sa.select(_c.hook_id, sa.func.count().label("number"))
+        .where(_c.hook_id.in_(hook_ids), _c.status.in_(statuses))
+        .group_by(_c.hook_id)
+    )
+    return {row.hook_id: row.number for row in connection.execute(query)}
+
+
 def _record_results(connection: Connection, results: DeliveryResults, now: float) -> None:
     if results.delivered:
         connection.execute(sa.delete(deliveries).where(_c.id.in_(results.delivered)))
@@ -251,10 +318,9 @@ def _update_each(
     )
 
 
-def _set_status(connection: Connection, hook_id: str, source: str, **values: Any) -> None:
-    connection.execute(
-        sa.update(deliveries).where(_c.hook_id == hook_id, _c.status == source).values(**values)
-    )
+def _set_status(connection: Connection, hook_id: str, source: str, **values: Any) -> int:
+    update = sa.update(deliveries).where(_c.hook_id == hook_id, _c.status == source)
+    return connection.execute(update.values(**values)).rowcount
 
 
 def _delete(connection: Connection, hook_id: str) -> None:
@@ -301,4 +367,5 @@ def _from_row(row: Row[Any]) -> Delivery:
         ordering_key=row.ordering,
         inline_hook=None if row.own_hook is None else json.loads(row.own_hook),
         attempts=row.tries,
+        replayed=row.waiting_since is not None,
     )

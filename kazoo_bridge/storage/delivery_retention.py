@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from kazoo_bridge.storage.deliveries import WAITING
+from kazoo_bridge.storage.missed_events import add_missed
 from kazoo_bridge.storage.retention import BATCH_SIZE, Purge
 from kazoo_bridge.storage.tables import deliveries
 
 _c = deliveries.c
+
+#: Why an event is missed: its dead delivery was kept as long as it may be.
+DEAD_EXPIRED = "dead_delivery_expired"
+
+#: Why an event is missed: its hook had more dead deliveries than it may have.
+DEAD_EXCESS = "too_many_dead_deliveries"
 
 
 def expire_old(max_age: float) -> Purge:
@@ -51,18 +59,27 @@ def expire_excess(max_waiting: int) -> Purge:
 def purge_dead(max_age: float, max_dead: int) -> Purge:
     """Return a purge that deletes deliveries that have been dead for more than `max_age` seconds.
 
-    Of each hook it also deletes the oldest dead deliveries beyond `max_dead`.
+    Of each hook it also deletes the oldest dead deliveries beyond `max_dead`. Both are counted as missed.
     """
 
     def purge(connection: Connection, now: float) -> int:
         old = sa.select(_c.sequence).where(_c.status == "dead", _c.changed < now - max_age).limit(BATCH_SIZE)
-        deleted = connection.execute(sa.delete(deliveries).where(_c.sequence.in_(old))).rowcount
+        deleted = _delete_as_missed(connection, old, DEAD_EXPIRED)
         for hook_id, excess in _excess(connection, max_dead, _c.status == "dead"):
-            oldest = _oldest(hook_id, excess, _c.status == "dead")
-            deleted += connection.execute(sa.delete(deliveries).where(_c.sequence.in_(oldest))).rowcount
+            deleted += _delete_as_missed(
+                connection, _oldest(hook_id, excess, _c.status == "dead"), DEAD_EXCESS
+            )
         return deleted
 
     return purge
+
+
+def _delete_as_missed(connection: Connection, sequences: sa.Select[tuple[int]], reason: str) -> int:
+    delete = sa.delete(deliveries).where(_c.sequence.in_(sequences)).returning(_c.hook_id, _c.own_hook)
+    rows = connection.execute(delete).all()
+    # The hook of an event is not stored, so its count is never asked for.
+    add_missed(connection, Counter((row.hook_id, reason) for row in rows if row.own_hook is None))
+    return len(rows)
 
 
 def _excess(connection: Connection, limit: int, where: Any) -> list[tuple[str, int]]:

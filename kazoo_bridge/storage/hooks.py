@@ -15,12 +15,15 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from kazoo_bridge.interfaces import IHookStore, RevisionConflict, Secret, StoredHook, TooManyHooks
+from kazoo_bridge.interfaces import IHookStore, RevisionConflict, Secret, StoredHook, Suspension, TooManyHooks
 from kazoo_bridge.kazoo import is_account_id, to_gregorian
 from kazoo_bridge.storage import change_log
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.engine import in_batches
-from kazoo_bridge.storage.tables import deliveries, dump_json, hooks
+from kazoo_bridge.storage.tables import deliveries, dump_json, hooks, missed_events
+
+#: Suspended hooks that one read finds to be due.
+MAX_DUE_PROBES = 50
 
 
 @implementer(IHookStore)
@@ -78,11 +81,16 @@ class HookStore:
         return self._database.write(create)
 
     def replace(
-        self, hook: StoredHook, document: Mapping[str, Any], secrets: tuple[Secret, ...] | None = None
+        self,
+        hook: StoredHook,
+        document: Mapping[str, Any],
+        secrets: tuple[Secret, ...] | None = None,
+        suspension: Suspension | None = None,
     ) -> Deferred[StoredHook]:
         """Replace the document of `hook`, and its secrets unless they are None; fire with the new revision.
 
-        Fails with `RevisionConflict` if `hook` is not the current revision. Raises like `create`.
+        `suspension` replaces the hook's; None ends it. Fails with `RevisionConflict` if `hook` is not the
+        current revision. Raises like `create`.
         """
         number = int(hook.revision.partition("-")[0]) + 1
         replacement = evolve(
@@ -91,6 +99,7 @@ class HookStore:
             revision=_revision(number),
             modified=to_gregorian(self._clock.seconds()),
             secrets=hook.secrets if secrets is None else secrets,
+            suspension=suspension,
         )
         return self._database.write(
             lambda connection: _update(connection, hook, replacement, self._clock.seconds())
@@ -108,6 +117,39 @@ class HookStore:
         return self._database.write(
             lambda connection: _delete_of_account(connection, account_id, self._clock.seconds())
         )
+
+    def due_probes(self, now: float) -> Deferred[list[StoredHook]]:
+        """Read suspended hooks whose probe is due at `now` (Unix seconds) and that have a held delivery.
+
+        Those that wait longest come first, `MAX_DUE_PROBES` at most.
+        """
+        held = sa.exists().where(
+            deliveries.c.hook_id == hooks.c.id,
+            deliveries.c.status == "held",
+            deliveries.c.lease_until <= now,
+        )
+        due = (
+            sa.select(hooks)
+            .where(hooks.c.next_probe <= now, held)
+            .order_by(hooks.c.next_probe)
+            .limit(MAX_DUE_PROBES)
+        )
+        return self._database.read(lambda connection: [_from_row(row) for row in connection.execute(due)])
+
+    def claim_probe(self, hook: StoredHook, next_probe: float) -> Deferred[bool]:
+        """Count a probe of `hook`, and postpone the next one to `next_probe` (Unix seconds).
+
+        Fires with False if another node has claimed it, or if the hook has changed.
+        """
+        suspension = hook.suspension
+        if suspension is None:
+            return succeed(False)
+        claim = (
+            sa.update(hooks)
+            .where(_at_revision(hook), hooks.c.probes == suspension.probes)
+            .values(next_probe=next_probe, probes=suspension.probes + 1)
+        )
+        return self._database.write(lambda connection: connection.execute(claim).rowcount == 1)
 
 
 def copy_json(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,7 +187,14 @@ def _select_in(connection: Connection, column: ColumnElement[str], ids: tuple[st
 def _from_row(row: Row[Any]) -> StoredHook:
     secrets = tuple(Secret(value, expires) for value, expires in json.loads(row.secrets))
     return StoredHook(
-        row.id, row.account_id, json.loads(row.document), row.revision, row.created, row.modified, secrets
+        row.id,
+        row.account_id,
+        json.loads(row.document),
+        row.revision,
+        row.created,
+        row.modified,
+        secrets,
+        None if row.suspended_since is None else Suspension(row.suspended_since, row.next_probe, row.probes),
     )
 
 
@@ -192,6 +241,7 @@ def _update(connection: Connection, hook: StoredHook, replacement: StoredHook, n
             secrets=_dump_secrets(replacement),
             revision=replacement.revision,
             modified=replacement.modified,
+            **_suspension_values(replacement.suspension),
         )
     )
     _require_one(updated.rowcount, hook)
@@ -199,9 +249,20 @@ def _update(connection: Connection, hook: StoredHook, replacement: StoredHook, n
     return replacement
 
 
+def _suspension_values(suspension: Suspension | None) -> dict[str, Any]:
+    if suspension is None:
+        return {"suspended_since": None, "next_probe": None, "probes": 0}
+    return {
+        "suspended_since": suspension.since,
+        "next_probe": suspension.next_probe,
+        "probes": suspension.probes,
+    }
+
+
 def _delete(connection: Connection, hook: StoredHook, now: float) -> None:
     _require_one(connection.execute(sa.delete(hooks).where(_at_revision(hook))).rowcount, hook)
-    connection.execute(sa.delete(deliveries).where(deliveries.c.hook_id == hook.id))
+    for table in (deliveries, missed_events):
+        connection.execute(sa.delete(table).where(table.c.hook_id == hook.id))
     change_log.record(connection, "hook", [hook.id], now)
 
 
@@ -213,6 +274,8 @@ def _require_one(count: int, hook: StoredHook) -> None:
 def _delete_of_account(connection: Connection, account_id: str, now: float) -> int:
     change_log.lock_change_log(connection)
     hook_ids = connection.scalars(sa.select(hooks.c.id).where(hooks.c.account_id == account_id)).all()
+    for batch in in_batches(tuple(hook_ids)):
+        connection.execute(sa.delete(missed_events).where(missed_events.c.hook_id.in_(batch)))
     for table in (hooks, deliveries):
         connection.execute(sa.delete(table).where(table.c.account_id == account_id))
     change_log.record(connection, "hook", hook_ids, now)

@@ -81,6 +81,7 @@ numbers = sa.Table(
 )
 
 # Without a foreign key: a hook's account may belong to another directory than the local one.
+# `suspended_since` and `next_probe`: NULL unless the hook is suspended.
 hooks = sa.Table(
     "hooks",
     metadata,
@@ -92,6 +93,9 @@ hooks = sa.Table(
     sa.Column("revision", sa.String(64), nullable=False),
     sa.Column("created", sa.BigInteger, nullable=False),
     sa.Column("modified", sa.BigInteger, nullable=False),
+    sa.Column("suspended_since", sa.Double),
+    sa.Column("next_probe", sa.Double, index=True),
+    sa.Column("probes", sa.Integer, nullable=False, server_default="0"),
     sa.Index(None, "account_id", "sequence"),
     sqlite_autoincrement=True,
 )
@@ -131,6 +135,15 @@ hook_health = sa.Table(
     sa.Column("last_failure", sa.Double),
     sa.Column("successes", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("failures", sa.BigInteger, nullable=False, server_default="0"),
+)
+
+# Events that did not reach a hook and are not kept, by the reason for that.
+missed_events = sa.Table(
+    "missed_events",
+    metadata,
+    sa.Column("hook_id", sa.String(64), primary_key=True),
+    sa.Column("reason", sa.String(32), primary_key=True),
+    sa.Column("number", sa.BigInteger, nullable=False),
 )
 
 # Limits of single accounts; NULL: the configured limit applies.

@@ -43,6 +43,18 @@ def webhook_disabled(account_id: str, hook_id: str) -> Message:
     return "notifications", "notifications.webhook.disabled", body
 
 
+def webhook_recovered(account_id: str, hook_id: str) -> Message:
+    """Return the notification that a hook is enabled again, because its receiver has recovered.
+
+    KAZOO has no such notification; its form is that of `webhook_disabled`.
+    """
+    body = build_envelope("notification", "webhook_recovered") | {
+        "Account-ID": account_id,
+        "Hook-ID": hook_id,
+    }
+    return "notifications", "notifications.webhook.recovered", body
+
+
 def doc_type_updated(request: Mapping[str, Any]) -> Message | None:
     """Return the reply to a ``doc_type_update`` command, `request`; None if it has no ``Server-ID``."""
     server_id, message_id = request.get("Server-ID"), request.get("Msg-ID")

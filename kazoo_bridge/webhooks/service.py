@@ -20,11 +20,12 @@ from kazoo_bridge.interfaces import (
     IEventCategory,
     IHookStore,
     ILimitStore,
+    IMissedEventStore,
     Queue,
 )
 from kazoo_bridge.metrics import register_counter, register_gauge, register_labelled_counter
 from kazoo_bridge.webhooks.api import WebhookApi
-from kazoo_bridge.webhooks.attempts.attempt import AttemptRunner, ClusterId, RequestBuilder
+from kazoo_bridge.webhooks.attempts.attempt import AttemptRunner, ClusterId, FailureCount, RequestBuilder
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
 from kazoo_bridge.webhooks.attempts.auto_disabler import AutoDisabler
 from kazoo_bridge.webhooks.attempts.health import HealthReport
@@ -33,8 +34,11 @@ from kazoo_bridge.webhooks.delivery.dead_letters import DeadLetters
 from kazoo_bridge.webhooks.delivery.delivery_writer import DeliveryWriter
 from kazoo_bridge.webhooks.delivery.dispatcher import Dispatcher
 from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
+from kazoo_bridge.webhooks.delivery.missed_events import MissedEvents
 from kazoo_bridge.webhooks.delivery.paused_deliveries import PausedDeliveries
 from kazoo_bridge.webhooks.delivery.poll_timer import PollTimer
+from kazoo_bridge.webhooks.delivery.probe_schedule import ProbeSchedule
+from kazoo_bridge.webhooks.delivery.receiver_prober import ReceiverProber
 from kazoo_bridge.webhooks.delivery.retry_policy import RetryPolicy
 from kazoo_bridge.webhooks.delivery.retry_worker import RetryWorker
 from kazoo_bridge.webhooks.event_handler import WebhookEventHandler, webhook_topics
@@ -56,6 +60,7 @@ class WebhookStores:
     hooks: IHookStore
     attempts: IAttemptStore
     deliveries: IDeliveryStore
+    missed_events: IMissedEventStore
     limits: ILimitStore
     cluster_id: Callable[[], Awaitable[str]]
 
@@ -83,7 +88,9 @@ class WebhookService:
     _scheduler: FairScheduler
     _attempt_runner: AttemptRunner
     _delivery_writer: DeliveryWriter
+    _prober: ReceiverProber
     _retry_worker: RetryWorker
+    _missed_events: MissedEvents
     _dispatcher: Dispatcher
     _hook_changes: HookChangeConsumer
     _consumer: IConsumer | None = field(init=False, default=None)
@@ -123,8 +130,17 @@ class WebhookService:
             on_changed=HookChangePublisher(bus, node).publish,
             on_hook_loaded=paused.on_hook_loaded,
         )
+        probe_schedule = ProbeSchedule(config.webhooks.give_up_after_s)
         auto_disabler = AutoDisabler(
-            reactor, config.webhooks, stores.attempts, stores.limits, recorder, hooks, bus
+            reactor,
+            config.webhooks,
+            stores.attempts,
+            stores.limits,
+            recorder,
+            hooks,
+            bus,
+            probe_schedule,
+            on_suspended=paused.pause,
         )
         requests = RequestBuilder(reactor, cluster_id)
         attempt_runner = AttemptRunner(
@@ -134,7 +150,21 @@ class WebhookService:
             scheduler,
             recorder,
             RetryPolicy.from_config(config.webhooks),
+            FailureCount(every_connection=not config.webhooks.self_healing),
             on_gone=auto_disabler.disable,
+        )
+        prober = ReceiverProber(
+            reactor,
+            stores.hooks,
+            stores.deliveries,
+            hooks,
+            registry,
+            scheduler,
+            attempt_runner,
+            writer,
+            probe_schedule,
+            bus,
+            http.sender.request_timeout,
         )
         retry_worker = RetryWorker(
             reactor,
@@ -145,9 +175,11 @@ class WebhookService:
             writer,
             paused,
             poll_timer,
+            prober,
             request_timeout=http.sender.request_timeout,
         )
-        dispatcher = Dispatcher(reactor, registry, scheduler, attempt_runner, writer)
+        missed_events = MissedEvents(reactor, stores.missed_events)
+        dispatcher = Dispatcher(reactor, registry, scheduler, attempt_runner, writer, missed_events)
         return cls(
             catalogue=catalogue,
             registry=registry,
@@ -162,6 +194,7 @@ class WebhookService:
                 stores.attempts,
                 stores.limits,
                 stores.deliveries,
+                stores.missed_events,
                 recorder,
                 scheduler,
             ),
@@ -176,7 +209,9 @@ class WebhookService:
             scheduler=scheduler,
             attempt_runner=attempt_runner,
             delivery_writer=writer,
+            prober=prober,
             retry_worker=retry_worker,
+            missed_events=missed_events,
             dispatcher=dispatcher,
             hook_changes=HookChangeConsumer(bus, hooks, directory, on_account_deleted),
         )
@@ -203,6 +238,7 @@ class WebhookService:
         """Consume events. `load` must have been called, and the bus be started."""
         self.recorder.startService()
         self._delivery_writer.startService()
+        self._missed_events.startService()
         self._retry_worker.startService()
         if not self._config.webhooks.disable_disabler:
             self.auto_disabler.startService()
@@ -237,7 +273,7 @@ class WebhookService:
 
     async def stop(self) -> None:
         """Write what has been collected and close what is open; call it after `drain`."""
-        for service in (self.auto_disabler, self._delivery_writer, self.recorder):
+        for service in (self.auto_disabler, self._delivery_writer, self._missed_events, self.recorder):
             if service.running:
                 await service.stopService()
         self.event_handler.stop()
@@ -263,6 +299,26 @@ class WebhookService:
             lambda: handler.unknown_account,
         )
         register_gauge(registry, "webhooks_enabled", "Enabled hooks", lambda: len(self.registry))
+        register_gauge(
+            registry,
+            "webhooks_suspended",
+            "Hooks that wait for their receivers to recover",
+            lambda: self.registry.suspended,
+        )
+        register_labelled_counter(
+            registry,
+            "webhook_probes",
+            "Probes of the receivers of suspended hooks",
+            "result",
+            lambda: self._prober.results,
+        )
+        register_labelled_counter(
+            registry,
+            "events_missed",
+            "Events that did not reach a hook and are not kept",
+            "reason",
+            lambda: self._missed_events.totals,
+        )
         self._attempt_runner.metrics.register(registry)
         register_gauge(
             registry, "requests_under_way", "Requests to receivers in flight", lambda: scheduler.in_flight

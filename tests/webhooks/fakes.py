@@ -17,6 +17,7 @@ from twisted.web.iweb import UNKNOWN_LENGTH, IAgent, IResponse
 from zope.interface import implementer
 
 from kazoo_bridge.interfaces import (
+    UNTIL_ENABLED,
     Account,
     AccountLimits,
     Attempt,
@@ -34,6 +35,7 @@ from kazoo_bridge.interfaces import (
     IEventCategory,
     IHookStore,
     ILimitStore,
+    IMissedEventStore,
     Occurrence,
     Principal,
     Queue,
@@ -43,6 +45,7 @@ from kazoo_bridge.interfaces import (
     StoredAttempt,
     StoredDelivery,
     StoredHook,
+    Suspension,
     TooManyHooks,
     Topic,
 )
@@ -164,6 +167,8 @@ class FakeDeliveryStore(_FakeStore):
             self.writes += 1
             for delivery, next_attempt, reason in waiting:
                 status = "dead" if next_attempt is None else "pending"
+                if next_attempt == UNTIL_ENABLED:
+                    status, next_attempt = "held", 0.0
                 row = StoredRow(len(self.rows), delivery, status, next_attempt or 0.0, reason)
                 self.rows.setdefault(delivery.id, row)
         return self._result(None)
@@ -212,18 +217,37 @@ class FakeDeliveryStore(_FakeStore):
         row.delivery = evolve(row.delivery, attempts=attempts)
         row.status, row.reason, row.lease_until = status, reason, 0.0
 
-    def _move(self, hook_id: str, source: str, status: str) -> Deferred[None]:
-        for row in [] if self.down else self.rows.values():
-            if row.delivery.hook_id == hook_id and row.status == source:
-                row.status = status
-        return self._result(None)
+    def _move(self, hook_id: str, source: Collection[str], status: str) -> Deferred[int]:
+        moved = [
+            row
+            for row in ([] if self.down else self.rows.values())
+            if row.delivery.hook_id == hook_id and row.status in source
+        ]
+        for row in moved:
+            row.status = status
+        return self._result(len(moved))
 
-    def pause(self, hook_id: str) -> Deferred[None]:
-        return self._move(hook_id, "pending", "held")
+    def pause(self, hook_id: str) -> Deferred[int]:
+        return self._move(hook_id, ["pending"], "held")
 
-    def resume(self, hook_id: str, now: float) -> Deferred[None]:
+    def resume(self, hook_id: str, now: float) -> Deferred[int]:
         self.resumed.append(hook_id)
-        return self._move(hook_id, "held", "pending")
+        return self._move(hook_id, ["held"], "pending")
+
+    def give_up(self, hook_id: str, now: float, reason: str) -> Deferred[int]:
+        return self._move(hook_id, ["pending", "held"], "dead")
+
+    def claim_held(
+        self, hook_id: str, owner: str, now: float, until: float, skip: int
+    ) -> Deferred[Delivery | None]:
+        held = [
+            row
+            for row in self.rows.values()
+            if row.delivery.hook_id == hook_id and row.status == "held" and row.lease_until <= now
+        ][: skip + 1]
+        if held and not self.down:
+            held[-1].lease_until = until
+        return self._result(held[-1].delivery if held else None)
 
     def paused_hooks(self) -> Deferred[list[str]]:
         return self._result(
@@ -236,8 +260,14 @@ class FakeDeliveryStore(_FakeStore):
         return self._result(None)
 
     def waiting_counts(self, hook_ids: Collection[str]) -> Deferred[Mapping[str, int]]:
-        waiting = (row.delivery.hook_id for row in self.rows.values() if row.status != "dead")
-        return self._result(Counter(hook_id for hook_id in waiting if hook_id in hook_ids))
+        return self._count(hook_ids, ("pending", "held"))
+
+    def dead_counts(self, hook_ids: Collection[str]) -> Deferred[Mapping[str, int]]:
+        return self._count(hook_ids, ("dead",))
+
+    def _count(self, hook_ids: Collection[str], statuses: Collection[str]) -> Deferred[Mapping[str, int]]:
+        found = (row.delivery.hook_id for row in self.rows.values() if row.status in statuses)
+        return self._result(Counter(hook_id for hook_id in found if hook_id in hook_ids))
 
     def counts(self) -> Deferred[Mapping[str, int]]:
         return self._result({"pending": 0, "held": 0, "dead": 0} | Counter(self.statuses))
@@ -279,6 +309,26 @@ class FakeDeliveryStore(_FakeStore):
             )
 
         return self._result(self._make_due(wanted, now))
+
+
+@implementer(IMissedEventStore)
+@define
+class FakeMissedEventStore(_FakeStore):
+    """Counts by hook and reason."""
+
+    missed: Counter[tuple[str, str]] = field(factory=Counter)
+
+    def add(self, missed: Mapping[tuple[str, str], int]) -> Deferred[None]:
+        if not self.down:
+            self.missed.update(missed)
+        return self._result(None)
+
+    def counts(self, hook_ids: Collection[str]) -> Deferred[Mapping[str, Mapping[str, int]]]:
+        found: dict[str, dict[str, int]] = {}
+        for (hook_id, reason), number in self.missed.items():
+            if hook_id in hook_ids:
+                found.setdefault(hook_id, {})[reason] = number
+        return self._result(found)
 
 
 @implementer(ILimitStore)
@@ -340,13 +390,19 @@ class FakeHookStore(_FakeStore):
         return self._result(self.add(account_id, document, *secrets))
 
     def replace(
-        self, hook: StoredHook, document: Mapping[str, Any], secrets: tuple[Secret, ...] | None = None
+        self,
+        hook: StoredHook,
+        document: Mapping[str, Any],
+        secrets: tuple[Secret, ...] | None = None,
+        suspension: Suspension | None = None,
     ) -> Deferred[StoredHook]:
         if self._changed(hook):
             return fail(RevisionConflict())
         revision = f"{int(hook.revision.split('-')[0]) + 1}-x"
         kept = hook.secrets if secrets is None else secrets
-        self.hooks[hook.id] = evolve(hook, document=document, revision=revision, secrets=kept)
+        self.hooks[hook.id] = evolve(
+            hook, document=document, revision=revision, secrets=kept, suspension=suspension
+        )
         return self._result(self.hooks[hook.id])
 
     def delete(self, hook: StoredHook) -> Deferred[None]:
@@ -360,6 +416,22 @@ class FakeHookStore(_FakeStore):
         for hook_id in gone:
             del self.hooks[hook_id]
         return self._result(len(gone))
+
+    def due_probes(self, now: float) -> Deferred[list[StoredHook]]:
+        return self._result(
+            [
+                hook
+                for hook in self.hooks.values()
+                if hook.suspension is not None and hook.suspension.next_probe <= now
+            ]
+        )
+
+    def claim_probe(self, hook: StoredHook, next_probe: float) -> Deferred[bool]:
+        if self._changed(hook) or self.hooks[hook.id] != hook or hook.suspension is None:
+            return self._result(False)
+        advanced = evolve(hook.suspension, next_probe=next_probe, probes=hook.suspension.probes + 1)
+        self.hooks[hook.id] = evolve(hook, suspension=advanced)
+        return self._result(True)
 
     def _changed(self, hook: StoredHook) -> bool:
         return hook.id not in self.hooks or self.hooks[hook.id].revision != hook.revision

@@ -9,21 +9,32 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from kazoo_bridge.interfaces import Delivery, Occurrence
-from kazoo_bridge.webhooks.attempts.attempt import AttemptRunner, ClusterId, RequestBuilder
+from kazoo_bridge.webhooks.attempts.attempt import AttemptRunner, ClusterId, FailureCount, RequestBuilder
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
 from kazoo_bridge.webhooks.delivery.delivery_writer import DeliveryWriter
 from kazoo_bridge.webhooks.delivery.dispatcher import Dispatcher, make_delivery
 from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
 from kazoo_bridge.webhooks.delivery.hook_queues import Slot
+from kazoo_bridge.webhooks.delivery.missed_events import MissedEvents
 from kazoo_bridge.webhooks.delivery.paused_deliveries import PausedDeliveries
 from kazoo_bridge.webhooks.delivery.poll_timer import PollTimer
+from kazoo_bridge.webhooks.delivery.probe_schedule import ProbeSchedule
+from kazoo_bridge.webhooks.delivery.receiver_prober import ReceiverProber
 from kazoo_bridge.webhooks.delivery.retry_policy import RetryPolicy
 from kazoo_bridge.webhooks.delivery.retry_worker import RetryWorker
 from kazoo_bridge.webhooks.hooks.hook import Hook
+from kazoo_bridge.webhooks.hooks.hook_service import HookService
 from kazoo_bridge.webhooks.hooks.registry import HookRegistry
 from kazoo_bridge.webhooks.http.sender import Sender
-from tests.webhooks.fakes import FakeAgent, FakeAttemptStore, FakeDeliveryStore, FakeHookStore
-from tests.webhooks.hook_factory import ACCOUNT, CATALOGUE, stored_hook
+from tests.webhooks.fakes import (
+    FakeAgent,
+    FakeAttemptStore,
+    FakeBus,
+    FakeDeliveryStore,
+    FakeHookStore,
+    FakeMissedEventStore,
+)
+from tests.webhooks.hook_factory import ACCOUNT, CATALOGUE, RULES, stored_hook
 
 REQUEST_TIMEOUT = 10.0
 
@@ -50,11 +61,13 @@ class Harness:
         total: int = 8,
         per_account: int = 8,
         per_hook: int = 2,
+        give_up_after: float = 3 * 86_400.0,
     ) -> None:
         _harnesses.append(self)
         self.clock, self.agent, self.url = clock, agent, url
         self.registry = HookRegistry()
         self.attempts, self.deliveries, self.hooks = FakeAttemptStore(), FakeDeliveryStore(), FakeHookStore()
+        self.missed_events, self.bus = FakeMissedEventStore(), FakeBus()
         self.disabled: list[tuple[str, str, str, str]] = []
         self.recorder = AttemptRecorder(clock, self.attempts, records_successes=False, body_limit=1000)
         self.scheduler = FairScheduler(clock, total, per_account, per_hook)
@@ -71,7 +84,31 @@ class Harness:
             self.scheduler,
             self.recorder,
             RetryPolicy([10, 100], retry_bad_status, random=LongestDelays()),
+            FailureCount(),
             on_gone=self._on_gone,
+        )
+        self.hook_service = HookService(
+            clock,
+            self.hooks,
+            self.registry,
+            RULES,
+            check_uri=self._permit,
+            on_changed=lambda action, hook: None,
+            on_hook_loaded=self.paused.on_hook_loaded,
+        )
+        self.probe_schedule = ProbeSchedule(give_up_after, LongestDelays())
+        self.prober = ReceiverProber(
+            clock,
+            self.hooks,
+            self.deliveries,
+            self.hook_service,
+            self.registry,
+            self.scheduler,
+            self.attempt_runner,
+            self.writer,
+            self.probe_schedule,
+            self.bus,
+            REQUEST_TIMEOUT,
         )
         self.retry_worker = RetryWorker(
             clock,
@@ -82,23 +119,31 @@ class Harness:
             self.writer,
             self.paused,
             self.poll_timer,
+            self.prober,
             REQUEST_TIMEOUT,
         )
-        self.dispatcher = Dispatcher(clock, self.registry, self.scheduler, self.attempt_runner, self.writer)
+        self.missed = MissedEvents(clock, self.missed_events)
+        self.dispatcher = Dispatcher(
+            clock, self.registry, self.scheduler, self.attempt_runner, self.writer, self.missed
+        )
 
     def start(self) -> None:
         self.recorder.startService()
         self.writer.startService()
+        self.missed.startService()
         self.retry_worker.startService()
 
     def stop(self) -> None:
-        for service in (self.retry_worker, self.writer, self.recorder):
+        for service in (self.retry_worker, self.writer, self.missed, self.recorder):
             service.stopService()
         self.scheduler.stop()
 
     async def _on_gone(self, account_id: str, hook_id: str, revision: str, reason: str) -> None:
         self.disabled.append((account_id, hook_id, revision, reason))
         self.registry.remove(hook_id)
+
+    async def _permit(self, uri: str) -> str | None:
+        return None
 
     def hook(self, hook_id: str = "h1", account_id: str = ACCOUNT, **document: Any) -> Hook:
         """An enabled hook, stored and in the registry."""

@@ -23,6 +23,7 @@ from tests.webhooks.fakes import (
     FakeDirectory,
     FakeHookStore,
     FakeLimitStore,
+    FakeMissedEventStore,
 )
 from tests.webhooks.hook_factory import ACCOUNT
 from tests.webhooks.receiving import Receiver
@@ -48,6 +49,7 @@ class Harness:
                 cast(Any, self.hooks),
                 cast(Any, self.attempts),
                 cast(Any, self.deliveries),
+                cast(Any, FakeMissedEventStore()),
                 cast(Any, FakeLimitStore()),
                 cluster_id=lambda: succeed("c1"),
             ),

@@ -24,20 +24,22 @@ _log = Logger()
 _GONE = 410
 
 #: Called with the account id, hook id and revision of a hook that is to be disabled, and the reason.
-OnGone = Callable[[str, str, str, str], Awaitable[None]]
+OnGone = Callable[[str, str, str, str], Awaitable[object]]
 
 
 @frozen
 class AttemptResult:
     """What follows from an attempt. `next_attempt` is in Unix seconds; None: no further attempt.
 
-    `attempts` counts all attempts at the delivery so far; `reason` says why this one failed.
+    `attempts` counts all attempts at the delivery so far; `reason` says why this one failed. `sent`: a
+    request was made.
     """
 
     delivered: bool
     attempts: int
     next_attempt: float | None = None
     reason: str = ""
+    sent: bool = True
 
 
 @define(eq=False)
@@ -75,6 +77,25 @@ class RequestBuilder:
         return evolve(request, headers=headers)
 
 
+@frozen
+class FailureCount:
+    """Decides which failures count against a hook.
+
+    An event counts once, by its first attempt. With `every_connection` each attempt that KAZOO would make
+    counts, if it gets no answer: KAZOO's ``webhooks_util`` in ``2600hz/kazoo`` counts so.
+    """
+
+    every_connection: bool = False
+
+    def counts(self, hook: Hook, delivery: Delivery, outcome: Outcome) -> bool:
+        """Return whether a failure of this attempt at `delivery` counts against `hook`."""
+        if delivery.replayed or not outcome.counts_against_hook:
+            return False
+        if self.every_connection and outcome.connection_failed:
+            return delivery.attempts < max(1, hook.retries)
+        return delivery.attempts == 0
+
+
 @define(eq=False)
 class AttemptRunner:
     """Sends the request of a delivery once, records the attempt and returns what follows.
@@ -88,11 +109,17 @@ class AttemptRunner:
     _scheduler: FairScheduler
     _recorder: AttemptRecorder
     _policy: RetryPolicy
+    _failure_count: FailureCount
     _on_gone: OnGone
     metrics: AttemptMetrics = field(init=False, factory=AttemptMetrics)
 
-    async def attempt(self, hook: Hook, delivery: Delivery, slot: Slot) -> AttemptResult:
-        """Make one attempt with `slot`, which is released. Raises nothing for what a receiver does."""
+    async def attempt(
+        self, hook: Hook, delivery: Delivery, slot: Slot, *, probe: bool = False
+    ) -> AttemptResult:
+        """Make one attempt with `slot`, which is released. Raises nothing for what a receiver does.
+
+        `probe`: the hook is suspended, and a failure does not count again.
+        """
         attempts = delivery.attempts + 1
         try:
             request = self._requests.build(hook, delivery)
@@ -106,17 +133,18 @@ class AttemptRunner:
                 delivery_id=delivery.id,
                 reason=error,
             )
-            return AttemptResult(False, attempts, None, f"the payload cannot be encoded: {error}")
+            return AttemptResult(False, attempts, None, f"the payload cannot be encoded: {error}", sent=False)
         success: bool | None = None
         began = self._clock.seconds()
         try:
             outcome = await self._sender.send(request)
-            success = outcome.success
+            success = outcome.success if outcome.success or outcome.counts_against_hook else None
         finally:
             self._scheduler.release(slot, success)
         self.metrics.observe(success=outcome.success, seconds=self._clock.seconds() - began)
         retries_left = self._policy.quick_retries_left(hook, attempts)
-        info = AttemptInfo(delivery.event_id, hook.retries, retries_left)
+        counts = not probe and self._failure_count.counts(hook, delivery, outcome)
+        info = AttemptInfo(delivery.event_id, hook.retries, retries_left, counts=counts)
         self._recorder.record(hook, request, outcome, info)
         if outcome.success:
             return AttemptResult(True, attempts)
@@ -134,6 +162,9 @@ class AttemptRunner:
             reason=reason,
         )
         now = self._clock.seconds()
+        if not outcome.counts_against_hook:
+            # Nothing has been learnt about the receiver: the delivery keeps its retries.
+            return AttemptResult(False, delivery.attempts, now + self._policy.own_fault_delay(), reason)
         if outcome.status != _GONE:
             next_attempt = self._policy.next_attempt(hook, attempts, outcome, now)
             return AttemptResult(False, attempts, next_attempt, reason)

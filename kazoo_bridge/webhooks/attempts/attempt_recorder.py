@@ -30,13 +30,14 @@ class AttemptInfo:
     """Which attempt at a delivery it was.
 
     `retries` is the hook's number of quick retries, `retries_left` how many of them follow a failure of this
-    attempt. `test`: a sample, which does not count against the hook.
+    attempt. `test`: a sample. `counts`: whether a failure counts against the hook.
     """
 
     event_id: str
     retries: int
     retries_left: int
     test: bool = False
+    counts: bool = True
 
 
 @define(eq=False)
@@ -73,7 +74,7 @@ class AttemptRecorder(BatchWriter):
             self._health[hook.id] = self._health.get(hook.id, _UNTRIED).merge(counted)
         if not outcome.success or self.records_successes or info.test:
             document = self.document(hook, request, outcome, info)
-            revision = "" if info.test else hook.revision
+            revision = hook.revision if info.counts and not info.test else ""
             self._waiting.append(
                 Attempt(hook.account_id, hook.id, revision, not outcome.success, now, document)
             )

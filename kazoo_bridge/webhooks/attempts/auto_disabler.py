@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from attrs import define, field
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
@@ -11,8 +13,16 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from kazoo_bridge.config import Webhooks
-from kazoo_bridge.interfaces import BusUnavailable, IAttemptStore, IBus, ILimitStore, StorageUnavailable
+from kazoo_bridge.interfaces import (
+    BusUnavailable,
+    IAttemptStore,
+    IBus,
+    ILimitStore,
+    StorageUnavailable,
+    Suspension,
+)
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
+from kazoo_bridge.webhooks.delivery.probe_schedule import ProbeSchedule
 from kazoo_bridge.webhooks.hooks.hook_service import TOO_MANY_FAILURES, HookService
 from kazoo_bridge.webhooks.kazoo_messages import webhook_disabled
 
@@ -26,8 +36,10 @@ MIN_CHECK_INTERVAL = 1.0
 class AutoDisabler(Service):
     """Disables every hook with `attempt_failure_count` failures within the last `attempt_failure_expiry_ms`.
 
-    It counts stored attempts, and so the failures on all nodes. Per-account limits override these. The check
-    interval is a quarter of the shortest window in use, at least `MIN_CHECK_INTERVAL`.
+    It counts stored attempts, and so the failures on all nodes. Per-account limits override these. With
+    `self_healing` a hook is suspended: its events are kept until its receiver recovers. `on_suspended` is
+    called with its id. The check interval is a quarter of the shortest window in use, at least
+    `MIN_CHECK_INTERVAL`.
     """
 
     _clock: IReactorTime
@@ -37,6 +49,8 @@ class AutoDisabler(Service):
     _recorder: AttemptRecorder
     _hooks: HookService
     _bus: IBus
+    _probe_schedule: ProbeSchedule
+    _on_suspended: Callable[[str], Awaitable[None]]
     _loop: LoopingCall = field(init=False)
     _ended: Deferred[None] = field(init=False, factory=lambda: succeed(None))
 
@@ -69,16 +83,26 @@ class AutoDisabler(Service):
             self._clock.seconds(), self._config.attempt_failure_count, self._window
         )
         for account_id, hook_id, revision in over_limit:
+            await self._disable_failing(account_id, hook_id, revision)
+
+    async def _disable_failing(self, account_id: str, hook_id: str, revision: str) -> None:
+        if not self._config.self_healing:
             await self.disable(account_id, hook_id, revision, TOO_MANY_FAILURES)
-
-    async def disable(self, account_id: str, hook_id: str, revision: str, reason: str) -> None:
-        """Disable one hook and publish KAZOO's ``webhook_disabled`` notification.
-
-        Does nothing when the hook is disabled already or has been changed since `revision`. Raises
-        `StorageUnavailable`.
-        """
-        if not await self._hooks.disable(account_id, hook_id, revision, reason):
             return
+        suspension = self._probe_schedule.begin(self._clock.seconds())
+        if await self.disable(account_id, hook_id, revision, TOO_MANY_FAILURES, suspension):
+            await self._on_suspended(hook_id)
+
+    async def disable(
+        self, account_id: str, hook_id: str, revision: str, reason: str, suspension: Suspension | None = None
+    ) -> bool:
+        """Disable one hook and publish KAZOO's ``webhook_disabled`` notification; return whether it did.
+
+        With `suspension` the hook is suspended. Does nothing when the hook is disabled already or has been
+        changed since `revision`. Raises `StorageUnavailable`.
+        """
+        if not await self._hooks.disable(account_id, hook_id, revision, reason, suspension):
+            return False
         _log.warn(
             "hook disabled hook_id={hook_id} account_id={account_id} reason={reason}",
             hook_id=hook_id,
@@ -87,6 +111,7 @@ class AutoDisabler(Service):
         )
         # Not awaited: a slow broker must not delay what else follows from a failure.
         self._bus.publish(*webhook_disabled(account_id, hook_id)).addErrback(self._on_publish_failed, hook_id)
+        return True
 
     async def _check_safely(self) -> None:
         try:

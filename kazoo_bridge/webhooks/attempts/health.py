@@ -9,7 +9,14 @@ from attrs import define
 from twisted.internet.interfaces import IReactorTime
 
 from kazoo_bridge.config import Webhooks
-from kazoo_bridge.interfaces import HookHealth, IAttemptStore, IDeliveryStore, ILimitStore, StoredHook
+from kazoo_bridge.interfaces import (
+    HookHealth,
+    IAttemptStore,
+    IDeliveryStore,
+    ILimitStore,
+    IMissedEventStore,
+    StoredHook,
+)
 from kazoo_bridge.kazoo import to_gregorian
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
 from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
@@ -24,6 +31,7 @@ class HealthReport:
     _attempts: IAttemptStore
     _limits: ILimitStore
     _deliveries: IDeliveryStore
+    _missed_events: IMissedEventStore
     _recorder: AttemptRecorder
     _scheduler: FairScheduler
 
@@ -35,7 +43,9 @@ class HealthReport:
         """Return the health of hooks of one account, by hook id; raises `StorageUnavailable`.
 
         Keys: ``last_success`` and ``last_failure`` (Gregorian seconds, absent when there was none),
-        ``successes``, ``failures`` and ``failures_in_window`` (attempts), ``deliveries_waiting``.
+        ``successes`` and ``failures`` (attempts), ``failures_in_window`` (events), ``deliveries_waiting``,
+        ``deliveries_dead``, and ``events_missed``: by reason, those that are not kept. For a suspended hook
+        also ``suspended_since`` and ``next_probe`` (Gregorian seconds) and ``probes``.
         """
         if not hooks:
             return {}
@@ -44,19 +54,34 @@ class HealthReport:
         since = self._clock.seconds() - await self._window_for(hooks[0].account_id)
         recent_failures = await self._attempts.failures({hook.id: hook.revision for hook in hooks}, since)
         stored = await self._deliveries.waiting_counts(ids)
+        dead = await self._deliveries.dead_counts(ids)
+        missed = await self._missed_events.counts(ids)
         return {
-            hook_id: _report(health.get(hook_id, HookHealth()))
+            hook.id: _report(health.get(hook.id, HookHealth()))
             | {
-                "failures_in_window": recent_failures.get(hook_id, 0),
-                "deliveries_waiting": self._scheduler.load(hook_id) + stored.get(hook_id, 0),
+                "failures_in_window": recent_failures.get(hook.id, 0),
+                "deliveries_waiting": self._scheduler.load(hook.id) + stored.get(hook.id, 0),
+                "deliveries_dead": dead.get(hook.id, 0),
+                "events_missed": missed.get(hook.id, {}),
             }
-            for hook_id in ids
+            | _suspension_report(hook)
+            for hook in hooks
         }
 
     async def _window_for(self, account_id: str) -> float:
         """The time within which failures are counted, in seconds."""
         window_ms = (await self._limits.get(account_id)).attempt_failure_expiry_ms
         return (self._config.attempt_failure_expiry_ms if window_ms is None else window_ms) / 1000
+
+
+def _suspension_report(hook: StoredHook) -> dict[str, Any]:
+    if hook.suspension is None:
+        return {}
+    return {
+        "suspended_since": to_gregorian(hook.suspension.since),
+        "next_probe": to_gregorian(hook.suspension.next_probe),
+        "probes": hook.suspension.probes,
+    }
 
 
 def _report(health: HookHealth) -> dict[str, Any]:

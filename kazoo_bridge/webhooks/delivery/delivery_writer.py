@@ -10,7 +10,13 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from kazoo_bridge.interfaces import Delivery, DeliveryResults, IDeliveryStore, StorageUnavailable
+from kazoo_bridge.interfaces import (
+    UNTIL_ENABLED,
+    Delivery,
+    DeliveryResults,
+    IDeliveryStore,
+    StorageUnavailable,
+)
 from kazoo_bridge.webhooks.attempts.attempt import AttemptResult
 from kazoo_bridge.webhooks.batch_writer import BATCH_SIZE, BatchWriter
 
@@ -71,9 +77,9 @@ class DeliveryWriter(BatchWriter):
     def enqueue(self, delivery: Delivery, next_attempt: float | None, reason: str) -> Deferred[None]:
         """Store a delivery until its next attempt (Unix seconds), or as dead (None), with the reason.
 
-        Fires once it is stored; fails with `StorageUnavailable` when it cannot be stored. After a failed
-        write, later deliveries with the same ordering key fail too until the first has been redelivered, so
-        requeueing preserves their order.
+        `UNTIL_ENABLED` stores it until its hook is enabled. Fires once it is stored; fails with
+        `StorageUnavailable` when it cannot be stored. After a failed write, later deliveries with the same
+        ordering key fail too until the first has been redelivered, so requeueing preserves their order.
         """
         if self._barrier.blocks(delivery):
             self._barrier.write_failed(delivery)
@@ -125,9 +131,9 @@ class DeliveryWriter(BatchWriter):
             self._barrier.written(one.delivery)
         for one in batch:
             one.stored.callback(None)
-        due = [one.next_attempt for one in batch if one.next_attempt is not None]
-        if due:
-            self._on_due(min(due))
+        due = min((one.next_attempt for one in batch if one.next_attempt is not None), default=UNTIL_ENABLED)
+        if due != UNTIL_ENABLED:
+            self._on_due(due)
 
     def _on_failed(self, batch: list[_Enqueued], failure: Failure) -> None:
         for one in batch:

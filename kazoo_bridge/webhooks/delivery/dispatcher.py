@@ -10,11 +10,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from kazoo_bridge.interfaces import Delivery, Occurrence, Requeue, StorageUnavailable
+from kazoo_bridge.interfaces import UNTIL_ENABLED, Delivery, Occurrence, Requeue, StorageUnavailable
 from kazoo_bridge.webhooks.attempts.attempt import AttemptRunner
 from kazoo_bridge.webhooks.delivery.delivery_writer import DeliveryWriter
 from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
 from kazoo_bridge.webhooks.delivery.hook_queues import Slot
+from kazoo_bridge.webhooks.delivery.missed_events import DISABLED, UNDELIVERABLE, MissedEvents
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.hooks.registry import HookRegistry
 
@@ -67,6 +68,7 @@ class Dispatcher:
     _scheduler: FairScheduler
     _attempt_runner: AttemptRunner
     _writer: DeliveryWriter
+    _missed: MissedEvents
     _delivered: OrderedDict[str, None] = field(init=False, factory=OrderedDict)
     _in_flight: int = field(init=False, default=0)
     _waiting_for_slot: int = field(init=False, default=0)
@@ -86,6 +88,9 @@ class Dispatcher:
         """
         if redelivered and delivery.id in self._delivered:
             return
+        if hook.failed:
+            self._missed.count(hook, DISABLED)
+            return
         self._in_flight += 1
         try:
             await self._deliver(hook, delivery)
@@ -93,6 +98,7 @@ class Dispatcher:
             raise Requeue(f"delivery {delivery.id} could be neither delivered nor stored: {error}") from None
         except (TypeError, ValueError) as error:
             # No later attempt would succeed: the payload can be encoded for neither a request nor the store.
+            self._missed.count(hook, UNDELIVERABLE)
             _log.error(
                 "delivery dropped hook_id={hook_id} event={event} delivery_id={delivery_id} reason={reason}",
                 hook_id=hook.id,
@@ -142,6 +148,8 @@ class Dispatcher:
 
     def _storage_reason(self, hook: Hook) -> str:
         """Why the delivery is stored without an attempt from memory; empty when an attempt is made."""
+        if hook.suspended:
+            return "its hook is suspended until its receiver recovers"
         if self._draining:
             return "the service was stopping"
         if hook.ordered:
@@ -155,7 +163,8 @@ class Dispatcher:
     async def _enqueue(self, hook: Hook, delivery: Delivery, reason: str) -> bool:
         """Store the delivery; False when the store is unavailable and an attempt from memory follows."""
         try:
-            await self._writer.enqueue(delivery, self._clock.seconds(), reason)
+            next_attempt = UNTIL_ENABLED if hook.suspended else self._clock.seconds()
+            await self._writer.enqueue(delivery, next_attempt, reason)
         except StorageUnavailable:
             if not self._may_probe(hook):
                 raise
@@ -165,7 +174,12 @@ class Dispatcher:
     def _may_probe(self, hook: Hook) -> bool:
         # A failing receiver is probed with stored deliveries. Without a storage, only attempts from memory
         # find out that it has recovered.
-        if self._draining or hook.ordered or not self._scheduler.circuit_open(hook.queue_key):
+        if (
+            self._draining
+            or hook.suspended
+            or hook.ordered
+            or not self._scheduler.circuit_open(hook.queue_key)
+        ):
             return False
         return self._scheduler.load(hook.queue_key) < _MAX_WAITING_PER_HOOK
 

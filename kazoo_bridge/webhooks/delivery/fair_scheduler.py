@@ -42,6 +42,9 @@ class FairScheduler:
 
     After `CIRCUIT_FAILURES` consecutive failures a hook's circuit is open: it gets one slot at a time until a
     request succeeds. All hooks with an open circuit share half of the slots.
+
+    A receiver that recovers gets one request at first, and one more at the same time for each that succeeds;
+    a failure halves their number.
     """
 
     _clock: IReactorTime
@@ -93,6 +96,8 @@ class FairScheduler:
         self._accounts[queue.account_id].in_flight -= 1
         if success is not None:
             queue.failures = 0 if success else queue.failures + 1
+            if queue.ceiling:
+                queue.ceiling = self._next_ceiling(queue.ceiling, success)
         if slot.half_open_probe:
             self._probes -= 1
             if self._held_back:
@@ -105,10 +110,16 @@ class FairScheduler:
         """Forget the failures of a hook, which has been changed or deleted."""
         queue = self._queues.get(queue_key)
         if queue is not None:
-            queue.failures = 0
+            queue.failures = queue.ceiling = 0
             self._refresh(queue)
             self._discard_if_idle(queue)
             self._grant()
+
+    def start_slowly(self, hook: Hook) -> None:
+        """Let the requests of `hook` begin one at a time, because its receiver has only just recovered."""
+        queue = self._queue_for(hook)
+        queue.ceiling = 1
+        self._refresh(queue)
 
     def stop_waiting(self) -> None:
         """End every wait, now and from now on: a slot that is not free is not granted."""
@@ -168,7 +179,11 @@ class FairScheduler:
         return queue
 
     def _limit(self, queue: HookQueue) -> int:
-        return 1 if queue.circuit_open else self.per_hook
+        return 1 if queue.circuit_open else queue.ceiling or self.per_hook
+
+    def _next_ceiling(self, ceiling: int, success: bool) -> int:
+        raised = ceiling + 1 if success else max(1, ceiling // 2)
+        return raised if raised < self.per_hook else 0
 
     def _refresh(self, queue: HookQueue) -> None:
         """Add the hook to the ready hooks if it could send, else remove it."""

@@ -74,7 +74,8 @@ class HookQueue:
     """One hook's requests: how many are in flight, and which wait for a slot.
 
     `key` is `Hook.queue_key`. `interval` is the time between two requests by the hook's rate limit (0.0: no
-    limit), `not_before` the time of the next; both in seconds.
+    limit), `not_before` the time of the next; both in seconds. `ceiling`: how many requests may be in flight
+    while the receiver recovers; 0: as many as those of other hooks.
     """
 
     key: str
@@ -83,6 +84,7 @@ class HookQueue:
     in_flight: int = 0
     failures: int = 0
     not_before: float = 0.0
+    ceiling: int = 0
     waiting: deque[SlotRequest] = field(factory=deque)
 
     @property
@@ -93,7 +95,7 @@ class HookQueue:
     @property
     def idle(self) -> bool:
         """Whether the queue has no state to remember, the rate limit aside."""
-        return not (self.in_flight or self.waiting or self.failures)
+        return not (self.in_flight or self.waiting or self.failures or self.ceiling)
 
 
 @define(eq=False)

@@ -31,7 +31,10 @@ class PausedDeliveries:
     _resumed_at: float | None = field(init=False, default=None)
 
     def on_hook_loaded(self, hook_id: str, became_enabled: bool) -> None:
-        """Follow a change of a hook: close its circuit and, if it became enabled, resume its deliveries."""
+        """Follow a change of a hook: close its circuit and, if it became enabled, resume its deliveries.
+
+        Their number in flight at the same time grows slowly.
+        """
         self._scheduler.reset(hook_id)
         if became_enabled and self._poll_timer.running:
             Deferred.fromCoroutine(self.resume(hook_id)).addErrback(
@@ -46,7 +49,11 @@ class PausedDeliveries:
     async def resume(self, hook_id: str) -> None:
         """Make the paused deliveries of a hook due; raises `StorageUnavailable`."""
         now = self._clock.seconds()
-        await self._deliveries.resume(hook_id, now)
+        # Another node may have resumed them already; this one sends its share of them as slowly.
+        resumed = await self._deliveries.resume(hook_id, now)
+        hook = self._registry.get(hook_id)
+        if hook is not None and (resumed or await self._deliveries.waiting_counts([hook_id])):
+            self._scheduler.start_slowly(hook)
         self._poll_timer.wake(now)
 
     async def resume_enabled(self) -> None:
@@ -59,8 +66,12 @@ class PausedDeliveries:
             return
         for hook_id in await self._deliveries.paused_hooks():
             if self._registry.get(hook_id) is not None:
-                await self._deliveries.resume(hook_id, now)
+                await self.resume(hook_id)
         self._resumed_at = now
+
+    async def pause(self, hook_id: str) -> None:
+        """Pause the deliveries of a hook that has been disabled; raises `StorageUnavailable`."""
+        await self._deliveries.pause(hook_id)
 
     async def pause_or_delete(self, hook_id: str) -> None:
         """Pause the deliveries of a disabled hook, delete those of a deleted hook.

@@ -15,6 +15,9 @@ from kazoo_bridge.webhooks.http.sender import Outcome
 #: Seconds between the quick retries of a delivery; KAZOO's ``webhooks_util`` waits as long.
 QUICK_RETRY_DELAY = 2.0
 
+#: Seconds after which a delivery is attempted again that this service could not make, at most.
+OWN_FAULT_DELAY = 10.0
+
 #: Seconds by which a receiver's ``Retry-After`` can postpone the next attempt.
 MAX_RETRY_AFTER = 86_400.0
 
@@ -50,6 +53,10 @@ class RetryPolicy:
         else:
             return None
         return now + max(delay, retry_after(outcome, now))
+
+    def own_fault_delay(self) -> float:
+        """Return the seconds until the next attempt when this service could not make the request."""
+        return self._random.uniform(OWN_FAULT_DELAY / 2, OWN_FAULT_DELAY)
 
     def quick_retries_left(self, hook: Hook, attempts: int) -> int:
         """Return how many of the hook's quick retries follow after `attempts` attempts."""

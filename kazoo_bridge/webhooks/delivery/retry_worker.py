@@ -16,6 +16,7 @@ from kazoo_bridge.webhooks.delivery.delivery_writer import DeliveryWriter
 from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
 from kazoo_bridge.webhooks.delivery.paused_deliveries import PausedDeliveries
 from kazoo_bridge.webhooks.delivery.poll_timer import PollTimer
+from kazoo_bridge.webhooks.delivery.receiver_prober import ReceiverProber
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.hooks.hook_document import InvalidDocument
 from kazoo_bridge.webhooks.hooks.registry import HookRegistry
@@ -54,6 +55,7 @@ class RetryWorker(Service):
     _writer: DeliveryWriter
     _paused: PausedDeliveries
     _poll_timer: PollTimer
+    _prober: ReceiverProber
     _request_timeout: float
     _owner: str = field(init=False, factory=lambda: secrets.token_hex(16))
     _sending: set[Deferred[None]] = field(init=False, factory=set)
@@ -82,11 +84,14 @@ class RetryWorker(Service):
         await self._poll_timer.stop()
         for sending in list(self._sending):
             await sending
+        await self._prober.finish()
 
     async def _poll(self) -> None:
         try:
             await self._paused.resume_enabled()
             await self._claim_and_send()
+            if self.running:
+                await self._prober.start_due()
         except StorageUnavailable as error:
             if not self._unavailable:
                 _log.warn("due deliveries cannot be read for now: {reason}", reason=error)

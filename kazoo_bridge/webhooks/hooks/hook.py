@@ -32,6 +32,8 @@ class Hook:
     - `event`: the id of a hook type, or ``all``;
     - `uri`: may contain credentials and stays out of the repr, like `custom_data` and `secrets`;
     - `verb`: ``post``, ``get`` or ``put``; `format`: ``form-data`` or ``json``;
+    - `suspended`: disabled because of failures; its events are kept until its receiver recovers;
+    - `failed`: disabled because of failures, until a person enables it; its events are missed;
     - `retries`: how often a failed request is repeated at once, 0 to 4;
     - `custom_data`: overrides the payload, without `SELECTOR_KEYS`;
     - `modifiers`: required values of the payload's keys, see `matches`;
@@ -59,6 +61,8 @@ class Hook:
     ordered: bool = field(default=False, validator=instance_of(bool))
     rate_limit: float = 0.0
     secrets: tuple[Secret, ...] = field(default=(), repr=False)
+    suspended: bool = False
+    failed: bool = False
 
     @classmethod
     def from_document(cls, stored: StoredHook, catalogue: HookCatalogue) -> Hook:
@@ -70,6 +74,7 @@ class Hook:
         document = coerce_document(stored.document)
         custom_data = document.get("custom_data", {})
         event, selectors = catalogue.resolve_alias(document["hook"], custom_data)
+        suspended = stored.suspension is not None and not document["enabled"]
         return cls(
             id=stored.id,
             account_id=stored.account_id,
@@ -88,6 +93,8 @@ class Hook:
             ordered=document.get("ordered", False),
             rate_limit=float(document.get("rate_limit", 0)),
             secrets=stored.secrets,
+            suspended=suspended,
+            failed=not (document["enabled"] or suspended) and "disable_reason" in document,
         )
 
     @classmethod
@@ -122,6 +129,11 @@ class Hook:
             modifiers=modifiers if isinstance(modifiers, Mapping) else {},
             selectors={},
         )
+
+    @property
+    def listens(self) -> bool:
+        """Whether the hook's events matter: they are sent, kept or counted as missed."""
+        return self.enabled or self.suspended or self.failed
 
     @property
     def queue_key(self) -> str:

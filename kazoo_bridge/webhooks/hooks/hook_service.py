@@ -9,7 +9,7 @@ from attrs import define, evolve
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from kazoo_bridge.interfaces import IHookStore, RevisionConflict, Secret, StoredHook
+from kazoo_bridge.interfaces import IHookStore, RevisionConflict, Secret, StoredHook, Suspension
 from kazoo_bridge.schema_errors import field_error
 from kazoo_bridge.webhooks.egress import mask_credentials
 from kazoo_bridge.webhooks.hooks import hook_secrets
@@ -93,14 +93,21 @@ class HookService:
     ) -> StoredHook:
         """Replace the document of `hook` and return the stored hook; the parameters are as for `create`.
 
-        Secrets stay unless `given` has a ``secret``. ``disable_reason`` stays until the hook is enabled.
+        Secrets stay unless `given` has a ``secret``. ``disable_reason`` stays until the hook is enabled. A
+        suspended hook stays suspended if `given` repeats its ``disable_reason``, and is probed soon; without
+        it, ``enabled: false`` is a person's, and the hook does not enable itself.
+
         Raises `InvalidDocument`, and `RevisionConflict` if the hook has changed since `hook` was read.
         """
         secrets = self._updated_secrets(given, hook.secrets)
         document = await self._validate(given, superadmin)
         if not document["enabled"] and "disable_reason" in hook.document:
             document["disable_reason"] = hook.document["disable_reason"]
-        return await self._replace(hook, document, secrets)
+        suspension = hook.suspension
+        if suspension is not None:
+            keeps = not document["enabled"] and "disable_reason" in given
+            suspension = evolve(suspension, next_probe=self._clock.seconds(), probes=0) if keeps else None
+        return await self._replace(hook, document, secrets, suspension)
 
     async def rotate_secret(self, hook: StoredHook, given: Mapping[str, Any]) -> StoredHook:
         """Change the hook's secrets only, and return the stored hook.
@@ -108,7 +115,8 @@ class HookService:
         `given` has ``secret`` and ``secret_overlap_seconds`` like a document, see
         `hook_secrets.updated_secrets`. Raises `InvalidDocument` or `RevisionConflict`.
         """
-        return await self._replace(hook, hook.document, self._updated_secrets(given, hook.secrets))
+        secrets = self._updated_secrets(given, hook.secrets)
+        return await self._replace(hook, hook.document, secrets, hook.suspension)
 
     async def patch(
         self, hook: StoredHook, changes: Mapping[str, Any], *, superadmin: bool = False
@@ -116,7 +124,10 @@ class HookService:
         """Merge `changes` into the document of `hook` (see `merge`), then do the same as `replace`."""
         # Keys about secrets are not stored in the document, and null is a value for them.
         secret_keys = {name: changes[name] for name in _SECRET_KEYS if name in changes}
-        return await self.replace(hook, merge(hook.document, changes) | secret_keys, superadmin=superadmin)
+        merged = merge(hook.document, changes) | secret_keys
+        if "enabled" in changes:
+            merged.pop("disable_reason", None)
+        return await self.replace(hook, merged, superadmin=superadmin)
 
     async def delete(self, hook: StoredHook) -> None:
         """Delete the hook; raises `RevisionConflict` if it has changed since `hook` was read."""
@@ -124,33 +135,48 @@ class HookService:
         self._registry.remove(hook.id)
         self._on_changed("doc_deleted", hook)
 
-    async def disable(self, account_id: str, hook_id: str, revision: str, reason: str) -> bool:
-        """Disable a hook if it is enabled and still at `revision`.
+    async def disable(
+        self,
+        account_id: str,
+        hook_id: str,
+        revision: str,
+        reason: str,
+        suspension: Suspension | None = None,
+    ) -> bool:
+        """Disable a hook if it is enabled or suspended, and still at `revision`.
 
-        `reason` becomes its ``disable_reason``. Returns whether this call has disabled it.
+        `reason` becomes its ``disable_reason``. With `suspension` it is suspended. Returns whether this call
+        has disabled it.
         """
         stored = await self.get(account_id, hook_id)
-        if stored is None or stored.revision != revision or not stored.document.get("enabled", True):
+        if stored is None or stored.revision != revision:
             return False
-        try:
-            await self._replace(stored, {**stored.document, "enabled": False, "disable_reason": reason})
-        except RevisionConflict:
-            return False  # another node has disabled it, or its owner has just edited it
-        return True
+        enabled = stored.document.get("enabled", True)
+        if not enabled and (stored.suspension is None or suspension is not None):
+            return False
+        disabled = {**stored.document, "enabled": False, "disable_reason": reason}
+        return await self._try_replace(stored, disabled, suspension) and bool(enabled)
+
+    async def recover(self, account_id: str, hook_id: str) -> bool:
+        """Enable a suspended hook, because its receiver has recovered; return whether this call did it."""
+        stored = await self.get(account_id, hook_id)
+        if stored is None or stored.suspension is None:
+            return False
+        return await self._try_replace(stored, _enabled(stored.document))
+
+    async def give_up(self, account_id: str, hook_id: str) -> bool:
+        """End the suspension of a hook, which stays disabled; return whether this call did it."""
+        stored = await self.get(account_id, hook_id)
+        if stored is None or stored.suspension is None:
+            return False
+        return await self._try_replace(stored, stored.document)
 
     async def re_enable(self, account_ids: Collection[str]) -> int:
         """Enable the hooks of these accounts that were disabled because of failures; return how many."""
         count = 0
         for stored in map(_coerced, await self._store.for_accounts(account_ids)):
             if not stored.document.get("enabled", True) and "disable_reason" in stored.document:
-                enabled = {
-                    name: value for name, value in stored.document.items() if name != "disable_reason"
-                } | {"enabled": True}
-                try:
-                    await self._replace(stored, enabled)
-                except RevisionConflict:
-                    continue  # its owner has just edited it, which takes precedence
-                count += 1
+                count += await self._try_replace(stored, _enabled(stored.document))
         return count
 
     async def account_deleted(self, account_id: str) -> None:
@@ -191,11 +217,25 @@ class HookService:
         return hook_secrets.updated_secrets(given, current, self._clock.seconds())
 
     async def _replace(
-        self, hook: StoredHook, document: Mapping[str, Any], secrets: tuple[Secret, ...] | None = None
+        self,
+        hook: StoredHook,
+        document: Mapping[str, Any],
+        secrets: tuple[Secret, ...] | None = None,
+        suspension: Suspension | None = None,
     ) -> StoredHook:
-        stored = await self._store.replace(hook, document, secrets)
+        stored = await self._store.replace(hook, document, secrets, suspension)
         self._changed("doc_edited", stored)
         return stored
+
+    async def _try_replace(
+        self, hook: StoredHook, document: Mapping[str, Any], suspension: Suspension | None = None
+    ) -> bool:
+        """Replace the document; False if another node, or the hook's owner, has just changed it."""
+        try:
+            await self._replace(hook, document, suspension=suspension)
+        except RevisionConflict:
+            return False
+        return True
 
     def _changed(self, action: str, stored: StoredHook) -> None:
         self._cache(stored)
@@ -205,10 +245,15 @@ class HookService:
         hook = self.parse(stored)
         if hook is None:
             return
-        known = self._registry.get(hook.id)
+        known = self._registry.find(hook.id)
         self._registry.put(hook)
         if known is None or known.revision != hook.revision:
-            self._on_hook_loaded(hook.id, hook.enabled and known is None)
+            self._on_hook_loaded(hook.id, hook.enabled and (known is None or not known.enabled))
+
+
+def _enabled(document: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in document.items() if name != "disable_reason"}
+    return kept | {"enabled": True}
 
 
 def _coerced(stored: StoredHook) -> StoredHook:

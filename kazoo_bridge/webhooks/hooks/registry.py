@@ -1,4 +1,4 @@
-"""The enabled hooks of all accounts in memory, indexed by account and event."""
+"""The hooks of all accounts that listen to events in memory, indexed by account and event."""
 
 from __future__ import annotations
 
@@ -18,35 +18,56 @@ class HookRegistry:
 
     def __init__(self) -> None:
         self._hooks: dict[str, Hook] = {}
+        self._suspended: set[str] = set()
+        self._failed: set[str] = set()
         self._by_account: _Index = {}
         self._including_subaccounts: _Index = {}
 
     def __len__(self) -> int:
-        return len(self._hooks)
+        """Return the number of enabled hooks."""
+        return len(self._hooks) - len(self._suspended) - len(self._failed)
+
+    @property
+    def suspended(self) -> int:
+        """The number of suspended hooks."""
+        return len(self._suspended)
 
     def get(self, hook_id: str) -> Hook | None:
         """Return the hook, None if it is unknown or disabled."""
+        hook = self._hooks.get(hook_id)
+        return hook if hook is not None and hook.enabled else None
+
+    def find(self, hook_id: str) -> Hook | None:
+        """Return the hook, None if it is unknown or does not listen to events."""
         return self._hooks.get(hook_id)
 
     def replace_all(self, hooks: Iterable[Hook]) -> None:
         """Remove every hook, then add these."""
         self._hooks, self._by_account, self._including_subaccounts = {}, {}, {}
+        self._suspended, self._failed = set(), set()
         for hook in hooks:
             self.put(hook)
 
     def put(self, hook: Hook) -> None:
-        """Add a hook, replacing the one with its id; a disabled hook is removed instead."""
+        """Add a hook, replacing the one with its id; one that does not listen is removed instead."""
         self.remove(hook.id)
-        if hook.enabled:
-            self._hooks[hook.id] = hook
-            for index in self._indexes(hook):
-                index.setdefault((hook.account_id, hook.event), {})[hook.id] = hook
+        if not hook.listens:
+            return
+        self._hooks[hook.id] = hook
+        if hook.suspended:
+            self._suspended.add(hook.id)
+        elif hook.failed:
+            self._failed.add(hook.id)
+        for index in self._indexes(hook):
+            index.setdefault((hook.account_id, hook.event), {})[hook.id] = hook
 
     def remove(self, hook_id: str) -> None:
         """Remove a hook; an unknown id is ignored."""
         hook = self._hooks.pop(hook_id, None)
         if hook is None:
             return
+        self._suspended.discard(hook_id)
+        self._failed.discard(hook_id)
         key = (hook.account_id, hook.event)
         for index in self._indexes(hook):
             del index[key][hook_id]
@@ -59,7 +80,7 @@ class HookRegistry:
             self.remove(hook_id)
 
     def matching(self, event: str, account_id: str, ancestors: Sequence[str]) -> Iterator[Hook]:
-        """Yield the hooks that listen to `event`, or to all events.
+        """Yield the hooks that listen to `event`, or to all events, enabled or not (see `Hook.listens`).
 
         These are the hooks of `account_id`, and those of its `ancestors` (in any order) that have
         ``include_subaccounts``. Whether a hook's selectors match is not checked, see `Hook.matches`.

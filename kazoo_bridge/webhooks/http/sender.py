@@ -39,6 +39,7 @@ class Outcome:
     `status` is the response's status code, None if no complete head was received. `error` says what failed,
     for the hook's owner; it is empty when the status alone decides. `headers` are those of the response, and
     `body` is the part of its body that was read, at most `MAX_BODY_BYTES`; both stay out of the repr.
+    `counts_against_hook` is false for a failure that says nothing about the receiver.
     """
 
     success: bool
@@ -46,6 +47,7 @@ class Outcome:
     error: str = ""
     headers: Mapping[str, str] = field(factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
+    counts_against_hook: bool = True
 
     @property
     def connection_failed(self) -> bool:

@@ -11,6 +11,7 @@ from kazoo_bridge.config import Webhooks
 from kazoo_bridge.interfaces import AccountLimits
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptInfo, AttemptRecorder
 from kazoo_bridge.webhooks.attempts.auto_disabler import AutoDisabler
+from kazoo_bridge.webhooks.delivery.probe_schedule import ProbeSchedule
 from kazoo_bridge.webhooks.hooks.hook_service import TOO_MANY_FAILURES, HookService
 from kazoo_bridge.webhooks.hooks.registry import HookRegistry
 from kazoo_bridge.webhooks.http.http_request import build_request
@@ -25,14 +26,15 @@ HOOK = stored_hook()
 class Harness:
     """A disabler for one hook, which is enabled. Its window is 60 seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, self_healing: bool = True) -> None:
         self.clock = Clock()
+        self.suspended: list[str] = []
         self.attempts, self.limits, self.bus = FakeAttemptStore(), FakeLimitStore(), FakeBus()
         self.hooks, self.registry = FakeHookStore(hooks={HOOK.id: HOOK}), HookRegistry()
         self.recorder = AttemptRecorder(self.clock, self.attempts, records_successes=False, body_limit=0)
         self.disabler = AutoDisabler(
             self.clock,
-            Webhooks(attempt_failure_count=6, attempt_failure_expiry_ms=60_000),
+            Webhooks(attempt_failure_count=6, attempt_failure_expiry_ms=60_000, self_healing=self_healing),
             self.attempts,
             self.limits,
             self.recorder,
@@ -46,7 +48,12 @@ class Harness:
                 on_hook_loaded=lambda hook_id, became_enabled: None,
             ),
             self.bus,
+            ProbeSchedule(1000.0),
+            self._on_suspended,
         )
+
+    async def _on_suspended(self, hook_id: str) -> None:
+        self.suspended.append(hook_id)
 
     async def _permit(self, uri: str) -> str | None:
         return None

@@ -27,6 +27,7 @@ class Harness:
             self.parts.attempts,
             self.limits,
             self.parts.deliveries,
+            self.parts.missed_events,
             self.parts.recorder,
             self.parts.scheduler,
         )
@@ -43,7 +44,14 @@ class Harness:
         return report
 
 
-NOTHING = {"successes": 0, "failures": 0, "failures_in_window": 0, "deliveries_waiting": 0}
+NOTHING = {
+    "successes": 0,
+    "failures": 0,
+    "failures_in_window": 0,
+    "deliveries_waiting": 0,
+    "deliveries_dead": 0,
+    "events_missed": {},
+}
 
 
 def test_a_hook_without_attempts() -> None:

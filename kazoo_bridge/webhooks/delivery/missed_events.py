@@ -1,0 +1,47 @@
+"""Counts the events that did not reach a hook and are not kept."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from attrs import define, field
+
+from kazoo_bridge.interfaces import IMissedEventStore, StorageUnavailable
+from kazoo_bridge.webhooks.batch_writer import BatchWriter
+from kazoo_bridge.webhooks.hooks.hook import Hook
+
+#: The hook is disabled because of failures, and not suspended.
+DISABLED = "disabled"
+
+#: The event can be neither sent nor stored.
+UNDELIVERABLE = "undeliverable"
+
+
+@define(eq=False)
+class MissedEvents(BatchWriter):
+    """Counts missed events by hook and reason, in memory at first."""
+
+    _store: IMissedEventStore
+    _waiting: Counter[tuple[str, str]] = field(init=False, factory=Counter)
+    #: Missed events since the start, by reason.
+    totals: Counter[str] = field(init=False, factory=Counter)
+
+    content = "counts of missed events"
+    collect_interval = 1.0
+
+    def count(self, hook: Hook, reason: str) -> None:
+        """Count one event that `hook` missed for `reason`, one of the constants of this module."""
+        self.totals[reason] += 1
+        if hook.revision:  # a hook of an event is not stored, so its count is never asked for
+            self._waiting[hook.id, reason] += 1
+            self.schedule_flush()
+
+    async def _write_batches(self) -> None:
+        missed, self._waiting = self._waiting, Counter()
+        if not missed:
+            return
+        try:
+            await self._store.add(missed)
+        except StorageUnavailable:
+            self._waiting.update(missed)
+            raise

@@ -1,0 +1,166 @@
+"""Probes the receivers of suspended hooks with waiting deliveries, and enables the hooks that succeed."""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from kazoo_bridge.interfaces import (
+    BusUnavailable,
+    Delivery,
+    IBus,
+    IDeliveryStore,
+    IHookStore,
+    StorageUnavailable,
+    StoredHook,
+    Suspension,
+)
+from kazoo_bridge.webhooks.attempts.attempt import AttemptResult, AttemptRunner
+from kazoo_bridge.webhooks.delivery.delivery_writer import DeliveryWriter
+from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
+from kazoo_bridge.webhooks.delivery.probe_schedule import ProbeSchedule
+from kazoo_bridge.webhooks.hooks.hook import Hook
+from kazoo_bridge.webhooks.hooks.hook_service import HookService
+from kazoo_bridge.webhooks.hooks.registry import HookRegistry
+from kazoo_bridge.webhooks.kazoo_messages import webhook_recovered
+
+_log = Logger()
+
+#: Seconds for which a probe waits for a slot.
+_SLOT_TIMEOUT = 5.0
+
+#: Seconds for which the claim of a delivery outlasts its request.
+_LEASE_MARGIN = 10.0
+
+#: Probes with the oldest delivery. Later ones take others in turn: one event that the receiver cannot handle
+#: must not keep the hook suspended.
+_PROBES_WITH_OLDEST = 3
+
+#: How many deliveries later probes take in turn.
+_PROBE_CANDIDATES = 8
+
+
+@define(eq=False)
+class ReceiverProber:
+    """Sends one waiting delivery of each suspended hook when its probe is due; one node makes each probe.
+
+    A success enables the hook, and KAZOO's bus hears of it. `request_timeout` is in seconds.
+    """
+
+    _clock: IReactorTime
+    _hook_store: IHookStore
+    _deliveries: IDeliveryStore
+    _hooks: HookService
+    _registry: HookRegistry
+    _scheduler: FairScheduler
+    _attempt_runner: AttemptRunner
+    _writer: DeliveryWriter
+    _schedule: ProbeSchedule
+    _bus: IBus
+    _request_timeout: float
+    _owner: str = field(init=False, factory=lambda: secrets.token_hex(16))
+    _probing: set[Deferred[None]] = field(init=False, factory=set)
+    #: Probes since the start, by result: ``success``, ``failure`` and ``given_up``.
+    results: Counter[str] = field(init=False, factory=Counter)
+
+    async def start_due(self) -> None:
+        """Start the probes that are due; raises `StorageUnavailable`."""
+        if not self._registry.suspended:
+            return
+        now = self._clock.seconds()
+        for stored in await self._hook_store.due_probes(now):
+            hook = self._hooks.parse(stored)
+            if hook is None or stored.suspension is None or not hook.suspended:
+                continue
+            advanced = self._schedule.advance(stored.suspension, now)
+            if await self._hook_store.claim_probe(stored, advanced.next_probe):
+                self._start(hook, stored, stored.suspension)
+
+    async def finish(self) -> None:
+        """Return when the probes that have begun have ended."""
+        for probing in list(self._probing):
+            await probing
+
+    def _start(self, hook: Hook, stored: StoredHook, suspension: Suspension) -> None:
+        probing = Deferred.fromCoroutine(self._probe(hook, suspension))
+        probing.addErrback(
+            lambda failure: _log.failure(
+                "probing a receiver failed hook_id={hook_id}", failure, hook_id=hook.id
+            )
+        )
+        self._probing.add(probing)
+        probing.addCallback(lambda _: self._probing.discard(probing))
+
+    async def _probe(self, hook: Hook, suspension: Suspension) -> None:
+        try:
+            result = await self._attempt(hook, suspension)
+            if result is None:
+                return
+            if result.delivered:
+                await self._on_success(hook)
+            else:
+                await self._on_failure(hook, suspension)
+        except StorageUnavailable as error:
+            _log.warn("probe not completed hook_id={hook_id} reason={reason}", hook_id=hook.id, reason=error)
+
+    async def _attempt(self, hook: Hook, suspension: Suspension) -> AttemptResult | None:
+        """Make one attempt with a waiting delivery; None if there was none, or no slot."""
+        while (delivery := await self._claim(hook, suspension)) is not None:
+            slot = await self._scheduler.acquire(hook, _SLOT_TIMEOUT)
+            if slot is None:
+                self._writer.release(delivery)
+                return None
+            result = await self._attempt_runner.attempt(hook, delivery, slot, probe=True)
+            if result.delivered or not result.sent:
+                self._writer.record_result(delivery, result)
+            else:
+                # It stays held, and keeps its retries: it is the receiver that is away.
+                self._writer.release(delivery)
+            if result.sent:
+                return result
+        return None
+
+    async def _claim(self, hook: Hook, suspension: Suspension) -> Delivery | None:
+        now = self._clock.seconds()
+        late = max(0, suspension.probes - _PROBES_WITH_OLDEST)
+        until = now + self._request_timeout + _LEASE_MARGIN
+        return await self._deliveries.claim_held(hook.id, self._owner, now, until, late % _PROBE_CANDIDATES)
+
+    async def _on_success(self, hook: Hook) -> None:
+        self.results["success"] += 1
+        if not await self._hooks.recover(hook.account_id, hook.id):
+            return
+        _log.info(
+            "hook enabled, its receiver has recovered hook_id={hook_id} account_id={account_id}",
+            hook_id=hook.id,
+            account_id=hook.account_id,
+        )
+        try:
+            await self._bus.publish(*webhook_recovered(hook.account_id, hook.id))
+        except BusUnavailable as error:
+            _log.warn(
+                "notification webhook_recovered not sent hook_id={hook_id} reason={reason}",
+                hook_id=hook.id,
+                reason=error,
+            )
+
+    async def _on_failure(self, hook: Hook, suspension: Suspension) -> None:
+        self.results["failure"] += 1
+        now = self._clock.seconds()
+        if not self._schedule.is_over(suspension, now):
+            return
+        if await self._hooks.give_up(hook.account_id, hook.id):
+            self.results["given_up"] += 1
+            reason = f"its hook was given up after {now - suspension.since:.0f} s of failing"
+            count = await self._deliveries.give_up(hook.id, now, reason)
+            _log.warn(
+                "hook given up, it stays disabled hook_id={hook_id} account_id={account_id} dead={count}",
+                hook_id=hook.id,
+                account_id=hook.account_id,
+                count=count,
+            )
