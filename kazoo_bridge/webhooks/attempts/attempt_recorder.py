@@ -64,7 +64,8 @@ class AttemptRecorder(BatchWriter):
     def record(self, hook: Hook, request: HookRequest, outcome: Outcome, info: AttemptInfo) -> None:
         """Record one attempt, in memory for now. A success that is not recorded is only counted."""
         now = self._clock.seconds()
-        if hook.revision:  # a hook of an event is not stored, so its health is never asked for
+        # A hook of an event is not stored, so its health is never asked for.
+        if hook.revision and (outcome.success or outcome.counts_against_hook):
             counted = (
                 HookHealth(last_success=now, successes=1)
                 if outcome.success
@@ -73,7 +74,8 @@ class AttemptRecorder(BatchWriter):
             self._health[hook.id] = self._health.get(hook.id, _UNTRIED).merge(counted)
         if not outcome.success or self.records_successes or info.test:
             document = self.document(hook, request, outcome, info)
-            revision = "" if info.test else hook.revision
+            counts = outcome.success or outcome.counts_against_hook
+            revision = hook.revision if counts and not info.test else ""
             self._waiting.append(
                 Attempt(hook.account_id, hook.id, revision, not outcome.success, now, document)
             )
