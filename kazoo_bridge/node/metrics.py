@@ -15,8 +15,9 @@ from prometheus_client import (
 
 from kazoo_bridge import __version__
 from kazoo_bridge.calls.service import CallService
-from kazoo_bridge.metrics import NAMESPACE, register_gauge
+from kazoo_bridge.metrics import NAMESPACE, register_gauge, register_labelled_counter
 from kazoo_bridge.storage.database import Database
+from kazoo_bridge.storage.retention import RetentionService
 from kazoo_bridge.webhooks.service import WebhookService
 from kazoo_bridge.websockets.service import WebsocketService
 
@@ -29,6 +30,7 @@ class NodeMetrics:
         *,
         is_bus_up: Callable[[], bool],
         database: Database,
+        retention: RetentionService,
         calls: CallService,
         webhooks: WebhookService,
         websockets: WebsocketService,
@@ -46,6 +48,13 @@ class NodeMetrics:
         register_gauge(registry, "storage_up", "1 while the storage answers", lambda: self._is_storage_up)
         register_gauge(
             registry, "watched_accounts", "Accounts with live calls watched", lambda: calls.watched
+        )
+        register_labelled_counter(
+            registry,
+            "rows_purged",
+            "Stored rows that this node has deleted or marked because they were too old or too many",
+            "purge",
+            lambda: retention.purged,
         )
         websockets.register_metrics(registry)
         self._stored_deliveries = webhooks.register_metrics(registry)

@@ -87,14 +87,16 @@ def make_bus(reactor: Any, config: Config) -> IBus:
 def make_retention(reactor: Any, config: Config, database: Database) -> RetentionService:
     """Create the service that removes what is older or more than the configuration allows."""
     settings = config.webhooks
-    purges = (
-        change_log.purge,
-        tokens.purge,
-        purge_older_than(settings.attempt_retention_days * _SECONDS_PER_DAY),
-        expire_old(settings.pending_max_age_s),
-        expire_excess(settings.pending_max_per_hook),
-        purge_dead(settings.dead_retention_days * _SECONDS_PER_DAY, settings.dead_max_per_hook),
-    )
+    purges = {
+        "changes": change_log.purge,
+        "tokens": tokens.purge,
+        "attempts": purge_older_than(settings.attempt_retention_days * _SECONDS_PER_DAY),
+        "deliveries_waited_too_long": expire_old(settings.pending_max_age_s),
+        "deliveries_too_many_waiting": expire_excess(settings.pending_max_per_hook),
+        "dead_deliveries": purge_dead(
+            settings.dead_retention_days * _SECONDS_PER_DAY, settings.dead_max_per_hook
+        ),
+    }
     return RetentionService(reactor, database, purges, _RETENTION_INTERVAL)
 
 
@@ -127,6 +129,7 @@ class Node:
         self.metrics = NodeMetrics(
             is_bus_up=lambda: self._bus_problem() is None,
             database=self.database,
+            retention=self.retention,
             calls=self.calls,
             webhooks=self.webhooks,
             websockets=self.websockets,

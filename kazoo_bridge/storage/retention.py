@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from sqlalchemy import Connection
 from twisted.application.internet import TimerService
@@ -40,16 +42,18 @@ class RetentionService(TimerService):
         self,
         clock: IReactorTime,
         database: Database,
-        purges: Sequence[Purge] = (change_log.purge, tokens.purge),
+        purges: Mapping[str, Purge] = MappingProxyType({"changes": change_log.purge, "tokens": tokens.purge}),
         interval: float = RETENTION_INTERVAL,
     ) -> None:
-        """Run nothing yet. `interval` is in seconds; the first run is at the start of the service."""
+        """Run nothing yet. `purges` are by name; `interval` is in seconds, the first run at the start."""
         super().__init__(interval, lambda: Deferred.fromCoroutine(self._run_purges()))
         self.clock = clock
         self._clock = clock
         self._database = database
         self._purges = purges
         self._stopping = False
+        #: Rows that this node has deleted or marked since the start, by the name of the purge.
+        self.purged: Counter[str] = Counter()
 
     def startService(self) -> None:
         """Run the purges now, and then regularly."""
@@ -63,17 +67,18 @@ class RetentionService(TimerService):
         return stopped
 
     async def _run_purges(self) -> None:
-        for purge in self._purges:
+        for name, purge in self._purges.items():
             try:
-                await self._run_purge(purge)
+                await self._run_purge(name, purge)
             except StorageUnavailable as error:
-                self.log.warn("purge failed reason={reason}", reason=str(error))
+                self.log.warn("purge failed purge={name} reason={reason}", name=name, reason=str(error))
             except Exception:
-                self.log.failure("purge failed")
+                self.log.failure("purge failed purge={name}", name=name)
 
-    async def _run_purge(self, purge: Purge) -> None:
+    async def _run_purge(self, name: str, purge: Purge) -> None:
         # Each call is a transaction of its own, so that other writes run in between.
         for _ in range(MAX_CALLS):
             removed = await self._database.write(lambda connection: purge(connection, self._clock.seconds()))
+            self.purged[name] += removed
             if not removed or self._stopping:
                 return

@@ -45,12 +45,12 @@ class FaultyReceiver:
     seconds), ``hang`` (until the client closes the connection).
     """
 
-    def __init__(self, behaviour: Callable[[int], str] = lambda number: "ok") -> None:
+    def __init__(self, behaviour: Callable[[int], str] = lambda number: "ok", port: int = 0) -> None:
         self.behaviour = behaviour
         self.requests: list[ReceivedRequest] = []
         self._count = 0
         self._lock = threading.Lock()
-        self._server = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self._server = socket.create_server(("127.0.0.1", port), backlog=256)
         self.port = self._server.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/hook"
         threading.Thread(target=self._serve, daemon=True).start()

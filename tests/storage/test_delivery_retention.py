@@ -124,7 +124,8 @@ class DeliveryRetentionSuite:
     ) -> None:
         monkeypatch.setattr(delivery_retention, "BATCH_SIZE", 2)
         await enqueue(delivery_store, *[f"d{number}" for number in range(9)])
-        service = RetentionService(Clock(), database, [expire_excess(1), purge_dead(1e9, 3)])
+        purges = {"excess": expire_excess(1), "dead": purge_dead(1e9, 3)}
+        service = RetentionService(Clock(), database, purges)
         service.startService()
         while True:
             counts = await delivery_store.counts()

@@ -77,7 +77,8 @@ class FakePurge:
 
 
 def make_service(clock: Clock, database: FakeDatabase, *purges: FakePurge) -> RetentionService:
-    return RetentionService(clock, database, purges, interval=600)  # type: ignore[arg-type] # a fake database
+    named = {f"p{number}": purge for number, purge in enumerate(purges)}
+    return RetentionService(clock, database, named, interval=600)  # type: ignore[arg-type] # a fake database
 
 
 def test_each_purge_is_repeated_until_nothing_is_left_and_then_at_intervals(clock: Clock) -> None:

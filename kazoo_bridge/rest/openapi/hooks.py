@@ -28,8 +28,22 @@ _HEALTH: Mapping[str, Any] = {
     "last_failure": GREGORIAN,
     "failures_in_window": {**_COUNT, "description": "The failures that count towards disabling the hook"},
     "deliveries_waiting": _COUNT,
+    "deliveries_dead": {**_COUNT, "description": "Deliveries that are given up, and can be replayed"},
+    "events_missed": {**_COUNT, "description": "Events that did not reach the hook and are not kept"},
+    "missed_by_reason": {"type": "object", "additionalProperties": _COUNT},
+    "suspended_since": GREGORIAN,
+    "next_probe": GREGORIAN,
+    "probes": {**_COUNT, "description": "Probes of the receiver since the hook was suspended"},
 }
-_ALWAYS_IN_HEALTH = ["successes", "failures", "failures_in_window", "deliveries_waiting"]
+_ALWAYS_IN_HEALTH = [
+    "successes",
+    "failures",
+    "failures_in_window",
+    "deliveries_waiting",
+    "deliveries_dead",
+    "events_missed",
+    "missed_by_reason",
+]
 
 _DISABLE_REASON = {"type": "string", "description": "Why the service has disabled the hook"}
 

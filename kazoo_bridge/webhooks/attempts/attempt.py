@@ -14,6 +14,8 @@ from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
 from kazoo_bridge.webhooks.delivery.hook_queues import Slot
 from kazoo_bridge.webhooks.delivery.retry_policy import RetryPolicy
 from kazoo_bridge.webhooks.hooks.hook import Hook
+from kazoo_bridge.webhooks.http.error_messages import describe_error
+from kazoo_bridge.webhooks.http.faults import Fault
 from kazoo_bridge.webhooks.http.http_request import HookRequest, build_request
 from kazoo_bridge.webhooks.http.sender import Outcome, Sender
 from kazoo_bridge.webhooks.http.signing import signature_headers
@@ -31,15 +33,24 @@ OnGone = Callable[[str, str, str, str], Awaitable[object]]
 class AttemptResult:
     """What follows from an attempt. `next_attempt` is in Unix seconds; None: no further attempt.
 
-    `attempts` counts all attempts at the delivery so far; `reason` says why this one failed. `sent`: a
-    request was made.
+    `attempts` counts the attempts at the delivery so far, without those that failed by a trouble of this
+    node; `reason` says why this one failed. `status` is that of the response, None without one.
+    `counts_against_hook`: the attempt failed, by the fault of the receiver or of the hook. `sent`: the
+    request could be built.
     """
 
     delivered: bool
     attempts: int
     next_attempt: float | None = None
     reason: str = ""
-    sent: bool = True
+    status: int | None = field(default=None, kw_only=True)
+    counts_against_hook: bool = field(default=False, kw_only=True)
+    sent: bool = field(default=True, kw_only=True)
+
+    @property
+    def gone(self) -> bool:
+        """Whether the receiver answered 410: it wants no more requests of the hook."""
+        return self.status == _GONE
 
 
 @define(eq=False)
@@ -118,30 +129,24 @@ class AttemptRunner:
     ) -> AttemptResult:
         """Make one attempt with `slot`, which is released. Raises nothing for what a receiver does.
 
-        `probe`: the hook is suspended, and a failure does not count again.
+        `probe`: the hook is suspended, and a failure does not count again. A delivery whose request cannot be
+        built or sent, whatever the exception, is dead.
         """
-        attempts = delivery.attempts + 1
         try:
             request = self._requests.build(hook, delivery)
-        except (TypeError, ValueError) as error:
+        except Exception as error:
             self._scheduler.release(slot, None)
-            _log.error(
-                "delivery failed, its payload cannot be encoded "
-                "hook_id={hook_id} event={event} delivery_id={delivery_id} reason={reason}",
-                hook_id=hook.id,
-                event=delivery.event,
-                delivery_id=delivery.id,
-                reason=error,
-            )
-            return AttemptResult(False, attempts, None, f"the payload cannot be encoded: {error}", sent=False)
+            return self._unsendable(hook, delivery, error)
         success: bool | None = None
         began = self._clock.seconds()
         try:
             outcome = await self._sender.send(request)
+            # Only what the receiver does says something about the receiver.
             success = outcome.success if outcome.success or outcome.counts_against_hook else None
         finally:
             self._scheduler.release(slot, success)
         self.metrics.observe(success=outcome.success, seconds=self._clock.seconds() - began)
+        attempts = delivery.attempts + (outcome.fault is not Fault.OURS)
         retries_left = self._policy.quick_retries_left(hook, attempts)
         counts = not probe and self._failure_count.counts(hook, delivery, outcome)
         info = AttemptInfo(delivery.event_id, hook.retries, retries_left, counts=counts)
@@ -150,27 +155,49 @@ class AttemptRunner:
             return AttemptResult(True, attempts)
         return await self._failed(hook, delivery, outcome, attempts)
 
+    def _unsendable(self, hook: Hook, delivery: Delivery, error: Exception) -> AttemptResult:
+        _log.failure(
+            "delivery failed, its request cannot be built "
+            "hook_id={hook_id} event={event} delivery_id={delivery_id} reason={reason}",
+            hook_id=hook.id,
+            event=delivery.event,
+            delivery_id=delivery.id,
+            reason=error,
+        )
+        reason = f"the payload cannot be encoded: {describe_error(error)}"
+        return AttemptResult(False, delivery.attempts + 1, None, reason, sent=False)
+
     async def _failed(self, hook: Hook, delivery: Delivery, outcome: Outcome, attempts: int) -> AttemptResult:
         reason = outcome.error or f"answered {outcome.status}"
         _log.info(
             "delivery failed hook_id={hook_id} account_id={account_id} delivery_id={delivery_id} "
-            "attempt={attempts} reason={reason}",
+            "attempt={attempts} fault={fault} reason={reason}",
             hook_id=hook.id,
             account_id=hook.account_id,
             delivery_id=delivery.id,
             attempts=attempts,
+            fault=outcome.fault.value,
             reason=reason,
         )
         now = self._clock.seconds()
-        if not outcome.counts_against_hook:
-            # Nothing has been learnt about the receiver: the delivery keeps its retries.
-            return AttemptResult(False, delivery.attempts, now + self._policy.own_fault_delay(), reason)
-        if outcome.status != _GONE:
-            next_attempt = self._policy.next_attempt(hook, attempts, outcome, now)
-            return AttemptResult(False, attempts, next_attempt, reason)
+        result = AttemptResult(
+            False,
+            attempts,
+            None,
+            reason,
+            status=outcome.status,
+            counts_against_hook=outcome.counts_against_hook,
+        )
+        if outcome.fault is Fault.DEFECT:
+            return result
+        if outcome.fault is Fault.OURS:
+            delay = self._policy.delay_after_own_fault(now - delivery.created)
+            return evolve(result, next_attempt=now + delay)
+        if not result.gone:
+            return evolve(result, next_attempt=self._policy.next_attempt(hook, attempts, outcome, now))
         if not hook.revision:
             # An inline hook of the event: there is nothing to disable.
-            return AttemptResult(False, attempts, None, reason)
+            return result
         await self._on_gone(hook.account_id, hook.id, hook.revision, "the receiver answered 410 Gone")
         # Due now, and paused until the hook is enabled again.
-        return AttemptResult(False, attempts, now, reason)
+        return evolve(result, next_attempt=now)

@@ -44,8 +44,8 @@ class HealthReport:
 
         Keys: ``last_success`` and ``last_failure`` (Gregorian seconds, absent when there was none),
         ``successes`` and ``failures`` (attempts), ``failures_in_window`` (events), ``deliveries_waiting``,
-        ``deliveries_dead``, and ``events_missed``: by reason, those that are not kept. For a suspended hook
-        also ``suspended_since`` and ``next_probe`` (Gregorian seconds) and ``probes``.
+        ``deliveries_dead``, ``events_missed``, and the latter by reason, ``missed_by_reason``. For a
+        suspended hook also ``suspended_since`` and ``next_probe`` (Gregorian seconds) and ``probes``.
         """
         if not hooks:
             return {}
@@ -62,7 +62,8 @@ class HealthReport:
                 "failures_in_window": recent_failures.get(hook.id, 0),
                 "deliveries_waiting": self._scheduler.load(hook.id) + stored.get(hook.id, 0),
                 "deliveries_dead": dead.get(hook.id, 0),
-                "events_missed": missed.get(hook.id, {}),
+                "events_missed": sum(missed.get(hook.id, {}).values()),
+                "missed_by_reason": missed.get(hook.id, {}),
             }
             | _suspension_report(hook)
             for hook in hooks

@@ -15,8 +15,9 @@ from kazoo_bridge.webhooks.http.sender import Outcome
 #: Seconds between the quick retries of a delivery; KAZOO's ``webhooks_util`` waits as long.
 QUICK_RETRY_DELAY = 2.0
 
-#: Seconds after which a delivery is attempted again that this service could not make, at most.
-OWN_FAULT_DELAY = 10.0
+#: Seconds until a delivery is attempted again that failed by a trouble of this node.
+MIN_OWN_FAULT_DELAY = 5.0
+MAX_OWN_FAULT_DELAY = 300.0
 
 #: Seconds by which a receiver's ``Retry-After`` can postpone the next attempt.
 MAX_RETRY_AFTER = 86_400.0
@@ -54,9 +55,15 @@ class RetryPolicy:
             return None
         return now + max(delay, retry_after(outcome, now))
 
-    def own_fault_delay(self) -> float:
-        """Return the seconds until the next attempt when this service could not make the request."""
-        return self._random.uniform(OWN_FAULT_DELAY / 2, OWN_FAULT_DELAY)
+    def delay_after_own_fault(self, age: float) -> float:
+        """Return the seconds until the next attempt of a delivery that failed by a trouble of this node.
+
+        `age` is the delivery's, in seconds. Such attempts use up neither quick retries nor schedule. The
+        delay grows with the age, from `MIN_OWN_FAULT_DELAY` to `MAX_OWN_FAULT_DELAY`, and is shortened by up
+        to half at random, so that the deliveries do not all come back at once.
+        """
+        delay = min(max(age, MIN_OWN_FAULT_DELAY), MAX_OWN_FAULT_DELAY)
+        return delay * self._random.uniform(0.5, 1.0)
 
     def quick_retries_left(self, hook: Hook, attempts: int) -> int:
         """Return how many of the hook's quick retries follow after `attempts` attempts."""

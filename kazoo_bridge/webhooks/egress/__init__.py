@@ -9,7 +9,7 @@ is the whole as a Twisted `IAgent`. The guarantees are stated in ``docs/explanat
 from kazoo_bridge.webhooks.egress.agent import guarded_agent
 from kazoo_bridge.webhooks.egress.destination import BadDestination, mask_credentials, parse_destination
 from kazoo_bridge.webhooks.egress.policy import EgressDenied, EgressPolicy
-from kazoo_bridge.webhooks.egress.proxy import Proxy
+from kazoo_bridge.webhooks.egress.proxy import Proxy, ProxyFailed
 from kazoo_bridge.webhooks.egress.resolver import (
     CoalescingResolver,
     HostNotFound,
@@ -26,6 +26,7 @@ __all__ = [
     "EgressPolicy",
     "HostNotFound",
     "Proxy",
+    "ProxyFailed",
     "ThreadedResolver",
     "TlsClient",
     "denial_reason",

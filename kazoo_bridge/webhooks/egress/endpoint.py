@@ -18,7 +18,12 @@ from zope.interface import implementer
 
 from kazoo_bridge.webhooks.egress.policy import EgressPolicy
 from kazoo_bridge.webhooks.egress.proxy import Proxy, TunnelEndpoint
-from kazoo_bridge.webhooks.egress.resolver import CoalescingResolver, HostNotFound, permitted_addresses
+from kazoo_bridge.webhooks.egress.resolver import (
+    CoalescingResolver,
+    HostNotFound,
+    LookupFailed,
+    permitted_addresses,
+)
 from kazoo_bridge.webhooks.egress.tls import TlsClient
 
 #: Seconds that a peer has to finish closing (read what is buffered, answer TLS's close_notify); then the
@@ -58,21 +63,23 @@ class PermittedEndpoint:
         """Resolve the host, judge its addresses, and try the permitted ones in turn.
 
         The remaining time is divided equally among the addresses not tried yet. Fires with the connected
-        protocol. Fails with `EgressDenied`, `HostNotFound`, `TooManyLookups`, `ProxyFailed`, or with the
-        failure of the last address.
+        protocol. Fails with `EgressDenied`, `HostNotFound`, an `OwnFault`, `ProxyFailed`, or with the failure
+        of the last address.
         """
         return Deferred.fromCoroutine(self._connect(protocolFactory))
 
     async def _connect(self, factory: IProtocolFactory) -> IProtocol:
         reactor, timeout = self.context.reactor, self.context.connect_timeout
         deadline = reactor.seconds() + timeout
+        answers_before = self.context.resolver.answers
         resolved = Deferred.fromCoroutine(
             permitted_addresses(self.context.resolver, self.context.policy, self.host)
         )
         try:
             addresses = await resolved.addTimeout(timeout, reactor)
         except TimeoutError:
-            raise HostNotFound(
+            answered_others = self.context.resolver.answers != answers_before
+            raise (HostNotFound if answered_others else LookupFailed)(
                 f"the host name {self.host} could not be looked up within {timeout:g} s"
             ) from None
         for tried, address in enumerate(addresses[:-1]):

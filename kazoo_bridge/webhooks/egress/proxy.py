@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.error import ConnectingCancelledError
@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from kazoo_bridge.webhooks.egress.destination import parse_destination
+from kazoo_bridge.webhooks.egress.own_faults import OwnFault, OwnWaitCancelled
 
 _MAX_HEAD_BYTES = 16 * 1024
 
@@ -26,10 +27,21 @@ _HEAD_END = re.compile(rb"\r?\n\r?\n")
 
 
 class ProxyFailed(Exception):
-    """The proxy did not open the connection.
+    """The proxy did not open the connection, because it could not reach the receiver.
 
     Customers read the text, so it contains neither the proxy's name nor its credentials.
     """
+
+
+class ProxyUnavailable(ProxyFailed, OwnFault):
+    """The proxy did not open the connection: it cannot be reached, does not answer, or refuses to."""
+
+
+@define(eq=False)
+class ProxyAnswers:
+    """Counts what a proxy has answered, so that one that hangs differs from a receiver that does."""
+
+    count: int = 0
 
 
 @frozen
@@ -43,6 +55,7 @@ class Proxy:
     host: str
     port: int
     authorization: bytes | None = field(repr=False)
+    answers: ProxyAnswers = field(factory=ProxyAnswers, repr=False, eq=False)
 
     @classmethod
     def from_config(cls, uri: str) -> Proxy | None:
@@ -67,11 +80,12 @@ class Proxy:
 class _ConnectTunnel(Protocol):
     """Sends the CONNECT request, then passes all bytes to the inner protocol.
 
-    `established` fires with the inner protocol once the proxy has answered 2xx, or fails with `ProxyFailed`.
-    Cancelling it aborts the connection.
+    `established` fires with the inner protocol once the proxy has answered 2xx, or fails with `ProxyFailed`;
+    an answer is counted in `answers`. Cancelling it aborts the connection.
     """
 
-    def __init__(self, request: bytes, factory: IProtocolFactory) -> None:
+    def __init__(self, request: bytes, factory: IProtocolFactory, answers: ProxyAnswers) -> None:
+        self._answers = answers
         self._request = request
         self._factory = factory
         self._head = b""
@@ -102,9 +116,13 @@ class _ConnectTunnel(Protocol):
         status = _STATUS_LINE.match(self._head)
         if status is None:
             self._fail("the proxy does not speak HTTP")
-        elif not status[1].startswith(b"2"):
+            return
+        self._answers.count += 1
+        if not status[1].startswith(b"2"):
             reasons = {b"407": "the proxy wants other credentials", b"403": "the proxy forbids it"}
-            self._fail(reasons.get(status[1], f"the proxy answers {status[1].decode()}"))
+            reason = reasons.get(status[1], f"the proxy answers {status[1].decode()}")
+            # 5xx is what proxies answer when they cannot connect to the receiver.
+            self._fail(reason, ProxyFailed if status[1].startswith(b"5") else ProxyUnavailable)
         else:
             self._establish(self._head[end.end() :])
 
@@ -119,26 +137,27 @@ class _ConnectTunnel(Protocol):
         if first_bytes:
             inner.dataReceived(first_bytes)
 
-    def _fail(self, reason: str) -> None:
+    def _fail(self, reason: str, error: type[ProxyFailed] = ProxyUnavailable) -> None:
         self._transport.abortConnection()
-        self.established.errback(ProxyFailed(reason))
+        self.established.errback(error(reason))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if self._inner is not None:
             self._inner.connectionLost(reason)
         elif not self.established.called:
-            self.established.errback(ProxyFailed("the proxy closed the connection"))
+            self.established.errback(ProxyUnavailable("the proxy closed the connection"))
 
 
 class _ConnectTunnelFactory(Factory):
     noisy = False
 
-    def __init__(self, request: bytes, factory: IProtocolFactory) -> None:
+    def __init__(self, request: bytes, factory: IProtocolFactory, answers: ProxyAnswers) -> None:
         self._request = request
         self._factory = factory
+        self._answers = answers
 
     def buildProtocol(self, addr: Any) -> _ConnectTunnel:
-        return _ConnectTunnel(self._request, self._factory)
+        return _ConnectTunnel(self._request, self._factory, self._answers)
 
 
 @implementer(IStreamClientEndpoint)
@@ -156,22 +175,33 @@ class TunnelEndpoint:
     timeout: float
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
-        """Fire with the connected protocol once the proxy has opened the tunnel; fail with `ProxyFailed`."""
+        """Fire with the connected protocol once the proxy has opened the tunnel.
+
+        Fails with `ProxyFailed` if the receiver cannot be reached, or with `ProxyUnavailable`. A proxy that
+        does not answer in time is unavailable, unless it has answered other requests meanwhile. Cancelled
+        before the proxy's answer it fails with `OwnWaitCancelled` in the same case.
+        """
         return Deferred.fromCoroutine(self._connect(protocolFactory))
 
     async def _connect(self, factory: IProtocolFactory) -> IProtocol:
         deadline = self.reactor.seconds() + self.timeout
+        answers, answers_before = self.proxy.answers, self.proxy.answers.count
         request = self.proxy.connect_request(self.address, self.port)
         endpoint = HostnameEndpoint(self.reactor, self.proxy.host, self.proxy.port, timeout=self.timeout)
         try:
-            tunnel: Any = await endpoint.connect(_ConnectTunnelFactory(request, factory))
+            tunnel: Any = await endpoint.connect(_ConnectTunnelFactory(request, factory, answers))
         except (CancelledError, ConnectingCancelledError):
-            raise
+            raise OwnWaitCancelled from None
         except Exception as error:
-            raise ProxyFailed("the proxy cannot be reached") from error
+            raise ProxyUnavailable("the proxy cannot be reached") from error
         established: Deferred[IProtocol] = tunnel.established
         remaining = max(0.001, deadline - self.reactor.seconds())
         try:
             return await established.addTimeout(remaining, self.reactor)
         except TimeoutError:
-            raise ProxyFailed("the proxy does not answer") from None
+            is_alive = answers.count != answers_before
+            raise (ProxyFailed if is_alive else ProxyUnavailable)("the proxy does not answer") from None
+        except CancelledError:
+            if answers.count == answers_before:
+                raise OwnWaitCancelled from None
+            raise

@@ -15,7 +15,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred, TimeoutError, fail, succeed
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError, fail, succeed
 from twisted.internet.interfaces import IAddress, IHostResolution, IResolutionReceiver
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
@@ -24,19 +24,26 @@ from zope.interface import implementer
 
 from kazoo_bridge.ip_addresses import is_ip_address
 from kazoo_bridge.webhooks.egress.destination import BadDestination, parse_destination
+from kazoo_bridge.webhooks.egress.own_faults import OwnFault, OwnWaitCancelled
 from kazoo_bridge.webhooks.egress.policy import EgressDenied, EgressPolicy
 
 #: Fires with the numeric addresses of a host name, in the resolver's order; with none if it has no address.
+#: Fails with `LookupFailed` if the name server does not say which.
 Resolver = Callable[[str], Deferred[list[str]]]
 
 #: Look-ups that may wait for a thread, for each thread.
 _MAX_QUEUED_PER_THREAD = 4
 
+#: Answers that say that a name has no address; any other error says nothing about the name.
+_NO_SUCH_NAME = frozenset(
+    getattr(socket, name) for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY") if hasattr(socket, name)
+)
+
 #: The limit keeps a name with hundreds of addresses from turning one attempt into a port scan.
 _MAX_ADDRESSES = 8
 
 
-class TooManyLookups(Exception):
+class TooManyLookups(OwnFault):
     """All threads of the resolver are busy and its queue is full."""
 
     def __init__(self) -> None:
@@ -44,7 +51,11 @@ class TooManyLookups(Exception):
 
 
 class HostNotFound(Exception):
-    """The host name has no address, or the look-up did not finish in time."""
+    """The host name has no address, or its look-up fails while the look-ups of other names succeed."""
+
+
+class LookupFailed(OwnFault):
+    """The name server gives no answer, neither for this name nor, meanwhile, for another one."""
 
 
 @define(eq=False)
@@ -67,8 +78,8 @@ class ThreadedResolver:
     def __call__(self, name: str) -> Deferred[list[str]]:
         """Look up `name` with the system's resolver.
 
-        Fires with its numeric IPv4 and IPv6 addresses, without repetitions; with none if the look-up fails.
-        Fails with `TooManyLookups`.
+        Fires with its numeric IPv4 and IPv6 addresses, without repetitions; with none if it has none. Fails
+        with `LookupFailed` if the name server does not answer, and with `TooManyLookups`.
         """
         if self._in_flight >= self._threads * (1 + _MAX_QUEUED_PER_THREAD):
             return fail(TooManyLookups())
@@ -90,8 +101,12 @@ class ThreadedResolver:
 def _getaddrinfo(name: str) -> list[str]:
     try:
         found = socket.getaddrinfo(name, 0, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
+    except UnicodeError:
         return []
+    except OSError as error:
+        if isinstance(error, socket.gaierror) and error.errno in _NO_SUCH_NAME:
+            return []
+        raise LookupFailed(f"the host name {name} could not be looked up: {error.strerror}") from None
     return list(
         dict.fromkeys(
             str(address[0]) for family, *_, address in found if family in (socket.AF_INET, socket.AF_INET6)
@@ -136,9 +151,13 @@ class CoalescingResolver:
     """Looks up a name at most once at a time: requests for a name in flight wait for that look-up.
 
     One slow name therefore holds one thread, however many hooks point to it. Results are not cached.
+
+    `answers` counts the look-ups that the name server has answered. A name whose look-up fails while others
+    are answered has a trouble of its own; otherwise the name server has one.
     """
 
     _resolver: Resolver
+    answers: int = field(init=False, default=0)
     _waiting: dict[str, list[Deferred[list[str]]]] = field(init=False, factory=dict)
 
     def addresses(self, host: str) -> Deferred[list[str]]:
@@ -146,7 +165,8 @@ class CoalescingResolver:
 
         A name below ``localhost`` is resolved as ``localhost``, whatever the system's resolver knows of it.
         Fires with the numeric addresses in the resolver's order, with none if there are none. Fails like
-        the underlying `Resolver`. Cancelling affects this caller only.
+        the underlying `Resolver`, but with `HostNotFound` instead of `LookupFailed` if another name was
+        answered meanwhile. Cancelling affects this caller only.
         """
         if is_ip_address(host):
             return succeed([host])
@@ -156,10 +176,14 @@ class CoalescingResolver:
             self._waiting[name].append(waiting)
             return waiting
         self._waiting[name] = [waiting]
-        self._resolver(name).addBoth(self._finish, name)
+        self._resolver(name).addBoth(self._finish, name, self.answers)
         return waiting
 
-    def _finish(self, found: list[str] | Failure, name: str) -> None:
+    def _finish(self, found: list[str] | Failure, name: str, answers_before: int) -> None:
+        if not isinstance(found, Failure):
+            self.answers += 1
+        elif found.check(LookupFailed) and self.answers != answers_before:
+            found = Failure(HostNotFound(str(found.value)))
         for waiting in self._waiting.pop(name):
             if not waiting.called:
                 waiting.callback(found if isinstance(found, Failure) else list(found))
@@ -169,9 +193,16 @@ async def permitted_addresses(resolver: CoalescingResolver, policy: EgressPolicy
     """Resolve `host` and return the addresses that `policy` permits, at most eight, in the resolver's order.
 
     Raises `HostNotFound` if the name has no address, `EgressDenied` if none of its addresses is permitted,
-    and `TooManyLookups`.
+    `LookupFailed` and `TooManyLookups`. Cancelled during a look-up it raises `OwnWaitCancelled`, unless other
+    names were answered meanwhile.
     """
-    addresses = await resolver.addresses(host)
+    answers_before = resolver.answers
+    try:
+        addresses = await resolver.addresses(host)
+    except CancelledError:
+        if resolver.answers == answers_before:
+            raise OwnWaitCancelled from None
+        raise
     if not addresses:
         raise HostNotFound(f"the host name {host} has no address")
     permitted = [address for address in addresses if policy.permits(address)]
@@ -195,6 +226,6 @@ async def denial_reason(
         await resolved.addTimeout(timeout, reactor)
     except (EgressDenied, BadDestination) as error:
         return str(error)
-    except (HostNotFound, TimeoutError, TooManyLookups):
+    except (HostNotFound, TimeoutError, OwnFault):
         return None
     return None

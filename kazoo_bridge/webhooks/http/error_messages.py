@@ -19,6 +19,8 @@ from twisted.internet.error import (
 from twisted.python.failure import Failure
 from twisted.web.client import RequestTransmissionFailed, ResponseFailed
 
+from kazoo_bridge.webhooks.egress.own_faults import is_own_fault
+
 _MAX_LENGTH = 300
 
 
@@ -34,6 +36,8 @@ def describe_error(error: BaseException) -> str:
 def _describe(error: BaseException) -> str:
     if isinstance(error, ResponseFailed | RequestTransmissionFailed):
         return _describe_response(error)
+    if isinstance(error, ConnectError | OSError) and is_own_fault(error):
+        return f"{type(error).__name__}: the service can open no connection at the moment"
     if isinstance(error, ConnectionRefusedError):
         return "ConnectionRefusedError: the receiver refuses connections"
     if isinstance(error, TimeoutError):

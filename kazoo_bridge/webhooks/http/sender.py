@@ -11,6 +11,7 @@ from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone, ResponseFailed
 from twisted.web.http import PotentialDataLoss
@@ -18,9 +19,13 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IBodyProducer, IResponse
 from zope.interface import implementer
 
+from kazoo_bridge.webhooks.egress.own_faults import OwnWaitCancelled, WaitTimedOut
 from kazoo_bridge.webhooks.http.error_messages import describe_error
+from kazoo_bridge.webhooks.http.faults import Fault, fault_of
 from kazoo_bridge.webhooks.http.http_request import HookRequest, is_success
 from kazoo_bridge.webhooks.http.redirects import RedirectRefused, is_redirect, redirect
+
+_log = Logger()
 
 #: The part of a response's body that is read. Reading up to it lets the connection be used again; a longer
 #: body closes the connection.
@@ -39,15 +44,20 @@ class Outcome:
     `status` is the response's status code, None if no complete head was received. `error` says what failed,
     for the hook's owner; it is empty when the status alone decides. `headers` are those of the response, and
     `body` is the part of its body that was read, at most `MAX_BODY_BYTES`; both stay out of the repr.
-    `counts_against_hook` is false for a failure that says nothing about the receiver.
+    `fault` says whose fault a failure is.
     """
 
     success: bool
     status: int | None = None
     error: str = ""
+    fault: Fault = field(default=Fault.RECEIVER, kw_only=True)
     headers: Mapping[str, str] = field(factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
-    counts_against_hook: bool = True
+
+    @property
+    def counts_against_hook(self) -> bool:
+        """True for a failure of the receiver or the hook; False for a success and this node's troubles."""
+        return not self.success and self.fault is Fault.RECEIVER
 
     @property
     def connection_failed(self) -> bool:
@@ -75,7 +85,8 @@ class Sender:
         """Send `request` and return the result.
 
         Whatever the receiver, the network or the egress policy does is an unsuccessful `Outcome`, not an
-        exception. Cancelling closes the connection and raises CancelledError.
+        exception. So is a defect of this program, which is logged. Cancelling closes the connection and
+        raises CancelledError.
         """
         attempt = Deferred.fromCoroutine(self._follow(request))
         attempt.addTimeout(self.request_timeout, self._clock, onTimeoutCancel=_timed_out)
@@ -86,7 +97,10 @@ class Sender:
         except CancelledError:
             raise
         except Exception as error:
-            return Outcome(False, error=describe_error(error))
+            fault = fault_of(error)
+            if fault is Fault.DEFECT:
+                _log.failure("sending a request failed unexpectedly")
+            return Outcome(False, error=describe_error(error), fault=fault)
 
     async def _follow(self, request: HookRequest) -> Outcome:
         for _ in range(self.max_redirects):
@@ -130,7 +144,9 @@ class Sender:
 
 def _timed_out(result: Outcome | Failure, _timeout: float) -> Outcome | Failure:
     # Cancelling can fail with any error of the cancelled step, not only with CancelledError.
-    return Failure(TimeoutError()) if isinstance(result, Failure) else result
+    if not isinstance(result, Failure):
+        return result
+    return Failure(WaitTimedOut() if result.check(OwnWaitCancelled) else TimeoutError())
 
 
 def _decode_headers(headers: Headers) -> dict[str, str]:

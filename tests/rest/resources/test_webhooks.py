@@ -10,6 +10,16 @@ from kazoo_bridge.config import Webhooks
 from kazoo_bridge.kazoo import to_gregorian
 from tests.rest.harness import ACCOUNT, CHILD, HOOK_DOCUMENT, RestHarness, hooks_path, make_call, until
 
+NO_ATTEMPTS = {
+    "successes": 0,
+    "failures": 0,
+    "failures_in_window": 0,
+    "deliveries_waiting": 0,
+    "deliveries_dead": 0,
+    "events_missed": 0,
+    "missed_by_reason": {},
+}
+
 
 @pytest_twisted.ensureDeferred
 async def test_the_list_of_hooks_is_filtered_and_paged(rest: RestHarness) -> None:
@@ -85,7 +95,7 @@ async def test_the_life_of_a_hook(rest: RestHarness) -> None:
         "retries": 2,
         "include_subaccounts": False,
         "include_internal_legs": True,
-        "health": {"successes": 0, "failures": 0, "failures_in_window": 0, "deliveries_waiting": 0},
+        "health": NO_ATTEMPTS,
     }
     listed = (await rest("GET", hooks_path())).json_body
     assert listed["data"] == [
@@ -159,12 +169,7 @@ async def test_health_of_all_hooks(rest: RestHarness, receiver: Any) -> None:
 async def test_health_of_a_hook(rest: RestHarness, receiver: Any) -> None:
     made = await rest("PUT", hooks_path(), {**HOOK_DOCUMENT, "uri": receiver.url, "retries": 0})
     hook_id = made.json_body["data"]["id"]
-    assert made.json_body["data"]["health"] == {
-        "successes": 0,
-        "failures": 0,
-        "failures_in_window": 0,
-        "deliveries_waiting": 0,
-    }
+    assert made.json_body["data"]["health"] == NO_ATTEMPTS
     await rest.publish_calls()
     await receiver.arrived(1)
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 import pytest
 from attrs import evolve
 from prometheus_client import CollectorRegistry
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import ConnectBindError
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 
@@ -59,7 +61,9 @@ def test_a_success() -> None:
 def test_a_bad_status_is_followed_by_a_retry() -> None:
     with capturedLogs() as logs:
         _, harness, result = attempt_with_status(503, retries=1)
-    assert result == AttemptResult(False, 1, harness.clock.seconds() + 2, "answered 503")
+    assert result == AttemptResult(
+        False, 1, harness.clock.seconds() + 2, "answered 503", status=503, counts_against_hook=True
+    )
     assert attempts_by_result(harness) == {"success": 0, "failure": 1}
     assert [(log["hook_id"], log["account_id"], log["attempts"], log["reason"]) for log in logs] == [
         ("h1", ACCOUNT, 1, "answered 503")
@@ -99,14 +103,17 @@ def test_failures_open_the_circuit_of_the_hook() -> None:
 def test_410_disables_the_hook_and_makes_the_delivery_due_when_it_is_enabled() -> None:
     _, harness, result = attempt_with_status(410)
     assert harness.disabled == [(ACCOUNT, "h1", "1-x", "the receiver answered 410 Gone")]
-    assert result == AttemptResult(False, 1, harness.clock.seconds(), "answered 410")
+    assert result.gone
+    assert result == AttemptResult(
+        False, 1, harness.clock.seconds(), "answered 410", status=410, counts_against_hook=True
+    )
 
 
 def test_410_of_an_inline_hook_makes_the_delivery_dead() -> None:
     agent, harness = make_harness(reachable=True, started=False)
     results = attempt(harness, evolve(harness.hook(), revision=""))
     respond(agent.hanging[0], 410)
-    assert results == [AttemptResult(False, 1, None, "answered 410")]
+    assert results == [AttemptResult(False, 1, None, "answered 410", status=410, counts_against_hook=True)]
     assert harness.disabled == []
 
 
@@ -120,7 +127,48 @@ def test_a_payload_that_cannot_be_encoded_is_not_sent() -> None:
     assert agent.times == []
     assert harness.scheduler.in_flight == 0
     assert attempts_by_result(harness) == {"success": 0, "failure": 0}
-    assert [(log["log_level"].name, log["hook_id"]) for log in logs] == [("error", "h1")]
+    assert [(log["log_level"].name, log["hook_id"]) for log in logs] == [("critical", "h1")]
+    assert not result.counts_against_hook
+
+
+def attempt_that_fails(error: Exception, created: float = 0.0) -> tuple[Harness, AttemptResult]:
+    """An attempt at a delivery that was created so many seconds ago, and the failure of its request."""
+    agent, harness = make_harness(reachable=True, started=False)
+    hook = harness.hook(retries=0)
+    delivery = evolve(harness.delivery(hook), created=harness.clock.seconds() - created, attempts=2)
+    results = attempt(harness, hook, delivery)
+    agent.hanging[0].errback(error)
+    (result,) = results
+    return harness, result
+
+
+@pytest.mark.parametrize(("age", "delay"), [(0, 5), (60, 60), (86_400, 300)])
+def test_a_trouble_of_this_node_neither_counts_nor_uses_up_a_retry(age: float, delay: float) -> None:
+    harness, result = attempt_that_fails(ConnectBindError(errno.EMFILE, "too many open files"), age)
+    assert (result.delivered, result.attempts, result.counts_against_hook) == (False, 2, False)
+    assert result.next_attempt == harness.clock.seconds() + delay
+    assert "no connection at the moment" in result.reason
+    harness.recorder.flush()
+    assert harness.attempts.health_by_hook == {}
+    assert [(one.revision, one.failed) for one in harness.attempts.stored] == [("", True)]
+
+
+def test_troubles_of_this_node_do_not_open_the_circuit() -> None:
+    agent, harness = make_harness(reachable=True, started=False)
+    hook = harness.hook()
+    for number in range(10):
+        results = attempt(harness, hook)
+        agent.hanging[number].errback(ConnectBindError(errno.EMFILE, "too many open files"))
+        assert len(results) == 1
+    assert not harness.scheduler.circuit_open(hook.queue_key)
+
+
+def test_a_defect_in_sending_is_logged_once_and_makes_the_delivery_dead() -> None:
+    with capturedLogs() as logs:
+        _, result = attempt_that_fails(ZeroDivisionError("a defect"))
+    assert (result.attempts, result.next_attempt, result.counts_against_hook) == (3, None, False)
+    assert result.reason == "ZeroDivisionError: a defect"
+    assert len([log for log in logs if "log_failure" in log]) == 1
 
 
 def test_a_cancelled_attempt_releases_its_slot() -> None:

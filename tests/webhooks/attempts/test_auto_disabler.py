@@ -66,9 +66,14 @@ class Harness:
     def document(self) -> Any:
         return self.hooks.hooks[HOOK.id].document
 
-    def disable(self, revision: str = HOOK.revision, reason: str = "gone") -> None:
+    def disable(self, revision: str = HOOK.revision, reason: str = "gone") -> bool:
         work = self.disabler.disable(ACCOUNT, HOOK.id, revision, reason)
-        assert results_of(Deferred.fromCoroutine(work)) == [None]
+        (disabled,) = results_of(Deferred.fromCoroutine(work))
+        assert isinstance(disabled, bool)
+        return disabled
+
+    def check(self) -> None:
+        assert results_of(Deferred.fromCoroutine(self.disabler.check())) == [None]
 
     def pump(self, seconds: int) -> None:
         for _ in range(seconds * 4):
@@ -98,18 +103,53 @@ def test_checks_every_quarter_of_the_shortest_window(shortest_ms: int | None, ti
 def test_a_hook_over_its_limit_is_disabled() -> None:
     harness = Harness()
     harness.attempts.over_limit = [(ACCOUNT, HOOK.id, HOOK.revision)]
-    assert results_of(Deferred.fromCoroutine(harness.disabler.check())) == [None]
+    harness.check()
     assert (harness.document["enabled"], harness.document["disable_reason"]) == (False, TOO_MANY_FAILURES)
     (published,) = harness.bus.published
     assert published[:2] == ("notifications", "notifications.webhook.disabled")
     assert (published[2]["Account-ID"], published[2]["Hook-ID"]) == (ACCOUNT, HOOK.id)
+    suspension = harness.hooks.hooks[HOOK.id].suspension
+    assert suspension is not None
+    assert (suspension.since, suspension.probes) == (0.0, 0)
+    assert 30 <= suspension.next_probe <= 36
+    assert harness.suspended == [HOOK.id]
+
+
+def test_a_suspended_hook_is_not_suspended_again() -> None:
+    harness = Harness()
+    harness.attempts.over_limit = [(ACCOUNT, HOOK.id, HOOK.revision)]
+    harness.check()
+    revision = harness.hooks.hooks[HOOK.id].revision
+    harness.attempts.over_limit = [(ACCOUNT, HOOK.id, revision)]
+    harness.check()
+    assert harness.hooks.hooks[HOOK.id].revision == revision
+    assert (len(harness.bus.published), harness.suspended) == (1, [HOOK.id])
+
+
+def test_without_self_healing_a_hook_stays_disabled() -> None:
+    harness = Harness(self_healing=False)
+    harness.attempts.over_limit = [(ACCOUNT, HOOK.id, HOOK.revision)]
+    harness.check()
+    assert (harness.document["enabled"], harness.document["disable_reason"]) == (False, TOO_MANY_FAILURES)
+    assert harness.hooks.hooks[HOOK.id].suspension is None
+    assert (len(harness.bus.published), harness.suspended) == (1, [])
+
+
+def test_a_gone_receiver_ends_the_suspension() -> None:
+    harness = Harness()
+    harness.attempts.over_limit = [(ACCOUNT, HOOK.id, HOOK.revision)]
+    harness.check()
+    assert not harness.disable(harness.hooks.hooks[HOOK.id].revision, "answered 410")
+    assert harness.hooks.hooks[HOOK.id].suspension is None
+    assert harness.document["disable_reason"] == "answered 410"
+    assert len(harness.bus.published) == 1
 
 
 def test_a_check_counts_what_has_just_been_recorded() -> None:
     harness = Harness()
     hook = make_hook()
     harness.recorder.record(hook, build_request(hook, {}, ""), Outcome(False, 500), AttemptInfo("e1", 0, 0))
-    assert results_of(Deferred.fromCoroutine(harness.disabler.check())) == [None]
+    harness.check()
     assert (len(harness.attempts.stored), harness.check_times) == (1, [0.0])
 
 
@@ -123,7 +163,7 @@ def test_a_disabled_hook_is_logged() -> None:
 
 def test_a_hook_that_has_been_changed_is_not_disabled() -> None:
     harness = Harness()
-    harness.disable(revision="0-x")
+    assert not harness.disable(revision="0-x")
     assert harness.document["enabled"]
     assert harness.bus.published == []
 

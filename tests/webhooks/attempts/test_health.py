@@ -6,7 +6,7 @@ from attrs import evolve
 from twisted.internet.defer import Deferred
 
 from kazoo_bridge.config import Webhooks
-from kazoo_bridge.interfaces import AccountLimits
+from kazoo_bridge.interfaces import AccountLimits, Suspension
 from kazoo_bridge.kazoo import GREGORIAN_OFFSET
 from kazoo_bridge.webhooks.attempts.health import HealthReport
 from tests.webhooks.fakes import FakeLimitStore, respond
@@ -50,7 +50,8 @@ NOTHING = {
     "failures_in_window": 0,
     "deliveries_waiting": 0,
     "deliveries_dead": 0,
-    "events_missed": {},
+    "events_missed": 0,
+    "missed_by_reason": {},
 }
 
 
@@ -75,6 +76,9 @@ def test_successes_and_failures_of_several_hooks() -> None:
         "failures": 1,
         "failures_in_window": 1,
         "deliveries_waiting": 1,
+        "deliveries_dead": 0,
+        "events_missed": 0,
+        "missed_by_reason": {},
     }
     assert report["h1"]["last_success"] == report["h1"]["last_failure"] == 1030 + GREGORIAN_OFFSET
     assert (report["h2"]["failures"], report["h2"]["last_failure"]) == (1, 1000 + GREGORIAN_OFFSET)
@@ -105,3 +109,24 @@ def test_deliveries_in_memory_and_in_the_store_are_waiting() -> None:
     harness.parts.deliver(hook, "in flight")
     harness.parts.store(hook, "stored", next_attempt=5000.0)
     assert harness.report("h1")["h1"]["deliveries_waiting"] == 2
+
+
+def test_dead_deliveries_and_missed_events_are_counted() -> None:
+    harness = Harness()
+    hook = harness.parts.hook("h1")
+    harness.parts.store(hook, "dead", next_attempt=None)
+    harness.parts.missed_events.missed.update(
+        {("h1", "disabled"): 3, ("h1", "undeliverable"): 1, ("h2", "x"): 9}
+    )
+    report = harness.report("h1")["h1"]
+    assert (report["deliveries_dead"], report["deliveries_waiting"]) == (1, 0)
+    assert report["events_missed"] == 4
+    assert report["missed_by_reason"] == {"disabled": 3, "undeliverable": 1}
+
+
+def test_a_suspended_hook_shows_its_next_probe() -> None:
+    harness = Harness()
+    hook = evolve(stored_hook("h1"), suspension=Suspension(1000.0, 1060.0, 2))
+    (report,) = results_of(Deferred.fromCoroutine(harness.health.for_hook(hook)))
+    assert report["suspended_since"] == 1000 + GREGORIAN_OFFSET
+    assert (report["next_probe"], report["probes"]) == (1060 + GREGORIAN_OFFSET, 2)

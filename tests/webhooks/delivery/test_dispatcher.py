@@ -311,7 +311,7 @@ def test_a_payload_that_cannot_be_encoded_is_logged_and_dropped() -> None:
         harness.clock.advance(0.1)
     # The fake store would take it; a real one cannot encode it either.
     assert (agent.times, done) == ([], [None])
-    errors = [log for log in logs if log["log_level"].name == "error"]
+    errors = [log for log in logs if log["log_level"].name == "critical"]
     assert [(log["hook_id"], log["event"]) for log in errors] == [("h1", "channel_create")]
     assert "object" in str(errors[0]["reason"])
 

@@ -18,6 +18,7 @@ from zope.interface.verify import verifyObject
 
 from kazoo_bridge.webhooks.egress import EgressPolicy, Proxy, TlsClient, guarded_agent
 from kazoo_bridge.webhooks.egress.proxy import ProxyFailed, TunnelEndpoint
+from kazoo_bridge.webhooks.http.faults import Fault, fault_of
 from kazoo_bridge.webhooks.http.http_request import HookRequest
 from kazoo_bridge.webhooks.http.sender import Outcome, Sender
 from tests.webhooks.authority import Authority
@@ -173,7 +174,10 @@ async def test_a_proxy_that_opens_no_tunnel_is_described_without_its_name(
     harness: Harness, behave: Callable[[HostileConnection], None], reason: str
 ) -> None:
     outcome = await harness.send("http://127.0.0.1:9/", behave)
-    assert (outcome.status, outcome.error) == (None, f"ProxyFailed: {reason}")
+    is_receivers = reason == "the proxy answers 502"
+    assert outcome.fault is (Fault.RECEIVER if is_receivers else Fault.OURS)
+    name = "ProxyFailed" if is_receivers else "ProxyUnavailable"
+    assert (outcome.status, outcome.error) == (None, f"{name}: {reason}")
 
 
 @pytest.mark.parametrize(
@@ -186,7 +190,8 @@ async def test_a_proxy_that_does_not_answer_in_time(
     harness: Harness, behave: Callable[[HostileConnection], None]
 ) -> None:
     outcome = await harness.send("http://127.0.0.1:9/", behave, connect_timeout=0.5)
-    assert (outcome.status, outcome.error) == (None, "ProxyFailed: the proxy does not answer")
+    assert (outcome.status, outcome.error) == (None, "ProxyUnavailable: the proxy does not answer")
+    assert outcome.fault is Fault.OURS
 
 
 @pytest_twisted.ensureDeferred
@@ -195,7 +200,24 @@ async def test_a_proxy_that_cannot_be_reached(harness: Harness) -> None:
         reactor, LOOPBACK_OPEN, 0.5, proxy=Proxy.from_config("http://kb:secret@127.0.0.1:1")
     )
     outcome = await Sender(reactor, agent, 5).send(HookRequest("POST", "http://127.0.0.1:9/", {}, b"a=1"))
-    assert outcome.error == "ProxyFailed: the proxy cannot be reached"
+    assert outcome.error == "ProxyUnavailable: the proxy cannot be reached"
+    assert not outcome.counts_against_hook
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_tunnel_that_is_not_opened_while_others_are_is_the_receivers_fault(harness: Harness) -> None:
+    proxy = Proxy.from_config(f"http://127.0.0.1:{harness.proxy.port}")
+    assert proxy is not None
+
+    def answer_others(_: HostileConnection) -> None:
+        proxy.answers.count += 1
+
+    harness.proxy.behave = answer_others
+    endpoint = TunnelEndpoint(reactor, proxy, "127.0.0.1", 9, 0.2)
+    with pytest.raises(ProxyFailed) as failed:
+        await endpoint.connect(Factory.forProtocol(Protocol))
+    assert fault_of(failed.value) is Fault.RECEIVER
+    await harness.proxy.all_closed()
 
 
 def test_credentials_are_not_in_the_repr() -> None:

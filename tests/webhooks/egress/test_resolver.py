@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 from collections.abc import Iterator
@@ -22,7 +23,8 @@ from kazoo_bridge.webhooks.egress import (
     denial_reason,
     reactor_resolver,
 )
-from kazoo_bridge.webhooks.egress.resolver import TooManyLookups, permitted_addresses
+from kazoo_bridge.webhooks.egress.own_faults import OwnWaitCancelled
+from kazoo_bridge.webhooks.egress.resolver import LookupFailed, TooManyLookups, permitted_addresses
 from tests.webhooks.harness import results_of
 from tests.webhooks.hostile_uris import FORBIDDEN
 from tests.webhooks.memory_agent import DEFAULT_POLICY, FakeNameResolver, RecordingReactor
@@ -39,7 +41,7 @@ def release_slow_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Ev
     def getaddrinfo(name: str, *_: Any, **__: Any) -> list[Any]:
         if name.endswith("slow.example"):
             event.wait(20)
-            raise socket.gaierror
+            raise socket.gaierror(socket.EAI_NONAME, "no such name")
         found = (socket.AF_INET, socket.SOCK_STREAM, 6, "", (PUBLIC[0], 0))
         return [found, found, (socket.AF_INET6, socket.SOCK_STREAM, 6, "", (PUBLIC[1], 0, 0, 0))]
 
@@ -99,6 +101,54 @@ async def test_a_resolver_can_be_stopped_before_it_was_used_and_with_a_look_up_i
     release_slow_names.set()
     assert await stuck == []
     resolver.stop()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        socket.gaierror(socket.EAI_AGAIN, "temporary failure in name resolution"),
+        socket.gaierror(socket.EAI_FAIL, "failure in name resolution"),
+        socket.gaierror(socket.EAI_SYSTEM, "system error"),
+        OSError(errno.EMFILE, "too many open files"),
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_an_error_that_says_nothing_about_the_name_is_no_empty_answer(
+    monkeypatch: pytest.MonkeyPatch, error: OSError
+) -> None:
+    def getaddrinfo(*_: Any, **__: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    resolver = ThreadedResolver(reactor, 1)
+    with pytest.raises(LookupFailed, match="could not be looked up"):
+        await resolver("hook.example")
+    resolver.stop()
+
+
+def test_a_name_that_fails_while_others_are_answered_has_a_trouble_of_its_own() -> None:
+    failing: Deferred[list[str]] = Deferred()
+    waiting = [failing, succeed(PUBLIC), fail(LookupFailed("no answer"))]
+    resolver = CoalescingResolver(lambda _: waiting.pop(0))
+    first = results_of(resolver.addresses("broken.example"))
+    results_of(resolver.addresses("good.example"))
+    second = results_of(resolver.addresses("other.example"))
+    failing.errback(LookupFailed("no answer"))
+    assert first[0].check(HostNotFound)
+    assert second[0].check(LookupFailed)
+
+
+@pytest.mark.parametrize("others_answered", [False, True])
+def test_a_request_that_is_cancelled_during_a_look_up(others_answered: bool) -> None:
+    answers: list[Deferred[list[str]]] = [Deferred(), succeed(PUBLIC)]
+    resolver = CoalescingResolver(lambda _: answers.pop(0))
+    resolving = Deferred.fromCoroutine(permitted_addresses(resolver, OPEN, "slow.example"))
+    results = results_of(resolving)
+    if others_answered:
+        results_of(resolver.addresses("good.example"))
+    resolving.cancel()
+    assert results[0].check(CancelledError)
+    assert bool(results[0].check(OwnWaitCancelled)) != others_answered
 
 
 # -- reactor_resolver

@@ -27,7 +27,7 @@ def response_failed(*reasons: Exception) -> ResponseFailed:
     [
         (ConnectionRefusedError("secret"), "ConnectionRefusedError: the receiver refuses connections"),
         (TimeoutError("secret"), "TimeoutError: no connection within the time for connecting"),
-        (ConnectBindError("secret"), "ConnectBindError: the receiver cannot be reached"),
+        (ConnectBindError("secret"), "ConnectBindError: the service can open no connection at the moment"),
         (ConnectingCancelledError(None), "ConnectingCancelledError: the receiver cannot be reached"),
         (EgressDenied("webhooks may not go to x"), "EgressDenied: webhooks may not go to x"),
         (
