@@ -179,7 +179,7 @@ class WebhookService:
             request_timeout=http.sender.request_timeout,
         )
         missed_events = MissedEvents(reactor, stores.missed_events)
-        dispatcher = Dispatcher(reactor, registry, scheduler, attempt_runner, writer, missed_events)
+        dispatcher = Dispatcher(reactor, registry, scheduler, attempt_runner, writer, missed_events, paused)
         return cls(
             catalogue=catalogue,
             registry=registry,

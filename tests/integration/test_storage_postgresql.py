@@ -22,6 +22,7 @@ from tests.storage.fixtures import (  # noqa: F401
     delivery_store,
     hook_store,
     limit_store,
+    missed_event_store,
     number_store,
     token_store,
 )
@@ -35,6 +36,7 @@ from tests.storage.test_deliveries import DeliveryStoreSuite
 from tests.storage.test_delivery_retention import DeliveryRetentionSuite
 from tests.storage.test_hooks import HookStoreSuite
 from tests.storage.test_migrate import MigrateSuite
+from tests.storage.test_missed_events import MissedEventStoreSuite
 from tests.storage.test_phone_numbers import NumberStoreSuite
 from tests.storage.test_retention import RetentionSuite
 from tests.storage.test_settings import SettingsSuite
@@ -87,6 +89,10 @@ class TestDeliveryRetention(DeliveryRetentionSuite):
 
 
 class TestHookStore(HookStoreSuite):
+    pass
+
+
+class TestMissedEventStore(MissedEventStoreSuite):
     pass
 
 

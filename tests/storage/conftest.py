@@ -10,6 +10,7 @@ from tests.storage.fixtures import (  # noqa: F401
     delivery_store,
     hook_store,
     limit_store,
+    missed_event_store,
     number_store,
     token_store,
 )

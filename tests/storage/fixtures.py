@@ -18,6 +18,7 @@ from kazoo_bridge.storage.attempts import AttemptStore
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.deliveries import DeliveryStore
 from kazoo_bridge.storage.hooks import HookStore
+from kazoo_bridge.storage.missed_events import MissedEventStore
 from kazoo_bridge.storage.phone_numbers import NumberStore
 from kazoo_bridge.storage.settings import LimitStore
 from kazoo_bridge.storage.tokens import TokenStore
@@ -72,3 +73,8 @@ def attempt_store(database: Database) -> AttemptStore:
 @pytest.fixture
 def delivery_store(database: Database) -> DeliveryStore:
     return DeliveryStore(database)
+
+
+@pytest.fixture
+def missed_event_store(database: Database) -> MissedEventStore:
+    return MissedEventStore(database)

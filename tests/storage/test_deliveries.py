@@ -6,7 +6,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import gatherResults
 from zope.interface.verify import verifyObject
 
-from kazoo_bridge.interfaces import Delivery, DeliveryResults, IDeliveryStore
+from kazoo_bridge.interfaces import UNTIL_ENABLED, Delivery, DeliveryResults, IDeliveryStore
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.deliveries import DeliveryStore
 from tests.storage.record_factories import ONE, THREE, TWO, A, B, delivery_ids, enqueue, make_delivery
@@ -201,6 +201,58 @@ class DeliveryStoreSuite:
         assert ids(await delivery_store.claim("me", 149, 200, {ONE: 9, TWO: 9})) == ["new"]
         assert ids(await delivery_store.claim("me", 150, 200, {ONE: 9, TWO: 9})) == ["x"]
         assert await delivery_store.paused_hooks() == [TWO]
+
+    @pytest_twisted.ensureDeferred
+    async def test_resumed_deliveries_keep_only_their_first_attempt(
+        self, delivery_store: DeliveryStore
+    ) -> None:
+        for attempts in (0, 1, 7):
+            await enqueue(delivery_store, f"x{attempts}", due=UNTIL_ENABLED, attempts=attempts)
+        assert await delivery_store.resume(ONE, 100.0) == 3
+        assert await delivery_store.resume(ONE, 100.0) == 0
+        claimed = await delivery_store.claim("me", 100, 200, {ONE: 9})
+        assert [(one.id, one.attempts) for one in claimed] == [("x0", 0), ("x1", 1), ("x7", 1)]
+
+    @pytest_twisted.ensureDeferred
+    async def test_a_delivery_can_be_held_from_the_beginning(self, delivery_store: DeliveryStore) -> None:
+        await enqueue(delivery_store, "x", due=UNTIL_ENABLED)
+        (found,) = await delivery_store.page(A, ONE, "pending", None, 10)
+        assert (found.status, found.next_attempt) == ("held", 0.0)
+        assert await delivery_store.due_hooks(1e12) == []
+
+    @pytest_twisted.ensureDeferred
+    async def test_the_oldest_held_delivery_is_claimed_by_one(self, delivery_store: DeliveryStore) -> None:
+        await enqueue(delivery_store, "pending", due=100.0)
+        await enqueue(delivery_store, "x", "y", "z", due=UNTIL_ENABLED)
+        await enqueue(delivery_store, "other", due=UNTIL_ENABLED, hook_id=TWO)
+
+        async def claim(now: float, skip: int = 0) -> str | None:
+            found = await delivery_store.claim_held(ONE, "me", now, now + 50, skip)
+            return None if found is None else found.id
+
+        assert [await claim(100), await claim(100, 5), await claim(100), await claim(100)] == [
+            "x",
+            "z",
+            "y",
+            None,
+        ]
+        assert await claim(150, 1) == "y"
+        await delivery_store.record_results(DeliveryResults(delivered=["x"], released=["y"]), 150)
+        assert await claim(151) == "y"
+        assert await delivery_store.resume(ONE, 160.0) == 2
+
+    @pytest_twisted.ensureDeferred
+    async def test_what_waits_for_a_hook_is_given_up(self, delivery_store: DeliveryStore) -> None:
+        await enqueue(delivery_store, "a", "b", due=UNTIL_ENABLED)
+        await enqueue(delivery_store, "c", due=100.0)
+        await enqueue(delivery_store, "other", due=100.0, hook_id=TWO)
+        assert await delivery_store.give_up(ONE, 500.0, "three days") == 3
+        dead = await delivery_store.page(A, ONE, "dead", None, 10)
+        assert [(one.delivery.id, one.changed_at, one.reason) for one in dead] == [
+            (name, 500.0, "three days") for name in ("c", "b", "a")
+        ]
+        assert await delivery_store.dead_counts([ONE, TWO]) == {ONE: 3}
+        assert await delivery_store.waiting_counts([ONE, TWO]) == {TWO: 1}
 
     @pytest_twisted.ensureDeferred
     async def test_deleting_the_deliveries_of_a_hook_leaves_those_of_others(

@@ -9,6 +9,7 @@ from kazoo_bridge.storage import delivery_retention
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.deliveries import DeliveryStore
 from kazoo_bridge.storage.delivery_retention import expire_excess, expire_old, purge_dead
+from kazoo_bridge.storage.missed_events import MissedEventStore
 from kazoo_bridge.storage.retention import RetentionService
 from tests.storage.record_factories import ONE, TWO, A, delivery_ids, enqueue, run_purge
 
@@ -119,6 +120,20 @@ class DeliveryRetentionSuite:
         assert await run_purge(database, purge_dead(1, 9), 1000) == 2
 
     @pytest_twisted.ensureDeferred
+    async def test_deleted_dead_deliveries_are_counted_as_missed(
+        self, delivery_store: DeliveryStore, missed_event_store: MissedEventStore, database: Database
+    ) -> None:
+        await enqueue(delivery_store, "a", "b", "c")
+        await enqueue(delivery_store, "of an event", inline_hook={"uri": "http://x/"})
+        await mark_dead(delivery_store, "of an event", "a", "b", "c", at=100)
+        await run_purge(database, purge_dead(1e9, 2), 110)
+        assert await missed_event_store.counts([ONE]) == {ONE: {"too_many_dead_deliveries": 2}}
+        await run_purge(database, purge_dead(1, 9), 1000)
+        assert await missed_event_store.counts([ONE]) == {
+            ONE: {"too_many_dead_deliveries": 2, "dead_delivery_expired": 1}
+        }
+
+    @pytest_twisted.ensureDeferred
     async def test_the_service_enforces_the_limits_in_several_batches(
         self, delivery_store: DeliveryStore, database: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -132,6 +147,7 @@ class DeliveryRetentionSuite:
             if (counts["pending"], counts["dead"]) == (1, 3):
                 break
         await service.stopService()
+        assert service.purged == {"excess": 8, "dead": 5}
 
 
 class TestDeliveryRetention(DeliveryRetentionSuite):

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import pytest_twisted
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet import reactor
@@ -12,7 +13,15 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import Clock
 from zope.interface.verify import verifyObject
 
-from kazoo_bridge.interfaces import IHookStore, RevisionConflict, Secret, StoredHook, TooManyHooks
+from kazoo_bridge.interfaces import (
+    UNTIL_ENABLED,
+    IHookStore,
+    RevisionConflict,
+    Secret,
+    StoredHook,
+    Suspension,
+    TooManyHooks,
+)
 from kazoo_bridge.kazoo import to_gregorian
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.deliveries import DeliveryStore
@@ -86,6 +95,48 @@ class HookStoreSuite:
         third = await hook_store.replace(second, {"n": 3}, ())
         assert (first.secrets, second.secrets, third.secrets) == (secrets, secrets, ())
         assert await hook_store.get(A, first.id) == third
+
+    @pytest_twisted.ensureDeferred
+    async def test_a_suspension_lasts_until_a_replacement_without_it(self, hook_store: HookStore) -> None:
+        suspension = Suspension(100.0, 130.5, 2)
+        hook = await hook_store.create(A, {})
+        suspended = await hook_store.replace(hook, {}, suspension=suspension)
+        assert suspended.suspension == suspension
+        assert await hook_store.get(A, hook.id) == suspended
+        await hook_store.replace(suspended, {})
+        (ended,) = await hook_store.all()
+        assert ended.suspension is None
+
+    @pytest_twisted.ensureDeferred
+    async def test_a_probe_is_due_at_its_time_if_a_delivery_is_held(
+        self, hook_store: HookStore, delivery_store: DeliveryStore
+    ) -> None:
+        late, early, waiting_for_nothing, enabled = [await hook_store.create(A, {}) for _ in range(4)]
+        for hook, due in ((late, 130.0), (early, 120.0), (waiting_for_nothing, 120.0)):
+            await hook_store.replace(hook, {}, suspension=Suspension(100.0, due))
+        for hook in (late, early, enabled):
+            await enqueue(delivery_store, f"of {hook.id}", due=UNTIL_ENABLED, hook_id=hook.id)
+        assert await hook_store.due_probes(119.0) == []
+        assert [hook.id for hook in await hook_store.due_probes(120.0)] == [early.id]
+        assert [hook.id for hook in await hook_store.due_probes(130.0)] == [early.id, late.id]
+        await delivery_store.claim_held(early.id, "me", 130.0, 140.0, 0)
+        assert [hook.id for hook in await hook_store.due_probes(130.0)] == [late.id]
+
+    @pytest_twisted.ensureDeferred
+    async def test_a_probe_is_claimed_once(self, hook_store: HookStore) -> None:
+        hook = await hook_store.create(A, {})
+        assert not await hook_store.claim_probe(hook, 190.0)
+        hook = await hook_store.replace(hook, {}, suspension=Suspension(100.0, 130.0, 1))
+        assert await gatherResults([hook_store.claim_probe(hook, 190.0) for _ in range(3)]) == [
+            True,
+            False,
+            False,
+        ]
+        advanced = await hook_store.get(A, hook.id)
+        assert advanced == evolve(hook, suspension=Suspension(100.0, 190.0, 2))
+        assert advanced is not None
+        await hook_store.replace(advanced, {}, suspension=advanced.suspension)
+        assert not await hook_store.claim_probe(advanced, 300.0)
 
     @pytest_twisted.ensureDeferred
     async def test_only_the_current_revision_can_be_replaced_or_deleted(self, hook_store: HookStore) -> None:

@@ -124,7 +124,7 @@ class Harness:
         )
         self.missed = MissedEvents(clock, self.missed_events)
         self.dispatcher = Dispatcher(
-            clock, self.registry, self.scheduler, self.attempt_runner, self.writer, self.missed
+            clock, self.registry, self.scheduler, self.attempt_runner, self.writer, self.missed, self.paused
         )
 
     def start(self) -> None:

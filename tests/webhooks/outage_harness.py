@@ -174,7 +174,7 @@ class OutageHarness:
             event = Event("callevt", f"x.{name}", body, raw=name.encode())
             node = self.nodes[len(self.published) % len(self.nodes)]
             self.acknowledgements.append(results_of(node.event_handler.handle(event) or succeed(None)))
-            self.pass_time(interval)
+            self.pass_time(interval, step=min(interval, 15.0))
 
     def pass_time(self, seconds: float, step: float = 0.25) -> None:
         """Let time pass."""

@@ -6,7 +6,12 @@ import pytest
 
 from kazoo_bridge import __version__
 from kazoo_bridge.interfaces import Secret, StoredHook
-from kazoo_bridge.webhooks.kazoo_messages import doc_type_updated, hook_changed, webhook_disabled
+from kazoo_bridge.webhooks.kazoo_messages import (
+    doc_type_updated,
+    hook_changed,
+    webhook_disabled,
+    webhook_recovered,
+)
 
 ACCOUNT, HOOK = "a" * 32, "b" * 32
 
@@ -46,6 +51,13 @@ def test_a_disabled_hook_is_a_notification() -> None:
     exchange, routing_key, body = webhook_disabled(ACCOUNT, HOOK)
     assert (exchange, routing_key) == ("notifications", "notifications.webhook.disabled")
     assert_envelope(body, "notification", "webhook_disabled")
+    assert (body["Account-ID"], body["Hook-ID"]) == (ACCOUNT, HOOK)
+
+
+def test_a_recovered_hook_is_a_notification() -> None:
+    exchange, routing_key, body = webhook_recovered(ACCOUNT, HOOK)
+    assert (exchange, routing_key) == ("notifications", "notifications.webhook.recovered")
+    assert_envelope(body, "notification", "webhook_recovered")
     assert (body["Account-ID"], body["Hook-ID"]) == (ACCOUNT, HOOK)
 
 

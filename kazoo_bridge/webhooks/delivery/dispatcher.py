@@ -16,6 +16,7 @@ from kazoo_bridge.webhooks.delivery.delivery_writer import DeliveryWriter
 from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
 from kazoo_bridge.webhooks.delivery.hook_queues import Slot
 from kazoo_bridge.webhooks.delivery.missed_events import DISABLED, UNDELIVERABLE, MissedEvents
+from kazoo_bridge.webhooks.delivery.paused_deliveries import PausedDeliveries
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.hooks.registry import HookRegistry
 
@@ -69,6 +70,7 @@ class Dispatcher:
     _attempt_runner: AttemptRunner
     _writer: DeliveryWriter
     _missed: MissedEvents
+    _paused: PausedDeliveries
     _delivered: OrderedDict[str, None] = field(init=False, factory=OrderedDict)
     _in_flight: int = field(init=False, default=0)
     _waiting_for_slot: int = field(init=False, default=0)
@@ -169,6 +171,9 @@ class Dispatcher:
             if not self._may_probe(hook):
                 raise
             return False
+        if hook.suspended and self._registry.get(hook.id) is not None:
+            # The hook was enabled while this was written, so its resumption may have missed it.
+            self._paused.on_hook_loaded(hook.id, True)
         return True
 
     def _may_probe(self, hook: Hook) -> bool:

@@ -12,8 +12,10 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 
 from kazoo_bridge.interfaces import Delivery, Secret
-from kazoo_bridge.webhooks.attempts.attempt import AttemptResult, ClusterId, RequestBuilder
+from kazoo_bridge.webhooks.attempts.attempt import AttemptResult, ClusterId, FailureCount, RequestBuilder
 from kazoo_bridge.webhooks.hooks.hook import Hook
+from kazoo_bridge.webhooks.http.faults import Fault
+from kazoo_bridge.webhooks.http.sender import Outcome
 from tests.webhooks.fakes import FakeAgent, respond
 from tests.webhooks.harness import Harness, make_harness, results_of
 from tests.webhooks.hook_factory import ACCOUNT, make_hook
@@ -219,3 +221,39 @@ def test_the_configured_cluster_id_overrides_the_stored_one() -> None:
     cluster_id = ClusterId("configured", lambda: succeed("stored"))
     results_of(Deferred.fromCoroutine(cluster_id.load()))
     assert cluster_id.value == "configured"
+
+
+REFUSED, BAD_STATUS = Outcome(False, error="refused"), Outcome(False, 500)
+OURS = Outcome(False, error="no descriptor", fault=Fault.OURS)
+
+
+@pytest.mark.parametrize(
+    ("every_connection", "attempts", "replayed", "outcome", "expected"),
+    [
+        (False, 0, False, REFUSED, True),
+        (False, 0, False, BAD_STATUS, True),
+        (False, 1, False, REFUSED, False),
+        (False, 0, True, REFUSED, False),
+        (False, 0, False, OURS, False),
+        (True, 1, False, REFUSED, True),
+        (True, 2, False, REFUSED, False),
+        (True, 1, False, BAD_STATUS, False),
+        (True, 0, False, BAD_STATUS, True),
+        (True, 1, True, REFUSED, False),
+    ],
+)
+def test_which_failures_count_against_a_hook(
+    every_connection: bool, attempts: int, replayed: bool, outcome: Outcome, expected: bool
+) -> None:
+    _, harness = make_harness(started=False)
+    hook = harness.hook(retries=2)
+    delivery = evolve(harness.delivery(hook), attempts=attempts, replayed=replayed)
+    assert FailureCount(every_connection).counts(hook, delivery, outcome) is expected
+
+
+def test_without_retries_the_only_attempt_that_kazoo_makes_counts() -> None:
+    _, harness = make_harness(started=False)
+    hook = harness.hook(retries=0)
+    delivery = harness.delivery(hook)
+    assert FailureCount(every_connection=True).counts(hook, delivery, REFUSED)
+    assert not FailureCount(every_connection=True).counts(hook, evolve(delivery, attempts=1), REFUSED)

@@ -443,3 +443,38 @@ def assert_like_new(scheduler: FairScheduler, clock: Clock) -> None:
     fresh, _ = make_scheduler()
     wanted = [HOOKS[account, name] for name in "xyz" for account in "abc"] * 2
     assert granted(ask(scheduler, *wanted)) == granted(ask(fresh, *wanted))
+
+
+def test_a_receiver_that_recovers_gets_more_requests_with_each_success() -> None:
+    scheduler = FairScheduler(Clock(), 40, 40, 4)
+    hook = make_hook()
+    scheduler.start_slowly(hook)
+
+    def take_all() -> list[Slot]:
+        taken = [
+            results_of(scheduler.acquire(hook, 0.0))[0] for _ in range(scheduler.free_slots(hook.queue_key))
+        ]
+        return [slot for slot in taken if slot is not None]
+
+    (first,) = take_all()
+    scheduler.release(first, True)
+    second = take_all()
+    assert len(second) == 2
+    scheduler.release(second[0], True)
+    scheduler.release(second[1], False)
+    (only,) = take_all()
+    for _ in range(3):
+        scheduler.release(only, True)
+        only, *others = take_all()
+        for slot in others:
+            scheduler.release(slot, None)
+    scheduler.release(only, None)
+    assert len(take_all()) == 4
+
+
+def test_a_changed_hook_does_not_begin_slowly() -> None:
+    scheduler = FairScheduler(Clock(), 40, 40, 4)
+    hook = make_hook()
+    scheduler.start_slowly(hook)
+    scheduler.reset(hook.queue_key)
+    assert scheduler.free_slots(hook.queue_key) == 4

@@ -8,7 +8,7 @@ from attrs import evolve
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs
 
-from kazoo_bridge.interfaces import RevisionConflict, Secret, StoredHook, TooManyHooks
+from kazoo_bridge.interfaces import RevisionConflict, Secret, StoredHook, Suspension, TooManyHooks
 from kazoo_bridge.webhooks.hooks.hook_document import InvalidDocument
 from kazoo_bridge.webhooks.hooks.hook_secrets import DEFAULT_OVERLAP, generate_secret
 from kazoo_bridge.webhooks.hooks.hook_service import TOO_MANY_FAILURES, HookService, merge
@@ -252,3 +252,80 @@ def test_merge_patches(document: dict[str, Any], changes: dict[str, Any], merged
     before = repr(document)
     assert merge(document, changes) == merged
     assert repr(document) == before
+
+
+SUSPENSION = Suspension(NOW - 50, NOW + 70, 2)
+
+
+async def make_suspended(harness: Harness) -> StoredHook:
+    hook = await harness.service.create(ACCOUNT, GOOD)
+    assert await harness.service.disable(ACCOUNT, hook.id, hook.revision, TOO_MANY_FAILURES, SUSPENSION)
+    suspended = harness.store.hooks[hook.id]
+    assert suspended.suspension == SUSPENSION
+    return suspended
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_suspended_hook_listens_but_is_not_enabled(harness: Harness) -> None:
+    hook = await make_suspended(harness)
+    known = harness.registry.find(hook.id)
+    assert known is not None
+    assert (known.enabled, known.suspended, harness.registry.get(hook.id)) == (False, True, None)
+    assert harness.loaded[-1] == (hook.id, False)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_suspended_hook_recovers_once(harness: Harness) -> None:
+    hook = await make_suspended(harness)
+    assert await harness.service.recover(ACCOUNT, hook.id)
+    recovered = harness.store.hooks[hook.id]
+    assert recovered.document["enabled"] is True
+    assert ("disable_reason" in recovered.document, recovered.suspension) == (False, None)
+    assert harness.loaded[-1] == (hook.id, True)
+    assert harness.changes[-1] == ("doc_edited", hook.id, recovered.revision)
+    assert not await harness.service.recover(ACCOUNT, hook.id)
+    assert not await harness.service.recover(ACCOUNT, "f" * 32)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_hook_that_is_given_up_stays_disabled(harness: Harness) -> None:
+    hook = await make_suspended(harness)
+    assert await harness.service.give_up(ACCOUNT, hook.id)
+    given_up = harness.store.hooks[hook.id]
+    assert (given_up.document, given_up.suspension) == (hook.document, None)
+    known = harness.registry.find(hook.id)
+    assert known is not None
+    assert known.failed
+    assert not await harness.service.give_up(ACCOUNT, hook.id)
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_edit_keeps_a_hook_suspended_and_lets_it_be_probed_at_once(harness: Harness) -> None:
+    hook = await make_suspended(harness)
+    edited = await harness.service.patch(hook, {"name": "new"})
+    assert edited.suspension == Suspension(SUSPENSION.since, NOW, 0)
+    echoed = await harness.service.replace(edited, edited.document)
+    assert echoed.suspension is not None
+    rotated = await harness.service.rotate_secret(echoed, {"secret": generate_secret()})
+    assert rotated.suspension == echoed.suspension
+
+
+@pytest.mark.parametrize("verb", ["patch", "replace"])
+@pytest_twisted.ensureDeferred
+async def test_a_person_who_disables_a_suspended_hook_ends_the_suspension(
+    harness: Harness, verb: str
+) -> None:
+    hook = await make_suspended(harness)
+    change = {"enabled": False} if verb == "patch" else {**GOOD, "enabled": False}
+    disabled = await getattr(harness.service, verb)(hook, change)
+    assert (disabled.suspension, disabled.document["disable_reason"]) == (None, TOO_MANY_FAILURES)
+
+
+@pytest_twisted.ensureDeferred
+async def test_enabling_ends_the_suspension(harness: Harness) -> None:
+    hook = await make_suspended(harness)
+    enabled = await harness.service.patch(hook, {"enabled": True})
+    assert (enabled.suspension, enabled.document["enabled"]) == (None, True)
+    other = await make_suspended(harness)
+    assert await harness.service.re_enable([ACCOUNT]) == 1
+    assert harness.store.hooks[other.id].suspension is None

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from attrs import evolve
+
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.hooks.registry import HookRegistry
 from tests.webhooks.hook_factory import ACCOUNT, make_hook
@@ -61,3 +63,16 @@ def test_replacing_all_hooks_forgets_the_others() -> None:
     hooks.replace_all([make_hook("new")])
     assert matching_ids(hooks) == ["new"]
     assert hooks.get("old") is None
+
+
+def test_a_hook_that_failed_too_often_matches_but_is_not_enabled() -> None:
+    suspended = evolve(make_hook("suspended"), enabled=False, suspended=True)
+    failed = evolve(make_hook("failed"), enabled=False, failed=True)
+    hooks = make_registry(make_hook("enabled"), suspended, failed, evolve(make_hook("off"), enabled=False))
+    assert matching_ids(hooks) == ["enabled", "failed", "suspended"]
+    assert (len(hooks), hooks.suspended) == (1, 1)
+    assert (hooks.get("suspended"), hooks.find("suspended")) == (None, suspended)
+    assert (hooks.get("off"), hooks.find("off")) == (None, None)
+    hooks.put(evolve(suspended, enabled=True, suspended=False))
+    hooks.remove("failed")
+    assert (len(hooks), hooks.suspended, matching_ids(hooks)) == (2, 0, ["enabled", "suspended"])
