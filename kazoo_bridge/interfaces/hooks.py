@@ -40,6 +40,9 @@ class StoredHook:
     `created` and `modified`: times in Gregorian seconds.
 
     `secrets`: the newest first. They are not part of the document, and no client sees them.
+
+    `headers`: the values of the hook's own request headers, by name in lower case. No client sees them; the
+    document has a mask for each.
     """
 
     id: str
@@ -49,6 +52,7 @@ class StoredHook:
     created: int
     modified: int
     secrets: tuple[Secret, ...] = field(default=(), repr=False)
+    headers: Mapping[str, str] = field(factory=dict, repr=False)
 
 
 class RevisionConflict(Exception):
@@ -82,7 +86,10 @@ class IHookStore(Interface):
         """Return one hook of the account, or None."""
 
     def create(
-        account_id: str, document: Mapping[str, Any], secrets: tuple[Secret, ...] = ()
+        account_id: str,
+        document: Mapping[str, Any],
+        secrets: tuple[Secret, ...] = (),
+        headers: Mapping[str, str] | None = None,
     ) -> Deferred[StoredHook]:
         """Store a new hook under a fresh id.
 
@@ -90,9 +97,12 @@ class IHookStore(Interface):
         """
 
     def replace(
-        hook: StoredHook, document: Mapping[str, Any], secrets: tuple[Secret, ...] | None = None
+        hook: StoredHook,
+        document: Mapping[str, Any],
+        secrets: tuple[Secret, ...] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Deferred[StoredHook]:
-        """Replace the document of `hook`, and its secrets (None: they stay).
+        """Replace the document of `hook`, and its secrets and the values of its headers (None: they stay).
 
         Fails with `RevisionConflict` if `hook` is not the current revision.
         """

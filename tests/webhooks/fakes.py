@@ -333,20 +333,31 @@ class FakeHookStore(_FakeStore):
         return self._result(hook if hook is not None and hook.account_id == account_id else None)
 
     def create(
-        self, account_id: str, document: Mapping[str, Any], secrets: tuple[Secret, ...] = ()
+        self,
+        account_id: str,
+        document: Mapping[str, Any],
+        secrets: tuple[Secret, ...] = (),
+        headers: Mapping[str, str] | None = None,
     ) -> Deferred[StoredHook]:
         if len(self.hooks) >= self.max_hooks:
             return fail(TooManyHooks(self.max_hooks))
-        return self._result(self.add(account_id, document, *secrets))
+        stored = evolve(self.add(account_id, document, *secrets), headers=dict(headers or {}))
+        self.hooks[stored.id] = stored
+        return self._result(stored)
 
     def replace(
-        self, hook: StoredHook, document: Mapping[str, Any], secrets: tuple[Secret, ...] | None = None
+        self,
+        hook: StoredHook,
+        document: Mapping[str, Any],
+        secrets: tuple[Secret, ...] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Deferred[StoredHook]:
         if self._changed(hook):
             return fail(RevisionConflict())
         revision = f"{int(hook.revision.split('-')[0]) + 1}-x"
         kept = hook.secrets if secrets is None else secrets
-        self.hooks[hook.id] = evolve(hook, document=document, revision=revision, secrets=kept)
+        values = hook.headers if headers is None else headers
+        self.hooks[hook.id] = evolve(hook, document=document, revision=revision, secrets=kept, headers=values)
         return self._result(self.hooks[hook.id])
 
     def delete(self, hook: StoredHook) -> Deferred[None]:

@@ -70,8 +70,8 @@ class RequestBuilder:
         request = build_request(hook, delivery.payload, self._cluster_id.value)
         # Receivers recognise repetitions by the id, so an unsigned request has it too.
         headers = {**request.headers, "webhook-id": delivery.id}
-        if hook.secrets:
-            headers |= signature_headers(hook.secrets, delivery.id, self._clock.seconds(), request.body)
+        if hook.signing_keys:
+            headers |= signature_headers(hook.signing_keys, delivery.id, self._clock.seconds(), request.body)
         return evolve(request, headers=headers)
 
 

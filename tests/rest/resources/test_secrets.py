@@ -15,7 +15,7 @@ from twisted.internet import reactor
 from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs
 
-from kazoo_bridge.webhooks.hooks.hook_secrets import generate_secret
+from kazoo_bridge.webhooks.hooks.signing_keys import generate_secret
 from tests.rest.harness import ACCOUNT, HOOK_DOCUMENT, STRANGER, RestHarness, hooks_path
 from tests.webhooks.receiving import Received, Receiver
 
