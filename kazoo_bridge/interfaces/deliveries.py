@@ -31,6 +31,8 @@ class Delivery:
     `inline_hook`: the hook's document, if the event contained it.
 
     `attempts`: the number of attempts so far.
+
+    `replayed_at`: when a person has last asked for it again, in Unix seconds; None: never.
     """
 
     id: str
@@ -43,6 +45,7 @@ class Delivery:
     ordering_key: str = ""
     inline_hook: Mapping[str, Any] | None = field(default=None, repr=False)
     attempts: int = 0
+    replayed_at: float | None = None
 
 
 @frozen

@@ -301,4 +301,5 @@ def _from_row(row: Row[Any]) -> Delivery:
         ordering_key=row.ordering,
         inline_hook=None if row.own_hook is None else json.loads(row.own_hook),
         attempts=row.tries,
+        replayed_at=row.waiting_since,
     )

@@ -32,6 +32,7 @@ from kazoo_bridge.webhooks.attempts.sample_sender import SampleSender
 from kazoo_bridge.webhooks.delivery.dead_letters import DeadLetters
 from kazoo_bridge.webhooks.delivery.delivery_writer import DeliveryWriter
 from kazoo_bridge.webhooks.delivery.dispatcher import Dispatcher
+from kazoo_bridge.webhooks.delivery.dropped_deliveries import DroppedDeliveries
 from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
 from kazoo_bridge.webhooks.delivery.paused_deliveries import PausedDeliveries
 from kazoo_bridge.webhooks.delivery.poll_timer import PollTimer
@@ -135,6 +136,7 @@ class WebhookService:
             recorder,
             RetryPolicy.from_config(config.webhooks),
             on_gone=auto_disabler.disable,
+            dropped=DroppedDeliveries(reactor),
         )
         retry_worker = RetryWorker(
             reactor,
@@ -261,6 +263,13 @@ class WebhookService:
             "webhook_events_of_unknown_accounts",
             "Events of accounts that the directory does not know",
             lambda: handler.unknown_account,
+        )
+        register_labelled_counter(
+            registry,
+            "deliveries_dropped",
+            "Deliveries that were dropped, by reason",
+            "reason",
+            lambda: self._attempt_runner.dropped.counts,
         )
         register_gauge(registry, "webhooks_enabled", "Enabled hooks", lambda: len(self.registry))
         self._attempt_runner.metrics.register(registry)

@@ -260,7 +260,7 @@ class FakeDeliveryStore(_FakeStore):
         found = [] if self.down else [row for row in self.rows.values() if wanted(row)]
         for row in found:
             row.status, row.next_attempt = "pending", now
-            row.delivery = evolve(row.delivery, attempts=0)
+            row.delivery = evolve(row.delivery, attempts=0, replayed_at=now)
         return len(found)
 
     def retry(self, account_id: str, hook_id: str, delivery_id: str, now: float) -> Deferred[bool]:

@@ -13,6 +13,7 @@ from kazoo_bridge.webhooks.attempts.attempt import AttemptRunner, ClusterId, Req
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
 from kazoo_bridge.webhooks.delivery.delivery_writer import DeliveryWriter
 from kazoo_bridge.webhooks.delivery.dispatcher import Dispatcher, make_delivery
+from kazoo_bridge.webhooks.delivery.dropped_deliveries import DroppedDeliveries
 from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
 from kazoo_bridge.webhooks.delivery.hook_queues import Slot
 from kazoo_bridge.webhooks.delivery.paused_deliveries import PausedDeliveries
@@ -63,6 +64,7 @@ class Harness:
         self.paused = PausedDeliveries(
             clock, self.deliveries, self.hooks, self.registry, self.scheduler, self.poll_timer
         )
+        self.dropped = DroppedDeliveries(clock)
         self.cluster_id = ClusterId("", lambda: Deferred())
         self.attempt_runner = AttemptRunner(
             clock,
@@ -72,6 +74,7 @@ class Harness:
             self.recorder,
             RetryPolicy([10, 100], retry_bad_status, random=LongestDelays()),
             on_gone=self._on_gone,
+            dropped=self.dropped,
         )
         self.retry_worker = RetryWorker(
             clock,

@@ -10,6 +10,7 @@ from twisted.logger import Logger
 
 from kazoo_bridge.interfaces import Delivery
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptInfo, AttemptRecorder
+from kazoo_bridge.webhooks.delivery.dropped_deliveries import TOO_OLD, DroppedDeliveries
 from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
 from kazoo_bridge.webhooks.delivery.hook_queues import Slot
 from kazoo_bridge.webhooks.delivery.retry_policy import RetryPolicy
@@ -31,13 +32,20 @@ OnGone = Callable[[str, str, str, str], Awaitable[None]]
 class AttemptResult:
     """What follows from an attempt. `next_attempt` is in Unix seconds; None: no further attempt.
 
-    `attempts` counts all attempts at the delivery so far; `reason` says why this one failed.
+    `attempts` counts all attempts at the delivery so far; `reason` says why this one failed. `dropped`: the
+    event is not wanted any more.
     """
 
     delivered: bool
     attempts: int
     next_attempt: float | None = None
     reason: str = ""
+    dropped: bool = False
+
+    @property
+    def done(self) -> bool:
+        """True if nothing is to be kept of the delivery: it was delivered or dropped."""
+        return self.delivered or self.dropped
 
 
 @define(eq=False)
@@ -79,7 +87,8 @@ class RequestBuilder:
 class AttemptRunner:
     """Sends the request of a delivery once, records the attempt and returns what follows.
 
-    `on_gone` is called when a receiver answers 410, with a hook that is to be disabled.
+    `on_gone` is called when a receiver answers 410, with a hook that is to be disabled. `dropped` drops the
+    events that are too old for their hook.
     """
 
     _clock: IReactorTime
@@ -89,10 +98,14 @@ class AttemptRunner:
     _recorder: AttemptRecorder
     _policy: RetryPolicy
     _on_gone: OnGone
+    dropped: DroppedDeliveries
     metrics: AttemptMetrics = field(init=False, factory=AttemptMetrics)
 
     async def attempt(self, hook: Hook, delivery: Delivery, slot: Slot) -> AttemptResult:
         """Make one attempt with `slot`, which is released. Raises nothing for what a receiver does."""
+        if self.dropped.drop_if_too_old(hook, delivery):
+            self._scheduler.release(slot, None)
+            return AttemptResult(False, delivery.attempts, reason=TOO_OLD, dropped=True)
         attempts = delivery.attempts + 1
         try:
             request = self._requests.build(hook, delivery)
