@@ -43,7 +43,14 @@ from kazoo_bridge.interfaces.hooks import (
     StoredHook,
     TooManyHooks,
 )
-from kazoo_bridge.interfaces.webhooks import InvalidDocument, IWebhooks, NoSample, TooManySamples
+from kazoo_bridge.interfaces.webhooks import (
+    InvalidDocument,
+    IWebhooks,
+    NoSample,
+    NotReplayable,
+    TooManySamples,
+    UnknownAttempt,
+)
 from kazoo_bridge.interfaces.websockets import (
     MAX_BINDING_LENGTH,
     BindingUnavailable,
@@ -91,6 +98,7 @@ __all__ = [
     "IWebsockets",
     "InvalidDocument",
     "NoSample",
+    "NotReplayable",
     "Occurrence",
     "Principal",
     "Queue",
@@ -107,6 +115,7 @@ __all__ = [
     "TooManySamples",
     "Topic",
     "TopicFilter",
+    "UnknownAttempt",
     "UnknownCall",
     "Unroutable",
 ]

@@ -164,6 +164,7 @@ def _to_row(delivery: Delivery, next_attempt: float | None, reason: str) -> dict
         "created": delivery.created,
         "changed": delivery.created,
         "reason": reason,
+        "waiting_since": delivery.replayed_at,
     }
 
 

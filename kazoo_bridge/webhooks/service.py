@@ -26,6 +26,7 @@ from kazoo_bridge.metrics import register_counter, register_gauge, register_labe
 from kazoo_bridge.webhooks.api import WebhookApi
 from kazoo_bridge.webhooks.attempts.attempt import AttemptRunner, ClusterId, RequestBuilder
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
+from kazoo_bridge.webhooks.attempts.attempt_replay import AttemptReplayer
 from kazoo_bridge.webhooks.attempts.auto_disabler import AutoDisabler
 from kazoo_bridge.webhooks.attempts.health import HealthReport
 from kazoo_bridge.webhooks.attempts.sample_sender import SampleSender
@@ -70,6 +71,7 @@ class WebhookService:
     hooks: HookService
     recorder: AttemptRecorder
     auto_disabler: AutoDisabler
+    replayer: AttemptReplayer
     dead_letters: DeadLetters
     sample_sender: SampleSender
     health: HealthReport
@@ -156,6 +158,7 @@ class WebhookService:
             hooks=hooks,
             recorder=recorder,
             auto_disabler=auto_disabler,
+            replayer=AttemptReplayer(reactor, recorder, stores.deliveries, hooks, on_due=poll_timer.wake),
             dead_letters=DeadLetters(reactor, stores.deliveries, writer, on_due=poll_timer.wake),
             sample_sender=SampleSender(reactor, catalogue, requests, http.sender, recorder),
             health=HealthReport(
@@ -196,6 +199,7 @@ class WebhookService:
             self.hooks,
             self.health,
             self.recorder,
+            self.replayer,
             self.dead_letters,
             self.sample_sender,
             self.stores.limits,

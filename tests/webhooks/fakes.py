@@ -112,6 +112,12 @@ class FakeAttemptStore(_FakeStore):
         ]
         return self._result(found[::-1][:count])
 
+    def get(self, account_id: str, hook_id: str | None, position: int) -> Deferred[StoredAttempt | None]:
+        one = self.stored[position] if position < len(self.stored) else None
+        if one is None or one.account_id != account_id or hook_id not in (None, one.hook_id):
+            return self._result(None)
+        return self._result(StoredAttempt(position, one.made_at, one.document, one.replay))
+
     def health(self, hook_ids: Collection[str]) -> Deferred[Mapping[str, HookHealth]]:
         found = {name: self.health_by_hook[name] for name in hook_ids if name in self.health_by_hook}
         return self._result(found)

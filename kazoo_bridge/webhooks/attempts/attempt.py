@@ -129,7 +129,7 @@ class AttemptRunner:
             self._scheduler.release(slot, success)
         self.metrics.observe(success=outcome.success, seconds=self._clock.seconds() - began)
         retries_left = self._policy.quick_retries_left(hook, attempts)
-        info = AttemptInfo(delivery.event_id, hook.retries, retries_left)
+        info = AttemptInfo(delivery.event_id, hook.retries, retries_left, delivery=delivery)
         self._recorder.record(hook, request, outcome, info)
         if outcome.success:
             return AttemptResult(True, attempts)

@@ -22,9 +22,6 @@ MAX_HEADERS = 20
 #: In characters; the total counts names and values.
 MAX_HEADER_NAME_LENGTH, MAX_HEADER_VALUE_LENGTH, MAX_HEADERS_LENGTH = 64, 4096, 8192
 
-#: Receivers echo what they got: shorter parts of a value are too common to be looked for in answers.
-_MIN_REDACTED_LENGTH = 6
-
 _NAME = re.compile(r"[0-9A-Za-z!#$%&'*+.^_`|~-]+")
 _VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 
@@ -138,12 +135,3 @@ def separate_headers(
     if values:
         separated["headers"] = dict.fromkeys(values, MASK)
     return separated, values
-
-
-def redact(text: str, values: Mapping[str, str]) -> str:
-    """Return `text` with every occurrence of the headers' values, and of their words, replaced by `MASK`."""
-    for value in values.values():
-        for part in (value, *value.split()):
-            if len(part) >= _MIN_REDACTED_LENGTH and part.lower() != "bearer":
-                text = text.replace(part, MASK)
-    return text
