@@ -53,7 +53,8 @@ def make_schemas(document: Mapping[str, Any], secret_schemas: Mapping[str, Any])
     """
     rules = document["properties"]
     writable = {**rules, **secret_schemas}
-    stored = {**rules, "hook": _TEXT}  # its category may be gone
+    # Its category may be gone, and earlier releases have accepted other modifiers.
+    stored = {**rules, "hook": _TEXT, "modifiers": {**rules["modifiers"], "additionalProperties": True}}
     added = {
         "id": _TEXT,
         "health": ref("Health"),

@@ -77,9 +77,12 @@ def modifiers_schema(description: str) -> dict[str, Any]:
     }
 
 
-_PLAIN_SCHEMAS: tuple[dict[str, Any], ...] = (
-    {"type": ["string", "number", "boolean", "null"]},
-    {"type": "array", "items": {"type": ["string", "number", "boolean", "null"]}},
+_SCALAR_SCHEMA: Mapping[str, Any] = {"type": ["string", "number", "boolean", "null"]}
+_OBJECT_SCHEMA: Mapping[str, Any] = {"type": "object", "propertyNames": {"pattern": r"^(?!\$)"}}
+_PLAIN_SCHEMAS: tuple[Mapping[str, Any], ...] = (
+    _SCALAR_SCHEMA,
+    _OBJECT_SCHEMA,
+    {"type": "array", "items": {"anyOf": [_SCALAR_SCHEMA, _OBJECT_SCHEMA, {"type": "array"}]}},
 )
 
 
