@@ -44,7 +44,7 @@ SECRET_PROPERTIES: Mapping[str, Any] = {
     "signature": {
         "type": "string",
         "enum": list(SIGNATURES),
-        "description": "The kind of secret that is generated or given; hmac without it",
+        "description": "The kind of secret that is generated or given; without it the current one, or hmac",
     },
     "secret_overlap_seconds": {
         "type": "integer",
@@ -61,25 +61,27 @@ def updated_secrets(
 ) -> tuple[Secret, ...] | None:
     """Return the secrets of a hook after `document` is written; None if it leaves them as they are.
 
-    ``secret`` in `document` is a new secret, true to generate one of the kind ``signature``, or null or false
-    to end signing; without it nothing changes. The result has the new secret first. The `current` secrets
-    that have not expired follow: each expires ``secret_overlap_seconds`` after `now` (Unix seconds) or at its
-    own expiry, whichever is earlier. At most `MAX_ACTIVE_SECRETS` remain; an overlap of 0 keeps the new one
-    only.
+    ``secret`` in `document` is a new secret, true to generate one of the kind ``signature`` (without it, of
+    the kind of the current one), or null or false to end signing; without it nothing changes. The result has
+    the new secret first. The `current` secrets that have not expired follow: each expires
+    ``secret_overlap_seconds`` after `now` (Unix seconds) or at its own expiry, whichever is earlier. At most
+    `MAX_ACTIVE_SECRETS` remain; an overlap of 0 keeps the new one only.
 
     Raises `InvalidDocument`, whose errors contain no secret; also for a ``signature`` without a ``secret``
     that is not the kind of the current one.
     """
     kind = _parse_signature(document.get("signature"))
+    current_kind = parse_key(current[0].value).kind if current else None
     if "secret" not in document:
-        if kind is not None and (not current or parse_key(current[0].value).kind != kind):
+        if kind not in (None, current_kind):
             raise InvalidDocument(field_error("secret", "required", "expected true, for a new secret"))
         return None
     requested = document["secret"]
     if requested is None or requested is False:
         return ()
     overlap = _parse_overlap(document.get("secret_overlap_seconds", DEFAULT_OVERLAP))
-    new = Secret(generate_secret(kind or HMAC) if requested is True else _validate(requested, kind))
+    made = generate_secret(kind or current_kind or HMAC) if requested is True else _validate(requested, kind)
+    new = Secret(made)
     return (new, *_replaced(new, current, now, overlap))
 
 

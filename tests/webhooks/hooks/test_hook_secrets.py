@@ -140,6 +140,14 @@ def test_a_signature_fits_the_secret(document: dict[str, Any], field: str) -> No
     assert ONE not in str(refused.value.errors)
 
 
+def test_a_generated_secret_is_of_the_current_kind() -> None:
+    pair = Secret(generate_secret(ED25519))
+    for document, kind in (({"secret": True}, "ed25519"), ({"secret": True, "signature": "hmac"}, "hmac")):
+        made = updated_secrets(document, (pair,), NOW)
+        assert made is not None
+        assert [parse_key(secret.value).kind for secret in made] == [kind, "ed25519"]
+
+
 def test_the_kind_that_a_hook_has_is_written_back() -> None:
     assert updated_secrets({"signature": "hmac"}, (Secret(ONE),), NOW) is None
 
