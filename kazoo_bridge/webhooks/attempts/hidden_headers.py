@@ -18,22 +18,20 @@ _MIN_SECRET_LENGTH = 6
 def hide_headers(hook: Hook, request: HookRequest, outcome: Outcome) -> tuple[HookRequest, Outcome]:
     """Return the request and the outcome with a mask instead of each value of the hook's own headers.
 
-    Receivers that echo requests repeat the values; these, and the words of which they consist, are masked in
-    the response's headers and body.
+    Receivers that echo requests repeat the values; these, and their last words (a token behind its scheme),
+    are masked in the response's headers and body.
     """
     if not hook.headers:
         return request, outcome
     shown = {name: MASK if name in hook.headers else value for name, value in request.headers.items()}
-    secrets = list(_secrets(hook.headers.values()))
     headers, body = dict(outcome.headers), outcome.body
-    for secret in secrets:
+    for secret in _secrets(hook.headers.values()):
         headers = {name: value.replace(secret, MASK) for name, value in headers.items()}
         body = body.replace(secret.encode("ascii"), MASK.encode("ascii"))
     return evolve(request, headers=shown), evolve(outcome, headers=headers, body=body)
 
 
 def _secrets(values: Iterable[str]) -> Iterable[str]:
-    """Yield the values, and then their words without the first (a scheme), if they are long enough."""
-    values = list(values)
-    words = [word for value in values for word in value.split()[1:]]
-    return (secret for secret in (*values, *words) if len(secret) >= _MIN_SECRET_LENGTH)
+    """Return the values and their last words, if they are long enough, the longest first."""
+    found = {part for value in values for part in (value, value.rpartition(" ")[2])}
+    return sorted((part for part in found if len(part) >= _MIN_SECRET_LENGTH), key=len, reverse=True)
