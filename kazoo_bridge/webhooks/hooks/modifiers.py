@@ -73,7 +73,7 @@ def modifiers_schema(description: str) -> dict[str, Any]:
     return {
         "type": "object",
         "description": description,
-        "additionalProperties": {"anyOf": [*_PLAIN_SCHEMAS, _operator_schema(MAX_NOT_DEPTH)]},
+        "additionalProperties": {"anyOf": [*_PLAIN_SCHEMAS, _OPERATOR_SCHEMA]},
     }
 
 
@@ -86,17 +86,22 @@ _PLAIN_SCHEMAS: tuple[Mapping[str, Any], ...] = (
 )
 
 
-def _operator_schema(depth: int) -> dict[str, Any]:
-    properties: dict[str, Any] = {
+_OPERATOR_SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "minProperties": 1,
+    "properties": {
         "$in": {"type": "array", "minItems": 1, "maxItems": MAX_CHOICES},
         "$exists": {"type": "boolean"},
         "$prefix": {"type": "string", "minLength": 1, "maxLength": MAX_PREFIX_LENGTH},
         "$gte": {"type": "number"},
         "$lte": {"type": "number"},
-    }
-    if depth:
-        properties["$not"] = {"anyOf": [*_PLAIN_SCHEMAS, _operator_schema(depth - 1)]}
-    return {"type": "object", "minProperties": 1, "properties": properties, "additionalProperties": False}
+        "$not": {
+            "description": "A plain value, a list, or operators;"
+            f" at most {MAX_NOT_DEPTH} times within each other"
+        },
+    },
+    "additionalProperties": False,
+}
 
 
 @define

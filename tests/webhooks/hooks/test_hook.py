@@ -7,6 +7,7 @@ import pytest
 from attrs import evolve
 
 from kazoo_bridge.interfaces import Occurrence, Secret
+from kazoo_bridge.webhooks.hooks.delivery_options import DeliveryOptions
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.hooks.hook_document import InvalidDocument, coerce_document, document_schema
 from kazoo_bridge.webhooks.hooks.signing_keys import generate_secret
@@ -194,3 +195,17 @@ def test_which_occurrences_match(document: dict[str, Any], internal_leg: bool, m
         internal_leg=internal_leg,
     )
     assert make_hook(**document).matches(occurrence) is matches
+
+
+def test_an_inline_hook_has_no_options_and_takes_invalid_operators_for_plain_values() -> None:
+    document = {
+        "uri": "http://h/",
+        "headers": {"X-A": "1"},
+        "success_codes": ["2xx"],
+        "max_age_s": 1,
+        "modifiers": {"k": {"$bad": 1}, "n": {"$prefix": "a"}},
+    }
+    hook = Hook.from_event(ACCOUNT, "notifications", document)
+    assert (hook.headers, hook.options) == ({}, DeliveryOptions())
+    for payload, fires in (({"k": {"$bad": 1}, "n": "ab"}, True), ({"k": 1}, False), ({"n": "b"}, False)):
+        assert hook.matches(Occurrence("notifications", ACCOUNT, payload)) is fires
