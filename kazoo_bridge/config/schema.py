@@ -141,6 +141,7 @@ class Webhooks:
     log_successful_attempts: bool = False
     attempt_retention_days: int = _integer(30, 1, 3650)
     attempt_body_limit: int = _integer(4096, 0, 65536)
+    attempt_payload_limit: int = _integer(16_384, 0, 1_048_576)
     retry_bad_status: bool = True
     retry_schedule_s: tuple[int, ...] = _checked(
         (5, 30, 120, 600, 1800, 3600, 7200, 14_400, 21_600, 28_800), check_delays

@@ -51,7 +51,14 @@ from kazoo_bridge.interfaces.hooks import (
     Suspension,
     TooManyHooks,
 )
-from kazoo_bridge.interfaces.webhooks import InvalidDocument, IWebhooks, NoSample, TooManySamples
+from kazoo_bridge.interfaces.webhooks import (
+    InvalidDocument,
+    IWebhooks,
+    NoSample,
+    NotReplayable,
+    TooManySamples,
+    UnknownAttempt,
+)
 from kazoo_bridge.interfaces.websockets import (
     MAX_BINDING_LENGTH,
     BindingUnavailable,
@@ -101,6 +108,7 @@ __all__ = [
     "IWebsockets",
     "InvalidDocument",
     "NoSample",
+    "NotReplayable",
     "Occurrence",
     "Principal",
     "Queue",
@@ -118,6 +126,7 @@ __all__ = [
     "TooManySamples",
     "Topic",
     "TopicFilter",
+    "UnknownAttempt",
     "UnknownCall",
     "Unroutable",
 ]

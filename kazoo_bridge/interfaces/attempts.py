@@ -25,6 +25,8 @@ class Attempt:
     `made_at`: when the attempt was made, in Unix seconds.
 
     `document`: what the account may see of the attempt, as REST shows it.
+
+    `replay`: the delivery as text, for a replay; empty: it is not kept.
     """
 
     account_id: str
@@ -33,6 +35,7 @@ class Attempt:
     failed: bool
     made_at: float
     document: Mapping[str, Any] = field(repr=False)
+    replay: str = field(default="", repr=False)
 
 
 @frozen
@@ -44,11 +47,14 @@ class StoredAttempt:
     `made_at`: when the attempt was made, in Unix seconds.
 
     `document`: what the account may see of the attempt.
+
+    `replay`: see `Attempt`; always empty in lists.
     """
 
     position: int
     made_at: float
     document: Mapping[str, Any]
+    replay: str = field(default="", repr=False)
 
 
 @frozen
@@ -92,6 +98,9 @@ class IAttemptStore(Interface):
         `hook_id`: only those of this hook. `before`: only those with a smaller position. `count`: the
         largest number of results.
         """
+
+    def get(account_id: str, hook_id: str | None, position: int) -> Deferred[StoredAttempt | None]:
+        """Return one attempt of an account (and of one hook), or None."""
 
     def health(hook_ids: Collection[str]) -> Deferred[Mapping[str, HookHealth]]:
         """Return the health of these hooks, by id. A hook without attempts is not in the result."""

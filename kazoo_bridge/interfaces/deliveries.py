@@ -37,7 +37,7 @@ class Delivery:
 
     `attempts`: the number of attempts so far.
 
-    `replayed`: a person has started its attempts anew.
+    `replayed_at`: when a person has last asked for it again, in Unix seconds; None: never.
     """
 
     id: str
@@ -50,7 +50,7 @@ class Delivery:
     ordering_key: str = ""
     inline_hook: Mapping[str, Any] | None = field(default=None, repr=False)
     attempts: int = 0
-    replayed: bool = False
+    replayed_at: float | None = None
 
 
 @frozen

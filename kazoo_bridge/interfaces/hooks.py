@@ -56,6 +56,8 @@ class StoredHook:
     `secrets`: the newest first. They are not part of the document, and no client sees them.
 
     `suspension`: None unless the hook is suspended, which is a state of disabled hooks only.
+    `headers`: the values of the hook's own request headers, by name in lower case. No client sees them; the
+    document has a mask for each.
     """
 
     id: str
@@ -65,6 +67,7 @@ class StoredHook:
     created: int
     modified: int
     secrets: tuple[Secret, ...] = field(default=(), repr=False)
+    headers: Mapping[str, str] = field(factory=dict, repr=False)
     suspension: Suspension | None = None
 
 
@@ -99,7 +102,10 @@ class IHookStore(Interface):
         """Return one hook of the account, or None."""
 
     def create(
-        account_id: str, document: Mapping[str, Any], secrets: tuple[Secret, ...] = ()
+        account_id: str,
+        document: Mapping[str, Any],
+        secrets: tuple[Secret, ...] = (),
+        headers: Mapping[str, str] | None = None,
     ) -> Deferred[StoredHook]:
         """Store a new hook under a fresh id.
 
@@ -110,9 +116,13 @@ class IHookStore(Interface):
         hook: StoredHook,
         document: Mapping[str, Any],
         secrets: tuple[Secret, ...] | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
         suspension: Suspension | None = None,
     ) -> Deferred[StoredHook]:
-        """Replace the document of `hook`, its secrets (None: they stay) and its suspension (None: it ends).
+        """Replace the document of `hook`, its secrets, the values of its headers, and its suspension.
+
+        None for secrets or headers: they stay; for the suspension: it ends.
 
         Fails with `RevisionConflict` if `hook` is not the current revision.
         """

@@ -29,6 +29,14 @@ class TooManySamples(Exception):
     """The account's earlier samples are still being sent."""
 
 
+class UnknownAttempt(Exception):
+    """There is no such attempt."""
+
+
+class NotReplayable(Exception):
+    """The attempt cannot be replayed; the text names the reason."""
+
+
 class IWebhooks(Interface):
     """The webhooks of all accounts. The caller has checked that the client may act for the account.
 
@@ -38,8 +46,8 @@ class IWebhooks(Interface):
     hook_types = Attribute("Sequence[HookType]: the types of hooks that can be created")
     document_schema = Attribute("Mapping[str, Any]: the JSON schema of hook documents")
     secret_schemas = Attribute(
-        "Mapping[str, Any]: JSON schemas of the keys ``secret`` and ``secret_overlap_seconds``,"
-        " which a written document may have and a stored one has not"
+        "Mapping[str, Any]: JSON schemas of the keys ``secret``, ``signature`` and"
+        " ``secret_overlap_seconds``, which a written document may have and a stored one has not"
     )
 
     def hooks(account_id: str) -> Awaitable[list[StoredHook]]:
@@ -81,6 +89,13 @@ class IWebhooks(Interface):
         Fails with `InvalidDocument` or `RevisionConflict`.
         """
 
+    def signature(hook: StoredHook) -> Mapping[str, Any]:
+        """Return what clients may see of the secrets of `hook`; empty without any.
+
+        The keys are ``signed`` (true), ``signature`` (``hmac`` or ``ed25519``), and ``public_key`` of the
+        latter.
+        """
+
     def enable_hooks(account_ids: Collection[str]) -> Awaitable[int]:
         """Enable every hook of these accounts that was disabled because of failures; returns how many."""
 
@@ -103,6 +118,13 @@ class IWebhooks(Interface):
         """Return at most `count` attempts of the account (and of one hook), newest first.
 
         `before`: only attempts below this position; None: from the newest.
+        """
+
+    def replay_attempt(account_id: str, hook_id: str | None, attempt_id: int) -> Awaitable[StoredDelivery]:
+        """Make the delivery of an attempt due now, delivered or not; returns it.
+
+        `hook_id` None: an attempt at a delivery to any hook of the account. Fails with `UnknownAttempt` or
+        `NotReplayable`.
         """
 
     def deliveries(

@@ -41,6 +41,13 @@ class AttemptStore:
         """
         return self._database.read(lambda connection: _page(connection, account_id, hook_id, before, count))
 
+    def get(self, account_id: str, hook_id: str | None, position: int) -> Deferred[StoredAttempt | None]:
+        """Read one attempt of the account, with what a replay needs; None if there is none.
+
+        `hook_id` restricts it to attempts at deliveries to one hook.
+        """
+        return self._database.read(lambda connection: _get(connection, account_id, hook_id, position))
+
     def health(self, hook_ids: Collection[str]) -> Deferred[Mapping[str, HookHealth]]:
         """Read the health of these hooks, by id; hooks without an attempt are left out."""
         return self._database.read(lambda connection: _health(connection, hook_ids))
@@ -89,6 +96,7 @@ def _to_row(attempt: Attempt) -> dict[str, Any]:
         "failed": attempt.failed,
         "made": attempt.made_at,
         "document": dump_json(attempt.document),
+        "replay": attempt.replay or None,
     }
 
 
@@ -118,6 +126,16 @@ def _page(
         query = query.where(attempts.c.sequence < before)
     rows = connection.execute(query.order_by(attempts.c.sequence.desc()).limit(count))
     return [StoredAttempt(row.sequence, row.made, json.loads(row.document)) for row in rows]
+
+
+def _get(connection: Connection, account_id: str, hook_id: str | None, position: int) -> StoredAttempt | None:
+    query = sa.select(attempts).where(attempts.c.sequence == position, attempts.c.account_id == account_id)
+    if hook_id is not None:
+        query = query.where(attempts.c.hook_id == hook_id)
+    row = connection.execute(query).first()
+    if row is None:
+        return None
+    return StoredAttempt(row.sequence, row.made, json.loads(row.document), row.replay or "")
 
 
 def _health(connection: Connection, hook_ids: Collection[str]) -> dict[str, HookHealth]:

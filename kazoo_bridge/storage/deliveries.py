@@ -196,6 +196,7 @@ def _to_row(delivery: Delivery, next_attempt: float | None, reason: str) -> dict
         "created": delivery.created,
         "changed": delivery.created,
         "reason": reason,
+        "waiting_since": delivery.replayed_at,
     }
 
 
@@ -367,5 +368,5 @@ def _from_row(row: Row[Any]) -> Delivery:
         ordering_key=row.ordering,
         inline_hook=None if row.own_hook is None else json.loads(row.own_hook),
         attempts=row.tries,
-        replayed=row.waiting_since is not None,
+        replayed_at=row.waiting_since,
     )

@@ -63,7 +63,11 @@ class HookStore:
         return self._database.read(lambda connection: next(iter(_select(connection, *where)), None))
 
     def create(
-        self, account_id: str, document: Mapping[str, Any], secrets: tuple[Secret, ...] = ()
+        self,
+        account_id: str,
+        document: Mapping[str, Any],
+        secrets: tuple[Secret, ...] = (),
+        headers: Mapping[str, str] | None = None,
     ) -> Deferred[StoredHook]:
         """Store a new hook under a random id and fire with it.
 
@@ -71,7 +75,16 @@ class HookStore:
         `TypeError` for a document that JSON cannot express.
         """
         now = to_gregorian(self._clock.seconds())
-        hook = StoredHook(token_hex(16), account_id, copy_json(document), _revision(1), now, now, secrets)
+        hook = StoredHook(
+            token_hex(16),
+            account_id,
+            copy_json(document),
+            _revision(1),
+            now,
+            now,
+            secrets,
+            dict(headers or {}),
+        )
 
         def create(connection: Connection) -> StoredHook:
             if self._max_per_account:
@@ -85,9 +98,13 @@ class HookStore:
         hook: StoredHook,
         document: Mapping[str, Any],
         secrets: tuple[Secret, ...] | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
         suspension: Suspension | None = None,
     ) -> Deferred[StoredHook]:
-        """Replace the document of `hook`, and its secrets unless they are None; fire with the new revision.
+        """Replace the document of `hook`, and its secrets and header values unless they are None.
+
+        Fires with the new revision.
 
         `suspension` replaces the hook's; None ends it. Fails with `RevisionConflict` if `hook` is not the
         current revision. Raises like `create`.
@@ -100,6 +117,7 @@ class HookStore:
             modified=to_gregorian(self._clock.seconds()),
             secrets=hook.secrets if secrets is None else secrets,
             suspension=suspension,
+            headers=hook.headers if headers is None else dict(headers),
         )
         return self._database.write(
             lambda connection: _update(connection, hook, replacement, self._clock.seconds())
@@ -194,6 +212,7 @@ def _from_row(row: Row[Any]) -> StoredHook:
         row.created,
         row.modified,
         secrets,
+        json.loads(row.headers),
         None if row.suspended_since is None else Suspension(row.suspended_since, row.next_probe, row.probes),
     )
 
@@ -217,6 +236,7 @@ def _insert(connection: Connection, hook: StoredHook, now: float) -> StoredHook:
             account_id=hook.account_id,
             document=_dump(hook.document),
             secrets=_dump_secrets(hook),
+            headers=dump_json(hook.headers),
             revision=hook.revision,
             created=hook.created,
             modified=hook.modified,
@@ -239,6 +259,7 @@ def _update(connection: Connection, hook: StoredHook, replacement: StoredHook, n
         .values(
             document=_dump(replacement.document),
             secrets=_dump_secrets(replacement),
+            headers=dump_json(replacement.headers),
             revision=replacement.revision,
             modified=replacement.modified,
             **_suspension_values(replacement.suspension),

@@ -53,7 +53,7 @@ class RetentionService(TimerService):
         self._purges = purges
         self._stopping = False
         #: Rows that this node has deleted or marked since the start, by the name of the purge.
-        self.purged: Counter[str] = Counter()
+        self.purged: Counter[str] = Counter(dict.fromkeys(purges, 0))
 
     def startService(self) -> None:
         """Run the purges now, and then regularly."""

@@ -90,6 +90,7 @@ hooks = sa.Table(
     sa.Column("account_id", sa.String(32), nullable=False),
     sa.Column("document", sa.Text, nullable=False),
     sa.Column("secrets", sa.Text, nullable=False, server_default="[]"),
+    sa.Column("headers", sa.Text, nullable=False, server_default="{}"),
     sa.Column("revision", sa.String(64), nullable=False),
     sa.Column("created", sa.BigInteger, nullable=False),
     sa.Column("modified", sa.BigInteger, nullable=False),
@@ -112,6 +113,7 @@ changes = sa.Table(
 )
 
 # Attempts at deliveries. `revision` is the hook's: failures from before an edit of the hook do not count.
+# `replay` is the delivery, for a replay; NULL: it is not kept.
 attempts = sa.Table(
     "attempts",
     metadata,
@@ -122,6 +124,7 @@ attempts = sa.Table(
     sa.Column("failed", sa.Boolean, nullable=False),
     sa.Column("made", sa.Double, nullable=False, index=True),
     sa.Column("document", sa.Text, nullable=False),
+    sa.Column("replay", sa.Text),
     sa.Index(None, "account_id", "sequence"),
     sa.Index(None, "hook_id", "sequence"),
     sqlite_autoincrement=True,

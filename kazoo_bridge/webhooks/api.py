@@ -18,6 +18,7 @@ from kazoo_bridge.interfaces import (
     StoredHook,
 )
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
+from kazoo_bridge.webhooks.attempts.attempt_replay import AttemptReplayer
 from kazoo_bridge.webhooks.attempts.health import HealthReport
 from kazoo_bridge.webhooks.attempts.sample_sender import SampleSender
 from kazoo_bridge.webhooks.delivery.dead_letters import DeadLetters
@@ -36,6 +37,7 @@ class WebhookApi:
     _hooks: HookService
     _health: HealthReport
     _recorder: AttemptRecorder
+    _replayer: AttemptReplayer
     _dead_letters: DeadLetters
     _sample_sender: SampleSender
     _limits: ILimitStore
@@ -89,6 +91,10 @@ class WebhookApi:
         """See `IWebhooks`."""
         return await self._hooks.rotate_secret(hook, changes)
 
+    def signature(self, hook: StoredHook) -> Mapping[str, Any]:
+        """See `IWebhooks`."""
+        return hook_secrets.signature_form(hook.secrets)
+
     async def enable_hooks(self, account_ids: Collection[str]) -> int:
         """See `IWebhooks`."""
         return await self._hooks.re_enable(account_ids)
@@ -106,6 +112,10 @@ class WebhookApi:
     ) -> Sequence[StoredAttempt]:
         """See `IWebhooks`."""
         return await self._recorder.page(account_id, hook_id, before, count)
+
+    async def replay_attempt(self, account_id: str, hook_id: str | None, attempt_id: int) -> StoredDelivery:
+        """See `IWebhooks`."""
+        return await self._replayer.replay(account_id, hook_id, attempt_id)
 
     async def deliveries(
         self, account_id: str, hook_id: str | None, status: str, before: int | None, count: int

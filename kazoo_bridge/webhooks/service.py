@@ -27,18 +27,20 @@ from kazoo_bridge.metrics import register_counter, register_gauge, register_labe
 from kazoo_bridge.webhooks.api import WebhookApi
 from kazoo_bridge.webhooks.attempts.attempt import AttemptRunner, ClusterId, FailureCount, RequestBuilder
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
+from kazoo_bridge.webhooks.attempts.attempt_replay import AttemptReplayer
 from kazoo_bridge.webhooks.attempts.auto_disabler import AutoDisabler
 from kazoo_bridge.webhooks.attempts.health import HealthReport
 from kazoo_bridge.webhooks.attempts.sample_sender import SampleSender
 from kazoo_bridge.webhooks.delivery.dead_letters import DeadLetters
 from kazoo_bridge.webhooks.delivery.delivery_writer import DeliveryWriter
 from kazoo_bridge.webhooks.delivery.dispatcher import Dispatcher
+from kazoo_bridge.webhooks.delivery.dropped_deliveries import DroppedDeliveries
 from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
-from kazoo_bridge.webhooks.delivery.missed_events import MissedEvents
+from kazoo_bridge.webhooks.delivery.missed_events import REASONS, MissedEvents
 from kazoo_bridge.webhooks.delivery.paused_deliveries import PausedDeliveries
 from kazoo_bridge.webhooks.delivery.poll_timer import PollTimer
 from kazoo_bridge.webhooks.delivery.probe_schedule import ProbeSchedule
-from kazoo_bridge.webhooks.delivery.receiver_prober import ReceiverProber
+from kazoo_bridge.webhooks.delivery.receiver_prober import PROBE_RESULTS, ReceiverProber
 from kazoo_bridge.webhooks.delivery.retry_policy import RetryPolicy
 from kazoo_bridge.webhooks.delivery.retry_worker import RetryWorker
 from kazoo_bridge.webhooks.event_handler import WebhookEventHandler, webhook_topics
@@ -74,6 +76,7 @@ class WebhookService:
     hooks: HookService
     recorder: AttemptRecorder
     auto_disabler: AutoDisabler
+    replayer: AttemptReplayer
     dead_letters: DeadLetters
     sample_sender: SampleSender
     health: HealthReport
@@ -143,6 +146,7 @@ class WebhookService:
             on_suspended=paused.pause,
         )
         requests = RequestBuilder(reactor, cluster_id)
+        missed_events = MissedEvents(reactor, stores.missed_events)
         attempt_runner = AttemptRunner(
             reactor,
             requests,
@@ -152,6 +156,7 @@ class WebhookService:
             RetryPolicy.from_config(config.webhooks),
             FailureCount(every_connection=not config.webhooks.self_healing),
             on_gone=auto_disabler.disable,
+            dropped=DroppedDeliveries(reactor, missed_events),
         )
         prober = ReceiverProber(
             reactor,
@@ -178,7 +183,6 @@ class WebhookService:
             prober,
             request_timeout=http.sender.request_timeout,
         )
-        missed_events = MissedEvents(reactor, stores.missed_events)
         dispatcher = Dispatcher(reactor, registry, scheduler, attempt_runner, writer, missed_events, paused)
         return cls(
             catalogue=catalogue,
@@ -186,6 +190,7 @@ class WebhookService:
             hooks=hooks,
             recorder=recorder,
             auto_disabler=auto_disabler,
+            replayer=AttemptReplayer(reactor, recorder, stores.deliveries, hooks, on_due=poll_timer.wake),
             dead_letters=DeadLetters(reactor, stores.deliveries, writer, on_due=poll_timer.wake),
             sample_sender=SampleSender(reactor, catalogue, requests, http.sender, recorder),
             health=HealthReport(
@@ -229,6 +234,7 @@ class WebhookService:
             self.hooks,
             self.health,
             self.recorder,
+            self.replayer,
             self.dead_letters,
             self.sample_sender,
             self.stores.limits,
@@ -310,14 +316,14 @@ class WebhookService:
             "webhook_probes",
             "Probes of the receivers of suspended hooks",
             "result",
-            lambda: self._prober.results,
+            lambda: dict.fromkeys(PROBE_RESULTS, 0) | self._prober.results,
         )
         register_labelled_counter(
             registry,
             "events_missed",
             "Events that did not reach a hook and are not kept",
             "reason",
-            lambda: self._missed_events.totals,
+            lambda: dict.fromkeys(REASONS, 0) | self._missed_events.totals,
         )
         self._attempt_runner.metrics.register(registry)
         register_gauge(

@@ -4,9 +4,12 @@ import { test } from "node:test";
 import {
   entriesWithout,
   formatFilterValue,
+  formatSchedule,
   modifierOptions,
   nullIfEmpty,
   parseFilterValue,
+  parseList,
+  parseSchedule,
   setOrDelete,
 } from "../../kazoo_bridge/console/page/app/webhook-document.js";
 
@@ -49,4 +52,26 @@ test("the options of a modifier begin with all", () => {
 test("entries are selected by key", () => {
   assert.deepEqual(entriesWithout({ a: 1, b: 2 }, ["a"]), [["b", 2]]);
   assert.deepEqual(entriesWithout(null, ["a"]), []);
+});
+
+test("operators of filters are JSON", () => {
+  for (const value of [{ $prefix: "+49" }, { $not: ["a", "b"] }, { x: 1 }, ["a", { x: 1 }]]) {
+    const text = formatFilterValue(value);
+    assert.deepEqual(parseFilterValue(text), value);
+    assert.equal(parseFilterValue(text, value), value);
+  }
+  assert.deepEqual(parseFilterValue(' {"$gte": 5}'), { $gte: 5 });
+  assert.throws(() => parseFilterValue('{"$gte": }'), SyntaxError);
+});
+
+test("lists are separated by commas", () => {
+  assert.deepEqual(parseList(" 200,2xx , "), ["200", "2xx"]);
+  assert.deepEqual(parseList(""), []);
+});
+
+test("a schedule can be unset, empty, or have delays", () => {
+  for (const delays of [[], [5], [5, 60]]) assert.deepEqual(parseSchedule(formatSchedule(delays)), delays);
+  assert.equal(formatSchedule(undefined), "");
+  assert.equal(parseSchedule(" "), null);
+  assert.deepEqual(parseSchedule("5, soon"), [5, "soon"]);
 });

@@ -171,6 +171,8 @@ def create_hooks(service: NodeProcess, token: str, receiver: WebReceiver) -> Ser
     hook = {"name": "failing", "uri": receiver.url, "hook": "channel_create", "retries": 0}
     path = f"/v2/accounts/{ACCOUNT}"
     hooks = [service.rest("PUT", f"{path}/webhooks", token, hook).json()["data"]["id"] for _ in range(2)]
+    # Its delivery waits until the end, whatever schemathesis does to the other hooks.
+    service.rest("PUT", f"{path}/webhooks", token, {**hook, "retry_schedule_s": [86_400]})
     sockets = [
         one["websocket_session_id"] for one in service.rest("GET", f"{path}/websockets", token).json()["data"]
     ]
@@ -202,6 +204,9 @@ async def wait_for_dead_delivery(harness: ServiceHarness, switch: AmqpBus) -> No
         eventually, lambda: harness.service.rest("GET", path, harness.token).json()["data"], "a dead delivery"
     )
     harness.known["delivery_id"] = [dead[0]["id"]]
+    path = f"/v2/accounts/{ACCOUNT}/webhooks/{harness.known['hook_id'][0]}/attempts"
+    attempts = await deferToThread(harness.service.rest, "GET", path, harness.token)
+    harness.known["attempt_id"] = [attempts.json()["data"][0]["id"]]
 
 
 def fetch_closed_document(harness: ServiceHarness) -> dict[str, Any]:

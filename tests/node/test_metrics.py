@@ -16,6 +16,15 @@ pytestmark = pytest.mark.timeout(30)
 
 _BUCKETS = ("0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1.0", "2.5", "5.0", "10.0", "+Inf")
 
+_PURGES = (
+    "changes",
+    "tokens",
+    "attempts",
+    "deliveries_waited_too_long",
+    "deliveries_too_many_waiting",
+    "dead_deliveries",
+)
+
 #: Metric -> type and label, as documented in docs/reference/metrics.md.
 METRICS = {
     "info": ("gauge", "version"),
@@ -33,6 +42,10 @@ METRICS = {
     "webhook_events_without_account": ("counter", ""),
     "webhook_events_of_unknown_accounts": ("counter", ""),
     "webhooks_enabled": ("gauge", ""),
+    "webhooks_suspended": ("gauge", ""),
+    "webhook_probes": ("counter", "result"),
+    "events_missed": ("counter", "reason"),
+    "rows_purged": ("counter", "purge"),
     "attempts": ("counter", "result"),
     "attempt_seconds": ("histogram", "le"),
     "requests_under_way": ("gauge", ""),
@@ -92,6 +105,10 @@ async def test_a_fresh_node_has_all_its_samples(node: Node) -> None:
         "webhook_events_without_account_total": 0,
         "webhook_events_of_unknown_accounts_total": 0,
         "webhooks_enabled": 0,
+        "webhooks_suspended": 0,
+        **{f"webhook_probes_total{{{result}}}": 0 for result in ("success", "failure", "given_up")},
+        **{f"events_missed_total{{{reason}}}": 0 for reason in ("disabled", "undeliverable", "too_old")},
+        **{f"rows_purged_total{{{purge}}}": 0 for purge in _PURGES},
         "attempts_total{failure}": 0,
         "attempts_total{success}": 0,
         **{f"attempt_seconds_bucket{{{bound}}}": 0 for bound in _BUCKETS},

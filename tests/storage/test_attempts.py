@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import pytest_twisted
+from attrs import evolve
 from zope.interface.verify import verifyObject
 
 from kazoo_bridge.interfaces import AccountLimits, Attempt, HookHealth, IAttemptStore
@@ -49,6 +50,20 @@ class AttemptStoreSuite:
         assert await times(attempt_store, A, None) == [3, 2, 1]
         assert await times(attempt_store, A, ONE) == [3, 1]
         assert await times(attempt_store, B, ONE) == [4]
+
+    @pytest_twisted.ensureDeferred
+    async def test_one_attempt_is_read_with_what_a_replay_needs(self, attempt_store: AttemptStore) -> None:
+        kept = evolve(make_attempt(ONE, 1), replay='{"id": "msg_1"}')
+        await attempt_store.add([kept, make_attempt(TWO, 2)], {})
+        newest, oldest = await attempt_store.page(A, None, None, 2)
+        assert oldest.replay == ""
+        for hook_id in (None, ONE):
+            found = await attempt_store.get(A, hook_id, oldest.position)
+            assert found == evolve(oldest, replay='{"id": "msg_1"}')
+        assert await attempt_store.get(A, TWO, newest.position) == newest
+        assert await attempt_store.get(A, TWO, oldest.position) is None
+        assert await attempt_store.get(B, None, oldest.position) is None
+        assert await attempt_store.get(A, None, 10**18 - 1) is None
 
     @pytest_twisted.ensureDeferred
     async def test_pages_continue_below_a_position(self, attempt_store: AttemptStore) -> None:

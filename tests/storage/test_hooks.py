@@ -43,6 +43,18 @@ class HookStoreSuite:
         assert await hook_store.get(A, hook.id) == hook
 
     @pytest_twisted.ensureDeferred
+    async def test_values_of_headers_are_kept_until_they_are_replaced(self, hook_store: HookStore) -> None:
+        hook = await hook_store.create(A, {}, (), {"x-a": "hunter2"})
+        assert hook.headers == {"x-a": "hunter2"}
+        assert await hook_store.get(A, hook.id) == hook
+        assert "hunter2" not in repr(hook)
+        hook = await hook_store.replace(hook, {"n": 1})
+        assert hook.headers == {"x-a": "hunter2"}
+        hook = await hook_store.replace(hook, {"n": 2}, None, {})
+        assert hook.headers == {}
+        assert await hook_store.get(A, hook.id) == hook
+
+    @pytest_twisted.ensureDeferred
     async def test_a_hook_is_found_by_its_account_and_id_only(self, hook_store: HookStore) -> None:
         hook = await hook_store.create(A, {})
         await hook_store.create(A, {})

@@ -115,6 +115,12 @@ class FakeAttemptStore(_FakeStore):
         ]
         return self._result(found[::-1][:count])
 
+    def get(self, account_id: str, hook_id: str | None, position: int) -> Deferred[StoredAttempt | None]:
+        one = self.stored[position] if position < len(self.stored) else None
+        if one is None or one.account_id != account_id or hook_id not in (None, one.hook_id):
+            return self._result(None)
+        return self._result(StoredAttempt(position, one.made_at, one.document, one.replay))
+
     def health(self, hook_ids: Collection[str]) -> Deferred[Mapping[str, HookHealth]]:
         found = {name: self.health_by_hook[name] for name in hook_ids if name in self.health_by_hook}
         return self._result(found)
@@ -290,7 +296,7 @@ class FakeDeliveryStore(_FakeStore):
         found = [] if self.down else [row for row in self.rows.values() if wanted(row)]
         for row in found:
             row.status, row.next_attempt = "pending", now
-            row.delivery = evolve(row.delivery, attempts=0)
+            row.delivery = evolve(row.delivery, attempts=0, replayed_at=now)
         return len(found)
 
     def retry(self, account_id: str, hook_id: str, delivery_id: str, now: float) -> Deferred[bool]:
@@ -383,25 +389,34 @@ class FakeHookStore(_FakeStore):
         return self._result(hook if hook is not None and hook.account_id == account_id else None)
 
     def create(
-        self, account_id: str, document: Mapping[str, Any], secrets: tuple[Secret, ...] = ()
+        self,
+        account_id: str,
+        document: Mapping[str, Any],
+        secrets: tuple[Secret, ...] = (),
+        headers: Mapping[str, str] | None = None,
     ) -> Deferred[StoredHook]:
         if len(self.hooks) >= self.max_hooks:
             return fail(TooManyHooks(self.max_hooks))
-        return self._result(self.add(account_id, document, *secrets))
+        stored = evolve(self.add(account_id, document, *secrets), headers=dict(headers or {}))
+        self.hooks[stored.id] = stored
+        return self._result(stored)
 
     def replace(
         self,
         hook: StoredHook,
         document: Mapping[str, Any],
         secrets: tuple[Secret, ...] | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
         suspension: Suspension | None = None,
     ) -> Deferred[StoredHook]:
         if self._changed(hook):
             return fail(RevisionConflict())
         revision = f"{int(hook.revision.split('-')[0]) + 1}-x"
         kept = hook.secrets if secrets is None else secrets
+        values = hook.headers if headers is None else headers
         self.hooks[hook.id] = evolve(
-            hook, document=document, revision=revision, secrets=kept, suspension=suspension
+            hook, document=document, revision=revision, secrets=kept, headers=values, suspension=suspension
         )
         return self._result(self.hooks[hook.id])
 

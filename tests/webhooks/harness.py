@@ -13,6 +13,7 @@ from kazoo_bridge.webhooks.attempts.attempt import AttemptRunner, ClusterId, Fai
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
 from kazoo_bridge.webhooks.delivery.delivery_writer import DeliveryWriter
 from kazoo_bridge.webhooks.delivery.dispatcher import Dispatcher, make_delivery
+from kazoo_bridge.webhooks.delivery.dropped_deliveries import DroppedDeliveries
 from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
 from kazoo_bridge.webhooks.delivery.hook_queues import Slot
 from kazoo_bridge.webhooks.delivery.missed_events import MissedEvents
@@ -76,6 +77,8 @@ class Harness:
         self.paused = PausedDeliveries(
             clock, self.deliveries, self.hooks, self.registry, self.scheduler, self.poll_timer
         )
+        self.missed = MissedEvents(clock, self.missed_events)
+        self.dropped = DroppedDeliveries(clock, self.missed)
         self.cluster_id = ClusterId("", lambda: Deferred())
         self.attempt_runner = AttemptRunner(
             clock,
@@ -86,6 +89,7 @@ class Harness:
             RetryPolicy([10, 100], retry_bad_status, random=LongestDelays()),
             FailureCount(),
             on_gone=self._on_gone,
+            dropped=self.dropped,
         )
         self.hook_service = HookService(
             clock,
@@ -122,7 +126,6 @@ class Harness:
             self.prober,
             REQUEST_TIMEOUT,
         )
-        self.missed = MissedEvents(clock, self.missed_events)
         self.dispatcher = Dispatcher(
             clock, self.registry, self.scheduler, self.attempt_runner, self.writer, self.missed, self.paused
         )

@@ -37,7 +37,7 @@ def test_it_provides_its_interface(api: WebhookApi) -> None:
     assert verifyObject(IWebhooks, api)
     assert "channel_create" in [hook_type.id for hook_type in api.hook_types]
     assert "channel_create" in api.document_schema["properties"]["hook"]["enum"]
-    assert set(api.secret_schemas) == {"secret", "secret_overlap_seconds"}
+    assert set(api.secret_schemas) == {"secret", "secret_overlap_seconds", "signature"}
 
 
 @pytest_twisted.ensureDeferred

@@ -109,6 +109,12 @@ def conflict() -> ApiError:
     return ApiError(409, "datastore_conflict", {"message": message})
 
 
+def not_replayable(attempt_id: str, reason: str) -> ApiError:
+    """Return the error for an attempt whose delivery cannot be made again; `reason` says why."""
+    message = f"the attempt cannot be replayed: {reason}"
+    return ApiError(409, "not_replayable", field_error("attempt_id", "not_kept", message, cause=attempt_id))
+
+
 def precondition_failed() -> ApiError:
     """Return the error for a condition (If-Match, If-None-Match) that does not hold."""
     message = "the document is not at the revision that If-Match or If-None-Match asks for"

@@ -29,6 +29,7 @@ SCHEMAS: Mapping[str, Any] = {
             "timestamp",
         ],
         "properties": {
+            "id": {"type": "string", "description": "For a replay; not in the answer to a test"},
             "hook_id": _TEXT,
             "hook_event": {"type": "string", "description": "The `hook` of the hook's document"},
             "event_id": {"type": "string", "description": "The same for all attempts of one delivery"},
@@ -123,6 +124,18 @@ def _attempts(path: str, operation_id: str, scope: str) -> Operation:
     )
 
 
+def _replay(path: str, operation_id: str, scope: str) -> Operation:
+    return Operation(
+        "post",
+        f"{path}/attempts/{{attempt_id}}/replay",
+        operation_id,
+        "attempts",
+        f"Makes the delivery of an attempt {scope} again, with the same webhook-id, delivered or not",
+        {202: make_response("The delivery, which is due now", ref("Delivery"))},
+        refusals=(409,),
+    )
+
+
 def _deliveries(path: str, operation_id: str, scope: str) -> Operation:
     summary = f"Deliveries {scope} that wait or are dead, newest first"
     answers = {200: make_page("Deliveries", ref("Delivery"))}
@@ -143,6 +156,8 @@ def _recovery(path: str, operation_id: str, scope: str) -> Operation:
 OPERATIONS = (
     _attempts(_HOOKS, "listAttempts", "of all hooks of the account"),
     _attempts(_HOOK, "listHookAttempts", "of one hook"),
+    _replay(_HOOKS, "replayAttempt", "to any hook of the account"),
+    _replay(_HOOK, "replayHookAttempt", "to one hook"),
     _deliveries(_HOOKS, "listDeliveries", "of all hooks of the account"),
     _deliveries(_HOOK, "listHookDeliveries", "of one hook"),
     Operation(

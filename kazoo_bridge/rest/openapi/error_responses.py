@@ -64,6 +64,7 @@ SCHEMAS: Mapping[str, Any] = {
     "InvalidMethod": _error({"const": "invalid_method"}),
     "TooSlow": _error({}, _NO_DETAILS),
     "Conflict": _error({"const": "datastore_conflict"}),
+    "NotReplayable": _error({"const": "not_replayable"}, _FIELDS),
     "PreconditionFailed": _error({"const": "precondition_failed"}),
     "TooLarge": _error({"const": "too_large"}),
     "TooManyRequests": _error({"const": "too_many_requests"}),
@@ -111,7 +112,10 @@ _BY_STATUS: Mapping[int, tuple[str, Mapping[str, Any]]] = {
     409: (
         "Conflict",
         _response(
-            "Another client has changed the document meanwhile: read it again, then repeat", "Conflict"
+            "Another client has changed the document meanwhile: read it again, then repeat; or the attempt"
+            " cannot be replayed",
+            "Conflict",
+            "NotReplayable",
         ),
     ),
     412: (

@@ -48,6 +48,17 @@ _ALWAYS_IN_HEALTH = [
 _DISABLE_REASON = {"type": "string", "description": "Why the service has disabled the hook"}
 
 
+_SIGNATURE: Mapping[str, Any] = {
+    "signed": {"const": True, "description": "Requests are signed"},
+    "signature": {"enum": ["hmac", "ed25519"], "description": "The kind of signature"},
+    "public_key": {
+        "type": "string",
+        "pattern": "^whpk_",
+        "description": "Of ed25519: what receivers verify with",
+    },
+}
+
+
 def make_schemas(document: Mapping[str, Any], secret_schemas: Mapping[str, Any]) -> dict[str, Any]:
     """Return the schemas of hooks.
 
@@ -56,12 +67,13 @@ def make_schemas(document: Mapping[str, Any], secret_schemas: Mapping[str, Any])
     """
     rules = document["properties"]
     writable = {**rules, **secret_schemas}
-    stored = {**rules, "hook": _TEXT}  # its category may be gone
+    # Its category may be gone, and earlier releases have accepted other modifiers.
+    stored = {**rules, "hook": _TEXT, "modifiers": {**rules["modifiers"], "additionalProperties": True}}
     added = {
         "id": _TEXT,
         "health": ref("Health"),
         "disable_reason": _DISABLE_REASON,
-        "signed": {"const": True, "description": "Requests are signed"},
+        **_SIGNATURE,
         "secret": {"type": "string", "description": "Only in the answer to the request that set it"},
     }
     always = [*document["required"], *(name for name, rule in rules.items() if "default" in rule)]
@@ -105,11 +117,14 @@ def make_schemas(document: Mapping[str, Any], secret_schemas: Mapping[str, Any])
         },
         "NewSecret": {
             "type": "object",
-            "required": ["id", "signed", "secret"],
+            "required": ["id", "signed", "signature"],
             "properties": {
                 "id": _TEXT,
-                "signed": {"const": True},
-                "secret": {"type": "string", "description": "Shown only in this answer"},
+                **_SIGNATURE,
+                "secret": {
+                    "type": "string",
+                    "description": "Of hmac: shown only in this answer. A private key is never shown",
+                },
             },
         },
     }
@@ -175,6 +190,7 @@ def _make_new_secret(secret_schemas: Mapping[str, Any]) -> dict[str, Any]:
         "properties": {
             "secret": {**secret, "anyOf": [secret["anyOf"][0], {"const": True}], "default": True},
             "overlap_seconds": secret_schemas["secret_overlap_seconds"],
+            "signature": secret_schemas["signature"],
         },
     }
 
@@ -190,7 +206,7 @@ def _rotate_secret(secret_schemas: Mapping[str, Any]) -> Operation:
         f"{_HOOK}/secret",
         "rotateSecret",
         "hooks",
-        "Sets a new secret, generated or given; the old one stays valid for a while",
+        "Sets a new secret or key pair, generated or given; the old one stays valid for a while",
         {201: make_revised_response("The secret", ref("NewSecret"))},
         body=make_body(_make_new_secret(secret_schemas), required=False),
         revised=True,

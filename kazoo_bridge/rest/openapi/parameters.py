@@ -34,6 +34,7 @@ _PATH = (
     _in_path("account_id", "The account: 32 lower-case hexadecimal characters", pattern="^[0-9a-f]{32}$"),
     _in_path("hook_id", "The hook's id"),
     _in_path("delivery_id", "The delivery's id; receivers get it as webhook-id"),
+    _in_path("attempt_id", "The attempt's id"),
     _in_path("sample_id", "An id from the list of samples, such as webhooks_channel_create"),
     _in_path("socket_id", "The socket's websocket_session_id: the client's address and port"),
     _in_path("call_id", "The channel's call id, percent-encoded; a slash in it as %2F"),

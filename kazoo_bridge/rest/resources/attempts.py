@@ -1,27 +1,32 @@
-"""``…/webhooks/attempts`` and ``…/webhooks/{ID}/attempts``: what was sent to hooks, and the answers."""
+"""``…/webhooks/attempts`` and ``…/webhooks/{ID}/attempts``: what was sent to hooks, the answers, replays."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from attrs import frozen
 
-from kazoo_bridge.interfaces import IDirectory, IWebhooks, StoredAttempt
+from kazoo_bridge.interfaces import IDirectory, IWebhooks, NotReplayable, StoredAttempt, UnknownAttempt
 from kazoo_bridge.kazoo import to_gregorian
 from kazoo_bridge.rest.http.authorization import account_handler
+from kazoo_bridge.rest.http.errors import bad_identifier, not_replayable
 from kazoo_bridge.rest.http.filters import Filters
 from kazoo_bridge.rest.http.pagination import Paginator
 from kazoo_bridge.rest.http.request_context import RequestContext, Response
 from kazoo_bridge.rest.http.routing import RoutedResource, route
+from kazoo_bridge.rest.resources.deliveries import to_api as delivery_to_api
 from kazoo_bridge.rest.resources.webhooks import get_hook
+
+_ATTEMPT_ID = re.compile(r"[0-9]{1,18}")
 
 _HOOKS = "/v2/accounts/<account_id>/webhooks"
 
 
 @frozen
 class AttemptResource(RoutedResource):
-    """Lists of attempts, newest first."""
+    """Lists of attempts, newest first, and replays of them."""
 
     directory: IDirectory
     webhooks: IWebhooks
@@ -38,6 +43,31 @@ class AttemptResource(RoutedResource):
         """Answer with a page of the attempts of one hook."""
         await get_hook(self.webhooks, account_id, hook_id)
         return await self._list(context, account_id, hook_id)
+
+    @route("POST", f"{_HOOKS}/attempts/<attempt_id>/replay")
+    @account_handler
+    async def replay_of_account(self, _context: RequestContext, account_id: str, attempt_id: str) -> Response:
+        """Make the delivery of an attempt again, to an inline hook too."""
+        return await self._replay(account_id, None, attempt_id)
+
+    @route("POST", f"{_HOOKS}/<hook_id>/attempts/<attempt_id>/replay")
+    @account_handler
+    async def replay_of_hook(
+        self, _context: RequestContext, account_id: str, hook_id: str, attempt_id: str
+    ) -> Response:
+        """Make the delivery of an attempt to a hook again."""
+        return await self._replay(account_id, hook_id, attempt_id)
+
+    async def _replay(self, account_id: str, hook_id: str | None, attempt_id: str) -> Response:
+        if not _ATTEMPT_ID.fullmatch(attempt_id):
+            raise bad_identifier(attempt_id)
+        try:
+            stored = await self.webhooks.replay_attempt(account_id, hook_id, int(attempt_id))
+        except UnknownAttempt:
+            raise bad_identifier(attempt_id) from None
+        except NotReplayable as error:
+            raise not_replayable(attempt_id, str(error)) from None
+        return Response(delivery_to_api(stored), 202)
 
     async def _list(self, context: RequestContext, account_id: str, hook_id: str | None) -> Response:
         filters = Filters.parse(context.query)
@@ -56,4 +86,5 @@ class AttemptResource(RoutedResource):
 
 def to_api(attempt: StoredAttempt) -> dict[str, Any]:
     """Return an attempt in its public form; ``timestamp`` is in Gregorian seconds."""
-    return {**attempt.document, "timestamp": to_gregorian(attempt.made_at)}
+    document = {**attempt.document, "timestamp": to_gregorian(attempt.made_at)}
+    return {"id": str(attempt.position), **document}

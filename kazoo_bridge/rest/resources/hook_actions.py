@@ -11,7 +11,7 @@ from kazoo_bridge.rest.http.authorization import account_handler
 from kazoo_bridge.rest.http.errors import invalid_field, too_many_requests
 from kazoo_bridge.rest.http.request_context import RequestContext, Response
 from kazoo_bridge.rest.http.routing import RoutedResource, route
-from kazoo_bridge.rest.resources.webhooks import get_hook, get_hook_to_write
+from kazoo_bridge.rest.resources.webhooks import get_hook, get_hook_to_write, new_secret
 
 #: Seconds after which a client may send samples again, in the answer to a surplus one.
 SAMPLE_RETRY_AFTER = 10
@@ -58,7 +58,7 @@ class HookActionResource(RoutedResource):
     @route("POST", f"{_HOOK}/secret")
     @account_handler
     async def rotate_secret(self, context: RequestContext, account_id: str, hook_id: str) -> Response:
-        """Set a new secret, given or generated; the old one stays valid for a while."""
+        """Set a new secret or key pair, given or generated; the old one stays valid for a while."""
         given: dict[str, Any] = {"secret": True} | (context.data if context.envelope.get("data") else {})
         if not given["secret"]:
             message = "expected a secret, or true; DELETE ends signing"
@@ -66,11 +66,12 @@ class HookActionResource(RoutedResource):
         changes = {"secret": given["secret"]}
         if "overlap_seconds" in given:
             changes["secret_overlap_seconds"] = given["overlap_seconds"]
+        if "signature" in given:
+            changes["signature"] = given["signature"]
         hook = await self.webhooks.update_secret(
             await get_hook_to_write(self.webhooks, context, account_id, hook_id), changes
         )
-        document = {"id": hook_id, "signed": True, "secret": hook.secrets[0].value}
-        return Response(document, 201, hook.revision)
+        return Response({"id": hook_id, **new_secret(self.webhooks, hook)}, 201, hook.revision)
 
     @route("DELETE", f"{_HOOK}/secret")
     @account_handler

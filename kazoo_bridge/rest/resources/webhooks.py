@@ -98,19 +98,27 @@ class WebhookResource(RoutedResource):
     async def _respond(
         self, hook: StoredHook, status: int = 200, *, written: Mapping[str, Any] | None = None
     ) -> Response:
-        """Return a response with the hook and its health, and with its secret only if `written` has just
-        set one."""
+        """Return a response with the hook and its health.
+
+        It has the hook's shared secret only if `written` has just set one, and never a private key.
+        """
         health = (await self.webhooks.health([hook]))[hook.id]
         document: dict[str, Any] = {**hook.document, "id": hook.id, "health": health}
-        if hook.secrets:
-            document["signed"] = True
-            if written is not None and written.get("secret"):
-                document["secret"] = hook.secrets[0].value
+        if written is not None and written.get("secret"):
+            document |= new_secret(self.webhooks, hook)
+        else:
+            document |= self.webhooks.signature(hook)
         return Response(document, status, hook.revision)
 
 
 def _list_entry(hook: StoredHook) -> dict[str, Any]:
     return {"id": hook.id} | {key: hook.document[key] for key in _LIST_KEYS if key in hook.document}
+
+
+def new_secret(webhooks: IWebhooks, hook: StoredHook) -> dict[str, Any]:
+    """Return what the client that has set a hook's secret sees of it: a shared secret, or the public key."""
+    shown = dict(webhooks.signature(hook))
+    return shown if "public_key" in shown else {**shown, "secret": hook.secrets[0].value}
 
 
 async def get_hook(webhooks: IWebhooks, account_id: str, hook_id: str) -> StoredHook:

@@ -10,8 +10,10 @@ from twisted.logger import Logger
 
 from kazoo_bridge.interfaces import Delivery
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptInfo, AttemptRecorder
+from kazoo_bridge.webhooks.delivery.dropped_deliveries import DroppedDeliveries
 from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
 from kazoo_bridge.webhooks.delivery.hook_queues import Slot
+from kazoo_bridge.webhooks.delivery.missed_events import TOO_OLD
 from kazoo_bridge.webhooks.delivery.retry_policy import RetryPolicy
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.http.error_messages import describe_error
@@ -36,7 +38,7 @@ class AttemptResult:
     `attempts` counts the attempts at the delivery so far, without those that failed by a trouble of this
     node; `reason` says why this one failed. `status` is that of the response, None without one.
     `counts_against_hook`: the attempt failed, by the fault of the receiver or of the hook. `sent`: the
-    request could be built.
+    request could be built. `dropped`: the event is not wanted any more.
     """
 
     delivered: bool
@@ -46,11 +48,17 @@ class AttemptResult:
     status: int | None = field(default=None, kw_only=True)
     counts_against_hook: bool = field(default=False, kw_only=True)
     sent: bool = field(default=True, kw_only=True)
+    dropped: bool = field(default=False, kw_only=True)
 
     @property
     def gone(self) -> bool:
         """Whether the receiver answered 410: it wants no more requests of the hook."""
         return self.status == _GONE
+
+    @property
+    def done(self) -> bool:
+        """True if nothing is to be kept of the delivery: it was delivered or dropped."""
+        return self.delivered or self.dropped
 
 
 @define(eq=False)
@@ -83,8 +91,8 @@ class RequestBuilder:
         request = build_request(hook, delivery.payload, self._cluster_id.value)
         # Receivers recognise repetitions by the id, so an unsigned request has it too.
         headers = {**request.headers, "webhook-id": delivery.id}
-        if hook.secrets:
-            headers |= signature_headers(hook.secrets, delivery.id, self._clock.seconds(), request.body)
+        if hook.signing_keys:
+            headers |= signature_headers(hook.signing_keys, delivery.id, self._clock.seconds(), request.body)
         return evolve(request, headers=headers)
 
 
@@ -100,7 +108,7 @@ class FailureCount:
 
     def counts(self, hook: Hook, delivery: Delivery, outcome: Outcome) -> bool:
         """Return whether a failure of this attempt at `delivery` counts against `hook`."""
-        if delivery.replayed or not outcome.counts_against_hook:
+        if delivery.replayed_at is not None or not outcome.counts_against_hook:
             return False
         if self.every_connection and outcome.connection_failed:
             return delivery.attempts < max(1, hook.retries)
@@ -111,7 +119,8 @@ class FailureCount:
 class AttemptRunner:
     """Sends the request of a delivery once, records the attempt and returns what follows.
 
-    `on_gone` is called when a receiver answers 410, with a hook that is to be disabled.
+    `on_gone` is called when a receiver answers 410, with a hook that is to be disabled. `dropped` drops the
+    events that are too old for their hook.
     """
 
     _clock: IReactorTime
@@ -122,6 +131,7 @@ class AttemptRunner:
     _policy: RetryPolicy
     _failure_count: FailureCount
     _on_gone: OnGone
+    dropped: DroppedDeliveries
     metrics: AttemptMetrics = field(init=False, factory=AttemptMetrics)
 
     async def attempt(
@@ -132,6 +142,9 @@ class AttemptRunner:
         `probe`: the hook is suspended, and a failure does not count again. A delivery whose request cannot be
         built or sent, whatever the exception, is dead.
         """
+        if self.dropped.drop_if_too_old(hook, delivery):
+            self._scheduler.release(slot, None)
+            return AttemptResult(False, delivery.attempts, reason=TOO_OLD, sent=False, dropped=True)
         try:
             request = self._requests.build(hook, delivery)
         except Exception as error:
@@ -149,7 +162,7 @@ class AttemptRunner:
         attempts = delivery.attempts + (outcome.fault is not Fault.OURS)
         retries_left = self._policy.quick_retries_left(hook, attempts)
         counts = not probe and self._failure_count.counts(hook, delivery, outcome)
-        info = AttemptInfo(delivery.event_id, hook.retries, retries_left, counts=counts)
+        info = AttemptInfo(delivery.event_id, hook.retries, retries_left, counts=counts, delivery=delivery)
         self._recorder.record(hook, request, outcome, info)
         if outcome.success:
             return AttemptResult(True, attempts)

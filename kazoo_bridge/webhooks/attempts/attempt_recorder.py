@@ -10,7 +10,16 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from kazoo_bridge.config import Webhooks
-from kazoo_bridge.interfaces import Attempt, HookHealth, IAttemptStore, StorageUnavailable, StoredAttempt
+from kazoo_bridge.interfaces import (
+    Attempt,
+    Delivery,
+    HookHealth,
+    IAttemptStore,
+    StorageUnavailable,
+    StoredAttempt,
+)
+from kazoo_bridge.webhooks.attempts.hidden_headers import hide_headers
+from kazoo_bridge.webhooks.attempts.kept_delivery import encode_delivery
 from kazoo_bridge.webhooks.batch_writer import BATCH_SIZE, BatchWriter
 from kazoo_bridge.webhooks.egress import mask_credentials
 from kazoo_bridge.webhooks.hooks.hook import Hook
@@ -30,7 +39,8 @@ class AttemptInfo:
     """Which attempt at a delivery it was.
 
     `retries` is the hook's number of quick retries, `retries_left` how many of them follow a failure of this
-    attempt. `test`: a sample. `counts`: whether a failure counts against the hook.
+    attempt. `test`: a sample. `counts`: whether a failure counts against the hook. `delivery`: kept
+    for a replay.
     """
 
     event_id: str
@@ -38,18 +48,21 @@ class AttemptInfo:
     retries_left: int
     test: bool = False
     counts: bool = True
+    delivery: Delivery | None = None
 
 
 @define(eq=False)
 class AttemptRecorder(BatchWriter):
     """Records failures, and successes if `records_successes`; counts both for the health of hooks.
 
-    Of a body at most `body_limit` bytes are recorded.
+    Of a body at most `body_limit` bytes are recorded, and deliveries of at most `payload_limit` bytes of JSON
+    are kept for replays.
     """
 
     _store: IAttemptStore
     records_successes: bool
     _body_limit: int
+    _payload_limit: int = 0
     _waiting: list[Attempt] = field(init=False, factory=list)
     _health: dict[str, HookHealth] = field(init=False, factory=dict)
     _lost: int = field(init=False, default=0)
@@ -60,7 +73,13 @@ class AttemptRecorder(BatchWriter):
     @classmethod
     def from_config(cls, clock: IReactorTime, config: Webhooks, store: IAttemptStore) -> AttemptRecorder:
         """Build the recorder of the section ``[webhooks]``."""
-        return cls(clock, store, config.log_successful_attempts, config.attempt_body_limit)
+        return cls(
+            clock,
+            store,
+            config.log_successful_attempts,
+            config.attempt_body_limit,
+            config.attempt_payload_limit,
+        )
 
     def record(self, hook: Hook, request: HookRequest, outcome: Outcome, info: AttemptInfo) -> None:
         """Record one attempt, in memory for now. A success that is not recorded is only counted."""
@@ -76,8 +95,10 @@ class AttemptRecorder(BatchWriter):
         if not outcome.success or self.records_successes or info.test:
             document = self.document(hook, request, outcome, info)
             revision = hook.revision if info.counts and not info.test else ""
+            delivery = info.delivery
+            replay = "" if delivery is None else encode_delivery(delivery, request, self._payload_limit)
             self._waiting.append(
-                Attempt(hook.account_id, hook.id, revision, not outcome.success, now, document)
+                Attempt(hook.account_id, hook.id, revision, not outcome.success, now, document, replay)
             )
             self._drop_oldest()
         self.schedule_flush()
@@ -86,6 +107,7 @@ class AttemptRecorder(BatchWriter):
         self, hook: Hook, request: HookRequest, outcome: Outcome, info: AttemptInfo
     ) -> dict[str, Any]:
         """Return the attempt in the form of KAZOO's ``webhook_attempt`` documents."""
+        request, outcome = hide_headers(hook, request, outcome)
         document: dict[str, Any] = {
             "hook_id": hook.id,
             "hook_event": hook.event,
@@ -131,6 +153,11 @@ class AttemptRecorder(BatchWriter):
         """Like `IAttemptStore.page`, with everything that has been recorded here."""
         await self.flush()
         return await self._store.page(account_id, hook_id, before, count)
+
+    async def attempt(self, account_id: str, hook_id: str | None, position: int) -> StoredAttempt | None:
+        """Like `IAttemptStore.get`, with everything that has been recorded here."""
+        await self.flush()
+        return await self._store.get(account_id, hook_id, position)
 
     async def health(self, hook_ids: Collection[str]) -> Mapping[str, HookHealth]:
         """Like `IAttemptStore.health`, with everything that has been recorded here."""

@@ -91,7 +91,7 @@ class DeliveryWriter(BatchWriter):
 
     def record_result(self, delivery: Delivery, result: AttemptResult) -> None:
         """Store the result of an attempt at a claimed delivery; repeated until the storage accepts it."""
-        if result.delivered:
+        if result.done:
             self._results.delivered.append(delivery.id)
         elif result.next_attempt is None:
             self._results.dead.append((delivery.id, result.attempts, result.reason))

@@ -133,6 +133,8 @@ class Dispatcher:
                 idle.callback(None)
 
     async def _deliver(self, hook: Hook, delivery: Delivery) -> None:
+        if self._attempt_runner.dropped.drop_if_too_old(hook, delivery):
+            return
         reason = self._storage_reason(hook)
         if reason and await self._enqueue(hook, delivery, reason):
             return
@@ -142,7 +144,7 @@ class Dispatcher:
             await self._writer.enqueue(delivery, self._clock.seconds(), reason)
             return
         result = await self._attempt_runner.attempt(hook, delivery, slot)
-        if result.delivered:
+        if result.done:
             self._remember(delivery.id)
         else:
             attempted = evolve(delivery, attempts=result.attempts)

@@ -16,6 +16,11 @@ DISABLED = "disabled"
 #: The event can be neither sent nor stored.
 UNDELIVERABLE = "undeliverable"
 
+#: The event is older than the hook's ``max_age_s``.
+TOO_OLD = "too_old"
+
+REASONS = (DISABLED, UNDELIVERABLE, TOO_OLD)
+
 
 @define(eq=False)
 class MissedEvents(BatchWriter):

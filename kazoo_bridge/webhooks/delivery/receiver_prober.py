@@ -31,6 +31,9 @@ from kazoo_bridge.webhooks.kazoo_messages import webhook_recovered
 
 _log = Logger()
 
+#: The results of probes; ``given_up`` is counted beside ``failure``.
+PROBE_RESULTS = ("success", "failure", "given_up")
+
 #: Seconds for which a probe waits for a slot.
 _SLOT_TIMEOUT = 5.0
 
@@ -65,7 +68,7 @@ class ReceiverProber:
     _request_timeout: float
     _owner: str = field(init=False, factory=lambda: secrets.token_hex(16))
     _probing: set[Deferred[None]] = field(init=False, factory=set)
-    #: Probes since the start, by result: ``success``, ``failure`` and ``given_up``.
+    #: Probes since the start, by result.
     results: Counter[str] = field(init=False, factory=Counter)
 
     async def start_due(self) -> None:
@@ -116,7 +119,7 @@ class ReceiverProber:
                 self._writer.release(delivery)
                 return None
             result = await self._attempt_runner.attempt(hook, delivery, slot, probe=True)
-            if result.delivered or not result.sent:
+            if result.done or not result.sent:
                 self._writer.record_result(delivery, result)
             else:
                 # It stays held, and keeps its retries: it is the receiver that is away.

@@ -27,6 +27,7 @@ MAX_RETRY_AFTER = 86_400.0
 class RetryPolicy:
     """First the hook's own quick retries, then one retry after each of `delays` (seconds, with full jitter).
 
+    A hook's own schedule overrides `delays`.
     With `retry_bad_status` false, a response with a bad status is never retried, like in KAZOO.
     """
 
@@ -46,11 +47,12 @@ class RetryPolicy:
         """
         if not self.retry_bad_status and not outcome.connection_failed:
             return None
+        delays = self.delays if hook.options.retry_delays is None else hook.options.retry_delays
         scheduled = attempts - hook.retries
         if scheduled <= 0:
             delay = QUICK_RETRY_DELAY
-        elif scheduled <= len(self.delays):
-            delay = self._random.uniform(0, self.delays[scheduled - 1])
+        elif scheduled <= len(delays):
+            delay = self._random.uniform(0, delays[scheduled - 1])
         else:
             return None
         return now + max(delay, retry_after(outcome, now))

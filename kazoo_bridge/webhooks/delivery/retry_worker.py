@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 
 from attrs import define, field
 from twisted.application.service import Service
@@ -104,9 +105,15 @@ class RetryWorker(Service):
         counts = self._allocate(await self._store.due_hooks(now))
         if not counts or not self.running:
             return
-        until = now + self._request_timeout + LEASE_MARGIN
+        until = now + self._longest_timeout(counts) + LEASE_MARGIN
         for delivery in await self._store.claim(self._owner, now, until, counts):
             self._start(delivery)
+
+    def _longest_timeout(self, hook_ids: Iterable[str]) -> float:
+        """Return the longest time-out of a request to any of these hooks, in seconds."""
+        hooks = (self._registry.get(hook_id) for hook_id in hook_ids)
+        own = (hook.options.timeout for hook in hooks if hook is not None)
+        return max(self._request_timeout, *(timeout for timeout in own if timeout is not None), 0.0)
 
     def _allocate(self, due: list[str]) -> dict[str, int]:
         """Return how many deliveries to claim of each hook.
@@ -158,6 +165,12 @@ class RetryWorker(Service):
         if hook is None:
             await self._paused.pause_or_delete(delivery.hook_id)
             self._writer.release(delivery)
+            return
+        if self._attempt_runner.dropped.drop_if_too_old(hook, delivery):
+            # Before it waits for a slot: hundreds of old events must not make new ones wait, and grow old.
+            self._writer.record_result(
+                delivery, AttemptResult(False, delivery.attempts, sent=False, dropped=True)
+            )
             return
         slot = await self._scheduler.acquire(hook, _SLOT_TIMEOUT)
         if slot is None:

@@ -12,8 +12,11 @@ from attrs.validators import instance_of
 from kazoo_bridge.interfaces import Occurrence, Secret, StoredHook
 from kazoo_bridge.schema_errors import field_error
 from kazoo_bridge.webhooks.egress import parse_destination
+from kazoo_bridge.webhooks.hooks.delivery_options import DeliveryOptions
 from kazoo_bridge.webhooks.hooks.hook_catalogue import HookCatalogue
 from kazoo_bridge.webhooks.hooks.hook_document import InvalidDocument, coerce_document, uri_problem
+from kazoo_bridge.webhooks.hooks.modifiers import PayloadFilter
+from kazoo_bridge.webhooks.hooks.signing_keys import SigningKey, parse_key
 
 #: Keys of ``custom_data`` that select events and are not sent.
 SELECTOR_KEYS = ("type", "action")
@@ -41,7 +44,9 @@ class Hook:
     - `revision`: that of the stored document; empty for a hook that an event brings;
     - `ordered`: requests for events of one call are sent one after another;
     - `rate_limit`: requests per second on each node; 0.0 is no limit;
-    - `secrets`: what requests are signed with, newest first.
+    - `secrets`: what requests are signed with, newest first;
+    - `headers`: the owner's own request headers, by name in lower case;
+    - `options`: what counts as success, time-out, retries and the age of events.
     """
 
     id: str
@@ -63,13 +68,26 @@ class Hook:
     secrets: tuple[Secret, ...] = field(default=(), repr=False)
     suspended: bool = False
     failed: bool = False
+    headers: Mapping[str, str] = field(factory=dict, repr=False)
+    options: DeliveryOptions = field(factory=DeliveryOptions)
+    #: Compiled once: they are used for every event.
+    _filter: PayloadFilter = field(init=False, repr=False, eq=False)
+    signing_keys: tuple[tuple[SigningKey, float | None], ...] = field(init=False, repr=False, eq=False)
+
+    @_filter.default
+    def _compile_modifiers(self) -> PayloadFilter:
+        return PayloadFilter.from_modifiers(self.modifiers)
+
+    @signing_keys.default
+    def _parse_secrets(self) -> tuple[tuple[SigningKey, float | None], ...]:
+        return tuple((parse_key(secret.value), secret.expires) for secret in self.secrets)
 
     @classmethod
     def from_document(cls, stored: StoredHook, catalogue: HookCatalogue) -> Hook:
         """Parse a stored document, which `DocumentRules` of this release or an earlier one have accepted.
 
-        Numbers are coerced as by `coerce_document`. Raises KeyError, TypeError or AttributeError if the
-        document cannot be used.
+        Numbers are coerced as by `coerce_document`. Raises KeyError, TypeError, ValueError or AttributeError
+        if the document cannot be used.
         """
         document = coerce_document(stored.document)
         custom_data = document.get("custom_data", {})
@@ -95,6 +113,8 @@ class Hook:
             secrets=stored.secrets,
             suspended=suspended,
             failed=not (document["enabled"] or suspended) and "disable_reason" in document,
+            headers=stored.headers,
+            options=DeliveryOptions.from_document(document),
         )
 
     @classmethod
@@ -148,34 +168,17 @@ class Hook:
         """Return whether the hook fires for an occurrence of the event that it listens to.
 
         An internal leg needs `include_internal_legs`. Each selector of the occurrence must have a value that
-        `selectors` accepts; selectors that the occurrence lacks are not compared. Each key of `modifiers`
-        that the payload has must be equal to the modifier, or be in it if that is a list; an empty list
-        accepts every value.
+        `selectors` accepts; selectors that the occurrence lacks are not compared. The payload must pass the
+        `modifiers`, see `PayloadFilter`.
         """
         if occurrence.internal_leg and not self.include_internal_legs:
             return False
-        return self._selectors_match(occurrence.selectors) and self._modifiers_match(occurrence.payload)
+        return self._selectors_match(occurrence.selectors) and self._filter.accepts(occurrence.payload)
 
     def _selectors_match(self, selectors: Mapping[str, str]) -> bool:
         return all(
             name not in self.selectors or value in self.selectors[name] for name, value in selectors.items()
         )
-
-    def _modifiers_match(self, payload: Mapping[str, Any]) -> bool:
-        for name, allowed in self.modifiers.items():
-            if name not in payload:
-                continue
-            if isinstance(allowed, list):
-                if allowed and not any(_equal(payload[name], value) for value in allowed):
-                    return False
-            elif not _equal(payload[name], allowed):
-                return False
-        return True
-
-
-def _equal(value: Any, other: Any) -> bool:
-    # In Python True == 1; in JSON they differ.
-    return bool(value == other) and isinstance(value, bool) == isinstance(other, bool)
 
 
 def _without_selectors(custom_data: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,11 +13,25 @@ from kazoo_bridge.json_numbers import DocumentSchema, to_integer, to_number, to_
 from kazoo_bridge.schema_errors import FieldErrors, add_errors, field_error, to_kazoo_errors
 from kazoo_bridge.text_sanitizing import for_display, forbidden_texts, text_for_display
 from kazoo_bridge.webhooks.egress import BadDestination, mask_credentials, parse_destination
+from kazoo_bridge.webhooks.hooks.delivery_options import OPTION_SCHEMAS
 from kazoo_bridge.webhooks.hooks.hook_catalogue import HookCatalogue
+from kazoo_bridge.webhooks.hooks.hook_headers import HEADERS_SCHEMA, header_errors, normalize_names
+from kazoo_bridge.webhooks.hooks.modifiers import modifier_errors, modifiers_schema
 
 #: Keys that the service writes itself, into documents or into what GET adds to them. Clients may send them
 #: back; they are dropped.
-_READ_ONLY = frozenset({"id", "disable_reason", "health", "secret", "secret_overlap_seconds", "signed"})
+_READ_ONLY = frozenset(
+    {
+        "id",
+        "disable_reason",
+        "health",
+        "public_key",
+        "secret",
+        "secret_overlap_seconds",
+        "signature",
+        "signed",
+    }
+)
 
 #: Some clients put their token into the body; it must not be readable in the document.
 _IGNORED = _READ_ONLY | {"auth_token"}
@@ -46,8 +60,12 @@ def document_schema(hook_ids: Collection[str]) -> dict[str, Any]:
     """Return the JSON schema of hook documents, with the defaults.
 
     `hook_ids` are the accepted values of ``hook``. The schema validates documents, and clients can read it.
+    It describes ``modifiers`` and ``headers`` too, which `DocumentRules` validates without it: their errors
+    are clearer, and do not repeat the values of headers.
     """
     schema = _schema_without_defaults(hook_ids)
+    schema["properties"]["modifiers"] = modifiers_schema(schema["properties"]["modifiers"]["description"])
+    schema["properties"]["headers"] = dict(HEADERS_SCHEMA)
     for name, value in _DEFAULTS.items():
         schema["properties"][name]["default"] = value
     return schema
@@ -102,7 +120,7 @@ def _schema_without_defaults(hook_ids: Collection[str]) -> dict[str, Any]:
             "modifiers": {
                 "type": "object",
                 "description": "The hook fires only if the payload's value of each key equals this one,"
-                " or is in this list",
+                " is in this list, or fits all of these operators",
             },
             "group": {"type": "string", "maxLength": MAX_NAME_LENGTH, "description": "For lists only"},
             "ordered": {
@@ -115,6 +133,7 @@ def _schema_without_defaults(hook_ids: Collection[str]) -> dict[str, Any]:
                 "maximum": 1000,
                 "description": "Limit of requests per second on each node",
             },
+            **OPTION_SCHEMAS,
         },
     }
 
@@ -130,14 +149,16 @@ class DocumentRules:
     def from_catalogue(cls, catalogue: HookCatalogue) -> DocumentRules:
         """Make the rules that accept the hooks of `catalogue`."""
         # HTML forms, like monster-ui's, send all values as text, and KAZOO accepts it.
-        return cls(catalogue, DocumentSchema.from_schema(document_schema(catalogue.ids), accept_text=True))
+        schema = _schema_without_defaults(catalogue.ids)
+        return cls(catalogue, DocumentSchema.from_schema(schema, accept_text=True))
 
     def validate(self, given: Mapping[str, Any], *, superadmin: bool = False) -> dict[str, Any]:
         """Return the document to store for the `given` one.
 
         Private keys (``_…``, ``pvt_…``) and keys that only the service writes are dropped, numbers and
         booleans get their exact type, missing keys their default, and ``http_verb`` becomes lower-case.
-        `superadmin` accepts modifier values that only super-admins may use.
+        `superadmin` accepts modifier values that only super-admins may use. ``headers`` keeps its values, or
+        the masks that were given: see `separate_headers`.
 
         Raises `InvalidDocument` with every mistake found; if the document or a part of it is too large, with
         that alone.
@@ -152,21 +173,45 @@ class DocumentRules:
         if errors := _size_errors(document):
             # Other mistakes are not looked for: there could be any number of them.
             raise InvalidDocument(errors)
-        for path, text in forbidden_texts(document):
-            message = "expected text without control characters and lone surrogates"
-            cause = text_for_display(mask_credentials(text))
-            add_errors(errors, field_error(".".join(path), "wrong_format", message, cause=cause))
+        # Errors repeat what is wrong, and the values of headers are secret.
+        headers = document.pop("headers", None)
+        add_errors(errors, _text_errors(document))
         document, invalid = self._schema.validate(document)
         add_errors(errors, to_kazoo_errors(invalid, display=_for_display))
-        uri = document.get("uri")
-        if isinstance(uri, str) and uri and "uri" not in errors and (problem := uri_problem(uri)):
-            add_errors(errors, field_error("uri", "wrong_format", problem, cause=_for_display(uri)))
+        add_errors(errors, _uri_errors(document, headers, errors))
         custom_data = document.get("custom_data", {})
         if "hook" not in errors and "hook" in document and isinstance(custom_data, Mapping):
             add_errors(errors, self.catalogue.validate(document["hook"], custom_data, superadmin=superadmin))
+        if isinstance(document.get("modifiers"), Mapping):
+            add_errors(errors, modifier_errors(document["modifiers"]))
+        if headers is not None:
+            add_errors(errors, header_errors(headers))
+            document["headers"] = headers
         if errors:
             raise InvalidDocument(errors)
         return document
+
+
+def _text_errors(document: Mapping[str, Any]) -> FieldErrors:
+    errors: FieldErrors = {}
+    message = "expected text without control characters and lone surrogates"
+    for path, text in forbidden_texts(document):
+        cause = text_for_display(mask_credentials(text))
+        add_errors(errors, field_error(".".join(path), "wrong_format", message, cause=cause))
+    return errors
+
+
+def _uri_errors(document: Mapping[str, Any], headers: object, earlier: FieldErrors) -> FieldErrors:
+    uri = document.get("uri")
+    if not isinstance(uri, str) or not uri or "uri" in earlier:
+        return {}
+    if problem := uri_problem(uri):
+        return field_error("uri", "wrong_format", problem, cause=_for_display(uri))
+    names = normalize_names(headers)
+    if isinstance(names, dict) and "authorization" in names and parse_destination(uri).authorization:
+        message = "expected no Authorization: it is made of the credentials in uri"
+        return field_error("headers.authorization", "wrong_format", message)
+    return {}
 
 
 def _for_display(value: Any) -> Any:

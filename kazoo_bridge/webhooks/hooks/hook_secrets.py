@@ -1,14 +1,11 @@
 """The secrets with which the requests of a hook are signed: validates, generates, replaces and expires them.
 
-A secret is ``whsec_`` followed by base64, like in Standard Webhooks (https://www.standardwebhooks.com/). A
-hook can have several valid secrets while one is being replaced.
+A secret is ``whsec_…`` or ``whsk_…``, see `signing_keys`. A hook can have several valid secrets while one is
+being replaced.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import secrets as random_secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,11 +13,16 @@ from kazoo_bridge.interfaces import InvalidDocument, Secret
 from kazoo_bridge.json_numbers import to_integer
 from kazoo_bridge.schema_errors import field_error
 from kazoo_bridge.text_sanitizing import for_display
-
-_PREFIX = "whsec_"
-
-#: The length of a secret after base64 decoding, and of one that is generated.
-MIN_SECRET_BYTES, MAX_SECRET_BYTES, GENERATED_SECRET_BYTES = 24, 64, 32
+from kazoo_bridge.webhooks.hooks.signing_keys import (
+    HMAC,
+    HMAC_PREFIX,
+    MAX_SECRET_BYTES,
+    MIN_SECRET_BYTES,
+    PRIVATE_PREFIX,
+    SIGNATURES,
+    generate_secret,
+    parse_key,
+)
 
 #: Secrets of one hook that are valid at the same time: the newest, and those it is replacing.
 MAX_ACTIVE_SECRETS = 3
@@ -33,11 +35,16 @@ MAX_OVERLAP = 7 * 86_400
 SECRET_PROPERTIES: Mapping[str, Any] = {
     "secret": {
         "anyOf": [
-            {"type": "string", "pattern": f"^{_PREFIX}[A-Za-z0-9+/]+={{0,2}}$"},
+            {"type": "string", "pattern": f"^({HMAC_PREFIX}|{PRIVATE_PREFIX})[A-Za-z0-9+/]+={{0,2}}$"},
             {"type": ["boolean", "null"]},
         ],
-        "description": f"{_PREFIX} and {MIN_SECRET_BYTES} to {MAX_SECRET_BYTES} bytes in base64 to sign"
-        " requests with; true: generate one; null: no signing",
+        "description": f"{HMAC_PREFIX} and {MIN_SECRET_BYTES} to {MAX_SECRET_BYTES} bytes in base64 to sign"
+        f" requests with, or {PRIVATE_PREFIX} and a private ed25519 key; true: make one; null: no signing",
+    },
+    "signature": {
+        "type": "string",
+        "enum": list(SIGNATURES),
+        "description": "The kind of secret that is generated or given; without it the current one, or hmac",
     },
     "secret_overlap_seconds": {
         "type": "integer",
@@ -49,31 +56,42 @@ SECRET_PROPERTIES: Mapping[str, Any] = {
 }
 
 
-def generate_secret() -> str:
-    """Return a new random secret of `GENERATED_SECRET_BYTES`, from the operating system's secure source."""
-    return _PREFIX + base64.b64encode(random_secrets.token_bytes(GENERATED_SECRET_BYTES)).decode("ascii")
-
-
 def updated_secrets(
     document: Mapping[str, Any], current: Sequence[Secret], now: float
 ) -> tuple[Secret, ...] | None:
     """Return the secrets of a hook after `document` is written; None if it leaves them as they are.
 
-    ``secret`` in `document` is a new secret, true to generate one, or null or false to end signing; without
-    it nothing changes. The result has the new secret first. The `current` secrets that have not expired
-    follow: each expires ``secret_overlap_seconds`` after `now` (Unix seconds) or at its own expiry, whichever
-    is earlier. At most `MAX_ACTIVE_SECRETS` remain; an overlap of 0 keeps the new one only.
+    ``secret`` in `document` is a new secret, true to generate one of the kind ``signature`` (without it, of
+    the kind of the current one), or null or false to end signing; without it nothing changes. The result has
+    the new secret first. The `current` secrets that have not expired follow: each expires
+    ``secret_overlap_seconds`` after `now` (Unix seconds) or at its own expiry, whichever is earlier. At most
+    `MAX_ACTIVE_SECRETS` remain; an overlap of 0 keeps the new one only.
 
-    Raises `InvalidDocument`, whose errors contain no secret.
+    Raises `InvalidDocument`, whose errors contain no secret; also for a ``signature`` without a ``secret``
+    that is not the kind of the current one.
     """
+    kind = _parse_signature(document.get("signature"))
+    current_kind = parse_key(current[0].value).kind if current else None
     if "secret" not in document:
+        if kind not in (None, current_kind):
+            raise InvalidDocument(field_error("secret", "required", "expected true, for a new secret"))
         return None
     requested = document["secret"]
     if requested is None or requested is False:
         return ()
     overlap = _parse_overlap(document.get("secret_overlap_seconds", DEFAULT_OVERLAP))
-    new = Secret(generate_secret() if requested is True else _validate(requested))
+    made = generate_secret(kind or current_kind or HMAC) if requested is True else _validate(requested, kind)
+    new = Secret(made)
     return (new, *_replaced(new, current, now, overlap))
+
+
+def _parse_signature(given: object) -> str | None:
+    if given is None:
+        return None
+    if not isinstance(given, str) or given not in SIGNATURES:
+        target = list(SIGNATURES)
+        raise InvalidDocument(field_error("signature", "enum", target=target, cause=for_display(given)))
+    return given
 
 
 def _parse_overlap(given: object) -> int:
@@ -110,27 +128,28 @@ def _replaced(new: Secret, current: Sequence[Secret], now: float, overlap: int) 
     ]
 
 
-def _validate(secret: object) -> str:
+def _validate(secret: object, kind: str | None) -> str:
     message = "expected text, or true to have one made"
     if isinstance(secret, str):
         try:
-            signing_key(secret)
+            found = parse_key(secret).kind
         except ValueError as error:
             message = str(error)
         else:
-            return secret
+            if kind is None or kind == found:
+                return secret
+            message = f"expected a secret for {kind}, which signature asks for"
     # No cause: it would repeat the secret.
     raise InvalidDocument(field_error("secret", "wrong_format", message))
 
 
-def signing_key(secret: str) -> bytes:
-    """Return the bytes that `secret` signs with; raises ValueError, whose text does not repeat the secret."""
-    if not secret.startswith(_PREFIX):
-        raise ValueError(f"expected {_PREFIX} followed by base64")
-    try:
-        key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
-    except (binascii.Error, ValueError):
-        raise ValueError(f"expected base64 after {_PREFIX}") from None
-    if not MIN_SECRET_BYTES <= len(key) <= MAX_SECRET_BYTES:
-        raise ValueError(f"expected {MIN_SECRET_BYTES} to {MAX_SECRET_BYTES} bytes in base64 after {_PREFIX}")
-    return key
+def signature_form(secrets: Sequence[Secret]) -> dict[str, Any]:
+    """Return what clients may see of a hook's secrets: ``signed``, ``signature`` and ``public_key``.
+
+    The result is empty if there are none. A shared secret has no public key.
+    """
+    if not secrets:
+        return {}
+    key = parse_key(secrets[0].value)
+    form = {"signed": True, "signature": key.kind}
+    return form | ({"public_key": key.public_key} if key.public_key else {})

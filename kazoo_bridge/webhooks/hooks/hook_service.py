@@ -15,6 +15,7 @@ from kazoo_bridge.webhooks.egress import mask_credentials
 from kazoo_bridge.webhooks.hooks import hook_secrets
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.hooks.hook_document import DocumentRules, InvalidDocument, coerce_document
+from kazoo_bridge.webhooks.hooks.hook_headers import normalize_names, separate_headers
 from kazoo_bridge.webhooks.hooks.registry import HookRegistry
 
 _log = Logger()
@@ -28,7 +29,7 @@ OnHookChanged = Callable[[str, StoredHook], None]
 #: Called with the id of every hook that is read or written, and whether that has enabled it.
 OnHookLoaded = Callable[[str, bool], None]
 
-_SECRET_KEYS = ("secret", "secret_overlap_seconds")
+_SECRET_KEYS = ("secret", "secret_overlap_seconds", "signature")
 
 #: The ``disable_reason`` of a hook that failed too often, as KAZOO writes it (applications/webhooks).
 TOO_MANY_FAILURES = "too many failed attempts"
@@ -84,7 +85,8 @@ class HookService:
         account has as many as it may have.
         """
         secrets = self._updated_secrets(given, ())
-        stored = await self._store.create(account_id, await self._validate(given, superadmin), secrets or ())
+        document, headers = await self._validate(given, superadmin, {})
+        stored = await self._store.create(account_id, document, secrets or (), headers)
         self._changed("doc_created", stored)
         return stored
 
@@ -93,30 +95,31 @@ class HookService:
     ) -> StoredHook:
         """Replace the document of `hook` and return the stored hook; the parameters are as for `create`.
 
-        Secrets stay unless `given` has a ``secret``. ``disable_reason`` stays until the hook is enabled. A
+        Secrets stay unless `given` has a ``secret``, and so do the values of headers that are masked in it.
+        ``disable_reason`` stays until the hook is enabled. A
         suspended hook stays suspended if `given` repeats its ``disable_reason``, and is probed soon; without
         it, ``enabled: false`` is a person's, and the hook does not enable itself.
 
         Raises `InvalidDocument`, and `RevisionConflict` if the hook has changed since `hook` was read.
         """
         secrets = self._updated_secrets(given, hook.secrets)
-        document = await self._validate(given, superadmin)
+        document, headers = await self._validate(given, superadmin, hook.headers)
         if not document["enabled"] and "disable_reason" in hook.document:
             document["disable_reason"] = hook.document["disable_reason"]
         suspension = hook.suspension
         if suspension is not None:
             keeps = not document["enabled"] and "disable_reason" in given
             suspension = evolve(suspension, next_probe=self._clock.seconds(), probes=0) if keeps else None
-        return await self._replace(hook, document, secrets, suspension)
+        return await self._replace(hook, document, secrets, headers, suspension=suspension)
 
     async def rotate_secret(self, hook: StoredHook, given: Mapping[str, Any]) -> StoredHook:
         """Change the hook's secrets only, and return the stored hook.
 
-        `given` has ``secret`` and ``secret_overlap_seconds`` like a document, see
+        `given` has ``secret``, ``secret_overlap_seconds`` and ``signature`` like a document, see
         `hook_secrets.updated_secrets`. Raises `InvalidDocument` or `RevisionConflict`.
         """
         secrets = self._updated_secrets(given, hook.secrets)
-        return await self._replace(hook, hook.document, secrets, hook.suspension)
+        return await self._replace(hook, hook.document, secrets, suspension=hook.suspension)
 
     async def patch(
         self, hook: StoredHook, changes: Mapping[str, Any], *, superadmin: bool = False
@@ -124,6 +127,8 @@ class HookService:
         """Merge `changes` into the document of `hook` (see `merge`), then do the same as `replace`."""
         # Keys about secrets are not stored in the document, and null is a value for them.
         secret_keys = {name: changes[name] for name in _SECRET_KEYS if name in changes}
+        if "headers" in changes:
+            changes = {**changes, "headers": normalize_names(changes["headers"])}
         merged = merge(hook.document, changes) | secret_keys
         if "enabled" in changes:
             merged.pop("disable_reason", None)
@@ -193,7 +198,7 @@ class HookService:
         """Parse a stored hook; if its document cannot be used, log an error and return None."""
         try:
             return Hook.from_document(stored, self._rules.catalogue)
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             _log.error(
                 "hook ignored, replace its document over REST hook_id={hook_id} account_id={account_id}"
                 " reason={reason}",
@@ -203,13 +208,18 @@ class HookService:
             )
             return None
 
-    async def _validate(self, given: Mapping[str, Any], superadmin: bool) -> dict[str, Any]:
-        document = self._rules.validate(given, superadmin=superadmin)
+    async def _validate(
+        self, given: Mapping[str, Any], superadmin: bool, current_headers: Mapping[str, str]
+    ) -> tuple[dict[str, Any], dict[str, str]]:
+        """Return the document to store, and the values of its headers."""
+        document, headers = separate_headers(
+            self._rules.validate(given, superadmin=superadmin), current_headers
+        )
         reason = await self._check_uri(document["uri"])
         if reason is not None:
             cause = mask_credentials(document["uri"])
             raise InvalidDocument(field_error("uri", "wrong_format", reason, cause=cause))
-        return document
+        return document, headers
 
     def _updated_secrets(
         self, given: Mapping[str, Any], current: tuple[Secret, ...]
@@ -221,9 +231,11 @@ class HookService:
         hook: StoredHook,
         document: Mapping[str, Any],
         secrets: tuple[Secret, ...] | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
         suspension: Suspension | None = None,
     ) -> StoredHook:
-        stored = await self._store.replace(hook, document, secrets, suspension)
+        stored = await self._store.replace(hook, document, secrets, headers, suspension=suspension)
         self._changed("doc_edited", stored)
         return stored
 

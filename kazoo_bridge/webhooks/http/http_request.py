@@ -16,13 +16,16 @@ from kazoo_bridge.webhooks.hooks.hook import Hook
 class HookRequest:
     """An HTTP request. It can be sent any number of times.
 
-    `url` may contain credentials, and like headers and body it stays out of the repr.
+    `url` may contain credentials, and like headers and body it stays out of the repr. `success_statuses` are
+    the statuses of answers that mean success (empty: KAZOO's); `timeout` is in seconds (None: the sender's).
     """
 
     method: str
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    success_statuses: frozenset[int] = frozenset()
+    timeout: float | None = None
 
 
 def build_payload(hook: Hook, payload: Mapping[str, Any], cluster_id: str) -> dict[str, Any]:
@@ -42,25 +45,31 @@ def build_request(hook: Hook, payload: Mapping[str, Any], cluster_id: str) -> Ho
 
     GET appends the payload to the URI's query string; POST and PUT send it as
     ``application/x-www-form-urlencoded`` or, with the format ``json``, as ``application/json``. `cluster_id`
-    is as for `build_payload`. The request has the headers ``X-Hook-ID`` and ``X-Account-ID``, and no
-    signature yet (see `signing.signature_headers`).
+    is as for `build_payload`. The request has the hook's own headers, ``X-Hook-ID`` and ``X-Account-ID``, and
+    no signature yet (see `signing.signature_headers`).
     """
     encoded = build_payload(hook, payload, cluster_id)
-    headers = {"X-Hook-ID": hook.id, "X-Account-ID": hook.account_id}
+    headers = {**hook.headers, "X-Hook-ID": hook.id, "X-Account-ID": hook.account_id}
+    options = hook.options.success_statuses, hook.options.timeout
     if hook.verb == "get":
-        return HookRequest("GET", _with_query(hook.uri, form_encode(encoded)), headers, b"")
+        return HookRequest("GET", _with_query(hook.uri, form_encode(encoded)), headers, b"", *options)
     if hook.format == "json":
         headers["Content-Type"] = "application/json"
         body = orjson.dumps(encoded)
     else:
         headers["Content-Type"] = "application/x-www-form-urlencoded"
         body = form_encode(encoded).encode("ascii")
-    return HookRequest(hook.verb.upper(), hook.uri, headers, body)
+    return HookRequest(hook.verb.upper(), hook.uri, headers, body, *options)
 
 
-def is_success(method: str, status: int) -> bool:
-    """Return whether a response's `status` means success: 200, and 201 for PUT, like in KAZOO."""
-    return status == 200 or (method == "PUT" and status == 201)
+def is_success(request: HookRequest, status: int) -> bool:
+    """Return whether a response's `status` means success: 200, and 201 for PUT, like in KAZOO.
+
+    The request's own `success_statuses` override these.
+    """
+    if request.success_statuses:
+        return status in request.success_statuses
+    return status == 200 or (request.method == "PUT" and status == 201)
 
 
 def form_encode(payload: Mapping[str, Any]) -> str:

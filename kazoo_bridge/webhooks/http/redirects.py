@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import urljoin
 
+from attrs import evolve
+
 from kazoo_bridge.webhooks.egress import BadDestination, parse_destination
 from kazoo_bridge.webhooks.egress.destination import DEFAULT_PORTS, Destination
 from kazoo_bridge.webhooks.http.http_request import HookRequest
@@ -35,7 +37,7 @@ def redirect(request: HookRequest, status: int, location: str | None) -> HookReq
       by 303 (RFC 9110, section 15.4).
     - The same host (equal name and port, or http on port 80 becoming https on port 443) gets all headers and
       the URL's credentials. Another host gets the body and its ``Content-Type``, but no hook or account id,
-      no signature and no credentials.
+      no signature, no headers of the hook's owner and no credentials.
 
     Raises `RedirectRefused` if `location` is missing, too long or cannot be parsed, leads from https to
     http, or contains other credentials than the request's URL.
@@ -52,8 +54,8 @@ def redirect(request: HookRequest, status: int, location: str | None) -> HookReq
         headers.setdefault("Authorization", source.authorization.decode("ascii"))
     if status == 303 or (status in (301, 302) and request.method == "POST"):
         kept = {name: value for name, value in headers.items() if name.lower() not in _BODY_HEADERS}
-        return HookRequest("GET", target.location, kept, b"")
-    return HookRequest(request.method, target.location, headers, request.body)
+        return evolve(request, method="GET", url=target.location, headers=kept, body=b"")
+    return evolve(request, url=target.location, headers=headers)
 
 
 def _parse_location(url: str, location: str | None) -> Destination:

@@ -70,9 +70,9 @@ class Sender:
     """Sends requests, one attempt each.
 
     `request_timeout` is in seconds and covers one attempt: connecting, all redirects, and reading the
-    response. `keep_success_headers` is false where nothing records the headers of successful responses,
-    which are then not collected. `max_redirects` is the number of redirects that are followed; with 0 a
-    redirect is an unsuccessful response like any other.
+    response; a request's own time-out overrides it. `keep_success_headers` is false where nothing records the
+    headers of successful responses, which are then not collected. `max_redirects` is the number of redirects
+    that are followed; with 0 a redirect is a response like any other.
     """
 
     _clock: IReactorTime
@@ -88,12 +88,13 @@ class Sender:
         exception. So is a defect of this program, which is logged. Cancelling closes the connection and
         raises CancelledError.
         """
+        timeout = self.request_timeout if request.timeout is None else request.timeout
         attempt = Deferred.fromCoroutine(self._follow(request))
-        attempt.addTimeout(self.request_timeout, self._clock, onTimeoutCancel=_timed_out)
+        attempt.addTimeout(timeout, self._clock, onTimeoutCancel=_timed_out)
         try:
             return await attempt
         except TimeoutError:
-            return Outcome(False, error=f"no complete answer within {self.request_timeout:g} s")
+            return Outcome(False, error=f"no complete answer within {timeout:g} s")
         except CancelledError:
             raise
         except Exception as error:
@@ -105,14 +106,16 @@ class Sender:
     async def _follow(self, request: HookRequest) -> Outcome:
         for _ in range(self.max_redirects):
             outcome, location = await self._exchange(request)
-            if outcome.status is None or not is_redirect(outcome.status):
+            if outcome.success or outcome.status is None or not is_redirect(outcome.status):
                 return outcome
             try:
                 request = redirect(request, outcome.status, location)
             except RedirectRefused as refused:
                 return evolve(outcome, error=describe_error(refused))
         outcome, _ = await self._exchange(request)
-        if self.max_redirects and outcome.status is not None and is_redirect(outcome.status):
+        if outcome.success or outcome.status is None:
+            return outcome
+        if self.max_redirects and is_redirect(outcome.status):
             return evolve(outcome, error=f"more redirects than {self.max_redirects}")
         return outcome
 
@@ -135,7 +138,7 @@ class Sender:
             error = describe_error(failed)
         if response.code not in _VALID_STATUSES:
             return Outcome(False, error="the answer is not HTTP/1.1: it has no status"), None
-        success = is_success(request.method, response.code)
+        success = is_success(request, response.code)
         headers = {} if success and not self.keep_success_headers else _decode_headers(response.headers)
         locations = response.headers.getRawHeaders("Location", [])
         outcome = Outcome(success, response.code, "" if success else error, headers, bytes(body))

@@ -15,7 +15,7 @@ from twisted.internet import reactor
 from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs
 
-from kazoo_bridge.webhooks.hooks.hook_secrets import generate_secret
+from kazoo_bridge.webhooks.hooks.signing_keys import ED25519, generate_secret, parse_key
 from tests.rest.harness import ACCOUNT, HOOK_DOCUMENT, STRANGER, RestHarness, hooks_path
 from tests.webhooks.receiving import Received, Receiver
 
@@ -23,8 +23,8 @@ SNIPPETS = Path(__file__).parents[3] / "docs" / "snippets"
 Verify = Callable[[str, dict[str, str], bytes], bool]
 
 
-def _python() -> Verify:
-    spec = importlib.util.spec_from_file_location("verify", SNIPPETS / "verify.py")
+def _python(name: str = "verify") -> Verify:
+    spec = importlib.util.spec_from_file_location(name, SNIPPETS / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -64,6 +64,13 @@ async def sent(rest: RestHarness, receiver: Receiver, hook_id: str) -> Received:
     return receiver.received[-1]
 
 
+PUBLIC_KEY_VERIFIERS = {
+    "python": _python("verify_ed25519"),
+    "php": _program(["php", "-r", _PHP.replace("verify.php", "verify_ed25519.php")]),
+    "node": _program(["node", "-e", _NODE.replace("verify.js", "verify_ed25519.js")]),
+}
+
+
 @pytest.mark.parametrize("language", VERIFIERS)
 @pytest_twisted.ensureDeferred
 async def test_receivers_verify_what_they_get(rest: RestHarness, receiver: Any, language: str) -> None:
@@ -94,6 +101,42 @@ async def test_receivers_verify_what_they_get(rest: RestHarness, receiver: Any, 
     request = await sent(rest, receiver, hook_id)
     assert verify(secret, request.headers, request.body)
     assert verify(rotated.json_body["data"]["secret"], request.headers, request.body)
+
+
+@pytest.mark.parametrize("language", PUBLIC_KEY_VERIFIERS)
+@pytest_twisted.ensureDeferred
+async def test_receivers_verify_with_a_public_key(rest: RestHarness, receiver: Any, language: str) -> None:
+    verify = PUBLIC_KEY_VERIFIERS[language]
+    document = {**HOOK_DOCUMENT, "uri": receiver.url, "secret": True, "signature": "ed25519"}
+    made = (await rest("PUT", hooks_path(), document)).json_body["data"]
+    assert (made["signed"], made["signature"], "secret" in made) == (True, "ed25519", False)
+    path, public_key = hooks_path(hook_id=made["id"]), made["public_key"]
+    request = await sent(rest, receiver, made["id"])
+    assert verify(public_key, request.headers, request.body)
+    assert not verify(public_key, request.headers, request.body + b" ")
+    assert not verify(public_key, {**request.headers, "webhook-id": "msg_other"}, request.body)
+    assert not verify(parse_key(generate_secret(ED25519)).public_key, request.headers, request.body)
+    unsigned = {name: value for name, value in request.headers.items() if name != "webhook-signature"}
+    assert not verify(public_key, unsigned, request.body)
+    rotated = (await rest("POST", f"{path}/secret", {"signature": "hmac"})).json_body["data"]
+    request = await sent(rest, receiver, made["id"])
+    assert verify(public_key, request.headers, request.body)
+    assert VERIFIERS["python"](rotated["secret"], request.headers, request.body)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_private_key_is_never_shown(rest: RestHarness, receiver: Any) -> None:
+    secret = generate_secret(ED25519)
+    document = {**HOOK_DOCUMENT, "uri": receiver.url, "secret": secret}
+    made = await rest("PUT", hooks_path(), document)
+    path = hooks_path(hook_id=made.json_body["data"]["id"])
+    answers = [made, await rest("GET", path), await rest("POST", f"{path}/secret", {"secret": secret})]
+    answers.append(await rest("POST", path, answers[1].json_body["data"]))
+    answers.append(await rest("DELETE", path))
+    for answer in answers:
+        assert answer.code in (200, 201)
+        assert "whsk_" not in answer.text_body
+        assert answer.json_body["data"]["public_key"] == parse_key(secret).public_key
 
 
 @pytest_twisted.ensureDeferred
@@ -157,6 +200,8 @@ async def test_what_was_read_is_written_back_and_stays_signed(rest: RestHarness)
         {"secret": False},
         {"overlap_seconds": -1},
         {"secret": "whsec_hunter2"},
+        {"secret": "whsk_hunter2"},
+        {"signature": "rsa"},
         ["secret"],
     ],
 )

@@ -247,7 +247,7 @@ def test_which_failures_count_against_a_hook(
 ) -> None:
     _, harness = make_harness(started=False)
     hook = harness.hook(retries=2)
-    delivery = evolve(harness.delivery(hook), attempts=attempts, replayed=replayed)
+    delivery = evolve(harness.delivery(hook), attempts=attempts, replayed_at=5.0 if replayed else None)
     assert FailureCount(every_connection).counts(hook, delivery, outcome) is expected
 
 

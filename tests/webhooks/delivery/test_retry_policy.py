@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from kazoo_bridge.config import Webhooks
 from kazoo_bridge.webhooks.delivery.retry_policy import RetryPolicy, retry_after
 from kazoo_bridge.webhooks.http.sender import Outcome
+from tests.webhooks.harness import LongestDelays
 from tests.webhooks.hook_factory import make_hook
 
 NO_ANSWER = Outcome(False, error="refused")
@@ -88,3 +89,14 @@ def test_without_retry_after() -> None:
 @given(st.text())
 def test_any_retry_after_gives_a_bounded_delay(text: str) -> None:
     assert 0 <= retry_after(Outcome(False, 503, headers={"Retry-After": text}), NOW) <= 86400
+
+
+def test_a_schedule_of_the_hook_overrides_the_configured_one() -> None:
+    policy = RetryPolicy([10, 100], random=LongestDelays())
+    hook, none = make_hook(retries=1, retry_schedule_s=[5]), make_hook(retries=1, retry_schedule_s=[])
+    assert [policy.next_attempt(hook, attempts, NO_ANSWER, NOW) for attempts in (1, 2, 3)] == [
+        NOW + 2,
+        NOW + 5,
+        None,
+    ]
+    assert policy.next_attempt(none, 2, NO_ANSWER, NOW) is None

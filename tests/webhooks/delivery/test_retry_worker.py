@@ -416,3 +416,13 @@ def test_many_hooks_are_all_served() -> None:
         harness.pump(1)
     assert len(served) == 20
     assert not harness.deliveries.rows
+
+
+def test_a_lease_outlasts_the_longest_time_out_of_the_hooks() -> None:
+    _, harness = make_harness(reachable=True, started=False)
+    harness.store(harness.hook("h1", timeout_ms=100), "e1")
+    harness.store(harness.hook("h2", timeout_ms=30_000), "e2")
+    harness.start()
+    harness.pump(0.1)
+    assert {row.lease_until for row in harness.deliveries.rows.values()} == {30 + 10}
+    harness.stop()

@@ -210,7 +210,12 @@ NOT_NUMBERS: list[Any] = [True, False, None, "two", "", [2], {}, math.nan, 10**4
 
 def test_the_ranges_of_numbers() -> None:
     ranges = {name: (PROPERTIES[name]["minimum"], PROPERTIES[name]["maximum"]) for name in NUMERIC}
-    assert ranges == {"retries": (0, 4), "rate_limit": (0.01, 1000)}
+    assert ranges == {
+        "retries": (0, 4),
+        "rate_limit": (0.01, 1000),
+        "timeout_ms": (100, 30_000),
+        "max_age_s": (1, 604_800),
+    }
 
 
 def test_the_schema_has_numbers() -> None:
@@ -220,11 +225,12 @@ def test_the_schema_has_numbers() -> None:
 @pytest.mark.parametrize("name", NUMERIC)
 def test_every_accepted_form_becomes_the_exact_type(name: str) -> None:
     is_integer = PROPERTIES[name]["type"] == "integer"
-    for form in (2, 2.0, "2"):
+    number = max(2, PROPERTIES[name]["minimum"])
+    for form in (number, float(number), str(number)):
         value = RULES.validate({**GOOD, name: form})[name]
         # A client that writes 2 as a number reads back 2, not 2.0.
         expected = float if isinstance(form, float) and not is_integer else int
-        assert (type(value), value) == (expected, 2)
+        assert (type(value), value) == (expected, number)
     for limit in ("minimum", "maximum"):
         value = RULES.validate({**GOOD, name: float(PROPERTIES[name][limit])})[name]
         assert (type(value), value) == (int if is_integer else float, PROPERTIES[name][limit])
@@ -232,7 +238,8 @@ def test_every_accepted_form_becomes_the_exact_type(name: str) -> None:
 
 @pytest.mark.parametrize("name", NUMERIC)
 def test_every_other_form_is_refused_with_field_and_rule(name: str) -> None:
-    for form in [*NOT_NUMBERS, math.inf, *([1.5] if PROPERTIES[name]["type"] == "integer" else [])]:
+    fraction = PROPERTIES[name]["minimum"] + 0.5
+    for form in [*NOT_NUMBERS, math.inf, *([fraction] if PROPERTIES[name]["type"] == "integer" else [])]:
         with pytest.raises(InvalidDocument) as refused:
             RULES.validate({**GOOD, name: form})
         assert {field: list(rules) for field, rules in refused.value.errors.items()} == {name: ["type"]}, form

@@ -10,17 +10,13 @@ from kazoo_bridge.interfaces import InvalidDocument, Secret
 from kazoo_bridge.webhooks.hooks.hook_secrets import (
     DEFAULT_OVERLAP,
     MAX_OVERLAP,
-    generate_secret,
-    signing_key,
+    signature_form,
     updated_secrets,
 )
+from kazoo_bridge.webhooks.hooks.signing_keys import ED25519, generate_secret, parse_key
 
 NOW = 1_700_000_000.0
 ONE, TWO, THREE, FOUR = (generate_secret() for _ in range(4))
-
-
-def test_the_key_of_a_secret_is_its_decoded_base64() -> None:
-    assert signing_key("whsec_" + base64.b64encode(bytes(range(24))).decode()) == bytes(range(24))
 
 
 @pytest.mark.parametrize(("size", "valid"), [(23, False), (24, True), (64, True), (65, False)])
@@ -117,3 +113,51 @@ def test_an_invalid_overlap_is_refused_with_its_rule(form: Any, rule: str) -> No
     with pytest.raises(InvalidDocument) as refused:
         updated_secrets({"secret": True, "secret_overlap_seconds": form}, (), 0)
     assert list(refused.value.errors["secret_overlap_seconds"]) == [rule]
+
+
+def test_a_key_pair_is_generated_or_given() -> None:
+    made = updated_secrets({"secret": True, "signature": "ed25519"}, (Secret(ONE),), NOW)
+    assert made is not None
+    assert [parse_key(secret.value).kind for secret in made] == ["ed25519", "hmac"]
+    given = generate_secret(ED25519)
+    assert updated_secrets({"secret": given}, (), NOW) == (Secret(given),)
+    assert updated_secrets({"secret": given, "signature": "ed25519"}, (), NOW) == (Secret(given),)
+
+
+@pytest.mark.parametrize(
+    ("document", "field"),
+    [
+        ({"secret": ONE, "signature": "ed25519"}, "secret"),
+        ({"secret": True, "signature": "rsa"}, "signature"),
+        ({"secret": True, "signature": ["hmac"]}, "signature"),
+        ({"signature": "ed25519"}, "secret"),
+    ],
+)
+def test_a_signature_fits_the_secret(document: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidDocument) as refused:
+        updated_secrets(document, (Secret(TWO),), NOW)
+    assert list(refused.value.errors) == [field]
+    assert ONE not in str(refused.value.errors)
+
+
+def test_a_generated_secret_is_of_the_current_kind() -> None:
+    pair = Secret(generate_secret(ED25519))
+    for document, kind in (({"secret": True}, "ed25519"), ({"secret": True, "signature": "hmac"}, "hmac")):
+        made = updated_secrets(document, (pair,), NOW)
+        assert made is not None
+        assert [parse_key(secret.value).kind for secret in made] == [kind, "ed25519"]
+
+
+def test_the_kind_that_a_hook_has_is_written_back() -> None:
+    assert updated_secrets({"signature": "hmac"}, (Secret(ONE),), NOW) is None
+
+
+def test_clients_see_the_public_key_only() -> None:
+    pair = generate_secret(ED25519)
+    assert signature_form(()) == {}
+    assert signature_form([Secret(ONE)]) == {"signed": True, "signature": "hmac"}
+    assert signature_form([Secret(pair), Secret(ONE, NOW)]) == {
+        "signed": True,
+        "signature": "ed25519",
+        "public_key": parse_key(pair).public_key,
+    }

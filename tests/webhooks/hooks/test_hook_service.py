@@ -10,9 +10,10 @@ from twisted.logger import LogLevel, capturedLogs
 
 from kazoo_bridge.interfaces import RevisionConflict, Secret, StoredHook, Suspension, TooManyHooks
 from kazoo_bridge.webhooks.hooks.hook_document import InvalidDocument
-from kazoo_bridge.webhooks.hooks.hook_secrets import DEFAULT_OVERLAP, generate_secret
+from kazoo_bridge.webhooks.hooks.hook_secrets import DEFAULT_OVERLAP
 from kazoo_bridge.webhooks.hooks.hook_service import TOO_MANY_FAILURES, HookService, merge
 from kazoo_bridge.webhooks.hooks.registry import HookRegistry
+from kazoo_bridge.webhooks.hooks.signing_keys import generate_secret
 from tests.webhooks.fakes import FakeHookStore
 from tests.webhooks.hook_factory import ACCOUNT, RULES
 

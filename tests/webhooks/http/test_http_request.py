@@ -56,11 +56,24 @@ def test_get_appends_to_the_query(uri: str, url: str) -> None:
     assert (request.method, request.url, request.body) == ("GET", url, b"")
 
 
-def test_what_counts_as_success() -> None:
-    assert is_success("POST", 200)
-    assert is_success("PUT", 201)
-    assert not is_success("POST", 201)
-    assert not is_success("GET", 204)
+@pytest.mark.parametrize(
+    ("document", "statuses", "others"),
+    [
+        ({}, [200], [201, 202, 204, 301]),
+        ({"http_verb": "put"}, [200, 201], [202]),
+        ({"success_codes": ["204"]}, [204], [200, 201]),
+        ({"success_codes": ["2xx", "409"], "http_verb": "put"}, [200, 201, 299, 409], [300, 410, 500]),
+    ],
+)
+def test_what_counts_as_success(document: dict[str, Any], statuses: list[int], others: list[int]) -> None:
+    request = build_request(make_hook(**document), {}, "")
+    assert [status for status in statuses + others if is_success(request, status)] == statuses
+
+
+def test_own_headers_and_the_timeout_are_those_of_the_request() -> None:
+    request = build_request(make_hook(headers={"X-Api-Key": "hunter2"}, timeout_ms=1500), {}, "")
+    assert request.headers["x-api-key"] == "hunter2"
+    assert request.timeout == 1.5
 
 
 def test_no_secret_in_the_repr() -> None:

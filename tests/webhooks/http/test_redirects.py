@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import pytest_twisted
+from attrs import evolve
 from twisted.internet import reactor
 
 from kazoo_bridge.webhooks.egress import EgressPolicy, guarded_agent
@@ -112,11 +113,14 @@ class Harness:
         self.receiver = receiver
         self.url = url
 
-    async def send(self, max_redirects: int, locations: list[str]) -> Outcome:
+    async def send(
+        self, max_redirects: int, locations: list[str], success_statuses: frozenset[int] = frozenset()
+    ) -> Outcome:
         self.receiver.locations = locations
         agent, pool = guarded_agent(reactor, EgressPolicy.from_config(["10.0.0.0/8", "::/0"], []), 5)
         sender = Sender(reactor, agent, 5, True, max_redirects)
-        outcome = await sender.send(HookRequest("POST", f"{self.url}/start", HEADERS, b"{}"))
+        request = HookRequest("POST", f"{self.url}/start", HEADERS, b"{}", success_statuses)
+        outcome = await sender.send(request)
         await pool.closeCachedConnections()
         return outcome
 
@@ -164,3 +168,18 @@ async def test_a_redirect_to_nowhere_keeps_its_status(harness: Harness) -> None:
     outcome = await harness.send(3, ["gopher://x/"])
     assert (outcome.success, outcome.status) == (False, 307)
     assert outcome.error.startswith("RedirectRefused: the redirect has no usable Location")
+
+
+@pytest.mark.parametrize("max_redirects", [0, 3])
+@pytest_twisted.ensureDeferred
+async def test_a_redirect_that_means_success_is_not_followed(harness: Harness, max_redirects: int) -> None:
+    outcome = await harness.send(max_redirects, ["/next"] * 5, frozenset({307}))
+    assert (outcome.success, outcome.status, outcome.error) == (True, 307, "")
+    assert len(harness.receiver.received) == 1
+
+
+def test_the_next_request_has_the_options_of_the_first() -> None:
+    request = evolve(post(), success_statuses=frozenset({204}), timeout=1.5)
+    for status in (302, 307):
+        following = redirect(request, status, "https://other.example/")
+        assert (following.success_statuses, following.timeout) == (frozenset({204}), 1.5)

@@ -8,16 +8,23 @@ import time
 from datetime import UTC, datetime
 
 import pytest
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from kazoo_bridge.interfaces import Secret
-from kazoo_bridge.webhooks.hooks.hook_secrets import generate_secret
-from kazoo_bridge.webhooks.http.signing import signature_headers
+from kazoo_bridge.webhooks.hooks.signing_keys import ED25519, generate_secret, parse_key
+from kazoo_bridge.webhooks.http import signing
 
 NOW = 1_700_000_000.0
 ONE, TWO, THREE = (generate_secret() for _ in range(3))
+
+
+def signature_headers(secrets: list[Secret], webhook_id: str, now: float, body: bytes) -> dict[str, str]:
+    keys = [(parse_key(secret.value), secret.expires) for secret in secrets]
+    return signing.signature_headers(keys, webhook_id, now, body)
 
 
 def sign_by_hand(secret: str, webhook_id: str, timestamp: str, body: bytes) -> str:
@@ -85,3 +92,23 @@ def test_every_valid_secret_signs_the_newest_first() -> None:
         sign_by_hand(secret, "m", "1700000000", b"x") for secret in (ONE, TWO)
     ]
     assert signature_headers(known[2:], "m", NOW, b"x") == {}
+
+
+def test_a_key_pair_signs_beside_a_shared_secret() -> None:
+    pair = generate_secret(ED25519)
+    headers = signature_headers([Secret(pair), Secret(ONE, NOW + 1)], "m", NOW, b"x")
+    ed25519, hmac_ = headers["webhook-signature"].split()
+    assert hmac_ == sign_by_hand(ONE, "m", "1700000000", b"x")
+    version, _, signature = ed25519.partition(",")
+    assert version == "v1a"
+    public = base64.b64decode(parse_key(pair).public_key.removeprefix("whpk_"))
+    key = Ed25519PublicKey.from_public_bytes(public)
+    key.verify(base64.b64decode(signature), b"m.1700000000.x")
+    with pytest.raises(InvalidSignature):
+        key.verify(base64.b64decode(signature), b"m.1700000000.y")
+
+
+def test_the_reference_library_ignores_the_signature_of_a_key_pair() -> None:
+    now = time.time()
+    headers = signature_headers([Secret(generate_secret(ED25519)), Secret(ONE)], "m", now, b"{}")
+    assert Webhook(ONE).verify(b"{}", {"webhook-id": "m", **headers}) == {}

@@ -11,25 +11,46 @@ export function nullIfEmpty(object) {
   return Object.keys(object).length ? object : null;
 }
 
-/** Format a filter's value, or list of values, as text. */
+/** Format a filter's value, or list of values, as text: JSON if it is or contains an object. */
 export function formatFilterValue(value) {
-  return [value].flat().join(", ");
+  const values = [value].flat();
+  return values.some((one) => one !== null && typeof one === "object")
+    ? JSON.stringify(value)
+    : values.join(", ");
 }
 
 /**
  * Parse a filter's text. Several values, separated by commas, become a list of alternatives; `true` and
- * `false` become booleans. Numbers stay text, like in the payloads of calls.
+ * `false` become booleans. Numbers stay text, like in the payloads of calls. Text that begins with a brace or
+ * a bracket is JSON, such as the operators `{"$prefix": "+49"}`; throws `SyntaxError` if it is not.
  *
  * Text that still is the formatted `previous` value returns that value, which may be a number.
  */
 export function parseFilterValue(text, previous) {
   if (previous !== undefined && formatFilterValue(previous) === text) return previous;
-  const values = text
-    .split(",")
-    .map((value) => value.trim())
-    .filter(Boolean)
-    .map((value) => ({ true: true, false: false })[value] ?? value);
+  if (/^\s*[{[]/.test(text)) return JSON.parse(text);
+  const values = parseList(text).map((value) => ({ true: true, false: false })[value] ?? value);
   return values.length === 1 ? values[0] : values;
+}
+
+/** Split text at commas, and leave out empty items. */
+export function parseList(text) {
+  return text
+    .split(",")
+    .map((item) => item.trim())
+    .filter(Boolean);
+}
+
+/** Format a retry schedule, which may be empty or unset, as text. */
+export function formatSchedule(delays) {
+  return delays?.length === 0 ? "none" : (delays ?? []).join(", ");
+}
+
+/** Parse the text of a retry schedule: delays, which the server checks, `none`, or nothing, which is null. */
+export function parseSchedule(text) {
+  if (text.trim() === "none") return [];
+  const delays = parseList(text).map((item) => (/^\d+$/.test(item) ? Number(item) : item));
+  return delays.length ? delays : null;
 }
 
 /** Return the options {value: label} of a modifier of the catalogue, with "all" first. */

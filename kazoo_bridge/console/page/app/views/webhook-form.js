@@ -6,9 +6,12 @@ import { notifyError } from "../toasts.js";
 import {
   entriesWithout,
   formatFilterValue,
+  formatSchedule,
   modifierOptions,
   nullIfEmpty,
   parseFilterValue,
+  parseList,
+  parseSchedule,
   setOrDelete,
 } from "../webhook-document.js";
 import { KeyValueEditor } from "./key-value-editor.js";
@@ -20,6 +23,7 @@ const DEFAULT_EVENT = "channel_create";
 const DEFAULT_RETRIES = 2;
 const METHODS = { post: "POST", put: "PUT", get: "GET" };
 const FORMATS = { "form-data": "Form", json: "JSON" };
+const NUMBERS = ["rate_limit", "timeout_ms", "max_age_s"];
 const RETRIES = { 0: "0", 1: "1", 2: "2", 3: "3", 4: "4" };
 
 const CONFLICT_TEXT =
@@ -88,10 +92,18 @@ class HookForm {
     );
     this.filters = new KeyValueEditor(
       "Filters",
-      "Events whose payload has the key are sent only if its value is one of these.",
+      "Events whose payload has the key are sent only if its value is one of these, or fits operators: " +
+        '{"$prefix": "+49"}.',
       "Key",
-      "Value, or several separated by commas",
+      "Value, several separated by commas, or operators",
       Object.entries(values.modifiers ?? {}).map(([key, value]) => [key, formatFilterValue(value)]),
+    );
+    this.headers = new KeyValueEditor(
+      "Headers",
+      "Sent with every request. Values are not shown again: asterisks keep the current one.",
+      "Name",
+      "Value",
+      Object.entries(values.headers ?? {}),
     );
     this.submit = h("button", { type: "submit", class: "primary" }, hook ? "Save" : "Create");
     this.element = h(
@@ -107,9 +119,11 @@ class HookForm {
       this.eventDescription,
       this.modifierSelects,
       this.deliveryFields(values),
+      this.receiverFields(values),
       this.optionFields(values),
       this.group(this.customData.element, "custom_data"),
       this.group(this.filters.element, "modifiers"),
+      this.group(this.headers.element, "headers"),
       this.error,
       h("div", { class: "buttons" }, this.submit),
     );
@@ -137,6 +151,29 @@ class HookForm {
         step: "any",
         required: false,
       }),
+    );
+  }
+
+  receiverFields(values) {
+    const seconds = { type: "number", min: "1", max: "604800", required: false };
+    return h(
+      "div",
+      { class: "fields" },
+      this.text("success_codes", "Success codes", values.success_codes?.join(", "), {
+        placeholder: "200, or 2xx",
+        required: false,
+      }),
+      this.text("timeout_ms", "Time-out (milliseconds)", values.timeout_ms, {
+        type: "number",
+        min: "100",
+        max: "30000",
+        required: false,
+      }),
+      this.text("retry_schedule_s", "Retry after (seconds)", formatSchedule(values.retry_schedule_s), {
+        placeholder: "5, 60, 600, or none",
+        required: false,
+      }),
+      this.text("max_age_s", "Drop events older than (seconds)", values.max_age_s, seconds),
     );
   }
 
@@ -238,21 +275,35 @@ class HookForm {
     }
     document.retries = Number(value("retries"));
     setOrDelete(document, "group", value("group"));
-    setOrDelete(document, "rate_limit", value("rate_limit") && Number(value("rate_limit")));
+    for (const name of NUMBERS) setOrDelete(document, name, value(name) && Number(value(name)));
+    setOrDelete(document, "success_codes", nullIfEmpty(parseList(value("success_codes"))));
+    setOrDelete(document, "retry_schedule_s", parseSchedule(value("retry_schedule_s")));
+    setOrDelete(document, "headers", nullIfEmpty(this.headers.value()));
     const modifiers = this.modifierNames(document.hook).map((name) => [name, value(`custom_data.${name}`)]);
     const customData = { ...this.customData.value(), ...Object.fromEntries(modifiers) };
     setOrDelete(document, "custom_data", nullIfEmpty(customData));
-    const filters = Object.entries(this.filters.value()).map(([key, text]) => {
-      return [key, parseFilterValue(text, this.hook?.modifiers?.[key])];
-    });
+    const filters = Object.entries(this.filters.value()).map(([key, text]) => [
+      key,
+      this.filterValue(key, text),
+    ]);
     setOrDelete(document, "modifiers", nullIfEmpty(Object.fromEntries(filters)));
     return document;
   }
 
+  filterValue(key, text) {
+    try {
+      return parseFilterValue(text, this.hook?.modifiers?.[key]);
+    } catch (error) {
+      const problem = `${key}: expected JSON after the brace or bracket`;
+      throw Object.assign(error, { fields: { modifiers: problem } });
+    }
+  }
+
   async onSubmit(event) {
     event.preventDefault();
-    if (this.fields.rate_limit.input.validity.badInput) {
-      this.showErrors("", { rate_limit: "expected a number" });
+    const bad = NUMBERS.filter((name) => this.fields[name].input.validity.badInput);
+    if (bad.length) {
+      this.showErrors("", Object.fromEntries(bad.map((name) => [name, "expected a number"])));
       return;
     }
     this.submit.disabled = true;

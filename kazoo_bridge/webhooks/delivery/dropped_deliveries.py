@@ -1,0 +1,64 @@
+"""Drops deliveries that are not to be made any more, and counts them by reason."""
+
+from __future__ import annotations
+
+from attrs import define
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from kazoo_bridge.interfaces import Delivery
+from kazoo_bridge.json_numbers import to_integer
+from kazoo_bridge.kazoo import from_gregorian
+from kazoo_bridge.webhooks.delivery.missed_events import TOO_OLD, MissedEvents
+from kazoo_bridge.webhooks.hooks.hook import Hook
+
+_log = Logger()
+
+
+#: Seconds before its delivery was made, at most, that an event's own time is believed.
+_MAX_TRANSPORT_TIME = 30 * 86_400.0
+
+
+@define(eq=False)
+class DroppedDeliveries:
+    """Decides which deliveries are dropped. A dropped delivery is done: its hook has missed the event."""
+
+    _clock: IReactorTime
+    _missed: MissedEvents
+
+    def drop_if_too_old(self, hook: Hook, delivery: Delivery) -> bool:
+        """Drop the delivery if its event is older than the hook permits; return whether it was dropped."""
+        max_age = hook.options.max_age
+        if max_age is None or self._clock.seconds() - event_time(delivery) <= max_age:
+            return False
+        self.drop(hook, delivery, TOO_OLD)
+        return True
+
+    def drop(self, hook: Hook, delivery: Delivery, reason: str) -> None:
+        """Count a delivery that is not made, and will not be."""
+        self._missed.count(hook, reason)
+        _log.debug(
+            "delivery dropped hook_id={hook_id} account_id={account_id} delivery_id={delivery_id} "
+            "reason={reason}",
+            hook_id=hook.id,
+            account_id=hook.account_id,
+            delivery_id=delivery.id,
+            reason=reason,
+        )
+
+
+def event_time(delivery: Delivery) -> float:
+    """Return when the event of a delivery happened, in Unix seconds.
+
+    A replay is the latest wish of a person and counts as a new event. Else it is the payload's ``timestamp``
+    (Gregorian seconds) if that is plausible, because the broker may have kept the event for long; without it,
+    the time when the delivery was made.
+    """
+    if delivery.replayed_at is not None:
+        return delivery.replayed_at
+    timestamp = to_integer(delivery.payload.get("timestamp"), accept_text=True)
+    if timestamp is not None:
+        happened = float(from_gregorian(timestamp))
+        if delivery.created - _MAX_TRANSPORT_TIME <= happened <= delivery.created:
+            return happened
+    return delivery.created
