@@ -135,7 +135,7 @@ def _get(connection: Connection, account_id: str, hook_id: str | None, position:
     row = connection.execute(query).first()
     if row is None:
         return None
-    return StoredAttempt(row.sequence, row.made, json.loads(row.document), row.replay or "")
+    return StoredAttempt(row.sequence, row.made, json.loads(row.document), replay=row.replay or "")
 
 
 def _health(connection: Connection, hook_ids: Collection[str]) -> dict[str, HookHealth]:

@@ -119,7 +119,7 @@ class FakeAttemptStore(_FakeStore):
         one = self.stored[position] if position < len(self.stored) else None
         if one is None or one.account_id != account_id or hook_id not in (None, one.hook_id):
             return self._result(None)
-        return self._result(StoredAttempt(position, one.made_at, one.document, one.replay))
+        return self._result(StoredAttempt(position, one.made_at, one.document, replay=one.replay))
 
     def health(self, hook_ids: Collection[str]) -> Deferred[Mapping[str, HookHealth]]:
         found = {name: self.health_by_hook[name] for name in hook_ids if name in self.health_by_hook}

@@ -97,8 +97,9 @@ class AttemptRecorder(BatchWriter):
             revision = hook.revision if info.counts and not info.test else ""
             delivery = info.delivery
             replay = "" if delivery is None else encode_delivery(delivery, request, self._payload_limit)
+            failed = not outcome.success
             self._waiting.append(
-                Attempt(hook.account_id, hook.id, revision, not outcome.success, now, document, replay)
+                Attempt(hook.account_id, hook.id, revision, failed, now, document, replay=replay)
             )
             self._drop_oldest()
         self.schedule_flush()

@@ -31,7 +31,7 @@ def hide_headers(hook: Hook, request: HookRequest, outcome: Outcome) -> tuple[Ho
     return evolve(request, headers=shown), evolve(outcome, headers=headers, body=body)
 
 
-def _secrets(values: Iterable[str]) -> Iterable[str]:
+def _secrets(values: Iterable[str]) -> list[str]:
     """Return the values and their last words, if they are long enough, the longest first."""
     found = {part for value in values for part in (value, value.rpartition(" ")[2])}
     return sorted((part for part in found if len(part) >= _MIN_SECRET_LENGTH), key=len, reverse=True)

@@ -36,7 +36,7 @@ class ReplayHarness:
     def keep(self, delivery: Delivery, **document: Any) -> None:
         """Store an attempt at a delivery."""
         text = encode_delivery(delivery, HookRequest("POST", "http://h/", {}, b""), 10_000)
-        attempt = Attempt(ACCOUNT, delivery.hook_id, "1-x", False, 1.0, document, text)
+        attempt = Attempt(ACCOUNT, delivery.hook_id, "1-x", False, 1.0, document, replay=text)
         self.harness.attempts.stored.append(attempt)
 
     def replay(self, attempt_id: int = 0, account_id: str = ACCOUNT, hook_id: str | None = None) -> Any:
