@@ -10,7 +10,7 @@ from math import ceil
 from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 
-from kazoo_bridge.ip_addresses import rate_limit_key, rate_limit_network
+from kazoo_bridge.ip_addresses import address_group, rate_limit_key
 from kazoo_bridge.token_bucket import TokenBucket
 
 #: Buckets that one `KeyedTokenBuckets` keeps.
@@ -73,11 +73,11 @@ class LoginThrottle:
 
     def take(self, address: str) -> int:
         """Count a login as failed before it is tried; returns 0, or the whole seconds to wait."""
-        return self._buckets.take(rate_limit_network(address))
+        return self._buckets.take(address_group(address))
 
     def give_back(self, address: str) -> None:
         """Undo `take` after a successful login."""
-        self._buckets.give_back(rate_limit_network(address))
+        self._buckets.give_back(address_group(address))
 
 
 @define
