@@ -12,7 +12,8 @@ import pytest_twisted
 from attrs import evolve
 
 from kazoo_bridge.config import Config, Storage
-from tests.rest.harness import LOOPBACK, RestHarness, running_node
+from tests.rest.harness import ACCOUNT, LOOPBACK, RestHarness, hooks_path, running_node
+from tests.rest.raw_http import exchanged, request
 
 SAMPLES = "/v2/webhooks/samples/webhooks_notifications"
 
@@ -57,3 +58,61 @@ async def test_the_most_costly_filters_that_are_accepted_cost_little(rest: RestH
     started = process_time()
     assert (await rest("GET", f"{SAMPLES}?{query}", token="")).code == 200
     assert process_time() - started < 0.3
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"verb":"PUT","data":[' + b"[]," * 340_000 + b"1]}",
+        b'{"verb":"PUT","data":{' + b",".join(b'"%d":{}' % number for number in range(60_000)) + b"}}",
+        b'{"verb":"PUT","data":' + b"[" * 500_000,
+        b'{"verb":"PUT","data":["' + b'\\"' * 500_000 + b'"]}',
+    ],
+    ids=["lists", "objects", "depth", "escapes"],
+)
+@pytest.mark.parametrize("token", ["", "0" * 64])
+@pytest_twisted.ensureDeferred
+async def test_a_body_of_a_stranger_is_not_parsed(rest: RestHarness, body: bytes, token: str) -> None:
+    started = process_time()
+    answered = await rest("POST", hooks_path(), raw=body, token=token)
+    assert process_time() - started < 0.3
+    assert answered.code in (401, 405, 413)
+    small = body[:60_000]
+    started = process_time()
+    assert (await rest("PUT", hooks_path(), raw=small, token=token)).code in (400, 401)
+    assert process_time() - started < 0.3
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_body_with_a_token_has_a_bounded_number_of_values(rest: RestHarness) -> None:
+    body = b'{"verb":"PUT","data":[' + b"[]," * 340_000 + b"1]}"
+    started = process_time()
+    answered = await rest("POST", hooks_path(), raw=body)
+    assert process_time() - started < 0.3
+    assert (answered.code, answered.json_body["message"]) == (405, "invalid_method")
+    started = process_time()
+    answered = await rest("PUT", hooks_path(), raw=body)
+    assert process_time() - started < 0.3
+    assert (answered.code, list(answered.json_body["data"])) == (400, ["body"])
+
+
+@pytest_twisted.ensureDeferred
+async def test_all_tokens_of_an_account_share_its_rate(tmp_path: Path) -> None:
+    limited = evolve(LOOPBACK, requests_per_second=1, request_burst=20)
+    config = evolve(Config(), http=limited, storage=Storage(f"sqlite:///{tmp_path}/b.sqlite3"))
+    async with running_node(config) as rest:
+        tokens = [(await rest.node.tokens.create(ACCOUNT)).token for _ in range(6)]
+        codes = [(await rest("GET", hooks_path(), token=token)).code for token in tokens for _ in range(8)]
+    # Each token's first request is charged to the address; the others are charged to the account.
+    assert codes.count(200) <= 20 + 6 + 5
+    assert codes[-1] == 429
+
+
+@pytest_twisted.ensureDeferred
+async def test_hidden_paths_have_one_spelling(rest: RestHarness) -> None:
+    for path in ("/metrics/", "//metrics", "/%6detrics", "/metric%73", "/%2fmetrics", "//readyz"):
+        code, _, body = await exchanged(rest, request(rest, path.encode()))
+        assert code == 404, path
+        assert b"kazoo_bridge_" not in body
+    code, _, _ = await exchanged(rest, request(rest, b"xmetrics"))
+    assert code == 400

@@ -117,7 +117,8 @@ def precondition_failed() -> ApiError:
 
 def too_large(limit: int) -> ApiError:
     """Return the error for a body of more than `limit` bytes."""
-    return ApiError(413, "too_large", {"message": f"the body may have {limit} bytes at most"})
+    message = f"the body may have {limit} bytes at most; a megabyte with a valid token in the request's head"
+    return ApiError(413, "too_large", {"message": message})
 
 
 def too_many_requests(seconds: int, what: str) -> ApiError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from tempfile import SpooledTemporaryFile
 
 import orjson
 from attrs import define, field
@@ -19,7 +20,7 @@ from kazoo_bridge.config import Http
 from kazoo_bridge.connection_counter import ConnectionCounter, ConnectionLimitReached
 from kazoo_bridge.ip_addresses import rate_limit_key
 from kazoo_bridge.log_throttle import LogThrottle
-from kazoo_bridge.rest.http.request_body import MAX_BODY_BYTES
+from kazoo_bridge.rest.http.request_body import MAX_ANONYMOUS_BODY_BYTES, MAX_BODY_BYTES
 from kazoo_bridge.rest.http.request_context import CORS_HEADERS, RequestContext
 
 _log = Logger()
@@ -36,14 +37,26 @@ _MALFORMED = (
 class LimitedRequest(Request):
     """A request that keeps at most `MAX_BODY_BYTES` of its body, and one more to show that it is too large.
 
+    Without a token in the head it keeps `MAX_ANONYMOUS_BODY_BYTES`. More than that is kept in a file, with
+    one descriptor, until the client is authenticated.
+
     `context` is set before the request is routed. Responses have no ``Server`` header.
     """
 
     context: RequestContext
+    _max_body_bytes = MAX_ANONYMOUS_BODY_BYTES
+
+    def gotLength(self, length: int | None) -> None:
+        """Prepare for the body: the head is complete."""
+        has_token = any(self.requestHeaders.hasHeader(name) for name in ("X-Auth-Token", "Authorization"))
+        if has_token or b"auth_token=" in self.channel._path:
+            self._max_body_bytes = MAX_BODY_BYTES
+        # Twisted opens a file for each body without a length, however small.
+        self.content = SpooledTemporaryFile(MAX_ANONYMOUS_BODY_BYTES + 1)  # noqa: SIM115
 
     def handleContentChunk(self, data: bytes) -> None:
         """Keep a piece of the body, up to the limit."""
-        remaining = 0 if self.content is None else MAX_BODY_BYTES + 1 - self.content.tell()
+        remaining = 0 if self.content is None else self._max_body_bytes + 1 - self.content.tell()
         if remaining > 0:
             super().handleContentChunk(data[:remaining])
 

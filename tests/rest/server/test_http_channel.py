@@ -22,6 +22,7 @@ from zope.interface import directlyProvides
 from kazoo_bridge.config import Http
 from kazoo_bridge.rest.server.http_channel import ChannelLimits
 from kazoo_bridge.rest.server.site import make_site
+from tests.rest.fakes import FakeDirectory
 
 GET = b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n"
 TIMEOUTS = Http(request_timeout_s=30, idle_timeout_s=60)
@@ -88,7 +89,9 @@ class SiteHarness:
     def __init__(self, **http: Any) -> None:
         self.clock, self.slow = Clock(), SlowResource()
         limits: dict[str, Any] = {"max_connections": 3, "max_connections_per_ip": 2} | http
-        self.site: Any = make_site(self.clock, [self.slow], "node", evolve(TIMEOUTS, **limits))
+        self.site: Any = make_site(
+            self.clock, [self.slow], "node", FakeDirectory({}, {}), evolve(TIMEOUTS, **limits)
+        )
 
     def connect(self, host: str = "192.0.2.1", tls: bool = False) -> ClientConnection:
         return ClientConnection(self.site, host, tls)
