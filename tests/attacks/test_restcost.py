@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from time import process_time
 from urllib.parse import quote
@@ -10,6 +12,7 @@ from urllib.parse import quote
 import pytest
 import pytest_twisted
 from attrs import evolve
+from twisted.internet.threads import deferToThread
 
 from kazoo_bridge.config import Config, Storage
 from tests.rest.harness import ACCOUNT, LOOPBACK, RestHarness, hooks_path, running_node
@@ -116,3 +119,42 @@ async def test_hidden_paths_have_one_spelling(rest: RestHarness) -> None:
         assert b"kazoo_bridge_" not in body
     code, _, _ = await exchanged(rest, request(rest, b"xmetrics"))
     assert code == 400
+
+
+@pytest_twisted.ensureDeferred
+async def test_idle_connections_lock_nobody_out(tmp_path: Path) -> None:
+    limited = evolve(LOOPBACK, max_connections=50, max_connections_per_ip=10)
+    config = evolve(Config(), http=limited, storage=Storage(f"sqlite:///{tmp_path}/b.sqlite3"))
+    async with running_node(config) as rest:
+        host, _, port = rest.base.removeprefix("http://").partition(":")
+        idle = [
+            await deferToThread(
+                socket.create_connection, (host, int(port)), 5, (f"127.0.0.{2 + number % 6}", 0)
+            )
+            for number in range(90)
+        ]
+        for connection in idle[::2]:
+            with suppress(OSError):
+                connection.sendall(b"GET /v2/webhooks HTTP/1.1\r\nX-Slow: ")
+        for path in ("/healthz", "/readyz", hooks_path()):
+            assert (await rest("GET", path)).code == 200
+        for connection in idle:
+            connection.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_client_that_closes_its_sending_side_gets_its_answer(rest: RestHarness) -> None:
+    host, _, port = rest.base.removeprefix("http://").partition(":")
+
+    def exchange() -> bytes:
+        with socket.create_connection((host, int(port)), timeout=5) as connection:
+            connection.sendall(request(rest, hooks_path().encode()).replace(b"Connection: close\r\n", b""))
+            connection.shutdown(socket.SHUT_WR)
+            received = b""
+            while chunk := connection.recv(65536):
+                received += chunk
+            return received
+
+    received = await deferToThread(exchange)
+    assert received.startswith(b"HTTP/1.1 200 ")
+    assert received.endswith(b"}")

@@ -127,6 +127,12 @@ def too_many_requests(seconds: int, what: str) -> ApiError:
     return ApiError(429, "too_many_requests", data, headers={"Retry-After": str(seconds)})
 
 
+def too_many_connections() -> ApiError:
+    """Return the error for a request while too many others are under way."""
+    data = {"message": "too many requests are under way: try again later"}
+    return ApiError(503, "too many connections are open: try again later", data, headers={"Retry-After": "5"})
+
+
 def unspecified_fault(request_id: str) -> ApiError:
     """Return the error for a defect of the service, which the log has under `request_id`."""
     message = f"an unexpected error; the operator finds it in the log under {request_id}"

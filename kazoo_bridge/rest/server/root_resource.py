@@ -20,6 +20,7 @@ from kazoo_bridge.rest.http.errors import (
     bad_identifier,
     invalid_method,
     parse_error,
+    too_many_connections,
     too_many_requests,
 )
 from kazoo_bridge.rest.http.query import refuse_broken_escapes
@@ -66,7 +67,7 @@ class RootResource(Resource):
             context.parse_query()
             if request.method == b"OPTIONS":
                 return self._answer_options(request, path)  # not counted: a refusal would cost as much
-            self._count(context, path)
+            self._count(request, path)
             if context.must_authenticate_first:
                 self._route_once_authenticated(request, path)
                 return NOT_DONE_YET
@@ -75,14 +76,16 @@ class RootResource(Resource):
             return context.write_error(error)
         return self._route(request)
 
-    def _count(self, context: RequestContext, path: str) -> None:
-        peer = context.request.getClientAddress()
+    def _count(self, request: LimitedRequest, path: str) -> None:
+        peer = request.getClientAddress()
         if path in HEALTH_PATHS[:1]:
             return  # a refusal would cost as much
+        if request.is_surplus:
+            raise too_many_connections()
         if path in MONITORING_PATHS:
             seconds = self._limiter.take_monitoring(peer)
         else:
-            seconds = self._limiter.take(context.header_token(), peer)
+            seconds = self._limiter.take(request.context.header_token(), peer)
         if seconds:
             raise too_many_requests(seconds, "requests")
 

@@ -22,7 +22,8 @@ from kazoo_bridge.rest.http.request_context import (
     handle_request,
 )
 from kazoo_bridge.rest.http.routing import Resource, make_app
-from kazoo_bridge.rest.server.http_channel import ChannelLimits, LimitedHTTPChannel, LimitedRequest
+from kazoo_bridge.rest.server.connection_limits import ChannelLimits
+from kazoo_bridge.rest.server.http_channel import LimitedHTTPChannel, LimitedRequest
 from kazoo_bridge.rest.server.root_resource import RootResource
 
 
