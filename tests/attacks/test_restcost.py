@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 from time import process_time
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 import pytest_twisted
 from attrs import evolve
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.threads import deferToThread
 
 from kazoo_bridge.config import Config, Storage
@@ -158,3 +160,32 @@ async def test_a_client_that_closes_its_sending_side_gets_its_answer(rest: RestH
     received = await deferToThread(exchange)
     assert received.startswith(b"HTTP/1.1 200 ")
     assert received.endswith(b"}")
+
+
+@pytest_twisted.ensureDeferred
+async def test_many_scrapes_cost_one_query(rest: RestHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    works: list[str] = []
+    read = rest.node.database.read
+
+    def record(work: Any) -> Any:
+        works.append(work.__qualname__)
+        return read(work)
+
+    monkeypatch.setattr(rest.node.database, "read", record)
+    answers = await gatherResults(
+        [Deferred.fromCoroutine(rest("GET", path, token="")) for path in ["/metrics", "/readyz"] * 40]
+    )
+    assert {answered.code for answered in answers} == {200}
+    assert len([work for work in works if work.startswith("DeliveryStore.counts")]) == 1
+
+
+@pytest_twisted.ensureDeferred
+async def test_scrapes_are_limited_apart_from_others(tmp_path: Path) -> None:
+    limited = evolve(LOOPBACK, requests_per_second=1, request_burst=10)
+    config = evolve(Config(), http=limited, storage=Storage(f"sqlite:///{tmp_path}/b.sqlite3"))
+    async with running_node(config) as rest:
+        codes = [(await rest("GET", "/metrics", token="")).code for _ in range(15)]
+        assert codes[:10] == [200] * 10
+        assert codes[-1] == 429
+        assert (await rest("GET", "/v2/webhooks", token="")).code == 200
+        assert (await rest("GET", "/healthz", token="")).code == 200
