@@ -9,6 +9,7 @@ as ``value``). See ``kz_json_schema`` and ``cb_context`` in ``2600hz/kazoo``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
@@ -31,6 +32,12 @@ _MESSAGES = {
     "maxProperties": "expected at most {target} keys",
 }
 
+#: Fields that the errors of one document have at most; further mistakes are not reported.
+MAX_FIELDS = 20
+
+#: Characters of a field's path.
+_MAX_PATH_LENGTH = 200
+
 _ABSENT: Any = object()
 
 
@@ -39,8 +46,9 @@ def error_details(
 ) -> dict[str, Any]:
     """Return the details of one violated rule: ``message``, and ``target`` and ``cause`` if they are given.
 
-    Without `message` the usual one of the rule is used. `cause` is repeated to the client unchanged: pass it
-    through `for_display` if it may be long or contain control characters.
+    Without `message` the usual one of the rule is used. REST repeats `cause` to the client as `for_display`
+    shows it, websockets unchanged: pass it through `for_display` if it may be long or contain control
+    characters.
     """
     if message is None:
         message = _MESSAGES.get(rule, "not as expected").format(target=target)
@@ -77,10 +85,13 @@ def to_kazoo_errors(
 
     A missing key is an error of the key, an unsuitable key one of the object that contains it. `messages`
     adds to the usual messages by rule, or overrides them; ``{target}`` in it is replaced by the keyword's
-    value. `display` returns the form in which an invalid value is repeated to the client.
+    value. `display` returns the form in which an invalid value is repeated to the client. Only the errors of
+    the first `MAX_FIELDS` fields are translated; no further ones are taken from `errors`.
     """
     result: FieldErrors = {}
     for error in errors:
+        if len(result) >= MAX_FIELDS:
+            break
         path = [text_for_display(str(part)) for part in error.absolute_path]
         rule = str(error.validator)
         target: Any = error.validator_value
@@ -98,3 +109,26 @@ def to_kazoo_errors(
             field_error(".".join(path), rule, message, target=target, cause=display(error.instance)),
         )
     return result
+
+
+def bounded(errors: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> FieldErrors:
+    """Return errors in a form that is not much longer than what they say, whatever was sent.
+
+    The first `MAX_FIELDS` fields are kept. Their paths, and ``cause`` and ``value`` are shortened.
+    """
+    return {
+        _shorten_path(field): {
+            rule: {
+                name: for_display(value) if name in ("cause", "value") else value
+                for name, value in details.items()
+            }
+            for rule, details in rules.items()
+        }
+        for field, rules in islice(errors.items(), MAX_FIELDS)
+    }
+
+
+def _shorten_path(path: str) -> str:
+    if len(path) <= _MAX_PATH_LENGTH:
+        return path
+    return path[:_MAX_PATH_LENGTH] + "…"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -15,9 +16,20 @@ import pytest_twisted
 from attrs import evolve
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.threads import deferToThread
+from twisted.logger import ILogObserver, LogEvent, capturedLogs, eventAsText, globalLogPublisher
+from zope.interface import implementer
 
-from kazoo_bridge.config import Config, Storage
-from tests.rest.harness import ACCOUNT, LOOPBACK, RestHarness, hooks_path, running_node
+from kazoo_bridge.config import Calls, Config, Storage
+from kazoo_bridge.rest.http.pagination import encode_page_key
+from tests.rest.harness import (
+    ACCOUNT,
+    CHILD,
+    HOOK_DOCUMENT,
+    LOOPBACK,
+    RestHarness,
+    hooks_path,
+    running_node,
+)
 from tests.rest.raw_http import exchanged, request
 
 SAMPLES = "/v2/webhooks/samples/webhooks_notifications"
@@ -25,7 +37,8 @@ SAMPLES = "/v2/webhooks/samples/webhooks_notifications"
 
 @pytest_twisted.async_yield_fixture
 async def rest(tmp_path: Path) -> AsyncIterator[RestHarness]:
-    config = evolve(Config(), http=LOOPBACK, storage=Storage(f"sqlite:///{tmp_path}/b.sqlite3"))
+    storage = Storage(f"sqlite:///{tmp_path}/b.sqlite3")
+    config = evolve(Config(), http=LOOPBACK, storage=storage, calls=Calls(query_timeout_ms=10))
     async with running_node(config) as harness:
         yield harness
 
@@ -173,7 +186,7 @@ async def test_many_scrapes_cost_one_query(rest: RestHarness, monkeypatch: pytes
 
     monkeypatch.setattr(rest.node.database, "read", record)
     answers = await gatherResults(
-        [Deferred.fromCoroutine(rest("GET", path, token="")) for path in ["/metrics", "/readyz"] * 40]
+        [Deferred.fromCoroutine(rest("GET", path, token="")) for path in ["/metrics", "/readyz"] * 20]
     )
     assert {answered.code for answered in answers} == {200}
     assert len([work for work in works if work.startswith("DeliveryStore.counts")]) == 1
@@ -189,3 +202,79 @@ async def test_scrapes_are_limited_apart_from_others(tmp_path: Path) -> None:
         assert codes[-1] == 429
         assert (await rest("GET", "/v2/webhooks", token="")).code == 200
         assert (await rest("GET", "/healthz", token="")).code == 200
+
+
+LIMITS = f"/v2/accounts/{CHILD}/configs/webhooks"
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "data"),
+    [
+        ("PATCH", LIMITS, {f"unknown{number}": number for number in range(18_000)}),
+        ("PATCH", LIMITS, {"k" * 600_000: 1}),
+        ("PATCH", LIMITS, {"max_hooks": ["x" * 600_000]}),
+        (
+            "PUT",
+            hooks_path(),
+            {**HOOK_DOCUMENT, "custom_data": {f"k{n}": {"a": "x" * 50} for n in range(600)}},
+        ),
+        ("PUT", hooks_path(), {**HOOK_DOCUMENT, "custom_data": {f"k{n}": n for n in range(5000)}}),
+        ("PUT", hooks_path(), {**HOOK_DOCUMENT, "custom_data": {f"k{n}": "\n" for n in range(5000)}}),
+        ("PUT", hooks_path(), {**HOOK_DOCUMENT, "custom_data": [["x" * 90] * 20] * 30}),
+        ("PUT", hooks_path(), {**HOOK_DOCUMENT, "name": {"a": {"b": ["y" * 30_000]}}}),
+        ("PUT", hooks_path(), {**HOOK_DOCUMENT, "hook": "z" * 60_000}),
+        ("POST", f"/v2/accounts/{ACCOUNT}/channels/c1", {"action": ["x" * 90] * 9000}),
+        ("PUT", "/v2/api_auth", {"api_key": ["x" * 60_000]}),
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_errors_do_not_repeat_what_was_sent(rest: RestHarness, verb: str, path: str, data: Any) -> None:
+    started = process_time()
+    answered = await rest(verb, path, data)
+    assert process_time() - started < 0.3
+    assert (answered.code, answered.json_body["message"]) == (400, "validation error")
+    assert len(answered.text_body) < 16_000
+
+
+@pytest.mark.parametrize("position", [[1], ["a", 5], 2**63, -1, [[1], "a"], None, "x", {}])
+@pytest_twisted.ensureDeferred
+async def test_a_forged_start_key_is_refused(rest: RestHarness, position: Any) -> None:
+    lists = [
+        hooks_path(),
+        f"{hooks_path()}/attempts",
+        f"{hooks_path()}/deliveries",
+        f"/v2/accounts/{ACCOUNT}/children",
+        f"/v2/accounts/{ACCOUNT}/descendants",
+        f"/v2/accounts/{ACCOUNT}/channels",
+    ]
+    for path in lists:
+        with capturedLogs() as logs:
+            answered = await rest("GET", f"{path}?start_key={encode_page_key(path, position)}")
+        assert [event for event in logs if "log_failure" in event] == []
+        assert (answered.code, list(answered.json_body["data"])) == (400, ["start_key"])
+
+
+@implementer(ILogObserver)
+class LogText:
+    """What a log file would get."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def __call__(self, event: LogEvent) -> None:
+        self.lines.append(eventAsText(event, includeTimestamp=False, includeSystem=False))
+
+
+@pytest.mark.parametrize("sign", [b"\x1b[31m", b"\xc2\x85", b"\xe2\x80\xa8", b"\x07", b"\x0b", b"\xff"])
+@pytest_twisted.ensureDeferred
+async def test_no_control_character_of_a_request_reaches_a_log(rest: RestHarness, sign: bytes) -> None:
+    path = hooks_path(hook_id=quote(sign)).encode()
+    headers = b"User-Agent: %b\r\nReferer: %b\r\nX-Request-ID: %b\r\nX-Forwarded-For: %b\r\n" % ((sign,) * 4)
+    log = LogText()
+    globalLogPublisher.addObserver(log)
+    for target in (path, b"/" + sign):
+        await exchanged(rest, request(rest, target).replace(b"Host:", headers + b"Host:"))
+    globalLogPublisher.removeObserver(log)
+    assert any("HTTP/1.1" in line for line in log.lines)
+    for line in log.lines:
+        assert re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]", line) is None

@@ -14,7 +14,7 @@ from kazoo_bridge.interfaces import (
     TooManyHooks,
     UnknownCall,
 )
-from kazoo_bridge.schema_errors import field_error
+from kazoo_bridge.schema_errors import bounded, field_error
 
 
 class ApiError(Exception):
@@ -59,9 +59,9 @@ def validation_error(errors: Mapping[str, Any]) -> ApiError:
     """Return the error for a wrong document or parameter.
 
     `errors` maps each field to its rules, and each rule to ``message`` and, where they say more, ``target``
-    (what the rule demands), ``cause`` and ``value`` (what was given).
+    (what the rule demands), ``cause`` and ``value`` (what was given). The answer is `bounded`.
     """
-    return ApiError(400, "validation error", dict(errors))
+    return ApiError(400, "validation error", bounded(errors))
 
 
 def invalid_field(name: str, rule: str, message: str | None = None, **details: Any) -> ApiError:
