@@ -14,6 +14,7 @@ from urllib.parse import quote
 import pytest
 import pytest_twisted
 from attrs import evolve
+from sqlalchemy import func, select
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.threads import deferToThread
 from twisted.logger import ILogObserver, LogEvent, capturedLogs, eventAsText, globalLogPublisher
@@ -21,6 +22,7 @@ from zope.interface import implementer
 
 from kazoo_bridge.config import Calls, Config, Storage
 from kazoo_bridge.rest.http.pagination import encode_page_key
+from kazoo_bridge.storage import tables, tokens
 from tests.rest.harness import (
     ACCOUNT,
     CHILD,
@@ -278,3 +280,28 @@ async def test_no_control_character_of_a_request_reaches_a_log(rest: RestHarness
     assert any("HTTP/1.1" in line for line in log.lines)
     for line in log.lines:
         assert re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]", line) is None
+
+
+@pytest_twisted.ensureDeferred
+async def test_logins_with_one_api_key_leave_a_bounded_number_of_tokens(
+    rest: RestHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "MAX_TOKENS_PER_API_KEY", 5)
+    api_key = await rest.node.tokens.create_api_key(ACCOUNT)
+    issued = [
+        (await rest("PUT", "/v2/api_auth", {"api_key": api_key}, token="")).json_body["auth_token"]
+        for _ in range(12)
+    ]
+    count = select(func.count()).select_from(tables.tokens).where(tables.tokens.c.api_key.is_not(None))
+    assert await rest.node.database.read(lambda connection: connection.scalar(count)) == 5
+    assert (await rest("GET", hooks_path(), token=issued[-1])).code == 200
+    assert (await rest("GET", hooks_path(), token=issued[0])).code == 401
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_leaf_learns_of_no_account_above_it(rest: RestHarness) -> None:
+    leaf = (await rest.node.tokens.create(CHILD)).token
+    for path in ("parents", "tree"):
+        assert await rest.get_data(f"/v2/accounts/{CHILD}/{path}", token=leaf) == []
+        (parent,) = await rest.get_data(f"/v2/accounts/{CHILD}/{path}")
+        assert parent["id"] == ACCOUNT
