@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from time import process_time
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pytest
 import pytest_twisted
@@ -305,3 +305,14 @@ async def test_a_leaf_learns_of_no_account_above_it(rest: RestHarness) -> None:
         assert await rest.get_data(f"/v2/accounts/{CHILD}/{path}", token=leaf) == []
         (parent,) = await rest.get_data(f"/v2/accounts/{CHILD}/{path}")
         assert parent["id"] == ACCOUNT
+
+
+def test_the_shipped_proxy_hides_metrics_in_every_spelling_and_keeps_rest_without_the_broker() -> None:
+    config = (Path(__file__).parents[2] / "etc/haproxy.cfg").read_text()
+    (pattern,) = re.findall(r"http-request deny if \{ path,url_dec -m reg (\S+) \}", config)
+    for path in ("/metrics", "/metrics/", "//metrics", "/%6detrics", "/%2Fmetrics//"):
+        assert re.search(pattern, unquote(path))
+    for path in ("/", "/v2/metrics", "/metricsx", "/console/metrics.js"):
+        assert re.search(pattern, path) is None
+    checks = re.findall(r"^backend (\w+)(?:\n.*)*?\n +option httpchk GET (\S+)", config, re.MULTILINE)
+    assert checks == [("rest", "/healthz"), ("websockets", "/readyz")]
