@@ -38,6 +38,9 @@ MAX_FIELDS = 20
 #: Characters of a field's path.
 _MAX_PATH_LENGTH = 200
 
+#: Characters of a message, which may quote what was given.
+_MAX_MESSAGE_LENGTH = 1000
+
 _ABSENT: Any = object()
 
 
@@ -114,21 +117,26 @@ def to_kazoo_errors(
 def bounded(errors: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> FieldErrors:
     """Return errors in a form that is not much longer than what they say, whatever was sent.
 
-    The first `MAX_FIELDS` fields are kept. Their paths, and ``cause`` and ``value`` are shortened.
+    The first `MAX_FIELDS` fields are kept. Their paths, and ``message``, ``cause`` and ``value`` are
+    shortened; ``target`` is not, because it is what the service demands.
     """
     return {
-        _shorten_path(field): {
-            rule: {
-                name: for_display(value) if name in ("cause", "value") else value
-                for name, value in details.items()
-            }
+        _shorten(field, _MAX_PATH_LENGTH): {
+            rule: {name: _shorten_detail(name, value) for name, value in details.items()}
             for rule, details in rules.items()
         }
         for field, rules in islice(errors.items(), MAX_FIELDS)
     }
 
 
-def _shorten_path(path: str) -> str:
-    if len(path) <= _MAX_PATH_LENGTH:
-        return path
-    return path[:_MAX_PATH_LENGTH] + "…"
+def _shorten_detail(name: str, value: Any) -> Any:
+    match name:
+        case "cause" | "value":
+            return for_display(value)
+        case "message":
+            return _shorten(str(value), _MAX_MESSAGE_LENGTH)
+    return value
+
+
+def _shorten(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"

@@ -15,6 +15,7 @@ from kazoo_bridge.interfaces import (
     UnknownCall,
 )
 from kazoo_bridge.schema_errors import bounded, field_error
+from kazoo_bridge.text_sanitizing import text_for_display
 
 
 class ApiError(Exception):
@@ -92,7 +93,8 @@ def forbidden() -> ApiError:
 
 def bad_identifier(cause: str) -> ApiError:
     """Return the error for an id or a path that does not exist; `cause` is that id or path."""
-    return ApiError(404, "bad_identifier", {"cause": cause, "message": f"nothing found for {cause[:100]}"})
+    shown = text_for_display(cause)
+    return ApiError(404, "bad_identifier", {"cause": shown, "message": f"nothing found for {shown}"})
 
 
 def invalid_method(allowed: Collection[str]) -> ApiError:
