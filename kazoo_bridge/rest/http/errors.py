@@ -117,10 +117,9 @@ def precondition_failed() -> ApiError:
     return ApiError(412, "precondition_failed", {"message": message})
 
 
-def too_large(limit: int) -> ApiError:
-    """Return the error for a body of more than `limit` bytes."""
-    message = f"the body may have {limit} bytes at most; a megabyte with a valid token in the request's head"
-    return ApiError(413, "too_large", {"message": message})
+def too_large(limit: int, hint: str = "") -> ApiError:
+    """Return the error for a body of more than `limit` bytes; `hint` says how more can be sent."""
+    return ApiError(413, "too_large", {"message": f"the body may have {limit} bytes at most{hint}"})
 
 
 def too_many_requests(seconds: int, what: str) -> ApiError:

@@ -88,5 +88,6 @@ def _read(content: IO[bytes] | None, limits: BodyLimits) -> bytes:
     content.seek(0)
     raw = content.read(limits.max_bytes + 1)
     if len(raw) > limits.max_bytes:
-        raise too_large(limits.max_bytes)
+        hint = "" if limits == AUTHENTICATED else "; send more with the token in the request's head"
+        raise too_large(limits.max_bytes, hint)
     return raw

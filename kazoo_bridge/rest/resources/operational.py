@@ -16,7 +16,8 @@ from kazoo_bridge.rest.http.cached_reading import CachedReading
 from kazoo_bridge.rest.http.request_context import CORS_HEADERS, RequestContext, RequestWithContext
 from kazoo_bridge.rest.http.routing import RoutedResource, route
 
-HEALTH_PATHS = ("/healthz", "/readyz")
+ALIVE_PATH = "/healthz"
+READY_PATH = "/readyz"
 METRICS_PATH = "/metrics"
 
 #: Seconds for which an answer of ``/readyz`` or ``/metrics`` is given again.
@@ -41,12 +42,12 @@ class HealthResource(RoutedResource):
     def _make_problems(self) -> CachedReading[list[str]]:
         return CachedReading(self.clock, self.readiness_problems, MAX_AGE)
 
-    @route("GET", HEALTH_PATHS[0])
+    @route("GET", ALIVE_PATH)
     async def alive(self, request: RequestWithContext) -> bytes:
         """Answer 200."""
         return _write_lines(request.context, 200, ["alive"])
 
-    @route("GET", HEALTH_PATHS[1])
+    @route("GET", READY_PATH)
     async def ready(self, request: RequestWithContext) -> bytes:
         """Answer 200 if the bus and the storage work, else 503 with one reason per line."""
         problems = await self._problems.get()

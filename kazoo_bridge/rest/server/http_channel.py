@@ -114,8 +114,11 @@ class LimitedHTTPChannel(HTTPChannel):
         self._refused = True
         self._cancel_timeout()
         self.setTimeout(None)
-        if self._waitingForTransport or ISSLTransport.providedBy(self.transport):
-            self.forceAbortClient()  # the client does not read what it asked for
+        is_closing = self._abortingCall is not None
+        if self._abortingCall is not None:
+            self._abortingCall.cancel()
+        if is_closing or self._waitingForTransport or ISSLTransport.providedBy(self.transport):
+            self.forceAbortClient()  # the client has not read what it asked for
         else:
             self._abortingCall = self.callLater(LINGER_TIMEOUT, self.forceAbortClient)
             self.loseConnection()

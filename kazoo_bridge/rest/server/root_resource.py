@@ -27,11 +27,11 @@ from kazoo_bridge.rest.http.query import refuse_broken_escapes
 from kazoo_bridge.rest.http.rate_limit import RequestLimiter
 from kazoo_bridge.rest.http.request_body import METHODS
 from kazoo_bridge.rest.http.request_context import CORS_HEADERS, RequestContext, to_logged_api_error
-from kazoo_bridge.rest.resources.operational import HEALTH_PATHS, METRICS_PATH
+from kazoo_bridge.rest.resources.operational import ALIVE_PATH, METRICS_PATH, READY_PATH
 from kazoo_bridge.rest.server.http_channel import LimitedRequest
 
 #: Paths that proxies are told to hide: they have one spelling only.
-MONITORING_PATHS = (*HEALTH_PATHS, METRICS_PATH)
+MONITORING_PATHS = (ALIVE_PATH, READY_PATH, METRICS_PATH)
 
 _CONTROL_CHARACTER = re.compile("[\x00-\x1f\x7f]")
 _KNOWN_METHODS = (b"HEAD", *(method.encode() for method in METHODS))
@@ -78,9 +78,9 @@ class RootResource(Resource):
 
     def _count(self, request: LimitedRequest, path: str) -> None:
         peer = request.getClientAddress()
-        if path in HEALTH_PATHS[:1]:
+        if path == ALIVE_PATH:
             return  # a refusal would cost as much
-        if request.is_surplus:
+        if request.is_surplus and path != READY_PATH:
             raise too_many_connections()
         if path in MONITORING_PATHS:
             seconds = self._limiter.take_monitoring(peer)

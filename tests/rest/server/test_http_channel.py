@@ -306,3 +306,16 @@ def test_behind_a_proxy_the_addresses_of_its_clients_count() -> None:
     newest = connect("192.0.2.1")
     assert newest.codes == [404]
     assert [client.is_open for client in clients] == [True, True, False, True, True, True]
+
+
+def test_a_connection_that_is_closing_already_is_aborted_to_make_room() -> None:
+    server = SiteHarness(max_connections=1)
+    closing = server.connect()
+    server.advance(60)
+    assert not closing.is_open
+    assert not closing.aborted
+    server.connect().disconnect()
+    assert closing.aborted
+    closing.disconnect()
+    server.site.stopFactory()
+    assert server.clock.getDelayedCalls() == []
