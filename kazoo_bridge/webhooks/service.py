@@ -332,4 +332,4 @@ class WebhookService:
         register_gauge(
             registry, "requests_queued", "Requests waiting in memory for a slot", lambda: scheduler.queued
         )
-        return StoredDeliveryMetrics(registry, self.stores.deliveries)
+        return StoredDeliveryMetrics(registry, self.stores.deliveries, self._reactor)

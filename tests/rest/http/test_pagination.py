@@ -186,3 +186,36 @@ def test_every_row_is_seen_once(kept: list[bool], size: int, max_scanned: int) -
             break
         key = f"&start_key={answered.next_start_key}"
     assert found == [position for position in store.positions if kept[position - 1]]
+
+
+@pytest.mark.parametrize(
+    "position",
+    [
+        [],
+        [1],
+        ["a", 5],
+        [1, 5],
+        [1, None],
+        [[1], "a"],
+        ["a", "a"],
+        [True, "a"],
+        [1.5, "a"],
+        {"a": 1},
+        None,
+        1,
+        "a",
+    ],
+)
+def test_a_made_up_position_in_a_list_is_refused(position: object) -> None:
+    key = encode_page_key("list", position)
+    assert refused(f"start_key={key}") == {"start_key": ["wrong_format"]}
+
+
+@pytest.mark.parametrize("position", [-1, 2**63, 2**64 - 1, True, 1.0, "1", [1], None, {}])
+@pytest_twisted.ensureDeferred
+async def test_a_made_up_position_in_a_store_is_refused(position: object) -> None:
+    store = Store(1)
+    with pytest.raises(ApiError) as caught:
+        await of_store(store, f"start_key={encode_page_key('list', position)}")
+    assert {name: list(rules) for name, rules in caught.value.data.items()} == {"start_key": ["wrong_format"]}
+    assert store.asked == []
