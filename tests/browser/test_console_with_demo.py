@@ -68,7 +68,7 @@ def test_call_is_operated_from_its_dialog(page: Page, demo: DemoProcess) -> None
     dialog.get_by_role("button", name="Record").click()
     dialog.get_by_label("Text").fill("one moment please")
     dialog.get_by_role("button", name="Say").click()
-    expect(toasts(page)).to_contain_text("say initiated")
+    expect(toasts(page)).to_contain_text("Asked the switch to say this to")
     assert accessibility_violations(page) == []
 
     dialog.get_by_label("Extension or number").fill("2005")

@@ -2,6 +2,7 @@
 
 import { LiveCalls } from "./calls.js";
 import { formatTime, toGregorian } from "./clock.js";
+import { CallCommands } from "./commands.js";
 import { button, h, openDialogs, setAttribute, setText } from "./dom.js";
 import { EVENT_BINDINGS, EventLog } from "./events.js";
 import { RestClient } from "./rest.js";
@@ -38,6 +39,7 @@ export class Console {
     const url = websocketUrl(settings.websocket, location);
     this.socket = new EventSocket(url, session.token, session.account.id, bindings);
     this.calls = new LiveCalls();
+    this.commands = new CallCommands(this.socket, this.calls);
     this.eventLog = new EventLog();
     this.webhooks = new WebhookPoller(this.rest, session.account.id);
     this.view = null;
@@ -100,6 +102,7 @@ export class Console {
     this.view = null;
     this.webhooks.stop();
     this.switcher.dispose();
+    this.commands.dispose();
     this.socket.close();
     for (const dialog of openDialogs()) dialog.close();
   }

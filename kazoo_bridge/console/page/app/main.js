@@ -1,6 +1,7 @@
 /** Entry point: shows the sign-in page or, with a session, the console for one account. */
 
 import { Console } from "./console.js";
+import { ignoreHeldKeys } from "./held-keys.js";
 import * as sessions from "./session.js";
 import { notify, notifyError } from "./toasts.js";
 import { SignIn } from "./views/sign-in.js";
@@ -8,6 +9,7 @@ import { SignIn } from "./views/sign-in.js";
 const SETTINGS_TIMEOUT_MS = 10000;
 const SETTINGS_RETRY_DELAY_MS = 2000;
 
+ignoreHeldKeys(document);
 const root = document.getElementById("app");
 const settings = await loadSettings();
 let current = null;
