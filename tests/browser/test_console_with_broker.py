@@ -74,9 +74,11 @@ def test_shows_calls_that_began_before_the_console_was_opened(
     switch.begin("later")
     expect(call_row(page, "later")).to_contain_text("Caller later")
     call_row(page, "later").get_by_role("button", name="Hold").click()
-    expect(toasts(page)).to_contain_text("hold initiated")
     command = switch.commands.get(timeout=10)
     assert (command["Action"], command["Call-ID"]) == ("hold", "later")
+    expect(toasts(page)).to_contain_text("Putting Caller later (+15550100) on hold…")
+    switch.event("CHANNEL_HOLD", "later")
+    expect(toasts(page)).to_contain_text("Caller later (+15550100) is on hold")
     call_row(page, "later").get_by_role("button", name="Transfer…").click()
     page.get_by_label("Extension or number").fill("2007")
     page.get_by_role("dialog").get_by_role("button", name="Transfer").click()
@@ -133,6 +135,8 @@ def test_calls_are_operated_with_the_keyboard(page: Page, node: NodeProcess, swi
     expect(row.get_by_role("button", name="Resume")).to_be_focused()
     page.keyboard.press("Enter")
     assert switch.commands.get(timeout=10)["Action"] == "resume"
+    switch.event("CHANNEL_UNHOLD", "second")
+    expect(row).to_contain_text("Talking")
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog")
@@ -269,9 +273,36 @@ def test_revoked_token_ends_the_session(page: Page, node: NodeProcess) -> None:
     expect(page.get_by_role("alert")).to_contain_text("Invalid API key")
     sign_in_and_connect(page, console_url(node), token)
     node.command("token", "revoke", token)
-    expect(toasts(page)).to_contain_text("expired or was revoked")
     expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    # The reason stays until the user comes back.
+    expect(page.locator(".sign-in").get_by_role("alert").first).to_contain_text("expired or was revoked")
+    expect(toasts(page)).to_be_empty()
+    assert accessibility_violations(page) == []
     assert page.evaluate("sessionStorage.length") == 0
+
+
+def test_an_api_key_renews_the_sign_in_until_it_is_revoked(page: Page, node: NodeProcess) -> None:
+    key = node.command("api-key", "create", "--account", ACCOUNT_ID)
+    sign_in_and_connect(page, console_url(node), key, kind="API key")
+
+    def stored(name: str) -> str:
+        session = page.evaluate("JSON.parse(sessionStorage.getItem(Object.keys(sessionStorage)[0]))")
+        return str(session[name])
+
+    first = stored("token")
+    assert key not in page.evaluate("JSON.stringify([sessionStorage, localStorage])")
+    with page.expect_response("**/v2/api_auth"):
+        node.command("token", "revoke", first)
+    expect(connection_status(page)).to_have_text("Live")
+    assert stored("token") != first
+    open_view(page, "Sockets")
+    expect(page.get_by_role("row", name="operator console")).to_have_count(1)
+
+    node.command("api-key", "revoke", key)
+    node.command("token", "revoke", stored("token"))
+    expect(page.locator(".sign-in").get_by_role("alert").first).to_contain_text(
+        "the API key is no longer valid"
+    )
 
 
 def test_shows_that_access_to_the_account_was_lost(page: Page, node: NodeProcess) -> None:
