@@ -23,7 +23,7 @@ from tests.browser.console_page import (
 )
 from tests.browser.fake_switch import ACCOUNT_ID, OTHER_ACCOUNT_ID, FakeSwitch
 from tests.integration.cutting_proxy import CuttingProxy
-from tests.integration.node_process import NodeProcess
+from tests.integration.node_process import NodeProcess, eventually
 from tests.integration.rabbitmq import RabbitNode
 from tests.integration.web_receiver import WebReceiver
 
@@ -198,6 +198,74 @@ def test_transfer_of_a_parked_call_is_an_intercept(page: Page, node: NodeProcess
     expect(page.get_by_role("main")).to_be_focused()
 
 
+def test_a_command_is_sent_once_and_its_outcome_is_shown(
+    page: Page, node: NodeProcess, switch: FakeSwitch
+) -> None:
+    sign_in_and_connect(page, console_url(node), node.command("token", "create", "--account", ACCOUNT_ID))
+    switch.begin("waits")
+    row = call_row(page, "waits")
+    expect(row).to_contain_text("Talking")
+    row.get_by_role("button", name="Park").dblclick()
+    expect(row.get_by_role("button", name="Hold")).to_be_disabled()
+    for _ in range(6):
+        page.keyboard.down("h")
+    page.keyboard.up("h")
+    assert switch.commands.get(timeout=10)["Action"] == "park"
+    expect(toasts(page).locator(".pending")).to_contain_text("Parking Caller waits")
+    failure = toasts(page).locator(".error")
+    expect(failure).to_contain_text("Could not park Caller waits (+15550100): nothing happened")
+    assert accessibility_violations(page) == []
+    assert switch.commands.empty()
+
+    row.focus()
+    for _ in range(6):
+        page.keyboard.down("h")
+    assert switch.commands.get(timeout=10)["Action"] == "hold"
+    switch.event("CHANNEL_HOLD", "waits")
+    expect(toasts(page).locator(".success").filter(has_text="is on hold")).to_be_visible()
+    # The key is still held, and would resume the call.
+    page.keyboard.down("h")
+    page.keyboard.up("h")
+    row.get_by_role("button", name="Hang up").focus()
+    for _ in range(3):
+        page.keyboard.down("Enter")
+    page.keyboard.up("Enter")
+    expect(page.get_by_role("dialog", name="Hang up this call?")).to_be_visible()
+    assert switch.commands.empty()
+
+
+def test_the_dialog_of_a_call_follows_a_transfer(page: Page, node: NodeProcess, switch: FakeSwitch) -> None:
+    sign_in_and_connect(page, console_url(node), node.command("token", "create", "--account", ACCOUNT_ID))
+    called = {"Call_Direction": "outbound", "Caller_ID_Name": "Ines", "Caller_ID_Number": "2001"}
+    yusuf = {**called, "Callee_ID_Name": "Yusuf", "Callee_ID_Number": "+15550149"}
+    switch.begin("ines", Caller_ID_Name="Ines", Caller_ID_Number="2001", Other_Leg_Call_ID="yusuf")
+    switch.begin("yusuf", **yusuf, Other_Leg_Call_ID="ines", Channel_Created_Time="1795528830000000")
+    row = call_rows(page).first
+    expect(row).to_contain_text("Yusuf")
+    row.get_by_role("button", name="More…").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("heading", level=2)).to_have_text("Ines (2001) to Yusuf (+15550149)")
+    dialog.get_by_label("Extension or number").fill("2009")
+    dialog.get_by_role("button", name="Transfer", exact=True).click()
+    assert switch.commands.get(timeout=10)["Action"] == "transfer"
+    expect(toasts(page)).to_contain_text("Transferring Yusuf (+15550149) to 2009…")
+    bjarne = {**called, "Callee_ID_Name": "Bjarne", "Callee_ID_Number": "2009"}
+    switch.end("ines")
+    switch.begin("bjarne", **bjarne, Other_Leg_Call_ID="yusuf", Channel_Created_Time="1795528860000000")
+    expect(toasts(page)).to_contain_text("Yusuf (+15550149) is connected to Bjarne (2009)")
+    expect(dialog.get_by_role("heading", level=2)).to_have_text("Yusuf (+15550149) to Bjarne (2009)")
+    expect(dialog.locator(".properties")).to_contain_text(":00:30")
+    page.keyboard.press("Escape")
+    row = call_row(page, "yusuf")
+    expect(row).not_to_contain_text("Ines")
+    page.get_by_role("searchbox", name="Search calls").fill("0149")
+    expect(row).to_be_visible()
+    row.get_by_role("button", name="Hang up").click()
+    expect(page.get_by_role("dialog", name="Hang up this call?")).to_contain_text(
+        "Yusuf (+15550149) to Bjarne (2009)"
+    )
+
+
 def test_shows_that_the_server_has_lost_the_switch(
     page: Page, tmp_path: Path, vhost_uri: str, rabbit: RabbitNode
 ) -> None:
@@ -263,6 +331,22 @@ def test_shows_that_it_is_offline_and_recovers_by_itself(
     expect(call_row(page, "stays")).to_be_visible()
     open_view(page, "Events")
     expect(page.get_by_role("list", name="Events, newest first")).to_contain_text("events are missing")
+
+
+def test_notices_a_hung_server_and_fails_commands_at_once(
+    page: Page, node: NodeProcess, switch: FakeSwitch
+) -> None:
+    sign_in_and_connect(page, console_url(node), node.command("token", "create", "--account", ACCOUNT_ID))
+    switch.begin("stays")
+    expect(call_row(page, "stays")).to_contain_text("Talking")
+    node.signal(signal.SIGSTOP)
+    try:
+        expect(connection_status(page)).to_have_text("Offline", timeout=8_000)
+        call_row(page, "stays").get_by_role("button", name="Hold").click()
+        expect(toasts(page).locator(".error")).to_contain_text("not connected to the server", timeout=1_000)
+    finally:
+        node.signal(signal.SIGCONT)
+    expect(connection_status(page)).to_have_text("Live")
 
 
 def test_revoked_token_ends_the_session(page: Page, node: NodeProcess) -> None:
@@ -384,7 +468,41 @@ def test_webhooks_disabled_after_failures_are_enabled_again(
     open_view(page, "Webhooks")
     row = page.get_by_role("row", name="gone")
     expect(row).to_contain_text("Disabled")
+    expect(row.locator(".badge")).to_have_class("badge error")
     receiver.status = 200
     page.get_by_role("button", name="Re-enable all failed webhooks").click()
     expect(row).to_contain_text("Enabled")
     expect(toasts(page)).to_contain_text("Re-enabled 1 webhook")
+
+
+def test_what_waits_for_a_disabled_webhook_is_sent_once_it_is_enabled(
+    page: Page, node: NodeProcess, switch: FakeSwitch, receiver: WebReceiver
+) -> None:
+    receiver.status = 500
+    token = node.command("token", "create", "--account", ACCOUNT_ID)
+    document = {"name": "paused", "uri": receiver.url, "hook": "channel_create", "retries": 0}
+    path = f"/v2/accounts/{ACCOUNT_ID}/webhooks"
+    hook_id = node.rest("PUT", path, token, document).json()["data"]["id"]
+    switch.begin("call-1")
+    eventually(lambda: node.rest("GET", f"{path}/{hook_id}/deliveries?status=dead", token).json()["data"], "")
+    node.rest("PATCH", f"{path}/{hook_id}", token, {"enabled": False})
+    arrivals = len(receiver.arrivals)
+    sign_in_and_connect(page, console_url(node), token)
+    page.goto(f"{console_url(node)}#/webhooks/{hook_id}")
+    expect(page.locator(".properties .badge")).to_have_class("badge error")
+    expect(page.locator(".properties .badge")).to_have_text("Disabled")
+    page.get_by_role("tab", name="Pending").click()
+    expect(page.get_by_role("tabpanel", name="Pending")).to_contain_text(
+        "The webhook is disabled, so what waits is not sent"
+    )
+    page.get_by_role("tab", name="Dead letters").click()
+    dead = page.get_by_role("tabpanel", name="Dead letters")
+    expect(dead.locator("summary")).to_contain_text("2 attempts")
+    assert len(receiver.arrivals) == arrivals
+
+    receiver.status = 200
+    dead.get_by_role("button", name="Enable and send").click()
+    expect(toasts(page).locator(".success").filter(has_text="The delivery was sent")).to_be_visible()
+    assert len(receiver.arrivals) == arrivals + 1
+    expect(page.locator(".properties .badge")).to_have_text(re.compile("Enabled|Failing"))
+    expect(dead).to_contain_text("No dead letters.")

@@ -71,6 +71,11 @@ def test_call_is_operated_from_its_dialog(page: Page, demo: DemoProcess) -> None
     expect(toasts(page)).to_contain_text("Asked the switch to say this to")
     assert accessibility_violations(page) == []
 
+    dialog.get_by_label("Extension or number").fill("zz zz")
+    dialog.get_by_role("button", name="Transfer", exact=True).click()
+    failure = toasts(page).locator(".error")
+    expect(failure).to_contain_text(re.compile(r"Could not transfer .* to zz zz: nothing happened"))
+
     dialog.get_by_label("Extension or number").fill("2005")
     dialog.get_by_role("combobox", name="Type", exact=True).select_option(
         label="Attended: talk to the target first"

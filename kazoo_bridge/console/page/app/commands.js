@@ -25,6 +25,7 @@ export class CallCommands extends EventTarget {
 
   /** Whether a command to this call is under way, so that another one, here `command`, has to wait. */
   isBusy(call, command = "") {
+    if (!this.runs.size) return false;
     return this.runsOf(call).some((run) => run.blocks(command));
   }
 

@@ -26,7 +26,8 @@ class CallDialogContent {
     this.onChange = throttle(() => this.disposed || this.update(), REDRAW_INTERVAL_MS);
     this.element = h("div", {}, this.properties(), this.mainCommands(), this.commandForms());
     calls.addEventListener("change", this.onChange);
-    commands.addEventListener("change", this.onChange);
+    this.onCommandsChange = () => this.updateBusy();
+    commands.addEventListener("change", this.onCommandsChange);
     this.tickTimer = setInterval(() => this.updateDuration(), TICK_INTERVAL_MS);
     this.selectedLegId = accountLeg(call).call_id;
     this.update();
@@ -35,7 +36,7 @@ class CallDialogContent {
   dispose() {
     this.disposed = true;
     this.calls.removeEventListener("change", this.onChange);
-    this.commands.removeEventListener("change", this.onChange);
+    this.commands.removeEventListener("change", this.onCommandsChange);
     clearInterval(this.tickTimer);
   }
 
@@ -148,14 +149,21 @@ class CallDialogContent {
       control.disabled = this.ended;
     this.hold.disabled = this.ended || !["answered", "held"].includes(state);
     this.park.disabled = this.ended || state === "ringing";
-    const busy = this.commands.isBusy(this.call);
-    for (const control of this.element.querySelectorAll("button")) setAttribute(control, "aria-disabled", busy);
-    setAttribute(this.hangup, "aria-disabled", this.commands.isBusy(this.call, "hangup"));
+    this.updateBusy();
     // A parked call has no party that could talk to the target first.
     this.transferType.disabled = this.ended || state === "parked";
     ensureFocus();
     this.updateLegs();
     this.updateDuration();
+  }
+
+  /** Block the buttons while a command to the call is under way. */
+  updateBusy() {
+    const busy = this.commands.isBusy(this.call);
+    for (const control of this.element.querySelectorAll("button")) {
+      const isBlocked = control === this.hangup ? this.commands.isBusy(this.call, "hangup") : busy;
+      setAttribute(control, "aria-disabled", isBlocked);
+    }
   }
 
   updateLegs() {

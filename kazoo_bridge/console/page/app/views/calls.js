@@ -57,7 +57,9 @@ export class CallsView {
     this.redrawCharts = () => this.drawCharts();
     this.element = h("div", {}, h("h1", {}, "Live calls"), this.overview(), this.toolbar(), this.table());
     this.calls.addEventListener("change", this.redraw);
-    this.commands.addEventListener("change", this.redraw);
+    // At once: what is blocked must not be pressed, and what is no longer blocked must react.
+    this.redrawBusy = () => this.drawBusy();
+    this.commands.addEventListener("change", this.redrawBusy);
     this.webhooks.addEventListener("change", this.redrawCharts);
     this.draw();
     this.drawCharts();
@@ -65,7 +67,7 @@ export class CallsView {
 
   dispose() {
     this.calls.removeEventListener("change", this.redraw);
-    this.commands.removeEventListener("change", this.redraw);
+    this.commands.removeEventListener("change", this.redrawBusy);
     this.webhooks.removeEventListener("change", this.redrawCharts);
     this.visibilityObserver.disconnect();
   }
@@ -189,11 +191,12 @@ export class CallsView {
       const { since, endedAt } = row.call;
       setText(cells.duration, Number.isFinite(since) ? formatDuration((endedAt ?? now()) - since) : "");
     };
+    row.updateBusy = () => updateBusy(actions, row.call, this.commands);
     row.update = (current) => {
-      updateBusy(actions, current, this.commands);
       if (row.call === current) return;
       row.call = current;
       updateRow(row, cells, actions, current);
+      row.updateBusy();
       row.updateDuration();
     };
     row.onRemoved = () => {
@@ -233,6 +236,10 @@ export class CallsView {
     const noMatch = live.length ? "No matching calls." : emptyText(this.calls);
     setText(this.empty, filtered.length ? "" : noMatch);
     this.shortcuts.hidden = !filtered.length;
+  }
+
+  drawBusy() {
+    for (const row of this.rows.elements.values()) row.updateBusy();
   }
 
   drawCharts() {

@@ -18,17 +18,22 @@ export class ParkingView {
     this.element = h("div", {}, h("h1", {}, "Parking"), list, this.empty);
     this.redraw = throttle(() => this.draw(), REDRAW_INTERVAL_MS);
     this.calls.addEventListener("change", this.redraw);
-    this.commands.addEventListener("change", this.redraw);
+    this.redrawBusy = () => this.drawBusy();
+    this.commands.addEventListener("change", this.redrawBusy);
     this.draw();
   }
 
   dispose() {
     this.calls.removeEventListener("change", this.redraw);
-    this.commands.removeEventListener("change", this.redraw);
+    this.commands.removeEventListener("change", this.redrawBusy);
   }
 
   tick() {
     for (const element of this.slots.elements.values()) element.updateDuration();
+  }
+
+  drawBusy() {
+    for (const element of this.slots.elements.values()) element.updateBusy();
   }
 
   draw() {
@@ -66,14 +71,17 @@ export class ParkingView {
       const { since } = element.call;
       setText(cells.duration, Number.isFinite(since) ? `call duration ${formatDuration(now() - since)}` : "");
     };
+    element.updateBusy = () => {
+      const [retrieve, transfer, hangup] = buttons;
+      for (const control of [retrieve, transfer])
+        setAttribute(control, "aria-disabled", this.commands.isBusy(element.call));
+      setAttribute(hangup, "aria-disabled", this.commands.isBusy(element.call, "hangup"));
+    };
     element.update = (call) => {
       element.call = call;
       setText(cells.slot, call.slot ?? "?");
       setText(cells.party, legName(parkedLeg(call)));
-      const [retrieve, transfer, hangup] = buttons;
-      for (const control of [retrieve, transfer])
-        setAttribute(control, "aria-disabled", this.commands.isBusy(call));
-      setAttribute(hangup, "aria-disabled", this.commands.isBusy(call, "hangup"));
+      element.updateBusy();
       element.updateDuration();
     };
     return element;

@@ -1,0 +1,46 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { now } from "../../kazoo_bridge/console/page/app/clock.js";
+import { waitingReason, webhookState } from "../../kazoo_bridge/console/page/app/webhook-state.js";
+
+const FAILED = { enabled: false, disable_reason: "too many failed attempts" };
+
+test("a webhook that sends is enabled, or failing", () => {
+  assert.deepEqual(webhookState({}), { label: "Enabled", kind: "success", detail: "" });
+  assert.equal(webhookState({ enabled: true, health: { failures_in_window: 1 } }).kind, "warning");
+  assert.equal(webhookState({ missed_count: 3 }).detail, "3 missed");
+  assert.equal(waitingReason({}), "");
+});
+
+test("a disabled webhook is red, whatever the reason", () => {
+  assert.deepEqual(webhookState({ enabled: false }), { label: "Disabled", kind: "error", detail: "" });
+  assert.deepEqual(webhookState({ ...FAILED, missed_count: 3 }), {
+    label: "Disabled",
+    kind: "error",
+    detail: "too many failed attempts; 3 missed",
+  });
+  assert.match(waitingReason(FAILED), /disabled, so what waits is not sent/);
+});
+
+test("a suspended webhook tells what waits, and when it is probed", () => {
+  const suspended = { ...FAILED, pending_count: 12, missed_count: 3, next_probe_at: now() + 25.5 };
+  assert.deepEqual(webhookState(suspended), {
+    label: "Suspended",
+    kind: "error",
+    detail: "its receiver fails; 12 events wait, next probe in 0:25, 3 missed",
+  });
+  assert.match(waitingReason(suspended), /suspended because its receiver fails/);
+  const due = { ...FAILED, next_probe_at: now() - 1, health: { deliveries_waiting: 1 } };
+  assert.equal(webhookState(due).detail, "its receiver fails; 1 event waits, probed now");
+});
+
+test("the time of the next probe may be ISO 8601", () => {
+  const next_probe_at = new Date(Date.now() + 60500).toISOString();
+  assert.match(webhookState({ ...FAILED, next_probe_at }).detail, /next probe in 1:00/);
+});
+
+test("a webhook that a person has disabled is not suspended", () => {
+  assert.equal(webhookState({ enabled: false, next_probe_at: now() + 25 }).label, "Disabled");
+  assert.equal(webhookState({ ...FAILED, next_probe_at: "soon" }).label, "Disabled");
+});
