@@ -6,6 +6,7 @@ import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -236,7 +237,11 @@ def test_a_command_is_sent_once_and_its_outcome_is_shown(
 
 def test_the_dialog_of_a_call_follows_a_transfer(page: Page, node: NodeProcess, switch: FakeSwitch) -> None:
     sign_in_and_connect(page, console_url(node), node.command("token", "create", "--account", ACCOUNT_ID))
-    called = {"Call_Direction": "outbound", "Caller_ID_Name": "Ines", "Caller_ID_Number": "2001"}
+    called: dict[str, Any] = {
+        "Call_Direction": "outbound",
+        "Caller_ID_Name": "Ines",
+        "Caller_ID_Number": "2001",
+    }
     yusuf = {**called, "Callee_ID_Name": "Yusuf", "Callee_ID_Number": "+15550149"}
     switch.begin("ines", Caller_ID_Name="Ines", Caller_ID_Number="2001", Other_Leg_Call_ID="yusuf")
     switch.begin("yusuf", **yusuf, Other_Leg_Call_ID="ines", Channel_Created_Time="1795528830000000")
@@ -252,7 +257,7 @@ def test_the_dialog_of_a_call_follows_a_transfer(page: Page, node: NodeProcess, 
     bjarne = {**called, "Callee_ID_Name": "Bjarne", "Callee_ID_Number": "2009"}
     switch.end("ines")
     switch.begin("bjarne", **bjarne, Other_Leg_Call_ID="yusuf", Channel_Created_Time="1795528860000000")
-    expect(toasts(page)).to_contain_text("Yusuf (+15550149) is connected to Bjarne (2009)")
+    expect(toasts(page)).to_contain_text("Bjarne (2009) is connected to Yusuf (+15550149)")
     expect(dialog.get_by_role("heading", level=2)).to_have_text("Yusuf (+15550149) to Bjarne (2009)")
     expect(dialog.locator(".properties")).to_contain_text(":00:30")
     page.keyboard.press("Escape")

@@ -128,7 +128,7 @@ test("a command is pending until the call shows its effect", async () => {
 for (const [name, legs, effect, result] of [
   ["resume", [{ ...CALLER, state: "held" }, CALLEE], CALLER, "Ada is off hold"],
   ["park", [CALLER], { ...CALLER, state: "parked", parking_slot: "101" }, "Ada is parked in 101"],
-  ["unpark", [{ ...CALLER, state: "parked" }], [CALLER, CALLEE], "Ada is connected to Desk"],
+  ["unpark", [{ ...CALLER, state: "parked" }], [CALLER, CALLEE], "Desk is connected to Ada"],
 ])
   test(`the effect of ${name} is shown`, async () => {
     await commands[name](showCall(...legs));
@@ -173,7 +173,7 @@ test("a blind transfer ends when the target answers", async () => {
   change(TARGET);
   assert.deepEqual(toasts(), ["toast pending: Cy (2005) is ringing for Ada…"]);
   change({ ...TARGET, state: "answered" });
-  assert.deepEqual(toasts(), ["toast success: Ada is connected to Cy (2005)"]);
+  assert.deepEqual(toasts(), ["toast success: Cy (2005) is connected to Ada"]);
 });
 
 test("a blind transfer to a target without a phone ends when the transferring party has left", async () => {
@@ -211,12 +211,26 @@ test("an attended transfer that is not answered leaves the parties as they were"
   assert.deepEqual(toasts(), ["toast error: 2005 did not answer, Ada is back"]);
 });
 
+test("while the parties of an attended transfer consult, the other one waits", async () => {
+  await commands.transfer(showCall(CALLER, CALLEE), "2005", "attended");
+  change({ ...CALLER, state: "held" }, { ...TARGET, state: "answered" });
+  assert.deepEqual(toasts(), ["toast success: Cy (2005) has answered, Ada waits"]);
+});
+
+test("an attended transfer ends when the target answers and the other party leaves", async () => {
+  await commands.transfer(showCall(CALLER, CALLEE), "2005", "attended");
+  change({ ...CALLER, state: "held" }, TARGET);
+  remove("b");
+  change({ ...TARGET, state: "answered" });
+  assert.deepEqual(toasts(), ["toast success: Cy (2005) is connected to Ada"]);
+});
+
 test("the target of an intercept may ring without being connected to the call", async () => {
   await commands.intercept(showCall(CALLER, CALLEE), CALLER, "number", "2005");
   page.runTimers(EFFECT_TIMEOUT_MS);
   assert.deepEqual(toasts(), ["toast pending: Calling 2005 for Ada…"]);
   change({ ...TARGET, state: "answered" });
-  assert.deepEqual(toasts(), ["toast success: Ada is connected to Cy (2005)"]);
+  assert.deepEqual(toasts(), ["toast success: Cy (2005) is connected to Ada"]);
 });
 
 test("an intercept that is not answered has failed", async () => {

@@ -39,7 +39,12 @@ function connectionEffect(run) {
   }
   const legs = newLegs(run);
   const answered = legs.find((one) => one.state !== "ringing");
-  if (answered) return success(`${party} is connected to ${legName(answered)}`);
+  const transfers = run.name === "transfer" && call.legs.some(({ call_id: id }) => id === leg.call_id);
+  if (answered) {
+    // The party that transfers the call may talk to the target first.
+    const relation = transfers ? `has answered, ${party} waits` : `is connected to ${party}`;
+    return success(`${legName(answered)} ${relation}`);
+  }
   if (legs.length) {
     run.hasRung = true;
     const text = `${legName(legs[0])} is ringing for ${party}…`;
@@ -49,8 +54,7 @@ function connectionEffect(run) {
     const text = `${target} no longer rings for ${party}…`;
     return { stage: "stopped", text, timeoutMs: NEXT_PHONE_TIMEOUT_MS, otherwise: notAnswered };
   }
-  const hasLeft = before.legs.length > 1 && !call.legs.some(({ call_id: id }) => id === leg.call_id);
-  if (!hasLeft || run.name === "intercept") return null;
+  if (run.name !== "transfer" || transfers || before.legs.length < 2) return null;
   // Menus, voicemail boxes and conferences answer without a leg of their own.
   const otherwise = () => success(`${party} was transferred to ${target}`);
   return { stage: "left", text: `Transferring ${party} to ${target}…`, timeoutMs: TARGET_TIMEOUT_MS, otherwise };
@@ -120,7 +124,7 @@ export const COMMANDS = {
       const { call, party } = run;
       const [retriever] = newLegs(run);
       if (call.state === "parked") return null;
-      if (retriever) return success(`${party} is connected to ${legName(retriever)}`);
+      if (retriever) return success(`${legName(retriever)} is connected to ${party}`);
       const otherwise = () => success(`${party} is no longer parked`);
       return { stage: "retrieved", text: `Retrieving ${party}…`, timeoutMs: NEXT_PHONE_TIMEOUT_MS, otherwise };
     }),
