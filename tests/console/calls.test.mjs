@@ -272,7 +272,7 @@ test("a party whose name is its number has only the number", () => {
   assert.equal(call.since, Infinity);
 });
 
-/** A leg that the switch has called: `party` is at its end, and `caller` is who called when it began to ring. */
+/** A leg that the switch has called: `party` is at its end, and `caller` is its caller id. */
 const called = (id, party, caller, more = {}) =>
   leg(id, {
     direction: "outbound",
@@ -289,7 +289,7 @@ const onlyCall = (...legs) => {
   return call;
 };
 
-test("after a transfer of an outbound call both legs are outbound, and each is named by its own party", () => {
+test("after a transfer of an outbound call each of two outbound legs is named by its own party", () => {
   // Ines called Yusuf and transferred him to Bjarne: Ines has left, but she still is Yusuf's caller id.
   const yusuf = called("yusuf", "Yusuf", "Ines", { other_leg_call_id: "bjarne" });
   const bjarne = called("bjarne", "Bjarne", "Ines", {
@@ -367,4 +367,18 @@ test("the start of a call is that of its present legs", () => {
   calls.applyEvent({ name: "removed", data: { call_ids: ["a"] } });
   assert.equal(call.since, callerLeg.timestamp);
   assert.equal(calls.findCurrent(call).since, calleeLeg.timestamp);
+});
+
+test("a caller who is left alone is not shown with the party that has left", () => {
+  // The callee id of a caller's leg becomes that of the party that answers.
+  const alone = {
+    ...callerLeg,
+    callee_id_name: "Front Desk",
+    callee_id_number: "2001",
+    to: "+15550199@carrier",
+  };
+  assert.deepEqual(onlyCall({ ...alone, state: "ringing" }).callee, { name: "Front Desk", number: "2001" });
+  assert.deepEqual(onlyCall(alone).callee, { name: "", number: "+15550199" });
+  const parked = onlyCall({ ...alone, state: "parked", parking_slot: "101" });
+  assert.equal(callName(parked), "Solveig (+15550100)");
 });

@@ -1,4 +1,4 @@
-/** Print the names that the console shows for calls and that none of their legs has; reads calls from stdin. */
+/** Count the calls, read from stdin, that the console names by a party that none of their legs has. */
 
 import { readFileSync } from "node:fs";
 
@@ -13,8 +13,9 @@ for (const { legs, parties } of moments) {
   for (const call of live.calls) {
     calls += 1;
     const present = call.legs.map((leg) => parties[leg.call_id]);
-    // The callee of a call with one leg is who was called, and has no leg yet.
-    const named = call.legs.length > 1 ? [call.caller, call.callee] : [call.caller];
+    // Of a call with one leg, the number that was dialled is no party, and who is called has no leg yet.
+    const hasCallee = call.legs.length > 1 || (call.state !== "ringing" && call.callee.name);
+    const named = hasCallee ? [call.caller, call.callee] : [call.caller];
     const shown = named.map(({ name, number }) => name || number);
     const isWrong = shown[0] === shown[1] || shown.some((name) => !present.includes(name));
     if (isWrong) wrong.push({ shown, present });

@@ -16,10 +16,11 @@ function press(...keys) {
 }
 
 test("a held Enter or Escape acts once", () => {
-  assert.deepEqual(
-    press(["Enter", false, "button"], ["Enter", true, "button"], ["Enter", true, "confirm"]),
-    [true, false, false],
-  );
+  assert.deepEqual(press(["Enter", false, "button"], ["Enter", true, "button"], ["Enter", true, "confirm"]), [
+    true,
+    false,
+    false,
+  ]);
   assert.deepEqual(press(["Escape", false, "form"], ["Escape", true, "dialog"]), [true, false]);
 });
 

@@ -161,7 +161,7 @@ function makeParty(name, number) {
   return { name: name && name !== number ? name : "", number: number || "" };
 }
 
-/** The other party of one that is alone in a call. */
+/** The other party of a party that is alone in a call. */
 export const NO_PARTY = makeParty("", "");
 
 /** Return the party at the end of a leg: who called the switch, or whom the switch has called. */
@@ -172,17 +172,28 @@ export function legParty(leg) {
     : makeParty(caller_id_name, caller_id_number || userPart(leg.from));
 }
 
-/** Return the parties of a call: those of two legs, or of one leg and what its events say of the other end. */
+/** Return the parties of a call: those of its first leg and of the one connected to it. */
 function partiesOf(legs) {
   const [first, ...others] = legs;
   const connected = others.filter((leg) => leg.call_id === first.other_leg_call_id);
   // While a transfer is prepared a third leg rings, but the first one is still connected to the second.
-  const partner = [...connected, ...others].find((leg) => leg.state !== "ringing") ?? connected[0] ?? others[0];
+  const partner =
+    [...connected, ...others].find((leg) => leg.state !== "ringing") ?? connected[0] ?? others[0];
   if (partner) return { caller: legParty(first), callee: legParty(partner) };
-  if (!isInbound(first)) return outboundPartiesOf(first);
-  // The caller has dialled a number, and no party rings or has answered yet.
-  const dialled = makeParty(first.callee_id_name, first.callee_id_number || userPart(first.to));
-  return { caller: legParty(first), callee: dialled };
+  return isInbound(first) ? inboundPartiesOf(first) : outboundPartiesOf(first);
+}
+
+/** Return the parties of a call whose only leg has called the switch. */
+function inboundPartiesOf(leg) {
+  const { callee_id_name, callee_id_number, to, state } = leg;
+  // A parked caller waits for any party, and the last one that has answered has left the call.
+  if (state === "parked") return { caller: legParty(leg), callee: NO_PARTY };
+  // So it has when the caller is alone with the switch: what is left is the number that was dialled.
+  const callee =
+    state === "ringing"
+      ? makeParty(callee_id_name, callee_id_number || userPart(to))
+      : makeParty("", userPart(to) || callee_id_number);
+  return { caller: legParty(leg), callee };
 }
 
 /** Return the parties of a call whose only leg was called by the switch. */

@@ -1,7 +1,7 @@
 /**
  * The commands to live calls: what each says, and what proves that it has had its effect.
  *
- * The server only reports that it has passed a command on; events of the call show what has become of it.
+ * The server only reports that it has passed a command on; events of the call show its effect.
  * Each function gets the run of the command: `party` (its name), `target`, `data`, `leg` (which received it),
  * `before` (the call when it was sent), and `call` (as it is now; undefined when it has ended).
  */
@@ -57,7 +57,12 @@ function connectionEffect(run) {
   if (run.name !== "transfer" || transfers || before.legs.length < 2) return null;
   // Menus, voicemail boxes and conferences answer without a leg of their own.
   const otherwise = () => success(`${party} was transferred to ${target}`);
-  return { stage: "left", text: `Transferring ${party} to ${target}…`, timeoutMs: TARGET_TIMEOUT_MS, otherwise };
+  return {
+    stage: "left",
+    text: `Transferring ${party} to ${target}…`,
+    timeoutMs: TARGET_TIMEOUT_MS,
+    otherwise,
+  };
 }
 
 const stillRinging = ({ target }) => ({ failure: `${target} has not answered yet` });
@@ -126,7 +131,12 @@ export const COMMANDS = {
       if (call.state === "parked") return null;
       if (retriever) return success(`${legName(retriever)} is connected to ${party}`);
       const otherwise = () => success(`${party} is no longer parked`);
-      return { stage: "retrieved", text: `Retrieving ${party}…`, timeoutMs: NEXT_PHONE_TIMEOUT_MS, otherwise };
+      return {
+        stage: "retrieved",
+        text: `Retrieving ${party}…`,
+        timeoutMs: NEXT_PHONE_TIMEOUT_MS,
+        otherwise,
+      };
     }),
   },
   hangup: {
@@ -167,7 +177,7 @@ export const COMMANDS = {
   },
 };
 
-/** Return what has become of a command that is passed on; see `COMMANDS`. */
+/** Return the effect of a command that is passed on; see `COMMANDS`. */
 export function effectOf(run) {
   const { effect, sent } = COMMANDS[run.name];
   return effect ? effect(run) : { sent: sent(run) };

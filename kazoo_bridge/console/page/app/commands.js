@@ -1,4 +1,4 @@
-/** Commands to live calls: selects the leg and the data for each, and shows what becomes of it. */
+/** Commands to live calls: selects the leg and the data for each, and shows its result. */
 
 import { accountLeg, callName, legName, parkedLeg, remoteLeg } from "./calls.js";
 import { COMMANDS, effectOf, firstStage } from "./command-table.js";
@@ -23,7 +23,7 @@ export class CallCommands extends EventTarget {
     this.runs.clear();
   }
 
-  /** Whether a command to this call is under way, so that another one, here `command`, has to wait. */
+  /** Return whether `command` has to wait, because another one to this call is under way. */
   isBusy(call, command = "") {
     if (!this.runs.size) return false;
     return this.runsOf(call).some((run) => run.blocks(command));
@@ -140,7 +140,7 @@ export class CallCommands extends EventTarget {
     }
   }
 
-  /** Show what has become of a command. */
+  /** Show the effect of a command, as far as there is one. */
   follow(run) {
     const effect = effectOf(run);
     if (effect === null) return;
@@ -213,8 +213,7 @@ class CommandRun {
     else if (sent) this.progress.inform(sent);
     else if (unknown) {
       this.progress.fail(`${this.words.doing(this)} The connection was lost, so the result is unknown.`);
-    }
-    else this.progress.fail(this.stage ? failure : `Could not ${this.words.task(this)}: ${failure}`);
+    } else this.progress.fail(this.stage ? failure : `Could not ${this.words.task(this)}: ${failure}`);
   }
 
   /** End without a result. */

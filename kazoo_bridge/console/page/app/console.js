@@ -20,6 +20,10 @@ import { WebhookPoller } from "./webhooks.js";
 
 const TICK_INTERVAL_MS = 1000;
 
+const KEY_IS_GONE =
+  "the sign-in has expired or was revoked. It was not renewed, because the page has been loaded again since" +
+  " you gave the API key, and the key is not stored";
+
 /** Route, title, and class of each view; the first is the default. */
 const VIEWS = [
   ["calls", "Live calls", CallsView],
@@ -123,9 +127,7 @@ export class Console {
 
   signOutReason() {
     if (this.renewal) return this.renewal.error;
-    return this.session.hadApiKey
-      ? "the sign-in has expired or was revoked. The page was loaded again since you gave the API key, which it does not store, so it could not renew the sign-in"
-      : "the token has expired or was revoked";
+    return this.session.hadApiKey ? KEY_IS_GONE : "the token has expired or was revoked";
   }
 
   onRenewed({ token, expires }) {

@@ -18,7 +18,10 @@ export function openDialog(
   const previousFocus = document.activeElement;
   const dialog = h(
     "dialog",
-    { "aria-labelledby": heading.getAttribute("id"), class: `${wide ? "wide " : ""}${className}`.trim() || null },
+    {
+      "aria-labelledby": heading.getAttribute("id"),
+      class: `${wide ? "wide " : ""}${className}`.trim() || null,
+    },
     h(
       "header",
       { class: "dialog-header" },

@@ -25,8 +25,8 @@ export function svg(tag, attributes = {}, ...children) {
 }
 
 /**
- * Create a button that does not submit a form. While a promise that `onclick` has returned is pending, further
- * clicks are ignored: a double click acts once.
+ * Create a button that does not submit a form. A double click acts once: while a promise that `onclick` has
+ * returned is pending, further clicks are ignored.
  */
 export function button(label, onclick, attributes = {}) {
   const element = h("button", { type: "button", ...attributes }, label);

@@ -1,6 +1,6 @@
 /**
- * The sign-in session: the token, when it expires (in Gregorian seconds, or null), the account that it belongs
- * to (`principal`), the account on display, and whether an API key was given for the token (`hadApiKey`).
+ * The sign-in session: the token, when it expires (in Gregorian seconds, or null), the account that it
+ * belongs to (`principal`), the account on display, and whether it began with an API key (`hadApiKey`).
  *
  * The session storage limits it to this browser tab: it survives a reload and ends with the tab.
  */

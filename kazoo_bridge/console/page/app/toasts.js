@@ -22,8 +22,8 @@ export function notifyError(text) {
 }
 
 /**
- * Show a notification of something under way. It stays until `succeed`, `fail` or `inform` (neither of both)
- * replaces it with the result, or `dismiss` removes it; `update` changes its text meanwhile.
+ * Show a notification of something under way. It stays until the result replaces it: that of `succeed`,
+ * `fail`, or `inform` when the result is not known. `update` changes its text, `dismiss` removes it.
  */
 export function notifyProgress(text) {
   let toast = showToast(text, "pending");

@@ -2,6 +2,11 @@
 
 import { formatDuration, now, parseTime } from "./clock.js";
 
+const DISABLED_REASON = "The webhook is disabled, so what waits is not sent until it is enabled.";
+const SUSPENDED_REASON =
+  "The webhook is suspended because its receiver fails. What waits is sent when a probe succeeds, or when" +
+  " you enable the webhook.";
+
 const plural = (count, one, many) => `${count} ${count === 1 ? one : many}`;
 
 /** Return the label, the kind of badge, and a detail (may be empty) of a webhook's state. */
@@ -20,15 +25,17 @@ export function webhookState(hook) {
     probeText(hook),
     missedText(hook),
   ];
-  return { label: "Suspended", kind: "error", detail: `its receiver fails; ${parts.filter(Boolean).join(", ")}` };
+  return {
+    label: "Suspended",
+    kind: "error",
+    detail: `its receiver fails; ${parts.filter(Boolean).join(", ")}`,
+  };
 }
 
 /** Why what waits for a webhook is not sent; empty when it is. */
 export function waitingReason(hook) {
   if (hook.enabled !== false) return "";
-  return isSuspended(hook)
-    ? "The webhook is suspended because its receiver fails. What waits is sent when a probe succeeds, or when you enable the webhook."
-    : "The webhook is disabled, so what waits is not sent until it is enabled.";
+  return isSuspended(hook) ? SUSPENDED_REASON : DISABLED_REASON;
 }
 
 /** The server probes the receiver of a suspended webhook, and enables it when the probe succeeds. */

@@ -72,7 +72,9 @@ class CallDialogContent {
     this.park = button("Park", () =>
       this.call.state === "parked" ? commands.unpark(this.call) : commands.park(this.call),
     );
-    this.break = button("Break", () => commands.stopPlayback(this.call, this.selectedLeg), { title: "Stops playback to the leg" });
+    this.break = button("Break", () => commands.stopPlayback(this.call, this.selectedLeg), {
+      title: "Stops playback to the leg",
+    });
     this.hangup = button("Hang up", () => commands.hangup(this.call), { class: "danger" });
     return h("div", { class: "buttons start" }, this.hold, this.park, this.break, this.hangup);
   }

@@ -87,7 +87,9 @@ export class DeliveryList {
   row(delivery) {
     const attempts = `${delivery.attempts} ${delivery.attempts === 1 ? "attempt" : "attempts"}`;
     const next =
-      delivery.next_attempt && !this.isDisabled ? `next attempt ${formatDateTime(delivery.next_attempt)}` : "";
+      delivery.next_attempt && !this.isDisabled
+        ? `next attempt ${formatDateTime(delivery.next_attempt)}`
+        : "";
     const result = `${attempts}, ${delivery.reason || "not attempted yet"}`;
     const payload = JSON.stringify(delivery.payload, null, 2);
     return h(
