@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -26,6 +27,9 @@ _RECORDING: Mapping[str, Mapping[str, str]] = {
     "unmask": {"masked": "on"},
     "toggle": {"off": "on", "on": "off", "masked": "off"},
 }
+
+#: Extensions, feature codes, and numbers.
+_NUMBER = re.compile(r"[+*]?[0-9*#]+")
 
 _Data = Mapping[str, Any]
 
@@ -119,7 +123,7 @@ class CommandExecutor:
             call.hang_up()
 
     def _transfer(self, call: Call, leg: Leg, data: _Data) -> None:
-        target = call.tenant.party(_text(data, "target"))
+        target = _called(call, _text(data, "target"))
         # The transferring leg ends and the other one goes to the target, unless the command says otherwise.
         transferred = leg if data.get("leg") in ("bleg", "peer") else call.other(leg) or leg
         if (
@@ -139,9 +143,7 @@ class CommandExecutor:
 
     def _intercept(self, call: Call, leg: Leg, data: _Data) -> None:
         target = _text(data, "target_id")
-        party = (
-            call.tenant.party(target) if data.get("target_type") == "number" else self._person(call, target)
-        )
+        party = _called(call, target) if data.get("target_type") == "number" else self._person(call, target)
         if data.get("unbridged_only") is True and call.second is not None:
             raise CommandNotPossible("the call is already bridged")
         call.take_over(leg, party, "NORMAL_CLEARING")
@@ -169,6 +171,12 @@ class CommandExecutor:
 def _require(is_done: bool, reason: str) -> None:
     if not is_done:
         raise CommandNotPossible(reason)
+
+
+def _called(call: Call, number: str) -> Party:
+    """Return the party that a number leads to."""
+    _require(_NUMBER.fullmatch(number) is not None, f"{number} is not a number")
+    return call.tenant.party(number)
 
 
 def _text(data: _Data, name: str) -> str:

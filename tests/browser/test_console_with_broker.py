@@ -6,6 +6,7 @@ import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -23,7 +24,7 @@ from tests.browser.console_page import (
 )
 from tests.browser.fake_switch import ACCOUNT_ID, OTHER_ACCOUNT_ID, FakeSwitch
 from tests.integration.cutting_proxy import CuttingProxy
-from tests.integration.node_process import NodeProcess
+from tests.integration.node_process import NodeProcess, eventually
 from tests.integration.rabbitmq import RabbitNode
 from tests.integration.web_receiver import WebReceiver
 
@@ -74,9 +75,11 @@ def test_shows_calls_that_began_before_the_console_was_opened(
     switch.begin("later")
     expect(call_row(page, "later")).to_contain_text("Caller later")
     call_row(page, "later").get_by_role("button", name="Hold").click()
-    expect(toasts(page)).to_contain_text("hold initiated")
     command = switch.commands.get(timeout=10)
     assert (command["Action"], command["Call-ID"]) == ("hold", "later")
+    expect(toasts(page)).to_contain_text("Putting Caller later (+15550100) on hold…")
+    switch.event("CHANNEL_HOLD", "later")
+    expect(toasts(page)).to_contain_text("Caller later (+15550100) is on hold")
     call_row(page, "later").get_by_role("button", name="Transfer…").click()
     page.get_by_label("Extension or number").fill("2007")
     page.get_by_role("dialog").get_by_role("button", name="Transfer").click()
@@ -133,6 +136,8 @@ def test_calls_are_operated_with_the_keyboard(page: Page, node: NodeProcess, swi
     expect(row.get_by_role("button", name="Resume")).to_be_focused()
     page.keyboard.press("Enter")
     assert switch.commands.get(timeout=10)["Action"] == "resume"
+    switch.event("CHANNEL_UNHOLD", "second")
+    expect(row).to_contain_text("Talking")
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog")
@@ -192,6 +197,78 @@ def test_transfer_of_a_parked_call_is_an_intercept(page: Page, node: NodeProcess
     expect(dialog.get_by_role("button", name="Close")).to_be_focused()
     page.keyboard.press("Escape")
     expect(page.get_by_role("main")).to_be_focused()
+
+
+def test_a_command_is_sent_once_and_its_outcome_is_shown(
+    page: Page, node: NodeProcess, switch: FakeSwitch
+) -> None:
+    sign_in_and_connect(page, console_url(node), node.command("token", "create", "--account", ACCOUNT_ID))
+    switch.begin("waits")
+    row = call_row(page, "waits")
+    expect(row).to_contain_text("Talking")
+    row.get_by_role("button", name="Park").dblclick()
+    expect(row.get_by_role("button", name="Hold")).to_be_disabled()
+    for _ in range(6):
+        page.keyboard.down("h")
+    page.keyboard.up("h")
+    assert switch.commands.get(timeout=10)["Action"] == "park"
+    expect(toasts(page).locator(".pending")).to_contain_text("Parking Caller waits")
+    failure = toasts(page).locator(".error")
+    expect(failure).to_contain_text("Could not park Caller waits (+15550100): nothing happened")
+    assert accessibility_violations(page) == []
+    assert switch.commands.empty()
+
+    row.focus()
+    for _ in range(6):
+        page.keyboard.down("h")
+    assert switch.commands.get(timeout=10)["Action"] == "hold"
+    switch.event("CHANNEL_HOLD", "waits")
+    expect(toasts(page).locator(".success").filter(has_text="is on hold")).to_be_visible()
+    # The key is still held, and would resume the call.
+    page.keyboard.down("h")
+    page.keyboard.up("h")
+    row.get_by_role("button", name="Hang up").focus()
+    for _ in range(3):
+        page.keyboard.down("Enter")
+    page.keyboard.up("Enter")
+    expect(page.get_by_role("dialog", name="Hang up this call?")).to_be_visible()
+    assert switch.commands.empty()
+
+
+def test_the_dialog_of_a_call_follows_a_transfer(page: Page, node: NodeProcess, switch: FakeSwitch) -> None:
+    sign_in_and_connect(page, console_url(node), node.command("token", "create", "--account", ACCOUNT_ID))
+    called: dict[str, Any] = {
+        "Call_Direction": "outbound",
+        "Caller_ID_Name": "Ines",
+        "Caller_ID_Number": "2001",
+    }
+    yusuf = {**called, "Callee_ID_Name": "Yusuf", "Callee_ID_Number": "+15550149"}
+    switch.begin("ines", Caller_ID_Name="Ines", Caller_ID_Number="2001", Other_Leg_Call_ID="yusuf")
+    switch.begin("yusuf", **yusuf, Other_Leg_Call_ID="ines", Channel_Created_Time="1795528830000000")
+    row = call_rows(page).first
+    expect(row).to_contain_text("Yusuf")
+    row.get_by_role("button", name="More…").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("heading", level=2)).to_have_text("Ines (2001) to Yusuf (+15550149)")
+    dialog.get_by_label("Extension or number").fill("2009")
+    dialog.get_by_role("button", name="Transfer", exact=True).click()
+    assert switch.commands.get(timeout=10)["Action"] == "transfer"
+    expect(toasts(page)).to_contain_text("Transferring Yusuf (+15550149) to 2009…")
+    bjarne = {**called, "Callee_ID_Name": "Bjarne", "Callee_ID_Number": "2009"}
+    switch.end("ines")
+    switch.begin("bjarne", **bjarne, Other_Leg_Call_ID="yusuf", Channel_Created_Time="1795528860000000")
+    expect(toasts(page)).to_contain_text("Bjarne (2009) is connected to Yusuf (+15550149)")
+    expect(dialog.get_by_role("heading", level=2)).to_have_text("Yusuf (+15550149) to Bjarne (2009)")
+    expect(dialog.locator(".properties")).to_contain_text(":00:30")
+    page.keyboard.press("Escape")
+    row = call_row(page, "yusuf")
+    expect(row).not_to_contain_text("Ines")
+    page.get_by_role("searchbox", name="Search calls").fill("0149")
+    expect(row).to_be_visible()
+    row.get_by_role("button", name="Hang up").click()
+    expect(page.get_by_role("dialog", name="Hang up this call?")).to_contain_text(
+        "Yusuf (+15550149) to Bjarne (2009)"
+    )
 
 
 def test_shows_that_the_server_has_lost_the_switch(
@@ -261,6 +338,22 @@ def test_shows_that_it_is_offline_and_recovers_by_itself(
     expect(page.get_by_role("list", name="Events, newest first")).to_contain_text("events are missing")
 
 
+def test_notices_a_hung_server_and_fails_commands_at_once(
+    page: Page, node: NodeProcess, switch: FakeSwitch
+) -> None:
+    sign_in_and_connect(page, console_url(node), node.command("token", "create", "--account", ACCOUNT_ID))
+    switch.begin("stays")
+    expect(call_row(page, "stays")).to_contain_text("Talking")
+    node.signal(signal.SIGSTOP)
+    try:
+        expect(connection_status(page)).to_have_text("Offline", timeout=8_000)
+        call_row(page, "stays").get_by_role("button", name="Hold").click()
+        expect(toasts(page).locator(".error")).to_contain_text("not connected to the server", timeout=1_000)
+    finally:
+        node.signal(signal.SIGCONT)
+    expect(connection_status(page)).to_have_text("Live")
+
+
 def test_revoked_token_ends_the_session(page: Page, node: NodeProcess) -> None:
     token = node.command("token", "create", "--account", ACCOUNT_ID)
     sign_in(page, console_url(node), "no-such-token")
@@ -269,9 +362,36 @@ def test_revoked_token_ends_the_session(page: Page, node: NodeProcess) -> None:
     expect(page.get_by_role("alert")).to_contain_text("Invalid API key")
     sign_in_and_connect(page, console_url(node), token)
     node.command("token", "revoke", token)
-    expect(toasts(page)).to_contain_text("expired or was revoked")
     expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    # The reason stays until the user comes back.
+    expect(page.locator(".sign-in").get_by_role("alert").first).to_contain_text("expired or was revoked")
+    expect(toasts(page)).to_be_empty()
+    assert accessibility_violations(page) == []
     assert page.evaluate("sessionStorage.length") == 0
+
+
+def test_an_api_key_renews_the_sign_in_until_it_is_revoked(page: Page, node: NodeProcess) -> None:
+    key = node.command("api-key", "create", "--account", ACCOUNT_ID)
+    sign_in_and_connect(page, console_url(node), key, kind="API key")
+
+    def stored(name: str) -> str:
+        session = page.evaluate("JSON.parse(sessionStorage.getItem(Object.keys(sessionStorage)[0]))")
+        return str(session[name])
+
+    first = stored("token")
+    assert key not in page.evaluate("JSON.stringify([sessionStorage, localStorage])")
+    with page.expect_response("**/v2/api_auth"):
+        node.command("token", "revoke", first)
+    expect(connection_status(page)).to_have_text("Live")
+    assert stored("token") != first
+    open_view(page, "Sockets")
+    expect(page.get_by_role("row", name="operator console")).to_have_count(1)
+
+    node.command("api-key", "revoke", key)
+    node.command("token", "revoke", stored("token"))
+    expect(page.locator(".sign-in").get_by_role("alert").first).to_contain_text(
+        "the API key is no longer valid"
+    )
 
 
 def test_shows_that_access_to_the_account_was_lost(page: Page, node: NodeProcess) -> None:
@@ -353,7 +473,41 @@ def test_webhooks_disabled_after_failures_are_enabled_again(
     open_view(page, "Webhooks")
     row = page.get_by_role("row", name="gone")
     expect(row).to_contain_text("Disabled")
+    expect(row.locator(".badge")).to_have_class("badge error")
     receiver.status = 200
     page.get_by_role("button", name="Re-enable all failed webhooks").click()
     expect(row).to_contain_text("Enabled")
     expect(toasts(page)).to_contain_text("Re-enabled 1 webhook")
+
+
+def test_what_waits_for_a_disabled_webhook_is_sent_once_it_is_enabled(
+    page: Page, node: NodeProcess, switch: FakeSwitch, receiver: WebReceiver
+) -> None:
+    receiver.status = 500
+    token = node.command("token", "create", "--account", ACCOUNT_ID)
+    document = {"name": "paused", "uri": receiver.url, "hook": "channel_create", "retries": 0}
+    path = f"/v2/accounts/{ACCOUNT_ID}/webhooks"
+    hook_id = node.rest("PUT", path, token, document).json()["data"]["id"]
+    switch.begin("call-1")
+    eventually(lambda: node.rest("GET", f"{path}/{hook_id}/deliveries?status=dead", token).json()["data"], "")
+    node.rest("PATCH", f"{path}/{hook_id}", token, {"enabled": False})
+    arrivals = len(receiver.arrivals)
+    sign_in_and_connect(page, console_url(node), token)
+    page.goto(f"{console_url(node)}#/webhooks/{hook_id}")
+    expect(page.locator(".properties .badge")).to_have_class("badge error")
+    expect(page.locator(".properties .badge")).to_have_text("Disabled")
+    page.get_by_role("tab", name="Pending").click()
+    expect(page.get_by_role("tabpanel", name="Pending")).to_contain_text(
+        "The webhook is disabled, so what waits is not sent"
+    )
+    page.get_by_role("tab", name="Dead letters").click()
+    dead = page.get_by_role("tabpanel", name="Dead letters")
+    expect(dead.locator("summary")).to_contain_text("2 attempts")
+    assert len(receiver.arrivals) == arrivals
+
+    receiver.status = 200
+    dead.get_by_role("button", name="Enable and send").click()
+    expect(toasts(page).locator(".success").filter(has_text="The delivery was sent")).to_be_visible()
+    assert len(receiver.arrivals) == arrivals + 1
+    expect(page.locator(".properties .badge")).to_have_text(re.compile("Enabled|Failing"))
+    expect(dead).to_contain_text("No dead letters.")

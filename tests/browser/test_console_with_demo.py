@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
+from kazoo_bridge.kazoo import to_gregorian
 from tests.browser.console_page import (
     accessibility_violations,
     call_row,
@@ -68,8 +70,13 @@ def test_call_is_operated_from_its_dialog(page: Page, demo: DemoProcess) -> None
     dialog.get_by_role("button", name="Record").click()
     dialog.get_by_label("Text").fill("one moment please")
     dialog.get_by_role("button", name="Say").click()
-    expect(toasts(page)).to_contain_text("say initiated")
+    expect(toasts(page)).to_contain_text("Asked the switch to say this to")
     assert accessibility_violations(page) == []
+
+    dialog.get_by_label("Extension or number").fill("zz zz")
+    dialog.get_by_role("button", name="Transfer", exact=True).click()
+    failure = toasts(page).locator(".error")
+    expect(failure).to_contain_text(re.compile(r"Could not transfer .* to zz zz: nothing happened"))
 
     dialog.get_by_label("Extension or number").fill("2005")
     dialog.get_by_role("combobox", name="Type", exact=True).select_option(
@@ -158,6 +165,43 @@ def test_webhook_is_created_tested_edited_and_deleted(page: Page, demo: DemoProc
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Webhooks")
     expect(page.get_by_role("row", name="people")).to_have_count(0)
+
+
+def test_a_suspended_webhook_shows_what_waits_and_when_it_is_probed(page: Page, demo: DemoProcess) -> None:
+    def suspend(route: Route) -> None:
+        response = route.fetch()
+        envelope = response.json()
+        hooks = envelope["data"] if isinstance(envelope["data"], list) else [envelope["data"]]
+        health = {
+            "deliveries_waiting": 12,
+            "events_missed": 3,
+            "next_probe": to_gregorian(time.time()) + 300,
+        }
+        for hook in hooks:
+            if route.request.url.partition("?")[0].endswith("/health"):
+                hook |= health
+            else:
+                hook |= {"enabled": False, "disable_reason": "too many failed attempts"}
+                hook["health"] = hook.get("health", {}) | health
+        route.fulfill(response=response, json=envelope)
+
+    page.route(re.compile(r"/accounts/\w+/webhooks(/health|/\w{32})?(\?.*)?$"), suspend)
+    sign_in_and_connect(page, demo.address, demo.tenants[0].token)
+    open_view(page, "Webhooks")
+    row = page.get_by_role("row", name="demo receiver")
+    expect(row.locator(".badge")).to_have_text("Suspended")
+    expect(row).to_contain_text(
+        re.compile(r"its receiver fails; 12 events wait, next probe in [45]:\d\d, 3 missed")
+    )
+    assert accessibility_violations(page) == []
+    page.get_by_role("link", name="demo receiver").click()
+    expect(page.locator(".properties .badge")).to_have_class("badge error")
+    page.get_by_role("tab", name="Pending").click()
+    expect(page.get_by_role("tabpanel", name="Pending")).to_contain_text(
+        "suspended because its receiver fails"
+    )
+    assert accessibility_violations(page) == []
+    page.unroute_all(behavior="wait")
 
 
 def test_events_are_paused_filtered_and_opened(page: Page, demo: DemoProcess) -> None:

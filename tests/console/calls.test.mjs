@@ -3,10 +3,12 @@ import { test } from "node:test";
 
 import {
   LiveCalls,
+  accountLeg,
   callName,
   legName,
+  parkedLeg,
   remoteLeg,
-  accountLeg,
+  searchText,
 } from "../../kazoo_bridge/console/page/app/calls.js";
 
 const leg = (id, more = {}) => ({
@@ -268,4 +270,115 @@ test("a party whose name is its number has only the number", () => {
   ]).calls;
   assert.deepEqual(call.caller, { name: "", number: "2001" });
   assert.equal(call.since, Infinity);
+});
+
+/** A leg that the switch has called: `party` is at its end, and `caller` is its caller id. */
+const called = (id, party, caller, more = {}) =>
+  leg(id, {
+    direction: "outbound",
+    callee_id_name: party,
+    callee_id_number: `${party}-number`,
+    caller_id_name: caller,
+    caller_id_number: `${caller}-number`,
+    ...more,
+  });
+
+const onlyCall = (...legs) => {
+  const [call, ...others] = applyEvents(["snapshot", { calls: legs }]).calls;
+  assert.equal(others.length, 0);
+  return call;
+};
+
+test("after a transfer of an outbound call each of two outbound legs is named by its own party", () => {
+  // Ines called Yusuf and transferred him to Bjarne: Ines has left, but she still is Yusuf's caller id.
+  const yusuf = called("yusuf", "Yusuf", "Ines", { other_leg_call_id: "bjarne" });
+  const bjarne = called("bjarne", "Bjarne", "Ines", {
+    timestamp: 63961574430,
+    owner_id: "u2",
+    other_leg_call_id: "yusuf",
+  });
+  const call = onlyCall(yusuf, bjarne);
+  assert.equal(callName(call), "Yusuf (Yusuf-number) to Bjarne (Bjarne-number)");
+  assert.match(searchText(call), /yusuf-number/);
+  assert.doesNotMatch(searchText(call), /ines/);
+  const before = onlyCall(leg("ines", { caller_id_name: "Ines", other_leg_call_id: "yusuf" }), yusuf);
+  assert.equal(callName(before), "Ines to Yusuf (Yusuf-number)");
+});
+
+test("while the target of an attended transfer rings, a call is between the parties that talk", () => {
+  const target = called("target", "Bjarne", "Solveig", {
+    state: "ringing",
+    timestamp: 63961574430,
+    other_leg_call_id: "a",
+  });
+  const waiting = onlyCall({ ...callerLeg, state: "held" }, calleeLeg, target);
+  assert.equal(callName(waiting), "Solveig (+15550100) to Front Desk (2001)");
+  assert.match(searchText(waiting), /bjarne/);
+  // The first leg is connected to the target before the transferring party has left.
+  const answered = { ...target, state: "answered" };
+  const complete = onlyCall({ ...callerLeg, other_leg_call_id: "target" }, calleeLeg, answered);
+  assert.equal(callName(complete), "Solveig (+15550100) to Bjarne (Bjarne-number)");
+});
+
+test("while the target of a blind transfer rings, it is the other party", () => {
+  const target = called("target", "Bjarne", "Yusuf", { state: "ringing", timestamp: 63961574430 });
+  const call = onlyCall(called("yusuf", "Yusuf", "Ines"), { ...target, other_leg_call_id: "yusuf" });
+  assert.equal(callName(call), "Yusuf (Yusuf-number) to Bjarne (Bjarne-number)");
+  assert.equal(call.state, "ringing");
+});
+
+test("a party that retrieves a parked call is named by its inbound leg", () => {
+  const retriever = leg("retriever", {
+    caller_id_name: "Greta",
+    caller_id_number: "2007",
+    callee_id_name: "Slot 101",
+    callee_id_number: "*3101",
+    owner_id: "u3",
+    timestamp: 63961574460,
+    other_leg_call_id: "yusuf",
+  });
+  const call = onlyCall(called("yusuf", "Yusuf", "Ines", { other_leg_call_id: "retriever" }), retriever);
+  assert.equal(callName(call), "Yusuf (Yusuf-number) to Greta (2007)");
+});
+
+test("parties of a call through loopback legs are those of its external legs", () => {
+  const loop = called("loop", "2001", "Ines", { is_internal_leg: true, timestamp: 63961574401 });
+  const call = onlyCall(
+    called("yusuf", "Yusuf", "Ines", { other_leg_call_id: "loop" }),
+    { ...loop, other_leg_call_id: "bjarne" },
+    called("bjarne", "Bjarne", "Ines", { timestamp: 63961574402, other_leg_call_id: "loop" }),
+  );
+  assert.equal(callName(call), "Yusuf (Yusuf-number) to Bjarne (Bjarne-number)");
+});
+
+test("a party that the switch has called and that is left alone has no other party", () => {
+  const parked = onlyCall(called("yusuf", "Yusuf", "Ines", { state: "parked", parking_slot: "101" }));
+  assert.equal(callName(parked), "Yusuf (Yusuf-number)");
+  assert.equal(parkedLeg(parked).call_id, "yusuf");
+  assert.doesNotMatch(searchText(parked), /ines/);
+  // A phone that rings shows who calls, even if the calling leg is not known.
+  const ringing = onlyCall(called("bjarne", "Bjarne", "Yusuf", { state: "ringing" }));
+  assert.equal(callName(ringing), "Yusuf (Yusuf-number) to Bjarne (Bjarne-number)");
+});
+
+test("the start of a call is that of its present legs", () => {
+  const calls = applyEvents(["snapshot", { calls: [callerLeg, calleeLeg] }]);
+  const [call] = calls.calls;
+  calls.applyEvent({ name: "removed", data: { call_ids: ["a"] } });
+  assert.equal(call.since, callerLeg.timestamp);
+  assert.equal(calls.findCurrent(call).since, calleeLeg.timestamp);
+});
+
+test("a caller who is left alone is not shown with the party that has left", () => {
+  // The callee id of a caller's leg becomes that of the party that answers.
+  const alone = {
+    ...callerLeg,
+    callee_id_name: "Front Desk",
+    callee_id_number: "2001",
+    to: "+15550199@carrier",
+  };
+  assert.deepEqual(onlyCall({ ...alone, state: "ringing" }).callee, { name: "Front Desk", number: "2001" });
+  assert.deepEqual(onlyCall(alone).callee, { name: "", number: "+15550199" });
+  const parked = onlyCall({ ...alone, state: "parked", parking_slot: "101" });
+  assert.equal(callName(parked), "Solveig (+15550100)");
 });

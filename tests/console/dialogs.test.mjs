@@ -28,6 +28,14 @@ test("a closed dialog is removed, and focus returns to its opener", () => {
   assert.equal(document.activeElement, opener);
 });
 
+test("the title of a dialog can change", () => {
+  const dialog = openDialog("Ada to Desk", "content");
+  dialog.setTitle("Ada to Cy");
+  const heading = dialog.descendants().find(({ tag }) => tag === "h2");
+  assert.equal(heading.textContent, "Ada to Cy");
+  assert.equal(dialog.getAttribute("aria-labelledby"), heading.getAttribute("id"));
+});
+
 test("a click outside closes a dialog; a click inside or on its border does not", () => {
   const outside = [
     [99, 150],

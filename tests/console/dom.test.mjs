@@ -142,3 +142,27 @@ test("a throttled callback runs once per interval, in an animation frame", () =>
   runFrame(1300);
   assert.equal(runs, 2);
 });
+
+test("a double click on a button acts once, until what it started has ended", async () => {
+  const ends = [];
+  const control = button("Save", () => new Promise((resolve) => ends.push(resolve)));
+  control.click();
+  control.click();
+  assert.equal(ends.length, 1);
+  assert.equal(control.getAttribute("aria-busy"), "true");
+  ends[0]();
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.ok(!control.hasAttribute("aria-busy"));
+  control.click();
+  assert.equal(ends.length, 2);
+});
+
+test("a blocked button does not act", () => {
+  let clicks = 0;
+  const control = button("Save", () => (clicks += 1));
+  setAttribute(control, "aria-disabled", true);
+  control.click();
+  setAttribute(control, "aria-disabled", false);
+  control.click();
+  assert.equal(clicks, 1);
+});

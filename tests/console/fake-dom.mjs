@@ -137,7 +137,7 @@ export function installDocument() {
   globalThis.setTimeout = (callback, delayMs) => timers.push({ callback, delayMs });
   globalThis.clearTimeout = (id) => id && (timers[id - 1].callback = () => {});
   const runTimers = (elapsedMs) => {
-    for (const timer of timers) if (timer.delayMs <= elapsedMs) timer.callback();
+    for (const timer of [...timers]) if (timer.delayMs <= elapsedMs) timer.callback();
   };
   return { body, toasts, runTimers };
 }

@@ -59,6 +59,17 @@ test("a rejected token is reported, a failed sign-in is not", async () => {
   assert.equal(expired, 1);
 });
 
+test("a token that was renewed during the request is not reported as rejected", async () => {
+  let expired = 0;
+  const client = new RestClient("old", () => (expired += 1));
+  globalThis.fetch = async () => {
+    client.token = "new";
+    return { status: 401, ok: false, json: async () => ({ message: "invalid_credentials" }) };
+  };
+  await assert.rejects(client.get("x"), { status: 401 });
+  assert.equal(expired, 0);
+});
+
 test("an unreachable server and a timeout are errors with status 0", async () => {
   const cases = { TypeError: "the server is unreachable", TimeoutError: "the request timed out" };
   for (const [name, message] of Object.entries(cases)) {

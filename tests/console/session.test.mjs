@@ -10,7 +10,7 @@ import {
 } from "../../kazoo_bridge/console/page/app/session.js";
 
 const ACCOUNT = { id: "a", name: "Acme" };
-const SESSION = { token: "secret", principal: ACCOUNT, account: ACCOUNT };
+const SESSION = { token: "secret", expires: null, principal: ACCOUNT, account: ACCOUNT, hadApiKey: false };
 
 beforeEach(() => {
   const items = new Map();
@@ -72,10 +72,13 @@ test("text that no header can carry is rejected without a request", async () => 
 test("an API key is exchanged for a token", async () => {
   const requests = fakeApi({
     api_auth: { data: {}, auth_token: "secret" },
-    token_auth: { data: { account_id: "a" } },
+    token_auth: { data: { account_id: "a", expires: 63961578000 } },
     "accounts/a": { data: { name: "Acme" } },
   });
-  assert.deepEqual(await signInWithApiKey("key"), SESSION);
+  const session = await signInWithApiKey("key");
+  assert.deepEqual(session, { ...SESSION, expires: 63961578000, hadApiKey: true });
+  // The key itself must not get into the storage.
+  assert.doesNotMatch(JSON.stringify(session), /"key"/);
   assert.deepEqual(requests[0], { path: "api_auth", body: '{"data":{"api_key":"key"}}', token: undefined });
   assert.equal(requests[1].token, "secret");
 });

@@ -221,6 +221,47 @@ test("a connection without a frame between two checks is lost", async () => {
   assert.ok(current().closed);
 });
 
+test("a hung server is noticed within eight seconds", async () => {
+  const realSetInterval = globalThis.setInterval;
+  const intervals = [];
+  globalThis.setInterval = (check, intervalMs) => intervals.push({ check, intervalMs });
+  try {
+    await connect();
+  } finally {
+    globalThis.setInterval = realSetInterval;
+  }
+  const [{ check, intervalMs }] = intervals;
+  // At worst the last frame arrives just before a check, so that only the next one finds none.
+  check();
+  assert.ok(socket.state.online);
+  check();
+  assert.ok(!socket.state.online);
+  assert.ok(2 * intervalMs <= 8000);
+  await assert.rejects(socket.command("call-1", "hold"), /not connected/);
+});
+
+test("a renewed token keeps the connection", async () => {
+  await connect();
+  socket.renewToken("second");
+  const ping = current().sent.at(-1);
+  assert.deepEqual([ping.action, ping.auth_token], ["ping", "second"]);
+  current().lose();
+  socket.retryNow();
+  current().accept();
+  assert.equal(current().sent[0].auth_token, "second");
+});
+
+test("a renewed token connects again after the previous one has expired", async () => {
+  await connect();
+  current().lose(4401);
+  assert.ok(!socket.state.online);
+  socket.renewToken("second");
+  assert.equal(FakeWebSocket.instances.length, 2);
+  await connect({ session: "s1", resumed: true, sequence: 10, gap: false });
+  assert.equal(current().sent[0].auth_token, "second");
+  assert.ok(socket.state.online);
+});
+
 test("events of a replaced connection are ignored", async () => {
   await connect();
   const old = current();

@@ -5,6 +5,7 @@ import {
   detachToasts,
   notify,
   notifyError,
+  notifyProgress,
   withErrorToast,
 } from "../../kazoo_bridge/console/page/app/toasts.js";
 import { findButton, installDocument } from "./fake-dom.mjs";
@@ -29,6 +30,25 @@ test("errors stay longer than notifications", () => {
 test("the oldest toast makes room for the fifth", () => {
   for (const text of ["1", "2", "3", "4", "5"]) notify(text);
   assert.deepEqual(texts(), ["2", "3", "4", "5"]);
+});
+
+test("a notification of something under way stays until its result replaces it", () => {
+  const progress = notifyProgress("saving…");
+  page.runTimers(60000);
+  progress.update("still saving…");
+  assert.deepEqual(texts(), ["still saving…"]);
+  progress.succeed("saved");
+  assert.deepEqual(texts(), ["saved"]);
+  page.runTimers(6000);
+  assert.deepEqual(texts(), []);
+});
+
+test("a result is shown even if the notification was dismissed", () => {
+  const [failing, cancelled] = [notifyProgress("saving…"), notifyProgress("loading…")];
+  findButton(page.toasts, "✕").click();
+  failing.fail("not saved");
+  cancelled.dismiss();
+  assert.deepEqual(texts(), ["not saved"]);
 });
 
 test("a toast can be dismissed", () => {

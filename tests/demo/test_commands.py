@@ -273,6 +273,8 @@ def test_a_flow_ends_where_a_module_is_not_possible(harness: Harness, legs: tupl
         ("dance", {}, "unknown action"),
         ("transfer", {}, "target is missing"),
         ("transfer", {"target": 7}, "target is missing"),
+        ("transfer", {"target": "zz zz"}, "zz zz is not a number"),
+        ("intercept", {"target_type": "number", "target_id": "nonsense!!"}, "is not a number"),
         ("unpark", {}, "not parked"),
         ("resume", {}, "not on hold"),
         ("intercept", {"target_type": "user", "target_id": "no-one"}, "has no user or device"),

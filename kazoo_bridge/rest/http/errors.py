@@ -117,6 +117,12 @@ def not_replayable(attempt_id: str, reason: str) -> ApiError:
     return ApiError(409, "not_replayable", field_error("attempt_id", "not_kept", message, cause=attempt_id))
 
 
+def hook_disabled() -> ApiError:
+    """Return the error for a delivery that cannot be attempted, because its hook is disabled."""
+    message = "the webhook is disabled, so nothing is sent: enable it, which sends what waits, then repeat"
+    return ApiError(409, "webhook_disabled", {"message": message})
+
+
 def precondition_failed() -> ApiError:
     """Return the error for a condition (If-Match, If-None-Match) that does not hold."""
     message = "the document is not at the revision that If-Match or If-None-Match asks for"

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import fields
 
 from kazoo_bridge.interfaces import AccountLimits
-from kazoo_bridge.rest.openapi.envelopes import list_of, make_body, make_page, make_response, ref
+from kazoo_bridge.rest.openapi.envelopes import GREGORIAN, list_of, make_body, make_page, make_response, ref
 from kazoo_bridge.rest.openapi.operations import Access, Operation
 from kazoo_bridge.rest.openapi.parameters import FILTERS, PAGES
 from kazoo_bridge.rest.resources.limits import LIMIT_SCHEMA
@@ -37,6 +37,7 @@ SCHEMAS: Mapping[str, Any] = {
         "properties": {
             "account_id": ref("AccountId"),
             "account_name": _TEXT,
+            "expires": {**GREGORIAN, "description": "When the token expires; left out if it does not"},
             "reseller_id": ref("AccountId"),
         },
     },

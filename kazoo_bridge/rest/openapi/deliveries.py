@@ -144,12 +144,19 @@ def _deliveries(path: str, operation_id: str, scope: str) -> Operation:
     )
 
 
-def _recovery(path: str, operation_id: str, scope: str) -> Operation:
+def _recovery(path: str, operation_id: str, scope: str, refusals: tuple[int, ...] = ()) -> Operation:
     summary = f"Attempts dead deliveries {scope} again that died since a time"
     answers = {202: make_response("How many deliveries will be attempted", _RECOVERED)}
     given = make_body(_SINCE, examples={"everything": {"data": {"since": 0}}})
     return Operation(
-        "post", f"{path}/deliveries/recover", operation_id, "deliveries", summary, answers, body=given
+        "post",
+        f"{path}/deliveries/recover",
+        operation_id,
+        "deliveries",
+        summary,
+        answers,
+        body=given,
+        refusals=refusals,
     )
 
 
@@ -167,7 +174,8 @@ OPERATIONS = (
         "deliveries",
         "Attempts one delivery again, now",
         {202: make_response("The delivery is due now", _RETRIED)},
+        refusals=(409,),
     ),
     _recovery(_HOOKS, "recoverAllDeliveries", "of all hooks of the account"),
-    _recovery(_HOOK, "recoverDeliveries", "of one hook"),
+    _recovery(_HOOK, "recoverDeliveries", "of one hook", (409,)),
 )

@@ -7,6 +7,7 @@ from typing import Any
 from attrs import frozen
 
 from kazoo_bridge.interfaces import IDirectory, Principal
+from kazoo_bridge.kazoo import to_gregorian
 from kazoo_bridge.rest.http.authorization import open_handler
 from kazoo_bridge.rest.http.errors import invalid_credentials, invalid_field, too_many_requests
 from kazoo_bridge.rest.http.rate_limit import LoginThrottle
@@ -52,6 +53,8 @@ class AuthResource(RoutedResource):
             document["account_name"] = account.name
             if account.reseller_id is not None:
                 document["reseller_id"] = account.reseller_id
+        if principal.expires is not None:
+            document["expires"] = to_gregorian(principal.expires)
         return document
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from attrs import frozen
 
-from kazoo_bridge.interfaces import IDirectory, IWebhooks, StoredDelivery
+from kazoo_bridge.interfaces import IDirectory, IWebhooks, StoredDelivery, StoredHook
 from kazoo_bridge.json_numbers import to_integer
 from kazoo_bridge.kazoo import from_gregorian, to_gregorian
 from kazoo_bridge.rest.http.authorization import account_handler
-from kazoo_bridge.rest.http.errors import bad_identifier, invalid_field
+from kazoo_bridge.rest.http.errors import bad_identifier, hook_disabled, invalid_field
 from kazoo_bridge.rest.http.filters import Filters
 from kazoo_bridge.rest.http.pagination import Paginator
 from kazoo_bridge.rest.http.request_context import RequestContext, Response
@@ -50,7 +50,11 @@ class DeliveryResource(RoutedResource):
     async def retry(
         self, _context: RequestContext, account_id: str, hook_id: str, delivery_id: str
     ) -> Response:
-        """Attempt one delivery again, now."""
+        """Attempt one delivery again, now; refused while the hook is disabled."""
+        hook = await self.webhooks.hook(account_id, hook_id)
+        # A delivery to an inline hook has no stored one.
+        if hook is not None:
+            _require_enabled(hook)
         if not await self.webhooks.retry_delivery(account_id, hook_id, delivery_id):
             raise bad_identifier(delivery_id)
         return Response({"id": delivery_id, "status": "pending"}, 202)
@@ -64,9 +68,9 @@ class DeliveryResource(RoutedResource):
     @route("POST", f"{_HOOK}/deliveries/recover")
     @account_handler
     async def replay_of_hook(self, context: RequestContext, account_id: str, hook_id: str) -> Response:
-        """Attempt all dead deliveries of a hook again that died since a time."""
+        """Attempt all dead deliveries of a hook again that died since a time, unless it is disabled."""
         since = parse_since(context.data)
-        await get_hook(self.webhooks, account_id, hook_id)
+        _require_enabled(await get_hook(self.webhooks, account_id, hook_id))
         return await self._replay(account_id, hook_id, since)
 
     async def _list(self, context: RequestContext, account_id: str, hook_id: str | None) -> Response:
@@ -89,6 +93,12 @@ class DeliveryResource(RoutedResource):
     async def _replay(self, account_id: str, hook_id: str | None, since: float) -> Response:
         count = await self.webhooks.replay_deliveries(account_id, hook_id, since)
         return Response({"recovered": count}, 202)
+
+
+def _require_enabled(hook: StoredHook) -> None:
+    """Refuse what would count as a new attempt, although a disabled hook makes none."""
+    if hook.document.get("enabled") is False:
+        raise hook_disabled()
 
 
 def to_api(stored: StoredDelivery) -> dict[str, Any]:

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import pytest
 import pytest_twisted
+from twisted.internet import reactor
 
+from kazoo_bridge.directory.local import LOGIN_TTL
+from kazoo_bridge.kazoo import to_gregorian
 from tests.rest.harness import ACCOUNT, CHILD, RestHarness, hooks_path
 
 
@@ -12,7 +15,10 @@ async def test_logging_in_with_an_api_key(rest: RestHarness) -> None:
     answered = await rest("PUT", "/v2/api_auth", {"api_key": api_key}, token="")
     assert answered.code == 201
     envelope = answered.json_body
-    assert envelope["data"] == {"account_id": CHILD, "account_name": "", "reseller_id": ACCOUNT}
+    lifetime = envelope["data"]["expires"] - to_gregorian(reactor.seconds())
+    assert LOGIN_TTL - 60 < lifetime <= LOGIN_TTL
+    expected = {"account_id": CHILD, "account_name": "", "reseller_id": ACCOUNT}
+    assert envelope["data"].items() >= expected.items()
     assert api_key not in answered.text_body
     token = envelope["auth_token"]
     assert (await rest("GET", hooks_path(CHILD), token=token)).code == 200

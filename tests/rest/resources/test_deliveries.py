@@ -106,6 +106,24 @@ async def test_everything_since_a_time_is_made_again(rest: RestHarness, receiver
 
 
 @pytest_twisted.ensureDeferred
+async def test_deliveries_of_a_disabled_hook_are_not_attempted(rest: RestHarness) -> None:
+    hook_id = await rest.create_hook(enabled=False)
+    path = f"{hooks_path(hook_id=hook_id)}/deliveries"
+    await keep(rest, hook_id, "waits")
+    await keep(rest, hook_id, "dead", dead=True)
+    for name in ("waits/retry", "dead/retry", "recover"):
+        refused = await rest("POST", f"{path}/{name}", {})
+        assert (refused.code, refused.json_body["message"]) == (409, "webhook_disabled"), name
+    # The number of attempts is still that of the attempts.
+    (waiting,) = (await rest("GET", path)).json_body["data"]
+    (dead,) = (await rest("GET", f"{path}?status=dead")).json_body["data"]
+    assert (waiting["attempts"], dead["attempts"], dead["reason"]) == (3, 3, "refused")
+    # Enabled, the hook sends again.
+    assert (await rest("PATCH", hooks_path(hook_id=hook_id), {"enabled": True})).code == 200
+    assert (await rest("POST", f"{path}/dead/retry")).code == 202
+
+
+@pytest_twisted.ensureDeferred
 async def test_everything_of_the_account_is_made_again(rest: RestHarness, receiver: Any) -> None:
     for number in range(2):
         await keep(rest, await rest.create_hook(uri=receiver.url), f"d{number}", dead=True)

@@ -147,8 +147,7 @@ function makeCall(allLegs) {
     id: allLegs[0].call_id,
     allLegs,
     legs,
-    caller: callerOf(legs),
-    callee: calleeOf(legs),
+    ...partiesOf(legs),
     direction: directionOf(legs),
     state: stateOf(legs),
     slot: legs.find((leg) => leg.parking_slot)?.parking_slot ?? null,
@@ -162,15 +161,47 @@ function makeParty(name, number) {
   return { name: name && name !== number ? name : "", number: number || "" };
 }
 
-function callerOf([first]) {
-  return makeParty(first.caller_id_name, first.caller_id_number || userPart(first.from));
+/** The other party of a party that is alone in a call. */
+export const NO_PARTY = makeParty("", "");
+
+/** Return the party at the end of a leg: who called the switch, or whom the switch has called. */
+export function legParty(leg) {
+  const { caller_id_name, caller_id_number, callee_id_name, callee_id_number } = leg;
+  return leg.direction === "outbound"
+    ? makeParty(callee_id_name, callee_id_number || userPart(leg.to))
+    : makeParty(caller_id_name, caller_id_number || userPart(leg.from));
 }
 
-function calleeOf(legs) {
-  // The first leg has the dialled number; only the second has the party that rings or has answered.
-  const second = legs.slice(1).find((leg) => leg.direction === "outbound");
-  const source = second ?? legs[0];
-  return makeParty(source.callee_id_name, source.callee_id_number || userPart(source.to));
+/** Return the parties of a call: those of its first leg and of the one connected to it. */
+function partiesOf(legs) {
+  const [first, ...others] = legs;
+  const connected = others.filter((leg) => leg.call_id === first.other_leg_call_id);
+  // While a transfer is prepared a third leg rings, but the first one is still connected to the second.
+  const partner =
+    [...connected, ...others].find((leg) => leg.state !== "ringing") ?? connected[0] ?? others[0];
+  if (partner) return { caller: legParty(first), callee: legParty(partner) };
+  return isInbound(first) ? inboundPartiesOf(first) : outboundPartiesOf(first);
+}
+
+/** Return the parties of a call whose only leg has called the switch. */
+function inboundPartiesOf(leg) {
+  const { callee_id_name, callee_id_number, to, state } = leg;
+  // A parked caller waits for any party, and the last one that has answered has left the call.
+  if (state === "parked") return { caller: legParty(leg), callee: NO_PARTY };
+  // So it has when the caller is alone with the switch: what is left is the number that was dialled.
+  const callee =
+    state === "ringing"
+      ? makeParty(callee_id_name, callee_id_number || userPart(to))
+      : makeParty("", userPart(to) || callee_id_number);
+  return { caller: legParty(leg), callee };
+}
+
+/** Return the parties of a call whose only leg was called by the switch. */
+function outboundPartiesOf(leg) {
+  // A ringing phone shows who calls. Once it has answered and is alone, that party has left the call.
+  if (leg.state !== "ringing") return { caller: legParty(leg), callee: NO_PARTY };
+  const caller = makeParty(leg.caller_id_name, leg.caller_id_number || userPart(leg.from));
+  return { caller, callee: legParty(leg) };
 }
 
 const isAccountLeg = (leg) => Boolean(leg.owner_id || leg.authorizing_id);
@@ -205,12 +236,7 @@ export function remoteLeg(call) {
 
 /** Format the party at the end of a leg. */
 export function legName(leg) {
-  const isCallee = leg.direction === "outbound";
-  const name = isCallee ? leg.callee_id_name : leg.caller_id_name;
-  const number = isCallee
-    ? leg.callee_id_number || userPart(leg.to)
-    : leg.caller_id_number || userPart(leg.from);
-  return partyName(makeParty(name, number));
+  return partyName(legParty(leg));
 }
 
 /** Format a party. */
@@ -218,7 +244,19 @@ export function partyName({ name, number }) {
   return name && number ? `${name} (${number})` : name || number || "unknown";
 }
 
-/** Format a call. */
+/** Format a call by its parties; a party that is alone in a call has no other. */
 export function callName(call) {
-  return `${partyName(call.caller)} to ${partyName(call.callee)}`;
+  const caller = partyName(call.caller);
+  return call.callee === NO_PARTY ? caller : `${caller} to ${partyName(call.callee)}`;
+}
+
+/** Return the text to search a call by: all its parties, of whom a call shows two. */
+export function searchText(call) {
+  const parties = [partyName(call.caller), partyName(call.callee), ...call.legs.map(legName)];
+  return parties.join(" ").toLowerCase();
+}
+
+/** Return the leg of a call that is parked; the first leg when none is. */
+export function parkedLeg(call) {
+  return call.legs.find((leg) => leg.state === "parked") ?? call.legs[0];
 }

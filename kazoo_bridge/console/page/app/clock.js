@@ -24,6 +24,13 @@ export function toGregorian(date) {
   return Math.floor((date.getTime() + offsetMs) / 1000) + GREGORIAN_EPOCH_OFFSET_S;
 }
 
+/** Return a time of a document, in Gregorian seconds or ISO 8601, in Gregorian seconds; null for none. */
+export function parseTime(value) {
+  if (typeof value === "number") return value;
+  const milliseconds = typeof value === "string" ? Date.parse(value) : NaN;
+  return Number.isNaN(milliseconds) ? null : milliseconds / 1000 + GREGORIAN_EPOCH_OFFSET_S;
+}
+
 const toDate = (gregorian) => new Date((gregorian - GREGORIAN_EPOCH_OFFSET_S) * 1000 - offsetMs);
 
 const timeFormat = new Intl.DateTimeFormat(undefined, {

@@ -1,42 +1,74 @@
-/** Commands to live calls: selects the leg and the data for each. */
+/** Commands to live calls: selects the leg and the data for each, and shows its result. */
 
-import { accountLeg, callName, legName, remoteLeg } from "./calls.js";
+import { accountLeg, callName, legName, parkedLeg, remoteLeg } from "./calls.js";
+import { COMMANDS, effectOf, firstStage } from "./command-table.js";
 import { confirmDialog } from "./dialogs.js";
-import { notify, notifyError } from "./toasts.js";
+import { h, setText } from "./dom.js";
+import { notify, notifyProgress } from "./toasts.js";
 
-export class CallCommands {
+/** Events: "change", when a call becomes busy or is no longer. */
+export class CallCommands extends EventTarget {
   constructor(socket, calls) {
+    super();
     Object.assign(this, { socket, calls });
+    this.runs = new Set();
+    this.onCallsChange = () => this.followCalls();
+    calls.addEventListener("change", this.onCallsChange);
   }
+
+  /** Forget the commands under way. */
+  dispose() {
+    this.calls.removeEventListener("change", this.onCallsChange);
+    for (const run of this.runs) run.stop();
+    this.runs.clear();
+  }
+
+  /** Return whether `command` has to wait, because another one to this call is under way. */
+  isBusy(call, command = "") {
+    if (!this.runs.size) return false;
+    return this.runsOf(call).some((run) => run.blocks(command));
+  }
+
+  // -- commands; each resolves to whether the server has passed it on
 
   /** Put the call on hold for the account's party. */
   hold(call) {
-    return this.send(call, accountLeg(call), "hold");
+    return this.send("hold", call, accountLeg(call), {}, remoteLeg(call));
   }
 
   /** Take the call off hold. */
   resume(call) {
-    return this.send(call, accountLeg(call), "resume");
+    return this.send("resume", call, accountLeg(call), {}, remoteLeg(call));
   }
 
   /** Park the remote party. */
   park(call) {
-    return this.send(call, remoteLeg(call), "park");
+    return this.send("park", call, remoteLeg(call));
   }
 
   /** Retrieve the call from its park slot. */
   unpark(call) {
-    return this.send(call, parkedLeg(call), "unpark", call.slot ? { slot: call.slot } : {});
+    return this.send("unpark", call, parkedLeg(call), call.slot ? { slot: call.slot } : {});
   }
 
   /** Hang up the call after confirmation. */
   async hangup(call) {
-    const confirmed = await confirmDialog("Hang up this call?", "Hang up", callName(call));
-    if (!confirmed) return false;
+    if (this.isBusy(call, "hangup")) return false;
+    if (!(await this.confirmHangup(call))) return false;
     const current = this.calls.findCurrent(call);
-    if (current) return this.send(current, current.legs[0], "hangup");
+    if (current) return this.send("hangup", current, current.legs[0]);
     notify(`${callName(call)}: the call has already ended`);
-    return true;
+    return false;
+  }
+
+  /** Ask whether to hang up a call. The question names the parties that the call has now. */
+  async confirmHangup(call) {
+    const parties = h("p", {}, callName(call));
+    const update = () => setText(parties, callName(this.calls.findCurrent(call) ?? call));
+    this.calls.addEventListener("change", update);
+    const confirmed = await confirmDialog("Hang up this call?", "Hang up", parties);
+    this.calls.removeEventListener("change", update);
+    return confirmed;
   }
 
   /**
@@ -45,22 +77,148 @@ export class CallCommands {
    * A parked call has no other party that could transfer it, so the target intercepts it instead.
    */
   transfer(call, target, type) {
-    if (call.state === "parked") {
-      return this.send(call, parkedLeg(call), "intercept", { target_type: "number", target_id: target });
-    }
-    return this.send(call, accountLeg(call), "transfer", { target, "transfer-type": type });
+    if (call.state === "parked") return this.intercept(call, parkedLeg(call), "number", target);
+    const data = { target, "transfer-type": type };
+    return this.send("transfer", call, accountLeg(call), data, remoteLeg(call), target);
   }
 
-  /** Send a command to a leg and show the result as a toast. Returns whether it succeeded. */
-  async send(call, leg, command, data = {}) {
+  /** Connect a leg to a target, in place of its other party; `type` is "number", "device" or "user". */
+  intercept(call, leg, type, id) {
+    return this.send("intercept", call, leg, { target_type: type, target_id: id }, leg, id);
+  }
+
+  /** Control the recording of a leg; `action` is "start", "stop", "mask" or "unmask". */
+  record(call, leg, action) {
+    return this.send("record_call", call, leg, { action });
+  }
+
+  /** Speak a text to a leg. */
+  say(call, leg, text) {
+    return this.send("say", call, leg, { text });
+  }
+
+  /** Stop the playback to a leg. */
+  stopPlayback(call, leg) {
+    return this.send("break", call, leg);
+  }
+
+  /**
+   * Send a command to a leg, unless one to the same call is under way. `about` is the leg of the party that
+   * the command is about, `target` the party that it is to be connected to.
+   */
+  async send(name, call, leg, data = {}, about = leg, target = "") {
+    if (this.isBusy(call, name)) return false;
+    // The result of an earlier command no longer shows once another one changes the call.
+    for (const run of this.runsOf(call)) this.end(run);
+    const run = new CommandRun(name, call, leg, data, legName(about), target);
+    this.runs.add(run);
+    this.dispatchEvent(new Event("change"));
     try {
-      notify(`${legName(leg)}: ${await this.socket.command(leg.call_id, command, data)}`);
-      return true;
+      await this.socket.command(leg.call_id, name, data);
     } catch (error) {
-      notifyError(`${callName(call)}: ${command} failed: ${error.message}`);
+      if (this.runs.has(run)) this.settle(run, { failure: error.message });
       return false;
     }
+    if (this.runs.has(run)) {
+      this.enter(run, firstStage(run));
+      this.follow(run);
+    }
+    return true;
+  }
+
+  // -- effects
+
+  runsOf(call) {
+    return [...this.runs].filter((run) => run.concerns(call));
+  }
+
+  followCalls() {
+    for (const run of [...this.runs]) {
+      // While the call is known, its present legs identify it: a transfer may replace them one after another.
+      if (run.call) run.call = this.calls.findCurrent(run.call);
+      if (run.isPassedOn) this.follow(run);
+    }
+  }
+
+  /** Show the effect of a command, as far as there is one. */
+  follow(run) {
+    const effect = effectOf(run);
+    if (effect === null) return;
+    if (effect.stage) this.enter(run, effect);
+    else this.settle(run, effect);
+  }
+
+  enter(run, stage) {
+    if (run.isPassedOn && run.stage === stage.stage) return;
+    run.enter(stage, () => this.onTimeout(run, stage));
+    this.dispatchEvent(new Event("change"));
+  }
+
+  onTimeout(run, { otherwise }) {
+    // Without a connection, that nothing was heard proves nothing.
+    const effect = this.socket.state.online ? otherwise(run) : { unknown: true };
+    if (effect.stage) this.enter(run, effect);
+    else this.settle(run, effect);
+  }
+
+  settle(run, effect) {
+    run.settle(effect);
+    this.runs.delete(run);
+    this.dispatchEvent(new Event("change"));
+  }
+
+  end(run) {
+    run.stop();
+    this.runs.delete(run);
   }
 }
 
-const parkedLeg = (call) => call.legs.find((leg) => leg.state === "parked") ?? call.legs[0];
+/** A command under way. See `COMMANDS` for its fields. */
+class CommandRun {
+  constructor(name, call, leg, data, party, target) {
+    Object.assign(this, { name, before: call, call, leg, data, party, target });
+    this.isPassedOn = false;
+    /** The stage of the effect; undefined until there is one. */
+    this.stage = undefined;
+    this.hasRung = false;
+    this.words = COMMANDS[name];
+    this.progress = notifyProgress(this.words.doing(this));
+  }
+
+  concerns(call) {
+    const ids = new Set([...this.before.legs, ...(this.call?.legs ?? [])].map((leg) => leg.call_id));
+    return call.legs.some((leg) => ids.has(leg.call_id));
+  }
+
+  /** Whether `command` to the same call has to wait. A call that does not react can be hung up. */
+  blocks(command) {
+    if (!this.isPassedOn) return true;
+    if (this.stage !== undefined) return false;
+    return command !== "hangup" || this.name === "hangup";
+  }
+
+  /** Enter a stage, for a limited time. */
+  enter({ stage, text, timeoutMs }, onTimeout) {
+    this.isPassedOn = true;
+    this.stage = stage;
+    if (text) this.progress.update(text);
+    clearTimeout(this.timer);
+    this.timer = setTimeout(onTimeout, timeoutMs);
+  }
+
+  /** Show the result. */
+  settle({ success, failure, sent, unknown }) {
+    clearTimeout(this.timer);
+    if (success) this.progress.succeed(success);
+    else if (sent) this.progress.inform(sent);
+    else if (unknown) {
+      this.progress.fail(`${this.words.doing(this)} The connection was lost, so the result is unknown.`);
+    } else this.progress.fail(this.stage ? failure : `Could not ${this.words.task(this)}: ${failure}`);
+  }
+
+  /** End without a result. */
+  stop() {
+    clearTimeout(this.timer);
+    this.progress.dismiss();
+  }
+}

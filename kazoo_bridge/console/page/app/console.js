@@ -2,8 +2,10 @@
 
 import { LiveCalls } from "./calls.js";
 import { formatTime, toGregorian } from "./clock.js";
+import { CallCommands } from "./commands.js";
 import { button, h, openDialogs, setAttribute, setText } from "./dom.js";
 import { EVENT_BINDINGS, EventLog } from "./events.js";
+import { TokenRenewal } from "./renewal.js";
 import { RestClient } from "./rest.js";
 import { EventSocket, websocketUrl } from "./socket.js";
 import { notify, notifyError } from "./toasts.js";
@@ -18,6 +20,10 @@ import { WebhookPoller } from "./webhooks.js";
 
 const TICK_INTERVAL_MS = 1000;
 
+const KEY_IS_GONE =
+  "the sign-in has expired or was revoked. It was not renewed, because the page has been loaded again since" +
+  " you gave the API key, and the key is not stored";
+
 /** Route, title, and class of each view; the first is the default. */
 const VIEWS = [
   ["calls", "Live calls", CallsView],
@@ -28,16 +34,22 @@ const VIEWS = [
 ];
 
 export class Console {
-  /** `callbacks` has `onSignOut(reason)` and `onSwitchAccount(account)`. */
-  constructor(session, settings, callbacks) {
+  /**
+   * `callbacks` has `onSignOut(reason)`, `onSwitchAccount(account)` and `onRenewed(session)`. `signInAgain()`
+   * resolves to a session with a new token; null when the page has no API key to get one.
+   */
+  constructor(session, settings, callbacks, signInAgain = null) {
     this.session = session;
     this.account = session.account;
     this.callbacks = callbacks;
     this.rest = new RestClient(session.token, () => this.onExpired());
+    this.renewal =
+      signInAgain && new TokenRenewal(signInAgain, session.expires, (fresh) => this.onRenewed(fresh));
     const bindings = ["calls", ...EVENT_BINDINGS];
     const url = websocketUrl(settings.websocket, location);
     this.socket = new EventSocket(url, session.token, session.account.id, bindings);
     this.calls = new LiveCalls();
+    this.commands = new CallCommands(this.socket, this.calls);
     this.eventLog = new EventLog();
     this.webhooks = new WebhookPoller(this.rest, session.account.id);
     this.view = null;
@@ -98,15 +110,31 @@ export class Console {
     clearInterval(this.tickTimer);
     this.view?.dispose();
     this.view = null;
+    this.renewal?.stop();
     this.webhooks.stop();
     this.switcher.dispose();
+    this.commands.dispose();
     this.socket.close();
     for (const dialog of openDialogs()) dialog.close();
   }
 
-  onExpired() {
+  /** Sign out, unless there is an API key that gives a new token: this computer may have slept for hours. */
+  async onExpired() {
+    if (this.renewal && (await this.renewal.renew())) return;
     if (this.view === null) return;
-    this.callbacks.onSignOut("You have been signed out: the token has expired or was revoked.");
+    this.callbacks.onSignOut(`You have been signed out: ${this.signOutReason()}.`);
+  }
+
+  signOutReason() {
+    if (this.renewal) return this.renewal.error;
+    return this.session.hadApiKey ? KEY_IS_GONE : "the token has expired or was revoked";
+  }
+
+  onRenewed({ token, expires }) {
+    this.session = { ...this.session, token, expires };
+    this.rest.token = token;
+    this.socket.renewToken(token);
+    this.callbacks.onRenewed(this.session);
   }
 
   onEvent(frame) {

@@ -1,10 +1,10 @@
 /** Modal dialogs. Escape closes them, and focus returns to the element that had it before. */
 
-import { button, ensureFocus, h, uniqueId } from "./dom.js";
+import { button, ensureFocus, h, setText, uniqueId } from "./dom.js";
 import { detachToasts } from "./toasts.js";
 
 /**
- * Open a dialog and return it; it has `close()`.
+ * Open a dialog and return it; it has `close()` and `setTitle(text)`.
  *
  * `onClose` is called once, however the dialog is closed. A `persistent` dialog holds user input or a secret,
  * so a click outside does not close it.
@@ -14,19 +14,23 @@ export function openDialog(
   content,
   { onClose = () => {}, wide = false, persistent = false, className = "" } = {},
 ) {
-  const titleId = uniqueId("title");
+  const heading = h("h2", { id: uniqueId("title") }, title);
   const previousFocus = document.activeElement;
   const dialog = h(
     "dialog",
-    { "aria-labelledby": titleId, class: `${wide ? "wide " : ""}${className}`.trim() || null },
+    {
+      "aria-labelledby": heading.getAttribute("id"),
+      class: `${wide ? "wide " : ""}${className}`.trim() || null,
+    },
     h(
       "header",
       { class: "dialog-header" },
-      h("h2", { id: titleId }, title),
+      heading,
       button("✕", () => dialog.close(), { class: "plain", "aria-label": "Close" }),
     ),
     h("div", { class: "dialog-body" }, content),
   );
+  dialog.setTitle = (text) => setText(heading, text);
   dialog.addEventListener("close", () => {
     detachToasts(dialog);
     dialog.remove();
@@ -46,7 +50,10 @@ export function openDialog(
   return dialog;
 }
 
-/** Ask for confirmation of an irreversible action. Resolves to whether the user confirmed. */
+/**
+ * Ask for confirmation of an irreversible action; `detail` is a text or an element. Resolves to whether the
+ * user confirmed.
+ */
 export function confirmDialog(question, confirmLabel, detail = "") {
   return new Promise((resolve) => {
     let confirmed = false;
@@ -61,7 +68,7 @@ export function confirmDialog(question, confirmLabel, detail = "") {
     const dialog = openDialog(
       question,
       [
-        detail && h("p", {}, detail),
+        typeof detail === "string" ? detail && h("p", {}, detail) : detail,
         h(
           "div",
           { class: "buttons" },

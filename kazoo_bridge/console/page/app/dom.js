@@ -24,9 +24,32 @@ export function svg(tag, attributes = {}, ...children) {
   return initialize(document.createElementNS(SVG_NAMESPACE, tag), attributes, children);
 }
 
-/** Create a button that does not submit a form. */
+/**
+ * Create a button that does not submit a form. A double click acts once: while a promise that `onclick` has
+ * returned is pending, further clicks are ignored.
+ */
 export function button(label, onclick, attributes = {}) {
-  return h("button", { type: "button", onclick, ...attributes }, label);
+  const element = h("button", { type: "button", ...attributes }, label);
+  if (onclick) element.addEventListener("click", (event) => runOnce(element, () => onclick(event)));
+  return element;
+}
+
+/** Run an action of a button unless the button is blocked, and block it until the action has ended. */
+export async function runOnce(element, action) {
+  if (isBlocked(element)) return;
+  const result = action();
+  if (!(result instanceof Promise)) return;
+  setAttribute(element, "aria-busy", "true");
+  try {
+    await result;
+  } finally {
+    setAttribute(element, "aria-busy", null);
+  }
+}
+
+/** Whether a button must not act now. Unlike a disabled one it keeps its place in the order of focus. */
+export function isBlocked(element) {
+  return element.getAttribute("aria-disabled") === "true" || element.getAttribute("aria-busy") === "true";
 }
 
 /** Set an element's text. Does not touch the document when the text is the same. */

@@ -1,13 +1,15 @@
 /** Entry point: shows the sign-in page or, with a session, the console for one account. */
 
 import { Console } from "./console.js";
+import { ignoreHeldKeys } from "./held-keys.js";
 import * as sessions from "./session.js";
-import { notify, notifyError } from "./toasts.js";
+import { notify } from "./toasts.js";
 import { SignIn } from "./views/sign-in.js";
 
 const SETTINGS_TIMEOUT_MS = 10000;
 const SETTINGS_RETRY_DELAY_MS = 2000;
 
+ignoreHeldKeys(document);
 const root = document.getElementById("app");
 const settings = await loadSettings();
 let current = null;
@@ -35,28 +37,29 @@ function show(view) {
 
 function showSignIn(reason = "") {
   sessions.clear();
-  const view = new SignIn((session) => {
+  const view = new SignIn((session, signInAgain) => {
     sessions.save(session);
-    showConsole(session);
+    showConsole(session, signInAgain);
     notify(`Signed in to ${session.account.name}`);
-  });
+  }, reason);
   show(view);
   view.focus();
-  if (reason) notifyError(reason);
 }
 
-function showConsole(session) {
-  const view = new Console(session, settings, {
+function showConsole(session, signInAgain = null) {
+  const callbacks = {
     onSignOut: showSignIn,
+    onRenewed: sessions.save,
     onSwitchAccount: (account) => {
       // A webhook belongs to one account, so its page becomes the list of the other account's webhooks.
       history.replaceState(null, "", location.hash.split("/").slice(0, 2).join("/") || "#/");
-      const switched = { ...session, account };
+      const switched = { ...view.session, account };
       sessions.save(switched);
-      showConsole(switched);
+      showConsole(switched, signInAgain);
       notify(`Switched to ${account.name}`);
     },
-  });
+  };
+  const view = new Console(session, settings, callbacks, signInAgain);
   show(view);
   view.start();
 }

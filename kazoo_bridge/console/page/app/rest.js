@@ -46,8 +46,9 @@ export class RestClient {
   /** Send a request to a path below /v2/ and return the response's envelope. Throws `RestError`. */
   async request(method, path, { data, query = {}, headers = {} } = {}) {
     const url = new URL(path, API_ROOT);
+    const { token } = this;
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
-    const requestHeaders = { ...headers, ...(this.token ? { "X-Auth-Token": this.token } : {}) };
+    const requestHeaders = { ...headers, ...(token ? { "X-Auth-Token": token } : {}) };
     if (data !== undefined) requestHeaders["Content-Type"] = "application/json";
     let response;
     let envelope;
@@ -67,7 +68,8 @@ export class RestClient {
     }
     syncClock(envelope.timestamp);
     if (response.ok) return envelope;
-    if (response.status === 401 && this.token) this.onExpired();
+    // The token may have been renewed during the request.
+    if (response.status === 401 && token && token === this.token) this.onExpired();
     throw new RestError(response.status, errorMessage(envelope, response.status), fieldErrors(envelope));
   }
 

@@ -1,5 +1,6 @@
 /**
- * The sign-in session: the token, the account that it belongs to (`principal`), and the account on display.
+ * The sign-in session: the token, when it expires (in Gregorian seconds, or null), the account that it
+ * belongs to (`principal`), the account on display, and whether it began with an API key (`hadApiKey`).
  *
  * The session storage limits it to this browser tab: it survives a reload and ends with the tab.
  */
@@ -8,7 +9,7 @@ import { RestClient, RestError, accountPath } from "./rest.js";
 
 const STORAGE_KEY = "kazoo-bridge-console";
 
-/** Return the stored session `{token, principal, account}`, or null when there is none or it is malformed. */
+/** Return the stored session, or null when there is none or it is malformed. */
 export function load() {
   try {
     const session = JSON.parse(sessionStorage.getItem(STORAGE_KEY));
@@ -35,14 +36,14 @@ export async function signInWithToken(token) {
   // fetch() rejects header values with other characters, and no valid token has any.
   if (!/^[\x21-\x7e]+$/.test(token)) throw new RestError(401, "not a token");
   const rest = new RestClient(token);
-  const { account_id: id } = await rest.get("token_auth");
+  const { account_id: id, expires = null } = await rest.get("token_auth");
   const { name } = await rest.get(accountPath(id));
   const account = { id, name: name || id };
-  return { token, principal: account, account };
+  return { token, expires, principal: account, account, hadApiKey: false };
 }
 
 /** Exchange an API key, which is not stored, for a token and return a session. Throws `RestError`. */
 export async function signInWithApiKey(apiKey) {
   const envelope = await new RestClient(null).request("PUT", "api_auth", { data: { api_key: apiKey } });
-  return signInWithToken(envelope.auth_token);
+  return { ...(await signInWithToken(envelope.auth_token)), hadApiKey: true };
 }

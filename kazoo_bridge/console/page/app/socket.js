@@ -5,7 +5,9 @@
  * (`detail` is the binding that the server rejected, and the reason), "expired" (the token is invalid).
  */
 
-const PING_INTERVAL_MS = 15000;
+/** How often the connection is checked: a hung server is noticed within two intervals. */
+const HEARTBEAT_INTERVAL_MS = 3500;
+
 const REPLY_TIMEOUT_MS = 10000;
 const COMMAND_TIMEOUT_MS = 15000;
 const BASE_RETRY_DELAY_MS = 1000;
@@ -55,6 +57,14 @@ export class EventSocket extends EventTarget {
   /** Skip the delay before the next attempt to connect. */
   retryNow() {
     if (this.isOpen && this.retryTimer !== undefined) this.connect();
+  }
+
+  /** Use another token of the same account from now on. Connects again if the previous token has expired. */
+  renewToken(token) {
+    this.token = token;
+    // The server adopts the token of any message, so that the connection outlives the previous token.
+    if (this.isOpen) this.request({ action: "ping", auth_token: token }).catch(() => {});
+    else this.open();
   }
 
   /** Send a command to a live call and return the server's response. Throws `Error` with the reason. */
@@ -133,7 +143,7 @@ export class EventSocket extends EventTarget {
     clearTimeout(this.connectTimer);
     this.failures = 0;
     this.frameReceived = true;
-    this.pingTimer = setInterval(() => this.checkHeartbeat(), PING_INTERVAL_MS);
+    this.heartbeatTimer = setInterval(() => this.checkHeartbeat(), HEARTBEAT_INTERVAL_MS);
     this.setState({ online: true, lastOnline: new Date(), nextAttempt: null, reason: "" });
   }
 
@@ -152,7 +162,7 @@ export class EventSocket extends EventTarget {
     clearTimeout(this.connectTimer);
     clearTimeout(this.retryTimer);
     this.retryTimer = undefined;
-    clearInterval(this.pingTimer);
+    clearInterval(this.heartbeatTimer);
     for (const { reject } of this.pending.values()) {
       reject(new Error("connection lost; the command may or may not have been executed"));
     }
@@ -183,6 +193,8 @@ export class EventSocket extends EventTarget {
 
   expire() {
     this.isOpen = false;
+    window.removeEventListener("online", this.onOnline);
+    if (this.state.online) this.setState({ ...this.state, online: false, lastOnline: new Date() });
     this.dispatchEvent(new Event("expired"));
   }
 

@@ -1,6 +1,6 @@
 /** Toasts: short notifications that screen readers announce. */
 
-import { button, h, openDialogs } from "./dom.js";
+import { button, h, openDialogs, setText } from "./dom.js";
 
 const SUCCESS_DURATION_MS = 6000;
 
@@ -21,6 +21,25 @@ export function notifyError(text) {
   showToast(text, "error", ERROR_DURATION_MS);
 }
 
+/**
+ * Show a notification of something under way. It stays until the result replaces it: that of `succeed`,
+ * `fail`, or `inform` when the result is not known. `update` changes its text, `dismiss` removes it.
+ */
+export function notifyProgress(text) {
+  let toast = showToast(text, "pending");
+  const settle = (kind, durationMs) => (result) => {
+    toast.remove();
+    toast = showToast(result, kind, durationMs);
+  };
+  return {
+    update: (newText) => setText(toast.firstChild, newText),
+    succeed: settle("success", SUCCESS_DURATION_MS),
+    fail: settle("error", ERROR_DURATION_MS),
+    inform: settle("info", SUCCESS_DURATION_MS),
+    dismiss: () => toast.remove(),
+  };
+}
+
 /** Run an async operation and show a toast when it throws. Returns whether it succeeded. */
 export async function withErrorToast(label, operation) {
   try {
@@ -38,7 +57,8 @@ export function detachToasts(dialog) {
   if (dialog.contains(region)) document.body.append(region);
 }
 
-function showToast(text, kind, durationMs) {
+/** Show a toast, and return it; without a duration it stays. */
+function showToast(text, kind, durationMs = 0) {
   const region = toastRegion();
   // A modal dialog covers everything outside of it and hides it from screen readers.
   const dialog = openDialogs().at(-1);
@@ -51,5 +71,6 @@ function showToast(text, kind, durationMs) {
   );
   region.append(toast);
   while (region.children.length > MAX_TOASTS) region.firstChild.remove();
-  setTimeout(() => toast.remove(), durationMs);
+  if (durationMs) setTimeout(() => toast.remove(), durationMs);
+  return toast;
 }

@@ -3,7 +3,7 @@
 import { DIRECTIONS, STATES, accountLeg, callName, legName } from "../calls.js";
 import { formatDateTime, formatDuration, now } from "../clock.js";
 import { openDialog } from "../dialogs.js";
-import { button, ensureFocus, h, setAttribute, setText, throttle, uniqueId } from "../dom.js";
+import { button, ensureFocus, h, runOnce, setAttribute, setText, throttle, uniqueId } from "../dom.js";
 
 const REDRAW_INTERVAL_MS = 120;
 const TICK_INTERVAL_MS = 1000;
@@ -15,7 +15,8 @@ const INTERCEPT_TARGETS = { number: "Number or extension", device: "Device id", 
 /** Open the dialog of a call; `focusOn` "transfer" focuses the target of a transfer. */
 export function openCallDialog(call, calls, commands, focusOn = null) {
   const content = new CallDialogContent(call, calls, commands);
-  openDialog(callName(call), content.element, { wide: true, onClose: () => content.dispose() });
+  const options = { wide: true, onClose: () => content.dispose() };
+  content.dialog = openDialog(callName(call), content.element, options);
   if (focusOn === "transfer") content.transferTarget.focus();
 }
 
@@ -25,6 +26,8 @@ class CallDialogContent {
     this.onChange = throttle(() => this.disposed || this.update(), REDRAW_INTERVAL_MS);
     this.element = h("div", {}, this.properties(), this.mainCommands(), this.commandForms());
     calls.addEventListener("change", this.onChange);
+    this.onCommandsChange = () => this.updateBusy();
+    commands.addEventListener("change", this.onCommandsChange);
     this.tickTimer = setInterval(() => this.updateDuration(), TICK_INTERVAL_MS);
     this.selectedLegId = accountLeg(call).call_id;
     this.update();
@@ -33,6 +36,7 @@ class CallDialogContent {
   dispose() {
     this.disposed = true;
     this.calls.removeEventListener("change", this.onChange);
+    this.commands.removeEventListener("change", this.onCommandsChange);
     clearInterval(this.tickTimer);
   }
 
@@ -40,11 +44,11 @@ class CallDialogContent {
 
   properties() {
     this.state = h("span", { role: "status" });
+    this.started = h("span", {});
     this.duration = h("span", {});
     this.direction = h("span", {});
     this.legs = h("fieldset", { class: "legs" });
     const property = (name, value) => [h("dt", {}, name), h("dd", {}, value)];
-    const { since } = this.call;
     return h(
       "div",
       {},
@@ -53,7 +57,7 @@ class CallDialogContent {
         { class: "properties" },
         property("State", this.state),
         property("Direction", this.direction),
-        property("Started", formatDateTime(Number.isFinite(since) ? since : 0)),
+        property("Started", this.started),
         property("Duration", this.duration),
       ),
       this.legs,
@@ -68,7 +72,9 @@ class CallDialogContent {
     this.park = button("Park", () =>
       this.call.state === "parked" ? commands.unpark(this.call) : commands.park(this.call),
     );
-    this.break = button("Break", () => this.send("break"), { title: "Stops playback to the leg" });
+    this.break = button("Break", () => commands.stopPlayback(this.call, this.selectedLeg), {
+      title: "Stops playback to the leg",
+    });
     this.hangup = button("Hang up", () => commands.hangup(this.call), { class: "danger" });
     return h("div", { class: "buttons start" }, this.hold, this.park, this.break, this.hangup);
   }
@@ -106,21 +112,20 @@ class CallDialogContent {
           ["Target", this.interceptId],
         ],
         () =>
-          this.send("intercept", {
-            target_type: this.interceptType.value,
-            target_id: this.interceptId.value.trim(),
-          }),
+          this.commands.intercept(
+            this.call,
+            this.selectedLeg,
+            this.interceptType.value,
+            this.interceptId.value.trim(),
+          ),
       ),
       commandForm("Record", [["Recording", this.recordingAction]], () =>
-        this.send("record_call", { action: this.recordingAction.value }),
+        this.commands.record(this.call, this.selectedLeg, this.recordingAction.value),
       ),
-      commandForm("Say", [["Text", this.sayText]], () => this.send("say", { text: this.sayText.value })),
+      commandForm("Say", [["Text", this.sayText]], () =>
+        this.commands.say(this.call, this.selectedLeg, this.sayText.value),
+      ),
     );
-  }
-
-  /** Send a command to the selected leg. */
-  send(command, data) {
-    return this.commands.send(this.call, this.selectedLeg, command, data);
   }
 
   // -- content
@@ -133,7 +138,10 @@ class CallDialogContent {
     const current = this.calls.findCurrent(this.call);
     this.ended = current === undefined;
     if (current) this.call = current;
-    const { state, slot, direction } = this.call;
+    const { state, slot, direction, since } = this.call;
+    // The parties of an ended call stay those that it had last.
+    this.dialog?.setTitle(callName(this.call));
+    setText(this.started, formatDateTime(Number.isFinite(since) ? since : 0));
     setText(this.state, this.ended ? "Ended" : slot ? `Parked in ${slot}` : STATES[state]);
     setAttribute(this.state, "class", `badge ${this.ended ? "ended" : state}`);
     setText(this.direction, DIRECTIONS[direction]);
@@ -143,11 +151,21 @@ class CallDialogContent {
       control.disabled = this.ended;
     this.hold.disabled = this.ended || !["answered", "held"].includes(state);
     this.park.disabled = this.ended || state === "ringing";
+    this.updateBusy();
     // A parked call has no party that could talk to the target first.
     this.transferType.disabled = this.ended || state === "parked";
     ensureFocus();
     this.updateLegs();
     this.updateDuration();
+  }
+
+  /** Block the buttons while a command to the call is under way. */
+  updateBusy() {
+    const busy = this.commands.isBusy(this.call);
+    for (const control of this.element.querySelectorAll("button")) {
+      const isBlocked = control === this.hangup ? this.commands.isBusy(this.call, "hangup") : busy;
+      setAttribute(control, "aria-disabled", isBlocked);
+    }
   }
 
   updateLegs() {
@@ -189,6 +207,7 @@ class CallDialogContent {
 
 function commandForm(title, fields, onSubmit) {
   const id = uniqueId("command");
+  const submit = h("button", { type: "submit" }, title);
   return h(
     "form",
     {
@@ -196,11 +215,11 @@ function commandForm(title, fields, onSubmit) {
       "aria-labelledby": id,
       onsubmit: (event) => {
         event.preventDefault();
-        onSubmit();
+        runOnce(submit, onSubmit);
       },
     },
     h("h3", { id }, title),
     fields.map(([label, input]) => h("label", {}, h("span", {}, label), input)),
-    h("button", { type: "submit" }, title),
+    submit,
   );
 }

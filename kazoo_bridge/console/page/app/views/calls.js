@@ -1,9 +1,8 @@
 /** The live calls: overview, search, and a table with keyboard navigation. */
 
-import { DIRECTIONS, STATES, callName, partyName } from "../calls.js";
+import { DIRECTIONS, NO_PARTY, STATES, callName, partyName, searchText } from "../calls.js";
 import { formatDuration, formatTime, now } from "../clock.js";
-import { CallCommands } from "../commands.js";
-import { KeyedList, button, h, setAttribute, setText, throttle } from "../dom.js";
+import { KeyedList, button, h, isBlocked, setAttribute, setText, throttle } from "../dom.js";
 import { openCallDialog } from "./call-dialog.js";
 import { rateChart, showRate } from "./events.js";
 import { GridNavigation } from "./grid-navigation.js";
@@ -52,12 +51,15 @@ export class CallsView {
     this.calls = app.calls;
     this.eventLog = app.eventLog;
     this.webhooks = app.webhooks;
-    this.commands = new CallCommands(app.socket, this.calls);
+    this.commands = app.commands;
     this.sort = { column: DEFAULT_SORT_COLUMN, descending: false };
     this.redraw = throttle(() => this.draw(), REDRAW_INTERVAL_MS);
     this.redrawCharts = () => this.drawCharts();
     this.element = h("div", {}, h("h1", {}, "Live calls"), this.overview(), this.toolbar(), this.table());
     this.calls.addEventListener("change", this.redraw);
+    // At once: what is blocked must not be pressed, and what is no longer blocked must react.
+    this.redrawBusy = () => this.drawBusy();
+    this.commands.addEventListener("change", this.redrawBusy);
     this.webhooks.addEventListener("change", this.redrawCharts);
     this.draw();
     this.drawCharts();
@@ -65,6 +67,7 @@ export class CallsView {
 
   dispose() {
     this.calls.removeEventListener("change", this.redraw);
+    this.commands.removeEventListener("change", this.redrawBusy);
     this.webhooks.removeEventListener("change", this.redrawCharts);
     this.visibilityObserver.disconnect();
   }
@@ -188,10 +191,12 @@ export class CallsView {
       const { since, endedAt } = row.call;
       setText(cells.duration, Number.isFinite(since) ? formatDuration((endedAt ?? now()) - since) : "");
     };
+    row.updateBusy = () => updateBusy(actions, row.call, this.commands);
     row.update = (current) => {
       if (row.call === current) return;
       row.call = current;
       updateRow(row, cells, actions, current);
+      row.updateBusy();
       row.updateDuration();
     };
     row.onRemoved = () => {
@@ -233,6 +238,10 @@ export class CallsView {
     this.shortcuts.hidden = !filtered.length;
   }
 
+  drawBusy() {
+    for (const row of this.rows.elements.values()) row.updateBusy();
+  }
+
   drawCharts() {
     showRate(this.rate, this.eventLog);
     const [successes, failures] = [this.webhooks.history("successes"), this.webhooks.history("failures")];
@@ -245,7 +254,7 @@ export class CallsView {
     if (this.stateFilter.value && call.state !== this.stateFilter.value) return false;
     if (this.directionFilter.value && call.direction !== this.directionFilter.value) return false;
     const terms = this.search.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const text = `${partyName(call.caller)} ${partyName(call.callee)}`.toLowerCase();
+    const text = searchText(call);
     return terms.every((term) => text.includes(term));
   }
 
@@ -258,8 +267,9 @@ export class CallsView {
 
   onClick(event) {
     const row = event.target.closest("tr");
-    const action = event.target.closest("button")?.dataset.action;
-    if (row === null || row.call.state === "ended") return;
+    const control = event.target.closest("button");
+    const action = control?.dataset.action;
+    if (row === null || row.call.state === "ended" || (control && isBlocked(control))) return;
     if (action) this.runAction(row.call, action);
     // A click that ends a text selection must not open the dialog.
     else if (getSelection().isCollapsed) openCallDialog(row.call, this.calls, this.commands);
@@ -268,10 +278,13 @@ export class CallsView {
   onKeyDown(event) {
     const row = event.target.closest("tr");
     if (event.ctrlKey || event.metaKey || event.altKey || row === null || row.call.state === "ended") return;
+    // A held key acts once.
+    if (event.repeat) return;
     const action = event.key === "Enter" && event.target === row ? "more" : actionForKey(event.key);
     if (!action) return;
     event.preventDefault();
-    if (!row.querySelector(`[data-action=${action}]`).disabled) this.runAction(row.call, action);
+    const control = row.querySelector(`[data-action=${action}]`);
+    if (!control.disabled && !isBlocked(control)) this.runAction(row.call, action);
   }
 
   runAction(call, action) {
@@ -287,7 +300,7 @@ function updateRow(row, cells, actions, call) {
   const { state } = call;
   for (const role of ["caller", "callee"]) {
     const { name, number } = call[role];
-    setText(cells[`${role}Name`], name || number || "unknown");
+    setText(cells[`${role}Name`], name || number || (call[role] === NO_PARTY ? "–" : "unknown"));
     setText(cells[`${role}Number`], name ? number : "");
   }
   setText(cells.direction, DIRECTIONS[call.direction]);
@@ -305,6 +318,13 @@ function updateRow(row, cells, actions, call) {
   // A disabled button keeps focus but receives no key events, so focus moves to the row.
   if (document.activeElement?.disabled && row.contains(document.activeElement))
     row.focus({ preventScroll: true });
+}
+
+/** Block the buttons of a call while a command to it is under way. */
+function updateBusy(actions, call, commands) {
+  const busy = call.state !== "ended" && commands.isBusy(call);
+  for (const name of ["hold", "park", "transfer"]) setAttribute(actions[name], "aria-disabled", busy);
+  setAttribute(actions.hangup, "aria-disabled", busy && commands.isBusy(call, "hangup"));
 }
 
 /** Return the text for an empty list: `none`, or why no calls are known. */

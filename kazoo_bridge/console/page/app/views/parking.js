@@ -1,9 +1,8 @@
 /** The parked calls, by park slot. */
 
-import { partyName } from "../calls.js";
+import { legName, parkedLeg } from "../calls.js";
 import { formatDuration, now } from "../clock.js";
-import { CallCommands } from "../commands.js";
-import { KeyedList, button, h, setText, throttle, uniqueId } from "../dom.js";
+import { KeyedList, button, h, setAttribute, setText, throttle, uniqueId } from "../dom.js";
 import { openCallDialog } from "./call-dialog.js";
 import { emptyText } from "./calls.js";
 
@@ -12,22 +11,29 @@ const REDRAW_INTERVAL_MS = 120;
 export class ParkingView {
   constructor(app) {
     this.calls = app.calls;
-    this.commands = new CallCommands(app.socket, this.calls);
+    this.commands = app.commands;
     const list = h("ul", { class: "slots", "aria-label": "Park slots" });
     this.slots = new KeyedList(list, () => this.slot());
     this.empty = h("p", { class: "empty", role: "status" });
     this.element = h("div", {}, h("h1", {}, "Parking"), list, this.empty);
     this.redraw = throttle(() => this.draw(), REDRAW_INTERVAL_MS);
     this.calls.addEventListener("change", this.redraw);
+    this.redrawBusy = () => this.drawBusy();
+    this.commands.addEventListener("change", this.redrawBusy);
     this.draw();
   }
 
   dispose() {
     this.calls.removeEventListener("change", this.redraw);
+    this.commands.removeEventListener("change", this.redrawBusy);
   }
 
   tick() {
     for (const element of this.slots.elements.values()) element.updateDuration();
+  }
+
+  drawBusy() {
+    for (const element of this.slots.elements.values()) element.updateBusy();
   }
 
   draw() {
@@ -49,28 +55,33 @@ export class ParkingView {
     };
     const slotButton = (label, onclick, attributes) =>
       button(label, onclick, { "aria-describedby": descriptionId, ...attributes });
+    const buttons = [
+      slotButton("Retrieve", () => this.commands.unpark(element.call)),
+      slotButton("Transfer…", () => openCallDialog(element.call, this.calls, this.commands, "transfer")),
+      slotButton("Hang up", () => this.commands.hangup(element.call), { class: "danger" }),
+    ];
     const element = h(
       "li",
       { class: "card slot" },
       h("div", { class: "slot-number" }, h("small", {}, "Slot "), cells.slot),
       h("div", { class: "slot-party" }, cells.party, cells.duration),
-      h(
-        "div",
-        { class: "buttons" },
-        slotButton("Retrieve", () => this.commands.unpark(element.call)),
-        slotButton("Transfer…", () => openCallDialog(element.call, this.calls, this.commands, "transfer")),
-        slotButton("Hang up", () => this.commands.hangup(element.call), { class: "danger" }),
-      ),
+      h("div", { class: "buttons" }, buttons),
     );
     element.updateDuration = () => {
       const { since } = element.call;
       setText(cells.duration, Number.isFinite(since) ? `call duration ${formatDuration(now() - since)}` : "");
     };
+    element.updateBusy = () => {
+      const [retrieve, transfer, hangup] = buttons;
+      for (const control of [retrieve, transfer])
+        setAttribute(control, "aria-disabled", this.commands.isBusy(element.call));
+      setAttribute(hangup, "aria-disabled", this.commands.isBusy(element.call, "hangup"));
+    };
     element.update = (call) => {
       element.call = call;
-      const leg = call.legs.find(({ state }) => state === "parked") ?? call.legs[0];
       setText(cells.slot, call.slot ?? "?");
-      setText(cells.party, partyName(leg.direction === "outbound" ? call.callee : call.caller));
+      setText(cells.party, legName(parkedLeg(call)));
+      element.updateBusy();
       element.updateDuration();
     };
     return element;

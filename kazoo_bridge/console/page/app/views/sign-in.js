@@ -4,8 +4,11 @@ import { h, setText } from "../dom.js";
 import { signInWithApiKey, signInWithToken } from "../session.js";
 
 export class SignIn {
-  /** `onSession` is called with the session after a successful sign-in. */
-  constructor(onSession) {
+  /**
+   * `onSession` is called after a successful sign-in, with the session and, after one with an API key, a
+   * function that signs in again. `reason` says why the user was signed out.
+   */
+  constructor(onSession, reason = "") {
     this.onSession = onSession;
     this.secret = h("input", {
       id: "secret",
@@ -23,6 +26,7 @@ export class SignIn {
       "form",
       { class: "card sign-in", onsubmit: (event) => this.signIn(event) },
       h("h1", {}, "Operator console"),
+      reason && h("p", { class: "notice", role: "alert" }, reason),
       h(
         "p",
         { class: "hint" },
@@ -55,11 +59,12 @@ export class SignIn {
   async signIn(event) {
     event.preventDefault();
     const isToken = new FormData(this.form).get("kind") === "token";
-    const signIn = isToken ? signInWithToken : signInWithApiKey;
+    const secret = this.secret.value.trim();
+    const signIn = () => (isToken ? signInWithToken(secret) : signInWithApiKey(secret));
     setText(this.error, "");
     this.submit.disabled = true;
     try {
-      this.onSession(await signIn(this.secret.value.trim()));
+      this.onSession(await signIn(), isToken ? null : signIn);
     } catch (error) {
       const message =
         error.status === 401

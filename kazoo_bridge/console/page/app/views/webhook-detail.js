@@ -8,7 +8,7 @@ import { AttemptList, attemptDetails } from "./attempt-list.js";
 import { DeliveryList } from "./delivery-list.js";
 import { Tabs } from "./tabs.js";
 import { openHookForm, showSecret } from "./webhook-form.js";
-import { healthText, updateStateBadge } from "./webhooks.js";
+import { healthText, showState } from "./webhooks.js";
 
 export class WebhookDetailView {
   constructor(app, hookId) {
@@ -27,10 +27,20 @@ export class WebhookDetailView {
       button("New secret", () => this.createSecret()),
       button("Delete", () => this.remove(), { class: "danger" }),
     );
+    this.state = h("span", {});
+    this.stateDetail = h("span", {});
+    const enable = async () => {
+      await this.setEnabled(true);
+      await this.load();
+    };
+    this.deliveryLists = ["pending", "dead"].map(
+      (status) => new DeliveryList(this.rest, this.path, status, enable),
+    );
+    const [pending, dead] = this.deliveryLists;
     const lists = [
       ["Attempts", new AttemptList(this.rest, this.path("attempts"))],
-      ["Pending", new DeliveryList(this.rest, this.path, "pending")],
-      ["Dead letters", new DeliveryList(this.rest, this.path, "dead")],
+      ["Pending", pending],
+      ["Dead letters", dead],
     ];
     this.tabs = new Tabs(
       "Deliveries",
@@ -53,6 +63,11 @@ export class WebhookDetailView {
   dispose() {
     this.app.webhooks.removeEventListener("change", this.onChange);
     this.disposed = true;
+  }
+
+  /** The time until the next probe of a suspended webhook passes. */
+  tick() {
+    if (this.hook) showState(this.state, this.stateDetail, this.hook);
   }
 
   /** Load the webhook with its health. Its lists load when their tab is selected. */
@@ -83,15 +98,15 @@ export class WebhookDetailView {
     this.revision = revision;
     setText(this.title, hook.name);
     setText(this.enable, hook.enabled === false ? "Enable" : "Disable");
+    this.tick();
+    for (const list of this.deliveryLists) list.showHook(hook);
     if (previousHealth && JSON.stringify(previousHealth) !== JSON.stringify(health)) this.tabs.reload();
     // Replacing unchanged elements would drop the user's text selection.
     const shown = JSON.stringify(hook);
     if (this.shown === shown) return;
     this.shown = shown;
-    const state = h("span", {});
-    updateStateBadge(state, hook);
     const properties = [
-      ["State", [state, hook.disable_reason ? ` ${hook.disable_reason}` : ""]],
+      ["State", [this.state, " ", this.stateDetail]],
       ["Event", h("code", {}, [hook.hook, ...modifierValues(hook)].join(" · "))],
       ["URL", h("code", {}, `${(hook.http_verb ?? "post").toUpperCase()} ${hook.uri}`)],
       ["Health", healthText(health)],
@@ -128,10 +143,14 @@ export class WebhookDetailView {
   toggleEnabled() {
     const enabled = this.hook.enabled === false;
     return withErrorToast(enabled ? "Enabling failed" : "Disabling failed", async () => {
-      await this.rest.send("PATCH", this.path(), { enabled });
+      await this.setEnabled(enabled);
       notify(enabled ? "Webhook enabled" : "Webhook disabled");
       await this.reload();
     });
+  }
+
+  setEnabled(enabled) {
+    return this.rest.send("PATCH", this.path(), { enabled });
   }
 
   async createSecret() {

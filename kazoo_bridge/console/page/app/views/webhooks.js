@@ -4,6 +4,7 @@ import { BarChart } from "../charts.js";
 import { formatDateTime } from "../clock.js";
 import { KeyedList, button, h, setAttribute, setText } from "../dom.js";
 import { notify, withErrorToast } from "../toasts.js";
+import { webhookState } from "../webhook-state.js";
 import { HISTORY_LENGTH, POLL_INTERVAL_S } from "../webhooks.js";
 import { openHookForm } from "./webhook-form.js";
 
@@ -48,9 +49,14 @@ export class WebhooksView {
     this.webhooks.removeEventListener("change", this.redraw);
   }
 
+  /** The time until the next probe of a suspended webhook passes. */
+  tick() {
+    this.rows.show(this.webhooks.hooks ?? [], (hook) => hook.id);
+  }
+
   draw() {
     const hooks = this.webhooks.hooks ?? [];
-    this.rows.show(hooks, (hook) => hook.id);
+    this.tick();
     this.table.hidden = !hooks.length;
     this.reEnable.hidden = !hooks.some((hook) => hook.disable_reason);
     const history = ["successes", "failures"].map((counter) => this.webhooks.history(counter));
@@ -95,8 +101,7 @@ export class WebhooksView {
       setAttribute(cells.link, "href", `#/webhooks/${encodeURIComponent(hook.id)}`);
       setText(cells.event, hook.hook);
       setText(cells.url, hook.uri);
-      updateStateBadge(cells.state, hook);
-      setText(cells.reason, hook.disable_reason ?? "");
+      showState(cells.state, cells.reason, hook);
       setText(cells.health, healthText(hook.health));
       setText(cells.lastAttempt, lastAttemptText(hook.health));
       setText(cells.pending, hook.health.deliveries_waiting ?? 0);
@@ -130,16 +135,12 @@ export function resultChart() {
   return new BarChart("Webhook attempts", series, `${(HISTORY_LENGTH * POLL_INTERVAL_S) / 60} minutes`);
 }
 
-/** Show on a badge whether a webhook is enabled, failing or disabled. */
-export function updateStateBadge(badge, hook) {
-  const [label, kind] =
-    hook.enabled === false
-      ? ["Disabled", "disabled"]
-      : hook.health?.failures_in_window
-        ? ["Failing", "warning"]
-        : ["Enabled", "success"];
-  setText(badge, label);
-  setAttribute(badge, "class", `badge ${kind}`);
+/** Show on a badge whether a webhook sends, and the detail beside it. */
+export function showState(badge, detail, hook) {
+  const state = webhookState(hook);
+  setText(badge, state.label);
+  setAttribute(badge, "class", `badge ${state.kind}`);
+  setText(detail, state.detail);
 }
 
 /** Describe a webhook's attempts. */
