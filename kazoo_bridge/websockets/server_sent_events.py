@@ -10,8 +10,8 @@ from zope.interface import implementer
 
 from kazoo_bridge.interfaces import HandshakeRejected, IEventStream, IStreamTransport, StreamRequest
 from kazoo_bridge.websockets.server.connection import Connection
+from kazoo_bridge.websockets.server.context import ServerContext
 from kazoo_bridge.websockets.server.frames import EventFrame, encode_json
-from kazoo_bridge.websockets.server.protocol import ServerContext
 from kazoo_bridge.websockets.server.send_buffer import SendBuffer
 from kazoo_bridge.websockets.sessions.resume import SessionResumer
 from kazoo_bridge.websockets.sessions.session import ReplayBuffer, Session
