@@ -16,8 +16,18 @@ from twisted.internet.task import deferLater
 
 from kazoo_bridge.websockets.server import protocol
 from kazoo_bridge.websockets.server.frames import CloseCode
+from tests.config.files import make_certificate
 from tests.websockets.harness import RESELLER, Harness
-from tests.websockets.raw_socket import CLOSE, CONTINUATION, PING, PONG, TEXT, RawSocket, frame
+from tests.websockets.raw_socket import (
+    CLOSE,
+    CONTINUATION,
+    HANDSHAKE,
+    PING,
+    PONG,
+    TEXT,
+    RawSocket,
+    frame,
+)
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -232,12 +242,54 @@ class TestClientsThatStay:
         client.close()
         idle.close()
 
+
+class TestTls:
+    """Clients that answer nothing in TLS."""
+
+    @staticmethod
+    def endpoint(folder: Path) -> str:
+        certificate, key = make_certificate(folder, "server")
+        return f"ssl:0:interface=127.0.0.1:privateKey={key}:certKey={certificate}"
+
     @pytest_twisted.ensureDeferred
-    async def test_after_a_refused_handshake(self, tmp_path: Path) -> None:
-        async with node(tmp_path, max_connections=1) as harness:
-            other = await harness.connect()
-            client = RawSocket(harness.websockets.port)
-            await client.send_all(b"GET / HTTP/1.1\r\n\r\n")
-            await harness.wait_until(lambda: not harness.websockets.server.admission.unauthenticated)
-            assert (await other.request("ping"))["status"] == "success"
+    async def test_idle_handshakes_are_bounded_by_address(self, tmp_path: Path) -> None:
+        async with node(tmp_path, endpoint=self.endpoint(tmp_path), max_unauthenticated_per_ip=20) as harness:
+            sockets = await connect_many(harness, ["127.0.0.9"] * 60)
+            assert len(harness.websockets.server.admission.unauthenticated) == 20
+            client = await RawSocket(harness.websockets.port).start_tls()
+            await client.upgrade()
+            for one in [*sockets, client]:
+                one.close()
+
+    @pytest_twisted.ensureDeferred
+    async def test_a_handshake_that_does_not_end_is_dropped(self, tmp_path: Path) -> None:
+        async with node(tmp_path, endpoint=self.endpoint(tmp_path), handshake_timeout_s=1) as harness:
+            silent = RawSocket(harness.websockets.port)
+            secured = await RawSocket(harness.websockets.port).start_tls()
+            unauthenticated = harness.websockets.server.admission.unauthenticated
+            assert len(unauthenticated) == 2
+            await harness.wait_until(lambda: not unauthenticated)
+            silent.close()
+            secured.close()
+
+    @pytest.mark.parametrize("ending", ["close-frame", "refused", "malformed"])
+    @pytest_twisted.ensureDeferred
+    async def test_a_client_that_does_not_answer_the_end_of_tls_is_freed(
+        self, ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(protocol, "CLOSE_TIMEOUT", 0.3)
+        async with node(tmp_path, endpoint=self.endpoint(tmp_path)) as harness:
+            client = await RawSocket(harness.websockets.port).start_tls()
+            if ending == "close-frame":
+                await client.upgrade()
+                await client.send_all(frame(CLOSE))
+            elif ending == "refused":
+                await client.send_all(HANDSHAKE.replace(b"Version: 13", b"Version: 99"))
+            else:
+                await client.upgrade()
+                await client.send_all(b"\xff\xff" * 20)
+            admission = harness.websockets.server.admission
+            await harness.wait_until(
+                lambda: not admission.connections.total and not admission.unauthenticated
+            )
             client.close()

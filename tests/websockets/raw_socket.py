@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 
 from twisted.internet import reactor
@@ -42,7 +43,7 @@ class RawSocket:
         """Send as much as fits into the system's buffers; returns how much."""
         try:
             return self._socket.send(data)
-        except (BlockingIOError, InterruptedError):
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return 0
         except OSError:
             self.closed = True
@@ -52,7 +53,7 @@ class RawSocket:
         """Read what is there; `closed` is True at the end."""
         try:
             data = self._socket.recv(size)
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantReadError):
             return b""
         except OSError:
             data = b""
@@ -73,6 +74,21 @@ class RawSocket:
             self.receive()
             assert reactor.seconds() < deadline, self.received[-200:]
             await deferLater(reactor, 0)
+
+    async def start_tls(self) -> RawSocket:
+        """Do the handshake of TLS; the certificate is not checked."""
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        secured = context.wrap_socket(self._socket, do_handshake_on_connect=False)
+        self._socket = secured
+        while True:
+            try:
+                secured.do_handshake()
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                await deferLater(reactor, 0)
+            else:
+                return self
 
     async def upgrade(self) -> RawSocket:
         """Do the handshake."""
