@@ -139,6 +139,20 @@ class WebsocketService:
             "Events dropped because a client read too slowly",
             lambda: self.server.flusher.dropped,
         )
+        admission = self.server.admission
+        register_gauge(
+            registry,
+            "sockets_unauthenticated",
+            "Connections to the websocket port that have not authenticated",
+            lambda: len(admission.unauthenticated),
+        )
+        register_labelled_counter(
+            registry,
+            "sockets_refused",
+            "Connections to the websocket port that a limit has refused or dropped",
+            "reason",
+            lambda: {"unauthenticated": admission.unauthenticated.dropped, **admission.refused},
+        )
         register_labelled_counter(
             registry,
             "sockets_closed",

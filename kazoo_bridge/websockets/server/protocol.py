@@ -36,7 +36,16 @@ Resume
 
 A client that reads too slowly
     Events beyond the limit of the `SendBuffer` are dropped. The event ``overflow`` says how many, as soon as
-    the client reads again. Too many of them close the connection.
+    the client reads again. Too many of them close the connection. A ping that waits behind what the client
+    has not received yet needs no answer until it has arrived, see `PingSchedule`.
+
+A client that sends too much
+    Frames that are no messages (pings, pongs, parts of messages) count as messages. Beyond the rate limit
+    they are not answered; too many of them close the connection, and nothing more is read from it.
+
+The end
+    From the first close frame on, or from the drop of the connection, the client has `CLOSE_TIMEOUT` to end
+    TLS and TCP as well; then the connection is aborted.
 
 Close codes (`CloseCode`)
     1000 idle; 1001 the server stops; 1003, 1007, 1009 unreadable or too large a frame (sent by Autobahn);
@@ -45,7 +54,8 @@ Close codes (`CloseCode`)
     connection; 4429 too many messages, or too many sockets of the account.
 
 The handshake is refused with HTTP status 400 (sub-protocol), 403 (origin), 429 (connections of one address),
-431 (size) or 503 (all connections), see `AdmissionControl`.
+431 (size) or 503 (all connections), see `AdmissionControl`. A connection that has not authenticated may be
+dropped at any time to make room for another one, see `UnauthenticatedConnections`.
 """
 
 from __future__ import annotations
@@ -64,7 +74,7 @@ from kazoo_bridge.websockets.server.connection import Connection, WebsocketEncod
 from kazoo_bridge.websockets.server.connection_limits import Admission, choose_subprotocol
 from kazoo_bridge.websockets.server.context import ServerContext
 from kazoo_bridge.websockets.server.frames import CloseCode, encode_notice
-from kazoo_bridge.websockets.server.heartbeat import Heartbeat
+from kazoo_bridge.websockets.server.ping_schedule import PingSchedule
 from kazoo_bridge.websockets.server.tcp_progress import tcp_progress
 
 _log = Logger()
@@ -113,7 +123,7 @@ class WebsocketProtocol(WebSocketServerProtocol):  # type: ignore[misc] # Autoba
         self._reactor = reactor
         self._admission: Admission | None = None
         self._connection: Connection | None = None
-        self._heartbeat = Heartbeat(
+        self._pings = PingSchedule(
             reactor,
             context.limits.ping_interval,
             self._send_ping,
@@ -143,7 +153,7 @@ class WebsocketProtocol(WebSocketServerProtocol):  # type: ignore[misc] # Autoba
                 return
             self._is_in_autobahn = True
             super().connectionMade()
-        self._heartbeat.heard()
+        self._pings.heard()
         if self.state in (self.STATE_CLOSING, self.STATE_CLOSED):
             self._bytes_while_closing += len(data)
             if self.state == self.STATE_CLOSED or self._bytes_while_closing > self._max_bytes_while_closing:
@@ -154,7 +164,7 @@ class WebsocketProtocol(WebSocketServerProtocol):  # type: ignore[misc] # Autoba
     def connectionLost(self, reason: Any = connectionDone) -> None:
         """Free everything that the connection holds."""
         self._is_reading = False
-        self._heartbeat.stop()
+        self._pings.stop()
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
@@ -204,7 +214,7 @@ class WebsocketProtocol(WebSocketServerProtocol):  # type: ignore[misc] # Autoba
         )
         self.transport.registerProducer(self._connection.send_buffer, True)
         self._context.opened(self)
-        self._heartbeat.start()
+        self._pings.start()
 
     def onFrameEnd(self) -> bool | None:
         """Handle a complete frame; one that is no message counts as one for the rate limits."""
@@ -222,7 +232,7 @@ class WebsocketProtocol(WebSocketServerProtocol):  # type: ignore[misc] # Autoba
 
     def _is_charged(self, frame: Any) -> bool:
         """Whether a frame is charged here; messages are in `onMessage`, while the websocket is open."""
-        if frame.opcode == _PONG and self._heartbeat.take_pong():
+        if frame.opcode == _PONG and self._pings.take_pong():
             return False
         if frame.opcode == _CLOSE:
             return False
@@ -258,7 +268,7 @@ class WebsocketProtocol(WebSocketServerProtocol):  # type: ignore[misc] # Autoba
     def sendCloseFrame(self, *arguments: Any, **options: Any) -> None:
         """Begin or answer the closing handshake, which the client must end within `CLOSE_TIMEOUT`."""
         super().sendCloseFrame(*arguments, **options)
-        self._heartbeat.stop()
+        self._pings.stop()
         self._end_within(CLOSE_TIMEOUT)
         if self._connection is not None:
             self._connection.send_buffer.close()
@@ -266,7 +276,7 @@ class WebsocketProtocol(WebSocketServerProtocol):  # type: ignore[misc] # Autoba
     def dropConnection(self, abort: bool = False) -> None:
         """Close the TCP connection; without a reset after both close frames, or browsers report a failure."""
         super().dropConnection(abort=abort and not self.wasClean)
-        self._heartbeat.stop()
+        self._pings.stop()
         # A client that does not read keeps TCP open, and TLS waits for its answer.
         self._end_within(CLOSE_TIMEOUT)
         if self._connection is not None:

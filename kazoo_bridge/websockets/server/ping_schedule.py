@@ -13,7 +13,7 @@ from kazoo_bridge.websockets.server.tcp_progress import TcpProgress
 MIN_PROGRESS_BYTES = 512
 
 
-class Heartbeat:
+class PingSchedule:
     """Sends a ping every `interval` seconds, and finds out when the client is gone.
 
     A client is alive if anything arrived from it since the previous check. A ping behind megabytes for a slow

@@ -4,7 +4,7 @@ import pytest
 from attrs import define, field
 from twisted.internet.task import Clock
 
-from kazoo_bridge.websockets.server.heartbeat import MIN_PROGRESS_BYTES, Heartbeat
+from kazoo_bridge.websockets.server.ping_schedule import MIN_PROGRESS_BYTES, PingSchedule
 from kazoo_bridge.websockets.server.tcp_progress import TcpProgress
 
 INTERVAL = 30
@@ -19,11 +19,11 @@ class Client:
     progress: TcpProgress | None = None
     pings: int = 0
     deaths: int = 0
-    heartbeat: Heartbeat = field(init=False)
+    schedule: PingSchedule = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.heartbeat = Heartbeat(self.clock, INTERVAL, self.ping, lambda: self.progress, self.die)
-        self.heartbeat.start()
+        self.schedule = PingSchedule(self.clock, INTERVAL, self.ping, lambda: self.progress, self.die)
+        self.schedule.start()
 
     def ping(self) -> bool:
         self.pings += not self.paused
@@ -45,7 +45,7 @@ def test_a_client_that_answers_is_pinged_once_an_interval() -> None:
     client = Client()
     for _ in range(10):
         client.wait()
-        client.heartbeat.heard()
+        client.schedule.heard()
     assert (client.pings, client.deaths) == (10, 0)
 
 
@@ -93,7 +93,7 @@ def test_an_answer_is_due_only_when_the_ping_has_been_received() -> None:
         client.wait()
     client.receive(10_000, is_drained=True)
     client.wait()
-    client.heartbeat.heard()
+    client.schedule.heard()
     client.wait(1)
     assert (client.pings, client.deaths) == (2, 0)
 
@@ -105,7 +105,7 @@ def test_a_client_that_does_not_read_gets_no_ping_until_it_does(knows_progress: 
     client.paused = False
     client.wait()
     assert (client.pings, client.deaths) == (1, 0)
-    client.heartbeat.heard()
+    client.schedule.heard()
     client.wait()
     assert (client.pings, client.deaths) == (2, 0)
 
@@ -126,14 +126,14 @@ def test_a_client_that_reads_slowly_while_more_waits_is_alive() -> None:
 
 def test_only_one_pong_answers_a_ping() -> None:
     client = Client()
-    assert not client.heartbeat.take_pong()
+    assert not client.schedule.take_pong()
     client.wait()
-    assert client.heartbeat.take_pong()
-    assert not client.heartbeat.take_pong()
+    assert client.schedule.take_pong()
+    assert not client.schedule.take_pong()
 
 
 def test_nothing_remains_after_the_stop() -> None:
     client = Client()
-    client.heartbeat.stop()
-    client.heartbeat.stop()
+    client.schedule.stop()
+    client.schedule.stop()
     assert client.clock.getDelayedCalls() == []
