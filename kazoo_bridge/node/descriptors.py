@@ -6,7 +6,7 @@ well, so what outsiders can take is bounded below the limit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import evolve, fields_dict
@@ -123,13 +123,13 @@ def _share(rest: int, wanted: Mapping[tuple[str, str], int]) -> dict[tuple[str, 
 
 
 def _too_few(
-    config: Config, chosen: Mapping[tuple[str, str], int], flexible: Iterable[tuple[str, str]], limit: int
+    config: Config, chosen: Mapping[tuple[str, str], int], flexible: Sequence[tuple[str, str]], limit: int
 ) -> str:
     parts = [f"{'.'.join(key)} = {value}" for key, value in chosen.items()]
     parts += [f"at least {MIN_CONNECTIONS} for {'.'.join(key)}" for key in flexible]
     parts.append(f"{DESCRIPTORS_PER_REQUEST} x webhooks.max_requests = {config.webhooks.max_requests}")
     parts.append(f"{RESERVED_DESCRIPTORS} for storage, broker and log")
-    needed = sum(chosen.values()) + MIN_CONNECTIONS * len(list(flexible))
+    needed = sum(chosen.values()) + MIN_CONNECTIONS * len(flexible)
     needed += RESERVED_DESCRIPTORS + DESCRIPTORS_PER_REQUEST * config.webhooks.max_requests
     return (
         f"{', '.join(parts)}: together {needed} open files, but the process may open {limit}; lower these, or"

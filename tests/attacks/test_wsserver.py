@@ -14,7 +14,8 @@ import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
 
-from kazoo_bridge.websockets.server import protocol
+from kazoo_bridge.websockets.server import address_budget, protocol
+from kazoo_bridge.websockets.server.address_budget import BURST, HANDSHAKE_COST
 from kazoo_bridge.websockets.server.frames import CloseCode
 from tests.config.files import make_certificate
 from tests.websockets.harness import RESELLER, Harness
@@ -33,6 +34,12 @@ pytestmark = pytest.mark.timeout(30)
 
 #: Seconds of processor time that an attack may cost, attacker included.
 MAX_COST = 1.0
+
+
+@pytest.fixture
+def no_refill(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the budgets of addresses stay as they are, however slow the machine."""
+    monkeypatch.setattr(address_budget, "FRAMES_PER_SECOND", 0.001)
 
 
 @asynccontextmanager
@@ -130,10 +137,10 @@ async def test_a_flood_of_frames_that_are_no_messages_closes_the_socket(
 
 
 @pytest_twisted.ensureDeferred
-async def test_many_short_floods_of_one_address_are_bounded_together(tmp_path: Path) -> None:
+async def test_many_short_floods_of_one_address_are_bounded_together(tmp_path: Path, no_refill: None) -> None:
     async with node(tmp_path) as harness:
         budget = harness.websockets.server.admission.budget
-        assert budget.take("127.0.0.9", 1990)
+        assert budget.take("127.0.0.9", BURST - 2 * HANDSHAKE_COST)
         attacker = RawSocket(harness.websockets.port, "127.0.0.9")
         await attacker.upgrade()
         await attacker.send_all(frame(TEXT, b'{"action": "ping"}') * 6)
@@ -260,6 +267,23 @@ class TestTls:
             client = await RawSocket(harness.websockets.port).start_tls()
             await client.upgrade()
             for one in [*sockets, client]:
+                one.close()
+
+    @pytest_twisted.ensureDeferred
+    async def test_handshakes_of_one_address_are_bounded_in_rate(
+        self, tmp_path: Path, no_refill: None
+    ) -> None:
+        async with node(tmp_path, endpoint=self.endpoint(tmp_path)) as harness:
+            admission = harness.websockets.server.admission
+            assert admission.budget.take("127.0.0.9", BURST - HANDSHAKE_COST)
+            permitted = await RawSocket(harness.websockets.port, "127.0.0.9").start_tls()
+            excess = RawSocket(harness.websockets.port, "127.0.0.9")
+            other = await RawSocket(harness.websockets.port).start_tls()
+            await permitted.upgrade()
+            await other.upgrade()
+            await harness.wait_until(lambda: admission.refused["rate"])
+            await harness.wait_until(lambda: len(admission.unauthenticated) == 2)
+            for one in (permitted, excess, other):
                 one.close()
 
     @pytest_twisted.ensureDeferred

@@ -68,6 +68,7 @@ from autobahn.websocket.types import ConnectionDeny
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 
 from kazoo_bridge.interfaces import HandshakeRejected
 from kazoo_bridge.websockets.server.connection import Connection, WebsocketEncoder
@@ -131,6 +132,7 @@ class WebsocketProtocol(WebSocketServerProtocol):  # type: ignore[misc] # Autoba
             self._on_dead,
         )
         self._deadline: IDelayedCall | None = None
+        self._has_begun = False
         self._is_in_autobahn = False
         self._is_reading = True
         self._bytes_while_closing = 0
@@ -141,15 +143,15 @@ class WebsocketProtocol(WebSocketServerProtocol):  # type: ignore[misc] # Autoba
         """Hold a place among the connections that have not authenticated."""
         self._admission = self._context.admission.connected(self._peer()[0], self.abort)
         self._end_within(self._context.limits.handshake_timeout)
+        if isinstance(self.transport, TLSMemoryBIOProtocol):
+            self._begin_handshake()  # that of TLS costs as well
 
     def dataReceived(self, data: bytes) -> None:
         """Parse bytes of the client, unless it has sent too many."""
         if not self._is_reading:
             return
         if not self._is_in_autobahn:
-            if self._admission is None or not self._admission.handshake_begun(self._peer()[0]):
-                self._stop_reading()
-                self.abort()
+            if not self._has_begun and not self._begin_handshake():
                 return
             self._is_in_autobahn = True
             super().connectionMade()
@@ -289,6 +291,15 @@ class WebsocketProtocol(WebSocketServerProtocol):  # type: ignore[misc] # Autoba
         super().sendHttpErrorResponse(code, printable[:200], headers)
 
     # -- helpers
+
+    def _begin_handshake(self) -> bool:
+        """Charge the handshake to the client's address; aborts, and returns False, if that is too much."""
+        self._has_begun = True
+        if self._admission is not None and self._admission.handshake_begun(self._peer()[0]):
+            return True
+        self._is_reading = False
+        self.abort()
+        return False
 
     def _detach(self) -> None:
         """Let the session, if it may be resumed, wait for its client; else it ends."""
