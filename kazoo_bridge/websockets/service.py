@@ -164,7 +164,8 @@ class WebsocketService:
     async def listen(self) -> None:
         """Accept connections; raises `CannotListenError`."""
         endpoint = serverFromString(self._reactor, self._endpoint)
-        self._port = await endpoint.listen(WebsocketFactory(self._reactor, self.server))
+        factory = WebsocketFactory(self._reactor, self.server)
+        self._port = factory.port = await endpoint.listen(factory)
 
     def start(self) -> None:
         """Consume events and queries, and check the sessions periodically."""

@@ -95,6 +95,21 @@ async def test_idle_connections_of_many_addresses_make_room_for_a_client(tmp_pat
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_flood_of_connections_is_accepted_in_small_portions(tmp_path: Path) -> None:
+    async with node(tmp_path, endpoint="tcp:0:backlog=1024:interface=127.0.0.1") as harness:
+        port: Any = harness.websockets._port
+        unauthenticated = harness.websockets.server.admission.unauthenticated
+        sockets = [RawSocket(harness.websockets.port, "127.0.0.9") for _ in range(900)]
+        most = 0
+        while len(unauthenticated) + unauthenticated.dropped < len(sockets):
+            await deferLater(reactor, 0)
+            most = max(most, port.numberAccepts)
+        assert most <= protocol.MAX_ACCEPTS + 20
+        for one in sockets:
+            one.close()
+
+
+@pytest_twisted.ensureDeferred
 async def test_sockets_without_a_token_are_bounded_by_address(tmp_path: Path) -> None:
     async with node(tmp_path, max_unauthenticated_per_ip=20) as harness:
         sockets = [await RawSocket(harness.websockets.port, "127.0.0.9").upgrade() for _ in range(40)]

@@ -86,6 +86,9 @@ CLOSE_TIMEOUT = 10
 #: Seconds for a last close frame to reach a client that sends too much to be listened to.
 LINGER_TIMEOUT = 2
 
+#: Connections that are accepted at once, about: what is dropped of these needs reserved descriptors.
+MAX_ACCEPTS = 80
+
 #: Opcodes of control frames (RFC 6455 section 5.2).
 _CLOSE, _PING, _PONG = 8, 9, 10
 
@@ -158,7 +161,8 @@ class WebsocketProtocol(WebSocketServerProtocol):  # type: ignore[misc] # Autoba
         self._pings.heard()
         if self.state in (self.STATE_CLOSING, self.STATE_CLOSED):
             self._bytes_while_closing += len(data)
-            if self.state == self.STATE_CLOSED or self._bytes_while_closing > self._max_bytes_while_closing:
+            most = 2 * self._context.limits.message_bytes
+            if self.state == self.STATE_CLOSED or self._bytes_while_closing > most:
                 self._stop_reading()
                 return
         super().dataReceived(data)
@@ -344,10 +348,6 @@ class WebsocketProtocol(WebSocketServerProtocol):  # type: ignore[misc] # Autoba
         if self.state == self.STATE_OPEN:
             self.sendCloseFrame(code=int(code), reasonUtf8=reason.encode()[:123], isReply=False)
 
-    @property
-    def _max_bytes_while_closing(self) -> int:
-        return 2 * self._context.limits.message_bytes
-
     def _peer(self) -> tuple[str, int]:
         peer = self.transport.getPeer()
         return str(getattr(peer, "host", "local")), int(getattr(peer, "port", 0))
@@ -366,9 +366,10 @@ def _accept_compression(offers: list[Any], message_bytes: int) -> PerMessageDefl
 
 
 class WebsocketFactory(WebSocketServerFactory):  # type: ignore[misc] # Autobahn is not typed for this
-    """Builds a `WebsocketProtocol` for each connection."""
+    """Builds a `WebsocketProtocol` for each connection. `port` accepts the connections, once it is set."""
 
     log = _QuietLogger()
+    port: Any = None
 
     def __init__(self, reactor: Any, context: ServerContext) -> None:
         super().__init__(reactor=reactor, server="")
@@ -391,6 +392,9 @@ class WebsocketFactory(WebSocketServerFactory):  # type: ignore[misc] # Autobahn
 
     def buildProtocol(self, addr: object) -> WebsocketProtocol:
         """Build the protocol of one connection."""
+        if self.port is not None:
+            # Twisted would accept more and more at once; one that is dropped has its descriptor till then.
+            self.port.numberAccepts = min(self.port.numberAccepts, MAX_ACCEPTS)
         protocol = WebsocketProtocol(self._context, self._reactor)
         protocol.factory = self
         return protocol
