@@ -97,6 +97,8 @@ def serve(folder: str, amqp_uri: str, pipe: Connection) -> None:
             endpoint="tcp:0:backlog=1024:interface=127.0.0.1",
             rate_burst=1_000_000,
             max_connections=0,
+            max_connections_per_ip=0,
+            max_unauthenticated=0,
         ),
     )
     node = Node.from_config(reactor, config)

@@ -24,6 +24,7 @@ def test_names_and_other_texts_are_no_addresses(host: str) -> None:
         ("2001:db8:1:2::9", "2001:db8:1:2::/64"),
         ("fe80::1%eth0", "fe80::/64"),
         ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("::ffff:c000:201", "192.0.2.1"),
         ("local", "local"),
         ("", ""),
     ],

@@ -101,8 +101,10 @@ class Websockets:
     """The websocket server, and the limits of a client."""
 
     endpoint: str = _checked("tcp:5555:interface=127.0.0.1", check_endpoint)
-    max_connections_per_ip: int = _integer(0, 0)
+    max_connections_per_ip: int = _integer(200, 0)
     max_connections: int = _integer(10_000, 0)
+    max_unauthenticated: int = _integer(4000, 0)
+    max_unauthenticated_per_ip: int = _integer(100, 0)
     max_connections_per_account: int = _integer(0, 0)
     max_subscriptions: int = _integer(1000, 1, 100_000)
     max_message_bytes: int = _integer(65_536, 1024, 16_777_216)

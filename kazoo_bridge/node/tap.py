@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from twisted.python.usage import Options as UsageOptions
 
 from kazoo_bridge.config import ConfigError, load
+from kazoo_bridge.node import descriptors
 from kazoo_bridge.node.graceful_shutdown import ShutdownSequence
 from kazoo_bridge.node.node import Node, StartupFailed
 from kazoo_bridge.node.signals import SignalHandler
@@ -98,7 +99,8 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor  # not at the top: twistd installs the reactor before this call
 
     try:
-        node = Node.from_config(reactor, load(cast("str | None", options["config"]), os.environ))
+        config = load(cast("str | None", options["config"]), os.environ)
+        node = Node.from_config(reactor, descriptors.fit(config, descriptors.raise_limit()))
     except ConfigError as error:
         sys.stderr.write("".join(f"{line}\n" for line in error.errors))
         raise SystemExit(1) from None

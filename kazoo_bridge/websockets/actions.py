@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from attrs import define, field
+from attrs import define
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -63,30 +63,25 @@ class Actions:
     _subscriptions: Subscriptions
     _resumer: SessionResumer
     _calls: ICalls | None
-    _excess: dict[Connection, int] = field(init=False, factory=dict)
 
-    def within_rate(self, connection: Connection, payload: bytes) -> bool:
-        """Count a message against the session's rate limit; returns whether it may be handled.
+    def within_rate(self, connection: Connection, payload: bytes | None) -> bool:
+        """Count a message against the rate limits; returns whether it may be handled.
 
-        A message beyond the limit is answered with an error; `MAX_EXCESS_MESSAGES` of them in a row close
-        the connection.
+        `payload` None: not a message, but a frame that is none, such as a ping. A message beyond the limits
+        is answered with an error; `MAX_EXCESS_MESSAGES` messages and frames in a row close the connection.
         """
-        session = connection.session
-        session.last_seen = self._clock.seconds()
-        if session.bucket.take(session.last_seen):
-            self._excess.pop(connection, None)
+        session, now = connection.session, self._clock.seconds()
+        if payload is not None:
+            session.last_seen = now
+        excess = connection.charge(now)
+        if not excess:
             return True
-        excess = self._excess[connection] = self._excess.get(connection, 0) + 1
         if excess > MAX_EXCESS_MESSAGES:
             self._sessions.end(session, CloseCode.TOO_MANY, "too many messages")
-        else:
+        elif payload is not None:
             errors = [f"rate limiting threshold hit for {session.id}!"]
             connection.reply(encode_reply(peek_request_id(payload), "error", {"errors": errors}))
         return False
-
-    def connection_lost(self, connection: Connection) -> None:
-        """Forget a connection."""
-        self._excess.pop(connection, None)
 
     async def handle(self, connection: Connection, payload: bytes) -> None:
         """Carry out one message, and reply to it."""
@@ -124,6 +119,8 @@ class Actions:
         session = connection.session
         was_anonymous = session.principal is None
         await self._authorizer.authenticate(session, message.token)
+        if was_anonymous:
+            connection.authenticated()
         # A client that resumes may replace its own earlier connection, whose loss is not noticed yet.
         if was_anonymous and message.action != "resume":
             self._enforce_account_limit(session)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from attrs import define
+from attrs import define, field
 from zope.interface import implementer
 
 from kazoo_bridge.interfaces import HandshakeRejected, IEventStream, IStreamTransport, StreamRequest
 from kazoo_bridge.websockets.server.connection import Connection
+from kazoo_bridge.websockets.server.context import ServerContext
 from kazoo_bridge.websockets.server.frames import EventFrame, encode_json
-from kazoo_bridge.websockets.server.protocol import ServerContext
 from kazoo_bridge.websockets.server.send_buffer import SendBuffer
 from kazoo_bridge.websockets.sessions.resume import SessionResumer
 from kazoo_bridge.websockets.sessions.session import ReplayBuffer, Session
@@ -19,6 +19,9 @@ from kazoo_bridge.websockets.subscriptions.subscriptions import Subscriptions
 
 #: A comment: it shows proxies and clients that the connection is alive.
 KEEP_ALIVE_FRAME = b": \n\n"
+
+#: Comments in a row that find the client not reading, after which its stream ends; HTTP has no pings.
+MAX_STALLED_COMMENTS = 8
 
 _EVENT_ID = re.compile(r"(?P<token>[0-9a-f]{1,64})-(?P<sequence>[0-9]{1,20})")
 
@@ -38,10 +41,16 @@ class _StreamEncoder:
 @implementer(IEventStream)
 @define(eq=False)
 class EventStream:
-    """See `IEventStream`. `on_closed` is called with the stream's connection."""
+    """See `IEventStream`. `on_closed` is called with the stream's connection.
+
+    `on_stalled` is called when the client has not read for `MAX_STALLED_COMMENTS`.
+    """
 
     connection: Connection
     _on_closed: Callable[[Connection], None]
+    _on_stalled: Callable[[], None]
+    _stalled: int = field(init=False, default=0)
+    _resumptions: int = field(init=False, default=0)
 
     @property
     def producer(self) -> SendBuffer:
@@ -59,7 +68,14 @@ class EventStream:
 
     def keep_alive(self) -> None:
         """See `IEventStream`."""
-        self.producer.reply(KEEP_ALIVE_FRAME)
+        buffer = self.producer
+        is_stalled = buffer.paused and buffer.resumptions == self._resumptions
+        self._stalled, self._resumptions = self._stalled + 1 if is_stalled else 0, buffer.resumptions
+        if self._stalled >= MAX_STALLED_COMMENTS:
+            buffer.close()
+            self._on_stalled()
+        else:
+            buffer.reply(KEEP_ALIVE_FRAME)
 
 
 @define(eq=False)
@@ -116,7 +132,7 @@ class EventStreams:
         connection = context.connect(
             transport, address, port, _StreamEncoder(), lambda _code, _reason: transport.abort()
         )
-        return EventStream(connection, on_closed)
+        return EventStream(connection, on_closed, transport.abort)
 
     def _resume(self, connection: Connection, last_event_id: str | None) -> tuple[int, bool]:
         """Attach the session that `last_event_id` names.

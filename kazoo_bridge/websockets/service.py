@@ -21,7 +21,8 @@ from kazoo_bridge.websockets.api import WebsocketApi
 from kazoo_bridge.websockets.cluster_sockets import SocketQueryClient, SocketQueryResponder
 from kazoo_bridge.websockets.server.connection import ConnectionLimits
 from kazoo_bridge.websockets.server.connection_limits import AdmissionControl
-from kazoo_bridge.websockets.server.protocol import ServerContext, WebsocketFactory
+from kazoo_bridge.websockets.server.context import ServerContext
+from kazoo_bridge.websockets.server.protocol import WebsocketFactory
 from kazoo_bridge.websockets.server.send_buffer import Flusher
 from kazoo_bridge.websockets.server_sent_events import EventStreams
 from kazoo_bridge.websockets.sessions.authorization import Authorizer
@@ -81,7 +82,7 @@ class WebsocketService:
         context = ServerContext(
             sessions=sessions,
             actions=Actions(reactor, sessions, authorizer, subscriptions, resumer, calls),
-            admission=AdmissionControl.from_config(settings),
+            admission=AdmissionControl.from_config(reactor, settings),
             flusher=Flusher(reactor),
             limits=ConnectionLimits.from_config(settings),
         )
@@ -138,6 +139,20 @@ class WebsocketService:
             "Events dropped because a client read too slowly",
             lambda: self.server.flusher.dropped,
         )
+        admission = self.server.admission
+        register_gauge(
+            registry,
+            "sockets_unauthenticated",
+            "Connections to the websocket port that have not authenticated",
+            lambda: len(admission.unauthenticated),
+        )
+        register_labelled_counter(
+            registry,
+            "sockets_refused",
+            "Connections to the websocket port that a limit has refused or dropped",
+            "reason",
+            lambda: {"unauthenticated": admission.unauthenticated.dropped, **admission.refused},
+        )
         register_labelled_counter(
             registry,
             "sockets_closed",
@@ -149,7 +164,8 @@ class WebsocketService:
     async def listen(self) -> None:
         """Accept connections; raises `CannotListenError`."""
         endpoint = serverFromString(self._reactor, self._endpoint)
-        self._port = await endpoint.listen(WebsocketFactory(self._reactor, self.server))
+        factory = WebsocketFactory(self._reactor, self.server)
+        self._port = factory.port = await endpoint.listen(factory)
 
     def start(self) -> None:
         """Consume events and queries, and check the sessions periodically."""
@@ -183,9 +199,12 @@ class WebsocketService:
     async def when_closed(self, force: Deferred[None]) -> None:
         """Wait, after `stop`, until all clients have answered the close frame.
 
-        Returns after `CLOSE_TIMEOUT_ON_STOP` at the latest, or when `force` fires.
+        Returns after `CLOSE_TIMEOUT_ON_STOP` at the latest, or when `force` fires; then aborts those that
+        have not.
         """
         idle = self.server.when_idle()
         force.addCallback(lambda _: idle.cancel())
         with suppress(CancelledError, TimeoutError):
             await idle.addTimeout(CLOSE_TIMEOUT_ON_STOP, self._reactor)
+        self.server.abort_all()
+        self.server.admission.stop()

@@ -20,7 +20,7 @@ def test_without_a_file_the_defaults_of_the_contract() -> None:
     assert config.storage.uri == "sqlite:///kazoo-bridge.sqlite3"
     assert config.http.endpoint == "tcp:8000:interface=127.0.0.1"
     assert config.websockets.endpoint == "tcp:5555:interface=127.0.0.1"
-    assert config.websockets.max_connections_per_ip == 0
+    assert config.websockets.max_connections_per_ip == 200
     assert config.webhooks.request_timeout_ms == 10000
     assert config.webhooks.connect_timeout_ms == 10000
     assert config.webhooks.attempt_failure_count == 6

@@ -29,10 +29,21 @@ def eventually(condition: Any, what: str, timeout: float = _TIMEOUT) -> Any:
 
 
 class NodeProcess:
-    """One node, whose configuration, database and log are in `folder`."""
+    """One node, whose configuration, database and log are in `folder`.
 
-    def __init__(self, folder: Path, amqp_uri: str, more_config: str = "", storage_uri: str = "") -> None:
+    `max_files`: how many files the process may open, if that is not the limit of the tests.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        amqp_uri: str,
+        more_config: str = "",
+        storage_uri: str = "",
+        max_files: int | None = None,
+    ) -> None:
         self.folder = folder
+        self.max_files = max_files
         self.port = free_port()
         self.websocket_port = free_port()
         self.storage_uri = storage_uri or f"sqlite:///{folder}/bridge.sqlite3"
@@ -59,6 +70,8 @@ allowed_networks = ["127.0.0.0/8"]
         """Start twistd, and wait until the node is ready unless `wait` is False."""
         with self.log.open("ab") as log:
             command = [str(_BIN / "twistd"), "-n", "--pidfile=", "kazoo_bridge", "--config", str(self.config)]
+            if self.max_files is not None:
+                command = ["sh", "-c", f'ulimit -n {self.max_files} && exec "$@"', "sh", *command]
             self.process = subprocess.Popen(
                 command, cwd=self.folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL
             )

@@ -39,7 +39,7 @@ class Harness:
             storage=Storage(f"sqlite:///{folder}/b.sqlite3"),
             http=Http("tcp:0:interface=127.0.0.1"),
             calls=Calls(query_timeout_ms=200),
-            websockets=evolve(Websockets(), endpoint="tcp:0:interface=127.0.0.1", **settings),
+            websockets=evolve(Websockets(), **{"endpoint": "tcp:0:interface=127.0.0.1", **settings}),
         )
         harness = cls(Node.from_config(reactor, config))
         await harness.node.start()

@@ -280,14 +280,17 @@ class TestRate:
             its.clock.advance(1)
         assert not client.closed
 
-    def test_a_lost_connection_is_forgotten(self) -> None:
+    def test_frames_that_are_no_messages_count_and_are_not_answered(self) -> None:
         its = ActionsHarness(rate_burst=1, rate_per_second=1)
         client = its.client()
-        for _ in range(MAX_EXCESS_MESSAGES + 1):
-            its.actions.within_rate(client.connection, b"")
-        its.actions.connection_lost(client.connection)
-        its.actions.within_rate(client.connection, b"")
-        assert not client.closed
+        last_seen = client.session.last_seen
+        its.clock.advance(30)
+        for _ in range(1 + MAX_EXCESS_MESSAGES):
+            its.actions.within_rate(client.connection, None)
+        assert (client.closed, client.session.last_seen) == ([], last_seen)
+        its.actions.within_rate(client.connection, None)
+        assert client.closed == [(4429, "too many messages")]
+        assert not client.messages()
 
     def test_every_message_shows_that_the_client_is_active(self) -> None:
         its = ActionsHarness(rate_burst=1, rate_per_second=1)

@@ -7,11 +7,18 @@ import pytest
 import pytest_twisted
 import treq
 from twisted.internet import reactor
+from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs
 from twisted.web.http_headers import Headers
 
+from kazoo_bridge.config import Websockets
+from kazoo_bridge.token_bucket import TokenBucket
+from kazoo_bridge.websockets.server.connection import Connection, ConnectionLimits
 from kazoo_bridge.websockets.server.frames import CloseCode
-from kazoo_bridge.websockets.server_sent_events import KEEP_ALIVE_FRAME
+from kazoo_bridge.websockets.server.send_buffer import Flusher, SendBuffer
+from kazoo_bridge.websockets.server_sent_events import KEEP_ALIVE_FRAME, MAX_STALLED_COMMENTS, EventStream
+from kazoo_bridge.websockets.sessions.session import Session
+from tests.websockets.fakes import FakeTransport
 from tests.websockets.harness import CHILD, RESELLER, STRANGER, Harness
 from tests.websockets.stream_client import StreamClient
 
@@ -169,3 +176,36 @@ async def test_a_session_that_ends_while_its_stream_opens_is_refused(
 def test_the_keep_alive_is_a_comment() -> None:
     assert KEEP_ALIVE_FRAME.startswith(b":")
     assert KEEP_ALIVE_FRAME.endswith(b"\n\n")
+
+
+class TestAClientThatDoesNotRead:
+    def make_stream(self) -> tuple[EventStream, SendBuffer, list[None]]:
+        """A stream, its send buffer, and a list that gets an item when the stream ends the response."""
+        ended: list[None] = []
+        session = Session("s", "192.0.2.1", "host", 0.0, TokenBucket(1, 1.0), 0.0)
+        encoder: Any = None
+        limits = ConnectionLimits.from_config(Websockets())
+        connection = Connection(
+            session, FakeTransport(), Flusher(Clock()), limits, encoder, lambda *_: None, lambda _: None
+        )
+        stream = EventStream(connection, lambda _: None, lambda: ended.append(None))
+        return stream, connection.send_buffer, ended
+
+    def test_its_stream_ends_after_some_comments(self) -> None:
+        stream, buffer, ended = self.make_stream()
+        buffer.pauseProducing()
+        for _ in range(MAX_STALLED_COMMENTS - 1):
+            stream.keep_alive()
+        assert not ended
+        stream.keep_alive()
+        assert (len(ended), buffer.closed) == (1, True)
+
+    def test_one_that_reads_slowly_keeps_its_stream(self) -> None:
+        stream, buffer, ended = self.make_stream()
+        for _ in range(2 * MAX_STALLED_COMMENTS):
+            buffer.pauseProducing()
+            stream.keep_alive()
+            buffer.resumeProducing()
+            buffer.pauseProducing()
+            stream.keep_alive()
+        assert not ended

@@ -51,6 +51,8 @@ async def test_metrics(harness: Harness) -> None:
         "subscriptions": {"": 2},
         "socket_events": {"": 1},
         "socket_events_dropped": {"": 0},
+        "sockets_unauthenticated": {"": 0},
+        "sockets_refused": {"unauthenticated": 0},
         "sockets_closed": {},
     }
     await harness.node.tokens.revoke(harness.tokens[CHILD])

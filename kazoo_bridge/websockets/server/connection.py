@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from kazoo_bridge.config import Websockets
+from kazoo_bridge.websockets.server.connection_limits import Admission
 from kazoo_bridge.websockets.server.frames import CloseCode, EventFrame, encode_json, text_frame
 from kazoo_bridge.websockets.server.send_buffer import Flusher, SendBuffer, Transport
 from kazoo_bridge.websockets.sessions.session import Session
@@ -31,18 +32,16 @@ class ConnectionLimits:
     max_dropped: int
     handshake_timeout: float
     ping_interval: float
-    ping_timeout: float
 
     @classmethod
     def from_config(cls, config: Websockets) -> ConnectionLimits:
-        """Take the limits from the configuration; a pong is due within another ping interval."""
+        """Take the limits from the configuration."""
         return cls(
             message_bytes=config.max_message_bytes,
             send_buffer_bytes=config.send_buffer_bytes,
             max_dropped=config.max_dropped_events,
             handshake_timeout=config.handshake_timeout_s,
             ping_interval=config.ping_interval_s,
-            ping_timeout=config.ping_interval_s,
         )
 
 
@@ -81,7 +80,8 @@ class Connection:
     `session` is the session that the connection belongs to; a client that resumes replaces it, see
     `switch_session`. `send_buffer` writes to `transport`, see `SendBuffer`. `on_close` is called with a close
     code and a reason when the server closes the connection; `on_overflow` with this connection when the
-    client reads too slowly.
+    client reads too slowly. `admission` is the connection's place among those that are not authenticated;
+    None: it is authenticated from the beginning.
     """
 
     def __init__(
@@ -93,6 +93,7 @@ class Connection:
         encoder: Encoder,
         on_close: Callable[[int, str], None],
         on_overflow: Callable[[Connection], None],
+        admission: Admission | None = None,
     ) -> None:
         self.session = session
         self.send_buffer = SendBuffer(
@@ -107,6 +108,8 @@ class Connection:
         self._on_close = on_close
         self._queued: deque[bytes] = deque()
         self._busy = False
+        self._admission = admission
+        self._excess = 0
 
     def switch_session(self, session: Session) -> None:
         """Continue with another session, which the client has resumed."""
@@ -136,6 +139,25 @@ class Connection:
         self.reply(encode_json({"action": "event", **keys, "data": data}))
 
     # -- messages of the client
+
+    def charge(self, now: float) -> int:
+        """Count a message or another frame against the rate limits.
+
+        Returns 0, or how many in a row, this one included, were beyond a limit: the session's or, as long as
+        the client is not authenticated, that of its address.
+        """
+        admission = self._admission
+        if self.session.bucket.take(now) and (admission is None or admission.charge_frame()):
+            self._excess = 0
+        else:
+            self._excess += 1
+        return self._excess
+
+    def authenticated(self) -> None:
+        """Note that the client has authenticated: it no longer counts among those that have not."""
+        admission, self._admission = self._admission, None
+        if admission is not None:
+            admission.authenticated()
 
     def on_message(self, payload: bytes, handle: MessageHandler) -> bool:
         """Handle a message after all earlier ones.

@@ -36,7 +36,16 @@ Resume
 
 A client that reads too slowly
     Events beyond the limit of the `SendBuffer` are dropped. The event ``overflow`` says how many, as soon as
-    the client reads again. Too many of them close the connection.
+    the client reads again. Too many of them close the connection. A ping that waits behind what the client
+    has not received yet needs no answer until it has arrived, see `PingSchedule`.
+
+A client that sends too much
+    Frames that are no messages (pings, pongs, parts of messages) count as messages. Beyond the rate limit
+    they are not answered; too many of them close the connection, and nothing more is read from it.
+
+The end
+    From the first close frame on, or from the drop of the connection, the client has `CLOSE_TIMEOUT` to end
+    TLS and TCP as well; then the connection is aborted.
 
 Close codes (`CloseCode`)
     1000 idle; 1001 the server stops; 1003, 1007, 1009 unreadable or too large a frame (sent by Autobahn);
@@ -45,39 +54,43 @@ Close codes (`CloseCode`)
     connection; 4429 too many messages, or too many sockets of the account.
 
 The handshake is refused with HTTP status 400 (sub-protocol), 403 (origin), 429 (connections of one address),
-431 (size) or 503 (all connections), see `AdmissionControl`.
+431 (size) or 503 (all connections), see `AdmissionControl`. A connection that has not authenticated may be
+dropped at any time to make room for another one, see `UnauthenticatedConnections`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from attrs import define, field
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflateOfferAccept
 from autobahn.websocket.types import ConnectionDeny
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 
 from kazoo_bridge.interfaces import HandshakeRejected
-from kazoo_bridge.websockets.actions import Actions
-from kazoo_bridge.websockets.server.connection import (
-    Connection,
-    ConnectionLimits,
-    Encoder,
-    WebsocketEncoder,
-)
-from kazoo_bridge.websockets.server.connection_limits import AdmissionControl, choose_subprotocol
+from kazoo_bridge.websockets.server.connection import Connection, WebsocketEncoder
+from kazoo_bridge.websockets.server.connection_limits import Admission, choose_subprotocol
+from kazoo_bridge.websockets.server.context import ServerContext
 from kazoo_bridge.websockets.server.frames import CloseCode, encode_notice
-from kazoo_bridge.websockets.server.send_buffer import Flusher, Transport
-from kazoo_bridge.websockets.sessions.session_registry import SessionRegistry
+from kazoo_bridge.websockets.server.ping_schedule import PingSchedule
+from kazoo_bridge.websockets.server.tcp_progress import tcp_progress
 
 _log = Logger()
 
-#: Seconds that a client has to answer a close frame.
+#: Seconds from the first close frame of either side to the end of the connection.
 CLOSE_TIMEOUT = 10
+
+#: Seconds for a last close frame to reach a client that sends too much to be listened to.
+LINGER_TIMEOUT = 2
+
+#: Connections that are accepted at once, about: what is dropped of these needs reserved descriptors.
+MAX_ACCEPTS = 80
+
+#: Opcodes of control frames (RFC 6455 section 5.2).
+_CLOSE, _PING, _PONG = 8, 9, 10
 
 #: Maximum bytes of the HTTP request that starts a handshake.
 MAX_HANDSHAKE_BYTES = 16_384
@@ -96,84 +109,83 @@ class _QuietLogger:
     trace = debug = info = warn = ignore
 
 
-@define(eq=False)
-class ServerContext:
-    """What all connections share, and the number of open websockets."""
-
-    sessions: SessionRegistry
-    actions: Actions
-    admission: AdmissionControl
-    flusher: Flusher
-    limits: ConnectionLimits
-    _open: int = field(init=False, default=0)
-    _waiting: list[Deferred[None]] = field(init=False, factory=list)
-
-    def connect(
-        self,
-        transport: Transport,
-        address: str,
-        port: int,
-        encoder: Encoder,
-        on_close: Callable[[int, str], None],
-    ) -> Connection:
-        """Open a session for a client at `address` and `port`; returns the connection that it uses.
-
-        `transport`, `encoder` and `on_close` as for `Connection`.
-        """
-        session = self.sessions.open(address, port)
-        connection = Connection(
-            session, transport, self.flusher, self.limits, encoder, on_close, self._on_overflow
-        )
-        session.connect(connection)
-        return connection
-
-    def _on_overflow(self, connection: Connection) -> None:
-        self.sessions.end(connection.session, CloseCode.OVERLOADED, "the client reads too slowly")
-
-    def opened(self) -> None:
-        """Count a websocket that has opened."""
-        self._open += 1
-
-    def closed(self) -> None:
-        """Count a websocket that has closed."""
-        self._open -= 1
-        if not self._open:
-            waiting, self._waiting = self._waiting, []
-            for idle in waiting:
-                idle.callback(None)
-
-    def when_idle(self) -> Deferred[None]:
-        """Return a Deferred that fires when no websocket is open; it may be cancelled."""
-        if not self._open:
-            return succeed(None)
-        self._waiting.append(Deferred(self._waiting.remove))
-        return self._waiting[-1]
-
-
 class WebsocketProtocol(WebSocketServerProtocol):  # type: ignore[misc] # Autobahn is not typed for this
-    """One websocket; `Connection` has what does not depend on Autobahn."""
+    """One websocket; `Connection` has what does not depend on Autobahn.
+
+    A client costs what it has used so far: a connection on which nothing arrives has no part in Autobahn yet.
+    Once either side has begun to close, the connection ends within `CLOSE_TIMEOUT`, whatever the client does.
+    """
 
     log = _QuietLogger()
     data: bytes
+    current_frame: Any
+    control_frame_data: Any
 
-    def __init__(self, context: ServerContext) -> None:
+    def __init__(self, context: ServerContext, reactor: IReactorTime) -> None:
         super().__init__()
         self._context = context
-        self._address: str | None = None
+        self._reactor = reactor
+        self._admission: Admission | None = None
         self._connection: Connection | None = None
-        self._in_handshake = False
+        self._pings = PingSchedule(
+            reactor,
+            context.limits.ping_interval,
+            self._send_ping,
+            lambda: tcp_progress(self.transport),
+            self._on_dead,
+        )
+        self._deadline: IDelayedCall | None = None
+        self._has_begun = False
+        self._is_in_autobahn = False
+        self._is_reading = True
+        self._bytes_while_closing = 0
+
+    # -- IProtocol
 
     def connectionMade(self) -> None:
-        """Count a handshake, or drop the connection if too many are in progress."""
-        super().connectionMade()
-        self._in_handshake = self._context.admission.handshake_started()
-        if not self._in_handshake:
-            self.transport.abortConnection()
+        """Hold a place among the connections that have not authenticated."""
+        self._admission = self._context.admission.connected(self._peer()[0], self.abort)
+        self._end_within(self._context.limits.handshake_timeout)
+        if isinstance(self.transport, TLSMemoryBIOProtocol):
+            self._begin_handshake()  # that of TLS costs as well
+
+    def dataReceived(self, data: bytes) -> None:
+        """Parse bytes of the client, unless it has sent too many."""
+        if not self._is_reading:
+            return
+        if not self._is_in_autobahn:
+            if not self._has_begun and not self._begin_handshake():
+                return
+            self._is_in_autobahn = True
+            super().connectionMade()
+        self._pings.heard()
+        if self.state in (self.STATE_CLOSING, self.STATE_CLOSED):
+            self._bytes_while_closing += len(data)
+            most = 2 * self._context.limits.message_bytes
+            if self.state == self.STATE_CLOSED or self._bytes_while_closing > most:
+                self._stop_reading()
+                return
+        super().dataReceived(data)
 
     def connectionLost(self, reason: Any = connectionDone) -> None:
-        """Forget the handshake, if it is still in progress."""
-        self._finish_handshake()
-        super().connectionLost(reason)
+        """Free everything that the connection holds."""
+        self._is_reading = False
+        self._pings.stop()
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        if self._is_in_autobahn:
+            super().connectionLost(reason)
+        if self._admission is not None:
+            self._admission.closed()
+            self._admission = None
+
+    def abort(self) -> None:
+        """Close the TCP connection at once, if it is open."""
+        if self._admission is not None:
+            self.transport.abortConnection()
+
+    # -- Autobahn
 
     def processHandshake(self) -> None:
         """Parse the request once it is complete; refuse it when it exceeds `MAX_HANDSHAKE_BYTES`."""
@@ -186,25 +198,51 @@ class WebsocketProtocol(WebSocketServerProtocol):  # type: ignore[misc] # Autoba
 
     def onConnect(self, request: Any) -> str | None:
         """Admit the client; returns the sub-protocol, raises `ConnectionDeny`."""
-        self._finish_handshake()
         headers = {str(name).lower(): str(value) for name, value in request.headers.items()}
-        admission = self._context.admission
-        address = admission.client_address(self._peer()[0], headers)
+        address = self._context.admission.client_address(self._peer()[0], headers)
         try:
             subprotocol = choose_subprotocol(request.protocols)
-            admission.acquire(address, headers.get("origin"))
+            if self._admission is not None:
+                self._admission.admit(address, headers.get("origin"))
         except HandshakeRejected as error:
             raise ConnectionDeny(error.status, error.reason) from None
-        self._address = address
         return subprotocol
 
     def onOpen(self) -> None:
         """Open a session: the handshake is complete."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
         encoder = WebsocketEncoder(deflate=self._perMessageCompress is not None)
-        address, port = self._address or "", self._peer()[1]
-        self._connection = self._context.connect(self.transport, address, port, encoder, self._send_close)
+        address = self._admission.address if self._admission is not None else ""
+        self._connection = self._context.connect(
+            self.transport, address, self._peer()[1], encoder, self._send_close, self._admission
+        )
         self.transport.registerProducer(self._connection.send_buffer, True)
-        self._context.opened()
+        self._context.opened(self)
+        self._pings.start()
+
+    def onFrameEnd(self) -> bool | None:
+        """Handle a complete frame; one that is no message counts as one for the rate limits."""
+        if self._is_charged(self.current_frame):
+            connection = self._connection
+            if connection is None or not self._context.actions.within_rate(connection, None):
+                if self.state != self.STATE_OPEN:
+                    self._stop_reading()
+                    return False
+                if self.current_frame.opcode in (_PING, _PONG):
+                    self.current_frame = self.control_frame_data = None
+                    return None
+        ended: bool | None = super().onFrameEnd()
+        return ended
+
+    def _is_charged(self, frame: Any) -> bool:
+        """Whether a frame is charged here; messages are in `onMessage`, while the websocket is open."""
+        if frame.opcode == _PONG and self._pings.take_pong():
+            return False
+        if frame.opcode == _CLOSE:
+            return False
+        return frame.opcode in (_PING, _PONG) or not frame.fin or self.state != self.STATE_OPEN
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """Handle a message, within the rate limit."""
@@ -228,19 +266,27 @@ class WebsocketProtocol(WebSocketServerProtocol):  # type: ignore[misc] # Autoba
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """Detach the session from this connection, which is lost."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.send_buffer.close()
-            self._context.actions.connection_lost(connection)
-            self._context.sessions.disconnected(connection.session, connection)
-            self._context.closed()
-        if self._address is not None:
-            self._context.admission.release(self._address)
-            self._address = None
+        if self._connection is not None:
+            self._detach()
+            self._connection = None
+            self._context.closed(self)
+
+    def sendCloseFrame(self, *arguments: Any, **options: Any) -> None:
+        """Begin or answer the closing handshake, which the client must end within `CLOSE_TIMEOUT`."""
+        super().sendCloseFrame(*arguments, **options)
+        self._pings.stop()
+        self._end_within(CLOSE_TIMEOUT)
+        if self._connection is not None:
+            self._connection.send_buffer.close()
 
     def dropConnection(self, abort: bool = False) -> None:
         """Close the TCP connection; without a reset after both close frames, or browsers report a failure."""
         super().dropConnection(abort=abort and not self.wasClean)
+        self._pings.stop()
+        # A client that does not read keeps TCP open, and TLS waits for its answer.
+        self._end_within(CLOSE_TIMEOUT)
+        if self._connection is not None:
+            self._detach()
 
     def sendHttpErrorResponse(self, code: int, reason: str, responseHeaders: Any = None) -> None:
         """Refuse the handshake; with the headers that let HTTP clients recognise the end of the response."""
@@ -248,10 +294,54 @@ class WebsocketProtocol(WebSocketServerProtocol):  # type: ignore[misc] # Autoba
         printable = "".join(character for character in reason if " " <= character <= "~")
         super().sendHttpErrorResponse(code, printable[:200], headers)
 
-    def _finish_handshake(self) -> None:
-        if self._in_handshake:
-            self._in_handshake = False
-            self._context.admission.handshake_finished()
+    # -- helpers
+
+    def _begin_handshake(self) -> bool:
+        """Charge the handshake to the client's address; aborts, and returns False, if that is too much."""
+        self._has_begun = True
+        if self._admission is not None and self._admission.handshake_begun(self._peer()[0]):
+            return True
+        self._is_reading = False
+        self.abort()
+        return False
+
+    def _detach(self) -> None:
+        """Let the session, if it may be resumed, wait for its client; else it ends."""
+        connection = self._connection
+        if connection is not None:
+            connection.send_buffer.close()
+            self._context.sessions.disconnected(connection.session, connection)
+
+    def _end_within(self, seconds: float) -> None:
+        """Abort the connection unless it has ended by then, or by an earlier such time."""
+        if self._admission is None:
+            return  # it has ended
+        if self._deadline is None:
+            self._deadline = self._reactor.callLater(seconds, self._on_deadline)
+        elif self._deadline.getTime() > self._reactor.seconds() + seconds:
+            self._deadline.reset(seconds)
+
+    def _on_deadline(self) -> None:
+        self._deadline = None
+        self.abort()
+
+    def _stop_reading(self) -> None:
+        """Parse nothing from now on: the client sends more than it may, and its connection is closing."""
+        self._is_reading = False
+        self.data = b""
+        self.transport.pauseProducing()
+        self._end_within(LINGER_TIMEOUT)
+
+    def _send_ping(self) -> bool:
+        connection = self._connection
+        if connection is None or connection.send_buffer.paused:
+            return False
+        self.sendPing()
+        return True
+
+    def _on_dead(self) -> None:
+        self.wasNotCleanReason = "the client does not answer"
+        self.dropConnection(abort=True)
 
     def _send_close(self, code: int, reason: str) -> None:
         # Autobahn's sendClose refuses codes such as 1001 and 1013, which RFC 6455 permits to servers.
@@ -276,24 +366,25 @@ def _accept_compression(offers: list[Any], message_bytes: int) -> PerMessageDefl
 
 
 class WebsocketFactory(WebSocketServerFactory):  # type: ignore[misc] # Autobahn is not typed for this
-    """Builds a `WebsocketProtocol` for each connection."""
+    """Builds a `WebsocketProtocol` for each connection. `port` accepts the connections, once it is set."""
 
     log = _QuietLogger()
+    port: Any = None
 
     def __init__(self, reactor: Any, context: ServerContext) -> None:
         super().__init__(reactor=reactor, server="")
         self._context = context
+        self._reactor = reactor
         limits = context.limits
         self.setProtocolOptions(
             webStatus=False,
             maxFramePayloadSize=limits.message_bytes,
             maxMessagePayloadSize=limits.message_bytes,
             failByDrop=False,
-            openHandshakeTimeout=limits.handshake_timeout,
-            closeHandshakeTimeout=CLOSE_TIMEOUT,
+            openHandshakeTimeout=0,  # WebsocketProtocol has its own deadlines and pings
+            closeHandshakeTimeout=0,
+            autoPingInterval=0,
             tcpNoDelay=True,
-            autoPingInterval=limits.ping_interval,
-            autoPingTimeout=limits.ping_timeout,
             perMessageCompressionAccept=lambda offers: _accept_compression(offers, limits.message_bytes),
             allowedOrigins=["*"],  # AdmissionControl checks origins
             allowNullOrigin=True,
@@ -301,6 +392,9 @@ class WebsocketFactory(WebSocketServerFactory):  # type: ignore[misc] # Autobahn
 
     def buildProtocol(self, addr: object) -> WebsocketProtocol:
         """Build the protocol of one connection."""
-        protocol = WebsocketProtocol(self._context)
+        if self.port is not None:
+            # Twisted would accept more and more at once; one that is dropped has its descriptor till then.
+            self.port.numberAccepts = min(self.port.numberAccepts, MAX_ACCEPTS)
+        protocol = WebsocketProtocol(self._context, self._reactor)
         protocol.factory = self
         return protocol

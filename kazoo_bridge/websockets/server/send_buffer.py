@@ -75,8 +75,8 @@ class SendBuffer:
     - more than `max_dropped` dropped events, or a reply while more than twice `max_bytes` wait, close the
       send buffer and call `on_overflow`, once.
 
-    Register it as a producer with the transport. `dropped` counts the dropped events. A `closed` send
-    buffer ignores everything.
+    Register it as a producer with the transport. `dropped` counts the dropped events, `resumptions` how often
+    the client has read again. A `closed` send buffer ignores everything.
     """
 
     def __init__(
@@ -100,6 +100,7 @@ class SendBuffer:
         self._dropped_by_key: Counter[str] = Counter()
         self.dropped = 0
         self.closed = False
+        self.resumptions = 0
 
     @property
     def paused(self) -> bool:
@@ -166,6 +167,7 @@ class SendBuffer:
     def resumeProducing(self) -> None:
         """Write what is collected: the transport's own buffer is empty."""
         self._paused = False
+        self.resumptions += 1
         self.flush()
         if self._dropped_by_key and not self._paused and not self.closed:
             dropped, self._dropped_by_key = self._dropped_by_key, Counter()

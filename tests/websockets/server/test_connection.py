@@ -167,7 +167,6 @@ def test_a_connection_continues_with_a_resumed_session() -> None:
         ("max_dropped_events", "max_dropped", 77),
         ("handshake_timeout_s", "handshake_timeout", 77),
         ("ping_interval_s", "ping_interval", 77),
-        ("ping_interval_s", "ping_timeout", 77),
     ],
 )
 def test_limits_are_those_of_the_configuration(setting: str, attribute: str, value: int) -> None:

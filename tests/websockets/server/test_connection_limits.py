@@ -4,11 +4,14 @@ from typing import Any
 
 import pytest
 from attrs import evolve
+from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
 
 from kazoo_bridge.config import Websockets
 from kazoo_bridge.interfaces import HandshakeRejected
+from kazoo_bridge.websockets.server.address_budget import BURST, HANDSHAKE_COST
 from kazoo_bridge.websockets.server.connection_limits import (
-    MAX_HANDSHAKES,
+    Admission,
     AdmissionControl,
     choose_subprotocol,
 )
@@ -17,7 +20,7 @@ PROXIES = ("10.0.0.0/8", "2001:db8:ff::/48")
 
 
 def admission(**settings: Any) -> AdmissionControl:
-    return AdmissionControl.from_config(evolve(Websockets(trusted_proxies=PROXIES), **settings))
+    return AdmissionControl.from_config(Clock(), evolve(Websockets(trusted_proxies=PROXIES), **settings))
 
 
 def rejected(control: AdmissionControl, address: str, origin: str | None = None) -> tuple[int, str] | None:
@@ -86,14 +89,93 @@ def test_origins(origin: str | None, allowed: bool) -> None:
     assert control.connections.total == int(allowed)
 
 
-def test_handshakes_in_progress_are_limited() -> None:
+def test_refusals_are_counted_and_logged_once_a_minute() -> None:
+    control = admission(max_connections=2, max_connections_per_ip=1)
+    with capturedLogs() as logged:
+        for address in ("192.0.2.1", "192.0.2.1", "192.0.2.2", "192.0.2.3"):
+            rejected(control, address)
+    assert control.refused == {"address": 1, "total": 1}
+    assert [event["address"] for event in logged] == ["192.0.2.1"]
+    with capturedLogs() as logged:
+        control.stop()
+    assert [event["count"] for event in logged] == [1]
+
+
+def test_a_connection_counts_from_its_beginning_to_its_end() -> None:
     control = admission()
-    assert control.max_handshakes == MAX_HANDSHAKES
-    control.max_handshakes = 2
-    assert [control.handshake_started() for _ in range(3)] == [True, True, False]
-    control.handshake_finished()
-    assert control.handshakes == 1
-    assert [control.handshake_started() for _ in range(2)] == [True, False]
+    one = control.connected("192.0.2.1", lambda: None)
+    assert len(control.unauthenticated) == 1
+    assert one.handshake_begun("192.0.2.1")
+    one.admit("192.0.2.1", None)
+    assert (control.connections.total, len(control.unauthenticated)) == (1, 1)
+    one.authenticated()
+    assert (control.connections.total, len(control.unauthenticated)) == (1, 0)
+    one.closed()
+    one.closed()
+    assert control.connections.total == 0
+
+
+def test_a_connection_that_is_not_admitted_counts_until_it_is_closed() -> None:
+    control = admission(max_connections=1)
+    control.acquire("192.0.2.1", None)
+    one = control.connected("192.0.2.2", lambda: None)
+    with pytest.raises(HandshakeRejected):
+        one.admit("192.0.2.2", None)
+    assert len(control.unauthenticated) == 1
+    one.closed()
+    assert (control.connections.total, len(control.unauthenticated)) == (1, 0)
+
+
+def test_handshakes_of_one_address_are_limited_in_rate() -> None:
+    control = admission()
+    begun = [control.connected("192.0.2.1", lambda: None).handshake_begun("192.0.2.1") for _ in range(1000)]
+    assert begun.count(True) == BURST // HANDSHAKE_COST
+    assert control.refused["rate"] == 1000 - BURST // HANDSHAKE_COST
+    assert control.connected("192.0.2.2", lambda: None).handshake_begun("192.0.2.2")
+    control.stop()
+
+
+def test_clients_behind_a_proxy_are_told_apart() -> None:
+    control = admission(max_unauthenticated_per_ip=2)
+    dropped: list[str] = []
+
+    def connect(address: str) -> Admission:
+        one = control.connected("10.0.0.1", lambda: dropped.append(address))
+        assert one.handshake_begun("10.0.0.1")
+        one.admit(address, None)
+        return one
+
+    for number in range(4):
+        connect(f"192.0.2.{number}")
+    assert not dropped
+    for _ in range(3):
+        connect("192.0.2.9")
+    assert dropped == ["192.0.2.9"]
+    for _ in range(BURST // HANDSHAKE_COST - 3):
+        connect("192.0.2.9").closed()
+    with pytest.raises(HandshakeRejected) as refused:
+        connect("192.0.2.9")
+    assert refused.value.status == 429
+    connect("192.0.2.10")
+    control.stop()
+
+
+def test_the_proxy_protocol_names_the_client_with_the_first_bytes() -> None:
+    control = admission(max_unauthenticated_per_ip=2)
+    dropped: list[int] = []
+    for number in range(4):
+        one = control.connected("203.0.113.1", lambda number=number: dropped.append(number))  # type: ignore[misc]
+        assert one.handshake_begun(f"192.0.2.{number}")
+        assert one.address == f"192.0.2.{number}"
+    assert not dropped
+
+
+def test_without_a_limit_by_address_addresses_are_not_told_apart() -> None:
+    control = admission(max_connections_per_ip=0)
+    for _ in range(2 * BURST):
+        one = control.connected("192.0.2.1", lambda: pytest.fail("dropped"))
+        assert one.handshake_begun("192.0.2.1")
+        assert one.charge_frame()
 
 
 def test_subprotocols() -> None:

@@ -103,25 +103,37 @@ class TestHandshake:
         client = await harness.connect(headers={"X-Long": "x" * 10_000})
         assert (await client.request("ping"))["status"] == "success"
 
-    @pytest_twisted.ensureDeferred
-    async def test_the_number_in_progress_is_limited(self, harness: Harness) -> None:
-        admission = harness.websockets.server.admission
-        admission.max_handshakes = 2
-        waiting = [await RawClient.connect(harness) for _ in range(2)]
-        await (await RawClient.connect(harness)).lost.addTimeout(5, reactor)
-        waiting[0].abort()
-        while admission.handshakes > 1:
-            await deferLater(reactor, 0)
-        for _ in range(2):
-            assert (await (await harness.connect()).request("ping"))["status"] == "success"
-        assert admission.connections.total == 2
-
 
 @with_settings(handshake_timeout_s=1)
 async def test_a_handshake_that_does_not_end_is_dropped(harness: Harness) -> None:
-    raw = await RawClient.connect(harness)
-    raw.write(b"GET / HTTP/1.1\r\nHost: x\r\n")
-    await raw.lost.addTimeout(10, reactor)
+    silent, slow = await RawClient.connect(harness), await RawClient.connect(harness)
+    slow.write(b"GET / HTTP/1.1\r\nHost: x\r\n")
+    await silent.lost.addTimeout(10, reactor)
+    await slow.lost.addTimeout(10, reactor)
+    assert len(harness.websockets.server.admission.unauthenticated) == 0
+
+
+@with_settings(max_unauthenticated_per_ip=2)
+async def test_a_further_handshake_replaces_the_oldest_of_its_address(harness: Harness) -> None:
+    first, second = await RawClient.connect(harness), await RawClient.connect(harness)
+    client = await harness.connect()
+    await first.lost.addTimeout(5, reactor)
+    assert not second.lost.called
+    assert (await client.request("ping"))["status"] == "success"
+    assert len(harness.websockets.server.admission.unauthenticated) == 1
+
+
+@with_settings(max_unauthenticated_per_ip=2)
+async def test_a_further_socket_replaces_one_that_has_not_authenticated(harness: Harness) -> None:
+    good = await harness.connect()
+    first, second = await harness.connect(None), await harness.connect(None)
+    third = await harness.connect(None)
+    assert await first.close_code() == 1006
+    await harness.wait_until(lambda: len(harness.sessions) == 3)
+    for client in (good, second, third):
+        token = harness.tokens[RESELLER]
+        assert (await client.request("ping", auth_token=token))["status"] == "success"
+    assert len(harness.websockets.server.admission.unauthenticated) == 0
 
 
 @with_settings(max_connections_per_ip=2)
@@ -198,25 +210,26 @@ class TestFrames:
             },
         }
 
-    @pytest_twisted.ensureDeferred
-    async def test_pongs_are_not_queued_for_a_client_that_does_not_read(self, harness: Harness) -> None:
-        client = await harness.connect()
-        (session,) = harness.sessions
-        output: Any = session.output
-        server = output.send_buffer._transport  # Autobahn's side of the connection, which has the traffic
-        transport, traffic = client.protocol.transport, server.protocol.trafficStats
-        transport.pauseProducing()
-        pings = (b"\x89\xfd\0\0\0\0" + b"x" * 125) * 5000
-        expected, remaining = traffic.incomingOctetsWireLevel, 4
-        while remaining:
-            transport.write(pings)
-            expected += len(pings)
-            while traffic.incomingOctetsWireLevel < expected:
-                await deferLater(reactor, 0)
-            remaining -= output.send_buffer.paused
-        assert len(server.dataBuffer) + sum(map(len, server._tempDataBuffer)) < 200_000
-        transport.resumeProducing()
-        assert (await client.request("ping"))["status"] == "success"
+
+@with_settings(rate_burst=1_000_000)
+async def test_pongs_are_not_queued_for_a_client_that_does_not_read(harness: Harness) -> None:
+    client = await harness.connect()
+    (session,) = harness.sessions
+    output: Any = session.output
+    server = output.send_buffer._transport  # Autobahn's side of the connection, which has the traffic
+    transport, traffic = client.protocol.transport, server.protocol.trafficStats
+    transport.pauseProducing()
+    pings = (b"\x89\xfd\0\0\0\0" + b"x" * 125) * 5000
+    expected, remaining = traffic.incomingOctetsWireLevel, 4
+    while remaining:
+        transport.write(pings)
+        expected += len(pings)
+        while traffic.incomingOctetsWireLevel < expected:
+            await deferLater(reactor, 0)
+        remaining -= output.send_buffer.paused
+    assert len(server.dataBuffer) + sum(map(len, server._tempDataBuffer)) < 200_000
+    transport.resumeProducing()
+    assert (await client.request("ping"))["status"] == "success"
 
 
 @with_settings(rate_burst=3, rate_per_second=1)

@@ -1,0 +1,49 @@
+"""What the clients of one address may cost before they have authenticated."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from attrs import define, field
+from twisted.internet.interfaces import IReactorTime
+
+from kazoo_bridge.ip_addresses import address_group
+from kazoo_bridge.token_bucket import TokenBucket
+
+#: Frames of unauthenticated clients of one address: at once, and each second.
+BURST = 2000
+FRAMES_PER_SECOND = 200
+
+#: A handshake takes as much time as so many frames.
+HANDSHAKE_COST = 5
+
+#: Addresses that are remembered; the bucket of one that is forgotten is full again.
+MAX_ADDRESSES = 10_000
+
+
+@define(eq=False)
+class AddressBudget:
+    """One `TokenBucket` for the unauthenticated clients of each `address_group`.
+
+    `enabled` False: nothing is counted, because addresses are not told apart.
+    """
+
+    _clock: IReactorTime
+    enabled: bool = True
+    _buckets: OrderedDict[str, TokenBucket] = field(init=False, factory=OrderedDict)
+
+    def take(self, address: str, cost: int = 1) -> bool:
+        """Take `cost` tokens; returns False, and takes fewer, if there are not as many."""
+        if not self.enabled:
+            return True
+        bucket, now = self._bucket(address_group(address)), self._clock.seconds()
+        return all(bucket.take(now) for _ in range(cost))
+
+    def _bucket(self, group: str) -> TokenBucket:
+        bucket = self._buckets.get(group)
+        if bucket is None:
+            bucket = self._buckets[group] = TokenBucket(BURST, 1 / FRAMES_PER_SECOND)
+        self._buckets.move_to_end(group)
+        if len(self._buckets) > MAX_ADDRESSES:
+            self._buckets.popitem(last=False)
+        return bucket
