@@ -35,7 +35,13 @@ _EXCHANGE = "notifications"
 _HOOK = "notifications"
 _CALLFLOW = "webhook"
 _TOPICS = {one.name: Topic(_EXCHANGE, one.routing_key) for one in NOTIFICATION_TYPES}
-SUPERADMIN_ONLY = frozenset({"system_alert", "webhook_disabled"})
+
+#: Types that the list of hooks shows to super-admins only. Any account may choose them for its hooks, and
+#: hears of what concerns itself; see ``webhooks_notifications`` in ``2600hz/kazoo``.
+LISTED_FOR_SUPERADMINS = frozenset({"system_alert", "webhook_disabled"})
+
+#: Types that only super-admins may subscribe to over websockets.
+_SUPERADMIN_BINDINGS = frozenset({"system_alert"})
 
 #: Where a notification may name its account, in the order of KAZOO's ``kapi_notifications``.
 _ACCOUNT_PATHS = (
@@ -84,7 +90,7 @@ class NotificationCategory:
 
     name: str = "notifications"
     bindings: tuple[str, ...] = tuple(
-        f"notification.{name}" for name in sorted(_TOPICS) if name not in SUPERADMIN_ONLY
+        f"notification.{name}" for name in sorted(_TOPICS) if name not in _SUPERADMIN_BINDINGS
     )
     hooks: tuple[HookType, ...] = (
         HookType(
@@ -95,7 +101,7 @@ class NotificationCategory:
             ),
             modifiers={"type": {"type": "object", "items": _modifier_items()}},
             samples=tuple(make_sample(one) for one in NOTIFICATION_TYPES),
-            superadmin_values=SUPERADMIN_ONLY,
+            superadmin_values=LISTED_FOR_SUPERADMINS,
             aliases={
                 "callflow": {"type": frozenset({_CALLFLOW})},
                 "inbound_fax": _with_error("inbound_fax"),
@@ -121,7 +127,6 @@ class NotificationCategory:
                 _account_id_from(event.body),
                 payload,
                 {"type": event.name},
-                superadmin_only=event.name in SUPERADMIN_ONLY,
             )
         ]
 
@@ -138,11 +143,11 @@ class NotificationCategory:
         if len(segments) != 1:
             raise invalid_format("notification", segments)
         name = segments[0]
-        if name != "*" and (name not in _TOPICS or (name in SUPERADMIN_ONLY and not superadmin)):
+        if name != "*" and (name not in _TOPICS or (name in _SUPERADMIN_BINDINGS and not superadmin)):
             raise unsupported_event(name)
         topic = Topic(_EXCHANGE, "notifications.*.*") if name == "*" else _TOPICS[name]
         account_id = account_segment(account)
-        patterns = [_key(account_id, name, name in SUPERADMIN_ONLY)]
+        patterns = [_key(account_id, name, name in _SUPERADMIN_BINDINGS)]
         if name == "*" and superadmin:
             patterns.append(_key(account_id, name, True))
         return BindingPlan(tuple(TopicFilter(topic, pattern) for pattern in patterns))
@@ -153,7 +158,9 @@ class NotificationCategory:
             return []
         account_id = _account_id_from(event.body) or "undefined"
         return [
-            SubscriberEvent(_key(account_id, event.name, event.name in SUPERADMIN_ONLY), event.routing_key)
+            SubscriberEvent(
+                _key(account_id, event.name, event.name in _SUPERADMIN_BINDINGS), event.routing_key
+            )
         ]
 
 

@@ -39,7 +39,8 @@ class HookType:
 
     `samples`: whole payloads, one for every kind of event that the hook can fire on.
 
-    `superadmin_values`: values of the modifiers that only super-admins see and may choose.
+    `superadmin_values`: values of the modifiers that the catalogue lists for super-admins only; any account
+    may choose them.
 
     `aliases`: former hook ids, each with the selectors that it stands for: ``{"inbound_fax": {"type":
     frozenset({"inbound_fax"})}}``.

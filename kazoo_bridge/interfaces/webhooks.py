@@ -56,25 +56,19 @@ class IWebhooks(Interface):
     def hook(account_id: str, hook_id: str) -> Awaitable[StoredHook | None]:
         """Return one hook of the account; None if the account has no hook of that id."""
 
-    def create_hook(
-        account_id: str, document: Mapping[str, Any], *, superadmin: bool = False
-    ) -> Awaitable[StoredHook]:
-        """Create a hook from a document. `superadmin`: a super-admin writes it.
+    def create_hook(account_id: str, document: Mapping[str, Any]) -> Awaitable[StoredHook]:
+        """Create a hook from a document.
 
         Fails with `InvalidDocument`, or with `TooManyHooks` at the account's limit.
         """
 
-    def replace_hook(
-        hook: StoredHook, document: Mapping[str, Any], *, superadmin: bool = False
-    ) -> Awaitable[StoredHook]:
+    def replace_hook(hook: StoredHook, document: Mapping[str, Any]) -> Awaitable[StoredHook]:
         """Replace the whole document of `hook`; returns the hook at its new revision.
 
         Fails with `InvalidDocument`, or with `RevisionConflict` if `hook` is not the current revision.
         """
 
-    def patch_hook(
-        hook: StoredHook, changes: Mapping[str, Any], *, superadmin: bool = False
-    ) -> Awaitable[StoredHook]:
+    def patch_hook(hook: StoredHook, changes: Mapping[str, Any]) -> Awaitable[StoredHook]:
         """Merge `changes` into the hook's document at every depth; null removes a key.
 
         Fails like `replace_hook`.

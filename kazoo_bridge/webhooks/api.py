@@ -65,23 +65,17 @@ class WebhookApi:
         """See `IWebhooks`."""
         return await self._hooks.get(account_id, hook_id)
 
-    async def create_hook(
-        self, account_id: str, document: Mapping[str, Any], *, superadmin: bool = False
-    ) -> StoredHook:
+    async def create_hook(self, account_id: str, document: Mapping[str, Any]) -> StoredHook:
         """See `IWebhooks`."""
-        return await self._hooks.create(account_id, document, superadmin=superadmin)
+        return await self._hooks.create(account_id, document)
 
-    async def replace_hook(
-        self, hook: StoredHook, document: Mapping[str, Any], *, superadmin: bool = False
-    ) -> StoredHook:
+    async def replace_hook(self, hook: StoredHook, document: Mapping[str, Any]) -> StoredHook:
         """See `IWebhooks`."""
-        return await self._hooks.replace(hook, document, superadmin=superadmin)
+        return await self._hooks.replace(hook, document)
 
-    async def patch_hook(
-        self, hook: StoredHook, changes: Mapping[str, Any], *, superadmin: bool = False
-    ) -> StoredHook:
+    async def patch_hook(self, hook: StoredHook, changes: Mapping[str, Any]) -> StoredHook:
         """See `IWebhooks`."""
-        return await self._hooks.patch(hook, changes, superadmin=superadmin)
+        return await self._hooks.patch(hook, changes)
 
     async def delete_hook(self, hook: StoredHook) -> None:
         """See `IWebhooks`."""

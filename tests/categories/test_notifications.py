@@ -26,13 +26,7 @@ def test_the_payload(name: str) -> None:
         "Gone": None,
     }
     (occurrence,) = occurrences(notifications, body)
-    assert occurrence == Occurrence(
-        "notifications",
-        ACCOUNT,
-        normalize(body),
-        {"type": name},
-        superadmin_only=name in ("system_alert", "webhook_disabled"),
-    )
+    assert occurrence == Occurrence("notifications", ACCOUNT, normalize(body), {"type": name})
     assert occurrence.payload["some_field"] == {"in_side": [1, None]}
     assert "gone" not in occurrence.payload
 

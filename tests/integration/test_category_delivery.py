@@ -429,12 +429,6 @@ def publish_marker(harness: Harness) -> None:
         ),
         ({"hook": "sms"}, "im", "mms.inbound.offnet.t1", make_text("mms")),
         (
-            {"hook": "all"},
-            "notifications",
-            "notifications.webhook.disabled",
-            make_notification("webhook_disabled"),
-        ),
-        (
             {"hook": "channel_create", "include_internal_legs": False},
             "callevt",
             "call.CHANNEL_CREATE.c",
@@ -530,18 +524,15 @@ def test_a_call_without_an_account_belongs_to_the_owner_of_the_called_number(har
     harness.node.command("number", "remove", "4722555019")
 
 
-def test_super_admins_receive_their_own_notifications(harness: Harness) -> None:
+@pytest.mark.parametrize("event", ["disabled", "recovered"])
+def test_an_account_hears_of_its_own_hooks(harness: Harness, event: str) -> None:
     harness.create_hook(
-        TOP,
-        hook="notifications",
-        custom_data={"type": "webhook_disabled"},
-        include_subaccounts=True,
-        format="json",
+        ACCOUNT, hook="notifications", custom_data={"type": f"webhook_{event}"}, format="json"
     )
     harness.publish(
         "notifications",
-        "notifications.webhook.disabled",
-        make_notification("webhook_disabled", **{"Hook-ID": "h"}),
+        f"notifications.webhook.{event}",
+        make_notification(f"webhook_{event}", **{"Hook-ID": "h"}),
     )
     assert json.loads(only_arrival(harness).body)["hook_id"] == "h"
 

@@ -53,7 +53,7 @@ class CatalogueResource(RoutedResource):
 def list_hook_types(hook_types: Iterable[HookType], *, superadmin: bool = False) -> list[dict[str, Any]]:
     """Return hook types in the form of KAZOO's catalogue, by id.
 
-    `superadmin`: with the values that only super-admins may choose.
+    `superadmin`: with the values that are listed for super-admins only.
     """
     return [
         {

@@ -50,7 +50,7 @@ class WebhookResource(RoutedResource):
     async def create(self, context: RequestContext, account_id: str) -> Response:
         """Create a hook."""
         data = context.data
-        hook = await self.webhooks.create_hook(account_id, data, superadmin=context.is_superadmin)
+        hook = await self.webhooks.create_hook(account_id, data)
         return await self._respond(hook, 201, written=data)
 
     @route("GET", _HOOK)
@@ -65,7 +65,7 @@ class WebhookResource(RoutedResource):
         """Replace a hook's document."""
         hook = await get_hook_to_write(self.webhooks, context, account_id, hook_id)
         data = context.data
-        hook = await self.webhooks.replace_hook(hook, data, superadmin=context.is_superadmin)
+        hook = await self.webhooks.replace_hook(hook, data)
         return await self._respond(hook, written=data)
 
     @route("PATCH", _HOOK)
@@ -74,7 +74,7 @@ class WebhookResource(RoutedResource):
         """Merge keys into a hook's document; null removes a key."""
         hook = await get_hook_to_write(self.webhooks, context, account_id, hook_id)
         data = context.data
-        hook = await self.webhooks.patch_hook(hook, data, superadmin=context.is_superadmin)
+        hook = await self.webhooks.patch_hook(hook, data)
         return await self._respond(hook, written=data)
 
     @route("DELETE", _HOOK)

@@ -56,11 +56,11 @@ class HookCatalogue:
         chosen = {name: custom_data[name] for name in modifiers if name in custom_data}
         return hook, {name: frozenset({value}) for name, value in chosen.items() if value != ANY_VALUE}
 
-    def validate(self, hook: str, custom_data: Mapping[str, Any], *, superadmin: bool) -> FieldErrors:
+    def validate(self, hook: str, custom_data: Mapping[str, Any]) -> FieldErrors:
         """Validate the modifiers that a document sets in its ``custom_data``.
 
-        A modifier without a default is required. `superadmin` accepts the values that only super-admins may
-        use. The result is empty if all is valid, or if `hook` is an alias or unknown.
+        A modifier without a default is required. The result is empty if all is valid, or if `hook` is an
+        alias or unknown. Values that are listed for super-admins only are valid for everybody, like in KAZOO.
         """
         errors: FieldErrors = {}
         hook_type = self.types.get(hook)
@@ -73,13 +73,8 @@ class HookCatalogue:
                     message = f"this field is required for {hook} hooks"
                     add_errors(errors, field_error(field, "required", message))
                 continue
-            allowed, given = _allowed_values(hook_type, name, superadmin=superadmin), custom_data[name]
+            allowed, given = list(modifier.get("items", ())), custom_data[name]
             if given != ANY_VALUE and given not in allowed:
-                add_errors(errors, field_error(field, "enum", target=allowed, cause=given))
+                listed = [value for value in allowed if value not in hook_type.superadmin_values]
+                add_errors(errors, field_error(field, "enum", target=listed, cause=given))
         return errors
-
-
-def _allowed_values(hook_type: HookType, name: str, *, superadmin: bool) -> list[str]:
-    """Return the values that the modifier `name` may have."""
-    hidden = frozenset() if superadmin else hook_type.superadmin_values
-    return [value for value in hook_type.modifiers[name].get("items", ()) if value not in hidden]

@@ -152,12 +152,12 @@ class DocumentRules:
         schema = _schema_without_defaults(catalogue.ids)
         return cls(catalogue, DocumentSchema.from_schema(schema, accept_text=True))
 
-    def validate(self, given: Mapping[str, Any], *, superadmin: bool = False) -> dict[str, Any]:
+    def validate(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the document to store for the `given` one.
 
         Private keys (``_…``, ``pvt_…``) and keys that only the service writes are dropped, numbers and
         booleans get their exact type, missing keys their default, and ``http_verb`` becomes lower-case.
-        `superadmin` accepts modifier values that only super-admins may use. ``headers`` keeps its values, or
+        ``headers`` keeps its values, or
         the masks that were given: see `separate_headers`.
 
         Raises `InvalidDocument` with every mistake found; if the document or a part of it is too large, with
@@ -181,7 +181,7 @@ class DocumentRules:
         add_errors(errors, _uri_errors(document, headers, errors))
         custom_data = document.get("custom_data", {})
         if "hook" not in errors and "hook" in document and isinstance(custom_data, Mapping):
-            add_errors(errors, self.catalogue.validate(document["hook"], custom_data, superadmin=superadmin))
+            add_errors(errors, self.catalogue.validate(document["hook"], custom_data))
         if isinstance(document.get("modifiers"), Mapping):
             add_errors(errors, modifier_errors(document["modifiers"]))
         if headers is not None:

@@ -75,24 +75,19 @@ class HookService:
         stored = await self._store.get(account_id, hook_id)
         return None if stored is None else _coerced(stored)
 
-    async def create(
-        self, account_id: str, given: Mapping[str, Any], *, superadmin: bool = False
-    ) -> StoredHook:
+    async def create(self, account_id: str, given: Mapping[str, Any]) -> StoredHook:
         """Store a new hook and return it.
 
-        `given` is the client's document, with a ``secret`` if requests are to be signed. `superadmin` accepts
-        modifier values that only super-admins may use. Raises `InvalidDocument`, and `TooManyHooks` if the
-        account has as many as it may have.
+        `given` is the client's document, with a ``secret`` if requests are to be signed. Raises
+        `InvalidDocument`, and `TooManyHooks` if the account has as many as it may have.
         """
         secrets = self._updated_secrets(given, ())
-        document, headers = await self._validate(given, superadmin, {})
+        document, headers = await self._validate(given, {})
         stored = await self._store.create(account_id, document, secrets or (), headers)
         self._changed("doc_created", stored)
         return stored
 
-    async def replace(
-        self, hook: StoredHook, given: Mapping[str, Any], *, superadmin: bool = False
-    ) -> StoredHook:
+    async def replace(self, hook: StoredHook, given: Mapping[str, Any]) -> StoredHook:
         """Replace the document of `hook` and return the stored hook; the parameters are as for `create`.
 
         Secrets stay unless `given` has a ``secret``, and so do the values of headers that are masked in it.
@@ -103,7 +98,7 @@ class HookService:
         Raises `InvalidDocument`, and `RevisionConflict` if the hook has changed since `hook` was read.
         """
         secrets = self._updated_secrets(given, hook.secrets)
-        document, headers = await self._validate(given, superadmin, hook.headers)
+        document, headers = await self._validate(given, hook.headers)
         if not document["enabled"] and "disable_reason" in hook.document:
             document["disable_reason"] = hook.document["disable_reason"]
         suspension = hook.suspension
@@ -121,9 +116,7 @@ class HookService:
         secrets = self._updated_secrets(given, hook.secrets)
         return await self._replace(hook, hook.document, secrets, suspension=hook.suspension)
 
-    async def patch(
-        self, hook: StoredHook, changes: Mapping[str, Any], *, superadmin: bool = False
-    ) -> StoredHook:
+    async def patch(self, hook: StoredHook, changes: Mapping[str, Any]) -> StoredHook:
         """Merge `changes` into the document of `hook` (see `merge`), then do the same as `replace`."""
         # Keys about secrets are not stored in the document, and null is a value for them.
         secret_keys = {name: changes[name] for name in _SECRET_KEYS if name in changes}
@@ -132,7 +125,7 @@ class HookService:
         merged = merge(hook.document, changes) | secret_keys
         if "enabled" in changes:
             merged.pop("disable_reason", None)
-        return await self.replace(hook, merged, superadmin=superadmin)
+        return await self.replace(hook, merged)
 
     async def delete(self, hook: StoredHook) -> None:
         """Delete the hook; raises `RevisionConflict` if it has changed since `hook` was read."""
@@ -209,12 +202,10 @@ class HookService:
             return None
 
     async def _validate(
-        self, given: Mapping[str, Any], superadmin: bool, current_headers: Mapping[str, str]
+        self, given: Mapping[str, Any], current_headers: Mapping[str, str]
     ) -> tuple[dict[str, Any], dict[str, str]]:
         """Return the document to store, and the values of its headers."""
-        document, headers = separate_headers(
-            self._rules.validate(given, superadmin=superadmin), current_headers
-        )
+        document, headers = separate_headers(self._rules.validate(given), current_headers)
         reason = await self._check_uri(document["uri"])
         if reason is not None:
             cause = mask_credentials(document["uri"])
