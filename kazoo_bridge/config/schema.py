@@ -139,6 +139,7 @@ class Webhooks:
     attempt_failure_expiry_ms: int = _integer(60_000, 1)
     disable_disabler: bool = False
     self_healing: bool = True
+    probe_after_s: int = _integer(30, 1, 600)
     give_up_after_s: int = _integer(3 * 86_400, 1)
     log_successful_attempts: bool = False
     attempt_retention_days: int = _integer(30, 1, 3650)

@@ -133,7 +133,7 @@ class WebhookService:
             on_changed=HookChangePublisher(bus, node).publish,
             on_hook_loaded=paused.on_hook_loaded,
         )
-        probe_schedule = ProbeSchedule(config.webhooks.give_up_after_s)
+        probe_schedule = ProbeSchedule.from_config(config.webhooks)
         auto_disabler = AutoDisabler(
             reactor,
             config.webhooks,

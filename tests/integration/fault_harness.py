@@ -20,10 +20,11 @@ from tests.integration.node_process import NodeProcess, eventually
 
 ACCOUNT = "a" * 32
 
-#: Failed deliveries are retried soon, and hooks are never disabled.
-FAST_RETRIES = """
+#: The default configuration with shorter waits: hooks are suspended and recover.
+SHORT_WAITS = """
 [webhooks]
-disable_disabler = true
+probe_after_s = 2
+attempt_failure_expiry_ms = 8000
 request_timeout_ms = 1500
 connect_timeout_ms = 1500
 retry_schedule_s = [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2]
@@ -172,7 +173,7 @@ class Publisher:
 
 
 def start_node(
-    folder: Path, uri: str, url: str, more: str = FAST_RETRIES, storage_uri: str = "", **hook: object
+    folder: Path, uri: str, url: str, more: str = SHORT_WAITS, storage_uri: str = "", **hook: object
 ) -> NodeProcess:
     """Start a node with one hook to `url`."""
     node = NodeProcess(folder, uri, more, storage_uri)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from pika.exceptions import AMQPError
 
-from tests.integration.fault_harness import FAST_RETRIES, FaultyReceiver, Publisher, start_node
+from tests.integration.fault_harness import SHORT_WAITS, FaultyReceiver, Publisher, start_node
 from tests.integration.node_process import NodeProcess, eventually
 from tests.integration.postgresql import Cluster
 from tests.integration.rabbitmq import RabbitNode
@@ -61,7 +61,7 @@ def test_the_broker_is_killed_under_load(
 
 
 def test_the_database_is_locked(tmp_path: Path, vhost_uri: str, receiver: FaultyReceiver) -> None:
-    receiver.behaviour = lambda number: "500" if number < 100 else "ok"
+    receiver.behaviour = lambda number: "500" if number < 12 else "ok"
     node = start_node(tmp_path, vhost_uri, receiver.url)
     publisher = Publisher(vhost_uri)
     locker = sqlite3.connect(tmp_path / "bridge.sqlite3", isolation_level=None, timeout=20)
@@ -93,8 +93,8 @@ def test_the_disk_is_full(tmp_path: Path, vhost_uri: str, receiver: FaultyReceiv
     if mounted.returncode:
         pytest.skip(f"this environment does not let root mount a file system: {mounted.stderr.strip()}")
     try:
-        receiver.behaviour = lambda number: "500" if number < 100 else "ok"
-        node = start_node(tmp_path, vhost_uri, receiver.url, FAST_RETRIES, f"sqlite:///{disk}/bridge.sqlite3")
+        receiver.behaviour = lambda number: "500" if number < 12 else "ok"
+        node = start_node(tmp_path, vhost_uri, receiver.url, SHORT_WAITS, f"sqlite:///{disk}/bridge.sqlite3")
         publisher = Publisher(vhost_uri)
         filler = disk / "filler"
         with filler.open("wb", buffering=0) as out, contextlib.suppress(OSError):

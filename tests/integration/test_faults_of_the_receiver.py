@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.cutting_proxy import CuttingProxy
-from tests.integration.fault_harness import FAST_RETRIES, FaultyReceiver, Publisher, start_node
+from tests.integration.fault_harness import SHORT_WAITS, FaultyReceiver, Publisher, start_node
 from tests.integration.node_process import NodeProcess, eventually
 
 pytestmark = pytest.mark.timeout(120)
@@ -31,7 +31,7 @@ def verify_and_stop(node: NodeProcess, receiver: FaultyReceiver, publisher: Publ
 
 def test_the_receiver_has_every_fault(tmp_path: Path, vhost_uri: str, receiver: FaultyReceiver) -> None:
     behaviours = ["reset", "garbage", "500", "slow", "ok", "silent", "reset", "garbage"]
-    receiver.behaviour = lambda number: behaviours[number % len(behaviours)] if number < 120 else "ok"
+    receiver.behaviour = lambda number: behaviours[number % len(behaviours)] if number < 24 else "ok"
     node = start_node(tmp_path, vhost_uri, receiver.url)
     publisher = Publisher(vhost_uri)
     publisher.publish(80)
@@ -83,7 +83,7 @@ def test_an_ordered_hook_keeps_the_order_through_failures(
     tmp_path: Path, vhost_uri: str, receiver: FaultyReceiver
 ) -> None:
     receiver.behaviour = lambda number: ("500", "ok", "reset", "ok", "ok")[number % 5]
-    node = start_node(tmp_path, vhost_uri, receiver.url, FAST_RETRIES, ordered=True)
+    node = start_node(tmp_path, vhost_uri, receiver.url, SHORT_WAITS, ordered=True)
     publisher = Publisher(vhost_uri)
     publisher.publish(24, calls=4)
     eventually(lambda: sum(one.answered for one in receiver.requests) >= 24, "all events", 60)

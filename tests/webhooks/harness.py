@@ -100,7 +100,7 @@ class Harness:
             on_changed=lambda action, hook: None,
             on_hook_loaded=self.paused.on_hook_loaded,
         )
-        self.probe_schedule = ProbeSchedule(give_up_after, LongestDelays())
+        self.probe_schedule = ProbeSchedule(30.0, give_up_after, LongestDelays())
         self.prober = ReceiverProber(
             clock,
             self.hooks,

@@ -6,10 +6,8 @@ import random
 
 from attrs import evolve, field, frozen
 
+from kazoo_bridge.config import Webhooks
 from kazoo_bridge.interfaces import Suspension
-
-#: Seconds from the suspension to the first probe; each further wait is twice as long.
-FIRST_PROBE_DELAY = 30.0
 
 #: The longest wait between two probes, in seconds.
 MAX_PROBE_DELAY = 600.0
@@ -22,11 +20,18 @@ _JITTER = 0.2
 class ProbeSchedule:
     """The times of the probes of suspended hooks.
 
-    After `give_up_after` seconds of failing, a suspended hook is given up.
+    The first probe is made `first_delay` seconds after the suspension; each further wait is twice as long, up
+    to `MAX_PROBE_DELAY`. After `give_up_after` seconds of failing, a suspended hook is given up.
     """
 
+    first_delay: float
     give_up_after: float
     _random: random.Random = field(factory=random.Random)
+
+    @classmethod
+    def from_config(cls, config: Webhooks) -> ProbeSchedule:
+        """Build the schedule of the section ``[webhooks]``."""
+        return cls(config.probe_after_s, config.give_up_after_s)
 
     def begin(self, now: float) -> Suspension:
         """Return a suspension that begins at `now` (Unix seconds)."""
@@ -43,5 +48,5 @@ class ProbeSchedule:
 
     def _delay(self, probes: int) -> float:
         # The exponent is bounded, because the number of probes is not.
-        delay = FIRST_PROBE_DELAY * 2.0 ** min(probes, 16)
+        delay = self.first_delay * 2.0 ** min(probes, 16)
         return min(MAX_PROBE_DELAY, delay * self._random.uniform(1.0, 1.0 + _JITTER))

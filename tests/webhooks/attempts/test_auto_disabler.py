@@ -48,7 +48,7 @@ class Harness:
                 on_hook_loaded=lambda hook_id, became_enabled: None,
             ),
             self.bus,
-            ProbeSchedule(1000.0),
+            ProbeSchedule(30.0, 1000.0),
             self._on_suspended,
         )
 

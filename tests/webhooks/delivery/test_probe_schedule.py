@@ -25,22 +25,22 @@ def delays(schedule: ProbeSchedule, count: int) -> list[float]:
 
 
 def test_delays_double_up_to_ten_minutes() -> None:
-    assert delays(ProbeSchedule(1.0, ShortestDelays()), 6) == [30, 60, 120, 240, 480, 600, 600]
-    assert delays(ProbeSchedule(1.0, LongestDelays()), 6) == [36, 72, 144, 288, 576, 600, 600]
+    assert delays(ProbeSchedule(30.0, 1.0, ShortestDelays()), 6) == [30, 60, 120, 240, 480, 600, 600]
+    assert delays(ProbeSchedule(30.0, 1.0, LongestDelays()), 6) == [36, 72, 144, 288, 576, 600, 600]
 
 
 def test_any_number_of_probes_is_possible() -> None:
     suspension = Suspension(0.0, 0.0, 10**6)
-    assert ProbeSchedule(1.0).advance(suspension, 5.0) == Suspension(0.0, 605.0, 10**6 + 1)
+    assert ProbeSchedule(30.0, 1.0).advance(suspension, 5.0) == Suspension(0.0, 605.0, 10**6 + 1)
 
 
 def test_hooks_that_are_suspended_together_are_not_probed_together() -> None:
-    schedule = ProbeSchedule(1.0, random.Random(1))
+    schedule = ProbeSchedule(30.0, 1.0, random.Random(1))
     assert len({schedule.begin(0.0).next_probe for _ in range(20)}) == 20
 
 
 def test_it_is_over_after_its_time() -> None:
-    schedule = ProbeSchedule(100.0)
+    schedule = ProbeSchedule(30.0, 100.0)
     suspension = Suspension(50.0, 60.0)
     assert not schedule.is_over(suspension, 149.9)
     assert schedule.is_over(suspension, 150.0)
