@@ -7,11 +7,11 @@ from functools import partial
 from typing import Any
 
 from attrs import define
-from twisted.web.client import HTTPConnectionPool
 
 from kazoo_bridge.config import Config
 from kazoo_bridge.webhooks.egress import (
     CoalescingResolver,
+    ConnectionPool,
     EgressPolicy,
     Proxy,
     ThreadedResolver,
@@ -35,7 +35,7 @@ class HookHttpClient:
 
     sender: Sender
     check_uri: UriCheck
-    _pool: HTTPConnectionPool
+    _pool: ConnectionPool
     _resolvers: Sequence[ThreadedResolver]
 
     @classmethod
@@ -53,6 +53,8 @@ class HookHttpClient:
             tls=TlsClient.from_config(egress.ca_bundle, egress.client_certificate, egress.client_key),
             proxy=Proxy.from_config(egress.proxy),
             resolver=for_requests,
+            idle_timeout=webhooks.keep_alive_s,
+            max_idle_connections=webhooks.max_requests,
         )
         sender = Sender(
             reactor,
@@ -70,4 +72,4 @@ class HookHttpClient:
         """Close idle connections and end the threads."""
         for resolver in self._resolvers:
             resolver.stop()
-        await self._pool.closeCachedConnections()
+        await self._pool.close()

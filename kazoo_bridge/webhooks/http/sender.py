@@ -19,7 +19,9 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IBodyProducer, IResponse
 from zope.interface import implementer
 
+from kazoo_bridge.webhooks.egress.http_connection import VALID_STATUSES
 from kazoo_bridge.webhooks.egress.own_faults import OwnWaitCancelled, WaitTimedOut
+from kazoo_bridge.webhooks.http.body_producer import BytesProducer
 from kazoo_bridge.webhooks.http.error_messages import describe_error
 from kazoo_bridge.webhooks.http.faults import Fault, fault_of
 from kazoo_bridge.webhooks.http.http_request import HookRequest, is_success
@@ -33,8 +35,6 @@ MAX_BODY_BYTES = 64 * 1024
 
 #: treq requires a URL; `FixedUrlAgent` replaces it.
 _PLACEHOLDER_URL = DecodedURL.from_text("http://hook.invalid/")
-
-_VALID_STATUSES = range(200, 1000)
 
 
 @frozen
@@ -124,7 +124,7 @@ class Sender:
             request.method,
             _PLACEHOLDER_URL,
             headers=Headers({name: [value] for name, value in request.headers.items()}),
-            data=request.body or None,
+            data=BytesProducer(request.body) if request.body else None,
             allow_redirects=False,
             unbuffered=True,
         )
@@ -133,7 +133,7 @@ class Sender:
             await read_prefix(response, body)
         except ResponseFailed as failed:
             error = describe_error(failed)
-        if response.code not in _VALID_STATUSES:
+        if response.code not in VALID_STATUSES:
             return Outcome(False, error="the answer is not HTTP/1.1: it has no status"), None
         success = is_success(request.method, response.code)
         headers = {} if success and not self.keep_success_headers else _decode_headers(response.headers)

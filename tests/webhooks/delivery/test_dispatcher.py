@@ -33,7 +33,7 @@ async def real() -> AsyncIterator[RealHarness]:
     harness = RealHarness(Clock(), agent, await receiver.start())
     harness.receiver = receiver
     yield harness
-    await pool.closeCachedConnections()
+    await pool.close()
     await receiver.stop()
 
 

@@ -117,7 +117,7 @@ class Harness:
         agent, pool = guarded_agent(reactor, EgressPolicy.from_config(["10.0.0.0/8", "::/0"], []), 5)
         sender = Sender(reactor, agent, 5, True, max_redirects)
         outcome = await sender.send(HookRequest("POST", f"{self.url}/start", HEADERS, b"{}"))
-        await pool.closeCachedConnections()
+        await pool.close()
         return outcome
 
 

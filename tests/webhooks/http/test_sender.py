@@ -78,7 +78,7 @@ async def harness() -> AsyncIterator[Harness]:
     for receiver in harness.bad:
         await receiver.stop()
     await harness.good.stop()
-    await pool.closeCachedConnections()
+    await pool.close()
     await assert_nothing_left(before)
 
 
