@@ -125,6 +125,7 @@ class Calls:
     """Queries of live calls."""
 
     query_timeout_ms: int = _integer(2000, 10, 60_000)
+    check_urls: bool = True
 
 
 @frozen

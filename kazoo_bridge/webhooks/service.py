@@ -181,6 +181,10 @@ class WebhookService:
             hook_changes=HookChangeConsumer(bus, hooks, directory, on_account_deleted),
         )
 
+    async def check_command_url(self, url: str) -> str | None:
+        """Return why a command may not make the switch request `url`; None if it may."""
+        return await self._http.check_command_url(url)
+
     async def load(self) -> None:
         """Read what must be in memory; raises `StorageUnavailable`."""
         await self.hooks.load()
