@@ -1,8 +1,8 @@
-"""One HTTP connection to a receiver, whose memory is bounded while it reads a response's head.
+"""One HTTP connection to a receiver, which bounds what it reads of a response.
 
 The class subclassed here (`HTTP11ClientProtocol`) is not in Twisted's public documentation, as Twisted has
-no other place to count the bytes of a head. The tests of hostile receivers fail if a new Twisted no longer
-permits this.
+no other place to count the bytes of a response. The tests of hostile receivers fail if a new Twisted no
+longer permits this.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ from twisted.web.iweb import IResponse
 
 #: Limit for status line and headers of a response together, 1xx responses before it included.
 MAX_HEAD_BYTES = 32 * 1024
+
+#: Limit for the body of a response as it is sent, with the sizes and extensions of chunks: these cost more
+#: than the data, of which callers read less.
+MAX_FRAMED_BYTES = 128 * 1024
 
 #: The statuses of responses that end a request.
 VALID_STATUSES = range(200, 1000)
@@ -39,8 +43,15 @@ class HeadTooLong(Exception):
         super().__init__(f"the answer's headers are longer than {MAX_HEAD_BYTES // 1024} KiB")
 
 
+class BodyTooLong(Exception):
+    """The body of the response exceeds `MAX_FRAMED_BYTES`."""
+
+    def __init__(self) -> None:
+        super().__init__(f"the answer's body is longer than {MAX_FRAMED_BYTES // 1024} KiB as it was sent")
+
+
 class BoundedClient(HTTP11ClientProtocol):
-    """One client connection, whose memory is bounded while it reads a head; it keeps no bodies.
+    """One client connection, which reads a bounded number of bytes for each response, and keeps no bodies.
 
     `on_idle` is called with the client when the connection can carry another request, `on_lost` when it is
     closed. `response_began` is true once a byte of the response to the last request has been received.
@@ -48,6 +59,7 @@ class BoundedClient(HTTP11ClientProtocol):
 
     response_began = False
     _head_bytes = 0
+    _body_bytes = 0
     _has_surplus = False
 
     def __init__(
@@ -68,9 +80,9 @@ class BoundedClient(HTTP11ClientProtocol):
     def request(self, request: Request) -> Deferred[IResponse]:
         """Send a request like Twisted's client, and count the bytes of its response's head.
 
-        Fails with `HeadTooLong` too.
+        Fails with `HeadTooLong` too; reading the response's body fails with `BodyTooLong`.
         """
-        self._head_bytes = 0
+        self._head_bytes = self._body_bytes = 0
         self.response_began = False
         response = super().request(request)
         parser: Any = self._parser
@@ -87,7 +99,7 @@ class BoundedClient(HTTP11ClientProtocol):
         self._finishResponse(rest)
 
     def dataReceived(self, bytes: bytes) -> None:
-        """Parse received bytes, in pieces and counted until the head is complete."""
+        """Parse received bytes, counted, and in pieces until the head is complete."""
         self.response_began = True
         rest, parser = memoryview(bytes), self._parser
         while rest and parser is not None and parser is self._parser and parser.state in (STATUS, HEADER):
@@ -99,8 +111,16 @@ class BoundedClient(HTTP11ClientProtocol):
                     self._giveUp(Failure(HeadTooLong()))
                     return
         if rest and parser is not None and parser is self._parser:
-            super().dataReceived(rest.tobytes())
-        elif rest:
+            piece, rest = (
+                rest[: MAX_FRAMED_BYTES - self._body_bytes],
+                rest[MAX_FRAMED_BYTES - self._body_bytes :],
+            )
+            self._body_bytes += len(piece)
+            super().dataReceived(piece.tobytes())
+            if rest and parser is self._parser:
+                self._giveUp(Failure(BodyTooLong()))
+                return
+        if rest:
             # Bytes beyond the response answer no request, and must not be read as the answer to one that
             # has been sent meanwhile.
             self.transport.abortConnection()  # type: ignore[union-attr] # connected

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.web._newclient import Request
@@ -11,7 +12,9 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IBodyProducer
 
 from kazoo_bridge.webhooks.egress.http_connection import (
+    MAX_FRAMED_BYTES,
     MAX_HEAD_BYTES,
+    BodyTooLong,
     BoundedClient,
     BoundedClientFactory,
     HeadTooLong,
@@ -71,6 +74,44 @@ def test_a_connection_with_surplus_bytes_or_without_a_status_is_not_used_again(r
     connection.client.dataReceived(response)
     assert connection.idle == []
     assert connection.transport.disconnecting
+
+
+class Body(Protocol):
+    """Collects a body, and why it ended."""
+
+    def __init__(self) -> None:
+        self.received, self.reasons = b"", list[Failure]()
+
+    def dataReceived(self, data: bytes) -> None:
+        self.received += data
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.reasons.append(reason)
+
+
+@pytest.mark.parametrize("chunk", [b"1\r\na\r\n", b"1;e=" + b"x" * 900 + b"\r\na\r\n"])
+def test_the_framing_of_a_body_is_bounded(chunk: bytes) -> None:
+    connection, body = Connection(), Body()
+    results = connection.request()
+    connection.client.dataReceived(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    results[0].deliverBody(body)
+    sent = 0
+    while not connection.transport.disconnecting:
+        connection.client.dataReceived(chunk * 20)
+        sent += 20 * len(chunk)
+    assert MAX_FRAMED_BYTES < sent < MAX_FRAMED_BYTES + 20_000
+    failed: Any = body.reasons[0].value
+    assert failed.reasons[0].check(BodyTooLong)
+
+
+def test_a_body_within_the_limit_leaves_the_connection_usable() -> None:
+    connection, body = Connection(), Body()
+    for _ in range(3):
+        results = connection.request()
+        connection.client.dataReceived(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n" + b"x" * 60_000)
+        results[0].deliverBody(body)
+    assert len(body.received) == 180_000
+    assert len(connection.idle) == 3
 
 
 def test_a_closed_connection_is_reported() -> None:
