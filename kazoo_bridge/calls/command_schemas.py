@@ -33,13 +33,15 @@ class CommandSchema:
     """The data of one command.
 
     `properties` has a JSON schema for each key. The keys in `required` must be given, and one of those in
-    `any_of` if it has any. `defaults` are added where a key is not given.
+    `any_of` if it has any. `defaults` are added where a key is not given. `urls` are the keys whose value may
+    be a URL that the switch requests.
     """
 
     properties: Mapping[str, Any] = field(factory=dict)
     required: tuple[str, ...] = ()
     any_of: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = field(factory=dict)
+    urls: tuple[str, ...] = ()
 
 
 COMMAND_SCHEMAS: Mapping[str, CommandSchema] = {
@@ -56,7 +58,10 @@ COMMAND_SCHEMAS: Mapping[str, CommandSchema] = {
         {"id": _ID, "captures": _CAPTURES, "collected": _CAPTURES}, any_of=("id", "captures", "collected")
     ),
     "hangup": CommandSchema(),
-    "hold": CommandSchema({"moh_aleg": _TEXT, "moh_bleg": _TEXT, "unhold_key": _one_of(*_DIGITS)}),
+    "hold": CommandSchema(
+        {"moh_aleg": _TEXT, "moh_bleg": _TEXT, "unhold_key": _one_of(*_DIGITS)},
+        urls=("moh_aleg", "moh_bleg"),
+    ),
     "intercept": CommandSchema(
         {
             "target_type": _one_of("device", "user", "number"),
@@ -77,7 +82,7 @@ COMMAND_SCHEMAS: Mapping[str, CommandSchema] = {
         }
     ),
     "park": CommandSchema({"slot": _TEXT}),
-    "play": CommandSchema({"id": _TEXT, "leg": _LEG}, required=("id",)),
+    "play": CommandSchema({"id": _TEXT, "leg": _LEG}, required=("id",), urls=("id",)),
     "record_call": CommandSchema(
         {
             "action": _one_of("mask", "unmask", "start", "stop", "toggle"),
@@ -92,7 +97,8 @@ COMMAND_SCHEMAS: Mapping[str, CommandSchema] = {
             "record_sample_rate": {"type": "integer", "minimum": 8000, "maximum": 192_000},
             "time_limit": {**_SECONDS, "minimum": 1},
             "url": {"type": "string", "maxLength": 2048, "pattern": r"^(https?|ftps?)://[^\s/]"},
-        }
+        },
+        urls=("url",),
     ),
     "resume": CommandSchema(),
     "say": CommandSchema(
@@ -122,6 +128,7 @@ COMMAND_SCHEMAS: Mapping[str, CommandSchema] = {
         },
         required=("target",),
         defaults={"transfer-type": "blind"},
+        urls=("moh",),
     ),
     "tts": CommandSchema(
         {

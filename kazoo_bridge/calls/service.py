@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 from attrs import define
 from zope.interface import implementer
 
 from kazoo_bridge.calls.channel_queries import Channel, ChannelQueries
+from kazoo_bridge.calls.command_urls import UrlCheck, command_urls, flow_urls, require_permitted
 from kazoo_bridge.calls.command_validation import is_valid_call_id, validate_command, validate_flow
 from kazoo_bridge.calls.kazoo_messages import Message, action_command, flow_command
 from kazoo_bridge.calls.live_calls import LiveCalls
@@ -19,17 +20,24 @@ from kazoo_bridge.interfaces import CallChange, CommandRefused, IBus, ICalls, IC
 @implementer(ICalls)
 @define(eq=False)
 class CallService:
-    """Lists, commands and watches live calls. Nothing is cached: each query asks the switch's nodes."""
+    """Lists, commands and watches live calls. Nothing is cached: each query asks the switch's nodes.
+
+    `check_url` judges the URLs in commands; with None all are passed on.
+    """
 
     _bus: IBus
     _queries: ChannelQueries
     _live_calls: LiveCalls
+    _check_url: UrlCheck | None = None
 
     @classmethod
-    def from_config(cls, reactor: Any, config: Config, bus: IBus) -> CallService:
-        """Build the parts; nothing runs yet."""
+    def from_config(
+        cls, reactor: Any, config: Config, bus: IBus, check_url: UrlCheck | None = None
+    ) -> CallService:
+        """Build the parts; nothing runs yet. `check_url` is used if ``calls.check_urls`` is set."""
         queries = ChannelQueries(bus, config.calls.query_timeout_ms / 1000)
-        return cls(bus, queries, LiveCalls(reactor, bus, queries))
+        check = check_url if config.calls.check_urls else None
+        return cls(bus, queries, LiveCalls(reactor, bus, queries), check)
 
     def start(self) -> None:
         """Be ready to consume call events; none are bound while no account is watched."""
@@ -55,8 +63,9 @@ class CallService:
     async def command(self, account_id: str, call_id: str, command: str, data: Mapping[str, Any]) -> str:
         """See `ICalls.command`."""
 
-        def make_message(channel: Channel) -> Message:
+        async def make_message(channel: Channel) -> Message:
             validated = validate_command(command, data)
+            await self._require_permitted(command_urls(command, validated))
             if command == "transfer" and not (channel.get("other_leg_call_id") or channel.get("other_leg")):
                 raise CommandRefused(
                     {"other_leg_call_id": {"required": {"message": "the channel is connected to no other"}}}
@@ -68,8 +77,10 @@ class CallService:
     async def flow(self, account_id: str, call_id: str, flow: Mapping[str, Any]) -> str:
         """See `ICalls.flow`."""
 
-        def make_message(_: Channel) -> Message:
-            return flow_command(call_id, validate_flow(flow))
+        async def make_message(_: Channel) -> Message:
+            validated = validate_flow(flow)
+            await self._require_permitted(flow_urls(validated))
+            return flow_command(call_id, validated)
 
         return await self._publish(account_id, call_id, make_message, "metaflow sent")
 
@@ -77,12 +88,20 @@ class CallService:
         """See `ICalls.watch`."""
         return self._live_calls.watch(account_id, watcher)
 
+    async def _require_permitted(self, urls: Iterator[tuple[str, str]]) -> None:
+        if self._check_url is not None:
+            await require_permitted(urls, self._check_url)
+
     async def _publish(
-        self, account_id: str, call_id: str, make_message: Callable[[Channel], Message], answer: str
+        self,
+        account_id: str,
+        call_id: str,
+        make_message: Callable[[Channel], Awaitable[Message]],
+        answer: str,
     ) -> str:
         """Publish a message to a call that the account has, and return `answer`."""
         channel = await self.channel(account_id, call_id)
         if channel is None:
             raise UnknownCall(call_id)
-        await self._bus.publish(*make_message(channel))
+        await self._bus.publish(*await make_message(channel))
         return answer

@@ -127,6 +127,7 @@ class Calls:
     """Queries of live calls."""
 
     query_timeout_ms: int = _integer(2000, 10, 60_000)
+    check_urls: bool = True
 
 
 @frozen
@@ -156,6 +157,8 @@ class Webhooks:
     max_hooks_per_account: int = _integer(1000, 0)
     max_requests: int = _integer(256, 1, 10_000)
     max_requests_per_hook: int = _integer(32, 1, 10_000)
+    keep_alive_s: int = _integer(15, 0, 3600)
+    max_body_bytes: int = _integer(1_048_576, 1024, 16_777_216)
     cluster_id: str = _text("", r"[\x21-\x7e]{0,128}", "at most 128 printable characters without spaces")
 
 

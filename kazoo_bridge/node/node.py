@@ -145,7 +145,6 @@ class Node:
         except ValueError as error:
             raise ConfigError([f"storage.uri: {error}"]) from None
         name = f"kazoo_bridge@{socket.gethostname()}"
-        calls = CallService.from_config(reactor, config, bus)
         accounts, token_store = AccountStore(reactor, database), TokenStore(reactor, database)
         directory = LocalDirectory(reactor, accounts, token_store, NumberStore(database))
         hook_store = HookStore(reactor, database, config.webhooks.max_hooks_per_account)
@@ -169,6 +168,10 @@ class Node:
                     reason=error,
                 )
 
+        webhooks = WebhookService.from_config(
+            reactor, config, bus, directory, stores, categories, name, on_account_deleted
+        )
+        calls = CallService.from_config(reactor, config, bus, webhooks.check_command_url)
         return cls(
             reactor=reactor,
             config=config,
@@ -181,9 +184,7 @@ class Node:
             accounts=accounts,
             tokens=token_store,
             directory=directory,
-            webhooks=WebhookService.from_config(
-                reactor, config, bus, directory, stores, categories, name, on_account_deleted
-            ),
+            webhooks=webhooks,
             calls=calls,
             websockets=WebsocketService.from_config(
                 reactor, config, bus, directory, categories, name, calls=calls

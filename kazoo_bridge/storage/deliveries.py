@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from kazoo_bridge.interfaces import (
@@ -24,6 +25,10 @@ from kazoo_bridge.storage.tables import deliveries, dump_json
 
 #: The statuses of deliveries that are still to be made.
 WAITING = ("pending", "held")
+
+_log = Logger()
+
+_UNREADABLE = "the stored delivery cannot be read"
 
 _c = deliveries.c
 _NO_LEASE: Mapping[str, Any] = {"lease_owner": None, "lease_until": 0.0}
@@ -244,8 +249,30 @@ def _claim(
             sequences = [row.sequence for row in rows]
             lease = sa.update(deliveries).where(_c.sequence.in_(sequences))
             connection.execute(lease.values(lease_owner=owner, lease_until=until))
-            claimed += map(_from_row, rows)
+            claimed += _readable(connection, rows, now)
     return claimed
+
+
+def _readable(connection: Connection, rows: Sequence[Row[Any]], now: float) -> list[Delivery]:
+    """Return the deliveries of `rows`; one that cannot be read becomes dead, as no other attempt will."""
+    found = []
+    for row in rows:
+        try:
+            found.append(_from_row(row))
+        except ValueError:
+            _log.failure(
+                "stored delivery cannot be read hook_id={hook_id} delivery_id={delivery_id}",
+                hook_id=row.hook_id,
+                delivery_id=row.id,
+            )
+            _update_each(
+                connection,
+                ("tries", "reason"),
+                [(row.id, row.tries, _UNREADABLE)],
+                status="dead",
+                changed=now,
+            )
+    return found
 
 
 def _claimable(hook_id: str, now: float) -> Any:
@@ -351,22 +378,44 @@ def _page(
         query = query.where(_c.sequence < before)
     rows = connection.execute(query.order_by(_c.sequence.desc()).limit(count))
     return [
-        StoredDelivery(row.sequence, _from_row(row), row.status, row.next_attempt, row.changed, row.reason)
+        StoredDelivery(row.sequence, _for_display(row), row.status, row.next_attempt, row.changed, row.reason)
         for row in rows
     ]
 
 
+def _for_display(row: Row[Any]) -> Delivery:
+    """Return the delivery; without payload and inline hook if these cannot be read."""
+    try:
+        return _from_row(row)
+    except ValueError:
+        return _make_delivery(row, {}, None)
+
+
 def _from_row(row: Row[Any]) -> Delivery:
+    """Return the delivery. Raises ValueError if its JSON cannot be read."""
+    try:
+        payload = json.loads(row.payload)
+        inline_hook = None if row.own_hook is None else json.loads(row.own_hook)
+    except RecursionError:
+        raise ValueError("the JSON is nested too deep") from None
+    if not isinstance(payload, dict) or not isinstance(inline_hook, dict | None):
+        raise ValueError("expected JSON objects")
+    return _make_delivery(row, payload, inline_hook)
+
+
+def _make_delivery(
+    row: Row[Any], payload: Mapping[str, Any], inline_hook: Mapping[str, Any] | None
+) -> Delivery:
     return Delivery(
         id=row.id,
         hook_id=row.hook_id,
         account_id=row.account_id,
         event=row.event,
         event_id=row.event_id,
-        payload=json.loads(row.payload),
+        payload=payload,
         created=row.created,
         ordering_key=row.ordering,
-        inline_hook=None if row.own_hook is None else json.loads(row.own_hook),
+        inline_hook=inline_hook,
         attempts=row.tries,
         replayed_at=row.waiting_since,
     )

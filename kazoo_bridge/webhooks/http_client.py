@@ -7,11 +7,11 @@ from functools import partial
 from typing import Any
 
 from attrs import define
-from twisted.web.client import HTTPConnectionPool
 
 from kazoo_bridge.config import Config
 from kazoo_bridge.webhooks.egress import (
     CoalescingResolver,
+    ConnectionPool,
     EgressPolicy,
     Proxy,
     ThreadedResolver,
@@ -22,20 +22,25 @@ from kazoo_bridge.webhooks.egress import (
 from kazoo_bridge.webhooks.hooks.hook_service import UriCheck
 from kazoo_bridge.webhooks.http.sender import Sender
 
-#: Seconds within which the host of a new hook's URI must be looked up.
+#: Seconds within which the host of a new hook's URI, or of a command's, must be looked up.
 _URI_CHECK_TIMEOUT = 2.0
 
-#: Hosts of new hooks that are looked up at the same time.
+#: Hosts of new hooks, and of commands, that are looked up at the same time.
 _URI_CHECK_THREADS = 10
 
 
 @define(eq=False)
 class HookHttpClient:
-    """The way to receivers: `sender` makes requests, `check_uri` says why a URI may not be a hook's."""
+    """The way to receivers: `sender` makes requests, `check_uri` says why a URI may not be a hook's.
+
+    `check_command_url` says why a command may not make the switch request a URL. The switch's connection is
+    not judged again, so a host that cannot be looked up is refused.
+    """
 
     sender: Sender
     check_uri: UriCheck
-    _pool: HTTPConnectionPool
+    check_command_url: UriCheck
+    _pool: ConnectionPool
     _resolvers: Sequence[ThreadedResolver]
 
     @classmethod
@@ -53,6 +58,8 @@ class HookHttpClient:
             tls=TlsClient.from_config(egress.ca_bundle, egress.client_certificate, egress.client_key),
             proxy=Proxy.from_config(egress.proxy),
             resolver=for_requests,
+            idle_timeout=webhooks.keep_alive_s,
+            max_idle_connections=webhooks.max_requests,
         )
         sender = Sender(
             reactor,
@@ -61,13 +68,22 @@ class HookHttpClient:
             webhooks.log_successful_attempts,
             egress.max_redirects,
         )
+        for_commands = ThreadedResolver(reactor, _URI_CHECK_THREADS)
         check_uri = partial(
             denial_reason, reactor, CoalescingResolver(for_checks), policy, timeout=_URI_CHECK_TIMEOUT
         )
-        return cls(sender, check_uri, pool, [for_checks, for_requests])
+        check_command_url = partial(
+            denial_reason,
+            reactor,
+            CoalescingResolver(for_commands),
+            policy,
+            timeout=_URI_CHECK_TIMEOUT,
+            must_resolve=True,
+        )
+        return cls(sender, check_uri, check_command_url, pool, [for_checks, for_requests, for_commands])
 
     async def close(self) -> None:
         """Close idle connections and end the threads."""
         for resolver in self._resolvers:
             resolver.stop()
-        await self._pool.closeCachedConnections()
+        await self._pool.close()

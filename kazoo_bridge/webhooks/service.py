@@ -145,8 +145,8 @@ class WebhookService:
             probe_schedule,
             on_suspended=paused.pause,
         )
-        requests = RequestBuilder(reactor, cluster_id)
         missed_events = MissedEvents(reactor, stores.missed_events)
+        requests = RequestBuilder(reactor, cluster_id, config.webhooks.max_body_bytes)
         attempt_runner = AttemptRunner(
             reactor,
             requests,
@@ -220,6 +220,10 @@ class WebhookService:
             dispatcher=dispatcher,
             hook_changes=HookChangeConsumer(bus, hooks, directory, on_account_deleted),
         )
+
+    async def check_command_url(self, url: str) -> str | None:
+        """Return why a command may not make the switch request `url`; None if it may."""
+        return await self._http.check_command_url(url)
 
     async def load(self) -> None:
         """Read what must be in memory; raises `StorageUnavailable`."""

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from zope.interface.verify import verifyObject
 
 from kazoo_bridge.calls.command_schemas import COMMAND_SCHEMAS
 from kazoo_bridge.calls.command_validation import MAX_BYTES, MAX_DEPTH
+from kazoo_bridge.calls.service import CallService
+from kazoo_bridge.config import Calls, Config
 from kazoo_bridge.interfaces import (
     BusUnavailable,
     CommandRefused,
@@ -141,6 +143,38 @@ def test_invalid_data_are_refused_by_field_and_nothing_is_published(
     assert error.errors[field_name][rule]["message"]
     harness.result_of(harness.service.channel(ACCOUNT, "call-1"))
     assert harness.node.commands == []
+
+
+async def deny_private(url: str) -> str | None:
+    return "the operator forbids it" if "//10." in url else None
+
+
+def test_a_url_that_the_switch_may_not_request_is_refused_and_nothing_is_published(harness: Harness) -> None:
+    harness.service._check_url = deny_private
+    error = harness.failure_of(
+        harness.command("record_call", {"action": "start", "url": "http://10.0.0.1/up"}), CommandRefused
+    )
+    assert error.errors == {"url": {"wrong_format": {"message": "the operator forbids it"}}}
+    flow = {"module": "play", "data": {"id": "http://10.0.0.1/"}}
+    error = harness.failure_of(harness.service.flow(ACCOUNT, "call-1", flow), CommandRefused)
+    assert list(error.errors) == ["data.id"]
+    harness.result_of(harness.service.channel(ACCOUNT, "call-1"))
+    assert harness.node.commands == []
+
+
+@pytest.mark.parametrize("media", ["one-moment", "http://8.8.8.8/a.wav"])
+def test_media_and_permitted_urls_are_published(harness: Harness, media: str) -> None:
+    harness.service._check_url = deny_private
+    harness.result_of(harness.command("play", {"id": media}))
+    harness.result_of(harness.service.channel(ACCOUNT, "call-1"))
+    assert [event.body["Data"]["id"] for event in harness.node.commands] == [media]
+
+
+@pytest.mark.parametrize("check_urls", [True, False])
+def test_urls_are_checked_as_configured(harness: Harness, check_urls: bool) -> None:
+    config = Config(calls=Calls(check_urls=check_urls))
+    service = CallService.from_config(harness.clock, config, cast(IBus, harness.bus), deny_private)
+    assert (service._check_url is deny_private) == check_urls
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import pytest
 import pytest_twisted
+import sqlalchemy as sa
 from attrs import evolve
 from twisted.internet import reactor
 from twisted.internet.defer import gatherResults
+from twisted.logger import capturedLogs
 from zope.interface.verify import verifyObject
 
 from kazoo_bridge.interfaces import UNTIL_ENABLED, Delivery, DeliveryResults, IDeliveryStore
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.deliveries import DeliveryStore
+from kazoo_bridge.storage.tables import deliveries
 from tests.storage.record_factories import ONE, THREE, TWO, A, B, delivery_ids, enqueue, make_delivery
 
 
@@ -93,6 +97,25 @@ class DeliveryStoreSuite:
         await enqueue(delivery_store, "x", "y", "z", hook_id=TWO)
         claimed = await delivery_store.claim("me", 100, 200, {TWO: 1, ONE: 2, THREE: 3})
         assert ids(claimed) == ["a", "b", "x"]
+
+    @pytest.mark.parametrize("payload", ["{", "[1]", "null", "", "[" * 100_000])
+    @pytest.mark.parametrize("column", ["payload", "own_hook"])
+    @pytest_twisted.ensureDeferred
+    async def test_a_delivery_that_cannot_be_read_is_dead_and_holds_up_nothing(
+        self, database: Database, delivery_store: DeliveryStore, column: str, payload: str
+    ) -> None:
+        if (column, payload) == ("own_hook", "null"):
+            return
+        await enqueue(delivery_store, "broken", "good", due=100)
+        spoil = sa.update(deliveries).where(deliveries.c.id == "broken").values({column: payload})
+        await database.write(lambda connection: connection.execute(spoil))
+        with capturedLogs() as logs:
+            assert ids(await delivery_store.claim("me", 100, 200, {ONE: 5})) == ["good"]
+            assert await delivery_store.claim("me", 300, 400, {ONE: 5}) != []
+        (dead,) = await delivery_store.page(A, None, "dead", None, 10)
+        assert (dead.delivery.id, dead.reason) == ("broken", "the stored delivery cannot be read")
+        assert dead.delivery.payload == {}
+        assert [log["delivery_id"] for log in logs if "log_failure" in log] == ["broken"]
 
     @pytest_twisted.ensureDeferred
     async def test_a_lease_expires(self, delivery_store: DeliveryStore) -> None:

@@ -599,7 +599,10 @@ class FakeAgent:
         self.times.append(self.clock.seconds())
         self.hooks.append((headers.getRawHeaders("X-Hook-ID") or [""])[0])
         self.headers.append(headers)
-        self.bodies.append("" if bodyProducer is None else bodyProducer._inputFile.getvalue().decode())
+        body = StringTransport()
+        if bodyProducer is not None:
+            bodyProducer.startProducing(body)
+        self.bodies.append(body.value().decode())
         if not self.reachable:
             return fail(ConnectionRefusedError())
         self.hanging.append(Deferred())

@@ -16,7 +16,7 @@ from twisted.internet.task import LoopingCall, deferLater
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from kazoo_bridge.webhooks.egress.agent import BoundedClient
+from kazoo_bridge.webhooks.egress.http_connection import BoundedClient
 
 Behaviour = Callable[["HostileConnection"], None]
 

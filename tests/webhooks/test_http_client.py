@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator
+from typing import Any
 
+import pytest
 import pytest_twisted
 from twisted.internet import reactor
 
@@ -35,6 +38,23 @@ async def test_a_permitted_receiver_answers(receiver: Receiver) -> None:
     assert await client.check_uri(url) is None
     outcome = await client.sender.send(HookRequest("POST", url, {}, b"a=1"))
     assert outcome.success
+    await client.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_host_that_cannot_be_looked_up_is_refused_in_commands_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def getaddrinfo(*_: Any, **__: Any) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, "no such name")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    client = HookHttpClient.from_config(reactor, Config())
+    assert await client.check_uri("http://unknown.example/") is None
+    assert await client.check_command_url("http://unknown.example/") == "the host name cannot be looked up"
+    assert await client.check_command_url("http://8.8.8.8/") is None
+    for url in ("http://127.0.0.1/", "http://[::1]/", "http://0x7f000001/", "http://h\\@x/"):
+        assert await client.check_command_url(url) is not None
     await client.close()
 
 

@@ -19,6 +19,7 @@ from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.http.error_messages import describe_error
 from kazoo_bridge.webhooks.http.faults import Fault
 from kazoo_bridge.webhooks.http.http_request import HookRequest, build_request
+from kazoo_bridge.webhooks.http.payload_encoding import DEFAULT_MAX_BYTES, PayloadTooLarge
 from kazoo_bridge.webhooks.http.sender import Outcome, Sender
 from kazoo_bridge.webhooks.http.signing import signature_headers
 from kazoo_bridge.webhooks.metrics import AttemptMetrics
@@ -85,10 +86,14 @@ class RequestBuilder:
 
     _clock: IReactorTime
     _cluster_id: ClusterId
+    _max_bytes: int = DEFAULT_MAX_BYTES
 
     def build(self, hook: Hook, delivery: Delivery) -> HookRequest:
-        """Return the request; raises TypeError or ValueError when the payload cannot be encoded."""
-        request = build_request(hook, delivery.payload, self._cluster_id.value)
+        """Return the request.
+
+        Raises `PayloadTooLarge`, or TypeError or ValueError when the payload cannot be encoded.
+        """
+        request = build_request(hook, delivery.payload, self._cluster_id.value, self._max_bytes)
         # Receivers recognise repetitions by the id, so an unsigned request has it too.
         headers = {**request.headers, "webhook-id": delivery.id}
         if hook.signing_keys:
@@ -149,7 +154,7 @@ class AttemptRunner:
             request = self._requests.build(hook, delivery)
         except Exception as error:
             self._scheduler.release(slot, None)
-            return self._unsendable(hook, delivery, error)
+            return _unsendable(hook, delivery, error)
         success: bool | None = None
         began = self._clock.seconds()
         try:
@@ -167,18 +172,6 @@ class AttemptRunner:
         if outcome.success:
             return AttemptResult(True, attempts)
         return await self._failed(hook, delivery, outcome, attempts)
-
-    def _unsendable(self, hook: Hook, delivery: Delivery, error: Exception) -> AttemptResult:
-        _log.failure(
-            "delivery failed, its request cannot be built "
-            "hook_id={hook_id} event={event} delivery_id={delivery_id} reason={reason}",
-            hook_id=hook.id,
-            event=delivery.event,
-            delivery_id=delivery.id,
-            reason=error,
-        )
-        reason = f"the payload cannot be encoded: {describe_error(error)}"
-        return AttemptResult(False, delivery.attempts + 1, None, reason, sent=False)
 
     async def _failed(self, hook: Hook, delivery: Delivery, outcome: Outcome, attempts: int) -> AttemptResult:
         reason = outcome.error or f"answered {outcome.status}"
@@ -214,3 +207,19 @@ class AttemptRunner:
         await self._on_gone(hook.account_id, hook.id, hook.revision, "the receiver answered 410 Gone")
         # Due now, and paused until the hook is enabled again.
         return evolve(result, next_attempt=now)
+
+
+def _unsendable(hook: Hook, delivery: Delivery, error: Exception) -> AttemptResult:
+    """Return the result of an attempt whose request cannot be built; called while `error` is handled."""
+    is_too_large = isinstance(error, PayloadTooLarge)
+    log = _log.warn if is_too_large else _log.failure
+    log(
+        "delivery failed, its request cannot be built "
+        "hook_id={hook_id} event={event} delivery_id={delivery_id} reason={reason}",
+        hook_id=hook.id,
+        event=delivery.event,
+        delivery_id=delivery.id,
+        reason=error,
+    )
+    reason = str(error) if is_too_large else f"the payload cannot be encoded: {describe_error(error)}"
+    return AttemptResult(False, delivery.attempts + 1, None, reason, sent=False)

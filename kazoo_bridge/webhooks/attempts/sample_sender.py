@@ -17,7 +17,10 @@ from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptInfo, Attempt
 from kazoo_bridge.webhooks.delivery.dispatcher import make_delivery
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.hooks.hook_catalogue import ANY_EVENT, HookCatalogue
-from kazoo_bridge.webhooks.http.sender import Sender
+from kazoo_bridge.webhooks.http.faults import Fault
+from kazoo_bridge.webhooks.http.http_request import HookRequest
+from kazoo_bridge.webhooks.http.payload_encoding import PayloadTooLarge
+from kazoo_bridge.webhooks.http.sender import Outcome, Sender
 
 #: The event whose sample a hook for all events receives.
 _SAMPLE_FOR_ANY = "channel_create"
@@ -56,8 +59,15 @@ class SampleSender:
         payload = {**self._sample(hook), "account_id": hook.account_id}
         event_id = f"test_{secrets.token_hex(16)}"
         occurrence = Occurrence(hook.event, hook.account_id, payload)
-        request = self._requests.build(hook, make_delivery(hook, occurrence, event_id, self._clock.seconds()))
-        outcome = await self._sender.send(request)
+        try:
+            request = self._requests.build(
+                hook, make_delivery(hook, occurrence, event_id, self._clock.seconds())
+            )
+        except PayloadTooLarge as error:
+            request = HookRequest(hook.verb.upper(), hook.uri, {}, b"")
+            outcome = Outcome(False, error=str(error), fault=Fault.DEFECT)
+        else:
+            outcome = await self._sender.send(request)
         info = AttemptInfo(event_id, 0, 0, test=True)
         self._recorder.record(hook, request, outcome, info)
         made_at = to_gregorian(self._clock.seconds())

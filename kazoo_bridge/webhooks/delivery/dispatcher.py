@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import OrderedDict
 
 from attrs import define, evolve, field
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -19,6 +20,7 @@ from kazoo_bridge.webhooks.delivery.missed_events import DISABLED, UNDELIVERABLE
 from kazoo_bridge.webhooks.delivery.paused_deliveries import PausedDeliveries
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.hooks.registry import HookRegistry
+from kazoo_bridge.webhooks.http.error_messages import describe_error
 
 _log = Logger()
 
@@ -98,16 +100,17 @@ class Dispatcher:
             await self._deliver(hook, delivery)
         except StorageUnavailable as error:
             raise Requeue(f"delivery {delivery.id} could be neither delivered nor stored: {error}") from None
-        except (TypeError, ValueError) as error:
-            # No later attempt would succeed: the payload can be encoded for neither a request nor the store.
-            self._missed.count(hook, UNDELIVERABLE)
-            _log.error(
-                "delivery dropped hook_id={hook_id} event={event} delivery_id={delivery_id} reason={reason}",
+        except CancelledError:
+            raise
+        except Exception as error:
+            # Repeating it would fail again and hold up the queue.
+            _log.failure(
+                "delivery failed unexpectedly hook_id={hook_id} event={event} delivery_id={delivery_id}",
                 hook_id=hook.id,
                 event=delivery.event,
                 delivery_id=delivery.id,
-                reason=error,
             )
+            await self._bury(hook, evolve(delivery, attempts=delivery.attempts + 1), describe_error(error))
         finally:
             self._on_finished()
 
@@ -148,7 +151,27 @@ class Dispatcher:
             self._remember(delivery.id)
         else:
             attempted = evolve(delivery, attempts=result.attempts)
-            await self._writer.enqueue(attempted, result.next_attempt, result.reason)
+            if result.next_attempt is None:
+                await self._bury(hook, attempted, result.reason)
+            else:
+                await self._writer.enqueue(attempted, result.next_attempt, result.reason)
+
+    async def _bury(self, hook: Hook, delivery: Delivery, reason: str) -> None:
+        """Store the delivery as dead. What the storage cannot hold of its payload is stored as text."""
+        try:
+            payload = json.loads(json.dumps(delivery.payload, default=repr, skipkeys=True))
+            await self._writer.enqueue(evolve(delivery, payload=payload), None, reason)
+        except StorageUnavailable as error:
+            raise Requeue(f"dead delivery {delivery.id} could not be stored: {error}") from None
+        except (TypeError, ValueError, RecursionError) as error:
+            self._missed.count(hook, UNDELIVERABLE)
+            _log.error(
+                "delivery dropped hook_id={hook_id} event={event} delivery_id={delivery_id} reason={reason}",
+                hook_id=delivery.hook_id,
+                event=delivery.event,
+                delivery_id=delivery.id,
+                reason=error,
+            )
 
     def _storage_reason(self, hook: Hook) -> str:
         """Why the delivery is stored without an attempt from memory; empty when an attempt is made."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from email.utils import parsedate_to_datetime
 
@@ -21,6 +22,15 @@ MAX_OWN_FAULT_DELAY = 300.0
 
 #: Seconds by which a receiver's ``Retry-After`` can postpone the next attempt.
 MAX_RETRY_AFTER = 86_400.0
+
+#: Characters of a ``Retry-After`` that are looked at.
+_MAX_RETRY_AFTER_LENGTH = 1000
+
+#: HTTP knows whole seconds only, but receivers send all kinds of numbers.
+_SECONDS = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE]\+?[0-9]+)?", re.ASCII)
+
+#: An HTTP date with a year that `datetime` cannot hold.
+_DISTANT_YEAR = re.compile(r"[0-9]{1,2}[ -][A-Z][a-z]{2}[ -][0-9]{5,} ")
 
 
 @frozen
@@ -75,13 +85,20 @@ class RetryPolicy:
 def retry_after(outcome: Outcome, now: float) -> float:
     """Return the seconds of the response's ``Retry-After``; 0.0 when it has none, or an invalid one.
 
-    `now` is in Unix seconds. The result is `MAX_RETRY_AFTER` at most.
+    `now` is in Unix seconds. The result is `MAX_RETRY_AFTER` at most, however much later the receiver names;
+    a time in the past and a negative number are 0.0.
     """
     text = next((value for name, value in outcome.headers.items() if name.lower() == "retry-after"), "")
-    text = text.strip()
+    seconds = _parse_retry_after(text[:_MAX_RETRY_AFTER_LENGTH].strip(), now)
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER)
+
+
+def _parse_retry_after(text: str, now: float) -> float:
+    if _SECONDS.fullmatch(text):
+        return float(text)  # infinity for hundreds of digits
+    if _DISTANT_YEAR.search(text):
+        return MAX_RETRY_AFTER
     try:
-        is_number = text.isascii() and text.isdigit() and len(text) < 10
-        seconds = float(text) if is_number else parsedate_to_datetime(text).timestamp() - now
+        return parsedate_to_datetime(text).timestamp() - now
     except (ValueError, TypeError, OverflowError):
         return 0.0
-    return min(max(seconds, 0.0), MAX_RETRY_AFTER)

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 
 from attrs import define, field
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from kazoo_bridge.interfaces import Delivery, IDeliveryStore, StorageUnavailable
 from kazoo_bridge.webhooks.attempts.attempt import AttemptResult, AttemptRunner
@@ -21,6 +22,7 @@ from kazoo_bridge.webhooks.delivery.receiver_prober import ReceiverProber
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.hooks.hook_document import InvalidDocument
 from kazoo_bridge.webhooks.hooks.registry import HookRegistry
+from kazoo_bridge.webhooks.http.error_messages import describe_error
 
 _log = Logger()
 
@@ -144,17 +146,23 @@ class RetryWorker(Service):
         probe = self._scheduler.circuit_open(delivery.hook_id)
         self._probes += probe
         sending = Deferred.fromCoroutine(self._send(delivery))
-        sending.addErrback(
-            lambda failure: _log.failure(
-                "retrying a delivery failed delivery_id={delivery_id}", failure, delivery_id=delivery.id
-            )
-        )
+        sending.addErrback(self._on_send_failed, delivery)
         self._sending.add(sending)
         sending.addCallback(lambda _: self._on_sent(sending, probe))
 
     def _on_sent(self, sending: Deferred[None], probe: bool) -> None:
         self._sending.discard(sending)
         self._probes -= probe
+
+    def _on_send_failed(self, failure: Failure, delivery: Delivery) -> None:
+        if failure.check(StorageUnavailable):
+            self._writer.release(delivery)
+            return
+        _log.failure("retrying a delivery failed delivery_id={delivery_id}", failure, delivery_id=delivery.id)
+        if not failure.check(CancelledError):
+            # Repeating it would fail again.
+            reason = describe_error(failure.value or Exception())
+            self._writer.record_result(delivery, AttemptResult(False, delivery.attempts + 1, None, reason))
 
     async def _send(self, delivery: Delivery) -> None:
         try:

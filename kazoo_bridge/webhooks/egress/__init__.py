@@ -7,6 +7,7 @@ is the whole as a Twisted `IAgent`. The guarantees are stated in ``docs/explanat
 """
 
 from kazoo_bridge.webhooks.egress.agent import guarded_agent
+from kazoo_bridge.webhooks.egress.connection_pool import ConnectionPool
 from kazoo_bridge.webhooks.egress.destination import BadDestination, mask_credentials, parse_destination
 from kazoo_bridge.webhooks.egress.policy import EgressDenied, EgressPolicy
 from kazoo_bridge.webhooks.egress.proxy import Proxy, ProxyFailed
@@ -22,6 +23,7 @@ from kazoo_bridge.webhooks.egress.tls import TlsClient
 __all__ = [
     "BadDestination",
     "CoalescingResolver",
+    "ConnectionPool",
     "EgressDenied",
     "EgressPolicy",
     "HostNotFound",

@@ -213,12 +213,18 @@ async def permitted_addresses(resolver: CoalescingResolver, policy: EgressPolicy
 
 
 async def denial_reason(
-    reactor: Any, resolver: CoalescingResolver, policy: EgressPolicy, uri: str, timeout: float
+    reactor: Any,
+    resolver: CoalescingResolver,
+    policy: EgressPolicy,
+    uri: str,
+    timeout: float,
+    *,
+    must_resolve: bool = False,
 ) -> str | None:
-    """Return why a hook may not have `uri`, as a text for its owner; None if no reason is known.
+    """Return why a hook or command may not have `uri`, as a text for its owner; None if no reason is known.
 
-    Meant for validation when a hook is written. A host that cannot be resolved within `timeout` seconds is
-    no reason for denial, as every connection is judged again when it is opened.
+    A host that cannot be resolved within `timeout` seconds is no reason for denial, as every connection of a
+    hook is judged again when it is opened; with `must_resolve` it is one.
     """
     try:
         host = parse_destination(uri).host
@@ -227,5 +233,5 @@ async def denial_reason(
     except (EgressDenied, BadDestination) as error:
         return str(error)
     except (HostNotFound, TimeoutError, OwnFault):
-        return None
+        return "the host name cannot be looked up" if must_resolve else None
     return None

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote_plus, urlsplit, urlunsplit
 
-import orjson
 from attrs import field, frozen
 
 from kazoo_bridge.webhooks.hooks.hook import Hook
+from kazoo_bridge.webhooks.http.payload_encoding import DEFAULT_MAX_BYTES, form_encode, json_encode
+
+#: Printable ASCII that RFC 3986 permits in neither path nor query; strict servers refuse it.
+_FORBIDDEN_RAW = re.compile(r'["<>\[\]^`{|}]')
+_AUTHORITY_END = re.compile(r"[/?#]")
 
 
 @frozen
@@ -40,26 +44,32 @@ def build_payload(hook: Hook, payload: Mapping[str, Any], cluster_id: str) -> di
     return result
 
 
-def build_request(hook: Hook, payload: Mapping[str, Any], cluster_id: str) -> HookRequest:
+def build_request(
+    hook: Hook, payload: Mapping[str, Any], cluster_id: str, max_bytes: int = DEFAULT_MAX_BYTES
+) -> HookRequest:
     """Encode an event's `payload` as the hook's ``http_verb`` and ``format`` demand.
 
     GET appends the payload to the URI's query string; POST and PUT send it as
     ``application/x-www-form-urlencoded`` or, with the format ``json``, as ``application/json``. `cluster_id`
     is as for `build_payload`. The request has the hook's own headers, ``X-Hook-ID`` and ``X-Account-ID``, and
-    no signature yet (see `signing.signature_headers`).
+    no signature yet (see `signing.signature_headers`). The hook's URI is sent as it is, except that
+    characters which may not stand in path and query are percent-encoded.
+
+    Raises `PayloadTooLarge` if the body, or what is appended to the query, has more than `max_bytes` bytes.
     """
     encoded = build_payload(hook, payload, cluster_id)
     headers = {**hook.headers, "X-Hook-ID": hook.id, "X-Account-ID": hook.account_id}
     options = hook.options.success_statuses, hook.options.timeout
     if hook.verb == "get":
-        return HookRequest("GET", _with_query(hook.uri, form_encode(encoded)), headers, b"", *options)
+        query = form_encode(encoded, max_bytes, in_query=True)
+        return HookRequest("GET", _escape(_with_query(hook.uri, query)), headers, b"", *options)
     if hook.format == "json":
         headers["Content-Type"] = "application/json"
-        body = orjson.dumps(encoded)
+        body = json_encode(encoded, max_bytes)
     else:
         headers["Content-Type"] = "application/x-www-form-urlencoded"
-        body = form_encode(encoded).encode("ascii")
-    return HookRequest(hook.verb.upper(), hook.uri, headers, body, *options)
+        body = form_encode(encoded, max_bytes).encode("ascii")
+    return HookRequest(hook.verb.upper(), _escape(hook.uri), headers, body, *options)
 
 
 def is_success(request: HookRequest, status: int) -> bool:
@@ -72,44 +82,20 @@ def is_success(request: HookRequest, status: int) -> bool:
     return status == 200 or (request.method == "PUT" and status == 201)
 
 
-def form_encode(payload: Mapping[str, Any]) -> str:
-    """Encode `payload` as ``application/x-www-form-urlencoded`` in KAZOO's form for nested data.
-
-    An object's key is written ``a[b]=v``, each item of a list ``a[]=v``; the brackets are not
-    percent-encoded. Booleans are ``true`` and ``false``. Nulls, empty objects and empty lists are left out.
-    The result is ASCII; a lone surrogate becomes ``?``.
-    """
-    return "&".join(f"{name}={value}" for name, value in _form_pairs(payload))
-
-
-def _form_pairs(payload: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for key, value in payload.items():
-        yield from _value_pairs(_quote(key), value)
-
-
-def _value_pairs(name: str, value: Any) -> Iterator[tuple[str, str]]:
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _value_pairs(f"{name}[{_quote(key)}]", item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _value_pairs(f"{name}[]", item)
-    elif value is not None:
-        yield name, _quote(_to_text(value))
-
-
-def _to_text(value: Any) -> str:
-    if value is True:
-        return "true"
-    if value is False:
-        return "false"
-    return str(value)
-
-
-def _quote(text: str) -> str:
-    return quote_plus(text, encoding="utf-8", errors="replace")
-
-
 def _with_query(uri: str, query: str) -> str:
-    parts = urlsplit(uri)
-    return urlunsplit(parts._replace(query=f"{parts.query}&{query}" if parts.query else query, fragment=""))
+    """Return `uri` with `query` appended to its own query, and without its fragment."""
+    uri = uri.partition("#")[0]
+    if not query:
+        return uri
+    separator = "?" if "?" not in uri else "" if uri.endswith("?") else "&"
+    return f"{uri}{separator}{query}"
+
+
+def _escape(uri: str) -> str:
+    """Percent-encode what may not stand in path and query; the rest of `uri` stays as its owner wrote it."""
+    if not _FORBIDDEN_RAW.search(uri):
+        return uri
+    scheme, slashes, rest = uri.partition("://")
+    authority = _AUTHORITY_END.split(rest, maxsplit=1)[0]
+    target = _FORBIDDEN_RAW.sub(lambda found: f"%{ord(found[0]):02X}", rest[len(authority) :])
+    return f"{scheme}{slashes}{authority}{target}"

@@ -19,7 +19,10 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IBodyProducer, IResponse
 from zope.interface import implementer
 
+from kazoo_bridge import __version__
+from kazoo_bridge.webhooks.egress.http_connection import VALID_STATUSES
 from kazoo_bridge.webhooks.egress.own_faults import OwnWaitCancelled, WaitTimedOut
+from kazoo_bridge.webhooks.http.body_producer import BytesProducer
 from kazoo_bridge.webhooks.http.error_messages import describe_error
 from kazoo_bridge.webhooks.http.faults import Fault, fault_of
 from kazoo_bridge.webhooks.http.http_request import HookRequest, is_success
@@ -31,10 +34,11 @@ _log = Logger()
 #: body closes the connection.
 MAX_BODY_BYTES = 64 * 1024
 
+#: Sent unless the request has a ``User-Agent`` of its own.
+USER_AGENT = f"kazoo-bridge/{__version__}"
+
 #: treq requires a URL; `FixedUrlAgent` replaces it.
 _PLACEHOLDER_URL = DecodedURL.from_text("http://hook.invalid/")
-
-_VALID_STATUSES = range(200, 1000)
 
 
 @frozen
@@ -126,8 +130,8 @@ class Sender:
         response = await HTTPClient(FixedUrlAgent(self._agent, request.url.encode("ascii"))).request(
             request.method,
             _PLACEHOLDER_URL,
-            headers=Headers({name: [value] for name, value in request.headers.items()}),
-            data=request.body or None,
+            headers=_encode_headers(request.headers),
+            data=BytesProducer(request.body) if request.body else None,
             allow_redirects=False,
             unbuffered=True,
         )
@@ -136,13 +140,20 @@ class Sender:
             await read_prefix(response, body)
         except ResponseFailed as failed:
             error = describe_error(failed)
-        if response.code not in _VALID_STATUSES:
+        if response.code not in VALID_STATUSES:
             return Outcome(False, error="the answer is not HTTP/1.1: it has no status"), None
         success = is_success(request, response.code)
         headers = {} if success and not self.keep_success_headers else _decode_headers(response.headers)
         locations = response.headers.getRawHeaders("Location", [])
         outcome = Outcome(success, response.code, "" if success else error, headers, bytes(body))
         return outcome, locations[0] if len(locations) == 1 else None
+
+
+def _encode_headers(headers: Mapping[str, str]) -> Headers:
+    encoded = Headers({name: [value] for name, value in headers.items()})
+    if not encoded.hasHeader("User-Agent"):
+        encoded.setRawHeaders("User-Agent", [USER_AGENT])
+    return encoded
 
 
 def _timed_out(result: Outcome | Failure, _timeout: float) -> Outcome | Failure:

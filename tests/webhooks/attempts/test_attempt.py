@@ -133,6 +133,19 @@ def test_a_payload_that_cannot_be_encoded_is_not_sent() -> None:
     assert not result.counts_against_hook
 
 
+def test_a_delivery_that_is_too_large_is_dead_with_the_same_clear_reason_each_time() -> None:
+    agent, harness = make_harness(reachable=True, started=False)
+    hook = harness.hook()
+    delivery = harness.delivery(hook, text="x" * 1_048_576)
+    with capturedLogs() as logs:
+        results = [attempt(harness, hook, evolve(delivery, attempts=made))[0] for made in (0, 5)]
+    reason = "the request would be larger than webhooks.max_body_bytes (1048576 bytes)"
+    assert results == [AttemptResult(False, 1, None, reason), AttemptResult(False, 6, None, reason)]
+    assert agent.times == []
+    assert not harness.scheduler.circuit_open(hook.queue_key)
+    assert [log["log_level"].name for log in logs] == ["warn", "warn"]
+
+
 def attempt_that_fails(error: Exception, created: float = 0.0) -> tuple[Harness, AttemptResult]:
     """An attempt at a delivery that was created so many seconds ago, and the failure of its request."""
     agent, harness = make_harness(reachable=True, started=False)

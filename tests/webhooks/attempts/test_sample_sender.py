@@ -44,7 +44,7 @@ class Harness:
         self.samples = SampleSender(
             self.clock,
             CATALOGUE,
-            RequestBuilder(self.clock, ClusterId("", Deferred)),
+            RequestBuilder(self.clock, ClusterId("", Deferred), max_bytes=3000),
             Sender(self.clock, self.agent, REQUEST_TIMEOUT),
             self.recorder,
         )
@@ -53,6 +53,14 @@ class Harness:
         """Begin to send a sample; returns its results, as `results_of`."""
         work = self.samples.send(stored_hook("h1", account_id, **document))
         return results_of(Deferred.fromCoroutine(work))
+
+
+def test_a_sample_that_is_too_large_is_an_attempt_that_says_so() -> None:
+    harness = Harness()
+    (document,) = harness.send(custom_data=dict.fromkeys("abc", "x" * 1000))
+    assert harness.agent.times == []
+    assert (document["result"], document["reason"]) == ("failure", "kazoo http client error")
+    assert "webhooks.max_body_bytes (3000 bytes)" in document["client_error"]
 
 
 def test_the_attempt_is_returned_and_recorded_as_a_test() -> None:

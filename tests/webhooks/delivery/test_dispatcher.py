@@ -33,7 +33,7 @@ async def real() -> AsyncIterator[RealHarness]:
     harness = RealHarness(Clock(), agent, await receiver.start())
     harness.receiver = receiver
     yield harness
-    await pool.closeCachedConnections()
+    await pool.close()
     await receiver.stop()
 
 
@@ -52,9 +52,9 @@ async def test_a_delivery(real: RealHarness) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_the_uri_arrives_byte_by_byte(real: RealHarness) -> None:
+async def test_the_uri_arrives_byte_by_byte_but_for_raw_brackets(real: RealHarness) -> None:
     await real.deliver(real.hook(uri=f"{real.url}/%7Ea/../b;c?x[y]=%zz", http_verb="get"))
-    assert real.receiver.received[0].uri == b"/%7Ea/../b;c?x[y]=%zz&call_id=1"
+    assert real.receiver.received[0].uri == b"/%7Ea/../b;c?x%5By%5D=%zz&call_id=1"
 
 
 @pytest_twisted.ensureDeferred
@@ -303,20 +303,52 @@ def test_a_drain_can_be_given_up() -> None:
     assert results_of(harness.dispatcher.drain()) == [None]
 
 
-def test_a_payload_that_cannot_be_encoded_is_logged_and_dropped() -> None:
+def test_a_payload_that_cannot_be_encoded_is_a_dead_letter_with_one_traceback() -> None:
     agent, harness = make_harness(reachable=True, started=False)
     hook = harness.hook(format="json")
     with capturedLogs() as logs:
-        done = results_of(harness.deliver(hook, "odd", call_id=object()))
+        done = results_of(harness.deliver(hook, "odd", call_id={1, 2}))
         harness.clock.advance(0.1)
-    # The fake store would take it; a real one cannot encode it either.
     assert (agent.times, done) == ([], [None])
-    errors = [log for log in logs if log["log_level"].name == "critical"]
-    assert [(log["hook_id"], log["event"]) for log in errors] == [("h1", "channel_create")]
-    assert "object" in str(errors[0]["reason"])
+    (row,) = harness.deliveries.rows.values()
+    assert (row.status, row.delivery.attempts, row.delivery.payload["call_id"]) == ("dead", 1, "{1, 2}")
+    assert "cannot be encoded" in row.reason
+    assert [(log["hook_id"], log["event"]) for log in logs if "log_failure" in log] == [
+        ("h1", "channel_create")
+    ]
 
 
-def test_a_payload_that_cannot_be_stored_either_is_logged_and_dropped() -> None:
+class DefectiveAttemptRunner:
+    """Raises what nothing expects."""
+
+    async def attempt(self, *_: Any) -> Any:
+        raise ZeroDivisionError("division by zero")
+
+
+def test_a_delivery_that_raises_is_a_dead_letter_with_one_traceback() -> None:
+    _, harness = make_harness(reachable=True, started=False)
+    hook = harness.hook()
+    harness.dispatcher._attempt_runner = DefectiveAttemptRunner()  # type: ignore[assignment] # defective
+    with capturedLogs() as logs:
+        done = results_of(harness.deliver(hook, "odd"))
+        harness.clock.advance(0.1)
+    assert done == [None]
+    (row,) = harness.deliveries.rows.values()
+    assert (row.status, row.reason) == ("dead", "ZeroDivisionError: division by zero")
+    assert len([log for log in logs if "log_failure" in log]) == 1
+
+
+def test_a_delivery_that_raises_while_the_storage_is_unavailable_comes_again() -> None:
+    _, harness = make_harness(reachable=True, started=False)
+    hook = harness.hook(format="json")
+    harness.deliveries.down = True
+    with capturedLogs():
+        results = results_of(harness.deliver(hook, "odd", call_id=object()))
+        harness.clock.advance(0.1)
+    assert results[0].check(Requeue)
+
+
+def test_a_payload_that_cannot_be_stored_is_logged_and_dropped() -> None:
     agent, harness = make_harness(reachable=True, started=False)
     hook = harness.hook(ordered=True)
 

@@ -8,7 +8,7 @@ from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 
-from kazoo_bridge.interfaces import Occurrence
+from kazoo_bridge.interfaces import Occurrence, StorageUnavailable
 from kazoo_bridge.webhooks.delivery import retry_worker
 from kazoo_bridge.webhooks.delivery.dispatcher import make_delivery
 from kazoo_bridge.webhooks.hooks.hook import Hook
@@ -426,3 +426,48 @@ def test_a_lease_outlasts_the_longest_time_out_of_the_hooks() -> None:
     harness.pump(0.1)
     assert {row.lease_until for row in harness.deliveries.rows.values()} == {30 + 10}
     harness.stop()
+
+
+class DefectiveAttemptRunner:
+    """Raises `error`."""
+
+    def __init__(self, dropped: DroppedDeliveries, error: Exception) -> None:
+        self.dropped = dropped
+        self.error = error
+
+    async def attempt(self, *_: Any) -> Any:
+        raise self.error
+
+
+def test_a_stored_delivery_that_raises_is_dead_with_one_traceback() -> None:
+    _, harness = make_harness()
+    harness.store(harness.hook(), "e1")
+    defective: Any = DefectiveAttemptRunner(harness.dropped, KeyError("x"))
+    harness.retry_worker._attempt_runner = defective
+    with capturedLogs() as logs:
+        harness.pump(200, step=1)
+    assert harness.deliveries.statuses == ["dead"]
+    assert len([log for log in logs if "log_failure" in log]) == 1
+
+
+def test_a_stored_delivery_is_released_when_the_storage_becomes_unavailable() -> None:
+    _, harness = make_harness()
+    harness.store(harness.hook(), "e1")
+    unavailable = StorageUnavailable("the disk is full")
+    defective: Any = DefectiveAttemptRunner(harness.dropped, unavailable)
+    harness.retry_worker._attempt_runner = defective
+    with capturedLogs() as logs:
+        harness.pump(1.5)
+    assert harness.deliveries.claims != []
+    assert [(row.status, row.lease_until) for row in harness.deliveries.rows.values()] == [("pending", 0.0)]
+    assert not [log for log in logs if "log_failure" in log]
+
+
+@pytest.mark.parametrize("inline_hook", [{"uri": 5}, ["no hook"]])
+def test_a_stored_delivery_with_an_unusable_inline_hook_is_dead(inline_hook: Any) -> None:
+    agent, harness = make_harness()
+    delivery = evolve(harness.delivery(harness.hook()), inline_hook=inline_hook)
+    harness.deliveries.enqueue([(delivery, 0.0, "")])
+    with capturedLogs():
+        harness.pump(2)
+    assert (agent.times, harness.deliveries.statuses) == ([], ["dead"])

@@ -86,7 +86,7 @@ class Harness:
         proxy = Proxy.from_config(f"http://kb:s%65cret@127.0.0.1:{self.proxy.port}")
         agent, pool = guarded_agent(reactor, LOOPBACK_OPEN, connect_timeout, proxy=proxy, tls=tls)
         outcome = await Sender(reactor, agent, 30).send(HookRequest("POST", url, {"X-Hook-ID": "h"}, b"a=1"))
-        await pool.closeCachedConnections()
+        await pool.close()
         await self.proxy.all_closed()
         return outcome
 

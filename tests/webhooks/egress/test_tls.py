@@ -9,10 +9,9 @@ import pytest_twisted
 from OpenSSL import SSL
 from twisted.internet import reactor
 from twisted.internet.endpoints import SSL4ServerEndpoint
-from twisted.web.client import HTTPConnectionPool
 from twisted.web.server import Site
 
-from kazoo_bridge.webhooks.egress import EgressPolicy, TlsClient, guarded_agent
+from kazoo_bridge.webhooks.egress import ConnectionPool, EgressPolicy, TlsClient, guarded_agent
 from kazoo_bridge.webhooks.http.http_request import HookRequest
 from kazoo_bridge.webhooks.http.sender import Outcome, Sender
 from tests.webhooks.authority import Authority
@@ -42,7 +41,7 @@ class Harness:
     """Sends one request to a TLS server with the given options."""
 
     def __init__(self) -> None:
-        self.pools: list[HTTPConnectionPool] = []
+        self.pools: list[ConnectionPool] = []
         self.ports: list[Any] = []
 
     async def attempt(
@@ -63,7 +62,7 @@ async def harness() -> AsyncIterator[Harness]:
     harness = Harness()
     yield harness
     for pool in harness.pools:
-        await pool.closeCachedConnections()
+        await pool.close()
     for port in harness.ports:
         await port.stopListening()
     await assert_nothing_left(before)
@@ -174,7 +173,7 @@ async def test_a_receiver_that_never_finishes_the_handshake_or_the_close(authori
     url = f"https://localhost:{unresponsive.port}/"
     outcome = await Sender(reactor, agent, 5).send(HookRequest("POST", url, {}, b"a=1"))
     assert outcome.success
-    await pool.closeCachedConnections().addTimeout(5, reactor)
+    await pool.close().addTimeout(5, reactor)
     await assert_nothing_left(before)
     for connection in unresponsive.open_connections:
         connection.transport.transport.resumeProducing()  # type: ignore[union-attr] # connected

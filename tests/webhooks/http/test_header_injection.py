@@ -92,9 +92,9 @@ def on_the_wire(hook: Hook) -> bytes:
     protocol = clock.tcpClients[0][2].buildProtocol(IPv4Address("TCP", "8.8.8.8", 80))
     protocol.makeConnection(transport)  # type: ignore[union-attr] # the factory builds one
     sending.cancel()
-    head = bytes(transport.value())
-    assert head.endswith(b"\r\n\r\n")  # the body is produced by a task of the global reactor
-    return head + build_request(hook, PAYLOAD, "").body
+    sent = bytes(transport.value())
+    assert sent.endswith(b"\r\n\r\n" + build_request(hook, PAYLOAD, "").body)
+    return sent
 
 
 async def _send(clock: Any, agent: Any, hook: Hook) -> Outcome:

@@ -121,7 +121,7 @@ class Harness:
         sender = Sender(reactor, agent, 5, True, max_redirects)
         request = HookRequest("POST", f"{self.url}/start", HEADERS, b"{}", success_statuses)
         outcome = await sender.send(request)
-        await pool.closeCachedConnections()
+        await pool.close()
         return outcome
 
 

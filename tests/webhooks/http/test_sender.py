@@ -16,6 +16,7 @@ from twisted.web.iweb import IAgent
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from kazoo_bridge import __version__
 from kazoo_bridge.webhooks.egress import EgressPolicy, guarded_agent
 from kazoo_bridge.webhooks.http.http_request import HookRequest
 from kazoo_bridge.webhooks.http.sender import MAX_BODY_BYTES, FixedUrlAgent, Outcome, Sender
@@ -78,7 +79,7 @@ async def harness() -> AsyncIterator[Harness]:
     for receiver in harness.bad:
         await receiver.stop()
     await harness.good.stop()
-    await pool.closeCachedConnections()
+    await pool.close()
     await assert_nothing_left(before)
 
 
@@ -341,6 +342,17 @@ async def test_headers_of_a_failure_are_kept(harness: Harness) -> None:
     assert (outcome.success, outcome.status, outcome.error, outcome.body) == (False, 500, "", b"no")
     assert outcome.headers["X-Reply"] == "a, b"
     assert "Content-Encoding" not in outcome.headers
+
+
+@pytest.mark.parametrize("own", [{}, {"user-AGENT": "mine"}])
+@pytest_twisted.ensureDeferred
+async def test_the_product_names_itself_unless_the_request_does(
+    harness: Harness, own: dict[str, str]
+) -> None:
+    await harness.sender.send(HookRequest("POST", harness.good_url, own, b"a=1"))
+    assert harness.good.received[0].headers["user-agent"] == (
+        "mine" if own else f"kazoo-bridge/{__version__}"
+    )
 
 
 def test_headers_and_body_are_not_in_the_repr() -> None:
