@@ -39,7 +39,7 @@ def test_killed_at_any_moment(tmp_path: Path, vhost_uri: str, receiver: FaultyRe
     load = start_thread(threading.Thread(target=publisher.publish, args=(500,), kwargs={"pause": 0.01}))
     for _ in range(3):
         seen = len(receiver.requests) + rng.randrange(5, 60)
-        while len(receiver.requests) < seen:
+        while len(receiver.requests) < seen and load.is_alive():
             time.sleep(0.001)
         node.signal(signal.SIGKILL)
         node.ended()

@@ -13,6 +13,7 @@ from twisted.logger import capturedLogs
 from kazoo_bridge.interfaces import Occurrence, Requeue
 from kazoo_bridge.webhooks.delivery import dispatcher
 from kazoo_bridge.webhooks.delivery.dispatcher import delivery_id, make_delivery
+from kazoo_bridge.webhooks.delivery.dropped_deliveries import DroppedDeliveries
 from kazoo_bridge.webhooks.egress import EgressPolicy, guarded_agent
 from tests.webhooks.fakes import respond
 from tests.webhooks.harness import Harness, make_harness, results_of
@@ -321,6 +322,9 @@ def test_a_payload_that_cannot_be_encoded_is_a_dead_letter_with_one_traceback() 
 class DefectiveAttemptRunner:
     """Raises what nothing expects."""
 
+    def __init__(self, dropped: DroppedDeliveries) -> None:
+        self.dropped = dropped
+
     async def attempt(self, *_: Any) -> Any:
         raise ZeroDivisionError("division by zero")
 
@@ -328,7 +332,8 @@ class DefectiveAttemptRunner:
 def test_a_delivery_that_raises_is_a_dead_letter_with_one_traceback() -> None:
     _, harness = make_harness(reachable=True, started=False)
     hook = harness.hook()
-    harness.dispatcher._attempt_runner = DefectiveAttemptRunner()  # type: ignore[assignment] # defective
+    defective: Any = DefectiveAttemptRunner(harness.dropped)
+    harness.dispatcher._attempt_runner = defective
     with capturedLogs() as logs:
         done = results_of(harness.deliver(hook, "odd"))
         harness.clock.advance(0.1)

@@ -11,6 +11,7 @@ from twisted.logger import capturedLogs
 from kazoo_bridge.interfaces import Occurrence, StorageUnavailable
 from kazoo_bridge.webhooks.delivery import retry_worker
 from kazoo_bridge.webhooks.delivery.dispatcher import make_delivery
+from kazoo_bridge.webhooks.delivery.dropped_deliveries import DroppedDeliveries
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from tests.webhooks.fakes import respond
 from tests.webhooks.harness import REQUEST_TIMEOUT, Harness, make_harness, results_of
