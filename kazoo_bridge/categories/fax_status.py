@@ -123,8 +123,9 @@ class FaxStatusCategory:
             return None
         match segments:
             case ["status", fax_id]:
-                pattern = f"fax.status.{account_segment(account)}.{id_segment('fax', segments, fax_id)}"
-                return BindingPlan((TopicFilter(Topic(_EXCHANGE, pattern), pattern),))
+                faxes = f"fax.status.{account_segment(account)}"
+                pattern = f"{faxes}.{id_segment('fax', segments, fax_id)}"
+                return BindingPlan((TopicFilter(Topic(_EXCHANGE, f"{faxes}.*"), pattern),))
             case ["object", action] if action in (*_ACTIONS, "*"):
                 databases, until = monthly_segments(account, now)
                 patterns = [f"{action}.{database}.fax.*" for database in databases]

@@ -27,6 +27,7 @@ from kazoo_bridge.websockets.server_sent_events import EventStreams
 from kazoo_bridge.websockets.sessions.authorization import Authorizer
 from kazoo_bridge.websockets.sessions.resume import SessionResumer
 from kazoo_bridge.websockets.sessions.session_registry import SessionLimits, SessionRegistry
+from kazoo_bridge.websockets.subscriptions.account_limits import AccountLimits
 from kazoo_bridge.websockets.subscriptions.binding_catalogue import BindingCatalogue
 from kazoo_bridge.websockets.subscriptions.fanout import EventFanout
 from kazoo_bridge.websockets.subscriptions.subscription_index import SubscriptionIndex
@@ -71,7 +72,13 @@ class WebsocketService:
         fanout = EventFanout(reactor, bus, SubscriptionIndex(directory.account_for_number))
         catalogue = BindingCatalogue.from_categories(categories)
         subscriptions = Subscriptions(
-            reactor, directory, catalogue, fanout, settings.max_subscriptions, calls
+            reactor,
+            directory,
+            catalogue,
+            fanout,
+            settings.max_subscriptions,
+            AccountLimits(reactor, settings.max_subscriptions_per_account),
+            calls,
         )
         authorizer = Authorizer(reactor, directory)
         sessions = SessionRegistry(

@@ -31,27 +31,52 @@ class SubscriptionGroup(Generic[S]):
     """The subscribers with the same binding and the same pattern: all of them receive the same frames.
 
     `subscribed_key` is the binding, `pattern` the pattern of its `TopicFilter`, `account_id` the account
-    of the subscription (None: all), `prefix` the beginning of the group's frames.
+    of the subscription (None: all).
     """
 
-    __slots__ = ("account_id", "pattern", "prefix", "subscribed_key", "subscribers")
+    __slots__ = ("_prefix", "account_id", "pattern", "subscribed_key", "subscribers")
 
     def __init__(self, subscribed_key: str, pattern: str, account_id: str | None) -> None:
         self.subscribed_key = subscribed_key
         self.pattern = pattern
         self.account_id = account_id
-        self.prefix = event_prefix(subscribed_key, pattern)
         self.subscribers: dict[S, None] = {}
+        self._prefix: bytes | None = None
+
+    @property
+    def prefix(self) -> bytes:
+        """The beginning of the group's frames, made for its first event."""
+        if self._prefix is None:
+            self._prefix = event_prefix(self.subscribed_key, self.pattern)
+        return self._prefix
+
+
+#: (account id, first word, id() of the category, exchange and patterns of each filter).
+StreamId = tuple[str | None, str, int, tuple[str, ...]]
 
 
 @define(eq=False)
 class Subscription:
-    """A binding that one client has subscribed to, for an account (None: all)."""
+    """A binding that one client has subscribed to, for an account (None: all).
+
+    `stream` is what its events have in common with those of other spellings of the binding, such as
+    ``doc_edited.ANYTHING.user.*``. Spellings that begin with another word are other streams, since clients
+    look for the one that they have asked for: ``object.doc_edited.user``.
+    """
 
     binding: str
     account_id: str | None
     category: IBindingCategory
     plan: BindingPlan
+    stream: StreamId = field(init=False)
+
+    @stream.default
+    def _stream_of_plan(self) -> StreamId:
+        sources: list[str] = []
+        for topic_filter in self.plan.filters:
+            topic = topic_filter.topic
+            sources += (topic.exchange, topic.pattern, topic_filter.pattern)
+        return self.account_id, self.binding.partition(".")[0], id(self.category), tuple(sources)
 
 
 @define(eq=False)
@@ -75,9 +100,37 @@ class SubscriptionIndex(Generic[S]):
     topics: Counter[Topic] = field(init=False, factory=Counter)
     _categories: dict[str, _CategoryIndex[S]] = field(init=False, factory=dict)
     _by_exchange: dict[str, list[_CategoryIndex[S]]] = field(init=False, factory=dict)
+    #: The subscriptions of one subscriber to one stream. Only the first of them receives its events.
+    _spellings: dict[tuple[S, StreamId], dict[Subscription, None]] = field(init=False, factory=dict)
 
     def add(self, subscriber: S, subscription: Subscription) -> list[Topic]:
-        """Add a subscription; returns the topics that none needed before."""
+        """Add a subscription; returns the topics that none needed before.
+
+        Of several subscriptions of one subscriber to one stream, only the first receives events.
+        """
+        spellings = self._spellings.setdefault((subscriber, subscription.stream), {})
+        spellings[subscription] = None
+        return self._enter(subscriber, subscription) if len(spellings) == 1 else []
+
+    def remove(self, subscriber: S, subscription: Subscription) -> list[Topic]:
+        """Remove a subscription that `add` has added; returns the topics that none needs any more.
+
+        The next subscription to the same stream receives its events from now on.
+        """
+        spellings = self._spellings[subscriber, subscription.stream]
+        was_first = next(iter(spellings)) is subscription
+        del spellings[subscription]
+        if not was_first:
+            return []
+        # Entered before the other leaves, so that no topic becomes unused.
+        for successor in spellings:
+            self._enter(subscriber, successor)
+            break
+        else:
+            del self._spellings[subscriber, subscription.stream]
+        return self._leave(subscriber, subscription)
+
+    def _enter(self, subscriber: S, subscription: Subscription) -> list[Topic]:
         index = self._category_index(subscription.category)
         new_topics: list[Topic] = []
         for topic_filter in subscription.plan.filters:
@@ -93,8 +146,7 @@ class SubscriptionIndex(Generic[S]):
                 new_topics.append(topic_filter.topic)
         return new_topics
 
-    def remove(self, subscriber: S, subscription: Subscription) -> list[Topic]:
-        """Remove a subscription that `add` has added; returns the topics that none needs any more."""
+    def _leave(self, subscriber: S, subscription: Subscription) -> list[Topic]:
         index = self._category_index(subscription.category)
         unused_topics: list[Topic] = []
         for topic_filter in subscription.plan.filters:

@@ -24,11 +24,19 @@ from kazoo_bridge.interfaces import (
 from kazoo_bridge.kazoo import MAX_SHORT_STRING_BYTES
 from kazoo_bridge.websockets.server.frames import EventFrame, encode_notice, event_content, event_prefix
 from kazoo_bridge.websockets.sessions.session import Session
+from kazoo_bridge.websockets.subscriptions.account_limits import (
+    WORK_PER_MESSAGE,
+    WORK_PER_TOPIC,
+    AccountLimits,
+)
 from kazoo_bridge.websockets.subscriptions.binding_catalogue import CALLS_BINDING, BindingCatalogue
 from kazoo_bridge.websockets.subscriptions.fanout import EventFanout
 from kazoo_bridge.websockets.subscriptions.subscription_index import Subscription
 
 _log = Logger()
+
+#: Longest pattern of a category's own keys, which contain an account's id besides the routing key.
+MAX_PATTERN_BYTES = MAX_SHORT_STRING_BYTES + 33
 
 #: Seconds until a renewal that the broker has refused, or has not answered, is repeated.
 RENEWAL_INTERVAL = 30.0
@@ -36,7 +44,7 @@ RENEWAL_INTERVAL = 30.0
 
 @define(eq=False)
 class Subscriptions:
-    """The subscriptions of sessions, at most `max_subscriptions` each.
+    """The subscriptions of sessions, at most `max_subscriptions` each, within the limits of their accounts.
 
     `calls` is None where live calls are not available.
     """
@@ -46,6 +54,7 @@ class Subscriptions:
     catalogue: BindingCatalogue
     _fanout: EventFanout
     _max_subscriptions: int
+    _limits: AccountLimits
     _calls: ICalls | None = None
     #: When the next subscription must be renewed, in Unix seconds.
     _renew_at: float = field(init=False, default=float("inf"))
@@ -61,54 +70,85 @@ class Subscriptions:
         account = None if account_id == ALL_ACCOUNTS else await self._directory.account(account_id)
         if account is None and account_id != ALL_ACCOUNTS:
             raise BindingRefused("unauthorized account id")
-        added = self._resolve_all(session, account_id, account, bindings)
         adds_calls = CALLS_BINDING in bindings and account_id not in session.call_watches
-        if session.subscription_count + len(added) + adds_calls > self._max_subscriptions:
-            raise BindingRefused(f"a socket can have at most {self._max_subscriptions} subscriptions")
+        unknown = [
+            binding
+            for binding in bindings
+            if binding != CALLS_BINDING and (account_id, binding) not in session.subscriptions
+        ]
+        self._admit(session, len(unknown) + adds_calls)
+        added = self._resolve_all(session, account, bindings, unknown)
         if session.ended:
             return
+        new_topics = 0
         for binding, subscription in added.items():
             session.subscriptions[account_id, binding] = subscription
-            self._fanout.index.add(session, subscription)
+            new_topics += len(self._fanout.index.add(session, subscription))
+        self._limits.count(_payer(session), len(added))
+        self._charge(session, new_topics * WORK_PER_TOPIC)
         watch = None
         if adds_calls and self._calls is not None:
             watch = session.call_watches[account_id] = self._calls.watch(
                 account_id, partial(self._on_call_change, session, account_id)
             )
+            self._limits.count(_payer(session), 1)
         # All, not only those added: the broker's answer to an earlier message may be outstanding.
         requested = {
             binding: session.subscriptions[account_id, binding]
             for binding in bindings
             if binding != CALLS_BINDING
         }
-        problems = await self._fanout.bind(_topics(requested.values()))
+        problems = await self._fanout.bind(_topics(requested.values()), _payer(session))
         refusals = _refusals(requested, problems)
         if refusals:
             for subscription in added.values():
                 self._remove(session, account_id, subscription)
             if watch is not None and session.call_watches.get(account_id) is watch:
-                session.call_watches.pop(account_id).stop()
+                self._stop_watch(session, account_id)
             raise BindingUnavailable(*refusals)
+
+    def _admit(self, session: Session, added: int) -> None:
+        """Require that the session may have `added` more subscriptions, and charge for them.
+
+        Raises `BindingRefused`.
+        """
+        self._limits.require_pace(_payer(session))
+        if session.subscription_count + added > self._max_subscriptions:
+            raise BindingRefused(f"a socket can have at most {self._max_subscriptions} subscriptions")
+        self._limits.require_room(_payer(session), added)
+        self._charge(session, added)
+
+    def _charge(self, session: Session, units: int) -> None:
+        """Charge the account for units of work, and the session for what exceeds one message."""
+        self._limits.charge(_payer(session), units)
+        session.bucket.charge(max(0.0, units / WORK_PER_MESSAGE - 1), self._clock.seconds())
 
     def _remove(self, session: Session, account_id: str, subscription: Subscription) -> None:
         """Remove a subscription, if the session still has it."""
         identity = (account_id, subscription.binding)
         if session.subscriptions.get(identity) is subscription:
             del session.subscriptions[identity]
-            self._fanout.unbind(self._fanout.index.remove(session, subscription))
+            self._limits.count(_payer(session), -1)
+            self._fanout.unbind(self._fanout.index.remove(session, subscription), _payer(session))
+
+    def _stop_watch(self, session: Session, account_id: str) -> None:
+        session.call_watches.pop(account_id).stop()
+        self._limits.count(_payer(session), -1)
 
     def _resolve_all(
-        self, session: Session, account_id: str, account: Account | None, bindings: Iterable[str]
+        self, session: Session, account: Account | None, bindings: Iterable[str], unknown: Iterable[str]
     ) -> dict[str, Subscription]:
         """Resolve the bindings that the session does not have; raises `BindingRefused` with every refusal."""
         refusals: list[str] = []
         resolved: dict[str, Subscription] = {}
-        for binding in bindings:
+        if CALLS_BINDING in bindings:
             try:
-                if binding == CALLS_BINDING:
-                    self._require_calls(account)
-                elif (account_id, binding) not in session.subscriptions:
-                    resolved[binding] = self._resolve(session, account, binding)
+                self._require_calls(account)
+            except BindingRefused as error:
+                refusals.append(str(error))
+        for binding in unknown:
+            try:
+                resolved[binding] = self._resolve(session, account, binding)
             except BindingRefused as error:
                 refusals.append(str(error))
         if refusals:
@@ -124,20 +164,34 @@ class Subscriptions:
     def _resolve(self, session: Session, account: Account | None, binding: str) -> Subscription:
         superadmin = session.account_id is not None and self._directory.is_superadmin(session.account_id)
         category, plan = self.catalogue.resolve(binding, account, superadmin, self._clock.seconds())
-        patterns = [topic_filter.topic.pattern for topic_filter in plan.filters]
-        if any(len(pattern.encode()) > MAX_SHORT_STRING_BYTES for pattern in patterns):
+        if any(
+            len(topic_filter.topic.pattern.encode()) > MAX_SHORT_STRING_BYTES
+            or len(topic_filter.pattern.encode()) > MAX_PATTERN_BYTES
+            for topic_filter in plan.filters
+        ):
             raise BindingRefused(
                 f"the binding is too long: as a routing key it has more than {MAX_SHORT_STRING_BYTES} bytes"
             )
         self._renew_at = min(self._renew_at, plan.until or self._renew_at)
         return Subscription(binding, None if account is None else account.id, category, plan)
 
-    def require_known(self, session: Session, bindings: Iterable[str]) -> None:
-        """Require that the bindings exist; raises `BindingRefused` for one that cannot be subscribed to."""
+    def request_unsubscribe(
+        self, session: Session, account_id: str | None, bindings: Sequence[str]
+    ) -> list[str]:
+        """Unsubscribe for a client, which may name bindings that the session does not have.
+
+        `account_id` None is every account, no `bindings` are all. Returns the bindings that have ended, each
+        once. Raises `BindingRefused` for bindings that cannot be subscribed to.
+        """
+        self._limits.require_pace(_payer(session))
+        if len(bindings) > self._max_subscriptions:
+            raise BindingRefused(f"a message can have at most {self._max_subscriptions} bindings")
+        self._charge(session, len(bindings) or session.subscription_count)
         subscribed = {binding for _, binding in session.subscriptions} | {CALLS_BINDING}
         for binding in bindings:
             if binding not in subscribed:
                 self.catalogue.resolve(binding, None, True, self._clock.seconds())
+        return self.unsubscribe(session, account_id, bindings or None)
 
     def unsubscribe(
         self, session: Session, account_id: str | None, bindings: Iterable[str] | None
@@ -148,13 +202,15 @@ class Subscriptions:
         """
         selected = None if bindings is None else set(bindings)
         ended = []
-        for account, binding in list(session.subscriptions):
+        # The latest first: an earlier spelling of a binding is the one that receives its events.
+        for account, binding in reversed(list(session.subscriptions)):
             if (selected is None or binding in selected) and account_id in (None, account):
                 self._remove(session, account, session.subscriptions[account, binding])
                 ended.append(binding)
+        ended.reverse()
         for account in list(session.call_watches):
             if (selected is None or CALLS_BINDING in selected) and account_id in (None, account):
-                session.call_watches.pop(account).stop()
+                self._stop_watch(session, account)
                 ended.append(CALLS_BINDING)
         return list(dict.fromkeys(ended))
 
@@ -192,14 +248,15 @@ class Subscriptions:
                 "subscription ended binding={binding} reason={reason}", binding=old.binding, reason=error
             )
             del session.subscriptions[identity]
-            self._fanout.unbind(unused_topics)
+            self._limits.count(_payer(session), -1)
+            self._fanout.unbind(unused_topics, _payer(session))
             return
         session.subscriptions[identity] = new
         self._fanout.index.add(session, new)
-        refusals = _refusals({old.binding: new}, await self._fanout.bind(_topics([new])))
+        refusals = _refusals({old.binding: new}, await self._fanout.bind(_topics([new]), _payer(session)))
         if refusals and session.subscriptions.get(identity) is new:
             self._restore(session, account_id, old, new, refusals)
-        self._fanout.unbind(unused_topics)
+        self._fanout.unbind(unused_topics, _payer(session))
 
     def _restore(
         self, session: Session, account_id: str, old: Subscription, new: Subscription, refusals: list[str]
@@ -211,7 +268,7 @@ class Subscriptions:
         added_topics = self._fanout.index.remove(session, new)
         session.subscriptions[account_id, old.binding] = old
         self._fanout.index.add(session, old)
-        self._fanout.unbind(added_topics)
+        self._fanout.unbind(added_topics, _payer(session))
         self._renew_at = min(self._renew_at, self._clock.seconds() + RENEWAL_INTERVAL)
         if session.output is not None:
             notice = encode_notice(
@@ -232,6 +289,11 @@ class Subscriptions:
         content = event_content(change.kind, key, data)
         prefix = event_prefix(CALLS_BINDING, key)
         session.deliver(EventFrame(CALLS_BINDING, prefix, content, self._fanout.next_sequence()))
+
+
+def _payer(session: Session) -> str:
+    """Return the account that answers for the session's subscriptions, that of its token."""
+    return session.account_id or ""
 
 
 def _topics(subscriptions: Iterable[Subscription]) -> list[Topic]:

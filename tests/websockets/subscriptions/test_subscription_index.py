@@ -102,6 +102,42 @@ class TestTopics:
         assert index.remove("x", both) == [Topic("e", "t")]
 
 
+class TestSpellings:
+    def test_only_the_first_of_a_subscriber_receives_events_and_the_next_takes_its_place(self) -> None:
+        index, category = make_index(), FakeCategory(subscriber=[SubscriberEvent("k", "r")])
+        first, second, third = (
+            subscription(category, ("t", "k"), binding=f"doc_edited.{name}.user") for name in "abc"
+        )
+        assert index.add("x", first) == [Topic("e", "t")]
+        assert not index.add("x", second) + index.add("x", third)
+        assert self.keys(index) == [("doc_edited.a.user", ["x"])]
+        assert not index.remove("x", first)
+        assert self.keys(index) == [("doc_edited.b.user", ["x"])]
+        assert not index.remove("x", third)
+        assert self.keys(index) == [("doc_edited.b.user", ["x"])]
+        assert index.remove("x", second) == [Topic("e", "t")]
+        assert self.keys(index) == []
+        assert index.add("x", third) == [Topic("e", "t")]
+
+    def test_other_subscribers_other_words_and_other_accounts_are_not_concerned(self) -> None:
+        index, category = make_index(), FakeCategory(subscriber=[SubscriberEvent("k", "r")])
+        index.add("x", subscription(category, ("t", "k"), binding="doc_edited.a"))
+        index.add("y", subscription(category, ("t", "k"), binding="doc_edited.b"))
+        index.add("x", subscription(category, ("t", "k"), binding="object.a"))
+        index.add("x", subscription(category, ("t", "k"), binding="doc_edited.c", account_id=CHILD))
+        assert self.keys(index) == [
+            ("doc_edited.a", ["x"]),
+            ("doc_edited.b", ["y"]),
+            ("object.a", ["x"]),
+            ("doc_edited.c", ["x"]),
+        ]
+
+    def keys(self, index: SubscriptionIndex[Any]) -> list[tuple[str, list[Any]]]:
+        """(binding, subscribers) of each group that an event matches."""
+        found = index.match(Event("e", "routing.key", {}, b""))
+        return [(group.subscribed_key, list(group.subscribers)) for _, group in found]
+
+
 class TestMatch:
     def test_a_group_has_all_subscribers_with_the_same_binding_and_pattern(self) -> None:
         index, category = make_index(), FakeCategory(subscriber=[SubscriberEvent("a.b", "r")])
