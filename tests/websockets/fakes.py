@@ -292,7 +292,7 @@ class PartsHarness:
         session, output = self.registry.open("192.0.2.1", port), FakeOutput()
         session.connect(output)
         if account_id is not None:
-            session.token, session.principal = account_id, self.directory.tokens[account_id]
+            session.authenticate(account_id, self.directory.tokens[account_id])
         return session, output
 
     def subscribe(self, session: Session, *bindings: str, account_id: str = PARENT) -> Deferred[None]:

@@ -111,6 +111,8 @@ class EventFanout:
             frame = EventFrame(group.subscribed_key, group.prefix, content, next(self._sequences))
             for session in list(group.subscribers):
                 session.deliver(frame)
+            if frame.holders:
+                frame.forget_encodings()
         if data is not None:
             self.events_sent += 1
 

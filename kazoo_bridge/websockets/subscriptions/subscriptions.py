@@ -288,7 +288,9 @@ class Subscriptions:
             data["calls"] = list(change.calls)
         content = event_content(change.kind, key, data)
         prefix = event_prefix(CALLS_BINDING, key)
-        session.deliver(EventFrame(CALLS_BINDING, prefix, content, self._fanout.next_sequence()))
+        frame = EventFrame(CALLS_BINDING, prefix, content, self._fanout.next_sequence())
+        session.deliver(frame)
+        frame.forget_encodings()
 
 
 def _payer(session: Session) -> str:
