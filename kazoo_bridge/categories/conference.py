@@ -28,6 +28,7 @@ from kazoo_bridge.interfaces import (
 from kazoo_bridge.kazoo import Event, channel_variables, is_account_id, public_form
 
 _EXCHANGE = "conference"
+_EVENTS = Topic(_EXCHANGE, "conference.event.*.*.*.*")
 _COMMANDS = Topic(_EXCHANGE, "conference.command.*")
 
 #: Stands for the account of a command that names none; no account has this id.
@@ -144,7 +145,7 @@ class ConferenceCategory:
                 events = f"conference.event.*.{account_segment(account)}"
                 ids = [id_segment("conference", segments, one) for one in (conference_id, call_id)]
                 return BindingPlan(
-                    (TopicFilter(Topic(_EXCHANGE, f"{events}.*.*"), f"{events}.{'.'.join(ids)}"),)
+                    (TopicFilter(Topic(_EXCHANGE, f"{events}.*.*"), f"{events}.{'.'.join(ids)}", _EVENTS),)
                 )
             case ["command", "*"] if account is not None:
                 raise BindingRefused("ConferenceId required")

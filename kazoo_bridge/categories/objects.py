@@ -144,8 +144,11 @@ class ObjectCategory:
             raise unsupported_event(f"{action}.{kind}")
         databases, until = _databases(kind, account, now)
         documents = [f"{action}.{database}.{kind}" for database in databases]
+        every = Topic(_EXCHANGE, f"{action}.*.{kind}.*")
         return BindingPlan(
-            tuple(TopicFilter(Topic(_EXCHANGE, f"{one}.*"), f"{one}.{document_id}") for one in documents),
+            tuple(
+                TopicFilter(Topic(_EXCHANGE, f"{one}.*"), f"{one}.{document_id}", every) for one in documents
+            ),
             until,
         )
 

@@ -63,7 +63,8 @@ class PresenceCategory:
             raise invalid_format("presence", segments)
         of_realm = f"{segments[0]}.{realm_segment(account)}"
         pattern = f"{of_realm}.{id_segment('presence', segments, segments[1])}"
-        return BindingPlan((TopicFilter(Topic(_EXCHANGE, f"{of_realm}.*"), pattern),))
+        every = Topic(_EXCHANGE, f"{segments[0]}.*.*")
+        return BindingPlan((TopicFilter(Topic(_EXCHANGE, f"{of_realm}.*"), pattern, every),))
 
     def subscriber_events(self, event: Event) -> Iterable[SubscriberEvent]:
         """See `IBindingCategory`."""

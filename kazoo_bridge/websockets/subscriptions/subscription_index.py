@@ -9,12 +9,15 @@ from typing import Generic, Protocol, TypeVar
 from attrs import define, field
 from twisted.logger import Logger
 
-from kazoo_bridge.interfaces import BindingPlan, IBindingCategory, SubscriberEvent, Topic
+from kazoo_bridge.interfaces import BindingPlan, IBindingCategory, SubscriberEvent, Topic, TopicFilter
 from kazoo_bridge.kazoo import Event
 from kazoo_bridge.topics import TopicTable
 from kazoo_bridge.websockets.server.frames import EventFrame, event_prefix
 
 _log = Logger()
+
+#: Topics of single accounts for one kind of event. A broker needs about a millisecond to bind one.
+MAX_ACCOUNT_TOPICS = 100
 
 
 class Subscriber(Protocol):
@@ -69,6 +72,8 @@ class Subscription:
     category: IBindingCategory
     plan: BindingPlan
     stream: StreamId = field(init=False)
+    #: The topics that the broker sends for it, one for each filter; set by the index.
+    topics: tuple[Topic, ...] = field(init=False, default=())
 
     @stream.default
     def _stream_of_plan(self) -> StreamId:
@@ -93,12 +98,16 @@ class _CategoryIndex(Generic[S]):
 class SubscriptionIndex(Generic[S]):
     """The subscriptions of one node; `topics` counts the topic filters that need each topic of the broker.
 
+    Beyond `MAX_ACCOUNT_TOPICS` topics of single accounts, further ones use `TopicFilter.all_accounts`.
+
     `account_for_number` returns the account that owns a telephone number, None if it is unknown.
     """
 
     _account_for_number: Callable[[str], str | None] = lambda _number: None
     topics: Counter[Topic] = field(init=False, factory=Counter)
     _categories: dict[str, _CategoryIndex[S]] = field(init=False, factory=dict)
+    #: The topics of single accounts in `topics`, by the topic of all accounts that they are part of.
+    _account_topics: Counter[Topic] = field(init=False, factory=Counter)
     _by_exchange: dict[str, list[_CategoryIndex[S]]] = field(init=False, factory=dict)
     #: The subscriptions of one subscriber to one stream. Only the first of them receives its events.
     _spellings: dict[tuple[S, StreamId], dict[Subscription, None]] = field(init=False, factory=dict)
@@ -133,23 +142,25 @@ class SubscriptionIndex(Generic[S]):
     def _enter(self, subscriber: S, subscription: Subscription) -> list[Topic]:
         index = self._category_index(subscription.category)
         new_topics: list[Topic] = []
-        for topic_filter in subscription.plan.filters:
+        subscription.topics = tuple(map(self._topic_for, subscription.plan.filters))
+        for topic_filter, topic in zip(subscription.plan.filters, subscription.topics, strict=True):
             identity = (subscription.binding, topic_filter.pattern, subscription.account_id)
             group = index.groups.get(identity)
             if group is None:
                 group = index.groups[identity] = SubscriptionGroup(*identity)
                 index.table.add(topic_filter.pattern, group)
             group.subscribers[subscriber] = None
-            self._count_exchange(index, topic_filter.topic.exchange, 1)
-            self.topics[topic_filter.topic] += 1
-            if self.topics[topic_filter.topic] == 1:
-                new_topics.append(topic_filter.topic)
+            self._count_exchange(index, topic.exchange, 1)
+            self.topics[topic] += 1
+            if self.topics[topic] == 1:
+                new_topics.append(topic)
+                self._count_account_topic(topic_filter, topic, 1)
         return new_topics
 
     def _leave(self, subscriber: S, subscription: Subscription) -> list[Topic]:
         index = self._category_index(subscription.category)
         unused_topics: list[Topic] = []
-        for topic_filter in subscription.plan.filters:
+        for topic_filter, topic in zip(subscription.plan.filters, subscription.topics, strict=True):
             identity = (subscription.binding, topic_filter.pattern, subscription.account_id)
             # None for the second of two filters with the same pattern, which share a group.
             group = index.groups.get(identity)
@@ -158,12 +169,25 @@ class SubscriptionIndex(Generic[S]):
                 if not group.subscribers:
                     del index.groups[identity]
                     index.table.discard(topic_filter.pattern, group)
-            self._count_exchange(index, topic_filter.topic.exchange, -1)
-            self.topics[topic_filter.topic] -= 1
-            if not self.topics[topic_filter.topic]:
-                del self.topics[topic_filter.topic]
-                unused_topics.append(topic_filter.topic)
+            self._count_exchange(index, topic.exchange, -1)
+            self.topics[topic] -= 1
+            if not self.topics[topic]:
+                del self.topics[topic]
+                unused_topics.append(topic)
+                self._count_account_topic(topic_filter, topic, -1)
         return unused_topics
+
+    def _topic_for(self, topic_filter: TopicFilter) -> Topic:
+        """Choose the topic of a filter: that of its account, unless there are too many of these."""
+        topic, every = topic_filter.topic, topic_filter.all_accounts
+        if every is None or topic in self.topics or self._account_topics[every] < MAX_ACCOUNT_TOPICS:
+            return topic
+        return every
+
+    def _count_account_topic(self, topic_filter: TopicFilter, topic: Topic, change: int) -> None:
+        every = topic_filter.all_accounts
+        if every is not None and topic != every:
+            self._account_topics[every] += change
 
     def match(self, event: Event) -> Iterator[tuple[SubscriberEvent, SubscriptionGroup[S]]]:
         """Yield each group that the event matches, with the event as that group receives it."""

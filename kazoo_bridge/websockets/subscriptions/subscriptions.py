@@ -299,19 +299,14 @@ def _payer(session: Session) -> str:
 
 
 def _topics(subscriptions: Iterable[Subscription]) -> list[Topic]:
-    return list(
-        dict.fromkeys(
-            topic_filter.topic for subscription in subscriptions for topic_filter in subscription.plan.filters
-        )
-    )
+    return list(dict.fromkeys(topic for subscription in subscriptions for topic in subscription.topics))
 
 
 def _refusals(requested: Mapping[str, Subscription], problems: Mapping[Topic, str]) -> list[str]:
     """Return a text for the client on each binding of which a topic has a problem."""
     refusals = []
     for binding, subscription in requested.items():
-        topics = [topic_filter.topic for topic_filter in subscription.plan.filters]
-        reason = next((problems[topic] for topic in topics if topic in problems), None)
+        reason = next((problems[topic] for topic in subscription.topics if topic in problems), None)
         if reason is not None:
             refusals.append(f"binding {binding} is not available: {reason}")
     return refusals
