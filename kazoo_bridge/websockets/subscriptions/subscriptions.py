@@ -9,6 +9,7 @@ from typing import Any
 from attrs import define, field
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from kazoo_bridge.interfaces import (
@@ -34,6 +35,9 @@ from kazoo_bridge.websockets.subscriptions.fanout import EventFanout
 from kazoo_bridge.websockets.subscriptions.subscription_index import Subscription
 
 _log = Logger()
+
+#: Bindings that are resolved, or added, before others continue.
+BINDINGS_AT_ONCE = 100
 
 #: Longest pattern of a category's own keys, which contain an account's id besides the routing key.
 MAX_PATTERN_BYTES = MAX_SHORT_STRING_BYTES + 33
@@ -76,27 +80,24 @@ class Subscriptions:
             for binding in bindings
             if binding != CALLS_BINDING and (account_id, binding) not in session.subscriptions
         ]
-        self._admit(session, len(unknown) + adds_calls)
-        added = self._resolve_all(session, account, bindings, unknown)
-        if session.ended:
-            return
-        new_topics = 0
-        for binding, subscription in added.items():
-            session.subscriptions[account_id, binding] = subscription
-            new_topics += len(self._fanout.index.add(session, subscription))
-        self._limits.count(_payer(session), len(added))
-        self._charge(session, new_topics * WORK_PER_TOPIC)
-        watch = None
-        if adds_calls and self._calls is not None:
-            watch = session.call_watches[account_id] = self._calls.watch(
-                account_id, partial(self._on_call_change, session, account_id)
-            )
-            self._limits.count(_payer(session), 1)
+        reserved = len(unknown) + adds_calls
+        self._admit(session, reserved)
+        try:
+            added = await self._resolve_all(session, account, bindings, unknown)
+            reserved -= await self._add_all(session, account_id, added)
+            watch = None
+            if adds_calls and self._calls is not None and not session.ended:
+                watch = session.call_watches[account_id] = self._calls.watch(
+                    account_id, partial(self._on_call_change, session, account_id)
+                )
+                reserved -= 1
+        finally:
+            self._limits.count(_payer(session), -reserved)
         # All, not only those added: the broker's answer to an earlier message may be outstanding.
         requested = {
             binding: session.subscriptions[account_id, binding]
             for binding in bindings
-            if binding != CALLS_BINDING
+            if (account_id, binding) in session.subscriptions
         }
         problems = await self._fanout.bind(_topics(requested.values()), _payer(session))
         refusals = _refusals(requested, problems)
@@ -108,7 +109,7 @@ class Subscriptions:
             raise BindingUnavailable(*refusals)
 
     def _admit(self, session: Session, added: int) -> None:
-        """Require that the session may have `added` more subscriptions, and charge for them.
+        """Require that the session may have `added` more subscriptions; count them, and charge for them.
 
         Raises `BindingRefused`.
         """
@@ -116,7 +117,25 @@ class Subscriptions:
         if session.subscription_count + added > self._max_subscriptions:
             raise BindingRefused(f"a socket can have at most {self._max_subscriptions} subscriptions")
         self._limits.require_room(_payer(session), added)
+        self._limits.count(_payer(session), added)
         self._charge(session, added)
+
+    async def _add_all(self, session: Session, account_id: str, added: Mapping[str, Subscription]) -> int:
+        """Add subscriptions, unless the session ends meanwhile; returns how many were added."""
+        new_topics = 0
+        for number, (binding, subscription) in enumerate(added.items()):
+            await self._pause_after(number)
+            if session.ended:
+                return number
+            session.subscriptions[account_id, binding] = subscription
+            new_topics += len(self._fanout.index.add(session, subscription))
+        self._charge(session, new_topics * WORK_PER_TOPIC)
+        return len(added)
+
+    async def _pause_after(self, number: int) -> None:
+        """Let others continue, so that thousands of bindings delay no other client."""
+        if number and not number % BINDINGS_AT_ONCE:
+            await deferLater(self._clock, 0)
 
     def _charge(self, session: Session, units: int) -> None:
         """Charge the account for units of work, and the session for what exceeds one message."""
@@ -135,7 +154,7 @@ class Subscriptions:
         session.call_watches.pop(account_id).stop()
         self._limits.count(_payer(session), -1)
 
-    def _resolve_all(
+    async def _resolve_all(
         self, session: Session, account: Account | None, bindings: Iterable[str], unknown: Iterable[str]
     ) -> dict[str, Subscription]:
         """Resolve the bindings that the session does not have; raises `BindingRefused` with every refusal."""
@@ -146,7 +165,8 @@ class Subscriptions:
                 self._require_calls(account)
             except BindingRefused as error:
                 refusals.append(str(error))
-        for binding in unknown:
+        for number, binding in enumerate(unknown):
+            await self._pause_after(number)
             try:
                 resolved[binding] = self._resolve(session, account, binding)
             except BindingRefused as error:

@@ -143,7 +143,9 @@ class TestAccount:
         its = PartsHarness(max_subscriptions=100_000, max_subscriptions_per_account=0)
         (session, _), (other, _) = its.connect(), its.connect(port=2)
         many = [f"fax.status.{number}" for number in range(30_000)]
-        assert not refusals(its.subscribe(session, *many))
+        subscribing = its.subscribe(session, *many)
+        its.clock.advance(0)
+        assert not refusals(subscribing)
         assert not session.bucket.has_token(its.clock.seconds())
         too_fast = [f"rate limiting threshold hit for {PARENT}!"]
         assert refusals(its.subscribe(other, "fax.status.x"), SubscribingTooFast) == too_fast
@@ -159,6 +161,37 @@ class TestAccount:
         session, _ = its.connect()
         with pytest.raises(BindingRefused, match="at most 2 bindings"):
             its.subscriptions.request_unsubscribe(session, None, ["a", "b", "c"])
+
+    def test_a_session_that_ends_while_many_are_added_leaves_nothing(self) -> None:
+        its = PartsHarness(max_subscriptions=2000)
+        session, _ = its.connect()
+        counts: list[int] = []
+
+        def end_in_the_middle() -> None:
+            counts.append(session.subscription_count)
+            if counts[-1] < 500:
+                its.clock.callLater(0, end_in_the_middle)
+            else:
+                its.registry.end(session)
+
+        subscribing = its.subscribe(session, *(f"fax.status.{number}" for number in range(1000)), "calls")
+        its.clock.callLater(0, end_in_the_middle)
+        its.clock.advance(0)
+        assert not refusals(subscribing)
+        assert 500 <= counts[-1] < 1000
+        assert not session.subscription_count
+        assert not its.consumer.bound
+        assert not its.calls.watches
+        assert not its.account_limits.subscriptions
+
+    def test_what_is_being_added_counts(self) -> None:
+        its = PartsHarness(max_subscriptions=1000, max_subscriptions_per_account=1500)
+        (one, _), (two, _) = its.connect(), its.connect(port=2)
+        many = [f"fax.status.{number}" for number in range(1000)]
+        first = its.subscribe(one, *many)
+        assert "1500 subscriptions together" in refusals(its.subscribe(two, *many))[0]
+        its.clock.advance(0)
+        assert not refusals(first)
 
     def test_spellings_of_one_binding_are_listed_and_receive_one_frame(self) -> None:
         its = PartsHarness()
