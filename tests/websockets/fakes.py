@@ -35,9 +35,9 @@ from kazoo_bridge.websockets.server.frames import EventFrame
 from kazoo_bridge.websockets.sessions.authorization import Authorizer
 from kazoo_bridge.websockets.sessions.session import Session
 from kazoo_bridge.websockets.sessions.session_registry import SessionLimits, SessionRegistry
-from kazoo_bridge.websockets.subscriptions.account_limits import AccountLimits
 from kazoo_bridge.websockets.subscriptions.binding_catalogue import BindingCatalogue
 from kazoo_bridge.websockets.subscriptions.fanout import EventFanout
+from kazoo_bridge.websockets.subscriptions.subscription_budget import SubscriptionBudget
 from kazoo_bridge.websockets.subscriptions.subscription_index import SubscriptionIndex
 from kazoo_bridge.websockets.subscriptions.subscriptions import Subscriptions
 
@@ -274,10 +274,10 @@ class PartsHarness:
         self.fanout = EventFanout(self.clock, bus, index)
         self.fanout.start()
         config = evolve(Websockets(), **settings)
-        self.account_limits = AccountLimits(self.clock, config.max_subscriptions_per_account)
+        self.subscription_budget = SubscriptionBudget(self.clock, config.max_subscriptions_per_account)
         catalogue = BindingCatalogue.from_categories(find_categories())
         self.subscriptions = Subscriptions(
-            self.clock, directory, catalogue, self.fanout, max_subscriptions, self.account_limits, calls
+            self.clock, directory, catalogue, self.fanout, max_subscriptions, self.subscription_budget, calls
         )
         self.authorizer = Authorizer(self.clock, directory)
         limits = SessionLimits.from_config(config)

@@ -25,13 +25,13 @@ from kazoo_bridge.interfaces import (
 from kazoo_bridge.kazoo import MAX_SHORT_STRING_BYTES
 from kazoo_bridge.websockets.server.frames import EventFrame, encode_notice, event_content, event_prefix
 from kazoo_bridge.websockets.sessions.session import Session
-from kazoo_bridge.websockets.subscriptions.account_limits import (
-    WORK_PER_MESSAGE,
-    WORK_PER_TOPIC,
-    AccountLimits,
-)
 from kazoo_bridge.websockets.subscriptions.binding_catalogue import CALLS_BINDING, BindingCatalogue
 from kazoo_bridge.websockets.subscriptions.fanout import EventFanout
+from kazoo_bridge.websockets.subscriptions.subscription_budget import (
+    WORK_PER_MESSAGE,
+    WORK_PER_TOPIC,
+    SubscriptionBudget,
+)
 from kazoo_bridge.websockets.subscriptions.subscription_index import Subscription
 
 _log = Logger()
@@ -58,7 +58,7 @@ class Subscriptions:
     catalogue: BindingCatalogue
     _fanout: EventFanout
     _max_subscriptions: int
-    _limits: AccountLimits
+    _limits: SubscriptionBudget
     _calls: ICalls | None = None
     #: When the next subscription must be renewed, in Unix seconds.
     _renew_at: float = field(init=False, default=float("inf"))

@@ -19,8 +19,8 @@ from kazoo_bridge.interfaces import (
 )
 from kazoo_bridge.kazoo import account_db
 from kazoo_bridge.testing import make_event
-from kazoo_bridge.websockets.subscriptions.account_limits import SubscribingTooFast
 from kazoo_bridge.websockets.subscriptions.bind_queue import ANSWER_TIMEOUT
+from kazoo_bridge.websockets.subscriptions.subscription_budget import SubscribingTooFast
 from kazoo_bridge.websockets.subscriptions.subscriptions import RENEWAL_INTERVAL
 from tests.websockets.fakes import CHILD, PARENT, STRANGER, SUPERADMIN, PartsHarness
 from tests.websockets.harness import RESELLER, Harness
@@ -134,10 +134,10 @@ class TestAccount:
         its.consumer.refused = ["CHANNEL"]
         its.subscriptions.unsubscribe(one, None, None)
         assert refusals(its.subscribe(two, "call.*.*", "calls"), BindingUnavailable)
-        assert its.account_limits.subscriptions == {PARENT: 1, CHILD: 2}
+        assert its.subscription_budget.subscriptions == {PARENT: 1, CHILD: 2}
         for session in (one, two, other):
             its.registry.end(session)
-        assert not its.account_limits.subscriptions
+        assert not its.subscription_budget.subscriptions
 
     def test_much_work_is_charged_to_the_session_and_to_the_account(self) -> None:
         its = PartsHarness(max_subscriptions=100_000, max_subscriptions_per_account=0)
@@ -182,7 +182,7 @@ class TestAccount:
         assert not session.subscription_count
         assert not its.consumer.bound
         assert not its.calls.watches
-        assert not its.account_limits.subscriptions
+        assert not its.subscription_budget.subscriptions
 
     def test_what_is_being_added_counts(self) -> None:
         its = PartsHarness(max_subscriptions=1000, max_subscriptions_per_account=1500)

@@ -29,7 +29,7 @@ class SubscribingTooFast(BindingRefused):
 
 
 @define(eq=False)
-class AccountLimits:
+class SubscriptionBudget:
     """Counts subscriptions and the work that they cause, by the account of the client's token.
 
     `max_subscriptions` limits the subscriptions of one account (0: no limit).
