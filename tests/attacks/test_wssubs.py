@@ -16,6 +16,7 @@ from kazoo_bridge.testing import make_event
 from kazoo_bridge.websockets.sessions.session import Session
 from kazoo_bridge.websockets.subscriptions import subscription_budget
 from kazoo_bridge.websockets.subscriptions.bind_queue import MAX_IN_FLIGHT, BindQueue
+from kazoo_bridge.websockets.subscriptions.release_queue import INTERVAL
 from kazoo_bridge.websockets.subscriptions.subscription_budget import SubscribingTooFast
 from kazoo_bridge.websockets.subscriptions.subscription_index import MAX_ACCOUNT_TOPICS
 from tests.websockets.conftest import harness
@@ -160,6 +161,19 @@ class TestBounds:
         stranger, _ = its.connect(STRANGER, 100)
         assert finished(its, its.subscribe(stranger, "fax.status.*", account_id=STRANGER)) is None
 
+    def test_sockets_with_thousands_of_subscriptions_that_drop_at_once_let_others_continue(self) -> None:
+        its = PartsHarness(max_subscriptions=1000)
+        sockets = [its.connect(PARENT, port)[0] for port in range(8)]
+        for socket in sockets:
+            assert finished(its, its.subscribe(socket, *(f"fax.status.{one}" for one in range(500)))) is None
+            its.clock.advance(10)
+        for socket in sockets:
+            its.registry.end(socket)
+        assert its.subscription_budget.subscriptions[PARENT] == 3000
+        its.clock.pump([INTERVAL] * 4)
+        assert not its.subscription_budget.subscriptions
+        assert not its.consumer.bound
+
     def test_the_number_of_sockets_is_checked_at_a_cost_that_does_not_grow(self) -> None:
         its = PartsHarness(max_connections_per_account=4000)
         for port in range(4000):
@@ -239,6 +253,7 @@ class TestResuming:
             assert session.output is again
         for session, _ in clients:
             its.registry.end(session)
+        its.subscriptions.release_all()
         assert time.process_time() - started < GENEROUS
         assert not its.consumer.bound
         assert not its.registry.connected

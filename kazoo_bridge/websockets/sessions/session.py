@@ -102,8 +102,10 @@ class Session:
 
     def deliver(self, frame: EventFrame) -> None:
         """Send an event, and store it if the session can be resumed."""
+        if self.ended:  # its subscriptions may end a moment later
+            return
         replay_buffer = self.replay_buffer
-        if replay_buffer is not None and not self.ended:
+        if replay_buffer is not None:
             replay_buffer.add(frame)
         if self.output is not None:
             self.output.event(frame, replay_buffer is not None)

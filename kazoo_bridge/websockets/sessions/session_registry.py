@@ -167,7 +167,7 @@ class SessionRegistry(Service):
             return
         session.end()
         self._waiting.discard(session)
-        self._subscriptions.unsubscribe(session, None, None)
+        self._subscriptions.release(session)
         self._sessions.pop(session.id, None)
         if session.replay_buffer is not None:
             self._resumable.pop(session.replay_buffer.token, None)
@@ -231,6 +231,7 @@ class SessionRegistry(Service):
             self._sweep_loop.stop()
         for session in self:
             self.end(session, CloseCode.GOING_AWAY, "the server is going away")
+        self._subscriptions.release_all()
 
     async def _sweep(self) -> None:
         now = self._clock.seconds()

@@ -27,6 +27,7 @@ from kazoo_bridge.websockets.server.frames import EventFrame, encode_notice, eve
 from kazoo_bridge.websockets.sessions.session import Session
 from kazoo_bridge.websockets.subscriptions.binding_catalogue import CALLS_BINDING, BindingCatalogue
 from kazoo_bridge.websockets.subscriptions.fanout import EventFanout
+from kazoo_bridge.websockets.subscriptions.release_queue import ReleaseQueue
 from kazoo_bridge.websockets.subscriptions.subscription_budget import (
     WORK_PER_MESSAGE,
     WORK_PER_TOPIC,
@@ -62,6 +63,11 @@ class Subscriptions:
     _calls: ICalls | None = None
     #: When the next subscription must be renewed, in Unix seconds.
     _renew_at: float = field(init=False, default=float("inf"))
+    _releases: ReleaseQueue = field(init=False)
+
+    @_releases.default
+    def _empty_release_queue(self) -> ReleaseQueue:
+        return ReleaseQueue(self._clock, self._remove)
 
     async def subscribe(self, session: Session, account_id: str, bindings: Sequence[str]) -> None:
         """Subscribe the session to all bindings, or to none, for an account (or `ALL_ACCOUNTS`).
@@ -233,6 +239,17 @@ class Subscriptions:
                 self._stop_watch(session, account)
                 ended.append(CALLS_BINDING)
         return list(dict.fromkeys(ended))
+
+    def release(self, session: Session) -> None:
+        """End the subscriptions of a session that has ended; when there are thousands, in a while."""
+        for account_id in list(session.call_watches):
+            self._stop_watch(session, account_id)
+        subscriptions = [(account_id, one) for (account_id, _), one in session.subscriptions.items()]
+        self._releases.add(session, reversed(subscriptions))
+
+    def release_all(self) -> None:
+        """End at once the subscriptions of all sessions that have ended."""
+        self._releases.finish()
 
     # -- renewal
 
