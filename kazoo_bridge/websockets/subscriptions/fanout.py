@@ -21,6 +21,10 @@ from kazoo_bridge.websockets.subscriptions.subscription_index import Subscriptio
 
 _log = Logger()
 
+#: Why a topic is not bound, for the client.
+REFUSED = "the message bus has refused it"
+UNANSWERED = f"the message bus has not answered within {ANSWER_TIMEOUT:g} seconds"
+
 
 @define(eq=False)
 class EventFanout:
@@ -119,11 +123,11 @@ class EventFanout:
 
 def _add_problem(failure: Failure, topic: Topic, problems: dict[Topic, str]) -> None:
     if failure.check(Unanswered):
-        problems[topic] = f"the message bus has not answered within {ANSWER_TIMEOUT:g} seconds"
+        problems[topic] = UNANSWERED
         return
     failure.trap(BusUnavailable)
     # The broker's own text names its users and virtual hosts: it is for the log, not for clients.
-    problems[topic] = "the message bus has refused it"
+    problems[topic] = REFUSED
     _log.warn(
         "binding refused exchange={exchange} pattern={pattern} reason={reason}",
         exchange=topic.exchange,

@@ -26,7 +26,7 @@ from kazoo_bridge.kazoo import MAX_SHORT_STRING_BYTES
 from kazoo_bridge.websockets.server.frames import EventFrame, encode_notice, event_content, event_prefix
 from kazoo_bridge.websockets.sessions.session import Session
 from kazoo_bridge.websockets.subscriptions.binding_catalogue import CALLS_BINDING, BindingCatalogue
-from kazoo_bridge.websockets.subscriptions.fanout import EventFanout
+from kazoo_bridge.websockets.subscriptions.fanout import REFUSED, UNANSWERED, EventFanout
 from kazoo_bridge.websockets.subscriptions.release_queue import ReleaseQueue
 from kazoo_bridge.websockets.subscriptions.subscription_budget import (
     WORK_PER_MESSAGE,
@@ -63,6 +63,8 @@ class Subscriptions:
     _calls: ICalls | None = None
     #: When the next subscription must be renewed, in Unix seconds.
     _renew_at: float = field(init=False, default=float("inf"))
+    #: `EventFanout.interruptions` when the broker was last asked about all topics.
+    _verified: int = field(init=False, default=0)
     _releases: ReleaseQueue = field(init=False)
 
     @_releases.default
@@ -312,6 +314,42 @@ class Subscriptions:
                 refusals, account_id=account_id, unsubscribed=[], subscribed=session.bindings
             )
             session.output.reply(notice)
+
+    # -- after the broker was away
+
+    async def verify(self, sessions: Iterable[Session]) -> None:
+        """After the broker was away, end the subscriptions that it refuses, and inform their clients.
+
+        Those who subscribed meanwhile were told that they had succeeded.
+        """
+        interruptions = self._fanout.interruptions
+        if interruptions == self._verified:
+            return
+        problems = await self._fanout.bind(list(self._fanout.index.topics))
+        if UNANSWERED not in problems.values():
+            self._verified = interruptions
+        refused = {topic: text for topic, text in problems.items() if text == REFUSED}
+        if refused:
+            for session in sessions:
+                self._end_refused(session, refused)
+
+    def _end_refused(self, session: Session, refused: Mapping[Topic, str]) -> None:
+        ended: dict[str, list[Subscription]] = {}
+        for (account_id, _), subscription in session.subscriptions.items():
+            if not refused.keys().isdisjoint(subscription.topics):
+                ended.setdefault(account_id, []).append(subscription)
+        for account_id, subscriptions in ended.items():
+            requested = {subscription.binding: subscription for subscription in subscriptions}
+            for subscription in reversed(subscriptions):
+                self._remove(session, account_id, subscription)
+            if session.output is not None:
+                notice = encode_notice(
+                    _refusals(requested, refused),
+                    account_id=account_id,
+                    unsubscribed=list(requested),
+                    subscribed=session.bindings,
+                )
+                session.output.reply(notice)
 
     # -- live calls
 
