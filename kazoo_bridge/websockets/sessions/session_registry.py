@@ -236,7 +236,7 @@ class SessionRegistry(Service):
     async def _sweep(self) -> None:
         now = self._clock.seconds()
         self._sweep_number = (self._sweep_number + 1) % SWEEPS_PER_CHECK
-        await self._subscriptions.verify(self)
+        self._subscriptions.start_verifying(self)
         await self._subscriptions.renew(self)
         for session in self:
             if not self._end_if_overdue(session, now) and session.check_group == self._sweep_number:

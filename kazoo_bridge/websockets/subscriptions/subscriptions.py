@@ -65,6 +65,7 @@ class Subscriptions:
     _renew_at: float = field(init=False, default=float("inf"))
     #: `EventFanout.interruptions` when the broker was last asked about all topics.
     _verified: int = field(init=False, default=0)
+    _verifying: bool = field(init=False, default=False)
     _releases: ReleaseQueue = field(init=False)
 
     @_releases.default
@@ -317,15 +318,23 @@ class Subscriptions:
 
     # -- after the broker was away
 
-    async def verify(self, sessions: Iterable[Session]) -> None:
+    def start_verifying(self, sessions: Iterable[Session]) -> None:
         """After the broker was away, end the subscriptions that it refuses, and inform their clients.
 
-        Those who subscribed meanwhile were told that they had succeeded.
+        Clients that subscribed meanwhile were told that they had succeeded.
         """
+        if self._fanout.interruptions != self._verified and not self._verifying:
+            self._verifying = True
+            Deferred.fromCoroutine(self._verify(sessions)).addErrback(
+                lambda failure: _log.failure("verifying the subscriptions failed", failure)
+            )
+
+    async def _verify(self, sessions: Iterable[Session]) -> None:
         interruptions = self._fanout.interruptions
-        if interruptions == self._verified:
-            return
-        problems = await self._fanout.bind(list(self._fanout.index.topics))
+        try:
+            problems = await self._fanout.bind(list(self._fanout.index.topics))
+        finally:
+            self._verifying = False
         if UNANSWERED not in problems.values():
             self._verified = interruptions
         refused = {topic: text for topic, text in problems.items() if text == REFUSED}

@@ -277,7 +277,7 @@ class TestBroker:
 
 class TestVerify:
     def verify(self, its: PartsHarness) -> None:
-        Deferred.fromCoroutine(its.subscriptions.verify(its.registry))
+        its.subscriptions.start_verifying(its.registry)
 
     def test_what_the_broker_refuses_after_it_was_away_ends_and_its_clients_are_informed(self) -> None:
         its = PartsHarness()
