@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Generic, Protocol, TypeVar
 
 from attrs import define, field
@@ -82,6 +82,21 @@ class Subscription:
             topic = topic_filter.topic
             sources += (topic.exchange, topic.pattern, topic_filter.pattern)
         return self.account_id, self.binding.partition(".")[0], id(self.category), tuple(sources)
+
+
+def topics_of(subscriptions: Iterable[Subscription]) -> list[Topic]:
+    """Return the topics that subscriptions in the index need, each once."""
+    return list(dict.fromkeys(topic for subscription in subscriptions for topic in subscription.topics))
+
+
+def refusals(subscriptions: Iterable[Subscription], problems: Mapping[Topic, str]) -> list[str]:
+    """Return a text for the client on each subscription of which a topic has a problem."""
+    texts = []
+    for subscription in subscriptions:
+        reason = next((problems[topic] for topic in subscription.topics if topic in problems), None)
+        if reason is not None:
+            texts.append(f"binding {subscription.binding} is not available: {reason}")
+    return texts
 
 
 @define(eq=False)

@@ -20,20 +20,20 @@ from kazoo_bridge.interfaces import (
     CallChange,
     ICalls,
     IDirectory,
-    Topic,
 )
 from kazoo_bridge.kazoo import MAX_SHORT_STRING_BYTES
 from kazoo_bridge.websockets.server.frames import EventFrame, encode_notice, event_content, event_prefix
 from kazoo_bridge.websockets.sessions.session import Session
 from kazoo_bridge.websockets.subscriptions.binding_catalogue import CALLS_BINDING, BindingCatalogue
-from kazoo_bridge.websockets.subscriptions.fanout import REFUSED, UNANSWERED, EventFanout
+from kazoo_bridge.websockets.subscriptions.binding_verifier import BindingVerifier
+from kazoo_bridge.websockets.subscriptions.fanout import EventFanout
 from kazoo_bridge.websockets.subscriptions.release_queue import ReleaseQueue
 from kazoo_bridge.websockets.subscriptions.subscription_budget import (
     WORK_PER_MESSAGE,
     WORK_PER_TOPIC,
     SubscriptionBudget,
 )
-from kazoo_bridge.websockets.subscriptions.subscription_index import Subscription
+from kazoo_bridge.websockets.subscriptions.subscription_index import Subscription, refusals, topics_of
 
 _log = Logger()
 
@@ -63,10 +63,12 @@ class Subscriptions:
     _calls: ICalls | None = None
     #: When the next subscription must be renewed, in Unix seconds.
     _renew_at: float = field(init=False, default=float("inf"))
-    #: `EventFanout.interruptions` when the broker was last asked about all topics.
-    _verified: int = field(init=False, default=0)
-    _verifying: bool = field(init=False, default=False)
+    _verifier: BindingVerifier = field(init=False)
     _releases: ReleaseQueue = field(init=False)
+
+    @_verifier.default
+    def _new_verifier(self) -> BindingVerifier:
+        return BindingVerifier(self._fanout, self._remove)
 
     @_releases.default
     def _empty_release_queue(self) -> ReleaseQueue:
@@ -103,19 +105,19 @@ class Subscriptions:
         finally:
             self._limits.count(_payer(session), -reserved)
         # All, not only those added: the broker's answer to an earlier message may be outstanding.
-        requested = {
-            binding: session.subscriptions[account_id, binding]
+        requested = [
+            session.subscriptions[account_id, binding]
             for binding in bindings
             if (account_id, binding) in session.subscriptions
-        }
-        problems = await self._fanout.bind(_topics(requested.values()), _payer(session))
-        refusals = _refusals(requested, problems)
-        if refusals:
+        ]
+        problems = await self._fanout.bind(topics_of(requested), _payer(session))
+        refused = refusals(requested, problems)
+        if refused:
             for subscription in added.values():
                 self._remove(session, account_id, subscription)
             if watch is not None and session.call_watches.get(account_id) is watch:
                 self._stop_watch(session, account_id)
-            raise BindingUnavailable(*refusals)
+            raise BindingUnavailable(*refused)
 
     def _admit(self, session: Session, added: int) -> None:
         """Require that the session may have `added` more subscriptions; count them, and charge for them.
@@ -167,21 +169,21 @@ class Subscriptions:
         self, session: Session, account: Account | None, bindings: Iterable[str], unknown: Iterable[str]
     ) -> dict[str, Subscription]:
         """Resolve the bindings that the session does not have; raises `BindingRefused` with every refusal."""
-        refusals: list[str] = []
+        refused: list[str] = []
         resolved: dict[str, Subscription] = {}
         if CALLS_BINDING in bindings:
             try:
                 self._require_calls(account)
             except BindingRefused as error:
-                refusals.append(str(error))
+                refused.append(str(error))
         for number, binding in enumerate(unknown):
             await self._pause_after(number)
             try:
                 resolved[binding] = self._resolve(session, account, binding)
             except BindingRefused as error:
-                refusals.append(str(error))
-        if refusals:
-            raise BindingRefused(*refusals)
+                refused.append(str(error))
+        if refused:
+            raise BindingRefused(*refused)
         return resolved
 
     def _require_calls(self, account: Account | None) -> None:
@@ -293,18 +295,16 @@ class Subscriptions:
             return
         session.subscriptions[identity] = new
         self._fanout.index.add(session, new)
-        refusals = _refusals({old.binding: new}, await self._fanout.bind(_topics([new]), _payer(session)))
-        if refusals and session.subscriptions.get(identity) is new:
-            self._restore(session, account_id, old, new, refusals)
+        refused = refusals([new], await self._fanout.bind(new.topics, _payer(session)))
+        if refused and session.subscriptions.get(identity) is new:
+            self._restore(session, account_id, old, new, refused)
         self._fanout.unbind(unused_topics, _payer(session))
 
     def _restore(
-        self, session: Session, account_id: str, old: Subscription, new: Subscription, refusals: list[str]
+        self, session: Session, account_id: str, old: Subscription, new: Subscription, refused: list[str]
     ) -> None:
         """Restore a subscription that could not be renewed, inform the client, and renew it later."""
-        _log.warn(
-            "renewal refused binding={binding} reason={reason}", binding=old.binding, reason=refusals[0]
-        )
+        _log.warn("renewal refused binding={binding} reason={reason}", binding=old.binding, reason=refused[0])
         added_topics = self._fanout.index.remove(session, new)
         session.subscriptions[account_id, old.binding] = old
         self._fanout.index.add(session, old)
@@ -312,53 +312,13 @@ class Subscriptions:
         self._renew_at = min(self._renew_at, self._clock.seconds() + RENEWAL_INTERVAL)
         if session.output is not None:
             notice = encode_notice(
-                refusals, account_id=account_id, unsubscribed=[], subscribed=session.bindings
+                refused, account_id=account_id, unsubscribed=[], subscribed=session.bindings
             )
             session.output.reply(notice)
 
-    # -- after the broker was away
-
     def start_verifying(self, sessions: Iterable[Session]) -> None:
-        """After the broker was away, end the subscriptions that it refuses, and inform their clients.
-
-        Clients that subscribed meanwhile were told that they had succeeded.
-        """
-        if self._fanout.interruptions != self._verified and not self._verifying:
-            self._verifying = True
-            Deferred.fromCoroutine(self._verify(sessions)).addErrback(
-                lambda failure: _log.failure("verifying the subscriptions failed", failure)
-            )
-
-    async def _verify(self, sessions: Iterable[Session]) -> None:
-        interruptions = self._fanout.interruptions
-        try:
-            problems = await self._fanout.bind(list(self._fanout.index.topics))
-        finally:
-            self._verifying = False
-        if UNANSWERED not in problems.values():
-            self._verified = interruptions
-        refused = {topic: text for topic, text in problems.items() if text == REFUSED}
-        if refused:
-            for session in sessions:
-                self._end_refused(session, refused)
-
-    def _end_refused(self, session: Session, refused: Mapping[Topic, str]) -> None:
-        ended: dict[str, list[Subscription]] = {}
-        for (account_id, _), subscription in session.subscriptions.items():
-            if not refused.keys().isdisjoint(subscription.topics):
-                ended.setdefault(account_id, []).append(subscription)
-        for account_id, subscriptions in ended.items():
-            requested = {subscription.binding: subscription for subscription in subscriptions}
-            for subscription in reversed(subscriptions):
-                self._remove(session, account_id, subscription)
-            if session.output is not None:
-                notice = encode_notice(
-                    _refusals(requested, refused),
-                    account_id=account_id,
-                    unsubscribed=list(requested),
-                    subscribed=session.bindings,
-                )
-                session.output.reply(notice)
+        """After the broker was away, end the subscriptions that it refuses, and inform their clients."""
+        self._verifier.start(sessions)
 
     # -- live calls
 
@@ -380,17 +340,3 @@ class Subscriptions:
 def _payer(session: Session) -> str:
     """Return the account that answers for the session's subscriptions, that of its token."""
     return session.account_id or ""
-
-
-def _topics(subscriptions: Iterable[Subscription]) -> list[Topic]:
-    return list(dict.fromkeys(topic for subscription in subscriptions for topic in subscription.topics))
-
-
-def _refusals(requested: Mapping[str, Subscription], problems: Mapping[Topic, str]) -> list[str]:
-    """Return a text for the client on each binding of which a topic has a problem."""
-    refusals = []
-    for binding, subscription in requested.items():
-        reason = next((problems[topic] for topic in subscription.topics if topic in problems), None)
-        if reason is not None:
-            refusals.append(f"binding {binding} is not available: {reason}")
-    return refusals
