@@ -26,13 +26,22 @@ class TokenBucket:
 
         `now` is the current time. Returns False, and takes nothing, if there is no whole token.
         """
-        elapsed = max(now - self._updated_at, 0.0)
-        self._tokens = min(float(self.burst), self._tokens + elapsed / self.refill_interval)
-        self._updated_at = now
-        if self._tokens < 1:
+        if not self.has_token(now):
             return False
         self._tokens -= 1
         return True
+
+    def has_token(self, now: float) -> bool:
+        """Return whether `take` would take a token at the current time `now`."""
+        elapsed = max(now - self._updated_at, 0.0)
+        self._tokens = min(float(self.burst), self._tokens + elapsed / self.refill_interval)
+        self._updated_at = now
+        return self._tokens >= 1
+
+    def charge(self, tokens: float, now: float) -> None:
+        """Take tokens for work that is done in any case, into a debt of at most `burst` tokens."""
+        self.has_token(now)
+        self._tokens = max(-float(self.burst), self._tokens - tokens)
 
     def give_back(self) -> None:
         """Return a token that was taken."""

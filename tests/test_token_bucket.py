@@ -46,3 +46,13 @@ def test_the_wait_time_is_the_rest_of_an_interval() -> None:
     assert not bucket.take(4.0)
     assert bucket.wait_time == pytest.approx(6.0)
     assert bucket.take(10.0)
+
+
+def test_a_charge_goes_into_a_debt_of_at_most_one_burst() -> None:
+    bucket = TokenBucket(burst=4, refill_interval=1.0)
+    bucket.charge(1000.0, now=10.0)
+    assert not bucket.take(14.9)
+    assert bucket.wait_time == pytest.approx(0.1)
+    assert bucket.has_token(15.0)
+    assert bucket.take(15.0)
+    assert not bucket.has_token(15.0)

@@ -59,6 +59,8 @@ _BINDING_EVENTS = (
     "PARK_ABANDONED",
 )
 
+_TOPICS = {event: Topic(_EXCHANGE, f"call.{event}.*") for event in _BINDING_EVENTS}
+
 #: Channel variables that payloads leave out: KAZOO's default for ``reserved_ccv_keys`` of ``call_command``.
 RESERVED_CHANNEL_VARS = frozenset(
     {
@@ -279,7 +281,10 @@ class CallCategory:
     def resolve_binding(
         self, binding: str, account: Account | None, superadmin: bool, now: float
     ) -> BindingPlan | None:
-        """See `IBindingCategory`. Routing keys do not contain the account, so the category's own keys do."""
+        """See `IBindingCategory`. Routing keys do not contain the account, so the category's own keys do.
+
+        The broker sends all calls of an event: its topics do not grow with the ids that clients choose.
+        """
         first, *segments = binding.split(".")
         if first != "call":
             return None
@@ -290,12 +295,7 @@ class CallCategory:
         call_id, account_id = id_segment("call", segments, segments[1]), account_segment(account)
         events = _BINDING_EVENTS if segments[0] == "*" else (segments[0],)
         return BindingPlan(
-            tuple(
-                TopicFilter(
-                    Topic(_EXCHANGE, f"call.{event}.{call_id}"), f"call.{account_id}.{event}.{call_id}"
-                )
-                for event in events
-            )
+            tuple(TopicFilter(_TOPICS[event], f"call.{account_id}.{event}.{call_id}") for event in events)
         )
 
     def subscriber_events(self, event: Event) -> Iterable[SubscriberEvent]:

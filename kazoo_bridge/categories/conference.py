@@ -28,6 +28,11 @@ from kazoo_bridge.interfaces import (
 from kazoo_bridge.kazoo import Event, channel_variables, is_account_id, public_form
 
 _EXCHANGE = "conference"
+_EVENTS = Topic(_EXCHANGE, "conference.event.*.*.*.*")
+_COMMANDS = Topic(_EXCHANGE, "conference.command.*")
+
+#: Stands for the account of a command that names none; no account has this id.
+_NO_ACCOUNT = "undefined"
 
 #: The events that the switch reports by default.
 EVENTS = (
@@ -129,27 +134,44 @@ class ConferenceCategory:
     ) -> BindingPlan | None:
         """See `IBindingCategory`.
 
-        The routing keys of commands contain no account, so only super-admins get those of all conferences.
+        The routing keys of commands contain no account, so only super-admins get those of all conferences,
+        and those that name no account.
         """
         first, *segments = binding.split(".")
         if first != "conference":
             return None
         match segments:
             case ["event", conference_id, call_id]:
+                events = f"conference.event.*.{account_segment(account)}"
                 ids = [id_segment("conference", segments, one) for one in (conference_id, call_id)]
-                pattern = f"conference.event.*.{account_segment(account)}.{'.'.join(ids)}"
+                return BindingPlan(
+                    (TopicFilter(Topic(_EXCHANGE, f"{events}.*.*"), f"{events}.{'.'.join(ids)}", _EVENTS),)
+                )
             case ["command", "*"] if account is not None:
                 raise BindingRefused("ConferenceId required")
             case ["command", conference_id]:
-                pattern = f"conference.command.{id_segment('conference', segments, conference_id)}"
-            case _:
-                raise invalid_format("conference", segments)
-        return BindingPlan((TopicFilter(Topic(_EXCHANGE, pattern), pattern),))
+                conference = id_segment("conference", segments, conference_id)
+                keys = [f"conference.command.{conference}"]
+                if account is not None and superadmin:
+                    keys.append(f"conference.command.{_NO_ACCOUNT}.{conference}")
+                return BindingPlan(tuple(TopicFilter(_COMMANDS, key) for key in keys))
+        raise invalid_format("conference", segments)
 
     def subscriber_events(self, event: Event) -> Iterable[SubscriberEvent]:
-        """See `IBindingCategory`. A command that names an account reaches only its subscriptions."""
-        account_id = _account_id_from(event) if event.routing_key.startswith("conference.command.") else None
-        return [SubscriberEvent(event.routing_key, event.routing_key, account_id)]
+        """See `IBindingCategory`.
+
+        A command reaches the subscriptions of the account that it names; one without an account reaches
+        those for all accounts, and those of super-admins for one.
+        """
+        key = event.routing_key
+        first, kind, conference_id = [*key.split(".", 2), "", ""][:3]
+        if first != "conference" or kind != "command":
+            return [SubscriberEvent(key, key)]
+        account_id = _account_id_from(event)
+        if account_id is not None:
+            return [SubscriberEvent(key, key, account_id)]
+        unowned = f"conference.command.{_NO_ACCOUNT}.{conference_id}"
+        return [SubscriberEvent(key, key, _NO_ACCOUNT), SubscriberEvent(unowned, key)]
 
 
 conference = ConferenceCategory()

@@ -32,6 +32,7 @@ from kazoo_bridge.interfaces import (
 from kazoo_bridge.kazoo import Event, is_account_id, public_form
 
 _EXCHANGE = "faxes"
+_STATUS = Topic(_EXCHANGE, "fax.status.*.*")
 _OBJECTS_EXCHANGE = "configuration"
 _ACTIONS = ("doc_created", "doc_edited", "doc_deleted")
 STATES = ("start", "prepare", "send", "receive", "end", "error")
@@ -97,7 +98,7 @@ class FaxStatusCategory:
 
     def topics(self, hook: str) -> Iterable[Topic]:
         """See `IEventCategory`."""
-        return [Topic(_EXCHANGE, "fax.status.*.*")]
+        return [_STATUS]
 
     def occurrences(self, event: Event) -> Iterable[Occurrence]:
         """See `IEventCategory`."""
@@ -123,13 +124,17 @@ class FaxStatusCategory:
             return None
         match segments:
             case ["status", fax_id]:
-                pattern = f"fax.status.{account_segment(account)}.{id_segment('fax', segments, fax_id)}"
-                return BindingPlan((TopicFilter(Topic(_EXCHANGE, pattern), pattern),))
+                faxes = f"fax.status.{account_segment(account)}"
+                pattern = f"{faxes}.{id_segment('fax', segments, fax_id)}"
+                return BindingPlan((TopicFilter(Topic(_EXCHANGE, f"{faxes}.*"), pattern, _STATUS),))
             case ["object", action] if action in (*_ACTIONS, "*"):
                 databases, until = monthly_segments(account, now)
                 patterns = [f"{action}.{database}.fax.*" for database in databases]
+                every = Topic(_OBJECTS_EXCHANGE, f"{action}.*.fax.*")
                 return BindingPlan(
-                    tuple(TopicFilter(Topic(_OBJECTS_EXCHANGE, pattern), pattern) for pattern in patterns),
+                    tuple(
+                        TopicFilter(Topic(_OBJECTS_EXCHANGE, pattern), pattern, every) for pattern in patterns
+                    ),
                     until,
                 )
             case ["object", action]:

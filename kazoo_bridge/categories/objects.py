@@ -143,9 +143,13 @@ class ObjectCategory:
         if action not in (*ACTIONS, "*") or kind not in (*TYPES, "*"):
             raise unsupported_event(f"{action}.{kind}")
         databases, until = _databases(kind, account, now)
-        patterns = [f"{action}.{database}.{kind}.{document_id}" for database in databases]
+        documents = [f"{action}.{database}.{kind}" for database in databases]
+        every = Topic(_EXCHANGE, f"{action}.*.{kind}.*")
         return BindingPlan(
-            tuple(TopicFilter(Topic(_EXCHANGE, pattern), pattern) for pattern in patterns), until
+            tuple(
+                TopicFilter(Topic(_EXCHANGE, f"{one}.*"), f"{one}.{document_id}", every) for one in documents
+            ),
+            until,
         )
 
     def subscriber_events(self, event: Event) -> Iterable[SubscriberEvent]:

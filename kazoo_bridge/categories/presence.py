@@ -61,8 +61,10 @@ class PresenceCategory:
             raise unsupported_event(segments[0]) if segments else invalid_format("presence", segments)
         if len(segments) != 2:
             raise invalid_format("presence", segments)
-        pattern = f"{segments[0]}.{realm_segment(account)}.{id_segment('presence', segments, segments[1])}"
-        return BindingPlan((TopicFilter(Topic(_EXCHANGE, pattern), pattern),))
+        of_realm = f"{segments[0]}.{realm_segment(account)}"
+        pattern = f"{of_realm}.{id_segment('presence', segments, segments[1])}"
+        every = Topic(_EXCHANGE, f"{segments[0]}.*.*")
+        return BindingPlan((TopicFilter(Topic(_EXCHANGE, f"{of_realm}.*"), pattern, every),))
 
     def subscriber_events(self, event: Event) -> Iterable[SubscriberEvent]:
         """See `IBindingCategory`."""

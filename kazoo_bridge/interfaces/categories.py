@@ -141,11 +141,18 @@ class TopicFilter:
     Both may be the same if the routing key contains the account's id. Otherwise the category makes keys of
     its own that contain it.
 
-    Example: ``TopicFilter(Topic("callevt", "call.*.c1"), "call.ACCOUNT_ID.*.c1")``.
+    Clients choose ids, and a topic is work for the broker: leave ids to `pattern`, so that a topic serves all
+    subscriptions of one account, or of one node, to a kind of event.
+
+    `all_accounts`: for a `topic` of one account, the topic with the same events of all accounts. A node whose
+    clients have subscribed for many accounts uses that one instead.
+
+    Example: ``TopicFilter(Topic("callevt", "call.*.*"), "call.ACCOUNT_ID.*.c1")``.
     """
 
     topic: Topic
     pattern: str
+    all_accounts: Topic | None = None
 
 
 @accept_former_names

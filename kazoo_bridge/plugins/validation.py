@@ -250,6 +250,9 @@ def _check_plan(plan: Any) -> BindingPlan:
         _require_type(topic_filter, TopicFilter)
         _check_topic(topic_filter.topic)
         _require_type(topic_filter.pattern, str)
+        every = topic_filter.all_accounts
+        if every is not None and _check_topic(every).exchange != topic_filter.topic.exchange:
+            raise InvalidPlugin(f"all_accounts is on another exchange than the topic: {every.exchange!r}")
     checked: BindingPlan = plan
     return checked
 

@@ -173,8 +173,7 @@ class Actions:
             raise BadMessage("account_id must be a text")
         bindings = parse_bindings(message.data)
         # Like KAZOO: a possible binding that the session does not have counts as unsubscribed.
-        self._subscriptions.require_known(session, bindings)
-        ended = self._subscriptions.unsubscribe(session, account_id, bindings or None)
+        ended = self._subscriptions.request_unsubscribe(session, account_id, bindings)
         return {"unsubscribed": bindings or ended, "subscribed": session.bindings}
 
     async def _resume(self, connection: Connection, message: ClientMessage) -> None:

@@ -13,8 +13,9 @@ from kazoo_bridge.websockets.server.connection import Connection
 from kazoo_bridge.websockets.server.context import ServerContext
 from kazoo_bridge.websockets.server.frames import EventFrame, encode_json
 from kazoo_bridge.websockets.server.send_buffer import SendBuffer
+from kazoo_bridge.websockets.sessions.replay_buffer import ReplayBuffer
 from kazoo_bridge.websockets.sessions.resume import SessionResumer
-from kazoo_bridge.websockets.sessions.session import ReplayBuffer, Session
+from kazoo_bridge.websockets.sessions.session import Session
 from kazoo_bridge.websockets.subscriptions.subscriptions import Subscriptions
 
 #: A comment: it shows proxies and clients that the connection is alive.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
@@ -30,11 +31,24 @@ from kazoo_bridge.websockets.sessions.resume import SessionResumer
 from kazoo_bridge.websockets.sessions.session_registry import SessionLimits, SessionRegistry
 from kazoo_bridge.websockets.subscriptions.binding_catalogue import BindingCatalogue
 from kazoo_bridge.websockets.subscriptions.fanout import EventFanout
+from kazoo_bridge.websockets.subscriptions.subscription_budget import SubscriptionBudget
 from kazoo_bridge.websockets.subscriptions.subscription_index import SubscriptionIndex
 from kazoo_bridge.websockets.subscriptions.subscriptions import Subscriptions
 
 #: Seconds to wait, when the service stops, for clients to answer the close frame.
 CLOSE_TIMEOUT_ON_STOP = 3
+
+
+#: Connections that the kernel keeps until they are accepted; it has a bound of its own besides. With
+#: the 50 of Twisted, clients that all connect again at once wait for seconds until they try anew.
+LISTEN_BACKLOG = 4096
+
+
+def with_backlog(endpoint: str) -> str:
+    """Add `LISTEN_BACKLOG` to an endpoint string of TCP or TLS that names no backlog."""
+    if "backlog=" in endpoint or not re.match(r"(haproxy:)?(tcp|tcp6|ssl):", endpoint):
+        return endpoint
+    return f"{endpoint}:backlog={LISTEN_BACKLOG}"
 
 
 @define(eq=False)
@@ -72,7 +86,13 @@ class WebsocketService:
         fanout = EventFanout(reactor, bus, SubscriptionIndex(directory.account_for_number))
         catalogue = BindingCatalogue.from_categories(categories)
         subscriptions = Subscriptions(
-            reactor, directory, catalogue, fanout, settings.max_subscriptions, calls
+            reactor,
+            directory,
+            catalogue,
+            fanout,
+            settings.max_subscriptions,
+            SubscriptionBudget(reactor, settings.max_subscriptions_per_account),
+            calls,
         )
         authorizer = Authorizer(reactor, directory)
         sessions = SessionRegistry(
@@ -130,6 +150,12 @@ class WebsocketService:
             "Topics of the broker that subscriptions need",
             lambda: len(self.fanout.index.topics),
         )
+        register_gauge(
+            registry,
+            "replay_bytes",
+            "Bytes of the events that are kept for clients that resume",
+            lambda: sessions.replay_memory.bytes_total,
+        )
         register_counter(
             registry, "socket_events", "Events that matched a subscription", lambda: self.fanout.events_sent
         )
@@ -163,7 +189,7 @@ class WebsocketService:
 
     async def listen(self) -> None:
         """Accept connections; raises `CannotListenError`."""
-        endpoint = serverFromString(self._reactor, self._endpoint)
+        endpoint = serverFromString(self._reactor, with_backlog(self._endpoint))
         factory = WebsocketFactory(self._reactor, self.server)
         self._port = factory.port = await endpoint.listen(factory)
 

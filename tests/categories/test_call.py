@@ -210,6 +210,11 @@ def test_bindings() -> None:
     assert call.resolve_binding("parking.*", EXAMPLE_ACCOUNT, False, 0.0) is None
 
 
+def test_topics_do_not_grow_with_the_calls_that_clients_choose() -> None:
+    asked = {topic for number in range(50) for topic in topics(call, f"call.*.c{number}")}
+    assert asked == {("callevt", f"call.{event}.*") for event in EVENTS}
+
+
 @pytest.mark.parametrize(
     ("binding", "text"),
     [

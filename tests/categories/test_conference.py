@@ -44,15 +44,23 @@ def test_there_is_a_sample_of_every_event() -> None:
 
 
 @pytest.mark.parametrize(
-    ("binding", "pattern"),
+    ("binding", "topic", "pattern"),
     [
-        ("conference.event.c1.*", f"conference.event.*.{ACCOUNT}.c1.*"),
-        ("conference.event.*.*", f"conference.event.*.{ACCOUNT}.*.*"),
-        ("conference.command.c1", "conference.command.c1"),
+        (
+            "conference.event.c1.*",
+            f"conference.event.*.{ACCOUNT}.*.*",
+            f"conference.event.*.{ACCOUNT}.c1.*",
+        ),
+        (
+            "conference.event.*.*",
+            f"conference.event.*.{ACCOUNT}.*.*",
+            f"conference.event.*.{ACCOUNT}.*.*",
+        ),
+        ("conference.command.c1", "conference.command.*", "conference.command.c1"),
     ],
 )
-def test_bindings(binding: str, pattern: str) -> None:
-    assert topics(conference, binding) == [("conference", pattern)]
+def test_bindings(binding: str, topic: str, pattern: str) -> None:
+    assert topics(conference, binding) == [("conference", topic)]
     assert patterns(conference, binding) == [pattern]
 
 
@@ -75,6 +83,28 @@ def test_refusals(binding: str, text: str) -> None:
 
 def test_bindings_of_other_categories_are_not_known() -> None:
     assert conference.resolve_binding("call.x.y", EXAMPLE_ACCOUNT, False, 0.0) is None
+
+
+def test_a_command_without_an_account_reaches_only_super_admins() -> None:
+    harness = CategoryHarness(conference)
+    other = harness.subscribe("conference.command.c1")
+    all_accounts = harness.subscribe("conference.command.c1", None, superadmin=True)
+    one_account = harness.subscribe("conference.command.c1", superadmin=True)
+    for body in ({}, {"Account-ID": "no id"}, {"Account-ID": ["a"]}):
+        harness.publish(make_event("conference", "conference.command.c1", body, envelope=False))
+    assert [len(client.frames) for client in (other, all_accounts, one_account)] == [0, 3, 3]
+    harness.publish(make_event("conference", "conference.command.c2", {}, envelope=False))
+    assert [len(client.frames) for client in (other, all_accounts, one_account)] == [0, 3, 3]
+
+
+def test_no_id_of_a_conference_stands_for_the_commands_without_an_account() -> None:
+    harness = CategoryHarness(conference)
+    clients = [
+        harness.subscribe(f"conference.command.{spelling}")
+        for spelling in ("undefined%2Ec1", "undefined", "undefined.c1".replace(".", "%2e"))
+    ]
+    harness.publish(make_event("conference", "conference.command.c1", {}, envelope=False))
+    assert not any(client.frames for client in clients)
 
 
 def test_a_command_reaches_the_account_that_it_names() -> None:

@@ -39,16 +39,20 @@ def test_there_is_a_sample_of_every_state() -> None:
 
 
 @pytest.mark.parametrize(
-    ("binding", "exchange", "pattern"),
+    ("binding", "topic", "pattern"),
     [
-        ("fax.status.*", "faxes", f"fax.status.{ACCOUNT}.*"),
-        ("fax.status.202611-f1", "faxes", f"fax.status.{ACCOUNT}.202611-f1"),
-        ("fax.object.doc_created", "configuration", f"doc_created.{DB}-202611.fax.*"),
-        ("fax.object.*", "configuration", f"*.{DB}-202611.fax.*"),
+        ("fax.status.*", ("faxes", f"fax.status.{ACCOUNT}.*"), f"fax.status.{ACCOUNT}.*"),
+        ("fax.status.202611-f1", ("faxes", f"fax.status.{ACCOUNT}.*"), f"fax.status.{ACCOUNT}.202611-f1"),
+        (
+            "fax.object.doc_created",
+            ("configuration", f"doc_created.{DB}-202611.fax.*"),
+            f"doc_created.{DB}-202611.fax.*",
+        ),
+        ("fax.object.*", ("configuration", f"*.{DB}-202611.fax.*"), f"*.{DB}-202611.fax.*"),
     ],
 )
-def test_bindings(binding: str, exchange: str, pattern: str) -> None:
-    assert topics(fax_status, binding) == [(exchange, pattern)]
+def test_bindings(binding: str, topic: tuple[str, str], pattern: str) -> None:
+    assert topics(fax_status, binding) == [topic]
     assert patterns(fax_status, binding) == [pattern]
 
 

@@ -95,7 +95,8 @@ def test_what_is_no_accounts_object(body: dict[str, Any]) -> None:
     ],
 )
 def test_bindings(binding: str, pattern: str) -> None:
-    assert topics(objects, binding) == [("configuration", pattern)]
+    every_id = pattern.rpartition(".")[0] + ".*"
+    assert topics(objects, binding) == [("configuration", every_id)]
     assert patterns(objects, binding) == [pattern]
 
 

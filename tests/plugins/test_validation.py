@@ -180,6 +180,8 @@ def test_invalid_subscriber_events_count_as_none(result: Any) -> None:
         3,
         any_plan((TOPIC,)),
         any_plan((any_filter("callevt", "x"),)),
+        any_plan((any_filter(TOPIC, "x", "callevt"),)),
+        any_plan((any_filter(TOPIC, "x", Topic("configuration", "x.*")),)),
         any_plan((), until="soon"),
         RuntimeError("broken"),
         SystemExit(1),

@@ -37,6 +37,7 @@ from kazoo_bridge.websockets.sessions.session import Session
 from kazoo_bridge.websockets.sessions.session_registry import SessionLimits, SessionRegistry
 from kazoo_bridge.websockets.subscriptions.binding_catalogue import BindingCatalogue
 from kazoo_bridge.websockets.subscriptions.fanout import EventFanout
+from kazoo_bridge.websockets.subscriptions.subscription_budget import SubscriptionBudget
 from kazoo_bridge.websockets.subscriptions.subscription_index import SubscriptionIndex
 from kazoo_bridge.websockets.subscriptions.subscriptions import Subscriptions
 
@@ -272,12 +273,14 @@ class PartsHarness:
         index: SubscriptionIndex[Session] = SubscriptionIndex(self.directory.account_for_number)
         self.fanout = EventFanout(self.clock, bus, index)
         self.fanout.start()
+        config = evolve(Websockets(), **settings)
+        self.subscription_budget = SubscriptionBudget(self.clock, config.max_subscriptions_per_account)
         catalogue = BindingCatalogue.from_categories(find_categories())
         self.subscriptions = Subscriptions(
-            self.clock, directory, catalogue, self.fanout, max_subscriptions, calls
+            self.clock, directory, catalogue, self.fanout, max_subscriptions, self.subscription_budget, calls
         )
         self.authorizer = Authorizer(self.clock, directory)
-        limits = SessionLimits.from_config(evolve(Websockets(), **settings))
+        limits = SessionLimits.from_config(config)
         self.registry = SessionRegistry(self.clock, "host", limits, self.authorizer, self.subscriptions)
 
     @property
@@ -289,7 +292,7 @@ class PartsHarness:
         session, output = self.registry.open("192.0.2.1", port), FakeOutput()
         session.connect(output)
         if account_id is not None:
-            session.token, session.principal = account_id, self.directory.tokens[account_id]
+            session.authenticate(account_id, self.directory.tokens[account_id])
         return session, output
 
     def subscribe(self, session: Session, *bindings: str, account_id: str = PARENT) -> Deferred[None]:

@@ -84,7 +84,7 @@ class ActionsHarness(PartsHarness):
         """A client, authenticated unless `account_id` is None."""
         client = FakeClient(self, self.registry.open("192.0.2.1", port))
         if account_id is not None:
-            client.session.token, client.session.principal = account_id, self.directory.tokens[account_id]
+            client.session.authenticate(account_id, self.directory.tokens[account_id])
         return client
 
 

@@ -106,13 +106,13 @@ async def test_events_that_arrive_while_a_stream_opens_keep_their_order(
     def has_both_events() -> bool:
         return session.replay_buffer is not None and len(session.replay_buffer.after(0)) == 2
 
-    async def slow(topics: Any) -> Any:
-        problems = await bind(topics)
+    async def slow(*arguments: Any) -> Any:
+        problems = await bind(*arguments)
         await harness.publish_call(RESELLER, call_id="c2")
         await harness.wait_until(has_both_events)
         return problems
 
-    monkeypatch.setattr(type(fanout), "bind", lambda _, topics: slow(topics))
+    monkeypatch.setattr(type(fanout), "bind", lambda _, *arguments: slow(*arguments))
     again = await StreamClient().open(harness, "?binding=call.*.*&binding=parking.*", Last_Event_ID=event_id)
     assert (await again.event())[1]["data"]["missed"] == 2
     await harness.publish_call(RESELLER, call_id="c3")

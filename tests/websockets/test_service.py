@@ -8,7 +8,7 @@ import pytest_twisted
 from prometheus_client import CollectorRegistry
 from twisted.internet.defer import Deferred
 
-from kazoo_bridge.websockets.service import CLOSE_TIMEOUT_ON_STOP
+from kazoo_bridge.websockets.service import CLOSE_TIMEOUT_ON_STOP, with_backlog
 from tests.websockets.harness import CHILD, RESELLER, Harness
 
 pytestmark = pytest.mark.timeout(30)
@@ -45,6 +45,7 @@ async def test_metrics(harness: Harness) -> None:
     found = metrics(harness)
     topics = found.pop("topics")[""]
     assert topics == len(harness.websockets.fanout.index.topics) > 1
+    assert found.pop("replay_bytes")[""] > 500
     assert found == {
         "sockets": {"": 1},
         "sessions_waiting": {"": 1},
@@ -104,3 +105,19 @@ async def test_waiting_for_clients_ends_when_it_is_forced(tmp_path: Path) -> Non
     await waiting
     assert time.monotonic() - started < CLOSE_TIMEOUT_ON_STOP
     await harness.stop()
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "completed"),
+    [
+        ("tcp:5555:interface=127.0.0.1", "tcp:5555:interface=127.0.0.1:backlog=4096"),
+        (r"tcp6:5555:interface=\:\:", r"tcp6:5555:interface=\:\::backlog=4096"),
+        ("haproxy:tcp:5555", "haproxy:tcp:5555:backlog=4096"),
+        ("ssl:5555:privateKey=a.pem", "ssl:5555:privateKey=a.pem:backlog=4096"),
+        ("tcp:5555:backlog=10", "tcp:5555:backlog=10"),
+        ("systemd:domain=INET:index=0", "systemd:domain=INET:index=0"),
+        ("unix:/run/x.sock", "unix:/run/x.sock"),
+    ],
+)
+def test_many_clients_may_connect_at_once(endpoint: str, completed: str) -> None:
+    assert with_backlog(endpoint) == completed

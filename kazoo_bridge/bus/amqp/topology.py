@@ -78,6 +78,10 @@ class Topology:
             if not waiter.called:
                 waiter.callback(result)
 
+    def abort(self, reason: str) -> None:
+        """Drop the connection, whose broker does not answer."""
+        self._connection.abort(reason)
+
     def knows(self, exchange: str) -> bool:
         """Return whether the exchange was declared on this connection."""
         return exchange in self._exchanges

@@ -95,17 +95,29 @@ class EventFrame:
 
     `subscribed_key` is the client's binding. `prefix` and `content` are the results of `event_prefix` and
     `event_content`. `sequence` increases with every frame of the node; clients that can resume receive it.
+    `holders` has the number of sessions that store the event for resuming, by account.
     """
 
-    __slots__ = ("_content", "_frames", "_prefix", "_texts", "sequence", "subscribed_key")
+    __slots__ = ("_content", "_frames", "_prefix", "_texts", "holders", "sequence", "subscribed_key")
 
     def __init__(self, subscribed_key: str, prefix: bytes, content: bytes, sequence: int) -> None:
         self.subscribed_key = subscribed_key
         self.sequence = sequence
+        self.holders: dict[str, int] = {}
         self._prefix = prefix
         self._content = content
         self._texts: dict[bool, bytes] = {}
         self._frames: dict[tuple[bool, bool], bytes] = {}
+
+    @property
+    def size(self) -> int:
+        """The bytes of the text, without a sequence."""
+        return len(self._prefix) + len(self._content)
+
+    def forget_encodings(self) -> None:
+        """Free what is made on first use: the event is delivered, and only stored from now on."""
+        self._texts.clear()
+        self._frames.clear()
 
     def text(self, sequenced: bool) -> bytes:
         """Return the JSON; `sequenced`: with the sequence."""

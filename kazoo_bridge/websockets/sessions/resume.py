@@ -8,7 +8,8 @@ from kazoo_bridge.json_numbers import to_integer
 from kazoo_bridge.websockets.client_messages import BadMessage, ClientMessage
 from kazoo_bridge.websockets.server.connection import Connection
 from kazoo_bridge.websockets.server.frames import encode_reply
-from kazoo_bridge.websockets.sessions.session import ReplayBuffer, Session
+from kazoo_bridge.websockets.sessions.replay_buffer import ReplayBuffer
+from kazoo_bridge.websockets.sessions.session import Session
 from kazoo_bridge.websockets.sessions.session_registry import SessionRegistry
 from kazoo_bridge.websockets.subscriptions.fanout import EventFanout
 

@@ -1,9 +1,8 @@
-"""The state of one client, and the buffer from which it receives missed events when it resumes."""
+"""The state of one client."""
 
 from __future__ import annotations
 
-import secrets
-from collections import deque
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -13,6 +12,7 @@ from kazoo_bridge.interfaces import ICallWatch, Principal
 from kazoo_bridge.kazoo import to_gregorian
 from kazoo_bridge.token_bucket import TokenBucket
 from kazoo_bridge.websockets.server.frames import EventFrame
+from kazoo_bridge.websockets.sessions.replay_buffer import ReplayBuffer
 from kazoo_bridge.websockets.subscriptions.binding_catalogue import CALLS_BINDING
 from kazoo_bridge.websockets.subscriptions.subscription_index import Subscription
 
@@ -34,35 +34,6 @@ class SessionOutput(Protocol):
 
 
 @define(eq=False)
-class ReplayBuffer:
-    """The latest `max_events` events of a session that can be resumed.
-
-    `token` names the session. `interruptions` is the value of `EventFanout.interruptions` when the client was
-    last informed about gaps. `dropped_until` is the sequence of the newest event that is no longer here.
-    """
-
-    max_events: int
-    interruptions: int
-    token: str = field(factory=lambda: secrets.token_hex(24), repr=False)
-    dropped_until: int = 0
-    _frames: deque[EventFrame] = field(init=False, factory=deque)
-
-    def add(self, frame: EventFrame) -> None:
-        """Store an event; drops the oldest one beyond `max_events`."""
-        self._frames.append(frame)
-        if len(self._frames) > self.max_events:
-            self.dropped_until = self._frames.popleft().sequence
-
-    def after(self, sequence: int) -> list[EventFrame]:
-        """Return the stored events with a greater sequence, in order."""
-        return [frame for frame in self._frames if frame.sequence > sequence]
-
-    def has_gap(self, sequence: int) -> bool:
-        """Return whether events with a greater sequence have been dropped."""
-        return self.dropped_until > sequence
-
-
-@define(eq=False)
 class Session:
     """The state of one client.
 
@@ -70,6 +41,7 @@ class Session:
     message) are in Unix seconds. `output` is the connection. A session with a `replay_buffer` outlives its
     connection for a while: `output` is then None, since `disconnected_at` (Unix seconds). An `ended` session
     is of no further use. `check_group` says with which sweeps the `SessionRegistry` checks its rights.
+    `connected` counts the connected sessions by account, and is shared by all sessions.
     """
 
     id: str
@@ -89,22 +61,49 @@ class Session:
     disconnected_at: float | None = None
     ended: bool = False
     check_group: int = 0
+    connected: Counter[str] = field(factory=Counter, repr=False)
+    #: The account in `connected` for which the session counts; None: it does not count.
+    _counted_for: str | None = field(init=False, default=None)
 
     def authenticate(self, token: str, principal: Principal) -> None:
         """Give the session the rights of `principal`, as whom `token` authenticates its client."""
         self.token, self.principal = token, principal
+        self._count()
 
     def connect(self, output: SessionOutput) -> None:
         """Send events and replies to `output` from now on."""
         self.output = output
         self.disconnected_at = None
+        self._count()
 
     def disconnect(self) -> None:
         """Send nothing from now on; events still enter the replay buffer."""
         self.output = None
+        self._count()
+
+    def end(self) -> None:
+        """Mark the session as ended, and release its memory."""
+        self.ended = True
+        if self.replay_buffer is not None:
+            self.replay_buffer.clear()
+        self._count()
+
+    def _count(self) -> None:
+        account_id = self.account_id if self.output is not None and not self.ended else None
+        if account_id == self._counted_for:
+            return
+        if self._counted_for is not None:
+            self.connected[self._counted_for] -= 1
+            if not self.connected[self._counted_for]:
+                del self.connected[self._counted_for]
+        if account_id is not None:
+            self.connected[account_id] += 1
+        self._counted_for = account_id
 
     def deliver(self, frame: EventFrame) -> None:
         """Send an event, and store it if the session can be resumed."""
+        if self.ended:  # its subscriptions may end a moment later
+            return
         replay_buffer = self.replay_buffer
         if replay_buffer is not None:
             replay_buffer.add(frame)

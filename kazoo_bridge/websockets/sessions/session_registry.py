@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from itertools import cycle
+from itertools import count, cycle
 
 from attrs import frozen
 from twisted.application.service import Service
@@ -18,7 +18,9 @@ from kazoo_bridge.config import Websockets
 from kazoo_bridge.token_bucket import TokenBucket
 from kazoo_bridge.websockets.server.frames import CloseCode, encode_notice
 from kazoo_bridge.websockets.sessions.authorization import BAD_TOKEN, NO_TOKEN, NOT_ALLOWED, Authorizer
-from kazoo_bridge.websockets.sessions.session import ReplayBuffer, Session, SessionOutput
+from kazoo_bridge.websockets.sessions.replay_buffer import ReplayBuffer, ReplayMemory
+from kazoo_bridge.websockets.sessions.session import Session, SessionOutput
+from kazoo_bridge.websockets.sessions.waiting_sessions import WaitingSessions
 from kazoo_bridge.websockets.subscriptions.subscriptions import Subscriptions
 
 _log = Logger()
@@ -30,16 +32,17 @@ SWEEP_INTERVAL = 1.0
 SWEEPS_PER_CHECK = 3
 
 #: Resumable sessions without a connection that a node keeps.
-MAX_DISCONNECTED_SESSIONS = 1000
+MAX_DISCONNECTED_SESSIONS = 10_000
 
 
 @frozen
 class SessionLimits:
     """Limits of sessions; times are in seconds.
 
-    `burst` and `refill_interval`: see `TokenBucket`. `per_account`: connections of one account (0: no limit).
-    `resume_window` and `resume_events`: how long a resumable session outlives its connection, and how many
-    events it keeps.
+    `burst` and `refill_interval`: see `TokenBucket`. `per_account`: connections of one account, and resumable
+    sessions of it that wait for their clients (0: no limit). `resume_window` and `resume_events`: how long a
+    resumable session outlives its connection, and how many events it keeps. `resume_bytes_per_account` and
+    `resume_bytes`: see `ReplayMemory`.
     """
 
     burst: int
@@ -49,6 +52,8 @@ class SessionLimits:
     idle_timeout: float
     resume_window: float
     resume_events: int
+    resume_bytes_per_account: int
+    resume_bytes: int
     max_disconnected: int = MAX_DISCONNECTED_SESSIONS
 
     @classmethod
@@ -62,6 +67,8 @@ class SessionLimits:
             idle_timeout=config.idle_timeout_s,
             resume_window=config.resume_window_s,
             resume_events=config.resume_events,
+            resume_bytes_per_account=config.resume_bytes_per_account,
+            resume_bytes=config.resume_bytes,
         )
 
 
@@ -87,6 +94,11 @@ class SessionRegistry(Service):
         self._subscriptions = subscriptions
         self._sessions: dict[str, Session] = {}
         self._resumable: dict[str, Session] = {}
+        self._waiting = WaitingSessions()
+        self.replay_memory = ReplayMemory(limits.resume_bytes_per_account, limits.resume_bytes)
+        #: Connected sessions by account.
+        self.connected: Counter[str] = Counter()
+        self._duplicates = count(1)
         self._check_groups = cycle(range(SWEEPS_PER_CHECK))
         self._sweep_number = 0
         self._sweep_loop = LoopingCall(lambda: Deferred.fromCoroutine(self._sweep()).addErrback(_log_failure))
@@ -107,10 +119,12 @@ class SessionRegistry(Service):
         """Open a session, without a connection yet, for a client at `host` and `port`."""
         now = self._clock.seconds()
         session_id = f"{host}:{port}"
-        while session_id in self._sessions:
-            session_id += "+"
+        if session_id in self._sessions:  # all clients of a Unix socket, for example
+            session_id += f"+{next(self._duplicates)}"
         bucket = TokenBucket(self.limits.burst, self.limits.refill_interval)
-        session = Session(session_id, host, self._host, started=now, bucket=bucket, last_seen=now)
+        session = Session(
+            session_id, host, self._host, started=now, bucket=bucket, last_seen=now, connected=self.connected
+        )
         # Not the place in the list: that changes with every session that ends, and checks would be missed.
         session.check_group = next(self._check_groups)
         self._sessions[session_id] = session
@@ -118,9 +132,7 @@ class SessionRegistry(Service):
 
     def exceeds_account_limit(self, account_id: str) -> bool:
         """Return whether the account has more connected sessions than permitted."""
-        limit = self.limits.per_account
-        connected = (session for session in self._sessions.values() if session.is_connected)
-        return bool(limit) and sum(session.account_id == account_id for session in connected) > limit
+        return bool(self.limits.per_account) and self.connected[account_id] > self.limits.per_account
 
     # -- the end of a session
 
@@ -136,9 +148,12 @@ class SessionRegistry(Service):
             self.end(session)
             return
         session.disconnected_at = self._clock.seconds()
-        waiting = [held for held in self._resumable.values() if held.disconnected_at is not None]
-        if len(waiting) > self.limits.max_disconnected:
-            self.end(min(waiting, key=lambda held: held.disconnected_at or 0.0))
+        waiting, limits = self._waiting, self.limits
+        waiting.add(session)
+        if limits.per_account and waiting.count(session.account_id) > limits.per_account:
+            self.end(waiting.oldest_of(session.account_id))
+        elif len(waiting) > limits.max_disconnected:
+            self.end(waiting.oldest_of_largest())
 
     def end(
         self, session: Session, code: CloseCode | None = None, reason: str = "", notice: str | None = None
@@ -150,8 +165,9 @@ class SessionRegistry(Service):
         """
         if session.ended:
             return
-        session.ended = True
-        self._subscriptions.unsubscribe(session, None, None)
+        session.end()
+        self._waiting.discard(session)
+        self._subscriptions.release(session)
         self._sessions.pop(session.id, None)
         if session.replay_buffer is not None:
             self._resumable.pop(session.replay_buffer.token, None)
@@ -171,7 +187,9 @@ class SessionRegistry(Service):
         `interruptions`: see `ReplayBuffer`; ignored if the session is resumable already.
         """
         if session.replay_buffer is None:
-            session.replay_buffer = ReplayBuffer(self.limits.resume_events, interruptions)
+            session.replay_buffer = ReplayBuffer(
+                self.limits.resume_events, interruptions, session.account_id or "", self.replay_memory
+            )
             self._resumable[session.replay_buffer.token] = session
         return session.replay_buffer
 
@@ -187,15 +205,17 @@ class SessionRegistry(Service):
         """
         if resumed.output is not None:
             resumed.output.close(CloseCode.RESUMED_ELSEWHERE, "resumed on another connection")
+        self._waiting.discard(resumed)
         del self._sessions[resumed.id]
         self._sessions[replaced.id] = resumed
         resumed.id, resumed.source = replaced.id, replaced.source
-        resumed.token, resumed.principal = replaced.token, replaced.principal
+        if replaced.token is not None and replaced.principal is not None:
+            resumed.authenticate(replaced.token, replaced.principal)
         resumed.bucket, resumed.last_seen = replaced.bucket, replaced.last_seen
         if replaced.output is not None:
             resumed.connect(replaced.output)
         replaced.disconnect()
-        replaced.ended = True
+        replaced.end()
 
     # -- periodic checks
 
@@ -211,10 +231,12 @@ class SessionRegistry(Service):
             self._sweep_loop.stop()
         for session in self:
             self.end(session, CloseCode.GOING_AWAY, "the server is going away")
+        self._subscriptions.release_all()
 
     async def _sweep(self) -> None:
         now = self._clock.seconds()
         self._sweep_number = (self._sweep_number + 1) % SWEEPS_PER_CHECK
+        self._subscriptions.start_verifying(self)
         await self._subscriptions.renew(self)
         for session in self:
             if not self._end_if_overdue(session, now) and session.check_group == self._sweep_number:

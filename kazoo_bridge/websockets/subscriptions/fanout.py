@@ -7,7 +7,7 @@ from itertools import count
 
 import orjson
 from attrs import define, field
-from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.defer import DeferredList
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -16,12 +16,14 @@ from kazoo_bridge.interfaces import BusUnavailable, IBus, IConsumer, Queue, Topi
 from kazoo_bridge.kazoo import Event, public_form
 from kazoo_bridge.websockets.server.frames import EventFrame, encode_json, event_content
 from kazoo_bridge.websockets.sessions.session import Session
+from kazoo_bridge.websockets.subscriptions.bind_queue import ANSWER_TIMEOUT, BindQueue, Unanswered
 from kazoo_bridge.websockets.subscriptions.subscription_index import SubscriptionIndex
 
 _log = Logger()
 
-#: Seconds that a subscriber waits for the broker's next answer about one of its topics.
-BIND_TIMEOUT = 5.0
+#: Why a topic is not bound, for the client.
+REFUSED = "the message bus has refused it"
+UNANSWERED = f"the message bus has not answered within {ANSWER_TIMEOUT:g} seconds"
 
 
 @define(eq=False)
@@ -37,6 +39,7 @@ class EventFanout:
     events_sent: int = field(init=False, default=0)
     _sequences: count[int] = field(init=False)
     _consumer: IConsumer | None = field(init=False, default=None)
+    _bind_queue: BindQueue | None = field(init=False, default=None)
 
     @_sequences.default
     def _sequences_since_epoch(self) -> count[int]:
@@ -47,43 +50,43 @@ class EventFanout:
         """Start to consume, with the topics of the subscriptions so far."""
         queue = Queue(topics=frozenset(self.index.topics), acknowledge=False)
         self._consumer = self._bus.consume(queue, self.handle)
+        self._bind_queue = BindQueue(self._clock, self._consumer, self.index.topics)
 
     async def stop(self) -> None:
         """Stop to consume."""
         if self._consumer is not None:
             consumer, self._consumer = self._consumer, None
+            if self._bind_queue is not None:
+                self._bind_queue.stop()
+                self._bind_queue = None
             await consumer.cancel()
 
-    async def bind(self, topics: Iterable[Topic]) -> dict[Topic, str]:
-        """Bind the topics, unless they are unsubscribed by now.
+    async def bind(self, topics: Iterable[Topic], account_id: str = "") -> dict[Topic, str]:
+        """Bind the topics for a client of the account, unless they are unsubscribed by now.
 
-        Returns those that the broker has refused, or has not answered about within `BIND_TIMEOUT` of its
-        latest answer, each with the reason for the client. Without a connection to the broker it returns
-        at once: the topics are bound when there is one.
+        Returns those that the broker has refused, or has not answered about within `ANSWER_TIMEOUT`, each
+        with the reason for the client. Without a connection to the broker it returns at once: the topics are
+        bound when there is one.
         """
-        consumer = self._consumer
-        if consumer is None:
+        queue = self._bind_queue
+        if queue is None:
             return {}
         problems: dict[Topic, str] = {}
-        waiting = {topic: consumer.bind(topic) for topic in topics if topic in self.index.topics}
-        for topic, bound in waiting.items():
-            bound.addErrback(_add_problem, topic, problems)
-        if not all(bound.called for bound in waiting.values()):
-            timer = self._clock.callLater(BIND_TIMEOUT, _cancel_all, list(waiting.values()))
-            for bound in waiting.values():
-                # Thousands of topics need more time: what matters is that the broker continues to answer.
-                bound.addCallback(lambda _: timer.reset(BIND_TIMEOUT) if timer.active() else None)
-            await DeferredList(waiting.values())
-            if timer.active():
-                timer.cancel()
+        waiting = [
+            queue.bind(topic, account_id).addErrback(_add_problem, topic, problems)
+            for topic in topics
+            if topic in self.index.topics
+        ]
+        if not all(bound.called for bound in waiting):
+            await DeferredList(waiting)
         return problems
 
-    def unbind(self, topics: Iterable[Topic]) -> None:
-        """Unbind the topics, unless they are subscribed to again."""
-        if self._consumer is not None:
+    def unbind(self, topics: Iterable[Topic], account_id: str = "") -> None:
+        """Unbind the topics, unless they are subscribed to again; for the account of their last client."""
+        if self._bind_queue is not None:
             for topic in topics:
                 if topic not in self.index.topics:
-                    self._consumer.unbind(topic).addErrback(_log_unbind_failure, topic)
+                    self._bind_queue.unbind(topic, account_id)
 
     @property
     def interruptions(self) -> int:
@@ -112,34 +115,21 @@ class EventFanout:
             frame = EventFrame(group.subscribed_key, group.prefix, content, next(self._sequences))
             for session in list(group.subscribers):
                 session.deliver(frame)
+            if frame.holders:
+                frame.forget_encodings()
         if data is not None:
             self.events_sent += 1
 
 
-def _cancel_all(waiting: Iterable[Deferred[None]]) -> None:
-    for bound in waiting:
-        bound.cancel()
-
-
 def _add_problem(failure: Failure, topic: Topic, problems: dict[Topic, str]) -> None:
-    if failure.check(CancelledError):
-        problems[topic] = f"the message bus has not answered within {BIND_TIMEOUT:g} seconds"
+    if failure.check(Unanswered):
+        problems[topic] = UNANSWERED
         return
     failure.trap(BusUnavailable)
     # The broker's own text names its users and virtual hosts: it is for the log, not for clients.
-    problems[topic] = "the message bus has refused it"
+    problems[topic] = REFUSED
     _log.warn(
         "binding refused exchange={exchange} pattern={pattern} reason={reason}",
-        exchange=topic.exchange,
-        pattern=topic.pattern,
-        reason=failure.value,
-    )
-
-
-def _log_unbind_failure(failure: Failure, topic: Topic) -> None:
-    failure.trap(BusUnavailable)
-    _log.warn(
-        "unbinding failed exchange={exchange} pattern={pattern} reason={reason}",
         exchange=topic.exchange,
         pattern=topic.pattern,
         reason=failure.value,

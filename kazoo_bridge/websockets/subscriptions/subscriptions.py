@@ -9,6 +9,7 @@ from typing import Any
 from attrs import define, field
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from kazoo_bridge.interfaces import (
@@ -19,16 +20,28 @@ from kazoo_bridge.interfaces import (
     CallChange,
     ICalls,
     IDirectory,
-    Topic,
 )
 from kazoo_bridge.kazoo import MAX_SHORT_STRING_BYTES
 from kazoo_bridge.websockets.server.frames import EventFrame, encode_notice, event_content, event_prefix
 from kazoo_bridge.websockets.sessions.session import Session
 from kazoo_bridge.websockets.subscriptions.binding_catalogue import CALLS_BINDING, BindingCatalogue
+from kazoo_bridge.websockets.subscriptions.binding_verifier import BindingVerifier
 from kazoo_bridge.websockets.subscriptions.fanout import EventFanout
-from kazoo_bridge.websockets.subscriptions.subscription_index import Subscription
+from kazoo_bridge.websockets.subscriptions.release_queue import ReleaseQueue
+from kazoo_bridge.websockets.subscriptions.subscription_budget import (
+    WORK_PER_MESSAGE,
+    WORK_PER_TOPIC,
+    SubscriptionBudget,
+)
+from kazoo_bridge.websockets.subscriptions.subscription_index import Subscription, refusals, topics_of
 
 _log = Logger()
+
+#: Bindings that are resolved, or added, before others continue.
+BINDINGS_AT_ONCE = 100
+
+#: Longest pattern of a category's own keys, which contain an account's id besides the routing key.
+MAX_PATTERN_BYTES = MAX_SHORT_STRING_BYTES + 33
 
 #: Seconds until a renewal that the broker has refused, or has not answered, is repeated.
 RENEWAL_INTERVAL = 30.0
@@ -36,7 +49,7 @@ RENEWAL_INTERVAL = 30.0
 
 @define(eq=False)
 class Subscriptions:
-    """The subscriptions of sessions, at most `max_subscriptions` each.
+    """The subscriptions of sessions, at most `max_subscriptions` each, within the limits of their accounts.
 
     `calls` is None where live calls are not available.
     """
@@ -46,9 +59,20 @@ class Subscriptions:
     catalogue: BindingCatalogue
     _fanout: EventFanout
     _max_subscriptions: int
+    _limits: SubscriptionBudget
     _calls: ICalls | None = None
     #: When the next subscription must be renewed, in Unix seconds.
     _renew_at: float = field(init=False, default=float("inf"))
+    _verifier: BindingVerifier = field(init=False)
+    _releases: ReleaseQueue = field(init=False)
+
+    @_verifier.default
+    def _new_verifier(self) -> BindingVerifier:
+        return BindingVerifier(self._fanout, self._remove)
+
+    @_releases.default
+    def _empty_release_queue(self) -> ReleaseQueue:
+        return ReleaseQueue(self._clock, self._remove)
 
     async def subscribe(self, session: Session, account_id: str, bindings: Sequence[str]) -> None:
         """Subscribe the session to all bindings, or to none, for an account (or `ALL_ACCOUNTS`).
@@ -61,58 +85,105 @@ class Subscriptions:
         account = None if account_id == ALL_ACCOUNTS else await self._directory.account(account_id)
         if account is None and account_id != ALL_ACCOUNTS:
             raise BindingRefused("unauthorized account id")
-        added = self._resolve_all(session, account_id, account, bindings)
         adds_calls = CALLS_BINDING in bindings and account_id not in session.call_watches
-        if session.subscription_count + len(added) + adds_calls > self._max_subscriptions:
-            raise BindingRefused(f"a socket can have at most {self._max_subscriptions} subscriptions")
-        if session.ended:
-            return
-        for binding, subscription in added.items():
-            session.subscriptions[account_id, binding] = subscription
-            self._fanout.index.add(session, subscription)
-        watch = None
-        if adds_calls and self._calls is not None:
-            watch = session.call_watches[account_id] = self._calls.watch(
-                account_id, partial(self._on_call_change, session, account_id)
-            )
-        # All, not only those added: the broker's answer to an earlier message may be outstanding.
-        requested = {
-            binding: session.subscriptions[account_id, binding]
+        unknown = [
+            binding
             for binding in bindings
-            if binding != CALLS_BINDING
-        }
-        problems = await self._fanout.bind(_topics(requested.values()))
-        refusals = _refusals(requested, problems)
-        if refusals:
+            if binding != CALLS_BINDING and (account_id, binding) not in session.subscriptions
+        ]
+        reserved = len(unknown) + adds_calls
+        self._admit(session, reserved)
+        try:
+            added = await self._resolve_all(session, account, bindings, unknown)
+            reserved -= await self._add_all(session, account_id, added)
+            watch = None
+            if adds_calls and self._calls is not None and not session.ended:
+                watch = session.call_watches[account_id] = self._calls.watch(
+                    account_id, partial(self._on_call_change, session, account_id)
+                )
+                reserved -= 1
+        finally:
+            self._limits.count(_payer(session), -reserved)
+        # All, not only those added: the broker's answer to an earlier message may be outstanding.
+        requested = [
+            session.subscriptions[account_id, binding]
+            for binding in bindings
+            if (account_id, binding) in session.subscriptions
+        ]
+        problems = await self._fanout.bind(topics_of(requested), _payer(session))
+        refused = refusals(requested, problems)
+        if refused:
             for subscription in added.values():
                 self._remove(session, account_id, subscription)
             if watch is not None and session.call_watches.get(account_id) is watch:
-                session.call_watches.pop(account_id).stop()
-            raise BindingUnavailable(*refusals)
+                self._stop_watch(session, account_id)
+            raise BindingUnavailable(*refused)
+
+    def _admit(self, session: Session, added: int) -> None:
+        """Require that the session may have `added` more subscriptions; count them, and charge for them.
+
+        Raises `BindingRefused`.
+        """
+        self._limits.require_pace(_payer(session))
+        if session.subscription_count + added > self._max_subscriptions:
+            raise BindingRefused(f"a socket can have at most {self._max_subscriptions} subscriptions")
+        self._limits.require_room(_payer(session), added)
+        self._limits.count(_payer(session), added)
+        self._charge(session, added)
+
+    async def _add_all(self, session: Session, account_id: str, added: Mapping[str, Subscription]) -> int:
+        """Add subscriptions, unless the session ends meanwhile; returns how many were added."""
+        new_topics = 0
+        for number, (binding, subscription) in enumerate(added.items()):
+            await self._pause_after(number)
+            if session.ended:
+                return number
+            session.subscriptions[account_id, binding] = subscription
+            new_topics += len(self._fanout.index.add(session, subscription))
+        self._charge(session, new_topics * WORK_PER_TOPIC)
+        return len(added)
+
+    async def _pause_after(self, number: int) -> None:
+        """Let others continue, so that thousands of bindings delay no other client."""
+        if number and not number % BINDINGS_AT_ONCE:
+            await deferLater(self._clock, 0)
+
+    def _charge(self, session: Session, units: int) -> None:
+        """Charge the account for units of work, and the session for what exceeds one message."""
+        self._limits.charge(_payer(session), units)
+        session.bucket.charge(max(0.0, units / WORK_PER_MESSAGE - 1), self._clock.seconds())
 
     def _remove(self, session: Session, account_id: str, subscription: Subscription) -> None:
         """Remove a subscription, if the session still has it."""
         identity = (account_id, subscription.binding)
         if session.subscriptions.get(identity) is subscription:
             del session.subscriptions[identity]
-            self._fanout.unbind(self._fanout.index.remove(session, subscription))
+            self._limits.count(_payer(session), -1)
+            self._fanout.unbind(self._fanout.index.remove(session, subscription), _payer(session))
 
-    def _resolve_all(
-        self, session: Session, account_id: str, account: Account | None, bindings: Iterable[str]
+    def _stop_watch(self, session: Session, account_id: str) -> None:
+        session.call_watches.pop(account_id).stop()
+        self._limits.count(_payer(session), -1)
+
+    async def _resolve_all(
+        self, session: Session, account: Account | None, bindings: Iterable[str], unknown: Iterable[str]
     ) -> dict[str, Subscription]:
         """Resolve the bindings that the session does not have; raises `BindingRefused` with every refusal."""
-        refusals: list[str] = []
+        refused: list[str] = []
         resolved: dict[str, Subscription] = {}
-        for binding in bindings:
+        if CALLS_BINDING in bindings:
             try:
-                if binding == CALLS_BINDING:
-                    self._require_calls(account)
-                elif (account_id, binding) not in session.subscriptions:
-                    resolved[binding] = self._resolve(session, account, binding)
+                self._require_calls(account)
             except BindingRefused as error:
-                refusals.append(str(error))
-        if refusals:
-            raise BindingRefused(*refusals)
+                refused.append(str(error))
+        for number, binding in enumerate(unknown):
+            await self._pause_after(number)
+            try:
+                resolved[binding] = self._resolve(session, account, binding)
+            except BindingRefused as error:
+                refused.append(str(error))
+        if refused:
+            raise BindingRefused(*refused)
         return resolved
 
     def _require_calls(self, account: Account | None) -> None:
@@ -124,20 +195,34 @@ class Subscriptions:
     def _resolve(self, session: Session, account: Account | None, binding: str) -> Subscription:
         superadmin = session.account_id is not None and self._directory.is_superadmin(session.account_id)
         category, plan = self.catalogue.resolve(binding, account, superadmin, self._clock.seconds())
-        patterns = [topic_filter.topic.pattern for topic_filter in plan.filters]
-        if any(len(pattern.encode()) > MAX_SHORT_STRING_BYTES for pattern in patterns):
+        if any(
+            len(topic_filter.topic.pattern.encode()) > MAX_SHORT_STRING_BYTES
+            or len(topic_filter.pattern.encode()) > MAX_PATTERN_BYTES
+            for topic_filter in plan.filters
+        ):
             raise BindingRefused(
                 f"the binding is too long: as a routing key it has more than {MAX_SHORT_STRING_BYTES} bytes"
             )
         self._renew_at = min(self._renew_at, plan.until or self._renew_at)
         return Subscription(binding, None if account is None else account.id, category, plan)
 
-    def require_known(self, session: Session, bindings: Iterable[str]) -> None:
-        """Require that the bindings exist; raises `BindingRefused` for one that cannot be subscribed to."""
+    def request_unsubscribe(
+        self, session: Session, account_id: str | None, bindings: Sequence[str]
+    ) -> list[str]:
+        """Unsubscribe for a client, which may name bindings that the session does not have.
+
+        `account_id` None is every account, no `bindings` are all. Returns the bindings that have ended, each
+        once. Raises `BindingRefused` for bindings that cannot be subscribed to.
+        """
+        self._limits.require_pace(_payer(session))
+        if len(bindings) > self._max_subscriptions:
+            raise BindingRefused(f"a message can have at most {self._max_subscriptions} bindings")
+        self._charge(session, len(bindings) or session.subscription_count)
         subscribed = {binding for _, binding in session.subscriptions} | {CALLS_BINDING}
         for binding in bindings:
             if binding not in subscribed:
                 self.catalogue.resolve(binding, None, True, self._clock.seconds())
+        return self.unsubscribe(session, account_id, bindings or None)
 
     def unsubscribe(
         self, session: Session, account_id: str | None, bindings: Iterable[str] | None
@@ -148,15 +233,28 @@ class Subscriptions:
         """
         selected = None if bindings is None else set(bindings)
         ended = []
-        for account, binding in list(session.subscriptions):
+        # The latest first: an earlier spelling of a binding is the one that receives its events.
+        for account, binding in reversed(list(session.subscriptions)):
             if (selected is None or binding in selected) and account_id in (None, account):
                 self._remove(session, account, session.subscriptions[account, binding])
                 ended.append(binding)
+        ended.reverse()
         for account in list(session.call_watches):
             if (selected is None or CALLS_BINDING in selected) and account_id in (None, account):
-                session.call_watches.pop(account).stop()
+                self._stop_watch(session, account)
                 ended.append(CALLS_BINDING)
         return list(dict.fromkeys(ended))
+
+    def release(self, session: Session) -> None:
+        """End the subscriptions of a session that has ended; when there are thousands, in a while."""
+        for account_id in list(session.call_watches):
+            self._stop_watch(session, account_id)
+        subscriptions = [(account_id, one) for (account_id, _), one in session.subscriptions.items()]
+        self._releases.add(session, reversed(subscriptions))
+
+    def release_all(self) -> None:
+        """End at once the subscriptions of all sessions that have ended."""
+        self._releases.finish()
 
     # -- renewal
 
@@ -192,32 +290,35 @@ class Subscriptions:
                 "subscription ended binding={binding} reason={reason}", binding=old.binding, reason=error
             )
             del session.subscriptions[identity]
-            self._fanout.unbind(unused_topics)
+            self._limits.count(_payer(session), -1)
+            self._fanout.unbind(unused_topics, _payer(session))
             return
         session.subscriptions[identity] = new
         self._fanout.index.add(session, new)
-        refusals = _refusals({old.binding: new}, await self._fanout.bind(_topics([new])))
-        if refusals and session.subscriptions.get(identity) is new:
-            self._restore(session, account_id, old, new, refusals)
-        self._fanout.unbind(unused_topics)
+        refused = refusals([new], await self._fanout.bind(new.topics, _payer(session)))
+        if refused and session.subscriptions.get(identity) is new:
+            self._restore(session, account_id, old, new, refused)
+        self._fanout.unbind(unused_topics, _payer(session))
 
     def _restore(
-        self, session: Session, account_id: str, old: Subscription, new: Subscription, refusals: list[str]
+        self, session: Session, account_id: str, old: Subscription, new: Subscription, refused: list[str]
     ) -> None:
         """Restore a subscription that could not be renewed, inform the client, and renew it later."""
-        _log.warn(
-            "renewal refused binding={binding} reason={reason}", binding=old.binding, reason=refusals[0]
-        )
+        _log.warn("renewal refused binding={binding} reason={reason}", binding=old.binding, reason=refused[0])
         added_topics = self._fanout.index.remove(session, new)
         session.subscriptions[account_id, old.binding] = old
         self._fanout.index.add(session, old)
-        self._fanout.unbind(added_topics)
+        self._fanout.unbind(added_topics, _payer(session))
         self._renew_at = min(self._renew_at, self._clock.seconds() + RENEWAL_INTERVAL)
         if session.output is not None:
             notice = encode_notice(
-                refusals, account_id=account_id, unsubscribed=[], subscribed=session.bindings
+                refused, account_id=account_id, unsubscribed=[], subscribed=session.bindings
             )
             session.output.reply(notice)
+
+    def start_verifying(self, sessions: Iterable[Session]) -> None:
+        """After the broker was away, end the subscriptions that it refuses, and inform their clients."""
+        self._verifier.start(sessions)
 
     # -- live calls
 
@@ -231,23 +332,11 @@ class Subscriptions:
             data["calls"] = list(change.calls)
         content = event_content(change.kind, key, data)
         prefix = event_prefix(CALLS_BINDING, key)
-        session.deliver(EventFrame(CALLS_BINDING, prefix, content, self._fanout.next_sequence()))
+        frame = EventFrame(CALLS_BINDING, prefix, content, self._fanout.next_sequence())
+        session.deliver(frame)
+        frame.forget_encodings()
 
 
-def _topics(subscriptions: Iterable[Subscription]) -> list[Topic]:
-    return list(
-        dict.fromkeys(
-            topic_filter.topic for subscription in subscriptions for topic_filter in subscription.plan.filters
-        )
-    )
-
-
-def _refusals(requested: Mapping[str, Subscription], problems: Mapping[Topic, str]) -> list[str]:
-    """Return a text for the client on each binding of which a topic has a problem."""
-    refusals = []
-    for binding, subscription in requested.items():
-        topics = [topic_filter.topic for topic_filter in subscription.plan.filters]
-        reason = next((problems[topic] for topic in topics if topic in problems), None)
-        if reason is not None:
-            refusals.append(f"binding {binding} is not available: {reason}")
-    return refusals
+def _payer(session: Session) -> str:
+    """Return the account that answers for the session's subscriptions, that of its token."""
+    return session.account_id or ""

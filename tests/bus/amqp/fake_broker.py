@@ -120,7 +120,8 @@ class FakeConnection:
     """Answers requests at once or, with `holding`, when `release` is called.
 
     `refused` has routing keys that cannot be bound, `refusals` the error of each declaration that fails;
-    `failing` is raised by every request. `requests` records the requests, `written` the bytes that were sent.
+    `failing` is raised by every request. `requests` records the requests, `written` the bytes that were sent,
+    `aborted` the reasons of aborting the connection.
     """
 
     MAX_LENGTH = 131072
@@ -142,7 +143,11 @@ class FakeConnection:
         self.failing: Exception | None = None
         self.channels: list[FakeChannel] = []
         self.closed_channels: list[FakeChannel] = []
+        self.aborted: list[str] = []
         self._held: list[tuple[Deferred[Any], Callable[[], Any]]] = []
+
+    def abort(self, reason: str) -> None:
+        self.aborted.append(reason)
 
     def open_channel(self) -> Deferred[FakeChannel]:
         if self.failing is not None:

@@ -5,7 +5,8 @@ from typing import Any
 from kazoo_bridge.interfaces import BindingPlan, Principal
 from kazoo_bridge.token_bucket import TokenBucket
 from kazoo_bridge.websockets.server.frames import EventFrame
-from kazoo_bridge.websockets.sessions.session import ReplayBuffer, Session
+from kazoo_bridge.websockets.sessions.replay_buffer import ReplayBuffer, ReplayMemory
+from kazoo_bridge.websockets.sessions.session import Session
 from kazoo_bridge.websockets.subscriptions.subscription_index import Subscription
 from tests.websockets.fakes import CHILD, PARENT, FakeCallWatch, FakeOutput
 
@@ -26,32 +27,6 @@ def subscribe(session: Session, account_id: str, *bindings: str) -> None:
         )
 
 
-class TestReplayBuffer:
-    def test_the_events_after_a_sequence_are_returned_in_order(self) -> None:
-        replay_buffer = ReplayBuffer(10, 0)
-        for sequence in (3, 5, 9):
-            replay_buffer.add(make_frame(sequence))
-        assert [frame.sequence for frame in replay_buffer.after(3)] == [5, 9]
-        assert [frame.sequence for frame in replay_buffer.after(4)] == [5, 9]
-        assert replay_buffer.after(9) == []
-
-    def test_the_oldest_events_are_dropped_and_leave_a_gap(self) -> None:
-        replay_buffer = ReplayBuffer(2, 0)
-        replay_buffer.add(make_frame(1))
-        replay_buffer.add(make_frame(2))
-        assert not replay_buffer.has_gap(0)
-        replay_buffer.add(make_frame(3))
-        assert [frame.sequence for frame in replay_buffer.after(0)] == [2, 3]
-        assert replay_buffer.has_gap(0)
-        assert not replay_buffer.has_gap(1)
-
-    def test_its_token_is_hard_to_guess_and_not_logged(self) -> None:
-        one, two = ReplayBuffer(1, 0), ReplayBuffer(1, 0)
-        assert len(one.token) == 48
-        assert one.token != two.token
-        assert one.token not in repr(one)
-
-
 class TestSession:
     def test_events_go_to_the_connection(self) -> None:
         session, output, frame = make_session(), FakeOutput(), make_frame(1)
@@ -64,7 +39,7 @@ class TestSession:
 
     def test_a_resumable_session_keeps_events_and_shows_their_sequence(self) -> None:
         session, output, frame = make_session(), FakeOutput(), make_frame(1)
-        session.replay_buffer = ReplayBuffer(10, 0)
+        session.replay_buffer = ReplayBuffer(10, 0, PARENT, ReplayMemory(0, 0))
         session.deliver(frame)
         session.connect(output)
         session.deliver(frame)
@@ -78,6 +53,29 @@ class TestSession:
         session.connect(FakeOutput())
         assert session.is_connected
         assert session.disconnected_at is None
+
+    def test_it_counts_for_its_account_while_it_is_connected_and_has_not_ended(self) -> None:
+        session = make_session()
+        session.connect(FakeOutput())
+        assert not session.connected
+        for _ in range(2):
+            session.authenticate("token", Principal(PARENT))
+            session.connect(FakeOutput())
+            assert session.connected == {PARENT: 1}
+        session.disconnect()
+        assert not session.connected
+        session.connect(FakeOutput())
+        assert session.connected == {PARENT: 1}
+        session.end()
+        assert not session.connected
+
+    def test_an_ended_session_stores_nothing(self) -> None:
+        session, memory = make_session(), ReplayMemory(0, 0)
+        session.replay_buffer = ReplayBuffer(10, 0, PARENT, memory)
+        session.deliver(make_frame(1))
+        session.end()
+        session.deliver(make_frame(2))
+        assert memory.bytes_total == 0
 
     def test_the_account_is_that_of_the_principal(self) -> None:
         session = make_session()

@@ -3,8 +3,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from attrs import evolve
+
 from kazoo_bridge.interfaces import Principal
 from kazoo_bridge.websockets.server.frames import CloseCode
+from kazoo_bridge.websockets.sessions.session import Session
 from kazoo_bridge.websockets.sessions.session_registry import SWEEPS_PER_CHECK
 from tests.websockets.fakes import CHILD, PARENT, STRANGER, FakeOutput, PartsHarness
 
@@ -28,7 +31,7 @@ class TestOpenAndFind:
     def test_clients_with_the_same_address_get_different_names(self) -> None:
         its = PartsHarness()
         sessions = [its.registry.open("local", 0) for _ in range(3)]
-        assert [session.id for session in sessions] == ["local:0", "local:0+", "local:0++"]
+        assert [session.id for session in sessions] == ["local:0", "local:0+1", "local:0+2"]
         assert len(its.registry) == 3
 
     def test_the_rate_limit_is_that_of_the_configuration(self) -> None:
@@ -123,21 +126,45 @@ class TestDisconnected:
         assert session.is_connected
         assert not session.ended
 
-    def test_the_longest_disconnected_session_makes_room(self) -> None:
-        its = PartsHarness()
-        limit = its.registry.limits.max_disconnected
-        opened = [its.connect(port=port) for port in range(limit + 1)]
-        for session, _ in opened:
-            its.registry.make_resumable(session, 1)
+    def leave(self, its: PartsHarness, account_id: str, count: int) -> list[Session]:
+        """Let resumable sessions of the account lose their connections, one a second."""
         sessions = []
-        for session, output in reversed(opened):
+        for _ in range(count):
+            session, output = its.connect(account_id, port=len(its.registry) + 1)
+            its.registry.make_resumable(session, 1)
             its.clock.advance(1)
             its.registry.disconnected(session, output)
             sessions.append(session)
-        connected, _ = its.connect(port=limit + 1)
+        return sessions
+
+    def test_the_account_with_the_most_waiting_sessions_makes_room_with_its_oldest(self) -> None:
+        its = PartsHarness()
+        its.registry.limits = evolve(its.registry.limits, max_disconnected=20)
+        victims = self.leave(its, STRANGER, 3)
+        attackers = self.leave(its, PARENT, 60)
+        connected, _ = its.connect(STRANGER, port=1000)
         its.registry.make_resumable(connected, 1)
-        assert [session.ended for session in sessions] == [True] + [False] * limit
-        assert len(its.registry) == limit + 1
+        assert not any(session.ended for session in [*victims, connected])
+        assert [session.ended for session in attackers] == [True] * 43 + [False] * 17
+        assert len(its.registry) == 21
+
+    def test_the_waiting_sessions_of_one_account_are_limited_like_its_sockets(self) -> None:
+        its = PartsHarness(max_connections_per_account=3)
+        others = self.leave(its, STRANGER, 2)
+        sessions = self.leave(its, PARENT, 5)
+        assert [session.ended for session in sessions] == [True, True, False, False, False]
+        assert not any(session.ended for session in others)
+
+    def test_a_session_that_was_resumed_waits_no_more(self) -> None:
+        its = PartsHarness(max_connections_per_account=1)
+        (first,) = self.leave(its, PARENT, 1)
+        again, output = its.connect(PARENT, port=2)
+        its.registry.take_over(first, again)
+        (second,) = self.leave(its, PARENT, 1)
+        assert not first.ended
+        its.registry.disconnected(first, output)
+        assert second.ended
+        assert not first.ended
 
 
 class TestResume:

@@ -8,7 +8,7 @@ from twisted.logger import LogLevel, capturedLogs
 
 from kazoo_bridge.interfaces import Queue, Topic
 from kazoo_bridge.kazoo import Event
-from kazoo_bridge.websockets.subscriptions.fanout import BIND_TIMEOUT
+from kazoo_bridge.websockets.subscriptions.bind_queue import ANSWER_TIMEOUT
 from tests.websockets.fakes import CHILD, PARENT, FakeOutput, PartsHarness
 
 
@@ -153,9 +153,9 @@ class TestBind:
         its = PartsHarness()
         its.consumer.unanswered = ["a", "b"]
         binding = self.bind(its, "a", "b")
-        its.clock.advance(BIND_TIMEOUT - 0.1)
+        its.clock.advance(ANSWER_TIMEOUT - 0.1)
         its.consumer.waiting[0].callback(None)
-        its.clock.advance(BIND_TIMEOUT - 0.1)
+        its.clock.advance(ANSWER_TIMEOUT - 0.1)
         assert not binding.called
         its.consumer.waiting[1].callback(None)
         assert binding.result == {}
@@ -165,7 +165,7 @@ class TestBind:
         its = PartsHarness()
         its.consumer.unanswered = ["a"]
         binding = self.bind(its, "a", "b")
-        its.clock.advance(BIND_TIMEOUT - 0.1)
+        its.clock.advance(ANSWER_TIMEOUT - 0.1)
         assert not binding.called
         its.clock.advance(0.1)
         assert binding.result == {Topic("callevt", "a"): "the message bus has not answered within 5 seconds"}

@@ -19,7 +19,11 @@ from kazoo_bridge.interfaces import (
     TopicFilter,
 )
 from kazoo_bridge.kazoo import Event
-from kazoo_bridge.websockets.subscriptions.subscription_index import Subscription, SubscriptionIndex
+from kazoo_bridge.websockets.subscriptions.subscription_index import (
+    MAX_ACCOUNT_TOPICS,
+    Subscription,
+    SubscriptionIndex,
+)
 
 PARENT, CHILD = "a" * 32, "b" * 32
 
@@ -100,6 +104,77 @@ class TestTopics:
         both = subscription(category, ("t", "p"), ("t", "q"))
         assert index.add("x", both) == [Topic("e", "t")]
         assert index.remove("x", both) == [Topic("e", "t")]
+
+
+class TestAccountTopics:
+    every = Topic("e", "*.k")
+
+    def subscription(self, account: object) -> Subscription:
+        """A subscription to the topic of one account."""
+        topic = Topic("e", f"{account}.k")
+        plan = BindingPlan((TopicFilter(topic, topic.pattern, self.every),))
+        category: Any = FakeCategory(subscriber=[SubscriberEvent("last.k", "r")])
+        return Subscription(f"b.{account}", str(account), category, plan)
+
+    def test_the_topics_of_accounts_are_bounded_and_nothing_is_bound_again(self) -> None:
+        index = make_index()
+        subscriptions = [self.subscription(number) for number in range(MAX_ACCOUNT_TOPICS)]
+        for number, one in enumerate(subscriptions):
+            assert index.add("x", one) == [Topic("e", f"{number}.k")]
+        last = self.subscription("last")
+        assert index.add("x", last) == [self.every]
+        for number in range(5000):
+            assert not index.add("x", self.subscription(f"more{number}"))
+        assert len(index.topics) == MAX_ACCOUNT_TOPICS + 1
+        assert not index.add("y", self.subscription(7))
+        assert matches(index) == [("last.k", ["x"])]
+        assert index.remove("x", subscriptions[0]) == [Topic("e", "0.k")]
+        assert not index.remove("x", last)
+        assert index.add("x", self.subscription("other")) == [Topic("e", "other.k")]
+
+    def test_the_topic_of_all_accounts_is_unused_after_its_last_subscription(self) -> None:
+        index = make_index()
+        for number in range(MAX_ACCOUNT_TOPICS):
+            index.add("x", self.subscription(number))
+        beyond = [self.subscription(name) for name in "ab"]
+        assert [index.add("x", one) for one in beyond] == [[self.every], []]
+        assert [index.remove("x", one) for one in beyond] == [[], [self.every]]
+
+
+class TestSpellings:
+    def test_only_the_first_of_a_subscriber_receives_events_and_the_next_takes_its_place(self) -> None:
+        index, category = make_index(), FakeCategory(subscriber=[SubscriberEvent("k", "r")])
+        first, second, third = (
+            subscription(category, ("t", "k"), binding=f"doc_edited.{name}.user") for name in "abc"
+        )
+        assert index.add("x", first) == [Topic("e", "t")]
+        assert not index.add("x", second) + index.add("x", third)
+        assert self.keys(index) == [("doc_edited.a.user", ["x"])]
+        assert not index.remove("x", first)
+        assert self.keys(index) == [("doc_edited.b.user", ["x"])]
+        assert not index.remove("x", third)
+        assert self.keys(index) == [("doc_edited.b.user", ["x"])]
+        assert index.remove("x", second) == [Topic("e", "t")]
+        assert self.keys(index) == []
+        assert index.add("x", third) == [Topic("e", "t")]
+
+    def test_other_subscribers_other_words_and_other_accounts_are_not_concerned(self) -> None:
+        index, category = make_index(), FakeCategory(subscriber=[SubscriberEvent("k", "r")])
+        index.add("x", subscription(category, ("t", "k"), binding="doc_edited.a"))
+        index.add("y", subscription(category, ("t", "k"), binding="doc_edited.b"))
+        index.add("x", subscription(category, ("t", "k"), binding="object.a"))
+        index.add("x", subscription(category, ("t", "k"), binding="doc_edited.c", account_id=CHILD))
+        assert self.keys(index) == [
+            ("doc_edited.a", ["x"]),
+            ("doc_edited.b", ["y"]),
+            ("object.a", ["x"]),
+            ("doc_edited.c", ["x"]),
+        ]
+
+    def keys(self, index: SubscriptionIndex[Any]) -> list[tuple[str, list[Any]]]:
+        """(binding, subscribers) of each group that an event matches."""
+        found = index.match(Event("e", "routing.key", {}, b""))
+        return [(group.subscribed_key, list(group.subscribers)) for _, group in found]
 
 
 class TestMatch:

@@ -18,9 +18,11 @@ from kazoo_bridge.interfaces import (
     Topic,
 )
 from kazoo_bridge.kazoo import account_db
-from kazoo_bridge.websockets.subscriptions.fanout import BIND_TIMEOUT
+from kazoo_bridge.testing import make_event
+from kazoo_bridge.websockets.subscriptions.bind_queue import ANSWER_TIMEOUT
+from kazoo_bridge.websockets.subscriptions.subscription_budget import SubscribingTooFast
 from kazoo_bridge.websockets.subscriptions.subscriptions import RENEWAL_INTERVAL
-from tests.websockets.fakes import CHILD, PARENT, SUPERADMIN, PartsHarness
+from tests.websockets.fakes import CHILD, PARENT, STRANGER, SUPERADMIN, PartsHarness
 from tests.websockets.harness import RESELLER, Harness
 from tests.websockets.stream_client import StreamClient
 
@@ -102,7 +104,7 @@ class TestSubscribe:
         assert refusals(its.subscribe(session, "calls", account_id=CHILD)) == limit
         assert not refusals(its.subscribe(session, "parking.*", "calls"))
 
-    @pytest.mark.parametrize(("length", "refused"), [(255, False), (256, True)])
+    @pytest.mark.parametrize(("length", "refused"), [(288, False), (289, True)])
     def test_a_pattern_must_fit_into_a_routing_key(self, length: int, refused: bool) -> None:
         its = PartsHarness()
         session, _ = its.connect()
@@ -118,6 +120,91 @@ class TestSubscribe:
         assert not refusals(its.subscribe(session, "parking.*", "calls"))
         assert not session.subscription_count
         assert not its.consumer.bound
+
+
+class TestAccount:
+    def test_the_subscriptions_of_all_its_sockets_are_limited_and_come_back_when_they_end(self) -> None:
+        its = PartsHarness(max_subscriptions_per_account=3)
+        (one, _), (two, _), (other, _) = its.connect(), its.connect(port=2), its.connect(CHILD, 3)
+        limit = ["the sockets of an account can have at most 3 subscriptions together"]
+        assert not refusals(its.subscribe(one, "parking.*", "calls"))
+        assert refusals(its.subscribe(two, "parking.*", "fax.status.*")) == limit
+        assert not refusals(its.subscribe(two, "parking.*"))
+        assert not refusals(its.subscribe(other, "parking.*", "calls", account_id=CHILD))
+        its.consumer.refused = ["CHANNEL"]
+        its.subscriptions.unsubscribe(one, None, None)
+        assert refusals(its.subscribe(two, "call.*.*", "calls"), BindingUnavailable)
+        assert its.subscription_budget.subscriptions == {PARENT: 1, CHILD: 2}
+        for session in (one, two, other):
+            its.registry.end(session)
+        assert not its.subscription_budget.subscriptions
+
+    def test_much_work_is_charged_to_the_session_and_to_the_account(self) -> None:
+        its = PartsHarness(max_subscriptions=100_000, max_subscriptions_per_account=0)
+        (session, _), (other, _) = its.connect(), its.connect(port=2)
+        many = [f"fax.status.{number}" for number in range(30_000)]
+        subscribing = its.subscribe(session, *many)
+        its.clock.advance(0)
+        assert not refusals(subscribing)
+        assert not session.bucket.has_token(its.clock.seconds())
+        too_fast = [f"rate limiting threshold hit for {PARENT}!"]
+        assert refusals(its.subscribe(other, "fax.status.x"), SubscribingTooFast) == too_fast
+        with pytest.raises(SubscribingTooFast):
+            its.subscriptions.request_unsubscribe(other, None, [])
+        stranger, _ = its.connect(STRANGER, 3)
+        assert not refusals(its.subscribe(stranger, "fax.status.*", account_id=STRANGER))
+        its.clock.advance(1)
+        assert not refusals(its.subscribe(other, "fax.status.x"))
+
+    def test_a_message_cannot_name_more_bindings_than_a_socket_can_have(self) -> None:
+        its = PartsHarness(max_subscriptions=2)
+        session, _ = its.connect()
+        with pytest.raises(BindingRefused, match="at most 2 bindings"):
+            its.subscriptions.request_unsubscribe(session, None, ["a", "b", "c"])
+
+    def test_a_session_that_ends_while_many_are_added_leaves_nothing(self) -> None:
+        its = PartsHarness(max_subscriptions=2000)
+        session, _ = its.connect()
+        counts: list[int] = []
+
+        def end_in_the_middle() -> None:
+            counts.append(session.subscription_count)
+            if counts[-1] < 500:
+                its.clock.callLater(0, end_in_the_middle)
+            else:
+                its.registry.end(session)
+
+        subscribing = its.subscribe(session, *(f"fax.status.{number}" for number in range(1000)), "calls")
+        its.clock.callLater(0, end_in_the_middle)
+        its.clock.advance(0)
+        assert not refusals(subscribing)
+        assert 500 <= counts[-1] < 1000
+        assert not session.subscription_count
+        assert not its.consumer.bound
+        assert not its.calls.watches
+        assert not its.subscription_budget.subscriptions
+
+    def test_what_is_being_added_counts(self) -> None:
+        its = PartsHarness(max_subscriptions=1000, max_subscriptions_per_account=1500)
+        (one, _), (two, _) = its.connect(), its.connect(port=2)
+        many = [f"fax.status.{number}" for number in range(1000)]
+        first = its.subscribe(one, *many)
+        assert "1500 subscriptions together" in refusals(its.subscribe(two, *many))[0]
+        its.clock.advance(0)
+        assert not refusals(first)
+
+    def test_spellings_of_one_binding_are_listed_and_receive_one_frame(self) -> None:
+        its = PartsHarness()
+        session, output = its.connect()
+        spellings = [f"doc_edited.x{number}.user.*" for number in range(50)]
+        assert not refusals(its.subscribe(session, *spellings, "object.doc_edited.user"))
+        assert session.bindings == [*spellings, "object.doc_edited.user"]
+        key = f"doc_edited.{account_db(PARENT)}.user.u1"
+        its.fanout.handle(make_event("configuration", key, {"Event-Name": "doc_edited"}))
+        assert [frame.subscribed_key for frame, _ in output.events] == [
+            spellings[0],
+            "object.doc_edited.user",
+        ]
 
 
 class TestBroker:
@@ -141,7 +228,7 @@ class TestBroker:
         session, _ = its.connect()
         its.consumer.unanswered = ["CHANNEL_HOLD"]
         subscribing = its.subscribe(session, "call.CHANNEL_HOLD.*", "parking.*")
-        its.clock.advance(BIND_TIMEOUT - 0.1)
+        its.clock.advance(ANSWER_TIMEOUT - 0.1)
         assert not subscribing.called
         its.clock.advance(0.1)
         assert refusals(subscribing, BindingUnavailable) == [UNANSWERED.format("call.CHANNEL_HOLD.*")]
@@ -154,7 +241,7 @@ class TestBroker:
         (one, _), (two, _) = its.connect(port=1), its.connect(port=2)
         its.consumer.unanswered = ["CHANNEL_HOLD"]
         first = its.subscribe(one, "call.CHANNEL_HOLD.*")
-        its.clock.advance(BIND_TIMEOUT - 1)
+        its.clock.advance(ANSWER_TIMEOUT - 1)
         second = its.subscribe(two, "call.CHANNEL_HOLD.*")
         its.clock.advance(1)
         assert refusals(first, BindingUnavailable) == [UNANSWERED.format("call.CHANNEL_HOLD.*")]
@@ -182,7 +269,7 @@ class TestBroker:
         its.consumer.unanswered = ["CHANNEL_HOLD"]
         subscribing = its.subscribe(session, "call.CHANNEL_HOLD.*", "calls")
         its.subscriptions.unsubscribe(session, None, None)
-        its.clock.advance(BIND_TIMEOUT)
+        its.clock.advance(ANSWER_TIMEOUT)
         assert refusals(subscribing, BindingUnavailable)
         assert not its.fanout.index.topics
         assert not its.consumer.bound
@@ -225,9 +312,11 @@ class TestUnsubscribe:
 
     def test_only_bindings_that_cannot_exist_are_refused(self) -> None:
         its, session = self.subscribed()
-        its.subscriptions.require_known(session, ["parking.*", "fax.status.*", "calls"])
+        ended = its.subscriptions.request_unsubscribe(session, PARENT, ["fax.status.*", "parking.*", "calls"])
+        assert ended == ["parking.*", "calls"]
         with pytest.raises(BindingRefused, match=r"weather\.x"):
-            its.subscriptions.require_known(session, ["parking.*", "weather.x"])
+            its.subscriptions.request_unsubscribe(session, None, ["call.*.*", "weather.x"])
+        assert session.bindings == ["call.*.*", "parking.*", "calls"]
 
 
 class TestCalls:
@@ -348,7 +437,7 @@ class TestRenew:
 async def test_over_websockets_and_streams(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     consumer = PartsHarness().consumer
     consumer.refused = ["CHANNEL_CREATE"]
-    monkeypatch.setattr(harness.websockets.fanout, "_consumer", consumer)
+    monkeypatch.setattr(harness.websockets.fanout._bind_queue, "_consumer", consumer)
     client = await harness.connect()
     data = {"account_id": RESELLER, "binding": "call.CHANNEL_CREATE.*"}
     answer = await client.request("subscribe", data)

@@ -20,6 +20,8 @@ from kazoo_bridge.interfaces import BusUnavailable, Topic
 RETRY_INTERVAL = 30.0
 #: Seconds after which a broker that has not answered about bindings makes the consumer not ready.
 ANSWER_TIMEOUT = 5.0
+#: Seconds after which the connection to such a broker is dropped: the next one may be better.
+GIVE_UP_TIMEOUT = 60.0
 #: Topics of one round. Their waiters fire when the broker has answered about all of them.
 BATCH_SIZE = 100
 
@@ -59,7 +61,7 @@ class QueueBindings:
     _changed: dict[Topic, None] = field(init=False, factory=dict)
     #: Topics with an open request to the broker.
     _in_flight: set[Topic] = field(init=False, factory=set)
-    _waiters: dict[Topic, list[Deferred[None]]] = field(init=False, factory=dict)
+    _waiters: dict[Topic, dict[Deferred[None], None]] = field(init=False, factory=dict)
     _connected: bool = field(init=False, default=False)
     _target: _Target | None = field(init=False, default=None)
     _reconciling: _Target | None = field(init=False, default=None)
@@ -67,6 +69,7 @@ class QueueBindings:
     _failure: str | None = field(init=False, default=None)
     _failures: int = field(init=False, default=0)
     _timer: IDelayedCall | None = field(init=False, default=None)
+    _give_up_timer: IDelayedCall | None = field(init=False, default=None)
 
     def bind(self, topic: Topic) -> Deferred[None]:
         """Add a topic.
@@ -117,7 +120,8 @@ class QueueBindings:
 
     def detach(self) -> None:
         """Forget the queue, which is gone. Callers wait for the next one."""
-        self._target = self._reconciling = self._requested_at = self._failure = None
+        self._target = self._reconciling = self._failure = None
+        self._answered()
         self._in_flight.clear()
         if self._timer is not None:
             self._timer.cancel()
@@ -137,7 +141,7 @@ class QueueBindings:
         if not self._connected or self._is_settled(topic):
             return succeed(None)
         waiter: Deferred[None] = Deferred(lambda cancelled: self._forget_waiter(topic, cancelled))
-        self._waiters.setdefault(topic, []).append(waiter)
+        self._waiters.setdefault(topic, {})[waiter] = None
         self._changed[topic] = None
         self._start()
         return waiter
@@ -148,9 +152,8 @@ class QueueBindings:
         return topic not in self._in_flight and bound == (topic in self.wanted)
 
     def _forget_waiter(self, topic: Topic, waiter: Deferred[None]) -> None:
-        waiters = self._waiters.get(topic, [])
-        if waiter in waiters:
-            waiters.remove(waiter)
+        waiters = self._waiters.get(topic, {})
+        waiters.pop(waiter, None)
         if not waiters:
             self._waiters.pop(topic, None)
 
@@ -166,7 +169,8 @@ class QueueBindings:
                 await self._run_round(target)
         finally:
             if self._reconciling is target:
-                self._reconciling = self._requested_at = None
+                self._reconciling = None
+                self._answered()
                 self._in_flight.clear()
         if self._target is target:
             self._failure = None
@@ -175,7 +179,9 @@ class QueueBindings:
                 self._retry_after(RETRY_INTERVAL)
 
     async def _run_round(self, target: _Target) -> None:
-        batch = list(islice(self._changed, BATCH_SIZE))
+        # Half of a round is for callers that wait: after connecting, thousands may be before them.
+        awaited = islice((topic for topic in self._waiters if topic in self._changed), BATCH_SIZE // 2)
+        batch = list(islice(dict.fromkeys([*awaited, *islice(self._changed, BATCH_SIZE)]), BATCH_SIZE))
         for topic in batch:
             del self._changed[topic]
         missing = [topic for topic in batch if topic in self.wanted and topic not in target.bound]
@@ -183,7 +189,7 @@ class QueueBindings:
         self._in_flight = {*missing, *obsolete}
         try:
             if missing:
-                self._requested_at = self._clock.seconds()
+                self._requesting(target)
                 refused = await target.topology.bind(target.queue_name, missing)
                 target.bound.update(topic for topic in missing if topic not in refused)
                 if self._target is not target:
@@ -192,7 +198,7 @@ class QueueBindings:
                 self._note_refusals(missing, refused)
                 self._settle(missing, target)
             if obsolete:
-                self._requested_at = self._clock.seconds()
+                self._requesting(target)
                 await target.topology.unbind(target.queue_name, obsolete)
                 target.bound.difference_update(obsolete)
         except BaseException:
@@ -202,6 +208,27 @@ class QueueBindings:
         if self._target is target:
             self._in_flight.clear()
             self._settle(batch, target)
+
+    def _requesting(self, target: _Target) -> None:
+        """Note that the broker must answer now, and drop its connection if it does not."""
+        self._requested_at = self._clock.seconds()
+        if self._give_up_timer is not None:
+            self._give_up_timer.reset(GIVE_UP_TIMEOUT)
+        else:
+            self._give_up_timer = self._clock.callLater(GIVE_UP_TIMEOUT, self._give_up, target)
+
+    def _answered(self) -> None:
+        """Note that the broker owes no answer."""
+        self._requested_at = None
+        if self._give_up_timer is not None:
+            self._give_up_timer.cancel()
+            self._give_up_timer = None
+
+    def _give_up(self, target: _Target) -> None:
+        self._give_up_timer = None
+        reason = f"no answer about the bindings of {self._label} for {GIVE_UP_TIMEOUT:g} seconds"
+        self.log.error("dropping the connection to the broker: {reason}", reason=reason)
+        target.topology.abort(reason)
 
     def _note_refusals(self, requested: Iterable[Topic], refused: dict[Topic, BrokerClosedChannel]) -> None:
         failed: list[Topic] = []
@@ -227,7 +254,7 @@ class QueueBindings:
 
     def _fire(self, topics: Sequence[Topic], error: BusUnavailable | None = None) -> None:
         # Callbacks may register new waiters, which belong to a later round.
-        waiters = [waiter for topic in topics for waiter in self._waiters.pop(topic, [])]
+        waiters = [waiter for topic in topics for waiter in self._waiters.pop(topic, {})]
         for waiter in waiters:
             if waiter.called:
                 continue

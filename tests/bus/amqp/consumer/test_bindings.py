@@ -7,8 +7,15 @@ from typing import Any
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
+from twisted.logger import LogLevel
 
-from kazoo_bridge.bus.amqp.consumer.bindings import ANSWER_TIMEOUT, BATCH_SIZE, RETRY_INTERVAL, QueueBindings
+from kazoo_bridge.bus.amqp.consumer.bindings import (
+    ANSWER_TIMEOUT,
+    BATCH_SIZE,
+    GIVE_UP_TIMEOUT,
+    RETRY_INTERVAL,
+    QueueBindings,
+)
 from kazoo_bridge.bus.amqp.topology import Topology
 from kazoo_bridge.bus.amqp.wire.errors import ConnectionGone
 from kazoo_bridge.interfaces import BusUnavailable, Topic
@@ -180,6 +187,47 @@ def test_a_broker_that_does_not_answer_is_a_problem_until_it_does() -> None:
     assert gone.called
     assert harness.bindings.problem() is None
     assert harness.patterns == set()
+
+
+def test_the_connection_to_a_broker_that_never_answers_is_dropped() -> None:
+    harness = Harness(holding=True)
+    waiting = harness.bindings.bind(topic("a"))
+    harness.clock.advance(GIVE_UP_TIMEOUT / 2)
+    harness.connection.release_one()  # the exchange, which is no answer about the binding
+    harness.clock.advance(GIVE_UP_TIMEOUT / 2 - 0.1)
+    assert not harness.connection.aborted
+    with CapturedLog() as log:
+        harness.clock.advance(0.1)
+    reason = "no answer about the bindings of queue q for 60 seconds"
+    assert harness.connection.aborted == [reason]
+    assert log.at_least(LogLevel.error) == [f"dropping the connection to the broker: {reason}"]
+    harness.bindings.disconnected()
+    assert waiting.called
+    assert not harness.clock.getDelayedCalls()
+
+
+def test_a_broker_that_answers_round_after_round_has_all_the_time_that_it_needs() -> None:
+    harness = Harness(*(topic(f"{number:03}") for number in range(2 * BATCH_SIZE)), holding=True)
+    harness.connection.release_one()
+    harness.clock.advance(GIVE_UP_TIMEOUT - 1)
+    for _ in range(BATCH_SIZE):
+        harness.connection.release_one()
+    harness.clock.advance(GIVE_UP_TIMEOUT - 1)
+    harness.connection.release()
+    assert not harness.connection.aborted
+    assert not harness.clock.getDelayedCalls()
+
+
+def test_a_caller_does_not_wait_behind_the_topics_of_a_new_connection() -> None:
+    harness = Harness(*(topic(f"{number:04}") for number in range(50 * BATCH_SIZE)), holding=True)
+    for _ in range(BATCH_SIZE + 1):
+        harness.connection.release_one()
+    mine = harness.bindings.bind(topic("mine"))
+    for _ in range(2 * BATCH_SIZE):
+        harness.connection.release_one()
+    assert mine.called
+    harness.connection.release()
+    assert len(harness.patterns) == 50 * BATCH_SIZE + 1
 
 
 def test_an_unexpected_failure_is_logged_and_tried_again() -> None:
