@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from itertools import count
 from typing import Any
 
+from prometheus_client import CollectorRegistry
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorTime
@@ -14,6 +15,7 @@ from zope.interface import implementer
 
 from kazoo_bridge.bus.embedded_queue import EmbeddedQueue, QueuedMessage
 from kazoo_bridge.bus.message_codec import encode
+from kazoo_bridge.bus.message_decoder import MessageDecoder
 from kazoo_bridge.bus.request_reply import DoneWhen, RequestReplyClient
 from kazoo_bridge.interfaces import BusUnavailable, EventHandler, IBus, IConsumer, Queue, Topic, Unroutable
 from kazoo_bridge.kazoo import EXCHANGES, MAX_SHORT_STRING_BYTES, Event
@@ -95,6 +97,7 @@ class EmbeddedBus(Service):
         self._refused: dict[EmbeddedQueue, str] = {}
         self._consumers: dict[EmbeddedConsumer, None] = {}
         self._numbers = count(1)
+        self._decoder = MessageDecoder(clock)
         self._request_reply = RequestReplyClient(clock, self)
 
     # -- IBus
@@ -171,6 +174,10 @@ class EmbeddedBus(Service):
             return _NOT_STARTED
         return next(iter(self._refused.values()), None)
 
+    def register_metrics(self, registry: CollectorRegistry) -> None:
+        """Register the metrics of the messages."""
+        self._decoder.register_metrics(registry)
+
     # -- service
 
     def startService(self) -> None:
@@ -190,6 +197,7 @@ class EmbeddedBus(Service):
         for queue in self._queues.values():
             queue.pause()
         self._request_reply.stop()
+        self._decoder.stop()
 
     # -- called by consumers
 
@@ -226,7 +234,9 @@ class EmbeddedBus(Service):
         name = queue.name or f"embedded-{next(self._numbers)}"
         known = self._queues.get(name)
         if known is None:
-            known = self._queues[name] = EmbeddedQueue(self._clock, name, queue.durable and bool(queue.name))
+            known = self._queues[name] = EmbeddedQueue(
+                self._clock, name, queue.durable and bool(queue.name), self._decoder
+            )
             self._bindings[known] = {}
             if self.running:
                 known.resume()

@@ -22,12 +22,16 @@ from kazoo_bridge.websockets.service import WebsocketService
 
 
 class NodeMetrics:
-    """All metrics of a node, in a registry of its own. `is_bus_up` says whether the node consumes events."""
+    """All metrics of a node, in a registry of its own. `is_bus_up` says whether the node consumes events.
+
+    `register_bus` registers the metrics of the bus.
+    """
 
     def __init__(
         self,
         *,
         is_bus_up: Callable[[], bool],
+        register_bus: Callable[[CollectorRegistry], None],
         database: Database,
         calls: CallService,
         webhooks: WebhookService,
@@ -47,6 +51,7 @@ class NodeMetrics:
         register_gauge(
             registry, "watched_accounts", "Accounts with live calls watched", lambda: calls.watched
         )
+        register_bus(registry)
         websockets.register_metrics(registry)
         self._stored_deliveries = webhooks.register_metrics(registry)
 

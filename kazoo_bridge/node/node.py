@@ -72,15 +72,13 @@ class StartupFailed(Exception):
     """The node cannot start. The text names the configuration key and the reason."""
 
 
-def make_bus(reactor: Any, config: Config) -> IBus:
+def make_bus(reactor: Any, config: Config) -> AmqpBus | EmbeddedBus:
     """Create the bus of `amqp.uri`: embedded, or AMQP with its failover brokers."""
     if config.amqp.uri.strip() == "embedded:":
-        return cast(IBus, EmbeddedBus(reactor))
+        return EmbeddedBus(reactor)
     name = f"kazoo_bridge on {socket.gethostname()}"
     arguments = QUEUE_ARGUMENTS[config.amqp.queue_type]
-    return cast(
-        IBus, AmqpBus(reactor, parse_uris(config.amqp.uri), connection_name=name, queue_arguments=arguments)
-    )
+    return AmqpBus(reactor, parse_uris(config.amqp.uri), connection_name=name, queue_arguments=arguments)
 
 
 def make_retention(reactor: Any, config: Config, database: Database) -> RetentionService:
@@ -107,7 +105,7 @@ class Node:
     reactor: Any
     config: Config
     name: str
-    bus: IBus
+    bus: AmqpBus | EmbeddedBus
     categories: list[IEventCategory]
     database: Database
     change_feed: ChangeFeed
@@ -125,6 +123,7 @@ class Node:
     def __attrs_post_init__(self) -> None:
         self.metrics = NodeMetrics(
             is_bus_up=lambda: self._bus_problem() is None,
+            register_bus=self.bus.register_metrics,
             database=self.database,
             calls=self.calls,
             webhooks=self.webhooks,
@@ -134,7 +133,8 @@ class Node:
     @classmethod
     def from_config(cls, reactor: Any, config: Config) -> Node:
         """Build the parts; nothing runs yet. Raises `ConfigError` when the configuration cannot be used."""
-        bus = make_bus(reactor, config)
+        made = make_bus(reactor, config)
+        bus = cast(IBus, made)
         categories = find_categories(config.plugins.path)
         try:
             database = Database(reactor, config.storage.uri)
@@ -168,7 +168,7 @@ class Node:
             reactor=reactor,
             config=config,
             name=name,
-            bus=bus,
+            bus=made,
             categories=categories,
             database=database,
             change_feed=ChangeFeed(reactor, database),

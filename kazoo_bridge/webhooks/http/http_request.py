@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote_plus, urlsplit, urlunsplit
 
-import orjson
 from attrs import field, frozen
 
+from kazoo_bridge.json_writer import write_json
 from kazoo_bridge.webhooks.hooks.hook import Hook
 
 
@@ -51,7 +51,7 @@ def build_request(hook: Hook, payload: Mapping[str, Any], cluster_id: str) -> Ho
         return HookRequest("GET", _with_query(hook.uri, form_encode(encoded)), headers, b"")
     if hook.format == "json":
         headers["Content-Type"] = "application/json"
-        body = orjson.dumps(encoded)
+        body = write_json(encoded)
     else:
         headers["Content-Type"] = "application/x-www-form-urlencoded"
         body = form_encode(encoded).encode("ascii")

@@ -18,6 +18,7 @@ from kazoo_bridge.bus.amqp.consumer.channel_consumer import ChannelConsumer
 from kazoo_bridge.bus.amqp.topology import Topology
 from kazoo_bridge.bus.amqp.wire.errors import Closed
 from kazoo_bridge.bus.amqp.wire.field_table import short_string
+from kazoo_bridge.bus.message_decoder import MessageDecoder
 from kazoo_bridge.interfaces import EventHandler, IConsumer, Queue, Topic
 
 #: A consumer that ends after so many seconds is started again after the shortest delay.
@@ -39,6 +40,7 @@ class AmqpConsumer:
         clock: IReactorTime,
         queue: Queue,
         handler: EventHandler,
+        decoder: MessageDecoder,
         retry_delay: Callable[[int], float] = RETRY_DELAY,
     ) -> None:
         for topic in queue.topics:
@@ -48,6 +50,7 @@ class AmqpConsumer:
         self._clock = clock
         self._queue = queue
         self._handler = handler
+        self._decoder = decoder
         self._retry_delay = retry_delay
         self._bindings = QueueBindings(clock, self._label, dict.fromkeys(queue.topics), retry_delay)
         self._current: ChannelConsumer | None = None
@@ -180,7 +183,12 @@ class AmqpConsumer:
             name = await topology.queue(self._queue)
             await self._bindings.attach(topology, name)
             started = ChannelConsumer(
-                self._clock, connection, await connection.open_channel(), self._queue, self._handler
+                self._clock,
+                connection,
+                await connection.open_channel(),
+                self._queue,
+                self._handler,
+                self._decoder,
             )
             await started.start(name)
         except Closed as error:

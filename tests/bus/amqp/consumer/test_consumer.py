@@ -14,6 +14,7 @@ from kazoo_bridge.bus.amqp.consumer.bindings import ANSWER_TIMEOUT
 from kazoo_bridge.bus.amqp.consumer.consumer import HEALTHY_AFTER, AmqpConsumer
 from kazoo_bridge.bus.amqp.topology import Topology
 from kazoo_bridge.bus.amqp.wire.errors import BrokerClosedChannel
+from kazoo_bridge.bus.message_decoder import MessageDecoder
 from kazoo_bridge.interfaces import BusUnavailable, IConsumer, Queue, Topic
 from tests.bus.amqp.fake_broker import FakeConnection, failure_of, result_of
 from tests.bus.harness import CapturedLog
@@ -29,7 +30,11 @@ class Harness:
         self.clock = Clock()
         self.connection = FakeConnection()
         self.consumer = AmqpConsumer(
-            self.clock, Queue("q", frozenset({FIRST})), lambda _event: None, lambda attempt: 1.0 + attempt
+            self.clock,
+            Queue("q", frozenset({FIRST})),
+            lambda _event: None,
+            MessageDecoder(self.clock),
+            lambda attempt: 1.0 + attempt,
         )
 
     def connect(self) -> None:
@@ -141,7 +146,12 @@ def test_it_is_a_consumer(running: Harness) -> None:
 @pytest.mark.parametrize("topic", [Topic("callevt", "ü" * 128), Topic("x" * 256, "#")])
 def test_a_topic_that_amqp_cannot_carry_is_refused(running: Harness, topic: Topic) -> None:
     with pytest.raises(ValueError, match="255"):
-        AmqpConsumer(running.clock, Queue("q", frozenset({topic})), lambda _event: None)
+        AmqpConsumer(
+            running.clock,
+            Queue("q", frozenset({topic})),
+            lambda _event: None,
+            MessageDecoder(running.clock),
+        )
     assert isinstance(failure_of(running.consumer.bind(topic)), ValueError)
     assert running.consumer.topics == {FIRST}
 
