@@ -213,12 +213,7 @@ class EmbeddedQueue:
                 self._requeue_later(number, message, subscription)
                 return
         else:
-            self._decoder.failed += 1
-            self.log.failure(
-                "handling an event with routing key {routing_key} failed",
-                failure,
-                routing_key=message.routing_key,
-            )
+            self._decoder.handler_failed(failure, message.exchange, message.routing_key)
         self._acknowledge(subscription)
 
     # -- requeueing

@@ -30,8 +30,8 @@ MAX_DEPTH = 100
 _GZIP = 16 + zlib.MAX_WBITS
 
 
-#: Why a message cannot be read, as a label of metrics.
-Unreadable = Literal["not_json", "not_an_object", "too_deep", "too_large", "encoding"]
+#: Why a message is dropped, as a label of metrics. ``invalid``: its handler cannot use it.
+Unreadable = Literal["not_json", "not_an_object", "too_deep", "too_large", "encoding", "invalid"]
 
 
 class DecodeError(ValueError):

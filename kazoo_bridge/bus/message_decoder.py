@@ -9,8 +9,10 @@ from typing import get_args
 from prometheus_client import CollectorRegistry
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from kazoo_bridge.bus.message_codec import DecodeError, Unreadable, decode
+from kazoo_bridge.interfaces import InvalidMessage
 from kazoo_bridge.kazoo import Event
 from kazoo_bridge.log_throttle import LogThrottle
 from kazoo_bridge.metrics import register_counter, register_labelled_counter
@@ -59,6 +61,16 @@ class MessageDecoder:
         """Count a message that is dropped; `text` says why."""
         self._dropped[reason].count(_describe(exchange, routing_key, text))
 
+    def handler_failed(self, failure: Failure, exchange: str, routing_key: str) -> None:
+        """Count a message whose handler has failed, and log the failure unless it is `InvalidMessage`."""
+        if failure.check(InvalidMessage):
+            self.drop("invalid", exchange, routing_key, failure.getErrorMessage())
+            return
+        self.failed += 1
+        self.log.failure(
+            "handling an event with routing key {routing_key} failed", failure, routing_key=routing_key
+        )
+
     def stop(self) -> None:
         """Log what has not been logged yet, and leave no delayed call."""
         for throttle in (*self._dropped.values(), self._repaired):
@@ -69,7 +81,7 @@ class MessageDecoder:
         register_labelled_counter(
             registry,
             "events_unreadable",
-            "Messages that were dropped because they cannot be read",
+            "Messages that were dropped because they cannot be read or used",
             "reason",
             lambda: self.unreadable,
         )

@@ -123,7 +123,7 @@ class ChannelConsumer:
         try:
             result = self._handler(event)
         except Exception:
-            self._on_failure(Failure(), tag, routing_key)
+            self._on_failure(Failure(), tag, exchange, routing_key)
             return
         if result is None:
             self._on_success(None, tag, redelivered)
@@ -134,7 +134,7 @@ class ChannelConsumer:
             self._on_success,
             self._on_failure,
             callbackArgs=(tag, redelivered),
-            errbackArgs=(tag, routing_key),
+            errbackArgs=(tag, exchange, routing_key),
         ).addCallback(self._release, size)
 
     def _release(self, _result: None, size: int) -> None:
@@ -168,15 +168,12 @@ class ChannelConsumer:
             if redelivered:
                 self._acks.reset_backoff()
 
-    def _on_failure(self, failure: Failure, tag: int, routing_key: str) -> None:
+    def _on_failure(self, failure: Failure, tag: int, exchange: str, routing_key: str) -> None:
         # Cancelled work is unfinished too, and must not be lost.
         if failure.check(Requeue, CancelledError):
             self._requeue(tag)
             return
-        self._decoder.failed += 1
-        self.log.failure(
-            "handling an event with routing key {routing_key} failed", failure, routing_key=routing_key
-        )
+        self._decoder.handler_failed(failure, exchange, routing_key)
         self._reject(tag)
 
     def _requeue(self, tag: int) -> None:
