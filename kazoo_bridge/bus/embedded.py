@@ -13,12 +13,14 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from kazoo_bridge.bus.embedded_queue import EmbeddedQueue, QueuedMessage
+from kazoo_bridge.bus.embedded_queue import MAX_BYTES, EmbeddedQueue, QueuedMessage
 from kazoo_bridge.bus.message_codec import encode
 from kazoo_bridge.bus.message_decoder import MessageDecoder
+from kazoo_bridge.bus.queue_metrics import QueueLevel, register_queue_metrics
 from kazoo_bridge.bus.request_reply import DoneWhen, RequestReplyClient
 from kazoo_bridge.interfaces import BusUnavailable, EventHandler, IBus, IConsumer, Queue, Topic, Unroutable
 from kazoo_bridge.kazoo import EXCHANGES, MAX_SHORT_STRING_BYTES, Event
+from kazoo_bridge.metrics import register_counter
 from kazoo_bridge.topics import TopicTable
 
 _NOT_STARTED = "the embedded bus has not been started"
@@ -175,8 +177,19 @@ class EmbeddedBus(Service):
         return next(iter(self._refused.values()), None)
 
     def register_metrics(self, registry: CollectorRegistry) -> None:
-        """Register the metrics of the messages."""
+        """Register the metrics of the messages and of the durable queues."""
         self._decoder.register_metrics(registry)
+        register_queue_metrics(registry, self._level)
+        register_counter(
+            registry,
+            "queue_dropped",
+            "Messages that full queues have dropped, the oldest first",
+            lambda: sum(queue.dropped for queue in self._queues.values()),
+        )
+
+    def _level(self) -> QueueLevel:
+        durable = [queue for queue in self._queues.values() if queue.durable]
+        return QueueLevel(sum(map(len, durable)), sum(queue.size for queue in durable), MAX_BYTES)
 
     # -- service
 

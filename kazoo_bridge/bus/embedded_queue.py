@@ -93,6 +93,16 @@ class EmbeddedQueue:
         return len(self._messages)
 
     @property
+    def size(self) -> int:
+        """Bytes of the waiting messages."""
+        return self._bytes
+
+    @property
+    def dropped(self) -> int:
+        """Number of messages dropped because the queue was full."""
+        return self._dropped.total
+
+    @property
     def has_consumers(self) -> bool:
         """Whether the queue has a consumer."""
         return bool(self._subscriptions)

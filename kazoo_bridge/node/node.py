@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import socket
-from collections.abc import Mapping
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -17,6 +16,7 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
 from kazoo_bridge.bus.amqp.bus import AmqpBus
+from kazoo_bridge.bus.amqp.queue_arguments import durable_queue_arguments
 from kazoo_bridge.bus.embedded import EmbeddedBus
 from kazoo_bridge.calls.service import CallService
 from kazoo_bridge.config import Config, ConfigError, parse_uris
@@ -57,13 +57,6 @@ _log = Logger()
 
 _SECONDS_PER_DAY = 86400
 
-#: Arguments of the durable queue by `amqp.queue_type`. By default, quorum queues of newer brokers drop a
-#: message after 20 deliveries, which would lose events.
-QUEUE_ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
-    "quorum": {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000_000},
-    "classic": {},
-}
-
 #: Seconds between two removals of old rows.
 _RETENTION_INTERVAL = 60
 
@@ -77,7 +70,7 @@ def make_bus(reactor: Any, config: Config) -> AmqpBus | EmbeddedBus:
     if config.amqp.uri.strip() == "embedded:":
         return EmbeddedBus(reactor)
     name = f"kazoo_bridge on {socket.gethostname()}"
-    arguments = QUEUE_ARGUMENTS[config.amqp.queue_type]
+    arguments = durable_queue_arguments(config.amqp)
     return AmqpBus(reactor, parse_uris(config.amqp.uri), connection_name=name, queue_arguments=arguments)
 
 

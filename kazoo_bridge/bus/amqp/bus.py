@@ -13,11 +13,15 @@ from zope.interface import implementer
 
 from kazoo_bridge.bus.amqp.connection.connection import BrokerConnection
 from kazoo_bridge.bus.amqp.connection.reconnecting import ReconnectingConnection
+from kazoo_bridge.bus.amqp.consumer.body_sizes import BodySizes
 from kazoo_bridge.bus.amqp.consumer.consumer import AmqpConsumer
 from kazoo_bridge.bus.amqp.publisher import PublisherSupervisor
-from kazoo_bridge.bus.amqp.topology import QueueArguments, Topology
+from kazoo_bridge.bus.amqp.queue_arguments import QueueArguments
+from kazoo_bridge.bus.amqp.queue_monitor import QueueMonitor
+from kazoo_bridge.bus.amqp.topology import Topology
 from kazoo_bridge.bus.amqp.wire.frame_reader import DEFAULT_MAX_BODY_BYTES
 from kazoo_bridge.bus.message_decoder import MessageDecoder
+from kazoo_bridge.bus.queue_metrics import register_queue_metrics
 from kazoo_bridge.bus.request_reply import DoneWhen, RequestReplyClient
 from kazoo_bridge.config import AmqpUri
 from kazoo_bridge.interfaces import BusUnavailable, EventHandler, IBus, IConsumer, Queue
@@ -57,6 +61,7 @@ class AmqpBus(Service):
         self._topology: Topology | None = None
         self._consumers: list[AmqpConsumer] = []
         self._decoder = MessageDecoder(reactor)
+        self._queue_monitor = QueueMonitor(reactor, self._queue_arguments, self._durable_queues)
         self._publisher = PublisherSupervisor(reactor)
         self._request_reply = RequestReplyClient(reactor, self)
 
@@ -131,8 +136,9 @@ class AmqpBus(Service):
         return next((reason for reason in reasons if reason is not None), None)
 
     def register_metrics(self, registry: CollectorRegistry) -> None:
-        """Register the metrics of the messages."""
+        """Register the metrics of the messages and of the durable queue."""
         self._decoder.register_metrics(registry)
+        register_queue_metrics(registry, self._queue_monitor.level)
 
     # -- service --------------------------------------------------------------------------------
 
@@ -172,13 +178,18 @@ class AmqpBus(Service):
         self._topology = Topology(connection, self._queue_arguments)
         for consumer in self._active_consumers():
             consumer.connected(connection, self._topology)
+        self._queue_monitor.connected(self._topology)
 
     def _on_consuming_lost(self) -> None:
+        self._queue_monitor.disconnected()
         self._topology = None
         for consumer in self._active_consumers():
             consumer.disconnected()
         # The broker deletes the queue of the replies with the connection.
         self._request_reply.connection_lost()
+
+    def _durable_queues(self) -> list[tuple[str, BodySizes]]:
+        return [(one.queue.name, one.sizes) for one in self._active_consumers() if one.queue.durable]
 
     def _active_consumers(self) -> list[AmqpConsumer]:
         return [consumer for consumer in self._consumers if not consumer.cancelled]

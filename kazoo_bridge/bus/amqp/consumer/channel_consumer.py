@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from kazoo_bridge.bus.amqp.connection.channel import BrokerChannel
 from kazoo_bridge.bus.amqp.connection.connection import BrokerConnection
 from kazoo_bridge.bus.amqp.consumer.acks import AckBatcher
+from kazoo_bridge.bus.amqp.consumer.body_sizes import BodySizes
 from kazoo_bridge.bus.amqp.wire.errors import Closed, closed_as_result
 from kazoo_bridge.bus.amqp.wire.frame_reader import RawDelivery
 from kazoo_bridge.bus.message_decoder import MessageDecoder
@@ -29,6 +30,8 @@ _MAX_PREFETCH = 0xFFFF
 class ChannelConsumer:
     """Receives the deliveries of one channel, passes them to the handler and sends the results to the broker.
 
+    `sizes` counts the messages.
+
     `ended` fires with the reason in words when the broker has ended it, or with None after `stop`.
     """
 
@@ -42,6 +45,7 @@ class ChannelConsumer:
         queue: Queue,
         handler: EventHandler,
         decoder: MessageDecoder,
+        sizes: BodySizes,
     ) -> None:
         self.ended: Deferred[str | None] = Deferred()
         self._clock = clock
@@ -50,6 +54,7 @@ class ChannelConsumer:
         self._queue = queue
         self._handler = handler
         self._decoder = decoder
+        self._sizes = sizes
         self._held_bytes = 0
         self._waiting: deque[RawDelivery] = deque()
         self._resuming = False
@@ -109,6 +114,8 @@ class ChannelConsumer:
             return
         if self._queue.acknowledge:
             self._acks.delivered(delivery.delivery_tag)
+        self._sizes.count += 1
+        self._sizes.total += len(delivery.body)
         if self._held_bytes < MAX_HELD_BYTES and not self._waiting:
             self._handle(delivery)
         else:

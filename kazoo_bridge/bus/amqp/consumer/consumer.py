@@ -14,6 +14,7 @@ from zope.interface import implementer
 from kazoo_bridge.bus.amqp.connection.connection import BrokerConnection
 from kazoo_bridge.bus.amqp.connection.reconnecting import RETRY_DELAY
 from kazoo_bridge.bus.amqp.consumer.bindings import RETRY_INTERVAL, QueueBindings
+from kazoo_bridge.bus.amqp.consumer.body_sizes import BodySizes
 from kazoo_bridge.bus.amqp.consumer.channel_consumer import ChannelConsumer
 from kazoo_bridge.bus.amqp.topology import Topology
 from kazoo_bridge.bus.amqp.wire.errors import Closed
@@ -28,6 +29,8 @@ HEALTHY_AFTER = 60.0
 @implementer(IConsumer)
 class AmqpConsumer:
     """Declares its queue and consumes from it on every connection that it receives, until cancelled.
+
+    `sizes` counts the received messages.
 
     Raises ValueError for a topic that AMQP cannot carry. `retry_delay` gives the seconds before restart
     number n (from 0) on one connection.
@@ -47,6 +50,7 @@ class AmqpConsumer:
             _check_topic(topic)
         self.cancelled = False
         self.start_count = 0
+        self.sizes = BodySizes()
         self._clock = clock
         self._queue = queue
         self._handler = handler
@@ -59,6 +63,11 @@ class AmqpConsumer:
         self._pause: Deferred[None] | None = None
         self._unavailable_reason: str | None = f"consumer of {self._label} is not running yet"
         self._start_waiters: list[Deferred[None]] = []
+
+    @property
+    def queue(self) -> Queue:
+        """The queue, as its consumer needs it."""
+        return self._queue
 
     @property
     def topics(self) -> frozenset[Topic]:
@@ -189,6 +198,7 @@ class AmqpConsumer:
                 self._queue,
                 self._handler,
                 self._decoder,
+                self.sizes,
             )
             await started.start(name)
         except Closed as error:

@@ -11,6 +11,7 @@ from twisted.internet.task import Clock
 from twisted.logger import LogLevel
 
 from kazoo_bridge.bus.amqp.consumer import channel_consumer
+from kazoo_bridge.bus.amqp.consumer.body_sizes import BodySizes
 from kazoo_bridge.bus.amqp.consumer.channel_consumer import CANCEL_TIMEOUT, ChannelConsumer
 from kazoo_bridge.bus.amqp.wire import frame_writer
 from kazoo_bridge.bus.amqp.wire.errors import BrokerClosedChannel
@@ -37,8 +38,11 @@ class Harness:
         connection: Any = self.connection
         self.channel = result_of(self.connection.open_channel())
         channel: Any = self.channel
+        self.sizes = BodySizes()
         self.decoder = MessageDecoder(self.clock)
-        self.consumer = ChannelConsumer(self.clock, connection, channel, queue, self._handle, self.decoder)
+        self.consumer = ChannelConsumer(
+            self.clock, connection, channel, queue, self._handle, self.decoder, self.sizes
+        )
         result_of(self.consumer.start("q"))
 
     def _handle(self, event: Event) -> Any:
