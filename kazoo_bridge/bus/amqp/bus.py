@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, fail, gatherResults
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from kazoo_bridge.bus.amqp.binding_probe import BindingProbe, probe_queue_name
 from kazoo_bridge.bus.amqp.connection.connection import BrokerConnection
 from kazoo_bridge.bus.amqp.connection.reconnecting import ReconnectingConnection
 from kazoo_bridge.bus.amqp.consumer.body_sizes import BodySizes
@@ -64,6 +65,7 @@ class AmqpBus(Service):
         self._queue_monitor = QueueMonitor(reactor, self._queue_arguments, self._durable_queues)
         self._publisher = PublisherSupervisor(reactor)
         self._request_reply = RequestReplyClient(reactor, self)
+        self._binding_probe = BindingProbe(reactor, self._publisher.publish_probe, self._on_bindings_lost)
 
         def make_consuming(uri: AmqpUri) -> BrokerConnection:
             return BrokerConnection(
@@ -175,18 +177,24 @@ class AmqpBus(Service):
     # -- called by the consuming connection -----------------------------------------------------
 
     def _on_consuming_connected(self, connection: BrokerConnection) -> None:
-        self._topology = Topology(connection, self._queue_arguments)
+        self._topology = Topology(connection, self._queue_arguments, probe_queue_name())
         for consumer in self._active_consumers():
             consumer.connected(connection, self._topology)
         self._queue_monitor.connected(self._topology)
+        self._binding_probe.connected(self._topology)
 
     def _on_consuming_lost(self) -> None:
         self._queue_monitor.disconnected()
+        self._binding_probe.disconnected()
         self._topology = None
         for consumer in self._active_consumers():
             consumer.disconnected()
         # The broker deletes the queue of the replies with the connection.
         self._request_reply.connection_lost()
+
+    def _on_bindings_lost(self, exchange: str) -> None:
+        for consumer in self._active_consumers():
+            consumer.rebind(exchange)
 
     def _durable_queues(self) -> list[tuple[str, BodySizes]]:
         return [(one.queue.name, one.sizes) for one in self._active_consumers() if one.queue.durable]

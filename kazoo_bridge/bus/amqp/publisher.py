@@ -222,6 +222,22 @@ class PublisherSupervisor:
             self._declare_and_publish(self._topology, exchange, routing_key, encoded, mandatory)
         )
 
+    async def publish_probe(self, exchange: str, routing_key: str) -> None:
+        """Declare an exchange if it is missing, and publish an empty mandatory message.
+
+        Fails like `publish`.
+        """
+        reason, topology = self.unavailable_reason(), self._topology
+        if reason is not None or topology is None:
+            raise BusUnavailable(reason)
+        try:
+            await topology.redeclare(exchange)
+        except Closed as error:
+            raise BusUnavailable(f"exchange {exchange} cannot be used: {error}") from None
+        if self._publisher is None:
+            raise BusUnavailable(self.unavailable_reason())
+        await self._publisher.publish(exchange, routing_key, b"{}", True)
+
     async def _declare_and_publish(
         self, topology: Topology, exchange: str, routing_key: str, body: bytes, mandatory: bool
     ) -> None:
@@ -247,6 +263,8 @@ class PublisherSupervisor:
             if connection.close_reason is not None:
                 return
             self._publisher = None
+            if self._topology is not None:
+                self._topology.forget_exchanges()  # the channel may have ended because one was deleted
             delay = self._retry_delay(attempt)
             attempt += 1
             self.log.warn(

@@ -34,18 +34,29 @@ T = TypeVar("T")
 class Topology:
     """Declares on one connection, over its own channel: the broker closes it when it refuses a request.
 
-    `queue_arguments` apply to durable queues and are shared by all connections.
+    `queue_arguments` apply to durable queues and are shared by all connections. `probe` names a queue
+    that is bound to each exchange before any other is, see `binding_probe`; None: none, or the broker has
+    refused it.
     """
 
     log = Logger()
 
-    def __init__(self, connection: BrokerConnection, queue_arguments: QueueArguments | None = None) -> None:
+    def __init__(
+        self,
+        connection: BrokerConnection,
+        queue_arguments: QueueArguments | None = None,
+        probe: str | None = None,
+    ) -> None:
+        self.probe = probe
+        self.probed_exchanges: set[str] = set()
         self._connection = connection
         self._queue_arguments = queue_arguments or QueueArguments()
         self._channel: BrokerChannel | None = None
         self._actions: deque[tuple[Callable[[], Awaitable[Any]], Deferred[Any]]] = deque()
         self._working = False
         self._exchanges: set[str] = set()
+        #: Exchanges that exist with other arguments.
+        self._foreign: set[str] = set()
         self._exchange_waiters: dict[str, list[Deferred[None]]] = {}
 
     async def exchange(self, name: str) -> None:
@@ -66,6 +77,17 @@ class Topology:
         for waiter in self._exchange_waiters.pop(name):
             if not waiter.called:
                 waiter.callback(result)
+
+    async def redeclare(self, name: str) -> None:
+        """Declare an exchange, and bind the probe to it, again: it may have been deleted meanwhile.
+
+        Raises BrokerClosedChannel when the broker refuses it.
+        """
+        await self._exclusively(lambda: self._redeclare(name))
+
+    def forget_exchanges(self) -> None:
+        """Declare each exchange anew before it is used next."""
+        self._exchanges.clear()
 
     def knows(self, exchange: str) -> bool:
         """Return whether the exchange was declared on this connection."""
@@ -126,10 +148,14 @@ class Topology:
             self._channel = await self._connection.open_channel()
         return self._channel
 
+    async def _redeclare(self, name: str) -> None:
+        self._exchanges.discard(name)
+        await self._declare_exchange(name)
+
     async def _declare_exchange(self, name: str) -> None:
         if name in self._exchanges or name == "":
             return
-        kind = kazoo.EXCHANGES.get(name)
+        kind = kazoo.EXCHANGES.get(name) if name not in self._foreign else None
         refused: BrokerClosedChannel | None = None
         if kind is not None:
             try:
@@ -141,6 +167,7 @@ class Topology:
         if kind is None or refused is not None:
             await (await self._open()).exchange_declare(exchange=name, passive=True)
         if refused is not None:
+            self._foreign.add(name)
             self.log.warn(
                 "exchange {exchange} exists on the broker with other arguments and is used as it is: "
                 "{reason}",
@@ -148,6 +175,25 @@ class Topology:
                 reason=refused.text,
             )
         self._exchanges.add(name)
+        await self._bind_probe(name)
+
+    async def _bind_probe(self, exchange: str) -> None:
+        if self.probe is None:
+            return
+        try:
+            channel = await self._open()
+            await channel.queue_declare(
+                queue=self.probe, exclusive=True, auto_delete=True, arguments={"x-max-length": 0}
+            )
+            await channel.queue_bind(queue=self.probe, exchange=exchange, routing_key=self.probe)
+        except BrokerClosedChannel as error:
+            self.probe = None
+            self.log.warn(
+                "lost bindings will not be noticed, because the broker refuses the queue for that: {reason}",
+                reason=error.text,
+            )
+        else:
+            self.probed_exchanges.add(exchange)
 
     async def _queue(self, queue: Queue) -> str:
         if queue.durable:

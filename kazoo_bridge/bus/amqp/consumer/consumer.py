@@ -97,6 +97,12 @@ class AmqpConsumer:
             task.cancel()
         self._bindings.disconnected()
 
+    def rebind(self, exchange: str) -> None:
+        """Bind the topics of an exchange again, because it has lost all bindings: events were missed."""
+        if any(topic.exchange == exchange for topic in self._bindings.wanted):
+            self.start_count += 1
+            self._bindings.rebind(exchange)
+
     def suspend(self) -> Deferred[None]:
         """Receive no further deliveries on this connection, and send the finished acknowledgements."""
         current = self._current
