@@ -116,8 +116,10 @@ async def test_probes_disturb_nothing(vhost_uri: str, monkeypatch: pytest.Monkey
 @pytest.fixture
 def impatient_rabbit() -> Iterator[RabbitNode]:
     """A broker that ends the channel of a consumer which leaves a delivery unacknowledged for a second."""
-    node = RabbitNode("consumer_timeout = 1000\nchannel_tick_interval = 500")
+    node = RabbitNode()
     node.start()
+    for key, milliseconds in (("consumer_timeout", 1000), ("channel_tick_interval", 200)):
+        node.ctl("eval", f"application:set_env(rabbit, {key}, {milliseconds}).")
     yield node
     node.stop()
 
