@@ -21,9 +21,11 @@ from twisted.logger import LogEvent, LogLevel, capturedLogs, formatEvent
 from kazoo_bridge.bus.embedded import EmbeddedBus
 from kazoo_bridge.bus.message_decoder import MessageDecoder
 from kazoo_bridge.interfaces import Queue, Topic
-from kazoo_bridge.kazoo import EXCHANGES, account_db, encode_key_part
+from kazoo_bridge.kazoo import EXCHANGES, account_db, encode_key_part, public_form
 from kazoo_bridge.node.node import Node
-from kazoo_bridge.websockets.server.frames import EventFrame
+from kazoo_bridge.webhooks.hooks.hook import Hook
+from kazoo_bridge.webhooks.http.http_request import build_request, form_encode
+from kazoo_bridge.websockets.server.frames import EventFrame, encode_json
 from kazoo_bridge.websockets.subscriptions.subscription_index import Subscription
 from tests.bus.harness import until
 from tests.node.harness import make_node
@@ -200,3 +202,15 @@ def test_a_costly_message_costs_little(raw: bytes) -> None:
     decoder.decode("callevt", "call.x", raw, None, False)
     assert time.process_time() - began < 0.3
     decoder.stop()
+
+
+@pytest.mark.parametrize("number", [2**63, 2**64, -(2**63) - 1, 89014103211118510720, 10**40])
+def test_a_long_integer_keeps_its_digits_until_it_leaves(number: int) -> None:
+    event = MessageDecoder(Clock()).decode("callevt", "call.x", b'{"Iccid": %d}' % number, None, False)
+    assert event is not None
+    assert encode_json(public_form(event.body)) == b'{"iccid":%d}' % number
+    hook = Hook.from_event(
+        ACCOUNT, "channel_create", {"uri": "https://example.com", "http_verb": "post", "format": "json"}
+    )
+    assert build_request(hook, {"iccid": number}, "").body == b'{"iccid":%d}' % number
+    assert form_encode({"iccid": number}) == f"iccid={number}"

@@ -192,3 +192,36 @@ def test_after_a_loss_nothing_waits_and_the_next_connection_is_used() -> None:
     published = harness.publish()
     harness.confirm()
     assert result_of(published) is None
+
+
+def test_a_probe_is_published_after_its_exchange_was_declared_again() -> None:
+    harness = SupervisorHarness()
+    for number in (1, 2):
+        probed = Deferred.fromCoroutine(harness.supervisor.publish_probe("callevt", "probe"))
+        harness.confirm(number)
+        assert result_of(probed) is None
+    assert harness.connection.requests == ["confirm", "exchange callevt", "exchange callevt"]
+
+
+@pytest.mark.parametrize("problem", ["blocked", "refused", "disconnected"])
+def test_a_probe_that_cannot_be_published_says_so(problem: str) -> None:
+    harness = SupervisorHarness()
+    if problem == "blocked":
+        harness.connection.blocked = "memory"
+    elif problem == "refused":
+        harness.connection.refusals["exchange callevt"] = BrokerClosedChannel(403, "no access")
+    else:
+        harness.supervisor.disconnected()
+    probed = Deferred.fromCoroutine(harness.supervisor.publish_probe("callevt", "probe"))
+    assert isinstance(failure_of(probed), BusUnavailable)
+
+
+def test_after_the_channel_was_closed_exchanges_are_declared_again() -> None:
+    """It may have been closed because an exchange was deleted; otherwise the next message closes it again."""
+    harness = SupervisorHarness()
+    harness.publish()
+    harness.confirm()
+    harness.connection.channels[0].close_by_broker(BrokerClosedChannel(404, "no exchange 'callevt'"))
+    harness.clock.advance(1.0)
+    harness.publish()
+    assert harness.connection.requests.count("exchange callevt") == 2

@@ -222,3 +222,30 @@ def test_refused_bindings_are_returned_and_the_others_are_bound(connection: Fake
         "call.105": "no access for call.105",
     }
     assert len(connection.bound) == len(topics) - 2
+
+
+def test_an_exchange_is_declared_again_on_demand(connection: FakeConnection) -> None:
+    topology = make_topology(connection)
+    result_of(topology.exchange("callevt"))
+    result_of(topology.redeclare("callevt"))
+    topology.forget_exchanges()
+    assert not topology.knows("callevt")
+    result_of(topology.exchange("callevt"))
+    assert connection.requests == ["exchange callevt"] * 3
+
+
+def test_an_exchange_with_other_arguments_is_logged_once(connection: FakeConnection) -> None:
+    connection.refusals["exchange callevt"] = OTHER_ARGUMENTS
+    topology = make_topology(connection)
+    with CapturedLog() as log:
+        for _ in range(3):
+            result_of(topology.redeclare("callevt"))
+    assert connection.requests == ["exchange callevt", *["exchange callevt passively"] * 3]
+    assert len(log.at_least(LogLevel.warn)) == 1
+
+
+def test_the_messages_of_a_queue_are_counted(connection: FakeConnection) -> None:
+    connection.message_count = 5
+    assert result_of(make_topology(connection).message_count("q")) == 5
+    connection.refusals["queue q passively"] = BrokerClosedChannel(404, "no queue")
+    assert result_of(make_topology(connection).message_count("q")) is None

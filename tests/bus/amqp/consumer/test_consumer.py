@@ -232,3 +232,13 @@ def test_suspending_and_flushing_without_a_connection_do_nothing() -> None:
     assert result_of(harness.consumer.suspend()) is None
     harness.consumer.flush()
     assert harness.connection.requests == []
+
+
+def test_lost_bindings_count_as_an_interruption() -> None:
+    harness = Harness()
+    harness.connect()
+    harness.connection.bound.clear()
+    harness.consumer.rebind("im")
+    assert (harness.consumer.start_count, harness.patterns) == (1, set())
+    harness.consumer.rebind("callevt")
+    assert (harness.consumer.start_count, harness.patterns) == (2, {"call.first"})
