@@ -18,7 +18,10 @@ from kazoo_bridge.kazoo import Event
 MAX_DECOMPRESSED_BYTES = 8 * 1024 * 1024
 
 #: Limit of the values in a body. Each takes up to a hundred bytes of memory, even if its text has two.
-MAX_VALUES = 1_000_000
+MAX_VALUES = 500_000
+_BYTES_PER_VALUE = 100
+#: Bodies of fewer bytes are small whatever they contain.
+_MAX_SMALL_BYTES = 16 * 1024
 #: Larger bodies are not repaired, because that takes much longer than reading them.
 MAX_REPAIRED_BYTES = 1024 * 1024
 #: Bodies of fewer bytes cannot have more than `MAX_VALUES` values.
@@ -89,9 +92,21 @@ def _to_json_value(value: object) -> dict[str, Any]:
 
 
 def _check_number_of_values(raw: bytes) -> None:
-    # Each value but the first follows a bracket or a comma. Those within strings count, too.
-    if raw.count(b",") + raw.count(b"[") + raw.count(b"{") > MAX_VALUES:
+    if _count_values(raw) > MAX_VALUES:
         raise DecodeError("too_large", f"the body of {len(raw)} bytes has more than {MAX_VALUES} values")
+
+
+def _count_values(raw: bytes) -> int:
+    # Each value but the first follows a bracket or a comma. Those within strings count, too.
+    return raw.count(b",") + raw.count(b"[") + raw.count(b"{")
+
+
+def estimated_memory(raw: bytes) -> int:
+    """Return about how many bytes of memory the body that is decoded from `raw` takes.
+
+    A short list takes fifty times as much memory as text.
+    """
+    return len(raw) if len(raw) <= _MAX_SMALL_BYTES else len(raw) + _BYTES_PER_VALUE * _count_values(raw)
 
 
 def _repair(raw: bytes, error: Exception, on_repaired: Callable[[str], None]) -> Any:

@@ -20,6 +20,7 @@ from twisted.logger import LogEvent, LogLevel, capturedLogs, formatEvent
 
 from kazoo_bridge.bus.embedded import EmbeddedBus
 from kazoo_bridge.bus.message_decoder import MessageDecoder
+from kazoo_bridge.demo import DemoOptions
 from kazoo_bridge.interfaces import Queue, Topic
 from kazoo_bridge.kazoo import EXCHANGES, account_db, encode_key_part, public_form
 from kazoo_bridge.node.node import Node
@@ -28,6 +29,7 @@ from kazoo_bridge.webhooks.http.http_request import build_request, form_encode
 from kazoo_bridge.websockets.server.frames import EventFrame, encode_json
 from kazoo_bridge.websockets.subscriptions.subscription_index import Subscription
 from tests.bus.harness import until
+from tests.demo.harness import Harness as SwitchHarness
 from tests.node.harness import make_node
 
 pytestmark = pytest.mark.timeout(60)
@@ -214,3 +216,34 @@ def test_a_long_integer_keeps_its_digits_until_it_leaves(number: int) -> None:
     )
     assert build_request(hook, {"iccid": number}, "").body == b'{"iccid":%d}' % number
     assert form_encode({"iccid": number}) == f"iccid={number}"
+
+
+def test_no_value_of_a_wrong_type_raises_in_the_simulated_switch() -> None:
+    harness = SwitchHarness(DemoOptions(calls_per_minute=30, accounts=3, max_calls=5))
+    harness.run(60)
+    arguments = dict.fromkeys(("target", "action", "leg", "id", "text", "level", "device_id"), "x")
+    queries = [("Account-ID", "account_channels"), ("Realm", "user_channels"), ("Usernames", "user_channels")]
+    queries += [("Call-ID", "channels"), ("Fields", "channels"), ("Active-Only", "channels")]
+    bodies: list[tuple[str, str, dict[str, Any]]] = []
+    for wrong in WRONG:
+        for key, name in queries:
+            request = {**_REQUEST, "Event-Name": f"query_{name}_req", key: wrong}
+            bodies.append(("callevt", "call.status_req.x", request))
+        for action in ("transfer", "hold", "park", "play", "say", "record_call", "move", "callflow"):
+            for name in arguments:
+                data = {**arguments, name: wrong}
+                bodies.append(("metaflow", "metaflow.action.x.x", {"Action": action, "Data": data}))
+            bodies.append(("metaflow", "metaflow.action.x.x", {"Action": action, "Data": wrong}))
+            flow = {"module": action, "data": {}, "children": {"_": wrong}}
+            bodies.append(("metaflow", "metaflow.flow.x", {"Event-Name": "flow", "Flow": flow}))
+    with capturedLogs() as logs:
+        for exchange, key, body in bodies:
+            legs = harness.switchboard.calls.legs()
+            leg = next(iter(legs))
+            known = {"Event-Name": "action", "Call-ID": leg.id, "Realm": leg.channel(0)["Realm"]}
+            raw = json.dumps({**known, **body}).encode()
+            harness.bus.publish_raw(exchange, key, raw)
+            harness.clock.advance(0.1)
+    harness.stop()
+    assert any("command obeyed" in message for message in harness.messages)
+    assert problems(logs) == []

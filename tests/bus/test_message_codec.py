@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kazoo_bridge.bus import message_codec
-from kazoo_bridge.bus.message_codec import DecodeError, decode, encode
+from kazoo_bridge.bus.message_codec import DecodeError, decode, encode, estimated_memory
 from kazoo_bridge.kazoo import Event, normalize
 
 json_values = st.recursive(
@@ -127,3 +127,11 @@ circular["self"] = circular
 def test_values_that_json_cannot_hold_are_named(body: Any, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         encode(body)
+
+
+def test_a_small_body_counts_as_its_bytes_and_a_large_one_by_its_values() -> None:
+    assert estimated_memory(b'{"a":[1,2,3]}') == 13
+    values = b'{"a":[' + b"[]," * 10_000 + b"1]}"
+    text = b'{"a":"' + b"x" * len(values) + b'"}'
+    assert estimated_memory(values) > 50 * len(values)
+    assert estimated_memory(text) < 1.1 * len(text)

@@ -16,13 +16,15 @@ from kazoo_bridge.bus.amqp.consumer.acks import AckBatcher
 from kazoo_bridge.bus.amqp.consumer.body_sizes import BodySizes
 from kazoo_bridge.bus.amqp.wire.errors import Closed, closed_as_result
 from kazoo_bridge.bus.amqp.wire.frame_reader import RawDelivery
+from kazoo_bridge.bus.message_codec import estimated_memory
 from kazoo_bridge.bus.message_decoder import MessageDecoder
 from kazoo_bridge.interfaces import EventHandler, Queue, Requeue
 
 #: Seconds to wait for the broker's answer to the cancellation of a consumer.
 CANCEL_TIMEOUT = 3.0
-#: Bytes of JSON in the events that handlers work on. Further messages wait as they came, perhaps compressed.
-MAX_HELD_BYTES = 32 * 1024 * 1024
+#: Estimated bytes of memory of the events that handlers work on. Further messages wait as they came, perhaps
+#: compressed.
+MAX_HELD_BYTES = 64 * 1024 * 1024
 #: AMQP's limit of the prefetch count.
 _MAX_PREFETCH = 0xFFFF
 
@@ -135,7 +137,7 @@ class ChannelConsumer:
         if result is None:
             self._on_success(None, tag, redelivered)
             return
-        size = len(event.raw)
+        size = estimated_memory(event.raw)
         self._held_bytes += size
         result.addCallbacks(
             self._on_success,
