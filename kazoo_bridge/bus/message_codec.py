@@ -11,7 +11,6 @@ import orjson
 
 from kazoo_bridge.bus.lenient_json import may_have_long_integer, parse_leniently
 from kazoo_bridge.json_limits import exceeds_depth
-from kazoo_bridge.json_writer import write_json
 from kazoo_bridge.kazoo import Event
 
 #: Limit in bytes of a decompressed body.
@@ -79,7 +78,7 @@ def encode(body: Mapping[str, Any]) -> bytes:
     if not isinstance(body, Mapping):
         raise ValueError(f"a message is a JSON object, not {type(body).__name__}")
     try:
-        return write_json(body, default=_to_json_value)
+        return orjson.dumps(body, default=_to_json_value)
     except TypeError as error:
         raise ValueError(f"the message cannot be written as JSON: {error}") from None
 

@@ -120,6 +120,7 @@ circular["self"] = circular
         ({"a": {1, 2}}, "set"),
         ({1: 2}, "key must be str"),
         ({"a": "\ud800"}, "UTF-8"),
+        ({"a": 2**70}, "64-bit"),
         ([1], "a message is a JSON object, not list"),
         (circular, "[Rr]ecursion"),
     ],
