@@ -17,18 +17,11 @@ _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
-#: Integers of this length may exceed 64 bits.
-_LONG_INTEGER = b"0" * 19
-#: Turns each digit into 0, everything else into a space.
-_DIGITS_TO_ZERO = bytes(0x30 if 0x30 <= byte <= 0x39 else 0x20 for byte in range(256))
-
-
-def may_have_long_integer(raw: bytes) -> bool:
-    """Return whether 19 digits in a row are in `raw`, perhaps an integer that a parser would round.
-
-    Like all that is done for each message it is cheap: two scans in C, much faster than an expression.
-    """
-    return _LONG_INTEGER in raw.translate(_DIGITS_TO_ZERO)
+#: `bytes.translate` with this table gives the shape of a message: digits are ``0``, opening brackets of
+#: either kind ``{``, everything else a space. That is much cheaper than a regular expression.
+SHAPE = bytes(0x30 if 0x30 <= byte <= 0x39 else 0x7B if byte in b"{[" else 0x20 for byte in range(256))
+#: What the shape of a message contains if one of its integers may exceed 64 bits, and be rounded by a parser.
+LONG_INTEGER = b"0" * 19
 
 
 def parse_leniently(raw: bytes) -> Any:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import orjson
 
-from kazoo_bridge.bus.lenient_json import may_have_long_integer, parse_leniently
+from kazoo_bridge.bus.lenient_json import LONG_INTEGER, SHAPE, parse_leniently
 from kazoo_bridge.json_limits import exceeds_depth
 from kazoo_bridge.kazoo import Event
 
@@ -32,6 +32,9 @@ MAX_DEPTH = 100
 _GZIP = 16 + zlib.MAX_WBITS
 
 
+#: Called with exchange, routing key and the problem in words.
+OnRepaired = Callable[[str, str, str], None]
+
 #: Why a message is dropped, as a label of metrics. ``invalid``: its handler cannot use it.
 Unreadable = Literal["not_json", "not_an_object", "too_deep", "too_large", "encoding", "invalid"]
 
@@ -50,25 +53,28 @@ def decode(
     raw: bytes,
     content_encoding: str | None,
     redelivered: bool,
-    on_repaired: Callable[[str], None] = lambda _problem: None,
+    on_repaired: OnRepaired = lambda _exchange, _routing_key, _problem: None,
 ) -> Event:
     """Return the event in the body `raw` of a message.
 
-    `on_repaired` is called with the problem in words when the body is not quite JSON, but can be read (see
+    `on_repaired` is called when the body is not quite JSON, but can be read (see
     `lenient_json.parse_leniently`). Raises `DecodeError` for a body that is no JSON object.
     """
     if content_encoding:
         raw = _decompress(raw, content_encoding.strip().lower())
     if len(raw) > _MAX_UNCOUNTED_BYTES:
         _check_number_of_values(raw)
+    shape = raw.translate(SHAPE)
     try:
-        body = orjson.loads(raw) if not may_have_long_integer(raw) else parse_leniently(raw)
+        body = orjson.loads(raw) if LONG_INTEGER not in shape else parse_leniently(raw)
     except (ValueError, RecursionError) as error:
-        body = _repair(raw, error, on_repaired)
+        problem = _problem(error)
+        body = _repair(raw, problem)
+        on_repaired(exchange, routing_key, problem)
     if not isinstance(body, dict):
         raise DecodeError("not_an_object", f"the body is JSON, but {_type_name(body)} and not an object")
     # Counting brackets is cheap and sufficient for nearly every message.
-    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and exceeds_depth(body, MAX_DEPTH):
+    if shape.count(b"{") > MAX_DEPTH and exceeds_depth(body, MAX_DEPTH):
         raise DecodeError("too_deep", f"the body is JSON nested deeper than {MAX_DEPTH} levels")
     return Event(exchange, routing_key, body, raw, redelivered)
 
@@ -108,22 +114,24 @@ def estimated_memory(raw: bytes) -> int:
     return len(raw) if len(raw) <= _MAX_SMALL_BYTES else len(raw) + _BYTES_PER_VALUE * _count_values(raw)
 
 
-def _repair(raw: bytes, error: Exception, on_repaired: Callable[[str], None]) -> Any:
-    """Read what strict JSON refuses with `error`. Raises `DecodeError` for what is not even nearly JSON."""
+def _problem(error: Exception) -> str:
     if isinstance(error, json.JSONDecodeError):
-        problem = f"{error.msg} at byte {_offending_byte(error)}"
-    else:
-        problem = "it is nested too deep"
+        return f"{error.msg} at byte {_offending_byte(error)}"
+    return "it is nested too deep"
+
+
+def _repair(raw: bytes, problem: str) -> Any:
+    """Read what strict JSON refuses because of `problem`.
+
+    Raises `DecodeError` for what is not even nearly JSON.
+    """
     if len(raw) <= MAX_REPAIRED_BYTES:
         try:
-            body = parse_leniently(raw)
+            return parse_leniently(raw)
         except RecursionError:
             raise DecodeError("too_deep", f"the body is JSON nested deeper than {MAX_DEPTH} levels") from None
         except ValueError:
             pass
-        else:
-            on_repaired(problem)
-            return body
     raise DecodeError("not_json", f"the body of {len(raw)} bytes is not JSON: {problem}")
 
 

@@ -45,14 +45,7 @@ class MessageDecoder:
     ) -> Event | None:
         """Return the event in a message, or None, after counting it, for one that cannot be read."""
         try:
-            return decode(
-                exchange,
-                routing_key,
-                raw,
-                content_encoding,
-                redelivered,
-                lambda problem: self._repaired.count(_describe(exchange, routing_key, problem)),
-            )
+            return decode(exchange, routing_key, raw, content_encoding, redelivered, self._on_repaired)
         except DecodeError as error:
             self.drop(error.reason, exchange, routing_key, str(error))
             return None
@@ -97,6 +90,9 @@ class MessageDecoder:
             "Messages that were dropped because handling them failed",
             lambda: self.failed,
         )
+
+    def _on_repaired(self, exchange: str, routing_key: str, problem: str) -> None:
+        self._repaired.count(_describe(exchange, routing_key, problem))
 
     def _log_dropped(self, reason: str, count: int, latest: str) -> None:
         self.log.warn(

@@ -14,7 +14,6 @@ from zope.interface import implementer
 from kazoo_bridge.bus.amqp.binding_probe import BindingProbe, probe_queue_name
 from kazoo_bridge.bus.amqp.connection.connection import BrokerConnection
 from kazoo_bridge.bus.amqp.connection.reconnecting import ReconnectingConnection
-from kazoo_bridge.bus.amqp.consumer.body_sizes import BodySizes
 from kazoo_bridge.bus.amqp.consumer.consumer import AmqpConsumer
 from kazoo_bridge.bus.amqp.publisher import PublisherSupervisor
 from kazoo_bridge.bus.amqp.queue_arguments import QueueArguments
@@ -22,7 +21,7 @@ from kazoo_bridge.bus.amqp.queue_monitor import QueueMonitor
 from kazoo_bridge.bus.amqp.topology import Topology
 from kazoo_bridge.bus.amqp.wire.frame_reader import DEFAULT_MAX_BODY_BYTES
 from kazoo_bridge.bus.message_decoder import MessageDecoder
-from kazoo_bridge.bus.queue_metrics import register_queue_metrics
+from kazoo_bridge.bus.queue_metrics import BodySizes, register_queue_metrics
 from kazoo_bridge.bus.request_reply import DoneWhen, RequestReplyClient
 from kazoo_bridge.config import AmqpUri
 from kazoo_bridge.interfaces import BusUnavailable, EventHandler, IBus, IConsumer, Queue

@@ -14,11 +14,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from kazoo_bridge.bus.amqp.consumer.body_sizes import BodySizes
 from kazoo_bridge.bus.amqp.queue_arguments import QueueArguments
 from kazoo_bridge.bus.amqp.topology import Topology
 from kazoo_bridge.bus.amqp.wire.errors import Closed
-from kazoo_bridge.bus.queue_metrics import QueueLevel
+from kazoo_bridge.bus.queue_metrics import BodySizes, QueueLevel
 
 #: Seconds between two looks at the queue.
 POLL_INTERVAL = 15.0

@@ -7,11 +7,11 @@ from typing import Any
 
 from twisted.internet.task import Clock
 
-from kazoo_bridge.bus.amqp.consumer.body_sizes import BodySizes
 from kazoo_bridge.bus.amqp.queue_arguments import QueueArguments
 from kazoo_bridge.bus.amqp.queue_monitor import POLL_INTERVAL, QueueMonitor
 from kazoo_bridge.bus.amqp.topology import Topology
 from kazoo_bridge.bus.amqp.wire.errors import BrokerClosedChannel, ConnectionGone
+from kazoo_bridge.bus.queue_metrics import BodySizes
 from kazoo_bridge.interfaces import Queue
 from tests.bus.amqp.fake_broker import FakeConnection, result_of
 

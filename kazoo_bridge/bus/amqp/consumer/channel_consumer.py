@@ -13,11 +13,11 @@ from twisted.python.failure import Failure
 from kazoo_bridge.bus.amqp.connection.channel import BrokerChannel
 from kazoo_bridge.bus.amqp.connection.connection import BrokerConnection
 from kazoo_bridge.bus.amqp.consumer.acks import AckBatcher
-from kazoo_bridge.bus.amqp.consumer.body_sizes import BodySizes
 from kazoo_bridge.bus.amqp.wire.errors import Closed, closed_as_result
 from kazoo_bridge.bus.amqp.wire.frame_reader import RawDelivery
 from kazoo_bridge.bus.message_codec import estimated_memory
 from kazoo_bridge.bus.message_decoder import MessageDecoder
+from kazoo_bridge.bus.queue_metrics import BodySizes
 from kazoo_bridge.interfaces import EventHandler, Queue, Requeue
 
 #: Seconds to wait for the broker's answer to the cancellation of a consumer.

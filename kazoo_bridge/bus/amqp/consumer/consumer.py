@@ -14,12 +14,12 @@ from zope.interface import implementer
 from kazoo_bridge.bus.amqp.connection.connection import BrokerConnection
 from kazoo_bridge.bus.amqp.connection.reconnecting import RETRY_DELAY
 from kazoo_bridge.bus.amqp.consumer.bindings import RETRY_INTERVAL, QueueBindings
-from kazoo_bridge.bus.amqp.consumer.body_sizes import BodySizes
 from kazoo_bridge.bus.amqp.consumer.channel_consumer import ChannelConsumer
 from kazoo_bridge.bus.amqp.topology import Topology
 from kazoo_bridge.bus.amqp.wire.errors import Closed
 from kazoo_bridge.bus.amqp.wire.field_table import short_string
 from kazoo_bridge.bus.message_decoder import MessageDecoder
+from kazoo_bridge.bus.queue_metrics import BodySizes
 from kazoo_bridge.interfaces import EventHandler, IConsumer, Queue, Topic
 
 #: A consumer that ends after so many seconds is started again after the shortest delay.

@@ -11,11 +11,11 @@ from twisted.internet.task import Clock
 from twisted.logger import LogLevel
 
 from kazoo_bridge.bus.amqp.consumer import channel_consumer
-from kazoo_bridge.bus.amqp.consumer.body_sizes import BodySizes
 from kazoo_bridge.bus.amqp.consumer.channel_consumer import CANCEL_TIMEOUT, ChannelConsumer
 from kazoo_bridge.bus.amqp.wire import frame_writer
 from kazoo_bridge.bus.amqp.wire.errors import BrokerClosedChannel
 from kazoo_bridge.bus.message_decoder import MessageDecoder
+from kazoo_bridge.bus.queue_metrics import BodySizes
 from kazoo_bridge.interfaces import Queue, Requeue
 from kazoo_bridge.kazoo import Event
 from tests.bus.amqp.fake_broker import FakeConnection, result_of
