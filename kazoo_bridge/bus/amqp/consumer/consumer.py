@@ -176,7 +176,7 @@ class AmqpConsumer:
             reason = await self._run_once(connection, topology)
             self._current = None
             self._bindings.detach()
-            if connection.close_reason is not None or self.cancelled:
+            if reason is None or connection.close_reason is not None or self.cancelled:
                 return
             self._unavailable_reason = f"consumer of {self._label} is not running: {reason}"
             if self._clock.seconds() - started_at > HEALTHY_AFTER:
@@ -193,7 +193,7 @@ class AmqpConsumer:
             await self._pause
 
     async def _run_once(self, connection: BrokerConnection, topology: Topology) -> str | None:
-        """Consume until that ends; returns the reason."""
+        """Consume until that ends; returns the reason, None if this side has ended it."""
         try:
             name = await topology.queue(self._queue)
             await self._bindings.attach(topology, name)

@@ -13,7 +13,7 @@ from zope.interface.verify import verifyObject
 from kazoo_bridge.bus.amqp.consumer.bindings import ANSWER_TIMEOUT
 from kazoo_bridge.bus.amqp.consumer.consumer import HEALTHY_AFTER, AmqpConsumer
 from kazoo_bridge.bus.amqp.topology import Topology
-from kazoo_bridge.bus.amqp.wire.errors import BrokerClosedChannel
+from kazoo_bridge.bus.amqp.wire.errors import BrokerClosedChannel, ConnectionGone
 from kazoo_bridge.bus.message_decoder import MessageDecoder
 from kazoo_bridge.interfaces import BusUnavailable, IConsumer, Queue, Topic
 from tests.bus.amqp.fake_broker import FakeConnection, failure_of, result_of
@@ -242,3 +242,14 @@ def test_lost_bindings_count_as_an_interruption() -> None:
     assert (harness.consumer.start_count, harness.patterns) == (1, set())
     harness.consumer.rebind("callevt")
     assert (harness.consumer.start_count, harness.patterns) == (2, {"call.first"})
+
+
+def test_a_suspended_consumer_does_not_start_again_on_its_connection() -> None:
+    """The broker may have closed its channel before the bus closes the connection."""
+    harness = Harness()
+    harness.connect()
+    with CapturedLog() as log:
+        result_of(harness.consumer.suspend())
+        harness.connection.channels[-1].close_by_broker(ConnectionGone("the channel was closed"))
+    assert log.at_least(LogLevel.warn) == []
+    assert harness.clock.getDelayedCalls() == []
