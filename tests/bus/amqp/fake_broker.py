@@ -144,6 +144,7 @@ class FakeConnection:
         self.message_count = 0
         self.requests: list[str] = []
         self.failing: Exception | None = None
+        self.aborted: str | None = None
         self.channels: list[FakeChannel] = []
         self.closed_channels: list[FakeChannel] = []
         self._held: list[tuple[Deferred[Any], Callable[[], Any]]] = []
@@ -157,6 +158,9 @@ class FakeConnection:
     async def close_channel(self, channel: FakeChannel) -> None:
         channel.closed = True
         self.closed_channels.append(channel)
+
+    def abort(self, reason: str) -> None:
+        self.aborted = reason
 
     def answer(self, what: str, act: Callable[[], Any]) -> Deferred[Any]:
         self.requests.append(what)

@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from kazoo_bridge.bus.amqp import publisher as publisher_module
+from kazoo_bridge.bus.amqp.connection.request_watch import REQUEST_TIMEOUT
 from kazoo_bridge.bus.amqp.publisher import ConfirmingPublisher, PublisherSupervisor
 from kazoo_bridge.bus.amqp.wire import frame_writer
 from kazoo_bridge.bus.amqp.wire.errors import BrokerClosedChannel
@@ -225,3 +226,15 @@ def test_after_the_channel_was_closed_exchanges_are_declared_again() -> None:
     harness.clock.advance(1.0)
     harness.publish()
     assert harness.connection.requests.count("exchange callevt") == 2
+
+
+def test_a_broker_that_confirms_nothing_loses_the_connection() -> None:
+    harness = SupervisorHarness()
+    probed = Deferred.fromCoroutine(harness.supervisor.publish_probe("callevt", "probe"))
+    waiting = harness.publish()
+    harness.clock.advance(REQUEST_TIMEOUT)
+    assert isinstance(failure_of(probed), BusUnavailable)
+    assert harness.connection.aborted == "the broker has not confirmed a message for 60 seconds"
+    assert not waiting.called  # until the connection is gone
+    harness.confirm(2)
+    assert result_of(waiting) is None
