@@ -6,17 +6,21 @@ from collections.abc import Mapping
 from itertools import count
 from typing import Any
 
+from prometheus_client import CollectorRegistry
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from kazoo_bridge.bus.embedded_queue import EmbeddedQueue, QueuedMessage
+from kazoo_bridge.bus.embedded_queue import MAX_BYTES, EmbeddedQueue, QueuedMessage
 from kazoo_bridge.bus.message_codec import encode
+from kazoo_bridge.bus.message_decoder import MessageDecoder
+from kazoo_bridge.bus.queue_metrics import QueueLevel, register_queue_metrics
 from kazoo_bridge.bus.request_reply import DoneWhen, RequestReplyClient
 from kazoo_bridge.interfaces import BusUnavailable, EventHandler, IBus, IConsumer, Queue, Topic, Unroutable
 from kazoo_bridge.kazoo import EXCHANGES, MAX_SHORT_STRING_BYTES, Event
+from kazoo_bridge.metrics import register_counter
 from kazoo_bridge.topics import TopicTable
 
 _NOT_STARTED = "the embedded bus has not been started"
@@ -95,6 +99,7 @@ class EmbeddedBus(Service):
         self._refused: dict[EmbeddedQueue, str] = {}
         self._consumers: dict[EmbeddedConsumer, None] = {}
         self._numbers = count(1)
+        self._decoder = MessageDecoder(clock)
         self._request_reply = RequestReplyClient(clock, self)
 
     # -- IBus
@@ -171,6 +176,21 @@ class EmbeddedBus(Service):
             return _NOT_STARTED
         return next(iter(self._refused.values()), None)
 
+    def register_metrics(self, registry: CollectorRegistry) -> None:
+        """Register the metrics of the messages and of the durable queues."""
+        self._decoder.register_metrics(registry)
+        register_queue_metrics(registry, self._level)
+        register_counter(
+            registry,
+            "queue_dropped",
+            "Messages that full queues have dropped, the oldest first",
+            lambda: sum(queue.dropped for queue in self._queues.values()),
+        )
+
+    def _level(self) -> QueueLevel:
+        durable = [queue for queue in self._queues.values() if queue.durable]
+        return QueueLevel(sum(map(len, durable)), sum(queue.size for queue in durable), MAX_BYTES)
+
     # -- service
 
     def startService(self) -> None:
@@ -190,6 +210,7 @@ class EmbeddedBus(Service):
         for queue in self._queues.values():
             queue.pause()
         self._request_reply.stop()
+        self._decoder.stop()
 
     # -- called by consumers
 
@@ -226,7 +247,9 @@ class EmbeddedBus(Service):
         name = queue.name or f"embedded-{next(self._numbers)}"
         known = self._queues.get(name)
         if known is None:
-            known = self._queues[name] = EmbeddedQueue(self._clock, name, queue.durable and bool(queue.name))
+            known = self._queues[name] = EmbeddedQueue(
+                self._clock, name, queue.durable and bool(queue.name), self._decoder
+            )
             self._bindings[known] = {}
             if self.running:
                 known.resume()

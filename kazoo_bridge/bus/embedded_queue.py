@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from kazoo_bridge.bus.message_codec import DecodeError, decode
+from kazoo_bridge.bus.message_decoder import MessageDecoder
 from kazoo_bridge.interfaces import EventHandler, Requeue
 from kazoo_bridge.kazoo import Event
 from kazoo_bridge.log_throttle import LogThrottle
@@ -40,9 +40,11 @@ class QueuedMessage:
     content_encoding: str | None = None
     redelivered: bool = False
 
-    def decoded(self) -> Event:
-        """Return a new event, which shares no state with others. Raises `DecodeError`."""
-        return decode(self.exchange, self.routing_key, self.raw, self.content_encoding, self.redelivered)
+    def decoded(self, decoder: MessageDecoder) -> Event | None:
+        """Return a new event, which shares no state with others, or None if it cannot be read."""
+        return decoder.decode(
+            self.exchange, self.routing_key, self.raw, self.content_encoding, self.redelivered
+        )
 
 
 @define(eq=False)
@@ -71,10 +73,11 @@ class EmbeddedQueue:
 
     log = Logger()
 
-    def __init__(self, clock: IReactorTime, name: str, durable: bool) -> None:
+    def __init__(self, clock: IReactorTime, name: str, durable: bool, decoder: MessageDecoder) -> None:
         self.name = name
         self.durable = durable
         self._clock = clock
+        self._decoder = decoder
         # Ordered by number, so that a requeued message takes its old place.
         self._messages: list[tuple[int, QueuedMessage]] = []
         self._bytes = 0
@@ -88,6 +91,16 @@ class EmbeddedQueue:
     def __len__(self) -> int:
         """Return the number of waiting messages."""
         return len(self._messages)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the waiting messages."""
+        return self._bytes
+
+    @property
+    def dropped(self) -> int:
+        """Number of messages dropped because the queue was full."""
+        return self._dropped.total
 
     @property
     def has_consumers(self) -> bool:
@@ -182,16 +195,12 @@ class EmbeddedQueue:
 
     def _deliver(self, number: int, message: QueuedMessage, subscription: QueueSubscription) -> None:
         subscription.unacknowledged += 1
-        try:
-            result = subscription.handler(message.decoded())
-        except DecodeError as error:
-            self.log.warn(
-                "dropping a message on {exchange} with routing key {routing_key}: {reason}",
-                exchange=message.exchange,
-                routing_key=message.routing_key,
-                reason=str(error),
-            )
+        event = message.decoded(self._decoder)
+        if event is None:
             subscription.unacknowledged -= 1
+            return
+        try:
+            result = subscription.handler(event)
         except Exception:
             self._on_failure(Failure(), number, message, subscription)
         else:
@@ -214,11 +223,7 @@ class EmbeddedQueue:
                 self._requeue_later(number, message, subscription)
                 return
         else:
-            self.log.failure(
-                "handling an event with routing key {routing_key} failed",
-                failure,
-                routing_key=message.routing_key,
-            )
+            self._decoder.handler_failed(failure, message.exchange, message.routing_key)
         self._acknowledge(subscription)
 
     # -- requeueing

@@ -74,6 +74,8 @@ class Amqp:
     )
     queue_type: str = _choice("quorum", "quorum", "classic")
     prefetch: int = _integer(500, 1, 65535)
+    queue_max_bytes: int = _integer(1024**3, 0, 2**50)
+    queue_max_age_s: int = _integer(3 * 86400, 0, 365 * 86400)
 
 
 @frozen

@@ -46,11 +46,10 @@ class EventPublisher:
 
     def reply(self, request: Event, name: str, body: Mapping[str, Any]) -> None:
         """Reply to a request, if it has a ``Server-ID``."""
-        server_id = request.body.get("Server-ID")
-        if isinstance(server_id, str) and server_id:
+        if request.server_id is not None:
             self._publish(
                 TARGETED,
-                server_id,
+                request.server_id,
                 {**self._envelope("call_event", name), **body, "Msg-ID": request.message_id},
             )
 

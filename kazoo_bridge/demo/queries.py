@@ -42,7 +42,9 @@ class ChannelQueryResponder:
             )
 
     def _of_users(self, event: Event) -> None:
-        realm, names = event.body.get("Realm"), event.body.get("Usernames") or [event.body.get("Username")]
+        realm, names = event.body.get("Realm"), event.body.get("Usernames")
+        if not isinstance(names, list) or not names:
+            names = [event.body.get("Username")]
         channels = [channel for channel in map(self._listed, self._calls.legs()) if channel["Realm"] == realm]
         matching = [channel for channel in channels if channel.get("Username") in names]
         if matching or not _active_only(event):

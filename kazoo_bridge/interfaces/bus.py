@@ -58,6 +58,13 @@ class Requeue(Exception):
     """The handler could not finish with an event: the bus delivers it again later."""
 
 
+class InvalidMessage(Exception):
+    """The handler cannot use a message. The text names the key, the value in short, and what was expected.
+
+    The bus counts the message, logs such messages at most once a minute, and drops it.
+    """
+
+
 class Unroutable(Exception):
     """No queue took a mandatory message."""
 
@@ -67,7 +74,8 @@ class BusUnavailable(Exception):
 
 
 #: Receives each event of a queue. It returns None, or a Deferred; when that fires, the event is acknowledged.
-#: A failure with `Requeue` delivers the event again. Any other failure is logged, and the event is rejected.
+#: A failure with `Requeue` delivers the event again, one with `InvalidMessage` counts and drops it. Any other
+#: failure is logged, and the event is rejected.
 EventHandler = Callable[["Event"], "Deferred[None] | None"]
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from attrs import field, frozen
 
+from kazoo_bridge.kazoo.routing_keys import MAX_SHORT_STRING_BYTES
+
 
 @frozen(slots=True)
 class Event:
@@ -36,10 +38,19 @@ class Event:
     @property
     def name(self) -> str:
         """The event's ``Event-Name``; empty if it has none."""
-        return str(self.body.get("Event-Name", ""))
+        value = self.body.get("Event-Name", "")
+        return value if isinstance(value, str) else ""
 
     @property
     def message_id(self) -> str | None:
         """The ``Msg-ID`` that the sender gave the message, or None."""
         value = self.body.get("Msg-ID")
         return value if isinstance(value, str) and value else None
+
+    @property
+    def server_id(self) -> str | None:
+        """The queue on ``targeted`` that replies go to, or None without a name that AMQP can carry."""
+        value = self.body.get("Server-ID")
+        if not isinstance(value, str) or not value:
+            return None
+        return value if len(value.encode("utf-8", "replace")) <= MAX_SHORT_STRING_BYTES else None

@@ -23,12 +23,16 @@ from kazoo_bridge.websockets.service import WebsocketService
 
 
 class NodeMetrics:
-    """All metrics of a node, in a registry of its own. `is_bus_up` says whether the node consumes events."""
+    """All metrics of a node, in a registry of its own. `is_bus_up` says whether the node consumes events.
+
+    `register_bus` registers the metrics of the bus.
+    """
 
     def __init__(
         self,
         *,
         is_bus_up: Callable[[], bool],
+        register_bus: Callable[[CollectorRegistry], None],
         database: Database,
         retention: RetentionService,
         calls: CallService,
@@ -56,6 +60,7 @@ class NodeMetrics:
             "purge",
             lambda: retention.purged,
         )
+        register_bus(registry)
         websockets.register_metrics(registry)
         self._stored_deliveries = webhooks.register_metrics(registry)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import socket
-from collections.abc import Mapping
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -17,6 +16,7 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
 from kazoo_bridge.bus.amqp.bus import AmqpBus
+from kazoo_bridge.bus.amqp.queue_arguments import durable_queue_arguments
 from kazoo_bridge.bus.embedded import EmbeddedBus
 from kazoo_bridge.calls.service import CallService
 from kazoo_bridge.config import Config, ConfigError, parse_uris
@@ -58,13 +58,6 @@ _log = Logger()
 
 _SECONDS_PER_DAY = 86400
 
-#: Arguments of the durable queue by `amqp.queue_type`. By default, quorum queues of newer brokers drop a
-#: message after 20 deliveries, which would lose events.
-QUEUE_ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
-    "quorum": {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000_000},
-    "classic": {},
-}
-
 #: Seconds between two removals of old rows.
 _RETENTION_INTERVAL = 60
 
@@ -73,15 +66,13 @@ class StartupFailed(Exception):
     """The node cannot start. The text names the configuration key and the reason."""
 
 
-def make_bus(reactor: Any, config: Config) -> IBus:
+def make_bus(reactor: Any, config: Config) -> AmqpBus | EmbeddedBus:
     """Create the bus of `amqp.uri`: embedded, or AMQP with its failover brokers."""
     if config.amqp.uri.strip() == "embedded:":
-        return cast(IBus, EmbeddedBus(reactor))
+        return EmbeddedBus(reactor)
     name = f"kazoo_bridge on {socket.gethostname()}"
-    arguments = QUEUE_ARGUMENTS[config.amqp.queue_type]
-    return cast(
-        IBus, AmqpBus(reactor, parse_uris(config.amqp.uri), connection_name=name, queue_arguments=arguments)
-    )
+    arguments = durable_queue_arguments(config.amqp)
+    return AmqpBus(reactor, parse_uris(config.amqp.uri), connection_name=name, queue_arguments=arguments)
 
 
 def make_retention(reactor: Any, config: Config, database: Database) -> RetentionService:
@@ -110,7 +101,7 @@ class Node:
     reactor: Any
     config: Config
     name: str
-    bus: IBus
+    bus: AmqpBus | EmbeddedBus
     categories: list[IEventCategory]
     database: Database
     change_feed: ChangeFeed
@@ -128,6 +119,7 @@ class Node:
     def __attrs_post_init__(self) -> None:
         self.metrics = NodeMetrics(
             is_bus_up=lambda: self._bus_problem() is None,
+            register_bus=self.bus.register_metrics,
             database=self.database,
             retention=self.retention,
             calls=self.calls,
@@ -138,7 +130,8 @@ class Node:
     @classmethod
     def from_config(cls, reactor: Any, config: Config) -> Node:
         """Build the parts; nothing runs yet. Raises `ConfigError` when the configuration cannot be used."""
-        bus = make_bus(reactor, config)
+        made = make_bus(reactor, config)
+        bus = cast(IBus, made)
         categories = find_categories(config.plugins.path)
         try:
             database = Database(reactor, config.storage.uri)
@@ -176,7 +169,7 @@ class Node:
             reactor=reactor,
             config=config,
             name=name,
-            bus=bus,
+            bus=made,
             categories=categories,
             database=database,
             change_feed=ChangeFeed(reactor, database),

@@ -9,10 +9,11 @@ from typing import cast
 
 from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
+from twisted.logger import Logger, globalLogPublisher
 from twisted.python.usage import Options as UsageOptions
 
 from kazoo_bridge.config import ConfigError, load
+from kazoo_bridge.log_escaping import escape_log_event
 from kazoo_bridge.node import descriptors
 from kazoo_bridge.node.graceful_shutdown import ShutdownSequence
 from kazoo_bridge.node.node import Node, StartupFailed
@@ -104,6 +105,8 @@ def makeService(options: Options) -> IService:
     except ConfigError as error:
         sys.stderr.write("".join(f"{line}\n" for line in error.errors))
         raise SystemExit(1) from None
+    # Before twistd opens the log: observers are called in the order in which they were added.
+    globalLogPublisher.addObserver(escape_log_event)
     signal_handler = SignalHandler(reactor)
     service = NodeService(node, signal_handler.exit_with_error)
     signal_handler.install(service.force_shutdown)

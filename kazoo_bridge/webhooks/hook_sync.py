@@ -18,12 +18,14 @@ from kazoo_bridge.interfaces import (
     IBus,
     IConsumer,
     IDirectory,
+    InvalidMessage,
     Queue,
     StorageUnavailable,
     StoredHook,
     Topic,
 )
 from kazoo_bridge.kazoo import Event, is_account_id
+from kazoo_bridge.text_sanitizing import text_for_display
 from kazoo_bridge.webhooks.hooks.hook_service import HookService
 from kazoo_bridge.webhooks.kazoo_messages import WEBHOOKS_DB, doc_type_updated, hook_changed
 
@@ -107,7 +109,7 @@ class HookChangeConsumer:
         body = event.body
         kind, subject = body.get("Type"), body.get("ID")
         if not isinstance(subject, str):
-            return None
+            raise InvalidMessage(f"ID is {_shown(subject)}, expected text")
         if kind == "account":
             account_id = body.get("Account-ID") or subject
             return self._guard(self._delete_account(account_id)) if is_account_id(account_id) else None
@@ -123,14 +125,10 @@ class HookChangeConsumer:
     async def _run_command(self, event: Event) -> None:
         account_id, action = event.body.get("Account-ID"), event.body.get("Action")
         if not is_account_id(account_id) or action not in ("account", "descendants"):
-            _log.warn(
-                "command ignored, expected an Account-ID and the Action account or descendants"
-                " routing_key={routing_key} account_id={account_id} action={action}",
-                routing_key=event.routing_key,
-                account_id=repr(account_id)[:100],
-                action=repr(action)[:100],
+            raise InvalidMessage(
+                f"Account-ID is {_shown(account_id)} and Action is {_shown(action)}, "
+                "expected the id of an account and account or descendants"
             )
-            return
         # In KAZOO, "descendants" includes the account itself.
         below = await self._directory.descendants(str(account_id)) if action == "descendants" else ()
         accounts = {str(account_id), *below}
@@ -141,7 +139,7 @@ class HookChangeConsumer:
             account_id=account_id,
             action=action,
         )
-        reply = doc_type_updated(event.body)
+        reply = doc_type_updated(event)
         if reply is not None:
             await self._bus.publish(*reply)
 
@@ -151,3 +149,10 @@ class HookChangeConsumer:
     def _log_unavailable(self, failure: Failure) -> None:
         failure.trap(StorageUnavailable, BusUnavailable)
         _log.warn("configuration message not followed reason={reason}", reason=failure.value)
+
+
+def _shown(value: object) -> str:
+    """Return a value of a message in short, for an error."""
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    return repr(text_for_display(value) if isinstance(value, str) else value)

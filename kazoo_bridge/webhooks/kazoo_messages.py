@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from kazoo_bridge.interfaces import StoredHook
-from kazoo_bridge.kazoo import TARGETED, build_envelope, encode_key_part
+from kazoo_bridge.kazoo import TARGETED, Event, build_envelope, encode_key_part
 
 #: KAZOO's database of hooks, which is a part of routing keys.
 WEBHOOKS_DB = "webhooks"
@@ -55,12 +54,9 @@ def webhook_recovered(account_id: str, hook_id: str) -> Message:
     return "notifications", "notifications.webhook.recovered", body
 
 
-def doc_type_updated(request: Mapping[str, Any]) -> Message | None:
-    """Return the reply to a ``doc_type_update`` command, `request`; None if it has no ``Server-ID``."""
-    server_id, message_id = request.get("Server-ID"), request.get("Msg-ID")
-    if not isinstance(server_id, str) or not server_id:
+def doc_type_updated(request: Event) -> Message | None:
+    """Return the reply to a ``doc_type_update`` command, `request`; None if it names no queue for it."""
+    if request.server_id is None:
         return None
-    reply = build_envelope(
-        "configuration", "doc_type_updated", message_id=message_id if isinstance(message_id, str) else None
-    )
-    return TARGETED, server_id, reply | {"status": "success"}
+    reply = build_envelope("configuration", "doc_type_updated", message_id=request.message_id)
+    return TARGETED, request.server_id, reply | {"status": "success"}

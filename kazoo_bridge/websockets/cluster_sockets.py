@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from attrs import define, field
+from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from kazoo_bridge.interfaces import BusUnavailable, IBus, IConsumer, IDirectory, Queue, Topic
+from kazoo_bridge.interfaces import BusUnavailable, IBus, IConsumer, IDirectory, InvalidMessage, Queue, Topic
 from kazoo_bridge.kazoo import TARGETED, Event, build_envelope, is_account_id
 from kazoo_bridge.websockets.server.frames import CloseCode
 from kazoo_bridge.websockets.sessions.session import Session
@@ -29,6 +29,45 @@ _GET_KEY, _CLOSE_KEY = "websockets.get", "websockets.close"
 REPLY_TIMEOUT = 0.5
 
 Document = Mapping[str, Any]
+
+
+@frozen
+class SocketQuery:
+    """A query or command about sockets. `server_id` is where the reply goes.
+
+    The accounts and the socket are None where the message does not name them.
+    """
+
+    name: str
+    server_id: str
+    message_id: str | None
+    account_id: str | None
+    requesting_account_id: str | None
+    socket_id: str | None
+
+    @classmethod
+    def parse(cls, event: Event) -> SocketQuery | None:
+        """Return the query in a message; None if it wants no reply. Raises `InvalidMessage`."""
+        if event.server_id is None:
+            if event.body.get("Server-ID") in (None, ""):
+                return None
+            raise InvalidMessage("Server-ID is no name of a queue")
+        return cls(
+            event.name,
+            event.server_id,
+            event.message_id,
+            _text(event.body, "Account-ID"),
+            _text(event.body, "Auth-Account-ID"),
+            _text(event.body, "Socket-ID"),
+        )
+
+
+def _text(body: Mapping[str, Any], key: str) -> str | None:
+    """Return the text of a key, or None without it. Raises `InvalidMessage` for a value of another type."""
+    value = body.get(key)
+    if value is None or isinstance(value, str):
+        return value
+    raise InvalidMessage(f"{key} has the type {type(value).__name__}, expected text")
 
 
 @define(eq=False)
@@ -53,58 +92,57 @@ class SocketQueryResponder:
             await self._consumer.cancel()
 
     async def _reply(self, event: Event) -> None:
-        server_id = event.body.get("Server-ID")
-        if not isinstance(server_id, str) or not server_id:
+        query = SocketQuery.parse(event)
+        if query is None:
             return
-        socket_id = event.body.get("Socket-ID")
         name = "get_resp"
         data: Sequence[Document] | Document | None = None
-        if event.name == "get_req" and socket_id is None:
-            data = self._list(event.body)
-        elif event.name == "get_req" and isinstance(socket_id, str):
-            session = await self._find(event.body, socket_id)
+        if query.name == "get_req" and query.socket_id is None:
+            data = self._list(query)
+        elif query.name == "get_req" and query.socket_id is not None:
+            session = await self._find(query.account_id, query.socket_id)
             data = [] if session is None else session.to_document()
-        elif event.name == "close_req" and isinstance(socket_id, str):
-            name, data = "close_resp", await self._close(event.body, socket_id)
+        elif query.name == "close_req" and query.socket_id is not None:
+            name, data = "close_resp", await self._close(query.account_id, query.socket_id)
         if data is None:
             return
         body = {
             **build_envelope("websockets", name),
-            "Msg-ID": event.body.get("Msg-ID"),
+            "Msg-ID": query.message_id,
             "Node": self._node,
             "Data": data,
         }
         try:
-            await self._bus.publish(TARGETED, server_id, body)
+            await self._bus.publish(TARGETED, query.server_id, body)
         except BusUnavailable as error:
-            _log.warn("socket query not answered name={name} reason={reason}", name=event.name, reason=error)
+            _log.warn("socket query not answered name={name} reason={reason}", name=query.name, reason=error)
 
-    def _list(self, query: Mapping[str, Any]) -> list[Document]:
+    def _list(self, query: SocketQuery) -> list[Document]:
         """Return the connected sockets of the account, and like KAZOO those of the requesting account."""
-        accounts = {query.get("Account-ID"), query.get("Auth-Account-ID")} - {None}
+        accounts = {query.account_id, query.requesting_account_id} - {None}
         return [
             session.to_document()
             for session in self._sessions
             if session.is_connected and session.account_id in accounts
         ]
 
-    async def _find(self, query: Mapping[str, Any], socket_id: str) -> Session | None:
+    async def _find(self, account_id: str | None, socket_id: str) -> Session | None:
         """Return the socket if it belongs to the account or one below it.
 
         A query without an account may see every socket, like everything on the bus. A socket that has not
         authenticated belongs to no account.
         """
         session = self._sessions.find(socket_id)
-        account_id = query.get("Account-ID")
         if session is None or account_id in (None, session.account_id):
             return session
-        below = await self._directory.descendants(account_id) if is_account_id(account_id) else frozenset()
-        return session if session.account_id in below else None
+        if not is_account_id(account_id):
+            return None
+        return session if session.account_id in await self._directory.descendants(account_id) else None
 
-    async def _close(self, query: Mapping[str, Any], socket_id: str) -> Document | None:
+    async def _close(self, account_id: str | None, socket_id: str) -> Document | None:
         """Close the socket; returns it as it was, None if it is not found or the query has no account."""
-        session = await self._find(query, socket_id)
-        if session is None or not is_account_id(query.get("Account-ID")):
+        session = await self._find(account_id, socket_id)
+        if session is None or not is_account_id(account_id):
             return None
         document = session.to_document()
         notice = "the socket is closed by an operator"

@@ -9,6 +9,7 @@ from twisted.logger import LogLevel
 
 from kazoo_bridge.bus import embedded_queue
 from kazoo_bridge.bus.embedded_queue import REDELIVERY_DELAY, EmbeddedQueue, QueuedMessage
+from kazoo_bridge.bus.message_decoder import MessageDecoder
 from kazoo_bridge.interfaces import Requeue
 from kazoo_bridge.kazoo import Event
 from kazoo_bridge.log_throttle import LOG_INTERVAL
@@ -20,7 +21,7 @@ class Harness:
 
     def __init__(self) -> None:
         self.clock = Clock()
-        self.queue = EmbeddedQueue(self.clock, "q", durable=True)
+        self.queue = EmbeddedQueue(self.clock, "q", durable=True, decoder=MessageDecoder(self.clock))
         self.queue.resume()
 
     def put(self, *numbers: int, padding: int = 0) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -102,7 +103,8 @@ class RabbitNode:
     def kill(self) -> None:
         """Kill the node, like a power cut. Its data stay."""
         if self._server is not None:
-            os.killpg(self._server.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+                os.killpg(self._server.pid, signal.SIGKILL)
             self._server.wait()
             self._server = None
             (self.folder / "group-rabbitmq-server").unlink()

@@ -23,3 +23,24 @@ def test_events_do_not_change_and_keep_their_bytes_out_of_logs() -> None:
     with pytest.raises(FrozenInstanceError):
         event.routing_key = "other"  # type: ignore[misc] # what must fail
     assert "raw bytes" not in repr(event)
+
+
+@pytest.mark.parametrize("name", [7, ["CHANNEL_CREATE"], {"a": "b"}, None])
+def test_a_name_that_is_no_text_is_empty(name: object) -> None:
+    assert Event("callevt", "k", {"Event-Name": name}, b"{}").name == ""
+
+
+@pytest.mark.parametrize(
+    ("server_id", "expected"),
+    [
+        ("q", "q"),
+        ("é" * 127, "é" * 127),
+        ("é" * 128, None),
+        ("", None),
+        (None, None),
+        (7, None),
+        (["q"], None),
+    ],
+)
+def test_replies_go_only_to_a_queue_that_amqp_can_address(server_id: object, expected: str | None) -> None:
+    assert Event("sysconf", "k", {"Server-ID": server_id}, b"{}").server_id == expected

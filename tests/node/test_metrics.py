@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import pytest_twisted
@@ -9,6 +10,8 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from kazoo_bridge import __version__
+from kazoo_bridge.bus.embedded_queue import MAX_BYTES
+from kazoo_bridge.bus.message_codec import Unreadable
 from kazoo_bridge.node.node import Node
 from tests.node.harness import make_node
 
@@ -41,6 +44,13 @@ METRICS = {
     "sockets_unauthenticated": ("gauge", ""),
     "sockets_refused": ("counter", "reason"),
     "sockets_closed": ("counter", "code"),
+    "events_unreadable": ("counter", "reason"),
+    "events_repaired": ("counter", ""),
+    "events_failed": ("counter", ""),
+    "queue_messages": ("gauge", ""),
+    "queue_bytes": ("gauge", ""),
+    "queue_max_bytes": ("gauge", ""),
+    "queue_dropped": ("counter", ""),
     "webhook_events": ("counter", "exchange"),
     "webhook_events_without_account": ("counter", ""),
     "webhook_events_of_unknown_accounts": ("counter", ""),
@@ -108,6 +118,13 @@ async def test_a_fresh_node_has_all_its_samples(node: Node) -> None:
         "socket_events_dropped_total": 0,
         "sockets_unauthenticated": 0,
         "sockets_refused_total{unauthenticated}": 0,
+        **{f"events_unreadable_total{{{reason}}}": 0 for reason in get_args(Unreadable)},
+        "events_repaired_total": 0,
+        "events_failed_total": 0,
+        "queue_messages": 0,
+        "queue_bytes": 0,
+        "queue_max_bytes": MAX_BYTES,
+        "queue_dropped_total": 0,
         "webhook_events_without_account_total": 0,
         "webhook_events_of_unknown_accounts_total": 0,
         "webhooks_enabled": 0,

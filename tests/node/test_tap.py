@@ -8,11 +8,12 @@ from attrs import define, field
 from twisted.application.service import IServiceMaker
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
-from twisted.logger import LogLevel, capturedLogs
+from twisted.logger import Logger, LogLevel, capturedLogs, formatEvent, globalLogPublisher
 from twisted.plugin import getPlugins
 from zope.interface.verify import verifyObject
 
 from kazoo_bridge.config import Config
+from kazoo_bridge.log_escaping import escape_log_event
 from kazoo_bridge.node.graceful_shutdown import STEP_TIMEOUT
 from kazoo_bridge.node.node import Node, StartupFailed
 from kazoo_bridge.node.signals import SignalHandler
@@ -113,9 +114,15 @@ def test_the_plugin_makes_the_service(tmp_path: Path, monkeypatch: pytest.Monkey
     assert verifyObject(IServiceMaker, maker)
     options = maker.options()
     options.parseOptions(["--config", str(config)])
-    service = maker.makeService(options)
+    try:
+        service = maker.makeService(options)
+        with capturedLogs() as logs:
+            Logger().info("{key}", key="a\x1bb")
+    finally:
+        globalLogPublisher.removeObserver(escape_log_event)
     assert isinstance(service, NodeService)
     assert installed == [service.force_shutdown]
+    assert [formatEvent(event) for event in logs] == ["a\\u001bb"]
 
 
 def test_a_bad_configuration_ends_with_a_line_per_mistake(

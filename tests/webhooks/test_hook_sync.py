@@ -7,7 +7,7 @@ import pytest
 import pytest_twisted
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
-from twisted.logger import LogLevel, capturedLogs
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from kazoo_bridge.bus.embedded import EmbeddedBus
 from kazoo_bridge.interfaces import (
@@ -136,7 +136,14 @@ async def test_a_command_without_an_address_is_not_answered(harness: Harness) ->
 
 
 @pytest.mark.parametrize(
-    "body", [{"Account_ID": ACCOUNT}, {"Account_ID": ACCOUNT, "Action": "all"}, {"Action": "account"}]
+    "body",
+    [
+        {"Account_ID": ACCOUNT},
+        {"Account_ID": ACCOUNT, "Action": "all"},
+        {"Account_ID": ACCOUNT, "Action": ["account"]},
+        {"Account_ID": [ACCOUNT], "Action": "account"},
+        {"Action": "account"},
+    ],
 )
 @pytest_twisted.ensureDeferred
 async def test_an_invalid_command_is_logged_and_not_answered(harness: Harness, body: dict[str, Any]) -> None:
@@ -144,9 +151,9 @@ async def test_an_invalid_command_is_logged_and_not_answered(harness: Harness, b
         await harness.publish("configuration.doc_type_update.webhook", Server_ID="reply-queue", **body)
     assert harness.hooks.calls == []
     assert harness.replies == []
-    assert [event["routing_key"] for event in logs if event["log_level"] is LogLevel.warn] == [
-        "configuration.doc_type_update.webhook"
-    ]
+    [line] = [formatEvent(event) for event in logs if event["log_level"] >= LogLevel.warn]
+    assert "reason=invalid" in line
+    assert "routing_key=configuration.doc_type_update.webhook: Account-ID is" in line
 
 
 @pytest_twisted.ensureDeferred

@@ -6,6 +6,7 @@ import pytest
 
 from kazoo_bridge import __version__
 from kazoo_bridge.interfaces import Secret, StoredHook
+from kazoo_bridge.kazoo import Event
 from kazoo_bridge.webhooks.kazoo_messages import (
     doc_type_updated,
     hook_changed,
@@ -61,8 +62,12 @@ def test_a_recovered_hook_is_a_notification() -> None:
     assert (body["Account-ID"], body["Hook-ID"]) == (ACCOUNT, HOOK)
 
 
+def command(body: dict[str, Any]) -> Event:
+    return Event("configuration", "configuration.doc_type_update.webhook", body, b"")
+
+
 def test_a_command_is_answered_to_its_server_id() -> None:
-    reply = doc_type_updated({"Server-ID": "amq.gen-x", "Msg-ID": "m1"})
+    reply = doc_type_updated(command({"Server-ID": "amq.gen-x", "Msg-ID": "m1"}))
     assert reply is not None
     exchange, routing_key, body = reply
     assert (exchange, routing_key) == ("targeted", "amq.gen-x")
@@ -70,6 +75,6 @@ def test_a_command_is_answered_to_its_server_id() -> None:
     assert (body["Msg-ID"], body["status"]) == ("m1", "success")
 
 
-@pytest.mark.parametrize("request_body", [{}, {"Server-ID": ""}, {"Server-ID": 7}])
+@pytest.mark.parametrize("request_body", [{}, {"Server-ID": ""}, {"Server-ID": 7}, {"Server-ID": "é" * 128}])
 def test_a_command_without_an_address_has_no_reply(request_body: dict[str, Any]) -> None:
-    assert doc_type_updated(request_body) is None
+    assert doc_type_updated(command(request_body)) is None

@@ -9,9 +9,10 @@ import treq
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, DeferredQueue
 from twisted.logger import LogLevel, capturedLogs
+from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 
-from kazoo_bridge.interfaces import BusUnavailable, Queue, Topic
+from kazoo_bridge.interfaces import BusUnavailable, InvalidMessage, Queue, Topic
 from kazoo_bridge.kazoo import Event
 from kazoo_bridge.websockets.cluster_sockets import SocketQueryClient, SocketQueryResponder
 from tests.websockets import harness as live
@@ -44,11 +45,11 @@ class QueryHarness(PartsHarness):
         assert (reply["Event-Category"], reply["Msg-ID"], reply["Node"]) == ("websockets", "m1", "node@host")
         return reply["Data"]
 
-    def send(self, name: str, **body: Any) -> None:
+    def send(self, name: str, **body: Any) -> Any:
         keys = {key.replace("_", "-"): value for key, value in body.items()}
         body = {"Event-Name": name, "Msg-ID": "m1", "Server-ID": "q1", **keys}
         handler = self.bus.handlers[-1]
-        handler(Event("sysconf", "websockets.get", body, b""))
+        return handler(Event("sysconf", "websockets.get", body, b""))
 
 
 class TestResponder:
@@ -77,7 +78,7 @@ class TestResponder:
         anonymous, _ = its.connect(None, 3)
         for permitted in (CHILD, PARENT, None):
             assert its.query("get_req", Account_ID=permitted, Socket_ID=child.id) == child.to_document()
-        for other in (STRANGER, "no account id", 5):
+        for other in (STRANGER, "no account id"):
             assert its.query("get_req", Account_ID=other, Socket_ID=child.id) == []
         assert its.query("get_req", Account_ID=CHILD, Socket_ID="192.0.2.9:1") == []
         for account_id in (CHILD, PARENT, STRANGER):
@@ -95,9 +96,19 @@ class TestResponder:
         assert child.ended
 
     @pytest.mark.parametrize(
-        "body", [{"Server_ID": None}, {"Server_ID": ""}, {"Server_ID": 5}, {"Socket_ID": 5}]
+        "body", [{"Server_ID": 5}, {"Server_ID": "x" * 256}, {"Socket_ID": 5}, {"Account_ID": [PARENT]}]
     )
-    def test_a_malformed_query_is_not_answered(self, body: dict[str, Any]) -> None:
+    def test_a_query_with_a_value_of_another_type_is_invalid(self, body: dict[str, Any]) -> None:
+        its = QueryHarness()
+        its.connect(PARENT, 1)
+        failed = its.send("get_req", **{"Account_ID": PARENT, **body})
+        failures: list[Failure] = []
+        failed.addErrback(failures.append)
+        assert [failure.type for failure in failures] == [InvalidMessage]
+        assert its.bus.published == []
+
+    @pytest.mark.parametrize("body", [{"Server_ID": None}, {"Server_ID": ""}])
+    def test_a_query_without_an_address_is_not_answered(self, body: dict[str, Any]) -> None:
         its = QueryHarness()
         its.send("get_req", **{"Account_ID": PARENT, **body})
         its.send("close_req", Account_ID=PARENT)

@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from prometheus_client import CollectorRegistry
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail, gatherResults
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from kazoo_bridge.bus.amqp.binding_probe import BindingProbe, probe_queue_name
 from kazoo_bridge.bus.amqp.connection.connection import BrokerConnection
 from kazoo_bridge.bus.amqp.connection.reconnecting import ReconnectingConnection
 from kazoo_bridge.bus.amqp.consumer.consumer import AmqpConsumer
 from kazoo_bridge.bus.amqp.publisher import PublisherSupervisor
-from kazoo_bridge.bus.amqp.topology import QueueArguments, Topology
+from kazoo_bridge.bus.amqp.queue_arguments import QueueArguments
+from kazoo_bridge.bus.amqp.queue_monitor import QueueMonitor
+from kazoo_bridge.bus.amqp.topology import Topology
 from kazoo_bridge.bus.amqp.wire.frame_reader import DEFAULT_MAX_BODY_BYTES
+from kazoo_bridge.bus.message_decoder import MessageDecoder
+from kazoo_bridge.bus.queue_metrics import BodySizes, register_queue_metrics
 from kazoo_bridge.bus.request_reply import DoneWhen, RequestReplyClient
 from kazoo_bridge.config import AmqpUri
 from kazoo_bridge.interfaces import BusUnavailable, EventHandler, IBus, IConsumer, Queue
@@ -54,8 +60,11 @@ class AmqpBus(Service):
         self._queue_arguments = QueueArguments(dict(queue_arguments or {}))
         self._topology: Topology | None = None
         self._consumers: list[AmqpConsumer] = []
+        self._decoder = MessageDecoder(reactor)
+        self._queue_monitor = QueueMonitor(reactor, self._queue_arguments, self._durable_queues)
         self._publisher = PublisherSupervisor(reactor)
         self._request_reply = RequestReplyClient(reactor, self)
+        self._binding_probe = BindingProbe(reactor, self._publisher.publish_probe, self._on_bindings_lost)
 
         def make_consuming(uri: AmqpUri) -> BrokerConnection:
             return BrokerConnection(
@@ -86,7 +95,7 @@ class AmqpBus(Service):
 
     def consume(self, queue: Queue, handler: EventHandler) -> IConsumer:
         """See `IBus`. Raises ValueError for a topic that is longer than AMQP allows (255 bytes)."""
-        consumer = AmqpConsumer(self._reactor, queue, handler)
+        consumer = AmqpConsumer(self._reactor, queue, handler, self._decoder)
         self._consumers = [known for known in self._consumers if not known.cancelled] + [consumer]
         connection = self._consuming.connection
         if connection is not None and self._topology is not None:
@@ -127,6 +136,11 @@ class AmqpBus(Service):
         reasons = (part() for part in parts)
         return next((reason for reason in reasons if reason is not None), None)
 
+    def register_metrics(self, registry: CollectorRegistry) -> None:
+        """Register the metrics of the messages and of the durable queue."""
+        self._decoder.register_metrics(registry)
+        register_queue_metrics(registry, self._queue_monitor.level)
+
     # -- service --------------------------------------------------------------------------------
 
     def startService(self) -> None:
@@ -148,6 +162,7 @@ class AmqpBus(Service):
             [Deferred.fromCoroutine(one.stop()) for one in (self._consuming, self._publishing)],
             consumeErrors=True,
         )
+        self._decoder.stop()
 
     async def _stop_consuming(self) -> None:
         cancelling = gatherResults([one.suspend() for one in self._active_consumers()], consumeErrors=True)
@@ -161,16 +176,27 @@ class AmqpBus(Service):
     # -- called by the consuming connection -----------------------------------------------------
 
     def _on_consuming_connected(self, connection: BrokerConnection) -> None:
-        self._topology = Topology(connection, self._queue_arguments)
+        self._topology = Topology(connection, self._queue_arguments, probe_queue_name())
         for consumer in self._active_consumers():
             consumer.connected(connection, self._topology)
+        self._queue_monitor.connected(self._topology)
+        self._binding_probe.connected(self._topology)
 
     def _on_consuming_lost(self) -> None:
+        self._queue_monitor.disconnected()
+        self._binding_probe.disconnected()
         self._topology = None
         for consumer in self._active_consumers():
             consumer.disconnected()
         # The broker deletes the queue of the replies with the connection.
         self._request_reply.connection_lost()
+
+    def _on_bindings_lost(self, exchange: str) -> None:
+        for consumer in self._active_consumers():
+            consumer.rebind(exchange)
+
+    def _durable_queues(self) -> list[tuple[str, BodySizes]]:
+        return [(one.queue.name, one.sizes) for one in self._active_consumers() if one.queue.durable]
 
     def _active_consumers(self) -> list[AmqpConsumer]:
         return [consumer for consumer in self._consumers if not consumer.cancelled]

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from attrs import define
-from twisted.internet.defer import CancelledError, Deferred, fail
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError, fail
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 from kazoo_bridge.bus.amqp.connection.channel import BrokerChannel
 from kazoo_bridge.bus.amqp.connection.connection import BrokerConnection
 from kazoo_bridge.bus.amqp.connection.reconnecting import RETRY_DELAY
+from kazoo_bridge.bus.amqp.connection.request_watch import REQUEST_TIMEOUT
 from kazoo_bridge.bus.amqp.topology import Topology
 from kazoo_bridge.bus.amqp.wire import frame_writer
 from kazoo_bridge.bus.amqp.wire.errors import BrokerClosedChannel, Closed
@@ -222,6 +223,29 @@ class PublisherSupervisor:
             self._declare_and_publish(self._topology, exchange, routing_key, encoded, mandatory)
         )
 
+    async def publish_probe(self, exchange: str, routing_key: str) -> None:
+        """Declare an exchange if it is missing, and publish an empty mandatory message.
+
+        Fails like `publish`. A broker that does not confirm it in time loses the connection: it would leave
+        all other messages unconfirmed, too.
+        """
+        reason, topology, connection = self.unavailable_reason(), self._topology, self._connection
+        if reason is not None or topology is None or connection is None:
+            raise BusUnavailable(reason)
+        try:
+            await topology.redeclare(exchange)
+        except Closed as error:
+            raise BusUnavailable(f"exchange {exchange} cannot be used: {error}") from None
+        if self._publisher is None:
+            raise BusUnavailable(self.unavailable_reason())
+        published = self._publisher.publish(exchange, routing_key, b"{}", True)
+        try:
+            await published.addTimeout(REQUEST_TIMEOUT, self._clock)
+        except TimeoutError:
+            text = f"the broker has not confirmed a message for {REQUEST_TIMEOUT:g} seconds"
+            connection.abort(text)
+            raise BusUnavailable(text) from None
+
     async def _declare_and_publish(
         self, topology: Topology, exchange: str, routing_key: str, body: bytes, mandatory: bool
     ) -> None:
@@ -247,6 +271,8 @@ class PublisherSupervisor:
             if connection.close_reason is not None:
                 return
             self._publisher = None
+            if self._topology is not None:
+                self._topology.forget_exchanges()  # the channel may have ended because one was deleted
             delay = self._retry_delay(attempt)
             attempt += 1
             self.log.warn(

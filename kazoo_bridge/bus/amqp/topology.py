@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
-from attrs import define, field
 from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -14,6 +13,7 @@ from twisted.python.failure import Failure
 from kazoo_bridge import kazoo
 from kazoo_bridge.bus.amqp.connection.channel import BrokerChannel
 from kazoo_bridge.bus.amqp.connection.connection import BrokerConnection
+from kazoo_bridge.bus.amqp.queue_arguments import QueueArguments
 from kazoo_bridge.bus.amqp.wire.errors import (
     NOT_FOUND,
     PRECONDITION_FAILED,
@@ -31,32 +31,32 @@ BATCH_SIZE = 100
 T = TypeVar("T")
 
 
-@define(eq=False)
-class QueueArguments:
-    """Arguments of durable queues; none once a broker has refused them."""
-
-    wanted: Mapping[str, Any] = field(factory=dict)
-
-    def clear(self) -> None:
-        """Declare plain durable queues from now on."""
-        self.wanted = {}
-
-
 class Topology:
     """Declares on one connection, over its own channel: the broker closes it when it refuses a request.
 
-    `queue_arguments` apply to durable queues and are shared by all connections.
+    `queue_arguments` apply to durable queues and are shared by all connections. `probe` names a queue
+    that is bound to each exchange before any other is, see `binding_probe`; None: none, or the broker has
+    refused it.
     """
 
     log = Logger()
 
-    def __init__(self, connection: BrokerConnection, queue_arguments: QueueArguments | None = None) -> None:
+    def __init__(
+        self,
+        connection: BrokerConnection,
+        queue_arguments: QueueArguments | None = None,
+        probe: str | None = None,
+    ) -> None:
+        self.probe = probe
+        self.probed_exchanges: set[str] = set()
         self._connection = connection
         self._queue_arguments = queue_arguments or QueueArguments()
         self._channel: BrokerChannel | None = None
         self._actions: deque[tuple[Callable[[], Awaitable[Any]], Deferred[Any]]] = deque()
         self._working = False
         self._exchanges: set[str] = set()
+        #: Exchanges that exist with other arguments.
+        self._foreign: set[str] = set()
         self._exchange_waiters: dict[str, list[Deferred[None]]] = {}
 
     async def exchange(self, name: str) -> None:
@@ -82,6 +82,17 @@ class Topology:
         """Drop the connection, whose broker does not answer."""
         self._connection.abort(reason)
 
+    async def redeclare(self, name: str) -> None:
+        """Declare an exchange, and bind the probe to it, again: it may have been deleted meanwhile.
+
+        Raises BrokerClosedChannel when the broker refuses it.
+        """
+        await self._exclusively(lambda: self._redeclare(name))
+
+    def forget_exchanges(self) -> None:
+        """Declare each exchange anew before it is used next."""
+        self._exchanges.clear()
+
     def knows(self, exchange: str) -> bool:
         """Return whether the exchange was declared on this connection."""
         return exchange in self._exchanges
@@ -89,6 +100,10 @@ class Topology:
     async def queue(self, queue: Queue) -> str:
         """Declare the queue; return its name. Raises BrokerClosedChannel when the broker refuses it."""
         return await self._exclusively(lambda: self._queue(queue))
+
+    async def message_count(self, queue: str) -> int | None:
+        """Return how many messages wait in a queue; None if it does not exist."""
+        return await self._exclusively(lambda: self._message_count(queue))
 
     async def bind(self, queue: str, topics: Iterable[Topic]) -> dict[Topic, BrokerClosedChannel]:
         """Bind the queue to each topic; return the topics that the broker refused, with its reason."""
@@ -137,10 +152,14 @@ class Topology:
             self._channel = await self._connection.open_channel()
         return self._channel
 
+    async def _redeclare(self, name: str) -> None:
+        self._exchanges.discard(name)
+        await self._declare_exchange(name)
+
     async def _declare_exchange(self, name: str) -> None:
         if name in self._exchanges or name == "":
             return
-        kind = kazoo.EXCHANGES.get(name)
+        kind = kazoo.EXCHANGES.get(name) if name not in self._foreign else None
         refused: BrokerClosedChannel | None = None
         if kind is not None:
             try:
@@ -152,6 +171,7 @@ class Topology:
         if kind is None or refused is not None:
             await (await self._open()).exchange_declare(exchange=name, passive=True)
         if refused is not None:
+            self._foreign.add(name)
             self.log.warn(
                 "exchange {exchange} exists on the broker with other arguments and is used as it is: "
                 "{reason}",
@@ -159,54 +179,102 @@ class Topology:
                 reason=refused.text,
             )
         self._exchanges.add(name)
+        await self._bind_probe(name)
+
+    async def _bind_probe(self, exchange: str) -> None:
+        if self.probe is None:
+            return
+        try:
+            channel = await self._open()
+            await channel.queue_declare(
+                queue=self.probe, exclusive=True, auto_delete=True, arguments={"x-max-length": 0}
+            )
+            await channel.queue_bind(queue=self.probe, exchange=exchange, routing_key=self.probe)
+        except BrokerClosedChannel as error:
+            self.probe = None
+            self.log.warn(
+                "lost bindings will not be noticed, because the broker refuses the queue for that: {reason}",
+                reason=error.text,
+            )
+        else:
+            self.probed_exchanges.add(exchange)
 
     async def _queue(self, queue: Queue) -> str:
-        try:
-            return await self._declare_queue(queue)
-        except BrokerClosedConnection as error:
-            if queue.durable and self._queue_arguments.wanted and lacks_queue_type(error):
-                self._fall_back_to_classic(queue, error.text)  # on the next connection
-            raise
-        except BrokerClosedChannel as error:
-            if error.code != PRECONDITION_FAILED:
+        if queue.durable:
+            self._queue_arguments.effective = {}
+        refused: BrokerClosedChannel | None = None
+        while True:
+            try:
+                return await self._declare_queue(queue)
+            except BrokerClosedConnection as error:
+                wanted = self._queue_arguments.wanted
+                if queue.durable and "x-queue-type" in wanted and lacks_queue_type(error):
+                    self._simplify(queue, error.text, without_type=True)  # on the next connection
                 raise
-            refused = error
-        try:
-            response = await (await self._open()).queue_declare(queue=queue.name, passive=True)
-        except BrokerClosedChannel as error:
-            if error.code != NOT_FOUND or not self._queue_arguments.wanted:
-                raise
-            # The queue does not exist, so the arguments themselves were refused.
-            self._fall_back_to_classic(queue, refused.text)
-            return await self._declare_queue(queue)
-        self.log.warn(
-            "queue {queue} exists on the broker with other arguments and is used as it is: {reason}",
-            queue=queue.name,
-            reason=refused.text,
-        )
-        name: str = response.queue
-        return name
+            except BrokerClosedChannel as error:
+                if error.code != PRECONDITION_FAILED:
+                    raise
+                refused = error
+            try:
+                response = await (await self._open()).queue_declare(queue=queue.name, passive=True)
+            except BrokerClosedChannel as error:
+                # If the queue does not exist, the arguments themselves were refused.
+                if error.code != NOT_FOUND or not queue.durable or not self._simplify(queue, refused.text):
+                    raise
+            else:
+                self._log_other_arguments(queue, refused.text)
+                name: str = response.queue
+                return name
 
     async def _declare_queue(self, queue: Queue) -> str:
+        arguments = dict(self._queue_arguments.wanted) if queue.durable else {}
         response = await (await self._open()).queue_declare(
             queue=queue.name,
             durable=queue.durable,
             exclusive=not queue.name,
             auto_delete=not queue.durable,
-            arguments=dict(self._queue_arguments.wanted) if queue.durable else {},
+            arguments=arguments,
         )
+        if queue.durable:
+            self._queue_arguments.effective = arguments
         name: str = response.queue
         return name
 
-    def _fall_back_to_classic(self, queue: Queue, reason: str) -> None:
+    async def _message_count(self, queue: str) -> int | None:
+        try:
+            response = await (await self._open()).queue_declare(queue=queue, passive=True)
+        except BrokerClosedChannel:
+            return None
+        return int(response.message_count)
+
+    def _simplify(self, queue: Queue, reason: str, *, without_type: bool = False) -> bool:
+        """Want simpler arguments from now on; returns False when there are none."""
+        refused = dict(self._queue_arguments.wanted)
+        if not self._queue_arguments.simplify(without_type=without_type):
+            return False
+        wanted = dict(self._queue_arguments.wanted)
         self.log.warn(
-            "the broker does not support queues with {arguments}, so {queue} becomes a classic durable one: "
+            "the broker does not support queues with {refused}, so {queue} becomes {kind} with {wanted}: "
             "{reason}",
-            arguments=dict(self._queue_arguments.wanted),
+            refused=refused,
+            wanted=wanted or "no arguments",
+            kind="a quorum queue" if "x-queue-type" in wanted else "a classic durable one",
             queue=queue.name,
             reason=reason,
         )
-        self._queue_arguments.clear()
+        return True
+
+    def _log_other_arguments(self, queue: Queue, reason: str) -> None:
+        policy = self._queue_arguments.policy(queue.name) if queue.durable else None
+        self.log.warn(
+            "queue {queue} exists on the broker with other arguments and is used as it is: {reason}{advice}",
+            queue=queue.name,
+            reason=reason,
+            advice=""
+            if policy is None
+            else "; its bounds may differ from the configured ones. To set them without losing a message, "
+            f"run on the broker (with -p VHOST if it has one): {policy}",
+        )
 
     async def _apply_batched(
         self, topics: list[Topic], act: Callable[[Topic], Awaitable[Deferred[Any]]]

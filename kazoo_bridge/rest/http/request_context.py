@@ -9,7 +9,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-import orjson
 from attrs import define, field, frozen
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
@@ -18,6 +17,7 @@ from twisted.web.iweb import IRequest
 
 from kazoo_bridge import __version__
 from kazoo_bridge.interfaces import IDirectory, Principal, StorageUnavailable
+from kazoo_bridge.json_writer import write_json
 from kazoo_bridge.rest.http.errors import (
     ApiError,
     bad_identifier,
@@ -268,7 +268,7 @@ class RequestContext:
         if self.principal is not None:
             envelope["auth_token"] = self.token
             envelope["version"] = __version__
-        body = orjson.dumps(envelope)
+        body = write_json(envelope)
         self.request.setHeader("Content-Length", str(len(body)))
         return body
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import orjson
 
+from kazoo_bridge.json_writer import write_json
+
 #: First byte of a frame: FIN, RSV1 if compressed, opcode "text" (RFC 6455 section 5.2, RFC 7692).
 _TEXT, _COMPRESSED_TEXT = 0x81, 0xC1
 
@@ -58,11 +60,8 @@ def _frame_header(first_byte: int, length: int) -> bytes:
 
 
 def encode_json(value: Any) -> bytes:
-    """Encode JSON. Keys of other types become strings, and so do values that JSON has no form for.
-
-    Raises `TypeError` for integers beyond 64 bits, which decoded messages do not contain.
-    """
-    return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS)
+    """Encode JSON. Keys of other types become strings, and so do values that JSON has no form for."""
+    return write_json(value, default=str, option=orjson.OPT_NON_STR_KEYS)
 
 
 def encode_reply(request_id: str, status: str, data: Mapping[str, Any]) -> bytes:

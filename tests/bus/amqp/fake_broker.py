@@ -92,7 +92,10 @@ class FakeChannel:
     def queue_declare(self, queue: str, **arguments: Any) -> Deferred[Any]:
         passive = " passively" if arguments.get("passive") else ""
         self._broker.queue_arguments.append(arguments.get("arguments"))
-        return self._refusable(f"queue {queue}{passive}", lambda: SimpleNamespace(queue=queue or "amq.gen-1"))
+        return self._refusable(
+            f"queue {queue}{passive}",
+            lambda: SimpleNamespace(queue=queue or "amq.gen-1", message_count=self._broker.message_count),
+        )
 
     def queue_bind(self, queue: str, exchange: str, routing_key: str) -> Deferred[Any]:
         if routing_key in self._broker.refused:
@@ -139,6 +142,7 @@ class FakeConnection:
         self.refused: set[str] = set()
         self.refusals: dict[str, Exception] = {}
         self.queue_arguments: list[Any] = []
+        self.message_count = 0
         self.requests: list[str] = []
         self.failing: Exception | None = None
         self.channels: list[FakeChannel] = []

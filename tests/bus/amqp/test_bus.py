@@ -9,11 +9,14 @@ from typing import Any
 
 import orjson
 import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import generate_latest
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionLost
 from zope.interface.verify import verifyObject
 
 from kazoo_bridge.bus.amqp import AmqpBus
+from kazoo_bridge.bus.amqp.binding_probe import PROBE_INTERVAL
 from kazoo_bridge.config import AmqpUri
 from kazoo_bridge.interfaces import BusUnavailable, IBus, IConsumer, Queue, Topic
 from kazoo_bridge.kazoo import Event
@@ -146,3 +149,23 @@ def test_stopping_ends_requests_at_once_and_leaves_no_delayed_call(harness: Harn
     assert result_of(stopping) is None
     assert harness.broker.clock.getDelayedCalls() == []
     assert harness.bus.unavailable_reason() == "the bus is not started"
+
+
+def test_its_metrics_are_those_of_the_messages_and_the_queue(harness: Harness) -> None:
+    registry = CollectorRegistry()
+    harness.bus.register_metrics(registry)
+    samples = generate_latest(registry).decode()
+    assert "kazoo_bridge_queue_messages NaN" in samples
+    assert 'kazoo_bridge_events_unreadable_total{reason="not_json"} 0.0' in samples
+
+
+def test_it_probes_every_exchange_that_it_uses(harness: Harness) -> None:
+    harness.bus.consume(
+        Queue("q", frozenset({Topic("callevt", "call.#")}), durable=True), lambda _event: None
+    )
+    harness.broker.settle()
+    harness.broker.clock.advance(PROBE_INTERVAL)
+    harness.broker.settle()
+    [(exchange, key, body)] = harness.broker.published
+    assert (exchange, body) == ("callevt", {})
+    assert key.startswith("kazoo_bridge-probe-")

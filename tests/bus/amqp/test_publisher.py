@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from kazoo_bridge.bus.amqp import publisher as publisher_module
+from kazoo_bridge.bus.amqp.connection.request_watch import REQUEST_TIMEOUT
 from kazoo_bridge.bus.amqp.publisher import ConfirmingPublisher, PublisherSupervisor
 from kazoo_bridge.bus.amqp.wire import frame_writer
 from kazoo_bridge.bus.amqp.wire.errors import BrokerClosedChannel
@@ -192,3 +193,48 @@ def test_after_a_loss_nothing_waits_and_the_next_connection_is_used() -> None:
     published = harness.publish()
     harness.confirm()
     assert result_of(published) is None
+
+
+def test_a_probe_is_published_after_its_exchange_was_declared_again() -> None:
+    harness = SupervisorHarness()
+    for number in (1, 2):
+        probed = Deferred.fromCoroutine(harness.supervisor.publish_probe("callevt", "probe"))
+        harness.confirm(number)
+        assert result_of(probed) is None
+    assert harness.connection.requests == ["confirm", "exchange callevt", "exchange callevt"]
+
+
+@pytest.mark.parametrize("problem", ["blocked", "refused", "disconnected"])
+def test_a_probe_that_cannot_be_published_says_so(problem: str) -> None:
+    harness = SupervisorHarness()
+    if problem == "blocked":
+        harness.connection.blocked = "memory"
+    elif problem == "refused":
+        harness.connection.refusals["exchange callevt"] = BrokerClosedChannel(403, "no access")
+    else:
+        harness.supervisor.disconnected()
+    probed = Deferred.fromCoroutine(harness.supervisor.publish_probe("callevt", "probe"))
+    assert isinstance(failure_of(probed), BusUnavailable)
+
+
+def test_after_the_channel_was_closed_exchanges_are_declared_again() -> None:
+    """It may have been closed because an exchange was deleted; otherwise the next message closes it again."""
+    harness = SupervisorHarness()
+    harness.publish()
+    harness.confirm()
+    harness.connection.channels[0].close_by_broker(BrokerClosedChannel(404, "no exchange 'callevt'"))
+    harness.clock.advance(1.0)
+    harness.publish()
+    assert harness.connection.requests.count("exchange callevt") == 2
+
+
+def test_a_broker_that_confirms_nothing_loses_the_connection() -> None:
+    harness = SupervisorHarness()
+    probed = Deferred.fromCoroutine(harness.supervisor.publish_probe("callevt", "probe"))
+    waiting = harness.publish()
+    harness.clock.advance(REQUEST_TIMEOUT)
+    assert isinstance(failure_of(probed), BusUnavailable)
+    assert harness.connection.aborted == ["the broker has not confirmed a message for 60 seconds"]
+    assert not waiting.called  # until the connection is gone
+    harness.confirm(2)
+    assert result_of(waiting) is None

@@ -8,7 +8,8 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.logger import LogLevel
 
-from kazoo_bridge.bus.amqp.topology import BATCH_SIZE, QueueArguments, Topology
+from kazoo_bridge.bus.amqp.queue_arguments import QueueArguments
+from kazoo_bridge.bus.amqp.topology import BATCH_SIZE, Topology
 from kazoo_bridge.bus.amqp.wire.errors import BrokerClosedChannel, BrokerClosedConnection
 from kazoo_bridge.interfaces import Queue, Topic
 from tests.bus.amqp.fake_broker import FakeConnection, result_of
@@ -131,33 +132,79 @@ def test_an_existing_queue_with_other_arguments_is_used_as_it_is(connection: Fak
     ]
 
 
-def test_refused_arguments_of_a_new_queue_are_left_out(connection: FakeConnection) -> None:
-    connection.refusals["queue q passively"] = BrokerClosedChannel(404, "no queue")
-    topology = make_topology(connection, **{"x-queue-type": "quorum"})
-    refusals = [OTHER_ARGUMENTS]
+def test_the_log_tells_how_to_bound_an_existing_queue(connection: FakeConnection) -> None:
+    connection.refusals["queue q"] = OTHER_ARGUMENTS
+    with CapturedLog() as log:
+        result_of(make_topology(connection, **{"x-max-length-bytes": 1000}).queue(DURABLE))
+    [line] = log.at_least(LogLevel.warn)
+    assert line.endswith("set_policy --apply-to queues kazoo_bridge '^q$' '{\"max-length-bytes\":1000}'")
 
-    class RefusingOnce(dict[str, Exception]):
+
+BOUNDS = {"x-max-length-bytes": 1000, "x-overflow": "drop-head"}
+QUORUM = {"x-queue-type": "quorum", "x-delivery-limit": 9}
+AGE = {"x-message-ttl": 5000}
+
+
+@pytest.mark.parametrize(
+    ("refused", "accepted"),
+    [
+        (1, {**QUORUM, **BOUNDS}),
+        (2, {**BOUNDS, **AGE}),
+        (3, {}),
+    ],
+)
+def test_refused_arguments_of_a_new_queue_are_left_out_one_after_another(
+    connection: FakeConnection, refused: int, accepted: dict[str, Any]
+) -> None:
+    connection.refusals["queue q passively"] = BrokerClosedChannel(404, "no queue")
+    wanted = {**QUORUM, **BOUNDS, **AGE}
+    arguments = QueueArguments(wanted)
+    broker: Any = connection
+    refusals = [OTHER_ARGUMENTS] * refused
+
+    class RefusingAtFirst(dict[str, Exception]):
         def get(self, what: str, default: Any = None) -> Any:
             return refusals.pop() if what == "queue q" and refusals else super().get(what, default)
 
-    connection.refusals = RefusingOnce(connection.refusals)
+    connection.refusals = RefusingAtFirst(connection.refusals)
     with CapturedLog() as log:
-        assert result_of(topology.queue(DURABLE)) == "q"
-    assert connection.queue_arguments == [{"x-queue-type": "quorum"}, None, {}]
-    assert ["becomes a classic durable one" in line for line in log.at_least(LogLevel.warn)] == [True]
+        assert result_of(Topology(broker, arguments).queue(DURABLE)) == "q"
+    assert connection.queue_arguments[0] == wanted
+    assert connection.queue_arguments[-1] == accepted
+    assert arguments.effective == accepted
+    assert arguments.max_bytes == accepted.get("x-max-length-bytes", 0)
+    assert len(log.at_least(LogLevel.warn)) == refused
+
+
+def test_a_queue_without_arguments_that_is_refused_and_does_not_exist_is_an_error(
+    connection: FakeConnection,
+) -> None:
+    connection.refusals["queue q"] = OTHER_ARGUMENTS
+    connection.refusals["queue q passively"] = BrokerClosedChannel(404, "no queue")
+    with pytest.raises(BrokerClosedChannel, match="no queue"):
+        result_of(make_topology(connection).queue(DURABLE))
+
+
+def test_the_bound_of_a_queue_with_other_arguments_is_unknown(connection: FakeConnection) -> None:
+    connection.refusals["queue q"] = OTHER_ARGUMENTS
+    arguments = QueueArguments(BOUNDS)
+    broker: Any = connection
+    with CapturedLog():
+        result_of(Topology(broker, arguments).queue(DURABLE))
+    assert arguments.max_bytes == 0
 
 
 def test_a_connection_closed_over_the_queue_type_leaves_it_out_on_the_next(
     connection: FakeConnection,
 ) -> None:
     connection.refusals["queue q"] = BrokerClosedConnection(540, "NOT_IMPLEMENTED")
-    arguments = QueueArguments({"x-queue-type": "quorum"})
+    arguments = QueueArguments({**QUORUM, **BOUNDS, **AGE})
     broken: Any = connection
     with pytest.raises(BrokerClosedConnection), CapturedLog():
         result_of(Topology(broken, arguments).queue(DURABLE))
     following: Any = FakeConnection()
     result_of(Topology(following, arguments).queue(DURABLE))
-    assert following.queue_arguments == [{}]
+    assert following.queue_arguments == [{**BOUNDS, **AGE}]
 
 
 def test_another_refusal_of_a_queue_is_an_error(connection: FakeConnection) -> None:
@@ -175,3 +222,30 @@ def test_refused_bindings_are_returned_and_the_others_are_bound(connection: Fake
         "call.105": "no access for call.105",
     }
     assert len(connection.bound) == len(topics) - 2
+
+
+def test_an_exchange_is_declared_again_on_demand(connection: FakeConnection) -> None:
+    topology = make_topology(connection)
+    result_of(topology.exchange("callevt"))
+    result_of(topology.redeclare("callevt"))
+    topology.forget_exchanges()
+    assert not topology.knows("callevt")
+    result_of(topology.exchange("callevt"))
+    assert connection.requests == ["exchange callevt"] * 3
+
+
+def test_an_exchange_with_other_arguments_is_logged_once(connection: FakeConnection) -> None:
+    connection.refusals["exchange callevt"] = OTHER_ARGUMENTS
+    topology = make_topology(connection)
+    with CapturedLog() as log:
+        for _ in range(3):
+            result_of(topology.redeclare("callevt"))
+    assert connection.requests == ["exchange callevt", *["exchange callevt passively"] * 3]
+    assert len(log.at_least(LogLevel.warn)) == 1
+
+
+def test_the_messages_of_a_queue_are_counted(connection: FakeConnection) -> None:
+    connection.message_count = 5
+    assert result_of(make_topology(connection).message_count("q")) == 5
+    connection.refusals["queue q passively"] = BrokerClosedChannel(404, "no queue")
+    assert result_of(make_topology(connection).message_count("q")) is None

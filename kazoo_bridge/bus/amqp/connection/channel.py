@@ -18,12 +18,18 @@ from kazoo_bridge.bus.amqp.wire.frame_writer import OVERHEAD
 
 
 class ResponseQueue(TimeoutDeferredQueue):  # type: ignore[misc] # txAMQP has no types
-    """The broker's responses on one channel.
+    """The broker's responses on one channel; `count` is their number so far.
 
     Closing fails all waiting callers, without a chain of calls between them.
     """
 
+    count = 0
     _closed = False
+
+    def put(self, response: Any) -> None:
+        """Hand a response to the first caller that waits."""
+        self.count += 1
+        super().put(response)
 
     def get(self, timeout: float | None = None) -> Deferred[Any]:
         """Return a Deferred of the next response; it fails with txAMQP's `Closed` when there will be none.

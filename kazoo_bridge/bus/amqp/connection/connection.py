@@ -17,6 +17,7 @@ from txamqp.protocol import AMQClient
 
 from kazoo_bridge import __version__
 from kazoo_bridge.bus.amqp.connection.channel import BrokerChannel
+from kazoo_bridge.bus.amqp.connection.request_watch import REQUEST_TIMEOUT, RequestWatch
 from kazoo_bridge.bus.amqp.wire.errors import ConnectionGone, FieldError, FrameError, close_error
 from kazoo_bridge.bus.amqp.wire.frame_reader import DEFAULT_FRAME_MAX, DEFAULT_MAX_BODY_BYTES, FrameReader
 from kazoo_bridge.bus.amqp.wire.frame_writer import HEARTBEAT_FRAME, PROTOCOL_HEADER, pack, unpack
@@ -154,6 +155,9 @@ class BrokerConnection(AMQClient):  # type: ignore[misc] # txAMQP has no types
         self.lost: Failure = Failure(ConnectionGone("not lost yet"))
         self._on_blocked = on_blocked
         self._heartbeat: Heartbeat | None = None
+        self._request_watch = RequestWatch(
+            clock, self.channels, lambda: self.blocked is not None, self._on_requests_stuck
+        )
         self._channel_max = _DEFAULT_CHANNEL_MAX
 
     # -- logging in and out ---------------------------------------------------------------------
@@ -225,6 +229,7 @@ class BrokerConnection(AMQClient):  # type: ignore[misc] # txAMQP has no types
         """Apply the agreed limits: channels, bytes of a frame, and the heartbeat interval in seconds."""
         self._channel_max = channel_max
         self.MAX_LENGTH = self.reader.max_frame_bytes = frame_max
+        self._request_watch.start()
         if heartbeat:
             self._heartbeat = Heartbeat(
                 self.clock,
@@ -279,6 +284,11 @@ class BrokerConnection(AMQClient):  # type: ignore[misc] # txAMQP has no types
             self.log.failure("handling a frame of the broker failed", failure)
             self.abort("what the broker sent could not be handled")
 
+    def _on_requests_stuck(self, channel: int) -> None:
+        self.abort(
+            f"the broker has not answered a request on channel {channel} for {REQUEST_TIMEOUT:g} seconds"
+        )
+
     def _protocol_error(self, error: Exception) -> None:
         if self.close_reason is None:
             text = str(error) or "a frame is cut short"
@@ -296,6 +306,7 @@ class BrokerConnection(AMQClient):  # type: ignore[misc] # txAMQP has no types
         """Send and expect nothing more, and fail every waiting call with `reason`."""
         if self.close_reason is None:
             self.close_reason = close_error(reason)
+        self._request_watch.stop()
         if self._heartbeat is not None:
             self._heartbeat.stop()
         self.reader.stop()

@@ -118,6 +118,14 @@ class QueueBindings:
         self.refused.clear()
         await self._reconcile(target)
 
+    def rebind(self, exchange: str) -> None:
+        """Bind the topics of an exchange again, because it has lost its bindings."""
+        if self._target is not None:
+            lost = [topic for topic in self.wanted if topic.exchange == exchange]
+            self._target.bound.difference_update(lost)
+            self._changed.update(dict.fromkeys(lost))
+            self._start()
+
     def detach(self) -> None:
         """Forget the queue, which is gone. Callers wait for the next one."""
         self._target = self._reconciling = self._failure = None

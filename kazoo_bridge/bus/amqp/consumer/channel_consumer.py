@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -14,17 +15,24 @@ from kazoo_bridge.bus.amqp.connection.connection import BrokerConnection
 from kazoo_bridge.bus.amqp.consumer.acks import AckBatcher
 from kazoo_bridge.bus.amqp.wire.errors import Closed, closed_as_result
 from kazoo_bridge.bus.amqp.wire.frame_reader import RawDelivery
-from kazoo_bridge.bus.message_codec import DecodeError, decode
+from kazoo_bridge.bus.message_codec import estimated_memory
+from kazoo_bridge.bus.message_decoder import MessageDecoder
+from kazoo_bridge.bus.queue_metrics import BodySizes
 from kazoo_bridge.interfaces import EventHandler, Queue, Requeue
 
 #: Seconds to wait for the broker's answer to the cancellation of a consumer.
 CANCEL_TIMEOUT = 3.0
+#: Estimated bytes of memory of the events that handlers work on. Further messages wait as they came, perhaps
+#: compressed.
+MAX_HELD_BYTES = 64 * 1024 * 1024
 #: AMQP's limit of the prefetch count.
 _MAX_PREFETCH = 0xFFFF
 
 
 class ChannelConsumer:
     """Receives the deliveries of one channel, passes them to the handler and sends the results to the broker.
+
+    `sizes` counts the messages.
 
     `ended` fires with the reason in words when the broker has ended it, or with None after `stop`.
     """
@@ -38,6 +46,8 @@ class ChannelConsumer:
         channel: BrokerChannel,
         queue: Queue,
         handler: EventHandler,
+        decoder: MessageDecoder,
+        sizes: BodySizes,
     ) -> None:
         self.ended: Deferred[str | None] = Deferred()
         self._clock = clock
@@ -45,6 +55,11 @@ class ChannelConsumer:
         self._channel = channel
         self._queue = queue
         self._handler = handler
+        self._decoder = decoder
+        self._sizes = sizes
+        self._held_bytes = 0
+        self._waiting: deque[RawDelivery] = deque()
+        self._resuming = False
         self._acks = AckBatcher(clock, channel.id, connection.write)
         self._stopping = False
         self._consumer_tag = ""
@@ -67,6 +82,8 @@ class ChannelConsumer:
         unanswered before.
         """
         self._stopping = True
+        while self._waiting:
+            self._requeue(self._waiting.popleft().delivery_tag)
         answered: Deferred[Closed | None] = Deferred()
         cancelling: Deferred[Any] = self._channel.basic_cancel(consumer_tag=self._consumer_tag)
         # The request is not cancelled: txAMQP gives a late response to the first request that waits.
@@ -93,48 +110,57 @@ class ChannelConsumer:
     # -- DeliveryReceiver -----------------------------------------------------------------------
 
     def on_delivery(self, delivery: RawDelivery) -> None:
-        """Decode a message and pass it to the handler."""
+        """Decode a message and pass it to the handler, now or when the events before it take less memory."""
         # After the decision to stop nothing is passed on; the broker delivers it to another consumer.
         if self._stopping:
             return
-        tag, redelivered, exchange, routing_key, content_encoding, body = delivery
         if self._queue.acknowledge:
-            self._acks.delivered(tag)
-        try:
-            result = self._handler(decode(exchange, routing_key, body, content_encoding, redelivered))
-        except DecodeError as error:
-            self.log.warn(
-                "dropping a message on {exchange} with routing key {routing_key}: {reason}",
-                exchange=exchange,
-                routing_key=routing_key,
-                reason=str(error),
-            )
+            self._acks.delivered(delivery.delivery_tag)
+        self._sizes.count += 1
+        self._sizes.total += len(delivery.body)
+        if self._held_bytes < MAX_HELD_BYTES and not self._waiting:
+            self._handle(delivery)
+        else:
+            self._waiting.append(delivery)
+
+    def _handle(self, delivery: RawDelivery) -> None:
+        tag, redelivered, exchange, routing_key, content_encoding, body = delivery
+        event = self._decoder.decode(exchange, routing_key, body, content_encoding, redelivered)
+        if event is None:
             self._reject(tag)
             return
+        try:
+            result = self._handler(event)
         except Exception:
-            self._on_failure(Failure(), tag, routing_key)
+            self._on_failure(Failure(), tag, exchange, routing_key)
             return
         if result is None:
             self._on_success(None, tag, redelivered)
-        else:
-            result.addCallbacks(
-                self._on_success,
-                self._on_failure,
-                callbackArgs=(tag, redelivered),
-                errbackArgs=(tag, routing_key),
-            )
+            return
+        size = estimated_memory(event.raw)
+        self._held_bytes += size
+        result.addCallbacks(
+            self._on_success,
+            self._on_failure,
+            callbackArgs=(tag, redelivered),
+            errbackArgs=(tag, exchange, routing_key),
+        ).addCallback(self._release, size)
+
+    def _release(self, _result: None, size: int) -> None:
+        """Note that a handler has finished with an event, and handle messages that waited for that."""
+        self._held_bytes -= size
+        # A handler that is finished at once comes back here: the loop that is under way continues then.
+        if self._waiting and not self._resuming:
+            self._resuming = True
+            while self._waiting and self._held_bytes < MAX_HELD_BYTES:
+                self._handle(self._waiting.popleft())
+            self._resuming = False
 
     def on_oversized(self, delivery_tag: int, exchange: str, routing_key: str, size: int) -> None:
-        """Log and reject a message whose body is too large."""
+        """Count and reject a message whose body is too large."""
         if self._stopping:
             return
-        self.log.warn(
-            "dropping a message on {exchange} with routing key {routing_key}: "
-            "its body of {size} bytes is too large",
-            exchange=exchange,
-            routing_key=routing_key,
-            size=size,
-        )
+        self._decoder.drop("too_large", exchange, routing_key, f"its body of {size} bytes is too large")
         if self._queue.acknowledge:
             self._acks.delivered(delivery_tag)
         self._reject(delivery_tag)
@@ -151,16 +177,17 @@ class ChannelConsumer:
             if redelivered:
                 self._acks.reset_backoff()
 
-    def _on_failure(self, failure: Failure, tag: int, routing_key: str) -> None:
+    def _on_failure(self, failure: Failure, tag: int, exchange: str, routing_key: str) -> None:
         # Cancelled work is unfinished too, and must not be lost.
         if failure.check(Requeue, CancelledError):
-            if self._queue.acknowledge:
-                self._acks.requeue_later(tag)
+            self._requeue(tag)
             return
-        self.log.failure(
-            "handling an event with routing key {routing_key} failed", failure, routing_key=routing_key
-        )
+        self._decoder.handler_failed(failure, exchange, routing_key)
         self._reject(tag)
+
+    def _requeue(self, tag: int) -> None:
+        if self._queue.acknowledge:
+            self._acks.requeue_later(tag)
 
     def _reject(self, tag: int) -> None:
         if self._queue.acknowledge:
@@ -174,6 +201,7 @@ class ChannelConsumer:
 
     def _end(self, reason: str) -> None:
         self._acks.close()
+        self._waiting.clear()
         self._connection.reader.remove_receiver(self._channel.id)
         if not self._channel.closed:
             self._close_channel()

@@ -18,6 +18,8 @@ from kazoo_bridge.bus.amqp.consumer.channel_consumer import ChannelConsumer
 from kazoo_bridge.bus.amqp.topology import Topology
 from kazoo_bridge.bus.amqp.wire.errors import Closed
 from kazoo_bridge.bus.amqp.wire.field_table import short_string
+from kazoo_bridge.bus.message_decoder import MessageDecoder
+from kazoo_bridge.bus.queue_metrics import BodySizes
 from kazoo_bridge.interfaces import EventHandler, IConsumer, Queue, Topic
 
 #: A consumer that ends after so many seconds is started again after the shortest delay.
@@ -27,6 +29,8 @@ HEALTHY_AFTER = 60.0
 @implementer(IConsumer)
 class AmqpConsumer:
     """Declares its queue and consumes from it on every connection that it receives, until cancelled.
+
+    `sizes` counts the received messages.
 
     Raises ValueError for a topic that AMQP cannot carry. `retry_delay` gives the seconds before restart
     number n (from 0) on one connection.
@@ -39,15 +43,18 @@ class AmqpConsumer:
         clock: IReactorTime,
         queue: Queue,
         handler: EventHandler,
+        decoder: MessageDecoder,
         retry_delay: Callable[[int], float] = RETRY_DELAY,
     ) -> None:
         for topic in queue.topics:
             _check_topic(topic)
         self.cancelled = False
         self.start_count = 0
+        self.sizes = BodySizes()
         self._clock = clock
         self._queue = queue
         self._handler = handler
+        self._decoder = decoder
         self._retry_delay = retry_delay
         self._bindings = QueueBindings(clock, self._label, dict.fromkeys(queue.topics), retry_delay)
         self._current: ChannelConsumer | None = None
@@ -56,6 +63,11 @@ class AmqpConsumer:
         self._pause: Deferred[None] | None = None
         self._unavailable_reason: str | None = f"consumer of {self._label} is not running yet"
         self._start_waiters: list[Deferred[None]] = []
+
+    @property
+    def queue(self) -> Queue:
+        """The queue, as its consumer needs it."""
+        return self._queue
 
     @property
     def topics(self) -> frozenset[Topic]:
@@ -84,6 +96,12 @@ class AmqpConsumer:
         if task is not None:
             task.cancel()
         self._bindings.disconnected()
+
+    def rebind(self, exchange: str) -> None:
+        """Bind the topics of an exchange again, because it has lost all bindings: events were missed."""
+        if any(topic.exchange == exchange for topic in self._bindings.wanted):
+            self.start_count += 1
+            self._bindings.rebind(exchange)
 
     def suspend(self) -> Deferred[None]:
         """Receive no further deliveries on this connection, and send the finished acknowledgements."""
@@ -158,7 +176,7 @@ class AmqpConsumer:
             reason = await self._run_once(connection, topology)
             self._current = None
             self._bindings.detach()
-            if connection.close_reason is not None or self.cancelled:
+            if reason is None or connection.close_reason is not None or self.cancelled:
                 return
             self._unavailable_reason = f"consumer of {self._label} is not running: {reason}"
             if self._clock.seconds() - started_at > HEALTHY_AFTER:
@@ -175,12 +193,18 @@ class AmqpConsumer:
             await self._pause
 
     async def _run_once(self, connection: BrokerConnection, topology: Topology) -> str | None:
-        """Consume until that ends; returns the reason."""
+        """Consume until that ends; returns the reason, None if this side has ended it."""
         try:
             name = await topology.queue(self._queue)
             await self._bindings.attach(topology, name)
             started = ChannelConsumer(
-                self._clock, connection, await connection.open_channel(), self._queue, self._handler
+                self._clock,
+                connection,
+                await connection.open_channel(),
+                self._queue,
+                self._handler,
+                self._decoder,
+                self.sizes,
             )
             await started.start(name)
         except Closed as error:

@@ -276,3 +276,35 @@ def test_a_failure_of_the_connection_leaves_no_timer_behind() -> None:
     harness.bindings.disconnected()
     assert waiting.called
     assert not harness.clock.getDelayedCalls()
+
+
+def test_the_topics_of_an_exchange_that_lost_its_bindings_are_bound_again() -> None:
+    other = Topic("im", "sms.#")
+    harness = Harness(topic(1), topic(2), other)
+    harness.connection.bound = {(other.exchange, other.pattern)}
+    harness.connection.requests.clear()
+    harness.bindings.rebind("callevt")
+    assert harness.connection.requests == ["bind call.1", "bind call.2"]
+    assert harness.patterns == {"call.1", "call.2", "sms.#"}
+    assert harness.bindings.problem() is None
+
+
+def test_a_topic_that_was_refused_is_tried_at_once_when_its_exchange_is_back() -> None:
+    harness = Harness()
+    harness.connection.refused = {"call.1"}
+    harness.bindings.wanted[topic(1)] = None
+    harness.attach()
+    assert harness.bindings.problem() is not None
+    harness.connection.refused = set()
+    harness.bindings.rebind("callevt")
+    assert harness.bindings.problem() is None
+    harness.bindings.disconnected()
+    assert harness.clock.getDelayedCalls() == []
+
+
+def test_without_a_queue_there_is_nothing_to_bind_again() -> None:
+    harness = Harness(topic(1))
+    harness.bindings.disconnected()
+    harness.connection.requests.clear()
+    harness.bindings.rebind("callevt")
+    assert harness.connection.requests == []

@@ -6,13 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel
 
+from kazoo_bridge.bus.amqp.consumer import channel_consumer
 from kazoo_bridge.bus.amqp.consumer.channel_consumer import CANCEL_TIMEOUT, ChannelConsumer
 from kazoo_bridge.bus.amqp.wire import frame_writer
 from kazoo_bridge.bus.amqp.wire.errors import BrokerClosedChannel
+from kazoo_bridge.bus.message_decoder import MessageDecoder
+from kazoo_bridge.bus.queue_metrics import BodySizes
 from kazoo_bridge.interfaces import Queue, Requeue
 from kazoo_bridge.kazoo import Event
 from tests.bus.amqp.fake_broker import FakeConnection, result_of
@@ -35,7 +38,11 @@ class Harness:
         connection: Any = self.connection
         self.channel = result_of(self.connection.open_channel())
         channel: Any = self.channel
-        self.consumer = ChannelConsumer(self.clock, connection, channel, queue, self._handle)
+        self.sizes = BodySizes()
+        self.decoder = MessageDecoder(self.clock)
+        self.consumer = ChannelConsumer(
+            self.clock, connection, channel, queue, self._handle, self.decoder, self.sizes
+        )
         result_of(self.consumer.start("q"))
 
     def _handle(self, event: Event) -> Any:
@@ -104,6 +111,7 @@ def test_a_failed_event_is_logged_and_rejected(raised: bool) -> None:
     with CapturedLog() as log:
         harness.connection.deliver(1, b"{}", key="call.EVENT.id")
     assert log.at_least(LogLevel.critical) == ["handling an event with routing key call.EVENT.id failed"]
+    assert harness.decoder.failed == 1
     assert harness.sent() == [REJECT_1]
 
 
@@ -112,7 +120,11 @@ def test_a_message_that_cannot_be_decoded_is_logged_and_rejected() -> None:
     with CapturedLog() as log:
         harness.connection.deliver(1, b"[]")
     [line] = log.at_least(LogLevel.warn)
-    assert line.startswith("dropping a message on callevt with routing key call.x: the body is JSON")
+    assert line.startswith(
+        "dropped unreadable messages reason=not_an_object count=1 latest: "
+        "exchange=callevt routing_key=call.x: the body is JSON"
+    )
+    assert harness.decoder.unreadable["not_an_object"] == 1
     assert (harness.events, harness.sent()) == ([], [REJECT_1])
 
 
@@ -122,7 +134,55 @@ def test_an_oversized_message_is_logged_and_rejected() -> None:
         harness.consumer.on_oversized(1, "callevt", "call.x", 2**30)
     [line] = log.at_least(LogLevel.warn)
     assert line.endswith("its body of 1073741824 bytes is too large")
+    assert harness.decoder.unreadable["too_large"] == 1
     assert harness.sent() == [REJECT_1]
+
+
+def test_messages_wait_undecoded_while_the_events_before_them_take_the_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(channel_consumer, "MAX_HELD_BYTES", 10)
+    handled: list[Deferred[None]] = []
+
+    def action(_event: Event) -> Deferred[None]:
+        handled.append(Deferred())
+        return handled[-1]
+
+    harness = Harness(action=action)
+    for tag in range(1, 6):
+        harness.connection.deliver(tag, b'{"n":%d}' % tag)
+    assert [event.body["n"] for event in harness.events] == [1, 2]
+    handled[0].callback(None)
+    assert [event.body["n"] for event in harness.events] == [1, 2, 3]
+    handled[1].errback(RuntimeError("a bug"))
+    handled[2].callback(None)
+    assert [event.body["n"] for event in harness.events] == [1, 2, 3, 4, 5]
+
+
+def test_many_waiting_messages_are_handled_without_recursion(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel_consumer, "MAX_HELD_BYTES", 1)
+    first: Deferred[None] = Deferred()
+    waiting = [first]
+    harness = Harness(action=lambda _event: waiting.pop() if waiting else succeed(None))
+    for tag in range(1, 3001):
+        harness.connection.deliver(tag, b"{}")
+    assert len(harness.events) == 1
+    first.callback(None)
+    assert len(harness.events) == 3000
+    assert harness.sent()[-1] == frame_writer.acknowledge(1, 3000, True)
+
+
+def test_messages_that_wait_are_returned_to_the_queue_when_it_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel_consumer, "MAX_HELD_BYTES", 1)
+    finished: Deferred[None] = Deferred()
+    harness = Harness(action=lambda _event: finished)
+    harness.connection.deliver(1, b"{}")
+    harness.connection.deliver(2, b"{}")
+    stopping = Deferred.fromCoroutine(harness.consumer.stop())
+    assert harness.sent() == [frame_writer.requeue(1, 2)]
+    finished.callback(None)
+    assert harness.sent() == [frame_writer.requeue(1, 2), ACK_1]
+    result_of(stopping)
 
 
 def test_after_stopping_open_events_are_settled_and_then_the_channel_is_closed() -> None:

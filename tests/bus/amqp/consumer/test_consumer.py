@@ -13,7 +13,8 @@ from zope.interface.verify import verifyObject
 from kazoo_bridge.bus.amqp.consumer.bindings import ANSWER_TIMEOUT
 from kazoo_bridge.bus.amqp.consumer.consumer import HEALTHY_AFTER, AmqpConsumer
 from kazoo_bridge.bus.amqp.topology import Topology
-from kazoo_bridge.bus.amqp.wire.errors import BrokerClosedChannel
+from kazoo_bridge.bus.amqp.wire.errors import BrokerClosedChannel, ConnectionGone
+from kazoo_bridge.bus.message_decoder import MessageDecoder
 from kazoo_bridge.interfaces import BusUnavailable, IConsumer, Queue, Topic
 from tests.bus.amqp.fake_broker import FakeConnection, failure_of, result_of
 from tests.bus.harness import CapturedLog
@@ -29,7 +30,11 @@ class Harness:
         self.clock = Clock()
         self.connection = FakeConnection()
         self.consumer = AmqpConsumer(
-            self.clock, Queue("q", frozenset({FIRST})), lambda _event: None, lambda attempt: 1.0 + attempt
+            self.clock,
+            Queue("q", frozenset({FIRST})),
+            lambda _event: None,
+            MessageDecoder(self.clock),
+            lambda attempt: 1.0 + attempt,
         )
 
     def connect(self) -> None:
@@ -141,7 +146,12 @@ def test_it_is_a_consumer(running: Harness) -> None:
 @pytest.mark.parametrize("topic", [Topic("callevt", "ü" * 128), Topic("x" * 256, "#")])
 def test_a_topic_that_amqp_cannot_carry_is_refused(running: Harness, topic: Topic) -> None:
     with pytest.raises(ValueError, match="255"):
-        AmqpConsumer(running.clock, Queue("q", frozenset({topic})), lambda _event: None)
+        AmqpConsumer(
+            running.clock,
+            Queue("q", frozenset({topic})),
+            lambda _event: None,
+            MessageDecoder(running.clock),
+        )
     assert isinstance(failure_of(running.consumer.bind(topic)), ValueError)
     assert running.consumer.topics == {FIRST}
 
@@ -222,3 +232,24 @@ def test_suspending_and_flushing_without_a_connection_do_nothing() -> None:
     assert result_of(harness.consumer.suspend()) is None
     harness.consumer.flush()
     assert harness.connection.requests == []
+
+
+def test_lost_bindings_count_as_an_interruption() -> None:
+    harness = Harness()
+    harness.connect()
+    harness.connection.bound.clear()
+    harness.consumer.rebind("im")
+    assert (harness.consumer.start_count, harness.patterns) == (1, set())
+    harness.consumer.rebind("callevt")
+    assert (harness.consumer.start_count, harness.patterns) == (2, {"call.first"})
+
+
+def test_a_suspended_consumer_does_not_start_again_on_its_connection() -> None:
+    """The broker may have closed its channel before the bus closes the connection."""
+    harness = Harness()
+    harness.connect()
+    with CapturedLog() as log:
+        result_of(harness.consumer.suspend())
+        harness.connection.channels[-1].close_by_broker(ConnectionGone("the channel was closed"))
+    assert log.at_least(LogLevel.warn) == []
+    assert harness.clock.getDelayedCalls() == []
