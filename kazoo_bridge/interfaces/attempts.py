@@ -25,6 +25,8 @@ class Attempt:
     `made_at`: when the attempt was made, in Unix seconds.
 
     `document`: what the account may see of the attempt, as REST shows it.
+
+    `event_account_id`: the account that the event is about, the hook's own or one below it; None: unknown.
     """
 
     account_id: str
@@ -33,6 +35,7 @@ class Attempt:
     failed: bool
     made_at: float
     document: Mapping[str, Any] = field(repr=False)
+    event_account_id: str | None = None
 
 
 @frozen
@@ -44,11 +47,14 @@ class StoredAttempt:
     `made_at`: when the attempt was made, in Unix seconds.
 
     `document`: what the account may see of the attempt.
+
+    `event_account_id`: see `Attempt`.
     """
 
     position: int
     made_at: float
     document: Mapping[str, Any]
+    event_account_id: str | None = None
 
 
 @frozen
@@ -90,7 +96,7 @@ class IAttemptStore(Interface):
         """List the newest attempts of an account, newest first.
 
         `hook_id`: only those of this hook. `before`: only those with a smaller position. `count`: the
-        largest number of results.
+        largest number of results; when these are large there may be fewer, but none only at the end.
         """
 
     def health(hook_ids: Collection[str]) -> Deferred[Mapping[str, HookHealth]]:

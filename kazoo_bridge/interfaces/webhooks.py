@@ -102,7 +102,8 @@ class IWebhooks(Interface):
     ) -> Awaitable[Sequence[StoredAttempt]]:
         """Return at most `count` attempts of the account (and of one hook), newest first.
 
-        `before`: only attempts below this position; None: from the newest.
+        `before`: only attempts below this position; None: from the newest. Large attempts may come in smaller
+        numbers; without any there are no more.
         """
 
     def deliveries(

@@ -38,6 +38,7 @@ from kazoo_bridge.rest.routes import RestServices, build_resources
 from kazoo_bridge.rest.server.site import make_site
 from kazoo_bridge.storage import change_log, tokens
 from kazoo_bridge.storage.accounts import AccountStore, StoreRejected
+from kazoo_bridge.storage.attempt_limits import AttemptLimits
 from kazoo_bridge.storage.attempts import AttemptStore, purge_older_than
 from kazoo_bridge.storage.change_feed import ALL, ChangeFeed
 from kazoo_bridge.storage.database import Database
@@ -145,10 +146,13 @@ class Node:
         accounts, token_store = AccountStore(reactor, database), TokenStore(reactor, database)
         directory = LocalDirectory(reactor, accounts, token_store, NumberStore(database))
         hook_store = HookStore(reactor, database, config.webhooks.max_hooks_per_account)
+        attempt_limits = AttemptLimits(
+            config.webhooks.attempts_max_per_hook, config.webhooks.attempts_max_per_account
+        )
         settings = SettingStore(database)
         stores = WebhookStores(
             hook_store,
-            AttemptStore(database),
+            AttemptStore(database, attempt_limits),
             DeliveryStore(database),
             LimitStore(database),
             cluster_id=partial(settings.get_or_create, "cluster_id", lambda: secrets.token_hex(16)),

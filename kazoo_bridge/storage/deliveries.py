@@ -13,7 +13,7 @@ from zope.interface import implementer
 
 from kazoo_bridge.interfaces import Delivery, DeliveryResults, IDeliveryStore, StoredDelivery
 from kazoo_bridge.storage.database import Database
-from kazoo_bridge.storage.engine import insert_into
+from kazoo_bridge.storage.engine import insert_into, read_bounded
 from kazoo_bridge.storage.tables import deliveries, dump_json
 
 #: The statuses of deliveries that are still to be made.
@@ -101,7 +101,7 @@ class DeliveryStore:
         """Read at most `count` deliveries of the account with this status, newest first.
 
         The status ``pending`` includes held deliveries. `hook_id` restricts them to one hook, `before` to
-        positions below it.
+        positions below it. Large ones come in smaller numbers, see `read_bounded`.
         """
         return self._database.read(
             lambda connection: _page(connection, account_id, hook_id, status, before, count)
@@ -154,6 +154,7 @@ def _to_row(delivery: Delivery, next_attempt: float | None, reason: str) -> dict
         "account_id": delivery.account_id,
         "event": delivery.event,
         "event_id": delivery.event_id,
+        "event_account_id": delivery.event_account_id,
         "ordering": delivery.ordering_key,
         "payload": dump_json(delivery.payload),
         "own_hook": None if delivery.inline_hook is None else dump_json(delivery.inline_hook),
@@ -282,10 +283,10 @@ def _page(
         query = query.where(_c.hook_id == hook_id)
     if before is not None:
         query = query.where(_c.sequence < before)
-    rows = connection.execute(query.order_by(_c.sequence.desc()).limit(count))
+    newest = query.order_by(_c.sequence.desc()).limit(count)
     return [
         StoredDelivery(row.sequence, _from_row(row), row.status, row.next_attempt, row.changed, row.reason)
-        for row in rows
+        for row in read_bounded(connection, newest, lambda row: len(row.payload) + len(row.own_hook or ""))
     ]
 
 
@@ -301,4 +302,5 @@ def _from_row(row: Row[Any]) -> Delivery:
         ordering_key=row.ordering,
         inline_hook=None if row.own_hook is None else json.loads(row.own_hook),
         attempts=row.tries,
+        event_account_id=row.event_account_id,
     )

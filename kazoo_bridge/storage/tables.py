@@ -108,6 +108,7 @@ changes = sa.Table(
 )
 
 # Attempts at deliveries. `revision` is the hook's: failures from before an edit of the hook do not count.
+# `event_account_id` is the account that the event is about; NULL: unknown.
 attempts = sa.Table(
     "attempts",
     metadata,
@@ -118,6 +119,7 @@ attempts = sa.Table(
     sa.Column("failed", sa.Boolean, nullable=False),
     sa.Column("made", sa.Double, nullable=False, index=True),
     sa.Column("document", sa.Text, nullable=False),
+    sa.Column("event_account_id", sa.String(32)),
     sa.Index(None, "account_id", "sequence"),
     sa.Index(None, "hook_id", "sequence"),
     sqlite_autoincrement=True,
@@ -154,7 +156,7 @@ settings = sa.Table(
 # disabled), dead. `ordering` is the ordering key, empty if order does not matter; among equal keys,
 # `sequence` is the order. The node that holds the lease sends the delivery; after `lease_until` any node
 # may take it. `waiting_since` is the time of the last replay; NULL: never replayed, the delivery waits
-# since `created`.
+# since `created`. `event_account_id` is the account that the event is about; NULL: unknown.
 deliveries = sa.Table(
     "deliveries",
     metadata,
@@ -176,6 +178,7 @@ deliveries = sa.Table(
     sa.Column("changed", sa.Double, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("waiting_since", sa.Double),
+    sa.Column("event_account_id", sa.String(32)),
     sa.Index(None, "status", "hook_id", "next_attempt"),
     sa.Index(None, "hook_id", "ordering", "sequence"),
     sa.Index(None, "account_id", "sequence"),

@@ -10,6 +10,7 @@ from twisted.internet.task import Clock
 
 from kazoo_bridge.interfaces import Delivery, Occurrence
 from kazoo_bridge.webhooks.attempts.attempt import AttemptRunner, ClusterId, RequestBuilder
+from kazoo_bridge.webhooks.attempts.attempt_document import AttemptFormat
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
 from kazoo_bridge.webhooks.delivery.delivery_writer import DeliveryWriter
 from kazoo_bridge.webhooks.delivery.dispatcher import Dispatcher, make_delivery
@@ -56,7 +57,7 @@ class Harness:
         self.registry = HookRegistry()
         self.attempts, self.deliveries, self.hooks = FakeAttemptStore(), FakeDeliveryStore(), FakeHookStore()
         self.disabled: list[tuple[str, str, str, str]] = []
-        self.recorder = AttemptRecorder(clock, self.attempts, records_successes=False, body_limit=1000)
+        self.recorder = AttemptRecorder(clock, self.attempts, False, AttemptFormat(1000, 1000))
         self.scheduler = FairScheduler(clock, total, per_account, per_hook)
         self.poll_timer = PollTimer(clock)
         self.writer = DeliveryWriter(clock, self.deliveries, on_due=self.poll_timer.wake)

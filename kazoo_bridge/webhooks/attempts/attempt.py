@@ -9,7 +9,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from kazoo_bridge.interfaces import Delivery
-from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptInfo, AttemptRecorder
+from kazoo_bridge.webhooks.attempts.attempt_document import AttemptInfo
+from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
 from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
 from kazoo_bridge.webhooks.delivery.hook_queues import Slot
 from kazoo_bridge.webhooks.delivery.retry_policy import RetryPolicy
@@ -116,7 +117,9 @@ class AttemptRunner:
             self._scheduler.release(slot, success)
         self.metrics.observe(success=outcome.success, seconds=self._clock.seconds() - began)
         retries_left = self._policy.quick_retries_left(hook, attempts)
-        info = AttemptInfo(delivery.event_id, hook.retries, retries_left)
+        info = AttemptInfo(
+            delivery.event_id, hook.retries, retries_left, event_account_id=delivery.event_account_id
+        )
         self._recorder.record(hook, request, outcome, info)
         if outcome.success:
             return AttemptResult(True, attempts)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from kazoo_bridge.config import Webhooks
 from kazoo_bridge.interfaces import Attempt, HookHealth, IAttemptStore, StorageUnavailable, StoredAttempt
+from kazoo_bridge.webhooks.attempts.attempt_document import AttemptFormat, AttemptInfo
 from kazoo_bridge.webhooks.batch_writer import BATCH_SIZE, BatchWriter
-from kazoo_bridge.webhooks.egress import mask_credentials
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.http.http_request import HookRequest
 from kazoo_bridge.webhooks.http.sender import Outcome
@@ -25,30 +25,13 @@ _MAX_WAITING = 10_000
 _UNTRIED = HookHealth()
 
 
-@frozen
-class AttemptInfo:
-    """Which attempt at a delivery it was.
-
-    `retries` is the hook's number of quick retries, `retries_left` how many of them follow a failure of this
-    attempt. `test`: a sample, which does not count against the hook.
-    """
-
-    event_id: str
-    retries: int
-    retries_left: int
-    test: bool = False
-
-
 @define(eq=False)
 class AttemptRecorder(BatchWriter):
-    """Records failures, and successes if `records_successes`; counts both for the health of hooks.
-
-    Of a body at most `body_limit` bytes are recorded.
-    """
+    """Records failures, and successes if `records_successes`; counts both for the health of hooks."""
 
     _store: IAttemptStore
     records_successes: bool
-    _body_limit: int
+    _format: AttemptFormat
     _waiting: list[Attempt] = field(init=False, factory=list)
     _health: dict[str, HookHealth] = field(init=False, factory=dict)
     _lost: int = field(init=False, default=0)
@@ -59,7 +42,8 @@ class AttemptRecorder(BatchWriter):
     @classmethod
     def from_config(cls, clock: IReactorTime, config: Webhooks, store: IAttemptStore) -> AttemptRecorder:
         """Build the recorder of the section ``[webhooks]``."""
-        return cls(clock, store, config.log_successful_attempts, config.attempt_body_limit)
+        form = AttemptFormat(config.attempt_body_limit, config.attempt_head_limit)
+        return cls(clock, store, config.log_successful_attempts, form)
 
     def record(self, hook: Hook, request: HookRequest, outcome: Outcome, info: AttemptInfo) -> None:
         """Record one attempt, in memory for now. A success that is not recorded is only counted."""
@@ -74,8 +58,9 @@ class AttemptRecorder(BatchWriter):
         if not outcome.success or self.records_successes or info.test:
             document = self.document(hook, request, outcome, info)
             revision = "" if info.test else hook.revision
+            failed = not outcome.success
             self._waiting.append(
-                Attempt(hook.account_id, hook.id, revision, not outcome.success, now, document)
+                Attempt(hook.account_id, hook.id, revision, failed, now, document, info.event_account_id)
             )
             self._drop_oldest()
         self.schedule_flush()
@@ -83,43 +68,8 @@ class AttemptRecorder(BatchWriter):
     def document(
         self, hook: Hook, request: HookRequest, outcome: Outcome, info: AttemptInfo
     ) -> dict[str, Any]:
-        """Return the attempt in the form of KAZOO's ``webhook_attempt`` documents."""
-        document: dict[str, Any] = {
-            "hook_id": hook.id,
-            "hook_event": hook.event,
-            "event_id": info.event_id,
-            "method": request.method.lower(),
-            "uri": mask_credentials(hook.uri),
-            "req_headers": {
-                name: value for name, value in _lower(request.headers).items() if name != "webhook-signature"
-            },
-            "req_body": self._truncate(request.body),
-            "result": "success" if outcome.success else "failure",
-        }
-        if hook.custom_data:
-            document["custom_data"] = dict(hook.custom_data)
-        if request.url != hook.uri:
-            document["url"] = mask_credentials(request.url)
-        if info.test:
-            document["test"] = True
-        return document | self._response(outcome) | _retries(outcome, info)
-
-    def _response(self, outcome: Outcome) -> dict[str, Any]:
-        if outcome.status is None:
-            return {"reason": "kazoo http client error", "client_error": outcome.error}
-        response: dict[str, Any] = {
-            "resp_status_code": str(outcome.status),
-            "resp_headers": _lower(outcome.headers),
-            "resp_body": self._truncate(outcome.body),
-        }
-        if not outcome.success:
-            response["reason"] = "bad response code"
-        if outcome.error:
-            response["client_error"] = outcome.error
-        return response
-
-    def _truncate(self, body: bytes) -> str:
-        return body[: self._body_limit].decode("utf-8", "replace")
+        """Return the attempt as REST shows it, but for its time."""
+        return self._format.document(hook, request, outcome, info)
 
     # -- reading
 
@@ -160,13 +110,3 @@ class AttemptRecorder(BatchWriter):
         surplus = max(0, len(self._waiting) - _MAX_WAITING)
         del self._waiting[:surplus]
         self._lost += surplus
-
-
-def _lower(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
-
-
-def _retries(outcome: Outcome, info: AttemptInfo) -> dict[str, Any]:
-    if outcome.success or info.test:
-        return {}
-    return {"retries": info.retries, "retries_left": info.retries_left or "retries exceeded"}

@@ -13,7 +13,8 @@ from twisted.internet.interfaces import IReactorTime
 from kazoo_bridge.interfaces import NoSample, Occurrence, StoredHook, TooManySamples
 from kazoo_bridge.kazoo import to_gregorian
 from kazoo_bridge.webhooks.attempts.attempt import RequestBuilder
-from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptInfo, AttemptRecorder
+from kazoo_bridge.webhooks.attempts.attempt_document import AttemptInfo
+from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
 from kazoo_bridge.webhooks.delivery.dispatcher import make_delivery
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.hooks.hook_catalogue import ANY_EVENT, HookCatalogue

@@ -9,6 +9,7 @@ from twisted.internet.task import Clock
 from kazoo_bridge.interfaces import HookType, NoSample, TooManySamples
 from kazoo_bridge.kazoo import GREGORIAN_OFFSET
 from kazoo_bridge.webhooks.attempts.attempt import ClusterId, RequestBuilder
+from kazoo_bridge.webhooks.attempts.attempt_document import AttemptFormat
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
 from kazoo_bridge.webhooks.attempts.sample_sender import SampleSender
 from kazoo_bridge.webhooks.hooks.hook_catalogue import HookCatalogue
@@ -40,7 +41,7 @@ class Harness:
         self.clock, self.attempts = Clock(), FakeAttemptStore()
         self.clock.advance(1000)
         self.agent = FakeAgent(self.clock, reachable=True)
-        self.recorder = AttemptRecorder(self.clock, self.attempts, records_successes=False, body_limit=1000)
+        self.recorder = AttemptRecorder(self.clock, self.attempts, False, AttemptFormat(1000, 1000))
         self.samples = SampleSender(
             self.clock,
             CATALOGUE,
