@@ -28,6 +28,7 @@ from kazoo_bridge.rest.http.errors import (
     unspecified_fault,
 )
 from kazoo_bridge.rest.http.etags import is_not_modified
+from kazoo_bridge.rest.http.pagination import DEFAULT_MAX_PAGE_BYTES
 from kazoo_bridge.rest.http.query import Query
 from kazoo_bridge.rest.http.request_body import parse_body, parse_method
 
@@ -69,13 +70,14 @@ class RequestContext:
     """A request as handlers see it.
 
     `node` is the name of this node in responses, `clock` gives their timestamps, and `on_authenticated` is
-    called with the request's token once it has proved valid.
+    called with the request's token once it has proved valid. `max_page_bytes`: see `Paginator`.
     """
 
     request: IRequest
     node: str
     _clock: IReactorTime
     _on_authenticated: Callable[[str], None] = lambda _token: None
+    max_page_bytes: int = DEFAULT_MAX_PAGE_BYTES
     request_id: str = field(init=False)
     token: str | None = field(init=False, default=None, repr=False)
     principal: Principal | None = field(init=False, default=None)

@@ -30,23 +30,26 @@ class RootResource(Resource):
     """Refuses requests that cannot be routed, answers OPTIONS, and applies the method that a POST carries.
 
     `app` has the routes, `node` is the node's name in responses, `limiter` limits requests, and `clock` gives
-    the timestamps of responses.
+    the timestamps of responses. `max_page_bytes`: see `Paginator`.
     """
 
     isLeaf = True
 
-    def __init__(self, app: Klein, node: str, limiter: RequestLimiter, clock: IReactorTime) -> None:
+    def __init__(
+        self, app: Klein, node: str, limiter: RequestLimiter, clock: IReactorTime, max_page_bytes: int
+    ) -> None:
         super().__init__()
         self._routes = app.url_map.bind("localhost")
         self._routed = KleinResource(app)
         self._node = node
         self._limiter = limiter
         self._clock = clock
+        self._max_page_bytes = max_page_bytes
 
     def render(self, request: LimitedRequest) -> bytes | int:
         """Answer the request, or route it."""
         request.context = context = RequestContext(
-            request, self._node, self._clock, self._limiter.mark_authenticated
+            request, self._node, self._clock, self._limiter.mark_authenticated, self._max_page_bytes
         )
         try:
             path = _decode_path(request.path)

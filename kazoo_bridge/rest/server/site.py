@@ -40,7 +40,7 @@ def make_site(reactor: Any, resources: Iterable[Resource], node: str, http: Http
     limiter = RequestLimiter(reactor, http.requests_per_second, http.request_burst)
     site = LimitedSite(
         ChannelLimits.from_config(reactor, http),
-        RootResource(app, node, limiter, reactor),
+        RootResource(app, node, limiter, reactor, http.max_page_bytes),
         requestFactory=LimitedRequest,
         logFormatter=_format_access_log,
         reactor=reactor,
