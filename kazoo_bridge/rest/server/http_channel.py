@@ -129,9 +129,13 @@ class LimitedHTTPChannel(HTTPChannel):
     still sends would reset it, and the client would lose the response. TLS closes without such a loss.
     Surplus connections are closed at once all the same, because lingering would cost what the limit is to
     save.
+
+    A client that sends request after request and reads nothing has one response waiting for it: the next
+    request is processed when it has been read, and meanwhile nothing more is received.
     """
 
     _refused = False
+    _unread: http.Request | None = None
     _address: str | None = None
     _has_received_data = False
     _timer: IDelayedCall | None = None
@@ -180,7 +184,25 @@ class LimitedHTTPChannel(HTTPChannel):
         if not self.persistent:
             # Twisted has no time-out for a client that does not read.
             self.setTimeout(self._savedTimeOut)
+        elif self._waitingForTransport:
+            self._unread = request
+            self.setTimeout(self._savedTimeOut)
+            return
         super().requestDone(request)
+
+    def pauseProducing(self) -> None:
+        """Receive nothing while the client does not read: Twisted would collect further requests."""
+        super().pauseProducing()
+        self._networkProducer.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """Continue with the next request, or with what the present one sends."""
+        super().resumeProducing()
+        unread, self._unread = self._unread, None
+        if unread is not None:
+            super().requestDone(unread)
+        elif sum(map(len, self._dataBuffer)) <= self._optimisticEagerReadSize:
+            self._networkProducer.resumeProducing()
 
     def lineLengthExceeded(self, line: bytes) -> None:
         """Answer a line that is too long, where Twisted only closes the connection."""
@@ -189,6 +211,7 @@ class LimitedHTTPChannel(HTTPChannel):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Stop counting the connection."""
         self._cancel_timeout()
+        self._unread = None
         if self._address is not None:
             self._limits.closed(self._address)
             self._address = None
