@@ -26,7 +26,14 @@ class NoSample(Exception):
 
 
 class TooManySamples(Exception):
-    """The account's earlier samples are still being sent."""
+    """The account, or the hook, has requested too many samples.
+
+    `retry_after` is the time until it may request one again, in whole seconds.
+    """
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(retry_after)
+        self.retry_after = retry_after
 
 
 class IWebhooks(Interface):
@@ -94,7 +101,7 @@ class IWebhooks(Interface):
     def send_sample(hook: StoredHook) -> Awaitable[Mapping[str, Any]]:
         """Send a sample to the hook now, enabled or not; returns the attempt in its public form.
 
-        Fails with `NoSample`, or with `TooManySamples` while too many of the account are being sent.
+        Fails with `NoSample`, or with `TooManySamples`.
         """
 
     def attempts(

@@ -28,6 +28,7 @@ from kazoo_bridge.webhooks.attempts.attempt import AttemptRunner, ClusterId, Req
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
 from kazoo_bridge.webhooks.attempts.auto_disabler import AutoDisabler
 from kazoo_bridge.webhooks.attempts.health import HealthReport
+from kazoo_bridge.webhooks.attempts.sample_limits import SampleLimits
 from kazoo_bridge.webhooks.attempts.sample_sender import SampleSender
 from kazoo_bridge.webhooks.delivery.dead_letters import DeadLetters
 from kazoo_bridge.webhooks.delivery.delivery_writer import DeliveryWriter
@@ -138,6 +139,7 @@ class WebhookService:
         )
         retry_worker = RetryWorker(
             reactor,
+            directory,
             stores.deliveries,
             registry,
             scheduler,
@@ -155,7 +157,14 @@ class WebhookService:
             recorder=recorder,
             auto_disabler=auto_disabler,
             dead_letters=DeadLetters(reactor, stores.deliveries, writer, on_due=poll_timer.wake),
-            sample_sender=SampleSender(reactor, catalogue, requests, http.sender, recorder),
+            sample_sender=SampleSender(
+                reactor,
+                catalogue,
+                requests,
+                http.sender,
+                recorder,
+                SampleLimits(reactor, config.webhooks.tests_per_minute),
+            ),
             health=HealthReport(
                 reactor,
                 config.webhooks,
@@ -269,5 +278,12 @@ class WebhookService:
         )
         register_gauge(
             registry, "requests_queued", "Requests waiting in memory for a slot", lambda: scheduler.queued
+        )
+        register_labelled_counter(
+            registry,
+            "deliveries_dropped",
+            "Deliveries deleted without an attempt",
+            "reason",
+            lambda: self._retry_worker.dropped,
         )
         return StoredDeliveryMetrics(registry, self.stores.deliveries)

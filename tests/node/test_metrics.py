@@ -38,6 +38,7 @@ METRICS = {
     "requests_under_way": ("gauge", ""),
     "requests_queued": ("gauge", ""),
     "deliveries_stored": ("gauge", "status"),
+    "deliveries_dropped": ("counter", "reason"),
 }
 
 
@@ -102,6 +103,7 @@ async def test_a_fresh_node_has_all_its_samples(node: Node) -> None:
         "deliveries_stored{pending}": 0,
         "deliveries_stored{held}": 0,
         "deliveries_stored{dead}": 0,
+        "deliveries_dropped_total{account_moved}": 0,
     }
 
 

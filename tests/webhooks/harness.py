@@ -23,7 +23,7 @@ from kazoo_bridge.webhooks.delivery.retry_worker import RetryWorker
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.hooks.registry import HookRegistry
 from kazoo_bridge.webhooks.http.sender import Sender
-from tests.webhooks.fakes import FakeAgent, FakeAttemptStore, FakeDeliveryStore, FakeHookStore
+from tests.webhooks.fakes import FakeAgent, FakeAttemptStore, FakeDeliveryStore, FakeDirectory, FakeHookStore
 from tests.webhooks.hook_factory import ACCOUNT, CATALOGUE, stored_hook
 
 REQUEST_TIMEOUT = 10.0
@@ -74,8 +74,10 @@ class Harness:
             RetryPolicy([10, 100], retry_bad_status, random=LongestDelays()),
             on_gone=self._on_gone,
         )
+        self.directory = FakeDirectory({})
         self.retry_worker = RetryWorker(
             clock,
+            self.directory,
             self.deliveries,
             self.registry,
             self.scheduler,

@@ -93,6 +93,11 @@ class DeliveryWriter(BatchWriter):
             self._results.retry.append((delivery.id, result.attempts, result.next_attempt, result.reason))
         self.schedule_flush()
 
+    def drop(self, delivery: Delivery) -> None:
+        """Delete a claimed delivery that is not to be made any more."""
+        self._results.delivered.append(delivery.id)
+        self.schedule_flush()
+
     def release(self, delivery: Delivery) -> None:
         """Return a claimed delivery to the store without an attempt."""
         self._results.released.append(delivery.id)

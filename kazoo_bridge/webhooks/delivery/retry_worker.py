@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 
 from attrs import define, field
 from twisted.application.service import Service
@@ -10,7 +11,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from kazoo_bridge.interfaces import Delivery, IDeliveryStore, StorageUnavailable
+from kazoo_bridge.account_moves import moved_away
+from kazoo_bridge.interfaces import Delivery, IDeliveryStore, IDirectory, StorageUnavailable
 from kazoo_bridge.webhooks.attempts.attempt import AttemptResult, AttemptRunner
 from kazoo_bridge.webhooks.delivery.delivery_writer import DeliveryWriter
 from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
@@ -28,6 +30,9 @@ MAX_CLAIM = 64
 #: Deliveries that are claimed for each slot; what gets no slot in time is released.
 CLAIMS_PER_SLOT = 2
 
+#: The reason of a delivery that is dropped because the account of its event has left that of its hook.
+ACCOUNT_MOVED = "account_moved"
+
 #: Seconds for which a claim outlasts a request.
 LEASE_MARGIN = 10.0
 
@@ -43,10 +48,12 @@ class _InvalidInlineHook(Exception):
 class RetryWorker(Service):
     """Claims due deliveries, makes an attempt at each, and records the results.
 
-    `request_timeout` is in seconds. Its claims carry a random id of the process.
+    `request_timeout` is in seconds. Its claims carry a random id of the process. `dropped` counts deliveries
+    by the reason why they were deleted without an attempt.
     """
 
     _clock: IReactorTime
+    _directory: IDirectory
     _store: IDeliveryStore
     _registry: HookRegistry
     _scheduler: FairScheduler
@@ -61,6 +68,7 @@ class RetryWorker(Service):
     _unavailable: bool = field(init=False, default=False)
     #: The hook that was served last, among those whose circuit is closed (False) and open (True).
     _last_served: dict[bool, str] = field(init=False, factory=dict)
+    dropped: Counter[str] = field(init=False, factory=lambda: Counter({ACCOUNT_MOVED: 0}))
 
     def startService(self) -> None:
         """Poll the storage, now and from now on."""
@@ -154,11 +162,22 @@ class RetryWorker(Service):
             await self._paused.pause_or_delete(delivery.hook_id)
             self._writer.release(delivery)
             return
+        if await self._has_moved_away(delivery):
+            self._writer.drop(delivery)
+            self.dropped[ACCOUNT_MOVED] += 1
+            return
         slot = await self._scheduler.acquire(hook, _SLOT_TIMEOUT)
         if slot is None:
             self._writer.release(delivery)
             return
         self._writer.record_result(delivery, await self._attempt_runner.attempt(hook, delivery, slot))
+
+    async def _has_moved_away(self, delivery: Delivery) -> bool:
+        """Whether the account of the event is no longer below that of the hook."""
+        try:
+            return bool(await moved_away(self._directory, [delivery.event_account_id], delivery.account_id))
+        except StorageUnavailable:
+            return False
 
     def _hook_for(self, delivery: Delivery) -> Hook | None:
         """Return the hook as it is now; None when it is disabled or deleted."""
