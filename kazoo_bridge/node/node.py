@@ -122,6 +122,7 @@ class Node:
     metrics: NodeMetrics = field(init=False)
     _port: IListeningPort | None = field(init=False, default=None)
     _started: bool = field(init=False, default=False)
+    _rights_revision: int = field(init=False, default=0)
 
     def __attrs_post_init__(self) -> None:
         self.metrics = NodeMetrics(
@@ -197,6 +198,7 @@ class Node:
             raise StartupFailed(f"storage.uri: the storage cannot be used: {error}") from None
         self.change_feed.subscribe(self.directory.on_change)
         self.change_feed.subscribe(self._hooks_changed)
+        self.change_feed.subscribe(self._rights_changed)
         self.change_feed.startService()
         self.retention.startService()
         await self._listen()
@@ -255,6 +257,13 @@ class Node:
         if kind == ALL:
             return Deferred.fromCoroutine(hooks.load())
         return Deferred.fromCoroutine(hooks.reload(subjects)) if kind == "hook" else None
+
+    def _rights_changed(self, _kind: str, _subjects: frozenset[str]) -> None:
+        """Check the open sockets if rights have ended; the directory has followed the change before."""
+        revision = self.directory.rights_revision
+        if revision != self._rights_revision:
+            self._rights_revision = revision
+            self.websockets.sessions.check_rights()
 
     def _bus_problem(self) -> str | None:
         return self.bus.unavailable_reason() if self._started else "the node is still starting"

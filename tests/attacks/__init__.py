@@ -1,0 +1,1 @@
+"""Attacks on the service: inputs that must cost little or be refused."""
