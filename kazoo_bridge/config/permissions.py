@@ -3,10 +3,10 @@
 What belongs to root or to the user of the process is trusted, unless others may write it too. A group may
 write what belongs to a user of the same name whose own group it is and who is alone in it: that is how
 files look that a developer makes with the umask 002 of Debian's private groups. On a file system that is
-mounted read-only nobody writes.
+mounted read-only the modes do not count.
 
 The folder of a file is looked at too, because the file can be replaced in it; the folders above are not.
-In a folder with the sticky bit, such as ``/tmp``, nobody replaces the files of others.
+In a folder with the sticky bit, such as ``/tmp``, users cannot replace the files of others.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from kazoo_bridge.interfaces import Principal
+from kazoo_bridge.node.node import Node
 from kazoo_bridge.storage import change_log, tables
 from tests.websockets.fakes import PARENT, PartsHarness
 from tests.websockets.harness import CHILD, RESELLER, STRANGER, Harness
@@ -47,7 +48,7 @@ async def events_until(harness: Harness, stopped: Any, account: str) -> float:
     return reactor.seconds() - began
 
 
-async def move(harness: Harness, account_id: str, parent_id: str) -> None:
+async def move(node: Node, account_id: str, parent_id: str) -> None:
     """Move an account below another, as another process would."""
 
     def write(connection: Connection) -> None:
@@ -55,7 +56,7 @@ async def move(harness: Harness, account_id: str, parent_id: str) -> None:
         connection.execute(moved.values(parent_id=parent_id))
         change_log.record(connection, "account", [account_id], reactor.seconds())
 
-    await harness.node.database.write(write)
+    await node.database.write(write)
 
 
 class TestRightsEnd:
@@ -83,7 +84,7 @@ class TestRightsEnd:
         client = await harness.connect()
         await client.request("subscribe", {"account_id": CHILD, "binding": "call.*.*"})
         (session,) = harness.sessions
-        await move(harness, CHILD, STRANGER)
+        await move(harness.node, CHILD, STRANGER)
         took = await events_until(harness, lambda: not session.subscriptions, CHILD)
         assert took < RIGHTS_TIMEOUT
         assert (await client.notice())["data"]["errors"] == ["unauthorized account id"]
