@@ -133,7 +133,7 @@ def _page(
         query = query.where(attempts.c.sequence < before)
     newest = query.order_by(attempts.c.sequence.desc()).limit(count)
     return [
-        StoredAttempt(row.sequence, row.made, json.loads(row.document), row.event_account_id)
+        StoredAttempt(row.sequence, row.made, json.loads(row.document), event_account_id=row.event_account_id)
         for row in read_bounded(connection, newest, lambda row: len(row.document))
     ]
 

@@ -60,7 +60,15 @@ class AttemptRecorder(BatchWriter):
             revision = "" if info.test else hook.revision
             failed = not outcome.success
             self._waiting.append(
-                Attempt(hook.account_id, hook.id, revision, failed, now, document, info.event_account_id)
+                Attempt(
+                    hook.account_id,
+                    hook.id,
+                    revision,
+                    failed,
+                    now,
+                    document,
+                    event_account_id=info.event_account_id,
+                )
             )
             self._drop_oldest()
         self.schedule_flush()
