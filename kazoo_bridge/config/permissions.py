@@ -30,8 +30,7 @@ def check_file(path: str, status: os.stat_result) -> None:
     if _is_read_only(path):
         return
     _check(path, status)
-    for folder in {os.path.dirname(os.path.abspath(path)), os.path.dirname(os.path.realpath(path))}:
-        _check(folder, os.stat(folder), files_can_be_added=True)
+    _check_folders_of(path)
 
 
 def check_tree(folder: str) -> None:
@@ -39,10 +38,10 @@ def check_tree(folder: str) -> None:
 
     A folder with the sticky bit is refused, because others can add files to it.
     """
-    folder = os.path.realpath(folder)
     if _is_read_only(folder):
         return
-    _check(os.path.dirname(folder), os.stat(os.path.dirname(folder)), files_can_be_added=True)
+    _check_folders_of(folder)
+    folder = os.path.realpath(folder)
     for number, path in enumerate(_everything_in(folder)):
         if number == MAX_FILES:
             raise ValueError(f"{folder}: expected at most {MAX_FILES} files")
@@ -57,6 +56,11 @@ def is_readable_by_all(path: str, status: os.stat_result) -> bool:
     """Return whether every user may read the file with this status, and reach it in its folder."""
     folder = os.stat(os.path.dirname(os.path.realpath(path)))
     return bool(status.st_mode & stat.S_IROTH and folder.st_mode & stat.S_IXOTH)
+
+
+def _check_folders_of(path: str) -> None:
+    for folder in {os.path.dirname(os.path.abspath(path)), os.path.dirname(os.path.realpath(path))}:
+        _check(folder, os.stat(folder), files_can_be_added=True)
 
 
 def _everything_in(folder: str) -> Iterator[str]:

@@ -179,6 +179,15 @@ class TestFoldersOfPlugins:
             assert (problem(lambda: check_tree(str(folder))) or "").startswith(f"{path}: expected to belong")
             del owners[path]
 
+    def test_the_folder_of_a_link_to_it(self, owners: Owners, tmp_path: Path) -> None:
+        (tmp_path / "plugins").mkdir()
+        (tmp_path / "links").mkdir()
+        (tmp_path / "links" / "mine").symlink_to(tmp_path / "plugins")
+        assert problem(lambda: check_tree(str(tmp_path / "links" / "mine"))) is None
+        (tmp_path / "links").chmod(0o777)
+        found = problem(lambda: check_tree(str(tmp_path / "links" / "mine")))
+        assert (found or "").startswith(f"{tmp_path / 'links'}: every user")
+
     def test_others_can_add_files_to_a_folder_with_the_sticky_bit(
         self, owners: Owners, tmp_path: Path
     ) -> None:
