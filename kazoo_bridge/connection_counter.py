@@ -6,7 +6,7 @@ from collections import Counter
 
 from attrs import define, field
 
-from kazoo_bridge.ip_addresses import rate_limit_network
+from kazoo_bridge.ip_addresses import address_group
 
 
 class ConnectionLimitReached(Exception):
@@ -21,7 +21,7 @@ class ConnectionLimitReached(Exception):
 class ConnectionCounter:
     """Counts open connections.
 
-    `max_total` limits all connections, `max_per_network` those of one `rate_limit_network`: an IPv4 address
+    `max_total` limits all connections, `max_per_network` those of one `address_group`: an IPv4 address
     or an IPv6 /64 (each 0: no limit). Hosts are IP addresses as text, or any other name of a client.
     """
 
@@ -35,7 +35,7 @@ class ConnectionCounter:
         """Count a new connection; raises `ConnectionLimitReached`, and counts nothing, at a limit."""
         if self.max_total and self.total >= self.max_total:
             raise ConnectionLimitReached(per_network=False)
-        self._add(rate_limit_network(host))
+        self._add(address_group(host))
         self.total += 1
 
     def move(self, old_host: str, new_host: str) -> None:
@@ -45,14 +45,14 @@ class ConnectionCounter:
 
         For clients behind a proxy, whose address arrives after the connection is counted.
         """
-        old, new = rate_limit_network(old_host), rate_limit_network(new_host)
+        old, new = address_group(old_host), address_group(new_host)
         if old != new:
             self._add(new)
             self._remove(old)
 
     def release(self, host: str) -> None:
         """Forget a connection that was counted for `host` and is closed."""
-        self._remove(rate_limit_network(host))
+        self._remove(address_group(host))
         self.total -= 1
 
     def _add(self, network: str) -> None:

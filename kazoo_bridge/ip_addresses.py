@@ -17,22 +17,22 @@ def is_ip_address(host: str) -> bool:
 def rate_limit_key(address: object) -> str:
     """Return what stands for a peer in rate limits and connection limits.
 
-    `address` is an `IAddress`. The result is that of `rate_limit_network` for its host. All peers without a
+    `address` is an `IAddress`. The result is that of `address_group` for its host. All peers without a
     host, such as those on a UNIX socket, share the key ``local``.
     """
-    return rate_limit_network(str(getattr(address, "host", None) or "local"))
+    return address_group(str(getattr(address, "host", None) or "local"))
 
 
-def rate_limit_network(host: str) -> str:
+def address_group(address: str) -> str:
     """Return the network that limits count an address under, as text.
 
     An IPv4 address stands for itself. An IPv6 address stands for its /64, because one host can use all of
     that; an IPv4-mapped one stands for the IPv4 address. Text that is not an address is returned as it is.
     """
     try:
-        parsed = ipaddress.ip_address(host.partition("%")[0])
+        parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
-        return host
+        return address
     if isinstance(parsed, ipaddress.IPv4Address):
-        return host
+        return address
     return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, 64), strict=False))

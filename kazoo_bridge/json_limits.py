@@ -1,7 +1,8 @@
 """Limits of JSON values that come from outside.
 
 Code that walks a value may recurse, and orjson writes a limited number of levels only, so each border checks
-the depth.
+the depth. Parsing and walking cost time for each value, so borders that anybody can reach count the values
+before they parse.
 """
 
 from __future__ import annotations
@@ -22,3 +23,22 @@ def exceeds_depth(value: Any, limit: int) -> bool:
         if not level:
             return False
     return bool(level)
+
+
+def exceeds_values(raw: bytes, limit: int) -> bool:
+    """Return True if the text of a JSON value may have more than `limit` values, without parsing it.
+
+    Values are objects, lists, and what they contain. The number is exact for valid JSON, but for empty
+    objects and lists, which count twice.
+    """
+    if _count_values(raw) <= limit:
+        return False
+    unescaped = raw.replace(rb"\\", b"").replace(rb"\"", b"")
+    # A value has two texts at most: its key and itself.
+    if unescaped.count(b'"') > 4 * limit:
+        return True
+    return _count_values(b"".join(unescaped.split(b'"')[::2])) > limit
+
+
+def _count_values(raw: bytes) -> int:
+    return 1 + raw.count(b",") + raw.count(b"[") + raw.count(b"{")

@@ -9,6 +9,7 @@ as ``value``). See ``kz_json_schema`` and ``cb_context`` in ``2600hz/kazoo``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
@@ -31,6 +32,15 @@ _MESSAGES = {
     "maxProperties": "expected at most {target} keys",
 }
 
+#: Fields that the errors of one document have at most; further mistakes are not reported.
+MAX_FIELDS = 20
+
+#: Characters of a field's path.
+_MAX_PATH_LENGTH = 200
+
+#: Characters of a message, which may quote what was given.
+_MAX_MESSAGE_LENGTH = 1000
+
 _ABSENT: Any = object()
 
 
@@ -39,8 +49,9 @@ def error_details(
 ) -> dict[str, Any]:
     """Return the details of one violated rule: ``message``, and ``target`` and ``cause`` if they are given.
 
-    Without `message` the usual one of the rule is used. `cause` is repeated to the client unchanged: pass it
-    through `for_display` if it may be long or contain control characters.
+    Without `message` the usual one of the rule is used. REST repeats `cause` to the client as `for_display`
+    shows it, websockets unchanged: pass it through `for_display` if it may be long or contain control
+    characters.
     """
     if message is None:
         message = _MESSAGES.get(rule, "not as expected").format(target=target)
@@ -77,10 +88,13 @@ def to_kazoo_errors(
 
     A missing key is an error of the key, an unsuitable key one of the object that contains it. `messages`
     adds to the usual messages by rule, or overrides them; ``{target}`` in it is replaced by the keyword's
-    value. `display` returns the form in which an invalid value is repeated to the client.
+    value. `display` returns the form in which an invalid value is repeated to the client. Only the errors of
+    the first `MAX_FIELDS` fields are translated; no further ones are taken from `errors`.
     """
     result: FieldErrors = {}
     for error in errors:
+        if len(result) >= MAX_FIELDS:
+            break
         path = [text_for_display(str(part)) for part in error.absolute_path]
         rule = str(error.validator)
         target: Any = error.validator_value
@@ -98,3 +112,31 @@ def to_kazoo_errors(
             field_error(".".join(path), rule, message, target=target, cause=display(error.instance)),
         )
     return result
+
+
+def bounded(errors: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> FieldErrors:
+    """Return errors in a form that is not much longer than what they say, whatever was sent.
+
+    The first `MAX_FIELDS` fields are kept. Their paths, and ``message``, ``cause`` and ``value`` are
+    shortened; ``target`` is not, because it is what the service demands.
+    """
+    return {
+        _shorten(field, _MAX_PATH_LENGTH): {
+            rule: {name: _shorten_detail(name, value) for name, value in details.items()}
+            for rule, details in rules.items()
+        }
+        for field, rules in islice(errors.items(), MAX_FIELDS)
+    }
+
+
+def _shorten_detail(name: str, value: Any) -> Any:
+    match name:
+        case "cause" | "value":
+            return for_display(value)
+        case "message":
+            return _shorten(str(value), _MAX_MESSAGE_LENGTH)
+    return value
+
+
+def _shorten(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import takewhile
 from typing import Any
+
+from attrs import define
 
 #: Control characters and lone surrogates.
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
-#: Limits of a value that is repeated in an error: characters of a text, items of an object or list.
+#: Limits of a value that is repeated in an error: characters of a text, and items of objects and lists and
+#: characters of all their texts together.
 _MAX_DISPLAY_LENGTH = 100
 _MAX_DISPLAY_ITEMS = 20
+_MAX_DISPLAY_TOTAL = 300
 
 
 def forbidden_texts(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -46,16 +51,38 @@ def text_for_display(text: str) -> str:
 def for_display(value: Any) -> Any:
     """Return a JSON value in a form fit to be repeated in an error.
 
-    Texts, keys included, are as in `text_for_display`; of objects and lists the first 20 items are kept, at
-    every depth.
+    Texts, keys included, are as in `text_for_display`; of objects and lists the first 20 items are kept, all
+    depths together, and fewer if their texts are long.
     """
-    if isinstance(value, str):
-        return text_for_display(value)
-    if isinstance(value, Mapping):
-        return {
-            text_for_display(name): for_display(inner)
-            for name, inner in list(value.items())[:_MAX_DISPLAY_ITEMS]
-        }
-    if isinstance(value, list | tuple):
-        return [for_display(inner) for inner in value[:_MAX_DISPLAY_ITEMS]]
-    return value
+    return _Display().shorten(value)
+
+
+@define
+class _Display:
+    """What may still be shown of one value."""
+
+    items: int = _MAX_DISPLAY_ITEMS
+    characters: int = _MAX_DISPLAY_TOTAL
+
+    def shorten(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._shorten_text(value)
+        if isinstance(value, Mapping):
+            shown = {}
+            for name, inner in value.items():
+                if not self._has_room():
+                    break
+                shown[self._shorten_text(name)] = self.shorten(inner)
+            return shown
+        if isinstance(value, list | tuple):
+            return [self.shorten(inner) for inner in takewhile(lambda _: self._has_room(), value)]
+        return value
+
+    def _shorten_text(self, text: str) -> str:
+        shown = text_for_display(text)
+        self.characters -= len(shown)
+        return shown
+
+    def _has_room(self) -> bool:
+        self.items -= 1
+        return self.items >= 0 and self.characters > 0

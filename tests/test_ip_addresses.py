@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 
-from kazoo_bridge.ip_addresses import is_ip_address, rate_limit_key, rate_limit_network
+from kazoo_bridge.ip_addresses import address_group, is_ip_address, rate_limit_key
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1"])
@@ -29,7 +29,7 @@ def test_names_and_other_texts_are_no_addresses(host: str) -> None:
     ],
 )
 def test_the_network_that_a_limit_counts(host: str, network: str) -> None:
-    assert rate_limit_network(host) == network
+    assert address_group(host) == network
 
 
 @pytest.mark.parametrize(

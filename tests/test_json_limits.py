@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from kazoo_bridge.json_limits import exceeds_depth
+from kazoo_bridge.json_limits import exceeds_depth, exceeds_values
 
 
 def nested(levels: int) -> Any:
@@ -23,3 +23,24 @@ def test_levels_are_counted(limit: int) -> None:
 def test_the_deepest_place_counts() -> None:
     assert exceeds_depth([1, {"a": []}, [[[]]]], 3)
     assert not exceeds_depth([1, {"a": []}, [[[]]]], 4)
+
+
+@pytest.mark.parametrize(
+    ("raw", "values"),
+    [
+        (b"[1,2,3]", 4),
+        (b'{"a":1,"b":[true]}', 4),
+        (b'[",[{,[{"]', 2),
+        (rb'["\\",",,\",,",1]', 4),
+        (b"[[],{}]", 5),  # empty ones count twice
+        (b"[" * 500, 501),
+    ],
+)
+def test_values_are_counted_in_the_text(raw: bytes, values: int) -> None:
+    assert not exceeds_values(raw, values)
+    assert exceeds_values(raw, values - 1)
+
+
+def test_texts_alone_show_that_there_are_too_many_values() -> None:
+    assert exceeds_values(b'["a"' + b',"a"' * 1000 + b"]", 100)
+    assert not exceeds_values(b'["' + b"," * 1000 + b'"]', 100)

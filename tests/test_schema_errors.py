@@ -6,8 +6,10 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from kazoo_bridge.schema_errors import (
+    MAX_FIELDS,
     FieldErrors,
     add_errors,
+    bounded,
     error_details,
     field_error,
     to_kazoo_errors,
@@ -143,3 +145,27 @@ def test_errors_are_added_rule_by_rule() -> None:
         "a": {"type": {"message": "new"}, "minimum": {"message": "more"}},
         "b": {"type": {"message": "other"}},
     }
+
+
+def test_no_more_errors_are_taken_than_are_reported() -> None:
+    errors = Draft202012Validator({"additionalProperties": {"type": "string"}}).iter_errors(
+        {str(number): number for number in range(10_000)}
+    )
+    assert len(to_kazoo_errors(errors)) == MAX_FIELDS
+    assert len(list(errors)) == 10_000 - MAX_FIELDS - 1
+
+
+def test_bounded_errors_repeat_little() -> None:
+    details = {
+        "message": "m" * 5000,
+        "target": list(range(100)),
+        "cause": "x" * 5000,
+        "value": ["y" * 5000] * 50,
+    }
+    errors = bounded({f"{number}." + "k" * 5000: {"enum": details} for number in range(1000)})
+    assert len(errors) == MAX_FIELDS
+    assert max(map(len, errors)) < 250
+    shown = errors["0." + "k" * 197 + "…"]["enum"]
+    assert (shown["message"], shown["target"]) == ("m" * 999 + "…", list(range(100)))
+    assert len(str(errors)) < 45_000
+    assert bounded(errors) == errors

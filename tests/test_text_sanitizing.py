@@ -34,7 +34,21 @@ def test_the_paths_of_forbidden_texts() -> None:
         (list(range(30)), list(range(20))),
         ({str(number): number for number in range(30)}, {str(number): number for number in range(20)}),
         (1.5, 1.5),
+        ([["a", "b"]] * 20, [["a", "b"]] * 6 + [["a"]]),
+        (["x" * 90] * 20, ["x" * 90] * 4),
+        (
+            {"a": {"x" * 500: "y" * 500, "z": {}}, "b": 1},
+            {"a": {"x" * 100 + "…": "y" * 100 + "…", "z": {}}, "b": 1},
+        ),
     ],
 )
 def test_values_are_shortened_for_display(value: Any, shown: Any) -> None:
     assert for_display(value) == shown
+
+
+@pytest.mark.parametrize("levels", [100, 900])
+def test_deep_values_are_cut(levels: int) -> None:
+    value: Any = "x"
+    for _ in range(levels):
+        value = [value]
+    assert len(str(for_display(value))) < 50

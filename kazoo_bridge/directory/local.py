@@ -181,7 +181,7 @@ class LocalDirectory:
         principal = None if account_id is None else await self._principal(account_id, None)
         if principal is None:
             return None
-        issued = await self._token_source.create(principal.account_id, self._login_ttl)
+        issued = await self._token_source.log_in(digest, principal.account_id, self._login_ttl)
         return issued.token, Principal(principal.account_id, principal.superadmin, issued.expires)
 
     async def _principal(self, account_id: str, expires: float | None) -> Principal | None:

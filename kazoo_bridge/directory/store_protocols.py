@@ -80,8 +80,11 @@ class TokenSource(Protocol):
     def digest(self, secret: str) -> str:
         """Return the digest under which a token or API key is stored. It reveals nothing about the secret."""
 
-    def create(self, account_id: str, ttl: float | None = None) -> Awaitable[IssuedTokenRow]:
-        """Create a token that is valid for `ttl` seconds; None: for ever."""
+    def log_in(self, api_key_digest: str, account_id: str, ttl: float, /) -> Awaitable[IssuedTokenRow]:
+        """Create a token for an API key of the account, valid for `ttl` seconds.
+
+        The oldest tokens of that key end when it has too many.
+        """
 
     def lookup(self, digest: str) -> Awaitable[TokenRow | None]:
         """Read the token with this digest; None if it is unknown or expired."""

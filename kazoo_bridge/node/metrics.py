@@ -56,5 +56,8 @@ class NodeMetrics:
         While the storage is unavailable, all metrics but the number of stored deliveries are there.
         """
         self._is_storage_up = await self._database.check() is None
-        await self._stored_deliveries.update()
+        if self._is_storage_up:
+            await self._stored_deliveries.update()
+        else:
+            self._stored_deliveries.clear()
         return self._registry

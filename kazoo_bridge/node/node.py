@@ -216,7 +216,9 @@ class Node:
         await self.webhooks.load()
 
     async def _listen(self) -> None:
-        site = make_site(self.reactor, build_resources(self.rest_services()), self.name, self.config.http)
+        services = self.rest_services()
+        resources = build_resources(services)
+        site = make_site(self.reactor, resources, self.name, services.directory, self.config.http)
         endpoint = self.config.http.endpoint
         self._port = await _open_port(
             "http.endpoint", endpoint, serverFromString(self.reactor, endpoint).listen(site)

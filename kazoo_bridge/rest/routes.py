@@ -66,7 +66,7 @@ def build_resources(services: RestServices) -> list[Resource]:
         EventStreamResource(directory, websockets, clock),
         ChannelResource(directory, services.calls),
         ConsoleResource(page_files(), services.websocket_location),
-        MetricResource(services.read_metrics),
-        HealthResource(services.readiness_problems),
+        MetricResource(clock, services.read_metrics),
+        HealthResource(clock, services.readiness_problems),
         OpenApiResource.from_schemas(webhooks.document_schema, webhooks.secret_schemas),
     ]

@@ -50,6 +50,9 @@ tokens = sa.Table(
     ),
     sa.Column("created", sa.Double, nullable=False),
     sa.Column("expires", sa.Double, index=True),
+    # The digest of the API key with which the token was made.
+    sa.Column("api_key", sa.String(64)),
+    sa.Index(None, "api_key", "created"),
 )
 
 api_keys = sa.Table(

@@ -19,6 +19,10 @@ from kazoo_bridge.storage.accounts import UnknownAccount, exists
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.tables import api_keys, tokens
 
+#: Tokens that logins with one API key can have at the same time. A client that logs in for each request goes
+#: on working beyond that: the oldest token ends.
+MAX_TOKENS_PER_API_KEY = 100
+
 _SECRET_BYTES = 32
 
 
@@ -63,6 +67,12 @@ class TokenStore:
             lambda connection: create(connection, account_id, ttl, self._clock.seconds())
         )
 
+    def log_in(self, api_key_digest: str, account_id: str, ttl: float) -> Deferred[IssuedToken]:
+        """Create a token for a valid API key of the account; see `log_in`. Fails with `UnknownAccount`."""
+        return self._database.write(
+            lambda connection: log_in(connection, api_key_digest, account_id, ttl, self._clock.seconds())
+        )
+
     def lookup(self, digest: str) -> Deferred[StoredToken | None]:
         """Read the token with this digest; None if it is unknown or expired."""
         return self._database.read(lambda connection: lookup(connection, digest, self._clock.seconds()))
@@ -89,15 +99,41 @@ class TokenStore:
         )
 
 
-def create(connection: Connection, account_id: str, ttl: float | None, now: float) -> IssuedToken:
+def create(
+    connection: Connection, account_id: str, ttl: float | None, now: float, *, api_key: str | None = None
+) -> IssuedToken:
     """Create a token that is valid for `ttl` seconds (None: for ever) from `now` (Unix seconds).
 
-    Records the change. Raises `UnknownAccount`.
+    `api_key` is the digest of the API key that the token is made for. Records the change. Raises
+    `UnknownAccount`.
     """
     token = secrets.token_hex(_SECRET_BYTES)
     expires = None if ttl is None else now + ttl
-    _insert(connection, tokens, "token", token, account_id, now, expires=expires)
+    _insert(connection, tokens, "token", token, account_id, now, expires=expires, api_key=api_key)
     return IssuedToken(token, account_id, expires)
+
+
+def log_in(
+    connection: Connection, api_key_digest: str, account_id: str, ttl: float, now: float
+) -> IssuedToken:
+    """Create a token for an API key; of more than `MAX_TOKENS_PER_API_KEY` of that key the oldest end.
+
+    The token is valid for `ttl` seconds from `now` (Unix seconds). Records the changes. Raises
+    `UnknownAccount`.
+    """
+    issued = create(connection, account_id, ttl, now, api_key=api_key_digest)
+    surplus = list(
+        connection.scalars(
+            sa.select(tokens.c.digest)
+            .where(tokens.c.api_key == api_key_digest, tokens.c.digest != secret_digest(issued.token))
+            .order_by(tokens.c.created.desc(), tokens.c.digest)
+            .offset(MAX_TOKENS_PER_API_KEY - 1)
+        )
+    )
+    if surplus:
+        connection.execute(sa.delete(tokens).where(tokens.c.digest.in_(surplus)))
+        change_log.record(connection, "token", surplus, now)
+    return issued
 
 
 def lookup(connection: Connection, digest: str, now: float) -> StoredToken | None:
@@ -148,7 +184,7 @@ def _insert(
     secret: str,
     account_id: str,
     now: float,
-    **columns: float | None,
+    **columns: float | str | None,
 ) -> None:
     change_log.lock_change_log(connection)
     if not exists(connection, account_id):

@@ -286,4 +286,4 @@ class WebhookService:
             "reason",
             lambda: self._retry_worker.dropped,
         )
-        return StoredDeliveryMetrics(registry, self.stores.deliveries)
+        return StoredDeliveryMetrics(registry, self.stores.deliveries, self._reactor)

@@ -74,8 +74,9 @@ class FakeTokens:
     def remove(self, secret: str) -> None:
         del self.stored[self.digest(secret)]
 
-    def create(self, account_id: str, ttl: float | None = None) -> Deferred[Token]:
-        expires = None if ttl is None else self.clock.seconds() + ttl
+    def log_in(self, api_key_digest: str, account_id: str, ttl: float) -> Deferred[Token]:
+        assert self.keys[api_key_digest] == account_id
+        expires = self.clock.seconds() + ttl
         self.add("issued", account_id, expires)
         return succeed(Token("issued", account_id, expires))
 

@@ -14,6 +14,7 @@ from twisted.web.http_headers import Headers
 
 from kazoo_bridge.rest.http.routing import Resource
 from kazoo_bridge.rest.server.site import make_site
+from tests.rest.fakes import FakeDirectory
 from tests.rest.harness import LOOPBACK
 
 
@@ -48,7 +49,7 @@ class SiteHarness:
 
 @asynccontextmanager
 async def running_site(*resources: Resource) -> AsyncIterator[SiteHarness]:
-    site = make_site(reactor, resources, "node", LOOPBACK)
+    site = make_site(reactor, resources, "node", FakeDirectory({}, {}), LOOPBACK)
     port = await serverFromString(reactor, LOOPBACK.endpoint).listen(site)
     yield SiteHarness(f"http://127.0.0.1:{port.getHost().port}")
     await port.stopListening()

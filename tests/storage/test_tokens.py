@@ -11,7 +11,12 @@ from twisted.internet.task import Clock
 from kazoo_bridge.storage import tables, tokens
 from kazoo_bridge.storage.accounts import AccountStore, UnknownAccount
 from kazoo_bridge.storage.database import Database
-from kazoo_bridge.storage.tokens import StoredToken, TokenStore, secret_digest
+from kazoo_bridge.storage.tokens import (
+    MAX_TOKENS_PER_API_KEY,
+    StoredToken,
+    TokenStore,
+    secret_digest,
+)
 from tests.storage.record_factories import NOW, A, B, recorded_changes, run_purge
 
 
@@ -75,6 +80,26 @@ class TokenStoreSuite:
         assert await token_store.account_for_api_key(secret_digest(other_key)) == A
         revoked = [("token", secret_digest(token)), ("api_key", secret_digest(api_key))]
         assert (await recorded_changes(database))[before:] == revoked
+
+    @pytest_twisted.ensureDeferred
+    async def test_the_oldest_tokens_of_an_api_key_end(
+        self, account_store: AccountStore, token_store: TokenStore, clock: Clock, database: Database
+    ) -> None:
+        await account_store.create(A)
+        keys = [secret_digest(await token_store.create_api_key(A)) for _ in range(2)]
+        lasting = await token_store.create(A)
+        other = await token_store.log_in(keys[1], A, ttl=1000)
+        issued = []
+        for _ in range(MAX_TOKENS_PER_API_KEY + 2):
+            clock.advance(1)
+            issued.append(secret_digest((await token_store.log_in(keys[0], A, ttl=1000)).token))
+        found = [await token_store.lookup(digest) is not None for digest in issued]
+        assert found == [False] * 2 + [True] * MAX_TOKENS_PER_API_KEY
+        for token in (lasting.token, other.token):
+            assert await token_store.lookup(secret_digest(token)) is not None
+        # Every node drops them from memory.
+        changes = await recorded_changes(database)
+        assert [changes.count(("token", digest)) for digest in issued[:3]] == [2, 2, 1]
 
     @pytest_twisted.ensureDeferred
     async def test_secrets_are_not_stored(

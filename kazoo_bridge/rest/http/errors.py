@@ -14,7 +14,8 @@ from kazoo_bridge.interfaces import (
     TooManyHooks,
     UnknownCall,
 )
-from kazoo_bridge.schema_errors import field_error
+from kazoo_bridge.schema_errors import bounded, field_error
+from kazoo_bridge.text_sanitizing import text_for_display
 
 
 class ApiError(Exception):
@@ -59,9 +60,9 @@ def validation_error(errors: Mapping[str, Any]) -> ApiError:
     """Return the error for a wrong document or parameter.
 
     `errors` maps each field to its rules, and each rule to ``message`` and, where they say more, ``target``
-    (what the rule demands), ``cause`` and ``value`` (what was given).
+    (what the rule demands), ``cause`` and ``value`` (what was given). The answer is `bounded`.
     """
-    return ApiError(400, "validation error", dict(errors))
+    return ApiError(400, "validation error", bounded(errors))
 
 
 def invalid_field(name: str, rule: str, message: str | None = None, **details: Any) -> ApiError:
@@ -92,7 +93,8 @@ def forbidden() -> ApiError:
 
 def bad_identifier(cause: str) -> ApiError:
     """Return the error for an id or a path that does not exist; `cause` is that id or path."""
-    return ApiError(404, "bad_identifier", {"cause": cause, "message": f"nothing found for {cause[:100]}"})
+    shown = text_for_display(cause)
+    return ApiError(404, "bad_identifier", {"cause": shown, "message": f"nothing found for {shown}"})
 
 
 def invalid_method(allowed: Collection[str]) -> ApiError:
@@ -115,15 +117,21 @@ def precondition_failed() -> ApiError:
     return ApiError(412, "precondition_failed", {"message": message})
 
 
-def too_large(limit: int) -> ApiError:
-    """Return the error for a body of more than `limit` bytes."""
-    return ApiError(413, "too_large", {"message": f"the body may have {limit} bytes at most"})
+def too_large(limit: int, hint: str = "") -> ApiError:
+    """Return the error for a body of more than `limit` bytes; `hint` says how more can be sent."""
+    return ApiError(413, "too_large", {"message": f"the body may have {limit} bytes at most{hint}"})
 
 
 def too_many_requests(seconds: int, what: str) -> ApiError:
     """Return the error for a client over a limit on `what` (plural); it may try again in `seconds`."""
     data = {"message": f"too many {what}: try again in {seconds} seconds"}
     return ApiError(429, "too_many_requests", data, headers={"Retry-After": str(seconds)})
+
+
+def too_many_connections() -> ApiError:
+    """Return the error for a request while too many others are under way."""
+    data = {"message": "too many requests are under way: try again later"}
+    return ApiError(503, "too many connections are open: try again later", data, headers={"Retry-After": "5"})
 
 
 def unspecified_fault(request_id: str) -> ApiError:

@@ -1,16 +1,35 @@
-"""KAZOO's filters on lists."""
+"""KAZOO's filters on lists.
+
+A filter is compiled once for a request; a document then costs one walk along each path and one look-up of the
+value that is there. Paths, values and their number are bounded, because lists without a token take filters
+too.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
 import orjson
 from attrs import frozen
 
+from kazoo_bridge.rest.http.errors import ApiError, invalid_field
 from kazoo_bridge.rest.http.query import Query, whole_number
+from kazoo_bridge.text_sanitizing import text_for_display
+
+#: Tests of one request: filters and conditions on keys.
+MAX_TESTS = 20
+
+#: Keys of one path.
+MAX_PATH_KEYS = 10
+
+#: Values of one test.
+MAX_CHOICES = 100
+
+#: Keys of paths and values of all tests of one request together.
+MAX_TERMS = 300
 
 #: Returns whether a document passes.
 Test = Callable[[Mapping[str, Any]], bool]
@@ -22,7 +41,7 @@ _KEY_TESTS: Mapping[str, Callable[[Any], bool]] = {
     "value_missing": lambda value: _is_empty(value),
     "missing_value": lambda value: _is_empty(value),
 }
-_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,50}(\.[0-9]{1,50})?([eE][+-]?[0-9]{1,3})?")
 _TIMES = ("created_from", "created_to", "modified_from", "modified_to")
 
 
@@ -50,7 +69,11 @@ class Filters:
 
     @classmethod
     def parse(cls, query: Query) -> Filters:
-        """Read the filters of a query; raises a validation error for a time that is not a whole number."""
+        """Compile the filters of a query.
+
+        Raises a validation error on a parameter that is a time and not a whole number, or that exceeds
+        `MAX_TESTS`, `MAX_PATH_KEYS`, `MAX_CHOICES` or `MAX_TERMS`.
+        """
         times = {name: [whole_number(name, text) for text in query.all(name)] for name in _TIMES}
         return cls(
             tuple(_tests(query)),
@@ -72,43 +95,92 @@ class Filters:
         )
 
 
-def _tests(query: Query) -> Iterator[Test]:
+@frozen
+class _Path:
+    """A dotted path into a document. A key that itself has dots is found too."""
+
+    text: str
+    keys: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, parameter: str, text: str) -> _Path:
+        if text.count(".") >= MAX_PATH_KEYS:
+            message = f"a path may have {MAX_PATH_KEYS} keys at most"
+            raise _too_much(parameter, message, MAX_PATH_KEYS)
+        return cls(text, tuple(text.split(".")))
+
+    def value_in(self, document: Mapping[str, Any]) -> Any:
+        """Return the value at the path, None without one."""
+        if self.text in document:
+            return document[self.text]
+        value: Any = document
+        for key in self.keys:
+            if not isinstance(value, Mapping) or key not in value:
+                return None
+            value = value[key]
+        return value
+
+
+@frozen
+class _Choices:
+    """The values that a filter accepts, as sets, so that their number does not matter for a document."""
+
+    texts: frozenset[str]
+    integers: frozenset[Decimal]
+    floats: frozenset[float]
+
+    @classmethod
+    def parse(cls, parameter: str, text: str) -> _Choices:
+        texts = {text, *_json_list_items(parameter, text)}
+        numbers = [choice for choice in texts if _NUMBER.fullmatch(choice)]
+        return cls(frozenset(texts), frozenset(map(Decimal, numbers)), frozenset(map(float, numbers)))
+
+    def contain(self, value: Any) -> bool:
+        """Return whether a document's value is one of the choices."""
+        if isinstance(value, float):
+            return value in self.floats
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value in self.integers
+        return _to_query_text(value) in self.texts
+
+
+def _tests(query: Query) -> list[Test]:
+    tests: list[Test] = []
+    terms = 0
     for name, value in query:
-        if name.startswith("filter_not_"):
-            yield _not_equal(name.removeprefix("filter_not_"), value)
-        elif name.startswith("filter_"):
-            yield _equal(name.removeprefix("filter_"), value)
+        if name.startswith("filter_"):
+            is_wanted = not name.startswith("filter_not_")
+            path = _Path.parse(name, name.removeprefix("filter_" if is_wanted else "filter_not_"))
+            choices = _Choices.parse(name, value)
+            tests.append(_value_test(path, choices, is_wanted))
+            terms += len(choices.texts)
         elif name in _KEY_TESTS:
-            yield _key_test(value, _KEY_TESTS[name])
+            path = _Path.parse(name, value)
+            tests.append(_key_test(path, _KEY_TESTS[name]))
+        else:
+            continue
+        terms += len(path.keys)
+        if len(tests) > MAX_TESTS:
+            raise _too_much(name, f"a request may have {MAX_TESTS} filters at most", MAX_TESTS)
+        if terms > MAX_TERMS:
+            message = f"the filters of a request may have {MAX_TERMS} keys and values at most, together"
+            raise _too_much(name, message, MAX_TERMS)
+    return tests
 
 
-def _key_test(path: str, test: Callable[[Any], bool]) -> Test:
-    return lambda document: test(_value_at(document, path))
+def _too_much(parameter: str, message: str, limit: int) -> ApiError:
+    return invalid_field(text_for_display(parameter), "maxItems", message, target=limit)
 
 
-def _equal(path: str, wanted: str) -> Test:
-    choices = (wanted, *_json_list_items(wanted))
-    return lambda document: any(_equals_text(_value_at(document, path), choice) for choice in choices)
+def _key_test(path: _Path, test: Callable[[Any], bool]) -> Test:
+    return lambda document: test(path.value_in(document))
 
 
-def _not_equal(path: str, unwanted: str) -> Test:
-    equal = _equal(path, unwanted)
-    return lambda document: not equal(document)
+def _value_test(path: _Path, choices: _Choices, is_wanted: bool) -> Test:
+    return lambda document: choices.contain(path.value_in(document)) is is_wanted
 
 
-def _value_at(document: Mapping[str, Any], path: str) -> Any:
-    """Return the value at a dotted path, None without one. A key that itself has dots is found too."""
-    if path in document:
-        return document[path]
-    value: Any = document
-    for part in path.split("."):
-        if not isinstance(value, Mapping) or part not in value:
-            return None
-        value = value[part]
-    return value
-
-
-def _json_list_items(text: str) -> list[str]:
+def _json_list_items(parameter: str, text: str) -> list[str]:
     """Return the items of a JSON list of strings, numbers and booleans as text; empty for any other text."""
     if not text.startswith("["):
         return []
@@ -116,16 +188,9 @@ def _json_list_items(text: str) -> list[str]:
         values = orjson.loads(text)
     except orjson.JSONDecodeError:
         return []
+    if len(values) > MAX_CHOICES:
+        raise _too_much(parameter, f"a list may have {MAX_CHOICES} values at most", MAX_CHOICES)
     return [choice for value in values if (choice := _to_query_text(value)) is not None]
-
-
-def _equals_text(value: Any, text: str) -> bool:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return (
-            _NUMBER.fullmatch(text) is not None
-            and (float(text) if isinstance(value, float) else Decimal(text)) == value
-        )
-    return _to_query_text(value) == text
 
 
 def _to_query_text(value: Any) -> str | None:

@@ -43,6 +43,9 @@ _KEY_VERSION = b"1"
 _CHECKSUM_BYTES = 6
 _MAX_KEY_LENGTH = 2048
 
+#: The largest position in a store: what its column can hold.
+_MAX_POSITION = 2**63 - 1
+
 
 @frozen
 class Page(Generic[T]):
@@ -108,7 +111,7 @@ class Paginator:
         """
         start = 0
         if self.start_key is not None:
-            start = _find_start(items, position, identity, self._decode_position(list))
+            start = _find_start(items, position, identity, self._decode_item(items, position))
         end = len(items) if self.size is None else min(start + self.size, len(items))
         size = 0
         for index in range(start, end):
@@ -135,7 +138,7 @@ class Paginator:
         there. `show` returns a row as the client receives it, whose size counts. Raises a validation error on
         ``start_key``.
         """
-        after: int | None = None if self.start_key is None else self._decode_position(int)
+        after: int | None = None if self.start_key is None else self._decode_row()
         found: list[Row] = []
         scanned = size = 0
         for read in range(MAX_READS):
@@ -158,9 +161,17 @@ class Paginator:
                     return self._page(found, after if has_more else None)
         return self._page(found, after if await fetch(after, 1) else None)
 
-    def _decode_position(self, kind: type) -> Any:
+    def _decode_item(self, items: Sequence[T], position: Callable[[T], int | str]) -> tuple[Any, str]:
+        match decode_page_key(self.scope, self.start_key or ""):
+            case [int() | str() as start, str() as identity] if not items or (
+                type(start) is type(position(items[0]))
+            ):
+                return start, identity
+        raise _invalid_page_key(self.start_key or "")
+
+    def _decode_row(self) -> int:
         position = decode_page_key(self.scope, self.start_key or "")
-        if type(position) is not kind:
+        if type(position) is not int or not 0 <= position <= _MAX_POSITION:
             raise _invalid_page_key(self.start_key or "")
         return position
 
@@ -173,7 +184,8 @@ def encode_page_key(scope: str, position: Any) -> str:
     """Return the key of the page that starts at `position` (any JSON value) of the list `scope`.
 
     A key is base64url of a version, a checksum and the position. The checksum detects keys that were cut,
-    changed or taken from another list; it need not be secret, because a position gives access to nothing.
+    changed or taken from another list; it need not be secret, because a position gives access to nothing,
+    and one that a client made up is checked like any other parameter.
     """
     body = orjson.dumps(position)
     return urlsafe_b64encode(_KEY_VERSION + _checksum(scope, body) + body).rstrip(b"=").decode()
@@ -218,7 +230,10 @@ def encoded_size(shown: Any) -> int:
 
 
 def _find_start(
-    items: Sequence[T], position: Callable[[T], int | str], identity: Callable[[T], str], start: list[Any]
+    items: Sequence[T],
+    position: Callable[[T], int | str],
+    identity: Callable[[T], str],
+    start: tuple[Any, str],
 ) -> int:
     start_position, start_identity = start
     same = (

@@ -10,7 +10,7 @@ from math import ceil
 from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 
-from kazoo_bridge.ip_addresses import rate_limit_key, rate_limit_network
+from kazoo_bridge.ip_addresses import address_group, rate_limit_key
 from kazoo_bridge.token_bucket import TokenBucket
 
 #: Buckets that one `KeyedTokenBuckets` keeps.
@@ -28,30 +28,23 @@ class KeyedTokenBuckets:
     _clock: IReactorTime
     burst: int
     refill_interval: float
-    _buckets: OrderedDict[str | bytes, TokenBucket] = field(init=False, factory=OrderedDict)
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._buckets
+    _buckets: OrderedDict[str, TokenBucket] = field(init=False, factory=OrderedDict)
 
     def __len__(self) -> int:
         return len(self._buckets)
 
-    def add(self, key: str | bytes) -> None:
-        """Keep a bucket for the key: its own, or else a full one."""
-        self._get_bucket(key)
-
-    def take(self, key: str | bytes) -> int:
+    def take(self, key: str) -> int:
         """Take a token; returns 0, or without a token the whole seconds until there is one."""
         bucket = self._get_bucket(key)
         return 0 if bucket.take(self._clock.seconds()) else max(1, ceil(bucket.wait_time))
 
-    def give_back(self, key: str | bytes) -> None:
+    def give_back(self, key: str) -> None:
         """Put a token back that was taken."""
         bucket = self._buckets.get(key)
         if bucket is not None:
             bucket.give_back()
 
-    def _get_bucket(self, key: str | bytes) -> TokenBucket:
+    def _get_bucket(self, key: str) -> TokenBucket:
         bucket = self._buckets.setdefault(key, TokenBucket(self.burst, self.refill_interval))
         self._buckets.move_to_end(key)
         while len(self._buckets) > MAX_KEYS:
@@ -73,21 +66,22 @@ class LoginThrottle:
 
     def take(self, address: str) -> int:
         """Count a login as failed before it is tried; returns 0, or the whole seconds to wait."""
-        return self._buckets.take(rate_limit_network(address))
+        return self._buckets.take(address_group(address))
 
     def give_back(self, address: str) -> None:
         """Undo `take` after a successful login."""
-        self._buckets.give_back(rate_limit_network(address))
+        self._buckets.give_back(address_group(address))
 
 
 @define
 class RequestLimiter:
-    """Limits the requests of each valid token, and of each network address.
+    """Limits the requests of each account, and of each network address.
 
-    Each may send `burst` requests at once and `per_second` on average; `per_second` 0: no limit. A token has
-    a bucket of its own only once it has proved valid, and until then its address is charged: otherwise a
-    client that invents a token for each request would have no limit, and would push valid tokens out of the
-    bounded memory.
+    Each may send `burst` requests at once and `per_second` on average; `per_second` 0: no limit. All tokens
+    of an account are charged together. A token is charged to its account only once it has proved valid, and
+    until then to its address: otherwise a client that invents a token for each request would have no limit,
+    and would push valid tokens out of the bounded memory. Monitoring is charged to its address, too, but
+    apart: other clients behind the same address do not keep it out.
     """
 
     _clock: IReactorTime
@@ -95,27 +89,42 @@ class RequestLimiter:
     burst: int
     # Only digests of tokens are kept, under a key of this process.
     _digest_key: bytes = field(init=False, factory=lambda: secrets.token_bytes(32), repr=False)
-    _tokens: KeyedTokenBuckets = field(init=False, repr=False)
+    _accounts_of_tokens: OrderedDict[bytes, str] = field(init=False, factory=OrderedDict, repr=False)
+    _accounts: KeyedTokenBuckets = field(init=False, repr=False)
+    _monitoring: KeyedTokenBuckets = field(init=False, repr=False)
     _addresses: KeyedTokenBuckets = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         refill_interval = 1 / (self.per_second or 1)
-        self._tokens = KeyedTokenBuckets(self._clock, self.burst, refill_interval)
+        self._accounts = KeyedTokenBuckets(self._clock, self.burst, refill_interval)
+        self._monitoring = KeyedTokenBuckets(self._clock, self.burst, refill_interval)
         self._addresses = KeyedTokenBuckets(self._clock, self.burst, refill_interval)
 
     def take(self, token: str | None, peer: object) -> int:
         """Count a request with `token` from `peer` (an `IAddress`); returns 0, or whole seconds to wait."""
         if not self.per_second:
             return 0
-        digest = self._digest(token) if token else None
-        if digest is not None and digest in self._tokens:
-            return self._tokens.take(digest)
+        account_id = self._accounts_of_tokens.get(self._digest(token)) if token else None
+        if account_id is not None:
+            return self._accounts.take(account_id)
         return self._addresses.take(rate_limit_key(peer))
 
-    def mark_authenticated(self, token: str) -> None:
-        """Give a valid token its own bucket."""
-        if self.per_second:
-            self._tokens.add(self._digest(token))
+    def take_monitoring(self, peer: object) -> int:
+        """Count a request of monitoring from `peer`; returns 0, or whole seconds to wait."""
+        return self._monitoring.take(rate_limit_key(peer)) if self.per_second else 0
+
+    def on_authenticated(self, token: str, account_id: str | None) -> None:
+        """Charge the token to its account from now on; with None, it is not valid: to addresses."""
+        if not self.per_second:
+            return
+        digest = self._digest(token)
+        if account_id is None:
+            self._accounts_of_tokens.pop(digest, None)
+            return
+        self._accounts_of_tokens[digest] = account_id
+        self._accounts_of_tokens.move_to_end(digest)
+        while len(self._accounts_of_tokens) > MAX_KEYS:
+            self._accounts_of_tokens.popitem(last=False)
 
     def _digest(self, token: str) -> bytes:
         return hashlib.blake2b(

@@ -30,7 +30,13 @@ from kazoo_bridge.rest.http.errors import (
 from kazoo_bridge.rest.http.etags import is_not_modified
 from kazoo_bridge.rest.http.pagination import DEFAULT_MAX_PAGE_BYTES
 from kazoo_bridge.rest.http.query import Query
-from kazoo_bridge.rest.http.request_body import parse_body, parse_method
+from kazoo_bridge.rest.http.request_body import (
+    ANONYMOUS,
+    AUTHENTICATED,
+    may_carry_method,
+    parse_body,
+    parse_method,
+)
 
 _log = Logger()
 
@@ -69,14 +75,17 @@ class Response:
 class RequestContext:
     """A request as handlers see it.
 
-    `node` is the name of this node in responses, `clock` gives their timestamps, and `on_authenticated` is
-    called with the request's token once it has proved valid. `max_page_bytes`: see `Paginator`.
+    `node` is the name of this node in responses, and `clock` gives their timestamps. `on_authenticated` is
+    called with each token that is tried, and the id of its account, or None if the token is not valid.
+    `max_page_bytes`: see `Paginator`.
+
+    Until the client is authenticated, only bodies within the limits `ANONYMOUS` are parsed.
     """
 
     request: IRequest
     node: str
     _clock: IReactorTime
-    _on_authenticated: Callable[[str], None] = lambda _token: None
+    _on_authenticated: Callable[[str, str | None], None] = lambda _token, _account_id: None
     max_page_bytes: int = DEFAULT_MAX_PAGE_BYTES
     request_id: str = field(init=False)
     token: str | None = field(init=False, default=None, repr=False)
@@ -104,11 +113,12 @@ class RequestContext:
     def envelope(self) -> Mapping[str, Any]:
         """The JSON object of the body, empty if the request has none. Parsed once.
 
-        Raises a parse error, or 413; see `parse_body`.
+        Raises a parse error, a validation error, or 413; see `parse_body`.
         """
         if self._body is None:
+            limits = ANONYMOUS if self.principal is None else AUTHENTICATED
             try:
-                self._body = parse_body(self.request.content) if self._has_body else {}
+                self._body = parse_body(self.request.content, limits) if self._has_body else {}
             except ApiError as error:
                 self._body = error
         if isinstance(self._body, ApiError):
@@ -131,12 +141,29 @@ class RequestContext:
         if self.request.method != b"POST":
             return None
         carried: object = self.query.first("verb")
-        if carried is None:
+        if carried is None and may_carry_method(self.request.content):
             try:
                 carried = self.envelope.get("verb")
             except ApiError:
                 return None  # the handler raises it
         return None if carried is None else parse_method(carried)
+
+    @property
+    def must_authenticate_first(self) -> bool:
+        """Whether a method that the body may carry can only be read once the client is authenticated."""
+        if (
+            self.request.method != b"POST"
+            or self.header_token() is None
+            or self.query.first("verb") is not None
+        ):
+            return False
+        if not may_carry_method(self.request.content):
+            return False
+        try:
+            _ = self.envelope
+        except ApiError:
+            return True
+        return False
 
     def header_token(self) -> str | None:
         """Return the token of ``X-Auth-Token``, else ``Authorization: Bearer``, else ``?auth_token=``."""
@@ -151,16 +178,21 @@ class RequestContext:
     async def authenticate(self, directory: IDirectory) -> None:
         """Set `token` and `principal` from the request's token; raises 401 without a valid one.
 
-        The token may also be ``auth_token`` in the body, beside ``data`` or in it.
+        The token may also be ``auth_token`` in the body, beside ``data`` or in it; then the errors of
+        `envelope` are raised, too.
         """
         token = self.header_token()
         if token is None:
             token = self._body_token()
-        principal = await directory.authenticate(token) if token else None
-        if token is None or principal is None:
+        if not token:
+            raise invalid_credentials()
+        principal = await directory.authenticate(token)
+        self._on_authenticated(token, None if principal is None else principal.account_id)
+        if principal is None:
             raise invalid_credentials()
         self.token, self.principal = token, principal
-        self._on_authenticated(token)
+        if isinstance(self._body, ApiError):
+            self._body = None  # an authenticated client may send more
 
     async def authenticate_optional(self, directory: IDirectory) -> None:
         """Set `token` and `principal` if the request has a valid token; ignores any other."""
@@ -253,17 +285,17 @@ class RequestWithContext(Protocol):
 async def handle_request(
     context: RequestContext, handler: Callable[[RequestContext], Awaitable[Response]]
 ) -> bytes:
-    """Parse the body and run `handler`; returns the body of its response, or of the error that it raises."""
+    """Run `handler`; returns the body of its response, or of the error that it raises."""
     try:
-        _ = context.envelope  # a wrong body is refused before the client's identity matters
         return context.write(await handler(context))
     except CancelledError:
         raise  # the client has disconnected
     except Exception as error:
-        return context.write_error(_to_logged_api_error(error, context.request_id))
+        return context.write_error(to_logged_api_error(error, context.request_id))
 
 
-def _to_logged_api_error(error: Exception, request_id: str) -> ApiError:
+def to_logged_api_error(error: Exception, request_id: str) -> ApiError:
+    """Return the answer for any error of a request; logs errors that are not the client's."""
     api_error = to_api_error(error)
     if api_error is None:
         _log.failure("request failed request_id={request_id}", request_id=request_id)

@@ -120,7 +120,12 @@ _BY_STATUS: Mapping[int, tuple[str, Mapping[str, Any]]] = {
             "The document is not at a revision that If-Match or If-None-Match allows", "PreconditionFailed"
         ),
     ),
-    413: ("ContentTooLarge", _response("The body has more than 1 048 576 bytes", "TooLarge")),
+    413: (
+        "ContentTooLarge",
+        _response(
+            "The body has more than 1 048 576 bytes, or than 65 536 without a token in the head", "TooLarge"
+        ),
+    ),
     429: (
         "TooManyRequests",
         _response(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from kazoo_bridge.rest.http.filters import MAX_TESTS
 from kazoo_bridge.rest.http.pagination import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 from kazoo_bridge.rest.http.query import MAX_NUMBER
 
@@ -52,7 +53,7 @@ _REVISIONS = (
     ),
 )
 
-_KEYS = {"type": "array", "items": {"type": "string"}}
+_KEYS = {"type": "array", "items": {"type": "string"}, "maxItems": MAX_TESTS}
 _TIME = {"type": "integer", "minimum": -MAX_NUMBER, "maximum": MAX_NUMBER}
 _GREGORIAN = "Gregorian seconds: Unix seconds + 62167219200"
 
@@ -70,6 +71,7 @@ _FILTERS = (
         {
             "type": "object",
             "patternProperties": {"^filter_.": {"type": "string"}},
+            "maxProperties": MAX_TESTS,
             "additionalProperties": False,
         },
         style="form",

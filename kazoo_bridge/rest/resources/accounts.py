@@ -34,24 +34,16 @@ class AccountResource(RoutedResource):
     @route("GET", f"{_ACCOUNT}/parents")
     @account_handler
     async def parents(self, context: RequestContext, account_id: str) -> Response:
-        """Answer with the ancestors, top first; from the client's own account down if that is an ancestor."""
-        ancestors = (await self._get_account(account_id)).ancestors[::-1]
-        own = _own_account(context)
-        start = ancestors.index(own) if own in ancestors else 0
-        entries = [_name_entry(account) for account in await self._existing(ancestors[start:])]
+        """Answer with the ancestors that the client may see, top first."""
+        entries = [_name_entry(account) for account in await self._visible_ancestors(context, account_id)]
         return Response(entries, metadata={"page_size": len(entries)})
 
     @route("GET", f"{_ACCOUNT}/tree")
     @account_handler
     async def tree(self, context: RequestContext, account_id: str) -> Response:
-        """Answer with the ancestors from the client's own account down; from the top for super-admins."""
-        ancestors = (await self._get_account(account_id)).ancestors[::-1]
-        own = _own_account(context)
-        if own in ancestors:
-            ancestors = ancestors[ancestors.index(own) :]
-        elif not context.is_superadmin:
-            ancestors = ()
-        return Response([_name_entry(account) for account in await self._existing(ancestors)])
+        """Answer with the ancestors that the client may see, top first."""
+        ancestors = await self._visible_ancestors(context, account_id)
+        return Response([_name_entry(account) for account in ancestors])
 
     @route("GET", f"{_ACCOUNT}/children")
     @account_handler
@@ -79,6 +71,16 @@ class AccountResource(RoutedResource):
                 for account in await self._descendants(account_id)
             ],
         )
+
+    async def _visible_ancestors(self, context: RequestContext, account_id: str) -> list[Account]:
+        """Return the ancestors from the client's own account down; from the top for super-admins."""
+        ancestors = (await self._get_account(account_id)).ancestors[::-1]
+        own = _own_account(context)
+        if own in ancestors:
+            ancestors = ancestors[ancestors.index(own) :]
+        elif not context.is_superadmin:
+            ancestors = ()
+        return await self._existing(ancestors)
 
     async def _get_account(self, account_id: str) -> Account:
         account = await self.directory.account(account_id)

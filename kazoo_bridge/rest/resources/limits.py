@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from attrs import fields, frozen
@@ -13,7 +14,7 @@ from kazoo_bridge.rest.http.authorization import account_handler
 from kazoo_bridge.rest.http.errors import forbidden, validation_error
 from kazoo_bridge.rest.http.request_context import RequestContext, Response
 from kazoo_bridge.rest.http.routing import RoutedResource, route
-from kazoo_bridge.schema_errors import FieldErrors, add_errors, field_error
+from kazoo_bridge.schema_errors import MAX_FIELDS, FieldErrors, add_errors, field_error
 
 #: The JSON schema of each limit.
 LIMIT_SCHEMA: Mapping[str, Any] = {"type": "integer", "minimum": 1, "maximum": MAX_ACCOUNT_LIMIT}
@@ -68,7 +69,7 @@ class LimitResource(RoutedResource):
 def parse_limits(data: Mapping[str, Any]) -> AccountLimits:
     """Return the limits of a document; raises a validation error with every wrong key."""
     errors: FieldErrors = {}
-    for name, value in data.items():
+    for name, value in islice(data.items(), MAX_FIELDS + len(_NAMES)):
         add_errors(errors, _check_limit(name, value))
     if errors:
         raise validation_error(errors)

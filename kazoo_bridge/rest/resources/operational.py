@@ -1,18 +1,27 @@
-"""``/healthz``, ``/readyz`` and ``/metrics``: plain text for monitoring."""
+"""``/healthz``, ``/readyz`` and ``/metrics``: plain text for monitoring.
+
+They need no token, so what is costly is read once a second at most, however many clients ask.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from attrs import frozen
+from attrs import field, frozen
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from twisted.internet.interfaces import IReactorTime
 
+from kazoo_bridge.rest.http.cached_reading import CachedReading
 from kazoo_bridge.rest.http.request_context import CORS_HEADERS, RequestContext, RequestWithContext
 from kazoo_bridge.rest.http.routing import RoutedResource, route
 
-HEALTH_PATHS = ("/healthz", "/readyz")
+ALIVE_PATH = "/healthz"
+READY_PATH = "/readyz"
 METRICS_PATH = "/metrics"
+
+#: Seconds for which an answer of ``/readyz`` or ``/metrics`` is given again.
+MAX_AGE = 1.0
 
 #: Returns the reasons why the node is not ready; an empty list when it is.
 ReadinessProblems = Callable[[], Awaitable[list[str]]]
@@ -25,17 +34,23 @@ ReadMetrics = Callable[[], Awaitable[CollectorRegistry]]
 class HealthResource(RoutedResource):
     """Whether the process is alive, and whether the node is ready."""
 
+    clock: IReactorTime
     readiness_problems: ReadinessProblems
+    _problems: CachedReading[list[str]] = field(init=False)
 
-    @route("GET", HEALTH_PATHS[0])
+    @_problems.default
+    def _make_problems(self) -> CachedReading[list[str]]:
+        return CachedReading(self.clock, self.readiness_problems, MAX_AGE)
+
+    @route("GET", ALIVE_PATH)
     async def alive(self, request: RequestWithContext) -> bytes:
         """Answer 200."""
         return _write_lines(request.context, 200, ["alive"])
 
-    @route("GET", HEALTH_PATHS[1])
+    @route("GET", READY_PATH)
     async def ready(self, request: RequestWithContext) -> bytes:
         """Answer 200 if the bus and the storage work, else 503 with one reason per line."""
-        problems = await self.readiness_problems()
+        problems = await self._problems.get()
         return _write_lines(request.context, 503 if problems else 200, problems or ["ready"])
 
 
@@ -43,16 +58,25 @@ class HealthResource(RoutedResource):
 class MetricResource(RoutedResource):
     """Answers scrapes with the registry that `read_metrics` returns."""
 
+    clock: IReactorTime
     read_metrics: ReadMetrics
+    _text: CachedReading[bytes] = field(init=False)
+
+    @_text.default
+    def _make_text(self) -> CachedReading[bytes]:
+        return CachedReading(self.clock, self._read_text, MAX_AGE)
 
     @route("GET", METRICS_PATH)
     async def metrics(self, request: RequestWithContext) -> bytes:
         """Answer with all metrics of the node and its process: counts only, no ids, addresses or content."""
-        registry = await self.read_metrics()
+        text = await self._text.get()
         web_request = request.context.request
         web_request.setHeader("Content-Type", CONTENT_TYPE_LATEST)
         web_request.setHeader("Cache-Control", "no-store")
-        return generate_latest(registry)
+        return text
+
+    async def _read_text(self) -> bytes:
+        return generate_latest(await self.read_metrics())
 
 
 def _write_lines(context: RequestContext, status: int, lines: list[str]) -> bytes:

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from tempfile import SpooledTemporaryFile
 
 import orjson
-from attrs import define, field
-from twisted.internet.interfaces import IDelayedCall, IReactorTime, ISSLTransport, ITCPTransport
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IHalfCloseableProtocol,
+    ISSLTransport,
+    ITCPTransport,
+)
 from twisted.internet.protocol import connectionDone
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web import http
 from twisted.web.http import HTTPChannel
 from twisted.web.server import Request
+from zope.interface import implementer
 
-from kazoo_bridge.config import Http
-from kazoo_bridge.connection_counter import ConnectionCounter, ConnectionLimitReached
 from kazoo_bridge.ip_addresses import rate_limit_key
-from kazoo_bridge.log_throttle import LogThrottle
-from kazoo_bridge.rest.http.request_body import MAX_BODY_BYTES
+from kazoo_bridge.rest.http.request_body import MAX_ANONYMOUS_BODY_BYTES, MAX_BODY_BYTES
 from kazoo_bridge.rest.http.request_context import CORS_HEADERS, RequestContext
-
-_log = Logger()
+from kazoo_bridge.rest.server.connection_limits import ChannelLimits
 
 #: Seconds for which the rest of a refused request is received and dropped.
 LINGER_TIMEOUT = 5
@@ -36,14 +37,28 @@ _MALFORMED = (
 class LimitedRequest(Request):
     """A request that keeps at most `MAX_BODY_BYTES` of its body, and one more to show that it is too large.
 
-    `context` is set before the request is routed. Responses have no ``Server`` header.
+    Without a token in the head it keeps `MAX_ANONYMOUS_BODY_BYTES`. More than that is kept in a file, with
+    one descriptor, until the client is authenticated.
+
+    `context` is set before the request is routed. `is_surplus`: more requests are under way than the limits
+    allow, so this one is to be refused. Responses have no ``Server`` header.
     """
 
     context: RequestContext
+    is_surplus = False
+    _max_body_bytes = MAX_ANONYMOUS_BODY_BYTES
+
+    def gotLength(self, length: int | None) -> None:
+        """Prepare for the body: the head is complete."""
+        has_token = any(self.requestHeaders.hasHeader(name) for name in ("X-Auth-Token", "Authorization"))
+        if has_token or b"auth_token=" in self.channel._path:
+            self._max_body_bytes = MAX_BODY_BYTES
+        # Twisted opens a file for each body without a length, however small.
+        self.content = SpooledTemporaryFile(MAX_ANONYMOUS_BODY_BYTES + 1)  # noqa: SIM115
 
     def handleContentChunk(self, data: bytes) -> None:
         """Keep a piece of the body, up to the limit."""
-        remaining = 0 if self.content is None else MAX_BODY_BYTES + 1 - self.content.tell()
+        remaining = 0 if self.content is None else self._max_body_bytes + 1 - self.content.tell()
         if remaining > 0:
             super().handleContentChunk(data[:remaining])
 
@@ -65,62 +80,7 @@ class LimitedRequest(Request):
         super().write(data)
 
 
-@define(eq=False)
-class ChannelLimits:
-    """The limits that all connections share; logs refused connections, at most every minute.
-
-    `request_timeout` is in seconds, from a request's first byte to its last.
-    """
-
-    _clock: IReactorTime
-    _connections: ConnectionCounter
-    request_timeout: float
-    _refusals: LogThrottle = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._refusals = LogThrottle(self._clock, self._log_refusals)
-
-    @classmethod
-    def from_config(cls, clock: IReactorTime, http: Http) -> ChannelLimits:
-        """Return the limits of the configuration."""
-        counter = ConnectionCounter(http.max_connections, http.max_connections_per_ip)
-        return cls(clock, counter, http.request_timeout_s)
-
-    def opened(self, host: str) -> bool:
-        """Count a new connection; returns False, and counts nothing, at a limit."""
-        try:
-            self._connections.acquire(host)
-        except ConnectionLimitReached:
-            self._refusals.count(host)
-            return False
-        return True
-
-    def moved(self, old_host: str, new_host: str) -> bool:
-        """Count an open connection for another address; returns False, and changes nothing, at its limit."""
-        try:
-            self._connections.move(old_host, new_host)
-        except ConnectionLimitReached:
-            self._refusals.count(new_host)
-            return False
-        return True
-
-    def closed(self, host: str) -> None:
-        """Forget a connection that was counted for `host`."""
-        self._connections.release(host)
-
-    def stop(self) -> None:
-        """Leave no delayed call."""
-        self._refusals.stop()
-
-    def _log_refusals(self, count: int, _host: str) -> None:
-        _log.warn(
-            "HTTP connections refused count={count} open={open}: see http.max_connections and"
-            " http.max_connections_per_ip",
-            count=count,
-            open=self._connections.total,
-        )
-
-
+@implementer(IHalfCloseableProtocol)
 class LimitedHTTPChannel(HTTPChannel):
     """An HTTP connection that answers malformed and slow requests, and surplus connections, with KAZOO's
     envelope.
@@ -132,11 +92,14 @@ class LimitedHTTPChannel(HTTPChannel):
 
     A client that sends request after request and reads nothing has one response waiting for it: the next
     request is processed when it has been read, and meanwhile nothing more is received.
+
+    A client that closes its sending side after a complete request still gets its response; a streamed
+    response ends there, because a client that has gone away looks the same.
     """
 
     _refused = False
     _unread: http.Request | None = None
-    _address: str | None = None
+    _is_half_closed = False
     _has_received_data = False
     _timer: IDelayedCall | None = None
 
@@ -147,11 +110,32 @@ class LimitedHTTPChannel(HTTPChannel):
     def connectionMade(self) -> None:
         """Count the connection, or refuse it."""
         super().connectionMade()
-        address = self._rate_limit_key()
-        if self._limits.opened(address):
-            self._address = address
-        else:
+        if not self._limits.opened(self, self._rate_limit_key()):
             self._reject()
+
+    def shed(self) -> None:
+        """Close the connection, which waits for a request, for the sake of new ones."""
+        self._refused = True
+        self._cancel_timeout()
+        self.setTimeout(None)
+        is_closing = self._abortingCall is not None
+        if self._abortingCall is not None:
+            self._abortingCall.cancel()
+        if is_closing or self._waitingForTransport or ISSLTransport.providedBy(self.transport):
+            self.forceAbortClient()  # the client has not read what it asked for
+        else:
+            self._abortingCall = self.callLater(LINGER_TIMEOUT, self.forceAbortClient)
+            self.loseConnection()
+
+    def readConnectionLost(self) -> None:
+        """Serve the present request, if it is complete and its response has not begun; then close."""
+        self._is_half_closed = True
+        if not self._handlingRequest or any(request.startedWriting for request in self.requests[:1]):
+            self._cancel_timeout()
+            self.loseConnection()
+
+    def writeConnectionLost(self) -> None:
+        """Do nothing: only a refusal closes the sending side."""
 
     def dataReceived(self, data: bytes) -> None:
         """Parse bytes of the client; the first bytes of a request start its time-out."""
@@ -177,10 +161,12 @@ class LimitedHTTPChannel(HTTPChannel):
     def allContentReceived(self) -> None:
         """Stop the time-out of the complete request."""
         self._cancel_timeout()
+        self.requests[-1].is_surplus = not self._limits.busy(self)
         super().allContentReceived()
 
     def requestDone(self, request: http.Request) -> None:
         """Bound the time in which the client must read its last response."""
+        self._limits.waits(self)
         if not self.persistent:
             # Twisted has no time-out for a client that does not read.
             self.setTimeout(self._savedTimeOut)
@@ -188,7 +174,12 @@ class LimitedHTTPChannel(HTTPChannel):
             self._unread = request
             self.setTimeout(self._savedTimeOut)
             return
+        self._end_request(request)
+
+    def _end_request(self, request: http.Request) -> None:
         super().requestDone(request)
+        if self._is_half_closed and not self._handlingRequest and not self._busyReceiving:
+            self.loseConnection()  # no request is left that was sent before
 
     def pauseProducing(self) -> None:
         """Receive nothing while the client does not read: Twisted would collect further requests."""
@@ -200,7 +191,7 @@ class LimitedHTTPChannel(HTTPChannel):
         super().resumeProducing()
         unread, self._unread = self._unread, None
         if unread is not None:
-            super().requestDone(unread)
+            self._end_request(unread)
         elif sum(map(len, self._dataBuffer)) <= self._optimisticEagerReadSize:
             self._networkProducer.resumeProducing()
 
@@ -212,9 +203,7 @@ class LimitedHTTPChannel(HTTPChannel):
         """Stop counting the connection."""
         self._cancel_timeout()
         self._unread = None
-        if self._address is not None:
-            self._limits.closed(self._address)
-            self._address = None
+        self._limits.closed(self)
         super().connectionLost(reason)
 
     def _rate_limit_key(self) -> str:
@@ -223,12 +212,7 @@ class LimitedHTTPChannel(HTTPChannel):
 
     def _recount(self) -> None:
         # With the PROXY protocol the client's address arrives with the first bytes.
-        address = self._rate_limit_key()
-        if self._address is None or self._address == address:
-            return
-        if self._limits.moved(self._address, address):
-            self._address = address
-        else:
+        if not self._limits.moved(self, self._rate_limit_key()):
             self._reject()
 
     def _reject(self) -> None:

@@ -12,6 +12,7 @@ from twisted.web.server import Request, Site
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from kazoo_bridge.config import Http
+from kazoo_bridge.interfaces import IDirectory
 from kazoo_bridge.rest.http.errors import bad_identifier, invalid_method
 from kazoo_bridge.rest.http.rate_limit import RequestLimiter
 from kazoo_bridge.rest.http.request_context import (
@@ -21,14 +22,17 @@ from kazoo_bridge.rest.http.request_context import (
     handle_request,
 )
 from kazoo_bridge.rest.http.routing import Resource, make_app
-from kazoo_bridge.rest.server.http_channel import ChannelLimits, LimitedHTTPChannel, LimitedRequest
+from kazoo_bridge.rest.server.connection_limits import ChannelLimits
+from kazoo_bridge.rest.server.http_channel import LimitedHTTPChannel, LimitedRequest
 from kazoo_bridge.rest.server.root_resource import RootResource
 
 
-def make_site(reactor: Any, resources: Iterable[Resource], node: str, http: Http) -> Site:
+def make_site(
+    reactor: Any, resources: Iterable[Resource], node: str, directory: IDirectory, http: Http
+) -> Site:
     """Return a site that serves `resources`, and answers every other path and method with KAZOO's errors.
 
-    `node` is the node's name in responses, `http` has the limits.
+    `node` is the node's name in responses, `directory` knows the clients, `http` has the limits.
     """
     app = make_app(resources)
 
@@ -40,7 +44,7 @@ def make_site(reactor: Any, resources: Iterable[Resource], node: str, http: Http
     limiter = RequestLimiter(reactor, http.requests_per_second, http.request_burst)
     site = LimitedSite(
         ChannelLimits.from_config(reactor, http),
-        RootResource(app, node, limiter, reactor, http.max_page_bytes),
+        RootResource(app, node, directory, limiter, reactor, http.max_page_bytes),
         requestFactory=LimitedRequest,
         logFormatter=_format_access_log,
         reactor=reactor,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from kazoo_bridge.rest.http.errors import ApiError
-from kazoo_bridge.rest.http.filters import Filters
+from kazoo_bridge.rest.http.filters import MAX_CHOICES, MAX_PATH_KEYS, MAX_TERMS, MAX_TESTS, Filters
 from kazoo_bridge.rest.http.query import Query
 
 DOCUMENT: dict[str, Any] = {
@@ -113,3 +113,39 @@ def test_times_are_numbers(name: str, text: str) -> None:
     assert (caught.value.status, caught.value.word) == (400, "validation error")
     assert list(caught.value.data) == [name]
     assert list(caught.value.data[name]) == ["type"]
+
+
+@pytest.mark.parametrize(
+    ("within", "beyond", "field"),
+    [
+        ("&".join(["filter_a=1"] * MAX_TESTS), "&".join(["filter_a=1"] * (MAX_TESTS + 1)), "filter_a"),
+        ("has_key=" + ".".join("a" * MAX_PATH_KEYS), "has_key=" + ".".join("a" * 11), "has_key"),
+        (
+            f"filter_not_a={list(range(MAX_CHOICES))}",
+            f"filter_not_a={list(range(MAX_CHOICES + 1))}",
+            "filter_not_a",
+        ),
+        (
+            f"filter_a={list(range(90))}&filter_b={list(range(90))}&filter_c={list(range(90))}",
+            f"filter_a={list(range(99))}&filter_b={list(range(99))}&filter_c={list(range(99))}",
+            "filter_c",
+        ),
+    ],
+)
+def test_filters_are_limited(within: str, beyond: str, field: str) -> None:
+    assert filters(within)
+    with pytest.raises(ApiError) as refused:
+        filters(beyond)
+    assert list(refused.value.data) == [field]
+    assert refused.value.data[field]["maxItems"]["target"] in (
+        MAX_TESTS,
+        MAX_PATH_KEYS,
+        MAX_CHOICES,
+        MAX_TERMS,
+    )
+
+
+def test_a_number_beyond_reason_is_only_text() -> None:
+    digits = "1" * 3000
+    assert not filters(f"filter_retries={digits}").accepts(DOCUMENT)
+    assert filters(f"filter_text={digits}").accepts({"text": digits})

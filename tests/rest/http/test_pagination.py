@@ -246,3 +246,36 @@ async def test_a_request_reads_a_store_a_bounded_number_of_times() -> None:
 @pytest.mark.parametrize("value", ["\ud800", 2**70, float("nan")])
 def test_the_size_of_what_is_no_json(value: object) -> None:
     assert encoded_size({"a": value}) > 8
+
+
+@pytest.mark.parametrize(
+    "position",
+    [
+        [],
+        [1],
+        ["a", 5],
+        [1, 5],
+        [1, None],
+        [[1], "a"],
+        ["a", "a"],
+        [True, "a"],
+        [1.5, "a"],
+        {"a": 1},
+        None,
+        1,
+        "a",
+    ],
+)
+def test_a_made_up_position_in_a_list_is_refused(position: object) -> None:
+    key = encode_page_key("list", position)
+    assert refused(f"start_key={key}") == {"start_key": ["wrong_format"]}
+
+
+@pytest.mark.parametrize("position", [-1, 2**63, 2**64 - 1, True, 1.0, "1", [1], None, {}])
+@pytest_twisted.ensureDeferred
+async def test_a_made_up_position_in_a_store_is_refused(position: object) -> None:
+    store = Store(1)
+    with pytest.raises(ApiError) as caught:
+        await of_store(store, f"start_key={encode_page_key('list', position)}")
+    assert {name: list(rules) for name, rules in caught.value.data.items()} == {"start_key": ["wrong_format"]}
+    assert store.asked == []

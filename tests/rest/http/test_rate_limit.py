@@ -33,18 +33,43 @@ def test_a_burst_and_then_so_many_a_second() -> None:
 
 def test_a_good_token_counts_for_itself_wherever_it_comes_from() -> None:
     rates = RequestLimiter(Clock(), per_second=1, burst=2)
-    rates.mark_authenticated("good")
+    rates.on_authenticated("good", "account of good")
     assert [rates.take("good", there(number)) for number in range(3)] == [0, 0, 1]
     assert [rates.take(None, HERE) for _ in range(3)] == [0, 0, 1]
-    rates.mark_authenticated("other")
+    rates.on_authenticated("other", "account of other")
     assert rates.take("other", HERE) == 0
+
+
+def test_all_tokens_of_an_account_are_charged_together() -> None:
+    rates = RequestLimiter(Clock(), per_second=1, burst=2)
+    for token in ("one", "two", "three"):
+        rates.on_authenticated(token, "account")
+    assert [rates.take(token, HERE) for token in ("one", "two", "three", "one")] == [0, 0, 1, 1]
+    assert rates.take(None, HERE) == 0
+
+
+def test_a_token_that_is_revoked_no_longer_charges_its_account() -> None:
+    rates = RequestLimiter(Clock(), per_second=1, burst=1)
+    for token in ("leaked", "good"):
+        rates.on_authenticated(token, "account")
+    rates.on_authenticated("leaked", None)
+    assert [rates.take("leaked", HERE) for _ in range(3)] == [0, 1, 1]
+    assert rates.take("good", HERE) == 0
+
+
+def test_monitoring_is_charged_apart() -> None:
+    rates = RequestLimiter(Clock(), per_second=1, burst=2)
+    assert [rates.take(None, HERE) for _ in range(3)] == [0, 0, 1]
+    assert [rates.take_monitoring(HERE) for _ in range(3)] == [0, 0, 1]
+    assert rates.take_monitoring(there(1)) == 0
+    assert RequestLimiter(Clock(), per_second=0, burst=1).take_monitoring(HERE) == 0
 
 
 def test_a_token_found_good_again_gets_no_fresh_burst() -> None:
     rates = RequestLimiter(Clock(), per_second=1, burst=1)
-    rates.mark_authenticated("good")
+    rates.on_authenticated("good", "account of good")
     assert rates.take("good", HERE) == 0
-    rates.mark_authenticated("good")
+    rates.on_authenticated("good", "account of good")
     assert rates.take("good", HERE) == 1
 
 
@@ -55,7 +80,7 @@ def test_made_up_tokens_are_charged_to_their_address() -> None:
 
 def test_made_up_tokens_drive_no_good_one_out_and_memory_is_bounded() -> None:
     rates = RequestLimiter(Clock(), per_second=1, burst=1)
-    rates.mark_authenticated("good")
+    rates.on_authenticated("good", "account of good")
     assert rates.take("good", HERE) == 0
     for number in range(MAX_KEYS + 10):
         rates.take(f"made-up-{number}", there(number))
@@ -63,7 +88,7 @@ def test_made_up_tokens_drive_no_good_one_out_and_memory_is_bounded() -> None:
     assert rates.take(None, there(0)) == 0  # its bucket was dropped for newer ones
     assert rates.take(None, there(MAX_KEYS + 9)) == 1
     for number in range(MAX_KEYS + 10):
-        rates.mark_authenticated(f"good-{number}")
+        rates.on_authenticated(f"good-{number}", f"account-{number}")
     assert rates.take(None, HERE) == 0
     assert rates.take("good-0", HERE) == 1  # no longer known, so charged to its address
     assert rates.take(f"good-{MAX_KEYS + 9}", HERE) == 0
@@ -79,13 +104,13 @@ def test_peers_that_are_one() -> None:
 
 def test_no_limit() -> None:
     rates = RequestLimiter(Clock(), per_second=0, burst=1)
-    rates.mark_authenticated("good")
+    rates.on_authenticated("good", "account of good")
     assert [rates.take(token, HERE) for token in (None, "good", "bad") for _ in range(1000)] == [0] * 3000
 
 
 def test_no_token_is_kept() -> None:
     rates = RequestLimiter(Clock(), per_second=1, burst=1)
-    rates.mark_authenticated("hunter2")
+    rates.on_authenticated("hunter2", "account")
     rates.take("hunter2", HERE)
     assert b"hunter2" not in pickle.dumps(
         asdict(rates, filter=lambda attribute, _: attribute.name != "_clock")
@@ -120,7 +145,7 @@ class TestOverHttp:
             ("GET", hooks_path(), fresh),
         ):
             await self.refused(rest, verb, path, token)
-        for path in ("/healthz", "/readyz", "/healthz/"):
+        for path in ("/healthz", "/readyz"):
             assert (await rest("GET", path, token="")).code == 200
         assert (await rest("OPTIONS", hooks_path(), token="")).code == 200
 

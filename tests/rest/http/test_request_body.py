@@ -6,7 +6,16 @@ import pytest
 import pytest_twisted
 
 from kazoo_bridge.rest.http.errors import ApiError
-from kazoo_bridge.rest.http.request_body import MAX_BODY_BYTES, MAX_DEPTH, parse_body, parse_method
+from kazoo_bridge.rest.http.request_body import (
+    ANONYMOUS,
+    AUTHENTICATED,
+    MAX_ANONYMOUS_BODY_BYTES,
+    MAX_BODY_BYTES,
+    MAX_DEPTH,
+    may_carry_method,
+    parse_body,
+    parse_method,
+)
 from tests.rest.harness import RestHarness, hooks_path
 
 
@@ -18,7 +27,8 @@ from tests.rest.harness import RestHarness, hooks_path
         (b'{"data": 3}', 400, "parse error"),
         (b"", 400, "parse error"),
         (b'"' + b"x" * 1_100_000 + b'"', 413, "too_large"),
-        (b"[" * 100_000, 400, "parse error"),
+        (b"[" * 2000, 400, "parse error"),
+        (b"[" * 100_000, 400, "validation error"),
     ],
 )
 @pytest_twisted.ensureDeferred
@@ -59,3 +69,22 @@ def test_a_carried_method_is_upper_case() -> None:
             parse_method(carried)
         assert refused.value.status == 405
         assert refused.value.headers["Allow"] == "DELETE, GET, PATCH, POST, PUT"
+
+
+def test_strangers_may_send_less() -> None:
+    content = b'{"a": "' + b"x" * MAX_ANONYMOUS_BODY_BYTES + b'"}'
+    assert parse_body(BytesIO(content), AUTHENTICATED)
+    with pytest.raises(ApiError) as refused:
+        parse_body(BytesIO(content), ANONYMOUS)
+    assert refused.value.status == 413
+    many = b'{"a": [' + b"1," * 2000 + b"1]}"
+    assert parse_body(BytesIO(many), AUTHENTICATED)
+    with pytest.raises(ApiError) as refused:
+        parse_body(BytesIO(many), ANONYMOUS)
+    assert refused.value.data["body"]["maxItems"]["target"] == ANONYMOUS.max_values
+
+
+def test_a_body_is_searched_for_a_method_without_parsing_it() -> None:
+    assert may_carry_method(BytesIO(b'{"verb": "put"'))
+    assert not may_carry_method(BytesIO(b'{"data": {"http_verb": "put"}}'))
+    assert not may_carry_method(None)

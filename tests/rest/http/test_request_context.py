@@ -15,7 +15,7 @@ from twisted.web.test.requesthelper import DummyRequest
 from kazoo_bridge.interfaces import Account, Principal, StorageUnavailable
 from kazoo_bridge.rest.http import request_context
 from kazoo_bridge.rest.http.errors import ApiError
-from kazoo_bridge.rest.http.request_body import parse_body
+from kazoo_bridge.rest.http.request_body import BodyLimits, parse_body
 from kazoo_bridge.rest.http.request_context import RequestContext, Response, handle_request
 from tests.rest.fakes import FakeDirectory
 from tests.rest.harness import HOOK_DOCUMENT, RestHarness, hooks_path
@@ -70,7 +70,7 @@ def make_context(
     uri: bytes = b"/x",
     body: bytes = b"",
     headers: dict[bytes, bytes] | None = None,
-    on_authenticated: Callable[[str], None] = lambda _: None,
+    on_authenticated: Callable[[str, str | None], None] = lambda _token, _account_id: None,
 ) -> RequestContext:
     request: Any = DummyRequest([])
     request.method, request.uri, request.path = method, uri, uri.partition(b"?")[0]
@@ -95,9 +95,9 @@ async def hello(_: RequestContext) -> Response:
 def test_the_body_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     parsed: list[object] = []
 
-    def count(content: Any) -> dict[str, Any]:
+    def count(content: Any, limits: BodyLimits) -> dict[str, Any]:
         parsed.append(content)
-        return parse_body(content)
+        return parse_body(content, limits)
 
     monkeypatch.setattr(request_context, "parse_body", count)
     context = make_context(b"POST", body=b'{"verb": "put", "data": {"a": 1}}')
@@ -148,16 +148,22 @@ async def test_a_successful_response_has_kazoos_envelope() -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_a_valid_token_is_reported_and_returned() -> None:
-    valid: list[str] = []
+    tried: list[tuple[str, str | None]] = []
+
+    def on_authenticated(token: str, account_id: str | None) -> None:
+        tried.append((token, account_id))
+
     directory = FakeDirectory({"a": Account("a", "", "")}, {"good": Principal("a")})
-    context = make_context(b"POST", body=b'{"data": {"auth_token": "good"}}', on_authenticated=valid.append)
+    context = make_context(
+        b"POST", body=b'{"data": {"auth_token": "good"}}', on_authenticated=on_authenticated
+    )
     await context.authenticate(directory)
-    assert (context.token, context.principal, valid) == ("good", Principal("a"), ["good"])
+    assert (context.token, context.principal, tried) == ("good", Principal("a"), [("good", "a")])
     assert (await answer(context, hello))["auth_token"] == "good"
-    refused = make_context(b"GET", b"/x?auth_token=bad", on_authenticated=valid.append)
+    refused = make_context(b"GET", b"/x?auth_token=bad", on_authenticated=on_authenticated)
     with pytest.raises(ApiError, match="401"):
         await refused.authenticate(directory)
-    assert (refused.token, refused.principal, valid) == (None, None, ["good"])
+    assert (refused.token, refused.principal, tried[1:]) == (None, None, [("bad", None)])
 
 
 @pytest_twisted.ensureDeferred

@@ -7,9 +7,19 @@ import pytest_twisted
 from prometheus_client.parser import text_string_to_metric_families
 
 from kazoo_bridge.kazoo import Event
+from kazoo_bridge.rest.resources import operational
+from kazoo_bridge.webhooks import metrics
 from tests.rest.harness import ACCOUNT, HOOK_DOCUMENT, RestHarness, hooks_path
 
 pytestmark = pytest.mark.timeout(30)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read everything again for each request."""
+    monkeypatch.setattr(operational, "MAX_AGE", 0.0)
+    monkeypatch.setattr(metrics, "COUNT_INTERVAL", 0.0)
+    monkeypatch.setattr(metrics, "MAX_COUNT_SHARE", 1e9)
 
 
 async def read_metrics(rest: RestHarness) -> dict[str, float]:

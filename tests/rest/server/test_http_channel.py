@@ -14,14 +14,13 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import ISSLTransport
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
-from twisted.logger import capturedLogs
 from twisted.protocols.haproxy._wrapper import HAProxyWrappingFactory
 from twisted.python.failure import Failure
 from zope.interface import directlyProvides
 
 from kazoo_bridge.config import Http
-from kazoo_bridge.rest.server.http_channel import ChannelLimits
 from kazoo_bridge.rest.server.site import make_site
+from tests.rest.fakes import FakeDirectory
 
 GET = b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n"
 SLOW = GET.replace(b"/x", b"/slow")
@@ -89,7 +88,9 @@ class SiteHarness:
     def __init__(self, **http: Any) -> None:
         self.clock, self.slow = Clock(), SlowResource()
         limits: dict[str, Any] = {"max_connections": 3, "max_connections_per_ip": 2} | http
-        self.site: Any = make_site(self.clock, [self.slow], "node", evolve(TIMEOUTS, **limits))
+        self.site: Any = make_site(
+            self.clock, [self.slow], "node", FakeDirectory({}, {}), evolve(TIMEOUTS, **limits)
+        )
 
     def connect(self, host: str = "192.0.2.1", tls: bool = False) -> ClientConnection:
         return ClientConnection(self.site, host, tls)
@@ -207,38 +208,118 @@ def test_a_client_that_sends_on_and_does_not_read_is_disconnected(server: SiteHa
     assert server.clock.getDelayedCalls() == []
 
 
-def test_surplus_connections_are_refused(server: SiteHarness) -> None:
-    first, second, surplus = (server.connect() for _ in range(3))
+def keep_busy(client: ClientConnection) -> ClientConnection:
+    client.send(b"GET /slow HTTP/1.1\r\n\r\n")
+    return client
+
+
+def test_surplus_connections_are_refused_while_all_others_are_busy() -> None:
+    server = SiteHarness(max_connections=30)
+    first, second = (keep_busy(server.connect()) for _ in range(2))
+    surplus = server.connect()
     assert surplus.codes == [503]
     assert not surplus.is_open
     surplus.send(GET)
     assert surplus.codes == [503]
-    other, beyond = server.connect("192.0.2.2"), server.connect("192.0.2.3")
-    assert beyond.codes == [503]
-    for client in (surplus, beyond, first):
+    other = server.connect("192.0.2.2")
+    for client in (surplus, first):
         client.disconnect()
-    again = server.connect("192.0.2.3")
+    again = server.connect()
+    server.slow.waiting[1].callback(b"")
     for client in (second, other, again):
         client.send(GET)
-        assert client.codes == [404]
+        assert client.codes[-1] == 404
+
+
+def test_a_new_connection_takes_the_place_of_the_one_that_waits_longest(server: SiteHarness) -> None:
+    oldest, older = server.connect(), server.connect()
+    oldest.send(GET)  # waits for its next request from now on
+    server.advance(1)
+    newest = server.connect()
+    assert [client.is_open for client in (oldest, older, newest)] == [True, False, True]
+    assert older.codes == []
+    older.disconnect()
+    for client in (oldest, newest):
+        client.send(GET)
+        assert client.codes[-1] == 404
+        client.disconnect()
+    server.site.stopFactory()
+    assert server.clock.getDelayedCalls() == []
+
+
+def test_the_address_with_most_waiting_connections_makes_room() -> None:
+    server = SiteHarness(max_connections=6, max_connections_per_ip=5)
+    good = server.connect("192.0.2.9")
+    idle = [server.connect() for _ in range(5)]
+    more = [server.connect("192.0.2.2") for _ in range(2)]
+    assert good.is_open
+    assert [client.is_open for client in (*idle, *more)] == [False] * 2 + [True] * 5
+
+
+def test_a_client_that_does_not_read_is_aborted_to_make_room(server: SiteHarness) -> None:
+    slow = server.connect()
+    slow.send(GET)
+    slow.protocol.pauseProducing()
+    server.connect(), server.connect()
+    assert slow.aborted
+
+
+def test_one_connection_in_ten_is_never_busy() -> None:
+    server = SiteHarness(max_connections=10, max_connections_per_ip=0)
+    busy = [keep_busy(server.connect()) for _ in range(9)]
+    surplus = keep_busy(server.connect())
+    assert [client.codes for client in busy] == [[]] * 9
+    assert surplus.codes == [503]
+    assert b"Retry-After: 5" in surplus.transport.value()
+    server.slow.waiting[0].callback(b"")
+    assert keep_busy(server.connect()).codes == []
 
 
 def test_surplus_tls_connections_are_aborted() -> None:
     server = SiteHarness(max_connections=1)
-    server.connect(tls=True)
+    keep_busy(server.connect(tls=True))
     surplus = server.connect(tls=True)
     assert surplus.aborted
     assert surplus.codes == []
 
 
-def test_refused_connections_count_until_they_are_closed(server: SiteHarness) -> None:
+def test_refused_connections_count_until_they_make_room(server: SiteHarness) -> None:
     client = server.connect()
     client.send(b"no HTTP\r\n\r\n")
     assert client.codes == [400]
-    server.connect()
+    keep_busy(server.connect())
+    keep_busy(server.connect())
     assert server.connect().codes == [503]
+    assert client.codes == [400]
+
+
+@pytest.mark.parametrize("sent", [b"", GET[:10], PUT, GET])
+def test_a_client_that_ends_without_a_request_under_way_is_disconnected(
+    server: SiteHarness, sent: bytes
+) -> None:
+    client = server.connect()
+    client.send(sent)
+    client.protocol.readConnectionLost()
+    assert not client.is_open
+    assert client.codes == ([404] if sent == GET else [])
+
+
+def test_a_client_that_ends_after_its_requests_gets_the_responses(server: SiteHarness) -> None:
+    client = keep_busy(server.connect())
+    client.send(GET * 3 + GET[:10])
+    client.protocol.readConnectionLost()
+    assert client.is_open
+    server.slow.waiting[0].callback(b"")
+    assert client.codes == [200, 404, 404, 404]
+    assert not client.is_open
     client.disconnect()
-    assert server.connect().codes == []
+
+
+def test_a_streamed_response_ends_when_the_client_ends(server: SiteHarness) -> None:
+    client = keep_busy(server.connect())
+    client.protocol.requests[0].write(b"begun")
+    client.protocol.readConnectionLost()
+    assert not client.is_open
 
 
 def test_behind_a_proxy_the_addresses_of_its_clients_count() -> None:
@@ -252,45 +333,19 @@ def test_behind_a_proxy_the_addresses_of_its_clients_count() -> None:
 
     clients = [connect(f"192.0.2.{number // 2}") for number in range(6)]
     assert [client.codes for client in clients] == [[404]] * 6
-    surplus = connect("192.0.2.1")
-    assert surplus.codes == [503]
-    surplus.disconnect()
-    clients[2].disconnect()
-    assert connect("192.0.2.1").codes == [404]
+    newest = connect("192.0.2.1")
+    assert newest.codes == [404]
+    assert [client.is_open for client in clients] == [True, True, False, True, True, True]
 
 
-def make_limits(clock: Clock, **http: Any) -> ChannelLimits:
-    return ChannelLimits.from_config(clock, evolve(Http(), **http))
-
-
-def test_connections_are_limited_in_total_and_by_address() -> None:
-    limits = make_limits(Clock(), max_connections=3, max_connections_per_ip=2)
-    assert [limits.opened("a") for _ in range(3)] == [True, True, False]
-    assert [limits.opened("b") for _ in range(2)] == [True, False]
-    limits.closed("a")
-    assert [limits.opened("b") for _ in range(2)] == [True, False]
-
-
-def test_a_connection_moves_to_another_address() -> None:
-    limits = make_limits(Clock(), max_connections=10, max_connections_per_ip=2)
-    assert limits.opened("proxy")
-    assert limits.moved("proxy", "a")
-    assert [limits.opened("proxy") for _ in range(3)] == [True, True, False]
-    assert limits.moved("proxy", "a")
-    assert not limits.moved("proxy", "a")
-    limits.closed("proxy")
-    assert limits.opened("proxy")
-
-
-def test_refused_connections_are_logged_at_most_every_minute() -> None:
-    clock = Clock()
-    limits = make_limits(clock, max_connections=1)
-    with capturedLogs() as logs:
-        assert limits.opened("a")
-        for _ in range(5):
-            assert not limits.opened("a")
-        assert [(event["count"], event["open"]) for event in logs] == [(1, 1)]
-        clock.advance(60)
-    assert [(event["count"], event["open"]) for event in logs] == [(1, 1), (4, 1)]
-    limits.stop()
-    assert clock.getDelayedCalls() == []
+def test_a_connection_that_is_closing_already_is_aborted_to_make_room() -> None:
+    server = SiteHarness(max_connections=1)
+    closing = server.connect()
+    server.advance(60)
+    assert not closing.is_open
+    assert not closing.aborted
+    server.connect().disconnect()
+    assert closing.aborted
+    closing.disconnect()
+    server.site.stopFactory()
+    assert server.clock.getDelayedCalls() == []

@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 import pytest_twisted
+from twisted.internet.defer import fail
 
+from kazoo_bridge.interfaces import StorageUnavailable
 from tests.rest.harness import CHILD, HOOK_DOCUMENT, RestHarness, hooks_path
+from tests.rest.raw_http import exchanged, request
 
 
 async def created(rest: RestHarness) -> str:
@@ -149,3 +152,41 @@ async def test_a_slash_at_the_end_makes_no_difference(rest: RestHarness) -> None
     assert (await rest("GET", hooks_path() + "/")).json_body["data"] == []
     assert (await rest("GET", "/v2/webhooks/", token="")).code == 200
     assert (await rest("GET", "/", token="")).code == 404
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_large_body_carries_a_method_once_its_client_is_known(rest: RestHarness) -> None:
+    padding = " " * 100_000
+    large = body("PUT", HOOK_DOCUMENT, padding=padding)
+    assert (await rest("POST", hooks_path(), raw=large)).code == 201
+    wrong = await rest("POST", hooks_path(), raw=large, token="wrong")
+    assert (wrong.code, wrong.json_body["message"]) == (401, "invalid_credentials")
+    none = await rest("POST", hooks_path(hook_id="x"), raw=large, token="")
+    assert (none.code, none.json_body["message"]) == (413, "too_large")
+    brew = await rest("POST", hooks_path(), raw=body("brew", padding=padding))
+    assert (brew.code, brew.json_body["message"]) == (405, "invalid_method")
+    in_body = await rest(
+        "POST", hooks_path(), token="", raw=body("PUT", HOOK_DOCUMENT, auth_token=rest.token)
+    )
+    assert in_body.code == 201
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_storage_that_fails_while_a_large_body_waits(
+    rest: RestHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rest.node.database, "read", lambda work: fail(StorageUnavailable("gone")))
+    answered = await rest("POST", hooks_path(), raw=body("PUT", padding=" " * 100_000))
+    assert (answered.code, answered.json_body["message"]) == (503, "datastore_fault")
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/readyz", "/healthz"])
+@pytest_twisted.ensureDeferred
+async def test_what_proxies_hide_has_one_spelling(rest: RestHarness, path: str) -> None:
+    assert (await rest("GET", f"{path}?x=1")).code == 200
+    encoded = f"/%{ord(path[1]):x}{path[2:]}"
+    for spelling in (f"{path}/", f"/{path}", f"{path}//", encoded, f"/%2F{path[1:]}", f"/%2f{path}"):
+        code, _, _ = await exchanged(rest, request(rest, spelling.encode()))
+        assert code == 404, spelling
+    code, _, _ = await exchanged(rest, request(rest, b"x" + path[1:].encode()))
+    assert code == 400
