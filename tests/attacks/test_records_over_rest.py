@@ -173,16 +173,18 @@ async def test_what_a_moved_account_has_done_is_not_shown_above_its_old_place(re
     await rest.node.webhooks.recorder.flush()
     while not await rest.get_data(f"{path}/deliveries"):
         await deferLater(reactor, 0.02)
-    assert len(await rest.get_data(f"{path}/attempts")) == 1
+    assert await rest.get_data(f"{path}/attempts")
     await move(rest.node, CHILD, STRANGER)
     while rest.node.directory.ancestors(CHILD) != (STRANGER,):
         await deferLater(reactor, 0.02)
     for listed in ("attempts", "deliveries"):
         assert await rest.get_data(f"{path}/{listed}") == []
         assert await rest.get_data(f"{hooks_path()}/{listed}") == []
-    (waiting,) = await rest.node.webhooks.stores.deliveries.page(ACCOUNT, None, "pending", None, 10)
-    await rest("POST", f"{path}/deliveries/{waiting.delivery.id}/retry")
+    # Its next attempt may be due already.
+    for waiting in await rest.node.webhooks.stores.deliveries.page(ACCOUNT, None, "pending", None, 10):
+        await rest("POST", f"{path}/deliveries/{waiting.delivery.id}/retry")
+    dropped = 'kazoo_bridge_deliveries_dropped_total{reason="account_moved"} 1.0'
+    while dropped not in (await rest("GET", "/metrics")).text_body:
+        await deferLater(reactor, 0.1)
     while await rest.node.webhooks.stores.deliveries.page(ACCOUNT, None, "pending", None, 10):
         await deferLater(reactor, 0.02)
-    metrics = (await rest("GET", "/metrics")).text_body
-    assert 'kazoo_bridge_deliveries_dropped_total{reason="account_moved"} 1.0' in metrics
