@@ -39,7 +39,7 @@ def config() -> None:
 @click.pass_obj
 def check(context: CliContext) -> None:
     """Check the configuration; print one line per error, if there are any."""
-    context.config()
+    context.config(on_warning=lambda text: click.echo(f"warning: {text}", err=True))
     click.echo("configuration is fine")
 
 

@@ -31,10 +31,13 @@ class CliContext:
 
     config_path: str | None
 
-    def config(self) -> Config:
-        """Load the configuration; with errors in it, print one line per error and exit with code 1."""
+    def config(self, on_warning: Callable[[str], None] = lambda _text: None) -> Config:
+        """Load the configuration; with errors in it, print one line per error and exit with code 1.
+
+        `on_warning` is called with what is unwise, but no error.
+        """
         try:
-            return load(self.config_path, os.environ)
+            return load(self.config_path, os.environ, on_warning)
         except ConfigError as error:
             for line in error.errors:
                 click.echo(line, err=True)

@@ -61,7 +61,7 @@ def create_api_key(context: CliContext, account: str) -> None:
 def revoke_api_key(context: CliContext, secret: str) -> None:
     """Revoke KEY.
 
-    With -, read it from standard input. Tokens created with it stay valid until they expire.
+    With -, read it from standard input. Tokens created with it end too.
     """
     _revoke(context, "API key", secret, tokens.revoke_api_key)
 

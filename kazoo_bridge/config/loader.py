@@ -6,17 +6,21 @@ file. Lists are written there as in TOML, or separated by commas.
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, get_type_hints
 
 import cattrs
 from attrs import Attribute, fields
+from twisted.logger import Logger
 
+from kazoo_bridge.config.permissions import check_file, is_readable_by_all
 from kazoo_bridge.config.schema import EXPECTED, Config
 from kazoo_bridge.json_numbers import to_integer
+
+_log = Logger()
 
 ENVIRONMENT_PREFIX = "KAZOO_BRIDGE__"
 
@@ -63,15 +67,22 @@ _converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], _s
 _converter.register_structure_hook_func(lambda kind: kind == tuple[int, ...], _numbers)
 
 
-def load(path: str | None, environ: Mapping[str, str]) -> Config:
+def _log_warning(text: str) -> None:
+    _log.warn("{text}", text=text)
+
+
+def load(
+    path: str | None, environ: Mapping[str, str], on_warning: Callable[[str], None] = _log_warning
+) -> Config:
     """Load the configuration.
 
     `path`: the TOML file; None: the defaults. `environ`: the environment, which overrides the file.
+    `on_warning` is called with what is unwise, but no mistake.
 
     Raises `ConfigError` with every mistake that is found.
     """
     errors: list[str] = []
-    tables = _read_file(path) if path is not None else {}
+    tables = _read_file(path, on_warning) if path is not None else {}
     _add_environment(tables, environ, errors)
     hints = get_type_hints(Config)
     errors += [
@@ -87,13 +98,37 @@ def load(path: str | None, environ: Mapping[str, str]) -> Config:
     return Config(**sections)
 
 
-def _read_file(path: str) -> dict[str, Any]:
+def _read_file(path: str, on_warning: Callable[[str], None]) -> dict[str, Any]:
     try:
-        return tomllib.loads(Path(path).read_bytes().decode("utf-8"))
+        with open(path, "rb") as file:
+            status = os.fstat(file.fileno())
+            check_file(path, status)
+            tables = tomllib.loads(file.read().decode("utf-8"))
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError([f"{path}: not TOML: {error}"]) from None
+    except ValueError as error:
+        raise ConfigError([str(error)]) from None
+    secrets = _find_secrets(tables)
+    if secrets and is_readable_by_all(path, status):
+        on_warning(f"{path}: every user can read it, and the secrets of {', '.join(secrets)} (chmod o-r)")
+    return tables
+
+
+def _find_secrets(tables: Mapping[str, Any]) -> list[str]:
+    """Return the keys whose values are secrets, or URIs with a password."""
+    hints = get_type_hints(Config)
+    return [
+        f"{section}.{attribute.name}"
+        for section, kind in hints.items()
+        if isinstance(table := tables.get(section), dict)
+        for attribute in fields(kind)
+        if not attribute.repr
+        and isinstance(value := table.get(attribute.name), str)
+        and value not in ("", attribute.default)
+        and ("@" in value or "://" not in value)
+    ]
 
 
 def _add_environment(tables: dict[str, Any], environ: Mapping[str, str], errors: list[str]) -> None:

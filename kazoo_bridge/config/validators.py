@@ -19,6 +19,7 @@ from twisted.internet.endpoints import serverFromString
 
 from kazoo_bridge.config.amqp_uris import parse_uris
 from kazoo_bridge.config.certificates import check_certificates
+from kazoo_bridge.config.permissions import check_tree
 
 Check = Callable[[Any], None]
 
@@ -153,6 +154,9 @@ def check_websocket_uri(value: str) -> None:
 
 
 def check_folder(value: str) -> None:
-    """Check an existing folder that can be read, or nothing."""
-    if value and not (Path(value).is_dir() and os.access(value, os.R_OK | os.X_OK)):
+    """Check an existing folder that can be read and that others cannot write, or nothing."""
+    if not value:
+        return
+    if not (Path(value).is_dir() and os.access(value, os.R_OK | os.X_OK)):
         raise ValueError(f"expected an existing folder that can be read (or nothing), got {value!r}")
+    check_tree(value)

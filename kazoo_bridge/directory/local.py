@@ -59,12 +59,19 @@ class LocalDirectory:
         self._unknown: TtlCache[bool] = TtlCache(MAX_CACHED)
         self._gone: TtlCache[tuple[str, ...]] = TtlCache(MAX_CACHED)
         self._change_count = 0
+        self._rights_revision = 0
+
+    @property
+    def rights_revision(self) -> int:
+        """A number that changes when rights may have ended: those of a token in memory, or of an account."""
+        return self._rights_revision
 
     async def load(self) -> None:
         """Read every account and every number, and drop all cached tokens. Raises `StorageUnavailable`."""
         self._tree.replace_all(await self._account_source.all())
         self._owners = dict(await self._number_source.all())
         self._change_count += 1
+        self._rights_revision += 1
         self._principals.clear()
         self._unknown.clear()
         self.log.info("directory loaded accounts={count}", count=len(self._tree))
@@ -79,7 +86,7 @@ class LocalDirectory:
         if kind == "token":
             self._change_count += 1
             for digest in subjects:
-                self._principals.discard(digest)
+                self._rights_revision += self._principals.discard(digest)
                 self._unknown.discard(digest)
         elif kind == "account":
             return Deferred.fromCoroutine(self._refresh_accounts(subjects))
@@ -205,6 +212,7 @@ class LocalDirectory:
                 self._gone.put(account_id, account.ancestors, self._clock.seconds() + GONE_TTL)
         self._tree.update(account_ids, rows)
         self._change_count += 1
+        self._rights_revision += 1
         self._principals.discard_if(lambda principal: principal.account_id in account_ids)
         self._unknown.clear()
 

@@ -42,9 +42,9 @@ class TtlCache(Generic[T]):
         while len(self._entries) > self._limit:
             self._entries.popitem(last=False)
 
-    def discard(self, key: str) -> None:
-        """Drop the entry of `key`, if there is one."""
-        self._entries.pop(key, None)
+    def discard(self, key: str) -> bool:
+        """Drop the entry of `key`; returns whether there was one."""
+        return self._entries.pop(key, None) is not None
 
     def discard_if(self, unwanted: Callable[[T], bool]) -> None:
         """Drop every entry for whose value `unwanted` is true."""

@@ -27,6 +27,7 @@ class Attempt:
     `document`: what the account may see of the attempt, as REST shows it.
 
     `replay`: the delivery as text, for a replay; empty: it is not kept.
+    `event_account_id`: the account that the event is about, the hook's own or one below it; None: unknown.
     """
 
     account_id: str
@@ -36,6 +37,7 @@ class Attempt:
     made_at: float
     document: Mapping[str, Any] = field(repr=False)
     replay: str = field(default="", repr=False)
+    event_account_id: str | None = None
 
 
 @frozen
@@ -49,12 +51,14 @@ class StoredAttempt:
     `document`: what the account may see of the attempt.
 
     `replay`: see `Attempt`; always empty in lists.
+    `event_account_id`: see `Attempt`.
     """
 
     position: int
     made_at: float
     document: Mapping[str, Any]
     replay: str = field(default="", repr=False)
+    event_account_id: str | None = None
 
 
 @frozen
@@ -96,7 +100,7 @@ class IAttemptStore(Interface):
         """List the newest attempts of an account, newest first.
 
         `hook_id`: only those of this hook. `before`: only those with a smaller position. `count`: the
-        largest number of results.
+        largest number of results; when these are large there may be fewer, but none only at the end.
         """
 
     def get(account_id: str, hook_id: str | None, position: int) -> Deferred[StoredAttempt | None]:

@@ -38,6 +38,7 @@ class Delivery:
     `attempts`: the number of attempts so far.
 
     `replayed_at`: when a person has last asked for it again, in Unix seconds; None: never.
+    `event_account_id`: the account that the event is about, the hook's own or one below it; None: unknown.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Delivery:
     inline_hook: Mapping[str, Any] | None = field(default=None, repr=False)
     attempts: int = 0
     replayed_at: float | None = None
+    event_account_id: str | None = None
 
 
 @frozen
@@ -159,7 +161,8 @@ class IDeliveryStore(Interface):
         """List the deliveries of a status, newest first.
 
         `hook_id`: only those of this hook. `status`: ``pending`` includes paused deliveries. `before`: only
-        those with a smaller position. `count`: the largest number of results.
+        those with a smaller position. `count`: the largest number of results; when these are large there may
+        be fewer, but none only at the end.
         """
 
     def retry(account_id: str, hook_id: str, delivery_id: str, now: float) -> Deferred[bool]:

@@ -26,7 +26,14 @@ class NoSample(Exception):
 
 
 class TooManySamples(Exception):
-    """The account's earlier samples are still being sent."""
+    """The account, or the hook, has requested too many samples.
+
+    `retry_after` is the time until it may request one again, in whole seconds.
+    """
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(retry_after)
+        self.retry_after = retry_after
 
 
 class UnknownAttempt(Exception):
@@ -103,7 +110,7 @@ class IWebhooks(Interface):
     def send_sample(hook: StoredHook) -> Awaitable[Mapping[str, Any]]:
         """Send a sample to the hook now, enabled or not; returns the attempt in its public form.
 
-        Fails with `NoSample`, or with `TooManySamples` while too many of the account are being sent.
+        Fails with `NoSample`, or with `TooManySamples`.
         """
 
     def attempts(
@@ -111,7 +118,8 @@ class IWebhooks(Interface):
     ) -> Awaitable[Sequence[StoredAttempt]]:
         """Return at most `count` attempts of the account (and of one hook), newest first.
 
-        `before`: only attempts below this position; None: from the newest.
+        `before`: only attempts below this position; None: from the newest. Large attempts may come in smaller
+        numbers; without any there are no more.
         """
 
     def replay_attempt(account_id: str, hook_id: str | None, attempt_id: int) -> Awaitable[StoredDelivery]:

@@ -38,6 +38,7 @@ from kazoo_bridge.rest.routes import RestServices, build_resources
 from kazoo_bridge.rest.server.site import make_site
 from kazoo_bridge.storage import change_log, tokens
 from kazoo_bridge.storage.accounts import AccountStore, StoreRejected
+from kazoo_bridge.storage.attempt_limits import AttemptLimits
 from kazoo_bridge.storage.attempts import AttemptStore, purge_older_than
 from kazoo_bridge.storage.change_feed import ALL, ChangeFeed
 from kazoo_bridge.storage.database import Database
@@ -115,6 +116,7 @@ class Node:
     metrics: NodeMetrics = field(init=False)
     _port: IListeningPort | None = field(init=False, default=None)
     _started: bool = field(init=False, default=False)
+    _rights_revision: int = field(init=False, default=0)
 
     def __attrs_post_init__(self) -> None:
         self.metrics = NodeMetrics(
@@ -141,10 +143,13 @@ class Node:
         accounts, token_store = AccountStore(reactor, database), TokenStore(reactor, database)
         directory = LocalDirectory(reactor, accounts, token_store, NumberStore(database))
         hook_store = HookStore(reactor, database, config.webhooks.max_hooks_per_account)
+        attempt_limits = AttemptLimits(
+            config.webhooks.attempts_max_per_hook, config.webhooks.attempts_max_per_account
+        )
         settings = SettingStore(database)
         stores = WebhookStores(
             hook_store,
-            AttemptStore(database),
+            AttemptStore(database, attempt_limits),
             DeliveryStore(database),
             MissedEventStore(database),
             LimitStore(database),
@@ -192,6 +197,7 @@ class Node:
             raise StartupFailed(f"storage.uri: the storage cannot be used: {error}") from None
         self.change_feed.subscribe(self.directory.on_change)
         self.change_feed.subscribe(self._hooks_changed)
+        self.change_feed.subscribe(self._rights_changed)
         self.change_feed.startService()
         self.retention.startService()
         await self._listen()
@@ -252,6 +258,13 @@ class Node:
         if kind == ALL:
             return Deferred.fromCoroutine(hooks.load())
         return Deferred.fromCoroutine(hooks.reload(subjects)) if kind == "hook" else None
+
+    def _rights_changed(self, _kind: str, _subjects: frozenset[str]) -> None:
+        """Check the open sockets if rights have ended; the directory has followed the change before."""
+        revision = self.directory.rights_revision
+        if revision != self._rights_revision:
+            self._rights_revision = revision
+            self.websockets.sessions.check_rights()
 
     def _bus_problem(self) -> str | None:
         return self.bus.unavailable_reason() if self._started else "the node is still starting"

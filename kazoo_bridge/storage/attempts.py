@@ -13,8 +13,9 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from kazoo_bridge.interfaces import Attempt, HookHealth, IAttemptStore, StoredAttempt
+from kazoo_bridge.storage.attempt_limits import AttemptLimits, delete_excess
 from kazoo_bridge.storage.database import Database
-from kazoo_bridge.storage.engine import insert_into
+from kazoo_bridge.storage.engine import insert_into, read_bounded
 from kazoo_bridge.storage.retention import BATCH_SIZE, Purge
 from kazoo_bridge.storage.tables import account_limits, attempts, dump_json, hook_health
 
@@ -25,19 +26,32 @@ _MS_PER_SECOND = 1000
 class AttemptStore:
     """See `IAttemptStore`. Every Deferred may fail with `StorageUnavailable`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, limits: AttemptLimits | None = None) -> None:
+        """Store in `database`, within `limits`; None: without any."""
         self._database = database
+        self._limits = limits
 
     def add(self, made: Sequence[Attempt], health: Mapping[str, HookHealth]) -> Deferred[None]:
-        """Store attempts, and merge `health` (by hook id) into the stored health of the hooks."""
-        return self._database.write(lambda connection: _add(connection, made, health))
+        """Store attempts, and merge `health` (by hook id) into the stored health of the hooks.
+
+        Now and then the oldest attempts beyond the limits are deleted with it, see `AttemptLimits`.
+        """
+        full = self._limits.count(made) if self._limits is not None else ()
+
+        def write(connection: Connection) -> None:
+            _add(connection, made, health)
+            for one in full:
+                delete_excess(connection, one)
+
+        return self._database.write(write)
 
     def page(
         self, account_id: str, hook_id: str | None, before: int | None, count: int
     ) -> Deferred[list[StoredAttempt]]:
         """Read at most `count` attempts of the account, newest first.
 
-        `hook_id` restricts them to one hook, `before` to positions below it.
+        `hook_id` restricts them to one hook, `before` to positions below it. Large ones come in smaller
+        numbers, see `read_bounded`.
         """
         return self._database.read(lambda connection: _page(connection, account_id, hook_id, before, count))
 
@@ -97,6 +111,7 @@ def _to_row(attempt: Attempt) -> dict[str, Any]:
         "made": attempt.made_at,
         "document": dump_json(attempt.document),
         "replay": attempt.replay or None,
+        "event_account_id": attempt.event_account_id,
     }
 
 
@@ -117,15 +132,18 @@ def _later(stored: Any, given: Any) -> Any:
 def _page(
     connection: Connection, account_id: str, hook_id: str | None, before: int | None, count: int
 ) -> list[StoredAttempt]:
-    query = sa.select(attempts.c.sequence, attempts.c.made, attempts.c.document).where(
-        attempts.c.account_id == account_id
-    )
+    query = sa.select(
+        attempts.c.sequence, attempts.c.made, attempts.c.document, attempts.c.event_account_id
+    ).where(attempts.c.account_id == account_id)
     if hook_id is not None:
         query = query.where(attempts.c.hook_id == hook_id)
     if before is not None:
         query = query.where(attempts.c.sequence < before)
-    rows = connection.execute(query.order_by(attempts.c.sequence.desc()).limit(count))
-    return [StoredAttempt(row.sequence, row.made, json.loads(row.document)) for row in rows]
+    newest = query.order_by(attempts.c.sequence.desc()).limit(count)
+    return [
+        StoredAttempt(row.sequence, row.made, json.loads(row.document), event_account_id=row.event_account_id)
+        for row in read_bounded(connection, newest, lambda row: len(row.document))
+    ]
 
 
 def _get(connection: Connection, account_id: str, hook_id: str | None, position: int) -> StoredAttempt | None:

@@ -20,7 +20,7 @@ from kazoo_bridge.interfaces import (
     StoredDelivery,
 )
 from kazoo_bridge.storage.database import Database
-from kazoo_bridge.storage.engine import insert_into
+from kazoo_bridge.storage.engine import insert_into, read_bounded
 from kazoo_bridge.storage.tables import deliveries, dump_json
 
 #: The statuses of deliveries that are still to be made.
@@ -138,7 +138,7 @@ class DeliveryStore:
         """Read at most `count` deliveries of the account with this status, newest first.
 
         The status ``pending`` includes held deliveries. `hook_id` restricts them to one hook, `before` to
-        positions below it.
+        positions below it. Large ones come in smaller numbers, see `read_bounded`.
         """
         return self._database.read(
             lambda connection: _page(connection, account_id, hook_id, status, before, count)
@@ -191,6 +191,7 @@ def _to_row(delivery: Delivery, next_attempt: float | None, reason: str) -> dict
         "account_id": delivery.account_id,
         "event": delivery.event,
         "event_id": delivery.event_id,
+        "event_account_id": delivery.event_account_id,
         "ordering": delivery.ordering_key,
         "payload": dump_json(delivery.payload),
         "own_hook": None if delivery.inline_hook is None else dump_json(delivery.inline_hook),
@@ -376,10 +377,10 @@ def _page(
         query = query.where(_c.hook_id == hook_id)
     if before is not None:
         query = query.where(_c.sequence < before)
-    rows = connection.execute(query.order_by(_c.sequence.desc()).limit(count))
+    newest = query.order_by(_c.sequence.desc()).limit(count)
     return [
         StoredDelivery(row.sequence, _for_display(row), row.status, row.next_attempt, row.changed, row.reason)
-        for row in rows
+        for row in read_bounded(connection, newest, lambda row: len(row.payload) + len(row.own_hook or ""))
     ]
 
 
@@ -418,4 +419,5 @@ def _make_delivery(
         inline_hook=inline_hook,
         attempts=row.tries,
         replayed_at=row.waiting_since,
+        event_account_id=row.event_account_id,
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Engine, Table, event
+from sqlalchemy import Connection, Engine, Row, Select, Table, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -26,6 +26,12 @@ READERS = {"sqlite": 2, "postgresql": 4}
 
 #: Seconds to wait for a lock that another process holds, and for a connection.
 LOCK_TIMEOUT = 5
+
+#: Characters of large rows that one read takes from the database, and a row more.
+MAX_READ_CHARACTERS = 512 * 1024
+
+#: Rows that are taken from the database at once where their size is looked at.
+_ROWS_AT_ONCE = 10
 
 #: Values in one ``IN`` list.
 MAX_PARAMETERS = 500
@@ -78,6 +84,23 @@ def in_batches(values: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     """Yield slices of `values` for SQL's ``IN``; databases bound the number of parameters of a statement."""
     for start in range(0, len(values), MAX_PARAMETERS):
         yield values[start : start + MAX_PARAMETERS]
+
+
+def read_bounded(
+    connection: Connection, query: Select[Any], size: Callable[[Row[Any]], int]
+) -> Iterator[Row[Any]]:
+    """Yield the rows of a query, up to that with which they have more than `MAX_READ_CHARACTERS`.
+
+    `size` returns the number of characters of a row. Rows behind the last one are not read into memory, but
+    for a few.
+    """
+    total = 0
+    with connection.execute(query.execution_options(yield_per=_ROWS_AT_ONCE)) as rows:
+        for row in rows:
+            yield row
+            total += size(row)
+            if total > MAX_READ_CHARACTERS:
+                return
 
 
 def insert_into(connection: Connection, table: Table) -> Any:

@@ -117,6 +117,7 @@ changes = sa.Table(
 
 # Attempts at deliveries. `revision` is the hook's: failures from before an edit of the hook do not count.
 # `replay` is the delivery, for a replay; NULL: it is not kept.
+# `event_account_id` is the account that the event is about; NULL: unknown.
 attempts = sa.Table(
     "attempts",
     metadata,
@@ -128,6 +129,7 @@ attempts = sa.Table(
     sa.Column("made", sa.Double, nullable=False, index=True),
     sa.Column("document", sa.Text, nullable=False),
     sa.Column("replay", sa.Text),
+    sa.Column("event_account_id", sa.String(32)),
     sa.Index(None, "account_id", "sequence"),
     sa.Index(None, "hook_id", "sequence"),
     sqlite_autoincrement=True,
@@ -173,7 +175,7 @@ settings = sa.Table(
 # disabled), dead. `ordering` is the ordering key, empty if order does not matter; among equal keys,
 # `sequence` is the order. The node that holds the lease sends the delivery; after `lease_until` any node
 # may take it. `waiting_since` is the time of the last replay; NULL: never replayed, the delivery waits
-# since `created`.
+# since `created`. `event_account_id` is the account that the event is about; NULL: unknown.
 deliveries = sa.Table(
     "deliveries",
     metadata,
@@ -195,6 +197,7 @@ deliveries = sa.Table(
     sa.Column("changed", sa.Double, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("waiting_since", sa.Double),
+    sa.Column("event_account_id", sa.String(32)),
     sa.Index(None, "status", "hook_id", "next_attempt"),
     sa.Index(None, "hook_id", "ordering", "sequence"),
     sa.Index(None, "account_id", "sequence"),

@@ -93,7 +93,7 @@ class TokenStore:
         return self._database.read(lambda connection: connection.scalar(account_id))
 
     def revoke_api_key(self, api_key: str) -> Deferred[bool]:
-        """Delete an API key, but not the tokens created with it; fires with False if it is unknown."""
+        """Delete an API key, and the tokens created with it; fires with False if it is unknown."""
         return self._database.write(
             lambda connection: revoke_api_key(connection, api_key, self._clock.seconds())
         )
@@ -162,10 +162,15 @@ def create_api_key(connection: Connection, account_id: str, now: float) -> str:
 
 
 def revoke_api_key(connection: Connection, api_key: str, now: float) -> bool:
-    """Delete an API key, but not the tokens created with it; returns False if it is unknown.
+    """Delete an API key, and the tokens created with it; returns False if it is unknown.
 
-    Records the change.
+    Records the changes.
     """
+    of_key = tokens.c.api_key == secret_digest(api_key)
+    digests = list(connection.scalars(sa.select(tokens.c.digest).where(of_key)))
+    if digests:
+        connection.execute(sa.delete(tokens).where(of_key))
+        change_log.record(connection, "token", digests, now)
     return _delete(connection, api_keys, "api_key", api_key, now)
 
 

@@ -30,6 +30,7 @@ from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
 from kazoo_bridge.webhooks.attempts.attempt_replay import AttemptReplayer
 from kazoo_bridge.webhooks.attempts.auto_disabler import AutoDisabler
 from kazoo_bridge.webhooks.attempts.health import HealthReport
+from kazoo_bridge.webhooks.attempts.sample_limits import SampleLimits
 from kazoo_bridge.webhooks.attempts.sample_sender import SampleSender
 from kazoo_bridge.webhooks.delivery.dead_letters import DeadLetters
 from kazoo_bridge.webhooks.delivery.delivery_writer import DeliveryWriter
@@ -156,7 +157,7 @@ class WebhookService:
             RetryPolicy.from_config(config.webhooks),
             FailureCount(every_connection=not config.webhooks.self_healing),
             on_gone=auto_disabler.disable,
-            dropped=DroppedDeliveries(reactor, missed_events),
+            dropped=DroppedDeliveries(reactor, missed_events, directory),
         )
         prober = ReceiverProber(
             reactor,
@@ -192,7 +193,14 @@ class WebhookService:
             auto_disabler=auto_disabler,
             replayer=AttemptReplayer(reactor, recorder, stores.deliveries, hooks, on_due=poll_timer.wake),
             dead_letters=DeadLetters(reactor, stores.deliveries, writer, on_due=poll_timer.wake),
-            sample_sender=SampleSender(reactor, catalogue, requests, http.sender, recorder),
+            sample_sender=SampleSender(
+                reactor,
+                catalogue,
+                requests,
+                http.sender,
+                recorder,
+                SampleLimits(reactor, config.webhooks.tests_per_minute),
+            ),
             health=HealthReport(
                 reactor,
                 config.webhooks,

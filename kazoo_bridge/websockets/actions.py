@@ -164,6 +164,11 @@ class Actions:
             raise BadMessage("account_id must be a text")
         await self._authorizer.authorize(session, account_id)
         await self._subscriptions.subscribe(session, account_id, bindings)
+        try:
+            await self._authorizer.authorize(session, account_id)
+        except AccessDenied:  # the right has ended while the broker was asked
+            self._subscriptions.unsubscribe(session, account_id, None)
+            raise
         return {"subscribed": session.bindings}
 
     async def _unsubscribe(self, connection: Connection, message: ClientMessage) -> Data:

@@ -4,7 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from click.testing import CliRunner
+
 from kazoo_bridge import __version__
+from kazoo_bridge.cli import main
 from kazoo_bridge.storage import engine, migrate
 from tests.cli.harness import A, CliHarness, lookup_token
 
@@ -14,6 +17,18 @@ def test_the_configuration_is_checked(cli: CliHarness, tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("[nonsense]\n")
     assert "nonsense" in cli.error("--config", "bad.toml", "config", "check")
     assert "missing.toml" in cli.error("--config", "missing.toml", "config", "check")
+
+
+def test_the_permissions_of_the_configuration_are_checked(cli: CliHarness, tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    path = tmp_path / "bridge.toml"
+    path.write_text('[amqp]\nuri = "amqp://bridge:secret@broker/"\n')
+    path.chmod(0o644)
+    result = CliRunner().invoke(main, ["--config", str(path), "config", "check"])
+    assert (result.exit_code, result.stdout) == (0, "configuration is fine\n")
+    assert result.stderr.startswith(f"warning: {path}: every user can read it")
+    path.chmod(0o666)
+    assert "every user can write it" in cli.error("--config", str(path), "config", "check")
 
 
 def test_help_and_version(cli: CliHarness) -> None:

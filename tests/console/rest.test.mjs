@@ -27,6 +27,19 @@ test("a request carries the token, the query and the data", async () => {
   assert.equal(get.body, undefined);
 });
 
+test("a list without pages is read to its end", async () => {
+  const pages = { "": { data: [1, 2], next_start_key: "k" }, k: { data: [3], start_key: "k" } };
+  const requests = [];
+  globalThis.fetch = async (url) => {
+    requests.push(String(url));
+    return { status: 200, ok: true, json: async () => pages[new URL(url).searchParams.get("start_key") ?? ""] };
+  };
+  assert.deepEqual(await new RestClient("t").get("x", { paginate: "false" }), [1, 2, 3]);
+  assert.equal(requests.length, 2);
+  assert.deepEqual(await new RestClient("t").get("x"), [1, 2]);
+  assert.equal(requests.length, 3);
+});
+
 test("a validation error has a message for each field", async () => {
   const rules = { required: { message: "missing" }, type: { message: "expected a text" } };
   fakeFetch(400, { message: "validation error", data: { name: rules } });

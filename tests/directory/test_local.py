@@ -283,6 +283,26 @@ def test_a_change_drops_the_changed_tokens_only(directory: LocalDirectory, token
     assert tokens.lookups == 3
 
 
+@pytest.mark.parametrize(
+    ("change", "counts"),
+    [
+        (token_change("t"), True),
+        (token_change("never used"), False),
+        (account_change("customer"), True),
+        (("*", frozenset()), True),
+        (("number", frozenset(["1"])), False),
+    ],
+)
+def test_changes_that_may_end_rights_are_counted(
+    directory: LocalDirectory, tokens: FakeTokens, change: tuple[str, frozenset[str]], counts: bool
+) -> None:
+    tokens.add("t", "customer")
+    now(directory.authenticate("t"))
+    before = directory.rights_revision
+    directory.on_change(*change)
+    assert (directory.rights_revision != before) is counts
+
+
 @pytest.mark.parametrize("change", [token_change("t"), account_change("other"), ("*", frozenset())])
 def test_a_token_that_is_revoked_during_its_lookup_is_not_cached(
     directory: LocalDirectory, tokens: FakeTokens, change: tuple[str, frozenset[str]]

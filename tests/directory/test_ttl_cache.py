@@ -26,8 +26,7 @@ def test_entries_are_discarded_by_key_and_by_value() -> None:
     cache: TtlCache[int] = TtlCache(10)
     for number, key in enumerate("abc"):
         cache.put(key, number, until=None)
-    cache.discard("a")
-    cache.discard("never stored")
+    assert [cache.discard(key) for key in ("a", "never stored")] == [True, False]
     assert (cache.get("a", 0), cache.get("b", 0), cache.get("c", 0)) == (None, 1, 2)
     cache.discard_if(lambda value: value == 2)
     assert (cache.get("b", 0), cache.get("c", 0)) == (1, None)

@@ -130,7 +130,10 @@ async def test_a_fresh_node_has_all_its_samples(node: Node) -> None:
         "webhooks_enabled": 0,
         "webhooks_suspended": 0,
         **{f"webhook_probes_total{{{result}}}": 0 for result in ("success", "failure", "given_up")},
-        **{f"events_missed_total{{{reason}}}": 0 for reason in ("disabled", "undeliverable", "too_old")},
+        **{
+            f"events_missed_total{{{reason}}}": 0
+            for reason in ("disabled", "undeliverable", "too_old", "account_moved")
+        },
         **{f"rows_purged_total{{{purge}}}": 0 for purge in _PURGES},
         "attempts_total{failure}": 0,
         "attempts_total{success}": 0,

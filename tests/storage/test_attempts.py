@@ -8,7 +8,8 @@ from attrs import evolve
 from zope.interface.verify import verifyObject
 
 from kazoo_bridge.interfaces import AccountLimits, Attempt, HookHealth, IAttemptStore
-from kazoo_bridge.storage import attempts
+from kazoo_bridge.storage import attempt_limits, attempts, engine
+from kazoo_bridge.storage.attempt_limits import AttemptLimits
 from kazoo_bridge.storage.attempts import AttemptStore, purge_older_than
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.settings import LimitStore
@@ -148,6 +149,41 @@ class AttemptStoreSuite:
         assert await attempt_store.hooks_over_failure_limit(201, 6, 1000) == []
         await limit_store.put(A, AccountLimits())
         assert await attempt_store.hooks_over_failure_limit(201, 6, 60) == []
+
+    @pytest_twisted.ensureDeferred
+    async def test_the_oldest_attempts_beyond_the_limits_are_deleted(self, database: Database) -> None:
+        store = AttemptStore(database, AttemptLimits(per_hook=20, per_account=30))
+        for made in range(101):
+            await store.add([make_attempt(ONE, made)], {})
+        assert await times(store, A, ONE, count=100) == list(range(100, 80, -1))
+        await store.add([make_attempt(TWO, made) for made in range(101, 116)], {})
+        assert await times(store, A, None, count=100) == list(range(115, 85, -1))
+        await store.add([make_attempt(TWO, 200, account_id=B)], {})
+        assert await times(store, B, None, count=100) == [200]
+
+    @pytest_twisted.ensureDeferred
+    async def test_one_write_deletes_a_bounded_number(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(attempt_limits, "BATCH_SIZE", 2)
+        await AttemptStore(database).add([make_attempt(made=made) for made in range(10)], {})
+        store = AttemptStore(database, AttemptLimits(per_hook=5, per_account=100))
+        await store.add([make_attempt(made=10)], {})
+        assert await times(store, A, None, count=100) == list(range(10, 1, -1))
+
+    @pytest_twisted.ensureDeferred
+    async def test_large_attempts_come_in_small_numbers(
+        self, attempt_store: AttemptStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(engine, "MAX_READ_CHARACTERS", 250)
+        await attempt_store.add([make_attempt(made=made, body="x" * 100) for made in range(5)], {})
+        assert await times(attempt_store, A, None) == [4, 3, 2]
+
+    @pytest_twisted.ensureDeferred
+    async def test_the_account_of_the_event_is_kept(self, attempt_store: AttemptStore) -> None:
+        await attempt_store.add([evolve(make_attempt(), event_account_id=B), make_attempt()], {})
+        page = await attempt_store.page(A, None, None, 5)
+        assert [one.event_account_id for one in page] == [None, B]
 
     @pytest_twisted.ensureDeferred
     async def test_old_attempts_are_purged(self, attempt_store: AttemptStore, database: Database) -> None:

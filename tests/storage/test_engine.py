@@ -246,3 +246,19 @@ def test_another_process_that_ends_does_not_remove_the_write_ahead_log(tmp_path:
         assert count_elsewhere() == number + 1
     opened.dispose()
     assert count_elsewhere() == 3
+
+
+def test_large_rows_are_not_all_read(opened: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "MAX_READ_CHARACTERS", 25)
+
+    def read(connection: Connection) -> list[int]:
+        numbers = sa.text(
+            "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 1000000)"
+            " SELECT x FROM n"
+        )
+        rows = engine.read_bounded(
+            connection, sa.select(numbers.columns(sa.column("x", sa.Integer)).subquery()), lambda _: 10
+        )
+        return [row.x for row in rows]
+
+    assert engine.in_transaction(opened, read, writing=False) == [1, 2, 3]

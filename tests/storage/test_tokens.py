@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from twisted.internet.task import Clock
 
-from kazoo_bridge.storage import tables, tokens
+from kazoo_bridge.storage import change_log, tables, tokens
 from kazoo_bridge.storage.accounts import AccountStore, UnknownAccount
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.tokens import (
@@ -80,6 +80,20 @@ class TokenStoreSuite:
         assert await token_store.account_for_api_key(secret_digest(other_key)) == A
         revoked = [("token", secret_digest(token)), ("api_key", secret_digest(api_key))]
         assert (await recorded_changes(database))[before:] == revoked
+
+    @pytest_twisted.ensureDeferred
+    async def test_the_tokens_of_an_api_key_end_with_it(
+        self, token_store: TokenStore, account_store: AccountStore, database: Database
+    ) -> None:
+        await account_store.create(A)
+        keys = [await token_store.create_api_key(A) for _ in range(2)]
+        ended, other = [(await token_store.log_in(secret_digest(key), A, 60)).token for key in keys]
+        before = await database.read(change_log.position)
+        assert await token_store.revoke_api_key(keys[0])
+        assert await token_store.lookup(secret_digest(ended)) is None
+        assert await token_store.lookup(secret_digest(other)) is not None
+        batch = await database.read(lambda connection: change_log.since(connection, before))
+        assert batch.changes == (("token", secret_digest(ended)), ("api_key", secret_digest(keys[0])))
 
     @pytest_twisted.ensureDeferred
     async def test_the_oldest_tokens_of_an_api_key_end(

@@ -10,6 +10,7 @@ from twisted.internet.task import Clock
 
 from kazoo_bridge.interfaces import Delivery, Occurrence
 from kazoo_bridge.webhooks.attempts.attempt import AttemptRunner, ClusterId, FailureCount, RequestBuilder
+from kazoo_bridge.webhooks.attempts.attempt_document import AttemptFormat
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
 from kazoo_bridge.webhooks.delivery.delivery_writer import DeliveryWriter
 from kazoo_bridge.webhooks.delivery.dispatcher import Dispatcher, make_delivery
@@ -32,6 +33,7 @@ from tests.webhooks.fakes import (
     FakeAttemptStore,
     FakeBus,
     FakeDeliveryStore,
+    FakeDirectory,
     FakeHookStore,
     FakeMissedEventStore,
 )
@@ -70,7 +72,7 @@ class Harness:
         self.attempts, self.deliveries, self.hooks = FakeAttemptStore(), FakeDeliveryStore(), FakeHookStore()
         self.missed_events, self.bus = FakeMissedEventStore(), FakeBus()
         self.disabled: list[tuple[str, str, str, str]] = []
-        self.recorder = AttemptRecorder(clock, self.attempts, records_successes=False, body_limit=1000)
+        self.recorder = AttemptRecorder(clock, self.attempts, False, AttemptFormat(1000, 1000))
         self.scheduler = FairScheduler(clock, total, per_account, per_hook)
         self.poll_timer = PollTimer(clock)
         self.writer = DeliveryWriter(clock, self.deliveries, on_due=self.poll_timer.wake)
@@ -78,7 +80,8 @@ class Harness:
             clock, self.deliveries, self.hooks, self.registry, self.scheduler, self.poll_timer
         )
         self.missed = MissedEvents(clock, self.missed_events)
-        self.dropped = DroppedDeliveries(clock, self.missed)
+        self.directory = FakeDirectory({})
+        self.dropped = DroppedDeliveries(clock, self.missed, self.directory)
         self.cluster_id = ClusterId("", lambda: Deferred())
         self.attempt_runner = AttemptRunner(
             clock,

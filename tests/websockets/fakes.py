@@ -74,8 +74,11 @@ class FakeDirectory:
         self.numbers: dict[str, str] = {}
         self.unavailable = False
         self.accounts_unavailable = False
+        #: The names of the methods that were called.
+        self.asked: list[str] = []
 
     def authenticate(self, token: str) -> Deferred[Principal | None]:
+        self.asked.append("authenticate")
         return self._answer(self.tokens.get(token))
 
     def login(self, api_key: str) -> Deferred[tuple[str, Principal] | None]:
@@ -104,6 +107,7 @@ class FakeDirectory:
         return self.numbers.get(number)
 
     def can_act_for(self, principal: Principal, account_id: str) -> Deferred[bool]:
+        self.asked.append("can_act_for")
         exists = account_id in self.parents
         own = principal.account_id in (account_id, *(self.ancestors(account_id) or ()))
         return self._answer(exists and (own or self.is_superadmin(principal.account_id)))

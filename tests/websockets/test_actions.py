@@ -103,6 +103,30 @@ class TestAuthentication:
         assert client.request("ping", auth_token=PARENT) == ("success", {"response": "pong"})
         assert client.request("ping") == ("success", {"response": "pong"})
 
+    @pytest.mark.parametrize("action", ["ping", "subscribe", "command", "resume", "unsubscribe"])
+    def test_a_revoked_token_is_refused_with_the_next_message(self, action: str) -> None:
+        its = ActionsHarness()
+        client = its.client()
+        del its.directory.tokens[PARENT]
+        status, data = client.request(action, {"account_id": PARENT, "binding": "call.*.*"})
+        assert status == "error"
+        assert data["errors"][0].startswith("failed to authenticate token ")
+        assert not client.session.subscriptions
+
+    def test_rights_that_end_while_the_broker_is_asked_leave_no_subscription(self) -> None:
+        its = ActionsHarness()
+        its.consumer.unanswered.append("call")
+        client = its.client()
+        message = {"account_id": CHILD, "binding": "call.CHANNEL_CREATE.x"}
+        client.send({"action": "subscribe", "data": message, "request_id": "r1"})
+        its.directory.parents[CHILD] = STRANGER
+        for waiting in its.consumer.waiting:
+            waiting.callback(None)
+        (reply,) = client.messages()
+        assert (reply["status"], reply["data"]) == error("unauthorized account id")
+        assert not client.session.subscriptions
+        assert not its.consumer.bound
+
     def test_the_account_may_have_a_limited_number_of_sockets(self) -> None:
         its = ActionsHarness(max_connections_per_account=1)
         first, second = its.client(PARENT, 1), its.client(None, 2)

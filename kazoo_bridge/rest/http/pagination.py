@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from hashlib import sha256
@@ -28,6 +29,12 @@ MAX_SCANNED_ROWS = 5000
 
 #: Rows of a store that are read at once.
 BATCH_SIZE = 500
+
+#: Reads of a store for one request. A store reads large rows in small numbers, so this bounds their size.
+MAX_READS = 16
+
+#: A page of a list ends with the item that makes it larger than this.
+DEFAULT_MAX_PAGE_BYTES = 1_048_576
 
 _MIN_BATCH_SIZE = 20
 _FALSE_VALUES = ("false", "0", "no")
@@ -61,36 +68,57 @@ class Paginator:
     """A request for a page.
 
     `scope` identifies the list: a key of one list is refused for another. `size` is the number of items,
-    None: all. `start_key` is the key of the page, None: the first page.
+    None: all. `start_key` is the key of the page, None: the first page. With the item that makes it larger
+    than `max_bytes`, as JSON, a page ends whatever its size.
     """
 
     scope: str
     size: int | None = DEFAULT_PAGE_SIZE
     start_key: str | None = None
+    max_bytes: int = DEFAULT_MAX_PAGE_BYTES
 
     @classmethod
-    def from_query(cls, query: Query, scope: str) -> Paginator:
-        """Read the parameters of a request; raises a validation error on ``page_size``."""
+    def from_query(
+        cls,
+        query: Query,
+        scope: str,
+        max_bytes: int = DEFAULT_MAX_PAGE_BYTES,
+        default_size: int | None = DEFAULT_PAGE_SIZE,
+    ) -> Paginator:
+        """Read the parameters of a request; raises a validation error on ``page_size``.
+
+        `default_size` is the size without that parameter, None: all items.
+        """
         text = query.first("page_size")
-        size = DEFAULT_PAGE_SIZE
+        size = default_size
         if text is not None:
             size = min(whole_number("page_size", text, minimum=1), MAX_PAGE_SIZE)
         paginate = (query.first("paginate") or "").lower() not in _FALSE_VALUES
-        return cls(scope, size if paginate else None, query.first("start_key") or None)
+        return cls(scope, size if paginate else None, query.first("start_key") or None, max_bytes)
 
     def from_list(
-        self, items: Sequence[T], position: Callable[[T], int | str], identity: Callable[[T], str]
+        self,
+        items: Sequence[T],
+        position: Callable[[T], int | str],
+        identity: Callable[[T], str],
+        show: Callable[[T], Any],
     ) -> Page[T]:
         """Return the page of a list in memory that is ordered by `position`, ascending.
 
         The page starts with the item that the previous page announced or, if that item is gone, with the
-        first at or after its position; so an item that is removed hides no other. Raises a validation error
-        on ``start_key``.
+        first at or after its position; so an item that is removed hides no other. `show` returns an item as
+        the client receives it, whose size counts. Raises a validation error on ``start_key``.
         """
         start = 0
         if self.start_key is not None:
             start = _find_start(items, position, identity, self._decode_item(items, position))
-        end = len(items) if self.size is None else start + self.size
+        end = len(items) if self.size is None else min(start + self.size, len(items))
+        size = 0
+        for index in range(start, end):
+            size += encoded_size(show(items[index]))
+            if size > self.max_bytes:
+                end = index + 1
+                break
         following = [position(items[end]), identity(items[end])] if end < len(items) else None
         return self._page(list(items[start:end]), following)
 
@@ -99,33 +127,39 @@ class Paginator:
         fetch: Callable[[int | None, int], Awaitable[Sequence[Row]]],
         position: Callable[[Row], int],
         accepts: Callable[[Row], bool],
+        show: Callable[[Row], Any],
         max_scanned: int = MAX_SCANNED_ROWS,
     ) -> Page[Row]:
         """Return the page of a list in a store.
 
-        `fetch(after, count)` returns at most `count` rows beyond the position `after` (None: from the first).
-        Rows that `accepts` refuses are left out and others are read in their place, up to `max_scanned` rows;
-        then the page ends early, and the next one continues there. Raises a validation error on
+        `fetch(after, count)` returns at most `count` rows beyond the position `after` (None: from the first),
+        and none only at the end. Rows that `accepts` refuses are left out and others are read in their place,
+        up to `max_scanned` rows in `MAX_READS` reads; then the page ends early, and the next one continues
+        there. `show` returns a row as the client receives it, whose size counts. Raises a validation error on
         ``start_key``.
         """
         after: int | None = None if self.start_key is None else self._decode_row()
         found: list[Row] = []
-        scanned = 0
-        while scanned < max_scanned:
+        scanned = size = 0
+        for read in range(MAX_READS):
+            if scanned == max_scanned:
+                break
             wanted = BATCH_SIZE if self.size is None else max(self.size - len(found), _MIN_BATCH_SIZE)
-            count = min(BATCH_SIZE, max_scanned - scanned, wanted)
+            count = min(BATCH_SIZE, max_scanned - scanned, wanted << read)
             # One row more than is needed shows whether there is another page.
             rows = await fetch(after, count + 1)
+            if not rows:
+                return self._page(found, None)
             for number, row in enumerate(rows[:count]):
                 after = position(row)
                 scanned += 1
                 if accepts(row):
                     found.append(row)
-                if len(found) == self.size:
-                    return self._page(found, after if number + 1 < len(rows) else None)
-            if len(rows) <= count:
-                return self._page(found, None)
-        return self._page(found, after)
+                    size += encoded_size(show(row))
+                if len(found) == self.size or size > self.max_bytes:
+                    has_more = number + 1 < len(rows) or await fetch(after, 1)
+                    return self._page(found, after if has_more else None)
+        return self._page(found, after if await fetch(after, 1) else None)
 
     def _decode_item(self, items: Sequence[T], position: Callable[[T], int | str]) -> tuple[Any, str]:
         match decode_page_key(self.scope, self.start_key or ""):
@@ -185,6 +219,14 @@ def _invalid_page_key(key: str) -> ApiError:
 
 def _checksum(scope: str, body: bytes) -> bytes:
     return sha256(scope.encode("utf-8", "surrogatepass") + b"\0" + body).digest()[:_CHECKSUM_BYTES]
+
+
+def encoded_size(shown: Any) -> int:
+    """Return the bytes that a value takes in the JSON of a list."""
+    try:
+        return len(orjson.dumps(shown)) + 1  # and a comma
+    except TypeError:  # a lone surrogate, or a number beyond 64 bits
+        return len(json.dumps(shown, default=str)) + 1
 
 
 def _find_start(

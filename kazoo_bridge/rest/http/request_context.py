@@ -28,6 +28,7 @@ from kazoo_bridge.rest.http.errors import (
     unspecified_fault,
 )
 from kazoo_bridge.rest.http.etags import is_not_modified
+from kazoo_bridge.rest.http.pagination import DEFAULT_MAX_PAGE_BYTES
 from kazoo_bridge.rest.http.query import Query
 from kazoo_bridge.rest.http.request_body import (
     ANONYMOUS,
@@ -76,6 +77,7 @@ class RequestContext:
 
     `node` is the name of this node in responses, and `clock` gives their timestamps. `on_authenticated` is
     called with each token that is tried, and the id of its account, or None if the token is not valid.
+    `max_page_bytes`: see `Paginator`.
 
     Until the client is authenticated, only bodies within the limits `ANONYMOUS` are parsed.
     """
@@ -84,6 +86,7 @@ class RequestContext:
     node: str
     _clock: IReactorTime
     _on_authenticated: Callable[[str, str | None], None] = lambda _token, _account_id: None
+    max_page_bytes: int = DEFAULT_MAX_PAGE_BYTES
     request_id: str = field(init=False)
     token: str | None = field(init=False, default=None, repr=False)
     principal: Principal | None = field(init=False, default=None)

@@ -13,6 +13,12 @@ from kazoo_bridge.rest.resources.deliveries import STATUSES
 _TEXT = {"type": "string"}
 _COUNT = {"type": "integer", "minimum": 0}
 _HEADERS = {"type": "object", "description": "By name, in lower case", "additionalProperties": _TEXT}
+_TRUNCATED = {
+    "type": "array",
+    "items": _TEXT,
+    "minItems": 1,
+    "description": "The keys of which a part is missing, because they are large",
+}
 
 SCHEMAS: Mapping[str, Any] = {
     "Attempt": {
@@ -54,6 +60,7 @@ SCHEMAS: Mapping[str, Any] = {
             "retries": {**_COUNT, "description": "The hook's quick retries"},
             "retries_left": {"anyOf": [_COUNT, {"const": "retries exceeded"}]},
             "test": {"const": True, "description": "The attempt was a sample"},
+            "truncated": _TRUNCATED,
             "timestamp": GREGORIAN,
         },
     },
@@ -81,6 +88,7 @@ SCHEMAS: Mapping[str, Any] = {
             "created": GREGORIAN,
             "next_attempt": GREGORIAN,
             "payload": {"type": "object", "additionalProperties": True},
+            "truncated": _TRUNCATED,
         },
     },
 }

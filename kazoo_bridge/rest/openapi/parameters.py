@@ -99,7 +99,11 @@ _PAGES = (
         {"type": "integer", "minimum": 1, "maximum": MAX_NUMBER, "default": DEFAULT_PAGE_SIZE},
     ),
     in_query("start_key", "next_start_key of the previous page, unchanged", {"type": "string"}),
-    in_query("paginate", "false: all items in one page", {"type": "boolean", "default": True}),
+    in_query(
+        "paginate",
+        "false: all items in one page, up to its largest size",
+        {"type": "boolean", "default": True},
+    ),
 )
 
 #: All parameters by name, for the document's components.

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from kazoo_bridge.interfaces import MAX_BINDING_LENGTH
-from kazoo_bridge.rest.openapi.envelopes import GREGORIAN, list_of, make_response, ref
+from kazoo_bridge.rest.openapi.envelopes import GREGORIAN, list_of, make_page, make_response, ref
 from kazoo_bridge.rest.openapi.operations import Operation
-from kazoo_bridge.rest.openapi.parameters import FILTERS, in_query
+from kazoo_bridge.rest.openapi.parameters import FILTERS, PAGES, in_query
 
 _TEXT = {"type": "string"}
 
@@ -61,9 +61,9 @@ OPERATIONS = (
         _SOCKETS,
         "listSockets",
         "sockets",
-        "The account's sockets on all nodes, newest first",
-        {200: make_response("The sockets", list_of(ref("Socket")))},
-        FILTERS,
+        "The account's sockets on all nodes, newest first; without page_size all of them",
+        {200: make_page("The sockets", ref("Socket"))},
+        (*FILTERS, *PAGES),
     ),
     Operation(
         "get",

@@ -116,9 +116,12 @@ def _to_api(account: Account) -> dict[str, Any]:
 
 def _make_page(context: RequestContext, entries: list[dict[str, Any]]) -> Response:
     filters = Filters.parse(context.query)
-    paginator = Paginator.from_query(context.query, context.path)
+    paginator = Paginator.from_query(context.query, context.path, context.max_page_bytes)
     accepted = [entry for entry in entries if filters.accepts(entry)]
     page = paginator.from_list(
-        accepted, position=lambda entry: str(entry["name"]), identity=lambda entry: str(entry["id"])
+        accepted,
+        position=lambda entry: str(entry["name"]),
+        identity=lambda entry: str(entry["id"]),
+        show=lambda entry: entry,
     )
     return Response(page.items, metadata=page.metadata())

@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
+from kazoo_bridge.account_moves import moved_away
 from kazoo_bridge.interfaces import IDirectory, IWebhooks, NotReplayable, StoredAttempt, UnknownAttempt
 from kazoo_bridge.kazoo import to_gregorian
 from kazoo_bridge.rest.http.authorization import account_handler
@@ -71,16 +72,22 @@ class AttemptResource(RoutedResource):
 
     async def _list(self, context: RequestContext, account_id: str, hook_id: str | None) -> Response:
         filters = Filters.parse(context.query)
-        paginator = Paginator.from_query(context.query, context.path)
+        paginator = Paginator.from_query(context.query, context.path, context.max_page_bytes)
+        moved: set[str | None] = set()
 
         async def fetch(before: int | None, count: int) -> Sequence[StoredAttempt]:
-            return await self.webhooks.attempts(account_id, hook_id, before, count)
+            attempts = await self.webhooks.attempts(account_id, hook_id, before, count)
+            event_account_ids = (attempt.event_account_id for attempt in attempts)
+            moved.update(await moved_away(self.directory, event_account_ids, account_id))
+            return attempts
 
         def accepts(attempt: StoredAttempt) -> bool:
+            if attempt.event_account_id in moved:
+                return False
             made_at = to_gregorian(attempt.made_at)
             return filters.accepts(to_api(attempt), made_at, made_at)
 
-        page = await paginator.from_store(fetch, lambda attempt: attempt.position, accepts)
+        page = await paginator.from_store(fetch, lambda attempt: attempt.position, accepts, to_api)
         return Response([to_api(attempt) for attempt in page.items], metadata=page.metadata())
 
 

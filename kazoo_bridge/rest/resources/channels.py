@@ -39,13 +39,15 @@ class ChannelResource(RoutedResource):
     async def list(self, context: RequestContext, account_id: str) -> Response:
         """Answer with a page of the account's channels, oldest first."""
         filters = Filters.parse(context.query)
-        paginator = Paginator.from_query(context.query, context.path)
+        paginator = Paginator.from_query(context.query, context.path, context.max_page_bytes)
         accepted = []
         for channel in await self.calls.channels(account_id):
             started_at = channel_start(channel) or None
             if filters.accepts(channel, started_at, started_at):
                 accepted.append(channel)
-        page = paginator.from_list(accepted, channel_start, lambda channel: str(channel["call_id"]))
+        page = paginator.from_list(
+            accepted, channel_start, lambda channel: str(channel["call_id"]), lambda channel: channel
+        )
         return Response(page.items, metadata=page.metadata())
 
     @route("GET", _CHANNEL)

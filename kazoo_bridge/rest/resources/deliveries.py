@@ -3,23 +3,27 @@ their replay."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
 
+from kazoo_bridge.account_moves import moved_away
 from kazoo_bridge.interfaces import IDirectory, IWebhooks, StoredDelivery, StoredHook
 from kazoo_bridge.json_numbers import to_integer
 from kazoo_bridge.kazoo import from_gregorian, to_gregorian
 from kazoo_bridge.rest.http.authorization import account_handler
 from kazoo_bridge.rest.http.errors import bad_identifier, hook_disabled, invalid_field
 from kazoo_bridge.rest.http.filters import Filters
-from kazoo_bridge.rest.http.pagination import Paginator
+from kazoo_bridge.rest.http.pagination import Paginator, encoded_size
 from kazoo_bridge.rest.http.request_context import RequestContext, Response
 from kazoo_bridge.rest.http.routing import RoutedResource, route
 from kazoo_bridge.rest.resources.webhooks import get_hook
 
 STATUSES = ("pending", "dead")
+
+#: Bytes of JSON of a payload in a list.
+MAX_PAYLOAD_BYTES = 16_384
 
 _HOOKS = "/v2/accounts/<account_id>/webhooks"
 _HOOK = f"{_HOOKS}/<hook_id>"
@@ -78,16 +82,23 @@ class DeliveryResource(RoutedResource):
         if status not in STATUSES:
             raise invalid_field("status", "enum", target=list(STATUSES), cause=status)
         filters = Filters.parse(context.query)
-        paginator = Paginator.from_query(context.query, f"{context.path} {status}")
+        scope = f"{context.path} {status}"
+        paginator = Paginator.from_query(context.query, scope, context.max_page_bytes)
+        moved: set[str | None] = set()
 
         async def fetch(before: int | None, count: int) -> Sequence[StoredDelivery]:
-            return await self.webhooks.deliveries(account_id, hook_id, status, before, count)
+            page = await self.webhooks.deliveries(account_id, hook_id, status, before, count)
+            event_account_ids = (stored.delivery.event_account_id for stored in page)
+            moved.update(await moved_away(self.directory, event_account_ids, account_id))
+            return page
 
         def accepts(stored: StoredDelivery) -> bool:
+            if stored.delivery.event_account_id in moved:
+                return False
             created, changed = to_gregorian(stored.delivery.created), to_gregorian(stored.changed_at)
             return filters.accepts(to_api(stored), created, changed)
 
-        page = await paginator.from_store(fetch, lambda stored: stored.position, accepts)
+        page = await paginator.from_store(fetch, lambda stored: stored.position, accepts, to_api)
         return Response([to_api(stored) for stored in page.items], metadata=page.metadata())
 
     async def _replay(self, account_id: str, hook_id: str | None, since: float) -> Response:
@@ -102,9 +113,13 @@ def _require_enabled(hook: StoredHook) -> None:
 
 
 def to_api(stored: StoredDelivery) -> dict[str, Any]:
-    """Return a delivery in its public form; times are in Gregorian seconds."""
+    """Return a delivery in its public form; times are in Gregorian seconds.
+
+    Of a payload at most `MAX_PAYLOAD_BYTES` are shown.
+    """
     delivery = stored.delivery
-    document = {
+    payload = cut_payload(delivery.payload)
+    document: dict[str, Any] = {
         "id": delivery.id,
         "hook_id": delivery.hook_id,
         "hook_event": delivery.event,
@@ -113,11 +128,25 @@ def to_api(stored: StoredDelivery) -> dict[str, Any]:
         "attempts": delivery.attempts,
         "reason": stored.reason,
         "created": to_gregorian(delivery.created),
-        "payload": dict(delivery.payload),
+        "payload": payload,
     }
+    if len(payload) < len(delivery.payload):
+        document["truncated"] = ["payload"]
     if stored.status == "pending":
         document["next_attempt"] = to_gregorian(stored.next_attempt)
     return document
+
+
+def cut_payload(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys of a payload, in their order, as far as they have at most `MAX_PAYLOAD_BYTES`."""
+    remaining = MAX_PAYLOAD_BYTES
+    kept: dict[str, Any] = {}
+    for name, value in payload.items():
+        remaining -= encoded_size({name: value})
+        if remaining < 0:
+            break
+        kept[name] = value
+    return kept
 
 
 def parse_since(data: dict[str, Any]) -> float:

@@ -13,9 +13,6 @@ from kazoo_bridge.rest.http.request_context import RequestContext, Response
 from kazoo_bridge.rest.http.routing import RoutedResource, route
 from kazoo_bridge.rest.resources.webhooks import get_hook, get_hook_to_write, new_secret
 
-#: Seconds after which a client may send samples again, in the answer to a surplus one.
-SAMPLE_RETRY_AFTER = 10
-
 _ACCOUNT = "/v2/accounts/<account_id>"
 _HOOK = f"{_ACCOUNT}/webhooks/<hook_id>"
 _RE_ENABLE = "re-enable"
@@ -52,8 +49,8 @@ class HookActionResource(RoutedResource):
             return Response(await self.webhooks.send_sample(hook))
         except NoSample as error:
             raise invalid_field("hook", "enum", str(error), cause=hook.document["hook"]) from None
-        except TooManySamples:
-            raise too_many_requests(SAMPLE_RETRY_AFTER, "samples at once") from None
+        except TooManySamples as error:
+            raise too_many_requests(error.retry_after, "samples") from None
 
     @route("POST", f"{_HOOK}/secret")
     @account_handler

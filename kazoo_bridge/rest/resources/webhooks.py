@@ -87,13 +87,15 @@ class WebhookResource(RoutedResource):
 
     async def _page(self, context: RequestContext, account_id: str) -> Page[StoredHook]:
         filters = Filters.parse(context.query)
-        paginator = Paginator.from_query(context.query, context.path)
+        paginator = Paginator.from_query(context.query, context.path, context.max_page_bytes)
         hooks = [
             hook
             for hook in await self.webhooks.hooks(account_id)
             if filters.accepts({**hook.document, "id": hook.id}, hook.created, hook.modified)
         ]
-        return paginator.from_list(hooks, position=lambda hook: hook.created, identity=lambda hook: hook.id)
+        return paginator.from_list(
+            hooks, position=lambda hook: hook.created, identity=lambda hook: hook.id, show=_list_entry
+        )
 
     async def _respond(
         self, hook: StoredHook, status: int = 200, *, written: Mapping[str, Any] | None = None

@@ -3,12 +3,17 @@ nodes."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from attrs import frozen
 
 from kazoo_bridge.interfaces import IDirectory, IWebsockets
+from kazoo_bridge.json_numbers import to_integer
 from kazoo_bridge.rest.http.authorization import account_handler, open_handler
 from kazoo_bridge.rest.http.errors import bad_identifier
 from kazoo_bridge.rest.http.filters import Filters
+from kazoo_bridge.rest.http.pagination import Paginator
 from kazoo_bridge.rest.http.request_context import RequestContext, Response
 from kazoo_bridge.rest.http.routing import RoutedResource, route
 
@@ -33,10 +38,17 @@ class WebsocketResource(RoutedResource):
     @route("GET", _SOCKETS)
     @account_handler
     async def list(self, context: RequestContext, account_id: str) -> Response:
-        """Answer with the account's sockets, newest first."""
+        """Answer with the account's sockets, newest first; without ``page_size`` with all of them."""
         filters = Filters.parse(context.query)
-        sockets = await self.websockets.sockets(account_id)
-        return Response([socket for socket in sockets if filters.accepts(socket)])
+        paginator = Paginator.from_query(context.query, context.path, context.max_page_bytes, None)
+        accepted = [one for one in await self.websockets.sockets(account_id) if filters.accepts(one)]
+        page = paginator.from_list(
+            sorted(accepted, key=_age),
+            position=_age,
+            identity=lambda socket: str(socket.get("websocket_session_id")),
+            show=lambda socket: socket,
+        )
+        return Response(page.items, metadata=page.metadata())
 
     @route("GET", _SOCKET)
     @account_handler
@@ -55,3 +67,8 @@ class WebsocketResource(RoutedResource):
         if socket is None:
             raise bad_identifier(socket_id)
         return Response(socket)
+
+
+def _age(socket: Mapping[str, Any]) -> int:
+    """Return a number that is larger for an older socket; other servers on the bus may not tell the age."""
+    return -(to_integer(socket.get("timestamp")) or 0)

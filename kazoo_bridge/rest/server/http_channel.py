@@ -90,11 +90,15 @@ class LimitedHTTPChannel(HTTPChannel):
     Surplus connections are closed at once all the same, because lingering would cost what the limit is to
     save.
 
+    A client that sends request after request and reads nothing has one response waiting for it: the next
+    request is processed when it has been read, and meanwhile nothing more is received.
+
     A client that closes its sending side after a complete request still gets its response; a streamed
     response ends there, because a client that has gone away looks the same.
     """
 
     _refused = False
+    _unread: http.Request | None = None
     _is_half_closed = False
     _has_received_data = False
     _timer: IDelayedCall | None = None
@@ -166,9 +170,30 @@ class LimitedHTTPChannel(HTTPChannel):
         if not self.persistent:
             # Twisted has no time-out for a client that does not read.
             self.setTimeout(self._savedTimeOut)
+        elif self._waitingForTransport:
+            self._unread = request
+            self.setTimeout(self._savedTimeOut)
+            return
+        self._end_request(request)
+
+    def _end_request(self, request: http.Request) -> None:
         super().requestDone(request)
         if self._is_half_closed and not self._handlingRequest and not self._busyReceiving:
             self.loseConnection()  # no request is left that was sent before
+
+    def pauseProducing(self) -> None:
+        """Receive nothing while the client does not read: Twisted would collect further requests."""
+        super().pauseProducing()
+        self._networkProducer.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """Continue with the next request, or with what the present one sends."""
+        super().resumeProducing()
+        unread, self._unread = self._unread, None
+        if unread is not None:
+            self._end_request(unread)
+        elif sum(map(len, self._dataBuffer)) <= self._optimisticEagerReadSize:
+            self._networkProducer.resumeProducing()
 
     def lineLengthExceeded(self, line: bytes) -> None:
         """Answer a line that is too long, where Twisted only closes the connection."""
@@ -177,6 +202,7 @@ class LimitedHTTPChannel(HTTPChannel):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Stop counting the connection."""
         self._cancel_timeout()
+        self._unread = None
         self._limits.closed(self)
         super().connectionLost(reason)
 

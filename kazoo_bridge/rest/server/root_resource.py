@@ -41,13 +41,20 @@ class RootResource(Resource):
     """Refuses requests that cannot be routed, answers OPTIONS, and applies the method that a POST carries.
 
     `app` has the routes, `node` is the node's name in responses, `directory` knows the clients, `limiter`
-    limits requests, and `clock` gives the timestamps of responses.
+    limits requests, and `clock` gives the timestamps of responses. `max_page_bytes`: see
+    `Paginator`.
     """
 
     isLeaf = True
 
     def __init__(
-        self, app: Klein, node: str, directory: IDirectory, limiter: RequestLimiter, clock: IReactorTime
+        self,
+        app: Klein,
+        node: str,
+        directory: IDirectory,
+        limiter: RequestLimiter,
+        clock: IReactorTime,
+        max_page_bytes: int,
     ) -> None:
         super().__init__()
         self._routes = app.url_map.bind("localhost")
@@ -56,11 +63,12 @@ class RootResource(Resource):
         self._directory = directory
         self._limiter = limiter
         self._clock = clock
+        self._max_page_bytes = max_page_bytes
 
     def render(self, request: LimitedRequest) -> bytes | int:
         """Answer the request, or route it."""
         request.context = context = RequestContext(
-            request, self._node, self._clock, self._limiter.on_authenticated
+            request, self._node, self._clock, self._limiter.on_authenticated, self._max_page_bytes
         )
         try:
             path = _decode_path(request.path)

@@ -44,7 +44,7 @@ def make_site(
     limiter = RequestLimiter(reactor, http.requests_per_second, http.request_burst)
     site = LimitedSite(
         ChannelLimits.from_config(reactor, http),
-        RootResource(app, node, directory, limiter, reactor),
+        RootResource(app, node, directory, limiter, reactor, http.max_page_bytes),
         requestFactory=LimitedRequest,
         logFormatter=_format_access_log,
         reactor=reactor,

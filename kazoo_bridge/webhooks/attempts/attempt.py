@@ -9,7 +9,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from kazoo_bridge.interfaces import Delivery
-from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptInfo, AttemptRecorder
+from kazoo_bridge.webhooks.attempts.attempt_document import AttemptInfo
+from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
 from kazoo_bridge.webhooks.delivery.dropped_deliveries import DroppedDeliveries
 from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
 from kazoo_bridge.webhooks.delivery.hook_queues import Slot
@@ -167,7 +168,14 @@ class AttemptRunner:
         attempts = delivery.attempts + (outcome.fault is not Fault.OURS)
         retries_left = self._policy.quick_retries_left(hook, attempts)
         counts = not probe and self._failure_count.counts(hook, delivery, outcome)
-        info = AttemptInfo(delivery.event_id, hook.retries, retries_left, counts=counts, delivery=delivery)
+        info = AttemptInfo(
+            delivery.event_id,
+            hook.retries,
+            retries_left,
+            counts=counts,
+            delivery=delivery,
+            event_account_id=delivery.event_account_id,
+        )
         self._recorder.record(hook, request, outcome, info)
         if outcome.success:
             return AttemptResult(True, attempts)

@@ -5,23 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from kazoo_bridge.config import Webhooks
-from kazoo_bridge.interfaces import (
-    Attempt,
-    Delivery,
-    HookHealth,
-    IAttemptStore,
-    StorageUnavailable,
-    StoredAttempt,
-)
-from kazoo_bridge.webhooks.attempts.hidden_headers import hide_headers
+from kazoo_bridge.interfaces import Attempt, HookHealth, IAttemptStore, StorageUnavailable, StoredAttempt
+from kazoo_bridge.webhooks.attempts.attempt_document import AttemptFormat, AttemptInfo
 from kazoo_bridge.webhooks.attempts.kept_delivery import encode_delivery
 from kazoo_bridge.webhooks.batch_writer import BATCH_SIZE, BatchWriter
-from kazoo_bridge.webhooks.egress import mask_credentials
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.http.http_request import HookRequest
 from kazoo_bridge.webhooks.http.sender import Outcome
@@ -34,34 +26,16 @@ _MAX_WAITING = 10_000
 _UNTRIED = HookHealth()
 
 
-@frozen
-class AttemptInfo:
-    """Which attempt at a delivery it was.
-
-    `retries` is the hook's number of quick retries, `retries_left` how many of them follow a failure of this
-    attempt. `test`: a sample. `counts`: whether a failure counts against the hook. `delivery`: kept
-    for a replay.
-    """
-
-    event_id: str
-    retries: int
-    retries_left: int
-    test: bool = False
-    counts: bool = True
-    delivery: Delivery | None = None
-
-
 @define(eq=False)
 class AttemptRecorder(BatchWriter):
     """Records failures, and successes if `records_successes`; counts both for the health of hooks.
 
-    Of a body at most `body_limit` bytes are recorded, and deliveries of at most `payload_limit` bytes of JSON
-    are kept for replays.
+    Deliveries of at most `payload_limit` bytes of JSON are kept for replays.
     """
 
     _store: IAttemptStore
     records_successes: bool
-    _body_limit: int
+    _format: AttemptFormat
     _payload_limit: int = 0
     _waiting: list[Attempt] = field(init=False, factory=list)
     _health: dict[str, HookHealth] = field(init=False, factory=dict)
@@ -73,13 +47,8 @@ class AttemptRecorder(BatchWriter):
     @classmethod
     def from_config(cls, clock: IReactorTime, config: Webhooks, store: IAttemptStore) -> AttemptRecorder:
         """Build the recorder of the section ``[webhooks]``."""
-        return cls(
-            clock,
-            store,
-            config.log_successful_attempts,
-            config.attempt_body_limit,
-            config.attempt_payload_limit,
-        )
+        form = AttemptFormat(config.attempt_body_limit, config.attempt_head_limit)
+        return cls(clock, store, config.log_successful_attempts, form, config.attempt_payload_limit)
 
     def record(self, hook: Hook, request: HookRequest, outcome: Outcome, info: AttemptInfo) -> None:
         """Record one attempt, in memory for now. A success that is not recorded is only counted."""
@@ -99,7 +68,16 @@ class AttemptRecorder(BatchWriter):
             replay = "" if delivery is None else encode_delivery(delivery, request, self._payload_limit)
             failed = not outcome.success
             self._waiting.append(
-                Attempt(hook.account_id, hook.id, revision, failed, now, document, replay=replay)
+                Attempt(
+                    hook.account_id,
+                    hook.id,
+                    revision,
+                    failed,
+                    now,
+                    document,
+                    replay=replay,
+                    event_account_id=info.event_account_id,
+                )
             )
             self._drop_oldest()
         self.schedule_flush()
@@ -107,44 +85,8 @@ class AttemptRecorder(BatchWriter):
     def document(
         self, hook: Hook, request: HookRequest, outcome: Outcome, info: AttemptInfo
     ) -> dict[str, Any]:
-        """Return the attempt in the form of KAZOO's ``webhook_attempt`` documents."""
-        request, outcome = hide_headers(hook, request, outcome)
-        document: dict[str, Any] = {
-            "hook_id": hook.id,
-            "hook_event": hook.event,
-            "event_id": info.event_id,
-            "method": request.method.lower(),
-            "uri": mask_credentials(hook.uri),
-            "req_headers": {
-                name: value for name, value in _lower(request.headers).items() if name != "webhook-signature"
-            },
-            "req_body": self._truncate(request.body),
-            "result": "success" if outcome.success else "failure",
-        }
-        if hook.custom_data:
-            document["custom_data"] = dict(hook.custom_data)
-        if request.url != hook.uri:
-            document["url"] = mask_credentials(request.url)
-        if info.test:
-            document["test"] = True
-        return document | self._response(outcome) | _retries(outcome, info)
-
-    def _response(self, outcome: Outcome) -> dict[str, Any]:
-        if outcome.status is None:
-            return {"reason": "kazoo http client error", "client_error": outcome.error}
-        response: dict[str, Any] = {
-            "resp_status_code": str(outcome.status),
-            "resp_headers": _lower(outcome.headers),
-            "resp_body": self._truncate(outcome.body),
-        }
-        if not outcome.success:
-            response["reason"] = "bad response code"
-        if outcome.error:
-            response["client_error"] = outcome.error
-        return response
-
-    def _truncate(self, body: bytes) -> str:
-        return body[: self._body_limit].decode("utf-8", "replace")
+        """Return the attempt as REST shows it, but for its time."""
+        return self._format.document(hook, request, outcome, info)
 
     # -- reading
 
@@ -190,13 +132,3 @@ class AttemptRecorder(BatchWriter):
         surplus = max(0, len(self._waiting) - _MAX_WAITING)
         del self._waiting[:surplus]
         self._lost += surplus
-
-
-def _lower(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
-
-
-def _retries(outcome: Outcome, info: AttemptInfo) -> dict[str, Any]:
-    if outcome.success or info.test:
-        return {}
-    return {"retries": info.retries, "retries_left": info.retries_left or "retries exceeded"}

@@ -13,7 +13,9 @@ from twisted.internet.interfaces import IReactorTime
 from kazoo_bridge.interfaces import NoSample, Occurrence, StoredHook, TooManySamples
 from kazoo_bridge.kazoo import to_gregorian
 from kazoo_bridge.webhooks.attempts.attempt import RequestBuilder
-from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptInfo, AttemptRecorder
+from kazoo_bridge.webhooks.attempts.attempt_document import AttemptInfo
+from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
+from kazoo_bridge.webhooks.attempts.sample_limits import SampleLimits
 from kazoo_bridge.webhooks.delivery.dispatcher import make_delivery
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.hooks.hook_catalogue import ANY_EVENT, HookCatalogue
@@ -28,6 +30,9 @@ _SAMPLE_FOR_ANY = "channel_create"
 #: Samples of one account that are sent at the same time.
 _MAX_IN_FLIGHT = 5
 
+#: Seconds after which a client may try again while these are being sent.
+_RETRY_AFTER = 10
+
 
 @define
 class SampleSender:
@@ -38,6 +43,7 @@ class SampleSender:
     _requests: RequestBuilder
     _sender: Sender
     _recorder: AttemptRecorder
+    _limits: SampleLimits
     _in_flight: Counter[str] = field(init=False, factory=Counter)
 
     async def send(self, stored: StoredHook) -> dict[str, Any]:
@@ -47,7 +53,8 @@ class SampleSender:
         """
         account_id = stored.account_id
         if self._in_flight[account_id] >= _MAX_IN_FLIGHT:
-            raise TooManySamples
+            raise TooManySamples(_RETRY_AFTER)
+        self._limits.take(account_id, stored.id)
         self._in_flight[account_id] += 1
         try:
             return await self._send(stored)

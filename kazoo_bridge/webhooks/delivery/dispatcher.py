@@ -59,6 +59,7 @@ def make_delivery(hook: Hook, occurrence: Occurrence, event_id: str, now: float)
         created=now,
         ordering_key=_ordering_key(occurrence) if hook.ordered else "",
         inline_hook=occurrence.inline_hook,
+        event_account_id=occurrence.account_id,
     )
 
 

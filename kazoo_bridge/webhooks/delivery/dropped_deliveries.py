@@ -6,10 +6,11 @@ from attrs import define
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from kazoo_bridge.interfaces import Delivery
+from kazoo_bridge.account_moves import moved_away
+from kazoo_bridge.interfaces import Delivery, IDirectory, StorageUnavailable
 from kazoo_bridge.json_numbers import to_integer
 from kazoo_bridge.kazoo import from_gregorian
-from kazoo_bridge.webhooks.delivery.missed_events import TOO_OLD, MissedEvents
+from kazoo_bridge.webhooks.delivery.missed_events import ACCOUNT_MOVED, TOO_OLD, MissedEvents
 from kazoo_bridge.webhooks.hooks.hook import Hook
 
 _log = Logger()
@@ -25,6 +26,22 @@ class DroppedDeliveries:
 
     _clock: IReactorTime
     _missed: MissedEvents
+    _directory: IDirectory
+
+    async def drop_if_unwanted(self, hook: Hook, delivery: Delivery) -> bool:
+        """Drop a stored delivery that has become unwanted while it waited; return whether it was dropped.
+
+        It is, if its event is too old, or if the event's account is no longer below that of the hook.
+        """
+        if self.drop_if_too_old(hook, delivery):
+            return True
+        try:
+            moved = await moved_away(self._directory, [delivery.event_account_id], delivery.account_id)
+        except StorageUnavailable:
+            return False
+        if moved:
+            self.drop(hook, delivery, ACCOUNT_MOVED)
+        return bool(moved)
 
     def drop_if_too_old(self, hook: Hook, delivery: Delivery) -> bool:
         """Drop the delivery if its event is older than the hook permits; return whether it was dropped."""

@@ -19,7 +19,10 @@ UNDELIVERABLE = "undeliverable"
 #: The event is older than the hook's ``max_age_s``.
 TOO_OLD = "too_old"
 
-REASONS = (DISABLED, UNDELIVERABLE, TOO_OLD)
+#: The account of the event is no longer below that of the hook.
+ACCOUNT_MOVED = "account_moved"
+
+REASONS = (DISABLED, UNDELIVERABLE, TOO_OLD, ACCOUNT_MOVED)
 
 
 @define(eq=False)

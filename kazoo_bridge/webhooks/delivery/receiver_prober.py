@@ -114,6 +114,10 @@ class ReceiverProber:
     async def _attempt(self, hook: Hook, suspension: Suspension) -> AttemptResult | None:
         """Make one attempt with a waiting delivery; None if there was none, or no slot."""
         while (delivery := await self._claim(hook, suspension)) is not None:
+            if await self._attempt_runner.dropped.drop_if_unwanted(hook, delivery):
+                unwanted = AttemptResult(False, delivery.attempts, sent=False, dropped=True)
+                self._writer.record_result(delivery, unwanted)
+                continue
             slot = await self._scheduler.acquire(hook, _SLOT_TIMEOUT)
             if slot is None:
                 self._writer.release(delivery)

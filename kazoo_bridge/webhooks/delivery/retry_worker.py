@@ -174,7 +174,7 @@ class RetryWorker(Service):
             await self._paused.pause_or_delete(delivery.hook_id)
             self._writer.release(delivery)
             return
-        if self._attempt_runner.dropped.drop_if_too_old(hook, delivery):
+        if await self._attempt_runner.dropped.drop_if_unwanted(hook, delivery):
             # Before it waits for a slot: hundreds of old events must not make new ones wait, and grow old.
             self._writer.record_result(
                 delivery, AttemptResult(False, delivery.attempts, sent=False, dropped=True)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
-from attrs import define
+from attrs import define, field
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from kazoo_bridge.interfaces import ALL_ACCOUNTS, IDirectory, Principal, StorageUnavailable
 from kazoo_bridge.websockets.sessions.session import Session
+
+T = TypeVar("T")
 
 _log = Logger()
 
@@ -36,8 +39,9 @@ class Authorizer:
     async def authenticate(self, session: Session, token: Any) -> None:
         """Authenticate the session as the account of `token`, the value of a message's ``auth_token``.
 
-        An authenticated session needs no token. A valid token of the same account then replaces the
-        session's, so that the session lives on when the earlier token expires; any other is ignored.
+        An authenticated session needs no token, as long as its own is valid. A valid token of the same
+        account then replaces the session's, so that the session lives on when the earlier token expires; any
+        other is ignored.
 
         Raises `AccessDenied` if the session is not authenticated afterwards.
         """
@@ -46,6 +50,9 @@ class Authorizer:
                 principal = await self._principal(token)
                 if principal is not None and principal.account_id == session.account_id:
                     session.authenticate(token, principal)
+                    return
+            if not await self.begin_check().is_still_valid(session):
+                raise AccessDenied(BAD_TOKEN)
             return
         if token is None:
             raise AccessDenied(NO_TOKEN)
@@ -62,29 +69,59 @@ class Authorizer:
         Raises `AccessDenied`, also when the directory does not answer.
         """
         try:
-            allowed = await self._can_act_for(session, account_id)
+            allowed = await self.begin_check().can_act_for(session.principal, account_id)
         except StorageUnavailable:
             raise AccessDenied(_UNAVAILABLE) from None
         if not allowed:
             raise AccessDenied(NO_WILDCARD if account_id == ALL_ACCOUNTS else NOT_ALLOWED)
+
+    def begin_check(self) -> RightsCheck:
+        """Return a check that has asked nothing yet."""
+        return RightsCheck(self._clock, self._directory)
+
+    async def _principal(self, token: str) -> Principal | None:
+        try:
+            return await self._directory.authenticate(token)
+        except StorageUnavailable:
+            raise AccessDenied(_UNAVAILABLE) from None
+
+
+@define(eq=False)
+class RightsCheck:
+    """What the directory says at one time, about any number of sessions: it is asked each thing once.
+
+    `lookups` counts the answers that the directory did not have in memory.
+    """
+
+    _clock: IReactorTime
+    _directory: IDirectory
+    lookups: int = field(init=False, default=0)
+    _valid: dict[str, bool] = field(init=False, factory=dict)
+    _allowed: dict[tuple[str, str], bool] = field(init=False, factory=dict)
 
     async def is_still_valid(self, session: Session) -> bool:
         """Check whether the session's token is still valid.
 
         True for a session that is not authenticated, and while the directory does not answer.
         """
-        principal = session.principal
-        if principal is None or session.token is None:
+        principal, token = session.principal, session.token
+        if principal is None or token is None:
             return True
-        if principal.expires is not None and principal.expires <= self._clock.seconds():
+        if has_expired(principal, self._clock.seconds()):
             return False
-        try:
-            return await self._directory.authenticate(session.token) is not None
-        except StorageUnavailable as error:
-            _log.warn(
-                "token not checked session={session_id} reason={reason}", session_id=session.id, reason=error
-            )
-            return True
+        valid = self._valid.get(token)
+        if valid is None:
+            try:
+                valid = await self._counted(self._directory.authenticate(token)) is not None
+            except StorageUnavailable as error:
+                _log.warn(
+                    "token not checked session={session_id} reason={reason}",
+                    session_id=session.id,
+                    reason=error,
+                )
+                return True
+            self._valid[token] = valid
+        return valid
 
     async def revoked_accounts(self, session: Session) -> list[str]:
         """Return the accounts to which the session is subscribed without a right any more.
@@ -95,21 +132,33 @@ class Authorizer:
             return [
                 account_id
                 for account_id in session.subscribed_accounts
-                if not await self._can_act_for(session, account_id)
+                if not await self.can_act_for(session.principal, account_id)
             ]
         except StorageUnavailable:
             return []
 
-    async def _principal(self, token: str) -> Principal | None:
-        try:
-            return await self._directory.authenticate(token)
-        except StorageUnavailable:
-            raise AccessDenied(_UNAVAILABLE) from None
+    async def can_act_for(self, principal: Principal | None, account_id: str) -> bool:
+        """Return whether `principal` may act for the account, or for all (``*``).
 
-    async def _can_act_for(self, session: Session, account_id: str) -> bool:
-        principal = session.principal
+        Raises `StorageUnavailable`.
+        """
         if principal is None:
             return False
         if account_id == ALL_ACCOUNTS:
             return self._directory.is_superadmin(principal.account_id)
-        return await self._directory.can_act_for(principal, account_id)
+        pair = (principal.account_id, account_id)
+        allowed = self._allowed.get(pair)
+        if allowed is None:
+            allowed = await self._counted(self._directory.can_act_for(principal, account_id))
+            self._allowed[pair] = allowed
+        return allowed
+
+    def _counted(self, answer: Deferred[T]) -> Deferred[T]:
+        if not answer.called:
+            self.lookups += 1
+        return answer
+
+
+def has_expired(principal: Principal, now: float) -> bool:
+    """Return whether the token of `principal` has expired at the time `now` (Unix seconds)."""
+    return principal.expires is not None and principal.expires <= now

@@ -17,8 +17,16 @@ from twisted.python.failure import Failure
 from kazoo_bridge.config import Websockets
 from kazoo_bridge.token_bucket import TokenBucket
 from kazoo_bridge.websockets.server.frames import CloseCode, encode_notice
-from kazoo_bridge.websockets.sessions.authorization import BAD_TOKEN, NO_TOKEN, NOT_ALLOWED, Authorizer
+from kazoo_bridge.websockets.sessions.authorization import (
+    BAD_TOKEN,
+    NO_TOKEN,
+    NOT_ALLOWED,
+    Authorizer,
+    RightsCheck,
+    has_expired,
+)
 from kazoo_bridge.websockets.sessions.replay_buffer import ReplayBuffer, ReplayMemory
+from kazoo_bridge.websockets.sessions.rights_sweep import RightsSweep
 from kazoo_bridge.websockets.sessions.session import Session, SessionOutput
 from kazoo_bridge.websockets.sessions.waiting_sessions import WaitingSessions
 from kazoo_bridge.websockets.subscriptions.subscriptions import Subscriptions
@@ -28,7 +36,8 @@ _log = Logger()
 #: Seconds between two sweeps over all sessions.
 SWEEP_INTERVAL = 1.0
 
-#: A sweep checks the rights of one in so many sessions, so that each is checked every three seconds.
+#: A sweep checks the rights of one in so many sessions, so that each is checked every three seconds even if
+#: nothing says that they have changed.
 SWEEPS_PER_CHECK = 3
 
 #: Resumable sessions without a connection that a node keeps.
@@ -101,6 +110,7 @@ class SessionRegistry(Service):
         self._duplicates = count(1)
         self._check_groups = cycle(range(SWEEPS_PER_CHECK))
         self._sweep_number = 0
+        self._rights = RightsSweep(clock, authorizer.begin_check, self._check_session)
         self._sweep_loop = LoopingCall(lambda: Deferred.fromCoroutine(self._sweep()).addErrback(_log_failure))
         self._sweep_loop.clock = clock
         self.closed_by_code: Counter[int] = Counter()
@@ -229,23 +239,29 @@ class SessionRegistry(Service):
         super().stopService()
         if self._sweep_loop.running:
             self._sweep_loop.stop()
+        self._rights.stop()
         for session in self:
             self.end(session, CloseCode.GOING_AWAY, "the server is going away")
         self._subscriptions.release_all()
 
+    def check_rights(self) -> None:
+        """Check all sessions now, because tokens or accounts have changed."""
+        self._rights.check(self)
+
     async def _sweep(self) -> None:
         now = self._clock.seconds()
         self._sweep_number = (self._sweep_number + 1) % SWEEPS_PER_CHECK
+        present = [session for session in self if not self._end_if_overdue(session, now)]
+        self._rights.check(session for session in present if session.check_group == self._sweep_number)
         self._subscriptions.start_verifying(self)
         await self._subscriptions.renew(self)
-        for session in self:
-            if not self._end_if_overdue(session, now) and session.check_group == self._sweep_number:
-                await self._check_rights(session)
 
     def _end_if_overdue(self, session: Session, now: float) -> bool:
         """End a session whose time is over; returns whether it has ended."""
         limits = self.limits
-        if session.disconnected_at is not None:
+        if session.principal is not None and has_expired(session.principal, now):
+            self._end_unauthenticated(session)
+        elif session.disconnected_at is not None:
             if now - session.disconnected_at > limits.resume_window:
                 self.end(session)
         elif session.principal is None:
@@ -255,12 +271,12 @@ class SessionRegistry(Service):
             self.end(session, CloseCode.IDLE, "idle")
         return session.ended
 
-    async def _check_rights(self, session: Session) -> None:
+    def _end_unauthenticated(self, session: Session) -> None:
+        self.end(session, CloseCode.UNAUTHENTICATED, "the token is no longer valid", BAD_TOKEN)
+
+    async def _check_session(self, session: Session, check: RightsCheck) -> None:
         """End a session that is no longer authenticated, or subscriptions that are no longer permitted."""
-        if not await self._authorizer.is_still_valid(session):
-            self.end(session, CloseCode.UNAUTHENTICATED, "the token is no longer valid", BAD_TOKEN)
-            return
-        for account_id in await self._authorizer.revoked_accounts(session):
+        for account_id in await check.revoked_accounts(session):
             if account_id == session.account_id:
                 self.end(session, CloseCode.UNAUTHENTICATED, "the account is no more", NOT_ALLOWED)
                 return
@@ -270,6 +286,8 @@ class SessionRegistry(Service):
                     [NOT_ALLOWED], account_id=account_id, unsubscribed=ended, subscribed=session.bindings
                 )
                 session.output.reply(notice)
+        if not await check.is_still_valid(session):
+            self._end_unauthenticated(session)
 
 
 def _log_failure(failure: Failure) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import pytest_twisted
@@ -12,29 +13,34 @@ from kazoo_bridge.rest.http.errors import ApiError
 from kazoo_bridge.rest.http.pagination import (
     DEFAULT_PAGE_SIZE,
     MAX_PAGE_SIZE,
+    MAX_READS,
     Page,
     Paginator,
     decode_page_key,
     encode_page_key,
+    encoded_size,
 )
 from kazoo_bridge.rest.http.query import Query
 
 Item = tuple[int, str]
 
 
-def paging(query: str = "", scope: str = "list") -> Paginator:
-    return Paginator.from_query(Query.parse(f"/v2/x?{query}".encode()), scope)
+def paging(query: str = "", scope: str = "list", max_bytes: int = 1_000_000) -> Paginator:
+    return Paginator.from_query(Query.parse(f"/v2/x?{query}".encode()), scope, max_bytes)
 
 
-def page(items: Sequence[Item], query: str = "") -> Page[Item]:
-    return paging(query).from_list(items, position=lambda item: item[0], identity=lambda item: item[1])
+def show(item: Item) -> Any:
+    return {"id": item[1]}
+
+
+def page(items: Sequence[Item], query: str = "", max_bytes: int = 1_000_000) -> Page[Item]:
+    paginator = paging(query, max_bytes=max_bytes)
+    return paginator.from_list(items, lambda item: item[0], lambda item: item[1], show)
 
 
 def refused(query: str, scope: str = "list") -> dict[str, list[str]]:
     with pytest.raises(ApiError) as caught:
-        paging(query, scope).from_list(
-            [(1, "a")], position=lambda item: item[0], identity=lambda item: item[1]
-        )
+        paging(query, scope).from_list([(1, "a")], lambda item: item[0], lambda item: item[1], show)
     assert (caught.value.status, caught.value.word) == (400, "validation error")
     return {name: list(rules) for name, rules in caught.value.data.items()}
 
@@ -109,24 +115,36 @@ def test_no_text_is_taken_for_a_key(text: str) -> None:
 
 
 class Store:
-    """Positions, newest first."""
+    """Positions, newest first; at most `at_once` of them are read at once."""
 
-    def __init__(self, *positions: int) -> None:
+    def __init__(self, *positions: int, at_once: int = 1000) -> None:
         self.positions = positions
+        self.at_once = at_once
         self.asked: list[tuple[int | None, int]] = []
 
     async def fetch(self, after: int | None, count: int) -> list[int]:
         self.asked.append((after, count))
-        return [position for position in self.positions if after is None or position < after][:count]
+        return [position for position in self.positions if after is None or position < after][
+            : min(count, self.at_once)
+        ]
 
 
 async def of_store(
-    store: Store, query: str = "", *, even: bool = False, max_scanned: int = 5000
+    store: Store,
+    query: str = "",
+    *,
+    even: bool = False,
+    max_scanned: int = 5000,
+    size: int = 10,
+    max_bytes: int = 1_000_000,
 ) -> Page[int]:
     def accepts(row: int) -> bool:
         return not even or row % 2 == 0
 
-    return await paging(query).from_store(store.fetch, lambda row: row, accepts, max_scanned)
+    paginator = paging(query, max_bytes=max_bytes)
+    return await paginator.from_store(
+        store.fetch, lambda row: row, accepts, lambda _: "x" * (size - 3), max_scanned
+    )
 
 
 @pytest_twisted.ensureDeferred
@@ -169,23 +187,65 @@ async def test_a_store_knows_its_own_keys_only() -> None:
         await of_store(Store(1), f"start_key={encode_page_key('other', 1)}")
 
 
-@given(st.lists(st.booleans(), max_size=60), st.integers(1, 9), st.integers(1, 30))
-def test_every_row_is_seen_once(kept: list[bool], size: int, max_scanned: int) -> None:
-    store = Store(*range(len(kept), 0, -1))
+@given(
+    st.lists(st.booleans(), max_size=60),
+    st.integers(1, 9),
+    st.integers(1, 30),
+    st.integers(1, 40),
+    st.integers(1, 100),
+)
+def test_every_row_is_seen_once(
+    kept: list[bool], size: int, max_scanned: int, at_once: int, max_bytes: int
+) -> None:
+    store = Store(*range(len(kept), 0, -1), at_once=at_once)
     found: list[int] = []
     key = ""
     for _ in range(200):
-        work = paging(f"page_size={size}{key}").from_store(
-            store.fetch, lambda row: row, lambda row: kept[row - 1], max_scanned
+        work = paging(f"page_size={size}{key}", max_bytes=max_bytes).from_store(
+            store.fetch, lambda row: row, lambda row: kept[row - 1], lambda _: "x" * 7, max_scanned
         )
         with pytest.raises(StopIteration) as ended:
             work.send(None)
         answered: Page[int] = ended.value.value
+        assert len(answered.items) <= min(size, max_bytes // 10 + 1)
         found += answered.items
         if answered.next_start_key is None:
             break
         key = f"&start_key={answered.next_start_key}"
     assert found == [position for position in store.positions if kept[position - 1]]
+
+
+@pytest.mark.parametrize("query", ["page_size=100", "paginate=false"])
+@pytest_twisted.ensureDeferred
+async def test_a_page_of_a_store_ends_at_a_number_of_bytes(query: str) -> None:
+    store = Store(*range(100, 0, -1))
+    first = await of_store(store, query, size=10, max_bytes=99)
+    assert first.items == list(range(100, 90, -1))
+    last = await of_store(Store(*range(10, 0, -1)), query, size=10, max_bytes=99)
+    assert (last.items, last.next_start_key) == (list(range(10, 0, -1)), None)
+
+
+@pytest.mark.parametrize("query", ["page_size=100", "paginate=false"])
+def test_a_page_of_a_list_ends_at_a_number_of_bytes(query: str) -> None:
+    items = [(number, f"{number:03}") for number in range(100)]  # 13 bytes each, and a comma
+    first = page(items, query, max_bytes=25)
+    assert first.items == items[:2]
+    second = page(items, f"{query}&start_key={first.next_start_key}", max_bytes=25)
+    assert second.items == items[2:4]
+    assert page(items[:2], query, max_bytes=25).next_start_key is None
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_request_reads_a_store_a_bounded_number_of_times() -> None:
+    store = Store(*range(99, 0, -2), at_once=1)
+    answered = await of_store(store, even=True)
+    assert len(store.asked) <= MAX_READS + 1
+    assert answered.next_start_key is not None
+
+
+@pytest.mark.parametrize("value", ["\ud800", 2**70, float("nan")])
+def test_the_size_of_what_is_no_json(value: object) -> None:
+    assert encoded_size({"a": value}) > 8
 
 
 @pytest.mark.parametrize(

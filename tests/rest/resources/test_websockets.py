@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 import pytest_twisted
 from attrs import define
@@ -43,6 +44,25 @@ async def test_sockets_are_listed_and_filtered(harness: SocketHarness) -> None:
     assert (await harness.site(PATH, token="good")).json_body["data"] == [ONE, TWO]
     assert (await harness.site(f"{PATH}?filter_name=two", token="good")).json_body["data"] == [TWO]
     assert (await harness.site(PATH)).code == 401
+
+
+@pytest_twisted.ensureDeferred
+async def test_pages_of_sockets_newest_first(harness: SocketHarness) -> None:
+    documents: dict[str, Mapping[str, Any]] = {
+        "1": {"websocket_session_id": "1", "timestamp": 100},
+        "2": {"websocket_session_id": "2", "timestamp": "unknown"},
+        "3": {"websocket_session_id": "3", "timestamp": 99},
+        "4": {"websocket_session_id": "4", "timestamp": 100},
+    }
+    harness.websockets.documents = documents
+    assert (await harness.site(PATH, token="good")).json_body["page_size"] == 4
+    found, start_key = [], ""
+    for _ in range(2):
+        page = (await harness.site(f"{PATH}?page_size=2{start_key}", token="good")).json_body
+        found += [socket["websocket_session_id"] for socket in page["data"]]
+        start_key = f"&start_key={page.get('next_start_key')}"
+    assert found == ["1", "4", "3", "2"]
+    assert "next_start_key" not in page
 
 
 @pytest_twisted.ensureDeferred

@@ -23,6 +23,7 @@ from kazoo_bridge.rest.server.site import make_site
 from tests.rest.fakes import FakeDirectory
 
 GET = b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n"
+SLOW = GET.replace(b"/x", b"/slow")
 TIMEOUTS = Http(request_timeout_s=30, idle_timeout_s=60)
 PUT = b"PUT /x HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"
 
@@ -176,6 +177,35 @@ def test_a_client_that_does_not_read_is_disconnected(server: SiteHarness) -> Non
     assert not client.aborted
     server.advance(75)
     assert client.aborted
+
+
+def test_a_client_that_does_not_read_has_one_response_waiting(server: SiteHarness) -> None:
+    client = server.connect()
+    client.send(GET + SLOW * 3)
+    for number in range(3):
+        client.protocol.pauseProducing()  # the transport has more to send than it likes
+        assert client.transport.producerState == "paused"
+        server.slow.waiting[number].callback(b"large")
+        assert len(server.slow.waiting) == number + 1
+        client.protocol.resumeProducing()
+        assert client.transport.producerState == "producing"
+    assert client.codes == [404, 200, 200, 200]
+
+
+def test_a_client_that_sends_on_and_does_not_read_is_disconnected(server: SiteHarness) -> None:
+    client = server.connect()
+    client.send(SLOW * 3)
+    client.protocol.pauseProducing()
+    server.slow.waiting[0].callback(b"large")
+    server.advance(59)
+    assert client.is_open
+    server.advance(1)
+    assert not client.is_open
+    server.advance(15)
+    assert client.aborted
+    client.disconnect()
+    assert len(server.slow.waiting) == 1
+    assert server.clock.getDelayedCalls() == []
 
 
 def keep_busy(client: ClientConnection) -> ClientConnection:

@@ -9,7 +9,8 @@ from twisted.logger import capturedLogs
 
 from kazoo_bridge.config import Webhooks
 from kazoo_bridge.interfaces import AccountLimits
-from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptInfo, AttemptRecorder
+from kazoo_bridge.webhooks.attempts.attempt_document import AttemptFormat, AttemptInfo
+from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
 from kazoo_bridge.webhooks.attempts.auto_disabler import AutoDisabler
 from kazoo_bridge.webhooks.delivery.probe_schedule import ProbeSchedule
 from kazoo_bridge.webhooks.hooks.hook_service import TOO_MANY_FAILURES, HookService
@@ -31,7 +32,7 @@ class Harness:
         self.suspended: list[str] = []
         self.attempts, self.limits, self.bus = FakeAttemptStore(), FakeLimitStore(), FakeBus()
         self.hooks, self.registry = FakeHookStore(hooks={HOOK.id: HOOK}), HookRegistry()
-        self.recorder = AttemptRecorder(self.clock, self.attempts, records_successes=False, body_limit=0)
+        self.recorder = AttemptRecorder(self.clock, self.attempts, False, AttemptFormat(0, 1000))
         self.disabler = AutoDisabler(
             self.clock,
             Webhooks(attempt_failure_count=6, attempt_failure_expiry_ms=60_000, self_healing=self_healing),

@@ -9,7 +9,9 @@ from twisted.internet.task import Clock
 from kazoo_bridge.interfaces import HookType, NoSample, TooManySamples
 from kazoo_bridge.kazoo import GREGORIAN_OFFSET
 from kazoo_bridge.webhooks.attempts.attempt import ClusterId, RequestBuilder
+from kazoo_bridge.webhooks.attempts.attempt_document import AttemptFormat
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
+from kazoo_bridge.webhooks.attempts.sample_limits import SampleLimits
 from kazoo_bridge.webhooks.attempts.sample_sender import SampleSender
 from kazoo_bridge.webhooks.hooks.hook_catalogue import HookCatalogue
 from kazoo_bridge.webhooks.http.sender import Sender
@@ -40,13 +42,14 @@ class Harness:
         self.clock, self.attempts = Clock(), FakeAttemptStore()
         self.clock.advance(1000)
         self.agent = FakeAgent(self.clock, reachable=True)
-        self.recorder = AttemptRecorder(self.clock, self.attempts, records_successes=False, body_limit=1000)
+        self.recorder = AttemptRecorder(self.clock, self.attempts, False, AttemptFormat(1000, 1000))
         self.samples = SampleSender(
             self.clock,
             CATALOGUE,
             RequestBuilder(self.clock, ClusterId("", Deferred), max_bytes=3000),
             Sender(self.clock, self.agent, REQUEST_TIMEOUT),
             self.recorder,
+            SampleLimits(self.clock, per_minute=100),
         )
 
     def send(self, account_id: str = ACCOUNT, **document: Any) -> list[Any]:
@@ -121,4 +124,17 @@ def test_five_samples_of_an_account_at_the_same_time() -> None:
     assert len(harness.agent.hanging) == 6
     respond(harness.agent.hanging[0], 200)
     assert len(running[0]) == 1
+    assert harness.send() == []
+
+
+def test_samples_of_a_hook_are_limited() -> None:
+    harness = Harness()
+    for _ in range(25):
+        harness.send()
+        respond(harness.agent.hanging[-1], 200)
+    (failure,) = harness.send()
+    assert failure.check(TooManySamples)
+    assert failure.value.retry_after == 3
+    assert harness.send("b" * 32) == []
+    harness.clock.advance(3)
     assert harness.send() == []

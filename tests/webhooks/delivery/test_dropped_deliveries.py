@@ -11,7 +11,7 @@ from kazoo_bridge.kazoo import to_gregorian
 from kazoo_bridge.webhooks.delivery.dispatcher import make_delivery
 from kazoo_bridge.webhooks.delivery.dropped_deliveries import DroppedDeliveries, event_time
 from kazoo_bridge.webhooks.delivery.missed_events import TOO_OLD, MissedEvents
-from tests.webhooks.fakes import FakeMissedEventStore, respond
+from tests.webhooks.fakes import FakeDirectory, FakeMissedEventStore, respond
 from tests.webhooks.harness import make_harness, results_of
 from tests.webhooks.hook_factory import ACCOUNT, make_hook
 
@@ -49,7 +49,7 @@ def test_what_is_older_than_the_hook_permits_is_dropped_and_counted() -> None:
     clock = Clock()
     clock.advance(NOW + 30)
     missed = MissedEvents(clock, FakeMissedEventStore())
-    dropped = DroppedDeliveries(clock, missed)
+    dropped = DroppedDeliveries(clock, missed, FakeDirectory({}))
     assert not dropped.drop_if_too_old(make_hook(), delivery_with())
     assert not dropped.drop_if_too_old(make_hook(max_age_s=30), delivery_with())
     assert missed.totals == {}

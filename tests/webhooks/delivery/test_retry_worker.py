@@ -472,3 +472,26 @@ def test_a_stored_delivery_with_an_unusable_inline_hook_is_dead(inline_hook: Any
     with capturedLogs():
         harness.pump(2)
     assert (agent.times, harness.deliveries.statuses) == ([], ["dead"])
+
+
+def test_deliveries_of_an_account_that_has_moved_away_are_dropped() -> None:
+    agent, harness = make_harness(reachable=True)
+    parent, child = "b" * 32, ACCOUNT
+    harness.directory.known[child] = (parent,)
+    harness.store(harness.hook("parents", parent), "e1", next_attempt=5.0)
+    harness.store(harness.hook("own", child), "e1", next_attempt=5.0)
+    harness.directory.known[child] = ("c" * 32,)
+    harness.pump(6)
+    assert len(agent.hanging) == 1
+    assert harness.missed.totals == {"account_moved": 1}
+    assert [row.delivery.hook_id for row in harness.deliveries.rows.values()] == ["own"]
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_deliveries_of_an_account_that_is_not_known_are_made(down: bool) -> None:
+    agent, harness = make_harness(reachable=True)
+    harness.directory.down = down
+    harness.store(harness.hook("parents", "b" * 32), "e1")
+    harness.pump(1)
+    assert len(agent.hanging) == 1
+    assert harness.missed.totals.total() == 0

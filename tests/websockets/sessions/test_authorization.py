@@ -41,10 +41,10 @@ class Harness:
         return _denied(self.authorizer.authorize(self.session, account_id))
 
     def is_still_valid(self) -> bool:
-        return bool(_result(self.authorizer.is_still_valid(self.session)))
+        return bool(_result(self.authorizer.begin_check().is_still_valid(self.session)))
 
     def revoked_accounts(self) -> list[str]:
-        return sorted(_result(self.authorizer.revoked_accounts(self.session)))
+        return sorted(_result(self.authorizer.begin_check().revoked_accounts(self.session)))
 
     def subscribe(self, *account_ids: str) -> None:
         """Give the session a subscription for each account."""
@@ -111,10 +111,29 @@ class TestAuthenticate:
         assert its.authenticate(SUPERADMIN) is None
         assert (its.session.token, its.session.account_id) == (CHILD, CHILD)
 
-    def test_the_same_token_needs_no_directory(self) -> None:
+    def test_a_directory_that_does_not_answer_takes_nothing_away(self) -> None:
         its = Harness(PARENT)
         its.directory.unavailable = True
         assert its.authenticate(PARENT) is None
+
+    @pytest.mark.parametrize("token", [None, PARENT, "unknown", CHILD])
+    def test_a_session_whose_token_is_revoked_is_refused_at_once(self, token: Any) -> None:
+        its = Harness(PARENT)
+        del its.directory.tokens[PARENT]
+        assert its.authenticate(token) == "failed to authenticate token (it is unknown, expired or revoked)"
+
+    def test_a_session_whose_token_has_expired_is_refused_at_once(self) -> None:
+        its = Harness(PARENT)
+        its.session.principal = Principal(PARENT, expires=NOW + 1)
+        assert its.authenticate(None) is None
+        its.clock.advance(1)
+        assert its.authenticate(None) == "failed to authenticate token (it is unknown, expired or revoked)"
+
+    def test_a_newer_token_replaces_one_that_is_revoked(self) -> None:
+        its = Harness(PARENT)
+        its.directory.tokens["newer"] = its.directory.tokens.pop(PARENT)
+        assert its.authenticate("newer") is None
+        assert its.authenticate(None) is None
 
 
 class TestAuthorize:
@@ -196,6 +215,34 @@ class TestRevokedAccounts:
         its.subscribe(STRANGER)
         its.directory.unavailable = True
         assert its.revoked_accounts() == []
+
+
+class TestRightsCheck:
+    def test_each_token_and_each_pair_of_accounts_is_asked_for_once(self) -> None:
+        its = Harness(PARENT)
+        its.subscribe(PARENT, CHILD)
+        its.directory.asked.clear()
+        check = its.authorizer.begin_check()
+        for _ in range(10):
+            assert _result(check.is_still_valid(its.session))
+            assert _result(check.revoked_accounts(its.session)) == []
+        assert sorted(its.directory.asked) == ["authenticate", "can_act_for", "can_act_for"]
+        assert check.lookups == 0
+
+    def test_answers_that_are_not_in_memory_are_counted(self) -> None:
+        its = Harness(PARENT)
+        its.subscribe(CHILD)
+        answers: list[Deferred[Any]] = [Deferred(), Deferred()]
+        directory: Any = its.directory
+        directory.authenticate = lambda _token: answers[0]
+        directory.can_act_for = lambda _principal, _account_id: answers[1]
+        check = its.authorizer.begin_check()
+        valid = Deferred.fromCoroutine(check.is_still_valid(its.session))
+        revoked = Deferred.fromCoroutine(check.revoked_accounts(its.session))
+        assert check.lookups == 2
+        answers[0].callback(None)
+        answers[1].callback(False)
+        assert (valid.result, revoked.result) == (False, [CHILD])
 
 
 @pytest.mark.timeout(30)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from attrs import evolve
 
 from kazoo_bridge.interfaces import Principal
@@ -265,6 +266,30 @@ class TestSweep:
         del its.directory.tokens[PARENT]
         self.sweep(its, 1)
         assert sum(bool(output.closed) for output in outputs) == 3
+
+    def test_all_sessions_are_checked_when_rights_have_changed(self) -> None:
+        its = PartsHarness()
+        outputs = [its.connect(PARENT, port)[1] for port in range(9)]
+        _, other = its.connect(STRANGER, 9)
+        its.registry.startService()
+        del its.directory.tokens[PARENT]
+        its.registry.check_rights()
+        assert [output.closed for output in outputs] == [[(4401, "the token is no longer valid")]] * 9
+        assert other.closed == []
+
+    @pytest.mark.parametrize("port", range(3))
+    def test_a_token_that_expires_closes_its_session_within_a_second(self, port: int) -> None:
+        its = PartsHarness()
+        for earlier in range(port):
+            its.connect(STRANGER, earlier)
+        session, output = its.connect(PARENT, port)
+        its.subscribe(session, "parking.*")
+        session.principal = Principal(PARENT, expires=its.clock.seconds() + 1.5)
+        self.sweep(its, 1)
+        assert output.closed == []
+        self.sweep(its, 1)
+        assert output.closed == [(4401, "the token is no longer valid")]
+        assert not its.consumer.bound
 
     def test_an_account_that_is_gone_takes_its_subscriptions_along(self) -> None:
         its = PartsHarness()

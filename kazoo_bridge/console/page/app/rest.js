@@ -73,9 +73,18 @@ export class RestClient {
     throw new RestError(response.status, errorMessage(envelope, response.status), fieldErrors(envelope));
   }
 
-  /** GET a path and return the envelope's data. */
+  /**
+   * GET a path and return the envelope's data; with `paginate: "false"` that of the whole list, whose pages
+   * have a largest size all the same.
+   */
   async get(path, query = {}) {
-    return (await this.request("GET", path, { query })).data;
+    let page = await this.request("GET", path, { query });
+    let { data } = page;
+    while (query.paginate === "false" && page.next_start_key) {
+      page = await this.request("GET", path, { query: { ...query, start_key: page.next_start_key } });
+      data = [...data, ...page.data];
+    }
+    return data;
   }
 
   /** Send data to a path and return the data of the response's envelope. */
