@@ -231,7 +231,7 @@ class SessionRegistry(Service):
             self._sweep_loop.stop()
         for session in self:
             self.end(session, CloseCode.GOING_AWAY, "the server is going away")
-        self._subscriptions.release_all()
+        self._subscriptions.stop()
 
     async def _sweep(self) -> None:
         now = self._clock.seconds()
