@@ -12,6 +12,9 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 MAX_PER_INTERVAL = 500
 INTERVAL = 0.05
 
+#: So few units do not wait: most messages have one binding, and are limited as messages.
+FEW = 10
+
 
 @define(eq=False)
 class WorkPacer:
@@ -31,7 +34,7 @@ class WorkPacer:
         now = self._clock.seconds()
         if not self._waiting and now - self._interval_began >= INTERVAL:
             self._interval_began, self._granted = now, 0
-        if not self._waiting and self._granted < MAX_PER_INTERVAL:
+        if units <= FEW or (not self._waiting and self._granted < MAX_PER_INTERVAL):
             self._granted += units
             return
         granted: Deferred[None] = Deferred()

@@ -3,7 +3,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from kazoo_bridge.websockets.subscriptions.work_pacer import INTERVAL, MAX_PER_INTERVAL, WorkPacer
+from kazoo_bridge.websockets.subscriptions.work_pacer import FEW, INTERVAL, MAX_PER_INTERVAL, WorkPacer
 
 ONE, TWO = "a" * 32, "b" * 32
 HALF = MAX_PER_INTERVAL // 2
@@ -51,10 +51,19 @@ def test_later_work_does_not_overtake_what_waits() -> None:
     its = Harness()
     for name in "abc":
         its.take(name)
-    its.take("d", units=1)
+    its.take("d", units=FEW + 1)
     assert its.granted == ["a", "b"]
     its.clock.advance(INTERVAL)
     assert its.granted == ["a", "b", "c", "d"]
+
+
+def test_a_message_with_few_bindings_does_not_wait() -> None:
+    its = Harness()
+    for name in "abc":
+        its.take(name)
+    its.take("d", units=FEW)
+    assert its.granted == ["a", "b", "d"]
+    its.pacer.finish()
 
 
 def test_after_finishing_nothing_waits() -> None:
