@@ -76,7 +76,7 @@ async def running_parts(uri: str, max_subscriptions: int = 1000) -> AsyncIterato
         yield Parts(bus, directory, fanout, subscriptions, registry)
         for session in registry:
             registry.end(session)
-        subscriptions.release_all()
+        subscriptions.stop()
         await fanout.stop()
 
 

@@ -242,7 +242,7 @@ class SessionRegistry(Service):
         self._rights.stop()
         for session in self:
             self.end(session, CloseCode.GOING_AWAY, "the server is going away")
-        self._subscriptions.release_all()
+        self._subscriptions.stop()
 
     def check_rights(self) -> None:
         """Check all sessions now, because tokens or accounts have changed."""

@@ -152,7 +152,7 @@ class BindQueue:
     def _expire(self) -> None:
         """Fail the requests whose time is over.
 
-        Those that wait for their turn fail, too: the broker would not answer them either.
+        Requests that wait for their turn fail, too: the broker would not answer them either.
         """
         last = self._clock.seconds() - ANSWER_TIMEOUT
         expired = {number: asked for number, asked in self._asked.items() if asked.at <= last}

@@ -1,6 +1,6 @@
 """After the broker was away, ends the subscriptions that it refuses, and informs their clients.
 
-Clients that subscribed meanwhile were told that they had succeeded.
+Clients that subscribed meanwhile have received a success.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ from typing import Any
 from attrs import define, field
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from kazoo_bridge.interfaces import (
@@ -34,11 +33,12 @@ from kazoo_bridge.websockets.subscriptions.subscription_budget import (
     SubscriptionBudget,
 )
 from kazoo_bridge.websockets.subscriptions.subscription_index import Subscription, refusals, topics_of
+from kazoo_bridge.websockets.subscriptions.work_pacer import WorkPacer
 
 _log = Logger()
 
-#: Bindings that are resolved, or added, before others continue.
-BINDINGS_AT_ONCE = 100
+#: Bindings that are resolved, or added, in one turn.
+BINDINGS_AT_ONCE = 50
 
 #: Longest pattern of a category's own keys, which contain an account's id besides the routing key.
 MAX_PATTERN_BYTES = MAX_SHORT_STRING_BYTES + 33
@@ -69,6 +69,12 @@ class Subscriptions:
     @_verifier.default
     def _new_verifier(self) -> BindingVerifier:
         return BindingVerifier(self._fanout, self._remove)
+
+    _pacer: WorkPacer = field(init=False)
+
+    @_pacer.default
+    def _idle_pacer(self) -> WorkPacer:
+        return WorkPacer(self._clock)
 
     @_releases.default
     def _empty_release_queue(self) -> ReleaseQueue:
@@ -135,7 +141,7 @@ class Subscriptions:
         """Add subscriptions, unless the session ends meanwhile; returns how many were added."""
         new_topics = 0
         for number, (binding, subscription) in enumerate(added.items()):
-            await self._pause_after(number)
+            await self._take_turn(session, number, len(added))
             if session.ended:
                 return number
             session.subscriptions[account_id, binding] = subscription
@@ -143,10 +149,10 @@ class Subscriptions:
         self._charge(session, new_topics * WORK_PER_TOPIC)
         return len(added)
 
-    async def _pause_after(self, number: int) -> None:
-        """Let others continue, so that thousands of bindings delay no other client."""
-        if number and not number % BINDINGS_AT_ONCE:
-            await deferLater(self._clock, 0)
+    async def _take_turn(self, session: Session, number: int, total: int) -> None:
+        """Wait for a turn before each `BINDINGS_AT_ONCE` bindings: thousands delay no other client."""
+        if not number % BINDINGS_AT_ONCE:
+            await self._pacer.take(_payer(session), min(BINDINGS_AT_ONCE, total - number))
 
     def _charge(self, session: Session, units: int) -> None:
         """Charge the account for units of work, and the session for what exceeds one message."""
@@ -166,7 +172,7 @@ class Subscriptions:
         self._limits.count(_payer(session), -1)
 
     async def _resolve_all(
-        self, session: Session, account: Account | None, bindings: Iterable[str], unknown: Iterable[str]
+        self, session: Session, account: Account | None, bindings: Sequence[str], unknown: Sequence[str]
     ) -> dict[str, Subscription]:
         """Resolve the bindings that the session does not have; raises `BindingRefused` with every refusal."""
         refused: list[str] = []
@@ -177,7 +183,9 @@ class Subscriptions:
             except BindingRefused as error:
                 refused.append(str(error))
         for number, binding in enumerate(unknown):
-            await self._pause_after(number)
+            await self._take_turn(session, number, len(unknown))
+            if session.ended:
+                break
             try:
                 resolved[binding] = self._resolve(session, account, binding)
             except BindingRefused as error:
@@ -252,9 +260,10 @@ class Subscriptions:
         subscriptions = [(account_id, one) for (account_id, _), one in session.subscriptions.items()]
         self._releases.add(session, reversed(subscriptions))
 
-    def release_all(self) -> None:
-        """End at once the subscriptions of all sessions that have ended."""
+    def stop(self) -> None:
+        """End at once the subscriptions of all sessions that have ended, and let nothing wait any more."""
         self._releases.finish()
+        self._pacer.finish()
 
     # -- renewal
 
