@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -13,15 +12,15 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from kazoo_bridge.interfaces import (
-    UNTIL_ENABLED,
     Delivery,
     DeliveryResults,
     IDeliveryStore,
     StoredDelivery,
 )
 from kazoo_bridge.storage.database import Database
+from kazoo_bridge.storage.delivery_rows import NO_LEASE, for_display, from_row, to_row
 from kazoo_bridge.storage.engine import insert_into, read_bounded
-from kazoo_bridge.storage.tables import deliveries, dump_json
+from kazoo_bridge.storage.tables import deliveries
 
 #: The statuses of deliveries that are still to be made.
 WAITING = ("pending", "held")
@@ -31,7 +30,6 @@ _log = Logger()
 _UNREADABLE = "the stored delivery cannot be read"
 
 _c = deliveries.c
-_NO_LEASE: Mapping[str, Any] = {"lease_owner": None, "lease_until": 0.0}
 
 
 @implementer(IDeliveryStore)
@@ -165,7 +163,7 @@ class DeliveryStore:
 
 def enqueue(connection: Connection, waiting: Sequence[tuple[Delivery, float | None, str]]) -> None:
     """Store deliveries; see `DeliveryStore.enqueue`."""
-    rows = [_to_row(delivery, next_attempt, reason) for delivery, next_attempt, reason in waiting]
+    rows = [to_row(delivery, next_attempt, reason) for delivery, next_attempt, reason in waiting]
     if connection.dialect.name == "postgresql":
         # Two nodes may store the same deliveries at once: inserting them in different orders would
         # deadlock. They are inserted in the order of their ids, so their sequence numbers, which carry
@@ -182,34 +180,6 @@ def _next_sequences(connection: Connection, count: int) -> list[int]:
         "SELECT nextval(pg_get_serial_sequence('deliveries', 'sequence')) FROM generate_series(1, :count)"
     )
     return sorted(connection.scalars(numbers, {"count": count}))
-
-
-def _to_row(delivery: Delivery, next_attempt: float | None, reason: str) -> dict[str, Any]:
-    return {
-        "id": delivery.id,
-        "hook_id": delivery.hook_id,
-        "account_id": delivery.account_id,
-        "event": delivery.event,
-        "event_id": delivery.event_id,
-        "event_account_id": delivery.event_account_id,
-        "ordering": delivery.ordering_key,
-        "payload": dump_json(delivery.payload),
-        "own_hook": None if delivery.inline_hook is None else dump_json(delivery.inline_hook),
-        "status": _initial_status(next_attempt),
-        "tries": delivery.attempts,
-        "next_attempt": 0.0 if next_attempt in (None, UNTIL_ENABLED) else next_attempt,
-        **_NO_LEASE,
-        "created": delivery.created,
-        "changed": delivery.created,
-        "reason": reason,
-        "waiting_since": delivery.replayed_at,
-    }
-
-
-def _initial_status(next_attempt: float | None) -> str:
-    if next_attempt is None:
-        return "dead"
-    return "held" if next_attempt == UNTIL_ENABLED else "pending"
 
 
 def _is_due(now: float) -> list[Any]:
@@ -259,7 +229,7 @@ def _readable(connection: Connection, rows: Sequence[Row[Any]], now: float) -> l
     found = []
     for row in rows:
         try:
-            found.append(_from_row(row))
+            found.append(from_row(row))
         except ValueError:
             _log.failure(
                 "stored delivery cannot be read hook_id={hook_id} delivery_id={delivery_id}",
@@ -302,12 +272,13 @@ def _claim_held(
         .limit(skip + 1)
         .with_for_update(skip_locked=True)
     )
-    rows = connection.execute(oldest).all()
-    if not rows:
-        return None
-    lease = sa.update(deliveries).where(_c.sequence == rows[-1].sequence)
-    connection.execute(lease.values(lease_owner=owner, lease_until=until))
-    return _from_row(rows[-1])
+    # A row that cannot be read is no longer held afterwards.
+    while rows := connection.execute(oldest).all():
+        if readable := _readable(connection, rows[-1:], now):
+            lease = sa.update(deliveries).where(_c.sequence == rows[-1].sequence)
+            connection.execute(lease.values(lease_owner=owner, lease_until=until))
+            return readable[0]
+    return None
 
 
 def _count_by_hook(
@@ -325,7 +296,7 @@ def _record_results(connection: Connection, results: DeliveryResults, now: float
     if results.delivered:
         connection.execute(sa.delete(deliveries).where(_c.id.in_(results.delivered)))
     if results.released:
-        connection.execute(sa.update(deliveries).where(_c.id.in_(results.released)).values(**_NO_LEASE))
+        connection.execute(sa.update(deliveries).where(_c.id.in_(results.released)).values(**NO_LEASE))
     if results.retry:
         _update_each(connection, ("tries", "next_attempt", "reason"), results.retry, changed=now)
     if results.dead:
@@ -343,7 +314,7 @@ def _update_each(
     update = sa.update(deliveries).where(_c.id == sa.bindparam("given_id"))
     keys = [f"given_{name}" for name in ("id", *columns)]
     connection.execute(
-        update.values(**given, **_NO_LEASE, **values), [dict(zip(keys, row, strict=True)) for row in rows]
+        update.values(**given, **NO_LEASE, **values), [dict(zip(keys, row, strict=True)) for row in rows]
     )
 
 
@@ -379,45 +350,6 @@ def _page(
         query = query.where(_c.sequence < before)
     newest = query.order_by(_c.sequence.desc()).limit(count)
     return [
-        StoredDelivery(row.sequence, _for_display(row), row.status, row.next_attempt, row.changed, row.reason)
+        StoredDelivery(row.sequence, for_display(row), row.status, row.next_attempt, row.changed, row.reason)
         for row in read_bounded(connection, newest, lambda row: len(row.payload) + len(row.own_hook or ""))
     ]
-
-
-def _for_display(row: Row[Any]) -> Delivery:
-    """Return the delivery; without payload and inline hook if these cannot be read."""
-    try:
-        return _from_row(row)
-    except ValueError:
-        return _make_delivery(row, {}, None)
-
-
-def _from_row(row: Row[Any]) -> Delivery:
-    """Return the delivery. Raises ValueError if its JSON cannot be read."""
-    try:
-        payload = json.loads(row.payload)
-        inline_hook = None if row.own_hook is None else json.loads(row.own_hook)
-    except RecursionError:
-        raise ValueError("the JSON is nested too deep") from None
-    if not isinstance(payload, dict) or not isinstance(inline_hook, dict | None):
-        raise ValueError("expected JSON objects")
-    return _make_delivery(row, payload, inline_hook)
-
-
-def _make_delivery(
-    row: Row[Any], payload: Mapping[str, Any], inline_hook: Mapping[str, Any] | None
-) -> Delivery:
-    return Delivery(
-        id=row.id,
-        hook_id=row.hook_id,
-        account_id=row.account_id,
-        event=row.event,
-        event_id=row.event_id,
-        payload=payload,
-        created=row.created,
-        ordering_key=row.ordering,
-        inline_hook=inline_hook,
-        attempts=row.tries,
-        replayed_at=row.waiting_since,
-        event_account_id=row.event_account_id,
-    )

@@ -265,6 +265,20 @@ class DeliveryStoreSuite:
         assert await delivery_store.resume(ONE, 160.0) == 2
 
     @pytest_twisted.ensureDeferred
+    async def test_a_probe_passes_over_a_delivery_that_cannot_be_read(
+        self, database: Database, delivery_store: DeliveryStore
+    ) -> None:
+        await enqueue(delivery_store, "broken", "good", due=UNTIL_ENABLED)
+        spoil = sa.update(deliveries).where(deliveries.c.id == "broken").values(payload="{")
+        await database.write(lambda connection: connection.execute(spoil))
+        with capturedLogs() as logs:
+            claimed = await delivery_store.claim_held(ONE, "me", 100, 150, 0)
+        assert claimed is not None
+        assert claimed.id == "good"
+        assert await delivery_ids(delivery_store, "dead") == ["broken"]
+        assert [log["delivery_id"] for log in logs if "log_failure" in log] == ["broken"]
+
+    @pytest_twisted.ensureDeferred
     async def test_what_waits_for_a_hook_is_given_up(self, delivery_store: DeliveryStore) -> None:
         await enqueue(delivery_store, "a", "b", due=UNTIL_ENABLED)
         await enqueue(delivery_store, "c", due=100.0)
