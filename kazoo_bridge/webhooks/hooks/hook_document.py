@@ -267,6 +267,12 @@ def _size_errors(document: Mapping[str, Any]) -> FieldErrors:
         if (size := _json_bytes(value)) > limit:
             message = f"expected at most {limit} bytes of JSON"
             add_errors(errors, field_error(field, "maxLength", message, target=limit, cause=size))
+    custom_data = document.get("custom_data")
+    if isinstance(custom_data, Mapping) and (count := len(custom_data)) > MAX_CUSTOM_KEYS:
+        message = f"expected at most {MAX_CUSTOM_KEYS} keys"
+        add_errors(
+            errors, field_error("custom_data", "maxProperties", message, target=MAX_CUSTOM_KEYS, cause=count)
+        )
     return errors
 
 
