@@ -132,9 +132,10 @@ def test_the_size_of_modifiers_is_that_of_their_json() -> None:
 
 
 def test_the_errors_of_a_large_document_are_small() -> None:
-    assert list(errors_of(custom_data={str(number): number for number in range(100_000)})) == ["data", "custom_data"]
+    large = errors_of(custom_data={str(number): number for number in range(100_000)})
+    assert list(large) == ["data", "custom_data"]
     for document in (
-        {"custom_data": {f"k{number}": "v" * 100 for number in range(100)}},
+        {"custom_data": {f"k{number}": "v" * 100 for number in range(500)}},
         {"name": "n" * 60_000},
         {"name": ["n"] * 10_000},
     ):
