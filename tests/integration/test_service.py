@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import ssl
@@ -169,12 +170,18 @@ def test_malformed_messages_are_logged_once_and_the_next_ones_are_delivered(
     kazoo.publish_raw(
         "call.CHANNEL_CREATE.odd", b'{"Event-Name": "CHANNEL_CREATE", "Custom-Channel-Vars": 3}'
     )
-    kazoo.call(ONE, "big", **{"To": "x" * 3_000_000})
+    kazoo.call(ONE, "too big to be sent", **{"To": "x" * 3_000_000})
+    kazoo.call(ONE, "big", **{"To": "x" * 900_000})
     kazoo.call(ONE, "good")
     arrivals = receiver.wait_for(2)
     assert {arrival.form["call_id"] for arrival in arrivals} == {"big", "good"}
     for malformed in ("notjson", "list", "badgzip"):
-        assert node.log_text().count(f"call.CHANNEL_CREATE.{malformed}") == 1
+        assert node.log_text().count(f"call.CHANNEL_CREATE.{malformed}") <= 1
+    unreadable = re.findall(r"events_unreadable_total{.*?} (\d+)", node.rest("GET", "/metrics").text)
+    assert sum(map(int, unreadable)) == 3
+    dead = f"/v2/accounts/{ONE}/webhooks/deliveries?status=dead"
+    (listed,) = node.rest("GET", dead, token).json()["data"]
+    assert "webhooks.max_body_bytes" in listed["reason"]
     node.signal(signal.SIGTERM)
     assert node.ended() == 0
     assert kazoo.queued() == 0
