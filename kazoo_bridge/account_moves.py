@@ -1,4 +1,4 @@
-"""What follows when an account moves: the accounts that were above it have no part in it any more."""
+"""What follows when an account moves: the accounts that were above it see and receive nothing more of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ async def moved_away(
 ) -> frozenset[str]:
     """Return which accounts of events are neither `account_id` nor below it, although they exist.
 
-    Their events reached hooks of `account_id`, so they have been below it. What is unknown (None) or deleted
+    Their events reached hooks of `account_id`, so they were below it. What is unknown (None) or deleted
     counts as there still. Raises `StorageUnavailable`.
     """
     moved = set()

@@ -1,7 +1,7 @@
 """Limits of JSON values that come from outside.
 
 Code that walks a value may recurse, and orjson writes a limited number of levels only, so each border checks
-the depth. Parsing and walking cost time for each value, so borders that anybody can reach count the values
+the depth. Parsing and walking cost time for each value, so borders that any client can reach count the values
 before they parse.
 """
 

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
+from itertools import islice
 from typing import Any
 
 from attrs import frozen
@@ -21,6 +22,9 @@ from jsonschema.validators import extend
 
 #: The largest absolute value of an integer that is accepted: 18 digits. A sum of two fits into 64 bits.
 MAX_INTEGER = 10**18 - 1
+
+#: Errors of one document that are found; a large document may have thousands, of which few are reported.
+MAX_ERRORS = 100
 
 _INTEGER_TEXT = re.compile(r"[+-]?[0-9]{1,18}")
 _NUMBER_TEXT = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?")
@@ -107,9 +111,9 @@ class DocumentSchema:
         return cls((_TextAcceptingValidator if accept_text else _Validator)(schema))
 
     def validate(self, document: Mapping[str, Any]) -> tuple[dict[str, Any], list[ValidationError]]:
-        """Return a converted copy of `document`, and every error in it."""
+        """Return a copy of `document`, and its errors, at most `MAX_ERRORS`; without any, it is converted."""
         copy = deepcopy(dict(document))
-        return copy, list(self._validator.iter_errors(copy))
+        return copy, list(islice(self._validator.iter_errors(copy), MAX_ERRORS))
 
 
 def _is_integer(_: TypeChecker, value: object) -> bool:

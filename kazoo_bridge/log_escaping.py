@@ -1,7 +1,6 @@
-"""Escapes control characters in log events, whatever they came from: routing keys, names, peers, plugins.
+"""Escapes control characters in log events: those of routing keys, names, peers and plugins.
 
-Without it a message of the bus could write a line of its own into the log, or control the terminal that
-shows it.
+Without it a message of the bus could forge a line of the log, or control the terminal that shows it.
 """
 
 from __future__ import annotations

@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from kazoo_bridge.json_numbers import MAX_INTEGER, DocumentSchema, to_boolean, to_integer, to_number
+from kazoo_bridge.json_numbers import (
+    MAX_ERRORS,
+    MAX_INTEGER,
+    DocumentSchema,
+    to_boolean,
+    to_integer,
+    to_number,
+)
 
 NO_NUMBERS: list[Any] = [
     True,
@@ -153,3 +160,9 @@ def test_text_stays_text_where_the_schema_permits_text() -> None:
 def test_a_value_that_is_not_valid_is_an_error_with_its_rule(given: dict[str, Any], rules: set[str]) -> None:
     _, errors = DocumentSchema.from_schema(NESTED).validate(given)
     assert {error.validator for error in errors} == rules
+
+
+def test_the_errors_of_one_document_are_bounded() -> None:
+    schema = DocumentSchema.from_schema({"properties": {"list": {"items": {"type": "string"}}}})
+    _, errors = schema.validate({"list": list(range(MAX_ERRORS + 1))})
+    assert len(errors) == MAX_ERRORS

@@ -1,6 +1,6 @@
-"""Finds the URLs that commands make the switch request, and refuses those that customers may not name.
+"""Finds the URLs that commands make the switch request, and refuses URLs that customers may not name.
 
-The switch stands inside the operator's network, and fetches whatever a command names.
+The switch stands inside the operator's network, and fetches any URL that a command names.
 """
 
 from __future__ import annotations

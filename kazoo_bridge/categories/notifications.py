@@ -37,7 +37,7 @@ _CALLFLOW = "webhook"
 _TOPICS = {one.name: Topic(_EXCHANGE, one.routing_key) for one in NOTIFICATION_TYPES}
 
 #: Types that the list of hooks shows to super-admins only. Any account may choose them for its hooks, and
-#: hears of what concerns itself; see ``webhooks_notifications`` in ``2600hz/kazoo``.
+#: receives its own; see ``webhooks_notifications`` in ``2600hz/kazoo``.
 LISTED_FOR_SUPERADMINS = frozenset({"system_alert", "webhook_disabled"})
 
 #: Types that only super-admins may subscribe to over websockets.

@@ -1,11 +1,10 @@
 """Refuses configuration and plugins that others may write: they decide what the node does and executes.
 
 What belongs to root or to the user of the process is trusted, unless others may write it too. A group may
-write what belongs to a user of the same name whose own group it is and who is alone in it: that is how
-files look that a developer makes with the umask 002 of Debian's private groups. On a file system that is
-mounted read-only the modes do not count.
+write what belongs to its only member, a user of the same name: so it is with the files of a developer under
+Debian's private groups and the umask 002. On a file system that is mounted read-only the modes do not count.
 
-The folder of a file is looked at too, because the file can be replaced in it; the folders above are not.
+The folder of a file is checked too, because the file can be replaced in it; the folders above are not.
 In a folder with the sticky bit, such as ``/tmp``, users cannot replace the files of others.
 """
 
@@ -23,7 +22,7 @@ MAX_FILES = 10_000
 
 
 def check_file(path: str, status: os.stat_result) -> None:
-    """Check an open file, and the folders of its name and of what that links to.
+    """Check an open file, the folder of `path`, and the folder of the file that `path` links to.
 
     `status` is that of the file. Raises ValueError, whose text names the path and what is wrong.
     """

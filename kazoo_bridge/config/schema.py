@@ -151,11 +151,11 @@ class Webhooks:
     log_successful_attempts: bool = False
     attempt_retention_days: int = _integer(30, 1, 3650)
     attempt_body_limit: int = _integer(4096, 0, 65536)
-    attempt_payload_limit: int = _integer(16_384, 0, 1_048_576)
     attempt_head_limit: int = _integer(4096, 256, 65536)
     attempts_max_per_hook: int = _integer(10_000, 100, 10_000_000)
     attempts_max_per_account: int = _integer(50_000, 100, 10_000_000)
     tests_per_minute: int = _integer(60, 1, 1_000_000)
+    attempt_payload_limit: int = _integer(16_384, 0, 1_048_576)
     retry_bad_status: bool = True
     retry_schedule_s: tuple[int, ...] = _checked(
         (5, 30, 120, 600, 1800, 3600, 7200, 14_400, 21_600, 28_800), check_delays

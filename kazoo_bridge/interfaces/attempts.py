@@ -27,6 +27,7 @@ class Attempt:
     `document`: what the account may see of the attempt, as REST shows it.
 
     `replay`: the delivery as text, for a replay; empty: it is not kept.
+
     `event_account_id`: the account that the event is about, the hook's own or one below it; None: unknown.
     """
 
@@ -51,6 +52,7 @@ class StoredAttempt:
     `document`: what the account may see of the attempt.
 
     `replay`: see `Attempt`; always empty in lists.
+
     `event_account_id`: see `Attempt`.
     """
 

@@ -20,7 +20,7 @@ class StorageUnavailable(Exception):
 class Secret:
     """A secret that a hook's requests are signed with.
 
-    `value`: ``whsec_…``. `expires`: the end of its validity in Unix seconds; None: it has none.
+    `value`: ``whsec_…`` or ``whsk_…``. `expires`: the end of its validity in Unix seconds; None: it has none.
     """
 
     value: str = field(repr=False)
@@ -56,6 +56,7 @@ class StoredHook:
     `secrets`: the newest first. They are not part of the document, and no client sees them.
 
     `suspension`: None unless the hook is suspended, which is a state of disabled hooks only.
+
     `headers`: the values of the hook's own request headers, by name in lower case. No client sees them; the
     document has a mask for each.
     """

@@ -23,7 +23,7 @@ from kazoo_bridge.websockets.service import WebsocketService
 
 
 class NodeMetrics:
-    """All metrics of a node, in a registry of its own. `is_bus_up` says whether the node consumes events.
+    """All metrics of a node, in their own registry. `is_bus_up` says whether the node consumes events.
 
     `register_bus` registers the metrics of the bus.
     """

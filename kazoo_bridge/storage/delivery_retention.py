@@ -77,7 +77,7 @@ def purge_dead(max_age: float, max_dead: int) -> Purge:
 def _delete_as_missed(connection: Connection, sequences: sa.Select[tuple[int]], reason: str) -> int:
     delete = sa.delete(deliveries).where(_c.sequence.in_(sequences)).returning(_c.hook_id, _c.own_hook)
     rows = connection.execute(delete).all()
-    # The hook of an event is not stored, so its count is never asked for.
+    # An inline hook is not stored, and its count never read.
     add_missed(connection, Counter((row.hook_id, reason) for row in rows if row.own_hook is None))
     return len(rows)
 

@@ -39,8 +39,8 @@ from kazoo_bridge.websockets.subscriptions.subscriptions import Subscriptions
 CLOSE_TIMEOUT_ON_STOP = 3
 
 
-#: Connections that the kernel keeps until they are accepted; it has a bound of its own besides. With
-#: the 50 of Twisted, clients that all connect again at once wait for seconds until they try anew.
+#: Connections that the kernel keeps until they are accepted; it may have a smaller bound. With the 50 of
+#: Twisted, clients that all connect again at once wait for seconds until they try anew.
 LISTEN_BACKLOG = 4096
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
-from attrs import evolve, fields
+from attrs import evolve, fields, fields_dict
 
 from kazoo_bridge.config import Amqp, Config, ConfigError, Egress, Http, Webhooks, load
 from tests.config.files import errors_of, make_certificate
@@ -48,6 +48,25 @@ def test_the_example_and_the_reference_name_every_key() -> None:
         for key in fields(type(getattr(Config(), section.name))):
             assert re.search(rf"^(# )?{key.name} = ", example, re.MULTILINE), (section.name, key.name)
             assert f"`{section.name}.{key.name}`" in reference, (section.name, key.name)
+
+
+def test_documents_name_only_keys_that_exist() -> None:
+    root = Path(__file__).parents[2]
+    sections = {section.name: type(getattr(Config(), section.name)) for section in fields(Config)}
+    key = re.compile(rf"`({'|'.join(sections)})\.([a-z_]+)`")
+    for page in (*root.glob("docs/*/*.md"), root / "README.md", *root.glob("changelog.d/+*.md")):
+        for section, name in key.findall(page.read_text()):
+            assert name in fields_dict(sections[section]), (page.name, section, name)
+
+
+def test_the_security_model_states_the_defaults() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "explanation" / "security-model.md").read_text()
+    units = {"": 1, "MiB": 2**20, "GiB": 2**30}
+    stated = re.findall(r"`(\w+)\.(\w+)` ([0-9]+(?: [0-9]{3})*)(?: ([MG]iB))?", page)
+    assert len(stated) > 40
+    for section, name, number, unit in stated:
+        default = getattr(getattr(Config(), section), name)
+        assert int(number.replace(" ", "")) * units[unit] == default, (section, name)
 
 
 def test_secrets_are_not_in_the_repr(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Notices that an exchange was deleted and declared again, of which the broker tells a consumer nothing.
+"""Notices that an exchange was deleted and declared again, which the broker does not report to consumers.
 
 The bindings of a deleted exchange are gone, and no request that a client could repeat shows it: binding
 thousands of topics again all the time would be too much work for the broker. So a queue that keeps nothing

@@ -1,6 +1,6 @@
 """Watches how much waits in the durable queue.
 
-AMQP tells the number of messages only, so their bytes are estimated by the mean size of those received.
+AMQP reports the number of messages only, so their bytes are estimated by the mean size of those received.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from kazoo_bridge.bus.amqp.topology import Topology
 from kazoo_bridge.bus.amqp.wire.errors import Closed
 from kazoo_bridge.bus.queue_metrics import BodySizes, QueueLevel
 
-#: Seconds between two looks at the queue.
+#: Seconds between two requests for the length of the queue.
 POLL_INTERVAL = 15.0
 
 

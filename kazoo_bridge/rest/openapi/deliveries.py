@@ -82,7 +82,10 @@ SCHEMAS: Mapping[str, Any] = {
             "hook_id": _TEXT,
             "hook_event": {"type": "string", "description": "The type of the event"},
             "event_id": _TEXT,
-            "status": {"enum": ["pending", "held", "dead"], "description": "held: the hook is disabled"},
+            "status": {
+                "enum": ["pending", "held", "dead"],
+                "description": "held: the hook is suspended or disabled",
+            },
             "attempts": _COUNT,
             "reason": {"type": "string", "description": "Why the latest attempt failed"},
             "created": GREGORIAN,

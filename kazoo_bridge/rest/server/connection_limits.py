@@ -1,4 +1,4 @@
-"""Limits on HTTP connections: in total, by address, and of those that are answered at the same time.
+"""Limits on HTTP connections: in total, by address, and of connections with a request under way.
 
 A client that only keeps connections open cannot lock others out. At a limit, a new connection takes the
 place of one that waits for a request: of the address with most of them, the one that has waited longest. A

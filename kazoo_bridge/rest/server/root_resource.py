@@ -30,7 +30,7 @@ from kazoo_bridge.rest.http.request_context import CORS_HEADERS, RequestContext,
 from kazoo_bridge.rest.resources.operational import ALIVE_PATH, METRICS_PATH, READY_PATH
 from kazoo_bridge.rest.server.http_channel import LimitedRequest
 
-#: Paths that proxies are told to hide: they have one spelling only.
+#: Paths that proxies may hide: they have one spelling only.
 MONITORING_PATHS = (ALIVE_PATH, READY_PATH, METRICS_PATH)
 
 _CONTROL_CHARACTER = re.compile("[\x00-\x1f\x7f]")

@@ -53,7 +53,7 @@ class AttemptRecorder(BatchWriter):
     def record(self, hook: Hook, request: HookRequest, outcome: Outcome, info: AttemptInfo) -> None:
         """Record one attempt, in memory for now. A success that is not recorded is only counted."""
         now = self._clock.seconds()
-        # A hook of an event is not stored, so its health is never asked for.
+        # An inline hook is not stored, and its health never read.
         if hook.revision and (outcome.success or outcome.counts_against_hook):
             counted = (
                 HookHealth(last_success=now, successes=1)

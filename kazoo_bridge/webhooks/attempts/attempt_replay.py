@@ -48,7 +48,7 @@ class AttemptReplayer:
         if delivery.inline_hook is None and await self._hooks.get(account_id, delivery.hook_id) is None:
             raise NotReplayable("its hook has been deleted")
         await self._deliveries.enqueue([(delivery, now, _REASON)])
-        # If it was stored already it is as it was; and its age must count from now.
+        # `enqueue` leaves a stored delivery as it is: this makes it due, and lets its age count from now.
         await self._deliveries.retry(account_id, delivery.hook_id, delivery.id, now)
         self._on_due(now)
         return StoredDelivery(0, delivery, "pending", now, now, _REASON)

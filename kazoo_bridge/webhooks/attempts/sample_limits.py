@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from kazoo_bridge.interfaces import TooManySamples
 from kazoo_bridge.token_bucket import TokenBucket
 
-#: Of the samples of an account, a hook may have one in so many.
+#: One hook may have the samples of its account, divided by this.
 _HOOK_SHARE = 4
 
 #: Accounts, and hooks, that are remembered; what requested a sample longest ago is forgotten first.

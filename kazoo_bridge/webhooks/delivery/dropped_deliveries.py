@@ -1,4 +1,4 @@
-"""Drops deliveries that are not to be made any more, and counts them by reason."""
+"""Drops deliveries that are no longer wanted, and counts their events as missed, by reason."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kazoo_bridge.webhooks.hooks.hook import Hook
 _log = Logger()
 
 
-#: Seconds before its delivery was made, at most, that an event's own time is believed.
+#: Seconds between an event and its delivery, at most; an event's own time is not plausible beyond.
 _MAX_TRANSPORT_TIME = 30 * 86_400.0
 
 
@@ -31,7 +31,7 @@ class DroppedDeliveries:
     async def drop_if_unwanted(self, hook: Hook, delivery: Delivery) -> bool:
         """Drop a stored delivery that has become unwanted while it waited; return whether it was dropped.
 
-        It is, if its event is too old, or if the event's account is no longer below that of the hook.
+        It is dropped if its event is too old, or if the event's account is no longer below that of the hook.
         """
         if self.drop_if_too_old(hook, delivery):
             return True
@@ -52,7 +52,7 @@ class DroppedDeliveries:
         return True
 
     def drop(self, hook: Hook, delivery: Delivery, reason: str) -> None:
-        """Count a delivery that is not made, and will not be."""
+        """Count the event of a dropped delivery as missed, for one of the reasons of `missed_events`."""
         self._missed.count(hook, reason)
         _log.debug(
             "delivery dropped hook_id={hook_id} account_id={account_id} delivery_id={delivery_id} "

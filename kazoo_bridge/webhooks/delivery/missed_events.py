@@ -40,7 +40,7 @@ class MissedEvents(BatchWriter):
     def count(self, hook: Hook, reason: str) -> None:
         """Count one event that `hook` missed for `reason`, one of the constants of this module."""
         self.totals[reason] += 1
-        if hook.revision:  # a hook of an event is not stored, so its count is never asked for
+        if hook.revision:  # an inline hook is not stored, and its count never read
             self._waiting[hook.id, reason] += 1
             self.schedule_flush()
 

@@ -1,4 +1,4 @@
-"""Decides when the receiver of a suspended hook is tried again."""
+"""Decides when the receiver of a suspended hook is probed."""
 
 from __future__ import annotations
 

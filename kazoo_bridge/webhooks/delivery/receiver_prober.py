@@ -52,7 +52,8 @@ _PROBE_CANDIDATES = 8
 class ReceiverProber:
     """Sends one waiting delivery of each suspended hook when its probe is due; one node makes each probe.
 
-    A success enables the hook, and KAZOO's bus hears of it. `request_timeout` is in seconds.
+    A success enables the hook, and publishes ``webhook_recovered`` on the bus. `request_timeout` is in
+    seconds.
     """
 
     _clock: IReactorTime
@@ -126,7 +127,7 @@ class ReceiverProber:
             if result.done or not result.sent:
                 self._writer.record_result(delivery, result)
             else:
-                # It stays held, and keeps its retries: it is the receiver that is away.
+                # It stays held and keeps its retries, because the receiver is away.
                 self._writer.release(delivery)
             if result.sent:
                 return result

@@ -16,7 +16,7 @@ from kazoo_bridge.webhooks.http.sender import Outcome
 #: Seconds between the quick retries of a delivery; KAZOO's ``webhooks_util`` waits as long.
 QUICK_RETRY_DELAY = 2.0
 
-#: Seconds until a delivery is attempted again that failed by a trouble of this node.
+#: Seconds until a delivery is attempted again that failed by a fault of this node.
 MIN_OWN_FAULT_DELAY = 5.0
 MAX_OWN_FAULT_DELAY = 300.0
 
@@ -68,7 +68,7 @@ class RetryPolicy:
         return now + max(delay, retry_after(outcome, now))
 
     def delay_after_own_fault(self, age: float) -> float:
-        """Return the seconds until the next attempt of a delivery that failed by a trouble of this node.
+        """Return the seconds until the next attempt of a delivery that failed by a fault of this node.
 
         `age` is the delivery's, in seconds. Such attempts use up neither quick retries nor schedule. The
         delay grows with the age, from `MIN_OWN_FAULT_DELAY` to `MAX_OWN_FAULT_DELAY`, and is shortened by up

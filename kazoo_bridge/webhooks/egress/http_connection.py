@@ -145,7 +145,7 @@ class BoundedClient(HTTP11ClientProtocol):
 def _is_keep_alive(parser: Any) -> bool:
     """Return whether the receiver keeps the connection after the response, the default since HTTP/1.1.
 
-    Not after a response that has no status: what speaks so may be no HTTP.
+    Not after a response without a status: such a receiver may not speak HTTP.
     """
     if parser.response.code not in VALID_STATUSES:
         return False

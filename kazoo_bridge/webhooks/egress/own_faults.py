@@ -1,4 +1,4 @@
-"""Tells troubles of this node (descriptors, routes, its name server, its proxy) from those of a receiver."""
+"""Distinguishes failures of this node (descriptors, routes, name server, proxy) from a receiver's."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class WaitTimedOut(OwnFault):
 
 
 def is_own_fault(error: BaseException) -> bool:
-    """Return whether a request failed with `error` through a trouble of this node."""
+    """Return whether a request failed with `error` through a fault of this node."""
     if isinstance(error, OwnFault | ConnectBindError | NoRouteError | MemoryError | OwnWaitCancelled):
         return True
     if isinstance(error, ConnectError):

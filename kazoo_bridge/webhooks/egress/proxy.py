@@ -39,7 +39,7 @@ class ProxyUnavailable(ProxyFailed, OwnFault):
 
 @define(eq=False)
 class ProxyAnswers:
-    """Counts what a proxy has answered, so that one that hangs differs from a receiver that does."""
+    """Counts what a proxy has answered, to distinguish a proxy that hangs from a receiver that hangs."""
 
     count: int = 0
 

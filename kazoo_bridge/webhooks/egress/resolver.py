@@ -153,7 +153,7 @@ class CoalescingResolver:
     One slow name therefore holds one thread, however many hooks point to it. Results are not cached.
 
     `answers` counts the look-ups that the name server has answered. A name whose look-up fails while others
-    are answered has a trouble of its own; otherwise the name server has one.
+    are answered is at fault itself; otherwise the name server is.
     """
 
     _resolver: Resolver

@@ -60,7 +60,7 @@ class HookCatalogue:
         """Validate the modifiers that a document sets in its ``custom_data``.
 
         A modifier without a default is required. The result is empty if all is valid, or if `hook` is an
-        alias or unknown. Values that are listed for super-admins only are valid for everybody, like in KAZOO.
+        alias or unknown. Values that are listed for super-admins only are valid for all, like in KAZOO.
         """
         errors: FieldErrors = {}
         hook_type = self.types.get(hook)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
+from itertools import islice
 from typing import Any
 
 from attrs import frozen
 
 from kazoo_bridge.interfaces import InvalidDocument as InvalidDocument
 from kazoo_bridge.json_numbers import DocumentSchema, to_integer, to_number, to_schema_type
-from kazoo_bridge.schema_errors import FieldErrors, add_errors, field_error, to_kazoo_errors
+from kazoo_bridge.schema_errors import MAX_FIELDS, FieldErrors, add_errors, field_error, to_kazoo_errors
 from kazoo_bridge.text_sanitizing import for_display, forbidden_texts, text_for_display
 from kazoo_bridge.webhooks.egress import BadDestination, mask_credentials, parse_destination
 from kazoo_bridge.webhooks.hooks.delivery_options import OPTION_SCHEMAS
@@ -157,10 +158,9 @@ class DocumentRules:
 
         Private keys (``_…``, ``pvt_…``) and keys that only the service writes are dropped, numbers and
         booleans get their exact type, missing keys their default, and ``http_verb`` becomes lower-case.
-        ``headers`` keeps its values, or
-        the masks that were given: see `separate_headers`.
+        ``headers`` keeps its values, or the masks that were given: see `separate_headers`.
 
-        Raises `InvalidDocument` with every mistake found; if the document or a part of it is too large, with
+        Raises `InvalidDocument` with the mistakes found; if the document or a part of it is too large, with
         that alone.
         """
         document = dict(_DEFAULTS) | {
@@ -195,7 +195,7 @@ class DocumentRules:
 def _text_errors(document: Mapping[str, Any]) -> FieldErrors:
     errors: FieldErrors = {}
     message = "expected text without control characters and lone surrogates"
-    for path, text in forbidden_texts(document):
+    for path, text in islice(forbidden_texts(document), MAX_FIELDS):
         cause = text_for_display(mask_credentials(text))
         add_errors(errors, field_error(".".join(path), "wrong_format", message, cause=cause))
     return errors

@@ -34,7 +34,7 @@ _log = Logger()
 #: body closes the connection.
 MAX_BODY_BYTES = 64 * 1024
 
-#: Sent unless the request has a ``User-Agent`` of its own.
+#: Sent unless the hook sets another ``User-Agent``.
 USER_AGENT = f"kazoo-bridge/{__version__}"
 
 #: treq requires a URL; `FixedUrlAgent` replaces it.
@@ -60,7 +60,7 @@ class Outcome:
 
     @property
     def counts_against_hook(self) -> bool:
-        """True for a failure of the receiver or the hook; False for a success and this node's troubles."""
+        """True for a failure of the receiver or the hook; False for a success and this node's faults."""
         return not self.success and self.fault is Fault.RECEIVER
 
     @property

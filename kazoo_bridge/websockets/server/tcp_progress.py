@@ -27,7 +27,7 @@ class TcpProgress:
 def tcp_progress(transport: Any) -> TcpProgress | None:
     """Return what the other end of a transport has received; None if that is not known.
 
-    `transport` may be wrapped, for TLS or the PROXY protocol. Only Linux tells.
+    `transport` may be wrapped, for TLS or the PROXY protocol. Only Linux reports it.
     """
     while isinstance(transport, ProtocolWrapper):
         transport = transport.transport

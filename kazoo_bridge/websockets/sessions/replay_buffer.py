@@ -79,7 +79,7 @@ class ReplayBuffer:
     _frames: deque[EventFrame] = field(init=False, factory=deque)
 
     def add(self, frame: EventFrame) -> None:
-        """Store an event; drops the oldest ones, or without memory all."""
+        """Store an event; drops the oldest ones, or all of them when there is no memory."""
         memory, account_id = self.memory, self.account_id
         while not memory.has_room(frame, account_id):
             if not self._frames:

@@ -24,7 +24,7 @@ MAX_LOOKUPS = 50
 
 @define(eq=False)
 class RightsSweep:
-    """Checks sessions one after another, those that wait longest first.
+    """Checks sessions one after another, in the order in which they began to wait.
 
     `begin_check` returns a check that has asked nothing yet, `check_session` ends what the session may not do
     any more. Distinct tokens cost, not sessions; and tokens that the directory does not remember cost a
@@ -40,7 +40,7 @@ class RightsSweep:
     _continuation: IDelayedCall | None = field(init=False, default=None)
 
     def check(self, sessions: Iterable[Session]) -> None:
-        """Check these sessions, now or after those that wait already."""
+        """Check these sessions, now or after the sessions that wait already."""
         # What an earlier check has learned may be no longer true.
         self._check = self._begin_check()
         self._waiting |= dict.fromkeys(sessions)

@@ -57,7 +57,7 @@ class BindingVerifier:
             if not refused.keys().isdisjoint(subscription.topics):
                 ended.setdefault(account_id, []).append(subscription)
         for account_id, subscriptions in ended.items():
-            # The latest first: an earlier spelling of a binding is the one that receives its events.
+            # The latest first, because the earliest spelling of a binding receives its events.
             for subscription in reversed(subscriptions):
                 self._remove(session, account_id, subscription)
             if session.output is not None:

@@ -241,7 +241,7 @@ class Subscriptions:
         """
         selected = None if bindings is None else set(bindings)
         ended = []
-        # The latest first: an earlier spelling of a binding is the one that receives its events.
+        # The latest first, because the earliest spelling of a binding receives its events.
         for account, binding in reversed(list(session.subscriptions)):
             if (selected is None or binding in selected) and account_id in (None, account):
                 self._remove(session, account, session.subscriptions[account, binding])

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from kazoo_bridge.schema_errors import MAX_FIELDS
 from kazoo_bridge.webhooks.hooks.hook_document import (
     InvalidDocument,
     coerce_document,
@@ -276,3 +277,8 @@ def test_booleans_are_coerced_from_text_only() -> None:
 
 def test_missing_keys_stay_missing() -> None:
     assert coerce_document({"uri": "x"}) == {"uri": "x"}
+
+
+def test_the_forbidden_texts_of_one_document_that_are_errors_are_bounded() -> None:
+    errors = errors_of(**{f"k{number}": "\n" for number in range(MAX_FIELDS + 1)})
+    assert len(errors) == MAX_FIELDS

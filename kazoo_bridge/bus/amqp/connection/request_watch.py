@@ -27,7 +27,7 @@ class RequestWatch:
     _channels: Mapping[int, Any]
     _is_paused: Callable[[], bool]
     _on_stuck: Callable[[int], None]
-    #: By channel with open requests: the number of answers so far, and since when it is that.
+    #: By channel with open requests: the number of answers so far, and when the latest of them was seen.
     _since: dict[int, tuple[int, float]] = field(init=False, factory=dict)
     _timer: IDelayedCall | None = field(init=False, default=None)
 

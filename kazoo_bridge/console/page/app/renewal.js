@@ -1,8 +1,8 @@
 /**
  * Renews the token of a session that was signed in with an API key, before it expires.
  *
- * The key lives only in the memory of this page: never in a storage, which browsers write to disk. So the
- * session ends when the token expires after the key was revoked, or after the page was loaded again.
+ * The key lives only in the memory of this page: never in a storage, which browsers write to disk. So after
+ * the page was loaded again the session ends with its token. A revoked key ends its tokens at once.
  */
 
 import { now } from "./clock.js";
