@@ -134,7 +134,7 @@ class IDeliveryStore(Interface):
         """Lease the oldest held delivery of a hook, to probe its receiver with it; None if there is none.
 
         `now` and `until`, the end of the lease, are in Unix seconds. `skip` older ones are passed over, if
-        there are more than these.
+        there are more than these. Of deliveries with the same ordering key only the first is claimed.
         """
 
     def give_up(hook_id: str, now: float, reason: str) -> Deferred[int]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Row
+from sqlalchemy import ColumnElement, Connection, Row
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -90,8 +90,8 @@ class DeliveryStore:
     ) -> Deferred[Delivery | None]:
         """Lease the oldest held delivery of the hook, or one of those after it; None if there is none.
 
-        At most `skip` older ones are passed over. `now` and `until`, the end of the lease, are in Unix
-        seconds.
+        At most `skip` older ones are passed over. Of deliveries with the same ordering key only the first can
+        be claimed. `now` and `until`, the end of the lease, are in Unix seconds.
         """
         return self._database.write(
             lambda connection: _claim_held(connection, hook_id, owner, now, until, skip)
@@ -246,7 +246,8 @@ def _readable(connection: Connection, rows: Sequence[Row[Any]], now: float) -> l
     return found
 
 
-def _claimable(hook_id: str, now: float) -> Any:
+def _is_first() -> ColumnElement[bool]:
+    """No earlier delivery with the same ordering key waits."""
     earlier = deliveries.alias("earlier")
     has_earlier = sa.exists().where(
         earlier.c.hook_id == _c.hook_id,
@@ -254,9 +255,13 @@ def _claimable(hook_id: str, now: float) -> Any:
         earlier.c.sequence < _c.sequence,
         earlier.c.status.in_(WAITING),
     )
+    return sa.or_(_c.ordering == "", ~has_earlier)
+
+
+def _claimable(hook_id: str, now: float) -> Any:
     return (
         sa.select(deliveries)
-        .where(_c.hook_id == hook_id, *_is_due(now), sa.or_(_c.ordering == "", ~has_earlier))
+        .where(_c.hook_id == hook_id, *_is_due(now), _is_first())
         .order_by(_c.next_attempt, _c.sequence)
         .with_for_update(skip_locked=True, of=deliveries)
     )
@@ -267,10 +272,10 @@ def _claim_held(
 ) -> Delivery | None:
     oldest = (
         sa.select(deliveries)
-        .where(_c.hook_id == hook_id, _c.status == "held", _c.lease_until <= now)
+        .where(_c.hook_id == hook_id, _c.status == "held", _c.lease_until <= now, _is_first())
         .order_by(_c.sequence)
         .limit(skip + 1)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, of=deliveries)
     )
     # A row that cannot be read is no longer held afterwards.
     while rows := connection.execute(oldest).all():

@@ -265,6 +265,21 @@ class DeliveryStoreSuite:
         assert await delivery_store.resume(ONE, 160.0) == 2
 
     @pytest_twisted.ensureDeferred
+    async def test_a_probe_never_takes_a_delivery_before_an_earlier_one_of_its_call(
+        self, delivery_store: DeliveryStore
+    ) -> None:
+        await enqueue(delivery_store, "a1", "a2", due=UNTIL_ENABLED, ordering_key="a")
+        await enqueue(delivery_store, "b1", due=500.0, ordering_key="b")
+        await enqueue(delivery_store, "b2", due=UNTIL_ENABLED, ordering_key="b")
+        await enqueue(delivery_store, "c1", due=UNTIL_ENABLED, ordering_key="c")
+        claimed = [await delivery_store.claim_held(ONE, "me", 100, 150, 7) for _ in range(3)]
+        assert [one and one.id for one in claimed] == ["c1", "a1", None]
+        await delivery_store.record_results(DeliveryResults(delivered=["a1", "c1"]), 100)
+        after_it = await delivery_store.claim_held(ONE, "me", 100, 150, 7)
+        assert after_it is not None
+        assert after_it.id == "a2"
+
+    @pytest_twisted.ensureDeferred
     async def test_a_probe_passes_over_a_delivery_that_cannot_be_read(
         self, database: Database, delivery_store: DeliveryStore
     ) -> None:
