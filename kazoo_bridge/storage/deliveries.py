@@ -20,6 +20,7 @@ from kazoo_bridge.interfaces import (
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.delivery_rows import NO_LEASE, for_display, from_row, to_row
 from kazoo_bridge.storage.engine import insert_into, read_bounded
+from kazoo_bridge.storage.retention import BATCH_SIZE
 from kazoo_bridge.storage.tables import deliveries
 
 #: The statuses of deliveries that are still to be made.
@@ -97,6 +98,13 @@ class DeliveryStore:
             lambda connection: _claim_held(connection, hook_id, owner, now, until, skip)
         )
 
+    def drop_held(self, hook_id: str, made_before: float, now: float) -> Deferred[int]:
+        """Delete held deliveries of the hook that were made, or last replayed, before a time (Unix seconds).
+
+        Leased ones are left alone. Fires with the number of deleted ones, `BATCH_SIZE` at most.
+        """
+        return self._database.write(lambda connection: _drop_held(connection, hook_id, made_before, now))
+
     def give_up(self, hook_id: str, now: float, reason: str) -> Deferred[int]:
         """Make the hook's waiting deliveries dead at `now` (Unix seconds); fires with their number."""
         given_up = (
@@ -150,14 +158,24 @@ class DeliveryStore:
         where = (_c.id == delivery_id, _c.account_id == account_id, _c.hook_id == hook_id)
         return self._database.write(lambda connection: _revive(connection, now, *where) > 0)
 
-    def replay(self, account_id: str, hook_id: str | None, since: float, now: float) -> Deferred[int]:
+    def replay(
+        self,
+        account_id: str,
+        hook_id: str | None,
+        since: float,
+        now: float,
+        except_hooks: Collection[str] = (),
+    ) -> Deferred[int]:
         """Make the deliveries that died at the time `since` or later due at the time `now`.
 
-        They are those of one hook, or with None those of the whole account. Fires with their number.
+        They are those of one hook, or with None those of the whole account without the stored hooks
+        `except_hooks`. Fires with their number.
         """
         where = [_c.account_id == account_id, _c.status == "dead", _c.changed >= since]
         if hook_id is not None:
             where.append(_c.hook_id == hook_id)
+        if except_hooks:
+            where.append(sa.or_(_c.own_hook.is_not(None), _c.hook_id.not_in(except_hooks)))
         return self._database.write(lambda connection: _revive(connection, now, *where))
 
 
@@ -284,6 +302,16 @@ def _claim_held(
             connection.execute(lease.values(lease_owner=owner, lease_until=until))
             return readable[0]
     return None
+
+
+def _drop_held(connection: Connection, hook_id: str, made_before: float, now: float) -> int:
+    old = (
+        sa.select(_c.sequence)
+        .where(_c.hook_id == hook_id, _c.status == "held", _c.lease_until <= now)
+        .where(sa.func.coalesce(_c.waiting_since, _c.created) < made_before)
+        .limit(BATCH_SIZE)
+    )
+    return connection.execute(sa.delete(deliveries).where(_c.sequence.in_(old))).rowcount
 
 
 def _count_by_hook(

@@ -294,6 +294,17 @@ class DeliveryStoreSuite:
         assert [log["delivery_id"] for log in logs if "log_failure" in log] == ["broken"]
 
     @pytest_twisted.ensureDeferred
+    async def test_old_held_deliveries_are_dropped_together(self, delivery_store: DeliveryStore) -> None:
+        await enqueue(delivery_store, "leased", "old", due=UNTIL_ENABLED)
+        await enqueue(delivery_store, "pending", due=100.0)
+        await enqueue(delivery_store, "other", due=UNTIL_ENABLED, hook_id=TWO)
+        await enqueue(delivery_store, "new", due=UNTIL_ENABLED, created=60.0)
+        await enqueue(delivery_store, "replayed", due=UNTIL_ENABLED, replayed_at=90.0)
+        await delivery_store.claim_held(ONE, "me", 100, 150, 0)
+        assert [await delivery_store.drop_held(ONE, 60.0, 100) for _ in range(2)] == [1, 0]
+        assert await delivery_ids(delivery_store) == ["replayed", "new", "other", "pending", "leased"]
+
+    @pytest_twisted.ensureDeferred
     async def test_what_waits_for_a_hook_is_given_up(self, delivery_store: DeliveryStore) -> None:
         await enqueue(delivery_store, "a", "b", due=UNTIL_ENABLED)
         await enqueue(delivery_store, "c", due=100.0)
@@ -379,7 +390,8 @@ class DeliveryStoreSuite:
         await enqueue(delivery_store, "y", hook_id=TWO)
         await enqueue(delivery_store, "z", account_id=B)
         await delivery_store.record_results(DeliveryResults(dead=[(name, 9, "r") for name in "xyz"]), 110)
-        assert await delivery_store.replay(A, None, 0, 300) == 2
+        assert await delivery_store.replay(A, None, 0, 300, [ONE]) == 1
+        assert await delivery_store.replay(A, None, 0, 300) == 1
         assert await delivery_ids(delivery_store) == ["y", "x"]
 
 

@@ -51,6 +51,10 @@ class DroppedDeliveries:
         self.drop(hook, delivery, TOO_OLD)
         return True
 
+    def count_too_old(self, hook: Hook, number: int) -> None:
+        """Count deliveries that the store has dropped because of their age."""
+        self._missed.count(hook, TOO_OLD, number)
+
     def drop(self, hook: Hook, delivery: Delivery, reason: str) -> None:
         """Count a delivery that is not made, and will not be."""
         self._missed.count(hook, reason)

@@ -140,7 +140,7 @@ def test_a_delivery_that_is_too_large_is_dead_with_the_same_clear_reason_each_ti
     with capturedLogs() as logs:
         results = [attempt(harness, hook, evolve(delivery, attempts=made))[0] for made in (0, 5)]
     reason = "the request would be larger than webhooks.max_body_bytes (1048576 bytes)"
-    assert results == [AttemptResult(False, made, None, reason, sent=False) for made in (1, 6)]
+    assert results == [AttemptResult(False, made, None, reason) for made in (1, 6)]
     assert agent.times == []
     assert not harness.scheduler.circuit_open(hook.queue_key)
     assert [log["log_level"].name for log in logs] == ["warn", "warn"]
