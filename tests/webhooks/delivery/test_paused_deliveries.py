@@ -55,6 +55,20 @@ def test_while_the_storage_is_unavailable_resuming_is_repeated_later() -> None:
     assert agent.hooks == ["h1"]
 
 
+def test_many_wishes_to_resume_a_hook_are_two_writes() -> None:
+    _, harness = make_harness()
+    harness.hook()
+    harness.pump(0.5)
+    harness.deliveries.manual = True
+    for _ in range(100):
+        harness.paused.resume_soon("h1")
+    assert harness.deliveries.resumed == ["h1"]
+    harness.deliveries.answer()
+    assert harness.deliveries.resumed == ["h1", "h1"]
+    harness.paused.resume_soon("h1")
+    assert harness.deliveries.resumed == ["h1"] * 3
+
+
 def test_paused_deliveries_of_enabled_hooks_are_resumed_on_start() -> None:
     agent, harness = make_harness(started=False)
     harness.store(harness.hook(), "e1")
