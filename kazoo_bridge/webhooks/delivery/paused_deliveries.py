@@ -79,14 +79,19 @@ class PausedDeliveries:
     async def resume_enabled(self) -> None:
         """Resume what a crash or a refused write has left paused; raises `StorageUnavailable`.
 
-        Does nothing more often than every 30 s.
+        Deletes what was stored when its hook had just been deleted. Does nothing more often than every 30 s.
         """
         now = self._clock.seconds()
         if self._resumed_at is not None and now - self._resumed_at < _RESUME_INTERVAL:
             return
-        for hook_id in await self._deliveries.paused_hooks():
+        paused = await self._deliveries.paused_hooks()
+        for hook_id in paused:
             if self._registry.get(hook_id) is not None:
                 await self.resume(hook_id)
+        unknown = {hook_id for hook_id in paused if self._registry.find(hook_id) is None}
+        if unknown:
+            for hook_id in unknown - {hook.id for hook in await self._hooks.by_ids(unknown)}:
+                await self._deliveries.delete(hook_id)
         self._resumed_at = now
 
     async def pause(self, hook_id: str) -> None:

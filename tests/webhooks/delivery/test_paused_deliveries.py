@@ -3,7 +3,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 
-from kazoo_bridge.interfaces import StorageUnavailable
+from kazoo_bridge.interfaces import UNTIL_ENABLED, StorageUnavailable
 from tests.webhooks.harness import make_harness, results_of
 
 
@@ -104,6 +104,17 @@ def test_paused_deliveries_of_disabled_hooks_stay_paused() -> None:
     harness.start()
     harness.pump(1)
     assert harness.deliveries.statuses == ["held"]
+
+
+def test_paused_deliveries_of_deleted_hooks_are_deleted() -> None:
+    _, harness = make_harness(started=False)
+    for hook_id in ("h1", "h2"):
+        harness.store(harness.hook(hook_id), f"of {hook_id}", next_attempt=UNTIL_ENABLED)
+        harness.registry.remove(hook_id)
+    del harness.hooks.hooks["h2"]
+    harness.start()
+    harness.pump(1)
+    assert harness.deliveries.event_ids == ["of h1"]
 
 
 def test_deliveries_are_paused_when_the_hook_exists_and_deleted_otherwise() -> None:
