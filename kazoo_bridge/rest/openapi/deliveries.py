@@ -169,7 +169,7 @@ def _recovery(path: str, operation_id: str, scope: str, refusals: tuple[int, ...
 
 
 OPERATIONS = (
-    _attempts(_HOOKS, "listAttempts", "of all enabled hooks of the account"),
+    _attempts(_HOOKS, "listAttempts", "of all hooks of the account"),
     _attempts(_HOOK, "listHookAttempts", "of one hook"),
     _replay(_HOOKS, "replayAttempt", "to any hook of the account"),
     _replay(_HOOK, "replayHookAttempt", "to one hook"),
@@ -184,6 +184,6 @@ OPERATIONS = (
         {202: make_response("The delivery is due now", _RETRIED)},
         refusals=(409,),
     ),
-    _recovery(_HOOKS, "recoverAllDeliveries", "of all hooks of the account"),
+    _recovery(_HOOKS, "recoverAllDeliveries", "of all enabled hooks of the account"),
     _recovery(_HOOK, "recoverDeliveries", "of one hook", (409,)),
 )
