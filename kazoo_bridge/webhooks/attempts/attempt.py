@@ -15,7 +15,7 @@ from kazoo_bridge.webhooks.delivery.dropped_deliveries import DroppedDeliveries
 from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
 from kazoo_bridge.webhooks.delivery.hook_queues import Slot
 from kazoo_bridge.webhooks.delivery.missed_events import TOO_OLD
-from kazoo_bridge.webhooks.delivery.retry_policy import RetryPolicy
+from kazoo_bridge.webhooks.delivery.retry_policy import QUICK_RETRY_DELAY, RetryPolicy
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.http.error_messages import describe_error
 from kazoo_bridge.webhooks.http.faults import Fault
@@ -212,8 +212,9 @@ class AttemptRunner:
             # An inline hook of the event: there is nothing to disable.
             return result
         await self._on_gone(hook.account_id, hook.id, hook.revision, "the receiver answered 410 Gone")
-        # Due now, and paused until the hook is enabled again.
-        return evolve(result, next_attempt=now)
+        # Due soon, and paused until the hook is enabled again. Not at once: the hook may have been changed on
+        # another node, and so not be disabled by this.
+        return evolve(result, next_attempt=now + QUICK_RETRY_DELAY)
 
 
 def _unsendable(hook: Hook, delivery: Delivery, error: Exception) -> AttemptResult:

@@ -107,7 +107,7 @@ def test_410_disables_the_hook_and_makes_the_delivery_due_when_it_is_enabled() -
     assert harness.disabled == [(ACCOUNT, "h1", "1-x", "the receiver answered 410 Gone")]
     assert result.gone
     assert result == AttemptResult(
-        False, 1, harness.clock.seconds(), "answered 410", status=410, counts_against_hook=True
+        False, 1, harness.clock.seconds() + 2.0, "answered 410", status=410, counts_against_hook=True
     )
 
 
