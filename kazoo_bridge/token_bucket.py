@@ -1,8 +1,15 @@
-"""Token bucket: limits a rate, and allows bursts."""
+"""Token buckets: limit rates, and allow bursts."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from math import ceil
+
 from attrs import define, field
+from twisted.internet.interfaces import IReactorTime
+
+#: Buckets that one `KeyedTokenBuckets` keeps.
+MAX_KEYS = 10_000
 
 
 @define(eq=False)
@@ -51,3 +58,46 @@ class TokenBucket:
     def wait_time(self) -> float:
         """Seconds from the latest `take` until there is a token; 0 if there is one."""
         return max(0.0, (1 - self._tokens) * self.refill_interval)
+
+
+@define(eq=False)
+class KeyedTokenBuckets:
+    """One token bucket for each key, full at first; `burst` and `refill_interval` are as for `TokenBucket`.
+
+    At most `max_keys` buckets are kept. The one that was used longest ago is forgotten first, and is full
+    again.
+    """
+
+    _clock: IReactorTime
+    burst: int
+    refill_interval: float
+    max_keys: int = MAX_KEYS
+    _buckets: OrderedDict[str, TokenBucket] = field(init=False, factory=OrderedDict)
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def take(self, key: str) -> int:
+        """Take a token; returns 0, or without a token the whole seconds until there is one."""
+        bucket = self.bucket(key)
+        return 0 if bucket.take(self._clock.seconds()) else max(1, ceil(bucket.wait_time))
+
+    def give_back(self, key: str) -> None:
+        """Put a token back that was taken."""
+        bucket = self.find(key)
+        if bucket is not None:
+            bucket.give_back()
+
+    def find(self, key: str) -> TokenBucket | None:
+        """Return the bucket of a key; None if it is not kept, and so is full."""
+        return self._buckets.get(key)
+
+    def bucket(self, key: str) -> TokenBucket:
+        """Return the bucket of a key, to be used now."""
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            bucket = self._buckets[key] = TokenBucket(self.burst, self.refill_interval)
+            if len(self._buckets) > self.max_keys:
+                self._buckets.popitem(last=False)
+        self._buckets.move_to_end(key)
+        return bucket

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import pytest
+from twisted.internet.task import Clock
 
-from kazoo_bridge.token_bucket import TokenBucket
+from kazoo_bridge.token_bucket import KeyedTokenBuckets, TokenBucket
 
 
 def test_a_full_bucket_allows_a_burst() -> None:
@@ -56,3 +57,25 @@ def test_a_charge_goes_into_a_debt_of_at_most_one_burst() -> None:
     assert bucket.has_token(15.0)
     assert bucket.take(15.0)
     assert not bucket.has_token(15.0)
+
+
+def test_each_key_has_a_bucket_of_its_own() -> None:
+    clock = Clock()
+    buckets = KeyedTokenBuckets(clock, burst=2, refill_interval=2.5)
+    assert [buckets.take("a") for _ in range(3)] == [0, 0, 3]
+    assert buckets.take("b") == 0
+    buckets.give_back("a")
+    buckets.give_back("unknown")
+    assert [buckets.take("a") for _ in range(2)] == [0, 3]
+    clock.advance(2)
+    assert buckets.take("a") == 1
+
+
+def test_the_bucket_that_was_used_longest_ago_is_forgotten() -> None:
+    buckets = KeyedTokenBuckets(Clock(), burst=1, refill_interval=10.0, max_keys=2)
+    for key in ("a", "b", "a", "c"):
+        buckets.take(key)
+    assert len(buckets) == 2
+    assert buckets.find("b") is None
+    assert [buckets.take(key) for key in "ac"] == [10, 10]
+    assert buckets.take("b") == 0

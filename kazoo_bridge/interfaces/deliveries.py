@@ -134,7 +134,14 @@ class IDeliveryStore(Interface):
         """Lease the oldest held delivery of a hook, to probe its receiver with it; None if there is none.
 
         `now` and `until`, the end of the lease, are in Unix seconds. `skip` older ones are passed over, if
-        there are more than these.
+        there are more than these. Of deliveries with the same ordering key only the first is claimed.
+        """
+
+    def drop_held(hook_id: str, made_before: float, now: float) -> Deferred[int]:
+        """Delete held deliveries of a hook that were made, or last replayed, before a time.
+
+        `made_before` and `now` are in Unix seconds. Their number, with which it fires, is bounded; 0: nothing
+        is left.
         """
 
     def give_up(hook_id: str, now: float, reason: str) -> Deferred[int]:
@@ -171,10 +178,17 @@ class IDeliveryStore(Interface):
         Fires with False if there is no such delivery.
         """
 
-    def replay(account_id: str, hook_id: str | None, since: float, now: float) -> Deferred[int]:
+    def replay(
+        account_id: str,
+        hook_id: str | None,
+        since: float,
+        now: float,
+        except_hooks: Collection[str] = (),
+    ) -> Deferred[int]:
         """Make the deliveries due at `now` that have died since a time; fire with their number.
 
-        `hook_id` None: those of all hooks of the account. `since` and `now` are in Unix seconds.
+        `hook_id` None: those of all hooks of the account, but not of the stored hooks `except_hooks`. `since`
+        and `now` are in Unix seconds.
         """
 
 

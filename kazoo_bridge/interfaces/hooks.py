@@ -147,6 +147,12 @@ class IHookStore(Interface):
         seconds. The revision does not change.
         """
 
+    def return_probe(hook: StoredHook, next_probe: float) -> Deferred[None]:
+        """Uncount a probe that was claimed from the state `hook` and was not made.
+
+        The next one is due at `next_probe` (Unix seconds). Does nothing if the hook has changed since.
+        """
+
 
 #: The largest value of each of an account's own limits: a week, in milliseconds.
 MAX_ACCOUNT_LIMIT = 7 * 86400 * 1000

@@ -143,7 +143,7 @@ class IWebhooks(Interface):
     def replay_deliveries(account_id: str, hook_id: str | None, since: float) -> Awaitable[int]:
         """Make every delivery due now that died since a time (Unix seconds); returns how many.
 
-        `hook_id` None: those of all hooks of the account.
+        `hook_id` None: those of all hooks of the account that are enabled, and of inline hooks.
         """
 
     def limits(account_id: str) -> Awaitable[AccountLimits]:

@@ -153,7 +153,13 @@ def _get(connection: Connection, account_id: str, hook_id: str | None, position:
     row = connection.execute(query).first()
     if row is None:
         return None
-    return StoredAttempt(row.sequence, row.made, json.loads(row.document), replay=row.replay or "")
+    return StoredAttempt(
+        row.sequence,
+        row.made,
+        json.loads(row.document),
+        replay=row.replay or "",
+        event_account_id=row.event_account_id,
+    )
 
 
 def _health(connection: Connection, hook_ids: Collection[str]) -> dict[str, HookHealth]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Row
+from sqlalchemy import ColumnElement, Connection, Row
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -20,6 +20,7 @@ from kazoo_bridge.interfaces import (
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.delivery_rows import NO_LEASE, for_display, from_row, to_row
 from kazoo_bridge.storage.engine import insert_into, read_bounded
+from kazoo_bridge.storage.retention import BATCH_SIZE
 from kazoo_bridge.storage.tables import deliveries
 
 #: The statuses of deliveries that are still to be made.
@@ -90,12 +91,19 @@ class DeliveryStore:
     ) -> Deferred[Delivery | None]:
         """Lease the oldest held delivery of the hook, or one of those after it; None if there is none.
 
-        At most `skip` older ones are passed over. `now` and `until`, the end of the lease, are in Unix
-        seconds.
+        At most `skip` older ones are passed over. Of deliveries with the same ordering key only the first can
+        be claimed. `now` and `until`, the end of the lease, are in Unix seconds.
         """
         return self._database.write(
             lambda connection: _claim_held(connection, hook_id, owner, now, until, skip)
         )
+
+    def drop_held(self, hook_id: str, made_before: float, now: float) -> Deferred[int]:
+        """Delete held deliveries of the hook that were made, or last replayed, before a time (Unix seconds).
+
+        Leased ones are left alone. Fires with the number of deleted ones, `BATCH_SIZE` at most.
+        """
+        return self._database.write(lambda connection: _drop_held(connection, hook_id, made_before, now))
 
     def give_up(self, hook_id: str, now: float, reason: str) -> Deferred[int]:
         """Make the hook's waiting deliveries dead at `now` (Unix seconds); fires with their number."""
@@ -150,14 +158,24 @@ class DeliveryStore:
         where = (_c.id == delivery_id, _c.account_id == account_id, _c.hook_id == hook_id)
         return self._database.write(lambda connection: _revive(connection, now, *where) > 0)
 
-    def replay(self, account_id: str, hook_id: str | None, since: float, now: float) -> Deferred[int]:
+    def replay(
+        self,
+        account_id: str,
+        hook_id: str | None,
+        since: float,
+        now: float,
+        except_hooks: Collection[str] = (),
+    ) -> Deferred[int]:
         """Make the deliveries that died at the time `since` or later due at the time `now`.
 
-        They are those of one hook, or with None those of the whole account. Fires with their number.
+        They are those of one hook, or with None those of the whole account without the stored hooks
+        `except_hooks`. Fires with their number.
         """
         where = [_c.account_id == account_id, _c.status == "dead", _c.changed >= since]
         if hook_id is not None:
             where.append(_c.hook_id == hook_id)
+        if except_hooks:
+            where.append(sa.or_(_c.own_hook.is_not(None), _c.hook_id.not_in(except_hooks)))
         return self._database.write(lambda connection: _revive(connection, now, *where))
 
 
@@ -246,7 +264,8 @@ def _readable(connection: Connection, rows: Sequence[Row[Any]], now: float) -> l
     return found
 
 
-def _claimable(hook_id: str, now: float) -> Any:
+def _is_first() -> ColumnElement[bool]:
+    """No earlier delivery with the same ordering key waits."""
     earlier = deliveries.alias("earlier")
     has_earlier = sa.exists().where(
         earlier.c.hook_id == _c.hook_id,
@@ -254,9 +273,13 @@ def _claimable(hook_id: str, now: float) -> Any:
         earlier.c.sequence < _c.sequence,
         earlier.c.status.in_(WAITING),
     )
+    return sa.or_(_c.ordering == "", ~has_earlier)
+
+
+def _claimable(hook_id: str, now: float) -> Any:
     return (
         sa.select(deliveries)
-        .where(_c.hook_id == hook_id, *_is_due(now), sa.or_(_c.ordering == "", ~has_earlier))
+        .where(_c.hook_id == hook_id, *_is_due(now), _is_first())
         .order_by(_c.next_attempt, _c.sequence)
         .with_for_update(skip_locked=True, of=deliveries)
     )
@@ -267,10 +290,10 @@ def _claim_held(
 ) -> Delivery | None:
     oldest = (
         sa.select(deliveries)
-        .where(_c.hook_id == hook_id, _c.status == "held", _c.lease_until <= now)
+        .where(_c.hook_id == hook_id, _c.status == "held", _c.lease_until <= now, _is_first())
         .order_by(_c.sequence)
         .limit(skip + 1)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, of=deliveries)
     )
     # A row that cannot be read is no longer held afterwards.
     while rows := connection.execute(oldest).all():
@@ -279,6 +302,16 @@ def _claim_held(
             connection.execute(lease.values(lease_owner=owner, lease_until=until))
             return readable[0]
     return None
+
+
+def _drop_held(connection: Connection, hook_id: str, made_before: float, now: float) -> int:
+    old = (
+        sa.select(_c.sequence)
+        .where(_c.hook_id == hook_id, _c.status == "held", _c.lease_until <= now)
+        .where(sa.func.coalesce(_c.waiting_since, _c.created) < made_before)
+        .limit(BATCH_SIZE)
+    )
+    return connection.execute(sa.delete(deliveries).where(_c.sequence.in_(old))).rowcount
 
 
 def _count_by_hook(

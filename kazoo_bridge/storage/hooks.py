@@ -169,6 +169,25 @@ class HookStore:
         )
         return self._database.write(lambda connection: connection.execute(claim).rowcount == 1)
 
+    def return_probe(self, hook: StoredHook, next_probe: float) -> Deferred[None]:
+        """Uncount a probe that was claimed from the state `hook`, and was not made.
+
+        The next one is due at `next_probe` (Unix seconds). Does nothing if the hook has changed.
+        """
+        suspension = hook.suspension
+        if suspension is None:
+            return succeed(None)
+        undo = (
+            sa.update(hooks)
+            .where(_at_revision(hook), hooks.c.probes == suspension.probes + 1)
+            .values(next_probe=next_probe, probes=suspension.probes)
+        )
+        return self._database.write(lambda connection: _execute(connection, undo))
+
+
+def _execute(connection: Connection, statement: sa.Update) -> None:
+    connection.execute(statement)
+
 
 def copy_json(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the document as it will be read back.

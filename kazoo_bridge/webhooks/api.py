@@ -123,7 +123,11 @@ class WebhookApi:
 
     async def replay_deliveries(self, account_id: str, hook_id: str | None, since: float) -> int:
         """See `IWebhooks`."""
-        return await self._dead_letters.replay(account_id, hook_id, since)
+        if hook_id is not None:
+            return await self._dead_letters.replay(account_id, hook_id, since)
+        hooks = await self._hooks.for_account(account_id)
+        disabled = [hook.id for hook in hooks if hook.document.get("enabled") is False]
+        return await self._dead_letters.replay(account_id, None, since, disabled)
 
     async def limits(self, account_id: str) -> AccountLimits:
         """See `IWebhooks`."""

@@ -191,7 +191,9 @@ class WebhookService:
             hooks=hooks,
             recorder=recorder,
             auto_disabler=auto_disabler,
-            replayer=AttemptReplayer(reactor, recorder, stores.deliveries, hooks, on_due=poll_timer.wake),
+            replayer=AttemptReplayer(
+                reactor, recorder, stores.deliveries, hooks, directory, on_due=poll_timer.wake
+            ),
             dead_letters=DeadLetters(reactor, stores.deliveries, writer, on_due=poll_timer.wake),
             sample_sender=SampleSender(
                 reactor,

@@ -54,7 +54,7 @@ class AttemptStoreSuite:
 
     @pytest_twisted.ensureDeferred
     async def test_one_attempt_is_read_with_what_a_replay_needs(self, attempt_store: AttemptStore) -> None:
-        kept = evolve(make_attempt(ONE, 1), replay='{"id": "msg_1"}')
+        kept = evolve(make_attempt(ONE, 1), replay='{"id": "msg_1"}', event_account_id=B)
         await attempt_store.add([kept, make_attempt(TWO, 2)], {})
         newest, oldest = await attempt_store.page(A, None, None, 2)
         assert oldest.replay == ""

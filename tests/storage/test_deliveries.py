@@ -265,6 +265,21 @@ class DeliveryStoreSuite:
         assert await delivery_store.resume(ONE, 160.0) == 2
 
     @pytest_twisted.ensureDeferred
+    async def test_a_probe_never_takes_a_delivery_before_an_earlier_one_of_its_call(
+        self, delivery_store: DeliveryStore
+    ) -> None:
+        await enqueue(delivery_store, "a1", "a2", due=UNTIL_ENABLED, ordering_key="a")
+        await enqueue(delivery_store, "b1", due=500.0, ordering_key="b")
+        await enqueue(delivery_store, "b2", due=UNTIL_ENABLED, ordering_key="b")
+        await enqueue(delivery_store, "c1", due=UNTIL_ENABLED, ordering_key="c")
+        claimed = [await delivery_store.claim_held(ONE, "me", 100, 150, 7) for _ in range(3)]
+        assert [one and one.id for one in claimed] == ["c1", "a1", None]
+        await delivery_store.record_results(DeliveryResults(delivered=["a1", "c1"]), 100)
+        after_it = await delivery_store.claim_held(ONE, "me", 100, 150, 7)
+        assert after_it is not None
+        assert after_it.id == "a2"
+
+    @pytest_twisted.ensureDeferred
     async def test_a_probe_passes_over_a_delivery_that_cannot_be_read(
         self, database: Database, delivery_store: DeliveryStore
     ) -> None:
@@ -277,6 +292,17 @@ class DeliveryStoreSuite:
         assert claimed.id == "good"
         assert await delivery_ids(delivery_store, "dead") == ["broken"]
         assert [log["delivery_id"] for log in logs if "log_failure" in log] == ["broken"]
+
+    @pytest_twisted.ensureDeferred
+    async def test_old_held_deliveries_are_dropped_together(self, delivery_store: DeliveryStore) -> None:
+        await enqueue(delivery_store, "leased", "old", due=UNTIL_ENABLED)
+        await enqueue(delivery_store, "pending", due=100.0)
+        await enqueue(delivery_store, "other", due=UNTIL_ENABLED, hook_id=TWO)
+        await enqueue(delivery_store, "new", due=UNTIL_ENABLED, created=60.0)
+        await enqueue(delivery_store, "replayed", due=UNTIL_ENABLED, replayed_at=90.0)
+        await delivery_store.claim_held(ONE, "me", 100, 150, 0)
+        assert [await delivery_store.drop_held(ONE, 60.0, 100) for _ in range(2)] == [1, 0]
+        assert await delivery_ids(delivery_store) == ["replayed", "new", "other", "pending", "leased"]
 
     @pytest_twisted.ensureDeferred
     async def test_what_waits_for_a_hook_is_given_up(self, delivery_store: DeliveryStore) -> None:
@@ -364,7 +390,8 @@ class DeliveryStoreSuite:
         await enqueue(delivery_store, "y", hook_id=TWO)
         await enqueue(delivery_store, "z", account_id=B)
         await delivery_store.record_results(DeliveryResults(dead=[(name, 9, "r") for name in "xyz"]), 110)
-        assert await delivery_store.replay(A, None, 0, 300) == 2
+        assert await delivery_store.replay(A, None, 0, 300, [ONE]) == 1
+        assert await delivery_store.replay(A, None, 0, 300) == 1
         assert await delivery_ids(delivery_store) == ["y", "x"]
 
 

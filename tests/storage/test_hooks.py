@@ -151,6 +151,17 @@ class HookStoreSuite:
         assert not await hook_store.claim_probe(advanced, 300.0)
 
     @pytest_twisted.ensureDeferred
+    async def test_a_probe_that_was_not_made_is_returned(self, hook_store: HookStore) -> None:
+        hook = await hook_store.create(A, {})
+        await hook_store.return_probe(hook, 100.0)
+        hook = await hook_store.replace(hook, {}, suspension=Suspension(100.0, 130.0, 1))
+        await hook_store.return_probe(hook, 135.0)  # not claimed
+        assert await hook_store.get(A, hook.id) == hook
+        await hook_store.claim_probe(hook, 190.0)
+        await hook_store.return_probe(hook, 135.0)
+        assert await hook_store.get(A, hook.id) == evolve(hook, suspension=Suspension(100.0, 135.0, 1))
+
+    @pytest_twisted.ensureDeferred
     async def test_only_the_current_revision_can_be_replaced_or_deleted(self, hook_store: HookStore) -> None:
         other = await hook_store.create(A, {})
         first = await hook_store.create(A, {"n": 1})

@@ -119,7 +119,10 @@ class FakeAttemptStore(_FakeStore):
         one = self.stored[position] if position < len(self.stored) else None
         if one is None or one.account_id != account_id or hook_id not in (None, one.hook_id):
             return self._result(None)
-        return self._result(StoredAttempt(position, one.made_at, one.document, replay=one.replay))
+        found = StoredAttempt(
+            position, one.made_at, one.document, replay=one.replay, event_account_id=one.event_account_id
+        )
+        return self._result(found)
 
     def health(self, hook_ids: Collection[str]) -> Deferred[Mapping[str, HookHealth]]:
         found = {name: self.health_by_hook[name] for name in hook_ids if name in self.health_by_hook}
@@ -246,14 +249,24 @@ class FakeDeliveryStore(_FakeStore):
     def claim_held(
         self, hook_id: str, owner: str, now: float, until: float, skip: int
     ) -> Deferred[Delivery | None]:
-        held = [
-            row
-            for row in self.rows.values()
-            if row.delivery.hook_id == hook_id and row.status == "held" and row.lease_until <= now
-        ][: skip + 1]
+        held = self._held(hook_id, now)[: skip + 1]
         if held and not self.down:
             held[-1].lease_until = until
         return self._result(held[-1].delivery if held else None)
+
+    def _held(self, hook_id: str, now: float) -> list[StoredRow]:
+        return [
+            row
+            for row in self.rows.values()
+            if row.delivery.hook_id == hook_id and row.status == "held" and row.lease_until <= now
+        ]
+
+    def drop_held(self, hook_id: str, made_before: float, now: float) -> Deferred[int]:
+        old = [row.delivery for row in self._held(hook_id, now) if row.delivery.created < made_before]
+        if not self.down:
+            for delivery in old:
+                del self.rows[delivery.id]
+        return self._result(len(old))
 
     def paused_hooks(self) -> Deferred[list[str]]:
         return self._result(
@@ -306,12 +319,20 @@ class FakeDeliveryStore(_FakeStore):
         )
         return self._result(count > 0)
 
-    def replay(self, account_id: str, hook_id: str | None, since: float, now: float) -> Deferred[int]:
+    def replay(
+        self,
+        account_id: str,
+        hook_id: str | None,
+        since: float,
+        now: float,
+        except_hooks: Collection[str] = (),
+    ) -> Deferred[int]:
         def wanted(row: StoredRow) -> bool:
             return (
                 row.status == "dead"
                 and row.delivery.account_id == account_id
                 and hook_id in (None, row.delivery.hook_id)
+                and row.delivery.hook_id not in except_hooks
             )
 
         return self._result(self._make_due(wanted, now))
@@ -447,6 +468,13 @@ class FakeHookStore(_FakeStore):
         advanced = evolve(hook.suspension, next_probe=next_probe, probes=hook.suspension.probes + 1)
         self.hooks[hook.id] = evolve(hook, suspension=advanced)
         return self._result(True)
+
+    def return_probe(self, hook: StoredHook, next_probe: float) -> Deferred[None]:
+        current = self.hooks.get(hook.id, hook).suspension
+        if not self._changed(hook) and current is not None and hook.suspension is not None:
+            returned = evolve(current, next_probe=next_probe, probes=hook.suspension.probes)
+            self.hooks[hook.id] = evolve(self.hooks[hook.id], suspension=returned)
+        return self._result(None)
 
     def _changed(self, hook: StoredHook) -> bool:
         return hook.id not in self.hooks or self.hooks[hook.id].revision != hook.revision

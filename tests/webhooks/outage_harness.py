@@ -165,12 +165,15 @@ class OutageHarness:
         for node in self.nodes:
             self._result(node.hooks.reload([self.hook_id]))
 
-    def publish(self, seconds: float, interval: float = 0.5) -> None:
-        """Let one event come each `interval` seconds, for so many seconds."""
+    def publish(self, seconds: float, interval: float = 0.5, call_id: str = "") -> None:
+        """Let one event come each `interval` seconds, for so many seconds.
+
+        They are about one call, or without `call_id` each about another one.
+        """
         for _ in range(round(seconds / interval)):
             name = f"call-{len(self.published)}"
             self.published.append(name)
-            body = {"account": ACCOUNT, "payload": {"call_id": name}}
+            body = {"account": ACCOUNT, "payload": {"call_id": call_id or name}}
             event = Event("callevt", f"x.{name}", body, raw=name.encode())
             node = self.nodes[len(self.published) % len(self.nodes)]
             self.acknowledgements.append(results_of(node.event_handler.handle(event) or succeed(None)))

@@ -87,8 +87,10 @@ async def test_dead_deliveries_are_retried_and_replayed(harness: RestHarness, ap
     ]
     await harness.node.webhooks.stores.deliveries.enqueue(dead)
     assert [one.delivery.id for one in await api.deliveries(ACCOUNT, hook.id, "dead", None, 2)] == ["c", "b"]
+    assert await api.replay_deliveries(ACCOUNT, None, 0) == 0, "the hook is disabled"
     assert await api.retry_delivery(ACCOUNT, hook.id, "c")
     assert not await api.retry_delivery(ACCOUNT, hook.id, "unknown")
+    await api.patch_hook(hook, {"enabled": True})
     assert await api.replay_deliveries(ACCOUNT, None, 0) == 2
     assert await api.deliveries(ACCOUNT, hook.id, "dead", None, 10) == []
 

@@ -218,6 +218,39 @@ def test_one_event_that_the_receiver_cannot_handle_does_not_keep_a_hook_suspende
     assert len(set(harness.receiver.accepted)) == 39
 
 
+def test_probes_of_an_ordered_hook_keep_the_order_of_each_call(harness: OutageHarness) -> None:
+    harness.run(harness.node.hooks.patch(harness.hook, {"ordered": True}))
+    harness.receiver.away = True
+    harness.publish(3)
+    harness.publish(20, call_id="one")
+    listed = harness.run(harness.deliveries.page(ACCOUNT, None, "pending", None, 999))
+    in_order = [one.delivery.id for one in reversed(listed)]
+    assert not harness.enabled
+    harness.receiver.refused = set(in_order[:7])
+    harness.receiver.away = False
+    harness.pass_time(2 * HOUR, step=10.0)
+    assert harness.receiver.accepted == []
+    harness.receiver.refused = set(in_order[:6])
+    harness.pass_time(2 * HOUR, step=10.0)
+    assert harness.enabled
+    assert harness.receiver.accepted == in_order[6:]
+
+
+def test_a_hook_whose_events_soon_grow_old_recovers_with_its_next_event(harness: OutageHarness) -> None:
+    harness.run(harness.node.hooks.patch(harness.hook, {"max_age_s": 30}))
+    harness.receiver.away = True
+    harness.publish(30)
+    harness.publish(HOUR, interval=200)
+    assert not harness.enabled
+    harness.receiver.away = False
+    harness.publish(1200, interval=200)
+    assert harness.enabled
+    assert harness.health["deliveries_waiting"] == 0
+    missed = harness.health["missed_by_reason"]["too_old"]
+    assert missed + len(harness.receiver.accepted) == len(harness.published)
+    assert harness.receiver.accepted
+
+
 def test_no_event_that_waits_means_no_probe(harness: OutageHarness) -> None:
     harness.receiver.away = True
     harness.publish(20)

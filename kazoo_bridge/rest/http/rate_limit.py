@@ -5,51 +5,12 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections import OrderedDict
-from math import ceil
 
 from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 
 from kazoo_bridge.ip_addresses import address_group, rate_limit_key
-from kazoo_bridge.token_bucket import TokenBucket
-
-#: Buckets that one `KeyedTokenBuckets` keeps.
-MAX_KEYS = 10_000
-
-
-@define
-class KeyedTokenBuckets:
-    """One token bucket for each key, full at first.
-
-    A bucket holds `burst` tokens and gets one back every `refill_interval` seconds. At most `MAX_KEYS`
-    buckets are kept; the bucket that was used longest ago is dropped first.
-    """
-
-    _clock: IReactorTime
-    burst: int
-    refill_interval: float
-    _buckets: OrderedDict[str, TokenBucket] = field(init=False, factory=OrderedDict)
-
-    def __len__(self) -> int:
-        return len(self._buckets)
-
-    def take(self, key: str) -> int:
-        """Take a token; returns 0, or without a token the whole seconds until there is one."""
-        bucket = self._get_bucket(key)
-        return 0 if bucket.take(self._clock.seconds()) else max(1, ceil(bucket.wait_time))
-
-    def give_back(self, key: str) -> None:
-        """Put a token back that was taken."""
-        bucket = self._buckets.get(key)
-        if bucket is not None:
-            bucket.give_back()
-
-    def _get_bucket(self, key: str) -> TokenBucket:
-        bucket = self._buckets.setdefault(key, TokenBucket(self.burst, self.refill_interval))
-        self._buckets.move_to_end(key)
-        while len(self._buckets) > MAX_KEYS:
-            self._buckets.popitem(last=False)
-        return bucket
+from kazoo_bridge.token_bucket import MAX_KEYS, KeyedTokenBuckets
 
 
 @define

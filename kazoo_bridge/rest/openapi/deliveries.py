@@ -187,6 +187,6 @@ OPERATIONS = (
         {202: make_response("The delivery is due now", _RETRIED)},
         refusals=(409,),
     ),
-    _recovery(_HOOKS, "recoverAllDeliveries", "of all hooks of the account"),
+    _recovery(_HOOKS, "recoverAllDeliveries", "of all enabled hooks of the account"),
     _recovery(_HOOK, "recoverDeliveries", "of one hook", (409,)),
 )

@@ -66,7 +66,10 @@ class DeliveryResource(RoutedResource):
     @route("POST", f"{_HOOKS}/deliveries/recover")
     @account_handler
     async def replay_of_account(self, context: RequestContext, account_id: str) -> Response:
-        """Attempt all dead deliveries of the account again that died since a time, to inline hooks too."""
+        """Attempt all dead deliveries of the account again that died since a time, to inline hooks too.
+
+        Those of disabled hooks stay dead.
+        """
         return await self._replay(account_id, None, parse_since(context.data))
 
     @route("POST", f"{_HOOK}/deliveries/recover")

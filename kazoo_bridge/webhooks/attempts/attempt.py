@@ -15,7 +15,7 @@ from kazoo_bridge.webhooks.delivery.dropped_deliveries import DroppedDeliveries
 from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
 from kazoo_bridge.webhooks.delivery.hook_queues import Slot
 from kazoo_bridge.webhooks.delivery.missed_events import TOO_OLD
-from kazoo_bridge.webhooks.delivery.retry_policy import RetryPolicy
+from kazoo_bridge.webhooks.delivery.retry_policy import QUICK_RETRY_DELAY, RetryPolicy
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.http.error_messages import describe_error
 from kazoo_bridge.webhooks.http.faults import Fault
@@ -39,8 +39,8 @@ class AttemptResult:
 
     `attempts` counts the attempts at the delivery so far, without those that failed by a fault of this
     node; `reason` says why this one failed. `status` is that of the response, None without one.
-    `counts_against_hook`: the attempt failed, by the fault of the receiver or of the hook. `sent`: the
-    request could be built. `dropped`: the event is not wanted any more.
+    `counts_against_hook`: the attempt failed, by the fault of the receiver or of the hook. `dropped`: the
+    event is not wanted any more.
     """
 
     delivered: bool
@@ -49,7 +49,6 @@ class AttemptResult:
     reason: str = ""
     status: int | None = field(default=None, kw_only=True)
     counts_against_hook: bool = field(default=False, kw_only=True)
-    sent: bool = field(default=True, kw_only=True)
     dropped: bool = field(default=False, kw_only=True)
 
     @property
@@ -150,7 +149,7 @@ class AttemptRunner:
         """
         if self.dropped.drop_if_too_old(hook, delivery):
             self._scheduler.release(slot, None)
-            return AttemptResult(False, delivery.attempts, reason=TOO_OLD, sent=False, dropped=True)
+            return AttemptResult(False, delivery.attempts, reason=TOO_OLD, dropped=True)
         try:
             request = self._requests.build(hook, delivery)
         except Exception as error:
@@ -213,8 +212,9 @@ class AttemptRunner:
             # An inline hook of the event: there is nothing to disable.
             return result
         await self._on_gone(hook.account_id, hook.id, hook.revision, "the receiver answered 410 Gone")
-        # Due now, and paused until the hook is enabled again.
-        return evolve(result, next_attempt=now)
+        # Due soon, and paused until the hook is enabled again. Not at once: the hook may have been changed on
+        # another node, and so not be disabled by this.
+        return evolve(result, next_attempt=now + QUICK_RETRY_DELAY)
 
 
 def _unsendable(hook: Hook, delivery: Delivery, error: Exception) -> AttemptResult:
@@ -230,4 +230,4 @@ def _unsendable(hook: Hook, delivery: Delivery, error: Exception) -> AttemptResu
         reason=error,
     )
     reason = str(error) if is_too_large else f"the payload cannot be encoded: {describe_error(error)}"
-    return AttemptResult(False, delivery.attempts + 1, None, reason, sent=False)
+    return AttemptResult(False, delivery.attempts + 1, None, reason)

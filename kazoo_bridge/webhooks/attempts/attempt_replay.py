@@ -7,12 +7,8 @@ from collections.abc import Callable
 from attrs import define, evolve
 from twisted.internet.interfaces import IReactorTime
 
-from kazoo_bridge.interfaces import (
-    IDeliveryStore,
-    NotReplayable,
-    StoredDelivery,
-    UnknownAttempt,
-)
+from kazoo_bridge.account_moves import moved_away
+from kazoo_bridge.interfaces import IDeliveryStore, IDirectory, NotReplayable, StoredDelivery, UnknownAttempt
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
 from kazoo_bridge.webhooks.attempts.kept_delivery import decode_delivery
 from kazoo_bridge.webhooks.hooks.hook_service import HookService
@@ -28,16 +24,18 @@ class AttemptReplayer:
     _recorder: AttemptRecorder
     _deliveries: IDeliveryStore
     _hooks: HookService
+    _directory: IDirectory
     _on_due: Callable[[float], None]
 
     async def replay(self, account_id: str, hook_id: str | None, attempt_id: int) -> StoredDelivery:
         """Make the delivery of an attempt due now, and return it.
 
         It keeps its id; its attempts and its age count from now. If it is waiting or dead, that delivery
-        becomes due. Raises `UnknownAttempt`, `NotReplayable` or `StorageUnavailable`.
+        becomes due. Raises `UnknownAttempt`, also when the event's account has moved away, `NotReplayable`
+        or `StorageUnavailable`.
         """
         attempt = await self._recorder.attempt(account_id, hook_id, attempt_id)
-        if attempt is None:
+        if attempt is None or await moved_away(self._directory, [attempt.event_account_id], account_id):
             raise UnknownAttempt
         if attempt.document.get("test"):
             raise NotReplayable("it was a sample: send another one")

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from math import ceil
-
 from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 
 from kazoo_bridge.interfaces import TooManySamples
-from kazoo_bridge.token_bucket import TokenBucket
+from kazoo_bridge.token_bucket import KeyedTokenBuckets
 
 #: One hook may have the samples of its account, divided by this.
 _HOOK_SHARE = 4
-
-#: Accounts, and hooks, that are remembered; what requested a sample longest ago is forgotten first.
-_MAX_REMEMBERED = 10_000
 
 _SECONDS_PER_MINUTE = 60.0
 
@@ -26,26 +20,21 @@ class SampleLimits:
 
     _clock: IReactorTime
     per_minute: int
-    _buckets: OrderedDict[str, TokenBucket] = field(init=False, factory=OrderedDict)
+    _accounts: KeyedTokenBuckets = field(init=False)
+    _hooks: KeyedTokenBuckets = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._accounts = self._make_buckets(self.per_minute)
+        self._hooks = self._make_buckets(max(1, self.per_minute // _HOOK_SHARE))
 
     def take(self, account_id: str, hook_id: str) -> None:
         """Count a sample; raises `TooManySamples`, and counts nothing, beyond a limit."""
-        now = self._clock.seconds()
-        of_account = self._bucket(account_id, self.per_minute)
-        of_hook = self._bucket(f"{account_id}/{hook_id}", max(1, self.per_minute // _HOOK_SHARE))
-        if not of_hook.take(now):
-            raise TooManySamples(_retry_after(of_hook))
-        if not of_account.take(now):
-            of_hook.give_back()
-            raise TooManySamples(_retry_after(of_account))
+        hook_key = f"{account_id}/{hook_id}"
+        if wait := self._hooks.take(hook_key):
+            raise TooManySamples(wait)
+        if wait := self._accounts.take(account_id):
+            self._hooks.give_back(hook_key)
+            raise TooManySamples(wait)
 
-    def _bucket(self, key: str, per_minute: int) -> TokenBucket:
-        bucket = self._buckets.setdefault(key, TokenBucket(per_minute, _SECONDS_PER_MINUTE / per_minute))
-        self._buckets.move_to_end(key)
-        if len(self._buckets) > 2 * _MAX_REMEMBERED:
-            self._buckets.popitem(last=False)
-        return bucket
-
-
-def _retry_after(bucket: TokenBucket) -> int:
-    return max(1, ceil(bucket.wait_time))
+    def _make_buckets(self, per_minute: int) -> KeyedTokenBuckets:
+        return KeyedTokenBuckets(self._clock, per_minute, _SECONDS_PER_MINUTE / per_minute)

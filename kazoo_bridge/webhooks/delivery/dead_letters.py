@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from attrs import define
 from twisted.internet.interfaces import IReactorTime
@@ -39,13 +39,15 @@ class DeadLetters:
         self._on_due(now)
         return found
 
-    async def replay(self, account_id: str, hook_id: str | None, since: float) -> int:
+    async def replay(
+        self, account_id: str, hook_id: str | None, since: float, except_hooks: Collection[str] = ()
+    ) -> int:
         """Make all deliveries due now that died since `since` (Unix seconds), and return how many there are.
 
-        `hook_id` None: those of all hooks of the account.
+        `hook_id` None: those of all hooks of the account, but not of the stored hooks `except_hooks`.
         """
         await self._writer.flush()
         now = self._clock.seconds()
-        count = await self._store.replay(account_id, hook_id, since, now)
+        count = await self._store.replay(account_id, hook_id, since, now, except_hooks)
         self._on_due(now)
         return count

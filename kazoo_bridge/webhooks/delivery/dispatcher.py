@@ -75,6 +75,8 @@ class Dispatcher:
     _missed: MissedEvents
     _paused: PausedDeliveries
     _delivered: OrderedDict[str, None] = field(init=False, factory=OrderedDict)
+    #: Deliveries that failed and could not be stored: when they come again, the failure has been counted.
+    _failed: OrderedDict[str, None] = field(init=False, factory=OrderedDict)
     _in_flight: int = field(init=False, default=0)
     _waiting_for_slot: int = field(init=False, default=0)
     _waiting_for_idle: list[Deferred[None]] = field(init=False, factory=list)
@@ -93,6 +95,8 @@ class Dispatcher:
         """
         if redelivered and delivery.id in self._delivered:
             return
+        if redelivered and delivery.id in self._failed:
+            delivery = evolve(delivery, attempts=1)
         if hook.failed:
             self._missed.count(hook, DISABLED)
             return
@@ -149,13 +153,16 @@ class Dispatcher:
             return
         result = await self._attempt_runner.attempt(hook, delivery, slot)
         if result.done:
-            self._remember(delivery.id)
+            _remember(self._delivered, delivery.id)
         else:
+            if result.attempts:
+                _remember(self._failed, delivery.id)
             attempted = evolve(delivery, attempts=result.attempts)
             if result.next_attempt is None:
                 await self._bury(hook, attempted, result.reason)
             else:
                 await self._writer.enqueue(attempted, result.next_attempt, result.reason)
+            self._failed.pop(delivery.id, None)
 
     async def _bury(self, hook: Hook, delivery: Delivery, reason: str) -> None:
         """Store the delivery as dead. What the storage cannot hold of its payload is stored as text."""
@@ -199,7 +206,7 @@ class Dispatcher:
             return False
         if hook.suspended and self._registry.get(hook.id) is not None:
             # The hook was enabled while this was written, so its resumption may have missed it.
-            self._paused.on_hook_loaded(hook.id, True)
+            self._paused.resume_soon(hook.id)
         return True
 
     def _may_probe(self, hook: Hook) -> bool:
@@ -227,10 +234,11 @@ class Dispatcher:
             return None
         return slot
 
-    def _remember(self, delivery_id: str) -> None:
-        self._delivered[delivery_id] = None
-        if len(self._delivered) > _MAX_REMEMBERED_DELIVERIES:
-            self._delivered.popitem(last=False)
+
+def _remember(deliveries: OrderedDict[str, None], delivery_id: str) -> None:
+    deliveries[delivery_id] = None
+    if len(deliveries) > _MAX_REMEMBERED_DELIVERIES:
+        deliveries.popitem(last=False)
 
 
 def _ordering_key(occurrence: Occurrence) -> str:

@@ -51,6 +51,10 @@ class DroppedDeliveries:
         self.drop(hook, delivery, TOO_OLD)
         return True
 
+    def count_too_old(self, hook: Hook, number: int) -> None:
+        """Count deliveries that the store has dropped because of their age."""
+        self._missed.count(hook, TOO_OLD, number)
+
     def drop(self, hook: Hook, delivery: Delivery, reason: str) -> None:
         """Count the event of a dropped delivery as missed, for one of the reasons of `missed_events`."""
         self._missed.count(hook, reason)

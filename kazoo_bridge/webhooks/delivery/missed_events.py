@@ -37,11 +37,11 @@ class MissedEvents(BatchWriter):
     content = "counts of missed events"
     collect_interval = 1.0
 
-    def count(self, hook: Hook, reason: str) -> None:
-        """Count one event that `hook` missed for `reason`, one of the constants of this module."""
-        self.totals[reason] += 1
+    def count(self, hook: Hook, reason: str, number: int = 1) -> None:
+        """Count events that `hook` missed for `reason`, one of the constants of this module."""
+        self.totals[reason] += number
         if hook.revision:  # an inline hook is not stored, and its count never read
-            self._waiting[hook.id, reason] += 1
+            self._waiting[hook.id, reason] += number
             self.schedule_flush()
 
     async def _write_batches(self) -> None:

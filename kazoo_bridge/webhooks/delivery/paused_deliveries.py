@@ -29,6 +29,8 @@ class PausedDeliveries:
     _scheduler: FairScheduler
     _poll_timer: PollTimer
     _resumed_at: float | None = field(init=False, default=None)
+    #: Hooks that are being resumed, and whether that is to be repeated.
+    _resuming: dict[str, bool] = field(init=False, factory=dict)
 
     def on_hook_loaded(self, hook_id: str, became_enabled: bool) -> None:
         """Follow a change of a hook: close its circuit and, if it became enabled, resume its deliveries.
@@ -36,15 +38,33 @@ class PausedDeliveries:
         Their number in flight at the same time grows slowly.
         """
         self._scheduler.reset(hook_id)
-        if became_enabled and self._poll_timer.running:
-            Deferred.fromCoroutine(self.resume(hook_id)).addErrback(
-                lambda failure: _log.warn(
-                    "resuming deliveries failed, repeated in {interval} s hook_id={hook_id} reason={reason}",
-                    interval=_RESUME_INTERVAL,
-                    hook_id=hook_id,
-                    reason=failure.value,
-                )
+        if became_enabled:
+            self.resume_soon(hook_id)
+
+    def resume_soon(self, hook_id: str) -> None:
+        """Make the paused deliveries of a hook due, with one write for all calls during a write before it."""
+        if not self._poll_timer.running:
+            return
+        if hook_id in self._resuming:
+            self._resuming[hook_id] = True
+            return
+        Deferred.fromCoroutine(self._resume_until_done(hook_id)).addErrback(
+            lambda failure: _log.warn(
+                "resuming deliveries failed, repeated in {interval} s hook_id={hook_id} reason={reason}",
+                interval=_RESUME_INTERVAL,
+                hook_id=hook_id,
+                reason=failure.value,
             )
+        )
+
+    async def _resume_until_done(self, hook_id: str) -> None:
+        self._resuming[hook_id] = True
+        try:
+            while self._resuming[hook_id]:
+                self._resuming[hook_id] = False
+                await self.resume(hook_id)
+        finally:
+            del self._resuming[hook_id]
 
     async def resume(self, hook_id: str) -> None:
         """Make the paused deliveries of a hook due; raises `StorageUnavailable`."""
@@ -59,14 +79,19 @@ class PausedDeliveries:
     async def resume_enabled(self) -> None:
         """Resume what a crash or a refused write has left paused; raises `StorageUnavailable`.
 
-        Does nothing more often than every 30 s.
+        Deletes what was stored when its hook had just been deleted. Does nothing more often than every 30 s.
         """
         now = self._clock.seconds()
         if self._resumed_at is not None and now - self._resumed_at < _RESUME_INTERVAL:
             return
-        for hook_id in await self._deliveries.paused_hooks():
+        paused = await self._deliveries.paused_hooks()
+        for hook_id in paused:
             if self._registry.get(hook_id) is not None:
                 await self.resume(hook_id)
+        unknown = {hook_id for hook_id in paused if self._registry.find(hook_id) is None}
+        if unknown:
+            for hook_id in unknown - {hook.id for hook in await self._hooks.by_ids(unknown)}:
+                await self._deliveries.delete(hook_id)
         self._resumed_at = now
 
     async def pause(self, hook_id: str) -> None:

@@ -176,15 +176,19 @@ class RetryWorker(Service):
             return
         if await self._attempt_runner.dropped.drop_if_unwanted(hook, delivery):
             # Before it waits for a slot: hundreds of old events must not make new ones wait, and grow old.
-            self._writer.record_result(
-                delivery, AttemptResult(False, delivery.attempts, sent=False, dropped=True)
-            )
+            self._writer.record_result(delivery, AttemptResult(False, delivery.attempts, dropped=True))
             return
         slot = await self._scheduler.acquire(hook, _SLOT_TIMEOUT)
         if slot is None:
             self._writer.release(delivery)
             return
-        self._writer.record_result(delivery, await self._attempt_runner.attempt(hook, delivery, slot))
+        current = self._hook_for(delivery)
+        if current is None:
+            # Disabled or deleted while this waited; the next claim finds out which.
+            self._scheduler.release(slot, None)
+            self._writer.release(delivery)
+            return
+        self._writer.record_result(delivery, await self._attempt_runner.attempt(current, delivery, slot))
 
     def _hook_for(self, delivery: Delivery) -> Hook | None:
         """Return the hook as it is now; None when it is disabled or deleted."""

@@ -31,6 +31,9 @@ OnHookLoaded = Callable[[str, bool], None]
 
 _SECRET_KEYS = ("secret", "secret_overlap_seconds", "signature")
 
+#: How often a recovered hook is tried to be enabled while its owner changes it at the same time.
+_MAX_RECOVERIES = 3
+
 #: The ``disable_reason`` of a hook that failed too often, as KAZOO writes it (applications/webhooks).
 TOO_MANY_FAILURES = "too many failed attempts"
 
@@ -157,10 +160,13 @@ class HookService:
 
     async def recover(self, account_id: str, hook_id: str) -> bool:
         """Enable a suspended hook, because its receiver has recovered; return whether this call did it."""
-        stored = await self.get(account_id, hook_id)
-        if stored is None or stored.suspension is None:
-            return False
-        return await self._try_replace(stored, _enabled(stored.document))
+        for _ in range(_MAX_RECOVERIES):
+            stored = await self.get(account_id, hook_id)
+            if stored is None or stored.suspension is None:
+                return False
+            if await self._try_replace(stored, _enabled(stored.document)):
+                return True
+        return False
 
     async def give_up(self, account_id: str, hook_id: str) -> bool:
         """End the suspension of a hook, which stays disabled; return whether this call did it."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
 from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 
 from kazoo_bridge.ip_addresses import address_group
-from kazoo_bridge.token_bucket import TokenBucket
+from kazoo_bridge.token_bucket import KeyedTokenBuckets
 
 #: Frames of unauthenticated clients of one address: at once, and each second.
 BURST = 2000
@@ -30,20 +28,14 @@ class AddressBudget:
 
     _clock: IReactorTime
     enabled: bool = True
-    _buckets: OrderedDict[str, TokenBucket] = field(init=False, factory=OrderedDict)
+    _buckets: KeyedTokenBuckets = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._buckets = KeyedTokenBuckets(self._clock, BURST, 1 / FRAMES_PER_SECOND, MAX_ADDRESSES)
 
     def take(self, address: str, cost: int = 1) -> bool:
         """Take `cost` tokens; returns False, and takes fewer, if there are not as many."""
         if not self.enabled:
             return True
-        bucket, now = self._bucket(address_group(address)), self._clock.seconds()
+        bucket, now = self._buckets.bucket(address_group(address)), self._clock.seconds()
         return all(bucket.take(now) for _ in range(cost))
-
-    def _bucket(self, group: str) -> TokenBucket:
-        bucket = self._buckets.get(group)
-        if bucket is None:
-            bucket = self._buckets[group] = TokenBucket(BURST, 1 / FRAMES_PER_SECOND)
-        self._buckets.move_to_end(group)
-        if len(self._buckets) > MAX_ADDRESSES:
-            self._buckets.popitem(last=False)
-        return bucket

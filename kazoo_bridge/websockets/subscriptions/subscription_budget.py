@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter
 
 from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 
 from kazoo_bridge.interfaces import BindingRefused
-from kazoo_bridge.token_bucket import TokenBucket
+from kazoo_bridge.token_bucket import KeyedTokenBuckets
 
 #: Work of one account at once after a pause, and per second: a subscription that begins or ends is one unit.
 WORK_BURST = 30_000
@@ -39,7 +39,10 @@ class SubscriptionBudget:
     max_subscriptions: int
     #: Subscriptions of each account that has some.
     subscriptions: Counter[str] = field(init=False, factory=Counter)
-    _work: OrderedDict[str, TokenBucket] = field(init=False, factory=OrderedDict)
+    _work: KeyedTokenBuckets = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._work = KeyedTokenBuckets(self._clock, WORK_BURST, 1 / WORK_PER_SECOND, MAX_ACCOUNTS)
 
     def require_room(self, account_id: str, added: int) -> None:
         """Require that the account may have `added` more subscriptions; raises `BindingRefused`."""
@@ -55,16 +58,10 @@ class SubscriptionBudget:
 
     def require_pace(self, account_id: str) -> None:
         """Require that the account has not caused too much work lately; raises `SubscribingTooFast`."""
-        bucket = self._work.get(account_id)
+        bucket = self._work.find(account_id)
         if bucket is not None and not bucket.has_token(self._clock.seconds()):
             raise SubscribingTooFast(f"rate limiting threshold hit for {account_id}!")
 
     def charge(self, account_id: str, units: int) -> None:
         """Charge the account for units of work."""
-        bucket = self._work.get(account_id)
-        if bucket is None:
-            bucket = self._work[account_id] = TokenBucket(WORK_BURST, 1 / WORK_PER_SECOND)
-            if len(self._work) > MAX_ACCOUNTS:
-                self._work.popitem(last=False)
-        self._work.move_to_end(account_id)
-        bucket.charge(units, self._clock.seconds())
+        self._work.bucket(account_id).charge(units, self._clock.seconds())

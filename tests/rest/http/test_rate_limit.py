@@ -10,7 +10,8 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.task import Clock
 
 from kazoo_bridge.config import Http
-from kazoo_bridge.rest.http.rate_limit import MAX_KEYS, LoginThrottle, RequestLimiter
+from kazoo_bridge.rest.http.rate_limit import LoginThrottle, RequestLimiter
+from kazoo_bridge.token_bucket import MAX_KEYS
 from tests.rest.harness import ACCOUNT, RestHarness, hooks_path
 
 HERE = IPv4Address("TCP", "192.0.2.1", 40_000)

@@ -130,6 +130,11 @@ async def test_everything_of_the_account_is_made_again(rest: RestHarness, receiv
     answered = await rest("POST", f"{hooks_path()}/deliveries/recover", {"since": 0})
     assert (answered.code, answered.json_body["data"]) == (202, {"recovered": 2})
     await receiver.arrived(2)
+    disabled = await rest.create_hook(enabled=False)
+    await keep(rest, disabled, "of a disabled hook", dead=True)
+    again = await rest("POST", f"{hooks_path()}/deliveries/recover", {"since": 0})
+    assert again.json_body["data"] == {"recovered": 0}
+    assert await ids(rest, f"{hooks_path()}/deliveries?status=dead") == ["of a disabled hook"]
     assert (await rest("POST", f"{hooks_path(STRANGER)}/deliveries/recover", {"since": 0})).code == 403
 
 

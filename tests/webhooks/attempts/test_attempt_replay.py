@@ -36,7 +36,16 @@ class ReplayHarness:
     def keep(self, delivery: Delivery, **document: Any) -> None:
         """Store an attempt at a delivery."""
         text = encode_delivery(delivery, HookRequest("POST", "http://h/", {}, b""), 10_000)
-        attempt = Attempt(ACCOUNT, delivery.hook_id, "1-x", False, 1.0, document, replay=text)
+        attempt = Attempt(
+            ACCOUNT,
+            delivery.hook_id,
+            "1-x",
+            False,
+            1.0,
+            document,
+            replay=text,
+            event_account_id=delivery.event_account_id,
+        )
         self.harness.attempts.stored.append(attempt)
 
     def replay(self, attempt_id: int = 0, account_id: str = ACCOUNT, hook_id: str | None = None) -> Any:
@@ -51,7 +60,9 @@ def make_replay_harness() -> ReplayHarness:
     due: list[float] = []
     hooks: Any = HookReader(harness.hooks)
     recorder: AttemptRecorder = harness.recorder
-    replayer = AttemptReplayer(harness.clock, recorder, harness.deliveries, hooks, due.append)
+    replayer = AttemptReplayer(
+        harness.clock, recorder, harness.deliveries, hooks, harness.directory, due.append
+    )
     harness.clock.advance(100)
     return ReplayHarness(harness, replayer, due)
 
@@ -92,6 +103,17 @@ def test_other_attempts_are_unknown(request_of: dict[str, Any]) -> None:
     replay.keep(replay.harness.delivery(replay.harness.hook()))
     assert isinstance(replay.replay(**request_of), UnknownAttempt)
     assert replay.harness.deliveries.rows == {}
+
+
+def test_an_attempt_at_the_event_of_an_account_that_has_moved_is_unknown() -> None:
+    replay = make_replay_harness()
+    delivery = replay.harness.delivery(replay.harness.hook())
+    replay.keep(evolve(delivery, event_account_id="c" * 32))
+    replay.harness.directory.known["c" * 32] = ("b" * 32,)
+    assert isinstance(replay.replay(), UnknownAttempt)
+    assert replay.harness.deliveries.rows == {}
+    replay.harness.directory.known["c" * 32] = (ACCOUNT, "b" * 32)
+    assert replay.replay().status == "pending"
 
 
 @pytest.mark.parametrize(

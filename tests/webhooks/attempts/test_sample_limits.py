@@ -4,7 +4,6 @@ import pytest
 from twisted.internet.task import Clock
 
 from kazoo_bridge.interfaces import TooManySamples
-from kazoo_bridge.webhooks.attempts import sample_limits
 from kazoo_bridge.webhooks.attempts.sample_limits import SampleLimits
 
 
@@ -47,9 +46,9 @@ def test_a_refused_sample_names_the_time_to_wait() -> None:
     assert refused.value.retry_after == 60
 
 
-def test_the_limits_themselves_take_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sample_limits, "_MAX_REMEMBERED", 5)
-    _, limits = make_limits()
-    for number in range(100):
-        limits.take(f"a{number}", "h")
-        assert len(limits._buckets) <= 10
+def test_what_an_account_is_refused_does_not_count_for_its_hook() -> None:
+    clock, limits = make_limits(per_minute=4)
+    assert [permitted(limits, "a", f"h{number}") for number in range(4)] == [1, 1, 1, 1]
+    assert permitted(limits, "a", "h5") == 0
+    clock.advance(15)
+    assert permitted(limits, "a", "h5") == 1

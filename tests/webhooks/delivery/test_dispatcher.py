@@ -82,6 +82,21 @@ def test_a_failed_delivery_is_made_again_when_the_event_is_redelivered() -> None
     assert len(agent.times) == 2
 
 
+def test_a_failure_counts_once_however_often_it_could_not_be_stored() -> None:
+    _, harness = make_harness()
+    hook = harness.hook()
+    harness.deliveries.down = True
+    for number in range(3):
+        harness.deliver(hook, redelivered=number > 0).addErrback(lambda failure: failure.trap(Requeue))
+        harness.pump(1)
+    harness.deliveries.down = False
+    harness.deliver(hook, redelivered=True)
+    harness.pump(1)
+    assert [attempt.revision for attempt in harness.attempts.stored] == [hook.revision, "", "", ""]
+    (row,) = harness.deliveries.rows.values()
+    assert row.delivery.attempts == 2
+
+
 def test_only_the_latest_deliveries_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dispatcher, "_MAX_REMEMBERED_DELIVERIES", 2)
     agent, harness = make_harness(reachable=True, started=False)

@@ -3,7 +3,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 
-from kazoo_bridge.interfaces import StorageUnavailable
+from kazoo_bridge.interfaces import UNTIL_ENABLED, StorageUnavailable
 from tests.webhooks.harness import make_harness, results_of
 
 
@@ -55,6 +55,20 @@ def test_while_the_storage_is_unavailable_resuming_is_repeated_later() -> None:
     assert agent.hooks == ["h1"]
 
 
+def test_many_wishes_to_resume_a_hook_are_two_writes() -> None:
+    _, harness = make_harness()
+    harness.hook()
+    harness.pump(0.5)
+    harness.deliveries.manual = True
+    for _ in range(100):
+        harness.paused.resume_soon("h1")
+    assert harness.deliveries.resumed == ["h1"]
+    harness.deliveries.answer()
+    assert harness.deliveries.resumed == ["h1", "h1"]
+    harness.paused.resume_soon("h1")
+    assert harness.deliveries.resumed == ["h1"] * 3
+
+
 def test_paused_deliveries_of_enabled_hooks_are_resumed_on_start() -> None:
     agent, harness = make_harness(started=False)
     harness.store(harness.hook(), "e1")
@@ -90,6 +104,17 @@ def test_paused_deliveries_of_disabled_hooks_stay_paused() -> None:
     harness.start()
     harness.pump(1)
     assert harness.deliveries.statuses == ["held"]
+
+
+def test_paused_deliveries_of_deleted_hooks_are_deleted() -> None:
+    _, harness = make_harness(started=False)
+    for hook_id in ("h1", "h2"):
+        harness.store(harness.hook(hook_id), f"of {hook_id}", next_attempt=UNTIL_ENABLED)
+        harness.registry.remove(hook_id)
+    del harness.hooks.hooks["h2"]
+    harness.start()
+    harness.pump(1)
+    assert harness.deliveries.event_ids == ["of h1"]
 
 
 def test_deliveries_are_paused_when_the_hook_exists_and_deleted_otherwise() -> None:

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 
 from kazoo_bridge.interfaces import UNTIL_ENABLED, StoredHook, Suspension
+from kazoo_bridge.webhooks.delivery.missed_events import TOO_OLD
+from kazoo_bridge.webhooks.egress.own_faults import OwnFault
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from tests.webhooks.fakes import FakeAgent, respond
 from tests.webhooks.harness import Harness, make_harness, results_of
@@ -164,3 +167,65 @@ def test_stopping_waits_for_a_probe() -> None:
     assert stopped == []
     respond(agent.hanging[0], 500)
     assert stopped == [None]
+
+
+def test_a_probe_that_found_only_old_events_is_made_with_the_next_event() -> None:
+    agent, harness = make_suspended("e1", "e2", probes=2)
+    hook = suspend(harness, probes=2, max_age_s=10)
+    probe(harness)
+    assert (agent.hooks, harness.deliveries.rows) == ([], {})
+    assert harness.missed.totals == {TOO_OLD: 2}
+    assert stored(harness).suspension == Suspension(0.0, 35.0, 2)
+    harness.pump(60, step=1)
+    harness.store(hook, "e3", next_attempt=UNTIL_ENABLED)
+    harness.pump(5.5)
+    assert agent.hooks == ["h1"]
+    respond(agent.hanging[0], 200)
+    assert stored(harness).document["enabled"] is True
+
+
+def test_a_trouble_of_this_node_is_no_failed_probe() -> None:
+    agent, harness = make_suspended("e1", give_up_after=20.0)
+    probe(harness)
+    agent.hanging[0].errback(OwnFault("no name server"))
+    harness.pump(1)
+    assert harness.prober.results == {}
+    assert stored(harness).suspension == Suspension(0.0, 30.0 + 72.0, 0)
+    assert harness.deliveries.statuses == ["held"]
+
+
+@pytest.mark.parametrize("now", ["deleted", "enabled", "disabled by a person"])
+def test_a_hook_that_is_no_longer_suspended_when_its_turn_comes_is_not_probed(now: str) -> None:
+    agent, harness = make_suspended("e1", per_hook=1)
+    hook = harness.registry.find("h1")
+    assert hook is not None
+    slot = harness.acquire(hook)
+    probe(harness)
+    if now == "enabled":
+        harness.registry.put(evolve(hook, enabled=True, suspended=False))
+    else:
+        harness.registry.remove("h1")
+    harness.scheduler.release(slot, None)
+    harness.pump(1)
+    assert agent.hooks == []
+    assert harness.scheduler.in_flight == 0
+
+
+def test_the_claim_of_a_delivery_outlasts_the_time_out_of_its_hook() -> None:
+    agent, harness = make_harness(reachable=True)
+    harness.store(suspend(harness, timeout_ms=30_000), "e1", next_attempt=UNTIL_ENABLED)
+    probe(harness)
+    (row,) = harness.deliveries.rows.values()
+    assert row.lease_until >= 30.0 + 30.0 + 5.0
+    respond(agent.hanging[0], 500)
+
+
+def test_hooks_that_cannot_be_used_are_not_found_again_and_again() -> None:
+    _, harness = make_suspended("e1")
+    broken = evolve(stored(harness), id="h2", document={"enabled": False}, suspension=Suspension(0.0, 1.0))
+    harness.hooks.hooks["h2"] = broken
+    with capturedLogs():
+        harness.pump(2)
+    suspension = harness.hooks.hooks["h2"].suspension
+    assert suspension is not None
+    assert suspension.next_probe > 60.0

@@ -79,6 +79,22 @@ def test_after_410_the_delivery_is_paused_until_the_hook_is_enabled_again() -> N
     assert len(agent.times) == 2
 
 
+@pytest.mark.parametrize("deleted", [False, True])
+def test_a_hook_that_ends_while_its_delivery_waits_for_a_slot_gets_no_request(deleted: bool) -> None:
+    agent, harness = make_harness(reachable=True, total=1)
+    slot = harness.acquire(harness.hook("h2"))
+    harness.store(harness.hook(), "e1")
+    harness.pump(1)
+    assert harness.retry_worker.in_flight == 1
+    harness.registry.remove("h1")
+    if deleted:
+        del harness.hooks.hooks["h1"]
+    harness.scheduler.release(slot, None)
+    harness.pump(2)
+    assert (agent.hooks, harness.scheduler.in_flight) == ([], 0)
+    assert harness.deliveries.statuses == ([] if deleted else ["held"])
+
+
 def test_deliveries_of_a_deleted_hook_are_deleted() -> None:
     _, harness = make_harness()
     harness.deliver(harness.hook())

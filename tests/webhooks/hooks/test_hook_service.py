@@ -289,6 +289,24 @@ async def test_a_suspended_hook_recovers_once(harness: Harness) -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_hook_recovers_although_its_owner_changes_its_secret(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook = await make_suspended(harness)
+    replace = FakeHookStore.replace
+
+    def replace_after_another(store: FakeHookStore, read: StoredHook, *given: Any, **more: Any) -> Any:
+        monkeypatch.undo()
+        replace(store, read, read.document, (Secret("whsec_" + "A" * 44),), suspension=read.suspension)
+        return replace(store, read, *given, **more)
+
+    monkeypatch.setattr(FakeHookStore, "replace", replace_after_another)
+    assert await harness.service.recover(ACCOUNT, hook.id)
+    recovered = harness.store.hooks[hook.id]
+    assert (recovered.document["enabled"], len(recovered.secrets)) == (True, 1)
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_hook_that_is_given_up_stays_disabled(harness: Harness) -> None:
     hook = await make_suspended(harness)
     assert await harness.service.give_up(ACCOUNT, hook.id)

@@ -81,7 +81,7 @@ def test_a_client_counts_as_unauthenticated_until_it_authenticates() -> None:
     )
     for _ in range(3):
         assert connection.charge(0.0) == 0
-    bucket = its.context.admission.budget._bucket("192.0.2.1")
+    bucket = its.context.admission.budget._buckets.bucket("192.0.2.1")
     before = bucket._tokens
     connection.authenticated()
     assert len(its.context.admission.unauthenticated) == 0
