@@ -133,6 +133,7 @@ class WebhookService:
             http.check_uri,
             on_changed=HookChangePublisher(bus, node).publish,
             on_hook_loaded=paused.on_hook_loaded,
+            self_healing=config.webhooks.self_healing,
         )
         probe_schedule = ProbeSchedule.from_config(config.webhooks)
         auto_disabler = AutoDisabler(

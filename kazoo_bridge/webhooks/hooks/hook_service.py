@@ -42,8 +42,9 @@ TOO_MANY_FAILURES = "too many failed attempts"
 class HookService:
     """The hooks of all accounts.
 
-    Call `load` once at start-up, and `reload` when another node has changed hooks. Methods that access the
-    storage raise `StorageUnavailable` if it does not answer.
+    Without `self_healing` there are no suspended hooks. Call `load` once at start-up, and `reload` when
+    another node has changed hooks. Methods that access the storage raise `StorageUnavailable` if it does not
+    answer.
     """
 
     _clock: IReactorTime
@@ -53,6 +54,7 @@ class HookService:
     _check_uri: UriCheck
     _on_changed: OnHookChanged
     _on_hook_loaded: OnHookLoaded
+    _self_healing: bool = True
 
     async def load(self) -> None:
         """Fill the registry with all hooks of the storage."""
@@ -196,7 +198,7 @@ class HookService:
     def parse(self, stored: StoredHook) -> Hook | None:
         """Parse a stored hook; if its document cannot be used, log an error and return None."""
         try:
-            return Hook.from_document(stored, self._rules.catalogue)
+            hook = Hook.from_document(stored, self._rules.catalogue)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             _log.error(
                 "hook ignored, replace its document over REST hook_id={hook_id} account_id={account_id}"
@@ -206,6 +208,10 @@ class HookService:
                 reason=repr(error),
             )
             return None
+        if hook.suspended and not self._self_healing:
+            # It was suspended before the configuration was changed.
+            return evolve(hook, suspended=False, failed=True)
+        return hook
 
     async def _validate(
         self, given: Mapping[str, Any], current_headers: Mapping[str, str]

@@ -348,3 +348,13 @@ async def test_enabling_ends_the_suspension(harness: Harness) -> None:
     other = await make_suspended(harness)
     assert await harness.service.re_enable([ACCOUNT]) == 1
     assert harness.store.hooks[other.id].suspension is None
+
+
+@pytest_twisted.ensureDeferred
+async def test_without_self_healing_a_suspended_hook_has_failed(harness: Harness) -> None:
+    hook = await make_suspended(harness)
+    harness.service._self_healing = False
+    await harness.service.load()
+    known = harness.registry.find(hook.id)
+    assert known is not None
+    assert (known.suspended, known.failed, harness.registry.suspended) == (False, True, 0)
