@@ -139,6 +139,36 @@ def test_a_request_during_an_outage_is_sent_after_it(harness: Harness) -> None:
     assert len(result_of(requested)) == 1
 
 
+@pytest.mark.parametrize("lost", [(1,), (1, 0)], ids=["publishing", "both"])
+def test_a_request_waits_for_the_connection_to_publish_over(harness: Harness, lost: tuple[int, ...]) -> None:
+    """Either connection may be back first: each has its own delay, with a part at random."""
+    harness.request(timeout=1).addErrback(lambda _failure: None)
+    harness.broker.clock.advance(1)
+    harness.broker.published.clear()
+    for connection in lost:
+        harness.drop(connection)
+    requested = harness.request()
+    for _ in range(8):
+        harness.broker.clock.advance(0.25)
+        harness.broker.settle()
+    assert len(harness.broker.published) == 1
+    harness.reply()
+    harness.broker.clock.advance(60)
+    assert len(result_of(requested)) == 1
+
+
+def test_a_request_without_a_connection_to_publish_over_fails_after_its_timeout(harness: Harness) -> None:
+    harness.broker.errors["broker"] = ConnectionRefusedError()
+    harness.drop(1)
+    requested = harness.request(timeout=5)
+    harness.broker.clock.advance(4.9)
+    assert not requested.called
+    harness.broker.clock.advance(0.1)
+    error = failure_of(requested)
+    assert isinstance(error, BusUnavailable)
+    assert str(error) == harness.bus.unavailable_reason()
+
+
 def test_stopping_ends_requests_at_once_and_leaves_no_delayed_call(harness: Harness) -> None:
     answered, unanswered = harness.request(), harness.request()
     harness.reply(0)
