@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -23,11 +24,27 @@ _GUARD = (
 )
 
 
+#: Ports below those that the system gives to outgoing connections, which would be in use again at any moment.
+_PORTS = range(12_000, 32_000)
+
+
 def free_port() -> int:
-    """Return a TCP port that is free at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a TCP port that is free at the moment, and that nothing takes by chance."""
+    while True:
+        port = random.choice(_PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+def _is_stopped(group: int) -> bool:
+    """Return whether no thread of a process group runs."""
+    for path in Path("/proc").glob("[0-9]*/task/*/stat"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            state, _parent, process_group = path.read_text().rpartition(")")[2].split()[:3]
+            if int(process_group) == group and state not in "TtZX":
+                return False
+    return True
 
 
 class RabbitNode:
@@ -110,8 +127,10 @@ class RabbitNode:
             (self.folder / "group-rabbitmq-server").unlink()
 
     def freeze(self) -> None:
-        """Make it accept connections but answer nothing, until `thaw`."""
+        """Make it accept connections but answer nothing, until `thaw`. Returns when it has stopped."""
         os.killpg(self._running.pid, signal.SIGSTOP)
+        while not _is_stopped(self._running.pid):
+            time.sleep(0.001)
 
     def thaw(self) -> None:
         """Make it continue."""
