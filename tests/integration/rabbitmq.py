@@ -50,13 +50,18 @@ def _is_stopped(group: int) -> bool:
 class RabbitNode:
     """Start it, kill it, start it again on the same data; `stop` leaves nothing behind.
 
-    `extra_config` is appended to its configuration. With `certificates`, a folder that has ``ca.pem``,
-    ``cert.pem`` and ``key.pem``, it accepts TLS connections on `tls_port` too. `old`: without the features
-    that came after version 3.7, such as quorum queues.
+    `extra_config` is appended to its configuration; `advanced_config` has more of it as an Erlang term. With
+    `certificates`, a folder that has ``ca.pem``, ``cert.pem`` and ``key.pem``, it accepts TLS connections on
+    `tls_port` too. `old`: without the features that came after version 3.7, such as quorum queues.
     """
 
     def __init__(
-        self, extra_config: str = "", certificates: Path | None = None, *, old: bool = False
+        self,
+        extra_config: str = "",
+        certificates: Path | None = None,
+        *,
+        advanced_config: str = "[].",
+        old: bool = False,
     ) -> None:
         if not (_PROGRAMS / "rabbitmq-server").exists():
             raise RuntimeError(
@@ -77,6 +82,7 @@ class RabbitNode:
             for option, file in (("cacertfile", "ca.pem"), ("certfile", "cert.pem"), ("keyfile", "key.pem")):
                 lines.append(f"ssl_options.{option} = {certificates / file}")
         (self.folder / "rabbitmq.conf").write_text("\n".join(lines) + "\n")
+        (self.folder / "advanced.config").write_text(advanced_config)
         (self.folder / "enabled_plugins").write_text("[].")
         self._environment = {
             "PATH": f"{_PROGRAMS}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -84,6 +90,7 @@ class RabbitNode:
             "LANG": "C.UTF-8",
             "RABBITMQ_NODENAME": f"kb{self.port}@localhost",
             "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(self.folder / "advanced.config"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "enabled_plugins"),
             "RABBITMQ_MNESIA_BASE": str(self.folder / "data"),
             "RABBITMQ_LOG_BASE": str(self.folder / "log"),

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import pytest_twisted
+from attrs import evolve
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
@@ -113,26 +112,15 @@ async def test_probes_disturb_nothing(vhost_uri: str, monkeypatch: pytest.Monkey
     assert log.at_least(LogLevel.warn) == []
 
 
-@pytest.fixture
-def impatient_rabbit() -> Iterator[RabbitNode]:
-    """A broker that ends the channel of a consumer which leaves a delivery unacknowledged for a second."""
-    node = RabbitNode()
-    node.start()
-    for key, milliseconds in (("consumer_timeout", 1000), ("channel_tick_interval", 200)):
-        node.ctl("eval", f"application:set_env(rabbit, {key}, {milliseconds}).")
-    yield node
-    node.stop()
-
-
 @pytest_twisted.ensureDeferred
 @pytest.mark.parametrize("arguments", [ARGUMENTS, {}], ids=["quorum", "classic"])
 async def test_a_consumer_that_the_broker_ends_for_being_slow_continues(
     impatient_rabbit: RabbitNode, arguments: dict[str, object]
 ) -> None:
     """Its unfinished events are delivered again; results that come too late are dropped silently."""
-    seen = HoldingHandler()
+    seen, queue = HoldingHandler(), evolve(DURABLE, name=f"test.{len(arguments)}")
     async with running_bus(impatient_rabbit.uri, queue_arguments=arguments) as bus:
-        consumer = bus.consume(DURABLE, seen)
+        consumer = bus.consume(queue, seen)
         await until(is_available(bus), "the bus to be available")
         with CapturedLog() as log:
             for number in range(3):
@@ -153,7 +141,7 @@ async def test_a_consumer_that_the_broker_ends_for_being_slow_continues(
         assert "406 PRECONDITION_FAILED" in line
         assert "timed out" in line
     client = await BrokerClient.connect(parse_uri(impatient_rabbit.uri))
-    assert await client.count(DURABLE.name) == 0
+    assert await client.count(queue.name) == 0
     await client.close()
 
 
