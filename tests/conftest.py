@@ -48,8 +48,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def _running_node() -> Iterator[RabbitNode]:
-    node = RabbitNode()
+def _running_node(advanced_config: str = "[].") -> Iterator[RabbitNode]:
+    node = RabbitNode(advanced_config=advanced_config)
     node.start()
     yield node
     node.stop()
@@ -71,3 +71,9 @@ def vhost_uri(rabbit: RabbitNode) -> str:
 def disposable_rabbit() -> Iterator[RabbitNode]:
     """A private RabbitMQ node for one test, which may kill it."""
     yield from _running_node()
+
+
+@pytest.fixture(scope="session")
+def impatient_rabbit() -> Iterator[RabbitNode]:
+    """A broker that ends the channel of a consumer which leaves a delivery unacknowledged for a second."""
+    yield from _running_node("[{rabbit, [{consumer_timeout, 1000}, {channel_tick_interval, 200}]}].")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import define, field
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
@@ -75,12 +75,19 @@ class _PendingRequest:
 class RequestReplyClient:
     """Sends requests over a bus and collects their replies.
 
-    The queue for replies is made with the first request.
+    The queue for replies is made with the first request. `when_publishing` returns a Deferred that fires as
+    soon as the bus has a connection to publish over; it may be cancelled.
     """
 
-    def __init__(self, clock: IReactorTime, bus: IBus) -> None:
+    def __init__(
+        self,
+        clock: IReactorTime,
+        bus: IBus,
+        when_publishing: Callable[[], Deferred[None]] = lambda: succeed(None),
+    ) -> None:
         self._clock = clock
         self._bus = bus
+        self._when_publishing = when_publishing
         self._server_id = f"kazoo_bridge-answers-{secrets.token_hex(12)}"
         self._pending: dict[str, _PendingRequest] = {}
         self._consumer: IConsumer | None = None
@@ -146,6 +153,10 @@ class RequestReplyClient:
             queue = Queue(self._server_id, frozenset({Topic(TARGETED, self._server_id)}), acknowledge=False)
             self._consumer = self._bus.consume(queue, self._on_reply)
         await self._consumer.when_running()
+        # After a loss of both connections either may be back first, and be lost again before the other is.
+        while not (publishing := self._when_publishing()).called:
+            await publishing
+            await self._consumer.when_running()
         pending.published = True
         await self._bus.publish(exchange, routing_key, body)
         pending.confirmed = True

@@ -141,8 +141,8 @@ class IBus(Interface):
         receives the replies so far; if it returns True, no further replies are waited for.
 
         Fires with the replies that have come, perhaps none. If the connection is lost or the bus is stopped,
-        it fires at once with the replies so far; without any it fails with `BusUnavailable`, as it does if
-        the request could not be sent.
+        it fires at once with the replies so far; without any it fails with `BusUnavailable`. A request
+        without a connection is sent as soon as there is one, and fails with `BusUnavailable` after `timeout`.
         """
 
     def unavailable_reason() -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
@@ -153,6 +153,33 @@ def test_the_timeout_starts_with_the_request(client: RequestReplyClient, clock: 
     clock.advance(0.1)
     assert [event.body["a"] for event in result_of(requested)] == [1]
     assert clock.getDelayedCalls() == []
+
+
+def test_a_request_is_sent_when_its_replies_and_its_publishing_are_possible_at_once(
+    clock: Clock, bus: FakeBus
+) -> None:
+    publishing: list[Deferred[None]] = [Deferred(), succeed(None)]
+    first, bus.consumer.running = bus.consumer.running, Deferred()
+    first.callback(None)
+    runnings = iter([first, bus.consumer.running])
+    bus.consumer.when_running = lambda: next(runnings)  # type: ignore[method-assign]
+    opened = publishing[0]
+    requested = send_request(RequestReplyClient(clock, bus, lambda: publishing.pop(0)))
+    assert len(publishing) == 1
+    opened.callback(None)
+    assert bus.published == []  # the queue of the replies was lost meanwhile
+    bus.consumer.running.callback(None)
+    assert len(bus.published) == 1
+    no_result(requested)
+
+
+def test_cancelling_a_request_stops_its_waiting(clock: Clock, connected: FakeBus) -> None:
+    publishing: Deferred[None] = Deferred()
+    requested = send_request(RequestReplyClient(clock, connected, lambda: publishing))
+    requested.cancel()
+    failure_of(requested, CancelledError)
+    assert publishing.called
+    assert (connected.published, clock.getDelayedCalls()) == ([], [])
 
 
 def test_a_request_that_was_not_sent_in_time_fails(

@@ -23,7 +23,7 @@ ACCOUNT = "a" * 32
 #: The default configuration with shorter waits: hooks are suspended and recover.
 SHORT_WAITS = """
 [webhooks]
-probe_after_s = 2
+probe_after_s = 1
 attempt_failure_expiry_ms = 8000
 request_timeout_ms = 1500
 connect_timeout_ms = 1500

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from click.testing import CliRunner
 
+from kazoo_bridge.cli import main as kazoo_bridge_command
 from tests.integration.rabbitmq import free_port
 
 _BIN = Path(sys.executable).parent
@@ -92,7 +94,16 @@ allowed_networks = ["127.0.0.0/8"]
         return self.log.read_text() if self.log.exists() else ""
 
     def command(self, *arguments: str) -> str:
-        """Run ``kazoo-bridge`` with the node's configuration and return the last line of its output."""
+        """Run ``kazoo-bridge`` with the node's configuration and return the last line of its output.
+
+        It runs in this process: another one needs a second of the processor to start.
+        """
+        result = CliRunner().invoke(kazoo_bridge_command, ["--config", str(self.config), *arguments])
+        assert result.exit_code == 0, result.output
+        return result.stdout.splitlines()[-1]
+
+    def command_process(self, *arguments: str) -> str:
+        """Run ``kazoo-bridge`` like `command`, in a process of its own, as it is installed."""
         command = [str(_BIN / "kazoo-bridge"), "--config", str(self.config), *arguments]
         result = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=60)
         assert result.returncode == 0, result.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -23,23 +24,44 @@ _GUARD = (
 )
 
 
+#: Ports below those that the system gives to outgoing connections, which would be in use again at any moment.
+_PORTS = range(12_000, 32_000)
+
+
 def free_port() -> int:
-    """Return a TCP port that is free at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a TCP port that is free at the moment, and that nothing takes by chance."""
+    while True:
+        port = random.choice(_PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+def _is_stopped(group: int) -> bool:
+    """Return whether no thread of a process group runs."""
+    for path in Path("/proc").glob("[0-9]*/task/*/stat"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            state, _parent, process_group = path.read_text().rpartition(")")[2].split()[:3]
+            if int(process_group) == group and state not in "TtZX":
+                return False
+    return True
 
 
 class RabbitNode:
     """Start it, kill it, start it again on the same data; `stop` leaves nothing behind.
 
-    `extra_config` is appended to its configuration. With `certificates`, a folder that has ``ca.pem``,
-    ``cert.pem`` and ``key.pem``, it accepts TLS connections on `tls_port` too. `old`: without the features
-    that came after version 3.7, such as quorum queues.
+    `extra_config` is appended to its configuration; `advanced_config` has more of it as an Erlang term. With
+    `certificates`, a folder that has ``ca.pem``, ``cert.pem`` and ``key.pem``, it accepts TLS connections on
+    `tls_port` too. `old`: without the features that came after version 3.7, such as quorum queues.
     """
 
     def __init__(
-        self, extra_config: str = "", certificates: Path | None = None, *, old: bool = False
+        self,
+        extra_config: str = "",
+        certificates: Path | None = None,
+        *,
+        advanced_config: str = "[].",
+        old: bool = False,
     ) -> None:
         if not (_PROGRAMS / "rabbitmq-server").exists():
             raise RuntimeError(
@@ -60,6 +82,7 @@ class RabbitNode:
             for option, file in (("cacertfile", "ca.pem"), ("certfile", "cert.pem"), ("keyfile", "key.pem")):
                 lines.append(f"ssl_options.{option} = {certificates / file}")
         (self.folder / "rabbitmq.conf").write_text("\n".join(lines) + "\n")
+        (self.folder / "advanced.config").write_text(advanced_config)
         (self.folder / "enabled_plugins").write_text("[].")
         self._environment = {
             "PATH": f"{_PROGRAMS}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -67,6 +90,7 @@ class RabbitNode:
             "LANG": "C.UTF-8",
             "RABBITMQ_NODENAME": f"kb{self.port}@localhost",
             "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(self.folder / "advanced.config"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "enabled_plugins"),
             "RABBITMQ_MNESIA_BASE": str(self.folder / "data"),
             "RABBITMQ_LOG_BASE": str(self.folder / "log"),
@@ -110,8 +134,10 @@ class RabbitNode:
             (self.folder / "group-rabbitmq-server").unlink()
 
     def freeze(self) -> None:
-        """Make it accept connections but answer nothing, until `thaw`."""
+        """Make it accept connections but answer nothing, until `thaw`. Returns when it has stopped."""
         os.killpg(self._running.pid, signal.SIGSTOP)
+        while not _is_stopped(self._running.pid):
+            time.sleep(0.001)
 
     def thaw(self) -> None:
         """Make it continue."""

@@ -54,6 +54,7 @@ def test_the_broker_is_killed_under_load(
     disposable_rabbit.start()
     publisher.reconnect()
     eventually(node.is_ready, "ready again", 60)
+    receiver.behaviour = lambda number: "ok"
     publisher.publish(20)
     receiver.verify(publisher.confirmed, 90)
     publisher.close()

@@ -40,6 +40,7 @@ def test_the_broker_is_reset(tmp_path: Path, disposable_rabbit: RabbitNode, rece
         disposable_rabbit.ctl(command)
     publisher.reconnect()
     eventually(node.is_ready, "ready again", 60)
+    receiver.behaviour = lambda number: "ok"
     publisher.publish(100)
     receiver.verify(publisher.confirmed, 90)
     publisher.close()
@@ -58,6 +59,7 @@ def test_the_broker_freezes(tmp_path: Path, disposable_rabbit: RabbitNode, recei
     finally:
         disposable_rabbit.thaw()
     eventually(node.is_ready, "ready again", 60)
+    receiver.behaviour = lambda number: "ok"
     publisher.reconnect()
     publisher.publish(100)
     receiver.verify(publisher.confirmed, 90)
@@ -66,18 +68,16 @@ def test_the_broker_freezes(tmp_path: Path, disposable_rabbit: RabbitNode, recei
 
 
 def test_the_broker_loses_patience_with_a_slow_consumer(
-    tmp_path: Path, disposable_rabbit: RabbitNode, receiver: FaultyReceiver
+    tmp_path: Path, impatient_rabbit: RabbitNode, receiver: FaultyReceiver
 ) -> None:
-    for key, milliseconds in (("consumer_timeout", 1000), ("channel_tick_interval", 200)):
-        disposable_rabbit.ctl("eval", f"application:set_env(rabbit, {key}, {milliseconds}).")
-    receiver.behaviour = lambda number: "silent" if number < 20 else "ok"
-    node = start_node(tmp_path, disposable_rabbit.uri, receiver.url)
-    publisher = Publisher(disposable_rabbit.uri)
+    receiver.behaviour = lambda number: "silent" if number < 10 else "ok"
+    node = start_node(tmp_path, impatient_rabbit.uri, receiver.url)
+    publisher = Publisher(impatient_rabbit.uri)
     publisher.publish(100)
     eventually(lambda: "restarting it" in node.log_text(), "the end of the consumer", 60)
     publisher.publish(50)
     receiver.verify(publisher.confirmed, 90)
     eventually(node.is_ready, "ready again", 60)
-    eventually(lambda: in_queue(disposable_rabbit, "messages") == 0, "all is acknowledged", 60)
+    eventually(lambda: in_queue(impatient_rabbit, "messages") == 0, "all is acknowledged", 60)
     publisher.close()
     node.stop()

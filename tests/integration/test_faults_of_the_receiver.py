@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.integration.cutting_proxy import CuttingProxy
-from tests.integration.fault_harness import SHORT_WAITS, FaultyReceiver, Publisher, start_node
+from tests.integration.fault_harness import ACCOUNT, SHORT_WAITS, FaultyReceiver, Publisher, start_node
 from tests.integration.node_process import NodeProcess, eventually
 
 pytestmark = pytest.mark.timeout(120)
@@ -56,7 +56,7 @@ def test_the_receiver_is_down_and_comes_up(tmp_path: Path, vhost_uri: str, recei
     verify_and_stop(node, receiver, publisher)
 
 
-PHASES = {
+PHASES: dict[str, tuple[int | None, int | None]] = {
     "on connecting": (0, None),
     "in the request's head": (60, None),
     "in the request's body": (500, None),
@@ -66,17 +66,34 @@ PHASES = {
 }
 
 
-@pytest.mark.parametrize("phase", PHASES)
 def test_the_connection_to_the_receiver_is_cut(
-    tmp_path: Path, vhost_uri: str, receiver: FaultyReceiver, phase: str
+    tmp_path: Path, vhost_uri: str, receiver: FaultyReceiver
 ) -> None:
-    proxy = CuttingProxy(receiver.port, lambda number: PHASES[phase] if number < 15 else (None, None))
-    node = start_node(tmp_path, vhost_uri, f"http://127.0.0.1:{proxy.port}/hook")
+    """In each phase of a request, at one of as many hooks of one node; a hook without faults beside them."""
+    node = start_node(tmp_path, vhost_uri, receiver.url)
+    token = node.command("token", "create", "--account", ACCOUNT)
+    receivers, proxies = {}, {}
+    for phase in PHASES:
+        receivers[phase] = FaultyReceiver()
+        proxies[phase] = CuttingProxy(receivers[phase].port, cut_at_first(phase))
+        hook = {"name": phase, "uri": f"http://127.0.0.1:{proxies[phase].port}/hook", "retries": 0}
+        hook |= {"hook": "channel_create", "format": "json"}
+        made = node.rest("PUT", f"/v2/accounts/{ACCOUNT}/webhooks", token, hook)
+        assert made.status_code == 201, made.text
     publisher = Publisher(vhost_uri)
     publisher.publish(20)
+    for one in receivers.values():
+        one.verify(publisher.confirmed)
+        one.stop()
     verify_and_stop(node, receiver, publisher)
-    assert proxy.cuts
-    proxy.stop()
+    for proxy in proxies.values():
+        assert proxy.cuts
+        proxy.stop()
+
+
+def cut_at_first(phase: str) -> Callable[[int], tuple[int | None, int | None]]:
+    """Return how a proxy cuts its connections: the first ones in a phase of the request."""
+    return lambda number: PHASES[phase] if number < 15 else (None, None)
 
 
 def test_an_ordered_hook_keeps_the_order_through_failures(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import kazoo
 import pytest
@@ -15,9 +14,9 @@ RESELLER, CUSTOMER, STRANGER = "0" * 32, "1" * 32, "2" * 32
 HOOK = {"name": "calls", "uri": "http://127.0.0.1:9/calls", "hook": "channel_create", "http_verb": "post"}
 
 
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[NodeProcess]:
-    service = NodeProcess(tmp_path, "embedded:")
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeProcess]:
+    service = NodeProcess(tmp_path_factory.mktemp("service"), "embedded:")
     service.command(
         "account", "create", "--id", RESELLER, "--name", "Reseller", "--realm", "reseller.example"
     )

@@ -41,7 +41,9 @@ def nodes(tmp_path: Path, vhost_uri: str) -> Iterator[list[NodeProcess]]:
     nodes[0].command("account", "create", "--id", ACCOUNT)
     nodes[0].command("account", "create", "--id", CHILD, "--parent", ACCOUNT)
     for node in nodes:
-        node.start()
+        node.start(wait=False)
+    for node in nodes:
+        eventually(node.is_ready, f"ready; its log:\n{node.log_text()[-2000:]}")
     yield nodes
     for node in nodes:
         node.stop()
@@ -166,7 +168,7 @@ def test_the_command_hook_test_sends_a_sample(nodes: list[NodeProcess], receiver
         "custom_data": {"type": "vmbox", "action": "doc_deleted"},
     }
     hook_id = nodes[0].rest("PUT", hooks_path(), token, hook).json()["data"]["id"]
-    assert nodes[0].command("hook", "test", "--account", ACCOUNT, "--id", hook_id) == "success"
+    assert nodes[0].command_process("hook", "test", "--account", ACCOUNT, "--id", hook_id) == "success"
     (arrival,) = receiver.arrivals
     assert (arrival.form["type"], arrival.form["action"], arrival.form["account_id"]) == (
         "vmbox",
@@ -177,9 +179,9 @@ def test_the_command_hook_test_sends_a_sample(nodes: list[NodeProcess], receiver
     assert (attempt["test"], attempt["result"]) == (True, "success")
     receiver.status = 500
     with pytest.raises(AssertionError):
-        nodes[0].command("hook", "test", "--account", ACCOUNT, "--id", hook_id)
+        nodes[0].command_process("hook", "test", "--account", ACCOUNT, "--id", hook_id)
     with pytest.raises(AssertionError, match="has no hook"):
-        nodes[0].command("hook", "test", "--account", CHILD, "--id", hook_id)
+        nodes[0].command_process("hook", "test", "--account", CHILD, "--id", hook_id)
 
 
 def test_failures_of_all_nodes_disable_a_hook_and_kazoo_can_enable_it_again(

@@ -131,7 +131,7 @@ def test_tokens_act_only_for_their_accounts_and_descendants(node: NodeProcess, r
     assert node.rest("GET", one, "wrong").json()["message"] == "invalid_credentials"
     assert node.rest("GET", f"/v2/accounts/{RESELLER}/webhooks", own).status_code == 403
     assert node.rest("GET", "/v2/webhooks").status_code == 200
-    node.command("token", "revoke", own)
+    node.command_process("token", "revoke", own)
     eventually(lambda: node.rest("GET", one, own).status_code == 401, "the revoked token is refused", 1.5)
 
 

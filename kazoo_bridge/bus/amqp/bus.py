@@ -63,7 +63,7 @@ class AmqpBus(Service):
         self._decoder = MessageDecoder(reactor)
         self._queue_monitor = QueueMonitor(reactor, self._queue_arguments, self._durable_queues)
         self._publisher = PublisherSupervisor(reactor)
-        self._request_reply = RequestReplyClient(reactor, self)
+        self._request_reply = RequestReplyClient(reactor, self, self._publisher.when_open)
         self._binding_probe = BindingProbe(reactor, self._publisher.publish_probe, self._on_bindings_lost)
 
         def make_consuming(uri: AmqpUri) -> BrokerConnection:

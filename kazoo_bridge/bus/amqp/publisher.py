@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from attrs import define
-from twisted.internet.defer import CancelledError, Deferred, TimeoutError, fail
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError, fail, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -175,13 +175,25 @@ class PublisherSupervisor:
         self._topology: Topology | None = None
         self._publisher: ConfirmingPublisher | None = None
         self._task: Deferred[None] | None = None
+        self._open_waiters: dict[Deferred[None], None] = {}
 
     def unavailable_reason(self) -> str | None:
         """Return why nothing can be published; None when it can."""
-        if self._connection is None or self._connection.close_reason is not None or self._publisher is None:
+        if self._connection is None or self._is_closed() or self._publisher is None:
             return "publishing is not possible yet"
         blocked = self._connection.blocked
         return None if blocked is None else f"broker has blocked publishing: {blocked}"
+
+    def when_open(self) -> Deferred[None]:
+        """Fire as soon as a connection is ready to publish over, also if the broker has blocked it.
+
+        May be cancelled.
+        """
+        if self._publisher is not None and not self._is_closed():
+            return succeed(None)
+        waiter: Deferred[None] = Deferred(lambda cancelled: self._open_waiters.pop(cancelled, None))
+        self._open_waiters[waiter] = None
+        return waiter
 
     def connected(self, connection: BrokerConnection) -> None:
         """Publish over this connection."""
@@ -260,11 +272,22 @@ class PublisherSupervisor:
             raise BusUnavailable(self.unavailable_reason())
         await self._publisher.publish(exchange, routing_key, body, mandatory)
 
+    def _is_closed(self) -> bool:
+        """Return whether the connection is closed, which is so a moment before it is lost."""
+        return self._connection is not None and self._connection.close_reason is not None
+
+    def _on_open(self) -> None:
+        waiters, self._open_waiters = self._open_waiters, {}
+        for waiter in waiters:
+            if not waiter.called:  # another one's callback may have cancelled it
+                waiter.callback(None)
+
     async def _keep_open(self, connection: BrokerConnection) -> None:
         attempt = 0
         while connection.close_reason is None:
             try:
                 self._publisher = publisher = await ConfirmingPublisher.open(connection)
+                self._on_open()
                 reason = await publisher.ended
             except Closed as error:
                 reason = str(error)

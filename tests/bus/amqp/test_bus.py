@@ -17,11 +17,12 @@ from zope.interface.verify import verifyObject
 
 from kazoo_bridge.bus.amqp import AmqpBus
 from kazoo_bridge.bus.amqp.binding_probe import PROBE_INTERVAL
+from kazoo_bridge.bus.amqp.wire.frame_writer import HEARTBEAT_FRAME
 from kazoo_bridge.config import AmqpUri
 from kazoo_bridge.interfaces import BusUnavailable, IBus, IConsumer, Queue, Topic
 from kazoo_bridge.kazoo import Event
 from tests.bus.amqp.fake_broker import failure_of, result_of
-from tests.bus.amqp.memory_broker import MemoryBroker
+from tests.bus.amqp.memory_broker import BrokerTransport, MemoryBroker
 
 
 class Harness:
@@ -137,6 +138,88 @@ def test_a_request_during_an_outage_is_sent_after_it(harness: Harness) -> None:
     harness.reply()
     harness.broker.clock.advance(60)
     assert len(result_of(requested)) == 1
+
+
+@pytest.mark.parametrize("lost", [(1,), (1, 0)], ids=["publishing", "both"])
+def test_a_request_waits_for_the_connection_to_publish_over(harness: Harness, lost: tuple[int, ...]) -> None:
+    """Either connection may be back first: each has its own delay, with a part at random."""
+    harness.request(timeout=1).addErrback(lambda _failure: None)
+    harness.broker.clock.advance(1)
+    harness.broker.published.clear()
+    for connection in lost:
+        harness.drop(connection)
+    requested = harness.request()
+    for _ in range(8):
+        harness.broker.clock.advance(0.25)
+        harness.broker.settle()
+    assert len(harness.broker.published) == 1
+    harness.reply()
+    harness.broker.clock.advance(60)
+    assert len(result_of(requested)) == 1
+
+
+def test_a_request_without_a_connection_to_publish_over_fails_after_its_timeout(harness: Harness) -> None:
+    harness.broker.errors["broker"] = ConnectionRefusedError()
+    harness.drop(1)
+    requested = harness.request(timeout=5)
+    harness.broker.clock.advance(4.9)
+    assert not requested.called
+    harness.broker.clock.advance(0.1)
+    error = failure_of(requested)
+    assert isinstance(error, BusUnavailable)
+    assert str(error) == harness.bus.unavailable_reason()
+
+
+class FreezingHarness(Harness):
+    """A bus on a broker that sends heartbeats on its connections, except on frozen ones."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        super().__init__(broker)
+        self.bus = AmqpBus(broker.clock, [AmqpUri("broker", heartbeat=1)])
+        self.events: list[Event] = []
+        self.consumer = self.bus.consume(Queue("q", frozenset({Topic("callevt", "#")})), self.events.append)
+        self.start()
+        self.consuming, self.publishing = broker.connections
+
+    def pass_time(self, seconds: float, *frozen: BrokerTransport) -> None:
+        for _ in range(round(seconds * 4)):
+            for connection in list(self.broker.connections):
+                if connection not in frozen:
+                    connection.send(HEARTBEAT_FRAME)
+            self.broker.clock.advance(0.25)
+            self.broker.settle()
+
+    def check(self) -> None:
+        """Check that an event arrives and a message is published."""
+        self.broker.deliver("q", "callevt", "call.x", b"{}")
+        assert len(self.events) == 1
+        published = self.bus.publish("callevt", "call.y", {})
+        self.broker.settle()
+        assert result_of(published) is None
+        assert self.bus.unavailable_reason() is None
+
+
+def test_after_a_freeze_that_both_connections_notice_everything_starts_again(broker: MemoryBroker) -> None:
+    harness = FreezingHarness(broker)
+    broker.silent = True
+    harness.pass_time(3, harness.consuming, harness.publishing)
+    assert "no sign of life for 2 seconds" in str(harness.bus.unavailable_reason())
+    broker.silent = False
+    harness.pass_time(15)  # an attempt to log in may have begun during the freeze: it ends after 10 seconds
+    assert harness.consumer.start_count == 2
+    harness.check()
+
+
+@pytest.mark.parametrize("noticing", ["consuming", "publishing"])
+def test_a_freeze_that_one_connection_notices_before_its_end_leaves_the_other_alone(
+    broker: MemoryBroker, noticing: str
+) -> None:
+    harness = FreezingHarness(broker)
+    harness.pass_time(2.5, getattr(harness, noticing))
+    assert harness.bus.unavailable_reason() is not None
+    harness.pass_time(15)
+    assert harness.consumer.start_count == (2 if noticing == "consuming" else 1)
+    harness.check()
 
 
 def test_stopping_ends_requests_at_once_and_leaves_no_delayed_call(harness: Harness) -> None:

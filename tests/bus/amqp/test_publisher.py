@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 
 from kazoo_bridge.bus.amqp import publisher as publisher_module
 from kazoo_bridge.bus.amqp.connection.request_watch import REQUEST_TIMEOUT
 from kazoo_bridge.bus.amqp.publisher import ConfirmingPublisher, PublisherSupervisor
 from kazoo_bridge.bus.amqp.wire import frame_writer
-from kazoo_bridge.bus.amqp.wire.errors import BrokerClosedChannel
+from kazoo_bridge.bus.amqp.wire.errors import BrokerClosedChannel, ConnectionGone
 from kazoo_bridge.interfaces import BusUnavailable, Unroutable
 from tests.bus.amqp.fake_broker import ConnectionHarness, FakeConnection, failure_of, method, result_of
 
@@ -193,6 +193,31 @@ def test_after_a_loss_nothing_waits_and_the_next_connection_is_used() -> None:
     published = harness.publish()
     harness.confirm()
     assert result_of(published) is None
+
+
+def test_waiters_learn_that_a_publisher_is_open_even_if_the_broker_blocks_it() -> None:
+    harness = SupervisorHarness(holding=True)
+    first, cancelled, last = (harness.supervisor.when_open() for _ in range(3))
+    first.addCallback(lambda _: cancelled.cancel())
+    cancelled.addErrback(lambda failure: failure.trap(CancelledError) and None)
+    assert not last.called
+    harness.connection.blocked = "low on memory"
+    harness.connection.release()
+    assert [result_of(one) for one in (first, cancelled, last)] == [None, None, None]
+    assert harness.supervisor.when_open().called
+
+
+@pytest.mark.parametrize("state", ["closed", "lost"])
+def test_waiters_wait_for_the_next_connection(state: str) -> None:
+    harness = SupervisorHarness()
+    if state == "lost":
+        harness.supervisor.disconnected()
+    harness.connection.close_reason = ConnectionGone("a test")
+    waiting = harness.supervisor.when_open()
+    assert not waiting.called
+    harness.supervisor.disconnected()
+    harness.connect()
+    assert result_of(waiting) is None
 
 
 def test_a_probe_is_published_after_its_exchange_was_declared_again() -> None:
