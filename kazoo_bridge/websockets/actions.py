@@ -73,7 +73,7 @@ class Actions:
         session, now = connection.session, self._clock.seconds()
         if payload is not None:
             session.last_seen = now
-        excess = connection.charge(now)
+        excess = connection.charge(now, len(payload or b""))
         if not excess:
             return True
         if excess > MAX_EXCESS_MESSAGES:
@@ -178,7 +178,7 @@ class Actions:
             raise BadMessage("account_id must be a text")
         bindings = parse_bindings(message.data)
         # Like KAZOO: a possible binding that the session does not have counts as unsubscribed.
-        ended = self._subscriptions.request_unsubscribe(session, account_id, bindings)
+        ended = await self._subscriptions.request_unsubscribe(session, account_id, bindings)
         return {"unsubscribed": bindings or ended, "subscribed": session.bindings}
 
     async def _resume(self, connection: Connection, message: ClientMessage) -> None:
