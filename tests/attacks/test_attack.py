@@ -9,15 +9,18 @@ from time import process_time
 import pytest
 import pytest_twisted
 from attrs import evolve
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.threads import deferToThread
 
 from kazoo_bridge.config import Calls, Config, Storage
 from kazoo_bridge.rest.server import http_channel
+from kazoo_bridge.websockets import actions
 from kazoo_bridge.websockets.client_messages import MAX_VALUES, BadMessage, decode, peek_request_id
 from kazoo_bridge.websockets.server import address_budget
 from kazoo_bridge.websockets.server.address_budget import BURST, HANDSHAKE_COST
 from tests.attacks.test_wsserver import assert_served, node
 from tests.rest.harness import LOOPBACK, RestHarness, hooks_path, running_node
+from tests.websockets.harness import RESELLER, STRANGER
 from tests.websockets.raw_socket import TEXT, RawSocket, frame
 
 pytestmark = pytest.mark.timeout(30)
@@ -152,3 +155,17 @@ async def test_large_messages_without_a_token_are_bounded_by_address(
         assert attacker.received.count(b"values at most") == 2
         await assert_served(harness)
         attacker.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_one_tenants_messages_leave_turns_to_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actions, "MESSAGES_PER_INTERVAL", 5)
+    async with node(tmp_path) as harness:
+        victim, attacker = await harness.connect(STRANGER), await harness.connect(RESELLER)
+        flood = [Deferred.fromCoroutine(attacker.request("ping")) for _ in range(90)]
+        await harness.wait_until(lambda: flood[0].called)
+        assert (await victim.request("ping"))["status"] == "success"
+        assert sum(answer.called for answer in flood) < 60
+        await gatherResults(flood)
