@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from attrs import define
+from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -34,11 +34,15 @@ from kazoo_bridge.websockets.sessions.resume import SessionResumer
 from kazoo_bridge.websockets.sessions.session import Session
 from kazoo_bridge.websockets.sessions.session_registry import SessionRegistry
 from kazoo_bridge.websockets.subscriptions.subscriptions import Subscriptions
+from kazoo_bridge.websockets.subscriptions.work_pacer import WorkPacer
 
 _log = Logger()
 
 #: Consecutive messages beyond the rate limit after which the connection is closed.
 MAX_EXCESS_MESSAGES = 200
+
+#: Messages of all clients in one interval of the `WorkPacer`; one takes a tenth of a millisecond.
+MESSAGES_PER_INTERVAL = 150
 
 Data = Mapping[str, Any]
 Action = Callable[[Connection, ClientMessage], Awaitable[Data | None]]
@@ -63,6 +67,15 @@ class Actions:
     _subscriptions: Subscriptions
     _resumer: SessionResumer
     _calls: ICalls | None
+    _pacer: WorkPacer = field(init=False)
+
+    @_pacer.default
+    def _idle_pacer(self) -> WorkPacer:
+        return WorkPacer(self._clock, MESSAGES_PER_INTERVAL, few=0)
+
+    def stop(self) -> None:
+        """Let no message wait any more, and leave no delayed call."""
+        self._pacer.finish()
 
     def within_rate(self, connection: Connection, payload: bytes | None) -> bool:
         """Count a message against the rate limits; returns whether it may be handled.
@@ -73,7 +86,7 @@ class Actions:
         session, now = connection.session, self._clock.seconds()
         if payload is not None:
             session.last_seen = now
-        excess = connection.charge(now)
+        excess = connection.charge(now, len(payload or b""))
         if not excess:
             return True
         if excess > MAX_EXCESS_MESSAGES:
@@ -85,6 +98,10 @@ class Actions:
 
     async def handle(self, connection: Connection, payload: bytes) -> None:
         """Carry out one message, and reply to it."""
+        session = connection.session
+        await self._pacer.take(session.account_id or session.source, 1)
+        if connection.send_buffer.closed:
+            return  # the client has gone meanwhile
         request_id = to_request_id(None)
         try:
             value = decode(payload)
@@ -178,7 +195,7 @@ class Actions:
             raise BadMessage("account_id must be a text")
         bindings = parse_bindings(message.data)
         # Like KAZOO: a possible binding that the session does not have counts as unsubscribed.
-        ended = self._subscriptions.request_unsubscribe(session, account_id, bindings)
+        ended = await self._subscriptions.request_unsubscribe(session, account_id, bindings)
         return {"unsubscribed": bindings or ended, "subscribed": session.bindings}
 
     async def _resume(self, connection: Connection, message: ClientMessage) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from attrs import field, frozen
 
-from kazoo_bridge.json_limits import exceeds_depth
+from kazoo_bridge.json_limits import exceeds_depth, exceeds_values
 
 #: Limits of the name (characters) and metadata (bytes, levels) that a client gives its socket.
 MAX_NAME_LENGTH = 256
@@ -18,6 +18,12 @@ MAX_METADATA_DEPTH = 16
 
 #: Longest request id, in characters, that is sent back.
 MAX_REQUEST_ID_LENGTH = 256
+
+#: Values of a message: objects, lists, and what they contain. Enough for all bindings that fit in a message.
+MAX_VALUES = 6000
+
+#: Bytes of a message beyond the rate limit that is still parsed for its request id.
+MAX_PEEKED_BYTES = 1024
 
 
 class BadMessage(Exception):
@@ -50,7 +56,12 @@ def to_request_id(value: object) -> str:
 
 
 def peek_request_id(payload: bytes) -> str:
-    """Return the request id of a message that is not parsed any further; see `to_request_id`."""
+    """Return the request id of a message that is not parsed any further; see `to_request_id`.
+
+    That of a message with more than `MAX_PEEKED_BYTES` is random: reading it would cost as much as the rest.
+    """
+    if len(payload) > MAX_PEEKED_BYTES:
+        return to_request_id(None)
     try:
         return to_request_id(decode(payload).get("request_id"))
     except BadMessage:
@@ -59,6 +70,8 @@ def peek_request_id(payload: bytes) -> str:
 
 def decode(payload: bytes) -> Mapping[str, Any]:
     """Decode a frame; returns the JSON object, raises `BadMessage`."""
+    if len(payload) > MAX_VALUES and exceeds_values(payload, MAX_VALUES):
+        raise BadMessage(f"the message may have {MAX_VALUES} values at most")
     try:
         value = orjson.loads(payload)
     except ValueError as error:

@@ -220,6 +220,7 @@ class WebsocketService:
             await self.fanout.stop()
             await self._responder.stop()
             self.sessions.stopService()
+        self.server.actions.stop()
         self.server.flusher.stop()
 
     async def when_closed(self, force: Deferred[None]) -> None:

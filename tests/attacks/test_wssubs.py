@@ -80,6 +80,20 @@ class TestTopics:
         other, _ = its.connect(STRANGER, 10)
         assert finished(its, its.subscribe(other, "parking.*", account_id=STRANGER)) is None
 
+    def test_unsubscribing_thousands_takes_turns_with_others(self) -> None:
+        its = PartsHarness(max_subscriptions=5000)
+        socket, _ = its.connect(PARENT)
+        bindings = [f"call.*.{number}" for number in range(4000)]
+        assert finished(its, its.subscribe(socket, *bindings)) is None
+        its.clock.advance(1)
+        ended: list[list[str]] = []
+        ending = Deferred.fromCoroutine(its.subscriptions.request_unsubscribe(socket, PARENT, []))
+        ending.addCallback(ended.append)
+        assert socket.subscription_count >= 3000
+        its.clock.pump([work_pacer.INTERVAL] * 20)
+        assert ended == [bindings]
+        assert not its.consumer.bound
+
     def test_a_subscribe_does_not_wait_behind_another_accounts_nine_thousand(self) -> None:
         its = PartsHarness()
         wanted = {Topic("e", f"{number}") for number in range(9000)} | {Topic("e", "mine")}

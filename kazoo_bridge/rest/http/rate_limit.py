@@ -42,7 +42,8 @@ class RequestLimiter:
     of an account are charged together. A token is charged to its account only once it has proved valid, and
     until then to its address: otherwise a client that invents a token for each request would have no limit,
     and would push valid tokens out of the bounded memory. Monitoring is charged to its address, too, but
-    apart: other clients behind the same address do not keep it out.
+    apart: other clients behind the same address do not keep it out. What is answered beyond a rate, too,
+    because a refusal would cost as much, is counted apart as well, see `exceeds`.
     """
 
     _clock: IReactorTime
@@ -54,12 +55,14 @@ class RequestLimiter:
     _accounts: KeyedTokenBuckets = field(init=False, repr=False)
     _monitoring: KeyedTokenBuckets = field(init=False, repr=False)
     _addresses: KeyedTokenBuckets = field(init=False, repr=False)
+    _always_answered: KeyedTokenBuckets = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         refill_interval = 1 / (self.per_second or 1)
         self._accounts = KeyedTokenBuckets(self._clock, self.burst, refill_interval)
         self._monitoring = KeyedTokenBuckets(self._clock, self.burst, refill_interval)
         self._addresses = KeyedTokenBuckets(self._clock, self.burst, refill_interval)
+        self._always_answered = KeyedTokenBuckets(self._clock, self.burst, refill_interval)
 
     def take(self, token: str | None, peer: object) -> int:
         """Count a request with `token` from `peer` (an `IAddress`); returns 0, or whole seconds to wait."""
@@ -73,6 +76,10 @@ class RequestLimiter:
     def take_monitoring(self, peer: object) -> int:
         """Count a request of monitoring from `peer`; returns 0, or whole seconds to wait."""
         return self._monitoring.take(rate_limit_key(peer)) if self.per_second else 0
+
+    def exceeds(self, peer: object) -> bool:
+        """Count a request from `peer` that is answered in any case; returns whether it is one too many."""
+        return bool(self.per_second and self._always_answered.take(rate_limit_key(peer)))
 
     def on_authenticated(self, token: str, account_id: str | None) -> None:
         """Charge the token to its account from now on; with None, it is not valid: to addresses."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from http import HTTPStatus
 from tempfile import SpooledTemporaryFile
+from typing import cast
 
 import orjson
 from twisted.internet.interfaces import (
@@ -28,9 +29,21 @@ from kazoo_bridge.rest.server.connection_limits import ChannelLimits
 #: Seconds for which the rest of a refused request is received and dropped.
 LINGER_TIMEOUT = 5
 
+#: Seconds until the next request of a client that goes on although it is beyond its rate.
+EXCESS_PAUSE = 1.0
+
+#: Requests in a row beyond the rate after which a client waits, even if it sends one at a time.
+MAX_EXCESS_REQUESTS = 20
+
+#: Chunks and other pieces in which a body may arrive: each takes time, however small it is.
+MAX_BODY_PIECES = 10_000
+
+#: Header lines of one request.
+MAX_HEADER_LINES = 100
+
 _MALFORMED = (
     "parse error: the head of the request is malformed, or has more than"
-    f" {HTTPChannel.totalHeadersSize} bytes"
+    f" {HTTPChannel.totalHeadersSize} bytes or {MAX_HEADER_LINES} lines"
 )
 
 
@@ -41,11 +54,14 @@ class LimitedRequest(Request):
     one descriptor, until the client is authenticated.
 
     `context` is set before the request is routed. `is_surplus`: more requests are under way than the limits
-    allow, so this one is to be refused. Responses have no ``Server`` header.
+    allow, so this one is to be refused. `exceeds_rate` is set for a request beyond the rate of its client,
+    answered or refused. Responses have no ``Server`` header.
     """
 
     context: RequestContext
     is_surplus = False
+    exceeds_rate = False
+    _pieces = 0
     _max_body_bytes = MAX_ANONYMOUS_BODY_BYTES
 
     def gotLength(self, length: int | None) -> None:
@@ -57,7 +73,11 @@ class LimitedRequest(Request):
         self.content = SpooledTemporaryFile(MAX_ANONYMOUS_BODY_BYTES + 1)  # noqa: SIM115
 
     def handleContentChunk(self, data: bytes) -> None:
-        """Keep a piece of the body, up to the limit."""
+        """Keep a piece of the body, up to the limit; refuses a body in more than `MAX_BODY_PIECES`."""
+        self._pieces += 1
+        if self._pieces > MAX_BODY_PIECES:
+            cast(LimitedHTTPChannel, self.channel).refuse_pieces()
+            return
         remaining = 0 if self.content is None else self._max_body_bytes + 1 - self.content.tell()
         if remaining > 0:
             super().handleContentChunk(data[:remaining])
@@ -91,7 +111,9 @@ class LimitedHTTPChannel(HTTPChannel):
     save.
 
     A client that sends request after request and reads nothing has one response waiting for it: the next
-    request is processed when it has been read, and meanwhile nothing more is received.
+    request is processed when it has been read, and meanwhile nothing more is received. Requests that a client
+    sends without waiting for responses take turns with other clients; beyond its rate it waits for
+    `EXCESS_PAUSE` after each of them.
 
     A client that closes its sending side after a complete request still gets its response; a streamed
     response ends there, because a client that has gone away looks the same.
@@ -102,6 +124,9 @@ class LimitedHTTPChannel(HTTPChannel):
     _is_half_closed = False
     _has_received_data = False
     _timer: IDelayedCall | None = None
+    _turn: IDelayedCall | None = None
+    _excess = 0
+    maxHeaders = MAX_HEADER_LINES
 
     def __init__(self, limits: ChannelLimits) -> None:
         super().__init__()
@@ -117,6 +142,7 @@ class LimitedHTTPChannel(HTTPChannel):
         """Close the connection, which waits for a request, for the sake of new ones."""
         self._refused = True
         self._cancel_timeout()
+        self._cancel_turn()
         self.setTimeout(None)
         is_closing = self._abortingCall is not None
         if self._abortingCall is not None:
@@ -130,6 +156,8 @@ class LimitedHTTPChannel(HTTPChannel):
     def readConnectionLost(self) -> None:
         """Serve the present request, if it is complete and its response has not begun; then close."""
         self._is_half_closed = True
+        if self._turn is not None:
+            return  # more requests were sent before
         if not self._handlingRequest or any(request.startedWriting for request in self.requests[:1]):
             self._cancel_timeout()
             self.loseConnection()
@@ -160,13 +188,16 @@ class LimitedHTTPChannel(HTTPChannel):
 
     def allContentReceived(self) -> None:
         """Stop the time-out of the complete request."""
+        if self._refused:
+            return
         self._cancel_timeout()
         self.requests[-1].is_surplus = not self._limits.busy(self)
         super().allContentReceived()
 
-    def requestDone(self, request: http.Request) -> None:
-        """Bound the time in which the client must read its last response."""
+    def requestDone(self, request: LimitedRequest) -> None:
+        """Bound the time in which the client must read its last response; give others a turn."""
         self._limits.waits(self)
+        self._excess = self._excess + 1 if request.exceeds_rate else 0
         if not self.persistent:
             # Twisted has no time-out for a client that does not read.
             self.setTimeout(self._savedTimeOut)
@@ -174,6 +205,14 @@ class LimitedHTTPChannel(HTTPChannel):
             self._unread = request
             self.setTimeout(self._savedTimeOut)
             return
+        elif self._buffer or self._dataBuffer or self._excess > MAX_EXCESS_REQUESTS:
+            delay = EXCESS_PAUSE if request.exceeds_rate else 0.0
+            self._turn = self.callLater(delay, lambda: self._on_turn(request))
+            return
+        self._end_request(request)
+
+    def _on_turn(self, request: http.Request) -> None:
+        self._turn = None
         self._end_request(request)
 
     def _end_request(self, request: http.Request) -> None:
@@ -202,6 +241,7 @@ class LimitedHTTPChannel(HTTPChannel):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Stop counting the connection."""
         self._cancel_timeout()
+        self._cancel_turn()
         self._unread = None
         self._limits.closed(self)
         super().connectionLost(reason)
@@ -234,6 +274,15 @@ class LimitedHTTPChannel(HTTPChannel):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _cancel_turn(self) -> None:
+        if self._turn is not None:
+            self._turn.cancel()
+            self._turn = None
+
+    def refuse_pieces(self) -> None:
+        """Refuse a request whose body arrives in too many pieces."""
+        self._refuse(413, f"the body has more than {MAX_BODY_PIECES} chunks or pieces: send larger ones")
 
     def _respondToBadRequestAndDisconnect(self) -> None:
         self._refuse(400, _MALFORMED)

@@ -71,10 +71,15 @@ class RootResource(Resource):
             request, self._node, self._clock, self._limiter.on_authenticated, self._max_page_bytes
         )
         try:
-            path = _decode_path(request.path)
-            context.parse_query()
+            try:
+                path = _decode_path(request.path)
+                context.parse_query()
+            except ApiError:
+                self._note_excess(request)
+                raise
             if request.method == b"OPTIONS":
-                return self._answer_options(request, path)  # not counted: a refusal would cost as much
+                self._note_excess(request)
+                return self._answer_options(request, path)
             self._count(request, path)
             if context.must_authenticate_first:
                 self._route_once_authenticated(request, path)
@@ -87,7 +92,8 @@ class RootResource(Resource):
     def _count(self, request: LimitedRequest, path: str) -> None:
         peer = request.getClientAddress()
         if path == ALIVE_PATH:
-            return  # a refusal would cost as much
+            self._note_excess(request)
+            return
         if request.is_surplus and path != READY_PATH:
             raise too_many_connections()
         if path in MONITORING_PATHS:
@@ -95,7 +101,12 @@ class RootResource(Resource):
         else:
             seconds = self._limiter.take(request.context.header_token(), peer)
         if seconds:
+            request.exceeds_rate = True
             raise too_many_requests(seconds, "requests")
+
+    def _note_excess(self, request: LimitedRequest) -> None:
+        """Count a request that is answered in any case: a refusal would cost as much."""
+        request.exceeds_rate = self._limiter.exceeds(request.getClientAddress())
 
     def _override_method(self, request: LimitedRequest, path: str) -> None:
         if (method := request.context.overridden_method()) is not None:

@@ -15,6 +15,9 @@ FRAMES_PER_SECOND = 200
 #: A handshake takes as much time as so many frames.
 HANDSHAKE_COST = 5
 
+#: Bytes of a message that count as a frame.
+BYTES_PER_FRAME = 4096
+
 #: Addresses that are remembered; the bucket of one that is forgotten is full again.
 MAX_ADDRESSES = 10_000
 

@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from kazoo_bridge.config import Websockets
+from kazoo_bridge.websockets.server.address_budget import BYTES_PER_FRAME
 from kazoo_bridge.websockets.server.connection_limits import Admission
 from kazoo_bridge.websockets.server.frames import CloseCode, EventFrame, encode_json, text_frame
 from kazoo_bridge.websockets.server.send_buffer import Flusher, SendBuffer, Transport
@@ -140,17 +141,17 @@ class Connection:
 
     # -- messages of the client
 
-    def charge(self, now: float) -> int:
-        """Count a message or another frame against the rate limits.
+    def charge(self, now: float, size: int = 0) -> int:
+        """Count a message of `size` bytes, or another frame, against the rate limits.
 
         Returns 0, or how many in a row, this one included, were beyond a limit: the session's or, as long as
-        the client is not authenticated, that of its address.
+        the client is not authenticated, that of its address. A large one counts as several.
         """
         admission = self._admission
-        if self.session.bucket.take(now) and (admission is None or admission.charge_frame()):
+        if self.session.bucket.take(now) and (admission is None or admission.charge_frame(size)):
             self._excess = 0
         else:
-            self._excess += 1
+            self._excess += 1 + size // BYTES_PER_FRAME
         return self._excess
 
     def authenticated(self) -> None:

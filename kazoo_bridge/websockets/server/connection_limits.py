@@ -15,7 +15,7 @@ from kazoo_bridge.config import Websockets
 from kazoo_bridge.connection_counter import ConnectionCounter, ConnectionLimitReached
 from kazoo_bridge.interfaces import HandshakeRejected
 from kazoo_bridge.log_throttle import LogThrottle
-from kazoo_bridge.websockets.server.address_budget import HANDSHAKE_COST, AddressBudget
+from kazoo_bridge.websockets.server.address_budget import BYTES_PER_FRAME, HANDSHAKE_COST, AddressBudget
 from kazoo_bridge.websockets.server.unauthenticated import (
     UnauthenticatedConnection,
     UnauthenticatedConnections,
@@ -164,9 +164,12 @@ class Admission:
         self._is_counted = True
         self._move(address, is_proxy=False)
 
-    def charge_frame(self) -> bool:
-        """Count a frame of the client, which is not authenticated; returns False if there are too many."""
-        return self._control.budget.take(self.address)
+    def charge_frame(self, size: int = 0) -> bool:
+        """Count a frame of `size` bytes of the client, which is not authenticated.
+
+        Returns False if there are too many, or they are too large together.
+        """
+        return self._control.budget.take(self.address, 1 + size // BYTES_PER_FRAME)
 
     def authenticated(self) -> None:
         """Note that the client has authenticated."""

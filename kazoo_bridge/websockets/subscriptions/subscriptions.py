@@ -214,10 +214,10 @@ class Subscriptions:
         self._renew_at = min(self._renew_at, plan.until or self._renew_at)
         return Subscription(binding, None if account is None else account.id, category, plan)
 
-    def request_unsubscribe(
+    async def request_unsubscribe(
         self, session: Session, account_id: str | None, bindings: Sequence[str]
     ) -> list[str]:
-        """Unsubscribe for a client, which may name bindings that the session does not have.
+        """Unsubscribe for a client, which may name bindings that the session does not have; takes turns.
 
         `account_id` None is every account, no `bindings` are all. Returns the bindings that have ended, each
         once. Raises `BindingRefused` for bindings that cannot be subscribed to.
@@ -230,7 +230,21 @@ class Subscriptions:
         for binding in bindings:
             if binding not in subscribed:
                 self.catalogue.resolve(binding, None, True, self._clock.seconds())
-        return self.unsubscribe(session, account_id, bindings or None)
+        if session.subscription_count <= BINDINGS_AT_ONCE:
+            return self.unsubscribe(session, account_id, bindings or None)
+        selected = set(bindings or subscribed)
+        # The latest first, as in `unsubscribe`.
+        ending = [
+            (account, one)
+            for (account, binding), one in reversed(session.subscriptions.items())
+            if binding in selected and account_id in (None, account)
+        ]
+        for number, (account, subscription) in enumerate(ending):
+            await self._take_turn(session, number, len(ending))
+            self._remove(session, account, subscription)
+        ended = [subscription.binding for _, subscription in reversed(ending)]
+        watches = self.unsubscribe(session, account_id, [CALLS_BINDING] if CALLS_BINDING in selected else [])
+        return list(dict.fromkeys(ended + watches))
 
     def unsubscribe(
         self, session: Session, account_id: str | None, bindings: Iterable[str] | None

@@ -1,4 +1,4 @@
-"""Paces the subscribing of all clients, so that it never takes the whole of the process's time."""
+"""Paces messages and subscribing of all clients, so that they never take the whole of the process's time."""
 
 from __future__ import annotations
 
@@ -18,9 +18,14 @@ FEW = 10
 
 @define(eq=False)
 class WorkPacer:
-    """Grants work at once while an interval has room, else account by account in the next ones."""
+    """Grants work at once while an interval has room, else account by account in the next ones.
+
+    An interval has room for `max_per_interval` units; up to `few` units at once never wait.
+    """
 
     _clock: IReactorTime
+    max_per_interval: int = MAX_PER_INTERVAL
+    few: int = FEW
     _waiting: OrderedDict[str, deque[tuple[int, Deferred[None]]]] = field(init=False, factory=OrderedDict)
     _interval_began: float = field(init=False, default=0.0)
     _granted: int = field(init=False, default=0)
@@ -34,7 +39,7 @@ class WorkPacer:
         now = self._clock.seconds()
         if not self._waiting and now - self._interval_began >= INTERVAL:
             self._interval_began, self._granted = now, 0
-        if units <= FEW or (not self._waiting and self._granted < MAX_PER_INTERVAL):
+        if units <= self.few or (not self._waiting and self._granted < self.max_per_interval):
             self._granted += units
             return
         granted: Deferred[None] = Deferred()
@@ -55,7 +60,7 @@ class WorkPacer:
     def _on_timer(self) -> None:
         self._call = None
         self._interval_began, self._granted = self._clock.seconds(), 0
-        while self._waiting and self._granted < MAX_PER_INTERVAL:
+        while self._waiting and self._granted < self.max_per_interval:
             self._grant_next()
         if self._waiting and self._call is None:
             self._call = self._clock.callLater(INTERVAL, self._on_timer)

@@ -182,12 +182,14 @@ def test_a_client_that_does_not_read_is_disconnected(server: SiteHarness) -> Non
 def test_a_client_that_does_not_read_has_one_response_waiting(server: SiteHarness) -> None:
     client = server.connect()
     client.send(GET + SLOW * 3)
+    server.clock.advance(0)
     for number in range(3):
         client.protocol.pauseProducing()  # the transport has more to send than it likes
         assert client.transport.producerState == "paused"
         server.slow.waiting[number].callback(b"large")
         assert len(server.slow.waiting) == number + 1
         client.protocol.resumeProducing()
+        server.clock.advance(0)
         assert client.transport.producerState == "producing"
     assert client.codes == [404, 200, 200, 200]
 
@@ -310,6 +312,7 @@ def test_a_client_that_ends_after_its_requests_gets_the_responses(server: SiteHa
     client.protocol.readConnectionLost()
     assert client.is_open
     server.slow.waiting[0].callback(b"")
+    server.clock.pump([0] * 4)  # requests that were sent together take turns with other clients
     assert client.codes == [200, 404, 404, 404]
     assert not client.is_open
     client.disconnect()

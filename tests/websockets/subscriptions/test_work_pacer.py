@@ -74,3 +74,13 @@ def test_after_finishing_nothing_waits() -> None:
     its.take("h")
     assert its.granted == list("abcdefgh")
     assert not its.clock.getDelayedCalls()
+
+
+def test_even_a_single_unit_waits_if_none_is_too_few() -> None:
+    its = Harness()
+    its.pacer = WorkPacer(its.clock, max_per_interval=2, few=0)
+    for name in "abc":
+        its.take(name, units=1)
+    assert its.granted == ["a", "b"]
+    its.clock.advance(INTERVAL)
+    assert its.granted == ["a", "b", "c"]
