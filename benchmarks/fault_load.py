@@ -22,12 +22,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from benchmarks.fault_traffic import ReceiverOfHook, SteadyPublisher, account
+from benchmarks.fault_traffic import ReceiverOfHook, Requests, SteadyPublisher, account
 from tests.integration.fault_harness import ACCOUNT
 from tests.integration.node_process import NodeProcess, eventually
 from tests.integration.postgresql import Cluster
@@ -81,7 +82,7 @@ class Load:
     def results(self) -> tuple[list[Any], list[str]]:
         """Account for all events; returns a result for each fault, in their order, and what is wrong."""
         wanted = [
-            ("CHANNEL_DESTROY" if name == "ends" else "CHANNEL_CREATE", receiver.requests)
+            Requests(name, "CHANNEL_DESTROY" if name == "ends" else "CHANNEL_CREATE", receiver.requests)
             for name, receiver in self.receivers.items()
         ]
         found, wrong = account(dict(self.publisher.confirmed), wanted)
@@ -238,12 +239,21 @@ def report(load: Load, durations: dict[str, float], patience: float) -> int:
     head = ("fault", "seconds", "confirmed", "wanted", "arrived", "lost", "duplicates", "longest delay, s")
     print("| " + " | ".join(head) + " |\n|" + "---|" * len(head))
     for one in results:
-        cells = (one.fault, f"{durations.get(one.fault, 0):.0f}", one.confirmed, one.wanted, one.arrived)
-        print(
-            "|", " | ".join(map(str, cells)), f"| {one.lost} | {one.duplicates} | {one.longest_delay_s:.1f} |"
+        cells: tuple[object, ...] = (
+            one.fault,
+            f"{durations.get(one.fault, 0):.0f}",
+            one.confirmed,
+            one.wanted,
+            one.arrived,
         )
-        if one.lost:
-            wrong.append(f"{one.lost} lost during {one.fault}")
+        cells += (one.lost, one.duplicates.total(), f"{one.longest_delay_s:.1f}")
+        print("|", " | ".join(map(str, cells)), "|")
+        wrong += [
+            f"{hook} lost {len(names)} events during {one.fault}: {', '.join(names[:10])}"
+            for hook, names in one.missing.items()
+        ]
+    duplicates = sum((one.duplicates for one in results), Counter[str]())
+    print(f"duplicates by hook: {dict(duplicates)}")
     print(f"published again, because they were not confirmed: {load.publisher.repeated}")
     for line in wrong:
         print(f"WRONG: {line}")

@@ -6,8 +6,9 @@ import contextlib
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import pika
@@ -156,13 +157,18 @@ class ReceiverOfHook:
 
 @dataclass
 class FaultResult:
-    """The account of the events that were published during one fault; events are pairs of event and hook."""
+    """The account of the events that were published during one fault.
+
+    `wanted`, `arrived` and the rest count pairs of event and hook. `missing`: the events that each hook has
+    not got. `duplicates`: how many arrivals each hook had too many.
+    """
 
     fault: str
     confirmed: int = 0
     wanted: int = 0
     arrived: int = 0
-    duplicates: int = 0
+    missing: dict[str, list[str]] = field(default_factory=dict)
+    duplicates: Counter[str] = field(default_factory=Counter)
     longest_delay_s: float = 0.0
 
     @property
@@ -170,39 +176,52 @@ class FaultResult:
         """How many of the wanted have not arrived."""
         return self.wanted - self.arrived
 
+    def add(self, hook: str, call_id: str, arrivals: list[float], confirmed_at: float) -> None:
+        """Take one event that `hook` wanted, and the times of its arrivals (monotonic)."""
+        self.wanted += 1
+        if not arrivals:
+            self.missing.setdefault(hook, []).append(call_id)
+            return
+        self.arrived += 1
+        self.duplicates[hook] += len(arrivals) - 1
+        self.longest_delay_s = max(self.longest_delay_s, arrivals[0] - confirmed_at)
+
+
+class Requests(NamedTuple):
+    """What a hook got: its name, that of the event which it wants, and its receiver's requests."""
+
+    hook: str
+    wants: str
+    requests: list[ReceivedRequest]
+
 
 def account(
-    confirmed: dict[str, Confirmed], hooks: Iterable[tuple[str, list[ReceivedRequest]]]
+    confirmed: dict[str, Confirmed], hooks: Iterable[Requests]
 ) -> tuple[dict[str, FaultResult], list[str]]:
-    """Compare what was confirmed with what arrived; returns a result for each fault, and what is wrong.
-
-    `hooks`: the name of the event that each hook wants, and the requests of its receiver.
-    """
+    """Compare what was confirmed with what arrived; returns a result for each fault, and what is wrong."""
     results: dict[str, FaultResult] = {}
     wrong: list[str] = []
     for event in confirmed.values():
         results.setdefault(event.fault, FaultResult(event.fault)).confirmed += 1
-    for wanted_name, requests in hooks:
-        answered: dict[str, list[ReceivedRequest]] = {}
+    for hook in hooks:
+        arrivals: dict[str, list[float]] = {}
         ids: dict[str, set[str]] = {}
-        for one in requests:
+        for one in hook.requests:
             ids.setdefault(one.call_id, set()).add(one.webhook_id)
             if one.answered:
-                answered.setdefault(one.call_id, []).append(one)
-        wrong += [f"{call_id} came with {len(found)} ids" for call_id, found in ids.items() if len(found) > 1]
+                arrivals.setdefault(one.call_id, []).append(one.at)
+        wrong += [
+            f"{hook.hook}: {name} came with {len(found)} ids" for name, found in ids.items() if len(found) > 1
+        ]
         pairs = {(webhook_id, call_id) for call_id, found in ids.items() for webhook_id in found}
         if len({webhook_id for webhook_id, _ in pairs}) != len(pairs):
-            wrong.append("two events came with one id")
+            wrong.append(f"{hook.hook}: two events came with one id")
         for call_id, event in confirmed.items():
-            arrivals = answered.pop(call_id, [])
-            if event.name != wanted_name:
-                wrong += [f"{call_id} was not wanted"] if call_id in ids else []
-                continue
-            result = results[event.fault]
-            result.wanted += 1
-            result.arrived += bool(arrivals)
-            result.duplicates += max(0, len(arrivals) - 1)
-            if arrivals:
-                result.longest_delay_s = max(result.longest_delay_s, arrivals[0].at - event.at)
-        wrong += [f"{call_id} was never confirmed" for call_id in answered]
+            if event.name == hook.wants:
+                results[event.fault].add(hook.hook, call_id, arrivals.get(call_id, []), event.at)
+            elif call_id in ids:
+                wrong.append(f"{hook.hook}: {call_id} was not wanted")
+        wrong += [
+            f"{hook.hook}: {call_id} was never confirmed" for call_id in ids if call_id not in confirmed
+        ]
     return results, wrong
