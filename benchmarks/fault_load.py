@@ -69,6 +69,11 @@ class Load:
         assert made.status_code == 201, made.text
         return str(made.json()["data"]["id"])
 
+    @property
+    def logs(self) -> str:
+        """What the nodes have logged so far."""
+        return "\n".join(node.log_text() for node in self.nodes)
+
     def hook(self, name: str) -> Any:
         """Read a hook with its health."""
         path = f"/v2/accounts/{ACCOUNT}/webhooks/{self.hook_ids[name]}"
@@ -105,7 +110,6 @@ class Load:
     def verify_end(self) -> list[str]:
         """Return what is wrong with the hooks and in the logs."""
         wrong = []
-        logs = "\n".join(node.log_text() for node in self.nodes)
         for name, hook_id in self.hook_ids.items():
             with suppress(AssertionError):
                 eventually(lambda name=name: self.hook(name)["enabled"], "enabled", 60)
@@ -118,9 +122,9 @@ class Load:
                 for key in ("deliveries_waiting", "deliveries_dead", "events_missed")
                 if hook["health"][key]
             ]
-            if name in ("sound", "slow", "ends") and f"hook disabled hook_id={hook_id}" in logs:
+            if name in ("sound", "slow", "ends") and f"hook disabled hook_id={hook_id}" in self.logs:
                 wrong.append(f"hook {name}, whose receiver is sound, was disabled meanwhile")
-        if count := logs.count("Traceback (most recent call last)"):
+        if count := self.logs.count("Traceback (most recent call last)"):
             wrong.append(f"{count} tracebacks in the logs")
         return wrong
 
@@ -187,6 +191,7 @@ class Faults:
         self._set_patience(_CONSUMER_TIMEOUT_MS, 200)
         self._load.receivers["slow"].delay_s = 3.0
         time.sleep(self._hold)
+        assert "restarting it" in self._load.logs, "no consumer was ended"
         self._load.receivers["slow"].delay_s = 0.0
         self._set_patience(1_800_000, 60_000)
 
@@ -314,6 +319,7 @@ def run_on_a_small_disk(arguments: argparse.Namespace, folder: Path) -> int:
         stack.callback(load.stop)
         load.publisher.resume()
         took = inject(load, DISK_FULL, lambda: fill_and_free(disk, arguments.hold), arguments.events)
+        assert "full" in load.logs, "the disk was not full"
         return report(load, {DISK_FULL: took}, arguments.patience)
 
 
