@@ -198,6 +198,8 @@ class Faults:
     def _set_patience(self, timeout_ms: int, interval_ms: int) -> None:
         for key, value in (("consumer_timeout", timeout_ms), ("channel_tick_interval", interval_ms)):
             self._load.rabbit.ctl("eval", f"application:set_env(rabbit, {key}, {value}).")
+        # Channels have the values from when they were opened.
+        self._load.rabbit.ctl("close_all_connections", "for new limits")
 
     def database_frozen(self) -> None:
         """Make the database answer nothing, neither old nor new sessions."""
