@@ -6,7 +6,7 @@ BIN ?= $(VENV)/bin
 APT = DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends
 
 .PHONY: help demo test venv system-packages lint types imports docs tests packaging \
-	fault-tests integration-tests other-tests changelog changelog-check mutants benchmark picture clean
+	fault-tests integration-tests other-tests changelog changelog-check mutants benchmark fault-load picture clean
 
 help:
 	@echo "make demo       install into $(VENV) and run a node with simulated calls"
@@ -17,6 +17,7 @@ help:
 	@echo "make changelog-check   fail when a change that users see has no changelog fragment"
 	@echo "make mutants    flip conditions at random and see whether a test fails (MUTANTS='--help' lists the options)"
 	@echo "make benchmark  measure (prints tables, takes minutes)"
+	@echo "make fault-load  kill, freeze and fill everything under load, and account for every event (a quarter of an hour)"
 	@echo "make picture    renew the screenshot of the console in docs/, from the demo"
 	@echo "make clean      remove $(VENV) and all build results"
 
@@ -113,6 +114,9 @@ benchmark:
 	$(BIN)/python -m benchmarks.websocket_fanout
 	$(BIN)/python -m benchmarks.websocket_fanout --rabbitmq
 	$(BIN)/python -m benchmarks.console_calls
+
+fault-load:
+	$(BIN)/python -m benchmarks.fault_load --faults $(or $(FAULTS),all)
 
 picture:
 	$(BIN)/python -m tests.browser.console_picture

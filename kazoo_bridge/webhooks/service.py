@@ -52,6 +52,7 @@ from kazoo_bridge.webhooks.hooks.hook_service import HookService
 from kazoo_bridge.webhooks.hooks.registry import HookRegistry
 from kazoo_bridge.webhooks.http_client import HookHttpClient
 from kazoo_bridge.webhooks.metrics import StoredDeliveryMetrics
+from kazoo_bridge.webhooks.notification_sender import NotificationSender
 
 _log = Logger()
 
@@ -97,6 +98,7 @@ class WebhookService:
     _missed_events: MissedEvents
     _dispatcher: Dispatcher
     _hook_changes: HookChangeConsumer
+    _notifications: NotificationSender
     _consumer: IConsumer | None = field(init=False, default=None)
 
     @classmethod
@@ -136,6 +138,7 @@ class WebhookService:
             self_healing=config.webhooks.self_healing,
         )
         probe_schedule = ProbeSchedule.from_config(config.webhooks)
+        notifications = NotificationSender(reactor, bus)
         auto_disabler = AutoDisabler(
             reactor,
             config.webhooks,
@@ -143,7 +146,7 @@ class WebhookService:
             stores.limits,
             recorder,
             hooks,
-            bus,
+            notifications,
             probe_schedule,
             on_suspended=paused.pause,
         )
@@ -170,7 +173,7 @@ class WebhookService:
             attempt_runner,
             writer,
             probe_schedule,
-            bus,
+            notifications,
             http.sender.request_timeout,
         )
         retry_worker = RetryWorker(
@@ -230,6 +233,7 @@ class WebhookService:
             missed_events=missed_events,
             dispatcher=dispatcher,
             hook_changes=HookChangeConsumer(bus, hooks, directory, on_account_deleted),
+            notifications=notifications,
         )
 
     async def check_command_url(self, url: str) -> str | None:
@@ -297,6 +301,7 @@ class WebhookService:
         for service in (self.auto_disabler, self._delivery_writer, self._missed_events, self.recorder):
             if service.running:
                 await service.stopService()
+        self._notifications.stop()
         self.event_handler.stop()
         self._scheduler.stop()
         await self._http.close()

@@ -32,11 +32,12 @@ retry_schedule_s = [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2]
 
 
 class ReceivedRequest(NamedTuple):
-    """A request that the receiver has read completely; `answered`: with success."""
+    """A request that the receiver has read completely, `at` (monotonic); `answered`: with success."""
 
     call_id: str
     webhook_id: str
     answered: bool
+    at: float
 
 
 class FaultyReceiver:
@@ -87,7 +88,12 @@ class FaultyReceiver:
         behaviour = self.behaviour(number)
         # Recorded before the response is sent: afterwards the node may forget the event.
         self.requests.append(
-            ReceivedRequest(json.loads(body)["call_id"], fields["webhook-id"], behaviour in ("ok", "slow"))
+            ReceivedRequest(
+                json.loads(body)["call_id"],
+                fields["webhook-id"],
+                behaviour in ("ok", "slow"),
+                time.monotonic(),
+            )
         )
         if behaviour == "reset":
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -66,16 +66,23 @@ class Cluster:
         )
         self._run("pg_ctl", "-w", "-l", str(self._folder / "log"), "-o", settings, "start")
 
-    def freeze(self) -> None:
-        """Stop the server's present sessions, until `thaw`."""
+    def freeze(self, *, whole: bool = False) -> None:
+        """Stop the server's present sessions, until `thaw`; `whole`: no new session begins, either."""
+        if whole:
+            os.kill(self._parent, signal.SIGSTOP)
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Continue the sessions."""
+        """Continue the sessions, and the server."""
         self._signal(signal.SIGCONT)
+        os.kill(self._parent, signal.SIGCONT)
+
+    @property
+    def _parent(self) -> int:
+        return int((self._folder / "data" / "postmaster.pid").read_text().split()[0])
 
     def _signal(self, number: int) -> None:
-        parent = (self._folder / "data" / "postmaster.pid").read_text().split()[0]
+        parent = self._parent
         for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):  # it may have ended
                 if f"\nPPid:\t{parent}\n" in (process / "status").read_text():

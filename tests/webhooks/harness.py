@@ -28,6 +28,7 @@ from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.hooks.hook_service import HookService
 from kazoo_bridge.webhooks.hooks.registry import HookRegistry
 from kazoo_bridge.webhooks.http.sender import Sender
+from kazoo_bridge.webhooks.notification_sender import NotificationSender
 from tests.webhooks.fakes import (
     FakeAgent,
     FakeAttemptStore,
@@ -114,7 +115,7 @@ class Harness:
             self.attempt_runner,
             self.writer,
             self.probe_schedule,
-            self.bus,
+            NotificationSender(clock, self.bus),
             REQUEST_TIMEOUT,
         )
         self.retry_worker = RetryWorker(

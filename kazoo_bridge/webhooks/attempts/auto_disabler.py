@@ -10,13 +10,10 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from kazoo_bridge.config import Webhooks
 from kazoo_bridge.interfaces import (
-    BusUnavailable,
     IAttemptStore,
-    IBus,
     ILimitStore,
     StorageUnavailable,
     Suspension,
@@ -25,6 +22,7 @@ from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
 from kazoo_bridge.webhooks.delivery.probe_schedule import ProbeSchedule
 from kazoo_bridge.webhooks.hooks.hook_service import TOO_MANY_FAILURES, HookService
 from kazoo_bridge.webhooks.kazoo_messages import webhook_disabled
+from kazoo_bridge.webhooks.notification_sender import NotificationSender
 
 _log = Logger()
 
@@ -48,7 +46,7 @@ class AutoDisabler(Service):
     _limits: ILimitStore
     _recorder: AttemptRecorder
     _hooks: HookService
-    _bus: IBus
+    _notifications: NotificationSender
     _probe_schedule: ProbeSchedule
     _on_suspended: Callable[[str], Awaitable[None]]
     _loop: LoopingCall = field(init=False)
@@ -109,8 +107,7 @@ class AutoDisabler(Service):
             account_id=account_id,
             reason=reason,
         )
-        # Not awaited: a slow broker must not delay what else follows from a failure.
-        self._bus.publish(*webhook_disabled(account_id, hook_id)).addErrback(self._on_publish_failed, hook_id)
+        self._notifications.send(webhook_disabled(account_id, hook_id))
         return True
 
     async def _check_safely(self) -> None:
@@ -125,11 +122,3 @@ class AutoDisabler(Service):
     async def _interval(self) -> float:
         default, shortest_ms = self._window / 4, await self._limits.shortest_expiry_ms()
         return default if shortest_ms is None else min(default, max(shortest_ms / 4000, MIN_CHECK_INTERVAL))
-
-    def _on_publish_failed(self, failure: Failure, hook_id: str) -> None:
-        failure.trap(BusUnavailable)
-        _log.warn(
-            "notification webhook_disabled not sent hook_id={hook_id} reason={reason}",
-            hook_id=hook_id,
-            reason=failure.value,
-        )

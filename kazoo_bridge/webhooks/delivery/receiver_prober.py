@@ -11,9 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from kazoo_bridge.interfaces import (
-    BusUnavailable,
     Delivery,
-    IBus,
     IDeliveryStore,
     IHookStore,
     StorageUnavailable,
@@ -28,6 +26,7 @@ from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.hooks.hook_service import HookService
 from kazoo_bridge.webhooks.hooks.registry import HookRegistry
 from kazoo_bridge.webhooks.kazoo_messages import webhook_recovered
+from kazoo_bridge.webhooks.notification_sender import NotificationSender
 
 _log = Logger()
 
@@ -79,7 +78,7 @@ class ReceiverProber:
     _attempt_runner: AttemptRunner
     _writer: DeliveryWriter
     _schedule: ProbeSchedule
-    _bus: IBus
+    _notifications: NotificationSender
     _request_timeout: float
     _owner: str = field(init=False, factory=lambda: secrets.token_hex(16))
     _probing: set[Deferred[None]] = field(init=False, factory=set)
@@ -188,14 +187,7 @@ class ReceiverProber:
             hook_id=hook.id,
             account_id=hook.account_id,
         )
-        try:
-            await self._bus.publish(*webhook_recovered(hook.account_id, hook.id))
-        except BusUnavailable as error:
-            _log.warn(
-                "notification webhook_recovered not sent hook_id={hook_id} reason={reason}",
-                hook_id=hook.id,
-                reason=error,
-            )
+        self._notifications.send(webhook_recovered(hook.account_id, hook.id))
 
     async def _on_failure(self, hook: Hook, suspension: Suspension) -> None:
         self.results["failure"] += 1

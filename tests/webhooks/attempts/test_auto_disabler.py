@@ -17,6 +17,7 @@ from kazoo_bridge.webhooks.hooks.hook_service import TOO_MANY_FAILURES, HookServ
 from kazoo_bridge.webhooks.hooks.registry import HookRegistry
 from kazoo_bridge.webhooks.http.http_request import build_request
 from kazoo_bridge.webhooks.http.sender import Outcome
+from kazoo_bridge.webhooks.notification_sender import RETRY_INTERVAL, NotificationSender
 from tests.webhooks.fakes import FakeAttemptStore, FakeBus, FakeHookStore, FakeLimitStore
 from tests.webhooks.harness import results_of
 from tests.webhooks.hook_factory import ACCOUNT, RULES, make_hook, stored_hook
@@ -48,7 +49,7 @@ class Harness:
                 on_changed=lambda action, hook: None,
                 on_hook_loaded=lambda hook_id, became_enabled: None,
             ),
-            self.bus,
+            NotificationSender(self.clock, self.bus),
             ProbeSchedule(30.0, 1000.0),
             self._on_suspended,
         )
@@ -172,10 +173,11 @@ def test_a_hook_that_has_been_changed_is_not_disabled() -> None:
 def test_a_hook_is_disabled_without_a_bus() -> None:
     harness = Harness()
     harness.bus.down = True
-    with capturedLogs() as logs:
-        harness.disable()
+    harness.disable()
     assert not harness.document["enabled"]
-    assert [log["hook_id"] for log in logs if "not sent" in log["log_format"]] == [HOOK.id]
+    harness.bus.down = False
+    harness.clock.advance(RETRY_INTERVAL)
+    assert [key for _, key, _ in harness.bus.published] == ["notifications.webhook.disabled"]
 
 
 def test_checks_go_on_while_limits_cannot_be_read() -> None:

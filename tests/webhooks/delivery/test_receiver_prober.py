@@ -11,6 +11,7 @@ from kazoo_bridge.interfaces import UNTIL_ENABLED, StoredHook, Suspension
 from kazoo_bridge.webhooks.delivery.missed_events import TOO_OLD
 from kazoo_bridge.webhooks.egress.own_faults import OwnFault
 from kazoo_bridge.webhooks.hooks.hook import Hook
+from kazoo_bridge.webhooks.notification_sender import RETRY_INTERVAL
 from tests.webhooks.fakes import FakeAgent, respond
 from tests.webhooks.harness import Harness, make_harness, results_of
 from tests.webhooks.hook_factory import CATALOGUE
@@ -154,10 +155,11 @@ def test_a_hook_recovers_without_a_bus() -> None:
     agent, harness = make_suspended("e1")
     harness.bus.down = True
     probe(harness)
-    with capturedLogs() as logs:
-        respond(agent.hanging[0], 200)
+    respond(agent.hanging[0], 200)
     assert stored(harness).document["enabled"] is True
-    assert [log["hook_id"] for log in logs if "not sent" in log["log_format"]] == ["h1"]
+    harness.bus.down = False
+    harness.clock.advance(RETRY_INTERVAL)
+    assert [key for _, key, _ in harness.bus.published] == ["notifications.webhook.recovered"]
 
 
 def test_stopping_waits_for_a_probe() -> None:
