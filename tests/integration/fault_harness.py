@@ -20,7 +20,7 @@ from tests.integration.node_process import NodeProcess, eventually
 
 ACCOUNT = "a" * 32
 
-#: The default configuration with shorter waits: hooks are suspended and recover.
+#: Shorter waits, for tests that would take minutes with the default configuration, in which they hold too.
 SHORT_WAITS = """
 [webhooks]
 probe_after_s = 1
@@ -179,7 +179,7 @@ class Publisher:
 
 
 def start_node(
-    folder: Path, uri: str, url: str, more: str = SHORT_WAITS, storage_uri: str = "", **hook: object
+    folder: Path, uri: str, url: str, more: str = "", storage_uri: str = "", **hook: object
 ) -> NodeProcess:
     """Start a node with one hook to `url`."""
     node = NodeProcess(folder, uri, more, storage_uri)

@@ -35,7 +35,7 @@ def test_the_broker_is_killed_under_load(
 ) -> None:
     uri = disposable_rabbit.fresh_vhost()
     receiver.behaviour = lambda number: "500" if number % 6 == 1 else "slow" if number % 3 else "ok"
-    node = start_node(tmp_path, uri, receiver.url)
+    node = start_node(tmp_path, uri, receiver.url, more=SHORT_WAITS)
     publisher = Publisher(uri)
     publisher.publish(20)
     disposable_rabbit.settle()
@@ -63,7 +63,7 @@ def test_the_broker_is_killed_under_load(
 
 def test_the_database_is_locked(tmp_path: Path, vhost_uri: str, receiver: FaultyReceiver) -> None:
     receiver.behaviour = lambda number: "500" if number < 12 else "ok"
-    node = start_node(tmp_path, vhost_uri, receiver.url)
+    node = start_node(tmp_path, vhost_uri, receiver.url, more=SHORT_WAITS)
     publisher = Publisher(vhost_uri)
     locker = sqlite3.connect(tmp_path / "bridge.sqlite3", isolation_level=None, timeout=20)
     locker.execute("BEGIN EXCLUSIVE")
@@ -95,7 +95,7 @@ def test_the_disk_is_full(tmp_path: Path, vhost_uri: str, receiver: FaultyReceiv
         pytest.skip(f"this environment does not let root mount a file system: {mounted.stderr.strip()}")
     try:
         receiver.behaviour = lambda number: "500" if number < 12 else "ok"
-        node = start_node(tmp_path, vhost_uri, receiver.url, SHORT_WAITS, f"sqlite:///{disk}/bridge.sqlite3")
+        node = start_node(tmp_path, vhost_uri, receiver.url, storage_uri=f"sqlite:///{disk}/bridge.sqlite3")
         publisher = Publisher(vhost_uri)
         filler = disk / "filler"
         with filler.open("wb", buffering=0) as out, contextlib.suppress(OSError):
@@ -123,7 +123,9 @@ def test_postgresql_is_killed_under_load(
     tmp_path: Path, vhost_uri: str, receiver: FaultyReceiver, cluster: Cluster
 ) -> None:
     receiver.behaviour = lambda number: "500" if number % 3 else "ok"
-    node = start_node(tmp_path, vhost_uri, receiver.url, storage_uri=cluster.uri(cluster.new_database()))
+    node = start_node(
+        tmp_path, vhost_uri, receiver.url, storage_uri=cluster.uri(cluster.new_database()), more=SHORT_WAITS
+    )
     publisher = Publisher(vhost_uri)
     loading = threading.Thread(target=publisher.publish, args=(200,), kwargs={"pause": 0.02})
     loading.start()
@@ -170,7 +172,9 @@ def test_stopping_while_the_database_answers_nothing(
     tmp_path: Path, vhost_uri: str, receiver: FaultyReceiver, cluster: Cluster, forced: bool
 ) -> None:
     receiver.behaviour = lambda number: "500"
-    node = start_node(tmp_path, vhost_uri, receiver.url, storage_uri=cluster.uri(cluster.new_database()))
+    node = start_node(
+        tmp_path, vhost_uri, receiver.url, storage_uri=cluster.uri(cluster.new_database()), more=SHORT_WAITS
+    )
     publisher = Publisher(vhost_uri)
     cluster.freeze()
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.fault_harness import FaultyReceiver, Publisher, start_node
+from tests.integration.fault_harness import SHORT_WAITS, FaultyReceiver, Publisher, start_node
 from tests.integration.node_process import eventually
 from tests.integration.rabbitmq import RabbitNode
 
@@ -31,7 +31,7 @@ def in_queue(rabbit: RabbitNode, kind: str) -> int:
 def test_the_broker_is_reset(tmp_path: Path, disposable_rabbit: RabbitNode, receiver: FaultyReceiver) -> None:
     """What a node has received by then arrives, and so does everything afterwards."""
     receiver.behaviour = lambda number: "500" if number % 5 == 1 else "slow"
-    node = start_node(tmp_path, disposable_rabbit.uri, receiver.url)
+    node = start_node(tmp_path, disposable_rabbit.uri, receiver.url, more=SHORT_WAITS)
     publisher = Publisher(disposable_rabbit.uri)
     publisher.publish(300)
     eventually(lambda: in_queue(disposable_rabbit, "messages_ready") == 0, "all events with the node")
@@ -49,7 +49,7 @@ def test_the_broker_is_reset(tmp_path: Path, disposable_rabbit: RabbitNode, rece
 
 def test_the_broker_freezes(tmp_path: Path, disposable_rabbit: RabbitNode, receiver: FaultyReceiver) -> None:
     receiver.behaviour = lambda number: "500" if number % 5 == 1 else "slow"
-    node = start_node(tmp_path, f"{disposable_rabbit.uri}?heartbeat=1", receiver.url)
+    node = start_node(tmp_path, f"{disposable_rabbit.uri}?heartbeat=1", receiver.url, more=SHORT_WAITS)
     publisher = Publisher(disposable_rabbit.uri)
     publisher.publish(600)
     disposable_rabbit.settle()

@@ -32,7 +32,7 @@ def verify_and_stop(node: NodeProcess, receiver: FaultyReceiver, publisher: Publ
 def test_the_receiver_has_every_fault(tmp_path: Path, vhost_uri: str, receiver: FaultyReceiver) -> None:
     behaviours = ["reset", "garbage", "500", "slow", "ok", "silent", "reset", "garbage"]
     receiver.behaviour = lambda number: behaviours[number % len(behaviours)] if number < 24 else "ok"
-    node = start_node(tmp_path, vhost_uri, receiver.url)
+    node = start_node(tmp_path, vhost_uri, receiver.url, more=SHORT_WAITS)
     publisher = Publisher(vhost_uri)
     publisher.publish(80)
     verify_and_stop(node, receiver, publisher)
@@ -41,7 +41,7 @@ def test_the_receiver_has_every_fault(tmp_path: Path, vhost_uri: str, receiver: 
 def test_the_receiver_is_down_and_comes_up(tmp_path: Path, vhost_uri: str, receiver: FaultyReceiver) -> None:
     proxy = CuttingProxy(receiver.port, lambda _: (None, None))
     proxy.stop()  # nothing listens on its port
-    node = start_node(tmp_path, vhost_uri, f"http://127.0.0.1:{proxy.port}/hook")
+    node = start_node(tmp_path, vhost_uri, f"http://127.0.0.1:{proxy.port}/hook", more=SHORT_WAITS)
     publisher = Publisher(vhost_uri)
     publisher.publish(60)
     token = node.command("token", "create", "--account", "a" * 32)

@@ -34,7 +34,7 @@ def start_thread(work: threading.Thread) -> threading.Thread:
 def test_killed_at_any_moment(tmp_path: Path, vhost_uri: str, receiver: FaultyReceiver, seed: int) -> None:
     rng = random.Random(seed)
     receiver.behaviour = lambda number: "500" if number % 7 == 3 else "slow" if number % 5 == 0 else "ok"
-    node = start_node(tmp_path, vhost_uri, receiver.url)
+    node = start_node(tmp_path, vhost_uri, receiver.url, more=SHORT_WAITS)
     publisher = Publisher(vhost_uri)
     load = start_thread(threading.Thread(target=publisher.publish, args=(500,), kwargs={"pause": 0.01}))
     for _ in range(3):
@@ -70,8 +70,7 @@ def test_stopped_under_load(tmp_path: Path, vhost_uri: str, receiver: FaultyRece
 
 def test_a_forced_stop_waits_for_nothing(tmp_path: Path, vhost_uri: str, receiver: FaultyReceiver) -> None:
     receiver.behaviour = lambda number: "silent"
-    long_timeout = SHORT_WAITS.replace("request_timeout_ms = 1500", "request_timeout_ms = 60000")
-    node = start_node(tmp_path, vhost_uri, receiver.url, long_timeout)
+    node = start_node(tmp_path, vhost_uri, receiver.url)
     publisher = Publisher(vhost_uri)
     publisher.publish(20)
     while len(receiver.requests) < 10:
@@ -101,7 +100,7 @@ def test_one_of_two_nodes_dies_with_claimed_deliveries(
         folders = [tmp_path / name for name in ("one", "two")]
         for folder in folders:
             folder.mkdir()
-        first = start_node(folders[0], vhost_uri, receiver.url, storage_uri=storage)
+        first = start_node(folders[0], vhost_uri, receiver.url, storage_uri=storage, more=SHORT_WAITS)
         second = NodeProcess(folders[1], vhost_uri, SHORT_WAITS, storage)
         second.start()
         publisher = Publisher(vhost_uri)
