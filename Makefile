@@ -6,7 +6,7 @@ BIN ?= $(VENV)/bin
 APT = DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends
 
 .PHONY: help demo test venv system-packages lint types imports docs tests packaging \
-	fault-tests integration-tests other-tests changelog changelog-check mutants benchmark fault-load picture clean
+	integration-tests other-tests changelog changelog-check mutants benchmark fault-load picture clean
 
 help:
 	@echo "make demo       install into $(VENV) and run a node with simulated calls"
@@ -79,19 +79,13 @@ packaging:
 	cd build/wheel/env && bin/python -c 'from twisted.scripts.twistd import run; run()' --help | grep '^ *kazoo_bridge '
 	cd build/wheel/env && bin/kazoo-bridge account create --id 0123456789abcdef0123456789abcdef
 
-# Three parts run in parallel, because most tests spend most of their time waiting. The output of each is printed when it ends.
+# Two halves run in parallel, because most tests spend most of their time waiting. The output of each is printed when it ends.
 tests:
-	@echo "three parts of the tests run in parallel; this takes minutes"
-	$(MAKE) --jobs=3 --output-sync=target fault-tests integration-tests other-tests
-
-# Tests that kill, freeze and cut off what the service needs, and wait for it to recover.
-FAULT_TESTS = $(wildcard tests/integration/test_*fault*.py tests/integration/test_*recovery*.py tests/integration/test_queue_types.py tests/integration/test_nodes.py)
-
-fault-tests:
-	$(BIN)/python -m pytest $(FAULT_TESTS)
+	@echo "two halves of the tests run in parallel; this takes minutes"
+	$(MAKE) --jobs=2 --output-sync=target integration-tests other-tests
 
 integration-tests:
-	$(BIN)/python -m pytest tests/integration $(FAULT_TESTS:%=--ignore=%)
+	$(BIN)/python -m pytest tests/integration
 
 other-tests:
 	$(BIN)/python -m pytest --ignore=tests/integration
