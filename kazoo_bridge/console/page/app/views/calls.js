@@ -298,6 +298,8 @@ export class CallsView {
 
 function updateRow(row, cells, actions, call) {
   const { state } = call;
+  // Some browsers take focus from a button at the moment when it is disabled.
+  const focused = row.contains(document.activeElement) ? document.activeElement : null;
   for (const role of ["caller", "callee"]) {
     const { name, number } = call[role];
     setText(cells[`${role}Name`], name || number || (call[role] === NO_PARTY ? "–" : "unknown"));
@@ -315,9 +317,8 @@ function updateRow(row, cells, actions, call) {
   for (const action of Object.values(actions)) action.disabled = ended;
   actions.hold.disabled = ended || !["answered", "held"].includes(state);
   actions.park.disabled = ended || state === "ringing";
-  // A disabled button keeps focus but receives no key events, so focus moves to the row.
-  if (document.activeElement?.disabled && row.contains(document.activeElement))
-    row.focus({ preventScroll: true });
+  // A disabled button keeps or loses focus, but receives no key events, so focus moves to the row.
+  if (focused?.disabled) row.focus({ preventScroll: true });
 }
 
 /** Block the buttons of a call while a command to it is under way. */
