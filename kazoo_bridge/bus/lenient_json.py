@@ -13,7 +13,7 @@ MAX_INTEGER_DIGITS = 1000
 #: Replaces what text cannot hold.
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
-#: Control characters that JSON forbids in strings, without those that it permits between values.
+#: Control characters that JSON forbids in strings, except the ones it permits between values.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 

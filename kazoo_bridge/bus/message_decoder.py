@@ -1,4 +1,4 @@
-"""Decodes the messages of one bus, and counts those that cannot be read or handled."""
+"""Decodes the messages of one bus, and counts what cannot be read or handled."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ class ConferenceCategory:
         """See `IBindingCategory`.
 
         The routing keys of commands contain no account, so only super-admins get those of all conferences,
-        and those that name no account.
+        and commands that name no account.
         """
         first, *segments = binding.split(".")
         if first != "conference":

@@ -137,7 +137,7 @@ class IHookStore(Interface):
     def due_probes(now: float) -> Deferred[list[StoredHook]]:
         """List suspended hooks whose probe is due at `now` (Unix seconds) and that have a held delivery.
 
-        Those that wait longest come first. Their number is bounded; the others are due the next time.
+        The hooks that wait longest come first. Their number is bounded; the others are due the next time.
         """
 
     def claim_probe(hook: StoredHook, next_probe: float) -> Deferred[bool]:

@@ -139,7 +139,7 @@ class HookStore:
     def due_probes(self, now: float) -> Deferred[list[StoredHook]]:
         """Read suspended hooks whose probe is due at `now` (Unix seconds) and that have a held delivery.
 
-        Those that wait longest come first, `MAX_DUE_PROBES` at most.
+        The hooks that wait longest come first, `MAX_DUE_PROBES` at most.
         """
         held = sa.exists().where(
             deliveries.c.hook_id == hooks.c.id,

@@ -226,8 +226,8 @@ class WebsocketService:
     async def when_closed(self, force: Deferred[None]) -> None:
         """Wait, after `stop`, until all clients have answered the close frame.
 
-        Returns after `CLOSE_TIMEOUT_ON_STOP` at the latest, or when `force` fires; then aborts those that
-        have not.
+        Returns after `CLOSE_TIMEOUT_ON_STOP` at the latest, or when `force` fires; then aborts the
+        connections of the others.
         """
         idle = self.server.when_idle()
         force.addCallback(lambda _: idle.cancel())

@@ -139,7 +139,7 @@ async def test_hidden_paths_have_one_spelling(rest: RestHarness) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_idle_connections_lock_nobody_out(tmp_path: Path) -> None:
+async def test_idle_connections_lock_no_other_client_out(tmp_path: Path) -> None:
     limited = evolve(LOOPBACK, max_connections=50, max_connections_per_ip=10)
     config = evolve(Config(), http=limited, storage=Storage(f"sqlite:///{tmp_path}/b.sqlite3"))
     async with running_node(config) as rest:

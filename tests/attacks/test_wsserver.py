@@ -72,7 +72,7 @@ async def assert_served(harness: Harness) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_idle_connections_of_one_address_keep_nobody_else_out(tmp_path: Path) -> None:
+async def test_idle_connections_of_one_address_keep_no_other_client_out(tmp_path: Path) -> None:
     async with node(tmp_path) as harness:
         started = process_time()
         sockets = await connect_many(harness, ["127.0.0.9"] * 1200)

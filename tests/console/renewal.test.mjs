@@ -20,7 +20,7 @@ beforeEach(() => {
   signIns = 0;
 });
 
-/** Start a renewal whose attempts give `sessions`, or throw those that are errors. */
+/** Start a renewal whose attempts give `sessions`, or throw the errors among them. */
 function start(expires = now() + HOUR_S) {
   const signIn = async () => {
     signIns += 1;

@@ -23,7 +23,7 @@ test("a disabled webhook is red, whatever the reason", () => {
   assert.match(waitingReason(FAILED), /disabled, so what waits is not sent/);
 });
 
-test("a suspended webhook tells what waits, and when it is probed", () => {
+test("a suspended webhook shows what waits, and when it is probed", () => {
   const health = { deliveries_waiting: 12, events_missed: 3, next_probe: now() + 25.5 };
   const suspended = { ...FAILED, health };
   assert.deepEqual(webhookState(suspended), {

@@ -24,7 +24,7 @@ _GUARD = (
 )
 
 
-#: Ports below those that the system gives to outgoing connections, which would be in use again at any moment.
+#: Ports below the range of outgoing connections, which would be in use again at any moment.
 _PORTS = range(12_000, 32_000)
 
 

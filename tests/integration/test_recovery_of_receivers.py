@@ -1,4 +1,4 @@
-"""With the default configuration, a receiver's outage costs nothing, and nobody has to act."""
+"""With the default configuration, a receiver's outage costs nothing, and no person has to act."""
 
 from __future__ import annotations
 

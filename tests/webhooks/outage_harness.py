@@ -59,7 +59,7 @@ class Receiver:
         self.clock = clock
         self.away = False
         self.status = 200
-        #: The time of each request that reached it or would have, and the ids of those that it accepted.
+        #: The time of each request that reached it or would have, and the ids of the accepted ones.
         self.times: list[float] = []
         self.accepted: list[str] = []
         self.in_flight = self.most_in_flight = 0

@@ -70,5 +70,5 @@ class WebsocketResource(RoutedResource):
 
 
 def _age(socket: Mapping[str, Any]) -> int:
-    """Return a number that is larger for an older socket; other servers on the bus may not tell the age."""
+    """Return a number that is larger for an older socket; other servers on the bus may omit the age."""
     return -(to_integer(socket.get("timestamp")) or 0)

@@ -37,8 +37,8 @@ OnGone = Callable[[str, str, str, str], Awaitable[object]]
 class AttemptResult:
     """What follows from an attempt. `next_attempt` is in Unix seconds; None: no further attempt.
 
-    `attempts` counts the attempts at the delivery so far, without those that failed by a fault of this
-    node; `reason` says why this one failed. `status` is that of the response, None without one.
+    `attempts` counts the attempts at the delivery so far, except failures by a fault of this node;
+    `reason` says why this one failed. `status` is that of the response, None without one.
     `counts_against_hook`: the attempt failed, by the fault of the receiver or of the hook. `dropped`: the
     event is not wanted any more.
     """

@@ -46,7 +46,6 @@ _PROBES_WITH_OLDEST = 3
 #: How many deliveries later probes take in turn.
 _PROBE_CANDIDATES = 8
 
-
 #: Seconds after a probe for which there was nothing to send, or no slot, until the next one.
 _DELAY_WITHOUT_ATTEMPT = 5.0
 
@@ -128,7 +127,7 @@ class ReceiverProber:
             elif result.counts_against_hook:
                 await self._on_failure(hook, probe.suspension)
             else:
-                # A trouble of this node says nothing about the receiver.
+                # A fault of this node says nothing about the receiver.
                 await self._hook_store.return_probe(probe.stored, probe.next_probe)
         except StorageUnavailable as error:
             _log.warn("probe not completed hook_id={hook_id} reason={reason}", hook_id=hook.id, reason=error)

@@ -138,7 +138,7 @@ class _ReusedConnection:
 
     A request is sent once more, on a connection from `open_new`, if the connection ends before a byte of the
     response, and either the request was not sent completely or at most `STALE_TIMEOUT` seconds passed: it was
-    not processed then, as far as can be told. Receivers recognise a repetition by its ``webhook-id``.
+    most probably not processed then. Receivers recognise a repetition by its ``webhook-id``.
     """
 
     clock: IReactorTime

@@ -16,7 +16,7 @@ def signature_headers(
 ) -> dict[str, str]:
     """Return the headers that sign a request: ``webhook-timestamp`` and ``webhook-signature``.
 
-    `keys` are the hook's, newest first, each with its expiry; those that expire at or before `now` are
+    `keys` are the hook's, newest first, each with its expiry; keys that expire at or before `now` are
     skipped. If none is left the result is empty. `webhook_id` is the value of the ``webhook-id`` header,
     which the caller sends. `now` is in Unix seconds; its fraction is dropped. `body` is the exact body; for a
     GET it is empty, so that the signature does not cover the query string. ``webhook-signature`` has one

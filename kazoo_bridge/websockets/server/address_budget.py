@@ -26,7 +26,7 @@ MAX_ADDRESSES = 10_000
 class AddressBudget:
     """One `TokenBucket` for the unauthenticated clients of each `address_group`.
 
-    `enabled` False: nothing is counted, because addresses are not told apart.
+    `enabled` False: nothing is counted, because addresses are not distinguished.
     """
 
     _clock: IReactorTime

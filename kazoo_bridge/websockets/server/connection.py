@@ -81,7 +81,7 @@ class Connection:
     `session` is the session that the connection belongs to; a client that resumes replaces it, see
     `switch_session`. `send_buffer` writes to `transport`, see `SendBuffer`. `on_close` is called with a close
     code and a reason when the server closes the connection; `on_overflow` with this connection when the
-    client reads too slowly. `admission` is the connection's place among those that are not authenticated;
+    client reads too slowly. `admission` is the connection's place among the unauthenticated ones;
     None: it is authenticated from the beginning.
     """
 
@@ -155,7 +155,7 @@ class Connection:
         return self._excess
 
     def authenticated(self) -> None:
-        """Note that the client has authenticated: it no longer counts among those that have not."""
+        """Note that the client has authenticated: it no longer counts as unauthenticated."""
         admission, self._admission = self._admission, None
         if admission is not None:
             admission.authenticated()

@@ -64,9 +64,9 @@ class EventFanout:
     async def bind(self, topics: Iterable[Topic], account_id: str = "") -> dict[Topic, str]:
         """Bind the topics for a client of the account, unless they are unsubscribed by now.
 
-        Returns those that the broker has refused, or has not answered about within `ANSWER_TIMEOUT`, each
-        with the reason for the client. Without a connection to the broker it returns at once: the topics are
-        bound when there is one.
+        Returns the topics that the broker has refused, or has not answered about within `ANSWER_TIMEOUT`,
+        each with the reason for the client. Without a connection to the broker it returns at once: the topics
+        are bound when there is one.
         """
         queue = self._bind_queue
         if queue is None:

@@ -132,7 +132,7 @@ def test_an_existing_queue_with_other_arguments_is_used_as_it_is(connection: Fak
     ]
 
 
-def test_the_log_tells_how_to_bound_an_existing_queue(connection: FakeConnection) -> None:
+def test_the_log_says_how_to_bound_an_existing_queue(connection: FakeConnection) -> None:
     connection.refusals["queue q"] = OTHER_ARGUMENTS
     with CapturedLog() as log:
         result_of(make_topology(connection, **{"x-max-length-bytes": 1000}).queue(DURABLE))

@@ -158,7 +158,7 @@ def attempt_that_fails(error: Exception, created: float = 0.0) -> tuple[Harness,
 
 
 @pytest.mark.parametrize(("age", "delay"), [(0, 5), (60, 60), (86_400, 300)])
-def test_a_trouble_of_this_node_neither_counts_nor_uses_up_a_retry(age: float, delay: float) -> None:
+def test_a_fault_of_this_node_neither_counts_nor_uses_up_a_retry(age: float, delay: float) -> None:
     harness, result = attempt_that_fails(ConnectBindError(errno.EMFILE, "too many open files"), age)
     assert (result.delivered, result.attempts, result.counts_against_hook) == (False, 2, False)
     assert result.next_attempt == harness.clock.seconds() + delay
@@ -168,7 +168,7 @@ def test_a_trouble_of_this_node_neither_counts_nor_uses_up_a_retry(age: float, d
     assert [(one.revision, one.failed) for one in harness.attempts.stored] == [("", True)]
 
 
-def test_troubles_of_this_node_do_not_open_the_circuit() -> None:
+def test_faults_of_this_node_do_not_open_the_circuit() -> None:
     agent, harness = make_harness(reachable=True, started=False)
     hook = harness.hook()
     for number in range(10):

@@ -186,7 +186,7 @@ def test_a_probe_that_found_only_old_events_is_made_with_the_next_event() -> Non
     assert stored(harness).document["enabled"] is True
 
 
-def test_a_trouble_of_this_node_is_no_failed_probe() -> None:
+def test_a_fault_of_this_node_is_no_failed_probe() -> None:
     agent, harness = make_suspended("e1", give_up_after=20.0)
     probe(harness)
     agent.hanging[0].errback(OwnFault("no name server"))

@@ -35,7 +35,7 @@ def test_jitter_spreads_over_the_whole_delay() -> None:
     assert 80 < max(delays) <= 100
 
 
-def test_after_a_trouble_of_this_node_the_delay_grows_with_the_age_of_the_delivery() -> None:
+def test_after_a_fault_of_this_node_the_delay_grows_with_the_age_of_the_delivery() -> None:
     policy = RetryPolicy([10], random=random.Random(7))
     for age, longest in ((0.0, 5.0), (100.0, 100.0), (1e6, 300.0)):
         delays = [policy.delay_after_own_fault(age) for _ in range(100)]

@@ -74,7 +74,7 @@ class Harness:
 
     @property
     def states(self) -> list[str]:
-        """The states of all connections, once those that are to be closed are."""
+        """The states of all connections, once the closing ones are closed."""
         self.clock.advance(0)
         return [client.state for client in self.clients]
 

@@ -34,7 +34,7 @@ LOOPBACK_OPEN = EgressPolicy.from_config([], [])
         MemoryError(),
     ],
 )
-def test_troubles_of_this_node(error: BaseException) -> None:
+def test_faults_of_this_node(error: BaseException) -> None:
     assert is_own_fault(error)
 
 

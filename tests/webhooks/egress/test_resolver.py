@@ -126,7 +126,7 @@ async def test_an_error_that_says_nothing_about_the_name_is_no_empty_answer(
     resolver.stop()
 
 
-def test_a_name_that_fails_while_others_are_answered_has_a_trouble_of_its_own() -> None:
+def test_a_name_that_fails_while_others_are_answered_has_a_fault_of_its_own() -> None:
     failing: Deferred[list[str]] = Deferred()
     waiting = [failing, succeed(PUBLIC), fail(LookupFailed("no answer"))]
     resolver = CoalescingResolver(lambda _: waiting.pop(0))

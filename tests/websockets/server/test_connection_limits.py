@@ -135,7 +135,7 @@ def test_handshakes_of_one_address_are_limited_in_rate() -> None:
     control.stop()
 
 
-def test_clients_behind_a_proxy_are_told_apart() -> None:
+def test_clients_behind_a_proxy_are_distinguished() -> None:
     control = admission(max_unauthenticated_per_ip=2)
     dropped: list[str] = []
 
@@ -170,7 +170,7 @@ def test_the_proxy_protocol_names_the_client_with_the_first_bytes() -> None:
     assert not dropped
 
 
-def test_without_a_limit_by_address_addresses_are_not_told_apart() -> None:
+def test_without_a_limit_by_address_addresses_are_not_distinguished() -> None:
     control = admission(max_connections_per_ip=0)
     for _ in range(2 * BURST):
         one = control.connected("192.0.2.1", lambda: pytest.fail("dropped"))

@@ -11,7 +11,7 @@ from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 
 from kazoo_bridge.websockets.server.tcp_progress import tcp_progress
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux reports TCP progress")
 
 
 @define
@@ -65,7 +65,7 @@ def test_wrapped_transports() -> None:
         assert tcp_progress(wrapper) == tcp_progress(FakeTransport(ours)) is not None
 
 
-def test_other_connections_tell_nothing() -> None:
+def test_other_connections_report_nothing() -> None:
     ours, other = socket.socketpair()
     with ours, other:
         assert tcp_progress(FakeTransport(ours)) is None

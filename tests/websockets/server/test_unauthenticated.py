@@ -14,7 +14,7 @@ from kazoo_bridge.websockets.server.unauthenticated import (
 
 @define
 class Pool:
-    """Connections by name, and the names of those that were dropped."""
+    """Connections by name, and the names of the dropped ones."""
 
     connections: UnauthenticatedConnections
     dropped: list[str] = field(factory=list)

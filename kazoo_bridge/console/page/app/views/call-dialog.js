@@ -139,7 +139,7 @@ class CallDialogContent {
     this.ended = current === undefined;
     if (current) this.call = current;
     const { state, slot, direction, since } = this.call;
-    // The parties of an ended call stay those that it had last.
+    // An ended call keeps the parties that it had last.
     this.dialog?.setTitle(callName(this.call));
     setText(this.started, formatDateTime(Number.isFinite(since) ? since : 0));
     setText(this.state, this.ended ? "Ended" : slot ? `Parked in ${slot}` : STATES[state]);
