@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, expect, sync_playwright
 
+from tests.browser.fake_switch import FakeSwitch
+from tests.integration.web_receiver import WebReceiver
+
 #: Every test saves a screenshot of its page here.
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 
@@ -78,3 +81,19 @@ def page(context: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Pa
     name = re.sub("[^A-Za-z0-9_.-]+", "-", request.node.name)
     new_page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
     assert not errors, f"errors in the page: {errors}"
+
+
+@pytest.fixture
+def switch(vhost_uri: str) -> Iterator[FakeSwitch]:
+    """A switch on the broker, whose calls the test begins and ends."""
+    fake_switch = FakeSwitch(vhost_uri)
+    yield fake_switch
+    fake_switch.close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[WebReceiver]:
+    """A web server that webhooks are sent to."""
+    web_receiver = WebReceiver()
+    yield web_receiver
+    web_receiver.stop()

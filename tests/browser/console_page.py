@@ -8,8 +8,14 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import SCREENSHOTS
+from tests.integration.node_process import NodeProcess
 
 _SERIOUS_IMPACTS = ("serious", "critical")
+
+
+def console_url(node: NodeProcess) -> str:
+    """Return the URL of a node's console."""
+    return f"http://127.0.0.1:{node.port}/console/"
 
 
 def sign_in(page: Page, address: str, secret: str, kind: str = "Token") -> None:

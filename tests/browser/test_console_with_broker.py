@@ -16,6 +16,7 @@ from tests.browser.console_page import (
     call_row,
     call_rows,
     connection_status,
+    console_url,
     open_view,
     save_screenshot,
     sign_in,
@@ -41,24 +42,6 @@ def node(tmp_path: Path, vhost_uri: str) -> Iterator[NodeProcess]:
     process.start()
     yield process
     process.stop()
-
-
-@pytest.fixture
-def switch(vhost_uri: str) -> Iterator[FakeSwitch]:
-    fake_switch = FakeSwitch(vhost_uri)
-    yield fake_switch
-    fake_switch.close()
-
-
-@pytest.fixture
-def receiver() -> Iterator[WebReceiver]:
-    web_receiver = WebReceiver()
-    yield web_receiver
-    web_receiver.stop()
-
-
-def console_url(node: NodeProcess) -> str:
-    return f"http://127.0.0.1:{node.port}/console/"
 
 
 def test_shows_calls_that_began_before_the_console_was_opened(

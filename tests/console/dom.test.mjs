@@ -8,6 +8,7 @@ import {
   h,
   setAttribute,
   setText,
+  singleClickButton,
   throttle,
   uniqueId,
 } from "../../kazoo_bridge/console/page/app/dom.js";
@@ -165,4 +166,21 @@ test("a blocked button does not act", () => {
   setAttribute(control, "aria-disabled", false);
   control.click();
   assert.equal(clicks, 1);
+});
+
+test("the further clicks of a double click are ignored, even after the action has ended", async () => {
+  let count = 0;
+  const element = singleClickButton("Send", async () => (count += 1));
+  const click = async (detail) => {
+    element.dispatchEvent(Object.assign(new Event("click"), { detail }));
+    await new Promise(setImmediate);
+  };
+  await click(1);
+  await click(2);
+  await click(3);
+  assert.equal(count, 1);
+  // Enter and Space, and the next click.
+  await click(0);
+  await click(1);
+  assert.equal(count, 3);
 });

@@ -56,6 +56,12 @@ test("other errors have the server's message and detail, and no fields", async (
     message: "bad identifier: no such webhook",
     fields: {},
   });
+  const rules = { not_kept: { message: "the attempt cannot be replayed: too old", cause: "7" } };
+  fakeFetch(409, { message: "not_replayable", data: { attempt_id: rules } });
+  await assert.rejects(new RestClient("t").get("x"), {
+    message: "the attempt cannot be replayed: too old",
+    fields: {},
+  });
   fakeFetch(503, { message: "datastore", data: { message: "try again" } });
   await assert.rejects(new RestClient("t").get("x"), { message: "datastore: try again" });
   fakeFetch(500, {});

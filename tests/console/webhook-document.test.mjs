@@ -2,14 +2,22 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
+  MASK,
   entriesWithout,
+  entryErrors,
   formatFilterValue,
   formatSchedule,
+  headersOf,
+  listErrors,
+  mergePatch,
   modifierOptions,
   nullIfEmpty,
+  optionTexts,
   parseFilterValue,
   parseList,
+  parseNumber,
   parseSchedule,
+  parseSuccessCodes,
   setOrDelete,
 } from "../../kazoo_bridge/console/page/app/webhook-document.js";
 
@@ -62,6 +70,9 @@ test("operators of filters are JSON", () => {
   }
   assert.deepEqual(parseFilterValue(' {"$gte": 5}'), { $gte: 5 });
   assert.throws(() => parseFilterValue('{"$gte": }'), SyntaxError);
+  // A null property would be removed by the request, but may be an item of a list.
+  assert.throws(() => parseFilterValue('{"$not": null}'), SyntaxError);
+  assert.deepEqual(parseFilterValue('{"$not": [null, 2]}'), { $not: [null, 2] });
 });
 
 test("lists are separated by commas", () => {
@@ -73,5 +84,112 @@ test("a schedule can be unset, empty, or have delays", () => {
   for (const delays of [[], [5], [5, 60]]) assert.deepEqual(parseSchedule(formatSchedule(delays)), delays);
   assert.equal(formatSchedule(undefined), "");
   assert.equal(parseSchedule(" "), null);
+  assert.deepEqual(parseSchedule(" None "), []);
   assert.deepEqual(parseSchedule("5, soon"), [5, "soon"]);
+});
+
+test("a number of 0 is sent, for the server to refuse it", () => {
+  const document = { timeout_ms: 500, max_age_s: 60 };
+  setOrDelete(document, "timeout_ms", parseNumber("0"));
+  setOrDelete(document, "max_age_s", parseNumber(""));
+  assert.deepEqual(document, { timeout_ms: 0 });
+});
+
+test("a merge patch has the changes only, and null for what is removed", () => {
+  const previous = {
+    name: "a",
+    group: "x",
+    retries: 2,
+    retry_schedule_s: [5],
+    headers: { kept: MASK, gone: MASK },
+    modifiers: { a: { $prefix: "1", $exists: true }, b: ["x"] },
+    health: { successes: 1 },
+  };
+  const next = {
+    name: "b",
+    retries: 2,
+    retry_schedule_s: [5, 60],
+    headers: { kept: MASK, added: "v" },
+    modifiers: { a: { $prefix: "2" }, b: ["x"] },
+    health: { successes: 1 },
+  };
+  assert.deepEqual(mergePatch(previous, next), {
+    group: null,
+    name: "b",
+    retry_schedule_s: [5, 60],
+    headers: { gone: null, added: "v" },
+    modifiers: { a: { $exists: null, $prefix: "2" } },
+  });
+  assert.deepEqual(mergePatch(previous, { ...previous }), {});
+  assert.deepEqual(mergePatch({ modifiers: { a: "x" } }, { modifiers: { a: { $exists: true } } }), {
+    modifiers: { a: { $exists: true } },
+  });
+  assert.deepEqual(mergePatch({}, { constructor: { a: 1 } }), { constructor: { a: 1 } });
+});
+
+test("entries of an editor have a name each, and no name twice", () => {
+  const entries = [
+    ["a", "1"],
+    ["", "value"],
+    ["a", "2"],
+    ["b", ""],
+  ];
+  assert.deepEqual(entryErrors("modifiers", entries), {
+    modifiers: "expected a name beside each value",
+    "modifiers.a": "given twice",
+  });
+  assert.deepEqual(entryErrors("modifiers", [["a", "1"]]), {});
+});
+
+test("headers have names in lower case, and masks only for stored values", () => {
+  const entries = [
+    ["X-Api-Key", MASK],
+    ["Authorization", "Bearer x"],
+  ];
+  const expected = { "x-api-key": MASK, authorization: "Bearer x" };
+  assert.deepEqual(headersOf(entries, { "x-api-key": MASK }), expected);
+  assert.throws(() => headersOf(entries), { fields: { "headers.X-Api-Key": "enter the value again" } });
+  const twice = [
+    ["a", "1"],
+    ["A", "2"],
+  ];
+  const problem = "given twice: case does not matter in names";
+  assert.throws(() => headersOf(twice), { fields: { "headers.A": problem } });
+});
+
+test("options that a webhook has are shown, without the values of headers", () => {
+  assert.deepEqual(optionTexts({ name: "plain", retries: 2 }), []);
+  const hook = {
+    modifiers: { direction: "inbound", number: { $prefix: "+49" } },
+    headers: { "x-a": MASK, "x-b": MASK },
+    success_codes: ["200", "2xx"],
+    timeout_ms: 500,
+    retry_schedule_s: [],
+    max_age_s: 60,
+    rate_limit: 5,
+  };
+  assert.deepEqual(optionTexts(hook), [
+    ["Filters", 'direction: inbound; number: {"$prefix":"+49"}'],
+    ["Headers", "x-a, x-b"],
+    ["Success codes", "200, 2xx"],
+    ["Time-out", "500 ms"],
+    ["Retries after", "none after the quick ones"],
+    ["Drops events older than", "60 s"],
+    ["Rate limit", "5 per second"],
+  ]);
+  assert.deepEqual(optionTexts({ retry_schedule_s: [5, 60] }), [["Retries after", "5, 60 s"]]);
+});
+
+test("success codes and schedules are explained if they are wrong", () => {
+  assert.deepEqual(parseSuccessCodes("200, 2XX,"), ["200", "2xx"]);
+  assert.equal(parseSuccessCodes(" "), null);
+  for (const [codes, schedule] of [
+    ["", ""],
+    ["200, 5XX", "5, 60"],
+    ["204", "none"],
+  ]) {
+    assert.deepEqual(listErrors(codes, schedule), {});
+  }
+  assert.deepEqual(Object.keys(listErrors("100", "5, soon")), ["success_codes", "retry_schedule_s"]);
+  assert.deepEqual(Object.keys(listErrors("200 204", "1.5")), ["success_codes", "retry_schedule_s"]);
 });

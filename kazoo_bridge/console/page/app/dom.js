@@ -34,6 +34,14 @@ export function button(label, onclick, attributes = {}) {
   return element;
 }
 
+/**
+ * Create a button whose action has an effect outside the page each time. The further clicks of a double click
+ * are ignored even if the action has ended, or the button has taken the place of another one, in between.
+ */
+export function singleClickButton(label, onclick, attributes = {}) {
+  return button(label, (event) => (event.detail > 1 ? undefined : onclick(event)), attributes);
+}
+
 /** Run an action of a button unless the button is blocked, and block it until the action has ended. */
 export async function runOnce(element, action) {
   if (isBlocked(element)) return;

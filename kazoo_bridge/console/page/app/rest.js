@@ -7,6 +7,8 @@ const API_ROOT = new URL("../../v2/", new URL(".", import.meta.url));
 
 const REQUEST_TIMEOUT_MS = 20000;
 
+const VALIDATION_ERROR = "validation error";
+
 /**
  * A failed request. `status` is the HTTP status, or 0 without a response; `fields` maps the names of the
  * document's invalid fields to messages.
@@ -20,18 +22,26 @@ export class RestError extends Error {
 }
 
 function errorMessage(envelope, status) {
-  const { data } = envelope;
+  const { data, message } = envelope;
+  // An error that is not about the fields of a document, but has its form: the code says less than the text.
+  const texts = message === VALIDATION_ERROR ? [] : Object.values(ruleMessages(data));
+  if (texts.length) return texts.join("; ");
   const detail = typeof data === "string" ? data : typeof data?.message === "string" ? data.message : "";
-  return [envelope.message ?? `HTTP status ${status}`, detail].filter(Boolean).join(": ");
+  return [message ?? `HTTP status ${status}`, detail].filter(Boolean).join(": ");
 }
 
 function fieldErrors(envelope) {
+  return envelope.message === VALIDATION_ERROR ? ruleMessages(envelope.data) : {};
+}
+
+/** Return the messages of errors {field: {rule: {message}}} by field; none of data of another form. */
+function ruleMessages(data) {
   const fields = {};
-  if (envelope.message !== "validation error") return fields;
-  for (const [field, rules] of Object.entries(envelope.data ?? {})) {
-    fields[field] = Object.values(rules)
-      .map((rule) => rule.message ?? String(rule))
-      .join("; ");
+  if (data === null || typeof data !== "object") return fields;
+  for (const [field, rules] of Object.entries(data)) {
+    if (rules === null || typeof rules !== "object") continue;
+    const messages = Object.values(rules).map((rule) => rule?.message ?? String(rule));
+    fields[field] = messages.join("; ");
   }
   return fields;
 }

@@ -1,10 +1,86 @@
 /** Conversions between webhook documents and the fields of the webhook form. */
 
+/** Shown by the server instead of the value of a header. */
+export const MASK = "********";
+
 /** Set a property, or delete it when the value is empty: the server treats a missing property as unset. */
 export function setOrDelete(document, name, value) {
-  if (value) document[name] = value;
-  else delete document[name];
+  if (value === "" || value === null) delete document[name];
+  else document[name] = value;
 }
+
+/** Return the number that a field's text stands for; empty for none. */
+export function parseNumber(text) {
+  return text === "" ? "" : Number(text);
+}
+
+/**
+ * Return the changes that make `next` of the document `previous`: a JSON merge patch (RFC 7396), in which
+ * null removes a property. What has not changed is left out, so the masks of headers are not sent.
+ */
+export function mergePatch(previous, next) {
+  const patch = {};
+  for (const name of Object.keys(previous)) if (!Object.hasOwn(next, name)) patch[name] = null;
+  for (const [name, value] of Object.entries(next)) {
+    const before = Object.hasOwn(previous, name) ? previous[name] : undefined;
+    if (isObject(value) && isObject(before)) {
+      const changes = mergePatch(before, value);
+      if (Object.keys(changes).length) patch[name] = changes;
+    } else if (JSON.stringify(value) !== JSON.stringify(before)) patch[name] = value;
+  }
+  return patch;
+}
+
+const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
+
+/** Return the errors of the entries of an editor of `field`, by field name: missing and doubled keys. */
+export function entryErrors(field, entries) {
+  const errors = {};
+  const seen = new Set();
+  for (const [key, value] of entries) {
+    if (!key && value) errors[field] = "expected a name beside each value";
+    if (key && seen.has(key)) errors[`${field}.${key}`] = "given twice";
+    seen.add(key);
+  }
+  return errors;
+}
+
+/**
+ * Return headers as the server stores their names: in lower case. Throws an error with `fields` for a mask
+ * that is not that of a stored header: the value of a renamed header must be entered again.
+ */
+export function headersOf(entries, stored = {}) {
+  const headers = {};
+  const fields = {};
+  for (const [name, value] of entries) {
+    const lower = name.toLowerCase();
+    const path = `headers.${name}`;
+    if (Object.hasOwn(headers, lower)) fields[path] = "given twice: case does not matter in names";
+    if (value === MASK && !Object.hasOwn(stored, lower)) fields[path] = "enter the value again";
+    headers[lower] = value;
+  }
+  if (Object.keys(fields).length) throw Object.assign(new Error("invalid headers"), { fields });
+  return headers;
+}
+
+/** Return the names and values of the options that differ from what the server does without them. */
+export function optionTexts(hook) {
+  const filters = Object.entries(hook.modifiers ?? {}).map(
+    ([key, value]) => `${key}: ${formatFilterValue(value)}`,
+  );
+  const texts = [
+    ["Filters", filters.join("; ")],
+    ["Headers", Object.keys(hook.headers ?? {}).join(", ")],
+    ["Success codes", (hook.success_codes ?? []).join(", ")],
+    ["Time-out", hook.timeout_ms && `${hook.timeout_ms} ms`],
+    ["Retries after", formatSchedule(hook.retry_schedule_s) && scheduleText(hook.retry_schedule_s)],
+    ["Drops events older than", hook.max_age_s && `${hook.max_age_s} s`],
+    ["Rate limit", hook.rate_limit && `${hook.rate_limit} per second`],
+  ];
+  return texts.filter(([, text]) => text);
+}
+
+const scheduleText = (delays) => (delays.length ? `${delays.join(", ")} s` : "none after the quick ones");
 
 /** Return the object, or null when it has no properties. */
 export function nullIfEmpty(object) {
@@ -22,15 +98,21 @@ export function formatFilterValue(value) {
 /**
  * Parse a filter's text. Several values, separated by commas, become a list of alternatives; `true` and
  * `false` become booleans. Numbers stay text, like in the payloads of calls. Text that begins with a brace or
- * a bracket is JSON, such as the operators `{"$prefix": "+49"}`; throws `SyntaxError` if it is not.
+ * a bracket is JSON, such as the operators `{"$prefix": "+49"}`; throws `SyntaxError` if it is not, or if a
+ * property is null, which would remove it.
  *
  * Text that still is the formatted `previous` value returns that value, which may be a number.
  */
 export function parseFilterValue(text, previous) {
   if (previous !== undefined && formatFilterValue(previous) === text) return previous;
-  if (/^\s*[{[]/.test(text)) return JSON.parse(text);
+  if (/^\s*[{[]/.test(text)) return JSON.parse(text, refuseNull);
   const values = parseList(text).map((value) => ({ true: true, false: false })[value] ?? value);
   return values.length === 1 ? values[0] : values;
+}
+
+function refuseNull(_, value) {
+  if (value === null && !Array.isArray(this)) throw new SyntaxError("null");
+  return value;
 }
 
 /** Split text at commas, and leave out empty items. */
@@ -41,14 +123,31 @@ export function parseList(text) {
     .filter(Boolean);
 }
 
+/** Parse the text of success codes: codes or classes of them; null for none. */
+export function parseSuccessCodes(text) {
+  return nullIfEmpty(parseList(text.toLowerCase()));
+}
+
+/** Return what is wrong with the texts of success codes and of a retry schedule, by field name. */
+export function listErrors(successCodes, schedule) {
+  const errors = {};
+  if (!(parseSuccessCodes(successCodes) ?? []).every((code) => /^[2-5](\d\d|xx)$/.test(code))) {
+    errors.success_codes = "expected codes from 200 to 599, or classes like 2xx, separated by commas";
+  }
+  if (!(parseSchedule(schedule) ?? []).every(Number.isInteger)) {
+    errors.retry_schedule_s = "expected whole seconds, separated by commas, or none";
+  }
+  return errors;
+}
+
 /** Format a retry schedule, which may be empty or unset, as text. */
 export function formatSchedule(delays) {
   return delays?.length === 0 ? "none" : (delays ?? []).join(", ");
 }
 
-/** Parse the text of a retry schedule: delays, which the server checks, `none`, or nothing, which is null. */
+/** Parse the text of a retry schedule: delays, whose range the server checks, `none`, or nothing: null. */
 export function parseSchedule(text) {
-  if (text.trim() === "none") return [];
+  if (/^\s*none\s*$/i.test(text)) return [];
   const delays = parseList(text).map((item) => (/^\d+$/.test(item) ? Number(item) : item));
   return delays.length ? delays : null;
 }

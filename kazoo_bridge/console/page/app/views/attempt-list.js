@@ -1,37 +1,61 @@
-/** Delivery attempts, each with its request and response side by side. */
+/** Delivery attempts, each with its request and response side by side, and their replay. */
 
 import { formatDateTime } from "../clock.js";
-import { h } from "../dom.js";
+import { h, setText, singleClickButton } from "../dom.js";
 import { PagedList } from "./paged-list.js";
 
 const EMPTY_TEXT =
   "No attempts recorded. Failures are always recorded, successes only if the configuration says so.";
 
-export class AttemptList extends PagedList {
-  constructor(rest, path) {
-    super((query) => rest.request("GET", path, { query }), attemptRow, EMPTY_TEXT);
+export class AttemptList {
+  /** `path(...segments)` builds a path below the webhook; `sender` replays the attempts. */
+  constructor(rest, path, sender) {
+    this.sender = sender;
+    const fetchPage = (query) => rest.request("GET", path("attempts"), { query });
+    this.list = new PagedList(fetchPage, (attempt) => this.row(attempt), EMPTY_TEXT);
+    this.element = this.list.element;
   }
-}
 
-function attemptRow(attempt) {
-  const success = attempt.result === "success";
-  const details = h(
-    "details",
-    {},
-    h(
-      "summary",
+  load() {
+    return this.list.load();
+  }
+
+  /** Show what the state of the webhook means for a replay: a disabled one sends nothing. */
+  showHook() {
+    for (const control of this.element.querySelectorAll("button[data-retry]")) {
+      setText(control, this.sender.label("Replay"));
+    }
+  }
+
+  row(attempt) {
+    const success = attempt.result === "success";
+    const details = h(
+      "details",
       {},
-      h("time", {}, formatDateTime(attempt.timestamp)),
-      h("span", { class: `badge ${success ? "success" : "error"}` }, success ? "Success" : "Failure"),
-      h("span", {}, resultText(attempt)),
-      attempt.test && h("span", { class: "badge" }, "Test"),
-    ),
-  );
-  details.addEventListener("toggle", () => {
-    const isEmpty = details.children.length === 1;
-    if (isEmpty) details.append(attemptDetails(attempt));
-  });
-  return details;
+      h(
+        "summary",
+        {},
+        h("time", {}, formatDateTime(attempt.timestamp)),
+        h("span", { class: `badge ${success ? "success" : "error"}` }, success ? "Success" : "Failure"),
+        h("span", {}, resultText(attempt)),
+        attempt.test && h("span", { class: "badge" }, "Test"),
+      ),
+    );
+    details.addEventListener("toggle", () => {
+      const isEmpty = details.children.length === 1;
+      if (isEmpty) details.append(attemptDetails(attempt));
+    });
+    // A test is no delivery: "Send a test" sends another one.
+    const replay =
+      !attempt.test &&
+      singleClickButton(this.sender.label("Replay"), () => this.replay(attempt), { "data-retry": true });
+    return h("div", { class: "record" }, details, replay);
+  }
+
+  async replay({ id }) {
+    await this.sender.replay(id);
+    await this.load();
+  }
 }
 
 function resultText({ resp_status_code: status, method, uri, client_error: clientError, reason }) {

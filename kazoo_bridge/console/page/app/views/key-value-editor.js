@@ -1,10 +1,12 @@
 /** An editor for an object's keys and values. */
 
-import { button, h } from "../dom.js";
+import { button, h, setAttribute } from "../dom.js";
+import { MASK } from "../webhook-document.js";
 
 export class KeyValueEditor {
-  constructor(title, hint, keyLabel, valueLabel, entries) {
-    Object.assign(this, { title, keyLabel, valueLabel });
+  /** With `masked`, values that are the server's mask are shown as one, and kept if left empty. */
+  constructor(title, hint, keyLabel, valueLabel, entries, masked = false) {
+    Object.assign(this, { title, keyLabel, valueLabel, masked });
     this.list = h("div", { class: "key-values" });
     this.add = button("Add", () => this.append("", "").querySelector("input").focus(), {
       "aria-label": `Add to ${title}`,
@@ -21,28 +23,56 @@ export class KeyValueEditor {
   }
 
   append(key, value) {
-    const input = (label, text) =>
-      h("input", { type: "text", placeholder: label, "aria-label": `${this.title}: ${label}`, value: text });
+    const input = (label, text, attributes = {}) =>
+      h("input", {
+        type: "text",
+        placeholder: label,
+        "aria-label": `${this.title}: ${label}`,
+        autocomplete: "off",
+        value: text,
+        ...attributes,
+      });
     const remove = () => {
       row.remove();
       this.add.focus();
     };
+    const isMasked = this.masked && value === MASK;
+    const keep = { placeholder: MASK, "aria-label": `${this.title}: ${this.valueLabel}, kept if left empty` };
     const row = h(
       "div",
       { class: "key-value" },
       input(this.keyLabel, key),
-      input(this.valueLabel, value),
-      button("✕", remove, { class: "plain", "aria-label": "Remove" }),
+      isMasked ? input(this.valueLabel, "", keep) : input(this.valueLabel, value),
+      button("✕", remove, { class: "plain", "aria-label": `Remove from ${this.title}` }),
     );
+    row.isMasked = isMasked;
     this.list.append(row);
     return row;
   }
 
-  /** Return the rows as an object. Rows without a key are left out. */
-  value() {
-    const rows = [...this.list.children].map((row) =>
-      [...row.querySelectorAll("input")].map((input) => input.value),
-    );
-    return Object.fromEntries(rows.filter(([key]) => key.trim()).map(([key, value]) => [key.trim(), value]));
+  /** Return the rows as pairs [key, value], without empty rows. A masked value that is kept is the mask. */
+  entries() {
+    const pairs = this.rows().map(({ isMasked, inputs: [key, value] }) => [
+      key.value.trim(),
+      value.value === "" && isMasked ? MASK : value.value,
+    ]);
+    return pairs.filter(([key, value]) => key || value);
+  }
+
+  /** Mark the rows whose keys (in any case) begin one of these paths as invalid, and no others. */
+  markInvalid(paths) {
+    const invalid = paths.map((path) => `${path}.`.toLowerCase());
+    for (const { inputs } of this.rows()) {
+      const key = `${inputs[0].value.trim()}.`.toLowerCase();
+      const isInvalid = invalid.some((path) => path.startsWith(key));
+      for (const input of inputs) setAttribute(input, "aria-invalid", isInvalid && "true");
+    }
+  }
+
+  rows() {
+    return [...this.list.children].map((row) => ({
+      isMasked: row.isMasked,
+      inputs: [...row.querySelectorAll("input")],
+    }));
   }
 }

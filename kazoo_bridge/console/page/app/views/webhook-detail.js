@@ -1,13 +1,18 @@
 /** One webhook: its settings and health, its attempts and deliveries, and its actions. */
 
 import { formatDateTime } from "../clock.js";
+import { DeliverySender } from "../delivery-sender.js";
 import { confirmDialog, openDialog } from "../dialogs.js";
 import { button, h, setText } from "../dom.js";
+import { signatureText } from "../signing.js";
 import { notify, notifyError, withErrorToast } from "../toasts.js";
+import { optionTexts } from "../webhook-document.js";
 import { AttemptList, attemptDetails } from "./attempt-list.js";
+import { copyField } from "./copy-field.js";
 import { DeliveryList } from "./delivery-list.js";
+import { openSecretForm, showNewSecret } from "./secret-dialog.js";
 import { Tabs } from "./tabs.js";
-import { openHookForm, showSecret } from "./webhook-form.js";
+import { openHookForm } from "./webhook-form.js";
 import { healthText, showState } from "./webhooks.js";
 
 export class WebhookDetailView {
@@ -17,14 +22,18 @@ export class WebhookDetailView {
     this.path = (...segments) => app.webhooks.path(hookId, ...segments);
     this.title = h("h1", {}, "Webhook");
     this.properties = h("dl", { class: "properties" });
+    this.publicKey = h("div", {});
     this.enable = button("Disable", () => this.toggleEnabled());
+    this.newSecret = button("New secret", () => this.createSecret());
+    this.endSigning = button("Stop signing", () => this.stopSigning(), { hidden: true });
     this.actions = h(
       "div",
       { class: "buttons start" },
       button("Send a test", (event) => this.sendTest(event.target), { class: "primary" }),
       button("Edit", () => this.edit()),
       this.enable,
-      button("New secret", () => this.createSecret()),
+      this.newSecret,
+      this.endSigning,
       button("Delete", () => this.remove(), { class: "danger" }),
     );
     this.state = h("span", {});
@@ -33,18 +42,15 @@ export class WebhookDetailView {
       await this.setEnabled(true);
       await this.load();
     };
-    this.deliveryLists = ["pending", "dead"].map(
-      (status) => new DeliveryList(this.rest, this.path, status, enable),
-    );
-    const [pending, dead] = this.deliveryLists;
-    const lists = [
-      ["Attempts", new AttemptList(this.rest, this.path("attempts"))],
-      ["Pending", pending],
-      ["Dead letters", dead],
-    ];
+    this.sender = new DeliverySender(this.rest, this.path, enable);
+    this.lists = {
+      Attempts: new AttemptList(this.rest, this.path, this.sender),
+      Pending: new DeliveryList(this.rest, this.path, "pending", this.sender),
+      "Dead letters": new DeliveryList(this.rest, this.path, "dead", this.sender),
+    };
     this.tabs = new Tabs(
       "Deliveries",
-      lists.map(([name, list]) => [name, list.element, () => list.load()]),
+      Object.entries(this.lists).map(([name, list]) => [name, list.element, () => list.load()]),
     );
     this.element = h(
       "div",
@@ -52,6 +58,7 @@ export class WebhookDetailView {
       h("p", {}, h("a", { href: "#/webhooks" }, "← All webhooks")),
       this.title,
       this.properties,
+      this.publicKey,
       this.actions,
       this.tabs.element,
     );
@@ -87,6 +94,7 @@ export class WebhookDetailView {
   showNotFound() {
     setText(this.title, "Webhook not found: it was deleted, or belongs to another account");
     this.properties.replaceChildren();
+    this.publicKey.replaceChildren();
     this.actions.hidden = true;
     this.tabs.element.hidden = true;
   }
@@ -99,7 +107,11 @@ export class WebhookDetailView {
     setText(this.title, hook.name);
     setText(this.enable, hook.enabled === false ? "Enable" : "Disable");
     this.tick();
-    for (const list of this.deliveryLists) list.showHook(hook);
+    this.sender.isDisabled = hook.enabled === false;
+    for (const list of Object.values(this.lists)) list.showHook(hook);
+    setText(this.newSecret, hook.signed ? "New secret" : "Sign requests");
+    this.endSigning.hidden = !hook.signed;
+    this.showPublicKey(hook.public_key);
     if (previousHealth && JSON.stringify(previousHealth) !== JSON.stringify(health)) this.tabs.reload();
     // Replacing unchanged elements would drop the user's text selection.
     const shown = JSON.stringify(hook);
@@ -114,11 +126,20 @@ export class WebhookDetailView {
       ["Last failure", formatDateTime(health.last_failure)],
       ["Recent failures", String(health.failures_in_window)],
       ["Pending", String(health.deliveries_waiting)],
-      ["Signed", hook.signed ? "yes" : "no"],
+      ...optionTexts(hook),
+      ["Signed", signatureText(hook)],
     ];
     this.properties.replaceChildren(
       ...properties.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]),
     );
+  }
+
+  showPublicKey(key = "") {
+    if (this.shownKey === key) return;
+    this.shownKey = key;
+    const explanation = "Public key, with which the receiver verifies requests";
+    const content = key ? [h("p", {}, explanation), copyField("Public key", key)] : [];
+    this.publicKey.replaceChildren(...content);
   }
 
   // -- actions
@@ -154,13 +175,21 @@ export class WebhookDetailView {
   }
 
   async createSecret() {
-    const detail = this.hook.signed
-      ? "The current secret stays valid for one more day."
-      : "Requests will be signed from now on.";
-    if (!(await confirmDialog("Create a new secret?", "Create secret", detail))) return;
-    await withErrorToast("Creating the secret failed", async () => {
-      const { secret } = await this.rest.send("POST", this.path("secret"));
-      showSecret(secret);
+    const save = (data) => this.rest.send("POST", this.path("secret"), data);
+    const created = await openSecretForm(this.hook, save);
+    if (created === null) return;
+    showNewSecret(created);
+    await this.reload();
+  }
+
+  async stopSigning() {
+    const detail = "Requests carry no signature any more, and receivers that verify it refuse them.";
+    if (!(await confirmDialog("Stop signing the requests?", "Stop signing", detail))) return;
+    await withErrorToast("Signing was not stopped", async () => {
+      await this.rest.send("DELETE", this.path("secret"));
+      notify("Requests are no longer signed");
+      // The button is about to disappear.
+      this.newSecret.focus();
       await this.reload();
     });
   }

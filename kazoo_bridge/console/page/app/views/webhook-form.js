@@ -1,20 +1,27 @@
 /** The form to create or edit a webhook, with the events and modifiers of the catalogue. */
 
 import { openDialog } from "../dialogs.js";
-import { h, setAttribute, setText, uniqueId } from "../dom.js";
+import { h, runOnce, setAttribute, setText, uniqueId } from "../dom.js";
+import { SIGNATURES, SIGNATURE_HINTS, secretRequest } from "../signing.js";
 import { notifyError } from "../toasts.js";
 import {
   entriesWithout,
+  entryErrors,
   formatFilterValue,
   formatSchedule,
+  headersOf,
+  listErrors,
+  mergePatch,
   modifierOptions,
   nullIfEmpty,
   parseFilterValue,
-  parseList,
+  parseNumber,
   parseSchedule,
+  parseSuccessCodes,
   setOrDelete,
 } from "../webhook-document.js";
 import { KeyValueEditor } from "./key-value-editor.js";
+import { showNewSecret } from "./secret-dialog.js";
 
 /** Not part of the catalogue, but a valid event of a webhook. */
 const ALL_EVENTS = { id: "all", name: "All events", description: "Every event", modifiers: {} };
@@ -24,6 +31,7 @@ const DEFAULT_RETRIES = 2;
 const METHODS = { post: "POST", put: "PUT", get: "GET" };
 const FORMATS = { "form-data": "Form", json: "JSON" };
 const NUMBERS = ["rate_limit", "timeout_ms", "max_age_s"];
+const NOT_SIGNED = "none";
 const RETRIES = { 0: "0", 1: "1", 2: "2", 3: "3", 4: "4" };
 
 const CONFLICT_TEXT =
@@ -45,14 +53,12 @@ export async function openHookForm(app, hook = null, revision = null) {
   if (app.view === null) return null;
   return new Promise((resolve) => {
     let saved = null;
-    const save = async (document, withSecret) => {
-      const data = withSecret ? { ...document, secret: true } : document;
-      const headers = revision ? { "If-Match": `"${revision}"` } : {};
+    const save = async (document, signature) => {
       saved = hook
-        ? await app.rest.send("POST", app.webhooks.path(hook.id), data, headers)
-        : await app.rest.send("PUT", app.webhooks.path(), data);
+        ? await change(app, hook, revision, document)
+        : await app.rest.send("PUT", app.webhooks.path(), { ...document, ...signature });
       dialog.close();
-      if (withSecret && saved.secret) showSecret(saved.secret);
+      if (signature) showNewSecret(saved);
     };
     const form = new HookForm([...catalogue, ALL_EVENTS], hook, save);
     const title = hook ? `Edit ${hook.name}` : "New webhook";
@@ -62,17 +68,18 @@ export async function openHookForm(app, hook = null, revision = null) {
   });
 }
 
-/** Show a new secret, which the server reveals only once. */
-export function showSecret(secret) {
-  const attributes = { type: "text", readonly: true, value: secret, "aria-label": "Secret", class: "secret" };
-  const field = h("input", attributes);
-  const hint = "Receivers verify the signature of requests with this secret. It is not shown again.";
-  openDialog("Save this secret", [h("p", {}, hint), field], { persistent: true });
-  field.select();
+/** Send what `document` changes of a webhook, and nothing else. Resolves to the changed webhook. */
+async function change(app, hook, revision, document) {
+  const changes = mergePatch(hook, document);
+  if (!Object.keys(changes).length) return hook;
+  return app.rest.send("PATCH", app.webhooks.path(hook.id), changes, { "If-Match": `"${revision}"` });
 }
 
 class HookForm {
-  /** `save(document, withSecret)` may throw `RestError`, whose fields are shown. */
+  /**
+   * `save(document, signature)` may throw `RestError`, whose fields are shown; `signature` has the properties
+   * of a new webhook that ask for a secret, or is null.
+   */
   constructor(catalogue, hook, save) {
     this.catalogue = catalogue;
     this.hook = hook;
@@ -100,10 +107,11 @@ class HookForm {
     );
     this.headers = new KeyValueEditor(
       "Headers",
-      "Sent with every request. Values are not shown again: asterisks keep the current one.",
+      "Sent with every request. Values are secret and not shown again; one that is left empty is kept.",
       "Name",
       "Value",
       Object.entries(values.headers ?? {}),
+      true,
     );
     this.submit = h("button", { type: "submit", class: "primary" }, hook ? "Save" : "Create");
     this.element = h(
@@ -120,10 +128,12 @@ class HookForm {
       this.modifierSelects,
       this.deliveryFields(values),
       this.receiverFields(values),
+      h("p", { class: "hint" }, "Where one of these is left empty, the server's settings apply."),
       this.optionFields(values),
-      this.group(this.customData.element, "custom_data"),
-      this.group(this.filters.element, "modifiers"),
-      this.group(this.headers.element, "headers"),
+      hook === null && this.signatureField(),
+      this.group(this.customData, "custom_data"),
+      this.group(this.filters, "modifiers"),
+      this.group(this.headers, "headers"),
       this.error,
       h("div", { class: "buttons" }, this.submit),
     );
@@ -149,13 +159,14 @@ class HookForm {
         min: "0.01",
         max: "1000",
         step: "any",
+        placeholder: "no limit",
         required: false,
       }),
     );
   }
 
   receiverFields(values) {
-    const seconds = { type: "number", min: "1", max: "604800", required: false };
+    const seconds = { type: "number", min: "1", max: "604800", placeholder: "never", required: false };
     return h(
       "div",
       { class: "fields" },
@@ -190,8 +201,23 @@ class HookForm {
         values.include_internal_legs ?? true,
       ),
       this.checkbox("ordered", "Deliver the events of a call strictly in order", values.ordered),
-      this.hook === null && this.checkbox("secret", "Signed with a new secret, which is shown once", false),
     );
+  }
+
+  signatureField() {
+    const hint = h("small", {}, "");
+    const kinds = { [NOT_SIGNED]: "None", ...SIGNATURES };
+    const element = this.select("signature", "Signature of requests", kinds);
+    const { input } = this.fields.signature;
+    input.addEventListener("change", () => setText(hint, SIGNATURE_HINTS[input.value]));
+    element.append(hint);
+    return h("div", { class: "fields" }, element);
+  }
+
+  /** The properties that ask for a secret; null for none. */
+  signature() {
+    const kind = this.fields.signature?.input.value ?? NOT_SIGNED;
+    return kind === NOT_SIGNED ? null : secretRequest(kind);
   }
 
   field(name, label, input) {
@@ -234,10 +260,11 @@ class HookForm {
     return element;
   }
 
-  group(element, name) {
-    const error = h("small", { class: "error-text" });
-    this.fields[name] = { input: element, error };
-    return h("div", {}, element, error);
+  group(editor, name) {
+    const error = h("small", { class: "error-text", id: uniqueId("error") });
+    setAttribute(editor.element, "aria-describedby", error.id);
+    this.fields[name] = { input: editor.element, error, editor };
+    return h("div", {}, editor.element, error);
   }
 
   // -- modifiers of the selected event
@@ -275,14 +302,14 @@ class HookForm {
     }
     document.retries = Number(value("retries"));
     setOrDelete(document, "group", value("group"));
-    for (const name of NUMBERS) setOrDelete(document, name, value(name) && Number(value(name)));
-    setOrDelete(document, "success_codes", nullIfEmpty(parseList(value("success_codes"))));
+    for (const name of NUMBERS) setOrDelete(document, name, parseNumber(value(name)));
+    setOrDelete(document, "success_codes", parseSuccessCodes(value("success_codes")));
     setOrDelete(document, "retry_schedule_s", parseSchedule(value("retry_schedule_s")));
-    setOrDelete(document, "headers", nullIfEmpty(this.headers.value()));
+    setOrDelete(document, "headers", nullIfEmpty(headersOf(this.headers.entries(), this.hook?.headers)));
     const modifiers = this.modifierNames(document.hook).map((name) => [name, value(`custom_data.${name}`)]);
-    const customData = { ...this.customData.value(), ...Object.fromEntries(modifiers) };
+    const customData = { ...Object.fromEntries(this.customData.entries()), ...Object.fromEntries(modifiers) };
     setOrDelete(document, "custom_data", nullIfEmpty(customData));
-    const filters = Object.entries(this.filters.value()).map(([key, text]) => [
+    const filters = this.filters.entries().map(([key, text]) => [
       key,
       this.filterValue(key, text),
     ]);
@@ -294,52 +321,68 @@ class HookForm {
     try {
       return parseFilterValue(text, this.hook?.modifiers?.[key]);
     } catch (error) {
-      const problem = `${key}: expected JSON after the brace or bracket`;
-      throw Object.assign(error, { fields: { modifiers: problem } });
+      const problem = "expected JSON after the brace or bracket, without null";
+      throw Object.assign(error, { fields: { [`modifiers.${key}`]: problem } });
     }
   }
 
-  async onSubmit(event) {
+  onSubmit(event) {
     event.preventDefault();
-    const bad = NUMBERS.filter((name) => this.fields[name].input.validity.badInput);
-    if (bad.length) {
-      this.showErrors("", Object.fromEntries(bad.map((name) => [name, "expected a number"])));
-      return;
-    }
-    this.submit.disabled = true;
-    this.showErrors("", {});
+    runOnce(this.submit, () => this.send());
+  }
+
+  async send() {
+    const errors = this.inputErrors();
+    this.showErrors("", errors);
+    if (Object.keys(errors).length) return;
     try {
-      await this.save(this.document(), Boolean(this.fields.secret?.input.checked));
+      await this.save(this.document(), this.signature());
     } catch (error) {
       const conflict = error.status === 412 || error.status === 409;
       this.showErrors(conflict ? CONFLICT_TEXT : error.message, error.fields ?? {});
-    } finally {
-      this.submit.disabled = false;
     }
+  }
+
+  /** What the server would not see, or explains less: text for numbers, values without a name. */
+  inputErrors() {
+    const bad = NUMBERS.filter((name) => this.fields[name].input.validity.badInput);
+    const groups = Object.entries(this.fields).filter(([, { editor }]) => editor);
+    return Object.assign(
+      Object.fromEntries(bad.map((name) => [name, "expected a number"])),
+      listErrors(this.fields.success_codes.input.value, this.fields.retry_schedule_s.input.value),
+      ...groups.map(([name, { editor }]) => entryErrors(name, editor.entries())),
+    );
   }
 
   /** Show errors by field name beside their fields; errors of other fields appear below the form. */
   showErrors(message, fieldErrors) {
     const otherErrors = [];
-    for (const { input, error } of Object.values(this.fields)) {
-      if (error) setText(error, "");
-      setAttribute(input, "aria-invalid", null);
+    const texts = new Map();
+    for (const [path, text] of Object.entries(fieldErrors)) {
+      const name = Object.hasOwn(this.fields, path) ? path : path.split(".")[0];
+      if (!this.fields[name]?.error) otherErrors.push(`${path}: ${text}`);
+      else texts.set(name, [...(texts.get(name) ?? []), [path.slice(name.length + 1), text]]);
     }
-    for (const [name, text] of Object.entries(fieldErrors)) {
-      const field = this.fields[name] ?? this.fields[name.split(".")[0]];
-      if (!field?.error) {
-        otherErrors.push(`${name}: ${text}`);
-        continue;
-      }
-      setText(field.error, text);
-      setAttribute(field.input, "aria-invalid", "true");
+    for (const [name, { input, error, editor }] of Object.entries(this.fields)) {
+      const errors = texts.get(name) ?? [];
+      const describe = ([key, text]) => (key && editor ? `${key}: ${text}` : text);
+      if (error) setText(error, errors.map(describe).join("; "));
+      if (editor) editor.markInvalid(errors.map(([key]) => key));
+      else setAttribute(input, "aria-invalid", errors.length > 0 && "true");
     }
     const hasFieldErrors = Object.keys(fieldErrors).length > 0;
     setText(
       this.error,
       hasFieldErrors ? ["Please correct the marked fields.", ...otherErrors].join(" ") : message,
     );
-    this.element.querySelector('input[aria-invalid="true"], select[aria-invalid="true"]')?.focus();
+    this.focusInvalid([...texts.keys()]);
+  }
+
+  focusInvalid(names) {
+    const marked = this.element.querySelector('input[aria-invalid="true"], select[aria-invalid="true"]');
+    // The error may be about a whole group, or a row without a name.
+    const group = names.map((name) => this.fields[name].editor).find(Boolean);
+    (marked ?? group?.element.querySelector("input, button"))?.focus();
   }
 }
 

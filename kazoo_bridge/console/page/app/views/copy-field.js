@@ -1,0 +1,27 @@
+/** A text that cannot be changed, with a button that copies it. */
+
+import { copyText } from "../clipboard.js";
+import { button, h } from "../dom.js";
+import { notify, notifyError } from "../toasts.js";
+
+/** Create the field of a text; it has `select()`. */
+export function copyField(label, text) {
+  const attributes = { type: "text", readonly: true, value: text, "aria-label": label, class: "secret" };
+  const input = h("input", attributes);
+  const copy = button(
+    "Copy",
+    async () => {
+      const copied = await copyText(text, () => input.select());
+      if (!copied) {
+        notifyError("The browser does not allow copying: copy the selected text with Ctrl+C");
+        return;
+      }
+      copy.focus();
+      notify(`${label} copied`);
+    },
+    { "aria-label": `Copy ${label.toLowerCase()}` },
+  );
+  const field = h("div", { class: "copy-field" }, input, copy);
+  field.select = () => input.select();
+  return field;
+}
