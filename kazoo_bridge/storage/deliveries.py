@@ -19,7 +19,7 @@ from kazoo_bridge.interfaces import (
 )
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.delivery_rows import NO_LEASE, for_display, from_row, to_row
-from kazoo_bridge.storage.engine import insert_into, read_bounded
+from kazoo_bridge.storage.engine import in_batches, insert_into, read_bounded
 from kazoo_bridge.storage.retention import BATCH_SIZE
 from kazoo_bridge.storage.tables import deliveries
 
@@ -231,15 +231,14 @@ def _due_hooks(connection: Connection, now: float) -> list[str]:
 def _claim(
     connection: Connection, owner: str, now: float, until: float, limits: Mapping[str, int]
 ) -> list[Delivery]:
-    claimed: list[Delivery] = []
+    claimed: list[Row[Any]] = []
     for hook_id in sorted(limits):
-        rows = connection.execute(_claimable(hook_id, now).limit(limits[hook_id])).all()
-        if rows:
-            sequences = [row.sequence for row in rows]
-            lease = sa.update(deliveries).where(_c.sequence.in_(sequences))
-            connection.execute(lease.values(lease_owner=owner, lease_until=until))
-            claimed += _readable(connection, rows, now)
-    return claimed
+        claimed += connection.execute(_claimable(hook_id, now).limit(limits[hook_id])).all()
+    # Together, because a receiver that recovers can have a thousand hooks.
+    for batch in in_batches(tuple(row.sequence for row in claimed)):
+        lease = sa.update(deliveries).where(_c.sequence.in_(batch))
+        connection.execute(lease.values(lease_owner=owner, lease_until=until))
+    return _readable(connection, claimed, now)
 
 
 def _readable(connection: Connection, rows: Sequence[Row[Any]], now: float) -> list[Delivery]:

@@ -80,7 +80,7 @@ def readers(engine: Engine) -> int:
     return READERS[engine.dialect.name]
 
 
-def in_batches(values: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+def in_batches(values: tuple[T, ...]) -> Iterator[tuple[T, ...]]:
     """Yield slices of `values` for SQL's ``IN``; databases bound the number of parameters of a statement."""
     for start in range(0, len(values), MAX_PARAMETERS):
         yield values[start : start + MAX_PARAMETERS]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from attrs import define, evolve, field
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, DeferredLock
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -22,6 +24,9 @@ from kazoo_bridge.webhooks.hooks.hook_document import InvalidDocument
 from kazoo_bridge.webhooks.hooks.registry import HookRegistry
 
 _log = Logger()
+
+#: Deliveries that an event starts at once; of more, the others follow when the reactor has served others.
+MAX_STARTED_AT_ONCE = 16
 
 #: A hook, and what it is to receive.
 _Match = tuple[Hook, Occurrence]
@@ -56,6 +61,7 @@ class WebhookEventHandler:
     events: Counter[str] = field(init=False, factory=Counter)
     _without_account: LogThrottle = field(init=False)
     _unknown_account: LogThrottle = field(init=False)
+    _piece: DeferredLock = field(init=False, factory=DeferredLock)
 
     def __attrs_post_init__(self) -> None:
         self._by_exchange = _index_by_exchange(self._categories)
@@ -167,16 +173,38 @@ class WebhookEventHandler:
             await self._deliver(matches, event)
 
     def _deliver(self, matches: list[_Match], event: Event) -> Deferred[None]:
+        starting = self._start(matches, event)
+        if len(matches) > MAX_STARTED_AT_ONCE:
+            return Deferred.fromCoroutine(self._deliver_in_pieces(starting, matches))
+        started = list(starting)
+        return started[0] if len(started) == 1 else Deferred.fromCoroutine(gather_all(started))
+
+    def _start(self, matches: list[_Match], event: Event) -> Iterator[Deferred[None]]:
+        """Start one delivery after another, in the order of `matches`."""
         first_id, now = event_id(event), self._clock.seconds()
         counts: Counter[str] = Counter()
-        started = []
         for hook, occurrence in matches:
             # One event may have several occurrences for a hook: these are no repetitions of each other.
             number, counts[hook.id] = counts[hook.id], counts[hook.id] + 1
             delivery = make_delivery(hook, occurrence, f"{first_id}.{number}" if number else first_id, now)
             work = self._dispatcher.deliver(hook, delivery, redelivered=event.redelivered)
-            started.append(Deferred.fromCoroutine(work))
-        return started[0] if len(started) == 1 else Deferred.fromCoroutine(gather_all(started))
+            yield Deferred.fromCoroutine(work)
+
+    async def _deliver_in_pieces(self, starting: Iterator[Deferred[None]], matches: list[_Match]) -> None:
+        """Start the deliveries of an event with many hooks in pieces, one piece of all events at a time.
+
+        In between the reactor serves others, and the first failures can open a circuit.
+        """
+        # The next event, with fewer hooks, must not pass this one on its way to an ordered hook.
+        matches.sort(key=lambda match: not match[0].ordered)
+        ordered = sum(hook.ordered for hook, _ in matches)
+        started = list(islice(starting, ordered))
+        with self._dispatcher.busy():
+            while len(started) < len(matches):
+                async with self._piece:
+                    started += islice(starting, MAX_STARTED_AT_ONCE)
+                    await deferLater(self._clock, 0)
+        await gather_all(started)
 
     def _log_without_account(self, _: int, latest: str) -> None:
         _log.warn(

@@ -34,6 +34,7 @@ from kazoo_bridge.webhooks.attempts.sample_limits import SampleLimits
 from kazoo_bridge.webhooks.attempts.sample_sender import SampleSender
 from kazoo_bridge.webhooks.delivery.dead_letters import DeadLetters
 from kazoo_bridge.webhooks.delivery.delivery_writer import DeliveryWriter
+from kazoo_bridge.webhooks.delivery.destination_circuits import DestinationCircuits
 from kazoo_bridge.webhooks.delivery.dispatcher import Dispatcher
 from kazoo_bridge.webhooks.delivery.dropped_deliveries import DroppedDeliveries
 from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
@@ -162,6 +163,7 @@ class WebhookService:
             FailureCount(every_connection=not config.webhooks.self_healing),
             on_gone=auto_disabler.disable,
             dropped=DroppedDeliveries(reactor, missed_events, directory),
+            destinations=DestinationCircuits(reactor, on_closed=lambda: poll_timer.wake(reactor.seconds())),
         )
         prober = ReceiverProber(
             reactor,

@@ -1,27 +1,34 @@
-"""Events whose requests would be huge, and receivers whose responses are."""
+"""Events whose requests would be huge, receivers whose responses are, and a host that is down."""
 
 from __future__ import annotations
 
 import gzip
 import time
 import tracemalloc
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import pytest_twisted
-from attrs import define
+from attrs import define, field
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.task import Clock, LoopingCall, deferLater
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgent, IResponse
+from zope.interface import implementer
 
 from kazoo_bridge.webhooks.attempts.attempt import AttemptResult
+from kazoo_bridge.webhooks.delivery.destination_circuits import CIRCUIT_HOOKS, PROBE_GROUP
 from kazoo_bridge.webhooks.egress import ConnectionPool, EgressPolicy, guarded_agent
 from kazoo_bridge.webhooks.http.http_request import HookRequest, build_request
 from kazoo_bridge.webhooks.http.payload_encoding import PayloadTooLarge
 from kazoo_bridge.webhooks.http.sender import MAX_BODY_BYTES, Outcome, Sender
 from tests.webhooks.descriptors import no_descriptors
+from tests.webhooks.fakes import FakeResponse
 from tests.webhooks.harness import Harness, make_harness, results_of
 from tests.webhooks.hook_factory import make_hook
 from tests.webhooks.hostile_receiver import HostileConnection, HostileReceiver, assert_nothing_left
@@ -151,6 +158,53 @@ async def test_a_lack_of_descriptors_costs_no_hook_anything() -> None:
     harness.stop()
     await pool.close()
     await receiver.stop()
+
+
+# -- a host that is down
+
+
+@implementer(IAgent)
+@define(eq=False)
+class HostAgent:
+    """Refuses connections to the hosts in `down`; others answer 200 at once."""
+
+    down: set[bytes]
+    connections: Counter[bytes] = field(factory=Counter)
+    accepted: set[tuple[bytes, str]] = field(factory=set)
+
+    def request(
+        self, method: bytes, uri: bytes, headers: Headers | None = None, bodyProducer: Any = None
+    ) -> Deferred[IResponse]:
+        assert headers is not None
+        host = uri.split(b"/")[2]
+        self.connections[host] += 1
+        if host in self.down:
+            return fail(ConnectionRefusedError())
+        (name,) = headers.getRawHeaders("webhook-id") or [""]
+        self.accepted.add((host, name))
+        return succeed(cast(IResponse, FakeResponse(200, Headers({}))))
+
+
+def test_many_hooks_to_one_host_that_is_down_cost_few_connections_and_no_event() -> None:
+    agent = HostAgent({b"down.example"})
+    harness = Harness(Clock(), agent, total=256, per_account=64, per_hook=32)
+    harness.start()
+    victim = harness.hook("victim", "b" * 32, uri="http://well.example/")
+    hooks = [harness.hook(f"h{number:03}", uri=f"http://down.example/{number}") for number in range(300)]
+    done = [results_of(harness.deliver(hook, f"e{event}")) for event in range(10) for hook in hooks]
+    for second in range(15):
+        assert results_of(harness.deliver(victim, f"v{second}")) == [None]
+        harness.pump(1, step=0.1)
+    assert done == [[None]] * 3000
+    assert len(harness.deliveries.rows) == 3000
+    assert agent.connections[b"down.example"] <= CIRCUIT_HOOKS + 15 * PROBE_GROUP
+    assert sum(map(len, harness.deliveries.claims)) <= 15 * PROBE_GROUP
+    assert agent.connections[b"well.example"] == 15
+    agent.down.clear()
+    harness.pump(15, step=0.1)
+    assert harness.deliveries.rows == {}
+    assert len([name for host, name in agent.accepted if host == b"down.example"]) == 3000
+    assert agent.connections[b"down.example"] <= 3000 + CIRCUIT_HOOKS + 16 * PROBE_GROUP
 
 
 # -- responses

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import pytest_twisted
 import sqlalchemy as sa
@@ -23,6 +25,26 @@ def ids(deliveries: list[Delivery]) -> list[str]:
 class DeliveryStoreSuite:
     def test_it_implements_the_interface(self, delivery_store: DeliveryStore) -> None:
         assert verifyObject(IDeliveryStore, delivery_store)
+
+    @pytest_twisted.ensureDeferred
+    async def test_one_statement_leases_the_deliveries_of_many_hooks(
+        self, delivery_store: DeliveryStore, database: Database
+    ) -> None:
+        hooks = [f"{number:032x}" for number in range(20)]
+        await delivery_store.enqueue(
+            [(make_delivery(f"x{hook_id}", hook_id=hook_id), 0.0, "") for hook_id in hooks]
+        )
+        updates = []
+
+        @sa.event.listens_for(database.engine, "before_cursor_execute")
+        def count(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+            updates.extend([statement] if statement.startswith("UPDATE") else [])
+
+        claimed = await delivery_store.claim("me", 100, 200, dict.fromkeys(hooks, 2))
+        sa.event.remove(database.engine, "before_cursor_execute", count)
+        assert [one.hook_id for one in claimed] == hooks
+        assert len(updates) == 1
+        assert await delivery_store.claim("other", 150, 250, dict.fromkeys(hooks, 2)) == []
 
     # -- enqueue
 

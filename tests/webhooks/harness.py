@@ -13,6 +13,7 @@ from kazoo_bridge.webhooks.attempts.attempt import AttemptRunner, ClusterId, Fai
 from kazoo_bridge.webhooks.attempts.attempt_document import AttemptFormat
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
 from kazoo_bridge.webhooks.delivery.delivery_writer import DeliveryWriter
+from kazoo_bridge.webhooks.delivery.destination_circuits import DestinationCircuits
 from kazoo_bridge.webhooks.delivery.dispatcher import Dispatcher, make_delivery
 from kazoo_bridge.webhooks.delivery.dropped_deliveries import DroppedDeliveries
 from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
@@ -83,6 +84,9 @@ class Harness:
         self.missed = MissedEvents(clock, self.missed_events)
         self.directory = FakeDirectory({})
         self.dropped = DroppedDeliveries(clock, self.missed, self.directory)
+        self.destinations = DestinationCircuits(
+            clock, on_closed=lambda: self.poll_timer.wake(clock.seconds())
+        )
         self.cluster_id = ClusterId("", lambda: Deferred())
         self.attempt_runner = AttemptRunner(
             clock,
@@ -94,6 +98,7 @@ class Harness:
             FailureCount(),
             on_gone=self._on_gone,
             dropped=self.dropped,
+            destinations=self.destinations,
         )
         self.hook_service = HookService(
             clock,

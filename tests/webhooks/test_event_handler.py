@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import pytest
@@ -19,7 +20,12 @@ from kazoo_bridge.interfaces import (
 )
 from kazoo_bridge.kazoo import Event
 from kazoo_bridge.webhooks.delivery.dispatcher import Dispatcher
-from kazoo_bridge.webhooks.event_handler import WebhookEventHandler, event_id, webhook_topics
+from kazoo_bridge.webhooks.event_handler import (
+    MAX_STARTED_AT_ONCE,
+    WebhookEventHandler,
+    event_id,
+    webhook_topics,
+)
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.hooks.registry import HookRegistry
 from tests.webhooks.fakes import FakeCategory, FakeDirectory
@@ -37,6 +43,7 @@ class FakeDispatcher:
     payloads: list[Any] = field(factory=list)
     redelivered: list[bool] = field(factory=list)
     active: list[Deferred[None]] = field(factory=list)
+    busy_with: int = 0
 
     async def deliver(self, hook: Hook, delivery: Delivery, *, redelivered: bool = False) -> None:
         self.deliveries.append((hook.id, delivery.event_id))
@@ -44,6 +51,12 @@ class FakeDispatcher:
         self.redelivered.append(redelivered)
         self.active.append(Deferred())
         await self.active[-1]
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        self.busy_with += 1
+        yield
+        self.busy_with -= 1
 
     @property
     def hooks(self) -> list[str]:
@@ -301,3 +314,60 @@ def test_a_redelivered_event_has_the_same_id() -> None:
 )
 def test_another_event_has_another_id(other: Event) -> None:
     assert event_id(Event("callevt", "x.1", {}, b"1")) != event_id(other)
+
+
+def handler_with_hooks(count: int, *ordered: str) -> Harness:
+    harness = Harness(known={ACCOUNT: ()})
+    harness.registry.replace_all(
+        [
+            *(make_hook(f"h{number:03}") for number in range(count)),
+            *(make_hook(name, ordered=True) for name in ordered),
+        ]
+    )
+    return harness
+
+
+def test_deliveries_to_many_hooks_start_in_pieces_one_event_after_another() -> None:
+    harness = handler_with_hooks(3 * MAX_STARTED_AT_ONCE)
+    started: list[int] = []
+    results = [harness.handle(event(account=ACCOUNT, payload={"number": number})) for number in range(2)]
+
+    def other_work() -> None:
+        started.append(len(harness.dispatcher.deliveries))
+        harness.clock.callLater(0 if len(started) < 6 else 1, other_work)
+
+    other_work()
+    harness.clock.advance(0)
+    assert started == [MAX_STARTED_AT_ONCE * pieces for pieces in range(1, 7)]
+    for active in harness.dispatcher.active[:-1]:
+        active.callback(None)
+    assert results == [[None], []]
+    harness.dispatcher.active[-1].callback(None)
+    assert results == [[None], [None]]
+
+
+def test_the_dispatcher_is_busy_until_the_last_piece_has_started() -> None:
+    harness = handler_with_hooks(MAX_STARTED_AT_ONCE + 1)
+    harness.handle(event(account=ACCOUNT))
+    assert harness.dispatcher.busy_with == 1
+    harness.clock.advance(0)
+    harness.clock.advance(0)
+    assert len(harness.dispatcher.deliveries) == MAX_STARTED_AT_ONCE + 1
+    assert harness.dispatcher.busy_with == 0
+
+
+def test_no_later_event_passes_one_on_its_way_to_an_ordered_hook() -> None:
+    harness = handler_with_hooks(2 * MAX_STARTED_AT_ONCE, "z1", "z2")
+    harness.handle(event(account=ACCOUNT))
+    assert harness.dispatcher.hooks[-2:] == ["z1", "z2"]
+
+
+def test_a_failure_of_any_piece_is_that_of_the_event() -> None:
+    harness = handler_with_hooks(2 * MAX_STARTED_AT_ONCE)
+    results = harness.handle(event(account=ACCOUNT))
+    harness.dispatcher.active[0].errback(Requeue("not stored"))
+    harness.clock.advance(0)
+    harness.clock.advance(0)
+    for active in harness.dispatcher.active[1:]:
+        active.callback(None)
+    assert results[0].check(Requeue)

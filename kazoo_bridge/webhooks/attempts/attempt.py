@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from kazoo_bridge.interfaces import Delivery
 from kazoo_bridge.webhooks.attempts.attempt_document import AttemptInfo
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
+from kazoo_bridge.webhooks.delivery.destination_circuits import DestinationCircuits
 from kazoo_bridge.webhooks.delivery.dropped_deliveries import DroppedDeliveries
 from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
 from kazoo_bridge.webhooks.delivery.hook_queues import Slot
@@ -125,7 +126,7 @@ class AttemptRunner:
     """Sends the request of a delivery once, records the attempt and returns what follows.
 
     `on_gone` is called when a receiver answers 410, with a hook that is to be disabled. `dropped` drops the
-    events that are too old for their hook.
+    events that are too old for their hook. `destinations` learns which destinations cannot be connected to.
     """
 
     _clock: IReactorTime
@@ -137,6 +138,7 @@ class AttemptRunner:
     _failure_count: FailureCount
     _on_gone: OnGone
     dropped: DroppedDeliveries
+    destinations: DestinationCircuits
     metrics: AttemptMetrics = field(init=False, factory=AttemptMetrics)
 
     async def attempt(
@@ -163,6 +165,8 @@ class AttemptRunner:
             success = outcome.success if outcome.success or outcome.counts_against_hook else None
         finally:
             self._scheduler.release(slot, success)
+        if outcome.unreachable or not self.destinations.idle:
+            self.destinations.record(hook, outcome)
         self.metrics.observe(success=outcome.success, seconds=self._clock.seconds() - began)
         attempts = delivery.attempts + (outcome.fault is not Fault.OURS)
         retries_left = self._policy.quick_retries_left(hook, attempts)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from attrs import define, evolve, field
 from twisted.internet.defer import CancelledError, Deferred
@@ -119,6 +121,15 @@ class Dispatcher:
         finally:
             self._on_finished()
 
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Let `drain` wait: deliveries of an event are still to be started."""
+        self._in_flight += 1
+        try:
+            yield
+        finally:
+            self._on_finished()
+
     def drain(self) -> Deferred[None]:
         """Begin no attempt from now on and store what waits; fires when no delivery is in flight."""
         self._draining = True
@@ -147,6 +158,10 @@ class Dispatcher:
         if reason and await self._enqueue(hook, delivery, reason):
             return
         slot = await self._acquire_slot(hook)
+        if slot is not None and not reason and self._attempt_runner.destinations.is_open(hook):
+            # It has waited while others have found out.
+            self._scheduler.release(slot, None)
+            slot = None
         if slot is None:
             reason = self._storage_reason(hook) or "its receiver is slow"
             await self._writer.enqueue(delivery, self._clock.seconds(), reason)
@@ -191,6 +206,8 @@ class Dispatcher:
             return "an ordered delivery waits for earlier ones"
         if self._scheduler.circuit_open(hook.queue_key):
             return "its receiver keeps failing"
+        if self._attempt_runner.destinations.is_open(hook):
+            return "the host of its receiver cannot be connected to"
         if self._scheduler.load(hook.queue_key) >= self._scheduler.per_hook + _MAX_WAITING_PER_HOOK:
             return "many others wait for its receiver"
         return ""
@@ -212,11 +229,10 @@ class Dispatcher:
     def _may_probe(self, hook: Hook) -> bool:
         # A failing receiver is probed with stored deliveries. Without a storage, only attempts from memory
         # find out that it has recovered.
-        if (
-            self._draining
-            or hook.suspended
-            or hook.ordered
-            or not self._scheduler.circuit_open(hook.queue_key)
+        if self._draining or hook.suspended or hook.ordered:
+            return False
+        if not (
+            self._scheduler.circuit_open(hook.queue_key) or self._attempt_runner.destinations.is_open(hook)
         ):
             return False
         return self._scheduler.load(hook.queue_key) < _MAX_WAITING_PER_HOOK

@@ -117,6 +117,10 @@ class ReceiverProber:
     async def _probe(self, probe: _Probe) -> None:
         hook = probe.hook
         try:
+            if self._attempt_runner.destinations.just_failed(hook):
+                # A probe would find out the same.
+                await self._on_failure(hook, probe.suspension)
+                return
             result = await self._attempt(hook, probe.suspension)
             if result is None:
                 # The next event is to be tried soon: it may be the first one that is not too old.

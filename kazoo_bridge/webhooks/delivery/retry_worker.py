@@ -63,6 +63,8 @@ class RetryWorker(Service):
     _owner: str = field(init=False, factory=lambda: secrets.token_hex(16))
     _sending: set[Deferred[None]] = field(init=False, factory=set)
     _probes: int = field(init=False, default=0)
+    #: Hooks whose deliveries are claimed to find out whether their destination has recovered.
+    _destination_probes: frozenset[str] = field(init=False, default=frozenset())
     _unavailable: bool = field(init=False, default=False)
     #: The hook that was served last, among those whose circuit is closed (False) and open (True).
     _last_served: dict[bool, str] = field(init=False, factory=dict)
@@ -120,14 +122,26 @@ class RetryWorker(Service):
     def _allocate(self, due: list[str]) -> dict[str, int]:
         """Return how many deliveries to claim of each hook.
 
-        All together stay within a bound, of which hooks with an open circuit use at most half.
+        All together stay within a bound, of which hooks with an open circuit use at most half. Of hooks whose
+        destination cannot be connected to, a few are claimed now and then.
         """
         limit = CLAIMS_PER_SLOT * self._scheduler.total
+        unreachable = self._unreachable(due)
+        due = [hook_id for hook_id in due if hook_id not in unreachable]
         healthy = [hook_id for hook_id in due if not self._scheduler.circuit_open(hook_id)]
         failing = [hook_id for hook_id in due if self._scheduler.circuit_open(hook_id)]
-        return self._allocate_group(False, healthy, limit - len(self._sending)) | self._allocate_group(
-            True, failing, limit // 2 - self._probes
-        )
+        probes = self._attempt_runner.destinations.allot(unreachable.values(), self._scheduler.free_slots)
+        self._destination_probes = frozenset(probes)
+        counts = self._allocate_group(False, healthy, limit - len(self._sending))
+        return counts | self._allocate_group(True, failing, limit // 2 - self._probes) | probes
+
+    def _unreachable(self, due: list[str]) -> dict[str, Hook]:
+        """Return the hooks whose destination cannot be connected to, by id."""
+        destinations = self._attempt_runner.destinations
+        if destinations.idle:
+            return {}
+        hooks = (self._registry.get(hook_id) for hook_id in due)
+        return {hook.id: hook for hook in hooks if hook is not None and destinations.is_open(hook)}
 
     def _allocate_group(self, failing: bool, hook_ids: list[str], budget: int) -> dict[str, int]:
         # Round robin: the hooks behind the one that was served last come first.
@@ -145,7 +159,8 @@ class RetryWorker(Service):
     def _start(self, delivery: Delivery) -> None:
         probe = self._scheduler.circuit_open(delivery.hook_id)
         self._probes += probe
-        sending = Deferred.fromCoroutine(self._send(delivery))
+        is_allotted = delivery.hook_id in self._destination_probes
+        sending = Deferred.fromCoroutine(self._send(delivery, is_allotted=is_allotted))
         sending.addErrback(self._on_send_failed, delivery)
         self._sending.add(sending)
         sending.addCallback(lambda _: self._on_sent(sending, probe))
@@ -164,7 +179,7 @@ class RetryWorker(Service):
             reason = describe_error(failure.value or Exception())
             self._writer.record_result(delivery, AttemptResult(False, delivery.attempts + 1, None, reason))
 
-    async def _send(self, delivery: Delivery) -> None:
+    async def _send(self, delivery: Delivery, *, is_allotted: bool) -> None:
         try:
             hook = self._hook_for(delivery)
         except _InvalidInlineHook as error:
@@ -183,8 +198,9 @@ class RetryWorker(Service):
             self._writer.release(delivery)
             return
         current = self._hook_for(delivery)
-        if current is None:
-            # Disabled or deleted while this waited; the next claim finds out which.
+        if current is None or (not is_allotted and self._attempt_runner.destinations.is_open(current)):
+            # Disabled or deleted while this waited, the next claim finds out which; or its destination has
+            # failed others meanwhile.
             self._scheduler.release(slot, None)
             self._writer.release(delivery)
             return

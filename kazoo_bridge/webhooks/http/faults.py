@@ -46,6 +46,9 @@ _RECEIVER_ERRORS = (
     SSL.Error,
 )
 
+#: Errors with which a request fails before there is a connection to the receiver.
+UNREACHABLE_ERRORS = (ConnectError, EgressDenied, HostNotFound, ProxyFailed)
+
 
 def fault_of(error: BaseException) -> Fault:
     """Return whose fault it is that a request failed with `error`."""

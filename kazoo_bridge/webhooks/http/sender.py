@@ -24,7 +24,7 @@ from kazoo_bridge.webhooks.egress.http_connection import VALID_STATUSES
 from kazoo_bridge.webhooks.egress.own_faults import OwnWaitCancelled, WaitTimedOut
 from kazoo_bridge.webhooks.http.body_producer import BytesProducer
 from kazoo_bridge.webhooks.http.error_messages import describe_error
-from kazoo_bridge.webhooks.http.faults import Fault, fault_of
+from kazoo_bridge.webhooks.http.faults import UNREACHABLE_ERRORS, Fault, fault_of
 from kazoo_bridge.webhooks.http.http_request import HookRequest, is_success
 from kazoo_bridge.webhooks.http.redirects import RedirectRefused, is_redirect, redirect
 
@@ -48,13 +48,15 @@ class Outcome:
     `status` is the response's status code, None if no complete head was received. `error` says what failed,
     for the hook's owner; it is empty when the status alone decides. `headers` are those of the response, and
     `body` is the part of its body that was read, at most `MAX_BODY_BYTES`; both stay out of the repr.
-    `fault` says whose fault a failure is.
+    `fault` says whose fault a failure is. `unreachable`: by the receiver's fault there was no connection to
+    the host of the hook's URI.
     """
 
     success: bool
     status: int | None = None
     error: str = ""
     fault: Fault = field(default=Fault.RECEIVER, kw_only=True)
+    unreachable: bool = field(default=False, kw_only=True)
     headers: Mapping[str, str] = field(factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
 
@@ -105,23 +107,33 @@ class Sender:
             fault = fault_of(error)
             if fault is Fault.DEFECT:
                 _log.failure("sending a request failed unexpectedly")
-            return Outcome(False, error=describe_error(error), fault=fault)
+            unreachable = fault is Fault.RECEIVER and isinstance(error, UNREACHABLE_ERRORS)
+            return Outcome(False, error=describe_error(error), fault=fault, unreachable=unreachable)
 
     async def _follow(self, request: HookRequest) -> Outcome:
+        exchange = self._exchange
         for _ in range(self.max_redirects):
-            outcome, location = await self._exchange(request)
+            outcome, location = await exchange(request)
             if outcome.success or outcome.status is None or not is_redirect(outcome.status):
                 return outcome
             try:
                 request = redirect(request, outcome.status, location)
             except RedirectRefused as refused:
                 return evolve(outcome, error=describe_error(refused))
-        outcome, _ = await self._exchange(request)
+            exchange = self._exchange_redirected
+        outcome, _ = await exchange(request)
         if outcome.success or outcome.status is None:
             return outcome
         if self.max_redirects and is_redirect(outcome.status):
             return evolve(outcome, error=f"more redirects than {self.max_redirects}")
         return outcome
+
+    async def _exchange_redirected(self, request: HookRequest) -> tuple[Outcome, str | None]:
+        """Like `_exchange`; but that this host is unreachable says nothing about that of the hook's URI."""
+        try:
+            return await self._exchange(request)
+        except UNREACHABLE_ERRORS as error:
+            return Outcome(False, error=describe_error(error), fault=fault_of(error)), None
 
     async def _exchange(self, request: HookRequest) -> tuple[Outcome, str | None]:
         """Send one request; return the result, and the ``Location`` header if there is exactly one."""

@@ -7,14 +7,16 @@ import pytest
 import pytest_twisted
 from attrs import evolve
 from twisted.internet import reactor
+from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 
 from kazoo_bridge.interfaces import Occurrence, Requeue
 from kazoo_bridge.webhooks.delivery import dispatcher
+from kazoo_bridge.webhooks.delivery.destination_circuits import CIRCUIT_HOOKS
 from kazoo_bridge.webhooks.delivery.dispatcher import delivery_id, make_delivery
-from kazoo_bridge.webhooks.delivery.dropped_deliveries import DroppedDeliveries
 from kazoo_bridge.webhooks.egress import EgressPolicy, guarded_agent
+from kazoo_bridge.webhooks.http.sender import Outcome
 from tests.webhooks.fakes import respond
 from tests.webhooks.harness import Harness, make_harness, results_of
 from tests.webhooks.hook_factory import ACCOUNT, make_hook
@@ -337,8 +339,8 @@ def test_a_payload_that_cannot_be_encoded_is_a_dead_letter_with_one_traceback() 
 class DefectiveAttemptRunner:
     """Raises what nothing expects."""
 
-    def __init__(self, dropped: DroppedDeliveries) -> None:
-        self.dropped = dropped
+    def __init__(self, harness: Harness) -> None:
+        self.dropped, self.destinations = harness.dropped, harness.destinations
 
     async def attempt(self, *_: Any) -> Any:
         raise ZeroDivisionError("division by zero")
@@ -347,7 +349,7 @@ class DefectiveAttemptRunner:
 def test_a_delivery_that_raises_is_a_dead_letter_with_one_traceback() -> None:
     _, harness = make_harness(reachable=True, started=False)
     hook = harness.hook()
-    defective: Any = DefectiveAttemptRunner(harness.dropped)
+    defective: Any = DefectiveAttemptRunner(harness)
     harness.dispatcher._attempt_runner = defective
     with capturedLogs() as logs:
         done = results_of(harness.deliver(hook, "odd"))
@@ -456,3 +458,60 @@ def test_events_without_subject_are_ordered_by_their_kind() -> None:
 
 def test_without_order_there_is_no_ordering_key() -> None:
     assert ordering_key({"call_id": "1"}, ordered=False) == ""
+
+
+# -- destinations that cannot be connected to
+
+
+def fail_to_connect(harness: Harness) -> None:
+    """Open the circuit of the receivers' host by other hooks."""
+    for number in range(CIRCUIT_HOOKS):
+        other = make_hook(f"other{number}", uri=f"{harness.url}/other")
+        harness.destinations.record(other, Outcome(False, unreachable=True))
+
+
+def test_a_delivery_to_an_unreachable_destination_is_stored_without_an_attempt() -> None:
+    agent, harness = make_harness(started=False)
+    fail_to_connect(harness)
+    done = results_of(harness.deliver(harness.hook()))
+    harness.clock.advance(0.1)
+    assert (done, agent.times) == ([None], [])
+    (row,) = harness.deliveries.rows.values()
+    assert (row.status, row.delivery.attempts) == ("pending", 0)
+    assert row.reason == "the host of its receiver cannot be connected to"
+    assert harness.attempts.health_by_hook == {}
+
+
+def test_what_waits_for_a_slot_is_stored_when_others_cannot_connect() -> None:
+    agent, harness = make_harness(reachable=True, started=False, per_hook=1)
+    hook = harness.hook()
+    done = [results_of(harness.deliver(hook, f"e{number}")) for number in range(2)]
+    fail_to_connect(harness)
+    agent.hanging[0].errback(ConnectionRefusedError())
+    harness.clock.advance(0.1)
+    assert done == [[None], [None]]
+    assert len(agent.hanging) == 1
+    assert sorted(row.delivery.attempts for row in harness.deliveries.rows.values()) == [0, 1]
+    assert harness.scheduler.in_flight == 0
+
+
+def test_an_unreachable_destination_is_attempted_from_memory_while_nothing_can_be_stored() -> None:
+    agent, harness = make_harness(reachable=True, started=False)
+    hook = harness.hook()
+    fail_to_connect(harness)
+    harness.deliveries.down = True
+    done = results_of(harness.deliver(hook))
+    harness.clock.advance(0.1)
+    respond(agent.hanging[0], 200)
+    assert done == [None]
+    assert harness.destinations.idle
+
+
+def test_drain_waits_for_an_event_that_is_still_to_be_started() -> None:
+    _, harness = make_harness(started=False)
+    with harness.dispatcher.busy():
+        idle = results_of(harness.dispatcher.drain())
+        harness.clock.advance(0)
+        assert idle == []
+    harness.clock.advance(0)
+    assert idle == [None]

@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 
 from kazoo_bridge.interfaces import UNTIL_ENABLED, StoredHook, Suspension
+from kazoo_bridge.webhooks.delivery.destination_circuits import CIRCUIT_HOOKS
 from kazoo_bridge.webhooks.delivery.missed_events import TOO_OLD
 from kazoo_bridge.webhooks.egress.own_faults import OwnFault
 from kazoo_bridge.webhooks.hooks.hook import Hook
@@ -231,3 +232,24 @@ def test_hooks_that_cannot_be_used_are_not_found_again_and_again() -> None:
     suspension = harness.hooks.hooks["h2"].suspension
     assert suspension is not None
     assert suspension.next_probe > 60.0
+
+
+def test_a_probe_is_not_made_when_others_have_just_failed_to_connect() -> None:
+    agent, harness = make_harness(reachable=False)
+    for number in range(20):
+        harness.store(suspend(harness, f"h{number:02}"), "e1", next_attempt=UNTIL_ENABLED)
+    probe(harness)
+    assert len(agent.times) == CIRCUIT_HOOKS
+    assert harness.prober.results == {"failure": 20}
+    for stored_hook in harness.hooks.hooks.values():
+        assert stored_hook.suspension is not None
+        assert (stored_hook.suspension.probes, stored_hook.suspension.next_probe > 60) == (1, True)
+
+
+def test_a_probe_without_an_attempt_gives_a_hook_up_in_time() -> None:
+    agent, harness = make_harness(reachable=False, give_up_after=20.0)
+    for number in range(20):
+        harness.store(suspend(harness, f"h{number:02}"), "e1", next_attempt=UNTIL_ENABLED)
+    probe(harness)
+    assert len(agent.times) == CIRCUIT_HOOKS
+    assert harness.prober.results == {"failure": 20, "given_up": 20}

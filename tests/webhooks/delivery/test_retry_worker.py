@@ -10,9 +10,10 @@ from twisted.logger import capturedLogs
 
 from kazoo_bridge.interfaces import Occurrence, StorageUnavailable
 from kazoo_bridge.webhooks.delivery import retry_worker
+from kazoo_bridge.webhooks.delivery.destination_circuits import CIRCUIT_HOOKS, PROBE_GROUP
 from kazoo_bridge.webhooks.delivery.dispatcher import make_delivery
-from kazoo_bridge.webhooks.delivery.dropped_deliveries import DroppedDeliveries
 from kazoo_bridge.webhooks.hooks.hook import Hook
+from kazoo_bridge.webhooks.http.sender import Outcome
 from tests.webhooks.fakes import respond
 from tests.webhooks.harness import REQUEST_TIMEOUT, Harness, make_harness, results_of
 from tests.webhooks.hook_factory import ACCOUNT, CATALOGUE, stored_hook
@@ -448,8 +449,8 @@ def test_a_lease_outlasts_the_longest_time_out_of_the_hooks() -> None:
 class DefectiveAttemptRunner:
     """Raises `error`."""
 
-    def __init__(self, dropped: DroppedDeliveries, error: Exception) -> None:
-        self.dropped = dropped
+    def __init__(self, harness: Harness, error: Exception) -> None:
+        self.dropped, self.destinations = harness.dropped, harness.destinations
         self.error = error
 
     async def attempt(self, *_: Any) -> Any:
@@ -459,7 +460,7 @@ class DefectiveAttemptRunner:
 def test_a_stored_delivery_that_raises_is_dead_with_one_traceback() -> None:
     _, harness = make_harness()
     harness.store(harness.hook(), "e1")
-    defective: Any = DefectiveAttemptRunner(harness.dropped, KeyError("x"))
+    defective: Any = DefectiveAttemptRunner(harness, KeyError("x"))
     harness.retry_worker._attempt_runner = defective
     with capturedLogs() as logs:
         harness.pump(200, step=1)
@@ -471,7 +472,7 @@ def test_a_stored_delivery_is_released_when_the_storage_becomes_unavailable() ->
     _, harness = make_harness()
     harness.store(harness.hook(), "e1")
     unavailable = StorageUnavailable("the disk is full")
-    defective: Any = DefectiveAttemptRunner(harness.dropped, unavailable)
+    defective: Any = DefectiveAttemptRunner(harness, unavailable)
     harness.retry_worker._attempt_runner = defective
     with capturedLogs() as logs:
         harness.pump(1.5)
@@ -511,3 +512,50 @@ def test_deliveries_of_an_account_that_is_not_known_are_made(down: bool) -> None
     harness.pump(1)
     assert len(agent.hanging) == 1
     assert harness.missed.totals.total() == 0
+
+
+# -- destinations that cannot be connected to
+
+
+def test_of_an_unreachable_destination_one_group_is_attempted_each_second() -> None:
+    agent, harness = make_harness(total=64, per_account=64, per_hook=32)
+    for number in range(20):
+        harness.store(harness.hook(f"h{number:02}"), *(f"e{event}" for event in range(20)), next_attempt=5.0)
+    harness.pump(4.9)
+    for number in range(CIRCUIT_HOOKS):
+        harness.destinations.record(
+            harness.hook(f"other{number}"), Outcome(False, error="refused", unreachable=True)
+        )
+    harness.pump(10)
+    assert len(agent.times) in range(8 * PROBE_GROUP, 10 * PROBE_GROUP + 1)
+    # Six events of one hook suspend it, so they come together.
+    assert agent.hooks[:PROBE_GROUP] == ["h00"] * PROBE_GROUP
+    assert {row.lease_until for row in harness.deliveries.rows.values()} == {0.0}
+
+
+def test_when_it_answers_everything_is_due_at_once() -> None:
+    agent, harness = make_harness(reachable=True, total=64, per_account=64, per_hook=32)
+    for number in range(20):
+        harness.store(harness.hook(f"h{number:02}"), "e1", next_attempt=5.0)
+    harness.pump(4.9)
+    for number in range(CIRCUIT_HOOKS):
+        harness.destinations.record(
+            harness.hook(f"other{number}"), Outcome(False, error="refused", unreachable=True)
+        )
+    harness.pump(2)
+    assert len(agent.hanging) == 1
+    respond(agent.hanging[0], 500)
+    harness.pump(0.1)
+    assert len(agent.hanging) == 20
+
+
+def test_what_was_claimed_before_others_failed_is_released() -> None:
+    agent, harness = make_harness(total=64, per_account=64, per_hook=32)
+    for number in range(30):
+        harness.store(harness.hook(f"h{number:02}"), "e1", next_attempt=1.0)
+    harness.pump(1.5)
+    assert max(map(len, harness.deliveries.claims)) == 30
+    assert len(agent.times) == CIRCUIT_HOOKS
+    harness.pump(0.2)
+    attempts = [row.delivery.attempts for row in harness.deliveries.rows.values()]
+    assert sorted(attempts) == [0] * (30 - CIRCUIT_HOOKS) + [1] * CIRCUIT_HOOKS

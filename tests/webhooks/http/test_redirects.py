@@ -160,6 +160,7 @@ async def test_every_hop_is_judged_by_the_policy(harness: Harness, location: str
     outcome = await harness.send(3, ["/next", location])
     assert (outcome.success, outcome.status) == (False, None)
     assert outcome.error.startswith("EgressDenied: ")
+    assert not outcome.unreachable
     assert len(harness.receiver.received) == 2
 
 

@@ -9,7 +9,9 @@ import pytest
 import pytest_twisted
 from attrs import define, evolve, field
 from twisted.internet import reactor
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, fail
+from twisted.internet.error import ConnectionLost, ConnectionRefusedError, NoRouteError
+from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.internet.task import Clock
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
@@ -17,7 +19,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from kazoo_bridge import __version__
-from kazoo_bridge.webhooks.egress import EgressPolicy, guarded_agent
+from kazoo_bridge.webhooks.egress import EgressPolicy, HostNotFound, guarded_agent
 from kazoo_bridge.webhooks.http.http_request import HookRequest
 from kazoo_bridge.webhooks.http.sender import MAX_BODY_BYTES, FixedUrlAgent, Outcome, Sender
 from tests.webhooks.harness import results_of
@@ -315,6 +317,35 @@ def test_an_attempt_without_a_response_ends_with_the_request_timeout() -> None:
     clock.advance(0.2)
     assert results == [Outcome(False, error="no complete answer within 7.5 s")]
     assert results[0].connection_failed
+    assert not results[0].unreachable
+
+
+@implementer(IAgent)
+@define
+class FailingAgent:
+    """Fails each request with `error`."""
+
+    error: Exception
+
+    def request(self, *_: Any) -> Deferred[Any]:
+        return fail(self.error)
+
+
+@pytest.mark.parametrize(
+    ("error", "unreachable"),
+    [
+        (ConnectionRefusedError(), True),
+        (ConnectTimeout(), True),
+        (HostNotFound("x"), True),
+        (ConnectionLost(), False),
+        (NoRouteError(), False),
+    ],
+)
+def test_whether_the_receiver_cannot_be_connected_to(error: Exception, unreachable: bool) -> None:
+    agent: Any = FailingAgent(error)
+    request = HookRequest("POST", "http://hook.example/", {}, b"a=1")
+    (outcome,) = results_of(Deferred.fromCoroutine(Sender(Clock(), agent, 5).send(request)))
+    assert (outcome.success, outcome.unreachable) == (False, unreachable)
 
 
 @pytest.mark.parametrize(("keep", "headers"), [(True, {"X-Reply": "1"}), (False, {})])
