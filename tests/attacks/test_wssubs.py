@@ -59,6 +59,15 @@ class TestTopics:
         assert len(bound) == 9
         assert not its.consumer.bound
 
+    def test_all_events_of_a_call_cost_one_entry(self) -> None:
+        its = PartsHarness(max_subscriptions=1000)
+        socket, _ = its.connect(PARENT)
+        assert finished(its, its.subscribe(socket, *(f"call.*.{call}" for call in range(1000)))) is None
+        (index,) = its.fanout.index._categories.values()
+        assert len(index.groups) == len(index.table) == 1000
+        assert len({id(subscription.topics) for subscription in socket.subscriptions.values()}) == 1
+        assert its.fanout.index.topics.total() == 9
+
     def test_churning_is_slowed_down_for_the_account_and_for_no_other(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
