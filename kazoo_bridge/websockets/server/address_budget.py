@@ -12,8 +12,8 @@ from kazoo_bridge.token_bucket import KeyedTokenBuckets
 BURST = 2000
 FRAMES_PER_SECOND = 200
 
-#: A handshake takes as much time as so many frames.
-HANDSHAKE_COST = 5
+#: A TCP connection takes as much time as so many frames, and a handshake.
+CONNECTION_COST, HANDSHAKE_COST = 2, 5
 
 #: Bytes of a message that count as a frame.
 BYTES_PER_FRAME = 4096
