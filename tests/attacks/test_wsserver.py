@@ -17,7 +17,7 @@ from twisted.internet.task import deferLater
 
 from kazoo_bridge.websockets.actions import Actions
 from kazoo_bridge.websockets.server import address_budget, factory, protocol
-from kazoo_bridge.websockets.server.address_budget import BURST, HANDSHAKE_COST
+from kazoo_bridge.websockets.server.address_budget import BURST, FAILURE_COST, HANDSHAKE_COST
 from kazoo_bridge.websockets.server.connection import Connection
 from kazoo_bridge.websockets.server.frames import CloseCode
 from kazoo_bridge.websockets.server.reading_turns import CLIENT_UNITS, NEWCOMER_UNITS, UNITS_PER_READER
@@ -191,6 +191,37 @@ async def test_pings_on_many_sockets_at_once_take_turns(
         await harness.wait_until(lambda: not len(harness.websockets.server.clients))
         await assert_served(harness)
         for one in sockets:
+            one.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_made_up_tokens_of_one_address_are_looked_up_in_bounded_numbers(
+    tmp_path: Path, no_refill: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with node(tmp_path) as harness:
+        looked_up: list[str] = []
+        directory: Any = harness.websockets.sessions._authorizer._directory
+        authenticate = directory.authenticate
+
+        def counted(token: str) -> Any:
+            looked_up.append(token)
+            return authenticate(token)
+
+        monkeypatch.setattr(type(directory), "authenticate", lambda _, token: counted(token))
+        attackers = [await RawSocket(harness.websockets.port, "127.0.0.9").upgrade() for _ in range(5)]
+        for number, one in enumerate(attackers):
+            tokens = [f"{number}-{count}" for count in range(60)]
+            one.send(
+                b"".join(frame(TEXT, b'{"action":"ping","auth_token":"%s"}' % t.encode()) for t in tokens)
+            )
+        for one in attackers:
+            while one.received.count(b'"reply"') < 60:
+                one.receive()
+                await deferLater(reactor, 0)
+        assert len(looked_up) <= BURST / FAILURE_COST
+        assert all(b"rate limiting threshold hit" in one.received for one in attackers)
+        await assert_served(harness)
+        for one in attackers:
             one.close()
 
 

@@ -18,6 +18,7 @@ from kazoo_bridge.log_throttle import LogThrottle
 from kazoo_bridge.websockets.server.address_budget import (
     BYTES_PER_FRAME,
     CONNECTION_COST,
+    FAILURE_COST,
     HANDSHAKE_COST,
     AddressBudget,
 )
@@ -187,6 +188,14 @@ class Admission:
         Returns False if there are too many, or they are too large together.
         """
         return self._control.budget.take(self.address, 1 + size // BYTES_PER_FRAME)
+
+    def may_authenticate(self) -> bool:
+        """Return whether a token may be looked up: the address has not sent too many that are not valid."""
+        return self._control.budget.has_room(self.address)
+
+    def charge_failure(self) -> None:
+        """Count the cost of a token that is not valid."""
+        self._control.budget.take(self.address, FAILURE_COST)
 
     def authenticated(self) -> None:
         """Note that the client has authenticated."""
