@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 
 def is_ip_address(host: str) -> bool:
@@ -23,6 +24,8 @@ def rate_limit_key(address: object) -> str:
     return address_group(str(getattr(address, "host", None) or "local"))
 
 
+#: A connection asks for its group several times.
+@lru_cache(maxsize=4096)
 def address_group(address: str) -> str:
     """Return the network that limits count an address under, as text.
 

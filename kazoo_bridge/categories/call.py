@@ -61,6 +61,13 @@ _BINDING_EVENTS = (
 
 _TOPICS = {event: Topic(_EXCHANGE, f"call.{event}.*") for event in _BINDING_EVENTS}
 
+#: For bindings to all events, one filter has all topics.
+_FIRST_TOPIC, *_other_topics = _TOPICS.values()
+_MORE_TOPICS = tuple(_other_topics)
+
+#: Segments of the category's own keys up to the event.
+_TO_EVENT = 3
+
 #: Channel variables that payloads leave out: KAZOO's default for ``reserved_ccv_keys`` of ``call_command``.
 RESERVED_CHANNEL_VARS = frozenset(
     {
@@ -293,10 +300,13 @@ class CallCategory:
         if segments[0] not in (*_BINDING_EVENTS, "*"):
             raise unsupported_event(segments[0])
         call_id, account_id = id_segment("call", segments, segments[1]), account_segment(account)
-        events = _BINDING_EVENTS if segments[0] == "*" else (segments[0],)
-        return BindingPlan(
-            tuple(TopicFilter(_TOPICS[event], f"call.{account_id}.{event}.{call_id}") for event in events)
-        )
+        pattern = f"call.{account_id}.{segments[0]}.{call_id}"
+        if segments[0] == "*":
+            # Clients see the kind of event in the subscription key, like in KAZOO.
+            return BindingPlan(
+                (TopicFilter(_FIRST_TOPIC, pattern, more_topics=_MORE_TOPICS, segments_of_key=_TO_EVENT),)
+            )
+        return BindingPlan((TopicFilter(_TOPICS[segments[0]], pattern),))
 
     def subscriber_events(self, event: Event) -> Iterable[SubscriberEvent]:
         """See `IBindingCategory`."""

@@ -31,6 +31,9 @@ MAX_SHORT_STRING_BYTES = 255
 
 _KEEP_IN_KEY = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_~")
 
+#: Most ids consist of such characters only.
+_PLAIN = re.compile(r"[A-Za-z0-9_~-]*")
+
 _ESCAPED = re.compile(rb"%([0-9A-Fa-f]{2})")
 
 
@@ -41,6 +44,8 @@ def encode_key_part(text: str) -> str:
     """
     if text in ("*", "#"):
         return text
+    if _PLAIN.fullmatch(text):
+        return text
     return "".join(
         chr(byte) if byte in _KEEP_IN_KEY else "+" if byte == 0x20 else f"%{byte:02X}"
         for byte in text.encode("utf-8", "surrogatepass")
@@ -50,6 +55,8 @@ def encode_key_part(text: str) -> str:
 def decode_key_part(part: str) -> str:
     """Return the id that `encode_key_part` has encoded; bytes that are not UTF-8 become U+FFFD."""
     if part in ("*", "#"):
+        return part
+    if _PLAIN.fullmatch(part):
         return part
     raw = part.replace("+", " ").encode("utf-8", "surrogatepass")
     plain = _ESCAPED.sub(lambda match: bytes([int(match[1], 16)]), raw)

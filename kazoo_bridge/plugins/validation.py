@@ -250,6 +250,10 @@ def _check_plan(plan: Any) -> BindingPlan:
         _require_type(topic_filter, TopicFilter)
         _check_topic(topic_filter.topic)
         _require_type(topic_filter.pattern, str)
+        _require_type(topic_filter.segments_of_key, int)
+        _require_type(topic_filter.more_topics, tuple)
+        for topic in topic_filter.more_topics:
+            _check_topic(topic)
         every = topic_filter.all_accounts
         if every is not None and _check_topic(every).exchange != topic_filter.topic.exchange:
             raise InvalidPlugin(f"all_accounts is on another exchange than the topic: {every.exchange!r}")

@@ -140,7 +140,7 @@ class CategoryHarness:
             found, plan = catalogue.resolve(binding, account, superadmin, now)
         finally:
             self._raise_failures()
-        subscriber = FakeSubscriber([one.topic for one in plan.filters])
+        subscriber = FakeSubscriber([topic for one in plan.filters for topic in one.topics])
         account_id = None if account is None else account.id
         topics = self._index.add(subscriber, Subscription(binding, account_id, found, plan))
         Deferred.fromCoroutine(self._fanout.bind(topics))

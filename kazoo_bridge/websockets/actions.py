@@ -29,7 +29,7 @@ from kazoo_bridge.websockets.client_messages import (
 )
 from kazoo_bridge.websockets.server.connection import Connection
 from kazoo_bridge.websockets.server.frames import CloseCode, encode_reply
-from kazoo_bridge.websockets.sessions.authorization import AccessDenied, Authorizer
+from kazoo_bridge.websockets.sessions.authorization import AccessDenied, Authorizer, InvalidToken
 from kazoo_bridge.websockets.sessions.resume import SessionResumer
 from kazoo_bridge.websockets.sessions.session import Session
 from kazoo_bridge.websockets.sessions.session_registry import SessionRegistry
@@ -135,7 +135,13 @@ class Actions:
     async def _authenticate(self, connection: Connection, message: ClientMessage) -> None:
         session = connection.session
         was_anonymous = session.principal is None
-        await self._authorizer.authenticate(session, message.token)
+        if was_anonymous and not connection.may_authenticate():
+            raise AccessDenied(f"rate limiting threshold hit for {session.id}!")
+        try:
+            await self._authorizer.authenticate(session, message.token)
+        except InvalidToken:
+            connection.authentication_failed()
+            raise
         if was_anonymous:
             connection.authenticated()
         # A client that resumes may replace its own earlier connection, whose loss is not noticed yet.

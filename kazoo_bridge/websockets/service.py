@@ -23,7 +23,8 @@ from kazoo_bridge.websockets.cluster_sockets import SocketQueryClient, SocketQue
 from kazoo_bridge.websockets.server.connection import ConnectionLimits
 from kazoo_bridge.websockets.server.connection_limits import AdmissionControl
 from kazoo_bridge.websockets.server.context import ServerContext
-from kazoo_bridge.websockets.server.protocol import WebsocketFactory
+from kazoo_bridge.websockets.server.factory import WebsocketFactory
+from kazoo_bridge.websockets.server.reading_turns import CLIENT_UNITS, NEWCOMER_UNITS, ReadingTurns
 from kazoo_bridge.websockets.server.send_buffer import Flusher
 from kazoo_bridge.websockets.server_sent_events import EventStreams
 from kazoo_bridge.websockets.sessions.authorization import Authorizer
@@ -105,6 +106,8 @@ class WebsocketService:
             admission=AdmissionControl.from_config(reactor, settings),
             flusher=Flusher(reactor),
             limits=ConnectionLimits.from_config(settings),
+            clients=ReadingTurns(reactor, CLIENT_UNITS),
+            newcomers=ReadingTurns(reactor, NEWCOMER_UNITS),
         )
         return cls(
             catalogue=catalogue,
@@ -191,7 +194,8 @@ class WebsocketService:
         """Accept connections; raises `CannotListenError`."""
         endpoint = serverFromString(self._reactor, with_backlog(self._endpoint))
         factory = WebsocketFactory(self._reactor, self.server)
-        self._port = factory.port = await endpoint.listen(factory)
+        self._port = factory.listening_port = await endpoint.listen(factory)
+        factory.limit_accepts()
 
     def start(self) -> None:
         """Consume events and queries, and check the sessions periodically."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,9 +15,12 @@ import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
 
-from kazoo_bridge.websockets.server import address_budget, protocol
-from kazoo_bridge.websockets.server.address_budget import BURST, HANDSHAKE_COST
+from kazoo_bridge.websockets.actions import Actions
+from kazoo_bridge.websockets.server import address_budget, factory, protocol
+from kazoo_bridge.websockets.server.address_budget import BURST, FAILURE_COST, HANDSHAKE_COST
+from kazoo_bridge.websockets.server.connection import Connection
 from kazoo_bridge.websockets.server.frames import CloseCode
+from kazoo_bridge.websockets.server.reading_turns import CLIENT_UNITS, NEWCOMER_UNITS, UNITS_PER_READER
 from tests.config.files import make_certificate
 from tests.websockets.harness import RESELLER, Harness
 from tests.websockets.raw_socket import (
@@ -61,7 +65,10 @@ async def connect_many(harness: Harness, sources: list[str]) -> list[RawSocket]:
     admission = harness.websockets.server.admission
     expected = len(sources)
     await harness.wait_until(
-        lambda: len(admission.unauthenticated) + admission.unauthenticated.dropped >= expected
+        lambda: (
+            len(admission.unauthenticated) + admission.unauthenticated.dropped + admission.refused["rate"]
+            >= expected
+        )
     )
     return sockets
 
@@ -104,7 +111,7 @@ async def test_a_flood_of_connections_is_accepted_in_small_portions(tmp_path: Pa
         while len(unauthenticated) + unauthenticated.dropped < len(sockets):
             await deferLater(reactor, 0)
             most = max(most, port.numberAccepts)
-        assert most <= protocol.MAX_ACCEPTS + 20
+        assert most <= factory.MAX_ACCEPTS + 20
         for one in sockets:
             one.close()
 
@@ -149,6 +156,88 @@ async def test_a_flood_of_frames_that_are_no_messages_closes_the_socket(
         assert b"\x11\x4dtoo many messages" in attacker.received  # 4429
         await assert_served(harness)
         attacker.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_pings_on_many_sockets_at_once_take_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with node(tmp_path) as harness:
+        sockets = [await RawSocket(harness.websockets.port).upgrade() for _ in range(60)]
+        message = json.dumps({"action": "ping", "auth_token": harness.tokens[RESELLER]})
+        for one in sockets:
+            await one.send_all(frame(TEXT, message.encode()))
+        await harness.wait_until(lambda: not harness.websockets.server.admission.unauthenticated)
+        frames = 0
+        within_rate = Actions.within_rate
+
+        def counted(actions: Actions, connection: Connection, payload: bytes | None) -> bool:
+            nonlocal frames
+            frames += 1
+            return within_rate(actions, connection, payload)
+
+        monkeypatch.setattr(Actions, "within_rate", counted)
+        for one in sockets:
+            one.send(frame(PING, b"x" * 10) * 250)
+        most, before = 0, 0
+        while frames < 250 * len(sockets):
+            await deferLater(reactor, 0)
+            most, before = max(most, frames - before), frames
+        # Two portions: one at the beginning of an iteration of the reactor, one from its reads.
+        assert (
+            most <= 2 * (CLIENT_UNITS + UNITS_PER_READER) / protocol.UNITS_OF_PINGS * protocol.PINGS_AT_ONCE
+        )
+        assert harness.websockets.server.clients.delayed >= len(sockets) / 2
+        await harness.wait_until(lambda: not len(harness.websockets.server.clients))
+        await assert_served(harness)
+        for one in sockets:
+            one.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_made_up_tokens_of_one_address_are_looked_up_in_bounded_numbers(
+    tmp_path: Path, no_refill: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with node(tmp_path) as harness:
+        looked_up: list[str] = []
+        directory: Any = harness.websockets.sessions._authorizer._directory
+        authenticate = directory.authenticate
+
+        def counted(token: str) -> Any:
+            looked_up.append(token)
+            return authenticate(token)
+
+        monkeypatch.setattr(type(directory), "authenticate", lambda _, token: counted(token))
+        attackers = [await RawSocket(harness.websockets.port, "127.0.0.9").upgrade() for _ in range(5)]
+        for number, one in enumerate(attackers):
+            tokens = [f"{number}-{count}" for count in range(60)]
+            one.send(
+                b"".join(frame(TEXT, b'{"action":"ping","auth_token":"%s"}' % t.encode()) for t in tokens)
+            )
+        for one in attackers:
+            while one.received.count(b'"reply"') < 60:
+                one.receive()
+                await deferLater(reactor, 0)
+        assert len(looked_up) <= BURST / FAILURE_COST
+        assert all(b"rate limiting threshold hit" in one.received for one in attackers)
+        await assert_served(harness)
+        for one in attackers:
+            one.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_handshakes_at_once_take_turns(tmp_path: Path) -> None:
+    async with node(tmp_path) as harness:
+        sockets = await connect_many(harness, [f"127.0.9.{number}" for number in range(1, 101)])
+        for one in sockets:
+            one.send(HANDSHAKE)
+        most, before = 0, 0
+        while len(harness.sessions) < len(sockets):
+            await deferLater(reactor, 0)
+            most, before = max(most, len(harness.sessions) - before), len(harness.sessions)
+        assert most <= 2 * (NEWCOMER_UNITS + UNITS_PER_READER) / protocol.HANDSHAKE_UNITS
+        for one in sockets:
+            one.close()
 
 
 @pytest_twisted.ensureDeferred

@@ -28,6 +28,23 @@ __all__ = ["harness"]
 #: Seconds of CPU; what is measured takes a tenth of it on an idle machine.
 GENEROUS = 3.0
 
+#: Seconds of CPU of one step that nothing divides.
+MAX_STRETCH = 0.5
+
+
+class Stretches:
+    """Measures the longest of several stretches of work, in seconds of CPU."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        self._began = 0.0
+
+    def __enter__(self) -> None:
+        self._began = time.process_time()
+
+    def __exit__(self, *error: object) -> None:
+        self.longest = max(self.longest, time.process_time() - self._began)
+
 
 def finished(its: PartsHarness, subscribing: Deferred[None]) -> BaseException | None:
     """Let a subscription finish; returns why it was refused."""
@@ -58,6 +75,15 @@ class TestTopics:
                 its.subscriptions.unsubscribe(socket, None, None)
         assert len(bound) == 9
         assert not its.consumer.bound
+
+    def test_all_events_of_a_call_cost_one_entry(self) -> None:
+        its = PartsHarness(max_subscriptions=1000)
+        socket, _ = its.connect(PARENT)
+        assert finished(its, its.subscribe(socket, *(f"call.*.{call}" for call in range(1000)))) is None
+        (index,) = its.fanout.index._categories.values()
+        assert len(index.groups) == len(index.table) == 1000
+        assert len({id(subscription.topics) for subscription in socket.subscriptions.values()}) == 1
+        assert its.fanout.index.topics.total() == 9
 
     def test_churning_is_slowed_down_for_the_account_and_for_no_other(
         self, monkeypatch: pytest.MonkeyPatch
@@ -254,17 +280,22 @@ class TestResuming:
             binding = f"call.CHANNEL_CREATE.{number}" if own_calls else "call.CHANNEL_CREATE.*"
             assert finished(its, its.subscribe(session, "parking.*", binding)) is None
             its.clock.advance(0.01)
-        started = time.process_time()
+        # Processor time of all steps, and of the longest one that turns do not divide: the end of
+        # a connection, an event for all sessions, a resumption.
+        started, longest = time.process_time(), Stretches()
         for session, output in clients:
-            its.registry.disconnected(session, output)
+            with longest:
+                its.registry.disconnected(session, output)
         for number in range(5):
-            its.fanout.handle(call_event(PARENT, str(number)))
+            with longest:
+                its.fanout.handle(call_event(PARENT, str(number)))
         for number, (session, _) in enumerate(clients):
             replaced, again = its.connect(PARENT, 10_000 + number)
             replay_buffer = session.replay_buffer
             assert replay_buffer is not None
-            assert its.registry.find_resumable(replay_buffer.token, PARENT) is session
-            its.registry.take_over(session, replaced)
+            with longest:
+                assert its.registry.find_resumable(replay_buffer.token, PARENT) is session
+                its.registry.take_over(session, replaced)
             assert not replay_buffer.has_gap(0)
             assert len(replay_buffer.after(0)) == (number < 5 if own_calls else 5)
             assert session.output is again
@@ -272,6 +303,7 @@ class TestResuming:
             its.registry.end(session)
         its.subscriptions.stop()
         assert time.process_time() - started < GENEROUS
+        assert longest.longest < MAX_STRETCH
         assert not its.consumer.bound
         assert not its.registry.connected
 

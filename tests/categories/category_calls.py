@@ -51,7 +51,7 @@ def topics(
 ) -> list[tuple[str, str]]:
     """Return (exchange, pattern) of what the broker must send."""
     plan = resolve(category, binding, account, **more)
-    return [(one.topic.exchange, one.topic.pattern) for one in plan.filters]
+    return [(topic.exchange, topic.pattern) for one in plan.filters for topic in one.topics]
 
 
 def patterns(

@@ -76,7 +76,7 @@ def make_validated(**results: Any) -> Any:
 
 
 def test_what_is_valid_passes() -> None:
-    plan = BindingPlan((TopicFilter(TOPIC, "x.1"),), until=5.0)
+    plan = BindingPlan((TopicFilter(TOPIC, "x.1", more_topics=(TOPIC,)),), until=5.0)
     category = make_validated(plan_result=plan, events_result=[SubscriberEvent("x.1", "x.1")])
     assert verifyObject(IBindingCategory, category)
     assert (category.name, category.hooks, category.bindings) == ("c", (HOOK,), ("x.y",))

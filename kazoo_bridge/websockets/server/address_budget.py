@@ -12,8 +12,11 @@ from kazoo_bridge.token_bucket import KeyedTokenBuckets
 BURST = 2000
 FRAMES_PER_SECOND = 200
 
-#: A handshake takes as much time as so many frames.
-HANDSHAKE_COST = 5
+#: A TCP connection takes as much time as so many frames, and a handshake.
+CONNECTION_COST, HANDSHAKE_COST = 2, 5
+
+#: A token that is not valid counts as so many frames, besides its message: it has to be looked up.
+FAILURE_COST = 20
 
 #: Bytes of a message that count as a frame.
 BYTES_PER_FRAME = 4096
@@ -42,3 +45,8 @@ class AddressBudget:
             return True
         bucket, now = self._buckets.bucket(address_group(address)), self._clock.seconds()
         return all(bucket.take(now) for _ in range(cost))
+
+    def has_room(self, address: str) -> bool:
+        """Return whether there is a token left."""
+        bucket = self._buckets.find(address_group(address)) if self.enabled else None
+        return bucket is None or bucket.has_token(self._clock.seconds())

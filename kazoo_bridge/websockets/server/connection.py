@@ -154,6 +154,15 @@ class Connection:
             self._excess += 1 + size // BYTES_PER_FRAME
         return self._excess
 
+    def may_authenticate(self) -> bool:
+        """Return whether a token may be looked up, see `Admission`."""
+        return self._admission is None or self._admission.may_authenticate()
+
+    def authentication_failed(self) -> None:
+        """Note that the client has sent a token that is not valid."""
+        if self._admission is not None:
+            self._admission.charge_failure()
+
     def authenticated(self) -> None:
         """Note that the client has authenticated: it no longer counts as unauthenticated."""
         admission, self._admission = self._admission, None

@@ -15,7 +15,13 @@ from kazoo_bridge.config import Websockets
 from kazoo_bridge.connection_counter import ConnectionCounter, ConnectionLimitReached
 from kazoo_bridge.interfaces import HandshakeRejected
 from kazoo_bridge.log_throttle import LogThrottle
-from kazoo_bridge.websockets.server.address_budget import BYTES_PER_FRAME, HANDSHAKE_COST, AddressBudget
+from kazoo_bridge.websockets.server.address_budget import (
+    BYTES_PER_FRAME,
+    CONNECTION_COST,
+    FAILURE_COST,
+    HANDSHAKE_COST,
+    AddressBudget,
+)
 from kazoo_bridge.websockets.server.unauthenticated import (
     UnauthenticatedConnection,
     UnauthenticatedConnections,
@@ -103,6 +109,16 @@ class AdmissionControl:
         """Leave no delayed call."""
         self._log_throttle.stop()
 
+    def afford_connection(self, peer: str) -> bool:
+        """Count the cost of a TCP connection; returns False, and counts a refusal, if it is too much.
+
+        The connections of a trusted proxy cost it nothing.
+        """
+        if self.is_trusted_proxy(peer) or self.budget.take(peer, CONNECTION_COST):
+            return True
+        self._count_refused("rate", peer)
+        return False
+
     def afford_handshake(self, address: str) -> bool:
         """Count the cost of a handshake; returns False, and counts a refusal, if it is too much."""
         if self.budget.take(address, HANDSHAKE_COST):
@@ -126,6 +142,8 @@ class AdmissionControl:
 
     def is_trusted_proxy(self, address: str) -> bool:
         """Return whether an address is in `trusted_proxies`."""
+        if not self.trusted_proxies:
+            return False
         try:
             parsed = ip_address(address)
         except ValueError:
@@ -170,6 +188,14 @@ class Admission:
         Returns False if there are too many, or they are too large together.
         """
         return self._control.budget.take(self.address, 1 + size // BYTES_PER_FRAME)
+
+    def may_authenticate(self) -> bool:
+        """Return whether a token may be looked up: the address has not sent too many that are not valid."""
+        return self._control.budget.has_room(self.address)
+
+    def charge_failure(self) -> None:
+        """Count the cost of a token that is not valid."""
+        self._control.budget.take(self.address, FAILURE_COST)
 
     def authenticated(self) -> None:
         """Note that the client has authenticated."""

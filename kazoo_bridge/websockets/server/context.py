@@ -12,6 +12,7 @@ from kazoo_bridge.websockets.actions import Actions
 from kazoo_bridge.websockets.server.connection import Connection, ConnectionLimits, Encoder
 from kazoo_bridge.websockets.server.connection_limits import Admission, AdmissionControl
 from kazoo_bridge.websockets.server.frames import CloseCode
+from kazoo_bridge.websockets.server.reading_turns import ReadingTurns
 from kazoo_bridge.websockets.server.send_buffer import Flusher, Transport
 from kazoo_bridge.websockets.sessions.session_registry import SessionRegistry
 
@@ -25,13 +26,19 @@ class AbortableConnection(Protocol):
 
 @define(eq=False)
 class ServerContext:
-    """What all connections share, and the number of open websockets."""
+    """What all connections share, and the number of open websockets.
+
+    In the turns of `clients` connections parse whose clients have authenticated, in those of `newcomers`
+    the others, from the handshake on.
+    """
 
     sessions: SessionRegistry
     actions: Actions
     admission: AdmissionControl
     flusher: Flusher
     limits: ConnectionLimits
+    clients: ReadingTurns
+    newcomers: ReadingTurns
     _open: dict[AbortableConnection, None] = field(init=False, factory=dict)
     _waiting: list[Deferred[None]] = field(init=False, factory=list)
 
@@ -75,6 +82,8 @@ class ServerContext:
         self.admission.unauthenticated.drop_all()
         for websocket in list(self._open):
             websocket.abort()
+        self.clients.stop()
+        self.newcomers.stop()
 
     def when_idle(self) -> Deferred[None]:
         """Return a Deferred that fires when no websocket is open; it may be cancelled."""

@@ -40,8 +40,9 @@ A client that reads too slowly
     has not received yet needs no answer until it has arrived, see `PingSchedule`.
 
 A client that sends too much
-    Frames that are no messages (pings, pongs, parts of messages) count as messages. Beyond the rate limit
-    they are not answered; too many of them close the connection, and nothing more is read from it.
+    Sockets take turns, see `ReadingTurns`. Frames that are no messages (pings, pongs, parts of messages)
+    count as messages. Beyond the rate limit they are not answered; too many of them close the connection,
+    and nothing more is read from it.
 
 The end
     From the first close frame on, or from the drop of the connection, the client has `CLOSE_TIMEOUT` to end
@@ -62,8 +63,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
-from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflateOfferAccept
 from autobahn.websocket.types import ConnectionDeny
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import connectionDone
@@ -71,9 +70,12 @@ from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
 from kazoo_bridge.interfaces import HandshakeRejected
+from kazoo_bridge.ip_addresses import address_group
+from kazoo_bridge.websockets.server.autobahn_server import AutobahnServerProtocol
 from kazoo_bridge.websockets.server.connection import Connection, WebsocketEncoder
 from kazoo_bridge.websockets.server.connection_limits import Admission, choose_subprotocol
 from kazoo_bridge.websockets.server.context import ServerContext
+from kazoo_bridge.websockets.server.control_frames import CLOSE, PING, PONG, answer_pings
 from kazoo_bridge.websockets.server.frames import CloseCode, encode_notice
 from kazoo_bridge.websockets.server.ping_schedule import PingSchedule
 from kazoo_bridge.websockets.server.tcp_progress import tcp_progress
@@ -86,38 +88,21 @@ CLOSE_TIMEOUT = 10
 #: Seconds for a last close frame to reach a client that sends too much to be listened to.
 LINGER_TIMEOUT = 2
 
-#: Connections that are accepted at once, about: what is dropped of these needs reserved descriptors.
-MAX_ACCEPTS = 80
+#: Units of `ReadingTurns` for a handshake, and for a message, which may be handled at once; bytes that take
+#: as long as a unit.
+HANDSHAKE_UNITS, MESSAGE_UNITS, BYTES_PER_UNIT = 30, 10, 4096
 
-#: Opcodes of control frames (RFC 6455 section 5.2).
-_CLOSE, _PING, _PONG = 8, 9, 10
-
-#: Maximum bytes of the HTTP request that starts a handshake.
-MAX_HANDSHAKE_BYTES = 16_384
+#: Pings and pongs that are handled together, and their units.
+PINGS_AT_ONCE, UNITS_OF_PINGS = 20, 6
 
 
-class _QuietLogger:
-    """Logs Autobahn's errors only: its other messages are about the behaviour of single clients."""
-
-    def error(self, template: str, **fields: Any) -> None:
-        """Log an error."""
-        _log.error(template, **fields)
-
-    def ignore(self, *arguments: Any, **fields: Any) -> None:
-        """Log nothing."""
-
-    trace = debug = info = warn = ignore
-
-
-class WebsocketProtocol(WebSocketServerProtocol):  # type: ignore[misc] # Autobahn is not typed for this
+class WebsocketProtocol(AutobahnServerProtocol):
     """One websocket; `Connection` has what does not depend on Autobahn.
 
     A client costs what it has used so far: a connection on which nothing arrives has no part in Autobahn yet.
     Once either side has begun to close, the connection ends within `CLOSE_TIMEOUT`, whatever the client does.
     """
 
-    log = _QuietLogger()
-    data: bytes
     current_frame: Any
     control_frame_data: Any
 
@@ -137,14 +122,20 @@ class WebsocketProtocol(WebSocketServerProtocol):  # type: ignore[misc] # Autoba
         self._deadline: IDelayedCall | None = None
         self._has_begun = False
         self._is_in_autobahn = False
+        self.data = b""
+        self.state = self.STATE_CONNECTING
         self._is_reading = True
         self._bytes_while_closing = 0
+        #: Whether it waits for one of its `ReadingTurns`, or has it; whether reading is paused meanwhile.
+        self._has_turn = False
+        self._is_paused = False
+        self._units = 0
 
     # -- IProtocol
 
     def connectionMade(self) -> None:
         """Hold a place among the connections that have not authenticated."""
-        self._admission = self._context.admission.connected(self._peer()[0], self.abort)
+        self._admission = self._context.admission.connected(self.peer_address()[0], self.abort)
         self._end_within(self._context.limits.handshake_timeout)
         if isinstance(self.transport, TLSMemoryBIOProtocol):
             self._begin_handshake()  # that of TLS costs as well
@@ -156,8 +147,9 @@ class WebsocketProtocol(WebSocketServerProtocol):  # type: ignore[misc] # Autoba
         if not self._is_in_autobahn:
             if not self._has_begun and not self._begin_handshake():
                 return
-            self._is_in_autobahn = True
-            super().connectionMade()
+            self.data += data
+            self.consumeData()
+            return
         self._pings.heard()
         if self.state in (self.STATE_CLOSING, self.STATE_CLOSED):
             self._bytes_while_closing += len(data)
@@ -185,21 +177,83 @@ class WebsocketProtocol(WebSocketServerProtocol):  # type: ignore[misc] # Autoba
         if self._admission is not None:
             self.transport.abortConnection()
 
+    # -- Reader
+
+    def parse(self, units: int) -> tuple[int, bool]:
+        """See `Reader`."""
+        self._units = 0
+        has_more = True
+        while has_more and self._units < units:
+            has_more = self._is_reading and self._parse_next()
+        if not has_more:
+            self._has_turn = False
+            if self._is_paused:
+                self._is_paused = False
+                if self._is_reading:
+                    self.transport.resumeProducing()
+        return self._units, has_more
+
+    def pause_reading(self) -> None:
+        """See `Reader`."""
+        self._is_paused = True
+        self.transport.pauseProducing()
+
+    def _parse_next(self) -> bool:
+        """Parse the handshake, or a part of a frame; returns whether there may be more to parse."""
+        if not self._is_in_autobahn:
+            head, self._is_in_autobahn = self.data, True
+            super().connectionMade()
+            self.data = head
+        if self.state == self.STATE_CONNECTING:
+            self._units += HANDSHAKE_UNITS
+            self.processHandshake()
+            return self.state == self.STATE_OPEN and bool(self.data)
+        if self.state == self.STATE_OPEN and self.current_frame is None and self._answer_pings():
+            return bool(self.data)
+        before = len(self.data)
+        has_more: bool = self.state in (self.STATE_OPEN, self.STATE_CLOSING) and self.processData()
+        self._units += 1 + (before - len(self.data)) // BYTES_PER_UNIT
+        return has_more
+
+    def _answer_pings(self) -> bool:
+        """Handle the pings and pongs that come next, some at once; returns whether there were any."""
+        end, pongs = answer_pings(self.data, PINGS_AT_ONCE, self._on_ping_or_pong)
+        if pongs:
+            self.transport.write(pongs)
+        if end:
+            self._units += UNITS_OF_PINGS
+            self.data = self.data[end:]
+        return bool(end)
+
+    def _on_ping_or_pong(self, opcode: int) -> bool:
+        """Count a ping or pong; returns whether it may be answered."""
+        if not self._is_reading or (opcode == PONG and self._pings.take_pong()):
+            return False
+        is_within_rate = self._is_frame_within_rate()
+        if self.state != self.STATE_OPEN:
+            self._stop_reading()
+        return is_within_rate and self._may_answer_pings()
+
     # -- Autobahn
 
-    def processHandshake(self) -> None:
-        """Parse the request once it is complete; refuse it when it exceeds `MAX_HANDSHAKE_BYTES`."""
-        head: bytes = self.data
-        if len(head) > MAX_HANDSHAKE_BYTES and head.find(b"\r\n\r\n", 0, MAX_HANDSHAKE_BYTES) < 0:
-            self.data = b""
-            self.failHandshake(f"the head of the request has more than {MAX_HANDSHAKE_BYTES} bytes", code=431)
+    def consumeData(self) -> None:
+        """Parse what has arrived when it is this connection's turn, unless the handshake is not complete."""
+        if self._has_turn:
+            return
+        if self.state == self.STATE_CONNECTING and not self.has_handshake():
+            return
+        self._has_turn = True
+        session = None if self._connection is None else self._connection.session
+        if session is None or session.account_id is None:
+            group = address_group(self._admission.address if self._admission is not None else "")
+            self._context.newcomers.take(self, group)
         else:
-            super().processHandshake()
+            self._context.clients.take(self, session.account_id)
 
     def onConnect(self, request: Any) -> str | None:
         """Admit the client; returns the sub-protocol, raises `ConnectionDeny`."""
         headers = {str(name).lower(): str(value) for name, value in request.headers.items()}
-        address = self._context.admission.client_address(self._peer()[0], headers)
+        address = self._context.admission.client_address(self.peer_address()[0], headers)
         try:
             subprotocol = choose_subprotocol(request.protocols)
             if self._admission is not None:
@@ -216,7 +270,7 @@ class WebsocketProtocol(WebSocketServerProtocol):  # type: ignore[misc] # Autoba
         encoder = WebsocketEncoder(deflate=self._perMessageCompress is not None)
         address = self._admission.address if self._admission is not None else ""
         self._connection = self._context.connect(
-            self.transport, address, self._peer()[1], encoder, self._send_close, self._admission
+            self.transport, address, self.peer_address()[1], encoder, self.send_close, self._admission
         )
         self.transport.registerProducer(self._connection.send_buffer, True)
         self._context.opened(self)
@@ -224,28 +278,36 @@ class WebsocketProtocol(WebSocketServerProtocol):  # type: ignore[misc] # Autoba
 
     def onFrameEnd(self) -> bool | None:
         """Handle a complete frame; one that is no message counts as one for the rate limits."""
-        if self._is_charged(self.current_frame):
-            connection = self._connection
-            if connection is None or not self._context.actions.within_rate(connection, None):
-                if self.state != self.STATE_OPEN:
-                    self._stop_reading()
-                    return False
-                if self.current_frame.opcode in (_PING, _PONG):
-                    self.current_frame = self.control_frame_data = None
-                    return None
+        if self._is_charged(self.current_frame) and not self._is_frame_within_rate():
+            if self.state != self.STATE_OPEN:
+                self._stop_reading()
+                return False
+            if self.current_frame.opcode in (PING, PONG):
+                self.current_frame = self.control_frame_data = None
+                return None
         ended: bool | None = super().onFrameEnd()
         return ended
 
+    def _is_frame_within_rate(self) -> bool:
+        """Count a frame that is no message; returns whether it may be handled."""
+        connection = self._connection
+        return connection is not None and self._context.actions.within_rate(connection, None)
+
+    def _may_answer_pings(self) -> bool:
+        """Whether the client reads: queued pongs would be unbounded."""
+        return self._connection is not None and not self._connection.send_buffer.paused
+
     def _is_charged(self, frame: Any) -> bool:
         """Whether a frame is charged here; messages are in `onMessage`, while the websocket is open."""
-        if frame.opcode == _PONG and self._pings.take_pong():
+        if frame.opcode == PONG and self._pings.take_pong():
             return False
-        if frame.opcode == _CLOSE:
+        if frame.opcode == CLOSE:
             return False
-        return frame.opcode in (_PING, _PONG) or not frame.fin or self.state != self.STATE_OPEN
+        return frame.opcode in (PING, PONG) or not frame.fin or self.state != self.STATE_OPEN
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """Handle a message, within the rate limit."""
+        self._units += MESSAGE_UNITS
         connection, actions = self._connection, self._context.actions
         if (
             connection is None
@@ -259,9 +321,8 @@ class WebsocketProtocol(WebSocketServerProtocol):  # type: ignore[misc] # Autoba
             self._context.sessions.end(connection.session, CloseCode.TOO_MANY, "too many messages at once")
 
     def onPing(self, payload: bytes) -> None:
-        """Answer a ping, unless the client does not read: queued pongs would be unbounded."""
-        connection = self._connection
-        if connection is not None and not connection.send_buffer.paused:
+        """Answer a ping, unless the client does not read."""
+        if self._may_answer_pings():
             super().onPing(payload)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
@@ -288,18 +349,12 @@ class WebsocketProtocol(WebSocketServerProtocol):  # type: ignore[misc] # Autoba
         if self._connection is not None:
             self._detach()
 
-    def sendHttpErrorResponse(self, code: int, reason: str, responseHeaders: Any = None) -> None:
-        """Refuse the handshake; with the headers that let HTTP clients recognise the end of the response."""
-        headers = [*(responseHeaders or ()), ("Connection", "close"), ("Content-Length", "0")]
-        printable = "".join(character for character in reason if " " <= character <= "~")
-        super().sendHttpErrorResponse(code, printable[:200], headers)
-
     # -- helpers
 
     def _begin_handshake(self) -> bool:
         """Charge the handshake to the client's address; aborts, and returns False, if that is too much."""
         self._has_begun = True
-        if self._admission is not None and self._admission.handshake_begun(self._peer()[0]):
+        if self._admission is not None and self._admission.handshake_begun(self.peer_address()[0]):
             return True
         self._is_reading = False
         self.abort()
@@ -342,59 +397,3 @@ class WebsocketProtocol(WebSocketServerProtocol):  # type: ignore[misc] # Autoba
     def _on_dead(self) -> None:
         self.wasNotCleanReason = "the client does not answer"
         self.dropConnection(abort=True)
-
-    def _send_close(self, code: int, reason: str) -> None:
-        # Autobahn's sendClose refuses codes such as 1001 and 1013, which RFC 6455 permits to servers.
-        if self.state == self.STATE_OPEN:
-            self.sendCloseFrame(code=int(code), reasonUtf8=reason.encode()[:123], isReply=False)
-
-    def _peer(self) -> tuple[str, int]:
-        peer = self.transport.getPeer()
-        return str(getattr(peer, "host", "local")), int(getattr(peer, "port", 0))
-
-
-def _accept_compression(offers: list[Any], message_bytes: int) -> PerMessageDeflateOfferAccept | None:
-    """Accept the first offer of permessage-deflate that lets all clients share one compressed frame."""
-    for offer in offers:
-        if isinstance(offer, PerMessageDeflateOffer) and not offer.request_max_window_bits:
-            return PerMessageDeflateOfferAccept(
-                offer,
-                request_no_context_takeover=offer.accept_no_context_takeover,
-                max_message_size=message_bytes,
-            )
-    return None
-
-
-class WebsocketFactory(WebSocketServerFactory):  # type: ignore[misc] # Autobahn is not typed for this
-    """Builds a `WebsocketProtocol` for each connection. `port` accepts the connections, once it is set."""
-
-    log = _QuietLogger()
-    port: Any = None
-
-    def __init__(self, reactor: Any, context: ServerContext) -> None:
-        super().__init__(reactor=reactor, server="")
-        self._context = context
-        self._reactor = reactor
-        limits = context.limits
-        self.setProtocolOptions(
-            webStatus=False,
-            maxFramePayloadSize=limits.message_bytes,
-            maxMessagePayloadSize=limits.message_bytes,
-            failByDrop=False,
-            openHandshakeTimeout=0,  # WebsocketProtocol has its own deadlines and pings
-            closeHandshakeTimeout=0,
-            autoPingInterval=0,
-            tcpNoDelay=True,
-            perMessageCompressionAccept=lambda offers: _accept_compression(offers, limits.message_bytes),
-            allowedOrigins=["*"],  # AdmissionControl checks origins
-            allowNullOrigin=True,
-        )
-
-    def buildProtocol(self, addr: object) -> WebsocketProtocol:
-        """Build the protocol of one connection."""
-        if self.port is not None:
-            # Twisted would accept more and more at once; one that is dropped has its descriptor till then.
-            self.port.numberAccepts = min(self.port.numberAccepts, MAX_ACCEPTS)
-        protocol = WebsocketProtocol(self._context, self._reactor)
-        protocol.factory = self
-        return protocol

@@ -29,6 +29,10 @@ class AccessDenied(Exception):
     """The session may not do this; the text says why, for the client."""
 
 
+class InvalidToken(AccessDenied):
+    """The directory has looked the token up, and does not know it, or it is no longer valid."""
+
+
 @define(eq=False)
 class Authorizer:
     """Checks tokens and rights with the directory."""
@@ -43,7 +47,8 @@ class Authorizer:
         account then replaces the session's, so that the session lives on when the earlier token expires; any
         other is ignored.
 
-        Raises `AccessDenied` if the session is not authenticated afterwards.
+        Raises `AccessDenied` if the session is not authenticated afterwards; `InvalidToken` because of its
+        token.
         """
         if session.principal is not None:
             if isinstance(token, str) and token != session.token:
@@ -60,7 +65,7 @@ class Authorizer:
             raise AccessDenied(WRONG_TOKEN)
         principal = await self._principal(token)
         if principal is None:
-            raise AccessDenied(BAD_TOKEN)
+            raise InvalidToken(BAD_TOKEN)
         session.authenticate(token, principal)
 
     async def authorize(self, session: Session, account_id: str) -> None:

@@ -112,7 +112,9 @@ class EventFanout:
                 if data is None:
                     data = orjson.Fragment(encode_json(public_form(event.body)))
                 content = contents[routing_key] = event_content(event.name, routing_key, data)
-            frame = EventFrame(group.subscribed_key, group.prefix, content, next(self._sequences))
+            frame = EventFrame(
+                group.subscribed_key, group.prefix(subscriber_event.key), content, next(self._sequences)
+            )
             for session in list(group.subscribers):
                 session.deliver(frame)
             if frame.holders:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Generic, Protocol, TypeVar
 
 from attrs import define, field
@@ -34,24 +35,33 @@ class SubscriptionGroup(Generic[S]):
     """The subscribers with the same binding and the same pattern: all of them receive the same frames.
 
     `subscribed_key` is the binding, `pattern` the pattern of its `TopicFilter`, `account_id` the account
-    of the subscription (None: all).
+    of the subscription (None: all). `segments_of_key` are those of the filter.
     """
 
-    __slots__ = ("_prefix", "account_id", "pattern", "subscribed_key", "subscribers")
+    __slots__ = ("_prefixes", "account_id", "pattern", "segments_of_key", "subscribed_key", "subscribers")
 
-    def __init__(self, subscribed_key: str, pattern: str, account_id: str | None) -> None:
+    def __init__(
+        self, subscribed_key: str, pattern: str, account_id: str | None, segments_of_key: int = 0
+    ) -> None:
         self.subscribed_key = subscribed_key
         self.pattern = pattern
         self.account_id = account_id
+        self.segments_of_key = segments_of_key
         self.subscribers: dict[S, None] = {}
-        self._prefix: bytes | None = None
+        #: By what the key of an event begins with.
+        self._prefixes: dict[tuple[str, ...], bytes] | None = None
 
-    @property
-    def prefix(self) -> bytes:
-        """The beginning of the group's frames, made for its first event."""
-        if self._prefix is None:
-            self._prefix = event_prefix(self.subscribed_key, self.pattern)
-        return self._prefix
+    def prefix(self, key: str) -> bytes:
+        """Return the beginning of the group's frames for events with that key; it is made once."""
+        count = self.segments_of_key
+        segments = tuple(key.split(".", count)[:count]) if count else ()
+        if self._prefixes is None:
+            self._prefixes = {}
+        prefix = self._prefixes.get(segments)
+        if prefix is None:
+            subscription_key = ".".join([*segments, *self.pattern.split(".")[count:]])
+            prefix = self._prefixes[segments] = event_prefix(self.subscribed_key, subscription_key)
+        return prefix
 
 
 #: (account id, first word, id() of the category, exchange and patterns of each filter).
@@ -72,7 +82,7 @@ class Subscription:
     category: IBindingCategory
     plan: BindingPlan
     stream: StreamId = field(init=False)
-    #: The topics that the broker sends for it, one for each filter; set by the index.
+    #: The topics that the broker sends for it, filter by filter; set by the index.
     topics: tuple[Topic, ...] = field(init=False, default=())
 
     @stream.default
@@ -81,18 +91,20 @@ class Subscription:
         for topic_filter in self.plan.filters:
             topic = topic_filter.topic
             sources += (topic.exchange, topic.pattern, topic_filter.pattern)
+            sources += [more.pattern for more in topic_filter.more_topics]
         return self.account_id, self.binding.partition(".")[0], id(self.category), tuple(sources)
 
 
 def topics_of(subscriptions: Iterable[Subscription]) -> list[Topic]:
     """Return the topics that subscriptions in the index need, each once."""
-    return list(dict.fromkeys(topic for subscription in subscriptions for topic in subscription.topics))
+    different = {id(one.topics): one.topics for one in subscriptions}
+    return list(dict.fromkeys(topic for topics in different.values() for topic in topics))
 
 
 def refusals(subscriptions: Iterable[Subscription], problems: Mapping[Topic, str]) -> list[str]:
     """Return a text for the client on each subscription of which a topic has a problem."""
-    texts = []
-    for subscription in subscriptions:
+    texts: list[str] = []
+    for subscription in subscriptions if problems else ():
         reason = next((problems[topic] for topic in subscription.topics if topic in problems), None)
         if reason is not None:
             texts.append(f"binding {subscription.binding} is not available: {reason}")
@@ -110,8 +122,18 @@ class _CategoryIndex(Generic[S]):
 
 
 @define(eq=False)
+class _SharedTopics:
+    """The topics of `filters` filters that have the same ones."""
+
+    topics: tuple[Topic, ...]
+    filters: int = 0
+
+
+@define(eq=False)
 class SubscriptionIndex(Generic[S]):
-    """The subscriptions of one node; `topics` counts the topic filters that need each topic of the broker.
+    """The subscriptions of one node; `topics` counts what needs each topic of the broker.
+
+    All filters with the same `TopicFilter.more_topics` need their topics once.
 
     Beyond `MAX_ACCOUNT_TOPICS` topics of single accounts, further ones use `TopicFilter.all_accounts`.
 
@@ -121,6 +143,8 @@ class SubscriptionIndex(Generic[S]):
     _account_for_number: Callable[[str], str | None] = lambda _number: None
     topics: Counter[Topic] = field(init=False, factory=Counter)
     _categories: dict[str, _CategoryIndex[S]] = field(init=False, factory=dict)
+    #: The filters with several topics, and their topics, by category, first topic and id() of `more_topics`.
+    _shared: dict[tuple[str, Topic, int], _SharedTopics] = field(init=False, factory=dict)
     #: The topics of single accounts in `topics`, by the topic of all accounts that they are part of.
     _account_topics: Counter[Topic] = field(init=False, factory=Counter)
     _by_exchange: dict[str, list[_CategoryIndex[S]]] = field(init=False, factory=dict)
@@ -157,25 +181,32 @@ class SubscriptionIndex(Generic[S]):
     def _enter(self, subscriber: S, subscription: Subscription) -> list[Topic]:
         index = self._category_index(subscription.category)
         new_topics: list[Topic] = []
-        subscription.topics = tuple(map(self._topic_for, subscription.plan.filters))
-        for topic_filter, topic in zip(subscription.plan.filters, subscription.topics, strict=True):
+        needed: list[tuple[Topic, ...]] = []
+        for topic_filter in subscription.plan.filters:
             identity = (subscription.binding, topic_filter.pattern, subscription.account_id)
             group = index.groups.get(identity)
             if group is None:
-                group = index.groups[identity] = SubscriptionGroup(*identity)
+                group = SubscriptionGroup(*identity, topic_filter.segments_of_key)
+                index.groups[identity] = group
                 index.table.add(topic_filter.pattern, group)
             group.subscribers[subscriber] = None
-            self._count_exchange(index, topic.exchange, 1)
-            self.topics[topic] += 1
-            if self.topics[topic] == 1:
-                new_topics.append(topic)
-                self._count_account_topic(topic_filter, topic, 1)
+            if topic_filter.more_topics:
+                needed.append(self._share_topics(index, topic_filter, new_topics))
+            else:
+                topic = self._topic_for(topic_filter)
+                needed.append((topic,))
+                if self._need(index, topic):
+                    new_topics.append(topic)
+                    self._count_account_topic(topic_filter, topic, 1)
+        # Thousands of subscriptions with the same topics have one tuple of them.
+        subscription.topics = needed[0] if len(needed) == 1 else tuple(chain.from_iterable(needed))
         return new_topics
 
     def _leave(self, subscriber: S, subscription: Subscription) -> list[Topic]:
         index = self._category_index(subscription.category)
         unused_topics: list[Topic] = []
-        for topic_filter, topic in zip(subscription.plan.filters, subscription.topics, strict=True):
+        topics = iter(subscription.topics)
+        for topic_filter in subscription.plan.filters:
             identity = (subscription.binding, topic_filter.pattern, subscription.account_id)
             # None for the second of two filters with the same pattern, which share a group.
             group = index.groups.get(identity)
@@ -184,13 +215,53 @@ class SubscriptionIndex(Generic[S]):
                 if not group.subscribers:
                     del index.groups[identity]
                     index.table.discard(topic_filter.pattern, group)
-            self._count_exchange(index, topic.exchange, -1)
-            self.topics[topic] -= 1
-            if not self.topics[topic]:
-                del self.topics[topic]
+            topic = next(topics)
+            if topic_filter.more_topics:
+                self._unshare_topics(index, topic_filter, unused_topics)
+                for _ in topic_filter.more_topics:
+                    next(topics)
+            elif self._need_no_more(index, topic):
                 unused_topics.append(topic)
                 self._count_account_topic(topic_filter, topic, -1)
         return unused_topics
+
+    def _share_topics(
+        self, index: _CategoryIndex[S], topic_filter: TopicFilter, new_topics: list[Topic]
+    ) -> tuple[Topic, ...]:
+        """Need the topics of a filter with several of them; adds those that are new to `new_topics`."""
+        key = (index.category.name, topic_filter.topic, id(topic_filter.more_topics))
+        shared = self._shared.get(key)
+        if shared is None:
+            shared = self._shared[key] = _SharedTopics(topic_filter.topics)
+            new_topics += [topic for topic in shared.topics if self._need(index, topic)]
+        shared.filters += 1
+        return shared.topics
+
+    def _unshare_topics(
+        self, index: _CategoryIndex[S], topic_filter: TopicFilter, unused_topics: list[Topic]
+    ) -> None:
+        """Need the topics of a filter no more; adds those that nothing needs to `unused_topics`."""
+        key = (index.category.name, topic_filter.topic, id(topic_filter.more_topics))
+        shared = self._shared[key]
+        shared.filters -= 1
+        if not shared.filters:
+            del self._shared[key]
+            unused_topics += [topic for topic in shared.topics if self._need_no_more(index, topic)]
+
+    def _need(self, index: _CategoryIndex[S], topic: Topic) -> bool:
+        """Count a need of a topic; returns whether it is the first one."""
+        self._count_exchange(index, topic.exchange, 1)
+        self.topics[topic] += 1
+        return self.topics[topic] == 1
+
+    def _need_no_more(self, index: _CategoryIndex[S], topic: Topic) -> bool:
+        """Undo `_need`; returns whether nothing needs the topic any more."""
+        self._count_exchange(index, topic.exchange, -1)
+        self.topics[topic] -= 1
+        if self.topics[topic]:
+            return False
+        del self.topics[topic]
+        return True
 
     def _topic_for(self, topic_filter: TopicFilter) -> Topic:
         """Choose the topic of a filter: that of its account, unless there are too many of these."""

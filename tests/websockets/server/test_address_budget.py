@@ -26,9 +26,21 @@ def test_a_handshake_costs_more_than_a_frame() -> None:
     assert sum(budget.take("192.0.2.1", HANDSHAKE_COST) for _ in range(BURST)) == BURST // HANDSHAKE_COST
 
 
+def test_an_address_without_tokens_has_no_room_until_they_return() -> None:
+    clock = Clock()
+    budget = AddressBudget(clock)
+    assert budget.has_room("192.0.2.1")
+    assert budget.take("192.0.2.1", BURST)
+    assert not budget.has_room("192.0.2.1")
+    assert budget.has_room("192.0.2.2")
+    clock.advance(1)
+    assert budget.has_room("192.0.2.1")
+
+
 def test_without_addresses_nothing_is_counted() -> None:
     budget = AddressBudget(Clock(), enabled=False)
     assert all(budget.take("192.0.2.1") for _ in range(2 * BURST))
+    assert budget.has_room("192.0.2.1")
 
 
 def test_the_number_of_addresses_is_limited() -> None:

@@ -106,6 +106,47 @@ class TestTopics:
         assert index.remove("x", both) == [Topic("e", "t")]
 
 
+class TestSharedTopics:
+    """Filters with several topics."""
+
+    more = (Topic("e", "t2"), Topic("f", "t3"))
+    every = (Topic("e", "t1"), *more)
+
+    def subscription(self, category: Any, pattern: str, *others: TopicFilter) -> Subscription:
+        shared = TopicFilter(Topic("e", "t1"), pattern, more_topics=self.more, segments_of_key=2)
+        return Subscription("b", PARENT, category, BindingPlan((shared, *others)))
+
+    def test_the_first_and_the_last_filter_change_the_topics(self) -> None:
+        index, category = make_index(), FakeCategory()
+        one, two = self.subscription(category, "k.*.1"), self.subscription(category, "k.*.2")
+        assert index.add("x", one) == list(self.every)
+        assert index.add("y", two) == []
+        assert one.topics is two.topics
+        assert index.remove("x", one) == []
+        assert index.remove("y", two) == list(self.every)
+        assert not index.topics
+
+    def test_beside_other_filters(self) -> None:
+        index, category = make_index(), FakeCategory()
+        other = TopicFilter(Topic("e", "t4"), "k.1")
+        both = self.subscription(category, "k.*.1", other)
+        assert index.add("x", both) == [*self.every, other.topic]
+        plain = subscription(category, ("t2", "k.1"))
+        assert index.add("y", plain) == []
+        assert index.remove("x", both) == [self.every[0], self.every[2], other.topic]
+        assert index.remove("y", plain) == [Topic("e", "t2")]
+        assert matches(index, "f") == []
+
+    def test_events_of_each_exchange_match_once_and_show_the_key(self) -> None:
+        subscriber = [SubscriberEvent("k.created.1", "r"), SubscriberEvent("k.ended.1", "r")]
+        index, category = make_index(), FakeCategory(subscriber=subscriber)
+        index.add("x", self.subscription(category, "k.*.*"))
+        for exchange in ("e", "f"):
+            found = list(index.match(Event(exchange, "routing.key", {}, b"")))
+            keys = [group.prefix(subscriber_event.key) for subscriber_event, group in found]
+            assert [b'"subscription_key":"k.created.*"' in keys[0], b'"k.ended.*"' in keys[1]] == [True, True]
+
+
 class TestAccountTopics:
     every = Topic("e", "*.k")
 
