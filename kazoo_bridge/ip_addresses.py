@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from functools import lru_cache
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def is_ip_address(host: str) -> bool:
@@ -13,6 +16,19 @@ def is_ip_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_in_networks(host: str, networks: Iterable[Network]) -> bool:
+    """Return whether an address is in one of the networks; False for text that is not an address.
+
+    An IPv4-mapped IPv6 address, as a dual-stack socket shows IPv4 peers, counts as the IPv4 address.
+    """
+    try:
+        parsed = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    plain = getattr(parsed, "ipv4_mapped", None) or parsed
+    return any(plain in network for network in networks)
 
 
 def rate_limit_key(address: object) -> str:

@@ -77,10 +77,17 @@ class KeyedTokenBuckets:
     def __len__(self) -> int:
         return len(self._buckets)
 
-    def take(self, key: str) -> int:
-        """Take a token; returns 0, or without a token the whole seconds until there is one."""
-        bucket = self.bucket(key)
-        return 0 if bucket.take(self._clock.seconds()) else max(1, ceil(bucket.wait_time))
+    def take(self, key: str, cost: int = 1) -> int:
+        """Take a token; returns 0, or without a token the whole seconds until there is one.
+
+        What `cost` is more than one is taken too, into a debt if there are not as many.
+        """
+        bucket, now = self.bucket(key), self._clock.seconds()
+        if not bucket.take(now):
+            return max(1, ceil(bucket.wait_time))
+        if cost > 1:
+            bucket.charge(cost - 1, now)
+        return 0
 
     def give_back(self, key: str) -> None:
         """Put a token back that was taken."""

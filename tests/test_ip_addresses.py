@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from ipaddress import ip_network
+
 import pytest
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 
-from kazoo_bridge.ip_addresses import address_group, is_ip_address, rate_limit_key
+from kazoo_bridge.ip_addresses import address_group, is_in_networks, is_ip_address, rate_limit_key
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1"])
@@ -44,3 +46,18 @@ def test_the_network_that_a_limit_counts(host: str, network: str) -> None:
 )
 def test_the_key_of_a_peer(address: object, key: str) -> None:
     assert rate_limit_key(address) == key
+
+
+@pytest.mark.parametrize(
+    ("host", "is_in"),
+    [
+        ("192.0.2.1", True),
+        ("::ffff:192.0.2.1", True),
+        ("2001:db8::1", True),
+        ("192.0.3.1", False),
+        ("2001:db9::1", False),
+        ("local", False),
+    ],
+)
+def test_an_address_is_in_networks(host: str, is_in: bool) -> None:
+    assert is_in_networks(host, [ip_network("192.0.2.0/24"), ip_network("2001:db8::/32")]) is is_in

@@ -71,6 +71,14 @@ def test_each_key_has_a_bucket_of_its_own() -> None:
     assert buckets.take("a") == 1
 
 
+def test_what_costs_more_than_a_token_goes_into_debt() -> None:
+    clock = Clock()
+    buckets = KeyedTokenBuckets(clock, burst=5, refill_interval=1.0)
+    assert [buckets.take("a", 4) for _ in range(3)] == [0, 0, 4]
+    clock.advance(4)
+    assert [buckets.take("a") for _ in range(2)] == [0, 1]
+
+
 def test_the_bucket_that_was_used_longest_ago_is_forgotten() -> None:
     buckets = KeyedTokenBuckets(Clock(), burst=1, refill_interval=10.0, max_keys=2)
     for key in ("a", "b", "a", "c"):

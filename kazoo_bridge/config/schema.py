@@ -96,6 +96,8 @@ class Http:
     idle_timeout_s: int = _integer(60, 1, 3600)
     max_connections: int = _integer(500, 0)
     max_connections_per_ip: int = _integer(100, 0)
+    connections_per_second: int = _integer(50, 0, 1_000_000)
+    connection_burst: int = _integer(200, 1, 1_000_000)
     max_page_bytes: int = _integer(1_048_576, 65_536, 67_108_864)
 
 

@@ -217,7 +217,14 @@ class Node:
     async def _listen(self) -> None:
         services = self.rest_services()
         resources = build_resources(services)
-        site = make_site(self.reactor, resources, self.name, services.directory, self.config.http)
+        site = make_site(
+            self.reactor,
+            resources,
+            self.name,
+            services.directory,
+            self.config.http,
+            self.config.websockets.trusted_proxies,
+        )
         endpoint = self.config.http.endpoint
         self._port = await _open_port(
             "http.endpoint", endpoint, serverFromString(self.reactor, endpoint).listen(site)

@@ -34,6 +34,9 @@ from tests.rest.harness import (
 )
 from tests.rest.raw_http import exchanged, request
 
+#: A hook that the rules of egress allow; nothing is sent.
+ANYWHERE = {**HOOK_DOCUMENT, "uri": "http://8.8.8.8/x"}
+
 SAMPLES = "/v2/webhooks/samples/webhooks_notifications"
 
 
@@ -204,6 +207,70 @@ async def test_scrapes_are_limited_apart_from_others(tmp_path: Path) -> None:
         assert codes[-1] == 429
         assert (await rest("GET", "/v2/webhooks", token="")).code == 200
         assert (await rest("GET", "/healthz", token="")).code == 200
+
+
+@pytest_twisted.ensureDeferred
+async def test_creating_a_hook_costs_one_write_and_no_read(
+    rest: RestHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await rest.get_data(hooks_path())  # the token is in memory from now on
+    works: list[str] = []
+
+    def record(name: str) -> None:
+        original = getattr(rest.node.database, name)
+
+        def submit(work: Any) -> Any:
+            works.append(f"{name} {work.__qualname__}")
+            return original(work)
+
+        monkeypatch.setattr(rest.node.database, name, submit)
+
+    record("read")
+    record("write")
+    created = await rest("PUT", hooks_path(), ANYWHERE)
+    # Reads of the node's own timers may come between, and that of a token which the feed has just reported.
+    others = ("ChangeFeed", "due", "paused", "TokenStore")
+    own = [work for work in works if not any(other in work for other in others)]
+    assert (created.code, own) == (201, ["write HookStore.create.<locals>.create"])
+    hook = created.json_body["data"]
+    assert (await rest.get_data(hooks_path(hook_id=hook["id"])))["health"] == hook["health"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_writes_of_an_account_use_up_its_rate_sooner(tmp_path: Path) -> None:
+    limited = evolve(LOOPBACK, requests_per_second=1, request_burst=40)
+    config = evolve(Config(), http=limited, storage=Storage(f"sqlite:///{tmp_path}/b.sqlite3"))
+    async with running_node(config) as rest:
+        codes = [(await rest("PUT", hooks_path(), ANYWHERE)).code for _ in range(25)]
+        assert codes[0] == 201
+        # The first request is charged to the address; a second brings a quarter of a write.
+        assert 10 <= codes.count(201) <= 16
+        assert codes[-1] == 429
+
+
+@pytest_twisted.ensureDeferred
+async def test_event_streams_with_many_bindings_use_up_the_rate(tmp_path: Path) -> None:
+    limited = evolve(LOOPBACK, requests_per_second=1, request_burst=40)
+    config = evolve(Config(), http=limited, storage=Storage(f"sqlite:///{tmp_path}/b.sqlite3"))
+    async with running_node(config) as rest:
+        await rest.get_data(hooks_path())
+        query = "&".join(f"binding=fax.status.{number}" for number in range(190))
+        path = f"/v2/accounts/{ACCOUNT}/events?{query}".encode()
+        codes = [await _first_code(rest, path) for _ in range(6)]
+        assert codes[0] == 200
+        assert codes[-1] == 429
+
+
+async def _first_code(rest: RestHarness, path: bytes) -> int:
+    """Open a stream, wait for the beginning of the answer, and leave."""
+    host, _, port = rest.base.removeprefix("http://").partition(":")
+
+    def exchange() -> int:
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            connection.sendall(request(rest, path))
+            return int(connection.recv(65536).split()[1])
+
+    return await deferToThread(exchange)
 
 
 LIMITS = f"/v2/accounts/{CHILD}/configs/webhooks"

@@ -24,7 +24,8 @@ ACCOUNT, CHILD, STRANGER = "a" * 32, "b" * 32, "c" * 32
 #: A valid document. Nothing listens on the port of its URI.
 HOOK_DOCUMENT = {"name": "n", "uri": "http://127.0.0.1:9/x", "hook": "channel_create"}
 
-LOOPBACK = Http("tcp:0:interface=127.0.0.1")
+# Tests open a connection for each request.
+LOOPBACK = Http("tcp:0:interface=127.0.0.1", connection_burst=1_000_000)
 
 
 class RestHarness:

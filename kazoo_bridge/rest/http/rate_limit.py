@@ -12,6 +12,9 @@ from twisted.internet.interfaces import IReactorTime
 from kazoo_bridge.ip_addresses import address_group, rate_limit_key
 from kazoo_bridge.token_bucket import MAX_KEYS, KeyedTokenBuckets
 
+#: A request that may write, a login among them, takes as much time as so many reads.
+WRITE_COST = 4
+
 
 @define
 class LoginThrottle:
@@ -38,7 +41,8 @@ class LoginThrottle:
 class RequestLimiter:
     """Limits the requests of each account, and of each network address.
 
-    Each may send `burst` requests at once and `per_second` on average; `per_second` 0: no limit. All tokens
+    Each may send `burst` requests at once and `per_second` on average, of which one that may write counts
+    as `WRITE_COST`; `per_second` 0: no limit. All tokens
     of an account are charged together. A token is charged to its account only once it has proved valid, and
     until then to its address: otherwise a client that invents a token for each request would have no limit,
     and would push valid tokens out of the bounded memory. Monitoring is charged to its address, too, but
@@ -64,14 +68,22 @@ class RequestLimiter:
         self._addresses = KeyedTokenBuckets(self._clock, self.burst, refill_interval)
         self._always_answered = KeyedTokenBuckets(self._clock, self.burst, refill_interval)
 
-    def take(self, token: str | None, peer: object) -> int:
-        """Count a request with `token` from `peer` (an `IAddress`); returns 0, or whole seconds to wait."""
+    def take(self, token: str | None, peer: object, cost: int = 1) -> int:
+        """Count a request with `token` from `peer` (an `IAddress`), which costs as much as `cost` reads.
+
+        Returns 0, or whole seconds to wait.
+        """
         if not self.per_second:
             return 0
         account_id = self._accounts_of_tokens.get(self._digest(token)) if token else None
         if account_id is not None:
-            return self._accounts.take(account_id)
-        return self._addresses.take(rate_limit_key(peer))
+            return self._accounts.take(account_id, cost)
+        return self._addresses.take(rate_limit_key(peer), cost)
+
+    def charge(self, account_id: str, cost: int) -> None:
+        """Charge an account for a request that was counted once, and takes as much time as more of them."""
+        if self.per_second:
+            self._accounts.bucket(account_id).charge(cost, self._clock.seconds())
 
     def take_monitoring(self, peer: object) -> int:
         """Count a request of monitoring from `peer`; returns 0, or whole seconds to wait."""

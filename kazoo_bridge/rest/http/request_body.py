@@ -26,6 +26,10 @@ MAX_DEPTH = 64
 METHODS = ("GET", "PUT", "POST", "PATCH", "DELETE")
 
 
+#: Methods of requests that have no body, and change nothing.
+READING_METHODS = (b"GET", b"HEAD", b"OPTIONS")
+
+
 @frozen
 class BodyLimits:
     """What a body may have at most: bytes, and values (objects, lists, and what they contain)."""

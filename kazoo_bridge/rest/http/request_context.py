@@ -33,6 +33,7 @@ from kazoo_bridge.rest.http.query import Query
 from kazoo_bridge.rest.http.request_body import (
     ANONYMOUS,
     AUTHENTICATED,
+    READING_METHODS,
     may_carry_method,
     parse_body,
     parse_method,
@@ -41,7 +42,6 @@ from kazoo_bridge.rest.http.request_body import (
 _log = Logger()
 
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,64}")
-_METHODS_WITHOUT_BODY = (b"GET", b"HEAD", b"OPTIONS")
 
 CORS_HEADERS = {
     "Access-Control-Allow-Origin": "*",
@@ -77,7 +77,7 @@ class RequestContext:
 
     `node` is the name of this node in responses, and `clock` gives their timestamps. `on_authenticated` is
     called with each token that is tried, and the id of its account, or None if the token is not valid.
-    `max_page_bytes`: see `Paginator`.
+    `max_page_bytes`: see `Paginator`. `on_charged` is called with an account's id and what `charge` charges.
 
     Until the client is authenticated, only bodies within the limits `ANONYMOUS` are parsed.
     """
@@ -87,6 +87,7 @@ class RequestContext:
     _clock: IReactorTime
     _on_authenticated: Callable[[str, str | None], None] = lambda _token, _account_id: None
     max_page_bytes: int = DEFAULT_MAX_PAGE_BYTES
+    _on_charged: Callable[[str, int], None] = lambda _account_id, _cost: None
     request_id: str = field(init=False)
     token: str | None = field(init=False, default=None, repr=False)
     principal: Principal | None = field(init=False, default=None)
@@ -98,7 +99,7 @@ class RequestContext:
         given = self.request.getHeader(b"x-request-id") or b""
         self.request_id = given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
         # Of the method in the request line: a POST that carries another method still has a body.
-        self._has_body = self.request.method not in _METHODS_WITHOUT_BODY
+        self._has_body = self.request.method not in READING_METHODS
 
     @property
     def path(self) -> str:
@@ -205,6 +206,11 @@ class RequestContext:
             raise forbidden()
         if await directory.account(account_id) is None:
             raise bad_identifier(account_id)
+
+    def charge(self, cost: int) -> None:
+        """Charge the client's account for as much more time as `cost` reads take; its next requests wait."""
+        if self.principal is not None and cost:
+            self._on_charged(self.principal.account_id, cost)
 
     @property
     def is_superadmin(self) -> bool:

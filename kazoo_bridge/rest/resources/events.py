@@ -31,6 +31,9 @@ _log = Logger()
 #: Seconds between two comments that keep a stream open.
 KEEP_ALIVE_INTERVAL = 15.0
 
+#: Bindings of a stream that count as another request of the account.
+BINDINGS_PER_REQUEST = 10
+
 _CONTENT_TYPE = "text/event-stream"
 _ERROR_WORDS = {403: "forbidden", 429: "too_many_requests", 503: "datastore_fault"}
 
@@ -73,6 +76,7 @@ class EventStreamResource(RoutedResource):
         if context.request.method == b"HEAD":
             context.start_stream(_CONTENT_TYPE)
         else:
+            context.charge(len(bindings) // BINDINGS_PER_REQUEST)
             await self._stream(context, _make_stream_request(context, account_id, bindings))
         return Response(None, streamed=True)
 

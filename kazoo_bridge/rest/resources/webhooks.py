@@ -19,6 +19,17 @@ from kazoo_bridge.rest.http.routing import RoutedResource, route
 _HOOKS = "/v2/accounts/<account_id>/webhooks"
 _HOOK = f"{_HOOKS}/<hook_id>"
 
+#: The health of a hook that was just created; reading it would take longer than creating the hook.
+_NEW_HEALTH: Mapping[str, Any] = {
+    "successes": 0,
+    "failures": 0,
+    "failures_in_window": 0,
+    "deliveries_waiting": 0,
+    "deliveries_dead": 0,
+    "events_missed": 0,
+    "missed_by_reason": {},
+}
+
 _LIST_KEYS = ("hook", "name", "uri", "group", "enabled", "disable_reason")
 
 
@@ -51,7 +62,7 @@ class WebhookResource(RoutedResource):
         """Create a hook."""
         data = context.data
         hook = await self.webhooks.create_hook(account_id, data)
-        return await self._respond(hook, 201, written=data)
+        return self._to_response(hook, _NEW_HEALTH, 201, written=data)
 
     @route("GET", _HOOK)
     @account_handler
@@ -97,14 +108,22 @@ class WebhookResource(RoutedResource):
             hooks, position=lambda hook: hook.created, identity=lambda hook: hook.id, show=_list_entry
         )
 
-    async def _respond(
-        self, hook: StoredHook, status: int = 200, *, written: Mapping[str, Any] | None = None
-    ) -> Response:
+    async def _respond(self, hook: StoredHook, *, written: Mapping[str, Any] | None = None) -> Response:
         """Return a response with the hook and its health.
 
         It has the hook's shared secret only if `written` has just set one, and never a private key.
         """
         health = (await self.webhooks.health([hook]))[hook.id]
+        return self._to_response(hook, health, written=written)
+
+    def _to_response(
+        self,
+        hook: StoredHook,
+        health: Mapping[str, Any],
+        status: int = 200,
+        *,
+        written: Mapping[str, Any] | None = None,
+    ) -> Response:
         document: dict[str, Any] = {**hook.document, "id": hook.id, "health": health}
         if written is not None and written.get("secret"):
             document |= new_secret(self.webhooks, hook)

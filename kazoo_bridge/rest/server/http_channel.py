@@ -24,6 +24,7 @@ from zope.interface import implementer
 from kazoo_bridge.ip_addresses import rate_limit_key
 from kazoo_bridge.rest.http.request_body import MAX_ANONYMOUS_BODY_BYTES, MAX_BODY_BYTES
 from kazoo_bridge.rest.http.request_context import CORS_HEADERS, RequestContext
+from kazoo_bridge.rest.server.connection_budget import ConnectionBudget
 from kazoo_bridge.rest.server.connection_limits import ChannelLimits
 
 #: Seconds for which the rest of a refused request is received and dropped.
@@ -128,9 +129,10 @@ class LimitedHTTPChannel(HTTPChannel):
     _excess = 0
     maxHeaders = MAX_HEADER_LINES
 
-    def __init__(self, limits: ChannelLimits) -> None:
+    def __init__(self, limits: ChannelLimits, budget: ConnectionBudget) -> None:
         super().__init__()
         self._limits = limits
+        self._budget = budget
 
     def connectionMade(self) -> None:
         """Count the connection, or refuse it."""
@@ -252,7 +254,11 @@ class LimitedHTTPChannel(HTTPChannel):
 
     def _recount(self) -> None:
         # With the PROXY protocol the client's address arrives with the first bytes.
-        if not self._limits.moved(self, self._rate_limit_key()):
+        transport = cast("ITCPTransport | None", self.transport)
+        if transport is not None and not self._budget.admits(transport.getPeer()):
+            self._refused = True
+            transport.abortConnection()
+        elif not self._limits.moved(self, self._rate_limit_key()):
             self._reject()
 
     def _reject(self) -> None:

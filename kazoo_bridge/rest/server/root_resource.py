@@ -24,8 +24,8 @@ from kazoo_bridge.rest.http.errors import (
     too_many_requests,
 )
 from kazoo_bridge.rest.http.query import refuse_broken_escapes
-from kazoo_bridge.rest.http.rate_limit import RequestLimiter
-from kazoo_bridge.rest.http.request_body import METHODS
+from kazoo_bridge.rest.http.rate_limit import WRITE_COST, RequestLimiter
+from kazoo_bridge.rest.http.request_body import METHODS, READING_METHODS
 from kazoo_bridge.rest.http.request_context import CORS_HEADERS, RequestContext, to_logged_api_error
 from kazoo_bridge.rest.resources.operational import ALIVE_PATH, METRICS_PATH, READY_PATH
 from kazoo_bridge.rest.server.http_channel import LimitedRequest
@@ -68,7 +68,12 @@ class RootResource(Resource):
     def render(self, request: LimitedRequest) -> bytes | int:
         """Answer the request, or route it."""
         request.context = context = RequestContext(
-            request, self._node, self._clock, self._limiter.on_authenticated, self._max_page_bytes
+            request,
+            self._node,
+            self._clock,
+            self._limiter.on_authenticated,
+            self._max_page_bytes,
+            self._limiter.charge,
         )
         try:
             try:
@@ -99,7 +104,8 @@ class RootResource(Resource):
         if path in MONITORING_PATHS:
             seconds = self._limiter.take_monitoring(peer)
         else:
-            seconds = self._limiter.take(request.context.header_token(), peer)
+            cost = 1 if request.method in READING_METHODS else WRITE_COST
+            seconds = self._limiter.take(request.context.header_token(), peer, cost)
         if seconds:
             request.exceeds_rate = True
             raise too_many_requests(seconds, "requests")

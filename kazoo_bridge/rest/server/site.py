@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+from ipaddress import ip_network
 from typing import Any
 
 from twisted.python.failure import Failure
@@ -22,17 +23,24 @@ from kazoo_bridge.rest.http.request_context import (
     handle_request,
 )
 from kazoo_bridge.rest.http.routing import Resource, make_app
+from kazoo_bridge.rest.server.connection_budget import ConnectionBudget, RefusedConnection
 from kazoo_bridge.rest.server.connection_limits import ChannelLimits
 from kazoo_bridge.rest.server.http_channel import LimitedHTTPChannel, LimitedRequest
 from kazoo_bridge.rest.server.root_resource import RootResource
 
 
 def make_site(
-    reactor: Any, resources: Iterable[Resource], node: str, directory: IDirectory, http: Http
+    reactor: Any,
+    resources: Iterable[Resource],
+    node: str,
+    directory: IDirectory,
+    http: Http,
+    trusted_proxies: Iterable[str] = (),
 ) -> Site:
     """Return a site that serves `resources`, and answers every other path and method with KAZOO's errors.
 
     `node` is the node's name in responses, `directory` knows the clients, `http` has the limits.
+    `trusted_proxies` are networks whose connections are those of many clients.
     """
     app = make_app(resources)
 
@@ -44,6 +52,7 @@ def make_site(
     limiter = RequestLimiter(reactor, http.requests_per_second, http.request_burst)
     site = LimitedSite(
         ChannelLimits.from_config(reactor, http),
+        ConnectionBudget.from_config(reactor, http, [ip_network(network) for network in trusted_proxies]),
         RootResource(app, node, directory, limiter, reactor, http.max_page_bytes),
         requestFactory=LimitedRequest,
         logFormatter=_format_access_log,
@@ -57,16 +66,26 @@ def make_site(
 class LimitedSite(Site):
     """A site whose connections have limits."""
 
-    def __init__(self, limits: ChannelLimits, *arguments: Any, **options: Any) -> None:
+    def __init__(
+        self, limits: ChannelLimits, budget: ConnectionBudget, *arguments: Any, **options: Any
+    ) -> None:
         super().__init__(*arguments, **options)
         self._limits = limits
+        self.budget = budget
         # Any callable will do.
-        self.protocol = partial(LimitedHTTPChannel, limits)  # type: ignore[method-assign,assignment]
+        self.protocol = partial(LimitedHTTPChannel, limits, budget)  # type: ignore[method-assign,assignment]
+
+    def buildProtocol(self, addr: Any) -> Any:
+        """Build the channel of a new connection, unless its address has opened too many just now."""
+        if not self.budget.accepts(addr):
+            return None if self.budget.is_plain else RefusedConnection()
+        return super().buildProtocol(addr)
 
     def stopFactory(self) -> None:
         """Leave no delayed call when the last port is closed."""
         super().stopFactory()
         self._limits.stop()
+        self.budget.stop()
 
 
 async def _refuse(context: RequestContext, error: object) -> Response:

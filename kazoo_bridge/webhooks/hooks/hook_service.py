@@ -26,7 +26,8 @@ UriCheck = Callable[[str], Awaitable[str | None]]
 #: Called after a change on this node with ``doc_created``, ``doc_edited`` or ``doc_deleted``, and the hook.
 OnHookChanged = Callable[[str, StoredHook], None]
 
-#: Called with the id of every hook that is read or written, and whether that has enabled it.
+#: Called with the id of every hook that is read or written, and whether that has enabled it. A hook that was
+#: just created has not been enabled: nothing waits for it.
 OnHookLoaded = Callable[[str, bool], None]
 
 _SECRET_KEYS = ("secret", "secret_overlap_seconds", "signature")
@@ -253,17 +254,18 @@ class HookService:
         return True
 
     def _changed(self, action: str, stored: StoredHook) -> None:
-        self._cache(stored)
+        self._cache(stored, created=action == "doc_created")
         self._on_changed(action, stored)
 
-    def _cache(self, stored: StoredHook) -> None:
+    def _cache(self, stored: StoredHook, *, created: bool = False) -> None:
         hook = self.parse(stored)
         if hook is None:
             return
         known = self._registry.find(hook.id)
         self._registry.put(hook)
         if known is None or known.revision != hook.revision:
-            self._on_hook_loaded(hook.id, hook.enabled and (known is None or not known.enabled))
+            was_enabled = created if known is None else known.enabled
+            self._on_hook_loaded(hook.id, hook.enabled and not was_enabled)
 
 
 def _enabled(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import ip_network
 
 from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from kazoo_bridge.config import Websockets
 from kazoo_bridge.connection_counter import ConnectionCounter, ConnectionLimitReached
 from kazoo_bridge.interfaces import HandshakeRejected
+from kazoo_bridge.ip_addresses import Network, is_in_networks
 from kazoo_bridge.log_throttle import LogThrottle
 from kazoo_bridge.websockets.server.address_budget import (
     BYTES_PER_FRAME,
@@ -28,8 +29,6 @@ from kazoo_bridge.websockets.server.unauthenticated import (
 )
 
 _log = Logger()
-
-Network = IPv4Network | IPv6Network
 
 #: The project's sub-protocol. It changes nothing in the protocol.
 SUBPROTOCOL = "kazoo-bridge.v1"
@@ -142,15 +141,7 @@ class AdmissionControl:
 
     def is_trusted_proxy(self, address: str) -> bool:
         """Return whether an address is in `trusted_proxies`."""
-        if not self.trusted_proxies:
-            return False
-        try:
-            parsed = ip_address(address)
-        except ValueError:
-            return False
-        # A dual-stack socket shows IPv4 peers as mapped IPv6 addresses.
-        plain = getattr(parsed, "ipv4_mapped", None) or parsed
-        return any(plain in network for network in self.trusted_proxies)
+        return bool(self.trusted_proxies) and is_in_networks(address, self.trusted_proxies)
 
 
 @define(eq=False)

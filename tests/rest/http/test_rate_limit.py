@@ -10,7 +10,7 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.task import Clock
 
 from kazoo_bridge.config import Http
-from kazoo_bridge.rest.http.rate_limit import LoginThrottle, RequestLimiter
+from kazoo_bridge.rest.http.rate_limit import WRITE_COST, LoginThrottle, RequestLimiter
 from kazoo_bridge.token_bucket import MAX_KEYS
 from tests.rest.harness import ACCOUNT, RestHarness, hooks_path
 
@@ -39,6 +39,40 @@ def test_a_good_token_counts_for_itself_wherever_it_comes_from() -> None:
     assert [rates.take(None, HERE) for _ in range(3)] == [0, 0, 1]
     rates.on_authenticated("other", "account of other")
     assert rates.take("other", HERE) == 0
+
+
+def test_requests_that_write_cost_more_and_are_refused_sooner() -> None:
+    clock = Clock()
+    rates = RequestLimiter(clock, per_second=50, burst=500)
+    rates.on_authenticated("good", "account")
+    for token in ("good", None):
+        assert sum(not rates.take(token, HERE, WRITE_COST) for _ in range(400)) == 500 // WRITE_COST
+    clock.advance(2)
+    assert sum(not rates.take("good", HERE, WRITE_COST) for _ in range(400)) == 2 * 50 // WRITE_COST
+    clock.advance(1)
+    assert sum(not rates.take("good", HERE) for _ in range(400)) == 50
+
+
+def test_an_account_is_charged_for_what_a_request_costs_more() -> None:
+    clock = Clock()
+    rates = RequestLimiter(clock, per_second=2, burst=10)
+    rates.on_authenticated("good", "account")
+    rates.charge("account", 12)
+    assert rates.take("good", HERE) == 2
+    rates.charge("account", 1000)
+    clock.advance(5.5)
+    assert rates.take("good", HERE) == 0
+    unlimited = RequestLimiter(clock, per_second=0, burst=1)
+    unlimited.charge("account", 12)
+    assert unlimited.take("good", HERE) == 0
+
+
+def test_a_write_is_possible_whatever_the_burst() -> None:
+    clock = Clock()
+    rates = RequestLimiter(clock, per_second=1, burst=1)
+    assert [rates.take(None, HERE, WRITE_COST) for _ in range(2)] == [0, 2]
+    clock.advance(2)
+    assert rates.take(None, HERE, WRITE_COST) == 0
 
 
 def test_all_tokens_of_an_account_are_charged_together() -> None:

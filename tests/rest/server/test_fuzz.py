@@ -197,7 +197,7 @@ def exchanged(address: Address, sent: bytes, timeout: float) -> list[int]:
 
 @pytest.fixture
 def http() -> Http:
-    return Http("tcp:0:interface=127.0.0.1", requests_per_second=0)
+    return Http("tcp:0:interface=127.0.0.1", requests_per_second=0, connections_per_second=0)
 
 
 @pytest_twisted.ensureDeferred

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from zope.interface import directlyProvides
 
 from kazoo_bridge.config import Http
 from kazoo_bridge.rest.server.site import make_site
+from tests.config.files import make_certificate
 from tests.rest.fakes import FakeDirectory
 
 GET = b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -352,3 +354,40 @@ def test_a_connection_that_is_closing_already_is_aborted_to_make_room() -> None:
     closing.disconnect()
     server.site.stopFactory()
     assert server.clock.getDelayedCalls() == []
+
+
+def test_no_channel_is_built_for_connections_beyond_the_rate_of_an_address() -> None:
+    server = SiteHarness(connection_burst=2)
+    peer = IPv4Address("TCP", "192.0.2.1", 40_000)
+    for _ in range(2):
+        server.connect().disconnect()
+    assert server.site.buildProtocol(peer) is None
+    assert server.connect("192.0.2.2").is_open
+    server.advance(1)
+    assert server.connect().is_open
+    server.site.budget.stop()
+
+
+def test_endpoints_that_need_a_protocol_get_one_that_aborts(tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path, "here")
+    endpoint = f"ssl:8443:certKey={certificate}:privateKey={key}"
+    server = SiteHarness(connection_burst=1, endpoint=endpoint)
+    server.connect(tls=True).disconnect()
+    refused = server.connect(tls=True)
+    assert refused.aborted
+    assert refused.codes == []
+    server.site.budget.stop()
+
+
+def test_behind_a_proxy_only_the_client_beyond_its_rate_is_refused() -> None:
+    server = SiteHarness(connection_burst=2, endpoint="haproxy:tcp:8000", max_connections=50)
+    factory = HAProxyWrappingFactory(server.site)
+
+    def request_from(host: bytes) -> ClientConnection:
+        client = ClientConnection(factory, "192.0.2.9")
+        client.send(b"PROXY TCP4 " + host + b" 192.0.2.9 1 2\r\n" + GET)
+        return client
+
+    assert [request_from(b"198.51.100.1").codes for _ in range(3)] == [[404], [404], []]
+    assert request_from(b"198.51.100.2").codes == [404]
+    server.site.budget.stop()

@@ -64,7 +64,7 @@ async def test_a_created_hook_is_stored_registered_and_published(harness: Harnes
     assert registered is not None
     assert registered.revision == hook.revision
     assert harness.changes == [("doc_created", hook.id, "1-x")]
-    assert harness.loaded == [(hook.id, True)]
+    assert harness.loaded == [(hook.id, False)]
     assert hook.secrets == ()
 
 
