@@ -8,27 +8,21 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, ParamSpec
 
 import pika
+import pytest
 from pika.exceptions import AMQPError
 
 from tests.integration.kazoo_events import call_event
 from tests.integration.node_process import NodeProcess, eventually
+from tests.integration.rabbitmq import RabbitNode
+
+P = ParamSpec("P")
 
 ACCOUNT = "a" * 32
-
-#: Shorter waits, for tests that would take minutes with the default configuration, in which they hold too.
-SHORT_WAITS = """
-[webhooks]
-probe_after_s = 1
-attempt_failure_expiry_ms = 8000
-request_timeout_ms = 1500
-connect_timeout_ms = 1500
-retry_schedule_s = [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2]
-"""
 
 
 class ReceivedRequest(NamedTuple):
@@ -130,12 +124,23 @@ class FaultyReceiver:
         self._server.close()
 
 
-class Publisher:
-    """Publishes events of numbered calls like KAZOO, with confirms."""
+@contextlib.contextmanager
+def receiving(
+    behaviour: Callable[[int], str] = lambda number: "ok", port: int = 0
+) -> Iterator[FaultyReceiver]:
+    """Run a `FaultyReceiver`."""
+    receiver = FaultyReceiver(behaviour, port)
+    yield receiver
+    receiver.stop()
 
-    def __init__(self, uri: str, prefix: str = "call") -> None:
+
+class Publisher:
+    """Publishes events of numbered calls of an account like KAZOO, with confirms."""
+
+    def __init__(self, uri: str, prefix: str = "call", account: str = ACCOUNT) -> None:
         self._uri = uri
         self._prefix = prefix
+        self._account = account
         self._count = 0
         self.confirmed: set[str] = set()
         self._connect()
@@ -150,7 +155,9 @@ class Publisher:
         for _ in range(count):
             number, self._count = self._count, self._count + 1
             call_id = f"{self._prefix}-{number % calls if calls else number}"
-            body = call_event(ACCOUNT, call_id, To=str(number)) | {"Msg-ID": f"{self._prefix}-m{number}"}
+            body = call_event(self._account, call_id, To=str(number)) | {
+                "Msg-ID": f"{self._prefix}-m{number}"
+            }
             basic = pika.BasicProperties(content_type="application/json", delivery_mode=1)
             # Confirmed and routed: from now on the broker, then the node, must not lose the event.
             self._channel.basic_publish(
@@ -178,15 +185,89 @@ class Publisher:
             self._connection.close()
 
 
-def start_node(
-    folder: Path, uri: str, url: str, more: str = "", storage_uri: str = "", **hook: object
-) -> NodeProcess:
-    """Start a node with one hook to `url`."""
-    node = NodeProcess(folder, uri, more, storage_uri)
-    node.command("account", "create", "--id", ACCOUNT)
-    token = node.command("token", "create", "--account", ACCOUNT)
+class DefaultNode(NodeProcess):
+    """A node with the default configuration.
+
+    Its file sets only what a private node on a machine with others needs, and no time, limit or count:
+
+    - ``amqp.uri``: the address, credentials and virtual host of the test's broker, without options, since a
+      heartbeat would be such a time;
+    - ``storage.uri``: the test's database, by default a SQLite file in `folder`;
+    - ``http.endpoint`` and ``websockets.endpoint``: free ports of loopback, where the defaults are too;
+    - ``egress.allowed_networks``: loopback with the receivers of the tests, which is denied by default.
+    """
+
+    def __init__(self, folder: Path, uri: str, storage_uri: str = "") -> None:
+        if "?" in uri:
+            raise ValueError("the URI has options, such as a heartbeat")
+        super().__init__(folder, uri, storage_uri=storage_uri)
+        self._tokens: dict[str, str] = {}
+
+    def add_account(self, account: str = ACCOUNT) -> None:
+        """Create an account, and a token for its requests."""
+        self.command("account", "create", "--id", account)
+        self._tokens[account] = self.command("token", "create", "--account", account)
+
+    def webhooks(self, verb: str, path: str = "", data: Any = None, account: str = ACCOUNT) -> Any:
+        """Send a request below the account's ``/webhooks`` and return the data of the answer."""
+        answer = self.rest(verb, f"/v2/accounts/{account}/webhooks{path}", self._tokens[account], data)
+        assert answer.ok, answer.text
+        return answer.json()["data"]
+
+    def add_hook(self, url: str, account: str = ACCOUNT, **hook: object) -> None:
+        """Make a hook to `url`; `hook` has what its document does not leave to the defaults."""
+        document = {"name": "n", "uri": url, "hook": "channel_create", "format": "json", **hook}
+        self.webhooks("PUT", data=document, account=account)
+
+    def hook(self, account: str = ACCOUNT) -> Any:
+        """Return the account's only hook, with its health."""
+        (listed,) = self.webhooks("GET", account=account)
+        return self.webhooks("GET", f"/{listed['id']}", account=account)
+
+
+def start_node(folder: Path, uri: str, url: str, storage_uri: str = "") -> DefaultNode:
+    """Start a node with one account and one hook to `url`."""
+    node = DefaultNode(folder, uri, storage_uri)
+    node.add_account()
     node.start()
-    document = {"name": "n", "uri": url, "hook": "channel_create", "format": "json", "retries": 0, **hook}
-    made = node.rest("PUT", f"/v2/accounts/{ACCOUNT}/webhooks", token, document)
-    assert made.status_code == 201, made.text
+    node.add_hook(url)
     return node
+
+
+@contextlib.contextmanager
+def private_rabbit(extra_config: str = "") -> Iterator[RabbitNode]:
+    """Run a broker for one scenario, which may kill it; `extra_config` is appended to its configuration."""
+    rabbit = RabbitNode(extra_config)
+    rabbit.start()
+    try:
+        yield rabbit
+    finally:
+        rabbit.stop()
+
+
+class Scenarios:
+    """Scenarios whose waits pass at the same time.
+
+    With the default configuration, the receiver of a suspended hook is probed after half a minute. So each
+    scenario is a generator: it causes its fault and yields where it can only wait. Then the next one begins.
+    Its test ends it.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, Iterator[None]] = {}
+        self._errors: dict[str, BaseException] = {}
+
+    def begin(self, scenario: Callable[P, Iterator[None]], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Run a scenario until it yields. `end` raises its errors, too."""
+        name = scenario.__name__
+        self._waiting[name] = scenario(*args, **kwargs)
+        try:
+            next(self._waiting[name])
+        except (Exception, pytest.skip.Exception) as error:
+            self._errors[name] = error
+
+    def end(self, scenario: Callable[..., Iterator[None]]) -> None:
+        """Run the rest of a scenario, and raise what it raises."""
+        if error := self._errors.get(scenario.__name__):
+            raise error
+        assert next(self._waiting[scenario.__name__], "the end") == "the end"

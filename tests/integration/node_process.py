@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import signal
 import subprocess
@@ -18,6 +19,9 @@ from tests.integration.rabbitmq import free_port
 
 _BIN = Path(sys.executable).parent
 _TIMEOUT = 30.0
+
+#: Seconds that a node may take to be ready; a processor that many share makes it slow.
+_START_TIMEOUT = 90.0
 
 
 def eventually(condition: Any, what: str, timeout: float = _TIMEOUT) -> Any:
@@ -77,8 +81,9 @@ allowed_networks = ["127.0.0.0/8"]
             self.process = subprocess.Popen(
                 command, cwd=self.folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL
             )
+        atexit.register(self.process.kill)  # for tests that fail before they stop it
         if wait:
-            eventually(self.is_ready, f"ready; its log:\n{self.log_text()[-2000:]}")
+            eventually(self.is_ready, f"ready; its log:\n{self.log_text()[-2000:]}", _START_TIMEOUT)
 
     def is_ready(self) -> bool:
         """Whether ``/readyz`` answers 200."""
@@ -122,10 +127,10 @@ allowed_networks = ["127.0.0.0/8"]
         assert self.process is not None
         self.process.send_signal(number)
 
-    def ended(self) -> int:
-        """Wait until the process ends and return its exit code."""
+    def ended(self, timeout: float = _TIMEOUT) -> int:
+        """Wait until the process ends, at most `timeout` seconds, and return its exit code."""
         assert self.process is not None
-        return self.process.wait(_TIMEOUT)
+        return self.process.wait(timeout)
 
     def stop(self) -> None:
         """Kill the process if it is still running, and check its log."""

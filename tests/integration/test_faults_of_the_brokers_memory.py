@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.integration.fault_harness import SHORT_WAITS, FaultyReceiver, Publisher, start_node
+from tests.integration.fault_harness import (
+    FaultyReceiver,
+    Publisher,
+    Scenarios,
+    private_rabbit,
+    receiving,
+    start_node,
+)
 from tests.integration.node_process import eventually
 from tests.integration.rabbitmq import RabbitNode
 
-pytestmark = pytest.mark.timeout(200)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture
@@ -28,43 +35,68 @@ def in_queue(rabbit: RabbitNode, kind: str) -> int:
     return int(count)
 
 
-def test_the_broker_is_reset(tmp_path: Path, disposable_rabbit: RabbitNode, receiver: FaultyReceiver) -> None:
+def fail_some(number: int) -> str:
+    return "500" if number % 5 == 1 else "slow"
+
+
+def the_broker_is_reset(folder: Path) -> Iterator[None]:
     """What a node has received by then arrives, and so does everything afterwards."""
-    receiver.behaviour = lambda number: "500" if number % 5 == 1 else "slow"
-    node = start_node(tmp_path, disposable_rabbit.uri, receiver.url, more=SHORT_WAITS)
-    publisher = Publisher(disposable_rabbit.uri)
-    publisher.publish(300)
-    eventually(lambda: in_queue(disposable_rabbit, "messages_ready") == 0, "all events with the node")
-    publisher.close()
-    for command in ("stop_app", "reset", "start_app"):
-        disposable_rabbit.ctl(command)
-    publisher.reconnect()
-    eventually(node.is_ready, "ready again", 60)
-    receiver.behaviour = lambda number: "ok"
-    publisher.publish(100)
-    receiver.verify(publisher.confirmed, 90)
-    publisher.close()
-    node.stop()
+    with private_rabbit() as rabbit, receiving(fail_some) as receiver:
+        node = start_node(folder, rabbit.uri, receiver.url)
+        publisher = Publisher(rabbit.uri)
+        publisher.publish(300)
+        eventually(lambda: in_queue(rabbit, "messages_ready") == 0, "all events with the node", 60)
+        publisher.close()
+        for command in ("stop_app", "reset", "start_app"):
+            rabbit.ctl(command)
+        publisher.reconnect()
+        eventually(node.is_ready, "ready again", 60)
+        receiver.behaviour = lambda number: "ok"
+        publisher.publish(100)
+        publisher.close()
+        yield
+        receiver.verify(publisher.confirmed, 90)
+        node.stop()
 
 
-def test_the_broker_freezes(tmp_path: Path, disposable_rabbit: RabbitNode, receiver: FaultyReceiver) -> None:
-    receiver.behaviour = lambda number: "500" if number % 5 == 1 else "slow"
-    node = start_node(tmp_path, f"{disposable_rabbit.uri}?heartbeat=1", receiver.url, more=SHORT_WAITS)
-    publisher = Publisher(disposable_rabbit.uri)
-    publisher.publish(600)
-    disposable_rabbit.settle()
-    disposable_rabbit.freeze()
-    try:
-        eventually(lambda: not node.is_ready(), "the silence is noticed", 60)
-    finally:
-        disposable_rabbit.thaw()
-    eventually(node.is_ready, "ready again", 60)
-    receiver.behaviour = lambda number: "ok"
-    publisher.reconnect()
-    publisher.publish(100)
-    receiver.verify(publisher.confirmed, 90)
-    publisher.close()
-    node.stop()
+def the_broker_freezes(folder: Path) -> Iterator[None]:
+    """A broker that asks for heartbeats each second, so that its silence is noticed soon."""
+    with private_rabbit("heartbeat = 1") as rabbit, receiving(fail_some) as receiver:
+        node = start_node(folder, rabbit.uri, receiver.url)
+        publisher = Publisher(rabbit.uri)
+        publisher.publish(600)
+        publisher.close()
+        rabbit.settle()
+        rabbit.freeze()
+        try:
+            eventually(lambda: not node.is_ready(), "the silence is noticed", 60)
+        finally:
+            rabbit.thaw()
+        eventually(node.is_ready, "ready again", 60)
+        receiver.behaviour = lambda number: "ok"
+        publisher.reconnect()
+        publisher.publish(100)
+        publisher.close()
+        yield
+        receiver.verify(publisher.confirmed, 90)
+        node.stop()
+
+
+SCENARIOS = [the_broker_is_reset, the_broker_freezes]
+
+
+@pytest.fixture(scope="module")
+def scenarios(tmp_path_factory: pytest.TempPathFactory) -> Scenarios:
+    """All scenarios, begun, each with its own broker and node."""
+    scenarios = Scenarios()
+    for scenario in SCENARIOS:
+        scenarios.begin(scenario, tmp_path_factory.mktemp(scenario.__name__))
+    return scenarios
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
+def test_no_event_is_lost(scenarios: Scenarios, scenario: Callable[..., Iterator[None]]) -> None:
+    scenarios.end(scenario)
 
 
 def test_the_broker_loses_patience_with_a_slow_consumer(

@@ -10,50 +10,86 @@ from pathlib import Path
 import pytest
 
 from tests.integration.cutting_proxy import CuttingProxy
-from tests.integration.fault_harness import ACCOUNT, SHORT_WAITS, FaultyReceiver, Publisher, start_node
-from tests.integration.node_process import NodeProcess, eventually
+from tests.integration.fault_harness import (
+    DefaultNode,
+    FaultyReceiver,
+    Publisher,
+    Scenarios,
+    receiving,
+    start_node,
+)
+from tests.integration.node_process import eventually
+from tests.integration.rabbitmq import RabbitNode, free_port
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(420)
 
-
-@pytest.fixture
-def receiver() -> Iterator[FaultyReceiver]:
-    made = FaultyReceiver()
-    yield made
-    made.stop()
-
-
-def verify_and_stop(node: NodeProcess, receiver: FaultyReceiver, publisher: Publisher) -> None:
-    receiver.verify(publisher.confirmed)
-    publisher.close()
-    node.stop()
+TOO_MANY_FAILURES = "too many failed attempts"
 
 
-def test_the_receiver_has_every_fault(tmp_path: Path, vhost_uri: str, receiver: FaultyReceiver) -> None:
+class Customer:
+    """An account of the node that all scenarios share."""
+
+    def __init__(self, node: DefaultNode, uri: str, account: str) -> None:
+        self.node = node
+        self.account = account
+        node.add_account(account)
+        self.publisher = Publisher(uri, account=account)
+
+    def add_hook(self, url: str, **hook: object) -> None:
+        self.node.add_hook(url, self.account, **hook)
+
+    @property
+    def disable_reason(self) -> str:
+        """Why the service has disabled the only hook; empty while it is enabled."""
+        hook = self.node.hook(self.account)
+        return "" if hook["enabled"] else hook["disable_reason"]
+
+    def deliveries_waiting(self) -> int:
+        return int(self.node.hook(self.account)["health"]["deliveries_waiting"])
+
+
+def the_receiver_has_every_fault(customer: Customer) -> Iterator[None]:
+    """They last until the hook is suspended; the first probe succeeds."""
     behaviours = ["reset", "garbage", "500", "slow", "ok", "silent", "reset", "garbage"]
-    receiver.behaviour = lambda number: behaviours[number % len(behaviours)] if number < 24 else "ok"
-    node = start_node(tmp_path, vhost_uri, receiver.url, more=SHORT_WAITS)
-    publisher = Publisher(vhost_uri)
-    publisher.publish(80)
-    verify_and_stop(node, receiver, publisher)
+    with receiving(lambda number: behaviours[number % len(behaviours)]) as receiver:
+        customer.add_hook(receiver.url)
+        customer.publisher.publish(80)
+        customer.publisher.close()
+        eventually(lambda: customer.disable_reason == TOO_MANY_FAILURES, "the hook suspended", 60)
+        receiver.behaviour = lambda number: "ok"
+        yield
+        receiver.verify(customer.publisher.confirmed)
+        eventually(lambda: not customer.disable_reason, "the hook enabled")
 
 
-def test_the_receiver_is_down_and_comes_up(tmp_path: Path, vhost_uri: str, receiver: FaultyReceiver) -> None:
-    proxy = CuttingProxy(receiver.port, lambda _: (None, None))
-    proxy.stop()  # nothing listens on its port
-    node = start_node(tmp_path, vhost_uri, f"http://127.0.0.1:{proxy.port}/hook", more=SHORT_WAITS)
-    publisher = Publisher(vhost_uri)
-    publisher.publish(60)
-    token = node.command("token", "create", "--account", "a" * 32)
+def the_receiver_is_down_and_comes_up_elsewhere(customer: Customer) -> Iterator[None]:
+    with receiving() as receiver:
+        customer.add_hook(f"http://127.0.0.1:{free_port()}/hook")
+        customer.publisher.publish(60)
+        customer.publisher.close()
+        eventually(lambda: customer.deliveries_waiting() == 60, "all deliveries in the storage")
+        hook_id = customer.node.hook(customer.account)["id"]
+        customer.node.webhooks("PATCH", f"/{hook_id}", {"uri": receiver.url}, customer.account)
+        yield
+        receiver.verify(customer.publisher.confirmed)
 
-    def waiting() -> bool:
-        answer = node.rest("GET", f"/v2/accounts/{'a' * 32}/webhooks/deliveries?paginate=false", token).json()
-        return len(answer["data"]) == 60
 
-    eventually(waiting, "all deliveries in the storage")
-    (hook,) = node.rest("GET", f"/v2/accounts/{'a' * 32}/webhooks", token).json()["data"]
-    node.rest("PATCH", f"/v2/accounts/{'a' * 32}/webhooks/{hook['id']}", token, {"uri": receiver.url})
-    verify_and_stop(node, receiver, publisher)
+def the_receiver_is_away_for_25_seconds(customer: Customer) -> Iterator[None]:
+    """It costs nothing, and no person has to act."""
+    port = free_port()
+    customer.add_hook(f"http://127.0.0.1:{port}/hook")
+    customer.publisher.publish(50, pause=0.5)
+    assert customer.disable_reason == TOO_MANY_FAILURES
+    assert customer.deliveries_waiting() == 50
+    with receiving(port=port) as receiver:
+        customer.publisher.publish(20, pause=0.2)
+        customer.publisher.close()
+        yield
+        receiver.verify(customer.publisher.confirmed)
+        eventually(lambda: not customer.disable_reason, "the hook enabled")
+    hook = customer.node.hook(customer.account)
+    assert "disable_reason" not in hook
+    assert hook["health"]["events_missed"] == hook["health"]["deliveries_dead"] == 0
 
 
 PHASES: dict[str, tuple[int | None, int | None]] = {
@@ -66,29 +102,23 @@ PHASES: dict[str, tuple[int | None, int | None]] = {
 }
 
 
-def test_the_connection_to_the_receiver_is_cut(
-    tmp_path: Path, vhost_uri: str, receiver: FaultyReceiver
-) -> None:
-    """In each phase of a request, at one of as many hooks of one node; a hook without faults beside them."""
-    node = start_node(tmp_path, vhost_uri, receiver.url)
-    token = node.command("token", "create", "--account", ACCOUNT)
-    receivers, proxies = {}, {}
-    for phase in PHASES:
-        receivers[phase] = FaultyReceiver()
-        proxies[phase] = CuttingProxy(receivers[phase].port, cut_at_first(phase))
-        hook = {"name": phase, "uri": f"http://127.0.0.1:{proxies[phase].port}/hook", "retries": 0}
-        hook |= {"hook": "channel_create", "format": "json"}
-        made = node.rest("PUT", f"/v2/accounts/{ACCOUNT}/webhooks", token, hook)
-        assert made.status_code == 201, made.text
-    publisher = Publisher(vhost_uri)
-    publisher.publish(20)
-    for one in receivers.values():
-        one.verify(publisher.confirmed)
-        one.stop()
-    verify_and_stop(node, receiver, publisher)
-    for proxy in proxies.values():
+def the_connection_to_the_receiver_is_cut(customer: Customer) -> Iterator[None]:
+    """In each phase of a request, at one of as many hooks; a hook without faults beside them."""
+    receivers = {phase: FaultyReceiver() for phase in PHASES}
+    proxies = {phase: CuttingProxy(receivers[phase].port, cut_at_first(phase)) for phase in PHASES}
+    with receiving() as sound:
+        customer.add_hook(sound.url)
+        for phase, proxy in proxies.items():
+            customer.add_hook(f"http://127.0.0.1:{proxy.port}/hook", name=phase)
+        customer.publisher.publish(20)
+        customer.publisher.close()
+        yield
+        for one in [sound, *receivers.values()]:
+            one.verify(customer.publisher.confirmed)
+    for phase, proxy in proxies.items():
         assert proxy.cuts
         proxy.stop()
+        receivers[phase].stop()
 
 
 def cut_at_first(phase: str) -> Callable[[int], tuple[int | None, int | None]]:
@@ -96,29 +126,52 @@ def cut_at_first(phase: str) -> Callable[[int], tuple[int | None, int | None]]:
     return lambda number: PHASES[phase] if number < 15 else (None, None)
 
 
-def test_an_ordered_hook_keeps_the_order_through_failures(
-    tmp_path: Path, vhost_uri: str, receiver: FaultyReceiver
-) -> None:
-    receiver.behaviour = lambda number: ("500", "ok", "reset", "ok", "ok")[number % 5]
-    node = start_node(tmp_path, vhost_uri, receiver.url, SHORT_WAITS, ordered=True)
-    publisher = Publisher(vhost_uri)
-    publisher.publish(24, calls=4)
-    eventually(lambda: sum(one.answered for one in receiver.requests) >= 24, "all events", 60)
+def an_ordered_hook_keeps_the_order_through_failures(customer: Customer) -> Iterator[None]:
+    """Through retries, the suspension of the hook and its probe."""
+    with receiving(lambda number: ("500", "ok", "reset", "ok", "ok")[number % 5]) as receiver:
+        customer.add_hook(receiver.url, ordered=True)
+        customer.publisher.publish(24, calls=4)
+        customer.publisher.close()
+        eventually(lambda: customer.disable_reason == TOO_MANY_FAILURES, "the hook suspended", 60)
+        receiver.behaviour = lambda number: "ok"
+        yield
+        eventually(lambda: sum(one.answered for one in receiver.requests) >= 24, "all events", 60)
     for call in range(4):
-        seen = [one.webhook_id for one in receiver.requests if one.call_id == f"call-{call}" and one.answered]
-        tried = list(
-            dict.fromkeys(one.webhook_id for one in receiver.requests if one.call_id == f"call-{call}")
-        )
+        requests = [one for one in receiver.requests if one.call_id == f"call-{call}"]
+        seen = [one.webhook_id for one in requests if one.answered]
         # No event is attempted before the previous one has been answered.
-        assert seen == tried
+        assert seen == list(dict.fromkeys(one.webhook_id for one in requests))
         assert len(seen) == 6
-    publisher.close()
+
+
+SCENARIOS = [
+    the_receiver_has_every_fault,
+    an_ordered_hook_keeps_the_order_through_failures,
+    the_connection_to_the_receiver_is_cut,
+    the_receiver_is_away_for_25_seconds,
+    the_receiver_is_down_and_comes_up_elsewhere,
+]
+
+
+@pytest.fixture(scope="module")
+def scenarios(tmp_path_factory: pytest.TempPathFactory, rabbit: RabbitNode) -> Iterator[Scenarios]:
+    """All scenarios, begun on one node, each in its own account."""
+    uri = rabbit.fresh_vhost()
+    node = DefaultNode(tmp_path_factory.mktemp("node"), uri)
+    node.start()
+    scenarios = Scenarios()
+    for number, scenario in enumerate(SCENARIOS):
+        scenarios.begin(scenario, Customer(node, uri, f"{number:032x}"))
+    yield scenarios
     node.stop()
 
 
-def test_the_connection_to_the_broker_is_cut_at_any_byte(
-    tmp_path: Path, rabbit_port: int, vhost_uri: str, receiver: FaultyReceiver
-) -> None:
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
+def test_no_event_is_lost(scenarios: Scenarios, scenario: Callable[..., Iterator[None]]) -> None:
+    scenarios.end(scenario)
+
+
+def test_the_connection_to_the_broker_is_cut_at_any_byte(tmp_path: Path, rabbit: RabbitNode) -> None:
     # The handshake takes some hundred bytes; the topology and the events follow.
     limits = [
         (0, None),
@@ -131,23 +184,22 @@ def test_the_connection_to_the_broker_is_cut_at_any_byte(
         (None, 3000),
         (None, 20_000),
     ]
-    proxy = CuttingProxy(rabbit_port, lambda number: (None, None))
-    node = start_node(tmp_path, vhost_uri.replace(f":{rabbit_port}/", f":{proxy.port}/"), receiver.url)
-    publisher = Publisher(vhost_uri)
-    proxy.cut = lambda number: limits[number % len(limits)] if number < 10 else (None, None)
-    load = threading.Thread(target=publisher.publish, args=(300,), kwargs={"pause": 0.01})
-    load.start()
-    for _ in range(4):
-        seen = len(receiver.requests)
-        deadline = time.monotonic() + 3
-        while len(receiver.requests) < seen + 20 and time.monotonic() < deadline:
-            time.sleep(0.005)
-        proxy.cut_all()
-    load.join()
-    verify_and_stop(node, receiver, publisher)
+    uri = rabbit.fresh_vhost()
+    proxy = CuttingProxy(rabbit.port, lambda number: (None, None))
+    with receiving() as receiver:
+        node = start_node(tmp_path, uri.replace(f":{rabbit.port}/", f":{proxy.port}/"), receiver.url)
+        publisher = Publisher(uri)
+        proxy.cut = lambda number: limits[number % len(limits)] if number < 10 else (None, None)
+        load = threading.Thread(target=publisher.publish, args=(300,), kwargs={"pause": 0.01})
+        load.start()
+        for _ in range(4):
+            seen = len(receiver.requests)
+            deadline = time.monotonic() + 3
+            while len(receiver.requests) < seen + 20 and time.monotonic() < deadline:
+                time.sleep(0.005)
+            proxy.cut_all()
+        load.join()
+        receiver.verify(publisher.confirmed)
+    publisher.close()
+    node.stop()
     proxy.stop()
-
-
-@pytest.fixture
-def rabbit_port(vhost_uri: str) -> int:
-    return int(vhost_uri.rsplit(":", 1)[1].split("/")[0])
