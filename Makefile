@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN ?= $(VENV)/bin
+BENCHMARKS ?= webhooks,latency,growth,fanout,amqp_consume,websocket_fanout,console_calls
+comma := ,
 APT = DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends
 
 .PHONY: help demo test venv system-packages lint types imports docs tests packaging \
@@ -16,7 +18,8 @@ help:
 	@echo "make changelog  show the next section of the changelog"
 	@echo "make changelog-check   fail when a change that users see has no changelog fragment"
 	@echo "make mutants    flip conditions at random and see whether a test fails (MUTANTS='--help' lists the options)"
-	@echo "make benchmark  measure (prints tables, takes minutes)"
+	@echo "make benchmark  measure this service and its peers in turn (prints tables, takes an hour)"
+	@echo "                e.g. make benchmark BENCHMARKS=webhooks,latency; each is python -m benchmarks.NAME --help"
 	@echo "make fault-load  kill, freeze and fill everything under load, and account for every event (a quarter of an hour)"
 	@echo "make picture    renew the screenshot of the console in docs/, from the demo"
 	@echo "make clean      remove $(VENV) and all build results"
@@ -49,6 +52,7 @@ system-packages:
 	command -v php >/dev/null || missing="$$missing php-cli"; \
 	command -v node >/dev/null || missing="$$missing nodejs"; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
+	command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \
 	ls /usr/lib/*/libatomic.so.1 >/dev/null 2>&1 || missing="$$missing libatomic1"; \
 	if [ -n "$$missing" ]; then set -e; \
 	  apt-get update; \
@@ -103,11 +107,10 @@ $(VENV)/.installed-mutants: $(VENV)/.installed-dev
 mutants: $(VENV)/.installed-mutants
 	$(BIN)/python -m tools.mutants $(MUTANTS)
 
-benchmark:
-	$(BIN)/python -m benchmarks.amqp_consume
-	$(BIN)/python -m benchmarks.websocket_fanout
-	$(BIN)/python -m benchmarks.websocket_fanout --rabbitmq
-	$(BIN)/python -m benchmarks.console_calls
+# Their peers come from PyPI, npm and Debian, and are installed below benchmarks/build, not into $(VENV).
+benchmark: system-packages $(VENV)/.installed-dev
+	command -v npm >/dev/null || $(APT) npm
+	set -e; for name in $(subst $(comma), ,$(BENCHMARKS)); do $(BIN)/python -m benchmarks.$$name; done
 
 fault-load:
 	$(BIN)/python -m benchmarks.fault_load --faults $(or $(FAULTS),all)
