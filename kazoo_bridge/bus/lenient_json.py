@@ -24,6 +24,24 @@ SHAPE = bytes(0x30 if 0x30 <= byte <= 0x39 else 0x7B if byte in b"{[" else 0x20 
 LONG_INTEGER = b"0" * 19
 
 
+#: What stands before the digits of an integer, but for spaces.
+_BEFORE_INTEGER = b":,[-"
+
+
+def may_have_long_integer(raw: bytes, shape: bytes) -> bool:
+    """Return whether a message, of which `shape` is given, may have an integer that exceeds 64 bits.
+
+    Ids of calls often have as many digits, but are strings.
+    """
+    position = shape.find(LONG_INTEGER)
+    while position >= 0:
+        before = raw[max(0, position - 8) : position].rstrip()
+        if not before or before[-1] in _BEFORE_INTEGER:
+            return True
+        position = shape.find(LONG_INTEGER, shape.find(b" ", position))
+    return False
+
+
 def parse_leniently(raw: bytes) -> Any:
     """Return the value in `raw`, which is nearly JSON.
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import orjson
 
-from kazoo_bridge.bus.lenient_json import LONG_INTEGER, SHAPE, parse_leniently
+from kazoo_bridge.bus.lenient_json import SHAPE, may_have_long_integer, parse_leniently
 from kazoo_bridge.json_limits import exceeds_depth
 from kazoo_bridge.kazoo import Event
 
@@ -66,7 +66,7 @@ def decode(
         _check_number_of_values(raw)
     shape = raw.translate(SHAPE)
     try:
-        body = orjson.loads(raw) if LONG_INTEGER not in shape else parse_leniently(raw)
+        body = parse_leniently(raw) if may_have_long_integer(raw, shape) else orjson.loads(raw)
     except (ValueError, RecursionError) as error:
         problem = _problem(error)
         body = _repair(raw, problem)

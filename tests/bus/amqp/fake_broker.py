@@ -185,11 +185,19 @@ class FakeConnection:
             answer, act = self._held.pop(0)
             answer.callback(act())
 
-    def deliver(self, tag: int, body: bytes, *, redelivered: bool = False, key: str = "call.x") -> None:
+    def deliver(
+        self,
+        tag: int,
+        body: bytes,
+        *,
+        redelivered: bool = False,
+        key: str = "call.x",
+        encoding: str | None = None,
+    ) -> None:
         """Deliver a message to the consumer of channel 1."""
         receiver = self.reader.receiver(1)
         assert receiver is not None
-        receiver.on_delivery(RawDelivery(tag, redelivered, "callevt", key, None, body))
+        receiver.on_delivery(RawDelivery(tag, redelivered, "callevt", key, encoding, body))
 
 
 # -- speaking AMQP ------------------------------------------------------------------------------

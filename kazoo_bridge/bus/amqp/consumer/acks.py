@@ -10,8 +10,14 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from kazoo_bridge.bus.amqp.connection.reconnecting import RETRY_DELAY
 from kazoo_bridge.bus.amqp.wire import frame_writer
 
-#: So many acknowledgements are sent at once; fewer at the end of the reactor's turn.
+#: So many acknowledgements are sent at once, fewer after `ACK_INTERVAL`.
 BATCH_SIZE = 100
+
+#: Seconds for which acknowledgements are collected. A write to the broker costs as much as handling an event.
+ACK_INTERVAL = 0.005
+
+#: The part of the prefetch whose acknowledgements are sent at once, so that the broker never waits for them.
+_PREFETCH_SHARE = 4
 
 
 class AckBatcher:
@@ -20,7 +26,8 @@ class AckBatcher:
     Acknowledges finished deliveries from the oldest one on with one frame, later ones one by one, all in one
     write. Requeues deliveries after a delay that grows, so that they do not come back in a tight loop.
 
-    `write` sends frames. `retry_delay` gives the seconds before requeue number n (from 0).
+    `write` sends frames. `retry_delay` gives the seconds before requeue number n (from 0). `prefetch` is the
+    largest number of unsettled deliveries; 0: no limit.
     """
 
     def __init__(
@@ -29,7 +36,9 @@ class AckBatcher:
         channel: int,
         write: Callable[[bytes], None],
         retry_delay: Callable[[int], float] = RETRY_DELAY,
+        prefetch: int = 0,
     ) -> None:
+        self._batch_size = min(BATCH_SIZE, max(1, prefetch // _PREFETCH_SHARE)) if prefetch else BATCH_SIZE
         self._clock = clock
         self._channel = channel
         self._write = write
@@ -55,14 +64,14 @@ class AckBatcher:
         self._order.append(tag)
 
     def ack(self, tag: int) -> None:
-        """Acknowledge a delivery at the end of the reactor's turn or when the batch is full."""
+        """Acknowledge a delivery within `ACK_INTERVAL`, or when the batch is full."""
         if self._closed:
             return
         self._acked.add(tag)
-        if len(self._acked) >= BATCH_SIZE:
+        if len(self._acked) >= self._batch_size:
             self.flush()
         elif self._flush_timer is None:
-            self._flush_timer = self._clock.callLater(0, self._flush)
+            self._flush_timer = self._clock.callLater(ACK_INTERVAL, self._flush)
 
     def reject(self, tag: int) -> None:
         """Reject a delivery, so that the broker drops it."""

@@ -6,7 +6,7 @@ from collections import deque
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -25,6 +25,11 @@ CANCEL_TIMEOUT = 3.0
 #: Estimated bytes of memory of the events that handlers work on. Further messages wait as they came, perhaps
 #: compressed.
 MAX_HELD_BYTES = 64 * 1024 * 1024
+#: Decoded bytes of large messages that are handled in one turn of the reactor. A compressed message of a few
+#: kilobytes can take fifty milliseconds to decode, and hundreds of them arrive together.
+MAX_TURN_BYTES = 1024 * 1024
+#: Messages of fewer bytes are handled at once, however many they are.
+_LARGE_BYTES = 16 * 1024
 #: AMQP's limit of the prefetch count.
 _MAX_PREFETCH = 0xFFFF
 
@@ -60,7 +65,9 @@ class ChannelConsumer:
         self._held_bytes = 0
         self._waiting: deque[RawDelivery] = deque()
         self._resuming = False
-        self._acks = AckBatcher(clock, channel.id, connection.write)
+        self._turn_bytes = 0
+        self._next_turn: IDelayedCall | None = None
+        self._acks = AckBatcher(clock, channel.id, connection.write, prefetch=queue.prefetch)
         self._stopping = False
         self._consumer_tag = ""
 
@@ -110,7 +117,10 @@ class ChannelConsumer:
     # -- DeliveryReceiver -----------------------------------------------------------------------
 
     def on_delivery(self, delivery: RawDelivery) -> None:
-        """Decode a message and pass it to the handler, now or when the events before it take less memory."""
+        """Decode a message and pass it to the handler.
+
+        Later, if the events before it take much memory, or took much of this turn of the reactor.
+        """
         # After the decision to stop nothing is passed on; the broker delivers it to another consumer.
         if self._stopping:
             return
@@ -118,17 +128,24 @@ class ChannelConsumer:
             self._acks.delivered(delivery.delivery_tag)
         self._sizes.count += 1
         self._sizes.total += len(delivery.body)
-        if self._held_bytes < MAX_HELD_BYTES and not self._waiting:
+        if self._has_room and not self._waiting:
             self._handle(delivery)
         else:
             self._waiting.append(delivery)
+
+    @property
+    def _has_room(self) -> bool:
+        return self._held_bytes < MAX_HELD_BYTES and self._turn_bytes < MAX_TURN_BYTES
 
     def _handle(self, delivery: RawDelivery) -> None:
         tag, redelivered, exchange, routing_key, content_encoding, body = delivery
         event = self._decoder.decode(exchange, routing_key, body, content_encoding, redelivered)
         if event is None:
+            # What it was decompressed to is not known.
+            self._count_large(MAX_TURN_BYTES if content_encoding else len(body))
             self._reject(tag)
             return
+        self._count_large(len(event.raw))
         try:
             result = self._handler(event)
         except Exception:
@@ -140,21 +157,46 @@ class ChannelConsumer:
         size = estimated_memory(event.raw)
         self._held_bytes += size
         result.addCallbacks(
-            self._on_success,
-            self._on_failure,
-            callbackArgs=(tag, redelivered),
-            errbackArgs=(tag, exchange, routing_key),
-        ).addCallback(self._release, size)
+            self._on_finished,
+            self._on_failed,
+            callbackArgs=(tag, redelivered, size),
+            errbackArgs=(tag, exchange, routing_key, size),
+        )
 
-    def _release(self, _result: None, size: int) -> None:
+    def _on_finished(self, result: None, tag: int, redelivered: bool, size: int) -> None:
+        self._on_success(result, tag, redelivered)
+        self._release(size)
+
+    def _on_failed(self, failure: Failure, tag: int, exchange: str, routing_key: str, size: int) -> None:
+        self._on_failure(failure, tag, exchange, routing_key)
+        self._release(size)
+
+    def _release(self, size: int) -> None:
         """Note that a handler has finished with an event, and handle messages that waited for that."""
         self._held_bytes -= size
+        if self._waiting:
+            self._resume()
+
+    def _resume(self) -> None:
         # A handler that is finished at once comes back here: the loop that is under way continues then.
-        if self._waiting and not self._resuming:
+        if not self._resuming:
             self._resuming = True
-            while self._waiting and self._held_bytes < MAX_HELD_BYTES:
+            while self._waiting and self._has_room:
                 self._handle(self._waiting.popleft())
             self._resuming = False
+
+    def _count_large(self, size: int) -> None:
+        """Count the bytes of a message, if it is large; beyond the limit others wait for the next turn."""
+        if size <= _LARGE_BYTES:
+            return
+        self._turn_bytes += size
+        if self._next_turn is None:
+            self._next_turn = self._clock.callLater(0, self._on_next_turn)
+
+    def _on_next_turn(self) -> None:
+        self._next_turn = None
+        self._turn_bytes = 0
+        self._resume()
 
     def on_oversized(self, delivery_tag: int, exchange: str, routing_key: str, size: int) -> None:
         """Count and reject a message whose body is too large."""
@@ -202,6 +244,9 @@ class ChannelConsumer:
     def _end(self, reason: str) -> None:
         self._acks.close()
         self._waiting.clear()
+        if self._next_turn is not None:
+            self._next_turn.cancel()
+            self._next_turn = None
         self._connection.reader.remove_receiver(self._channel.id)
         if not self._channel.closed:
             self._close_channel()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
 from kazoo_bridge.bus.amqp.connection.reconnecting import RETRY_DELAY
-from kazoo_bridge.bus.amqp.consumer.acks import BATCH_SIZE, AckBatcher
+from kazoo_bridge.bus.amqp.consumer.acks import ACK_INTERVAL, BATCH_SIZE, AckBatcher
 
 
 class FakeWriter:
@@ -46,7 +46,7 @@ def test_finished_deliveries_from_the_oldest_on_are_one_frame_at_the_end_of_the_
     for tag in (3, 1, 2):
         harness.acks.ack(tag)
     assert harness.writer.writes == []
-    harness.clock.advance(0)
+    harness.clock.advance(ACK_INTERVAL)
     assert harness.writer.writes == [[("ack", 3, True)]]
     assert harness.clock.getDelayedCalls() == []
 
@@ -55,11 +55,11 @@ def test_deliveries_after_an_unsettled_one_are_acknowledged_one_by_one_in_the_sa
     harness = Harness(6)
     for tag in (1, 3, 5):
         harness.acks.ack(tag)
-    harness.clock.advance(0)
+    harness.clock.advance(ACK_INTERVAL)
     assert harness.writer.writes == [[("ack", 1, True), ("ack", 3, False), ("ack", 5, False)]]
     harness.acks.ack(2)
     harness.acks.ack(4)
-    harness.clock.advance(0)
+    harness.clock.advance(ACK_INTERVAL)
     # Number 5 is settled already; the broker would close the channel over a second acknowledgement.
     assert harness.writer.writes[1:] == [[("ack", 4, True)]]
     assert harness.acks.unsettled == 1
@@ -71,8 +71,17 @@ def test_a_full_batch_is_sent_at_once() -> None:
         assert harness.writer.writes == []
         harness.acks.ack(tag)
     assert harness.writer.writes == [[("ack", BATCH_SIZE, True)]]
-    harness.clock.advance(0)
+    harness.clock.advance(ACK_INTERVAL)
     assert len(harness.writer.writes) == 1
+
+
+def test_a_quarter_of_the_prefetch_is_sent_at_once() -> None:
+    writer = FakeWriter()
+    acks = AckBatcher(Clock(), 5, writer, prefetch=8)
+    for tag in range(1, 5):
+        acks.delivered(tag)
+        acks.ack(tag)
+    assert writer.writes == [[("ack", 2, True)], [("ack", 4, True)]]
 
 
 def test_a_rejection_is_sent_before_the_acknowledgement_that_covers_its_tag() -> None:
@@ -80,7 +89,7 @@ def test_a_rejection_is_sent_before_the_acknowledgement_that_covers_its_tag() ->
     harness.acks.reject(2)
     harness.acks.ack(1)
     harness.acks.ack(3)
-    harness.clock.advance(0)
+    harness.clock.advance(ACK_INTERVAL)
     assert harness.writer.writes == [[("reject", 2, 0), ("ack", 3, True)]]
     assert harness.acks.unsettled == 0
 
@@ -122,7 +131,7 @@ def test_draining_requeues_at_once_and_reports_when_all_is_settled() -> None:
     assert harness.writer.writes == [[("nack", 2, 2), ("ack", 1, True)]]
     assert drained == []
     harness.acks.ack(3)
-    harness.clock.advance(0)
+    harness.clock.advance(ACK_INTERVAL)
     assert harness.writer.writes[1:] == [[("ack", 3, True)]]
     assert drained == [True]
     assert harness.clock.getDelayedCalls() == []
@@ -139,7 +148,7 @@ def test_every_delivery_is_settled_exactly_once(order: list[int], ends: list[str
     for number, tag in enumerate(order):
         {"f": harness.acks.ack, "r": harness.acks.reject, "l": harness.acks.requeue_later}[ends[number]](tag)
         if number % batch == 0:
-            harness.clock.advance(0)
+            harness.clock.advance(ACK_INTERVAL)
     harness.clock.pump([40, 0, 40, 0])
     open_tags = set(range(1, 30))
     for write in harness.writer.writes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from typing import Any
 
@@ -126,6 +127,30 @@ def test_a_message_that_cannot_be_decoded_is_logged_and_rejected() -> None:
     )
     assert harness.decoder.unreadable["not_an_object"] == 1
     assert (harness.events, harness.sent()) == ([], [REJECT_1])
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_large_messages_leave_the_reactor_a_turn_in_between(readable: bool) -> None:
+    harness = Harness()
+    padding = b"x" * (channel_consumer.MAX_TURN_BYTES // 2)
+    body = gzip.compress(b'{"a":"' + padding + b'"}') if readable else gzip.compress(padding)
+    with CapturedLog():
+        for tag in range(1, 6):
+            harness.connection.deliver(tag, body, encoding="gzip")
+        handled = harness.decoder.unreadable["not_json"] + len(harness.events)
+        assert handled == (2 if readable else 1)
+        harness.clock.advance(0)
+    assert harness.decoder.unreadable["not_json"] + len(harness.events) == 5
+    harness.connection.deliver(6, b"{}")
+    harness.clock.advance(0)
+    assert harness.events[-1].body == {}
+
+
+def test_the_end_leaves_no_call_for_large_messages() -> None:
+    harness = Harness(Queue("q", acknowledge=False))
+    harness.connection.deliver(1, b'{"a":"' + b"x" * channel_consumer.MAX_TURN_BYTES + b'"}')
+    harness.consumer.on_cancelled()
+    assert harness.clock.getDelayedCalls() == []
 
 
 def test_an_oversized_message_is_logged_and_rejected() -> None:
