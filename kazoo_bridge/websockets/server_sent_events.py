@@ -30,6 +30,8 @@ _EVENT_ID = re.compile(r"(?P<token>[0-9a-f]{1,64})-(?P<sequence>[0-9]{1,20})")
 class _StreamEncoder:
     """Encodes messages of ``text/event-stream``; the id of an event is what resumes the stream after it."""
 
+    deflate = shares_frames = False
+
     def event(self, session: Session, frame: EventFrame, sequenced: bool) -> bytes:
         """See `Encoder`."""
         return _event_id(session.replay_buffer, frame.sequence) + _message(frame.text(sequenced))

@@ -24,8 +24,8 @@ from kazoo_bridge.websockets.server.connection import ConnectionLimits
 from kazoo_bridge.websockets.server.connection_limits import AdmissionControl
 from kazoo_bridge.websockets.server.context import ServerContext
 from kazoo_bridge.websockets.server.factory import WebsocketFactory
+from kazoo_bridge.websockets.server.flusher import Flusher
 from kazoo_bridge.websockets.server.reading_turns import CLIENT_UNITS, NEWCOMER_UNITS, ReadingTurns
-from kazoo_bridge.websockets.server.send_buffer import Flusher
 from kazoo_bridge.websockets.server_sent_events import EventStreams
 from kazoo_bridge.websockets.sessions.authorization import Authorizer
 from kazoo_bridge.websockets.sessions.resume import SessionResumer

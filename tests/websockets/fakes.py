@@ -32,6 +32,7 @@ from kazoo_bridge.interfaces import (
 from kazoo_bridge.kazoo import Event
 from kazoo_bridge.plugins.discovery import find_categories
 from kazoo_bridge.websockets.server.frames import EventFrame
+from kazoo_bridge.websockets.server.group_feed import FeedOwner
 from kazoo_bridge.websockets.sessions.authorization import Authorizer
 from kazoo_bridge.websockets.sessions.session import Session
 from kazoo_bridge.websockets.sessions.session_registry import SessionLimits, SessionRegistry
@@ -245,7 +246,7 @@ class FakeCalls:
 
 
 class FakeOutput:
-    """A `SessionOutput` that keeps what is sent."""
+    """A `SessionOutput` that keeps what is sent, and follows no feed."""
 
     def __init__(self) -> None:
         self.events: list[tuple[EventFrame, bool]] = []
@@ -254,6 +255,12 @@ class FakeOutput:
 
     def event(self, frame: EventFrame, sequenced: bool) -> None:
         self.events.append((frame, sequenced))
+
+    def follow(self, group: FeedOwner) -> bool:
+        return False
+
+    def unfollow(self) -> None:
+        """It follows none."""
 
     def reply(self, text: bytes) -> None:
         self.replies.append(text)

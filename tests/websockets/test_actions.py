@@ -11,8 +11,8 @@ from kazoo_bridge.config import Websockets
 from kazoo_bridge.interfaces import ALL_ACCOUNTS
 from kazoo_bridge.websockets.actions import MAX_EXCESS_MESSAGES, Actions
 from kazoo_bridge.websockets.server.connection import Connection, ConnectionLimits
+from kazoo_bridge.websockets.server.flusher import Flusher
 from kazoo_bridge.websockets.server.frames import EventFrame
-from kazoo_bridge.websockets.server.send_buffer import Flusher
 from kazoo_bridge.websockets.sessions.resume import SessionResumer
 from kazoo_bridge.websockets.sessions.session import Session
 from tests.websockets.fakes import CHILD, PARENT, STRANGER, SUPERADMIN, FakeTransport, PartsHarness
@@ -20,6 +20,8 @@ from tests.websockets.fakes import CHILD, PARENT, STRANGER, SUPERADMIN, FakeTran
 
 class LineEncoder:
     """Encodes each text as a line."""
+
+    deflate = shares_frames = False
 
     def event(self, session: Session, frame: EventFrame, sequenced: bool) -> bytes:
         return frame.text(sequenced) + b"\n"

@@ -14,8 +14,9 @@ from twisted.web.http_headers import Headers
 from kazoo_bridge.config import Websockets
 from kazoo_bridge.token_bucket import TokenBucket
 from kazoo_bridge.websockets.server.connection import Connection, ConnectionLimits
+from kazoo_bridge.websockets.server.flusher import Flusher
 from kazoo_bridge.websockets.server.frames import CloseCode
-from kazoo_bridge.websockets.server.send_buffer import Flusher, SendBuffer
+from kazoo_bridge.websockets.server.send_buffer import SendBuffer
 from kazoo_bridge.websockets.server_sent_events import KEEP_ALIVE_FRAME, MAX_STALLED_COMMENTS, EventStream
 from kazoo_bridge.websockets.sessions.session import Session
 from tests.websockets.fakes import FakeTransport

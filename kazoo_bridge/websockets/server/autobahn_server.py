@@ -1,12 +1,14 @@
 """Autobahn's websocket server, without what makes its connections expensive.
 
 For each connection and each read, Autobahn formats texts for log messages that are dropped: two thirds of the
-time of a handshake.
+time of a handshake. It gives each connection a copy of all options, and keeps the request, so that an idle
+connection would take 6 kB more.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from autobahn.twisted.websocket import WebSocketServerProtocol
 from autobahn.websocket.protocol import WebSocketProtocol
@@ -24,6 +26,31 @@ _END_OF_HEAD = b"\r\n\r\n"
 #: The options of a connection, which Autobahn would copy one by one from the factory, and log.
 OPTION_NAMES: tuple[str, ...] = tuple(WebSocketServerProtocol.CONFIG_ATTRS)
 
+#: What Autobahn sets for each connection, until something happens to it.
+_INITIAL_STATE: Mapping[str, object] = {
+    **dict.fromkeys(("_perMessageCompress", "trackedTimings", "wasNotCleanReason")),
+    **dict.fromkeys(("localCloseCode", "localCloseReason", "remoteCloseCode", "remoteCloseReason")),
+    **dict.fromkeys(("openHandshakeTimeoutCall", "closeHandshakeTimeoutCall", "autoPingTimeoutCall")),
+    **dict.fromkeys(("autoPingPending", "autoPingPendingCall", "autoPingPendingSent", "current_frame")),
+    **dict.fromkeys(("websocket_protocol_in_use",)),
+    **dict.fromkeys(("triggered", "closedByMe", "failedByMe", "droppedByMe", "wasClean"), False),
+    **dict.fromkeys(("wasMaxFramePayloadSizeExceeded", "wasMaxMessagePayloadSizeExceeded"), False),
+    **dict.fromkeys(("wasServerConnectionDropTimeout", "wasOpenHandshakeTimeout"), False),
+    **dict.fromkeys(("wasCloseHandshakeTimeout", "wasServingFlashSocketPolicyFile"), False),
+    "inside_message": False,
+}
+
+#: What only the handshake needs, and the queue of writes with a delay between them, which are not used.
+_HANDSHAKE_STATE = frozenset(
+    {
+        *("http_request_data", "http_status_line", "http_headers", "http_request_uri", "http_request_path"),
+        *("http_request_params", "http_request_host", "http_response_data", "websocket_protocols"),
+        *("websocket_origin", "websocket_extensions", "_wskey", "_transport_details", "send_queue"),
+    }
+)
+
+P = TypeVar("P", bound="AutobahnServerProtocol")
+
 
 class QuietLogger:
     """Logs Autobahn's errors only: its other messages are about the behaviour of single clients."""
@@ -39,17 +66,17 @@ class QuietLogger:
 
 
 class AutobahnServerProtocol(WebSocketServerProtocol):  # type: ignore[misc] # Autobahn is not typed for this
-    """One websocket of a server. Its factory has the options in ``protocol_options``, by `OPTION_NAMES`."""
+    """One websocket of a server, of a class that `with_options` has made."""
 
     log = QuietLogger()
     CONFIG_ATTRS = ()
     data: bytes
+    send_queue = ()
 
     # -- IProtocol
 
     def connectionMade(self) -> None:
-        """Begin, with the options of the factory."""
-        self.__dict__.update(self.factory.protocol_options)
+        """Begin."""
         self.peer = "{}:{}".format(*self.peer_address())
         if hasattr(self.transport, "setTcpNoDelay"):
             self.transport.setTcpNoDelay(self.tcpNoDelay)
@@ -82,6 +109,16 @@ class AutobahnServerProtocol(WebSocketServerProtocol):  # type: ignore[misc] # A
             self.failHandshake(f"the head of the request has more than {MAX_HANDSHAKE_BYTES} bytes", code=431)
         else:
             super().processHandshake()
+            if self.state == self.STATE_OPEN:
+                self._forget_handshake()
+
+    def _forget_handshake(self) -> None:
+        """Free what only the handshake needs; attributes with their first value are those of the class."""
+        self.__dict__ = {
+            name: value
+            for name, value in self.__dict__.items()
+            if name not in _HANDSHAKE_STATE and not (name in _INITIAL_STATE and value is _INITIAL_STATE[name])
+        }
 
     def sendHttpErrorResponse(self, code: int, reason: str, responseHeaders: Any = None) -> None:
         """Refuse the handshake; with the headers that let HTTP clients recognise the end of the response."""
@@ -96,3 +133,13 @@ class AutobahnServerProtocol(WebSocketServerProtocol):  # type: ignore[misc] # A
         # Autobahn's sendClose refuses codes such as 1001 and 1013, which RFC 6455 permits to servers.
         if self.state == self.STATE_OPEN:
             self.sendCloseFrame(code=int(code), reasonUtf8=reason.encode()[:123], isReply=False)
+
+
+for _name, _value in _INITIAL_STATE.items():
+    setattr(AutobahnServerProtocol, _name, _value)
+
+
+def with_options(protocol: type[P], options: Mapping[str, Any]) -> type[P]:
+    """Return a subclass of `protocol` whose connections have the options, by `OPTION_NAMES`, in common."""
+    shared = {name: staticmethod(value) if callable(value) else value for name, value in options.items()}
+    return type(protocol.__name__, (protocol,), shared)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
@@ -14,8 +14,11 @@ from twisted.python.failure import Failure
 from kazoo_bridge.config import Websockets
 from kazoo_bridge.websockets.server.address_budget import BYTES_PER_FRAME
 from kazoo_bridge.websockets.server.connection_limits import Admission
+from kazoo_bridge.websockets.server.flusher import Flusher
 from kazoo_bridge.websockets.server.frames import CloseCode, EventFrame, encode_json, text_frame
-from kazoo_bridge.websockets.server.send_buffer import Flusher, SendBuffer, Transport
+from kazoo_bridge.websockets.server.group_feed import FeedOwner, GroupFeed
+from kazoo_bridge.websockets.server.send_buffer import SendBuffer
+from kazoo_bridge.websockets.server.transport_writer import Transport
 from kazoo_bridge.websockets.sessions.session import Session
 
 _log = Logger()
@@ -47,7 +50,18 @@ class ConnectionLimits:
 
 
 class Encoder(Protocol):
-    """Encodes events and texts for one kind of connection."""
+    """Encodes events and texts for one kind of connection.
+
+    `shares_frames`: events without a sequence are websocket frames, the same for all with the same `deflate`.
+    """
+
+    @property
+    def shares_frames(self) -> bool:
+        """See above."""
+
+    @property
+    def deflate(self) -> bool:
+        """Whether the client has negotiated permessage-deflate."""
 
     def event(self, session: Session, frame: EventFrame, sequenced: bool) -> bytes:
         """Encode an event; `sequenced`: with its sequence."""
@@ -61,6 +75,7 @@ class WebsocketEncoder:
     """Encodes websocket frames. `deflate`: the client has negotiated permessage-deflate."""
 
     deflate: bool
+    shares_frames: ClassVar[bool] = True
 
     def event(self, session: Session, frame: EventFrame, sequenced: bool) -> bytes:
         """See `Encoder`."""
@@ -97,6 +112,7 @@ class Connection:
         admission: Admission | None = None,
     ) -> None:
         self.session = session
+        self._flusher = flusher
         self.send_buffer = SendBuffer(
             transport,
             flusher,
@@ -107,7 +123,7 @@ class Connection:
         )
         self._encoder = encoder
         self._on_close = on_close
-        self._queued: deque[bytes] = deque()
+        self._queued: list[bytes] = []  # a deque would take 700 bytes of each idle connection
         self._busy = False
         self._admission = admission
         self._excess = 0
@@ -121,6 +137,19 @@ class Connection:
     def event(self, frame: EventFrame, sequenced: bool) -> None:
         """See `SessionOutput`."""
         self.send_buffer.event(self._encoder.event(self.session, frame, sequenced), frame.subscribed_key)
+
+    def follow(self, group: FeedOwner) -> bool:
+        """See `SessionOutput`."""
+        if not self._encoder.shares_frames:
+            return False
+        if group.feed is None:
+            group.feed = GroupFeed(self._flusher)
+        self.send_buffer.follow(group.feed, self._encoder.deflate)
+        return True
+
+    def unfollow(self) -> None:
+        """See `SessionOutput`."""
+        self.send_buffer.unfollow()
 
     def reply(self, text: bytes) -> None:
         """See `SessionOutput`."""
@@ -185,7 +214,7 @@ class Connection:
     async def _handle_queued(self, handle: MessageHandler) -> None:
         try:
             while self._queued:
-                await handle(self, self._queued.popleft())
+                await handle(self, self._queued.pop(0))
         finally:
             self._busy = False
 

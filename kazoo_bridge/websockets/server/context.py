@@ -11,9 +11,10 @@ from twisted.internet.defer import Deferred, succeed
 from kazoo_bridge.websockets.actions import Actions
 from kazoo_bridge.websockets.server.connection import Connection, ConnectionLimits, Encoder
 from kazoo_bridge.websockets.server.connection_limits import Admission, AdmissionControl
+from kazoo_bridge.websockets.server.flusher import Flusher
 from kazoo_bridge.websockets.server.frames import CloseCode
 from kazoo_bridge.websockets.server.reading_turns import ReadingTurns
-from kazoo_bridge.websockets.server.send_buffer import Flusher, Transport
+from kazoo_bridge.websockets.server.transport_writer import Transport
 from kazoo_bridge.websockets.sessions.session_registry import SessionRegistry
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from autobahn.twisted.websocket import WebSocketServerFactory
 from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflateOfferAccept
 
-from kazoo_bridge.websockets.server.autobahn_server import OPTION_NAMES, QuietLogger
+from kazoo_bridge.websockets.server.autobahn_server import OPTION_NAMES, QuietLogger, with_options
 from kazoo_bridge.websockets.server.context import ServerContext
 from kazoo_bridge.websockets.server.protocol import WebsocketProtocol
 
@@ -51,7 +51,8 @@ class WebsocketFactory(WebSocketServerFactory):  # type: ignore[misc] # Autobahn
             allowedOrigins=["*"],  # AdmissionControl checks origins
             allowNullOrigin=True,
         )
-        self.protocol_options = {name: getattr(self, name) for name in OPTION_NAMES}
+        options = {name: getattr(self, name) for name in OPTION_NAMES}
+        self._protocol_class = with_options(WebsocketProtocol, options)
 
     def limit_accepts(self) -> None:
         """Let the port accept few connections at once; Twisted would accept more and more."""
@@ -66,6 +67,6 @@ class WebsocketFactory(WebSocketServerFactory):  # type: ignore[misc] # Autobahn
         host = str(getattr(addr, "host", "local"))
         if is_plain and not self._context.admission.afford_connection(host):
             return None
-        protocol = WebsocketProtocol(self._context, self._reactor)
+        protocol = self._protocol_class(self._context, self._reactor)
         protocol.factory = self
         return protocol

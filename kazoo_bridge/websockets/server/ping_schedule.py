@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
@@ -13,30 +13,43 @@ from kazoo_bridge.websockets.server.tcp_progress import TcpProgress
 MIN_PROGRESS_BYTES = 512
 
 
+class PingedSocket(Protocol):
+    """A socket with a `PingSchedule`."""
+
+    def send_ping(self) -> bool:
+        """Send a ping, and return True; or return False while earlier data waits in this process."""
+
+    def measure_progress(self) -> TcpProgress | None:
+        """Return what the client has received, see `tcp_progress`."""
+
+    def on_dead(self) -> None:
+        """Close the connection: the client is gone. It is called once."""
+
+
 class PingSchedule:
     """Sends a ping every `interval` seconds, and finds out when the client is gone.
 
     A client is alive if anything arrived from it since the previous check. A ping behind megabytes for a slow
     client cannot be answered before they have arrived: until then, the client is alive if it has received at
     least `MIN_PROGRESS_BYTES` since the previous check.
-
-    `send_ping` sends a ping, and returns True; or False while earlier data waits in this process.
-    `measure_progress` returns what the client has received, see `tcp_progress`. `on_dead` is called once.
     """
 
-    def __init__(
-        self,
-        clock: IReactorTime,
-        interval: float,
-        send_ping: Callable[[], bool],
-        measure_progress: Callable[[], TcpProgress | None],
-        on_dead: Callable[[], None],
-    ) -> None:
+    __slots__ = (
+        "_call",
+        "_clock",
+        "_expects_pong",
+        "_interval",
+        "_is_alive",
+        "_is_ping_received",
+        "_is_ping_sent",
+        "_received",
+        "_socket",
+    )
+
+    def __init__(self, clock: IReactorTime, interval: float, socket: PingedSocket) -> None:
         self._clock = clock
         self._interval = interval
-        self._send_ping = send_ping
-        self._measure_progress = measure_progress
-        self._on_dead = on_dead
+        self._socket = socket
         self._is_alive = True
         self._is_ping_sent = False
         self._is_ping_received = False
@@ -73,17 +86,17 @@ class PingSchedule:
         if is_excused:
             self._call = self._clock.callLater(self._interval, self._check)
         else:
-            self._on_dead()
+            self._socket.on_dead()
 
     def _ping(self) -> bool:
-        self._is_ping_sent = self._send_ping()
+        self._is_ping_sent = self._socket.send_ping()
         self._is_ping_received = False
         self._expects_pong = self._expects_pong or self._is_ping_sent
         return self._is_ping_sent
 
     def _has_progressed(self) -> bool:
         """Return whether the client has received something, and not yet the ping at the previous check."""
-        progress = self._measure_progress()
+        progress = self._socket.measure_progress()
         if progress is None:
             return False
         received, self._received = progress.received - self._received, progress.received

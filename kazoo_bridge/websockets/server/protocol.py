@@ -78,7 +78,7 @@ from kazoo_bridge.websockets.server.context import ServerContext
 from kazoo_bridge.websockets.server.control_frames import CLOSE, PING, PONG, answer_pings
 from kazoo_bridge.websockets.server.frames import CloseCode, encode_notice
 from kazoo_bridge.websockets.server.ping_schedule import PingSchedule
-from kazoo_bridge.websockets.server.tcp_progress import tcp_progress
+from kazoo_bridge.websockets.server.tcp_progress import TcpProgress, tcp_progress
 
 _log = Logger()
 
@@ -112,13 +112,7 @@ class WebsocketProtocol(AutobahnServerProtocol):
         self._reactor = reactor
         self._admission: Admission | None = None
         self._connection: Connection | None = None
-        self._pings = PingSchedule(
-            reactor,
-            context.limits.ping_interval,
-            self._send_ping,
-            lambda: tcp_progress(self.transport),
-            self._on_dead,
-        )
+        self._pings = PingSchedule(reactor, context.limits.ping_interval, self)
         self._deadline: IDelayedCall | None = None
         self._has_begun = False
         self._is_in_autobahn = False
@@ -232,7 +226,25 @@ class WebsocketProtocol(AutobahnServerProtocol):
         is_within_rate = self._is_frame_within_rate()
         if self.state != self.STATE_OPEN:
             self._stop_reading()
-        return is_within_rate and self._may_answer_pings()
+        return is_within_rate and self._may_send_pings()
+
+    # -- PingedSocket
+
+    def send_ping(self) -> bool:
+        """See `PingedSocket`."""
+        if self._may_send_pings():
+            self.sendPing()
+            return True
+        return False
+
+    def measure_progress(self) -> TcpProgress | None:
+        """See `PingedSocket`."""
+        return tcp_progress(self.transport)
+
+    def on_dead(self) -> None:
+        """See `PingedSocket`."""
+        self.wasNotCleanReason = "the client does not answer"
+        self.dropConnection(abort=True)
 
     # -- Autobahn
 
@@ -293,8 +305,8 @@ class WebsocketProtocol(AutobahnServerProtocol):
         connection = self._connection
         return connection is not None and self._context.actions.within_rate(connection, None)
 
-    def _may_answer_pings(self) -> bool:
-        """Whether the client reads: queued pongs would be unbounded."""
+    def _may_send_pings(self) -> bool:
+        """Whether the client reads: queued pings and pongs would be unbounded."""
         return self._connection is not None and not self._connection.send_buffer.paused
 
     def _is_charged(self, frame: Any) -> bool:
@@ -322,7 +334,7 @@ class WebsocketProtocol(AutobahnServerProtocol):
 
     def onPing(self, payload: bytes) -> None:
         """Answer a ping, unless the client does not read."""
-        if self._may_answer_pings():
+        if self._may_send_pings():
             super().onPing(payload)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
@@ -386,14 +398,3 @@ class WebsocketProtocol(AutobahnServerProtocol):
         self.data = b""
         self.transport.pauseProducing()
         self._end_within(LINGER_TIMEOUT)
-
-    def _send_ping(self) -> bool:
-        connection = self._connection
-        if connection is None or connection.send_buffer.paused:
-            return False
-        self.sendPing()
-        return True
-
-    def _on_dead(self) -> None:
-        self.wasNotCleanReason = "the client does not answer"
-        self.dropConnection(abort=True)

@@ -1,67 +1,20 @@
-"""The bounded send buffer of a connection, and the flusher that writes all of them.
+"""The bounded send buffer of a connection.
 
-Frames are collected and written together. A write costs one to three system calls: with a thousand sockets
-on one binding, one write per event and socket would leave the process no time for anything else.
+Events are collected and written together. A write costs a system call: with a thousand sockets on one
+binding, one write per event and socket would leave the process no time for anything else.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Protocol
 
-from attrs import define, field
-from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
+from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
-#: Minimum seconds between two flushes.
-FLUSH_INTERVAL = 0.02
-
-
-class Transport(Protocol):
-    """What a send buffer writes to."""
-
-    def write(self, data: bytes) -> object:
-        """Send bytes."""
-
-
-@define(eq=False)
-class Flusher:
-    """Flushes send buffers: at once after a pause, else at most every `FLUSH_INTERVAL`.
-
-    `dropped` counts the events that all send buffers have dropped.
-    """
-
-    _clock: IReactorTime
-    _scheduled: dict[SendBuffer, None] = field(init=False, factory=dict)
-    _call: IDelayedCall | None = field(init=False, default=None)
-    _next_flush: float = field(init=False, default=0.0)
-    dropped: int = field(init=False, default=0)
-
-    def schedule(self, send_buffer: SendBuffer) -> None:
-        """Flush this send buffer with the next flush."""
-        self._scheduled[send_buffer] = None
-        if self._call is None:
-            self._call = self._clock.callLater(
-                max(0.0, self._next_flush - self._clock.seconds()), self._flush
-            )
-
-    def _flush(self) -> None:
-        self._call = None
-        started = self._clock.seconds()
-        scheduled, self._scheduled = self._scheduled, {}
-        for send_buffer in scheduled:
-            send_buffer.flush()
-        # A long flush is followed by a pause of the same length, which the rest of the process gets.
-        now = self._clock.seconds()
-        self._next_flush = now + max(FLUSH_INTERVAL, now - started)
-
-    def stop(self) -> None:
-        """Flush everything now, and leave no delayed call."""
-        if self._call is not None:
-            self._call.cancel()
-            self._flush()
-        self._scheduled = {}
+from kazoo_bridge.websockets.server.flusher import Flusher
+from kazoo_bridge.websockets.server.group_feed import GroupFeed
+from kazoo_bridge.websockets.server.transport_writer import Transport, write_now
 
 
 @implementer(IPushProducer)
@@ -77,7 +30,29 @@ class SendBuffer:
 
     Register it as a producer with the transport. `dropped` counts the dropped events, `resumptions` how often
     the client has read again. A `closed` send buffer ignores everything.
+
+    It may `follow` one `GroupFeed`. Whatever else happens to it, it takes the events of the feed before: what
+    it writes, keeps and drops is the same as if it had received each of them by `event`.
     """
+
+    __slots__ = (
+        "_dropped_by_key",
+        "_feed",
+        "_flusher",
+        "_frames",
+        "_max_bytes",
+        "_max_dropped",
+        "_on_events_dropped",
+        "_on_overflow",
+        "_paused",
+        "_size",
+        "_transport",
+        "closed",
+        "deflate",
+        "dropped",
+        "position",
+        "resumptions",
+    )
 
     def __init__(
         self,
@@ -97,42 +72,89 @@ class SendBuffer:
         self._frames: list[bytes] = []
         self._size = 0
         self._paused = False
-        self._dropped_by_key: Counter[str] = Counter()
+        #: The events that were dropped since the client has stopped to read; None: none.
+        self._dropped_by_key: Counter[str] | None = None
         self.dropped = 0
         self.closed = False
         self.resumptions = 0
+        self._feed: GroupFeed | None = None
+        self.position = 0
+        self.deflate = False
 
     @property
     def paused(self) -> bool:
         """Whether the client does not read."""
         return self._paused
 
+    # -- the feed
+
+    def follow(self, feed: GroupFeed, deflate: bool) -> None:
+        """Send the events of `feed` from now on; `deflate`: the client has negotiated permessage-deflate."""
+        if not self.closed:
+            self._feed, self.deflate = feed, deflate
+            feed.add(self, slow=self._paused)
+
+    def unfollow(self) -> None:
+        """Send no events of the feed that come from now on."""
+        self.take_feed()
+        feed, self._feed = self._feed, None
+        if feed is not None:
+            feed.remove(self)
+
+    def take_feed(self) -> None:
+        """See `Follower`."""
+        feed = self._feed
+        if feed is None or self.position == feed.end:
+            return
+        frames, self.position = feed.since(self.position), feed.end
+        for frame in frames:
+            self._add_event(frame.frame(False, self.deflate), frame.subscribed_key)
+
+    def write_joined(self, start: int, end: int, joined: bytes) -> None:
+        """See `Follower`."""
+        if self._feed is None:  # it has left while the others were written to
+            return
+        if self.position == start and not self._frames and not self._paused:
+            self.position = end
+            self._write(joined)
+        else:
+            self.flush()
+
+    # -- frames
+
     def event(self, frame: bytes, subscribed_key: str) -> None:
         """Send an event, or drop it and count it by `subscribed_key`."""
-        if self.closed:
-            return
-        # After one dropped event all are dropped until the client reads: none may overtake the notice.
-        if self._paused and (self._dropped_by_key or self._size + len(frame) > self._max_bytes):
-            self._drop(subscribed_key)
-            return
-        self._append(frame)
+        self.take_feed()
+        self._add_event(frame, subscribed_key)
 
     def reply(self, frame: bytes) -> None:
-        """Send a frame that must not be dropped."""
+        """Send a frame that must not be dropped: at once, if the client reads."""
+        self.take_feed()
         if self.closed:
             return
         if self._paused and self._size > 2 * self._max_bytes:
             self._overflow()
             return
-        self._append(frame)
+        self._frames.append(frame)
+        self._size += len(frame)
+        self.flush()
 
-    def _append(self, frame: bytes) -> None:
-        if not self._frames and not self._paused:
+    def _add_event(self, frame: bytes, subscribed_key: str) -> None:
+        if self.closed:
+            return
+        if self._paused:
+            # After one dropped event all are dropped until the client reads: none may overtake the notice.
+            if self._dropped_by_key or self._size + len(frame) > self._max_bytes:
+                self._drop(subscribed_key)
+                return
+        elif not self._frames:
             self._flusher.schedule(self)
         self._frames.append(frame)
         self._size += len(frame)
 
     def _drop(self, subscribed_key: str) -> None:
+        if self._dropped_by_key is None:
+            self._dropped_by_key = Counter()
         self._dropped_by_key[subscribed_key] += 1
         self.dropped += 1
         self._flusher.dropped += 1
@@ -145,15 +167,26 @@ class SendBuffer:
 
     def flush(self) -> None:
         """Write what is collected, unless the client does not read."""
+        self.take_feed()
         if self._paused or self.closed or not self._frames:
             return
         data = self._frames[0] if len(self._frames) == 1 else b"".join(self._frames)
         self._frames.clear()
         self._size = 0
-        self._transport.write(data)
+        self._write(data)
+
+    def _write(self, data: bytes) -> None:
+        try:
+            write_now(self._transport, data)
+        except Exception:
+            self._overflow()  # the client has missed something
+            raise
 
     def close(self) -> None:
         """Discard what is collected, and ignore everything from now on."""
+        feed, self._feed = self._feed, None
+        if feed is not None:
+            feed.remove(self)
         self.closed = True
         self._frames.clear()
         self._size = 0
@@ -162,15 +195,20 @@ class SendBuffer:
 
     def pauseProducing(self) -> None:
         """Stop writing: the transport's own buffer is full, as the client reads too slowly."""
+        self.take_feed()
         self._paused = True
+        if self._feed is not None:
+            self._feed.mark(self, slow=True)
 
     def resumeProducing(self) -> None:
         """Write what is collected: the transport's own buffer is empty."""
         self._paused = False
+        if self._feed is not None:
+            self._feed.mark(self, slow=False)
         self.resumptions += 1
         self.flush()
         if self._dropped_by_key and not self._paused and not self.closed:
-            dropped, self._dropped_by_key = self._dropped_by_key, Counter()
+            dropped, self._dropped_by_key = self._dropped_by_key, None
             self._on_events_dropped(dropped)
 
     def stopProducing(self) -> None:

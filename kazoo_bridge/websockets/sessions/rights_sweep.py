@@ -16,7 +16,7 @@ from kazoo_bridge.websockets.sessions.session import Session
 _log = Logger()
 
 #: Sessions that are checked without a pause for other work.
-MAX_AT_ONCE = 500
+MAX_AT_ONCE = 100
 
 #: Answers for which the directory must read its source, of one check; what is left comes with the next one.
 MAX_LOOKUPS = 50

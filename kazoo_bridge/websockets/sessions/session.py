@@ -12,9 +12,10 @@ from kazoo_bridge.interfaces import ICallWatch, Principal
 from kazoo_bridge.kazoo import to_gregorian
 from kazoo_bridge.token_bucket import TokenBucket
 from kazoo_bridge.websockets.server.frames import EventFrame
+from kazoo_bridge.websockets.server.group_feed import FeedOwner
 from kazoo_bridge.websockets.sessions.replay_buffer import ReplayBuffer
 from kazoo_bridge.websockets.subscriptions.binding_catalogue import CALLS_BINDING
-from kazoo_bridge.websockets.subscriptions.subscription_index import Subscription
+from kazoo_bridge.websockets.subscriptions.subscription_index import Subscription, SubscriptionGroup
 
 #: (account id or `ALL_ACCOUNTS`, binding).
 SubscriptionId = tuple[str, str]
@@ -25,6 +26,12 @@ class SessionOutput(Protocol):
 
     def event(self, frame: EventFrame, sequenced: bool) -> None:
         """Send an event, with its sequence if `sequenced`, or drop it when the client does not read."""
+
+    def follow(self, group: FeedOwner) -> bool:
+        """Send the events of the group's feed from now on, without sequences; returns whether it can."""
+
+    def unfollow(self) -> None:
+        """Send no events of a feed from now on."""
 
     def reply(self, text: bytes) -> None:
         """Send a reply or notice, as JSON."""
@@ -64,6 +71,8 @@ class Session:
     connected: Counter[str] = field(factory=Counter, repr=False)
     #: The account in `connected` for which the session counts; None: it does not count.
     _counted_for: str | None = field(init=False, default=None)
+    #: The group whose events the connection takes from the group's feed.
+    _followed: SubscriptionGroup[Session] | None = field(init=False, default=None)
 
     def authenticate(self, token: str, principal: Principal) -> None:
         """Give the session the rights of `principal`, as whom `token` authenticates its client."""
@@ -78,15 +87,43 @@ class Session:
 
     def disconnect(self) -> None:
         """Send nothing from now on; events still enter the replay buffer."""
+        self._unfollow()
         self.output = None
         self._count()
 
     def end(self) -> None:
         """Mark the session as ended, and release its memory."""
+        self._unfollow()
         self.ended = True
         if self.replay_buffer is not None:
             self.replay_buffer.clear()
         self._count()
+
+    def keep_events(self, replay_buffer: ReplayBuffer) -> None:
+        """Store events in `replay_buffer` from now on, so that the session can be resumed."""
+        self._unfollow()
+        self.replay_buffer = replay_buffer
+
+    def follow(self, group: SubscriptionGroup[Session]) -> bool:
+        """See `Subscriber`: without a replay buffer, the events of the first group go through its feed."""
+        if self._followed is not None or self.replay_buffer is not None or self.ended or self.output is None:
+            return False
+        if self.output.follow(group):
+            self._followed = group
+            return True
+        return False
+
+    def unfollow(self, group: SubscriptionGroup[Session]) -> None:
+        """See `Subscriber`."""
+        if self._followed is group:
+            self._followed = None
+            if self.output is not None:
+                self.output.unfollow()
+
+    def _unfollow(self) -> None:
+        """Receive each event by `deliver` from now on."""
+        if self._followed is not None:
+            self._followed.deliver_to(self)
 
     def _count(self) -> None:
         account_id = self.account_id if self.output is not None and not self.ended else None

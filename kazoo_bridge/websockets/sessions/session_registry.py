@@ -197,10 +197,12 @@ class SessionRegistry(Service):
         `interruptions`: see `ReplayBuffer`; ignored if the session is resumable already.
         """
         if session.replay_buffer is None:
-            session.replay_buffer = ReplayBuffer(
+            replay_buffer = ReplayBuffer(
                 self.limits.resume_events, interruptions, session.account_id or "", self.replay_memory
             )
-            self._resumable[session.replay_buffer.token] = session
+            session.keep_events(replay_buffer)
+            self._resumable[replay_buffer.token] = session
+            return replay_buffer
         return session.replay_buffer
 
     def find_resumable(self, token: str, account_id: str | None) -> Session | None:

@@ -115,8 +115,7 @@ class EventFanout:
             frame = EventFrame(
                 group.subscribed_key, group.prefix(subscriber_event.key), content, next(self._sequences)
             )
-            for session in list(group.subscribers):
-                session.deliver(frame)
+            group.deliver(frame)
             if frame.holders:
                 frame.forget_encodings()
         if data is not None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
-from typing import Generic, Protocol, TypeVar
+from sys import intern
+from typing import Any, Generic, Protocol, TypeVar
 
 from attrs import define, field
 from twisted.logger import Logger
@@ -14,8 +15,12 @@ from kazoo_bridge.interfaces import BindingPlan, IBindingCategory, SubscriberEve
 from kazoo_bridge.kazoo import Event
 from kazoo_bridge.topics import TopicTable
 from kazoo_bridge.websockets.server.frames import EventFrame, event_prefix
+from kazoo_bridge.websockets.server.group_feed import GroupFeed
 
 _log = Logger()
+
+#: Subscribers of a group from which on they follow a feed.
+MIN_FOLLOWERS = 2
 
 #: Topics of single accounts for one kind of event. A broker needs about a millisecond to bind one.
 MAX_ACCOUNT_TOPICS = 100
@@ -27,6 +32,12 @@ class Subscriber(Protocol):
     def deliver(self, frame: EventFrame) -> None:
         """Receive an event."""
 
+    def follow(self, group: Any) -> bool:
+        """Receive the events of the `SubscriptionGroup` by its feed from now on; returns whether it does."""
+
+    def unfollow(self, group: Any) -> None:
+        """Receive no events by the group's feed from now on, if it does; those so far keep their order."""
+
 
 S = TypeVar("S", bound=Subscriber)
 
@@ -36,9 +47,21 @@ class SubscriptionGroup(Generic[S]):
 
     `subscribed_key` is the binding, `pattern` the pattern of its `TopicFilter`, `account_id` the account
     of the subscription (None: all). `segments_of_key` are those of the filter.
+
+    Groups of several subscribers have a `feed`, which most of these follow. All others get each event by
+    `Subscriber.deliver`.
     """
 
-    __slots__ = ("_prefixes", "account_id", "pattern", "segments_of_key", "subscribed_key", "subscribers")
+    __slots__ = (
+        "_individual",
+        "_prefixes",
+        "account_id",
+        "feed",
+        "pattern",
+        "segments_of_key",
+        "subscribed_key",
+        "subscribers",
+    )
 
     def __init__(
         self, subscribed_key: str, pattern: str, account_id: str | None, segments_of_key: int = 0
@@ -48,8 +71,51 @@ class SubscriptionGroup(Generic[S]):
         self.account_id = account_id
         self.segments_of_key = segments_of_key
         self.subscribers: dict[S, None] = {}
+        self.feed: GroupFeed | None = None
+        #: The subscribers that do not follow the feed; None: all of them.
+        self._individual: dict[S, None] | None = None
         #: By what the key of an event begins with.
         self._prefixes: dict[tuple[str, ...], bytes] | None = None
+
+    def add(self, subscriber: S) -> None:
+        """Add a subscriber; does nothing if it is one."""
+        if subscriber in self.subscribers:
+            return
+        self.subscribers[subscriber] = None
+        if self._individual is not None:
+            newcomers = [subscriber]
+        elif len(self.subscribers) >= MIN_FOLLOWERS:
+            newcomers, self._individual = list(self.subscribers), {}
+        else:
+            return
+        for newcomer in newcomers:
+            if not newcomer.follow(self):
+                self._individual[newcomer] = None
+
+    def discard(self, subscriber: S) -> None:
+        """Remove a subscriber, if it is one."""
+        if subscriber in self.subscribers:
+            del self.subscribers[subscriber]
+            if self._individual is not None:
+                subscriber.unfollow(self)
+                self._individual.pop(subscriber, None)
+
+    def deliver_to(self, subscriber: S) -> None:
+        """Let a subscriber that follows the feed receive each event by `Subscriber.deliver` from now on."""
+        subscriber.unfollow(self)
+        if self._individual is not None and subscriber in self.subscribers:
+            self._individual[subscriber] = None
+
+    def deliver(self, frame: EventFrame) -> None:
+        """Send an event to all subscribers."""
+        if self._individual is None:
+            for subscriber in list(self.subscribers):
+                subscriber.deliver(frame)
+            return
+        if self.feed is not None:
+            self.feed.append(frame)
+        for subscriber in list(self._individual):
+            subscriber.deliver(frame)
 
     def prefix(self, key: str) -> bytes:
         """Return the beginning of the group's frames for events with that key; it is made once."""
@@ -92,7 +158,8 @@ class Subscription:
             topic = topic_filter.topic
             sources += (topic.exchange, topic.pattern, topic_filter.pattern)
             sources += [more.pattern for more in topic_filter.more_topics]
-        return self.account_id, self.binding.partition(".")[0], id(self.category), tuple(sources)
+        # Thousands of subscriptions have the same first word, and need it once.
+        return self.account_id, intern(self.binding.partition(".")[0]), id(self.category), tuple(sources)
 
 
 def topics_of(subscriptions: Iterable[Subscription]) -> list[Topic]:
@@ -148,34 +215,41 @@ class SubscriptionIndex(Generic[S]):
     #: The topics of single accounts in `topics`, by the topic of all accounts that they are part of.
     _account_topics: Counter[Topic] = field(init=False, factory=Counter)
     _by_exchange: dict[str, list[_CategoryIndex[S]]] = field(init=False, factory=dict)
-    #: The subscriptions of one subscriber to one stream. Only the first of them receives its events.
-    _spellings: dict[tuple[S, StreamId], dict[Subscription, None]] = field(init=False, factory=dict)
+    #: The first subscription of a subscriber to a stream, which receives its events; and the others, if any.
+    _first_spellings: dict[tuple[S, StreamId], Subscription] = field(init=False, factory=dict)
+    _other_spellings: dict[tuple[S, StreamId], dict[Subscription, None]] = field(init=False, factory=dict)
 
     def add(self, subscriber: S, subscription: Subscription) -> list[Topic]:
         """Add a subscription; returns the topics that none needed before.
 
         Of several subscriptions of one subscriber to one stream, only the first receives events.
         """
-        spellings = self._spellings.setdefault((subscriber, subscription.stream), {})
-        spellings[subscription] = None
-        return self._enter(subscriber, subscription) if len(spellings) == 1 else []
+        key = (subscriber, subscription.stream)
+        if self._first_spellings.setdefault(key, subscription) is subscription:
+            return self._enter(subscriber, subscription)
+        self._other_spellings.setdefault(key, {})[subscription] = None
+        return []
 
     def remove(self, subscriber: S, subscription: Subscription) -> list[Topic]:
         """Remove a subscription that `add` has added; returns the topics that none needs any more.
 
         The next subscription to the same stream receives its events from now on.
         """
-        spellings = self._spellings[subscriber, subscription.stream]
-        was_first = next(iter(spellings)) is subscription
-        del spellings[subscription]
+        key = (subscriber, subscription.stream)
+        was_first = self._first_spellings[key] is subscription
+        others = self._other_spellings.get(key, {})
+        if was_first and not others:
+            del self._first_spellings[key]
+            return self._leave(subscriber, subscription)
+        successor = next(iter(others)) if was_first else subscription
+        del others[successor]
+        if not others:
+            del self._other_spellings[key]
         if not was_first:
             return []
         # Entered before the other leaves, so that no topic becomes unused.
-        for successor in spellings:
-            self._enter(subscriber, successor)
-            break
-        else:
-            del self._spellings[subscriber, subscription.stream]
+        self._first_spellings[key] = successor
+        self._enter(subscriber, successor)
         return self._leave(subscriber, subscription)
 
     def _enter(self, subscriber: S, subscription: Subscription) -> list[Topic]:
@@ -189,7 +263,7 @@ class SubscriptionIndex(Generic[S]):
                 group = SubscriptionGroup(*identity, topic_filter.segments_of_key)
                 index.groups[identity] = group
                 index.table.add(topic_filter.pattern, group)
-            group.subscribers[subscriber] = None
+            group.add(subscriber)
             if topic_filter.more_topics:
                 needed.append(self._share_topics(index, topic_filter, new_topics))
             else:
@@ -211,7 +285,7 @@ class SubscriptionIndex(Generic[S]):
             # None for the second of two filters with the same pattern, which share a group.
             group = index.groups.get(identity)
             if group is not None:
-                group.subscribers.pop(subscriber, None)
+                group.discard(subscriber)
                 if not group.subscribers:
                     del index.groups[identity]
                     index.table.discard(topic_filter.pattern, group)

@@ -12,6 +12,7 @@ from kazoo_bridge.websockets.server.autobahn_server import (
     OPTION_NAMES,
     AutobahnServerProtocol,
     QuietLogger,
+    with_options,
 )
 from tests.websockets.raw_socket import HANDSHAKE
 
@@ -23,29 +24,55 @@ class FakeFactory:
     server = ""
     externalPort = 0
     headers: dict[str, str] = {}  # noqa: RUF012 - Autobahn's name
+    countConnections = 0
 
-    def __init__(self) -> None:
-        options = dict.fromkeys(OPTION_NAMES, 0)
-        self.protocol_options = {
-            **options,
-            "openHandshakeTimeout": 0,
-            "autoPingInterval": 0,
-            "versions": [13],
-        }
+
+OPTIONS: dict[str, Any] = {
+    **dict.fromkeys(OPTION_NAMES, 0),
+    "versions": [13],
+    "allowedOrigins": ["*"],
+    "allowedOriginsPatterns": [],
+    "allowNullOrigin": True,
+    "requireMaskedClientFrames": True,
+    "applyMask": True,
+    "perMessageCompressionAccept": lambda offers: None,
+}
+Server = with_options(AutobahnServerProtocol, OPTIONS)
 
 
 def connect(transport: Any = None) -> tuple[Any, Any]:
-    protocol, transport = AutobahnServerProtocol(), transport or StringTransport()
+    protocol: Any = Server()
+    transport = transport or StringTransport()
     protocol.factory = FakeFactory()
     protocol.makeConnection(transport)
     return protocol, transport
 
 
-def test_a_connection_has_the_options_of_its_factory() -> None:
+def test_a_connection_has_the_options_of_its_class() -> None:
     protocol, _ = connect()
-    assert protocol.versions == [13]
-    assert set(OPTION_NAMES) <= set(vars(protocol))
+    assert {name: getattr(protocol, name) for name in OPTION_NAMES} == OPTIONS
+    assert not set(OPTION_NAMES) & set(vars(protocol))
     assert protocol.peer == "192.168.1.1:54321"
+
+
+def test_an_open_connection_keeps_nothing_of_the_handshake() -> None:
+    protocol, transport = connect()
+    before = set(vars(protocol))
+    protocol.data = HANDSHAKE
+    protocol.processHandshake()
+    assert transport.value().startswith(b"HTTP/1.1 101 ")
+    assert protocol.state == protocol.STATE_OPEN
+    assert not any(name.startswith(("http_", "_wskey")) for name in vars(protocol))
+    assert len(vars(protocol)) < 43  # the size at which Python doubles it
+    # All that Autobahn has set has a value still, and the connection works.
+    for name in before - {"_transport_details"}:
+        getattr(protocol, name)
+    transport.clear()
+    protocol.sendPing()
+    protocol.send_close(1001, "going away")
+    assert transport.value() == b"\x89\x00\x88\x0c\x03\xe9going away"
+    assert protocol.closedByMe
+    assert not Server().closedByMe
 
 
 def test_a_unix_socket_has_no_address() -> None:

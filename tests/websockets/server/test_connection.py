@@ -17,8 +17,8 @@ from kazoo_bridge.websockets.server.connection import (
     ConnectionLimits,
     WebsocketEncoder,
 )
+from kazoo_bridge.websockets.server.flusher import Flusher
 from kazoo_bridge.websockets.server.frames import EventFrame, event_content, event_prefix, text_frame
-from kazoo_bridge.websockets.server.send_buffer import Flusher
 from kazoo_bridge.websockets.sessions.session import Session
 from tests.websockets.fakes import FakeTransport
 

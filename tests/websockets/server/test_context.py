@@ -10,8 +10,8 @@ from kazoo_bridge.websockets.actions import Actions
 from kazoo_bridge.websockets.server.connection import ConnectionLimits, WebsocketEncoder
 from kazoo_bridge.websockets.server.connection_limits import AdmissionControl
 from kazoo_bridge.websockets.server.context import ServerContext
+from kazoo_bridge.websockets.server.flusher import Flusher
 from kazoo_bridge.websockets.server.reading_turns import CLIENT_UNITS, NEWCOMER_UNITS, ReadingTurns
-from kazoo_bridge.websockets.server.send_buffer import Flusher
 from kazoo_bridge.websockets.sessions.resume import SessionResumer
 from tests.websockets.fakes import FakeTransport, PartsHarness
 

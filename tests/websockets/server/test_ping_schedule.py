@@ -22,14 +22,17 @@ class Client:
     schedule: PingSchedule = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.schedule = PingSchedule(self.clock, INTERVAL, self.ping, lambda: self.progress, self.die)
+        self.schedule = PingSchedule(self.clock, INTERVAL, self)
         self.schedule.start()
 
-    def ping(self) -> bool:
+    def send_ping(self) -> bool:
         self.pings += not self.paused
         return not self.paused
 
-    def die(self) -> None:
+    def measure_progress(self) -> TcpProgress | None:
+        return self.progress
+
+    def on_dead(self) -> None:
         self.deaths += 1
 
     def receive(self, size: int, *, is_drained: bool = False) -> None:

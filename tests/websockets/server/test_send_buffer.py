@@ -11,7 +11,8 @@ from twisted.internet.interfaces import IPushProducer
 from twisted.internet.task import Clock, deferLater
 from zope.interface.verify import verifyObject
 
-from kazoo_bridge.websockets.server.send_buffer import FLUSH_INTERVAL, Flusher, SendBuffer
+from kazoo_bridge.websockets.server.flusher import Flusher
+from kazoo_bridge.websockets.server.send_buffer import SendBuffer
 from tests.websockets.fakes import FakeTransport
 from tests.websockets.harness import RESELLER, Harness
 
@@ -45,56 +46,30 @@ class TestFlush:
     def test_frames_are_written_together_and_in_order(self) -> None:
         its = BufferHarness()
         its.send_buffer.event(b"1", "k")
-        its.send_buffer.reply(b"2")
+        its.send_buffer.event(b"2", "k")
         assert its.written == []
         its.clock.advance(0)
         assert its.written == [b"12"]
 
-    def test_the_next_flush_follows_after_the_interval(self) -> None:
+    def test_a_reply_is_written_at_once_after_earlier_frames(self) -> None:
         its = BufferHarness()
         its.send_buffer.event(b"1", "k")
-        its.clock.advance(0)
-        its.send_buffer.event(b"2", "k")
-        its.clock.advance(FLUSH_INTERVAL / 2)
-        assert its.written == [b"1"]
+        its.send_buffer.reply(b"2")
         its.send_buffer.event(b"3", "k")
-        its.clock.advance(FLUSH_INTERVAL / 2)
-        assert its.written == [b"1", b"23"]
-        assert not its.clock.getDelayedCalls()
-
-    def test_after_a_pause_the_flush_is_immediate(self) -> None:
-        its = BufferHarness()
-        its.send_buffer.event(b"1", "k")
-        its.clock.advance(FLUSH_INTERVAL)
-        its.clock.advance(FLUSH_INTERVAL)
-        its.send_buffer.event(b"2", "k")
+        assert its.written == [b"12"]
         its.clock.advance(0)
-        assert its.written == [b"1", b"2"]
+        assert its.written == [b"12", b"3"]
 
-    def test_a_long_flush_is_followed_by_as_long_a_pause(self) -> None:
+    def test_a_failure_of_the_transport_closes_the_connection(self) -> None:
         its = BufferHarness()
-        its.transport.write = lambda data: its.clock.advance(1.0)  # type: ignore[method-assign]
-        its.send_buffer.event(b"1", "k")
-        its.clock.advance(0)
-        its.send_buffer.event(b"2", "k")
-        (call,) = its.clock.getDelayedCalls()
-        assert call.getTime() - its.clock.seconds() == pytest.approx(1.0)
 
-    def test_all_buffers_share_one_delayed_call(self) -> None:
-        its = BufferHarness()
-        other = SendBuffer(its.transport, its.flusher, 10, 3, its.reported.append, lambda: None)
-        its.send_buffer.event(b"1", "k")
-        other.event(b"2", "k")
-        assert len(its.clock.getDelayedCalls()) == 1
-        its.clock.advance(0)
-        assert its.written == [b"1", b"2"]
+        def fail(data: bytes) -> None:
+            raise RuntimeError("a fault of the transport")
 
-    def test_stopping_flushes_and_leaves_no_delayed_call(self) -> None:
-        its = BufferHarness()
-        its.send_buffer.event(b"1", "k")
-        its.flusher.stop()
-        assert its.written == [b"1"]
-        assert not its.clock.getDelayedCalls()
+        its.transport.write = fail  # type: ignore[method-assign]
+        with pytest.raises(RuntimeError):
+            its.send_buffer.reply(b"1")
+        assert (its.overflows, its.send_buffer.closed) == (1, True)
 
     def test_nothing_is_written_when_nothing_is_collected(self) -> None:
         its = BufferHarness()
@@ -106,8 +81,7 @@ class TestFlush:
         for _ in range(10):
             its.send_buffer.event(b"123", "k")
             its.send_buffer.reply(b"123")
-        its.clock.advance(0)
-        assert its.written == [b"123" * 20]
+        assert its.written == [b"123" * 2] * 10
         assert its.overflows == 0
 
     def test_what_is_written_does_not_count_any_more(self) -> None:
