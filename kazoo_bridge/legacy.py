@@ -59,7 +59,7 @@ def accept_former_names(cls: type[T]) -> type[T]:
 
     @wraps(initialize)
     def __init__(self: Any, *arguments: Any, **keywords: Any) -> None:  # noqa: N807
-        if not FORMER_KEYWORDS.keys().isdisjoint(keywords):
+        if keywords and not FORMER_KEYWORDS.keys().isdisjoint(keywords):
             keywords = _present_keywords(keywords)
         initialize(self, *arguments, **keywords)
 

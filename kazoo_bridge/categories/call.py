@@ -29,6 +29,7 @@ from kazoo_bridge.kazoo import (
     called_number,
     channel_account_id,
     channel_variables,
+    is_account_id,
     is_loopback,
     is_true,
 )
@@ -136,45 +137,58 @@ _FROM_EVENT_BY_HOOK: Mapping[str, Mapping[str, str]] = {
 }
 
 #: Payload keys that are integers, also where the switch writes text.
-_INTEGERS = frozenset({"timestamp", "duration_seconds", "ringing_seconds", "billing_seconds"})
+_INTEGER_KEYS = frozenset({"timestamp", "duration_seconds", "ringing_seconds", "billing_seconds"})
+
+
+#: Hook -> all pairs of payload key and key of the event.
+_PAIRS = {
+    hook: (*_FROM_EVENT.items(), *_FROM_EVENT_BY_HOOK.get(hook, {}).items())
+    for hook in _HOOK_BY_EVENT.values()
+}
+
+#: Hook -> those of `_INTEGER_KEYS` that it can have.
+_INTEGERS = {
+    hook: tuple(name for name, _ in pairs if name in _INTEGER_KEYS) for hook, pairs in _PAIRS.items()
+}
+
+
+def channel_payload(hook: str, body: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the payload of a channel hook.
+
+    `hook` is the hook's id, `body` the body of the event, and `variables` are its channel variables. Keys
+    that the event lacks are left out.
+    """
+    payload: dict[str, Any] = {"hook_event": hook}
+    if (account_id := variables.get("Account-ID")) is not None:
+        payload["account_id"] = account_id
+    if (forwarded := variables.get("Call-Forward")) is not None:
+        payload["call_forwarded"] = is_true(forwarded)
+    payload["custom_channel_vars"] = {
+        name: value for name, value in variables.items() if name not in RESERVED_CHANNEL_VARS
+    }
+    payload["emergency_resource_used"] = is_true(variables.get("Emergency-Resource"))
+    payload["is_internal_leg"] = is_true(body.get("Channel-Is-Loopback"))
+    is_local = not is_true(variables.get("Global-Resource"))
+    if is_local and (resource_id := variables.get("Resource-ID")) is not None:
+        payload["local_resource_id"] = resource_id
+    payload["local_resource_used"] = is_local
+    read = body.get
+    payload |= {name: value for name, source in _PAIRS[hook] if (value := read(source)) is not None}
+    for name, source in _FROM_VARIABLES.items():
+        value = variables[source] if source in variables else read(source)
+        if value is not None:
+            payload[name] = value
+    if hook == "channel_bridge" and (number := variables.get("Original-Number")) is not None:
+        payload["original_number"] = number
+    for name in _INTEGERS[hook]:
+        if name in payload and type(payload[name]) is not int:
+            payload[name] = _to_integer(payload[name])
+    return payload
 
 
 def _to_integer(value: object) -> object:
     number = to_integer(value, accept_text=True)
     return value if number is None else number
-
-
-def channel_payload(hook: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the payload of a channel hook.
-
-    `hook` is the hook's id, `body` the body of the event. Keys that the event lacks are left out.
-    """
-    variables = channel_variables(body)
-    global_resource = is_true(variables.get("Global-Resource"))
-    forwarded = variables.get("Call-Forward")
-    payload: dict[str, Any] = {
-        "hook_event": hook,
-        "account_id": variables.get("Account-ID"),
-        "call_forwarded": None if forwarded is None else is_true(forwarded),
-        "custom_channel_vars": {
-            name: value for name, value in variables.items() if name not in RESERVED_CHANNEL_VARS
-        },
-        "emergency_resource_used": is_true(variables.get("Emergency-Resource")),
-        "is_internal_leg": is_true(body.get("Channel-Is-Loopback")),
-        "local_resource_id": None if global_resource else variables.get("Resource-ID"),
-        "local_resource_used": not global_resource,
-    }
-    for name, source in (_FROM_EVENT | dict(_FROM_EVENT_BY_HOOK.get(hook, {}))).items():
-        payload[name] = body.get(source)
-    for name, source in _FROM_VARIABLES.items():
-        payload[name] = variables.get(source, body.get(source))
-    if hook == "channel_bridge":
-        payload["original_number"] = variables.get("Original-Number")
-    return {
-        name: _to_integer(value) if name in _INTEGERS else value
-        for name, value in payload.items()
-        if value is not None
-    }
 
 
 _SAMPLE: Mapping[str, Any] = {
@@ -274,16 +288,13 @@ class CallCategory:
         if hook is None:
             return []
         body = event.body
-        account_id = channel_account_id(body)
-        return [
-            Occurrence(
-                hook,
-                account_id,
-                channel_payload(hook, body),
-                internal_leg=is_loopback(body),
-                called_number=called_number(body) if account_id is None else None,
-            )
-        ]
+        variables = channel_variables(body)
+        account_id = variables.get("Account-ID")
+        if not is_account_id(account_id):
+            account_id = None
+        number = called_number(body) if account_id is None else None
+        payload = channel_payload(hook, body, variables)
+        return (Occurrence(hook, account_id, payload, {}, is_loopback(body), False, None, number),)
 
     def resolve_binding(
         self, binding: str, account: Account | None, superadmin: bool, now: float

@@ -87,8 +87,12 @@ class TooManyHooks(Exception):
 class IHookStore(Interface):
     """Stores hook documents by account and id. All methods fail with `StorageUnavailable`."""
 
-    def all() -> Deferred[list[StoredHook]]:
-        """List every hook."""
+    def batch(after: int, count: int) -> Deferred[tuple[list[StoredHook], int]]:
+        """List the hooks that follow a position, oldest first, at most `count`.
+
+        `after`: 0 for the first hooks, then the position that the last batch came with. Fires with the hooks
+        and the position of the last of them; no hooks: there are no more.
+        """
 
     def by_ids(hook_ids: Collection[str]) -> Deferred[list[StoredHook]]:
         """List the hooks with these ids, in any order. Unknown ids are left out."""

@@ -12,7 +12,7 @@ from kazoo_bridge.kazoo.values import is_account_id, is_true, normalize_number
 def channel_variables(body: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the event's ``Custom-Channel-Vars``; empty if it has none."""
     value = body.get("Custom-Channel-Vars")
-    return value if isinstance(value, Mapping) else {}
+    return value if type(value) is dict or isinstance(value, Mapping) else {}
 
 
 def channel_account_id(body: Mapping[str, Any]) -> str | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 import socket
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -96,7 +98,8 @@ def make_retention(reactor: Any, config: Config, database: Database) -> Retentio
 class Node:
     """The parts of one node. Call `start`, and `stop` even if that failed.
 
-    `name` identifies the node in messages to other nodes and in answers of REST.
+    `name` identifies the node in messages to other nodes and in answers of REST. `loading` makes a context in
+    which all hooks are read, at the start and whenever they are read again.
     """
 
     reactor: Any
@@ -113,6 +116,7 @@ class Node:
     webhooks: WebhookService
     calls: CallService
     websockets: WebsocketService
+    loading: Callable[[], AbstractContextManager[None]]
     metrics: NodeMetrics = field(init=False)
     _port: IListeningPort | None = field(init=False, default=None)
     _started: bool = field(init=False, default=False)
@@ -130,7 +134,9 @@ class Node:
         )
 
     @classmethod
-    def from_config(cls, reactor: Any, config: Config) -> Node:
+    def from_config(
+        cls, reactor: Any, config: Config, loading: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> Node:
         """Build the parts; nothing runs yet. Raises `ConfigError` when the configuration cannot be used."""
         made = make_bus(reactor, config)
         bus = cast(IBus, made)
@@ -187,6 +193,7 @@ class Node:
             websockets=WebsocketService.from_config(
                 reactor, config, bus, directory, categories, name, calls=calls
             ),
+            loading=loading,
         )
 
     async def start(self) -> None:
@@ -211,8 +218,9 @@ class Node:
         """Migrate the storage and read what is kept in memory. Raises `StorageUnavailable`."""
         await self.database.migrate()
         await self.change_feed.mark()
-        await self.directory.load()
-        await self.webhooks.load()
+        with self.loading():
+            await self.directory.load()
+            await self.webhooks.load()
 
     async def _listen(self) -> None:
         services = self.rest_services()
@@ -263,8 +271,12 @@ class Node:
     def _hooks_changed(self, kind: str, subjects: frozenset[str]) -> Deferred[None] | None:
         hooks = self.webhooks.hooks
         if kind == ALL:
-            return Deferred.fromCoroutine(hooks.load())
+            return Deferred.fromCoroutine(self._reload_hooks())
         return Deferred.fromCoroutine(hooks.reload(subjects)) if kind == "hook" else None
+
+    async def _reload_hooks(self) -> None:
+        with self.loading():
+            await self.webhooks.hooks.load()
 
     def _rights_changed(self, _kind: str, _subjects: frozenset[str]) -> None:
         """Check the open sockets if rights have ended; the directory has followed the change before."""

@@ -15,6 +15,7 @@ from twisted.python.usage import Options as UsageOptions
 from kazoo_bridge.config import ConfigError, load
 from kazoo_bridge.log_escaping import escape_log_event
 from kazoo_bridge.node import descriptors
+from kazoo_bridge.node.garbage_collection import exempt_loaded
 from kazoo_bridge.node.graceful_shutdown import ShutdownSequence
 from kazoo_bridge.node.node import Node, StartupFailed
 from kazoo_bridge.node.signals import SignalHandler
@@ -101,7 +102,8 @@ def makeService(options: Options) -> IService:
 
     try:
         config = load(cast("str | None", options["config"]), os.environ)
-        node = Node.from_config(reactor, descriptors.fit(config, descriptors.raise_limit()))
+        fitting = descriptors.fit(config, descriptors.raise_limit())
+        node = Node.from_config(reactor, fitting, loading=exempt_loaded)
     except ConfigError as error:
         sys.stderr.write("".join(f"{line}\n" for line in error.errors))
         raise SystemExit(1) from None

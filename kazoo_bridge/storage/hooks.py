@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from secrets import token_hex
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 from attrs import evolve
-from sqlalchemy import ColumnElement, Connection, Row
+from sqlalchemy import ColumnElement, Connection
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
@@ -21,6 +22,11 @@ from kazoo_bridge.storage import change_log
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.engine import in_batches
 from kazoo_bridge.storage.tables import deliveries, dump_json, hooks, missed_events
+
+_DIGITS = bytes.maketrans(b"123456789", b"000000000")
+
+#: After `_DIGITS`; shorter integers have at most 64 bits.
+_LONG_INTEGER = b"0" * 19
 
 #: Suspended hooks that one read finds to be due.
 MAX_DUE_PROBES = 50
@@ -36,9 +42,9 @@ class HookStore:
         self._database = database
         self._max_per_account = max_per_account
 
-    def all(self) -> Deferred[list[StoredHook]]:
-        """Read every hook, oldest first."""
-        return self._database.read(lambda connection: _select(connection))
+    def batch(self, after: int, count: int) -> Deferred[tuple[list[StoredHook], int]]:
+        """Read at most `count` hooks after a position, oldest first, and the position of the last of them."""
+        return self._database.read(partial(_select_batch, after=after, count=count))
 
     def for_account(self, account_id: str) -> Deferred[list[StoredHook]]:
         """Read the account's hooks, oldest first."""
@@ -221,19 +227,53 @@ def _select_in(connection: Connection, column: ColumnElement[str], ids: tuple[st
     return [hook for batch in in_batches(ids) for hook in _select(connection, column.in_(batch))]
 
 
-def _from_row(row: Row[Any]) -> StoredHook:
-    secrets = tuple(Secret(value, expires) for value, expires in json.loads(row.secrets))
-    return StoredHook(
-        row.id,
-        row.account_id,
-        json.loads(row.document),
-        row.revision,
-        row.created,
-        row.modified,
+def _select_batch(connection: Connection, after: int, count: int) -> tuple[list[StoredHook], int]:
+    following = sa.select(hooks).where(hooks.c.sequence > after).order_by(hooks.c.sequence).limit(count)
+    rows = connection.execute(following).all()
+    return [_from_row(row) for row in rows], rows[-1].sequence if rows else after
+
+
+def _from_row(row: Sequence[Any]) -> StoredHook:
+    # Faster than by name. The order is that of the table.
+    (
+        _sequence,
+        hook_id,
+        account_id,
+        document,
         secrets,
-        json.loads(row.headers),
-        None if row.suspended_since is None else Suspension(row.suspended_since, row.next_probe, row.probes),
+        headers,
+        revision,
+        created,
+        modified,
+        suspended_since,
+        next_probe,
+        probes,
+    ) = row
+    return StoredHook(
+        hook_id,
+        account_id,
+        _load(document),
+        revision,
+        created,
+        modified,
+        # Most hooks have neither.
+        () if secrets == "[]" else tuple(Secret(value, expires) for value, expires in json.loads(secrets)),
+        {} if headers == "{}" else json.loads(headers),
+        None if suspended_since is None else Suspension(suspended_since, next_probe, probes),
     )
+
+
+def _load(document: str) -> dict[str, Any]:
+    """Return a stored document, like `json.loads` but faster."""
+    result: dict[str, Any]
+    raw = document.encode()
+    try:
+        # orjson would make floats of long integers.
+        result = json.loads(document) if _LONG_INTEGER in raw.translate(_DIGITS) else orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        # It refuses lone surrogates.
+        result = json.loads(document)
+    return result
 
 
 def _dump_secrets(hook: StoredHook) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from attrs import evolve
@@ -25,5 +27,5 @@ def make_config(folder: Path) -> Config:
     )
 
 
-def make_node(folder: Path) -> Node:
-    return Node.from_config(reactor, make_config(folder))
+def make_node(folder: Path, loading: Callable[[], AbstractContextManager[None]] = nullcontext) -> Node:
+    return Node.from_config(reactor, make_config(folder), loading)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import pytest_twisted
@@ -18,6 +20,7 @@ from kazoo_bridge.config import Amqp, Config, ConfigError, Http, Storage, Websoc
 from kazoo_bridge.interfaces import StorageUnavailable
 from kazoo_bridge.node import node as node_module
 from kazoo_bridge.node.node import Node, StartupFailed, make_bus
+from kazoo_bridge.storage.change_feed import ALL
 from tests.node.harness import make_config, make_node
 
 reactor: Any = installed_reactor
@@ -144,3 +147,24 @@ async def test_an_account_with_sub_accounts_stays_when_kazoo_deletes_it(node: No
             assert reactor.seconds() < deadline, "nothing is logged"
             await deferLater(reactor, 0.01)
     assert await node.accounts.by_ids([ACCOUNT])
+
+
+@pytest_twisted.ensureDeferred
+async def test_all_hooks_are_read_in_the_context_for_loading(tmp_path: Path) -> None:
+    steps: list[str] = []
+
+    @contextmanager
+    def loading() -> Iterator[None]:
+        steps.append("begin")
+        with capturedLogs() as logs:
+            yield
+        steps.extend(entry["log_format"].partition(" ")[0] for entry in logs)
+        steps.append("end")
+
+    node = make_node(tmp_path, loading)
+    await node.start()
+    assert steps == ["begin", "directory", "hooks", "end"]
+    for kind in ("hook", ALL):
+        await cast(Deferred[None], node._hooks_changed(kind, frozenset({"a" * 32})))
+    assert steps[4:] == ["begin", "hooks", "end"]
+    await node.stop(Deferred())

@@ -139,7 +139,7 @@ class AccountStoreSuite:
         assert await token_store.lookup(secrets[B][0]) is not None
         assert await token_store.account_for_api_key(secrets[B][1]) == B
         assert await number_store.all() == {"2222": B}
-        assert await hook_store.all() == [hooks[B]]
+        assert await hook_store.batch(0, 9) == ([hooks[B]], 2)
         assert await limit_store.get(A) == AccountLimits()
         assert await limit_store.get(B) == AccountLimits(1)
         assert await delivery_ids(delivery_store, account_id=A) == []

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from types import MappingProxyType
 from typing import Any
 
@@ -27,6 +28,11 @@ from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.deliveries import DeliveryStore
 from kazoo_bridge.storage.hooks import HookStore, copy_json
 from tests.storage.record_factories import NOW, A, B, C, delivery_ids, enqueue, recorded_changes
+
+
+async def all_hooks(store: HookStore) -> list[StoredHook]:
+    hooks, _ = await store.batch(0, 1000)
+    return hooks
 
 
 class HookStoreSuite:
@@ -75,8 +81,35 @@ class HookStoreSuite:
         made = [
             await hook_store.create(account, {"n": number}) for number, account in enumerate([A, B, A, B, A])
         ]
-        assert await hook_store.all() == made
+        assert await all_hooks(hook_store) == made
         assert await hook_store.for_account(A) == made[::2]
+
+    @pytest_twisted.ensureDeferred
+    async def test_hooks_are_read_in_batches(self, hook_store: HookStore) -> None:
+        made = [await hook_store.create(account, {"n": account}) for account in (A, B, C)]
+        first, position = await hook_store.batch(0, 2)
+        await hook_store.delete(made[1])
+        second, end = await hook_store.batch(position, 2)
+        assert (first, second) == (made[:2], made[2:])
+        assert await hook_store.batch(end, 2) == ([], end)
+
+    @pytest.mark.parametrize(
+        "document",
+        [
+            {"n": [10**18, 10**19, -(2**70), 1.5, 1e300, True, None]},
+            {"text": "12345678901234567890 ž 🎧"},
+            {"surrogate": "\ud800"},
+        ],
+    )
+    @pytest_twisted.ensureDeferred
+    async def test_every_document_is_read_as_it_was_written(
+        self, hook_store: HookStore, document: dict[str, Any]
+    ) -> None:
+        hook = await hook_store.create(A, document)
+        stored = await hook_store.get(A, hook.id)
+        assert stored is not None
+        assert stored.document == document
+        assert json.dumps(stored.document) == json.dumps(document)  # 1 is equal to 1.0 and True
 
     @pytest_twisted.ensureDeferred
     async def test_many_ids_at_once(self, hook_store: HookStore) -> None:
@@ -116,7 +149,7 @@ class HookStoreSuite:
         assert suspended.suspension == suspension
         assert await hook_store.get(A, hook.id) == suspended
         await hook_store.replace(suspended, {})
-        (ended,) = await hook_store.all()
+        (ended,) = await all_hooks(hook_store)
         assert ended.suspension is None
 
     @pytest_twisted.ensureDeferred
@@ -172,7 +205,7 @@ class HookStoreSuite:
             await hook_store.delete(first)
         assert await hook_store.get(A, first.id) == second
         await hook_store.delete(second)
-        assert await hook_store.all() == [other]
+        assert await all_hooks(hook_store) == [other]
         with pytest.raises(RevisionConflict):
             await hook_store.replace(second, {"n": 4})
 
@@ -231,7 +264,7 @@ class HookStoreSuite:
         made = [await hook_store.create(A, {}) for _ in range(3)]
         other = await hook_store.create(B, {})
         assert await hook_store.delete_of_account(A) == 3
-        assert await hook_store.all() == [other]
+        assert await all_hooks(hook_store) == [other]
         assert sorted((await recorded_changes(database))[4:]) == sorted(("hook", hook.id) for hook in made)
 
     @pytest_twisted.ensureDeferred

@@ -77,6 +77,8 @@ class DeliveryOptions:
 
         Earlier releases have stored any value under these keys.
         """
+        if OPTION_SCHEMAS.keys().isdisjoint(document):
+            return NO_OPTIONS
         timeout_ms = _in_range(document.get("timeout_ms"), MIN_TIMEOUT_MS, MAX_TIMEOUT_MS)
         return cls(
             success_statuses=_parse_statuses(document.get("success_codes")),
@@ -84,6 +86,10 @@ class DeliveryOptions:
             retry_delays=_parse_delays(document.get("retry_schedule_s")),
             max_age=_in_range(document.get("max_age_s"), 1, MAX_AGE_LIMIT),
         )
+
+
+#: The options of most hooks; one object, as there may be a million of them.
+NO_OPTIONS = DeliveryOptions()
 
 
 def _parse_statuses(codes: object) -> frozenset[int]:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from sys import intern
 from typing import Any
 
 from attrs import field, frozen
-from attrs.validators import instance_of
 
 from kazoo_bridge.interfaces import Occurrence, Secret, StoredHook
 from kazoo_bridge.schema_errors import field_error
 from kazoo_bridge.webhooks.egress import parse_destination
-from kazoo_bridge.webhooks.hooks.delivery_options import DeliveryOptions
+from kazoo_bridge.webhooks.hooks.delivery_options import NO_OPTIONS, DeliveryOptions
 from kazoo_bridge.webhooks.hooks.hook_catalogue import HookCatalogue
-from kazoo_bridge.webhooks.hooks.hook_document import InvalidDocument, coerce_document, uri_problem
-from kazoo_bridge.webhooks.hooks.modifiers import PayloadFilter
+from kazoo_bridge.webhooks.hooks.hook_document import (
+    InvalidDocument,
+    coerce_document,
+    is_coerced,
+    uri_problem,
+)
+from kazoo_bridge.webhooks.hooks.modifiers import ACCEPT_ALL, PayloadFilter
 from kazoo_bridge.webhooks.hooks.signing_keys import SigningKey, parse_key
 
 #: Keys of ``custom_data`` that select events and are not sent.
@@ -26,6 +31,9 @@ _VERBS = ("post", "get", "put")
 
 #: The id is sent in a header.
 _HOOK_ID = re.compile(r"[0-9A-Za-z_.-]{1,64}")
+
+#: The one empty mapping of all hooks.
+_NOTHING: Mapping[str, Any] = {}
 
 
 @frozen
@@ -55,31 +63,33 @@ class Hook:
     uri: str = field(repr=False)
     verb: str
     format: str
-    enabled: bool = field(validator=instance_of(bool))
+    enabled: bool
     retries: int
-    include_subaccounts: bool = field(validator=instance_of(bool))
-    include_internal_legs: bool = field(validator=instance_of(bool))
+    include_subaccounts: bool
+    include_internal_legs: bool
     custom_data: Mapping[str, Any] = field(repr=False)
     modifiers: Mapping[str, Any]
     selectors: Mapping[str, frozenset[str]]
     revision: str = ""
-    ordered: bool = field(default=False, validator=instance_of(bool))
+    ordered: bool = False
     rate_limit: float = 0.0
     secrets: tuple[Secret, ...] = field(default=(), repr=False)
     suspended: bool = False
     failed: bool = False
-    headers: Mapping[str, str] = field(factory=dict, repr=False)
-    options: DeliveryOptions = field(factory=DeliveryOptions)
+    headers: Mapping[str, str] = field(default=_NOTHING, repr=False)
+    options: DeliveryOptions = NO_OPTIONS
     #: Compiled once: they are used for every event.
     _filter: PayloadFilter = field(init=False, repr=False, eq=False)
     signing_keys: tuple[tuple[SigningKey, float | None], ...] = field(init=False, repr=False, eq=False)
 
     @_filter.default
     def _compile_modifiers(self) -> PayloadFilter:
-        return PayloadFilter.from_modifiers(self.modifiers)
+        return ACCEPT_ALL if self.modifiers is _NOTHING else PayloadFilter.from_modifiers(self.modifiers)
 
     @signing_keys.default
     def _parse_secrets(self) -> tuple[tuple[SigningKey, float | None], ...]:
+        if not self.secrets:
+            return ()
         return tuple((parse_key(secret.value), secret.expires) for secret in self.secrets)
 
     @classmethod
@@ -89,31 +99,36 @@ class Hook:
         Numbers are coerced as by `coerce_document`. Raises KeyError, TypeError, ValueError or AttributeError
         if the document cannot be used.
         """
-        document = coerce_document(stored.document)
-        custom_data = document.get("custom_data", {})
+        document = stored.document
+        if not is_coerced(document):
+            document = coerce_document(document)
+        custom_data = document.get("custom_data", _NOTHING)
         event, selectors = catalogue.resolve_alias(document["hook"], custom_data)
-        suspended = stored.suspension is not None and not document["enabled"]
+        modifiers = document.get("modifiers", _NOTHING)
+        enabled = _boolean(document, "enabled")
+        suspended = stored.suspension is not None and not enabled
+        # There may be a million hooks: what is equal in many of them is shared.
         return cls(
             id=stored.id,
-            account_id=stored.account_id,
-            event=event,
+            account_id=intern(stored.account_id),
+            event=intern(event),
             uri=document["uri"],
-            verb=document["http_verb"],
-            format=document["format"],
-            enabled=document["enabled"],
+            verb=intern(document["http_verb"]),
+            format=intern(document["format"]),
+            enabled=enabled,
             retries=document["retries"],
-            include_subaccounts=document["include_subaccounts"],
-            include_internal_legs=document["include_internal_legs"],
+            include_subaccounts=_boolean(document, "include_subaccounts"),
+            include_internal_legs=_boolean(document, "include_internal_legs"),
             custom_data=_without_selectors(custom_data),
-            modifiers=document.get("modifiers", {}),
-            selectors=selectors,
+            modifiers=_NOTHING if modifiers == {} else modifiers,
+            selectors=selectors or _NOTHING,
             revision=stored.revision,
-            ordered=document.get("ordered", False),
-            rate_limit=float(document.get("rate_limit", 0)),
+            ordered="ordered" in document and _boolean(document, "ordered"),
+            rate_limit=float(document["rate_limit"]) if "rate_limit" in document else 0.0,
             secrets=stored.secrets,
             suspended=suspended,
-            failed=not (document["enabled"] or suspended) and "disable_reason" in document,
-            headers=stored.headers,
+            failed=not (enabled or suspended) and "disable_reason" in document,
+            headers=stored.headers or _NOTHING,
             options=DeliveryOptions.from_document(document),
         )
 
@@ -145,9 +160,9 @@ class Hook:
             retries=document["retries"],
             include_subaccounts=False,
             include_internal_legs=True,
-            custom_data=_without_selectors(custom_data) if isinstance(custom_data, Mapping) else {},
-            modifiers=modifiers if isinstance(modifiers, Mapping) else {},
-            selectors={},
+            custom_data=_without_selectors(custom_data) if isinstance(custom_data, Mapping) else _NOTHING,
+            modifiers=modifiers if isinstance(modifiers, Mapping) else _NOTHING,
+            selectors=_NOTHING,
         )
 
     @property
@@ -173,7 +188,9 @@ class Hook:
         """
         if occurrence.internal_leg and not self.include_internal_legs:
             return False
-        return self._selectors_match(occurrence.selectors) and self._filter.accepts(occurrence.payload)
+        if self.selectors and not self._selectors_match(occurrence.selectors):
+            return False
+        return not self.modifiers or self._filter.accepts(occurrence.payload)
 
     def _selectors_match(self, selectors: Mapping[str, str]) -> bool:
         return all(
@@ -181,5 +198,14 @@ class Hook:
         )
 
 
-def _without_selectors(custom_data: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in custom_data.items() if name not in SELECTOR_KEYS}
+def _boolean(document: Mapping[str, Any], name: str) -> bool:
+    value = document[name]
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} is no boolean")
+    return value
+
+
+def _without_selectors(custom_data: Mapping[str, Any]) -> Mapping[str, Any]:
+    if custom_data is _NOTHING:
+        return _NOTHING
+    return {name: value for name, value in custom_data.items() if name not in SELECTOR_KEYS} or _NOTHING

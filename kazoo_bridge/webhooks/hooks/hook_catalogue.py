@@ -51,6 +51,8 @@ class HookCatalogue:
         """
         if hook in self._aliases:
             return self._aliases[hook]
+        if not custom_data:
+            return hook, {}
         hook_type = self.types.get(hook)
         modifiers = hook_type.modifiers if hook_type else ()
         chosen = {name: custom_data[name] for name in modifiers if name in custom_data}

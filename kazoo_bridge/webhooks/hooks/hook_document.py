@@ -248,6 +248,28 @@ def coerce_document(document: Mapping[str, Any]) -> dict[str, Any]:
     return usable
 
 
+#: Type, smallest and largest value of each typed key.
+_USUAL: Mapping[str, tuple[type[Any], Any, Any]] = {
+    name: (bool, 0, 1)
+    if schema["type"] == "boolean"
+    else (int if schema["type"] == "integer" else float, schema["minimum"], schema["maximum"])
+    for name, schema in _TYPED_KEYS.items()
+}
+
+
+def is_coerced(document: Mapping[str, Any]) -> bool:
+    """Return whether `coerce_document` would return an equal document: quickly, as there are many.
+
+    False only says that it might not.
+    """
+    for name, (kind, minimum, maximum) in _USUAL.items():
+        if name in document:
+            value: Any = document[name]
+            if type(value) is not kind or not minimum <= value <= maximum:
+                return False
+    return True
+
+
 def _number_in_range(schema: Mapping[str, Any], value: object) -> int | float | None:
     minimum, maximum = schema["minimum"], schema["maximum"]
     if schema["type"] == "integer":

@@ -35,6 +35,9 @@ _SECRET_KEYS = ("secret", "secret_overlap_seconds", "signature")
 #: How often a recovered hook is tried to be enabled while its owner changes it at the same time.
 _MAX_RECOVERIES = 3
 
+#: Hooks that are read at once.
+BATCH_SIZE = 2000
+
 #: The ``disable_reason`` of a hook that failed too often, as KAZOO writes it (applications/webhooks).
 TOO_MANY_FAILURES = "too many failed attempts"
 
@@ -59,7 +62,16 @@ class HookService:
 
     async def load(self) -> None:
         """Fill the registry with all hooks of the storage."""
-        self._registry.replace_all(hook for stored in await self._store.all() if (hook := self.parse(stored)))
+        loaded, position = HookRegistry(), 0
+        while True:
+            # Documents take much more memory than hooks, and other events are handled between two batches.
+            batch, position = await self._store.batch(position, BATCH_SIZE)
+            if not batch:
+                break
+            for stored in batch:
+                if hook := self.parse(stored):
+                    loaded.put(hook)
+        self._registry.take_over(loaded)
         _log.info("hooks loaded enabled={count}", count=len(self._registry))
 
     async def reload(self, hook_ids: Collection[str]) -> None:

@@ -51,11 +51,15 @@ class PayloadFilter:
                 condition = _equal_to(value)
             if condition is not None:
                 conditions.append((name, condition))
-        return cls(tuple(conditions))
+        return cls(tuple(conditions)) if conditions else ACCEPT_ALL
 
     def accepts(self, payload: Mapping[str, Any]) -> bool:
         """Return whether every condition fits the payload, or says nothing about it."""
         return all(condition(payload.get(name, _ABSENT)) is not False for name, condition in self._conditions)
+
+
+#: The filter of most hooks; one object, as there may be a million of them.
+ACCEPT_ALL = PayloadFilter()
 
 
 def modifier_errors(modifiers: Mapping[str, Any]) -> FieldErrors:

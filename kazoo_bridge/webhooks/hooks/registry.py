@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.hooks.hook_catalogue import ANY_EVENT
 
-_Index = dict[tuple[str, str], dict[str, Hook]]
+#: Account id -> its hooks for one event, in the order in which they were added.
+_ByAccount = dict[str, tuple[Hook, ...]]
+
+#: Event -> account id -> hooks.
+_Index = dict[str, _ByAccount]
+
+_NO_ACCOUNTS: _ByAccount = {}
 
 
 class HookRegistry:
@@ -43,10 +49,15 @@ class HookRegistry:
 
     def replace_all(self, hooks: Iterable[Hook]) -> None:
         """Remove every hook, then add these."""
-        self._hooks, self._by_account, self._including_subaccounts = {}, {}, {}
-        self._suspended, self._failed = set(), set()
+        other = HookRegistry()
         for hook in hooks:
-            self.put(hook)
+            other.put(hook)
+        self.take_over(other)
+
+    def take_over(self, other: HookRegistry) -> None:
+        """Replace every hook by those of `other`, which is not used any more."""
+        self._hooks, self._suspended, self._failed = other._hooks, other._suspended, other._failed
+        self._by_account, self._including_subaccounts = other._by_account, other._including_subaccounts
 
     def put(self, hook: Hook) -> None:
         """Add a hook, replacing the one with its id; one that does not listen is removed instead."""
@@ -59,7 +70,8 @@ class HookRegistry:
         elif hook.failed:
             self._failed.add(hook.id)
         for index in self._indexes(hook):
-            index.setdefault((hook.account_id, hook.event), {})[hook.id] = hook
+            by_account = index.setdefault(hook.event, {})
+            by_account[hook.account_id] = (*by_account.get(hook.account_id, ()), hook)
 
     def remove(self, hook_id: str) -> None:
         """Remove a hook; an unknown id is ignored."""
@@ -68,27 +80,34 @@ class HookRegistry:
             return
         self._suspended.discard(hook_id)
         self._failed.discard(hook_id)
-        key = (hook.account_id, hook.event)
         for index in self._indexes(hook):
-            del index[key][hook_id]
-            if not index[key]:
-                del index[key]
+            by_account = index[hook.event]
+            others = tuple(other for other in by_account[hook.account_id] if other is not hook)
+            if others:
+                by_account[hook.account_id] = others
+            else:
+                del by_account[hook.account_id]
 
     def remove_account(self, account_id: str) -> None:
         """Remove every hook of an account."""
-        for hook_id in [hook.id for hook in self._hooks.values() if hook.account_id == account_id]:
-            self.remove(hook_id)
+        for by_account in self._by_account.values():
+            for hook in by_account.get(account_id, ()):
+                self.remove(hook.id)
 
-    def matching(self, event: str, account_id: str, ancestors: Sequence[str]) -> Iterator[Hook]:
-        """Yield the hooks that listen to `event`, or to all events, enabled or not (see `Hook.listens`).
+    def matching(self, event: str, account_id: str, ancestors: Sequence[str]) -> tuple[Hook, ...]:
+        """Return the hooks that listen to `event`, or to all events, enabled or not (see `Hook.listens`).
 
         These are the hooks of `account_id`, and those of its `ancestors` (in any order) that have
         ``include_subaccounts``. Whether a hook's selectors match is not checked, see `Hook.matches`.
         """
+        found: tuple[Hook, ...] = ()
         for name in (event, ANY_EVENT):
-            yield from self._by_account.get((account_id, name), {}).values()
-            for ancestor in ancestors:
-                yield from self._including_subaccounts.get((ancestor, name), {}).values()
+            found += self._by_account.get(name, _NO_ACCOUNTS).get(account_id, ())
+            if ancestors and name in self._including_subaccounts:
+                by_account = self._including_subaccounts[name]
+                for ancestor in ancestors:
+                    found += by_account.get(ancestor, ())
+        return found
 
     def _indexes(self, hook: Hook) -> Iterable[_Index]:
         return (

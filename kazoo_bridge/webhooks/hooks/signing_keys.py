@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
-import hmac
 import secrets as random_secrets
-from typing import Protocol
+from binascii import b2a_base64
+from hashlib import sha256
+from typing import TYPE_CHECKING, Protocol
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as _Sha256
 
 HMAC, ED25519 = "hmac", "ed25519"
 
@@ -28,6 +31,9 @@ MIN_SECRET_BYTES, MAX_SECRET_BYTES, GENERATED_SECRET_BYTES = 24, 64, 32
 
 #: The length of a private key: the seed, which the public key can follow (the form of libsodium).
 _SEED_BYTES, _PAIR_BYTES = 32, 64
+
+#: What HMAC mixes into each byte of the key, for the inner and the outer hash (RFC 2104).
+_INNER, _OUTER = (bytes(byte ^ mixed for byte in range(256)) for mixed in (0x36, 0x5C))
 
 
 class SigningKey(Protocol):
@@ -46,17 +52,27 @@ class SigningKey(Protocol):
         """Return the signature with its version, as in the header ``webhook-signature``."""
 
 
-@frozen
+@define
 class HmacKey:
-    """A shared secret; see `SigningKey`."""
+    """A shared secret, at most `MAX_SECRET_BYTES` long; see `SigningKey`."""
 
     _key: bytes = field(repr=False)
+    #: The two hashes of HMAC after the padded key. Copying them is faster than to hash the key each time.
+    _states: tuple[_Sha256, _Sha256] | None = field(init=False, default=None, eq=False, repr=False)
     kind = HMAC
     public_key = ""
 
     def sign(self, content: bytes) -> str:
         """See `SigningKey`."""
-        return f"v1,{_encode(hmac.digest(self._key, content, hashlib.sha256))}"
+        if self._states is None:
+            # Of 64 bytes, SHA-256's block (RFC 2104).
+            padded = self._key.ljust(64, b"\0")
+            self._states = sha256(padded.translate(_INNER)), sha256(padded.translate(_OUTER))
+        inner, outer = self._states
+        inner, outer = inner.copy(), outer.copy()
+        inner.update(content)
+        outer.update(inner.digest())
+        return "v1," + b2a_base64(outer.digest(), newline=False).decode("ascii")
 
 
 @frozen

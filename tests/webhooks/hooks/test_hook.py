@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -209,3 +210,18 @@ def test_an_inline_hook_has_no_options_and_takes_invalid_operators_for_plain_val
     assert (hook.headers, hook.options) == ({}, DeliveryOptions())
     for payload, fires in (({"k": {"$bad": 1}, "n": "ab"}, True), ({"k": 1}, False), ({"n": "b"}, False)):
         assert hook.matches(Occurrence("notifications", ACCOUNT, payload)) is fires
+
+
+def test_hooks_share_what_is_equal_in_most_of_them() -> None:
+    one, other = make_hook("one"), make_hook("other", custom_data={}, modifiers={})
+    for name in ("custom_data", "modifiers", "selectors", "headers", "options", "signing_keys", "_filter"):
+        assert getattr(one, name) is getattr(other, name), name
+    accounts = [json.loads(f'["{ACCOUNT}"]')[0] for _ in range(2)]
+    assert accounts[0] is not accounts[1]
+    assert len({id(make_hook("h", account).account_id) for account in accounts}) == 1
+
+
+@pytest.mark.parametrize("name", ["enabled", "include_subaccounts", "include_internal_legs", "ordered"])
+def test_a_flag_that_is_no_boolean_is_refused(name: str) -> None:
+    with pytest.raises(TypeError):
+        from_stored(**{name: "perhaps"})

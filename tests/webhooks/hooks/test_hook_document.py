@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kazoo_bridge.schema_errors import MAX_FIELDS
 from kazoo_bridge.webhooks.hooks.hook_document import (
     InvalidDocument,
     coerce_document,
     document_schema,
+    is_coerced,
     uri_problem,
 )
 from tests.webhooks.hook_factory import RULES
@@ -282,3 +285,41 @@ def test_missing_keys_stay_missing() -> None:
 def test_the_forbidden_texts_of_one_document_that_are_errors_are_bounded() -> None:
     errors = errors_of(**{f"k{number}": "\n" for number in range(MAX_FIELDS + 1)})
     assert len(errors) == MAX_FIELDS
+
+
+_VALUES: st.SearchStrategy[Any] = st.sampled_from(
+    [
+        True,
+        False,
+        None,
+        0,
+        1,
+        2,
+        4,
+        5,
+        -1,
+        10**20,
+        0.01,
+        1.0,
+        2.5,
+        1000.0,
+        1e9,
+        math.nan,
+        "2",
+        "true",
+        "x",
+        [],
+        {},
+    ]
+)
+
+
+@given(st.dictionaries(st.sampled_from([*PROPERTIES, "other"]), _VALUES))
+def test_a_document_that_is_coerced_does_not_change(document: dict[str, Any]) -> None:
+    if is_coerced(document):
+        assert repr(coerce_document(document)) == repr(document)
+
+
+def test_usual_documents_need_not_be_coerced() -> None:
+    assert is_coerced(RULES.validate({**GOOD, "rate_limit": 1.5, "timeout_ms": 200, "ordered": True}))
+    assert not is_coerced({"retries": "2"})

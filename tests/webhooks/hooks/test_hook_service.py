@@ -9,6 +9,7 @@ from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs
 
 from kazoo_bridge.interfaces import RevisionConflict, Secret, StoredHook, Suspension, TooManyHooks
+from kazoo_bridge.webhooks.hooks import hook_service
 from kazoo_bridge.webhooks.hooks.hook_document import InvalidDocument
 from kazoo_bridge.webhooks.hooks.hook_secrets import DEFAULT_OVERLAP
 from kazoo_bridge.webhooks.hooks.hook_service import TOO_MANY_FAILURES, HookService, merge
@@ -358,3 +359,12 @@ async def test_without_self_healing_a_suspended_hook_has_failed(harness: Harness
     known = harness.registry.find(hook.id)
     assert known is not None
     assert (known.suspended, known.failed, harness.registry.suspended) == (False, True, 0)
+
+
+@pytest_twisted.ensureDeferred
+async def test_hooks_are_loaded_in_batches(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hook_service, "BATCH_SIZE", 2)
+    hooks = [harness.store.add(ACCOUNT, RULES.validate(GOOD)) for _ in range(5)]
+    await harness.service.load()
+    matching = harness.registry.matching(GOOD["hook"], ACCOUNT, ())
+    assert [hook.id for hook in matching] == [hook.id for hook in hooks]

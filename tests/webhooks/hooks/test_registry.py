@@ -76,3 +76,16 @@ def test_a_hook_that_failed_too_often_matches_but_is_not_enabled() -> None:
     hooks.put(evolve(suspended, enabled=True, suspended=False))
     hooks.remove("failed")
     assert (len(hooks), hooks.suspended, matching_ids(hooks)) == (2, 0, ["enabled", "suspended"])
+
+
+def test_hooks_match_in_the_order_in_which_they_were_added_the_nearest_first() -> None:
+    hooks = make_registry(
+        make_hook("all", hook="all"),
+        make_hook("top", TOP, include_subaccounts=True),
+        make_hook("parent", PARENT, include_subaccounts=True),
+        make_hook("b"),
+        make_hook("a"),
+    )
+    hooks.put(make_hook("b"))
+    matching = hooks.matching("channel_create", ACCOUNT, (PARENT, TOP))
+    assert [hook.id for hook in matching] == ["a", "b", "parent", "top", "all"]
