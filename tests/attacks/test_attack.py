@@ -74,7 +74,9 @@ async def test_a_client_that_sends_thousands_of_requests_at_once_is_slowed_down(
     async with running_node(limited(tmp_path, burst=20)) as rest:
         started = process_time()
         answered = await send_and_count(rest, (head + b"\r\nHost: x\r\n\r\n") * 1500)
-        assert 20 <= answered <= 25
+        # Methods that may write count more.
+        expected = 5 if head.startswith(b"NONE") else 20
+        assert expected <= answered <= expected + 5
         assert process_time() - started < 0.5
         assert (await rest("GET", "/healthz")).code == 200
 

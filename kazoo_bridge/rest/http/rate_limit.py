@@ -42,12 +42,12 @@ class RequestLimiter:
     """Limits the requests of each account, and of each network address.
 
     Each may send `burst` requests at once and `per_second` on average, of which one that may write counts
-    as `WRITE_COST`; `per_second` 0: no limit. All tokens
-    of an account are charged together. A token is charged to its account only once it has proved valid, and
-    until then to its address: otherwise a client that invents a token for each request would have no limit,
-    and would push valid tokens out of the bounded memory. Monitoring is charged to its address, too, but
-    apart: other clients behind the same address do not keep it out. What is answered beyond a rate, too,
-    because a refusal would cost as much, is counted apart as well, see `exceeds`.
+    as `WRITE_COST`; `per_second` 0: no limit. All tokens of an account are charged together. A token is
+    charged to its account only once it has proved valid, and until then to its address: otherwise a client
+    that invents a token for each request would have no limit, and would push valid tokens out of the bounded
+    memory. Monitoring is charged to its address, too, but apart: other clients behind the same address do
+    not keep it out. What is answered beyond a rate, too, because a refusal would cost as much, is counted
+    apart as well, see `exceeds`.
     """
 
     _clock: IReactorTime
