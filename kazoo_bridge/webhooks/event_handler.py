@@ -173,22 +173,25 @@ class WebhookEventHandler:
             await self._deliver(matches, event)
 
     def _deliver(self, matches: list[_Match], event: Event) -> Deferred[None]:
+        if len(matches) == 1:
+            hook, occurrence = matches[0]
+            delivery = make_delivery(hook, occurrence, event_id(event), self._clock.seconds())
+            return self._dispatcher.deliver(hook, delivery, redelivered=event.redelivered)
         starting = self._start(matches, event)
         if len(matches) > MAX_STARTED_AT_ONCE:
             return Deferred.fromCoroutine(self._deliver_in_pieces(starting, matches))
-        started = list(starting)
-        return started[0] if len(started) == 1 else Deferred.fromCoroutine(gather_all(started))
+        return gather_all(list(starting))
 
     def _start(self, matches: list[_Match], event: Event) -> Iterator[Deferred[None]]:
         """Start one delivery after another, in the order of `matches`."""
         first_id, now = event_id(event), self._clock.seconds()
-        counts: Counter[str] = Counter()
+        counts: dict[str, int] = {}
         for hook, occurrence in matches:
             # One event may have several occurrences for a hook: these are no repetitions of each other.
-            number, counts[hook.id] = counts[hook.id], counts[hook.id] + 1
+            number = counts.get(hook.id, 0)
+            counts[hook.id] = number + 1
             delivery = make_delivery(hook, occurrence, f"{first_id}.{number}" if number else first_id, now)
-            work = self._dispatcher.deliver(hook, delivery, redelivered=event.redelivered)
-            yield Deferred.fromCoroutine(work)
+            yield self._dispatcher.deliver(hook, delivery, redelivered=event.redelivered)
 
     async def _deliver_in_pieces(self, starting: Iterator[Deferred[None]], matches: list[_Match]) -> None:
         """Start the deliveries of an event with many hooks in pieces, one piece of all events at a time.
@@ -221,9 +224,12 @@ class WebhookEventHandler:
         )
 
 
-async def gather_all(waiting: list[Deferred[None]]) -> None:
-    """Wait until all have fired, then raise the first failure, if any: a `Requeue` before any other."""
-    results: Any = await DeferredList(waiting, consumeErrors=True)
+def gather_all(waiting: list[Deferred[None]]) -> Deferred[None]:
+    """Wait until all have fired, then fail with the first failure, if any: a `Requeue` before any other."""
+    return DeferredList(waiting, consumeErrors=True).addCallback(_raise_first)
+
+
+def _raise_first(results: list[tuple[bool, Any]]) -> None:
     failures: list[Failure] = [result for _, result in results if isinstance(result, Failure)]
     for failure in sorted(failures, key=lambda failure: failure.check(Requeue) is None):
         failure.raiseException()

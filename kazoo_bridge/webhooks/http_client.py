@@ -67,6 +67,7 @@ class HookHttpClient:
             webhooks.request_timeout_ms / 1000,
             webhooks.log_successful_attempts,
             egress.max_redirects,
+            pool,
         )
         for_commands = ThreadedResolver(reactor, _URI_CHECK_THREADS)
         check_uri = partial(

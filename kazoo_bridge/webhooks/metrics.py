@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from bisect import bisect_left
+from collections.abc import Iterable
+from itertools import accumulate
+
+from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
 from twisted.internet.interfaces import IReactorTime
 
 from kazoo_bridge.interfaces import IDeliveryStore, StorageUnavailable
@@ -18,33 +24,45 @@ COUNT_INTERVAL = 15.0
 MAX_COUNT_SHARE = 0.02
 
 
-class AttemptMetrics:
-    """Counts delivery attempts by result, and how long they take."""
+class AttemptMetrics(Collector):
+    """Counts delivery attempts by result, and how long they take.
+
+    It is counted in plain numbers: prometheus-client's metrics take a lock for each change.
+    """
 
     def __init__(self) -> None:
-        self._attempts = Counter(
-            "attempts", "Delivery attempts by result", ["result"], namespace=NAMESPACE, registry=None
-        )
-        self._durations = Histogram(
-            "attempt_seconds",
-            "Duration of delivery attempts in seconds",
-            namespace=NAMESPACE,
-            buckets=_DURATION_BUCKETS,
-            registry=None,
-        )
-        # Kept because looking up a label's value takes longer than counting.
-        self._failures = self._attempts.labels("failure")
-        self._successes = self._attempts.labels("success")
+        self._successes = self._failures = 0
+        self._seconds = 0.0
+        self._buckets = [0] * (len(_DURATION_BUCKETS) + 1)
 
-    def observe(self, *, success: bool, seconds: float) -> None:
+    def observe(self, success: bool, seconds: float) -> None:
         """Count one attempt that took `seconds`."""
-        (self._successes if success else self._failures).inc()
-        self._durations.observe(seconds)
+        if success:
+            self._successes += 1
+        else:
+            self._failures += 1
+        self._seconds += seconds
+        self._buckets[bisect_left(_DURATION_BUCKETS, seconds)] += 1
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the metrics, as prometheus-client's collectors do."""
+        attempts = CounterMetricFamily(
+            f"{NAMESPACE}_attempts", "Delivery attempts by result", labels=["result"]
+        )
+        attempts.add_metric(["failure"], self._failures)
+        attempts.add_metric(["success"], self._successes)
+        ends = [*map(str, _DURATION_BUCKETS), "+Inf"]
+        durations = HistogramMetricFamily(
+            f"{NAMESPACE}_attempt_seconds",
+            "Duration of delivery attempts in seconds",
+            buckets=list(zip(ends, accumulate(self._buckets), strict=True)),
+            sum_value=self._seconds,
+        )
+        return [attempts, durations]
 
     def register(self, registry: CollectorRegistry) -> None:
         """Export the metrics in `registry`."""
-        registry.register(self._attempts)
-        registry.register(self._durations)
+        registry.register(self)
 
 
 class StoredDeliveryMetrics:

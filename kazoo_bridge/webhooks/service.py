@@ -51,6 +51,7 @@ from kazoo_bridge.webhooks.hooks.hook_catalogue import HookCatalogue
 from kazoo_bridge.webhooks.hooks.hook_document import DocumentRules
 from kazoo_bridge.webhooks.hooks.hook_service import HookService
 from kazoo_bridge.webhooks.hooks.registry import HookRegistry
+from kazoo_bridge.webhooks.http.request_plan import RequestPlans
 from kazoo_bridge.webhooks.http_client import HookHttpClient
 from kazoo_bridge.webhooks.metrics import StoredDeliveryMetrics
 from kazoo_bridge.webhooks.notification_sender import NotificationSender
@@ -152,7 +153,8 @@ class WebhookService:
             on_suspended=paused.pause,
         )
         missed_events = MissedEvents(reactor, stores.missed_events)
-        requests = RequestBuilder(reactor, cluster_id, config.webhooks.max_body_bytes)
+        plans = RequestPlans(persistent=http.sender.persistent)
+        requests = RequestBuilder(reactor, cluster_id, config.webhooks.max_body_bytes, plans)
         attempt_runner = AttemptRunner(
             reactor,
             requests,

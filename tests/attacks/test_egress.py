@@ -24,10 +24,12 @@ from zope.interface import implementer
 from kazoo_bridge.webhooks.attempts.attempt import AttemptResult
 from kazoo_bridge.webhooks.delivery.destination_circuits import CIRCUIT_HOOKS, PROBE_GROUP
 from kazoo_bridge.webhooks.egress import ConnectionPool, EgressPolicy, guarded_agent
+from kazoo_bridge.webhooks.egress.receiver_response import MAX_BODY_BYTES
 from kazoo_bridge.webhooks.http.http_request import HookRequest, build_request
 from kazoo_bridge.webhooks.http.payload_encoding import PayloadTooLarge
-from kazoo_bridge.webhooks.http.sender import MAX_BODY_BYTES, Outcome, Sender
+from kazoo_bridge.webhooks.http.sender import Outcome, Sender
 from tests.webhooks.descriptors import no_descriptors
+from tests.webhooks.doors import Door, by_begin, by_send
 from tests.webhooks.fakes import FakeResponse
 from tests.webhooks.harness import Harness, make_harness, results_of
 from tests.webhooks.hook_factory import make_hook
@@ -217,10 +219,12 @@ class Client:
     sender: Sender
     pool: ConnectionPool
 
-    async def attempt(self, behave: Callable[[HostileConnection], None]) -> tuple[Outcome, HostileReceiver]:
+    async def attempt(
+        self, behave: Callable[[HostileConnection], None], door: Door = by_send
+    ) -> tuple[Outcome, HostileReceiver]:
         receiver = HostileReceiver(behave)
         url = await receiver.start()
-        outcome = await self.sender.send(HookRequest("POST", f"{url}/x", {}, b"a=1"))
+        outcome = await door(self.sender, HookRequest("POST", f"{url}/x", {}, b"a=1"))
         await self.pool.close()
         await receiver.all_closed()
         await receiver.stop()
@@ -231,7 +235,7 @@ class Client:
 async def client() -> AsyncIterator[Client]:
     before = set(reactor.getDelayedCalls())
     agent, pool = guarded_agent(reactor, EgressPolicy.from_config([], []), 5)
-    yield Client(Sender(reactor, agent, 1.0, max_redirects=0), pool)
+    yield Client(Sender(reactor, agent, 1.0, max_redirects=0, pool=pool), pool)
     await pool.close()
     await assert_nothing_left(before)
 
@@ -268,10 +272,13 @@ BOMB = gzip.compress(bytes(20_000_000))
     ids=["28 KB of header", "headers", "folded", "1xx", "no HTTP", "extensions", "one extension", "chunks",
          "trailers", "body", "gzip bomb", "slow drip"],
 )  # fmt: skip
+@pytest.mark.parametrize("door", [by_send, by_begin])
 @pytest_twisted.ensureDeferred
-async def test_no_response_costs_much(client: Client, behave: Callable[[HostileConnection], None]) -> None:
+async def test_no_response_costs_much(
+    client: Client, behave: Callable[[HostileConnection], None], door: Door
+) -> None:
     began = time.process_time()
-    outcome, receiver = await client.attempt(behave)
+    outcome, receiver = await client.attempt(behave, door)
     assert len(outcome.body) <= MAX_BODY_BYTES
     assert sum(map(len, outcome.headers.values())) <= 40_000
     assert receiver.sent_bytes < 8 * LIMIT

@@ -16,9 +16,10 @@ from twisted.web.server import Request
 from kazoo_bridge.config import Config, Egress, Storage
 from kazoo_bridge.interfaces import Occurrence
 from kazoo_bridge.webhooks.attempts.hidden_headers import hide_headers
+from kazoo_bridge.webhooks.egress.receiver_response import MAX_BODY_BYTES
 from kazoo_bridge.webhooks.hooks.hook_document import MAX_MODIFIERS_BYTES, InvalidDocument
 from kazoo_bridge.webhooks.http.http_request import build_request
-from kazoo_bridge.webhooks.http.sender import MAX_BODY_BYTES, Outcome
+from kazoo_bridge.webhooks.http.sender import Outcome
 from tests.rest.harness import HOOK_DOCUMENT, LOOPBACK, RestHarness, hooks_path, running_node
 from tests.webhooks.hook_factory import ACCOUNT, RULES, make_hook
 from tests.webhooks.receiving import Receiver

@@ -394,8 +394,9 @@ class FakeHookStore(_FakeStore):
         self.hooks[hook_id] = stored
         return stored
 
-    def all(self) -> Deferred[list[StoredHook]]:
-        return self._result(list(self.hooks.values()))
+    def batch(self, after: int, count: int) -> Deferred[tuple[list[StoredHook], int]]:
+        hooks = list(self.hooks.values())[after : after + count]
+        return self._result((hooks, after + len(hooks)))
 
     def by_ids(self, hook_ids: Collection[str]) -> Deferred[list[StoredHook]]:
         return self._result([hook for hook in self.hooks.values() if hook.id in hook_ids])

@@ -174,7 +174,7 @@ class Harness:
         self, hook: Hook, event_id: str = "e1", *, redelivered: bool = False, **payload: Any
     ) -> Deferred[None]:
         delivery = self.delivery(hook, event_id, **payload)
-        return Deferred.fromCoroutine(self.dispatcher.deliver(hook, delivery, redelivered=redelivered))
+        return self.dispatcher.deliver(hook, delivery, redelivered=redelivered)
 
     def store(self, hook: Hook, *event_ids: str, next_attempt: float | None = 0.0) -> None:
         """Put deliveries into the store."""

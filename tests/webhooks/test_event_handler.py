@@ -45,12 +45,12 @@ class FakeDispatcher:
     active: list[Deferred[None]] = field(factory=list)
     busy_with: int = 0
 
-    async def deliver(self, hook: Hook, delivery: Delivery, *, redelivered: bool = False) -> None:
+    def deliver(self, hook: Hook, delivery: Delivery, *, redelivered: bool = False) -> Deferred[None]:
         self.deliveries.append((hook.id, delivery.event_id))
         self.payloads.append(delivery.payload)
         self.redelivered.append(redelivered)
         self.active.append(Deferred())
-        await self.active[-1]
+        return self.active[-1]
 
     @contextmanager
     def busy(self) -> Iterator[None]:

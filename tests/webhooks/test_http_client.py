@@ -11,6 +11,7 @@ from twisted.internet import reactor
 from kazoo_bridge.config import Config, Egress, Webhooks
 from kazoo_bridge.webhooks.http.http_request import HookRequest
 from kazoo_bridge.webhooks.http_client import HookHttpClient
+from tests.webhooks.doors import Door
 from tests.webhooks.receiving import Receiver
 
 
@@ -32,13 +33,17 @@ async def test_the_configured_networks_are_denied(receiver: Receiver) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_permitted_receiver_answers(receiver: Receiver) -> None:
+async def test_a_permitted_receiver_answers(receiver: Receiver, door: Door) -> None:
     url = await receiver.start()
     client = HookHttpClient.from_config(reactor, Config(egress=Egress(denied_networks=())))
     assert await client.check_uri(url) is None
-    outcome = await client.sender.send(HookRequest("POST", url, {}, b"a=1"))
-    assert outcome.success
+    assert client.sender.persistent
+    for _ in range(3):
+        outcome = await door(client.sender, HookRequest("POST", url, {}, b"a=1"))
+        assert outcome.success
+    assert client._pool.open_count == 1
     await client.close()
+    assert client._pool.open_count == 0
 
 
 @pytest_twisted.ensureDeferred

@@ -45,9 +45,9 @@ def test_both_results_are_exported_before_the_first_attempt() -> None:
 def test_attempts_are_counted_by_result_and_duration() -> None:
     registry, metrics = CollectorRegistry(), AttemptMetrics()
     metrics.register(registry)
-    metrics.observe(success=True, seconds=0.25)
-    metrics.observe(success=False, seconds=60)
-    metrics.observe(success=False, seconds=0.001)
+    metrics.observe(True, 0.25)
+    metrics.observe(False, 60)
+    metrics.observe(False, 0.001)
 
     def value(name: str, **labels: str) -> float | None:
         return registry.get_sample_value(f"kazoo_bridge_{name}", labels)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from attrs import define, evolve, field, frozen
+from attrs import define, field, frozen
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -22,13 +23,15 @@ from kazoo_bridge.webhooks.http.error_messages import describe_error
 from kazoo_bridge.webhooks.http.faults import Fault
 from kazoo_bridge.webhooks.http.http_request import HookRequest, build_request
 from kazoo_bridge.webhooks.http.payload_encoding import DEFAULT_MAX_BYTES, PayloadTooLarge
-from kazoo_bridge.webhooks.http.sender import Outcome, Sender
-from kazoo_bridge.webhooks.http.signing import signature_headers
+from kazoo_bridge.webhooks.http.request_plan import RequestPlans, sign_request
+from kazoo_bridge.webhooks.http.sender import Exchange, Outcome, Sender
+from kazoo_bridge.webhooks.http.wire_request import WireRequest
 from kazoo_bridge.webhooks.metrics import AttemptMetrics
 
 _log = Logger()
 
-_GONE = 410
+#: The status of a receiver that wants no more requests.
+GONE = 410
 
 #: Called with the account id, hook id and revision of a hook that is to be disabled, and the reason.
 OnGone = Callable[[str, str, str, str], Awaitable[object]]
@@ -55,12 +58,16 @@ class AttemptResult:
     @property
     def gone(self) -> bool:
         """Whether the receiver answered 410: it wants no more requests of the hook."""
-        return self.status == _GONE
+        return self.status == GONE
 
     @property
     def done(self) -> bool:
         """True if nothing is to be kept of the delivery: it was delivered or dropped."""
         return self.delivered or self.dropped
+
+
+#: The result of a first attempt that succeeds: the most common one.
+_DELIVERED_AT_FIRST = AttemptResult(True, 1)
 
 
 @define(eq=False)
@@ -88,6 +95,7 @@ class RequestBuilder:
     _clock: IReactorTime
     _cluster_id: ClusterId
     _max_bytes: int = DEFAULT_MAX_BYTES
+    _plans: RequestPlans = field(factory=RequestPlans)
 
     def build(self, hook: Hook, delivery: Delivery) -> HookRequest:
         """Return the request.
@@ -95,11 +103,16 @@ class RequestBuilder:
         Raises `PayloadTooLarge`, or TypeError or ValueError when the payload cannot be encoded.
         """
         request = build_request(hook, delivery.payload, self._cluster_id.value, self._max_bytes)
-        # Receivers recognise repetitions by the id, so an unsigned request has it too.
-        headers = {**request.headers, "webhook-id": delivery.id}
-        if hook.signing_keys:
-            headers |= signature_headers(hook.signing_keys, delivery.id, self._clock.seconds(), request.body)
-        return evolve(request, headers=headers)
+        return sign_request(hook, request, delivery.id, self._clock.seconds())
+
+    def encode(self, hook: Hook, delivery: Delivery) -> WireRequest:
+        """Return the same request as it is sent: what does not depend on the event is computed once a hook.
+
+        Raises like `build`.
+        """
+        plan = self._plans.plan_for(hook)
+        now = self._clock.seconds()
+        return plan.request(delivery.payload, self._cluster_id.value, delivery.id, now, self._max_bytes)
 
 
 @frozen
@@ -122,8 +135,38 @@ class FailureCount:
 
 
 @define(eq=False)
+class AttemptInFlight:
+    """An attempt whose outcome is awaited; `done` is called once with its result, unless it is cancelled.
+
+    `began` is in the clock's seconds. `probe`: the hook is suspended, and a failure does not count again.
+    """
+
+    runner: AttemptRunner
+    hook: Hook
+    delivery: Delivery
+    slot: Slot
+    request: WireRequest
+    done: Callable[[AttemptResult], None]
+    began: float
+    probe: bool
+    exchange: Exchange | None = None
+    ended: bool = False
+
+    def on_outcome(self, outcome: Outcome) -> None:
+        """Pass the outcome to the runner."""
+        self.runner.conclude(self, outcome)
+
+    def cancel(self) -> None:
+        """Close the connection and release the slot; `done` is not called."""
+        if not self.ended and self.exchange is not None:
+            self.ended = True
+            self.exchange.cancel()
+            self.runner.release_unsent(self.slot)
+
+
+@define(eq=False)
 class AttemptRunner:
-    """Sends the request of a delivery once, records the attempt and returns what follows.
+    """Sends the request of a delivery once, records the attempt and computes what follows.
 
     `on_gone` is called when a receiver answers 410, with a hook that is to be disabled. `dropped` drops the
     events that are too old for their hook. `destinations` learns which destinations cannot be connected to.
@@ -144,47 +187,109 @@ class AttemptRunner:
     async def attempt(
         self, hook: Hook, delivery: Delivery, slot: Slot, *, probe: bool = False
     ) -> AttemptResult:
-        """Make one attempt with `slot`, which is released. Raises nothing for what a receiver does.
+        """Make one attempt like `begin`, and disable a hook whose receiver wants no more requests."""
+        ended: Deferred[AttemptResult] = Deferred(lambda _: attempt.cancel() if attempt else None)
+        attempt = self.begin(hook, delivery, slot, ended.callback, probe=probe)
+        result = await ended
+        await self.disable_if_gone(hook, result)
+        return result
+
+    def begin(
+        self,
+        hook: Hook,
+        delivery: Delivery,
+        slot: Slot,
+        done: Callable[[AttemptResult], None],
+        *,
+        probe: bool = False,
+    ) -> AttemptInFlight | None:
+        """Make one attempt with `slot`, which is released.
+
+        `done` is called once with the result, perhaps before this returns.
 
         `probe`: the hook is suspended, and a failure does not count again. A delivery whose request cannot be
-        built or sent, whatever the exception, is dead.
+        built or sent, whatever the exception, is dead. Returns None if nothing is sent.
         """
-        if self.dropped.drop_if_too_old(hook, delivery):
+        if hook.options.max_age is not None and self.dropped.drop_if_too_old(hook, delivery):
             self._scheduler.release(slot, None)
-            return AttemptResult(False, delivery.attempts, reason=TOO_OLD, dropped=True)
+            done(AttemptResult(False, delivery.attempts, reason=TOO_OLD, dropped=True))
+            return None
         try:
-            request = self._requests.build(hook, delivery)
+            request = self._requests.encode(hook, delivery)
         except Exception as error:
             self._scheduler.release(slot, None)
-            return _unsendable(hook, delivery, error)
-        success: bool | None = None
-        began = self._clock.seconds()
+            done(_unsendable(hook, delivery, error))
+            return None
+        attempt = AttemptInFlight(self, hook, delivery, slot, request, done, self._clock.seconds(), probe)
         try:
-            outcome = await self._sender.send(request)
-            # Only what the receiver does says something about the receiver.
-            success = outcome.success if outcome.success or outcome.counts_against_hook else None
-        finally:
-            self._scheduler.release(slot, success)
+            attempt.exchange = self._sender.begin(request, attempt.on_outcome)
+        except Exception:
+            if not attempt.ended:
+                self._scheduler.release(slot, None)
+                raise
+            _log.failure("a request that has ended failed delivery_id={id}", id=delivery.id)
+        return attempt
+
+    def conclude(self, attempt: AttemptInFlight, outcome: Outcome) -> None:
+        """Release the slot, record the attempt, and report its result."""
+        attempt.ended = True
+        now = self._clock.seconds()
+        seconds = now - attempt.began
+        if outcome.success and not self._recorder.records_successes:
+            self._scheduler.release(attempt.slot, True, seconds)
+            if not self.destinations.idle:
+                self.destinations.record(attempt.hook, outcome)
+            self.metrics.observe(True, seconds)
+            self._recorder.count_success(attempt.hook, now)
+            attempts = attempt.delivery.attempts + 1
+            attempt.done(_DELIVERED_AT_FIRST if attempts == 1 else AttemptResult(True, attempts))
+            return
+        # Only what the receiver does says something about the receiver.
+        verdict = outcome.success if outcome.success or outcome.counts_against_hook else None
+        self._scheduler.release(attempt.slot, verdict, seconds)
         if outcome.unreachable or not self.destinations.idle:
-            self.destinations.record(hook, outcome)
-        self.metrics.observe(success=outcome.success, seconds=self._clock.seconds() - began)
+            self.destinations.record(attempt.hook, outcome)
+        try:
+            result = self._record(attempt, outcome, seconds)
+        except Exception as error:
+            _log.failure("recording an attempt failed delivery_id={id}", id=attempt.delivery.id)
+            # Repeating it would fail again.
+            result = AttemptResult(False, attempt.delivery.attempts + 1, None, describe_error(error))
+        attempt.done(result)
+
+    def release_unsent(self, slot: Slot) -> None:
+        """Release the slot of an attempt that says nothing about its receiver."""
+        self._scheduler.release(slot, None)
+
+    async def disable_if_gone(self, hook: Hook, result: AttemptResult) -> None:
+        """Disable the hook if its receiver has answered 410 Gone; raises `StorageUnavailable`.
+
+        An inline hook of an event is not stored, so there is nothing to disable.
+        """
+        if result.gone and hook.revision:
+            await self._on_gone(hook.account_id, hook.id, hook.revision, "the receiver answered 410 Gone")
+
+    def _record(self, attempt: AttemptInFlight, outcome: Outcome, seconds: float) -> AttemptResult:
+        hook, delivery = attempt.hook, attempt.delivery
+        self.metrics.observe(outcome.success, seconds)
         attempts = delivery.attempts + (outcome.fault is not Fault.OURS)
-        retries_left = self._policy.quick_retries_left(hook, attempts)
-        counts = not probe and self._failure_count.counts(hook, delivery, outcome)
-        info = AttemptInfo(
+        self._recorder.record(hook, attempt.request.source(), outcome, self._info(attempt, outcome, attempts))
+        if not outcome.success:
+            return self._failed(hook, delivery, outcome, attempts)
+        return AttemptResult(True, attempts)
+
+    def _info(self, attempt: AttemptInFlight, outcome: Outcome, attempts: int) -> AttemptInfo:
+        hook, delivery = attempt.hook, attempt.delivery
+        return AttemptInfo(
             delivery.event_id,
             hook.retries,
-            retries_left,
-            counts=counts,
+            self._policy.quick_retries_left(hook, attempts),
+            counts=not attempt.probe and self._failure_count.counts(hook, delivery, outcome),
             delivery=delivery,
             event_account_id=delivery.event_account_id,
         )
-        self._recorder.record(hook, request, outcome, info)
-        if outcome.success:
-            return AttemptResult(True, attempts)
-        return await self._failed(hook, delivery, outcome, attempts)
 
-    async def _failed(self, hook: Hook, delivery: Delivery, outcome: Outcome, attempts: int) -> AttemptResult:
+    def _failed(self, hook: Hook, delivery: Delivery, outcome: Outcome, attempts: int) -> AttemptResult:
         reason = outcome.error or f"answered {outcome.status}"
         _log.info(
             "delivery failed hook_id={hook_id} account_id={account_id} delivery_id={delivery_id} "
@@ -196,29 +301,27 @@ class AttemptRunner:
             fault=outcome.fault.value,
             reason=reason,
         )
-        now = self._clock.seconds()
-        result = AttemptResult(
+        return AttemptResult(
             False,
             attempts,
-            None,
+            self._next_attempt(hook, delivery, outcome, attempts),
             reason,
             status=outcome.status,
             counts_against_hook=outcome.counts_against_hook,
         )
+
+    def _next_attempt(self, hook: Hook, delivery: Delivery, outcome: Outcome, attempts: int) -> float | None:
+        """Return when the next attempt is due (Unix seconds); None: there is none."""
+        now = self._clock.seconds()
         if outcome.fault is Fault.DEFECT:
-            return result
+            return None
         if outcome.fault is Fault.OURS:
-            delay = self._policy.delay_after_own_fault(now - delivery.created)
-            return evolve(result, next_attempt=now + delay)
-        if not result.gone:
-            return evolve(result, next_attempt=self._policy.next_attempt(hook, attempts, outcome, now))
-        if not hook.revision:
-            # An inline hook of the event: there is nothing to disable.
-            return result
-        await self._on_gone(hook.account_id, hook.id, hook.revision, "the receiver answered 410 Gone")
+            return now + self._policy.delay_after_own_fault(now - delivery.created)
+        if outcome.status != GONE:
+            return self._policy.next_attempt(hook, attempts, outcome, now)
         # Due soon, and paused until the hook is enabled again. Not at once: the hook may have been changed on
         # another node, and so not be disabled by this.
-        return evolve(result, next_attempt=now + QUICK_RETRY_DELAY)
+        return now + QUICK_RETRY_DELAY if hook.revision else None
 
 
 def _unsendable(hook: Hook, delivery: Delivery, error: Exception) -> AttemptResult:

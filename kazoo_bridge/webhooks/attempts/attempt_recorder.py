@@ -39,6 +39,8 @@ class AttemptRecorder(BatchWriter):
     _payload_limit: int = 0
     _waiting: list[Attempt] = field(init=False, factory=list)
     _health: dict[str, HookHealth] = field(init=False, factory=dict)
+    #: Successes that are in no record: when the latest was, and how many, by hook.
+    _successes: dict[str, tuple[float, int]] = field(init=False, factory=dict)
     _lost: int = field(init=False, default=0)
 
     content = "attempts"
@@ -51,7 +53,10 @@ class AttemptRecorder(BatchWriter):
         return cls(clock, store, config.log_successful_attempts, form, config.attempt_payload_limit)
 
     def record(self, hook: Hook, request: HookRequest, outcome: Outcome, info: AttemptInfo) -> None:
-        """Record one attempt, in memory for now. A success that is not recorded is only counted."""
+        """Record one attempt, in memory for now.
+
+        A success is recorded if `records_successes`, or if it is a sample's; else it is only counted.
+        """
         now = self._clock.seconds()
         # An inline hook is not stored, and its health never read.
         if hook.revision and (outcome.success or outcome.counts_against_hook):
@@ -82,6 +87,14 @@ class AttemptRecorder(BatchWriter):
             self._drop_oldest()
         self.schedule_flush()
 
+    def count_success(self, hook: Hook, now: float) -> None:
+        """Count a success at `now` (Unix seconds) that is not recorded."""
+        if hook.revision:  # an inline hook is not stored, and its health never read
+            counted = self._successes.get(hook.id)
+            self._successes[hook.id] = (now, 1) if counted is None else (now, counted[1] + 1)
+            if self._timer is None:
+                self.schedule_flush()
+
     def document(
         self, hook: Hook, request: HookRequest, outcome: Outcome, info: AttemptInfo
     ) -> dict[str, Any]:
@@ -110,6 +123,7 @@ class AttemptRecorder(BatchWriter):
     # -- writing
 
     async def _write_batches(self) -> None:
+        self._add_successes()
         while self._waiting or self._health:
             batch, self._waiting = self._waiting[:BATCH_SIZE], self._waiting[BATCH_SIZE:]
             health, self._health = self._health, {}
@@ -121,6 +135,12 @@ class AttemptRecorder(BatchWriter):
         if self._lost:
             _log.warn("attempts were lost while the storage was unavailable count={count}", count=self._lost)
             self._lost = 0
+
+    def _add_successes(self) -> None:
+        successes, self._successes = self._successes, {}
+        for hook_id, (latest, number) in successes.items():
+            counted = HookHealth(last_success=latest, successes=number)
+            self._health[hook_id] = self._health.get(hook_id, _UNTRIED).merge(counted)
 
     def _put_back(self, batch: list[Attempt], health: Mapping[str, HookHealth]) -> None:
         self._waiting = batch + self._waiting

@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from attrs import define, evolve, field
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from kazoo_bridge.interfaces import UNTIL_ENABLED, Delivery, Occurrence, Requeue, StorageUnavailable
-from kazoo_bridge.webhooks.attempts.attempt import AttemptRunner
+from kazoo_bridge.webhooks.attempts.attempt import AttemptResult, AttemptRunner
 from kazoo_bridge.webhooks.delivery.delivery_writer import DeliveryWriter
 from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
 from kazoo_bridge.webhooks.delivery.hook_queues import Slot
@@ -29,11 +31,12 @@ _log = Logger()
 #: Seconds for which a delivery waits for a slot while the broker holds the event.
 SLOT_TIMEOUT = 2.0
 
-#: Deliveries of one hook that wait for a slot; more are stored at once.
+#: Deliveries of one hook that wait for a slot although its receiver has stopped answering. More wait only as
+#: long as it answers.
 _MAX_WAITING_PER_HOOK = 32
 
-#: Deliveries of all hooks that wait for a slot. With the requests in flight they must be fewer than the
-#: events that the broker delivers at once (`amqp.prefetch`), or receivers that hang would block other events.
+#: The same for all hooks together. With the requests in flight they must be fewer than the events that the
+#: broker delivers at once (`amqp.prefetch`), or receivers that hang would block other events.
 _MAX_WAITING_TOTAL = 128
 
 #: Deliveries that are recognised when the broker redelivers their event.
@@ -80,7 +83,6 @@ class Dispatcher:
     #: Deliveries that failed and could not be stored: when they come again, the failure has been counted.
     _failed: OrderedDict[str, None] = field(init=False, factory=OrderedDict)
     _in_flight: int = field(init=False, default=0)
-    _waiting_for_slot: int = field(init=False, default=0)
     _waiting_for_idle: list[Deferred[None]] = field(init=False, factory=list)
     _draining: bool = field(init=False, default=False)
 
@@ -89,37 +91,29 @@ class Dispatcher:
         """How many deliveries have begun and not ended."""
         return self._in_flight
 
-    async def deliver(self, hook: Hook, delivery: Delivery, *, redelivered: bool = False) -> None:
-        """Deliver, and return once the receiver has accepted the request or the delivery is stored.
+    def deliver(self, hook: Hook, delivery: Delivery, *, redelivered: bool = False) -> Deferred[None]:
+        """Begin a delivery; fires once the receiver has accepted the request or the delivery is stored.
+
+        Fails with `Requeue` when the delivery is neither accepted nor stored.
 
         `redelivered`: the broker delivers the event again; a hook that has received it from this process does
-        not receive it again. Raises `Requeue` when the delivery is neither accepted nor stored.
+        not receive it again.
         """
-        if redelivered and delivery.id in self._delivered:
-            return
-        if redelivered and delivery.id in self._failed:
-            delivery = evolve(delivery, attempts=1)
+        if redelivered:
+            if delivery.id in self._delivered:
+                return succeed(None)
+            if delivery.id in self._failed:
+                delivery = evolve(delivery, attempts=1)
         if hook.failed:
             self._missed.count(hook, DISABLED)
-            return
+            return succeed(None)
         self._in_flight += 1
+        transit = _Transit(self, hook, delivery)
         try:
-            await self._deliver(hook, delivery)
-        except StorageUnavailable as error:
-            raise Requeue(f"delivery {delivery.id} could be neither delivered nor stored: {error}") from None
-        except CancelledError:
-            raise
+            self._start(transit)
         except Exception as error:
-            # Repeating it would fail again and hold up the queue.
-            _log.failure(
-                "delivery failed unexpectedly hook_id={hook_id} event={event} delivery_id={delivery_id}",
-                hook_id=hook.id,
-                event=delivery.event,
-                delivery_id=delivery.id,
-            )
-            await self._bury(hook, evolve(delivery, attempts=delivery.attempts + 1), describe_error(error))
-        finally:
-            self._on_finished()
+            self.on_defect(transit, error)
+        return transit.ended
 
     @contextmanager
     def busy(self) -> Iterator[None]:
@@ -151,33 +145,130 @@ class Dispatcher:
             for idle in waiting:
                 idle.callback(None)
 
-    async def _deliver(self, hook: Hook, delivery: Delivery) -> None:
-        if self._attempt_runner.dropped.drop_if_too_old(hook, delivery):
+    # -- the way of a delivery
+
+    def _start(self, transit: _Transit) -> None:
+        hook, runner = transit.hook, self._attempt_runner
+        if not (hook.suspended or hook.ordered or self._draining or runner.destinations.is_open(hook)):
+            slot = self._scheduler.take(hook)
+            if slot is not None:
+                runner.begin(hook, transit.delivery, slot, transit.on_result)
+                return
+        if runner.dropped.drop_if_too_old(hook, transit.delivery):
+            self._finish(transit)
             return
         reason = self._storage_reason(hook)
-        if reason and await self._enqueue(hook, delivery, reason):
-            return
-        slot = await self._acquire_slot(hook)
-        if slot is not None and not reason and self._attempt_runner.destinations.is_open(hook):
-            # It has waited while others have found out.
+        if reason:
+            self._finish_with(transit, self._store_or_probe(transit, reason))
+        else:
+            self._request_slot(transit)
+
+    def _request_slot(self, transit: _Transit) -> None:
+        scheduler, hook = self._scheduler, transit.hook
+        hurried = (
+            scheduler.queued >= _MAX_WAITING_TOTAL
+            or scheduler.load(hook.queue_key) >= scheduler.per_hook + _MAX_WAITING_PER_HOOK
+        )
+        scheduler.wait(hook, transit.on_slot, SLOT_TIMEOUT, hurried=hurried)
+
+    def on_slot(self, transit: _Transit, slot: Slot | None) -> None:
+        """Make the attempt; or store the delivery, if there was no slot in time."""
+        hook = transit.hook
+        if slot is not None and not self._still_wanted(transit):
             self._scheduler.release(slot, None)
             slot = None
         if slot is None:
-            reason = self._storage_reason(hook) or "its receiver is slow"
-            await self._writer.enqueue(delivery, self._clock.seconds(), reason)
-            return
-        result = await self._attempt_runner.attempt(hook, delivery, slot)
-        if result.done:
-            _remember(self._delivered, delivery.id)
+            self._finish_with(transit, self._store(transit))
         else:
-            if result.attempts:
-                _remember(self._failed, delivery.id)
-            attempted = evolve(delivery, attempts=result.attempts)
-            if result.next_attempt is None:
-                await self._bury(hook, attempted, result.reason)
-            else:
-                await self._writer.enqueue(attempted, result.next_attempt, result.reason)
-            self._failed.pop(delivery.id, None)
+            self._attempt_runner.begin(hook, transit.delivery, slot, transit.on_result)
+
+    def _still_wanted(self, transit: _Transit) -> bool:
+        """Whether the attempt is to be made, after the delivery has waited for a slot."""
+        hook = transit.hook
+        if hook.revision and self._registry.get(hook.id) is None:
+            return False  # it was disabled or deleted meanwhile
+        return transit.probing or not self._attempt_runner.destinations.is_open(hook)
+
+    def on_result(self, transit: _Transit, result: AttemptResult) -> None:
+        """Finish the delivery, or store it for what follows from the attempt."""
+        if result.delivered or result.dropped:
+            _remember(self._delivered, transit.delivery.id)
+            self._finish(transit)
+        else:
+            self._finish_with(transit, self._keep(transit, result))
+
+    def on_defect(self, transit: _Transit, error: Exception) -> None:
+        """Bury a delivery that has raised what nothing expects."""
+        self._finish_with(transit, self._bury_defect(transit, error))
+
+    def _finish(self, transit: _Transit) -> None:
+        self._on_finished()
+        transit.ended.callback(None)
+
+    def _finish_with(self, transit: _Transit, work: Coroutine[Any, Any, bool]) -> None:
+        """Finish the delivery when `work` has ended with True, or fail it like `work`."""
+        Deferred.fromCoroutine(self._guard(transit, work)).addCallbacks(
+            lambda ended: self._finish(transit) if ended else None,
+            lambda failure: self._fail(transit, failure),
+        ).addErrback(lambda failure: _log.failure("finishing a delivery failed", failure))
+
+    def _fail(self, transit: _Transit, failure: Failure) -> None:
+        self._on_finished()
+        transit.ended.errback(failure)
+
+    async def _guard(self, transit: _Transit, work: Coroutine[Any, Any, bool]) -> bool:
+        try:
+            return await work
+        except StorageUnavailable as error:
+            raise Requeue(
+                f"delivery {transit.delivery.id} could be neither delivered nor stored: {error}"
+            ) from None
+        except (CancelledError, Requeue):
+            raise
+        except Exception as error:
+            return await self._bury_defect(transit, error)
+
+    # -- what is stored
+
+    async def _store_or_probe(self, transit: _Transit, reason: str) -> bool:
+        """Store the delivery, or make an attempt if it cannot be stored; return whether it was stored."""
+        if await self._enqueue(transit.hook, transit.delivery, reason):
+            return True
+        transit.probing = True
+        self._request_slot(transit)
+        return False
+
+    async def _store(self, transit: _Transit) -> bool:
+        reason = self._storage_reason(transit.hook) or "its receiver is slow"
+        await self._writer.enqueue(transit.delivery, self._clock.seconds(), reason)
+        return True
+
+    async def _keep(self, transit: _Transit, result: AttemptResult) -> bool:
+        """Store a delivery that has failed."""
+        hook, delivery = transit.hook, transit.delivery
+        await self._attempt_runner.disable_if_gone(hook, result)
+        if result.attempts:
+            _remember(self._failed, delivery.id)
+        attempted = evolve(delivery, attempts=result.attempts)
+        if result.next_attempt is None:
+            await self._bury(hook, attempted, result.reason)
+        else:
+            await self._writer.enqueue(attempted, result.next_attempt, result.reason)
+        self._failed.pop(delivery.id, None)
+        return True
+
+    async def _bury_defect(self, transit: _Transit, error: Exception) -> bool:
+        """Store the delivery as dead: repeating it would fail again and hold up the queue."""
+        hook, delivery = transit.hook, transit.delivery
+        _log.failure(
+            "delivery failed unexpectedly hook_id={hook_id} event={event} delivery_id={delivery_id}",
+            Failure(error),
+            hook_id=hook.id,
+            event=delivery.event,
+            delivery_id=delivery.id,
+        )
+        await self._bury(hook, evolve(delivery, attempts=delivery.attempts + 1), describe_error(error))
+        return True
 
     async def _bury(self, hook: Hook, delivery: Delivery, reason: str) -> None:
         """Store the delivery as dead. What the storage cannot hold of its payload is stored as text."""
@@ -208,7 +299,7 @@ class Dispatcher:
             return "its receiver keeps failing"
         if self._attempt_runner.destinations.is_open(hook):
             return "the host of its receiver cannot be connected to"
-        if self._scheduler.load(hook.queue_key) >= self._scheduler.per_hook + _MAX_WAITING_PER_HOOK:
+        if self._scheduler.is_congested(hook.queue_key, SLOT_TIMEOUT, _MAX_WAITING_PER_HOOK):
             return "many others wait for its receiver"
         return ""
 
@@ -237,18 +328,30 @@ class Dispatcher:
             return False
         return self._scheduler.load(hook.queue_key) < _MAX_WAITING_PER_HOOK
 
-    async def _acquire_slot(self, hook: Hook) -> Slot | None:
-        """Return a slot; None when there was none in time, or the hook is no longer enabled."""
-        timeout = SLOT_TIMEOUT if self._waiting_for_slot < _MAX_WAITING_TOTAL else 0.0
-        self._waiting_for_slot += 1
+
+@define(eq=False)
+class _Transit:
+    """A delivery between the bus and its receiver or the store; `ended` fires with its end.
+
+    `probing`: it is attempted although its receiver is known to fail, because nothing can be stored.
+    """
+
+    dispatcher: Dispatcher
+    hook: Hook
+    delivery: Delivery
+    probing: bool = field(init=False, default=False)
+    ended: Deferred[None] = field(init=False, factory=Deferred)
+
+    def on_slot(self, slot: Slot | None) -> None:
+        """Go on with a slot; without one (None) the delivery is stored. Called by the scheduler."""
         try:
-            slot = await self._scheduler.acquire(hook, timeout)
-        finally:
-            self._waiting_for_slot -= 1
-        if slot is not None and hook.revision and self._registry.get(hook.id) is None:
-            self._scheduler.release(slot, None)
-            return None
-        return slot
+            self.dispatcher.on_slot(self, slot)
+        except Exception as error:
+            self.dispatcher.on_defect(self, error)
+
+    def on_result(self, result: AttemptResult) -> None:
+        """Go on with the result of the attempt. Called by the attempt runner."""
+        self.dispatcher.on_result(self, result)
 
 
 def _remember(deliveries: OrderedDict[str, None], delivery_id: str) -> None:

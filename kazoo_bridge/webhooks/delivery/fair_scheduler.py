@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
@@ -10,12 +11,14 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from kazoo_bridge.config import Webhooks
 from kazoo_bridge.webhooks.delivery.hook_queues import (
+    CIRCUIT_FAILURES,
     AccountQueue,
     HookQueue,
     LeastLoadedQueue,
     Slot,
     SlotRequest,
 )
+from kazoo_bridge.webhooks.delivery.slot_waits import SlotWaits
 from kazoo_bridge.webhooks.hooks.hook import Hook
 
 #: One account may have at most one in so many of all requests in flight.
@@ -45,6 +48,9 @@ class FairScheduler:
 
     A receiver that recovers gets one request at first, and one more at the same time for each that succeeds;
     a failure halves their number.
+
+    While slots are free (`take`), and while requests of one hook only wait, a slot is granted without a look
+    at the queues of all hooks.
     """
 
     _clock: IReactorTime
@@ -63,6 +69,10 @@ class FairScheduler:
     _held_back: OrderedDict[str, HookQueue] = field(init=False, factory=OrderedDict)
     _granting: bool = field(init=False, default=False)
     _may_wait: bool = field(init=False, default=True)
+    _waits: SlotWaits = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._waits = SlotWaits(self._clock, self._give_up)
 
     @classmethod
     def from_config(cls, clock: IReactorTime, config: Webhooks) -> FairScheduler:
@@ -76,35 +86,115 @@ class FairScheduler:
         Fires with the slot, at once when it is free; with None when there was none in time, or `stop_waiting`
         has been called. Cancelling the Deferred gives up the wait.
         """
-        queue = self._queue_for(hook)
-        request = SlotRequest(queue, Deferred(lambda _: self._withdraw(request)))
-        queue.waiting.append(request)
-        self._refresh(queue)
-        self._grant()
-        if not request.granted.called:
-            if timeout > 0 and self._may_wait:
-                request.timer = self._clock.callLater(timeout, self._give_up, request)
-            else:
-                self._give_up(request)
-        return request.granted
+        granted: Deferred[Slot | None] = Deferred(lambda _: self._withdraw(request))
+        request = self.wait(hook, granted.callback, timeout)
+        return granted
 
-    def release(self, slot: Slot, success: bool | None) -> None:
-        """Return a slot. `success`: whether the receiver accepted the request; None: nothing was sent."""
+    def take(self, hook: Hook) -> Slot | None:
+        """Return a slot for one request of `hook` if one is free and nothing has to be decided; else None.
+
+        None does not mean that there is none: `wait` finds out.
+        """
+        queue = self._queues.get(hook.queue_key)
+        if queue is None:
+            queue = self._queues[hook.queue_key] = HookQueue(hook.queue_key, hook.account_id)
+        account = self._accounts.get(queue.account_id)
+        if account is None:
+            account = self._accounts[queue.account_id] = AccountQueue(queue.account_id)
+        in_flight, free = queue.in_flight, self.total - self.in_flight
+        if (
+            queue.waiting
+            or len(account.ready)
+            or hook.rate_limit
+            or queue.interval
+            or queue.ceiling
+            or in_flight >= self.per_hook
+            or in_flight >= self.per_account - account.in_flight
+            or queue.failures >= CIRCUIT_FAILURES
+            or self._granting
+        ):
+            return None
+        if 2 * account.in_flight >= free and (in_flight or free <= self.total // RESERVE_SHARE):
+            return None
+        if not in_flight:
+            queue.progressed = self._clock.seconds()
+        queue.in_flight = in_flight + 1
+        account.in_flight += 1
+        self.in_flight += 1
+        return Slot(queue)
+
+    def wait(
+        self, hook: Hook, answer: Callable[[Slot | None], None], timeout: float, *, hurried: bool = False
+    ) -> SlotRequest:
+        """Call `answer` with a slot for one request of `hook`, perhaps before this returns.
+
+        It is called with None if there was no slot within `timeout` seconds (0.0: at once), and if
+        `stop_waiting` has been called. `hurried`: the wait ends as soon as the receiver stops answering (see
+        `hook_queues.STALL_TIMEOUT`).
+        """
+        queue = self._queue_for(hook)
+        request = SlotRequest(queue, answer, self._clock.seconds() + timeout, hurried)
+        queue.waiting.append(request)
+        self._waits.add(request, timeout)
+        if queue.in_flight < queue.limit(self.per_hook):
+            self._refresh(queue)
+            self._grant()
+        if request.waiting and not (timeout > 0 and self._may_wait):
+            self._give_up(request)
+        return request
+
+    def release(self, slot: Slot, success: bool | None, seconds: float | None = None) -> None:
+        """Return a slot.
+
+        `success`: whether the receiver accepted the request; None: nothing was sent. `seconds` is how long
+        the request took.
+        """
         queue = slot.queue
-        queue.in_flight -= 1
-        self.in_flight -= 1
-        self._accounts[queue.account_id].in_flight -= 1
         if success is not None:
-            queue.failures = 0 if success else queue.failures + 1
-            if queue.ceiling:
-                queue.ceiling = self._next_ceiling(queue.ceiling, success)
+            queue.note_result(success, self._clock.seconds(), seconds, self.per_hook)
+        if success and self._pass_on(slot):
+            return
+        account = self._accounts[queue.account_id]
+        queue.in_flight -= 1
+        account.in_flight -= 1
+        self.in_flight -= 1
         if slot.half_open_probe:
             self._probes -= 1
             if self._held_back:
                 self._refresh(self._held_back.popitem(last=False)[1])
-        self._refresh(queue)
+        if self._waits.count:
+            self._refresh(queue)
+            self._discard_if_idle(queue)
+            self._grant()
+            return
+        # Nothing waits, so nothing changes for others.
         self._discard_if_idle(queue)
+        if not account.in_flight:
+            self._accounts.pop(queue.account_id, None)
+
+    def _pass_on(self, slot: Slot) -> bool:
+        """Give the slot to the next request of its hook, if no other hook's waits; return whether it was."""
+        queue = slot.queue
+        waiting = queue.waiting
+        if (
+            not waiting
+            or self._granting
+            or slot.half_open_probe
+            or queue.interval
+            or queue.ceiling
+            or len(waiting) != self._waits.count
+        ):
+            return False
+        request = waiting.popleft()
+        if not waiting:
+            self._refresh(queue)
+        self._granting = True
+        try:
+            self._answer(request, slot)
+        finally:
+            self._granting = False
         self._grant()
+        return True
 
     def reset(self, queue_key: str) -> None:
         """Forget the failures of a hook, which has been changed or deleted."""
@@ -138,7 +228,7 @@ class FairScheduler:
     @property
     def queued(self) -> int:
         """How many requests of all hooks wait for a slot."""
-        return sum(len(queue.waiting) for queue in self._queues.values())
+        return self._waits.count
 
     def load(self, queue_key: str) -> int:
         """Return how many requests of the hook are in flight or wait for a slot."""
@@ -150,24 +240,37 @@ class FairScheduler:
         queue = self._queues.get(queue_key)
         if queue is None:
             return self.per_hook
-        return max(0, self._limit(queue) - queue.in_flight - len(queue.waiting))
+        return max(0, queue.limit(self.per_hook) - queue.in_flight - len(queue.waiting))
 
     def circuit_open(self, queue_key: str) -> bool:
         """Return whether the hook's latest requests failed, so that its receiver is only probed."""
         queue = self._queues.get(queue_key)
         return queue is not None and queue.circuit_open
 
+    def is_congested(self, queue_key: str, longest_wait: float, many: int) -> bool:
+        """Return whether a further request of the hook would wait too long, see `HookQueue.is_congested`."""
+        queue = self._queues.get(queue_key)
+        return queue is not None and queue.is_congested(
+            self._clock.seconds(), longest_wait, many, self.per_hook
+        )
+
     # -- waiting
 
     def _give_up(self, request: SlotRequest) -> None:
         self._withdraw(request)
-        request.granted.callback(None)
+        request.answer(None)
 
     def _withdraw(self, request: SlotRequest) -> None:
-        _cancel_timer(request)
+        request.waiting = False
         request.queue.waiting.remove(request)
+        self._waits.ended()
         self._refresh(request.queue)
         self._discard_if_idle(request.queue)
+
+    def _answer(self, request: SlotRequest, slot: Slot) -> None:
+        request.waiting = False
+        self._waits.ended()
+        request.answer(slot)
 
     # -- the hooks and accounts that could send
 
@@ -178,20 +281,18 @@ class FairScheduler:
         queue.interval = 1 / hook.rate_limit if hook.rate_limit else 0.0
         return queue
 
-    def _limit(self, queue: HookQueue) -> int:
-        return 1 if queue.circuit_open else queue.ceiling or self.per_hook
-
-    def _next_ceiling(self, ceiling: int, success: bool) -> int:
-        raised = ceiling + 1 if success else max(1, ceiling // 2)
-        return raised if raised < self.per_hook else 0
-
     def _refresh(self, queue: HookQueue) -> None:
-        """Add the hook to the ready hooks if it could send, else remove it."""
+        """Add the hook to the ready hooks if it could send, else remove it.
+
+        A hook that has as many requests in flight as it may is in none of the queues.
+        """
         account = self._accounts.get(queue.account_id)
         if account is None:
             account = self._accounts[queue.account_id] = AccountQueue(queue.account_id)
         could_send = (
-            bool(queue.waiting) and queue.in_flight < self._limit(queue) and not self._rate_limited(queue)
+            bool(queue.waiting)
+            and queue.in_flight < queue.limit(self.per_hook)
+            and not self._rate_limited(queue)
         )
         if could_send and self._may_probe(queue):
             account.ready.put(queue.key, queue, queue.in_flight)
@@ -239,8 +340,9 @@ class FairScheduler:
             self._accounts.pop(account.id, None)
 
     def _discard_if_idle(self, queue: HookQueue) -> None:
-        rate_limited = queue.key in self._rate_limit_timers or queue.not_before > self._clock.seconds()
-        if queue.idle and not rate_limited:
+        if queue.in_flight or not queue.idle or queue.key in self._rate_limit_timers:
+            return
+        if not queue.not_before or queue.not_before <= self._clock.seconds():
             self._queues.pop(queue.key, None)
 
     # -- granting
@@ -269,18 +371,14 @@ class FairScheduler:
             self._refresh(queue)
             return
         request = queue.waiting.popleft()
-        _cancel_timer(request)
         slot = Slot(queue, half_open_probe=queue.circuit_open)
         self._probes += slot.half_open_probe
+        if not queue.in_flight:
+            queue.progressed = self._clock.seconds()
         queue.in_flight += 1
         account.in_flight += 1
         self.in_flight += 1
         if queue.interval:
             queue.not_before = max(self._clock.seconds(), queue.not_before) + queue.interval
         self._refresh(queue)
-        request.granted.callback(slot)
-
-
-def _cancel_timer(request: SlotRequest) -> None:
-    if request.timer is not None and request.timer.active():
-        request.timer.cancel()
+        self._answer(request, slot)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from attrs import define, field
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall
 
 #: Consecutive failures after which a hook gets one request at a time, until one succeeds.
 CIRCUIT_FAILURES = 5
+
+#: Seconds without an answer of a receiver after which it is taken to have stopped answering.
+STALL_TIMEOUT = 0.25
+
+#: The part of a request's duration in the mean of its hook's.
+_DURATION_WEIGHT = 0.1
 
 T = TypeVar("T")
 
@@ -46,7 +51,11 @@ class LeastLoadedQueue(Generic[T]):
 
     def first(self) -> T | None:
         """Return the item with the smallest load; None when the queue is empty."""
-        return next((next(iter(level.values())) for level in self._levels if level), None)
+        if self._load_of:
+            for level in self._levels:
+                if level:
+                    return next(iter(level.values()))
+        return None
 
 
 @define(eq=False)
@@ -62,11 +71,17 @@ class Slot:
 
 @define(eq=False)
 class SlotRequest:
-    """A request for a slot that waits; `timer` ends the wait."""
+    """A request for a slot that waits; `answer` is called once, with the slot or None.
+
+    `deadline` is when the wait ends, in the clock's seconds. `hurried`: it ends earlier if the receiver stops
+    answering.
+    """
 
     queue: HookQueue
-    granted: Deferred[Slot | None]
-    timer: IDelayedCall | None = None
+    answer: Callable[[Slot | None], None]
+    deadline: float
+    hurried: bool = False
+    waiting: bool = True
 
 
 @define(eq=False)
@@ -75,7 +90,9 @@ class HookQueue:
 
     `key` is `Hook.queue_key`. `interval` is the time between two requests by the hook's rate limit (0.0: no
     limit), `not_before` the time of the next; both in seconds. `ceiling`: how many requests may be in flight
-    while the receiver recovers; 0: as many as those of other hooks.
+    while the receiver recovers; 0: as many as those of other hooks. `duration` is the mean of the latest
+    requests' durations in seconds, 0.0 before the first has ended; `progressed` is when the latest one ended
+    or, after a time without any, began.
     """
 
     key: str
@@ -85,6 +102,8 @@ class HookQueue:
     failures: int = 0
     not_before: float = 0.0
     ceiling: int = 0
+    duration: float = 0.0
+    progressed: float = 0.0
     waiting: deque[SlotRequest] = field(factory=deque)
 
     @property
@@ -96,6 +115,33 @@ class HookQueue:
     def idle(self) -> bool:
         """Whether the queue has no state to remember, the rate limit aside."""
         return not (self.in_flight or self.waiting or self.failures or self.ceiling)
+
+    def limit(self, per_hook: int) -> int:
+        """Return how many requests may be in flight; `per_hook` is the limit of all hooks."""
+        return 1 if self.circuit_open else self.ceiling or per_hook
+
+    def note_result(self, success: bool, now: float, seconds: float | None, per_hook: int) -> None:
+        """Note that a request has ended, `now`, after so many seconds (None: unknown)."""
+        self.failures = 0 if success else self.failures + 1
+        self.progressed = now
+        if seconds is not None:
+            self.duration += (seconds - self.duration) * (_DURATION_WEIGHT if self.duration else 1.0)
+        if self.ceiling:
+            raised = self.ceiling + 1 if success else max(1, self.ceiling // 2)
+            self.ceiling = raised if raised < per_hook else 0
+
+    def is_congested(self, now: float, longest_wait: float, many: int, per_hook: int) -> bool:
+        """Return whether a further request would wait longer than `longest_wait` seconds.
+
+        That is estimated by the durations of the latest requests. The queue is also congested if `many` wait
+        and the receiver has stopped answering.
+        """
+        if not self.waiting:
+            return False
+        idle = now - self.progressed
+        if idle >= STALL_TIMEOUT and len(self.waiting) >= many:
+            return True
+        return max(self.duration, idle) * len(self.waiting) > longest_wait * self.limit(per_hook)
 
 
 @define(eq=False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import ipaddress
 import re
+from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from attrs import field, frozen
@@ -27,6 +28,17 @@ class BadDestination(ValueError):
     """The URI cannot be requested. The text says what was expected, for the hook's owner, without the URI."""
 
 
+class Origin(NamedTuple):
+    """Requests of one origin share connections. The fields are those of `Destination`.
+
+    A tuple, as it is the key of connections and is hashed for each request.
+    """
+
+    scheme: str
+    host: str
+    port: int
+
+
 @frozen
 class Destination:
     """A parsed URI.
@@ -41,6 +53,11 @@ class Destination:
     port: int
     credentials: bytes | None = field(repr=False)
     target: str = field(repr=False)
+
+    @property
+    def origin(self) -> Origin:
+        """Scheme, host and port."""
+        return Origin(self.scheme, self.host, self.port)
 
     @property
     def authority(self) -> str:

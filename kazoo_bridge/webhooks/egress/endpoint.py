@@ -1,21 +1,17 @@
-"""Opens connections to judged addresses, and closes them within a bounded time."""
+"""Opens connections to judged addresses."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attrs import frozen
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
 from twisted.internet.error import ConnectingCancelledError
-from twisted.internet.interfaces import IDelayedCall, IProtocol, IProtocolFactory, IStreamClientEndpoint
-from twisted.internet.protocol import connectionDone
-from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
-from twisted.python.failure import Failure
-from twisted.web.client import URI
-from twisted.web.iweb import IAgentEndpointFactory
+from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
 from zope.interface import implementer
 
+from kazoo_bridge.webhooks.egress.destination import Origin
 from kazoo_bridge.webhooks.egress.policy import EgressPolicy
 from kazoo_bridge.webhooks.egress.proxy import Proxy, TunnelEndpoint
 from kazoo_bridge.webhooks.egress.resolver import (
@@ -25,10 +21,6 @@ from kazoo_bridge.webhooks.egress.resolver import (
     permitted_addresses,
 )
 from kazoo_bridge.webhooks.egress.tls import TlsClient
-
-#: Seconds that a peer has to finish closing (read what is buffered, answer TLS's close_notify); then the
-#: connection is aborted.
-CLOSE_TIMEOUT = 1.0
 
 #: Seconds: an endpoint treats a time-out of zero or less as an immediate failure.
 _MIN_CONNECT_TIMEOUT = 0.001
@@ -102,85 +94,19 @@ class PermittedEndpoint:
         return endpoint(context.reactor, address, self.port, timeout=timeout).connect(factory)
 
 
-@implementer(IAgentEndpointFactory)
 @frozen
 class PermittedEndpoints:
-    """Makes the endpoints of a `twisted.web.client.Agent`."""
+    """Makes the endpoints of a `ConnectionPool`."""
 
     context: EgressContext
 
-    def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
-        """Return an endpoint that connects to a permitted address of the URI's host.
+    def endpoint_for(self, origin: Origin) -> IStreamClientEndpoint:
+        """Return an endpoint that connects to a permitted address of the origin's host.
 
-        For every scheme but http the connection is TLS, verified against the host. All connections close
-        within `CLOSE_TIMEOUT`.
+        For every scheme but http the connection is TLS, verified against the host.
         """
-        host = uri.host.decode("ascii")
-        endpoint: Any = PermittedEndpoint(self.context, host, uri.port)
-        if uri.scheme != b"http":
-            endpoint = wrapClientTLS(self.context.tls.for_host(host), endpoint)
-        return BoundedCloseEndpoint(self.context.reactor, endpoint)
-
-
-class BoundedCloseTransport(ProtocolWrapper):
-    """A transport whose `loseConnection` ends within `CLOSE_TIMEOUT`, whatever the peer does."""
-
-    _timer: IDelayedCall | None = None
-
-    def loseConnection(self) -> None:
-        """Close the connection, and abort it if it is still open after `CLOSE_TIMEOUT`."""
-        if self._timer is None and self.wrappedProtocol is not None:
-            self._timer = self.factory.reactor.callLater(CLOSE_TIMEOUT, self._abort)
-            super().loseConnection()
-
-    def stopProducing(self) -> None:
-        """Close the connection: the consumer wants no more data."""
-        self.loseConnection()
-
-    def abortConnection(self) -> None:
-        """Close the connection at once and discard what is buffered."""
-        self.transport.abortConnection()  # type: ignore[union-attr] # connected
-
-    def _abort(self) -> None:
-        self._timer = None
-        self.abortConnection()
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Cancel the timer and notify the wrapped protocol."""
-        if self._timer is not None:
-            self._timer.cancel()
-        super().connectionLost(reason)
-
-
-if TYPE_CHECKING:
-    _BoundedCloseFactoryBase = WrappingFactory[BoundedCloseTransport]
-else:
-    # Generic only since Twisted 24.10.
-    _BoundedCloseFactoryBase = WrappingFactory
-
-
-class _BoundedCloseFactory(_BoundedCloseFactoryBase):
-    protocol = BoundedCloseTransport
-    noisy = False
-
-    def __init__(self, reactor: Any, wrapped: IProtocolFactory) -> None:
-        super().__init__(wrapped)
-        self.reactor = reactor
-
-
-@implementer(IStreamClientEndpoint)
-class BoundedCloseEndpoint:
-    """Gives the connections of another endpoint a `BoundedCloseTransport`."""
-
-    def __init__(self, reactor: Any, endpoint: IStreamClientEndpoint) -> None:
-        self._reactor = reactor
-        self._endpoint = endpoint
-
-    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
-        """Connect with the other endpoint.
-
-        Fires with the protocol of `protocolFactory`, not with the wrapper. Fails like the other endpoint.
-        """
-        connected: Any = self._endpoint.connect(_BoundedCloseFactory(self._reactor, protocolFactory))
-        unwrapped: Deferred[IProtocol] = connected.addCallback(lambda wrapper: wrapper.wrappedProtocol)
-        return unwrapped
+        endpoint = PermittedEndpoint(self.context, origin.host, origin.port)
+        if origin.scheme == "http":
+            return endpoint
+        wrapped: IStreamClientEndpoint = wrapClientTLS(self.context.tls.for_host(origin.host), endpoint)
+        return wrapped

@@ -6,10 +6,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from kazoo_bridge.webhooks.hooks.hook import Hook
-from kazoo_bridge.webhooks.http.payload_encoding import DEFAULT_MAX_BYTES, form_encode, json_encode
+from kazoo_bridge.webhooks.http.form_encoding import encode_form
+from kazoo_bridge.webhooks.http.payload_encoding import DEFAULT_MAX_BYTES, json_encode
 
 #: Printable ASCII that RFC 3986 permits in neither path nor query; strict servers refuse it.
 _FORBIDDEN_RAW = re.compile(r'["<>\[\]^`{|}]')
@@ -57,19 +58,26 @@ def build_request(
 
     Raises `PayloadTooLarge` if the body, or what is appended to the query, has more than `max_bytes` bytes.
     """
-    encoded = build_payload(hook, payload, cluster_id)
-    headers = {**hook.headers, "X-Hook-ID": hook.id, "X-Account-ID": hook.account_id}
-    options = hook.options.success_statuses, hook.options.timeout
+    sent, request = build_payload(hook, payload, cluster_id), plain_request(hook)
     if hook.verb == "get":
-        query = form_encode(encoded, max_bytes, in_query=True)
-        return HookRequest("GET", _escape(_with_query(hook.uri, query)), headers, b"", *options)
-    if hook.format == "json":
+        query = encode_form(sent, max_bytes, in_query=True).decode("ascii")
+        return evolve(request, url=append_query(request.url, query))
+    encode = json_encode if hook.format == "json" else encode_form
+    return evolve(request, body=encode(sent, max_bytes))
+
+
+def plain_request(hook: Hook) -> HookRequest:
+    """Return the request that `build_request` adds a payload to: with every header, and an empty body."""
+    headers = {**hook.headers, "X-Hook-ID": hook.id, "X-Account-ID": hook.account_id}
+    uri = hook.uri
+    if hook.verb == "get":
+        uri = uri.partition("#")[0]
+    elif hook.format == "json":
         headers["Content-Type"] = "application/json"
-        body = json_encode(encoded, max_bytes)
     else:
         headers["Content-Type"] = "application/x-www-form-urlencoded"
-        body = form_encode(encoded, max_bytes).encode("ascii")
-    return HookRequest(hook.verb.upper(), _escape(hook.uri), headers, body, *options)
+    options = hook.options.success_statuses, hook.options.timeout
+    return HookRequest(hook.verb.upper(), _escape(uri), headers, b"", *options)
 
 
 def is_success(request: HookRequest, status: int) -> bool:
@@ -82,13 +90,14 @@ def is_success(request: HookRequest, status: int) -> bool:
     return status == 200 or (request.method == "PUT" and status == 201)
 
 
-def _with_query(uri: str, query: str) -> str:
-    """Return `uri` with `query` appended to its own query, and without its fragment."""
-    uri = uri.partition("#")[0]
-    if not query:
-        return uri
-    separator = "?" if "?" not in uri else "" if uri.endswith("?") else "&"
-    return f"{uri}{separator}{query}"
+def append_query(uri: str, query: str) -> str:
+    """Return `uri`, which has no fragment, with `query` appended to its own query."""
+    return f"{uri}{query_separator(uri)}{query}" if query else uri
+
+
+def query_separator(uri: str) -> str:
+    """Return what stands between `uri`, which has no fragment, and a query that is appended to it."""
+    return "?" if "?" not in uri else "" if uri.endswith("?") else "&"
 
 
 def _escape(uri: str) -> str:

@@ -20,7 +20,7 @@ DEFAULT_MAX_BYTES = 1024 * 1024
 
 #: Characters of keys that may be joined for each byte of the limit. Empty objects need keys too, but leave
 #: nothing in a form.
-_MAX_WORK_FACTOR = 4
+MAX_WORK_FACTOR = 4
 
 #: Replaces what UTF-8 cannot encode.
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
@@ -116,7 +116,7 @@ class _FormEncoder:
         self.pairs: list[str] = []
         self._limit = limit
         self._left = limit + 1  # the first pair has no ampersand
-        self._work_left = limit * _MAX_WORK_FACTOR
+        self._work_left = limit * MAX_WORK_FACTOR
         self._opening, self._closing, self._item = opening, closing, opening + closing
 
     def add_members(self, path: str | None, members: Mapping[str, Any]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import typing
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from attrs import evolve, field, frozen
@@ -10,32 +11,30 @@ from hyperlink import DecodedURL
 from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.client import ResponseDone, ResponseFailed
-from twisted.web.http import PotentialDataLoss
+from twisted.web.client import ResponseFailed
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgent, IBodyProducer, IResponse
-from zope.interface import implementer
+from twisted.web.iweb import IAgent
 
-from kazoo_bridge import __version__
-from kazoo_bridge.webhooks.egress.http_connection import VALID_STATUSES
+from kazoo_bridge.webhooks.egress import ConnectionPool
+from kazoo_bridge.webhooks.egress.connection_pool import PooledExchange
 from kazoo_bridge.webhooks.egress.own_faults import OwnWaitCancelled, WaitTimedOut
+from kazoo_bridge.webhooks.egress.receiver_response import (
+    VALID_STATUSES,
+    RawHeaders,
+    ReceiverResponse,
+    end_to_end_headers,
+)
 from kazoo_bridge.webhooks.http.body_producer import BytesProducer
 from kazoo_bridge.webhooks.http.error_messages import describe_error
 from kazoo_bridge.webhooks.http.faults import UNREACHABLE_ERRORS, Fault, fault_of
+from kazoo_bridge.webhooks.http.fixed_url_agent import FixedUrlAgent, read_prefix
 from kazoo_bridge.webhooks.http.http_request import HookRequest, is_success
 from kazoo_bridge.webhooks.http.redirects import RedirectRefused, is_redirect, redirect
+from kazoo_bridge.webhooks.http.wire_request import WireRequest, encode_headers
 
 _log = Logger()
-
-#: The part of a response's body that is read. Reading up to it lets the connection be used again; a longer
-#: body closes the connection.
-MAX_BODY_BYTES = 64 * 1024
-
-#: Sent unless the hook sets another ``User-Agent``.
-USER_AGENT = f"kazoo-bridge/{__version__}"
 
 #: treq requires a URL; `FixedUrlAgent` replaces it.
 _PLACEHOLDER_URL = DecodedURL.from_text("http://hook.invalid/")
@@ -71,6 +70,17 @@ class Outcome:
         return self.status is None
 
 
+#: Receives the result of `Sender.begin`.
+OnOutcome = Callable[[Outcome], None]
+
+
+class Exchange(typing.Protocol):
+    """A request on its way."""
+
+    def cancel(self) -> None:
+        """Close its connection; its result is not reported any more."""
+
+
 @frozen
 class Sender:
     """Sends requests, one attempt each.
@@ -78,7 +88,8 @@ class Sender:
     `request_timeout` is in seconds and covers one attempt: connecting, all redirects, and reading the
     response; a request's own time-out overrides it. `keep_success_headers` is false where nothing records the
     headers of successful responses, which are then not collected. `max_redirects` is the number of redirects
-    that are followed; with 0 a redirect is a response like any other.
+    that are followed; with 0 a redirect is a response like any other. `pool` is the agent's: `begin` uses it
+    without the agent.
     """
 
     _clock: IReactorTime
@@ -86,6 +97,12 @@ class Sender:
     request_timeout: float
     keep_success_headers: bool = True
     max_redirects: int = 0
+    _pool: ConnectionPool | None = None
+
+    @property
+    def persistent(self) -> bool:
+        """Whether connections are kept for the next request (see `wire_request`)."""
+        return self._pool is None or self._pool.persistent
 
     async def send(self, request: HookRequest) -> Outcome:
         """Send `request` and return the result.
@@ -94,37 +111,75 @@ class Sender:
         exception. So is a defect of this program, which is logged. Cancelling closes the connection and
         raises CancelledError.
         """
-        timeout = self.request_timeout if request.timeout is None else request.timeout
-        attempt = Deferred.fromCoroutine(self._follow(request))
-        attempt.addTimeout(timeout, self._clock, onTimeoutCancel=_timed_out)
+        timeout = self.timeout_of(request)
+        return await self._bounded(self._follow(request), timeout, timeout)
+
+    def begin(self, request: WireRequest, done: OnOutcome) -> Exchange:
+        """Send `request` and call `done` with the result, which is the same as that of `send`.
+
+        `done` is called once, and may begin the next request; an exception that it raises is logged. It is
+        called after this has returned, unless the sender has no pool. If a connection to the origin is idle,
+        the request is written before this returns.
+
+        Returns the exchange; after its `cancel`, `done` is not called.
+        """
+        if self._pool is None:
+            slow = _AgentAttempt(self.timeout_of(request), done)
+            slow.start(self._send_source(request))
+            return slow
+        attempt = _PooledAttempt(self, self._pool, request, self.timeout_of(request), done)
+        self._pool.start(attempt)
+        return attempt
+
+    async def _send_source(self, request: WireRequest) -> Outcome:
+        return await self.send(request.source())
+
+    def timeout_of(self, request: HookRequest | WireRequest) -> float:
+        """Return the seconds that an attempt to send `request` may take."""
+        return self.request_timeout if request.timeout is None else request.timeout
+
+    def outcome_of(self, request: WireRequest, response: ReceiverResponse) -> Outcome:
+        """Return the result of a request that was answered."""
+        return self._judge(request, response.status, response.error, response.headers, response.body)
+
+    async def follow(self, request: WireRequest, response: ReceiverResponse, seconds: float) -> Outcome:
+        """Follow a redirect within `seconds`; return the result like `send`."""
+        outcome = self.outcome_of(request, response)
+        location = _location(end_to_end_headers(response.headers))
+        following = self._follow_redirects(request.source(), outcome, location)
+        return await self._bounded(following, seconds, self.timeout_of(request))
+
+    async def _bounded(
+        self, attempt: Coroutine[Any, Any, Outcome], seconds: float, timeout: float
+    ) -> Outcome:
+        """Return the result of `attempt`, which has `seconds` left of its `timeout`."""
+        running = Deferred.fromCoroutine(attempt)
+        running.addTimeout(seconds, self._clock, onTimeoutCancel=_timed_out)
         try:
-            return await attempt
-        except TimeoutError:
-            return Outcome(False, error=f"no complete answer within {timeout:g} s")
+            return await running
+        except TimeoutError as error:
+            return failed_outcome(error, timeout)
         except CancelledError:
             raise
         except Exception as error:
-            fault = fault_of(error)
-            if fault is Fault.DEFECT:
-                _log.failure("sending a request failed unexpectedly")
-            unreachable = fault is Fault.RECEIVER and isinstance(error, UNREACHABLE_ERRORS)
-            return Outcome(False, error=describe_error(error), fault=fault, unreachable=unreachable)
+            return failed_outcome(error, timeout)
 
     async def _follow(self, request: HookRequest) -> Outcome:
-        exchange = self._exchange
+        outcome, location = await self._exchange(request)
+        return await self._follow_redirects(request, outcome, location)
+
+    async def _follow_redirects(
+        self, request: HookRequest, outcome: Outcome, location: str | None
+    ) -> Outcome:
         for _ in range(self.max_redirects):
-            outcome, location = await exchange(request)
-            if outcome.success or outcome.status is None or not is_redirect(outcome.status):
+            if outcome.status is None or not _is_redirected(outcome):
                 return outcome
             try:
                 request = redirect(request, outcome.status, location)
             except RedirectRefused as refused:
                 return evolve(outcome, error=describe_error(refused))
-            exchange = self._exchange_redirected
-        outcome, _ = await exchange(request)
-        if outcome.success or outcome.status is None:
-            return outcome
-        if self.max_redirects and is_redirect(outcome.status):
+            outcome, location = await self._exchange_redirected(request)
+        if self.max_redirects and _is_redirected(outcome):
             return evolve(outcome, error=f"more redirects than {self.max_redirects}")
         return outcome
 
@@ -142,30 +197,129 @@ class Sender:
         response = await HTTPClient(FixedUrlAgent(self._agent, request.url.encode("ascii"))).request(
             request.method,
             _PLACEHOLDER_URL,
-            headers=_encode_headers(request.headers),
+            headers=encode_headers(request.headers),
             data=BytesProducer(request.body) if request.body else None,
             allow_redirects=False,
             unbuffered=True,
         )
-        body, error = bytearray(), ""
+        body, error = bytearray(), None
         try:
             await read_prefix(response, body)
         except ResponseFailed as failed:
-            error = describe_error(failed)
-        if response.code not in VALID_STATUSES:
-            return Outcome(False, error="the answer is not HTTP/1.1: it has no status"), None
-        success = is_success(request, response.code)
-        headers = {} if success and not self.keep_success_headers else _decode_headers(response.headers)
-        locations = response.headers.getRawHeaders("Location", [])
-        outcome = Outcome(success, response.code, "" if success else error, headers, bytes(body))
-        return outcome, locations[0] if len(locations) == 1 else None
+            error = failed
+        outcome = self._judge(request, response.code, error, response.headers, bytes(body))
+        return outcome, _location(response.headers)
+
+    def _judge(
+        self,
+        request: HookRequest | WireRequest,
+        status: int,
+        error: Exception | None,
+        headers: Headers | RawHeaders,
+        body: bytes,
+    ) -> Outcome:
+        if status not in VALID_STATUSES:
+            return Outcome(False, error="the answer is not HTTP/1.1: it has no status")
+        if is_success(request, status):  # type: ignore[arg-type] # a WireRequest has what it looks at
+            return Outcome(
+                True, status, "", _decode_headers(headers) if self.keep_success_headers else {}, body
+            )
+        text = "" if error is None else describe_error(error)
+        return Outcome(False, status, text, _decode_headers(headers), body)
 
 
-def _encode_headers(headers: Mapping[str, str]) -> Headers:
-    encoded = Headers({name: [value] for name, value in headers.items()})
-    if not encoded.hasHeader("User-Agent"):
-        encoded.setRawHeaders("User-Agent", [USER_AGENT])
-    return encoded
+class _PooledAttempt(PooledExchange):
+    """An attempt of `Sender.begin`; a redirect goes on by `Sender.follow`."""
+
+    __slots__ = ("_done", "_following", "_request", "_sender")
+
+    def __init__(
+        self, sender: Sender, pool: ConnectionPool, request: WireRequest, timeout: float, done: OnOutcome
+    ) -> None:
+        super().__init__(pool, request.origin, request.data, timeout, request.method == "HEAD")
+        self._sender = sender
+        self._request = request
+        self._done = done
+        self._following: _AgentAttempt | None = None
+
+    def on_response(self, response: ReceiverResponse) -> None:
+        sender = self._sender
+        try:
+            outcome = sender.outcome_of(self._request, response)
+        except Exception as error:
+            self.on_failure(error)
+            return
+        if sender.max_redirects and _is_redirected(outcome):
+            self._follow(response)
+        else:
+            _report(self._done, outcome)
+
+    def on_failure(self, error: BaseException) -> None:
+        _report(self._done, failed_outcome(error, self._sender.timeout_of(self._request)))
+
+    def _follow(self, response: ReceiverResponse) -> None:
+        clock, timeout = self._pool.clock, self._sender.timeout_of(self._request)
+        left = max(0.0, self.started_at + timeout - clock.seconds())
+        self._following = _AgentAttempt(timeout, self._done)
+        self._following.start(self._sender.follow(self._request, response, left))
+
+    def cancel(self) -> None:
+        super().cancel()
+        if self._following is not None:
+            self._following.cancel()
+
+
+class _AgentAttempt:
+    """An attempt that a coroutine makes. `timeout` is the whole one, in seconds."""
+
+    def __init__(self, timeout: float, done: OnOutcome) -> None:
+        self._timeout = timeout
+        self._done = done
+        self._sending: Deferred[Outcome] | None = None
+
+    def start(self, sending: Coroutine[Any, Any, Outcome]) -> None:
+        running = self._sending = Deferred.fromCoroutine(sending)
+        running.addBoth(self._report)
+
+    def _report(self, result: Outcome | Failure) -> None:
+        if self._sending is None:
+            return
+        self._sending = None
+        if isinstance(result, Failure):
+            result = failed_outcome(result.value or CancelledError(), self._timeout)
+        _report(self._done, result)
+
+    def cancel(self) -> None:
+        sending, self._sending = self._sending, None
+        if sending is not None:
+            sending.cancel()
+
+
+def _report(done: OnOutcome, outcome: Outcome) -> None:
+    try:
+        done(outcome)
+    except Exception:
+        _log.failure("the result of a request could not be handled")
+
+
+def failed_outcome(error: BaseException, timeout: float) -> Outcome:
+    """Return the result of a request without a response. `timeout` is the whole one, in seconds."""
+    if isinstance(error, TimeoutError):
+        return Outcome(False, error=f"no complete answer within {timeout:g} s")
+    fault = fault_of(error)
+    if fault is Fault.DEFECT:
+        _log.failure("sending a request failed unexpectedly", failure=Failure(error))
+    unreachable = fault is Fault.RECEIVER and isinstance(error, UNREACHABLE_ERRORS)
+    return Outcome(False, error=describe_error(error), fault=fault, unreachable=unreachable)
+
+
+def _is_redirected(outcome: Outcome) -> bool:
+    return not outcome.success and outcome.status is not None and is_redirect(outcome.status)
+
+
+def _location(headers: Headers) -> str | None:
+    locations = headers.getRawHeaders("Location", [])
+    return locations[0] if len(locations) == 1 else None
 
 
 def _timed_out(result: Outcome | Failure, _timeout: float) -> Outcome | Failure:
@@ -175,78 +329,14 @@ def _timed_out(result: Outcome | Failure, _timeout: float) -> Outcome | Failure:
     return Failure(WaitTimedOut() if result.check(OwnWaitCancelled) else TimeoutError())
 
 
-def _decode_headers(headers: Headers) -> dict[str, str]:
+def _decode_headers(headers: Headers | RawHeaders) -> dict[str, str]:
     """Return the headers as text, without the empty Content-Encoding that Twisted's decoding leaves."""
+    if isinstance(headers, list):
+        headers = end_to_end_headers(headers)
+        headers.removeHeader(b"Content-Encoding")
     joined = ((name, b", ".join(values)) for name, values in headers.getAllRawHeaders())
     return {
         name.decode("latin-1"): value.decode("latin-1")
         for name, value in joined
         if value or name.lower() != b"content-encoding"
     }
-
-
-@implementer(IAgent)
-@frozen
-class FixedUrlAgent:
-    """Requests exactly `url`, whatever URI it is given, and neither requests nor decodes compression."""
-
-    agent: IAgent
-    url: bytes
-
-    def request(
-        self,
-        method: bytes,
-        uri: bytes,
-        headers: Headers | None = None,
-        bodyProducer: IBodyProducer | None = None,
-    ) -> Deferred[IResponse]:
-        """Send a request like `IAgent.request`, to `url` instead of `uri`."""
-        if headers is not None:
-            headers.removeHeader(b"Accept-Encoding")
-        response: Deferred[IResponse] = self.agent.request(method, self.url, headers, bodyProducer)
-        return response.addCallback(_without_decoding)
-
-
-def _without_decoding(response: IResponse) -> IResponse:
-    # A small compressed body can decode to gigabytes.
-    response.headers.removeHeader(b"Content-Encoding")
-    return response
-
-
-def read_prefix(response: IResponse, body: bytearray) -> Deferred[None]:
-    """Read at most `MAX_BODY_BYTES` of the response's body into `body`.
-
-    Fires when the body is complete or the limit is reached; the latter closes the connection. Fails with
-    `ResponseFailed` if the body ends early; `body` then holds what was received. Cancelling closes the
-    connection.
-    """
-    reader = _PrefixReader(body)
-    response.deliverBody(reader)
-    return reader.done
-
-
-class _PrefixReader(Protocol):
-    """Collects a body until its end or the limit, whichever is first."""
-
-    def __init__(self, body: bytearray) -> None:
-        self._body = body
-        self.done: Deferred[None] = Deferred(lambda _: self._close())
-
-    def dataReceived(self, data: bytes) -> None:
-        self._body.extend(data[: MAX_BODY_BYTES - len(self._body)])
-        if len(self._body) >= MAX_BODY_BYTES and not self.done.called:
-            self._close()
-            self.done.callback(None)
-
-    def _close(self) -> None:
-        transport: Any = self.transport
-        if transport is not None:
-            transport.loseConnection()
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if self.done.called:
-            return
-        if reason.check(ResponseDone, PotentialDataLoss):
-            self.done.callback(None)
-        else:
-            self.done.errback(reason)

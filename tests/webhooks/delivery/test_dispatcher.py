@@ -15,6 +15,7 @@ from kazoo_bridge.interfaces import Occurrence, Requeue
 from kazoo_bridge.webhooks.delivery import dispatcher
 from kazoo_bridge.webhooks.delivery.destination_circuits import CIRCUIT_HOOKS
 from kazoo_bridge.webhooks.delivery.dispatcher import delivery_id, make_delivery
+from kazoo_bridge.webhooks.delivery.hook_queues import STALL_TIMEOUT
 from kazoo_bridge.webhooks.egress import EgressPolicy, guarded_agent
 from kazoo_bridge.webhooks.http.sender import Outcome
 from tests.webhooks.fakes import respond
@@ -232,17 +233,51 @@ def test_a_slow_receiver_delays_only_its_own_hook() -> None:
     ] * 3
 
 
-def test_only_a_few_deliveries_of_a_hook_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_burst_for_a_fast_receiver_is_not_stored() -> None:
+    agent, harness = make_harness(reachable=True, started=False, total=100, per_account=100, per_hook=4)
+    hook = harness.hook()
+    ends = [results_of(harness.deliver(hook, f"e{number}")) for number in range(400)]
+    for number in range(400):
+        harness.clock.advance(0.0025)
+        respond(agent.hanging[number], 200)
+    assert ends == [[None]] * 400
+    assert harness.deliveries.writes == 0
+
+
+def test_only_a_few_deliveries_of_a_hook_wait_for_a_receiver_that_hangs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(dispatcher, "_MAX_WAITING_PER_HOOK", 3)
     _, harness = make_harness(reachable=True, started=False)
     hook = harness.hook()
     waiting = [results_of(harness.deliver(hook, f"e{number}")) for number in range(7)]
     harness.clock.advance(0.1)
+    assert waiting == [[]] * 7
+    harness.pump(STALL_TIMEOUT)
     assert waiting == [[]] * 5 + [[None]] * 2
     assert {row.reason for row in harness.deliveries.rows.values()} == {"many others wait for its receiver"}
+    late = results_of(harness.deliver(hook, "late"))
+    harness.clock.advance(0.1)
+    assert late == [None]
 
 
-def test_only_a_few_deliveries_of_all_hooks_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_delivery_that_would_wait_too_long_for_a_slow_receiver_is_stored() -> None:
+    agent, harness = make_harness(reachable=True, started=False, per_hook=1)
+    hook = harness.hook()
+    first = results_of(harness.deliver(hook, "first"))
+    waiting = [results_of(harness.deliver(hook, f"e{number}")) for number in range(6)]
+    harness.clock.advance(0.5)
+    respond(agent.hanging[0], 200)
+    # Five wait for a receiver that takes half a second: two and a half seconds for the next one.
+    late = results_of(harness.deliver(hook, "late"))
+    harness.clock.advance(0.1)
+    assert (first, waiting, late) == ([None], [[]] * 6, [None])
+    assert [row.delivery.event_id for row in harness.deliveries.rows.values()] == ["late"]
+
+
+def test_only_a_few_deliveries_of_all_hooks_wait_for_receivers_that_hang(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(dispatcher, "_MAX_WAITING_TOTAL", 3)
     agent, harness = make_harness(reachable=True, started=False, total=100, per_account=100, per_hook=1)
     waiting = [
@@ -250,14 +285,16 @@ def test_only_a_few_deliveries_of_all_hooks_wait(monkeypatch: pytest.MonkeyPatch
         for number in range(4)
         for event in range(2)
     ]
-    harness.clock.advance(0.1)
     assert len(agent.times) == 4
+    harness.clock.advance(STALL_TIMEOUT)
+    harness.clock.advance(0.1)
     assert waiting == [[]] * 7 + [[None]]
     harness.deliver(harness.hook("other"))
     assert len(agent.times) == 5
     harness.clock.advance(dispatcher.SLOT_TIMEOUT)
     # Those that waited do no longer: others may.
     later = results_of(harness.deliver(harness.hook("other"), "later"))
+    harness.clock.advance(STALL_TIMEOUT)
     harness.clock.advance(0.1)
     assert later == []
 
@@ -342,7 +379,7 @@ class DefectiveAttemptRunner:
     def __init__(self, harness: Harness) -> None:
         self.dropped, self.destinations = harness.dropped, harness.destinations
 
-    async def attempt(self, *_: Any) -> Any:
+    def begin(self, *_: Any) -> Any:
         raise ZeroDivisionError("division by zero")
 
 

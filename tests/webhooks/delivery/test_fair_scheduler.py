@@ -28,10 +28,12 @@ LONG = 1000.0
 class Request:
     """A request for a slot, and its result."""
 
-    def __init__(self, scheduler: FairScheduler, hook: Hook, timeout: float = LONG) -> None:
+    def __init__(
+        self, scheduler: FairScheduler, hook: Hook, timeout: float = LONG, *, granted: Slot | None = None
+    ) -> None:
         self.hook = hook
         self._scheduler = scheduler
-        self._results = results_of(scheduler.acquire(hook, timeout))
+        self._results = [granted] if granted is not None else results_of(scheduler.acquire(hook, timeout))
 
     @property
     def waiting(self) -> bool:
@@ -404,7 +406,9 @@ def test_the_order_of_waiting_requests_of_a_hook_is_kept(key: tuple[str, str]) -
 
 
 steps = st.lists(
-    st.tuples(st.sampled_from(["ask", "end", "advance"]), st.sampled_from(sorted(HOOKS)), st.booleans()),
+    st.tuples(
+        st.sampled_from(["ask", "take", "end", "advance"]), st.sampled_from(sorted(HOOKS)), st.booleans()
+    ),
     max_size=200,
 )
 
@@ -417,6 +421,8 @@ def test_no_limit_is_exceeded_and_every_request_is_answered(script: list[Any]) -
     for action, key, success in script:
         if action == "ask":
             requests.append(Request(scheduler, HOOKS[key], timeout=3))
+        elif action == "take" and (slot := scheduler.take(HOOKS[key])) is not None:
+            running.append(Request(scheduler, HOOKS[key], granted=slot))
         elif action == "end" and running:
             running.pop(0).release(success)
         elif action == "advance":
@@ -478,3 +484,61 @@ def test_a_changed_hook_does_not_begin_slowly() -> None:
     scheduler.start_slowly(hook)
     scheduler.reset(hook.queue_key)
     assert scheduler.free_slots(hook.queue_key) == 4
+
+
+def test_a_free_slot_can_be_taken_at_once_within_the_same_limits() -> None:
+    scheduler, _ = make_scheduler()
+    taken = [scheduler.take(HOOKS["a", "x"]) for _ in range(3)]
+    assert [slot is not None for slot in taken] == [True, True, False]
+    waiting, other = ask(scheduler, HOOKS["a", "x"], HOOKS["a", "y"])
+    assert granted([waiting, other]) == [False, True]
+    other.release()
+    for slot in taken[:2]:
+        assert slot is not None
+        scheduler.release(slot, None)
+    waiting.release()
+    assert scheduler.take(HOOKS["a", "x"]) is not None
+
+
+@pytest.mark.parametrize("rate_limit", [5.0, 0.0])
+def test_a_slot_that_must_be_decided_on_cannot_be_taken(rate_limit: float) -> None:
+    scheduler, _ = make_scheduler()
+    hook = evolve(HOOKS["a", "x"], rate_limit=rate_limit)
+    if not rate_limit:
+        open_circuit(scheduler, hook)
+    assert scheduler.take(hook) is None
+    assert Request(scheduler, hook).granted
+
+
+def test_slots_are_taken_like_granted_ones() -> None:
+    taken, asked = make_scheduler(total=16, per_account=8, per_hook=4)[0], make_scheduler(16, 8, 4)[0]
+    for key in sorted(HOOKS) * 6:
+        assert (taken.take(HOOKS[key]) is not None) == (Request(asked, HOOKS[key], timeout=0.0).granted)
+
+
+def test_a_slot_is_passed_on_to_the_next_request_of_the_hook() -> None:
+    scheduler, _ = make_scheduler(per_hook=1)
+    requests = ask(scheduler, *[HOOKS["a", "x"]] * 3)
+    requests[0].release(True)
+    assert granted(requests) == [True, True, False]
+    assert (scheduler.in_flight, scheduler.queued) == (1, 1)
+    other = Request(scheduler, HOOKS["a", "y"])
+    assert other.granted
+    requests[1].release(True)
+    requests[2].release(True)
+    other.release(True)
+    assert (scheduler.in_flight, scheduler.queued, scheduler.load("ax")) == (0, 0, 0)
+
+
+def test_a_hook_is_congested_when_its_requests_take_too_long_for_those_that_wait() -> None:
+    scheduler, clock = make_scheduler(per_hook=1)
+    assert not scheduler.is_congested("ax", 2.0, 3)
+    first, *waiting = ask(scheduler, *[HOOKS["a", "x"]] * 4)
+    assert not scheduler.is_congested("ax", 2.0, 3)
+    clock.advance(0.5)
+    assert scheduler.is_congested("ax", 2.0, 3)
+    assert not scheduler.is_congested("ax", 2.0, 4)
+    assert scheduler.is_congested("ax", 1.4, 4)
+    first.release(True)
+    assert not scheduler.is_congested("ax", 2.0, 2)
+    assert granted(waiting) == [True, False, False]

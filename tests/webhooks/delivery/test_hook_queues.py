@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,3 +67,25 @@ def test_a_queue_with_state_is_not_idle() -> None:
     assert HookQueue("h", "a").idle
     assert not HookQueue("h", "a", in_flight=1).idle
     assert not HookQueue("h", "a", failures=1).idle
+
+
+def test_the_limit_follows_the_circuit_and_the_recovery() -> None:
+    queue = HookQueue("h", "a")
+    assert queue.limit(4) == 4
+    queue.ceiling = 2
+    queue.note_result(True, 1.0, None, 4)
+    assert queue.limit(4) == 3
+    queue.note_result(False, 2.0, None, 4)
+    assert (queue.limit(4), queue.failures, queue.progressed) == (1, 1, 2.0)
+    queue.failures = CIRCUIT_FAILURES
+    assert queue.limit(4) == 1
+
+
+def test_the_duration_is_a_mean_of_the_latest_requests() -> None:
+    queue = HookQueue("h", "a")
+    queue.note_result(True, 1.0, 2.0, 4)
+    assert queue.duration == 2.0
+    queue.note_result(True, 1.0, 1.0, 4)
+    assert queue.duration == pytest.approx(1.9)
+    queue.note_result(True, 1.0, None, 4)
+    assert queue.duration == pytest.approx(1.9)

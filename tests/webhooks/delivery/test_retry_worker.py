@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 
 from kazoo_bridge.interfaces import Occurrence, StorageUnavailable
@@ -255,7 +254,7 @@ def test_an_inline_hook_is_tried_again_with_its_own_document() -> None:
     agent, harness = make_harness()
     occurrence = Occurrence("notifications", ACCOUNT, {"call_id": "1"}, inline_hook=INLINE)
     hook = Hook.from_event(ACCOUNT, "notifications", INLINE)
-    Deferred.fromCoroutine(harness.dispatcher.deliver(hook, make_delivery(hook, occurrence, "e", 0.0)))
+    harness.dispatcher.deliver(hook, make_delivery(hook, occurrence, "e", 0.0))
     harness.pump(3)
     assert agent.hooks == ["inline", "inline"]
 
@@ -279,7 +278,7 @@ def test_quick_retries_of_an_inline_hook(retries: Any, requests: int) -> None:
     document = {"uri": "http://receiver.example/b", "retries": retries}
     hook = Hook.from_event(ACCOUNT, "notifications", document)
     occurrence = Occurrence("notifications", ACCOUNT, {"call_id": "1"}, inline_hook=document)
-    Deferred.fromCoroutine(harness.dispatcher.deliver(hook, make_delivery(hook, occurrence, "e", 0.0)))
+    harness.dispatcher.deliver(hook, make_delivery(hook, occurrence, "e", 0.0))
     harness.pump(9.5)
     assert len(agent.times) == requests
     harness.pump(130)

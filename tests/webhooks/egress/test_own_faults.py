@@ -14,6 +14,7 @@ from kazoo_bridge.webhooks.http.faults import Fault
 from kazoo_bridge.webhooks.http.http_request import HookRequest
 from kazoo_bridge.webhooks.http.sender import Outcome, Sender
 from tests.webhooks.descriptors import no_descriptors
+from tests.webhooks.doors import Door
 from tests.webhooks.harness import results_of
 from tests.webhooks.hostile_receiver import HostileConnection, HostileReceiver
 from tests.webhooks.memory_agent import CONNECT_TIMEOUT, make_memory_agent
@@ -46,11 +47,11 @@ def test_other_errors(error: BaseException) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_node_without_descriptors_does_not_blame_the_receiver() -> None:
-    agent, _ = guarded_agent(reactor, LOOPBACK_OPEN, 5)
+async def test_a_node_without_descriptors_does_not_blame_the_receiver(door: Door) -> None:
+    agent, pool = guarded_agent(reactor, LOOPBACK_OPEN, 5)
     request = HookRequest("POST", "http://127.0.0.1:9/", {}, b"a=1")
     with no_descriptors():
-        sending = Deferred.fromCoroutine(Sender(reactor, agent, 5).send(request))
+        sending = door(Sender(reactor, agent, 5, pool=pool), request)
     outcome = await sending
     assert (outcome.fault, outcome.counts_against_hook) == (Fault.OURS, False)
     assert "no connection at the moment" in outcome.error
@@ -87,7 +88,7 @@ def test_a_receiver_that_hangs_is_at_fault() -> None:
 
 @pytest.mark.parametrize("others_are_answered", [False, True])
 @pytest_twisted.ensureDeferred
-async def test_a_proxy_that_hangs_is_no_fault_of_receivers(others_are_answered: bool) -> None:
+async def test_a_proxy_that_hangs_is_no_fault_of_receivers(others_are_answered: bool, door: Door) -> None:
     hanging = HostileReceiver(lambda connection: None)
     await hanging.start()
     proxy = Proxy.from_config(f"http://127.0.0.1:{hanging.port}")
@@ -100,7 +101,8 @@ async def test_a_proxy_that_hangs_is_no_fault_of_receivers(others_are_answered: 
         hanging.behave = count_answer
     agent, pool = guarded_agent(reactor, LOOPBACK_OPEN, 5, proxy=proxy)
     # The time for the request is over before the time for connecting.
-    outcome = await Sender(reactor, agent, 0.2).send(HookRequest("POST", "http://127.0.0.1:9/", {}, b"a=1"))
+    sender = Sender(reactor, agent, 0.2, pool=pool)
+    outcome = await door(sender, HookRequest("POST", "http://127.0.0.1:9/", {}, b"a=1"))
     assert outcome.fault is (Fault.RECEIVER if others_are_answered else Fault.OURS)
     await pool.close()
     await hanging.all_closed()

@@ -22,6 +22,7 @@ from kazoo_bridge.webhooks.http.faults import Fault, fault_of
 from kazoo_bridge.webhooks.http.http_request import HookRequest
 from kazoo_bridge.webhooks.http.sender import Outcome, Sender
 from tests.webhooks.authority import Authority
+from tests.webhooks.doors import Door
 from tests.webhooks.harness import results_of
 from tests.webhooks.hostile_receiver import HostileConnection, HostileReceiver, assert_nothing_left
 from tests.webhooks.memory_agent import FakeNameResolver, RecordingReactor
@@ -66,7 +67,8 @@ def tunnel(connection: HostileConnection) -> None:
 class Harness:
     """A proxy, and a sender that uses it. `connect_requests` are the requests that the proxy has received."""
 
-    def __init__(self) -> None:
+    def __init__(self, door: Door) -> None:
+        self.door = door
         self.proxy = HostileReceiver(tunnel)
         self.connect_requests: list[bytes] = []
 
@@ -85,16 +87,17 @@ class Harness:
         self.proxy.behave = record_and_behave
         proxy = Proxy.from_config(f"http://kb:s%65cret@127.0.0.1:{self.proxy.port}")
         agent, pool = guarded_agent(reactor, LOOPBACK_OPEN, connect_timeout, proxy=proxy, tls=tls)
-        outcome = await Sender(reactor, agent, 30).send(HookRequest("POST", url, {"X-Hook-ID": "h"}, b"a=1"))
+        sender = Sender(reactor, agent, 30, pool=pool)
+        outcome = await self.door(sender, HookRequest("POST", url, {"X-Hook-ID": "h"}, b"a=1"))
         await pool.close()
         await self.proxy.all_closed()
         return outcome
 
 
 @pytest_twisted.async_yield_fixture
-async def harness() -> AsyncIterator[Harness]:
+async def harness(door: Door) -> AsyncIterator[Harness]:
     before = set(reactor.getDelayedCalls())
-    harness = Harness()
+    harness = Harness(door)
     await harness.proxy.start()
     yield harness
     await harness.proxy.stop()
@@ -195,11 +198,12 @@ async def test_a_proxy_that_does_not_answer_in_time(
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_proxy_that_cannot_be_reached(harness: Harness) -> None:
-    agent, _ = guarded_agent(
+async def test_a_proxy_that_cannot_be_reached(door: Door) -> None:
+    agent, pool = guarded_agent(
         reactor, LOOPBACK_OPEN, 0.5, proxy=Proxy.from_config("http://kb:secret@127.0.0.1:1")
     )
-    outcome = await Sender(reactor, agent, 5).send(HookRequest("POST", "http://127.0.0.1:9/", {}, b"a=1"))
+    sender = Sender(reactor, agent, 5, pool=pool)
+    outcome = await door(sender, HookRequest("POST", "http://127.0.0.1:9/", {}, b"a=1"))
     assert outcome.error == "ProxyUnavailable: the proxy cannot be reached"
     assert not outcome.counts_against_hook
 

@@ -15,6 +15,7 @@ from kazoo_bridge.webhooks.egress import ConnectionPool, EgressPolicy, TlsClient
 from kazoo_bridge.webhooks.http.http_request import HookRequest
 from kazoo_bridge.webhooks.http.sender import Outcome, Sender
 from tests.webhooks.authority import Authority
+from tests.webhooks.doors import Door
 from tests.webhooks.hostile_receiver import HostileReceiver, assert_nothing_left
 from tests.webhooks.receiving import Receiver
 
@@ -40,7 +41,8 @@ class SniReceiver(Receiver):
 class Harness:
     """Sends one request to a TLS server with the given options."""
 
-    def __init__(self) -> None:
+    def __init__(self, door: Door) -> None:
+        self.door = door
         self.pools: list[ConnectionPool] = []
         self.ports: list[Any] = []
 
@@ -53,13 +55,14 @@ class Harness:
         agent, pool = guarded_agent(reactor, EgressPolicy.from_config([], []), 5, tls=tls)
         self.pools.append(pool)
         url = f"https://{host}:{port.getHost().port}/"
-        return await Sender(reactor, agent, 10).send(HookRequest("POST", url, {}, b"a=1")), receiver
+        sender = Sender(reactor, agent, 10, pool=pool)
+        return await self.door(sender, HookRequest("POST", url, {}, b"a=1")), receiver
 
 
 @pytest_twisted.async_yield_fixture
-async def harness() -> AsyncIterator[Harness]:
+async def harness(door: Door) -> AsyncIterator[Harness]:
     before = set(reactor.getDelayedCalls())
-    harness = Harness()
+    harness = Harness(door)
     yield harness
     for pool in harness.pools:
         await pool.close()
@@ -75,6 +78,25 @@ async def test_a_certificate_of_the_bundle_is_accepted(harness: Harness, authori
     )
     assert outcome.success
     assert receiver.names == [b"localhost"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_long_requests_share_a_connection(authority: Authority, door: Door) -> None:
+    before = set(reactor.getDelayedCalls())
+    receiver = SniReceiver()
+    port = await receiver.listen(authority.server("localhost"))
+    tls = TlsClient.from_config(authority.bundle)
+    agent, pool = guarded_agent(reactor, EgressPolicy.from_config([], []), 5, tls=tls)
+    sender = Sender(reactor, agent, 30, pool=pool)
+    bodies = [b"a", b"b" * 1_000_000, b"c" * 70_000, b"d"]
+    for body in bodies:
+        url = f"https://localhost:{port.getHost().port}/"
+        assert (await door(sender, HookRequest("POST", url, {}, body))).success
+    assert [one.body for one in receiver.received] == bodies
+    assert len(receiver.names) == 1
+    await pool.close()
+    await port.stopListening()
+    await assert_nothing_left(before)
 
 
 @pytest_twisted.ensureDeferred
@@ -148,7 +170,9 @@ async def test_a_missing_client_certificate_is_a_failure(harness: Harness, autho
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_receiver_that_never_finishes_the_handshake_or_the_close(authority: Authority) -> None:
+async def test_a_receiver_that_never_finishes_the_handshake_or_the_close(
+    authority: Authority, door: Door
+) -> None:
     before = set(reactor.getDelayedCalls())
     silent = HostileReceiver(lambda connection: None)
     await silent.start()
@@ -156,7 +180,7 @@ async def test_a_receiver_that_never_finishes_the_handshake_or_the_close(authori
         reactor, EgressPolicy.from_config([], []), 5, tls=TlsClient.from_config(authority.bundle)
     )
     url = f"https://localhost:{silent.port}/"
-    outcome = await Sender(reactor, agent, 0.5).send(HookRequest("POST", url, {}, b"a=1"))
+    outcome = await door(Sender(reactor, agent, 0.5, pool=pool), HookRequest("POST", url, {}, b"a=1"))
     assert outcome.error == "no complete answer within 0.5 s"
     await silent.all_closed()
     await silent.stop()
@@ -171,7 +195,7 @@ async def test_a_receiver_that_never_finishes_the_handshake_or_the_close(authori
         SSL4ServerEndpoint(reactor, 0, authority.server("localhost"), interface="127.0.0.1")
     )
     url = f"https://localhost:{unresponsive.port}/"
-    outcome = await Sender(reactor, agent, 5).send(HookRequest("POST", url, {}, b"a=1"))
+    outcome = await door(Sender(reactor, agent, 5, pool=pool), HookRequest("POST", url, {}, b"a=1"))
     assert outcome.success
     await pool.close().addTimeout(5, reactor)
     await assert_nothing_left(before)

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from twisted.web.client import RequestTransmissionFailed, ResponseFailed
 
 from kazoo_bridge.webhooks.egress import EgressDenied
-from kazoo_bridge.webhooks.egress.http_connection import HeadTooLong
+from kazoo_bridge.webhooks.egress.receiver_response import HeadTooLong
 from kazoo_bridge.webhooks.http.error_messages import describe_error
 
 

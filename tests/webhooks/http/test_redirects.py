@@ -12,6 +12,7 @@ from kazoo_bridge.webhooks.egress import EgressPolicy, guarded_agent
 from kazoo_bridge.webhooks.http.http_request import HookRequest
 from kazoo_bridge.webhooks.http.redirects import RedirectRefused, is_redirect, redirect
 from kazoo_bridge.webhooks.http.sender import Outcome, Sender
+from tests.webhooks.doors import Door
 from tests.webhooks.receiving import Receiver
 
 HEADERS = {"X-Hook-ID": "h", "X-Account-ID": "a", "Content-Type": "application/json"}
@@ -109,7 +110,8 @@ class RedirectingReceiver(Receiver):
 class Harness:
     """Sends a request to a receiver that redirects."""
 
-    def __init__(self, receiver: RedirectingReceiver, url: str) -> None:
+    def __init__(self, receiver: RedirectingReceiver, url: str, door: Door) -> None:
+        self.door = door
         self.receiver = receiver
         self.url = url
 
@@ -118,17 +120,17 @@ class Harness:
     ) -> Outcome:
         self.receiver.locations = locations
         agent, pool = guarded_agent(reactor, EgressPolicy.from_config(["10.0.0.0/8", "::/0"], []), 5)
-        sender = Sender(reactor, agent, 5, True, max_redirects)
+        sender = Sender(reactor, agent, 5, True, max_redirects, pool)
         request = HookRequest("POST", f"{self.url}/start", HEADERS, b"{}", success_statuses)
-        outcome = await sender.send(request)
+        outcome = await self.door(sender, request)
         await pool.close()
         return outcome
 
 
 @pytest_twisted.async_yield_fixture
-async def harness() -> AsyncIterator[Harness]:
+async def harness(door: Door) -> AsyncIterator[Harness]:
     receiver = RedirectingReceiver()
-    yield Harness(receiver, await receiver.start())
+    yield Harness(receiver, await receiver.start(), door)
     await receiver.stop()
 
 
