@@ -8,7 +8,7 @@ comma := ,
 APT = DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends
 
 .PHONY: help demo test venv system-packages lint types imports docs tests packaging \
-	integration-tests other-tests changelog changelog-check mutants benchmark fault-load picture clean
+	integration-tests fault-tests browser-tests other-tests changelog changelog-check mutants benchmark fault-load picture clean
 
 help:
 	@echo "make demo       install into $(VENV) and run a node with simulated calls"
@@ -85,14 +85,24 @@ packaging:
 
 # Two halves run in parallel, because most tests spend most of their time waiting. The output of each is printed when it ends.
 tests:
-	@echo "two halves of the tests run in parallel; this takes minutes"
-	$(MAKE) --jobs=2 --output-sync=target integration-tests other-tests
+	@echo "four parts of the tests run in parallel; this takes minutes"
+	$(MAKE) --jobs=4 --output-sync=target other-tests integration-tests fault-tests browser-tests
+
+# They wait most of their time: for receivers that recover, and for a browser.
+FAULT_TESTS = $(wildcard tests/integration/test_faults_*.py) tests/integration/test_isolation.py
+BROWSER_TESTS = tests/browser tests/console tests/demo
 
 integration-tests:
-	$(BIN)/python -m pytest tests/integration
+	$(BIN)/python -m pytest tests/integration $(FAULT_TESTS:%=--ignore=%)
+
+fault-tests:
+	$(BIN)/python -m pytest $(FAULT_TESTS)
+
+browser-tests:
+	$(BIN)/python -m pytest $(BROWSER_TESTS)
 
 other-tests:
-	$(BIN)/python -m pytest --ignore=tests/integration
+	$(BIN)/python -m pytest tests --ignore=tests/integration $(BROWSER_TESTS:%=--ignore=%)
 
 changelog:
 	$(BIN)/towncrier build --draft --version next

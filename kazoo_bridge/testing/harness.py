@@ -42,6 +42,13 @@ class FakeSubscriber:
         """Receive a frame; the fan-out calls this."""
         self.frames.append(json.loads(frame.text(False)))
 
+    def follow(self, group: object) -> bool:
+        """Receive each event by `deliver`: the client has no feed; the index calls this."""
+        return False
+
+    def unfollow(self, group: object) -> None:
+        """Do nothing, as the client follows no feed; the index calls this."""
+
 
 class CategoryHarness:
     """Runs a category over events: shows the hooks that it fires, and the frames that its bindings give.

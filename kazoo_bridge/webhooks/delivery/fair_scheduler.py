@@ -270,7 +270,9 @@ class FairScheduler:
     def _answer(self, request: SlotRequest, slot: Slot) -> None:
         request.waiting = False
         self._waits.ended()
-        request.answer(slot)
+        # The request is forgotten only when its turn to end comes; what it was for need not stay that long.
+        answer, request.answer = request.answer, _ignore
+        answer(slot)
 
     # -- the hooks and accounts that could send
 
@@ -382,3 +384,7 @@ class FairScheduler:
             queue.not_before = max(self._clock.seconds(), queue.not_before) + queue.interval
         self._refresh(queue)
         self._answer(request, slot)
+
+
+def _ignore(_slot: Slot | None) -> None:
+    """The answer of a request that has been answered."""
