@@ -8,7 +8,7 @@ comma := ,
 APT = DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends
 
 .PHONY: help demo test venv system-packages lint types imports docs tests packaging \
-	integration-tests fault-tests browser-tests other-tests changelog changelog-check mutants benchmark fault-load picture clean
+	integration-tests fault-tests browser-tests traffic-tests other-tests changelog changelog-check mutants benchmark fault-load picture clean
 
 help:
 	@echo "make demo       install into $(VENV) and run a node with simulated calls"
@@ -85,12 +85,13 @@ packaging:
 
 # Two halves run in parallel, because most tests spend most of their time waiting. The output of each is printed when it ends.
 tests:
-	@echo "four parts of the tests run in parallel; this takes minutes"
-	$(MAKE) --jobs=4 --output-sync=target other-tests integration-tests fault-tests browser-tests
+	@echo "five parts of the tests run in parallel; this takes minutes"
+	$(MAKE) --jobs=5 --output-sync=target integration-tests traffic-tests other-tests fault-tests browser-tests
 
-# They wait most of their time: for receivers that recover, and for a browser.
+# They wait most of their time: for receivers that recover, for sockets that time out, and for a browser.
 FAULT_TESTS = $(wildcard tests/integration/test_faults_*.py) tests/integration/test_isolation.py
 BROWSER_TESTS = tests/browser tests/console tests/demo
+TRAFFIC_TESTS = tests/webhooks tests/websockets tests/attacks
 
 integration-tests:
 	$(BIN)/python -m pytest tests/integration $(FAULT_TESTS:%=--ignore=%)
@@ -101,8 +102,11 @@ fault-tests:
 browser-tests:
 	$(BIN)/python -m pytest $(BROWSER_TESTS)
 
+traffic-tests:
+	$(BIN)/python -m pytest $(TRAFFIC_TESTS)
+
 other-tests:
-	$(BIN)/python -m pytest tests --ignore=tests/integration $(BROWSER_TESTS:%=--ignore=%)
+	$(BIN)/python -m pytest tests --ignore=tests/integration $(patsubst %,--ignore=%,$(BROWSER_TESTS) $(TRAFFIC_TESTS))
 
 changelog:
 	$(BIN)/towncrier build --draft --version next
