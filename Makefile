@@ -18,7 +18,7 @@ help:
 	@echo "make changelog  show the next section of the changelog"
 	@echo "make changelog-check   fail when a change that users see has no changelog fragment"
 	@echo "make mutants    flip conditions at random and see whether a test fails (MUTANTS='--help' lists the options)"
-	@echo "make benchmark  measure this service and its peers in turn (prints tables, takes an hour)"
+	@echo "make benchmark  measure this service and its peers in turn (prints tables, takes long)"
 	@echo "                e.g. make benchmark BENCHMARKS=webhooks,latency; each is python -m benchmarks.NAME --help"
 	@echo "make fault-load  kill, freeze and fill everything under load, and account for every event (a quarter of an hour)"
 	@echo "make picture    renew the screenshot of the console in docs/, from the demo"
