@@ -125,6 +125,7 @@ mutants: $(VENV)/.installed-mutants
 benchmark: system-packages $(VENV)/.installed-dev
 	command -v npm >/dev/null || $(APT) npm
 	set -e; for name in $(subst $(comma), ,$(BENCHMARKS)); do $(BIN)/python -m benchmarks.$$name; done
+	$(if $(findstring websocket_fanout,$(BENCHMARKS)),$(BIN)/python -m benchmarks.websocket_fanout --rabbitmq)
 
 fault-load:
 	$(BIN)/python -m benchmarks.fault_load --faults $(or $(FAULTS),all)

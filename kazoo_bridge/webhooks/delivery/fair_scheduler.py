@@ -112,9 +112,11 @@ class FairScheduler:
             or in_flight >= self.per_account - account.in_flight
             or queue.failures >= CIRCUIT_FAILURES
             or self._granting
+            or (2 * account.in_flight >= free and (in_flight or free <= self.total // RESERVE_SHARE))
         ):
-            return None
-        if 2 * account.in_flight >= free and (in_flight or free <= self.total // RESERVE_SHARE):
+            self._discard_if_idle(queue)
+            if not account.in_flight and not len(account.ready):
+                self._accounts.pop(account.id, None)
             return None
         if not in_flight:
             queue.progressed = self._clock.seconds()

@@ -391,6 +391,7 @@ def test_idle_accounts_are_not_remembered() -> None:
     scheduler, _ = make_scheduler()
     for number in range(50):
         Request(scheduler, make_hook("h", f"idle-{number}")).release()
+        scheduler.take(evolve(make_hook("limited", f"idle-{number}"), rate_limit=1.0))
     gc.collect()
     remembered = [one.id for one in gc.get_objects() if isinstance(one, AccountQueue)]
     assert not [account_id for account_id in remembered if account_id.startswith("idle-")]
