@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from functools import partial
 from typing import Any
 
-from attrs import define, evolve
+from attrs import define, evolve, field
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -59,20 +60,37 @@ class HookService:
     _on_changed: OnHookChanged
     _on_hook_loaded: OnHookLoaded
     _self_healing: bool = True
+    #: For each `load` under way, the changes since it began: what it has read may be older.
+    _changes: list[list[Callable[[HookRegistry], None]]] = field(init=False, factory=list)
 
     async def load(self) -> None:
-        """Fill the registry with all hooks of the storage."""
+        """Fill the registry with all hooks of the storage, and with what changes meanwhile."""
+        changes: list[Callable[[HookRegistry], None]] = []
+        self._changes.append(changes)
+        try:
+            loaded = await self._read_all()
+        finally:
+            self._changes = [other for other in self._changes if other is not changes]
+        for change in changes:
+            change(loaded)
+        self._registry.take_over(loaded)
+        _log.info("hooks loaded enabled={count}", count=len(self._registry))
+
+    async def _read_all(self) -> HookRegistry:
         loaded, position = HookRegistry(), 0
         while True:
             # Documents take much more memory than hooks, and other events are handled between two batches.
             batch, position = await self._store.batch(position, BATCH_SIZE)
             if not batch:
-                break
+                return loaded
             for stored in batch:
                 if hook := self.parse(stored):
                     loaded.put(hook)
-        self._registry.take_over(loaded)
-        _log.info("hooks loaded enabled={count}", count=len(self._registry))
+
+    def _change(self, change: Callable[[HookRegistry], None]) -> None:
+        change(self._registry)
+        for changes in self._changes:
+            changes.append(change)
 
     async def reload(self, hook_ids: Collection[str]) -> None:
         """Read these hooks from the storage again; deleted ones leave the registry."""
@@ -80,7 +98,7 @@ class HookService:
         for hook_id in hook_ids:
             stored = current.get(hook_id)
             if stored is None:
-                self._registry.remove(hook_id)
+                self._change(partial(HookRegistry.remove, hook_id=hook_id))
             else:
                 self._cache(stored)
 
@@ -148,7 +166,7 @@ class HookService:
     async def delete(self, hook: StoredHook) -> None:
         """Delete the hook; raises `RevisionConflict` if it has changed since `hook` was read."""
         await self._store.delete(hook)
-        self._registry.remove(hook.id)
+        self._change(partial(HookRegistry.remove, hook_id=hook.id))
         self._on_changed("doc_deleted", hook)
 
     async def disable(
@@ -206,7 +224,7 @@ class HookService:
                 account_id=account_id,
                 count=count,
             )
-        self._registry.remove_account(account_id)
+        self._change(partial(HookRegistry.remove_account, account_id=account_id))
 
     def parse(self, stored: StoredHook) -> Hook | None:
         """Parse a stored hook; if its document cannot be used, log an error and return None."""
@@ -274,7 +292,7 @@ class HookService:
         if hook is None:
             return
         known = self._registry.find(hook.id)
-        self._registry.put(hook)
+        self._change(partial(HookRegistry.put, hook=hook))
         if known is None or known.revision != hook.revision:
             was_enabled = created if known is None else known.enabled
             self._on_hook_loaded(hook.id, hook.enabled and not was_enabled)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import pytest_twisted
 from attrs import evolve
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs
 
@@ -368,3 +369,26 @@ async def test_hooks_are_loaded_in_batches(harness: Harness, monkeypatch: pytest
     await harness.service.load()
     matching = harness.registry.matching(GOOD["hook"], ACCOUNT, ())
     assert [hook.id for hook in matching] == [hook.id for hook in hooks]
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_changes_while_hooks_are_loaded_is_not_undone(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edited, deleted, foreign = [
+        await harness.service.create(account, GOOD) for account in (ACCOUNT, ACCOUNT, OTHER_ACCOUNT)
+    ]
+    read = Deferred[tuple[list[StoredHook], int]]()
+    batches = iter([read, succeed(([], 3))])
+    monkeypatch.setattr(FakeHookStore, "batch", lambda *_: next(batches))
+    loading = Deferred.fromCoroutine(harness.service.load())
+    as_read = list(harness.store.hooks.values())
+    await harness.service.patch(edited, {"uri": "http://new.example/"})
+    created = await harness.service.create(ACCOUNT, GOOD)
+    await harness.service.delete(deleted)
+    await harness.service.account_deleted(OTHER_ACCOUNT)
+    read.callback((as_read, 3))
+    await loading
+    found = {hook.id: hook.uri for hook in harness.registry.matching(GOOD["hook"], ACCOUNT, ())}
+    assert found == {edited.id: "http://new.example/", created.id: GOOD["uri"]}
+    assert harness.registry.find(foreign.id) is None
