@@ -20,8 +20,9 @@ RINGING, ANSWERED, HELD, PARKED = "ringing", "answered", "held", "parked"
 PARK_PARKED, PARK_RETRIEVED, PARK_ABANDONED = "PARK_PARKED", "PARK_RETRIEVED", "PARK_ABANDONED"
 CREATED, BRIDGED = "CHANNEL_CREATE", "CHANNEL_BRIDGE"
 
-#: Events that end a call.
-END_EVENTS = frozenset({"CHANNEL_DESTROY", "CHANNEL_DISCONNECTED"})
+#: Events that end a call. ``CHANNEL_DISCONNECTED`` does not: KAZOO publishes it for every call of a switch
+#: when its link to the switch is away (``ecallmgr_fs_channels``), and the calls go on.
+END_EVENTS = frozenset({"CHANNEL_DESTROY"})
 
 #: Events that free a parking slot.
 UNPARK_EVENTS = frozenset({PARK_RETRIEVED, PARK_ABANDONED})

@@ -36,13 +36,13 @@ from kazoo_bridge.kazoo import (
 
 _EXCHANGE = "callevt"
 
-#: Event name -> the hook that it fires. A disconnected channel is destroyed, too.
+#: Event name -> the hook that it fires. ``CHANNEL_DISCONNECTED`` fires none: the link to the switch is
+#: away, and the call goes on (``ecallmgr_fs_channels`` and ``webhooks_channel_destroy`` in ``2600hz/kazoo``).
 _HOOK_BY_EVENT = {
     "CHANNEL_CREATE": "channel_create",
     "CHANNEL_ANSWER": "channel_answer",
     "CHANNEL_BRIDGE": "channel_bridge",
     "CHANNEL_DESTROY": "channel_destroy",
-    "CHANNEL_DISCONNECTED": "channel_destroy",
     "CHANNEL_HOLD": "channel_hold",
     "CHANNEL_UNHOLD": "channel_unhold",
 }

@@ -58,7 +58,7 @@ def test_the_longest_call_id_is_followed(calls: AccountCalls) -> None:
 def test_an_end_removes_the_call_once(calls: AccountCalls) -> None:
     apply(calls, "CHANNEL_CREATE")
     assert apply(calls, "CHANNEL_DESTROY") == CallsDiff((), ["call-1"])
-    assert apply(calls, "CHANNEL_DISCONNECTED") == CallsDiff((), [])
+    assert apply(calls, "CHANNEL_DESTROY") == CallsDiff((), [])
 
 
 @pytest.mark.parametrize("moving", [True, "true"])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import cast
 
+import pytest
 from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 
@@ -80,6 +81,16 @@ def test_a_call_from_ringing_to_its_end(harness: Harness) -> None:
     harness.publish("CHANNEL_DESTROY")
     assert watcher.calls == {}
     assert watcher.kinds == ["snapshot", *["changed"] * 5, "removed"]
+
+
+@pytest.mark.parametrize("name", ["CHANNEL_DISCONNECTED", "CHANNEL_CONNECTED"])
+def test_a_lost_link_to_the_switch_ends_no_call(harness: Harness, name: str) -> None:
+    watcher = harness.watch_with_snapshot()
+    harness.publish("CHANNEL_ANSWER")
+    harness.publish(name)
+    assert watcher.states == {"call-1": "answered"}
+    harness.publish("CHANNEL_DESTROY")
+    assert watcher.kinds == ["snapshot", "changed", "removed"]
 
 
 def test_parking(harness: Harness) -> None:

@@ -188,11 +188,11 @@ CASES: list[tuple[str, dict[str, Any], str, str, dict[str, Any], dict[str, Any]]
         channel_payload("channel_bridge", other_leg_destination_number="2002"),
     ),
     (
-        "a disconnected channel is destroyed",
+        "channel_destroy",
         {"hook": "channel_destroy"},
         "callevt",
-        "call.CHANNEL_DISCONNECTED.c",
-        make_call("CHANNEL_DISCONNECTED", **{"Hangup-Cause": "NORMAL_CLEARING", "Duration-Seconds": 12}),
+        "call.CHANNEL_DESTROY.c",
+        make_call("CHANNEL_DESTROY", **{"Hangup-Cause": "NORMAL_CLEARING", "Duration-Seconds": 12}),
         channel_payload("channel_destroy", hangup_cause="NORMAL_CLEARING", duration_seconds=12),
     ),
     (
@@ -428,6 +428,12 @@ def publish_marker(harness: Harness) -> None:
             {"Event-Name": "event", "Event": "unlock", "Account-ID": ACCOUNT},
         ),
         ({"hook": "sms"}, "im", "mms.inbound.offnet.t1", make_text("mms")),
+        (
+            {"hook": "channel_destroy"},
+            "callevt",
+            "call.CHANNEL_DISCONNECTED.c",
+            make_call("CHANNEL_DISCONNECTED"),
+        ),
         (
             {"hook": "channel_create", "include_internal_legs": False},
             "callevt",
