@@ -40,6 +40,9 @@ _TOPICS = {one.name: Topic(_EXCHANGE, one.routing_key) for one in NOTIFICATION_T
 #: receives its own; see ``webhooks_notifications`` in ``2600hz/kazoo``.
 LISTED_FOR_SUPERADMINS = frozenset({"system_alert", "webhook_disabled"})
 
+#: Types that KAZOO does not have.
+ADDED_TYPES = frozenset({"webhook_recovered"})
+
 #: Types that only super-admins may subscribe to over websockets.
 _SUPERADMIN_BINDINGS = frozenset({"system_alert"})
 
@@ -127,6 +130,7 @@ class NotificationCategory:
                 _account_id_from(event.body),
                 payload,
                 {"type": event.name},
+                addition=event.name in ADDED_TYPES,
             )
         ]
 

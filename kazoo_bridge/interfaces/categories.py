@@ -90,6 +90,8 @@ class Occurrence:
     `kazoo_bridge.kazoo.normalize_number` writes it. The occurrence belongs to the account that owns the
     number, if there is one.
 
+    `addition`: True for an event that KAZOO lacks, although it has the hook; hooks for ``all`` do not fire.
+
     Example: ``Occurrence("queue_entered", account_id, normalize(event.body))``.
     """
 
@@ -101,6 +103,7 @@ class Occurrence:
     superadmin_only: bool = False
     inline_hook: Mapping[str, Any] | None = None
     called_number: str | None = None
+    addition: bool = False
 
 
 class IEventCategory(Interface):

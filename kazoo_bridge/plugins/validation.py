@@ -41,7 +41,7 @@ class InvalidPlugin(Exception):
 def verify(category: IEventCategory, others: Iterable[IEventCategory]) -> None:
     """Raise `InvalidPlugin` unless the category provides its interface and differs from `others`.
 
-    Its name and the ids of its hooks must not be in use, and no hook may be called ``all``.
+    Its name and the ids of its hooks must not be in use, and no hook may be called ``all`` or ``everything``.
     """
     others = list(others)
     try:
@@ -53,7 +53,7 @@ def verify(category: IEventCategory, others: Iterable[IEventCategory]) -> None:
         raise InvalidPlugin(f"reading its name and hooks raised {_describe(error)}") from None
     if any(other.name == name for other in others):
         raise InvalidPlugin(f"another category is already named {name!r}")
-    used = {hook.id for other in others for hook in other.hooks} | {"all"}
+    used = {hook.id for other in others for hook in other.hooks} | {"all", "everything"}
     if clashes := sorted(map(str, used & hook_ids)):
         raise InvalidPlugin(f"hook id {clashes[0]!r} belongs to another category")
 

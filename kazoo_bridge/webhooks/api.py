@@ -23,9 +23,14 @@ from kazoo_bridge.webhooks.attempts.health import HealthReport
 from kazoo_bridge.webhooks.attempts.sample_sender import SampleSender
 from kazoo_bridge.webhooks.delivery.dead_letters import DeadLetters
 from kazoo_bridge.webhooks.hooks import hook_secrets
-from kazoo_bridge.webhooks.hooks.hook_catalogue import HookCatalogue
+from kazoo_bridge.webhooks.hooks.hook_catalogue import EVERYTHING, HookCatalogue
 from kazoo_bridge.webhooks.hooks.hook_document import document_schema
 from kazoo_bridge.webhooks.hooks.hook_service import HookService
+
+#: Listed like a hook type, so that clients which show the catalogue, such as monster-ui, offer it.
+EVERY_EVENT = HookType(
+    EVERYTHING, "Everything", "Every event, those that KAZOO does not have and those of plugins included"
+)
 
 
 @implementer(IWebhooks)
@@ -45,7 +50,7 @@ class WebhookApi:
     @property
     def hook_types(self) -> Sequence[HookType]:
         """See `IWebhooks`."""
-        return list(self._catalogue.types.values())
+        return [*self._catalogue.types.values(), EVERY_EVENT]
 
     @property
     def document_schema(self) -> Mapping[str, Any]:

@@ -26,7 +26,8 @@ def test_the_payload(name: str) -> None:
         "Gone": None,
     }
     (occurrence,) = occurrences(notifications, body)
-    assert occurrence == Occurrence("notifications", ACCOUNT, normalize(body), {"type": name})
+    added = name == "webhook_recovered"
+    assert occurrence == Occurrence("notifications", ACCOUNT, normalize(body), {"type": name}, addition=added)
     assert occurrence.payload["some_field"] == {"in_side": [1, None]}
     assert "gone" not in occurrence.payload
 

@@ -227,6 +227,7 @@ def test_a_caller_can_receive_the_failures_instead_of_the_log() -> None:
         ({"name": "other"}, "another category is already named 'other'"),
         ({"hooks": (any_evolve(HOOK, id="o"),)}, "hook id 'o' belongs to another category"),
         ({"hooks": (any_evolve(HOOK, id="all"),)}, "hook id 'all' belongs to another category"),
+        ({"hooks": (any_evolve(HOOK, id="everything"),)}, "hook id 'everything' belongs to another category"),
         ({"hooks": 3}, "reading its name and hooks raised TypeError"),
     ],
 )

@@ -509,6 +509,7 @@ class FakeCategory:
                 inline_hook=event.body.get("inline"),
                 internal_leg=bool(event.body.get("internal")),
                 superadmin_only=bool(event.body.get("superadmin_only")),
+                addition=bool(event.body.get("addition")),
             )
         ]
 

@@ -225,6 +225,17 @@ def test_some_events_are_for_superadmins_only() -> None:
     assert harness.dispatcher.hooks == ["of-parent"]
 
 
+def test_additions_to_kazoo_s_events_are_not_for_hooks_for_all_of_them() -> None:
+    harness = Harness()
+    harness.registry.put(make_hook("own", hook="all"))
+    harness.registry.put(make_hook("everything", hook="everything"))
+    harness.handle(event(account=ACCOUNT))
+    assert sorted(harness.dispatcher.hooks) == ["everything", "of-parent", "own"]
+    harness.dispatcher.deliveries.clear()
+    harness.handle(event(account=ACCOUNT, addition=True))
+    assert sorted(harness.dispatcher.hooks) == ["everything", "of-parent"]
+
+
 INLINE = {"_id": "inline", "uri": "http://receiver.example/"}
 
 

@@ -18,13 +18,13 @@ from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
 from kazoo_bridge.webhooks.attempts.sample_limits import SampleLimits
 from kazoo_bridge.webhooks.delivery.dispatcher import make_delivery
 from kazoo_bridge.webhooks.hooks.hook import Hook
-from kazoo_bridge.webhooks.hooks.hook_catalogue import ANY_EVENT, HookCatalogue
+from kazoo_bridge.webhooks.hooks.hook_catalogue import ANY_EVENT, EVERYTHING, HookCatalogue
 from kazoo_bridge.webhooks.http.faults import Fault
 from kazoo_bridge.webhooks.http.http_request import HookRequest
 from kazoo_bridge.webhooks.http.payload_encoding import PayloadTooLarge
 from kazoo_bridge.webhooks.http.sender import Outcome, Sender
 
-#: The event whose sample a hook for all events receives.
+#: The event whose sample a hook for several events receives.
 _SAMPLE_FOR_ANY = "channel_create"
 
 #: Samples of one account that are sent at the same time.
@@ -82,7 +82,7 @@ class SampleSender:
 
     def _sample(self, hook: Hook) -> Mapping[str, Any]:
         """Return the first sample that the hook's selectors match; without a match, the first one."""
-        event = _SAMPLE_FOR_ANY if hook.event == ANY_EVENT else hook.event
+        event = _SAMPLE_FOR_ANY if hook.event in (ANY_EVENT, EVERYTHING) else hook.event
         hook_type = self._catalogue.types.get(event)
         samples = hook_type.samples if hook_type is not None else ()
         for sample in samples:

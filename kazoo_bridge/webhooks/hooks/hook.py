@@ -13,7 +13,7 @@ from kazoo_bridge.interfaces import Occurrence, Secret, StoredHook
 from kazoo_bridge.schema_errors import field_error
 from kazoo_bridge.webhooks.egress import parse_destination
 from kazoo_bridge.webhooks.hooks.delivery_options import NO_OPTIONS, DeliveryOptions
-from kazoo_bridge.webhooks.hooks.hook_catalogue import HookCatalogue
+from kazoo_bridge.webhooks.hooks.hook_catalogue import ANY_EVENT, HookCatalogue
 from kazoo_bridge.webhooks.hooks.hook_document import (
     InvalidDocument,
     coerce_document,
@@ -40,7 +40,7 @@ _NOTHING: Mapping[str, Any] = {}
 class Hook:
     """Which events of an account are sent where, and how.
 
-    - `event`: the id of a hook type, or ``all``;
+    - `event`: the id of a hook type, ``all`` or ``everything``;
     - `uri`: may contain credentials and stays out of the repr, like `custom_data` and `secrets`;
     - `verb`: ``post``, ``get`` or ``put``; `format`: ``form-data`` or ``json``;
     - `suspended`: disabled because of failures; its events are kept until its receiver recovers;
@@ -182,11 +182,13 @@ class Hook:
     def matches(self, occurrence: Occurrence) -> bool:
         """Return whether the hook fires for an occurrence of the event that it listens to.
 
-        An internal leg needs `include_internal_legs`. Each selector of the occurrence must have a value that
-        `selectors` accepts; selectors that the occurrence lacks are not compared. The payload must pass the
-        `modifiers`, see `PayloadFilter`.
+        An internal leg needs `include_internal_legs`, an addition to KAZOO's events another hook than
+        ``all``. Each selector of the occurrence must have a value that `selectors` accepts; selectors that
+        the occurrence lacks are not compared. The payload must pass the `modifiers`, see `PayloadFilter`.
         """
         if occurrence.internal_leg and not self.include_internal_legs:
+            return False
+        if occurrence.addition and self.event == ANY_EVENT:
             return False
         if self.selectors and not self._selectors_match(occurrence.selectors):
             return False

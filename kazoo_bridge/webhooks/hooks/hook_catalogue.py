@@ -10,8 +10,26 @@ from attrs import frozen
 from kazoo_bridge.interfaces import HookType
 from kazoo_bridge.schema_errors import FieldErrors, add_errors, field_error
 
-#: The value of ``hook`` in a document that listens to every event.
+#: The value of ``hook`` in a document that listens to every event of `KAZOO_EVENTS`.
 ANY_EVENT = "all"
+
+#: The value of ``hook`` in a document that listens to every event, those of plugins included.
+EVERYTHING = "everything"
+
+#: The hooks that KAZOO has (``webhooks_util:available_events`` in ``2600hz/kazoo``).
+KAZOO_EVENTS = frozenset(
+    {
+        "channel_answer",
+        "channel_bridge",
+        "channel_create",
+        "channel_destroy",
+        "mms",
+        "notifications",
+        "object",
+        "parking",
+        "sms",
+    }
+)
 
 #: The value of a modifier that selects every value.
 ANY_VALUE = "all"
@@ -37,8 +55,8 @@ class HookCatalogue:
 
     @property
     def ids(self) -> list[str]:
-        """Every value that ``hook`` may have in a document, sorted: ids, aliases, and `ANY_EVENT`."""
-        return sorted({*self.types, *self._aliases, ANY_EVENT})
+        """Every value that ``hook`` may have in a document, sorted: ids, aliases, and those for several."""
+        return sorted({*self.types, *self._aliases, ANY_EVENT, EVERYTHING})
 
     def resolve_alias(
         self, hook: str, custom_data: Mapping[str, Any]

@@ -87,7 +87,7 @@ def _schema_without_defaults(hook_ids: Collection[str]) -> dict[str, Any]:
             "hook": {
                 "type": "string",
                 "enum": sorted(hook_ids),
-                "description": "The event; all: every event",
+                "description": "The event; all: every event of KAZOO; everything: other events, too",
             },
             "http_verb": {"type": "string", "enum": ["get", "post", "put"]},
             "format": {

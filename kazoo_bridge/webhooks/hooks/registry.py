@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from kazoo_bridge.webhooks.hooks.hook import Hook
-from kazoo_bridge.webhooks.hooks.hook_catalogue import ANY_EVENT
+from kazoo_bridge.webhooks.hooks.hook_catalogue import ANY_EVENT, EVERYTHING, KAZOO_EVENTS
 
 #: Account id -> its hooks for one event, in the order in which they were added.
 _ByAccount = dict[str, tuple[Hook, ...]]
@@ -14,6 +14,9 @@ _ByAccount = dict[str, tuple[Hook, ...]]
 _Index = dict[str, _ByAccount]
 
 _NO_ACCOUNTS: _ByAccount = {}
+
+#: Event of KAZOO -> what hooks for it listen to.
+_LISTENED_TO = {event: (event, ANY_EVENT, EVERYTHING) for event in KAZOO_EVENTS}
 
 
 class HookRegistry:
@@ -95,13 +98,15 @@ class HookRegistry:
                 self.remove(hook.id)
 
     def matching(self, event: str, account_id: str, ancestors: Sequence[str]) -> tuple[Hook, ...]:
-        """Return the hooks that listen to `event`, or to all events, enabled or not (see `Hook.listens`).
+        """Return the hooks that listen to `event`, or to several, enabled or not (see `Hook.listens`).
+
+        Hooks for `ANY_EVENT` listen to the events that KAZOO has, and those for `EVERYTHING` to every event.
 
         These are the hooks of `account_id`, and those of its `ancestors` (in any order) that have
         ``include_subaccounts``. Whether a hook's selectors match is not checked, see `Hook.matches`.
         """
         found: tuple[Hook, ...] = ()
-        for name in (event, ANY_EVENT):
+        for name in _LISTENED_TO.get(event) or (event, EVERYTHING):
             found += self._by_account.get(name, _NO_ACCOUNTS).get(account_id, ())
             if ancestors and name in self._including_subaccounts:
                 by_account = self._including_subaccounts[name]

@@ -87,9 +87,10 @@ def test_a_disabled_hook_receives_a_sample() -> None:
     assert len(harness.agent.hanging) == 1
 
 
-def test_a_hook_for_all_events_receives_the_sample_of_a_call() -> None:
+@pytest.mark.parametrize("hook", ["all", "everything"])
+def test_a_hook_for_all_events_receives_the_sample_of_a_call(hook: str) -> None:
     harness = Harness()
-    harness.send(hook="all")
+    harness.send(hook=hook)
     assert harness.agent.bodies == [f"call_id=1&account_id={ACCOUNT}"]
 
 

@@ -93,6 +93,7 @@ def test_an_unknown_hook_is_refused_with_all_ids() -> None:
     assert errors("channel_destroyed")["hook"]["enum"]["target"] == [
         "all",
         "conference",
+        "everything",
         "inbound_fax",
         "notifications",
         "object",
@@ -131,4 +132,4 @@ def test_the_first_of_equal_ids_is_used_and_an_id_overrides_an_alias() -> None:
     assert catalogue.types["a"] is first
     assert catalogue.resolve_alias("old", {}) == ("a", {"x": frozenset({"1"})})
     assert catalogue.resolve_alias("b", {}) == ("b", {})
-    assert catalogue.ids == ["a", "all", "b", "old"]
+    assert catalogue.ids == ["a", "all", "b", "everything", "old"]

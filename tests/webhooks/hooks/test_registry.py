@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from attrs import evolve
 
 from kazoo_bridge.webhooks.hooks.hook import Hook
@@ -56,6 +57,25 @@ def test_the_hooks_of_an_account_are_removed() -> None:
     hooks.remove_account(ACCOUNT)
     assert matching_ids(hooks) == ["p"]
     assert len(hooks) == 1
+
+
+@pytest.mark.parametrize(
+    ("event", "found"),
+    [
+        ("channel_create", ["own", "all", "everything"]),
+        ("notifications", ["all", "everything"]),
+        ("object", ["all", "everything"]),
+        ("channel_hold", ["everything"]),
+        ("conference", ["everything"]),
+        ("fax_status", ["everything"]),
+        ("of_a_plugin", ["everything"]),
+    ],
+)
+def test_all_are_the_events_of_kazoo_and_everything_is_every_event(event: str, found: list[str]) -> None:
+    hooks = make_registry(
+        make_hook("own"), make_hook("all", hook="all"), make_hook("everything", hook="everything")
+    )
+    assert [hook.id for hook in hooks.matching(event, ACCOUNT, ())] == found
 
 
 def test_replacing_all_hooks_forgets_the_others() -> None:

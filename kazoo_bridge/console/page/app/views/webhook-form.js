@@ -23,8 +23,8 @@ import {
 import { KeyValueEditor } from "./key-value-editor.js";
 import { showNewSecret } from "./secret-dialog.js";
 
-/** Not part of the catalogue, but a valid event of a webhook. */
-const ALL_EVENTS = { id: "all", name: "All events", description: "Every event", modifiers: {} };
+/** Not part of the catalogue, like in KAZOO, but a valid event of a webhook. */
+const ALL_EVENTS = { id: "all", name: "All events of KAZOO", description: "Every event of KAZOO", modifiers: {} };
 
 const DEFAULT_EVENT = "channel_create";
 const DEFAULT_RETRIES = 2;
