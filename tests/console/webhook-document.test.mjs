@@ -3,13 +3,13 @@ import { test } from "node:test";
 
 import {
   MASK,
+  documentChanges,
   entriesWithout,
   entryErrors,
   formatFilterValue,
   formatSchedule,
   headersOf,
   listErrors,
-  mergePatch,
   modifierOptions,
   nullIfEmpty,
   optionTexts,
@@ -95,7 +95,7 @@ test("a number of 0 is sent, for the server to refuse it", () => {
   assert.deepEqual(document, { timeout_ms: 0 });
 });
 
-test("a merge patch has the changes only, and null for what is removed", () => {
+test("changes are of whole properties, except headers, with null for what is removed", () => {
   const previous = {
     name: "a",
     group: "x",
@@ -113,18 +113,18 @@ test("a merge patch has the changes only, and null for what is removed", () => {
     modifiers: { a: { $prefix: "2" }, b: ["x"] },
     health: { successes: 1 },
   };
-  assert.deepEqual(mergePatch(previous, next), {
+  assert.deepEqual(documentChanges(previous, next), {
     group: null,
     name: "b",
     retry_schedule_s: [5, 60],
     headers: { gone: null, added: "v" },
-    modifiers: { a: { $exists: null, $prefix: "2" } },
+    modifiers: { a: { $prefix: "2" }, b: ["x"] },
   });
-  assert.deepEqual(mergePatch(previous, { ...previous }), {});
-  assert.deepEqual(mergePatch({ modifiers: { a: "x" } }, { modifiers: { a: { $exists: true } } }), {
+  assert.deepEqual(documentChanges(previous, { ...previous }), {});
+  assert.deepEqual(documentChanges({ modifiers: { a: "x" } }, { modifiers: { a: { $exists: true } } }), {
     modifiers: { a: { $exists: true } },
   });
-  assert.deepEqual(mergePatch({}, { constructor: { a: 1 } }), { constructor: { a: 1 } });
+  assert.deepEqual(documentChanges({}, { constructor: { a: 1 } }), { constructor: { a: 1 } });
 });
 
 test("entries of an editor have a name each, and no name twice", () => {

@@ -87,7 +87,7 @@ def make_schemas(document: Mapping[str, Any], secret_schemas: Mapping[str, Any])
         },
         "HookChanges": {
             "type": "object",
-            "description": "Keys to merge into the document; null removes a key",
+            "description": "Keys to replace in the document, each as a whole; null removes a key",
             "properties": {
                 name: rule if name in document["required"] else {"anyOf": [rule, {"type": "null"}]}
                 for name, rule in writable.items()

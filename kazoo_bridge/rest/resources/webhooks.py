@@ -82,7 +82,7 @@ class WebhookResource(RoutedResource):
     @route("PATCH", _HOOK)
     @account_handler
     async def patch(self, context: RequestContext, account_id: str, hook_id: str) -> Response:
-        """Merge keys into a hook's document; null removes a key."""
+        """Replace keys of a hook's document; null removes a key."""
         hook = await get_hook_to_write(self.webhooks, context, account_id, hook_id)
         data = context.data
         hook = await self.webhooks.patch_hook(hook, data)

@@ -153,12 +153,12 @@ class HookService:
         return await self._replace(hook, hook.document, secrets, suspension=hook.suspension)
 
     async def patch(self, hook: StoredHook, changes: Mapping[str, Any]) -> StoredHook:
-        """Merge `changes` into the document of `hook` (see `merge`), then do the same as `replace`."""
+        """Put the keys of `changes` into the document of `hook` (see `patched`), then do the same as `replace`."""
         # Keys about secrets are not stored in the document, and null is a value for them.
         secret_keys = {name: changes[name] for name in _SECRET_KEYS if name in changes}
         if "headers" in changes:
             changes = {**changes, "headers": normalize_names(changes["headers"])}
-        merged = merge(hook.document, changes) | secret_keys
+        merged = patched(hook.document, changes) | secret_keys
         if "enabled" in changes:
             merged.pop("disable_reason", None)
         return await self.replace(hook, merged)
@@ -307,18 +307,18 @@ def _coerced(stored: StoredHook) -> StoredHook:
     return evolve(stored, document=coerce_document(stored.document))
 
 
-def merge(document: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `document` with `changes` applied to it (JSON merge patch, RFC 7396).
+def patched(document: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `document` with `changes` applied to it; a null removes the key.
 
-    Objects are merged at every depth, other values replaced, and a null removes the key.
+    Like in KAZOO (``cb_webhooks``, ``kz_json:merge_jobjs``), a key is replaced as a whole: what ``custom_data``
+    had before is gone. Only ``headers``, which KAZOO lacks and whose values a client cannot read, keeps the
+    headers that `changes` does not name.
     """
-    merged = dict(document)
-    for name, value in changes.items():
-        if value is None:
-            merged.pop(name, None)
-        elif isinstance(value, Mapping):
-            current = merged.get(name)
-            merged[name] = merge(current if isinstance(current, Mapping) else {}, value)
-        else:
-            merged[name] = value
-    return merged
+    result = _put_keys(document, changes)
+    if isinstance(headers := changes.get("headers"), Mapping):
+        result["headers"] = _put_keys(document.get("headers", {}), headers)
+    return result
+
+
+def _put_keys(document: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in {**document, **changes}.items() if value is not None}

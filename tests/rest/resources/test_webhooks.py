@@ -76,6 +76,19 @@ async def test_parameters_that_make_no_sense(rest: RestHarness, query: str, fiel
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_patch_replaces_custom_data_as_a_whole(rest: RestHarness) -> None:
+    hook_id = await rest.create_hook(custom_data={"a": "1"})
+    patch = {"custom_data": {"b": "2"}}
+    patched = await rest("PATCH", hooks_path(hook_id=hook_id), patch)
+    assert patched.json_body["data"]["custom_data"] == {"b": "2"}
+    hook_id = await rest.create_hook(hook="object", custom_data={"type": "user", "action": "all"})
+    refused = await rest("PATCH", hooks_path(hook_id=hook_id), {"custom_data": {"type": "device"}})
+    assert refused.code == 400
+    assert list(refused.json_body["data"]) == ["custom_data.action"]
+    assert list(refused.json_body["data"]["custom_data.action"]) == ["required"]
+
+
+@pytest_twisted.ensureDeferred
 async def test_the_life_of_a_hook(rest: RestHarness) -> None:
     created = await rest("PUT", hooks_path(), HOOK_DOCUMENT)
     assert created.code == 201

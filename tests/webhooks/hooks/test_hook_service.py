@@ -13,7 +13,7 @@ from kazoo_bridge.interfaces import RevisionConflict, Secret, StoredHook, Suspen
 from kazoo_bridge.webhooks.hooks import hook_service
 from kazoo_bridge.webhooks.hooks.hook_document import InvalidDocument
 from kazoo_bridge.webhooks.hooks.hook_secrets import DEFAULT_OVERLAP
-from kazoo_bridge.webhooks.hooks.hook_service import TOO_MANY_FAILURES, HookService, merge
+from kazoo_bridge.webhooks.hooks.hook_service import TOO_MANY_FAILURES, HookService, patched
 from kazoo_bridge.webhooks.hooks.registry import HookRegistry
 from kazoo_bridge.webhooks.hooks.signing_keys import generate_secret
 from tests.webhooks.fakes import FakeHookStore
@@ -115,12 +115,12 @@ async def test_a_replaced_hook_matches_its_new_event(harness: Harness) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_patch_merges_and_removes_keys(harness: Harness) -> None:
+async def test_a_patch_replaces_and_removes_keys(harness: Harness) -> None:
     hook = await harness.service.create(ACCOUNT, {**GOOD, "custom_data": {"a": "1", "b": "2"}, "group": "g"})
-    changes = {"custom_data": {"b": None, "c": "3"}, "group": None, "enabled": False}
-    patched = await harness.service.patch(hook, changes)
-    assert patched.document["custom_data"] == {"a": "1", "c": "3"}
-    assert "group" not in patched.document
+    changes = {"custom_data": {"c": "3"}, "group": None, "enabled": False}
+    hook = await harness.service.patch(hook, changes)
+    assert hook.document["custom_data"] == {"c": "3"}
+    assert "group" not in hook.document
     assert len(harness.registry) == 0
 
 
@@ -241,19 +241,27 @@ async def test_stored_numbers_are_coerced_when_they_are_read(harness: Harness) -
 
 
 @pytest.mark.parametrize(
-    ("document", "changes", "merged"),
+    ("document", "changes", "result"),
     [
         ({"a": 1}, {}, {"a": 1}),
         ({"a": 1}, {"a": None, "b": 2}, {"b": 2}),
         ({"a": 1}, {"absent": None}, {"a": 1}),
-        ({"a": {"b": 1, "c": 2}}, {"a": {"b": None, "d": {"e": None}}}, {"a": {"c": 2, "d": {}}}),
+        ({"a": {"b": 1, "c": 2}}, {"a": {"d": 3}}, {"a": {"d": 3}}),
+        ({"a": {"b": 1}}, {"a": {}}, {"a": {}}),
+        (
+            {"headers": {"b": "1", "c": "2"}},
+            {"headers": {"b": None, "d": "3"}},
+            {"headers": {"c": "2", "d": "3"}},
+        ),
+        ({"headers": {"b": "1"}}, {"headers": None}, {}),
+        ({}, {"headers": {"b": None}}, {"headers": {}}),
         ({"a": 1}, {"a": {"b": 2}}, {"a": {"b": 2}}),
         ({"a": {"b": 1}}, {"a": [1]}, {"a": [1]}),
     ],
 )
-def test_merge_patches(document: dict[str, Any], changes: dict[str, Any], merged: dict[str, Any]) -> None:
+def test_patches(document: dict[str, Any], changes: dict[str, Any], result: dict[str, Any]) -> None:
     before = repr(document)
-    assert merge(document, changes) == merged
+    assert patched(document, changes) == result
     assert repr(document) == before
 
 

@@ -15,20 +15,26 @@ export function parseNumber(text) {
 }
 
 /**
- * Return the changes that make `next` of the document `previous`: a JSON merge patch (RFC 7396), in which
- * null removes a property. What has not changed is left out, so the masks of headers are not sent.
+ * Return the changes that make `next` of the document `previous`, as the server's PATCH takes them: properties
+ * are replaced as a whole, null removes one. What has not changed is left out, for headers each of them, so
+ * their masks are not sent.
  */
-export function mergePatch(previous, next) {
-  const patch = {};
-  for (const name of Object.keys(previous)) if (!Object.hasOwn(next, name)) patch[name] = null;
+export function documentChanges(previous, next) {
+  const changes = changedProperties(previous, next);
+  if (isObject(changes.headers) && isObject(previous.headers)) {
+    changes.headers = changedProperties(previous.headers, next.headers);
+  }
+  return changes;
+}
+
+function changedProperties(previous, next) {
+  const changes = {};
+  for (const name of Object.keys(previous)) if (!Object.hasOwn(next, name)) changes[name] = null;
   for (const [name, value] of Object.entries(next)) {
     const before = Object.hasOwn(previous, name) ? previous[name] : undefined;
-    if (isObject(value) && isObject(before)) {
-      const changes = mergePatch(before, value);
-      if (Object.keys(changes).length) patch[name] = changes;
-    } else if (JSON.stringify(value) !== JSON.stringify(before)) patch[name] = value;
+    if (JSON.stringify(value) !== JSON.stringify(before)) changes[name] = value;
   }
-  return patch;
+  return changes;
 }
 
 const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);

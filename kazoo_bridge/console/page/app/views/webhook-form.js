@@ -5,13 +5,13 @@ import { h, runOnce, setAttribute, setText, uniqueId } from "../dom.js";
 import { SIGNATURES, SIGNATURE_HINTS, secretRequest } from "../signing.js";
 import { notifyError } from "../toasts.js";
 import {
+  documentChanges,
   entriesWithout,
   entryErrors,
   formatFilterValue,
   formatSchedule,
   headersOf,
   listErrors,
-  mergePatch,
   modifierOptions,
   nullIfEmpty,
   parseFilterValue,
@@ -70,7 +70,7 @@ export async function openHookForm(app, hook = null, revision = null) {
 
 /** Send what `document` changes of a webhook, and nothing else. Resolves to the changed webhook. */
 async function change(app, hook, revision, document) {
-  const changes = mergePatch(hook, document);
+  const changes = documentChanges(hook, document);
   if (!Object.keys(changes).length) return hook;
   return app.rest.send("PATCH", app.webhooks.path(hook.id), changes, { "If-Match": `"${revision}"` });
 }
