@@ -180,7 +180,7 @@ class Egress:
 
     denied_networks: tuple[str, ...] = _checked(NON_PUBLIC_NETWORKS, check_networks)
     allowed_networks: tuple[str, ...] = _checked((), check_networks)
-    max_redirects: int = _integer(0, 0, 10)
+    max_redirects: int = _integer(3, 0, 10)
     ca_bundle: str = _checked("", check_certificates)
     client_certificate: str = _checked("", check_certificates)
     client_key: str = _checked("", check_private_key)

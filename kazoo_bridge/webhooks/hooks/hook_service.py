@@ -153,7 +153,7 @@ class HookService:
         return await self._replace(hook, hook.document, secrets, suspension=hook.suspension)
 
     async def patch(self, hook: StoredHook, changes: Mapping[str, Any]) -> StoredHook:
-        """Put the keys of `changes` into the document of `hook` (see `patched`), then do the same as `replace`."""
+        """Put `changes` into the document of `hook` (see `patched`), then do the same as `replace`."""
         # Keys about secrets are not stored in the document, and null is a value for them.
         secret_keys = {name: changes[name] for name in _SECRET_KEYS if name in changes}
         if "headers" in changes:
@@ -310,9 +310,9 @@ def _coerced(stored: StoredHook) -> StoredHook:
 def patched(document: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return `document` with `changes` applied to it; a null removes the key.
 
-    Like in KAZOO (``cb_webhooks``, ``kz_json:merge_jobjs``), a key is replaced as a whole: what ``custom_data``
-    had before is gone. Only ``headers``, which KAZOO lacks and whose values a client cannot read, keeps the
-    headers that `changes` does not name.
+    Like in KAZOO (``cb_webhooks``, ``kz_json:merge_jobjs``), a key is replaced as a whole: what
+    ``custom_data`` had before is gone. Only ``headers``, which KAZOO lacks and whose values a client cannot
+    read, keeps the headers that `changes` does not name.
     """
     result = _put_keys(document, changes)
     if isinstance(headers := changes.get("headers"), Mapping):

@@ -11,7 +11,13 @@ from kazoo_bridge.webhooks.egress import BadDestination, parse_destination
 from kazoo_bridge.webhooks.egress.destination import DEFAULT_PORTS, Destination
 from kazoo_bridge.webhooks.http.http_request import HookRequest
 
-_REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
+#: Method -> the statuses that are followed. A POST or PUT is not followed where browsers would make it a GET
+#: without the event; by 303, which demands that, a POST is, like by KAZOO's HTTP client (Erlang's ``httpc``).
+_REDIRECT_STATUSES = {
+    "GET": frozenset({301, 302, 303, 307, 308}),
+    "POST": frozenset({303, 307, 308}),
+    "PUT": frozenset({307, 308}),
+}
 
 _MAX_LOCATION_LENGTH = 2048
 
@@ -23,9 +29,9 @@ class RedirectRefused(Exception):
     """The redirect is not followed. The text says why, for the hook's owner, without the location."""
 
 
-def is_redirect(status: int) -> bool:
-    """Return whether `status` asks for another request (301, 302, 303, 307, 308)."""
-    return status in _REDIRECT_STATUSES
+def is_redirect(method: str, status: int) -> bool:
+    """Return whether a request with `method` that is answered with `status` is sent to another place."""
+    return status in _REDIRECT_STATUSES.get(method, ())
 
 
 def redirect(request: HookRequest, status: int, location: str | None) -> HookRequest:
@@ -33,8 +39,7 @@ def redirect(request: HookRequest, status: int, location: str | None) -> HookReq
 
     `location` is the ``Location`` header, absolute or relative to the request's URL; None without one.
 
-    - 307 and 308 keep method and body. A POST becomes a GET without a body by 301 and 302, and every method
-      by 303 (RFC 9110, section 15.4).
+    - A POST that is answered with 303 becomes a GET without a body; else method and body are kept.
     - The same host (equal name and port, or http on port 80 becoming https on port 443) gets all headers and
       the URL's credentials. Another host gets the body and its ``Content-Type``, but no hook or account id,
       no signature, no headers of the hook's owner and no credentials.
@@ -52,7 +57,7 @@ def redirect(request: HookRequest, status: int, location: str | None) -> HookReq
     headers = dict(request.headers) if same_host else _body_headers(request.headers)
     if same_host and source.authorization is not None:
         headers.setdefault("Authorization", source.authorization.decode("ascii"))
-    if status == 303 or (status in (301, 302) and request.method == "POST"):
+    if status == 303:
         kept = {name: value for name, value in headers.items() if name.lower() not in _BODY_HEADERS}
         return evolve(request, method="GET", url=target.location, headers=kept, body=b"")
     return evolve(request, url=target.location, headers=headers)

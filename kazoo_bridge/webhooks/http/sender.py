@@ -88,8 +88,8 @@ class Sender:
     `request_timeout` is in seconds and covers one attempt: connecting, all redirects, and reading the
     response; a request's own time-out overrides it. `keep_success_headers` is false where nothing records the
     headers of successful responses, which are then not collected. `max_redirects` is the number of redirects
-    that are followed; with 0 a redirect is a response like any other. `pool` is the agent's: `begin` uses it
-    without the agent.
+    (see `is_redirect`) that are followed; with 0 a redirect is a response like any other. `pool` is the
+    agent's: `begin` uses it without the agent.
     """
 
     _clock: IReactorTime
@@ -172,14 +172,14 @@ class Sender:
         self, request: HookRequest, outcome: Outcome, location: str | None
     ) -> Outcome:
         for _ in range(self.max_redirects):
-            if outcome.status is None or not _is_redirected(outcome):
+            if outcome.status is None or not _is_redirected(request, outcome):
                 return outcome
             try:
                 request = redirect(request, outcome.status, location)
             except RedirectRefused as refused:
                 return evolve(outcome, error=describe_error(refused))
             outcome, location = await self._exchange_redirected(request)
-        if self.max_redirects and _is_redirected(outcome):
+        if self.max_redirects and _is_redirected(request, outcome):
             return evolve(outcome, error=f"more redirects than {self.max_redirects}")
         return outcome
 
@@ -249,7 +249,7 @@ class _PooledAttempt(PooledExchange):
         except Exception as error:
             self.on_failure(error)
             return
-        if sender.max_redirects and _is_redirected(outcome):
+        if sender.max_redirects and _is_redirected(self._request, outcome):
             self._follow(response)
         else:
             _report(self._done, outcome)
@@ -313,8 +313,8 @@ def failed_outcome(error: BaseException, timeout: float) -> Outcome:
     return Outcome(False, error=describe_error(error), fault=fault, unreachable=unreachable)
 
 
-def _is_redirected(outcome: Outcome) -> bool:
-    return not outcome.success and outcome.status is not None and is_redirect(outcome.status)
+def _is_redirected(request: HookRequest | WireRequest, outcome: Outcome) -> bool:
+    return not outcome.success and outcome.status is not None and is_redirect(request.method, outcome.status)
 
 
 def _location(headers: Headers) -> str | None:

@@ -18,9 +18,12 @@ from tests.webhooks.receiving import Receiver
 HEADERS = {"X-Hook-ID": "h", "X-Account-ID": "a", "Content-Type": "application/json"}
 
 
-@pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 305, 307, 308, 309, 200, 400])
-def test_which_statuses_are_redirects(status: int) -> None:
-    assert is_redirect(status) is (status in (301, 302, 303, 307, 308))
+@pytest.mark.parametrize(
+    ("method", "followed"),
+    [("GET", {301, 302, 303, 307, 308}), ("POST", {303, 307, 308}), ("PUT", {307, 308}), ("HEAD", set())],
+)
+def test_which_redirects_are_followed(method: str, followed: set[int]) -> None:
+    assert {status for status in range(100, 600) if is_redirect(method, status)} == followed
 
 
 def post(url: str = "https://hook.example/a/b?c", method: str = "POST") -> HookRequest:
@@ -29,9 +32,8 @@ def post(url: str = "https://hook.example/a/b?c", method: str = "POST") -> HookR
 
 @pytest.mark.parametrize(
     ("method", "status", "becomes"),
-    [("POST", 301, "GET"), ("POST", 302, "GET"), ("POST", 303, "GET"), ("POST", 307, "POST"),
-     ("POST", 308, "POST"), ("PUT", 301, "PUT"), ("PUT", 302, "PUT"), ("PUT", 303, "GET"),
-     ("PUT", 307, "PUT"), ("GET", 301, "GET")],
+    [("POST", 303, "GET"), ("POST", 307, "POST"), ("POST", 308, "POST"), ("PUT", 307, "PUT"),
+     ("PUT", 308, "PUT"), ("GET", 301, "GET"), ("GET", 302, "GET"), ("GET", 307, "GET")],
 )  # fmt: skip
 def test_the_method_and_body_of_the_next_request(method: str, status: int, becomes: str) -> None:
     following = redirect(post(method=method), status, "d")
@@ -98,11 +100,12 @@ class RedirectingReceiver(Receiver):
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
         self.locations: list[str] = []
+        self.status = 307
 
     def render(self, request: Any) -> Any:
         result = super().render(request)
         if self.locations:
-            request.setResponseCode(307)
+            request.setResponseCode(self.status)
             request.setHeader("Location", self.locations.pop(0))
         return result
 
@@ -116,12 +119,16 @@ class Harness:
         self.url = url
 
     async def send(
-        self, max_redirects: int, locations: list[str], success_statuses: frozenset[int] = frozenset()
+        self,
+        max_redirects: int,
+        locations: list[str],
+        success_statuses: frozenset[int] = frozenset(),
+        method: str = "POST",
     ) -> Outcome:
         self.receiver.locations = locations
         agent, pool = guarded_agent(reactor, EgressPolicy.from_config(["10.0.0.0/8", "::/0"], []), 5)
         sender = Sender(reactor, agent, 5, True, max_redirects, pool)
-        request = HookRequest("POST", f"{self.url}/start", HEADERS, b"{}", success_statuses)
+        request = HookRequest(method, f"{self.url}/start", HEADERS, b"{}", success_statuses)
         outcome = await self.door(sender, request)
         await pool.close()
         return outcome
@@ -135,7 +142,7 @@ async def harness(door: Door) -> AsyncIterator[Harness]:
 
 
 @pytest_twisted.ensureDeferred
-async def test_by_default_a_redirect_is_a_failure(harness: Harness) -> None:
+async def test_without_redirects_one_is_a_failure(harness: Harness) -> None:
     outcome = await harness.send(0, ["/next"])
     assert (outcome.success, outcome.status, outcome.error) == (False, 307, "")
     assert len(harness.receiver.received) == 1
@@ -147,6 +154,26 @@ async def test_redirects_are_followed_as_far_as_allowed(harness: Harness) -> Non
     assert [one.uri for one in harness.receiver.received] == [b"/start", b"/next", b"/last"]
     assert [one.body for one in harness.receiver.received] == [b"{}"] * 3
     assert [one.headers["x-hook-id"] for one in harness.receiver.received] == ["h"] * 3
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "requests"),
+    [
+        ("GET", 302, ["GET", "GET"]),
+        ("POST", 303, ["POST", "GET"]),
+        ("POST", 302, ["POST"]),
+        ("PUT", 303, ["PUT"]),
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_redirects_are_followed_like_in_kazoo(
+    harness: Harness, method: str, status: int, requests: list[str]
+) -> None:
+    harness.receiver.status = status
+    outcome = await harness.send(3, ["/next"], method=method)
+    assert [one.method for one in harness.receiver.received] == requests
+    assert outcome.success is (len(requests) == 2)
+    assert outcome.status == (200 if outcome.success else status)
 
 
 @pytest_twisted.ensureDeferred
@@ -183,6 +210,6 @@ async def test_a_redirect_that_means_success_is_not_followed(harness: Harness, m
 
 def test_the_next_request_has_the_options_of_the_first() -> None:
     request = evolve(post(), success_statuses=frozenset({204}), timeout=1.5)
-    for status in (302, 307):
+    for status in (303, 307):
         following = redirect(request, status, "https://other.example/")
         assert (following.success_statuses, following.timeout) == (frozenset({204}), 1.5)
