@@ -1,7 +1,7 @@
 """Presence: dialogs of phones, and message-waiting indication of mailboxes. For websockets only.
 
 KAZOO publishes ``dialog.{REALM}.{CALL_ID}``, ``update.{REALM}.{CALL_ID}`` and ``mwi_updates.{REALM}.{USER}``
-on ``presence``. The bindings are those of its ``bh_presence``.
+on ``presence``. The bindings are those of its ``bh_presence``, which shows them without their first word.
 """
 
 from __future__ import annotations
@@ -53,8 +53,10 @@ class PresenceCategory:
     def resolve_binding(
         self, binding: str, account: Account | None, superadmin: bool, now: float
     ) -> BindingPlan | None:
-        """See `IBindingCategory`."""
+        """See `IBindingCategory`. A binding is accepted as it is shown, too: without ``presence``."""
         first, *segments = binding.split(".")
+        if first in _KINDS:
+            first, segments = "presence", [first, *segments]
         if first != "presence":
             return None
         if not segments or segments[0] not in _KINDS:
@@ -64,7 +66,8 @@ class PresenceCategory:
         of_realm = f"{segments[0]}.{realm_segment(account)}"
         pattern = f"{of_realm}.{id_segment('presence', segments, segments[1])}"
         every = Topic(_EXCHANGE, f"{segments[0]}.*.*")
-        return BindingPlan((TopicFilter(Topic(_EXCHANGE, f"{of_realm}.*"), pattern, every),))
+        topic_filter = TopicFilter(Topic(_EXCHANGE, f"{of_realm}.*"), pattern, every)
+        return BindingPlan((topic_filter,), shown=".".join(segments))
 
     def subscriber_events(self, event: Event) -> Iterable[SubscriberEvent]:
         """See `IBindingCategory`."""

@@ -181,11 +181,14 @@ class BindingPlan:
     `until`: the time in Unix seconds at which the binding must be resolved again, because its filters change
     (those with a monthly database). None: they never change.
 
+    `shown`: the binding as clients see it, in replies, events and lists. None: as it was requested.
+
     Example: ``BindingPlan((TopicFilter(topic, topic.pattern),))``.
     """
 
     filters: tuple[TopicFilter, ...]
     until: float | None = None
+    shown: str | None = None
 
 
 @accept_former_names

@@ -246,6 +246,7 @@ def _check_occurrence(occurrence: Any, manifest: _Manifest) -> Occurrence:
 def _check_plan(plan: Any) -> BindingPlan:
     _require_type(plan, BindingPlan)
     _require_type(plan.until, float | int | None)
+    _require_type(plan.shown, str | None)
     for topic_filter in plan.filters:
         _require_type(topic_filter, TopicFilter)
         _check_topic(topic_filter.topic)

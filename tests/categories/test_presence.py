@@ -22,6 +22,14 @@ def test_bindings(binding: str, pattern: str) -> None:
     assert patterns(presence, binding) == [pattern]
 
 
+@pytest.mark.parametrize("kind", ["dialog", "update", "mwi_updates"])
+def test_a_binding_is_shown_without_its_first_word_and_accepted_so(kind: str) -> None:
+    plan = presence.resolve_binding(f"presence.{kind}.*", EXAMPLE_ACCOUNT, False, 0.0)
+    assert plan is not None
+    assert plan.shown == f"{kind}.*"
+    assert presence.resolve_binding(f"{kind}.*", EXAMPLE_ACCOUNT, False, 0.0) == plan
+
+
 def test_subscribers_to_all_accounts_need_no_realm() -> None:
     assert patterns(presence, "presence.dialog.*", None) == ["dialog.*.*"]
 

@@ -92,11 +92,29 @@ async def test_events_with_the_account_in_their_key(
     event = await client.event()
     assert (event["routing_key"], event["subscribed_key"], event["data"]["msg_id"]) == (
         key(RESELLER),
-        binding,
+        binding.removeprefix("presence."),
         RESELLER,
     )
     assert [(await top.event())["data"]["msg_id"] for _ in range(2)] == [CHILD, RESELLER]
     assert not client.events.pending
+
+
+@pytest.mark.parametrize("ending", ["presence.dialog.*", "dialog.*"])
+@pytest_twisted.ensureDeferred
+async def test_presence_is_shown_without_its_first_word(harness: Harness, ending: str) -> None:
+    client = await harness.connect()
+    bindings = ["presence.dialog.*", "presence.update.*", "dialog.*"]
+    answer = await client.request("subscribe", {"account_id": RESELLER, "bindings": bindings})
+    assert answer["data"] == {"subscribed": ["dialog.*", "update.*"]}
+    await harness.publish("presence", f"dialog.{REALM[RESELLER]}.c1", **{"Event-Name": "dialog"})
+    event = await client.event()
+    assert (event["subscribed_key"], event["subscription_key"]) == (
+        "dialog.*",
+        f"dialog.{REALM[RESELLER]}.*",
+    )
+    assert not client.events.pending
+    answer = await client.request("unsubscribe", {"account_id": RESELLER, "binding": ending})
+    assert answer["data"] == {"unsubscribed": ["dialog.*"], "subscribed": ["update.*"]}
 
 
 @pytest_twisted.ensureDeferred

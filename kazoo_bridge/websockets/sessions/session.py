@@ -159,8 +159,8 @@ class Session:
 
     @property
     def bindings(self) -> list[str]:
-        """The subscribed bindings, each once, in the order of subscribing."""
-        bindings = [binding for _, binding in self.subscriptions]
+        """The subscribed bindings as clients see them, each once, in the order of subscribing."""
+        bindings = [subscription.shown for subscription in self.subscriptions.values()]
         return list(dict.fromkeys([*bindings, *([CALLS_BINDING] if self.call_watches else [])]))
 
     @property

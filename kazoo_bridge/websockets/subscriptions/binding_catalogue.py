@@ -36,12 +36,20 @@ class BindingCatalogue:
         return cls([category for category in categories if IBindingCategory.providedBy(category)])
 
     def by_category(self) -> Mapping[str, Sequence[str]]:
-        """Return the bindings by their first segment, sorted."""
+        """Return the bindings by their first segment, sorted, as clients see them."""
         bindings: dict[str, list[str]] = {CALLS_BINDING: [CALLS_BINDING]}
         for category in self.categories:
             for binding in category.bindings:
-                bindings.setdefault(binding.partition(".")[0], []).append(binding)
+                bindings.setdefault(binding.partition(".")[0], []).append(
+                    _shown(category, binding) or binding
+                )
         return dict(sorted(bindings.items()))
+
+    def shown(self, binding: str) -> str:
+        """Return the binding as clients see it; one that no category knows is returned unchanged."""
+        return next(
+            (shown for one in self.categories if (shown := _shown(one, binding)) is not None), binding
+        )
 
     def resolve(
         self, binding: str, account: Account | None, superadmin: bool, now: float
@@ -58,6 +66,14 @@ class BindingCatalogue:
             if plan is not None:
                 return category, plan
         raise BindingRefused(f"{_NOT_AVAILABLE} {binding}")
+
+
+def _shown(category: IBindingCategory, binding: str) -> str | None:
+    try:
+        plan = category.resolve_binding(binding, None, True, 0.0)
+    except Exception:  # a category need not resolve placeholders, or bindings for all accounts
+        return binding
+    return None if plan is None else plan.shown or binding
 
 
 def _resolve_with(

@@ -64,7 +64,7 @@ class BindingVerifier:
                 notice = encode_notice(
                     refusals(subscriptions, refused),
                     account_id=account_id,
-                    unsubscribed=[subscription.binding for subscription in subscriptions],
+                    unsubscribed=[subscription.shown for subscription in subscriptions],
                     subscribed=session.bindings,
                 )
                 session.output.reply(notice)

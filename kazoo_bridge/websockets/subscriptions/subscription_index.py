@@ -45,8 +45,8 @@ S = TypeVar("S", bound=Subscriber)
 class SubscriptionGroup(Generic[S]):
     """The subscribers with the same binding and the same pattern: all of them receive the same frames.
 
-    `subscribed_key` is the binding, `pattern` the pattern of its `TopicFilter`, `account_id` the account
-    of the subscription (None: all). `segments_of_key` are those of the filter.
+    `subscribed_key` is the binding as clients see it, `pattern` the pattern of its `TopicFilter`,
+    `account_id` the account of the subscription (None: all). `segments_of_key` are those of the filter.
 
     Groups of several subscribers have a `feed`, which most of these follow. All others get each event by
     `Subscriber.deliver`.
@@ -139,8 +139,8 @@ class Subscription:
     """A binding that one client has subscribed to, for an account (None: all).
 
     `stream` is what its events have in common with those of other spellings of the binding, such as
-    ``doc_edited.ANYTHING.user.*``. Spellings that begin with another word are other streams, since clients
-    look for the one that they have asked for: ``object.doc_edited.user``.
+    ``doc_edited.ANYTHING.user.*``. Spellings that are shown with another first word are other streams, since
+    clients look for the one that they have asked for: ``object.doc_edited.user``.
     """
 
     binding: str
@@ -159,7 +159,12 @@ class Subscription:
             sources += (topic.exchange, topic.pattern, topic_filter.pattern)
             sources += [more.pattern for more in topic_filter.more_topics]
         # Thousands of subscriptions have the same first word, and need it once.
-        return self.account_id, intern(self.binding.partition(".")[0]), id(self.category), tuple(sources)
+        return self.account_id, intern(self.shown.partition(".")[0]), id(self.category), tuple(sources)
+
+    @property
+    def shown(self) -> str:
+        """The binding as clients see it."""
+        return self.plan.shown or self.binding
 
 
 def topics_of(subscriptions: Iterable[Subscription]) -> list[Topic]:
@@ -257,7 +262,7 @@ class SubscriptionIndex(Generic[S]):
         new_topics: list[Topic] = []
         needed: list[tuple[Topic, ...]] = []
         for topic_filter in subscription.plan.filters:
-            identity = (subscription.binding, topic_filter.pattern, subscription.account_id)
+            identity = (subscription.shown, topic_filter.pattern, subscription.account_id)
             group = index.groups.get(identity)
             if group is None:
                 group = SubscriptionGroup(*identity, topic_filter.segments_of_key)
@@ -281,7 +286,7 @@ class SubscriptionIndex(Generic[S]):
         unused_topics: list[Topic] = []
         topics = iter(subscription.topics)
         for topic_filter in subscription.plan.filters:
-            identity = (subscription.binding, topic_filter.pattern, subscription.account_id)
+            identity = (subscription.shown, topic_filter.pattern, subscription.account_id)
             # None for the second of two filters with the same pattern, which share a group.
             group = index.groups.get(identity)
             if group is not None:

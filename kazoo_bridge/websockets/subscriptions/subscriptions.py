@@ -220,29 +220,32 @@ class Subscriptions:
         """Unsubscribe for a client, which may name bindings that the session does not have; takes turns.
 
         `account_id` None is every account, no `bindings` are all. Returns the bindings that have ended, each
-        once. Raises `BindingRefused` for bindings that cannot be subscribed to.
+        once and as clients see it. Raises `BindingRefused` for bindings that cannot be subscribed to.
         """
         self._limits.require_pace(_payer(session))
         if len(bindings) > self._max_subscriptions:
             raise BindingRefused(f"a message can have at most {self._max_subscriptions} bindings")
         self._charge(session, len(bindings) or session.subscription_count)
-        subscribed = {binding for _, binding in session.subscriptions} | {CALLS_BINDING}
+        shown = {binding: one.shown for (_, binding), one in session.subscriptions.items()}
+        shown[CALLS_BINDING] = CALLS_BINDING
         for binding in bindings:
-            if binding not in subscribed:
-                self.catalogue.resolve(binding, None, True, self._clock.seconds())
+            if binding not in shown:
+                plan = self.catalogue.resolve(binding, None, True, self._clock.seconds())[1]
+                shown[binding] = plan.shown or binding
+        requested = [shown[binding] for binding in bindings]
         if session.subscription_count <= BINDINGS_AT_ONCE:
-            return self.unsubscribe(session, account_id, bindings or None)
-        selected = set(bindings or subscribed)
+            return self.unsubscribe(session, account_id, requested or None)
+        selected = set(requested or shown.values())
         # The latest first, as in `unsubscribe`.
         ending = [
             (account, one)
-            for (account, binding), one in reversed(session.subscriptions.items())
-            if binding in selected and account_id in (None, account)
+            for (account, _), one in reversed(session.subscriptions.items())
+            if one.shown in selected and account_id in (None, account)
         ]
         for number, (account, subscription) in enumerate(ending):
             await self._take_turn(session, number, len(ending))
             self._remove(session, account, subscription)
-        ended = [subscription.binding for _, subscription in reversed(ending)]
+        ended = [subscription.shown for _, subscription in reversed(ending)]
         watches = self.unsubscribe(session, account_id, [CALLS_BINDING] if CALLS_BINDING in selected else [])
         return list(dict.fromkeys(ended + watches))
 
@@ -251,15 +254,15 @@ class Subscriptions:
     ) -> list[str]:
         """Unsubscribe the session from `bindings` (None: all) for `account_id` (None: every account).
 
-        Returns the bindings that have ended, each once.
+        `bindings` are as clients see them, and so is the result: the bindings that have ended, each once.
         """
         selected = None if bindings is None else set(bindings)
         ended = []
         # The latest first, because the earliest spelling of a binding receives its events.
-        for account, binding in reversed(list(session.subscriptions)):
-            if (selected is None or binding in selected) and account_id in (None, account):
-                self._remove(session, account, session.subscriptions[account, binding])
-                ended.append(binding)
+        for (account, _), one in reversed(list(session.subscriptions.items())):
+            if (selected is None or one.shown in selected) and account_id in (None, account):
+                self._remove(session, account, one)
+                ended.append(one.shown)
         ended.reverse()
         for account in list(session.call_watches):
             if (selected is None or CALLS_BINDING in selected) and account_id in (None, account):

@@ -87,6 +87,16 @@ def test_bindings_are_listed_by_their_first_segment() -> None:
     assert list(catalogue(FakeCategory(), other).by_category()) == ["another", "calls", "fake"]
 
 
+def test_bindings_are_listed_as_clients_see_them() -> None:
+    shown = FakeCategory(plan=BindingPlan((), shown="short"), bindings=("fake.x",))
+    refused = FakeCategory(name="no", error=BindingRefused("not for all"), bindings=("no.x",))
+    unknown = FakeCategory(name="un", plan=None, bindings=("un.x",))
+    with capturedLogs() as logs:
+        listed = catalogue(shown, refused, unknown).by_category()
+    assert listed == {"calls": ["calls"], "fake": ["short"], "no": ["no.x"], "un": ["un.x"]}
+    assert not logs
+
+
 def test_the_first_category_that_knows_a_binding_resolves_it() -> None:
     first, second = FakeCategory(name="a"), FakeCategory(name="b")
     assert catalogue(first, second).resolve("b.x", ACCOUNT, False, 0.0) == (second, second.plan)
@@ -120,4 +130,5 @@ def test_a_category_that_fails_is_logged_and_refused_without_details() -> None:
 def test_the_built_in_categories_have_bindings() -> None:
     listed = BindingCatalogue.from_categories(find_categories()).by_category()
     assert "call.CHANNEL_CREATE.{CALL_ID}" in listed["call"]
+    assert listed["presence"] == ["dialog.{CALL_ID}", "mwi_updates.{USER}", "update.{CALL_ID}"]
     assert {"calls", "object", "fax", "conference", "presence", "notification", "parking"} <= set(listed)
