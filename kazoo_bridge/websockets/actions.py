@@ -21,6 +21,7 @@ from kazoo_bridge.interfaces import (
 from kazoo_bridge.websockets.client_messages import (
     BadMessage,
     ClientMessage,
+    UnknownMessage,
     decode,
     parse,
     parse_bindings,
@@ -113,6 +114,8 @@ class Actions:
             data = await self._action(message.action)(connection, message)
         except AccessDenied as error:
             self._reply_error(connection, request_id, [str(error)])
+        except UnknownMessage as error:
+            self._reply_unknown(connection, request_id, str(error))
         except (BadMessage, BindingRefused) as error:
             self._reply_error(connection, request_id, [str(text) for text in error.args])
         except ActionRejected as error:
@@ -131,6 +134,13 @@ class Actions:
         self, connection: Connection, request_id: str, errors: list[str], more: Data | None = None
     ) -> None:
         connection.reply(encode_reply(request_id, "error", {"errors": errors, **(more or {})}))
+
+    def _reply_unknown(self, connection: Connection, request_id: str, reason: str) -> None:
+        """Reply without an error to a client that has authenticated, like KAZOO: old keep-alives see none."""
+        if connection.session.principal is None:
+            self._reply_error(connection, request_id, [reason])
+        else:
+            connection.reply(encode_reply(request_id, "success", {"ignored": reason}))
 
     async def _authenticate(self, connection: Connection, message: ClientMessage) -> None:
         session = connection.session
@@ -164,14 +174,18 @@ class Actions:
             "ping": self._ping,
             "resume": self._resume,
             "command": self._command,
+            "noop": self._noop,
         }
         action = actions.get(name)
         if action is None:
-            raise BadMessage(f"unknown action {name[:64]}; known are {', '.join(actions)}")
+            raise UnknownMessage(f"unknown action {name[:64]}; known are {', '.join(actions)}")
         return action
 
     async def _ping(self, connection: Connection, message: ClientMessage) -> Data:
         return {"response": "pong"}
+
+    async def _noop(self, connection: Connection, message: ClientMessage) -> Data:
+        return {"response": "noop"}
 
     async def _subscribe(self, connection: Connection, message: ClientMessage) -> Data:
         session = connection.session

@@ -30,6 +30,13 @@ class BadMessage(Exception):
     """A message cannot be understood; the text is for the client, and says what was expected."""
 
 
+class UnknownMessage(BadMessage):
+    """A message asks for nothing that the server knows: it may only keep a connection alive.
+
+    KAZOO answers such messages of authenticated clients with success (``blackhole_socket_handler``).
+    """
+
+
 @frozen
 class ClientMessage:
     """One message.
@@ -69,23 +76,23 @@ def peek_request_id(payload: bytes) -> str:
 
 
 def decode(payload: bytes) -> Mapping[str, Any]:
-    """Decode a frame; returns the JSON object, raises `BadMessage`."""
+    """Decode a frame; returns the JSON object, raises `BadMessage` or `UnknownMessage`."""
     if len(payload) > MAX_VALUES and exceeds_values(payload, MAX_VALUES):
         raise BadMessage(f"the message may have {MAX_VALUES} values at most")
     try:
         value = orjson.loads(payload)
     except ValueError as error:
-        raise BadMessage(f"the message is not JSON: {error}") from None
+        raise UnknownMessage(f"the message is not JSON: {error}") from None
     if not isinstance(value, dict):
-        raise BadMessage('the message must be a JSON object, such as {"action": "ping"}')
+        raise UnknownMessage('the message must be a JSON object, such as {"action": "ping"}')
     return value
 
 
 def parse(value: Mapping[str, Any]) -> ClientMessage:
-    """Parse a decoded message; raises `BadMessage`."""
+    """Parse a decoded message; raises `BadMessage`, and without an action `UnknownMessage`."""
     action = value.get("action")
     if not isinstance(action, str) or not action:
-        raise BadMessage("missing required keys : action")
+        raise UnknownMessage("missing required keys : action")
     data = value.get("data")
     if data is not None and not isinstance(data, dict):
         raise BadMessage("data must be a JSON object")

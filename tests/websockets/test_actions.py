@@ -183,13 +183,34 @@ class TestAuthentication:
         assert (client.session.name, client.session.metadata) == ("desk", {"a": [1]})
 
 
+class TestUnknownMessages:
+    @pytest.mark.parametrize(
+        ("message", "reason"),
+        [
+            (b"no json", "the message is not JSON"),
+            (b"", "the message is not JSON"),
+            ([], "the message must be a JSON object"),
+            ({}, "missing required keys : action"),
+            ({"action": "dance"}, "unknown action dance; known are subscribe, unsubscribe, ping, resume, c"),
+        ],
+    )
+    def test_only_an_authenticated_client_sees_no_error(self, message: Any, reason: str) -> None:
+        assert ActionsHarness().client(None).send(message)["status"] == "error"
+        reply = ActionsHarness().client().send(message)
+        assert reply["status"] == "success"
+        assert list(reply["data"]) == ["ignored"]
+        assert reply["data"]["ignored"].startswith(reason)
+
+    def test_noop_does_nothing(self) -> None:
+        client = ActionsHarness().client()
+        assert client.request("noop") == ("success", {"response": "noop"})
+        assert ActionsHarness().client(None).request("noop") == error("authentication token required")
+
+
 class TestErrors:
     @pytest.mark.parametrize(
         ("message", "text"),
         [
-            (b"no json", "the message is not JSON"),
-            ({}, "missing required keys : action"),
-            ({"action": "dance"}, "unknown action dance; known are subscribe, unsubscribe, ping, resume, c"),
             ({"action": "subscribe"}, "missing required keys in data object"),
             ({"action": "subscribe", "data": {}}, "missing required keys in data object"),
             ({"action": "subscribe", "data": {"binding": "call.*.*"}}, "missing required keys : account_id"),
