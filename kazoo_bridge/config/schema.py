@@ -120,6 +120,7 @@ class Websockets:
     authentication_timeout_s: int = _integer(60, 1, 86_400)
     ping_interval_s: int = _integer(30, 1, 3600)
     idle_timeout_s: int = _integer(3600, 1, 604_800)
+    close_on_expiry: bool = True
     send_buffer_bytes: int = _integer(262_144, 4096, 268_435_456)
     max_dropped_events: int = _integer(10_000, 1, 100_000_000)
     resume_window_s: int = _integer(120, 0, 86_400)

@@ -95,7 +95,7 @@ class WebsocketService:
             SubscriptionBudget(reactor, settings.max_subscriptions_per_account),
             calls,
         )
-        authorizer = Authorizer(reactor, directory)
+        authorizer = Authorizer(reactor, directory, settings.close_on_expiry)
         sessions = SessionRegistry(
             reactor, socket.gethostname(), SessionLimits.from_config(settings), authorizer, subscriptions
         )

@@ -290,7 +290,7 @@ class PartsHarness:
         self.subscriptions = Subscriptions(
             self.clock, directory, catalogue, self.fanout, max_subscriptions, self.subscription_budget, calls
         )
-        self.authorizer = Authorizer(self.clock, directory)
+        self.authorizer = Authorizer(self.clock, directory, config.close_on_expiry)
         limits = SessionLimits.from_config(config)
         self.registry = SessionRegistry(self.clock, "host", limits, self.authorizer, self.subscriptions)
 

@@ -35,10 +35,15 @@ class InvalidToken(AccessDenied):
 
 @define(eq=False)
 class Authorizer:
-    """Checks tokens and rights with the directory."""
+    """Checks tokens and rights with the directory.
+
+    Without `close_on_expiry` a session outlives the expiry of its token, like in KAZOO; not that it is revoked
+    before, or that its account is deleted.
+    """
 
     _clock: IReactorTime
     _directory: IDirectory
+    _close_on_expiry: bool = True
 
     async def authenticate(self, session: Session, token: Any) -> None:
         """Authenticate the session as the account of `token`, the value of a message's ``auth_token``.
@@ -82,7 +87,14 @@ class Authorizer:
 
     def begin_check(self) -> RightsCheck:
         """Return a check that has asked nothing yet."""
-        return RightsCheck(self._clock, self._directory)
+        return RightsCheck(self._clock, self._directory, self._close_on_expiry)
+
+    def is_overdue(self, session: Session) -> bool:
+        """Return whether the session must end because its token has expired."""
+        principal = session.principal
+        return (
+            self._close_on_expiry and principal is not None and has_expired(principal, self._clock.seconds())
+        )
 
     async def _principal(self, token: str) -> Principal | None:
         try:
@@ -100,6 +112,7 @@ class RightsCheck:
 
     _clock: IReactorTime
     _directory: IDirectory
+    _close_on_expiry: bool = True
     lookups: int = field(init=False, default=0)
     _valid: dict[str, bool] = field(init=False, factory=dict)
     _allowed: dict[tuple[str, str], bool] = field(init=False, factory=dict)
@@ -113,7 +126,7 @@ class RightsCheck:
         if principal is None or token is None:
             return True
         if has_expired(principal, self._clock.seconds()):
-            return False
+            return not self._close_on_expiry
         valid = self._valid.get(token)
         if valid is None:
             try:

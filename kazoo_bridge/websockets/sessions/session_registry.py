@@ -23,7 +23,6 @@ from kazoo_bridge.websockets.sessions.authorization import (
     NOT_ALLOWED,
     Authorizer,
     RightsCheck,
-    has_expired,
 )
 from kazoo_bridge.websockets.sessions.replay_buffer import ReplayBuffer, ReplayMemory
 from kazoo_bridge.websockets.sessions.rights_sweep import RightsSweep
@@ -261,7 +260,7 @@ class SessionRegistry(Service):
     def _end_if_overdue(self, session: Session, now: float) -> bool:
         """End a session whose time is over; returns whether it has ended."""
         limits = self.limits
-        if session.principal is not None and has_expired(session.principal, now):
+        if self._authorizer.is_overdue(session):
             self._end_unauthenticated(session)
         elif session.disconnected_at is not None:
             if now - session.disconnected_at > limits.resume_window:

@@ -22,12 +22,12 @@ NOW = 1000.0
 class Harness:
     """An authorizer over a `FakeDirectory`, and a session."""
 
-    def __init__(self, account_id: str | None = None) -> None:
+    def __init__(self, account_id: str | None = None, *, close_on_expiry: bool = True) -> None:
         self.clock = Clock()
         self.clock.advance(NOW)
         self.directory = FakeDirectory()
         directory: Any = self.directory
-        self.authorizer = Authorizer(self.clock, directory)
+        self.authorizer = Authorizer(self.clock, directory, close_on_expiry)
         self.session = Session("s", "192.0.2.1", "host", NOW, TokenBucket(1, 1.0), NOW)
         if account_id is not None:
             self.session.token, self.session.principal = account_id, self.directory.tokens[account_id]
@@ -185,6 +185,21 @@ class TestIsStillValid:
         its.session.principal = Principal(PARENT, expires=NOW + 1)
         assert its.is_still_valid()
         its.clock.advance(1)
+        assert not its.is_still_valid()
+
+    def test_a_session_may_outlive_the_expiry_of_its_token(self) -> None:
+        its = Harness(PARENT, close_on_expiry=False)
+        its.session.principal = Principal(PARENT, expires=NOW + 1)
+        its.clock.advance(1)
+        del its.directory.tokens[PARENT]
+        assert its.is_still_valid()
+        assert its.authenticate(None) is None
+        assert not its.authorizer.is_overdue(its.session)
+
+    def test_a_token_that_is_revoked_before_it_expires_ends_its_session_nevertheless(self) -> None:
+        its = Harness(PARENT, close_on_expiry=False)
+        its.session.principal = Principal(PARENT, expires=NOW + 1)
+        del its.directory.tokens[PARENT]
         assert not its.is_still_valid()
 
     def test_a_directory_that_does_not_answer_takes_nothing_away(self) -> None:

@@ -291,6 +291,18 @@ class TestSweep:
         assert output.closed == [(4401, "the token is no longer valid")]
         assert not its.consumer.bound
 
+    def test_a_session_may_outlive_its_token_but_not_its_account(self) -> None:
+        its = PartsHarness(close_on_expiry=False)
+        session, output = its.connect(PARENT)
+        its.subscribe(session, "parking.*")
+        session.principal = Principal(PARENT, expires=its.clock.seconds() + 1.5)
+        self.sweep(its, 2 * SWEEPS_PER_CHECK)
+        assert output.closed == []
+        assert session.bindings == ["parking.*"]
+        del its.directory.parents[PARENT]
+        self.sweep(its, SWEEPS_PER_CHECK)
+        assert output.closed == [(4401, "the account is no more")]
+
     def test_an_account_that_is_gone_takes_its_subscriptions_along(self) -> None:
         its = PartsHarness()
         session, output = its.connect(PARENT)
