@@ -75,10 +75,10 @@ class IWebsockets(Interface):
     def bindings() -> Mapping[str, Sequence[str]]:
         """Return the bindings that clients can subscribe to, by category."""
 
-    def sockets(account_id: str) -> Awaitable[Sequence[Mapping[str, Any]]]:
+    def sockets(account_id: str, requester_id: str | None = None) -> Awaitable[Sequence[Mapping[str, Any]]]:
         """Return the account's connected sockets in their public form, newest first.
 
-        Fails with `BusUnavailable`.
+        Those of the account `requester_id` are added, like in KAZOO. Fails with `BusUnavailable`.
         """
 
     def socket(account_id: str, socket_id: str) -> Awaitable[Mapping[str, Any] | None]:

@@ -27,9 +27,9 @@ class WebsocketApi:
         """See `IWebsockets`."""
         return self._catalogue.by_category()
 
-    async def sockets(self, account_id: str) -> Sequence[Mapping[str, Any]]:
+    async def sockets(self, account_id: str, requester_id: str | None = None) -> Sequence[Mapping[str, Any]]:
         """See `IWebsockets`."""
-        return await self._queries.list(account_id)
+        return await self._queries.list(account_id, requester_id)
 
     async def socket(self, account_id: str, socket_id: str) -> Mapping[str, Any] | None:
         """See `IWebsockets`."""

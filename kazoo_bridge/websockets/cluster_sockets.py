@@ -156,9 +156,15 @@ class SocketQueryClient:
 
     _bus: IBus
 
-    async def list(self, account_id: str) -> list[Document]:
-        """Return the account's connected sockets, the newest first; raises `BusUnavailable`."""
-        replies = await self._query(_GET_KEY, "get_req", {"Account-ID": account_id})
+    async def list(self, account_id: str, requester_id: str | None = None) -> list[Document]:
+        """Return the account's connected sockets and those of `requester_id`, the newest first.
+
+        Raises `BusUnavailable`.
+        """
+        arguments = {"Account-ID": account_id}
+        if requester_id is not None:
+            arguments["Auth-Account-ID"] = requester_id
+        replies = await self._query(_GET_KEY, "get_req", arguments)
         by_id = {
             str(document.get("websocket_session_id")): document
             for reply in replies

@@ -106,7 +106,7 @@ class FakeWebsockets:
     def bindings(self) -> Mapping[str, Sequence[str]]:
         return {"call": ["call.CHANNEL_CREATE.{CALL_ID}"]}
 
-    async def sockets(self, account_id: str) -> Sequence[Mapping[str, Any]]:
+    async def sockets(self, account_id: str, requester_id: str | None = None) -> Sequence[Mapping[str, Any]]:
         self._raise_error()
         return list(self.documents.values())
 

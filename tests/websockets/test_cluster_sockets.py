@@ -138,6 +138,9 @@ class TestClient:
         assert result(client.list(PARENT)) == [two, one]
         body = {"Event-Category": "websockets", "Event-Name": "get_req", "Account-ID": PARENT}
         assert bus.requests == [("sysconf", "websockets.get", body)]
+        assert result(client.list(CHILD, PARENT)) == [two, one]
+        asked = {**body, "Account-ID": CHILD, "Auth-Account-ID": PARENT}
+        assert bus.requests[1:] == [("sysconf", "websockets.get", asked)]
 
     def test_one_socket(self) -> None:
         bus, client = self.client([], {"websocket_session_id": "1"})
@@ -197,13 +200,21 @@ class TestOverRest:
         assert (await self.rest(harness, "GET", path, live.STRANGER))[0] == 403
         strangers = path.replace(live.RESELLER, live.STRANGER)
         assert (await self.rest(harness, "GET", strangers, live.STRANGER))[0] == 404
-        _, children = await self.rest(harness, "GET", f"/v2/accounts/{live.CHILD}/websockets")
+        _, children = await self.rest(harness, "GET", f"/v2/accounts/{live.CHILD}/websockets", live.CHILD)
         below = quote(children["data"][0]["websocket_session_id"])
         path = f"/v2/accounts/{live.RESELLER}/websockets/{below}"
         code, answer = await self.rest(harness, "DELETE", path)
         assert (code, answer["data"]) == (200, children["data"][0])
         assert (await child.notice())["data"] == {"errors": ["the socket is closed by an operator"]}
         assert await child.close_code() == 4403
+        # The caller's own sockets are in the list of an account below, too.
+        _, of_child = await self.rest(harness, "GET", f"/v2/accounts/{live.CHILD}/websockets")
+        assert of_child["data"] == [listed]
+        through_child = f"/v2/accounts/{live.CHILD}/websockets/{quote(listed['websocket_session_id'])}"
+        assert (await self.rest(harness, "GET", through_child))[1]["data"] == listed
+        assert (await self.rest(harness, "GET", through_child, live.CHILD))[0] == 404
+        _, own_view = await self.rest(harness, "GET", f"/v2/accounts/{live.CHILD}/websockets", live.CHILD)
+        assert own_view["data"] == []
         assert (await self.rest(harness, "GET", path))[0] == 404
         assert (await own.request("ping"))["status"] == "success"
 

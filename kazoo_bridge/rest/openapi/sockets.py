@@ -61,7 +61,7 @@ OPERATIONS = (
         _SOCKETS,
         "listSockets",
         "sockets",
-        "The account's sockets on all nodes, newest first; without page_size all of them",
+        "The sockets of the account and of the caller's, newest first; without page_size all of them",
         {200: make_page("The sockets", ref("Socket"))},
         (*FILTERS, *PAGES),
     ),

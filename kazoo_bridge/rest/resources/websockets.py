@@ -38,10 +38,14 @@ class WebsocketResource(RoutedResource):
     @route("GET", _SOCKETS)
     @account_handler
     async def list(self, context: RequestContext, account_id: str) -> Response:
-        """Answer with the account's sockets, newest first; without ``page_size`` with all of them."""
+        """Answer with the account's sockets, newest first; without ``page_size`` with all of them.
+
+        Like in KAZOO (``cb_websockets``), the sockets of the caller's own account are among them.
+        """
         filters = Filters.parse(context.query)
         paginator = Paginator.from_query(context.query, context.path, context.max_page_bytes, None)
-        accepted = [one for one in await self.websockets.sockets(account_id) if filters.accepts(one)]
+        sockets = await self.websockets.sockets(account_id, _caller(context))
+        accepted = [one for one in sockets if filters.accepts(one)]
         page = paginator.from_list(
             sorted(accepted, key=_age),
             position=_age,
@@ -52,21 +56,29 @@ class WebsocketResource(RoutedResource):
 
     @route("GET", _SOCKET)
     @account_handler
-    async def read(self, _context: RequestContext, account_id: str, socket_id: str) -> Response:
-        """Answer with one socket."""
+    async def read(self, context: RequestContext, account_id: str, socket_id: str) -> Response:
+        """Answer with one socket of the account or of the caller's."""
         socket = await self.websockets.socket(account_id, socket_id)
+        if socket is None and (caller := _caller(context)) is not None and caller != account_id:
+            socket = await self.websockets.socket(caller, socket_id)
         if socket is None:
             raise bad_identifier(socket_id)
         return Response(socket)
 
     @route("DELETE", _SOCKET)
     @account_handler
-    async def close(self, _context: RequestContext, account_id: str, socket_id: str) -> Response:
-        """Close a socket; answers with the socket as it was."""
+    async def close(self, context: RequestContext, account_id: str, socket_id: str) -> Response:
+        """Close a socket of the account or of the caller's; answers with the socket as it was."""
         socket = await self.websockets.close_socket(account_id, socket_id)
+        if socket is None and (caller := _caller(context)) is not None and caller != account_id:
+            socket = await self.websockets.close_socket(caller, socket_id)
         if socket is None:
             raise bad_identifier(socket_id)
         return Response(socket)
+
+
+def _caller(context: RequestContext) -> str | None:
+    return None if context.principal is None else context.principal.account_id
 
 
 def _age(socket: Mapping[str, Any]) -> int:

@@ -37,8 +37,8 @@ class InvalidToken(AccessDenied):
 class Authorizer:
     """Checks tokens and rights with the directory.
 
-    Without `close_on_expiry` a session outlives the expiry of its token, like in KAZOO; not that it is revoked
-    before, or that its account is deleted.
+    Without `close_on_expiry` a session outlives the expiry of its token, like in KAZOO; not that it is
+    revoked before, or that its account is deleted.
     """
 
     _clock: IReactorTime
