@@ -10,7 +10,13 @@ from typing import Any
 
 from attrs import field, frozen
 
-from kazoo_bridge.calls.kazoo_messages import account_channels_query, channel_query
+from kazoo_bridge.calls.kazoo_messages import (
+    Message,
+    account_channels_query,
+    all_channels_query,
+    channel_query,
+    user_channels_query,
+)
 from kazoo_bridge.interfaces import IBus
 from kazoo_bridge.kazoo import Event, channel_start, normalize
 
@@ -69,6 +75,19 @@ class ChannelQueries:
         report = await self.report_for_account(account_id)
         return list(report.channels) if report is not None else []
 
+    async def for_users(self, account_id: str, usernames: Sequence[str], realm: str) -> list[Channel]:
+        """Return the account's channels of SIP user names of its realm. Raises `BusUnavailable`."""
+        return await self._merged(user_channels_query(account_id, usernames, realm), account_id)
+
+    async def of_all_accounts(self) -> list[Channel]:
+        """Return the channels of all accounts, the oldest first. Raises `BusUnavailable`."""
+        return await self._merged(all_channels_query(), None)
+
+    async def _merged(self, query: Message, account_id: str | None) -> list[Channel]:
+        exchange, routing_key, body = query
+        replies = await self._bus.request(exchange, routing_key, body, timeout=self.timeout)
+        return list(merge_replies(replies, account_id).channels)
+
     async def report_for_account(self, account_id: str) -> ChannelReport | None:
         """Return the merged replies about an account; None if no node replied. Raises `BusUnavailable`."""
         exchange, routing_key, body = account_channels_query(account_id)
@@ -92,8 +111,8 @@ class ChannelQueries:
         return find(replies)
 
 
-def merge_replies(replies: Iterable[Event], account_id: str) -> ChannelReport:
-    """Return the account's channels in `replies`, each once.
+def merge_replies(replies: Iterable[Event], account_id: str | None) -> ChannelReport:
+    """Return the account's channels in `replies`, each once; None: those of all accounts.
 
     Channels that several nodes report are merged. Channels of other accounts or of no account, and values
     that are no channels, are left out.
@@ -105,7 +124,7 @@ def merge_replies(replies: Iterable[Event], account_id: str) -> ChannelReport:
         node = replying_node(reply.body)
         nodes.add(node)
         for call_id, channel in _iter_channels(reply.body.get("Channels")):
-            if channel.get("account_id") == account_id:
+            if account_id is None or channel.get("account_id") == account_id:
                 found.setdefault(call_id, {}).update(_public_form(call_id, channel))
                 node_of[call_id] = node
     channels = sorted(found.values(), key=lambda channel: (channel_start(channel), channel["call_id"]))

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from kazoo_bridge.calls.command_schemas import COMMAND_SCHEMAS, CommandSchema
-from kazoo_bridge.interfaces import CommandRefused
+from kazoo_bridge.interfaces import CommandRefused, UnknownCommand
 from kazoo_bridge.json_limits import exceeds_depth
 from kazoo_bridge.json_numbers import DocumentSchema
 from kazoo_bridge.kazoo import encode_key_part
@@ -73,7 +73,7 @@ def validate_command(command: str, data: Mapping[str, Any]) -> dict[str, Any]:
     """Return the data to send: without nulls, with integers and defaults. Raises `CommandRefused`."""
     schema = COMMAND_SCHEMAS.get(command)
     if schema is None:
-        raise CommandRefused(
+        raise UnknownCommand(
             field_error("action", "enum", target=sorted(COMMAND_SCHEMAS), cause=for_display(command))
         )
     given = {name: value for name, value in data.items() if value is not None}

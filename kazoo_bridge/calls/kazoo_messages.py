@@ -5,7 +5,7 @@ The formats are those of ``kapi_metaflow`` and ``kapi_call`` in ``2600hz/kazoo``
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kazoo_bridge.kazoo import build_envelope, encode_key_part
@@ -43,6 +43,25 @@ def account_channels_query(account_id: str) -> Message:
         "Active-Only": False,
     }
     return _CALLS, _QUERIES, body
+
+
+def all_channels_query() -> Message:
+    """Build the query for the channels of all accounts (``cb_channels:get_account_id``)."""
+    return account_channels_query("all")
+
+
+def user_channels_query(account_id: str, usernames: Sequence[str], realm: str) -> Message:
+    """Build the query for the channels of SIP user names of a realm, at least one."""
+    names = sorted(set(usernames))
+    body = {
+        "Event-Category": "call_event",
+        "Event-Name": "query_user_channels_req",
+        "Account-ID": account_id,
+        "Usernames": names,
+        "Realm": realm,
+        "Active-Only": False,
+    }
+    return _CALLS, f"call.status_req.{encode_key_part(f'{names[0]}:{realm}')}", body
 
 
 def channel_query(call_id: str) -> Message:

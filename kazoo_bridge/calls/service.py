@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from attrs import define
@@ -55,6 +55,14 @@ class CallService:
     async def channels(self, account_id: str) -> list[Channel]:
         """See `ICalls.channels`."""
         return await self._queries.for_account(account_id)
+
+    async def user_channels(self, account_id: str, usernames: Sequence[str], realm: str) -> list[Channel]:
+        """See `ICalls.user_channels`."""
+        return await self._queries.for_users(account_id, usernames, realm) if usernames else []
+
+    async def all_channels(self) -> list[Channel]:
+        """See `ICalls.all_channels`."""
+        return await self._queries.of_all_accounts()
 
     async def channel(self, account_id: str, call_id: str) -> Channel | None:
         """See `ICalls.channel`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -10,7 +12,7 @@ from zope.interface import implementer
 from kazoo_bridge.directory.account_tree import AccountTree
 from kazoo_bridge.directory.store_protocols import AccountSource, NumberSource, TokenSource
 from kazoo_bridge.directory.ttl_cache import TtlCache
-from kazoo_bridge.interfaces import Account, IDirectory, Principal
+from kazoo_bridge.interfaces import Account, IDirectory, ISipUsernames, Principal
 
 #: Characters. Longer secrets are refused without a lookup.
 MAX_SECRET_LENGTH = 4096
@@ -28,7 +30,7 @@ GONE_TTL = 60.0
 LOGIN_TTL = 3600.0
 
 
-@implementer(IDirectory)
+@implementer(IDirectory, ISipUsernames)
 class LocalDirectory:
     """All accounts and numbers in memory; tokens are looked up once and then cached.
 
@@ -138,6 +140,10 @@ class LocalDirectory:
         """Return True if the account is known and may act for every account."""
         account = self._tree.find(account_id)
         return account is not None and account.superadmin
+
+    def sip_usernames(self, account_id: str, kind: str, member_id: str) -> Deferred[Sequence[str] | None]:
+        """See `ISipUsernames`: the local directory knows no devices."""
+        return succeed(None)
 
     def account_for_number(self, number: str) -> str | None:
         """Return the id of the account that owns a phone number (digits only), or None."""

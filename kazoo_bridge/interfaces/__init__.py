@@ -19,7 +19,14 @@ from kazoo_bridge.interfaces.bus import (
     Topic,
     Unroutable,
 )
-from kazoo_bridge.interfaces.calls import CallChange, CommandRefused, ICalls, ICallWatch, UnknownCall
+from kazoo_bridge.interfaces.calls import (
+    CallChange,
+    CommandRefused,
+    ICalls,
+    ICallWatch,
+    UnknownCall,
+    UnknownCommand,
+)
 from kazoo_bridge.interfaces.categories import (
     ALL_ACCOUNTS,
     BindingPlan,
@@ -39,7 +46,7 @@ from kazoo_bridge.interfaces.deliveries import (
     IMissedEventStore,
     StoredDelivery,
 )
-from kazoo_bridge.interfaces.directory import Account, IDirectory, Principal
+from kazoo_bridge.interfaces.directory import Account, IDirectory, ISipUsernames, Principal
 from kazoo_bridge.interfaces.hooks import (
     MAX_ACCOUNT_LIMIT,
     AccountLimits,
@@ -104,6 +111,7 @@ __all__ = [
     "IHookStore",
     "ILimitStore",
     "IMissedEventStore",
+    "ISipUsernames",
     "IStreamTransport",
     "IWebhooks",
     "IWebsockets",
@@ -130,6 +138,7 @@ __all__ = [
     "TopicFilter",
     "UnknownAttempt",
     "UnknownCall",
+    "UnknownCommand",
     "Unroutable",
 ]
 

@@ -29,6 +29,10 @@ class CommandRefused(Exception):
         self.errors = errors
 
 
+class UnknownCommand(CommandRefused):
+    """There is no command of that name."""
+
+
 @frozen
 class CallChange:
     """A change of an account's live calls, as watchers receive it.
@@ -63,6 +67,17 @@ class ICalls(Interface):
 
         Fails with `BusUnavailable`.
         """
+
+    def user_channels(
+        account_id: str, usernames: Sequence[str], realm: str
+    ) -> Awaitable[list[Mapping[str, Any]]]:
+        """List those of the account's live channels that belong to SIP user names of its realm.
+
+        Fails with `BusUnavailable`.
+        """
+
+    def all_channels() -> Awaitable[list[Mapping[str, Any]]]:
+        """List the live channels of all accounts, for super-admins. Fails with `BusUnavailable`."""
 
     def channel(account_id: str, call_id: str) -> Awaitable[Mapping[str, Any] | None]:
         """Return one live channel of the account in its public form; None if the account has none of that id.

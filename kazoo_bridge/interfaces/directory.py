@@ -8,6 +8,8 @@ from attrs import frozen
 from zope.interface import Interface
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from twisted.internet.defer import Deferred
 
 
@@ -46,6 +48,17 @@ class Principal:
     account_id: str
     superadmin: bool = False
     expires: float | None = None
+
+
+class ISipUsernames(Interface):
+    """What a directory may know beside `IDirectory`: the SIP user names of an account's devices."""
+
+    def sip_usernames(account_id: str, kind: str, member_id: str) -> Deferred[Sequence[str] | None]:
+        """Return the SIP user names of a device, of a user's devices, or of the devices of a group.
+
+        `kind` is ``device``, ``user`` or ``group``, and `member_id` its id. None: the directory knows no
+        devices. Fails with `StorageUnavailable`.
+        """
 
 
 class IDirectory(Interface):

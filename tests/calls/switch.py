@@ -69,6 +69,8 @@ class SwitchNode:
         """Reply to a query, with `channels` or else with those of the node."""
         if channels is None and event.name == "query_account_channels_req":
             channels = self.of_account
+        elif channels is None and event.name == "query_user_channels_req":
+            channels = [one for one in self.of_account if one.get("username") in event.body["Usernames"]]
         elif channels is None:
             call_id = event.body["Call-ID"]
             if call_id not in self.one:

@@ -4,8 +4,10 @@ from kazoo_bridge import __version__
 from kazoo_bridge.calls.kazoo_messages import (
     account_channels_query,
     action_command,
+    all_channels_query,
     channel_query,
     flow_command,
+    user_channels_query,
 )
 from tests.calls.switch import ACCOUNT
 
@@ -35,6 +37,22 @@ def test_a_flow() -> None:
 def test_every_command_has_its_own_message_id() -> None:
     ids = {action_command("c", "hangup", {})[2]["Msg-ID"] for _ in range(10)}
     assert len(ids) == 10
+
+
+def test_queries_for_user_names_and_for_all_accounts() -> None:
+    assert user_channels_query(ACCOUNT, ["u2", "u.1", "u2"], "voice.example.com") == (
+        "callevt",
+        "call.status_req.u%2E1%3Avoice%2Eexample%2Ecom",
+        {
+            "Event-Category": "call_event",
+            "Event-Name": "query_user_channels_req",
+            "Account-ID": ACCOUNT,
+            "Usernames": ["u.1", "u2"],
+            "Realm": "voice.example.com",
+            "Active-Only": False,
+        },
+    )
+    assert all_channels_query()[2]["Account-ID"] == "all"
 
 
 def test_the_queries() -> None:

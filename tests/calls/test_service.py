@@ -54,6 +54,21 @@ def test_channels_are_listed_after_the_time_out(harness: Harness) -> None:
     assert [one["call_id"] for one in found] == ["early", "late"]
 
 
+def test_channels_of_user_names_and_of_all_accounts(harness: Harness) -> None:
+    harness.node.of_account = [
+        listed("one", username="u1"),
+        listed("two", username="u2"),
+        listed("foreign", OTHER, username="u1"),
+    ]
+    found = harness.result_of(harness.service.user_channels(ACCOUNT, ["u1"], "a.example.com"), 0.5)
+    assert [one["call_id"] for one in found] == ["one"]
+    assert harness.result_of(harness.service.user_channels(ACCOUNT, [], "a.example.com")) == []
+    found = harness.result_of(harness.service.all_channels(), 0.5)
+    assert [one["call_id"] for one in found] == ["foreign", "one", "two"]
+    assert all("account_id" not in one for one in found)
+    assert len(harness.node.questions) == 2
+
+
 def test_a_channel_is_found_as_soon_as_a_node_replies(harness: Harness) -> None:
     assert harness.result_of(harness.service.channel(ACCOUNT, "call-1"))["call_id"] == "call-1"
     assert harness.result_of(harness.service.channel(ACCOUNT, "unknown"), 0.5) is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import define, evolve, field
@@ -219,6 +219,14 @@ class FakeCalls:
         return [watch for watch in self.watches if not watch.stopped]
 
     def channels(self, account_id: str) -> Deferred[list[Mapping[str, Any]]]:
+        return succeed([])
+
+    def user_channels(
+        self, account_id: str, usernames: Sequence[str], realm: str
+    ) -> Deferred[list[Mapping[str, Any]]]:
+        return succeed([])
+
+    def all_channels(self) -> Deferred[list[Mapping[str, Any]]]:
         return succeed([])
 
     def channel(self, account_id: str, call_id: str) -> Deferred[Mapping[str, Any] | None]:

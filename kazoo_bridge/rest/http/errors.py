@@ -13,6 +13,7 @@ from kazoo_bridge.interfaces import (
     StorageUnavailable,
     TooManyHooks,
     UnknownCall,
+    UnknownCommand,
 )
 from kazoo_bridge.schema_errors import bounded, field_error
 from kazoo_bridge.text_sanitizing import text_for_display
@@ -36,6 +37,8 @@ def to_api_error(error: Exception) -> ApiError | None:
     match error:
         case ApiError():
             return error
+        case UnknownCommand():
+            return invalid_data(error.errors)
         case InvalidDocument() | CommandRefused():
             return validation_error(error.errors)
         case TooManyHooks():
@@ -43,7 +46,7 @@ def to_api_error(error: Exception) -> ApiError | None:
         case RevisionConflict():
             return conflict()
         case UnknownCall():
-            return bad_identifier(str(error))
+            return unknown_channel(str(error))
         case BusUnavailable():
             return bus_fault()
         case StorageUnavailable():
@@ -95,6 +98,19 @@ def bad_identifier(cause: str) -> ApiError:
     """Return the error for an id or a path that does not exist; `cause` is that id or path."""
     shown = text_for_display(cause)
     return ApiError(404, "bad_identifier", {"cause": shown, "message": f"nothing found for {shown}"})
+
+
+def unknown_channel(call_id: str) -> ApiError:
+    """Return the error for a channel (or a group) that does not exist, in the words of ``cb_channels``."""
+    return ApiError(404, "bad identifier", [text_for_display(call_id)])
+
+
+def invalid_data(errors: Mapping[str, Any]) -> ApiError:
+    """Return the error for a command to a channel that does not exist, in the words of ``cb_channels``.
+
+    `errors` are as for `validation_error`.
+    """
+    return ApiError(400, "invalid data", bounded(errors))
 
 
 def invalid_method(allowed: Collection[str]) -> ApiError:

@@ -7,7 +7,7 @@ from typing import Any
 
 from kazoo_bridge.calls.command_schemas import COMMAND_SCHEMAS, CommandSchema
 from kazoo_bridge.calls.command_validation import arguments_schema, step_schema
-from kazoo_bridge.rest.openapi.envelopes import make_bare_body, make_page, make_response, ref
+from kazoo_bridge.rest.openapi.envelopes import make_bare_body, make_page_or_table, make_response, ref
 from kazoo_bridge.rest.openapi.operations import Operation
 from kazoo_bridge.rest.openapi.parameters import FILTERS, PAGES
 
@@ -119,15 +119,31 @@ _FLOW = make_bare_body(
 _CHANNELS = "/v2/accounts/{account_id}/channels"
 _CHANNEL = f"{_CHANNELS}/{{call_id}}"
 
+_LISTS = (
+    (_CHANNELS, "listChannels", "The account's live channels, oldest first; without page_size all of them"),
+    ("/v2/accounts/{account_id}/users/{user_id}/channels", "listUserChannels", "Those of a user's devices"),
+    ("/v2/accounts/{account_id}/devices/{device_id}/channels", "listDeviceChannels", "Those of a device"),
+    (
+        "/v2/accounts/{account_id}/groups/{group_id}/channels",
+        "listGroupChannels",
+        "Those of a group's devices; 404 if the directory knows no groups",
+    ),
+    ("/v2/channels", "listAllChannels", "Those of all accounts, for super-admins"),
+)
+
 OPERATIONS = (
-    Operation(
-        "get",
-        _CHANNELS,
-        "listChannels",
-        "channels",
-        "The account's live channels, oldest first",
-        {200: make_page("Channels", ref("Channel"))},
-        (*FILTERS, *PAGES),
+    *(
+        Operation(
+            "get",
+            path,
+            name,
+            "channels",
+            summary,
+            {200: make_page_or_table("Channels", ref("Channel"))},
+            (*FILTERS, *PAGES),
+            refusals=(403,),
+        )
+        for path, name, summary in _LISTS
     ),
     Operation(
         "get",

@@ -65,6 +65,13 @@ def make_page(description: str, items: Schema) -> dict[str, Any]:
     return _response(description, {**schema, "properties": {**schema["properties"], **keys}}, _REQUEST_ID)
 
 
+def make_page_or_table(description: str, items: Schema) -> dict[str, Any]:
+    """Return the response with a page of a list of `items`, or the same as CSV."""
+    page = make_page(description, items)
+    table = {"schema": {"type": "string", "description": "Keys of nested objects are joined by a dot"}}
+    return {**page, "content": {**page["content"], "text/csv": table}}
+
+
 def make_revised_response(description: str, data: Schema) -> dict[str, Any]:
     """Return the response with a document that has a revision."""
     return _response(description, envelope(data, revision={"type": "string"}), {**_REQUEST_ID, **_ETAG})

@@ -54,13 +54,16 @@ def _error(message: Mapping[str, Any], data: Mapping[str, Any] = _MESSAGE) -> di
 _NO_DETAILS = {"type": "object"}
 
 SCHEMAS: Mapping[str, Any] = {
-    "ValidationError": _error({"const": "validation error"}, _FIELDS),
+    "ValidationError": _error({"enum": ["validation error", "invalid data"]}, _FIELDS),
     "ParseError": _error(
         {"pattern": "^parse error: "}, {"type": "object", "properties": {"message": {"type": "string"}}}
     ),
     "InvalidCredentials": _error({"const": "invalid_credentials"}),
     "Forbidden": _error({"const": "forbidden"}),
     "BadIdentifier": _error({"const": "bad_identifier"}, _NOT_FOUND),
+    "UnknownChannel": _error(
+        {"const": "bad identifier"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}
+    ),
     "InvalidMethod": _error({"const": "invalid_method"}),
     "TooSlow": _error({}, _NO_DETAILS),
     "Conflict": _error({"enum": ["datastore_conflict", "webhook_disabled"]}),
@@ -99,7 +102,7 @@ _BY_STATUS: Mapping[int, tuple[str, Mapping[str, Any]]] = {
         _response("The token (or API key) is missing or invalid", "InvalidCredentials"),
     ),
     403: ("Forbidden", _response("The token is valid, and gives no access", "Forbidden")),
-    404: ("NotFound", _response("The id or the path does not exist", "BadIdentifier")),
+    404: ("NotFound", _response("The id or the path does not exist", "BadIdentifier", "UnknownChannel")),
     405: (
         "MethodNotAllowed",
         _response(

@@ -10,6 +10,7 @@ from kazoo_bridge.interfaces import (
     StorageUnavailable,
     TooManyHooks,
     UnknownCall,
+    UnknownCommand,
 )
 from kazoo_bridge.rest.http.errors import forbidden, invalid_field, to_api_error, too_many_requests
 
@@ -22,7 +23,8 @@ ERRORS = {"name": {"required": {"message": "this field is required"}}}
         (InvalidDocument(ERRORS), 400, "validation error"),
         (CommandRefused(ERRORS), 400, "validation error"),
         (TooManyHooks(3), 400, "validation error"),
-        (UnknownCall("call-1"), 404, "bad_identifier"),
+        (UnknownCall("call-1"), 404, "bad identifier"),
+        (UnknownCommand(ERRORS), 400, "invalid data"),
         (RevisionConflict(), 409, "datastore_conflict"),
         (BusUnavailable("no connection"), 503, "datastore_fault"),
         (StorageUnavailable("locked"), 503, "datastore_fault"),

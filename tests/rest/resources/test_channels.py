@@ -1,17 +1,26 @@
 from __future__ import annotations
 
+import csv
+import io
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 import pytest_twisted
 from attrs import define
 from twisted.application.service import IService
+from twisted.internet.defer import Deferred, succeed
+from zope.interface import alsoProvides
 
 from kazoo_bridge.config import Config
+from kazoo_bridge.interfaces import Account, ISipUsernames, Principal
+from kazoo_bridge.rest.resources.channels import ChannelResource
 from tests.calls.switch import SwitchNode, channel, listed
+from tests.rest.fakes import FakeDirectory
 from tests.rest.harness import ACCOUNT, CHILD, STRANGER, RestHarness, running_node
+from tests.rest.site_harness import running_site
 
 SLASHED = "call/2@198.51.100.7"
 
@@ -88,6 +97,106 @@ async def test_filters_and_pages(calls: ChannelHarness) -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_the_list_is_complete_without_a_page_size(calls: ChannelHarness) -> None:
+    calls.switch.of_account = [listed(f"call-{number:04}", long="x" * 1500) for number in range(1200)]
+    envelope = (await calls("GET")).json_body
+    assert (len(envelope["data"]), envelope["page_size"]) == (1200, 1200)
+    assert "next_start_key" not in envelope
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_table_of_channels(calls: ChannelHarness) -> None:
+    calls.switch.of_account[0] |= {"custom_channel_vars": {"Owner-ID": "u1"}, "presence_id": "=cmd()"}
+    response = await calls.rest(
+        "GET", f"/v2/accounts/{ACCOUNT}/channels?page_size=2", headers={"Accept": "text/csv"}
+    )
+    assert response.code == 200
+    assert response.headers.getRawHeaders("content-type") == ["text/csv; charset=utf-8"]
+    names, first, second = csv.reader(io.StringIO(response.text_body))
+    assert first[names.index("answered")] == "true"
+    assert first[names.index("custom_channel_vars.owner_id")] == "u1"
+    assert first[names.index("presence_id")] == "'=cmd()"
+    assert second[names.index("call_id")] == "call-1"
+    refused = await calls.rest("GET", f"/v2/accounts/{STRANGER}/channels", headers={"Accept": "text/csv"})
+    assert (refused.code, refused.json_body["message"]) == (403, "forbidden")
+
+
+@pytest_twisted.ensureDeferred
+async def test_channels_of_users_and_devices_without_a_directory_of_devices(calls: ChannelHarness) -> None:
+    calls.switch.of_account = [
+        listed("owned", owner_id="u1", authorizing_id="d1"),
+        listed("variables", custom_channel_vars={"Owner-ID": "u1", "Authorizing-ID": "d2"}),
+        listed("other", owner_id="u2", authorizing_id="d2"),
+        listed("foreign", STRANGER, owner_id="u1", authorizing_id="d1"),
+    ]
+
+    async def listed_below(path: str, token: str | None = None) -> Any:
+        response = await calls.rest("GET", f"/v2/accounts/{ACCOUNT}/{path}/channels", token=token)
+        data = response.json_body["data"]
+        return [one["call_id"] for one in data] if response.code == 200 else (response.code, data)
+
+    assert await listed_below("users/u1") == ["owned", "variables"]
+    assert await listed_below("devices/d2") == ["other", "variables"]
+    assert await listed_below("users/nobody") == []
+    assert await listed_below("groups/g1") == (404, ["g1"])
+    assert (await listed_below("users/u1", ""))[0] == 401
+
+
+class DeviceDirectory(FakeDirectory):
+    """A directory that knows devices."""
+
+    def sip_usernames(self, account_id: str, kind: str, member_id: str) -> Deferred[Sequence[str] | None]:
+        assert account_id == ACCOUNT
+        known = {("user", "u1"): ["desk", "softphone"], ("device", "d1"): ["desk"], ("group", "g1"): []}
+        return succeed(known.get((kind, member_id), []))
+
+
+class RecordedCalls:
+    """Live calls that keep what they are asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+
+    async def user_channels(self, account_id: str, usernames: Sequence[str], realm: str) -> Any:
+        self.asked.append((account_id, usernames, realm))
+        return [{"call_id": "c1"}]
+
+    async def all_channels(self) -> Any:
+        return [{"call_id": "c1"}, {"call_id": "c2"}]
+
+
+@pytest_twisted.ensureDeferred
+async def test_channels_of_users_devices_groups_and_all_accounts() -> None:
+    directory = DeviceDirectory(
+        {ACCOUNT: Account(ACCOUNT, "", "a.example.com")},
+        {"own": Principal(ACCOUNT), "root": Principal("f" * 32, superadmin=True)},
+    )
+    alsoProvides(directory, ISipUsernames)
+    calls: Any = RecordedCalls()
+    async with running_site(ChannelResource(directory, calls)) as site:
+
+        async def read(path: str, token: str = "own") -> Any:
+            response = await site(path, token=token)
+            data = response.json_body["data"]
+            return [one["call_id"] for one in data] if response.code == 200 else response.code
+
+        base = f"/v2/accounts/{ACCOUNT}"
+        assert await read(f"{base}/users/u1/channels") == ["c1"]
+        assert await read(f"{base}/devices/d1/channels") == ["c1"]
+        assert await read(f"{base}/groups/g1/channels") == []
+        assert await read(f"{base}/users/none/channels") == []
+        assert calls.asked == [
+            (ACCOUNT, ["desk", "softphone"], "a.example.com"),
+            (ACCOUNT, ["desk"], "a.example.com"),
+        ]
+        assert await read("/v2/channels", "root") == ["c1", "c2"]
+        assert await read("/v2/channels") == 403
+        assert await read("/v2/channels", "") == 401
+        paged = await site("/v2/channels?page_size=1", token="root")
+        assert "next_start_key" in paged.json_body
+
+
+@pytest_twisted.ensureDeferred
 async def test_one_channel_whatever_is_in_its_id(calls: ChannelHarness) -> None:
     response = await calls("GET", "call-1")
     assert (response.code, response.json_body["data"]["call_id"]) == (200, "call-1")
@@ -154,23 +263,38 @@ async def test_unknown_and_foreign_channels_get_nothing(calls: ChannelHarness, c
         ("PUT", {"action": "metaflow", "data": {"module": "hangup"}}),
     ):
         response = await calls(verb, call_id, body=body)
-        assert (response.code, response.json_body["message"]) == (404, "bad_identifier")
+        assert (response.code, response.json_body["message"]) == (404, "bad identifier")
+        assert response.json_body["data"] == [unquote(call_id)]
+    assert await calls.commands() == []
+
+
+@pytest.mark.parametrize(
+    ("verb", "body", "rule"),
+    [
+        ("POST", {"data": {}}, "required"),
+        ("POST", {"data": {"action": 5}}, "type"),
+        ("POST", {"data": {"action": "explode"}}, "enum"),
+        ("PUT", {"data": {"action": "hangup"}}, "enum"),
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_unknown_commands(calls: ChannelHarness, verb: str, body: dict[str, Any], rule: str) -> None:
+    response = await calls(verb, "call-1", body=body)
+    assert (response.code, response.json_body["message"]) == (400, "invalid data")
+    assert list(response.json_body["data"]["action"]) == [rule]
     assert await calls.commands() == []
 
 
 @pytest.mark.parametrize(
     ("verb", "body", "where"),
     [
-        ("POST", {"data": {}}, {"action": "required"}),
-        ("POST", {"data": {"action": 5}}, {"action": "type"}),
-        ("POST", {"data": {"action": "explode"}}, {"action": "enum"}),
+        ("POST", {"data": {"action": "record_call", "data": {"action": "x"}}}, {"action": "enum"}),
         ("POST", {"data": {"action": "transfer"}}, {"target": "required"}),
         (
             "POST",
             {"data": {"action": "intercept", "target_type": "fax"}},
             {"target_type": "enum", "target_id": "required"},
         ),
-        ("PUT", {"data": {"action": "hangup"}}, {"action": "enum"}),
         ("PUT", {"data": {"action": "metaflow"}}, {"module": "required"}),
         (
             "PUT",
