@@ -55,6 +55,11 @@ SCHEMAS: Mapping[str, Any] = {
                 "description": "Why no answer arrived, or could be read",
             },
             "resp_status_code": {"type": "string", "pattern": "^[0-9]{3}$"},
+            "response_code": {
+                "type": "string",
+                "pattern": "^[0-9]{3}$",
+                "description": "The same as resp_status_code",
+            },
             "resp_headers": _HEADERS,
             "resp_body": _TEXT,
             "retries": {**_COUNT, "description": "The hook's quick retries"},

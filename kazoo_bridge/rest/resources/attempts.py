@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
@@ -94,4 +94,14 @@ class AttemptResource(RoutedResource):
 def to_api(attempt: StoredAttempt) -> dict[str, Any]:
     """Return an attempt in its public form; ``timestamp`` is in Gregorian seconds."""
     document = {**attempt.document, "timestamp": to_gregorian(attempt.made_at)}
-    return {"id": str(attempt.position), **document}
+    return {"id": str(attempt.position), **with_response_code(document)}
+
+
+def with_response_code(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an attempt with the status under both of its names.
+
+    KAZOO writes ``resp_status_code`` (``webhooks_util``), and its schema ``webhook_attempts`` and its clients
+    have ``response_code``.
+    """
+    status = document.get("resp_status_code")
+    return {**document} if status is None else {**document, "response_code": status}

@@ -11,6 +11,7 @@ from kazoo_bridge.rest.http.authorization import account_handler
 from kazoo_bridge.rest.http.errors import invalid_field, too_many_requests
 from kazoo_bridge.rest.http.request_context import RequestContext, Response
 from kazoo_bridge.rest.http.routing import RoutedResource, route
+from kazoo_bridge.rest.resources.attempts import with_response_code
 from kazoo_bridge.rest.resources.webhooks import get_hook, get_hook_to_write, new_secret
 
 _ACCOUNT = "/v2/accounts/<account_id>"
@@ -46,7 +47,7 @@ class HookActionResource(RoutedResource):
         """Send a sample now, and answer with the attempt."""
         hook = await get_hook(self.webhooks, account_id, hook_id)
         try:
-            return Response(await self.webhooks.send_sample(hook))
+            return Response(with_response_code(await self.webhooks.send_sample(hook)))
         except NoSample as error:
             raise invalid_field("hook", "enum", str(error), cause=hook.document["hook"]) from None
         except TooManySamples as error:

@@ -125,6 +125,8 @@ class WebhookResource(RoutedResource):
         written: Mapping[str, Any] | None = None,
     ) -> Response:
         document: dict[str, Any] = {**hook.document, "id": hook.id, "health": health}
+        if "headers" in document:
+            document["custom_request_headers"] = document["headers"]  # monster-ui's name for them
         if written is not None and written.get("secret"):
             document |= new_secret(self.webhooks, hook)
         else:

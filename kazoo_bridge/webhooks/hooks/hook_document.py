@@ -16,7 +16,14 @@ from kazoo_bridge.text_sanitizing import for_display, forbidden_texts, text_for_
 from kazoo_bridge.webhooks.egress import BadDestination, mask_credentials, parse_destination
 from kazoo_bridge.webhooks.hooks.delivery_options import OPTION_SCHEMAS
 from kazoo_bridge.webhooks.hooks.hook_catalogue import HookCatalogue
-from kazoo_bridge.webhooks.hooks.hook_headers import HEADERS_SCHEMA, header_errors, normalize_names
+from kazoo_bridge.webhooks.hooks.hook_headers import (
+    HEADERS_ALIAS,
+    HEADERS_SCHEMA,
+    adopt_alias,
+    header_errors,
+    normalize_names,
+    without_empty_pair,
+)
 from kazoo_bridge.webhooks.hooks.modifiers import modifier_errors, modifiers_schema
 
 #: Keys that the service writes itself, into documents or into what GET adds to them. Clients may send them
@@ -67,6 +74,8 @@ def document_schema(hook_ids: Collection[str]) -> dict[str, Any]:
     schema = _schema_without_defaults(hook_ids)
     schema["properties"]["modifiers"] = modifiers_schema(schema["properties"]["modifiers"]["description"])
     schema["properties"]["headers"] = dict(HEADERS_SCHEMA)
+    description = "monster-ui's name of headers, which overrides it"
+    schema["properties"][HEADERS_ALIAS] = {**HEADERS_SCHEMA, "description": description}
     for name, value in _DEFAULTS.items():
         schema["properties"][name]["default"] = value
     return schema
@@ -165,7 +174,7 @@ class DocumentRules:
         """
         document = dict(_DEFAULTS) | {
             name: value
-            for name, value in given.items()
+            for name, value in adopt_alias(given).items()
             if not name.startswith(("_", "pvt_")) and name not in _IGNORED
         }
         if isinstance(document["http_verb"], str):
@@ -173,6 +182,8 @@ class DocumentRules:
         if errors := _size_errors(document):
             # Other mistakes are not looked for: there could be any number of them.
             raise InvalidDocument(errors)
+        if "custom_data" in document:
+            document["custom_data"] = without_empty_pair(document["custom_data"])
         # Errors repeat what is wrong, and the values of headers are secret.
         headers = document.pop("headers", None)
         add_errors(errors, _text_errors(document))

@@ -14,6 +14,9 @@ from kazoo_bridge.interfaces import InvalidDocument
 from kazoo_bridge.schema_errors import FieldErrors, add_errors, field_error
 from kazoo_bridge.text_sanitizing import text_for_display
 
+#: The name that monster-ui's webhooks app has for ``headers``.
+HEADERS_ALIAS = "custom_request_headers"
+
 #: Shown instead of each value.
 MASK = "********"
 
@@ -64,6 +67,25 @@ HEADERS_SCHEMA: Mapping[str, Any] = {
     " keeps the value. Not those of the service (X-Hook-ID, X-Account-ID, webhook-…), of the body"
     " (Content-…), or of the connection (Host, Transfer-Encoding, …)",
 }
+
+
+def adopt_alias(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a client's document with ``headers`` for `HEADERS_ALIAS`, unless it has ``headers`` itself.
+
+    A pair without name and value, an empty row of monster-ui's form, is left out.
+    """
+    if HEADERS_ALIAS not in document:
+        return document
+    adopted = {name: value for name, value in document.items() if name != HEADERS_ALIAS}
+    adopted.setdefault("headers", without_empty_pair(document[HEADERS_ALIAS]))
+    return adopted
+
+
+def without_empty_pair(pairs: object) -> Any:
+    """Return an object without its pair of empty name and empty value; anything else is unchanged."""
+    if isinstance(pairs, Mapping) and pairs.get("") == "":
+        return {name: value for name, value in pairs.items() if name}
+    return pairs
 
 
 def normalize_names(headers: object) -> Any:

@@ -16,7 +16,7 @@ from kazoo_bridge.webhooks.egress import mask_credentials
 from kazoo_bridge.webhooks.hooks import hook_secrets
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.hooks.hook_document import DocumentRules, InvalidDocument, coerce_document
-from kazoo_bridge.webhooks.hooks.hook_headers import normalize_names, separate_headers
+from kazoo_bridge.webhooks.hooks.hook_headers import adopt_alias, normalize_names, separate_headers
 from kazoo_bridge.webhooks.hooks.registry import HookRegistry
 
 _log = Logger()
@@ -154,6 +154,7 @@ class HookService:
 
     async def patch(self, hook: StoredHook, changes: Mapping[str, Any]) -> StoredHook:
         """Put `changes` into the document of `hook` (see `patched`), then do the same as `replace`."""
+        changes = adopt_alias(changes)
         # Keys about secrets are not stored in the document, and null is a value for them.
         secret_keys = {name: changes[name] for name in _SECRET_KEYS if name in changes}
         if "headers" in changes:
