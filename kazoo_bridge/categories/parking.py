@@ -24,7 +24,7 @@ from kazoo_bridge.interfaces import (
     Topic,
     TopicFilter,
 )
-from kazoo_bridge.kazoo import Event, called_number, channel_account_id, is_loopback, normalize
+from kazoo_bridge.kazoo import Event, called_number, channel_account_id, normalize
 
 _EXCHANGE = "callevt"
 _EVENTS = ("PARK_PARKED", "PARK_RETRIEVED", "PARK_ABANDONED")
@@ -71,7 +71,7 @@ class ParkingCategory:
         return [Topic(_EXCHANGE, f"call.{event}.*") for event in _EVENTS]
 
     def occurrences(self, event: Event) -> Iterable[Occurrence]:
-        """See `IEventCategory`."""
+        """See `IEventCategory`. Parking is for hooks without internal legs, too, like in KAZOO."""
         if event.name not in _EVENTS:
             return []
         body = event.body
@@ -81,7 +81,6 @@ class ParkingCategory:
                 "parking",
                 account_id,
                 _payload(body, account_id),
-                internal_leg=is_loopback(body),
                 called_number=called_number(body) if account_id is None else None,
             )
         ]

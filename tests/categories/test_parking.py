@@ -41,9 +41,9 @@ def test_other_events_on_the_exchange_are_ignored() -> None:
     assert list(parking.subscriber_events(event)) == []
 
 
-def test_a_loopback_leg_is_internal() -> None:
+def test_a_loopback_leg_is_not_left_out_as_internal() -> None:
     (occurrence,) = occurrences(parking, {"Event-Name": "PARK_PARKED", "Channel-Name": "loopback/x-a"})
-    assert occurrence.internal_leg
+    assert not occurrence.internal_leg
 
 
 def test_bindings() -> None:
