@@ -66,6 +66,8 @@ _TOPICS = {event: Topic(_EXCHANGE, f"call.{event}.*") for event in _BINDING_EVEN
 _FIRST_TOPIC, *_other_topics = _TOPICS.values()
 _MORE_TOPICS = tuple(_other_topics)
 
+_ABSENT = (None, "")
+
 #: Segments of the category's own keys up to the event.
 _TO_EVENT = 3
 
@@ -136,6 +138,9 @@ _FROM_EVENT_BY_HOOK: Mapping[str, Mapping[str, str]] = {
     },
 }
 
+#: Payload keys that are sent although they are empty texts, like in KAZOO (``webhooks_channel_util``).
+_MAY_BE_EMPTY = frozenset({"from", "inception", "to"})
+
 #: Payload keys that are integers, also where the switch writes text.
 _INTEGER_KEYS = frozenset({"timestamp", "duration_seconds", "ringing_seconds", "billing_seconds"})
 
@@ -156,10 +161,11 @@ def channel_payload(hook: str, body: Mapping[str, Any], variables: Mapping[str, 
     """Return the payload of a channel hook.
 
     `hook` is the hook's id, `body` the body of the event, and `variables` are its channel variables. Keys
-    that the event lacks are left out.
+    that the event lacks are left out, and so are empty texts, which KAZOO reads as absent
+    (``kz_json:get_ne_binary_value``).
     """
     payload: dict[str, Any] = {"hook_event": hook}
-    if (account_id := variables.get("Account-ID")) is not None:
+    if (account_id := variables.get("Account-ID")) not in _ABSENT:
         payload["account_id"] = account_id
     if (forwarded := variables.get("Call-Forward")) is not None:
         payload["call_forwarded"] = is_true(forwarded)
@@ -169,16 +175,20 @@ def channel_payload(hook: str, body: Mapping[str, Any], variables: Mapping[str, 
     payload["emergency_resource_used"] = is_true(variables.get("Emergency-Resource"))
     payload["is_internal_leg"] = is_true(body.get("Channel-Is-Loopback"))
     is_local = not is_true(variables.get("Global-Resource"))
-    if is_local and (resource_id := variables.get("Resource-ID")) is not None:
+    if is_local and (resource_id := variables.get("Resource-ID")) not in _ABSENT:
         payload["local_resource_id"] = resource_id
     payload["local_resource_used"] = is_local
     read = body.get
-    payload |= {name: value for name, source in _PAIRS[hook] if (value := read(source)) is not None}
+    payload |= {
+        name: value
+        for name, source in _PAIRS[hook]
+        if (value := read(source)) or (value not in _ABSENT or (value == "" and name in _MAY_BE_EMPTY))
+    }
     for name, source in _FROM_VARIABLES.items():
         value = variables[source] if source in variables else read(source)
-        if value is not None:
+        if value not in _ABSENT:
             payload[name] = value
-    if hook == "channel_bridge" and (number := variables.get("Original-Number")) is not None:
+    if hook == "channel_bridge" and (number := variables.get("Original-Number")) not in _ABSENT:
         payload["original_number"] = number
     for name in _INTEGERS[hook]:
         if name in payload and type(payload[name]) is not int:
@@ -294,7 +304,12 @@ class CallCategory:
             account_id = None
         number = called_number(body) if account_id is None else None
         payload = channel_payload(hook, body, variables)
-        return (Occurrence(hook, account_id, payload, {}, is_loopback(body), False, None, number),)
+        wants_reseller = "reseller_id" not in payload
+        return (
+            Occurrence(
+                hook, account_id, payload, {}, is_loopback(body), False, None, number, False, wants_reseller
+            ),
+        )
 
     def resolve_binding(
         self, binding: str, account: Account | None, superadmin: bool, now: float

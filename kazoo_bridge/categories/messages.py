@@ -69,9 +69,9 @@ class MessageCategory:
         if not isinstance(kind, str) or kind not in _NAMES or event.name != "inbound":
             return []
         payload = {
-            name: event.body[source]
+            name: value
             for name, source in _FROM_MESSAGE.items()
-            if event.body.get(source) is not None
+            if (value := event.body.get(source)) is not None and (value != "" or name != "body")
         }
         account_id = payload.get("account_id")
         return [Occurrence(kind, account_id if is_account_id(account_id) else None, payload)]

@@ -92,6 +92,8 @@ class Occurrence:
 
     `addition`: True for an event that KAZOO lacks, although it has the hook; hooks for ``all`` do not fire.
 
+    `wants_reseller`: True to add ``reseller_id`` to the payload, the reseller of `account_id`.
+
     Example: ``Occurrence("queue_entered", account_id, normalize(event.body))``.
     """
 
@@ -104,6 +106,7 @@ class Occurrence:
     inline_hook: Mapping[str, Any] | None = None
     called_number: str | None = None
     addition: bool = False
+    wants_reseller: bool = False
 
 
 class IEventCategory(Interface):

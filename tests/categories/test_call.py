@@ -150,6 +150,43 @@ def test_what_is_absent_is_left_out() -> None:
     }
 
 
+@pytest.mark.parametrize("event", list(CHANNEL_EVENTS))
+def test_empty_texts_are_left_out_where_kazoo_does(event: str) -> None:
+    empty = dict.fromkeys([*FULL, *FULL["Custom-Channel-Vars"], "Reseller-ID"], "")
+    sent = payload(
+        event, {**empty, "Custom-Channel-Vars": {"Account-ID": ACCOUNT, "Owner-ID": "", "Own": ""}}
+    )
+    assert sent == {
+        "hook_event": event.lower(),
+        "account_id": ACCOUNT,
+        "custom_channel_vars": {"Own": ""},
+        "emergency_resource_used": False,
+        "from": "",
+        "inception": "",
+        "is_internal_leg": False,
+        "local_resource_used": True,
+        "to": "",
+    }
+
+
+def test_empty_objects_and_zeros_are_sent() -> None:
+    sent = payload("CHANNEL_DESTROY", {"Billing-Seconds": 0, "Custom-Application-Vars": {}})
+    assert (sent["billing_seconds"], sent["custom_application_vars"]) == (0, {})
+
+
+@pytest.mark.parametrize(
+    ("body", "wanted"),
+    [
+        ({"Custom-Channel-Vars": {"Account-ID": ACCOUNT}}, True),
+        ({"Custom-Channel-Vars": {"Account-ID": ACCOUNT, "Reseller-ID": "r"}}, False),
+        ({"Reseller-ID": "r"}, False),
+        ({"Reseller-ID": ""}, True),
+    ],
+)
+def test_a_payload_without_a_reseller_wants_one(body: dict[str, Any], wanted: bool) -> None:
+    assert occurrences("CHANNEL_CREATE", body)[0].wants_reseller is wanted
+
+
 def test_a_global_resource_hides_the_local_one() -> None:
     sent = payload(
         "CHANNEL_CREATE", {"Custom-Channel-Vars": {"Global-Resource": "true", "Resource-ID": "rsc"}}
@@ -309,7 +346,12 @@ def simple_payload(hook: str, body: dict[str, Any]) -> dict[str, Any]:
     for name in _INTEGERS & payload.keys():
         number = to_integer(payload[name], accept_text=True)
         payload[name] = payload[name] if number is None else number
-    return {name: value for name, value in payload.items() if value is not None}
+    empty_too = {"from", "inception", "to"}
+    return {
+        name: value
+        for name, value in payload.items()
+        if value is not None and (value != "" or name in empty_too)
+    }
 
 
 _VALUES = st.sampled_from(

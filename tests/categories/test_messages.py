@@ -40,5 +40,11 @@ def test_other_messages_are_ignored(category: object) -> None:
     assert occurrences(messages, {"Event-Category": category, "Event-Name": "inbound"}) == []
 
 
+def test_an_empty_body_is_left_out_and_other_empty_texts_are_not() -> None:
+    body = {"Event-Category": "sms", "Event-Name": "inbound", "Body": "", "From": "", "Account-ID": ACCOUNT}
+    (occurrence,) = occurrences(messages, body)
+    assert occurrence.payload == {"account_id": ACCOUNT, "type": "sms", "from": ""}
+
+
 def test_websockets_cannot_subscribe_to_messages() -> None:
     assert not IBindingCategory.providedBy(messages)

@@ -105,6 +105,7 @@ def channel_payload(hook: str, **more: Any) -> dict[str, Any]:
         "emergency_resource_used": False,
         "is_internal_leg": False,
         "local_resource_used": True,
+        "reseller_id": TOP,
         **more,
     }
 

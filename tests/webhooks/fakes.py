@@ -510,6 +510,7 @@ class FakeCategory:
                 internal_leg=bool(event.body.get("internal")),
                 superadmin_only=bool(event.body.get("superadmin_only")),
                 addition=bool(event.body.get("addition")),
+                wants_reseller=bool(event.body.get("wants_reseller")),
             )
         ]
 
@@ -539,7 +540,9 @@ class FakeDirectory:
             return fail(StorageUnavailable("locked"))
         if account_id in self.fetchable:
             self.known[account_id] = self.fetchable[account_id]
-        return succeed(Account(account_id, "", "") if account_id in self.known else None)
+        return succeed(
+            Account(account_id, "", "", self.known[account_id]) if account_id in self.known else None
+        )
 
     def authenticate(self, token: str) -> Deferred[Principal | None]:
         raise NotImplementedError

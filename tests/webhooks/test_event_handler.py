@@ -225,6 +225,27 @@ def test_some_events_are_for_superadmins_only() -> None:
     assert harness.dispatcher.hooks == ["of-parent"]
 
 
+def test_the_reseller_is_added_from_the_directory_where_the_event_has_none() -> None:
+    harness = Harness()
+    harness.registry.put(make_hook("own", modifiers={"reseller_id": PARENT}))
+    harness.handle(event(account=ACCOUNT, wants_reseller=True, payload={"call_id": "1"}))
+    assert harness.dispatcher.hooks == ["of-parent", "own"]
+    assert harness.dispatcher.payloads == [{"call_id": "1", "reseller_id": PARENT}] * 2
+
+
+def test_an_account_at_the_top_has_no_reseller() -> None:
+    harness = Harness(known={ACCOUNT: ()})
+    harness.handle(event(account=ACCOUNT, wants_reseller=True, payload={"call_id": "1"}))
+    assert harness.dispatcher.payloads == [{"call_id": "1"}]
+
+
+def test_the_reseller_of_an_account_that_is_gone_or_cannot_be_read_is_its_parent() -> None:
+    harness = Harness()
+    harness.directory.down = True
+    harness.handle(event(account=ACCOUNT, wants_reseller=True, payload={}))
+    assert harness.dispatcher.payloads == [{"reseller_id": PARENT}] * 2
+
+
 def test_additions_to_kazoo_s_events_are_not_for_hooks_for_all_of_them() -> None:
     harness = Harness()
     harness.registry.put(make_hook("own", hook="all"))

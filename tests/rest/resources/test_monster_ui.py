@@ -1,4 +1,4 @@
-"""The requests of monster-ui's webhooks app (``2600hz/monster-ui-webhooks``, ``app.js``), as its code sends them.
+"""The requests of monster-ui's webhooks app (``app.js`` of ``2600hz/monster-ui-webhooks``), as it sends them.
 
 Its SDK puts the token into ``X-Auth-Token`` and everything else into ``{"data": …}``, also of a DELETE.
 """
