@@ -572,6 +572,9 @@ class FakeBus:
     def consume(self, queue: Queue, handler: EventHandler) -> IConsumer:
         raise NotImplementedError
 
+    def reply(self, request: Event, body: Mapping[str, Any]) -> Deferred[None]:
+        raise NotImplementedError
+
     def request(
         self,
         exchange: str,
