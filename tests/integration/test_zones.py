@@ -152,6 +152,8 @@ async def test_a_zone_that_is_away_harms_no_other_and_is_bound_again(
     zones: ZonesOfTheTest, other_rabbit: RabbitNode
 ) -> None:
     client = await zones.connect()
+    fanout = zones.home.websockets.fanout
+    before = fanout.interruptions
     assert await zones.readiness() == (200, ["ready"])
     await deferToThread(other_rabbit.kill)
     bus: Any = zones.home.node.bus
@@ -171,6 +173,7 @@ async def test_a_zone_that_is_away_harms_no_other_and_is_bound_again(
     assert (await client.event())["data"]["call_id"] == "meanwhile"
     await deferToThread(other_rabbit.start)
     await zones.both_bound()
+    assert fanout.interruptions > before  # clients that resume are notified of a gap
     await until(is_available(zones.other), "the bus in the other zone")
     await publish_until_routed(zones.other, "callevt", "call.CHANNEL_CREATE.back", call(RESELLER, "back"))
     assert (await client.event())["data"]["call_id"] == "back"
