@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from attrs import frozen
 from prometheus_client import CollectorRegistry, Gauge
-from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 #: Prefix of all metrics of this service.
@@ -31,7 +31,7 @@ def register_counter(
 
     For counts on hot paths, which are plain integers: `prometheus_client.Counter` takes a lock per event.
     """
-    registry.register(_CounterReader(name, documentation, lambda: {"": read()}))
+    registry.register(_MetricReader(name, documentation, lambda: {"": read()}))
 
 
 def register_labelled_counter(
@@ -42,19 +42,31 @@ def register_labelled_counter(
     read: Callable[[], Mapping[str, float]],
 ) -> None:
     """Like `register_counter`, with one label: `read` returns the count of each of its values."""
-    registry.register(_CounterReader(name, documentation, read, label))
+    registry.register(_MetricReader(name, documentation, read, label))
+
+
+def register_labelled_gauge(
+    registry: CollectorRegistry,
+    name: str,
+    documentation: str,
+    label: str,
+    read: Callable[[], Mapping[str, float]],
+) -> None:
+    """Like `register_gauge`, with one label: `read` returns the value for each of its values."""
+    registry.register(_MetricReader(name, documentation, read, label, GaugeMetricFamily))
 
 
 @frozen
-class _CounterReader(Collector):
+class _MetricReader(Collector):
     _name: str
     _documentation: str
     _read: Callable[[], Mapping[str, float]]
     _label: str = ""
+    _family: type[CounterMetricFamily | GaugeMetricFamily] = CounterMetricFamily
 
     def collect(self) -> Iterator[Metric]:
         labels = [self._label] if self._label else []
-        family = CounterMetricFamily(f"{NAMESPACE}_{self._name}", self._documentation, labels=labels)
+        family = self._family(f"{NAMESPACE}_{self._name}", self._documentation, labels=labels)
         for value, count in sorted(self._read().items()):
             family.add_metric([value] if self._label else [], count)
         yield family

@@ -5,7 +5,12 @@ from collections import Counter
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
-from kazoo_bridge.metrics import register_counter, register_gauge, register_labelled_counter
+from kazoo_bridge.metrics import (
+    register_counter,
+    register_gauge,
+    register_labelled_counter,
+    register_labelled_gauge,
+)
 
 
 def text_of(registry: CollectorRegistry) -> list[str]:
@@ -44,4 +49,14 @@ def test_a_labelled_counter_has_a_sample_for_each_value() -> None:
     assert text_of(registry)[2:] == [
         'kazoo_bridge_events_total{kind="a"} 1.0',
         'kazoo_bridge_events_total{kind="b"} 2.0',
+    ]
+
+
+def test_a_labelled_gauge_has_a_sample_for_each_value() -> None:
+    registry, values = CollectorRegistry(), {"2": 0.0, "1": 1.0}
+    register_labelled_gauge(registry, "zones", "Zones", "zone", lambda: values)
+    assert text_of(registry)[1:] == [
+        "# TYPE kazoo_bridge_zones gauge",
+        'kazoo_bridge_zones{zone="1"} 1.0',
+        'kazoo_bridge_zones{zone="2"} 0.0',
     ]

@@ -17,7 +17,7 @@ from kazoo_bridge.bus.embedded_queue import MAX_BYTES, EmbeddedQueue, QueuedMess
 from kazoo_bridge.bus.message_codec import encode
 from kazoo_bridge.bus.message_decoder import MessageDecoder
 from kazoo_bridge.bus.queue_metrics import QueueLevel, register_queue_metrics
-from kazoo_bridge.bus.request_reply import DoneWhen, RequestReplyClient
+from kazoo_bridge.bus.request_reply import DoneWhen, RequestReplyClient, publish_reply
 from kazoo_bridge.interfaces import BusUnavailable, EventHandler, IBus, IConsumer, Queue, Topic, Unroutable
 from kazoo_bridge.kazoo import EXCHANGES, MAX_SHORT_STRING_BYTES, Event
 from kazoo_bridge.metrics import register_counter
@@ -157,6 +157,10 @@ class EmbeddedBus(Service):
         for queue in queues:
             queue.put(message)
         return succeed(None)
+
+    def reply(self, request: Event, body: Mapping[str, Any]) -> Deferred[None]:
+        """See `IBus`."""
+        return publish_reply(self, request, body)
 
     def request(
         self,

@@ -22,6 +22,13 @@ MAX_PENDING_REQUESTS = 10_000
 DoneWhen = Callable[[Sequence[Event]], bool]
 
 
+def publish_reply(bus: IBus, request: Event, body: Mapping[str, Any]) -> Deferred[None]:
+    """Publish the reply to `request` over `bus`. See `IBus.reply`."""
+    if request.server_id is None:
+        return fail(ValueError("the request has no Server-ID that a reply could go to"))
+    return bus.publish(TARGETED, request.server_id, body)
+
+
 @define(eq=False)
 class _PendingRequest:
     """A request that is not done; `done` fires when it is.

@@ -64,9 +64,10 @@ class LiveCalls:
         return len(self._watched)
 
     def start(self) -> None:
-        """Start to consume. The queue has no bindings while no account is watched."""
+        """Start to consume, in every zone. The queue has no bindings while no account is watched."""
         self._consumer = self._bus.consume(
-            Queue(topics=TOPICS if self._watched else frozenset(), acknowledge=False), self.handle
+            Queue(topics=TOPICS if self._watched else frozenset(), acknowledge=False, federated=True),
+            self.handle,
         )
 
     async def stop(self) -> None:

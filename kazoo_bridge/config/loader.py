@@ -125,10 +125,16 @@ def _find_secrets(tables: Mapping[str, Any]) -> list[str]:
         if isinstance(table := tables.get(section), dict)
         for attribute in fields(kind)
         if not attribute.repr
-        and isinstance(value := table.get(attribute.name), str)
-        and value not in ("", attribute.default)
-        and ("@" in value or "://" not in value)
+        and any(
+            value not in ("", attribute.default) and ("@" in value or "://" not in value)
+            for value in _texts(table.get(attribute.name))
+        )
     ]
+
+
+def _texts(value: Any) -> list[str]:
+    """Return a text, or the texts of a list."""
+    return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]
 
 
 def _add_environment(tables: dict[str, Any], environ: Mapping[str, str], errors: list[str]) -> None:
@@ -188,10 +194,16 @@ def _section(section: str, kind: type, table: Any, errors: list[str]) -> Any:
         if name not in table:
             continue
         try:
-            values[name] = _validated(attribute, _converter.structure(table[name], hints[name]))
+            value = _converter.structure(table[name], hints[name])
         except ValueError as error:
-            is_secret = not attribute.repr and not isinstance(table[name], str)
-            found.append(f"{section}.{name}: {'expected a string' if is_secret else error}")
+            # The error repeats the value.
+            secret = "expected a string" if hints[name] is str else "expected a list of strings"
+            found.append(f"{section}.{name}: {error if attribute.repr else secret}")
+            continue
+        try:
+            values[name] = _validated(attribute, value)
+        except ValueError as error:
+            found.append(f"{section}.{name}: {error}")
     read = kind(**values)
     if not found and (section_errors := getattr(read, "errors", None)):
         found += section_errors()

@@ -12,11 +12,13 @@ from typing import Any
 from attrs import field, frozen
 from attrs.validators import ge, in_, le, matches_re
 
+from kazoo_bridge.config.amqp_uris import parse_uris
 from kazoo_bridge.config.certificates import check_certificates, check_key_pair, check_private_key
 from kazoo_bridge.config.private_networks import NON_PUBLIC_NETWORKS
 from kazoo_bridge.config.validators import (
     Check,
     check_amqp_uri,
+    check_amqp_zones,
     check_delays,
     check_endpoint,
     check_folder,
@@ -76,6 +78,22 @@ class Amqp:
     prefetch: int = _integer(500, 1, 65535)
     queue_max_bytes: int = _integer(1024**3, 0, 2**50)
     queue_max_age_s: int = _integer(3 * 86400, 0, 365 * 86400)
+    zones: tuple[str, ...] = _checked((), check_amqp_zones, secret=True)
+
+    def errors(self) -> Iterator[str]:
+        """Yield what is wrong with keys that are valid by themselves, one line each."""
+        if not self.zones:
+            return
+        if self.uri.strip() == "embedded:":
+            yield "amqp.zones: the embedded bus has no other zones; set amqp.uri to the home zone's broker"
+            return
+        names = {uri.label: "amqp.uri" for uri in parse_uris(self.uri)}
+        for number, zone in enumerate(self.zones, 1):
+            for label in {uri.label: None for uri in parse_uris(zone)}:
+                other = names.setdefault(label, f"zone {number}")
+                if other != f"zone {number}":
+                    # Each of its events would be delivered twice.
+                    yield f"amqp.zones: the broker {label} of zone {number} is that of {other}, too"
 
 
 @frozen

@@ -44,6 +44,20 @@ def check_amqp_uri(value: str) -> None:
         check_certificates(broker.cacertfile or "")
 
 
+def check_amqp_zones(value: Sequence[str]) -> None:
+    """Check the AMQP URIs of other zones. The error does not repeat them and their passwords."""
+    for number, zone in enumerate(value, 1):
+        try:
+            brokers = parse_uris(zone)
+        except ValueError as error:
+            raise ValueError(
+                "expected the URIs of the other zones' brokers, each amqp://user:pass@host:5672/vhost "
+                f"(amqps: for TLS), but in zone {number} {error}"
+            ) from None
+        for broker in brokers:
+            check_certificates(broker.cacertfile or "")
+
+
 def check_storage_uri(value: str) -> None:
     """Check a database URI. The error does not repeat it, because it may contain a password."""
     expected = "expected sqlite:///FILE or postgresql+psycopg://user:pass@host/database"

@@ -44,7 +44,12 @@ class Queue:
 
     `acknowledge`: False: a message counts as done as soon as it is delivered.
 
+    `federated`: the consumer also receives what is published in the other zones, like a binding with
+    KAZOO's option ``federate`` (``gen_listener``). Only for queues without a name.
+
     Example: ``Queue("kazoo_bridge.webhooks", frozenset({topic}), durable=True, prefetch=500)``.
+
+    Raises ValueError for a federated queue that has a name or is durable.
     """
 
     name: str = ""
@@ -52,6 +57,11 @@ class Queue:
     durable: bool = False
     prefetch: int = 0
     acknowledge: bool = True
+    federated: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        if self.federated and (self.name or self.durable):
+            raise ValueError(f"queue {self.name!r}: a federated queue has no name and is not durable")
 
 
 class Requeue(Exception):
@@ -124,6 +134,13 @@ class IBus(Interface):
         `body` is a JSON object with KAZOO's envelope (`kazoo_bridge.kazoo.build_envelope`). `mandatory`: a
         queue must take the message, otherwise the Deferred fails with `Unroutable`. Fails with
         `BusUnavailable` without a connection.
+        """
+
+    def reply(request: Event, body: Mapping[str, Any]) -> Deferred[None]:
+        """Publish the reply to a request that a consumer has received, through the broker that it came from.
+
+        `body` is like that of `publish`. Fails like `publish`, and with ValueError for a request without a
+        queue that replies go to (`Event.server_id`).
         """
 
     def request(

@@ -20,6 +20,8 @@ from twisted.logger import Logger
 from kazoo_bridge.bus.amqp.bus import AmqpBus
 from kazoo_bridge.bus.amqp.queue_arguments import durable_queue_arguments
 from kazoo_bridge.bus.embedded import EmbeddedBus
+from kazoo_bridge.bus.message_decoder import MessageDecoder
+from kazoo_bridge.bus.zones import ZonedBus
 from kazoo_bridge.calls.service import CallService
 from kazoo_bridge.config import Config, ConfigError, parse_uris
 from kazoo_bridge.directory.local import LocalDirectory
@@ -69,13 +71,17 @@ class StartupFailed(Exception):
     """The node cannot start. The text names the configuration key and the reason."""
 
 
-def make_bus(reactor: Any, config: Config) -> AmqpBus | EmbeddedBus:
-    """Create the bus of `amqp.uri`: embedded, or AMQP with its failover brokers."""
+def make_bus(reactor: Any, config: Config) -> AmqpBus | EmbeddedBus | ZonedBus:
+    """Create the bus of `amqp.uri`: embedded, or AMQP with its failover brokers, and with `amqp.zones`."""
     if config.amqp.uri.strip() == "embedded:":
         return EmbeddedBus(reactor)
     name = f"kazoo_bridge on {socket.gethostname()}"
     arguments = durable_queue_arguments(config.amqp)
-    return AmqpBus(reactor, parse_uris(config.amqp.uri), connection_name=name, queue_arguments=arguments)
+    # One decoder, so that the messages of all zones are counted together.
+    make = partial(AmqpBus, reactor, connection_name=name, decoder=MessageDecoder(reactor))
+    home = make(uris=parse_uris(config.amqp.uri), queue_arguments=arguments)
+    others = [make(uris=parse_uris(uris)) for uris in config.amqp.zones]
+    return ZonedBus(reactor, home, others) if others else home
 
 
 def make_retention(reactor: Any, config: Config, database: Database) -> RetentionService:
@@ -105,7 +111,7 @@ class Node:
     reactor: Any
     config: Config
     name: str
-    bus: AmqpBus | EmbeddedBus
+    bus: AmqpBus | EmbeddedBus | ZonedBus
     categories: list[IEventCategory]
     database: Database
     change_feed: ChangeFeed
@@ -260,6 +266,7 @@ class Node:
             websocket_location=location,
             read_metrics=self.metrics.read,
             readiness_problems=self.readiness_problems,
+            degradations=self.degradations,
         )
 
     @property
@@ -292,6 +299,10 @@ class Node:
         """Return why this node is not ready, as ``bus: …`` and ``storage: …``; empty when it is."""
         problems = {"bus": self._bus_problem(), "storage": await self.database.check()}
         return [f"{part}: {problem}" for part, problem in problems.items() if problem]
+
+    def degradations(self) -> list[str]:
+        """Return what does not work although the node is ready, as ``zone 1: …``."""
+        return self.bus.degraded() if isinstance(self.bus, ZonedBus) else []
 
     async def stop(self, forced: Deferred[None]) -> None:
         """Consume no more events, let requests in flight end, then close everything.

@@ -22,6 +22,7 @@ from kazoo_bridge.rest.resources.events import EventStreamResource
 from kazoo_bridge.rest.resources.hook_actions import HookActionResource
 from kazoo_bridge.rest.resources.limits import LimitResource
 from kazoo_bridge.rest.resources.operational import (
+    Degradations,
     HealthResource,
     MetricResource,
     ReadinessProblems,
@@ -36,7 +37,8 @@ class RestServices:
     """What the resources need of a node.
 
     `clock` is the reactor. `read_metrics` returns the node's metrics, `readiness_problems` the reasons why
-    the node is not ready, and `websocket_location` is where browsers find the websockets.
+    the node is not ready, `degradations` what else does not work. `websocket_location` is where browsers find
+    the websockets.
     """
 
     clock: Any
@@ -47,6 +49,7 @@ class RestServices:
     websocket_location: WebsocketLocation
     read_metrics: ReadMetrics
     readiness_problems: ReadinessProblems
+    degradations: Degradations
 
 
 def build_resources(services: RestServices) -> list[Resource]:
@@ -67,6 +70,6 @@ def build_resources(services: RestServices) -> list[Resource]:
         ChannelResource(directory, services.calls),
         ConsoleResource(page_files(), services.websocket_location),
         MetricResource(clock, services.read_metrics),
-        HealthResource(clock, services.readiness_problems),
+        HealthResource(clock, services.readiness_problems, services.degradations),
         OpenApiResource.from_schemas(webhooks.document_schema, webhooks.secret_schemas),
     ]

@@ -174,6 +174,12 @@ class FakeBus:
             return fail(Unroutable(f"no queue takes {routing_key} from the exchange {exchange}"))
         return succeed(None)
 
+    def reply(self, request: Event, body: Mapping[str, Any]) -> Deferred[None]:
+        """See `IBus`."""
+        if request.server_id is None:
+            return fail(ValueError("the request has no Server-ID that a reply could go to"))
+        return self.publish(TARGETED, request.server_id, body)
+
     def request(
         self,
         exchange: str,

@@ -90,9 +90,11 @@ class HookChangeConsumer:
     _consumers: list[IConsumer] = field(init=False, factory=list)
 
     def start(self) -> None:
-        """Start to consume."""
+        """Start to consume: changes of every zone, commands of this one, like KAZOO's ``webhooks_listener``
+        and ``webhooks_shared_listener``.
+        """
         changes, commands = (
-            Queue(topics=_CHANGES, acknowledge=False),
+            Queue(topics=_CHANGES, acknowledge=False, federated=True),
             Queue(COMMAND_QUEUE, _COMMANDS, prefetch=1),
         )
         self._consumers = [

@@ -1,5 +1,7 @@
 """Lists and closes the sockets of all nodes, over the bus.
 
+A query is published in the zone of its sender. Nodes of other zones receive it there, and answer there.
+
 Queries and replies are KAZOO's ``get_req`` and ``get_resp`` of the category ``websockets``
 (`kapi_websockets`), so that KAZOO's own REST lists these sockets too. ``close_req`` and ``close_resp`` are
 additions.
@@ -15,7 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from kazoo_bridge.interfaces import BusUnavailable, IBus, IConsumer, IDirectory, InvalidMessage, Queue, Topic
-from kazoo_bridge.kazoo import TARGETED, Event, build_envelope, is_account_id
+from kazoo_bridge.kazoo import Event, build_envelope, is_account_id
 from kazoo_bridge.websockets.server.frames import CloseCode
 from kazoo_bridge.websockets.sessions.session import Session
 from kazoo_bridge.websockets.sessions.session_registry import SessionRegistry
@@ -33,13 +35,12 @@ Document = Mapping[str, Any]
 
 @frozen
 class SocketQuery:
-    """A query or command about sockets. `server_id` is where the reply goes.
+    """A query or command about sockets.
 
     The accounts and the socket are None where the message does not name them.
     """
 
     name: str
-    server_id: str
     message_id: str | None
     account_id: str | None
     requesting_account_id: str | None
@@ -54,7 +55,6 @@ class SocketQuery:
             raise InvalidMessage("Server-ID is no name of a queue")
         return cls(
             event.name,
-            event.server_id,
             event.message_id,
             _text(event.body, "Account-ID"),
             _text(event.body, "Auth-Account-ID"),
@@ -83,7 +83,7 @@ class SocketQueryResponder:
     def start(self) -> None:
         """Start to consume queries."""
         topics = frozenset({Topic(_EXCHANGE, _GET_KEY), Topic(_EXCHANGE, _CLOSE_KEY)})
-        queue = Queue(topics=topics, acknowledge=False)
+        queue = Queue(topics=topics, acknowledge=False, federated=True)
         self._consumer = self._bus.consume(queue, lambda event: Deferred.fromCoroutine(self._reply(event)))
 
     async def stop(self) -> None:
@@ -113,7 +113,7 @@ class SocketQueryResponder:
             "Data": data,
         }
         try:
-            await self._bus.publish(TARGETED, query.server_id, body)
+            await self._bus.reply(event, body)
         except BusUnavailable as error:
             _log.warn("socket query not answered name={name} reason={reason}", name=query.name, reason=error)
 

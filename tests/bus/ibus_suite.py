@@ -69,7 +69,7 @@ async def run_responders(bus: IBus, *names: str) -> None:
     def responder(name: str) -> EventHandler:
         def respond(request: Event) -> Deferred[None]:
             body = {"Msg-ID": request.message_id, "Name": name, "Asked": request.body.get("What")}
-            return bus.publish("targeted", request.body["Server-ID"], body)
+            return bus.reply(request, body)
 
         return respond
 
@@ -79,6 +79,11 @@ async def run_responders(bus: IBus, *names: str) -> None:
 
 class IBusSuite:
     # -- messages
+
+    @pytest_twisted.ensureDeferred
+    async def test_a_reply_needs_a_queue_that_it_goes_to(self, harness: BusHarness) -> None:
+        with pytest.raises(ValueError, match="Server-ID"):
+            await harness.bus.reply(Event("callevt", "question", {}, b"{}"), {})
 
     def test_it_is_a_bus(self, harness: BusHarness) -> None:
         assert verifyObject(IBus, harness.bus)

@@ -13,7 +13,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from kazoo_bridge.bus import request_reply
-from kazoo_bridge.bus.request_reply import DoneWhen, RequestReplyClient
+from kazoo_bridge.bus.request_reply import DoneWhen, RequestReplyClient, publish_reply
 from kazoo_bridge.interfaces import BusUnavailable, EventHandler, IBus, IConsumer, Queue, Topic
 from kazoo_bridge.kazoo import Event
 
@@ -55,6 +55,9 @@ class FakeBus:
         self.deliver = handler
         return self.consumer
 
+    def reply(self, request: Event, body: Mapping[str, Any]) -> Deferred[None]:
+        return publish_reply(self, request, body)
+
     def publish(
         self, exchange: str, routing_key: str, body: Mapping[str, Any], *, mandatory: bool = False
     ) -> Deferred[None]:
@@ -76,7 +79,7 @@ class FakeBus:
     def unavailable_reason(self) -> str | None:
         return "no connection to the broker"
 
-    def reply(self, request: int, **body: Any) -> None:
+    def answer(self, request: int, **body: Any) -> None:
         message_id = self.published[request][0]["Msg-ID"]
         self.deliver(Event("targeted", self.queues[0].name, {"Msg-ID": message_id, **body}, b""))
 
@@ -147,7 +150,7 @@ def test_the_timeout_starts_with_the_request(client: RequestReplyClient, clock: 
     clock.advance(3)
     bus.consumer.running.callback(None)
     bus.published[0][1].callback(None)
-    bus.reply(0, a=1)
+    bus.answer(0, a=1)
     clock.advance(1.9)
     no_result(requested)
     clock.advance(0.1)
@@ -195,7 +198,7 @@ def test_a_reply_may_arrive_before_the_confirmation(
     client: RequestReplyClient, clock: Clock, connected: FakeBus
 ) -> None:
     requested = send_request(client, done_when=bool)
-    connected.reply(0)
+    connected.answer(0)
     assert len(result_of(requested)) == 1
     assert clock.getDelayedCalls() == []
 
@@ -216,9 +219,9 @@ def test_an_error_in_done_when_fails_the_request(
         raise KeyError("oh")
 
     requested = send_request(client, done_when=mistaken)
-    connected.reply(0)
+    connected.answer(0)
     failure_of(requested, KeyError)
-    connected.reply(0)
+    connected.answer(0)
     assert clock.getDelayedCalls() == []
 
 
@@ -231,7 +234,7 @@ def test_replies_to_unknown_requests_are_ignored(
         connected.deliver(Event("targeted", "q", body, b""))
     clock.advance(5)
     assert result_of(requested) == []
-    connected.reply(0)
+    connected.answer(0)
 
 
 def test_the_number_of_replies_is_limited(
@@ -240,7 +243,7 @@ def test_the_number_of_replies_is_limited(
     monkeypatch.setattr(request_reply, "MAX_REPLIES", 3)
     requested = send_request(client)
     for number in range(5):
-        connected.reply(0, n=number)
+        connected.answer(0, n=number)
     assert [event.body["n"] for event in result_of(requested)] == [0, 1, 2]
 
 
@@ -264,7 +267,7 @@ def test_a_cancelled_request_is_dropped(client: RequestReplyClient, clock: Clock
         requested.cancel()
         failure_of(requested, CancelledError)
     assert clock.getDelayedCalls() == []
-    connected.reply(1)
+    connected.answer(1)
 
 
 def test_a_lost_connection_ends_published_requests(
@@ -273,7 +276,7 @@ def test_a_lost_connection_ends_published_requests(
     unconfirmed, unanswered, answered = (send_request(client) for _ in range(3))
     for number in (1, 2):
         connected.published[number][1].callback(None)
-    connected.reply(2)
+    connected.answer(2)
     client.connection_lost()
     for requested in (unconfirmed, unanswered):
         message = failure_of(requested, BusUnavailable).getErrorMessage()
@@ -290,7 +293,7 @@ def test_a_lost_connection_leaves_requests_that_wait_for_it(
     no_result(waiting)
     bus.consumer.running.callback(None)
     bus.published[0][1].callback(None)
-    bus.reply(0)
+    bus.answer(0)
     clock.advance(5)
     assert len(result_of(waiting)) == 1
 

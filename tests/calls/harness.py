@@ -37,6 +37,7 @@ class RecordingConsumer:
 
     _consumer: Any
     topics: set[Topic]
+    queue: Queue
 
     @property
     def start_count(self) -> int:
@@ -66,7 +67,7 @@ class RecordingBus(EmbeddedBus):
         self.consumers: list[RecordingConsumer] = []
 
     def consume(self, queue: Queue, handler: EventHandler) -> IConsumer:
-        consumer = RecordingConsumer(super().consume(queue, handler), set(queue.topics))
+        consumer = RecordingConsumer(super().consume(queue, handler), set(queue.topics), queue)
         self.consumers.append(consumer)
         return cast(IConsumer, consumer)
 

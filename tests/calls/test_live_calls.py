@@ -268,6 +268,7 @@ def test_a_second_watcher_gets_a_snapshot_without_a_second_query(harness: Harnes
 def test_events_are_bound_and_queries_sent_only_while_accounts_are_watched(harness: Harness) -> None:
     consumer = harness.bus.consumers[-1]
     assert consumer.topics == set()
+    assert consumer.queue.federated  # the replies to queries have the calls of all zones
     watcher, watch = harness.watch()
     harness.finish_query()
     assert consumer.topics == set(TOPICS)

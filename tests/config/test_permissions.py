@@ -239,6 +239,14 @@ class TestLoad:
             f"plugins.path: {path}: every user can write it; expected its owner alone (chmod o-w)",
         )
 
+    def test_the_passwords_of_zones_are_secrets(self, tmp_path: Path) -> None:
+        tmp_path.chmod(0o755)
+        path = make_file(tmp_path, 0o644)
+        path.write_text('[amqp]\nuri = "amqp://home"\nzones = ["amqp://one", "amqp://bridge:secret@two"]')
+        warnings: list[str] = []
+        load(str(path), {}, warnings.append)
+        assert warnings == [f"{path}: every user can read it, and the secrets of amqp.zones (chmod o-r)"]
+
     @pytest.mark.parametrize(
         ("text", "mode", "warns"),
         [

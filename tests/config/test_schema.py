@@ -74,6 +74,7 @@ def test_secrets_are_not_in_the_repr(tmp_path: Path) -> None:
         None,
         {
             "KAZOO_BRIDGE__AMQP__URI": "amqp://u:hunter2@h",
+            "KAZOO_BRIDGE__AMQP__ZONES": "amqp://u:hunter2@zone",
             "KAZOO_BRIDGE__STORAGE__URI": "postgresql+psycopg://u:hunter2@h/d",
         },
     )
@@ -189,3 +190,43 @@ def test_an_error_names_the_key_the_value_and_what_was_expected(
 def test_no_section_can_be_made_with_a_value_that_is_not_valid(section: Any, values: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"."):
         evolve(section, **values)
+
+
+def test_each_zone_has_its_brokers(tmp_path: Path) -> None:
+    path = tmp_path / "bridge.toml"
+    zones = ("amqp://u:p@two", "amqp://three,amqps://three-b")
+    path.write_text(f"[amqp]\nuri = 'amqp://one'\nzones = {list(zones)}\n")
+    assert load(str(path), {}).amqp.zones == zones
+
+
+@pytest.mark.parametrize(
+    ("keys", "error"),
+    [
+        (
+            'zones = ["amqp://h"]',
+            "amqp.zones: the embedded bus has no other zones; set amqp.uri to the home zone's broker",
+        ),
+        (
+            'uri = "amqp://a,amqp://b"\nzones = ["amqp://x", "amqp://u:hunter2@b:5672/"]',
+            "amqp.zones: the broker amqp://b:5672/ of zone 2 is that of amqp.uri, too",
+        ),
+        (
+            'uri = "amqp://a"\nzones = ["amqp://b", "amqp://c,amqp://b"]',
+            "amqp.zones: the broker amqp://b:5672/ of zone 2 is that of zone 1, too",
+        ),
+        (
+            'zones = ["amqp://a", "http://u:hunter2@b"]',
+            "amqp.zones: expected the URIs of the other zones' brokers, each "
+            "amqp://user:pass@host:5672/vhost (amqps: for TLS), but in zone 2 an AMQP URI starts with "
+            "amqp:// or amqps://",
+        ),
+        ('zones = "amqp://u:hunter2@b"', "amqp.zones: expected a list of strings"),
+        ('zones = ["amqp://u:hunter2@b", 5]', "amqp.zones: expected a list of strings"),
+        (
+            'zones = ["amqps://b?cacertfile=/no/such/file"]',
+            "amqp.zones: expected a PEM file, but '/no/such/file' cannot be read: No such file or directory",
+        ),
+    ],
+)
+def test_wrong_zones(tmp_path: Path, keys: str, error: str) -> None:
+    assert errors_of(tmp_path, f"[amqp]\n{keys}\n") == (error,)

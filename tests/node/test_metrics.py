@@ -66,6 +66,9 @@ METRICS = {
     "deliveries_stored": ("gauge", "status"),
 }
 
+#: Only with `amqp.zones`.
+METRICS_OF_ZONES = {"zone_up": ("gauge", "zone")}
+
 
 async def scrape(node: Node) -> str:
     return generate_latest(await node.metrics.read()).decode()
@@ -97,7 +100,7 @@ async def test_names_types_and_labels_are_as_documented(node: Node) -> None:
 @pytest_twisted.ensureDeferred
 async def test_every_metric_is_documented(node: Node) -> None:
     page = (Path(__file__).parents[2] / "docs/reference/metrics.md").read_text()
-    for name, (kind, label) in METRICS.items():
+    for name, (kind, label) in (METRICS | METRICS_OF_ZONES).items():
         full_name = f"kazoo_bridge_{name}" + ("_total" if kind == "counter" else "")
         assert f"`{full_name}{f'{{{label}}}' if label and label != 'le' else ''}`" in page
 

@@ -16,6 +16,7 @@ from twisted.logger import capturedLogs
 
 from kazoo_bridge.bus.amqp.bus import AmqpBus
 from kazoo_bridge.bus.embedded import EmbeddedBus
+from kazoo_bridge.bus.zones import ZonedBus
 from kazoo_bridge.config import Amqp, Config, ConfigError, Http, Storage, Websockets
 from kazoo_bridge.interfaces import StorageUnavailable
 from kazoo_bridge.node import node as node_module
@@ -33,6 +34,11 @@ ACCOUNT, CHILD = "a" * 32, "b" * 32
 def test_the_bus_is_the_one_of_the_configuration() -> None:
     assert isinstance(make_bus(Clock(), evolve(Config(), amqp=Amqp(uri="embedded:"))), EmbeddedBus)
     assert isinstance(make_bus(Clock(), evolve(Config(), amqp=Amqp(uri="amqp://localhost"))), AmqpBus)
+    zoned = make_bus(
+        Clock(), evolve(Config(), amqp=Amqp("amqp://one", zones=("amqp://u:p@two,amqp://b", "amqp://c")))
+    )
+    assert isinstance(zoned, ZonedBus)
+    assert zoned.degraded() == ["zone 1: the bus is not started", "zone 2: the bus is not started"]
 
 
 def test_a_storage_uri_that_cannot_be_used_is_a_configuration_error(monkeypatch: pytest.MonkeyPatch) -> None:

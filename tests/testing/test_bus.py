@@ -197,12 +197,17 @@ def test_a_request_collects_the_replies_that_consumers_publish() -> None:
     bus = FakeBus()
 
     def answer(request: Event) -> None:
-        bus.publish("targeted", request.body["Server-ID"], {"Msg-ID": request.message_id, "Echo": 1})
+        result_of(bus.reply(request, {"Msg-ID": request.message_id, "Echo": 1}))
 
     consume(bus, answer, topic=Topic("callevt", "query.#"))
     replies = result_of(bus.request("callevt", "query.x", {}, timeout=1))
     assert [reply.body["Echo"] for reply in replies] == [1]
     assert len(bus.consumers) == 1
+
+
+def test_a_reply_needs_a_queue_that_it_goes_to() -> None:
+    with pytest.raises(ValueError, match="Server-ID"):
+        result_of(FakeBus().reply(make_event("callevt", "query.x", {}), {}))
 
 
 def test_a_request_is_done_as_soon_as_its_condition_holds() -> None:

@@ -576,6 +576,9 @@ class FakeBus:
     def consume(self, queue: Queue, handler: EventHandler) -> IConsumer:
         raise NotImplementedError
 
+    def reply(self, request: Event, body: Mapping[str, Any]) -> Deferred[None]:
+        raise NotImplementedError
+
     def request(
         self,
         exchange: str,

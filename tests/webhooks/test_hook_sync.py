@@ -12,6 +12,8 @@ from twisted.logger import LogLevel, capturedLogs, formatEvent
 from kazoo_bridge.bus.embedded import EmbeddedBus
 from kazoo_bridge.interfaces import (
     BusUnavailable,
+    EventHandler,
+    IConsumer,
     Queue,
     StorageUnavailable,
     StoredHook,
@@ -88,6 +90,23 @@ async def harness() -> AsyncIterator[Harness]:
 async def test_a_changed_hook_is_reloaded(harness: Harness, action: str) -> None:
     await harness.publish(f"{action}.webhooks.webhook.{HOOK}", ID=HOOK, Type="webhook")
     assert harness.hooks.calls == [("reload", [HOOK])]
+
+
+def test_changes_of_every_zone_are_followed_and_commands_of_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    harness, queues = Harness(), list[Queue]()
+    consume = harness.bus.consume
+
+    def record(queue: Queue, handler: EventHandler) -> IConsumer:
+        queues.append(queue)
+        return consume(queue, handler)
+
+    monkeypatch.setattr(harness.bus, "consume", record)
+    harness.consumer.start()
+    changes, commands = queues
+    assert (changes.federated, commands.federated) == (True, False)
+    assert {topic.pattern.rpartition(".")[0] for topic in commands.topics} == {
+        "configuration.doc_type_update"
+    }
 
 
 @pytest.mark.parametrize("body", [{}, {"ID": 7}, {"ID": "not an id", "Type": "webhook"}])

@@ -178,6 +178,10 @@ class FakeBus:
         self.published.append((exchange, routing_key, body))
         return succeed(None)
 
+    def reply(self, request: Event, body: Mapping[str, Any]) -> Deferred[None]:
+        assert request.server_id is not None
+        return self.publish("targeted", request.server_id, body)
+
     def request(
         self, exchange: str, routing_key: str, body: Mapping[str, Any], **options: Any
     ) -> Deferred[list[Event]]:

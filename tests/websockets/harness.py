@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from attrs import define, evolve, field
@@ -31,11 +31,13 @@ class Harness:
     clients: list[WebsocketClient] = field(factory=list)
 
     @classmethod
-    async def start(cls, folder: Any, amqp_uri: str = "embedded:", **settings: Any) -> Harness:
+    async def start(
+        cls, folder: Any, amqp_uri: str = "embedded:", zones: Sequence[str] = (), **settings: Any
+    ) -> Harness:
         """Start a node in `folder`; `settings` are keys of the configuration's section ``websockets``."""
         config = evolve(
             Config(),
-            amqp=Amqp(amqp_uri),
+            amqp=Amqp(amqp_uri, zones=tuple(zones)),
             storage=Storage(f"sqlite:///{folder}/b.sqlite3"),
             http=Http("tcp:0:interface=127.0.0.1"),
             calls=Calls(query_timeout_ms=200),

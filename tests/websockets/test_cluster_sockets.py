@@ -56,7 +56,7 @@ class TestResponder:
     def test_it_consumes_kazoos_queries_and_its_own(self) -> None:
         its = QueryHarness()
         topics = {Topic("sysconf", "websockets.get"), Topic("sysconf", "websockets.close")}
-        assert its.bus.queues[-1] == Queue(topics=frozenset(topics), acknowledge=False)
+        assert its.bus.queues[-1] == Queue(topics=frozenset(topics), acknowledge=False, federated=True)
         result(its.responder.stop())
         assert its.consumer.cancelled
 

@@ -22,7 +22,7 @@ from kazoo_bridge.bus.amqp.topology import Topology
 from kazoo_bridge.bus.amqp.wire.frame_reader import DEFAULT_MAX_BODY_BYTES
 from kazoo_bridge.bus.message_decoder import MessageDecoder
 from kazoo_bridge.bus.queue_metrics import BodySizes, register_queue_metrics
-from kazoo_bridge.bus.request_reply import DoneWhen, RequestReplyClient
+from kazoo_bridge.bus.request_reply import DoneWhen, RequestReplyClient, publish_reply
 from kazoo_bridge.config import AmqpUri
 from kazoo_bridge.interfaces import BusUnavailable, EventHandler, IBus, IConsumer, Queue
 from kazoo_bridge.kazoo import Event
@@ -40,7 +40,8 @@ class AmqpBus(Service):
 
     `connection_name` is shown on the broker's management page. `queue_arguments` apply to durable queues, for
     instance ``{"x-queue-type": "quorum"}``. `max_body_bytes` limits the body of a message: larger ones are
-    rejected and logged. Raises ValueError without any URI.
+    rejected and logged. `decoder` decodes and counts the messages; several buses may share it. Raises
+    ValueError without any URI.
     """
 
     log = Logger()
@@ -53,6 +54,7 @@ class AmqpBus(Service):
         connection_name: str = "kazoo_bridge",
         queue_arguments: Mapping[str, Any] | None = None,
         max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
+        decoder: MessageDecoder | None = None,
     ) -> None:
         if not uris:
             raise ValueError("at least one AMQP URI is needed")
@@ -60,7 +62,7 @@ class AmqpBus(Service):
         self._queue_arguments = QueueArguments(dict(queue_arguments or {}))
         self._topology: Topology | None = None
         self._consumers: list[AmqpConsumer] = []
-        self._decoder = MessageDecoder(reactor)
+        self._decoder = decoder or MessageDecoder(reactor)
         self._queue_monitor = QueueMonitor(reactor, self._queue_arguments, self._durable_queues)
         self._publisher = PublisherSupervisor(reactor)
         self._request_reply = RequestReplyClient(reactor, self, self._publisher.when_open)
@@ -110,6 +112,10 @@ class AmqpBus(Service):
         if reason is not None:
             return fail(BusUnavailable(reason))
         return self._publisher.publish(exchange, routing_key, body, mandatory)
+
+    def reply(self, request: Event, body: Mapping[str, Any]) -> Deferred[None]:
+        """See `IBus`."""
+        return publish_reply(self, request, body)
 
     def request(
         self,

@@ -48,9 +48,9 @@ OPERATIONS = (
         "isReady",
         "Whether the bus delivers events and the storage answers",
         {
-            200: {"description": "The node is ready", "content": _TEXT},
+            200: {"description": "The node is ready; lines with `degraded:` may follow", "content": _TEXT},
             503: {
-                "description": "The node is not ready: one reason per line",
+                "description": "The node is not ready: one reason per line, perhaps also `degraded:` lines",
                 "content": {**_TEXT, **_ERROR},
             },
         },

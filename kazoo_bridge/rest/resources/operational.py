@@ -5,7 +5,7 @@ They need no token, so what is costly is read once a second at most, however man
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from attrs import field, frozen
 from prometheus_client import CollectorRegistry
@@ -26,6 +26,9 @@ MAX_AGE = 1.0
 #: Returns the reasons why the node is not ready; an empty list when it is.
 ReadinessProblems = Callable[[], Awaitable[list[str]]]
 
+#: Returns what does not work although the node is ready.
+Degradations = Callable[[], Sequence[str]]
+
 #: Brings the metrics up to date and returns their registry.
 ReadMetrics = Callable[[], Awaitable[CollectorRegistry]]
 
@@ -36,11 +39,12 @@ class HealthResource(RoutedResource):
 
     clock: IReactorTime
     readiness_problems: ReadinessProblems
-    _problems: CachedReading[list[str]] = field(init=False)
+    degradations: Degradations
+    _readiness: CachedReading[tuple[int, list[str]]] = field(init=False)
 
-    @_problems.default
-    def _make_problems(self) -> CachedReading[list[str]]:
-        return CachedReading(self.clock, self.readiness_problems, MAX_AGE)
+    @_readiness.default
+    def _make_readiness(self) -> CachedReading[tuple[int, list[str]]]:
+        return CachedReading(self.clock, self._read_readiness, MAX_AGE)
 
     @route("GET", ALIVE_PATH)
     async def alive(self, request: RequestWithContext) -> bytes:
@@ -49,9 +53,17 @@ class HealthResource(RoutedResource):
 
     @route("GET", READY_PATH)
     async def ready(self, request: RequestWithContext) -> bytes:
-        """Answer 200 if the bus and the storage work, else 503 with one reason per line."""
-        problems = await self._problems.get()
-        return _write_lines(request.context, 503 if problems else 200, problems or ["ready"])
+        """Answer 200 if the bus and the storage work, else 503 with one reason per line.
+
+        What is degraded follows, one line each, and does not change the status.
+        """
+        status, lines = await self._readiness.get()
+        return _write_lines(request.context, status, lines)
+
+    async def _read_readiness(self) -> tuple[int, list[str]]:
+        problems = await self.readiness_problems()
+        degraded = [f"degraded: {reason}" for reason in self.degradations()]
+        return (503 if problems else 200), [*(problems or ["ready"]), *degraded]
 
 
 @frozen

@@ -47,8 +47,11 @@ class EventFanout:
         return count(int(self._clock.seconds() * 1_000_000))
 
     def start(self) -> None:
-        """Start to consume, with the topics of the subscriptions so far."""
-        queue = Queue(topics=frozenset(self.index.topics), acknowledge=False)
+        """Start to consume, with the topics of the subscriptions so far, in every zone.
+
+        The sources in KAZOO are the ``bh_*`` modules, and for call events ``kz_hooks_listener``.
+        """
+        queue = Queue(topics=frozenset(self.index.topics), acknowledge=False, federated=True)
         self._consumer = self._bus.consume(queue, self.handle)
         self._bind_queue = BindQueue(self._clock, self._consumer, self.index.topics)
 

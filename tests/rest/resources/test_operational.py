@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import pytest_twisted
 from prometheus_client.parser import text_string_to_metric_families
+from twisted.internet.task import Clock
 
 from kazoo_bridge.kazoo import Event
 from kazoo_bridge.rest.resources import operational
@@ -111,3 +112,17 @@ async def test_health(rest: RestHarness, monkeypatch: pytest.MonkeyPatch) -> Non
     answered = await rest("GET", "/readyz")
     assert (answered.code, answered.text_body) == (503, "bus: no connection\n")
     assert (await rest("GET", "/healthz")).code == 200
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_is_degraded_is_said_and_does_not_change_the_status() -> None:
+    problems: list[str] = []
+    degraded = ["zone 2: no connection"]
+
+    async def read_problems() -> list[str]:
+        return problems
+
+    resource = operational.HealthResource(Clock(), read_problems, lambda: degraded)
+    assert await resource._read_readiness() == (200, ["ready", "degraded: zone 2: no connection"])
+    problems.append("bus: away")
+    assert await resource._read_readiness() == (503, ["bus: away", "degraded: zone 2: no connection"])

@@ -101,7 +101,7 @@ class TestHandle:
 class TestConsumer:
     def test_the_queue_is_unnamed_and_needs_no_acknowledgement(self) -> None:
         its = PartsHarness()
-        assert its.bus.queues == [Queue(topics=frozenset(), acknowledge=False)]
+        assert its.bus.queues == [Queue(topics=frozenset(), acknowledge=False, federated=True)]
 
     def test_interruptions_are_the_starts_of_the_consumer(self) -> None:
         its = PartsHarness()
