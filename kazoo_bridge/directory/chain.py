@@ -75,7 +75,7 @@ class DirectoryChain(BaseDirectory):
     def authenticate(self, token: str) -> Deferred[Principal | None]:
         """Fire with the principal of the first directory that knows the token.
 
-        None also if no directory knows its account.
+        None also if no directory knows its account, or the account is disabled.
         """
         return Deferred.fromCoroutine(self._authenticate(token))
 
@@ -125,7 +125,7 @@ class DirectoryChain(BaseDirectory):
         """Fire with True if `principal` may act for the account.
 
         It may for its own account and the accounts below, whichever directory knows them, and as super-admin
-        for all. Its account must exist.
+        for all. Its account must exist and be enabled.
         """
         return Deferred.fromCoroutine(self._can_act_for(principal, account_id))
 
@@ -134,7 +134,9 @@ class DirectoryChain(BaseDirectory):
         if principal is None:
             return None
         account = await self.account(principal.account_id)
-        return None if account is None else evolve(principal, superadmin=account.superadmin)
+        if account is None or not account.enabled:
+            return None
+        return evolve(principal, superadmin=account.superadmin)
 
     async def _descendants(self, account_id: str) -> frozenset[str]:
         unavailable = None
@@ -150,7 +152,7 @@ class DirectoryChain(BaseDirectory):
 
     async def _can_act_for(self, principal: Principal, account_id: str) -> bool:
         actor = await self.account(principal.account_id)
-        if actor is None:
+        if actor is None or not actor.enabled:
             return False
         if actor.superadmin or actor.id == account_id:
             return True
