@@ -24,6 +24,11 @@ class BaseDirectory(Service):
         """A number that changes when rights may have ended: those of a token in memory, or of an account."""
         return 0
 
+    def stopService(self) -> Deferred[None]:
+        """Stop; fires when nothing is under way any more."""
+        super().stopService()
+        return succeed(None)
+
     async def load(self) -> None:
         """Read what is kept in memory. Raises `StorageUnavailable` if the node cannot start without it."""
 
