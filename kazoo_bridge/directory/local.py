@@ -10,6 +10,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from kazoo_bridge.directory.account_tree import AccountTree
+from kazoo_bridge.directory.base import BaseDirectory
 from kazoo_bridge.directory.store_protocols import AccountSource, NumberSource, TokenSource
 from kazoo_bridge.directory.ttl_cache import TtlCache
 from kazoo_bridge.interfaces import Account, IDirectory, ISipUsernames, Principal
@@ -31,7 +32,7 @@ LOGIN_TTL = 3600.0
 
 
 @implementer(IDirectory, ISipUsernames)
-class LocalDirectory:
+class LocalDirectory(BaseDirectory):
     """All accounts and numbers in memory; tokens are looked up once and then cached.
 
     Call `load` before use, and subscribe `on_change` to the change feed. Every Deferred that reads the
@@ -123,6 +124,10 @@ class LocalDirectory:
             return succeed(None)
         return Deferred.fromCoroutine(self._log_in(self._token_source.digest(api_key)))
 
+    def log_out(self, token: str) -> Deferred[bool]:
+        """Delete a token; fires with False if it is unknown."""
+        return Deferred.fromCoroutine(self._log_out(token)) if _may_be_secret(token) else succeed(False)
+
     def account(self, account_id: str) -> Deferred[Account | None]:
         """Fire with the account, or None if it is unknown."""
         return succeed(self._tree.find(account_id))
@@ -189,6 +194,14 @@ class LocalDirectory:
             return None
         issued = await self._token_source.log_in(digest, principal.account_id, self._login_ttl)
         return issued.token, Principal(principal.account_id, principal.superadmin, issued.expires)
+
+    async def _log_out(self, token: str) -> bool:
+        ended = await self._token_source.revoke(token)
+        # The change feed brings it to the other nodes.
+        if ended:
+            self._change_count += 1
+            self._rights_revision += self._principals.discard(self._token_source.digest(token))
+        return ended
 
     async def _principal(self, account_id: str, expires: float | None) -> Principal | None:
         """The principal for a token or key that has just been read."""

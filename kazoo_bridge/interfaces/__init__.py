@@ -46,7 +46,14 @@ from kazoo_bridge.interfaces.deliveries import (
     IMissedEventStore,
     StoredDelivery,
 )
-from kazoo_bridge.interfaces.directory import Account, IDirectory, ISipUsernames, Principal
+from kazoo_bridge.interfaces.directory import (
+    Account,
+    IDirectory,
+    ISipUsernames,
+    LoginRefused,
+    Principal,
+    UserLogin,
+)
 from kazoo_bridge.interfaces.hooks import (
     MAX_ACCOUNT_LIMIT,
     AccountLimits,
@@ -59,6 +66,7 @@ from kazoo_bridge.interfaces.hooks import (
     Suspension,
     TooManyHooks,
 )
+from kazoo_bridge.interfaces.token_restrictions import AccessedPath, TokenRestrictions
 from kazoo_bridge.interfaces.webhooks import (
     InvalidDocument,
     IWebhooks,
@@ -83,6 +91,7 @@ __all__ = [
     "MAX_ACCOUNT_LIMIT",
     "MAX_BINDING_LENGTH",
     "UNTIL_ENABLED",
+    "AccessedPath",
     "Account",
     "AccountLimits",
     "Attempt",
@@ -117,6 +126,7 @@ __all__ = [
     "IWebsockets",
     "InvalidDocument",
     "InvalidMessage",
+    "LoginRefused",
     "NoSample",
     "NotReplayable",
     "Occurrence",
@@ -132,6 +142,7 @@ __all__ = [
     "StreamRequest",
     "SubscriberEvent",
     "Suspension",
+    "TokenRestrictions",
     "TooManyHooks",
     "TooManySamples",
     "Topic",
@@ -140,6 +151,7 @@ __all__ = [
     "UnknownCall",
     "UnknownCommand",
     "Unroutable",
+    "UserLogin",
 ]
 
 if not TYPE_CHECKING:

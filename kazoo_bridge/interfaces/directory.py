@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from attrs import field, frozen
 from zope.interface import Interface
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from twisted.internet.defer import Deferred
+
+    from kazoo_bridge.interfaces.token_restrictions import TokenRestrictions
 
 
 @frozen
@@ -21,7 +24,8 @@ class Account:
 
     `ancestors`: account ids, from the parent to the top of the tree.
 
-    `superadmin`: True for the account of super-admins.
+    `superadmin`: True for the account of super-admins. `enabled`: False for an account whose own tokens may
+    not be used; those of the accounts above it may act for it.
 
     Example: ``Account("3f0a9c51d7e84b62a1c05d9e7b2f4860", "Solberg Instruments", "voice.example.com")``.
     """
@@ -31,6 +35,7 @@ class Account:
     realm: str
     ancestors: tuple[str, ...] = ()
     superadmin: bool = False
+    enabled: bool = True
 
     @property
     def reseller_id(self) -> str | None:
@@ -43,11 +48,33 @@ class Principal:
     """The account that a valid token authenticates.
 
     `expires`: when the token expires, in Unix seconds; None: never.
+
+    `restrictions`: the requests for which the token may be used; None: for all that its account may.
     """
 
     account_id: str
     superadmin: bool = False
     expires: float | None = None
+    restrictions: TokenRestrictions | None = None
+
+
+@frozen
+class UserLogin:
+    """A user who has logged in: the new token, its principal, and what KAZOO answers about the user."""
+
+    token: str = field(repr=False)
+    principal: Principal
+    data: Mapping[str, Any] = field(factory=dict, repr=False)
+
+
+class LoginRefused(Exception):
+    """A login of a user is refused; `status` (400 to 499), `word` and `data` are KAZOO's for the answer."""
+
+    def __init__(self, status: int, word: str, data: Any) -> None:
+        super().__init__(f"{status} {word}")
+        self.status = status
+        self.word = word
+        self.data = data
 
 
 class ISipUsernames(Interface):
@@ -72,6 +99,15 @@ class IDirectory(Interface):
 
     def login(api_key: str) -> Deferred[tuple[str, Principal] | None]:
         """Create a token for a valid API key and return it with its principal; None for any other key."""
+
+    def log_in_user(credentials: Mapping[str, Any]) -> Deferred[UserLogin | None]:
+        """Create a token for a user; `credentials` are the ``data`` of KAZOO's ``PUT /v2/user_auth``.
+
+        None if there are no users. Fails with `LoginRefused`.
+        """
+
+    def log_out(token: str) -> Deferred[bool]:
+        """End a token; returns False if it cannot be ended here."""
 
     def account(account_id: str) -> Deferred[Account | None]:
         """Return the account; None if there is none of that id."""

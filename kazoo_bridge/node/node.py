@@ -24,7 +24,8 @@ from kazoo_bridge.bus.message_decoder import MessageDecoder
 from kazoo_bridge.bus.zones import ZonedBus
 from kazoo_bridge.calls.service import CallService
 from kazoo_bridge.config import Config, ConfigError, parse_uris
-from kazoo_bridge.directory.local import LocalDirectory
+from kazoo_bridge.directory.base import BaseDirectory
+from kazoo_bridge.directory.factory import DirectorySources, build_directory
 from kazoo_bridge.interfaces import (
     IBus,
     ICalls,
@@ -118,7 +119,7 @@ class Node:
     retention: RetentionService
     accounts: AccountStore
     tokens: TokenStore
-    directory: LocalDirectory
+    directory: BaseDirectory
     webhooks: WebhookService
     calls: CallService
     websockets: WebsocketService
@@ -153,7 +154,9 @@ class Node:
             raise ConfigError([f"storage.uri: {error}"]) from None
         name = f"kazoo_bridge@{socket.gethostname()}"
         accounts, token_store = AccountStore(reactor, database), TokenStore(reactor, database)
-        directory = LocalDirectory(reactor, accounts, token_store, NumberStore(database))
+        directory = build_directory(
+            DirectorySources(reactor, config, accounts, token_store, NumberStore(database))
+        )
         hook_store = HookStore(reactor, database, config.webhooks.max_hooks_per_account)
         attempt_limits = AttemptLimits(
             config.webhooks.attempts_max_per_hook, config.webhooks.attempts_max_per_account
@@ -213,6 +216,7 @@ class Node:
         self.change_feed.subscribe(self._rights_changed)
         self.change_feed.startService()
         self.retention.startService()
+        self.directory.startService()
         await self._listen()
         IService(self.bus).startService()
         self.webhooks.start()
@@ -296,13 +300,18 @@ class Node:
         return self.bus.unavailable_reason() if self._started else "the node is still starting"
 
     async def readiness_problems(self) -> list[str]:
-        """Return why this node is not ready, as ``bus: …`` and ``storage: …``; empty when it is."""
-        problems = {"bus": self._bus_problem(), "storage": await self.database.check()}
+        """Return why this node is not ready, as ``bus: …`` or ``storage: …``; empty when it is."""
+        problems = {
+            "bus": self._bus_problem(),
+            "storage": await self.database.check(),
+            "directory": self.directory.problem(),
+        }
         return [f"{part}: {problem}" for part, problem in problems.items() if problem]
 
     def degradations(self) -> list[str]:
-        """Return what does not work although the node is ready, as ``zone 1: …``."""
-        return self.bus.degraded() if isinstance(self.bus, ZonedBus) else []
+        """Return what does not work although the node is ready, as ``zone 1: …`` or ``directory: …``."""
+        zones = self.bus.degraded() if isinstance(self.bus, ZonedBus) else []
+        return zones + [f"directory: {reason}" for reason in self.directory.degraded()]
 
     async def stop(self, forced: Deferred[None]) -> None:
         """Consume no more events, let requests in flight end, then close everything.
@@ -321,6 +330,7 @@ class Node:
         await shutdown.run_step("storage: stop removing old rows", _stop_service(self.retention))
         await shutdown.run_step("websockets: close", self.websockets.when_closed(forced), bounded=True)
         await shutdown.run_step("webhooks: write results", self.webhooks.stop())
+        await shutdown.run_step("directory: stop", _stop_service(self.directory))
         await shutdown.run_step("storage: close", self._close_database())
 
     async def _stop_listening(self) -> None:
