@@ -8,6 +8,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from kazoo_bridge.directory.account_tree import AccountTree
+from kazoo_bridge.directory.base import BaseDirectory
 from kazoo_bridge.directory.store_protocols import AccountSource, NumberSource, TokenSource
 from kazoo_bridge.directory.ttl_cache import TtlCache
 from kazoo_bridge.interfaces import Account, IDirectory, Principal
@@ -29,7 +30,7 @@ LOGIN_TTL = 3600.0
 
 
 @implementer(IDirectory)
-class LocalDirectory:
+class LocalDirectory(BaseDirectory):
     """All accounts and numbers in memory; tokens are looked up once and then cached.
 
     Call `load` before use, and subscribe `on_change` to the change feed. Every Deferred that reads the

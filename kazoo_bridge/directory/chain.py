@@ -1,0 +1,196 @@
+"""Several directories asked in order: the first that knows answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from attrs import evolve
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from kazoo_bridge.directory.base import BaseDirectory
+from kazoo_bridge.interfaces import Account, IDirectory, Principal, StorageUnavailable
+
+T = TypeVar("T")
+
+
+@implementer(IDirectory)
+class DirectoryChain(BaseDirectory):
+    """Asks several directories in order.
+
+    A token, an API key and an account belong to the first directory that knows them. A directory that is
+    unavailable hides no answer of another: the chain fails with `StorageUnavailable` only if no other one
+    knows. What an account is (its ancestors, whether it is of super-admins) is decided by the directory that
+    knows the account, whichever directory has authenticated the token.
+    """
+
+    def __init__(
+        self, directories: Sequence[BaseDirectory], accounts: Sequence[BaseDirectory] | None = None
+    ) -> None:
+        """Ask `directories` about tokens, and `accounts` (None: the same) about accounts and numbers."""
+        self._directories = tuple(directories)
+        self._accounts = self._directories if accounts is None else tuple(accounts)
+        self._services = MultiService()
+        for directory in self._directories:
+            self._services.addService(directory)
+
+    @property
+    def rights_revision(self) -> int:
+        """A number that changes when the revision of any directory does, which only grow."""
+        return sum(directory.rights_revision for directory in self._directories)
+
+    async def load(self) -> None:
+        """Load every directory. Raises `StorageUnavailable` for the first that cannot be loaded."""
+        for directory in self._directories:
+            await directory.load()
+
+    def startService(self) -> None:
+        """Start every directory."""
+        super().startService()
+        self._services.startService()
+
+    def stopService(self) -> Deferred[None]:
+        """Stop every directory; fires when all have."""
+        super().stopService()
+        stopped: Deferred[None] = self._services.stopService().addCallback(lambda _: None)
+        return stopped
+
+    def on_change(self, kind: str, subjects: frozenset[str]) -> Deferred[None] | None:
+        """Let every directory follow the change."""
+        following = [directory.on_change(kind, subjects) for directory in self._directories]
+        return _when_all(one for one in following if one is not None)
+
+    def problem(self) -> str | None:
+        """Return why directories cannot work at all; their other answers remain."""
+        return "; ".join(filter(None, (directory.problem() for directory in self._directories))) or None
+
+    def degraded(self) -> list[str]:
+        """Return what any directory cannot do just now."""
+        return [text for directory in self._directories for text in directory.degraded()]
+
+    # -- IDirectory
+
+    def authenticate(self, token: str) -> Deferred[Principal | None]:
+        """Fire with the principal of the first directory that knows the token.
+
+        None also if no directory knows its account.
+        """
+        return Deferred.fromCoroutine(self._authenticate(token))
+
+    def login(self, api_key: str) -> Deferred[tuple[str, Principal] | None]:
+        """Fire with a token of the first directory that knows the API key, and its principal."""
+        return Deferred.fromCoroutine(_first(self._directories, lambda directory: directory.login(api_key)))
+
+    def account(self, account_id: str) -> Deferred[Account | None]:
+        """Fire with the account as the first directory that knows it has it."""
+        return Deferred.fromCoroutine(_first(self._accounts, lambda directory: directory.account(account_id)))
+
+    def ancestors(self, account_id: str) -> tuple[str, ...] | None:
+        """Return the account's ancestors from the first directory that has the account in memory."""
+        for directory in self._accounts:
+            ancestors = directory.ancestors(account_id)
+            if ancestors is not None:
+                return ancestors
+        return None
+
+    def descendants(self, account_id: str) -> Deferred[frozenset[str]]:
+        """Fire with the accounts below, as the directory that knows the account has them."""
+        return Deferred.fromCoroutine(self._descendants(account_id))
+
+    def is_superadmin(self, account_id: str) -> bool:
+        """Return True if the first directory that has the account in memory says so."""
+        for directory in self._accounts:
+            if directory.ancestors(account_id) is not None:
+                return directory.is_superadmin(account_id)
+        return False
+
+    def account_for_number(self, number: str) -> str | None:
+        """Return the owner from the first directory that has one in memory."""
+        for directory in self._accounts:
+            owner = directory.account_for_number(number)
+            if owner is not None:
+                return owner
+        return None
+
+    def look_up_number(self, number: str) -> Deferred[None] | None:
+        """Let the directories ask for the owner; None if the number is known, or no directory would ask."""
+        if self.account_for_number(number) is not None:
+            return None
+        asking = [directory.look_up_number(number) for directory in self._accounts]
+        return _when_all(one for one in asking if one is not None)
+
+    def can_act_for(self, principal: Principal, account_id: str) -> Deferred[bool]:
+        """Fire with True if `principal` may act for the account.
+
+        It may for its own account and the accounts below, whichever directory knows them, and as super-admin
+        for all. Its account must exist.
+        """
+        return Deferred.fromCoroutine(self._can_act_for(principal, account_id))
+
+    async def _authenticate(self, token: str) -> Principal | None:
+        principal = await _first(self._directories, lambda directory: directory.authenticate(token))
+        if principal is None:
+            return None
+        account = await self.account(principal.account_id)
+        return None if account is None else evolve(principal, superadmin=account.superadmin)
+
+    async def _descendants(self, account_id: str) -> frozenset[str]:
+        unavailable = None
+        for directory in self._accounts:
+            try:
+                if await directory.account(account_id) is not None:
+                    return await directory.descendants(account_id)
+            except StorageUnavailable as error:
+                unavailable = error
+        if unavailable is not None:
+            raise unavailable
+        return frozenset()
+
+    async def _can_act_for(self, principal: Principal, account_id: str) -> bool:
+        actor = await self.account(principal.account_id)
+        if actor is None:
+            return False
+        if actor.superadmin or actor.id == account_id:
+            return True
+        account = await self.account(account_id)
+        return account is not None and actor.id in account.ancestors
+
+
+async def _first(
+    directories: Iterable[BaseDirectory], ask: Callable[[BaseDirectory], Deferred[T | None]]
+) -> T | None:
+    """Return the first answer that is not None.
+
+    Raises `StorageUnavailable` if there is none and a directory could not answer.
+    """
+    unavailable = None
+    for directory in directories:
+        try:
+            answer = await ask(directory)
+        except StorageUnavailable as error:
+            unavailable = error
+        else:
+            if answer is not None:
+                return answer
+    if unavailable is not None:
+        raise unavailable
+    return None
+
+
+def _when_all(waiting: Iterable[Deferred[None]]) -> Deferred[None] | None:
+    """Return a Deferred that fires when all have fired, with the first failure if any; None for none."""
+    waiting = list(waiting)
+    return Deferred.fromCoroutine(_wait(waiting)) if waiting else None
+
+
+async def _wait(waiting: Iterable[Deferred[None]]) -> None:
+    errors = []
+    for one in waiting:
+        try:
+            await one
+        except Exception as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]

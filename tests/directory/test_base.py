@@ -1,0 +1,43 @@
+"""A directory that overrides nothing allows nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from twisted.internet.defer import Deferred
+from zope.interface.verify import verifyObject
+
+from kazoo_bridge.directory.base import BaseDirectory
+from kazoo_bridge.interfaces import IDirectory, Principal
+
+
+@pytest.fixture
+def directory() -> BaseDirectory:
+    return BaseDirectory()
+
+
+def test_it_implements_the_interface(directory: BaseDirectory) -> None:
+    assert verifyObject(IDirectory, directory)
+
+
+def test_it_knows_nothing_and_allows_nothing(directory: BaseDirectory) -> None:
+    answers: list[Deferred[Any]] = [
+        directory.authenticate("token"),
+        directory.login("key"),
+        directory.account("account"),
+        directory.can_act_for(Principal("account", superadmin=True), "account"),
+    ]
+    assert [answer.result for answer in answers] == [None, None, None, False]
+    assert directory.descendants("account").result == frozenset()
+    assert directory.ancestors("account") is None
+    assert not directory.is_superadmin("account")
+    assert directory.account_for_number("100") is None
+    assert directory.look_up_number("100") is None
+
+
+def test_it_has_nothing_to_load_and_no_problem(directory: BaseDirectory) -> None:
+    loading = Deferred.fromCoroutine(directory.load())
+    assert loading.called
+    assert directory.on_change("token", frozenset()) is None
+    assert (directory.rights_revision, directory.problem(), directory.degraded()) == (0, None, [])
