@@ -17,6 +17,7 @@ from kazoo_bridge.config.private_networks import NON_PUBLIC_NETWORKS
 from kazoo_bridge.config.validators import (
     Check,
     check_amqp_uri,
+    check_couch_uri,
     check_delays,
     check_endpoint,
     check_folder,
@@ -212,6 +213,16 @@ class Directory:
 
 
 @frozen
+class Couchdb:
+    """KAZOO's databases, read by the directory of the kind ``couchdb``."""
+
+    uri: str = _checked("", check_couch_uri, secret=True)
+    request_timeout_ms: int = _integer(5000, 10, 120_000)
+    recheck_s: int = _integer(5, 1, 3600)
+    max_stale_s: int = _integer(3600, 0, 604_800)
+
+
+@frozen
 class Plugins:
     """Event categories that are not built in."""
 
@@ -231,4 +242,5 @@ class Config:
     egress: Egress = Egress()
     console: Console = Console()
     directory: Directory = Directory()
+    couchdb: Couchdb = Couchdb()
     plugins: Plugins = Plugins()

@@ -69,6 +69,20 @@ class FakeCouch(Resource):
         documents[document["_id"]] = document | {"_rev": revision}
         self._changed(database, document["_id"])
 
+    def create(self, database: str) -> None:
+        """Create a database."""
+        self.databases.setdefault(database, {})
+
+    def update(self, database: str, document_id: str, **changes: Any) -> None:
+        """Change keys of a document."""
+        self.save(database, self.databases[database][document_id] | changes)
+
+    def attach(
+        self, database: str, document_id: str, name: str, content: bytes, content_type: str = ""
+    ) -> None:
+        """Add an attachment to a document."""
+        self.attachments[database, document_id, name] = content
+
     def delete(self, database: str, document_id: str) -> None:
         """Delete a document."""
         del self.databases[database][document_id]
