@@ -181,7 +181,8 @@ class FakeCouch(Resource):
             keys = body["keys"]
         else:
             start = json.loads(query.get("startkey", '""'))
-            keys = [key for key in sorted(documents) if key >= start][: int(query["limit"])]
+            end = json.loads(query.get("endkey", '"\uffff"'))
+            keys = [key for key in sorted(documents) if start <= key <= end][: int(query["limit"])]
         return [
             {"id": key, "key": key, "value": {}, "doc": documents[key]}
             if key in documents

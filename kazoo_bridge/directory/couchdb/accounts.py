@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from twisted.application.internet import backoffPolicy
 from twisted.application.service import Service
@@ -35,6 +35,9 @@ UNKNOWN_TTL = 2.0
 
 #: Reads of unknown accounts: at once, and seconds until one more.
 _UNKNOWN_BURST, _UNKNOWN_INTERVAL = 200, 0.02
+
+#: Pages that are read at the same time.
+_READERS = 4
 
 #: Seconds between two attempts to read all accounts: from the shortest to the longest.
 _MIN_DELAY, _MAX_DELAY = 1.0, 30.0
@@ -116,14 +119,24 @@ class CouchAccounts(Service):
     async def _load(self) -> None:
         self._follower.since = await self._client.update_sequence(ACCOUNTS)
         present: set[str] = set()
-        async for page in self._client.pages(ACCOUNTS):
-            for record in parse_all(row.doc for row in page if row.doc is not None):
-                present.add(record.id)
-                self._put(record)
+        beginnings = iter("0123456789abcdef")
+        readers = [Deferred.fromCoroutine(self._load_beginnings(beginnings, present)) for _ in range(_READERS)]
+        for succeeded, result in await DeferredList(readers, consumeErrors=True):
+            if not succeeded:
+                result.raiseException()
         for account_id in self._index.ids() - present:
             self._remove(account_id)
         self.is_loaded = True
         _log.info("accounts of CouchDB read count={count}", count=len(self._index))
+
+    async def _load_beginnings(self, beginnings: Iterator[str], present: set[str]) -> None:
+        """Read the accounts whose ids begin with one of these, and add their ids to `present`."""
+        for first in beginnings:
+            pages = self._client.pages(ACCOUNTS, start_key=first, options={"endkey": f"{first}\ufff0"})
+            async for page in pages:
+                for record in parse_all(row.doc for row in page if row.doc is not None):
+                    present.add(record.id)
+                    self._put(record)
 
     async def _load_when_possible(self) -> None:
         delay, failures = backoffPolicy(_MIN_DELAY, _MAX_DELAY), 0
