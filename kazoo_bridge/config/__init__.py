@@ -3,13 +3,17 @@
 from kazoo_bridge.config.amqp_uris import AmqpUri, parse_uri, parse_uris
 from kazoo_bridge.config.loader import ENVIRONMENT_PREFIX, ConfigError, load
 from kazoo_bridge.config.private_networks import NON_PUBLIC_NETWORKS
+from kazoo_bridge.config.public_keys import ANY_KEY, read_public_keys
 from kazoo_bridge.config.schema import (
     Amqp,
     Calls,
     Config,
+    Couchdb,
+    Crossbar,
     Directory,
     Egress,
     Http,
+    Jwt,
     Plugins,
     Storage,
     Webhooks,
@@ -17,6 +21,7 @@ from kazoo_bridge.config.schema import (
 )
 
 __all__ = [
+    "ANY_KEY",
     "ENVIRONMENT_PREFIX",
     "NON_PUBLIC_NETWORKS",
     "Amqp",
@@ -24,9 +29,12 @@ __all__ = [
     "Calls",
     "Config",
     "ConfigError",
+    "Couchdb",
+    "Crossbar",
     "Directory",
     "Egress",
     "Http",
+    "Jwt",
     "Plugins",
     "Storage",
     "Webhooks",
@@ -34,4 +42,5 @@ __all__ = [
     "load",
     "parse_uri",
     "parse_uris",
+    "read_public_keys",
 ]

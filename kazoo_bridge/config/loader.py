@@ -51,6 +51,15 @@ def _strings(value: Any, _: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _string_or_strings(value: Any, _: Any) -> str | tuple[str, ...]:
+    if isinstance(value, str):
+        return value
+    try:
+        return _strings(value, _)
+    except ValueError:
+        raise ValueError(f"expected a string or a list of strings, got {value!r}") from None
+
+
 def _numbers(value: Any, _: Any) -> tuple[int, ...]:
     if not isinstance(value, list) or not all(
         type(item) is int and to_integer(item) is not None for item in value
@@ -64,6 +73,7 @@ _converter.register_structure_hook(str, _strictly(str, "a string"))
 _converter.register_structure_hook(int, _strictly(int, "a whole number"))
 _converter.register_structure_hook(bool, _strictly(bool, "true or false"))
 _converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], _strings)
+_converter.register_structure_hook_func(lambda kind: kind == str | tuple[str, ...], _string_or_strings)
 _converter.register_structure_hook_func(lambda kind: kind == tuple[int, ...], _numbers)
 
 
@@ -93,9 +103,10 @@ def load(
         if name not in hints
     ]
     sections = {name: _section(name, kind, tables.get(name, {}), errors) for name, kind in hints.items()}
-    if errors:
+    config = None if errors else Config(**sections)
+    if config is None or (errors := list(config.errors())):
         raise ConfigError(errors)
-    return Config(**sections)
+    return config
 
 
 def _read_file(path: str, on_warning: Callable[[str], None]) -> dict[str, Any]:
@@ -152,7 +163,7 @@ def _from_text(text: str, kind: Any) -> Any:
     if kind is int:
         number = to_integer(text, accept_text=True)
         return text if number is None else number
-    if kind is str:
+    if kind is str or (kind == str | tuple[str, ...] and not re.search(r"[\[,]", text)):
         return text
     if text.lstrip().startswith("["):
         return _from_toml(text)

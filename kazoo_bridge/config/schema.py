@@ -14,11 +14,15 @@ from attrs.validators import ge, in_, le, matches_re
 
 from kazoo_bridge.config.certificates import check_certificates, check_key_pair, check_private_key
 from kazoo_bridge.config.private_networks import NON_PUBLIC_NETWORKS
+from kazoo_bridge.config.public_keys import check_public_keys
 from kazoo_bridge.config.validators import (
     Check,
     check_amqp_uri,
+    check_api_key,
     check_couch_uri,
+    check_crossbar_uri,
     check_delays,
+    check_directory_kinds,
     check_endpoint,
     check_folder,
     check_networks,
@@ -207,9 +211,14 @@ class Console:
 
 @frozen
 class Directory:
-    """The source of accounts and tokens."""
+    """The sources of accounts and tokens."""
 
-    kind: str = _choice("local", "local")
+    kind: str | tuple[str, ...] = _checked("local", check_directory_kinds)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds in the order in which they are asked."""
+        return (self.kind,) if isinstance(self.kind, str) else self.kind
 
 
 @frozen
@@ -220,6 +229,26 @@ class Couchdb:
     request_timeout_ms: int = _integer(5000, 10, 120_000)
     recheck_s: int = _integer(5, 1, 3600)
     max_stale_s: int = _integer(3600, 0, 604_800)
+
+
+@frozen
+class Crossbar:
+    """KAZOO's REST, asked by the directory of the kind ``crossbar``."""
+
+    uri: str = _checked("", check_crossbar_uri)
+    api_key: str = _checked("", check_api_key, secret=True)
+    request_timeout_ms: int = _integer(5000, 10, 120_000)
+    max_requests: int = _integer(64, 1, 1000)
+    cache_s: int = _integer(60, 1, 86_400)
+    max_stale_s: int = _integer(900, 0, 604_800)
+
+
+@frozen
+class Jwt:
+    """Tokens that are verified with public keys, by the directory of the kind ``jwt``."""
+
+    keys: str = _checked("", check_public_keys)
+    issuer: str = _text("kazoo", r"[\x20-\x7e]{1,256}", "1 to 256 printable characters")
 
 
 @frozen
@@ -243,4 +272,18 @@ class Config:
     console: Console = Console()
     directory: Directory = Directory()
     couchdb: Couchdb = Couchdb()
+    crossbar: Crossbar = Crossbar()
+    jwt: Jwt = Jwt()
     plugins: Plugins = Plugins()
+
+    def errors(self) -> Iterator[str]:
+        """Yield what the kinds of the directory need and is not there, one line each."""
+        needed = {
+            "couchdb": {"couchdb.uri": self.couchdb.uri},
+            "crossbar": {"crossbar.uri": self.crossbar.uri, "crossbar.api_key": self.crossbar.api_key},
+            "jwt": {"jwt.keys": self.jwt.keys},
+        }
+        for kind in self.directory.kinds:
+            for key, value in needed.get(kind, {}).items():
+                if not value:
+                    yield f"{key}: expected a value, because directory.kind has {kind!r}"

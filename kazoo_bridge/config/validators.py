@@ -140,6 +140,37 @@ def _is_proxy(value: str) -> bool:
     return True
 
 
+#: The kinds of directories.
+DIRECTORY_KINDS = ("local", "couchdb", "crossbar", "jwt")
+
+
+def check_directory_kinds(value: str | Sequence[str]) -> None:
+    """Check a kind of directory, or several in the order in which they are asked."""
+    kinds = (value,) if isinstance(value, str) else tuple(value)
+    if not kinds or len(set(kinds)) < len(kinds) or not set(kinds) <= set(DIRECTORY_KINDS):
+        known = ", ".join(map(repr, DIRECTORY_KINDS))
+        shown = value if isinstance(value, str) else list(value)
+        raise ValueError(f"expected one of {known}, or a list of them, got {shown!r}")
+
+
+_CROSSBAR_URI = re.compile(
+    r"https?://(?:[A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\])(?::([0-9]{1,5}))?(?:/[\w.~/-]*)?"
+)
+
+
+def check_crossbar_uri(value: str) -> None:
+    """Check the URI of KAZOO's REST, or nothing. The error does not repeat it: it may contain a password."""
+    match = _CROSSBAR_URI.fullmatch(value)
+    if value and (match is None or not 1 <= int(match[1] or 80) <= 65535):
+        raise ValueError("expected http://host:8000/v2 or https://host:8443/v2, without user and password")
+
+
+def check_api_key(value: str) -> None:
+    """Check an API key of KAZOO, or nothing. The error does not repeat it."""
+    if re.fullmatch(r"[\x21-\x7e]{0,256}", value) is None:
+        raise ValueError("expected an API key of at most 256 printable characters without spaces")
+
+
 def check_origins(value: Sequence[str]) -> None:
     """Check patterns of origins, as in the header ``Origin``."""
     for one in value:

@@ -63,8 +63,8 @@ OnChanges = Callable[[Sequence[Change]], Deferred[None] | None]
 class ChangesFollower(Service):
     """Calls `on_changes` with every change of a database after `since`.
 
-    `connected` is True while the stream is open, and `last_heard` the time of the latest byte, or of the
-    start, in seconds of the clock.
+    `connected` is True while the stream is open, `failure` the reason why it is not and could not be opened
+    again, and `last_heard` the time of the latest byte, or of the start, in seconds of the clock.
     """
 
     def __init__(
@@ -90,6 +90,7 @@ class ChangesFollower(Service):
         self._delay = backoffPolicy(_MIN_DELAY, _MAX_DELAY)
         self.since: SequenceId = 0
         self.connected = False
+        self.failure: str | None = None
         self.last_heard = 0.0
 
     def startService(self) -> None:
@@ -118,6 +119,7 @@ class ChangesFollower(Service):
             finally:
                 self.connected = False
             self._failures += 1
+            self.failure = reason
             self._report(reason)
             await deferLater(self._clock, self._delay(min(self._failures, 100)))
 
@@ -133,6 +135,7 @@ class ChangesFollower(Service):
         )
         response.deliverBody(stream)
         self.connected = True
+        self.failure = None
         return await stream.ended
 
     def _heard(self) -> None:

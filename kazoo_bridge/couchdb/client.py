@@ -220,7 +220,9 @@ class CouchClient:
             "heartbeat": str(int(heartbeat * 1000)),
             "since": since if isinstance(since, str) else _json(since),
         }
-        return await self._http.open(f"{database_path(database)}/_changes", query)
+        path = f"{database_path(database)}/_changes"
+        # Some servers send the head of the answer with the first line, which may be a heartbeat.
+        return await self._http.open(path, query, more_time=heartbeat)
 
     async def ping(self) -> None:
         """Ask for the server's greeting, to see that it answers."""

@@ -147,15 +147,16 @@ class CouchHttp:
         self._check(answer)
         return answer
 
-    async def open(self, path: str, query: Mapping[str, str]) -> IResponse:
+    async def open(self, path: str, query: Mapping[str, str], *, more_time: float) -> IResponse:
         """Send a GET and return the response, whose body has not been read: a stream without an end.
 
-        Raises `StorageUnavailable` for every other status than 200, and without an answer in time.
+        `more_time`: seconds that the answer may begin later than others. Raises `StorageUnavailable` for
+        every other status than 200, and without an answer in time.
         """
         # Not by treq, which asks for compression: what compresses holds changes back until it has enough.
         url = self._url(path, query).encode("ascii")
         response: IResponse = await self._within_time(
-            self._agent.request(b"GET", url, self._headers), self._timeout
+            self._agent.request(b"GET", url, self._headers), self._timeout + more_time
         )
         if response.code == 200:
             return response

@@ -8,7 +8,8 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
-from kazoo_bridge.interfaces import Account, IDirectory, Principal
+from kazoo_bridge.interfaces import Account, IDirectory, Principal, Topic
+from kazoo_bridge.kazoo import Event
 
 
 @implementer(IDirectory)
@@ -24,12 +25,28 @@ class BaseDirectory(Service):
         """A number that changes when rights may have ended: those of a token in memory, or of an account."""
         return 0
 
+    def stopService(self) -> Deferred[None]:
+        """Stop; fires when nothing is under way any more."""
+        super().stopService()
+        return succeed(None)
+
     async def load(self) -> None:
         """Read what is kept in memory. Raises `StorageUnavailable` if the node cannot start without it."""
 
     def on_change(self, kind: str, subjects: frozenset[str]) -> Deferred[None] | None:
         """Follow a change in the storage; a subscriber of the change feed."""
         return None
+
+    @property
+    def configuration_topics(self) -> frozenset[Topic]:
+        """The messages of KAZOO's that `on_configuration_event` follows."""
+        return frozenset()
+
+    def on_configuration_event(self, event: Event) -> None:
+        """Follow a message that says that a document of KAZOO has changed."""
+
+    def on_configuration_missed(self) -> None:
+        """Follow that such messages may have been missed."""
 
     def problem(self) -> str | None:
         """Return why the directory cannot work at all; None if it can."""

@@ -11,7 +11,8 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from kazoo_bridge.directory.base import BaseDirectory
-from kazoo_bridge.interfaces import Account, IDirectory, Principal, StorageUnavailable
+from kazoo_bridge.interfaces import Account, IDirectory, Principal, StorageUnavailable, Topic
+from kazoo_bridge.kazoo import Event
 
 T = TypeVar("T")
 
@@ -62,6 +63,21 @@ class DirectoryChain(BaseDirectory):
         following = [directory.on_change(kind, subjects) for directory in self._directories]
         return _when_all(one for one in following if one is not None)
 
+    @property
+    def configuration_topics(self) -> frozenset[Topic]:
+        """The messages of KAZOO's that any directory follows."""
+        return frozenset[Topic]().union(*(directory.configuration_topics for directory in self._directories))
+
+    def on_configuration_event(self, event: Event) -> None:
+        """Let every directory follow the message."""
+        for directory in self._directories:
+            directory.on_configuration_event(event)
+
+    def on_configuration_missed(self) -> None:
+        """Let every directory follow that messages may have been missed."""
+        for directory in self._directories:
+            directory.on_configuration_missed()
+
     def problem(self) -> str | None:
         """Return why directories cannot work at all; their other answers remain."""
         return "; ".join(filter(None, (directory.problem() for directory in self._directories))) or None
@@ -75,7 +91,7 @@ class DirectoryChain(BaseDirectory):
     def authenticate(self, token: str) -> Deferred[Principal | None]:
         """Fire with the principal of the first directory that knows the token.
 
-        None also if no directory knows its account.
+        None also if no directory knows its account, or the account is disabled.
         """
         return Deferred.fromCoroutine(self._authenticate(token))
 
@@ -125,7 +141,7 @@ class DirectoryChain(BaseDirectory):
         """Fire with True if `principal` may act for the account.
 
         It may for its own account and the accounts below, whichever directory knows them, and as super-admin
-        for all. Its account must exist.
+        for all. Its account must exist and be enabled.
         """
         return Deferred.fromCoroutine(self._can_act_for(principal, account_id))
 
@@ -134,7 +150,9 @@ class DirectoryChain(BaseDirectory):
         if principal is None:
             return None
         account = await self.account(principal.account_id)
-        return None if account is None else evolve(principal, superadmin=account.superadmin)
+        if account is None or not account.enabled:
+            return None
+        return evolve(principal, superadmin=account.superadmin)
 
     async def _descendants(self, account_id: str) -> frozenset[str]:
         unavailable = None
@@ -150,7 +168,7 @@ class DirectoryChain(BaseDirectory):
 
     async def _can_act_for(self, principal: Principal, account_id: str) -> bool:
         actor = await self.account(principal.account_id)
-        if actor is None:
+        if actor is None or not actor.enabled:
             return False
         if actor.superadmin or actor.id == account_id:
             return True

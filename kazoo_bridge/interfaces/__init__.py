@@ -52,6 +52,7 @@ from kazoo_bridge.interfaces.hooks import (
     Suspension,
     TooManyHooks,
 )
+from kazoo_bridge.interfaces.token_restrictions import AccessedPath, TokenRestrictions
 from kazoo_bridge.interfaces.webhooks import (
     InvalidDocument,
     IWebhooks,
@@ -76,6 +77,7 @@ __all__ = [
     "MAX_ACCOUNT_LIMIT",
     "MAX_BINDING_LENGTH",
     "UNTIL_ENABLED",
+    "AccessedPath",
     "Account",
     "AccountLimits",
     "Attempt",
@@ -124,6 +126,7 @@ __all__ = [
     "StreamRequest",
     "SubscriberEvent",
     "Suspension",
+    "TokenRestrictions",
     "TooManyHooks",
     "TooManySamples",
     "Topic",

@@ -10,6 +10,8 @@ from zope.interface import Interface
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
+    from kazoo_bridge.interfaces.token_restrictions import TokenRestrictions
+
 
 @frozen
 class Account:
@@ -19,7 +21,8 @@ class Account:
 
     `ancestors`: account ids, from the parent to the top of the tree.
 
-    `superadmin`: True for the account of super-admins.
+    `superadmin`: True for the account of super-admins. `enabled`: False for an account whose own tokens may
+    not be used; those of the accounts above it may act for it.
 
     Example: ``Account("3f0a9c51d7e84b62a1c05d9e7b2f4860", "Solberg Instruments", "voice.example.com")``.
     """
@@ -29,6 +32,7 @@ class Account:
     realm: str
     ancestors: tuple[str, ...] = ()
     superadmin: bool = False
+    enabled: bool = True
 
     @property
     def reseller_id(self) -> str | None:
@@ -41,11 +45,14 @@ class Principal:
     """The account that a valid token authenticates.
 
     `expires`: when the token expires, in Unix seconds; None: never.
+
+    `restrictions`: the requests for which the token may be used; None: for all that its account may.
     """
 
     account_id: str
     superadmin: bool = False
     expires: float | None = None
+    restrictions: TokenRestrictions | None = None
 
 
 class IDirectory(Interface):

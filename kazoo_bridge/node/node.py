@@ -22,7 +22,8 @@ from kazoo_bridge.bus.amqp.queue_arguments import durable_queue_arguments
 from kazoo_bridge.bus.embedded import EmbeddedBus
 from kazoo_bridge.calls.service import CallService
 from kazoo_bridge.config import Config, ConfigError, parse_uris
-from kazoo_bridge.directory.local import LocalDirectory
+from kazoo_bridge.directory.base import BaseDirectory
+from kazoo_bridge.directory.factory import DirectorySources, build_directory
 from kazoo_bridge.interfaces import (
     IBus,
     ICalls,
@@ -32,6 +33,7 @@ from kazoo_bridge.interfaces import (
     IWebsockets,
     StorageUnavailable,
 )
+from kazoo_bridge.node.directory_watch import DirectoryWatch
 from kazoo_bridge.node.graceful_shutdown import ShutdownSequence
 from kazoo_bridge.node.metrics import NodeMetrics
 from kazoo_bridge.plugins.discovery import find_categories
@@ -112,17 +114,20 @@ class Node:
     retention: RetentionService
     accounts: AccountStore
     tokens: TokenStore
-    directory: LocalDirectory
+    directory: BaseDirectory
     webhooks: WebhookService
     calls: CallService
     websockets: WebsocketService
     loading: Callable[[], AbstractContextManager[None]]
     metrics: NodeMetrics = field(init=False)
+    directory_watch: DirectoryWatch = field(init=False)
     _port: IListeningPort | None = field(init=False, default=None)
     _started: bool = field(init=False, default=False)
-    _rights_revision: int = field(init=False, default=0)
 
     def __attrs_post_init__(self) -> None:
+        self.directory_watch = DirectoryWatch(
+            self.reactor, cast(IBus, self.bus), self.directory, self._check_rights
+        )
         self.metrics = NodeMetrics(
             is_bus_up=lambda: self._bus_problem() is None,
             register_bus=self.bus.register_metrics,
@@ -147,7 +152,9 @@ class Node:
             raise ConfigError([f"storage.uri: {error}"]) from None
         name = f"kazoo_bridge@{socket.gethostname()}"
         accounts, token_store = AccountStore(reactor, database), TokenStore(reactor, database)
-        directory = LocalDirectory(reactor, accounts, token_store, NumberStore(database))
+        directory = build_directory(
+            DirectorySources(reactor, config, accounts, token_store, NumberStore(database))
+        )
         hook_store = HookStore(reactor, database, config.webhooks.max_hooks_per_account)
         attempt_limits = AttemptLimits(
             config.webhooks.attempts_max_per_hook, config.webhooks.attempts_max_per_account
@@ -204,14 +211,16 @@ class Node:
             raise StartupFailed(f"storage.uri: the storage cannot be used: {error}") from None
         self.change_feed.subscribe(self.directory.on_change)
         self.change_feed.subscribe(self._hooks_changed)
-        self.change_feed.subscribe(self._rights_changed)
+        self.change_feed.subscribe(lambda _kind, _subjects: self.directory_watch.look())
         self.change_feed.startService()
         self.retention.startService()
+        self.directory.startService()
         await self._listen()
         IService(self.bus).startService()
         self.webhooks.start()
         self.calls.start()
         self.websockets.start()
+        self.directory_watch.startService()
         self._started = True
 
     async def load(self) -> None:
@@ -278,20 +287,24 @@ class Node:
         with self.loading():
             await self.webhooks.hooks.load()
 
-    def _rights_changed(self, _kind: str, _subjects: frozenset[str]) -> None:
-        """Check the open sockets if rights have ended; the directory has followed the change before."""
-        revision = self.directory.rights_revision
-        if revision != self._rights_revision:
-            self._rights_revision = revision
-            self.websockets.sessions.check_rights()
+    def _check_rights(self) -> None:
+        self.websockets.sessions.check_rights()
 
     def _bus_problem(self) -> str | None:
         return self.bus.unavailable_reason() if self._started else "the node is still starting"
 
     async def readiness_problems(self) -> list[str]:
-        """Return why this node is not ready, as ``bus: …`` and ``storage: …``; empty when it is."""
-        problems = {"bus": self._bus_problem(), "storage": await self.database.check()}
+        """Return why this node is not ready, as ``bus: …`` or ``storage: …``; empty when it is."""
+        problems = {
+            "bus": self._bus_problem(),
+            "storage": await self.database.check(),
+            "directory": self.directory.problem(),
+        }
         return [f"{part}: {problem}" for part, problem in problems.items() if problem]
+
+    def degradations(self) -> list[str]:
+        """Return what does not work although the node is ready, as ``directory: …``."""
+        return [f"directory: {reason}" for reason in self.directory.degraded()]
 
     async def stop(self, forced: Deferred[None]) -> None:
         """Consume no more events, let requests in flight end, then close everything.
@@ -303,6 +316,7 @@ class Node:
         await shutdown.run_step("websockets: stop consuming", self.websockets.stop())
         await shutdown.run_step("live calls: stop consuming", self.calls.stop())
         await shutdown.run_step("webhooks: stop consuming", self.webhooks.stop_consuming())
+        await shutdown.run_step("directory: stop consuming", _stop_service(self.directory_watch))
         await shutdown.run_step("webhooks: drain", self.webhooks.drain(forced), bounded=True)
         await shutdown.run_step("REST: stop listening", self._stop_listening())
         await shutdown.run_step("bus: disconnect", _stop_service(self.bus))
@@ -310,6 +324,7 @@ class Node:
         await shutdown.run_step("storage: stop removing old rows", _stop_service(self.retention))
         await shutdown.run_step("websockets: close", self.websockets.when_closed(forced), bounded=True)
         await shutdown.run_step("webhooks: write results", self.webhooks.stop())
+        await shutdown.run_step("directory: stop", _stop_service(self.directory))
         await shutdown.run_step("storage: close", self._close_database())
 
     async def _stop_listening(self) -> None:

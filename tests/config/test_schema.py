@@ -80,6 +80,84 @@ def test_secrets_are_not_in_the_repr(tmp_path: Path) -> None:
     assert "hunter2" not in repr(config)
 
 
+def test_an_api_key_is_not_in_the_repr() -> None:
+    assert "hunter2" not in repr(load(None, {"KAZOO_BRIDGE__CROSSBAR__API_KEY": "hunter2"}))
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ('"local"', ("local",)),
+        ('["local"]', ("local",)),
+        ('["local", "crossbar"]', ("local", "crossbar")),
+        ('"crossbar"', ("crossbar",)),
+    ],
+)
+def test_the_kinds_of_the_directory(tmp_path: Path, text: str, kinds: tuple[str, ...]) -> None:
+    path = tmp_path / "bridge.toml"
+    crossbar = '[crossbar]\nuri = "http://crossbar.example.com:8000/v2"\napi_key = "key"\n'
+    path.write_text(f"[directory]\nkind = {text}\n{crossbar}")
+    assert load(str(path), {}).directory.kinds == kinds
+    variable = {"KAZOO_BRIDGE__DIRECTORY__KIND": text.replace('"', "") if "[" not in text else text}
+    path.write_text(crossbar)
+    assert load(str(path), variable).directory.kinds == kinds
+
+
+def test_kinds_separated_by_commas() -> None:
+    environ = {
+        "KAZOO_BRIDGE__DIRECTORY__KIND": "crossbar, local",
+        "KAZOO_BRIDGE__CROSSBAR__URI": "https://[::1]/v2",
+        "KAZOO_BRIDGE__CROSSBAR__API_KEY": "key",
+    }
+    assert load(None, environ).directory.kinds == ("crossbar", "local")
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        (
+            '[directory]\nkind = ["couchdb", "crossbar", "jwt"]\n',
+            (
+                "couchdb.uri: expected a value, because directory.kind has 'couchdb'",
+                "crossbar.uri: expected a value, because directory.kind has 'crossbar'",
+                "crossbar.api_key: expected a value, because directory.kind has 'crossbar'",
+                "jwt.keys: expected a value, because directory.kind has 'jwt'",
+            ),
+        ),
+        (
+            "[directory]\nkind = 5\n",
+            ("directory.kind: expected a string or a list of strings, got 5",),
+        ),
+        (
+            "[directory]\nkind = []\n",
+            (
+                "directory.kind: expected one of 'local', 'couchdb', 'crossbar', 'jwt', or a list of them, "
+                "got []",
+            ),
+        ),
+        (
+            '[directory]\nkind = ["local", "local"]\n',
+            (
+                "directory.kind: expected one of 'local', 'couchdb', 'crossbar', 'jwt', or a list of them, "
+                "got ['local', 'local']",
+            ),
+        ),
+    ],
+)
+def test_what_the_directory_lacks(tmp_path: Path, text: str, error: tuple[str, ...]) -> None:
+    assert errors_of(tmp_path, text) == error
+
+
+def test_the_password_of_couchdb_is_not_shown() -> None:
+    variable = "KAZOO_BRIDGE__COUCHDB__URI"
+    assert "hunter2" not in repr(load(None, {variable: "http://u:hunter2@couch:15984"}))
+    with pytest.raises(ConfigError) as raised:
+        load(None, {variable: "http://u:hunter2/@couch:15984"})
+    (error,) = raised.value.errors
+    assert error.startswith("couchdb.uri: expected http://user:password@host:15984")
+    assert "hunter2" not in error
+
+
 def test_a_proxy_is_not_in_the_repr() -> None:
     assert "hunter2" not in repr(load(None, {"KAZOO_BRIDGE__EGRESS__PROXY": "http://u:hunter2@proxy:1"}))
 

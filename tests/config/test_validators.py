@@ -169,3 +169,38 @@ def test_a_folder_must_exist(tmp_path: Path) -> None:
     for path in (tmp_path / "missing", Path(__file__)):
         with pytest.raises(ValueError, match="expected an existing folder"):
             check_folder(str(path))
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["http://crossbar:8000/v2", "https://api.example.com/v2/", "http://[::1]:8000/v2", "http://10.0.0.1"],
+)
+def test_good_crossbar_uris(uri: str) -> None:
+    assert load(None, {"KAZOO_BRIDGE__CROSSBAR__URI": uri}).crossbar.uri == uri
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "crossbar:8000",
+        "http://",
+        "ftp://host/v2",
+        "http://user:hunter2@host/v2",
+        "http://host:99999/v2",
+        "http://host:0/v2",
+        "http://host/v2?x=hunter2",
+        "http://host/a b",
+        "http://host/v2#x",
+    ],
+)
+def test_bad_crossbar_uris(uri: str) -> None:
+    with pytest.raises(ConfigError, match=r"crossbar\.uri: expected http://host:8000/v2") as caught:
+        load(None, {"KAZOO_BRIDGE__CROSSBAR__URI": uri})
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["hunter2 and more", "hunter2\n", "hunter2" * 40, "hünter2"])
+def test_bad_api_keys(key: str) -> None:
+    with pytest.raises(ConfigError, match=r"crossbar\.api_key: expected an API key") as caught:
+        load(None, {"KAZOO_BRIDGE__CROSSBAR__API_KEY": key})
+    assert "nter2" not in str(caught.value)

@@ -17,6 +17,7 @@ from twisted.logger import capturedLogs
 from kazoo_bridge.bus.amqp.bus import AmqpBus
 from kazoo_bridge.bus.embedded import EmbeddedBus
 from kazoo_bridge.config import Amqp, Config, ConfigError, Http, Storage, Websockets
+from kazoo_bridge.directory.base import BaseDirectory
 from kazoo_bridge.interfaces import StorageUnavailable
 from kazoo_bridge.node import node as node_module
 from kazoo_bridge.node.node import Node, StartupFailed, make_bus
@@ -61,6 +62,29 @@ async def test_a_node_is_not_ready_before_the_start_nor_without_its_storage(tmp_
     await node.close()
     _, storage = await node.readiness_problems()
     assert storage.startswith("storage: ")
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_node_is_not_ready_without_its_directory(node: Node) -> None:
+    broken, degraded = BaseDirectory(), BaseDirectory()
+    broken.problem = lambda: "crossbar has not answered yet"  # type: ignore[method-assign]
+    degraded.degraded = lambda: ["crossbar does not answer"]  # type: ignore[method-assign]
+    assert node.degradations() == []
+    directory, node.directory = node.directory, broken
+    assert await node.readiness_problems() == ["directory: crossbar has not answered yet"]
+    node.directory = degraded
+    assert await node.readiness_problems() == []
+    assert node.degradations() == ["directory: crossbar does not answer"]
+    node.directory = directory
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_node_starts_and_stops_its_directory(tmp_path: Path) -> None:
+    node = make_node(tmp_path)
+    await node.start()
+    assert node.directory.running
+    await node.stop(Deferred())
+    assert not node.directory.running
 
 
 @pytest_twisted.ensureDeferred

@@ -49,9 +49,11 @@ class AccountRecord:
         """Return True if the account may act at the time `now` (Unix seconds)."""
         return self.enabled and (self.ends is None or now < self.ends)
 
-    def to_account(self) -> Account:
-        """Return the account as the rest of the node knows it."""
-        return Account(self.id, self.name, self.realm, self.ancestors, self.superadmin)
+    def to_account(self, now: float) -> Account:
+        """Return the account as the rest of the node knows it at the time `now` (Unix seconds)."""
+        return Account(
+            self.id, self.name, self.realm, self.ancestors, self.superadmin, enabled=self.is_active(now)
+        )
 
 
 class NotAnAccount(Exception):

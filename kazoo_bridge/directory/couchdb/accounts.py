@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from twisted.application.internet import backoffPolicy
 from twisted.application.service import Service
@@ -111,19 +112,22 @@ class CouchAccounts(Service):
         """Return why the accounts are not those of this moment; None if they are."""
         if not self.is_loaded:
             return self._load_error
-        away_since = self.away_since()
-        if not self.running or away_since is None or self._clock.seconds() - away_since <= AWAY_AFTER:
+        failure = self._follower.failure
+        if failure is None or self._clock.seconds() - self._follower.last_heard <= AWAY_AFTER:
             return None
-        return f"{self._client.label} does not answer; what is known serves on"
+        return f"what is known serves on, but its changes are not known: {failure}"
 
     async def _load(self) -> None:
         self._follower.since = await self._client.update_sequence(ACCOUNTS)
         present: set[str] = set()
         beginnings = iter("0123456789abcdef")
-        readers = [Deferred.fromCoroutine(self._load_beginnings(beginnings, present)) for _ in range(_READERS)]
-        for succeeded, result in await DeferredList(readers, consumeErrors=True):
+        readers = [
+            Deferred.fromCoroutine(self._load_beginnings(beginnings, present)) for _ in range(_READERS)
+        ]
+        results: list[Any] = await DeferredList(readers, consumeErrors=True)
+        for succeeded, failure in results:
             if not succeeded:
-                result.raiseException()
+                failure.raiseException()
         for account_id in self._index.ids() - present:
             self._remove(account_id)
         self.is_loaded = True

@@ -22,10 +22,24 @@ from kazoo_bridge.directory.couchdb.cached_reader import Freshness
 from kazoo_bridge.directory.couchdb.kazoo_token import MAX_TOKEN_LENGTH, KazooToken, mint_token, parse_token
 from kazoo_bridge.directory.couchdb.secrets import AuthSettings, CouchSecrets, Identity, settings_missing
 from kazoo_bridge.directory.ttl_cache import TtlCache
-from kazoo_bridge.interfaces import Account, IDirectory, Principal, StorageUnavailable
+from kazoo_bridge.interfaces import (
+    Account,
+    IDirectory,
+    Principal,
+    StorageUnavailable,
+    TokenRestrictions,
+    Topic,
+)
 from kazoo_bridge.kazoo import Event, is_account_id
 
 _log = Logger()
+
+#: The messages of KAZOO about changed documents, ``ACTION.DATABASE.TYPE.ID``.
+_TOPICS = frozenset(
+    Topic("configuration", f"{action}.{documents}")
+    for action in ("doc_edited", "doc_deleted")
+    for documents in ("*.user.*", "*.device.*", "*.account.*", "system_auth.#", "system_config.#")
+)
 
 #: Principals of tokens that are kept.
 MAX_CACHED = 20_000
@@ -105,6 +119,11 @@ class CouchDirectory(BaseDirectory):
         """Return why CouchDB cannot be asked; None if it can."""
         return self._accounts.problem()
 
+    @property
+    def configuration_topics(self) -> frozenset[Topic]:
+        """The messages about documents that have secrets, keys or settings."""
+        return _TOPICS
+
     def on_configuration_event(self, event: Event) -> None:
         """Follow a message of the exchange ``configuration``, which says that a document has changed."""
         self._secrets.document_changed(event.body.get("Database"), event.body.get("ID"))
@@ -153,7 +172,7 @@ class CouchDirectory(BaseDirectory):
         """Fire with the account; None if it does not exist."""
         record = self._accounts.find(account_id)
         if record is not None:
-            return succeed(record.to_account())
+            return succeed(record.to_account(self._clock.seconds()))
         return Deferred.fromCoroutine(self._fetch_account(account_id))
 
     def ancestors(self, account_id: str) -> tuple[str, ...] | None:
@@ -253,7 +272,8 @@ class CouchDirectory(BaseDirectory):
         own = await self._accounts.fetch(token.account_id)
         if record is None or own is None or not self._may_act(token, record):
             return None
-        principal = Principal(record.id, record.superadmin, token.expires)
+        restrictions = None if token.restrictions is None else TokenRestrictions.parse(token.restrictions)
+        principal = Principal(record.id, record.superadmin, token.expires, restrictions)
         return _Verified(principal, token, key, identity, settings)
 
     def _may_act(self, token: KazooToken, record: AccountRecord) -> bool:
@@ -285,7 +305,7 @@ class CouchDirectory(BaseDirectory):
         if not self._accounts.is_loaded:
             raise self._not_loaded()
         record = await self._accounts.fetch(account_id) if is_account_id(account_id) else None
-        return None if record is None else record.to_account()
+        return None if record is None else record.to_account(self._clock.seconds())
 
     def _not_loaded(self) -> StorageUnavailable:
         return StorageUnavailable(self._accounts.problem() or "the accounts have not been read yet")

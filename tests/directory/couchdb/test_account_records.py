@@ -28,14 +28,14 @@ def index_of(*documents: dict[str, Any]) -> AccountIndex:
 def test_a_document_becomes_an_account() -> None:
     record = parse_account(account_document(CUSTOMER))
     assert record is not None
-    assert record.to_account() == Account(
+    assert record.to_account(NOW) == Account(
         CUSTOMER, "Solberg Instruments", "cccccc.sip.example.com", (RESELLER, MASTER)
     )
     assert record.reseller_id == RESELLER
     assert record.is_active(NOW)
     master = parse_account(account_document(MASTER))
     assert master is not None
-    assert master.to_account() == Account(MASTER, "Master", "aaaaaa.sip.example.com", (), True)
+    assert master.to_account(NOW) == Account(MASTER, "Master", "aaaaaa.sip.example.com", (), True)
 
 
 @pytest.mark.parametrize("change", [{"pvt_deleted": True}, {"pvt_type": "user"}, {"pvt_type": None}])

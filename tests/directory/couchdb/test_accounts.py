@@ -153,7 +153,7 @@ def test_a_stream_that_is_away_for_a_moment_is_no_problem() -> None:
     harness.advance(3)
     assert harness.accounts.problem() is None
     harness.advance(3)
-    assert "does not answer" in str(harness.accounts.problem())
+    assert "what is known serves on" in str(harness.accounts.problem())
     harness.couch.away = False
     harness.advance(20)
     assert harness.accounts.problem() is None

@@ -1,0 +1,148 @@
+"""Reads crossbar's answers. What is not of the expected form is no answer: it grants nothing.
+
+Sources: ``cb_token_auth``, ``cb_accounts``, ``cb_phone_numbers`` and ``crossbar_util`` of the application
+``crossbar`` in ``2600hz/kazoo``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import frozen
+
+from kazoo_bridge.directory.crossbar.http_client import CrossbarAnswer
+from kazoo_bridge.interfaces import Account, StorageUnavailable, TokenRestrictions
+from kazoo_bridge.kazoo import is_account_id
+
+#: Accounts above each other.
+MAX_ANCESTORS = 100
+
+#: Characters of a name, a realm, or a key of a page.
+MAX_TEXT_LENGTH = 1024
+
+#: Unix seconds, beyond any sensible time.
+_MAX_TIME = 2**53
+
+
+@frozen
+class TokenClaims:
+    """What crossbar says about a good token; see `Principal`."""
+
+    account_id: str
+    expires: float | None
+    restrictions: TokenRestrictions | None
+
+
+def read_claims(answer: CrossbarAnswer, token: str) -> TokenClaims | None:
+    """Return the claims of `token` from the answer to ``GET /token_auth``; None if the token is refused."""
+    if answer.status in (400, 401, 403):
+        return None
+    data = _success(answer)
+    # A proxy that mixes up answers gives that of another client.
+    if answer.envelope.get("auth_token", token) != token:
+        raise unexpected("the answer for this token")
+    account_id, expires, restrictions = (data.get(key) for key in ("account_id", "exp", "restrictions"))
+    if not is_account_id(account_id):
+        raise unexpected("an account_id")
+    if (
+        isinstance(expires, bool)
+        or not isinstance(expires, int | float | None)
+        or abs(expires or 0) > _MAX_TIME
+    ):
+        raise unexpected("exp in seconds")
+    return TokenClaims(
+        str(account_id),
+        None if expires is None else float(expires),
+        None if restrictions is None else TokenRestrictions.parse(restrictions),
+    )
+
+
+def read_account(answer: CrossbarAnswer, account_id: str) -> Account | None:
+    """Return the account, without ancestors, from the answer to ``GET /accounts/{A}``.
+
+    None if it does not exist, or is not below the account of the API key.
+    """
+    if answer.status in (403, 404):
+        return None
+    data = _success(answer)
+    if data.get("id") != account_id:
+        raise unexpected("the account that was asked for")
+    return Account(
+        account_id,
+        _text(data.get("name")),
+        _text(data.get("realm")),
+        superadmin=data.get("superduper_admin") is True,
+        enabled=data.get("enabled", True) is True,
+    )
+
+
+def read_ancestors(answer: CrossbarAnswer, account_id: str) -> tuple[str, ...]:
+    """Return the ancestors, parent first, from the answer to ``GET /accounts/{A}/tree`` or ``…/parents``."""
+    ancestors = tuple(reversed(_read_ids(answer)))
+    if len(ancestors) > MAX_ANCESTORS or len({account_id, *ancestors}) <= len(ancestors):
+        raise unexpected("different accounts, from the top to the parent")
+    return ancestors
+
+
+def read_descendants(answer: CrossbarAnswer) -> tuple[list[str], str | None]:
+    """Return a page of ids from ``GET /accounts/{A}/descendants``, and the key of the next page if any."""
+    following = answer.envelope.get("next_start_key")
+    if not isinstance(following, str | None) or len(following or "") > MAX_TEXT_LENGTH:
+        raise unexpected("next_start_key as text")
+    return _read_ids(answer), following or None
+
+
+def read_owner(answer: CrossbarAnswer) -> str | None:
+    """Return the account of a number from ``GET …/phone_numbers/{NUMBER}/identify``; None if it has none."""
+    if answer.status in (400, 403, 404):
+        return None
+    account_id = _success(answer).get("account_id")
+    if not is_account_id(account_id):
+        raise unexpected("an account_id")
+    return str(account_id)
+
+
+def read_login(answer: CrossbarAnswer) -> tuple[str, str] | None:
+    """Return the token and its account from ``PUT /api_auth``; None if the API key is refused."""
+    if answer.status in (400, 401, 403, 404):
+        return None
+    data, token = _success(answer), answer.envelope.get("auth_token")
+    account_id = data.get("account_id")
+    if not is_account_id(account_id) or not is_token(token):
+        raise unexpected("auth_token and account_id")
+    return str(token), str(account_id)
+
+
+def is_token(value: object) -> bool:
+    """Return whether `value` may be a token: printable ASCII that fits into a header, of bounded length."""
+    return isinstance(value, str) and 0 < len(value) <= 4096 and value.isascii() and value.isprintable()
+
+
+def unexpected(expected: str) -> StorageUnavailable:
+    """Return the error for an answer that is not of the expected form. The answer itself is not repeated."""
+    return StorageUnavailable(f"crossbar answered without {expected}")
+
+
+def _success(answer: CrossbarAnswer) -> Mapping[str, Any]:
+    if not answer.is_success:
+        raise StorageUnavailable(f"crossbar answered with status {answer.status}")
+    if not isinstance(answer.data, dict):
+        raise unexpected("an object")
+    return answer.data
+
+
+def _read_ids(answer: CrossbarAnswer) -> list[str]:
+    entries = answer.data
+    if not answer.is_success:
+        raise StorageUnavailable(f"crossbar answered with status {answer.status}")
+    if not isinstance(entries, list):
+        raise unexpected("a list of accounts")
+    ids = [entry.get("id") if isinstance(entry, dict) else None for entry in entries]
+    if not all(map(is_account_id, ids)):
+        raise unexpected("the ids of accounts")
+    return [str(one) for one in ids]
+
+
+def _text(value: object) -> str:
+    return value[:MAX_TEXT_LENGTH] if isinstance(value, str) else ""

@@ -1,0 +1,56 @@
+"""Builds the directory of the configuration: one kind, or several in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attrs import frozen
+
+from kazoo_bridge.config import Config
+from kazoo_bridge.directory.base import BaseDirectory
+from kazoo_bridge.directory.chain import DirectoryChain
+from kazoo_bridge.directory.couchdb import CouchDirectory
+from kazoo_bridge.directory.crossbar import CrossbarDirectory
+from kazoo_bridge.directory.jwt import JwtDirectory
+from kazoo_bridge.directory.local import LocalDirectory
+from kazoo_bridge.directory.store_protocols import AccountSource, NumberSource, TokenSource
+
+#: Kinds that only know tokens. Their accounts are those of the other kinds.
+_WITHOUT_ACCOUNTS = frozenset({"jwt"})
+
+#: Kinds that know every account of KAZOO: an account that they do not know does not exist.
+_WITH_ALL_ACCOUNTS = frozenset({"couchdb", "crossbar"})
+
+
+@frozen
+class DirectorySources:
+    """What directories are made of: the configuration, and the stores of the node's own storage."""
+
+    reactor: Any
+    config: Config
+    accounts: AccountSource
+    tokens: TokenSource
+    numbers: NumberSource
+
+
+_BUILDERS: Mapping[str, Callable[[DirectorySources], BaseDirectory]] = {
+    "local": lambda sources: LocalDirectory(
+        sources.reactor, sources.accounts, sources.tokens, sources.numbers
+    ),
+    "couchdb": lambda sources: CouchDirectory.from_config(sources.reactor, sources.config),
+    "crossbar": lambda sources: CrossbarDirectory.from_config(sources.reactor, sources.config),
+    "jwt": lambda sources: JwtDirectory.from_config(sources.reactor, sources.config),
+}
+
+
+def build_directory(sources: DirectorySources) -> BaseDirectory:
+    """Build the directory of `directory.kind`. Raises `ConfigError` when a kind cannot be built."""
+    kinds = sources.config.directory.kinds
+    directories = {kind: _BUILDERS[kind](sources) for kind in kinds}
+    if len(directories) == 1:
+        return directories[kinds[0]]
+    accounts = [directory for kind, directory in directories.items() if kind not in _WITHOUT_ACCOUNTS]
+    if _WITH_ALL_ACCOUNTS.isdisjoint(kinds):
+        accounts += [directory for kind, directory in directories.items() if kind in _WITHOUT_ACCOUNTS]
+    return DirectoryChain(list(directories.values()), accounts)

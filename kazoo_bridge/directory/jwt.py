@@ -1,0 +1,149 @@
+"""Tokens that an issuer has signed with its RSA key: JSON Web Tokens, as KAZOO makes them, or others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+import jwt
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.interfaces import IReactorTime
+from zope.interface import implementer
+
+from kazoo_bridge.config import Config, ConfigError
+from kazoo_bridge.directory.base import BaseDirectory
+from kazoo_bridge.directory.jwt_keys import KeyFile
+from kazoo_bridge.directory.ttl_cache import TtlCache
+from kazoo_bridge.interfaces import Account, IDirectory, Principal, TokenRestrictions
+from kazoo_bridge.kazoo import is_account_id
+
+#: Algorithms of signatures (``core/kazoo_auth/src/kz_auth_jwt.erl`` of ``2600hz/kazoo``).
+ALGORITHMS = ("RS256", "RS384", "RS512")
+
+#: Characters. Longer tokens are refused without a look into them.
+MAX_TOKEN_LENGTH = 4096
+
+#: Tokens whose principals are remembered, and for how many seconds.
+MAX_CACHED, CACHE_TTL = 10_000, 300.0
+
+#: Unix seconds, beyond any sensible time.
+_MAX_TIME = 2**53
+
+#: Claims are checked here, with this node's clock, and not by the library.
+_OPTIONS: Any = {
+    "require": ["exp", "iss"],
+    "verify_exp": False,
+    "verify_nbf": False,
+    "verify_iat": False,
+    "verify_aud": False,
+    "verify_sub": False,
+    "verify_jti": False,
+}
+
+
+@implementer(IDirectory)
+class JwtDirectory(BaseDirectory):
+    """Trusts the tokens of one issuer: signature by the key that ``kid`` names, ``iss``, ``exp``, ``nbf``.
+
+    The claim ``account_id`` is the account. Nothing else is known about accounts: each exists, has no
+    ancestors, and may act for itself alone.
+    """
+
+    def __init__(self, clock: IReactorTime, path: str, issuer: str) -> None:
+        """Read the keys from the file at `path`. Raises ValueError if there are none."""
+        self._clock = clock
+        self._issuer = issuer
+        self._revision = 0
+        self._principals: TtlCache[Principal] = TtlCache(MAX_CACHED)
+        self._keys = KeyFile(clock, path, self._on_keys_changed)
+
+    @classmethod
+    def from_config(cls, clock: IReactorTime, config: Config) -> JwtDirectory:
+        """Raise `ConfigError` if the keys cannot be read."""
+        try:
+            return cls(clock, config.jwt.keys, config.jwt.issuer)
+        except ValueError as error:
+            raise ConfigError([f"jwt.keys: {error}"]) from None
+
+    @property
+    def rights_revision(self) -> int:
+        """A number that changes with the keys: tokens may have ended."""
+        return self._revision
+
+    def startService(self) -> None:
+        """Follow the file of the keys."""
+        super().startService()
+        self._keys.startService()
+
+    def stopService(self) -> Deferred[None]:
+        """Follow the file no more."""
+        super().stopService()
+        stopped: Deferred[None] = maybeDeferred(self._keys.stopService)
+        return stopped
+
+    def degraded(self) -> list[str]:
+        """Return why the file of the keys cannot be used; the keys before it remain."""
+        return [] if self._keys.problem is None else [self._keys.problem]
+
+    # -- IDirectory
+
+    def authenticate(self, token: str) -> Deferred[Principal | None]:
+        """Fire with the principal of a token that is signed, of the issuer and valid now; else with None."""
+        if not 0 < len(token) <= MAX_TOKEN_LENGTH or not token.isascii():
+            return succeed(None)
+        digest, now = sha256(token.encode("ascii")).hexdigest(), self._clock.seconds()
+        principal = self._principals.get(digest, now)
+        if principal is None:
+            principal = self._verify(token, now)
+            if principal is not None and principal.expires is not None:
+                self._principals.put(digest, principal, min(principal.expires, now + CACHE_TTL))
+        return succeed(principal)
+
+    def account(self, account_id: str) -> Deferred[Account | None]:
+        """Fire with an account of this id without name and ancestors; None if it is no id of KAZOO's."""
+        return succeed(Account(account_id, "", "") if is_account_id(account_id) else None)
+
+    def ancestors(self, account_id: str) -> tuple[str, ...] | None:
+        """Return an empty tuple for each id of KAZOO's."""
+        return () if is_account_id(account_id) else None
+
+    def can_act_for(self, principal: Principal, account_id: str) -> Deferred[bool]:
+        """Fire with True for the principal's own account."""
+        return succeed(principal.account_id == account_id and is_account_id(account_id))
+
+    def _on_keys_changed(self) -> None:
+        self._principals.clear()
+        self._revision += 1
+
+    def _verify(self, token: str, now: float) -> Principal | None:
+        try:
+            header = jwt.get_unverified_header(token)
+            key = self._keys.find(header.get("kid"))
+            if key is None or header.get("alg") not in ALGORITHMS:
+                return None
+            claims = jwt.decode(token, key, list(ALGORITHMS), _OPTIONS, issuer=self._issuer)
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+            # The library parses JSON that anybody may have written.
+            return None
+        return _principal(claims, now)
+
+
+def _principal(claims: Mapping[str, Any], now: float) -> Principal | None:
+    account_id = claims.get("account_id")
+    begins, expires = _time(claims.get("nbf", 0)), _time(claims.get("exp"))
+    if not is_account_id(account_id) or begins is None or expires is None or not begins <= now < expires:
+        return None
+    restrictions = claims.get("restrictions")
+    return Principal(
+        str(account_id),
+        expires=expires,
+        restrictions=None if restrictions is None else TokenRestrictions.parse(restrictions),
+    )
+
+
+def _time(value: object) -> float | None:
+    """Return a time in Unix seconds; None for what is none, such as true and infinity."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _MAX_TIME:
+        return None
+    return float(value)
