@@ -51,6 +51,7 @@ system-packages:
 	command -v git >/dev/null || missing="$$missing git"; \
 	command -v php >/dev/null || missing="$$missing php-cli"; \
 	command -v node >/dev/null || missing="$$missing nodejs"; \
+	command -v npm >/dev/null || missing="$$missing npm"; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
 	command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \
 	ls /usr/lib/*/libatomic.so.1 >/dev/null 2>&1 || missing="$$missing libatomic1"; \
@@ -123,7 +124,6 @@ mutants: $(VENV)/.installed-mutants
 
 # Their peers come from PyPI, npm and Debian, and are installed below benchmarks/build, not into $(VENV).
 benchmark: system-packages $(VENV)/.installed-dev
-	command -v npm >/dev/null || $(APT) npm
 	set -e; for name in $(subst $(comma), ,$(BENCHMARKS)); do $(BIN)/python -m benchmarks.$$name; done
 	$(if $(findstring websocket_fanout,$(BENCHMARKS)),$(BIN)/python -m benchmarks.websocket_fanout --rabbitmq)
 

@@ -6,6 +6,7 @@ import pytest
 from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 from zope.interface import provider
 
+from tests.couchdb.server import CouchServer
 from tests.integration.rabbitmq import RabbitNode
 
 #: Log events with a RecursionError, for which no test has failed yet.
@@ -77,3 +78,12 @@ def disposable_rabbit() -> Iterator[RabbitNode]:
 def impatient_rabbit() -> Iterator[RabbitNode]:
     """A broker that ends the channel of a consumer which leaves a delivery unacknowledged for a second."""
     yield from _running_node("[{rabbit, [{consumer_timeout, 1000}, {channel_tick_interval, 200}]}].")
+
+
+@pytest.fixture(scope="session")
+def couchdb_server() -> Iterator[CouchServer]:
+    """A private server of CouchDB's protocol, started by the first test that uses it."""
+    server = CouchServer()
+    server.start()
+    yield server
+    server.stop()

@@ -21,6 +21,7 @@ from kazoo_bridge.config.validators import (
     check_amqp_uri,
     check_amqp_zones,
     check_api_key,
+    check_couch_uri,
     check_crossbar_uri,
     check_delays,
     check_directory_kinds,
@@ -240,6 +241,16 @@ class Directory:
 
 
 @frozen
+class Couchdb:
+    """KAZOO's databases, read by the directory of the kind ``couchdb``."""
+
+    uri: str = _checked("", check_couch_uri, secret=True)
+    request_timeout_ms: int = _integer(5000, 10, 120_000)
+    recheck_s: int = _integer(5, 1, 3600)
+    max_stale_s: int = _integer(3600, 0, 604_800)
+
+
+@frozen
 class Crossbar:
     """KAZOO's REST, asked by the directory of the kind ``crossbar``."""
 
@@ -279,6 +290,7 @@ class Config:
     egress: Egress = Egress()
     console: Console = Console()
     directory: Directory = Directory()
+    couchdb: Couchdb = Couchdb()
     crossbar: Crossbar = Crossbar()
     jwt: Jwt = Jwt()
     plugins: Plugins = Plugins()
@@ -286,6 +298,7 @@ class Config:
     def errors(self) -> Iterator[str]:
         """Yield what the kinds of the directory need and is not there, one line each."""
         needed = {
+            "couchdb": {"couchdb.uri": self.couchdb.uri},
             "crossbar": {"crossbar.uri": self.crossbar.uri, "crossbar.api_key": self.crossbar.api_key},
             "jwt": {"jwt.keys": self.jwt.keys},
         }

@@ -19,6 +19,7 @@ from twisted.internet.endpoints import serverFromString
 
 from kazoo_bridge.config.amqp_uris import parse_uris
 from kazoo_bridge.config.certificates import check_certificates
+from kazoo_bridge.config.couch_uri import parse_couch_uri
 from kazoo_bridge.config.permissions import check_tree
 
 Check = Callable[[Any], None]
@@ -72,6 +73,12 @@ def check_storage_uri(value: str) -> None:
             raise ValueError("expected sqlite:///FILE: a database in memory would be lost with the process")
     elif find_spec("psycopg") is None:
         raise ValueError("PostgreSQL needs the package psycopg: pip install 'kazoo-bridge[postgresql]'")
+
+
+def check_couch_uri(value: str) -> None:
+    """Check the URI of CouchDB, or nothing. The error does not repeat it: it may contain a password."""
+    if value:
+        parse_couch_uri(value)
 
 
 #: The port of an endpoint that listens on TCP.
@@ -148,7 +155,7 @@ def _is_proxy(value: str) -> bool:
 
 
 #: The kinds of directories.
-DIRECTORY_KINDS = ("local", "crossbar", "jwt")
+DIRECTORY_KINDS = ("local", "couchdb", "crossbar", "jwt")
 
 
 def check_directory_kinds(value: str | Sequence[str]) -> None:

@@ -9,7 +9,8 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
-from kazoo_bridge.interfaces import Account, IDirectory, Principal, UserLogin
+from kazoo_bridge.interfaces import Account, IDirectory, Principal, Topic, UserLogin
+from kazoo_bridge.kazoo import Event
 
 
 @implementer(IDirectory)
@@ -36,6 +37,17 @@ class BaseDirectory(Service):
     def on_change(self, kind: str, subjects: frozenset[str]) -> Deferred[None] | None:
         """Follow a change in the storage; a subscriber of the change feed."""
         return None
+
+    @property
+    def configuration_topics(self) -> frozenset[Topic]:
+        """The messages of KAZOO's that `on_configuration_event` follows."""
+        return frozenset()
+
+    def on_configuration_event(self, event: Event) -> None:
+        """Follow a message that says that a document of KAZOO has changed."""
+
+    def on_configuration_missed(self) -> None:
+        """Follow that such messages may have been missed."""
 
     def problem(self) -> str | None:
         """Return why the directory cannot work at all; None if it can."""

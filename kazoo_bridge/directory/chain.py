@@ -11,7 +11,8 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from kazoo_bridge.directory.base import BaseDirectory
-from kazoo_bridge.interfaces import Account, IDirectory, Principal, StorageUnavailable, UserLogin
+from kazoo_bridge.interfaces import Account, IDirectory, Principal, StorageUnavailable, Topic, UserLogin
+from kazoo_bridge.kazoo import Event
 
 T = TypeVar("T")
 
@@ -61,6 +62,21 @@ class DirectoryChain(BaseDirectory):
         """Let every directory follow the change."""
         following = [directory.on_change(kind, subjects) for directory in self._directories]
         return _when_all(one for one in following if one is not None)
+
+    @property
+    def configuration_topics(self) -> frozenset[Topic]:
+        """The messages of KAZOO's that any directory follows."""
+        return frozenset[Topic]().union(*(directory.configuration_topics for directory in self._directories))
+
+    def on_configuration_event(self, event: Event) -> None:
+        """Let every directory follow the message."""
+        for directory in self._directories:
+            directory.on_configuration_event(event)
+
+    def on_configuration_missed(self) -> None:
+        """Let every directory follow that messages may have been missed."""
+        for directory in self._directories:
+            directory.on_configuration_missed()
 
     def problem(self) -> str | None:
         """Return why directories cannot work at all; their other answers remain."""

@@ -10,6 +10,7 @@ from attrs import frozen
 from kazoo_bridge.config import Config
 from kazoo_bridge.directory.base import BaseDirectory
 from kazoo_bridge.directory.chain import DirectoryChain
+from kazoo_bridge.directory.couchdb import CouchDirectory
 from kazoo_bridge.directory.crossbar import CrossbarDirectory
 from kazoo_bridge.directory.jwt import JwtDirectory
 from kazoo_bridge.directory.local import LocalDirectory
@@ -19,7 +20,7 @@ from kazoo_bridge.directory.store_protocols import AccountSource, NumberSource, 
 _WITHOUT_ACCOUNTS = frozenset({"jwt"})
 
 #: Kinds that know every account of KAZOO: an account that they do not know does not exist.
-_WITH_ALL_ACCOUNTS = frozenset({"crossbar"})
+_WITH_ALL_ACCOUNTS = frozenset({"couchdb", "crossbar"})
 
 
 @frozen
@@ -37,6 +38,7 @@ _BUILDERS: Mapping[str, Callable[[DirectorySources], BaseDirectory]] = {
     "local": lambda sources: LocalDirectory(
         sources.reactor, sources.accounts, sources.tokens, sources.numbers
     ),
+    "couchdb": lambda sources: CouchDirectory.from_config(sources.reactor, sources.config),
     "crossbar": lambda sources: CrossbarDirectory.from_config(sources.reactor, sources.config),
     "jwt": lambda sources: JwtDirectory.from_config(sources.reactor, sources.config),
 }

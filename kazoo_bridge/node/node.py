@@ -35,6 +35,7 @@ from kazoo_bridge.interfaces import (
     IWebsockets,
     StorageUnavailable,
 )
+from kazoo_bridge.node.directory_watch import DirectoryWatch
 from kazoo_bridge.node.graceful_shutdown import ShutdownSequence
 from kazoo_bridge.node.metrics import NodeMetrics
 from kazoo_bridge.plugins.discovery import find_categories
@@ -125,11 +126,14 @@ class Node:
     websockets: WebsocketService
     loading: Callable[[], AbstractContextManager[None]]
     metrics: NodeMetrics = field(init=False)
+    directory_watch: DirectoryWatch = field(init=False)
     _port: IListeningPort | None = field(init=False, default=None)
     _started: bool = field(init=False, default=False)
-    _rights_revision: int = field(init=False, default=0)
 
     def __attrs_post_init__(self) -> None:
+        self.directory_watch = DirectoryWatch(
+            self.reactor, cast(IBus, self.bus), self.directory, self._check_rights
+        )
         self.metrics = NodeMetrics(
             is_bus_up=lambda: self._bus_problem() is None,
             register_bus=self.bus.register_metrics,
@@ -213,7 +217,7 @@ class Node:
             raise StartupFailed(f"storage.uri: the storage cannot be used: {error}") from None
         self.change_feed.subscribe(self.directory.on_change)
         self.change_feed.subscribe(self._hooks_changed)
-        self.change_feed.subscribe(self._rights_changed)
+        self.change_feed.subscribe(lambda _kind, _subjects: self.directory_watch.look())
         self.change_feed.startService()
         self.retention.startService()
         self.directory.startService()
@@ -222,6 +226,7 @@ class Node:
         self.webhooks.start()
         self.calls.start()
         self.websockets.start()
+        self.directory_watch.startService()
         self._started = True
 
     async def load(self) -> None:
@@ -289,12 +294,8 @@ class Node:
         with self.loading():
             await self.webhooks.hooks.load()
 
-    def _rights_changed(self, _kind: str, _subjects: frozenset[str]) -> None:
-        """Check the open sockets if rights have ended; the directory has followed the change before."""
-        revision = self.directory.rights_revision
-        if revision != self._rights_revision:
-            self._rights_revision = revision
-            self.websockets.sessions.check_rights()
+    def _check_rights(self) -> None:
+        self.websockets.sessions.check_rights()
 
     def _bus_problem(self) -> str | None:
         return self.bus.unavailable_reason() if self._started else "the node is still starting"
@@ -323,6 +324,7 @@ class Node:
         await shutdown.run_step("websockets: stop consuming", self.websockets.stop())
         await shutdown.run_step("live calls: stop consuming", self.calls.stop())
         await shutdown.run_step("webhooks: stop consuming", self.webhooks.stop_consuming())
+        await shutdown.run_step("directory: stop consuming", _stop_service(self.directory_watch))
         await shutdown.run_step("webhooks: drain", self.webhooks.drain(forced), bounded=True)
         await shutdown.run_step("REST: stop listening", self._stop_listening())
         await shutdown.run_step("bus: disconnect", _stop_service(self.bus))

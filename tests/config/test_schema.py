@@ -117,8 +117,9 @@ def test_kinds_separated_by_commas() -> None:
     ("text", "error"),
     [
         (
-            '[directory]\nkind = ["crossbar", "jwt"]\n',
+            '[directory]\nkind = ["couchdb", "crossbar", "jwt"]\n',
             (
+                "couchdb.uri: expected a value, because directory.kind has 'couchdb'",
                 "crossbar.uri: expected a value, because directory.kind has 'crossbar'",
                 "crossbar.api_key: expected a value, because directory.kind has 'crossbar'",
                 "jwt.keys: expected a value, because directory.kind has 'jwt'",
@@ -130,12 +131,15 @@ def test_kinds_separated_by_commas() -> None:
         ),
         (
             "[directory]\nkind = []\n",
-            ("directory.kind: expected one of 'local', 'crossbar', 'jwt', or a list of them, got []",),
+            (
+                "directory.kind: expected one of 'local', 'couchdb', 'crossbar', 'jwt', or a list of them, "
+                "got []",
+            ),
         ),
         (
             '[directory]\nkind = ["local", "local"]\n',
             (
-                "directory.kind: expected one of 'local', 'crossbar', 'jwt', or a list of them, "
+                "directory.kind: expected one of 'local', 'couchdb', 'crossbar', 'jwt', or a list of them, "
                 "got ['local', 'local']",
             ),
         ),
@@ -143,6 +147,16 @@ def test_kinds_separated_by_commas() -> None:
 )
 def test_what_the_directory_lacks(tmp_path: Path, text: str, error: tuple[str, ...]) -> None:
     assert errors_of(tmp_path, text) == error
+
+
+def test_the_password_of_couchdb_is_not_shown() -> None:
+    variable = "KAZOO_BRIDGE__COUCHDB__URI"
+    assert "hunter2" not in repr(load(None, {variable: "http://u:hunter2@couch:15984"}))
+    with pytest.raises(ConfigError) as raised:
+        load(None, {variable: "http://u:hunter2/@couch:15984"})
+    (error,) = raised.value.errors
+    assert error.startswith("couchdb.uri: expected http://user:password@host:15984")
+    assert "hunter2" not in error
 
 
 def test_a_proxy_is_not_in_the_repr() -> None:

@@ -17,6 +17,7 @@ from twisted.web.client import ResponseFailed
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
 
+from kazoo_bridge.body_producer import BytesProducer
 from kazoo_bridge.webhooks.egress import ConnectionPool
 from kazoo_bridge.webhooks.egress.connection_pool import PooledExchange
 from kazoo_bridge.webhooks.egress.own_faults import OwnWaitCancelled, WaitTimedOut
@@ -26,7 +27,6 @@ from kazoo_bridge.webhooks.egress.receiver_response import (
     ReceiverResponse,
     end_to_end_headers,
 )
-from kazoo_bridge.webhooks.http.body_producer import BytesProducer
 from kazoo_bridge.webhooks.http.error_messages import describe_error
 from kazoo_bridge.webhooks.http.faults import UNREACHABLE_ERRORS, Fault, fault_of
 from kazoo_bridge.webhooks.http.fixed_url_agent import FixedUrlAgent, read_prefix

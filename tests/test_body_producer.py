@@ -5,7 +5,7 @@ from twisted.internet.testing import StringTransport
 from twisted.web.iweb import IBodyProducer
 from zope.interface.verify import verifyObject
 
-from kazoo_bridge.webhooks.http.body_producer import BytesProducer
+from kazoo_bridge.body_producer import BytesProducer
 from tests.webhooks.harness import results_of
 
 

@@ -1,0 +1,185 @@
+"""Values that are read from CouchDB when they are needed, and read again when they have become old."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+from attrs import define
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.python.failure import Failure
+
+from kazoo_bridge.interfaces import StorageUnavailable
+from kazoo_bridge.token_bucket import TokenBucket
+
+T = TypeVar("T")
+
+#: Seconds that a caller waits for a newer value when it may have the known one.
+KNOWN_WAIT = 1.0
+
+#: Seconds after a failed read for which known values are not read again.
+_PAUSE = 3.0
+
+#: Values that one reader keeps; the one used longest ago is dropped first.
+MAX_KEPT = 10_000
+
+
+@define
+class Freshness:
+    """For how many seconds a value counts as new, and for how many it is used while CouchDB is away."""
+
+    new: float
+    usable: float
+
+
+@define(eq=False)
+class _Entry(Generic[T]):
+    """A value and when it was read; None: there is no such document. `doubtful`: it has changed since."""
+
+    value: T | None
+    read_at: float
+    doubtful: bool = False
+
+
+class CachedReader(Generic[T]):
+    """Reads values by key, each at most once at the same time.
+
+    A value that is new is returned at once. An older one is read again, and the caller gets the newer one, or
+    the known one if CouchDB does not answer within `KNOWN_WAIT`. A value that a message has called changed is
+    never used again. `on_changed` is called with the key when a value has become another.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        read: Callable[[str], Awaitable[T | None]],
+        freshness: Freshness,
+        *,
+        on_changed: Callable[[str], None],
+        unknown: TokenBucket,
+        again: TokenBucket,
+        limit: int = MAX_KEPT,
+    ) -> None:
+        """Read nothing yet.
+
+        `read` may raise `StorageUnavailable`. `unknown` bounds the reads of what is not kept; beyond it, they
+        fail. `again` bounds the reads of what is kept; beyond it, the known value is used.
+        """
+        self._clock = clock
+        self._read = read
+        self._freshness = freshness
+        self._on_changed = on_changed
+        self._unknown = unknown
+        self._again = again
+        self._limit = limit
+        self._entries: OrderedDict[str, _Entry[T]] = OrderedDict()
+        self._reading: dict[str, list[Deferred[T | None]]] = {}
+        self._changed: set[str] = set()
+        self._paused_until = float("-inf")
+
+    def peek(self, key: str) -> T | None:
+        """Return a value that is new, without asking; None if there is none."""
+        entry = self._entries.get(key)
+        if entry is None or entry.doubtful or self._clock.seconds() - entry.read_at >= self._freshness.new:
+            return None
+        return entry.value
+
+    def get(self, key: str) -> Deferred[T | None]:
+        """Fire with the value; None if there is no such document. May fail with `StorageUnavailable`."""
+        now, entry = self._clock.seconds(), self._entries.get(key)
+        if entry is None or entry.doubtful:
+            if key not in self._reading and entry is None and not self._unknown.take(now):
+                return fail(StorageUnavailable("too many unknown identities and keys are asked for"))
+            return self._start(key)
+        self._entries.move_to_end(key)
+        age = now - entry.read_at
+        if age < self._freshness.new:
+            return succeed(entry.value)
+        if entry.value is None or age >= self._freshness.usable:
+            return self._start(key)
+        if now < self._paused_until or (key not in self._reading and not self._again.take(now)):
+            return succeed(entry.value)
+        return _Patient(self._clock, self._start(key), entry.value).answer
+
+    def mark_changed(self, key: str) -> bool:
+        """Never use the kept value again; returns whether there is one."""
+        if key in self._reading:
+            self._changed.add(key)
+        entry = self._entries.get(key)
+        if entry is None:
+            return False
+        if entry.value is None:
+            del self._entries[key]
+        entry.doubtful = True
+        return True
+
+    def mark_all_changed(self) -> None:
+        """Never use any kept value again."""
+        for key in [*self._entries, *self._reading]:
+            self.mark_changed(key)
+
+    def _start(self, key: str) -> Deferred[T | None]:
+        """Read, or wait for the read in progress."""
+        waiter: Deferred[T | None] = Deferred()
+        if key in self._reading:
+            self._reading[key].append(waiter)
+        else:
+            self._reading[key] = [waiter]
+            Deferred.fromCoroutine(self._read_now(key)).addBoth(self._finished, key)
+        return waiter
+
+    def _finished(self, result: T | Failure | None, key: str) -> None:
+        for waiter in self._reading.pop(key):
+            if isinstance(result, Failure):
+                waiter.errback(result)
+            else:
+                waiter.callback(result)
+
+    async def _read_now(self, key: str) -> T | None:
+        while True:
+            self._changed.discard(key)
+            try:
+                value = await self._read(key)
+            except StorageUnavailable:
+                self._paused_until = self._clock.seconds() + _PAUSE
+                raise
+            # What a message has called changed meanwhile may have been read before the change.
+            if key not in self._changed:
+                break
+        entry = self._entries.get(key)
+        self._entries[key] = _Entry(value, self._clock.seconds())
+        self._entries.move_to_end(key)
+        while len(self._entries) > self._limit:
+            self._entries.popitem(last=False)
+        if entry is not None and entry.value is not None and entry.value != value:
+            self._on_changed(key)
+        return value
+
+
+class _Patient(Generic[T]):
+    """Answers with a newer value, or after `KNOWN_WAIT` or a failure with the known one."""
+
+    def __init__(self, clock: IReactorTime, newer: Deferred[T | None], known: T | None) -> None:
+        self._known = known
+        self.answer: Deferred[T | None] = Deferred()
+        self._timer: IDelayedCall | None = clock.callLater(KNOWN_WAIT, self._give, known)
+        newer.addCallbacks(self._give, self._failed)
+
+    def _failed(self, failure: Failure) -> None:
+        if failure.check(StorageUnavailable):
+            self._give(self._known)
+        elif not self.answer.called:
+            self._stop()
+            self.answer.errback(failure)
+
+    def _give(self, value: T | None) -> None:
+        self._stop()
+        if not self.answer.called:
+            self.answer.callback(value)
+
+    def _stop(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None

@@ -1,0 +1,323 @@
+"""The directory that reads a running KAZOO's CouchDB, and verifies KAZOO's tokens itself."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Any
+
+from attrs import frozen
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from twisted.internet.defer import Deferred, DeferredList, fail, maybeDeferred, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from kazoo_bridge.config import Config
+from kazoo_bridge.couchdb.client import CouchClient
+from kazoo_bridge.directory.base import BaseDirectory
+from kazoo_bridge.directory.couchdb.account_records import AccountRecord
+from kazoo_bridge.directory.couchdb.accounts import CouchAccounts
+from kazoo_bridge.directory.couchdb.cached_reader import Freshness
+from kazoo_bridge.directory.couchdb.kazoo_token import MAX_TOKEN_LENGTH, KazooToken, mint_token, parse_token
+from kazoo_bridge.directory.couchdb.secrets import AuthSettings, CouchSecrets, Identity, settings_missing
+from kazoo_bridge.directory.ttl_cache import TtlCache
+from kazoo_bridge.interfaces import (
+    Account,
+    IDirectory,
+    Principal,
+    StorageUnavailable,
+    TokenRestrictions,
+    Topic,
+)
+from kazoo_bridge.kazoo import Event, is_account_id
+
+_log = Logger()
+
+#: The messages of KAZOO about changed documents, ``ACTION.DATABASE.TYPE.ID``.
+_TOPICS = frozenset(
+    Topic("configuration", f"{action}.{documents}")
+    for action in ("doc_edited", "doc_deleted")
+    for documents in ("*.user.*", "*.device.*", "*.account.*", "system_auth.#", "system_config.#")
+)
+
+#: Principals of tokens that are kept.
+MAX_CACHED = 20_000
+
+#: Different tokens that are verified at the same time; more get `StorageUnavailable`.
+MAX_VERIFYING = 2000
+
+#: Seconds for which a token that is created with an API key is valid, like KAZOO's default.
+LOGIN_TTL = 3600
+
+MAX_API_KEY_LENGTH = 4096
+
+
+@frozen
+class _Verified:
+    """A principal, and all that its token was verified with."""
+
+    principal: Principal
+    token: KazooToken
+    key: RSAPublicKey
+    identity: Identity | None
+    settings: AuthSettings | None
+
+
+@implementer(IDirectory)
+class CouchDirectory(BaseDirectory):
+    """Accounts in memory, followed; tokens verified with the keys and secrets of CouchDB.
+
+    While CouchDB is away, what is known serves on for `freshness.usable` seconds; what is not known fails
+    with `StorageUnavailable`.
+    """
+
+    def __init__(self, clock: IReactorTime, client: CouchClient, freshness: Freshness) -> None:
+        """Read nothing yet."""
+        self._clock = clock
+        self._client = client
+        self._freshness = freshness
+        self._revision = 0
+        self._accounts = CouchAccounts(clock, client, self._on_account_changed)
+        self._secrets = CouchSecrets(clock, client, freshness, self._on_secrets_changed)
+        self._verified: TtlCache[_Verified] = TtlCache(MAX_CACHED)
+        self._verifying: dict[str, list[Deferred[Principal | None]]] = {}
+
+    @classmethod
+    def from_config(cls, reactor: Any, config: Config) -> CouchDirectory:
+        """Make the directory of the section ``couchdb``."""
+        settings = config.couchdb
+        client = CouchClient.from_uri(reactor, settings.uri, timeout=settings.request_timeout_ms / 1000)
+        return cls(reactor, client, Freshness(settings.recheck_s, settings.max_stale_s))
+
+    # -- the service
+
+    @property
+    def rights_revision(self) -> int:
+        """A number that changes when rights may have ended: those of a token in memory, or of an account."""
+        return self._revision
+
+    async def load(self) -> None:
+        """Read the accounts. While CouchDB is away, the service goes on trying."""
+        await self._accounts.load()
+
+    def startService(self) -> None:
+        """Follow CouchDB."""
+        super().startService()
+        self._accounts.startService()
+
+    def stopService(self) -> Deferred[None]:
+        """Follow it no more, and close the connections."""
+        super().stopService()
+        stopping = [
+            maybeDeferred(self._accounts.stopService),
+            Deferred.fromCoroutine(self._client.close()),
+        ]
+        return DeferredList(stopping, consumeErrors=True).addCallback(lambda _: None)
+
+    def problem(self) -> str | None:
+        """Return why CouchDB cannot be asked; None if it can."""
+        return self._accounts.problem()
+
+    @property
+    def configuration_topics(self) -> frozenset[Topic]:
+        """The messages about documents that have secrets, keys or settings."""
+        return _TOPICS
+
+    def on_configuration_event(self, event: Event) -> None:
+        """Follow a message of the exchange ``configuration``, which says that a document has changed."""
+        self._secrets.document_changed(event.body.get("Database"), event.body.get("ID"))
+
+    def on_configuration_missed(self) -> None:
+        """Messages of ``configuration`` may have been missed: trust no secret without reading it again."""
+        self._secrets.mark_all_changed()
+
+    def _on_account_changed(self, account_id: str) -> None:
+        self._revision += 1
+        self._secrets.account_changed(account_id)
+
+    def _on_secrets_changed(self) -> None:
+        self._revision += 1
+
+    # -- IDirectory
+
+    def authenticate(self, token: str) -> Deferred[Principal | None]:
+        """Fire with the principal of a token that is valid now; None for any other.
+
+        Fails with `StorageUnavailable` if that cannot be known.
+        """
+        if not 0 < len(token) <= MAX_TOKEN_LENGTH or not token.isascii():
+            return succeed(None)
+        digest = sha256(token.encode("ascii")).hexdigest()
+        known = self._verified.get(digest, self._clock.seconds())
+        if known is not None and self._still_holds(known):
+            return succeed(known.principal)
+        parsed = known.token if known is not None else parse_token(token)
+        if parsed is None or parsed.expires <= self._clock.seconds():
+            return succeed(None)
+        return self._verify_once(digest, parsed, known)
+
+    def login(self, api_key: str) -> Deferred[tuple[str, Principal] | None]:
+        """Create a token for the API key of an account, as KAZOO would: it is valid there, too."""
+        if not 0 < len(api_key) <= MAX_API_KEY_LENGTH:
+            return succeed(None)
+        if not self._accounts.is_loaded:
+            return fail(self._not_loaded())
+        record = self._accounts.find_api_key(api_key)
+        if record is None or not record.is_active(self._clock.seconds()):
+            return succeed(None)
+        return Deferred.fromCoroutine(self._log_in(record))
+
+    def account(self, account_id: str) -> Deferred[Account | None]:
+        """Fire with the account; None if it does not exist."""
+        record = self._accounts.find(account_id)
+        if record is not None:
+            return succeed(record.to_account(self._clock.seconds()))
+        return Deferred.fromCoroutine(self._fetch_account(account_id))
+
+    def ancestors(self, account_id: str) -> tuple[str, ...] | None:
+        """Return the account's ancestors, parent first; also of an account that has just been deleted."""
+        return self._accounts.ancestors(account_id)
+
+    def descendants(self, account_id: str) -> Deferred[frozenset[str]]:
+        """Fire with the ids of all accounts below this account, at any depth."""
+        return succeed(self._accounts.descendants(account_id))
+
+    def is_superadmin(self, account_id: str) -> bool:
+        """Return True if the account may act for every account now."""
+        record = self._accounts.find(account_id)
+        return record is not None and record.superadmin and record.is_active(self._clock.seconds())
+
+    def can_act_for(self, principal: Principal, account_id: str) -> Deferred[bool]:
+        """Fire with True if `principal` may act for the account.
+
+        It may for its own account and those below, and as super-admin for all, by what its account is now.
+        """
+        if self._is_too_old():
+            return fail(StorageUnavailable(f"{self._client.label} is away for too long"))
+        actor = self._accounts.find(principal.account_id)
+        if actor is None or not actor.is_active(self._clock.seconds()):
+            return succeed(False)
+        if actor.superadmin or account_id == actor.id:
+            return succeed(True)
+        record = self._accounts.find(account_id)
+        return succeed(record is not None and actor.id in record.ancestors)
+
+    # -- tokens
+
+    def _still_holds(self, known: _Verified) -> bool:
+        """Return True if all that the token was verified with is new, and the same."""
+        token = known.token
+        record = self._accounts.find(known.principal.account_id)
+        if record is None or self._is_too_old() or not self._may_act(token, record):
+            return False
+        return (
+            record.superadmin == known.principal.superadmin
+            and self._secrets.keys.peek(token.key_id) == known.key
+            and (
+                token.identity_signature is None
+                or (
+                    self._secrets.peek_settings() == known.settings
+                    and self._secrets.peek_identity(token.account_id, token.identity_id) == known.identity
+                )
+            )
+        )
+
+    def _verify_once(
+        self, digest: str, token: KazooToken, known: _Verified | None
+    ) -> Deferred[Principal | None]:
+        """Verify a token, once at the same time."""
+        if digest not in self._verifying and len(self._verifying) >= MAX_VERIFYING:
+            return fail(StorageUnavailable("too many tokens are verified just now"))
+        waiter: Deferred[Principal | None] = Deferred()
+        if digest in self._verifying:
+            self._verifying[digest].append(waiter)
+        else:
+            self._verifying[digest] = [waiter]
+            Deferred.fromCoroutine(self._verify(digest, token, known)).addBoth(self._verify_ended, digest)
+        return waiter
+
+    def _verify_ended(self, result: Principal | Failure | None, digest: str) -> None:
+        for waiter in self._verifying.pop(digest):
+            if isinstance(result, Failure):
+                waiter.errback(result)
+            else:
+                waiter.callback(result)
+
+    async def _verify(self, digest: str, token: KazooToken, known: _Verified | None) -> Principal | None:
+        if not self._accounts.is_loaded:
+            raise self._not_loaded()
+        if self._is_too_old():
+            raise StorageUnavailable(f"{self._client.label} is away for too long")
+        verified = await self._verified_with(token, known)
+        if verified is None or token.expires <= self._clock.seconds():
+            self._verified.discard(digest)
+            return None
+        self._verified.put(digest, verified, token.expires)
+        return verified.principal
+
+    async def _verified_with(self, token: KazooToken, known: _Verified | None) -> _Verified | None:
+        key = await self._secrets.keys.get(token.key_id)
+        if key is None:
+            return None
+        if (known is None or known.key != key) and not token.is_signed_by(key):
+            return None
+        identity = settings = None
+        if token.identity_signature is not None:
+            identity = await self._secrets.identity(token.account_id, token.identity_id)
+            settings = await self._secrets.auth_settings()
+            if not _is_of_identity(token, identity, settings):
+                return None
+        record = await self._accounts.fetch(token.acts_as or token.account_id)
+        own = await self._accounts.fetch(token.account_id)
+        if record is None or own is None or not self._may_act(token, record):
+            return None
+        restrictions = None if token.restrictions is None else TokenRestrictions.parse(token.restrictions)
+        principal = Principal(record.id, record.superadmin, token.expires, restrictions)
+        return _Verified(principal, token, key, identity, settings)
+
+    def _may_act(self, token: KazooToken, record: AccountRecord) -> bool:
+        """Return True if the token's account may act, for itself or as `record`."""
+        now, own = self._clock.seconds(), self._accounts.find(token.account_id)
+        if own is None or not own.is_active(now) or not record.is_active(now):
+            return False
+        return record.id == own.id or own.id in record.ancestors
+
+    async def _log_in(self, record: AccountRecord) -> tuple[str, Principal]:
+        settings = await self._secrets.auth_settings()
+        if settings is None or settings.secret is None or settings.key_id is None:
+            raise settings_missing()
+        key = await self._secrets.private_key(settings.key_id)
+        identity = await self._secrets.identity(record.id, record.id)
+        if key is None or identity is None or identity.secret is None:
+            raise StorageUnavailable(
+                f"no token can be made for account {record.id}: its document has no pvt_signature_secret, "
+                "or system_auth has no key of system_config/auth.default.system_key"
+            )
+        expires = int(self._clock.seconds()) + LOGIN_TTL
+        claims = {"account_id": record.id, "method": "cb_api_auth", "exp": expires}
+        token = mint_token(claims, settings.key_id, key, identity.secret, settings.secret)
+        return token, Principal(record.id, record.superadmin, float(expires))
+
+    # -- accounts
+
+    async def _fetch_account(self, account_id: str) -> Account | None:
+        if not self._accounts.is_loaded:
+            raise self._not_loaded()
+        record = await self._accounts.fetch(account_id) if is_account_id(account_id) else None
+        return None if record is None else record.to_account(self._clock.seconds())
+
+    def _not_loaded(self) -> StorageUnavailable:
+        return StorageUnavailable(self._accounts.problem() or "the accounts have not been read yet")
+
+    def _is_too_old(self) -> bool:
+        away_since = self._accounts.away_since()
+        return away_since is not None and self._clock.seconds() - away_since >= self._freshness.usable
+
+
+def _is_of_identity(token: KazooToken, identity: Identity | None, settings: AuthSettings | None) -> bool:
+    if identity is None or identity.secret is None or not identity.enabled:
+        return False
+    if settings is None or settings.secret is None:
+        return False
+    return token.is_of_identity(identity.secret, settings.secret)

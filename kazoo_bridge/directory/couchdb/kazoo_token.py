@@ -1,0 +1,161 @@
+"""KAZOO's tokens: JSON Web Tokens, signed with a key of the cluster, and with the secret of an identity.
+
+The identity is the device, the user or the account that has logged in. Its signature is the HMAC-SHA256 of
+its id with its own secret followed by that of the system, so that a new secret ends all of its tokens. See
+``core/kazoo_auth/src/kz_auth_jwt.erl`` and ``kz_auth_identity.erl`` in ``2600hz/kazoo``.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+import jwt
+from attrs import field, frozen
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+
+from kazoo_bridge.kazoo import is_account_id
+
+#: Algorithms of signatures. ``none`` and those with a shared secret are refused.
+ALGORITHMS = ("RS256", "RS384", "RS512")
+
+#: Characters. Longer tokens are refused without a look into them.
+MAX_TOKEN_LENGTH = 4096
+
+#: Characters of the id of a key or an identity; KAZOO's have 32.
+MAX_ID_LENGTH = 128
+
+ISSUER = "kazoo"
+
+#: Unix seconds, beyond any sensible time.
+_MAX_TIME = 2**53
+
+_ONLY_THE_SIGNATURE: Any = {
+    "verify_signature": True,
+    "verify_exp": False,
+    "verify_nbf": False,
+    "verify_iat": False,
+    "verify_aud": False,
+    "verify_iss": False,
+    "verify_sub": False,
+    "verify_jti": False,
+}
+
+
+@frozen
+class KazooToken:
+    """What a token claims; nothing of it is verified yet.
+
+    `identity_id`: the id of the document whose secret signs. `identity_signature`: None if it has none, which
+    KAZOO accepts. `expires`: Unix seconds. `acts_as`: the account below that it acts for; None: its own.
+    """
+
+    text: str = field(repr=False)
+    key_id: str
+    account_id: str
+    identity_id: str
+    identity_signature: bytes | None = field(repr=False)
+    expires: float
+    acts_as: str | None = None
+    restrictions: Any = None
+
+    def is_signed_by(self, key: RSAPublicKey) -> bool:
+        """Verify the signature of the whole token."""
+        try:
+            jwt.decode(self.text, key, list(ALGORITHMS), _ONLY_THE_SIGNATURE)
+        except (jwt.PyJWTError, ValueError, TypeError):
+            return False
+        return True
+
+    def is_of_identity(self, identity_secret: str, system_secret: str) -> bool:
+        """Verify the signature of the identity, in constant time. A token without it is not of any."""
+        expected = sign_identity(self.identity_id, identity_secret, system_secret)
+        return self.identity_signature is not None and hmac.compare_digest(expected, self.identity_signature)
+
+
+def parse_token(text: str) -> KazooToken | None:
+    """Parse a token; None if it is none of KAZOO's, or lacks a claim that it must have."""
+    if not 0 < len(text) <= MAX_TOKEN_LENGTH or not text.isascii():
+        return None
+    try:
+        parsed = jwt.api_jwt.decode_complete(text, options={"verify_signature": False})
+    except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+        # The library parses JSON that any client may have written.
+        return None
+    header, claims = parsed["header"], parsed["payload"]
+    expires = _time(claims.get("exp"))
+    if header.get("alg") not in ALGORITHMS or claims.get("iss") != ISSUER or expires is None:
+        return None
+    return _token(text, header.get("kid"), claims, expires)
+
+
+def mint_token(
+    claims: Mapping[str, Any], key_id: str, key: RSAPrivateKey, identity_secret: str, system_secret: str
+) -> str:
+    """Return a token as KAZOO would: signed with the key, for the identity that `claims` name."""
+    signature = sign_identity(_identity(claims) or "", identity_secret, system_secret)
+    signed = {"identity_sig": urlsafe_b64encode(signature).rstrip(b"=").decode(), **claims, "iss": ISSUER}
+    return jwt.encode(signed, key, "RS256", {"kid": key_id})
+
+
+def sign_identity(identity_id: str, identity_secret: str, system_secret: str) -> bytes:
+    """Return the signature of an identity."""
+    return hmac.digest((identity_secret + system_secret).encode(), identity_id.encode(), sha256)
+
+
+def _token(text: str, key_id: object, claims: Mapping[str, Any], expires: float) -> KazooToken | None:
+    account_id, identity_id = claims.get("account_id"), _identity(claims)
+    signature = _signature(claims["identity_sig"]) if "identity_sig" in claims else None
+    if not is_account_id(account_id) or identity_id is None or not _is_id(key_id):
+        return None
+    if "identity_sig" in claims and not signature:
+        return None
+    acts_as = claims.get("as")
+    if isinstance(acts_as, dict) and acts_as.get("account_id") and acts_as.get("owner_id"):
+        acts_as = acts_as["account_id"]
+        if not is_account_id(acts_as):
+            return None
+    else:
+        acts_as = None
+    return KazooToken(
+        text=text,
+        key_id=str(key_id),
+        account_id=str(account_id),
+        identity_id=identity_id,
+        identity_signature=signature,
+        expires=expires,
+        acts_as=acts_as,
+        restrictions=claims.get("restrictions"),
+    )
+
+
+def _identity(claims: Mapping[str, Any]) -> str | None:
+    for name in ("device_id", "owner_id", "account_id"):
+        if name in claims:
+            return str(claims[name]) if _is_id(claims[name]) else None
+    return None
+
+
+def _is_id(value: object) -> bool:
+    # Documents whose ids begin with an underscore are CouchDB's own.
+    return isinstance(value, str) and 0 < len(value) <= MAX_ID_LENGTH and not value.startswith("_")
+
+
+def _signature(value: object) -> bytes | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        return urlsafe_b64decode(value.rstrip("=") + "=" * (-len(value.rstrip("=")) % 4))
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _time(value: object) -> float | None:
+    """Return a time in Unix seconds; None for what is none, such as true and infinity."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _MAX_TIME:
+        return None
+    return float(value)

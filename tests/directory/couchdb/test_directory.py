@@ -1,0 +1,402 @@
+"""The directory over the databases of a small cluster; what CouchDB does is in `test_accounts`, too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from twisted.internet.defer import Deferred
+from zope.interface.verify import verifyObject
+
+from kazoo_bridge.couchdb.names import ACCOUNTS, SYSTEM_AUTH, SYSTEM_CONFIG, account_database
+from kazoo_bridge.directory.couchdb import directory as directory_module
+from kazoo_bridge.interfaces import Account, IDirectory, Principal
+from tests.couchdb.kazoo_cluster import (
+    CHILD,
+    CUSTOMER,
+    DEVICE,
+    KEY_ID,
+    MASTER,
+    RESELLER,
+    SIBLING,
+    SYSTEM_SECRET,
+    USER,
+    account_document,
+)
+from tests.couchdb.kazoo_tokens import identity_signature
+from tests.directory.couchdb.harness import NOW, DirectoryHarness, error_of, result_of
+
+CUSTOMER_DB = account_database(CUSTOMER)
+
+
+def test_it_is_a_directory() -> None:
+    verifyObject(IDirectory, DirectoryHarness(started=False).directory)
+
+
+class TestTokens:
+    def test_a_token_of_each_kind_of_identity_is_good(self) -> None:
+        harness = DirectoryHarness()
+        kinds: list[dict[str, Any]] = [{}, {"owner_id": USER}, {"owner_id": USER, "device_id": DEVICE}]
+        for claims in kinds:
+            principal = harness.principal(harness.cluster.token(**claims))
+            assert principal == Principal(CUSTOMER, False, NOW + 3600)
+        assert harness.principal(harness.cluster.token(MASTER)) == Principal(MASTER, True, NOW + 3600)
+        harness.stop()
+
+    @pytest.mark.parametrize("alg", ["RS256", "RS384", "RS512"])
+    def test_every_algorithm_of_kazoo(self, alg: str) -> None:
+        harness = DirectoryHarness()
+        assert not harness.refused(harness.cluster.token(alg=alg))
+        harness.stop()
+
+    def test_a_token_without_the_signature_of_an_identity_is_good_as_in_kazoo(self) -> None:
+        harness = DirectoryHarness()
+        assert not harness.refused(harness.cluster.token(identity_sig=None))
+        harness.stop()
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"key": "other"},
+            {"kid": "9" * 32},
+            {"exp": int(NOW)},
+            {"exp": None},
+            {"iss": "other"},
+            {"account_id": "9" * 32},
+            {"owner_id": "9" * 32},
+            {"owner_id": USER, "identity_sig": identity_signature(USER, "guess", SYSTEM_SECRET)},
+            {"identity_sig": identity_signature(CUSTOMER, "", SYSTEM_SECRET)},
+            # An identity of another account.
+            {"account_id": SIBLING, "owner_id": USER},
+            # A document of the account that is no identity, but exists.
+            {"act_as": {"account_id": SIBLING, "owner_id": USER}},
+            {"act_as": {"account_id": MASTER, "owner_id": USER}},
+        ],
+        ids=str,
+    )
+    def test_what_is_not_wholly_right_is_refused(self, options: dict[str, Any]) -> None:
+        harness = DirectoryHarness()
+        assert harness.refused(harness.cluster.token(**options))
+        harness.stop()
+
+    def test_a_token_may_act_as_an_account_below(self) -> None:
+        harness = DirectoryHarness()
+        token = harness.cluster.token(RESELLER, act_as={"account_id": CUSTOMER, "owner_id": USER})
+        assert harness.principal(token) == Principal(CUSTOMER, False, NOW + 3600)
+        harness.cluster.save_account(CUSTOMER, pvt_tree=[MASTER])
+        assert harness.refused(token)
+        harness.stop()
+
+    def test_a_good_token_costs_one_read_of_each(self) -> None:
+        harness = DirectoryHarness()
+        token = harness.cluster.token(owner_id=USER)
+        before = len(harness.couch.asked)
+        for _ in range(5):
+            assert not harness.refused(token)
+        asked = harness.couch.asked[before:]
+        assert sorted(asked) == [
+            f"GET {CUSTOMER_DB}/{USER}",
+            f"GET system_auth/{KEY_ID}/private_key.pem",
+            "GET system_config/auth",
+        ]
+        harness.stop()
+
+    def test_a_token_ends_with_its_time(self) -> None:
+        harness = DirectoryHarness()
+        token = harness.cluster.token()
+        assert not harness.refused(token)
+        harness.clock.advance(3600)
+        assert harness.refused(token)
+
+    def test_several_callers_share_one_verification(self) -> None:
+        harness = DirectoryHarness()
+        token = harness.cluster.token()
+        harness.couch.frozen = True
+        answers = [harness.directory.authenticate(token) for _ in range(3)]
+        assert len(harness.directory._verifying) == 1
+        harness.clock.advance(11)
+        for answer in answers:
+            assert "no whole answer" in error_of(answer)
+        harness.couch.frozen = False
+        assert not harness.refused(token)
+
+    def test_the_number_of_verifications_is_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(directory_module, "MAX_VERIFYING", 2)
+        harness = DirectoryHarness()
+        harness.couch.frozen = True
+        tokens = [harness.cluster.token(number=number) for number in range(3)]
+        waiting: list[Deferred[Any]] = [harness.directory.authenticate(token) for token in tokens[:2]]
+        assert "too many tokens" in error_of(harness.directory.authenticate(tokens[2]))
+        harness.clock.advance(11)
+        for one in waiting:
+            error_of(one)
+        harness.stop()
+
+    def test_unknown_keys_do_not_ask_couchdb_without_bounds(self) -> None:
+        harness = DirectoryHarness()
+        before = harness.couch.count("GET system_auth/")
+        for number in range(100):
+            answer = harness.directory.authenticate(harness.cluster.token(kid=f"{number:032x}"))
+            answer.addErrback(lambda _: None)
+        assert harness.couch.count("GET system_auth/") - before <= 20
+        harness.stop()
+
+
+class TestRevocation:
+    @pytest.mark.parametrize("identity", [{}, {"owner_id": USER}, {"device_id": DEVICE, "owner_id": USER}])
+    def test_a_reset_secret_ends_the_token_within_seconds(self, identity: dict[str, Any]) -> None:
+        harness = DirectoryHarness()
+        token = harness.cluster.token(**identity)
+        assert not harness.refused(token)
+        revision = harness.directory.rights_revision
+        document_id = identity.get("device_id") or identity.get("owner_id") or CUSTOMER
+        harness.couch.update(CUSTOMER_DB, document_id, pvt_signature_secret="new")
+        harness.advance(5)
+        assert harness.refused(token)
+        assert harness.directory.rights_revision != revision
+        harness.stop()
+
+    def test_a_message_of_kazoo_ends_it_at_once(self) -> None:
+        harness = DirectoryHarness()
+        token = harness.cluster.token(owner_id=USER)
+        assert not harness.refused(token)
+        harness.couch.update(CUSTOMER_DB, USER, pvt_signature_secret="new")
+        assert not harness.refused(token)
+        revision = harness.directory.rights_revision
+        harness.announce(CUSTOMER_DB, USER)
+        assert harness.directory.rights_revision != revision
+        assert harness.refused(token)
+        harness.stop()
+
+    def test_a_message_about_another_document_costs_nothing(self) -> None:
+        harness = DirectoryHarness()
+        harness.principal(harness.cluster.token(owner_id=USER))
+        revision, asked = harness.directory.rights_revision, len(harness.couch.asked)
+        harness.announce(CUSTOMER_DB, "3" * 32)
+        harness.announce("webhooks", USER)
+        harness.announce("numbers/+1415", USER)
+        harness.principal(harness.cluster.token(owner_id=USER))
+        assert (harness.directory.rights_revision, len(harness.couch.asked)) == (revision, asked)
+        harness.stop()
+
+    def test_missed_messages_end_the_trust_in_every_secret(self) -> None:
+        harness = DirectoryHarness()
+        token = harness.cluster.token(owner_id=USER)
+        assert not harness.refused(token)
+        harness.couch.update(CUSTOMER_DB, USER, pvt_signature_secret="new")
+        harness.directory.on_configuration_missed()
+        assert harness.refused(token)
+        harness.stop()
+
+    @pytest.mark.parametrize("change", [{"enabled": False}, {"pvt_deleted": True}])
+    def test_a_disabled_or_deleted_user_ends_the_token(self, change: dict[str, Any]) -> None:
+        harness = DirectoryHarness()
+        token = harness.cluster.token(owner_id=USER)
+        assert not harness.refused(token)
+        harness.couch.update(CUSTOMER_DB, USER, **change)
+        harness.announce(CUSTOMER_DB, USER)
+        assert harness.refused(token)
+        harness.stop()
+
+    @pytest.mark.parametrize(
+        "change", [{"pvt_enabled": False}, {"pvt_deleted": True}, {"pvt_trial_expires": 1}]
+    )
+    def test_a_disabled_or_deleted_account_ends_its_tokens_at_once(self, change: dict[str, Any]) -> None:
+        harness = DirectoryHarness()
+        token = harness.cluster.token(owner_id=USER)
+        assert not harness.refused(token)
+        revision = harness.directory.rights_revision
+        harness.couch.update(ACCOUNTS, CUSTOMER, **change)
+        assert harness.directory.rights_revision != revision
+        assert harness.refused(token)
+        assert not result_of(harness.directory.can_act_for(Principal(CUSTOMER), CHILD))
+        harness.stop()
+
+    def test_an_account_that_is_enabled_again_has_its_tokens_again(self) -> None:
+        harness = DirectoryHarness()
+        token = harness.cluster.token()
+        harness.couch.update(ACCOUNTS, CUSTOMER, pvt_enabled=False)
+        assert harness.refused(token)
+        harness.couch.update(ACCOUNTS, CUSTOMER, pvt_enabled=True)
+        assert not harness.refused(token)
+        harness.stop()
+
+    def test_another_system_secret_ends_every_token(self) -> None:
+        harness = DirectoryHarness()
+        token = harness.cluster.token()
+        assert not harness.refused(token)
+        auth = {"secret_for_user_signature": "new", "system_key": KEY_ID}
+        harness.couch.update(SYSTEM_CONFIG, "auth", default=auth)
+        harness.announce(SYSTEM_CONFIG, "auth")
+        assert harness.refused(token)
+        harness.stop()
+
+    def test_another_key_ends_every_token_of_its_kid(self) -> None:
+        harness = DirectoryHarness()
+        token = harness.cluster.token()
+        assert not harness.refused(token)
+        harness.cluster.save_key(name="other")
+        harness.announce(SYSTEM_AUTH, KEY_ID)
+        assert harness.refused(token)
+        assert not harness.refused(harness.cluster.token(key="other"))
+        harness.stop()
+
+    def test_rights_of_a_superadmin_end(self) -> None:
+        harness = DirectoryHarness()
+        token = harness.cluster.token(MASTER)
+        assert not harness.refused(token)
+        harness.couch.update(ACCOUNTS, MASTER, pvt_superduper_admin=False)
+        assert not harness.directory.is_superadmin(MASTER)
+        principal = harness.principal(token)
+        assert principal is not None
+        assert not principal.superadmin
+        harness.stop()
+
+
+class TestAccounts:
+    def test_accounts_their_ancestors_and_descendants(self) -> None:
+        harness = DirectoryHarness()
+        directory = harness.directory
+        account = result_of(directory.account(CHILD))
+        assert account == Account(
+            CHILD, "Solberg Service", "eeeeee.sip.example.com", (CUSTOMER, RESELLER, MASTER)
+        )
+        assert result_of(directory.account("9" * 32)) is None
+        assert result_of(directory.account("no id")) is None
+        assert directory.ancestors(CHILD) == (CUSTOMER, RESELLER, MASTER)
+        assert directory.ancestors("9" * 32) is None
+        assert result_of(directory.descendants(CUSTOMER)) == {CHILD}
+        assert directory.is_superadmin(MASTER)
+        assert not directory.is_superadmin(CUSTOMER)
+        harness.stop()
+
+    @pytest.mark.parametrize(
+        ("actor", "account_id", "allowed"),
+        [
+            (CUSTOMER, CUSTOMER, True),
+            (CUSTOMER, CHILD, True),
+            (RESELLER, CHILD, True),
+            (MASTER, CHILD, True),
+            (MASTER, "9" * 32, True),
+            (CHILD, CUSTOMER, False),
+            (SIBLING, CUSTOMER, False),
+            (CUSTOMER, MASTER, False),
+            (CUSTOMER, "9" * 32, False),
+            ("9" * 32, CUSTOMER, False),
+            ("9" * 32, "9" * 32, False),
+        ],
+    )
+    def test_who_may_act_for_whom(self, actor: str, account_id: str, allowed: bool) -> None:
+        harness = DirectoryHarness()
+        # What the principal says of itself does not count.
+        principal = Principal(actor, superadmin=True)
+        assert result_of(harness.directory.can_act_for(principal, account_id)) == allowed
+        harness.stop()
+
+    def test_an_account_that_no_change_has_brought_yet_is_read(self) -> None:
+        harness = DirectoryHarness()
+        new = "8" * 32
+        harness.couch.databases[ACCOUNTS][new] = account_document(new)
+        harness.couch.save(account_database(new), account_document(new))
+        assert not harness.refused(harness.cluster.token(new))
+        account = result_of(harness.directory.account(new))
+        assert account is not None
+        assert account.ancestors == (RESELLER, MASTER)
+        harness.stop()
+
+
+class TestLogin:
+    def test_an_api_key_makes_a_token_like_kazoo_s(self) -> None:
+        harness = DirectoryHarness()
+        login = result_of(harness.directory.login(CUSTOMER * 2))
+        assert login is not None
+        token, principal = login
+        assert principal == Principal(CUSTOMER, False, NOW + 3600)
+        assert harness.principal(token) == principal
+        harness.stop()
+
+    @pytest.mark.parametrize("api_key", ["", "unknown", CUSTOMER, "x" * 5000, "\ud800"])
+    def test_any_other_api_key_makes_none(self, api_key: str) -> None:
+        harness = DirectoryHarness()
+        assert result_of(harness.directory.login(api_key)) is None
+        harness.stop()
+
+    def test_a_disabled_account_gets_none(self) -> None:
+        harness = DirectoryHarness()
+        harness.couch.update(ACCOUNTS, CUSTOMER, pvt_enabled=False)
+        assert result_of(harness.directory.login(CUSTOMER * 2)) is None
+        harness.stop()
+
+    @pytest.mark.parametrize("missing", ["system_config", "key", "secret"])
+    def test_without_what_kazoo_signs_with_there_is_no_token(self, missing: str) -> None:
+        harness = DirectoryHarness()
+        if missing == "system_config":
+            harness.couch.update(SYSTEM_CONFIG, "auth", default={})
+        elif missing == "key":
+            harness.couch.attachments.clear()
+        else:
+            harness.couch.update(CUSTOMER_DB, CUSTOMER, pvt_signature_secret=None)
+        error_of(harness.directory.login(CUSTOMER * 2))
+        harness.stop()
+
+
+class TestCouchdbAway:
+    def test_what_is_known_serves_on_and_nothing_else(self) -> None:
+        harness = DirectoryHarness()
+        token = harness.cluster.token(owner_id=USER)
+        assert not harness.refused(token)
+        harness.go_away()
+        harness.advance(60)
+        assert not harness.refused(token)
+        assert result_of(harness.directory.can_act_for(Principal(CUSTOMER), CHILD))
+        assert harness.directory.ancestors(CHILD) == (CUSTOMER, RESELLER, MASTER)
+        assert "refused" in error_of(harness.directory.authenticate(harness.cluster.token()))
+        assert "refused" in error_of(harness.directory.account("9" * 32))
+        assert "what is known serves on" in str(harness.directory.problem())
+
+    def test_it_serves_on_for_a_bounded_time(self) -> None:
+        harness = DirectoryHarness()
+        token = harness.cluster.token()
+        assert not harness.refused(token)
+        harness.go_away()
+        harness.advance(599)
+        assert not harness.refused(token)
+        harness.advance(2)
+        error_of(harness.directory.authenticate(token))
+        error_of(harness.directory.can_act_for(Principal(CUSTOMER), CHILD))
+        harness.couch.away = False
+        harness.advance(20)
+        assert harness.directory.problem() is None
+        assert not harness.refused(token)
+        harness.stop()
+
+    def test_a_token_that_has_expired_does_not_serve_on(self) -> None:
+        harness = DirectoryHarness()
+        token = harness.cluster.token(exp=int(NOW) + 30)
+        assert not harness.refused(token)
+        harness.go_away()
+        harness.advance(30)
+        assert harness.refused(token)
+
+    def test_what_is_called_changed_does_not_serve_on(self) -> None:
+        harness = DirectoryHarness()
+        token = harness.cluster.token(owner_id=USER)
+        assert not harness.refused(token)
+        harness.go_away()
+        harness.announce(CUSTOMER_DB, USER)
+        error_of(harness.directory.authenticate(token))
+
+    def test_before_the_first_load_nothing_is_allowed(self) -> None:
+        harness = DirectoryHarness(started=False)
+        harness.couch.away = True
+        harness.start()
+        assert "refused" in str(harness.directory.problem())
+        error_of(harness.directory.authenticate(harness.cluster.token()))
+        error_of(harness.directory.login(CUSTOMER * 2))
+        error_of(harness.directory.account(CUSTOMER))
+        error_of(harness.directory.can_act_for(Principal(CUSTOMER), CUSTOMER))
+        harness.couch.away = False
+        harness.advance(60)
+        assert harness.directory.problem() is None
+        assert not harness.refused(harness.cluster.token())
+        harness.stop()

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
+
+from kazoo_bridge.couchdb.names import SYSTEM_AUTH, SYSTEM_CONFIG, account_database
+from kazoo_bridge.directory.couchdb.cached_reader import Freshness
+from kazoo_bridge.directory.couchdb.secrets import AuthSettings, CouchSecrets, Identity
+from tests.couchdb.fake_couch import FakeCouch
+from tests.couchdb.kazoo_cluster import CUSTOMER, KEY_ID, SYSTEM_SECRET, USER, KazooCluster, secret_of
+from tests.couchdb.kazoo_tokens import rsa_key, to_pem
+from tests.directory.couchdb.harness import result_of
+
+DB = account_database(CUSTOMER)
+
+
+class Harness:
+    """The secrets of a fake CouchDB; `changes` counts what was reported."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.couch = FakeCouch()
+        KazooCluster(self.couch, self.clock.seconds).populate()
+        self.changes = 0
+        client = self.couch.client(self.clock)
+        self.secrets = CouchSecrets(self.clock, client, Freshness(5, 600), self.on_changed)
+
+    def on_changed(self) -> None:
+        self.changes += 1
+
+
+def test_keys_identities_and_settings_are_read() -> None:
+    secrets = Harness().secrets
+    assert result_of(secrets.keys.get(KEY_ID)) == rsa_key().public_key()
+    assert result_of(secrets.identity(CUSTOMER, USER)) == Identity(secret_of(USER))
+    assert result_of(secrets.auth_settings()) == AuthSettings(SYSTEM_SECRET, KEY_ID)
+    assert secrets.peek_identity(CUSTOMER, USER) == Identity(secret_of(USER))
+    assert secrets.peek_settings() == AuthSettings(SYSTEM_SECRET, KEY_ID)
+    assert result_of(secrets.private_key(KEY_ID)) is not None
+
+
+def test_what_does_not_exist_is_none() -> None:
+    secrets = Harness().secrets
+    assert result_of(secrets.keys.get("9" * 32)) is None
+    assert result_of(secrets.identity(CUSTOMER, "9" * 32)) is None
+    assert result_of(secrets.identity("9" * 32, USER)) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "identity"),
+    [
+        ({"enabled": False}, Identity(secret_of(USER), enabled=False)),
+        ({"pvt_deleted": True}, Identity(secret_of(USER), enabled=False)),
+        ({"pvt_signature_secret": None}, Identity(None)),
+        ({"pvt_signature_secret": ""}, Identity(None)),
+        ({"pvt_signature_secret": 7}, Identity(None)),
+    ],
+)
+def test_identities_that_may_not_act(change: dict[str, Any], identity: Identity) -> None:
+    harness = Harness()
+    harness.couch.update(DB, USER, **change)
+    assert result_of(harness.secrets.identity(CUSTOMER, USER)) == identity
+
+
+@pytest.mark.parametrize("default", [None, "x", {}, {"secret_for_user_signature": 7, "system_key": ""}])
+def test_settings_that_are_not_there(default: Any) -> None:
+    harness = Harness()
+    harness.couch.update(SYSTEM_CONFIG, "auth", default=default)
+    assert result_of(harness.secrets.auth_settings()) == AuthSettings(None, None)
+
+
+@pytest.mark.parametrize("pem", [b"", b"no PEM", to_pem(rsa_key())[:500], to_pem(rsa_key("small", 1024))])
+def test_a_key_that_cannot_be_used_is_logged_and_none(pem: bytes) -> None:
+    harness = Harness()
+    harness.couch.attach(SYSTEM_AUTH, KEY_ID, "private_key.pem", pem)
+    with capturedLogs() as logs:
+        assert result_of(harness.secrets.keys.get(KEY_ID)) is None
+    assert "key of CouchDB not used" in formatEvent(logs[0])
+
+
+def test_messages_about_what_is_known_are_reported() -> None:
+    harness = Harness()
+    for known, of_it in ((DB, USER), (SYSTEM_AUTH, KEY_ID), (SYSTEM_CONFIG, "auth")):
+        harness.secrets.document_changed(known, of_it)
+    assert harness.changes == 0
+    result_of(harness.secrets.keys.get(KEY_ID))
+    result_of(harness.secrets.identity(CUSTOMER, USER))
+    result_of(harness.secrets.auth_settings())
+    database: Any
+    document_id: Any
+    for database in (DB.replace("/", "%2F"), SYSTEM_AUTH, SYSTEM_CONFIG, "other", 7, None):
+        for document_id in (USER, KEY_ID, "auth", 7, None):
+            harness.secrets.document_changed(database, document_id)
+    assert harness.changes == 3
+    assert harness.secrets.peek_settings() is None
+    assert harness.secrets.peek_identity(CUSTOMER, USER) is None
+
+
+def test_secrets_are_not_shown() -> None:
+    secrets = Harness().secrets
+    shown = repr([result_of(secrets.identity(CUSTOMER, USER)), result_of(secrets.auth_settings())])
+    assert SYSTEM_SECRET not in shown
+    assert secret_of(USER) not in shown
