@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -23,6 +24,12 @@ def _note_recursion_error(event: LogEvent) -> None:
 
 def pytest_configure() -> None:
     globalLogPublisher.addObserver(_note_recursion_error)
+
+
+def pytest_collection_finish() -> None:
+    """Exempt what has been imported from garbage collections: each would look at all of it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
