@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -26,6 +27,12 @@ def pytest_configure() -> None:
     globalLogPublisher.addObserver(_note_recursion_error)
 
 
+def pytest_collection_finish() -> None:
+    """Exempt what has been imported from garbage collections: each would look at all of it again."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
 def expected_recursion_errors() -> Iterator[None]:
     """Use in a test that raises RecursionError on purpose."""
@@ -49,8 +56,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def _running_node(advanced_config: str = "[].") -> Iterator[RabbitNode]:
-    node = RabbitNode(advanced_config=advanced_config)
+def _running_node() -> Iterator[RabbitNode]:
+    node = RabbitNode()
     node.start()
     yield node
     node.stop()
@@ -68,16 +75,25 @@ def vhost_uri(rabbit: RabbitNode) -> str:
     return rabbit.fresh_vhost()
 
 
-@pytest.fixture
-def disposable_rabbit() -> Iterator[RabbitNode]:
-    """A private RabbitMQ node for one test, which may kill it."""
+@pytest.fixture(scope="session")
+def session_mortal_rabbit() -> Iterator[RabbitNode]:
+    """The node of `mortal_rabbit`, for fixtures that live longer than a test."""
     yield from _running_node()
 
 
-@pytest.fixture(scope="session")
-def impatient_rabbit() -> Iterator[RabbitNode]:
+@pytest.fixture
+def mortal_rabbit(session_mortal_rabbit: RabbitNode) -> Iterator[RabbitNode]:
+    """A second node, which tests may kill, freeze and reset. It runs again when the next test begins."""
+    yield session_mortal_rabbit
+    session_mortal_rabbit.revive()
+
+
+@pytest.fixture
+def impatient_rabbit(mortal_rabbit: RabbitNode) -> Iterator[RabbitNode]:
     """A broker that ends the channel of a consumer which leaves a delivery unacknowledged for a second."""
-    yield from _running_node("[{rabbit, [{consumer_timeout, 1000}, {channel_tick_interval, 200}]}].")
+    mortal_rabbit.configure(consumer_timeout=1000, channel_tick_interval=200)
+    yield mortal_rabbit
+    mortal_rabbit.configure(consumer_timeout=1_800_000, channel_tick_interval=60_000)
 
 
 @pytest.fixture(scope="session")

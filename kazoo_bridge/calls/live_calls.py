@@ -175,8 +175,10 @@ class LiveCalls:
             return RETRY_INTERVAL
         if report is not None:
             diff = watched.calls.reconcile(report, queried_at, self._clock.seconds())
-            watched.stale = self._bus_down
+            watched.reported, watched.stale = True, self._bus_down
             watched.notify(diff)
+        elif watched.is_unknown:
+            watched.stale = self._bus_down
         watched.ready = True
         watched.send_snapshots()
         return SILENCE_TIMEOUT if report is None or watched.calls.has_unconfirmed else REFRESH_INTERVAL

@@ -52,17 +52,23 @@ class WatchedAccount:
     """A watched account: its calls, its watchers, and the state of the queries about it.
 
     `ready`: the first query has ended, so snapshots can be sent. `stale`: the bus was disconnected, and no
-    query has succeeded since. `querying` is the running query; `query_again`: another one must follow it;
-    `next` is the timer of the next query.
+    query has succeeded since. `reported`: a node of the switch has replied at least once. `querying` is the
+    running query; `query_again`: another one must follow it; `next` is the timer of the next query.
     """
 
     calls: AccountCalls
     watchers: list[Watcher] = field(init=False, factory=list)
     ready: bool = field(init=False, default=False)
     stale: bool = field(init=False, default=False)
+    reported: bool = field(init=False, default=False)
     querying: Deferred[Any] | None = field(init=False, default=None)
     query_again: bool = field(init=False, default=False)
     next: IDelayedCall | None = field(init=False, default=None)
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether nothing has been heard of its calls, so that nothing can be outdated."""
+        return not self.reported and not self.calls.calls
 
     def send_snapshots(self) -> None:
         """Send ``snapshot`` or ``stale`` to the watchers that have not received it yet."""

@@ -255,6 +255,23 @@ def test_a_watch_that_starts_while_the_bus_is_down(harness: Harness) -> None:
     assert (watcher.kinds, list(watcher.calls)) == (["stale", "snapshot"], ["call-1"])
 
 
+def test_without_a_switch_nothing_is_stale_once_the_bus_is_back(harness: Harness) -> None:
+    harness.node.answer = lambda event: None
+    watcher = harness.watch_with_snapshot()
+    harness.bus.stopService()
+    harness.wait(1)
+    assert watcher.kinds == ["snapshot", "stale"]
+    harness.bus.startService()
+    harness.wait(2)
+    assert watcher.kinds == ["snapshot", "stale", "snapshot"], "as at the beginning, no node has replied"
+    harness.publish("CHANNEL_CREATE", "new")
+    harness.bus.stopService()
+    harness.wait(1)
+    harness.bus.startService()
+    harness.wait(2)
+    assert watcher.kinds[-1] == "stale", "the call may have ended meanwhile"
+
+
 def test_a_second_watcher_gets_a_snapshot_without_a_second_query(harness: Harness) -> None:
     harness.node.of_account = [listed()]
     first = harness.watch_with_snapshot()

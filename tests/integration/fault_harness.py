@@ -235,9 +235,9 @@ def start_node(folder: Path, uri: str, url: str, storage_uri: str = "") -> Defau
 
 
 @contextlib.contextmanager
-def private_rabbit(extra_config: str = "") -> Iterator[RabbitNode]:
-    """Run a broker for one scenario, which may kill it; `extra_config` is appended to its configuration."""
-    rabbit = RabbitNode(extra_config)
+def private_rabbit() -> Iterator[RabbitNode]:
+    """Run a broker for one scenario, which may freeze it for long."""
+    rabbit = RabbitNode()
     rabbit.start()
     try:
         yield rabbit

@@ -98,9 +98,10 @@ class Cluster:
     def uri(self, name: str, password: str = PASSWORD) -> str:
         return f"postgresql+psycopg://bridge:{password}@127.0.0.1:{self.port}/{name}"
 
-    def new_database(self) -> str:
+    def new_database(self, template: str = "template1") -> str:
+        """Create a database as a copy of `template`, to which no connection may be open; returns its name."""
         name = f"kazoo_{secrets.token_hex(4)}"
-        self._execute(f"CREATE DATABASE {name}")
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return name
 
     def drop_database(self, name: str) -> None:

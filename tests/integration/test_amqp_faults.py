@@ -118,8 +118,8 @@ async def test_a_consumer_that_the_broker_ends_for_being_slow_continues(
     impatient_rabbit: RabbitNode, arguments: dict[str, object]
 ) -> None:
     """Its unfinished events are delivered again; results that come too late are dropped silently."""
-    seen, queue = HoldingHandler(), evolve(DURABLE, name=f"test.{len(arguments)}")
-    async with running_bus(impatient_rabbit.uri, queue_arguments=arguments) as bus:
+    seen, queue, uri = HoldingHandler(), evolve(DURABLE, name="test.slow"), impatient_rabbit.fresh_vhost()
+    async with running_bus(uri, queue_arguments=arguments) as bus:
         consumer = bus.consume(queue, seen)
         await until(is_available(bus), "the bus to be available")
         with CapturedLog() as log:
@@ -140,7 +140,7 @@ async def test_a_consumer_that_the_broker_ends_for_being_slow_continues(
         [line] = [line for line in log.at_least(LogLevel.warn) if "restarting it" in line]
         assert "406 PRECONDITION_FAILED" in line
         assert "timed out" in line
-    client = await BrokerClient.connect(parse_uri(impatient_rabbit.uri))
+    client = await BrokerClient.connect(parse_uri(uri))
     assert await client.count(queue.name) == 0
     await client.close()
 
@@ -160,22 +160,21 @@ async def publish_when_possible(bus: AmqpBus, number: int) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_broker_that_was_reset_gets_everything_declared_again(disposable_rabbit: RabbitNode) -> None:
+async def test_a_broker_that_was_reset_gets_everything_declared_again(mortal_rabbit: RabbitNode) -> None:
     """Queues, exchanges and bindings are gone, not only the connection."""
     durable, sockets = RecordingHandler(), RecordingHandler()
-    async with running_bus(disposable_rabbit.uri, queue_arguments=ARGUMENTS) as bus:
+    async with running_bus(mortal_rabbit.uri, queue_arguments=ARGUMENTS) as bus:
         bus.consume(DURABLE, durable)
         consumer = bus.consume(Queue("", frozenset({Topic("im", "#")}), acknowledge=False), sockets)
         await until(is_available(bus), "the bus to be available")
         await consumer.bind(CALLS)
-        for command in ("stop_app", "reset", "start_app"):
-            await deferToThread(disposable_rabbit.ctl, command)
+        await deferToThread(mortal_rabbit.reset)
         await until(lambda: consumer.start_count >= 2, "the consumer to start again", 60)
         await until(is_available(bus), "the bus to be available again", 60)
         await publish_when_possible(bus, 1)
         await until(lambda: 1 in durable.numbers and 1 in sockets.numbers, "the event")
     kind, arguments = "quorum", '{"x-max-length-bytes",1073741824}'
-    listed = await deferToThread(disposable_rabbit.ctl, "list_queues", "name", "type", "arguments")
+    listed = await deferToThread(mortal_rabbit.ctl, "list_queues", "name", "type", "arguments")
     [line] = [line for line in listed.splitlines() if line.startswith(DURABLE.name)]
     assert kind in line
     assert arguments in line
@@ -183,22 +182,22 @@ async def test_a_broker_that_was_reset_gets_everything_declared_again(disposable
 
 @pytest_twisted.ensureDeferred
 async def test_a_frozen_broker_is_noticed_and_nothing_that_it_has_confirmed_is_lost(
-    disposable_rabbit: RabbitNode,
+    mortal_rabbit: RabbitNode,
 ) -> None:
     seen = HoldingHandler()
-    async with running_bus(disposable_rabbit.uri + "?heartbeat=1", queue_arguments=ARGUMENTS) as bus:
+    async with running_bus(mortal_rabbit.fresh_vhost() + "?heartbeat=1", queue_arguments=ARGUMENTS) as bus:
         consumer = bus.consume(DURABLE, seen)
         await until(is_available(bus), "the bus to be available")
         for number in range(8):  # more than the prefetch
             await bus.publish("callevt", "call.x.y", {"n": number}, mandatory=True)
         await until(seen.has(5), "the first events")
-        await deferToThread(disposable_rabbit.settle)
+        await deferToThread(mortal_rabbit.settle)
         with CapturedLog() as log:
 
             def losses() -> int:
                 return len([line for line in log.at_least(LogLevel.warn) if "gave no sign of life" in line])
 
-            disposable_rabbit.freeze()
+            mortal_rabbit.freeze()
             unconfirmed = bus.publish("callevt", "call.x.y", {"n": 99})
             try:
                 # One connection notices it before the other, which would live on if the broker thawed then.
@@ -206,7 +205,7 @@ async def test_a_frozen_broker_is_noticed_and_nothing_that_it_has_confirmed_is_l
                 with pytest.raises(BusUnavailable):
                     await unconfirmed
             finally:
-                disposable_rabbit.thaw()
+                mortal_rabbit.thaw()
         await until(lambda: consumer.start_count >= 2, "the consumer to start again", 60)
 
         def all_finished() -> bool:

@@ -31,12 +31,9 @@ from tests.integration.cutting_proxy import CuttingProxy
 from tests.integration.rabbitmq import RabbitNode, free_port
 
 
-@pytest.fixture(scope="module")
-def node() -> Iterator[RabbitNode]:
-    running = RabbitNode()
-    running.start()
-    yield running
-    running.stop()
+@pytest.fixture
+def node(mortal_rabbit: RabbitNode) -> RabbitNode:
+    return mortal_rabbit
 
 
 @pytest_twisted.ensureDeferred
@@ -171,7 +168,7 @@ async def test_a_blocked_broker_accepts_no_messages_but_consumers_continue(node:
         await until(is_available(bus), "the bus to be available")
         for number in range(3):
             await bus.publish("im", "before", {"n": number})
-        await deferToThread(node.ctl, "set_vm_memory_high_watermark", "0.0000001")
+        await deferToThread(node.evaluate, "vm_memory_monitor:set_vm_memory_high_watermark(0.0000001)")
         try:
             stuck = bus.publish("im", "stuck", {})
             with pytest.raises(BusUnavailable, match="blocked"):
@@ -181,7 +178,7 @@ async def test_a_blocked_broker_accepts_no_messages_but_consumers_continue(node:
                 await bus.publish("im", "refused", {})
             await until(seen.has(3), "the messages from before")
         finally:
-            await deferToThread(node.ctl, "set_vm_memory_high_watermark", "0.4")
+            await deferToThread(node.evaluate, "vm_memory_monitor:set_vm_memory_high_watermark(0.4)")
         await until(is_available(bus), "the bus to be available again")
         await bus.publish("im", "after", {})
         await until(lambda: "after" in seen.keys, "a message after the block")

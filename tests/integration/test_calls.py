@@ -130,7 +130,7 @@ async def test_a_watch_follows_events_and_a_reconnection(harness: Harness, rabbi
 
     harness.one.of_account, harness.two.of_account = [listed("meanwhile")], []
     vhost = parse_uri(harness.uri).vhost
-    await deferToThread(rabbit.ctl, "close_all_connections", "--vhost", vhost, "a test")
+    await deferToThread(rabbit.close_connections, vhost)
     await until(lambda: "meanwhile" in calls and "mine" not in calls, "the correction")
     assert kinds[-1] == "snapshot"
     assert "stale" in kinds

@@ -44,12 +44,13 @@ def private_cluster() -> Iterator[Cluster]:
         cluster.remove()
 
 
-def the_broker_is_killed_under_load(folder: Path, _rabbit: RabbitNode) -> Iterator[None]:
+def the_broker_is_killed_under_load(folder: Path, rabbit: RabbitNode) -> Iterator[None]:
     """While requests are made and some fail, too few to suspend the hook."""
-    with private_rabbit() as rabbit, receiving() as receiver:
+    with receiving() as receiver:
         receiver.behaviour = lambda number: "500" if number in range(1, 50, 10) else "slow"
-        node = start_node(folder, rabbit.uri, receiver.url)
-        publisher = Publisher(rabbit.uri)
+        uri = rabbit.fresh_vhost()
+        node = start_node(folder, uri, receiver.url)
+        publisher = Publisher(uri)
         publisher.publish(20)
         rabbit.settle()
 
@@ -252,11 +253,14 @@ SCENARIOS = [
 
 
 @pytest.fixture(scope="module")
-def scenarios(tmp_path_factory: pytest.TempPathFactory, rabbit: RabbitNode) -> Scenarios:
+def scenarios(
+    tmp_path_factory: pytest.TempPathFactory, rabbit: RabbitNode, session_mortal_rabbit: RabbitNode
+) -> Scenarios:
     """All scenarios, begun, each with its own nodes."""
     scenarios = Scenarios()
     for scenario in SCENARIOS:
-        scenarios.begin(scenario, tmp_path_factory.mktemp(scenario.__name__), rabbit)
+        broker = session_mortal_rabbit if scenario is the_broker_is_killed_under_load else rabbit
+        scenarios.begin(scenario, tmp_path_factory.mktemp(scenario.__name__), broker)
     return scenarios
 
 

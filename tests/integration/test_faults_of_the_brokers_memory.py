@@ -11,7 +11,6 @@ from tests.integration.fault_harness import (
     FaultyReceiver,
     Publisher,
     Scenarios,
-    private_rabbit,
     receiving,
     start_node,
 )
@@ -28,27 +27,19 @@ def receiver() -> Iterator[FaultyReceiver]:
     made.stop()
 
 
-def in_queue(rabbit: RabbitNode, kind: str) -> int:
-    """Return the number of messages in the durable queue."""
-    lines = rabbit.ctl("list_queues", "name", kind).splitlines()
-    [count] = [line.split("\t")[1] for line in lines if line.startswith("kazoo_bridge.webhooks\t")]
-    return int(count)
-
-
 def fail_some(number: int) -> str:
     return "500" if number % 5 == 1 else "slow"
 
 
-def the_broker_is_reset(folder: Path) -> Iterator[None]:
+def the_broker_is_reset(folder: Path, rabbit: RabbitNode) -> Iterator[None]:
     """What a node has received by then arrives, and so does everything afterwards."""
-    with private_rabbit() as rabbit, receiving(fail_some) as receiver:
+    with receiving(fail_some) as receiver:
         node = start_node(folder, rabbit.uri, receiver.url)
         publisher = Publisher(rabbit.uri)
         publisher.publish(300)
-        eventually(lambda: in_queue(rabbit, "messages_ready") == 0, "all events with the node", 60)
+        eventually(lambda: rabbit.count_messages("/", "messages_ready") == 0, "all events with the node", 60)
         publisher.close()
-        for command in ("stop_app", "reset", "start_app"):
-            rabbit.ctl(command)
+        rabbit.reset()
         publisher.reconnect()
         eventually(node.is_ready, "ready again", 60)
         receiver.behaviour = lambda number: "ok"
@@ -59,11 +50,13 @@ def the_broker_is_reset(folder: Path) -> Iterator[None]:
         node.stop()
 
 
-def the_broker_freezes(folder: Path) -> Iterator[None]:
+def the_broker_freezes(folder: Path, rabbit: RabbitNode) -> Iterator[None]:
     """A broker that asks for heartbeats each second, so that its silence is noticed soon."""
-    with private_rabbit("heartbeat = 1") as rabbit, receiving(fail_some) as receiver:
-        node = start_node(folder, rabbit.uri, receiver.url)
-        publisher = Publisher(rabbit.uri)
+    rabbit.configure(heartbeat=1)
+    uri = rabbit.fresh_vhost()
+    with receiving(fail_some) as receiver:
+        node = start_node(folder, uri, receiver.url)
+        publisher = Publisher(uri)
         publisher.publish(600)
         publisher.close()
         rabbit.settle()
@@ -86,12 +79,15 @@ SCENARIOS = [the_broker_is_reset, the_broker_freezes]
 
 
 @pytest.fixture(scope="module")
-def scenarios(tmp_path_factory: pytest.TempPathFactory) -> Scenarios:
-    """All scenarios, begun, each with its own broker and node."""
+def scenarios(
+    tmp_path_factory: pytest.TempPathFactory, session_mortal_rabbit: RabbitNode
+) -> Iterator[Scenarios]:
+    """All scenarios, begun one after the other on the same broker, each with its own node."""
     scenarios = Scenarios()
     for scenario in SCENARIOS:
-        scenarios.begin(scenario, tmp_path_factory.mktemp(scenario.__name__))
-    return scenarios
+        scenarios.begin(scenario, tmp_path_factory.mktemp(scenario.__name__), session_mortal_rabbit)
+    yield scenarios
+    session_mortal_rabbit.configure(heartbeat=60)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
@@ -103,13 +99,15 @@ def test_the_broker_loses_patience_with_a_slow_consumer(
     tmp_path: Path, impatient_rabbit: RabbitNode, receiver: FaultyReceiver
 ) -> None:
     receiver.behaviour = lambda number: "silent" if number < 10 else "ok"
-    node = start_node(tmp_path, impatient_rabbit.uri, receiver.url)
-    publisher = Publisher(impatient_rabbit.uri)
+    uri = impatient_rabbit.fresh_vhost()
+    vhost = uri.rpartition("/")[2]
+    node = start_node(tmp_path, uri, receiver.url)
+    publisher = Publisher(uri)
     publisher.publish(100)
     eventually(lambda: "restarting it" in node.log_text(), "the end of the consumer", 60)
     publisher.publish(50)
     receiver.verify(publisher.confirmed, 90)
     eventually(node.is_ready, "ready again", 60)
-    eventually(lambda: in_queue(impatient_rabbit, "messages") == 0, "all is acknowledged", 60)
+    eventually(lambda: impatient_rabbit.count_messages(vhost, "messages") == 0, "all is acknowledged", 60)
     publisher.close()
     node.stop()

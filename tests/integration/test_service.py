@@ -317,22 +317,23 @@ def test_no_secret_is_in_the_log(node: NodeProcess, kazoo: Kazoo, receiver: WebR
 
 
 def test_a_node_recovers_when_the_broker_was_killed(
-    tmp_path: Path, disposable_rabbit: RabbitNode, receiver: WebReceiver
+    tmp_path: Path, mortal_rabbit: RabbitNode, receiver: WebReceiver
 ) -> None:
-    node = NodeProcess(tmp_path, disposable_rabbit.uri)
+    uri = mortal_rabbit.fresh_vhost()
+    node = NodeProcess(tmp_path, uri)
     node.command("account", "create", "--id", ONE)
     token = node.command("token", "create", "--account", ONE)
     try:
-        node.start()
+        node.start(installed=True)
         create_hook(node, ONE, token, uri=receiver.url)
-        disposable_rabbit.settle()
-        disposable_rabbit.kill()
+        mortal_rabbit.settle()
+        mortal_rabbit.kill()
         eventually(lambda: not node.is_ready(), "not ready without a broker")
         assert "bus:" in node.rest("GET", "/readyz").text
         assert node.rest("GET", "/healthz").status_code == 200
-        disposable_rabbit.start()
+        mortal_rabbit.start()
         eventually(node.is_ready, "the node is ready again", 60)
-        kazoo = Kazoo(disposable_rabbit.uri)
+        kazoo = Kazoo(uri)
         kazoo.call(ONE, "after")
         assert receiver.wait_for(1)[0].form["call_id"] == "after"
         kazoo.close()
@@ -342,7 +343,7 @@ def test_a_node_recovers_when_the_broker_was_killed(
 
 def test_a_bad_configuration_ends_the_start_with_a_line_per_mistake(tmp_path: Path) -> None:
     node = NodeProcess(tmp_path, "http://wrong", '[amqq]\nuri = "x"\n')
-    node.start(wait=False)
+    node.start(wait=False, installed=True)
     assert node.ended() == 1
     lines = node.log_text().splitlines()
     assert [line.split(":")[0] for line in lines] == ["amqq", "amqp.uri"]
@@ -353,7 +354,7 @@ def test_a_port_in_use_ends_the_start(tmp_path: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", node.port))
         other.listen()
-        node.start(wait=False)
+        node.start(wait=False, installed=True)
         assert node.ended() == 1
     assert (
         f"\nkazoo_bridge: http.endpoint: cannot listen on tcp:{node.port}:interface=127.0.0.1: "
@@ -368,7 +369,7 @@ def test_an_unknown_interface_ends_the_start(tmp_path: Path) -> None:
             f"tcp:{node.websocket_port}:interface=127.0.0.1", "tcp6:1:interface=nowhere"
         )
     )
-    node.start(wait=False)
+    node.start(wait=False, installed=True)
     assert node.ended() == 1
     assert (
         "\nkazoo_bridge: websockets.endpoint: cannot listen on tcp6:1:interface=nowhere: " in node.log_text()

@@ -32,16 +32,7 @@ def vhost_of(uri: str) -> str:
 
 async def bound(harness: Harness, rabbit: RabbitNode, vhost_uri: str) -> list[str]:
     """Return the routing keys to which exclusive queues are bound, on the exchanges of faxes and calls."""
-    listed = await deferToThread(
-        rabbit.ctl,
-        "list_bindings",
-        "-p",
-        vhost_of(vhost_uri),
-        "source_name",
-        "routing_key",
-        "destination_name",
-    )
-    rows = [line.split("\t") for line in listed.splitlines()]
+    rows = await deferToThread(rabbit.bindings, vhost_of(vhost_uri))
     return sorted(
         key
         for exchange, key, queue in rows
@@ -84,7 +75,7 @@ async def test_a_resumed_session_reports_a_gap_after_the_broker_was_away(
     await plain.request("subscribe", {"account_id": STRANGER, "binding": "call.*.*"})
     fanout = harness.websockets.fanout
     before = fanout.interruptions
-    await deferToThread(rabbit.ctl, "close_all_connections", "--vhost", vhost_of(vhost_uri), "a test")
+    await deferToThread(rabbit.close_connections, vhost_of(vhost_uri))
     await until(
         lambda: fanout.interruptions > before and harness.node.bus.unavailable_reason() is None,
         "the bus after the interruption",
@@ -184,24 +175,24 @@ async def test_a_binding_that_the_broker_refuses(tmp_path: Path, rabbit: RabbitN
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_broker_that_does_not_answer(tmp_path: Path, disposable_rabbit: RabbitNode) -> None:
-    harness = await Harness.start(tmp_path, disposable_rabbit.uri)
+async def test_a_broker_that_does_not_answer(tmp_path: Path, mortal_rabbit: RabbitNode) -> None:
+    harness = await Harness.start(tmp_path, mortal_rabbit.fresh_vhost())
     try:
         await until(lambda: harness.node.bus.unavailable_reason() is None, "the bus")
         client = await harness.connect()
-        disposable_rabbit.freeze()
+        mortal_rabbit.freeze()
         answer = await client.request("subscribe", {"account_id": RESELLER, "binding": "fax.status.*"})
         assert answer["status"] == "error"
         assert answer["data"]["errors"] == [
             "binding fax.status.* is not available: the message bus has not answered within 5 seconds"
         ]
         await until(lambda: harness.node.bus.unavailable_reason() is not None, "the consumer to be not ready")
-        disposable_rabbit.thaw()
+        mortal_rabbit.thaw()
         await until(lambda: harness.node.bus.unavailable_reason() is None, "the bus to recover")
         assert (await client.request("subscribe", {"account_id": RESELLER, "binding": "call.*.c1"}))[
             "status"
         ] == "success"
         await assert_receives(harness, client, RESELLER, "c1")
     finally:
-        disposable_rabbit.thaw()
+        mortal_rabbit.thaw()
         await harness.stop()

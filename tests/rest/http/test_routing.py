@@ -50,3 +50,10 @@ def test_other_methods_and_paths_are_not_served() -> None:
     for path in ("/helper", "/tools/helper/x", "/"):
         with pytest.raises(NotFound):
             call("GET", path)
+
+
+def test_paths_are_matched_only() -> None:
+    """Functions that build them would cost most of the time in which a node makes its routes."""
+    adapter = make_app([Tools()]).url_map.bind("localhost")
+    with pytest.raises(NotImplementedError):
+        adapter.build("PUT /tools")
