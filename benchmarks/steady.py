@@ -111,6 +111,7 @@ class SteadyNode:
                 visitor, next_churn = self._connect(), passed + _CHURN_INTERVAL
             if passed >= next_reading:
                 readings.append(read(self._node.pid, self._node.port))
+                print(f"{passed:.0f} s: {readings[-1]}", file=sys.stderr, flush=True)
                 next_reading = passed + _READ_INTERVAL
         self._wait()
         published = self._published - earlier

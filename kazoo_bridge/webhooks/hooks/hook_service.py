@@ -227,8 +227,11 @@ class HookService:
             )
         self._change(partial(HookRegistry.remove_account, account_id=account_id))
 
-    def _parse(self, stored: StoredHook, parser: HookParser) -> Hook | None:
+    def parse(self, stored: StoredHook) -> Hook | None:
         """Parse a stored hook; if its document cannot be used, log an error and return None."""
+        return self._parse(stored, HookParser(self._rules.catalogue))
+
+    def _parse(self, stored: StoredHook, parser: HookParser) -> Hook | None:
         try:
             hook = parser.parse(stored)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -289,7 +292,7 @@ class HookService:
         self._on_changed(action, stored)
 
     def _cache(self, stored: StoredHook, *, created: bool = False) -> None:
-        hook = self._parse(stored, HookParser(self._rules.catalogue))
+        hook = self.parse(stored)
         if hook is None:
             return
         known = self._registry.find(hook.id)

@@ -65,7 +65,7 @@ def test_hooks_are_parsed_as_without_models(hooks: list[StoredHook]) -> None:
 
 def test_equal_values_are_shared() -> None:
     parser = HookParser(CATALOGUE)
-    document = {"custom_data": {"a": "b"}, "modifiers": {"c": "d"}, "max_age_s": 5}
+    document: dict[str, Any] = {"custom_data": {"a": "b"}, "modifiers": {"c": "d"}, "max_age_s": 5}
     first, second = (
         parser.parse(stored_hook(hook_id, name=hook_id, uri=f"http://{hook_id}/", **document))
         for hook_id in ("h1", "h2")
