@@ -4,7 +4,8 @@ Run it with ``python -m benchmarks.growth``. For each number of foreign hooks it
 SQLite database of a node, starts the node, and publishes to its one own hook through a private broker at a
 steady rate. It prints the seconds until the node is ready, its memory, the processor time of an event, and
 its delay; the longest delay shows pauses, such as those of the garbage collector. The same is measured with
-foreign subscriptions, of sockets with 1 000 each, and with idle sockets that have one subscription each.
+foreign subscriptions, of sockets with 1 000 each, and with idle sockets that have one subscription each; then
+a socket of the own account gets every event, too, and must have read all of them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any, NamedTuple
 
 from benchmarks.harness import report
@@ -33,6 +36,7 @@ _SUBSCRIPTIONS_PER_SOCKET = 1000
 _BINDINGS_PER_MESSAGE = 50
 _HOOKS_PER_ACCOUNT = 5
 _FIRST_FOREIGN = 1 << 64
+_BINDING = "call.CHANNEL_CREATE"
 
 #: What the sockets of one client need beside the default configuration.
 _WEBSOCKETS = """
@@ -45,8 +49,8 @@ max_subscriptions_per_account = 0
 
 
 class Size(NamedTuple):
-    """A row: `kind` and number of what is foreign, seconds until all of it is there and the
-    processor time that they took, bytes of the process."""
+    """A row: `kind` and number of what is foreign, seconds until all of it is there and the processor time
+    that they took, bytes of the process, the events that the own socket has received."""
 
     kind: str
     foreign: int
@@ -54,6 +58,23 @@ class Size(NamedTuple):
     cpu: float
     resident: int
     delays: Delays
+    frames: int | None = None
+
+
+class FrameCounter(Thread):
+    """Reads the frames of a socket until it is closed."""
+
+    def __init__(self, client: Socket) -> None:
+        super().__init__(daemon=True)
+        self._client = client
+        self.count = 0
+
+    def run(self) -> None:
+        """Read, in this thread."""
+        with suppress(OSError):
+            while data := self._client.socket.recv(1 << 18):
+                self._client.data += data
+                self.count += len(self._client.frames())
 
 
 class GrowingContender(OurContender):
@@ -65,6 +86,7 @@ class GrowingContender(OurContender):
         self._kind = kind
         self._count = count
         self._sockets: list[Socket] = []
+        self._own: FrameCounter | None = None
         self.seconds = self.cpu = 0.0
         self.resident = 0
 
@@ -101,21 +123,34 @@ class GrowingContender(OurContender):
             self._subscribe()
         self.seconds, self.cpu = time.monotonic() - began, cpu_seconds(self.pids()) - cpu
         self.resident = resident_bytes(self.pids())
+        if self._kind != "hooks":
+            client = self._connect()
+            self._subscribe_to(client, [f"{_BINDING}.*"])
+            self._own = FrameCounter(client)
+            self._own.start()
+
+    @property
+    def frames(self) -> int | None:
+        """The events that the own socket has received; None without one."""
+        return None if self._own is None else self._own.count
+
+    def _connect(self) -> Socket:
+        client = Socket(f"127.0.0.1:{self.nodes[0].websocket_port}")
+        self._sockets.append(client)
+        return client
 
     def _subscribe(self) -> None:
         each = _SUBSCRIPTIONS_PER_SOCKET if self._kind == "subscriptions" else 1
         for first in range(0, self._count, each):
-            client = Socket(f"127.0.0.1:{self.nodes[0].websocket_port}")
-            self._sockets.append(client)
-            numbers = range(first, min(first + each, self._count))
-            for begin in range(0, len(numbers), _BINDINGS_PER_MESSAGE):
-                self._subscribe_to(client, numbers[begin : begin + _BINDINGS_PER_MESSAGE])
+            client = self._connect()
+            bindings = [
+                f"{_BINDING}.foreign-{number}" for number in range(first, min(first + each, self._count))
+            ]
+            for begin in range(0, len(bindings), _BINDINGS_PER_MESSAGE):
+                self._subscribe_to(client, bindings[begin : begin + _BINDINGS_PER_MESSAGE])
 
-    def _subscribe_to(self, client: Socket, numbers: Sequence[int]) -> None:
-        data = {
-            "account_id": account_id(0),
-            "bindings": [f"call.CHANNEL_CREATE.foreign-{number}" for number in numbers],
-        }
+    def _subscribe_to(self, client: Socket, bindings: Sequence[str]) -> None:
+        data = {"account_id": account_id(0), "bindings": bindings}
         client.send({"action": "subscribe", "auth_token": self.nodes[0].token, "data": data})
         answer = client.reply()
         if answer["status"] != "success":
@@ -138,7 +173,7 @@ def measure(broker: BenchmarkBroker, options: argparse.Namespace, kind: str, cou
         if kind == "hooks":
             contender.insert_hooks()
         delays = load.measure(contender)
-    found = Size(kind, count, contender.seconds, contender.cpu, contender.resident, delays)
+    found = Size(kind, count, contender.seconds, contender.cpu, contender.resident, delays, contender.frames)
     print(f"{count} {kind}: {found}", file=sys.stderr, flush=True)
     return found
 
@@ -148,7 +183,7 @@ def results_table(sizes: Sequence[Size], rate: float) -> str:
     first = sizes[0]
     head = (
         *(f"foreign {first.kind}", "seconds until there", "CPU s", "MB", "bytes for each", "CPU ms/event"),
-        *("p50 ms", "p99 ms", "longest ms", "late"),
+        *("p50 ms", "p99 ms", "longest ms", "late", "frames"),
     )
     rows = []
     for one in sizes:
@@ -163,6 +198,7 @@ def results_table(sizes: Sequence[Size], rate: float) -> str:
                 f"{one.delays.cpu / rate * 1000:.3f}",
                 *(f"{value:.1f}" for value in (one.delays.p50, one.delays.p99, one.delays.longest)),
                 one.delays.late,
+                "" if one.frames is None else f"{one.frames:,}",
             )
         )
     return report.table(head, rows)

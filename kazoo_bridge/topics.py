@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import count
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
-from attrs import define, field
+from attrs import define
 
 T = TypeVar("T")
 
@@ -30,17 +30,47 @@ def matches(pattern: str, key: str) -> bool:
     return bool(table.match(key))
 
 
-@define(eq=False)
+@define(eq=False, weakref_slot=False)
 class _TrieNode(Generic[T]):
     """A node of the trie: the patterns that begin with the segments on the path to it.
 
     `ends_with_hash`: the last of these segments is ``#``, so the node also matches further segments.
+    `children` are by the next segment, `after_one` and `after_any` those behind a wildcard: in tables with
+    thousands of patterns most nodes have but one child, and that behind ``*``.
     `values`: those of the pattern that ends here; None: no pattern does.
     """
 
     ends_with_hash: bool = False
-    children: dict[str, _TrieNode[T]] = field(factory=dict)
+    children: dict[str, _TrieNode[T]] | None = None
+    after_one: _TrieNode[T] | None = None
+    after_any: _TrieNode[T] | None = None
     values: dict[T, int] | None = None
+
+    @property
+    def has_children(self) -> bool:
+        """Whether patterns go on behind this node."""
+        return bool(self.children) or self.after_one is not None or self.after_any is not None
+
+    def child(self, segment: str) -> _TrieNode[T] | None:
+        """Return the node behind a segment of a pattern."""
+        if segment == _ONE:
+            return self.after_one
+        if segment == _ANY:
+            return self.after_any
+        return None if self.children is None else self.children.get(segment)
+
+    def set_child(self, segment: str, child: _TrieNode[T] | None) -> None:
+        """Replace the node behind a segment of a pattern; None removes it."""
+        if segment == _ONE:
+            self.after_one = child
+        elif segment == _ANY:
+            self.after_any = child
+        elif child is not None:
+            self.children = self.children or {}
+            self.children[segment] = child
+        elif self.children is not None:
+            del self.children[segment]
+            self.children = self.children or None
 
 
 class TopicTable(Generic[T]):
@@ -96,7 +126,7 @@ class TopicTable(Generic[T]):
         """Return every value with a pattern that matches `key`, once, in the order of addition."""
         # A pattern matches itself as a key, so a key that contains wildcards does no harm here.
         exact = self._patterns.get(key)
-        if not self._root.children:
+        if not self._root.has_children:
             return list(exact) if exact else []
         hits = [node.values for node in self._reached(split_key(key)) if node.values]
         if exact:
@@ -122,15 +152,12 @@ class TopicTable(Generic[T]):
             for node in here:
                 if node.ends_with_hash:
                     there[node] = None
-                children = node.children
-                if children:
-                    # A * or # in the key finds the same nodes as the wildcard does, so it needs no exception.
-                    child = children.get(segment)
+                if node.children is not None:
+                    child = node.children.get(segment)
                     if child is not None:
                         _enter(child, there)
-                    child = children.get(_ONE)
-                    if child is not None:
-                        _enter(child, there)
+                if node.after_one is not None:
+                    _enter(node.after_one, there)
             if not there:
                 return there
             here = there
@@ -142,9 +169,10 @@ class TopicTable(Generic[T]):
     def _grow(self, segments: list[str]) -> _TrieNode[T]:
         node = self._root
         for segment in segments:
-            child = node.children.get(segment)
+            child = node.child(segment)
             if child is None:
-                child = node.children[segment] = _TrieNode(segment == _ANY)
+                child = _TrieNode(segment == _ANY)
+                node.set_child(segment, child)
             node = child
         return node
 
@@ -152,12 +180,12 @@ class TopicTable(Generic[T]):
         """Remove a pattern from the trie, with the nodes that only it needed."""
         path = [self._root]
         for segment in segments:
-            path.append(path[-1].children[segment])
+            path.append(cast("_TrieNode[T]", path[-1].child(segment)))
         path[-1].values = None
         for segment, parent, node in zip(reversed(segments), path[-2::-1], path[::-1], strict=False):
-            if node.children or node.values is not None:
+            if node.has_children or node.values is not None:
                 return
-            del parent.children[segment]
+            parent.set_child(segment, None)
 
 
 def _enter(node: _TrieNode[T], nodes: dict[_TrieNode[T], None]) -> None:
@@ -165,4 +193,4 @@ def _enter(node: _TrieNode[T], nodes: dict[_TrieNode[T], None]) -> None:
     reached: _TrieNode[T] | None = node
     while reached is not None:
         nodes[reached] = None
-        reached = reached.children.get(_ANY) if reached.children else None
+        reached = reached.after_any

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, frozen
 from zope.interface import Interface
 
+from kazoo_bridge.static_frozen import statically_frozen
+
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
@@ -41,7 +43,7 @@ class Suspension:
     probes: int = 0
 
 
-@frozen
+@statically_frozen
 class StoredHook:
     """A hook document as it is stored.
 

@@ -25,13 +25,15 @@ from kazoo_bridge.websockets.service import WebsocketService
 class NodeMetrics:
     """All metrics of a node, in their own registry. `is_bus_up` says whether the node consumes events.
 
-    `register_bus` registers the metrics of the bus.
+    `register_bus` registers the metrics of the bus. `count_delayed_calls` returns how many calls of the
+    reactor are due later.
     """
 
     def __init__(
         self,
         *,
         is_bus_up: Callable[[], bool],
+        count_delayed_calls: Callable[[], int],
         register_bus: Callable[[CollectorRegistry], None],
         database: Database,
         retention: RetentionService,
@@ -50,6 +52,9 @@ class NodeMetrics:
         Info(NAMESPACE, "Version of this node", registry=registry).info({"version": __version__})
         register_gauge(registry, "bus_up", "1 while the node consumes events", is_bus_up)
         register_gauge(registry, "storage_up", "1 while the storage answers", lambda: self._is_storage_up)
+        register_gauge(
+            registry, "delayed_calls", "Timers of the process: calls that are due later", count_delayed_calls
+        )
         register_gauge(
             registry, "watched_accounts", "Accounts with live calls watched", lambda: calls.watched
         )

@@ -136,6 +136,7 @@ class Node:
         )
         self.metrics = NodeMetrics(
             is_bus_up=lambda: self._bus_problem() is None,
+            count_delayed_calls=lambda: len(self.reactor.getDelayedCalls()),
             register_bus=self.bus.register_metrics,
             database=self.database,
             retention=self.retention,

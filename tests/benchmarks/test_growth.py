@@ -35,4 +35,4 @@ def test_memory_is_that_of_one_more(tmp_path: Path) -> None:
         [Size("hooks", 10, 1.0, 0.5, 1_000_000, delays), Size("hooks", 1010, 2.0, 1.5, 3_000_000, delays)],
         rate=500,
     )
-    assert text.splitlines()[-1] == "| 1,010 | 2.0 | 1.5 | 3 | 2,000 | 0.500 | 1.0 | 3.0 | 4.0 | 0 |"
+    assert text.splitlines()[-1] == "| 1,010 | 2.0 | 1.5 | 3 | 2,000 | 0.500 | 1.0 | 3.0 | 4.0 | 0 |  |"

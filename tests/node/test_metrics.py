@@ -33,6 +33,7 @@ METRICS = {
     "info": ("gauge", "version"),
     "bus_up": ("gauge", ""),
     "storage_up": ("gauge", ""),
+    "delayed_calls": ("gauge", ""),
     "watched_accounts": ("gauge", ""),
     "sockets": ("gauge", ""),
     "sessions_waiting": ("gauge", ""),
@@ -107,7 +108,9 @@ async def test_every_metric_is_documented(node: Node) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_a_fresh_node_has_all_its_samples(node: Node) -> None:
-    assert await read_samples(node) == {
+    samples = await read_samples(node)
+    assert samples.pop("delayed_calls") >= 0
+    assert samples == {
         f"info{{{__version__}}}": 1,
         "bus_up": 1,
         "storage_up": 1,
@@ -161,6 +164,19 @@ async def test_samples_follow_what_happens(node: Node) -> None:
     assert samples["webhook_events_total{callevt}"] == 3
     assert samples["socket_events_total"] == 2
     assert samples["watched_accounts"] == 1
+
+
+@pytest_twisted.ensureDeferred
+async def test_delayed_calls_are_those_that_are_due_later(node: Node) -> None:
+    before = await read_samples(node)
+    calls = [node.reactor.callLater(60, int) for _ in range(30)]
+    during = await read_samples(node)
+    for call in calls:
+        call.cancel()
+    after = await read_samples(node)
+    # Other timers of the node come and go.
+    assert during["delayed_calls"] - before["delayed_calls"] >= 20
+    assert after["delayed_calls"] - before["delayed_calls"] < 10
 
 
 @pytest_twisted.ensureDeferred

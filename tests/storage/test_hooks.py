@@ -111,6 +111,17 @@ class HookStoreSuite:
         assert stored.document == document
         assert json.dumps(stored.document) == json.dumps(document)  # 1 is equal to 1.0 and True
 
+    @pytest.mark.parametrize("odd", [{"n": -(2**70)}, {"n": "\ud800"}])
+    @pytest_twisted.ensureDeferred
+    async def test_one_odd_document_changes_no_other(
+        self, hook_store: HookStore, odd: dict[str, Any]
+    ) -> None:
+        documents = [{"n": 123456789}, {"n": 1234567890}, odd, {"n": 1.0}]
+        for document in documents:
+            await hook_store.create(A, document)
+        hooks, _ = await hook_store.batch(0, 9)
+        assert json.dumps([hook.document for hook in hooks]) == json.dumps(documents)
+
     @pytest_twisted.ensureDeferred
     async def test_many_ids_at_once(self, hook_store: HookStore) -> None:
         made = [await hook_store.create(account, {}) for account in (A, B, C)]

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from sys import intern
 from typing import Any
 
-from attrs import field, frozen
+from attrs import field
 
 from kazoo_bridge.interfaces import Occurrence, Secret, StoredHook
 from kazoo_bridge.schema_errors import field_error
+from kazoo_bridge.static_frozen import statically_frozen
 from kazoo_bridge.webhooks.egress import parse_destination
 from kazoo_bridge.webhooks.hooks.delivery_options import NO_OPTIONS, DeliveryOptions
 from kazoo_bridge.webhooks.hooks.hook_catalogue import ANY_EVENT, HookCatalogue
@@ -32,11 +33,11 @@ _VERBS = ("post", "get", "put")
 #: The id is sent in a header.
 _HOOK_ID = re.compile(r"[0-9A-Za-z_.-]{1,64}")
 
-#: The one empty mapping of all hooks.
-_NOTHING: Mapping[str, Any] = {}
+#: The one empty mapping of all hooks: there may be a million.
+NOTHING: Mapping[str, Any] = {}
 
 
-@frozen
+@statically_frozen
 class Hook:
     """Which events of an account are sent where, and how.
 
@@ -76,7 +77,7 @@ class Hook:
     secrets: tuple[Secret, ...] = field(default=(), repr=False)
     suspended: bool = False
     failed: bool = False
-    headers: Mapping[str, str] = field(default=_NOTHING, repr=False)
+    headers: Mapping[str, str] = field(default=NOTHING, repr=False)
     options: DeliveryOptions = NO_OPTIONS
     #: Compiled once: they are used for every event.
     _filter: PayloadFilter = field(init=False, repr=False, eq=False)
@@ -84,7 +85,7 @@ class Hook:
 
     @_filter.default
     def _compile_modifiers(self) -> PayloadFilter:
-        return ACCEPT_ALL if self.modifiers is _NOTHING else PayloadFilter.from_modifiers(self.modifiers)
+        return ACCEPT_ALL if self.modifiers is NOTHING else PayloadFilter.from_modifiers(self.modifiers)
 
     @signing_keys.default
     def _parse_secrets(self) -> tuple[tuple[SigningKey, float | None], ...]:
@@ -102,9 +103,9 @@ class Hook:
         document = stored.document
         if not is_coerced(document):
             document = coerce_document(document)
-        custom_data = document.get("custom_data", _NOTHING)
+        custom_data = document.get("custom_data", NOTHING)
         event, selectors = catalogue.resolve_alias(document["hook"], custom_data)
-        modifiers = document.get("modifiers", _NOTHING)
+        modifiers = document.get("modifiers", NOTHING)
         enabled = _boolean(document, "enabled")
         suspended = stored.suspension is not None and not enabled
         # There may be a million hooks: what is equal in many of them is shared.
@@ -120,15 +121,15 @@ class Hook:
             include_subaccounts=_boolean(document, "include_subaccounts"),
             include_internal_legs=_boolean(document, "include_internal_legs"),
             custom_data=_without_selectors(custom_data),
-            modifiers=_NOTHING if modifiers == {} else modifiers,
-            selectors=selectors or _NOTHING,
+            modifiers=NOTHING if modifiers == {} else modifiers,
+            selectors=selectors or NOTHING,
             revision=stored.revision,
             ordered="ordered" in document and _boolean(document, "ordered"),
             rate_limit=float(document["rate_limit"]) if "rate_limit" in document else 0.0,
             secrets=stored.secrets,
             suspended=suspended,
             failed=not (enabled or suspended) and "disable_reason" in document,
-            headers=stored.headers or _NOTHING,
+            headers=stored.headers or NOTHING,
             options=DeliveryOptions.from_document(document),
         )
 
@@ -160,9 +161,9 @@ class Hook:
             retries=document["retries"],
             include_subaccounts=False,
             include_internal_legs=True,
-            custom_data=_without_selectors(custom_data) if isinstance(custom_data, Mapping) else _NOTHING,
-            modifiers=modifiers if isinstance(modifiers, Mapping) else _NOTHING,
-            selectors=_NOTHING,
+            custom_data=_without_selectors(custom_data) if isinstance(custom_data, Mapping) else NOTHING,
+            modifiers=modifiers if isinstance(modifiers, Mapping) else NOTHING,
+            selectors=NOTHING,
         )
 
     @property
@@ -208,6 +209,6 @@ def _boolean(document: Mapping[str, Any], name: str) -> bool:
 
 
 def _without_selectors(custom_data: Mapping[str, Any]) -> Mapping[str, Any]:
-    if custom_data is _NOTHING:
-        return _NOTHING
-    return {name: value for name, value in custom_data.items() if name not in SELECTOR_KEYS} or _NOTHING
+    if custom_data is NOTHING:
+        return NOTHING
+    return {name: value for name, value in custom_data.items() if name not in SELECTOR_KEYS} or NOTHING

@@ -17,6 +17,7 @@ from kazoo_bridge.webhooks.hooks import hook_secrets
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.hooks.hook_document import DocumentRules, InvalidDocument, coerce_document
 from kazoo_bridge.webhooks.hooks.hook_headers import adopt_alias, normalize_names, separate_headers
+from kazoo_bridge.webhooks.hooks.hook_parser import HookParser
 from kazoo_bridge.webhooks.hooks.registry import HookRegistry
 
 _log = Logger()
@@ -77,14 +78,14 @@ class HookService:
         _log.info("hooks loaded enabled={count}", count=len(self._registry))
 
     async def _read_all(self) -> HookRegistry:
-        loaded, position = HookRegistry(), 0
+        loaded, position, parser = HookRegistry(), 0, HookParser(self._rules.catalogue)
         while True:
             # Documents take much more memory than hooks, and other events are handled between two batches.
             batch, position = await self._store.batch(position, BATCH_SIZE)
             if not batch:
                 return loaded
             for stored in batch:
-                if hook := self.parse(stored):
+                if hook := self._parse(stored, parser):
                     loaded.put(hook)
 
     def _change(self, change: Callable[[HookRegistry], None]) -> None:
@@ -229,8 +230,11 @@ class HookService:
 
     def parse(self, stored: StoredHook) -> Hook | None:
         """Parse a stored hook; if its document cannot be used, log an error and return None."""
+        return self._parse(stored, HookParser(self._rules.catalogue))
+
+    def _parse(self, stored: StoredHook, parser: HookParser) -> Hook | None:
         try:
-            hook = Hook.from_document(stored, self._rules.catalogue)
+            hook = parser.parse(stored)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             _log.error(
                 "hook ignored, replace its document over REST hook_id={hook_id} account_id={account_id}"

@@ -64,17 +64,19 @@ class HookRegistry:
 
     def put(self, hook: Hook) -> None:
         """Add a hook, replacing the one with its id; one that does not listen is removed instead."""
-        self.remove(hook.id)
-        if not hook.listens:
-            return
+        if hook.id in self._hooks:
+            self.remove(hook.id)
+        if not hook.enabled:
+            if hook.suspended:
+                self._suspended.add(hook.id)
+            elif hook.failed:
+                self._failed.add(hook.id)
+            else:
+                return
         self._hooks[hook.id] = hook
-        if hook.suspended:
-            self._suspended.add(hook.id)
-        elif hook.failed:
-            self._failed.add(hook.id)
-        for index in self._indexes(hook):
-            by_account = index.setdefault(hook.event, {})
-            by_account[hook.account_id] = (*by_account.get(hook.account_id, ()), hook)
+        _add(self._by_account, hook)
+        if hook.include_subaccounts:
+            _add(self._including_subaccounts, hook)
 
     def remove(self, hook_id: str) -> None:
         """Remove a hook; an unknown id is ignored."""
@@ -120,3 +122,11 @@ class HookRegistry:
             if hook.include_subaccounts
             else (self._by_account,)
         )
+
+
+def _add(index: _Index, hook: Hook) -> None:
+    by_account = index.get(hook.event)
+    if by_account is None:
+        by_account = index[hook.event] = {}
+    others = by_account.get(hook.account_id)
+    by_account[hook.account_id] = (hook,) if others is None else (*others, hook)
