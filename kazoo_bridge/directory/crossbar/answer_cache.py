@@ -35,7 +35,7 @@ class CacheTimes:
 
 
 @frozen
-class _Entry(Generic[T]):
+class _Answer(Generic[T]):
     value: T | None
     asked: float
 
@@ -59,7 +59,7 @@ class AnswerCache(Generic[T]):
         self._times = times
         self._limit = limit
         self._on_ended = on_ended
-        self._entries: OrderedDict[str, _Entry[T]] = OrderedDict()
+        self._entries: OrderedDict[str, _Answer[T]] = OrderedDict()
         self._waiting: dict[str, list[Deferred[T | None]]] = {}
 
     def __len__(self) -> int:
@@ -104,7 +104,7 @@ class AnswerCache(Generic[T]):
     def put(self, key: str, value: T | None) -> None:
         """Store what the source has answered just now."""
         before = self._entries.pop(key, None)
-        self._entries[key] = _Entry(value, self._clock.seconds())
+        self._entries[key] = _Answer(value, self._clock.seconds())
         while len(self._entries) > self._limit:
             self._entries.popitem(last=False)
         if before is not None and before.value is not None and before.value != value:
@@ -133,14 +133,14 @@ class AnswerCache(Generic[T]):
             if not waiter.called:
                 waiter.callback(result)
 
-    def _fresh(self, key: str, now: float) -> _Entry[T] | None:
+    def _fresh(self, key: str, now: float) -> _Answer[T] | None:
         entry = self._entries.get(key)
         if entry is None:
             return None
         lifetime = self._times.unknown if entry.value is None else self._times.fresh
         return entry if now < entry.asked + lifetime else None
 
-    def _stale(self, key: str, now: float) -> _Entry[T] | None:
+    def _stale(self, key: str, now: float) -> _Answer[T] | None:
         entry = self._entries.get(key)
         if entry is None or entry.value is None:
             return None
