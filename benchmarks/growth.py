@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from socket import SHUT_RDWR
 from threading import Thread
 from typing import Any, NamedTuple
 
@@ -159,6 +160,9 @@ class GrowingContender(OurContender):
     def stop(self) -> None:
         """Close the sockets and stop the node."""
         for client in self._sockets:
+            # The thread of a `FrameCounter` does not notice that its socket is closed.
+            with suppress(OSError):
+                client.socket.shutdown(SHUT_RDWR)
             client.socket.close()
         self._sockets = []
         super().stop()
