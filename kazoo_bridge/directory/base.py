@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
-from kazoo_bridge.interfaces import Account, IDirectory, Principal, Topic
+from kazoo_bridge.interfaces import Account, IDirectory, Principal, Topic, UserLogin
 from kazoo_bridge.kazoo import Event
 
 
@@ -65,6 +66,14 @@ class BaseDirectory(Service):
     def login(self, api_key: str) -> Deferred[tuple[str, Principal] | None]:
         """Fire with a new token and its principal, or None if the API key is not known."""
         return succeed(None)
+
+    def log_in_user(self, credentials: Mapping[str, Any]) -> Deferred[UserLogin | None]:
+        """Fire with None: there are no users."""
+        return succeed(None)
+
+    def log_out(self, token: str) -> Deferred[bool]:
+        """End a token; fires with False if it cannot be ended here."""
+        return succeed(False)
 
     def account(self, account_id: str) -> Deferred[Account | None]:
         """Fire with the account, or None if it is unknown."""

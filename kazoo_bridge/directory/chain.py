@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from attrs import evolve
 from twisted.application.service import MultiService
@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from kazoo_bridge.directory.base import BaseDirectory
-from kazoo_bridge.interfaces import Account, IDirectory, Principal, StorageUnavailable, Topic
+from kazoo_bridge.interfaces import Account, IDirectory, Principal, StorageUnavailable, Topic, UserLogin
 from kazoo_bridge.kazoo import Event
 
 T = TypeVar("T")
@@ -99,6 +99,16 @@ class DirectoryChain(BaseDirectory):
         """Fire with a token of the first directory that knows the API key, and its principal."""
         return Deferred.fromCoroutine(_first(self._directories, lambda directory: directory.login(api_key)))
 
+    def log_in_user(self, credentials: Mapping[str, Any]) -> Deferred[UserLogin | None]:
+        """Fire with the login at the first directory that has users. Fails with its `LoginRefused`."""
+        return Deferred.fromCoroutine(
+            _first(self._directories, lambda directory: directory.log_in_user(credentials))
+        )
+
+    def log_out(self, token: str) -> Deferred[bool]:
+        """End a token in every directory; fires with True if one could."""
+        return Deferred.fromCoroutine(self._log_out(token))
+
     def account(self, account_id: str) -> Deferred[Account | None]:
         """Fire with the account as the first directory that knows it has it."""
         return Deferred.fromCoroutine(_first(self._accounts, lambda directory: directory.account(account_id)))
@@ -153,6 +163,17 @@ class DirectoryChain(BaseDirectory):
         if account is None or not account.enabled:
             return None
         return evolve(principal, superadmin=account.superadmin)
+
+    async def _log_out(self, token: str) -> bool:
+        unavailable, ended = None, False
+        for directory in self._directories:
+            try:
+                ended = await directory.log_out(token) or ended
+            except StorageUnavailable as error:
+                unavailable = error
+        if unavailable is not None:
+            raise unavailable
+        return ended
 
     async def _descendants(self, account_id: str) -> frozenset[str]:
         unavailable = None

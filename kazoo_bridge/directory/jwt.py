@@ -56,6 +56,7 @@ class JwtDirectory(BaseDirectory):
         self._issuer = issuer
         self._revision = 0
         self._principals: TtlCache[Principal] = TtlCache(MAX_CACHED)
+        self._ended: TtlCache[bool] = TtlCache(MAX_CACHED)
         self._keys = KeyFile(clock, path, self._on_keys_changed)
 
     @classmethod
@@ -94,11 +95,15 @@ class JwtDirectory(BaseDirectory):
             return succeed(None)
         digest, now = sha256(token.encode("ascii")).hexdigest(), self._clock.seconds()
         principal = self._principals.get(digest, now)
-        if principal is None:
+        if principal is None and not self._ended.get(digest, now):
             principal = self._verify(token, now)
             if principal is not None and principal.expires is not None:
                 self._principals.put(digest, principal, min(principal.expires, now + CACHE_TTL))
         return succeed(principal)
+
+    def log_out(self, token: str) -> Deferred[bool]:
+        """End a valid token for this node, in memory; its issuer does not hear of it."""
+        return self.authenticate(token).addCallback(self._end, token)
 
     def account(self, account_id: str) -> Deferred[Account | None]:
         """Fire with an account of this id without name and ancestors; None if it is no id of KAZOO's."""
@@ -111,6 +116,15 @@ class JwtDirectory(BaseDirectory):
     def can_act_for(self, principal: Principal, account_id: str) -> Deferred[bool]:
         """Fire with True for the principal's own account."""
         return succeed(principal.account_id == account_id and is_account_id(account_id))
+
+    def _end(self, principal: Principal | None, token: str) -> bool:
+        if principal is None:
+            return False
+        digest = sha256(token.encode("ascii")).hexdigest()
+        self._principals.discard(digest)
+        self._ended.put(digest, True, principal.expires)
+        self._revision += 1
+        return True
 
     def _on_keys_changed(self) -> None:
         self._principals.clear()

@@ -122,6 +122,10 @@ class LocalDirectory(BaseDirectory):
             return succeed(None)
         return Deferred.fromCoroutine(self._log_in(self._token_source.digest(api_key)))
 
+    def log_out(self, token: str) -> Deferred[bool]:
+        """Delete a token; fires with False if it is unknown."""
+        return Deferred.fromCoroutine(self._log_out(token)) if _may_be_secret(token) else succeed(False)
+
     def account(self, account_id: str) -> Deferred[Account | None]:
         """Fire with the account, or None if it is unknown."""
         return succeed(self._tree.find(account_id))
@@ -184,6 +188,14 @@ class LocalDirectory(BaseDirectory):
             return None
         issued = await self._token_source.log_in(digest, principal.account_id, self._login_ttl)
         return issued.token, Principal(principal.account_id, principal.superadmin, issued.expires)
+
+    async def _log_out(self, token: str) -> bool:
+        ended = await self._token_source.revoke(token)
+        # The change feed brings it to the other nodes.
+        if ended:
+            self._change_count += 1
+            self._rights_revision += self._principals.discard(self._token_source.digest(token))
+        return ended
 
     async def _principal(self, account_id: str, expires: float | None) -> Principal | None:
         """The principal for a token or key that has just been read."""

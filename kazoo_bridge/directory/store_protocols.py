@@ -89,5 +89,8 @@ class TokenSource(Protocol):
     def lookup(self, digest: str) -> Awaitable[TokenRow | None]:
         """Read the token with this digest; None if it is unknown or expired."""
 
+    def revoke(self, token: str) -> Awaitable[bool]:
+        """Delete a token; returns False if it is unknown."""
+
     def account_for_api_key(self, digest: str) -> Awaitable[str | None]:
         """Read the id of the account whose API key has this digest; None if the key is unknown."""

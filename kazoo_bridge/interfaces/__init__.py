@@ -39,7 +39,7 @@ from kazoo_bridge.interfaces.deliveries import (
     IMissedEventStore,
     StoredDelivery,
 )
-from kazoo_bridge.interfaces.directory import Account, IDirectory, Principal
+from kazoo_bridge.interfaces.directory import Account, IDirectory, LoginRefused, Principal, UserLogin
 from kazoo_bridge.interfaces.hooks import (
     MAX_ACCOUNT_LIMIT,
     AccountLimits,
@@ -111,6 +111,7 @@ __all__ = [
     "IWebsockets",
     "InvalidDocument",
     "InvalidMessage",
+    "LoginRefused",
     "NoSample",
     "NotReplayable",
     "Occurrence",
@@ -134,6 +135,7 @@ __all__ = [
     "UnknownAttempt",
     "UnknownCall",
     "Unroutable",
+    "UserLogin",
 ]
 
 if not TYPE_CHECKING:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from attrs import field, frozen
 from zope.interface import Interface
 
 if TYPE_CHECKING:
@@ -55,6 +56,25 @@ class Principal:
     restrictions: TokenRestrictions | None = None
 
 
+@frozen
+class UserLogin:
+    """A user who has logged in: the new token, its principal, and what KAZOO answers about the user."""
+
+    token: str = field(repr=False)
+    principal: Principal
+    data: Mapping[str, Any] = field(factory=dict, repr=False)
+
+
+class LoginRefused(Exception):
+    """A login of a user is refused; `status` (400 to 499), `word` and `data` are KAZOO's for the answer."""
+
+    def __init__(self, status: int, word: str, data: Any) -> None:
+        super().__init__(f"{status} {word}")
+        self.status = status
+        self.word = word
+        self.data = data
+
+
 class IDirectory(Interface):
     """Knows accounts, authenticates tokens, and decides which account may act for which.
 
@@ -66,6 +86,15 @@ class IDirectory(Interface):
 
     def login(api_key: str) -> Deferred[tuple[str, Principal] | None]:
         """Create a token for a valid API key and return it with its principal; None for any other key."""
+
+    def log_in_user(credentials: Mapping[str, Any]) -> Deferred[UserLogin | None]:
+        """Create a token for a user; `credentials` are the ``data`` of KAZOO's ``PUT /v2/user_auth``.
+
+        None if there are no users. Fails with `LoginRefused`.
+        """
+
+    def log_out(token: str) -> Deferred[bool]:
+        """End a token; returns False if it cannot be ended here."""
 
     def account(account_id: str) -> Deferred[Account | None]:
         """Return the account; None if there is none of that id."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from attrs import frozen
 from twisted.internet.defer import Deferred, fail, succeed
 
 from kazoo_bridge.directory.base import BaseDirectory
-from kazoo_bridge.interfaces import Account, Principal, StorageUnavailable
+from kazoo_bridge.interfaces import Account, Principal, StorageUnavailable, UserLogin
 
 T = TypeVar("T")
 
@@ -31,6 +32,8 @@ class FakeDirectory(BaseDirectory):
         self.accounts = {account.id: account for account in accounts}
         self.tokens: dict[str, Principal] = {}
         self.keys: dict[str, tuple[str, Principal]] = {}
+        #: Logins by the credentials of users.
+        self.users: dict[str, UserLogin] = {}
         self.numbers: dict[str, str] = {}
         #: The owners that `look_up_number` finds.
         self.remote_numbers: dict[str, str] = {}
@@ -62,6 +65,12 @@ class FakeDirectory(BaseDirectory):
 
     def login(self, api_key: str) -> Deferred[tuple[str, Principal] | None]:
         return self._answer(self.keys.get(api_key))
+
+    def log_in_user(self, credentials: Mapping[str, Any]) -> Deferred[UserLogin | None]:
+        return self._answer(self.users.get(credentials["credentials"]))
+
+    def log_out(self, token: str) -> Deferred[bool]:
+        return self._answer(self.tokens.pop(token, None) is not None)
 
     def account(self, account_id: str) -> Deferred[Account | None]:
         return self._answer(self.accounts.get(account_id))

@@ -25,11 +25,13 @@ def test_it_knows_nothing_and_allows_nothing(directory: BaseDirectory) -> None:
     answers: list[Deferred[Any]] = [
         directory.authenticate("token"),
         directory.login("key"),
+        directory.log_in_user({"credentials": "x"}),
         directory.account("account"),
         directory.can_act_for(Principal("account", superadmin=True), "account"),
     ]
-    assert [answer.result for answer in answers] == [None, None, None, False]
+    assert [answer.result for answer in answers] == [None, None, None, None, False]
     assert directory.descendants("account").result == frozenset()
+    assert directory.log_out("token").result is False
     assert directory.ancestors("account") is None
     assert not directory.is_superadmin("account")
     assert directory.account_for_number("100") is None

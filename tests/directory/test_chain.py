@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
 from kazoo_bridge.directory.chain import DirectoryChain
-from kazoo_bridge.interfaces import Account, IDirectory, Principal, StorageUnavailable
+from kazoo_bridge.interfaces import Account, IDirectory, Principal, StorageUnavailable, UserLogin
 from tests.directory.fakes import FakeDirectory
 
 OPERATOR = Account("operator", "Operator", "", superadmin=True)
@@ -216,3 +217,35 @@ def test_problems_of_all_are_named(chain: DirectoryChain, local: FakeDirectory, 
     assert (chain.problem(), chain.degraded()) == (None, [])
     local.problems, kazoo.problems = ["a", "b"], ["c", "d"]
     assert (chain.problem(), chain.degraded()) == ("a; c", ["b", "d"])
+
+
+def test_users_log_in_at_the_first_directory_that_has_some(
+    chain: DirectoryChain, kazoo: FakeDirectory
+) -> None:
+    assert chain.log_in_user({"credentials": "x"}).result is None
+    login = UserLogin("token", Principal("customer"), {"owner_id": "1"})
+    kazoo.users["x"] = login
+    assert chain.log_in_user({"credentials": "x"}).result == login
+    kazoo.unavailable = True
+    assert failure(chain.log_in_user({"credentials": "x"})) is StorageUnavailable
+
+
+def test_a_token_ends_in_every_directory(
+    chain: DirectoryChain, local: FakeDirectory, kazoo: FakeDirectory
+) -> None:
+    kazoo.tokens["of shop"] = Principal("shop")
+    assert chain.log_out("of shop").result is True
+    assert "of shop" not in {**local.tokens, **kazoo.tokens}
+    assert chain.log_out("of shop").result is False
+    local.unavailable = True
+    assert failure(chain.log_out("of customer")) is StorageUnavailable
+    assert "of customer" not in kazoo.tokens
+
+
+@pytest.mark.parametrize("token", ["of customer", "of reseller"])
+def test_a_disabled_account_has_no_tokens(chain: DirectoryChain, kazoo: FakeDirectory, token: str) -> None:
+    account_id = token.removeprefix("of ")
+    kazoo.accounts[account_id] = evolve(kazoo.accounts[account_id], enabled=False)
+    assert chain.authenticate(token).result is None
+    assert chain.can_act_for(Principal(account_id), account_id).result is False
+    assert chain.can_act_for(Principal("operator"), account_id).result is True

@@ -211,3 +211,16 @@ def test_it_is_made_of_the_configuration(clock: Clock, path: Path) -> None:
     path.unlink()
     with pytest.raises(ConfigError, match=r"^jwt\.keys: expected .* cannot be read"):
         JwtDirectory.from_config(clock, config)
+
+
+def test_logging_out_ends_a_token_until_it_expires(directory: JwtDirectory, clock: Clock) -> None:
+    token, revision = make_token(), directory.rights_revision
+    assert result(directory, token) is not None
+    assert directory.log_out(token).result is True
+    assert directory.rights_revision != revision
+    for _ in range(2):
+        clock.advance(49)
+        assert result(directory, token) is None
+    assert result(directory, make_token({"exp": NOW + 200})) is not None
+    for other in (token, "x", ""):
+        assert directory.log_out(other).result is False

@@ -89,6 +89,9 @@ class FakeTokens:
         self.delay.addCallback(lambda _: answer.callback(found))
         return answer
 
+    def revoke(self, token: str) -> Deferred[bool]:
+        return succeed(self.stored.pop(self.digest(token), None) is not None)
+
     def account_for_api_key(self, digest: str) -> Deferred[str | None]:
         return succeed(self.keys.get(digest))
 
@@ -472,3 +475,14 @@ def test_an_api_key_of_a_deleted_account_gets_nothing(directory: LocalDirectory,
     tokens.keys[tokens.digest("orphan")] = "unknown"
     assert now(directory.login("orphan")) is None
     assert tokens.stored == {}
+
+
+def test_logging_out_ends_a_token_at_once(directory: LocalDirectory, tokens: FakeTokens) -> None:
+    secret = tokens.add("secret", "customer")
+    assert directory.authenticate(secret).result == Principal("customer")
+    revision = directory.rights_revision
+    assert directory.log_out(secret).result is True
+    assert directory.authenticate(secret).result is None
+    assert directory.rights_revision != revision
+    assert directory.log_out(secret).result is False
+    assert directory.log_out("x" * 5000).result is False

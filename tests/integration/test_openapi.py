@@ -212,9 +212,12 @@ async def wait_for_dead_delivery(harness: ServiceHarness, switch: AmqpBus) -> No
 def fetch_closed_document(harness: ServiceHarness) -> dict[str, Any]:
     """Return the document with closed schemas.
 
-    The conditions of metaflows are left out, because schemathesis cannot meet them.
+    The conditions of metaflows are left out, because schemathesis cannot meet them; so are the end of the
+    token, which all requests need, and the login of users, whom the local directory does not have.
     """
     document: dict[str, Any] = harness.service.rest("GET", "/openapi.json").json()
+    del document["paths"]["/v2/token_auth"]["delete"]
+    del document["paths"]["/v2/user_auth"]
     del document["components"]["schemas"]["MetaflowStep"]["allOf"]
     return {
         **document,

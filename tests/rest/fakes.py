@@ -19,6 +19,7 @@ from kazoo_bridge.interfaces import (
     Principal,
     StorageUnavailable,
     StreamRequest,
+    UserLogin,
 )
 
 #: What a stream of `FakeWebsockets` sends first.
@@ -38,6 +39,12 @@ class FakeDirectory:
 
     def login(self, api_key: str) -> Deferred[tuple[str, Principal] | None]:
         return succeed(None)
+
+    def log_in_user(self, credentials: Mapping[str, Any]) -> Deferred[UserLogin | None]:
+        return succeed(None)
+
+    def log_out(self, token: str) -> Deferred[bool]:
+        return succeed(self.tokens.pop(token, None) is not None)
 
     def account(self, account_id: str) -> Deferred[Account | None]:
         return succeed(self.accounts.get(account_id))

@@ -49,6 +49,7 @@ from kazoo_bridge.interfaces import (
     Suspension,
     TooManyHooks,
     Topic,
+    UserLogin,
 )
 from kazoo_bridge.kazoo import Event
 
@@ -544,6 +545,12 @@ class FakeDirectory:
         raise NotImplementedError
 
     def login(self, api_key: str) -> Deferred[tuple[str, Principal] | None]:
+        raise NotImplementedError
+
+    def log_in_user(self, credentials: Mapping[str, Any]) -> Deferred[UserLogin | None]:
+        raise NotImplementedError
+
+    def log_out(self, token: str) -> Deferred[bool]:
         raise NotImplementedError
 
     def descendants(self, account_id: str) -> Deferred[frozenset[str]]:

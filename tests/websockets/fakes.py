@@ -28,6 +28,7 @@ from kazoo_bridge.interfaces import (
     StorageUnavailable,
     Topic,
     UnknownCall,
+    UserLogin,
 )
 from kazoo_bridge.kazoo import Event
 from kazoo_bridge.plugins.discovery import find_categories
@@ -84,6 +85,12 @@ class FakeDirectory:
 
     def login(self, api_key: str) -> Deferred[tuple[str, Principal] | None]:
         return self._answer(None)
+
+    def log_in_user(self, credentials: Mapping[str, Any]) -> Deferred[UserLogin | None]:
+        return self._answer(None)
+
+    def log_out(self, token: str) -> Deferred[bool]:
+        return self._answer(self.tokens.pop(token, None) is not None)
 
     def account(self, account_id: str) -> Deferred[Account | None]:
         if self.accounts_unavailable:

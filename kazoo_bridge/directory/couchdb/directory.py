@@ -81,6 +81,7 @@ class CouchDirectory(BaseDirectory):
         self._accounts = CouchAccounts(clock, client, self._on_account_changed)
         self._secrets = CouchSecrets(clock, client, freshness, self._on_secrets_changed)
         self._verified: TtlCache[_Verified] = TtlCache(MAX_CACHED)
+        self._ended: TtlCache[bool] = TtlCache(MAX_CACHED)
         self._verifying: dict[str, list[Deferred[Principal | None]]] = {}
 
     @classmethod
@@ -149,6 +150,8 @@ class CouchDirectory(BaseDirectory):
         if not 0 < len(token) <= MAX_TOKEN_LENGTH or not token.isascii():
             return succeed(None)
         digest = sha256(token.encode("ascii")).hexdigest()
+        if self._ended.get(digest, self._clock.seconds()):
+            return succeed(None)
         known = self._verified.get(digest, self._clock.seconds())
         if known is not None and self._still_holds(known):
             return succeed(known.principal)
@@ -167,6 +170,10 @@ class CouchDirectory(BaseDirectory):
         if record is None or not record.is_active(self._clock.seconds()):
             return succeed(None)
         return Deferred.fromCoroutine(self._log_in(record))
+
+    def log_out(self, token: str) -> Deferred[bool]:
+        """End a valid token for this node, in memory; KAZOO does not hear of it."""
+        return self.authenticate(token).addCallback(self._end, token)
 
     def account(self, account_id: str) -> Deferred[Account | None]:
         """Fire with the account; None if it does not exist."""
@@ -204,6 +211,15 @@ class CouchDirectory(BaseDirectory):
         return succeed(record is not None and actor.id in record.ancestors)
 
     # -- tokens
+
+    def _end(self, principal: Principal | None, token: str) -> bool:
+        if principal is None:
+            return False
+        digest = sha256(token.encode("ascii")).hexdigest()
+        self._verified.discard(digest)
+        self._ended.put(digest, True, principal.expires)
+        self._revision += 1
+        return True
 
     def _still_holds(self, known: _Verified) -> bool:
         """Return True if all that the token was verified with is new, and the same."""

@@ -12,7 +12,7 @@ from typing import Any
 from attrs import frozen
 
 from kazoo_bridge.directory.crossbar.http_client import CrossbarAnswer
-from kazoo_bridge.interfaces import Account, StorageUnavailable, TokenRestrictions
+from kazoo_bridge.interfaces import Account, LoginRefused, StorageUnavailable, TokenRestrictions
 from kazoo_bridge.kazoo import is_account_id
 
 #: Accounts above each other.
@@ -112,6 +112,14 @@ def read_login(answer: CrossbarAnswer) -> tuple[str, str] | None:
     if not is_account_id(account_id) or not is_token(token):
         raise unexpected("auth_token and account_id")
     return str(token), str(account_id)
+
+
+def read_refusal(answer: CrossbarAnswer) -> LoginRefused:
+    """Return the refusal of a login in crossbar's words. Raises `StorageUnavailable` for another answer."""
+    word = answer.envelope.get("message")
+    if not 400 <= answer.status < 500 or not isinstance(word, str) or len(word) > MAX_TEXT_LENGTH:
+        raise StorageUnavailable(f"crossbar answered with status {answer.status}")
+    return LoginRefused(answer.status, word, answer.data)
 
 
 def is_token(value: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
@@ -25,12 +26,21 @@ from kazoo_bridge.directory.crossbar.answers import (
     read_descendants,
     read_login,
     read_owner,
+    read_refusal,
     unexpected,
 )
 from kazoo_bridge.directory.crossbar.api_session import ApiSession
 from kazoo_bridge.directory.crossbar.availability import Availability
 from kazoo_bridge.directory.crossbar.http_client import CrossbarClient
-from kazoo_bridge.interfaces import Account, IDirectory, Principal, StorageUnavailable
+from kazoo_bridge.directory.ttl_cache import TtlCache
+from kazoo_bridge.interfaces import (
+    Account,
+    IDirectory,
+    LoginRefused,
+    Principal,
+    StorageUnavailable,
+    UserLogin,
+)
 from kazoo_bridge.kazoo import is_account_id
 
 _log = Logger()
@@ -43,6 +53,9 @@ UNKNOWN_TTL = 5.0
 
 #: Seconds after which a number without an owner is asked for again: most numbers that are called have none.
 UNKNOWN_NUMBER_TTL = 600.0
+
+#: Seconds for which a token without an end is remembered as logged out.
+ENDED_TTL = 86_400.0
 
 #: Seconds between two attempts to reach a crossbar that does not answer.
 PROBE_INTERVAL = 10.0
@@ -71,6 +84,7 @@ class CrossbarDirectory(BaseDirectory):
         self._claims: AnswerCache[TokenClaims] = self._make_cache(times, MAX_TOKENS)
         self._accounts: AnswerCache[Account] = self._make_cache(times, MAX_ACCOUNTS)
         self._owners: AnswerCache[str] = self._make_cache(number_times, MAX_NUMBERS)
+        self._ended: TtlCache[bool] = TtlCache(MAX_TOKENS)
         self._probe = TimerService(PROBE_INTERVAL, self._look)
         self._probe.clock = clock
 
@@ -132,6 +146,14 @@ class CrossbarDirectory(BaseDirectory):
             return succeed(None)
         return Deferred.fromCoroutine(self._log_in(api_key))
 
+    def log_in_user(self, credentials: Mapping[str, Any]) -> Deferred[UserLogin | None]:
+        """Fire with the login of a user at crossbar; fails with `LoginRefused` as crossbar answers."""
+        return Deferred.fromCoroutine(self._log_in_user(credentials))
+
+    def log_out(self, token: str) -> Deferred[bool]:
+        """End a token at crossbar, and for this node also where crossbar cannot; False if it is not known."""
+        return Deferred.fromCoroutine(self._log_out(token)) if is_token(token) else succeed(False)
+
     def account(self, account_id: str) -> Deferred[Account | None]:
         """Fire with the account; None if it does not exist below the account of the API key."""
         if not is_account_id(account_id):
@@ -170,6 +192,8 @@ class CrossbarDirectory(BaseDirectory):
 
     async def _authenticate(self, token: str) -> Principal | None:
         digest = sha256(token.encode("ascii")).hexdigest()
+        if self._ended.get(digest, self._clock.seconds()):
+            return None
         claims = await self._claims.get(digest, lambda: self._read_claims(token))
         if claims is None or (claims.expires is not None and claims.expires <= self._clock.seconds()):
             return None
@@ -185,6 +209,27 @@ class CrossbarDirectory(BaseDirectory):
             return None
         principal = await self._authenticate(login[0])
         return None if principal is None else (login[0], principal)
+
+    async def _log_in_user(self, credentials: Mapping[str, Any]) -> UserLogin:
+        answer = await self._client.request("PUT", "/user_auth", body={"data": credentials})
+        if not answer.is_success:
+            raise read_refusal(answer)
+        login = read_login(answer)
+        principal = None if login is None else await self._authenticate(login[0])
+        if login is None or principal is None:
+            raise LoginRefused(401, "invalid_credentials", {"message": "invalid credentials"})
+        return UserLogin(login[0], principal, answer.data)
+
+    async def _log_out(self, token: str) -> bool:
+        principal = await self._authenticate(token)
+        if principal is None:
+            return False
+        await self._client.request("DELETE", "/token_auth", token=token)
+        # Crossbar cannot delete tokens that are signed: they stay valid there until they expire.
+        digest = sha256(token.encode("ascii")).hexdigest()
+        self._claims.discard(digest)
+        self._ended.put(digest, True, principal.expires or self._clock.seconds() + ENDED_TTL)
+        return True
 
     async def _can_act_for(self, principal: Principal, account_id: str) -> bool:
         actor = await self.account(principal.account_id)

@@ -9,6 +9,7 @@ from kazoo_bridge.interfaces import (
     BusUnavailable,
     CommandRefused,
     InvalidDocument,
+    LoginRefused,
     RevisionConflict,
     StorageUnavailable,
     TooManyHooks,
@@ -38,6 +39,8 @@ def to_api_error(error: Exception) -> ApiError | None:
             return error
         case InvalidDocument() | CommandRefused():
             return validation_error(error.errors)
+        case LoginRefused():
+            return ApiError(error.status, error.word, error.data)
         case TooManyHooks():
             return too_many_hooks(error.limit)
         case RevisionConflict():
@@ -89,6 +92,11 @@ def invalid_credentials(
 def forbidden() -> ApiError:
     """Return the error for a valid token that gives no access."""
     return ApiError(403, "forbidden", {"message": "this token does not give access to this account"})
+
+
+def restricted() -> ApiError:
+    """Return the error for a valid token whose restrictions do not allow the request, in KAZOO's words."""
+    return ApiError(403, "forbidden", {"cause": "access denied by token restrictions"})
 
 
 def bad_identifier(cause: str) -> ApiError:

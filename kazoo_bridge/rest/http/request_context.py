@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Protocol
+from urllib.parse import unquote
 
 from attrs import define, field, frozen
 from twisted.internet.defer import CancelledError
@@ -24,6 +25,7 @@ from kazoo_bridge.rest.http.errors import (
     forbidden,
     invalid_credentials,
     parse_error,
+    restricted,
     to_api_error,
     unspecified_fault,
 )
@@ -38,6 +40,7 @@ from kazoo_bridge.rest.http.request_body import (
     parse_body,
     parse_method,
 )
+from kazoo_bridge.token_access import may_access
 
 _log = Logger()
 
@@ -176,8 +179,10 @@ class RequestContext:
             return bearer.strip()
         return self.query.first("auth_token") or None
 
-    async def authenticate(self, directory: IDirectory) -> None:
+    async def authenticate(self, directory: IDirectory, *, method_is_known: bool = True) -> None:
         """Set `token` and `principal` from the request's token; raises 401 without a valid one.
+
+        Raises 403 for a token with restrictions that do not allow this request, once its method is known.
 
         The token may also be ``auth_token`` in the body, beside ``data`` or in it; then the errors of
         `envelope` are raised, too.
@@ -191,6 +196,8 @@ class RequestContext:
         self._on_authenticated(token, None if principal is None else principal.account_id)
         if principal is None:
             raise invalid_credentials()
+        if method_is_known and not await self._is_allowed(directory, principal):
+            raise restricted()
         self.token, self.principal = token, principal
         if isinstance(self._body, ApiError):
             self._body = None  # an authenticated client may send more
@@ -248,6 +255,16 @@ class RequestContext:
         # Bytes that are not UTF-8 become text that no valid token equals.
         value: bytes = self.request.getHeader(name) or b""
         return value.decode("utf-8", "replace")
+
+    async def _is_allowed(self, directory: IDirectory, principal: Principal) -> bool:
+        """Return whether the restrictions of the token allow the request."""
+        path = unquote(self.path).strip("/")
+        version, *segments = path.split("/")
+        # A slash within a segment would make other segments than those that are matched.
+        is_plain = version == "v2" and "%2f" not in self.path.lower()
+        if principal.restrictions is not None and not is_plain:
+            return False
+        return await may_access(directory, principal, self.request.method.decode("latin-1"), segments)
 
     def _body_token(self) -> str | None:
         data = self.envelope.get("data")

@@ -87,12 +87,52 @@ OPERATIONS = (
         refusals=(401,),
     ),
     Operation(
+        "put",
+        "/v2/user_auth",
+        "logInUser",
+        "login",
+        "Creates a token for a user of KAZOO, where the directory knows users",
+        {
+            201: make_response(
+                "The token is auth_token, beside data; data is KAZOO's",
+                {"type": "object", "additionalProperties": True},
+                auth_token={"type": "string"},
+                version=_TEXT,
+            )
+        },
+        body=make_body(
+            {
+                "type": "object",
+                "required": ["credentials"],
+                "properties": {
+                    "credentials": {**_TEXT, "description": "MD5 or SHA1 of user:password"},
+                    "method": {**_TEXT, "description": "md5 or sha"},
+                    "account_name": _TEXT,
+                    "account_realm": _TEXT,
+                    "phone_number": _TEXT,
+                },
+            }
+        ),
+        access=Access.ANY_CLIENT,
+        refusals=(401,),
+    ),
+    Operation(
+        "delete",
+        "/v2/token_auth",
+        "logOut",
+        "login",
+        "Ends the token",
+        {200: make_response("Nothing", {"type": "object"})},
+        refusals=(403,),
+    ),
+    Operation(
         "get",
         "/v2/token_auth",
         "describeToken",
         "login",
         "The account of the token",
         {200: make_response("The token's account", ref("Login"))},
+        refusals=(403,),
     ),
     Operation(
         "get",

@@ -1,4 +1,4 @@
-"""``/v2/api_auth`` and ``/v2/token_auth``: tokens for API keys, and the account of a token."""
+"""``/v2/api_auth``, ``/v2/user_auth``, ``/v2/token_auth``: tokens for API keys and users, and their end."""
 
 from __future__ import annotations
 
@@ -26,16 +26,28 @@ class AuthResource(RoutedResource):
     @open_handler
     async def log_in(self, context: RequestContext) -> Response:
         """Answer with a new token for an API key."""
-        api_key = _parse_api_key(context.data)
-        address = str(getattr(context.request.getClientAddress(), "host", "local"))
-        if seconds := self.throttle.take(address):
-            raise too_many_requests(seconds, "failures from this address")
+        api_key = _require_text(context.data, "api_key")
+        address = self._begin_login(context)
         login = await self.directory.login(api_key)
         if login is None:
             raise invalid_credentials("this API key is not known")
         self.throttle.give_back(address)
         context.token, context.principal = login
         return Response(await self._to_api(context.principal), 201)
+
+    @route("PUT", "/v2/user_auth")
+    @open_handler
+    async def log_in_user(self, context: RequestContext) -> Response:
+        """Answer with a new token for the hash of a user's name and password, as KAZOO does."""
+        credentials = context.data
+        _require_text(credentials, "credentials")
+        address = self._begin_login(context)
+        login = await self.directory.log_in_user(credentials)
+        if login is None:
+            raise invalid_credentials("users cannot log in here: directory.kind has none that knows users")
+        self.throttle.give_back(address)
+        context.token, context.principal = login.token, login.principal
+        return Response(dict(login.data), 201)
 
     @route("GET", "/v2/token_auth")
     @open_handler
@@ -45,6 +57,23 @@ class AuthResource(RoutedResource):
         if context.principal is None:
             raise invalid_credentials()
         return Response(await self._to_api(context.principal))
+
+    @route("DELETE", "/v2/token_auth")
+    @open_handler
+    async def log_out(self, context: RequestContext) -> Response:
+        """End the request's token."""
+        await context.authenticate(self.directory)
+        if context.token is None or not await self.directory.log_out(context.token):
+            raise invalid_credentials()
+        context.token = context.principal = None
+        return Response({})
+
+    def _begin_login(self, context: RequestContext) -> str:
+        """Count a login as failed until it has not; returns the client's address. Raises 429."""
+        address = str(getattr(context.request.getClientAddress(), "host", "local"))
+        if seconds := self.throttle.take(address):
+            raise too_many_requests(seconds, "failures from this address")
+        return address
 
     async def _to_api(self, principal: Principal) -> dict[str, Any]:
         account = await self.directory.account(principal.account_id)
@@ -58,10 +87,10 @@ class AuthResource(RoutedResource):
         return document
 
 
-def _parse_api_key(data: dict[str, Any]) -> str:
-    api_key = data.get("api_key")
-    if api_key is None:
-        raise invalid_field("api_key", "required")
-    if not isinstance(api_key, str):
-        raise invalid_field("api_key", "type", target="string", cause=api_key)
-    return api_key
+def _require_text(data: dict[str, Any], name: str) -> str:
+    text = data.get(name)
+    if text is None:
+        raise invalid_field(name, "required")
+    if not isinstance(text, str):
+        raise invalid_field(name, "type", target="string", cause=text)
+    return text

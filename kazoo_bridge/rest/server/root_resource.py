@@ -135,7 +135,7 @@ class RootResource(Resource):
         context = request.context
         answer: bytes | int
         try:
-            await context.authenticate(self._directory)
+            await context.authenticate(self._directory, method_is_known=False)
             self._override_method(request, path)
             answer = self._route(request)
         except CancelledError:

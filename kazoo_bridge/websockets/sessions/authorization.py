@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from attrs import define, field
@@ -10,6 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from kazoo_bridge.interfaces import ALL_ACCOUNTS, IDirectory, Principal, StorageUnavailable
+from kazoo_bridge.token_access import may_access
 from kazoo_bridge.websockets.sessions.session import Session
 
 T = TypeVar("T")
@@ -21,6 +23,7 @@ BAD_TOKEN = "failed to authenticate token (it is unknown, expired or revoked)"  
 NO_TOKEN = "authentication token required"  # noqa: S105 - a text
 WRONG_TOKEN = "invalid authentication token format"  # noqa: S105 - a text
 NOT_ALLOWED = "unauthorized account id"
+RESTRICTED = "unauthorized account id: access denied by token restrictions"
 NO_WILDCARD = "unauthorized wildcard account id"
 _UNAVAILABLE = "the directory does not answer just now; try again later"
 
@@ -53,7 +56,7 @@ class Authorizer:
         if session.principal is not None:
             if isinstance(token, str) and token != session.token:
                 principal = await self._principal(token)
-                if principal is not None and principal.account_id == session.account_id:
+                if principal is not None and _is_same_client(principal, session.principal):
                     session.authenticate(token, principal)
                     return
             if not await self.begin_check().is_still_valid(session):
@@ -68,17 +71,28 @@ class Authorizer:
             raise InvalidToken(BAD_TOKEN)
         session.authenticate(token, principal)
 
-    async def authorize(self, session: Session, account_id: str) -> None:
+    async def authorize(
+        self, session: Session, account_id: str, method: str = "GET", path: Sequence[str] = ("events",)
+    ) -> None:
         """Require that the session may act for `account_id`, or for all accounts (``*``).
 
-        Raises `AccessDenied`, also when the directory does not answer.
+        A token with restrictions must allow the request of REST that does the same: `method` on `path`, which
+        follows the account; that is the stream of events unless a message is a command. There is none for all
+        accounts. Raises `AccessDenied`, also when the directory does not answer.
         """
         try:
-            allowed = await self.begin_check().can_act_for(session.principal, account_id)
+            if not await self.begin_check().can_act_for(session.principal, account_id):
+                raise AccessDenied(NO_WILDCARD if account_id == ALL_ACCOUNTS else NOT_ALLOWED)
+            if not await self._is_unrestricted(session, method, ("accounts", account_id, *path)):
+                raise AccessDenied(RESTRICTED)
         except StorageUnavailable:
             raise AccessDenied(_UNAVAILABLE) from None
-        if not allowed:
-            raise AccessDenied(NO_WILDCARD if account_id == ALL_ACCOUNTS else NOT_ALLOWED)
+
+    async def _is_unrestricted(self, session: Session, method: str, segments: Sequence[str]) -> bool:
+        principal = session.principal
+        if principal is None or principal.restrictions is None:
+            return principal is not None
+        return ALL_ACCOUNTS not in segments and await may_access(self._directory, principal, method, segments)
 
     def begin_check(self) -> RightsCheck:
         """Return a check that has asked nothing yet."""
@@ -162,6 +176,11 @@ class RightsCheck:
         if not answer.called:
             self.lookups += 1
         return answer
+
+
+def _is_same_client(principal: Principal, present: Principal) -> bool:
+    """Return whether a token may replace the present one: it has the same account and restrictions."""
+    return (principal.account_id, principal.restrictions) == (present.account_id, present.restrictions)
 
 
 def has_expired(principal: Principal, now: float) -> bool:

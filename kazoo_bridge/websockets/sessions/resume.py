@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import define
 
+from kazoo_bridge.interfaces import TokenRestrictions
 from kazoo_bridge.json_numbers import to_integer
 from kazoo_bridge.websockets.client_messages import BadMessage, ClientMessage
 from kazoo_bridge.websockets.server.connection import Connection
@@ -59,10 +60,11 @@ class SessionResumer:
     def attach(self, connection: Connection, token: str) -> bool:
         """Continue the session that `token` names on `connection`.
 
-        Returns False, and changes nothing, if the account of the connection's session has no such session.
+        Returns False, and changes nothing, if the account of the connection's session has no such session, or
+        one whose token has other restrictions.
         """
         resumed = self._sessions.find_resumable(token, connection.session.account_id)
-        if resumed is None:
+        if resumed is None or _restrictions(resumed) != _restrictions(connection.session):
             return False
         self._sessions.take_over(resumed, connection.session)
         connection.switch_session(resumed)
@@ -84,3 +86,7 @@ class SessionResumer:
     def current_sequence(self) -> int:
         """Return a sequence that is less than those of all later events."""
         return self._fanout.next_sequence()
+
+
+def _restrictions(session: Session) -> TokenRestrictions | None:
+    return None if session.principal is None else session.principal.restrictions

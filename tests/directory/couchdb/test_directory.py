@@ -10,7 +10,7 @@ from zope.interface.verify import verifyObject
 
 from kazoo_bridge.couchdb.names import ACCOUNTS, SYSTEM_AUTH, SYSTEM_CONFIG, account_database
 from kazoo_bridge.directory.couchdb import directory as directory_module
-from kazoo_bridge.interfaces import Account, IDirectory, Principal
+from kazoo_bridge.interfaces import Account, IDirectory, Principal, TokenRestrictions
 from tests.couchdb.kazoo_cluster import (
     CHILD,
     CUSTOMER,
@@ -338,6 +338,28 @@ class TestLogin:
             harness.couch.update(CUSTOMER_DB, CUSTOMER, pvt_signature_secret=None)
         error_of(harness.directory.login(CUSTOMER * 2))
         harness.stop()
+
+
+def test_a_token_can_be_ended() -> None:
+    harness = DirectoryHarness()
+    token, other = harness.cluster.token(), harness.cluster.token(owner_id=USER)
+    revision = harness.directory.rights_revision
+    assert result_of(harness.directory.log_out(token))
+    assert harness.directory.rights_revision != revision
+    assert harness.refused(token)
+    assert not harness.refused(other)
+    assert not result_of(harness.directory.log_out(token))
+    assert not result_of(harness.directory.log_out("no token"))
+    harness.stop()
+
+
+def test_restrictions_of_a_token_are_its_principal_s() -> None:
+    harness = DirectoryHarness()
+    restrictions = {"get": ["accounts/{AUTH_ACCOUNT_ID}/webhooks/#"]}
+    principal = harness.principal(harness.cluster.token(restrictions=restrictions))
+    assert principal is not None
+    assert principal.restrictions == TokenRestrictions.parse(restrictions)
+    harness.stop()
 
 
 class TestCouchdbAway:

@@ -16,6 +16,7 @@ from kazoo_bridge.directory.crossbar.answers import (
     read_descendants,
     read_login,
     read_owner,
+    read_refusal,
 )
 from kazoo_bridge.directory.crossbar.http_client import CrossbarAnswer
 from kazoo_bridge.interfaces import Account, StorageUnavailable, TokenRestrictions
@@ -159,3 +160,11 @@ def test_what_is_no_token(value: Any) -> None:
 
 def test_an_answer_shows_no_secret_in_its_repr() -> None:
     assert "hunter2" not in repr(answer({}, auth_token="hunter2"))
+
+
+def test_a_refusal_has_the_words_of_crossbar() -> None:
+    refusal = read_refusal(answer({"message": "x"}, 401, message="invalid_credentials"))
+    assert (refusal.status, refusal.word, refusal.data) == (401, "invalid_credentials", {"message": "x"})
+    for wrong in (answer({}, 200, message="x"), answer({}, 401), answer({}, 401, message="x" * 9999)):
+        with pytest.raises(StorageUnavailable):
+            read_refusal(wrong)

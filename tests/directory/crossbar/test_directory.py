@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -19,9 +20,17 @@ from kazoo_bridge.config import Config, Crossbar
 from kazoo_bridge.directory.crossbar import CrossbarDirectory
 from kazoo_bridge.directory.crossbar.directory import PROBE_INTERVAL, UNKNOWN_NUMBER_TTL, UNKNOWN_TTL
 from kazoo_bridge.directory.crossbar.http_client import CrossbarClient
-from kazoo_bridge.interfaces import Account, IDirectory, Principal, StorageUnavailable, TokenRestrictions
+from kazoo_bridge.interfaces import (
+    Account,
+    IDirectory,
+    LoginRefused,
+    Principal,
+    StorageUnavailable,
+    TokenRestrictions,
+)
 from tests.directory.crossbar.stand_in import (
     API_KEY,
+    CREDENTIALS,
     CUSTOMER,
     DISABLED,
     FOREIGN,
@@ -230,6 +239,56 @@ async def test_an_api_key_of_a_client(directory: CrossbarDirectory, crossbar: St
     assert await directory.authenticate(login[0]) == Principal(CUSTOMER)
     for no_key in ("unknown", "", "a\r\nb"):
         assert await directory.login(no_key) is None
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_user_logs_in_at_crossbar(directory: CrossbarDirectory, crossbar: StandInCrossbar) -> None:
+    given = {"credentials": CREDENTIALS, "account_name": "customer", "method": "md5"}
+    login = await directory.log_in_user(given)
+    assert login is not None
+    assert (login.principal, login.data["owner_id"]) == (Principal(CUSTOMER), "9" * 32)
+    assert json.loads(crossbar.bodies[0]) == {"data": given}
+    assert await directory.authenticate(login.token) == Principal(CUSTOMER)
+    with pytest.raises(LoginRefused) as caught:
+        await directory.log_in_user({"credentials": "wrong"})
+    assert (caught.value.status, caught.value.word) == (401, "invalid_credentials")
+    assert login.token not in repr(login)
+
+
+@pytest.mark.parametrize("account_id", [DISABLED, FOREIGN])
+@pytest_twisted.ensureDeferred
+async def test_a_user_of_an_account_that_may_not_be_used(
+    directory: CrossbarDirectory, crossbar: StandInCrossbar, account_id: str
+) -> None:
+    crossbar.users[CREDENTIALS] = account_id
+    with pytest.raises(LoginRefused):
+        await directory.log_in_user({"credentials": CREDENTIALS})
+
+
+@pytest.mark.parametrize(
+    "answer", [(200, b"<html>"), (500, b"{}"), (404, b"{}"), (201, b'{"status":"success"}')]
+)
+@pytest_twisted.ensureDeferred
+async def test_lies_about_a_login_grant_nothing(
+    directory: CrossbarDirectory, crossbar: StandInCrossbar, answer: tuple[int, bytes]
+) -> None:
+    crossbar.lie = lambda _method, _path: answer
+    with pytest.raises(StorageUnavailable):
+        await directory.log_in_user({"credentials": CREDENTIALS})
+
+
+@pytest_twisted.ensureDeferred
+async def test_logging_out_is_passed_on(directory: CrossbarDirectory, crossbar: StandInCrossbar) -> None:
+    assert await directory.authenticate("token-of-customer") is not None
+    revision = directory.rights_revision
+    assert await directory.log_out("token-of-customer")
+    assert "token-of-customer" not in crossbar.tokens
+    assert directory.rights_revision != revision
+    # KAZOO cannot end a token that is signed; here it ends all the same.
+    crossbar.tokens["token-of-customer"] = {"account_id": CUSTOMER}
+    assert await directory.authenticate("token-of-customer") is None
+    for unknown in ("token-of-customer", "unknown", ""):
+        assert not await directory.log_out(unknown)
 
 
 @pytest_twisted.ensureDeferred

@@ -1,12 +1,34 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import pytest
 import pytest_twisted
+from attrs import evolve
 from twisted.internet import reactor
 
+from kazoo_bridge.config import Config, Crossbar, Directory
 from kazoo_bridge.directory.local import LOGIN_TTL
 from kazoo_bridge.kazoo import to_gregorian
-from tests.rest.harness import ACCOUNT, CHILD, RestHarness, hooks_path
+from tests.directory.crossbar.stand_in import API_KEY, CREDENTIALS, CUSTOMER, StandInCrossbar
+from tests.rest.harness import ACCOUNT, CHILD, RestHarness, hooks_path, running_node
+
+
+@pytest_twisted.async_yield_fixture
+async def crossbar() -> AsyncIterator[StandInCrossbar]:
+    stand_in = StandInCrossbar()
+    stand_in.start()
+    yield stand_in
+    await stand_in.stop()
+
+
+@pytest_twisted.async_yield_fixture
+async def rest_beside_crossbar(config: Config, crossbar: StandInCrossbar) -> AsyncIterator[RestHarness]:
+    """A node whose accounts are local ones and those of crossbar."""
+    kinds = Directory(("local", "crossbar"))
+    settings = Crossbar(uri=crossbar.uri, api_key=API_KEY)
+    async with running_node(evolve(config, directory=kinds, crossbar=settings)) as harness:
+        yield harness
 
 
 @pytest_twisted.ensureDeferred
@@ -62,3 +84,71 @@ async def test_guessing_keys_is_bounded(rest: RestHarness) -> None:
     assert (refused.code, refused.json_body["message"]) == (429, "too_many_requests")
     assert 1 <= int(refused.headers.getRawHeaders("retry-after")[0]) <= 3
     assert (await rest("GET", hooks_path())).code == 200
+
+
+@pytest_twisted.ensureDeferred
+async def test_logging_out_ends_the_token(rest: RestHarness) -> None:
+    token = (await rest.node.tokens.create(CHILD)).token
+    assert (await rest("GET", hooks_path(CHILD), token=token)).code == 200
+    answered = await rest("DELETE", "/v2/token_auth", token=token)
+    assert (answered.code, answered.json_body["status"]) == (200, "success")
+    assert not answered.json_body.keys() & {"auth_token", "version"}
+    for verb, path in (("GET", hooks_path(CHILD)), ("DELETE", "/v2/token_auth")):
+        assert (await rest(verb, path, token=token)).code == 401
+    assert (await rest("DELETE", "/v2/token_auth", token="")).code == 401
+    assert (await rest("GET", hooks_path(CHILD))).code == 200
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "message"),
+    [
+        ({"credentials": "0" * 32, "account_name": "x"}, 401, "invalid_credentials"),
+        ({}, 400, "validation error"),
+        ({"credentials": 3}, 400, "validation error"),
+        ([], 400, "parse error"),
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_users_cannot_log_in_without_a_directory_of_users(
+    rest: RestHarness, data: object, code: int, message: str
+) -> None:
+    answered = await rest("PUT", "/v2/user_auth", data, token="")
+    assert answered.code == code
+    assert answered.json_body["message"].startswith(message)
+    assert not answered.json_body.keys() & {"auth_token", "version"}
+
+
+class TestUsersOfCrossbar:
+    @pytest_twisted.ensureDeferred
+    async def test_a_user_logs_in_and_out(self, rest_beside_crossbar: RestHarness) -> None:
+        rest, given = rest_beside_crossbar, {"credentials": CREDENTIALS, "account_name": "customer"}
+        answered = await rest("PUT", "/v2/user_auth", given, token="")
+        assert answered.code == 201
+        envelope = answered.json_body
+        assert envelope["data"].items() >= {"account_id": CUSTOMER, "owner_id": "9" * 32, "apps": []}.items()
+        token = envelope["auth_token"]
+        assert (await rest("GET", hooks_path(CUSTOMER), token=token)).code == 200
+        assert (await rest("GET", hooks_path(ACCOUNT), token=token)).code == 403
+        assert (await rest("DELETE", "/v2/token_auth", token=token)).code == 200
+        assert (await rest("GET", hooks_path(CUSTOMER), token=token)).code == 401
+
+    @pytest_twisted.ensureDeferred
+    async def test_a_refusal_is_that_of_crossbar(self, rest_beside_crossbar: RestHarness) -> None:
+        answered = await rest_beside_crossbar("PUT", "/v2/user_auth", {"credentials": "wrong"}, token="")
+        assert (answered.code, answered.json_body["message"]) == (401, "invalid_credentials")
+        codes = [
+            (await rest_beside_crossbar("PUT", "/v2/user_auth", {"credentials": "wrong"}, token="")).code
+            for _ in range(30)
+        ]
+        assert codes[-1] == 429
+
+    @pytest_twisted.ensureDeferred
+    async def test_crossbar_away(self, rest_beside_crossbar: RestHarness, crossbar: StandInCrossbar) -> None:
+        await crossbar.stop()
+        rest = rest_beside_crossbar
+        for answered in (
+            await rest("PUT", "/v2/user_auth", {"credentials": CREDENTIALS}, token=""),
+            await rest("GET", hooks_path(CUSTOMER), token="token-of-customer"),
+        ):
+            assert (answered.code, answered.json_body["message"]) == (503, "datastore_fault")
+        assert (await rest("GET", hooks_path(ACCOUNT))).code == 200

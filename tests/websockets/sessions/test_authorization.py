@@ -8,7 +8,14 @@ import pytest_twisted
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from kazoo_bridge.interfaces import ALL_ACCOUNTS, BindingPlan, Principal, Topic, TopicFilter
+from kazoo_bridge.interfaces import (
+    ALL_ACCOUNTS,
+    BindingPlan,
+    Principal,
+    TokenRestrictions,
+    Topic,
+    TopicFilter,
+)
 from kazoo_bridge.token_bucket import TokenBucket
 from kazoo_bridge.websockets.sessions.authorization import AccessDenied, Authorizer
 from kazoo_bridge.websockets.sessions.session import Session
@@ -267,3 +274,60 @@ class TestOverWebsockets:
             assert (await client.notice())["data"] == {"errors": ["authentication token required"]}
         (session,) = harness.sessions
         assert session.principal is None
+
+
+def restricted(account_id: str, restrictions: Any) -> Principal:
+    return Principal(account_id, restrictions=TokenRestrictions.parse(restrictions))
+
+
+class TestRestrictions:
+    """A token may do on a socket what its restrictions allow over REST."""
+
+    @pytest.mark.parametrize(
+        ("restrictions", "denied"),
+        [
+            ({"get": ["#"]}, False),
+            ({"get": [f"accounts/{CHILD}/events"]}, False),
+            ({"get": [f"accounts/{PARENT}/events"]}, True),
+            ({"get": [f"accounts/{CHILD}/webhooks/#"]}, True),
+            ({"post": ["#"]}, True),
+            ({}, True),
+            ("nonsense", True),
+        ],
+    )
+    def test_subscribing_is_like_the_stream_of_events(self, restrictions: Any, denied: bool) -> None:
+        its = Harness(PARENT)
+        its.session.principal = restricted(PARENT, restrictions)
+        assert (its.authorize(CHILD) is not None) is denied
+
+    def test_the_text_begins_like_that_of_kazoo(self) -> None:
+        its = Harness(PARENT)
+        its.session.principal = restricted(PARENT, {})
+        assert str(its.authorize(PARENT)).startswith("unauthorized account id")
+
+    def test_restrictions_cannot_be_judged_for_all_accounts(self) -> None:
+        its = Harness(SUPERADMIN)
+        assert its.authorize(ALL_ACCOUNTS) is None
+        its.session.principal = restricted(SUPERADMIN, {"*": ["#"]})
+        assert its.authorize(ALL_ACCOUNTS) is not None
+
+    def test_a_command_is_like_its_request(self) -> None:
+        its = Harness(PARENT)
+        its.session.principal = restricted(PARENT, {"post": [f"accounts/{PARENT}/channels/*"]})
+        command = its.authorizer.authorize(its.session, PARENT, "POST", ("channels", "call-1"))
+        assert _denied(command) is None
+        for method, path in (("PUT", ("channels", "call-1")), ("POST", ("channels", "call-1", "x"))):
+            assert _denied(its.authorizer.authorize(its.session, PARENT, method, path)) is not None
+
+    def test_a_token_with_other_restrictions_replaces_none(self) -> None:
+        its = Harness()
+        its.directory.tokens |= {
+            "all": Principal(PARENT),
+            "some": restricted(PARENT, {"get": ["#"]}),
+            "same": restricted(PARENT, {"get": ["#"]}),
+        }
+        assert its.authenticate("some") is None
+        assert its.authenticate("all") is None
+        assert its.session.token == "some"
+        assert its.authenticate("same") is None
+        assert its.session.token == "same"
