@@ -62,7 +62,7 @@ class FakeCouch(Resource):
         return sum(one.startswith(beginning) for one in self.asked)
 
     def save(self, database: str, document: dict[str, Any]) -> None:
-        """Write a document, whatever its present revision, and tell the open streams."""
+        """Write a document, whatever its present revision, and send the change to the open streams."""
         documents = self.databases.setdefault(database, {})
         now = documents.get(document["_id"], {}).get("_rev", "0-")
         revision = f"{int(now.split('-')[0]) + 1}-{'0' * 32}"
