@@ -86,6 +86,11 @@ class CachedReader(Generic[T]):
             return None
         return entry.value
 
+    def known(self, key: str) -> T | None:
+        """Return the kept value, however old; None if there is none, or a message has called it changed."""
+        entry = self._entries.get(key)
+        return None if entry is None or entry.doubtful else entry.value
+
     def get(self, key: str) -> Deferred[T | None]:
         """Fire with the value; None if there is no such document. May fail with `StorageUnavailable`."""
         now, entry = self._clock.seconds(), self._entries.get(key)

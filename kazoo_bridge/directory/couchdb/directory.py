@@ -20,6 +20,7 @@ from kazoo_bridge.directory.couchdb.account_records import AccountRecord
 from kazoo_bridge.directory.couchdb.accounts import CouchAccounts
 from kazoo_bridge.directory.couchdb.cached_reader import Freshness
 from kazoo_bridge.directory.couchdb.kazoo_token import MAX_TOKEN_LENGTH, KazooToken, mint_token, parse_token
+from kazoo_bridge.directory.couchdb.numbers import CouchNumbers
 from kazoo_bridge.directory.couchdb.secrets import AuthSettings, CouchSecrets, Identity, settings_missing
 from kazoo_bridge.directory.ttl_cache import TtlCache
 from kazoo_bridge.interfaces import (
@@ -35,10 +36,11 @@ from kazoo_bridge.kazoo import Event, is_account_id
 _log = Logger()
 
 #: The messages of KAZOO about changed documents, ``ACTION.DATABASE.TYPE.ID``.
+_DOCUMENTS = ("*.user.*", "*.device.*", "*.account.*", "*.number.*", "system_auth.#", "system_config.#")
 _TOPICS = frozenset(
     Topic("configuration", f"{action}.{documents}")
-    for action in ("doc_edited", "doc_deleted")
-    for documents in ("*.user.*", "*.device.*", "*.account.*", "system_auth.#", "system_config.#")
+    for action in ("doc_created", "doc_edited", "doc_deleted")
+    for documents in _DOCUMENTS
 )
 
 #: Principals of tokens that are kept.
@@ -80,6 +82,7 @@ class CouchDirectory(BaseDirectory):
         self._revision = 0
         self._accounts = CouchAccounts(clock, client, self._on_account_changed)
         self._secrets = CouchSecrets(clock, client, freshness, self._on_secrets_changed)
+        self._numbers = CouchNumbers(clock, client)
         self._verified: TtlCache[_Verified] = TtlCache(MAX_CACHED)
         self._ended: TtlCache[bool] = TtlCache(MAX_CACHED)
         self._verifying: dict[str, list[Deferred[Principal | None]]] = {}
@@ -127,7 +130,9 @@ class CouchDirectory(BaseDirectory):
 
     def on_configuration_event(self, event: Event) -> None:
         """Follow a message of the exchange ``configuration``, which says that a document has changed."""
-        self._secrets.document_changed(event.body.get("Database"), event.body.get("ID"))
+        database, document_id = event.body.get("Database"), event.body.get("ID")
+        self._secrets.document_changed(database, document_id)
+        self._numbers.document_changed(database, document_id)
 
     def on_configuration_missed(self) -> None:
         """Messages of ``configuration`` may have been missed: trust no secret without reading it again."""
@@ -194,6 +199,14 @@ class CouchDirectory(BaseDirectory):
         """Return True if the account may act for every account now."""
         record = self._accounts.find(account_id)
         return record is not None and record.superadmin and record.is_active(self._clock.seconds())
+
+    def account_for_number(self, number: str) -> str | None:
+        """Return the id of the account that owns a phone number (digits only), from memory."""
+        return self._numbers.owner(number)
+
+    def look_up_number(self, number: str) -> Deferred[Any] | None:
+        """Read the owner of a number that memory does not know; may fail with `StorageUnavailable`."""
+        return self._numbers.look_up(number)
 
     def can_act_for(self, principal: Principal, account_id: str) -> Deferred[bool]:
         """Fire with True if `principal` may act for the account.
