@@ -35,7 +35,7 @@ class Freshness:
 
 
 @define(eq=False)
-class _Entry(Generic[T]):
+class _KeptValue(Generic[T]):
     """A value and when it was read; None: there is no such document. `doubtful`: it has changed since."""
 
     value: T | None
@@ -74,7 +74,7 @@ class CachedReader(Generic[T]):
         self._unknown = unknown
         self._again = again
         self._limit = limit
-        self._entries: OrderedDict[str, _Entry[T]] = OrderedDict()
+        self._entries: OrderedDict[str, _KeptValue[T]] = OrderedDict()
         self._reading: dict[str, list[Deferred[T | None]]] = {}
         self._changed: set[str] = set()
         self._paused_until = float("-inf")
@@ -85,6 +85,11 @@ class CachedReader(Generic[T]):
         if entry is None or entry.doubtful or self._clock.seconds() - entry.read_at >= self._freshness.new:
             return None
         return entry.value
+
+    def known(self, key: str) -> T | None:
+        """Return the kept value, however old; None if there is none, or a message has called it changed."""
+        entry = self._entries.get(key)
+        return None if entry is None or entry.doubtful else entry.value
 
     def get(self, key: str) -> Deferred[T | None]:
         """Fire with the value; None if there is no such document. May fail with `StorageUnavailable`."""
@@ -149,7 +154,7 @@ class CachedReader(Generic[T]):
             if key not in self._changed:
                 break
         entry = self._entries.get(key)
-        self._entries[key] = _Entry(value, self._clock.seconds())
+        self._entries[key] = _KeptValue(value, self._clock.seconds())
         self._entries.move_to_end(key)
         while len(self._entries) > self._limit:
             self._entries.popitem(last=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -20,7 +21,9 @@ from kazoo_bridge.directory.couchdb.account_records import AccountRecord
 from kazoo_bridge.directory.couchdb.accounts import CouchAccounts
 from kazoo_bridge.directory.couchdb.cached_reader import Freshness
 from kazoo_bridge.directory.couchdb.kazoo_token import MAX_TOKEN_LENGTH, KazooToken, mint_token, parse_token
+from kazoo_bridge.directory.couchdb.numbers import CouchNumbers
 from kazoo_bridge.directory.couchdb.secrets import AuthSettings, CouchSecrets, Identity, settings_missing
+from kazoo_bridge.directory.couchdb.user_logins import find_user
 from kazoo_bridge.directory.ttl_cache import TtlCache
 from kazoo_bridge.interfaces import (
     Account,
@@ -29,16 +32,18 @@ from kazoo_bridge.interfaces import (
     StorageUnavailable,
     TokenRestrictions,
     Topic,
+    UserLogin,
 )
-from kazoo_bridge.kazoo import Event, is_account_id
+from kazoo_bridge.kazoo import Event, is_account_id, normalize_number
 
 _log = Logger()
 
 #: The messages of KAZOO about changed documents, ``ACTION.DATABASE.TYPE.ID``.
+_DOCUMENTS = ("*.user.*", "*.device.*", "*.account.*", "*.number.*", "system_auth.#", "system_config.#")
 _TOPICS = frozenset(
     Topic("configuration", f"{action}.{documents}")
-    for action in ("doc_edited", "doc_deleted")
-    for documents in ("*.user.*", "*.device.*", "*.account.*", "system_auth.#", "system_config.#")
+    for action in ("doc_created", "doc_edited", "doc_deleted")
+    for documents in _DOCUMENTS
 )
 
 #: Principals of tokens that are kept.
@@ -80,7 +85,9 @@ class CouchDirectory(BaseDirectory):
         self._revision = 0
         self._accounts = CouchAccounts(clock, client, self._on_account_changed)
         self._secrets = CouchSecrets(clock, client, freshness, self._on_secrets_changed)
+        self._numbers = CouchNumbers(clock, client)
         self._verified: TtlCache[_Verified] = TtlCache(MAX_CACHED)
+        self._ended: TtlCache[bool] = TtlCache(MAX_CACHED)
         self._verifying: dict[str, list[Deferred[Principal | None]]] = {}
 
     @classmethod
@@ -126,7 +133,9 @@ class CouchDirectory(BaseDirectory):
 
     def on_configuration_event(self, event: Event) -> None:
         """Follow a message of the exchange ``configuration``, which says that a document has changed."""
-        self._secrets.document_changed(event.body.get("Database"), event.body.get("ID"))
+        database, document_id = event.body.get("Database"), event.body.get("ID")
+        self._secrets.document_changed(database, document_id)
+        self._numbers.document_changed(database, document_id)
 
     def on_configuration_missed(self) -> None:
         """Messages of ``configuration`` may have been missed: trust no secret without reading it again."""
@@ -149,6 +158,8 @@ class CouchDirectory(BaseDirectory):
         if not 0 < len(token) <= MAX_TOKEN_LENGTH or not token.isascii():
             return succeed(None)
         digest = sha256(token.encode("ascii")).hexdigest()
+        if self._ended.get(digest, self._clock.seconds()):
+            return succeed(None)
         known = self._verified.get(digest, self._clock.seconds())
         if known is not None and self._still_holds(known):
             return succeed(known.principal)
@@ -167,6 +178,14 @@ class CouchDirectory(BaseDirectory):
         if record is None or not record.is_active(self._clock.seconds()):
             return succeed(None)
         return Deferred.fromCoroutine(self._log_in(record))
+
+    def log_in_user(self, credentials: Mapping[str, Any]) -> Deferred[UserLogin | None]:
+        """Create a token for a user, as KAZOO would; fails with `LoginRefused`."""
+        return Deferred.fromCoroutine(self._log_in_user(credentials))
+
+    def log_out(self, token: str) -> Deferred[bool]:
+        """End a valid token for this node, in memory; KAZOO does not hear of it."""
+        return self.authenticate(token).addCallback(self._end, token)
 
     def account(self, account_id: str) -> Deferred[Account | None]:
         """Fire with the account; None if it does not exist."""
@@ -188,6 +207,14 @@ class CouchDirectory(BaseDirectory):
         record = self._accounts.find(account_id)
         return record is not None and record.superadmin and record.is_active(self._clock.seconds())
 
+    def account_for_number(self, number: str) -> str | None:
+        """Return the id of the account that owns a phone number (digits only), from memory."""
+        return self._numbers.owner(number)
+
+    def look_up_number(self, number: str) -> Deferred[Any] | None:
+        """Read the owner of a number that memory does not know; may fail with `StorageUnavailable`."""
+        return self._numbers.look_up(number)
+
     def can_act_for(self, principal: Principal, account_id: str) -> Deferred[bool]:
         """Fire with True if `principal` may act for the account.
 
@@ -204,6 +231,15 @@ class CouchDirectory(BaseDirectory):
         return succeed(record is not None and actor.id in record.ancestors)
 
     # -- tokens
+
+    def _end(self, principal: Principal | None, token: str) -> bool:
+        if principal is None:
+            return False
+        digest = sha256(token.encode("ascii")).hexdigest()
+        self._verified.discard(digest)
+        self._ended.put(digest, True, principal.expires)
+        self._revision += 1
+        return True
 
     def _still_holds(self, known: _Verified) -> bool:
         """Return True if all that the token was verified with is new, and the same."""
@@ -283,19 +319,46 @@ class CouchDirectory(BaseDirectory):
             return False
         return record.id == own.id or own.id in record.ancestors
 
-    async def _log_in(self, record: AccountRecord) -> tuple[str, Principal]:
+    async def _log_in_user(self, credentials: Mapping[str, Any]) -> UserLogin:
+        if not self._accounts.is_loaded:
+            raise self._not_loaded()
+        accounts = await self._accounts_of_login(credentials)
+        found = await find_user(self._client, accounts, credentials, self._clock.seconds())
+        token, principal = await self._log_in(found.account, "cb_user_auth", found.user_id)
+        return UserLogin(token, principal, found.to_api())
+
+    async def _accounts_of_login(self, credentials: Mapping[str, Any]) -> list[AccountRecord]:
+        """Return the accounts that a login may mean: by number, else by realm, else by name, like KAZOO."""
+        number = normalize_number(credentials.get("phone_number"))
+        if number is not None:
+            looking = self._numbers.look_up(number)
+            if looking is not None:
+                await looking
+            owner = self._numbers.owner(number)
+            record = None if owner is None else self._accounts.find(owner)
+            if record is not None:
+                return [record]
+        names = self._accounts.names()
+        account_ids = names.by_realm(credentials.get("account_realm", credentials.get("realm")))
+        account_ids = account_ids or names.by_name(credentials.get("account_name"))
+        return [record for one in account_ids if (record := self._accounts.find(one)) is not None]
+
+    async def _log_in(
+        self, record: AccountRecord, method: str = "cb_api_auth", user_id: str | None = None
+    ) -> tuple[str, Principal]:
         settings = await self._secrets.auth_settings()
         if settings is None or settings.secret is None or settings.key_id is None:
             raise settings_missing()
         key = await self._secrets.private_key(settings.key_id)
-        identity = await self._secrets.identity(record.id, record.id)
+        identity = await self._secrets.identity(record.id, user_id or record.id)
         if key is None or identity is None or identity.secret is None:
             raise StorageUnavailable(
-                f"no token can be made for account {record.id}: its document has no pvt_signature_secret, "
-                "or system_auth has no key of system_config/auth.default.system_key"
+                f"no token can be made for account {record.id}: the document of account or user has no "
+                "pvt_signature_secret, or system_auth no key of system_config/auth.default.system_key"
             )
         expires = int(self._clock.seconds()) + LOGIN_TTL
-        claims = {"account_id": record.id, "method": "cb_api_auth", "exp": expires}
+        claims = {"account_id": record.id, "method": method, "exp": expires}
+        claims |= {} if user_id is None else {"owner_id": user_id}
         token = mint_token(claims, settings.key_id, key, identity.secret, settings.secret)
         return token, Principal(record.id, record.superadmin, float(expires))
 

@@ -10,13 +10,14 @@ from zope.interface.verify import verifyObject
 
 from kazoo_bridge.couchdb.names import ACCOUNTS, SYSTEM_AUTH, SYSTEM_CONFIG, account_database
 from kazoo_bridge.directory.couchdb import directory as directory_module
-from kazoo_bridge.interfaces import Account, IDirectory, Principal
+from kazoo_bridge.interfaces import Account, IDirectory, Principal, TokenRestrictions
 from tests.couchdb.kazoo_cluster import (
     CHILD,
     CUSTOMER,
     DEVICE,
     KEY_ID,
     MASTER,
+    NUMBER,
     RESELLER,
     SIBLING,
     SYSTEM_SECRET,
@@ -305,6 +306,19 @@ class TestAccounts:
         harness.stop()
 
 
+def test_the_owner_of_a_number_is_read_when_it_is_asked_for() -> None:
+    harness = DirectoryHarness()
+    digits = NUMBER.removeprefix("+")
+    assert harness.directory.account_for_number(digits) is None
+    looking = harness.directory.look_up_number(digits)
+    assert looking is not None
+    result_of(looking)
+    assert harness.directory.account_for_number(digits) == CUSTOMER
+    harness.announce("numbers/+1415", NUMBER)
+    assert harness.directory.account_for_number(digits) is None
+    harness.stop()
+
+
 class TestLogin:
     def test_an_api_key_makes_a_token_like_kazoo_s(self) -> None:
         harness = DirectoryHarness()
@@ -338,6 +352,28 @@ class TestLogin:
             harness.couch.update(CUSTOMER_DB, CUSTOMER, pvt_signature_secret=None)
         error_of(harness.directory.login(CUSTOMER * 2))
         harness.stop()
+
+
+def test_a_token_can_be_ended() -> None:
+    harness = DirectoryHarness()
+    token, other = harness.cluster.token(), harness.cluster.token(owner_id=USER)
+    revision = harness.directory.rights_revision
+    assert result_of(harness.directory.log_out(token))
+    assert harness.directory.rights_revision != revision
+    assert harness.refused(token)
+    assert not harness.refused(other)
+    assert not result_of(harness.directory.log_out(token))
+    assert not result_of(harness.directory.log_out("no token"))
+    harness.stop()
+
+
+def test_restrictions_of_a_token_are_its_principal_s() -> None:
+    harness = DirectoryHarness()
+    restrictions = {"get": ["accounts/{AUTH_ACCOUNT_ID}/webhooks/#"]}
+    principal = harness.principal(harness.cluster.token(restrictions=restrictions))
+    assert principal is not None
+    assert principal.restrictions == TokenRestrictions.parse(restrictions)
+    harness.stop()
 
 
 class TestCouchdbAway:
