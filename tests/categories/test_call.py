@@ -152,7 +152,7 @@ def test_what_is_absent_is_left_out() -> None:
 
 @pytest.mark.parametrize("event", list(CHANNEL_EVENTS))
 def test_empty_texts_are_left_out_where_kazoo_does(event: str) -> None:
-    empty = dict.fromkeys([*FULL, *FULL["Custom-Channel-Vars"], "Reseller-ID"], "")
+    empty = dict.fromkeys([*FULL, "Authorizing-ID", "Authorizing-Type", "Owner-ID", "Reseller-ID"], "")
     sent = payload(
         event, {**empty, "Custom-Channel-Vars": {"Account-ID": ACCOUNT, "Owner-ID": "", "Own": ""}}
     )
