@@ -152,8 +152,7 @@ def test_what_is_absent_is_left_out() -> None:
 
 @pytest.mark.parametrize("event", list(CHANNEL_EVENTS))
 def test_empty_texts_are_left_out_where_kazoo_does(event: str) -> None:
-    variables: Any = FULL["Custom-Channel-Vars"]
-    empty = dict.fromkeys([*FULL, *variables, "Reseller-ID"], "")
+    empty = dict.fromkeys([*FULL, "Authorizing-ID", "Authorizing-Type", "Owner-ID", "Reseller-ID"], "")
     sent = payload(
         event, {**empty, "Custom-Channel-Vars": {"Account-ID": ACCOUNT, "Owner-ID": "", "Own": ""}}
     )

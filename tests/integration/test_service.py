@@ -111,6 +111,7 @@ def test_only_matching_events_are_sent_as_forms(
         "is_internal_leg": "false",
         "local_resource_used": "true",
         "owner_id": "owner",
+        "reseller_id": RESELLER,
         "timestamp": "63961574400",
         "cluster_id": first.form["cluster_id"],
     }
