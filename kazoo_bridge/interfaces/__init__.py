@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kazoo_bridge.interfaces.attempts import Attempt, HookHealth, IAttemptStore, StoredAttempt
 from kazoo_bridge.interfaces.bus import (
     BusUnavailable,
+    Completion,
     EventHandler,
     IBus,
     IConsumer,
@@ -87,6 +88,7 @@ __all__ = [
     "CommandRefused",
     "Delivery",
     "DeliveryResults",
+    "Completion",
     "EventHandler",
     "HandshakeRejected",
     "HookHealth",

@@ -12,6 +12,7 @@ from kazoo_bridge.interfaces import Delivery, Occurrence
 from kazoo_bridge.webhooks.attempts.attempt import AttemptRunner, ClusterId, FailureCount, RequestBuilder
 from kazoo_bridge.webhooks.attempts.attempt_document import AttemptFormat
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
+from kazoo_bridge.webhooks.attempts.turn_stages import TurnStages
 from kazoo_bridge.webhooks.delivery.delivery_writer import DeliveryWriter
 from kazoo_bridge.webhooks.delivery.destination_circuits import DestinationCircuits
 from kazoo_bridge.webhooks.delivery.dispatcher import Dispatcher, make_delivery
@@ -51,6 +52,14 @@ class LongestDelays(random.Random):
 
     def uniform(self, a: float, b: float) -> float:
         return b
+
+
+class StagesAtOnce(TurnStages):
+    """Does the work as soon as it is added, so that tests need not advance the clock for each step."""
+
+    def schedule(self) -> None:
+        self.scheduled = True
+        self.run()
 
 
 class Harness:
@@ -99,6 +108,7 @@ class Harness:
             on_gone=self._on_gone,
             dropped=self.dropped,
             destinations=self.destinations,
+            stages=StagesAtOnce(clock),
         )
         self.hook_service = HookService(
             clock,

@@ -56,6 +56,9 @@ class _SurplusBytes(Exception):
     """Bytes follow the response."""
 
 
+#: Bytes of the longest response that is remembered, for each connection.
+_MAX_KNOWN_BYTES = 1024
+
 #: Bytes that are read from a connection at once.
 _READ_BYTES = 8 * 1024
 
@@ -103,6 +106,10 @@ class ReceiverConnection(StreamProtocol):
         self._write_at_once: Any = None
         self._rest: memoryview | None = None
         self._head_only = False
+        self._first_data = b""
+        #: A response that came in one piece and left the connection idle, and what was read from it.
+        self._known_data = b""
+        self._known_response: ReceiverResponse | None = None
         self._reset()
 
     def _reset(self) -> None:
@@ -237,9 +244,15 @@ class ReceiverConnection(StreamProtocol):
             return
         if not self.response_began:
             self.response_began = True
+            if data == self._known_data and self.request_sent and not self._head_only:
+                self._finish_known(self._handler)
+                return
+            self._first_data = data
             if not data.startswith(b"HTTP/1.") and not b"HTTP/1.".startswith(data.lstrip(b"\r\n")[:7]):
                 self._fail(MalformedResponse())
                 return
+        else:
+            self._first_data = b""
         if len(data) <= _PIECE_BYTES:
             self._feed(data, False)
         else:
@@ -326,9 +339,18 @@ class ReceiverConnection(StreamProtocol):
         if surplus or not self._keeps_alive or self._status not in VALID_STATUSES:
             self.close()
         else:
+            if 0 < len(self._first_data) <= _MAX_KNOWN_BYTES and not self._head_only:
+                self._known_data, self._known_response = self._first_data, response
             self._owner.connection_idle(self)
         if handler is not None:
             handler.response_received(response)
+
+    def _finish_known(self, handler: ResponseHandler) -> None:
+        """Answer with the response that the same bytes were before: receivers often repeat themselves."""
+        self._handler = None
+        self._owner.connection_idle(self)
+        if self._known_response is not None:
+            handler.response_received(self._known_response)
 
     def _fail_or_answer(self) -> None:
         handler = self._handler

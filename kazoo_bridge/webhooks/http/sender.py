@@ -74,6 +74,10 @@ class Outcome:
 OnOutcome = Callable[[Outcome], None]
 
 
+#: Successful results of which nothing is recorded.
+_SUCCESS = {status: Outcome(True, status) for status in range(200, 300)}
+
+
 class Exchange(typing.Protocol):
     """A request on its way."""
 
@@ -139,7 +143,9 @@ class Sender:
         return self.request_timeout if request.timeout is None else request.timeout
 
     def outcome_of(self, request: WireRequest, response: ReceiverResponse) -> Outcome:
-        """Return the result of a request that was answered."""
+        """Return the result of a request that was answered; of a success only what may be recorded."""
+        if not self.keep_success_headers and is_success(request, response.status):  # type: ignore[arg-type]
+            return _SUCCESS.get(response.status) or Outcome(True, response.status)
         return self._judge(request, response.status, response.error, response.headers, response.body)
 
     async def follow(self, request: WireRequest, response: ReceiverResponse, seconds: float) -> Outcome:
