@@ -84,9 +84,9 @@ class Completion(Protocol):
         """
 
 
-#: Receives each event of a queue. It returns None; or a Deferred or `Completion`: when that ends, the event is
-#: acknowledged. A failure with `Requeue` delivers the event again, one with `InvalidMessage` counts and drops
-#: it. Any other failure is logged, and the event is rejected.
+#: Receives each event of a queue. It returns None; or a Deferred or `Completion`: when that ends, the event
+#: is acknowledged. A failure with `Requeue` delivers the event again, one with `InvalidMessage` counts and
+#: drops it. Any other failure is logged, and the event is rejected.
 EventHandler = Callable[["Event"], "Deferred[None] | Completion | None"]
 
 

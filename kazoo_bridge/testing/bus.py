@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from functools import partial
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import count
 from typing import Any
 

@@ -6,7 +6,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
 
 from attrs import define, evolve, field
 from twisted.internet.defer import Deferred, DeferredLock

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kazoo_bridge.categories.call import RESERVED_CHANNEL_VARS, call
+from kazoo_bridge.categories.call import call
+from kazoo_bridge.categories.channel_payload import RESERVED_CHANNEL_VARS
 from kazoo_bridge.interfaces import HookType, Occurrence, Topic
 from kazoo_bridge.json_numbers import to_integer
 from kazoo_bridge.kazoo import channel_account_id, channel_variables, is_loopback, is_true

@@ -26,6 +26,7 @@ from kazoo_bridge.webhooks.delivery.probe_schedule import ProbeSchedule
 from kazoo_bridge.webhooks.delivery.receiver_prober import ReceiverProber
 from kazoo_bridge.webhooks.delivery.retry_policy import RetryPolicy
 from kazoo_bridge.webhooks.delivery.retry_worker import RetryWorker
+from kazoo_bridge.webhooks.event_handler import when_ended
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.hooks.hook_service import HookService
 from kazoo_bridge.webhooks.hooks.registry import HookRegistry
@@ -184,7 +185,7 @@ class Harness:
         self, hook: Hook, event_id: str = "e1", *, redelivered: bool = False, **payload: Any
     ) -> Deferred[None]:
         delivery = self.delivery(hook, event_id, **payload)
-        return self.dispatcher.deliver(hook, delivery, redelivered=redelivered)
+        return when_ended(self.dispatcher.deliver(hook, delivery, redelivered=redelivered))
 
     def store(self, hook: Hook, *event_ids: str, next_attempt: float | None = 0.0) -> None:
         """Put deliveries into the store."""

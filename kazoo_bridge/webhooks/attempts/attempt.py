@@ -243,7 +243,9 @@ class AttemptRunner:
             return
         try:
             if hook.options.max_age is not None and self.dropped.drop_if_too_old(hook, delivery):
-                self._end_unsent(attempt, AttemptResult(False, delivery.attempts, reason=TOO_OLD, dropped=True))
+                self._end_unsent(
+                    attempt, AttemptResult(False, delivery.attempts, reason=TOO_OLD, dropped=True)
+                )
                 return
             attempt.request = self._requests.encode(hook, delivery)
             attempt.began = now
@@ -262,7 +264,9 @@ class AttemptRunner:
             self._scheduler.release(attempt.slot, None)
             attempt.done(result)
         except Exception:
-            _log.failure("the end of an attempt could not be handled delivery_id={id}", id=attempt.delivery.id)
+            _log.failure(
+                "the end of an attempt could not be handled delivery_id={id}", id=attempt.delivery.id
+            )
 
     def _conclude_all(self, attempts: list[AttemptInFlight]) -> None:
         now = self._clock.seconds()
@@ -317,7 +321,9 @@ class AttemptRunner:
         hook, delivery = attempt.hook, attempt.delivery
         self.metrics.observe(outcome.success, seconds)
         attempts = delivery.attempts + (outcome.fault is not Fault.OURS)
-        self._recorder.record(hook, _request_of(attempt).source(), outcome, self._info(attempt, outcome, attempts))
+        self._recorder.record(
+            hook, _request_of(attempt).source(), outcome, self._info(attempt, outcome, attempts)
+        )
         if not outcome.success:
             return self._failed(hook, delivery, outcome, attempts)
         return AttemptResult(True, attempts)

@@ -2,9 +2,9 @@
 
 Payloads of one kind of event have the same names with values of the same types. For such a shape the form is
 a template, which is filled in and then percent-encoded all at once: the characters of the template that must
-stay as they are, and its names, are marks that values rarely contain. What this cannot decide exactly (unusual
-types and names, marks in values, payloads near the limit of work) is left to `payload_encoding.form_encode`,
-which defines the result.
+stay as they are are marks, which values rarely contain. What this cannot decide exactly (unusual types and
+names, marks in values, payloads near the limit of work) is left to `payload_encoding.form_encode`, which
+defines the result.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _TO_CHARACTERS = bytes.maketrans(_MARK_BYTES + b" ", _CHARACTERS.encode() + b"+"
 #: The length of a name in a template, encoded.
 _MAX_NAME_LENGTH = 256
 
-#: Members of the shapes that are remembered. Customers choose some of their names, so there is no end to them.
+#: Members of the shapes that are remembered. Customers choose some of their names, which have no end.
 _MAX_REMEMBERED = 20_000
 
 #: The types of values that a template takes as they are.
