@@ -84,9 +84,10 @@ _FROM_EVENT_BY_HOOK: Mapping[str, Mapping[str, str]] = {
 _INTEGER_KEYS = frozenset({"timestamp", "duration_seconds", "ringing_seconds", "billing_seconds"})
 
 
-#: Shapes that are remembered, and keys of the largest one.
+#: Shapes that are remembered, and the keys of the largest one and their characters.
 _MAX_SHAPES = 500
 _MAX_SHAPE_KEYS = 200
+_MAX_SHAPE_LENGTH = 8192
 
 _Reader = Callable[[Mapping[str, Any]], Sequence[Any]]
 
@@ -94,6 +95,7 @@ _Reader = Callable[[Mapping[str, Any]], Sequence[Any]]
 class _Plan(NamedTuple):
     """What the payload takes from events of one shape: names, and what reads their values.
 
+    `merges`: some values for `from_variables` are those of the event, as the channel variables lack them.
     `custom`: the channel variables that are passed on.
     """
 
@@ -101,6 +103,7 @@ class _Plan(NamedTuple):
     read_event: _Reader
     from_variables: Sequence[str]
     read_variables: _Reader
+    merges: bool
     custom: Sequence[str]
     read_custom: _Reader
     integers: Sequence[str]
@@ -109,15 +112,17 @@ class _Plan(NamedTuple):
     def for_shape(cls, hook: str, body: Mapping[str, Any], variables: Mapping[str, Any]) -> _Plan:
         """Plan for the keys of `body` and `variables`."""
         sources = {**_FROM_EVENT, **_FROM_EVENT_BY_HOOK.get(hook, {})}
-        sources |= {name: source for name, source in _FROM_VARIABLES.items() if source not in variables}
         from_event = {name: source for name, source in sources.items() if source in body}
-        from_variables = {name: source for name, source in _FROM_VARIABLES.items() if source in variables}
+        from_variables = {
+            name: source for name, source in _FROM_VARIABLES.items() if source in variables or source in body
+        }
         custom = [name for name in variables if name not in RESERVED_CHANNEL_VARS]
         return cls(
             tuple(from_event),
             _reader(tuple(from_event.values())),
             tuple(from_variables),
             _reader(tuple(from_variables.values())),
+            any(source not in variables for source in from_variables.values()),
             custom,
             _reader(custom),
             tuple(name for name in from_event if name in _INTEGER_KEYS),
@@ -148,7 +153,8 @@ def channel_payload(hook: str, body: Mapping[str, Any], variables: Mapping[str, 
         payload["local_resource_id"] = resource_id
     payload["local_resource_used"] = is_local
     _add(payload, plan.from_event, plan.read_event(body))
-    _add(payload, plan.from_variables, plan.read_variables(variables))
+    mapping = {**body, **variables} if plan.merges else variables
+    _add(payload, plan.from_variables, plan.read_variables(mapping))
     if hook == "channel_bridge" and (number := read("Original-Number")) is not None:
         payload["original_number"] = number
     for name in plan.integers:
@@ -162,7 +168,7 @@ def _plan_for(hook: str, body: Mapping[str, Any], variables: Mapping[str, Any]) 
     plan = _plans.get(shape)
     if plan is None:
         plan = _Plan.for_shape(hook, body, variables)
-        if len(shape) <= _MAX_SHAPE_KEYS:
+        if len(shape) <= _MAX_SHAPE_KEYS and sum(map(len, (*body, *variables))) <= _MAX_SHAPE_LENGTH:
             if len(_plans) >= _MAX_SHAPES:
                 _plans.clear()
             _plans[shape] = plan
