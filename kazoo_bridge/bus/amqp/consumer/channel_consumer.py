@@ -68,6 +68,7 @@ class ChannelConsumer:
         self._sizes = sizes
         self._held_bytes = 0
         self._waiting: deque[RawDelivery] = deque()
+        self._decoded: deque[tuple[RawDelivery, Event, int]] = deque()
         self._handling = False
         self._turn_bytes = 0
         self._next_turn: IDelayedCall | None = None
@@ -93,8 +94,9 @@ class ChannelConsumer:
         unanswered before.
         """
         self._stopping = True
-        while self._waiting:
-            self._requeue(self._waiting.popleft().delivery_tag)
+        for delivery in (*(delivery for delivery, _, _ in self._decoded), *self._waiting):
+            self._requeue(delivery.delivery_tag)
+        self._discard()
         answered: Deferred[Closed | None] = Deferred()
         cancelling: Deferred[Any] = self._channel.basic_cancel(consumer_tag=self._consumer_tag)
         # The request is not cancelled: txAMQP gives a late response to the first request that waits.
@@ -149,8 +151,9 @@ class ChannelConsumer:
         try:
             while self._waiting and self._has_room:
                 # First decode, then handle: the processor's caches hold one or the other.
-                for delivery, event, size in self._decode_batch():
-                    self._pass_on(delivery, event, size)
+                self._decode_batch()
+                while self._decoded:
+                    self._pass_on(*self._decoded.popleft())
         finally:
             self._handling = False
 
@@ -158,10 +161,9 @@ class ChannelConsumer:
     def _has_room(self) -> bool:
         return self._held_bytes < MAX_HELD_BYTES and self._turn_bytes < MAX_TURN_BYTES
 
-    def _decode_batch(self) -> list[tuple[RawDelivery, Event, int]]:
+    def _decode_batch(self) -> None:
         """Decode the next messages, as many as there is room for."""
-        decoded: list[tuple[RawDelivery, Event, int]] = []
-        waiting = self._waiting
+        decoded, waiting = self._decoded, self._waiting
         while waiting and len(decoded) < _MAX_BATCH and self._has_room:
             delivery = waiting.popleft()
             tag, redelivered, exchange, routing_key, content_encoding, body = delivery
@@ -175,7 +177,6 @@ class ChannelConsumer:
             size = estimated_memory(event.raw)
             self._held_bytes += size
             decoded.append((delivery, event, size))
-        return decoded
 
     def _pass_on(self, delivery: RawDelivery, event: Event, size: int) -> None:
         try:
@@ -185,13 +186,12 @@ class ChannelConsumer:
             return
         if result is None:
             self._on_done(delivery, size, None)
-        elif isinstance(result, Deferred):
-            result.addCallbacks(
-                lambda _: self._on_done(delivery, size, None),
-                lambda failure: self._on_done(delivery, size, failure),
-            )
+            return
+        done = partial(self._on_done, delivery, size)
+        if isinstance(result, Deferred):
+            result.addCallbacks(lambda _: done(None), done)
         else:
-            result.when_done(partial(self._on_done, delivery, size))
+            result.when_done(done)
 
     def _on_done(self, delivery: RawDelivery, size: int, failure: Failure | None) -> None:
         """Note that a handler has finished with an event, and handle messages that waited for that."""
@@ -231,6 +231,12 @@ class ChannelConsumer:
         """End, because the broker has cancelled the consumer."""
         self._end("the broker cancelled it, its queue may be deleted")
 
+    def _discard(self) -> None:
+        """Forget the messages that no handler has received."""
+        self._held_bytes -= sum(size for _, _, size in self._decoded)
+        self._decoded.clear()
+        self._waiting.clear()
+
     # -- results of the handler -----------------------------------------------------------------
 
     def _on_failure(self, failure: Failure, tag: int, exchange: str, routing_key: str) -> None:
@@ -257,7 +263,7 @@ class ChannelConsumer:
 
     def _end(self, reason: str) -> None:
         self._acks.close()
-        self._waiting.clear()
+        self._discard()
         if self._next_turn is not None:
             self._next_turn.cancel()
             self._next_turn = None
