@@ -64,7 +64,10 @@ class StagesAtOnce(TurnStages):
 
 
 class Harness:
-    """The parts. `agent` may be a real one; `limits` are the scheduler's."""
+    """The parts. `agent` may be a real one; `limits` are the scheduler's.
+
+    `at_once`: requests are made and outcomes concluded at once, not at the end of the turn like in the service.
+    """
 
     def __init__(
         self,
@@ -77,6 +80,7 @@ class Harness:
         per_account: int = 8,
         per_hook: int = 2,
         give_up_after: float = 3 * 86_400.0,
+        at_once: bool = True,
     ) -> None:
         _harnesses.append(self)
         self.clock, self.agent, self.url = clock, agent, url
@@ -109,7 +113,7 @@ class Harness:
             on_gone=self._on_gone,
             dropped=self.dropped,
             destinations=self.destinations,
-            stages=StagesAtOnce(clock),
+            stages=StagesAtOnce(clock) if at_once else TurnStages(clock),
         )
         self.hook_service = HookService(
             clock,
