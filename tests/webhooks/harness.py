@@ -66,7 +66,8 @@ class StagesAtOnce(TurnStages):
 class Harness:
     """The parts. `agent` may be a real one; `limits` are the scheduler's.
 
-    `at_once`: requests are made and outcomes concluded at once, not at the end of the turn like in the service.
+    `at_once`: requests are made and outcomes concluded at once, and not, like in the service, at the end of
+    the turn.
     """
 
     def __init__(

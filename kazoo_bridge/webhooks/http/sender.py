@@ -121,6 +121,8 @@ class Sender:
     def begin(self, request: WireRequest, done: OnOutcome) -> Exchange:
         """Send `request` and call `done` with the result, which is the same as that of `send`.
 
+        Without `keep_success_headers` the result of a success has no body.
+
         `done` is called once, and may begin the next request; an exception that it raises is logged. It is
         called after this has returned, unless the sender has no pool. If a connection to the origin is idle,
         the request is written before this returns.

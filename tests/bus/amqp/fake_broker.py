@@ -186,7 +186,7 @@ class FakeConnection:
             answer.callback(act())
 
     def deliver(self, tag: int, body: bytes, **options: Any) -> None:
-        """Deliver a message, alone, to the consumer of channel 1; `options` are those of `deliver_together`."""
+        """Deliver one message like `deliver_together`, whose options these are."""
         self.deliver_together((tag, body), **options)
 
     def deliver_together(
