@@ -159,6 +159,9 @@ class _CountingReceiver:
     def on_cancelled(self) -> None:
         raise AssertionError("the queue is not deleted")
 
+    def on_read_end(self) -> None:
+        """Do nothing: each delivery has been read."""
+
 
 def decode_delivery(delivery: RawDelivery) -> Event:
     """Decode a message like the bus does."""

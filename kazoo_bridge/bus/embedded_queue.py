@@ -203,12 +203,22 @@ class EmbeddedQueue:
             result = subscription.handler(event)
         except Exception:
             self._on_failure(Failure(), number, message, subscription)
+            return
+        if result is None:
+            subscription.unacknowledged -= 1
+        elif isinstance(result, Deferred):
+            on_success: Callable[[object], None] = partial(self._acknowledge, subscription)
+            result.addCallbacks(on_success, self._on_failure, errbackArgs=(number, message, subscription))
         else:
-            if isinstance(result, Deferred):
-                on_success: Callable[[object], None] = partial(self._acknowledge, subscription)
-                result.addCallbacks(on_success, self._on_failure, errbackArgs=(number, message, subscription))
-            else:
-                subscription.unacknowledged -= 1
+            result.when_done(partial(self._on_done, number, message, subscription))
+
+    def _on_done(
+        self, number: int, message: QueuedMessage, subscription: QueueSubscription, failure: Failure | None
+    ) -> None:
+        if failure is None:
+            self._acknowledge(subscription)
+        else:
+            self._on_failure(failure, number, message, subscription)
 
     def _acknowledge(self, subscription: QueueSubscription, _result: object = None) -> None:
         subscription.unacknowledged -= 1

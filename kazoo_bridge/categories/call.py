@@ -13,6 +13,7 @@ from twisted.plugin import IPlugin
 from zope.interface import implementer
 
 from kazoo_bridge.categories.bindings import account_segment, id_segment, invalid_format, unsupported_event
+from kazoo_bridge.categories.channel_payload import channel_payload
 from kazoo_bridge.interfaces import (
     Account,
     BindingPlan,
@@ -23,7 +24,6 @@ from kazoo_bridge.interfaces import (
     Topic,
     TopicFilter,
 )
-from kazoo_bridge.json_numbers import to_integer
 from kazoo_bridge.kazoo import (
     Event,
     called_number,
@@ -31,7 +31,6 @@ from kazoo_bridge.kazoo import (
     channel_variables,
     is_account_id,
     is_loopback,
-    is_true,
 )
 
 _EXCHANGE = "callevt"
@@ -66,140 +65,9 @@ _TOPICS = {event: Topic(_EXCHANGE, f"call.{event}.*") for event in _BINDING_EVEN
 _FIRST_TOPIC, *_other_topics = _TOPICS.values()
 _MORE_TOPICS = tuple(_other_topics)
 
-_ABSENT = (None, "")
 
 #: Segments of the category's own keys up to the event.
 _TO_EVENT = 3
-
-#: Channel variables that payloads leave out: KAZOO's default for ``reserved_ccv_keys`` of ``call_command``.
-RESERVED_CHANNEL_VARS = frozenset(
-    {
-        "Account-ID",
-        "Account-Name",
-        "Account-Realm",
-        "Authorizing-ID",
-        "Authorizing-Type",
-        "Auto-Answer",
-        "Call-Forward",
-        "Call-Waiting-Disabled",
-        "Confirm-Cancel-Timeout",
-        "Confirm-File",
-        "Confirm-Key",
-        "Fax-Enabled",
-        "Loopback-Bowout",
-        "Media-Encryption-Enforce-Security",
-        "Media-Webrtc",
-        "Owner-ID",
-        "Presence-ID",
-        "RTCP-MUX",
-        "Realm",
-        "Require-Ignore-Early-Media",
-        "Retain-CID",
-        "SIP-Invite-Domain",
-        "Simplify-Loopback",
-        "Username",
-    }
-)
-
-#: Payload key -> key of the event.
-_FROM_EVENT = {
-    "call_direction": "Call-Direction",
-    "call_id": "Call-ID",
-    "callee_id_name": "Callee-ID-Name",
-    "callee_id_number": "Callee-ID-Number",
-    "caller_id_name": "Caller-ID-Name",
-    "caller_id_number": "Caller-ID-Number",
-    "custom_application_vars": "Custom-Application-Vars",
-    "from": "From",
-    "inception": "Inception",
-    "other_leg_call_id": "Other-Leg-Call-ID",
-    "request": "Request",
-    "timestamp": "Timestamp",
-    "to": "To",
-}
-
-#: Payload key -> key of the event's channel variables, otherwise of the event.
-_FROM_VARIABLES = {
-    "authorizing_id": "Authorizing-ID",
-    "authorizing_type": "Authorizing-Type",
-    "owner_id": "Owner-ID",
-    "reseller_id": "Reseller-ID",
-}
-
-#: Hook -> further payload keys -> key of the event.
-_FROM_EVENT_BY_HOOK: Mapping[str, Mapping[str, str]] = {
-    "channel_bridge": {"other_leg_destination_number": "Other-Leg-Destination-Number"},
-    "channel_destroy": {
-        "hangup_cause": "Hangup-Cause",
-        "hangup_code": "Hangup-Code",
-        "duration_seconds": "Duration-Seconds",
-        "ringing_seconds": "Ringing-Seconds",
-        "billing_seconds": "Billing-Seconds",
-    },
-}
-
-#: Payload keys that are sent although they are empty texts, like in KAZOO (``webhooks_channel_util``).
-_MAY_BE_EMPTY = frozenset({"from", "inception", "to"})
-
-#: Payload keys that are integers, also where the switch writes text.
-_INTEGER_KEYS = frozenset({"timestamp", "duration_seconds", "ringing_seconds", "billing_seconds"})
-
-
-#: Hook -> all pairs of payload key and key of the event.
-_PAIRS = {
-    hook: (*_FROM_EVENT.items(), *_FROM_EVENT_BY_HOOK.get(hook, {}).items())
-    for hook in _HOOK_BY_EVENT.values()
-}
-
-#: Hook -> those of `_INTEGER_KEYS` that it can have.
-_INTEGERS = {
-    hook: tuple(name for name, _ in pairs if name in _INTEGER_KEYS) for hook, pairs in _PAIRS.items()
-}
-
-
-def channel_payload(hook: str, body: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the payload of a channel hook.
-
-    `hook` is the hook's id, `body` the body of the event, and `variables` are its channel variables. Keys
-    that the event lacks are left out, and so are empty texts, which KAZOO reads as absent
-    (``kz_json:get_ne_binary_value``).
-    """
-    payload: dict[str, Any] = {"hook_event": hook}
-    if (account_id := variables.get("Account-ID")) not in _ABSENT:
-        payload["account_id"] = account_id
-    if (forwarded := variables.get("Call-Forward")) is not None:
-        payload["call_forwarded"] = is_true(forwarded)
-    payload["custom_channel_vars"] = {
-        name: value for name, value in variables.items() if name not in RESERVED_CHANNEL_VARS
-    }
-    payload["emergency_resource_used"] = is_true(variables.get("Emergency-Resource"))
-    payload["is_internal_leg"] = is_true(body.get("Channel-Is-Loopback"))
-    is_local = not is_true(variables.get("Global-Resource"))
-    if is_local and (resource_id := variables.get("Resource-ID")) not in _ABSENT:
-        payload["local_resource_id"] = resource_id
-    payload["local_resource_used"] = is_local
-    read = body.get
-    payload |= {
-        name: value
-        for name, source in _PAIRS[hook]
-        if (value := read(source)) or (value not in _ABSENT or (value == "" and name in _MAY_BE_EMPTY))
-    }
-    for name, source in _FROM_VARIABLES.items():
-        value = variables[source] if source in variables else read(source)
-        if value not in _ABSENT:
-            payload[name] = value
-    if hook == "channel_bridge" and (number := variables.get("Original-Number")) not in _ABSENT:
-        payload["original_number"] = number
-    for name in _INTEGERS[hook]:
-        if name in payload and type(payload[name]) is not int:
-            payload[name] = _to_integer(payload[name])
-    return payload
-
-
-def _to_integer(value: object) -> object:
-    number = to_integer(value, accept_text=True)
-    return value if number is None else number
-
 
 _SAMPLE: Mapping[str, Any] = {
     "account_id": "3f0a9c51d7e84b62a1c05d9e7b2f4860",

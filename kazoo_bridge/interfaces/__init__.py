@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kazoo_bridge.interfaces.attempts import Attempt, HookHealth, IAttemptStore, StoredAttempt
 from kazoo_bridge.interfaces.bus import (
     BusUnavailable,
+    Completion,
     EventHandler,
     IBus,
     IConsumer,
@@ -101,6 +102,7 @@ __all__ = [
     "BusUnavailable",
     "CallChange",
     "CommandRefused",
+    "Completion",
     "Delivery",
     "DeliveryResults",
     "EventHandler",

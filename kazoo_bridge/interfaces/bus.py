@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import frozen
 from zope.interface import Attribute, Interface
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
+    from twisted.python.failure import Failure
 
     from kazoo_bridge.kazoo import Event
 
@@ -83,10 +84,20 @@ class BusUnavailable(Exception):
     """The bus is not connected, lost its connection before it confirmed, or refused the operation."""
 
 
-#: Receives each event of a queue. It returns None, or a Deferred; when that fires, the event is acknowledged.
-#: A failure with `Requeue` delivers the event again, one with `InvalidMessage` counts and drops it. Any other
-#: failure is logged, and the event is rejected.
-EventHandler = Callable[["Event"], "Deferred[None] | None"]
+class Completion(Protocol):
+    """The handling of an event that goes on: like a Deferred, with less work for each event."""
+
+    def when_done(self, done: Callable[[Failure | None], None]) -> None:
+        """Call `done` once when it has ended, perhaps at once: with None, or with the reason of its failure.
+
+        This is called at most once.
+        """
+
+
+#: Receives each event of a queue. It returns None; or a Deferred or `Completion`: when that ends, the event
+#: is acknowledged. A failure with `Requeue` delivers the event again, one with `InvalidMessage` counts and
+#: drops it. Any other failure is logged, and the event is rejected.
+EventHandler = Callable[["Event"], "Deferred[None] | Completion | None"]
 
 
 class IConsumer(Interface):

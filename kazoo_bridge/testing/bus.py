@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -105,8 +106,16 @@ class FakeConsumer:
             return
         if handled is None:
             self._succeeded(None, event)
+        elif not isinstance(handled, Deferred):
+            handled.when_done(partial(self._done, event))
         else:
             handled.addCallbacks(self._succeeded, self._failed, callbackArgs=(event,), errbackArgs=(event,))
+
+    def _done(self, event: Event, failure: Failure | None) -> None:
+        if failure is None:
+            self._succeeded(None, event)
+        else:
+            self._failed(failure, event)
 
     def _succeeded(self, _result: object, event: Event) -> None:
         self.unacknowledged.remove(event)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
 
 from attrs import define, evolve, field
-from twisted.internet.defer import Deferred, DeferredList, DeferredLock
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -17,6 +16,7 @@ from twisted.python.failure import Failure
 
 from kazoo_bridge.interfaces import (
     Account,
+    Completion,
     IDirectory,
     IEventCategory,
     Occurrence,
@@ -86,11 +86,11 @@ class WebhookEventHandler:
         """How many occurrences named an account that the directory does not know."""
         return self._unknown_account.total
 
-    def handle(self, event: Event) -> Deferred[None] | None:
+    def handle(self, event: Event) -> Deferred[None] | Completion | None:
         """Start the deliveries of an event.
 
-        Returns None when no hook matches, which is the most common case; else a Deferred that fires when each
-        delivery is accepted by its receiver or stored. It fails with `Requeue` when one is neither.
+        Returns None when no hook matches, which is the most common case; else what ends when each delivery is
+        accepted by its receiver or stored. It fails with `Requeue` when one is neither.
         """
         self.events[event.exchange] += 1
         matches: list[_Match] = []
@@ -190,9 +190,9 @@ class WebhookEventHandler:
             else:
                 matches += self._matching(occurrence, account_id, ancestors)
         if matches:
-            await self._deliver(matches, event)
+            await when_ended(self._deliver(matches, event))
 
-    def _deliver(self, matches: list[_Match], event: Event) -> Deferred[None]:
+    def _deliver(self, matches: list[_Match], event: Event) -> Deferred[None] | Completion | None:
         if len(matches) == 1:
             hook, occurrence = matches[0]
             delivery = make_delivery(hook, occurrence, event_id(event), self._clock.seconds())
@@ -200,9 +200,9 @@ class WebhookEventHandler:
         starting = self._start(matches, event)
         if len(matches) > MAX_STARTED_AT_ONCE:
             return Deferred.fromCoroutine(self._deliver_in_pieces(starting, matches))
-        return gather_all(list(starting))
+        return AllEnded(list(starting))
 
-    def _start(self, matches: list[_Match], event: Event) -> Iterator[Deferred[None]]:
+    def _start(self, matches: list[_Match], event: Event) -> Iterator[Completion | None]:
         """Start one delivery after another, in the order of `matches`."""
         first_id, now = event_id(event), self._clock.seconds()
         counts: dict[str, int] = {}
@@ -213,7 +213,7 @@ class WebhookEventHandler:
             delivery = make_delivery(hook, occurrence, f"{first_id}.{number}" if number else first_id, now)
             yield self._dispatcher.deliver(hook, delivery, redelivered=event.redelivered)
 
-    async def _deliver_in_pieces(self, starting: Iterator[Deferred[None]], matches: list[_Match]) -> None:
+    async def _deliver_in_pieces(self, starting: Iterator[Completion | None], matches: list[_Match]) -> None:
         """Start the deliveries of an event with many hooks in pieces, one piece of all events at a time.
 
         In between the reactor serves others, and the first failures can open a circuit.
@@ -227,7 +227,7 @@ class WebhookEventHandler:
                 async with self._piece:
                     started += islice(starting, MAX_STARTED_AT_ONCE)
                     await deferLater(self._clock, 0)
-        await gather_all(started)
+        await when_ended(AllEnded(started))
 
     def _log_without_account(self, _: int, latest: str) -> None:
         _log.warn(
@@ -244,15 +244,44 @@ class WebhookEventHandler:
         )
 
 
-def gather_all(waiting: list[Deferred[None]]) -> Deferred[None]:
-    """Wait until all have fired, then fail with the first failure, if any: a `Requeue` before any other."""
-    return DeferredList(waiting, consumeErrors=True).addCallback(_raise_first)
+class AllEnded:
+    """Ends when all of `parts` have: with the first failure, if any, but a `Requeue` before any other."""
+
+    def __init__(self, parts: Sequence[Completion | None]) -> None:
+        self._left = 1
+        self._failure: Failure | None = None
+        self._done: Callable[[Failure | None], None] | None = None
+        for part in parts:
+            if part is not None:
+                self._left += 1
+                part.when_done(self._part_done)
+
+    def when_done(self, done: Callable[[Failure | None], None]) -> None:
+        """See `Completion`."""
+        self._done = done
+        self._part_done(None)
+
+    def _part_done(self, failure: Failure | None) -> None:
+        if failure is not None and (self._failure is None or self._outranks(failure)):
+            self._failure = failure
+        self._left -= 1
+        if not self._left and self._done is not None:
+            self._done(self._failure)
+
+    def _outranks(self, failure: Failure) -> bool:
+        return bool(failure.check(Requeue) and self._failure is not None and not self._failure.check(Requeue))
 
 
-def _raise_first(results: list[tuple[bool, Any]]) -> None:
-    failures: list[Failure] = [result for _, result in results if isinstance(result, Failure)]
-    for failure in sorted(failures, key=lambda failure: failure.check(Requeue) is None):
-        failure.raiseException()
+def when_ended(completion: Deferred[None] | Completion | None) -> Deferred[None]:
+    """Return a Deferred that ends like `completion`."""
+    if isinstance(completion, Deferred):
+        return completion
+    ended: Deferred[None] = Deferred()
+    if completion is None:
+        ended.callback(None)
+    else:
+        completion.when_done(ended.callback)  # type: ignore[arg-type] # a failure is passed on as one
+    return ended
 
 
 def _index_by_exchange(categories: Sequence[IEventCategory]) -> dict[str, list[IEventCategory]]:

@@ -32,6 +32,7 @@ from kazoo_bridge.webhooks.attempts.auto_disabler import AutoDisabler
 from kazoo_bridge.webhooks.attempts.health import HealthReport
 from kazoo_bridge.webhooks.attempts.sample_limits import SampleLimits
 from kazoo_bridge.webhooks.attempts.sample_sender import SampleSender
+from kazoo_bridge.webhooks.attempts.turn_stages import TurnStages
 from kazoo_bridge.webhooks.delivery.dead_letters import DeadLetters
 from kazoo_bridge.webhooks.delivery.delivery_writer import DeliveryWriter
 from kazoo_bridge.webhooks.delivery.destination_circuits import DestinationCircuits
@@ -166,6 +167,7 @@ class WebhookService:
             on_gone=auto_disabler.disable,
             dropped=DroppedDeliveries(reactor, missed_events, directory),
             destinations=DestinationCircuits(reactor, on_closed=lambda: poll_timer.wake(reactor.seconds())),
+            stages=TurnStages(reactor),
         )
         prober = ReceiverProber(
             reactor,

@@ -9,6 +9,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
+from twisted.python.failure import Failure
 
 from kazoo_bridge.kazoo import Event
 
@@ -68,6 +69,29 @@ class HoldingHandler(RecordingHandler):
     def finish(self) -> None:
         """Finish the oldest event that is held."""
         self.held.pop(0).callback(None)
+
+
+class FakeCompletion:
+    """A `Completion` that ends when the test says so."""
+
+    def __init__(self) -> None:
+        self._ended: Deferred[None] = Deferred()
+        self._is_awaited = False
+
+    def when_done(self, done: Callable[[Failure | None], None]) -> None:
+        assert not self._is_awaited, "it is called at most once"
+        self._is_awaited = True
+        self._ended.addCallbacks(lambda _: done(None), done)
+
+    def succeed(self) -> FakeCompletion:
+        """End it."""
+        self._ended.callback(None)
+        return self
+
+    def fail(self, error: Exception) -> FakeCompletion:
+        """End it with a failure."""
+        self._ended.errback(error)
+        return self
 
 
 class CapturedLog:

@@ -13,7 +13,7 @@ from kazoo_bridge.bus.message_decoder import MessageDecoder
 from kazoo_bridge.interfaces import Requeue
 from kazoo_bridge.kazoo import Event
 from kazoo_bridge.log_throttle import LOG_INTERVAL
-from tests.bus.harness import CapturedLog, RecordingHandler
+from tests.bus.harness import CapturedLog, FakeCompletion, RecordingHandler
 
 
 class Harness:
@@ -121,3 +121,53 @@ def test_removing_the_last_consumer_keeps_the_messages(harness: Harness) -> None
     assert not harness.queue.has_consumers
     assert len(harness.queue) == 2
     assert harness.clock.getDelayedCalls() == []
+
+
+def test_a_completion_is_acknowledged_when_it_ends(harness: Harness) -> None:
+    completions = [FakeCompletion(), FakeCompletion().succeed(), FakeCompletion()]
+    handler = RecordingHandler(lambda event: completions[event.body["n"]])
+    harness.queue.add_consumer(handler, 1, acknowledge=True)
+    harness.put(0, 1, 2)
+    harness.advance()
+    assert handler.numbers == [0]
+    completions[0].succeed()
+    harness.advance()
+    assert handler.numbers == [0, 1, 2]
+    completions.append(FakeCompletion())
+    harness.put(3)
+    harness.advance()
+    assert handler.numbers == [0, 1, 2]
+    completions[2].succeed()
+    harness.advance()
+    assert handler.numbers == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("ends_at_once", [False, True])
+def test_a_completion_that_requeues_is_delivered_again(harness: Harness, ends_at_once: bool) -> None:
+    completions = [FakeCompletion(), FakeCompletion().succeed()]
+    if ends_at_once:
+        completions[0].fail(Requeue())
+    handler = RecordingHandler(lambda event: completions[event.redelivered])
+    harness.queue.add_consumer(handler, 1, acknowledge=True)
+    harness.put(1)
+    harness.advance()
+    if not ends_at_once:
+        completions[0].fail(Requeue())
+    harness.advance(REDELIVERY_DELAY / 2)
+    assert len(handler.events) == 1
+    harness.advance(REDELIVERY_DELAY)
+    assert [event.redelivered for event in handler.events] == [False, True]
+    assert len(harness.queue) == 0
+
+
+def test_a_completion_that_fails_is_logged_and_its_message_dropped(harness: Harness) -> None:
+    completion = FakeCompletion()
+    handler = RecordingHandler(lambda _event: completion)
+    subscription = harness.queue.add_consumer(handler, 1, acknowledge=True)
+    harness.put(1)
+    harness.advance()
+    with CapturedLog() as log:
+        completion.fail(RuntimeError("a bug"))
+    assert log.at_least(LogLevel.critical) == ["handling an event with routing key call.1 failed"]
+    harness.advance(REDELIVERY_DELAY)
+    assert (len(handler.events), len(harness.queue), subscription.unacknowledged) == (1, 0, 0)

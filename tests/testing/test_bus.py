@@ -20,6 +20,7 @@ from kazoo_bridge.interfaces import (
 )
 from kazoo_bridge.kazoo import Event
 from kazoo_bridge.testing import FakeBus, FakeConsumer, PublishedMessage, make_event
+from tests.bus.harness import FakeCompletion
 
 CALLS = Topic("callevt", "call.*.*")
 EVENT = make_event("callevt", "call.CHANNEL_CREATE.c1", {"Event-Name": "CHANNEL_CREATE"})
@@ -98,6 +99,25 @@ def test_events_are_sorted_by_the_result_of_the_handler() -> None:
     assert consumer.rejected[0][1].getErrorMessage() == "broken"
     assert consumer.unacknowledged == [EVENT]
     waiting.callback(None)
+    assert (len(consumer.acknowledged), consumer.unacknowledged) == (2, [])
+
+
+def test_events_are_sorted_by_the_end_of_a_completion() -> None:
+    bus = FakeBus()
+    waiting = FakeCompletion()
+    results = [
+        FakeCompletion().succeed(),
+        FakeCompletion().fail(Requeue()),
+        FakeCompletion().fail(ValueError("broken")),
+        waiting,
+    ]
+    consumer = consume(bus, lambda _: results.pop(0))
+    for _ in range(4):
+        bus.deliver(EVENT)
+    assert (len(consumer.acknowledged), len(consumer.requeued)) == (1, 1)
+    assert [failure.getErrorMessage() for _, failure in consumer.rejected] == ["broken"]
+    assert consumer.unacknowledged == [EVENT]
+    waiting.succeed()
     assert (len(consumer.acknowledged), consumer.unacknowledged) == (2, [])
 
 

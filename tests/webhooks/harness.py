@@ -12,6 +12,7 @@ from kazoo_bridge.interfaces import Delivery, Occurrence
 from kazoo_bridge.webhooks.attempts.attempt import AttemptRunner, ClusterId, FailureCount, RequestBuilder
 from kazoo_bridge.webhooks.attempts.attempt_document import AttemptFormat
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
+from kazoo_bridge.webhooks.attempts.turn_stages import TurnStages
 from kazoo_bridge.webhooks.delivery.delivery_writer import DeliveryWriter
 from kazoo_bridge.webhooks.delivery.destination_circuits import DestinationCircuits
 from kazoo_bridge.webhooks.delivery.dispatcher import Dispatcher, make_delivery
@@ -25,6 +26,7 @@ from kazoo_bridge.webhooks.delivery.probe_schedule import ProbeSchedule
 from kazoo_bridge.webhooks.delivery.receiver_prober import ReceiverProber
 from kazoo_bridge.webhooks.delivery.retry_policy import RetryPolicy
 from kazoo_bridge.webhooks.delivery.retry_worker import RetryWorker
+from kazoo_bridge.webhooks.event_handler import when_ended
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.hooks.hook_service import HookService
 from kazoo_bridge.webhooks.hooks.registry import HookRegistry
@@ -53,8 +55,20 @@ class LongestDelays(random.Random):
         return b
 
 
+class StagesAtOnce(TurnStages):
+    """Does the work as soon as it is added, so that tests need not advance the clock for each step."""
+
+    def schedule(self) -> None:
+        self.scheduled = True
+        self.run()
+
+
 class Harness:
-    """The parts. `agent` may be a real one; `limits` are the scheduler's."""
+    """The parts. `agent` may be a real one; `limits` are the scheduler's.
+
+    `at_once`: requests are made and outcomes concluded at once, and not, like in the service, at the end of
+    the turn.
+    """
 
     def __init__(
         self,
@@ -67,6 +81,7 @@ class Harness:
         per_account: int = 8,
         per_hook: int = 2,
         give_up_after: float = 3 * 86_400.0,
+        at_once: bool = True,
     ) -> None:
         _harnesses.append(self)
         self.clock, self.agent, self.url = clock, agent, url
@@ -99,6 +114,7 @@ class Harness:
             on_gone=self._on_gone,
             dropped=self.dropped,
             destinations=self.destinations,
+            stages=StagesAtOnce(clock) if at_once else TurnStages(clock),
         )
         self.hook_service = HookService(
             clock,
@@ -174,7 +190,7 @@ class Harness:
         self, hook: Hook, event_id: str = "e1", *, redelivered: bool = False, **payload: Any
     ) -> Deferred[None]:
         delivery = self.delivery(hook, event_id, **payload)
-        return self.dispatcher.deliver(hook, delivery, redelivered=redelivered)
+        return when_ended(self.dispatcher.deliver(hook, delivery, redelivered=redelivered))
 
     def store(self, hook: Hook, *event_ids: str, next_attempt: float | None = 0.0) -> None:
         """Put deliveries into the store."""

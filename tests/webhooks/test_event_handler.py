@@ -9,6 +9,7 @@ from attrs import define, evolve, field
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
+from twisted.python.failure import Failure
 
 from kazoo_bridge.interfaces import (
     Delivery,
@@ -22,12 +23,15 @@ from kazoo_bridge.kazoo import Event
 from kazoo_bridge.webhooks.delivery.dispatcher import Dispatcher
 from kazoo_bridge.webhooks.event_handler import (
     MAX_STARTED_AT_ONCE,
+    AllEnded,
     WebhookEventHandler,
     event_id,
     webhook_topics,
+    when_ended,
 )
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.hooks.registry import HookRegistry
+from tests.bus.harness import FakeCompletion
 from tests.webhooks.fakes import FakeCategory, FakeDirectory
 from tests.webhooks.harness import results_of
 from tests.webhooks.hook_factory import ACCOUNT, make_hook
@@ -37,19 +41,19 @@ PARENT = "b" * 32
 
 @define
 class FakeDispatcher:
-    """Records what it is to deliver; a delivery ends when the test fires its Deferred in `active`."""
+    """Records what it is to deliver; a delivery ends when the test ends its completion in `active`."""
 
     deliveries: list[tuple[str, str]] = field(factory=list)
     payloads: list[Any] = field(factory=list)
     redelivered: list[bool] = field(factory=list)
-    active: list[Deferred[None]] = field(factory=list)
+    active: list[FakeCompletion] = field(factory=list)
     busy_with: int = 0
 
-    def deliver(self, hook: Hook, delivery: Delivery, *, redelivered: bool = False) -> Deferred[None]:
+    def deliver(self, hook: Hook, delivery: Delivery, *, redelivered: bool = False) -> FakeCompletion:
         self.deliveries.append((hook.id, delivery.event_id))
         self.payloads.append(delivery.payload)
         self.redelivered.append(redelivered)
-        self.active.append(Deferred())
+        self.active.append(FakeCompletion())
         return self.active[-1]
 
     @contextmanager
@@ -89,7 +93,7 @@ class Harness:
         """Handle an event that a hook matches; returns the results, as `results_of`."""
         handled = self.handler.handle(event)
         assert handled is not None
-        return results_of(handled)
+        return results_of(when_ended(handled))
 
 
 def event(**body: Any) -> Event:
@@ -131,9 +135,9 @@ def test_an_event_is_done_when_its_last_delivery_has_ended() -> None:
         ("own", event_id(happened)),
     ]
     assert harness.dispatcher.redelivered == [False, False]
-    harness.dispatcher.active[0].callback(None)
+    harness.dispatcher.active[0].succeed()
     assert results == []
-    harness.dispatcher.active[1].callback(None)
+    harness.dispatcher.active[1].succeed()
     assert results == [None]
 
 
@@ -141,7 +145,7 @@ def test_an_event_with_a_single_delivery_is_done_with_it() -> None:
     harness = Harness(known={ACCOUNT: ()})
     results = harness.handle(event(account=ACCOUNT))
     assert (harness.dispatcher.hooks, results) == (["own"], [])
-    harness.dispatcher.active[0].callback(None)
+    harness.dispatcher.active[0].succeed()
     assert results == [None]
 
 
@@ -154,17 +158,17 @@ def test_the_dispatcher_knows_that_an_event_is_redelivered() -> None:
 def test_a_failure_is_reported_after_all_deliveries_have_ended() -> None:
     harness = Harness()
     results = harness.handle(event(account=ACCOUNT))
-    harness.dispatcher.active[0].errback(ValueError("first"))
+    harness.dispatcher.active[0].fail(ValueError("first"))
     assert results == []
-    harness.dispatcher.active[1].callback(None)
+    harness.dispatcher.active[1].succeed()
     assert results[0].check(ValueError)
 
 
 def test_of_several_failures_requeue_is_reported() -> None:
     harness = Harness()
     results = harness.handle(event(account=ACCOUNT))
-    harness.dispatcher.active[0].errback(ValueError("a defect"))
-    harness.dispatcher.active[1].errback(Requeue("later"))
+    harness.dispatcher.active[0].fail(ValueError("a defect"))
+    harness.dispatcher.active[1].fail(Requeue("later"))
     assert results[0].check(Requeue)
 
 
@@ -182,7 +186,7 @@ def test_the_ancestors_of_an_account_that_is_not_in_memory_are_read() -> None:
     assert harness.dispatcher.hooks == ["of-parent", "own"]
     assert results == []
     for active in harness.dispatcher.active:
-        active.callback(None)
+        active.succeed()
     assert results == [None]
 
 
@@ -372,9 +376,9 @@ def test_deliveries_to_many_hooks_start_in_pieces_one_event_after_another() -> N
     harness.clock.advance(0)
     assert started == [MAX_STARTED_AT_ONCE * pieces for pieces in range(1, 7)]
     for active in harness.dispatcher.active[:-1]:
-        active.callback(None)
+        active.succeed()
     assert results == [[None], []]
-    harness.dispatcher.active[-1].callback(None)
+    harness.dispatcher.active[-1].succeed()
     assert results == [[None], [None]]
 
 
@@ -397,9 +401,81 @@ def test_no_later_event_passes_one_on_its_way_to_an_ordered_hook() -> None:
 def test_a_failure_of_any_piece_is_that_of_the_event() -> None:
     harness = handler_with_hooks(2 * MAX_STARTED_AT_ONCE)
     results = harness.handle(event(account=ACCOUNT))
-    harness.dispatcher.active[0].errback(Requeue("not stored"))
+    harness.dispatcher.active[0].fail(Requeue("not stored"))
     harness.clock.advance(0)
     harness.clock.advance(0)
     for active in harness.dispatcher.active[1:]:
-        active.callback(None)
+        active.succeed()
     assert results[0].check(Requeue)
+
+
+# -- completions
+
+
+def ends_of(completion: AllEnded) -> list[Failure | None]:
+    """The list of what it has ended with; it is filled when that happens later."""
+    ends: list[Failure | None] = []
+    completion.when_done(ends.append)
+    return ends
+
+
+def test_all_have_ended_when_the_last_part_has() -> None:
+    parts = [FakeCompletion() for _ in range(3)]
+    ends = ends_of(AllEnded([parts[0], None, parts[1], parts[2]]))
+    for part in (parts[2], parts[0]):
+        part.succeed()
+        assert ends == []
+    parts[1].succeed()
+    assert ends == [None]
+
+
+@pytest.mark.parametrize(
+    "parts", [[], [None, None], [FakeCompletion().succeed()]], ids=["no", "done", "ended"]
+)
+def test_parts_that_have_ended_end_at_once(parts: list[FakeCompletion | None]) -> None:
+    assert ends_of(AllEnded(parts)) == [None]
+
+
+def test_parts_may_end_before_their_end_is_waited_for() -> None:
+    part = FakeCompletion()
+    completion = AllEnded([part, None])
+    part.fail(ValueError("early"))
+    (failure,) = ends_of(completion)
+    assert failure is not None
+    assert failure.check(ValueError)
+
+
+@pytest.mark.parametrize(
+    ("errors", "reported"),
+    [
+        ([ValueError("first"), None, KeyError("second")], "first"),
+        ([ValueError("a defect"), Requeue("later"), Requeue("second")], "later"),
+        ([Requeue("later"), ValueError("a defect")], "later"),
+    ],
+)
+def test_of_several_failures_the_first_requeue_or_else_the_first_counts(
+    errors: list[Exception | None], reported: str
+) -> None:
+    parts = [FakeCompletion() for _ in errors]
+    ends = ends_of(AllEnded(parts))
+    for part, error in zip(parts, errors, strict=True):
+        assert ends == []
+        if error is None:
+            part.succeed()
+        else:
+            part.fail(error)
+    (failure,) = ends
+    assert failure is not None
+    assert failure.value is not None
+    assert failure.value.args == (reported,)
+
+
+def test_a_deferred_ends_like_the_completion() -> None:
+    completion, failing, waiting = FakeCompletion(), FakeCompletion(), Deferred[None]()
+    results = results_of(when_ended(completion))
+    assert results == []
+    completion.succeed()
+    assert results == results_of(when_ended(None)) == [None]
+    (failure,) = results_of(when_ended(failing.fail(Requeue("later"))))
+    assert failure.check(Requeue)
+    assert when_ended(waiting) is waiting

@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from kazoo_bridge.interfaces import Delivery
 from kazoo_bridge.webhooks.attempts.attempt_document import AttemptInfo
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
+from kazoo_bridge.webhooks.attempts.turn_stages import Stage, TurnStages
 from kazoo_bridge.webhooks.delivery.destination_circuits import DestinationCircuits
 from kazoo_bridge.webhooks.delivery.dropped_deliveries import DroppedDeliveries
 from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
@@ -138,29 +139,33 @@ class FailureCount:
 class AttemptInFlight:
     """An attempt whose outcome is awaited; `done` is called once with its result, unless it is cancelled.
 
-    `began` is in the clock's seconds. `probe`: the hook is suspended, and a failure does not count again.
+    `began` is in the clock's seconds, 0.0 before the request is made. `probe`: the hook is suspended, and a
+    failure does not count again.
     """
 
     runner: AttemptRunner
     hook: Hook
     delivery: Delivery
     slot: Slot
-    request: WireRequest
     done: Callable[[AttemptResult], None]
-    began: float
     probe: bool
+    began: float = 0.0
+    request: WireRequest | None = None
     exchange: Exchange | None = None
+    outcome: Outcome | None = None
     ended: bool = False
 
     def on_outcome(self, outcome: Outcome) -> None:
-        """Pass the outcome to the runner."""
-        self.runner.conclude(self, outcome)
+        """Take the outcome, to be concluded with those of this turn."""
+        self.outcome = outcome
+        self.runner.answered.add(self)
 
     def cancel(self) -> None:
         """Close the connection and release the slot; `done` is not called."""
-        if not self.ended and self.exchange is not None:
+        if not self.ended:
             self.ended = True
-            self.exchange.cancel()
+            if self.exchange is not None:
+                self.exchange.cancel()
             self.runner.release_unsent(self.slot)
 
 
@@ -170,6 +175,7 @@ class AttemptRunner:
 
     `on_gone` is called when a receiver answers 410, with a hook that is to be disabled. `dropped` drops the
     events that are too old for their hook. `destinations` learns which destinations cannot be connected to.
+    `stages` do the work of many attempts together.
     """
 
     _clock: IReactorTime
@@ -182,13 +188,21 @@ class AttemptRunner:
     _on_gone: OnGone
     dropped: DroppedDeliveries
     destinations: DestinationCircuits
+    _stages: TurnStages
     metrics: AttemptMetrics = field(init=False, factory=AttemptMetrics)
+    #: Attempts with an outcome, and attempts whose request is to be sent.
+    answered: Stage[AttemptInFlight] = field(init=False)
+    _to_send: Stage[AttemptInFlight] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.answered = self._stages.make_stage(self._conclude_all)
+        self._to_send = self._stages.make_stage(self._send_all)
 
     async def attempt(
         self, hook: Hook, delivery: Delivery, slot: Slot, *, probe: bool = False
     ) -> AttemptResult:
         """Make one attempt like `begin`, and disable a hook whose receiver wants no more requests."""
-        ended: Deferred[AttemptResult] = Deferred(lambda _: attempt.cancel() if attempt else None)
+        ended: Deferred[AttemptResult] = Deferred(lambda _: attempt.cancel())
         attempt = self.begin(hook, delivery, slot, ended.callback, probe=probe)
         result = await ended
         await self.disable_if_gone(hook, result)
@@ -202,38 +216,72 @@ class AttemptRunner:
         done: Callable[[AttemptResult], None],
         *,
         probe: bool = False,
-    ) -> AttemptInFlight | None:
-        """Make one attempt with `slot`, which is released.
+    ) -> AttemptInFlight:
+        """Make one attempt with `slot`, which is released. The request is sent at the end of this turn.
 
-        `done` is called once with the result, perhaps before this returns.
+        `done` is called once with the result, after this has returned.
 
         `probe`: the hook is suspended, and a failure does not count again. A delivery whose request cannot be
-        built or sent, whatever the exception, is dead. Returns None if nothing is sent.
+        built or sent, whatever the exception, is dead.
         """
-        if hook.options.max_age is not None and self.dropped.drop_if_too_old(hook, delivery):
-            self._scheduler.release(slot, None)
-            done(AttemptResult(False, delivery.attempts, reason=TOO_OLD, dropped=True))
-            return None
-        try:
-            request = self._requests.encode(hook, delivery)
-        except Exception as error:
-            self._scheduler.release(slot, None)
-            done(_unsendable(hook, delivery, error))
-            return None
-        attempt = AttemptInFlight(self, hook, delivery, slot, request, done, self._clock.seconds(), probe)
-        try:
-            attempt.exchange = self._sender.begin(request, attempt.on_outcome)
-        except Exception:
-            if not attempt.ended:
-                self._scheduler.release(slot, None)
-                raise
-            _log.failure("a request that has ended failed delivery_id={id}", id=delivery.id)
+        attempt = AttemptInFlight(self, hook, delivery, slot, done, probe)
+        self._to_send.add(attempt)
         return attempt
 
-    def conclude(self, attempt: AttemptInFlight, outcome: Outcome) -> None:
+    def _send_all(self, attempts: list[AttemptInFlight]) -> None:
+        """Make the requests of `attempts`, then send them."""
+        now = self._clock.seconds()
+        for attempt in attempts:
+            self._make_request(attempt, now)
+        for attempt in attempts:
+            if not attempt.ended:
+                self._send(attempt)
+
+    def _make_request(self, attempt: AttemptInFlight, now: float) -> None:
+        hook, delivery = attempt.hook, attempt.delivery
+        if attempt.ended:
+            return
+        try:
+            if hook.options.max_age is not None and self.dropped.drop_if_too_old(hook, delivery):
+                self._end_unsent(
+                    attempt, AttemptResult(False, delivery.attempts, reason=TOO_OLD, dropped=True)
+                )
+                return
+            attempt.request = self._requests.encode(hook, delivery)
+            attempt.began = now
+        except Exception as error:
+            self._end_unsent(attempt, _unsendable(hook, delivery, error))
+
+    def _send(self, attempt: AttemptInFlight) -> None:
+        try:
+            attempt.exchange = self._sender.begin(_request_of(attempt), attempt.on_outcome)
+        except Exception as error:
+            self._end_unsent(attempt, _unsendable(attempt.hook, attempt.delivery, error))
+
+    def _end_unsent(self, attempt: AttemptInFlight, result: AttemptResult) -> None:
+        attempt.ended = True
+        try:
+            self._scheduler.release(attempt.slot, None)
+            attempt.done(result)
+        except Exception:
+            _log.failure(
+                "the end of an attempt could not be handled delivery_id={id}", id=attempt.delivery.id
+            )
+
+    def _conclude_all(self, attempts: list[AttemptInFlight]) -> None:
+        now = self._clock.seconds()
+        for attempt in attempts:
+            if not attempt.ended and attempt.outcome is not None:
+                try:
+                    self._conclude(attempt, attempt.outcome, now)
+                except Exception:
+                    _log.failure(
+                        "the end of an attempt could not be handled delivery_id={id}", id=attempt.delivery.id
+                    )
+
+    def _conclude(self, attempt: AttemptInFlight, outcome: Outcome, now: float) -> None:
         """Release the slot, record the attempt, and report its result."""
         attempt.ended = True
-        now = self._clock.seconds()
         seconds = now - attempt.began
         if outcome.success and not self._recorder.records_successes:
             self._scheduler.release(attempt.slot, True, seconds)
@@ -273,7 +321,9 @@ class AttemptRunner:
         hook, delivery = attempt.hook, attempt.delivery
         self.metrics.observe(outcome.success, seconds)
         attempts = delivery.attempts + (outcome.fault is not Fault.OURS)
-        self._recorder.record(hook, attempt.request.source(), outcome, self._info(attempt, outcome, attempts))
+        self._recorder.record(
+            hook, _request_of(attempt).source(), outcome, self._info(attempt, outcome, attempts)
+        )
         if not outcome.success:
             return self._failed(hook, delivery, outcome, attempts)
         return AttemptResult(True, attempts)
@@ -322,6 +372,12 @@ class AttemptRunner:
         # Due soon, and paused until the hook is enabled again. Not at once: the hook may have been changed on
         # another node, and so not be disabled by this.
         return now + QUICK_RETRY_DELAY if hook.revision else None
+
+
+def _request_of(attempt: AttemptInFlight) -> WireRequest:
+    if attempt.request is None:
+        raise RuntimeError(f"the request of delivery {attempt.delivery.id} was not made")
+    return attempt.request
 
 
 def _unsendable(hook: Hook, delivery: Delivery, error: Exception) -> AttemptResult:

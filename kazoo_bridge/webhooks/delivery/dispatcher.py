@@ -5,17 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from attrs import define, evolve, field
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from kazoo_bridge.interfaces import UNTIL_ENABLED, Delivery, Occurrence, Requeue, StorageUnavailable
+from kazoo_bridge.interfaces import (
+    UNTIL_ENABLED,
+    Completion,
+    Delivery,
+    Occurrence,
+    Requeue,
+    StorageUnavailable,
+)
 from kazoo_bridge.webhooks.attempts.attempt import AttemptResult, AttemptRunner
 from kazoo_bridge.webhooks.delivery.delivery_writer import DeliveryWriter
 from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
@@ -91,29 +98,30 @@ class Dispatcher:
         """How many deliveries have begun and not ended."""
         return self._in_flight
 
-    def deliver(self, hook: Hook, delivery: Delivery, *, redelivered: bool = False) -> Deferred[None]:
-        """Begin a delivery; fires once the receiver has accepted the request or the delivery is stored.
+    def deliver(self, hook: Hook, delivery: Delivery, *, redelivered: bool = False) -> Completion | None:
+        """Begin a delivery; it ends once the receiver has accepted the request or the delivery is stored.
 
-        Fails with `Requeue` when the delivery is neither accepted nor stored.
+        Returns None if nothing is to be done. Fails with `Requeue` when the delivery is neither accepted nor
+        stored.
 
         `redelivered`: the broker delivers the event again; a hook that has received it from this process does
         not receive it again.
         """
         if redelivered:
             if delivery.id in self._delivered:
-                return succeed(None)
+                return None
             if delivery.id in self._failed:
                 delivery = evolve(delivery, attempts=1)
         if hook.failed:
             self._missed.count(hook, DISABLED)
-            return succeed(None)
+            return None
         self._in_flight += 1
         transit = _Transit(self, hook, delivery)
         try:
             self._start(transit)
         except Exception as error:
             self.on_defect(transit, error)
-        return transit.ended
+        return transit
 
     @contextmanager
     def busy(self) -> Iterator[None]:
@@ -203,7 +211,7 @@ class Dispatcher:
 
     def _finish(self, transit: _Transit) -> None:
         self._on_finished()
-        transit.ended.callback(None)
+        transit.end(None)
 
     def _finish_with(self, transit: _Transit, work: Coroutine[Any, Any, bool]) -> None:
         """Finish the delivery when `work` has ended with True, or fail it like `work`."""
@@ -214,7 +222,7 @@ class Dispatcher:
 
     def _fail(self, transit: _Transit, failure: Failure) -> None:
         self._on_finished()
-        transit.ended.errback(failure)
+        transit.end(failure)
 
     async def _guard(self, transit: _Transit, work: Coroutine[Any, Any, bool]) -> bool:
         try:
@@ -331,7 +339,7 @@ class Dispatcher:
 
 @define(eq=False)
 class _Transit:
-    """A delivery between the bus and its receiver or the store; `ended` fires with its end.
+    """A delivery between the bus and its receiver or the store; a `Completion`.
 
     `probing`: it is attempted although its receiver is known to fail, because nothing can be stored.
     """
@@ -339,8 +347,25 @@ class _Transit:
     dispatcher: Dispatcher
     hook: Hook
     delivery: Delivery
-    probing: bool = field(init=False, default=False)
-    ended: Deferred[None] = field(init=False, factory=Deferred)
+    probing: bool = False
+    _done: Callable[[Failure | None], None] | None = None
+    _has_ended: bool = False
+    _failure: Failure | None = None
+
+    def when_done(self, done: Callable[[Failure | None], None]) -> None:
+        """See `Completion`."""
+        if self._has_ended:
+            done(self._failure)
+        else:
+            self._done = done
+
+    def end(self, failure: Failure | None) -> None:
+        """End it. Called by the dispatcher, once."""
+        self._has_ended = True
+        if self._done is None:
+            self._failure = failure
+        else:
+            self._done(failure)
 
     def on_slot(self, slot: Slot | None) -> None:
         """Go on with a slot; without one (None) the delivery is stored. Called by the scheduler."""

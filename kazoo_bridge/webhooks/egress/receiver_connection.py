@@ -2,16 +2,13 @@
 
 The life of a connection: it is made, carries a request (`ReceiverConnection.send`), reports the response, and
 is idle or closed. Everything per request is a plain call; nothing is scheduled.
-
-The head of a response is read as leniently as receivers need (line feeds alone, folded and odd headers), as
-only its status decides. Its framing is read strictly: contradictory lengths are a malformed response.
 """
 
 from __future__ import annotations
 
 from typing import Any, Protocol
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+from httptools import HttpParserError, HttpParserUpgrade
 from twisted.internet.interfaces import IPullProducer, ITCPTransport
 from twisted.internet.protocol import Protocol as StreamProtocol
 from twisted.internet.protocol import connectionDone
@@ -29,11 +26,11 @@ from kazoo_bridge.webhooks.egress.receiver_response import (
     BodyTooLong,
     HeadTooLong,
     MalformedResponse,
-    RawHeaders,
     ReceiverResponse,
     has_framing,
     has_known_framing,
 )
+from kazoo_bridge.webhooks.egress.response_parsing import ResponseReader
 
 #: Bytes of a head that are parsed at once, so that its limit is kept closely.
 _PIECE_BYTES = 4096
@@ -41,20 +38,8 @@ _PIECE_BYTES = 4096
 #: Bytes of a request that are written at once; the rest follows when the receiver has read these.
 _CHUNK_BYTES = 64 * 1024
 
-_VERSIONS = frozenset({"1.0", "1.1"})
-
-#: What heads may look like; see the module's docstring. `lenient_keep_alive` is about 1xx responses only: the
-#: connection itself heeds ``Connection: close``.
-_LENIENCIES = {
-    "lenient_headers": True,
-    "lenient_optional_cr_before_lf": True,
-    "lenient_keep_alive": True,
-}
-
-
-class _SurplusBytes(Exception):
-    """Bytes follow the response."""
-
+#: Bytes of the longest response that is remembered, for each connection.
+_MAX_KNOWN_BYTES = 1024
 
 #: Bytes that are read from a connection at once.
 _READ_BYTES = 8 * 1024
@@ -84,7 +69,7 @@ class ConnectionOwner(Protocol):
 
 
 @implementer(IPullProducer)
-class ReceiverConnection(StreamProtocol):
+class ReceiverConnection(ResponseReader, StreamProtocol):
     """A connection to `origin`. `owner` learns of its states.
 
     `response_began` is true once a byte of the response to the last request has been received, and
@@ -92,29 +77,20 @@ class ReceiverConnection(StreamProtocol):
     """
 
     def __init__(self, owner: ConnectionOwner, origin: Origin) -> None:
+        super().__init__()
         self.origin = origin
         self.response_began = False
         self.request_sent = True
         self.is_lost = False
         self._owner = owner
         self._handler: ResponseHandler | None = None
-        self._parser: Any = HttpResponseParser(self)
-        self._parser.set_dangerous_leniencies(**_LENIENCIES)
         self._write_at_once: Any = None
         self._rest: memoryview | None = None
         self._head_only = False
-        self._reset()
-
-    def _reset(self) -> None:
-        self._status = 0
-        self._version = ""
-        self._phrase = b""
-        self._headers: RawHeaders = []
-        self._body: list[bytes] = []
-        self._body_size = 0
-        self._has_head = self._is_complete = self._keeps_alive = False
-        self._head_bytes = self._framed_bytes = 0
-        self._tail = b""
+        self._first_data = b""
+        #: A response that came in one piece and left the connection idle, and what was read from it.
+        self._known_data: bytes | None = None
+        self._known_response: ReceiverResponse | None = None
 
     @property
     def _transport(self) -> Any:
@@ -237,9 +213,15 @@ class ReceiverConnection(StreamProtocol):
             return
         if not self.response_began:
             self.response_began = True
+            if data == self._known_data and self.request_sent and not self._head_only:
+                self._finish_known(self._handler)
+                return
+            self._first_data = data
             if not data.startswith(b"HTTP/1.") and not b"HTTP/1.".startswith(data.lstrip(b"\r\n")[:7]):
                 self._fail(MalformedResponse())
                 return
+        else:
+            self._first_data = b""
         if len(data) <= _PIECE_BYTES:
             self._feed(data, False)
         else:
@@ -300,35 +282,24 @@ class ReceiverConnection(StreamProtocol):
         elif more or self._framed_bytes >= MAX_FRAMED_BYTES:
             self._fail(BodyTooLong())
 
-    def _has_surplus(self, data: bytes | memoryview) -> bool:
-        """Return whether line breaks follow the response, which ends in `data`. The parser skips them."""
-        end = self._tail + bytes(data)
-        if self._body and end.endswith(self._body[-1]):
-            return False
-        if end.endswith(b"\n\r\n"):
-            return end.endswith(b"\n\r\n\r\n")
-        return not end.endswith(b"\n\n") or end.endswith(b"\n\n\n")
-
-    def _make_response(self, error: Exception | None = None) -> ReceiverResponse:
-        body = self._body
-        return ReceiverResponse(
-            self._status,
-            self._version,
-            self._phrase,
-            self._headers,
-            body[0] if len(body) == 1 else b"".join(body),
-            error,
-        )
-
     def _finish(self, surplus: bool) -> None:
         handler, self._handler = self._handler, None
         response = self._make_response()
         if surplus or not self._keeps_alive or self._status not in VALID_STATUSES:
             self.close()
         else:
+            if 0 < len(self._first_data) <= _MAX_KNOWN_BYTES and not self._head_only:
+                self._known_data, self._known_response = self._first_data, response
             self._owner.connection_idle(self)
         if handler is not None:
             handler.response_received(response)
+
+    def _finish_known(self, handler: ResponseHandler) -> None:
+        """Answer with the response that the same bytes were before: receivers often repeat themselves."""
+        self._handler = None
+        self._owner.connection_idle(self)
+        if self._known_response is not None:
+            handler.response_received(self._known_response)
 
     def _fail_or_answer(self) -> None:
         handler = self._handler
@@ -352,46 +323,3 @@ class ReceiverConnection(StreamProtocol):
             handler.connection_failed(failed)
         else:
             handler.response_received(response)
-
-    # -- called by the parser, while it is fed
-
-    def on_message_begin(self) -> None:
-        """A response begins."""
-        if self._is_complete:
-            raise _SurplusBytes
-
-    def on_status(self, phrase: bytes) -> None:
-        """A part of the reason phrase."""
-        self._phrase += phrase
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A header, or a trailer, which is dropped."""
-        if not self._has_head:
-            self._headers.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        """The head is complete; that of a 1xx response is dropped by `on_message_complete`."""
-        parser = self._parser
-        status = parser.get_status_code()
-        self._version = parser.get_http_version()
-        if status == 101 or self._version not in _VERSIONS:
-            raise MalformedResponse
-        if not 100 <= status < 200:
-            self._status = status
-            self._has_head = True
-
-    def on_body(self, data: bytes) -> None:
-        """A part of the body."""
-        room = MAX_BODY_BYTES - self._body_size
-        if room > 0:
-            self._body.append(data if len(data) <= room else data[:room])
-            self._body_size += len(data)
-
-    def on_message_complete(self) -> None:
-        """The response is complete."""
-        if self._has_head:
-            self._is_complete = True
-            self._keeps_alive = self._parser.should_keep_alive()
-        else:
-            self._phrase = b""
-            self._headers.clear()

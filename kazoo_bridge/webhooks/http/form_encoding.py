@@ -1,15 +1,18 @@
 """Encodes payloads as forms and query strings, quickly.
 
-The values of a form are joined and percent-encoded all at once, and its names are remembered from earlier
-forms. What this cannot decide exactly (unusual types and names, payloads near the limit of work) is left to
-`payload_encoding.form_encode`, which defines the result.
+Payloads of one kind of event have the same names with values of the same types. For such a shape the form is
+a template, which is filled in and then percent-encoded all at once: the characters of the template that must
+stay as they are are marks, which values rarely contain. What this cannot decide exactly (unusual types and
+names, marks in values, payloads near the limit of work) is left to `payload_encoding.form_encode`, which
+defines the result.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import quote_plus
 
 from kazoo_bridge.webhooks.http.payload_encoding import (
     DEFAULT_MAX_BYTES,
@@ -18,22 +21,28 @@ from kazoo_bridge.webhooks.http.payload_encoding import (
     form_encode,
 )
 
-#: Stands between the values while they are percent-encoded.
-_SEPARATOR = "\0"
+#: Marks, which stand for the characters of `_CHARACTERS` until the values are percent-encoded.
+_EQUALS, _AMPERSAND, _OPENING, _CLOSING, _PERCENT, _PLUS = _MARKS = "\1\2\3\4\5\6"
+_CHARACTERS = "=&[]%+"
 
-#: What percent-encoding leaves as it is, the separator, and the space, which is replaced last.
-_UNCHANGED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.~- \0"
+_MARK_BYTES = _MARKS.encode()
+
+#: What percent-encoding leaves as it is, and the space, which is replaced with the marks.
+_UNCHANGED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.~- "
 
 #: Byte -> (the byte, its percent-encoded form).
 _REPLACEMENTS = tuple((bytes((byte,)), b"%%%02X" % byte) for byte in range(256))
 
-_PERCENT = ord("%")
+_TO_CHARACTERS = bytes.maketrans(_MARK_BYTES + b" ", _CHARACTERS.encode() + b"+")
 
-#: The length of a name that is remembered, with ampersand and equals sign.
-_MAX_NAME_BYTES = 256
+#: The length of a name in a template, encoded.
+_MAX_NAME_LENGTH = 256
 
-#: Names that are remembered. Customers choose some of them, so their number has no end.
-_MAX_NAMES = 5000
+#: Members of the shapes that are remembered. Customers choose some of their names, which have no end.
+_MAX_REMEMBERED = 20_000
+
+#: The types of values that a template takes as they are.
+_PLAIN_TYPES = frozenset({str, int})
 
 
 class _NotQuickError(Exception):
@@ -45,7 +54,7 @@ def encode_form(
 ) -> bytes:
     """Return the same as `form_encode`, as bytes. The parameters and exceptions are the same."""
     try:
-        return (_QUERY if in_query else _BODY).encode(payload, limit)
+        return _ENCODER.encode(payload, limit, in_query)
     except (_NotQuickError, ValueError) as reason:
         if isinstance(reason, PayloadTooLarge):
             raise
@@ -53,135 +62,151 @@ def encode_form(
 
 
 class _QuickFormEncoder:
-    """Encodes forms, and remembers the names in them. `opening` and `closing` are its brackets."""
+    """Encodes forms, and remembers their shapes."""
 
-    def __init__(self, opening: bytes, closing: bytes) -> None:
-        self.opening, self.closing = opening, closing
+    def __init__(self) -> None:
         self.remembered = 0
-        self._members_left = 0
-        self._root = _Names(self, b"&", b"=")
+        self._members_left = self._marks = 0
+        self._root = _Shapes(self, "", "", "")
 
-    def encode(self, payload: Mapping[str, Any], limit: int) -> bytes:
+    def encode(self, payload: Mapping[str, Any], limit: int, in_query: bool) -> bytes:
         """Return the form. Raises `PayloadTooLarge`, and `_NotQuickError` or ValueError for `form_encode`."""
-        if self.remembered > _MAX_NAMES:
+        if self.remembered > _MAX_REMEMBERED:
             self.remembered = 0
-            self._root = _Names(self, b"&", b"=")
+            self._root = _Shapes(self, "", "", "")
         # The work for a member is its name and that of its object.
-        self._members_left = limit * MAX_WORK_FACTOR // (2 * _MAX_NAME_BYTES)
-        self.expect(len(payload))
-        names: list[bytes] = []
-        values: list[str] = []
-        _collect(payload.items(), self._root, names, values)
-        if not names:
-            return b""
-        text = _SEPARATOR.join(values).encode()
-        unsafe = _unsafe_bytes(text)
-        if len(text) + 2 * len(unsafe) - len(values) >= limit:
-            raise PayloadTooLarge(limit)  # before it is encoded
-        encoded = _percent_encode(text, unsafe).split(b"\0")
-        if len(encoded) != len(names):
-            raise _NotQuickError  # a value contains the separator
-        pairs = [b""] * (2 * len(names))
-        pairs[::2], pairs[1::2] = names, encoded
-        form = b"".join(pairs)
-        if len(form) > limit + 1:
+        self._members_left = limit * MAX_WORK_FACTOR // (2 * _MAX_NAME_LENGTH)
+        self._marks = 0
+        text = self._root.fill_in(payload, payload.values()).encode()
+        special = text.translate(None, _UNCHANGED)
+        unsafe = special.translate(None, _MARK_BYTES)
+        if len(special) - len(unsafe) != self._marks:
+            raise _NotQuickError  # a value contains a mark
+        if len(text) - 1 + 2 * len(unsafe) > limit:
             raise PayloadTooLarge(limit)
-        return form[1:]
+        text = _percent_encode(text, unsafe)
+        if in_query:
+            text = text.replace(b"\3", b"%5B").replace(b"\4", b"%5D")
+        form = text[1:].translate(_TO_CHARACTERS)
+        if len(form) > limit:
+            raise PayloadTooLarge(limit)
+        return form
 
-    def expect(self, members: int) -> None:
+    def count(self, members: int) -> None:
         """Count `members` before they are looked at; raises `_NotQuickError` if they may be too much work."""
         self._members_left -= members
         if self._members_left < 0:
             raise _NotQuickError
 
+    def count_marks(self, marks: int) -> None:
+        """Count the marks in a template that is filled in."""
+        self._marks += marks
 
-class _Names(dict[str, bytes]):
-    """The names of an object's members, as they stand in a form: ``{"key": b"&path[key]="}``.
 
-    `before` and `after` enclose the percent-encoded key in it.
+class _Shape(NamedTuple):
+    """The form of an object or a list, with a place for each value, and what is to be done with the values.
+
+    `marks` is how many marks `template` has. `nested`: places of objects and lists, and the shapes of these.
     """
 
-    def __init__(self, encoder: _QuickFormEncoder, before: bytes, after: bytes) -> None:
-        super().__init__()
-        self.encoder, self._before, self._after = encoder, before, after
-        self._nested: dict[str, _Names] = {}
+    template: str
+    marks: int
+    booleans: Sequence[int]
+    floats: Sequence[int]
+    nested: Sequence[tuple[int, _Shapes]]
 
-    def __missing__(self, key: str) -> bytes:
-        if not isinstance(key, str):
+
+class _Shapes:
+    """The shapes that an object or a list has, by its names and the types of its values.
+
+    `path` is its name in the form, with marks, and `before` and `after` enclose the names of its members.
+    """
+
+    __slots__ = ("_after", "_before", "_by_key", "_encoder", "_nested")
+
+    def __init__(self, encoder: _QuickFormEncoder, path: str, opening: str, closing: str) -> None:
+        self._encoder = encoder
+        self._before, self._after = path + opening, closing
+        self._by_key: dict[tuple[Any, ...], _Shape] = {}
+        self._nested: dict[str, _Shapes] = {}
+
+    def fill_in(self, names: Iterable[str], items: Iterable[Any]) -> str:
+        """Return the form, with marks; an ampersand stands before each pair."""
+        values = list(items)
+        encoder = self._encoder
+        encoder.count(len(values))
+        key = (*names, *map(type, values))
+        shape = self._by_key.get(key)
+        if shape is None:
+            shape = self._by_key[key] = self._make_shape(key[: len(values)], values)
+            encoder.remembered += len(values) + 1
+        template, marks, booleans, floats, nested = shape
+        for place in floats:
+            if not math.isfinite(values[place]):
+                return self.fill_in(key[: len(values)], map(_without_infinite, values))
+        for place in booleans:
+            values[place] = "true" if values[place] else "false"
+        for place, shapes in nested:
+            inner = values[place]
+            if type(inner) is dict:
+                values[place] = shapes.fill_in(inner, inner.values()) if inner else ""
+            else:
+                values[place] = shapes.fill_in(("",) * len(inner), inner) if inner else ""
+        encoder.count_marks(marks)
+        return template % tuple(values)
+
+    def _make_shape(self, names: Sequence[str], values: Sequence[Any]) -> _Shape:
+        parts: list[str] = []
+        places: dict[type, list[int]] = {bool: [], float: []}
+        nested = []
+        for place, (name, value) in enumerate(zip(names, values, strict=True)):
+            kind = type(value)
+            if type(name) is not str or len(name) > _MAX_NAME_LENGTH:
+                raise _NotQuickError
+            if value is None:
+                parts.append("%.0s")
+            elif kind in (dict, list, tuple):
+                nested.append((place, self._of_member(name)))
+                parts.append("%s")
+            elif kind in places or kind in _PLAIN_TYPES:
+                places.get(kind, []).append(place)
+                parts.append(f"{_AMPERSAND}{self._name(name)}{_EQUALS}%s")
+            else:
+                raise _NotQuickError
+        template = "".join(parts)
+        marks = sum(map(template.count, _MARKS))
+        return _Shape(template, marks, places[bool], places[float], nested)
+
+    def _name(self, key: str) -> str:
+        quoted = quote_plus(key).replace("%", _PERCENT).replace("+", _PLUS)
+        name = self._before + quoted + self._after
+        if len(name) > _MAX_NAME_LENGTH:
             raise _NotQuickError
-        text = key.encode()
-        name = self._before + _percent_encode(text, _unsafe_bytes(text)) + self._after
-        if len(name) > _MAX_NAME_BYTES or b"\0" in name:
-            raise _NotQuickError
-        self.encoder.remembered += 1
-        self[key] = name
         return name
 
-    def of_member(self, key: str) -> _Names:
-        """Return the names of the members of the object `key`; a list's items have the key ``""``."""
-        nested = self._nested.get(key)
-        if nested is None:
-            path = self[key][:-1]
-            encoder = self.encoder
-            nested = _Names(encoder, path + encoder.opening, encoder.closing + b"=")
-            self._nested[key] = nested
-        return nested
+    def _of_member(self, key: str) -> _Shapes:
+        """Return the shapes of the objects and lists with this name; a list's items have the name ``""``."""
+        shapes = self._nested.get(key)
+        if shapes is None:
+            shapes = self._nested[key] = _Shapes(self._encoder, self._name(key), _OPENING, _CLOSING)
+            self._encoder.remembered += 1
+        return shapes
 
 
-def _collect(
-    members: Iterable[tuple[str, Any]], names_of: _Names, names: list[bytes], values: list[str]
-) -> None:
-    """Add the pairs of `members` to `names` and `values`."""
-    for key, value in members:
-        kind = type(value)
-        if kind is str:
-            values.append(value)
-        elif value is True:
-            values.append("true")
-        elif value is False:
-            values.append("false")
-        elif kind is int or (kind is float and math.isfinite(value)):
-            values.append(str(value))
-        elif kind is dict:
-            names_of.encoder.expect(len(value))
-            _collect(value.items(), names_of.of_member(key), names, values)
-            continue
-        else:
-            _collect_other(key, value, names_of, names, values)
-            continue
-        names.append(names_of[key])
-
-
-def _collect_other(key: str, value: Any, names_of: _Names, names: list[bytes], values: list[str]) -> None:
-    """Add the pairs of a list; leave out what has none."""
-    kind = type(value)
-    if kind is list or kind is tuple:
-        names_of.encoder.expect(len(value))
-        _collect([("", item) for item in value], names_of.of_member(key), names, values)
-    elif not ((value is None or kind is float) and type(key) is str and len(key) <= _MAX_NAME_BYTES):
-        raise _NotQuickError
-
-
-def _unsafe_bytes(text: bytes) -> bytes:
-    """Return those bytes of `text` that percent-encoding replaces by three."""
-    return text.translate(None, _UNCHANGED)
+def _without_infinite(value: Any) -> Any:
+    return None if type(value) is float and not math.isfinite(value) else value
 
 
 def _percent_encode(text: bytes, unsafe: bytes) -> bytes:
-    """Percent-encode `text` like `urllib.parse.quote_plus`, but leave NUL as it is.
-
-    `unsafe` are its `_unsafe_bytes`.
-    """
-    if unsafe:
-        kinds = set(unsafe)
-        if _PERCENT in kinds:
-            # First: the others bring further ones.
-            kinds.remove(_PERCENT)
-            text = text.replace(b"%", b"%25")
-        for byte in kinds:
-            text = text.replace(*_REPLACEMENTS[byte])
-    return text.replace(b" ", b"+")
+    """Percent-encode the bytes `unsafe` in `text`."""
+    kinds = set(unsafe)
+    if 0x25 in kinds:
+        # First: the others bring further ones.
+        kinds.remove(0x25)
+        text = text.replace(b"%", b"%25")
+    for byte in kinds:
+        text = text.replace(*_REPLACEMENTS[byte])
+    return text
 
 
-_BODY = _QuickFormEncoder(b"[", b"]")
-_QUERY = _QuickFormEncoder(b"%5B", b"%5D")
+_ENCODER = _QuickFormEncoder()

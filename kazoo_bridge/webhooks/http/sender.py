@@ -74,6 +74,10 @@ class Outcome:
 OnOutcome = Callable[[Outcome], None]
 
 
+#: Successful results of which nothing is recorded.
+_SUCCESS = {status: Outcome(True, status) for status in range(200, 300)}
+
+
 class Exchange(typing.Protocol):
     """A request on its way."""
 
@@ -117,6 +121,8 @@ class Sender:
     def begin(self, request: WireRequest, done: OnOutcome) -> Exchange:
         """Send `request` and call `done` with the result, which is the same as that of `send`.
 
+        Without `keep_success_headers` the result of a success has no body.
+
         `done` is called once, and may begin the next request; an exception that it raises is logged. It is
         called after this has returned, unless the sender has no pool. If a connection to the origin is idle,
         the request is written before this returns.
@@ -139,7 +145,9 @@ class Sender:
         return self.request_timeout if request.timeout is None else request.timeout
 
     def outcome_of(self, request: WireRequest, response: ReceiverResponse) -> Outcome:
-        """Return the result of a request that was answered."""
+        """Return the result of a request that was answered; of a success only what may be recorded."""
+        if not self.keep_success_headers and is_success(request, response.status):  # type: ignore[arg-type]
+            return _SUCCESS.get(response.status) or Outcome(True, response.status)
         return self._judge(request, response.status, response.error, response.headers, response.body)
 
     async def follow(self, request: WireRequest, response: ReceiverResponse, seconds: float) -> Outcome:

@@ -185,19 +185,23 @@ class FakeConnection:
             answer, act = self._held.pop(0)
             answer.callback(act())
 
-    def deliver(
+    def deliver(self, tag: int, body: bytes, **options: Any) -> None:
+        """Deliver one message like `deliver_together`, whose options these are."""
+        self.deliver_together((tag, body), **options)
+
+    def deliver_together(
         self,
-        tag: int,
-        body: bytes,
-        *,
+        *messages: tuple[int, bytes],
         redelivered: bool = False,
         key: str = "call.x",
         encoding: str | None = None,
     ) -> None:
-        """Deliver a message to the consumer of channel 1."""
+        """Deliver messages (delivery tag, body), received in one read, to the consumer of channel 1."""
         receiver = self.reader.receiver(1)
         assert receiver is not None
-        receiver.on_delivery(RawDelivery(tag, redelivered, "callevt", key, encoding, body))
+        for tag, body in messages:
+            receiver.on_delivery(RawDelivery(tag, redelivered, "callevt", key, encoding, body))
+        receiver.on_read_end()
 
 
 # -- speaking AMQP ------------------------------------------------------------------------------

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 from typing import Any
+from unittest import mock
 
 import pytest
 from attrs import evolve
@@ -12,7 +13,14 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 
 from kazoo_bridge.interfaces import Delivery, Secret
-from kazoo_bridge.webhooks.attempts.attempt import AttemptResult, ClusterId, FailureCount, RequestBuilder
+from kazoo_bridge.webhooks.attempts.attempt import (
+    AttemptInFlight,
+    AttemptResult,
+    ClusterId,
+    FailureCount,
+    RequestBuilder,
+)
+from kazoo_bridge.webhooks.delivery.hook_queues import Slot
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.http.faults import Fault
 from kazoo_bridge.webhooks.http.sender import Outcome
@@ -195,6 +203,165 @@ def test_a_cancelled_attempt_releases_its_slot() -> None:
     running.cancel()
     assert len(results) == 1
     assert harness.scheduler.in_flight == 0
+
+
+# -- stages of a turn
+
+
+class Turn:
+    """Attempts at a hook, in stages; `results` are those of all of them, `released` says how slots ended."""
+
+    def __init__(self, reachable: bool = True, **document: Any) -> None:
+        self.agent, self.harness = make_harness(reachable=reachable, started=False, at_once=False)
+        self.hook = self.harness.hook(**document)
+        self.results: list[AttemptResult] = []
+        self.released: list[bool | None] = []
+        scheduler: Any = mock.Mock(wraps=self.harness.scheduler, release=self._release)
+        self.harness.attempt_runner._scheduler = scheduler
+
+    def _release(self, slot: Slot, success: bool | None, *arguments: Any) -> None:
+        self.released.append(success)
+        self.harness.scheduler.release(slot, success, *arguments)
+
+    def begin(self, delivery: Delivery | None = None) -> AttemptInFlight:
+        slot = self.harness.acquire(self.hook)
+        delivery = delivery or self.harness.delivery(self.hook)
+        return self.harness.attempt_runner.begin(self.hook, delivery, slot, self.results.append)
+
+    def end(self) -> None:
+        """End this turn, and those that follow at once."""
+        self.harness.clock.advance(0)
+
+
+def test_an_attempt_is_made_and_concluded_at_the_end_of_a_turn() -> None:
+    turn = Turn()
+    turn.begin()
+    assert turn.agent.times == []
+    turn.end()
+    assert len(turn.agent.times) == 1
+    respond(turn.agent.hanging[0], 200)
+    assert (turn.results, turn.released) == ([], [])
+    turn.end()
+    assert turn.results == [AttemptResult(True, 1)]
+    assert turn.released == [True]
+
+
+def test_outcomes_are_concluded_before_requests_are_sent() -> None:
+    turn = Turn()
+    turn.begin()
+    turn.end()
+    sent: list[int] = []
+    turn.harness.attempt_runner.answered._handle_all = lambda attempts: sent.append(len(turn.agent.times))
+    turn.begin()
+    respond(turn.agent.hanging[0], 200)
+    turn.end()
+    assert sent == [1]
+    assert len(turn.agent.times) == 2
+
+
+def test_all_requests_of_a_turn_are_made_before_one_is_sent() -> None:
+    turn = Turn(format="json")
+    with capturedLogs():
+        for odd in (None, object()):
+            turn.begin(turn.harness.delivery(turn.hook, odd=odd))
+        turn.end()
+    assert len(turn.agent.times) == 1
+    (result,) = turn.results
+    assert "cannot be encoded" in result.reason
+    assert turn.released == [None]
+
+
+def test_an_attempt_that_is_cancelled_before_its_request_is_made_is_not_sent() -> None:
+    turn = Turn()
+    attempt, other = turn.begin(), turn.begin()
+    attempt.cancel()
+    assert turn.released == [None]
+    attempt.cancel()
+    turn.end()
+    assert len(turn.agent.times) == 1
+    respond(turn.agent.hanging[0], 200)
+    turn.end()
+    assert (turn.released, len(turn.results), other.ended) == ([None, True], 1, True)
+    assert turn.harness.scheduler.in_flight == 0
+
+
+def test_an_attempt_that_is_cancelled_between_outcome_and_conclusion_is_not_concluded() -> None:
+    turn = Turn()
+    attempt = turn.begin()
+    turn.end()
+    respond(turn.agent.hanging[0], 500)
+    attempt.cancel()
+    attempt.cancel()
+    turn.end()
+    assert (turn.results, turn.released, turn.harness.scheduler.in_flight) == ([], [None], 0)
+    assert attempts_by_result(turn.harness) == {"success": 0, "failure": 0}
+
+
+def test_an_attempt_that_is_cancelled_while_its_request_is_on_its_way_has_no_result() -> None:
+    turn = Turn()
+    attempt = turn.begin()
+    turn.end()
+    attempt.cancel()
+    turn.end()
+    assert (turn.results, turn.released, turn.harness.scheduler.in_flight) == ([], [None], 0)
+
+
+def test_an_attempt_that_has_ended_cannot_be_cancelled() -> None:
+    turn = Turn()
+    attempt = turn.begin()
+    turn.end()
+    respond(turn.agent.hanging[0], 200)
+    turn.end()
+    attempt.cancel()
+    assert (len(turn.results), turn.released) == (1, [True])
+
+
+def test_a_result_that_cannot_be_handled_harms_no_other_attempt() -> None:
+    turn = Turn()
+    raising = turn.begin()
+    raising.done = mock.Mock(side_effect=ZeroDivisionError)
+    turn.begin()
+    turn.end()
+    with capturedLogs() as logs:
+        for hanging in turn.agent.hanging:
+            respond(hanging, 200)
+        turn.end()
+    assert [log["log_failure"].type for log in logs if "log_failure" in log] == [ZeroDivisionError]
+    assert (len(turn.results), turn.released) == (1, [True, True])
+
+
+def test_a_sender_that_raises_ends_the_attempt_once() -> None:
+    turn = Turn()
+
+    def begin(request: object, done: Any) -> None:
+        done(Outcome(True, 200))
+        raise ZeroDivisionError("a defect")
+
+    sender: Any = mock.Mock(begin=begin)
+    turn.harness.attempt_runner._sender = sender
+    with capturedLogs():
+        turn.begin()
+        turn.end()
+    assert [result.delivered for result in turn.results] == [False]
+    assert turn.released == [None]
+
+
+def test_a_slot_that_a_conclusion_releases_is_used_in_the_same_turn() -> None:
+    turn = Turn()
+    for _ in range(2):
+        turn.begin()
+    turn.end()
+    waiting = results_of(turn.harness.deliver(turn.hook, "next"))
+    turn.end()
+    assert len(turn.agent.times) == 2
+    sent: list[int] = []
+    respond(turn.agent.hanging[0], 200)
+    turn.harness.clock.callLater(0, lambda: sent.append(len(turn.agent.times)))
+    turn.end()
+    assert (sent, waiting) == ([3], [])
+    respond(turn.agent.hanging[2], 200)
+    turn.end()
+    assert waiting == [None]
 
 
 def build(hook: Hook, cluster_id: str = "") -> Any:

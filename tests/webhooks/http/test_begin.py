@@ -50,6 +50,42 @@ def test_a_request_is_written_at_once_and_its_result_follows() -> None:
     assert harness.outcomes == [Outcome(True, 200)] * 3
 
 
+RESPONSE = b"HTTP/1.1 %d X\r\nX-Reply: 1\r\nContent-Length: 2\r\n\r\nok"
+
+
+def test_successes_that_nothing_records_share_their_result() -> None:
+    harness = Harness(keep_success_headers=False)
+    for _ in range(2):
+        harness.begin()
+        harness.answer(RESPONSE % 200)
+    assert harness.outcomes == [Outcome(True, 200)] * 2
+    assert harness.outcomes[0] is harness.outcomes[1]
+
+
+def test_any_status_may_be_a_success_that_nothing_records() -> None:
+    harness = Harness(keep_success_headers=False)
+    for status in (200, 204, 404, 500):
+        harness.begin(evolve(REQUEST, success_statuses=frozenset({204, 404})))
+        harness.answer(RESPONSE % status if status != 204 else b"HTTP/1.1 204 X\r\n\r\n")
+    assert [(one.success, one.status) for one in harness.outcomes] == [
+        (False, 200),
+        (True, 204),
+        (True, 404),
+        (False, 500),
+    ]
+    assert [one.body for one in harness.outcomes] == [b"ok", b"", b"", b"ok"]
+    assert harness.outcomes[3].headers["X-Reply"] == "1"
+
+
+def test_successes_that_are_recorded_have_headers_and_body_of_their_own() -> None:
+    harness = Harness()
+    for _ in range(2):
+        harness.begin()
+        harness.answer(RESPONSE % 200)
+    assert [(one.headers, one.body) for one in harness.outcomes] == [({"X-Reply": "1"}, b"ok")] * 2
+    assert harness.outcomes[0].headers is not harness.outcomes[1].headers
+
+
 def test_the_source_is_asked_for_only_when_it_is_needed() -> None:
     harness, asked = Harness(max_redirects=1), []
 

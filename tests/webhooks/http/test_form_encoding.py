@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
@@ -111,23 +110,109 @@ def test_members_without_a_value_are_work_like_for_form_encode(payload: dict[str
 )
 def test_what_may_be_too_much_work_is_not_begun(monkeypatch: pytest.MonkeyPatch, members: Any) -> None:
     monkeypatch.setattr(form_encoding, "form_encode", lambda *_, **__: "exact")
-    collected = mock.Mock(wraps=form_encoding._collect)
-    monkeypatch.setattr(form_encoding, "_collect", collected)
+    shapes = form_encoding._Shapes
+    made = mock.Mock(side_effect=shapes._make_shape)
+    monkeypatch.setattr(shapes, "_make_shape", lambda *arguments: made(*arguments))
     assert encode_form({"a": members}) == b"exact"
-    assert collected.call_count < 10
+    assert made.call_count < 10
 
 
-def names() -> Iterator[dict[str, str]]:
-    level: Any = form_encoding._BODY._root
-    pending = [level]
+# -- marks
+
+_MARKED = st.text("\1\2\3\4\5\6 =&[]%+až", max_size=6)
+_marked_payloads = st.dictionaries(
+    _MARKED | st.just("key"),
+    st.recursive(
+        _MARKED | st.integers() | st.none(),
+        lambda inner: st.dictionaries(_MARKED, inner, max_size=3) | st.lists(inner, max_size=3),
+        max_leaves=8,
+    ),
+    max_size=4,
+)
+
+
+@given(_marked_payloads, st.sampled_from([10, 40, 10_000]), st.booleans())
+def test_payloads_with_marks_have_the_same_form(payload: dict[str, Any], limit: int, in_query: bool) -> None:
+    expected = result(form_encode, payload, limit, in_query)
+    assert result(encode_form, payload, limit, in_query) == expected
+
+
+@pytest.mark.parametrize("mark", form_encoding._MARKS)
+@pytest.mark.parametrize("in_query", [False, True])
+def test_a_mark_in_a_value_is_left_to_the_exact_encoder(
+    monkeypatch: pytest.MonkeyPatch, mark: str, in_query: bool
+) -> None:
+    exact = mock.Mock(wraps=form_encode)
+    monkeypatch.setattr(form_encoding, "form_encode", exact)
+    for payload in ({"a": mark}, {"a": {"b": [f"x{mark}y"]}}):
+        code = f"%0{ord(mark)}"
+        opening, closing = ("%5B", "%5D") if in_query else "[]"
+        expected = f"a={code}", f"a{opening}b{closing}{opening}{closing}=x{code}y"
+        assert encode_form(payload, in_query=in_query).decode() == expected["b" in payload["a"]]
+    assert exact.call_count == 2
+
+
+@pytest.mark.usefixtures("without_the_exact_encoder")
+@pytest.mark.parametrize("mark", form_encoding._MARKS)
+def test_a_mark_in_a_name_is_encoded_quickly(mark: str) -> None:
+    payload = {f"a{mark}": {f"{mark}b": 1}}
+    for in_query in (False, True):
+        assert encode_form(payload, in_query=in_query).decode() == form_encode(payload, in_query=in_query)
+
+
+# -- shapes
+
+
+@pytest.mark.usefixtures("without_the_exact_encoder")
+def test_equal_names_with_values_of_other_types_have_their_own_shape() -> None:
+    values: list[Any] = [
+        True,
+        1,
+        1.5,
+        "1",
+        None,
+        {},
+        [],
+        {"b": None},
+        {"b": 1},
+        [None, 2],
+        float("inf"),
+        "%s",
+    ]
+    for value in [*values, *reversed(values)]:
+        payload = {"a": value, "z": "%d %%"}
+        assert encode_form(payload).decode() == form_encode(payload)
+
+
+def remembered() -> int:
+    """How many members the shapes that are remembered have, and how many objects and lists have shapes."""
+    total, pending = 0, [form_encoding._ENCODER._root]
     while pending:
-        level = pending.pop()
-        yield level
-        pending += level._nested.values()
+        shapes = pending.pop()
+        total += 1 + sum(1 + len(key) // 2 for key in shapes._by_key)
+        pending += shapes._nested.values()
+    return total
 
 
-def test_the_memory_for_names_is_bounded() -> None:
-    for number in range(2 * form_encoding._MAX_NAMES):
-        payload = {f"key{number}": {f"inner{number}": "x"}}
-        assert encode_form(payload) == f"key{number}[inner{number}]=x".encode()
-    assert sum(map(len, names())) <= form_encoding._MAX_NAMES + 2
+@pytest.mark.parametrize("kind", ["names", "nested names", "types", "lengths of lists"])
+def test_the_memory_for_shapes_is_bounded(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setattr(form_encoding, "_MAX_REMEMBERED", 500)
+    for number in range(1000):
+        if kind == "types":
+            payload: dict[str, Any] = {str(bit): 1 if number >> bit & 1 else "x" for bit in range(10)}
+        elif kind == "lengths of lists":
+            payload = {"list": ["x"] * (number % 100)}
+        elif kind == "names":
+            payload = {f"key{number}": "x"}
+        else:
+            payload = {"key": {f"inner{number}": {"x": 1}}}
+        assert encode_form(payload).decode() == form_encode(payload)
+        # The latest payload may be added to what was within the bound.
+        assert remembered() <= 500 + 1 + 110
+
+
+def test_names_that_are_too_long_are_not_remembered() -> None:
+    before = remembered()
+    payload = {"x" * 300: 1}
+    assert encode_form(payload).decode() == form_encode(payload)
+    assert remembered() == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -19,6 +20,7 @@ from kazoo_bridge.bus.message_codec import estimated_memory
 from kazoo_bridge.bus.message_decoder import MessageDecoder
 from kazoo_bridge.bus.queue_metrics import BodySizes
 from kazoo_bridge.interfaces import EventHandler, Queue, Requeue
+from kazoo_bridge.kazoo import Event
 
 #: Seconds to wait for the broker's answer to the cancellation of a consumer.
 CANCEL_TIMEOUT = 3.0
@@ -30,6 +32,8 @@ MAX_HELD_BYTES = 64 * 1024 * 1024
 MAX_TURN_BYTES = 1024 * 1024
 #: Messages of fewer bytes are handled at once, however many they are.
 _LARGE_BYTES = 16 * 1024
+#: Messages that are decoded before they are handled.
+_MAX_BATCH = 32
 #: AMQP's limit of the prefetch count.
 _MAX_PREFETCH = 0xFFFF
 
@@ -64,7 +68,8 @@ class ChannelConsumer:
         self._sizes = sizes
         self._held_bytes = 0
         self._waiting: deque[RawDelivery] = deque()
-        self._resuming = False
+        self._decoded: deque[tuple[RawDelivery, Event, int]] = deque()
+        self._handling = False
         self._turn_bytes = 0
         self._next_turn: IDelayedCall | None = None
         self._acks = AckBatcher(clock, channel.id, connection.write, prefetch=queue.prefetch)
@@ -89,8 +94,9 @@ class ChannelConsumer:
         unanswered before.
         """
         self._stopping = True
-        while self._waiting:
-            self._requeue(self._waiting.popleft().delivery_tag)
+        for delivery in (*(delivery for delivery, _, _ in self._decoded), *self._waiting):
+            self._requeue(delivery.delivery_tag)
+        self._discard()
         answered: Deferred[Closed | None] = Deferred()
         cancelling: Deferred[Any] = self._channel.basic_cancel(consumer_tag=self._consumer_tag)
         # The request is not cancelled: txAMQP gives a late response to the first request that waits.
@@ -117,10 +123,7 @@ class ChannelConsumer:
     # -- DeliveryReceiver -----------------------------------------------------------------------
 
     def on_delivery(self, delivery: RawDelivery) -> None:
-        """Decode a message and pass it to the handler.
-
-        Later, if the events before it take much memory, or took much of this turn of the reactor.
-        """
+        """Take a message, to be handled with those that were received together with it."""
         # After the decision to stop nothing is passed on; the broker delivers it to another consumer.
         if self._stopping:
             return
@@ -128,62 +131,79 @@ class ChannelConsumer:
             self._acks.delivered(delivery.delivery_tag)
         self._sizes.count += 1
         self._sizes.total += len(delivery.body)
-        if self._has_room and not self._waiting:
-            self._handle(delivery)
-        else:
-            self._waiting.append(delivery)
+        self._waiting.append(delivery)
+        if len(self._waiting) >= _MAX_BATCH:
+            self._handle_waiting()
+
+    def on_read_end(self) -> None:
+        """Decode the messages and pass them to the handler.
+
+        Later, if the events before them take much memory, or took much of this turn of the reactor.
+        """
+        if self._waiting:
+            self._handle_waiting()
+
+    def _handle_waiting(self) -> None:
+        # A handler that is finished at once comes back here: the loop that is under way continues then.
+        if self._handling:
+            return
+        self._handling = True
+        try:
+            while self._waiting and self._has_room:
+                # First decode, then handle: the processor's caches hold one or the other.
+                self._decode_batch()
+                while self._decoded:
+                    self._pass_on(*self._decoded.popleft())
+        finally:
+            self._handling = False
 
     @property
     def _has_room(self) -> bool:
         return self._held_bytes < MAX_HELD_BYTES and self._turn_bytes < MAX_TURN_BYTES
 
-    def _handle(self, delivery: RawDelivery) -> None:
-        tag, redelivered, exchange, routing_key, content_encoding, body = delivery
-        event = self._decoder.decode(exchange, routing_key, body, content_encoding, redelivered)
-        if event is None:
-            # What it was decompressed to is not known.
-            self._count_large(MAX_TURN_BYTES if content_encoding else len(body))
-            self._reject(tag)
-            return
-        self._count_large(len(event.raw))
+    def _decode_batch(self) -> None:
+        """Decode the next messages, as many as there is room for."""
+        decoded, waiting = self._decoded, self._waiting
+        while waiting and len(decoded) < _MAX_BATCH and self._has_room:
+            delivery = waiting.popleft()
+            tag, redelivered, exchange, routing_key, content_encoding, body = delivery
+            event = self._decoder.decode(exchange, routing_key, body, content_encoding, redelivered)
+            if event is None:
+                # What it was decompressed to is not known.
+                self._count_large(MAX_TURN_BYTES if content_encoding else len(body))
+                self._reject(tag)
+                continue
+            self._count_large(len(event.raw))
+            size = estimated_memory(event.raw)
+            self._held_bytes += size
+            decoded.append((delivery, event, size))
+
+    def _pass_on(self, delivery: RawDelivery, event: Event, size: int) -> None:
         try:
             result = self._handler(event)
         except Exception:
-            self._on_failure(Failure(), tag, exchange, routing_key)
+            self._on_done(delivery, size, Failure())
             return
         if result is None:
-            self._on_success(None, tag, redelivered)
+            self._on_done(delivery, size, None)
             return
-        size = estimated_memory(event.raw)
-        self._held_bytes += size
-        result.addCallbacks(
-            self._on_finished,
-            self._on_failed,
-            callbackArgs=(tag, redelivered, size),
-            errbackArgs=(tag, exchange, routing_key, size),
-        )
+        done = partial(self._on_done, delivery, size)
+        if isinstance(result, Deferred):
+            result.addCallbacks(lambda _: done(None), done)
+        else:
+            result.when_done(done)
 
-    def _on_finished(self, result: None, tag: int, redelivered: bool, size: int) -> None:
-        self._on_success(result, tag, redelivered)
-        self._release(size)
-
-    def _on_failed(self, failure: Failure, tag: int, exchange: str, routing_key: str, size: int) -> None:
-        self._on_failure(failure, tag, exchange, routing_key)
-        self._release(size)
-
-    def _release(self, size: int) -> None:
+    def _on_done(self, delivery: RawDelivery, size: int, failure: Failure | None) -> None:
         """Note that a handler has finished with an event, and handle messages that waited for that."""
+        if failure is not None:
+            self._on_failure(failure, delivery.delivery_tag, delivery.exchange, delivery.routing_key)
+        elif self._queue.acknowledge:
+            self._acks.ack(delivery.delivery_tag)
+            if delivery.redelivered:
+                self._acks.reset_backoff()
         self._held_bytes -= size
         if self._waiting:
-            self._resume()
-
-    def _resume(self) -> None:
-        # A handler that is finished at once comes back here: the loop that is under way continues then.
-        if not self._resuming:
-            self._resuming = True
-            while self._waiting and self._has_room:
-                self._handle(self._waiting.popleft())
-            self._resuming = False
+            self._handle_waiting()
 
     def _count_large(self, size: int) -> None:
         """Count the bytes of a message, if it is large; beyond the limit others wait for the next turn."""
@@ -196,7 +216,7 @@ class ChannelConsumer:
     def _on_next_turn(self) -> None:
         self._next_turn = None
         self._turn_bytes = 0
-        self._resume()
+        self._handle_waiting()
 
     def on_oversized(self, delivery_tag: int, exchange: str, routing_key: str, size: int) -> None:
         """Count and reject a message whose body is too large."""
@@ -211,13 +231,13 @@ class ChannelConsumer:
         """End, because the broker has cancelled the consumer."""
         self._end("the broker cancelled it, its queue may be deleted")
 
-    # -- results of the handler -----------------------------------------------------------------
+    def _discard(self) -> None:
+        """Forget the messages that no handler has received."""
+        self._held_bytes -= sum(size for _, _, size in self._decoded)
+        self._decoded.clear()
+        self._waiting.clear()
 
-    def _on_success(self, _result: Any, tag: int, redelivered: bool) -> None:
-        if self._queue.acknowledge:
-            self._acks.ack(tag)
-            if redelivered:
-                self._acks.reset_backoff()
+    # -- results of the handler -----------------------------------------------------------------
 
     def _on_failure(self, failure: Failure, tag: int, exchange: str, routing_key: str) -> None:
         # Cancelled work is unfinished too, and must not be lost.
@@ -243,7 +263,7 @@ class ChannelConsumer:
 
     def _end(self, reason: str) -> None:
         self._acks.close()
-        self._waiting.clear()
+        self._discard()
         if self._next_turn is not None:
             self._next_turn.cancel()
             self._next_turn = None

@@ -66,6 +66,9 @@ class DeliveryReceiver(Protocol):
     def on_cancelled(self) -> None:
         """Handle that the broker has cancelled the consumer, for instance because its queue was deleted."""
 
+    def on_read_end(self) -> None:
+        """Handle that no more messages were received together with the latest ones."""
+
 
 #: Called for a returned message with reply code, reply text, exchange, routing key and the encoded properties
 #: (see `frame_writer.read_properties`).
@@ -160,6 +163,8 @@ class FrameReader:
             data = bytes(self._buffer)
             self._buffer = bytearray()
         position = self._consume(data)
+        for receiver in list(self._receivers.values()):
+            receiver.on_read_end()
         if position < len(data) and not self._stopped:
             self._buffer += memoryview(data)[position:]
 

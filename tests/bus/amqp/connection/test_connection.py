@@ -33,6 +33,9 @@ class FakeReceiver:
     def on_cancelled(self) -> None:
         self.cancelled += 1
 
+    def on_read_end(self) -> None:
+        """Do nothing: the deliveries are kept already."""
+
 
 def test_the_login_sends_credentials_name_and_capabilities() -> None:
     harness = ConnectionHarness()

@@ -15,12 +15,13 @@ from kazoo_bridge.bus.amqp.consumer import channel_consumer
 from kazoo_bridge.bus.amqp.consumer.channel_consumer import CANCEL_TIMEOUT, ChannelConsumer
 from kazoo_bridge.bus.amqp.wire import frame_writer
 from kazoo_bridge.bus.amqp.wire.errors import BrokerClosedChannel
+from kazoo_bridge.bus.amqp.wire.frame_reader import RawDelivery
 from kazoo_bridge.bus.message_decoder import MessageDecoder
 from kazoo_bridge.bus.queue_metrics import BodySizes
 from kazoo_bridge.interfaces import Queue, Requeue
 from kazoo_bridge.kazoo import Event
 from tests.bus.amqp.fake_broker import FakeConnection, result_of
-from tests.bus.harness import CapturedLog
+from tests.bus.harness import CapturedLog, FakeCompletion
 
 QUEUE = Queue("q", prefetch=5)
 ACK_1 = frame_writer.acknowledge(1, 1, True)
@@ -29,7 +30,10 @@ REQUEUE_1 = frame_writer.requeue(1, 1)
 
 
 class Harness:
-    """A consumer on a fake connection; `events` are what its handler has received."""
+    """A consumer on a fake connection; `events` are what its handler has received.
+
+    `decoded` counts the messages that were decoded.
+    """
 
     def __init__(self, queue: Queue = QUEUE, action: Callable[[Event], Any] = lambda _event: None) -> None:
         self.clock = Clock()
@@ -41,6 +45,15 @@ class Harness:
         channel: Any = self.channel
         self.sizes = BodySizes()
         self.decoder = MessageDecoder(self.clock)
+        self.decoded = 0
+        decode = self.decoder.decode
+
+        def count_decoded(*arguments: Any) -> Event | None:
+            self.decoded += 1
+            return decode(*arguments)
+
+        decoder: Any = self.decoder
+        decoder.decode = count_decoded
         self.consumer = ChannelConsumer(
             self.clock, connection, channel, queue, self._handle, self.decoder, self.sizes
         )
@@ -262,3 +275,126 @@ def test_a_stopped_consumer_ends_without_a_reason() -> None:
     result_of(harness.consumer.stop())
     harness.channel.close_by_broker(BrokerClosedChannel(200, "done"))
     assert result_of(harness.consumer.ended) is None
+
+
+# -- messages that are received together
+
+
+def numbered(*numbers: int) -> list[tuple[int, bytes]]:
+    return [(number, b'{"n":%d}' % number) for number in numbers]
+
+
+def test_messages_received_together_are_all_decoded_before_one_is_handled() -> None:
+    decoded: list[int] = []
+    harness = Harness(action=lambda _event: decoded.append(harness.decoded))
+    harness.connection.deliver_together(*numbered(1, 2, 3))
+    assert [event.body["n"] for event in harness.events] == [1, 2, 3]
+    assert decoded == [3, 3, 3]
+    assert harness.sent() == [frame_writer.acknowledge(1, tag, True) for tag in (1, 2, 3)]
+
+
+def test_of_many_messages_a_bounded_number_is_decoded_at_once() -> None:
+    decoded: list[int] = []
+    harness = Harness(action=lambda _event: decoded.append(harness.decoded))
+    harness.connection.deliver_together(*numbered(*range(1, 101)))
+    assert [event.body["n"] for event in harness.events] == list(range(1, 101))
+    assert max(number - position for position, number in enumerate(decoded)) == channel_consumer._MAX_BATCH
+
+
+def test_nothing_is_handled_before_the_end_of_a_read() -> None:
+    harness = Harness()
+    harness.consumer.on_delivery(RawDelivery(1, False, "callevt", "call.x", None, b"{}"))
+    assert (harness.events, harness.sizes.count) == ([], 1)
+    harness.consumer.on_read_end()
+    harness.consumer.on_read_end()
+    assert len(harness.events) == 1
+
+
+def test_an_unreadable_message_does_not_hold_up_its_batch() -> None:
+    harness = Harness()
+    with CapturedLog():
+        harness.connection.deliver_together((1, b"{}"), (2, b"no json"), (3, b"{}"))
+    assert len(harness.events) == 2
+    assert b"".join(harness.sent()) == frame_writer.reject(1, 2) + ACK_1 + frame_writer.acknowledge(
+        1, 3, True
+    )
+
+
+def test_a_batch_has_no_more_messages_than_there_is_memory_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel_consumer, "MAX_HELD_BYTES", 10)
+    handled: list[FakeCompletion] = []
+
+    def action(_event: Event) -> FakeCompletion:
+        handled.append(FakeCompletion())
+        return handled[-1]
+
+    harness = Harness(action=action)
+    harness.connection.deliver_together(*numbered(*range(1, 6)))
+    assert (harness.decoded, len(harness.events)) == (2, 2)
+    handled[0].succeed()
+    assert (harness.decoded, len(harness.events)) == (3, 3)
+    for number in range(1, 5):
+        handled[number].succeed()
+    assert [event.body["n"] for event in harness.events] == [1, 2, 3, 4, 5]
+    assert harness.consumer._held_bytes == 0
+
+
+@pytest.mark.parametrize("acknowledge", [True, False])
+def test_stopping_within_a_batch_returns_the_rest_of_it(acknowledge: bool) -> None:
+    stopping: list[Deferred[None]] = []
+
+    def action(event: Event) -> None:
+        if event.body["n"] == 2:
+            stopping.append(Deferred.fromCoroutine(harness.consumer.stop()))
+
+    harness = Harness(Queue("q", acknowledge=acknowledge), action)
+    harness.connection.deliver_together(*numbered(*range(1, 30)))
+    assert [event.body["n"] for event in harness.events] == [1, 2]
+    result_of(stopping[0])
+    harness.clock.advance(1)
+    sent = b"".join(harness.sent())
+    if acknowledge:
+        requeued = b"".join(frame_writer.requeue(1, tag) for tag in range(3, 30))
+        assert sent == requeued + ACK_1 + frame_writer.acknowledge(1, 2, True)
+    else:
+        assert sent == b""
+    assert harness.connection.closed_channels == [harness.channel]
+    assert harness.consumer._held_bytes == 0
+
+
+def test_the_end_within_a_batch_hands_out_no_more_of_it() -> None:
+    harness = Harness(action=lambda _event: harness.consumer.on_cancelled())
+    harness.connection.deliver_together(*numbered(1, 2, 3))
+    assert len(harness.events) == 1
+    assert harness.sent() == []
+    assert harness.consumer._held_bytes == 0
+
+
+# -- handlers that return a completion
+
+
+@pytest.mark.parametrize("ends_at_once", [False, True])
+@pytest.mark.parametrize(
+    ("error", "frame"), [(None, ACK_1), (Requeue(), REQUEUE_1), (RuntimeError("a bug"), REJECT_1)]
+)
+def test_an_event_is_settled_when_the_completion_of_its_handler_ends(
+    ends_at_once: bool, error: Exception | None, frame: bytes
+) -> None:
+    completion = FakeCompletion()
+
+    def end() -> None:
+        if error is None:
+            completion.succeed()
+        else:
+            completion.fail(error)
+
+    if ends_at_once:
+        end()
+    harness = Harness(action=lambda _event: completion)
+    with CapturedLog():
+        harness.connection.deliver(1, b"{}")
+        if not ends_at_once:
+            assert harness.sent() == []
+            end()
+    harness.clock.advance(2)
+    assert harness.sent() == [frame]

@@ -20,11 +20,15 @@ BASIC = amqp_0_9_1().classes.byname["basic"]
 
 
 class FakeReceiver:
-    """Keeps what it receives; `on_message` is called after each message."""
+    """Keeps what it receives; `on_message` is called after each message.
+
+    `received` has the number of messages that had been received at the end of each read.
+    """
 
     def __init__(self, on_message: Callable[[], None] = lambda: None) -> None:
         self.messages: list[RawDelivery] = []
         self.oversized: list[tuple[int, str, str, int]] = []
+        self.received: list[int] = []
         self._on_message = on_message
 
     def on_delivery(self, delivery: RawDelivery) -> None:
@@ -36,6 +40,9 @@ class FakeReceiver:
 
     def on_cancelled(self) -> None:
         raise AssertionError("the reader does not cancel")
+
+    def on_read_end(self) -> None:
+        self.received.append(len(self.messages))
 
 
 def delivery(
@@ -123,6 +130,26 @@ def test_headers_are_not_decoded() -> None:
     good = delivery(b"x", headers={"h": True})
     reader.feed(good.replace(b"\x01ht\x01", b"\x01h?\x01"))
     assert receiver.messages[0].body == b"x"
+
+
+def test_receivers_are_notified_after_what_was_received_together() -> None:
+    receiver, other = FakeReceiver(), FakeReceiver()
+    reader, _ = make_reader(receiver)
+    reader.add_receiver(2, other)
+    third = delivery(b"z", tag=3)
+    reader.feed(delivery(b"x", tag=1) + delivery(b"y", tag=2) + third[:20])
+    assert (receiver.received, other.received) == ([2], [0])
+    reader.feed(third[20:40])
+    reader.feed(third[40:])
+    assert receiver.received[-1] == 3
+
+
+def test_a_receiver_may_be_removed_at_the_end_of_a_read() -> None:
+    receiver = FakeReceiver()
+    reader, _ = make_reader(receiver, channels=(1, 2))
+    receiver.on_read_end = reader.stop  # type: ignore[method-assign]
+    reader.feed(delivery(b"x") + delivery(b"y")[:20])
+    assert (reader.receiver(1), len(receiver.messages), len(reader._buffer)) == (None, 1, 0)
 
 
 def test_contents_of_several_channels_may_be_interleaved() -> None:
