@@ -25,7 +25,7 @@ from zope.interface import implementer
 from kazoo_bridge.bus.amqp.bus import AmqpBus
 from kazoo_bridge.bus.embedded import EmbeddedBus
 from kazoo_bridge.bus.request_reply import DoneWhen
-from kazoo_bridge.interfaces import BusUnavailable, EventHandler, IBus, IConsumer, Queue, Topic
+from kazoo_bridge.interfaces import BusUnavailable, Completion, EventHandler, IBus, IConsumer, Queue, Topic
 from kazoo_bridge.kazoo import Event
 from kazoo_bridge.log_throttle import LogThrottle
 from kazoo_bridge.metrics import register_labelled_gauge
@@ -99,7 +99,7 @@ class _ZoneConsumer:
             )
         )
 
-    def _handle(self, event: Event) -> Deferred[None] | None:
+    def _handle(self, event: Event) -> Deferred[None] | Completion | None:
         if self._cancelled:
             return None
         if event.server_id is not None:

@@ -83,6 +83,11 @@ class BaseDirectory(Service):
         """Return the account's ancestors, parent first; None if the account is not in memory."""
         return None
 
+    def reseller_of(self, account_id: str) -> str | None:
+        """Return the account's reseller, from memory: its parent, unless the directory knows better."""
+        ancestors = self.ancestors(account_id)
+        return ancestors[0] if ancestors else None
+
     def descendants(self, account_id: str) -> Deferred[frozenset[str]]:
         """Fire with the ids of all accounts below this account, at any depth."""
         return succeed(frozenset())

@@ -121,6 +121,13 @@ class DirectoryChain(BaseDirectory):
                 return ancestors
         return None
 
+    def reseller_of(self, account_id: str) -> str | None:
+        """Return the account's reseller from the first directory that has the account in memory."""
+        for directory in self._accounts:
+            if directory.ancestors(account_id) is not None:
+                return directory.reseller_of(account_id)
+        return None
+
     def descendants(self, account_id: str) -> Deferred[frozenset[str]]:
         """Fire with the accounts below, as the directory that knows the account has them."""
         return Deferred.fromCoroutine(self._descendants(account_id))

@@ -92,7 +92,8 @@ class Occurrence:
 
     `addition`: True for an event that KAZOO lacks, although it has the hook; hooks for ``all`` do not fire.
 
-    `wants_reseller`: True to add ``reseller_id`` to the payload, the reseller of `account_id`.
+    `wants_reseller`: True to add ``reseller_id``, the reseller of `account_id`, to `payload`, which must be a
+    dict that belongs to this occurrence alone.
 
     Example: ``Occurrence("queue_entered", account_id, normalize(event.body))``.
     """

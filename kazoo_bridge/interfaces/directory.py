@@ -118,6 +118,12 @@ class IDirectory(Interface):
         None: the account is not in memory. Call `account`, then call this again.
         """
 
+    def reseller_of(account_id: str) -> str | None:
+        """Return the id of the account's reseller, from memory.
+
+        None: it has none, or the account is not in memory.
+        """
+
     def descendants(account_id: str) -> Deferred[frozenset[str]]:
         """Return the ids of all accounts below this one, at any depth."""
 

@@ -15,7 +15,6 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from kazoo_bridge.interfaces import (
-    Account,
     Completion,
     IDirectory,
     IEventCategory,
@@ -144,7 +143,7 @@ class WebhookEventHandler:
     def _matching(self, occurrence: Occurrence, account_id: str, ancestors: Sequence[str]) -> list[_Match]:
         hooks = self._registry.matching(occurrence.hook, account_id, ancestors)
         if hooks and occurrence.wants_reseller:
-            occurrence = self._with_reseller(occurrence, account_id, ancestors)
+            self._add_reseller(occurrence, account_id)
         return [
             (hook, occurrence)
             for hook in hooks
@@ -152,15 +151,10 @@ class WebhookEventHandler:
             and (not occurrence.superadmin_only or self._directory.is_superadmin(hook.account_id))
         ]
 
-    def _with_reseller(self, occurrence: Occurrence, account_id: str, ancestors: Sequence[str]) -> Occurrence:
-        """Give the payload the account's reseller, from memory, where the account is with its ancestors."""
-        found: list[Account | None] = []
-        self._directory.account(account_id).addCallbacks(found.append, lambda _: None)
-        account = found[0] if found else None
-        reseller_id = account.reseller_id if account is not None else next(iter(ancestors), None)
-        if reseller_id is None:
-            return occurrence
-        return evolve(occurrence, payload={**occurrence.payload, "reseller_id": reseller_id})
+    def _add_reseller(self, occurrence: Occurrence, account_id: str) -> None:
+        reseller_id = self._directory.reseller_of(account_id)
+        if reseller_id is not None and isinstance(occurrence.payload, dict):
+            occurrence.payload["reseller_id"] = reseller_id
 
     def _from_inline_hook(self, occurrence: Occurrence, account_id: str, event: Event) -> list[_Match]:
         try:

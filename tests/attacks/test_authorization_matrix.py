@@ -153,6 +153,7 @@ def make_resources(directory: Any) -> Any:
             websocket_location=WebsocketLocation(uri="", secure=False, port=lambda: 0),
             read_metrics=_no_metrics,
             readiness_problems=_no_problems,
+            degradations=list,
         )
     )
 

@@ -49,6 +49,10 @@ class FakeDirectory:
     def account(self, account_id: str) -> Deferred[Account | None]:
         return succeed(self.accounts.get(account_id))
 
+    def reseller_of(self, account_id: str) -> str | None:
+        ancestors = self.ancestors(account_id)
+        return ancestors[0] if ancestors else None
+
     def ancestors(self, account_id: str) -> tuple[str, ...] | None:
         account = self.accounts.get(account_id)
         return None if account is None else account.ancestors

@@ -530,6 +530,10 @@ class FakeDirectory:
     def account_for_number(self, number: str) -> str | None:
         return self.owners.get(number)
 
+    def reseller_of(self, account_id: str) -> str | None:
+        ancestors = self.ancestors(account_id)
+        return ancestors[0] if ancestors else None
+
     def ancestors(self, account_id: str) -> tuple[str, ...] | None:
         return self.known.get(account_id)
 

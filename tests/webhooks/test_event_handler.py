@@ -243,13 +243,6 @@ def test_an_account_at_the_top_has_no_reseller() -> None:
     assert harness.dispatcher.payloads == [{"call_id": "1"}]
 
 
-def test_the_reseller_of_an_account_that_is_gone_or_cannot_be_read_is_its_parent() -> None:
-    harness = Harness()
-    harness.directory.down = True
-    harness.handle(event(account=ACCOUNT, wants_reseller=True, payload={}))
-    assert harness.dispatcher.payloads == [{"reseller_id": PARENT}] * 2
-
-
 def test_additions_to_kazoo_s_events_are_not_for_hooks_for_all_of_them() -> None:
     harness = Harness()
     harness.registry.put(make_hook("own", hook="all"))

@@ -98,6 +98,10 @@ class FakeDirectory:
         exists = account_id in self.parents
         return self._answer(Account(account_id, "name", f"{account_id[:1]}.example.com") if exists else None)
 
+    def reseller_of(self, account_id: str) -> str | None:
+        ancestors = self.ancestors(account_id)
+        return ancestors[0] if ancestors else None
+
     def ancestors(self, account_id: str) -> tuple[str, ...] | None:
         if account_id not in self.parents:
             return None

@@ -198,6 +198,13 @@ class CouchDirectory(BaseDirectory):
         """Return the account's ancestors, parent first; also of an account that has just been deleted."""
         return self._accounts.ancestors(account_id)
 
+    def reseller_of(self, account_id: str) -> str | None:
+        """Return the account's reseller as its document names it, else its parent."""
+        record = self._accounts.find(account_id)
+        if record is not None and record.reseller_id is not None:
+            return record.reseller_id
+        return super().reseller_of(account_id)
+
     def descendants(self, account_id: str) -> Deferred[frozenset[str]]:
         """Fire with the ids of all accounts below this account, at any depth."""
         return succeed(self._accounts.descendants(account_id))
