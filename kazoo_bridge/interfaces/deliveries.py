@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import field, frozen
 from zope.interface import Interface
 
+from kazoo_bridge.static_frozen import statically_frozen
+
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 UNTIL_ENABLED: Final = math.inf
 
 
-@frozen
+@statically_frozen
 class Delivery:
     """One event that is sent to one hook.
 
