@@ -13,7 +13,7 @@ from zope.interface.verify import verifyObject
 
 from kazoo_bridge.directory import local
 from kazoo_bridge.directory.local import GONE_TTL, UNKNOWN_TTL, LocalDirectory
-from kazoo_bridge.interfaces import Account, IDirectory, Principal, StorageUnavailable
+from kazoo_bridge.interfaces import Account, IDirectory, Principal, StorageUnavailable, TokenRestrictions
 from tests.directory.fakes import FakeAccountRow
 
 T = TypeVar("T")
@@ -24,6 +24,7 @@ class Token:
     token: str
     account_id: str
     expires: float | None = None
+    restrictions: str | None = None
 
 
 class FakeAccounts:
@@ -67,8 +68,10 @@ class FakeTokens:
     def digest(self, secret: str) -> str:
         return f"digest of {secret}"
 
-    def add(self, secret: str, account_id: str, expires: float | None = None) -> str:
-        self.stored[self.digest(secret)] = Token(secret, account_id, expires)
+    def add(
+        self, secret: str, account_id: str, expires: float | None = None, restrictions: str | None = None
+    ) -> str:
+        self.stored[self.digest(secret)] = Token(secret, account_id, expires, restrictions)
         return secret
 
     def remove(self, secret: str) -> None:
@@ -486,3 +489,18 @@ def test_logging_out_ends_a_token_at_once(directory: LocalDirectory, tokens: Fak
     assert directory.rights_revision != revision
     assert directory.log_out(secret).result is False
     assert directory.log_out("x" * 5000).result is False
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (None, None),
+        ('{"get": ["#"]}', TokenRestrictions.parse({"get": ["#"]})),
+        ("nonsense", TokenRestrictions()),
+    ],
+)
+def test_restrictions_of_a_token(
+    directory: LocalDirectory, tokens: FakeTokens, text: str | None, expected: TokenRestrictions | None
+) -> None:
+    secret = tokens.add("secret", "customer", restrictions=text)
+    assert directory.authenticate(secret).result == Principal("customer", restrictions=expected)
