@@ -135,10 +135,11 @@ async def check_login_allowed(client: CouchClient, account: AccountRecord, metho
     Raises `LoginRefused`, and `StorageUnavailable`.
     """
     system = await client.find(SYSTEM_CONFIG, _LOGIN_CONFIG) or {}
-    configurations = [system.get("default")]
-    for account_id in (account.id, *account.ancestors):
-        configurations.append(await client.find(account_database(account_id), f"configs_{_LOGIN_CONFIG}"))
-    for configuration in configurations:
+    of_accounts = [
+        await client.find(account_database(account_id), f"configs_{_LOGIN_CONFIG}")
+        for account_id in (account.id, *account.ancestors)
+    ]
+    for configuration in (system.get("default"), *of_accounts):
         settings = _nested(configuration, "auth_modules", method)
         if settings.get("enabled", True) is False:
             raise LoginRefused(401, "invalid_credentials", {"message": f"{method} is disabled"})
