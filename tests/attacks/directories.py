@@ -14,10 +14,14 @@ from twisted.internet import reactor as installed_reactor
 from kazoo_bridge.config import Config, Crossbar, Jwt
 from kazoo_bridge.directory.base import BaseDirectory
 from kazoo_bridge.directory.chain import DirectoryChain
+from kazoo_bridge.directory.couchdb import CouchDirectory
+from kazoo_bridge.directory.couchdb.cached_reader import Freshness
 from kazoo_bridge.directory.crossbar import CrossbarDirectory
 from kazoo_bridge.directory.jwt import JwtDirectory
 from kazoo_bridge.directory.local import LocalDirectory
 from tests.config.rsa_keys import FIRST, SECOND, to_jwk
+from tests.couchdb.fake_couch import FakeCouch
+from tests.couchdb.kazoo_cluster import KazooCluster
 from tests.directory.crossbar.stand_in import API_KEY, Record, StandInCrossbar
 from tests.directory.fakes import FakeAccountRow
 from tests.directory.test_jwt import make_token
@@ -123,6 +127,25 @@ async def crossbar_directory() -> AsyncIterator[ActedDirectory]:
     await crossbar.stop()
 
 
+def make_couchdb() -> tuple[CouchDirectory, dict[str, str | None]]:
+    couch = FakeCouch()
+    cluster = KazooCluster(couch)
+    cluster.populate()
+    for one, tree in TREE.items():
+        cluster.save_account(one, pvt_tree=list(tree), pvt_superduper_admin=one == MASTER)
+    tokens: dict[str, str | None] = {
+        actor: cluster.token(account_id) for actor, account_id in ACCOUNTS.items() if actor != "restricted"
+    }
+    tokens |= {
+        "none": None,
+        "expired": cluster.token(SELF, exp=PAST),
+        "wrong signature": cluster.token(SELF, key="forged"),
+        "restricted": cluster.token(SELF, restrictions=RESTRICTIONS),
+    }
+    directory = CouchDirectory(reactor, couch.client(reactor), Freshness(new=60, usable=600))
+    return directory, tokens
+
+
 @asynccontextmanager
 async def running(
     directory: BaseDirectory, tokens: Mapping[str, str | None]
@@ -149,6 +172,7 @@ def local_beside_jwt(folder: Path) -> AbstractAsyncContextManager[ActedDirectory
 KINDS: Mapping[str, Kind] = {
     "local": lambda _folder: running(*make_local()),
     "crossbar": lambda _folder: crossbar_directory(),
+    "couchdb": lambda _folder: running(*make_couchdb()),
     "jwt": lambda folder: running(make_jwt(folder), _signed_tokens()),
     "local, crossbar": lambda _folder: local_beside_crossbar(),
     "jwt, local": local_beside_jwt,

@@ -53,7 +53,13 @@ class AccountRecord:
     def to_account(self, now: float) -> Account:
         """Return the account as the rest of the node knows it at the time `now` (Unix seconds)."""
         return Account(
-            self.id, self.name, self.realm, self.ancestors, self.superadmin, enabled=self.is_active(now)
+            self.id,
+            self.name,
+            self.realm,
+            self.ancestors,
+            self.superadmin,
+            enabled=self.is_active(now),
+            reseller=self.reseller_id,
         )
 
 

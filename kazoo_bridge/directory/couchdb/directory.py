@@ -23,7 +23,7 @@ from kazoo_bridge.directory.couchdb.cached_reader import Freshness
 from kazoo_bridge.directory.couchdb.kazoo_token import MAX_TOKEN_LENGTH, KazooToken, mint_token, parse_token
 from kazoo_bridge.directory.couchdb.numbers import CouchNumbers
 from kazoo_bridge.directory.couchdb.secrets import AuthSettings, CouchSecrets, Identity, settings_missing
-from kazoo_bridge.directory.couchdb.user_logins import find_user
+from kazoo_bridge.directory.couchdb.user_logins import check_login_allowed, find_user
 from kazoo_bridge.directory.ttl_cache import TtlCache
 from kazoo_bridge.interfaces import (
     Account,
@@ -353,6 +353,7 @@ class CouchDirectory(BaseDirectory):
     async def _log_in(
         self, record: AccountRecord, method: str = "cb_api_auth", user_id: str | None = None
     ) -> tuple[str, Principal]:
+        await check_login_allowed(self._client, record, method)
         settings = await self._secrets.auth_settings()
         if settings is None or settings.secret is None or settings.key_id is None:
             raise settings_missing()

@@ -14,15 +14,18 @@ from typing import Any
 from attrs import frozen
 
 from kazoo_bridge.couchdb.client import CouchClient, DatabaseMissing
-from kazoo_bridge.couchdb.names import account_database
+from kazoo_bridge.couchdb.names import SYSTEM_CONFIG, account_database
 from kazoo_bridge.directory.couchdb.account_records import AccountRecord
 from kazoo_bridge.interfaces import LoginRefused
-from kazoo_bridge.kazoo import is_account_id
+from kazoo_bridge.kazoo import is_account_id, is_true
 
 #: The views by the ``method`` of a login, and how many hexadecimal characters its hash has.
 _VIEWS = {"md5": ("users/creds_by_md5", 32), "sha": ("users/creds_by_sha", 40)}
 
 _NOT_IN_NAMES = re.compile("[^a-z0-9]+")
+
+#: The category of KAZOO's configuration of logins.
+_LOGIN_CONFIG = "crossbar.auth"
 
 #: Accounts of one name in which a user is looked for.
 MAX_ACCOUNTS = 10
@@ -121,6 +124,36 @@ async def find_user(
             raise LoginRefused(400, "validation error", {"account": {word: {"message": f"account {word}"}}})
         return FoundUser(account, user_id)
     raise wrong_credentials()
+
+
+async def check_login_allowed(client: CouchClient, account: AccountRecord, method: str) -> None:
+    """Check that KAZOO's configuration of logins allows `method`, such as ``cb_user_auth``, without more.
+
+    Where the cluster, the account or an account above switches the method off, or asks for a second factor,
+    a login is refused: that is crossbar's to ask for. See ``applications/crossbar/src/crossbar_auth.erl``.
+
+    Raises `LoginRefused`, and `StorageUnavailable`.
+    """
+    system = await client.find(SYSTEM_CONFIG, _LOGIN_CONFIG) or {}
+    of_accounts = [
+        await client.find(account_database(account_id), f"configs_{_LOGIN_CONFIG}")
+        for account_id in (account.id, *account.ancestors)
+    ]
+    for configuration in (system.get("default"), *of_accounts):
+        settings = _nested(configuration, "auth_modules", method)
+        if settings.get("enabled", True) is False:
+            raise LoginRefused(401, "invalid_credentials", {"message": f"{method} is disabled"})
+        if is_true(_nested(settings, "multi_factor").get("enabled")):
+            raise LoginRefused(
+                401, "invalid_credentials", {"message": "a second factor is needed: use KAZOO"}
+            )
+
+
+def _nested(value: object, *names: str) -> Mapping[str, Any]:
+    """Return the object under these names; an empty one if there is none."""
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
 
 
 async def _user_of(client: CouchClient, account: AccountRecord, view: str, digest: str) -> str | None:

@@ -260,8 +260,14 @@ class TestAccounts:
         directory = harness.directory
         account = result_of(directory.account(CHILD))
         assert account == Account(
-            CHILD, "Solberg Service", "eeeeee.sip.example.com", (CUSTOMER, RESELLER, MASTER)
+            CHILD,
+            "Solberg Service",
+            "eeeeee.sip.example.com",
+            (CUSTOMER, RESELLER, MASTER),
+            reseller=RESELLER,
         )
+        assert account is not None
+        assert account.reseller_id == RESELLER
         assert result_of(directory.account("9" * 32)) is None
         assert result_of(directory.account("no id")) is None
         assert directory.ancestors(CHILD) == (CUSTOMER, RESELLER, MASTER)

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
-from kazoo_bridge.couchdb.names import ACCOUNTS, account_database
+from kazoo_bridge.couchdb.names import ACCOUNTS, SYSTEM_CONFIG, account_database
 from kazoo_bridge.directory.couchdb.account_records import parse_all
 from kazoo_bridge.directory.couchdb.user_logins import AccountNames, normalize_name
 from kazoo_bridge.interfaces import LoginRefused, Principal
 from tests.couchdb.kazoo_cluster import (
     CUSTOMER,
+    MASTER,
     NUMBER,
     RESELLER,
     SIBLING,
@@ -137,6 +138,40 @@ def test_accounts_of_one_name_are_all_tried() -> None:
     assert harness.log_in(account_name="renamed").principal.account_id == CUSTOMER
     harness.couch.delete(ACCOUNTS, CUSTOMER)
     assert harness.refusal(account_name="renamed").status == 401
+    harness.stop()
+
+
+@pytest.mark.parametrize("database", [SYSTEM_CONFIG, *map(account_database, (CUSTOMER, RESELLER, MASTER))])
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"enabled": False}, "cb_user_auth is disabled"),
+        ({"multi_factor": {"enabled": True}}, "second factor"),
+    ],
+)
+def test_a_login_that_kazoo_would_not_allow_without_more_is_refused(
+    database: str, settings: dict[str, Any], words: str
+) -> None:
+    harness = Harness()
+    configuration = {"auth_modules": {"cb_user_auth": settings}}
+    if database == SYSTEM_CONFIG:
+        harness.couch.save(database, {"_id": "crossbar.auth", "default": configuration})
+    else:
+        harness.couch.save(database, {"_id": "configs_crossbar.auth"} | configuration)
+    refused = harness.refusal(account_name="Solberg Instruments")
+    assert refused.status == 401
+    assert words in refused.data["message"]
+    # It is about users, not about API keys.
+    assert result_of(harness.directory.login(CUSTOMER * 2)) is not None
+    harness.stop()
+
+
+def test_an_odd_configuration_of_logins_does_no_harm() -> None:
+    harness = Harness()
+    harness.couch.save(SYSTEM_CONFIG, {"_id": "crossbar.auth", "default": 7})
+    odd = {"_id": "configs_crossbar.auth", "auth_modules": {"cb_user_auth": [7]}}
+    harness.couch.save(account_database(CUSTOMER), odd)
+    assert harness.log_in(account_name="Solberg Instruments") is not None
     harness.stop()
 
 
