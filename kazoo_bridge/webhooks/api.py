@@ -29,7 +29,7 @@ from kazoo_bridge.webhooks.hooks.hook_service import HookService
 
 #: Listed like a hook type, so that clients which show the catalogue, such as monster-ui, offer it.
 EVERY_EVENT = HookType(
-    EVERYTHING, "Everything", "Every event, those that KAZOO does not have and those of plugins included"
+    EVERYTHING, "Everything", "Every event, including the ones that KAZOO lacks and the ones of plugins"
 )
 
 

@@ -137,7 +137,7 @@ async def test_channels_of_users_and_devices_without_a_directory_of_devices(call
 
     assert await listed_below("users/u1") == ["owned", "variables"]
     assert await listed_below("devices/d2") == ["other", "variables"]
-    assert await listed_below("users/nobody") == []
+    assert await listed_below("users/unknown") == []
     assert await listed_below("groups/g1") == (404, ["g1"])
     assert (await listed_below("users/u1", ""))[0] == 401
 
