@@ -178,6 +178,7 @@ class OutageHarness:
             event = Event("callevt", f"x.{name}", body, raw=name.encode())
             node = self.nodes[len(self.published) % len(self.nodes)]
             self.acknowledgements.append(results_of(when_ended(node.event_handler.handle(event))))
+            self.clock.advance(0)  # the end of the turn, in which the request is sent
             self.pass_time(interval, step=min(interval, 15.0))
 
     def pass_time(self, seconds: float, step: float = 0.25) -> None:
