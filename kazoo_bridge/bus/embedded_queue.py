@@ -209,8 +209,11 @@ class EmbeddedQueue:
         elif isinstance(result, Deferred):
             on_success: Callable[[object], None] = partial(self._acknowledge, subscription)
             result.addCallbacks(on_success, self._on_failure, errbackArgs=(number, message, subscription))
-        else:
+        elif hasattr(result, "when_done"):
             result.when_done(partial(self._on_done, number, message, subscription))
+        else:
+            # Against its contract, it has returned something else: it has finished.
+            subscription.unacknowledged -= 1
 
     def _on_done(
         self, number: int, message: QueuedMessage, subscription: QueueSubscription, failure: Failure | None

@@ -104,12 +104,12 @@ class FakeConsumer:
         except Exception:
             self._failed(Failure(), event)
             return
-        if handled is None:
-            self._succeeded(None, event)
-        elif not isinstance(handled, Deferred):
+        if isinstance(handled, Deferred):
+            handled.addCallbacks(self._succeeded, self._failed, callbackArgs=(event,), errbackArgs=(event,))
+        elif handled is not None and hasattr(handled, "when_done"):
             handled.when_done(partial(self._done, event))
         else:
-            handled.addCallbacks(self._succeeded, self._failed, callbackArgs=(event,), errbackArgs=(event,))
+            self._succeeded(None, event)
 
     def _done(self, event: Event, failure: Failure | None) -> None:
         if failure is None:

@@ -274,7 +274,7 @@ def when_ended(completion: Deferred[None] | Completion | None) -> Deferred[None]
     if completion is None:
         ended.callback(None)
     else:
-        completion.when_done(ended.callback)  # type: ignore[arg-type] # a failure is passed on as one
+        completion.when_done(ended.callback)
     return ended
 
 

@@ -309,6 +309,7 @@ class WebhookService:
                 await service.stopService()
         self._notifications.stop()
         self.event_handler.stop()
+        self._attempt_runner.stop()
         self._scheduler.stop()
         await self._http.close()
 

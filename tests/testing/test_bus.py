@@ -121,6 +121,17 @@ def test_events_are_sorted_by_the_end_of_a_completion() -> None:
     assert (len(consumer.acknowledged), consumer.unacknowledged) == (2, [])
 
 
+def test_a_handler_that_returns_another_value_has_finished() -> None:
+    bus = FakeBus()
+
+    def handle(event: Event) -> Any:
+        return 7
+
+    consumer = consume(bus, handle)
+    bus.deliver(EVENT)
+    assert (len(consumer.acknowledged), consumer.unacknowledged) == (1, [])
+
+
 def test_a_handler_that_raises_rejects_the_event() -> None:
     bus = FakeBus()
 

@@ -32,6 +32,7 @@ from kazoo_bridge.storage.deliveries import DeliveryStore
 from kazoo_bridge.storage.hooks import HookStore
 from kazoo_bridge.storage.missed_events import MissedEventStore
 from kazoo_bridge.storage.settings import LimitStore
+from kazoo_bridge.webhooks.event_handler import when_ended
 from kazoo_bridge.webhooks.http.sender import Sender
 from kazoo_bridge.webhooks.http_client import HookHttpClient
 from kazoo_bridge.webhooks.service import WebhookService, WebhookStores
@@ -176,7 +177,8 @@ class OutageHarness:
             body = {"account": ACCOUNT, "payload": {"call_id": call_id or name}}
             event = Event("callevt", f"x.{name}", body, raw=name.encode())
             node = self.nodes[len(self.published) % len(self.nodes)]
-            self.acknowledgements.append(results_of(node.event_handler.handle(event) or succeed(None)))
+            self.acknowledgements.append(results_of(when_ended(node.event_handler.handle(event))))
+            self.clock.advance(0)  # the end of the turn, in which the request is sent
             self.pass_time(interval, step=min(interval, 15.0))
 
     def pass_time(self, seconds: float, step: float = 0.25) -> None:

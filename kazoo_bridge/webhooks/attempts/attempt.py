@@ -305,6 +305,10 @@ class AttemptRunner:
             result = AttemptResult(False, attempt.delivery.attempts + 1, None, describe_error(error))
         attempt.done(result)
 
+    def stop(self) -> None:
+        """Make no attempts and conclude none from now on; leave no delayed call."""
+        self._stages.stop()
+
     def release_unsent(self, slot: Slot) -> None:
         """Release the slot of an attempt that says nothing about its receiver."""
         self._scheduler.release(slot, None)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from attrs import define, field
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 T = TypeVar("T")
 
@@ -48,6 +48,8 @@ class TurnStages:
 
     _clock: IReactorTime
     scheduled: bool = field(init=False, default=False)
+    _call: IDelayedCall | None = field(init=False, default=None)
+    _stopped: bool = field(init=False, default=False)
     _stages: list[Stage[object]] = field(init=False, factory=list)
 
     def make_stage(self, handle_all: Callable[[list[T]], None]) -> Stage[T]:
@@ -59,7 +61,14 @@ class TurnStages:
     def schedule(self) -> None:
         """Run the stages at the end of this turn. Called by a stage that gets its first item."""
         self.scheduled = True
-        self._clock.callLater(0, self.run)
+        if not self._stopped:
+            self._call = self._clock.callLater(0, self.run)
+
+    def stop(self) -> None:
+        """Do nothing more, not even what was added in this turn, and leave no delayed call."""
+        self._stopped = True
+        if self._call is not None and self._call.active():
+            self._call.cancel()
 
     def run(self) -> None:
         """Run each stage once; what they leave to earlier ones follows at the end of the next turn."""

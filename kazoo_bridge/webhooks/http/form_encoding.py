@@ -135,7 +135,7 @@ class _Shapes:
         values = list(items)
         encoder = self._encoder
         encoder.count(len(values))
-        key = (*names, *map(type, values))
+        key: tuple[Any, ...] = (*names, *map(type, values))
         shape = self._by_key.get(key)
         if shape is None:
             shape = self._by_key[key] = self._make_shape(key[: len(values)], values)

@@ -10,6 +10,7 @@ from twisted.internet.task import Clock
 from kazoo_bridge.kazoo import Event
 from kazoo_bridge.rest.resources import operational
 from kazoo_bridge.webhooks import metrics
+from kazoo_bridge.webhooks.event_handler import when_ended
 from tests.rest.harness import ACCOUNT, HOOK_DOCUMENT, RestHarness, hooks_path
 
 pytestmark = pytest.mark.timeout(30)
@@ -43,11 +44,8 @@ async def publish_call(rest: RestHarness, account_id: str | None, call_id: str =
         "Call-ID": call_id,
         "Custom-Channel-Vars": variables,
     }
-    handled = rest.node.webhooks.event_handler.handle(
-        Event("callevt", f"call.CHANNEL_CREATE.{call_id}", body, b"{}")
-    )
-    if handled is not None:
-        await handled
+    event = Event("callevt", f"call.CHANNEL_CREATE.{call_id}", body, b"{}")
+    await when_ended(rest.node.webhooks.event_handler.handle(event))
 
 
 @pytest_twisted.ensureDeferred

@@ -316,6 +316,19 @@ def test_an_attempt_that_has_ended_cannot_be_cancelled() -> None:
     assert (len(turn.results), turn.released) == (1, [True])
 
 
+def test_a_stopped_runner_makes_and_concludes_no_attempts() -> None:
+    turn = Turn()
+    turn.begin()
+    turn.end()
+    calls = turn.harness.clock.getDelayedCalls()
+    turn.begin()
+    respond(turn.agent.hanging[0], 200)
+    turn.harness.attempt_runner.stop()
+    assert set(turn.harness.clock.getDelayedCalls()) <= set(calls)
+    turn.end()
+    assert (len(turn.agent.times), turn.results) == (1, [])
+
+
 def test_a_result_that_cannot_be_handled_harms_no_other_attempt() -> None:
     turn = Turn()
     raising = turn.begin()

@@ -82,22 +82,22 @@ def test_what_a_stage_adds_to_a_later_one_is_done_in_the_same_turn() -> None:
     assert not harness.is_scheduled
 
 
-@pytest.mark.parametrize("name", ["first", "second"])
-def test_what_is_added_to_a_stage_that_has_run_is_done_after_the_others_had_their_turn(name: str) -> None:
+@pytest.mark.parametrize("adding", ["first", "second"])
+def test_what_is_added_to_a_stage_that_has_run_is_done_after_the_others_had_their_turn(adding: str) -> None:
     harness = Harness()
 
-    def on_run(running: str, items: list[int]) -> None:
-        if running == name and items in ([1], [2]):
+    def on_run(name: str, items: list[int]) -> None:
+        if name == adding and items in ([1], [2]):
             harness.clock.callLater(0, harness.runs.append, ("another call", []))
             harness.first.add(7)
-            if name == "second":
+            if adding == "second":
                 harness.second.add(8)
 
     harness.on_run = on_run  # type: ignore[method-assign]
     harness.first.add(1)
     harness.second.add(2)
     harness.clock.advance(0)
-    more = [("second", [8])] if name == "second" else []
+    more = [("second", [8])] if adding == "second" else []
     assert harness.runs == [("first", [1]), ("second", [2]), ("another call", []), ("first", [7]), *more]
     assert not harness.is_scheduled
 
@@ -120,6 +120,36 @@ def test_a_stage_that_raises_does_not_keep_others_from_running_in_the_next_turn(
     harness.second.add(3)
     harness.clock.advance(0)
     assert harness.runs[-1] == ("second", [3])
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_nothing_is_done_after_stopping(when: str) -> None:
+    harness = Harness()
+    if when == "before":
+        harness.first.add(1)
+        harness.stages.stop()
+    else:
+        harness.first.add(1)
+        harness.clock.advance(0)
+        harness.stages.stop()
+        harness.second.add(2)
+    assert not harness.is_scheduled
+    harness.stages.stop()
+    assert harness.runs == ([] if when == "before" else [("first", [1])])
+
+
+def test_a_stage_may_stop_them() -> None:
+    harness = Harness()
+
+    def on_run(name: str, items: list[int]) -> None:
+        harness.stages.stop()
+        harness.first.add(2)
+
+    harness.on_run = on_run  # type: ignore[method-assign]
+    harness.first.add(1)
+    harness.clock.advance(0)
+    assert harness.runs == [("first", [1])]
+    assert not harness.is_scheduled
 
 
 def test_many_items_cost_one_delayed_call() -> None:

@@ -190,8 +190,13 @@ class ChannelConsumer:
         done = partial(self._on_done, delivery, size)
         if isinstance(result, Deferred):
             result.addCallbacks(lambda _: done(None), done)
+            return
+        # A handler that returns something else, against its contract, has finished.
+        when_done = getattr(result, "when_done", None)
+        if when_done is None:
+            done(None)
         else:
-            result.when_done(done)
+            when_done(done)
 
     def _on_done(self, delivery: RawDelivery, size: int, failure: Failure | None) -> None:
         """Note that a handler has finished with an event, and handle messages that waited for that."""

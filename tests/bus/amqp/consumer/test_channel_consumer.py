@@ -373,6 +373,12 @@ def test_the_end_within_a_batch_hands_out_no_more_of_it() -> None:
 # -- handlers that return a completion
 
 
+def test_a_handler_that_returns_another_value_has_finished() -> None:
+    harness = Harness(action=lambda _event: 7)
+    harness.connection.deliver(1, b"{}")
+    assert harness.sent() == [ACK_1]
+
+
 @pytest.mark.parametrize("ends_at_once", [False, True])
 @pytest.mark.parametrize(
     ("error", "frame"), [(None, ACK_1), (Requeue(), REQUEUE_1), (RuntimeError("a bug"), REJECT_1)]
