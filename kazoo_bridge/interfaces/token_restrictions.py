@@ -21,6 +21,9 @@ from attrs import frozen
 #: Patterns of one token, and characters of a pattern. Restrictions beyond that allow nothing.
 MAX_PATTERNS, MAX_PATTERN_LENGTH = 1000, 512
 
+#: Segments of a path. Restrictions allow no longer one: the longest of REST has a dozen.
+MAX_SEGMENTS = 64
+
 #: In restrictions: any method, endpoint or account.
 _ANY = ("_", "*")
 
@@ -104,6 +107,8 @@ class TokenRestrictions:
 
     def allows(self, method: str, path: AccessedPath) -> bool:
         """Return whether a request with this method may be made."""
+        if len(path.segments) > MAX_SEGMENTS:
+            return False  # matching takes time for each segment and each word of a pattern
         method = "GET" if method == "HEAD" else method
         if any(rule.allows(method) and _matches(rule.pattern, path.segments) for rule in self._paths):
             return True

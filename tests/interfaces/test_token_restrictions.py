@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kazoo_bridge.interfaces import AccessedPath, TokenRestrictions
-from kazoo_bridge.interfaces.token_restrictions import MAX_PATTERN_LENGTH, MAX_PATTERNS
+from kazoo_bridge.interfaces.token_restrictions import MAX_PATTERN_LENGTH, MAX_PATTERNS, MAX_SEGMENTS
 
 OWN, CHILD, OTHER = "a" * 32, "b" * 32, "c" * 32
 
@@ -148,11 +148,18 @@ def test_what_cannot_be_understood_allows_nothing(value: Any) -> None:
 
 
 def test_many_wildcards_take_no_time() -> None:
-    restrictions = TokenRestrictions.parse({"get": ["/".join(["#", "a"] * 120)]})
-    long = AccessedPath(("a",) * 2000 + ("b",))
+    # As many as a token of 4096 characters can have.
+    restrictions = TokenRestrictions.parse({"get": ["/".join(["#", "a"] * 120)] * 6})
     before = time.process_time()
-    assert not restrictions.allows("GET", long)
-    assert time.process_time() - before < 1
+    assert not restrictions.allows("GET", AccessedPath(("a",) * (MAX_SEGMENTS - 1) + ("b",)))
+    assert not restrictions.allows("GET", AccessedPath(("a",) * 30_000 + ("b",)))
+    assert time.process_time() - before < 0.5
+
+
+def test_a_path_of_more_segments_than_any_of_rest_is_not_allowed() -> None:
+    restrictions = TokenRestrictions.parse({"get": ["#"], "_": [rules({"#": ["_"]})]})
+    assert restrictions.allows("GET", AccessedPath(("a",) * MAX_SEGMENTS))
+    assert not restrictions.allows("GET", AccessedPath(("a",) * (MAX_SEGMENTS + 1)))
 
 
 def test_restrictions_are_values() -> None:

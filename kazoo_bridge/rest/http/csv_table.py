@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,17 @@ CSV_TYPE = "text/csv"
 #: Columns with a flattened key of more levels are one column with JSON.
 _MAX_LEVELS = 4
 
+#: Cells of a table whose nested objects have columns of their own. Customers choose the keys of some, and
+#: each makes the line of every row longer.
+MAX_CELLS = 500_000
+
 _JSON_TYPE = "application/json"
+
+#: Where a spreadsheet may see the beginning of a formula: at the beginning of a cell, and within it behind
+#: what separates cells and lines in other countries.
+_FORMULA = re.compile("(?:^|(?<=[;\t\r\n]))(?=[=@\t\r+-])")
+
+_NUMBER = re.compile(r"[+-][0-9]*\.?[0-9]+")
 
 
 def prefers_csv(accept: str) -> bool:
@@ -46,12 +57,16 @@ def csv_table(rows: Sequence[Mapping[str, Any]]) -> bytes:
     """Return a table in UTF-8, with a line of column names.
 
     The columns are all keys of the rows, sorted; those of nested objects are joined by a dot, like in KAZOO
-    (``kz_csv``). Lists are JSON. Without rows the result is empty.
+    (``kz_csv``), unless the table has more than `MAX_CELLS` cells then: nested objects are JSON instead, like
+    lists. Without rows the result is empty.
     """
     if not rows:
         return b""
-    flat = [dict(_flatten(row)) for row in rows]
-    columns = sorted({name for row in flat for name in row})
+    flat: list[Mapping[str, Any]] = [dict(_flatten(row)) for row in rows]
+    names = {name for row in flat for name in row}
+    if len(names) * len(rows) > MAX_CELLS:
+        flat, names = list(rows), {name for row in rows for name in row}
+    columns = sorted(names)
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(map(_cell, columns))
@@ -76,5 +91,4 @@ def _cell(value: Any) -> str:
         value = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
     text = str(value)
     # Callers choose their names: a spreadsheet must not take one for a formula. A telephone number is none.
-    is_number = text[:1] in ("+", "-") and text[1:].replace(".", "", 1).isdigit()
-    return f"'{text}" if text[:1] in ("=", "@", "\t", "\r", "+", "-") and not is_number else text
+    return text if _NUMBER.fullmatch(text) else _FORMULA.sub("'", text)

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from typing import Any
 
 import pytest
 
-from kazoo_bridge.rest.http.csv_table import csv_table, prefers_csv
+from kazoo_bridge.rest.http.csv_table import MAX_CELLS, csv_table, prefers_csv
 
 
 @pytest.mark.parametrize(
@@ -65,8 +66,21 @@ def test_lists_and_what_is_nested_deeper_are_json() -> None:
         ("+4722555019", "+4722555019"),
         (-1.5, "-1.5"),
         ("plain", "plain"),
+        # In other countries a semicolon separates cells, whatever stands in quotation marks.
+        ("a;=1+1;+x;b", "a;'=1+1;'+x;b"),
+        ("a\n@b", "a\n'@b"),
+        ("a=b; c-d;", "a=b; c-d;"),
         ("\ud800", "?"),
     ],
 )
 def test_no_cell_is_a_formula(value: Any, shown: str) -> None:
     assert cells([{"a": value}]) == [["a"], [shown]]
+
+
+def test_keys_of_one_row_each_do_not_multiply() -> None:
+    rows = [{"id": row, "vars": {f"{row}_{key}": "x" for key in range(50)}} for row in range(200)]
+    table = csv_table(rows)
+    assert len(rows) * len(rows) * 50 > MAX_CELLS
+    assert len(table) < 250_000
+    assert cells(rows)[0] == ["id", "vars"]
+    assert json.loads(cells(rows)[7][1]) == rows[6]["vars"]
