@@ -13,6 +13,7 @@ from zope.interface import implementer
 
 from kazoo_bridge.config import Config, ConfigError
 from kazoo_bridge.directory.base import BaseDirectory
+from kazoo_bridge.directory.ended_tokens import EndedTokens
 from kazoo_bridge.directory.jwt_keys import KeyFile
 from kazoo_bridge.directory.ttl_cache import TtlCache
 from kazoo_bridge.interfaces import Account, IDirectory, Principal, TokenRestrictions
@@ -56,7 +57,7 @@ class JwtDirectory(BaseDirectory):
         self._issuer = issuer
         self._revision = 0
         self._principals: TtlCache[Principal] = TtlCache(MAX_CACHED)
-        self._ended: TtlCache[bool] = TtlCache(MAX_CACHED)
+        self._ended = EndedTokens(MAX_CACHED)
         self._keys = KeyFile(clock, path, self._on_keys_changed)
 
     @classmethod
@@ -95,7 +96,7 @@ class JwtDirectory(BaseDirectory):
             return succeed(None)
         digest, now = sha256(token.encode("ascii")).hexdigest(), self._clock.seconds()
         principal = self._principals.get(digest, now)
-        if principal is None and not self._ended.get(digest, now):
+        if principal is None and not self._ended.has(token, now):
             principal = self._verify(token, now)
             if principal is not None and principal.expires is not None:
                 self._principals.put(digest, principal, min(principal.expires, now + CACHE_TTL))
@@ -122,7 +123,7 @@ class JwtDirectory(BaseDirectory):
             return False
         digest = sha256(token.encode("ascii")).hexdigest()
         self._principals.discard(digest)
-        self._ended.put(digest, True, principal.expires)
+        self._ended.add(token, principal.expires)
         self._revision += 1
         return True
 

@@ -91,11 +91,20 @@ class CachedReader(Generic[T]):
         entry = self._entries.get(key)
         return None if entry is None or entry.doubtful else entry.value
 
-    def get(self, key: str) -> Deferred[T | None]:
-        """Fire with the value; None if there is no such document. May fail with `StorageUnavailable`."""
+    def is_kept(self, key: str) -> bool:
+        """Return whether the key has been read, be it that there is no such document."""
+        return key in self._entries
+
+    def get(self, key: str, *, expected: bool = False) -> Deferred[T | None]:
+        """Fire with the value; None if there is no such document. May fail with `StorageUnavailable`.
+
+        `expected`: the key is not one that any client may have made up, and is read although many unknown
+        ones are asked for.
+        """
         now, entry = self._clock.seconds(), self._entries.get(key)
         if entry is None or entry.doubtful:
-            if key not in self._reading and entry is None and not self._unknown.take(now):
+            is_new = entry is None and not expected and key not in self._reading
+            if is_new and not self._unknown.take(now):
                 return fail(StorageUnavailable("too many unknown identities and keys are asked for"))
             return self._start(key)
         self._entries.move_to_end(key)

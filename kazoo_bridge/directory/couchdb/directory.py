@@ -24,6 +24,7 @@ from kazoo_bridge.directory.couchdb.kazoo_token import MAX_TOKEN_LENGTH, KazooTo
 from kazoo_bridge.directory.couchdb.numbers import CouchNumbers
 from kazoo_bridge.directory.couchdb.secrets import AuthSettings, CouchSecrets, Identity, settings_missing
 from kazoo_bridge.directory.couchdb.user_logins import check_login_allowed, find_user
+from kazoo_bridge.directory.ended_tokens import EndedTokens
 from kazoo_bridge.directory.ttl_cache import TtlCache
 from kazoo_bridge.interfaces import (
     Account,
@@ -87,7 +88,7 @@ class CouchDirectory(BaseDirectory):
         self._secrets = CouchSecrets(clock, client, freshness, self._on_secrets_changed)
         self._numbers = CouchNumbers(clock, client)
         self._verified: TtlCache[_Verified] = TtlCache(MAX_CACHED)
-        self._ended: TtlCache[bool] = TtlCache(MAX_CACHED)
+        self._ended = EndedTokens(MAX_CACHED)
         self._verifying: dict[str, list[Deferred[Principal | None]]] = {}
 
     @classmethod
@@ -158,7 +159,7 @@ class CouchDirectory(BaseDirectory):
         if not 0 < len(token) <= MAX_TOKEN_LENGTH or not token.isascii():
             return succeed(None)
         digest = sha256(token.encode("ascii")).hexdigest()
-        if self._ended.get(digest, self._clock.seconds()):
+        if self._ended.has(token, self._clock.seconds()):
             return succeed(None)
         known = self._verified.get(digest, self._clock.seconds())
         if known is not None and self._still_holds(known):
@@ -244,7 +245,7 @@ class CouchDirectory(BaseDirectory):
             return False
         digest = sha256(token.encode("ascii")).hexdigest()
         self._verified.discard(digest)
-        self._ended.put(digest, True, principal.expires)
+        self._ended.add(token, principal.expires)
         self._revision += 1
         return True
 
@@ -300,7 +301,7 @@ class CouchDirectory(BaseDirectory):
         return verified.principal
 
     async def _verified_with(self, token: KazooToken, known: _Verified | None) -> _Verified | None:
-        key = await self._secrets.keys.get(token.key_id)
+        key = await self._secrets.key(token.key_id)
         if key is None:
             return None
         if (known is None or known.key != key) and not token.is_signed_by(key):

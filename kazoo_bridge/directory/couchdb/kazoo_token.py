@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import binascii
 import hmac
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from hashlib import sha256
@@ -28,6 +29,10 @@ MAX_TOKEN_LENGTH = 4096
 
 #: Characters of the id of a key or an identity; KAZOO's have 32.
 MAX_ID_LENGTH = 128
+
+#: Such an id. It becomes a part of a path to CouchDB: none of CouchDB's own documents, which begin with an
+#: underscore, and no dots or slashes that a proxy on the way may take for another path.
+_ID = re.compile("[0-9A-Za-z][0-9A-Za-z_.:@+-]*")
 
 ISSUER = "kazoo"
 
@@ -141,8 +146,7 @@ def _identity(claims: Mapping[str, Any]) -> str | None:
 
 
 def _is_id(value: object) -> bool:
-    # Documents whose ids begin with an underscore are CouchDB's own.
-    return isinstance(value, str) and 0 < len(value) <= MAX_ID_LENGTH and not value.startswith("_")
+    return isinstance(value, str) and len(value) <= MAX_ID_LENGTH and _ID.fullmatch(value) is not None
 
 
 def _signature(value: object) -> bytes | None:

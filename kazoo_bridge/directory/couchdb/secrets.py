@@ -91,6 +91,17 @@ class CouchSecrets:
         self.identities: CachedReader[Identity] = reader(self._read_identity, _UNKNOWN_IDENTITIES, 20_000)
         self.settings: CachedReader[AuthSettings] = reader(self._read_settings, (100, 0.1), 1)
 
+    async def key(self, key_id: str) -> RSAPublicKey | None:
+        """Return the key that tokens name; None if there is none. May raise `StorageUnavailable`.
+
+        The cluster's present key is read even while clients name many unknown ones.
+        """
+        expected = False
+        if not self.keys.is_kept(key_id):
+            settings = await self.auth_settings()
+            expected = settings is not None and settings.key_id == key_id
+        return await self.keys.get(key_id, expected=expected)
+
     def identity(self, account_id: str, identity_id: str) -> Deferred[Identity | None]:
         """Fire with the identity; None if there is no such document. May fail with `StorageUnavailable`."""
         return self.identities.get(f"{account_id}/{identity_id}")

@@ -33,7 +33,7 @@ from kazoo_bridge.directory.crossbar.answers import (
 from kazoo_bridge.directory.crossbar.api_session import ApiSession
 from kazoo_bridge.directory.crossbar.availability import Availability
 from kazoo_bridge.directory.crossbar.http_client import CrossbarAnswer, CrossbarClient
-from kazoo_bridge.directory.ttl_cache import TtlCache
+from kazoo_bridge.directory.ended_tokens import EndedTokens
 from kazoo_bridge.interfaces import (
     Account,
     IDirectory,
@@ -85,7 +85,7 @@ class CrossbarDirectory(BaseDirectory):
         self._claims: AnswerCache[TokenClaims] = self._make_cache(times, MAX_TOKENS)
         self._accounts: AnswerCache[Account] = self._make_cache(times, MAX_ACCOUNTS)
         self._owners: AnswerCache[str] = self._make_cache(number_times, MAX_NUMBERS)
-        self._ended: TtlCache[bool] = TtlCache(MAX_TOKENS)
+        self._ended = EndedTokens(MAX_TOKENS)
         self._probe = TimerService(PROBE_INTERVAL, self._look)
         self._probe.clock = clock
 
@@ -193,7 +193,7 @@ class CrossbarDirectory(BaseDirectory):
 
     async def _authenticate(self, token: str) -> Principal | None:
         digest = sha256(token.encode("ascii")).hexdigest()
-        if self._ended.get(digest, self._clock.seconds()):
+        if self._ended.has(token, self._clock.seconds()):
             return None
         claims = await self._claims.get(digest, lambda: self._read_claims(token))
         if claims is None or (claims.expires is not None and claims.expires <= self._clock.seconds()):
@@ -229,7 +229,7 @@ class CrossbarDirectory(BaseDirectory):
         # Crossbar cannot delete tokens that are signed: they stay valid there until they expire.
         digest = sha256(token.encode("ascii")).hexdigest()
         self._claims.discard(digest)
-        self._ended.put(digest, True, principal.expires or self._clock.seconds() + ENDED_TTL)
+        self._ended.add(token, principal.expires or self._clock.seconds() + ENDED_TTL)
         return True
 
     async def _can_act_for(self, principal: Principal, account_id: str) -> bool:

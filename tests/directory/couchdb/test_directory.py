@@ -142,6 +142,15 @@ class TestTokens:
         assert harness.couch.count("GET system_auth/") - before <= 20
         harness.stop()
 
+    def test_unknown_keys_do_not_keep_out_the_cluster_s_own(self) -> None:
+        harness = DirectoryHarness()
+        unknown = [harness.cluster.token(kid=f"{number:032x}") for number in range(40)]
+        for token in unknown[:-1]:
+            harness.directory.authenticate(token).addErrback(lambda _: None)
+        assert "too many unknown" in error_of(harness.directory.authenticate(unknown[-1]))
+        assert not harness.refused(harness.cluster.token())
+        harness.stop()
+
 
 class TestRevocation:
     @pytest.mark.parametrize("identity", [{}, {"owner_id": USER}, {"device_id": DEVICE, "owner_id": USER}])
@@ -363,10 +372,13 @@ class TestLogin:
 def test_a_token_can_be_ended() -> None:
     harness = DirectoryHarness()
     token, other = harness.cluster.token(), harness.cluster.token(owner_id=USER)
+    padded = f"{token}=="  # the same bytes, signed as well
+    assert not harness.refused(padded)
     revision = harness.directory.rights_revision
     assert result_of(harness.directory.log_out(token))
     assert harness.directory.rights_revision != revision
     assert harness.refused(token)
+    assert harness.refused(padded)
     assert not harness.refused(other)
     assert not result_of(harness.directory.log_out(token))
     assert not result_of(harness.directory.log_out("no token"))

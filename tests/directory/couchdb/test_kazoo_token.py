@@ -70,6 +70,12 @@ REFUSED: dict[str, str] = {
     "no kid": encode_token({"alg": "RS256"}, cluster.claims(), rsa_key()),
     "nested": base64url(b'{"alg": "RS256", "kid": ' + b"[" * 1500 + b"]" * 1500 + b"}") + ".e30.e30",
     "kid of CouchDB's own": cluster.token(kid="_design/auth"),
+    "kid that leads upwards": cluster.token(kid=".."),
+    "kid of another path": cluster.token(kid="../account%2fab"),
+    "kid with a slash": cluster.token(kid=f"{KEY_ID}/"),
+    "kid with a control character": cluster.token(kid=f"{KEY_ID}\n"),
+    "kid beyond ASCII": cluster.token(kid="\u0661"),
+    "identity that leads upwards": cluster.token(owner_id=".."),
     "kid of another type": cluster.token(kid=7),
     "kid too long": cluster.token(kid="k" * 200),
     "no account": cluster.token(account_id=None),  # type: ignore[arg-type]
