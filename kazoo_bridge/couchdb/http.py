@@ -17,7 +17,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
-from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone
+from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone, _HTTP11ClientFactory
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IResponse
@@ -25,6 +25,7 @@ from twisted.web.iweb import IAgent, IResponse
 from kazoo_bridge.body_producer import BytesProducer
 from kazoo_bridge.config.couch_uri import CouchUri
 from kazoo_bridge.interfaces import StorageUnavailable
+from kazoo_bridge.uncompressed_agent import UncompressedAgent
 
 #: Seconds until a connection must be made.
 CONNECT_TIMEOUT = 5.0
@@ -77,6 +78,12 @@ class CouchAnswer:
         return repr(reason[:_MAX_REASON]) if isinstance(reason, str) else ""
 
 
+class _SilentFactory(_HTTP11ClientFactory):
+    """Logs no line for each connection."""
+
+    noisy = False
+
+
 class CouchHttp:
     """Sends requests to one CouchDB.
 
@@ -96,7 +103,7 @@ class CouchHttp:
     ) -> None:
         """Connect to nothing yet. `timeout` is in seconds. `pool` is closed by `close`."""
         self._agent = agent
-        self._client = HTTPClient(agent)
+        self._client = HTTPClient(UncompressedAgent(agent))
         self._clock = clock
         self._base = uri.base
         self.label = f"CouchDB at {uri.base}"
@@ -122,6 +129,7 @@ class CouchHttp:
         """Make one with its own pool of connections."""
         pool = HTTPConnectionPool(reactor, persistent=True)
         pool.maxPersistentPerHost = MAX_REQUESTS
+        pool._factory = _SilentFactory
         pool.cachedConnectionTimeout = _KEEP_ALIVE
         agent = Agent(reactor, connectTimeout=CONNECT_TIMEOUT, pool=pool)
         return cls(agent, reactor, uri, timeout=timeout, max_answer_bytes=max_answer_bytes, pool=pool)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from typing import Any
 
@@ -127,6 +128,12 @@ def _endless(connection: HostileConnection) -> None:
     connection.send_forever(b"x" * 65536)
 
 
+def _compressed(connection: HostileConnection) -> None:
+    body = gzip.compress(b" " * 4_000_000)
+    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n"
+    connection.send(head.encode() + body)
+
+
 def _half_then_silence(connection: HostileConnection) -> None:
     connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
 
@@ -157,6 +164,20 @@ async def test_a_hostile_server_costs_one_failed_request(
             await http.request("GET", "/")
         assert uri.base in str(raised.value)
         await receiver.all_closed()
+    finally:
+        await http.close()
+        await receiver.stop()
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_a_server_has_compressed_is_not_made_large() -> None:
+    receiver = HostileReceiver(_compressed)
+    http = CouchHttp.from_uri(reactor, CouchUri(await receiver.start()), max_answer_bytes=1_000_000)
+    try:
+        answer = await http.request("GET", "/")
+        assert len(answer.body) < 10_000
+        with pytest.raises(StorageUnavailable, match="JSON"):
+            answer.json()
     finally:
         await http.close()
         await receiver.stop()

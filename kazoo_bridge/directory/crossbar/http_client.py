@@ -18,6 +18,7 @@ from twisted.web.http_headers import Headers
 from kazoo_bridge.directory.crossbar.availability import Availability, CrossbarAway
 from kazoo_bridge.interfaces import StorageUnavailable
 from kazoo_bridge.json_limits import exceeds_depth, exceeds_values
+from kazoo_bridge.uncompressed_agent import UncompressedAgent
 
 #: Bytes of an answer.
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
@@ -116,7 +117,7 @@ class CrossbarClient:
         self._pool.maxPersistentPerHost = max_requests
         self._pool._factory = _QuietFactory
         self._pool.cachedConnectionTimeout = KEEP_ALIVE  # type: ignore[assignment]
-        self._agent = Agent(reactor, connectTimeout=timeout, pool=self._pool)
+        self._agent = UncompressedAgent(Agent(reactor, connectTimeout=timeout, pool=self._pool))
         self._slots = DeferredSemaphore(max_requests)
         self._under_way: set[Deferred[CrossbarAnswer]] = set()
         self._waiting: set[Deferred[Any]] = set()

@@ -30,6 +30,7 @@ async def test_an_answer(crossbar: StandInCrossbar, client: CrossbarClient) -> N
     answer = await client.request("GET", "/token_auth", token="token-of-customer")
     assert (answer.status, answer.is_success, answer.data["account_id"]) == (200, True, CUSTOMER)
     assert crossbar.headers[0]["x-auth-token"] == "token-of-customer"
+    assert crossbar.headers[0]["accept-encoding"] == "identity"
     assert client.availability.has_answered
 
 
