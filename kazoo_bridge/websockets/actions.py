@@ -216,9 +216,7 @@ class Actions:
         bindings = parse_bindings(message.data)
         # Like KAZOO: a possible binding that the session does not have counts as unsubscribed.
         ended = await self._subscriptions.request_unsubscribe(session, account_id, bindings)
-        shown, known = self._subscriptions.catalogue.shown, set(ended)
-        requested = [binding if binding in known else shown(binding) for binding in bindings]
-        return {"unsubscribed": list(dict.fromkeys(requested)) or ended, "subscribed": session.bindings}
+        return {"unsubscribed": ended, "subscribed": session.bindings}
 
     async def _resume(self, connection: Connection, message: ClientMessage) -> None:
         self._resumer.resume(connection, message)

@@ -120,6 +120,30 @@ class TestTopics:
         assert ended == [bindings]
         assert not its.consumer.bound
 
+    def test_unsubscribing_what_was_never_subscribed_takes_turns_too(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        its = PartsHarness(max_subscriptions=5000)
+        socket, _ = its.connect(PARENT)
+        bindings = [f"call.*.{number}" for number in range(4000)]
+        resolved: list[str] = []
+        resolve = type(its.subscriptions.catalogue).resolve
+
+        def counted(catalogue: Any, binding: str, *more: Any) -> Any:
+            resolved.append(binding)
+            return resolve(catalogue, binding, *more)
+
+        monkeypatch.setattr(type(its.subscriptions.catalogue), "resolve", counted)
+        its.clock.advance(1)
+        ended: list[list[str]] = []
+        Deferred.fromCoroutine(its.subscriptions.request_unsubscribe(socket, PARENT, bindings)).addCallback(
+            ended.append
+        )
+        assert len(resolved) <= 500
+        its.clock.pump([work_pacer.INTERVAL] * 20)
+        assert ended == [bindings]
+        assert resolved == bindings
+
     def test_a_subscribe_does_not_wait_behind_another_accounts_nine_thousand(self) -> None:
         its = PartsHarness()
         wanted = {Topic("e", f"{number}") for number in range(9000)} | {Topic("e", "mine")}

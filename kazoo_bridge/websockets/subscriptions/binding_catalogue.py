@@ -45,12 +45,6 @@ class BindingCatalogue:
                 )
         return dict(sorted(bindings.items()))
 
-    def shown(self, binding: str) -> str:
-        """Return the binding as clients see it; one that no category knows is returned unchanged."""
-        return next(
-            (shown for one in self.categories if (shown := _shown(one, binding)) is not None), binding
-        )
-
     def resolve(
         self, binding: str, account: Account | None, superadmin: bool, now: float
     ) -> tuple[IBindingCategory, BindingPlan]:

@@ -219,8 +219,9 @@ class Subscriptions:
     ) -> list[str]:
         """Unsubscribe for a client, which may name bindings that the session does not have; takes turns.
 
-        `account_id` None is every account, no `bindings` are all. Returns the bindings that have ended, each
-        once and as clients see it. Raises `BindingRefused` for bindings that cannot be subscribed to.
+        `account_id` None is every account, no `bindings` are all. Returns `bindings`, or all that have ended
+        without any, each once and as clients see it. Raises `BindingRefused` for bindings that cannot be
+        subscribed to.
         """
         self._limits.require_pace(_payer(session))
         if len(bindings) > self._max_subscriptions:
@@ -228,13 +229,15 @@ class Subscriptions:
         self._charge(session, len(bindings) or session.subscription_count)
         shown = {binding: one.shown for (_, binding), one in session.subscriptions.items()}
         shown[CALLS_BINDING] = CALLS_BINDING
-        for binding in bindings:
-            if binding not in shown:
-                plan = self.catalogue.resolve(binding, None, True, self._clock.seconds())[1]
-                shown[binding] = plan.shown or binding
-        requested = [shown[binding] for binding in bindings]
+        unknown = [binding for binding in dict.fromkeys(bindings) if binding not in shown]
+        for number, binding in enumerate(unknown):
+            await self._take_turn(session, number, len(unknown))
+            plan = self.catalogue.resolve(binding, None, True, self._clock.seconds())[1]
+            shown[binding] = plan.shown or binding
+        requested = list(dict.fromkeys(shown[binding] for binding in bindings))
         if session.subscription_count <= BINDINGS_AT_ONCE:
-            return self.unsubscribe(session, account_id, requested or None)
+            ended = self.unsubscribe(session, account_id, requested or None)
+            return requested or ended
         selected = set(requested or shown.values())
         # The latest first, as in `unsubscribe`.
         ending = [
@@ -247,7 +250,7 @@ class Subscriptions:
             self._remove(session, account, subscription)
         ended = [subscription.shown for _, subscription in reversed(ending)]
         watches = self.unsubscribe(session, account_id, [CALLS_BINDING] if CALLS_BINDING in selected else [])
-        return list(dict.fromkeys(ended + watches))
+        return requested or list(dict.fromkeys(ended + watches))
 
     def unsubscribe(
         self, session: Session, account_id: str | None, bindings: Iterable[str] | None
