@@ -23,7 +23,7 @@ from kazoo_bridge.directory.couchdb.cached_reader import Freshness
 from kazoo_bridge.directory.couchdb.kazoo_token import MAX_TOKEN_LENGTH, KazooToken, mint_token, parse_token
 from kazoo_bridge.directory.couchdb.numbers import CouchNumbers
 from kazoo_bridge.directory.couchdb.secrets import AuthSettings, CouchSecrets, Identity, settings_missing
-from kazoo_bridge.directory.couchdb.user_logins import check_login_allowed, find_user
+from kazoo_bridge.directory.couchdb.user_logins import check_login_allowed, find_user, wrong_credentials
 from kazoo_bridge.directory.ended_tokens import EndedTokens
 from kazoo_bridge.directory.ttl_cache import TtlCache
 from kazoo_bridge.interfaces import (
@@ -360,6 +360,8 @@ class CouchDirectory(BaseDirectory):
             raise settings_missing()
         key = await self._secrets.private_key(settings.key_id)
         identity = await self._secrets.identity(record.id, user_id or record.id)
+        if identity is not None and not identity.enabled:
+            raise wrong_credentials()  # the view that has found a user may be older than its document
         if key is None or identity is None or identity.secret is None:
             raise StorageUnavailable(
                 f"no token can be made for account {record.id}: the document of account or user has no "

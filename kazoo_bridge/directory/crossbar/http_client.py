@@ -15,6 +15,7 @@ from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone, _HTTP11C
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 
+from kazoo_bridge.couchdb.http import abort
 from kazoo_bridge.directory.crossbar.availability import Availability, CrossbarAway
 from kazoo_bridge.interfaces import StorageUnavailable
 from kazoo_bridge.json_limits import exceeds_depth, exceeds_values
@@ -90,7 +91,7 @@ class _BoundedBody(Protocol):
     def _close(self) -> None:
         self._content.clear()
         if self.transport is not None:
-            self.transport.loseConnection()
+            abort(self.transport)
 
 
 class CrossbarClient:

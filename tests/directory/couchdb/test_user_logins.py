@@ -129,6 +129,17 @@ def test_a_login_in_a_disabled_account_says_so_to_the_right_user_alone() -> None
     harness.stop()
 
 
+def test_a_user_that_an_old_view_still_has_gets_no_token() -> None:
+    harness = Harness()
+    row = {"id": USER, "key": MD5, "value": {"owner_id": USER}}
+    harness.couch.views["users/creds_by_md5"] = lambda _database, _query: [row]
+    assert harness.log_in(account_name="Solberg Instruments").principal.account_id == CUSTOMER
+    harness.couch.update(account_database(CUSTOMER), USER, enabled=False)
+    harness.announce(account_database(CUSTOMER), USER)
+    assert harness.refusal(account_name="Solberg Instruments").status == 401
+    harness.stop()
+
+
 def test_accounts_of_one_name_are_all_tried() -> None:
     harness = Harness()
     harness.cluster.save_account(SIBLING, name="Solberg Instruments")
