@@ -76,7 +76,7 @@ def csv_table(rows: Sequence[Mapping[str, Any]]) -> bytes:
 
 def _flatten(value: Mapping[str, Any], prefix: str = "", level: int = 1) -> Iterator[tuple[str, Any]]:
     for name, item in value.items():
-        if isinstance(item, Mapping) and level < _MAX_LEVELS:
+        if isinstance(item, dict) and level < _MAX_LEVELS:
             yield from _flatten(item, f"{prefix}{name}.", level + 1)
         else:
             yield f"{prefix}{name}", item
@@ -87,8 +87,10 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, Mapping | list | tuple):
+    if isinstance(value, dict | list | tuple):
         value = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
     text = str(value)
+    if text.isalnum():
+        return text  # most are
     # Callers choose their names: a spreadsheet must not take one for a formula. A telephone number is none.
     return text if _NUMBER.fullmatch(text) else _FORMULA.sub("'", text)

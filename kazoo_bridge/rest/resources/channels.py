@@ -43,6 +43,9 @@ _ID_KEYS = {_USER: "owner_id", _DEVICE: "authorizing_id"}
 #: Bytes of a list without ``page_size``, which KAZOO does not bound. It holds 100 000 channels.
 MAX_LIST_BYTES = 100_000_000
 
+#: Channels that are looked at, and rows of a table, that count as another request: they take as much time.
+CHANNELS_PER_REQUEST, ROWS_PER_REQUEST = 200, 50
+
 Channels = Sequence[Mapping[str, Any]]
 
 #: Keys beside a command that are not arguments of it.
@@ -141,14 +144,18 @@ async def _respond(context: RequestContext, fetch: Callable[[], Awaitable[Channe
     max_bytes = context.max_page_bytes if is_paged else MAX_LIST_BYTES
     paginator = Paginator.from_query(context.query, context.path, max_bytes, None)
     accepted = []
-    for channel in await fetch():
+    channels = await fetch()
+    for channel in channels:
         started_at = channel_start(channel) or None
         if filters.accepts(channel, started_at, started_at):
             accepted.append(channel)
     page = paginator.from_list(
         accepted, channel_start, lambda channel: str(channel["call_id"]), lambda channel: channel
     )
-    if prefers_csv(context.request.getHeader("accept") or ""):
+    is_table = prefers_csv(context.request.getHeader("accept") or "")
+    rows = len(page.items) if is_table else 0
+    context.charge(len(channels) // CHANNELS_PER_REQUEST + rows // ROWS_PER_REQUEST)
+    if is_table:
         context.start_stream(f"{CSV_TYPE}; charset=utf-8")
         context.request.setHeader("Content-Disposition", 'attachment; filename="channels.csv"')
         context.request.write(csv_table(page.items))

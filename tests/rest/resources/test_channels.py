@@ -16,6 +16,7 @@ from zope.interface import alsoProvides
 
 from kazoo_bridge.config import Config
 from kazoo_bridge.interfaces import Account, ISipUsernames, Principal
+from kazoo_bridge.rest.http.request_context import RequestContext
 from kazoo_bridge.rest.resources.channels import ChannelResource
 from tests.calls.switch import SwitchNode, channel, listed
 from tests.rest.fakes import FakeDirectory
@@ -332,3 +333,17 @@ async def test_without_a_bus(calls: ChannelHarness) -> None:
         response = await calls(verb, call_id, {"action": "hangup"} if verb == "POST" else None)
         assert (response.code, response.json_body["message"]) == (503, "datastore_fault")
     bus.startService()
+
+
+@pytest.mark.parametrize(("accept", "cost"), [("application/json", 6), ("text/csv", 6 + 24)])
+@pytest_twisted.ensureDeferred
+async def test_a_long_list_counts_as_several_requests(config: Config, accept: str, cost: int) -> None:
+    charged: list[int] = []
+    async with running_node(config) as rest:
+        SwitchNode(rest.node.bus, {}, [listed(f"call-{number:04}") for number in range(1200)])
+        path, headers = f"/v2/accounts/{ACCOUNT}/channels", {"Accept": accept}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(RequestContext, "charge", lambda _context, cost: charged.append(cost))
+            assert (await rest("GET", path, headers=headers)).code == 200
+            assert (await rest("GET", f"{path}?page_size=1")).code == 200
+    assert charged == [cost, 6]
