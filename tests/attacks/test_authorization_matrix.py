@@ -95,6 +95,9 @@ GET /v2/accounts/<account_id>/websockets
 GET /v2/accounts/<account_id>/websockets/<socket_id>
 DELETE /v2/accounts/<account_id>/websockets/<socket_id>
 GET /v2/accounts/<account_id>/events
+GET /v2/accounts/<account_id>/users/<user_id>/channels
+GET /v2/accounts/<account_id>/devices/<device_id>/channels
+GET /v2/accounts/<account_id>/groups/<group_id>/channels
 GET /v2/accounts/<account_id>/channels
 GET /v2/accounts/<account_id>/channels/<path:call_id>
 POST /v2/accounts/<account_id>/channels/<path:call_id>
@@ -108,15 +111,26 @@ PATCH /v2/accounts/<account_id>/configs/webhooks
 DELETE /v2/accounts/<account_id>/configs/webhooks
 """
 
+#: Super-admins may.
+ALL_ACCOUNTS = """
+GET /v2/channels
+"""
+
 ROWS = {
     row: name
-    for name, text in {"open": OPEN, "token": TOKEN, "account": ACCOUNT, "above": ABOVE}.items()
+    for name, text in {
+        "open": OPEN,
+        "token": TOKEN,
+        "account": ACCOUNT,
+        "above": ABOVE,
+        "all accounts": ALL_ACCOUNTS,
+    }.items()
     for row in text.split("\n")
     if row
 }
 
 #: Actions of a socket, and whether they need a right to the account in the message.
-ACTION_ROWS = {"subscribe": True, "command": True, "unsubscribe": False, "ping": False, "resume": False}
+ACTION_ROWS = {"subscribe": True, "command": True, "unsubscribe": False, "ping": False, "noop": False, "resume": False}
 
 
 class Reached:
@@ -182,6 +196,8 @@ def expected_status(kind: str, actor: str, route: str) -> int | None:
     if row == "token":
         return None
     allowed = may_act(kind, actor) and not (row == "above" and actor == "self")
+    if row == "all accounts":
+        allowed = allowed and actor == "super-admin"
     return None if allowed else 403
 
 
@@ -271,7 +287,7 @@ def list_messages() -> list[tuple[str, dict[str, Any]]]:
     ]
     for command in (*COMMAND_SCHEMAS, "metaflow"):
         messages.append(("command", {"account_id": SELF, "call_id": "x", "command": command, "data": {}}))
-    messages += [(action, {}) for action in ("unsubscribe", "ping", "resume")]
+    messages += [(action, {}) for action in ("unsubscribe", "ping", "noop", "resume")]
     return messages
 
 
