@@ -130,7 +130,14 @@ ROWS = {
 }
 
 #: Actions of a socket, and whether they need a right to the account in the message.
-ACTION_ROWS = {"subscribe": True, "command": True, "unsubscribe": False, "ping": False, "noop": False, "resume": False}
+ACTION_ROWS = {
+    "subscribe": True,
+    "command": True,
+    "unsubscribe": False,
+    "ping": False,
+    "noop": False,
+    "resume": False,
+}
 
 
 class Reached:
