@@ -20,7 +20,9 @@ from kazoo_bridge.directory.couchdb.account_records import AccountRecord
 from kazoo_bridge.directory.couchdb.accounts import CouchAccounts
 from kazoo_bridge.directory.couchdb.cached_reader import Freshness
 from kazoo_bridge.directory.couchdb.kazoo_token import MAX_TOKEN_LENGTH, KazooToken, mint_token, parse_token
+from kazoo_bridge.directory.couchdb.numbers import CouchNumbers
 from kazoo_bridge.directory.couchdb.secrets import AuthSettings, CouchSecrets, Identity, settings_missing
+from kazoo_bridge.directory.dialling import Dialling
 from kazoo_bridge.directory.ttl_cache import TtlCache
 from kazoo_bridge.interfaces import (
     Account,
@@ -38,8 +40,11 @@ _log = Logger()
 _TOPICS = frozenset(
     Topic("configuration", f"{action}.{documents}")
     for action in ("doc_edited", "doc_deleted")
-    for documents in ("*.user.*", "*.device.*", "*.account.*", "system_auth.#", "system_config.#")
-)
+    for documents in (
+        *("*.user.*", "*.device.*", "*.account.*", "*.number.*"),
+        *("system_auth.#", "system_config.#"),
+    )
+) | {Topic("configuration", "doc_created.*.number.*")}
 
 #: Principals of tokens that are kept.
 MAX_CACHED = 20_000
@@ -72,24 +77,31 @@ class CouchDirectory(BaseDirectory):
     with `StorageUnavailable`.
     """
 
-    def __init__(self, clock: IReactorTime, client: CouchClient, freshness: Freshness) -> None:
-        """Read nothing yet."""
+    def __init__(
+        self,
+        clock: IReactorTime,
+        client: CouchClient,
+        freshness: Freshness,
+        dialling: Dialling | None = None,
+    ) -> None:
+        """Read nothing yet. `dialling` receives KAZOO's converters of numbers."""
         self._clock = clock
         self._client = client
         self._freshness = freshness
         self._revision = 0
         self._accounts = CouchAccounts(clock, client, self._on_account_changed)
         self._secrets = CouchSecrets(clock, client, freshness, self._on_secrets_changed)
+        self._numbers = CouchNumbers(clock, client, freshness.usable, dialling or Dialling())
         self._verified: TtlCache[_Verified] = TtlCache(MAX_CACHED)
         self._ended: TtlCache[bool] = TtlCache(MAX_CACHED)
         self._verifying: dict[str, list[Deferred[Principal | None]]] = {}
 
     @classmethod
-    def from_config(cls, reactor: Any, config: Config) -> CouchDirectory:
+    def from_config(cls, reactor: Any, config: Config, dialling: Dialling | None = None) -> CouchDirectory:
         """Make the directory of the section ``couchdb``."""
         settings = config.couchdb
         client = CouchClient.from_uri(reactor, settings.uri, timeout=settings.request_timeout_ms / 1000)
-        return cls(reactor, client, Freshness(settings.recheck_s, settings.max_stale_s))
+        return cls(reactor, client, Freshness(settings.recheck_s, settings.max_stale_s), dialling)
 
     # -- the service
 
@@ -122,16 +134,18 @@ class CouchDirectory(BaseDirectory):
 
     @property
     def configuration_topics(self) -> frozenset[Topic]:
-        """The messages about documents that have secrets, keys or settings."""
+        """The messages about documents that have secrets, keys, settings or owners of numbers."""
         return _TOPICS
 
     def on_configuration_event(self, event: Event) -> None:
         """Follow a message of the exchange ``configuration``, which says that a document has changed."""
         self._secrets.document_changed(event.body.get("Database"), event.body.get("ID"))
+        self._numbers.document_changed(event.body.get("Database"), event.body.get("ID"))
 
     def on_configuration_missed(self) -> None:
         """Messages of ``configuration`` may have been missed: trust no secret without reading it again."""
         self._secrets.mark_all_changed()
+        self._numbers.mark_all_changed()
 
     def _on_account_changed(self, account_id: str) -> None:
         self._revision += 1
@@ -194,6 +208,16 @@ class CouchDirectory(BaseDirectory):
         """Return True if the account may act for every account now."""
         record = self._accounts.find(account_id)
         return record is not None and record.superadmin and record.is_active(self._clock.seconds())
+
+    def account_for_number(self, number: str) -> str | None:
+        """Return the account that owns a number, from memory; None also if it is disabled, like KAZOO."""
+        owner = self._numbers.owner(number)
+        record = None if owner is None else self._accounts.find(owner)
+        return owner if record is None or record.is_active(self._clock.seconds()) else None
+
+    def look_up_number(self, number: str) -> Deferred[None] | None:
+        """Ask for the owner of a number that memory does not know."""
+        return self._numbers.look_up(number)
 
     def can_act_for(self, principal: Principal, account_id: str) -> Deferred[bool]:
         """Fire with True if `principal` may act for the account.
