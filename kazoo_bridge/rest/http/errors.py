@@ -6,6 +6,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from kazoo_bridge.interfaces import (
+    AccountHasDescendants,
+    AccountNotLocal,
+    AccountRefused,
     BusUnavailable,
     CommandRefused,
     InvalidDocument,
@@ -41,6 +44,8 @@ def to_api_error(error: Exception) -> ApiError | None:
             return validation_error(error.errors)
         case LoginRefused():
             return ApiError(error.status, error.word, error.data)
+        case AccountRefused() | AccountNotLocal() | AccountHasDescendants():
+            return _account_error(error)
         case TooManyHooks():
             return too_many_hooks(error.limit)
         case RevisionConflict():
@@ -52,6 +57,16 @@ def to_api_error(error: Exception) -> ApiError | None:
         case StorageUnavailable():
             return storage_fault()
     return None
+
+
+def _account_error(error: AccountRefused | AccountNotLocal | AccountHasDescendants) -> ApiError:
+    match error:
+        case AccountRefused():
+            return invalid_field(error.field, error.rule, str(error))
+        case AccountHasDescendants():
+            return ApiError(409, "account_has_descendants", {"message": str(error)})
+    message = "this account is not of the bridge's own storage: change it in KAZOO"
+    return ApiError(403, "forbidden", {"message": message})
 
 
 def parse_error(problem: str) -> ApiError:

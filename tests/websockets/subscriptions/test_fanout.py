@@ -47,12 +47,12 @@ class TestUnknownNumbers:
 
     def test_without_an_answer_it_has_no_owner(self) -> None:
         its = PartsHarness()
-        outputs = self.wait(its)[:2]
+        outputs = [*self.wait(its)[:2]]
         its.clock.advance(OWNER_TIMEOUT)
         assert [output.events for output in outputs] == [[], []]
-        *outputs, asking = self.wait(PartsHarness())
+        first, second, asking = self.wait(PartsHarness())
         asking.errback(StorageUnavailable("away"))
-        assert [output.events for output in outputs] == [[], []]
+        assert (first.events, second.events) == ([], [])
 
     @pytest_twisted.ensureDeferred
     async def test_stopping_leaves_nothing(self) -> None:
