@@ -30,6 +30,7 @@ from kazoo_bridge.config.validators import (
     check_networks,
     check_origins,
     check_proxy_uri,
+    check_region,
     check_storage_uri,
     check_websocket_uri,
 )
@@ -233,6 +234,7 @@ class Directory:
     """The sources of accounts and tokens."""
 
     kind: str | tuple[str, ...] = _checked("local", check_directory_kinds)
+    default_region: str = _checked("US", check_region)
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -35,6 +35,7 @@ from kazoo_bridge.interfaces import (
     IWebsockets,
     StorageUnavailable,
 )
+from kazoo_bridge.node.account_manager import AccountManager
 from kazoo_bridge.node.directory_watch import DirectoryWatch
 from kazoo_bridge.node.graceful_shutdown import ShutdownSequence
 from kazoo_bridge.node.metrics import NodeMetrics
@@ -270,6 +271,7 @@ class Node:
         return RestServices(
             clock=self.reactor,
             directory=cast(IDirectory, self.directory),
+            accounts=AccountManager(self.accounts, self.tokens, self.directory),
             webhooks=cast(IWebhooks, self.webhooks.api),
             websockets=cast(IWebsockets, self.websockets.api),
             calls=cast(ICalls, self.calls),

@@ -58,6 +58,7 @@ PUT /v2/user_auth
 
 #: Every valid token may.
 TOKEN = """
+PUT /v2/accounts
 GET /v2/token_auth
 DELETE /v2/token_auth
 """
@@ -65,6 +66,11 @@ DELETE /v2/token_auth
 #: The account in the path may, and accounts above it.
 ACCOUNT = """
 GET /v2/accounts/<account_id>
+PUT /v2/accounts/<account_id>
+POST /v2/accounts/<account_id>
+PATCH /v2/accounts/<account_id>
+GET /v2/accounts/<account_id>/api_key
+PUT /v2/accounts/<account_id>/api_key
 GET /v2/accounts/<account_id>/parents
 GET /v2/accounts/<account_id>/tree
 GET /v2/accounts/<account_id>/children
@@ -106,6 +112,7 @@ PUT /v2/accounts/<account_id>/channels/<path:call_id>
 
 #: Accounts above the account in the path may.
 ABOVE = """
+DELETE /v2/accounts/<account_id>
 POST /v2/accounts/<account_id>/configs/webhooks
 PATCH /v2/accounts/<account_id>/configs/webhooks
 DELETE /v2/accounts/<account_id>/configs/webhooks
@@ -175,6 +182,7 @@ def make_resources(directory: Any) -> Any:
             read_metrics=_no_metrics,
             readiness_problems=_no_problems,
             degradations=list,
+            accounts=reached,
         )
     )
 
