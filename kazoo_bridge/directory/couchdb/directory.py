@@ -22,7 +22,13 @@ from kazoo_bridge.directory.couchdb.accounts import CouchAccounts
 from kazoo_bridge.directory.couchdb.cached_reader import Freshness
 from kazoo_bridge.directory.couchdb.kazoo_token import MAX_TOKEN_LENGTH, KazooToken, mint_token, parse_token
 from kazoo_bridge.directory.couchdb.numbers import CouchNumbers
-from kazoo_bridge.directory.couchdb.secrets import AuthSettings, CouchSecrets, Identity, settings_missing
+from kazoo_bridge.directory.couchdb.secrets import (
+    AuthSettings,
+    CouchSecrets,
+    Identity,
+    is_of_identity,
+    settings_missing,
+)
 from kazoo_bridge.directory.couchdb.user_logins import check_login_allowed, find_user
 from kazoo_bridge.directory.dialling import Dialling
 from kazoo_bridge.directory.ttl_cache import TtlCache
@@ -319,7 +325,7 @@ class CouchDirectory(BaseDirectory):
         if token.identity_signature is not None:
             identity = await self._secrets.identity(token.account_id, token.identity_id)
             settings = await self._secrets.auth_settings()
-            if not _is_of_identity(token, identity, settings):
+            if not is_of_identity(token, identity, settings):
                 return None
         record = await self._accounts.fetch(token.acts_as or token.account_id)
         own = await self._accounts.fetch(token.account_id)
@@ -394,11 +400,3 @@ class CouchDirectory(BaseDirectory):
     def _is_too_old(self) -> bool:
         away_since = self._accounts.away_since()
         return away_since is not None and self._clock.seconds() - away_since >= self._freshness.usable
-
-
-def _is_of_identity(token: KazooToken, identity: Identity | None, settings: AuthSettings | None) -> bool:
-    if identity is None or identity.secret is None or not identity.enabled:
-        return False
-    if settings is None or settings.secret is None:
-        return False
-    return token.is_of_identity(identity.secret, settings.secret)

@@ -389,10 +389,7 @@ class SubscriptionIndex(Generic[S]):
                     yield subscriber_event, group
 
     def _category_index(self, category: IBindingCategory) -> _CategoryIndex[S]:
-        index = self._categories.get(category.name)
-        if index is None:
-            index = self._categories[category.name] = _CategoryIndex(category)
-        return index
+        return self._categories.setdefault(category.name, _CategoryIndex(category))
 
     def _count_exchange(self, index: _CategoryIndex[S], exchange: str, change: int) -> None:
         index.exchanges[exchange] += change
