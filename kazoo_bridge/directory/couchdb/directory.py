@@ -85,11 +85,7 @@ class CouchDirectory(BaseDirectory):
     """
 
     def __init__(
-        self,
-        clock: IReactorTime,
-        client: CouchClient,
-        freshness: Freshness,
-        dialling: Dialling | None = None,
+        self, clock: IReactorTime, client: CouchClient, freshness: Freshness, dialling: Dialling | None = None
     ) -> None:
         """Read nothing yet. `dialling` receives KAZOO's converters of numbers."""
         self._clock = clock
