@@ -25,7 +25,7 @@ from kazoo_bridge.websockets.service import WebsocketService
 class NodeMetrics:
     """All metrics of a node, in their own registry. `is_bus_up` says whether the node consumes events.
 
-    `register_bus` registers the metrics of the bus.
+    `register_bus` and `register_hook_source` register the metrics of these.
     """
 
     def __init__(
@@ -33,6 +33,7 @@ class NodeMetrics:
         *,
         is_bus_up: Callable[[], bool],
         register_bus: Callable[[CollectorRegistry], None],
+        register_hook_source: Callable[[CollectorRegistry], None],
         database: Database,
         retention: RetentionService,
         calls: CallService,
@@ -61,6 +62,7 @@ class NodeMetrics:
             lambda: retention.purged,
         )
         register_bus(registry)
+        register_hook_source(registry)
         websockets.register_metrics(registry)
         self._stored_deliveries = webhooks.register_metrics(registry)
 
