@@ -18,7 +18,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
-from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone
+from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone, _HTTP11ClientFactory
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IResponse
@@ -82,6 +82,12 @@ class CouchAnswer:
         return repr(reason[:_MAX_REASON]) if isinstance(reason, str) else ""
 
 
+class _QuietClientFactory(_HTTP11ClientFactory):
+    """Logs no line for each connection."""
+
+    noisy = False
+
+
 class CouchHttp:
     """Sends requests to one CouchDB.
 
@@ -126,6 +132,7 @@ class CouchHttp:
     ) -> CouchHttp:
         """Make one with its own pool of connections."""
         pool = HTTPConnectionPool(reactor, persistent=True)
+        pool._factory = _QuietClientFactory
         pool.maxPersistentPerHost = MAX_REQUESTS
         pool.cachedConnectionTimeout = _KEEP_ALIVE
         agent = Agent(reactor, connectTimeout=CONNECT_TIMEOUT, pool=pool)

@@ -7,15 +7,14 @@ never creates a monthly database: one without KAZOO's views would be of no use t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Coroutine, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from secrets import token_hex
-from typing import Any
 
 from attrs import frozen
 from twisted.application.internet import TimerService
-from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -25,6 +24,7 @@ from kazoo_bridge.couchdb.names import monthly_database
 from kazoo_bridge.interfaces import Attempt, HookHealth, IAttemptStore, StorageUnavailable, StoredAttempt
 from kazoo_bridge.kazoo import to_gregorian
 from kazoo_bridge.log_throttle import LogThrottle
+from kazoo_bridge.storage.couchdb_hooks.reader import gather
 
 _log = Logger()
 
@@ -115,7 +115,7 @@ class AttemptCopier(TimerService):
         """Write what waits. Failures are logged, and what could not be written waits on."""
         try:
             while databases := self._due_databases():
-                await _gather([self._write_batch(database) for database in databases])
+                await gather(map(self._write_batch, databases))
         except StorageUnavailable as error:
             self._resting_until = self._time.seconds() + RETRY_INTERVAL
             _log.debug("attempts wait for CouchDB reason={reason}", reason=error)
@@ -181,14 +181,6 @@ class AttemptCopier(TimerService):
         if count:
             self.results[result] += count
             self._losses.count(f"{reason} ({count})")
-
-
-async def _gather(work: Sequence[Coroutine[Any, Any, None]]) -> None:
-    """Run all of `work` at the same time to the end, then raise the first failure, if there is one."""
-    results: list[Any] = await DeferredList(map(Deferred.fromCoroutine, work), consumeErrors=True)
-    for succeeded, failure in results:
-        if not succeeded:
-            failure.raiseException()
 
 
 def _log_losses(_times: int, example: str) -> None:

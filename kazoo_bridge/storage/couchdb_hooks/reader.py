@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Coroutine, Iterable
+from typing import Any, TypeVar
 
 from attrs import frozen
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
 
 from kazoo_bridge.couchdb.client import BATCH_SIZE, CouchClient, Document
@@ -12,6 +14,11 @@ from kazoo_bridge.couchdb.http import AnswerNotJson, AnswerTooLarge
 from kazoo_bridge.text_sanitizing import text_for_display
 
 _log = Logger()
+
+T = TypeVar("T")
+
+#: Batches that are read at the same time.
+_PARALLEL = 4
 
 
 @frozen
@@ -26,9 +33,12 @@ class TolerantReader:
 
         For the latter there is a line in the log. Raises `StorageUnavailable` and `DatabaseMissing`.
         """
-        wanted, found = list(document_ids), {}
-        for start in range(0, len(wanted), BATCH_SIZE):
-            found.update(await self._read_batch(wanted[start : start + BATCH_SIZE]))
+        wanted = list(document_ids)
+        batches = [wanted[start : start + BATCH_SIZE] for start in range(0, len(wanted), BATCH_SIZE)]
+        found: dict[str, Document] = {}
+        for start in range(0, len(batches), _PARALLEL):
+            for read in await gather(map(self._read_batch, batches[start : start + _PARALLEL])):
+                found |= read
         return found
 
     async def _read_batch(self, wanted: list[str]) -> dict[str, Document]:
@@ -47,3 +57,12 @@ class TolerantReader:
                 return {}
         middle = len(wanted) // 2
         return await self._read_batch(wanted[:middle]) | await self._read_batch(wanted[middle:])
+
+
+async def gather(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Run all of `work` at the same time to the end; return the results, or raise the first failure."""
+    outcomes: list[Any] = await DeferredList(map(Deferred.fromCoroutine, work), consumeErrors=True)
+    for succeeded, failure in outcomes:
+        if not succeeded:
+            failure.raiseException()
+    return [result for _, result in outcomes]
