@@ -1,16 +1,13 @@
 from __future__ import annotations
 
-import pytest
+import pytest_twisted
 from attrs import evolve
 
 from kazoo_bridge.interfaces import Secret, Suspension
-from kazoo_bridge.storage import change_log
 from kazoo_bridge.storage.couchdb_hooks.extras import NO_EXTRAS, HookExtras, HookExtrasStore
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.deliveries import DeliveryStore
-from tests.directory.couchdb.harness import result_of
-from tests.storage.couchdb_hooks.harness import HooksHarness
-from tests.storage.record_factories import NOW, ONE, THREE, TWO, A, make_delivery
+from tests.storage.record_factories import NOW, ONE, THREE, TWO, A, B, make_delivery, recorded_changes
 
 SUSPENSION = Suspension(NOW, NOW + 30)
 EXTRAS = HookExtras(
@@ -21,71 +18,92 @@ EXTRAS = HookExtras(
 )
 
 
-@pytest.fixture
-def extras(harness: HooksHarness) -> HookExtrasStore:
-    return harness.extras
+async def suspend_two_hooks(store: HookExtrasStore, database: Database) -> None:
+    """Suspend two hooks with a held delivery each; the probe of the second one is due earlier."""
+    await store.write(ONE, A, EXTRAS)
+    await store.write(TWO, A, evolve(EXTRAS, suspension=evolve(SUSPENSION, next_probe=NOW + 20)))
+    deliveries = DeliveryStore(database)
+    for hook_id in (ONE, TWO):
+        await deliveries.enqueue([(make_delivery(hook_id, hook_id=hook_id), NOW, "")])
+        await deliveries.pause(hook_id)
 
 
-def changed(database: Database) -> list[str]:
-    changes = result_of(database.read(lambda connection: change_log.since(connection, 0))).changes
-    assert all(kind == "hook" for kind, _ in changes)
-    return [subject for _, subject in changes]
-
-
-def test_what_is_written_is_read(extras: HookExtrasStore, harness: HooksHarness) -> None:
-    result_of(extras.write(ONE, A, EXTRAS))
-    result_of(extras.write(TWO, A, NO_EXTRAS))
-    assert result_of(extras.read([ONE, TWO, THREE])) == {ONE: EXTRAS}
-    assert "hunter2" not in repr(EXTRAS)
-    result_of(extras.write(ONE, A, evolve(EXTRAS, headers={})))
-    assert result_of(extras.read([ONE]))[ONE].headers == {}
-    result_of(extras.write(ONE, A, NO_EXTRAS))
-    assert result_of(extras.read([ONE])) == result_of(extras.read([])) == {}
-    assert changed(harness.database) == [ONE, TWO, ONE, ONE]
-
-
-def test_deleting_a_hook_deletes_its_deliveries(extras: HookExtrasStore, harness: HooksHarness) -> None:
-    deliveries = DeliveryStore(harness.database)
-    kept = make_delivery("kept", hook_id=TWO)
-    result_of(deliveries.enqueue([(make_delivery("gone"), NOW, ""), (kept, NOW, "")]))
-    result_of(extras.write(ONE, A, EXTRAS))
-    result_of(extras.delete([ONE]))
-    assert result_of(extras.read([ONE])) == {}
-    assert result_of(deliveries.waiting_counts([ONE, TWO])) == {TWO: 1}
-    assert changed(harness.database) == [ONE, ONE]
-
-
-class TestProbes:
-    @pytest.fixture(autouse=True)
-    def two_suspended_hooks(self, extras: HookExtrasStore, harness: HooksHarness) -> None:
-        result_of(extras.write(ONE, A, EXTRAS))
-        later = evolve(SUSPENSION, next_probe=NOW + 20)
-        result_of(extras.write(TWO, A, evolve(EXTRAS, suspension=later)))
-        deliveries = DeliveryStore(harness.database)
-        for hook_id in (ONE, TWO):
-            result_of(deliveries.enqueue([(make_delivery(hook_id, hook_id=hook_id), NOW, "")]))
-            result_of(deliveries.pause(hook_id))
-
-    def test_the_longest_due_come_first(self, extras: HookExtrasStore) -> None:
-        assert list(result_of(extras.due_probes(NOW + 25))) == [TWO]
-        assert list(result_of(extras.due_probes(NOW + 30))) == [TWO, ONE]
-        assert result_of(extras.due_probes(NOW + 30))[ONE] == SUSPENSION
-
-    def test_a_hook_without_a_held_delivery_is_not_due(
-        self, extras: HookExtrasStore, harness: HooksHarness
+class HookExtrasStoreSuite:
+    @pytest_twisted.ensureDeferred
+    async def test_what_is_written_is_read(
+        self, hook_extras_store: HookExtrasStore, database: Database
     ) -> None:
-        result_of(DeliveryStore(harness.database).delete(ONE))
-        assert list(result_of(extras.due_probes(NOW + 30))) == [TWO]
+        await hook_extras_store.write(ONE, A, EXTRAS)
+        await hook_extras_store.write(TWO, A, NO_EXTRAS)
+        assert await hook_extras_store.read([ONE, TWO, THREE]) == {ONE: EXTRAS}
+        assert "hunter2" not in repr(EXTRAS)
+        await hook_extras_store.write(ONE, A, evolve(EXTRAS, headers={}))
+        assert (await hook_extras_store.read([ONE]))[ONE].headers == {}
+        await hook_extras_store.write(ONE, A, NO_EXTRAS)
+        assert await hook_extras_store.read([ONE]) == await hook_extras_store.read([]) == {}
+        assert await recorded_changes(database) == [("hook", hook_id) for hook_id in (ONE, TWO, ONE, ONE)]
 
-    def test_a_probe_is_claimed_once_and_can_be_given_back(self, extras: HookExtrasStore) -> None:
-        assert result_of(extras.claim_probe(ONE, SUSPENSION, NOW + 90)) is True
-        assert result_of(extras.claim_probe(ONE, SUSPENSION, NOW + 90)) is False
-        assert result_of(extras.claim_probe(ONE, Suspension(NOW - 1, NOW), NOW + 90)) is False
-        result_of(extras.return_probe(ONE, SUSPENSION, NOW + 40))
-        assert result_of(extras.read([ONE]))[ONE].suspension == Suspension(NOW, NOW + 40, 0)
+    @pytest_twisted.ensureDeferred
+    async def test_deleting_a_hook_deletes_its_deliveries(
+        self, hook_extras_store: HookExtrasStore, database: Database
+    ) -> None:
+        deliveries = DeliveryStore(database)
+        kept = make_delivery("kept", hook_id=TWO)
+        await deliveries.enqueue([(make_delivery("gone"), NOW, ""), (kept, NOW, "")])
+        await hook_extras_store.write(ONE, A, EXTRAS)
+        await hook_extras_store.delete([ONE])
+        assert await hook_extras_store.read([ONE]) == {}
+        assert await deliveries.waiting_counts([ONE, TWO]) == {TWO: 1}
+        assert await recorded_changes(database) == [("hook", ONE)] * 2
 
-    def test_a_suspension_that_ended_leaves_what_else_is_kept(self, extras: HookExtrasStore) -> None:
-        result_of(extras.end_suspensions({ONE: SUSPENSION, TWO: Suspension(NOW - 1, NOW)}))
-        found = result_of(extras.read([ONE, TWO]))
+    @pytest_twisted.ensureDeferred
+    async def test_deleting_an_account_deletes_what_is_kept_of_its_hooks(
+        self, hook_extras_store: HookExtrasStore, database: Database
+    ) -> None:
+        deliveries = DeliveryStore(database)
+        await deliveries.enqueue([(make_delivery("gone", hook_id=THREE), NOW, "")])
+        await hook_extras_store.write(ONE, A, EXTRAS)
+        await hook_extras_store.write(TWO, B, EXTRAS)
+        await hook_extras_store.delete_of_account(A)
+        assert list(await hook_extras_store.read([ONE, TWO])) == [TWO]
+        assert await deliveries.waiting_counts([THREE]) == {}
+
+    @pytest_twisted.ensureDeferred
+    async def test_the_probes_that_are_due_longest_come_first(
+        self, hook_extras_store: HookExtrasStore, database: Database
+    ) -> None:
+        await suspend_two_hooks(hook_extras_store, database)
+        assert list(await hook_extras_store.due_probes(NOW + 25)) == [TWO]
+        due = await hook_extras_store.due_probes(NOW + 30)
+        assert (list(due), due[ONE]) == ([TWO, ONE], SUSPENSION)
+        await DeliveryStore(database).delete(ONE)
+        assert list(await hook_extras_store.due_probes(NOW + 30)) == [TWO]
+
+    @pytest_twisted.ensureDeferred
+    async def test_a_probe_is_claimed_once_and_can_be_given_back(
+        self, hook_extras_store: HookExtrasStore, database: Database
+    ) -> None:
+        await suspend_two_hooks(hook_extras_store, database)
+        other = Suspension(NOW - 1, NOW)
+        claims = [
+            await hook_extras_store.claim_probe(ONE, suspension, NOW + 90)
+            for suspension in (SUSPENSION, SUSPENSION, other)
+        ]
+        assert claims == [True, False, False]
+        await hook_extras_store.return_probe(ONE, SUSPENSION, NOW + 40)
+        found = await hook_extras_store.read([ONE])
+        assert found[ONE].suspension == Suspension(NOW, NOW + 40, 0)
+
+    @pytest_twisted.ensureDeferred
+    async def test_a_suspension_that_ended_leaves_what_else_is_kept(
+        self, hook_extras_store: HookExtrasStore, database: Database
+    ) -> None:
+        await suspend_two_hooks(hook_extras_store, database)
+        await hook_extras_store.end_suspensions({ONE: SUSPENSION, TWO: Suspension(NOW - 1, NOW)})
+        found = await hook_extras_store.read([ONE, TWO])
         assert found[ONE] == evolve(EXTRAS, suspension=None)
         assert found[TWO].suspension is not None
+
+
+class TestHookExtrasStore(HookExtrasStoreSuite):
+    pass
