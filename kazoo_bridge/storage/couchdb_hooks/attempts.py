@@ -19,7 +19,13 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from kazoo_bridge.couchdb.client import BATCH_SIZE, CouchClient, DatabaseMissing, Document
+from kazoo_bridge.couchdb.client import (
+    BATCH_SIZE,
+    CouchClient,
+    DatabaseMissing,
+    Document,
+    RequestRefused,
+)
 from kazoo_bridge.couchdb.names import monthly_database
 from kazoo_bridge.interfaces import Attempt, HookHealth, IAttemptStore, StorageUnavailable, StoredAttempt
 from kazoo_bridge.kazoo import to_gregorian
@@ -130,9 +136,14 @@ class AttemptCopier(TimerService):
         return list(islice(due, _PARALLEL))
 
     async def _write_batch(self, database: str) -> None:
-        batch = self._take(database)
+        await self._write_documents(database, self._take(database))
+
+    async def _write_documents(self, database: str, batch: list[Document]) -> None:
         try:
             results = await self._client.bulk(database, batch)
+        except RequestRefused as error:
+            await self._write_halves(database, batch, error)
+            return
         except StorageUnavailable:
             self._put_back(database, batch)
             raise
@@ -145,6 +156,19 @@ class AttemptCopier(TimerService):
         refused = [result.error for result in results if result.rev is None and result.error != "conflict"]
         if refused:
             self._lose("lost", len(refused), f"CouchDB refuses them: {refused[0]}")
+
+    async def _write_halves(self, database: str, batch: list[Document], error: RequestRefused) -> None:
+        """Write a batch in which CouchDB refuses something: all but that."""
+        if len(batch) == 1:
+            self._lose("lost", 1, str(error))
+            return
+        middle = len(batch) // 2
+        try:
+            await self._write_documents(database, batch[:middle])
+        except StorageUnavailable:
+            self._put_back(database, batch[middle:])
+            raise
+        await self._write_documents(database, batch[middle:])
 
     def _database_missing(self, database: str, batch: list[Document]) -> None:
         now = self._time.seconds()

@@ -153,6 +153,36 @@ def test_what_couchdb_refuses_is_counted(harness: HooksHarness, copier: AttemptC
     stop(copier, harness)
 
 
+def test_a_document_that_couchdb_refuses_harms_no_other(
+    harness: HooksHarness, copier: AttemptCopier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = harness.couch._answer
+
+    def refuse(method: str, parts: list[str], query: dict[str, str], body: Any) -> tuple[int, Any]:
+        if any(document["number"] == 5 for document in body["docs"]):
+            return 400, {"error": "bad_request", "reason": "invalid UTF-8 JSON"}
+        return answer(method, parts, query, body)
+
+    monkeypatch.setattr(harness.couch, "_answer", refuse)
+    copier.add([attempt(number=number) for number in range(9)])
+    with capturedLogs() as logs:
+        harness.clock.advance(COLLECT_INTERVAL)
+    assert [one["number"] for one in stored(harness)] == [0, 1, 2, 3, 4, 6, 7, 8]
+    assert copier.results == {"stored": 8, "lost": 1}
+    assert "invalid UTF-8 JSON" in logs[0]["reason"]
+    stop(copier, harness)
+
+
+def test_nothing_is_lost_if_couchdb_goes_away_then(harness: HooksHarness, copier: AttemptCopier) -> None:
+    answers = [(400, b"{}"), (503, b"{}")]
+    harness.couch.answer_instead = lambda _: answers.pop(0) if answers else None
+    copier.add([attempt(number=number) for number in range(9)])
+    harness.clock.pump([1.0] * (1 + int(RETRY_INTERVAL)))
+    assert sorted(one["number"] for one in stored(harness)) == list(range(9))
+    assert copier.results == {"stored": 9}
+    stop(copier, harness)
+
+
 def test_stopping_writes_what_waits_and_counts_the_rest(harness: HooksHarness, copier: AttemptCopier) -> None:
     copier.add([attempt()])
     stop(copier, harness)
