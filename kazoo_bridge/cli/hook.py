@@ -72,7 +72,7 @@ async def _send(reactor: Any, config: Config, account_id: str, hook_id: str) -> 
         attempt = await node.webhooks.sample_sender.send(stored)
         await node.webhooks.recorder.flush()
     except StorageUnavailable as error:
-        return f"storage.uri: {error}"
+        return f"{'couchdb.uri' if str(error).startswith('CouchDB') else 'storage.uri'}: {error}"
     else:
         return attempt
     finally:

@@ -30,6 +30,7 @@ from kazoo_bridge.config.validators import (
     check_networks,
     check_origins,
     check_proxy_uri,
+    check_region,
     check_storage_uri,
     check_websocket_uri,
 )
@@ -164,8 +165,9 @@ class Calls:
 
 @frozen
 class Webhooks:
-    """How webhooks are sent, retried and disabled."""
+    """Where hooks come from, and how webhooks are sent, retried and disabled."""
 
+    source: str = _choice("storage", "storage", "couchdb")
     request_timeout_ms: int = _integer(10_000, 1, 600_000)
     connect_timeout_ms: int = _integer(10_000, 1, 600_000)
     attempt_failure_count: int = _integer(6, 1)
@@ -233,6 +235,7 @@ class Directory:
     """The sources of accounts and tokens."""
 
     kind: str | tuple[str, ...] = _checked("local", check_directory_kinds)
+    default_region: str = _checked("US", check_region)
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -242,7 +245,7 @@ class Directory:
 
 @frozen
 class Couchdb:
-    """KAZOO's databases, read by the directory of the kind ``couchdb``."""
+    """KAZOO's databases, for the directory of the kind ``couchdb`` and ``webhooks.source = "couchdb"``."""
 
     uri: str = _checked("", check_couch_uri, secret=True)
     request_timeout_ms: int = _integer(5000, 10, 120_000)
@@ -296,7 +299,7 @@ class Config:
     plugins: Plugins = Plugins()
 
     def errors(self) -> Iterator[str]:
-        """Yield what the kinds of the directory need and is not there, one line each."""
+        """Yield what the kinds of the directory and the source of hooks need, but is not there."""
         needed = {
             "couchdb": {"couchdb.uri": self.couchdb.uri},
             "crossbar": {"crossbar.uri": self.crossbar.uri, "crossbar.api_key": self.crossbar.api_key},
@@ -306,3 +309,9 @@ class Config:
             for key, value in needed.get(kind, {}).items():
                 if not value:
                     yield f"{key}: expected a value, because directory.kind has {kind!r}"
+        if (
+            self.webhooks.source == "couchdb"
+            and "couchdb" not in self.directory.kinds
+            and not self.couchdb.uri
+        ):
+            yield "couchdb.uri: expected a value, because webhooks.source is 'couchdb'"

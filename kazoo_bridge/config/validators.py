@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import phonenumbers
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 from twisted.internet.endpoints import serverFromString
@@ -165,6 +166,12 @@ def check_directory_kinds(value: str | Sequence[str]) -> None:
         known = ", ".join(map(repr, DIRECTORY_KINDS))
         shown = value if isinstance(value, str) else list(value)
         raise ValueError(f"expected one of {known}, or a list of them, got {shown!r}")
+
+
+def check_region(value: str) -> None:
+    """Check the code of a country, or nothing."""
+    if value and value not in phonenumbers.SUPPORTED_REGIONS:
+        raise ValueError(f"expected the ISO 3166 code of a country, such as 'US' or 'NO', got {value!r}")
 
 
 _CROSSBAR_URI = re.compile(

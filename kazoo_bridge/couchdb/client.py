@@ -33,6 +33,10 @@ class DocumentConflict(Exception):
     """The document has another revision than the one to be replaced: read it again."""
 
 
+class RequestRefused(StorageUnavailable):
+    """CouchDB does not accept what is to be written: it is too large, or has a text that it cannot read."""
+
+
 class DatabaseMissing(Exception):
     """There is no database of that name."""
 
@@ -234,6 +238,8 @@ class CouchClient:
             raise DocumentConflict(answer.reason)
         if answer.status == 404:
             raise DatabaseMissing(f"{self.label} has no database {database!r}")
+        if answer.status in (400, 413):
+            raise RequestRefused(f"{self.label}: status {answer.status} {answer.reason}".rstrip())
         if not 200 <= answer.status < 300:
             raise StorageUnavailable(f"{self.label}: status {answer.status} {answer.reason}".rstrip())
         return answer.json()

@@ -5,6 +5,7 @@ Whatever goes wrong with the server or the network is `StorageUnavailable`.
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
@@ -49,8 +50,12 @@ _KEEP_ALIVE = 20
 _MAX_REASON = 200
 
 
-class AnswerTooLarge(Exception):
+class AnswerTooLarge(StorageUnavailable):
     """The answer has more bytes than a caller accepts."""
+
+
+class AnswerNotJson(StorageUnavailable):
+    """The answer is not JSON, or JSON that cannot be parsed, such as thousands of nested lists."""
 
 
 @frozen
@@ -61,11 +66,11 @@ class CouchAnswer:
     body: bytes
 
     def json(self) -> Any:
-        """Parse the body. Raises `StorageUnavailable` if it is not JSON."""
+        """Parse the body. Raises `AnswerNotJson`."""
         try:
             return orjson.loads(self.body)
         except orjson.JSONDecodeError:
-            raise StorageUnavailable("CouchDB answered with something else than JSON") from None
+            raise AnswerNotJson("CouchDB answered with something else than JSON") from None
 
     @property
     def reason(self) -> str:
@@ -78,7 +83,7 @@ class CouchAnswer:
         return repr(reason[:_MAX_REASON]) if isinstance(reason, str) else ""
 
 
-class _SilentFactory(_HTTP11ClientFactory):
+class _QuietClientFactory(_HTTP11ClientFactory):
     """Logs no line for each connection."""
 
     noisy = False
@@ -128,8 +133,8 @@ class CouchHttp:
     ) -> CouchHttp:
         """Make one with its own pool of connections."""
         pool = HTTPConnectionPool(reactor, persistent=True)
+        pool._factory = _QuietClientFactory
         pool.maxPersistentPerHost = MAX_REQUESTS
-        pool._factory = _SilentFactory
         pool.cachedConnectionTimeout = _KEEP_ALIVE
         agent = Agent(reactor, connectTimeout=CONNECT_TIMEOUT, pool=pool)
         return cls(agent, reactor, uri, timeout=timeout, max_answer_bytes=max_answer_bytes, pool=pool)
@@ -148,7 +153,7 @@ class CouchHttp:
         """
         if len(self._turns.waiting) >= self._max_waiting:
             raise StorageUnavailable(f"{self.label}: {self._max_waiting} requests wait for it already")
-        raw = None if body is None else orjson.dumps(body)
+        raw = None if body is None else _dump_json(body)
         answer: CouchAnswer = await self._within_time(
             self._request_in_turn(method, path, query, raw), self._timeout
         )
@@ -217,6 +222,8 @@ class CouchHttp:
 
         try:
             return await ensureDeferred(work).addTimeout(timeout, self._clock, on_timeout)
+        except AnswerTooLarge as error:
+            raise AnswerTooLarge(f"{self.label}: {error}") from None
         except (StorageUnavailable, CancelledError):
             raise
         except Exception as error:
@@ -258,6 +265,14 @@ def describe_error(error: BaseException | None) -> str:
     if reasons:
         return describe_error(reasons[0].value)
     return str(error) or type(error).__name__
+
+
+def _dump_json(value: object) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        # It refuses integers of more than 64 bits, and lone surrogates.
+        return json.dumps(value).encode()
 
 
 class _Body(Protocol):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from kazoo_bridge.config import Config
 from kazoo_bridge.directory.base import BaseDirectory
 from kazoo_bridge.directory.chain import DirectoryChain
 from kazoo_bridge.directory.couchdb import CouchDirectory
 from kazoo_bridge.directory.crossbar import CrossbarDirectory
+from kazoo_bridge.directory.dialling import Dialling
 from kazoo_bridge.directory.jwt import JwtDirectory
 from kazoo_bridge.directory.local import LocalDirectory
 from kazoo_bridge.directory.store_protocols import AccountSource, NumberSource, TokenSource
@@ -32,13 +33,19 @@ class DirectorySources:
     accounts: AccountSource
     tokens: TokenSource
     numbers: NumberSource
+    #: Shared, so that all kinds convert dialled numbers as KAZOO does once its converters are known.
+    dialling: Dialling = field(init=False)
+
+    @dialling.default
+    def _dialling_from_config(self) -> Dialling:
+        return Dialling(self.config.directory.default_region)
 
 
 _BUILDERS: Mapping[str, Callable[[DirectorySources], BaseDirectory]] = {
     "local": lambda sources: LocalDirectory(
-        sources.reactor, sources.accounts, sources.tokens, sources.numbers
+        sources.reactor, sources.accounts, sources.tokens, sources.numbers, dialling=sources.dialling
     ),
-    "couchdb": lambda sources: CouchDirectory.from_config(sources.reactor, sources.config),
+    "couchdb": lambda sources: CouchDirectory.from_config(sources.reactor, sources.config, sources.dialling),
     "crossbar": lambda sources: CrossbarDirectory.from_config(sources.reactor, sources.config),
     "jwt": lambda sources: JwtDirectory.from_config(sources.reactor, sources.config),
 }

@@ -13,6 +13,7 @@ from zope.interface import implementer
 
 from kazoo_bridge.directory.account_tree import AccountTree
 from kazoo_bridge.directory.base import BaseDirectory
+from kazoo_bridge.directory.dialling import Dialling
 from kazoo_bridge.directory.store_protocols import AccountSource, NumberSource, TokenSource
 from kazoo_bridge.directory.ttl_cache import TtlCache
 from kazoo_bridge.interfaces import Account, IDirectory, ISipUsernames, Principal, TokenRestrictions
@@ -51,13 +52,19 @@ class LocalDirectory(BaseDirectory):
         numbers: NumberSource,
         *,
         login_ttl: float = LOGIN_TTL,
+        dialling: Dialling | None = None,
     ) -> None:
-        """Read nothing yet. `login_ttl` is the validity of tokens from `login`, in seconds."""
+        """Read nothing yet.
+
+        `login_ttl` is the validity of tokens from `login`, in seconds. `dialling` converts dialled numbers;
+        None: they have country codes.
+        """
         self._clock = clock
         self._account_source = accounts
         self._token_source = tokens
         self._number_source = numbers
         self._login_ttl = login_ttl
+        self._dialling = dialling or Dialling()
         self._tree = AccountTree()
         self._owners: dict[str, str] = {}
         self._principals: TtlCache[Principal] = TtlCache(MAX_CACHED)
@@ -153,8 +160,17 @@ class LocalDirectory(BaseDirectory):
         return succeed(None)
 
     def account_for_number(self, number: str) -> str | None:
-        """Return the id of the account that owns a phone number (digits only), or None."""
-        return self._owners.get(number)
+        """Return the id of the account that owns a phone number, or None.
+
+        Without a ``+`` it may be a national number, or, if that has no owner, one with its country code.
+        """
+        if not self._owners:
+            return None
+        if number.startswith("+"):
+            return self._owners.get(number[1:])
+        e164 = self._dialling.to_e164(number)
+        owner = None if e164 is None else self._owners.get(e164.removeprefix("+"))
+        return owner or self._owners.get(number)
 
     def descendants(self, account_id: str) -> Deferred[frozenset[str]]:
         """Fire with the ids of all accounts below this account, at any depth."""

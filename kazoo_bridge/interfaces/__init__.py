@@ -7,6 +7,13 @@ and a plugin needs nothing else but `kazoo_bridge.kazoo`.
 
 from typing import TYPE_CHECKING, Any
 
+from kazoo_bridge.interfaces.accounts import (
+    AccountFields,
+    AccountHasDescendants,
+    AccountNotLocal,
+    AccountRefused,
+    IAccountManager,
+)
 from kazoo_bridge.interfaces.attempts import Attempt, HookHealth, IAttemptStore, StoredAttempt
 from kazoo_bridge.interfaces.bus import (
     BusUnavailable,
@@ -94,7 +101,11 @@ __all__ = [
     "UNTIL_ENABLED",
     "AccessedPath",
     "Account",
+    "AccountFields",
+    "AccountHasDescendants",
     "AccountLimits",
+    "AccountNotLocal",
+    "AccountRefused",
     "Attempt",
     "BindingPlan",
     "BindingRefused",
@@ -109,6 +120,7 @@ __all__ = [
     "HandshakeRejected",
     "HookHealth",
     "HookType",
+    "IAccountManager",
     "IAttemptStore",
     "IBindingCategory",
     "IBus",

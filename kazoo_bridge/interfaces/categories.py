@@ -87,8 +87,8 @@ class Occurrence:
     one.
 
     `called_number`: for an event without an account the called number, as
-    `kazoo_bridge.kazoo.normalize_number` writes it. The occurrence belongs to the account that owns the
-    number, if there is one.
+    `kazoo_bridge.kazoo.called_number` writes it. The occurrence belongs to the account that owns the number,
+    if there is one.
 
     `addition`: True for an event that KAZOO lacks, although it has the hook; hooks for ``all`` do not fire.
 

@@ -136,7 +136,14 @@ class IDirectory(Interface):
     def account_for_number(number: str) -> str | None:
         """Return the id of the account that owns a telephone number, from memory.
 
-        `number` is in the form of `kazoo_bridge.kazoo.normalize_number`.
+        `number` is in the form of `kazoo_bridge.kazoo.dialled_number`.
+        """
+
+    def look_up_number(number: str) -> Deferred[Any] | None:
+        """Ask the source for the owner of a number that memory does not know.
+
+        None: what `account_for_number` returns is final. Else a Deferred, with no result of use, that fires
+        when `account_for_number` knows more; its caller may cancel it.
         """
 
     def can_act_for(principal: Principal, account_id: str) -> Deferred[bool]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kazoo_bridge.json_numbers import to_integer
-from kazoo_bridge.kazoo.values import is_account_id, is_true, normalize_number
+from kazoo_bridge.kazoo.values import dialled_number, is_account_id, is_true
 
 
 def channel_variables(body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -22,7 +22,7 @@ def channel_account_id(body: Mapping[str, Any]) -> str | None:
 
 
 def called_number(body: Mapping[str, Any]) -> str | None:
-    """Return the called number in the form of `normalize_number`, or None if the event names no number.
+    """Return the called number in the form of `dialled_number`, or None if the event names no number.
 
     The number is the user part of ``Request``, otherwise of ``To``.
     """
@@ -31,7 +31,7 @@ def called_number(body: Mapping[str, Any]) -> str | None:
         for name in ("Request", "To")
         if isinstance(value := body.get(name), str)
     )
-    return next((number for user in users if (number := normalize_number(user)) is not None), None)
+    return next((number for user in users if (number := dialled_number(user)) is not None), None)
 
 
 def is_loopback(body: Mapping[str, Any]) -> bool:

@@ -17,7 +17,7 @@ _ACCOUNT_DB = re.compile(
 
 _MAX_NUMBER_LENGTH = 64
 _NUMBER_SEPARATORS = str.maketrans("", "", " -./()")
-_NUMBER = re.compile(r"\+?([0-9]{2,32})")
+_NUMBER = re.compile(r"(\+?)([0-9]{2,32})")
 
 
 def is_account_id(value: object) -> bool:
@@ -54,10 +54,25 @@ def normalize_number(value: object) -> str | None:
     ``normalize_number("+47 22 55.50-19")`` is ``"4722555019"``. The result is None if `value` is not
     text, or has fewer than 2 or more than 32 digits, or contains anything else.
     """
+    match = _match_number(value)
+    return match[2] if match else None
+
+
+def dialled_number(value: object) -> str | None:
+    """Return a telephone number without separators, with its ``+`` if it has one.
+
+    A number with ``+`` begins with a country code; without it, that depends on the switch.
+    ``dialled_number("+47 22 55.50-19")`` is ``"+4722555019"``. The result is None where that of
+    `normalize_number` is.
+    """
+    match = _match_number(value)
+    return match[0] if match else None
+
+
+def _match_number(value: object) -> re.Match[str] | None:
     if not isinstance(value, str) or len(value) > _MAX_NUMBER_LENGTH:
         return None
-    match = _NUMBER.fullmatch(value.translate(_NUMBER_SEPARATORS))
-    return match[1] if match else None
+    return _NUMBER.fullmatch(value.translate(_NUMBER_SEPARATORS))
 
 
 def to_gregorian(unix_seconds: float) -> int:

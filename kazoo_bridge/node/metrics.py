@@ -25,8 +25,8 @@ from kazoo_bridge.websockets.service import WebsocketService
 class NodeMetrics:
     """All metrics of a node, in their own registry. `is_bus_up` says whether the node consumes events.
 
-    `register_bus` registers the metrics of the bus. `count_delayed_calls` returns how many calls of the
-    reactor are due later.
+    `register_bus` and `register_hook_source` register the metrics of these. `count_delayed_calls` returns how
+    many calls of the reactor are due later.
     """
 
     def __init__(
@@ -35,6 +35,7 @@ class NodeMetrics:
         is_bus_up: Callable[[], bool],
         count_delayed_calls: Callable[[], int],
         register_bus: Callable[[CollectorRegistry], None],
+        register_hook_source: Callable[[CollectorRegistry], None],
         database: Database,
         retention: RetentionService,
         calls: CallService,
@@ -66,6 +67,7 @@ class NodeMetrics:
             lambda: retention.purged,
         )
         register_bus(registry)
+        register_hook_source(registry)
         websockets.register_metrics(registry)
         self._stored_deliveries = webhooks.register_metrics(registry)
 

@@ -35,6 +35,7 @@ from kazoo_bridge.interfaces import (
     IWebsockets,
     StorageUnavailable,
 )
+from kazoo_bridge.node.account_manager import AccountManager
 from kazoo_bridge.node.directory_watch import DirectoryWatch
 from kazoo_bridge.node.graceful_shutdown import ShutdownSequence
 from kazoo_bridge.node.metrics import NodeMetrics
@@ -47,9 +48,11 @@ from kazoo_bridge.storage.accounts import AccountStore, StoreRejected
 from kazoo_bridge.storage.attempt_limits import AttemptLimits
 from kazoo_bridge.storage.attempts import AttemptStore, purge_older_than
 from kazoo_bridge.storage.change_feed import ALL, ChangeFeed
+from kazoo_bridge.storage.couchdb_hooks.source import CouchHookSource
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.deliveries import DeliveryStore
 from kazoo_bridge.storage.delivery_retention import expire_excess, expire_old, purge_dead
+from kazoo_bridge.storage.hook_source import HookSource
 from kazoo_bridge.storage.hooks import HookStore
 from kazoo_bridge.storage.missed_events import MissedEventStore
 from kazoo_bridge.storage.phone_numbers import NumberStore
@@ -102,6 +105,16 @@ def make_retention(reactor: Any, config: Config, database: Database) -> Retentio
     return RetentionService(reactor, database, purges, _RETENTION_INTERVAL)
 
 
+def make_hook_source(reactor: Any, config: Config, database: Database, name: str) -> HookSource:
+    """Create the stores of ``webhooks.source``. `name` is that of this node."""
+    settings = config.webhooks
+    attempt_limits = AttemptLimits(settings.attempts_max_per_hook, settings.attempts_max_per_account)
+    attempts = AttemptStore(database, attempt_limits)
+    if settings.source == "couchdb":
+        return CouchHookSource.from_config(reactor, config, database, attempts, name)
+    return HookSource(HookStore(reactor, database, settings.max_hooks_per_account), attempts)
+
+
 @define(eq=False)
 class Node:
     """The parts of one node. Call `start`, and `stop` even if that failed.
@@ -121,6 +134,7 @@ class Node:
     accounts: AccountStore
     tokens: TokenStore
     directory: BaseDirectory
+    hook_source: HookSource
     webhooks: WebhookService
     calls: CallService
     websockets: WebsocketService
@@ -131,6 +145,7 @@ class Node:
     _started: bool = field(init=False, default=False)
 
     def __attrs_post_init__(self) -> None:
+        self.hook_source.connect(self._load_hooks, self.webhooks.hooks.reload, self.webhooks.start)
         self.directory_watch = DirectoryWatch(
             self.reactor, cast(IBus, self.bus), self.directory, self._check_rights
         )
@@ -138,6 +153,7 @@ class Node:
             is_bus_up=lambda: self._bus_problem() is None,
             count_delayed_calls=lambda: len(self.reactor.getDelayedCalls()),
             register_bus=self.bus.register_metrics,
+            register_hook_source=self.hook_source.register_metrics,
             database=self.database,
             retention=self.retention,
             calls=self.calls,
@@ -162,14 +178,11 @@ class Node:
         directory = build_directory(
             DirectorySources(reactor, config, accounts, token_store, NumberStore(database))
         )
-        hook_store = HookStore(reactor, database, config.webhooks.max_hooks_per_account)
-        attempt_limits = AttemptLimits(
-            config.webhooks.attempts_max_per_hook, config.webhooks.attempts_max_per_account
-        )
+        hook_source = make_hook_source(reactor, config, database, name)
         settings = SettingStore(database)
         stores = WebhookStores(
-            hook_store,
-            AttemptStore(database, attempt_limits),
+            hook_source.hooks,
+            hook_source.attempts,
             DeliveryStore(database),
             MissedEventStore(database),
             LimitStore(database),
@@ -202,6 +215,7 @@ class Node:
             accounts=accounts,
             tokens=token_store,
             directory=directory,
+            hook_source=hook_source,
             webhooks=webhooks,
             calls=calls,
             websockets=WebsocketService.from_config(
@@ -224,7 +238,7 @@ class Node:
         self.directory.startService()
         await self._listen()
         IService(self.bus).startService()
-        self.webhooks.start()
+        self.hook_source.startService()
         self.calls.start()
         self.websockets.start()
         self.directory_watch.startService()
@@ -234,9 +248,10 @@ class Node:
         """Migrate the storage and read what is kept in memory. Raises `StorageUnavailable`."""
         await self.database.migrate()
         await self.change_feed.mark()
+        await self.webhooks.load()
         with self.loading():
             await self.directory.load()
-            await self.webhooks.load()
+        await self.hook_source.load()
 
     async def _listen(self) -> None:
         services = self.rest_services()
@@ -270,6 +285,7 @@ class Node:
         return RestServices(
             clock=self.reactor,
             directory=cast(IDirectory, self.directory),
+            accounts=AccountManager(self.accounts, self.tokens, self.directory),
             webhooks=cast(IWebhooks, self.webhooks.api),
             websockets=cast(IWebsockets, self.websockets.api),
             calls=cast(ICalls, self.calls),
@@ -288,10 +304,10 @@ class Node:
     def _hooks_changed(self, kind: str, subjects: frozenset[str]) -> Deferred[None] | None:
         hooks = self.webhooks.hooks
         if kind == ALL:
-            return Deferred.fromCoroutine(self._reload_hooks())
+            return Deferred.fromCoroutine(self._load_hooks())
         return Deferred.fromCoroutine(hooks.reload(subjects)) if kind == "hook" else None
 
-    async def _reload_hooks(self) -> None:
+    async def _load_hooks(self) -> None:
         with self.loading():
             await self.webhooks.hooks.load()
 
@@ -302,11 +318,12 @@ class Node:
         return self.bus.unavailable_reason() if self._started else "the node is still starting"
 
     async def readiness_problems(self) -> list[str]:
-        """Return why this node is not ready, as ``bus: …`` or ``storage: …``; empty when it is."""
+        """Return why this node is not ready, as ``bus: …``, ``storage: …`` and so on; empty when it is."""
         problems = {
             "bus": self._bus_problem(),
             "storage": await self.database.check(),
             "directory": self.directory.problem(),
+            "hooks": self.hook_source.problem(),
         }
         return [f"{part}: {problem}" for part, problem in problems.items() if problem]
 
@@ -333,6 +350,7 @@ class Node:
         await shutdown.run_step("storage: stop removing old rows", _stop_service(self.retention))
         await shutdown.run_step("websockets: close", self.websockets.when_closed(forced), bounded=True)
         await shutdown.run_step("webhooks: write results", self.webhooks.stop())
+        await shutdown.run_step("hooks: stop", _stop_service(self.hook_source))
         await shutdown.run_step("directory: stop", _stop_service(self.directory))
         await shutdown.run_step("storage: close", self._close_database())
 
@@ -346,6 +364,7 @@ class Node:
     async def close(self) -> None:
         """Close what is open without services running, for commands that only `load`."""
         await self.webhooks.stop()
+        await self.hook_source.close()
         await self._close_database()
 
 

@@ -7,10 +7,11 @@ from typing import Any
 from attrs import frozen
 
 from kazoo_bridge.console.files import page_files
-from kazoo_bridge.interfaces import ICalls, IDirectory, IWebhooks, IWebsockets
+from kazoo_bridge.interfaces import IAccountManager, ICalls, IDirectory, IWebhooks, IWebsockets
 from kazoo_bridge.rest.http.rate_limit import LoginThrottle
 from kazoo_bridge.rest.http.routing import Resource
 from kazoo_bridge.rest.openapi.document import OpenApiResource
+from kazoo_bridge.rest.resources.account_changes import AccountChangeResource
 from kazoo_bridge.rest.resources.accounts import AccountResource
 from kazoo_bridge.rest.resources.attempts import AttemptResource
 from kazoo_bridge.rest.resources.auth import AuthResource
@@ -43,6 +44,7 @@ class RestServices:
 
     clock: Any
     directory: IDirectory
+    accounts: IAccountManager
     webhooks: IWebhooks
     websockets: IWebsockets
     calls: ICalls
@@ -63,6 +65,7 @@ def build_resources(services: RestServices) -> list[Resource]:
         WebhookResource(directory, webhooks),
         CatalogueResource(directory, webhooks.hook_types),
         AccountResource(directory),
+        AccountChangeResource(directory, services.accounts),
         AuthResource(directory, LoginThrottle(clock)),
         LimitResource(directory, webhooks),
         WebsocketResource(directory, websockets),

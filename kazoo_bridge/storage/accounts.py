@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
-from attrs import frozen
+from attrs import evolve, frozen
 from sqlalchemy import ColumnElement, Connection, Row
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -32,6 +32,20 @@ class UnknownAccount(StoreRejected):
 
     def __init__(self, account_id: str) -> None:
         super().__init__(f"there is no account {account_id}")
+
+
+class RealmInUse(StoreRejected):
+    """Another account has the realm."""
+
+    def __init__(self, realm: str) -> None:
+        super().__init__(f"another account has the realm {realm} already")
+
+
+class HasSubAccounts(StoreRejected):
+    """The account cannot be deleted, because it has sub-accounts."""
+
+    def __init__(self, account_id: str) -> None:
+        super().__init__(f"account {account_id} has sub-accounts; remove those first")
 
 
 @frozen
@@ -82,6 +96,14 @@ class AccountStore:
         account = StoredAccount(account_id, parent_id, name, realm, superadmin, to_gregorian(now))
         return self._database.write(lambda connection: insert(connection, account, now))
 
+    def update(
+        self, account_id: str, *, name: str | None = None, realm: str | None = None
+    ) -> Deferred[StoredAccount]:
+        """Change an account. Fails with `StoreRejected`; see `update`."""
+        return self._database.write(
+            lambda connection: update(connection, account_id, self._clock.seconds(), name=name, realm=realm)
+        )
+
     def delete(self, account_id: str) -> Deferred[None]:
         """Delete an account and everything that belongs to it. Fails with `StoreRejected`; see `delete`."""
         return self._database.write(lambda connection: delete(connection, account_id, self._clock.seconds()))
@@ -117,8 +139,7 @@ def insert(connection: Connection, account: StoredAccount, now: float) -> Stored
         raise StoreRejected(f"there is an account {account.id} already")
     if account.parent_id is not None and not exists(connection, account.parent_id):
         raise StoreRejected(f"there is no account {account.parent_id} to be the parent")
-    if account.realm and connection.scalar(sa.select(accounts.c.id).where(accounts.c.realm == account.realm)):
-        raise StoreRejected(f"another account has the realm {account.realm} already")
+    _check_realm_is_free(connection, account)
     connection.execute(
         sa.insert(accounts).values(
             id=account.id,
@@ -133,6 +154,33 @@ def insert(connection: Connection, account: StoredAccount, now: float) -> Stored
     return account
 
 
+def update(
+    connection: Connection, account_id: str, now: float, *, name: str | None = None, realm: str | None = None
+) -> StoredAccount:
+    """Change the name, the realm or both of an account, record the change and return the account.
+
+    `now` is in Unix seconds. Raises `UnknownAccount`, and `StoreRejected` for a malformed name or realm and
+    a realm in use.
+    """
+    change_log.lock_change_log(connection)
+    found = select_by_ids(connection, (account_id,))
+    if not found:
+        raise UnknownAccount(account_id)
+    changed = evolve(
+        found[0],
+        name=found[0].name if name is None else name,
+        realm=found[0].realm if realm is None else realm,
+    )
+    if changed == found[0]:
+        return changed
+    _check_form(changed)
+    _check_realm_is_free(connection, changed)
+    values = {"name": changed.name, "realm": changed.realm}
+    connection.execute(sa.update(accounts).where(accounts.c.id == account_id).values(values))
+    change_log.record(connection, "account", [account_id], now)
+    return changed
+
+
 def delete(connection: Connection, account_id: str, now: float) -> None:
     """Delete an account with its hooks, deliveries, limits, numbers, tokens and API keys; record the changes.
 
@@ -143,7 +191,7 @@ def delete(connection: Connection, account_id: str, now: float) -> None:
         raise UnknownAccount(account_id)
     children = sa.select(accounts.c.id).where(accounts.c.parent_id == account_id)
     if connection.scalar(children.limit(1)) is not None:
-        raise StoreRejected(f"account {account_id} has sub-accounts; remove those first")
+        raise HasSubAccounts(account_id)
     for kind, subject in (
         ("token", tokens.c.digest),
         ("api_key", api_keys.c.digest),
@@ -168,6 +216,12 @@ def _check_form(account: StoredAccount) -> None:
         raise StoreRejected(f"an account's name is at most {_MAX_NAME_LENGTH} printable characters")
     if account.realm and _REALM.fullmatch(account.realm) is None:
         raise StoreRejected("a realm is a domain name in lower case, such as pbx.example.com")
+
+
+def _check_realm_is_free(connection: Connection, account: StoredAccount) -> None:
+    other = sa.select(accounts.c.id).where(accounts.c.realm == account.realm, accounts.c.id != account.id)
+    if account.realm and connection.scalar(other) is not None:
+        raise RealmInUse(account.realm)
 
 
 def _select(connection: Connection, *where: ColumnElement[bool]) -> list[StoredAccount]:

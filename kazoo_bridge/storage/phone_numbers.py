@@ -64,6 +64,24 @@ def insert(connection: Connection, account_id: str, number: str, now: float) -> 
     return digits
 
 
+def assign(connection: Connection, account_id: str, number: str, now: float, *, move: bool = False) -> bool:
+    """Make the account the owner of `number` unless it is; return whether that has changed anything.
+
+    `move`: also if the number has another owner. `now` is in Unix seconds. Raises like `insert`.
+    """
+    digits = _normalize(number)
+    change_log.lock_change_log(connection)
+    if not accounts.exists(connection, account_id):
+        raise UnknownAccount(account_id)
+    owner = connection.scalar(sa.select(numbers.c.account_id).where(numbers.c.number == digits))
+    if owner == account_id:
+        return False
+    if owner is not None and move:
+        delete(connection, digits, now)
+    insert(connection, account_id, digits, now)
+    return True
+
+
 def delete(connection: Connection, number: str, now: float) -> str:
     """Remove `number`, in any notation, from its owner; record the change and return the digits.
 

@@ -106,6 +106,21 @@ hooks = sa.Table(
     sqlite_autoincrement=True,
 )
 
+# What hooks of KAZOO's CouchDB have beyond their documents there: keys that KAZOO does not know (`options`),
+# secrets, values of headers, and the suspension, as in `hooks`.
+hook_extras = sa.Table(
+    "hook_extras",
+    metadata,
+    sa.Column("hook_id", sa.String(64), primary_key=True),
+    sa.Column("account_id", sa.String(32), nullable=False, index=True),
+    sa.Column("options", sa.Text, nullable=False, server_default="{}"),
+    sa.Column("secrets", sa.Text, nullable=False, server_default="[]"),
+    sa.Column("headers", sa.Text, nullable=False, server_default="{}"),
+    sa.Column("suspended_since", sa.Double),
+    sa.Column("next_probe", sa.Double, index=True),
+    sa.Column("probes", sa.Integer, nullable=False, server_default="0"),
+)
+
 # Recent changes, which other processes on the same database read. A number is never used twice.
 changes = sa.Table(
     "changes",

@@ -99,6 +99,17 @@ class TokenStore:
         account_id = sa.select(api_keys.c.account_id).where(api_keys.c.digest == digest)
         return self._database.read(lambda connection: connection.scalar(account_id))
 
+    def has_api_key(self, account_id: str) -> Deferred[bool]:
+        """Fire with True if the account has an API key."""
+        found = sa.select(api_keys.c.digest).where(api_keys.c.account_id == account_id).limit(1)
+        return self._database.read(lambda connection: connection.scalar(found) is not None)
+
+    def renew_api_key(self, account_id: str) -> Deferred[str]:
+        """Replace all API keys of the account by a new one and fire with it; see `renew_api_key`."""
+        return self._database.write(
+            lambda connection: renew_api_key(connection, account_id, self._clock.seconds())
+        )
+
     def revoke_api_key(self, api_key: str) -> Deferred[bool]:
         """Delete an API key, and the tokens created with it; fires with False if it is unknown."""
         return self._database.write(
@@ -175,6 +186,22 @@ def create_api_key(connection: Connection, account_id: str, now: float) -> str:
     api_key = secrets.token_hex(_SECRET_BYTES)
     _insert(connection, api_keys, "api_key", api_key, account_id, now)
     return api_key
+
+
+def renew_api_key(connection: Connection, account_id: str, now: float) -> str:
+    """Delete the API keys of an account and the tokens created with them; create a key and return it.
+
+    Records the changes. Raises `UnknownAccount`.
+    """
+    change_log.lock_change_log(connection)
+    former = list(connection.scalars(sa.select(api_keys.c.digest).where(api_keys.c.account_id == account_id)))
+    of_former = tokens.c.account_id == account_id, tokens.c.api_key.is_not(None)
+    ended = list(connection.scalars(sa.select(tokens.c.digest).where(*of_former)))
+    connection.execute(sa.delete(tokens).where(*of_former))
+    connection.execute(sa.delete(api_keys).where(api_keys.c.account_id == account_id))
+    change_log.record(connection, "token", ended, now)
+    change_log.record(connection, "api_key", former, now)
+    return create_api_key(connection, account_id, now)
 
 
 def revoke_api_key(connection: Connection, api_key: str, now: float) -> bool:

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from kazoo_bridge.interfaces import Account, BindingRefused, IEventCategory, Occurrence, Topic
-from kazoo_bridge.kazoo import Event
+from kazoo_bridge.kazoo import Event, normalize_number
 from kazoo_bridge.plugins.discovery import built_in_categories
 from kazoo_bridge.plugins.legacy import adapt
 from kazoo_bridge.plugins.validation import InvalidPlugin, ValidatedCategory, validated, verify
@@ -76,7 +76,10 @@ class CategoryHarness:
         self.bus = FakeBus()
         self._category = category
         self._failures: list[tuple[str, BaseException]] = []
-        self._index: SubscriptionIndex[Any] = SubscriptionIndex((account_for_number or {}).get)
+        owners = account_for_number or {}
+        self._index: SubscriptionIndex[Any] = SubscriptionIndex(
+            lambda number: owners.get(normalize_number(number) or number)
+        )
         self._fanout = EventFanout(Clock(), self.bus, self._index)
         self._fanout.start()
 

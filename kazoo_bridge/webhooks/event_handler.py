@@ -6,9 +6,10 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
+from typing import Any
 
 from attrs import define, evolve, field
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import Deferred, DeferredLock, TimeoutError
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -34,6 +35,9 @@ _log = Logger()
 
 #: Deliveries that an event starts at once; of more, the others follow when the reactor has served others.
 MAX_STARTED_AT_ONCE = 16
+
+#: Seconds for which an event waits for the owner of its number.
+OWNER_TIMEOUT = 5.0
 
 #: A hook, and what it is to receive.
 _Match = tuple[Hook, Occurrence]
@@ -94,12 +98,17 @@ class WebhookEventHandler:
         self.events[event.exchange] += 1
         matches: list[_Match] = []
         unresolved: list[tuple[str, Occurrence]] = []
+        unowned: list[tuple[Deferred[Any], Occurrence]] = []
         for category in self._by_exchange.get(event.exchange, ()):
             for found in self._read(category, event):
                 occurrence = found if found.account_id is not None else self._with_number_owner(found)
                 account_id = occurrence.account_id
                 if account_id is None:
-                    self._without_account.count(event.routing_key)
+                    asking = self._look_up_owner(occurrence)
+                    if asking is not None:
+                        unowned.append((asking, occurrence))
+                    else:
+                        self._without_account.count(event.routing_key)
                     continue
                 if occurrence.inline_hook is not None:
                     matches += self._from_inline_hook(occurrence, account_id, event)
@@ -109,6 +118,8 @@ class WebhookEventHandler:
                     unresolved.append((account_id, occurrence))
                 else:
                     matches += self._matching(occurrence, account_id, ancestors)
+        if unowned:
+            return Deferred.fromCoroutine(self._find_owners_then_deliver(unowned, unresolved, matches, event))
         if unresolved:
             return Deferred.fromCoroutine(self._resolve_then_deliver(unresolved, matches, event))
         if not matches:
@@ -140,6 +151,12 @@ class WebhookEventHandler:
             return occurrence
         return evolve(occurrence, account_id=owner, payload={**occurrence.payload, "account_id": owner})
 
+    def _look_up_owner(self, occurrence: Occurrence) -> Deferred[Any] | None:
+        """Ask for the owner of the called number; None if it has none, or the event names no number."""
+        number = occurrence.called_number
+        asking = None if number is None else self._directory.look_up_number(number)
+        return None if asking is None else asking.addTimeout(OWNER_TIMEOUT, self._clock)
+
     def _matching(self, occurrence: Occurrence, account_id: str, ancestors: Sequence[str]) -> list[_Match]:
         hooks = self._registry.matching(occurrence.hook, account_id, ancestors)
         if hooks and occurrence.wants_reseller:
@@ -168,6 +185,37 @@ class WebhookEventHandler:
             )
             return []
         return [(hook, occurrence)] if hook.matches(occurrence) else []
+
+    async def _find_owners_then_deliver(
+        self,
+        unowned: list[tuple[Deferred[Any], Occurrence]],
+        unresolved: list[tuple[str, Occurrence]],
+        matches: list[_Match],
+        event: Event,
+    ) -> None:
+        """Deliver after the owners of called numbers have been asked for.
+
+        Raises `Requeue` if they cannot be known, the first time that the event comes: most called numbers
+        have no owner here, so events must not wait for a source that is away.
+        """
+        problem = ""
+        for asking, occurrence in unowned:
+            try:
+                await asking
+            except (StorageUnavailable, TimeoutError) as error:
+                reason = f"no answer within {OWNER_TIMEOUT:g} s" if isinstance(error, TimeoutError) else error
+                problem = f"the owner of number {occurrence.called_number} cannot be read: {reason}"
+        if problem and not event.redelivered:
+            raise Requeue(problem)
+        for _, unowned_occurrence in unowned:
+            occurrence = self._with_number_owner(unowned_occurrence)
+            if occurrence.account_id is None:
+                self._without_account.count(event.routing_key)
+            elif occurrence.inline_hook is not None:
+                matches += self._from_inline_hook(occurrence, occurrence.account_id, event)
+            else:
+                unresolved.append((occurrence.account_id, occurrence))
+        await self._resolve_then_deliver(unresolved, matches, event)
 
     async def _resolve_then_deliver(
         self, unresolved: list[tuple[str, Occurrence]], matches: list[_Match], event: Event

@@ -74,7 +74,10 @@ class WebhookStores:
 
 @define(eq=False)
 class WebhookService:
-    """Everything that makes webhooks of events. Call `load`, `start`, `stop_consuming`, `drain`, `stop`."""
+    """Everything that makes webhooks of events.
+
+    Call `load` and `hooks.load`, then `start`, `stop_consuming`, `drain`, `stop`.
+    """
 
     catalogue: HookCatalogue
     registry: HookRegistry
@@ -247,8 +250,7 @@ class WebhookService:
         return await self._http.check_command_url(url)
 
     async def load(self) -> None:
-        """Read what must be in memory; raises `StorageUnavailable`."""
-        await self.hooks.load()
+        """Read what must be in memory besides the hooks; raises `StorageUnavailable`."""
         await self._cluster_id.load()
 
     @property
@@ -266,7 +268,7 @@ class WebhookService:
         )
 
     def start(self) -> None:
-        """Consume events. `load` must have been called, and the bus be started."""
+        """Consume events. `load` and `hooks.load` must have been called, and the bus be started."""
         self.recorder.startService()
         self._delivery_writer.startService()
         self._missed_events.startService()

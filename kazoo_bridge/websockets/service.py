@@ -29,6 +29,7 @@ from kazoo_bridge.websockets.server.reading_turns import CLIENT_UNITS, NEWCOMER_
 from kazoo_bridge.websockets.server_sent_events import EventStreams
 from kazoo_bridge.websockets.sessions.authorization import Authorizer
 from kazoo_bridge.websockets.sessions.resume import SessionResumer
+from kazoo_bridge.websockets.sessions.session import Session
 from kazoo_bridge.websockets.sessions.session_registry import SessionLimits, SessionRegistry
 from kazoo_bridge.websockets.subscriptions.binding_catalogue import BindingCatalogue
 from kazoo_bridge.websockets.subscriptions.fanout import EventFanout
@@ -84,7 +85,8 @@ class WebsocketService:
         available.
         """
         settings = config.websockets
-        fanout = EventFanout(reactor, bus, SubscriptionIndex(directory.account_for_number))
+        index: SubscriptionIndex[Session] = SubscriptionIndex(directory.account_for_number)
+        fanout = EventFanout(reactor, bus, index, directory.look_up_number)
         catalogue = BindingCatalogue.from_categories(categories)
         subscriptions = Subscriptions(
             reactor,

@@ -58,6 +58,7 @@ PUT /v2/user_auth
 
 #: Every valid token may.
 TOKEN = """
+PUT /v2/accounts
 GET /v2/token_auth
 DELETE /v2/token_auth
 """
@@ -65,6 +66,11 @@ DELETE /v2/token_auth
 #: The account in the path may, and accounts above it.
 ACCOUNT = """
 GET /v2/accounts/<account_id>
+PUT /v2/accounts/<account_id>
+POST /v2/accounts/<account_id>
+PATCH /v2/accounts/<account_id>
+GET /v2/accounts/<account_id>/api_key
+PUT /v2/accounts/<account_id>/api_key
 GET /v2/accounts/<account_id>/parents
 GET /v2/accounts/<account_id>/tree
 GET /v2/accounts/<account_id>/children
@@ -95,6 +101,9 @@ GET /v2/accounts/<account_id>/websockets
 GET /v2/accounts/<account_id>/websockets/<socket_id>
 DELETE /v2/accounts/<account_id>/websockets/<socket_id>
 GET /v2/accounts/<account_id>/events
+GET /v2/accounts/<account_id>/users/<user_id>/channels
+GET /v2/accounts/<account_id>/devices/<device_id>/channels
+GET /v2/accounts/<account_id>/groups/<group_id>/channels
 GET /v2/accounts/<account_id>/channels
 GET /v2/accounts/<account_id>/channels/<path:call_id>
 POST /v2/accounts/<account_id>/channels/<path:call_id>
@@ -103,20 +112,39 @@ PUT /v2/accounts/<account_id>/channels/<path:call_id>
 
 #: Accounts above the account in the path may.
 ABOVE = """
+DELETE /v2/accounts/<account_id>
 POST /v2/accounts/<account_id>/configs/webhooks
 PATCH /v2/accounts/<account_id>/configs/webhooks
 DELETE /v2/accounts/<account_id>/configs/webhooks
 """
 
+#: Super-admins may.
+ALL_ACCOUNTS = """
+GET /v2/channels
+"""
+
 ROWS = {
     row: name
-    for name, text in {"open": OPEN, "token": TOKEN, "account": ACCOUNT, "above": ABOVE}.items()
+    for name, text in {
+        "open": OPEN,
+        "token": TOKEN,
+        "account": ACCOUNT,
+        "above": ABOVE,
+        "all accounts": ALL_ACCOUNTS,
+    }.items()
     for row in text.split("\n")
     if row
 }
 
 #: Actions of a socket, and whether they need a right to the account in the message.
-ACTION_ROWS = {"subscribe": True, "command": True, "unsubscribe": False, "ping": False, "resume": False}
+ACTION_ROWS = {
+    "subscribe": True,
+    "command": True,
+    "unsubscribe": False,
+    "ping": False,
+    "noop": False,
+    "resume": False,
+}
 
 
 class Reached:
@@ -154,6 +182,7 @@ def make_resources(directory: Any) -> Any:
             read_metrics=_no_metrics,
             readiness_problems=_no_problems,
             degradations=list,
+            accounts=reached,
         )
     )
 
@@ -182,6 +211,8 @@ def expected_status(kind: str, actor: str, route: str) -> int | None:
     if row == "token":
         return None
     allowed = may_act(kind, actor) and not (row == "above" and actor == "self")
+    if row == "all accounts":
+        allowed = allowed and actor == "super-admin"
     return None if allowed else 403
 
 
@@ -271,7 +302,7 @@ def list_messages() -> list[tuple[str, dict[str, Any]]]:
     ]
     for command in (*COMMAND_SCHEMAS, "metaflow"):
         messages.append(("command", {"account_id": SELF, "call_id": "x", "command": command, "data": {}}))
-    messages += [(action, {}) for action in ("unsubscribe", "ping", "resume")]
+    messages += [(action, {}) for action in ("unsubscribe", "ping", "noop", "resume")]
     return messages
 
 

@@ -301,7 +301,8 @@ async def test_errors_do_not_repeat_what_was_sent(rest: RestHarness, verb: str, 
     started = process_time()
     answered = await rest(verb, path, data)
     assert process_time() - started < 0.3
-    assert (answered.code, answered.json_body["message"]) == (400, "validation error")
+    assert answered.code == 400
+    assert answered.json_body["message"] == ("invalid data" if "/channels/" in path else "validation error")
     assert len(answered.text_body) < 16_000
 
 

@@ -209,7 +209,7 @@ def test_events_without_an_account(variables: Any) -> None:
 
 def test_the_called_number_counts_only_without_an_account() -> None:
     body: dict[str, Any] = {"Request": "+4722555019@sip.example.net"}
-    assert occurrences("CHANNEL_CREATE", body)[0].called_number == "4722555019"
+    assert occurrences("CHANNEL_CREATE", body)[0].called_number == "+4722555019"
     body["Custom-Channel-Vars"] = {"Account-ID": ACCOUNT}
     assert occurrences("CHANNEL_CREATE", body)[0].called_number is None
 

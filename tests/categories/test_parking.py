@@ -31,7 +31,7 @@ def test_an_event_without_an_account_belongs_to_the_owner_of_the_called_number()
     harness = CategoryHarness(parking, account_for_number={"4722555019": ACCOUNT})
     client = harness.subscribe("parking.*")
     (occurrence,) = harness.publish(make_event("callevt", "call.PARK_PARKED.c", body))
-    assert (occurrence.account_id, occurrence.called_number) == (None, "4722555019")
+    assert (occurrence.account_id, occurrence.called_number) == (None, "+4722555019")
     assert [frame["name"] for frame in client.frames] == ["PARK_PARKED"]
 
 

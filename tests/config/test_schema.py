@@ -126,6 +126,18 @@ def test_kinds_separated_by_commas() -> None:
             ),
         ),
         (
+            '[webhooks]\nsource = "couchdb"\n',
+            ("couchdb.uri: expected a value, because webhooks.source is 'couchdb'",),
+        ),
+        (
+            '[directory]\nkind = "couchdb"\n[webhooks]\nsource = "couchdb"\n',
+            ("couchdb.uri: expected a value, because directory.kind has 'couchdb'",),
+        ),
+        (
+            '[webhooks]\nsource = "kazoo"\n',
+            ("webhooks.source: expected 'storage' or 'couchdb', got 'kazoo'",),
+        ),
+        (
             "[directory]\nkind = 5\n",
             ("directory.kind: expected a string or a list of strings, got 5",),
         ),
@@ -145,7 +157,9 @@ def test_kinds_separated_by_commas() -> None:
         ),
     ],
 )
-def test_what_the_directory_lacks(tmp_path: Path, text: str, error: tuple[str, ...]) -> None:
+def test_what_the_directory_and_the_source_of_hooks_lack(
+    tmp_path: Path, text: str, error: tuple[str, ...]
+) -> None:
     assert errors_of(tmp_path, text) == error
 
 

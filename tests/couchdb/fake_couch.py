@@ -48,6 +48,7 @@ class FakeCouch(Resource):
         self._log: dict[str, list[str]] = {}
         self._streams: list[tuple[str, Request]] = []
         self._agent = RequestTraversalAgent(self)
+        self._flushing = self._flush_again = False
 
     def client(self, clock: IReactorTime, timeout: float = 15.0, **options: Any) -> CouchClient:
         """Make a client of this CouchDB."""
@@ -98,18 +99,29 @@ class FakeCouch(Resource):
         """Send bytes to every open stream."""
         for _, request in self._streams:
             request.write(data)
-        self._agent.flush()
+        self.flush()
 
     def drop_streams(self) -> None:
         """Close the connections of all open streams."""
         streams, self._streams = self._streams, []
         for _, request in streams:
             request.loseConnection()
-        self._agent.flush()
+        self.flush()
 
     def flush(self) -> None:
         """Carry what was written to the connections, in both directions."""
-        self._agent.flush()
+        # What is carried may make its receiver send a request, and the agent's flush forgets connections when
+        # it is called by itself.
+        self._flush_again = True
+        if self._flushing:
+            return
+        self._flushing = True
+        try:
+            while self._flush_again:
+                self._flush_again = False
+                self._agent.flush()
+        finally:
+            self._flushing = False
 
     # -- IAgent
 
@@ -126,7 +138,7 @@ class FakeCouch(Resource):
         if self.frozen:
             return Deferred()
         answer: Deferred[IResponse] = self._agent.request(method, uri, headers, bodyProducer)
-        self._agent.flush()
+        self.flush()
         return answer
 
     # -- the server
@@ -160,6 +172,8 @@ class FakeCouch(Resource):
             return 404, {"error": "not_found", "reason": "Database does not exist."}
         if len(parts) == 1:
             return 200, {"update_seq": len(self._log.get(database, ()))}
+        if parts[1] == "_bulk_docs":
+            return 201, [self._bulk_write(database, document) for document in body["docs"]]
         if parts[1] == "_all_docs":
             return 200, {"rows": self._rows(database, query, body)}
         if parts[1] == "_design":
@@ -180,6 +194,14 @@ class FakeCouch(Resource):
         self.save(database, body)
         return 201, {"ok": True, "rev": self.databases[database][document_id]["_rev"]}
 
+    def _bulk_write(self, database: str, document: dict[str, Any]) -> dict[str, Any]:
+        document_id = document["_id"]
+        if document.get("_deleted") and document_id in self.databases[database]:
+            self.delete(database, document_id)
+            return {"id": document_id, "rev": f"9-{'0' * 32}"}
+        _, answer = self._put(database, document_id, document)
+        return {"id": document_id, **answer}
+
     def _rows(self, database: str, query: dict[str, str], body: Any) -> list[dict[str, Any]]:
         documents = self.databases[database]
         if body is not None:
@@ -189,7 +211,8 @@ class FakeCouch(Resource):
             end = json.loads(query.get("endkey", '"\uffff"'))
             keys = [key for key in sorted(documents) if start <= key <= end][: int(query["limit"])]
         return [
-            {"id": key, "key": key, "value": {}, "doc": documents[key]}
+            {"id": key, "key": key, "value": {}}
+            | ({"doc": documents[key]} if query.get("include_docs") == "true" else {})
             if key in documents
             else {"key": key, "error": "not_found"}
             for key in keys
@@ -214,7 +237,7 @@ class FakeCouch(Resource):
         for name, request in self._streams:
             if name == database:
                 request.write(self._line(database, len(log) - 1))
-        self._agent.flush()
+        self.flush()
 
     def _line(self, database: str, sequence: int) -> bytes:
         document_id = self._log[database][sequence]

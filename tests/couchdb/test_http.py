@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from kazoo_bridge.config.couch_uri import CouchUri
-from kazoo_bridge.couchdb.http import MAX_REQUESTS, CouchAnswer, CouchHttp
+from kazoo_bridge.couchdb.http import MAX_REQUESTS, AnswerNotJson, CouchAnswer, CouchHttp
 from kazoo_bridge.interfaces import StorageUnavailable
 from tests.couchdb.fake_couch import FakeCouch
 from tests.webhooks.hostile_receiver import HostileConnection, HostileReceiver
@@ -91,9 +91,18 @@ def test_an_answer_that_is_too_large_is_given_up() -> None:
     assert len(result_of(harness.get()).body) == 1000
 
 
+@pytest.mark.parametrize("number", [1, 2**70])
+def test_a_number_of_any_size_is_sent(number: int) -> None:
+    harness = Harness()
+    harness.couch.create("db")
+    result_of(ensureDeferred(harness.http.request("PUT", "/db/one", body={"_id": "one", "number": number})))
+    assert harness.couch.databases["db"]["one"]["number"] == number
+
+
 def test_an_answer_that_is_no_json_is_no_answer() -> None:
-    with pytest.raises(StorageUnavailable, match="JSON"):
-        CouchAnswer(200, b"<html>").json()
+    for body in (b"<html>", b"[" * 5000):
+        with pytest.raises(AnswerNotJson, match="JSON"):
+            CouchAnswer(200, body).json()
     assert CouchAnswer(500, b"<html>").reason == ""
     assert CouchAnswer(500, b'["x"]').reason == ""
 

@@ -12,6 +12,7 @@ from twisted.internet.task import Clock
 from zope.interface.verify import verifyObject
 
 from kazoo_bridge.directory import local
+from kazoo_bridge.directory.dialling import Dialling
 from kazoo_bridge.directory.local import GONE_TTL, UNKNOWN_TTL, LocalDirectory
 from kazoo_bridge.interfaces import Account, IDirectory, Principal, StorageUnavailable, TokenRestrictions
 from tests.directory.fakes import FakeAccountRow
@@ -504,3 +505,17 @@ def test_restrictions_of_a_token(
 ) -> None:
     secret = tokens.add("secret", "customer", restrictions=text)
     assert directory.authenticate(secret).result == Principal("customer", restrictions=expected)
+
+
+def test_numbers_may_be_dialled_as_in_the_default_region(
+    clock: Clock, accounts: FakeAccounts, tokens: FakeTokens, numbers: FakeNumbers
+) -> None:
+    directory = LocalDirectory(clock, accounts, tokens, numbers, dialling=Dialling("US"))
+    assert directory.account_for_number("4158867900") is None
+    numbers.by_number = {"14158867900": "customer", "4722555019": "other"}
+    now(directory.on_change("*", frozenset()))
+    for dialled in ("4158867900", "14158867900", "+14158867900"):
+        assert directory.account_for_number(dialled) == "customer"
+    # Carriers leave out the +, but a number with + is never a national one.
+    assert directory.account_for_number("4722555019") == "other"
+    assert directory.account_for_number("+4158867900") is None

@@ -23,6 +23,9 @@ _EXCEPTION_RATIO = 8
 #: Operations that say more about an account below the token's own.
 _FOR_CHILD_ACCOUNT = ("/tree", "/parents", "/configs/webhooks")
 
+#: Operations whose documents are accounts.
+_ACCOUNTS = ("/v2/accounts", "/v2/accounts/{account_id}")
+
 _counter = count()
 
 
@@ -40,6 +43,10 @@ def _choose_path_parameters(case: Any) -> dict[str, str]:
     last = case.operation.path.rpartition("/")[2].strip("{}")
     if case.method == "DELETE" and last in _DATA["doomed"] and chosen[last] == _DATA["known"][last][0]:
         chosen[last] = _DATA["doomed"][last]
+    if case.method == "DELETE" and last == "account_id":
+        chosen[last] = _DATA["doomed"][last]
+    if case.method == "PUT" and last == "api_key":  # the logins of other operations need the usual one's
+        chosen["account_id"] = _DATA["known"]["account_id"][1]
     if case.operation.path.endswith(_FOR_CHILD_ACCOUNT) and next(_counter) % 2:
         chosen["account_id"] = _DATA["known"]["account_id"][1]
     return chosen
@@ -57,6 +64,9 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     if next(_counter) % 2:
         case.query.clear()  # generated filters accept nothing
     data = case.body.get("data") if isinstance(case.body, dict) else None
+    if case.operation.path in _ACCOUNTS and isinstance(data, dict) and next(_counter) % 4:
+        data |= {"name": "Solberg Instruments"}
+        data.pop("realm", None)
     for name in ("uri", "api_key"):
         # Nothing may be sent to the hosts of generated URIs.
         if (

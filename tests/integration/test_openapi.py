@@ -27,7 +27,7 @@ _RUN_TIMEOUT = 500
 
 pytestmark = pytest.mark.timeout(_RUN_TIMEOUT + 60)
 
-ACCOUNT, CHILD, STRANGER, UNKNOWN = "a" * 32, "b" * 32, "c" * 32, "d" * 32
+ACCOUNT, CHILD, STRANGER, UNKNOWN, DOOMED = "a" * 32, "b" * 32, "c" * 32, "d" * 32, "e" * 32
 
 #: Every answer has to be in the document. Answers that are not HTTP, or too slow, are errors too.
 _CHECKS = (
@@ -155,6 +155,7 @@ def create_accounts(service: NodeProcess) -> str:
     service.command("account", "create", "--id", ACCOUNT)
     service.command("account", "create", "--id", CHILD, "--parent", ACCOUNT)
     service.command("account", "create", "--id", STRANGER)
+    service.command("account", "create", "--id", DOOMED, "--parent", ACCOUNT)
     token = service.command("token", "create", "--account", ACCOUNT)
     eventually(lambda: service.rest("GET", f"/v2/accounts/{CHILD}", token).status_code == 200, "the accounts")
     return token
@@ -192,9 +193,8 @@ def create_hooks(service: NodeProcess, token: str, receiver: WebReceiver) -> Ser
         "name": ["index.html"],
     }
     api_key = service.command("api-key", "create", "--account", ACCOUNT)
-    return ServiceHarness(
-        service, token, receiver.url, api_key, known, {"hook_id": hooks[1], "socket_id": sockets[1]}
-    )
+    doomed = {"account_id": DOOMED, "hook_id": hooks[1], "socket_id": sockets[1]}
+    return ServiceHarness(service, token, receiver.url, api_key, known, doomed)
 
 
 async def wait_for_dead_delivery(harness: ServiceHarness, switch: AmqpBus) -> None:

@@ -14,12 +14,14 @@ from kazoo_bridge.storage import change_log, deliveries, engine, migrate
 from kazoo_bridge.storage.database import Database
 from tests.directory.test_store_protocols import StoredDirectorySuite
 from tests.integration.postgresql import Cluster
+from tests.storage.couchdb_hooks.test_extras import HookExtrasStoreSuite
 from tests.storage.fixtures import (  # noqa: F401
     account_store,
     attempt_store,
     clock,
     database,
     delivery_store,
+    hook_extras_store,
     hook_store,
     limit_store,
     missed_event_store,
@@ -103,6 +105,10 @@ class TestDeliveryStore(DeliveryStoreSuite):
 
 
 class TestDeliveryRetention(DeliveryRetentionSuite):
+    pass
+
+
+class TestHookExtrasStore(HookExtrasStoreSuite):
     pass
 
 

@@ -27,7 +27,7 @@ def test_what_is_no_account_id_is_no_account(account_id: Any) -> None:
 @pytest.mark.parametrize(
     ("body", "number"),
     [
-        ({"Request": "+4722555019@r", "To": "2001@r"}, "4722555019"),
+        ({"Request": "+4722555019@r", "To": "2001@r"}, "+4722555019"),
         ({"Request": "sip:4722555019@r"}, "4722555019"),
         ({"Request": "4722555019"}, "4722555019"),
         ({"To": "4722555019@r"}, "4722555019"),

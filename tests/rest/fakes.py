@@ -69,6 +69,9 @@ class FakeDirectory:
     def account_for_number(self, number: str) -> str | None:
         return None
 
+    def look_up_number(self, number: str) -> Deferred[Any] | None:
+        return None
+
     def can_act_for(self, principal: Principal, account_id: str) -> Deferred[bool]:
         own = principal.account_id
         return succeed(principal.superadmin or own == account_id or own in (self.ancestors(account_id) or ()))

@@ -8,6 +8,7 @@ from tests.storage.fixtures import (  # noqa: F401
     clock,
     database,
     delivery_store,
+    hook_extras_store,
     hook_store,
     limit_store,
     missed_event_store,

@@ -15,6 +15,7 @@ from twisted.internet.task import Clock
 
 from kazoo_bridge.storage.accounts import AccountStore
 from kazoo_bridge.storage.attempts import AttemptStore
+from kazoo_bridge.storage.couchdb_hooks.extras import HookExtrasStore
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.deliveries import DeliveryStore
 from kazoo_bridge.storage.hooks import HookStore
@@ -58,6 +59,11 @@ def number_store(database: Database) -> NumberStore:
 @pytest.fixture
 def hook_store(clock: Clock, database: Database) -> HookStore:
     return HookStore(clock, database)
+
+
+@pytest.fixture
+def hook_extras_store(clock: Clock, database: Database) -> HookExtrasStore:
+    return HookExtrasStore(clock, database)
 
 
 @pytest.fixture

@@ -165,7 +165,7 @@ def test_events_without_an_account_reach_the_owner_of_the_called_number() -> Non
     client = harness.subscribe("call.CHANNEL_CREATE.*")
     body = {"Event-Name": "CHANNEL_CREATE", "Request": "+4722555019@sip.example.net"}
     (occurrence,) = harness.publish(make_event("callevt", "call.CHANNEL_CREATE.c1", body))
-    assert (occurrence.account_id, occurrence.called_number) == (None, "4722555019")
+    assert (occurrence.account_id, occurrence.called_number) == (None, "+4722555019")
     assert [frame["routing_key"] for frame in client.frames] == [
         f"call.{EXAMPLE_ACCOUNT.id}.CHANNEL_CREATE.c1"
     ]

@@ -525,10 +525,15 @@ class FakeDirectory:
     fetchable: dict[str, tuple[str, ...]] = field(factory=dict)
     superadmins: set[str] = field(factory=set)
     owners: dict[str, str] = field(factory=dict)
+    #: What `look_up_number` returns.
+    asked_numbers: dict[str, Deferred[Any]] = field(factory=dict)
     down: bool = False
 
     def account_for_number(self, number: str) -> str | None:
-        return self.owners.get(number)
+        return self.owners.get(number.removeprefix("+"))
+
+    def look_up_number(self, number: str) -> Deferred[Any] | None:
+        return self.asked_numbers.get(number)
 
     def reseller_of(self, account_id: str) -> str | None:
         ancestors = self.ancestors(account_id)

@@ -154,6 +154,7 @@ class OutageHarness:
             self._on_account_deleted,
         )
         self._result(node.load())
+        self._result(node.hooks.load())
         node.start()
         self.nodes.append(node)
         return node

@@ -17,12 +17,14 @@ from kazoo_bridge.interfaces import (
     IEventCategory,
     Occurrence,
     Requeue,
+    StorageUnavailable,
     Topic,
 )
 from kazoo_bridge.kazoo import Event
 from kazoo_bridge.webhooks.delivery.dispatcher import Dispatcher
 from kazoo_bridge.webhooks.event_handler import (
     MAX_STARTED_AT_ONCE,
+    OWNER_TIMEOUT,
     AllEnded,
     WebhookEventHandler,
     event_id,
@@ -208,6 +210,56 @@ def test_the_account_of_a_call_is_the_owner_of_the_called_number() -> None:
         assert harness.handler.handle(event(called="4722555020")) is None
     assert harness.handler.without_account == 1
     harness.handler.stop()
+
+
+class TestUnknownNumbers:
+    def ask(self, harness: Harness) -> Deferred[Any]:
+        harness.directory.owners.clear()
+        asking: Deferred[Any] = Deferred()
+        harness.directory.asked_numbers["4722555019"] = asking
+        return asking
+
+    def test_an_event_waits_for_the_owner_of_its_number(self) -> None:
+        harness = Harness()
+        asking = self.ask(harness)
+        results = harness.handle(event(called="4722555019", payload={"call_id": "c1"}))
+        assert harness.dispatcher.deliveries == []
+        harness.directory.owners["4722555019"] = ACCOUNT
+        asking.callback(None)
+        assert harness.dispatcher.hooks == ["of-parent", "own"]
+        assert harness.dispatcher.payloads[0]["account_id"] == ACCOUNT
+        for active in harness.dispatcher.active:
+            active.succeed()
+        assert results == [None]
+        assert harness.clock.getDelayedCalls() == []
+
+    def test_a_number_without_an_owner(self) -> None:
+        harness = Harness()
+        asking = self.ask(harness)
+        results = harness.handle(event(called="4722555019"))
+        asking.callback(None)
+        assert results == [None]
+        assert (harness.dispatcher.deliveries, harness.handler.without_account) == ([], 1)
+
+    def test_an_event_waits_for_a_bounded_time_and_comes_again_once(self) -> None:
+        harness = Harness()
+        self.ask(harness)
+        results = harness.handle(event(called="4722555019"))
+        harness.clock.advance(OWNER_TIMEOUT)
+        assert results[0].check(Requeue)
+        assert "4722555019 cannot be read: no answer within 5 s" in str(results[0].value)
+        assert harness.handler.without_account == 0
+        self.ask(harness).errback(StorageUnavailable("away"))
+        again = harness.handle(evolve(event(called="4722555019"), redelivered=True))
+        assert (again, harness.handler.without_account) == ([None], 1)
+
+    def test_an_owner_that_must_be_read_itself(self) -> None:
+        harness = Harness(known={}, fetchable={ACCOUNT: (PARENT,)})
+        asking = self.ask(harness)
+        harness.handle(event(called="4722555019"))
+        harness.directory.owners["4722555019"] = ACCOUNT
+        asking.callback(None)
+        assert harness.dispatcher.hooks == ["of-parent", "own"]
 
 
 def test_an_event_that_names_its_account_is_not_for_the_owner_of_the_called_number() -> None:

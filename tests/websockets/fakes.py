@@ -74,6 +74,8 @@ class FakeDirectory:
         self.parents: dict[str, str | None] = {PARENT: None, CHILD: PARENT, STRANGER: None, SUPERADMIN: None}
         self.tokens = {account_id: Principal(account_id) for account_id in self.parents}
         self.numbers: dict[str, str] = {}
+        #: What `look_up_number` returns.
+        self.asked_numbers: dict[str, Deferred[Any]] = {}
         self.unavailable = False
         self.accounts_unavailable = False
         #: The names of the methods that were called.
@@ -116,7 +118,10 @@ class FakeDirectory:
         return account_id == SUPERADMIN
 
     def account_for_number(self, number: str) -> str | None:
-        return self.numbers.get(number)
+        return self.numbers.get(number.removeprefix("+"))
+
+    def look_up_number(self, number: str) -> Deferred[Any] | None:
+        return self.asked_numbers.get(number)
 
     def can_act_for(self, principal: Principal, account_id: str) -> Deferred[bool]:
         self.asked.append("can_act_for")
@@ -305,7 +310,7 @@ class PartsHarness:
         directory: Any = self.directory
         calls: Any = self.calls
         index: SubscriptionIndex[Session] = SubscriptionIndex(self.directory.account_for_number)
-        self.fanout = EventFanout(self.clock, bus, index)
+        self.fanout = EventFanout(self.clock, bus, index, self.directory.look_up_number)
         self.fanout.start()
         config = evolve(Websockets(), **settings)
         self.subscription_budget = SubscriptionBudget(self.clock, config.max_subscriptions_per_account)

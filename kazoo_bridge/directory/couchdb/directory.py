@@ -22,8 +22,15 @@ from kazoo_bridge.directory.couchdb.accounts import CouchAccounts
 from kazoo_bridge.directory.couchdb.cached_reader import Freshness
 from kazoo_bridge.directory.couchdb.kazoo_token import MAX_TOKEN_LENGTH, KazooToken, mint_token, parse_token
 from kazoo_bridge.directory.couchdb.numbers import CouchNumbers
-from kazoo_bridge.directory.couchdb.secrets import AuthSettings, CouchSecrets, Identity, settings_missing
+from kazoo_bridge.directory.couchdb.secrets import (
+    AuthSettings,
+    CouchSecrets,
+    Identity,
+    is_of_identity,
+    settings_missing,
+)
 from kazoo_bridge.directory.couchdb.user_logins import check_login_allowed, find_user, wrong_credentials
+from kazoo_bridge.directory.dialling import Dialling
 from kazoo_bridge.directory.ended_tokens import EndedTokens
 from kazoo_bridge.directory.ttl_cache import TtlCache
 from kazoo_bridge.interfaces import (
@@ -78,25 +85,27 @@ class CouchDirectory(BaseDirectory):
     with `StorageUnavailable`.
     """
 
-    def __init__(self, clock: IReactorTime, client: CouchClient, freshness: Freshness) -> None:
-        """Read nothing yet."""
+    def __init__(
+        self, clock: IReactorTime, client: CouchClient, freshness: Freshness, dialling: Dialling | None = None
+    ) -> None:
+        """Read nothing yet. `dialling` receives KAZOO's converters of numbers."""
         self._clock = clock
         self._client = client
         self._freshness = freshness
         self._revision = 0
         self._accounts = CouchAccounts(clock, client, self._on_account_changed)
         self._secrets = CouchSecrets(clock, client, freshness, self._on_secrets_changed)
-        self._numbers = CouchNumbers(clock, client)
+        self._numbers = CouchNumbers(clock, client, freshness.usable, dialling or Dialling())
         self._verified: TtlCache[_Verified] = TtlCache(MAX_CACHED)
         self._ended = EndedTokens(MAX_CACHED)
         self._verifying: dict[str, list[Deferred[Principal | None]]] = {}
 
     @classmethod
-    def from_config(cls, reactor: Any, config: Config) -> CouchDirectory:
+    def from_config(cls, reactor: Any, config: Config, dialling: Dialling | None = None) -> CouchDirectory:
         """Make the directory of the section ``couchdb``."""
         settings = config.couchdb
         client = CouchClient.from_uri(reactor, settings.uri, timeout=settings.request_timeout_ms / 1000)
-        return cls(reactor, client, Freshness(settings.recheck_s, settings.max_stale_s))
+        return cls(reactor, client, Freshness(settings.recheck_s, settings.max_stale_s), dialling)
 
     # -- the service
 
@@ -129,7 +138,7 @@ class CouchDirectory(BaseDirectory):
 
     @property
     def configuration_topics(self) -> frozenset[Topic]:
-        """The messages about documents that have secrets, keys or settings."""
+        """The messages about documents that have secrets, keys, settings or owners of numbers."""
         return _TOPICS
 
     def on_configuration_event(self, event: Event) -> None:
@@ -141,6 +150,7 @@ class CouchDirectory(BaseDirectory):
     def on_configuration_missed(self) -> None:
         """Messages of ``configuration`` may have been missed: trust no secret without reading it again."""
         self._secrets.mark_all_changed()
+        self._numbers.mark_all_changed()
 
     def _on_account_changed(self, account_id: str) -> None:
         self._revision += 1
@@ -216,11 +226,13 @@ class CouchDirectory(BaseDirectory):
         return record is not None and record.superadmin and record.is_active(self._clock.seconds())
 
     def account_for_number(self, number: str) -> str | None:
-        """Return the id of the account that owns a phone number (digits only), from memory."""
-        return self._numbers.owner(number)
+        """Return the account that owns a number, from memory; None also if it is disabled, like KAZOO."""
+        owner = self._numbers.owner(number)
+        record = None if owner is None else self._accounts.find(owner)
+        return owner if record is None or record.is_active(self._clock.seconds()) else None
 
-    def look_up_number(self, number: str) -> Deferred[Any] | None:
-        """Read the owner of a number that memory does not know; may fail with `StorageUnavailable`."""
+    def look_up_number(self, number: str) -> Deferred[None] | None:
+        """Ask for the owner of a number that memory does not know."""
         return self._numbers.look_up(number)
 
     def can_act_for(self, principal: Principal, account_id: str) -> Deferred[bool]:
@@ -310,7 +322,7 @@ class CouchDirectory(BaseDirectory):
         if token.identity_signature is not None:
             identity = await self._secrets.identity(token.account_id, token.identity_id)
             settings = await self._secrets.auth_settings()
-            if not _is_of_identity(token, identity, settings):
+            if not is_of_identity(token, identity, settings):
                 return None
         record = await self._accounts.fetch(token.acts_as or token.account_id)
         own = await self._accounts.fetch(token.account_id)
@@ -387,11 +399,3 @@ class CouchDirectory(BaseDirectory):
     def _is_too_old(self) -> bool:
         away_since = self._accounts.away_since()
         return away_since is not None and self._clock.seconds() - away_since >= self._freshness.usable
-
-
-def _is_of_identity(token: KazooToken, identity: Identity | None, settings: AuthSettings | None) -> bool:
-    if identity is None or identity.secret is None or not identity.enabled:
-        return False
-    if settings is None or settings.secret is None:
-        return False
-    return token.is_of_identity(identity.secret, settings.secret)

@@ -1,73 +1,191 @@
-"""The owners of telephone numbers, read from CouchDB when an event names a number."""
+"""The owners of numbers in CouchDB: asked for once, kept, and forgotten when KAZOO says that they changed."""
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import frozen
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from kazoo_bridge.couchdb.client import CouchClient
-from kazoo_bridge.couchdb.names import number_database
-from kazoo_bridge.directory.couchdb.cached_reader import CachedReader, Freshness
+from kazoo_bridge.couchdb.names import SYSTEM_CONFIG, number_database
+from kazoo_bridge.directory.dialling import Dialling
+from kazoo_bridge.interfaces import StorageUnavailable
 from kazoo_bridge.kazoo import is_account_id, is_true
-from kazoo_bridge.token_bucket import TokenBucket
+from kazoo_bridge.kazoo.number_converters import NumberConverters
 
-#: States of a number that belongs to its account; see ``core/kazoo_numbers/src/knm_numbers.erl`` in
-#: ``2600hz/kazoo``.
-_STATES_IN_SERVICE = frozenset({"port_in", "in_service", "port_out", "reserved"})
+_log = Logger()
 
-#: Digits of a number. Shorter ones are extensions and service numbers, which have no owner there.
-MIN_DIGITS, MAX_DIGITS = 7, 15
+#: Numbers that are kept, most of which have no owner here: any carrier's call brings some.
+MAX_NUMBERS = 200_000
 
-#: For how many seconds an owner is not asked for again, and is known while CouchDB is away. Messages of KAZOO
-#: say when a number changes hands.
-FRESHNESS = Freshness(new=300, usable=86_400)
+#: Seconds after which a number with an owner, or without, is asked for again; messages do that sooner.
+KNOWN_TTL, UNKNOWN_TTL = 3600.0, 600.0
 
-#: Numbers that are kept, with and without an owner.
-_MAX_KEPT = 100_000
+#: Seconds after a failure for which CouchDB is not asked, and numbers that are asked for at the same time.
+_PAUSE, MAX_READING = 3.0, 500
 
-#: Reads of unknown numbers, and of known ones again: at once, and seconds until one more.
-_READS = 1000, 0.01
+#: The documents of ``system_config`` with the converters, and with ``assume_inbound_e164``.
+CONVERTERS, STEPSWITCH = "number_manager", "stepswitch"
 
-_NO_OWNER = ""
+#: States in which calls to a number belong to its account; ``knm_number:check_number`` in ``2600hz/kazoo``.
+_STATES_IN_USE = frozenset({"in_service", "port_in", "port_out", "reserved"})
+
+
+@frozen
+class _Known:
+    owner: str | None
+    read_at: float
+
+    @property
+    def ttl(self) -> float:
+        return UNKNOWN_TTL if self.owner is None else KNOWN_TTL
 
 
 class CouchNumbers:
-    """Owners by the digits of a number in E.164, as `kazoo_bridge.kazoo.normalize_number` returns it."""
+    """Owners by number, in memory; `look_up` asks. Dialled numbers are converted by KAZOO's converters.
 
-    def __init__(self, clock: IReactorTime, client: CouchClient) -> None:
+    `usable`: seconds for which an owner counts while CouchDB does not answer.
+    """
+
+    def __init__(self, clock: IReactorTime, client: CouchClient, usable: float, dialling: Dialling) -> None:
+        self._clock = clock
         self._client = client
-        self._owners: CachedReader[str] = CachedReader(
-            clock,
-            self._read_owner,
-            FRESHNESS,
-            on_changed=lambda _: None,
-            unknown=TokenBucket(*_READS),
-            again=TokenBucket(*_READS),
-            limit=_MAX_KEPT,
-        )
+        self._usable = usable
+        self._dialling = dialling
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._reading: dict[str, list[Deferred[None]]] = {}
+        #: Numbers that have changed since a request of now began, and how often changes may have been missed.
+        self._changed: set[str] = set()
+        self._missed = 0
+        self._converters_changed = True
+        self._paused_until = float("-inf")
 
     def owner(self, number: str) -> str | None:
-        """Return the id of the account that owns a number, from memory."""
-        return self._owners.known(number) or None
-
-    def look_up(self, number: str) -> Deferred[str | None] | None:
-        """Read the owner; None if it is known, or known not to exist, or cannot be a number of KAZOO's.
-
-        The Deferred may fail with `StorageUnavailable`.
-        """
-        if not MIN_DIGITS <= len(number) <= MAX_DIGITS or not (number.isascii() and number.isdigit()):
+        """Return the owner of a dialled number from memory."""
+        e164 = self._e164(number)
+        known = None if e164 is None else self._known.get(e164)
+        if known is None or self._clock.seconds() - known.read_at >= KNOWN_TTL + self._usable:
             return None
-        return None if self._owners.peek(number) is not None else self._owners.get(number)
+        return known.owner
+
+    def look_up(self, number: str) -> Deferred[None] | None:
+        """Ask for the owner of a dialled number; None if memory's answer is final for now.
+
+        Several who ask for the same number share one request. Fails with `StorageUnavailable`.
+        """
+        now, e164 = self._clock.seconds(), self._e164(number)
+        known = None if e164 is None else self._known.get(e164)
+        if not self._converters_changed:
+            if e164 is None:
+                return None
+            if known is not None and now - known.read_at < known.ttl:
+                return None
+        key, waiter = e164 or number, Deferred[None]()
+        if key in self._reading:
+            self._reading[key].append(waiter)
+        elif now < self._paused_until:
+            if known is not None:
+                return None
+            return fail(StorageUnavailable(f"{self._client.label} has not answered just now"))
+        elif len(self._reading) >= MAX_READING:
+            return fail(StorageUnavailable("too many unknown numbers are asked for"))
+        else:
+            self._reading[key] = [waiter]
+            Deferred.fromCoroutine(self._read(number)).addBoth(self._finished, key)
+        return waiter
 
     def document_changed(self, database: object, document_id: object) -> None:
         """Follow a message that says that a document has changed."""
-        if isinstance(database, str) and isinstance(document_id, str) and database.startswith("numbers"):
-            self._owners.mark_changed(document_id.removeprefix("+"))
+        if not isinstance(database, str) or not isinstance(document_id, str):
+            return
+        if database == SYSTEM_CONFIG and document_id in (CONVERTERS, STEPSWITCH):
+            self._converters_changed = True
+        elif database.startswith(("numbers/", "numbers%2F", "numbers%2f")):
+            self._known.pop(document_id, None)
+            if self._reading:
+                self._changed.add(document_id)
 
-    async def _read_owner(self, number: str) -> str:
-        document = await self._client.find(number_database(f"+{number}"), f"+{number}")
-        if document is None or is_true(document.get("pvt_deleted")):
-            return _NO_OWNER
-        owner = document.get("pvt_assigned_to")
-        in_service = document.get("pvt_state") in _STATES_IN_SERVICE
-        return str(owner) if in_service and is_account_id(owner) else _NO_OWNER
+    def mark_all_changed(self) -> None:
+        """Ask for everything again, because messages about changes may have been missed."""
+        self._known.clear()
+        self._missed += 1
+        self._converters_changed = True
+
+    def _e164(self, number: str) -> str | None:
+        if self._dialling.converters is None and not number.startswith("+"):
+            return None
+        return self._dialling.to_e164(number)
+
+    async def _read(self, number: str) -> None:
+        e164 = None
+        try:
+            if self._converters_changed:
+                await self._read_converters()
+            e164 = self._e164(number)
+            if e164 is None:
+                return
+            owner = await self._read_owner(e164)
+        except StorageUnavailable:
+            self._paused_until = self._clock.seconds() + _PAUSE
+            if e164 in self._known:
+                return
+            raise
+        self._known[e164] = _Known(owner, self._clock.seconds())
+        self._known.move_to_end(e164)
+        while len(self._known) > MAX_NUMBERS:
+            self._known.popitem(last=False)
+
+    async def _read_owner(self, e164: str) -> str | None:
+        while True:
+            self._changed.discard(e164)
+            missed = self._missed
+            document = await self._client.find(number_database(e164), e164)
+            # What has changed meanwhile may have been read before the change.
+            if e164 not in self._changed and missed == self._missed:
+                return None if document is None else owner_of(document)
+
+    async def _read_converters(self) -> None:
+        self._converters_changed = False
+        try:
+            manager = await self._client.find(SYSTEM_CONFIG, CONVERTERS)
+            stepswitch = await self._client.find(SYSTEM_CONFIG, STEPSWITCH)
+        except BaseException:
+            self._converters_changed = True
+            raise
+        assume = is_true(_default(stepswitch).get("assume_inbound_e164"))
+        converters = NumberConverters.parse(_default(manager).get("e164_converters"), assume_e164=assume)
+        if converters != self._dialling.converters:
+            for problem in converters.problems:
+                _log.warn(
+                    "converter of KAZOO not used document=system_config/number_manager reason={reason}",
+                    reason=problem,
+                )
+            self._dialling.converters = converters
+
+    def _finished(self, result: Failure | None, key: str) -> None:
+        waiting = self._reading.pop(key)
+        if not self._reading:
+            self._changed.clear()
+        for waiter in waiting:
+            # A waiter that was cancelled has fired already.
+            if not waiter.called:
+                waiter.callback(result)
+
+
+def owner_of(document: Mapping[str, Any]) -> str | None:
+    """Return the account that calls to a number belong to, from its document; None: no account."""
+    owner = document.get("pvt_assigned_to")
+    if is_true(document.get("pvt_deleted")) or document.get("pvt_state") not in _STATES_IN_USE:
+        return None
+    return str(owner) if is_account_id(owner) else None
+
+
+def _default(document: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    section = (document or {}).get("default")
+    return section if isinstance(section, dict) else {}

@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from kazoo_bridge.couchdb.client import CouchClient
 from kazoo_bridge.couchdb.names import SYSTEM_AUTH, SYSTEM_CONFIG, account_database
 from kazoo_bridge.directory.couchdb.cached_reader import CachedReader, Freshness
+from kazoo_bridge.directory.couchdb.kazoo_token import KazooToken
 from kazoo_bridge.interfaces import StorageUnavailable
 from kazoo_bridge.kazoo import account_from_db, is_true
 from kazoo_bridge.text_sanitizing import text_for_display
@@ -198,3 +199,12 @@ def settings_missing() -> StorageUnavailable:
         f"{SYSTEM_CONFIG}/{AUTH_CONFIG} has no secret_for_user_signature or system_key, "
         "which KAZOO sets when it mints its first token"
     )
+
+
+def is_of_identity(token: KazooToken, identity: Identity | None, settings: AuthSettings | None) -> bool:
+    """Verify that the identity, which must exist and be enabled, has signed the token."""
+    if identity is None or identity.secret is None or not identity.enabled:
+        return False
+    if settings is None or settings.secret is None:
+        return False
+    return token.is_of_identity(identity.secret, settings.secret)

@@ -178,12 +178,16 @@ class CrossbarDirectory(BaseDirectory):
         return account is not None and account.superadmin and account.enabled
 
     def account_for_number(self, number: str) -> str | None:
-        """Return the id of the account that owns a phone number (digits only), from memory."""
+        """Return the id of the account that owns a phone number, from memory."""
         return self._owners.peek(number)
 
     def look_up_number(self, number: str) -> Deferred[Any] | None:
-        """Ask for the owner of a number that memory does not know, and has not been asked for just now."""
-        if self._owners.is_fresh(number) or not (number.isascii() and number.isdigit()):
+        """Ask for the owner of a number that memory does not know, and has not been asked for just now.
+
+        KAZOO converts the number to E.164 itself.
+        """
+        digits = number.removeprefix("+")
+        if self._owners.is_fresh(number) or not (digits.isascii() and digits.isdigit()):
             return None
         return self._owners.get(number, lambda: self._read_owner(number))
 
@@ -275,7 +279,8 @@ class CrossbarDirectory(BaseDirectory):
 
     async def _read_owner(self, number: str) -> str | None:
         own = await self._session.account_id()
-        return read_owner(await self._session.get(f"/accounts/{own}/phone_numbers/%2B{number}/identify"))
+        path = f"/accounts/{own}/phone_numbers/{quote(number, safe='')}/identify"
+        return read_owner(await self._session.get(path))
 
     async def _look(self) -> None:
         """Ask crossbar for the account of the API key if it has not answered lately."""

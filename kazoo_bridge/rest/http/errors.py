@@ -6,6 +6,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from kazoo_bridge.interfaces import (
+    AccountHasDescendants,
+    AccountNotLocal,
+    AccountRefused,
     BusUnavailable,
     CommandRefused,
     InvalidDocument,
@@ -44,17 +47,27 @@ def to_api_error(error: Exception) -> ApiError | None:
             return validation_error(error.errors)
         case LoginRefused():
             return ApiError(error.status, error.word, error.data)
+        case AccountRefused() | AccountNotLocal() | AccountHasDescendants():
+            return _account_error(error)
         case TooManyHooks():
             return too_many_hooks(error.limit)
         case RevisionConflict():
             return conflict()
         case UnknownCall():
             return unknown_channel(str(error))
-        case BusUnavailable():
-            return bus_fault()
-        case StorageUnavailable():
-            return storage_fault()
+        case BusUnavailable() | StorageUnavailable():
+            return bus_fault() if isinstance(error, BusUnavailable) else storage_fault()
     return None
+
+
+def _account_error(error: AccountRefused | AccountNotLocal | AccountHasDescendants) -> ApiError:
+    match error:
+        case AccountRefused():
+            return invalid_field(error.field, error.rule, str(error))
+        case AccountHasDescendants():
+            return ApiError(409, "account_has_descendants", {"message": str(error)})
+    message = "this account is not of the bridge's own storage: change it in KAZOO"
+    return ApiError(403, "forbidden", {"message": message})
 
 
 def parse_error(problem: str) -> ApiError:

@@ -11,6 +11,7 @@ from kazoo_bridge.interfaces import AccountLimits
 from kazoo_bridge.rest.openapi.envelopes import GREGORIAN, list_of, make_body, make_page, make_response, ref
 from kazoo_bridge.rest.openapi.operations import Access, Operation
 from kazoo_bridge.rest.openapi.parameters import FILTERS, PAGES
+from kazoo_bridge.rest.resources.account_changes import MAX_NAME, MAX_REALM
 from kazoo_bridge.rest.resources.limits import LIMIT_SCHEMA
 
 _TEXT = {"type": "string"}
@@ -43,12 +44,24 @@ SCHEMAS: Mapping[str, Any] = {
     },
     "Account": _account("realm", realm=_TEXT, reseller_id=ref("AccountId")),
     "AccountName": _account(),
+    "ApiKeyState": {
+        "type": "object",
+        "required": ["has_api_key"],
+        "properties": {"has_api_key": {"type": "boolean"}},
+    },
+    "ApiKey": {"type": "object", "required": ["api_key"], "properties": {"api_key": _TEXT}},
     "Child": _account("realm", "descendants_count", realm=_TEXT, descendants_count=_COUNT),
     "Descendant": _account("realm", "tree", realm=_TEXT, tree=list_of(ref("AccountId"))),
     "Limits": _limits(LIMIT_SCHEMA),
 }
 
 _A = "/v2/accounts/{account_id}"
+_FIELDS = {
+    "name": {**_TEXT, "minLength": 1, "maxLength": MAX_NAME},
+    "realm": {**_TEXT, "maxLength": MAX_REALM},
+}
+_NEW_ACCOUNT = make_body({"type": "object", "required": ["name"], "properties": _FIELDS})
+_ACCOUNT_CHANGES = make_body({"type": "object", "properties": _FIELDS})
 _OWN_LIMITS = f"{_A}/configs/webhooks"
 _NULLABLE_LIMITS = make_body(_limits({"anyOf": [LIMIT_SCHEMA, {"type": "null"}]}))
 
@@ -141,6 +154,68 @@ OPERATIONS = (
         "accounts",
         "The account",
         {200: make_response("The account", ref("Account"))},
+    ),
+    Operation(
+        "put",
+        "/v2/accounts",
+        "createAccountBelowOwn",
+        "accounts",
+        "Creates an account below the token's",
+        {201: make_response("The account", ref("Account"))},
+        body=_NEW_ACCOUNT,
+        refusals=(403,),
+    ),
+    Operation(
+        "put",
+        _A,
+        "createAccount",
+        "accounts",
+        "Creates an account below the account",
+        {201: make_response("The account", ref("Account"))},
+        body=_NEW_ACCOUNT,
+    ),
+    Operation(
+        "post",
+        _A,
+        "replaceAccount",
+        "accounts",
+        "Changes the account; without a realm it keeps its own",
+        {200: make_response("The account", ref("Account"))},
+        body=_NEW_ACCOUNT,
+    ),
+    Operation(
+        "patch",
+        _A,
+        "changeAccount",
+        "accounts",
+        "Changes the given keys of the account",
+        {200: make_response("The account", ref("Account"))},
+        body=_ACCOUNT_CHANGES,
+    ),
+    Operation(
+        "delete",
+        _A,
+        "deleteAccount",
+        "accounts",
+        "Deletes the account with its hooks, numbers, tokens and API keys; only accounts above it may",
+        {200: make_response("The account as it was", ref("Account"))},
+        refusals=(409,),
+    ),
+    Operation(
+        "get",
+        f"{_A}/api_key",
+        "readApiKey",
+        "accounts",
+        "Whether the account has an API key, which is not stored itself",
+        {200: make_response("Whether it has one", ref("ApiKeyState"))},
+    ),
+    Operation(
+        "put",
+        f"{_A}/api_key",
+        "renewApiKey",
+        "accounts",
+        "Creates an API key; former ones end, with the tokens that were created with them",
+        {201: make_response("The key, shown only here", ref("ApiKey"))},
     ),
     Operation(
         "get",

@@ -66,7 +66,7 @@ SCHEMAS: Mapping[str, Any] = {
     ),
     "InvalidMethod": _error({"const": "invalid_method"}),
     "TooSlow": _error({}, _NO_DETAILS),
-    "Conflict": _error({"enum": ["datastore_conflict", "webhook_disabled"]}),
+    "Conflict": _error({"enum": ["datastore_conflict", "webhook_disabled", "account_has_descendants"]}),
     "NotReplayable": _error({"const": "not_replayable"}, _FIELDS),
     "PreconditionFailed": _error({"const": "precondition_failed"}),
     "TooLarge": _error({"const": "too_large"}),
@@ -116,7 +116,8 @@ _BY_STATUS: Mapping[int, tuple[str, Mapping[str, Any]]] = {
         "Conflict",
         _response(
             "Another client has changed the document meanwhile: read it again, then repeat; or the webhook of"
-            " the deliveries is disabled: enable it, then repeat; or the attempt cannot be replayed",
+            " the deliveries is disabled: enable it, then repeat; or the attempt cannot be replayed;"
+            " or the account has accounts below it: delete those first",
             "Conflict",
             "NotReplayable",
         ),

@@ -21,7 +21,7 @@ _ACCOUNT = "/v2/accounts/<account_id>"
 
 @frozen
 class AccountResource(RoutedResource):
-    """Accounts and their relatives, read only."""
+    """Reads accounts and their relatives."""
 
     directory: IDirectory
 
@@ -29,7 +29,7 @@ class AccountResource(RoutedResource):
     @account_handler
     async def read(self, _context: RequestContext, account_id: str) -> Response:
         """Answer with the account."""
-        return Response(_to_api(await self._get_account(account_id)))
+        return Response(account_to_api(await self._get_account(account_id)))
 
     @route("GET", f"{_ACCOUNT}/parents")
     @account_handler
@@ -109,7 +109,8 @@ def _list_entry(account: Account) -> dict[str, Any]:
     return {"id": account.id, "name": account.name, "realm": account.realm}
 
 
-def _to_api(account: Account) -> dict[str, Any]:
+def account_to_api(account: Account) -> dict[str, Any]:
+    """Return an account as REST shows it."""
     reseller = {} if account.reseller_id is None else {"reseller_id": account.reseller_id}
     return _list_entry(account) | reseller
 

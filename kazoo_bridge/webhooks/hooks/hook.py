@@ -29,11 +29,17 @@ SELECTOR_KEYS = ("type", "action")
 
 _DEFAULT_VERB = "post"
 _VERBS = ("post", "get", "put")
+_FORMATS = ("form-data", "json")
 
 #: The id is sent in a header.
 _HOOK_ID = re.compile(r"[0-9A-Za-z_.-]{1,64}")
 
-#: The one empty mapping of all hooks: there may be a million.
+#: URIs that are certainly well-formed: there may be a million hooks, and `uri_problem` takes longer.
+_USUAL_URI = re.compile(
+    r"https?://(?:[a-z0-9]{1,30}[.-])*[a-z]{2,20}(?::[1-9][0-9]{0,3})?/[\x21-\x5b\x5d-\x7e]*"
+)
+
+#: The one empty mapping of all hooks.
 NOTHING: Mapping[str, Any] = {}
 
 
@@ -95,7 +101,7 @@ class Hook:
 
     @classmethod
     def from_document(cls, stored: StoredHook, catalogue: HookCatalogue) -> Hook:
-        """Parse a stored document, which `DocumentRules` of this release or an earlier one have accepted.
+        """Parse a stored document, which KAZOO or `DocumentRules` of some release have accepted.
 
         Numbers are coerced as by `coerce_document`. Raises KeyError, TypeError, ValueError or AttributeError
         if the document cannot be used.
@@ -103,6 +109,7 @@ class Hook:
         document = stored.document
         if not is_coerced(document):
             document = coerce_document(document)
+        _require_types(document)
         custom_data = document.get("custom_data", NOTHING)
         event, selectors = catalogue.resolve_alias(document["hook"], custom_data)
         modifiers = document.get("modifiers", NOTHING)
@@ -199,6 +206,24 @@ class Hook:
         return all(
             name not in self.selectors or value in self.selectors[name] for name, value in selectors.items()
         )
+
+
+def require_uri(uri: object) -> None:
+    """Raise TypeError or ValueError for what is no URI of a receiver."""
+    if not isinstance(uri, str):
+        raise TypeError("uri is no text")
+    if not _USUAL_URI.fullmatch(uri) and (problem := uri_problem(uri)):
+        raise ValueError(f"uri: {problem}")
+
+
+def _require_types(document: Mapping[str, Any]) -> None:
+    """Refuse what `DocumentRules` would, as far as requests could not be made of it."""
+    require_uri(document["uri"])
+    if document["http_verb"] not in _VERBS or document["format"] not in _FORMATS:
+        raise ValueError("http_verb or format is unknown")
+    for name in ("custom_data", "modifiers"):
+        if not isinstance(document.get(name, NOTHING), Mapping):
+            raise TypeError(f"{name} is no object")
 
 
 def _boolean(document: Mapping[str, Any], name: str) -> bool:

@@ -7,7 +7,7 @@ from sys import intern
 import orjson
 
 from kazoo_bridge.interfaces import StoredHook
-from kazoo_bridge.webhooks.hooks.hook import NOTHING, Hook
+from kazoo_bridge.webhooks.hooks.hook import NOTHING, Hook, require_uri
 from kazoo_bridge.webhooks.hooks.hook_catalogue import HookCatalogue
 
 #: Kept models, and the bytes of JSON of each: hooks may have large documents that are all different.
@@ -38,6 +38,7 @@ class HookParser:
             if key and len(self._models) < MAX_MODELS and len(key) <= MAX_MODEL_BYTES:
                 self._models[key] = hook
             return hook
+        require_uri(stored.document["uri"])
         return Hook(
             stored.id,
             intern(stored.account_id),

@@ -34,7 +34,7 @@ OnHookLoaded = Callable[[str, bool], None]
 
 _SECRET_KEYS = ("secret", "secret_overlap_seconds", "signature")
 
-#: How often a recovered hook is tried to be enabled while its owner changes it at the same time.
+#: How often a hook is tried to be enabled while its owner changes it at the same time.
 _MAX_RECOVERIES = 3
 
 #: Hooks that are read at once.
@@ -214,9 +214,21 @@ class HookService:
         """Enable the hooks of these accounts that were disabled because of failures; return how many."""
         count = 0
         for stored in map(_coerced, await self._store.for_accounts(account_ids)):
-            if not stored.document.get("enabled", True) and "disable_reason" in stored.document:
-                count += await self._try_replace(stored, _enabled(stored.document))
+            count += await self._enable_failed(stored)
         return count
+
+    async def _enable_failed(self, hook: StoredHook) -> bool:
+        """Enable a hook if it was disabled because of failures; return whether this call did it."""
+        stored: StoredHook | None = hook
+        for _ in range(_MAX_RECOVERIES):
+            if stored is None or stored.document.get("enabled", True):
+                return False
+            if "disable_reason" not in stored.document:
+                return False
+            if await self._try_replace(stored, _enabled(stored.document)):
+                return True
+            stored = await self.get(hook.account_id, hook.id)
+        return False
 
     async def account_deleted(self, account_id: str) -> None:
         """Delete every hook of a deleted account."""

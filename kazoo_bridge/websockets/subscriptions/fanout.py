@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count
+from typing import Any
 
 import orjson
 from attrs import define, field
-from twisted.internet.defer import DeferredList
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, TimeoutError
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from kazoo_bridge.interfaces import BusUnavailable, IBus, IConsumer, Queue, Topic
+from kazoo_bridge.interfaces import BusUnavailable, IBus, IConsumer, Queue, StorageUnavailable, Topic
 from kazoo_bridge.kazoo import Event, public_form
 from kazoo_bridge.websockets.server.frames import EventFrame, encode_json, event_content
 from kazoo_bridge.websockets.sessions.session import Session
 from kazoo_bridge.websockets.subscriptions.bind_queue import ANSWER_TIMEOUT, BindQueue, Unanswered
-from kazoo_bridge.websockets.subscriptions.subscription_index import SubscriptionIndex
+from kazoo_bridge.websockets.subscriptions.subscription_index import Match, SubscriptionIndex
 
 _log = Logger()
+
+#: Seconds for which an event waits for the owner of its number, and events that wait at the same time.
+OWNER_TIMEOUT, MAX_WAITING = 2.0, 1000
 
 #: Why a topic is not bound, for the client.
 REFUSED = "the message bus has refused it"
@@ -30,12 +34,16 @@ UNANSWERED = f"the message bus has not answered within {ANSWER_TIMEOUT:g} second
 class EventFanout:
     """Delivers events from the bus to the sessions whose subscriptions they match.
 
-    `events_sent` counts the events that matched at least one subscription.
+    `events_sent` counts the events that matched at least one subscription. `look_up_number` is that of
+    `IDirectory`.
     """
 
     _clock: IReactorTime
     _bus: IBus
     index: SubscriptionIndex[Session]
+    _look_up_number: Callable[[str], Deferred[Any] | None] = lambda _number: None
+    #: What events wait for.
+    _waiting: set[Deferred[Any]] = field(init=False, factory=set)
     events_sent: int = field(init=False, default=0)
     _sequences: count[int] = field(init=False)
     _consumer: IConsumer | None = field(init=False, default=None)
@@ -56,7 +64,9 @@ class EventFanout:
         self._bind_queue = BindQueue(self._clock, self._consumer, self.index.topics)
 
     async def stop(self) -> None:
-        """Stop to consume."""
+        """Stop to consume. Events that wait for the owner of a number are dropped."""
+        for asking in tuple(self._waiting):
+            asking.cancel()
         if self._consumer is not None:
             consumer, self._consumer = self._consumer, None
             if self._bind_queue is not None:
@@ -106,9 +116,36 @@ class EventFanout:
         Its content is encoded once for each routing key that is shown to clients, usually one; a frame
         once for each group of subscriptions.
         """
+        self._deliver(event, self.index.match(event, self._wait_for_owner))
+
+    def _wait_for_owner(
+        self, event: Event, number: str, match: Callable[[], Iterator[Match[Session]]]
+    ) -> bool:
+        """Deliver what `match` yields when the owner of a number has been asked for.
+
+        Returns False if the answer in memory is final, or too many events wait.
+        """
+        if len(self._waiting) >= MAX_WAITING:
+            return False
+        asking = self._look_up_number(number)
+        if asking is None:
+            return False
+        self._waiting.add(asking)
+        asking.addTimeout(OWNER_TIMEOUT, self._clock)
+        asking.addErrback(lambda failure: failure.trap(StorageUnavailable, TimeoutError) and None)
+        asking.addBoth(self._asked, asking)
+        asking.addCallback(lambda _: self._deliver(event, match()))
+        asking.addErrback(_log_unless_cancelled, event)
+        return True
+
+    def _asked(self, result: Any, asking: Deferred[Any]) -> Any:
+        self._waiting.discard(asking)
+        return result
+
+    def _deliver(self, event: Event, matches: Iterable[Match[Session]]) -> None:
         contents: dict[str, bytes] = {}
         data: orjson.Fragment | None = None
-        for subscriber_event, group in self.index.match(event):
+        for subscriber_event, group in matches:
             routing_key = subscriber_event.routing_key
             content = contents.get(routing_key)
             if content is None:
@@ -123,6 +160,11 @@ class EventFanout:
                 frame.forget_encodings()
         if data is not None:
             self.events_sent += 1
+
+
+def _log_unless_cancelled(failure: Failure, event: Event) -> None:
+    if not failure.check(CancelledError):
+        _log.failure("event not delivered routing_key={routing_key}", failure, routing_key=event.routing_key)
 
 
 def _add_problem(failure: Failure, topic: Topic, problems: dict[Topic, str]) -> None:

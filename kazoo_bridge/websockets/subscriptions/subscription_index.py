@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from itertools import chain
 from sys import intern
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from attrs import define, field
-from twisted.logger import Logger
 
 from kazoo_bridge.interfaces import BindingPlan, IBindingCategory, SubscriberEvent, Topic, TopicFilter
 from kazoo_bridge.kazoo import Event
 from kazoo_bridge.topics import TopicTable
 from kazoo_bridge.websockets.server.frames import EventFrame, event_prefix
 from kazoo_bridge.websockets.server.group_feed import GroupFeed
-
-_log = Logger()
+from kazoo_bridge.websockets.subscriptions.event_reading import (
+    WaitForOwner,
+    for_number_owner,
+    never_wait,
+    read_events,
+)
 
 #: Subscribers of a group from which on they follow a feed.
 MIN_FOLLOWERS = 2
@@ -201,6 +205,10 @@ class _SharedTopics:
     filters: int = 0
 
 
+#: A group, and an event as the group receives it.
+Match: TypeAlias = tuple[SubscriberEvent, SubscriptionGroup[S]]
+
+
 @define(eq=False)
 class SubscriptionIndex(Generic[S]):
     """The subscriptions of one node; `topics` counts what needs each topic of the broker.
@@ -354,27 +362,34 @@ class SubscriptionIndex(Generic[S]):
         if every is not None and topic != every:
             self._account_topics[every] += change
 
-    def match(self, event: Event) -> Iterator[tuple[SubscriberEvent, SubscriptionGroup[S]]]:
-        """Yield each group that the event matches, with the event as that group receives it."""
-        for index in tuple(self._by_exchange.get(event.exchange, ())):
-            for subscriber_event in map(self._for_number_owner, _subscriber_events(index.category, event)):
-                account_id = subscriber_event.account_id
-                for group in index.table.match(subscriber_event.key):
-                    if account_id is None or group.account_id is None or account_id == group.account_id:
-                        yield subscriber_event, group
+    def match(self, event: Event, wait_for_owner: WaitForOwner[Match[S]] = never_wait) -> Iterator[Match[S]]:
+        """Yield each group that the event matches, with the event as that group receives it.
 
-    def _for_number_owner(self, subscriber_event: SubscriberEvent) -> SubscriberEvent:
-        """Re-key an event without an account to the account that owns the called number."""
-        if subscriber_event.called_number is None or subscriber_event.for_owner is None:
-            return subscriber_event
-        owner = self._account_for_number(subscriber_event.called_number)
-        return subscriber_event if owner is None else subscriber_event.for_owner(owner)
+        `wait_for_owner` may put off the matching of a number whose owner is not in memory.
+        """
+        for index in tuple(self._by_exchange.get(event.exchange, ())):
+            yield from self._match_in(index, event, read_events(index.category, event), wait_for_owner)
+
+    def _match_in(
+        self,
+        index: _CategoryIndex[S],
+        event: Event,
+        read: Iterable[SubscriberEvent],
+        wait_for_owner: WaitForOwner[Match[S]] = never_wait,
+    ) -> Iterator[Match[S]]:
+        for found in read:
+            subscriber_event = for_number_owner(found, self._account_for_number)
+            if subscriber_event is found and found.called_number is not None and found.for_owner is not None:
+                later = partial(self._match_in, index, event, (found,))
+                if wait_for_owner(event, found.called_number, later):
+                    continue
+            account_id = subscriber_event.account_id
+            for group in index.table.match(subscriber_event.key):
+                if account_id is None or group.account_id is None or account_id == group.account_id:
+                    yield subscriber_event, group
 
     def _category_index(self, category: IBindingCategory) -> _CategoryIndex[S]:
-        index = self._categories.get(category.name)
-        if index is None:
-            index = self._categories[category.name] = _CategoryIndex(category)
-        return index
+        return self._categories.setdefault(category.name, _CategoryIndex(category))
 
     def _count_exchange(self, index: _CategoryIndex[S], exchange: str, change: int) -> None:
         index.exchanges[exchange] += change
@@ -383,15 +398,3 @@ class SubscriptionIndex(Generic[S]):
             indices.append(index)
         elif not index.exchanges[exchange]:
             indices.remove(index)
-
-
-def _subscriber_events(category: IBindingCategory, event: Event) -> list[SubscriberEvent]:
-    try:
-        return list(category.subscriber_events(event))
-    except Exception:
-        _log.failure(
-            "reading an event failed category={category} routing_key={routing_key}",
-            category=category.name,
-            routing_key=event.routing_key,
-        )
-        return []

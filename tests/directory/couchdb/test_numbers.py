@@ -5,90 +5,175 @@ from typing import Any
 import pytest
 from twisted.internet.task import Clock
 
-from kazoo_bridge.directory.couchdb.numbers import CouchNumbers
+from kazoo_bridge.couchdb.names import SYSTEM_CONFIG, number_database
+from kazoo_bridge.directory.couchdb import numbers as numbers_module
+from kazoo_bridge.directory.couchdb.numbers import KNOWN_TTL, UNKNOWN_TTL, CouchNumbers, owner_of
+from kazoo_bridge.directory.dialling import Dialling
 from tests.couchdb.fake_couch import FakeCouch
-from tests.couchdb.kazoo_cluster import CUSTOMER, NUMBER, SIBLING, KazooCluster
+from tests.couchdb.kazoo_cluster import CUSTOMER, NUMBER, SIBLING
 from tests.directory.couchdb.harness import error_of, result_of
 
-DIGITS = NUMBER.removeprefix("+")
-DB = "numbers/+1415"
+DIALLED = NUMBER.removeprefix("+1")
+USABLE = 600.0
 
 
-class Harness:
-    """Numbers of a fake CouchDB."""
+class NumbersHarness:
+    """A CouchDB with one number, that of `CUSTOMER`."""
 
     def __init__(self) -> None:
         self.clock = Clock()
         self.couch = FakeCouch()
-        KazooCluster(self.couch, self.clock.seconds).populate()
-        self.numbers = CouchNumbers(self.clock, self.couch.client(self.clock))
+        self.save_number(NUMBER, CUSTOMER)
+        self.dialling = Dialling("NO")
+        self.numbers = CouchNumbers(self.clock, self.couch.client(self.clock), USABLE, self.dialling)
 
-    def look_up(self, number: str = DIGITS) -> str | None:
-        looking = self.numbers.look_up(number)
-        if looking is not None:
-            result_of(looking)
+    def save_number(self, number: str, owner: str, **more: Any) -> None:
+        document = {"_id": number, "pvt_assigned_to": owner, "pvt_state": "in_service", **more}
+        self.couch.save(number_database(number), document)
+
+    def owner(self, number: str) -> str | None:
+        """Ask as event handlers do."""
+        asking = self.numbers.look_up(number)
+        if asking is not None:
+            result_of(asking)
         return self.numbers.owner(number)
 
-
-def test_an_unknown_number_is_read_once() -> None:
-    harness = Harness()
-    assert harness.numbers.owner(DIGITS) is None
-    assert [harness.look_up(), harness.look_up()] == [CUSTOMER, CUSTOMER]
-    assert harness.numbers.look_up(DIGITS) is None
-    assert harness.couch.count("GET numbers") == 1
+    def asked(self) -> int:
+        return self.couch.count("GET numbers/")
 
 
-@pytest.mark.parametrize("number", ["14155550199", "4722555019"])
-def test_a_number_without_owner_is_remembered(number: str) -> None:
-    harness = Harness()
-    assert [harness.look_up(number), harness.look_up(number)] == [None, None]
-    assert harness.couch.count("GET numbers") == 1
+def test_a_number_is_asked_for_once_in_any_spelling() -> None:
+    harness = NumbersHarness()
+    assert harness.numbers.owner(DIALLED) is None
+    assert {harness.owner(number) for number in (DIALLED, f"1{DIALLED}", NUMBER)} == {CUSTOMER}
+    assert harness.asked() == 1
+    assert harness.numbers.look_up(DIALLED) is None
+    for number in ("2001", "+4722555019", "22555019"):
+        assert harness.owner(number) is harness.owner(number) is None
+    assert harness.couch.count("GET system_config") == 2
 
 
-@pytest.mark.parametrize("number", ["", "100", "123456", "1" * 16, "x" * 10, "١" * 10, "_design/nu"])
-def test_what_is_no_number_is_not_asked_for(number: str) -> None:
-    harness = Harness()
-    assert harness.numbers.look_up(number) is None
-    assert harness.numbers.owner(number) is None
+def test_who_asks_at_the_same_time_shares_a_request() -> None:
+    harness = NumbersHarness()
+    harness.couch.frozen = True
+    asking = [harness.numbers.look_up(NUMBER) for _ in range(5)]
+    assert all(one is not None and not one.called for one in asking)
+    assert len(harness.couch.headers) == 1
+    for one in asking:
+        assert one is not None
+        one.addErrback(lambda _: None).cancel()
+    harness.clock.advance(60)
+
+
+def test_both_answers_are_asked_for_again_after_a_while() -> None:
+    harness = NumbersHarness()
+    assert (harness.owner(NUMBER), harness.owner("+4722555019")) == (CUSTOMER, None)
+    harness.save_number("+4722555019", SIBLING)
+    harness.save_number(NUMBER, SIBLING)
+    harness.clock.advance(UNKNOWN_TTL)
+    assert (harness.owner(NUMBER), harness.owner("+4722555019")) == (CUSTOMER, SIBLING)
+    harness.clock.advance(KNOWN_TTL)
+    assert harness.owner(NUMBER) == SIBLING
+
+
+@pytest.mark.parametrize("database", ["numbers/+1415", "numbers%2F+1415", "numbers%2F%2B1415"])
+def test_a_message_of_kazoo_invalidates_a_number(database: str) -> None:
+    harness = NumbersHarness()
+    assert harness.owner(NUMBER) == CUSTOMER
+    harness.save_number(NUMBER, SIBLING)
+    for other in (("webhooks", NUMBER), (database, "+1"), (database, None), (None, NUMBER)):
+        harness.numbers.document_changed(*other)
+    assert harness.owner(NUMBER) == CUSTOMER
+    harness.numbers.document_changed(database, NUMBER)
+    assert harness.numbers.owner(NUMBER) is None
+    assert harness.owner(NUMBER) == SIBLING
+
+
+def test_a_number_that_changes_while_it_is_read_is_read_again() -> None:
+    harness = NumbersHarness()
+
+    def change(asked: str) -> None:
+        if asked.startswith("GET numbers/") and harness.asked() == 1:
+            harness.numbers.document_changed(number_database(NUMBER), NUMBER)
+
+    harness.couch.answer_instead = change
+    assert harness.owner(NUMBER) == CUSTOMER
+    assert harness.asked() == 2
+
+
+def test_missed_messages_invalidate_everything() -> None:
+    harness = NumbersHarness()
+    assert harness.owner(NUMBER) == CUSTOMER
+    harness.numbers.mark_all_changed()
+    assert harness.numbers.owner(NUMBER) is None
+    assert harness.owner(NUMBER) == CUSTOMER
+    assert harness.couch.count("GET system_config") == 4
+
+
+def test_the_converters_are_those_of_kazoo_and_followed() -> None:
+    harness = NumbersHarness()
+    assert harness.owner(NUMBER) == CUSTOMER
+    converters = {r"^0(\d+)$": {"prefix": "+1"}, r"^(\d+)+$": {"prefix": "+"}}
+    harness.couch.save(SYSTEM_CONFIG, {"_id": "number_manager", "default": {"e164_converters": converters}})
+    assert harness.owner(f"0{DIALLED}") is None
+    harness.numbers.document_changed(SYSTEM_CONFIG, "number_manager")
+    assert harness.owner(f"0{DIALLED}") == CUSTOMER
+    assert harness.owner(DIALLED) is None
+    harness.couch.save(SYSTEM_CONFIG, {"_id": "stepswitch", "default": {"assume_inbound_e164": True}})
+    harness.numbers.document_changed(SYSTEM_CONFIG, "stepswitch")
+    assert harness.owner(f"1{DIALLED}") == CUSTOMER
+    assert harness.dialling.to_e164(f"1{DIALLED}") == NUMBER
+
+
+def test_while_couchdb_is_away_what_is_known_serves_on_and_it_is_left_in_peace() -> None:
+    harness = NumbersHarness()
+    assert harness.owner(NUMBER) == CUSTOMER
+    harness.couch.away = True
+    harness.clock.advance(KNOWN_TTL)
+    assert harness.owner(NUMBER) == CUSTOMER
+    requests = len(harness.couch.headers)
+    asking = harness.numbers.look_up("+4722555019")
+    assert asking is not None
+    assert "not answered just now" in error_of(asking)
+    assert harness.owner(NUMBER) == CUSTOMER
+    assert len(harness.couch.headers) == requests
+    harness.clock.advance(USABLE)
+    assert harness.numbers.owner(NUMBER) is None
+    harness.couch.away = False
+    assert harness.owner(NUMBER) == CUSTOMER
+
+
+def test_numbers_and_requests_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numbers_module, "MAX_NUMBERS", 2)
+    monkeypatch.setattr(numbers_module, "MAX_READING", 1)
+    harness = NumbersHarness()
+    assert harness.owner(NUMBER) == CUSTOMER
+    for last in range(3):
+        assert harness.owner(f"+472255501{last}") is None
+    assert harness.numbers.owner(NUMBER) is None
+    harness.couch.frozen = True
+    waiting = harness.numbers.look_up("+4722555031")
+    assert waiting is not None
+    waiting.addErrback(lambda _: None)
+    refused = harness.numbers.look_up("+4722555032")
+    assert refused is not None
+    assert "too many" in error_of(refused)
+    harness.clock.advance(60)
 
 
 @pytest.mark.parametrize(
-    ("change", "owner"),
+    ("changes", "owned"),
     [
-        ({"pvt_state": "port_in"}, CUSTOMER),
-        ({"pvt_state": "aging"}, None),
-        ({"pvt_state": None}, None),
-        ({"pvt_deleted": True}, None),
-        ({"pvt_assigned_to": "x"}, None),
-        ({"pvt_assigned_to": None}, None),
+        ({}, True),
+        ({"pvt_state": "port_in"}, True),
+        ({"pvt_state": "reserved"}, True),
+        ({"pvt_state": "available"}, False),
+        ({"pvt_state": None}, False),
+        ({"pvt_deleted": True}, False),
+        ({"pvt_assigned_to": "x"}, False),
+        ({"pvt_assigned_to": None}, False),
     ],
 )
-def test_only_a_number_in_service_has_an_owner(change: dict[str, Any], owner: str | None) -> None:
-    harness = Harness()
-    harness.couch.update(DB, NUMBER, **change)
-    assert harness.look_up() == owner
-
-
-def test_a_message_brings_the_new_owner() -> None:
-    harness = Harness()
-    assert harness.look_up() == CUSTOMER
-    harness.couch.update(DB, NUMBER, pvt_assigned_to=SIBLING)
-    assert harness.look_up() == CUSTOMER
-    for database, document_id in ((7, NUMBER), ("accounts", NUMBER), (DB, 7)):
-        harness.numbers.document_changed(database, document_id)
-    assert harness.numbers.owner(DIGITS) == CUSTOMER
-    harness.numbers.document_changed("numbers%2F%2B1415", NUMBER)
-    assert harness.numbers.owner(DIGITS) is None
-    assert harness.look_up() == SIBLING
-
-
-def test_what_is_known_stays_known_while_couchdb_is_away() -> None:
-    harness = Harness()
-    assert harness.look_up() == CUSTOMER
-    harness.couch.away = True
-    harness.clock.advance(1000)
-    assert harness.numbers.owner(DIGITS) == CUSTOMER
-    assert harness.look_up() == CUSTOMER
-    looking = harness.numbers.look_up("14155550199")
-    assert looking is not None
-    error_of(looking)
+def test_the_states_in_which_a_number_has_an_owner(changes: dict[str, Any], owned: bool) -> None:
+    document = {"_id": NUMBER, "pvt_assigned_to": CUSTOMER, "pvt_state": "in_service"} | changes
+    assert owner_of(document) == (CUSTOMER if owned else None)

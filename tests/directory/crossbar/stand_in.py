@@ -210,7 +210,10 @@ class StandInCrossbar:
                     **({"next_start_key": str(following)} if following < len(below) else {}),
                 }
             case ["phone_numbers", number, "identify"]:
-                owner = self.numbers.get(number.replace("%2B", "+"))
+                dialled = number.replace("%2B", "+")
+                if not dialled.startswith("+"):
+                    dialled = f"+{dialled}" if dialled.startswith("47") else f"+47{dialled}"
+                owner = self.numbers.get(dialled)
                 if owner is None:
                     raise Refusal(404, "bad_identifier")
                 data = {"account_id": owner, "number": number}

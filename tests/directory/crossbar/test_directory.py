@@ -294,13 +294,18 @@ async def test_logging_out_is_passed_on(directory: CrossbarDirectory, crossbar: 
 @pytest_twisted.ensureDeferred
 async def test_numbers(directory: CrossbarDirectory, crossbar: StandInCrossbar, clock: Clock) -> None:
     assert directory.account_for_number("4722555019") is None
-    asking = [directory.look_up_number("4722555019") for _ in range(10)]
+    asking = [directory.look_up_number("+4722555019") for _ in range(10)]
     for one in asking:
         assert one is not None
         await one
-    assert directory.account_for_number("4722555019") == CUSTOMER
-    assert directory.look_up_number("4722555019") is None
+    assert directory.account_for_number("+4722555019") == CUSTOMER
+    assert directory.look_up_number("+4722555019") is None
+    national = directory.look_up_number("22555019")
+    assert national is not None
+    await national
+    assert directory.account_for_number("22555019") == CUSTOMER
     assert directory.look_up_number("../../token_auth") is None
+    assert directory.look_up_number("+") is None
     unknown = directory.look_up_number("100")
     assert unknown is not None
     await unknown
@@ -310,7 +315,8 @@ async def test_numbers(directory: CrossbarDirectory, crossbar: StandInCrossbar, 
     path = f"GET /accounts/{MASTER}/phone_numbers"
     assert {key: count for key, count in crossbar.asked.items() if key.startswith(path)} == {
         f"{path}/%2B4722555019/identify": 1,
-        f"{path}/%2B100/identify": 1,
+        f"{path}/22555019/identify": 1,
+        f"{path}/100/identify": 1,
     }
 
 

@@ -6,11 +6,18 @@ from typing import Any
 
 import pytest
 from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kazoo_bridge.interfaces import Occurrence, Secret
 from kazoo_bridge.webhooks.hooks.delivery_options import DeliveryOptions
-from kazoo_bridge.webhooks.hooks.hook import Hook
-from kazoo_bridge.webhooks.hooks.hook_document import InvalidDocument, coerce_document, document_schema
+from kazoo_bridge.webhooks.hooks.hook import _USUAL_URI, Hook
+from kazoo_bridge.webhooks.hooks.hook_document import (
+    InvalidDocument,
+    coerce_document,
+    document_schema,
+    uri_problem,
+)
 from kazoo_bridge.webhooks.hooks.signing_keys import generate_secret
 from tests.webhooks.hook_factory import ACCOUNT, CATALOGUE, make_hook, stored_hook
 
@@ -85,6 +92,33 @@ def test_a_stored_boolean_is_read_or_the_hook_is_refused(name: str) -> None:
     for unusable in (0, 1, 1.0, "yes", None, math.nan):
         with pytest.raises(TypeError, match=name):
             from_stored(**{name: unusable})
+
+
+@given(st.from_regex(_USUAL_URI, fullmatch=True))
+def test_a_usual_uri_is_well_formed(uri: str) -> None:
+    assert uri_problem(uri) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("uri", None),
+        ("uri", ["http://receiver.example/"]),
+        *(
+            ("uri", uri)
+            for uri in ("", "not a uri", "javascript:x", "//x", "http://[::x/", "http://h:99999/")
+        ),
+        ("http_verb", "delete"),
+        ("http_verb", 7),
+        ("format", "xml"),
+        ("format", {}),
+        ("custom_data", ["a"]),
+        ("modifiers", "a"),
+    ],
+)
+def test_what_another_program_has_stored_is_refused_unless_it_can_be_used(key: str, value: Any) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        from_stored(**{key: value})
 
 
 @pytest.mark.parametrize(

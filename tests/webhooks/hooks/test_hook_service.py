@@ -190,6 +190,34 @@ async def test_only_hooks_that_were_disabled_because_of_failures_are_enabled_aga
     assert harness.registry.get(other.id) is None
 
 
+@pytest.mark.parametrize("meanwhile", [{"name": "other"}, {"enabled": True}, {"enabled": False}])
+@pytest_twisted.ensureDeferred
+async def test_a_hook_that_is_changed_while_it_is_enabled_again(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, meanwhile: dict[str, Any]
+) -> None:
+    service, store = harness.service, harness.store
+    hook = await service.create(ACCOUNT, GOOD)
+    await service.disable(ACCOUNT, hook.id, hook.revision, TOO_MANY_FAILURES)
+    stale = store.hooks[hook.id]
+
+    def replace_after_another(_: object, *arguments: Any, **more: Any) -> Deferred[StoredHook]:
+        monkeypatch.undo()
+        # Another program writes first.
+        changed = {**stale.document, **meanwhile}
+        if "enabled" in meanwhile:
+            del changed["disable_reason"]
+        store.hooks[hook.id] = evolve(stale, document=changed, revision="9-x")
+        return store.replace(*arguments, **more)
+
+    monkeypatch.setattr(FakeHookStore, "replace", replace_after_another)
+    assert await service.re_enable([ACCOUNT]) == (1 if "name" in meanwhile else 0)
+    document = store.hooks[hook.id].document
+    assert (document["enabled"], document["name"]) == (
+        meanwhile.get("enabled", True),
+        meanwhile.get("name", "n"),
+    )
+
+
 @pytest_twisted.ensureDeferred
 async def test_changes_of_other_nodes_are_loaded(harness: Harness) -> None:
     kept, edited, deleted = [await harness.service.create(ACCOUNT, GOOD) for _ in range(3)]

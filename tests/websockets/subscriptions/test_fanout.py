@@ -3,12 +3,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+import pytest_twisted
 from twisted.internet.defer import Deferred
 from twisted.logger import LogLevel, capturedLogs
 
-from kazoo_bridge.interfaces import Queue, Topic
+from kazoo_bridge.interfaces import Queue, StorageUnavailable, Topic
 from kazoo_bridge.kazoo import Event
 from kazoo_bridge.websockets.subscriptions.bind_queue import ANSWER_TIMEOUT
+from kazoo_bridge.websockets.subscriptions.fanout import OWNER_TIMEOUT
 from tests.websockets.fakes import CHILD, PARENT, FakeOutput, PartsHarness
 
 
@@ -20,6 +23,54 @@ def park(account_id: str | None, name: str = "PARK_PARKED", **more: Any) -> Even
 
 def received(output: FakeOutput) -> list[dict[str, Any]]:
     return [json.loads(frame.text(False)) for frame, _ in output.events]
+
+
+class TestUnknownNumbers:
+    def wait(self, its: PartsHarness) -> tuple[FakeOutput, FakeOutput, Deferred[Any]]:
+        """Connect the owner and another account, and hand an event to the fan-out."""
+        (owner, output), (other, other_output) = its.connect(CHILD, 1), its.connect(PARENT, 2)
+        its.subscribe(owner, "parking.*", account_id=CHILD)
+        its.subscribe(other, "parking.*", account_id=PARENT)
+        asking = its.directory.asked_numbers["+4722555019"] = Deferred()
+        its.fanout.handle(park(None, Request="+4722555019@carrier"))
+        assert (output.events, other_output.events) == ([], [])
+        return output, other_output, asking
+
+    def test_an_event_waits_for_the_owner_of_its_number(self) -> None:
+        its = PartsHarness()
+        output, other_output, asking = self.wait(its)
+        its.directory.numbers["4722555019"] = CHILD
+        asking.callback(None)
+        assert [one["subscription_key"] for one in received(output)] == [f"parking.{CHILD}.*"]
+        assert other_output.events == []
+        assert its.fanout.events_sent == 1
+
+    def test_without_an_answer_it_has_no_owner(self) -> None:
+        its = PartsHarness()
+        outputs = [*self.wait(its)[:2]]
+        its.clock.advance(OWNER_TIMEOUT)
+        assert [output.events for output in outputs] == [[], []]
+        first, second, asking = self.wait(PartsHarness())
+        asking.errback(StorageUnavailable("away"))
+        assert (first.events, second.events) == ([], [])
+
+    @pytest_twisted.ensureDeferred
+    async def test_stopping_leaves_nothing(self) -> None:
+        its = PartsHarness()
+        output, _, asking = self.wait(its)
+        its.directory.numbers["4722555019"] = CHILD
+        before = len(its.clock.getDelayedCalls())
+        await its.fanout.stop()
+        assert asking.called
+        assert output.events == []
+        assert len(its.clock.getDelayedCalls()) < before
+
+    def test_the_events_that_wait_are_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("kazoo_bridge.websockets.subscriptions.fanout.MAX_WAITING", 0)
+        its = PartsHarness()
+        output, _, _ = self.wait(its)
+        its.clock.advance(OWNER_TIMEOUT)
+        assert output.events == []
 
 
 class TestHandle:

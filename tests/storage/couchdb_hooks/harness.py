@@ -1,0 +1,120 @@
+"""Hooks over the fake CouchDB and a database that answers at once, on a clock."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.task import Clock
+
+from kazoo_bridge.couchdb.names import WEBHOOKS
+from kazoo_bridge.interfaces import StoredHook
+from kazoo_bridge.kazoo import to_gregorian
+from kazoo_bridge.storage import migrate
+from kazoo_bridge.storage.attempts import AttemptStore
+from kazoo_bridge.storage.couchdb_hooks.extras import HookExtrasStore
+from kazoo_bridge.storage.couchdb_hooks.source import CouchHookSource
+from kazoo_bridge.storage.couchdb_hooks.store import CouchHookStore
+from tests.couchdb.fake_couch import FakeCouch
+from tests.directory.couchdb.harness import result_of
+from tests.storage.record_factories import NOW, ONE, A
+from tests.webhooks.outage_harness import InlineDatabase
+
+GREGORIAN_NOW = to_gregorian(NOW)
+
+
+def hook_document(hook_id: str = ONE, account_id: str = A, **more: Any) -> dict[str, Any]:
+    """Return a hook's document as KAZOO's crossbar writes it."""
+    return {
+        "_id": hook_id,
+        "name": "Calls",
+        "uri": "http://receiver.example/",
+        "hook": "channel_create",
+        "http_verb": "post",
+        "retries": 2,
+        "enabled": True,
+        "pvt_type": "webhook",
+        "pvt_vsn": "1",
+        "pvt_account_id": account_id,
+        "pvt_account_db": "webhooks",
+        "pvt_created": 63667898685,
+        "pvt_modified": 63667898685,
+        "pvt_auth_account_id": account_id,
+    } | more
+
+
+class HooksHarness:
+    """The parts. `loads` counts how often all hooks were read, `reloads` has the ids that were read again."""
+
+    def __init__(self, folder: Path, max_per_account: int = 0) -> None:
+        self.clock = Clock()
+        self.clock.advance(NOW)
+        self.couch = FakeCouch()
+        self.couch.create(WEBHOOKS)
+        self.client = self.couch.client(self.clock, timeout=10)
+        self.database = InlineDatabase(self.clock, f"sqlite:///{folder}/bridge.sqlite3")
+        migrate.upgrade(self.database.engine)
+        self.extras = HookExtrasStore(self.clock, self.database)
+        self.store = CouchHookStore(
+            self.clock, self.client, self.extras, "kazoo_bridge@host", max_per_account
+        )
+        self.attempts = AttemptStore(self.database)
+        self.source = CouchHookSource(self.clock, self.client, self.store, self.attempts)
+        self.source.connect(self._load, self._reload, self._on_loaded)
+        self.hooks: list[StoredHook] = []
+        self.reloads: list[set[str]] = []
+        self.times_loaded = 0
+
+    async def _load(self) -> None:
+        self.hooks, position = [], 0
+        while True:
+            batch, position = await self.store.batch(position, 2)
+            if not batch:
+                return
+            self.hooks += batch
+
+    async def _reload(self, hook_ids: Any) -> None:
+        await self.store.by_ids(hook_ids)
+        self.reloads.append(set(hook_ids))
+
+    def _on_loaded(self) -> None:
+        self.times_loaded += 1
+
+    def load(self) -> None:
+        """Read all hooks."""
+        result_of(self.source.load())
+
+    def start(self) -> None:
+        """Read all hooks, and follow."""
+        self.load()
+        self.source.startService()
+        self.couch.flush()
+
+    def stop(self) -> None:
+        """Stop, and check that nothing is left."""
+        result_of(self.source.stopService())
+        assert self.clock.getDelayedCalls() == []
+        result_of(self.database.close())
+
+    def advance(self, seconds: int) -> None:
+        """Let time pass, with heartbeats of CouchDB unless it is away."""
+        for _ in range(seconds):
+            self.clock.advance(1)
+            if not self.couch.away:
+                self.couch.heartbeat()
+            self.couch.flush()
+
+    def save(self, hook_id: str = ONE, account_id: str = A, **more: Any) -> None:
+        """Write a hook's document like KAZOO."""
+        self.couch.save(WEBHOOKS, hook_document(hook_id, account_id, **more))
+        self.couch.flush()
+
+    def document(self, hook_id: str = ONE) -> dict[str, Any]:
+        """Return the document as it is in CouchDB."""
+        return self.couch.databases[WEBHOOKS][hook_id]
+
+    def hook(self, hook_id: str = ONE, account_id: str = A) -> StoredHook:
+        """Return a hook, which must exist."""
+        hook = result_of(self.store.get(account_id, hook_id))
+        assert hook is not None
+        return hook
