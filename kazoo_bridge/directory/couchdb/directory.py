@@ -255,8 +255,7 @@ class CouchDirectory(BaseDirectory):
     def _end(self, principal: Principal | None, token: str) -> bool:
         if principal is None:
             return False
-        digest = sha256(token.encode("ascii")).hexdigest()
-        self._verified.discard(digest)
+        self._verified.discard(sha256(token.encode("ascii")).hexdigest())
         self._ended.add(token, principal.expires)
         self._revision += 1
         return True

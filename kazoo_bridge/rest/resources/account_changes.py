@@ -64,14 +64,14 @@ class AccountChangeResource(RoutedResource):
     @account_handler
     async def replace(self, context: RequestContext, account_id: str) -> Response:
         """Change the account. Like in KAZOO, an account without a realm keeps the one that it has."""
-        await self.accounts.update(account_id, parse_account(context.data))
+        await self._update(context, account_id, parse_account(context.data))
         return Response(account_to_api(await self._read(account_id)))
 
     @route("PATCH", _ACCOUNT)
     @account_handler
     async def patch(self, context: RequestContext, account_id: str) -> Response:
         """Change what is given."""
-        await self.accounts.update(account_id, parse_account(context.data, partial=True))
+        await self._update(context, account_id, parse_account(context.data, partial=True))
         return Response(account_to_api(await self._read(account_id)))
 
     @route("DELETE", _ACCOUNT)
@@ -107,8 +107,28 @@ class AccountChangeResource(RoutedResource):
             if len(below) >= MAX_DESCENDANTS:
                 message = f"there are {MAX_DESCENDANTS} accounts below yours: ask the operator for more"
                 raise invalid_field("account", "maxItems", message, target=MAX_DESCENDANTS)
+        await self._require_realm(context, given.realm)
         account_id = await self.accounts.create(parent_id, given)
         return Response(account_to_api(await self._read(account_id)), 201)
+
+    async def _update(self, context: RequestContext, account_id: str, given: AccountFields) -> None:
+        if given.realm != (await self._read(account_id)).realm:
+            await self._require_realm(context, given.realm)
+        await self.accounts.update(account_id, given)
+
+    async def _require_realm(self, context: RequestContext, realm: str | None) -> None:
+        """Check that the client may choose a realm: a super-admin any, others one below their own.
+
+        An account sees the presence of its realm. The realms of KAZOO's other accounts are not known here.
+        """
+        principal = _principal(context)
+        if not realm or principal.superadmin:
+            return
+        own = (await self._read(principal.account_id)).realm
+        if not own or not realm.endswith(f".{own}"):
+            below = f"one below {own}, or none" if own else "none"
+            message = f"expected {below}: only super-admins choose any realm"
+            raise invalid_field("realm", "forbidden", message, cause=realm)
 
     async def _read(self, account_id: str) -> Account:
         account = await self.directory.account(account_id)

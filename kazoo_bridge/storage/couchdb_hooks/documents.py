@@ -146,7 +146,10 @@ def to_kazoo(
         name: value for name, value in previous.items() if name.startswith(("_", "pvt_")) or name in OUR_KEYS
     }
     public = {
-        name: value for name, value in document.items() if name not in OUR_KEYS and name not in _DERIVED
+        name: value
+        for name, value in document.items()
+        # A client that could name the account here would have a hook of another account.
+        if name not in OUR_KEYS and name not in _DERIVED and not name.startswith(("_", "pvt_"))
     }
     usual = {
         "pvt_type": "webhook",

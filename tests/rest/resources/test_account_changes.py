@@ -24,6 +24,12 @@ async def grow(rest: RestHarness) -> None:
     await rest.node.directory.load()
 
 
+async def name_realm(rest: RestHarness) -> None:
+    """Give the account of the token a realm."""
+    await rest.node.accounts.update(ACCOUNT, realm="example")
+    await rest.node.directory.load()
+
+
 async def token_of(rest: RestHarness, account_id: str) -> str:
     return (await rest.node.tokens.create(account_id)).token
 
@@ -67,6 +73,7 @@ async def test_who_may_do_what(rest: RestHarness) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_an_account_is_created_changed_and_deleted(rest: RestHarness) -> None:
+    await name_realm(rest)
     made = await rest(
         "PUT", f"/v2/accounts/{CHILD}", {"name": "Zoë", "realm": "Zoe.example", "language": "x"}
     )
@@ -98,6 +105,7 @@ async def test_an_account_below_the_tokens_own(rest: RestHarness) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_wrong_documents(rest: RestHarness) -> None:
+    await name_realm(rest)
     first = await rest("PUT", "/v2/accounts", {"name": "One", "realm": "one.example"})
     assert first.code == 201
     for verb, path in (("PUT", "/v2/accounts"), ("POST", f"/v2/accounts/{CHILD}")):
@@ -106,6 +114,33 @@ async def test_wrong_documents(rest: RestHarness) -> None:
         assert "unique" in taken.json_body["data"]["realm"]
         empty = await rest(verb, path, {})
         assert "required" in empty.json_body["data"]["name"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_who_may_choose_a_realm(rest: RestHarness) -> None:
+    await grow(rest)
+    superadmin = await token_of(rest, TOP)
+    requests = (("PUT", ACCOUNT), ("POST", ACCOUNT), ("PATCH", ACCOUNT), ("PATCH", GRANDCHILD))
+
+    async def refused(realm: str) -> list[bool]:
+        answers = [
+            await rest(verb, f"/v2/accounts/{account_id}", {"name": "x", "realm": realm})
+            for verb, account_id in requests
+        ]
+        return ["forbidden" in answered.json_body["data"].get("realm", ()) for answered in answers]
+
+    # The realm of an account that only KAZOO knows: its presence would be seen.
+    assert all(await refused("other-customer.example"))
+    await name_realm(rest)
+    assert all(await refused("other-customer.sip.test"))
+    assert all(await refused("other-example"))
+    path = f"/v2/accounts/{GRANDCHILD}"
+    assert (await rest("PATCH", path, {"realm": "below.example"})).code == 200
+    assert (await rest("POST", path, {"name": "x", "realm": "below.example"})).code == 200
+    changed = await rest("PATCH", path, {"realm": "chosen.sip.test"}, token=superadmin)
+    assert changed.json_body["data"]["realm"] == "chosen.sip.test"
+    # What an account has already may be written back.
+    assert (await rest("POST", path, {"name": "y", "realm": "chosen.sip.test"})).code == 200
 
 
 @pytest.mark.parametrize(

@@ -189,3 +189,10 @@ def test_back_to_kazoo() -> None:
     del public["disable_reason"]
     assert "pvt_disabled_message" not in to_kazoo(public, document(pvt_disabled_message="old"), A, "n", 1)
     assert soft_deleted(document(), "n", 5) == document(pvt_deleted=True, pvt_modified=5, pvt_node="n")
+
+
+def test_no_private_key_comes_from_the_public_document() -> None:
+    private = {"pvt_account_id": "b" * 32, "pvt_deleted": True, "_deleted": True, "_attachments": {}}
+    written = to_kazoo({"name": "x", **private}, {"_id": "c" * 32}, A, "n", 1)
+    assert written["pvt_account_id"] == A
+    assert not {"pvt_deleted", "_deleted", "_attachments"} & set(written)
