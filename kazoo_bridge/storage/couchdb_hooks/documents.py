@@ -29,7 +29,7 @@ _log = Logger()
 #: document does not lose them. Keys of these names in CouchDB have no meaning.
 OUR_KEYS = frozenset(
     {"headers", "max_age_s", "ordered", "rate_limit", "retry_schedule_s", "success_codes", "timeout_ms"}
-)
+) | {"custom_request_headers"}  # another name of headers, whose values are secrets
 
 #: Keys that are no part of a document, but that clients may have sent back to KAZOO.
 _DERIVED = frozenset({"id", "disable_reason"})

@@ -55,6 +55,11 @@ def test_every_key_is_kazoos_or_kept_here() -> None:
     assert set(document_schema([])["properties"]) == KAZOOS_KEYS | OUR_KEYS
 
 
+def test_headers_in_couchdb_are_not_shown() -> None:
+    shown = parsed(headers={"x": "secret"}, custom_request_headers={"x": "secret"})
+    assert not {"headers", "custom_request_headers"} & set(shown)
+
+
 def test_a_document_of_kazoo() -> None:
     hook = parse_hook(document(custom_data={"a": "b"}, id=ONE, disable_reason="sent back by a client"))
     assert (hook.id, hook.account_id, hook.revision) == (ONE, A, REVISION)
