@@ -92,8 +92,10 @@ class AccountChangeResource(RoutedResource):
 
     @route("PUT", f"{_ACCOUNT}/api_key")
     @account_handler
-    async def renew_api_key(self, _context: RequestContext, account_id: str) -> Response:
-        """Answer with a new API key; former ones end."""
+    async def renew_api_key(self, context: RequestContext, account_id: str) -> Response:
+        """Answer with a new API key; former ones end. Only super-admins get that of a super-admin."""
+        if (await self._read(account_id)).superadmin and not _principal(context).superadmin:
+            raise forbidden()
         return Response({"api_key": await self.accounts.renew_api_key(account_id)}, 201)
 
     async def _create(self, context: RequestContext, parent_id: str) -> Response:

@@ -117,6 +117,16 @@ async def test_wrong_documents(rest: RestHarness) -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_an_account_above_a_superadmin_does_not_become_one(rest: RestHarness) -> None:
+    await rest.node.accounts.create(TOP, parent_id=CHILD, superadmin=True)
+    await rest.node.directory.load()
+    path = f"/v2/accounts/{TOP}"
+    assert (await rest("GET", path)).code == 200
+    assert (await rest("PUT", f"{path}/api_key", {})).code == 403
+    assert (await rest("PUT", f"{path}/api_key", {}, token=await token_of(rest, TOP))).code == 201
+
+
+@pytest_twisted.ensureDeferred
 async def test_who_may_choose_a_realm(rest: RestHarness) -> None:
     await grow(rest)
     superadmin = await token_of(rest, TOP)
