@@ -77,7 +77,7 @@ docs:
 
 # The wheel in its own environment, which sees only the dependencies of the development environment.
 packaging:
-	rm -rf build && $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/wheel/dist .
+	rm -rf build/wheel build/lib build/bdist.* && $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/wheel/dist .
 	$(BIN)/python -m venv --without-pip build/wheel/env
 	$(BIN)/python -m pip --python build/wheel/env/bin/python install --quiet --no-deps build/wheel/dist/*.whl
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$(echo build/wheel/env/lib/python3*/site-packages)/borrowed.pth"

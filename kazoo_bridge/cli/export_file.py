@@ -57,7 +57,11 @@ def export_lines(connection: Connection, *, with_secrets: bool) -> Iterator[byte
         for credential in select_credentials(connection):
             more = {}
             if credential.kind == "token":
-                more = {"expires": credential.expires, "api_key": credential.api_key}
+                more = {
+                    "expires": credential.expires,
+                    "api_key": credential.api_key,
+                    "restrictions": credential.restrictions,
+                }
             yield _line(
                 credential.kind,
                 digest=credential.digest,
@@ -153,6 +157,8 @@ def _read_credential(importer: Importer, record: Mapping[str, Any]) -> None:
             float(record["created"]),
             None if expires is None else float(expires),
             None if api_key is None else str(api_key),
+            # Without the key, nothing would say that the token may do all.
+            record["restrictions"] if record["type"] == "token" else None,
         )
     )
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import click
+import orjson
 from sqlalchemy import Connection
 
 from kazoo_bridge.cli.context import CliContext, account_option, read_secret
+from kazoo_bridge.interfaces import TokenRestrictions
 from kazoo_bridge.storage import tokens
 
 _MAX_TTL = 100 * 365 * 86400  # seconds
@@ -27,11 +30,36 @@ def token() -> None:
     metavar="SECONDS",
     help="The validity of the token; without it, for ever.",
 )
+@click.option(
+    "--restrictions",
+    metavar="JSON|@FILE",
+    callback=lambda context, option, value: _check_restrictions(context, option, value),
+    help='The requests for which the token may be used, such as {"get": ["accounts/ID/webhooks/#"]}.',
+)
 @click.pass_obj
-def create_token(context: CliContext, account: str, ttl: int | None) -> None:
+def create_token(context: CliContext, account: str, ttl: int | None, restrictions: str | None) -> None:
     """Create a token and print it. It is not stored and cannot be shown again."""
-    issued = context.write(lambda connection: tokens.create(connection, account, ttl, time.time()))
+    issued = context.write(
+        lambda connection: tokens.create(connection, account, ttl, time.time(), restrictions=restrictions)
+    )
     click.echo(issued.token)
+
+
+def _check_restrictions(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """Return the JSON of restrictions, read from a file for ``@FILE``. Raises `click.BadParameter`."""
+    if value is None:
+        return None
+    try:
+        text = Path(value[1:]).read_text("utf-8") if value.startswith("@") else value
+        restrictions = orjson.loads(text)
+        TokenRestrictions.parse_strictly(restrictions)
+    except OSError as error:
+        raise click.BadParameter(f"{value[1:]} cannot be read: {error.strerror}", context, option) from None
+    except ValueError as error:
+        raise click.BadParameter(
+            f'expected JSON such as {{"get": ["accounts/ID/webhooks/#"]}}, but {error}', context, option
+        ) from None
+    return orjson.dumps(restrictions).decode()
 
 
 @token.command(name="revoke")

@@ -5,7 +5,7 @@ Databases are named with their slashes; `kazoo_bridge.couchdb.names` has KAZOO's
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -163,7 +163,7 @@ class CouchClient:
         page_size: int = PAGE_SIZE,
         start_key: Any = None,
         options: Mapping[str, Any] | None = None,
-    ) -> AsyncIterator[list[Row]]:
+    ) -> AsyncGenerator[list[Row]]:
         """Yield all rows of the database in pages, in the order of their keys.
 
         `view`: the rows of this view, ``design/view``, instead of all documents. `start_key`: begin there.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import orjson
+from attrs import evolve
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -12,7 +14,7 @@ from kazoo_bridge.directory.base import BaseDirectory
 from kazoo_bridge.directory.dialling import Dialling
 from kazoo_bridge.directory.store_protocols import AccountSource, NumberSource, TokenSource
 from kazoo_bridge.directory.ttl_cache import TtlCache
-from kazoo_bridge.interfaces import Account, IDirectory, Principal
+from kazoo_bridge.interfaces import Account, IDirectory, Principal, TokenRestrictions
 
 #: Characters. Longer secrets are refused without a lookup.
 MAX_SECRET_LENGTH = 4096
@@ -186,6 +188,8 @@ class LocalDirectory(BaseDirectory):
         changes = self._change_count
         stored = await self._token_source.lookup(digest)
         principal = None if stored is None else await self._principal(stored.account_id, stored.expires)
+        if principal is not None and stored is not None and stored.restrictions is not None:
+            principal = evolve(principal, restrictions=_parse_restrictions(stored.restrictions))
         # The second read may have taken until after the token expired.
         if principal and principal.expires is not None and principal.expires <= self._clock.seconds():
             principal = None
@@ -254,3 +258,11 @@ class LocalDirectory(BaseDirectory):
 
 def _may_be_secret(text: str) -> bool:
     return 0 < len(text) <= MAX_SECRET_LENGTH
+
+
+def _parse_restrictions(text: str) -> TokenRestrictions:
+    """Return the restrictions of a stored token; what cannot be read allows nothing."""
+    try:
+        return TokenRestrictions.parse(orjson.loads(text))
+    except orjson.JSONDecodeError:
+        return TokenRestrictions()

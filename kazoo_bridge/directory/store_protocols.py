@@ -35,7 +35,7 @@ class AccountRow(Protocol):
 
 
 class TokenRow(Protocol):
-    """A token as it is stored or issued."""
+    """A token, stored or issued."""
 
     @property
     def account_id(self) -> str:
@@ -44,6 +44,14 @@ class TokenRow(Protocol):
     @property
     def expires(self) -> float | None:
         """Unix seconds; None: never."""
+
+
+class StoredTokenRow(TokenRow, Protocol):
+    """A token as it is stored."""
+
+    @property
+    def restrictions(self) -> str | None:
+        """JSON; None: there are none."""
 
 
 class IssuedTokenRow(TokenRow, Protocol):
@@ -86,7 +94,7 @@ class TokenSource(Protocol):
         The oldest tokens of that key end when it has too many.
         """
 
-    def lookup(self, digest: str) -> Awaitable[TokenRow | None]:
+    def lookup(self, digest: str) -> Awaitable[StoredTokenRow | None]:
         """Read the token with this digest; None if it is unknown or expired."""
 
     def revoke(self, token: str) -> Awaitable[bool]:

@@ -25,6 +25,8 @@ class Account:
     `superadmin`: True for the account of super-admins. `enabled`: False for an account whose own tokens may
     not be used; those of the accounts above it may act for it.
 
+    `reseller`: the id of the reseller that its source names; None: the source names none.
+
     Example: ``Account("3f0a9c51d7e84b62a1c05d9e7b2f4860", "Solberg Instruments", "voice.example.com")``.
     """
 
@@ -34,11 +36,12 @@ class Account:
     ancestors: tuple[str, ...] = ()
     superadmin: bool = False
     enabled: bool = True
+    reseller: str | None = None
 
     @property
     def reseller_id(self) -> str | None:
-        """The parent's id, which is the account's reseller; None at the top of the tree."""
-        return self.ancestors[0] if self.ancestors else None
+        """The id of the account's reseller: the one that is named, else its parent; None at the top."""
+        return self.reseller or (self.ancestors[0] if self.ancestors else None)
 
 
 @frozen

@@ -98,7 +98,7 @@ class TokenRestrictions:
     def parse(cls, value: object) -> TokenRestrictions:
         """Parse the ``restrictions`` of a token. What cannot be understood allows nothing."""
         try:
-            return cls._parse(value)
+            return cls.parse_strictly(value)
         except ValueError:
             return cls()
 
@@ -119,7 +119,8 @@ class TokenRestrictions:
         return False
 
     @classmethod
-    def _parse(cls, value: object) -> TokenRestrictions:
+    def parse_strictly(cls, value: object) -> TokenRestrictions:
+        """Parse restrictions. Raises ValueError, whose text says what was expected."""
         if not isinstance(value, Mapping):
             raise ValueError("expected an object")
         paths, endpoints, count = [], [], 0

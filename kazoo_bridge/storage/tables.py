@@ -50,6 +50,8 @@ tokens = sa.Table(
     ),
     sa.Column("created", sa.Double, nullable=False),
     sa.Column("expires", sa.Double, index=True),
+    # JSON; see kazoo_bridge.interfaces.token_restrictions.
+    sa.Column("restrictions", sa.Text),
     # The digest of the API key with which the token was made.
     sa.Column("api_key", sa.String(64)),
     sa.Index(None, "api_key", "created"),

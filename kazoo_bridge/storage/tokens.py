@@ -37,11 +37,15 @@ class IssuedToken:
 
 @frozen
 class StoredToken:
-    """A token as it is stored. `expires` is in Unix seconds, None: never."""
+    """A token as it is stored.
+
+    `expires` is in Unix seconds, None: never. `restrictions` are JSON, None: there are none.
+    """
 
     digest: str = field(repr=False)
     account_id: str
     expires: float | None
+    restrictions: str | None = None
 
 
 def secret_digest(secret: str) -> str:
@@ -61,10 +65,13 @@ class TokenStore:
         """Return the digest under which a token or API key is stored; see `secret_digest`."""
         return secret_digest(secret)
 
-    def create(self, account_id: str, ttl: float | None = None) -> Deferred[IssuedToken]:
+    def create(
+        self, account_id: str, ttl: float | None = None, restrictions: str | None = None
+    ) -> Deferred[IssuedToken]:
         """Create a token that is valid for `ttl` seconds (None: for ever). Fails with `UnknownAccount`."""
+        now = self._clock.seconds()
         return self._database.write(
-            lambda connection: create(connection, account_id, ttl, self._clock.seconds())
+            lambda connection: create(connection, account_id, ttl, now, restrictions=restrictions)
         )
 
     def log_in(self, api_key_digest: str, account_id: str, ttl: float) -> Deferred[IssuedToken]:
@@ -111,16 +118,23 @@ class TokenStore:
 
 
 def create(
-    connection: Connection, account_id: str, ttl: float | None, now: float, *, api_key: str | None = None
+    connection: Connection,
+    account_id: str,
+    ttl: float | None,
+    now: float,
+    *,
+    api_key: str | None = None,
+    restrictions: str | None = None,
 ) -> IssuedToken:
     """Create a token that is valid for `ttl` seconds (None: for ever) from `now` (Unix seconds).
 
-    `api_key` is the digest of the API key that the token is made for. Records the change. Raises
-    `UnknownAccount`.
+    `api_key` is the digest of the API key that the token is made for. `restrictions` are JSON; None: there
+    are none. Records the change. Raises `UnknownAccount`.
     """
     token = secrets.token_hex(_SECRET_BYTES)
     expires = None if ttl is None else now + ttl
-    _insert(connection, tokens, "token", token, account_id, now, expires=expires, api_key=api_key)
+    columns = {"expires": expires, "api_key": api_key, "restrictions": restrictions}
+    _insert(connection, tokens, "token", token, account_id, now, **columns)
     return IssuedToken(token, account_id, expires)
 
 
@@ -153,11 +167,13 @@ def lookup(connection: Connection, digest: str, now: float) -> StoredToken | Non
     None if it is unknown, or expired at the time `now` (Unix seconds).
     """
     row = connection.execute(
-        sa.select(tokens.c.account_id, tokens.c.expires).where(tokens.c.digest == digest)
+        sa.select(tokens.c.account_id, tokens.c.expires, tokens.c.restrictions).where(
+            tokens.c.digest == digest
+        )
     ).first()
     if row is None or (row.expires is not None and row.expires <= now):
         return None
-    return StoredToken(digest, row.account_id, row.expires)
+    return StoredToken(digest, row.account_id, row.expires, row.restrictions)
 
 
 def revoke(connection: Connection, token: str, now: float) -> bool:

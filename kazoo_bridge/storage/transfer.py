@@ -23,7 +23,7 @@ class StoredCredential:
     """An API key (`kind` ``api_key``) or a token (``token``) as it is stored: only its digest.
 
     `created` and `expires` (None: never, and always for API keys) are in Unix seconds. `api_key`: the digest
-    of the key that a token was created with.
+    of the key that a token was created with. `restrictions`: those of a token, as JSON; None: it has none.
     """
 
     kind: str
@@ -32,6 +32,7 @@ class StoredCredential:
     created: float
     expires: float | None = None
     api_key: str | None = None
+    restrictions: str | None = None
 
 
 @frozen
@@ -81,7 +82,9 @@ def select_credentials(connection: Connection) -> Iterator[StoredCredential]:
     for row in connection.execute(sa.select(api_keys).order_by(api_keys.c.digest)):
         yield StoredCredential("api_key", row.digest, row.account_id, row.created)
     for row in connection.execute(sa.select(tokens).order_by(tokens.c.digest)):
-        yield StoredCredential("token", row.digest, row.account_id, row.created, row.expires, row.api_key)
+        yield StoredCredential(
+            *("token", row.digest, row.account_id, row.created, row.expires, row.api_key, row.restrictions)
+        )
 
 
 def put_account(connection: Connection, account: StoredAccount, now: float) -> None:
@@ -118,6 +121,10 @@ def put_credential(connection: Connection, credential: StoredCredential, now: fl
     if credential.kind == "api_key":
         connection.execute(sa.insert(api_keys).values(values))
     else:
-        more = {"expires": credential.expires, "api_key": credential.api_key}
+        more = {
+            "expires": credential.expires,
+            "api_key": credential.api_key,
+            "restrictions": credential.restrictions,
+        }
         connection.execute(sa.insert(tokens).values(values | more))
     change_log.record(connection, credential.kind, [credential.digest], now)

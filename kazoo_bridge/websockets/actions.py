@@ -216,7 +216,8 @@ class Actions:
         if not isinstance(account_id, str) or not isinstance(call_id, str) or not isinstance(command, str):
             raise BadMessage("missing required keys : account_id, call_id and command, each a text")
         method = "PUT" if command == "metaflow" else "POST"
-        await self._authorizer.authorize(connection.session, account_id, method, ("channels", call_id))
+        path = ("channels", *call_id.split("/"))
+        await self._authorizer.authorize(connection.session, account_id, method, path)
         if account_id == ALL_ACCOUNTS:
             raise BadMessage("commands are not available for all accounts at once")
         if self._calls is None:

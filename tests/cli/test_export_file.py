@@ -34,6 +34,7 @@ def make_importer() -> Importer:
         ),
         ({"type": "hook", "document": {}, "secrets": [1]}, "hook: missing or wrong"),
         ({"type": "hook", "document": {}, "secrets": [], "headers": []}, "hook: missing or wrong"),
+        ({"type": "token", "digest": "0" * 64, "account_id": A, "created": 1}, "wrong: 'restrictions'"),
         ({"type": "token", "digest": "x"}, "token: missing or wrong: digest"),
         ({"type": "kazoo_bridge_export", "version": 2}, "expected version 1, got 2"),
     ],

@@ -61,3 +61,30 @@ def test_an_unknown_account_gets_nothing(cli: CliHarness, kind: str) -> None:
 def test_wrong_usage_changes_nothing(cli: CliHarness, arguments: list[str], tmp_path: Path) -> None:
     cli.run(*arguments, exit_code=2)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_token_with_restrictions(cli: CliHarness, tmp_path: Path) -> None:
+    cli.run("account", "create", "--id", A)
+    path = tmp_path / "restrictions.json"
+    path.write_text('{"get": ["#"]}\n')
+    for given in ('{"get": ["#"]}', f"@{path}"):
+        stored = lookup_token(cli.create("token", "create", "--account", A, "--restrictions", given), 0)
+        assert stored is not None
+        assert stored.restrictions == '{"get":["#"]}'
+    plain = lookup_token(cli.create("token", "create", "--account", A), 0)
+    assert plain is not None
+    assert plain.restrictions is None
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("get", "expected JSON such as"),
+        ("[]", "but expected an object"),
+        ('{"get": "#"}', "but expected lists by method or endpoint"),
+        ("@/no/such/file", "/no/such/file cannot be read: No such file or directory"),
+    ],
+)
+def test_restrictions_that_cannot_be_understood(cli: CliHarness, given: str, words: str) -> None:
+    cli.run("account", "create", "--id", A)
+    assert words in cli.error("token", "create", "--account", A, "--restrictions", given, exit_code=2)

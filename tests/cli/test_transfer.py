@@ -147,7 +147,7 @@ class TestFiles:
             hook | {"id": HOOK_ID, "account_id": A},
             hook | {"id": HOOK_ID, "account_id": B},
             hook | {"id": HOOK_ID, "account_id": A, "document": []},
-            {"type": "token", "digest": "0" * 64, "account_id": "9" * 32, "created": 1},
+            {"type": "api_key", "digest": "0" * 64, "account_id": "9" * 32, "created": 1},
             {"type": "surprise"},
             {"type": "account"},
         ]
@@ -159,7 +159,7 @@ class TestFiles:
             "line: 0 created, 0 updated, 0 unchanged, 6 refused",
             "number: 1 created, 0 updated, 0 unchanged, 2 refused",
             "hook: 1 created, 0 updated, 0 unchanged, 2 refused",
-            "token: 0 created, 0 updated, 0 unchanged, 1 refused",
+            "api_key: 0 created, 0 updated, 0 unchanged, 1 refused",
         ]
         assert len(errors) == 16
         assert all(line.startswith("refused ") and ": " in line for line in errors)

@@ -38,6 +38,8 @@ class FakeCouch(Resource):
         super().__init__()
         self.databases: dict[str, dict[str, dict[str, Any]]] = {}
         self.attachments: dict[tuple[str, str, str], bytes] = {}
+        #: Views by their names, ``design/view``; they return the rows for a database and a query.
+        self.views: dict[str, Callable[[str, dict[str, str]], list[dict[str, Any]]]] = {}
         self.asked: list[str] = []
         self.headers: list[Headers | None] = []
         self.away = False
@@ -62,7 +64,7 @@ class FakeCouch(Resource):
         return sum(one.startswith(beginning) for one in self.asked)
 
     def save(self, database: str, document: dict[str, Any]) -> None:
-        """Write a document, whatever its present revision, and tell the open streams."""
+        """Write a document, whatever its present revision, and send the change to the open streams."""
         documents = self.databases.setdefault(database, {})
         now = documents.get(document["_id"], {}).get("_rev", "0-")
         revision = f"{int(now.split('-')[0]) + 1}-{'0' * 32}"
@@ -160,6 +162,9 @@ class FakeCouch(Resource):
             return 200, {"update_seq": len(self._log.get(database, ()))}
         if parts[1] == "_all_docs":
             return 200, {"rows": self._rows(database, query, body)}
+        if parts[1] == "_design":
+            view = self.views.get(f"{parts[2]}/{parts[4]}")
+            return (404, {"error": "not_found"}) if view is None else (200, {"rows": view(database, query)})
         if len(parts) == 3:
             attachment = self.attachments.get((database, parts[1], parts[2]))
             return (404, {"error": "not_found"}) if attachment is None else (200, attachment)

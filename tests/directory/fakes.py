@@ -9,7 +9,8 @@ from attrs import frozen
 from twisted.internet.defer import Deferred, fail, succeed
 
 from kazoo_bridge.directory.base import BaseDirectory
-from kazoo_bridge.interfaces import Account, Principal, StorageUnavailable, UserLogin
+from kazoo_bridge.interfaces import Account, Principal, StorageUnavailable, Topic, UserLogin
+from kazoo_bridge.kazoo import Event
 
 T = TypeVar("T")
 
@@ -42,6 +43,19 @@ class FakeDirectory(BaseDirectory):
         self.loaded = 0
         self.changes: list[str] = []
         self.problems: list[str] = []
+        self.topics: frozenset[Topic] = frozenset()
+        #: The messages of KAZOO's; None: some may have been missed.
+        self.messages: list[Event | None] = []
+
+    @property
+    def configuration_topics(self) -> frozenset[Topic]:
+        return self.topics
+
+    def on_configuration_event(self, event: Event) -> None:
+        self.messages.append(event)
+
+    def on_configuration_missed(self) -> None:
+        self.messages.append(None)
 
     @property
     def rights_revision(self) -> int:

@@ -42,4 +42,5 @@ def test_it_has_nothing_to_load_and_no_problem(directory: BaseDirectory) -> None
     loading = Deferred.fromCoroutine(directory.load())
     assert loading.called
     assert directory.on_change("token", frozenset()) is None
+    assert directory.configuration_topics == frozenset()
     assert (directory.rights_revision, directory.problem(), directory.degraded()) == (0, None, [])

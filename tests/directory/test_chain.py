@@ -11,7 +11,8 @@ from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
 from kazoo_bridge.directory.chain import DirectoryChain
-from kazoo_bridge.interfaces import Account, IDirectory, Principal, StorageUnavailable, UserLogin
+from kazoo_bridge.interfaces import Account, IDirectory, Principal, StorageUnavailable, Topic, UserLogin
+from kazoo_bridge.kazoo import Event
 from tests.directory.fakes import FakeDirectory
 
 OPERATOR = Account("operator", "Operator", "", superadmin=True)
@@ -211,6 +212,17 @@ def test_the_revision_changes_when_one_does(chain: DirectoryChain, kazoo: FakeDi
     before = chain.rights_revision
     kazoo.revision += 1
     assert chain.rights_revision != before
+
+
+def test_messages_reach_all(chain: DirectoryChain, local: FakeDirectory, kazoo: FakeDirectory) -> None:
+    one, other = Topic("configuration", "doc_edited.#"), Topic("configuration", "doc_deleted.#")
+    assert chain.configuration_topics == frozenset()
+    local.topics, kazoo.topics = frozenset({one}), frozenset({one, other})
+    assert chain.configuration_topics == {one, other}
+    event = Event("configuration", "doc_edited.x", {}, b"{}")
+    chain.on_configuration_event(event)
+    chain.on_configuration_missed()
+    assert (local.messages, kazoo.messages) == ([event, None], [event, None])
 
 
 def test_problems_of_all_are_named(chain: DirectoryChain, local: FakeDirectory, kazoo: FakeDirectory) -> None:

@@ -10,14 +10,15 @@ import pytest
 import pytest_twisted
 from twisted.internet import reactor
 
-from kazoo_bridge.config import Config, Crossbar, Directory, Jwt
+from kazoo_bridge.config import Config, Couchdb, Crossbar, Directory, Jwt
 from kazoo_bridge.directory.base import BaseDirectory
 from kazoo_bridge.directory.chain import DirectoryChain
+from kazoo_bridge.directory.couchdb import CouchDirectory
 from kazoo_bridge.directory.crossbar import CrossbarDirectory
 from kazoo_bridge.directory.factory import DirectorySources, build_directory
 from kazoo_bridge.directory.jwt import JwtDirectory
 from kazoo_bridge.directory.local import LocalDirectory
-from kazoo_bridge.interfaces import Account, Principal
+from kazoo_bridge.interfaces import Account, Principal, StorageUnavailable
 from kazoo_bridge.storage.accounts import AccountStore
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.phone_numbers import NumberStore
@@ -58,6 +59,7 @@ async def build(
             directory=Directory(kinds if len(kinds) > 1 else kinds[0]),
             crossbar=Crossbar(uri=crossbar.uri, api_key=API_KEY),
             jwt=Jwt(keys=str(keys)),
+            couchdb=Couchdb(uri="http://127.0.0.1:9"),
         )
         directory = build_directory(
             DirectorySources(reactor, config, account_store, token_store, number_store)
@@ -82,6 +84,8 @@ def token_of(account_id: str) -> str:
         (["local"], LocalDirectory),
         (["crossbar"], CrossbarDirectory),
         (["jwt"], JwtDirectory),
+        (["couchdb"], CouchDirectory),
+        (["local", "couchdb"], DirectoryChain),
         (["local", "jwt"], DirectoryChain),
         (["crossbar", "local", "jwt"], DirectoryChain),
     ],
@@ -121,6 +125,14 @@ async def test_the_accounts_of_signed_tokens_are_those_of_crossbar(
     assert await directory.account(UNKNOWN) is None
     assert await directory.can_act_for(Principal(RESELLER), CUSTOMER)
     assert "GET /token_auth" not in crossbar.asked
+
+
+@pytest_twisted.ensureDeferred
+async def test_beside_couchdb_signed_tokens_have_no_accounts_of_their_own(build: Build) -> None:
+    directory = await build("jwt", "couchdb")
+    assert "refused" in directory.problem()
+    with pytest.raises(StorageUnavailable):
+        await directory.authenticate(token_of(UNKNOWN))
 
 
 @pytest_twisted.ensureDeferred

@@ -14,7 +14,7 @@ from zope.interface.verify import verifyObject
 from kazoo_bridge.directory import local
 from kazoo_bridge.directory.dialling import Dialling
 from kazoo_bridge.directory.local import GONE_TTL, UNKNOWN_TTL, LocalDirectory
-from kazoo_bridge.interfaces import Account, IDirectory, Principal, StorageUnavailable
+from kazoo_bridge.interfaces import Account, IDirectory, Principal, StorageUnavailable, TokenRestrictions
 from tests.directory.fakes import FakeAccountRow
 
 T = TypeVar("T")
@@ -25,6 +25,7 @@ class Token:
     token: str
     account_id: str
     expires: float | None = None
+    restrictions: str | None = None
 
 
 class FakeAccounts:
@@ -68,8 +69,10 @@ class FakeTokens:
     def digest(self, secret: str) -> str:
         return f"digest of {secret}"
 
-    def add(self, secret: str, account_id: str, expires: float | None = None) -> str:
-        self.stored[self.digest(secret)] = Token(secret, account_id, expires)
+    def add(
+        self, secret: str, account_id: str, expires: float | None = None, restrictions: str | None = None
+    ) -> str:
+        self.stored[self.digest(secret)] = Token(secret, account_id, expires, restrictions)
         return secret
 
     def remove(self, secret: str) -> None:
@@ -501,3 +504,18 @@ def test_numbers_may_be_dialled_as_in_the_default_region(
     # Carriers leave out the +, but a number with + is never a national one.
     assert directory.account_for_number("4722555019") == "other"
     assert directory.account_for_number("+4158867900") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (None, None),
+        ('{"get": ["#"]}', TokenRestrictions.parse({"get": ["#"]})),
+        ("nonsense", TokenRestrictions()),
+    ],
+)
+def test_restrictions_of_a_token(
+    directory: LocalDirectory, tokens: FakeTokens, text: str | None, expected: TokenRestrictions | None
+) -> None:
+    secret = tokens.add("secret", "customer", restrictions=text)
+    assert directory.authenticate(secret).result == Principal("customer", restrictions=expected)

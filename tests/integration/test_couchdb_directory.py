@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterator
 
@@ -90,6 +91,21 @@ def test_an_api_key_of_kazoo_makes_a_token(node: NodeProcess) -> None:
     assert made.status_code == 201, made.text
     assert webhooks(node, CUSTOMER, made.json()["auth_token"]) == 200
     assert node.rest("PUT", "/v2/api_auth", data={"api_key": "guess"}).status_code == 401
+
+
+def test_a_user_of_kazoo_logs_in(node: NodeProcess, couchdb: CouchServer) -> None:
+    digest = hashlib.md5(b"ingrid:correct horse").hexdigest()
+    database = account_database(CUSTOMER)
+    view = {"map": "function (doc) { if (doc.pvt_md5_auth) emit(doc.pvt_md5_auth, {owner_id: doc._id}); }"}
+    couchdb.save(database, {"_id": "_design/users", "views": {"creds_by_md5": view}})
+    couchdb.update(database, USER, pvt_md5_auth=digest)
+    credentials = {"credentials": digest, "account_name": "Solberg Instruments"}
+    made = node.rest("PUT", "/v2/user_auth", data=credentials)
+    assert made.status_code == 201, made.text
+    assert made.json()["data"]["owner_id"] == USER
+    assert webhooks(node, CUSTOMER, made.json()["auth_token"]) == 200
+    refused = node.rest("PUT", "/v2/user_auth", data=credentials | {"credentials": "0" * 32})
+    assert refused.status_code == 401
 
 
 @pytest_twisted.ensureDeferred

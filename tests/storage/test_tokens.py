@@ -36,6 +36,15 @@ class TokenStoreSuite:
         assert issued.token not in repr(issued)
 
     @pytest_twisted.ensureDeferred
+    async def test_restrictions_are_stored_with_the_token(
+        self, account_store: AccountStore, token_store: TokenStore
+    ) -> None:
+        await account_store.create(A)
+        restricted = await token_store.create(A, restrictions='{"get":["#"]}')
+        digest = secret_digest(restricted.token)
+        assert await token_store.lookup(digest) == StoredToken(digest, A, None, '{"get":["#"]}')
+
+    @pytest_twisted.ensureDeferred
     async def test_tokens_expire(
         self, account_store: AccountStore, token_store: TokenStore, clock: Clock, database: Database
     ) -> None:

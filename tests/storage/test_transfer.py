@@ -65,9 +65,12 @@ def test_what_is_put_again_is_changed(connection: Connection) -> None:
 def test_credentials_are_valid_and_announced(connection: Connection) -> None:
     transfer.put_account(connection, ACCOUNT, 1.0)
     digest = tokens.secret_digest("secret")
-    transfer.put_credential(connection, StoredCredential("token", digest, A, 1.0, 10.0), 1.0)
+    restricted = StoredCredential("token", digest, A, 1.0, 10.0, restrictions='{"get": ["#"]}')
+    transfer.put_credential(connection, restricted, 1.0)
     transfer.put_credential(connection, StoredCredential("api_key", digest, A, 1.0), 1.0)
-    assert tokens.lookup(connection, digest, 9.0) == tokens.StoredToken(digest, A, 10.0)
+    assert tokens.lookup(connection, digest, 9.0) == tokens.StoredToken(
+        digest, A, 10.0, restricted.restrictions
+    )
     assert {("token", digest), ("api_key", digest)} <= set(since(connection, 0).changes)
     with pytest.raises(UnknownAccount):
         transfer.put_credential(connection, StoredCredential("token", "x", B, 1.0), 1.0)

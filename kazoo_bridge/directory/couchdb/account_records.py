@@ -41,6 +41,7 @@ class AccountRecord:
     ancestors: tuple[str, ...]
     enabled: bool
     superadmin: bool
+    is_reseller: bool
     reseller_id: str | None
     ends: int | None
     api_key: bytes | None = field(repr=False)
@@ -52,7 +53,13 @@ class AccountRecord:
     def to_account(self, now: float) -> Account:
         """Return the account as the rest of the node knows it at the time `now` (Unix seconds)."""
         return Account(
-            self.id, self.name, self.realm, self.ancestors, self.superadmin, enabled=self.is_active(now)
+            self.id,
+            self.name,
+            self.realm,
+            self.ancestors,
+            self.superadmin,
+            enabled=self.is_active(now),
+            reseller=self.reseller_id,
         )
 
 
@@ -85,6 +92,7 @@ def parse_account(document: Mapping[str, Any]) -> AccountRecord | None:
         # Like KAZOO: an account without the key is enabled.
         enabled=document.get("pvt_enabled", True) is True or is_true(document["pvt_enabled"]),
         superadmin=is_true(document.get("pvt_superduper_admin")),
+        is_reseller=is_true(document.get("pvt_reseller")),
         reseller_id=str(reseller_id) if is_account_id(reseller_id) else None,
         ends=None if ends is None else from_gregorian(ends),
         api_key=api_key_digest(api_key) if isinstance(api_key, str) and api_key else None,
@@ -129,6 +137,10 @@ class AccountIndex:
         account_id = self._api_keys.get(digest)
         record = None if account_id is None else self._records.get(account_id)
         return record if record is not None and record.api_key == digest else None
+
+    def all(self) -> Iterable[AccountRecord]:
+        """Return all accounts."""
+        return self._records.values()
 
     def ids(self) -> frozenset[str]:
         """Return the ids of all accounts."""
@@ -193,6 +205,7 @@ class AccountIndex:
             ancestors=ancestors,
             enabled=record.enabled,
             superadmin=record.superadmin,
+            is_reseller=record.is_reseller,
             reseller_id=None if reseller_id is None else self._ids.setdefault(reseller_id, reseller_id),
             ends=record.ends,
             api_key=record.api_key,

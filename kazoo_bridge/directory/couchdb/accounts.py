@@ -22,6 +22,7 @@ from kazoo_bridge.directory.couchdb.account_records import (
     parse_all,
     parse_or_log,
 )
+from kazoo_bridge.directory.couchdb.user_logins import AccountNames
 from kazoo_bridge.directory.ttl_cache import TtlCache
 from kazoo_bridge.interfaces import StorageUnavailable
 from kazoo_bridge.token_bucket import TokenBucket
@@ -66,6 +67,7 @@ class CouchAccounts(Service):
         self._unknown_reads = TokenBucket(_UNKNOWN_BURST, _UNKNOWN_INTERVAL)
         self._fetching: dict[str, list[Deferred[AccountRecord | None]]] = {}
         self._follower = ChangesFollower(clock, client, ACCOUNTS, self._on_changes)
+        self._names: AccountNames | None = None
         self._loading: Deferred[None] | None = None
         self._load_error = "the accounts have not been read yet"
         self.is_loaded = False
@@ -163,12 +165,19 @@ class CouchAccounts(Service):
 
     def _put(self, record: AccountRecord) -> None:
         self._unknown.discard(record.id)
+        before = self._index.find(record.id)
+        if self._names is not None:
+            if before is not None:
+                self._names.remove(before)
+            self._names.add(record)
         if self._index.put(record):
             self._on_rights_ended(record.id)
 
     def _remove(self, account_id: str) -> None:
         record = self._index.remove(account_id)
         if record is not None:
+            if self._names is not None:
+                self._names.remove(record)
             self._gone.put(account_id, record.ancestors, self._clock.seconds() + GONE_TTL)
             self._on_rights_ended(account_id)
 
@@ -190,6 +199,12 @@ class CouchAccounts(Service):
     def descendants(self, account_id: str) -> frozenset[str]:
         """Return the ids of all accounts below this one."""
         return self._index.descendants(account_id)
+
+    def names(self) -> AccountNames:
+        """Return the accounts by realm and name, which follow changes from now on."""
+        if self._names is None:
+            self._names = AccountNames(self._index.all())
+        return self._names
 
     async def fetch(self, account_id: str) -> AccountRecord | None:
         """Return the account, which may be so new that the changes have not brought it yet.

@@ -35,7 +35,7 @@ class Freshness:
 
 
 @define(eq=False)
-class _Entry(Generic[T]):
+class _KeptValue(Generic[T]):
     """A value and when it was read; None: there is no such document. `doubtful`: it has changed since."""
 
     value: T | None
@@ -74,7 +74,7 @@ class CachedReader(Generic[T]):
         self._unknown = unknown
         self._again = again
         self._limit = limit
-        self._entries: OrderedDict[str, _Entry[T]] = OrderedDict()
+        self._entries: OrderedDict[str, _KeptValue[T]] = OrderedDict()
         self._reading: dict[str, list[Deferred[T | None]]] = {}
         self._changed: set[str] = set()
         self._paused_until = float("-inf")
@@ -149,7 +149,7 @@ class CachedReader(Generic[T]):
             if key not in self._changed:
                 break
         entry = self._entries.get(key)
-        self._entries[key] = _Entry(value, self._clock.seconds())
+        self._entries[key] = _KeptValue(value, self._clock.seconds())
         self._entries.move_to_end(key)
         while len(self._entries) > self._limit:
             self._entries.popitem(last=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -22,6 +23,7 @@ from kazoo_bridge.directory.couchdb.cached_reader import Freshness
 from kazoo_bridge.directory.couchdb.kazoo_token import MAX_TOKEN_LENGTH, KazooToken, mint_token, parse_token
 from kazoo_bridge.directory.couchdb.numbers import CouchNumbers
 from kazoo_bridge.directory.couchdb.secrets import AuthSettings, CouchSecrets, Identity, settings_missing
+from kazoo_bridge.directory.couchdb.user_logins import check_login_allowed, find_user
 from kazoo_bridge.directory.dialling import Dialling
 from kazoo_bridge.directory.ttl_cache import TtlCache
 from kazoo_bridge.interfaces import (
@@ -31,20 +33,19 @@ from kazoo_bridge.interfaces import (
     StorageUnavailable,
     TokenRestrictions,
     Topic,
+    UserLogin,
 )
-from kazoo_bridge.kazoo import Event, is_account_id
+from kazoo_bridge.kazoo import Event, dialled_number, is_account_id
 
 _log = Logger()
 
 #: The messages of KAZOO about changed documents, ``ACTION.DATABASE.TYPE.ID``.
+_DOCUMENTS = ("*.user.*", "*.device.*", "*.account.*", "*.number.*", "system_auth.#", "system_config.#")
 _TOPICS = frozenset(
     Topic("configuration", f"{action}.{documents}")
-    for action in ("doc_edited", "doc_deleted")
-    for documents in (
-        *("*.user.*", "*.device.*", "*.account.*", "*.number.*"),
-        *("system_auth.#", "system_config.#"),
-    )
-) | {Topic("configuration", "doc_created.*.number.*")}
+    for action in ("doc_created", "doc_edited", "doc_deleted")
+    for documents in _DOCUMENTS
+)
 
 #: Principals of tokens that are kept.
 MAX_CACHED = 20_000
@@ -139,8 +140,9 @@ class CouchDirectory(BaseDirectory):
 
     def on_configuration_event(self, event: Event) -> None:
         """Follow a message of the exchange ``configuration``, which says that a document has changed."""
-        self._secrets.document_changed(event.body.get("Database"), event.body.get("ID"))
-        self._numbers.document_changed(event.body.get("Database"), event.body.get("ID"))
+        database, document_id = event.body.get("Database"), event.body.get("ID")
+        self._secrets.document_changed(database, document_id)
+        self._numbers.document_changed(database, document_id)
 
     def on_configuration_missed(self) -> None:
         """Messages of ``configuration`` may have been missed: trust no secret without reading it again."""
@@ -184,6 +186,10 @@ class CouchDirectory(BaseDirectory):
         if record is None or not record.is_active(self._clock.seconds()):
             return succeed(None)
         return Deferred.fromCoroutine(self._log_in(record))
+
+    def log_in_user(self, credentials: Mapping[str, Any]) -> Deferred[UserLogin | None]:
+        """Create a token for a user, as KAZOO would; fails with `LoginRefused`."""
+        return Deferred.fromCoroutine(self._log_in_user(credentials))
 
     def log_out(self, token: str) -> Deferred[bool]:
         """End a valid token for this node, in memory; KAZOO does not hear of it."""
@@ -323,19 +329,47 @@ class CouchDirectory(BaseDirectory):
             return False
         return record.id == own.id or own.id in record.ancestors
 
-    async def _log_in(self, record: AccountRecord) -> tuple[str, Principal]:
+    async def _log_in_user(self, credentials: Mapping[str, Any]) -> UserLogin:
+        if not self._accounts.is_loaded:
+            raise self._not_loaded()
+        accounts = await self._accounts_of_login(credentials)
+        found = await find_user(self._client, accounts, credentials, self._clock.seconds())
+        token, principal = await self._log_in(found.account, "cb_user_auth", found.user_id)
+        return UserLogin(token, principal, found.to_api())
+
+    async def _accounts_of_login(self, credentials: Mapping[str, Any]) -> list[AccountRecord]:
+        """Return the accounts that a login may mean: by number, else by realm, else by name, like KAZOO."""
+        number = dialled_number(credentials.get("phone_number"))
+        if number is not None:
+            looking = self._numbers.look_up(number)
+            if looking is not None:
+                await looking
+            owner = self._numbers.owner(number)
+            record = None if owner is None else self._accounts.find(owner)
+            if record is not None:
+                return [record]
+        names = self._accounts.names()
+        account_ids = names.by_realm(credentials.get("account_realm", credentials.get("realm")))
+        account_ids = account_ids or names.by_name(credentials.get("account_name"))
+        return [record for one in account_ids if (record := self._accounts.find(one)) is not None]
+
+    async def _log_in(
+        self, record: AccountRecord, method: str = "cb_api_auth", user_id: str | None = None
+    ) -> tuple[str, Principal]:
+        await check_login_allowed(self._client, record, method)
         settings = await self._secrets.auth_settings()
         if settings is None or settings.secret is None or settings.key_id is None:
             raise settings_missing()
         key = await self._secrets.private_key(settings.key_id)
-        identity = await self._secrets.identity(record.id, record.id)
+        identity = await self._secrets.identity(record.id, user_id or record.id)
         if key is None or identity is None or identity.secret is None:
             raise StorageUnavailable(
-                f"no token can be made for account {record.id}: its document has no pvt_signature_secret, "
-                "or system_auth has no key of system_config/auth.default.system_key"
+                f"no token can be made for account {record.id}: the document of account or user has no "
+                "pvt_signature_secret, or system_auth no key of system_config/auth.default.system_key"
             )
         expires = int(self._clock.seconds()) + LOGIN_TTL
-        claims = {"account_id": record.id, "method": "cb_api_auth", "exp": expires}
+        claims = {"account_id": record.id, "method": method, "exp": expires}
+        claims |= {} if user_id is None else {"owner_id": user_id}
         token = mint_token(claims, settings.key_id, key, identity.secret, settings.secret)
         return token, Principal(record.id, record.superadmin, float(expires))
 

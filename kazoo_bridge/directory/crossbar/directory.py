@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 from attrs import evolve
 from twisted.application.internet import TimerService
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from kazoo_bridge.config import Config, Crossbar
@@ -31,7 +32,7 @@ from kazoo_bridge.directory.crossbar.answers import (
 )
 from kazoo_bridge.directory.crossbar.api_session import ApiSession
 from kazoo_bridge.directory.crossbar.availability import Availability
-from kazoo_bridge.directory.crossbar.http_client import CrossbarClient
+from kazoo_bridge.directory.crossbar.http_client import CrossbarAnswer, CrossbarClient
 from kazoo_bridge.directory.ttl_cache import TtlCache
 from kazoo_bridge.interfaces import (
     Account,
@@ -249,13 +250,16 @@ class CrossbarDirectory(BaseDirectory):
 
     async def _read_account(self, account_id: str) -> Account | None:
         path = f"/accounts/{account_id}"
-        account = read_account(await self._session.get(path), account_id)
+        both = [Deferred.fromCoroutine(self._session.get(one)) for one in (path, f"{path}/tree")]
+        results = await DeferredList(both, consumeErrors=True)
+        described, tree = (_answer(result) for _, result in results)
+        account = read_account(described, account_id)
         if account is None:
             _log.info(
                 "account not readable with crossbar.api_key account_id={account_id}", account_id=account_id
             )
             return None
-        ancestors = read_ancestors(await self._session.get(f"{path}/tree"), account_id)
+        ancestors = read_ancestors(tree, account_id)
         if not ancestors and account_id != await self._session.account_id():
             # KAZOO shows the tree from the account of the API key down: none if that is not in it.
             ancestors = read_ancestors(await self._session.get(f"{path}/parents"), account_id)
@@ -293,3 +297,10 @@ class CrossbarDirectory(BaseDirectory):
 
     def _on_ended(self) -> None:
         self._revision += 1
+
+
+def _answer(result: CrossbarAnswer | Failure) -> CrossbarAnswer:
+    """Return an answer, or raise why there is none."""
+    if isinstance(result, Failure):
+        raise cast(Exception, result.value)
+    return result

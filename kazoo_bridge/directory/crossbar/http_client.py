@@ -11,7 +11,7 @@ from attrs import field, frozen
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, TimeoutError
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
-from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone
+from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone, _HTTP11ClientFactory
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 
@@ -51,6 +51,12 @@ class CrossbarAnswer:
     def is_success(self) -> bool:
         """Whether crossbar has done what was asked."""
         return self.status in (200, 201) and self.envelope.get("status") == "success"
+
+
+class _QuietFactory(_HTTP11ClientFactory):
+    """Logs no line for each connection."""
+
+    noisy = False
 
 
 class _BoundedBody(Protocol):
@@ -108,6 +114,7 @@ class CrossbarClient:
         self._timeout = timeout
         self._pool = HTTPConnectionPool(reactor)
         self._pool.maxPersistentPerHost = max_requests
+        self._pool._factory = _QuietFactory
         self._pool.cachedConnectionTimeout = KEEP_ALIVE  # type: ignore[assignment]
         self._agent = Agent(reactor, connectTimeout=timeout, pool=self._pool)
         self._slots = DeferredSemaphore(max_requests)

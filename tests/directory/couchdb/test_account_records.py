@@ -29,13 +29,15 @@ def test_a_document_becomes_an_account() -> None:
     record = parse_account(account_document(CUSTOMER))
     assert record is not None
     assert record.to_account(NOW) == Account(
-        CUSTOMER, "Solberg Instruments", "cccccc.sip.example.com", (RESELLER, MASTER)
+        CUSTOMER, "Solberg Instruments", "cccccc.sip.example.com", (RESELLER, MASTER), reseller=RESELLER
     )
     assert record.reseller_id == RESELLER
     assert record.is_active(NOW)
     master = parse_account(account_document(MASTER))
     assert master is not None
-    assert master.to_account(NOW) == Account(MASTER, "Master", "aaaaaa.sip.example.com", (), True)
+    assert master.to_account(NOW) == Account(
+        MASTER, "Master", "aaaaaa.sip.example.com", (), True, reseller=MASTER
+    )
 
 
 @pytest.mark.parametrize("change", [{"pvt_deleted": True}, {"pvt_type": "user"}, {"pvt_type": None}])

@@ -17,6 +17,7 @@ from tests.couchdb.kazoo_cluster import (
     DEVICE,
     KEY_ID,
     MASTER,
+    NUMBER,
     RESELLER,
     SIBLING,
     SYSTEM_SECRET,
@@ -259,8 +260,14 @@ class TestAccounts:
         directory = harness.directory
         account = result_of(directory.account(CHILD))
         assert account == Account(
-            CHILD, "Solberg Service", "eeeeee.sip.example.com", (CUSTOMER, RESELLER, MASTER)
+            CHILD,
+            "Solberg Service",
+            "eeeeee.sip.example.com",
+            (CUSTOMER, RESELLER, MASTER),
+            reseller=RESELLER,
         )
+        assert account is not None
+        assert account.reseller_id == RESELLER
         assert result_of(directory.account("9" * 32)) is None
         assert result_of(directory.account("no id")) is None
         assert directory.ancestors(CHILD) == (CUSTOMER, RESELLER, MASTER)
@@ -303,6 +310,19 @@ class TestAccounts:
         assert account is not None
         assert account.ancestors == (RESELLER, MASTER)
         harness.stop()
+
+
+def test_the_owner_of_a_number_is_read_when_it_is_asked_for() -> None:
+    harness = DirectoryHarness()
+    digits = NUMBER.removeprefix("+")
+    assert harness.directory.account_for_number(digits) is None
+    looking = harness.directory.look_up_number(digits)
+    assert looking is not None
+    result_of(looking)
+    assert harness.directory.account_for_number(digits) == CUSTOMER
+    harness.announce("numbers/+1415", NUMBER)
+    assert harness.directory.account_for_number(digits) is None
+    harness.stop()
 
 
 class TestLogin:

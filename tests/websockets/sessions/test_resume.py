@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 import pytest_twisted
+from attrs import evolve
 
+from kazoo_bridge.interfaces import TokenRestrictions
 from kazoo_bridge.websockets.subscriptions.fanout import EventFanout
 from tests.websockets.client import WebsocketClient
 from tests.websockets.harness import CHILD, RESELLER, Harness
@@ -105,6 +107,19 @@ async def test_only_its_own_account_resumes_a_session(harness: Harness) -> None:
     answer = (await thief.request("resume", {"session": started["session"], "sequence": 0}))["data"]
     assert (answer["resumed"], answer["gap"]) == (False, True)
     assert (await client.request("ping"))["status"] == "success"
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_token_with_other_restrictions_resumes_no_session(harness: Harness) -> None:
+    _, started = await subscribe_resumably(harness)
+    (session,) = harness.sessions
+    assert session.principal is not None
+    session.principal = evolve(session.principal, restrictions=TokenRestrictions())
+    _, answer = await resume(harness, started["session"], 0)
+    assert (answer["resumed"], answer["gap"]) == (False, True)
+    session.principal = evolve(session.principal, restrictions=None)
+    _, answer = await resume(harness, started["session"], 0)
+    assert answer["resumed"]
 
 
 @pytest_twisted.ensureDeferred
