@@ -11,6 +11,7 @@ from kazoo_bridge.cli.demo import demo
 from kazoo_bridge.cli.hook import hook
 from kazoo_bridge.cli.number import number
 from kazoo_bridge.cli.token import api_key, token
+from kazoo_bridge.cli.transfer import export_command, import_command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -43,5 +44,5 @@ def check(context: CliContext) -> None:
     click.echo("configuration is fine")
 
 
-for _command in (account, token, api_key, hook, number, demo):
+for _command in (account, token, api_key, hook, number, export_command, import_command, demo):
     main.add_command(_command)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
 from attrs import define
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from kazoo_bridge.config import Config, ConfigError, load
 from kazoo_bridge.interfaces import StorageUnavailable
@@ -56,16 +57,29 @@ class CliContext:
         return self._run(work, writing=False)
 
     def _run(self, work: Callable[[Connection], T], *, writing: bool) -> T:
+        with self.opened() as engine:
+            try:
+                return in_transaction(engine, work, writing=writing)
+            except (StoreRejected, StorageUnavailable) as error:
+                raise click.ClickException(str(error)) from None
+
+    @contextmanager
+    def opened(self) -> Iterator[Engine]:
+        """Open the storage for several transactions; create or upgrade the tables.
+
+        Raises `click.ClickException` if it cannot be used.
+        """
         uri = self.config().storage.uri
         try:
             engine = open_engine(uri)
         except ValueError as error:
             raise click.ClickException(f"storage.uri: {error}") from None
         try:
-            migrate.upgrade(engine)
-            return in_transaction(engine, work, writing=writing)
-        except (StoreRejected, StorageUnavailable) as error:
-            raise click.ClickException(str(error)) from None
+            try:
+                migrate.upgrade(engine)
+            except StorageUnavailable as error:
+                raise click.ClickException(str(error)) from None
+            yield engine
         finally:
             engine.dispose()
 

@@ -205,6 +205,20 @@ class CouchClient:
         self._accepted(answer)
         return True
 
+    async def databases(self, beginning: str) -> list[str]:
+        """List the databases whose names begin like this."""
+        query = {"startkey": _json(beginning), "endkey": _json(f"{beginning}\ufff0")}
+        names = self._accepted(await self._http.request("GET", "/_all_dbs", query))
+        if not isinstance(names, list):
+            raise _unexpected("a list of databases")
+        return sorted(name for name in names if isinstance(name, str) and name.startswith(beginning))
+
+    async def count(self, database: str) -> int:
+        """Return the number of documents of a database. Raises `DatabaseMissing`."""
+        answer = self._accepted(await self._http.request("GET", database_path(database)), database)
+        count = answer.get("doc_count") if isinstance(answer, dict) else None
+        return count if isinstance(count, int) else 0
+
     async def update_sequence(self, database: str) -> SequenceId:
         """Return the present end of the database's changes. Raises `DatabaseMissing`."""
         answer = self._accepted(await self._http.request("GET", database_path(database)), database)

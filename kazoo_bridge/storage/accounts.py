@@ -133,7 +133,7 @@ def insert(connection: Connection, account: StoredAccount, now: float) -> Stored
 
     Raises `StoreRejected` for a malformed id, name or realm, an id or realm in use, and an unknown parent.
     """
-    _check_form(account)
+    check_form(account)
     change_log.lock_change_log(connection)
     if exists(connection, account.id):
         raise StoreRejected(f"there is an account {account.id} already")
@@ -173,7 +173,7 @@ def update(
     )
     if changed == found[0]:
         return changed
-    _check_form(changed)
+    check_form(changed)
     _check_realm_is_free(connection, changed)
     values = {"name": changed.name, "realm": changed.realm}
     connection.execute(sa.update(accounts).where(accounts.c.id == account_id).values(values))
@@ -208,7 +208,8 @@ def delete(connection: Connection, account_id: str, now: float) -> None:
     change_log.record(connection, "account", [account_id], now)
 
 
-def _check_form(account: StoredAccount) -> None:
+def check_form(account: StoredAccount) -> None:
+    """Raise `StoreRejected` for a malformed id, name or realm."""
     for account_id in (account.id, account.parent_id):
         if account_id is not None and not is_account_id(account_id):
             raise StoreRejected("an account id is 32 characters, 0-9 and a-f")

@@ -46,7 +46,7 @@ class HookStore:
 
     def batch(self, after: int, count: int) -> Deferred[tuple[list[StoredHook], int]]:
         """Read at most `count` hooks after a position, oldest first, and the position of the last of them."""
-        return self._database.read(partial(_select_batch, after=after, count=count))
+        return self._database.read(partial(select_batch, after=after, count=count))
 
     def for_account(self, account_id: str) -> Deferred[list[StoredHook]]:
         """Read the account's hooks, oldest first."""
@@ -87,7 +87,7 @@ class HookStore:
             token_hex(16),
             account_id,
             copy_json(document),
-            _revision(1),
+            new_revision(1),
             now,
             now,
             secrets,
@@ -97,7 +97,7 @@ class HookStore:
         def create(connection: Connection) -> StoredHook:
             if self._max_per_account:
                 _require_below_limit(connection, account_id, self._max_per_account)
-            return _insert(connection, hook, self._clock.seconds())
+            return insert(connection, hook, self._clock.seconds())
 
         return self._database.write(create)
 
@@ -121,14 +121,14 @@ class HookStore:
         replacement = evolve(
             hook,
             document=copy_json(document),
-            revision=_revision(number),
+            revision=new_revision(number),
             modified=to_gregorian(self._clock.seconds()),
             secrets=hook.secrets if secrets is None else secrets,
             suspension=suspension,
             headers=hook.headers if headers is None else dict(headers),
         )
         return self._database.write(
-            lambda connection: _update(connection, hook, replacement, self._clock.seconds())
+            lambda connection: update(connection, hook, replacement, self._clock.seconds())
         )
 
     def delete(self, hook: StoredHook) -> Deferred[None]:
@@ -160,7 +160,7 @@ class HookStore:
             .order_by(hooks.c.next_probe)
             .limit(MAX_DUE_PROBES)
         )
-        return self._database.read(lambda connection: _from_rows(connection.execute(due).all()))
+        return self._database.read(lambda connection: from_rows(connection.execute(due).all()))
 
     def claim_probe(self, hook: StoredHook, next_probe: float) -> Deferred[bool]:
         """Count a probe of `hook`, and postpone the next one to `next_probe` (Unix seconds).
@@ -206,7 +206,8 @@ def copy_json(document: Mapping[str, Any]) -> dict[str, Any]:
     return copy
 
 
-def _revision(number: int) -> str:
+def new_revision(number: int) -> str:
+    """Return a revision that no hook has; `number` counts the writes of the hook."""
     return f"{number}-{token_hex(16)}"
 
 
@@ -221,20 +222,22 @@ def _to_dict(value: object) -> dict[Any, Any]:
 
 
 def _select(connection: Connection, *where: ColumnElement[bool]) -> list[StoredHook]:
-    return _from_rows(connection.execute(sa.select(hooks).where(*where).order_by(hooks.c.sequence)).all())
+    return from_rows(connection.execute(sa.select(hooks).where(*where).order_by(hooks.c.sequence)).all())
 
 
 def _select_in(connection: Connection, column: ColumnElement[str], ids: tuple[str, ...]) -> list[StoredHook]:
     return [hook for batch in in_batches(ids) for hook in _select(connection, column.in_(batch))]
 
 
-def _select_batch(connection: Connection, after: int, count: int) -> tuple[list[StoredHook], int]:
+def select_batch(connection: Connection, after: int, count: int) -> tuple[list[StoredHook], int]:
+    """Return at most `count` hooks that follow a position, oldest first, and the position of the last one."""
     following = sa.select(hooks).where(hooks.c.sequence > after).order_by(hooks.c.sequence).limit(count)
     rows = connection.execute(following).all()
-    return _from_rows(rows), rows[-1].sequence if rows else after
+    return from_rows(rows), rows[-1].sequence if rows else after
 
 
-def _from_rows(rows: Sequence[Sequence[Any]]) -> list[StoredHook]:
+def from_rows(rows: Sequence[Sequence[Any]]) -> list[StoredHook]:
+    """Return the hooks of rows of the whole table."""
     documents = _load_all([row[_DOCUMENT] for row in rows])
     # Faster than by name. The order is that of the table.
     return [
@@ -306,7 +309,8 @@ def _require_below_limit(connection: Connection, account_id: str, limit: int) ->
         raise TooManyHooks(limit)
 
 
-def _insert(connection: Connection, hook: StoredHook, now: float) -> StoredHook:
+def insert(connection: Connection, hook: StoredHook, now: float) -> StoredHook:
+    """Store a new hook, record the change and return the hook."""
     connection.execute(
         sa.insert(hooks).values(
             id=hook.id,
@@ -329,7 +333,8 @@ def _at_revision(hook: StoredHook) -> ColumnElement[bool]:
     )
 
 
-def _update(connection: Connection, hook: StoredHook, replacement: StoredHook, now: float) -> StoredHook:
+def update(connection: Connection, hook: StoredHook, replacement: StoredHook, now: float) -> StoredHook:
+    """Replace `hook`; record the change. Raises `RevisionConflict` if it is not the current revision."""
     updated = connection.execute(
         sa.update(hooks)
         .where(_at_revision(hook))

@@ -60,6 +60,7 @@ PUT /v2/user_auth
 TOKEN = """
 PUT /v2/accounts
 GET /v2/token_auth
+PUT /v2/accounts
 DELETE /v2/token_auth
 """
 
@@ -175,6 +176,7 @@ def make_resources(directory: Any) -> Any:
         RestServices(
             clock=reactor,
             directory=cast(IDirectory, directory),
+            accounts=reached,
             webhooks=reached,
             websockets=reached,
             calls=reached,
@@ -182,7 +184,6 @@ def make_resources(directory: Any) -> Any:
             read_metrics=_no_metrics,
             readiness_problems=_no_problems,
             degradations=list,
-            accounts=reached,
         )
     )
 

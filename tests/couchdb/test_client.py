@@ -43,6 +43,16 @@ async def all_pages(
 
 class TestWithAServer:
     @pytest_twisted.ensureDeferred
+    async def test_databases_are_listed_and_counted(self, client: CouchClient) -> None:
+        for name in ("numbers/+4722", DB, "accounts"):
+            await client.create_database(name)
+        await client.put(DB, {"_id": "+14155550100"})
+        assert await client.databases("numbers/") == [DB, "numbers/+4722"]
+        assert (await client.count(DB), await client.count("accounts")) == (1, 0)
+        with pytest.raises(DatabaseMissing):
+            await client.count("webhooks")
+
+    @pytest_twisted.ensureDeferred
     async def test_documents_are_written_read_and_deleted(self, client: CouchClient) -> None:
         assert await client.find(DB, "+14155550100") is None
         assert await client.create_database(DB)

@@ -58,6 +58,17 @@ retry_schedule_s = [1]
 #: A stream has no end, the end of the token would be that of all requests, and there are no users to log in.
 _NOT_CALLED = ["streamEvents", "logOut", "logInUser"]
 
+#: Operations that random values need not reach with data: they need a super-admin, or ids of users and their
+#: calls; and deliveries may be under way again by then (`wait_for_dead_delivery` has read one).
+_PERHAPS_WITHOUT_DATA = [
+    "GET /v2/channels",
+    *(
+        f"GET /v2/accounts/{{account_id}}/{kind}s/{{{kind}_id}}/channels"
+        for kind in ("user", "device", "group")
+    ),
+    "GET /v2/accounts/{account_id}/webhooks/{hook_id}/deliveries",
+]
+
 _SETTINGS = f"""
 hooks = {json.dumps(str(Path(__file__).with_name("openapi_cases.py")))}
 continue-on-failure = true
@@ -282,6 +293,7 @@ async def test_the_service_conforms_to_its_document(harness: ServiceHarness, tmp
         for path, operations in document["paths"].items()
         for verb, operation in operations.items()
         if operation["operationId"] not in _NOT_CALLED
+        and f"{verb.upper()} {path}" not in _PERHAPS_WITHOUT_DATA
         and not any(
             (status < 300 and has_data) or status == 302
             for status, has_data in answers.get(f"{verb.upper()} {path}", ())

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import pytest_twisted
+from attrs import evolve
 from twisted.internet.task import Clock
 
 from kazoo_bridge.interfaces import AccountLimits
@@ -96,6 +97,22 @@ class AccountStoreSuite:
         await account_store.delete(B)
         await account_store.delete(A)
         assert await account_store.all() == []
+
+    @pytest_twisted.ensureDeferred
+    async def test_an_account_is_changed(self, account_store: AccountStore, database: Database) -> None:
+        created = await account_store.create(A, name="Old", realm="old.example.com")
+        await account_store.create(B, realm="b.example.com")
+        changed = await account_store.update(A, name="New")
+        assert changed == evolve(created, name="New")
+        assert await account_store.update(A, name="New") == changed
+        assert await account_store.by_ids([A]) == [changed]
+        assert (await account_store.update(A, realm="old.example.com")).realm == "old.example.com"
+        assert await recorded_changes(database) == [("account", A), ("account", B), ("account", A)]
+        for wrong in ({"name": "\n"}, {"realm": "no realm"}, {"realm": "b.example.com"}):
+            with pytest.raises(StoreRejected):
+                await account_store.update(A, **wrong)
+        with pytest.raises(UnknownAccount):
+            await account_store.update(C, name="x")
 
     @pytest_twisted.ensureDeferred
     async def test_an_unknown_account_is_not_deleted(self, account_store: AccountStore) -> None:

@@ -91,6 +91,28 @@ class TokenStoreSuite:
         assert (await recorded_changes(database))[before:] == revoked
 
     @pytest_twisted.ensureDeferred
+    async def test_a_renewed_api_key_ends_all_others_and_their_tokens(
+        self, account_store: AccountStore, token_store: TokenStore
+    ) -> None:
+        for account_id in (A, B):
+            await account_store.create(account_id)
+        assert not await token_store.has_api_key(A)
+        keys = [await token_store.create_api_key(account_id) for account_id in (A, A, B)]
+        of_keys = [
+            (await token_store.log_in(secret_digest(key), account_id, 60)).token
+            for key, account_id in zip(keys, (A, A, B), strict=True)
+        ]
+        own = (await token_store.create(A)).token
+        renewed = await token_store.renew_api_key(A)
+        assert await token_store.has_api_key(A)
+        owners = [await token_store.account_for_api_key(secret_digest(key)) for key in (*keys, renewed)]
+        assert owners == [None, None, B, A]
+        found = [await token_store.lookup(secret_digest(token)) for token in (*of_keys, own)]
+        assert [one is not None for one in found] == [False, False, True, True]
+        with pytest.raises(UnknownAccount):
+            await token_store.renew_api_key("9" * 32)
+
+    @pytest_twisted.ensureDeferred
     async def test_the_tokens_of_an_api_key_end_with_it(
         self, token_store: TokenStore, account_store: AccountStore, database: Database
     ) -> None:

@@ -86,11 +86,6 @@ class CachedReader(Generic[T]):
             return None
         return entry.value
 
-    def known(self, key: str) -> T | None:
-        """Return the kept value, however old; None if there is none, or a message has called it changed."""
-        entry = self._entries.get(key)
-        return None if entry is None or entry.doubtful else entry.value
-
     def is_kept(self, key: str) -> bool:
         """Return whether the key has been read, be it that there is no such document."""
         return key in self._entries

@@ -42,7 +42,7 @@ from kazoo_bridge.interfaces import (
     Topic,
     UserLogin,
 )
-from kazoo_bridge.kazoo import Event, is_account_id, normalize_number
+from kazoo_bridge.kazoo import Event, dialled_number, is_account_id
 
 _log = Logger()
 
@@ -348,7 +348,7 @@ class CouchDirectory(BaseDirectory):
 
     async def _accounts_of_login(self, credentials: Mapping[str, Any]) -> list[AccountRecord]:
         """Return the accounts that a login may mean: by number, else by realm, else by name, like KAZOO."""
-        number = normalize_number(credentials.get("phone_number"))
+        number = dialled_number(credentials.get("phone_number"))
         if number is not None:
             looking = self._numbers.look_up(number)
             if looking is not None:

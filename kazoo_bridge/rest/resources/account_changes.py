@@ -50,9 +50,9 @@ class AccountChangeResource(RoutedResource):
     async def create_below_own(self, context: RequestContext) -> Response:
         """Create an account below the token's."""
         await context.authenticate(self.directory)
-        if context.principal is None:
-            raise invalid_credentials()
-        return await self._create(context, context.principal.account_id)
+        own = _principal(context).account_id
+        await context.authorize(self.directory, own)
+        return await self._create(context, own)
 
     @route("PUT", _ACCOUNT)
     @account_handler

@@ -1,0 +1,243 @@
+"""``kazoo-bridge export`` and ``kazoo-bridge import``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+import click
+import sqlalchemy as sa
+from attrs import define
+from sqlalchemy import Connection, Engine
+
+from kazoo_bridge.cli.context import CliContext
+from kazoo_bridge.cli.export_file import NotAnExport, export_lines, import_line
+from kazoo_bridge.cli.importer import Importer
+from kazoo_bridge.config import Config
+from kazoo_bridge.interfaces import StorageUnavailable
+from kazoo_bridge.storage import transfer
+from kazoo_bridge.storage.engine import in_transaction
+from kazoo_bridge.storage.tables import settings
+from kazoo_bridge.text_sanitizing import text_for_display
+
+T = TypeVar("T")
+
+#: The source of an import that is no file.
+COUCHDB = "couchdb"
+
+#: The setting that says how far an import of CouchDB has come.
+_POSITION = "import couchdb"
+
+
+@click.command(name="export")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path), required=False)
+@click.option(
+    "--with-secrets",
+    is_flag=True,
+    help="Also secrets and headers of hooks, and digests of API keys and tokens. Keep the file safe.",
+)
+@click.pass_obj
+def export_command(context: CliContext, file: Path | None, with_secrets: bool) -> None:
+    """Write accounts, limits, numbers and hooks to FILE, or to standard output, as JSON lines.
+
+    Only the user can read a new FILE; an existing FILE is not replaced.
+    """
+
+    def write(output: BinaryIO, connection: Connection) -> int:
+        count = 0
+        for line in export_lines(connection, with_secrets=with_secrets):
+            output.write(line)
+            count += 1
+        return count - 1
+
+    if file is None:
+        stdout: BinaryIO = sys.stdout.buffer
+        context.read(lambda connection: write(stdout, connection))
+        return
+    try:
+        created = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise click.ClickException(f"{file}: cannot be created: {error.strerror}") from None
+    try:
+        with os.fdopen(created, "wb") as opened:
+            count = context.read(lambda connection: write(opened, connection))
+    except BaseException:
+        file.unlink(missing_ok=True)
+        raise
+    click.echo(f"exported {count} records to {file}")
+
+
+@click.command(name="import")
+@click.argument("source", metavar="couchdb|FILE")
+@click.option("--dry-run", is_flag=True, help="Change nothing; say what would be done.")
+@click.option("--restart", is_flag=True, help="Of CouchDB: begin anew after an import that was interrupted.")
+@click.pass_obj
+def import_command(context: CliContext, source: str, dry_run: bool, restart: bool) -> None:
+    """Import from KAZOO's CouchDB (couchdb.uri), or from a FILE that export has written (- for stdin).
+
+    Everything keeps its id. What is there already is updated; nothing is deleted. What cannot be imported is
+    printed with the reason, and the exit code is then 1. It may be repeated.
+    """
+    with context.opened() as engine:
+
+        def write(work: Callable[[Connection], None]) -> None:
+            _transaction(engine, work, writing=True)
+
+        importer = Importer(
+            _transaction(engine, transfer.read_snapshot, writing=False),
+            None if dry_run else write,
+            lambda kind, subject, reason: click.echo(
+                f"refused {kind} {text_for_display(subject)}: {text_for_display(reason)}", err=True
+            ),
+        )
+        if source == COUCHDB:
+            position = ImportPosition(engine, enabled=not dry_run)
+            _import_couchdb(context.config(), importer, position, restart=restart)
+        else:
+            _import_file(importer, Path(source))
+        importer.flush()
+    for line in importer.summary() or ["nothing to import"]:
+        click.echo(line)
+    if dry_run:
+        click.echo("dry run: nothing was changed")
+    if importer.refused:
+        sys.exit(1)
+
+
+def _transaction(engine: Engine, work: Callable[[Connection], T], *, writing: bool) -> T:
+    try:
+        return in_transaction(engine, work, writing=writing)
+    except StorageUnavailable as error:
+        raise click.ClickException(f"storage.uri: {error}") from None
+
+
+@define
+class ImportPosition:
+    """How far an import of CouchDB has come, in the storage; nowhere for a dry run."""
+
+    _engine: Engine
+    enabled: bool
+
+    def get(self) -> str:
+        """Return the position, as `CouchSource` gives it; empty: the beginning."""
+        if not self.enabled:
+            return ""
+        stored = sa.select(settings.c.value).where(settings.c.name == _POSITION)
+        return _transaction(self._engine, lambda c: c.scalar(stored), writing=False) or ""
+
+    def set(self, position: str | None) -> None:
+        """Keep a position; None: the import has ended."""
+        if self.enabled:
+            _transaction(self._engine, lambda connection: _set_position(connection, position), writing=True)
+
+
+def _set_position(connection: Connection, position: str | None) -> None:
+    connection.execute(sa.delete(settings).where(settings.c.name == _POSITION))
+    if position is not None:
+        connection.execute(sa.insert(settings).values(name=_POSITION, value=position))
+
+
+def _import_file(importer: Importer, path: Path) -> None:
+    try:
+        size = path.stat().st_size if str(path) != "-" else 0
+        opened: AbstractContextManager[BinaryIO] = (
+            path.open("rb") if str(path) != "-" else nullcontext(sys.stdin.buffer)
+        )
+    except OSError as error:
+        raise click.ClickException(f"{path}: cannot be read: {error.strerror}") from None
+    with opened as lines, _Progress(size) as advance:
+        for number, line in enumerate(lines, 1):
+            try:
+                if number == 1 and b"kazoo_bridge_export" not in line[:200]:
+                    raise NotAnExport("expected a file that kazoo-bridge export has written")
+                if line.strip():
+                    import_line(importer, line)
+            except NotAnExport as error:
+                if number == 1:
+                    raise click.ClickException(f"{path}: line 1: {error}") from None
+                importer.refuse("line", str(number), str(error))
+            advance(len(line))
+
+
+def _import_couchdb(config: Config, importer: Importer, position: ImportPosition, *, restart: bool) -> None:
+    if not config.couchdb.uri:
+        raise click.ClickException("couchdb.uri: expected the URI of KAZOO's CouchDB, got nothing")
+    begin = "" if restart else position.get()
+    if begin:
+        click.echo(f"continuing the import that was interrupted after {begin}; --restart begins anew")
+    # Here, because only this needs a reactor.
+    from twisted.internet.defer import Deferred
+    from twisted.internet.task import react
+
+    errors: list[str] = []
+    reading = _read_couchdb(config, importer, begin, position.set, errors)
+
+    def main(_reactor: Any) -> Any:
+        return Deferred.fromCoroutine(reading)
+
+    try:
+        react(main)
+    except SystemExit as exit_:
+        if exit_.code:
+            raise
+    if errors:
+        raise click.ClickException(errors[0])
+    position.set(None)
+
+
+async def _read_couchdb(
+    config: Config,
+    importer: Importer,
+    begin: str,
+    on_position: Callable[[str], None],
+    errors: list[str],
+) -> None:
+    from twisted.internet import reactor
+
+    from kazoo_bridge.cli.couch_source import CouchSource
+    from kazoo_bridge.couchdb.client import CouchClient, DatabaseMissing
+    from kazoo_bridge.plugins.discovery import find_categories
+    from kazoo_bridge.webhooks.hooks.hook_catalogue import HookCatalogue
+    from kazoo_bridge.webhooks.hooks.hook_document import DocumentRules
+
+    couchdb = config.couchdb
+    categories = find_categories(config.plugins.path)
+    catalogue = HookCatalogue.from_types(hook for category in categories for hook in category.hooks)
+    rules = DocumentRules.from_catalogue(catalogue)
+    client = CouchClient.from_uri(reactor, couchdb.uri, timeout=couchdb.request_timeout_ms / 1000)
+    advances: list[Callable[[int], None]] = []
+    source = CouchSource(client, rules, importer, begin, on_position, lambda count: advances[0](count))
+    try:
+        with _Progress(await source.total()) as advance:
+            advances.append(advance)
+            await source.run()
+    except (StorageUnavailable, DatabaseMissing) as error:
+        errors.append(f"couchdb.uri: {error}; what was read before is imported: repeat to continue")
+    except click.ClickException as error:
+        errors.append(error.message)
+    finally:
+        await client.close()
+
+
+class _Progress(AbstractContextManager[Callable[[int], None]]):
+    """A progress bar on stderr if that is a terminal; else nothing."""
+
+    def __init__(self, length: int) -> None:
+        self._bar: Any = None
+        if sys.stdout.isatty() and sys.stderr.isatty() and length:
+            self._bar = click.progressbar(length=length, file=sys.stderr, show_pos=False)
+
+    def __enter__(self) -> Callable[[int], None]:
+        if self._bar is None:
+            return lambda _: None
+        self._bar.__enter__()
+        update: Callable[[int], None] = self._bar.update
+        return update
+
+    def __exit__(self, *details: Any) -> None:
+        if self._bar is not None:
+            self._bar.__exit__(*details)
