@@ -453,6 +453,7 @@ def test_webhooks_disabled_after_failures_are_enabled_again(
     node.rest("PUT", f"/v2/accounts/{ACCOUNT_ID}/webhooks", token, document)
     switch.begin("call-1")
     sign_in_and_connect(page, console_url(node), token)
+    expect(page.get_by_role("link", name="Webhooks 1 down")).to_be_visible()
     open_view(page, "Webhooks")
     row = page.get_by_role("row", name="gone")
     expect(row).to_contain_text("Disabled")
@@ -461,6 +462,7 @@ def test_webhooks_disabled_after_failures_are_enabled_again(
     page.get_by_role("button", name="Re-enable all failed webhooks").click()
     expect(row).to_contain_text("Enabled")
     expect(toasts(page)).to_contain_text("Re-enabled 1 webhook")
+    expect(page.get_by_role("link", name="Webhooks", exact=True)).to_be_visible()
 
 
 def test_what_waits_for_a_disabled_webhook_is_sent_once_it_is_enabled(

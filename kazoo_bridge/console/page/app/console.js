@@ -16,6 +16,7 @@ import { ParkingView } from "./views/parking.js";
 import { SocketsView } from "./views/sockets.js";
 import { WebhookDetailView } from "./views/webhook-detail.js";
 import { WebhooksView } from "./views/webhooks.js";
+import { failedCount } from "./webhook-state.js";
 import { WebhookPoller } from "./webhooks.js";
 
 const TICK_INTERVAL_MS = 1000;
@@ -63,6 +64,8 @@ export class Console {
     this.status = h("span", {}, "Connecting…");
     this.banner = h("p", { class: "banner", role: "alert", hidden: true });
     this.links = VIEWS.map(([route, title]) => h("a", { href: `#/${route}` }, title));
+    this.failedHooks = h("span", { class: "badge error", hidden: true });
+    this.links[VIEWS.findIndex(([route]) => route === "webhooks")].append(" ", this.failedHooks);
     const logo = h("img", { src: "icon.svg", alt: "", width: "24", height: "24" });
     return h(
       "div",
@@ -98,6 +101,7 @@ export class Console {
     this.socket.addEventListener("rejected", ({ detail }) => this.onSubscriptionRejected(detail));
     this.socket.addEventListener("expired", () => this.onExpired());
     this.socket.open();
+    this.webhooks.addEventListener("change", () => this.showFailedHooks());
     this.webhooks.start();
     this.onHashChange = () => this.navigate();
     window.addEventListener("hashchange", this.onHashChange);
@@ -173,6 +177,13 @@ export class Console {
     this.banner.hidden = healthy || (!switchUnreachable && nextAttempt === null);
     if (switchUnreachable) this.showSwitchBanner();
     else if (!this.banner.hidden) this.showOfflineBanner(this.socket.state);
+  }
+
+  showFailedHooks() {
+    const count = failedCount(this.webhooks.hooks);
+    this.failedHooks.hidden = !count;
+    setText(this.failedHooks, `${count} down`);
+    setAttribute(this.failedHooks, "title", "Disabled because their receivers fail");
   }
 
   onReconnect() {

@@ -121,10 +121,10 @@ export class WebhookDetailView {
       ["State", [this.state, " ", this.stateDetail]],
       ["Event", h("code", {}, [hook.hook, ...modifierValues(hook)].join(" · "))],
       ["URL", h("code", {}, `${(hook.http_verb ?? "post").toUpperCase()} ${hook.uri}`)],
-      ["Health", healthText(health)],
+      ["Attempts", `${healthText(health)} (tests included)`],
       ["Last success", formatDateTime(health.last_success)],
       ["Last failure", formatDateTime(health.last_failure)],
-      ["Recent failures", String(health.failures_in_window)],
+      ["Recent failures", recentFailuresText(health.failures_in_window)],
       ["Pending", String(health.deliveries_waiting)],
       ...optionTexts(hook),
       ["Signed", signatureText(hook)],
@@ -213,6 +213,11 @@ export class WebhookDetailView {
       notifyError(error.message);
     }
   }
+}
+
+/** These disable the webhook, so they are counted in another way than attempts. */
+function recentFailuresText(count) {
+  return `${count} ${count === 1 ? "event" : "events"} (repetitions and tests do not count)`;
 }
 
 function modifierValues(hook) {
