@@ -97,6 +97,18 @@ def test_calls_are_searched_filtered_and_sorted(page: Page, node: NodeProcess, s
     expect(call_rows(page)).to_have_count(1)
     expect(page.locator(".toolbar")).to_contain_text("1 of 3 calls")
 
+    page.get_by_role("searchbox", name="Search calls").fill("")
+    expect(call_rows(page)).to_have_count(3)
+    names = page.locator("table.calls tbody td:first-child b")
+    call_row(page, "beate").hover()
+    switch.begin("zoe", Caller_ID_Name="Zoe")
+    switch.end("carl")
+    expect(names).to_have_text(["Carl", "Beate", "Ada", "Zoe"])
+    expect(call_row(page, "carl")).to_have_attribute("data-state", "ended")
+    page.mouse.move(5, 5)
+    expect(call_row(page, "carl")).to_have_count(0)
+    expect(names).to_have_text(["Zoe", "Beate", "Ada"])
+
 
 def test_calls_are_operated_with_the_keyboard(page: Page, node: NodeProcess, switch: FakeSwitch) -> None:
     page.goto(console_url(node))
@@ -196,8 +208,11 @@ def test_a_command_is_sent_once_and_its_outcome_is_shown(
     page.keyboard.up("h")
     assert switch.commands.get(timeout=10)["Action"] == "park"
     expect(toasts(page).locator(".pending")).to_contain_text("Parking Caller waits")
+    expect(row.locator(".status.pending")).to_have_text("Parking…")
+    assert _covered_buttons(page) == []
     failure = toasts(page).locator(".error")
     expect(failure).to_contain_text("Could not park Caller waits (+15550100): nothing happened")
+    expect(row.locator(".status.error")).to_have_text("Nothing happened")
     assert accessibility_violations(page) == []
     assert switch.commands.empty()
 
@@ -205,8 +220,11 @@ def test_a_command_is_sent_once_and_its_outcome_is_shown(
     for _ in range(6):
         page.keyboard.down("h")
     assert switch.commands.get(timeout=10)["Action"] == "hold"
+    place = row.get_by_role("button", name="Hang up").bounding_box()
     switch.event("CHANNEL_HOLD", "waits")
     expect(toasts(page).locator(".success").filter(has_text="is on hold")).to_be_visible()
+    expect(row.locator(".status.success")).to_have_text("Put on hold")
+    assert row.get_by_role("button", name="Hang up").bounding_box() == place
     # The key is still held, and would resume the call.
     page.keyboard.down("h")
     page.keyboard.up("h")
@@ -216,6 +234,19 @@ def test_a_command_is_sent_once_and_its_outcome_is_shown(
     page.keyboard.up("Enter")
     expect(page.get_by_role("dialog", name="Hang up this call?")).to_be_visible()
     assert switch.commands.empty()
+
+
+def _covered_buttons(page: Page) -> list[str]:
+    """Return the labels of visible buttons of the view below a toast."""
+    covered: list[str] = page.locator("#view button").evaluate_all(
+        """buttons => {
+          const top = document.getElementById("toasts").getBoundingClientRect().top;
+          const end = document.getElementById("app").getBoundingClientRect().bottom;
+          const isCovered = (button) => Math.min(button.getBoundingClientRect().bottom, end) > top;
+          return buttons.filter(isCovered).map((button) => button.textContent);
+        }"""
+    )
+    return covered
 
 
 def test_the_dialog_of_a_call_follows_a_transfer(page: Page, node: NodeProcess, switch: FakeSwitch) -> None:

@@ -232,7 +232,7 @@ export class Console {
     });
     document.title = `${title} · ${this.account.name}`;
     if (!isFirstView) this.main.focus({ preventScroll: true });
-    window.scrollTo(0, 0);
+    this.element.scrollIntoView();
   }
 
   skipToContent(event) {

@@ -75,6 +75,13 @@ export function setAttribute(element, name, value) {
   }
 }
 
+/** Show `{kind, text}` on an element: the text, on one line, with the whole of it as a hint; null for none. */
+export function showStatus(element, status) {
+  setText(element, status?.text);
+  setAttribute(element, "class", status ? `status ${status.kind}` : "status");
+  setAttribute(element, "title", status?.text);
+}
+
 /** Return the open dialogs; the last one is on top. */
 export function openDialogs() {
   return [...document.querySelectorAll("dialog[open]")];

@@ -2,7 +2,17 @@
 
 import { DIRECTIONS, NO_PARTY, STATES, callName, partyName, searchText } from "../calls.js";
 import { formatDuration, formatTime, now } from "../clock.js";
-import { KeyedList, button, h, isBlocked, setAttribute, setText, throttle } from "../dom.js";
+import {
+  KeyedList,
+  button,
+  h,
+  isBlocked,
+  setAttribute,
+  setText,
+  showStatus,
+  throttle,
+} from "../dom.js";
+import { StableOrder } from "../stable-order.js";
 import { openCallDialog } from "./call-dialog.js";
 import { rateChart, showRate } from "./events.js";
 import { GridNavigation } from "./grid-navigation.js";
@@ -55,6 +65,10 @@ export class CallsView {
     this.sort = { column: DEFAULT_SORT_COLUMN, descending: false };
     this.redraw = throttle(() => this.draw(), REDRAW_INTERVAL_MS);
     this.redrawCharts = () => this.drawCharts();
+    this.order = new StableOrder(
+      (call) => call.id,
+      (call) => ({ ...call, state: "ended", endedAt: call.endedAt ?? now() }),
+    );
     this.element = h("div", {}, h("h1", {}, "Live calls"), this.overview(), this.toolbar(), this.table());
     this.calls.addEventListener("change", this.redraw);
     // At once: what is blocked must not be pressed, and what is no longer blocked must react.
@@ -75,6 +89,8 @@ export class CallsView {
   tick() {
     for (const row of this.visibleRows) row.updateDuration();
     this.drawCharts();
+    // The order may have been kept for the pointer.
+    this.draw();
   }
 
   // -- elements
@@ -147,6 +163,7 @@ export class CallsView {
       }
     });
     this.navigation = new GridNavigation(this.body);
+    this.order.watch(this.body, () => this.draw());
     this.body.addEventListener("click", (event) => this.onClick(event));
     this.body.addEventListener("keydown", (event) => this.onKeyDown(event));
     const shortcuts = SHORTCUTS.map(([key, description]) => [h("kbd", {}, key), ` ${description} `]);
@@ -162,6 +179,7 @@ export class CallsView {
       calleeNumber: h("small", {}),
       direction: h("span", {}),
       state: h("span", {}),
+      status: h("small", { class: "status" }),
       duration: h("span", {}),
       since: h("small", {}),
     };
@@ -183,7 +201,7 @@ export class CallsView {
       cell("From", {}, cells.callerName, " ", cells.callerNumber),
       cell("To", {}, cells.calleeName, " ", cells.calleeNumber),
       cell("Direction", {}, cells.direction),
-      cell("State", {}, cells.state),
+      cell("State", {}, cells.state, " ", cells.status),
       cell("Since", { class: "since" }, cells.duration, " ", cells.since),
       cell("Actions", { class: "actions" }, Object.values(actions)),
     );
@@ -191,7 +209,10 @@ export class CallsView {
       const { since, endedAt } = row.call;
       setText(cells.duration, Number.isFinite(since) ? formatDuration((endedAt ?? now()) - since) : "");
     };
-    row.updateBusy = () => updateBusy(actions, row.call, this.commands);
+    row.updateBusy = () => {
+      updateBusy(actions, row.call, this.commands);
+      showStatus(cells.status, this.commands.statusOf(row.call));
+    };
     row.update = (current) => {
       if (row.call === current) return;
       row.call = current;
@@ -225,7 +246,8 @@ export class CallsView {
         compare(left.since, right.since) ||
         compare(left.id, right.id),
     );
-    this.rows.show(filtered, (call) => call.id);
+    const shownCalls = this.order.arrange(filtered, all);
+    this.rows.show(shownCalls, (call) => call.id);
     this.navigation.onRowsChanged();
     const direction = this.sort.descending ? "descending" : "ascending";
     this.headers.forEach((header, index) => {
@@ -234,8 +256,8 @@ export class CallsView {
     const shown = filtered.filter((call) => call.state !== "ended").length;
     setText(this.count, shown === live.length ? "" : `${shown} of ${live.length} calls`);
     const noMatch = live.length ? "No matching calls." : emptyText(this.calls);
-    setText(this.empty, filtered.length ? "" : noMatch);
-    this.shortcuts.hidden = !filtered.length;
+    setText(this.empty, shownCalls.length ? "" : noMatch);
+    this.shortcuts.hidden = !shownCalls.length;
   }
 
   drawBusy() {
