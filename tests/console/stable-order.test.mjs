@@ -61,6 +61,14 @@ test("a key keeps the order, but not what has ended", () => {
   assert.equal(arrange("nca"), "acn");
 });
 
+test("another choice of items puts the list in order at once", () => {
+  arrange("abc");
+  fire("pointermove");
+  fire("keydown");
+  order.release();
+  assert.equal(arrange("ca"), "ca");
+});
+
 test("a pointer at rest holds the list for five seconds", () => {
   arrange("abc");
   fire("pointermove");

@@ -7,11 +7,13 @@ import { button, h, openDialogs, setAttribute, setText } from "./dom.js";
 import { EVENT_BINDINGS, EventLog } from "./events.js";
 import { TokenRenewal } from "./renewal.js";
 import { RestClient } from "./rest.js";
+import { shortcutOf } from "./shortcuts.js";
 import { EventSocket, websocketUrl } from "./socket.js";
 import { notify, notifyError } from "./toasts.js";
 import { AccountSwitcher } from "./views/account-switcher.js";
 import { CallsView } from "./views/calls.js";
 import { EventsView } from "./views/events.js";
+import { openHelp } from "./views/help-dialog.js";
 import { ParkingView } from "./views/parking.js";
 import { SocketsView } from "./views/sockets.js";
 import { WebhookDetailView } from "./views/webhook-detail.js";
@@ -85,6 +87,7 @@ export class Console {
           { class: "header-tools" },
           h("span", { class: "connection" }, this.indicator, this.status),
           this.switcher.element,
+          button("?", () => this.openHelp(), { "aria-label": "Keyboard shortcuts", title: "Keyboard shortcuts" }),
           button("Sign out", () => this.callbacks.onSignOut()),
         ),
       ),
@@ -105,12 +108,15 @@ export class Console {
     this.webhooks.start();
     this.onHashChange = () => this.navigate();
     window.addEventListener("hashchange", this.onHashChange);
+    this.onKeyDown = (event) => this.runShortcut(event);
+    document.addEventListener("keydown", this.onKeyDown);
     this.tickTimer = setInterval(() => this.tick(), TICK_INTERVAL_MS);
     this.navigate();
   }
 
   dispose() {
     window.removeEventListener("hashchange", this.onHashChange);
+    document.removeEventListener("keydown", this.onKeyDown);
     clearInterval(this.tickTimer);
     this.view?.dispose();
     this.view = null;
@@ -231,8 +237,29 @@ export class Console {
       setAttribute(link, "aria-current", VIEWS[index][0] === route ? "page" : null);
     });
     document.title = `${title} · ${this.account.name}`;
-    if (!isFirstView) this.main.focus({ preventScroll: true });
+    this.main.focus({ preventScroll: true });
+    if (isFirstView || this.isKeyboardNavigation) this.view.focusResults?.();
+    this.isKeyboardNavigation = false;
     this.element.scrollIntoView();
+  }
+
+  runShortcut(event) {
+    const shortcut = openDialogs().length ? null : shortcutOf(event, VIEWS.length);
+    if (shortcut === null) return;
+    event.preventDefault();
+    if (shortcut === "help") this.openHelp();
+    else if (shortcut === "search") {
+      const search = this.main.querySelector("input[type=search]");
+      search?.focus();
+      search?.select();
+    } else {
+      this.isKeyboardNavigation = location.hash !== `#/${VIEWS[shortcut][0]}`;
+      location.hash = `#/${VIEWS[shortcut][0]}`;
+    }
+  }
+
+  openHelp() {
+    openHelp(VIEWS.map(([, title]) => title));
   }
 
   skipToContent(event) {

@@ -82,6 +82,13 @@ export function showStatus(element, status) {
   setAttribute(element, "title", status?.text);
 }
 
+/** Move the focus from a search to the first of its results, `first()`, on Enter and the down arrow. */
+export function toResults(event, first) {
+  if (!["Enter", "ArrowDown"].includes(event.key) || event.isComposing) return;
+  event.preventDefault();
+  first()?.focus();
+}
+
 /** Return the open dialogs; the last one is on top. */
 export function openDialogs() {
   return [...document.querySelectorAll("dialog[open]")];

@@ -33,6 +33,11 @@ export class StableOrder {
     });
   }
 
+  /** Put the list in order the next time, because the user has chosen what to show or in which order. */
+  release() {
+    this.pointerAt = this.keyAt = -Infinity;
+  }
+
   /** Return the items in the order to show them: as they were shown, with new ones at the end, or as given. */
   arrange(items, known = items) {
     const hasPointer = now() - this.pointerAt < HOLD_S;

@@ -11,6 +11,7 @@ import {
   setText,
   showStatus,
   throttle,
+  toResults,
 } from "../dom.js";
 import { StableOrder } from "../stable-order.js";
 import { openCallDialog } from "./call-dialog.js";
@@ -40,9 +41,11 @@ const ACTION_KEYS = [
   ["Delete", "delete", "hangup", "hang up"],
 ];
 
-const SHORTCUTS = [
-  ["↑ ↓", "calls"],
-  ["← →", "actions"],
+/** Keys and description of the shortcuts in the table. */
+export const TABLE_SHORTCUTS = [
+  ["↑ ↓", "the previous and the next call"],
+  ["Home End", "the first and the last call"],
+  ["← →", "the buttons of a call"],
   ["Enter", "details"],
   ...ACTION_KEYS.map(([label, , , description]) => [label, description]),
 ];
@@ -75,6 +78,8 @@ export class CallsView {
     this.redrawBusy = () => this.drawBusy();
     this.commands.addEventListener("change", this.redrawBusy);
     this.webhooks.addEventListener("change", this.redrawCharts);
+    /** Whether the first call gets the focus as soon as there is one. */
+    this.isFocusDue = false;
     this.draw();
     this.drawCharts();
   }
@@ -112,7 +117,10 @@ export class CallsView {
   }
 
   toolbar() {
-    const draw = () => this.draw();
+    const draw = () => {
+      this.order.release();
+      this.draw();
+    };
     const select = (label, options) =>
       h(
         "select",
@@ -126,6 +134,7 @@ export class CallsView {
       placeholder: "Name or number",
       "aria-label": "Search calls by name or number",
       oninput: draw,
+      onkeydown: (event) => toResults(event, () => this.body.rows[0]),
     });
     this.stateFilter = select("Any state", liveStates);
     this.directionFilter = select("Any direction", DIRECTIONS);
@@ -166,9 +175,7 @@ export class CallsView {
     this.order.watch(this.body, () => this.draw());
     this.body.addEventListener("click", (event) => this.onClick(event));
     this.body.addEventListener("keydown", (event) => this.onKeyDown(event));
-    const shortcuts = SHORTCUTS.map(([key, description]) => [h("kbd", {}, key), ` ${description} `]);
-    this.shortcuts = h("p", { class: "hint shortcuts" }, "In the table: ", shortcuts);
-    return h("div", { class: "table-wrapper" }, table, this.empty, this.shortcuts);
+    return h("div", { class: "table-wrapper" }, table, this.empty);
   }
 
   row(call) {
@@ -257,7 +264,20 @@ export class CallsView {
     setText(this.count, shown === live.length ? "" : `${shown} of ${live.length} calls`);
     const noMatch = live.length ? "No matching calls." : emptyText(this.calls);
     setText(this.empty, shownCalls.length ? "" : noMatch);
-    this.shortcuts.hidden = !shownCalls.length;
+    this.focusWhenDue();
+  }
+
+  /** Focus the table as soon as there are calls, unless the user has moved the focus meanwhile. */
+  focusResults() {
+    this.isFocusDue = true;
+    this.focusWhenDue();
+  }
+
+  focusWhenDue() {
+    const [row] = this.body.rows;
+    if (!this.isFocusDue || !row?.isConnected) return;
+    this.isFocusDue = false;
+    if (document.activeElement.contains(row)) row.focus({ preventScroll: true });
   }
 
   drawBusy() {
@@ -282,6 +302,7 @@ export class CallsView {
 
   sortBy(column) {
     this.sort = { column, descending: this.sort.column === column && !this.sort.descending };
+    this.order.release();
     this.draw();
   }
 

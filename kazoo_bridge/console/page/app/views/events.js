@@ -2,7 +2,7 @@
 
 import { BarChart } from "../charts.js";
 import { formatTime } from "../clock.js";
-import { KeyedList, button, h, setAttribute, setText, throttle } from "../dom.js";
+import { KeyedList, button, h, setAttribute, setText, throttle, toResults } from "../dom.js";
 import { EVENT_KINDS, RATE_WINDOW_S } from "../events.js";
 
 const MAX_ROWS = 200;
@@ -23,6 +23,7 @@ export class EventsView {
       placeholder: "Name, key or content",
       "aria-label": "Search events",
       oninput: () => this.draw(),
+      onkeydown: (event) => toResults(event, () => list.querySelector("summary")),
     });
     this.kindInputs = Object.keys(EVENT_KINDS).map((kind) =>
       h("input", { type: "checkbox", value: kind, checked: true, onchange: () => this.draw() }),
