@@ -96,6 +96,13 @@ def test_calls_are_searched_filtered_and_sorted(page: Page, node: NodeProcess, s
     page.get_by_role("searchbox", name="Search calls").fill("bea 0100")
     expect(call_rows(page)).to_have_count(1)
     expect(page.locator(".toolbar")).to_contain_text("1 of 3 calls")
+    page.get_by_role("searchbox", name="Search calls").fill("bea (555) 01-00")
+    expect(call_rows(page)).to_have_count(1)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    call_row(page, "beate").get_by_text("+15550100").click()
+    expect(toasts(page)).to_contain_text("+15550100 copied")
+    assert page.evaluate("navigator.clipboard.readText()") == "+15550100"
+    expect(page.get_by_role("dialog")).to_have_count(0)
 
     page.get_by_role("searchbox", name="Search calls").fill("")
     expect(call_rows(page)).to_have_count(3)

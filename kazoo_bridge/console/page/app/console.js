@@ -5,6 +5,7 @@ import { formatTime, toGregorian } from "./clock.js";
 import { CallCommands } from "./commands.js";
 import { button, h, openDialogs, setAttribute, setText } from "./dom.js";
 import { EVENT_BINDINGS, EventLog } from "./events.js";
+import { updateRelativeTimes } from "./relative-time.js";
 import { TokenRenewal } from "./renewal.js";
 import { RestClient } from "./rest.js";
 import { shortcutOf } from "./shortcuts.js";
@@ -164,6 +165,7 @@ export class Console {
   tick() {
     this.calls.tick();
     this.view?.tick?.();
+    updateRelativeTimes(this.main);
     if (!this.socket.state.online) this.updateConnection();
   }
 

@@ -1,6 +1,7 @@
 /** The live calls: overview, search, and a table with keyboard navigation. */
 
 import { DIRECTIONS, NO_PARTY, STATES, callName, partyName, searchText } from "../calls.js";
+import { copyText } from "../clipboard.js";
 import { formatDuration, formatTime, now } from "../clock.js";
 import {
   KeyedList,
@@ -13,7 +14,9 @@ import {
   throttle,
   toResults,
 } from "../dom.js";
+import { fitsSearch, formatNumber } from "../numbers.js";
 import { StableOrder } from "../stable-order.js";
+import { notify, notifyError } from "../toasts.js";
 import { openCallDialog } from "./call-dialog.js";
 import { rateChart, showRate } from "./events.js";
 import { GridNavigation } from "./grid-navigation.js";
@@ -48,6 +51,7 @@ export const TABLE_SHORTCUTS = [
   ["← →", "the buttons of a call"],
   ["Enter", "details"],
   ...ACTION_KEYS.map(([label, , , description]) => [label, description]),
+  ["C", "copy the number of the other party"],
 ];
 
 /** State and label of each tile of the overview. */
@@ -295,9 +299,7 @@ export class CallsView {
   matchesFilters(call) {
     if (this.stateFilter.value && call.state !== this.stateFilter.value) return false;
     if (this.directionFilter.value && call.direction !== this.directionFilter.value) return false;
-    const terms = this.search.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const text = searchText(call);
-    return terms.every((term) => text.includes(term));
+    return fitsSearch(this.search.value, searchText(call));
   }
 
   sortBy(column) {
@@ -314,6 +316,7 @@ export class CallsView {
     const action = control?.dataset.action;
     if (row === null || row.call.state === "ended" || (control && isBlocked(control))) return;
     if (action) this.runAction(row.call, action);
+    else if (event.target.dataset.number) copyNumber(event.target);
     // A click that ends a text selection must not open the dialog.
     else if (getSelection().isCollapsed) openCallDialog(row.call, this.calls, this.commands);
   }
@@ -323,6 +326,12 @@ export class CallsView {
     if (event.ctrlKey || event.metaKey || event.altKey || row === null || row.call.state === "ended") return;
     // A held key acts once.
     if (event.repeat) return;
+    if (event.key.toLowerCase() === "c") {
+      const numbers = [...row.querySelectorAll("[data-number]")];
+      // Of an outbound call the other party is the one that was called.
+      copyNumber(row.call.direction === "inbound" ? numbers[0] : numbers.at(-1));
+      return;
+    }
     const action = event.key === "Enter" && event.target === row ? "more" : actionForKey(event.key);
     if (!action) return;
     event.preventDefault();
@@ -345,8 +354,11 @@ function updateRow(row, cells, actions, call) {
   const focused = row.contains(document.activeElement) ? document.activeElement : null;
   for (const role of ["caller", "callee"]) {
     const { name, number } = call[role];
-    setText(cells[`${role}Name`], name || number || (call[role] === NO_PARTY ? "–" : "unknown"));
-    setText(cells[`${role}Number`], name ? number : "");
+    const shown = formatNumber(number);
+    setText(cells[`${role}Name`], name || shown || (call[role] === NO_PARTY ? "–" : "unknown"));
+    setText(cells[`${role}Number`], name ? shown : "");
+    setNumber(cells[`${role}Name`], name ? null : number);
+    setNumber(cells[`${role}Number`], name ? number : null);
   }
   setText(cells.direction, DIRECTIONS[call.direction]);
   setText(cells.state, state === "parked" && call.slot ? `Parked in ${call.slot}` : STATES[state]);
@@ -362,6 +374,20 @@ function updateRow(row, cells, actions, call) {
   actions.park.disabled = ended || state === "ringing";
   // A disabled button keeps or loses focus, but receives no key events, so focus moves to the row.
   if (focused?.disabled) row.focus({ preventScroll: true });
+}
+
+/** Make an element copy a number with a click; null for none. */
+function setNumber(element, number) {
+  setAttribute(element, "data-number", number || null);
+  setAttribute(element, "title", number ? `Copy ${number}` : null);
+}
+
+async function copyNumber(element) {
+  if (!element) return;
+  const { number } = element.dataset;
+  const select = () => getSelection().selectAllChildren(element);
+  if (await copyText(number, select)) notify(`${number} copied`);
+  else notifyError("The browser does not allow copying: copy the selected number with Ctrl+C");
 }
 
 /** Block the buttons of a call while a command to it is under way. */

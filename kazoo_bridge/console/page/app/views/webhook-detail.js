@@ -1,9 +1,9 @@
 /** One webhook: its settings and health, its attempts and deliveries, and its actions. */
 
-import { formatDateTime } from "../clock.js";
 import { DeliverySender } from "../delivery-sender.js";
 import { confirmDialog, openDialog } from "../dialogs.js";
 import { button, h, setText } from "../dom.js";
+import { relativeTime } from "../relative-time.js";
 import { signatureText } from "../signing.js";
 import { notify, notifyError, withErrorToast } from "../toasts.js";
 import { optionTexts } from "../webhook-document.js";
@@ -122,8 +122,8 @@ export class WebhookDetailView {
       ["Event", h("code", {}, [hook.hook, ...modifierValues(hook)].join(" · "))],
       ["URL", h("code", {}, `${(hook.http_verb ?? "post").toUpperCase()} ${hook.uri}`)],
       ["Attempts", `${healthText(health)} (tests included)`],
-      ["Last success", formatDateTime(health.last_success)],
-      ["Last failure", formatDateTime(health.last_failure)],
+      ["Last success", relativeTime(health.last_success)],
+      ["Last failure", relativeTime(health.last_failure)],
       ["Recent failures", recentFailuresText(health.failures_in_window)],
       ["Pending", String(health.deliveries_waiting)],
       ...optionTexts(hook),
