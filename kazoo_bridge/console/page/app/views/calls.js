@@ -1,7 +1,6 @@
 /** The live calls: overview, search, and a table with keyboard navigation. */
 
 import { DIRECTIONS, NO_PARTY, STATES, callName, partyName, searchText } from "../calls.js";
-import { copyText } from "../clipboard.js";
 import { formatDuration, formatTime, now } from "../clock.js";
 import {
   KeyedList,
@@ -16,8 +15,8 @@ import {
 } from "../dom.js";
 import { fitsSearch, formatNumber } from "../numbers.js";
 import { StableOrder } from "../stable-order.js";
-import { notify, notifyError } from "../toasts.js";
 import { openCallDialog } from "./call-dialog.js";
+import { copyNumber, setNumber } from "./copy-number.js";
 import { rateChart, showRate } from "./events.js";
 import { GridNavigation } from "./grid-navigation.js";
 import { resultChart } from "./webhooks.js";
@@ -374,20 +373,6 @@ function updateRow(row, cells, actions, call) {
   actions.park.disabled = ended || state === "ringing";
   // A disabled button keeps or loses focus, but receives no key events, so focus moves to the row.
   if (focused?.disabled) row.focus({ preventScroll: true });
-}
-
-/** Make an element copy a number with a click; null for none. */
-function setNumber(element, number) {
-  setAttribute(element, "data-number", number || null);
-  setAttribute(element, "title", number ? `Copy ${number}` : null);
-}
-
-async function copyNumber(element) {
-  if (!element) return;
-  const { number } = element.dataset;
-  const select = () => getSelection().selectAllChildren(element);
-  if (await copyText(number, select)) notify(`${number} copied`);
-  else notifyError("The browser does not allow copying: copy the selected number with Ctrl+C");
 }
 
 /** Block the buttons of a call while a command to it is under way. */
