@@ -57,6 +57,13 @@ def open_hook(page: Page, node: NodeProcess, token: str, hook_id: str) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("desk")
 
 
+def _field_heights(page: Page) -> list[float]:
+    heights: list[float] = page.locator(".hook-form input, .hook-form select").evaluate_all(
+        "inputs => inputs.map(input => input.getBoundingClientRect().height)"
+    )
+    return heights
+
+
 def hold_enter(page: Page) -> None:
     """Press Enter until the browser repeats it."""
     for _ in range(6):
@@ -275,8 +282,10 @@ def test_every_option_is_set_and_changed_and_values_of_headers_stay_where_they_a
         form.get_by_label(label).fill(text)
     form.get_by_role("button", name="Add to Filters").click()
     form.get_by_label("Filters: Value").fill('{"$prefix": "Caller", "$like": 1}')
+    heights = _field_heights(page)
     form.get_by_role("button", name="Save").click()
     expect(form).to_contain_text("codes from 200 to 599")
+    assert _field_heights(page) == heights
     expect(form).to_contain_text("expected whole seconds")
     expect(form).to_contain_text("expected a name beside each value")
     for label in ("Success codes", "Retry after", "Filters: Key"):
@@ -287,6 +296,15 @@ def test_every_option_is_set_and_changed_and_values_of_headers_stay_where_they_a
     form.get_by_label("Success codes").fill("200, 2XX")
     form.get_by_label("Retry after").fill("5, 60")
     form.get_by_label("Filters: Key").fill("caller_id_name")
+    expect(form.locator("[aria-invalid]")).to_have_count(0)
+    expect(form.locator(".error-text:not(:empty)")).to_have_count(0)
+    page.keyboard.press("Escape")
+    question = page.get_by_role("dialog", name="Discard your changes?")
+    question.get_by_role("button", name="Cancel").click()
+    expect(form.get_by_label("Success codes")).to_have_value("200, 2XX")
+    node.rest("PATCH", f"{_HOOKS}/{hook_id}", token, {"name": "reception", "group": "h"})
+    form.get_by_role("button", name="Save").click()
+    expect(form).to_contain_text('Both of you have changed group (now "h")')
     form.get_by_role("button", name="Save").click()
     expect(form).to_contain_text("expected at least 100")
     expect(form).to_contain_text("caller_id_name.$like: ")
@@ -321,7 +339,7 @@ def test_every_option_is_set_and_changed_and_values_of_headers_stay_where_they_a
         "modifiers": {"caller_id_name": {"$prefix": "Caller"}},
     }
     assert {name: document[name] for name in expected} == expected
-    assert "group" not in document
+    assert (document["name"], "group" in document) == ("reception", False)
     assert accessibility_violations(page) == []
     page.get_by_role("button", name="Send a test").click()
     [arrival] = receiver.wait_for(1)

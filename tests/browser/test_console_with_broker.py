@@ -96,6 +96,25 @@ def test_calls_are_searched_filtered_and_sorted(page: Page, node: NodeProcess, s
     page.get_by_role("searchbox", name="Search calls").fill("bea 0100")
     expect(call_rows(page)).to_have_count(1)
     expect(page.locator(".toolbar")).to_contain_text("1 of 3 calls")
+    page.get_by_role("searchbox", name="Search calls").fill("bea (555) 01-00")
+    expect(call_rows(page)).to_have_count(1)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    call_row(page, "beate").get_by_text("+15550100").click()
+    expect(toasts(page)).to_contain_text("+15550100 copied")
+    assert page.evaluate("navigator.clipboard.readText()") == "+15550100"
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+    page.get_by_role("searchbox", name="Search calls").fill("")
+    expect(call_rows(page)).to_have_count(3)
+    names = page.locator("table.calls tbody td:first-child b")
+    call_row(page, "beate").hover()
+    switch.begin("zoe", Caller_ID_Name="Zoe")
+    switch.end("carl")
+    expect(names).to_have_text(["Carl", "Beate", "Ada", "Zoe"])
+    expect(call_row(page, "carl")).to_have_attribute("data-state", "ended")
+    page.mouse.move(5, 5)
+    expect(call_row(page, "carl")).to_have_count(0)
+    expect(names).to_have_text(["Zoe", "Beate", "Ada"])
 
 
 def test_calls_are_operated_with_the_keyboard(page: Page, node: NodeProcess, switch: FakeSwitch) -> None:
@@ -105,8 +124,33 @@ def test_calls_are_operated_with_the_keyboard(page: Page, node: NodeProcess, swi
     for call_id in ("first", "second", "third"):
         switch.begin(call_id)
         expect(call_row(page, call_id)).to_contain_text("Talking")
-    while not page.evaluate("document.activeElement.matches('table.calls tbody tr')"):
-        page.keyboard.press("Tab")
+    expect(call_row(page, "first")).to_be_focused()
+    for _ in range(3):
+        page.keyboard.down("2")
+    page.keyboard.up("2")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Parking")
+    page.keyboard.press("?")
+    shortcuts = page.get_by_role("dialog", name="Keyboard shortcuts")
+    expect(shortcuts).to_contain_text("hold or resume")
+    assert accessibility_violations(page) == []
+    page.keyboard.press("1")
+    page.keyboard.press("Escape")
+    expect(shortcuts).to_have_count(0)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Parking")
+    page.keyboard.press("1")
+    expect(call_row(page, "first")).to_be_focused()
+    page.keyboard.press("/")
+    search = page.get_by_role("searchbox", name="Search calls")
+    expect(search).to_be_focused()
+    page.keyboard.type("1/?")
+    expect(search).to_have_value("1/?")
+    search.fill("caller t")
+    page.keyboard.press("Enter")
+    expect(call_row(page, "third")).to_be_focused()
+    page.keyboard.press("/")
+    search.fill("")
+    expect(call_rows(page)).to_have_count(3)
+    page.keyboard.press("ArrowDown")
     page.keyboard.press("End")
     page.keyboard.press("ArrowUp")
     row = call_row(page, "second")
@@ -196,8 +240,11 @@ def test_a_command_is_sent_once_and_its_outcome_is_shown(
     page.keyboard.up("h")
     assert switch.commands.get(timeout=10)["Action"] == "park"
     expect(toasts(page).locator(".pending")).to_contain_text("Parking Caller waits")
+    expect(row.locator(".status.pending")).to_have_text("Parking…")
+    assert _covered_buttons(page) == []
     failure = toasts(page).locator(".error")
     expect(failure).to_contain_text("Could not park Caller waits (+15550100): nothing happened")
+    expect(row.locator(".status.error")).to_have_text("Nothing happened")
     assert accessibility_violations(page) == []
     assert switch.commands.empty()
 
@@ -205,8 +252,11 @@ def test_a_command_is_sent_once_and_its_outcome_is_shown(
     for _ in range(6):
         page.keyboard.down("h")
     assert switch.commands.get(timeout=10)["Action"] == "hold"
+    place = row.get_by_role("button", name="Hang up").bounding_box()
     switch.event("CHANNEL_HOLD", "waits")
     expect(toasts(page).locator(".success").filter(has_text="is on hold")).to_be_visible()
+    expect(row.locator(".status.success")).to_have_text("Put on hold")
+    assert row.get_by_role("button", name="Hang up").bounding_box() == place
     # The key is still held, and would resume the call.
     page.keyboard.down("h")
     page.keyboard.up("h")
@@ -216,6 +266,19 @@ def test_a_command_is_sent_once_and_its_outcome_is_shown(
     page.keyboard.up("Enter")
     expect(page.get_by_role("dialog", name="Hang up this call?")).to_be_visible()
     assert switch.commands.empty()
+
+
+def _covered_buttons(page: Page) -> list[str]:
+    """Return the labels of visible buttons of the view below a toast."""
+    covered: list[str] = page.locator("#view button").evaluate_all(
+        """buttons => {
+          const top = document.getElementById("toasts").getBoundingClientRect().top;
+          const end = document.getElementById("app").getBoundingClientRect().bottom;
+          const isCovered = (button) => Math.min(button.getBoundingClientRect().bottom, end) > top;
+          return buttons.filter(isCovered).map((button) => button.textContent);
+        }"""
+    )
+    return covered
 
 
 def test_the_dialog_of_a_call_follows_a_transfer(page: Page, node: NodeProcess, switch: FakeSwitch) -> None:
@@ -453,6 +516,7 @@ def test_webhooks_disabled_after_failures_are_enabled_again(
     node.rest("PUT", f"/v2/accounts/{ACCOUNT_ID}/webhooks", token, document)
     switch.begin("call-1")
     sign_in_and_connect(page, console_url(node), token)
+    expect(page.get_by_role("link", name="Webhooks 1 down")).to_be_visible()
     open_view(page, "Webhooks")
     row = page.get_by_role("row", name="gone")
     expect(row).to_contain_text("Disabled")
@@ -461,6 +525,7 @@ def test_webhooks_disabled_after_failures_are_enabled_again(
     page.get_by_role("button", name="Re-enable all failed webhooks").click()
     expect(row).to_contain_text("Enabled")
     expect(toasts(page)).to_contain_text("Re-enabled 1 webhook")
+    expect(page.get_by_role("link", name="Webhooks", exact=True)).to_be_visible()
 
 
 def test_what_waits_for_a_disabled_webhook_is_sent_once_it_is_enabled(

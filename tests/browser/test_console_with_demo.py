@@ -212,10 +212,17 @@ def test_events_are_paused_filtered_and_opened(page: Page, demo: DemoProcess) ->
     open_view(page, "Events")
     events = page.get_by_role("list", name="Events, newest first").get_by_role("listitem")
     expect(events.filter(has_text="CHANNEL_CREATE").first).to_be_visible()
-    page.get_by_role("button", name="Pause").click()
+    opened = events.filter(has=page.locator("details[open]"))
+    events.first.locator("summary").click()
+    expect(opened).to_have_count(1)
+    place = opened.bounding_box()
+    expect(page.get_by_role("button", name="Resume")).to_have_attribute("aria-pressed", "true")
     count = events.count()
     expect(page.locator(".toolbar")).to_contain_text(re.compile("[1-9][0-9]* more since the pause"))
-    assert events.count() == count
+    assert (events.count(), opened.bounding_box()) == (count, place)
+    page.get_by_role("button", name="Resume").click()
+    expect(opened).to_have_count(0)
+    page.get_by_role("button", name="Pause").click()
     page.get_by_label("Search events").fill("channel_create")
     expect(events.first).to_contain_text("CHANNEL_CREATE")
     events.first.locator("summary").click()
@@ -297,5 +304,5 @@ def test_views_have_no_serious_accessibility_violations(
     for view in ("Live calls", "Parking", "Events", "Webhooks", "Sockets"):
         open_view(page, view)
         assert accessibility_violations(page) == [], view
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, view
+        assert page.locator("#app").evaluate("app => app.scrollWidth") <= width, view
         save_screenshot(page, f"{view}-{scheme}-{width}".lower().replace(" ", "-"))

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import {
   formatDateTime,
   formatDuration,
+  formatRelative,
   formatTime,
   now,
   syncClock,
@@ -18,10 +19,9 @@ test("times are on the server's clock and formatted in local time", () => {
   assert.ok(Math.abs(now() - GREGORIAN - (Date.now() / 1000 + 3600)) < 1);
   assert.equal(toGregorian(here), Math.floor((here.getTime() + 3600000) / 1000) + GREGORIAN);
   const shown = new Intl.DateTimeFormat(undefined, {
-    hour: "2-digit",
+    hour: "numeric",
     minute: "2-digit",
     second: "2-digit",
-    hourCycle: "h23",
   }).format(here);
   assert.equal(formatTime((here.getTime() + 3600000) / 1000 + GREGORIAN), shown);
 });
@@ -52,4 +52,22 @@ test("a missing date is never", () => {
 test("a date has its year", () => {
   syncClock(new Date().toISOString());
   assert.match(formatDateTime(toGregorian(new Date(2026, 6, 15))), /2026/);
+});
+
+test("a time is shown relative to now, and as a date after a week", () => {
+  const format = new Intl.RelativeTimeFormat(undefined, { numeric: "auto", style: "short" });
+  const cases = [
+    [-5.5, -5, "second"],
+    [-125, -2, "minute"],
+    [-7300, -2, "hour"],
+    [-86400 * 3 - 1, -3, "day"],
+    [65.5, 1, "minute"],
+  ];
+  for (const [seconds, count, unit] of cases) {
+    assert.equal(formatRelative(now() + seconds), format.format(count, unit), String(seconds));
+  }
+  const old = now() - 86400 * 8;
+  assert.equal(formatRelative(old), formatDateTime(old));
+  assert.equal(formatRelative(0), "never");
+  assert.equal(formatRelative(undefined), "never");
 });

@@ -88,6 +88,52 @@ test("the account's leg holds and transfers, and the remote leg is parked", asyn
   assert.deepEqual(toasts(), []);
 });
 
+test("a command and its outcome show at the call for a time, until the next command", async () => {
+  let changes = 0;
+  commands.addEventListener("change", () => (changes += 1));
+  const held = { ...CALLEE, state: "held" };
+  const call = showCall(CALLER, CALLEE);
+  const other = { ...call, legs: [{ ...CALLER, call_id: "x" }] };
+  assert.equal(commands.statusOf(call), null);
+  const passedOn = commands.hold(call);
+  assert.deepEqual(commands.statusOf(call), { kind: "pending", text: "Putting on hold…" });
+  assert.equal(commands.statusOf(other), null);
+  await passedOn;
+  change(held);
+  assert.deepEqual(commands.statusOf(calls.calls[0]), { kind: "success", text: "Put on hold" });
+  await commands.transfer(calls.calls[0], "2005", "blind");
+  assert.deepEqual(commands.statusOf(call), { kind: "pending", text: "Transferring to 2005…" });
+  page.runTimers(EFFECT_TIMEOUT_MS);
+  assert.deepEqual(commands.statusOf(call), { kind: "error", text: "Nothing happened" });
+  const before = changes;
+  page.runTimers(15000);
+  assert.equal(commands.statusOf(call), null);
+  assert.ok(changes > before);
+});
+
+test("the outcome of a transfer shows at what has become of the call", async () => {
+  await commands.transfer(showCall(CALLER, CALLEE), "2005", "blind");
+  remove("b");
+  change({ ...CALLER, other_leg_call_id: "t" }, TARGET);
+  assert.equal(commands.statusOf(calls.calls[0]).text, "Cy (2005) is ringing for Ada…");
+  change({ ...TARGET, state: "answered" });
+  assert.deepEqual(commands.statusOf(calls.calls[0]), { kind: "success", text: "Transferred to 2005" });
+});
+
+test("a call shows the refusal of the server, and what no event shows", async () => {
+  const call = showCall(CALLER, CALLEE);
+  socket.error = new Error("not allowed");
+  await commands.park(call);
+  assert.deepEqual(commands.statusOf(call), { kind: "error", text: "Not allowed" });
+  socket.error = null;
+  await commands.say(call, call.legs[0], "hello");
+  assert.deepEqual(commands.statusOf(call), { kind: "info", text: "Asked the switch" });
+  await commands.park(call);
+  socket.state.online = false;
+  page.runTimers(EFFECT_TIMEOUT_MS);
+  assert.deepEqual(commands.statusOf(call), { kind: "error", text: "Result unknown" });
+});
+
 test("a parked call is retrieved from its slot", async () => {
   await commands.unpark(showCall({ ...CALLER, state: "parked", parking_slot: "101" }));
   assert.deepEqual(sent, [["a", "unpark", { slot: "101" }]]);

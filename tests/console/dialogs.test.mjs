@@ -77,6 +77,40 @@ test("a click outside does not close a persistent dialog", () => {
   assert.ok(dialog.open);
 });
 
+test("a dialog whose content was changed asks before Escape or its ✕ closes it", async () => {
+  let changed = false;
+  const dialog = openDialog("Edit", "content", { isChanged: () => changed });
+  const question = () => page.body.elements.find((element) => element !== dialog && element.open);
+  const answer = async (label) => {
+    findButton(question(), label).click();
+    await Promise.resolve();
+  };
+  const press = (type, properties = {}) => {
+    const event = Object.assign(new Event(type, { cancelable: true }), properties);
+    dialog.dispatchEvent(event);
+    return event.defaultPrevented;
+  };
+  // Unchanged: the browser closes it.
+  assert.equal(press("keydown", { key: "Escape" }), false);
+  changed = true;
+  assert.equal(press("keydown", { key: "a" }), false);
+  for (const [type, properties] of [
+    ["keydown", { key: "Escape" }],
+    ["cancel", {}],
+  ]) {
+    assert.equal(press(type, properties), true, type);
+    // Asked once, however often the key is pressed.
+    assert.equal(press(type, properties), true, type);
+    await answer("Cancel");
+    assert.equal(question(), undefined, type);
+    assert.ok(dialog.open, type);
+  }
+  findButton(dialog, "✕").click();
+  assert.ok(dialog.open);
+  await answer("Discard");
+  assert.ok(!dialog.open);
+});
+
 test("confirmDialog resolves to whether the user confirmed", async () => {
   const cases = [
     ["Delete", true],

@@ -3,6 +3,7 @@ import { test } from "node:test";
 
 import {
   MASK,
+  conflictText,
   documentChanges,
   entriesWithout,
   entryErrors,
@@ -192,4 +193,22 @@ test("success codes and schedules are explained if they are wrong", () => {
   }
   assert.deepEqual(Object.keys(listErrors("100", "5, soon")), ["success_codes", "retry_schedule_s"]);
   assert.deepEqual(Object.keys(listErrors("200 204", "1.5")), ["success_codes", "retry_schedule_s"]);
+});
+
+test("a conflict names what both have changed, with its new value", () => {
+  const previous = { name: "desk", group: "a", retries: 2, headers: { x: MASK }, custom_data: { a: "1" } };
+  const theirs = { name: "front", retries: 3, headers: { x: MASK, y: MASK }, custom_data: { a: "2" } };
+  const texts = [
+    [{ uri: "http://new" }, /Save again to add your changes to theirs\.$/],
+    [{ name: "back", uri: "http://new" }, /Both of you have changed name \(now "front"\)\. Save again/],
+    [{ group: "b", retries: 1, custom_data: {} }, /custom_data, retries|retries \(now 3\), custom_data/],
+    [{ group: "b" }, /group \(now unset\)/],
+    [{ headers: { z: "secret" } }, /Both of you have changed headers\. Save/],
+  ];
+  for (const [changes, expected] of texts) {
+    const text = conflictText(previous, changes, theirs);
+    assert.match(text, expected);
+    assert.match(text, /^This webhook was changed by someone else meanwhile/);
+    assert.doesNotMatch(text, /secret/);
+  }
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { now } from "../../kazoo_bridge/console/page/app/clock.js";
-import { waitingReason, webhookState } from "../../kazoo_bridge/console/page/app/webhook-state.js";
+import { failedCount, waitingReason, webhookState } from "../../kazoo_bridge/console/page/app/webhook-state.js";
 
 const FAILED = { enabled: false, disable_reason: "too many failed attempts" };
 
@@ -39,4 +39,11 @@ test("a suspended webhook shows what waits, and when it is probed", () => {
 test("a webhook that a person has disabled is not suspended", () => {
   assert.equal(webhookState({ enabled: false, health: { next_probe: now() + 25 } }).label, "Disabled");
   assert.equal(webhookState({ ...FAILED, health: { next_probe: "soon" } }).label, "Disabled");
+});
+
+test("webhooks that the server has disabled are counted, those that a person has disabled are not", () => {
+  assert.equal(failedCount(null), 0);
+  assert.equal(failedCount([FAILED, { enabled: false }, {}, { ...FAILED, health: { next_probe: 1 } }]), 2);
+  // The reason stays after the webhook was enabled again.
+  assert.equal(failedCount([{ ...FAILED, enabled: true }]), 0);
 });

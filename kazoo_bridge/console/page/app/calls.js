@@ -1,6 +1,7 @@
 /** The live calls of one account: merges the legs that the server reports into calls. */
 
 import { now } from "./clock.js";
+import { formatNumber } from "./numbers.js";
 
 /** How long an ended call stays in the list. */
 const ENDED_CALL_DISPLAY_S = 2.5;
@@ -241,7 +242,7 @@ export function legName(leg) {
 
 /** Format a party. */
 export function partyName({ name, number }) {
-  return name && number ? `${name} (${number})` : name || number || "unknown";
+  return name && number ? `${name} (${formatNumber(number)})` : name || formatNumber(number) || "unknown";
 }
 
 /** Format a call by its parties; a party that is alone in a call has no other. */
@@ -252,8 +253,8 @@ export function callName(call) {
 
 /** Return the text to search a call by: all its parties, of whom a call shows two. */
 export function searchText(call) {
-  const parties = [partyName(call.caller), partyName(call.callee), ...call.legs.map(legName)];
-  return parties.join(" ").toLowerCase();
+  const parties = [call.caller, call.callee, ...call.legs.map(legParty)];
+  return parties.map(({ name, number }) => `${name} ${number}`).join(" ").toLowerCase();
 }
 
 /** Return the leg of a call that is parked; the first leg when none is. */

@@ -34,16 +34,34 @@ export function parseTime(value) {
 const toDate = (gregorian) => new Date((gregorian - GREGORIAN_EPOCH_OFFSET_S) * 1000 - offsetMs);
 
 const timeFormat = new Intl.DateTimeFormat(undefined, {
-  hour: "2-digit",
+  hour: "numeric",
   minute: "2-digit",
   second: "2-digit",
-  hourCycle: "h23",
 });
 const dateTimeFormat = new Intl.DateTimeFormat(undefined, {
   dateStyle: "medium",
   timeStyle: "medium",
-  hourCycle: "h23",
 });
+
+const relativeFormat = new Intl.RelativeTimeFormat(undefined, { numeric: "auto", style: "short" });
+
+/** Seconds of the units of relative times, and how many of them to count. */
+const RELATIVE_UNITS = [
+  ["second", 1, 60],
+  ["minute", 60, 60],
+  ["hour", 3600, 24],
+  ["day", 86400, 7],
+];
+
+/** Format Gregorian seconds as the time that has passed since or until then; as a date after a week. */
+export function formatRelative(gregorian) {
+  if (!gregorian) return "never";
+  const seconds = gregorian - now();
+  const unit = RELATIVE_UNITS.find(([, size, count]) => Math.abs(seconds) < size * count);
+  if (!unit) return formatDateTime(gregorian);
+  const [name, size] = unit;
+  return relativeFormat.format(Math.trunc(seconds / size), name);
+}
 
 /** Format Gregorian seconds as local time of day. */
 export function formatTime(gregorian) {

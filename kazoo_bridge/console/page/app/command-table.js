@@ -95,6 +95,7 @@ const whileLive = (effect) => (run) => (run.call ? effect(run) : ENDED);
  * For each command:
  * - `task`: what it is to do, to complete the sentence "Could not …";
  * - `doing`: what is said until its effect shows;
+ * - `pending`: the same at the call, so without its party; and `done`, if that is said of `success` at the call;
  * - `effect`: null as long as there is none; `{success}` or `{failure}`, a text; or a stage on the way, with
  *   the `text` to show, and a function `otherwise` for when nothing else has happened within `timeoutMs`;
  * - `otherwise`: the same for the first `EFFECT_TIMEOUT_MS`; "nothing happened" where it is missing.
@@ -105,11 +106,15 @@ export const COMMANDS = {
   hold: {
     task: ({ party }) => `put ${party} on hold`,
     doing: ({ party }) => `Putting ${party} on hold…`,
+    pending: () => "Putting on hold…",
+    done: (_, success) => success && "Put on hold",
     effect: whileLive(({ call, party }) => (call.state === "held" ? success(`${party} is on hold`) : null)),
   },
   resume: {
     task: ({ party }) => `take ${party} off hold`,
     doing: ({ party }) => `Taking ${party} off hold…`,
+    pending: () => "Taking off hold…",
+    done: (_, success) => success && "Taken off hold",
     effect: whileLive(({ call, party }) =>
       call.state === "answered" ? success(`${party} is off hold`) : null,
     ),
@@ -117,6 +122,8 @@ export const COMMANDS = {
   park: {
     task: ({ party }) => `park ${party}`,
     doing: ({ party }) => `Parking ${party}…`,
+    pending: () => "Parking…",
+    done: ({ call }, success) => success && (call.slot ? `Parked in ${call.slot}` : "Parked"),
     effect: whileLive(({ call, party }) => {
       if (call.state !== "parked") return null;
       return success(call.slot ? `${party} is parked in ${call.slot}` : `${party} is parked`);
@@ -125,6 +132,7 @@ export const COMMANDS = {
   unpark: {
     task: ({ party }) => `retrieve ${party}`,
     doing: ({ party }) => `Retrieving ${party}…`,
+    pending: () => "Retrieving…",
     effect: whileLive((run) => {
       const { call, party } = run;
       const [retriever] = newLegs(run);
@@ -142,6 +150,8 @@ export const COMMANDS = {
   hangup: {
     task: ({ before }) => `hang up ${callName(before)}`,
     doing: ({ before }) => `Hanging up ${callName(before)}…`,
+    pending: () => "Hanging up…",
+    done: (_, success) => success && "Hung up",
     effect: ({ call, before }) => (call ? null : success(`${callName(before)}: hung up`)),
   },
   transfer: {
@@ -150,29 +160,37 @@ export const COMMANDS = {
       data["transfer-type"] === "attended"
         ? `Calling ${target} for ${party}…`
         : `Transferring ${party} to ${target}…`,
+    pending: ({ target, data }) =>
+      data["transfer-type"] === "attended" ? `Calling ${target}…` : `Transferring to ${target}…`,
+    done: ({ target, data }, success) =>
+      success && data["transfer-type"] === "blind" && `Transferred to ${target}`,
     effect: connectionEffect,
     otherwise: (run) => (run.data["transfer-type"] === "attended" ? calling(run) : noEffect()),
   },
   intercept: {
     task: ({ party, target }) => `connect ${party} to ${target}`,
     doing: ({ party, target }) => `Connecting ${party} to ${target}…`,
+    pending: ({ target }) => `Connecting to ${target}…`,
     effect: connectionEffect,
     otherwise: calling,
   },
   record_call: {
     task: ({ party, data }) => `${RECORDING[data.action][0]} ${party}`,
     doing: ({ party, data }) => `${RECORDING[data.action][1]} ${party}…`,
+    pending: () => "Asking the switch…",
     sent: ({ party, data }) =>
       `Asked the switch to ${RECORDING[data.action][0]} ${party}; it does not report the result`,
   },
   say: {
     task: ({ party }) => `say this to ${party}`,
     doing: ({ party }) => `Saying this to ${party}…`,
+    pending: () => "Asking the switch…",
     sent: ({ party }) => `Asked the switch to say this to ${party}; it does not report the result`,
   },
   break: {
     task: ({ party }) => `stop the playback to ${party}`,
     doing: ({ party }) => `Stopping the playback to ${party}…`,
+    pending: () => "Asking the switch…",
     sent: ({ party }) => `Asked the switch to stop the playback to ${party}; it does not report the result`,
   },
 };

@@ -6,12 +6,17 @@ import { confirmDialog } from "./dialogs.js";
 import { h, setText } from "./dom.js";
 import { notify, notifyProgress } from "./toasts.js";
 
-/** Events: "change", when a call becomes busy or is no longer. */
+/** How long the outcome of a command shows at its call. */
+const OUTCOME_DURATION_MS = 15000;
+
+/** Events: "change", when a call becomes busy or is no longer, or what `statusOf` returns changes. */
 export class CallCommands extends EventTarget {
   constructor(socket, calls) {
     super();
     Object.assign(this, { socket, calls });
     this.runs = new Set();
+    /** Runs that have ended, as long as their outcome shows. */
+    this.settled = new Set();
     this.onCallsChange = () => this.followCalls();
     calls.addEventListener("change", this.onCallsChange);
   }
@@ -20,13 +25,25 @@ export class CallCommands extends EventTarget {
   dispose() {
     this.calls.removeEventListener("change", this.onCallsChange);
     for (const run of this.runs) run.stop();
+    for (const run of this.settled) clearTimeout(run.timer);
     this.runs.clear();
+    this.settled.clear();
   }
 
   /** Return whether `command` has to wait, because another one to this call is under way. */
   isBusy(call, command = "") {
     if (!this.runs.size) return false;
     return this.runsOf(call).some((run) => run.blocks(command));
+  }
+
+  /**
+   * Return what a call is subject to, `{kind, text}`: a command under way ("pending") or the outcome of one
+   * ("success", "error" or "info"); null for none.
+   */
+  statusOf(call) {
+    if (!this.runs.size && !this.settled.size) return null;
+    const run = [...this.settled, ...this.runs].findLast((one) => one.concerns(call));
+    return run ? { kind: run.kind, text: run.text } : null;
   }
 
   // -- commands; each resolves to whether the server has passed it on
@@ -110,6 +127,7 @@ export class CallCommands extends EventTarget {
     if (this.isBusy(call, name)) return false;
     // The result of an earlier command no longer shows once another one changes the call.
     for (const run of this.runsOf(call)) this.end(run);
+    for (const run of [...this.settled]) if (run.concerns(call)) this.forget(run);
     const run = new CommandRun(name, call, leg, data, legName(about), target);
     this.runs.add(run);
     this.dispatchEvent(new Event("change"));
@@ -133,10 +151,10 @@ export class CallCommands extends EventTarget {
   }
 
   followCalls() {
-    for (const run of [...this.runs]) {
+    for (const run of [...this.settled, ...this.runs]) {
       // While the call is known, its present legs identify it: a transfer may replace them one after another.
       if (run.call) run.call = this.calls.findCurrent(run.call);
-      if (run.isPassedOn) this.follow(run);
+      if (run.isPassedOn && this.runs.has(run)) this.follow(run);
     }
   }
 
@@ -164,7 +182,17 @@ export class CallCommands extends EventTarget {
   settle(run, effect) {
     run.settle(effect);
     this.runs.delete(run);
+    this.settled.add(run);
+    run.timer = setTimeout(() => {
+      this.forget(run);
+      this.dispatchEvent(new Event("change"));
+    }, OUTCOME_DURATION_MS);
     this.dispatchEvent(new Event("change"));
+  }
+
+  forget(run) {
+    clearTimeout(run.timer);
+    this.settled.delete(run);
   }
 
   end(run) {
@@ -183,6 +211,9 @@ class CommandRun {
     this.hasRung = false;
     this.words = COMMANDS[name];
     this.progress = notifyProgress(this.words.doing(this));
+    /** What its call shows: "pending", or the kind of the outcome, and a text without the party's name. */
+    this.kind = "pending";
+    this.text = this.words.pending(this);
   }
 
   concerns(call) {
@@ -201,7 +232,10 @@ class CommandRun {
   enter({ stage, text, timeoutMs }, onTimeout) {
     this.isPassedOn = true;
     this.stage = stage;
-    if (text) this.progress.update(text);
+    if (text) {
+      this.progress.update(text);
+      this.text = text;
+    }
     clearTimeout(this.timer);
     this.timer = setTimeout(onTimeout, timeoutMs);
   }
@@ -209,9 +243,14 @@ class CommandRun {
   /** Show the result. */
   settle({ success, failure, sent, unknown }) {
     clearTimeout(this.timer);
+    this.kind = success ? "success" : sent ? "info" : "error";
+    this.text = capitalize(this.words.done?.(this, success) || success || failure || "");
     if (success) this.progress.succeed(success);
-    else if (sent) this.progress.inform(sent);
-    else if (unknown) {
+    else if (sent) {
+      this.text = "Asked the switch";
+      this.progress.inform(sent);
+    } else if (unknown) {
+      this.text = "Result unknown";
       this.progress.fail(`${this.words.doing(this)} The connection was lost, so the result is unknown.`);
     } else this.progress.fail(this.stage ? failure : `Could not ${this.words.task(this)}: ${failure}`);
   }
@@ -222,3 +261,5 @@ class CommandRun {
     this.progress.dismiss();
   }
 }
+
+const capitalize = (text) => text.charAt(0).toUpperCase() + text.slice(1);

@@ -5,17 +5,21 @@ import { formatTime, toGregorian } from "./clock.js";
 import { CallCommands } from "./commands.js";
 import { button, h, openDialogs, setAttribute, setText } from "./dom.js";
 import { EVENT_BINDINGS, EventLog } from "./events.js";
+import { updateRelativeTimes } from "./relative-time.js";
 import { TokenRenewal } from "./renewal.js";
 import { RestClient } from "./rest.js";
+import { shortcutOf } from "./shortcuts.js";
 import { EventSocket, websocketUrl } from "./socket.js";
 import { notify, notifyError } from "./toasts.js";
 import { AccountSwitcher } from "./views/account-switcher.js";
 import { CallsView } from "./views/calls.js";
 import { EventsView } from "./views/events.js";
+import { openHelp } from "./views/help-dialog.js";
 import { ParkingView } from "./views/parking.js";
 import { SocketsView } from "./views/sockets.js";
 import { WebhookDetailView } from "./views/webhook-detail.js";
 import { WebhooksView } from "./views/webhooks.js";
+import { failedCount } from "./webhook-state.js";
 import { WebhookPoller } from "./webhooks.js";
 
 const TICK_INTERVAL_MS = 1000;
@@ -63,6 +67,8 @@ export class Console {
     this.status = h("span", {}, "Connecting…");
     this.banner = h("p", { class: "banner", role: "alert", hidden: true });
     this.links = VIEWS.map(([route, title]) => h("a", { href: `#/${route}` }, title));
+    this.failedHooks = h("span", { class: "badge error", hidden: true });
+    this.links[VIEWS.findIndex(([route]) => route === "webhooks")].append(" ", this.failedHooks);
     const logo = h("img", { src: "icon.svg", alt: "", width: "24", height: "24" });
     return h(
       "div",
@@ -82,6 +88,7 @@ export class Console {
           { class: "header-tools" },
           h("span", { class: "connection" }, this.indicator, this.status),
           this.switcher.element,
+          button("?", () => this.openHelp(), { "aria-label": "Keyboard shortcuts", title: "Keyboard shortcuts" }),
           button("Sign out", () => this.callbacks.onSignOut()),
         ),
       ),
@@ -98,15 +105,19 @@ export class Console {
     this.socket.addEventListener("rejected", ({ detail }) => this.onSubscriptionRejected(detail));
     this.socket.addEventListener("expired", () => this.onExpired());
     this.socket.open();
+    this.webhooks.addEventListener("change", () => this.showFailedHooks());
     this.webhooks.start();
     this.onHashChange = () => this.navigate();
     window.addEventListener("hashchange", this.onHashChange);
+    this.onKeyDown = (event) => this.runShortcut(event);
+    document.addEventListener("keydown", this.onKeyDown);
     this.tickTimer = setInterval(() => this.tick(), TICK_INTERVAL_MS);
     this.navigate();
   }
 
   dispose() {
     window.removeEventListener("hashchange", this.onHashChange);
+    document.removeEventListener("keydown", this.onKeyDown);
     clearInterval(this.tickTimer);
     this.view?.dispose();
     this.view = null;
@@ -154,6 +165,7 @@ export class Console {
   tick() {
     this.calls.tick();
     this.view?.tick?.();
+    updateRelativeTimes(this.main);
     if (!this.socket.state.online) this.updateConnection();
   }
 
@@ -173,6 +185,13 @@ export class Console {
     this.banner.hidden = healthy || (!switchUnreachable && nextAttempt === null);
     if (switchUnreachable) this.showSwitchBanner();
     else if (!this.banner.hidden) this.showOfflineBanner(this.socket.state);
+  }
+
+  showFailedHooks() {
+    const count = failedCount(this.webhooks.hooks);
+    this.failedHooks.hidden = !count;
+    setText(this.failedHooks, `${count} down`);
+    setAttribute(this.failedHooks, "title", "Disabled because their receivers fail");
   }
 
   onReconnect() {
@@ -220,8 +239,29 @@ export class Console {
       setAttribute(link, "aria-current", VIEWS[index][0] === route ? "page" : null);
     });
     document.title = `${title} · ${this.account.name}`;
-    if (!isFirstView) this.main.focus({ preventScroll: true });
-    window.scrollTo(0, 0);
+    this.main.focus({ preventScroll: true });
+    if (isFirstView || this.isKeyboardNavigation) this.view.focusResults?.();
+    this.isKeyboardNavigation = false;
+    this.element.scrollIntoView();
+  }
+
+  runShortcut(event) {
+    const shortcut = openDialogs().length ? null : shortcutOf(event, VIEWS.length);
+    if (shortcut === null) return;
+    event.preventDefault();
+    if (shortcut === "help") this.openHelp();
+    else if (shortcut === "search") {
+      const search = this.main.querySelector("input[type=search]");
+      search?.focus();
+      search?.select();
+    } else {
+      this.isKeyboardNavigation = location.hash !== `#/${VIEWS[shortcut][0]}`;
+      location.hash = `#/${VIEWS[shortcut][0]}`;
+    }
+  }
+
+  openHelp() {
+    openHelp(VIEWS.map(([, title]) => title));
   }
 
   skipToContent(event) {

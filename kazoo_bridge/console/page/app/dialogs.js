@@ -3,16 +3,19 @@
 import { button, ensureFocus, h, setText, uniqueId } from "./dom.js";
 import { detachToasts } from "./toasts.js";
 
+const DISCARD_DETAIL = "What you have entered is not saved.";
+
 /**
  * Open a dialog and return it; it has `close()` and `setTitle(text)`.
  *
  * `onClose` is called once, however the dialog is closed. A `persistent` dialog holds user input or a secret,
- * so a click outside does not close it.
+ * so a click outside does not close it. While `isChanged()` is true, the user is asked before the dialog is
+ * closed by Escape or its ✕; `close()` does not ask.
  */
 export function openDialog(
   title,
   content,
-  { onClose = () => {}, wide = false, persistent = false, className = "" } = {},
+  { onClose = () => {}, wide = false, persistent = false, className = "", isChanged = () => false } = {},
 ) {
   const heading = h("h2", { id: uniqueId("title") }, title);
   const previousFocus = document.activeElement;
@@ -26,11 +29,26 @@ export function openDialog(
       "header",
       { class: "dialog-header" },
       heading,
-      button("✕", () => dialog.close(), { class: "plain", "aria-label": "Close" }),
+      button("✕", () => leave(), { class: "plain", "aria-label": "Close" }),
     ),
     h("div", { class: "dialog-body" }, content),
   );
   dialog.setTitle = (text) => setText(heading, text);
+  let isAsking = false;
+  const ask = (event) => {
+    event.preventDefault();
+    leave();
+  };
+  const leave = async () => {
+    if (isAsking) return;
+    isAsking = true;
+    const leaves = !isChanged() || (await confirmDialog("Discard your changes?", "Discard", DISCARD_DETAIL));
+    isAsking = false;
+    if (leaves) dialog.close();
+  };
+  // Browsers close a dialog at the second Escape even if the first was prevented, so the key itself is.
+  dialog.addEventListener("keydown", (event) => event.key === "Escape" && isChanged() && ask(event));
+  dialog.addEventListener("cancel", (event) => event.target === dialog && isChanged() && ask(event));
   dialog.addEventListener("close", () => {
     detachToasts(dialog);
     dialog.remove();

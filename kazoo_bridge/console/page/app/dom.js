@@ -75,6 +75,20 @@ export function setAttribute(element, name, value) {
   }
 }
 
+/** Show `{kind, text}` on an element: the text, on one line, with the whole of it as a hint; null for none. */
+export function showStatus(element, status) {
+  setText(element, status?.text);
+  setAttribute(element, "class", status ? `status ${status.kind}` : "status");
+  setAttribute(element, "title", status?.text);
+}
+
+/** Move the focus from a search to the first of its results, `first()`, on Enter and the down arrow. */
+export function toResults(event, first) {
+  if (!["Enter", "ArrowDown"].includes(event.key) || event.isComposing) return;
+  event.preventDefault();
+  first()?.focus();
+}
+
 /** Return the open dialogs; the last one is on top. */
 export function openDialogs() {
   return [...document.querySelectorAll("dialog[open]")];

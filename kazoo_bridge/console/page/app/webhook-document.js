@@ -27,6 +27,22 @@ export function documentChanges(previous, next) {
   return changes;
 }
 
+/**
+ * Return what to say when a document was changed meanwhile: `previous` into `theirs`, while `changes` (of
+ * `documentChanges`) were to be made.
+ */
+export function conflictText(previous, changes, theirs) {
+  const both = Object.keys(documentChanges(previous, theirs)).filter((name) => Object.hasOwn(changes, name));
+  const start = "This webhook was changed by someone else meanwhile. What you have entered is kept, but not saved.";
+  if (!both.length) return `${start} Save again to add your changes to theirs.`;
+  const describe = (name) => {
+    const value = theirs[name];
+    if (value === undefined) return `${name} (now unset)`;
+    return isObject(value) || Array.isArray(value) ? name : `${name} (now ${JSON.stringify(value)})`;
+  };
+  return `${start} Both of you have changed ${both.map(describe).join(", ")}. Save again to replace that by yours.`;
+}
+
 function changedProperties(previous, next) {
   const changes = {};
   for (const name of Object.keys(previous)) if (!Object.hasOwn(next, name)) changes[name] = null;

@@ -32,6 +32,11 @@ export function webhookState(hook) {
   };
 }
 
+/** Return how many webhooks the server has disabled, because their receivers fail; `hooks` may be null. */
+export function failedCount(hooks) {
+  return (hooks ?? []).filter((hook) => hook.enabled === false && hook.disable_reason).length;
+}
+
 /** Why what waits for a webhook is not sent; empty when it is. */
 export function waitingReason(hook) {
   if (hook.enabled !== false) return "";

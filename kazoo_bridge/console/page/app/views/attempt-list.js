@@ -1,7 +1,7 @@
 /** Delivery attempts, each with its request and response side by side, and their replay. */
 
-import { formatDateTime } from "../clock.js";
 import { h, setText, singleClickButton } from "../dom.js";
+import { relativeTime } from "../relative-time.js";
 import { PagedList } from "./paged-list.js";
 
 const EMPTY_TEXT =
@@ -35,7 +35,7 @@ export class AttemptList {
       h(
         "summary",
         {},
-        h("time", {}, formatDateTime(attempt.timestamp)),
+        relativeTime(attempt.timestamp),
         h("span", { class: `badge ${success ? "success" : "error"}` }, success ? "Success" : "Failure"),
         h("span", {}, resultText(attempt)),
         attempt.test && h("span", { class: "badge" }, "Test"),

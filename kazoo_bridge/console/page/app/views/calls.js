@@ -2,8 +2,21 @@
 
 import { DIRECTIONS, NO_PARTY, STATES, callName, partyName, searchText } from "../calls.js";
 import { formatDuration, formatTime, now } from "../clock.js";
-import { KeyedList, button, h, isBlocked, setAttribute, setText, throttle } from "../dom.js";
+import {
+  KeyedList,
+  button,
+  h,
+  isBlocked,
+  setAttribute,
+  setText,
+  showStatus,
+  throttle,
+  toResults,
+} from "../dom.js";
+import { fitsSearch, formatNumber } from "../numbers.js";
+import { StableOrder } from "../stable-order.js";
 import { openCallDialog } from "./call-dialog.js";
+import { copyNumber, setNumber } from "./copy-number.js";
 import { rateChart, showRate } from "./events.js";
 import { GridNavigation } from "./grid-navigation.js";
 import { resultChart } from "./webhooks.js";
@@ -30,11 +43,14 @@ const ACTION_KEYS = [
   ["Delete", "delete", "hangup", "hang up"],
 ];
 
-const SHORTCUTS = [
-  ["↑ ↓", "calls"],
-  ["← →", "actions"],
+/** Keys and description of the shortcuts in the table. */
+export const TABLE_SHORTCUTS = [
+  ["↑ ↓", "the previous and the next call"],
+  ["Home End", "the first and the last call"],
+  ["← →", "the buttons of a call"],
   ["Enter", "details"],
   ...ACTION_KEYS.map(([label, , , description]) => [label, description]),
+  ["C", "copy the number of the other party"],
 ];
 
 /** State and label of each tile of the overview. */
@@ -55,12 +71,18 @@ export class CallsView {
     this.sort = { column: DEFAULT_SORT_COLUMN, descending: false };
     this.redraw = throttle(() => this.draw(), REDRAW_INTERVAL_MS);
     this.redrawCharts = () => this.drawCharts();
+    this.order = new StableOrder(
+      (call) => call.id,
+      (call) => ({ ...call, state: "ended", endedAt: call.endedAt ?? now() }),
+    );
     this.element = h("div", {}, h("h1", {}, "Live calls"), this.overview(), this.toolbar(), this.table());
     this.calls.addEventListener("change", this.redraw);
     // At once: what is blocked must not be pressed, and what is no longer blocked must react.
     this.redrawBusy = () => this.drawBusy();
     this.commands.addEventListener("change", this.redrawBusy);
     this.webhooks.addEventListener("change", this.redrawCharts);
+    /** Whether the first call gets the focus as soon as there is one. */
+    this.isFocusDue = false;
     this.draw();
     this.drawCharts();
   }
@@ -75,6 +97,8 @@ export class CallsView {
   tick() {
     for (const row of this.visibleRows) row.updateDuration();
     this.drawCharts();
+    // The order may have been kept for the pointer.
+    this.draw();
   }
 
   // -- elements
@@ -96,7 +120,10 @@ export class CallsView {
   }
 
   toolbar() {
-    const draw = () => this.draw();
+    const draw = () => {
+      this.order.release();
+      this.draw();
+    };
     const select = (label, options) =>
       h(
         "select",
@@ -110,6 +137,7 @@ export class CallsView {
       placeholder: "Name or number",
       "aria-label": "Search calls by name or number",
       oninput: draw,
+      onkeydown: (event) => toResults(event, () => this.body.rows[0]),
     });
     this.stateFilter = select("Any state", liveStates);
     this.directionFilter = select("Any direction", DIRECTIONS);
@@ -147,11 +175,10 @@ export class CallsView {
       }
     });
     this.navigation = new GridNavigation(this.body);
+    this.order.watch(this.body, () => this.draw());
     this.body.addEventListener("click", (event) => this.onClick(event));
     this.body.addEventListener("keydown", (event) => this.onKeyDown(event));
-    const shortcuts = SHORTCUTS.map(([key, description]) => [h("kbd", {}, key), ` ${description} `]);
-    this.shortcuts = h("p", { class: "hint shortcuts" }, "In the table: ", shortcuts);
-    return h("div", { class: "table-wrapper" }, table, this.empty, this.shortcuts);
+    return h("div", { class: "table-wrapper" }, table, this.empty);
   }
 
   row(call) {
@@ -162,6 +189,7 @@ export class CallsView {
       calleeNumber: h("small", {}),
       direction: h("span", {}),
       state: h("span", {}),
+      status: h("small", { class: "status" }),
       duration: h("span", {}),
       since: h("small", {}),
     };
@@ -183,7 +211,7 @@ export class CallsView {
       cell("From", {}, cells.callerName, " ", cells.callerNumber),
       cell("To", {}, cells.calleeName, " ", cells.calleeNumber),
       cell("Direction", {}, cells.direction),
-      cell("State", {}, cells.state),
+      cell("State", {}, cells.state, " ", cells.status),
       cell("Since", { class: "since" }, cells.duration, " ", cells.since),
       cell("Actions", { class: "actions" }, Object.values(actions)),
     );
@@ -191,7 +219,10 @@ export class CallsView {
       const { since, endedAt } = row.call;
       setText(cells.duration, Number.isFinite(since) ? formatDuration((endedAt ?? now()) - since) : "");
     };
-    row.updateBusy = () => updateBusy(actions, row.call, this.commands);
+    row.updateBusy = () => {
+      updateBusy(actions, row.call, this.commands);
+      showStatus(cells.status, this.commands.statusOf(row.call));
+    };
     row.update = (current) => {
       if (row.call === current) return;
       row.call = current;
@@ -225,7 +256,8 @@ export class CallsView {
         compare(left.since, right.since) ||
         compare(left.id, right.id),
     );
-    this.rows.show(filtered, (call) => call.id);
+    const shownCalls = this.order.arrange(filtered, all);
+    this.rows.show(shownCalls, (call) => call.id);
     this.navigation.onRowsChanged();
     const direction = this.sort.descending ? "descending" : "ascending";
     this.headers.forEach((header, index) => {
@@ -234,8 +266,21 @@ export class CallsView {
     const shown = filtered.filter((call) => call.state !== "ended").length;
     setText(this.count, shown === live.length ? "" : `${shown} of ${live.length} calls`);
     const noMatch = live.length ? "No matching calls." : emptyText(this.calls);
-    setText(this.empty, filtered.length ? "" : noMatch);
-    this.shortcuts.hidden = !filtered.length;
+    setText(this.empty, shownCalls.length ? "" : noMatch);
+    this.focusWhenDue();
+  }
+
+  /** Focus the table as soon as there are calls, unless the user has moved the focus meanwhile. */
+  focusResults() {
+    this.isFocusDue = true;
+    this.focusWhenDue();
+  }
+
+  focusWhenDue() {
+    const [row] = this.body.rows;
+    if (!this.isFocusDue || !row?.isConnected) return;
+    this.isFocusDue = false;
+    if (document.activeElement.contains(row)) row.focus({ preventScroll: true });
   }
 
   drawBusy() {
@@ -253,13 +298,12 @@ export class CallsView {
   matchesFilters(call) {
     if (this.stateFilter.value && call.state !== this.stateFilter.value) return false;
     if (this.directionFilter.value && call.direction !== this.directionFilter.value) return false;
-    const terms = this.search.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const text = searchText(call);
-    return terms.every((term) => text.includes(term));
+    return fitsSearch(this.search.value, searchText(call));
   }
 
   sortBy(column) {
     this.sort = { column, descending: this.sort.column === column && !this.sort.descending };
+    this.order.release();
     this.draw();
   }
 
@@ -271,6 +315,7 @@ export class CallsView {
     const action = control?.dataset.action;
     if (row === null || row.call.state === "ended" || (control && isBlocked(control))) return;
     if (action) this.runAction(row.call, action);
+    else if (event.target.dataset.number) copyNumber(event.target);
     // A click that ends a text selection must not open the dialog.
     else if (getSelection().isCollapsed) openCallDialog(row.call, this.calls, this.commands);
   }
@@ -280,6 +325,12 @@ export class CallsView {
     if (event.ctrlKey || event.metaKey || event.altKey || row === null || row.call.state === "ended") return;
     // A held key acts once.
     if (event.repeat) return;
+    if (event.key.toLowerCase() === "c") {
+      const numbers = [...row.querySelectorAll("[data-number]")];
+      // Of an outbound call the other party is the one that was called.
+      copyNumber(row.call.direction === "inbound" ? numbers[0] : numbers.at(-1));
+      return;
+    }
     const action = event.key === "Enter" && event.target === row ? "more" : actionForKey(event.key);
     if (!action) return;
     event.preventDefault();
@@ -302,8 +353,11 @@ function updateRow(row, cells, actions, call) {
   const focused = row.contains(document.activeElement) ? document.activeElement : null;
   for (const role of ["caller", "callee"]) {
     const { name, number } = call[role];
-    setText(cells[`${role}Name`], name || number || (call[role] === NO_PARTY ? "–" : "unknown"));
-    setText(cells[`${role}Number`], name ? number : "");
+    const shown = formatNumber(number);
+    setText(cells[`${role}Name`], name || shown || (call[role] === NO_PARTY ? "–" : "unknown"));
+    setText(cells[`${role}Number`], name ? shown : "");
+    setNumber(cells[`${role}Name`], name ? null : number);
+    setNumber(cells[`${role}Number`], name ? number : null);
   }
   setText(cells.direction, DIRECTIONS[call.direction]);
   setText(cells.state, state === "parked" && call.slot ? `Parked in ${call.slot}` : STATES[state]);

@@ -3,6 +3,7 @@
 import { formatDateTime, toGregorian } from "../clock.js";
 import { confirmDialog } from "../dialogs.js";
 import { h, setText, singleClickButton } from "../dom.js";
+import { relativeTime } from "../relative-time.js";
 import { notify, withErrorToast } from "../toasts.js";
 import { waitingReason } from "../webhook-state.js";
 import { PagedList } from "./paged-list.js";
@@ -94,7 +95,7 @@ export class DeliveryList {
         h(
           "summary",
           {},
-          h("time", {}, formatDateTime(delivery.created)),
+          relativeTime(delivery.created),
           h("code", {}, delivery.hook_event),
           h("span", {}, [result, next].filter(Boolean).join(" · ")),
         ),

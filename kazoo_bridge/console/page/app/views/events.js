@@ -2,7 +2,7 @@
 
 import { BarChart } from "../charts.js";
 import { formatTime } from "../clock.js";
-import { KeyedList, button, h, setAttribute, setText, throttle } from "../dom.js";
+import { KeyedList, button, h, setAttribute, setText, throttle, toResults } from "../dom.js";
 import { EVENT_KINDS, RATE_WINDOW_S } from "../events.js";
 
 const MAX_ROWS = 200;
@@ -23,12 +23,19 @@ export class EventsView {
       placeholder: "Name, key or content",
       "aria-label": "Search events",
       oninput: () => this.draw(),
+      onkeydown: (event) => toResults(event, () => list.querySelector("summary")),
     });
     this.kindInputs = Object.keys(EVENT_KINDS).map((kind) =>
       h("input", { type: "checkbox", value: kind, checked: true, onchange: () => this.draw() }),
     );
     this.count = h("span", { class: "hint" });
-    const list = h("ol", { class: "events", "aria-label": "Events, newest first" });
+    const list = h("ol", {
+      class: "events",
+      "aria-label": "Events, newest first",
+      // Already when the button goes down: what moves before it goes up is not clicked.
+      onmousedown: (event) => this.pauseToOpen(event),
+      onclick: (event) => this.pauseToOpen(event),
+    });
     this.list = new KeyedList(list, (event) => this.row(event));
     this.empty = h("p", { class: "empty" });
     this.element = h(
@@ -68,10 +75,23 @@ export class EventsView {
   }
 
   togglePause() {
-    this.paused = this.paused === null ? { events: [...this.log.events], lastId: this.log.lastId } : null;
+    // Events that have come since the last drawing would move what the user has just chosen.
+    const drawn = () => this.log.events.filter(({ id }) => id <= this.drawnId);
+    this.paused = this.paused === null ? { events: drawn(), lastId: this.drawnId } : null;
+    // Opened events would be moved away by new ones.
+    if (!this.paused) for (const details of this.opened()) details.open = false;
     setText(this.pause, this.paused ? "Resume" : "Pause");
     setAttribute(this.pause, "aria-pressed", String(this.paused !== null));
     this.draw();
+  }
+
+  /** Pause when an event is opened, so that it stays where it is. */
+  pauseToOpen({ target }) {
+    if (this.paused === null && target.closest("summary")) this.togglePause();
+  }
+
+  opened() {
+    return this.list.parent.querySelectorAll("details[open]");
   }
 
   clear() {
@@ -81,6 +101,7 @@ export class EventsView {
   }
 
   draw() {
+    if (!this.paused) this.drawnId = this.log.lastId;
     const events = this.paused?.events ?? this.log.events;
     const kinds = new Set(this.kindInputs.filter((input) => input.checked).map((input) => input.value));
     const terms = this.search.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -92,7 +113,8 @@ export class EventsView {
         ? `the newest ${MAX_ROWS} of ${filtered.length}`
         : `${filtered.length} shown`;
     const newCount = this.paused ? this.log.lastId - this.paused.lastId : 0;
-    setText(this.count, newCount ? `${shown}, ${newCount} more since the pause` : shown);
+    const suffix = newCount ? `, ${newCount} more since the pause` : "";
+    setText(this.count, this.paused ? `Paused: ${shown}${suffix}` : shown);
     setText(this.empty, filtered.length ? "" : events.length ? "No matching events." : "No events yet.");
   }
 

@@ -35,6 +35,7 @@ export class KeyValueEditor {
     const remove = () => {
       row.remove();
       this.add.focus();
+      this.element.dispatchEvent(new Event("input", { bubbles: true }));
     };
     const isMasked = this.masked && value === MASK;
     const keep = { placeholder: MASK, "aria-label": `${this.title}: ${this.valueLabel}, kept if left empty` };
@@ -67,6 +68,14 @@ export class KeyValueEditor {
       const isInvalid = invalid.some((path) => path.startsWith(key));
       for (const input of inputs) setAttribute(input, "aria-invalid", isInvalid && "true");
     }
+  }
+
+  /** Remove the marks of the row of an input; returns whether other rows are marked. */
+  unmark(input) {
+    const rows = this.rows();
+    const changed = rows.find(({ inputs }) => inputs.includes(input));
+    for (const one of changed?.inputs ?? []) setAttribute(one, "aria-invalid", null);
+    return rows.some(({ inputs }) => inputs[0].hasAttribute("aria-invalid"));
   }
 
   rows() {

@@ -2,7 +2,7 @@
 
 import { legName, parkedLeg } from "../calls.js";
 import { formatDuration, now } from "../clock.js";
-import { KeyedList, button, h, setAttribute, setText, throttle, uniqueId } from "../dom.js";
+import { KeyedList, button, h, setAttribute, setText, showStatus, throttle, uniqueId } from "../dom.js";
 import { openCallDialog } from "./call-dialog.js";
 import { emptyText } from "./calls.js";
 
@@ -52,6 +52,7 @@ export class ParkingView {
       slot: h("strong", {}),
       party: h("span", { id: descriptionId }),
       duration: h("small", {}),
+      status: h("small", { class: "status" }),
     };
     const slotButton = (label, onclick, attributes) =>
       button(label, onclick, { "aria-describedby": descriptionId, ...attributes });
@@ -64,7 +65,7 @@ export class ParkingView {
       "li",
       { class: "card slot" },
       h("div", { class: "slot-number" }, h("small", {}, "Slot "), cells.slot),
-      h("div", { class: "slot-party" }, cells.party, cells.duration),
+      h("div", { class: "slot-party" }, cells.party, cells.duration, cells.status),
       h("div", { class: "buttons" }, buttons),
     );
     element.updateDuration = () => {
@@ -76,6 +77,7 @@ export class ParkingView {
       for (const control of [retrieve, transfer])
         setAttribute(control, "aria-disabled", this.commands.isBusy(element.call));
       setAttribute(hangup, "aria-disabled", this.commands.isBusy(element.call, "hangup"));
+      showStatus(cells.status, this.commands.statusOf(element.call));
     };
     element.update = (call) => {
       element.call = call;

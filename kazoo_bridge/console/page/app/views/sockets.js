@@ -1,8 +1,8 @@
 /** The account's websockets on all nodes. */
 
-import { formatDateTime } from "../clock.js";
 import { confirmDialog } from "../dialogs.js";
 import { KeyedList, button, h, setText } from "../dom.js";
+import { relativeTime } from "../relative-time.js";
 import { accountPath } from "../rest.js";
 import { notify, withErrorToast } from "../toasts.js";
 
@@ -77,7 +77,7 @@ export class SocketsView {
     const cells = [
       name,
       h("code", {}, id),
-      formatDateTime(socket.timestamp),
+      relativeTime(socket.timestamp),
       socket.destination,
       bindings,
       close,

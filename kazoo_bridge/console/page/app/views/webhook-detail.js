@@ -1,9 +1,9 @@
 /** One webhook: its settings and health, its attempts and deliveries, and its actions. */
 
-import { formatDateTime } from "../clock.js";
 import { DeliverySender } from "../delivery-sender.js";
 import { confirmDialog, openDialog } from "../dialogs.js";
 import { button, h, setText } from "../dom.js";
+import { relativeTime } from "../relative-time.js";
 import { signatureText } from "../signing.js";
 import { notify, notifyError, withErrorToast } from "../toasts.js";
 import { optionTexts } from "../webhook-document.js";
@@ -121,10 +121,10 @@ export class WebhookDetailView {
       ["State", [this.state, " ", this.stateDetail]],
       ["Event", h("code", {}, [hook.hook, ...modifierValues(hook)].join(" · "))],
       ["URL", h("code", {}, `${(hook.http_verb ?? "post").toUpperCase()} ${hook.uri}`)],
-      ["Health", healthText(health)],
-      ["Last success", formatDateTime(health.last_success)],
-      ["Last failure", formatDateTime(health.last_failure)],
-      ["Recent failures", String(health.failures_in_window)],
+      ["Attempts", `${healthText(health)} (tests included)`],
+      ["Last success", relativeTime(health.last_success)],
+      ["Last failure", relativeTime(health.last_failure)],
+      ["Recent failures", recentFailuresText(health.failures_in_window)],
       ["Pending", String(health.deliveries_waiting)],
       ...optionTexts(hook),
       ["Signed", signatureText(hook)],
@@ -213,6 +213,11 @@ export class WebhookDetailView {
       notifyError(error.message);
     }
   }
+}
+
+/** These disable the webhook, so they are counted in another way than attempts. */
+function recentFailuresText(count) {
+  return `${count} ${count === 1 ? "event" : "events"} (repetitions and tests do not count)`;
 }
 
 function modifierValues(hook) {

@@ -5,6 +5,7 @@ import { h, runOnce, setAttribute, setText, uniqueId } from "../dom.js";
 import { SIGNATURES, SIGNATURE_HINTS, secretRequest } from "../signing.js";
 import { notifyError } from "../toasts.js";
 import {
+  conflictText,
   documentChanges,
   entriesWithout,
   entryErrors,
@@ -34,9 +35,6 @@ const NUMBERS = ["rate_limit", "timeout_ms", "max_age_s"];
 const NOT_SIGNED = "none";
 const RETRIES = { 0: "0", 1: "1", 2: "2", 3: "3", 4: "4" };
 
-const CONFLICT_TEXT =
-  "This webhook was changed by someone else, and your changes are not saved. Close this form and edit again.";
-
 /**
  * Open the form for a new webhook or, with `hook` at `revision`, an existing one. Resolves to the saved
  * document, or to null when the form was closed.
@@ -53,26 +51,43 @@ export async function openHookForm(app, hook = null, revision = null) {
   if (app.view === null) return null;
   return new Promise((resolve) => {
     let saved = null;
+    const base = { hook, revision };
     const save = async (document, signature) => {
       saved = hook
-        ? await change(app, hook, revision, document)
+        ? await change(app, base, document)
         : await app.rest.send("PUT", app.webhooks.path(), { ...document, ...signature });
       dialog.close();
       if (signature) showNewSecret(saved);
     };
     const form = new HookForm([...catalogue, ALL_EVENTS], hook, save);
     const title = hook ? `Edit ${hook.name}` : "New webhook";
-    const options = { wide: true, persistent: true, onClose: () => resolve(saved) };
+    const isChanged = () => form.isChanged();
+    const options = { wide: true, persistent: true, isChanged, onClose: () => resolve(saved) };
     const dialog = openDialog(title, form.element, options);
     form.focus();
   });
 }
 
-/** Send what `document` changes of a webhook, and nothing else. Resolves to the changed webhook. */
-async function change(app, hook, revision, document) {
+/**
+ * Send what `document` changes of the webhook `base.hook`, and nothing else. Resolves to the changed webhook.
+ *
+ * When it was changed meanwhile, throws an error that says so, and takes over the new `base.revision`: the next
+ * attempt makes the same changes to it.
+ */
+async function change(app, base, document) {
+  const { hook, revision } = base;
   const changes = documentChanges(hook, document);
   if (!Object.keys(changes).length) return hook;
-  return app.rest.send("PATCH", app.webhooks.path(hook.id), changes, { "If-Match": `"${revision}"` });
+  const path = app.webhooks.path(hook.id);
+  try {
+    return await app.rest.send("PATCH", path, changes, { "If-Match": `"${revision}"` });
+  } catch (error) {
+    if (error.status !== 412 && error.status !== 409) throw error;
+    const current = await app.rest.request("GET", path);
+    if (current.revision === revision) throw error;
+    base.revision = current.revision;
+    throw new Error(conflictText(hook, changes, current.data));
+  }
 }
 
 class HookForm {
@@ -116,7 +131,12 @@ class HookForm {
     this.submit = h("button", { type: "submit", class: "primary" }, hook ? "Save" : "Create");
     this.element = h(
       "form",
-      { class: "hook-form", novalidate: true, onsubmit: (event) => this.onSubmit(event) },
+      {
+        class: "hook-form",
+        novalidate: true,
+        onsubmit: (event) => this.onSubmit(event),
+        oninput: ({ target }) => this.unmark(target),
+      },
       h(
         "div",
         { class: "fields" },
@@ -138,6 +158,17 @@ class HookForm {
       h("div", { class: "buttons" }, this.submit),
     );
     this.updateModifiers(values.custom_data ?? {});
+    this.initial = this.content();
+  }
+
+  /** Whether the user has changed anything since the form was opened. */
+  isChanged() {
+    return this.content() !== this.initial;
+  }
+
+  content() {
+    const inputs = [...this.element.querySelectorAll("input, select")];
+    return JSON.stringify(inputs.map(({ type, checked, value }) => (type === "checkbox" ? checked : value)));
   }
 
   focus() {
@@ -338,8 +369,7 @@ class HookForm {
     try {
       await this.save(this.document(), this.signature());
     } catch (error) {
-      const conflict = error.status === 412 || error.status === 409;
-      this.showErrors(conflict ? CONFLICT_TEXT : error.message, error.fields ?? {});
+      this.showErrors(error.message, error.fields ?? {});
     }
   }
 
@@ -376,6 +406,18 @@ class HookForm {
       hasFieldErrors ? ["Please correct the marked fields.", ...otherErrors].join(" ") : message,
     );
     this.focusInvalid([...texts.keys()]);
+  }
+
+  /** Remove the error of a field that is being corrected. */
+  unmark(target) {
+    const isOf = ({ input, editor }) => (editor ? editor.element.contains(target) : input === target);
+    const fields = Object.values(this.fields);
+    const field = fields.find(isOf);
+    if (!field?.error?.textContent) return;
+    if (field.editor?.unmark(target)) return;
+    if (!field.editor) setAttribute(field.input, "aria-invalid", null);
+    setText(field.error, "");
+    if (!fields.some(({ error }) => error?.textContent)) setText(this.error, "");
   }
 
   focusInvalid(names) {

@@ -1,8 +1,8 @@
 /** The account's webhooks and their health. */
 
 import { BarChart } from "../charts.js";
-import { formatDateTime } from "../clock.js";
 import { KeyedList, button, h, setAttribute, setText } from "../dom.js";
+import { relativeTime, setRelativeTime } from "../relative-time.js";
 import { notify, withErrorToast } from "../toasts.js";
 import { webhookState } from "../webhook-state.js";
 import { HISTORY_LENGTH, POLL_INTERVAL_S } from "../webhooks.js";
@@ -80,7 +80,8 @@ export class WebhooksView {
       state: h("span", {}),
       reason: h("small", {}),
       health: h("span", {}),
-      lastAttempt: h("small", {}),
+      lastResult: h("span", {}),
+      lastTime: relativeTime(null),
       pending: h("span", {}),
     };
     const contents = [
@@ -88,7 +89,7 @@ export class WebhooksView {
       [cells.event],
       [cells.url],
       [cells.state, " ", cells.reason],
-      [cells.health, " ", cells.lastAttempt],
+      [cells.health, " ", h("small", {}, cells.lastResult, cells.lastTime)],
       [cells.pending],
     ];
     const row = h(
@@ -103,7 +104,7 @@ export class WebhooksView {
       setText(cells.url, hook.uri);
       showState(cells.state, cells.reason, hook);
       setText(cells.health, healthText(hook.health));
-      setText(cells.lastAttempt, lastAttemptText(hook.health));
+      showLastAttempt(cells, hook.health);
       setText(cells.pending, hook.health.deliveries_waiting ?? 0);
     };
     return row;
@@ -148,9 +149,9 @@ export function healthText({ successes = 0, failures = 0 }) {
   return successes + failures ? `${successes} succeeded, ${failures} failed` : "no attempts yet";
 }
 
-function lastAttemptText({ last_success: success, last_failure: failure }) {
-  if (!success && !failure) return "";
-  return (success ?? 0) >= (failure ?? 0)
-    ? `last success ${formatDateTime(success)}`
-    : `last failure ${formatDateTime(failure)}`;
+function showLastAttempt({ lastResult, lastTime }, { last_success: success = 0, last_failure: failure = 0 }) {
+  lastTime.hidden = !success && !failure;
+  const result = success >= failure ? "last success " : "last failure ";
+  setText(lastResult, lastTime.hidden ? "" : result);
+  setRelativeTime(lastTime, Math.max(success, failure));
 }
