@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from kazoo_bridge.couchdb.client import CouchClient
 from kazoo_bridge.couchdb.names import SYSTEM_AUTH, SYSTEM_CONFIG, account_database
 from kazoo_bridge.directory.couchdb.cached_reader import CachedReader, Freshness
+from kazoo_bridge.directory.couchdb.kazoo_token import KazooToken
 from kazoo_bridge.interfaces import StorageUnavailable
 from kazoo_bridge.kazoo import account_from_db, is_true
 from kazoo_bridge.text_sanitizing import text_for_display
@@ -106,6 +107,15 @@ class CouchSecrets:
     def peek_settings(self) -> AuthSettings | None:
         """Return the configuration of logins if it is new, without asking."""
         return self.settings.peek(AUTH_CONFIG)
+
+    @staticmethod
+    def accepts(token: KazooToken, identity: Identity | None, settings: AuthSettings | None) -> bool:
+        """Return whether the signature of an identity in a token is good, and the identity enabled."""
+        if identity is None or identity.secret is None or not identity.enabled:
+            return False
+        if settings is None or settings.secret is None:
+            return False
+        return token.is_of_identity(identity.secret, settings.secret)
 
     async def private_key(self, key_id: str) -> RSAPrivateKey | None:
         """Read a key to sign with; None if there is none. Raises `StorageUnavailable`."""
