@@ -17,7 +17,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
-from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone
+from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone, _HTTP11ClientFactory
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IResponse
@@ -77,6 +77,12 @@ class CouchAnswer:
         return repr(reason[:_MAX_REASON]) if isinstance(reason, str) else ""
 
 
+class _UnloggedFactory(_HTTP11ClientFactory):
+    """Logs no line for each connection."""
+
+    noisy = False
+
+
 class CouchHttp:
     """Sends requests to one CouchDB.
 
@@ -123,6 +129,7 @@ class CouchHttp:
         pool = HTTPConnectionPool(reactor, persistent=True)
         pool.maxPersistentPerHost = MAX_REQUESTS
         pool.cachedConnectionTimeout = _KEEP_ALIVE
+        pool._factory = _UnloggedFactory
         agent = Agent(reactor, connectTimeout=CONNECT_TIMEOUT, pool=pool)
         return cls(agent, reactor, uri, timeout=timeout, max_answer_bytes=max_answer_bytes, pool=pool)
 

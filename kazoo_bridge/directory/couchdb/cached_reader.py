@@ -19,7 +19,7 @@ T = TypeVar("T")
 #: Seconds that a caller waits for a newer value when it may have the known one.
 KNOWN_WAIT = 1.0
 
-#: Seconds after a failed read for which known values are not read again.
+#: Seconds after a failed or slow read for which known values are not read again.
 _PAUSE = 3.0
 
 #: Values that one reader keeps; the one used longest ago is dropped first.
@@ -47,8 +47,9 @@ class CachedReader(Generic[T]):
     """Reads values by key, each at most once at the same time.
 
     A value that is new is returned at once. An older one is read again, and the caller gets the newer one, or
-    the known one if CouchDB does not answer within `KNOWN_WAIT`. A value that a message has called changed is
-    never used again. `on_changed` is called with the key when a value has become another.
+    the known one if CouchDB does not answer within `KNOWN_WAIT`; then callers do not wait for a few seconds.
+    A value that a message has called changed is never used again. `on_changed` is called
+    with the key when a value has become another.
     """
 
     def __init__(
@@ -106,7 +107,7 @@ class CachedReader(Generic[T]):
             return self._start(key)
         if now < self._paused_until or (key not in self._reading and not self._again.take(now)):
             return succeed(entry.value)
-        return _Patient(self._clock, self._start(key), entry.value).answer
+        return _Patient(self._clock, self._start(key), entry.value, self._pause).answer
 
     def mark_changed(self, key: str) -> bool:
         """Never use the kept value again; returns whether there is one."""
@@ -124,6 +125,9 @@ class CachedReader(Generic[T]):
         """Never use any kept value again."""
         for key in [*self._entries, *self._reading]:
             self.mark_changed(key)
+
+    def _pause(self) -> None:
+        self._paused_until = self._clock.seconds() + _PAUSE
 
     def _start(self, key: str) -> Deferred[T | None]:
         """Read, or wait for the read in progress."""
@@ -148,7 +152,7 @@ class CachedReader(Generic[T]):
             try:
                 value = await self._read(key)
             except StorageUnavailable:
-                self._paused_until = self._clock.seconds() + _PAUSE
+                self._pause()
                 raise
             # What a message has called changed meanwhile may have been read before the change.
             if key not in self._changed:
@@ -164,12 +168,22 @@ class CachedReader(Generic[T]):
 
 
 class _Patient(Generic[T]):
-    """Answers with a newer value, or after `KNOWN_WAIT` or a failure with the known one."""
+    """Answers with a newer value, or after `KNOWN_WAIT` or a failure with the known one.
 
-    def __init__(self, clock: IReactorTime, newer: Deferred[T | None], known: T | None) -> None:
+    `on_slow` is called after `KNOWN_WAIT`.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        newer: Deferred[T | None],
+        known: T | None,
+        on_slow: Callable[[], None],
+    ) -> None:
         self._known = known
+        self._on_slow = on_slow
         self.answer: Deferred[T | None] = Deferred()
-        self._timer: IDelayedCall | None = clock.callLater(KNOWN_WAIT, self._give, known)
+        self._timer: IDelayedCall | None = clock.callLater(KNOWN_WAIT, self._slow)
         newer.addCallbacks(self._give, self._failed)
 
     def _failed(self, failure: Failure) -> None:
@@ -178,6 +192,10 @@ class _Patient(Generic[T]):
         elif not self.answer.called:
             self._stop()
             self.answer.errback(failure)
+
+    def _slow(self) -> None:
+        self._on_slow()
+        self._give(self._known)
 
     def _give(self, value: T | None) -> None:
         self._stop()
