@@ -81,6 +81,13 @@ def test_a_key_that_cannot_be_used_is_logged_and_none(pem: bytes) -> None:
     assert "key of CouchDB not used" in formatEvent(logs[0])
 
 
+def test_a_key_that_is_not_there_is_logged() -> None:
+    with capturedLogs() as logs:
+        assert result_of(Harness().secrets.keys.get("9\n9")) is None
+    (event,) = logs
+    assert formatEvent(event) == "token refused, its key is not in system_auth kid=9\\u000a9"
+
+
 def test_messages_about_what_is_known_are_reported() -> None:
     harness = Harness()
     for known, of_it in ((DB, USER), (SYSTEM_AUTH, KEY_ID), (SYSTEM_CONFIG, "auth")):
