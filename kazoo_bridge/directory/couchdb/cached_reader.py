@@ -34,6 +34,13 @@ class Freshness:
     usable: float
 
 
+@define
+class ReadPause:
+    """Until when known values are not read again, in seconds of the clock; shared by readers."""
+
+    until: float = float("-inf")
+
+
 @define(eq=False)
 class _KeptValue(Generic[T]):
     """A value and when it was read; None: there is no such document. `doubtful`: it has changed since."""
@@ -62,8 +69,9 @@ class CachedReader(Generic[T]):
         unknown: TokenBucket,
         again: TokenBucket,
         limit: int = MAX_KEPT,
+        pause: ReadPause | None = None,
     ) -> None:
-        """Read nothing yet.
+        """Read nothing yet. `pause`: None: the reader has its own.
 
         `read` may raise `StorageUnavailable`. `unknown` bounds the reads of what is not kept; beyond it, they
         fail. `again` bounds the reads of what is kept; beyond it, the known value is used.
@@ -78,7 +86,7 @@ class CachedReader(Generic[T]):
         self._entries: OrderedDict[str, _KeptValue[T]] = OrderedDict()
         self._reading: dict[str, list[Deferred[T | None]]] = {}
         self._changed: set[str] = set()
-        self._paused_until = float("-inf")
+        self._pause = ReadPause() if pause is None else pause
 
     def peek(self, key: str) -> T | None:
         """Return a value that is new, without asking; None if there is none."""
@@ -105,9 +113,9 @@ class CachedReader(Generic[T]):
             return succeed(entry.value)
         if entry.value is None or age >= self._freshness.usable:
             return self._start(key)
-        if now < self._paused_until or (key not in self._reading and not self._again.take(now)):
+        if now < self._pause.until or (key not in self._reading and not self._again.take(now)):
             return succeed(entry.value)
-        return _Patient(self._clock, self._start(key), entry.value, self._pause).answer
+        return _Patient(self._clock, self._start(key), entry.value, self._begin_pause).answer
 
     def mark_changed(self, key: str) -> bool:
         """Never use the kept value again; returns whether there is one."""
@@ -126,8 +134,8 @@ class CachedReader(Generic[T]):
         for key in [*self._entries, *self._reading]:
             self.mark_changed(key)
 
-    def _pause(self) -> None:
-        self._paused_until = self._clock.seconds() + _PAUSE
+    def _begin_pause(self) -> None:
+        self._pause.until = self._clock.seconds() + _PAUSE
 
     def _start(self, key: str) -> Deferred[T | None]:
         """Read, or wait for the read in progress."""
@@ -152,7 +160,7 @@ class CachedReader(Generic[T]):
             try:
                 value = await self._read(key)
             except StorageUnavailable:
-                self._pause()
+                self._begin_pause()
                 raise
             # What a message has called changed meanwhile may have been read before the change.
             if key not in self._changed:

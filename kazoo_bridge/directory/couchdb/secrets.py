@@ -15,7 +15,7 @@ from twisted.logger import Logger
 
 from kazoo_bridge.couchdb.client import CouchClient
 from kazoo_bridge.couchdb.names import SYSTEM_AUTH, SYSTEM_CONFIG, account_database
-from kazoo_bridge.directory.couchdb.cached_reader import CachedReader, Freshness
+from kazoo_bridge.directory.couchdb.cached_reader import CachedReader, Freshness, ReadPause
 from kazoo_bridge.directory.couchdb.kazoo_token import KazooToken
 from kazoo_bridge.interfaces import StorageUnavailable
 from kazoo_bridge.kazoo import account_from_db, is_true
@@ -76,6 +76,7 @@ class CouchSecrets:
     ) -> None:
         self._client = client
         self._on_changed = on_changed
+        pause = ReadPause()
 
         def reader(read: Callable[[str], Any], unknown: tuple[int, float], limit: int) -> CachedReader[Any]:
             return CachedReader(
@@ -86,6 +87,7 @@ class CouchSecrets:
                 unknown=TokenBucket(*unknown),
                 again=TokenBucket(*_AGAIN),
                 limit=limit,
+                pause=pause,
             )
 
         self.keys: CachedReader[RSAPublicKey] = reader(self._read_key, _UNKNOWN_KEYS, _MAX_KEYS)
