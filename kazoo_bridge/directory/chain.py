@@ -11,13 +11,21 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from kazoo_bridge.directory.base import BaseDirectory
-from kazoo_bridge.interfaces import Account, IDirectory, Principal, StorageUnavailable, Topic, UserLogin
+from kazoo_bridge.interfaces import (
+    Account,
+    IDirectory,
+    ISipUsernames,
+    Principal,
+    StorageUnavailable,
+    Topic,
+    UserLogin,
+)
 from kazoo_bridge.kazoo import Event
 
 T = TypeVar("T")
 
 
-@implementer(IDirectory)
+@implementer(IDirectory, ISipUsernames)
 class DirectoryChain(BaseDirectory):
     """Asks several directories in order.
 
@@ -153,6 +161,16 @@ class DirectoryChain(BaseDirectory):
             return None
         asking = [directory.look_up_number(number) for directory in self._accounts]
         return _when_all(one for one in asking if one is not None)
+
+    def sip_usernames(self, account_id: str, kind: str, member_id: str) -> Deferred[Sequence[str] | None]:
+        """Fire with the user names from the first directory that knows the account's devices."""
+        knowing = [directory for directory in self._accounts if ISipUsernames.providedBy(directory)]
+
+        def ask(directory: Any) -> Deferred[Sequence[str] | None]:
+            names: Deferred[Sequence[str] | None] = directory.sip_usernames(account_id, kind, member_id)
+            return names
+
+        return Deferred.fromCoroutine(_first(knowing, ask))
 
     def can_act_for(self, principal: Principal, account_id: str) -> Deferred[bool]:
         """Fire with True if `principal` may act for the account.

@@ -9,6 +9,7 @@ import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from kazoo_bridge.config.couch_uri import CouchUri
@@ -169,8 +170,9 @@ async def test_a_hostile_server_costs_one_failed_request(
     uri = CouchUri(await receiver.start(), "kazoo", "s3cret")
     http = CouchHttp.from_uri(reactor, uri, timeout=0.2, max_answer_bytes=1_000_000)
     try:
-        with pytest.raises(StorageUnavailable, match=words) as raised:
+        with pytest.raises(StorageUnavailable, match=words) as raised, capturedLogs() as logged:
             await http.request("GET", "/")
+        assert logged == []
         assert uri.base in str(raised.value)
         await receiver.all_closed()
     finally:

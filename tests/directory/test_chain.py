@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from attrs import evolve
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
+from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from kazoo_bridge.directory.chain import DirectoryChain
-from kazoo_bridge.interfaces import Account, IDirectory, Principal, StorageUnavailable, Topic, UserLogin
+from kazoo_bridge.interfaces import (
+    Account,
+    IDirectory,
+    ISipUsernames,
+    Principal,
+    StorageUnavailable,
+    Topic,
+    UserLogin,
+)
 from kazoo_bridge.kazoo import Event
 from tests.directory.fakes import FakeDirectory
 
@@ -49,6 +59,7 @@ def failure(answer: Deferred[Any]) -> type[BaseException] | None:
 
 def test_it_implements_the_interface(chain: DirectoryChain) -> None:
     assert verifyObject(IDirectory, chain)
+    assert verifyObject(ISipUsernames, chain)
 
 
 @pytest.mark.parametrize(
@@ -261,3 +272,22 @@ def test_a_disabled_account_has_no_tokens(chain: DirectoryChain, kazoo: FakeDire
     assert chain.authenticate(token).result is None
     assert chain.can_act_for(Principal(account_id), account_id).result is False
     assert chain.can_act_for(Principal("operator"), account_id).result is True
+
+
+@implementer(ISipUsernames)
+class DeviceKnowingDirectory(FakeDirectory):
+    """A directory that knows the devices of its own accounts."""
+
+    def sip_usernames(self, account_id: str, kind: str, member_id: str) -> Deferred[Sequence[str] | None]:
+        if self.unavailable:
+            return fail(StorageUnavailable("away"))
+        return succeed([f"{kind} {member_id}"] if account_id in self.accounts else None)
+
+
+def test_devices_are_those_of_the_directory_that_knows_them(local: FakeDirectory) -> None:
+    kazoo = DeviceKnowingDirectory(CUSTOMER)
+    chain = DirectoryChain([local, kazoo])
+    assert chain.sip_usernames("customer", "user", "u1").result == ["user u1"]
+    assert chain.sip_usernames("shop", "user", "u1").result is None
+    kazoo.unavailable = True
+    assert failure(chain.sip_usernames("customer", "user", "u1")) is StorageUnavailable

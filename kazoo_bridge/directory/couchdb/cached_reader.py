@@ -19,7 +19,7 @@ T = TypeVar("T")
 #: Seconds that a caller waits for a newer value when it may have the known one.
 KNOWN_WAIT = 1.0
 
-#: Seconds after a failed read for which known values are not read again.
+#: Seconds after a failed or slow read for which known values are not read again.
 _PAUSE = 3.0
 
 #: Values that one reader keeps; the one used longest ago is dropped first.
@@ -32,6 +32,13 @@ class Freshness:
 
     new: float
     usable: float
+
+
+@define
+class ReadPause:
+    """Until when known values are not read again, in seconds of the clock; shared by readers."""
+
+    until: float = float("-inf")
 
 
 @define(eq=False)
@@ -47,8 +54,9 @@ class CachedReader(Generic[T]):
     """Reads values by key, each at most once at the same time.
 
     A value that is new is returned at once. An older one is read again, and the caller gets the newer one, or
-    the known one if CouchDB does not answer within `KNOWN_WAIT`. A value that a message has called changed is
-    never used again. `on_changed` is called with the key when a value has become another.
+    the known one if CouchDB does not answer within `KNOWN_WAIT`; then callers do not wait for a few seconds.
+    A value that a message has called changed is never used again. `on_changed` is called
+    with the key when a value has become another.
     """
 
     def __init__(
@@ -61,8 +69,9 @@ class CachedReader(Generic[T]):
         unknown: TokenBucket,
         again: TokenBucket,
         limit: int = MAX_KEPT,
+        pause: ReadPause | None = None,
     ) -> None:
-        """Read nothing yet.
+        """Read nothing yet. `pause`: None: the reader has its own.
 
         `read` may raise `StorageUnavailable`. `unknown` bounds the reads of what is not kept; beyond it, they
         fail. `again` bounds the reads of what is kept; beyond it, the known value is used.
@@ -77,7 +86,7 @@ class CachedReader(Generic[T]):
         self._entries: OrderedDict[str, _KeptValue[T]] = OrderedDict()
         self._reading: dict[str, list[Deferred[T | None]]] = {}
         self._changed: set[str] = set()
-        self._paused_until = float("-inf")
+        self._pause = ReadPause() if pause is None else pause
 
     def peek(self, key: str) -> T | None:
         """Return a value that is new, without asking; None if there is none."""
@@ -108,9 +117,9 @@ class CachedReader(Generic[T]):
             return succeed(entry.value)
         if entry.value is None or age >= self._freshness.usable:
             return self._start(key)
-        if now < self._paused_until or (key not in self._reading and not self._again.take(now)):
+        if now < self._pause.until or (key not in self._reading and not self._again.take(now)):
             return succeed(entry.value)
-        return _Patient(self._clock, self._start(key), entry.value).answer
+        return _Patient(self._clock, self._start(key), entry.value, self._begin_pause).answer
 
     def mark_changed(self, key: str) -> bool:
         """Never use the kept value again; returns whether there is one."""
@@ -128,6 +137,9 @@ class CachedReader(Generic[T]):
         """Never use any kept value again."""
         for key in [*self._entries, *self._reading]:
             self.mark_changed(key)
+
+    def _begin_pause(self) -> None:
+        self._pause.until = self._clock.seconds() + _PAUSE
 
     def _start(self, key: str) -> Deferred[T | None]:
         """Read, or wait for the read in progress."""
@@ -152,7 +164,7 @@ class CachedReader(Generic[T]):
             try:
                 value = await self._read(key)
             except StorageUnavailable:
-                self._paused_until = self._clock.seconds() + _PAUSE
+                self._begin_pause()
                 raise
             # What a message has called changed meanwhile may have been read before the change.
             if key not in self._changed:
@@ -168,12 +180,22 @@ class CachedReader(Generic[T]):
 
 
 class _Patient(Generic[T]):
-    """Answers with a newer value, or after `KNOWN_WAIT` or a failure with the known one."""
+    """Answers with a newer value, or after `KNOWN_WAIT` or a failure with the known one.
 
-    def __init__(self, clock: IReactorTime, newer: Deferred[T | None], known: T | None) -> None:
+    `on_slow` is called after `KNOWN_WAIT`.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        newer: Deferred[T | None],
+        known: T | None,
+        on_slow: Callable[[], None],
+    ) -> None:
         self._known = known
+        self._on_slow = on_slow
         self.answer: Deferred[T | None] = Deferred()
-        self._timer: IDelayedCall | None = clock.callLater(KNOWN_WAIT, self._give, known)
+        self._timer: IDelayedCall | None = clock.callLater(KNOWN_WAIT, self._slow)
         newer.addCallbacks(self._give, self._failed)
 
     def _failed(self, failure: Failure) -> None:
@@ -182,6 +204,10 @@ class _Patient(Generic[T]):
         elif not self.answer.called:
             self._stop()
             self.answer.errback(failure)
+
+    def _slow(self) -> None:
+        self._on_slow()
+        self._give(self._known)
 
     def _give(self, value: T | None) -> None:
         self._stop()

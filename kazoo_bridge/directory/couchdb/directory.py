@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -22,13 +22,8 @@ from kazoo_bridge.directory.couchdb.accounts import CouchAccounts
 from kazoo_bridge.directory.couchdb.cached_reader import Freshness
 from kazoo_bridge.directory.couchdb.kazoo_token import MAX_TOKEN_LENGTH, KazooToken, mint_token, parse_token
 from kazoo_bridge.directory.couchdb.numbers import CouchNumbers
-from kazoo_bridge.directory.couchdb.secrets import (
-    AuthSettings,
-    CouchSecrets,
-    Identity,
-    is_of_identity,
-    settings_missing,
-)
+from kazoo_bridge.directory.couchdb.secrets import AuthSettings, CouchSecrets, Identity, settings_missing
+from kazoo_bridge.directory.couchdb.sip_usernames import find_sip_usernames
 from kazoo_bridge.directory.couchdb.user_logins import check_login_allowed, find_user, wrong_credentials
 from kazoo_bridge.directory.dialling import Dialling
 from kazoo_bridge.directory.ended_tokens import EndedTokens
@@ -36,6 +31,7 @@ from kazoo_bridge.directory.ttl_cache import TtlCache
 from kazoo_bridge.interfaces import (
     Account,
     IDirectory,
+    ISipUsernames,
     Principal,
     StorageUnavailable,
     TokenRestrictions,
@@ -77,7 +73,7 @@ class _Verified:
     settings: AuthSettings | None
 
 
-@implementer(IDirectory)
+@implementer(IDirectory, ISipUsernames)
 class CouchDirectory(BaseDirectory):
     """Accounts in memory, followed; tokens verified with the keys and secrets of CouchDB.
 
@@ -106,8 +102,6 @@ class CouchDirectory(BaseDirectory):
         settings = config.couchdb
         client = CouchClient.from_uri(reactor, settings.uri, timeout=settings.request_timeout_ms / 1000)
         return cls(reactor, client, Freshness(settings.recheck_s, settings.max_stale_s), dialling)
-
-    # -- the service
 
     @property
     def rights_revision(self) -> int:
@@ -235,6 +229,12 @@ class CouchDirectory(BaseDirectory):
         """Ask for the owner of a number that memory does not know."""
         return self._numbers.look_up(number)
 
+    def sip_usernames(self, account_id: str, kind: str, member_id: str) -> Deferred[Sequence[str] | None]:
+        """Read the user names of a member's devices; None for an account that is not KAZOO's."""
+        if self._accounts.find(account_id) is None:
+            return succeed(None)
+        return Deferred.fromCoroutine(find_sip_usernames(self._client, account_id, kind, member_id))
+
     def can_act_for(self, principal: Principal, account_id: str) -> Deferred[bool]:
         """Fire with True if `principal` may act for the account.
 
@@ -321,7 +321,7 @@ class CouchDirectory(BaseDirectory):
         if token.identity_signature is not None:
             identity = await self._secrets.identity(token.account_id, token.identity_id)
             settings = await self._secrets.auth_settings()
-            if not is_of_identity(token, identity, settings):
+            if not self._secrets.accepts(token, identity, settings):
                 return None
         record = await self._accounts.fetch(token.acts_as or token.account_id)
         own = await self._accounts.fetch(token.account_id)

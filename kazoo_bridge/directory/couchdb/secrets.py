@@ -15,7 +15,7 @@ from twisted.logger import Logger
 
 from kazoo_bridge.couchdb.client import CouchClient
 from kazoo_bridge.couchdb.names import SYSTEM_AUTH, SYSTEM_CONFIG, account_database
-from kazoo_bridge.directory.couchdb.cached_reader import CachedReader, Freshness
+from kazoo_bridge.directory.couchdb.cached_reader import CachedReader, Freshness, ReadPause
 from kazoo_bridge.directory.couchdb.kazoo_token import KazooToken
 from kazoo_bridge.interfaces import StorageUnavailable
 from kazoo_bridge.kazoo import account_from_db, is_true
@@ -76,6 +76,7 @@ class CouchSecrets:
     ) -> None:
         self._client = client
         self._on_changed = on_changed
+        pause = ReadPause()
 
         def reader(read: Callable[[str], Any], unknown: tuple[int, float], limit: int) -> CachedReader[Any]:
             return CachedReader(
@@ -86,6 +87,7 @@ class CouchSecrets:
                 unknown=TokenBucket(*unknown),
                 again=TokenBucket(*_AGAIN),
                 limit=limit,
+                pause=pause,
             )
 
         self.keys: CachedReader[RSAPublicKey] = reader(self._read_key, _UNKNOWN_KEYS, _MAX_KEYS)
@@ -119,6 +121,15 @@ class CouchSecrets:
         """Return the configuration of logins if it is new, without asking."""
         return self.settings.peek(AUTH_CONFIG)
 
+    @staticmethod
+    def accepts(token: KazooToken, identity: Identity | None, settings: AuthSettings | None) -> bool:
+        """Return whether the signature of an identity in a token is good, and the identity enabled."""
+        if identity is None or identity.secret is None or not identity.enabled:
+            return False
+        if settings is None or settings.secret is None:
+            return False
+        return token.is_of_identity(identity.secret, settings.secret)
+
     async def private_key(self, key_id: str) -> RSAPrivateKey | None:
         """Read a key to sign with; None if there is none. Raises `StorageUnavailable`."""
         pem = await self._client.attachment(SYSTEM_AUTH, key_id, KEY_ATTACHMENT)
@@ -151,7 +162,15 @@ class CouchSecrets:
         self._on_changed()
 
     async def _read_key(self, key_id: str) -> RSAPublicKey | None:
-        key = await self.private_key(key_id)
+        pem = await self._client.attachment(SYSTEM_AUTH, key_id, KEY_ATTACHMENT)
+        if pem is None:
+            # Reads of unknown keys are bounded, and so are these lines.
+            _log.warn(
+                "token refused, its key is not in {database} kid={key_id}",
+                database=SYSTEM_AUTH,
+                key_id=text_for_display(key_id),
+            )
+        key = None if pem is None else _parse_key(pem, key_id)
         return None if key is None else key.public_key()
 
     async def _read_identity(self, name: str) -> Identity | None:
@@ -199,12 +218,3 @@ def settings_missing() -> StorageUnavailable:
         f"{SYSTEM_CONFIG}/{AUTH_CONFIG} has no secret_for_user_signature or system_key, "
         "which KAZOO sets when it mints its first token"
     )
-
-
-def is_of_identity(token: KazooToken, identity: Identity | None, settings: AuthSettings | None) -> bool:
-    """Verify that the identity, which must exist and be enabled, has signed the token."""
-    if identity is None or identity.secret is None or not identity.enabled:
-        return False
-    if settings is None or settings.secret is None:
-        return False
-    return token.is_of_identity(identity.secret, settings.secret)

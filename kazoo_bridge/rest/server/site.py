@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import partial
 from ipaddress import ip_network
@@ -27,6 +28,9 @@ from kazoo_bridge.rest.server.connection_budget import ConnectionBudget, Refused
 from kazoo_bridge.rest.server.connection_limits import ChannelLimits
 from kazoo_bridge.rest.server.http_channel import LimitedHTTPChannel, LimitedRequest
 from kazoo_bridge.rest.server.root_resource import RootResource
+
+#: KAZOO's tokens in a path, as of ``GET /v2/user_auth/TOKEN``, which crossbar has.
+_TOKENS = re.compile(rb"(?<![\w-])eyJ[\w-]*(?:\.|%2[Ee])[\w-]*(?:\.|%2[Ee])[\w-]*")
 
 
 def make_site(
@@ -95,19 +99,22 @@ async def _refuse(context: RequestContext, error: object) -> Response:
 
 
 class _RequestWithoutQuery:
-    """A request for the access log, without the queries of its URI and of its Referer: they can hold
-    tokens."""
+    """A request for the access log, without the queries and the tokens in its URI and its Referer."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
-        self.uri = request.uri.partition(b"?")[0]
+        self.uri = _without_tokens(request.uri)
 
     def getHeader(self, name: bytes) -> bytes | None:
         value: bytes | None = self._request.getHeader(name)
-        return value.partition(b"?")[0] if value is not None and name.lower() == b"referer" else value
+        return _without_tokens(value) if value is not None and name.lower() == b"referer" else value
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._request, name)
+
+
+def _without_tokens(uri: bytes) -> bytes:
+    return _TOKENS.sub(b"[token]", uri.partition(b"?")[0])
 
 
 def _format_access_log(timestamp: str, request: Request) -> str:

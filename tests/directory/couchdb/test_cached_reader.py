@@ -153,6 +153,21 @@ def test_a_slow_answer_is_not_waited_for_long_when_a_value_is_known() -> None:
     assert harness.changed == ["a"]
 
 
+def test_while_answers_are_slow_callers_do_not_all_wait() -> None:
+    harness = Harness()
+    harness.values = {"a": "1", "b": "1"}
+    harness.get("a"), harness.get("b")
+    harness.clock.advance(10)
+    harness.slow = True
+    answer = harness.reader.get("a")
+    harness.clock.advance(KNOWN_WAIT)
+    assert [result_of(answer), harness.get("a"), harness.get("b")] == ["1", "1", "1"]
+    assert harness.asked == ["a", "b", "a"]
+    harness.clock.advance(10)
+    harness.reader.get("b")
+    assert harness.asked == ["a", "b", "a", "b"]
+
+
 def test_a_value_that_a_message_calls_changed_is_not_used_again() -> None:
     harness = Harness()
     harness.values["a"] = "1"

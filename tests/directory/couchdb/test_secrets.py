@@ -7,7 +7,7 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 
 from kazoo_bridge.couchdb.names import SYSTEM_AUTH, SYSTEM_CONFIG, account_database
-from kazoo_bridge.directory.couchdb.cached_reader import Freshness
+from kazoo_bridge.directory.couchdb.cached_reader import KNOWN_WAIT, Freshness
 from kazoo_bridge.directory.couchdb.secrets import AuthSettings, CouchSecrets, Identity
 from tests.couchdb.fake_couch import FakeCouch
 from tests.couchdb.kazoo_cluster import CUSTOMER, KEY_ID, SYSTEM_SECRET, USER, KazooCluster, secret_of
@@ -79,6 +79,27 @@ def test_a_key_that_cannot_be_used_is_logged_and_none(pem: bytes) -> None:
     with capturedLogs() as logs:
         assert result_of(harness.secrets.keys.get(KEY_ID)) is None
     assert "key of CouchDB not used" in formatEvent(logs[0])
+
+
+def test_a_key_that_is_not_there_is_logged() -> None:
+    with capturedLogs() as logs:
+        assert result_of(Harness().secrets.keys.get("9\n9")) is None
+    (event,) = logs
+    assert formatEvent(event) == "token refused, its key is not in system_auth kid=9\\u000a9"
+
+
+def test_while_couchdb_does_not_answer_a_token_waits_for_one_reader_only() -> None:
+    harness = Harness()
+    secrets = harness.secrets
+    for known in (secrets.keys.get(KEY_ID), secrets.identity(CUSTOMER, USER), secrets.auth_settings()):
+        result_of(known)
+    harness.clock.advance(10)
+    harness.couch.frozen = True
+    waiting = secrets.keys.get(KEY_ID)
+    harness.clock.advance(KNOWN_WAIT)
+    assert result_of(waiting) == rsa_key().public_key()
+    assert result_of(secrets.identity(CUSTOMER, USER)) == Identity(secret_of(USER))
+    assert result_of(secrets.auth_settings()) == AuthSettings(SYSTEM_SECRET, KEY_ID)
 
 
 def test_messages_about_what_is_known_are_reported() -> None:

@@ -11,8 +11,12 @@ async def test_no_token_in_the_access_log(rest: RestHarness) -> None:
     with capturedLogs() as logs:
         await rest("GET", f"{hooks_path()}?auth_token={rest.token}", token="")
         await rest("GET", f"{hooks_path()}?auth_token=hunter2", token="")
+        for token in ("eyJhbGciOi.eyJpc3Mi.hunter2", "eyJhbGciOi%2EeyJpc3Mi%2Ehunter2"):
+            path = f"/v2/user_auth/{token}"
+            await rest("GET", path, token="", headers={"Referer": f"http://ui.example{path}/x"})
     text = "\n".join(formatEvent(event) for event in logs)
     assert f"GET {hooks_path()}" in text
+    assert text.count("/v2/user_auth/[token]") == 4
     assert rest.token not in text
     assert "hunter2" not in text
 
