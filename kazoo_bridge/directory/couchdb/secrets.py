@@ -76,6 +76,7 @@ class CouchSecrets:
     ) -> None:
         self._client = client
         self._on_changed = on_changed
+        self._missing_reported = False
         pause = ReadPause()
 
         def reader(read: Callable[[str], Any], unknown: tuple[int, float], limit: int) -> CachedReader[Any]:
@@ -187,13 +188,21 @@ class CouchSecrets:
     async def _read_settings(self, _name: str) -> AuthSettings | None:
         document = await self._client.find(SYSTEM_CONFIG, AUTH_CONFIG)
         default = (document or {}).get("default")
-        if not isinstance(default, dict):
-            return AuthSettings(None)
+        default = default if isinstance(default, dict) else {}
         secret, key_id = default.get("secret_for_user_signature"), default.get("system_key")
-        return AuthSettings(
+        settings = AuthSettings(
             secret if isinstance(secret, str) and secret else None,
             key_id if isinstance(key_id, str) and key_id else None,
         )
+        if settings.secret is None and not self._missing_reported:
+            _log.warn(
+                "tokens of users, devices and accounts are refused: "
+                "{database}/{document_id} has no default.secret_for_user_signature",
+                database=SYSTEM_CONFIG,
+                document_id=AUTH_CONFIG,
+            )
+        self._missing_reported = settings.secret is None
+        return settings
 
 
 def _parse_key(pem: bytes, key_id: str) -> RSAPrivateKey | None:

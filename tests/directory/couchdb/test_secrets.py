@@ -81,6 +81,17 @@ def test_a_key_that_cannot_be_used_is_logged_and_none(pem: bytes) -> None:
     assert "key of CouchDB not used" in formatEvent(logs[0])
 
 
+def test_a_missing_system_secret_is_logged_once() -> None:
+    harness = Harness()
+    harness.couch.delete(SYSTEM_CONFIG, "auth")
+    with capturedLogs() as logs:
+        for _ in range(2):
+            assert result_of(harness.secrets.auth_settings()) == AuthSettings(None)
+            harness.secrets.mark_all_changed()
+    (event,) = logs
+    assert "system_config/auth has no default.secret_for_user_signature" in formatEvent(event)
+
+
 def test_a_key_that_is_not_there_is_logged() -> None:
     with capturedLogs() as logs:
         assert result_of(Harness().secrets.keys.get("9\n9")) is None
