@@ -41,7 +41,7 @@ test("a webhook that a person has disabled is not suspended", () => {
   assert.equal(webhookState({ ...FAILED, health: { next_probe: "soon" } }).label, "Disabled");
 });
 
-test("webhooks that the server has disabled are counted, those that a person has disabled are not", () => {
+test("webhooks that the server has disabled are counted, others are not", () => {
   assert.equal(failedCount(null), 0);
   assert.equal(failedCount([FAILED, { enabled: false }, {}, { ...FAILED, health: { next_probe: 1 } }]), 2);
   // The reason stays after the webhook was enabled again.

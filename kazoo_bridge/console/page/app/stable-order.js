@@ -46,7 +46,7 @@ export class StableOrder {
     return this.shown;
   }
 
-  /** Put the items in the order in which they are shown; `known` are those that exist, shown or not. */
+  /** Put the items in the order in which they are shown; `known` are all that exist, shown or not. */
   hold(items, known, keepsGone) {
     const byKey = (list) => new Map(list.map((item) => [this.keyOf(item), item]));
     const [current, existing, before] = [byKey(items), byKey(known), byKey(this.shown)];
