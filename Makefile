@@ -8,7 +8,7 @@ comma := ,
 APT = DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends
 
 .PHONY: help demo test venv system-packages lint types imports docs tests packaging \
-	integration-tests fault-tests browser-tests traffic-tests other-tests changelog changelog-check mutants benchmark fault-load picture clean
+	integration-tests contract-tests fault-tests browser-tests traffic-tests other-tests changelog changelog-check mutants benchmark fault-load picture clean
 
 help:
 	@echo "make demo       install into $(VENV) and run a node with simulated calls"
@@ -84,18 +84,22 @@ packaging:
 	cd build/wheel/env && bin/python -c 'from twisted.scripts.twistd import run; run()' --help | grep '^ *kazoo_bridge '
 	cd build/wheel/env && bin/kazoo-bridge account create --id 0123456789abcdef0123456789abcdef
 
-# Two halves run in parallel, because most tests spend most of their time waiting. The output of each is printed when it ends.
+# Four parts run in parallel, because all wait much of their time: for brokers, receivers that recover, sockets
+# that time out, a browser. The output of each is printed when it ends.
 tests:
-	@echo "five parts of the tests run, three at a time; this takes minutes"
-	$(MAKE) --jobs=3 --output-sync=target integration-tests traffic-tests browser-tests fault-tests other-tests
+	@echo "six parts of the tests run, four at a time; this takes minutes"
+	$(MAKE) --jobs=4 --output-sync=target integration-tests traffic-tests other-tests browser-tests fault-tests contract-tests
 
-# All parts wait much of their time: for brokers, receivers that recover, sockets that time out, a browser.
 FAULT_TESTS = $(wildcard tests/integration/test_faults_*.py) tests/integration/test_isolation.py
+CONTRACT_TESTS = tests/integration/test_openapi.py tests/integration/test_storage_postgresql.py
 BROWSER_TESTS = tests/browser tests/console tests/demo
 TRAFFIC_TESTS = tests/webhooks tests/websockets tests/attacks
 
 integration-tests:
-	$(BIN)/python -m pytest tests/integration $(FAULT_TESTS:%=--ignore=%)
+	$(BIN)/python -m pytest tests/integration $(patsubst %,--ignore=%,$(FAULT_TESTS) $(CONTRACT_TESTS))
+
+contract-tests:
+	$(BIN)/python -m pytest $(CONTRACT_TESTS)
 
 fault-tests:
 	$(BIN)/python -m pytest $(FAULT_TESTS)
