@@ -32,7 +32,7 @@ def config(tmp_path: Path, http: Http, webhooks: Webhooks) -> Config:
         http=http,
         webhooks=webhooks,
         egress=evolve(Egress(), allowed_networks=("127.0.0.0/8",)),
-        calls=Calls(query_timeout_ms=100),
+        calls=Calls(query_timeout_ms=300),
     )
 
 
