@@ -8,7 +8,7 @@ comma := ,
 APT = DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends
 
 .PHONY: help demo test venv system-packages lint types imports docs tests packaging \
-	integration-tests contract-tests fault-tests browser-tests traffic-tests other-tests changelog changelog-check mutants benchmark fault-load picture clean
+	integration-tests contract-tests fault-tests browser-tests traffic-tests rest-tests other-tests changelog changelog-check mutants benchmark fault-load picture clean
 
 help:
 	@echo "make demo       install into $(VENV) and run a node with simulated calls"
@@ -84,11 +84,12 @@ packaging:
 	cd build/wheel/env && bin/python -c 'from twisted.scripts.twistd import run; run()' --help | grep '^ *kazoo_bridge '
 	cd build/wheel/env && bin/kazoo-bridge account create --id 0123456789abcdef0123456789abcdef
 
-# Four parts run in parallel, because all wait much of their time: for brokers, receivers that recover, sockets
-# that time out, a browser. The output of each is printed when it ends.
+# Five parts run in parallel, because all wait much of their time: for brokers, receivers that recover, sockets
+# that time out, a browser. The output of each is printed when it ends. All run, also if one fails.
 tests:
-	@echo "six parts of the tests run, four at a time; this takes minutes"
-	$(MAKE) --jobs=4 --output-sync=target integration-tests traffic-tests other-tests browser-tests fault-tests contract-tests
+	@echo "seven parts of the tests run, five at a time; this takes minutes"
+	$(MAKE) --jobs=5 --keep-going --output-sync=target \
+		integration-tests traffic-tests rest-tests browser-tests fault-tests other-tests contract-tests
 
 FAULT_TESTS = $(wildcard tests/integration/test_faults_*.py) tests/integration/test_isolation.py
 CONTRACT_TESTS = tests/integration/test_openapi.py tests/integration/test_storage_postgresql.py
@@ -110,8 +111,11 @@ browser-tests:
 traffic-tests:
 	$(BIN)/python -m pytest $(TRAFFIC_TESTS)
 
+rest-tests:
+	$(BIN)/python -m pytest tests/rest
+
 other-tests:
-	$(BIN)/python -m pytest tests --ignore=tests/integration $(patsubst %,--ignore=%,$(BROWSER_TESTS) $(TRAFFIC_TESTS))
+	$(BIN)/python -m pytest tests $(patsubst %,--ignore=%,tests/integration tests/rest $(BROWSER_TESTS) $(TRAFFIC_TESTS))
 
 changelog:
 	$(BIN)/towncrier build --draft --version next

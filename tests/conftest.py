@@ -4,11 +4,18 @@ import gc
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 from zope.interface import provider
 
 from tests.couchdb.server import CouchServer
 from tests.integration.rabbitmq import RabbitNode
+
+# Each run tries the same examples, without a deadline, as their time depends on the machine. To try others:
+# pytest --hypothesis-profile=search
+settings.register_profile("search", parent=settings(), deadline=None)
+settings.register_profile("same", parent=settings(), deadline=None, derandomize=True)
+settings.load_profile("same")
 
 #: Log events with a RecursionError, for which no test has failed yet.
 _recursion_errors: list[str] = []
