@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from attrs import evolve
 from twisted.application.service import MultiService
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from zope.interface import implementer
 
 from kazoo_bridge.directory.base import BaseDirectory
@@ -249,11 +249,15 @@ def _when_all(waiting: Iterable[Deferred[None]]) -> Deferred[None] | None:
     return Deferred.fromCoroutine(_wait(waiting)) if waiting else None
 
 
-async def _wait(waiting: Iterable[Deferred[None]]) -> None:
+async def _wait(waiting: Sequence[Deferred[None]]) -> None:
     errors = []
     for one in waiting:
         try:
             await one
+        except CancelledError:
+            for other in waiting:
+                other.addErrback(lambda _: None).cancel()
+            raise
         except Exception as error:
             errors.append(error)
     if errors:

@@ -53,6 +53,8 @@ class AccessedPath:
         """Return the last resource that the path names, and its arguments."""
         found, argument = 0, True
         for index, segment in enumerate(self.segments):
+            if found and self.segments[found] == "channels":
+                break  # the id of a call may have slashes, and callers choose it
             # What follows the name of a resource is an id, even if it reads like a name.
             argument = not argument and segment in _ENDPOINTS if index else True
             if argument and index:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import orjson
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 from twisted.logger import Logger
 from zope.interface import implementer
 from zope.interface.exceptions import Invalid
@@ -25,6 +25,9 @@ from kazoo_bridge.interfaces import (
     TopicFilter,
 )
 from kazoo_bridge.kazoo import MAX_SHORT_STRING_BYTES, Event
+
+#: Ids that stand for the hooks of KAZOO's events, and of all events, in documents of hooks.
+RESERVED_HOOK_IDS = frozenset({"all", "everything"})
 
 T = TypeVar("T")
 
@@ -198,6 +201,8 @@ def _check_hook(hook: Any) -> HookType:
     _require_type(hook, HookType)
     for text in (hook.id, hook.name, hook.description):
         _require_type(text, str)
+    if reserved := RESERVED_HOOK_IDS.intersection((hook.id, *hook.aliases)):
+        raise InvalidPlugin(f"the hook id {min(reserved)!r} means many hooks: choose another one")
     for value in (
         *hook.samples,
         hook.modifiers,
@@ -237,10 +242,13 @@ def _check_occurrence(occurrence: Any, manifest: _Manifest) -> Occurrence:
         (occurrence.payload, Mapping),
         (occurrence.selectors, Mapping),
         (occurrence.inline_hook, Mapping | None),
+        (occurrence.addition, bool),
+        (occurrence.wants_reseller, bool),
     ):
         _require_type(value, kinds)
     checked: Occurrence = occurrence
-    return checked
+    # The reseller is added to the payload, which may be the plugin's.
+    return evolve(checked, payload={**checked.payload}) if checked.wants_reseller else checked
 
 
 def _check_plan(plan: Any) -> BindingPlan:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
-from typing import Any
+from itertools import chain, islice
 
-from attrs import define, evolve, field
-from twisted.internet.defer import Deferred, DeferredLock, TimeoutError
+from attrs import define, evolve, field, frozen
+from twisted.internet.defer import Deferred, DeferredLock, gatherResults
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -30,14 +29,12 @@ from kazoo_bridge.webhooks.delivery.dispatcher import Dispatcher, make_delivery
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.hooks.hook_document import InvalidDocument
 from kazoo_bridge.webhooks.hooks.registry import HookRegistry
+from kazoo_bridge.webhooks.owner_lookup import OwnerLookup
 
 _log = Logger()
 
 #: Deliveries that an event starts at once; of more, the others follow when the reactor has served others.
 MAX_STARTED_AT_ONCE = 16
-
-#: Seconds for which an event waits for the owner of its number.
-OWNER_TIMEOUT = 5.0
 
 #: A hook, and what it is to receive.
 _Match = tuple[Hook, Occurrence]
@@ -72,9 +69,11 @@ class WebhookEventHandler:
     events: Counter[str] = field(init=False, factory=Counter)
     _without_account: LogThrottle = field(init=False)
     _unknown_account: LogThrottle = field(init=False)
+    _owners: OwnerLookup = field(init=False)
     _piece: DeferredLock = field(init=False, factory=DeferredLock)
 
     def __attrs_post_init__(self) -> None:
+        self._owners = OwnerLookup(self._clock, self._directory)
         self._by_exchange = _index_by_exchange(self._categories)
         self._without_account = LogThrottle(self._clock, self._log_without_account)
         self._unknown_account = LogThrottle(self._clock, self._log_unknown_account)
@@ -83,6 +82,11 @@ class WebhookEventHandler:
     def without_account(self) -> int:
         """How many occurrences named no account."""
         return self._without_account.total
+
+    @property
+    def unread_owner(self) -> int:
+        """How many events reached no hook because the owner of their number could not be read."""
+        return self._owners.given_up
 
     @property
     def unknown_account(self) -> int:
@@ -96,40 +100,39 @@ class WebhookEventHandler:
         accepted by its receiver or stored. It fails with `Requeue` when one is neither.
         """
         self.events[event.exchange] += 1
-        matches: list[_Match] = []
-        unresolved: list[tuple[str, Occurrence]] = []
-        unowned: list[tuple[Deferred[Any], Occurrence]] = []
+        # By occurrence: what waits must keep its place, on which ids of deliveries depend.
+        parts: list[list[_Match]] = []
+        incomplete: list[_Incomplete] = []
         for category in self._by_exchange.get(event.exchange, ()):
             for found in self._read(category, event):
                 occurrence = found if found.account_id is not None else self._with_number_owner(found)
                 account_id = occurrence.account_id
                 if account_id is None:
-                    asking = self._look_up_owner(occurrence)
-                    if asking is not None:
-                        unowned.append((asking, occurrence))
-                    else:
+                    asking = self._owners.ask(occurrence.called_number)
+                    if asking is None:
                         self._without_account.count(event.routing_key)
-                    continue
-                if occurrence.inline_hook is not None:
-                    matches += self._from_inline_hook(occurrence, account_id, event)
-                    continue
-                ancestors = self._directory.ancestors(account_id)
-                if ancestors is None:
-                    unresolved.append((account_id, occurrence))
+                        continue
+                    incomplete.append(_Incomplete(len(parts), occurrence, asking))
+                    parts.append([])
+                elif occurrence.inline_hook is not None:
+                    parts.append(self._from_inline_hook(occurrence, account_id, event))
                 else:
-                    matches += self._matching(occurrence, account_id, ancestors)
-        if unowned:
-            return Deferred.fromCoroutine(self._find_owners_then_deliver(unowned, unresolved, matches, event))
-        if unresolved:
-            return Deferred.fromCoroutine(self._resolve_then_deliver(unresolved, matches, event))
-        if not matches:
-            return None
-        return self._deliver(matches, event)
+                    ancestors = self._directory.ancestors(account_id)
+                    if ancestors is None:
+                        incomplete.append(_Incomplete(len(parts), occurrence))
+                        parts.append([])
+                    else:
+                        parts.append(self._matching(occurrence, account_id, ancestors))
+        if incomplete:
+            return Deferred.fromCoroutine(self._complete_then_deliver(incomplete, parts, event))
+        matches = parts[0] if len(parts) == 1 else list(chain.from_iterable(parts))
+        return self._deliver(matches, event) if matches else None
 
     def stop(self) -> None:
         """Log the counts that have not been logged, and leave no delayed call."""
         self._without_account.stop()
         self._unknown_account.stop()
+        self._owners.stop()
 
     def _read(self, category: IEventCategory, event: Event) -> list[Occurrence]:
         try:
@@ -150,12 +153,6 @@ class WebhookEventHandler:
         if owner is None:
             return occurrence
         return evolve(occurrence, account_id=owner, payload={**occurrence.payload, "account_id": owner})
-
-    def _look_up_owner(self, occurrence: Occurrence) -> Deferred[Any] | None:
-        """Ask for the owner of the called number; None if it has none, or the event names no number."""
-        number = occurrence.called_number
-        asking = None if number is None else self._directory.look_up_number(number)
-        return None if asking is None else asking.addTimeout(OWNER_TIMEOUT, self._clock)
 
     def _matching(self, occurrence: Occurrence, account_id: str, ancestors: Sequence[str]) -> list[_Match]:
         hooks = self._registry.matching(occurrence.hook, account_id, ancestors)
@@ -186,53 +183,44 @@ class WebhookEventHandler:
             return []
         return [(hook, occurrence)] if hook.matches(occurrence) else []
 
-    async def _find_owners_then_deliver(
-        self,
-        unowned: list[tuple[Deferred[Any], Occurrence]],
-        unresolved: list[tuple[str, Occurrence]],
-        matches: list[_Match],
-        event: Event,
+    async def _complete_then_deliver(
+        self, incomplete: list[_Incomplete], parts: list[list[_Match]], event: Event
     ) -> None:
-        """Deliver after the owners of called numbers have been asked for.
+        """Deliver after the owners and ancestors that are not in memory have been read.
 
-        Raises `Requeue` if they cannot be known, the first time that the event comes: most called numbers
-        have no owner here, so events must not wait for a source that is away.
+        Raises `Requeue` if they cannot be read.
         """
-        problem = ""
-        for asking, occurrence in unowned:
-            try:
-                await asking
-            except (StorageUnavailable, TimeoutError) as error:
-                reason = f"no answer within {OWNER_TIMEOUT:g} s" if isinstance(error, TimeoutError) else error
-                problem = f"the owner of number {occurrence.called_number} cannot be read: {reason}"
-        if problem and not event.redelivered:
-            raise Requeue(problem)
-        for _, unowned_occurrence in unowned:
-            occurrence = self._with_number_owner(unowned_occurrence)
-            if occurrence.account_id is None:
-                self._without_account.count(event.routing_key)
-            elif occurrence.inline_hook is not None:
-                matches += self._from_inline_hook(occurrence, occurrence.account_id, event)
-            else:
-                unresolved.append((occurrence.account_id, occurrence))
-        await self._resolve_then_deliver(unresolved, matches, event)
+        with self._dispatcher.busy():
+            problems = await gatherResults([one.asking for one in incomplete if one.asking is not None])
+            problem = next(filter(None, problems), "")
+            if problem and self._owners.may_return(event_id(event), problem):
+                raise Requeue(f"the owner of a called number cannot be read: {problem}")
+            for one in incomplete:
+                parts[one.place] = await self._complete(one, event, unread=bool(problem))
+            matches = list(chain.from_iterable(parts))
+            if matches:
+                await when_ended(self._deliver(matches, event))
 
-    async def _resolve_then_deliver(
-        self, unresolved: list[tuple[str, Occurrence]], matches: list[_Match], event: Event
-    ) -> None:
-        """Deliver after the ancestors of accounts that are not in memory have been read."""
-        for account_id, occurrence in unresolved:
-            try:
-                await self._directory.account(account_id)
-            except StorageUnavailable as error:
-                raise Requeue(f"the ancestors of account {account_id} cannot be read: {error}") from None
-            ancestors = self._directory.ancestors(account_id)
-            if ancestors is None:
-                self._unknown_account.count(f"{event.routing_key} of account {account_id}")
-            else:
-                matches += self._matching(occurrence, account_id, ancestors)
-        if matches:
-            await when_ended(self._deliver(matches, event))
+    async def _complete(self, one: _Incomplete, event: Event, *, unread: bool) -> list[_Match]:
+        occurrence = one.occurrence
+        if occurrence.account_id is None:
+            occurrence = self._with_number_owner(occurrence)
+        account_id = occurrence.account_id
+        if account_id is None:
+            if not unread:
+                self._without_account.count(event.routing_key)
+            return []
+        if occurrence.inline_hook is not None:
+            return self._from_inline_hook(occurrence, account_id, event)
+        try:
+            await self._directory.account(account_id)
+        except StorageUnavailable as error:
+            raise Requeue(f"the ancestors of account {account_id} cannot be read: {error}") from None
+        ancestors = self._directory.ancestors(account_id)
+        if ancestors is None:
+            self._unknown_account.count(f"{event.routing_key} of account {account_id}")
+            return []
+        return self._matching(occurrence, account_id, ancestors)
 
     def _deliver(self, matches: list[_Match], event: Event) -> Deferred[None] | Completion | None:
         if len(matches) == 1:
@@ -284,6 +272,18 @@ class WebhookEventHandler:
             count=self.unknown_account,
             latest=latest,
         )
+
+
+@frozen
+class _Incomplete:
+    """An occurrence whose hooks are not known yet, and its place among those of the event.
+
+    `asking`: for the owner of its number, see `OwnerLookup.ask`.
+    """
+
+    place: int
+    occurrence: Occurrence
+    asking: Deferred[str] | None = None
 
 
 class AllEnded:

@@ -329,6 +329,12 @@ class WebhookService:
         )
         register_counter(
             registry,
+            "webhook_events_with_unread_owner",
+            "Events that reached no hook because the owner of their number could not be read",
+            lambda: handler.unread_owner,
+        )
+        register_counter(
+            registry,
             "webhook_events_of_unknown_accounts",
             "Events of accounts that the directory does not know",
             lambda: handler.unknown_account,

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.python.failure import Failure
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from kazoo_bridge.directory.chain import DirectoryChain
+from kazoo_bridge.directory.chain import DirectoryChain, _when_all
 from kazoo_bridge.interfaces import (
     Account,
     IDirectory,
@@ -192,6 +192,15 @@ def test_a_number_that_cannot_be_looked_up(chain: DirectoryChain, kazoo: FakeDir
     asked = chain.look_up_number("200")
     assert asked is not None
     assert failure(asked) is StorageUnavailable
+
+
+def test_a_lookup_that_is_given_up_ends_at_once_in_all_directories() -> None:
+    slow: list[Deferred[None]] = [Deferred(), Deferred()]
+    asked = _when_all(slow)
+    assert asked is not None
+    asked.cancel()
+    assert failure(asked) is CancelledError
+    assert slow[1].called
 
 
 def test_it_loads_starts_and_stops_all(

@@ -19,6 +19,12 @@ def path(text: str) -> AccessedPath:
     return AccessedPath(segments, account_id, account_id == OWN, account_id == CHILD)
 
 
+def test_the_id_of_a_call_names_no_endpoint() -> None:
+    assert path(f"accounts/{OWN}/channels/c1/webhooks").endpoint() == ("channels", ("c1", "webhooks"))
+    assert path(f"accounts/{OWN}/users/u1/channels").endpoint() == ("channels", ())
+    assert path(f"accounts/{OWN}/webhooks/1/attempts").endpoint() == ("webhooks", ("1", "attempts"))
+
+
 def allows(restrictions: Any, method: str, text: str) -> bool:
     return TokenRestrictions.parse(restrictions).allows(method, path(text))
 

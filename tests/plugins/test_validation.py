@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -86,6 +87,15 @@ def test_what_is_valid_passes() -> None:
     assert list(category.subscriber_events(EVENT)) == [SubscriberEvent("x.1", "x.1")]
 
 
+def test_a_payload_that_wants_a_reseller_is_its_own() -> None:
+    shared = MappingProxyType({"a": 1})
+    wanting = evolve(VALID, payload=shared, wants_reseller=True)
+    first, second = make_validated(occurrences_result=[wanting, wanting]).occurrences(EVENT)
+    assert first.payload == second.payload == {"a": 1}
+    assert type(first.payload) is type(second.payload) is dict
+    assert first.payload is not second.payload
+
+
 def test_a_category_without_bindings_has_none_behind_the_make_validated() -> None:
     @implementer(IEventCategory)
     class Plain:
@@ -116,6 +126,8 @@ def test_a_category_without_bindings_has_none_behind_the_make_validated() -> Non
             "'h' cannot be written as JSON",
         ),
         ({"hooks": (any_evolve(HOOK, modifiers=None),)}, "NoneType"),
+        ({"hooks": (any_evolve(HOOK, id="everything"),)}, "the hook id 'everything' means many hooks"),
+        ({"hooks": (any_evolve(HOOK, aliases={"all": {}}),)}, "the hook id 'all' means many hooks"),
         ({"topics_result": ()}, "at least one topic"),
         ({"topics_result": ("x.*",)}, "expected Topic, got str"),
         ({"topics_result": (Topic("callevt", "x" * 256),)}, "more than 255 bytes"),
@@ -142,6 +154,8 @@ def test_an_invalid_manifest_is_refused_with_the_reason(results: Mapping[str, An
         [any_evolve(VALID, payload="text")],
         [any_evolve(VALID, selectors=None)],
         [any_evolve(VALID, inline_hook="text")],
+        [any_evolve(VALID, addition=1)],
+        [any_evolve(VALID, wants_reseller="yes")],
         [any_evolve(VALID, account_id=None, called_number=4722555019)],
         RuntimeError("broken"),
         SystemExit(1),

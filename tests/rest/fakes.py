@@ -116,18 +116,23 @@ class FakeWebsockets:
     documents: dict[str, Mapping[str, Any]] = field(factory=dict)
     streams: list[FakeStream] = field(factory=list)
     error: Exception | None = None
+    #: The accounts of which a socket was asked for or closed, and whose sockets were listed beside others.
+    asked: list[str] = field(factory=list)
 
     def bindings(self) -> Mapping[str, Sequence[str]]:
         return {"call": ["call.CHANNEL_CREATE.{CALL_ID}"]}
 
     async def sockets(self, account_id: str, requester_id: str | None = None) -> Sequence[Mapping[str, Any]]:
         self._raise_error()
+        self.asked += [] if requester_id is None else [requester_id]
         return list(self.documents.values())
 
     async def socket(self, account_id: str, socket_id: str) -> Mapping[str, Any] | None:
+        self.asked.append(account_id)
         return self.documents.get(socket_id)
 
     async def close_socket(self, account_id: str, socket_id: str) -> Mapping[str, Any] | None:
+        self.asked.append(account_id)
         return self.documents.pop(socket_id, None)
 
     async def open_stream(self, transport: IStreamTransport, request: StreamRequest) -> IEventStream:

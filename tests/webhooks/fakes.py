@@ -499,6 +499,8 @@ class FakeCategory:
         if event.body.get("busy"):
             account = event.body["busy"]
             return [Occurrence("channel_create", account, {"number": number}) for number in (1, 2)]
+        if event.body.get("accounts"):
+            return [Occurrence("channel_create", one, {"of": one}) for one in event.body["accounts"]]
         if event.body.get("raise"):
             raise RuntimeError("cannot read this")
         return [

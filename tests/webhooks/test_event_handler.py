@@ -24,7 +24,6 @@ from kazoo_bridge.kazoo import Event
 from kazoo_bridge.webhooks.delivery.dispatcher import Dispatcher
 from kazoo_bridge.webhooks.event_handler import (
     MAX_STARTED_AT_ONCE,
-    OWNER_TIMEOUT,
     AllEnded,
     WebhookEventHandler,
     event_id,
@@ -33,6 +32,7 @@ from kazoo_bridge.webhooks.event_handler import (
 )
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.hooks.registry import HookRegistry
+from kazoo_bridge.webhooks.owner_lookup import OWNER_PATIENCE, OWNER_TIMEOUT
 from tests.bus.harness import FakeCompletion
 from tests.webhooks.fakes import FakeCategory, FakeDirectory
 from tests.webhooks.harness import results_of
@@ -61,8 +61,10 @@ class FakeDispatcher:
     @contextmanager
     def busy(self) -> Iterator[None]:
         self.busy_with += 1
-        yield
-        self.busy_with -= 1
+        try:
+            yield
+        finally:
+            self.busy_with -= 1
 
     @property
     def hooks(self) -> list[str]:
@@ -241,17 +243,57 @@ class TestUnknownNumbers:
         assert results == [None]
         assert (harness.dispatcher.deliveries, harness.handler.without_account) == ([], 1)
 
-    def test_an_event_waits_for_a_bounded_time_and_comes_again_once(self) -> None:
+    def test_an_event_waits_for_a_bounded_time_and_comes_again_for_a_while(self) -> None:
         harness = Harness()
         self.ask(harness)
         results = harness.handle(event(called="4722555019"))
+        assert harness.dispatcher.busy_with == 1  # a drain waits for it
         harness.clock.advance(OWNER_TIMEOUT)
         assert results[0].check(Requeue)
-        assert "4722555019 cannot be read: no answer within 5 s" in str(results[0].value)
-        assert harness.handler.without_account == 0
+        assert "cannot be read: no answer within 5 s" in str(results[0].value)
+        assert harness.dispatcher.busy_with == 0
+        again = evolve(event(called="4722555019"), redelivered=True)
         self.ask(harness).errback(StorageUnavailable("away"))
-        again = harness.handle(evolve(event(called="4722555019"), redelivered=True))
-        assert (again, harness.handler.without_account) == ([None], 1)
+        assert harness.handle(again)[0].check(Requeue)
+        assert (harness.handler.without_account, harness.handler.unread_owner) == (0, 0)
+        harness.clock.advance(OWNER_PATIENCE)
+        self.ask(harness).errback(StorageUnavailable("away"))
+        with capturedLogs() as logs:
+            assert harness.handle(again) == [None]
+        assert (harness.handler.without_account, harness.handler.unread_owner) == (0, 1)
+        assert "the owners of their numbers cannot be read" in logs[0]["log_format"]
+        harness.handler.stop()
+
+    def test_a_failed_read_loses_nothing_once_the_owner_can_be_read(self) -> None:
+        harness = Harness()
+        self.ask(harness).errback(StorageUnavailable("reset"))
+        assert harness.handle(event(called="4722555019"))[0].check(Requeue)
+        harness.clock.advance(2)
+        self.ask(harness).errback(StorageUnavailable("it pauses after the failure"))
+        assert harness.handle(evolve(event(called="4722555019"), redelivered=True))[0].check(Requeue)
+        harness.directory.asked_numbers.clear()
+        harness.directory.owners["4722555019"] = ACCOUNT
+        harness.handle(evolve(event(called="4722555019"), redelivered=True))
+        assert harness.dispatcher.hooks == ["of-parent", "own"]
+
+    def test_ids_of_deliveries_do_not_depend_on_what_is_in_memory(self) -> None:
+        """Of two occurrences for the parent's hook, the first has to wait."""
+        waiting = Harness(known={ACCOUNT: (PARENT,)}, fetchable={"d" * 32: (PARENT,)})
+        ready = Harness(known={ACCOUNT: (PARENT,), "d" * 32: (PARENT,)})
+        for harness in (waiting, ready):
+            harness.handle(event(accounts=["d" * 32, ACCOUNT]))
+        ids = [
+            [
+                (event_id, payload)
+                for (hook_id, event_id), payload in zip(
+                    harness.dispatcher.deliveries, harness.dispatcher.payloads, strict=True
+                )
+                if hook_id == "of-parent"
+            ]
+            for harness in (waiting, ready)
+        ]
+        assert ids[0] == ids[1]
+        assert [payload["of"] for _, payload in ids[0]] == ["d" * 32, ACCOUNT]
 
     def test_an_owner_that_must_be_read_itself(self) -> None:
         harness = Harness(known={}, fetchable={ACCOUNT: (PARENT,)})

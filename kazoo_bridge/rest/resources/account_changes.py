@@ -19,6 +19,7 @@ from kazoo_bridge.rest.http.errors import (
     forbidden,
     invalid_credentials,
     invalid_field,
+    restricted,
     validation_error,
 )
 from kazoo_bridge.rest.http.request_context import RequestContext, Response
@@ -93,7 +94,12 @@ class AccountChangeResource(RoutedResource):
     @route("PUT", f"{_ACCOUNT}/api_key")
     @account_handler
     async def renew_api_key(self, context: RequestContext, account_id: str) -> Response:
-        """Answer with a new API key; former ones end. Only super-admins get that of a super-admin."""
+        """Answer with a new API key; former ones end. Only super-admins get that of a super-admin.
+
+        A restricted token gets none, since the tokens of an API key are not restricted.
+        """
+        if _principal(context).restrictions is not None:
+            raise restricted()
         if (await self._read(account_id)).superadmin and not _principal(context).superadmin:
             raise forbidden()
         return Response({"api_key": await self.accounts.renew_api_key(account_id)}, 201)

@@ -78,7 +78,9 @@ class WebsocketResource(RoutedResource):
 
 
 def _caller(context: RequestContext) -> str | None:
-    return None if context.principal is None else context.principal.account_id
+    """Return the account whose sockets are shown and closed, too; none for a token that names what it may."""
+    principal = context.principal
+    return None if principal is None or principal.restrictions is not None else principal.account_id
 
 
 def _age(socket: Mapping[str, Any]) -> int:

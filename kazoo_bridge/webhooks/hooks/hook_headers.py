@@ -72,12 +72,19 @@ HEADERS_SCHEMA: Mapping[str, Any] = {
 def adopt_alias(document: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a client's document with ``headers`` for `HEADERS_ALIAS`, unless it has ``headers`` itself.
 
+    ``headers`` as they are shown, with every value as `MASK`, count as none: the client has read the document
+    and changed the alias.
+
     A pair without name and value, an empty row of monster-ui's form, is left out.
     """
     if HEADERS_ALIAS not in document:
         return document
     adopted = {name: value for name, value in document.items() if name != HEADERS_ALIAS}
-    adopted.setdefault("headers", without_empty_pair(document[HEADERS_ALIAS]))
+    own = adopted.get("headers")
+    if "headers" not in adopted or (
+        isinstance(own, Mapping) and all(value == MASK for value in own.values())
+    ):
+        adopted["headers"] = without_empty_pair(document[HEADERS_ALIAS])
     return adopted
 
 

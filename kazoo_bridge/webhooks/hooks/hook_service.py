@@ -85,7 +85,7 @@ class HookService:
             if not batch:
                 return loaded
             for stored in batch:
-                if hook := self._parse(stored, parser):
+                if hook := self._parse(stored, parser.parse):
                     loaded.put(hook)
 
     def _change(self, change: Callable[[HookRegistry], None]) -> None:
@@ -242,11 +242,11 @@ class HookService:
 
     def parse(self, stored: StoredHook) -> Hook | None:
         """Parse a stored hook; if its document cannot be used, log an error and return None."""
-        return self._parse(stored, HookParser(self._rules.catalogue))
+        return self._parse(stored, partial(Hook.from_document, catalogue=self._rules.catalogue))
 
-    def _parse(self, stored: StoredHook, parser: HookParser) -> Hook | None:
+    def _parse(self, stored: StoredHook, parse: Callable[[StoredHook], Hook]) -> Hook | None:
         try:
-            hook = parser.parse(stored)
+            hook = parse(stored)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             _log.error(
                 "hook ignored, replace its document over REST hook_id={hook_id} account_id={account_id}"

@@ -127,6 +127,15 @@ async def test_an_account_above_a_superadmin_does_not_become_one(rest: RestHarne
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_restricted_token_gets_no_api_key_whose_tokens_are_not(rest: RestHarness) -> None:
+    restricted = await rest.node.tokens.create(ACCOUNT, restrictions='{"put": ["#"], "get": ["#"]}')
+    path = f"/v2/accounts/{CHILD}/api_key"
+    refused = await rest("PUT", path, {}, token=restricted.token)
+    assert (refused.code, refused.json_body["data"]["cause"]) == (403, "access denied by token restrictions")
+    assert (await rest("GET", path, token=restricted.token)).json_body["data"] == {"has_api_key": False}
+
+
+@pytest_twisted.ensureDeferred
 async def test_who_may_choose_a_realm(rest: RestHarness) -> None:
     await grow(rest)
     superadmin = await token_of(rest, TOP)

@@ -70,6 +70,13 @@ async def test_a_hook_is_created_edited_toggled_and_deleted(rest: RestHarness, r
     assert details["custom_request_headers"] == details["headers"] == {"x-api-key": MASK}
     toggled = await rest("POST", path, {**details, "enabled": False})
     assert (toggled.code, toggled.json_body["data"]["enabled"]) == (200, False)
+    # An edit of its own name for them counts, though the others come back as they were shown.
+    renamed = {**details, "custom_request_headers": {"x-other": "hunter3", "x-api-key": MASK}}
+    assert (await rest("POST", path, renamed)).json_body["data"]["headers"] == {
+        "x-other": MASK,
+        "x-api-key": MASK,
+    }
+    assert (await rest("POST", path, details)).json_body["data"]["headers"] == {"x-api-key": MASK}
     assert (await rest("PATCH", path, {"enabled": True})).json_body["data"]["enabled"] is True
     # The form has the masks, which keep the values, under the app's own name only.
     again = form(receiver.url, http_verb="get", custom_request_headers=details["custom_request_headers"])

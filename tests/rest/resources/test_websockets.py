@@ -6,7 +6,7 @@ from typing import Any
 import pytest_twisted
 from attrs import define
 
-from kazoo_bridge.interfaces import Account, BusUnavailable, Principal
+from kazoo_bridge.interfaces import Account, BusUnavailable, Principal, TokenRestrictions
 from kazoo_bridge.rest.resources.websockets import WebsocketResource
 from tests.rest.fakes import FakeDirectory, FakeWebsockets
 from tests.rest.harness import ACCOUNT
@@ -80,3 +80,22 @@ async def test_without_the_bus_there_are_no_sockets(harness: SocketHarness) -> N
     harness.websockets.error = BusUnavailable("no connection")
     response = await harness.site(PATH, token="good")
     assert (response.code, response.json_body["message"]) == (503, "datastore_fault")
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_restricted_token_reaches_no_sockets_beside_those_of_the_path() -> None:
+    child = "c" * 32
+    restricted = TokenRestrictions.parse({"*": [f"accounts/{child}/websockets/#"]})
+    directory = FakeDirectory(
+        {ACCOUNT: Account(ACCOUNT, "", ""), child: Account(child, "", "", (ACCOUNT,))},
+        {"all": Principal(ACCOUNT), "some": Principal(ACCOUNT, restrictions=restricted)},
+    )
+    websockets = FakeWebsockets()
+    path = f"/v2/accounts/{child}/websockets"
+    async with running_site(WebsocketResource(directory, websockets)) as site:
+        for token, expected in (("all", [ACCOUNT, child, ACCOUNT, child, ACCOUNT]), ("some", [child, child])):
+            websockets.asked.clear()
+            await site(path, token=token)
+            assert (await site(f"{path}/1", token=token)).code == 404
+            assert (await site(f"{path}/1", verb="DELETE", token=token)).code == 404
+            assert websockets.asked == expected

@@ -1,0 +1,110 @@
+"""Asks the directory for the owners of called numbers, for events that name no account, within bounds.
+
+An event waits while the broker holds it. When the directory cannot be asked, the event comes again for a
+while; then it reaches no hook, as most called numbers have no owner here, and other events must not wait.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+from attrs import define, field
+from twisted.internet.defer import Deferred, TimeoutError, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from kazoo_bridge.interfaces import IDirectory, StorageUnavailable
+from kazoo_bridge.log_throttle import LogThrottle
+
+_log = Logger()
+
+#: Seconds for which an event waits for the owner of its number.
+OWNER_TIMEOUT = 5.0
+
+#: Seconds after the first failure for which an event comes again. Directories pause for seconds after one.
+OWNER_PATIENCE = 30.0
+
+#: Events that wait at the same time. With the deliveries that wait they must be fewer than the events that
+#: the broker delivers at once (`amqp.prefetch`), or a directory that hangs would block other events.
+MAX_WAITING = 128
+
+#: Events that are to come again. More reach no hook when the directory cannot be asked.
+MAX_RETURNING = 10_000
+
+
+@define(eq=False)
+class OwnerLookup:
+    """Waits for the owners of numbers, and remembers which events have waited before."""
+
+    _clock: IReactorTime
+    _directory: IDirectory
+    _waiting: int = field(init=False, default=0)
+    #: Event id -> when its owner could not be read first, the oldest first.
+    _first_failures: OrderedDict[str, float] = field(init=False, factory=OrderedDict)
+    _given_up: LogThrottle = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._given_up = LogThrottle(self._clock, self._log_given_up)
+
+    @property
+    def given_up(self) -> int:
+        """How many events reached no hook because the owner of their number could not be read."""
+        return self._given_up.total
+
+    def ask(self, number: str | None) -> Deferred[str] | None:
+        """Ask for the owner of a number; None: what memory says is final.
+
+        Fires with an empty text when memory knows the answer, else with the reason why it does not. It does
+        not fail.
+        """
+        asking = None if number is None else self._directory.look_up_number(number)
+        if asking is None:
+            return None
+        if self._waiting >= MAX_WAITING:
+            # The answer is for the events that follow.
+            asking.addErrback(lambda failure: _log.debug("no owner reason={reason}", reason=failure.value))
+            return succeed(f"more than {MAX_WAITING} events wait for owners")
+        self._waiting += 1
+        waited: Deferred[Any] = asking.addTimeout(OWNER_TIMEOUT, self._clock)
+        return waited.addBoth(self._answered)
+
+    def may_return(self, event_id: str, problem: str) -> bool:
+        """Whether an event whose owner cannot be read is to come again; if not, it is counted as given up."""
+        now = self._clock.seconds()
+        since = self._first_failures.pop(event_id, now)
+        self._forget_before(now - 2 * OWNER_PATIENCE)
+        if now - since < OWNER_PATIENCE and len(self._first_failures) < MAX_RETURNING:
+            self._first_failures[event_id] = since
+            return True
+        self._given_up.count(problem)
+        return False
+
+    def stop(self) -> None:
+        """Log what has not been logged, and leave no delayed call."""
+        self._given_up.stop()
+
+    def _answered(self, result: Any) -> str:
+        self._waiting -= 1
+        if not isinstance(result, Failure):
+            return ""
+        if result.check(TimeoutError):
+            return f"no answer within {OWNER_TIMEOUT:g} s"
+        if not result.check(StorageUnavailable):
+            _log.failure("asking for the owner of a number failed", result)
+        return result.getErrorMessage()
+
+    def _forget_before(self, time: float) -> None:
+        while self._first_failures:
+            event_id, since = next(iter(self._first_failures.items()))
+            if since >= time:
+                return
+            del self._first_failures[event_id]
+
+    def _log_given_up(self, count: int, latest: str) -> None:
+        _log.warn(
+            "events reach no hook, the owners of their numbers cannot be read count={count} latest={latest}",
+            count=count,
+            latest=latest,
+        )
