@@ -21,7 +21,8 @@ from kazoo_bridge.config import Amqp, Config, ConfigError, Http, Storage, Websoc
 from kazoo_bridge.directory.base import BaseDirectory
 from kazoo_bridge.interfaces import StorageUnavailable
 from kazoo_bridge.node import node as node_module
-from kazoo_bridge.node.node import Node, StartupFailed, make_bus
+from kazoo_bridge.node.node import Node, StartupFailed
+from kazoo_bridge.node.parts import make_bus
 from kazoo_bridge.storage.change_feed import ALL
 from tests.node.harness import make_config, make_node
 

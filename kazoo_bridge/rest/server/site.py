@@ -33,6 +33,10 @@ from kazoo_bridge.rest.server.root_resource import RootResource
 _TOKENS = re.compile(rb"(?<![\w-])eyJ[\w-]*(?:\.|%2[Ee])[\w-]*(?:\.|%2[Ee])[\w-]*")
 
 
+#: The secret in the URL of a pivot point.
+_PIVOT_SECRET = re.compile(rb"(/pivot/[^/?]*/)[^/?]+")
+
+
 def make_site(
     reactor: Any,
     resources: Iterable[Resource],
@@ -114,7 +118,7 @@ class _RequestWithoutQuery:
 
 
 def _without_tokens(uri: bytes) -> bytes:
-    return _TOKENS.sub(b"[token]", uri.partition(b"?")[0])
+    return _PIVOT_SECRET.sub(rb"\1[secret]", _TOKENS.sub(b"[token]", uri.partition(b"?")[0]))
 
 
 def _format_access_log(timestamp: str, request: Request) -> str:
