@@ -71,10 +71,11 @@ class PivotAsker:
         self.questions[question.id] = question
         asking = Deferred.fromCoroutine(self._ask(question))
         asking.addErrback(self._log_unless_cancelled)
+        asking.addCallback(lambda _: None if question.asked else question.give_up(NO_CLIENT))
         try:
             outcome = await question.done
         finally:
-            question.give_up(STOPPED)
+            question.close()  # KAZOO may have given up
             asking.cancel()
             del self.questions[question.id]
         if (
@@ -136,8 +137,6 @@ class PivotAsker:
             await self._ask_in_turn(question)
         else:
             await self._ask_all(question)
-        if not question.asked:
-            question.give_up(NO_CLIENT)
 
     def _client_of(self, question: Question) -> ClientAddress | None:
         if question.call.call_id is None:

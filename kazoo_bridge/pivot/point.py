@@ -16,13 +16,13 @@ from kazoo_bridge.schema_errors import FieldErrors, add_errors, field_error, to_
 #: Networks from which one pivot point accepts requests.
 MAX_NETWORKS = 50
 
-#: The JSON schema of a document, but for the steps of ``fallback``.
+#: The JSON schema of a document, but for the steps of ``fallback``. ``$`` would accept a line feed in Python.
 PIVOT_SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "required": ["name"],
     "additionalProperties": False,
     "properties": {
-        "name": {"type": "string", "pattern": "^[A-Za-z0-9-]{1,64}$"},
+        "name": {"type": "string", "pattern": r"^[A-Za-z0-9-]{1,64}(?![\s\S])"},
         "timeout_ms": {"type": "integer", "minimum": 100, "maximum": 10_000, "default": 3000},
         "fallback": {"type": "object", "description": "A flow, as an answer has it; none ends Pivot."},
         "strategy": {"type": "string", "enum": ["first", "rotate"], "default": "first"},
@@ -61,7 +61,7 @@ def validate_document(data: Mapping[str, Any], own_modules: Collection[str] = ()
                 add_errors(errors, field_error(f"source_networks.{number}", "wrong_format", message))
     if errors:
         raise InvalidDocument(errors)
-    return {**_DEFAULTS, **document}
+    return {"name": document["name"], **_DEFAULTS, **document}
 
 
 def _parse_network(text: str) -> IPv4Network | IPv6Network | None:

@@ -100,9 +100,13 @@ class Question:
         if not self.done.called:
             self._finish(Outcome(kind))
 
-    def _finish(self, outcome: Outcome) -> None:
+    def close(self) -> None:
+        """Leave no delayed call."""
         if self._timer.active():
             self._timer.cancel()
+
+    def _finish(self, outcome: Outcome) -> None:
+        self.close()
         self.done.callback(outcome)
 
     def _validate(self, answer: PivotAnswer) -> None:
