@@ -173,7 +173,7 @@ class IPivots(Interface):
     All methods that return an Awaitable may raise `StorageUnavailable`.
     """
 
-    document_schema: Mapping[str, Any] = Attribute("The JSON schema of a pivot point's document.")
+    pivot_schema: Mapping[str, Any] = Attribute("The JSON schema of a pivot point's document.")
 
     def points(account_id: str) -> Awaitable[Sequence[StoredPivot]]:
         """Return the account's pivot points, oldest first."""

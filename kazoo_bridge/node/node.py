@@ -221,7 +221,7 @@ class Node:
             self.name,
             services.directory,
             self.config.http,
-            self.config.websockets.trusted_proxies,
+            (*self.config.websockets.trusted_proxies, *self.config.pivot.kazoo_networks),
         )
         endpoint = self.config.http.endpoint
         self._port = await _open_port(

@@ -19,7 +19,7 @@ from kazoo_bridge.interfaces import IPivotClients, PivotAnswer, UnknownPivotRequ
 from kazoo_bridge.pivot.call_parameters import CallParameters
 from kazoo_bridge.pivot.cluster import PivotCluster
 from kazoo_bridge.pivot.point import PivotPoint
-from kazoo_bridge.pivot.question import ANSWERED, NO_CLIENT, STOPPED, ClientAddress, Outcome, Question
+from kazoo_bridge.pivot.question import ANSWERED, NO_CLIENT, STOPPED, ClientAddress, PivotOutcome, Question
 
 _log = Logger()
 
@@ -64,7 +64,7 @@ class PivotAsker:
     _turns: OrderedDict[tuple[str, ClientAddress], int] = field(init=False, factory=OrderedDict)
     _turn: int = field(init=False, default=0)
 
-    async def ask(self, point: PivotPoint, call: CallParameters) -> tuple[Question, Outcome]:
+    async def ask(self, point: PivotPoint, call: CallParameters) -> tuple[Question, PivotOutcome]:
         """Let clients say what to do with a call; return the question and its end, within its time."""
         node_id = self._cluster.node_id
         question = Question(self._clock, f"{node_id}-{token_hex(12)}", point, call, self._own_modules)

@@ -39,7 +39,7 @@ class ClientAddress:
 
 
 @frozen
-class Outcome:
+class PivotOutcome:
     """The end of a request. `answer` is None unless the outcome is `ANSWERED`."""
 
     kind: str
@@ -51,7 +51,8 @@ class Outcome:
 class Question:
     """A request that waits, at most for the time of its pivot point.
 
-    `id` is the ``pivot_id``. `asked` are the clients that have received it. `done` fires with the `Outcome`.
+    `id` is the ``pivot_id``. `asked` are the clients that have received it. `done` fires with the
+    `PivotOutcome`.
     """
 
     _clock: IReactorTime
@@ -60,7 +61,7 @@ class Question:
     call: CallParameters
     own_modules: tuple[str, ...] = ()
     asked: set[ClientAddress] = field(init=False, factory=set)
-    done: Deferred[Outcome] = field(init=False, factory=Deferred)
+    done: Deferred[PivotOutcome] = field(init=False, factory=Deferred)
     _deadline: float = field(init=False)
     _timer: IDelayedCall = field(init=False)
 
@@ -93,19 +94,19 @@ class Question:
         if self.done.called:
             raise UnknownPivotRequest(self.id)
         self._validate(answer)
-        self._finish(Outcome(ANSWERED, answer, source))
+        self._finish(PivotOutcome(ANSWERED, answer, source))
 
     def give_up(self, kind: str) -> None:
         """End the request without an answer, if it has not ended."""
         if not self.done.called:
-            self._finish(Outcome(kind))
+            self._finish(PivotOutcome(kind))
 
     def close(self) -> None:
         """Leave no delayed call."""
         if self._timer.active():
             self._timer.cancel()
 
-    def _finish(self, outcome: Outcome) -> None:
+    def _finish(self, outcome: PivotOutcome) -> None:
         self.close()
         self.done.callback(outcome)
 

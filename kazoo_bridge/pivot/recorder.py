@@ -12,7 +12,7 @@ from attrs import define, field
 from kazoo_bridge.batch_writer import BatchWriter
 from kazoo_bridge.interfaces import IPivotStore, PivotRecord, StorageUnavailable
 from kazoo_bridge.kazoo import normalize, to_gregorian
-from kazoo_bridge.pivot.question import Outcome, Question
+from kazoo_bridge.pivot.question import PivotOutcome, Question
 
 #: Records of one pivot point, and of all, that wait for the storage; the oldest are lost.
 MAX_WAITING_PER_POINT, MAX_WAITING = 100, 10_000
@@ -32,7 +32,7 @@ class PivotRecorder(BatchWriter):
     content = "records of pivot points"
     collect_interval = 0.5
 
-    def record(self, question: Question, outcome: Outcome, seconds: float) -> None:
+    def record(self, question: Question, outcome: PivotOutcome, seconds: float) -> None:
         """Record a request that has ended after `seconds`, in memory for now."""
         point = question.point
         now = self._clock.seconds()
@@ -58,7 +58,7 @@ class PivotRecorder(BatchWriter):
             raise
 
 
-def make_document(question: Question, outcome: Outcome, seconds: float, now: float) -> Mapping[str, Any]:
+def make_document(question: Question, outcome: PivotOutcome, seconds: float, now: float) -> Mapping[str, Any]:
     """Return the record of a request as it is listed; `now` is in Unix seconds."""
     answer = outcome.answer
     document: dict[str, Any] = {

@@ -47,7 +47,7 @@ from kazoo_bridge.pivot.question import (
     DISABLED,
     OUTCOMES,
     ClientAddress,
-    Outcome,
+    PivotOutcome,
     Question,
 )
 from kazoo_bridge.pivot.recorder import PivotRecorder
@@ -132,7 +132,7 @@ class PivotService:
     # -- documents
 
     @property
-    def document_schema(self) -> Mapping[str, Any]:
+    def pivot_schema(self) -> Mapping[str, Any]:
         """See `IPivots`."""
         return PIVOT_SCHEMA
 
@@ -232,11 +232,11 @@ class PivotService:
             raise PivotRefused(403, "the request is of another account than the pivot point")
         return point, call
 
-    async def _ask(self, point: PivotPoint, call: CallParameters) -> tuple[Question | None, Outcome]:
+    async def _ask(self, point: PivotPoint, call: CallParameters) -> tuple[Question | None, PivotOutcome]:
         if not point.enabled:
-            return None, Outcome(DISABLED)
+            return None, PivotOutcome(DISABLED)
         if self._waiting[point.account_id] >= self._max_requests:
-            return None, Outcome(BUSY)
+            return None, PivotOutcome(BUSY)
         self._waiting[point.account_id] += 1
         try:
             return await self._asker.ask(point, call)
@@ -245,7 +245,7 @@ class PivotService:
             if not self._waiting[point.account_id]:
                 del self._waiting[point.account_id]
 
-    def _announce(self, question: Question, outcome: Outcome) -> None:
+    def _announce(self, question: Question, outcome: PivotOutcome) -> None:
         """Inform the clients that a question needs no answer any more, and who has answered it."""
         if not question.asked:
             return
@@ -315,7 +315,7 @@ class PivotService:
         return {"Result": ANSWERED}
 
 
-def _to_reply(point: PivotPoint, outcome: Outcome) -> PivotReply:
+def _to_reply(point: PivotPoint, outcome: PivotOutcome) -> PivotReply:
     answer = outcome.answer
     if answer is not None and answer.twiml is not None:
         return PivotReply(answer.twiml.encode(), "text/xml")

@@ -81,6 +81,6 @@ def build_resources(services: RestServices) -> list[Resource]:
         MetricResource(clock, services.read_metrics),
         HealthResource(clock, services.readiness_problems, services.degradations),
         OpenApiResource.from_schemas(
-            webhooks.document_schema, webhooks.secret_schemas, services.pivots.document_schema
+            webhooks.document_schema, webhooks.secret_schemas, services.pivots.pivot_schema
         ),
     ]

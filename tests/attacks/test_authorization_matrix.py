@@ -22,6 +22,7 @@ from twisted.web.http_headers import Headers
 from kazoo_bridge.calls.command_schemas import COMMAND_SCHEMAS
 from kazoo_bridge.config import Http
 from kazoo_bridge.interfaces import IDirectory, StorageUnavailable
+from kazoo_bridge.pivot.point import PIVOT_SCHEMA
 from kazoo_bridge.plugins.discovery import find_categories
 from kazoo_bridge.rest.http.routing import make_app
 from kazoo_bridge.rest.resources.console import WebsocketLocation
@@ -167,6 +168,7 @@ class Reached:
     hook_types = ()
     document_schema = document_schema(())
     secret_schemas = SECRET_PROPERTIES
+    pivot_schema = PIVOT_SCHEMA
 
     def __getattr__(self, name: str) -> Any:
         def reached(*_arguments: Any, **_named: Any) -> Any:

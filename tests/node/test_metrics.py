@@ -26,7 +26,13 @@ _PURGES = (
     "deliveries_waited_too_long",
     "deliveries_too_many_waiting",
     "dead_deliveries",
+    "pivot_records",
 )
+
+_PIVOT_RESULTS = ("answered", "no_client", "timeout", "disabled", "busy", "stopped")
+
+_PIVOT_BUCKETS = ("0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1.0", "2.0", "3.0", "5.0", "10.0")
+
 
 #: Metric -> type and label, as documented in docs/reference/metrics.md.
 METRICS = {
@@ -65,6 +71,9 @@ METRICS = {
     "requests_under_way": ("gauge", ""),
     "requests_queued": ("gauge", ""),
     "deliveries_stored": ("gauge", "status"),
+    "pivot_requests": ("counter", "result"),
+    "pivot_requests_waiting": ("gauge", ""),
+    "pivot_answer_seconds": ("histogram", "le"),
 }
 
 #: Only with `amqp.zones`.

@@ -14,7 +14,7 @@ from kazoo_bridge.interfaces import PivotAnswer, UnknownPivotRequest
 from kazoo_bridge.pivot import asker as asker_module
 from kazoo_bridge.pivot.asker import NoClients, PivotAsker
 from kazoo_bridge.pivot.call_parameters import CallParameters
-from kazoo_bridge.pivot.question import ANSWERED, NO_CLIENT, STOPPED, TIMEOUT, ClientAddress, Outcome
+from kazoo_bridge.pivot.question import ANSWERED, NO_CLIENT, STOPPED, TIMEOUT, ClientAddress, PivotOutcome
 from tests.pivot.fakes import FakeClients
 from tests.pivot.test_point import make_point
 
@@ -45,7 +45,7 @@ class Harness:
         cluster: Any = self.cluster
         self.asker = PivotAsker(self.clock, cluster)
         self.clients = self.asker.clients = FakeClients(list(connected))
-        self.ended: list[Outcome] = []
+        self.ended: list[PivotOutcome] = []
 
     def ask(self, call_id: str = "c1", **document: Any) -> str:
         """Ask; return the pivot id, empty if the question has ended at once."""

@@ -7,7 +7,7 @@ from twisted.internet.task import Clock
 
 from kazoo_bridge.interfaces import AnswerRefused, PivotAnswer, UnknownPivotRequest
 from kazoo_bridge.pivot.call_parameters import CallParameters
-from kazoo_bridge.pivot.question import ANSWERED, NO_CLIENT, TIMEOUT, ClientAddress, Outcome, Question
+from kazoo_bridge.pivot.question import ANSWERED, NO_CLIENT, TIMEOUT, ClientAddress, PivotOutcome, Question
 from tests.pivot.test_point import make_point
 
 FLOW = {"module": "hangup"}
@@ -19,8 +19,8 @@ def make_question(clock: Clock, wants_twiml: bool = False, **document: Any) -> Q
     return Question(clock, "n-1", make_point(**document), call)
 
 
-def ended(question: Question) -> list[Outcome]:
-    outcomes: list[Outcome] = []
+def ended(question: Question) -> list[PivotOutcome]:
+    outcomes: list[PivotOutcome] = []
     question.done.addCallback(outcomes.append)
     return outcomes
 
@@ -49,7 +49,7 @@ def test_the_first_good_answer_counts() -> None:
             question.answer(bad, SOURCE)
     good = PivotAnswer(FLOW)
     question.answer(good, SOURCE)
-    assert outcomes == [Outcome(ANSWERED, good, SOURCE)]
+    assert outcomes == [PivotOutcome(ANSWERED, good, SOURCE)]
     with pytest.raises(UnknownPivotRequest):
         question.answer(good, SOURCE)
     question.give_up(NO_CLIENT)
@@ -63,7 +63,7 @@ def test_it_ends_with_its_time() -> None:
     clock.advance(0.499)
     assert outcomes == []
     clock.advance(0.001)
-    assert outcomes == [Outcome(TIMEOUT)]
+    assert outcomes == [PivotOutcome(TIMEOUT)]
     assert question.remaining == 0
 
 

@@ -48,7 +48,7 @@ def make_site(
     """Return a site that serves `resources`, and answers every other path and method with KAZOO's errors.
 
     `node` is the node's name in responses, `directory` knows the clients, `http` has the limits.
-    `trusted_proxies` are networks whose connections are those of many clients.
+    `trusted_proxies` are networks whose connections are those of many clients, or of many calls.
     """
     app = make_app(resources)
 
