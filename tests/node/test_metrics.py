@@ -162,6 +162,11 @@ async def test_a_fresh_node_has_all_its_samples(node: Node) -> None:
         "deliveries_stored{pending}": 0,
         "deliveries_stored{held}": 0,
         "deliveries_stored{dead}": 0,
+        **{f"pivot_requests_total{{{result}}}": 0 for result in _PIVOT_RESULTS},
+        "pivot_requests_waiting": 0,
+        **{f"pivot_answer_seconds_bucket{{{bound}}}": 0 for bound in (*_PIVOT_BUCKETS, "+Inf")},
+        "pivot_answer_seconds_count": 0,
+        "pivot_answer_seconds_sum": 0,
     }
 
 

@@ -36,11 +36,16 @@ class PivotHarness:
 
     harness: Harness
 
+    @property
+    def host(self) -> str:
+        """Host and port of REST."""
+        return self.harness.node.http_host
+
     async def rest(
         self, method: str, path: str = "", data: Any = None, account: str = RESELLER, token: str | None = None
     ) -> HttpAnswer:
         """Send a request to a path below the account's pivot points."""
-        url = f"http://{self.harness.node.http_host}/v2/accounts/{account}/pivots{path}"
+        url = f"http://{self.host}/v2/accounts/{account}/pivots{path}"
         headers = {"X-Auth-Token": token or self.harness.tokens[account]}
         body = None if data is None else json.dumps({"data": data}).encode()
         return await fetch(method, url, body, headers)
