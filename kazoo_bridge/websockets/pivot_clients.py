@@ -47,6 +47,7 @@ class PivotClients:
             for session in sessions:
                 if only is None or session.id in only:
                     session.deliver(frame)
+                    session.bucket.give_back()  # for the answer, whatever the client's rate limit
                     asked[session.id] = None
             if frame.holders:
                 frame.forget_encodings()

@@ -31,3 +31,16 @@ async def test_connected_subscribers_are_asked(tmp_path: Any) -> None:
     await sockets[1].event()
     assert sockets[0].events.pending == sockets[2].events.pending == stranger.events.pending == []
     await harness.stop()
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_answer_to_each_question_is_within_the_rate_of_a_client(tmp_path: Any) -> None:
+    harness = await Harness.start(tmp_path, rate_burst=3, rate_per_second=1)
+    client = await harness.connect()
+    await client.request("subscribe", {"account_id": RESELLER, "binding": "pivot.*"})
+    event = {"Event-Name": "pivot_request", "Event-Category": "pivot"}
+    for _ in range(10):
+        harness.websockets.pivot_clients.ask(RESELLER, "front-desk", event, None)
+        reply = await client.request("pivot", {"account_id": RESELLER, "pivot_id": "x"})
+        assert reply["data"]["errors"] == ["no request x waits for an answer: it has ended"]
+    await harness.stop()
