@@ -34,15 +34,15 @@ _POSITION = "import couchdb"
 
 
 @click.command(name="export")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path), required=False)
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path), default="-")
 @click.option(
     "--with-secrets",
     is_flag=True,
     help="Also secrets and headers of hooks, and digests of API keys and tokens. Keep the file safe.",
 )
 @click.pass_obj
-def export_command(context: CliContext, file: Path | None, with_secrets: bool) -> None:
-    """Write accounts, limits, numbers and hooks to FILE, or to standard output, as JSON lines.
+def export_command(context: CliContext, file: Path, with_secrets: bool) -> None:
+    """Write accounts, limits, numbers and hooks to FILE as JSON lines; without FILE or with -, to stdout.
 
     Only the user can read a new FILE; an existing FILE is not replaced.
     """
@@ -54,7 +54,7 @@ def export_command(context: CliContext, file: Path | None, with_secrets: bool) -
             count += 1
         return count - 1
 
-    if file is None:
+    if str(file) == "-":
         stdout: BinaryIO = sys.stdout.buffer
         context.read(lambda connection: write(stdout, connection))
         return

@@ -116,6 +116,11 @@ class TestFiles:
         assert "cannot be created" in cli.error("export", str(file))
         assert file.read_text() == "precious"
 
+    def test_a_dash_is_standard_output(self, cli: CliHarness, tmp_path: Path) -> None:
+        cli.run("account", "create", "--id", A)
+        assert cli.lines("export", "-") == cli.lines("export")
+        assert not (tmp_path / "-").exists()
+
     def test_files_that_are_no_export(self, cli: CliHarness, tmp_path: Path) -> None:
         assert "cannot be read" in cli.error("import", str(tmp_path / "missing"))
         for text in ("", "number,account\n", '{"type": "kazoo_bridge_export", "version": 9}\n', "[]\n"):
