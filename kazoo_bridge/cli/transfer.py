@@ -15,19 +15,31 @@ from attrs import define
 from sqlalchemy import Connection, Engine
 
 from kazoo_bridge.cli.context import CliContext
-from kazoo_bridge.cli.export_file import NotAnExport, export_lines, import_line
-from kazoo_bridge.cli.importer import Importer
+from kazoo_bridge.cli.export_file import export_lines
+from kazoo_bridge.cli.import_file import LineReader, NotAnExport, read_lines
+from kazoo_bridge.cli.importer import CREDENTIALS, HEADERS, SECRETS, Importer
 from kazoo_bridge.config import Config
 from kazoo_bridge.interfaces import StorageUnavailable
+from kazoo_bridge.log_escaping import escape_for_log
+from kazoo_bridge.plugins.discovery import find_categories
 from kazoo_bridge.storage import transfer
 from kazoo_bridge.storage.engine import in_transaction
 from kazoo_bridge.storage.tables import settings
 from kazoo_bridge.text_sanitizing import text_for_display
+from kazoo_bridge.webhooks.hooks.hook_catalogue import HookCatalogue
+from kazoo_bridge.webhooks.hooks.hook_document import DocumentRules
 
 T = TypeVar("T")
 
 #: The source of an import that is no file.
 COUCHDB = "couchdb"
+
+#: The secret parts of hooks, for people.
+_HIDDEN_NAMES = {
+    SECRETS: "signing secret",
+    HEADERS: "own headers",
+    CREDENTIALS: "credentials in the URI",
+}
 
 #: The setting that says how far an import of CouchDB has come.
 _POSITION = "import couchdb"
@@ -91,14 +103,18 @@ def import_command(context: CliContext, source: str, dry_run: bool, restart: boo
             _transaction(engine, transfer.read_snapshot, writing=False),
             None if dry_run else write,
             lambda kind, subject, reason: click.echo(
-                f"refused {kind} {text_for_display(subject)}: {text_for_display(reason)}", err=True
+                f"refused {kind} {text_for_display(subject)}: {escape_for_log(reason)}", err=True
+            ),
+            lambda hook_id, missing: click.echo(
+                f"hook {hook_id}: without its {', '.join(_HIDDEN_NAMES[name] for name in missing)},"
+                " which the file leaves out"
             ),
         )
         if source == COUCHDB:
             position = ImportPosition(engine, enabled=not dry_run)
             _import_couchdb(context.config(), importer, position, restart=restart)
         else:
-            _import_file(importer, Path(source))
+            _import_file(context.config(), importer, Path(source))
         importer.flush()
     for line in importer.summary() or ["nothing to import"]:
         click.echo(line)
@@ -141,7 +157,8 @@ def _set_position(connection: Connection, position: str | None) -> None:
         connection.execute(sa.insert(settings).values(name=_POSITION, value=position))
 
 
-def _import_file(importer: Importer, path: Path) -> None:
+def _import_file(config: Config, importer: Importer, path: Path) -> None:
+    reader = LineReader(importer, _document_rules(config))
     try:
         size = path.stat().st_size if str(path) != "-" else 0
         opened: AbstractContextManager[BinaryIO] = (
@@ -150,12 +167,13 @@ def _import_file(importer: Importer, path: Path) -> None:
     except OSError as error:
         raise click.ClickException(f"{path}: cannot be read: {error.strerror}") from None
     with opened as lines, _Progress(size) as advance:
-        for number, line in enumerate(lines, 1):
+        for number, line in enumerate(read_lines(lines), 1):
+            importer.place = f"line {number}"
             try:
-                if number == 1 and b"kazoo_bridge_export" not in line[:200]:
-                    raise NotAnExport("expected a file that kazoo-bridge export has written")
-                if line.strip():
-                    import_line(importer, line)
+                if number == 1:
+                    reader.read_head(line)
+                elif line.strip():
+                    reader.read(line)
             except NotAnExport as error:
                 if number == 1:
                     raise click.ClickException(f"{path}: line 1: {error}") from None
@@ -189,6 +207,13 @@ def _import_couchdb(config: Config, importer: Importer, position: ImportPosition
     position.set(None)
 
 
+def _document_rules(config: Config) -> DocumentRules:
+    categories = find_categories(config.plugins.path)
+    return DocumentRules.from_catalogue(
+        HookCatalogue.from_types(hook for category in categories for hook in category.hooks)
+    )
+
+
 async def _read_couchdb(
     config: Config,
     importer: Importer,
@@ -200,14 +225,9 @@ async def _read_couchdb(
 
     from kazoo_bridge.cli.couch_source import CouchSource
     from kazoo_bridge.couchdb.client import CouchClient, DatabaseMissing
-    from kazoo_bridge.plugins.discovery import find_categories
-    from kazoo_bridge.webhooks.hooks.hook_catalogue import HookCatalogue
-    from kazoo_bridge.webhooks.hooks.hook_document import DocumentRules
 
     couchdb = config.couchdb
-    categories = find_categories(config.plugins.path)
-    catalogue = HookCatalogue.from_types(hook for category in categories for hook in category.hooks)
-    rules = DocumentRules.from_catalogue(catalogue)
+    rules = _document_rules(config)
     client = CouchClient.from_uri(reactor, couchdb.uri, timeout=couchdb.request_timeout_ms / 1000)
     advances: list[Callable[[int], None]] = []
     source = CouchSource(client, rules, importer, begin, on_position, lambda count: advances[0](count))

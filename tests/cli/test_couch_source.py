@@ -92,6 +92,7 @@ def test_the_whole_cluster_is_imported() -> None:
         f"refused hook {4:032x}",
         f"refused hook {5:032x}",
     ]
+    assert errors[1].endswith(', got "unheard_of"')
     after = stored()
     assert {one.id: one.parent_id for one in after.accounts.values()} == {
         MASTER: None,
