@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -90,7 +91,12 @@ def _hook_line(hook: StoredHook, *, with_secrets: bool) -> bytes:
 
 
 def _line(kind: str, **record: Any) -> bytes:
-    return orjson.dumps({"type": kind, **record}, option=orjson.OPT_APPEND_NEWLINE)
+    line = {"type": kind, **record}
+    try:
+        return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+    except TypeError:
+        # A stored document may have integers of more than 64 bits, and lone surrogates.
+        return json.dumps(line).encode() + b"\n"
 
 
 def _parents_first(everything: Mapping[str, StoredAccount]) -> list[StoredAccount]:

@@ -94,6 +94,8 @@ def import_command(context: CliContext, source: str, dry_run: bool, restart: boo
     Everything keeps its id. What is there already is updated; nothing is deleted. What cannot be imported is
     printed with the reason, and the exit code is then 1. It may be repeated.
     """
+    if restart and source != COUCHDB:
+        raise click.UsageError("--restart is for import couchdb: a FILE is always read from its beginning")
     with context.opened() as engine:
 
         def write(work: Callable[[Connection], None]) -> None:
@@ -106,8 +108,8 @@ def import_command(context: CliContext, source: str, dry_run: bool, restart: boo
                 f"refused {kind} {text_for_display(subject)}: {escape_for_log(reason)}", err=True
             ),
             lambda hook_id, missing: click.echo(
-                f"hook {hook_id}: without its {', '.join(_HIDDEN_NAMES[name] for name in missing)},"
-                " which the file leaves out"
+                f"hook {hook_id} lacks what the file leaves out:"
+                f" {', '.join(_HIDDEN_NAMES[name] for name in missing)}"
             ),
         )
         if source == COUCHDB:
@@ -192,7 +194,7 @@ def _import_couchdb(config: Config, importer: Importer, position: ImportPosition
     from twisted.internet.task import react
 
     errors: list[str] = []
-    reading = _read_couchdb(config, importer, begin, position.set, errors)
+    reading = _read_couchdb(config, importer, begin, position.set, errors, dry_run=not position.enabled)
 
     def main(_reactor: Any) -> Any:
         return Deferred.fromCoroutine(reading)
@@ -220,6 +222,8 @@ async def _read_couchdb(
     begin: str,
     on_position: Callable[[str], None],
     errors: list[str],
+    *,
+    dry_run: bool,
 ) -> None:
     from twisted.internet import reactor
 
@@ -236,7 +240,8 @@ async def _read_couchdb(
             advances.append(advance)
             await source.run()
     except (StorageUnavailable, DatabaseMissing) as error:
-        errors.append(f"couchdb.uri: {error}; what was read before is imported: repeat to continue")
+        kept = "" if dry_run else "; what was read before is imported: repeat to continue"
+        errors.append(f"couchdb.uri: {str(error).rstrip('.')}{kept}")
     except click.ClickException as error:
         errors.append(error.message)
     finally:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import orjson
@@ -61,3 +62,14 @@ def test_the_secret_parts_of_a_hook(tmp_path: Path, with_secrets: bool) -> None:
         }
     assert second["document"] == {"uri": "https://hook.example/@"}
     assert "left_out" not in second
+
+
+def test_documents_that_few_parsers_take_are_exported(tmp_path: Path) -> None:
+    document = {"uri": "https://hook.example/", "modifiers": {"n": 2**70, "t": "\ud800"}}
+    opened = engine.open_engine(f"sqlite:///{tmp_path}/b.sqlite3")
+    migrate.upgrade(opened)
+    with opened.begin() as connection:
+        transfer.put_hook(connection, StoredHook("d" * 32, A, document, "1-x", 1, 2), 0)
+        *_, line = export_lines(connection, with_secrets=False)
+    opened.dispose()
+    assert json.loads(line)["document"] == document

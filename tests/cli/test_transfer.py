@@ -110,8 +110,8 @@ class TestFiles:
         assert after.hooks[HOOK_ID].document == DOCUMENT | {"name": "All calls"}
         use_another_storage(monkeypatch, tmp_path)
         assert cli.lines("import", "-", stdin=exported)[0] == (
-            f"hook {HOOK_ID}: without its credentials in the URI, own headers, signing secret,"
-            " which the file leaves out"
+            f"hook {HOOK_ID} lacks what the file leaves out:"
+            " credentials in the URI, own headers, signing secret"
         )
         hook = stored().hooks[HOOK_ID]
         assert (hook.secrets, hook.headers, "headers" in hook.document) == ((), {}, False)
@@ -119,6 +119,9 @@ class TestFiles:
 
     def test_couchdb_must_be_configured(self, cli: CliHarness) -> None:
         assert "couchdb.uri: expected the URI" in cli.error("import", "couchdb")
+
+    def test_restart_is_for_couchdb_alone(self, cli: CliHarness) -> None:
+        assert "--restart is for import couchdb" in cli.error("import", "-", "--restart", exit_code=2)
 
     def test_a_file_is_not_replaced(self, cli: CliHarness, tmp_path: Path) -> None:
         file = tmp_path / "export.jsonl"
