@@ -229,6 +229,11 @@ def _select_in(connection: Connection, column: ColumnElement[str], ids: tuple[st
     return [hook for batch in in_batches(ids) for hook in _select(connection, column.in_(batch))]
 
 
+def find(connection: Connection, hook_id: str) -> StoredHook | None:
+    """Return the hook with this id, of any account; None if there is none."""
+    return next(iter(_select_in(connection, hooks.c.id, (hook_id,))), None)
+
+
 def select_batch(connection: Connection, after: int, count: int) -> tuple[list[StoredHook], int]:
     """Return at most `count` hooks that follow a position, oldest first, and the position of the last one."""
     following = sa.select(hooks).where(hooks.c.sequence > after).order_by(hooks.c.sequence).limit(count)

@@ -87,19 +87,6 @@ class RestOfKazoo:
 
 
 @pytest.fixture(scope="module")
-def couchdb(couchdb_server: CouchServer) -> CouchServer:
-    couchdb_server.wipe()
-    return couchdb_server
-
-
-@pytest.fixture(scope="module")
-def cluster(couchdb: CouchServer) -> KazooCluster:
-    cluster = KazooCluster(couchdb)
-    cluster.populate()
-    return cluster
-
-
-@pytest.fixture(scope="module")
 def broker_uri(rabbit: RabbitNode) -> str:
     return rabbit.fresh_vhost()
 
