@@ -48,7 +48,7 @@ class OrphanRemoval:
         gone = {hook_id for hook_id, document in documents.items() if not is_live_hook(document)}
         gone |= presence.deleted
         if presence.existing or presence.deleted or len(candidates) < len(kept):
-            # Those of which only other tables have something may be hooks that events have brought.
+            # A hook that has only missed events may be one that events have brought: it has no document.
             never_written = set(candidates) - presence.existing - presence.deleted
             gone |= (await self.extras.read(never_written)).keys()
         if gone:
