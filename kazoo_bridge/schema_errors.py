@@ -8,6 +8,7 @@ as ``value``). See ``kz_json_schema`` and ``cb_context`` in ``2600hz/kazoo``.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from types import MappingProxyType
@@ -34,6 +35,9 @@ _MESSAGES = {
 
 #: Fields that the errors of one document have at most; further mistakes are not reported.
 MAX_FIELDS = 20
+
+#: Values of an ``enum`` that a text names.
+_MAX_LISTED = 10
 
 #: Characters of a field's path.
 _MAX_PATH_LENGTH = 200
@@ -112,6 +116,25 @@ def to_kazoo_errors(
             field_error(".".join(path), rule, message, target=target, cause=display(error.instance)),
         )
     return result
+
+
+def errors_to_text(errors: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+    """Return errors in one text: for each field what was expected, and what was given if that is known."""
+    return "; ".join(
+        f"{field}: {_detail_text(details)}"
+        for field, rules in bounded(errors).items()
+        for details in rules.values()
+    )
+
+
+def _detail_text(details: Mapping[str, Any]) -> str:
+    text, target = str(details["message"]), details.get("target")
+    if isinstance(target, list) and text == _MESSAGES["enum"]:
+        listed = ", ".join(map(str, target[:_MAX_LISTED]))
+        text = f"expected one of {listed}{', …' if len(target) > _MAX_LISTED else ''}"
+    if "cause" in details:
+        text += f", got {json.dumps(details['cause'], ensure_ascii=False, default=str)}"
+    return text
 
 
 def bounded(errors: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> FieldErrors:

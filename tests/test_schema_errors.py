@@ -11,6 +11,7 @@ from kazoo_bridge.schema_errors import (
     add_errors,
     bounded,
     error_details,
+    errors_to_text,
     field_error,
     to_kazoo_errors,
 )
@@ -169,3 +170,17 @@ def test_bounded_errors_repeat_little() -> None:
     assert (shown["message"], shown["target"]) == ("m" * 999 + "…", list(range(100)))
     assert len(str(errors)) < 45_000
     assert bounded(errors) == errors
+
+
+def test_errors_as_a_text() -> None:
+    errors = errors_of({"name": "long name", "verb": "delete", "count": 9})
+    assert errors_to_text(errors).split("; ") == [
+        "uri: this field is required",
+        'name: expected at most 3 characters, got "long name"',
+        'verb: expected one of get, put, got "delete"',
+        "count: expected at most 5, got 9",
+    ]
+    many = field_error("hook", "enum", target=[str(number) for number in range(11)], cause="x" * 500)
+    text = errors_to_text(many)
+    assert text.startswith('hook: expected one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, …, got "xxx')
+    assert len(text) < 200

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
 
 import click
 from attrs import asdict
 from sqlalchemy import Connection
 
 from kazoo_bridge.cli.context import CliContext, check_account_id
+from kazoo_bridge.cli.output import print_table
 from kazoo_bridge.interfaces import MAX_ACCOUNT_LIMIT, AccountLimits
 from kazoo_bridge.kazoo import to_gregorian
 from kazoo_bridge.storage import accounts, settings
@@ -60,8 +60,7 @@ def list_accounts(context: CliContext) -> None:
         (row.id, row.parent_id or "-", row.name or "-", row.realm or "-", "yes" if row.superadmin else "no")
         for row in context.read(accounts.select_all)
     ]
-    for line in _table([("ID", "PARENT", "NAME", "REALM", "SUPERADMIN"), *rows]):
-        click.echo(line)
+    print_table(("ID", "PARENT", "NAME", "REALM", "SUPERADMIN"), rows)
 
 
 @account.command()
@@ -122,10 +121,3 @@ def set_limits(
 def _updated(stored: int | None, given: int | None) -> int | None:
     """The limit after the command: without an option, as stored; 0 removes it."""
     return stored if given is None else given or None
-
-
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]

@@ -1,4 +1,4 @@
-"""The ``kazoo-bridge`` command with its global options, and ``kazoo-bridge config``."""
+"""The ``kazoo-bridge`` command with its global options."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import click
 
 from kazoo_bridge import __version__
 from kazoo_bridge.cli.account import account
+from kazoo_bridge.cli.config import config
 from kazoo_bridge.cli.context import CliContext
 from kazoo_bridge.cli.demo import demo
 from kazoo_bridge.cli.hook import hook
+from kazoo_bridge.cli.hooks import hooks
 from kazoo_bridge.cli.number import number
 from kazoo_bridge.cli.token import api_key, token
 from kazoo_bridge.cli.transfer import export_command, import_command
@@ -31,18 +33,5 @@ def main(context: click.Context, config_path: str | None) -> None:
     context.obj = CliContext(config_path)
 
 
-@main.group()
-def config() -> None:
-    """Check the configuration."""
-
-
-@config.command()
-@click.pass_obj
-def check(context: CliContext) -> None:
-    """Check the configuration; print one line per error, if there are any."""
-    context.config(on_warning=lambda text: click.echo(f"warning: {text}", err=True))
-    click.echo("configuration is fine")
-
-
-for _command in (account, token, api_key, hook, number, export_command, import_command, demo):
+for _command in (account, token, api_key, hook, hooks, number, export_command, import_command, config, demo):
     main.add_command(_command)

@@ -16,6 +16,7 @@ from kazoo_bridge.directory.couchdb.numbers import owner_of
 from kazoo_bridge.interfaces import MAX_ACCOUNT_LIMIT, AccountLimits, InvalidDocument, StoredHook
 from kazoo_bridge.json_numbers import to_integer
 from kazoo_bridge.kazoo import is_account_id, is_true
+from kazoo_bridge.schema_errors import errors_to_text
 from kazoo_bridge.storage.accounts import StoredAccount
 from kazoo_bridge.webhooks.hooks.hook_document import DocumentRules
 
@@ -111,8 +112,7 @@ class CouchSource:
         try:
             document = self._rules.validate(modernize(row.doc))
         except InvalidDocument as error:
-            reasons = (f"{name}: {', '.join(rules)}" for name, rules in error.errors.items())
-            self._importer.refuse("hook", row.id, "; ".join(reasons))
+            self._importer.refuse("hook", row.id, errors_to_text(error.errors))
             return
         reason = row.doc.get("pvt_disabled_message")
         if document["enabled"] is False and isinstance(reason, str):

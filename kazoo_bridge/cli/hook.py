@@ -54,6 +54,8 @@ def test(context: CliContext, account: str, hook_id: str) -> None:
         raise click.ClickException(result)
     click.echo(f"{result['method'].upper()} {result['uri']}")
     click.echo(result.get("client_error") or f"answered {result['resp_status_code']}")
+    if str(result.get("client_error")).startswith("EgressDenied"):
+        click.echo("egress.allowed_networks in the configuration permits networks that are not public")
     click.echo(result["result"])
     if result["result"] != "success":
         sys.exit(1)

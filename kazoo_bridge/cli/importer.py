@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 
 from attrs import define, evolve, field
 from sqlalchemy import Connection
@@ -21,9 +21,14 @@ from kazoo_bridge.storage.transfer import (
     put_credential,
     put_hook,
 )
+from kazoo_bridge.webhooks.egress import remove_credentials
 
 #: Changes of one transaction: a node that writes at the same time waits for it.
 BATCH_SIZE = 200
+
+#: The secret parts of a hook: what its requests are signed with, the values of its headers, and
+#: ``user:password`` in its URI. An export without secrets has none of them.
+SECRETS, HEADERS, CREDENTIALS = HIDDEN = ("secrets", "headers", "credentials")
 
 #: What is counted of each kind.
 OUTCOMES = ("created", "updated", "unchanged", "refused")
@@ -35,15 +40,20 @@ _Change = Callable[[Connection], None]
 class Importer:
     """Compares what is given with what is stored, and writes the difference in batches.
 
-    `write` runs one transaction; None: a dry run. `on_refused` is called with a kind, an id and the reason.
+    `write` runs one transaction; None: a dry run. `on_refused` is called with a kind, an id and the reason,
+    to which `place` is added: where in the source the importer is. `on_incomplete` is called with the id of a
+    hook that is now without some of what the source has left out, and with that.
+
     Everything is judged by the snapshot, so that a dry run has the same result.
     """
 
     _snapshot: Snapshot
     _write: Callable[[_Change], None] | None
     _on_refused: Callable[[str, str, str], None]
+    _on_incomplete: Callable[[str, Sequence[str]], None] = lambda _hook_id, _missing: None
+    place: str = ""
     counts: Counter[tuple[str, str]] = field(factory=Counter)
-    _pending: list[tuple[str, str, str, _Change]] = field(factory=list)
+    _pending: list[tuple[str, str, str, str, _Change]] = field(factory=list)
     _realms: dict[str, str] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -67,7 +77,7 @@ class Importer:
             if account.realm and self._realms.get(account.realm, account.id) != account.id:
                 raise StoreRejected(f"another account has the realm {account.realm} already")
         except StoreRejected as error:
-            self.refuse("account", account.id, str(error))
+            self._refuse_here("account", account.id, str(error))
             return
         if before is not None:
             account = evolve(account, created=before.created)
@@ -89,7 +99,7 @@ class Importer:
         """Take a number with its country code."""
         now, digits = time.time(), normalize_number(number)
         if digits is None:
-            self.refuse("number", number, "it is not a number of 2 to 32 digits")
+            self._refuse_here("number", number, "it is not a number of 2 to 32 digits")
             return
         if not self._knows("number", number, account_id):
             return
@@ -103,24 +113,35 @@ class Importer:
             lambda c: _run(phone_numbers.assign(c, account_id, digits, now, move=True)),
         )
 
-    def add_hook(self, hook: StoredHook, *, keep_secrets: bool) -> None:
-        """Take a hook. `keep_secrets`: its secrets and header values are not given, and stay as stored."""
+    def add_hook(
+        self, hook: StoredHook, *, keep_secrets: bool, left_out: Collection[str] = frozenset()
+    ) -> None:
+        """Take a hook with a valid document.
+
+        `keep_secrets`: its secrets and header values are not given, and stay as stored. `left_out`: those of
+        `HIDDEN` that the source has, but not given.
+        """
         if not is_account_id(hook.id):
-            self.refuse("hook", hook.id, "its id is not 32 characters, 0-9 and a-f")
+            self._refuse_here("hook", hook.id, "its id is not 32 characters, 0-9 and a-f")
             return
         if not self._knows("hook", hook.id, hook.account_id):
             return
         before, now = self._snapshot.hooks.get(hook.id), time.time()
         if before is not None and before.account_id != hook.account_id:
-            self.refuse("hook", hook.id, f"account {before.account_id} has a hook of this id")
+            self._refuse_here("hook", hook.id, f"account {before.account_id} has a hook of this id")
             return
         if keep_secrets and before is not None:
             hook = evolve(hook, secrets=before.secrets, headers=before.headers)
             if "headers" in before.document:
                 hook = evolve(hook, document={**hook.document, "headers": before.document["headers"]})
+            uri = before.document.get("uri")
+            if CREDENTIALS in left_out and remove_credentials(str(uri)) == hook.document.get("uri"):
+                hook = evolve(hook, document={**hook.document, "uri": uri})
         hook = evolve(hook, revision=new_revision(1 if before is None else _number(before) + 1))
         self._snapshot.hooks[hook.id] = hook
         self._add("hook", hook.id, _content(before), _content(hook), lambda c: put_hook(c, hook, now))
+        if missing := sorted(set(left_out) - hidden_of(hook)):
+            self._on_incomplete(hook.id, missing)
 
     def add_credential(self, credential: StoredCredential) -> None:
         """Take an API key or a token."""
@@ -129,7 +150,7 @@ class Importer:
             return
         before = self._snapshot.credentials.get(credential.digest)
         if before is not None and before != credential:
-            self.refuse(credential.kind, shown, "it is stored with other values")
+            self._refuse_here(credential.kind, shown, "it is stored with other values")
             return
         self._snapshot.credentials[credential.digest] = credential
         self._add(credential.kind, shown, before, credential, lambda c: put_credential(c, credential, now))
@@ -153,12 +174,12 @@ class Importer:
         try:
             self._write(lambda connection: _apply([change for *_, change in pending], connection))
         except StoreRejected:
-            for kind, outcome, subject, change in pending:
+            for place, kind, outcome, subject, change in pending:
                 try:
                     self._write(change)
                 except StoreRejected as error:
                     self.counts[kind, outcome] -= 1
-                    self.refuse(kind, subject, str(error))
+                    self.refuse(kind, subject, _at(place, str(error)))
 
     def summary(self) -> list[str]:
         """Return a line for each kind."""
@@ -173,10 +194,13 @@ class Importer:
         """How much has been refused."""
         return sum(count for (_, outcome), count in self.counts.items() if outcome == "refused")
 
+    def _refuse_here(self, kind: str, subject: str, reason: str) -> None:
+        self.refuse(kind, subject, _at(self.place, reason))
+
     def _knows(self, kind: str, subject: str, account_id: str) -> bool:
         if account_id in self._snapshot.accounts:
             return True
-        self.refuse(kind, subject, str(UnknownAccount(account_id)))
+        self._refuse_here(kind, subject, str(UnknownAccount(account_id)))
         return False
 
     def _add(self, kind: str, subject: str, before: object, after: object, change: _Change) -> None:
@@ -185,9 +209,20 @@ class Importer:
             return
         outcome = "created" if before is None else "updated"
         self.counts[kind, outcome] += 1
-        self._pending.append((kind, outcome, subject, change))
+        self._pending.append((self.place, kind, outcome, subject, change))
         if len(self._pending) >= BATCH_SIZE:
             self.flush()
+
+
+def hidden_of(hook: StoredHook) -> frozenset[str]:
+    """Return those of `HIDDEN` that a hook has."""
+    uri = str(hook.document.get("uri"))
+    has = (bool(hook.secrets), bool(hook.headers), remove_credentials(uri) != uri)
+    return frozenset(name for name, present in zip(HIDDEN, has, strict=True) if present)
+
+
+def _at(place: str, reason: str) -> str:
+    return f"{reason} ({place})" if place else reason
 
 
 def _apply(changes: list[_Change], connection: Connection) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 from attrs import frozen
@@ -35,17 +37,20 @@ def read_number_file(path: Path, region: str = "") -> tuple[list[NumberLine], li
     ``-`` is standard input. `region`: the country of numbers without ``+``; empty: they have country codes.
     Raises `click.ClickException` for a file that cannot be read.
     """
+    name = "standard input" if str(path) == "-" else str(path)
     try:
-        if str(path) == "-":
-            text = sys.stdin.read(MAX_FILE_BYTES + 1)
-        elif path.stat().st_size > MAX_FILE_BYTES:
-            raise click.ClickException(f"{path}: more than {MAX_FILE_BYTES} bytes; split the file")
-        else:
-            text = path.read_text("utf-8-sig")
+        opened: AbstractContextManager[BinaryIO] = (
+            nullcontext(sys.stdin.buffer) if str(path) == "-" else path.open("rb")
+        )
+        with opened as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+        if len(content) > MAX_FILE_BYTES:
+            raise click.ClickException(f"{name}: more than {MAX_FILE_BYTES} bytes; split the file")
+        text = content.decode("utf-8-sig")
     except OSError as error:
-        raise click.ClickException(f"{path}: cannot be read: {error.strerror}") from None
+        raise click.ClickException(f"{name}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise click.ClickException(f"{path}: not UTF-8 at byte {error.start}") from None
+        raise click.ClickException(f"{name}: not UTF-8 at byte {error.start}") from None
     return parse_number_lines(text.splitlines(), region)
 
 
@@ -58,7 +63,11 @@ def parse_number_lines(
     seen: dict[str, int] = {}
     number_column, account_column = 0, 1
     for at, line in enumerate(lines, 1):
-        cells = [cell.strip() for cell in next(csv.reader([line]), [])]
+        try:
+            cells = [cell.strip() for cell in next(csv.reader([line]), [])]
+        except csv.Error as error:
+            errors.append((at, f"not a line of CSV: {error}"))
+            continue
         names = [cell.lower() for cell in cells]
         if at == 1 and _NUMBER_COLUMNS.intersection(names) and _ACCOUNT_COLUMNS.intersection(names):
             number_column = next(i for i, name in enumerate(names) if name in _NUMBER_COLUMNS)

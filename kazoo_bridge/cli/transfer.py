@@ -15,34 +15,46 @@ from attrs import define
 from sqlalchemy import Connection, Engine
 
 from kazoo_bridge.cli.context import CliContext
-from kazoo_bridge.cli.export_file import NotAnExport, export_lines, import_line
-from kazoo_bridge.cli.importer import Importer
+from kazoo_bridge.cli.export_file import export_lines
+from kazoo_bridge.cli.import_file import LineReader, NotAnExport, read_lines
+from kazoo_bridge.cli.importer import CREDENTIALS, HEADERS, SECRETS, Importer
 from kazoo_bridge.config import Config
 from kazoo_bridge.interfaces import StorageUnavailable
+from kazoo_bridge.log_escaping import escape_for_log
+from kazoo_bridge.plugins.discovery import find_categories
 from kazoo_bridge.storage import transfer
 from kazoo_bridge.storage.engine import in_transaction
 from kazoo_bridge.storage.tables import settings
 from kazoo_bridge.text_sanitizing import text_for_display
+from kazoo_bridge.webhooks.hooks.hook_catalogue import HookCatalogue
+from kazoo_bridge.webhooks.hooks.hook_document import DocumentRules
 
 T = TypeVar("T")
 
 #: The source of an import that is no file.
 COUCHDB = "couchdb"
 
+#: The secret parts of hooks, for people.
+_HIDDEN_NAMES = {
+    SECRETS: "signing secret",
+    HEADERS: "own headers",
+    CREDENTIALS: "credentials in the URI",
+}
+
 #: The setting that says how far an import of CouchDB has come.
 _POSITION = "import couchdb"
 
 
 @click.command(name="export")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path), required=False)
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path), default="-")
 @click.option(
     "--with-secrets",
     is_flag=True,
     help="Also secrets and headers of hooks, and digests of API keys and tokens. Keep the file safe.",
 )
 @click.pass_obj
-def export_command(context: CliContext, file: Path | None, with_secrets: bool) -> None:
-    """Write accounts, limits, numbers and hooks to FILE, or to standard output, as JSON lines.
+def export_command(context: CliContext, file: Path, with_secrets: bool) -> None:
+    """Write accounts, limits, numbers and hooks to FILE as JSON lines; without FILE or with -, to stdout.
 
     Only the user can read a new FILE; an existing FILE is not replaced.
     """
@@ -54,7 +66,7 @@ def export_command(context: CliContext, file: Path | None, with_secrets: bool) -
             count += 1
         return count - 1
 
-    if file is None:
+    if str(file) == "-":
         stdout: BinaryIO = sys.stdout.buffer
         context.read(lambda connection: write(stdout, connection))
         return
@@ -82,6 +94,8 @@ def import_command(context: CliContext, source: str, dry_run: bool, restart: boo
     Everything keeps its id. What is there already is updated; nothing is deleted. What cannot be imported is
     printed with the reason, and the exit code is then 1. It may be repeated.
     """
+    if restart and source != COUCHDB:
+        raise click.UsageError("--restart is for import couchdb: a FILE is always read from its beginning")
     with context.opened() as engine:
 
         def write(work: Callable[[Connection], None]) -> None:
@@ -91,14 +105,18 @@ def import_command(context: CliContext, source: str, dry_run: bool, restart: boo
             _transaction(engine, transfer.read_snapshot, writing=False),
             None if dry_run else write,
             lambda kind, subject, reason: click.echo(
-                f"refused {kind} {text_for_display(subject)}: {text_for_display(reason)}", err=True
+                f"refused {kind} {text_for_display(subject)}: {escape_for_log(reason)}", err=True
+            ),
+            lambda hook_id, missing: click.echo(
+                f"hook {hook_id} lacks what the file leaves out:"
+                f" {', '.join(_HIDDEN_NAMES[name] for name in missing)}"
             ),
         )
         if source == COUCHDB:
             position = ImportPosition(engine, enabled=not dry_run)
             _import_couchdb(context.config(), importer, position, restart=restart)
         else:
-            _import_file(importer, Path(source))
+            _import_file(context.config(), importer, Path(source))
         importer.flush()
     for line in importer.summary() or ["nothing to import"]:
         click.echo(line)
@@ -141,7 +159,8 @@ def _set_position(connection: Connection, position: str | None) -> None:
         connection.execute(sa.insert(settings).values(name=_POSITION, value=position))
 
 
-def _import_file(importer: Importer, path: Path) -> None:
+def _import_file(config: Config, importer: Importer, path: Path) -> None:
+    reader = LineReader(importer, _document_rules(config))
     try:
         size = path.stat().st_size if str(path) != "-" else 0
         opened: AbstractContextManager[BinaryIO] = (
@@ -150,12 +169,13 @@ def _import_file(importer: Importer, path: Path) -> None:
     except OSError as error:
         raise click.ClickException(f"{path}: cannot be read: {error.strerror}") from None
     with opened as lines, _Progress(size) as advance:
-        for number, line in enumerate(lines, 1):
+        for number, line in enumerate(read_lines(lines), 1):
+            importer.place = f"line {number}"
             try:
-                if number == 1 and b"kazoo_bridge_export" not in line[:200]:
-                    raise NotAnExport("expected a file that kazoo-bridge export has written")
-                if line.strip():
-                    import_line(importer, line)
+                if number == 1:
+                    reader.read_head(line)
+                elif line.strip():
+                    reader.read(line)
             except NotAnExport as error:
                 if number == 1:
                     raise click.ClickException(f"{path}: line 1: {error}") from None
@@ -174,7 +194,7 @@ def _import_couchdb(config: Config, importer: Importer, position: ImportPosition
     from twisted.internet.task import react
 
     errors: list[str] = []
-    reading = _read_couchdb(config, importer, begin, position.set, errors)
+    reading = _read_couchdb(config, importer, begin, position.set, errors, dry_run=not position.enabled)
 
     def main(_reactor: Any) -> Any:
         return Deferred.fromCoroutine(reading)
@@ -189,25 +209,29 @@ def _import_couchdb(config: Config, importer: Importer, position: ImportPosition
     position.set(None)
 
 
+def _document_rules(config: Config) -> DocumentRules:
+    categories = find_categories(config.plugins.path)
+    return DocumentRules.from_catalogue(
+        HookCatalogue.from_types(hook for category in categories for hook in category.hooks)
+    )
+
+
 async def _read_couchdb(
     config: Config,
     importer: Importer,
     begin: str,
     on_position: Callable[[str], None],
     errors: list[str],
+    *,
+    dry_run: bool,
 ) -> None:
     from twisted.internet import reactor
 
     from kazoo_bridge.cli.couch_source import CouchSource
     from kazoo_bridge.couchdb.client import CouchClient, DatabaseMissing
-    from kazoo_bridge.plugins.discovery import find_categories
-    from kazoo_bridge.webhooks.hooks.hook_catalogue import HookCatalogue
-    from kazoo_bridge.webhooks.hooks.hook_document import DocumentRules
 
     couchdb = config.couchdb
-    categories = find_categories(config.plugins.path)
-    catalogue = HookCatalogue.from_types(hook for category in categories for hook in category.hooks)
-    rules = DocumentRules.from_catalogue(catalogue)
+    rules = _document_rules(config)
     client = CouchClient.from_uri(reactor, couchdb.uri, timeout=couchdb.request_timeout_ms / 1000)
     advances: list[Callable[[int], None]] = []
     source = CouchSource(client, rules, importer, begin, on_position, lambda count: advances[0](count))
@@ -216,7 +240,8 @@ async def _read_couchdb(
             advances.append(advance)
             await source.run()
     except (StorageUnavailable, DatabaseMissing) as error:
-        errors.append(f"couchdb.uri: {error}; what was read before is imported: repeat to continue")
+        kept = "" if dry_run else "; what was read before is imported: repeat to continue"
+        errors.append(f"couchdb.uri: {str(error).rstrip('.')}{kept}")
     except click.ClickException as error:
         errors.append(error.message)
     finally:

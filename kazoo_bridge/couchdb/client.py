@@ -63,6 +63,14 @@ class BulkResult:
     error: str = ""
 
 
+@frozen
+class Presence:
+    """Which documents a database has, and which it had until they were deleted; others it never had."""
+
+    existing: frozenset[str]
+    deleted: frozenset[str]
+
+
 class CouchClient:
     """Reads and writes documents.
 
@@ -111,6 +119,20 @@ class CouchClient:
                 if row.doc is not None:
                     found[row.id] = row.doc
         return found
+
+    async def presence(self, database: str, document_ids: Collection[str]) -> Presence:
+        """Return which of these documents exist, and which have been deleted. Raises `DatabaseMissing`."""
+        wanted = list(document_ids)
+        existing: set[str] = set()
+        deleted: set[str] = set()
+        for start in range(0, len(wanted), PAGE_SIZE):
+            keys = wanted[start : start + PAGE_SIZE]
+            path = f"{database_path(database)}/_all_docs"
+            answer = await self._http.request("POST", path, body={"keys": keys})
+            for row in _rows(self._accepted(answer, database)):
+                gone = isinstance(row.value, dict) and row.value.get("deleted") is True
+                (deleted if gone else existing).add(row.id)
+        return Presence(frozenset(existing), frozenset(deleted))
 
     async def put(self, database: str, document: Mapping[str, Any]) -> str:
         """Write a document and return its new revision.

@@ -28,6 +28,7 @@ from kazoo_bridge.storage.tables import (
     pivots,
     tokens,
 )
+from kazoo_bridge.text_sanitizing import text_for_display
 
 _MAX_NAME_LENGTH = 128
 _REALM = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
@@ -226,9 +227,15 @@ def check_form(account: StoredAccount) -> None:
         if account_id is not None and not is_account_id(account_id):
             raise StoreRejected("an account id is 32 characters, 0-9 and a-f")
     if len(account.name) > _MAX_NAME_LENGTH or not account.name.isprintable():
-        raise StoreRejected(f"an account's name is at most {_MAX_NAME_LENGTH} printable characters")
+        raise StoreRejected(
+            f"an account's name is at most {_MAX_NAME_LENGTH} printable characters,"
+            f" not {text_for_display(account.name)!r}"
+        )
     if account.realm and _REALM.fullmatch(account.realm) is None:
-        raise StoreRejected("a realm is a domain name in lower case, such as pbx.example.com")
+        raise StoreRejected(
+            "a realm is a domain name in lower case, such as pbx.example.com,"
+            f" not {text_for_display(account.realm)!r}"
+        )
 
 
 def _check_realm_is_free(connection: Connection, account: StoredAccount) -> None:

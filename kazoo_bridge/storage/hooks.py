@@ -21,6 +21,17 @@ from kazoo_bridge.kazoo import is_account_id, to_gregorian
 from kazoo_bridge.storage import change_log
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.engine import in_batches
+from kazoo_bridge.storage.hook_columns import (
+    NO_HEADERS,
+    NO_SECRETS,
+    claim_probe,
+    load_headers,
+    load_secrets,
+    load_suspension,
+    private_values,
+    return_probe,
+    select_due,
+)
 from kazoo_bridge.storage.tables import deliveries, dump_json, hooks, missed_events
 
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
@@ -29,9 +40,6 @@ _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 _LONG_INTEGER = b"0" * 19
 
 _DOCUMENT = list(hooks.c).index(hooks.c.document)
-
-#: Suspended hooks that one read finds to be due.
-MAX_DUE_PROBES = 50
 
 
 @implementer(IHookStore)
@@ -149,17 +157,7 @@ class HookStore:
 
         The hooks that wait longest come first, `MAX_DUE_PROBES` at most.
         """
-        held = sa.exists().where(
-            deliveries.c.hook_id == hooks.c.id,
-            deliveries.c.status == "held",
-            deliveries.c.lease_until <= now,
-        )
-        due = (
-            sa.select(hooks)
-            .where(hooks.c.next_probe <= now, held)
-            .order_by(hooks.c.next_probe)
-            .limit(MAX_DUE_PROBES)
-        )
+        due = select_due(hooks, hooks.c.id, now)
         return self._database.read(lambda connection: from_rows(connection.execute(due).all()))
 
     def claim_probe(self, hook: StoredHook, next_probe: float) -> Deferred[bool]:
@@ -170,11 +168,7 @@ class HookStore:
         suspension = hook.suspension
         if suspension is None:
             return succeed(False)
-        claim = (
-            sa.update(hooks)
-            .where(_at_revision(hook), hooks.c.probes == suspension.probes)
-            .values(next_probe=next_probe, probes=suspension.probes + 1)
-        )
+        claim = claim_probe(hooks, _at_revision(hook), suspension, next_probe)
         return self._database.write(lambda connection: connection.execute(claim).rowcount == 1)
 
     def return_probe(self, hook: StoredHook, next_probe: float) -> Deferred[None]:
@@ -185,11 +179,7 @@ class HookStore:
         suspension = hook.suspension
         if suspension is None:
             return succeed(None)
-        undo = (
-            sa.update(hooks)
-            .where(_at_revision(hook), hooks.c.probes == suspension.probes + 1)
-            .values(next_probe=next_probe, probes=suspension.probes)
-        )
+        undo = return_probe(hooks, _at_revision(hook), suspension, next_probe)
         return self._database.write(lambda connection: _execute(connection, undo))
 
 
@@ -229,6 +219,11 @@ def _select_in(connection: Connection, column: ColumnElement[str], ids: tuple[st
     return [hook for batch in in_batches(ids) for hook in _select(connection, column.in_(batch))]
 
 
+def find(connection: Connection, hook_id: str) -> StoredHook | None:
+    """Return the hook with this id, of any account; None if there is none."""
+    return next(iter(_select_in(connection, hooks.c.id, (hook_id,))), None)
+
+
 def select_batch(connection: Connection, after: int, count: int) -> tuple[list[StoredHook], int]:
     """Return at most `count` hooks that follow a position, oldest first, and the position of the last one."""
     following = sa.select(hooks).where(hooks.c.sequence > after).order_by(hooks.c.sequence).limit(count)
@@ -249,11 +244,9 @@ def from_rows(rows: Sequence[Sequence[Any]]) -> list[StoredHook]:
             created,
             modified,
             # Most hooks have neither.
-            ()
-            if secrets == "[]"
-            else tuple(Secret(value, expires) for value, expires in json.loads(secrets)),
-            {} if headers == "{}" else json.loads(headers),
-            None if suspended_since is None else Suspension(suspended_since, next_probe, probes),
+            () if secrets == NO_SECRETS else load_secrets(secrets),
+            {} if headers == NO_HEADERS else load_headers(headers),
+            None if suspended_since is None else load_suspension(suspended_since, next_probe, probes),
         )
         for (
             (
@@ -297,10 +290,6 @@ def _load(document: str) -> dict[str, Any]:
     return result
 
 
-def _dump_secrets(hook: StoredHook) -> str:
-    return json.dumps([[secret.value, secret.expires] for secret in hook.secrets])
-
-
 def _require_below_limit(connection: Connection, account_id: str, limit: int) -> None:
     # Other nodes that create a hook have either committed before this, or wait.
     change_log.lock_change_log(connection)
@@ -316,11 +305,10 @@ def insert(connection: Connection, hook: StoredHook, now: float) -> StoredHook:
             id=hook.id,
             account_id=hook.account_id,
             document=_dump(hook.document),
-            secrets=_dump_secrets(hook),
-            headers=dump_json(hook.headers),
             revision=hook.revision,
             created=hook.created,
             modified=hook.modified,
+            **private_values(hook.secrets, hook.headers, suspension=None),
         )
     )
     change_log.record(connection, "hook", [hook.id], now)
@@ -340,26 +328,14 @@ def update(connection: Connection, hook: StoredHook, replacement: StoredHook, no
         .where(_at_revision(hook))
         .values(
             document=_dump(replacement.document),
-            secrets=_dump_secrets(replacement),
-            headers=dump_json(replacement.headers),
             revision=replacement.revision,
             modified=replacement.modified,
-            **_suspension_values(replacement.suspension),
+            **private_values(replacement.secrets, replacement.headers, replacement.suspension),
         )
     )
     _require_one(updated.rowcount, hook)
     change_log.record(connection, "hook", [hook.id], now)
     return replacement
-
-
-def _suspension_values(suspension: Suspension | None) -> dict[str, Any]:
-    if suspension is None:
-        return {"suspended_since": None, "next_probe": None, "probes": 0}
-    return {
-        "suspended_since": suspension.since,
-        "next_probe": suspension.next_probe,
-        "probes": suspension.probes,
-    }
 
 
 def _delete(connection: Connection, hook: StoredHook, now: float) -> None:

@@ -181,6 +181,18 @@ def revoke(connection: Connection, token: str, now: float) -> bool:
     return _delete(connection, tokens, "token", token, now)
 
 
+def revoke_of_account(connection: Connection, account_id: str, now: float) -> int:
+    """Delete all tokens of an account, record the changes and return how many. Raises `UnknownAccount`."""
+    change_log.lock_change_log(connection)
+    if not exists(connection, account_id):
+        raise UnknownAccount(account_id)
+    of_account = tokens.c.account_id == account_id
+    digests = list(connection.scalars(sa.select(tokens.c.digest).where(of_account)))
+    connection.execute(sa.delete(tokens).where(of_account))
+    change_log.record(connection, "token", digests, now)
+    return len(digests)
+
+
 def create_api_key(connection: Connection, account_id: str, now: float) -> str:
     """Create an API key, record the change and return the key. Raises `UnknownAccount`."""
     api_key = secrets.token_hex(_SECRET_BYTES)

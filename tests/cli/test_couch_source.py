@@ -92,6 +92,7 @@ def test_the_whole_cluster_is_imported() -> None:
         f"refused hook {4:032x}",
         f"refused hook {5:032x}",
     ]
+    assert errors[1].endswith(', got "unheard_of"')
     after = stored()
     assert {one.id: one.parent_id for one in after.accounts.values()} == {
         MASTER: None,
@@ -169,6 +170,9 @@ def test_without_couchdb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert errors[0].startswith("Error: couchdb.uri: ")
     assert "repeat to continue" in errors[0]
     assert "hunter2" not in errors[0]
+    code, _, errors = run("import", "couchdb", "--dry-run")
+    assert (code, len(errors)) == (1, 1)
+    assert "imported" not in errors[0]
 
 
 def test_values_that_kazoo_accepts() -> None:

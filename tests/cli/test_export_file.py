@@ -1,50 +1,75 @@
 from __future__ import annotations
 
-from typing import Any
+import json
+from pathlib import Path
 
 import orjson
 import pytest
 
-from kazoo_bridge.cli import export_file
-from kazoo_bridge.cli.export_file import NotAnExport, import_line
-from kazoo_bridge.cli.importer import Importer
+from kazoo_bridge.cli.export_file import export_lines
+from kazoo_bridge.interfaces import Secret, StoredHook
+from kazoo_bridge.storage import accounts, engine, migrate, transfer
 from kazoo_bridge.storage.accounts import StoredAccount
-from kazoo_bridge.storage.transfer import Snapshot
 
-A = "a" * 32
-
-
-def make_importer() -> Importer:
-    account = StoredAccount(A, None, "", "", False, 1)
-    return Importer(Snapshot({A: account}, {}, {}, {}, {}), None, lambda *refused: None)
+A, B, C = "a" * 32, "b" * 32, "c" * 32
+URI = "https://me:hunter2@hook.example/x?y=z"
 
 
-@pytest.mark.parametrize(
-    ("record", "problem"),
-    [
-        ([], "expected a type of kazoo_bridge_export, account"),
-        ({"type": ["hook"]}, "expected a type of"),
-        ({"type": "account", "id": 5}, "account: missing or wrong: id"),
-        ({"type": "account", "id": A, "name": "", "realm": "", "superadmin": "yes"}, "superadmin"),
-        ({"type": "limits", "account_id": A, "attempt_failure_count": True + 2**40}, "expected a limit"),
-        ({"type": "number", "number": 47}, "number"),
-        (
-            {"type": "hook", "id": A, "account_id": A, "document": {}, "created": "x"},
-            "hook: missing or wrong",
-        ),
-        ({"type": "hook", "document": {}, "secrets": [1]}, "hook: missing or wrong"),
-        ({"type": "hook", "document": {}, "secrets": [], "headers": []}, "hook: missing or wrong"),
-        ({"type": "token", "digest": "0" * 64, "account_id": A, "created": 1}, "wrong: 'restrictions'"),
-        ({"type": "token", "digest": "x"}, "token: missing or wrong: digest"),
-        ({"type": "kazoo_bridge_export", "version": 2}, "expected version 1, got 2"),
-    ],
-)
-def test_lines_that_export_does_not_write(record: Any, problem: str) -> None:
-    with pytest.raises(NotAnExport, match=problem):
-        import_line(make_importer(), orjson.dumps(record))
+def export(path: Path, *hooks: StoredHook, with_secrets: bool) -> list[dict[str, object]]:
+    """Return the lines after the first, of a storage with three accounts and `hooks`."""
+    opened = engine.open_engine(f"sqlite:///{path}/b.sqlite3")
+    migrate.upgrade(opened)
+    with opened.begin() as connection:
+        for account in (
+            StoredAccount(B, None, "", "", False, 9),
+            StoredAccount(A, B, "", "", False, 1),
+            StoredAccount(C, A, "", "", False, 0),
+        ):
+            accounts.insert(connection, account, 0)
+        for hook in hooks:
+            transfer.put_hook(connection, hook, 0)
+        lines = [orjson.loads(line) for line in export_lines(connection, with_secrets=with_secrets)]
+    opened.dispose()
+    assert lines[0] == {"type": "kazoo_bridge_export", "version": 1, "with_secrets": with_secrets}
+    return lines[1:]
 
 
-def test_lines_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export_file, "MAX_LINE_BYTES", 10)
-    with pytest.raises(NotAnExport, match="at most 10 bytes"):
-        import_line(make_importer(), b" " * 11)
+def test_parents_come_first(tmp_path: Path) -> None:
+    assert [line["id"] for line in export(tmp_path, with_secrets=False)] == [B, A, C]
+
+
+@pytest.mark.parametrize("with_secrets", [False, True])
+def test_the_secret_parts_of_a_hook(tmp_path: Path, with_secrets: bool) -> None:
+    document = {"uri": URI, "headers": {"x-key": "********"}}
+    secret = Secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    hook = StoredHook("d" * 32, A, document, "1-x", 1, 2, (secret,), {"x-key": "s3cret"})
+    plain = StoredHook("e" * 32, A, {"uri": "https://hook.example/@"}, "1-x", 1, 2)
+    *_, first, second = export(tmp_path, hook, plain, with_secrets=with_secrets)
+    parts = {name: first.get(name) for name in ("document", "secrets", "headers", "left_out")}
+    if with_secrets:
+        assert parts == {
+            "document": document,
+            "secrets": [[secret.value, None]],
+            "headers": {"x-key": "s3cret"},
+            "left_out": None,
+        }
+    else:
+        assert parts == {
+            "document": document | {"uri": "https://hook.example/x?y=z"},
+            "secrets": None,
+            "headers": None,
+            "left_out": ["credentials", "headers", "secrets"],
+        }
+    assert second["document"] == {"uri": "https://hook.example/@"}
+    assert "left_out" not in second
+
+
+def test_documents_that_few_parsers_take_are_exported(tmp_path: Path) -> None:
+    document = {"uri": "https://hook.example/", "modifiers": {"n": 2**70, "t": "\ud800"}}
+    opened = engine.open_engine(f"sqlite:///{tmp_path}/b.sqlite3")
+    migrate.upgrade(opened)
+    with opened.begin() as connection:
+        transfer.put_hook(connection, StoredHook("d" * 32, A, document, "1-x", 1, 2), 0)
+        *_, line = export_lines(connection, with_secrets=False)
+    opened.dispose()
+    assert json.loads(line)["document"] == document

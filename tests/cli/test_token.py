@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
+from kazoo_bridge.storage.tokens import secret_digest
 from tests.cli.harness import A, B, CliHarness, lookup_token
 
 
@@ -54,6 +56,8 @@ def test_an_unknown_account_gets_nothing(cli: CliHarness, kind: str) -> None:
         ["token", "revoke"],
         ["token", "revoke", "-"],
         ["token", "revoke", ""],
+        ["token", "revoke", "x", "--account", A],
+        ["token", "revoke", "--account", "x"],
         ["api-key", "create"],
         ["api-key", "revoke", "-"],
     ],
@@ -88,3 +92,51 @@ def test_a_token_with_restrictions(cli: CliHarness, tmp_path: Path) -> None:
 def test_restrictions_that_cannot_be_understood(cli: CliHarness, given: str, words: str) -> None:
     cli.run("account", "create", "--id", A)
     assert words in cli.error("token", "create", "--account", A, "--restrictions", given, exit_code=2)
+
+
+def test_lists_show_no_secret(cli: CliHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    for account in (A, B):
+        cli.run("account", "create", "--id", account)
+    monkeypatch.setattr("time.time", lambda: 1000.0)
+    secrets = [
+        cli.create("token", "create", "--account", A, "--ttl", "60"),
+        cli.create("token", "create", "--account", B, "--restrictions", '{"get": ["#"]}'),
+        cli.create("api-key", "create", "--account", B),
+    ]
+    listed = json.loads(cli.run("token", "list", "--json").stdout)
+    assert [(one["account_id"], one["expires"], one["restrictions"]) for one in listed] == [
+        (A, "1970-01-01T00:17:40+00:00", None),
+        (B, None, '{"get":["#"]}'),
+    ]
+    assert listed[0]["sha256"] == secret_digest(secrets[0])[:16]
+    keys = json.loads(cli.run("api-key", "list", "--json").stdout)
+    created = "1970-01-01T00:16:40+00:00"
+    assert keys == [{"sha256": secret_digest(secrets[2])[:16], "account_id": B, "created": created}]
+    header, row = cli.lines("token", "list", "--account", B)
+    assert header.split() == [
+        "SHA256",
+        "ACCOUNT",
+        "ID",
+        "CREATED",
+        "EXPIRES",
+        "RESTRICTED",
+        "OF",
+        "API",
+        "KEY",
+    ]
+    assert row.split() == [secret_digest(secrets[1])[:16], B, created, "-", "yes", "-"]
+    assert len(cli.lines("api-key", "list", "--account", A)) == 1
+    monkeypatch.setattr("time.time", lambda: 1060.0)
+    assert len(cli.lines("token", "list", "--account", A)) == 1
+
+
+def test_all_tokens_of_an_account_are_revoked(cli: CliHarness) -> None:
+    for account in (A, B):
+        cli.run("account", "create", "--id", account)
+    first, second, other = (cli.create("token", "create", "--account", account) for account in (A, A, B))
+    assert "revoke all tokens of account" in cli.error("token", "revoke", "--account", A, stdin="n\n")
+    assert lookup_token(first, 0) is not None
+    assert cli.lines("token", "revoke", "--account", A, "--yes") == ["revoked 2 tokens"]
+    assert (lookup_token(first, 0), lookup_token(second, 0)) == (None, None)
+    assert lookup_token(other, 0) is not None
+    assert "no account" in cli.error("token", "revoke", "--account", "c" * 32, "--yes")

@@ -18,10 +18,15 @@ from tests.cli.harness import STORAGE_URI, A, B, CliHarness
 HOOK_ID = "d" * 32
 DOCUMENT = {
     "name": "Calls",
-    "uri": "https://example.com/x",
+    "uri": "https://me:hunter2@example.com/x",
     "hook": "channel_create",
+    "http_verb": "post",
+    "format": "form-data",
     "enabled": True,
-    "headers": {"x-key": "***"},
+    "retries": 2,
+    "include_subaccounts": False,
+    "include_internal_legs": True,
+    "headers": {"x-key": "********"},
 }
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -91,6 +96,7 @@ class TestFiles:
         assert kinds == ["kazoo_bridge_export", "account", "account", "limits", "number", "hook"]
         assert SECRET not in exported
         assert "top-secret" not in exported
+        assert "hunter2" not in exported
         assert "hook: 0 created, 0 updated, 1 unchanged, 0 refused" in cli.lines(
             "import", "-", stdin=exported
         )
@@ -103,18 +109,30 @@ class TestFiles:
         assert after.hooks[HOOK_ID].secrets == (Secret(SECRET),)
         assert after.hooks[HOOK_ID].document == DOCUMENT | {"name": "All calls"}
         use_another_storage(monkeypatch, tmp_path)
-        cli.run("import", "-", stdin=exported)
+        assert cli.lines("import", "-", stdin=exported)[0] == (
+            f"hook {HOOK_ID} lacks what the file leaves out:"
+            " credentials in the URI, own headers, signing secret"
+        )
         hook = stored().hooks[HOOK_ID]
         assert (hook.secrets, hook.headers, "headers" in hook.document) == ((), {}, False)
+        assert hook.document["uri"] == "https://example.com/x"
 
     def test_couchdb_must_be_configured(self, cli: CliHarness) -> None:
         assert "couchdb.uri: expected the URI" in cli.error("import", "couchdb")
+
+    def test_restart_is_for_couchdb_alone(self, cli: CliHarness) -> None:
+        assert "--restart is for import couchdb" in cli.error("import", "-", "--restart", exit_code=2)
 
     def test_a_file_is_not_replaced(self, cli: CliHarness, tmp_path: Path) -> None:
         file = tmp_path / "export.jsonl"
         file.write_text("precious")
         assert "cannot be created" in cli.error("export", str(file))
         assert file.read_text() == "precious"
+
+    def test_a_dash_is_standard_output(self, cli: CliHarness, tmp_path: Path) -> None:
+        cli.run("account", "create", "--id", A)
+        assert cli.lines("export", "-") == cli.lines("export")
+        assert not (tmp_path / "-").exists()
 
     def test_files_that_are_no_export(self, cli: CliHarness, tmp_path: Path) -> None:
         assert "cannot be read" in cli.error("import", str(tmp_path / "missing"))
@@ -130,7 +148,12 @@ class TestFiles:
         monkeypatch.setattr(importer, "BATCH_SIZE", 1)
         cli.run("account", "create", "--id", B, "--realm", "b.example")
         account = {"type": "account", "name": "", "superadmin": False, "created": 1, "realm": ""}
-        hook = {"type": "hook", "document": DOCUMENT, "created": 1, "modified": 1}
+        hook = {
+            "type": "hook",
+            "document": DOCUMENT | {"uri": "https://example.com/x"},
+            "created": 1,
+            "modified": 1,
+        }
         records: list[Any] = [
             {"type": "kazoo_bridge_export", "version": 1},
             account | {"id": A},
@@ -163,7 +186,41 @@ class TestFiles:
         ]
         assert len(errors) == 16
         assert all(line.startswith("refused ") and ": " in line for line in errors)
+        realm = f"refused account {'c' * 32}: another account has the realm b.example already (line 5)"
+        limit = (
+            "refused line 8: limits: attempt_failure_count:"
+            " expected a limit from 1 to 604800000, or null, got 0"
+        )
+        assert {realm, limit} <= set(errors)
         assert set(stored().accounts) == {A, B}
+
+    @pytest.mark.parametrize(
+        ("record", "key"),
+        [
+            (
+                {"type": "account", "id": A, "name": "", "realm": "", "superadmin": False, "created": 2**63},
+                "created",
+            ),
+            (
+                {"type": "hook", "id": HOOK_ID, "account_id": B, "document": DOCUMENT, "created": 1e300},
+                "created",
+            ),
+            ({"type": "api_key", "digest": "0" * 64, "account_id": B, "created": {}}, "created"),
+            ({"type": "token", "digest": "0" * 64, "account_id": B, "restrictions": {}}, "restrictions"),
+        ],
+    )
+    def test_a_value_that_no_storage_takes_is_named(self, cli: CliHarness, record: Any, key: str) -> None:
+        cli.run("account", "create", "--id", B)
+        number = {"type": "number", "number": "+4722555019", "account_id": B}
+        head = {"type": "kazoo_bridge_export", "version": 1}
+        code, lines, errors = run("import", "-", stdin="\n".join(map(json.dumps, [head, record, number])))
+        assert (code, len(errors)) == (1, 1)
+        assert errors[0].startswith("refused line 2: ")
+        assert f" {key}: expected " in errors[0]
+        assert lines == [
+            "line: 0 created, 0 updated, 0 unchanged, 1 refused",
+            "number: 1 created, 0 updated, 0 unchanged, 0 refused",
+        ]
 
     def test_limits_and_numbers_are_updated(self, cli: CliHarness) -> None:
         fill(cli)

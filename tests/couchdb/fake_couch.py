@@ -210,13 +210,17 @@ class FakeCouch(Resource):
             start = json.loads(query.get("startkey", '""'))
             end = json.loads(query.get("endkey", '"\uffff"'))
             keys = [key for key in sorted(documents) if start <= key <= end][: int(query["limit"])]
-        return [
-            {"id": key, "key": key, "value": {}}
-            | ({"doc": documents[key]} if query.get("include_docs") == "true" else {})
-            if key in documents
-            else {"key": key, "error": "not_found"}
-            for key in keys
-        ]
+        rows: list[dict[str, Any]] = []
+        for key in keys:
+            if key in documents:
+                row = {"id": key, "key": key, "value": {"rev": documents[key].get("_rev")}}
+            elif key in self._log.get(database, ()):
+                row = {"id": key, "key": key, "value": {"rev": f"9-{'0' * 32}", "deleted": True}}
+            else:
+                rows.append({"key": key, "error": "not_found"})
+                continue
+            rows.append(row | ({"doc": documents.get(key)} if query.get("include_docs") == "true" else {}))
+        return rows
 
     def _open_stream(self, request: Request, database: str, query: dict[str, str]) -> int:
         stream = (database, request)

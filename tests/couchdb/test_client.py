@@ -18,6 +18,7 @@ from kazoo_bridge.couchdb.client import (
     CouchClient,
     DatabaseMissing,
     DocumentConflict,
+    Presence,
     Row,
 )
 from kazoo_bridge.interfaces import StorageUnavailable
@@ -89,6 +90,9 @@ class TestWithAServer:
         found = await client.find_many("webhooks", [*ids, "never"])
         assert sorted(found) == [one for one in ids if one != "hook0002"]
         assert found["hook0204"]["n"] == 204
+        presence = await client.presence("webhooks", ["hook0001", "hook0002", "never", "new"])
+        assert presence == Presence(frozenset({"hook0001", "new"}), frozenset({"hook0002"}))
+        assert await client.presence("webhooks", []) == Presence(frozenset(), frozenset())
 
     @pytest_twisted.ensureDeferred
     async def test_pages_have_every_row_once(self, client: CouchClient, couchdb: CouchServer) -> None:
@@ -132,6 +136,7 @@ class TestWithAServer:
             client.put("none", {"_id": "x"}),
             client.bulk("none", [{"_id": "x"}]),
             client.find_many("none", ["x"]),
+            client.presence("none", ["x"]),
             client.update_sequence("none"),
             all_pages(client, "none"),
         ):

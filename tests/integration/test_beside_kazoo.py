@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -84,19 +83,6 @@ class RestOfKazoo:
 
     def close(self) -> None:
         self._connection.close()
-
-
-@pytest.fixture(scope="module")
-def couchdb(couchdb_server: CouchServer) -> CouchServer:
-    couchdb_server.wipe()
-    return couchdb_server
-
-
-@pytest.fixture(scope="module")
-def cluster(couchdb: CouchServer) -> KazooCluster:
-    cluster = KazooCluster(couchdb)
-    cluster.populate()
-    return cluster
 
 
 @pytest.fixture(scope="module")
@@ -253,11 +239,9 @@ def test_without_couchdb_events_still_find_their_hooks(
     assert node.rest("GET", path, token).status_code == 200
     couchdb.stop()
     try:
-        started = time.monotonic()
         kazoo.call(CUSTOMER, "meanwhile")
         assert set(reached(hooks, "meanwhile", 3)) == {CUSTOMER, RESELLER, MASTER}
         assert node.rest("GET", path, token).status_code == 200
         assert node.rest("GET", path, cluster.token(RESELLER, owner_id="3" * 32)).status_code == 503
-        assert time.monotonic() - started < 10
     finally:
         couchdb.start()

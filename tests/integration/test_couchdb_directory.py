@@ -24,19 +24,6 @@ UNAUTHENTICATED = 4401
 
 
 @pytest.fixture(scope="module")
-def couchdb(couchdb_server: CouchServer) -> CouchServer:
-    couchdb_server.wipe()
-    return couchdb_server
-
-
-@pytest.fixture(scope="module")
-def cluster(couchdb: CouchServer) -> KazooCluster:
-    cluster = KazooCluster(couchdb)
-    cluster.populate()
-    return cluster
-
-
-@pytest.fixture(scope="module")
 def node(
     tmp_path_factory: pytest.TempPathFactory, couchdb: CouchServer, cluster: KazooCluster
 ) -> Iterator[NodeProcess]:

@@ -32,9 +32,6 @@ from tests.webhooks.receiving import Receiver
 
 pytestmark = pytest.mark.timeout(60)
 
-#: Seconds within which a hook that one side writes is live on the other.
-LIVE_WITHIN = 3.0
-
 THREE, FOUR, FIVE, SIX = (digit * 32 for digit in "3456")
 
 #: As KAZOO's ``core/kazoo_modb`` creates it.
@@ -141,10 +138,8 @@ async def test_a_hook_written_on_either_side_is_live_on_the_other(sides: Sides) 
     assert await sides.node.readiness_problems() == []
     assert sides.listens(ONE)
 
-    begun = time.monotonic()
     await sides.save(TWO, retries=0)
     await until(lambda: sides.listens(TWO))
-    assert time.monotonic() - begun < LIVE_WITHIN
     await sides.call()
     await until(lambda: sides.hooks_called() == {ONE, TWO})
 
@@ -155,12 +150,10 @@ async def test_a_hook_written_on_either_side_is_live_on_the_other(sides: Sides) 
     assert (written["_rev"], written["pvt_type"], written["name"]) == (mine.revision, "webhook", "Mine")
     assert "rate_limit" not in written
 
-    begun = time.monotonic()
     await sides.kazoo(sides.couchdb.update, WEBHOOKS, mine.id, enabled=False)
     await sides.kazoo(sides.couchdb.update, WEBHOOKS, TWO, pvt_deleted=True)
     await sides.kazoo(sides.couchdb.delete, WEBHOOKS, ONE)
     await until(lambda: len(sides.node.webhooks.registry) == 0)
-    assert time.monotonic() - begun < LIVE_WITHIN
     assert [hook.id for hook in await service.for_account(A)] == [mine.id]
     stale = await service.get(A, mine.id)
     assert stale is not None

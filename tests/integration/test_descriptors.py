@@ -17,13 +17,6 @@ ACCOUNT = "1" * 32
 
 
 @pytest.fixture
-def receiver() -> Iterator[WebReceiver]:
-    receiver = WebReceiver()
-    yield receiver
-    receiver.stop()
-
-
-@pytest.fixture
 def sockets() -> Iterator[list[socket.socket]]:
     opened: list[socket.socket] = []
     yield opened

@@ -22,13 +22,6 @@ CHANGE_TIMEOUT = 1.0
 
 
 @pytest.fixture
-def receiver() -> Iterator[WebReceiver]:
-    receiver = WebReceiver()
-    yield receiver
-    receiver.stop()
-
-
-@pytest.fixture
 def nodes(tmp_path: Path, vhost_uri: str) -> Iterator[list[NodeProcess]]:
     config = "[webhooks]\nattempt_failure_expiry_ms = 4000\n"
     nodes = []

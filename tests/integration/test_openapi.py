@@ -126,13 +126,6 @@ class ServiceHarness:
 
 
 @pytest.fixture
-def receiver() -> Iterator[WebReceiver]:
-    receiver = WebReceiver()
-    yield receiver
-    receiver.stop()
-
-
-@pytest.fixture
 def service(vhost_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[NodeProcess]:
     monkeypatch.setenv("KAZOO_BRIDGE__HTTP__REQUESTS_PER_SECOND", "0")
     service = NodeProcess(tmp_path, vhost_uri, _CONFIG)

@@ -49,13 +49,6 @@ class Kazoo:
 
 
 @pytest.fixture
-def receiver() -> Iterator[WebReceiver]:
-    receiver = WebReceiver()
-    yield receiver
-    receiver.stop()
-
-
-@pytest.fixture
 def node(tmp_path: Path, vhost_uri: str) -> Iterator[NodeProcess]:
     node = NodeProcess(tmp_path, vhost_uri)
     node.command("account", "create", "--id", RESELLER)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
@@ -163,17 +164,26 @@ def queue_for(exchange: str, pattern: str) -> Any:
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_changed_hook_is_no_longer_considered_failing(harness: Harness) -> None:
-    hook_id = await harness.start([500] * 5 + [200])
-    for number in range(5):
-        await harness.publish(str(number))
-    await eventually(lambda: len(harness.deliveries.rows) == 5)
-    stored = await harness.service.hooks.get(ACCOUNT, hook_id)
-    assert stored is not None
-    await harness.service.hooks.patch(stored, {"name": "repaired"})
-    await harness.publish("5")
-    await harness.receiver.arrived(6)
-    assert harness.receiver.received[5].body.startswith(b"call_id=5")
+async def test_a_changed_hook_is_no_longer_considered_failing(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Without jitter: no retry comes before the event that follows the change.
+    monkeypatch.setattr(random.Random, "uniform", lambda _self, _shortest, longest: longest)
+    harness = Harness(request_timeout_ms=2000, retry_schedule_s=(3600,))
+    try:
+        hook_id = await harness.start([500] * 5 + [200])
+        for number in range(5):
+            await harness.publish(str(number))
+        await eventually(lambda: len(harness.deliveries.rows) == 5)
+        await eventually(lambda: harness.service._scheduler.circuit_open(hook_id))
+        stored = await harness.service.hooks.get(ACCOUNT, hook_id)
+        assert stored is not None
+        await harness.service.hooks.patch(stored, {"name": "repaired"})
+        await harness.publish("5")
+        await harness.receiver.arrived(6)
+        assert harness.receiver.received[5].body.startswith(b"call_id=5")
+        # What is for a failing hook would have been stored before its attempt.
+        assert len(harness.deliveries.rows) == 5
+    finally:
+        await harness.stop()
 
 
 @pytest_twisted.ensureDeferred

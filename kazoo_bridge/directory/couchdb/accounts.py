@@ -22,6 +22,7 @@ from kazoo_bridge.directory.couchdb.account_records import (
     parse_all,
     parse_or_log,
 )
+from kazoo_bridge.directory.couchdb.shared_reads import SharedReads
 from kazoo_bridge.directory.couchdb.user_logins import AccountNames
 from kazoo_bridge.directory.ttl_cache import TtlCache
 from kazoo_bridge.interfaces import StorageUnavailable
@@ -65,7 +66,7 @@ class CouchAccounts(Service):
         self._gone: TtlCache[tuple[str, ...]] = TtlCache(MAX_GONE)
         self._unknown: TtlCache[bool] = TtlCache(MAX_GONE)
         self._unknown_reads = TokenBucket(_UNKNOWN_BURST, _UNKNOWN_INTERVAL)
-        self._fetching: dict[str, list[Deferred[AccountRecord | None]]] = {}
+        self._fetching: SharedReads[AccountRecord | None] = SharedReads()
         self._follower = ChangesFollower(clock, client, ACCOUNTS, self._on_changes)
         self._names: AccountNames | None = None
         self._loading: Deferred[None] | None = None
@@ -214,23 +215,9 @@ class CouchAccounts(Service):
         record, now = self._index.find(account_id), self._clock.seconds()
         if record is not None or self._unknown.get(account_id, now):
             return record
-        waiting = self._fetching.get(account_id)
-        if waiting is not None:
-            waiter: Deferred[AccountRecord | None] = Deferred()
-            waiting.append(waiter)
-            return await waiter
-        if not self._unknown_reads.take(now):
+        if account_id not in self._fetching and not self._unknown_reads.take(now):
             raise StorageUnavailable("too many unknown accounts are asked for")
-        self._fetching[account_id] = []
-        try:
-            record = await self._fetch_now(account_id)
-        except BaseException:
-            for waiter in self._fetching.pop(account_id):
-                waiter.errback(Failure(StorageUnavailable(f"{self._client.label} does not answer")))
-            raise
-        for waiter in self._fetching.pop(account_id):
-            waiter.callback(record)
-        return record
+        return await self._fetching.join(account_id, lambda: self._fetch_now(account_id))
 
     async def _fetch_now(self, account_id: str) -> AccountRecord | None:
         document = await self._client.find(ACCOUNTS, account_id)

@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
+from kazoo_bridge.directory.couchdb.shared_reads import SharedReads
 from kazoo_bridge.interfaces import StorageUnavailable
 from kazoo_bridge.token_bucket import TokenBucket
 
@@ -43,10 +44,14 @@ class ReadPause:
 
 @define(eq=False)
 class _KeptValue(Generic[T]):
-    """A value and when it was read; None: there is no such document. `doubtful`: it has changed since."""
+    """A value and when it was read; None: there is no such document. `doubtful`: it has changed since.
+
+    `generation`: how often all values had been marked as old.
+    """
 
     value: T | None
     read_at: float
+    generation: int
     doubtful: bool = False
 
 
@@ -84,16 +89,21 @@ class CachedReader(Generic[T]):
         self._again = again
         self._limit = limit
         self._entries: OrderedDict[str, _KeptValue[T]] = OrderedDict()
-        self._reading: dict[str, list[Deferred[T | None]]] = {}
+        self._reading: SharedReads[T | None] = SharedReads()
         self._changed: set[str] = set()
+        self._generation = 0
         self._pause = ReadPause() if pause is None else pause
 
     def peek(self, key: str) -> T | None:
         """Return a value that is new, without asking; None if there is none."""
         entry = self._entries.get(key)
-        if entry is None or entry.doubtful or self._clock.seconds() - entry.read_at >= self._freshness.new:
+        if entry is None or entry.doubtful or not self._is_new(entry):
             return None
         return entry.value
+
+    def _is_new(self, entry: _KeptValue[T]) -> bool:
+        age = self._clock.seconds() - entry.read_at
+        return entry.generation == self._generation and age < self._freshness.new
 
     def is_kept(self, key: str) -> bool:
         """Return whether the key has been read, be it that there is no such document."""
@@ -112,14 +122,13 @@ class CachedReader(Generic[T]):
                 return fail(StorageUnavailable("too many unknown identities and keys are asked for"))
             return self._start(key)
         self._entries.move_to_end(key)
-        age = now - entry.read_at
-        if age < self._freshness.new:
+        if self._is_new(entry):
             return succeed(entry.value)
-        if entry.value is None or age >= self._freshness.usable:
+        if entry.value is None or now - entry.read_at >= self._freshness.usable:
             return self._start(key)
         if now < self._pause.until or (key not in self._reading and not self._again.take(now)):
             return succeed(entry.value)
-        return _Patient(self._clock, self._start(key), entry.value, self._begin_pause).answer
+        return PatientRead(self._clock, self._start(key), entry.value, self._begin_pause).answer
 
     def mark_changed(self, key: str) -> bool:
         """Never use the kept value again; returns whether there is one."""
@@ -133,44 +142,34 @@ class CachedReader(Generic[T]):
         entry.doubtful = True
         return True
 
-    def mark_all_changed(self) -> None:
-        """Never use any kept value again."""
-        for key in [*self._entries, *self._reading]:
-            self.mark_changed(key)
+    def mark_all_old(self) -> None:
+        """Read every kept value again when it is asked for, as if it had been read long ago.
+
+        While the source does not answer, the values are used for as long as they are usable.
+        """
+        self._generation += 1
 
     def _begin_pause(self) -> None:
         self._pause.until = self._clock.seconds() + _PAUSE
 
     def _start(self, key: str) -> Deferred[T | None]:
         """Read, or wait for the read in progress."""
-        waiter: Deferred[T | None] = Deferred()
-        if key in self._reading:
-            self._reading[key].append(waiter)
-        else:
-            self._reading[key] = [waiter]
-            Deferred.fromCoroutine(self._read_now(key)).addBoth(self._finished, key)
-        return waiter
-
-    def _finished(self, result: T | Failure | None, key: str) -> None:
-        for waiter in self._reading.pop(key):
-            if isinstance(result, Failure):
-                waiter.errback(result)
-            else:
-                waiter.callback(result)
+        return self._reading.join(key, lambda: self._read_now(key))
 
     async def _read_now(self, key: str) -> T | None:
         while True:
             self._changed.discard(key)
+            generation = self._generation
             try:
                 value = await self._read(key)
             except StorageUnavailable:
                 self._begin_pause()
                 raise
             # What a message has called changed meanwhile may have been read before the change.
-            if key not in self._changed:
+            if key not in self._changed and generation == self._generation:
                 break
         entry = self._entries.get(key)
-        self._entries[key] = _KeptValue(value, self._clock.seconds())
+        self._entries[key] = _KeptValue(value, self._clock.seconds(), generation)
         self._entries.move_to_end(key)
         while len(self._entries) > self._limit:
             self._entries.popitem(last=False)
@@ -179,7 +178,7 @@ class CachedReader(Generic[T]):
         return value
 
 
-class _Patient(Generic[T]):
+class PatientRead(Generic[T]):
     """Answers with a newer value, or after `KNOWN_WAIT` or a failure with the known one.
 
     `on_slow` is called after `KNOWN_WAIT`.

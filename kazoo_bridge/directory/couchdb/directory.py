@@ -11,7 +11,6 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from twisted.internet.defer import Deferred, DeferredList, fail, maybeDeferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from kazoo_bridge.config import Config
@@ -23,6 +22,7 @@ from kazoo_bridge.directory.couchdb.cached_reader import Freshness
 from kazoo_bridge.directory.couchdb.kazoo_token import MAX_TOKEN_LENGTH, KazooToken, mint_token, parse_token
 from kazoo_bridge.directory.couchdb.numbers import CouchNumbers
 from kazoo_bridge.directory.couchdb.secrets import AuthSettings, CouchSecrets, Identity, settings_missing
+from kazoo_bridge.directory.couchdb.shared_reads import SharedReads
 from kazoo_bridge.directory.couchdb.sip_usernames import find_sip_usernames
 from kazoo_bridge.directory.couchdb.user_logins import check_login_allowed, find_user, wrong_credentials
 from kazoo_bridge.directory.dialling import Dialling
@@ -94,7 +94,7 @@ class CouchDirectory(BaseDirectory):
         self._numbers = CouchNumbers(clock, client, freshness.usable, dialling or Dialling())
         self._verified: TtlCache[_Verified] = TtlCache(MAX_CACHED)
         self._ended = EndedTokens(MAX_CACHED)
-        self._verifying: dict[str, list[Deferred[Principal | None]]] = {}
+        self._verifying: SharedReads[Principal | None] = SharedReads()
 
     @classmethod
     def from_config(cls, reactor: Any, config: Config, dialling: Dialling | None = None) -> CouchDirectory:
@@ -142,9 +142,12 @@ class CouchDirectory(BaseDirectory):
         self._numbers.document_changed(database, document_id)
 
     def on_configuration_missed(self) -> None:
-        """Messages of ``configuration`` may have been missed: trust no secret without reading it again."""
-        self._secrets.mark_all_changed()
-        self._numbers.mark_all_changed()
+        """Messages of ``configuration`` may have been missed: read everything again.
+
+        While CouchDB does not answer, what is known serves on.
+        """
+        self._secrets.mark_all_old()
+        self._numbers.mark_all_old()
 
     def _on_account_changed(self, account_id: str) -> None:
         self._revision += 1
@@ -284,20 +287,7 @@ class CouchDirectory(BaseDirectory):
         """Verify a token, once at the same time."""
         if digest not in self._verifying and len(self._verifying) >= MAX_VERIFYING:
             return fail(StorageUnavailable("too many tokens are verified just now"))
-        waiter: Deferred[Principal | None] = Deferred()
-        if digest in self._verifying:
-            self._verifying[digest].append(waiter)
-        else:
-            self._verifying[digest] = [waiter]
-            Deferred.fromCoroutine(self._verify(digest, token, known)).addBoth(self._verify_ended, digest)
-        return waiter
-
-    def _verify_ended(self, result: Principal | Failure | None, digest: str) -> None:
-        for waiter in self._verifying.pop(digest):
-            if isinstance(result, Failure):
-                waiter.errback(result)
-            else:
-                waiter.callback(result)
+        return self._verifying.join(digest, lambda: self._verify(digest, token, known))
 
     async def _verify(self, digest: str, token: KazooToken, known: _Verified | None) -> Principal | None:
         if not self._accounts.is_loaded:

@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 
 from kazoo_bridge.couchdb.client import CouchClient
 from kazoo_bridge.couchdb.names import SYSTEM_CONFIG, number_database
+from kazoo_bridge.directory.couchdb.cached_reader import PatientRead
 from kazoo_bridge.directory.dialling import Dialling
 from kazoo_bridge.interfaces import StorageUnavailable
 from kazoo_bridge.kazoo import is_account_id, is_true
@@ -41,6 +42,8 @@ _STATES_IN_USE = frozenset({"in_service", "port_in", "port_out", "reserved"})
 class _Known:
     owner: str | None
     read_at: float
+    #: How often messages had been missed.
+    missed: int
 
     @property
     def ttl(self) -> float:
@@ -67,24 +70,27 @@ class CouchNumbers:
         self._paused_until = float("-inf")
 
     def owner(self, number: str) -> str | None:
-        """Return the owner of a dialled number from memory."""
-        e164 = self._e164(number)
-        known = None if e164 is None else self._known.get(e164)
-        if known is None or self._clock.seconds() - known.read_at >= KNOWN_TTL + self._usable:
+        """Return the owner of a dialled number from memory.
+
+        An owner that is to be read again counts only while CouchDB does not answer.
+        """
+        known = self._usable_owner(number)
+        if known is None or (not self._is_new(known) and self._clock.seconds() >= self._paused_until):
             return None
         return known.owner
 
     def look_up(self, number: str) -> Deferred[None] | None:
         """Ask for the owner of a dialled number; None if memory's answer is final for now.
 
-        Several who ask for the same number share one request. Fails with `StorageUnavailable`.
+        Callers that ask for the same number share one request. Fires after `KNOWN_WAIT` at the latest if an
+        owner is known. Fails with `StorageUnavailable`.
         """
         now, e164 = self._clock.seconds(), self._e164(number)
         known = None if e164 is None else self._known.get(e164)
         if not self._converters_changed:
             if e164 is None:
                 return None
-            if known is not None and now - known.read_at < known.ttl:
+            if known is not None and self._is_new(known):
                 return None
         key, waiter = e164 or number, Deferred[None]()
         if key in self._reading:
@@ -98,6 +104,9 @@ class CouchNumbers:
         else:
             self._reading[key] = [waiter]
             Deferred.fromCoroutine(self._read(number)).addBoth(self._finished, key)
+        if self._usable_owner(number) is not None:
+            # Events go on with the known owner if the newer one takes long to read.
+            return PatientRead(self._clock, waiter, None, self._begin_pause).answer
         return waiter
 
     def document_changed(self, database: object, document_id: object) -> None:
@@ -111,11 +120,26 @@ class CouchNumbers:
             if self._reading:
                 self._changed.add(document_id)
 
-    def mark_all_changed(self) -> None:
-        """Ask for everything again, because messages about changes may have been missed."""
-        self._known.clear()
+    def mark_all_old(self) -> None:
+        """Ask for everything again, because messages about changes may have been missed.
+
+        While CouchDB does not answer, the known owners count.
+        """
         self._missed += 1
         self._converters_changed = True
+
+    def _usable_owner(self, number: str) -> _Known | None:
+        e164 = self._e164(number)
+        known = None if e164 is None else self._known.get(e164)
+        if known is None or known.owner is None:
+            return None
+        return known if self._clock.seconds() - known.read_at < KNOWN_TTL + self._usable else None
+
+    def _is_new(self, known: _Known) -> bool:
+        return known.missed == self._missed and self._clock.seconds() - known.read_at < known.ttl
+
+    def _begin_pause(self) -> None:
+        self._paused_until = self._clock.seconds() + _PAUSE
 
     def _e164(self, number: str) -> str | None:
         if self._dialling.converters is None and not number.startswith("+"):
@@ -123,7 +147,7 @@ class CouchNumbers:
         return self._dialling.to_e164(number)
 
     async def _read(self, number: str) -> None:
-        e164 = None
+        e164 = self._e164(number)
         try:
             if self._converters_changed:
                 await self._read_converters()
@@ -132,11 +156,11 @@ class CouchNumbers:
                 return
             owner = await self._read_owner(e164)
         except StorageUnavailable:
-            self._paused_until = self._clock.seconds() + _PAUSE
+            self._begin_pause()
             if e164 in self._known:
                 return
             raise
-        self._known[e164] = _Known(owner, self._clock.seconds())
+        self._known[e164] = _Known(owner, self._clock.seconds(), self._missed)
         self._known.move_to_end(e164)
         while len(self._known) > MAX_NUMBERS:
             self._known.popitem(last=False)

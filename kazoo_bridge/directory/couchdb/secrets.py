@@ -156,10 +156,10 @@ class CouchSecrets:
         """Follow a change of an account: its own secret may be another."""
         self.identities.mark_changed(f"{account_id}/{account_id}")
 
-    def mark_all_changed(self) -> None:
-        """Read everything again before it is used, because messages about changes may have been missed."""
+    def mark_all_old(self) -> None:
+        """Read everything again, because messages about changes may have been missed."""
         for reader in (self.keys, self.identities, self.settings):
-            reader.mark_all_changed()
+            reader.mark_all_old()
         self._on_changed()
 
     async def _read_key(self, key_id: str) -> RSAPublicKey | None:

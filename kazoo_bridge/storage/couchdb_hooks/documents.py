@@ -98,6 +98,14 @@ def parse_hook(document: Document) -> StoredHook:
     return StoredHook(hook_id, str(account_id), _public_document(document), revision, created, modified)
 
 
+def parse_quietly(document: Document) -> StoredHook | None:
+    """Parse the document of a live hook; None if it cannot be used."""
+    try:
+        return parse_hook(document)
+    except UnusableHook:
+        return None
+
+
 def parse_or_log(document: Document) -> StoredHook | None:
     """Parse a document; None, with a line in the log if it is a hook that cannot be used."""
     if not is_live_hook(document):

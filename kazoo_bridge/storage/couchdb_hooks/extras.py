@@ -15,8 +15,17 @@ from twisted.internet.interfaces import IReactorTime
 from kazoo_bridge.interfaces import Secret, Suspension
 from kazoo_bridge.storage import change_log
 from kazoo_bridge.storage.database import Database
-from kazoo_bridge.storage.engine import in_batches
-from kazoo_bridge.storage.hooks import MAX_DUE_PROBES
+from kazoo_bridge.storage.engine import in_batches, insert_into
+from kazoo_bridge.storage.hook_columns import (
+    claim_probe,
+    load_headers,
+    load_secrets,
+    load_suspension,
+    private_values,
+    return_probe,
+    select_due,
+    suspension_values,
+)
 from kazoo_bridge.storage.tables import deliveries, dump_json, hook_extras, missed_events
 
 
@@ -29,6 +38,8 @@ class HookExtras:
     headers: Mapping[str, str] = field(factory=dict, repr=False)
     suspension: Suspension | None = None
 
+
+_c = hook_extras.c
 
 #: Of a hook of which nothing is kept.
 NO_EXTRAS = HookExtras()
@@ -49,7 +60,7 @@ class HookExtrasStore:
         """Replace what is kept of a hook. The other nodes on this storage are notified."""
 
         def write(connection: Connection) -> None:
-            connection.execute(sa.delete(hook_extras).where(hook_extras.c.hook_id == hook_id))
+            connection.execute(sa.delete(hook_extras).where(_c.hook_id == hook_id))
             if extras != NO_EXTRAS:
                 row = {"hook_id": hook_id, "account_id": account_id, **_values(extras)}
                 connection.execute(sa.insert(hook_extras).values(**row))
@@ -57,28 +68,46 @@ class HookExtrasStore:
 
         return self._database.write(write)
 
+    def suspend(self, hook_id: str, account_id: str, suspension: Suspension) -> Deferred[None]:
+        """Set the suspension of a hook and nothing else.
+
+        No other node is notified: a suspension has no effect before the document says that it is disabled.
+        """
+        values = suspension_values(suspension)
+
+        def suspend(connection: Connection) -> None:
+            row = {"hook_id": hook_id, "account_id": account_id, **_values(NO_EXTRAS), **values}
+            insert = insert_into(connection, hook_extras).values(**row)
+            connection.execute(insert.on_conflict_do_update(index_elements=["hook_id"], set_=values))
+
+        return self._database.write(suspend)
+
+    def hook_ids(self) -> Deferred[frozenset[str]]:
+        """Read the ids of all hooks of which something is kept, or that have missed events."""
+        ids = sa.union(sa.select(_c.hook_id), sa.select(missed_events.c.hook_id))
+        return self._database.read(lambda connection: frozenset(connection.scalars(ids)))
+
     def delete(self, hook_ids: Collection[str]) -> Deferred[None]:
-        """Delete what is kept of hooks that have been deleted, and their deliveries."""
+        """Delete what is kept of deleted hooks, their deliveries, and the counts of what they have missed."""
 
         def delete(connection: Connection) -> None:
-            for batch in in_batches(tuple(hook_ids)):
-                for table in (hook_extras, deliveries, missed_events):
-                    connection.execute(sa.delete(table).where(table.c.hook_id.in_(batch)))
+            _delete(connection, hook_ids)
             change_log.record(connection, "hook", hook_ids, self._clock.seconds())
 
         return self._database.write(delete)
 
-    def delete_of_account(self, account_id: str) -> Deferred[None]:
-        """Delete what is kept of all hooks of an account that has been deleted, and its deliveries."""
+    def delete_of_account(self, account_id: str, hook_ids: Collection[str]) -> Deferred[None]:
+        """Delete the same of all hooks of an account that has been deleted, and all its deliveries.
+
+        `hook_ids` are its hooks that CouchDB had; of most of them, nothing may be kept here.
+        """
 
         def delete(connection: Connection) -> None:
-            ids = sa.select(hook_extras.c.hook_id).where(hook_extras.c.account_id == account_id)
-            known = connection.scalars(ids).all()
-            for batch in in_batches(tuple(known)):
-                connection.execute(sa.delete(missed_events).where(missed_events.c.hook_id.in_(batch)))
-            for table in (hook_extras, deliveries):
-                connection.execute(sa.delete(table).where(table.c.account_id == account_id))
-            change_log.record(connection, "hook", known, self._clock.seconds())
+            kept = connection.scalars(sa.select(_c.hook_id).where(_c.account_id == account_id))
+            gone = {*kept, *hook_ids}
+            _delete(connection, gone)
+            connection.execute(sa.delete(deliveries).where(deliveries.c.account_id == account_id))
+            change_log.record(connection, "hook", sorted(gone), self._clock.seconds())
 
         return self._database.write(delete)
 
@@ -89,17 +118,7 @@ class HookExtrasStore:
 
         The hooks that wait longest come first, `MAX_DUE_PROBES` at most.
         """
-        held = sa.exists().where(
-            deliveries.c.hook_id == hook_extras.c.hook_id,
-            deliveries.c.status == "held",
-            deliveries.c.lease_until <= now,
-        )
-        due = (
-            sa.select(hook_extras)
-            .where(hook_extras.c.next_probe <= now, held)
-            .order_by(hook_extras.c.next_probe)
-            .limit(MAX_DUE_PROBES)
-        )
+        due = select_due(hook_extras, _c.hook_id, now)
 
         def read(connection: Connection) -> dict[str, Suspension]:
             found = {row.hook_id: _suspension(row) for row in connection.execute(due)}
@@ -109,28 +128,18 @@ class HookExtrasStore:
 
     def claim_probe(self, hook_id: str, suspension: Suspension, next_probe: float) -> Deferred[bool]:
         """Count a probe and postpone the next one to `next_probe`; False if another node has claimed it."""
-        claim = (
-            sa.update(hook_extras)
-            .where(_suspended(hook_id, suspension), hook_extras.c.probes == suspension.probes)
-            .values(next_probe=next_probe, probes=suspension.probes + 1)
-        )
+        claim = claim_probe(hook_extras, _suspended(hook_id, suspension), suspension, next_probe)
         return self._database.write(lambda connection: connection.execute(claim).rowcount == 1)
 
     def return_probe(self, hook_id: str, suspension: Suspension, next_probe: float) -> Deferred[None]:
         """Uncount a probe that was claimed from the state `suspension`, and was not made."""
-        undo = (
-            sa.update(hook_extras)
-            .where(_suspended(hook_id, suspension), hook_extras.c.probes == suspension.probes + 1)
-            .values(next_probe=next_probe, probes=suspension.probes)
-        )
+        undo = return_probe(hook_extras, _suspended(hook_id, suspension), suspension, next_probe)
         return self._database.write(lambda connection: _execute(connection, [undo]))
 
     def end_suspensions(self, ended: Mapping[str, Suspension]) -> Deferred[None]:
         """End suspensions, by the id of the hook, which KAZOO has enabled, changed or deleted."""
         updates = [
-            sa.update(hook_extras)
-            .where(_suspended(hook_id, suspension))
-            .values(suspended_since=None, next_probe=None, probes=0)
+            sa.update(hook_extras).where(_suspended(hook_id, suspension)).values(**suspension_values(None))
             for hook_id, suspension in ended.items()
         ]
         return self._database.write(lambda connection: _execute(connection, updates))
@@ -140,7 +149,7 @@ def _select(connection: Connection, hook_ids: tuple[str, ...]) -> dict[str, Hook
     return {
         row.hook_id: _from_row(row)
         for batch in in_batches(hook_ids)
-        for row in connection.execute(sa.select(hook_extras).where(hook_extras.c.hook_id.in_(batch)))
+        for row in connection.execute(sa.select(hook_extras).where(_c.hook_id.in_(batch)))
     }
 
 
@@ -150,27 +159,24 @@ def _execute(connection: Connection, statements: Iterable[sa.Update]) -> None:
 
 
 def _suspended(hook_id: str, suspension: Suspension) -> ColumnElement[bool]:
-    return sa.and_(hook_extras.c.hook_id == hook_id, hook_extras.c.suspended_since == suspension.since)
+    return sa.and_(_c.hook_id == hook_id, _c.suspended_since == suspension.since)
+
+
+def _delete(connection: Connection, hook_ids: Collection[str]) -> None:
+    for batch in in_batches(tuple(hook_ids)):
+        for table in (hook_extras, deliveries, missed_events):
+            connection.execute(sa.delete(table).where(table.c.hook_id.in_(batch)))
 
 
 def _values(extras: HookExtras) -> dict[str, Any]:
-    suspension = extras.suspension
-    return {
-        "options": dump_json(extras.options),
-        "secrets": json.dumps([[secret.value, secret.expires] for secret in extras.secrets]),
-        "headers": dump_json(extras.headers),
-        "suspended_since": None if suspension is None else suspension.since,
-        "next_probe": None if suspension is None else suspension.next_probe,
-        "probes": 0 if suspension is None else suspension.probes,
-    }
+    private = private_values(extras.secrets, extras.headers, extras.suspension)
+    return {"options": dump_json(extras.options), **private}
 
 
 def _from_row(row: Row[Any]) -> HookExtras:
-    secrets = tuple(Secret(value, expires) for value, expires in json.loads(row.secrets))
-    return HookExtras(json.loads(row.options), secrets, json.loads(row.headers), _suspension(row))
+    options = json.loads(row.options)
+    return HookExtras(options, load_secrets(row.secrets), load_headers(row.headers), _suspension(row))
 
 
 def _suspension(row: Row[Any]) -> Suspension | None:
-    if row.suspended_since is None:
-        return None
-    return Suspension(row.suspended_since, row.next_probe, row.probes)
+    return load_suspension(row.suspended_since, row.next_probe, row.probes)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from sys import intern
 
+from kazoo_bridge.interfaces import StoredHook
+
 
 class HookIndex:
     """The account and the revision of each hook that is known."""
@@ -24,6 +26,13 @@ class HookIndex:
         account_id = intern(account_id)
         self._hooks[hook_id] = (account_id, revision)
         self._by_account.setdefault(account_id, set()).add(hook_id)
+
+    def note(self, hook_id: str, hook: StoredHook | None) -> None:
+        """Add or replace a hook; None: there is none that can be used."""
+        if hook is None:
+            self.remove(hook_id)
+        else:
+            self.put(hook_id, hook.account_id, hook.revision)
 
     def remove(self, hook_id: str) -> None:
         """Remove a hook; an unknown id is ignored."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Coroutine, Iterable
+from collections.abc import Awaitable, Collection, Coroutine, Iterable
 from typing import Any, TypeVar
 
 from attrs import frozen
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
 
-from kazoo_bridge.couchdb.client import BATCH_SIZE, CouchClient, Document
+from kazoo_bridge.couchdb.client import BATCH_SIZE, CouchClient, DatabaseMissing, Document
 from kazoo_bridge.couchdb.http import AnswerNotJson, AnswerTooLarge
+from kazoo_bridge.interfaces import StorageUnavailable
 from kazoo_bridge.text_sanitizing import text_for_display
 
 _log = Logger()
@@ -66,3 +67,11 @@ async def gather(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
         if not succeeded:
             failure.raiseException()
     return [result for _, result in outcomes]
+
+
+async def available(work: Awaitable[T]) -> T:
+    """Await a request; a missing database is `StorageUnavailable`."""
+    try:
+        return await work
+    except DatabaseMissing as error:
+        raise StorageUnavailable(f"{error}; crossbar creates it when it starts") from None

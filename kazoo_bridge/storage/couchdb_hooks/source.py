@@ -22,6 +22,7 @@ from kazoo_bridge.interfaces import IAttemptStore, StorageUnavailable
 from kazoo_bridge.metrics import register_gauge, register_labelled_counter
 from kazoo_bridge.storage.couchdb_hooks.attempts import RESULTS, AttemptCopier, CopiedAttemptStore
 from kazoo_bridge.storage.couchdb_hooks.extras import HookExtrasStore
+from kazoo_bridge.storage.couchdb_hooks.orphans import OrphanRemoval
 from kazoo_bridge.storage.couchdb_hooks.store import CouchHookStore
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.hook_source import HookSource
@@ -44,7 +45,12 @@ class CouchHookSource(HookSource):
     hooks: CouchHookStore
 
     def __init__(
-        self, clock: IReactorTime, client: CouchClient, hooks: CouchHookStore, attempts: IAttemptStore
+        self,
+        clock: IReactorTime,
+        client: CouchClient,
+        hooks: CouchHookStore,
+        extras: HookExtrasStore,
+        attempts: IAttemptStore,
     ) -> None:
         """Copy what is added to `attempts` into CouchDB."""
         self._copier = AttemptCopier(clock, client)
@@ -52,7 +58,9 @@ class CouchHookSource(HookSource):
         self._clock = clock
         self._client = client
         self._follower = ChangesFollower(clock, client, WEBHOOKS, self._on_changes)
+        self._orphans = OrphanRemoval(clock, client, hooks, extras)
         self._loading: Deferred[None] | None = None
+        self._removing: Deferred[None] | None = None
 
     @classmethod
     def from_config(
@@ -63,7 +71,7 @@ class CouchHookSource(HookSource):
         client = CouchClient.from_uri(reactor, settings.uri, timeout=settings.request_timeout_ms / 1000)
         extras = HookExtrasStore(reactor, database)
         hooks = CouchHookStore(reactor, client, extras, node, config.webhooks.max_hooks_per_account)
-        return cls(reactor, client, hooks, attempts)
+        return cls(reactor, client, hooks, extras, attempts)
 
     async def load(self) -> None:
         """Read all hooks into memory. If CouchDB is away, the service tries again."""
@@ -86,8 +94,9 @@ class CouchHookSource(HookSource):
     def stopService(self) -> Deferred[None]:
         """Follow no more, write the attempts that wait, and close the connections."""
         super().stopService()
-        if self._loading is not None:
-            self._loading.cancel()
+        for work in (self._loading, self._removing):
+            if work is not None:
+                work.cancel()
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
@@ -139,12 +148,21 @@ class CouchHookSource(HookSource):
 
     def _follow(self) -> None:
         self._follower.startService()
+        self._removing = Deferred.fromCoroutine(self._remove_orphans())
+        self._removing.addErrback(_log_failure)
         self._on_loaded()
+
+    async def _remove_orphans(self) -> None:
+        try:
+            await self._orphans.run()
+        except StorageUnavailable as error:
+            _log.warn("extras of deleted hooks stay until the next start reason={reason}", reason=error)
 
     async def _apply(self, changes: Sequence[Change]) -> None:
         news = await self.hooks.news(changes)
         if news:
-            await self._reload_hooks(news)
+            await self._reload_hooks({change.id for change in news})
+            await self.hooks.applied(news)
 
     def _on_changes(self, changes: Sequence[Change]) -> Deferred[None]:
         return Deferred.fromCoroutine(self._apply(changes))
@@ -152,4 +170,4 @@ class CouchHookSource(HookSource):
 
 def _log_failure(failure: Failure) -> None:
     if not failure.check(CancelledError):
-        _log.failure("hooks of CouchDB not read", failure)
+        _log.failure("work on the hooks of CouchDB failed", failure)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
 from secrets import token_hex
 from typing import Any, TypeVar
 
+from attrs import evolve
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
@@ -13,7 +14,6 @@ from zope.interface import implementer
 from kazoo_bridge.couchdb.changes import Change
 from kazoo_bridge.couchdb.client import (
     CouchClient,
-    DatabaseMissing,
     Document,
     DocumentConflict,
     SequenceId,
@@ -35,6 +35,7 @@ from kazoo_bridge.storage.couchdb_hooks.documents import (
     own_options,
     parse_hook,
     parse_or_log,
+    parse_quietly,
     soft_deleted,
     to_kazoo,
     with_extras,
@@ -42,7 +43,7 @@ from kazoo_bridge.storage.couchdb_hooks.documents import (
 from kazoo_bridge.storage.couchdb_hooks.extras import NO_EXTRAS, HookExtras, HookExtrasStore
 from kazoo_bridge.storage.couchdb_hooks.index import HookIndex
 from kazoo_bridge.storage.couchdb_hooks.keyed_locks import KeyedLocks
-from kazoo_bridge.storage.couchdb_hooks.reader import TolerantReader
+from kazoo_bridge.storage.couchdb_hooks.reader import TolerantReader, available
 from kazoo_bridge.storage.hooks import copy_json
 
 T = TypeVar("T")
@@ -50,7 +51,7 @@ T = TypeVar("T")
 
 @implementer(IHookStore)
 class CouchHookStore:
-    """See `IHookStore`. Call `begin`, then read all hooks by `batch`; then pass on each `Change`.
+    """See `IHookStore`. Call `begin`, then read all hooks by `batch`; then pass each `Change` to `news`.
 
     `node` is the name of this node, which stands in the documents that it writes. While a hook is written,
     other reads by id and writes of it wait: what they return is never older than what was returned before.
@@ -82,6 +83,9 @@ class CouchHookStore:
     def __len__(self) -> int:
         return len(self._index)
 
+    def __contains__(self, hook_id: object) -> bool:
+        return isinstance(hook_id, str) and self._index.revision(hook_id) is not None
+
     # -- following
 
     async def begin(self) -> SequenceId:
@@ -89,17 +93,35 @@ class CouchHookStore:
 
         Raises `StorageUnavailable`.
         """
-        sequence = await _available(self._client.update_sequence(WEBHOOKS))
+        sequence = await available(self._client.update_sequence(WEBHOOKS))
         self._index.clear()
         self._positions.clear()
         return sequence
 
-    async def news(self, changes: Sequence[Change]) -> set[str]:
-        """Return the ids of hooks that are changed by others than this node, or deleted."""
-        news = [change for change in changes if self._is_news(change)]
+    async def news(self, changes: Sequence[Change]) -> list[Change]:
+        """Return the latest change of each hook that others than this node have changed or deleted.
+
+        Read these hooks again, then call `applied`: until then, the same changes are news again.
+        """
+        latest = {change.id: change for change in changes}
+        news = {hook_id: change for hook_id, change in latest.items() if self._is_news(change)}
         # The change may come before the answer to the write that has made it.
+        async with self._locks.hold(news):
+            return [change for change in news.values() if self._is_news(change)]
+
+    async def applied(self, news: Sequence[Change]) -> None:
+        """Note that the hooks in memory are at least as new as these changes.
+
+        Deletes what is kept of deleted hooks. Raises `StorageUnavailable`.
+        """
         async with self._locks.hold(change.id for change in news):
-            return {change.id for change in news if self._is_news(change)}
+            if gone := [change.id for change in news if _is_deletion(change)]:
+                await self._extras.delete(gone)
+            for change in news:
+                if _is_deletion(change):
+                    self._index.remove(change.id)
+                elif change.doc is not None:
+                    self._index.note(change.id, parse_quietly(change.doc))
 
     def _is_news(self, change: Change) -> bool:
         known = self._index.revision(change.id)
@@ -139,14 +161,16 @@ class CouchHookStore:
                 page_size=count + (1 if last else 0),
                 start_key=last or None,
             )
-            ids = [row.id for row in await _available(anext(pages, [])) if row.id != last]
+            ids = [row.id for row in await available(anext(pages, [])) if row.id != last]
             await pages.aclose()
             if not ids:
                 return [], after
             last = ids[-1]
             hooks = await self._read(filter(is_hook_id, ids))
-            for hook in hooks:
-                self._index.put(hook.id, hook.account_id, hook.revision)
+            # Later, the changes fill the index: they may be newer than what was read here.
+            if self.not_loaded is not None:
+                for hook in hooks:
+                    self._index.put(hook.id, hook.account_id, hook.revision)
             if hooks:
                 self._batches += 1
                 self._positions[self._batches] = last
@@ -154,20 +178,7 @@ class CouchHookStore:
 
     async def _by_ids(self, hook_ids: Collection[str]) -> list[StoredHook]:
         async with self._locks.hold(hook_ids):
-            documents = await _available(self._reader.read(hook_ids))
-            hooks = await self._parse(documents.values())
-            deleted = [
-                hook_id
-                for hook_id, document in documents.items()
-                if self._index.revision(hook_id) is not None and not is_live_hook(document)
-            ]
-            if deleted:
-                await self._extras.delete(deleted)
-            for hook_id in set(hook_ids) - {hook.id for hook in hooks}:
-                self._index.remove(hook_id)
-            for hook in hooks:
-                self._index.put(hook.id, hook.account_id, hook.revision)
-            return hooks
+            return await self._read(hook_ids)
 
     async def _for_accounts(self, account_ids: Collection[str]) -> list[StoredHook]:
         hooks = await self._read(self._ids_of(account_ids))
@@ -182,12 +193,13 @@ class CouchHookStore:
         return with_extras(hook, await self._extras_of(hook_id))
 
     async def _read(self, hook_ids: Iterable[str]) -> list[StoredHook]:
-        documents = await _available(self._reader.read(list(hook_ids)))
+        documents = await available(self._reader.read(list(hook_ids)))
         return await self._parse(documents.values())
 
     async def _parse(self, documents: Iterable[Document]) -> list[StoredHook]:
         hooks = [hook for document in documents if (hook := parse_or_log(document)) is not None]
-        extras = await self._extras.read([hook.id for hook in hooks])
+        # Without the storage, deleted hooks at least serve no longer.
+        extras = await self._extras.read([hook.id for hook in hooks]) if hooks else {}
         return [with_extras(hook, extras.get(hook.id, NO_EXTRAS)) for hook in hooks]
 
     async def _extras_of(self, hook_id: str) -> HookExtras:
@@ -256,7 +268,7 @@ class CouchHookStore:
             # First, so that the hook never exists without its secrets.
             if extras != NO_EXTRAS:
                 await self._extras.write(hook_id, account_id, extras)
-            return await self._put({"_id": hook_id}, account_id, document, extras)
+            return self._noted(await self._put({"_id": hook_id}, account_id, document, extras))
 
     async def _replace(
         self,
@@ -275,40 +287,54 @@ class CouchHookStore:
                 known.headers if headers is None else dict(headers),
                 suspension,
             )
-            stored = await self._put(previous, hook.account_id, document, extras)
-            if extras != known:
+            if suspension is not None and suspension != known.suspension:
+                # First, so that the hook is never disabled without it: it would wait for a person.
+                await self._extras.suspend(hook.id, hook.account_id, suspension)
+            try:
+                stored = await self._put(previous, hook.account_id, document, extras)
+            except RevisionConflict:
+                if suspension is not None and known.suspension is None:
+                    await self._extras.end_suspensions({hook.id: suspension})
+                raise
+            if extras != (known if suspension is None else evolve(known, suspension=suspension)):
                 await self._extras.write(hook.id, hook.account_id, extras)
-            return stored
+            return self._noted(stored)
 
     async def _put(
         self, previous: Document, account_id: str, document: dict[str, Any], extras: HookExtras
     ) -> StoredHook:
         written = to_kazoo(document, previous, account_id, self._node, self._now())
         written["_rev"] = await self._write(written)
-        stored = with_extras(parse_hook(written), extras)
+        return with_extras(parse_hook(written), extras)
+
+    def _noted(self, stored: StoredHook) -> StoredHook:
+        """Note that this node has written a hook: call it last, when nothing can fail any more.
+
+        Before that, the change that CouchDB brings is news, and the hook in memory is read again.
+        """
         self._index.put(stored.id, stored.account_id, stored.revision)
         return stored
 
     async def _delete(self, hook: StoredHook) -> None:
         async with self._locks.hold([hook.id]):
             await self._write(soft_deleted(await self._current(hook), self._node, self._now()))
-            self._index.remove(hook.id)
             await self._extras.delete([hook.id])
+            self._index.remove(hook.id)
 
     async def _delete_of_account(self, account_id: str) -> int:
         hook_ids = self._ids_of([account_id])
         async with self._locks.hold(hook_ids):
-            documents = await _available(self._reader.read(hook_ids))
+            documents = await available(self._reader.read(hook_ids))
             deletions = [
                 {"_id": document["_id"], "_rev": document["_rev"], "_deleted": True}
                 for document in documents.values()
                 if document.get("pvt_account_id") == account_id and is_live_hook(document)
             ]
             # KAZOO deletes them at the same time; a conflict says that it has.
-            results = await _available(self._client.bulk(WEBHOOKS, deletions))
+            results = await available(self._client.bulk(WEBHOOKS, deletions))
+            await self._extras.delete_of_account(account_id, hook_ids)
             for hook_id in hook_ids:
                 self._index.remove(hook_id)
-            await self._extras.delete_of_account(account_id)
         return sum(result.rev is not None for result in results)
 
     async def _current(self, hook: StoredHook) -> Document:
@@ -325,7 +351,7 @@ class CouchHookStore:
 
     async def _write(self, document: Document) -> str:
         try:
-            return await _available(self._client.put(WEBHOOKS, document))
+            return await available(self._client.put(WEBHOOKS, document))
         except DocumentConflict:
             raise RevisionConflict(f"hook {document['_id']} has just been changed") from None
 
@@ -365,13 +391,9 @@ class CouchHookStore:
         return self._extras.return_probe(hook.id, hook.suspension, next_probe)
 
 
+def _is_deletion(change: Change) -> bool:
+    return change.deleted or (change.doc is not None and not is_live_hook(change.doc))
+
+
 def _deferred(work: Coroutine[Any, Any, T]) -> Deferred[T]:
     return Deferred.fromCoroutine(work)
-
-
-async def _available(work: Awaitable[T]) -> T:
-    """Await a request; a missing database is `StorageUnavailable`."""
-    try:
-        return await work
-    except DatabaseMissing as error:
-        raise StorageUnavailable(f"{error}; crossbar creates it when it starts") from None

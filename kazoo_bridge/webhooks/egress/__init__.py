@@ -8,7 +8,12 @@ is the whole as a Twisted `IAgent`. The guarantees are stated in ``docs/explanat
 
 from kazoo_bridge.webhooks.egress.agent import guarded_agent
 from kazoo_bridge.webhooks.egress.connection_pool import ConnectionPool
-from kazoo_bridge.webhooks.egress.destination import BadDestination, mask_credentials, parse_destination
+from kazoo_bridge.webhooks.egress.destination import (
+    BadDestination,
+    mask_credentials,
+    parse_destination,
+    remove_credentials,
+)
 from kazoo_bridge.webhooks.egress.policy import EgressDenied, EgressPolicy
 from kazoo_bridge.webhooks.egress.proxy import Proxy, ProxyFailed
 from kazoo_bridge.webhooks.egress.resolver import (
@@ -36,4 +41,5 @@ __all__ = [
     "mask_credentials",
     "parse_destination",
     "reactor_resolver",
+    "remove_credentials",
 ]

@@ -18,6 +18,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^#]*)(?:#.*)?", re.DOTALL)
 _AUTHORITY = re.compile(r"(?:([^@]*)@)?(\[[^\[\]]*\]|[^\[\]:@]*)(?::([0-9]{0,5}))?")
+_USERINFO = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/?#]*@")
 _DNS_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _NUMERIC_LABEL = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
 
@@ -111,7 +112,12 @@ def mask_credentials(uri: str) -> str:
     Everything before the last ``@`` of the authority is replaced by ``***``. `uri` may be any text, a
     malformed URI too.
     """
-    return re.sub(r"(?i)^([a-z][a-z0-9+.-]*://)[^/?#]*@", r"\1***@", uri)
+    return _USERINFO.sub(r"\1***@", uri)
+
+
+def remove_credentials(uri: str) -> str:
+    """Return `uri` without what `mask_credentials` replaces; a URI without credentials is unchanged."""
+    return _USERINFO.sub(r"\1", uri)
 
 
 def _parse_host(host: str) -> str:

@@ -307,6 +307,8 @@ class HookService:
     def _cache(self, stored: StoredHook, *, created: bool = False) -> None:
         hook = self.parse(stored)
         if hook is None:
+            # Its former version must not serve on.
+            self._change(partial(HookRegistry.remove, hook_id=stored.id))
             return
         known = self._registry.find(hook.id)
         self._change(partial(HookRegistry.put, hook=hook))

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 
@@ -91,6 +94,30 @@ def test_an_unknown_account_is_asked_for_once_in_a_while() -> None:
     harness.clock.advance(UNKNOWN_TTL)
     harness.couch.databases[ACCOUNTS]["9" * 32] = account_document("9" * 32)
     assert result_of(harness.accounts.fetch("9" * 32)) is not None
+    harness.stop()
+
+
+def test_callers_share_a_read_and_one_that_is_cancelled_harms_no_other() -> None:
+    harness = Harness().start()
+    harness.couch.databases[ACCOUNTS]["9" * 32] = account_document("9" * 32)
+    released: Deferred[None] = Deferred()
+    find, reads = harness.accounts._client.find, []
+
+    async def find_later(database: str, document_id: str) -> Any:
+        reads.append(document_id)
+        await released
+        return await find(database, document_id)
+
+    harness.accounts._client.find = find_later  # type: ignore[method-assign]
+    callers = [Deferred.fromCoroutine(harness.accounts.fetch("9" * 32)) for _ in range(3)]
+    callers[0].addErrback(lambda failure: failure.trap(CancelledError) and None).cancel()
+    released.callback(None)
+    assert result_of(callers[0]) is None
+    for caller in callers[1:]:
+        record = result_of(caller)
+        assert record is not None
+        assert record.id == "9" * 32
+    assert reads == ["9" * 32]
     harness.stop()
 
 

@@ -189,11 +189,59 @@ def test_a_change_during_a_read_reads_again() -> None:
     harness.slow = True
     answer = harness.reader.get("a")
     harness.values["a"] = "2"
-    harness.reader.mark_all_changed()
+    harness.reader.mark_changed("a")
     harness.finish()
     harness.finish()
     assert result_of(answer) == "2"
     assert harness.asked == ["a", "a"]
+
+
+def test_values_that_may_have_changed_are_read_again() -> None:
+    harness = Harness()
+    harness.values["a"] = "1"
+    harness.get("a"), harness.get("b")
+    harness.reader.mark_all_old()
+    assert harness.reader.peek("a") is None
+    harness.values["a"] = harness.values["b"] = "2"
+    assert [harness.get("a"), harness.get("b")] == ["2", "2"]
+    assert harness.changed == ["a"]
+    assert harness.reader.peek("a") == "2"
+    assert harness.asked == ["a", "b"] * 2
+
+
+def test_values_that_may_have_changed_serve_on_while_they_cannot_be_read() -> None:
+    harness = Harness()
+    harness.values["a"] = "1"
+    harness.get("a"), harness.get("b")
+    harness.away = True
+    harness.reader.mark_all_old()
+    assert harness.get("a") == "1"
+    assert error_of(harness.reader.get("b")) == "away"
+    harness.clock.advance(60)
+    assert error_of(harness.reader.get("a")) == "away"
+
+
+def test_a_read_that_is_older_than_the_mark_is_read_again() -> None:
+    harness = Harness()
+    harness.values["a"] = "1"
+    harness.slow = True
+    answer = harness.reader.get("a")
+    harness.values["a"] = "2"
+    harness.reader.mark_all_old()
+    harness.finish()
+    harness.finish()
+    assert result_of(answer) == "2"
+    assert harness.asked == ["a", "a"]
+
+
+def test_a_caller_that_is_cancelled_harms_no_other() -> None:
+    harness = Harness()
+    harness.values["a"] = "1"
+    harness.slow = True
+    first, second = harness.reader.get("a"), harness.reader.get("a")
+    first.addErrback(lambda _: None).cancel()
+    harness.finish()
+    assert result_of(second) == "1"
 
 
 def test_reads_of_unknown_keys_are_bounded() -> None:

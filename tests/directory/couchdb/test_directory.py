@@ -198,6 +198,24 @@ class TestRevocation:
         assert harness.refused(token)
         harness.stop()
 
+    def test_after_missed_messages_tokens_serve_on_while_couchdb_is_away(self) -> None:
+        harness = DirectoryHarness()
+        token, other = (harness.cluster.token(owner_id=user) for user in (USER, DEVICE))
+        assert not harness.refused(token)
+        revision = harness.directory.rights_revision
+        harness.go_away()
+        harness.directory.on_configuration_missed()
+        assert harness.directory.rights_revision != revision
+        for _ in range(3):
+            assert not harness.refused(token)
+            harness.advance(10)
+        assert "CouchDB at" in error_of(harness.directory.authenticate(other))
+        harness.couch.away = False
+        harness.couch.update(CUSTOMER_DB, USER, pvt_signature_secret="new")
+        harness.advance(10)
+        assert harness.refused(token)
+        harness.stop()
+
     @pytest.mark.parametrize("change", [{"enabled": False}, {"pvt_deleted": True}])
     def test_a_disabled_or_deleted_user_ends_the_token(self, change: dict[str, Any]) -> None:
         harness = DirectoryHarness()

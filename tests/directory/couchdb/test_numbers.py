@@ -7,6 +7,7 @@ from twisted.internet.task import Clock
 
 from kazoo_bridge.couchdb.names import SYSTEM_CONFIG, number_database
 from kazoo_bridge.directory.couchdb import numbers as numbers_module
+from kazoo_bridge.directory.couchdb.cached_reader import KNOWN_WAIT
 from kazoo_bridge.directory.couchdb.numbers import KNOWN_TTL, UNKNOWN_TTL, CouchNumbers, owner_of
 from kazoo_bridge.directory.dialling import Dialling
 from tests.couchdb.fake_couch import FakeCouch
@@ -101,13 +102,42 @@ def test_a_number_that_changes_while_it_is_read_is_read_again() -> None:
     assert harness.asked() == 2
 
 
-def test_missed_messages_invalidate_everything() -> None:
+def test_after_missed_messages_everything_is_asked_for_again() -> None:
     harness = NumbersHarness()
     assert harness.owner(NUMBER) == CUSTOMER
-    harness.numbers.mark_all_changed()
+    harness.numbers.mark_all_old()
     assert harness.numbers.owner(NUMBER) is None
-    assert harness.owner(NUMBER) == CUSTOMER
+    harness.save_number(NUMBER, SIBLING)
+    assert harness.owner(NUMBER) == SIBLING
+    assert harness.numbers.owner(NUMBER) == SIBLING
     assert harness.couch.count("GET system_config") == 4
+
+
+def test_after_missed_messages_the_known_owner_serves_on_while_couchdb_is_away() -> None:
+    harness = NumbersHarness()
+    assert harness.owner(NUMBER) == CUSTOMER
+    harness.couch.away = True
+    harness.numbers.mark_all_old()
+    for _ in range(3):
+        assert harness.owner(NUMBER) == harness.owner(DIALLED) == CUSTOMER
+        harness.clock.advance(10)
+    harness.couch.away = False
+    harness.save_number(NUMBER, SIBLING)
+    assert harness.owner(NUMBER) == SIBLING
+
+
+def test_after_missed_messages_events_do_not_wait_long_for_a_slow_couchdb() -> None:
+    harness = NumbersHarness()
+    assert harness.owner(NUMBER) == CUSTOMER
+    harness.couch.frozen = True
+    harness.numbers.mark_all_old()
+    asking = harness.numbers.look_up(NUMBER)
+    assert asking is not None
+    assert harness.numbers.owner(NUMBER) is None
+    harness.clock.advance(KNOWN_WAIT)
+    result_of(asking)
+    assert harness.numbers.owner(NUMBER) == CUSTOMER
+    harness.clock.advance(60)
 
 
 def test_the_converters_are_those_of_kazoo_and_followed() -> None:

@@ -87,7 +87,7 @@ def test_a_missing_system_secret_is_logged_once() -> None:
     with capturedLogs() as logs:
         for _ in range(2):
             assert result_of(harness.secrets.auth_settings()) == AuthSettings(None)
-            harness.secrets.mark_all_changed()
+            harness.secrets.mark_all_old()
     (event,) = logs
     assert "system_config/auth has no default.secret_for_user_signature" in formatEvent(event)
 

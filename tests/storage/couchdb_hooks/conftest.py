@@ -12,5 +12,5 @@ from tests.storage.couchdb_hooks.harness import HooksHarness
 def harness(tmp_path: Path) -> Iterator[HooksHarness]:
     harness = HooksHarness(tmp_path)
     yield harness
-    harness.couch.away = False
+    harness.couch.away = harness.database.away = False
     harness.stop() if harness.source.running else harness.database.close()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from sqlalchemy import Connection
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 
 from kazoo_bridge.couchdb.names import WEBHOOKS
-from kazoo_bridge.interfaces import StoredHook
+from kazoo_bridge.interfaces import StorageUnavailable, StoredHook
 from kazoo_bridge.kazoo import to_gregorian
 from kazoo_bridge.storage import migrate
 from kazoo_bridge.storage.attempts import AttemptStore
@@ -19,6 +22,8 @@ from tests.couchdb.fake_couch import FakeCouch
 from tests.directory.couchdb.harness import result_of
 from tests.storage.record_factories import NOW, ONE, A
 from tests.webhooks.outage_harness import InlineDatabase
+
+T = TypeVar("T")
 
 GREGORIAN_NOW = to_gregorian(NOW)
 
@@ -43,8 +48,20 @@ def hook_document(hook_id: str = ONE, account_id: str = A, **more: Any) -> dict[
     } | more
 
 
+class RefusingDatabase(InlineDatabase):
+    """Answers at once; while it is `away`, nothing can be written."""
+
+    away = False
+
+    def write(self, work: Callable[[Connection], T]) -> Deferred[T]:
+        return fail(StorageUnavailable("no storage")) if self.away else super().write(work)
+
+
 class HooksHarness:
-    """The parts. `loads` counts how often all hooks were read, `reloads` has the ids that were read again."""
+    """The parts. `times_loaded` counts how often all hooks were read, `reloads` has what was read again.
+
+    `memory` are the hooks by id that serve, like those of the registry.
+    """
 
     def __init__(self, folder: Path, max_per_account: int = 0) -> None:
         self.clock = Clock()
@@ -52,16 +69,17 @@ class HooksHarness:
         self.couch = FakeCouch()
         self.couch.create(WEBHOOKS)
         self.client = self.couch.client(self.clock, timeout=10)
-        self.database = InlineDatabase(self.clock, f"sqlite:///{folder}/bridge.sqlite3")
+        self.database = RefusingDatabase(self.clock, f"sqlite:///{folder}/bridge.sqlite3")
         migrate.upgrade(self.database.engine)
         self.extras = HookExtrasStore(self.clock, self.database)
         self.store = CouchHookStore(
             self.clock, self.client, self.extras, "kazoo_bridge@host", max_per_account
         )
         self.attempts = AttemptStore(self.database)
-        self.source = CouchHookSource(self.clock, self.client, self.store, self.attempts)
+        self.source = CouchHookSource(self.clock, self.client, self.store, self.extras, self.attempts)
         self.source.connect(self._load, self._reload, self._on_loaded)
         self.hooks: list[StoredHook] = []
+        self.memory: dict[str, StoredHook] = {}
         self.reloads: list[set[str]] = []
         self.times_loaded = 0
 
@@ -70,11 +88,15 @@ class HooksHarness:
         while True:
             batch, position = await self.store.batch(position, 2)
             if not batch:
+                self.memory = {hook.id: hook for hook in self.hooks}
                 return
             self.hooks += batch
 
     async def _reload(self, hook_ids: Any) -> None:
-        await self.store.by_ids(hook_ids)
+        current = {hook.id: hook for hook in await self.store.by_ids(hook_ids)}
+        for hook_id in hook_ids:
+            self.memory.pop(hook_id, None)
+        self.memory |= current
         self.reloads.append(set(hook_ids))
 
     def _on_loaded(self) -> None:

@@ -7,6 +7,7 @@ from kazoo_bridge.interfaces import Secret, Suspension
 from kazoo_bridge.storage.couchdb_hooks.extras import NO_EXTRAS, HookExtras, HookExtrasStore
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.deliveries import DeliveryStore
+from kazoo_bridge.storage.missed_events import MissedEventStore
 from tests.storage.record_factories import NOW, ONE, THREE, TWO, A, B, make_delivery, recorded_changes
 
 SUSPENSION = Suspension(NOW, NOW + 30)
@@ -64,9 +65,35 @@ class HookExtrasStoreSuite:
         await deliveries.enqueue([(make_delivery("gone", hook_id=THREE), NOW, "")])
         await hook_extras_store.write(ONE, A, EXTRAS)
         await hook_extras_store.write(TWO, B, EXTRAS)
-        await hook_extras_store.delete_of_account(A)
+        missed = MissedEventStore(database)
+        await missed.add({(hook_id, "disabled"): 1 for hook_id in (ONE, TWO, THREE)})
+        await hook_extras_store.delete_of_account(A, [THREE])
         assert list(await hook_extras_store.read([ONE, TWO])) == [TWO]
         assert await deliveries.waiting_counts([THREE]) == {}
+        assert await missed.counts([ONE, TWO, THREE]) == {TWO: {"disabled": 1}}
+        assert (await recorded_changes(database))[2:] == [("hook", ONE), ("hook", THREE)]
+
+    @pytest_twisted.ensureDeferred
+    async def test_the_hooks_of_which_something_is_kept(
+        self, hook_extras_store: HookExtrasStore, database: Database
+    ) -> None:
+        assert await hook_extras_store.hook_ids() == frozenset()
+        await hook_extras_store.write(ONE, A, EXTRAS)
+        await MissedEventStore(database).add({(ONE, "disabled"): 1, (TWO, "disabled"): 1, (TWO, "x"): 1})
+        assert await hook_extras_store.hook_ids() == {ONE, TWO}
+
+    @pytest_twisted.ensureDeferred
+    async def test_a_suspension_alone_is_written(
+        self, hook_extras_store: HookExtrasStore, database: Database
+    ) -> None:
+        await hook_extras_store.write(ONE, A, evolve(EXTRAS, suspension=None))
+        for hook_id in (ONE, TWO):
+            await hook_extras_store.suspend(hook_id, A, SUSPENSION)
+        assert await hook_extras_store.read([ONE, TWO]) == {
+            ONE: EXTRAS,
+            TWO: HookExtras(suspension=SUSPENSION),
+        }
+        assert await recorded_changes(database) == [("hook", ONE)]
 
     @pytest_twisted.ensureDeferred
     async def test_the_probes_that_are_due_longest_come_first(

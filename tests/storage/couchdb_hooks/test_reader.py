@@ -3,10 +3,10 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.logger import capturedLogs
 
-from kazoo_bridge.couchdb.client import BATCH_SIZE
+from kazoo_bridge.couchdb.client import BATCH_SIZE, DatabaseMissing
 from kazoo_bridge.couchdb.names import WEBHOOKS
 from kazoo_bridge.interfaces import StorageUnavailable
-from kazoo_bridge.storage.couchdb_hooks.reader import TolerantReader, gather
+from kazoo_bridge.storage.couchdb_hooks.reader import TolerantReader, available, gather
 from tests.directory.couchdb.harness import error_of, result_of
 from tests.storage.couchdb_hooks.harness import HooksHarness
 
@@ -76,3 +76,13 @@ def test_gathered_work_runs_to_its_end_and_fails_with_its_first_failure() -> Non
     assert not gathered.called
     waiting.callback("a")
     assert error_of(gathered) == "away"
+
+
+def test_a_missing_database_is_not_available() -> None:
+    async def read(*, missing: bool) -> str:
+        if missing:
+            raise DatabaseMissing("CouchDB has no database 'webhooks'")
+        return "read"
+
+    assert result_of(available(read(missing=False))) == "read"
+    assert "crossbar creates it" in error_of(available(read(missing=True)))

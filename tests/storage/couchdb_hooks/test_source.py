@@ -6,7 +6,9 @@ from prometheus_client.exposition import generate_latest
 from twisted.logger import capturedLogs
 
 from kazoo_bridge.couchdb.names import WEBHOOKS
-from kazoo_bridge.interfaces import Attempt
+from kazoo_bridge.interfaces import Attempt, Secret
+from kazoo_bridge.storage.couchdb_hooks.extras import HookExtras
+from kazoo_bridge.storage.couchdb_hooks.orphans import DELAY
 from tests.directory.couchdb.harness import result_of
 from tests.storage.couchdb_hooks.harness import HooksHarness
 from tests.storage.record_factories import NOW, ONE, THREE, TWO, A
@@ -35,6 +37,58 @@ def test_a_change_of_this_node_is_no_change(harness: HooksHarness) -> None:
     result_of(harness.store.delete(created))
     harness.couch.flush()
     assert harness.reloads == []
+
+
+def test_what_is_kept_of_a_hook_ends_with_it(harness: HooksHarness) -> None:
+    hook_ids = [ONE, TWO, THREE]
+    for hook_id in hook_ids:
+        harness.save(hook_id)
+    harness.start()
+    for hook_id in hook_ids:
+        hook = harness.hook(hook_id)
+        result_of(harness.store.replace(hook, hook.document, (Secret("whsec_x"),)))
+    harness.couch.update(WEBHOOKS, ONE, pvt_deleted=True)
+    harness.couch.update(WEBHOOKS, TWO, pvt_account_id="not one any more")
+    harness.couch.delete(WEBHOOKS, THREE)
+    assert list(result_of(harness.extras.read(hook_ids))) == [TWO]
+    assert (len(harness.store), harness.memory) == (0, {})
+    result_of(harness.store.delete_of_account(A))
+    assert result_of(harness.extras.read(hook_ids)) == {}
+
+
+def test_a_deletion_is_news_until_it_is_stored(harness: HooksHarness) -> None:
+    harness.save(ONE)
+    harness.start()
+    result_of(harness.store.replace(harness.hook(), harness.hook().document, (Secret("whsec_x"),)))
+    harness.database.away = True
+    harness.couch.delete(WEBHOOKS, ONE)
+    assert harness.memory == {}
+    harness.database.away = False
+    harness.advance(20)
+    assert result_of(harness.extras.read([ONE])) == {}
+    assert len(harness.store) == 0
+
+
+def test_what_is_kept_of_hooks_that_were_deleted_meanwhile_is_deleted(harness: HooksHarness) -> None:
+    for hook_id in (ONE, TWO):
+        harness.save(hook_id)
+        result_of(harness.extras.write(hook_id, A, HookExtras({"ordered": True})))
+    harness.couch.delete(WEBHOOKS, TWO)
+    harness.start()
+    harness.advance(int(DELAY))
+    assert list(result_of(harness.extras.read([ONE, TWO]))) == [ONE]
+
+
+def test_without_the_storage_what_is_kept_of_deleted_hooks_stays(harness: HooksHarness) -> None:
+    harness.save(ONE)
+    result_of(harness.extras.write(ONE, A, HookExtras({"ordered": True})))
+    harness.couch.delete(WEBHOOKS, ONE)
+    harness.start()
+    harness.database.away = True
+    with capturedLogs() as logs:
+        harness.advance(int(DELAY))
+    assert "stay until the next start" in logs[-1]["log_format"]
+    assert list(result_of(harness.extras.read([ONE]))) == [ONE]
 
 
 def test_a_document_that_cannot_be_used_harms_no_other(harness: HooksHarness) -> None:

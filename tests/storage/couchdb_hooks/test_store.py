@@ -17,7 +17,9 @@ from kazoo_bridge.interfaces import (
     Suspension,
     TooManyHooks,
 )
+from kazoo_bridge.storage.couchdb_hooks.extras import HookExtras
 from kazoo_bridge.storage.deliveries import DeliveryStore
+from kazoo_bridge.storage.missed_events import MissedEventStore
 from tests.directory.couchdb.harness import error_of, result_of
 from tests.storage.couchdb_hooks.harness import GREGORIAN_NOW, HooksHarness, hook_document
 from tests.storage.record_factories import NOW, ONE, THREE, TWO, A, B, make_delivery
@@ -203,20 +205,26 @@ def test_the_hooks_of_a_deleted_account_are_deleted(harness: HooksHarness) -> No
     assert len(harness.store) == 1
 
 
-def test_what_is_kept_of_a_hook_ends_with_it(harness: HooksHarness) -> None:
-    for hook_id in (ONE, TWO, THREE):
-        harness.save(hook_id)
+def test_the_events_that_hooks_of_a_deleted_account_have_missed_are_deleted(harness: HooksHarness) -> None:
+    harness.save(ONE)
+    harness.save(TWO, B)
     harness.load()
-    for hook_id in (ONE, TWO, THREE):
-        result_of(harness.store.replace(harness.hook(hook_id), DOCUMENT, (Secret("whsec_x"),)))
-    harness.couch.update(WEBHOOKS, ONE, pvt_deleted=True)
-    harness.couch.update(WEBHOOKS, TWO, pvt_account_id="not one any more")
-    result_of(harness.store.by_ids([ONE, TWO]))
-    assert sorted(result_of(harness.extras.read([ONE, TWO, THREE]))) == [TWO, THREE]
-    harness.couch.delete(WEBHOOKS, THREE)
-    result_of(harness.store.by_ids([THREE]))
-    result_of(harness.store.delete_of_account(A))
-    assert result_of(harness.extras.read([ONE, TWO, THREE])) == {}
+    missed = MissedEventStore(harness.database)
+    result_of(missed.add({(ONE, "disabled"): 1, (TWO, "disabled"): 1}))
+    assert result_of(harness.store.delete_of_account(A)) == 1
+    assert list(result_of(missed.counts([ONE, TWO]))) == [TWO]
+
+
+def test_reading_a_hook_does_not_mean_that_the_hook_in_memory_is_new(harness: HooksHarness) -> None:
+    harness.save()
+    harness.load()
+    harness.couch.update(WEBHOOKS, ONE, enabled=False)
+    change = Change(ONE, harness.document())
+    result_of(harness.store.by_ids([ONE]))
+    result_of(harness.store.batch(0, 10))
+    assert result_of(harness.store.news([change])) == [change]
+    result_of(harness.store.applied([change]))
+    assert result_of(harness.store.news([change])) == []
 
 
 def test_an_account_has_a_largest_number_of_hooks(tmp_path: Path) -> None:
@@ -271,9 +279,72 @@ def test_changes_that_are_known_are_no_news(harness: HooksHarness) -> None:
         (Change(TWO, None, deleted=True), False),
         (Change("_design/webhooks", {"_id": "_design/webhooks"}), False),
     ):
-        assert result_of(harness.store.news([change])) == ({change.id} if is_news else set())
+        assert result_of(harness.store.news([change])) == ([change] if is_news else [])
     created = result_of(harness.store.create(A, DOCUMENT))
-    assert result_of(harness.store.news([Change(created.id, harness.document(created.id))])) == set()
+    assert result_of(harness.store.news([Change(created.id, harness.document(created.id))])) == []
+
+
+def test_the_latest_change_of_a_hook_counts(harness: HooksHarness) -> None:
+    harness.save()
+    harness.load()
+    theirs = Change(ONE, harness.document() | {"_rev": "2-b"})
+    latest = Change(ONE, harness.document() | {"_rev": "3-b"})
+    assert result_of(harness.store.news([theirs, latest])) == [latest]
+    result_of(harness.store.delete(harness.hook()))
+    # This node has deleted the hook since.
+    assert result_of(harness.store.news([theirs, Change(ONE, harness.document())])) == []
+
+
+class TestWithoutTheStorage:
+    """CouchDB has taken the write, but the storage fails: the change that CouchDB brings must be news."""
+
+    @pytest.fixture(autouse=True)
+    def started(self, harness: HooksHarness) -> None:
+        harness.save()
+        harness.start()
+        result_of(harness.store.replace(harness.hook(), DOCUMENT, (Secret("whsec_x"),)))
+        result_of(harness.source._reload_hooks([ONE]))
+        harness.reloads.clear()
+        harness.database.away = True
+
+    def back(self, harness: HooksHarness) -> None:
+        harness.database.away = False
+        harness.advance(20)
+
+    def test_a_hook_that_was_changed_does_not_serve_on(self, harness: HooksHarness) -> None:
+        secrets = (Secret("whsec_y"),)
+        failed = harness.store.replace(harness.hook(), DOCUMENT | {"enabled": False}, secrets)
+        assert error_of(failed) == "no storage"
+        harness.couch.flush()
+        assert harness.memory[ONE].document["enabled"] is False
+        self.back(harness)
+        assert harness.memory[ONE] == harness.hook()
+
+    def test_a_hook_that_was_deleted_does_not_serve_on(self, harness: HooksHarness) -> None:
+        assert error_of(harness.store.delete(harness.hook())) == "no storage"
+        harness.couch.flush()
+        assert harness.memory == {}
+        self.back(harness)
+        assert len(harness.store) == 0
+        assert result_of(harness.extras.read([ONE])) == {}
+
+    def test_hooks_of_a_deleted_account_do_not_serve_on(self, harness: HooksHarness) -> None:
+        assert error_of(harness.store.delete_of_account(A)) == "no storage"
+        harness.couch.flush()
+        assert harness.memory == {}
+        self.back(harness)
+        assert len(harness.store) == 0
+        assert result_of(harness.extras.read([ONE])) == {}
+
+    def test_a_hook_is_not_disabled_without_its_suspension(self, harness: HooksHarness) -> None:
+        off = DOCUMENT | {"enabled": False, "disable_reason": "too many failed attempts"}
+        failed = harness.store.replace(harness.hook(), off, suspension=Suspension(NOW, NOW + 30))
+        assert error_of(failed) == "no storage"
+        assert harness.document()["enabled"] is True
+
+    def test_a_hook_that_cannot_be_created_is_not_there(self, harness: HooksHarness) -> None:
+        assert error_of(harness.store.create(A, DOCUMENT, (Secret("whsec_z"),))) == "no storage"
+        assert list(harness.couch.databases[WEBHOOKS]) == [ONE]
 
 
 class TestProbes:
@@ -297,6 +368,33 @@ class TestProbes:
         assert harness.hook().suspension == Suspension(NOW, NOW + 90, 1)
         result_of(harness.store.return_probe(hook, NOW + 60))
         assert harness.hook().suspension == Suspension(NOW, NOW + 60, 0)
+
+    def test_a_suspension_is_written_before_the_document(self, harness: HooksHarness) -> None:
+        harness.couch.update(WEBHOOKS, ONE, enabled=True)
+        result_of(harness.extras.write(ONE, A, HookExtras(secrets=(Secret("whsec_x"),))))
+        seen: list[Suspension | None] = []
+
+        def look(asked: str) -> tuple[int, bytes] | None:
+            if asked.startswith("PUT"):
+                seen.append(result_of(harness.extras.read([ONE]))[ONE].suspension)
+            return None
+
+        harness.couch.answer_instead = look
+        hook = harness.hook()
+        off = {**hook.document} | {"enabled": False, "disable_reason": "too many failed attempts"}
+        disabled = result_of(harness.store.replace(hook, off, suspension=Suspension(NOW + 1, NOW + 31)))
+        assert seen == [disabled.suspension] == [Suspension(NOW + 1, NOW + 31)]
+        assert harness.hook() == disabled
+        assert disabled.secrets == (Secret("whsec_x"),)
+
+    def test_without_the_document_there_is_no_suspension(self, harness: HooksHarness) -> None:
+        enabled = {**DOCUMENT, "enabled": True}
+        result_of(harness.store.replace(harness.hook(), enabled))
+        hook = harness.hook()
+        harness.couch.answer_instead = lambda asked: (409, b"{}") if asked.startswith("PUT") else None
+        off = {**hook.document} | {"enabled": False, "disable_reason": "too many failed attempts"}
+        conflict_of(harness.store.replace(hook, off, suspension=Suspension(NOW, NOW + 30)))
+        assert [extras.suspension for extras in result_of(harness.extras.read([ONE])).values()] == [None]
 
     def test_a_hook_that_kazoo_enables_is_suspended_no_more(self, harness: HooksHarness) -> None:
         document = hook_document(enabled=True)

@@ -2,7 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from kazoo_bridge.webhooks.egress import BadDestination, mask_credentials, parse_destination
+from kazoo_bridge.webhooks.egress import (
+    BadDestination,
+    mask_credentials,
+    parse_destination,
+    remove_credentials,
+)
 from tests.webhooks.hostile_uris import FORBIDDEN, MALFORMED
 
 
@@ -78,5 +83,6 @@ def test_without_credentials_there_is_no_header() -> None:
         ("no uri", "no uri"),
     ],
 )
-def test_credentials_are_masked(uri: str, shown: str) -> None:
+def test_credentials_are_masked_and_removed(uri: str, shown: str) -> None:
     assert mask_credentials(uri) == shown
+    assert remove_credentials(uri) == shown.replace("***@", "")

@@ -259,6 +259,16 @@ async def test_a_document_that_cannot_be_used_is_logged_and_left_out(harness: Ha
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_hook_that_becomes_unusable_does_not_serve_on(harness: Harness) -> None:
+    hook = await harness.service.create(ACCOUNT, GOOD)
+    # As another program, such as KAZOO, may write it.
+    document = {**hook.document, "http_verb": "patch"}
+    harness.store.hooks[hook.id] = evolve(harness.store.hooks[hook.id], document=document, revision="2-x")
+    await harness.service.reload([hook.id])
+    assert harness.registry.find(hook.id) is None
+
+
+@pytest_twisted.ensureDeferred
 async def test_stored_numbers_are_coerced_when_they_are_read(harness: Harness) -> None:
     stored = harness.store.add(ACCOUNT, {**RULES.validate(GOOD), "retries": "3"})
     (listed,) = await harness.service.for_account(ACCOUNT)

@@ -1,0 +1,141 @@
+"""``kazoo-bridge hooks``: the hooks of the storage."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import click
+from attrs import evolve
+from sqlalchemy import Connection
+
+from kazoo_bridge.cli.context import CliContext, check_account_id
+from kazoo_bridge.cli.output import json_option, print_json, print_list
+from kazoo_bridge.interfaces import StoredHook
+from kazoo_bridge.kazoo import is_account_id, to_gregorian
+from kazoo_bridge.log_escaping import escape_for_log
+from kazoo_bridge.storage.accounts import StoreRejected
+from kazoo_bridge.storage.change_log import lock_change_log
+from kazoo_bridge.storage.hooks import find, new_revision, update
+from kazoo_bridge.storage.transfer import select_hooks
+from kazoo_bridge.text_sanitizing import text_for_display
+from kazoo_bridge.webhooks.egress import mask_credentials
+
+
+@click.group()
+def hooks() -> None:
+    """List hooks, and enable or disable one."""
+
+
+@hooks.command(name="list")
+@click.option("--account", metavar="ID", callback=check_account_id, help="Only those of this account.")
+@json_option
+@click.pass_obj
+def list_hooks(context: CliContext, account: str | None, as_json: bool) -> None:
+    """List hooks, oldest first. Secrets and credentials of URIs are not shown."""
+    _require_storage(context)
+    records = context.read(
+        lambda connection: [
+            _shown(hook) for hook in select_hooks(connection) if account in (None, hook.account_id)
+        ]
+    )
+    columns = ("id", "account_id", "state", "hook", "name", "uri")
+    print_list(
+        records if as_json else [record | record["document"] for record in records], columns, as_json=as_json
+    )
+
+
+@hooks.command()
+@click.argument("hook_id", metavar="ID")
+@json_option
+@click.pass_obj
+def show(context: CliContext, hook_id: str, as_json: bool) -> None:
+    """Show the hook ID: its document, and whether it is signed and why it is disabled."""
+    _require_storage(context)
+    shown = _shown(context.read(lambda connection: _find(connection, hook_id)))
+    if as_json:
+        print_json(shown)
+        return
+    document = shown.pop("document")
+    for name, value in (shown | document).items():
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        click.echo(escape_for_log(f"{name}: {text}"))
+
+
+@hooks.command()
+@click.argument("hook_id", metavar="ID")
+@click.pass_obj
+def enable(context: CliContext, hook_id: str) -> None:
+    """Enable the hook ID. Events that wait for it are sent."""
+    _set_enabled(context, hook_id, enabled=True)
+
+
+@hooks.command()
+@click.argument("hook_id", metavar="ID")
+@click.pass_obj
+def disable(context: CliContext, hook_id: str) -> None:
+    """Disable the hook ID until it is enabled again."""
+    _set_enabled(context, hook_id, enabled=False)
+
+
+def _set_enabled(context: CliContext, hook_id: str, *, enabled: bool) -> None:
+    _require_storage(context)
+    now = time.time()
+
+    def change(connection: Connection) -> None:
+        # Other nodes that write a hook have either committed before this, or wait.
+        lock_change_log(connection)
+        hook = _find(connection, hook_id)
+        document = {name: value for name, value in hook.document.items() if name != "disable_reason"}
+        document["enabled"] = enabled
+        if document == hook.document and hook.suspension is None:
+            return
+        number = int(hook.revision.partition("-")[0]) + 1
+        replacement = evolve(
+            hook,
+            document=document,
+            revision=new_revision(number),
+            modified=to_gregorian(now),
+            suspension=None,
+        )
+        update(connection, hook, replacement, now)
+
+    context.write(change)
+    click.echo(hook_id)
+
+
+def _require_storage(context: CliContext) -> None:
+    if context.config().webhooks.source == "couchdb":
+        raise click.ClickException(
+            "webhooks.source is 'couchdb': the hooks are in KAZOO's CouchDB; use REST, or KAZOO"
+        )
+
+
+def _find(connection: Connection, hook_id: str) -> StoredHook:
+    hook = find(connection, hook_id) if is_account_id(hook_id) else None
+    if hook is None:
+        raise StoreRejected(f"there is no hook {text_for_display(hook_id)}")
+    return hook
+
+
+def _shown(hook: StoredHook) -> dict[str, Any]:
+    """Return a hook without its secrets."""
+    document = dict(hook.document)
+    if isinstance(document.get("uri"), str):
+        document["uri"] = mask_credentials(document["uri"])
+    return {
+        "id": hook.id,
+        "account_id": hook.account_id,
+        "state": _state(hook),
+        "signed": bool(hook.secrets),
+        "document": {"hook": None, "name": None, "uri": None} | document,
+    }
+
+
+def _state(hook: StoredHook) -> str:
+    if hook.document.get("enabled", True):
+        return "enabled"
+    if hook.suspension is not None:
+        return "suspended"
+    return "failed" if "disable_reason" in hook.document else "disabled"

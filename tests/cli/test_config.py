@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from kazoo_bridge.cli.config import mask_secret
+from tests.cli.harness import CliHarness
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("", ""),
+        ("embedded:", "embedded:"),
+        ("some-api-key", "***"),
+        ("sqlite:///kazoo-bridge.sqlite3", "sqlite:///kazoo-bridge.sqlite3"),
+        ("sqlite:////srv/a@b.sqlite3", "sqlite:////srv/a@b.sqlite3"),
+        ("amqp://u:hunter2@a/v,amqp://u:hunter2@b", "amqp://***@a/v,amqp://***@b"),
+        ("postgresql+psycopg://u:h@unter/2@h/d", "postgresql+psycopg://***@h/d"),
+        ("postgresql+psycopg://u:hunt,er2@h/d", "postgresql+psycopg://***@h/d"),
+        (
+            "postgresql+psycopg://h/d?sslmode=require&password=hunter2&sslpassword=x",
+            "postgresql+psycopg://h/d?sslmode=require&password=***&sslpassword=***",
+        ),
+    ],
+)
+def test_secrets_are_masked(value: str, shown: str) -> None:
+    assert mask_secret(value) == shown
+
+
+def test_the_effective_configuration_is_shown(
+    cli: CliHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "bridge.toml"
+    file.write_text(
+        '[amqp]\nuri = "amqp://u:hunter2@broker/"\nzones = ["amqp://u:hunter2@zone/"]\nprefetch = 7\n'
+        '[crossbar]\nuri = "http://host:8000/v2"\napi_key = "hunter2"\n'
+    )
+    file.chmod(0o600)
+    monkeypatch.setenv("KAZOO_BRIDGE__WEBHOOKS__SOURCE", "storage")
+    monkeypatch.setenv("KAZOO_BRIDGE__AMQP__PREFETCH", "8")
+    text = cli.run("--config", str(file), "config", "show").stdout
+    assert "hunter2" not in text
+    shown = tomllib.loads(text)
+    assert shown["amqp"]["uri"] == "amqp://***@broker/"
+    assert shown["amqp"]["zones"] == ["amqp://***@zone/"]
+    assert shown["amqp"]["prefetch"] == 8
+    assert shown["crossbar"]["api_key"] == "***"
+    assert shown["http"]["endpoint"] == "tcp:8000:interface=127.0.0.1"
+    assert json.loads(cli.run("--config", str(file), "config", "show", "--json").stdout) == shown
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_wrong_configuration_is_not_shown(cli: CliHarness, tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_text("[nonsense]\n")
+    assert "nonsense" in cli.error("--config", "bad.toml", "config", "show")
