@@ -8,7 +8,7 @@ from attrs import frozen
 from twisted.internet.defer import CancelledError
 
 from kazoo_bridge.interfaces import IPivots, KazooRequest, PivotRefused, PivotReply
-from kazoo_bridge.rest.http.errors import ApiError, too_large
+from kazoo_bridge.rest.http.errors import ApiError, bad_identifier, parse_error, too_large
 from kazoo_bridge.rest.http.request_body import MAX_ANONYMOUS_BODY_BYTES
 from kazoo_bridge.rest.http.request_context import RequestContext, RequestWithContext, to_logged_api_error
 from kazoo_bridge.rest.http.routing import RoutedResource, route
@@ -43,13 +43,17 @@ class PivotDoorResource(RoutedResource):
             await self.pivots.call_ended(pivot_point_id, secret, sent)
             return PivotReply(b"")
 
-        return await _handle(request.context, pass_on)
+        return await _handle(request.context, pivot_point_id, pass_on)
 
     async def _ask(self, context: RequestContext, pivot_point_id: str, secret: str) -> bytes:
-        return await _handle(context, lambda sent: self.pivots.ask(pivot_point_id, secret, sent))
+        return await _handle(
+            context, pivot_point_id, lambda sent: self.pivots.ask(pivot_point_id, secret, sent)
+        )
 
 
-async def _handle(context: RequestContext, answer: Callable[[KazooRequest], Awaitable[PivotReply]]) -> bytes:
+async def _handle(
+    context: RequestContext, pivot_point_id: str, answer: Callable[[KazooRequest], Awaitable[PivotReply]]
+) -> bytes:
     request = context.request
     try:
         reply = await answer(_parse(context))
@@ -58,7 +62,7 @@ async def _handle(context: RequestContext, answer: Callable[[KazooRequest], Awai
     except PivotRefused as error:
         # Only a client without a good URL is refused so: it is limited like one that guesses.
         context.note_excess()
-        return context.write_error(_to_api_error(error))
+        return context.write_error(_to_api_error(error, pivot_point_id))
     except Exception as error:
         return context.write_error(to_logged_api_error(error, context.request_id))
     request.setHeader("Content-Type", reply.content_type)
@@ -77,6 +81,10 @@ def _parse(context: RequestContext) -> KazooRequest:
     return KazooRequest(context.query.parameters, body, str(address))
 
 
-def _to_api_error(error: PivotRefused) -> ApiError:
-    word = {400: "parse error", 403: "forbidden", 404: "bad_identifier"}.get(error.status, "error")
-    return ApiError(error.status, word, {"message": str(error)})
+def _to_api_error(error: PivotRefused, pivot_point_id: str) -> ApiError:
+    match error.status:
+        case 400:
+            return parse_error(str(error))
+        case 404:
+            return bad_identifier(pivot_point_id)
+    return ApiError(error.status, "forbidden", {"message": str(error)})

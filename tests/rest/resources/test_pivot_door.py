@@ -55,7 +55,7 @@ async def test_errors_are_kazoos() -> None:
         for error, status, word in (
             (PivotRefused(404, "no such"), 404, "bad_identifier"),
             (PivotRefused(403, "not from here"), 403, "forbidden"),
-            (PivotRefused(400, "no form"), 400, "parse error"),
+            (PivotRefused(400, "no form"), 400, "parse error: no form"),
             (StorageUnavailable("away"), 503, "datastore_fault"),
         ):
             pivots.result = error
