@@ -21,6 +21,8 @@ from kazoo_bridge.config.validators import (
     check_amqp_uri,
     check_amqp_zones,
     check_api_key,
+    check_base_uri,
+    check_callflow_modules,
     check_couch_uri,
     check_crossbar_uri,
     check_delays,
@@ -164,6 +166,16 @@ class Calls:
 
 
 @frozen
+class Pivot:
+    """Pivot points: where KAZOO reaches them, and their bounds."""
+
+    base_uri: str = _checked("", check_base_uri)
+    kazoo_networks: tuple[str, ...] = _checked((), check_networks)
+    max_requests_per_account: int = _integer(100, 1, 100_000)
+    own_modules: tuple[str, ...] = _checked((), check_callflow_modules)
+
+
+@frozen
 class Webhooks:
     """Where hooks come from, and how webhooks are sent, retried and disabled."""
 
@@ -289,6 +301,7 @@ class Config:
     http: Http = Http()
     websockets: Websockets = Websockets()
     calls: Calls = Calls()
+    pivot: Pivot = Pivot()
     webhooks: Webhooks = Webhooks()
     egress: Egress = Egress()
     console: Console = Console()

@@ -212,6 +212,25 @@ def check_websocket_uri(value: str) -> None:
         raise ValueError(f"expected ws://host:port/ or wss://host/path (or nothing), got {value!r}")
 
 
+def check_base_uri(value: str) -> None:
+    """Check the URI under which KAZOO reaches REST, or nothing."""
+    if (
+        value
+        and re.fullmatch(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\])(?::[0-9]{1,5})?(?:/[!-~]*)?", value)
+        is None
+    ):
+        raise ValueError(f"expected http://host:port or https://host/path (or nothing), got {value!r}")
+
+
+def check_callflow_modules(value: Sequence[str]) -> None:
+    """Check names of callflow actions."""
+    for one in value:
+        if re.fullmatch(r"[a-z0-9_]{1,64}", one) is None:
+            raise ValueError(
+                f"expected names of callflow actions, of lower-case letters, digits and _, got {one!r}"
+            )
+
+
 def check_folder(value: str) -> None:
     """Check an existing folder that can be read and that others cannot write, or nothing."""
     if not value:

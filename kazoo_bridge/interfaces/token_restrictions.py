@@ -31,7 +31,7 @@ _METHODS = frozenset(("get", "put", "post", "patch", "delete", *_ANY))
 
 #: Resources of REST, whose names in a path begin an endpoint; what follows are its arguments.
 _ENDPOINTS = frozenset(
-    ("accounts", "channels", "devices", "events", "groups", "limits", "users", "websockets")
+    ("accounts", "channels", "devices", "events", "groups", "limits", "pivots", "users", "websockets")
 )
 _ENDPOINTS |= {"api_auth", "token_auth", "user_auth", "webhooks"}
 

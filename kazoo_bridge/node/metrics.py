@@ -16,6 +16,7 @@ from prometheus_client import (
 from kazoo_bridge import __version__
 from kazoo_bridge.calls.service import CallService
 from kazoo_bridge.metrics import NAMESPACE, register_gauge, register_labelled_counter
+from kazoo_bridge.pivot.service import PivotService
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.retention import RetentionService
 from kazoo_bridge.webhooks.service import WebhookService
@@ -39,6 +40,7 @@ class NodeMetrics:
         database: Database,
         retention: RetentionService,
         calls: CallService,
+        pivots: PivotService,
         webhooks: WebhookService,
         websockets: WebsocketService,
     ) -> None:
@@ -69,6 +71,7 @@ class NodeMetrics:
         register_bus(registry)
         register_hook_source(registry)
         websockets.register_metrics(registry)
+        pivots.register_metrics(registry)
         self._stored_deliveries = webhooks.register_metrics(registry)
 
     async def read(self) -> CollectorRegistry:

@@ -18,12 +18,10 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
 from kazoo_bridge.bus.amqp.bus import AmqpBus
-from kazoo_bridge.bus.amqp.queue_arguments import durable_queue_arguments
 from kazoo_bridge.bus.embedded import EmbeddedBus
-from kazoo_bridge.bus.message_decoder import MessageDecoder
 from kazoo_bridge.bus.zones import ZonedBus
 from kazoo_bridge.calls.service import CallService
-from kazoo_bridge.config import Config, ConfigError, parse_uris
+from kazoo_bridge.config import Config, ConfigError
 from kazoo_bridge.directory.base import BaseDirectory
 from kazoo_bridge.directory.factory import DirectorySources, build_directory
 from kazoo_bridge.interfaces import (
@@ -31,6 +29,7 @@ from kazoo_bridge.interfaces import (
     ICalls,
     IDirectory,
     IEventCategory,
+    IPivots,
     IWebhooks,
     IWebsockets,
     StorageUnavailable,
@@ -39,23 +38,20 @@ from kazoo_bridge.node.account_manager import AccountManager
 from kazoo_bridge.node.directory_watch import DirectoryWatch
 from kazoo_bridge.node.graceful_shutdown import ShutdownSequence
 from kazoo_bridge.node.metrics import NodeMetrics
+from kazoo_bridge.node.parts import make_bus, make_hook_source, make_retention
+from kazoo_bridge.pivot.service import PivotService
 from kazoo_bridge.plugins.discovery import find_categories
 from kazoo_bridge.rest.resources.console import WebsocketLocation
 from kazoo_bridge.rest.routes import RestServices, build_resources
 from kazoo_bridge.rest.server.site import make_site
-from kazoo_bridge.storage import change_log, tokens
 from kazoo_bridge.storage.accounts import AccountStore, StoreRejected
-from kazoo_bridge.storage.attempt_limits import AttemptLimits
-from kazoo_bridge.storage.attempts import AttemptStore, purge_older_than
 from kazoo_bridge.storage.change_feed import ALL, ChangeFeed
-from kazoo_bridge.storage.couchdb_hooks.source import CouchHookSource
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.deliveries import DeliveryStore
-from kazoo_bridge.storage.delivery_retention import expire_excess, expire_old, purge_dead
 from kazoo_bridge.storage.hook_source import HookSource
-from kazoo_bridge.storage.hooks import HookStore
 from kazoo_bridge.storage.missed_events import MissedEventStore
 from kazoo_bridge.storage.phone_numbers import NumberStore
+from kazoo_bridge.storage.pivots import PivotStore
 from kazoo_bridge.storage.retention import RetentionService
 from kazoo_bridge.storage.settings import LimitStore, SettingStore
 from kazoo_bridge.storage.tokens import TokenStore
@@ -66,53 +62,9 @@ T = TypeVar("T")
 
 _log = Logger()
 
-_SECONDS_PER_DAY = 86400
-
-#: Seconds between two removals of old rows.
-_RETENTION_INTERVAL = 60
-
 
 class StartupFailed(Exception):
     """The node cannot start. The text names the configuration key and the reason."""
-
-
-def make_bus(reactor: Any, config: Config) -> AmqpBus | EmbeddedBus | ZonedBus:
-    """Create the bus of `amqp.uri`: embedded, or AMQP with its failover brokers, and with `amqp.zones`."""
-    if config.amqp.uri.strip() == "embedded:":
-        return EmbeddedBus(reactor)
-    name = f"kazoo_bridge on {socket.gethostname()}"
-    arguments = durable_queue_arguments(config.amqp)
-    # One decoder, so that the messages of all zones are counted together.
-    make = partial(AmqpBus, reactor, connection_name=name, decoder=MessageDecoder(reactor))
-    home = make(uris=parse_uris(config.amqp.uri), queue_arguments=arguments)
-    others = [make(uris=parse_uris(uris)) for uris in config.amqp.zones]
-    return ZonedBus(reactor, home, others) if others else home
-
-
-def make_retention(reactor: Any, config: Config, database: Database) -> RetentionService:
-    """Create the service that removes what is older or more than the configuration allows."""
-    settings = config.webhooks
-    purges = {
-        "changes": change_log.purge,
-        "tokens": tokens.purge,
-        "attempts": purge_older_than(settings.attempt_retention_days * _SECONDS_PER_DAY),
-        "deliveries_waited_too_long": expire_old(settings.pending_max_age_s),
-        "deliveries_too_many_waiting": expire_excess(settings.pending_max_per_hook),
-        "dead_deliveries": purge_dead(
-            settings.dead_retention_days * _SECONDS_PER_DAY, settings.dead_max_per_hook
-        ),
-    }
-    return RetentionService(reactor, database, purges, _RETENTION_INTERVAL)
-
-
-def make_hook_source(reactor: Any, config: Config, database: Database, name: str) -> HookSource:
-    """Create the stores of ``webhooks.source``. `name` is that of this node."""
-    settings = config.webhooks
-    attempt_limits = AttemptLimits(settings.attempts_max_per_hook, settings.attempts_max_per_account)
-    attempts = AttemptStore(database, attempt_limits)
-    if settings.source == "couchdb":
-        return CouchHookSource.from_config(reactor, config, database, attempts, name)
-    return HookSource(HookStore(reactor, database, settings.max_hooks_per_account), attempts)
 
 
 @define(eq=False)
@@ -137,6 +89,7 @@ class Node:
     hook_source: HookSource
     webhooks: WebhookService
     calls: CallService
+    pivots: PivotService
     websockets: WebsocketService
     loading: Callable[[], AbstractContextManager[None]]
     metrics: NodeMetrics = field(init=False)
@@ -157,6 +110,7 @@ class Node:
             database=self.database,
             retention=self.retention,
             calls=self.calls,
+            pivots=self.pivots,
             webhooks=self.webhooks,
             websockets=self.websockets,
         )
@@ -179,6 +133,7 @@ class Node:
             DirectorySources(reactor, config, accounts, token_store, NumberStore(database))
         )
         hook_source = make_hook_source(reactor, config, database, name)
+        pivot_store = PivotStore(reactor, database)
         settings = SettingStore(database)
         stores = WebhookStores(
             hook_source.hooks,
@@ -190,6 +145,7 @@ class Node:
         )
 
         async def on_account_deleted(account_id: str) -> None:
+            await pivot_store.delete_of_account(account_id)
             try:
                 await accounts.delete(account_id)
             except StoreRejected as error:
@@ -203,6 +159,7 @@ class Node:
             reactor, config, bus, directory, stores, categories, name, on_account_deleted
         )
         calls = CallService.from_config(reactor, config, bus, webhooks.check_command_url)
+        pivots = PivotService.from_config(reactor, config, bus, pivot_store)
         return cls(
             reactor=reactor,
             config=config,
@@ -218,8 +175,9 @@ class Node:
             hook_source=hook_source,
             webhooks=webhooks,
             calls=calls,
+            pivots=pivots,
             websockets=WebsocketService.from_config(
-                reactor, config, bus, directory, categories, name, calls=calls
+                reactor, config, bus, directory, categories, name, calls=calls, pivots=pivots
             ),
             loading=loading,
         )
@@ -240,6 +198,7 @@ class Node:
         IService(self.bus).startService()
         self.hook_source.startService()
         self.calls.start()
+        self.pivots.start(self.websockets.pivot_clients)
         self.websockets.start()
         self.directory_watch.startService()
         self._started = True
@@ -262,7 +221,7 @@ class Node:
             self.name,
             services.directory,
             self.config.http,
-            self.config.websockets.trusted_proxies,
+            (*self.config.websockets.trusted_proxies, *self.config.pivot.kazoo_networks),
         )
         endpoint = self.config.http.endpoint
         self._port = await _open_port(
@@ -289,6 +248,8 @@ class Node:
             webhooks=cast(IWebhooks, self.webhooks.api),
             websockets=cast(IWebsockets, self.websockets.api),
             calls=cast(ICalls, self.calls),
+            pivots=cast(IPivots, self.pivots),
+            pivot_base_uri=self.config.pivot.base_uri,
             websocket_location=location,
             read_metrics=self.metrics.read,
             readiness_problems=self.readiness_problems,
@@ -303,6 +264,8 @@ class Node:
 
     def _hooks_changed(self, kind: str, subjects: frozenset[str]) -> Deferred[None] | None:
         hooks = self.webhooks.hooks
+        if kind in (ALL, "pivot"):
+            self.pivots.points_in_memory.forget(None if kind == ALL else subjects)
         if kind == ALL:
             return Deferred.fromCoroutine(self._load_hooks())
         return Deferred.fromCoroutine(hooks.reload(subjects)) if kind == "hook" else None
@@ -339,6 +302,7 @@ class Node:
         a broker, database or client that does not answer; requests in flight may take twice their time-out.
         """
         shutdown = ShutdownSequence(self.reactor, forced)
+        await shutdown.run_step("pivot points: answer what waits", self.pivots.stop())
         await shutdown.run_step("websockets: stop consuming", self.websockets.stop())
         await shutdown.run_step("live calls: stop consuming", self.calls.stop())
         await shutdown.run_step("webhooks: stop consuming", self.webhooks.stop_consuming())

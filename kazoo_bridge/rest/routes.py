@@ -7,7 +7,7 @@ from typing import Any
 from attrs import frozen
 
 from kazoo_bridge.console.files import page_files
-from kazoo_bridge.interfaces import IAccountManager, ICalls, IDirectory, IWebhooks, IWebsockets
+from kazoo_bridge.interfaces import IAccountManager, ICalls, IDirectory, IPivots, IWebhooks, IWebsockets
 from kazoo_bridge.rest.http.rate_limit import LoginThrottle
 from kazoo_bridge.rest.http.routing import Resource
 from kazoo_bridge.rest.openapi.document import OpenApiResource
@@ -29,6 +29,8 @@ from kazoo_bridge.rest.resources.operational import (
     ReadinessProblems,
     ReadMetrics,
 )
+from kazoo_bridge.rest.resources.pivot_door import PivotDoorResource
+from kazoo_bridge.rest.resources.pivots import PivotResource
 from kazoo_bridge.rest.resources.webhooks import WebhookResource
 from kazoo_bridge.rest.resources.websockets import WebsocketResource
 
@@ -38,8 +40,8 @@ class RestServices:
     """What the resources need of a node.
 
     `clock` is the reactor. `read_metrics` returns the node's metrics, `readiness_problems` the reasons why
-    the node is not ready, `degradations` what else does not work. `websocket_location` is where browsers find
-    the websockets.
+    the node is not ready, `degradations` what else does not work. `pivot_base_uri`: see `PivotResource`.
+    `websocket_location` is where browsers find the websockets.
     """
 
     clock: Any
@@ -48,6 +50,8 @@ class RestServices:
     webhooks: IWebhooks
     websockets: IWebsockets
     calls: ICalls
+    pivots: IPivots
+    pivot_base_uri: str
     websocket_location: WebsocketLocation
     read_metrics: ReadMetrics
     readiness_problems: ReadinessProblems
@@ -71,8 +75,12 @@ def build_resources(services: RestServices) -> list[Resource]:
         WebsocketResource(directory, websockets),
         EventStreamResource(directory, websockets, clock),
         ChannelResource(directory, services.calls),
+        PivotResource(directory, services.pivots, services.pivot_base_uri),
+        PivotDoorResource(services.pivots),
         ConsoleResource(page_files(), services.websocket_location),
         MetricResource(clock, services.read_metrics),
         HealthResource(clock, services.readiness_problems, services.degradations),
-        OpenApiResource.from_schemas(webhooks.document_schema, webhooks.secret_schemas),
+        OpenApiResource.from_schemas(
+            webhooks.document_schema, webhooks.secret_schemas, services.pivots.pivot_schema
+        ),
     ]

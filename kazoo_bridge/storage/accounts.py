@@ -17,7 +17,17 @@ from kazoo_bridge.kazoo import is_account_id, to_gregorian
 from kazoo_bridge.storage import change_log
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.engine import in_batches
-from kazoo_bridge.storage.tables import account_limits, accounts, api_keys, deliveries, hooks, numbers, tokens
+from kazoo_bridge.storage.tables import (
+    account_limits,
+    accounts,
+    api_keys,
+    deliveries,
+    hooks,
+    numbers,
+    pivot_records,
+    pivots,
+    tokens,
+)
 from kazoo_bridge.text_sanitizing import text_for_display
 
 _MAX_NAME_LENGTH = 128
@@ -183,7 +193,7 @@ def update(
 
 
 def delete(connection: Connection, account_id: str, now: float) -> None:
-    """Delete an account with its hooks, deliveries, limits, numbers, tokens and API keys; record the changes.
+    """Delete an account with all that belongs to it; record the changes.
 
     `now` is in Unix seconds. Raises `UnknownAccount`, and `StoreRejected` while the account has sub-accounts.
     """
@@ -202,7 +212,9 @@ def delete(connection: Connection, account_id: str, now: float) -> None:
         change_log.record(connection, kind, connection.scalars(owned).all(), now)
     hook_ids = connection.scalars(sa.select(hooks.c.id).where(hooks.c.account_id == account_id)).all()
     change_log.record(connection, "hook", hook_ids, now)
-    for table in (hooks, deliveries, account_limits):
+    pivot_ids = connection.scalars(sa.select(pivots.c.id).where(pivots.c.account_id == account_id)).all()
+    change_log.record(connection, "pivot", pivot_ids, now)
+    for table in (hooks, deliveries, account_limits, pivots, pivot_records):
         connection.execute(sa.delete(table).where(table.c.account_id == account_id))
     # Tokens, API keys and numbers are deleted by their foreign keys.
     connection.execute(sa.delete(accounts).where(accounts.c.id == account_id))

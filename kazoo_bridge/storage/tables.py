@@ -121,6 +121,33 @@ hook_extras = sa.Table(
     sa.Column("probes", sa.Integer, nullable=False, server_default="0"),
 )
 
+# Pivot points. `secret` is a part of the URL that KAZOO requests.
+pivots = sa.Table(
+    "pivots",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("account_id", sa.String(32), nullable=False),
+    sa.Column("name", sa.String(64), nullable=False),
+    sa.Column("document", sa.Text, nullable=False),
+    sa.Column("secret", sa.String(64), nullable=False),
+    sa.Column("revision", sa.String(64), nullable=False),
+    sa.Column("created", sa.BigInteger, nullable=False),
+    sa.Column("modified", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("account_id", "name"),
+)
+
+# Requests to pivot points that have been answered, or have got the fallback.
+pivot_records = sa.Table(
+    "pivot_records",
+    metadata,
+    sa.Column("sequence", Counter, primary_key=True, autoincrement=True),
+    sa.Column("account_id", sa.String(32), nullable=False),
+    sa.Column("pivot_point_id", sa.String(32), nullable=False),
+    sa.Column("time", sa.Double, nullable=False, index=True),
+    sa.Column("document", sa.Text, nullable=False),
+    sa.Index(None, "pivot_point_id", "sequence"),
+)
+
 # Recent changes, which other processes on the same database read. A number is never used twice.
 changes = sa.Table(
     "changes",

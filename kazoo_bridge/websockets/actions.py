@@ -1,4 +1,4 @@
-"""Carries out clients' messages: subscribe, unsubscribe and ping, like KAZOO, and resume and command."""
+"""Carries out clients' messages: subscribe, unsubscribe and ping, like KAZOO; resume, command and pivot."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from twisted.logger import Logger
 
 from kazoo_bridge.interfaces import (
     ALL_ACCOUNTS,
+    AnswerRefused,
     BindingRefused,
     BusUnavailable,
     CommandRefused,
     ICalls,
+    IPivots,
+    PivotAnswer,
     StorageUnavailable,
     UnknownCall,
+    UnknownPivotRequest,
 )
 from kazoo_bridge.websockets.client_messages import (
     BadMessage,
@@ -60,7 +64,10 @@ class ActionRejected(Exception):
 
 @define(eq=False)
 class Actions:
-    """Carries out clients' messages, and replies. `calls` is None where commands are not available."""
+    """Carries out clients' messages, and replies.
+
+    `calls` and `pivots` are None where commands and answers to pivot requests are not available.
+    """
 
     _clock: IReactorTime
     _sessions: SessionRegistry
@@ -68,6 +75,7 @@ class Actions:
     _subscriptions: Subscriptions
     _resumer: SessionResumer
     _calls: ICalls | None
+    _pivots: IPivots | None = None
     _pacer: WorkPacer = field(init=False)
 
     @_pacer.default
@@ -174,6 +182,7 @@ class Actions:
             "ping": self._ping,
             "resume": self._resume,
             "command": self._command,
+            "pivot": self._pivot,
             "noop": self._noop,
         }
         action = actions.get(name)
@@ -252,3 +261,27 @@ class Actions:
         except CommandRefused as error:
             errors = [text for text in str(error).split("; ") if text]
             raise ActionRejected(errors, {"fields": error.errors}) from None
+
+    async def _pivot(self, connection: Connection, message: ClientMessage) -> Data:
+        session, data = connection.session, message.data
+        account_id, pivot_id = data.get("account_id"), data.get("pivot_id")
+        if not isinstance(account_id, str) or not isinstance(pivot_id, str):
+            raise BadMessage("missing required keys : account_id and pivot_id, each a text")
+        await self._authorizer.authorize(session, account_id, "POST", ("pivots", "*", "requests", pivot_id))
+        if self._pivots is None:
+            raise BadMessage("pivot points are not available here")
+        answered_by = {"name": session.name, "account_id": session.account_id, "socket_id": session.id}
+        answer = PivotAnswer(
+            data.get("flow"),
+            data.get("twiml"),
+            {key: value for key, value in answered_by.items() if value is not None},
+            session.id,
+        )
+        try:
+            await self._pivots.answer(account_id, pivot_id, answer)
+        except UnknownPivotRequest:
+            raise BadMessage(f"no request {pivot_id[:128]} waits for an answer: it has ended") from None
+        except AnswerRefused as error:
+            errors = [text for text in str(error).split("; ") if text]
+            raise ActionRejected(errors, {"fields": error.errors}) from None
+        return {"response": "pivot answered", "pivot_id": pivot_id}

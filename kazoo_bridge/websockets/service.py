@@ -15,11 +15,12 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort
 
 from kazoo_bridge.config import Config
-from kazoo_bridge.interfaces import IBus, ICalls, IDirectory, IEventCategory
+from kazoo_bridge.interfaces import IBus, ICalls, IDirectory, IEventCategory, IPivotClients, IPivots
 from kazoo_bridge.metrics import register_counter, register_gauge, register_labelled_counter
 from kazoo_bridge.websockets.actions import Actions
 from kazoo_bridge.websockets.api import WebsocketApi
 from kazoo_bridge.websockets.cluster_sockets import SocketQueryClient, SocketQueryResponder
+from kazoo_bridge.websockets.pivot_clients import PivotClients
 from kazoo_bridge.websockets.server.connection import ConnectionLimits
 from kazoo_bridge.websockets.server.connection_limits import AdmissionControl
 from kazoo_bridge.websockets.server.context import ServerContext
@@ -78,11 +79,12 @@ class WebsocketService:
         categories: Sequence[IEventCategory],
         node: str,
         calls: ICalls | None = None,
+        pivots: IPivots | None = None,
     ) -> WebsocketService:
         """Build the parts; nothing is started.
 
         `node` names this node in replies to other nodes. Without `calls`, live calls and commands are not
-        available.
+        available; without `pivots`, answers to pivot requests.
         """
         settings = config.websockets
         index: SubscriptionIndex[Session] = SubscriptionIndex(directory.account_for_number)
@@ -104,7 +106,7 @@ class WebsocketService:
         resumer = SessionResumer(sessions, fanout)
         context = ServerContext(
             sessions=sessions,
-            actions=Actions(reactor, sessions, authorizer, subscriptions, resumer, calls),
+            actions=Actions(reactor, sessions, authorizer, subscriptions, resumer, calls, pivots),
             admission=AdmissionControl.from_config(reactor, settings),
             flusher=Flusher(reactor),
             limits=ConnectionLimits.from_config(settings),
@@ -127,6 +129,11 @@ class WebsocketService:
     def api(self) -> WebsocketApi:
         """The operations that REST offers (`IWebsockets`)."""
         return WebsocketApi(self.catalogue, self.queries, self.streams)
+
+    @property
+    def pivot_clients(self) -> IPivotClients:
+        """This node's clients of pivot points."""
+        return PivotClients(self.fanout)
 
     def register_metrics(self, registry: CollectorRegistry) -> None:
         """Export the metrics of this node's websockets in `registry`."""

@@ -22,6 +22,7 @@ from twisted.web.http_headers import Headers
 from kazoo_bridge.calls.command_schemas import COMMAND_SCHEMAS
 from kazoo_bridge.config import Http
 from kazoo_bridge.interfaces import IDirectory, StorageUnavailable
+from kazoo_bridge.pivot.point import PIVOT_SCHEMA
 from kazoo_bridge.plugins.discovery import find_categories
 from kazoo_bridge.rest.http.routing import make_app
 from kazoo_bridge.rest.resources.console import WebsocketLocation
@@ -54,6 +55,9 @@ GET /v2/webhooks/samples/<sample_id>
 GET /v2/websockets
 PUT /v2/api_auth
 PUT /v2/user_auth
+GET /pivot/<pivot_point_id>/<secret>
+POST /pivot/<pivot_point_id>/<secret>
+POST /pivot/<pivot_point_id>/<secret>/cdr
 """
 
 #: Every valid token may.
@@ -109,6 +113,15 @@ GET /v2/accounts/<account_id>/channels
 GET /v2/accounts/<account_id>/channels/<path:call_id>
 POST /v2/accounts/<account_id>/channels/<path:call_id>
 PUT /v2/accounts/<account_id>/channels/<path:call_id>
+GET /v2/accounts/<account_id>/pivots
+PUT /v2/accounts/<account_id>/pivots
+GET /v2/accounts/<account_id>/pivots/<pivot_point_id>
+POST /v2/accounts/<account_id>/pivots/<pivot_point_id>
+PATCH /v2/accounts/<account_id>/pivots/<pivot_point_id>
+DELETE /v2/accounts/<account_id>/pivots/<pivot_point_id>
+POST /v2/accounts/<account_id>/pivots/<pivot_point_id>/secret
+GET /v2/accounts/<account_id>/pivots/<pivot_point_id>/requests
+POST /v2/accounts/<account_id>/pivots/<pivot_point_id>/requests/<pivot_id>
 """
 
 #: Accounts above the account in the path may.
@@ -141,6 +154,7 @@ ROWS = {
 ACTION_ROWS = {
     "subscribe": True,
     "command": True,
+    "pivot": True,
     "unsubscribe": False,
     "ping": False,
     "noop": False,
@@ -154,6 +168,7 @@ class Reached:
     hook_types = ()
     document_schema = document_schema(())
     secret_schemas = SECRET_PROPERTIES
+    pivot_schema = PIVOT_SCHEMA
 
     def __getattr__(self, name: str) -> Any:
         def reached(*_arguments: Any, **_named: Any) -> Any:
@@ -180,6 +195,8 @@ def make_resources(directory: Any) -> Any:
             webhooks=reached,
             websockets=reached,
             calls=reached,
+            pivots=reached,
+            pivot_base_uri="",
             websocket_location=WebsocketLocation(uri="", secure=False, port=lambda: 0),
             read_metrics=_no_metrics,
             readiness_problems=_no_problems,
@@ -269,7 +286,7 @@ class SocketHarness:
         reached: Any = Reached()
         directory: Any = acted.directory
         self.authorizer = Authorizer(reactor, directory)
-        self.actions = Actions(reactor, reached, self.authorizer, reached, reached, reached)
+        self.actions = Actions(reactor, reached, self.authorizer, reached, reached, reached, reached)
         self.session = Session("s", "192.0.2.1", "host", 0.0, TokenBucket(1, 1.0), 0.0)
 
     async def is_allowed(self, token: str | None, action: str, data: dict[str, Any]) -> bool:
@@ -303,6 +320,7 @@ def list_messages() -> list[tuple[str, dict[str, Any]]]:
     ]
     for command in (*COMMAND_SCHEMAS, "metaflow"):
         messages.append(("command", {"account_id": SELF, "call_id": "x", "command": command, "data": {}}))
+    messages.append(("pivot", {"account_id": SELF, "pivot_id": "x"}))
     messages += [(action, {}) for action in ("unsubscribe", "ping", "noop", "resume")]
     return messages
 

@@ -13,6 +13,7 @@ from kazoo_bridge.categories.messages import messages
 from kazoo_bridge.categories.notifications import notifications
 from kazoo_bridge.categories.objects import objects
 from kazoo_bridge.categories.parking import parking
+from kazoo_bridge.categories.pivot import pivot
 from kazoo_bridge.categories.presence import presence
 from kazoo_bridge.interfaces import BindingRefused, IBindingCategory, IEventCategory
 from kazoo_bridge.kazoo import account_db, encode_key_part
@@ -22,7 +23,7 @@ from kazoo_bridge.topics import TopicTable
 from kazoo_bridge.websockets.subscriptions.binding_catalogue import BindingCatalogue
 from tests.categories.category_calls import ACCOUNT, NOW, occurrences
 
-CATEGORIES = [call, conference, fax_status, messages, notifications, objects, parking, presence]
+CATEGORIES = [call, conference, fax_status, messages, notifications, objects, parking, pivot, presence]
 WITH_BINDINGS = [category for category in CATEGORIES if IBindingCategory.providedBy(category)]
 all_categories = pytest.mark.parametrize("category", CATEGORIES, ids=lambda category: category.name)
 

@@ -26,6 +26,7 @@ from tests.storage.fixtures import (  # noqa: F401
     limit_store,
     missed_event_store,
     number_store,
+    pivot_store,
     token_store,
 )
 from tests.storage.record_factories import make_delivery, record_change
@@ -40,6 +41,7 @@ from tests.storage.test_hooks import HookStoreSuite
 from tests.storage.test_migrate import MigrateSuite
 from tests.storage.test_missed_events import MissedEventStoreSuite
 from tests.storage.test_phone_numbers import NumberStoreSuite
+from tests.storage.test_pivots import PivotStoreSuite
 from tests.storage.test_retention import RetentionSuite
 from tests.storage.test_settings import SettingsSuite
 from tests.storage.test_tables import TablesSuite
@@ -128,6 +130,10 @@ class TestMigrate(MigrateSuite):
 
 
 class TestNumberStore(NumberStoreSuite):
+    pass
+
+
+class TestPivotStore(PivotStoreSuite):
     pass
 
 

@@ -26,7 +26,13 @@ _PURGES = (
     "deliveries_waited_too_long",
     "deliveries_too_many_waiting",
     "dead_deliveries",
+    "pivot_records",
 )
+
+_PIVOT_RESULTS = ("answered", "no_client", "timeout", "disabled", "busy", "stopped")
+
+_PIVOT_BUCKETS = ("0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1.0", "2.0", "3.0", "5.0", "10.0")
+
 
 #: Metric -> type and label, as documented in docs/reference/metrics.md.
 METRICS = {
@@ -66,6 +72,9 @@ METRICS = {
     "requests_under_way": ("gauge", ""),
     "requests_queued": ("gauge", ""),
     "deliveries_stored": ("gauge", "status"),
+    "pivot_requests": ("counter", "result"),
+    "pivot_requests_waiting": ("gauge", ""),
+    "pivot_answer_seconds": ("histogram", "le"),
 }
 
 #: Only with `amqp.zones`.
@@ -153,6 +162,11 @@ async def test_a_fresh_node_has_all_its_samples(node: Node) -> None:
         "deliveries_stored{pending}": 0,
         "deliveries_stored{held}": 0,
         "deliveries_stored{dead}": 0,
+        **{f"pivot_requests_total{{{result}}}": 0 for result in _PIVOT_RESULTS},
+        "pivot_requests_waiting": 0,
+        **{f"pivot_answer_seconds_bucket{{{bound}}}": 0 for bound in (*_PIVOT_BUCKETS, "+Inf")},
+        "pivot_answer_seconds_count": 0,
+        "pivot_answer_seconds_sum": 0,
     }
 
 

@@ -12,6 +12,7 @@ from twisted.internet import reactor
 from twisted.internet.endpoints import serverFromString
 from twisted.web.http_headers import Headers
 
+from kazoo_bridge.config import Http
 from kazoo_bridge.rest.http.routing import Resource
 from kazoo_bridge.rest.server.site import make_site
 from tests.rest.fakes import FakeDirectory
@@ -25,16 +26,29 @@ class SiteHarness:
         self.base = base
 
     async def __call__(
-        self, path: str, *, verb: str = "GET", token: str = "", headers: dict[str, str] | None = None
+        self,
+        path: str,
+        *,
+        verb: str = "GET",
+        token: str = "",
+        headers: dict[str, str] | None = None,
+        raw: bytes | None = None,
     ) -> Any:
-        """Return treq's response with ``json_body`` (None if it is not JSON)."""
-        response = await self.open(path, verb=verb, token=token, headers=headers)
+        """Return treq's response with ``json_body`` (None if it is not JSON) and ``text_body``."""
+        response = await self.open(path, verb=verb, token=token, headers=headers, raw=raw)
         text = await response.text()
         response.json_body = json.loads(text) if text.startswith("{") else None
+        response.text_body = text
         return response
 
     async def open(
-        self, path: str, *, verb: str = "GET", token: str = "", headers: dict[str, str] | None = None
+        self,
+        path: str,
+        *,
+        verb: str = "GET",
+        token: str = "",
+        headers: dict[str, str] | None = None,
+        raw: bytes | None = None,
     ) -> Any:
         """Return treq's response as soon as its head has arrived."""
         sent = ({"X-Auth-Token": token} if token else {}) | (headers or {})
@@ -42,14 +56,15 @@ class SiteHarness:
             verb,
             self.base + path,
             headers=Headers({name: [value] for name, value in sent.items()}),
+            data=raw,
             persistent=False,
             unbuffered=True,
         )
 
 
 @asynccontextmanager
-async def running_site(*resources: Resource) -> AsyncIterator[SiteHarness]:
-    site = make_site(reactor, resources, "node", FakeDirectory({}, {}), LOOPBACK)
-    port = await serverFromString(reactor, LOOPBACK.endpoint).listen(site)
+async def running_site(*resources: Resource, http: Http = LOOPBACK) -> AsyncIterator[SiteHarness]:
+    site = make_site(reactor, resources, "node", FakeDirectory({}, {}), http)
+    port = await serverFromString(reactor, http.endpoint).listen(site)
     yield SiteHarness(f"http://127.0.0.1:{port.getHost().port}")
     await port.stopListening()

@@ -13,6 +13,7 @@ from tests.storage.fixtures import (  # noqa: F401
     limit_store,
     missed_event_store,
     number_store,
+    pivot_store,
     token_store,
 )
 

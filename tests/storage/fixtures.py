@@ -21,6 +21,7 @@ from kazoo_bridge.storage.deliveries import DeliveryStore
 from kazoo_bridge.storage.hooks import HookStore
 from kazoo_bridge.storage.missed_events import MissedEventStore
 from kazoo_bridge.storage.phone_numbers import NumberStore
+from kazoo_bridge.storage.pivots import PivotStore
 from kazoo_bridge.storage.settings import LimitStore
 from kazoo_bridge.storage.tokens import TokenStore
 from tests.storage.record_factories import NOW
@@ -54,6 +55,11 @@ def token_store(clock: Clock, database: Database) -> TokenStore:
 @pytest.fixture
 def number_store(database: Database) -> NumberStore:
     return NumberStore(database)
+
+
+@pytest.fixture
+def pivot_store(clock: Clock, database: Database) -> PivotStore:
+    return PivotStore(clock, database)
 
 
 @pytest.fixture

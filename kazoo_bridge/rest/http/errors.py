@@ -9,6 +9,7 @@ from kazoo_bridge.interfaces import (
     AccountHasDescendants,
     AccountNotLocal,
     AccountRefused,
+    AnswerRefused,
     BusUnavailable,
     CommandRefused,
     InvalidDocument,
@@ -18,6 +19,7 @@ from kazoo_bridge.interfaces import (
     TooManyHooks,
     UnknownCall,
     UnknownCommand,
+    UnknownPivotRequest,
 )
 from kazoo_bridge.schema_errors import bounded, field_error
 from kazoo_bridge.text_sanitizing import text_for_display
@@ -43,7 +45,7 @@ def to_api_error(error: Exception) -> ApiError | None:
             return error
         case UnknownCommand():
             return invalid_data(error.errors)
-        case InvalidDocument() | CommandRefused():
+        case InvalidDocument() | CommandRefused() | AnswerRefused():
             return validation_error(error.errors)
         case LoginRefused():
             return ApiError(error.status, error.word, error.data)
@@ -53,8 +55,8 @@ def to_api_error(error: Exception) -> ApiError | None:
             return too_many_hooks(error.limit)
         case RevisionConflict():
             return conflict()
-        case UnknownCall():
-            return unknown_channel(str(error))
+        case UnknownCall() | UnknownPivotRequest():
+            return (unknown_channel if isinstance(error, UnknownCall) else pivot_request_ended)(str(error))
         case BusUnavailable() | StorageUnavailable():
             return bus_fault() if isinstance(error, BusUnavailable) else storage_fault()
     return None
@@ -124,6 +126,12 @@ def bad_identifier(cause: str) -> ApiError:
 def unknown_channel(call_id: str) -> ApiError:
     """Return the error for a channel (or a group) that does not exist, in the words of ``cb_channels``."""
     return ApiError(404, "bad identifier", [text_for_display(call_id)])
+
+
+def pivot_request_ended(pivot_id: str) -> ApiError:
+    """Return the error for an answer to a request that waits no longer."""
+    message = "no such request waits for an answer: it has been answered, or its time is over"
+    return ApiError(410, "gone", {"cause": text_for_display(pivot_id), "message": message})
 
 
 def invalid_data(errors: Mapping[str, Any]) -> ApiError:

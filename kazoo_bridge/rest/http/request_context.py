@@ -80,7 +80,8 @@ class RequestContext:
 
     `node` is the name of this node in responses, and `clock` gives their timestamps. `on_authenticated` is
     called with each token that is tried, and the id of its account, or None if the token is not valid.
-    `max_page_bytes`: see `Paginator`. `on_charged` is called with an account's id and what `charge` charges.
+    `max_page_bytes`: see `Paginator`. `on_charged` is called with an account's id and what `charge` charges,
+    `on_excess` when `note_excess` is.
 
     Until the client is authenticated, only bodies within the limits `ANONYMOUS` are parsed.
     """
@@ -91,6 +92,7 @@ class RequestContext:
     _on_authenticated: Callable[[str, str | None], None] = lambda _token, _account_id: None
     max_page_bytes: int = DEFAULT_MAX_PAGE_BYTES
     _on_charged: Callable[[str, int], None] = lambda _account_id, _cost: None
+    _on_excess: Callable[[], None] = lambda: None
     request_id: str = field(init=False)
     token: str | None = field(init=False, default=None, repr=False)
     principal: Principal | None = field(init=False, default=None)
@@ -218,6 +220,16 @@ class RequestContext:
         """Charge the client's account for as much more time as `cost` reads take; its next requests wait."""
         if self.principal is not None and cost:
             self._on_charged(self.principal.account_id, cost)
+
+    def note_excess(self) -> None:
+        """Count the request against the client's address, although it is answered in any case."""
+        self._on_excess()
+
+    @property
+    def base_uri(self) -> str:
+        """Where the client reaches this service, such as ``https://host:8000``."""
+        scheme = "https" if self.request.isSecure() else "http"
+        return f"{scheme}://{self._header_text(b'host') or 'localhost'}"
 
     @property
     def is_superadmin(self) -> bool:

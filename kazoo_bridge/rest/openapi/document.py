@@ -20,6 +20,7 @@ from kazoo_bridge.rest.openapi import (
     hooks,
     operational,
     parameters,
+    pivots,
     sockets,
 )
 from kazoo_bridge.rest.openapi.operations import make_paths
@@ -53,15 +54,18 @@ _TAGS = {
     "sockets": "The connected websockets",
     "events": "Event streams for clients without websockets",
     "channels": "Live calls, and commands to them",
+    "pivots": "Pivot points: KAZOO asks what to do with a call, and connected clients answer",
     "operating": "For the operator of the service",
 }
 
 
-def make_document(hook_document: Mapping[str, Any], secret_schemas: Mapping[str, Any]) -> dict[str, Any]:
+def make_document(
+    hook_document: Mapping[str, Any], secret_schemas: Mapping[str, Any], pivot_document: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return the OpenAPI document.
 
-    `hook_document` is the JSON schema that validates hook documents, `secret_schemas` those of the keys about
-    secrets.
+    `hook_document` and `pivot_document` are the JSON schemas that validate documents of hooks and of pivot
+    points, `secret_schemas` those of the keys about secrets.
     """
     operations = (
         *accounts.OPERATIONS,
@@ -70,6 +74,7 @@ def make_document(hook_document: Mapping[str, Any], secret_schemas: Mapping[str,
         *deliveries.OPERATIONS,
         *sockets.OPERATIONS,
         *channels.OPERATIONS,
+        *pivots.OPERATIONS,
         *operational.OPERATIONS,
     )
     return {
@@ -93,6 +98,7 @@ def make_document(hook_document: Mapping[str, Any], secret_schemas: Mapping[str,
                 **deliveries.SCHEMAS,
                 **sockets.SCHEMAS,
                 **channels.SCHEMAS,
+                **pivots.make_schemas(pivot_document),
                 **error_responses.SCHEMAS,
             },
             "parameters": dict(parameters.COMPONENTS),
@@ -109,10 +115,13 @@ class OpenApiResource(RoutedResource):
 
     @classmethod
     def from_schemas(
-        cls, hook_document: Mapping[str, Any], secret_schemas: Mapping[str, Any]
+        cls,
+        hook_document: Mapping[str, Any],
+        secret_schemas: Mapping[str, Any],
+        pivot_document: Mapping[str, Any],
     ) -> OpenApiResource:
         """Build the document once; the parameters are those of `make_document`."""
-        return cls(orjson.dumps(make_document(hook_document, secret_schemas)))
+        return cls(orjson.dumps(make_document(hook_document, secret_schemas, pivot_document)))
 
     @route("GET", operational.DOCUMENT_PATH)
     async def read(self, request: RequestWithContext) -> bytes:

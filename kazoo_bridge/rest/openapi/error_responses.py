@@ -68,6 +68,7 @@ SCHEMAS: Mapping[str, Any] = {
     "TooSlow": _error({}, _NO_DETAILS),
     "Conflict": _error({"enum": ["datastore_conflict", "webhook_disabled", "account_has_descendants"]}),
     "NotReplayable": _error({"const": "not_replayable"}, _FIELDS),
+    "Gone": _error({"const": "gone"}, _NOT_FOUND),
     "PreconditionFailed": _error({"const": "precondition_failed"}),
     "TooLarge": _error({"const": "too_large"}),
     "TooManyRequests": _error({"const": "too_many_requests"}),
@@ -122,6 +123,7 @@ _BY_STATUS: Mapping[int, tuple[str, Mapping[str, Any]]] = {
             "NotReplayable",
         ),
     ),
+    410: ("Gone", _response("The request has been answered, or its time is over", "Gone")),
     412: (
         "PreconditionFailed",
         _response(

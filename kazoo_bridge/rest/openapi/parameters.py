@@ -42,6 +42,9 @@ _PATH = (
     _in_path("user_id", "The user's id"),
     _in_path("device_id", "The device's id"),
     _in_path("group_id", "The group's id"),
+    _in_path("pivot_point_id", "The pivot point's id"),
+    _in_path("pivot_id", "The request's id, from pivot_request"),
+    _in_path("secret", "The secret of the pivot point's URL"),
     _in_path("name", "The file's path within the page"),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import cast
 from urllib.parse import unquote_to_bytes
 
@@ -28,6 +29,7 @@ from kazoo_bridge.rest.http.rate_limit import WRITE_COST, RequestLimiter
 from kazoo_bridge.rest.http.request_body import METHODS, READING_METHODS
 from kazoo_bridge.rest.http.request_context import CORS_HEADERS, RequestContext, to_logged_api_error
 from kazoo_bridge.rest.resources.operational import ALIVE_PATH, METRICS_PATH, READY_PATH
+from kazoo_bridge.rest.resources.pivot_door import PIVOT_PATH
 from kazoo_bridge.rest.server.http_channel import LimitedRequest
 
 #: Paths that proxies may hide: they have one spelling only.
@@ -74,6 +76,7 @@ class RootResource(Resource):
             self._limiter.on_authenticated,
             self._max_page_bytes,
             self._limiter.charge,
+            partial(self._note_excess, request),
         )
         try:
             try:
@@ -85,6 +88,9 @@ class RootResource(Resource):
             if request.method == b"OPTIONS":
                 self._note_excess(request)
                 return self._answer_options(request, path)
+            if path.startswith(PIVOT_PATH):
+                # Never a method in a POST; its secret is checked, and a wrong one counted, by the resource.
+                return self._route(request)
             self._count(request, path)
             if context.must_authenticate_first:
                 self._route_once_authenticated(request, path)

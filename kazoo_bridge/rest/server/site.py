@@ -33,6 +33,10 @@ from kazoo_bridge.rest.server.root_resource import RootResource
 _TOKENS = re.compile(rb"(?<![\w-])eyJ[\w-]*(?:\.|%2[Ee])[\w-]*(?:\.|%2[Ee])[\w-]*")
 
 
+#: The secret in the URL of a pivot point.
+_PIVOT_SECRET = re.compile(rb"(/pivot/[^/?]*/)[^/?]+")
+
+
 def make_site(
     reactor: Any,
     resources: Iterable[Resource],
@@ -44,7 +48,7 @@ def make_site(
     """Return a site that serves `resources`, and answers every other path and method with KAZOO's errors.
 
     `node` is the node's name in responses, `directory` knows the clients, `http` has the limits.
-    `trusted_proxies` are networks whose connections are those of many clients.
+    `trusted_proxies` are networks whose connections are those of many clients, or of many calls.
     """
     app = make_app(resources)
 
@@ -114,7 +118,7 @@ class _RequestWithoutQuery:
 
 
 def _without_tokens(uri: bytes) -> bytes:
-    return _TOKENS.sub(b"[token]", uri.partition(b"?")[0])
+    return _PIVOT_SECRET.sub(rb"\1[secret]", _TOKENS.sub(b"[token]", uri.partition(b"?")[0]))
 
 
 def _format_access_log(timestamp: str, request: Request) -> str:

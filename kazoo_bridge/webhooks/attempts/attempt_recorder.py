@@ -9,11 +9,11 @@ from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from kazoo_bridge.batch_writer import BATCH_SIZE, BatchWriter
 from kazoo_bridge.config import Webhooks
 from kazoo_bridge.interfaces import Attempt, HookHealth, IAttemptStore, StorageUnavailable, StoredAttempt
 from kazoo_bridge.webhooks.attempts.attempt_document import AttemptFormat, AttemptInfo
 from kazoo_bridge.webhooks.attempts.kept_delivery import encode_delivery
-from kazoo_bridge.webhooks.batch_writer import BATCH_SIZE, BatchWriter
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.http.http_request import HookRequest
 from kazoo_bridge.webhooks.http.sender import Outcome

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
+from kazoo_bridge.batch_writer import BATCH_SIZE, BatchWriter
 from kazoo_bridge.interfaces import (
     UNTIL_ENABLED,
     Delivery,
@@ -18,7 +19,6 @@ from kazoo_bridge.interfaces import (
     StorageUnavailable,
 )
 from kazoo_bridge.webhooks.attempts.attempt import AttemptResult
-from kazoo_bridge.webhooks.batch_writer import BATCH_SIZE, BatchWriter
 
 #: Seconds for which a failed delivery blocks its ordering key; the broker may redeliver it to another node.
 _BLOCK_TIMEOUT = 60.0

@@ -6,8 +6,8 @@ from collections import Counter
 
 from attrs import define, field
 
+from kazoo_bridge.batch_writer import BatchWriter
 from kazoo_bridge.interfaces import IMissedEventStore, StorageUnavailable
-from kazoo_bridge.webhooks.batch_writer import BatchWriter
 from kazoo_bridge.webhooks.hooks.hook import Hook
 
 #: The hook is disabled because of failures, and not suspended.

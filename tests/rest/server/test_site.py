@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest_twisted
 from twisted.logger import capturedLogs, formatEvent
 
-from tests.rest.harness import RestHarness, hooks_path
+from tests.rest.harness import ACCOUNT, RestHarness, hooks_path
 
 
 @pytest_twisted.ensureDeferred
@@ -19,6 +19,19 @@ async def test_no_token_in_the_access_log(rest: RestHarness) -> None:
     assert text.count("/v2/user_auth/[token]") == 4
     assert rest.token not in text
     assert "hunter2" not in text
+
+
+@pytest_twisted.ensureDeferred
+async def test_no_secret_of_a_pivot_point_in_the_access_log(rest: RestHarness) -> None:
+    path = f"/v2/accounts/{ACCOUNT}/pivots"
+    point = (await rest("PUT", path, {"name": "front-desk"})).json_body["data"]
+    uri = point["url"].removeprefix(rest.base)
+    with capturedLogs() as logs:
+        for end in ("", "/cdr", "/x", "?Call-ID=c1"):
+            await rest("POST", uri + end, token="", headers={"Referer": point["url"]})
+    text = "\n".join(formatEvent(event) for event in logs)
+    assert text.count(f"POST /pivot/{point['id']}/[secret]") == 4
+    assert uri.rsplit("/", 1)[1] not in text
 
 
 @pytest_twisted.ensureDeferred

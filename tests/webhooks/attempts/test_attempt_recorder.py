@@ -8,12 +8,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 
+from kazoo_bridge.batch_writer import BATCH_SIZE
 from kazoo_bridge.config import Webhooks
 from kazoo_bridge.interfaces import HookHealth, Occurrence
 from kazoo_bridge.webhooks.attempts import attempt_recorder
 from kazoo_bridge.webhooks.attempts.attempt_document import AttemptFormat, AttemptInfo
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
-from kazoo_bridge.webhooks.batch_writer import BATCH_SIZE
 from kazoo_bridge.webhooks.http.http_request import build_request
 from kazoo_bridge.webhooks.http.sender import Outcome
 from tests.webhooks.fakes import FakeAttemptStore

@@ -5,8 +5,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 
+from kazoo_bridge.batch_writer import RETRY_INTERVAL, BatchWriter
 from kazoo_bridge.interfaces import StorageUnavailable
-from kazoo_bridge.webhooks.batch_writer import RETRY_INTERVAL, BatchWriter
 from tests.webhooks.harness import results_of
 
 

@@ -1,0 +1,69 @@
+"""Builds those parts of a node that the configuration chooses among several: bus, hooks, retention."""
+
+from __future__ import annotations
+
+import socket
+from functools import partial
+from typing import Any
+
+from kazoo_bridge.bus.amqp.bus import AmqpBus
+from kazoo_bridge.bus.amqp.queue_arguments import durable_queue_arguments
+from kazoo_bridge.bus.embedded import EmbeddedBus
+from kazoo_bridge.bus.message_decoder import MessageDecoder
+from kazoo_bridge.bus.zones import ZonedBus
+from kazoo_bridge.config import Config, parse_uris
+from kazoo_bridge.storage import change_log, tokens
+from kazoo_bridge.storage.attempt_limits import AttemptLimits
+from kazoo_bridge.storage.attempts import AttemptStore, purge_older_than
+from kazoo_bridge.storage.couchdb_hooks.source import CouchHookSource
+from kazoo_bridge.storage.database import Database
+from kazoo_bridge.storage.delivery_retention import expire_excess, expire_old, purge_dead
+from kazoo_bridge.storage.hook_source import HookSource
+from kazoo_bridge.storage.hooks import HookStore
+from kazoo_bridge.storage.pivots import purge_records
+from kazoo_bridge.storage.retention import RetentionService
+
+_SECONDS_PER_DAY = 86400
+
+#: Seconds between two removals of old rows.
+_RETENTION_INTERVAL = 60
+
+
+def make_bus(reactor: Any, config: Config) -> AmqpBus | EmbeddedBus | ZonedBus:
+    """Create the bus of `amqp.uri`: embedded, or AMQP with its failover brokers, and with `amqp.zones`."""
+    if config.amqp.uri.strip() == "embedded:":
+        return EmbeddedBus(reactor)
+    name = f"kazoo_bridge on {socket.gethostname()}"
+    arguments = durable_queue_arguments(config.amqp)
+    # One decoder, so that the messages of all zones are counted together.
+    make = partial(AmqpBus, reactor, connection_name=name, decoder=MessageDecoder(reactor))
+    home = make(uris=parse_uris(config.amqp.uri), queue_arguments=arguments)
+    others = [make(uris=parse_uris(uris)) for uris in config.amqp.zones]
+    return ZonedBus(reactor, home, others) if others else home
+
+
+def make_retention(reactor: Any, config: Config, database: Database) -> RetentionService:
+    """Create the service that removes what is older or more than the configuration allows."""
+    settings = config.webhooks
+    purges = {
+        "changes": change_log.purge,
+        "tokens": tokens.purge,
+        "attempts": purge_older_than(settings.attempt_retention_days * _SECONDS_PER_DAY),
+        "deliveries_waited_too_long": expire_old(settings.pending_max_age_s),
+        "deliveries_too_many_waiting": expire_excess(settings.pending_max_per_hook),
+        "pivot_records": purge_records,
+        "dead_deliveries": purge_dead(
+            settings.dead_retention_days * _SECONDS_PER_DAY, settings.dead_max_per_hook
+        ),
+    }
+    return RetentionService(reactor, database, purges, _RETENTION_INTERVAL)
+
+
+def make_hook_source(reactor: Any, config: Config, database: Database, name: str) -> HookSource:
+    """Create the stores of ``webhooks.source``. `name` is that of this node."""
+    settings = config.webhooks
+    attempt_limits = AttemptLimits(settings.attempts_max_per_hook, settings.attempts_max_per_account)
+    attempts = AttemptStore(database, attempt_limits)
+    if settings.source == "couchdb":
+        return CouchHookSource.from_config(reactor, config, database, attempts, name)
+    return HookSource(HookStore(reactor, database, settings.max_hooks_per_account), attempts)

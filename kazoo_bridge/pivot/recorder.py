@@ -1,0 +1,78 @@
+"""Records what was asked of pivot points and how it ended: collected in memory, written in batches."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from attrs import define, field
+
+from kazoo_bridge.batch_writer import BatchWriter
+from kazoo_bridge.interfaces import IPivotStore, PivotRecord, StorageUnavailable
+from kazoo_bridge.kazoo import normalize, to_gregorian
+from kazoo_bridge.pivot.question import PivotOutcome, Question
+
+#: Records of one pivot point, and of all, that wait for the storage; the oldest are lost.
+MAX_WAITING_PER_POINT, MAX_WAITING = 100, 10_000
+
+#: Bytes of JSON of a flow that a record contains.
+MAX_RECORDED_FLOW = 8192
+
+
+@define(eq=False)
+class PivotRecorder(BatchWriter):
+    """Records requests."""
+
+    _store: IPivotStore
+    _waiting: dict[str, deque[PivotRecord]] = field(init=False, factory=dict)
+    _count: int = field(init=False, default=0)
+
+    content = "records of pivot points"
+    collect_interval = 0.5
+
+    def record(self, question: Question, outcome: PivotOutcome, seconds: float) -> None:
+        """Record a request that has ended after `seconds`, in memory for now."""
+        point = question.point
+        now = self._clock.seconds()
+        document = make_document(question, outcome, seconds, now)
+        records = self._waiting.setdefault(point.id, deque(maxlen=MAX_WAITING_PER_POINT))
+        records.append(PivotRecord(point.account_id, point.id, now, document))
+        self._count += 1
+        if self._count > MAX_WAITING:
+            oldest = next(iter(self._waiting))
+            del self._waiting[oldest]
+            self._count = sum(map(len, self._waiting.values()))
+        self.schedule_flush()
+
+    async def _write_batches(self) -> None:
+        waiting, self._waiting, self._count = self._waiting, {}, 0
+        try:
+            await self._store.add_records([record for records in waiting.values() for record in records])
+        except StorageUnavailable:
+            for pivot_point_id, records in waiting.items():
+                records.extend(self._waiting.get(pivot_point_id, ()))
+                self._waiting[pivot_point_id] = records
+            self._count = sum(map(len, self._waiting.values()))
+            raise
+
+
+def make_document(question: Question, outcome: PivotOutcome, seconds: float, now: float) -> Mapping[str, Any]:
+    """Return the record of a request as it is listed; `now` is in Unix seconds."""
+    answer = outcome.answer
+    document: dict[str, Any] = {
+        "pivot_id": question.id,
+        "timestamp": to_gregorian(now),
+        "result": outcome.kind,
+        "duration_ms": round(seconds * 1000, 1),
+        "clients_asked": len(question.asked),
+        "request": normalize(question.call.values),
+    }
+    if answer is not None:
+        document["answered_by"] = answer.answered_by
+        if answer.twiml is not None:
+            document["twiml"] = answer.twiml[:MAX_RECORDED_FLOW]
+        elif len(orjson.dumps(answer.flow)) <= MAX_RECORDED_FLOW:
+            document["flow"] = answer.flow
+    return document

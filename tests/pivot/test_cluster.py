@@ -1,0 +1,162 @@
+"""Nodes that share an embedded bus."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, cast
+
+import pytest
+import pytest_twisted
+from attrs import define, field
+from twisted.internet import reactor
+from twisted.logger import capturedLogs
+
+from kazoo_bridge.bus.embedded import EmbeddedBus
+from kazoo_bridge.interfaces import BusUnavailable, IBus, InvalidMessage
+from kazoo_bridge.kazoo import Event
+from kazoo_bridge.pivot import cluster as cluster_module
+from kazoo_bridge.pivot.cluster import PivotCluster
+from kazoo_bridge.pivot.question import ClientAddress
+from tests.bus.harness import until
+from tests.pivot.fakes import FakeClients
+
+ACCOUNT = "a" * 32
+
+
+@define
+class NodeOfTheTest:
+    """A node with clients; `answers` and `clients_of_calls` are what it has received."""
+
+    bus: EmbeddedBus
+    node_id: str
+    clients: FakeClients = field(factory=FakeClients)
+    answers: list[Mapping[str, Any]] = field(factory=list)
+    clients_of_calls: list[tuple[str, str, ClientAddress]] = field(factory=list)
+    cluster: PivotCluster = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.cluster = PivotCluster(
+            cast(IBus, self.bus), self.node_id, self._on_question, self._on_answer, self._on_client
+        )
+
+    def _on_question(
+        self, account_id: str, name: str, event: Mapping[str, Any] | None, only: Sequence[str] | None
+    ) -> Sequence[str]:
+        if event is None:
+            return self.clients.candidates(account_id, name)
+        return self.clients.ask(account_id, name, event, only)
+
+    def _on_answer(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        self.answers.append(body)
+        return {"Result": "answered"}
+
+    def _on_client(self, *what: Any) -> None:
+        self.clients_of_calls.append(what)
+
+
+@pytest_twisted.async_yield_fixture
+async def bus() -> AsyncIterator[EmbeddedBus]:
+    bus = EmbeddedBus(reactor)
+    bus.startService()
+    yield bus
+    bus.stopService()
+
+
+async def start(bus: EmbeddedBus, *names: str) -> list[NodeOfTheTest]:
+    nodes = [NodeOfTheTest(bus, name) for name in names]
+    for node in nodes:
+        node.cluster.start()
+    await until(lambda: all(len(node.cluster.others) == len(nodes) - 1 for node in nodes), "all know all")
+    return nodes
+
+
+@pytest_twisted.ensureDeferred
+async def test_clients_of_all_nodes_are_asked(bus: EmbeddedBus) -> None:
+    one, two, three = await start(bus, "one", "two", "three")
+    two.clients.connected, three.clients.connected = ["a", "b"], ["a"]
+    found = await one.cluster.ask(ACCOUNT, "front-desk", None)
+    everybody = {ClientAddress("two", "a"), ClientAddress("two", "b"), ClientAddress("three", "a")}
+    assert found == everybody
+    assert two.clients.asked == []
+    assert await one.cluster.ask(ACCOUNT, "front-desk", {"k": 1}) == everybody
+    assert two.clients.asked == [("a", {"k": 1}), ("b", {"k": 1})]
+    target = ClientAddress("two", "b")
+    assert await one.cluster.ask(ACCOUNT, "front-desk", {"k": 2}, only=target) == {target}
+    assert (two.clients.asked[2:], three.clients.asked) == ([("b", {"k": 2})], [("a", {"k": 1})])
+    for node in (one, two, three):
+        await node.cluster.stop()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_node_alone_asks_nobody(bus: EmbeddedBus) -> None:
+    (one,) = await start(bus, "one")
+    assert await one.cluster.ask(ACCOUNT, "front-desk", {"k": 1}) == set()
+    await one.cluster.stop()
+    await one.cluster.stop()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_node_that_does_not_reply_counts_as_gone(
+    bus: EmbeddedBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_module, "ASK_TIMEOUT", 0.05)
+    one, two = await start(bus, "one", "two")
+    two.clients.connected = ["a"]
+    one.cluster.others["dead"] = None
+    assert await one.cluster.ask(ACCOUNT, "x", {"k": 1}) == {ClientAddress("two", "a")}
+    assert list(one.cluster.others) == ["two"]
+    await two.cluster.stop()
+    await until(lambda: not one.cluster.others, "leave is taken")
+    await one.cluster.stop()
+
+
+@pytest_twisted.ensureDeferred
+async def test_answers_and_clients_of_calls(bus: EmbeddedBus) -> None:
+    one, two = await start(bus, "one", "two")
+    result = await one.cluster.send_answer("two", {"Pivot-ID": "two-1"})
+    assert result is not None
+    assert (result["Result"], two.answers[0]["Pivot-ID"]) == ("answered", "two-1")
+    client = ClientAddress("one", "c")
+    one.cluster.publish_client(ACCOUNT, "call", client)
+    await until(lambda: two.clients_of_calls == [(ACCOUNT, "call", client)], "the client of the call")
+    assert one.clients_of_calls == []
+    await one.cluster.stop()
+    await two.cluster.stop()
+
+
+@pytest_twisted.ensureDeferred
+async def test_without_the_bus_only_this_node_counts(bus: EmbeddedBus) -> None:
+    one, two = await start(bus, "one", "two")
+    bus.stopService()
+    assert await one.cluster.ask(ACCOUNT, "x", {"k": 1}) == set()
+    with pytest.raises(BusUnavailable):
+        await one.cluster.send_answer("two", {})
+    with capturedLogs() as logs:
+        one.cluster.publish_event(ACCOUNT, "x", {"Event-Name": "pivot_answered"})
+        one.cluster.publish_client(ACCOUNT, "call", ClientAddress("one", "c"))
+    assert logs == []
+    assert two.answers == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"Node-ID": 1},
+        {"Node-ID": "x", "Event-Name": "client", "Account-ID": "a"},
+        {"Node-ID": "x", "Event-Name": "ask_req", "Server-ID": "q", "Account-ID": "short", "Pivot-Name": "n"},
+        {"Node-ID": "x", "Event-Name": "ask_req", "Server-ID": "q", "Account-ID": ACCOUNT},
+    ],
+)
+def test_messages_that_cannot_be_used(body: dict[str, Any]) -> None:
+    node = NodeOfTheTest(EmbeddedBus(reactor), "one")
+    with pytest.raises(InvalidMessage):
+        node.cluster._handle(Event("sysconf", "pivot.ask.x.y", body, b""))
+
+
+def test_nodes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_module, "MAX_NODES", 2)
+    node = NodeOfTheTest(EmbeddedBus(reactor), "one")
+    for number in range(5):
+        node.cluster._handle(Event("sysconf", "pivot.node.here", {"Node-ID": f"n{number}"}, b""))
+    assert len(node.cluster.others) == 2

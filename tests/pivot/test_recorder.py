@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import pytest_twisted
+from twisted.internet.task import Clock
+
+from kazoo_bridge.interfaces import PivotAnswer
+from kazoo_bridge.pivot import recorder as recorder_module
+from kazoo_bridge.pivot.question import ANSWERED, TIMEOUT, ClientAddress, PivotOutcome
+from kazoo_bridge.pivot.recorder import MAX_RECORDED_FLOW, MAX_WAITING_PER_POINT, PivotRecorder
+from tests.pivot.fakes import FakePivotStore
+from tests.pivot.test_question import make_question
+
+
+def make_recorder(**store: Any) -> tuple[Clock, FakePivotStore, PivotRecorder]:
+    clock, fake = Clock(), FakePivotStore(**store)
+    recorder = PivotRecorder(clock, fake)
+    recorder.startService()
+    return clock, fake, recorder
+
+
+def test_what_a_record_says() -> None:
+    clock, store, recorder = make_recorder()
+    question = make_question(clock)
+    question.asked.add(ClientAddress("n", "c"))
+    answer = PivotAnswer({"module": "hangup"}, answered_by={"name": "Ingrid"}, client="c")
+    recorder.record(question, PivotOutcome(ANSWERED, answer), 0.01234)
+    assert store.written == []
+    clock.advance(0.5)
+    record = store.written[0]
+    assert (record.account_id, record.pivot_point_id) == ("a" * 32, "1" * 32)
+    assert {key: record.document[key] for key in record.document if key != "timestamp"} == {
+        "pivot_id": "n-1",
+        "result": "answered",
+        "duration_ms": 12.3,
+        "clients_asked": 1,
+        "request": {"call_id": "c1", "event_name": "x", "pivot_id": "y"},
+        "answered_by": {"name": "Ingrid"},
+        "flow": {"module": "hangup"},
+    }
+
+
+def test_large_answers_are_left_out_or_cut() -> None:
+    clock, store, recorder = make_recorder()
+    question = make_question(clock)
+    large = "x" * (MAX_RECORDED_FLOW + 1)
+    recorder.record(question, PivotOutcome(ANSWERED, PivotAnswer({"module": large})), 0)
+    recorder.record(question, PivotOutcome(ANSWERED, PivotAnswer(twiml=large)), 0)
+    clock.advance(1)
+    assert "flow" not in store.written[0].document
+    assert len(store.written[1].document["twiml"]) == MAX_RECORDED_FLOW
+
+
+@pytest_twisted.ensureDeferred
+async def test_records_wait_for_the_storage_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, store, recorder = make_recorder(available=False)
+    question = make_question(clock)
+    for _ in range(MAX_WAITING_PER_POINT):
+        recorder.record(question, PivotOutcome(TIMEOUT), 0)
+    clock.advance(1)
+    for _ in range(10):
+        recorder.record(question, PivotOutcome(TIMEOUT), 1)
+    store.available = True
+    await recorder.stopService()
+    assert len(store.written) == MAX_WAITING_PER_POINT
+    assert [record.document["duration_ms"] for record in store.written[-11:]] == [0, *[1000] * 10]
+    monkeypatch.setattr(recorder_module, "MAX_WAITING", 3)
+    for _ in range(4):
+        recorder.record(question, PivotOutcome(TIMEOUT), 0)
+    assert recorder._waiting == {}
