@@ -55,6 +55,11 @@ class DirectoryChain(BaseDirectory):
         for directory in self._directories:
             await directory.load()
 
+    async def close(self) -> None:
+        """Close every directory."""
+        for directory in self._directories:
+            await directory.close()
+
     def startService(self) -> None:
         """Start every directory."""
         super().startService()

@@ -334,41 +334,6 @@ def test_the_owner_of_a_number_is_read_when_it_is_asked_for() -> None:
     harness.stop()
 
 
-class TestLogin:
-    def test_an_api_key_makes_a_token_like_kazoo_s(self) -> None:
-        harness = DirectoryHarness()
-        login = result_of(harness.directory.login(CUSTOMER * 2))
-        assert login is not None
-        token, principal = login
-        assert principal == Principal(CUSTOMER, False, NOW + 3600)
-        assert harness.principal(token) == principal
-        harness.stop()
-
-    @pytest.mark.parametrize("api_key", ["", "unknown", CUSTOMER, "x" * 5000, "\ud800"])
-    def test_any_other_api_key_makes_none(self, api_key: str) -> None:
-        harness = DirectoryHarness()
-        assert result_of(harness.directory.login(api_key)) is None
-        harness.stop()
-
-    def test_a_disabled_account_gets_none(self) -> None:
-        harness = DirectoryHarness()
-        harness.couch.update(ACCOUNTS, CUSTOMER, pvt_enabled=False)
-        assert result_of(harness.directory.login(CUSTOMER * 2)) is None
-        harness.stop()
-
-    @pytest.mark.parametrize("missing", ["system_config", "key", "secret"])
-    def test_without_what_kazoo_signs_with_there_is_no_token(self, missing: str) -> None:
-        harness = DirectoryHarness()
-        if missing == "system_config":
-            harness.couch.update(SYSTEM_CONFIG, "auth", default={})
-        elif missing == "key":
-            harness.couch.attachments.clear()
-        else:
-            harness.couch.update(CUSTOMER_DB, CUSTOMER, pvt_signature_secret=None)
-        error_of(harness.directory.login(CUSTOMER * 2))
-        harness.stop()
-
-
 def test_a_token_can_be_ended() -> None:
     harness = DirectoryHarness()
     token, other = harness.cluster.token(), harness.cluster.token(owner_id=USER)
