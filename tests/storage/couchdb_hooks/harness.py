@@ -10,7 +10,6 @@ from twisted.internet.task import Clock
 from kazoo_bridge.couchdb.names import WEBHOOKS
 from kazoo_bridge.interfaces import StoredHook
 from kazoo_bridge.kazoo import to_gregorian
-from kazoo_bridge.storage import migrate
 from kazoo_bridge.storage.attempts import AttemptStore
 from kazoo_bridge.storage.couchdb_hooks.extras import HookExtrasStore
 from kazoo_bridge.storage.couchdb_hooks.source import CouchHookSource
@@ -18,6 +17,7 @@ from kazoo_bridge.storage.couchdb_hooks.store import CouchHookStore
 from tests.couchdb.fake_couch import FakeCouch
 from tests.directory.couchdb.harness import result_of
 from tests.storage.record_factories import NOW, ONE, A
+from tests.storage.sqlite_template import make_migrated_database
 from tests.webhooks.outage_harness import InlineDatabase
 
 GREGORIAN_NOW = to_gregorian(NOW)
@@ -52,8 +52,7 @@ class HooksHarness:
         self.couch = FakeCouch()
         self.couch.create(WEBHOOKS)
         self.client = self.couch.client(self.clock, timeout=10)
-        self.database = InlineDatabase(self.clock, f"sqlite:///{folder}/bridge.sqlite3")
-        migrate.upgrade(self.database.engine)
+        self.database = InlineDatabase(self.clock, make_migrated_database(folder / "bridge.sqlite3"))
         self.extras = HookExtrasStore(self.clock, self.database)
         self.store = CouchHookStore(
             self.clock, self.client, self.extras, "kazoo_bridge@host", max_per_account
