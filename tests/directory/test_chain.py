@@ -245,6 +245,11 @@ def test_messages_reach_all(chain: DirectoryChain, local: FakeDirectory, kazoo: 
     assert (local.messages, kazoo.messages) == ([event, None], [event, None])
 
 
+def test_every_directory_is_closed(chain: DirectoryChain, local: FakeDirectory, kazoo: FakeDirectory) -> None:
+    Deferred.fromCoroutine(chain.close())
+    assert (local.closed, kazoo.closed) == (True, True)
+
+
 def test_problems_of_all_are_named(chain: DirectoryChain, local: FakeDirectory, kazoo: FakeDirectory) -> None:
     assert (chain.problem(), chain.degraded()) == (None, [])
     local.problems, kazoo.problems = ["a", "b"], ["c", "d"]

@@ -72,6 +72,22 @@ async def test_a_node_is_not_ready_before_the_start_nor_without_its_storage(tmp_
     assert storage.startswith("storage: ")
 
 
+class ClosingDirectory(BaseDirectory):
+    closed = False
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_node_that_only_loads_closes_its_directory(tmp_path: Path) -> None:
+    node = make_node(tmp_path)
+    await node.load()
+    node.directory = directory = ClosingDirectory()
+    await node.close()
+    assert directory.closed
+
+
 @pytest_twisted.ensureDeferred
 async def test_a_node_is_not_ready_without_its_directory(node: Node) -> None:
     broken, degraded = BaseDirectory(), BaseDirectory()

@@ -47,9 +47,6 @@ _MIN_DELAY, _MAX_DELAY = 1.0, 30.0
 #: Accounts whose names are collected without a pause.
 NAMES_AT_ONCE = 500
 
-#: Seconds without the stream of changes after which CouchDB counts as away: streams end and begin again.
-AWAY_AFTER = 3.0
-
 
 class CouchAccounts(Service):
     """All accounts of KAZOO, in memory.
@@ -120,10 +117,8 @@ class CouchAccounts(Service):
         """Return why the accounts are not those of this moment; None if they are."""
         if not self.is_loaded:
             return self._load_error
-        failure = self._follower.failure
-        if failure is None or self._clock.seconds() - self._follower.last_heard <= AWAY_AFTER:
-            return None
-        return f"what is known serves on, but its changes are not known: {failure}"
+        problem = self._follower.problem()
+        return None if problem is None else f"what is known serves on, but {problem}"
 
     async def _load(self) -> None:
         self._follower.since = await self._client.update_sequence(ACCOUNTS)

@@ -20,13 +20,14 @@ from kazoo_bridge.directory.base import BaseDirectory
 from kazoo_bridge.directory.couchdb.account_records import AccountRecord
 from kazoo_bridge.directory.couchdb.accounts import CouchAccounts
 from kazoo_bridge.directory.couchdb.cached_reader import Freshness
-from kazoo_bridge.directory.couchdb.kazoo_token import MAX_TOKEN_LENGTH, KazooToken, parse_token
+from kazoo_bridge.directory.couchdb.kazoo_token import KazooToken, parse_token
 from kazoo_bridge.directory.couchdb.logins import CouchLogins
 from kazoo_bridge.directory.couchdb.numbers import CouchNumbers
 from kazoo_bridge.directory.couchdb.secrets import AuthSettings, CouchSecrets, Identity
 from kazoo_bridge.directory.couchdb.sip_usernames import find_sip_usernames
 from kazoo_bridge.directory.dialling import Dialling
 from kazoo_bridge.directory.ended_tokens import EndedTokens
+from kazoo_bridge.directory.jwt_claims import may_be_token
 from kazoo_bridge.directory.ttl_cache import TtlCache
 from kazoo_bridge.interfaces import (
     Account,
@@ -162,7 +163,7 @@ class CouchDirectory(BaseDirectory):
 
         Fails with `StorageUnavailable` if that cannot be known.
         """
-        if not 0 < len(token) <= MAX_TOKEN_LENGTH or not token.isascii():
+        if not may_be_token(token):
             return succeed(None)
         digest = sha256(token.encode("ascii")).hexdigest()
         if self._ended.has(token, self._clock.seconds()):

@@ -334,6 +334,16 @@ def test_the_owner_of_a_number_is_read_when_it_is_asked_for() -> None:
     harness.stop()
 
 
+def test_closing_it_gives_up_requests_without_the_service_running() -> None:
+    harness = DirectoryHarness(started=False)
+    result_of(harness.directory.load())
+    harness.couch.frozen = True
+    asking = harness.directory.authenticate(harness.cluster.token())
+    result_of(harness.directory.close())
+    assert "closed" in error_of(asking)
+    assert harness.clock.getDelayedCalls() == []
+
+
 def test_a_token_can_be_ended() -> None:
     harness = DirectoryHarness()
     token, other = harness.cluster.token(), harness.cluster.token(owner_id=USER)
