@@ -17,6 +17,7 @@ from kazoo_bridge.interfaces import (
     Account,
     IDirectory,
     ISipUsernames,
+    ITokenDoubts,
     Principal,
     StorageUnavailable,
     Topic,
@@ -296,6 +297,21 @@ class DeviceKnowingDirectory(FakeDirectory):
         if self.unavailable:
             return fail(StorageUnavailable("away"))
         return succeed([f"{kind} {member_id}"] if account_id in self.accounts else None)
+
+
+@implementer(ITokenDoubts)
+class DoubtingDirectory(FakeDirectory):
+    """A directory that doubts one token."""
+
+    def is_in_doubt(self, token: str) -> bool:
+        return token == "doubtful"
+
+
+def test_a_token_is_in_doubt_if_a_directory_doubts_it(local: FakeDirectory) -> None:
+    chain = DirectoryChain([local, DoubtingDirectory(CUSTOMER)])
+    assert verifyObject(ITokenDoubts, chain)
+    assert [chain.is_in_doubt(token) for token in ("doubtful", "other")] == [True, False]
+    assert not DirectoryChain([local]).is_in_doubt("doubtful")
 
 
 def test_devices_are_those_of_the_directory_that_knows_them(local: FakeDirectory) -> None:

@@ -33,6 +33,7 @@ from kazoo_bridge.interfaces import (
     Account,
     IDirectory,
     ISipUsernames,
+    ITokenDoubts,
     Principal,
     StorageUnavailable,
     TokenRestrictions,
@@ -71,7 +72,7 @@ class _Verified:
     settings: AuthSettings | None
 
 
-@implementer(IDirectory, ISipUsernames)
+@implementer(IDirectory, ISipUsernames, ITokenDoubts)
 class CouchDirectory(BaseDirectory):
     """Accounts in memory, followed; tokens verified with the keys and secrets of CouchDB.
 
@@ -119,6 +120,7 @@ class CouchDirectory(BaseDirectory):
     def stopService(self) -> Deferred[None]:
         """Follow it no more, and close the connections."""
         super().stopService()
+        self._secrets.stop()
         stopping = [
             maybeDeferred(self._accounts.stopService),
             Deferred.fromCoroutine(self._client.close()),
@@ -127,6 +129,7 @@ class CouchDirectory(BaseDirectory):
 
     async def close(self) -> None:
         """Close the connections, without the service running."""
+        self._secrets.stop()
         await self._client.close()
 
     def problem(self) -> str | None:
@@ -175,6 +178,13 @@ class CouchDirectory(BaseDirectory):
         if parsed is None or parsed.expires <= self._clock.seconds():
             return succeed(None)
         return self._verify_once(digest, parsed, known)
+
+    def is_in_doubt(self, token: str) -> bool:
+        """See `ITokenDoubts`."""
+        if not may_be_token(token):
+            return False
+        known = self._verified.get(sha256(token.encode("ascii")).hexdigest(), self._clock.seconds())
+        return known is not None and self._secrets.is_in_doubt(known.token)
 
     def login(self, api_key: str) -> Deferred[tuple[str, Principal] | None]:
         """Create a token for the API key of an account, as KAZOO would: it is valid there, too."""

@@ -10,7 +10,7 @@ from zope.interface.verify import verifyObject
 
 from kazoo_bridge.couchdb.names import ACCOUNTS, SYSTEM_AUTH, SYSTEM_CONFIG, account_database
 from kazoo_bridge.directory.couchdb import directory as directory_module
-from kazoo_bridge.interfaces import Account, IDirectory, Principal, TokenRestrictions
+from kazoo_bridge.interfaces import Account, IDirectory, ITokenDoubts, Principal, TokenRestrictions
 from tests.couchdb.kazoo_cluster import (
     CHILD,
     CUSTOMER,
@@ -331,6 +331,26 @@ def test_the_owner_of_a_number_is_read_when_it_is_asked_for() -> None:
     assert harness.directory.account_for_number(digits) == CUSTOMER
     harness.announce("numbers/+1415", NUMBER)
     assert harness.directory.account_for_number(digits) is None
+    harness.stop()
+
+
+def test_a_token_is_in_doubt_while_something_of_it_has_changed() -> None:
+    harness = DirectoryHarness()
+    token, other = harness.cluster.token(owner_id=USER), harness.cluster.token()
+    doubts = ITokenDoubts(harness.directory)
+    assert not doubts.is_in_doubt(token)
+    assert not harness.refused(token)
+    assert not harness.refused(other)
+    assert not doubts.is_in_doubt(token)
+    harness.announce(CUSTOMER_DB, USER)
+    assert (doubts.is_in_doubt(token), doubts.is_in_doubt(other)) == (True, False)
+    assert not harness.refused(token)
+    assert not doubts.is_in_doubt(token)
+    for database, document_id in ((SYSTEM_AUTH, KEY_ID), (SYSTEM_CONFIG, "auth")):
+        harness.announce(database, document_id)
+        assert doubts.is_in_doubt(token)
+        assert not harness.refused(token)
+    assert not any(map(doubts.is_in_doubt, ["", "x", "x" * 5000, "ø"]))
     harness.stop()
 
 
