@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from attrs import frozen
@@ -28,8 +29,9 @@ class PageFile:
     revision: str
 
 
+@cache
 def page_files(folder: Path = PAGE) -> Mapping[str, PageFile]:
-    """Read all files of the page, by their paths within it.
+    """Read all files of the page, by their paths within it; further calls return what the first has read.
 
     Requests are answered from this mapping alone, so that no path of a request can reach another file.
     """

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
-from attrs import frozen
+from attrs import field, frozen
 from twisted.application.internet import backoffPolicy
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
@@ -21,8 +21,9 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from kazoo_bridge.bounded_http import abort
 from kazoo_bridge.couchdb.client import CouchClient, DatabaseMissing, Document, SequenceId
-from kazoo_bridge.couchdb.http import abort, describe_error
+from kazoo_bridge.couchdb.http import describe_error
 from kazoo_bridge.interfaces import StorageUnavailable
 
 _log = Logger()
@@ -42,8 +43,9 @@ MAX_SKIPPED_BYTES = 256 * 1024 * 1024
 #: Seconds between two attempts to connect: from the shortest to the longest.
 _MIN_DELAY, _MAX_DELAY = 0.5, 15.0
 
-#: Seconds without a connection after which the interruption is logged: balancers close streams now and then.
-_LOG_AFTER = 3.0
+#: Seconds without a connection, or in which changes cannot be applied, after which that is a problem and is
+#: logged: balancers close streams now and then.
+AWAY_AFTER = 3.0
 
 
 @frozen
@@ -51,7 +53,7 @@ class Change:
     """A changed document. `doc`: what it is now; None if it is deleted, or was sent without."""
 
     id: str
-    doc: Document | None
+    doc: Document | None = field(repr=False)
     deleted: bool = False
 
 
@@ -87,6 +89,11 @@ class ChangesFollower(Service):
         self._loop: Deferred[None] | None = None
         self._failures = 0
         self._reported = False
+        #: Why the latest changes could not be applied, since when, and how often.
+        self._not_applied: str | None = None
+        self._failing_since = 0.0
+        self._failed_attempts = 0
+        self._not_applied_reported = False
         self._delay = backoffPolicy(_MIN_DELAY, _MAX_DELAY)
         self.since: SequenceId = 0
         self.connected = False
@@ -108,6 +115,15 @@ class ChangesFollower(Service):
             loop.cancel()
         return loop
 
+    def problem(self) -> str | None:
+        """Return why changes are not known or not applied; None while they are, or have been just now."""
+        now = self._clock.seconds()
+        if self._not_applied is not None and now - self._failing_since > AWAY_AFTER:
+            return f"its changes cannot be applied: {self._not_applied}"
+        if self.failure is not None and now - self.last_heard > AWAY_AFTER:
+            return f"its changes are not known: {self.failure}"
+        return None
+
     async def _follow(self) -> None:
         while self.running:
             try:
@@ -121,7 +137,8 @@ class ChangesFollower(Service):
             self._failures += 1
             self.failure = reason
             self._report(reason)
-            await deferLater(self._clock, self._delay(min(self._failures, 100)))
+            failures = max(self._failures, self._failed_attempts)
+            await deferLater(self._clock, self._delay(min(failures, 100)))
 
     async def _follow_one_connection(self) -> str:
         """Follow until the connection ends, and return why it did."""
@@ -159,14 +176,38 @@ class ChangesFollower(Service):
         if changes:
             try:
                 await maybeDeferred(self._on_changes, changes)
-            except (StorageUnavailable, CancelledError):
+            except StorageUnavailable as error:
+                self._apply_failed(str(error))
+                raise
+            except CancelledError:
                 raise
             except Exception:
                 _log.failure("changes of CouchDB not applied database={database}", database=self._database)
+            self._applied()
         self.since = since
 
+    def _apply_failed(self, reason: str) -> None:
+        now = self._clock.seconds()
+        if self._not_applied is None:
+            self._failing_since = now
+        self._not_applied = reason
+        self._failed_attempts += 1
+        if not self._not_applied_reported and now - self._failing_since > AWAY_AFTER:
+            self._not_applied_reported = True
+            _log.warn(
+                "changes of CouchDB cannot be applied, trying again database={database} reason={reason}",
+                database=self._database,
+                reason=reason,
+            )
+
+    def _applied(self) -> None:
+        self._not_applied, self._failed_attempts = None, 0
+        if self._not_applied_reported:
+            self._not_applied_reported = False
+            _log.info("changes of CouchDB applied again database={database}", database=self._database)
+
     def _report(self, reason: str) -> None:
-        if not self._reported and self._clock.seconds() - self.last_heard > _LOG_AFTER:
+        if not self._reported and self._clock.seconds() - self.last_heard > AWAY_AFTER:
             self._reported = True
             _log.warn(
                 "changes of CouchDB interrupted, trying again database={database} reason={reason}",

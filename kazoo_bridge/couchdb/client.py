@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from typing import Any
 
 import orjson
-from attrs import frozen
+from attrs import field, frozen
 from twisted.web.iweb import IResponse
 
 from kazoo_bridge.config.couch_uri import parse_couch_uri
@@ -46,9 +46,9 @@ class Row:
     """A row of a page. `doc` is the document if it was asked for and exists."""
 
     id: str
-    key: Any
-    value: Any
-    doc: Document | None
+    key: Any = field(repr=False)
+    value: Any = field(repr=False)
+    doc: Document | None = field(repr=False)
 
 
 @frozen
@@ -94,7 +94,7 @@ class CouchClient:
         return self._http.label
 
     async def close(self) -> None:
-        """Close the idle connections."""
+        """Give up the requests under way, and close the connections. Further requests fail."""
         await self._http.close()
 
     # -- documents

@@ -12,18 +12,16 @@ from typing import Any
 from urllib.parse import urlencode
 
 import orjson
-from attrs import frozen
+from attrs import field, frozen
 from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, ensureDeferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.protocol import Protocol, connectionDone
-from twisted.python.failure import Failure
-from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone, _HTTP11ClientFactory
-from twisted.web.http import PotentialDataLoss
+from twisted.web.client import Agent, HTTPConnectionPool
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IResponse
 
 from kazoo_bridge.body_producer import BytesProducer
+from kazoo_bridge.bounded_http import BodyTooLarge, make_pool, read_body
 from kazoo_bridge.config.couch_uri import CouchUri
 from kazoo_bridge.interfaces import StorageUnavailable
 from kazoo_bridge.uncompressed_agent import UncompressedAgent
@@ -63,7 +61,7 @@ class CouchAnswer:
     """The status of an answer, and its whole body."""
 
     status: int
-    body: bytes
+    body: bytes = field(repr=False)
 
     def json(self) -> Any:
         """Parse the body. Raises `AnswerNotJson`."""
@@ -83,12 +81,6 @@ class CouchAnswer:
         return repr(reason[:_MAX_REASON]) if isinstance(reason, str) else ""
 
 
-class _QuietClientFactory(_HTTP11ClientFactory):
-    """Logs no line for each connection."""
-
-    noisy = False
-
-
 class CouchHttp:
     """Sends requests to one CouchDB.
 
@@ -106,7 +98,7 @@ class CouchHttp:
         max_waiting: int = MAX_WAITING,
         pool: HTTPConnectionPool | None = None,
     ) -> None:
-        """Connect to nothing yet. `timeout` is in seconds. `pool` is closed by `close`."""
+        """Connect to nothing yet. `timeout` is in seconds. `pool` is that of `agent`, closed by `close`."""
         self._agent = agent
         self._client = HTTPClient(UncompressedAgent(agent))
         self._clock = clock
@@ -117,6 +109,8 @@ class CouchHttp:
         self._max_waiting = max_waiting
         self._pool = pool
         self._turns = DeferredSemaphore(MAX_REQUESTS)
+        self._under_way: set[Deferred[Any]] = set()
+        self._closed = False
         self._headers = Headers({b"Accept": [b"application/json"], b"User-Agent": [b"kazoo_bridge"]})
         if uri.user:
             credentials = b64encode(f"{uri.user}:{uri.password}".encode())
@@ -132,10 +126,7 @@ class CouchHttp:
         max_answer_bytes: int = MAX_ANSWER_BYTES,
     ) -> CouchHttp:
         """Make one with its own pool of connections."""
-        pool = HTTPConnectionPool(reactor, persistent=True)
-        pool._factory = _QuietClientFactory
-        pool.maxPersistentPerHost = MAX_REQUESTS
-        pool.cachedConnectionTimeout = _KEEP_ALIVE
+        pool = make_pool(reactor, MAX_REQUESTS, _KEEP_ALIVE)
         agent = Agent(reactor, connectTimeout=CONNECT_TIMEOUT, pool=pool)
         return cls(agent, reactor, uri, timeout=timeout, max_answer_bytes=max_answer_bytes, pool=pool)
 
@@ -151,6 +142,8 @@ class CouchHttp:
         Raises `StorageUnavailable`: no connection, no whole answer in time, one too large, a status that
         says that CouchDB does not work or does not accept the credentials.
         """
+        if self._closed:
+            raise self._is_closed()
         if len(self._turns.waiting) >= self._max_waiting:
             raise StorageUnavailable(f"{self.label}: {self._max_waiting} requests wait for it already")
         raw = None if body is None else _dump_json(body)
@@ -166,6 +159,8 @@ class CouchHttp:
         `more_time`: seconds that the answer may begin later than others. Raises `StorageUnavailable` for
         every other status than 200, and without an answer in time.
         """
+        if self._closed:
+            raise self._is_closed()
         # Not by treq, which asks for compression: what compresses holds changes back until it has enough.
         url = self._url(path, query).encode("ascii")
         response: IResponse = await self._within_time(
@@ -178,7 +173,13 @@ class CouchHttp:
         raise StorageUnavailable(f"{self.label}: status {answer.status} {answer.reason}".rstrip())
 
     async def close(self) -> None:
-        """Close the idle connections."""
+        """Give up the requests under way, and close the connections. Further requests fail.
+
+        Streams that are open stay so.
+        """
+        self._closed = True
+        for deferred in list(self._under_way):
+            deferred.cancel()
         if self._pool is not None:
             await self._pool.closeCachedConnections()
 
@@ -187,6 +188,8 @@ class CouchHttp:
     ) -> CouchAnswer:
         await self._turns.acquire()
         try:
+            if self._closed:
+                raise self._is_closed()
             return await self._read(await self._send(method, path, query, raw))
         finally:
             self._turns.release()
@@ -220,15 +223,26 @@ class CouchHttp:
         def on_timeout(_result: object, _timeout: float) -> None:
             raise StorageUnavailable(f"{self.label}: no whole answer within {timeout:g} s")
 
+        working = ensureDeferred(work).addTimeout(timeout, self._clock, on_timeout)
+        self._under_way.add(working)
         try:
-            return await ensureDeferred(work).addTimeout(timeout, self._clock, on_timeout)
-        except AnswerTooLarge as error:
+            return await working
+        except BodyTooLarge as error:
             raise AnswerTooLarge(f"{self.label}: {error}") from None
-        except (StorageUnavailable, CancelledError):
+        except StorageUnavailable:
             raise
         except Exception as error:
+            if self._closed:
+                raise self._is_closed() from None
+            if isinstance(error, CancelledError):
+                raise  # the caller has left
             # Twisted's client and TLS raise errors of many kinds.
             raise StorageUnavailable(f"{self.label}: {describe_error(error)}") from None
+        finally:
+            self._under_way.discard(working)
+
+    def _is_closed(self) -> StorageUnavailable:
+        return StorageUnavailable(f"{self.label}: the client is closed")
 
     def _check(self, answer: CouchAnswer) -> None:
         if answer.status in (401, 403):
@@ -238,25 +252,6 @@ class CouchHttp:
             )
         if answer.status >= 500 or answer.status == 429 or 300 <= answer.status < 400:
             raise StorageUnavailable(f"{self.label}: status {answer.status} {answer.reason}".rstrip())
-
-
-def read_body(response: IResponse, limit: int) -> Deferred[bytes]:
-    """Read the whole body of a response.
-
-    Fails with `AnswerTooLarge` if it has more than `limit` bytes, with the reason of the connection if
-    that ends too early. Cancelling closes the connection.
-    """
-    body = _Body(limit)
-    response.deliverBody(body)
-    return body.whole
-
-
-def abort(transport: Any) -> None:
-    """Close the connection of a response's body at once, without waiting for the server."""
-    # The transport of a body is a proxy, which does not offer this; over TLS loseConnection waits for the
-    # server, which may never answer.
-    connection = getattr(transport, "_producer", None) or transport
-    getattr(connection, "abortConnection", transport.loseConnection)()
 
 
 def describe_error(error: BaseException | None) -> str:
@@ -273,31 +268,3 @@ def _dump_json(value: object) -> bytes:
     except TypeError:
         # It refuses integers of more than 64 bits, and lone surrogates.
         return json.dumps(value).encode()
-
-
-class _Body(Protocol):
-    """Collects a body of at most `limit` bytes."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._size = 0
-        self._parts: list[bytes] = []
-        self.whole: Deferred[bytes] = Deferred(lambda _: abort(self.transport))
-
-    def dataReceived(self, data: bytes) -> None:
-        if self.whole.called:
-            return
-        self._size += len(data)
-        self._parts.append(data)
-        if self._size > self._limit:
-            self._parts.clear()
-            self.whole.errback(AnswerTooLarge(f"the answer has more than {self._limit} bytes"))
-            abort(self.transport)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if self.whole.called:
-            return
-        if reason.check(ResponseDone, PotentialDataLoss):
-            self.whole.callback(b"".join(self._parts))
-        else:
-            self.whole.errback(reason)

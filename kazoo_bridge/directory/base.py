@@ -31,6 +31,9 @@ class BaseDirectory(Service):
         super().stopService()
         return succeed(None)
 
+    async def close(self) -> None:
+        """Close what is open without the service running, for commands that only `load`."""
+
     async def load(self) -> None:
         """Read what is kept in memory. Raises `StorageUnavailable` if the node cannot start without it."""
 

@@ -15,6 +15,7 @@ from kazoo_bridge.interfaces import (
     Account,
     IDirectory,
     ISipUsernames,
+    ITokenDoubts,
     Principal,
     StorageUnavailable,
     Topic,
@@ -25,7 +26,7 @@ from kazoo_bridge.kazoo import Event
 T = TypeVar("T")
 
 
-@implementer(IDirectory, ISipUsernames)
+@implementer(IDirectory, ISipUsernames, ITokenDoubts)
 class DirectoryChain(BaseDirectory):
     """Asks several directories in order.
 
@@ -54,6 +55,11 @@ class DirectoryChain(BaseDirectory):
         """Load every directory. Raises `StorageUnavailable` for the first that cannot be loaded."""
         for directory in self._directories:
             await directory.load()
+
+    async def close(self) -> None:
+        """Close every directory."""
+        for directory in self._directories:
+            await directory.close()
 
     def startService(self) -> None:
         """Start every directory."""
@@ -102,6 +108,11 @@ class DirectoryChain(BaseDirectory):
         None also if no directory knows its account, or the account is disabled.
         """
         return Deferred.fromCoroutine(self._authenticate(token))
+
+    def is_in_doubt(self, token: str) -> bool:
+        """See `ITokenDoubts`: any directory may have verified the token."""
+        doubting = [directory for directory in self._directories if ITokenDoubts.providedBy(directory)]
+        return any(ITokenDoubts(directory).is_in_doubt(token) for directory in doubting)
 
     def login(self, api_key: str) -> Deferred[tuple[str, Principal] | None]:
         """Fire with a token of the first directory that knows the API key, and its principal."""

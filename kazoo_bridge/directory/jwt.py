@@ -14,33 +14,16 @@ from zope.interface import implementer
 from kazoo_bridge.config import Config, ConfigError
 from kazoo_bridge.directory.base import BaseDirectory
 from kazoo_bridge.directory.ended_tokens import EndedTokens
+from kazoo_bridge.directory.jwt_claims import ALGORITHMS, ONLY_THE_SIGNATURE, may_be_token, parse_time
 from kazoo_bridge.directory.jwt_keys import KeyFile
 from kazoo_bridge.directory.ttl_cache import TtlCache
 from kazoo_bridge.interfaces import Account, IDirectory, Principal, TokenRestrictions
 from kazoo_bridge.kazoo import is_account_id
 
-#: Algorithms of signatures (``core/kazoo_auth/src/kz_auth_jwt.erl`` of ``2600hz/kazoo``).
-ALGORITHMS = ("RS256", "RS384", "RS512")
-
-#: Characters. Longer tokens are refused without a look into them.
-MAX_TOKEN_LENGTH = 4096
-
 #: Tokens whose principals are remembered, and for how many seconds.
 MAX_CACHED, CACHE_TTL = 10_000, 300.0
 
-#: Unix seconds, beyond any sensible time.
-_MAX_TIME = 2**53
-
-#: Claims are checked here, with this node's clock, and not by the library.
-_OPTIONS: Any = {
-    "require": ["exp", "iss"],
-    "verify_exp": False,
-    "verify_nbf": False,
-    "verify_iat": False,
-    "verify_aud": False,
-    "verify_sub": False,
-    "verify_jti": False,
-}
+_OPTIONS: Any = {**ONLY_THE_SIGNATURE, "require": ["exp", "iss"], "verify_iss": True}
 
 
 @implementer(IDirectory)
@@ -92,7 +75,7 @@ class JwtDirectory(BaseDirectory):
 
     def authenticate(self, token: str) -> Deferred[Principal | None]:
         """Fire with the principal of a token that is signed, of the issuer and valid now; else with None."""
-        if not 0 < len(token) <= MAX_TOKEN_LENGTH or not token.isascii():
+        if not may_be_token(token):
             return succeed(None)
         digest, now = sha256(token.encode("ascii")).hexdigest(), self._clock.seconds()
         principal = self._principals.get(digest, now)
@@ -146,7 +129,7 @@ class JwtDirectory(BaseDirectory):
 
 def _principal(claims: Mapping[str, Any], now: float) -> Principal | None:
     account_id = claims.get("account_id")
-    begins, expires = _time(claims.get("nbf", 0)), _time(claims.get("exp"))
+    begins, expires = parse_time(claims.get("nbf", 0)), parse_time(claims.get("exp"))
     if not is_account_id(account_id) or begins is None or expires is None or not begins <= now < expires:
         return None
     restrictions = claims.get("restrictions")
@@ -155,10 +138,3 @@ def _principal(claims: Mapping[str, Any], now: float) -> Principal | None:
         expires=expires,
         restrictions=None if restrictions is None else TokenRestrictions.parse(restrictions),
     )
-
-
-def _time(value: object) -> float | None:
-    """Return a time in Unix seconds; None for what is none, such as true and infinity."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _MAX_TIME:
-        return None
-    return float(value)

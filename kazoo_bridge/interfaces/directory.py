@@ -91,6 +91,16 @@ class ISipUsernames(Interface):
         """
 
 
+class ITokenDoubts(Interface):
+    """What a directory may know beside `IDirectory`: which tokens may have ended."""
+
+    def is_in_doubt(token: str) -> bool:
+        """Return whether something that a token was verified with has changed since, as far as memory knows.
+
+        `IDirectory.authenticate` reads it again before it answers.
+        """
+
+
 class IDirectory(Interface):
     """Knows accounts, authenticates tokens, and decides which account may act for which.
 

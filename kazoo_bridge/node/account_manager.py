@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from kazoo_bridge.directory.base import BaseDirectory
@@ -28,6 +29,8 @@ from kazoo_bridge.storage.accounts import (
 from kazoo_bridge.storage.tokens import TokenStore
 
 T = TypeVar("T")
+
+_log = Logger()
 
 
 @implementer(IAccountManager)
@@ -93,3 +96,17 @@ class AccountManager:
         if following is not None:
             await following
         return result
+
+
+async def follow_deletion(accounts: AccountStore, account_id: str) -> None:
+    """Delete an account that KAZOO has deleted. An account with sub-accounts stays, which is logged."""
+    try:
+        await accounts.delete(account_id)
+    except UnknownAccount:
+        pass  # accounts of other directories are not in the node's own storage
+    except StoreRejected as error:
+        _log.info(
+            "account deleted in KAZOO stays here account_id={account_id} reason={reason}",
+            account_id=account_id,
+            reason=error,
+        )

@@ -15,7 +15,6 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
-from twisted.logger import Logger
 
 from kazoo_bridge.bus.amqp.bus import AmqpBus
 from kazoo_bridge.bus.embedded import EmbeddedBus
@@ -34,7 +33,7 @@ from kazoo_bridge.interfaces import (
     IWebsockets,
     StorageUnavailable,
 )
-from kazoo_bridge.node.account_manager import AccountManager
+from kazoo_bridge.node.account_manager import AccountManager, follow_deletion
 from kazoo_bridge.node.directory_watch import DirectoryWatch
 from kazoo_bridge.node.graceful_shutdown import ShutdownSequence
 from kazoo_bridge.node.metrics import NodeMetrics
@@ -44,7 +43,7 @@ from kazoo_bridge.plugins.discovery import find_categories
 from kazoo_bridge.rest.resources.console import WebsocketLocation
 from kazoo_bridge.rest.routes import RestServices, build_resources
 from kazoo_bridge.rest.server.site import make_site
-from kazoo_bridge.storage.accounts import AccountStore, StoreRejected
+from kazoo_bridge.storage.accounts import AccountStore
 from kazoo_bridge.storage.change_feed import ALL, ChangeFeed
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.deliveries import DeliveryStore
@@ -60,11 +59,13 @@ from kazoo_bridge.websockets.service import WebsocketService
 
 T = TypeVar("T")
 
-_log = Logger()
-
 
 class StartupFailed(Exception):
     """The node cannot start. The text names the configuration key and the reason."""
+
+
+class StoppedWhileStarting(Exception):
+    """The node was stopped before it had started."""
 
 
 @define(eq=False)
@@ -96,6 +97,7 @@ class Node:
     directory_watch: DirectoryWatch = field(init=False)
     _port: IListeningPort | None = field(init=False, default=None)
     _started: bool = field(init=False, default=False)
+    _stopping: bool = field(init=False, default=False)
 
     def __attrs_post_init__(self) -> None:
         self.hook_source.connect(self._load_hooks, self.webhooks.hooks.reload, self.webhooks.start)
@@ -146,14 +148,7 @@ class Node:
 
         async def on_account_deleted(account_id: str) -> None:
             await pivot_store.delete_of_account(account_id)
-            try:
-                await accounts.delete(account_id)
-            except StoreRejected as error:
-                _log.info(
-                    "account deleted in KAZOO stays here account_id={account_id} reason={reason}",
-                    account_id=account_id,
-                    reason=error,
-                )
+            await follow_deletion(accounts, account_id)
 
         webhooks = WebhookService.from_config(
             reactor, config, bus, directory, stores, categories, name, on_account_deleted
@@ -183,18 +178,29 @@ class Node:
         )
 
     async def start(self) -> None:
-        """Prepare the storage, listen, then consume events. Raises `StartupFailed`; call `stop` then, too."""
+        """Prepare the storage, listen, then consume events. Raises `StartupFailed`; call `stop` then, too.
+
+        Raises `StoppedWhileStarting` if `stop` is called meanwhile; nothing more is started then.
+        """
         try:
             await self.load()
         except StorageUnavailable as error:
+            self._require_not_stopping()
             raise StartupFailed(f"storage.uri: the storage cannot be used: {error}") from None
+        self._require_not_stopping()
         self.change_feed.subscribe(self.directory.on_change)
         self.change_feed.subscribe(self._hooks_changed)
         self.change_feed.subscribe(lambda _kind, _subjects: self.directory_watch.look())
         self.change_feed.startService()
         self.retention.startService()
         self.directory.startService()
-        await self._listen()
+        try:
+            await self._listen()
+        finally:
+            if self._stopping:
+                await self._stop_listening()
+                await self.websockets.stop()
+        self._require_not_stopping()
         IService(self.bus).startService()
         self.hook_source.startService()
         self.calls.start()
@@ -202,6 +208,10 @@ class Node:
         self.websockets.start()
         self.directory_watch.startService()
         self._started = True
+
+    def _require_not_stopping(self) -> None:
+        if self._stopping:
+            raise StoppedWhileStarting
 
     async def load(self) -> None:
         """Migrate the storage and read what is kept in memory. Raises `StorageUnavailable`."""
@@ -301,6 +311,7 @@ class Node:
         `forced`, when it fires, shortens all waiting. No step waits longer than `ShutdownSequence` allows for
         a broker, database or client that does not answer; requests in flight may take twice their time-out.
         """
+        self._stopping = True
         shutdown = ShutdownSequence(self.reactor, forced)
         await shutdown.run_step("pivot points: answer what waits", self.pivots.stop())
         await shutdown.run_step("websockets: stop consuming", self.websockets.stop())
@@ -329,6 +340,7 @@ class Node:
         """Close what is open without services running, for commands that only `load`."""
         await self.webhooks.stop()
         await self.hook_source.close()
+        await self.directory.close()
         await self._close_database()
 
 

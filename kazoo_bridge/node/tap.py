@@ -17,7 +17,7 @@ from kazoo_bridge.log_escaping import escape_log_event
 from kazoo_bridge.node import descriptors
 from kazoo_bridge.node.garbage_collection import exempt_loaded
 from kazoo_bridge.node.graceful_shutdown import ShutdownSequence
-from kazoo_bridge.node.node import Node, StartupFailed
+from kazoo_bridge.node.node import Node, StartupFailed, StoppedWhileStarting
 from kazoo_bridge.node.signals import SignalHandler
 
 _log = Logger()
@@ -57,6 +57,8 @@ class NodeService(MultiService):
     async def _start(self) -> None:
         try:
             await self.node.start()
+        except StoppedWhileStarting:
+            _log.info("the node was stopped before it had started")
         except StartupFailed as error:
             self._on_start_failed(str(error))
         except Exception:

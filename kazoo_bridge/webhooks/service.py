@@ -106,6 +106,7 @@ class WebhookService:
     _hook_changes: HookChangeConsumer
     _notifications: NotificationSender
     _consumer: IConsumer | None = field(init=False, default=None)
+    _stopped: bool = field(init=False, default=False)
 
     @classmethod
     def from_config(
@@ -268,7 +269,12 @@ class WebhookService:
         )
 
     def start(self) -> None:
-        """Consume events. `load` and `hooks.load` must have been called, and the bus be started."""
+        """Consume events. `load` and `hooks.load` must have been called, and the bus be started.
+
+        Does nothing after `stop_consuming`: hooks that load slowly may be there after the node's stop.
+        """
+        if self._stopped:
+            return
         self.recorder.startService()
         self._delivery_writer.startService()
         self._missed_events.startService()
@@ -282,6 +288,7 @@ class WebhookService:
 
     async def stop_consuming(self) -> None:
         """Consume no more events; returns when the broker delivers no more."""
+        self._stopped = True
         if self._consumer is not None:
             await gatherResults([self._consumer.cancel(), Deferred.fromCoroutine(self._hook_changes.stop())])
 

@@ -20,6 +20,7 @@ from kazoo_bridge.websockets.server import address_budget
 from kazoo_bridge.websockets.server.address_budget import BURST, HANDSHAKE_COST
 from tests.attacks.test_wsserver import assert_served, node
 from tests.rest.harness import LOOPBACK, RestHarness, hooks_path, running_node
+from tests.storage.sqlite_template import make_migrated_database
 from tests.websockets.harness import RESELLER, STRANGER
 from tests.websockets.raw_socket import TEXT, RawSocket, frame
 
@@ -31,7 +32,7 @@ MANY_LISTS = b'{"action":"ping","metadata":[' + b"[]," * 20_000 + b"1]}"
 
 def limited(folder: Path, burst: int) -> Config:
     http = evolve(LOOPBACK, requests_per_second=1, request_burst=burst)
-    storage = Storage(f"sqlite:///{folder}/b.sqlite3")
+    storage = Storage(make_migrated_database(folder / "b.sqlite3"))
     return evolve(Config(), http=http, storage=storage, calls=Calls(query_timeout_ms=10))
 
 

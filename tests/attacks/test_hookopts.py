@@ -21,6 +21,7 @@ from kazoo_bridge.webhooks.hooks.hook_document import MAX_MODIFIERS_BYTES, Inval
 from kazoo_bridge.webhooks.http.http_request import build_request
 from kazoo_bridge.webhooks.http.sender import Outcome
 from tests.rest.harness import HOOK_DOCUMENT, LOOPBACK, RestHarness, hooks_path, running_node
+from tests.storage.sqlite_template import make_migrated_database
 from tests.webhooks.hook_factory import ACCOUNT, RULES, make_hook
 from tests.webhooks.receiving import Receiver
 
@@ -43,7 +44,7 @@ def filled(make: Callable[[int], Any]) -> dict[str, Any]:
 def config(tmp_path: Path) -> Config:
     return evolve(
         Config(),
-        storage=Storage(f"sqlite:///{tmp_path}/b.sqlite3"),
+        storage=Storage(make_migrated_database(tmp_path / "b.sqlite3")),
         http=LOOPBACK,
         egress=evolve(Egress(), allowed_networks=("127.0.0.0/8",), max_redirects=3),
     )

@@ -24,6 +24,7 @@ from kazoo_bridge.webhooks.http.http_request import build_request
 from kazoo_bridge.webhooks.http.sender import Outcome
 from tests.attacks.test_records import move
 from tests.rest.harness import ACCOUNT, CHILD, LOOPBACK, STRANGER, RestHarness, hooks_path, running_node
+from tests.storage.sqlite_template import make_migrated_database
 from tests.webhooks.receiving import Receiver
 
 pytestmark = pytest.mark.timeout(30)
@@ -39,7 +40,7 @@ async def rest(tmp_path: Path) -> AsyncIterator[RestHarness]:
     """A node with the smallest pages."""
     config = evolve(
         Config(),
-        storage=Storage(f"sqlite:///{tmp_path}/b.sqlite3"),
+        storage=Storage(make_migrated_database(tmp_path / "b.sqlite3")),
         http=evolve(LOOPBACK, max_page_bytes=MAX_PAGE_BYTES),
         egress=evolve(Egress(), allowed_networks=("127.0.0.0/8",)),
     )

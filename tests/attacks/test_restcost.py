@@ -33,6 +33,7 @@ from tests.rest.harness import (
     running_node,
 )
 from tests.rest.raw_http import exchanged, request
+from tests.storage.sqlite_template import make_migrated_database
 
 #: A hook that the rules of egress allow; nothing is sent.
 ANYWHERE = {**HOOK_DOCUMENT, "uri": "http://8.8.8.8/x"}
@@ -42,7 +43,7 @@ SAMPLES = "/v2/webhooks/samples/webhooks_notifications"
 
 @pytest_twisted.async_yield_fixture
 async def rest(tmp_path: Path) -> AsyncIterator[RestHarness]:
-    storage = Storage(f"sqlite:///{tmp_path}/b.sqlite3")
+    storage = Storage(make_migrated_database(tmp_path / "b.sqlite3"))
     config = evolve(Config(), http=LOOPBACK, storage=storage, calls=Calls(query_timeout_ms=10))
     async with running_node(config) as harness:
         yield harness
@@ -122,7 +123,7 @@ async def test_a_body_with_a_token_has_a_bounded_number_of_values(rest: RestHarn
 @pytest_twisted.ensureDeferred
 async def test_all_tokens_of_an_account_share_its_rate(tmp_path: Path) -> None:
     limited = evolve(LOOPBACK, requests_per_second=1, request_burst=20)
-    config = evolve(Config(), http=limited, storage=Storage(f"sqlite:///{tmp_path}/b.sqlite3"))
+    config = evolve(Config(), http=limited, storage=Storage(make_migrated_database(tmp_path / "b.sqlite3")))
     async with running_node(config) as rest:
         tokens = [(await rest.node.tokens.create(ACCOUNT)).token for _ in range(6)]
         codes = [(await rest("GET", hooks_path(), token=token)).code for token in tokens for _ in range(8)]
@@ -144,7 +145,7 @@ async def test_hidden_paths_have_one_spelling(rest: RestHarness) -> None:
 @pytest_twisted.ensureDeferred
 async def test_idle_connections_lock_no_other_client_out(tmp_path: Path) -> None:
     limited = evolve(LOOPBACK, max_connections=50, max_connections_per_ip=10)
-    config = evolve(Config(), http=limited, storage=Storage(f"sqlite:///{tmp_path}/b.sqlite3"))
+    config = evolve(Config(), http=limited, storage=Storage(make_migrated_database(tmp_path / "b.sqlite3")))
     async with running_node(config) as rest:
         host, _, port = rest.base.removeprefix("http://").partition(":")
         idle = [
@@ -200,7 +201,7 @@ async def test_many_scrapes_cost_one_query(rest: RestHarness, monkeypatch: pytes
 @pytest_twisted.ensureDeferred
 async def test_scrapes_are_limited_apart_from_others(tmp_path: Path) -> None:
     limited = evolve(LOOPBACK, requests_per_second=1, request_burst=10)
-    config = evolve(Config(), http=limited, storage=Storage(f"sqlite:///{tmp_path}/b.sqlite3"))
+    config = evolve(Config(), http=limited, storage=Storage(make_migrated_database(tmp_path / "b.sqlite3")))
     async with running_node(config) as rest:
         codes = [(await rest("GET", "/metrics", token="")).code for _ in range(15)]
         assert codes[:10] == [200] * 10
@@ -239,7 +240,7 @@ async def test_creating_a_hook_costs_one_write_and_no_read(
 @pytest_twisted.ensureDeferred
 async def test_writes_of_an_account_use_up_its_rate_sooner(tmp_path: Path) -> None:
     limited = evolve(LOOPBACK, requests_per_second=1, request_burst=40)
-    config = evolve(Config(), http=limited, storage=Storage(f"sqlite:///{tmp_path}/b.sqlite3"))
+    config = evolve(Config(), http=limited, storage=Storage(make_migrated_database(tmp_path / "b.sqlite3")))
     async with running_node(config) as rest:
         codes = [(await rest("PUT", hooks_path(), ANYWHERE)).code for _ in range(25)]
         assert codes[0] == 201
@@ -251,7 +252,7 @@ async def test_writes_of_an_account_use_up_its_rate_sooner(tmp_path: Path) -> No
 @pytest_twisted.ensureDeferred
 async def test_event_streams_with_many_bindings_use_up_the_rate(tmp_path: Path) -> None:
     limited = evolve(LOOPBACK, requests_per_second=1, request_burst=40)
-    config = evolve(Config(), http=limited, storage=Storage(f"sqlite:///{tmp_path}/b.sqlite3"))
+    config = evolve(Config(), http=limited, storage=Storage(make_migrated_database(tmp_path / "b.sqlite3")))
     async with running_node(config) as rest:
         await rest.get_data(hooks_path())
         query = "&".join(f"binding=fax.status.{number}" for number in range(190))

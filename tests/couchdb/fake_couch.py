@@ -46,6 +46,8 @@ class FakeCouch(Resource):
         self.frozen = False
         self.answer_instead: Callable[[str], Answer] = lambda _: None
         self._log: dict[str, list[str]] = {}
+        self._hold: str | None = None
+        self._held: list[Request] = []
         self._streams: list[tuple[str, Request]] = []
         self._agent = RequestTraversalAgent(self)
         self._flushing = self._flush_again = False
@@ -90,6 +92,20 @@ class FakeCouch(Resource):
         """Delete a document."""
         del self.databases[database][document_id]
         self._changed(database, document_id)
+
+    def hold(self, beginning: str) -> None:
+        """Answer no request that begins like this before `release`."""
+        self._hold = beginning
+
+    def release(self, status: int | None = None, body: bytes = b"") -> None:
+        """Answer what is held, with this status and body or else as usual; hold nothing more."""
+        held, self._held, self._hold = self._held, [], None
+        for request in held:
+            if status is not None:
+                request.setResponseCode(status)
+            request.write(self._respond(request) if status is None else body)
+            request.finish()
+        self.flush()
 
     def heartbeat(self) -> None:
         """Send an empty line to every open stream."""
@@ -152,13 +168,16 @@ class FakeCouch(Resource):
         if instead is not None:
             request.setResponseCode(instead[0])
             return instead[1]
-        arguments = request.args or {}
-        query = {key.decode(): values[0].decode() for key, values in arguments.items()}
+        if self._hold is not None and asked.startswith(self._hold):
+            self._held.append(request)
+            return NOT_DONE_YET
+        return self._open_stream(request, parts[0]) if parts[-1] == "_changes" else self._respond(request)
+
+    def _respond(self, request: Request) -> bytes:
+        parts, query = [part.decode() for part in request.postpath or ()], _query(request)
         content = request.content.read() if request.content is not None else b""
         body = json.loads(content) if content else None
-        if parts[-1] == "_changes":
-            return self._open_stream(request, parts[0], query)
-        status, answer = self._answer(method, parts, query, body)
+        status, answer = self._answer(request.method.decode(), parts, query, body)
         request.setResponseCode(status)
         return answer if isinstance(answer, bytes) else json.dumps(answer).encode()
 
@@ -222,8 +241,8 @@ class FakeCouch(Resource):
             rows.append(row | ({"doc": documents.get(key)} if query.get("include_docs") == "true" else {}))
         return rows
 
-    def _open_stream(self, request: Request, database: str, query: dict[str, str]) -> int:
-        stream = (database, request)
+    def _open_stream(self, request: Request, database: str) -> int:
+        stream, query = (database, request), _query(request)
         self._streams.append(stream)
         request.notifyFinish().addErrback(lambda _: self._closed(stream))
         request.write(b"\n")
@@ -249,3 +268,7 @@ class FakeCouch(Resource):
         change: dict[str, Any] = {"seq": sequence + 1, "id": document_id, "changes": []}
         change |= {"deleted": True} if document is None else {"doc": document}
         return json.dumps(change).encode() + b"\n"
+
+
+def _query(request: Request) -> dict[str, str]:
+    return {key.decode(): values[0].decode() for key, values in (request.args or {}).items()}

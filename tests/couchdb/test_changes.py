@@ -207,6 +207,56 @@ def test_what_a_handler_could_not_store_is_brought_again() -> None:
     harness.stop()
 
 
+def test_a_handler_that_always_fails_is_a_problem_and_asked_ever_more_seldom() -> None:
+    harness = Harness()
+    harness.answer = StorageUnavailable("away")
+    with capturedLogs() as logs:
+        harness.start().save("a")
+        assert harness.follower.problem() is None
+        harness.advance(60)
+        assert harness.follower.problem() == "its changes cannot be applied: away"
+        early = harness.couch.count("GET accounts/_changes")
+        harness.advance(300)
+        late = harness.couch.count("GET accounts/_changes") - early
+        assert early < 15
+        assert 300 / 20 < late < 300 / 10
+        harness.answer = None
+        harness.advance(20)
+        assert harness.heard == ["a"]
+        assert harness.follower.problem() is None
+    assert [formatEvent(event) for event in logs] == [
+        "changes of CouchDB cannot be applied, trying again database=accounts reason=away",
+        "changes of CouchDB applied again database=accounts",
+    ]
+    requests = harness.couch.count("GET accounts/_changes")
+    harness.couch.drop_streams()
+    harness.advance(2)
+    assert harness.couch.count("GET accounts/_changes") == requests + 1
+    harness.stop()
+
+
+def test_a_handler_that_fails_for_a_moment_is_no_problem() -> None:
+    harness = Harness()
+    harness.answer = StorageUnavailable("away")
+    with capturedLogs() as logs:
+        harness.start().save("a")
+        harness.answer = None
+        harness.advance(2)
+    assert (harness.heard, harness.follower.problem(), logs) == (["a"], None, [])
+    harness.stop()
+
+
+def test_a_stream_that_is_away_is_a_problem_after_a_while() -> None:
+    harness = Harness().start()
+    harness.couch.away = True
+    harness.couch.drop_streams()
+    harness.advance(3)
+    assert harness.follower.problem() is None
+    harness.advance(1)
+    assert str(harness.follower.problem()).startswith("its changes are not known: ")
+    harness.stop()
+
+
 def test_a_fault_of_a_handler_does_not_stop_the_stream() -> None:
     harness = Harness()
     harness.answer = RuntimeError("fault")

@@ -12,6 +12,7 @@ from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from kazoo_bridge.couchdb.changes import Change
 from kazoo_bridge.couchdb.client import (
     BATCH_SIZE,
     BulkResult,
@@ -184,3 +185,9 @@ def test_a_refusal_says_so() -> None:
     asked: Any = couch.client(Clock()).put("db", {"_id": "_x"})
     error = _now.failureResultOf(ensureDeferred(asked), StorageUnavailable).value
     assert str(error) == "CouchDB at http://couch.example:15984: status 400 'bad id'"
+
+
+def test_documents_are_in_no_log() -> None:
+    row = Row("one", "s3cret", {"pvt_signature_secret": "s3cret"}, {"pvt_api_key": "s3cret"})
+    assert repr(row) == "Row(id='one')"
+    assert "s3cret" not in repr(Change("one", {"pvt_api_key": "s3cret"}))

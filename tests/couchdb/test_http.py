@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import pytest_twisted
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
@@ -36,7 +36,7 @@ class Harness:
     def get(self, path: str = "/") -> Deferred[CouchAnswer]:
         return ensureDeferred(self.http.request("GET", path))
 
-    def error(self, request: Deferred[CouchAnswer]) -> str:
+    def error(self, request: Deferred[Any]) -> str:
         return str(failure_of(request, StorageUnavailable).value)
 
 
@@ -123,6 +123,41 @@ def test_requests_wait_for_their_turn_and_too_many_fail_at_once() -> None:
         failure_of(request, StorageUnavailable)
     harness.couch.frozen = False
     assert result_of(harness.get()).status == 200
+
+
+def test_closing_gives_up_requests_and_refuses_new_ones() -> None:
+    harness = Harness()
+    harness.couch.frozen = True
+    requests = [harness.get() for _ in range(MAX_REQUESTS + 1)]
+    opening = ensureDeferred(harness.http.open("/accounts/_changes", {}, more_time=5))
+    asked = len(harness.couch.headers)
+    result_of(ensureDeferred(harness.http.close()))
+    given_up: list[Deferred[Any]] = [*requests, opening, harness.get()]
+    for request in given_up:
+        assert "the client is closed" in harness.error(request)
+    assert "closed" in harness.error(ensureDeferred(harness.http.open("/accounts/_changes", {}, more_time=5)))
+    assert len(harness.couch.headers) == asked
+    assert harness.clock.getDelayedCalls() == []
+
+
+def test_a_body_under_way_is_given_up() -> None:
+    harness = Harness()
+    harness.couch.hold("GET ")
+    request = harness.get()
+    result_of(ensureDeferred(harness.http.close()))
+    assert "the client is closed" in harness.error(request)
+
+
+def test_a_caller_that_leaves_is_no_failure_of_couchdb() -> None:
+    harness = Harness()
+    harness.couch.frozen = True
+    request = harness.get()
+    request.cancel()
+    failure_of(request, CancelledError)
+
+
+def test_a_body_is_in_no_log() -> None:
+    assert "s3cret" not in repr(CouchAnswer(200, b"s3cret"))
 
 
 def _half(connection: HostileConnection) -> None:

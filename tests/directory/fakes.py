@@ -41,6 +41,7 @@ class FakeDirectory(BaseDirectory):
         self.unavailable = False
         self.revision = 0
         self.loaded = 0
+        self.closed = False
         self.changes: list[str] = []
         self.problems: list[str] = []
         self.topics: frozenset[Topic] = frozenset()
@@ -60,6 +61,9 @@ class FakeDirectory(BaseDirectory):
     @property
     def rights_revision(self) -> int:
         return self.revision
+
+    async def close(self) -> None:
+        self.closed = True
 
     async def load(self) -> None:
         self.loaded += 1

@@ -17,6 +17,7 @@ from kazoo_bridge.interfaces import (
     Account,
     IDirectory,
     ISipUsernames,
+    ITokenDoubts,
     Principal,
     StorageUnavailable,
     Topic,
@@ -245,6 +246,11 @@ def test_messages_reach_all(chain: DirectoryChain, local: FakeDirectory, kazoo: 
     assert (local.messages, kazoo.messages) == ([event, None], [event, None])
 
 
+def test_every_directory_is_closed(chain: DirectoryChain, local: FakeDirectory, kazoo: FakeDirectory) -> None:
+    Deferred.fromCoroutine(chain.close())
+    assert (local.closed, kazoo.closed) == (True, True)
+
+
 def test_problems_of_all_are_named(chain: DirectoryChain, local: FakeDirectory, kazoo: FakeDirectory) -> None:
     assert (chain.problem(), chain.degraded()) == (None, [])
     local.problems, kazoo.problems = ["a", "b"], ["c", "d"]
@@ -291,6 +297,21 @@ class DeviceKnowingDirectory(FakeDirectory):
         if self.unavailable:
             return fail(StorageUnavailable("away"))
         return succeed([f"{kind} {member_id}"] if account_id in self.accounts else None)
+
+
+@implementer(ITokenDoubts)
+class DoubtingDirectory(FakeDirectory):
+    """A directory that doubts one token."""
+
+    def is_in_doubt(self, token: str) -> bool:
+        return token == "doubtful"
+
+
+def test_a_token_is_in_doubt_if_a_directory_doubts_it(local: FakeDirectory) -> None:
+    chain = DirectoryChain([local, DoubtingDirectory(CUSTOMER)])
+    assert verifyObject(ITokenDoubts, chain)
+    assert [chain.is_in_doubt(token) for token in ("doubtful", "other")] == [True, False]
+    assert not DirectoryChain([local]).is_in_doubt("doubtful")
 
 
 def test_devices_are_those_of_the_directory_that_knows_them(local: FakeDirectory) -> None:

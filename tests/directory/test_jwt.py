@@ -15,7 +15,8 @@ from twisted.internet.task import Clock
 from zope.interface.verify import verifyObject
 
 from kazoo_bridge.config import Config, ConfigError, Jwt
-from kazoo_bridge.directory.jwt import CACHE_TTL, MAX_TOKEN_LENGTH, JwtDirectory
+from kazoo_bridge.directory.jwt import CACHE_TTL, JwtDirectory
+from kazoo_bridge.directory.jwt_claims import MAX_TOKEN_LENGTH
 from kazoo_bridge.directory.jwt_keys import CHECK_INTERVAL
 from kazoo_bridge.interfaces import Account, IDirectory, Principal, TokenRestrictions
 from tests.config.rsa_keys import FIRST, SECOND, to_jwk, to_pem

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import pytest_twisted
+from twisted.logger import capturedLogs
 from zope.interface.verify import verifyObject
 
 from kazoo_bridge.config import Config, Storage
@@ -14,12 +15,13 @@ from kazoo_bridge.interfaces import (
     AccountRefused,
     IAccountManager,
 )
-from kazoo_bridge.node.account_manager import AccountManager
+from kazoo_bridge.node.account_manager import AccountManager, follow_deletion
 from tests.rest.harness import ACCOUNT, CHILD, LOOPBACK, running_node
+from tests.storage.sqlite_template import make_migrated_database
 
 
 def make_config(folder: Path) -> Config:
-    return Config(storage=Storage(f"sqlite:///{folder}/b.sqlite3"), http=LOOPBACK)
+    return Config(storage=Storage(make_migrated_database(folder / "b.sqlite3")), http=LOOPBACK)
 
 
 @pytest_twisted.ensureDeferred
@@ -60,3 +62,17 @@ async def test_what_the_storage_refuses(tmp_path: Path) -> None:
         ):
             with pytest.raises(AccountNotLocal):
                 await failing
+
+
+@pytest_twisted.ensureDeferred
+async def test_only_accounts_of_this_storage_are_said_to_stay_when_kazoo_deletes_them(tmp_path: Path) -> None:
+    async with running_node(make_config(tmp_path)) as rest:
+        with capturedLogs() as logs:
+            for account_id in ("9" * 32, CHILD, ACCOUNT):
+                await follow_deletion(rest.node.accounts, account_id)
+            assert not [log for log in logs if "stays here" in log["log_format"]]
+            assert await rest.node.accounts.by_ids([ACCOUNT, CHILD]) == []
+            await rest.node.accounts.create(ACCOUNT)
+            await rest.node.accounts.create(CHILD, parent_id=ACCOUNT)
+            await follow_deletion(rest.node.accounts, ACCOUNT)
+        assert [log["account_id"] for log in logs if "stays here" in log["log_format"]] == [ACCOUNT]

@@ -11,6 +11,7 @@ import treq
 from attrs import evolve
 from twisted.internet import reactor as installed_reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.protocol import ServerFactory
 from twisted.internet.task import Clock, deferLater
 from twisted.logger import capturedLogs
 
@@ -18,8 +19,9 @@ from kazoo_bridge.config import Config, ConfigError, Http, Storage, Websockets
 from kazoo_bridge.directory.base import BaseDirectory
 from kazoo_bridge.interfaces import StorageUnavailable
 from kazoo_bridge.node import node as node_module
-from kazoo_bridge.node.node import Node, StartupFailed
+from kazoo_bridge.node.node import Node, StartupFailed, StoppedWhileStarting
 from kazoo_bridge.storage.change_feed import ALL
+from kazoo_bridge.websockets import service as websockets_module
 from tests.node.harness import make_config, make_node
 
 reactor: Any = installed_reactor
@@ -55,6 +57,22 @@ async def test_a_node_is_not_ready_before_the_start_nor_without_its_storage(tmp_
     await node.close()
     _, storage = await node.readiness_problems()
     assert storage.startswith("storage: ")
+
+
+class ClosingDirectory(BaseDirectory):
+    closed = False
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_node_that_only_loads_closes_its_directory(tmp_path: Path) -> None:
+    node = make_node(tmp_path)
+    await node.load()
+    node.directory = directory = ClosingDirectory()
+    await node.close()
+    assert directory.closed
 
 
 @pytest_twisted.ensureDeferred
@@ -131,6 +149,65 @@ async def test_a_node_that_was_never_started_can_be_stopped(tmp_path: Path) -> N
     delayed_before = set(reactor.getDelayedCalls())
     await make_node(tmp_path).stop(Deferred())
     assert set(reactor.getDelayedCalls()) <= delayed_before
+
+
+class SlowEndpoint:
+    """An endpoint whose port opens when the test says so."""
+
+    def __init__(self) -> None:
+        self.opening: Deferred[Any] = Deferred()
+
+    def listen(self, factory: Any) -> Deferred[Any]:
+        return self.opening
+
+    def open(self) -> None:
+        self.opening.callback(reactor.listenTCP(0, ServerFactory(), interface="127.0.0.1"))
+
+
+def is_anything_started(node: Node) -> bool:
+    services: list[Any] = [
+        node.bus, node.change_feed, node.retention, node.directory, node.hook_source, node.directory_watch,
+        node.websockets.sessions, node.webhooks.recorder,
+    ]  # fmt: skip
+    return any(service.running for service in services)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest_twisted.ensureDeferred
+async def test_nothing_starts_after_a_stop_while_the_storage_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    node = make_node(tmp_path)
+    reading: Deferred[None] = Deferred()
+    monkeypatch.setattr(Node, "load", lambda _: reading)
+    starting = Deferred.fromCoroutine(node.start())
+    await node.stop(Deferred())
+    reading.errback(StorageUnavailable("closed")) if fails else reading.callback(None)
+    with pytest.raises(StoppedWhileStarting):
+        await starting
+    assert not is_anything_started(node)
+    assert node.http_host == "localhost:0"
+
+
+@pytest.mark.parametrize("module", [node_module, websockets_module])
+@pytest_twisted.ensureDeferred
+async def test_no_port_stays_open_after_a_stop_while_it_opens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: Any
+) -> None:
+    readers_before = set(reactor.getReaders())
+    node, endpoint = make_node(tmp_path), SlowEndpoint()
+    monkeypatch.setattr(module, "serverFromString", lambda _reactor, _description: endpoint)
+    starting = Deferred.fromCoroutine(node.start())
+    deadline = reactor.seconds() + 10
+    while not node.directory.running:
+        assert reactor.seconds() < deadline, "the node does not start"
+        await deferLater(reactor, 0.01)
+    await node.stop(Deferred())
+    endpoint.open()
+    with pytest.raises(StoppedWhileStarting):
+        await starting
+    assert not is_anything_started(node)
+    assert set(reactor.getReaders()) <= readers_before
 
 
 async def publish_account_deleted(node: Node, account_id: str) -> None:

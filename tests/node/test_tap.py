@@ -15,7 +15,7 @@ from zope.interface.verify import verifyObject
 from kazoo_bridge.config import Config
 from kazoo_bridge.log_escaping import escape_log_event
 from kazoo_bridge.node.graceful_shutdown import STEP_TIMEOUT
-from kazoo_bridge.node.node import Node, StartupFailed
+from kazoo_bridge.node.node import Node, StartupFailed, StoppedWhileStarting
 from kazoo_bridge.node.signals import SignalHandler
 from kazoo_bridge.node.tap import NodeService, Options, makeService
 
@@ -103,6 +103,13 @@ def test_stop_service_waits_a_limited_time_for_an_unfinished_start() -> None:
     assert harness.node.forced is not None
     harness.node.stopping.callback(None)
     assert harness.node.reactor.getDelayedCalls() == []
+
+
+def test_a_stop_while_starting_is_no_failure() -> None:
+    harness = Harness()
+    started = harness.start()
+    harness.node.starting.errback(StoppedWhileStarting())
+    assert (started, harness.errors) == ([], [])
 
 
 def test_the_plugin_makes_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

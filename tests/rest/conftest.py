@@ -9,6 +9,7 @@ from attrs import evolve
 
 from kazoo_bridge.config import Calls, Config, Egress, Http, Storage, Webhooks
 from tests.rest.harness import LOOPBACK, RestHarness, running_node
+from tests.storage.sqlite_template import make_migrated_database
 from tests.webhooks.receiving import Receiver
 
 
@@ -25,14 +26,20 @@ def webhooks() -> Webhooks:
 
 
 @pytest.fixture
-def config(tmp_path: Path, http: Http, webhooks: Webhooks) -> Config:
+def query_timeout_ms() -> int:
+    """Milliseconds for which replies of the switch are waited for. Tests without replies override this."""
+    return 10_000
+
+
+@pytest.fixture
+def config(tmp_path: Path, http: Http, webhooks: Webhooks, query_timeout_ms: int) -> Config:
     return evolve(
         Config(),
-        storage=Storage(f"sqlite:///{tmp_path}/b.sqlite3"),
+        storage=Storage(make_migrated_database(tmp_path / "b.sqlite3")),
         http=http,
         webhooks=webhooks,
         egress=evolve(Egress(), allowed_networks=("127.0.0.0/8",)),
-        calls=Calls(query_timeout_ms=300),
+        calls=Calls(query_timeout_ms),
     )
 
 

@@ -7,6 +7,7 @@ PostgreSQL in ``tests/integration/test_storage_postgresql.py``.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_twisted
@@ -25,6 +26,7 @@ from kazoo_bridge.storage.pivots import PivotStore
 from kazoo_bridge.storage.settings import LimitStore
 from kazoo_bridge.storage.tokens import TokenStore
 from tests.storage.record_factories import NOW
+from tests.storage.sqlite_template import make_migrated_database
 
 
 @pytest.fixture
@@ -36,6 +38,8 @@ def clock() -> Clock:
 
 @pytest_twisted.async_yield_fixture
 async def database(storage_uri: str) -> AsyncIterator[Database]:
+    if storage_uri.startswith("sqlite:///"):
+        make_migrated_database(Path(storage_uri.removeprefix("sqlite:///")))
     database = Database(reactor, storage_uri)
     await database.migrate()
     yield database

@@ -25,7 +25,6 @@ from kazoo_bridge.interfaces import (
     StoredHook,
 )
 from kazoo_bridge.kazoo import Event
-from kazoo_bridge.storage import migrate
 from kazoo_bridge.storage.attempts import AttemptStore
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.deliveries import DeliveryStore
@@ -36,6 +35,7 @@ from kazoo_bridge.webhooks.event_handler import when_ended
 from kazoo_bridge.webhooks.http.sender import Sender
 from kazoo_bridge.webhooks.http_client import HookHttpClient
 from kazoo_bridge.webhooks.service import WebhookService, WebhookStores
+from tests.storage.sqlite_template import make_migrated_database
 from tests.webhooks.fakes import FakeBus, FakeCategory, FakeDirectory, FakeResponse
 from tests.webhooks.harness import results_of
 from tests.webhooks.hook_factory import ACCOUNT
@@ -122,8 +122,7 @@ class OutageHarness:
         sender = Sender(self.clock, cast(Any, self.receiver), 10.0)
         monkeypatch.setattr(HookHttpClient, "from_config", classmethod(lambda *_: HttpClient(sender)))
         self.config = Config(webhooks=Webhooks(**webhooks))
-        self.database = InlineDatabase(self.clock, f"sqlite:///{folder}/bridge.sqlite3")
-        migrate.upgrade(self.database.engine)
+        self.database = InlineDatabase(self.clock, make_migrated_database(folder / "bridge.sqlite3"))
         self.hook_store = HookStore(self.clock, self.database)
         self.deliveries = DeliveryStore(self.database)
         self.nodes: list[WebhookService] = []

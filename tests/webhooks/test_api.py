@@ -14,13 +14,14 @@ from kazoo_bridge.config import Config, Egress, Storage
 from kazoo_bridge.interfaces import AccountLimits, Delivery, IWebhooks, RevisionConflict
 from kazoo_bridge.webhooks.api import WebhookApi
 from tests.rest.harness import ACCOUNT, HOOK_DOCUMENT, LOOPBACK, RestHarness, running_node
+from tests.storage.sqlite_template import make_migrated_database
 
 
 @pytest_twisted.async_yield_fixture
 async def harness(tmp_path: Path) -> AsyncIterator[RestHarness]:
     config = evolve(
         Config(),
-        storage=Storage(f"sqlite:///{tmp_path}/b.sqlite3"),
+        storage=Storage(make_migrated_database(tmp_path / "b.sqlite3")),
         http=LOOPBACK,
         egress=evolve(Egress(), allowed_networks=("127.0.0.0/8",)),
     )

@@ -239,3 +239,14 @@ async def test_the_automatic_disabler_can_be_switched_off(disabled: bool) -> Non
 @pytest_twisted.ensureDeferred
 async def test_a_service_that_was_never_started_can_be_stopped() -> None:
     await Harness().stop()
+
+
+@pytest_twisted.ensureDeferred
+async def test_nothing_starts_after_the_stop() -> None:
+    harness = Harness()
+    harness.bus.startService()
+    await harness.service.stop_consuming()
+    harness.service.start()
+    assert harness.bus._consumers == {}
+    assert not harness.service.recorder.running
+    await harness.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from attrs import define, evolve, field
@@ -14,6 +15,7 @@ from kazoo_bridge.config import Amqp, Calls, Config, Http, Storage, Websockets
 from kazoo_bridge.node.node import Node
 from kazoo_bridge.websockets.service import WebsocketService
 from kazoo_bridge.websockets.sessions.session import Session
+from tests.storage.sqlite_template import make_migrated_database
 from tests.websockets.client import WebsocketClient
 
 TOP, RESELLER, CHILD, STRANGER = "f" * 32, "a" * 32, "b" * 32, "c" * 32
@@ -38,7 +40,7 @@ class Harness:
         config = evolve(
             Config(),
             amqp=Amqp(amqp_uri, zones=tuple(zones)),
-            storage=Storage(f"sqlite:///{folder}/b.sqlite3"),
+            storage=Storage(make_migrated_database(Path(folder, "b.sqlite3"))),
             http=Http("tcp:0:interface=127.0.0.1"),
             calls=Calls(query_timeout_ms=200),
             websockets=evolve(Websockets(), **{"endpoint": "tcp:0:interface=127.0.0.1", **settings}),

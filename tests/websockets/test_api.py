@@ -22,12 +22,13 @@ from kazoo_bridge.interfaces import (
 )
 from kazoo_bridge.websockets.api import WebsocketApi
 from tests.rest.harness import ACCOUNT, CHILD, LOOPBACK, RestHarness, running_node
+from tests.storage.sqlite_template import make_migrated_database
 from tests.websockets.fakes import FakeTransport
 
 
 @pytest_twisted.async_yield_fixture
 async def harness(tmp_path: Path) -> AsyncIterator[RestHarness]:
-    config = evolve(Config(), storage=Storage(f"sqlite:///{tmp_path}/b.sqlite3"), http=LOOPBACK)
+    config = evolve(Config(), storage=Storage(make_migrated_database(tmp_path / "b.sqlite3")), http=LOOPBACK)
     async with running_node(config) as harness:
         yield harness
 

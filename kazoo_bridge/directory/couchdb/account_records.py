@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any
 
-from attrs import field, frozen
+from attrs import define, evolve, field, frozen
 from twisted.logger import Logger
 
 from kazoo_bridge.interfaces import Account
@@ -111,15 +111,21 @@ def _ancestors(tree: object, account_id: str) -> tuple[str, ...]:
     return tuple(reversed(tree))
 
 
+@define
+class _Children:
+    """The accounts right below an account, and their ancestors as the latest change has them."""
+
+    ancestors: tuple[str, ...] = ()
+    ids: set[str] = field(factory=set)
+
+
 class AccountIndex:
-    """Accounts by id and by API key. Equal ids and equal lists of ancestors are kept once."""
+    """Accounts by id and by API key. The children of an account share one list of ancestors."""
 
     def __init__(self) -> None:
         self._records: dict[str, AccountRecord] = {}
         self._api_keys: dict[bytes, str] = {}
-        self._children: dict[str, list[str]] | None = None
-        self._ids: dict[str, str] = {}
-        self._ancestor_lists: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._children: dict[str, _Children] = {}
 
     def __len__(self) -> int:
         return len(self._records)
@@ -149,17 +155,18 @@ class AccountIndex:
     def put(self, record: AccountRecord) -> bool:
         """Add or replace an account; returns whether rights may have ended with what it was before."""
         before = self._records.get(record.id)
+        if before is not None and before.ancestors != record.ancestors:
+            self._forget_child(before)
         record = self._compact(record)
         self._records[record.id] = record
+        if record.ancestors:
+            self._children[record.ancestors[0]].ids.add(record.id)
         if record.api_key is not None:
             self._api_keys[record.api_key] = record.id
         if before is None:
-            self._children = None
             return False
         if before.api_key is not None and before.api_key != record.api_key:
             self._forget_api_key(before)
-        if before.ancestors != record.ancestors:
-            self._children = None
         return (
             before.ancestors != record.ancestors
             or (before.enabled and not record.enabled)
@@ -171,45 +178,46 @@ class AccountIndex:
         """Remove an account, and return what it was; None if it is unknown."""
         record = self._records.pop(account_id, None)
         if record is not None:
-            self._children = None
+            self._forget_child(record)
             self._forget_api_key(record)
         return record
 
     def descendants(self, account_id: str) -> frozenset[str]:
         """Return the ids of all accounts that have this account above them."""
-        if self._children is None:
-            self._children = {}
-            for record in self._records.values():
-                if record.ancestors:
-                    self._children.setdefault(record.ancestors[0], []).append(record.id)
         found: set[str] = set()
         pending = [account_id]
         while pending:
-            new = [child for child in self._children.get(pending.pop(), ()) if child not in found]
+            children = self._children.get(pending.pop())
+            new = () if children is None else children.ids - found
             found.update(new)
             pending.extend(new)
         found.discard(account_id)
         return frozenset(found)
 
     def _compact(self, record: AccountRecord) -> AccountRecord:
-        """Return the record with ids that are shared with other records."""
-        ancestors = self._ancestor_lists.get(record.ancestors)
-        if ancestors is None:
-            ancestors = tuple(self._ids.setdefault(one, one) for one in record.ancestors)
-            self._ancestor_lists[ancestors] = ancestors
-        reseller_id = record.reseller_id
-        return AccountRecord(
-            id=self._ids.setdefault(record.id, record.id),
-            name=record.name,
-            realm=record.realm,
-            ancestors=ancestors,
-            enabled=record.enabled,
-            superadmin=record.superadmin,
-            is_reseller=record.is_reseller,
-            reseller_id=None if reseller_id is None else self._ids.setdefault(reseller_id, reseller_id),
-            ends=record.ends,
-            api_key=record.api_key,
-        )
+        """Return the record with the list of ancestors, and the ids, that others of its parent have."""
+        ancestors, reseller_id = record.ancestors, record.reseller_id
+        if ancestors:
+            children = self._children.setdefault(ancestors[0], _Children())
+            if children.ancestors != ancestors:
+                children.ancestors = tuple(map(self._known_id, ancestors))
+            ancestors = children.ancestors
+        if reseller_id in ancestors:
+            reseller_id = ancestors[ancestors.index(reseller_id)]
+        return evolve(record, ancestors=ancestors, reseller_id=reseller_id)
+
+    def _known_id(self, account_id: str) -> str:
+        """Return an equal id, the one in memory if the account is known."""
+        record = self._records.get(account_id)
+        return account_id if record is None else record.id
+
+    def _forget_child(self, record: AccountRecord) -> None:
+        if not record.ancestors:
+            return
+        children = self._children[record.ancestors[0]]
+        children.ids.discard(record.id)
+        if not children.ids:
+            del self._children[record.ancestors[0]]
 
     def _forget_api_key(self, record: AccountRecord) -> None:
         if record.api_key is not None and self._api_keys.get(record.api_key) == record.id:

@@ -45,8 +45,8 @@ _READERS = 4
 #: Seconds between two attempts to read all accounts: from the shortest to the longest.
 _MIN_DELAY, _MAX_DELAY = 1.0, 30.0
 
-#: Seconds without the stream of changes after which CouchDB counts as away: streams end and begin again.
-AWAY_AFTER = 3.0
+#: Accounts whose names are collected without a pause.
+NAMES_AT_ONCE = 500
 
 
 class CouchAccounts(Service):
@@ -69,6 +69,8 @@ class CouchAccounts(Service):
         self._fetching: SharedReads[AccountRecord | None] = SharedReads()
         self._follower = ChangesFollower(clock, client, ACCOUNTS, self._on_changes)
         self._names: AccountNames | None = None
+        self._naming: Deferred[None] | None = None
+        self._waiting_for_names: list[Deferred[None]] = []
         self._loading: Deferred[None] | None = None
         self._load_error = "the accounts have not been read yet"
         self.is_loaded = False
@@ -98,8 +100,9 @@ class CouchAccounts(Service):
     def stopService(self) -> Deferred[None]:
         """Follow no more; fires when nothing is read any more."""
         super().stopService()
-        if self._loading is not None:
-            self._loading.cancel()
+        for work in (self._loading, self._naming):
+            if work is not None:
+                work.cancel()
         stopping = [maybeDeferred(self._follower.stopService)] if self._follower.running else []
         return DeferredList(stopping, consumeErrors=True).addCallback(lambda _: None)
 
@@ -115,10 +118,8 @@ class CouchAccounts(Service):
         """Return why the accounts are not those of this moment; None if they are."""
         if not self.is_loaded:
             return self._load_error
-        failure = self._follower.failure
-        if failure is None or self._clock.seconds() - self._follower.last_heard <= AWAY_AFTER:
-            return None
-        return f"what is known serves on, but its changes are not known: {failure}"
+        problem = self._follower.problem()
+        return None if problem is None else f"what is known serves on, but {problem}"
 
     async def _load(self) -> None:
         self._follower.since = await self._client.update_sequence(ACCOUNTS)
@@ -201,11 +202,40 @@ class CouchAccounts(Service):
         """Return the ids of all accounts below this one."""
         return self._index.descendants(account_id)
 
-    def names(self) -> AccountNames:
-        """Return the accounts by realm and name, which follow changes from now on."""
-        if self._names is None:
-            self._names = AccountNames(self._index.all())
-        return self._names
+    async def names(self) -> AccountNames:
+        """Return the accounts by realm and name, which follow changes from the first call on.
+
+        They are collected a few at a time, so that nothing else has to wait for many accounts.
+        """
+        names = self._names
+        if names is None:
+            names = self._names = AccountNames()
+            self._naming = Deferred.fromCoroutine(self._collect_names(names))
+            self._naming.addBoth(self._names_collected)
+        if self._naming is not None:
+            waiter: Deferred[None] = Deferred()
+            self._waiting_for_names.append(waiter)
+            await waiter
+        return names
+
+    async def _collect_names(self, names: AccountNames) -> None:
+        # Accounts that are new or change meanwhile are added by `_put`.
+        for number, account_id in enumerate(self._index.ids(), 1):
+            record = self._index.find(account_id)
+            if record is not None:
+                names.add(record)
+            if number % NAMES_AT_ONCE == 0:
+                await deferLater(self._clock, 0)
+
+    def _names_collected(self, result: Failure | None) -> None:
+        self._naming = None
+        if isinstance(result, Failure):
+            self._names = None
+            result = Failure(StorageUnavailable("the names of the accounts are not known"))
+        waiting, self._waiting_for_names = self._waiting_for_names, []
+        for waiter in waiting:
+            if not waiter.called:
+                waiter.callback(result)
 
     async def fetch(self, account_id: str) -> AccountRecord | None:
         """Return the account, which may be so new that the changes have not brought it yet.

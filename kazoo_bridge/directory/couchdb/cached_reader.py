@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from attrs import define
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from kazoo_bridge.directory.couchdb.shared_reads import SharedReads
@@ -16,6 +17,8 @@ from kazoo_bridge.interfaces import StorageUnavailable
 from kazoo_bridge.token_bucket import TokenBucket
 
 T = TypeVar("T")
+
+_log = Logger()
 
 #: Seconds that a caller waits for a newer value when it may have the known one.
 KNOWN_WAIT = 1.0
@@ -60,6 +63,8 @@ class CachedReader(Generic[T]):
 
     A value that is new is returned at once. An older one is read again, and the caller gets the newer one, or
     the known one if CouchDB does not answer within `KNOWN_WAIT`; then callers do not wait for a few seconds.
+    Beyond the rate of such reads, values wait for theirs in the order in which they were asked for, so that
+    each in use is read again in its turn, and callers get the known ones.
     A value that a message has called changed is never used again. `on_changed` is called
     with the key when a value has become another.
     """
@@ -79,7 +84,7 @@ class CachedReader(Generic[T]):
         """Read nothing yet. `pause`: None: the reader has its own.
 
         `read` may raise `StorageUnavailable`. `unknown` bounds the reads of what is not kept; beyond it, they
-        fail. `again` bounds the reads of what is kept; beyond it, the known value is used.
+        fail. `again` bounds the reads of what is kept; beyond it, they wait.
         """
         self._clock = clock
         self._read = read
@@ -92,6 +97,9 @@ class CachedReader(Generic[T]):
         self._reading: SharedReads[T | None] = SharedReads()
         self._changed: set[str] = set()
         self._generation = 0
+        #: What is to be read again, in the order in which it was asked for.
+        self._due: OrderedDict[str, None] = OrderedDict()
+        self._next_due: IDelayedCall | None = None
         self._pause = ReadPause() if pause is None else pause
 
     def peek(self, key: str) -> T | None:
@@ -108,6 +116,11 @@ class CachedReader(Generic[T]):
     def is_kept(self, key: str) -> bool:
         """Return whether the key has been read, be it that there is no such document."""
         return key in self._entries
+
+    def is_doubtful(self, key: str) -> bool:
+        """Return whether a message has called the kept value changed, so that it must be read again."""
+        entry = self._entries.get(key)
+        return entry is not None and entry.doubtful
 
     def get(self, key: str, *, expected: bool = False) -> Deferred[T | None]:
         """Fire with the value; None if there is no such document. May fail with `StorageUnavailable`.
@@ -126,9 +139,19 @@ class CachedReader(Generic[T]):
             return succeed(entry.value)
         if entry.value is None or now - entry.read_at >= self._freshness.usable:
             return self._start(key)
-        if now < self._pause.until or (key not in self._reading and not self._again.take(now)):
+        if now < self._pause.until:
             return succeed(entry.value)
-        return PatientRead(self._clock, self._start(key), entry.value, self._begin_pause).answer
+        reading = self._start(key) if key in self._reading else self._read_in_turn(key)
+        if reading is None:
+            return succeed(entry.value)
+        return PatientRead(self._clock, reading, entry.value, self._begin_pause).answer
+
+    def stop(self) -> None:
+        """Read nothing more by itself; leaves no delayed call."""
+        self._due.clear()
+        if self._next_due is not None:
+            self._next_due.cancel()
+            self._next_due = None
 
     def mark_changed(self, key: str) -> bool:
         """Never use the kept value again; returns whether there is one."""
@@ -151,6 +174,30 @@ class CachedReader(Generic[T]):
 
     def _begin_pause(self) -> None:
         self._pause.until = self._clock.seconds() + _PAUSE
+
+    def _read_in_turn(self, wanted: str | None = None) -> Deferred[T | None] | None:
+        """Read what is due, as far as the rate allows; returns the read of `wanted` if it has begun."""
+        if wanted is not None:
+            self._due.setdefault(wanted)
+        now, wanted_read = self._clock.seconds(), None
+        while self._due and self._again.take(now):
+            key, _ = self._due.popitem(last=False)
+            reading = self._start(key)
+            if key == wanted:
+                wanted_read = reading
+            else:
+                reading.addErrback(_log_unexpected)
+        if self._due and self._next_due is None:
+            self._next_due = self._clock.callLater(self._again.wait_time, self._continue)
+        return wanted_read
+
+    def _continue(self) -> None:
+        self._next_due = None
+        pause = self._pause.until - self._clock.seconds()
+        if pause > 0:
+            self._next_due = self._clock.callLater(pause, self._continue)
+        else:
+            self._read_in_turn()
 
     def _start(self, key: str) -> Deferred[T | None]:
         """Read, or wait for the read in progress."""
@@ -176,6 +223,11 @@ class CachedReader(Generic[T]):
         if entry is not None and entry.value is not None and entry.value != value:
             self._on_changed(key)
         return value
+
+
+def _log_unexpected(failure: Failure) -> None:
+    if not failure.check(StorageUnavailable):
+        _log.failure("value of CouchDB not read again", failure)
 
 
 class PatientRead(Generic[T]):

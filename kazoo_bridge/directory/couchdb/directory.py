@@ -19,26 +19,28 @@ from kazoo_bridge.directory.base import BaseDirectory
 from kazoo_bridge.directory.couchdb.account_records import AccountRecord
 from kazoo_bridge.directory.couchdb.accounts import CouchAccounts
 from kazoo_bridge.directory.couchdb.cached_reader import Freshness
-from kazoo_bridge.directory.couchdb.kazoo_token import MAX_TOKEN_LENGTH, KazooToken, mint_token, parse_token
+from kazoo_bridge.directory.couchdb.kazoo_token import KazooToken, parse_token
+from kazoo_bridge.directory.couchdb.logins import CouchLogins
 from kazoo_bridge.directory.couchdb.numbers import CouchNumbers
-from kazoo_bridge.directory.couchdb.secrets import AuthSettings, CouchSecrets, Identity, settings_missing
+from kazoo_bridge.directory.couchdb.secrets import AuthSettings, CouchSecrets, Identity
 from kazoo_bridge.directory.couchdb.shared_reads import SharedReads
 from kazoo_bridge.directory.couchdb.sip_usernames import find_sip_usernames
-from kazoo_bridge.directory.couchdb.user_logins import check_login_allowed, find_user, wrong_credentials
 from kazoo_bridge.directory.dialling import Dialling
 from kazoo_bridge.directory.ended_tokens import EndedTokens
+from kazoo_bridge.directory.jwt_claims import may_be_token
 from kazoo_bridge.directory.ttl_cache import TtlCache
 from kazoo_bridge.interfaces import (
     Account,
     IDirectory,
     ISipUsernames,
+    ITokenDoubts,
     Principal,
     StorageUnavailable,
     TokenRestrictions,
     Topic,
     UserLogin,
 )
-from kazoo_bridge.kazoo import Event, dialled_number, is_account_id
+from kazoo_bridge.kazoo import Event, is_account_id
 
 _log = Logger()
 
@@ -56,9 +58,6 @@ MAX_CACHED = 20_000
 #: Different tokens that are verified at the same time; more get `StorageUnavailable`.
 MAX_VERIFYING = 2000
 
-#: Seconds for which a token that is created with an API key is valid, like KAZOO's default.
-LOGIN_TTL = 3600
-
 MAX_API_KEY_LENGTH = 4096
 
 
@@ -73,7 +72,7 @@ class _Verified:
     settings: AuthSettings | None
 
 
-@implementer(IDirectory, ISipUsernames)
+@implementer(IDirectory, ISipUsernames, ITokenDoubts)
 class CouchDirectory(BaseDirectory):
     """Accounts in memory, followed; tokens verified with the keys and secrets of CouchDB.
 
@@ -92,6 +91,7 @@ class CouchDirectory(BaseDirectory):
         self._accounts = CouchAccounts(clock, client, self._on_account_changed)
         self._secrets = CouchSecrets(clock, client, freshness, self._on_secrets_changed)
         self._numbers = CouchNumbers(clock, client, freshness.usable, dialling or Dialling())
+        self._logins = CouchLogins(clock, client, self._accounts, self._numbers, self._secrets)
         self._verified: TtlCache[_Verified] = TtlCache(MAX_CACHED)
         self._ended = EndedTokens(MAX_CACHED)
         self._verifying: SharedReads[Principal | None] = SharedReads()
@@ -120,11 +120,17 @@ class CouchDirectory(BaseDirectory):
     def stopService(self) -> Deferred[None]:
         """Follow it no more, and close the connections."""
         super().stopService()
+        self._secrets.stop()
         stopping = [
             maybeDeferred(self._accounts.stopService),
             Deferred.fromCoroutine(self._client.close()),
         ]
         return DeferredList(stopping, consumeErrors=True).addCallback(lambda _: None)
+
+    async def close(self) -> None:
+        """Close the connections, without the service running."""
+        self._secrets.stop()
+        await self._client.close()
 
     def problem(self) -> str | None:
         """Return why CouchDB cannot be asked; None if it can."""
@@ -163,7 +169,7 @@ class CouchDirectory(BaseDirectory):
 
         Fails with `StorageUnavailable` if that cannot be known.
         """
-        if not 0 < len(token) <= MAX_TOKEN_LENGTH or not token.isascii():
+        if not may_be_token(token):
             return succeed(None)
         digest = sha256(token.encode("ascii")).hexdigest()
         if self._ended.has(token, self._clock.seconds()):
@@ -176,6 +182,13 @@ class CouchDirectory(BaseDirectory):
             return succeed(None)
         return self._verify_once(digest, parsed, known)
 
+    def is_in_doubt(self, token: str) -> bool:
+        """See `ITokenDoubts`."""
+        if not may_be_token(token):
+            return False
+        known = self._verified.get(sha256(token.encode("ascii")).hexdigest(), self._clock.seconds())
+        return known is not None and self._secrets.is_in_doubt(known.token)
+
     def login(self, api_key: str) -> Deferred[tuple[str, Principal] | None]:
         """Create a token for the API key of an account, as KAZOO would: it is valid there, too."""
         if not 0 < len(api_key) <= MAX_API_KEY_LENGTH:
@@ -185,11 +198,13 @@ class CouchDirectory(BaseDirectory):
         record = self._accounts.find_api_key(api_key)
         if record is None or not record.is_active(self._clock.seconds()):
             return succeed(None)
-        return Deferred.fromCoroutine(self._log_in(record))
+        return Deferred.fromCoroutine(self._logins.log_in(record))
 
     def log_in_user(self, credentials: Mapping[str, Any]) -> Deferred[UserLogin | None]:
         """Create a token for a user, as KAZOO would; fails with `LoginRefused`."""
-        return Deferred.fromCoroutine(self._log_in_user(credentials))
+        if not self._accounts.is_loaded:
+            return fail(self._not_loaded())
+        return Deferred.fromCoroutine(self._logins.log_in_user(credentials))
 
     def log_out(self, token: str) -> Deferred[bool]:
         """End a valid token for this node, in memory; KAZOO does not hear of it."""
@@ -327,52 +342,6 @@ class CouchDirectory(BaseDirectory):
         if own is None or not own.is_active(now) or not record.is_active(now):
             return False
         return record.id == own.id or own.id in record.ancestors
-
-    async def _log_in_user(self, credentials: Mapping[str, Any]) -> UserLogin:
-        if not self._accounts.is_loaded:
-            raise self._not_loaded()
-        accounts = await self._accounts_of_login(credentials)
-        found = await find_user(self._client, accounts, credentials, self._clock.seconds())
-        token, principal = await self._log_in(found.account, "cb_user_auth", found.user_id)
-        return UserLogin(token, principal, found.to_api())
-
-    async def _accounts_of_login(self, credentials: Mapping[str, Any]) -> list[AccountRecord]:
-        """Return the accounts that a login may mean: by number, else by realm, else by name, like KAZOO."""
-        number = dialled_number(credentials.get("phone_number"))
-        if number is not None:
-            looking = self._numbers.look_up(number)
-            if looking is not None:
-                await looking
-            owner = self._numbers.owner(number)
-            record = None if owner is None else self._accounts.find(owner)
-            if record is not None:
-                return [record]
-        names = self._accounts.names()
-        account_ids = names.by_realm(credentials.get("account_realm", credentials.get("realm")))
-        account_ids = account_ids or names.by_name(credentials.get("account_name"))
-        return [record for one in account_ids if (record := self._accounts.find(one)) is not None]
-
-    async def _log_in(
-        self, record: AccountRecord, method: str = "cb_api_auth", user_id: str | None = None
-    ) -> tuple[str, Principal]:
-        await check_login_allowed(self._client, record, method)
-        settings = await self._secrets.auth_settings()
-        if settings is None or settings.secret is None or settings.key_id is None:
-            raise settings_missing()
-        key = await self._secrets.private_key(settings.key_id)
-        identity = await self._secrets.identity(record.id, user_id or record.id)
-        if identity is not None and not identity.enabled:
-            raise wrong_credentials()  # the view that has found a user may be older than its document
-        if key is None or identity is None or identity.secret is None:
-            raise StorageUnavailable(
-                f"no token can be made for account {record.id}: the document of account or user has no "
-                "pvt_signature_secret, or system_auth no key of system_config/auth.default.system_key"
-            )
-        expires = int(self._clock.seconds()) + LOGIN_TTL
-        claims = {"account_id": record.id, "method": method, "exp": expires}
-        claims |= {} if user_id is None else {"owner_id": user_id}
-        token = mint_token(claims, settings.key_id, key, identity.secret, settings.secret)
-        return token, Principal(record.id, record.superadmin, float(expires))
 
     # -- accounts
 

@@ -19,13 +19,8 @@ import jwt
 from attrs import field, frozen
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
+from kazoo_bridge.directory.jwt_claims import ALGORITHMS, ONLY_THE_SIGNATURE, may_be_token, parse_time
 from kazoo_bridge.kazoo import is_account_id
-
-#: Algorithms of signatures. ``none`` and those with a shared secret are refused.
-ALGORITHMS = ("RS256", "RS384", "RS512")
-
-#: Characters. Longer tokens are refused without a look into them.
-MAX_TOKEN_LENGTH = 4096
 
 #: Characters of the id of a key or an identity; KAZOO's have 32.
 MAX_ID_LENGTH = 128
@@ -35,20 +30,6 @@ MAX_ID_LENGTH = 128
 _ID = re.compile("[0-9A-Za-z][0-9A-Za-z_.:@+-]*")
 
 ISSUER = "kazoo"
-
-#: Unix seconds, beyond any sensible time.
-_MAX_TIME = 2**53
-
-_ONLY_THE_SIGNATURE: Any = {
-    "verify_signature": True,
-    "verify_exp": False,
-    "verify_nbf": False,
-    "verify_iat": False,
-    "verify_aud": False,
-    "verify_iss": False,
-    "verify_sub": False,
-    "verify_jti": False,
-}
 
 
 @frozen
@@ -71,7 +52,7 @@ class KazooToken:
     def is_signed_by(self, key: RSAPublicKey) -> bool:
         """Verify the signature of the whole token."""
         try:
-            jwt.decode(self.text, key, list(ALGORITHMS), _ONLY_THE_SIGNATURE)
+            jwt.decode(self.text, key, list(ALGORITHMS), ONLY_THE_SIGNATURE)
         except (jwt.PyJWTError, ValueError, TypeError):
             return False
         return True
@@ -84,7 +65,7 @@ class KazooToken:
 
 def parse_token(text: str) -> KazooToken | None:
     """Parse a token; None if it is none of KAZOO's, or lacks a claim that it must have."""
-    if not 0 < len(text) <= MAX_TOKEN_LENGTH or not text.isascii():
+    if not may_be_token(text):
         return None
     try:
         parsed = jwt.api_jwt.decode_complete(text, options={"verify_signature": False})
@@ -92,7 +73,7 @@ def parse_token(text: str) -> KazooToken | None:
         # The library parses JSON that any client may have written.
         return None
     header, claims = parsed["header"], parsed["payload"]
-    expires = _time(claims.get("exp"))
+    expires = parse_time(claims.get("exp"))
     if header.get("alg") not in ALGORITHMS or claims.get("iss") != ISSUER or expires is None:
         return None
     return _token(text, header.get("kid"), claims, expires)
@@ -156,10 +137,3 @@ def _signature(value: object) -> bytes | None:
         return urlsafe_b64decode(value.rstrip("=") + "=" * (-len(value.rstrip("=")) % 4))
     except (binascii.Error, ValueError):
         return None
-
-
-def _time(value: object) -> float | None:
-    """Return a time in Unix seconds; None for what is none, such as true and infinity."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _MAX_TIME:
-        return None
-    return float(value)

@@ -66,7 +66,10 @@ class CouchNumbers:
         #: Numbers that have changed since a request of now began, and how often changes may have been missed.
         self._changed: set[str] = set()
         self._missed = 0
-        self._converters_changed = True
+        #: How often the converters may have changed, which of these they were read after, and who waits.
+        self._converters_version = 1
+        self._converters_read = 0
+        self._reading_converters: list[Deferred[None]] | None = None
         self._paused_until = float("-inf")
 
     def owner(self, number: str) -> str | None:
@@ -87,7 +90,7 @@ class CouchNumbers:
         """
         now, e164 = self._clock.seconds(), self._e164(number)
         known = None if e164 is None else self._known.get(e164)
-        if not self._converters_changed:
+        if self._are_converters_known():
             if e164 is None:
                 return None
             if known is not None and self._is_new(known):
@@ -114,7 +117,7 @@ class CouchNumbers:
         if not isinstance(database, str) or not isinstance(document_id, str):
             return
         if database == SYSTEM_CONFIG and document_id in (CONVERTERS, STEPSWITCH):
-            self._converters_changed = True
+            self._converters_version += 1
         elif database.startswith(("numbers/", "numbers%2F", "numbers%2f")):
             self._known.pop(document_id, None)
             if self._reading:
@@ -126,7 +129,7 @@ class CouchNumbers:
         While CouchDB does not answer, the known owners count.
         """
         self._missed += 1
-        self._converters_changed = True
+        self._converters_version += 1
 
     def _usable_owner(self, number: str) -> _Known | None:
         e164 = self._e164(number)
@@ -146,11 +149,14 @@ class CouchNumbers:
             return None
         return self._dialling.to_e164(number)
 
+    def _are_converters_known(self) -> bool:
+        return self._converters_read == self._converters_version
+
     async def _read(self, number: str) -> None:
         e164 = self._e164(number)
         try:
-            if self._converters_changed:
-                await self._read_converters()
+            while not self._are_converters_known():
+                await self._update_converters()
             e164 = self._e164(number)
             if e164 is None:
                 return
@@ -174,14 +180,31 @@ class CouchNumbers:
             if e164 not in self._changed and missed == self._missed:
                 return None if document is None else owner_of(document)
 
-    async def _read_converters(self) -> None:
-        self._converters_changed = False
+    async def _update_converters(self) -> None:
+        """Read the converters, or wait for the read under way."""
+        if self._reading_converters is not None:
+            waiter: Deferred[None] = Deferred()
+            self._reading_converters.append(waiter)
+            await waiter
+            return
+        self._reading_converters = []
+        result: Failure | None = None
         try:
-            manager = await self._client.find(SYSTEM_CONFIG, CONVERTERS)
-            stepswitch = await self._client.find(SYSTEM_CONFIG, STEPSWITCH)
+            await self._read_converters()
         except BaseException:
-            self._converters_changed = True
+            result = Failure()
             raise
+        finally:
+            waiting, self._reading_converters = self._reading_converters, None
+            for waiter in waiting:
+                waiter.callback(result)
+
+    async def _read_converters(self) -> None:
+        version = self._converters_version
+        manager = await self._client.find(SYSTEM_CONFIG, CONVERTERS)
+        stepswitch = await self._client.find(SYSTEM_CONFIG, STEPSWITCH)
+        # What has changed meanwhile may have been read before the change, and is read again.
+        self._converters_read = version
         assume = is_true(_default(stepswitch).get("assume_inbound_e164"))
         converters = NumberConverters.parse(_default(manager).get("e164_converters"), assume_e164=assume)
         if converters != self._dialling.converters:

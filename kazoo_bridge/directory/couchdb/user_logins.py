@@ -7,7 +7,7 @@ the hash are KAZOO's own, ``users/creds_by_md5`` and ``users/creds_by_sha``, in 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -64,18 +64,16 @@ class AccountNames:
     It takes about as much memory as the accounts themselves, so it is made for the first login of a user.
     """
 
-    def __init__(self, records: Iterable[AccountRecord]) -> None:
+    def __init__(self) -> None:
         self._ids: dict[str, set[str]] = {}
-        for record in records:
-            self.add(record)
 
     def add(self, record: AccountRecord) -> None:
-        """Add an account."""
+        """Add an account, which may have been added as it is before."""
         for key in _keys(record):
             self._ids.setdefault(key, set()).add(record.id)
 
     def remove(self, record: AccountRecord) -> None:
-        """Remove an account as it was added."""
+        """Remove an account as it was added; one that was not is ignored."""
         for key in _keys(record):
             ids = self._ids.get(key, set())
             ids.discard(record.id)

@@ -12,6 +12,7 @@ from typing import Any
 from attrs import frozen
 
 from kazoo_bridge.directory.crossbar.http_client import CrossbarAnswer
+from kazoo_bridge.directory.jwt_claims import parse_time
 from kazoo_bridge.interfaces import Account, LoginRefused, StorageUnavailable, TokenRestrictions
 from kazoo_bridge.kazoo import is_account_id
 
@@ -20,9 +21,6 @@ MAX_ANCESTORS = 100
 
 #: Characters of a name, a realm, or a key of a page.
 MAX_TEXT_LENGTH = 1024
-
-#: Unix seconds, beyond any sensible time.
-_MAX_TIME = 2**53
 
 
 @frozen
@@ -45,15 +43,12 @@ def read_claims(answer: CrossbarAnswer, token: str) -> TokenClaims | None:
     account_id, expires, restrictions = (data.get(key) for key in ("account_id", "exp", "restrictions"))
     if not is_account_id(account_id):
         raise unexpected("an account_id")
-    if (
-        isinstance(expires, bool)
-        or not isinstance(expires, int | float | None)
-        or abs(expires or 0) > _MAX_TIME
-    ):
+    ends = parse_time(expires)
+    if ends is None and expires is not None:
         raise unexpected("exp in seconds")
     return TokenClaims(
         str(account_id),
-        None if expires is None else float(expires),
+        ends,
         None if restrictions is None else TokenRestrictions.parse(restrictions),
     )
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from attrs import define, field, frozen
-from twisted.internet.defer import DeferredLock
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from kazoo_bridge.directory.crossbar.answers import read_login
 from kazoo_bridge.directory.crossbar.http_client import CrossbarAnswer, CrossbarClient
@@ -18,6 +19,9 @@ _log = Logger()
 
 #: Seconds after which an API key that was refused is tried again.
 RETRY_AFTER_REFUSAL = 30.0
+
+#: Requests that wait for a login at the same time; more fail at once.
+MAX_WAITING = 1000
 
 
 @frozen
@@ -36,7 +40,8 @@ class ApiSession:
     problem: str | None = field(init=False, default=None)
     _login: _Login | None = field(init=False, default=None, repr=False)
     _refused: float | None = field(init=False, default=None)
-    _lock: DeferredLock = field(init=False, factory=DeferredLock)
+    _logging_in: bool = field(init=False, default=False)
+    _waiting: set[Deferred[_Login]] = field(init=False, factory=set)
 
     async def account_id(self) -> str:
         """Return the id of the account of the API key. Raises `StorageUnavailable`."""
@@ -58,17 +63,29 @@ class ApiSession:
         return answer
 
     async def _logged_in(self, expired: _Login | None) -> _Login:
-        """Return the present login, or a new one if there is none but `expired`."""
+        """Return the present login, or a new one if there is none but `expired`.
+
+        All callers wait for the same new login, which the client bounds in time, and share its failure.
+        """
         if self._login is not None and self._login is not expired:
             return self._login
-        await self._lock.acquire()
-        try:
-            if self._login is None or self._login is expired:
-                self._login = None
-                self._login = await self._log_in()
-            return self._login
-        finally:
-            self._lock.release()
+        self._login = None
+        if len(self._waiting) >= MAX_WAITING:
+            raise StorageUnavailable("too many requests wait for the login at crossbar")
+        waiter: Deferred[_Login] = Deferred(self._waiting.discard)
+        self._waiting.add(waiter)
+        if not self._logging_in:
+            self._logging_in = True
+            Deferred.fromCoroutine(self._log_in()).addBoth(self._login_ended)
+        return await waiter
+
+    def _login_ended(self, result: _Login | Failure) -> None:
+        self._logging_in = False
+        if isinstance(result, _Login):
+            self._login = result
+        waiting, self._waiting = self._waiting, set()
+        for waiter in waiting:
+            waiter.callback(result)
 
     async def _log_in(self) -> _Login:
         now = self._clock.seconds()

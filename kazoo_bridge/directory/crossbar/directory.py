@@ -120,6 +120,10 @@ class CrossbarDirectory(BaseDirectory):
         super().stopService()
         return Deferred.fromCoroutine(self._stop())
 
+    async def close(self) -> None:
+        """Give up all requests, and close the connections, without the service running."""
+        await self._client.close()
+
     def problem(self) -> str | None:
         """Return why no client can be authenticated."""
         if self._session.problem is not None:

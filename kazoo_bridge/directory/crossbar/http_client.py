@@ -9,13 +9,10 @@ import orjson
 import treq
 from attrs import field, frozen
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, TimeoutError
-from twisted.internet.protocol import Protocol, connectionDone
-from twisted.python.failure import Failure
-from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone, _HTTP11ClientFactory
-from twisted.web.http import PotentialDataLoss
+from twisted.web.client import Agent
 from twisted.web.http_headers import Headers
 
-from kazoo_bridge.couchdb.http import abort
+from kazoo_bridge.bounded_http import BodyTooLarge, make_pool, read_body
 from kazoo_bridge.directory.crossbar.availability import Availability, CrossbarAway
 from kazoo_bridge.interfaces import StorageUnavailable
 from kazoo_bridge.json_limits import exceeds_depth, exceeds_values
@@ -55,45 +52,6 @@ class CrossbarAnswer:
         return self.status in (200, 201) and self.envelope.get("status") == "success"
 
 
-class _QuietFactory(_HTTP11ClientFactory):
-    """Logs no line for each connection."""
-
-    noisy = False
-
-
-class _BoundedBody(Protocol):
-    """Collects a body of at most `MAX_ANSWER_BYTES`. Cancelling `received` closes the connection."""
-
-    def __init__(self) -> None:
-        self.received: Deferred[bytes] = Deferred(lambda _: self._close())
-        self._content = bytearray()
-
-    def dataReceived(self, data: bytes) -> None:
-        """Keep the data, unless there is too much."""
-        if self.received.called:
-            return
-        self._content += data
-        if len(self._content) > MAX_ANSWER_BYTES:
-            self._close()
-            self.received.errback(
-                StorageUnavailable(f"crossbar answered with more than {MAX_ANSWER_BYTES} bytes")
-            )
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The body has ended, or was cut."""
-        if self.received.called:
-            return
-        if reason.check(ResponseDone, PotentialDataLoss):
-            self.received.callback(bytes(self._content))
-        else:
-            self.received.errback(reason)
-
-    def _close(self) -> None:
-        self._content.clear()
-        if self.transport is not None:
-            abort(self.transport)
-
-
 class CrossbarClient:
     """Sends requests over its own pool of connections.
 
@@ -114,10 +72,7 @@ class CrossbarClient:
         self._uri = uri.rstrip("/")
         self.availability = availability
         self._timeout = timeout
-        self._pool = HTTPConnectionPool(reactor)
-        self._pool.maxPersistentPerHost = max_requests
-        self._pool._factory = _QuietFactory
-        self._pool.cachedConnectionTimeout = KEEP_ALIVE  # type: ignore[assignment]
+        self._pool = make_pool(reactor, max_requests, KEEP_ALIVE)
         self._agent = UncompressedAgent(Agent(reactor, connectTimeout=timeout, pool=self._pool))
         self._slots = DeferredSemaphore(max_requests)
         self._under_way: set[Deferred[CrossbarAnswer]] = set()
@@ -216,9 +171,10 @@ class CrossbarClient:
             allow_redirects=False,
             unbuffered=True,
         )
-        content = _BoundedBody()
-        response.deliverBody(content)
-        received = await content.received
+        try:
+            received = await read_body(response, MAX_ANSWER_BYTES)
+        except BodyTooLarge:
+            raise StorageUnavailable(f"crossbar answered with more than {MAX_ANSWER_BYTES} bytes") from None
         if response.code in _GATEWAY_ERRORS:
             raise CrossbarAway(f"crossbar answered with status {response.code}")
         self.availability.answered()

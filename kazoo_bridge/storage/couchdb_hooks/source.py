@@ -32,9 +32,6 @@ _log = Logger()
 #: Seconds between two attempts to read all hooks: from the shortest to the longest.
 _MIN_DELAY, _MAX_DELAY = 1.0, 15.0
 
-#: Seconds without the stream of changes after which CouchDB counts as away.
-AWAY_AFTER = 3.0
-
 
 class CouchHookSource(HookSource):
     """See `HookSource`. While CouchDB is away at the start, the service goes on trying to read the hooks.
@@ -114,10 +111,8 @@ class CouchHookSource(HookSource):
         """Return why the hooks are not those of this moment; None if they are."""
         if self.hooks.not_loaded is not None:
             return self.hooks.not_loaded
-        failure = self._follower.failure
-        if failure is None or self._clock.seconds() - self._follower.last_heard <= AWAY_AFTER:
-            return None
-        return f"what is in memory serves on, but its changes are not known: {failure}"
+        problem = self._follower.problem()
+        return None if problem is None else f"what is in memory serves on, but {problem}"
 
     def register_metrics(self, registry: CollectorRegistry) -> None:
         """Export the metrics in `registry`."""

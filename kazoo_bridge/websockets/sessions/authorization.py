@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from kazoo_bridge.interfaces import ALL_ACCOUNTS, IDirectory, Principal, StorageUnavailable
+from kazoo_bridge.interfaces import ALL_ACCOUNTS, IDirectory, ITokenDoubts, Principal, StorageUnavailable
 from kazoo_bridge.token_access import may_access
 from kazoo_bridge.websockets.sessions.session import Session
 
@@ -154,6 +154,12 @@ class RightsCheck:
                 return True
             self._valid[token] = valid
         return valid
+
+    def is_in_doubt(self, session: Session) -> bool:
+        """Return whether the directory knows that the session's token may have ended; memory answers."""
+        if session.token is None or not ITokenDoubts.providedBy(self._directory):
+            return False
+        return bool(ITokenDoubts(self._directory).is_in_doubt(session.token))
 
     async def revoked_accounts(self, session: Session) -> list[str]:
         """Return the accounts to which the session is subscribed without a right any more.

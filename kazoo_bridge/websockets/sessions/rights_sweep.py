@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 
 from attrs import define, field
@@ -19,12 +20,18 @@ _log = Logger()
 MAX_AT_ONCE = 100
 
 #: Answers for which the directory must read its source, of one check; what is left comes with the next one.
-MAX_LOOKUPS = 50
+MAX_LOOKUPS = 100
+
+#: The same, for sessions whose tokens are in doubt, which come before the others beyond `MAX_LOOKUPS`.
+MAX_DOUBTFUL_LOOKUPS = 200
 
 
 @define(eq=False)
 class RightsSweep:
     """Checks sessions one after another, in the order in which they began to wait.
+
+    When a check has used up its answers, it looks through the rest for tokens that are in doubt: a secret
+    that KAZOO has just called changed does not wait until thousands of others have been read again.
 
     `begin_check` returns a check that has asked nothing yet, `check_session` ends what the session may not do
     any more. Distinct tokens cost, not sessions; and tokens that the directory does not remember cost a
@@ -34,7 +41,9 @@ class RightsSweep:
     _clock: IReactorTime
     _begin_check: Callable[[], RightsCheck]
     _check_session: Callable[[Session, RightsCheck], Awaitable[None]]
-    _waiting: dict[Session, None] = field(init=False, factory=dict)
+    _waiting: OrderedDict[Session, None] = field(init=False, factory=OrderedDict)
+    #: Sessions that the present check has left to the next one.
+    _postponed: OrderedDict[Session, None] = field(init=False, factory=OrderedDict)
     _check: RightsCheck | None = field(init=False, default=None)
     _running: bool = field(init=False, default=False)
     _continuation: IDelayedCall | None = field(init=False, default=None)
@@ -43,12 +52,14 @@ class RightsSweep:
         """Check these sessions, now or after the sessions that wait already."""
         # What an earlier check has learned may be no longer true.
         self._check = self._begin_check()
-        self._waiting |= dict.fromkeys(sessions)
+        self._waiting = self._postponed | self._waiting | dict.fromkeys(sessions)
+        self._postponed = OrderedDict()
         self._run()
 
     def stop(self) -> None:
         """Leave no delayed call."""
         self._waiting.clear()
+        self._postponed.clear()
         self._cancel()
 
     def _run(self) -> None:
@@ -61,11 +72,14 @@ class RightsSweep:
         try:
             for _ in range(MAX_AT_ONCE):
                 check = self._check
-                if not self._waiting or check is None or check.lookups >= MAX_LOOKUPS:
+                if not self._waiting or check is None or check.lookups >= MAX_DOUBTFUL_LOOKUPS:
                     return
-                session = next(iter(self._waiting))
-                del self._waiting[session]
-                if not session.ended:
+                session, _ = self._waiting.popitem(last=False)
+                if session.ended:
+                    continue
+                if check.lookups >= MAX_LOOKUPS and not check.is_in_doubt(session):
+                    self._postponed[session] = None
+                else:
                     await self._check_session(session, check)
         finally:
             self._running = False

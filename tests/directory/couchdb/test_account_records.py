@@ -174,6 +174,40 @@ def test_api_keys() -> None:
     assert CUSTOMER * 2 not in repr(changed)
 
 
+def test_removed_accounts_leave_nothing() -> None:
+    def add_and_remove(index: AccountIndex, first: int) -> None:
+        for number in range(first, first + 500):
+            document = account_document(
+                f"{number:032x}", pvt_tree=[MASTER, f"{number + 10**6:032x}"], pvt_reseller_id=MASTER
+            )
+            index.put(next(iter(parse_all([document]))))
+            index.remove(f"{number:032x}")
+
+    index = AccountIndex()
+    add_and_remove(index, 0)
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        add_and_remove(index, 500)
+        assert tracemalloc.get_traced_memory()[0] - before < 500 * 100
+    finally:
+        tracemalloc.stop()
+    assert index.descendants(MASTER) == frozenset()
+
+
+def test_children_share_their_ancestors_also_after_a_move() -> None:
+    index = index_of()
+    for tree in ([MASTER, RESELLER], [RESELLER]):
+        for account_id in (CUSTOMER, SIBLING):
+            (record,) = parse_all([account_document(account_id, pvt_tree=list(tree))])
+            index.put(record)
+        customer, sibling = index.find(CUSTOMER), index.find(SIBLING)
+        assert customer is not None
+        assert sibling is not None
+        assert customer.ancestors == tuple(reversed(tree))
+        assert customer.ancestors is sibling.ancestors
+
+
 def test_an_account_needs_less_than_a_kilobyte() -> None:
     count = 2000
     documents = [

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.task import Clock
+from twisted.internet.task import Clock, deferLater
 from twisted.logger import capturedLogs, formatEvent
 
 from kazoo_bridge.couchdb.names import ACCOUNTS
+from kazoo_bridge.directory.couchdb import accounts as accounts_module
 from kazoo_bridge.directory.couchdb.accounts import GONE_TTL, UNKNOWN_TTL, CouchAccounts
 from tests.couchdb.fake_couch import FakeCouch
 from tests.couchdb.kazoo_cluster import (
@@ -185,3 +187,44 @@ def test_a_stream_that_is_away_for_a_moment_is_no_problem() -> None:
     harness.advance(20)
     assert harness.accounts.problem() is None
     harness.stop()
+
+
+def test_names_are_collected_in_pieces_while_accounts_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounts_module, "NAMES_AT_ONCE", 1)
+    harness = Harness().start()
+    first = Deferred.fromCoroutine(harness.accounts.names())
+    for account_id in TREES:
+        harness.couch.update(ACCOUNTS, account_id, name=f"renamed {account_id}")
+    harness.couch.delete(ACCOUNTS, CHILD)
+    harness.couch.save(ACCOUNTS, account_document("8" * 32, name="new"))
+    second = Deferred.fromCoroutine(harness.accounts.names())
+    pauses = 0
+
+    def pause(clock: Clock, delay: float) -> Deferred[None]:
+        nonlocal pauses
+        pauses += 1
+        return deferLater(clock, delay)
+
+    monkeypatch.setattr(accounts_module, "deferLater", pause)
+    assert not first.called
+    harness.clock.advance(0)
+    assert pauses == len(TREES) - 1
+    names = result_of(first)
+    assert names is result_of(second) is result_of(harness.accounts.names())
+    assert names.by_name("new") == ["8" * 32]
+    for account_id in TREES:
+        found = names.by_name(f"renamed {account_id}")
+        assert found == ([] if account_id == CHILD else [account_id])
+        assert names.by_name(account_document(account_id)["name"]) == []
+    harness.stop()
+
+
+def test_names_can_be_collected_again_after_a_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounts_module, "NAMES_AT_ONCE", 1)
+    harness = Harness().start()
+    asking = harness.accounts.names()
+    collecting = Deferred.fromCoroutine(asking)
+    harness.stop()
+    assert "names" in error_of(collecting)
+    monkeypatch.setattr(accounts_module, "NAMES_AT_ONCE", 100)
+    assert result_of(harness.accounts.names()).by_realm("cccccc.sip.example.com") == [CUSTOMER]

@@ -4,6 +4,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from kazoo_bridge.directory.couchdb.cached_reader import KNOWN_WAIT, CachedReader, Freshness
@@ -15,7 +16,9 @@ from tests.directory.couchdb.harness import error_of, result_of
 class Harness:
     """A reader of `values`; `asked` are the keys that it has read. `slow`: reads wait for `finish`."""
 
-    def __init__(self, *, limit: int = 100, unknown: int = 50, again: int = 50) -> None:
+    def __init__(
+        self, *, limit: int = 100, unknown: int = 50, again: int = 50, again_interval: float = 1000.0
+    ) -> None:
         self.clock = Clock()
         self.values: dict[str, str] = {}
         self.asked: list[str] = []
@@ -28,7 +31,7 @@ class Harness:
             Freshness(new=5, usable=60),
             on_changed=self.changed.append,
             unknown=TokenBucket(unknown, 1000.0),
-            again=TokenBucket(again, 1000.0),
+            again=TokenBucket(again, again_interval),
             limit=limit,
         )
 
@@ -262,6 +265,81 @@ def test_beyond_the_bound_of_reading_again_the_known_value_is_used() -> None:
         harness.clock.advance(6)
         assert harness.get("a") == "1"
     assert harness.asked == ["a", "a"]
+
+
+def test_beyond_the_bound_each_value_in_use_is_read_again_in_its_turn() -> None:
+    harness = Harness(again=2, again_interval=1.0)
+    keys = [f"k{number}" for number in range(20)]
+    harness.values = dict.fromkeys(keys, "1")
+    for key in keys:
+        harness.get(key)
+    harness.clock.advance(5)
+    harness.asked.clear()
+    for _ in range(60):
+        for key in keys:
+            harness.get(key)
+        harness.clock.advance(1)
+    # Nearly one read a second, and none of a key twice before another one once.
+    assert 55 <= len(harness.asked) <= 62
+    assert [harness.asked.count(key) for key in keys] == sorted(map(harness.asked.count, keys), reverse=True)
+    assert {harness.asked.count(key) for key in keys} <= {2, 3, 4}
+    harness.values["k19"] = "2"
+    seconds = 0
+    while harness.get("k19") == "1":
+        for key in keys:
+            harness.get(key)
+        harness.clock.advance(1)
+        seconds += 1
+    assert seconds <= 21
+    harness.reader.stop()
+    assert harness.clock.getDelayedCalls() == []
+
+
+def test_what_waits_to_be_read_again_waits_while_couchdb_is_away() -> None:
+    harness = Harness(again=1, again_interval=1.0)
+    harness.values = dict.fromkeys("abc", "1")
+    for key in "abc":
+        harness.get(key)
+    harness.clock.advance(5)
+    for key in "abc":
+        harness.get(key)
+    harness.asked.clear()
+    harness.away = True
+    for _ in range(3):
+        harness.clock.advance(1)
+    assert harness.asked == ["b"]
+    harness.away = False
+    harness.clock.advance(1)
+    assert harness.asked == ["b", "c"]
+    assert harness.clock.getDelayedCalls() == []
+
+
+def test_a_fault_of_a_read_that_has_waited_is_logged() -> None:
+    harness = Harness(again=1, again_interval=1.0)
+    harness.values = {"a": "1", "b": "1"}
+    harness.get("a"), harness.get("b")
+    harness.clock.advance(5)
+
+    async def fault(_key: str) -> Any:
+        raise RuntimeError("fault")
+
+    harness.get("a"), harness.get("b")
+    harness.reader._read = fault
+    with capturedLogs() as logs:
+        harness.clock.advance(1)
+    assert [formatEvent(log) for log in logs] == ["value of CouchDB not read again"]
+
+
+def test_only_what_a_message_has_called_changed_is_doubtful() -> None:
+    harness = Harness()
+    harness.values["a"] = "1"
+    harness.get("a"), harness.get("none")
+    assert not harness.reader.is_doubtful("a")
+    for key in ("a", "none", "unknown"):
+        harness.reader.mark_changed(key)
+    assert [harness.reader.is_doubtful(key) for key in ("a", "none", "unknown")] == [True, False, False]
+    harness.get("a")
+    assert not harness.reader.is_doubtful("a")
 
 
 def test_the_values_used_longest_ago_are_dropped() -> None:

@@ -10,7 +10,7 @@ from zope.interface.verify import verifyObject
 
 from kazoo_bridge.couchdb.names import ACCOUNTS, SYSTEM_AUTH, SYSTEM_CONFIG, account_database
 from kazoo_bridge.directory.couchdb import directory as directory_module
-from kazoo_bridge.interfaces import Account, IDirectory, Principal, TokenRestrictions
+from kazoo_bridge.interfaces import Account, IDirectory, ITokenDoubts, Principal, TokenRestrictions
 from tests.couchdb.kazoo_cluster import (
     CHILD,
     CUSTOMER,
@@ -352,39 +352,34 @@ def test_the_owner_of_a_number_is_read_when_it_is_asked_for() -> None:
     harness.stop()
 
 
-class TestLogin:
-    def test_an_api_key_makes_a_token_like_kazoo_s(self) -> None:
-        harness = DirectoryHarness()
-        login = result_of(harness.directory.login(CUSTOMER * 2))
-        assert login is not None
-        token, principal = login
-        assert principal == Principal(CUSTOMER, False, NOW + 3600)
-        assert harness.principal(token) == principal
-        harness.stop()
+def test_a_token_is_in_doubt_while_something_of_it_has_changed() -> None:
+    harness = DirectoryHarness()
+    token, other = harness.cluster.token(owner_id=USER), harness.cluster.token()
+    doubts = ITokenDoubts(harness.directory)
+    assert not doubts.is_in_doubt(token)
+    assert not harness.refused(token)
+    assert not harness.refused(other)
+    assert not doubts.is_in_doubt(token)
+    harness.announce(CUSTOMER_DB, USER)
+    assert (doubts.is_in_doubt(token), doubts.is_in_doubt(other)) == (True, False)
+    assert not harness.refused(token)
+    assert not doubts.is_in_doubt(token)
+    for database, document_id in ((SYSTEM_AUTH, KEY_ID), (SYSTEM_CONFIG, "auth")):
+        harness.announce(database, document_id)
+        assert doubts.is_in_doubt(token)
+        assert not harness.refused(token)
+    assert not any(map(doubts.is_in_doubt, ["", "x", "x" * 5000, "ø"]))
+    harness.stop()
 
-    @pytest.mark.parametrize("api_key", ["", "unknown", CUSTOMER, "x" * 5000, "\ud800"])
-    def test_any_other_api_key_makes_none(self, api_key: str) -> None:
-        harness = DirectoryHarness()
-        assert result_of(harness.directory.login(api_key)) is None
-        harness.stop()
 
-    def test_a_disabled_account_gets_none(self) -> None:
-        harness = DirectoryHarness()
-        harness.couch.update(ACCOUNTS, CUSTOMER, pvt_enabled=False)
-        assert result_of(harness.directory.login(CUSTOMER * 2)) is None
-        harness.stop()
-
-    @pytest.mark.parametrize("missing", ["system_config", "key", "secret"])
-    def test_without_what_kazoo_signs_with_there_is_no_token(self, missing: str) -> None:
-        harness = DirectoryHarness()
-        if missing == "system_config":
-            harness.couch.update(SYSTEM_CONFIG, "auth", default={})
-        elif missing == "key":
-            harness.couch.attachments.clear()
-        else:
-            harness.couch.update(CUSTOMER_DB, CUSTOMER, pvt_signature_secret=None)
-        error_of(harness.directory.login(CUSTOMER * 2))
-        harness.stop()
+def test_closing_it_gives_up_requests_without_the_service_running() -> None:
+    harness = DirectoryHarness(started=False)
+    result_of(harness.directory.load())
+    harness.couch.frozen = True
+    asking = harness.directory.authenticate(harness.cluster.token())
+    result_of(harness.directory.close())
+    assert "closed" in error_of(asking)
+    assert harness.clock.getDelayedCalls() == []
 
 
 def test_a_token_can_be_ended() -> None:

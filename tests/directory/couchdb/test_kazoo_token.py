@@ -6,7 +6,8 @@ from typing import Any
 import jwt
 import pytest
 
-from kazoo_bridge.directory.couchdb.kazoo_token import MAX_TOKEN_LENGTH, mint_token, parse_token
+from kazoo_bridge.directory.couchdb.kazoo_token import mint_token, parse_token
+from kazoo_bridge.directory.jwt_claims import MAX_TOKEN_LENGTH
 from tests.couchdb.kazoo_cluster import CUSTOMER, DEVICE, KEY_ID, SYSTEM_SECRET, USER, KazooCluster, secret_of
 from tests.couchdb.kazoo_tokens import base64url, encode_token, rsa_key
 

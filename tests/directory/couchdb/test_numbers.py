@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from kazoo_bridge.couchdb.names import SYSTEM_CONFIG, number_database
@@ -153,6 +154,55 @@ def test_the_converters_are_those_of_kazoo_and_followed() -> None:
     harness.numbers.document_changed(SYSTEM_CONFIG, "stepswitch")
     assert harness.owner(f"1{DIALLED}") == CUSTOMER
     assert harness.dialling.to_e164(f"1{DIALLED}") == NUMBER
+
+
+def begin(harness: NumbersHarness, number: str) -> Deferred[None]:
+    """Begin to ask for a number, whose answer memory must not call final."""
+    asking = harness.numbers.look_up(number)
+    assert asking is not None
+    assert not asking.called
+    return asking
+
+
+def test_no_answer_is_final_while_the_converters_are_read() -> None:
+    harness = NumbersHarness()
+    harness.save_number("+14155550199", SIBLING)
+    harness.couch.hold("GET system_config/number_manager")
+    first, second = begin(harness, DIALLED), begin(harness, "4155550199")
+    harness.couch.release()
+    result_of(first), result_of(second)
+    assert (harness.numbers.owner(DIALLED), harness.numbers.owner("4155550199")) == (CUSTOMER, SIBLING)
+    assert harness.couch.count("GET system_config") == 2
+
+
+def test_converters_that_change_while_they_are_read_are_read_again() -> None:
+    harness = NumbersHarness()
+    harness.couch.hold("GET system_config/number_manager")
+    asking = begin(harness, DIALLED)
+    harness.numbers.document_changed(SYSTEM_CONFIG, "stepswitch")
+    other = begin(harness, "4155550199")
+    harness.couch.release()
+    result_of(asking), result_of(other)
+    assert harness.couch.count("GET system_config") == 4
+
+
+def test_converters_that_cannot_be_read_fail_all_who_wait_and_are_read_again_later() -> None:
+    harness = NumbersHarness()
+    harness.couch.hold("GET system_config/number_manager")
+    asking = [begin(harness, number) for number in (DIALLED, "4155550199")]
+    harness.couch.release(500, b"{}")
+    for one in asking:
+        assert "status 500" in error_of(one)
+    harness.clock.advance(3)
+    assert harness.owner(DIALLED) == CUSTOMER
+
+
+def test_a_known_owner_serves_on_while_the_converters_cannot_be_read() -> None:
+    harness = NumbersHarness()
+    assert harness.owner(DIALLED) == CUSTOMER
+    harness.numbers.document_changed(SYSTEM_CONFIG, "stepswitch")
+    harness.couch.away = True
+    assert harness.owner(DIALLED) == CUSTOMER
 
 
 def test_while_couchdb_is_away_what_is_known_serves_on_and_it_is_left_in_peace() -> None:

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 
+from kazoo_bridge.couchdb.client import CouchClient
 from kazoo_bridge.couchdb.names import SYSTEM_AUTH, SYSTEM_CONFIG, account_database
 from kazoo_bridge.directory.couchdb.cached_reader import KNOWN_WAIT, Freshness
 from kazoo_bridge.directory.couchdb.secrets import AuthSettings, CouchSecrets, Identity
+from kazoo_bridge.kazoo import account_db
 from tests.couchdb.fake_couch import FakeCouch
 from tests.couchdb.kazoo_cluster import CUSTOMER, KEY_ID, SYSTEM_SECRET, USER, KazooCluster, secret_of
 from tests.couchdb.kazoo_tokens import rsa_key, to_pem
@@ -136,3 +138,49 @@ def test_secrets_are_not_shown() -> None:
     shown = repr([result_of(secrets.identity(CUSTOMER, USER)), result_of(secrets.auth_settings())])
     assert SYSTEM_SECRET not in shown
     assert secret_of(USER) not in shown
+
+
+class CountingClient:
+    """Documents with a secret that a test may change; `reads` counts how often one was read."""
+
+    def __init__(self) -> None:
+        self.secrets: dict[str, str] = {}
+        self.reads = 0
+
+    async def find(self, database: str, document_id: str) -> dict[str, str]:
+        self.reads += 1
+        return {"pvt_signature_secret": self.secrets.get(document_id, "old")}
+
+
+@pytest.mark.parametrize(
+    ("count", "announced", "at_most"),
+    [(500, False, 5), (1000, False, 10), (3000, False, 30), (3000, True, 0)],
+)
+def test_how_soon_a_reset_secret_counts_with_many_identities_in_use(
+    count: int, announced: bool, at_most: int
+) -> None:
+    """As `docs/how-to/connect-couchdb.md` says, for the identity that is used last in each second, too."""
+    clock, client = Clock(), CountingClient()
+    secrets = CouchSecrets(clock, cast(CouchClient, client), Freshness(5, 3600), lambda: None)
+    users = [f"user{number}" for number in range(count)]
+
+    def use_all() -> str | None:
+        """Return the secret of the last."""
+        identities = [result_of(secrets.identity(CUSTOMER, user_id)) for user_id in users]
+        return None if identities[-1] is None else identities[-1].secret
+
+    for _ in range(15):
+        use_all()
+        clock.advance(1)
+    reads = client.reads
+    client.secrets[users[-1]] = "new"
+    if announced:
+        secrets.document_changed(account_db(CUSTOMER), users[-1])
+    seconds = 0
+    while use_all() == "old":
+        clock.advance(1)
+        seconds += 1
+    assert seconds <= at_most
+    assert client.reads - reads <= 100 * seconds + 200
+    secrets.stop()
+    assert clock.getDelayedCalls() == []

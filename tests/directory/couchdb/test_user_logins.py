@@ -203,7 +203,9 @@ def test_names_are_compared_as_in_kazoo() -> None:
     assert normalize_name("Solberg & Sønner, 24/7") == "solbergsnner247"
     assert normalize_name("!") is None
     assert normalize_name(7) is None
-    names = AccountNames(parse_all(account_document(account_id) for account_id in TREES))
+    names = AccountNames()
+    for record in parse_all(account_document(account_id) for account_id in TREES):
+        names.add(record)
     assert names.by_name("fjordtelecom") == [RESELLER]
     assert names.by_name(None) == []
     assert names.by_realm("bbbbbb.sip.example.com") == [RESELLER]

@@ -498,3 +498,14 @@ async def _until(condition: Any) -> None:
         waiting: Deferred[None] = deferLater(reactor, 0.002)
         await waiting
     raise AssertionError("the condition is not met")
+
+
+@pytest_twisted.ensureDeferred
+async def test_closing_it_gives_up_requests_without_the_service_running(
+    crossbar: StandInCrossbar, directory: CrossbarDirectory
+) -> None:
+    crossbar.hold()
+    asking = directory.account(CUSTOMER)
+    await directory.close()
+    with pytest.raises(StorageUnavailable):
+        await asking

@@ -13,7 +13,6 @@ from twisted.internet.task import Clock
 from kazoo_bridge.couchdb.names import WEBHOOKS
 from kazoo_bridge.interfaces import StorageUnavailable, StoredHook
 from kazoo_bridge.kazoo import to_gregorian
-from kazoo_bridge.storage import migrate
 from kazoo_bridge.storage.attempts import AttemptStore
 from kazoo_bridge.storage.couchdb_hooks.extras import HookExtrasStore
 from kazoo_bridge.storage.couchdb_hooks.source import CouchHookSource
@@ -21,6 +20,7 @@ from kazoo_bridge.storage.couchdb_hooks.store import CouchHookStore
 from tests.couchdb.fake_couch import FakeCouch
 from tests.directory.couchdb.harness import result_of
 from tests.storage.record_factories import NOW, ONE, A
+from tests.storage.sqlite_template import make_migrated_database
 from tests.webhooks.outage_harness import InlineDatabase
 
 T = TypeVar("T")
@@ -69,8 +69,7 @@ class HooksHarness:
         self.couch = FakeCouch()
         self.couch.create(WEBHOOKS)
         self.client = self.couch.client(self.clock, timeout=10)
-        self.database = RefusingDatabase(self.clock, f"sqlite:///{folder}/bridge.sqlite3")
-        migrate.upgrade(self.database.engine)
+        self.database = RefusingDatabase(self.clock, make_migrated_database(folder / "bridge.sqlite3"))
         self.extras = HookExtrasStore(self.clock, self.database)
         self.store = CouchHookStore(
             self.clock, self.client, self.extras, "kazoo_bridge@host", max_per_account

@@ -9,8 +9,8 @@ import pytest
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 
+from kazoo_bridge import batch_writer
 from kazoo_bridge.interfaces import Delivery, StorageUnavailable
-from kazoo_bridge.webhooks import batch_writer
 from kazoo_bridge.webhooks.attempts.attempt import AttemptResult
 from kazoo_bridge.webhooks.delivery import delivery_writer
 from kazoo_bridge.webhooks.delivery.delivery_writer import DeliveryWriter, OrderingBarrier

@@ -7,10 +7,12 @@ import pytest
 import pytest_twisted
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from zope.interface import alsoProvides
 
 from kazoo_bridge.interfaces import (
     ALL_ACCOUNTS,
     BindingPlan,
+    ITokenDoubts,
     Principal,
     TokenRestrictions,
     Topic,
@@ -265,6 +267,18 @@ class TestRightsCheck:
         answers[0].callback(None)
         answers[1].callback(False)
         assert (valid.result, revoked.result) == (False, [CHILD])
+
+    def test_a_directory_may_say_that_a_token_is_in_doubt(self) -> None:
+        its = Harness()
+        check = its.authorizer.begin_check()
+        assert not check.is_in_doubt(its.session)
+        its.session.token = "t"
+        assert not check.is_in_doubt(its.session)
+        its.directory.is_in_doubt = lambda token: token == "t"  # type: ignore[attr-defined]
+        alsoProvides(its.directory, ITokenDoubts)
+        assert check.is_in_doubt(its.session)
+        its.session.token = "other"
+        assert not check.is_in_doubt(its.session)
 
 
 @pytest.mark.timeout(30)

@@ -69,6 +69,31 @@ def test_a_check_asks_for_a_bounded_number_of_answers(monkeypatch: pytest.Monkey
     assert its.checked[3:] == ["s3", "s4", "s5"]
 
 
+def test_tokens_in_doubt_are_checked_before_the_others_beyond_the_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rights_sweep, "MAX_LOOKUPS", 2)
+    monkeypatch.setattr(rights_sweep, "MAX_DOUBTFUL_LOOKUPS", 4)
+    doubtful = {"s5", "s7", "s8"}
+    monkeypatch.setattr(RightsCheck, "is_in_doubt", lambda _, session: session.id in doubtful)
+    its = Harness()
+    for session in its.sessions:
+        its.answers[session.id] = Deferred()
+        its.answers[session.id].callback(None)
+    its.sweep.check(its.sessions)
+    assert its.checked == ["s0", "s1", "s5", "s7"]
+    its.sweep.check([])
+    assert its.checked[4:] == ["s2", "s3", "s8"]
+    its.sweep.check([])
+    assert its.checked[7:] == ["s4", "s6"]
+    its.sweep.check([])
+    assert its.checked[9:] == ["s9"]
+    its.sweep.check(its.sessions)
+    its.sweep.stop()
+    its.sweep.check([])
+    assert len(its.checked) == 14
+
+
 def test_one_session_is_checked_at_a_time_and_later_ones_with_newer_answers() -> None:
     its = Harness()
     its.answers["s0"] = Deferred()
