@@ -13,8 +13,21 @@ from kazoo_bridge.calls.command_urls import UrlCheck, command_urls, flow_urls, r
 from kazoo_bridge.calls.command_validation import is_valid_call_id, validate_command, validate_flow
 from kazoo_bridge.calls.kazoo_messages import Message, action_command, flow_command
 from kazoo_bridge.calls.live_calls import LiveCalls
+from kazoo_bridge.calls.new_calls.endpoints import EndpointFinder
+from kazoo_bridge.calls.new_calls.placer import NewCallPlacer
 from kazoo_bridge.config import Config
-from kazoo_bridge.interfaces import CallChange, CommandRefused, IBus, ICalls, ICallWatch, UnknownCall
+from kazoo_bridge.interfaces import (
+    CallChange,
+    CommandRefused,
+    IBus,
+    ICalls,
+    ICallWatch,
+    IDirectory,
+    IQuickcall,
+    NewCall,
+    UnknownCall,
+)
+from kazoo_bridge.token_bucket import KeyedTokenBuckets
 
 
 @implementer(ICalls)
@@ -28,16 +41,37 @@ class CallService:
     _bus: IBus
     _queries: ChannelQueries
     _live_calls: LiveCalls
+    _new_calls: NewCallPlacer
     _check_url: UrlCheck | None = None
 
     @classmethod
     def from_config(
-        cls, reactor: Any, config: Config, bus: IBus, check_url: UrlCheck | None = None
+        cls,
+        reactor: Any,
+        config: Config,
+        bus: IBus,
+        check_url: UrlCheck | None = None,
+        directory: IDirectory | None = None,
     ) -> CallService:
-        """Build the parts; nothing runs yet. `check_url` is used if ``calls.check_urls`` is set."""
+        """Build the parts; nothing runs yet.
+
+        `check_url` is used if ``calls.check_urls`` is set. `directory` knows the people's telephones, which
+        new calls let ring.
+        """
         queries = ChannelQueries(bus, config.calls.query_timeout_ms / 1000)
         check = check_url if config.calls.check_urls else None
-        return cls(bus, queries, LiveCalls(reactor, bus, queries), check)
+        per_minute = config.calls.new_calls_per_minute
+        new_calls = NewCallPlacer(
+            reactor,
+            bus,
+            queries,
+            EndpointFinder(directory),
+            IQuickcall(directory) if IQuickcall.providedBy(directory) else None,
+            KeyedTokenBuckets(reactor, per_minute, 60 / per_minute),
+            config.calls.query_timeout_ms / 1000,
+            config.calls.allow_eavesdrop,
+        )
+        return cls(bus, queries, LiveCalls(reactor, bus, queries), new_calls, check)
 
     def start(self) -> None:
         """Be ready to consume call events; none are bound while no account is watched."""
@@ -91,6 +125,16 @@ class CallService:
             return flow_command(call_id, validated)
 
         return await self._publish(account_id, call_id, make_message, "metaflow sent")
+
+    async def place(
+        self,
+        account_id: str,
+        command: str,
+        data: Mapping[str, Any],
+        on_outcome: Callable[[NewCall], None] | None = None,
+    ) -> NewCall:
+        """See `ICalls.place`."""
+        return await self._new_calls.place(account_id, command, data, on_outcome)
 
     def watch(self, account_id: str, watcher: Callable[[CallChange], None]) -> ICallWatch:
         """See `ICalls.watch`."""

@@ -202,7 +202,9 @@ class Node:
         webhooks = WebhookService.from_config(
             reactor, config, bus, directory, stores, categories, name, on_account_deleted
         )
-        calls = CallService.from_config(reactor, config, bus, webhooks.check_command_url)
+        calls = CallService.from_config(
+            reactor, config, bus, webhooks.check_command_url, cast(IDirectory, directory)
+        )
         return cls(
             reactor=reactor,
             config=config,

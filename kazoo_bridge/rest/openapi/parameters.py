@@ -42,6 +42,7 @@ _PATH = (
     _in_path("user_id", "The user's id"),
     _in_path("device_id", "The device's id"),
     _in_path("group_id", "The group's id"),
+    _in_path("number", "The number, as a person would dial it; percent-encoded"),
     _in_path("name", "The file's path within the page"),
 )
 
