@@ -137,9 +137,8 @@ class NewCallPlacer:
         known = is_valid_call_id(request.call_id)
         if not known or await self._queries.by_call_id(call.account_id, request.call_id) is None:
             raise UnknownCall(request.call_id)
-        endpoints = await self._endpoints.find(call.account_id, request.from_type, request.from_id)
-        device_id = next((one.device_id for one in endpoints or () if one.device_id), None)
-        if endpoints is None and request.from_type == FROM_DEVICE:
+        device_id = await self._endpoints.device_id(call.account_id, request.from_type, request.from_id)
+        if device_id is None and request.from_type == FROM_DEVICE:
             device_id = request.from_id  # KAZOO looks for it among those of the account
         if device_id is None:
             message = "the devices of the user are not known here: use from_type device"

@@ -43,7 +43,6 @@ def test_a_device_with_its_own_realm() -> None:
         ("user", "lazy"),
         ("user", "gone"),
         ("device", "off"),
-        ("device", "forward"),
     ],
 )
 def test_who_has_no_telephone_is_refused(kind: str, member_id: str) -> None:
@@ -76,3 +75,17 @@ def test_the_number_of_telephones_is_bounded() -> None:
     devices = {f"d{n}": Device(f"d{n}", sip_username=f"s{n}") for n in range(MAX_ENDPOINTS + 5)}
     people = People({"u1": User("u1", device_ids=tuple(devices))}, devices)
     assert len(find(make_directory(known=people), "user", "u1")) == MAX_ENDPOINTS
+
+
+def test_telephones_whose_registration_is_not_known_are_left_to_kazoo() -> None:
+    assert find(make_directory(), "device", "forward") is None
+
+
+def test_the_device_of_a_user_or_itself() -> None:
+    def device_id(directory: Any, kind: str, member_id: str) -> Any:
+        found = EndpointFinder(directory).device_id(ACCOUNT, kind, member_id)
+        return _results.successResultOf(ensureDeferred(found))
+
+    assert device_id(make_directory(), "user", "u1") == "d1"
+    assert device_id(make_directory(), "device", "forward") == "forward"
+    assert device_id(DirectoryWithUsernames(), "user", "u1") is None
