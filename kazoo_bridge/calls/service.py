@@ -9,6 +9,7 @@ from attrs import define
 from zope.interface import implementer
 
 from kazoo_bridge.calls.channel_queries import Channel, ChannelQueries
+from kazoo_bridge.calls.command_schemas import COMMAND_SCHEMAS
 from kazoo_bridge.calls.command_urls import UrlCheck, command_urls, flow_urls, require_permitted
 from kazoo_bridge.calls.command_validation import is_valid_call_id, validate_command, validate_flow
 from kazoo_bridge.calls.kazoo_messages import Message, action_command, flow_command
@@ -112,7 +113,7 @@ class CallService:
                 raise CommandRefused(
                     {"other_leg_call_id": {"required": {"message": "the channel is connected to no other"}}}
                 )
-            return action_command(call_id, command, validated)
+            return action_command(call_id, COMMAND_SCHEMAS[command].action or command, validated)
 
         return await self._publish(account_id, call_id, make_message, f"{command} initiated")
 
