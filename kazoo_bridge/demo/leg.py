@@ -109,7 +109,7 @@ class Leg:
     def variables(self) -> dict[str, Any]:
         """Return the custom channel variables."""
         tenant, party = self.tenant, self.party
-        variables: dict[str, Any] = {
+        variables = {
             "Account-ID": tenant.id,
             "Account-Name": tenant.name,
             "Account-Realm": tenant.realm,
@@ -129,7 +129,7 @@ class Leg:
                 "Owner-ID": party.user_id,
             }
             variables |= {
-                "Username": party.sip_username,
+                "Username": party.sip_username or "",
                 "Presence-ID": f"{party.number}@{tenant.realm}",
             }
         else:
