@@ -67,24 +67,26 @@ def originate_from_telephones(
 
 
 def originate_from_number(account_id: str, realm: str, request: OriginateRequest, call_id: str) -> Message:
-    """Build the request that calls a number as the account would, and transfers it to ``to``."""
+    """Build the request that calls a number as the account would, and transfers it to ``to``.
+
+    `realm` is the account's; empty if it is not known.
+    """
     variables = {"Authorizing-ID": account_id, "Authorizing-Type": "account"}
+    uris = {
+        "Loopback-Request-URI": f"{request.from_id}@{realm}",
+        "From-URI": f"{request.to}@{realm}",
+        "Request-URI": f"{request.from_id}@{realm}",
+    }
     endpoint = {
         "Invite-Format": "loopback",
         "Route": request.from_id,
         "To-DID": request.from_id,
-        "To-Realm": realm,
+        "To-Realm": realm or None,
         "Outbound-Call-ID": call_id,
         "Endpoint-Timeout": request.timeout_s,
-        "Custom-Channel-Vars": {
-            "Account-ID": account_id,
-            **variables,
-            "Loopback-Request-URI": f"{request.from_id}@{realm}",
-            "From-URI": f"{request.to}@{realm}",
-            "Request-URI": f"{request.from_id}@{realm}",
-        },
+        "Custom-Channel-Vars": {"Account-ID": account_id, **variables, **(uris if realm else {})},
     }
-    return _originate(account_id, request, [endpoint], call_id, variables, "single")
+    return _originate(account_id, request, [_present(endpoint)], call_id, variables, "single")
 
 
 def eavesdrop(account_id: str, request: EavesdropRequest, device_id: str) -> Message:

@@ -100,6 +100,13 @@ def test_a_number_is_called_by_the_switch_itself() -> None:
     assert body["Custom-Channel-Vars"]["Account-ID"] == ACCOUNT
 
 
+def test_an_unknown_realm_is_left_out() -> None:
+    request = OriginateRequest("number", "2001", "2003")
+    (endpoint,) = originate_from_number(ACCOUNT, "", request, "c1")[2]["Endpoints"]
+    assert "To-Realm" not in endpoint
+    assert set(endpoint["Custom-Channel-Vars"]) == {"Account-ID", "Authorizing-ID", "Authorizing-Type"}
+
+
 def test_listening_in() -> None:
     request = EavesdropRequest("c9", "device", "d1", "whisper", 15)
     assert eavesdrop(ACCOUNT, request, "d1") == (
