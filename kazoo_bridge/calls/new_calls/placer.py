@@ -144,12 +144,16 @@ class NewCallPlacer:
             message = "the devices of the user are not known here: use from_type device"
             raise CommandRefused(field_error("from_id", "not_found", message, cause=request.from_id))
         message_to_send = eavesdrop(call.account_id, request, device_id)
-        return await self._send(call, message_to_send, request.timeout_s, on_outcome)
+        # KAZOO's `spyvsspy` replies before the telephone is answered, within 5 seconds.
+        return await self._send(call, message_to_send, 0, on_outcome)
 
     async def _send(
         self, call: NewCall, message: Message, timeout: float, on_outcome: OnOutcome | None
     ) -> NewCall:
-        """Publish the request, and return what the switch reports within the time for it."""
+        """Publish the request, and return what the switch reports within the time for it.
+
+        `timeout`: seconds after which the outcome is late; it may come `OUTCOME_MARGIN` later.
+        """
         progress = NewCallProgress(call, on_outcome)
         exchange, routing_key, body = message
         asked = self._bus.request(

@@ -176,6 +176,12 @@ def test_listening_in(calls: NewCallHarness) -> None:
     assert calls.outcomes == []
 
 
+def test_listening_in_is_started_soon_or_not_at_all(calls: NewCallHarness) -> None:
+    calls.base.result_of(calls.place("eavesdrop", {**EAVESDROP, "timeout_s": 120}), 0.5)
+    calls.base.clock.advance(OUTCOME_MARGIN)
+    assert [one.status for one in calls.outcomes] == ["unknown"]
+
+
 def test_listening_in_is_off_by_default(base: Harness) -> None:
     calls = make_harness(base)
     calls.listen()
