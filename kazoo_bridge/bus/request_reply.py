@@ -107,11 +107,14 @@ class RequestReplyClient:
         *,
         timeout: float,
         done_when: DoneWhen | None = None,
+        mandatory: bool = False,
     ) -> Deferred[list[Event]]:
         """See `IBus.request`. Cancelling the Deferred drops the request."""
         if len(self._pending) >= MAX_PENDING_REQUESTS:
             return fail(BusUnavailable(f"{MAX_PENDING_REQUESTS} requests wait for replies already"))
-        return Deferred.fromCoroutine(self._request(exchange, routing_key, body, timeout, done_when))
+        return Deferred.fromCoroutine(
+            self._request(exchange, routing_key, body, timeout, done_when, mandatory)
+        )
 
     def connection_lost(self) -> None:
         """End every published request with the replies that arrived, or `BusUnavailable` without any.
@@ -135,12 +138,13 @@ class RequestReplyClient:
         body: Mapping[str, Any],
         timeout: float,
         done_when: DoneWhen | None,
+        mandatory: bool,
     ) -> list[Event]:
         message_id = secrets.token_hex(16)
         pending = self._pending[message_id] = _PendingRequest(done_when)
         timer = self._clock.callLater(max(0.0, timeout), lambda: pending.expire(self._unsent_reason()))
         sending = Deferred.fromCoroutine(
-            self._send(pending, exchange, routing_key, self._with_envelope(body, message_id))
+            self._send(pending, exchange, routing_key, self._with_envelope(body, message_id), mandatory)
         )
         sending.addErrback(pending.fail)
         try:
@@ -154,7 +158,12 @@ class RequestReplyClient:
         return pending.replies
 
     async def _send(
-        self, pending: _PendingRequest, exchange: str, routing_key: str, body: Mapping[str, Any]
+        self,
+        pending: _PendingRequest,
+        exchange: str,
+        routing_key: str,
+        body: Mapping[str, Any],
+        mandatory: bool,
     ) -> None:
         if self._consumer is None:
             queue = Queue(self._server_id, frozenset({Topic(TARGETED, self._server_id)}), acknowledge=False)
@@ -165,7 +174,7 @@ class RequestReplyClient:
             await publishing
             await self._consumer.when_running()
         pending.published = True
-        await self._bus.publish(exchange, routing_key, body)
+        await self._bus.publish(exchange, routing_key, body, mandatory=mandatory)
         pending.confirmed = True
 
     def _unsent_reason(self) -> str:

@@ -192,9 +192,12 @@ class ZonedBus(MultiService):
         *,
         timeout: float,
         done_when: DoneWhen | None = None,
+        mandatory: bool = False,
     ) -> Deferred[list[Event]]:
         """See `IBus`. Publishes in the home zone, where its replies arrive, too."""
-        return self._home.request(exchange, routing_key, body, timeout=timeout, done_when=done_when)
+        return self._home.request(
+            exchange, routing_key, body, timeout=timeout, done_when=done_when, mandatory=mandatory
+        )
 
     def unavailable_reason(self) -> str | None:
         """See `IBus`. Says nothing of the other zones."""

@@ -17,6 +17,7 @@ from kazoo_bridge.calls.call_state import (
     apply_reply,
     from_channel,
     unparked,
+    with_state_since,
 )
 from kazoo_bridge.calls.channel_queries import Channel, ChannelReport, replying_node
 
@@ -78,7 +79,10 @@ class AccountCalls:
         return bool(self._missing)
 
     def apply_event(self, name: str, body: Mapping[str, Any], now: float) -> CallsDiff:
-        """Apply an event of the account; `name` is one of `EVENTS`, `body` its message, `now` the time."""
+        """Apply an event of the account; `name` is one of `EVENTS`, `body` its message.
+
+        `now` is the time in Unix seconds.
+        """
         call_id = body.get("Call-ID")
         if not isinstance(call_id, str) or not 0 < len(call_id) <= _MAX_ID_LENGTH:
             return _NO_DIFF
@@ -89,11 +93,11 @@ class AccountCalls:
             self._ended.pop(call_id, None)
         elif call_id in self._ended:
             return _NO_DIFF
-        changed = self._unpark(body.get("Parking-Slot")) if name in UNPARK_EVENTS else []
+        changed = self._unpark(body.get("Parking-Slot"), now) if name in UNPARK_EVENTS else []
         if name not in UNPARK_EVENTS or call_id in self.calls:
             self._touched[call_id] = now
             self._node_of[call_id] = replying_node(body)
-            changed += self._put(apply_event(self.account_id, name, self.calls.get(call_id), body))
+            changed += self._put(apply_event(self.account_id, name, self.calls.get(call_id), body), now)
         else:
             self._touched.pop(call_id, None)
         return CallsDiff(list({call["call_id"]: call for call in changed}.values()))
@@ -113,7 +117,9 @@ class AccountCalls:
         changed = [
             call
             for call_id, channel in reported.items()
-            for call in self._put(self._reconcile(call_id, channel, queried_at))
+            for call in self._put(
+                self._reconcile(call_id, channel, queried_at), now if call_id in self.calls else None
+            )
         ]
         for call_id in reported:
             self._missing.pop(call_id, None)
@@ -143,9 +149,11 @@ class AccountCalls:
             return {**from_channel(self.account_id, channel), **old}
         return apply_reply(self.account_id, old, channel)
 
-    def _put(self, call: Call) -> list[Call]:
+    def _put(self, call: Call, now: float | None) -> list[Call]:
+        """Keep a call; `now` is when it has changed, None for one that was not known before a reply."""
         call_id = call["call_id"]
         old = self.calls.get(call_id)
+        call = with_state_since(old, call, now)
         if old is None and len(self.calls) >= MAX_CALLS:
             self._touched.pop(call_id, None)
             self._node_of.pop(call_id, None)
@@ -160,12 +168,12 @@ class AccountCalls:
         self.calls[call_id] = call
         return [] if call == old else [call]
 
-    def _unpark(self, slot: object) -> list[Call]:
+    def _unpark(self, slot: object, now: float) -> list[Call]:
         """Unpark the call in `slot`. The event that says so has the call id of the retrieving leg."""
         parked = [
             call for call in self.calls.values() if slot is not None and call.get("parking_slot") == slot
         ]
-        return [changed for call in parked for changed in self._put(unparked(call))]
+        return [changed for call in parked for changed in self._put(unparked(call), now)]
 
     def _end(self, call_id: str, now: float) -> CallsDiff:
         self._ended.pop(call_id, None)

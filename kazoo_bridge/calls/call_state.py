@@ -19,6 +19,7 @@ RINGING, ANSWERED, HELD, PARKED = "ringing", "answered", "held", "parked"
 
 PARK_PARKED, PARK_RETRIEVED, PARK_ABANDONED = "PARK_PARKED", "PARK_RETRIEVED", "PARK_ABANDONED"
 CREATED, BRIDGED = "CHANNEL_CREATE", "CHANNEL_BRIDGE"
+RECORD_START, RECORD_STOP = "RECORD_START", "RECORD_STOP"
 
 #: Events that end a call. ``CHANNEL_DISCONNECTED`` does not: KAZOO publishes it for every call of a switch
 #: when its link to the switch is away (``ecallmgr_fs_channels``), and the calls go on.
@@ -38,7 +39,10 @@ _STATES = {
 }
 
 #: All events that change calls.
-EVENTS = frozenset({CREATED, BRIDGED, *_STATES, *END_EVENTS})
+EVENTS = frozenset({CREATED, BRIDGED, RECORD_START, RECORD_STOP, *_STATES, *END_EVENTS})
+
+#: Keys that a call has only while it is parked.
+_PARKING_KEYS = ("parking_slot", "parked_by_name", "parked_by_number")
 
 _NOT_ANSWERED = ("early", "ringing")
 
@@ -88,14 +92,50 @@ def apply_event(account_id: str, name: str, old: Call | None, body: Mapping[str,
     call = {**before, **data, "state": _next_state(name, before.get("state"), body)}
     if "is_internal_leg" not in call or "Channel-Name" in body or "Channel-Is-Loopback" in body:
         call["is_internal_leg"] = is_loopback(body)
-    if call["state"] != PARKED:
-        call.pop("parking_slot", None)
-    return call
+    if name == RECORD_START:
+        call["recording"] = True
+    elif name == RECORD_STOP:
+        call.pop("recording", None)
+    if name == PARK_PARKED and old is not None:
+        call |= _parker(old)
+    return _without_parking(call)
+
+
+def with_state_since(old: Call | None, call: Call, now: float | None) -> Call:
+    """Return the call with the time of its last change of state, in Gregorian seconds, as far as it is known.
+
+    `old` is the call before, None if it is new. `now`, in Unix seconds, is when it changed; None: nothing
+    tells, because the call was not known before a reply.
+    """
+    since = (old or {}).get("state_since")
+    if old is None or old.get("state") != call["state"]:
+        since = to_gregorian(now) if now is not None else None
+        if now is None and call["state"] == RINGING:
+            since = call.get("timestamp")
+    rest = {key: value for key, value in call.items() if key != "state_since"}
+    return rest if since is None else {**rest, "state_since": since}
 
 
 def unparked(old: Call) -> Call:
     """Return the call as answered, without its parking slot."""
-    return {key: value for key, value in old.items() if key != "parking_slot"} | {"state": ANSWERED}
+    return _without_parking({**old, "state": ANSWERED})
+
+
+def _without_parking(call: dict[str, Any]) -> dict[str, Any]:
+    """Remove what only a parked call has, unless it is parked."""
+    if call["state"] != PARKED:
+        for key in _PARKING_KEYS:
+            call.pop(key, None)
+    return call
+
+
+def _parker(old: Call) -> dict[str, Any]:
+    """Return who has parked a call: the party that it was connected to. Parking events do not say."""
+    if old.get("state") not in (ANSWERED, HELD) or "other_leg_call_id" not in old:
+        return {}
+    party = "callee" if old.get("direction") == "inbound" else "caller"
+    found = {f"parked_by_{key}": old.get(f"{party}_id_{key}") for key in ("name", "number")}
+    return _without_absent(found)
 
 
 def apply_reply(account_id: str, old: Call | None, channel: Channel) -> Call:
@@ -105,9 +145,7 @@ def apply_reply(account_id: str, old: Call | None, channel: Channel) -> Call:
     call = {**before, **data}
     if old is not None and old.get("state") == PARKED and data["state"] == ANSWERED:
         call["state"] = PARKED  # the switch does not know about parking
-    if call["state"] != PARKED:
-        call.pop("parking_slot", None)
-    return call
+    return _without_parking(call)
 
 
 def from_channel(account_id: str, channel: Channel) -> dict[str, Any]:
@@ -130,6 +168,8 @@ def _next_state(name: str, before: object, body: Mapping[str, Any]) -> str:
     if name in _STATES:
         return _STATES[name]
     answer_state = body.get("Channel-Answer-State")
+    if name in (RECORD_START, RECORD_STOP) and isinstance(before, str):
+        return before
     if name == CREATED:
         return ANSWERED if answer_state == "answered" else RINGING
     # Bridged before the answer, to pass on the ringing tone (early media).

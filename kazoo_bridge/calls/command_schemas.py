@@ -34,7 +34,8 @@ class CommandSchema:
 
     `properties` has a JSON schema for each key. The keys in `required` must be given, and one of those in
     `any_of` if it has any. `defaults` are added where a key is not given. `urls` are the keys whose value may
-    be a URL that the switch requests.
+    be a URL that the switch requests. `action` is the action of KAZOO's metaflows that carries the command
+    out; None: that of its name.
     """
 
     properties: Mapping[str, Any] = field(factory=dict)
@@ -42,6 +43,7 @@ class CommandSchema:
     any_of: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = field(factory=dict)
     urls: tuple[str, ...] = ()
+    action: str | None = None
 
 
 COMMAND_SCHEMAS: Mapping[str, CommandSchema] = {
@@ -57,6 +59,10 @@ COMMAND_SCHEMAS: Mapping[str, CommandSchema] = {
     "callflow": CommandSchema(
         {"id": _ID, "captures": _CAPTURES, "collected": _CAPTURES}, any_of=("id", "captures", "collected")
     ),
+    # KAZOO's Konami completes a transfer when the consulting leg ends, and gives it up when that leg is
+    # connected to its former peer again (`konami_transfer`).
+    "cancel_transfer": CommandSchema(action="resume"),
+    "complete_transfer": CommandSchema(action="hangup"),
     "hangup": CommandSchema(),
     "hold": CommandSchema(
         {"moh_aleg": _TEXT, "moh_bleg": _TEXT, "unhold_key": _one_of(*_DIGITS)},

@@ -48,6 +48,7 @@ def step_schema(reference: str = "#") -> dict[str, Any]:
             "then": {"properties": {"data": {"properties": dict(command.properties)}}},
         }
         for name, command in COMMAND_SCHEMAS.items()
+        if command.action is None
     ]
     return {
         "type": "object",

@@ -9,12 +9,26 @@ from attrs import define
 from zope.interface import implementer
 
 from kazoo_bridge.calls.channel_queries import Channel, ChannelQueries
+from kazoo_bridge.calls.command_schemas import COMMAND_SCHEMAS
 from kazoo_bridge.calls.command_urls import UrlCheck, command_urls, flow_urls, require_permitted
 from kazoo_bridge.calls.command_validation import is_valid_call_id, validate_command, validate_flow
 from kazoo_bridge.calls.kazoo_messages import Message, action_command, flow_command
 from kazoo_bridge.calls.live_calls import LiveCalls
+from kazoo_bridge.calls.new_calls.endpoints import EndpointFinder
+from kazoo_bridge.calls.new_calls.placer import NewCallPlacer
 from kazoo_bridge.config import Config
-from kazoo_bridge.interfaces import CallChange, CommandRefused, IBus, ICalls, ICallWatch, UnknownCall
+from kazoo_bridge.interfaces import (
+    CallChange,
+    CommandRefused,
+    IBus,
+    ICalls,
+    ICallWatch,
+    IDirectory,
+    IQuickcall,
+    NewCall,
+    UnknownCall,
+)
+from kazoo_bridge.token_bucket import KeyedTokenBuckets
 
 
 @implementer(ICalls)
@@ -28,16 +42,37 @@ class CallService:
     _bus: IBus
     _queries: ChannelQueries
     _live_calls: LiveCalls
+    _new_calls: NewCallPlacer
     _check_url: UrlCheck | None = None
 
     @classmethod
     def from_config(
-        cls, reactor: Any, config: Config, bus: IBus, check_url: UrlCheck | None = None
+        cls,
+        reactor: Any,
+        config: Config,
+        bus: IBus,
+        check_url: UrlCheck | None = None,
+        directory: IDirectory | None = None,
     ) -> CallService:
-        """Build the parts; nothing runs yet. `check_url` is used if ``calls.check_urls`` is set."""
+        """Build the parts; nothing runs yet.
+
+        `check_url` is used if ``calls.check_urls`` is set. `directory` knows the people's telephones, which
+        new calls let ring.
+        """
         queries = ChannelQueries(bus, config.calls.query_timeout_ms / 1000)
         check = check_url if config.calls.check_urls else None
-        return cls(bus, queries, LiveCalls(reactor, bus, queries), check)
+        per_minute = config.calls.new_calls_per_minute
+        new_calls = NewCallPlacer(
+            reactor,
+            bus,
+            queries,
+            EndpointFinder(directory),
+            IQuickcall(directory) if IQuickcall.providedBy(directory) else None,
+            KeyedTokenBuckets(reactor, per_minute, 60 / per_minute),
+            config.calls.query_timeout_ms / 1000,
+            config.calls.allow_eavesdrop,
+        )
+        return cls(bus, queries, LiveCalls(reactor, bus, queries), new_calls, check)
 
     def start(self) -> None:
         """Be ready to consume call events; none are bound while no account is watched."""
@@ -78,7 +113,7 @@ class CallService:
                 raise CommandRefused(
                     {"other_leg_call_id": {"required": {"message": "the channel is connected to no other"}}}
                 )
-            return action_command(call_id, command, validated)
+            return action_command(call_id, COMMAND_SCHEMAS[command].action or command, validated)
 
         return await self._publish(account_id, call_id, make_message, f"{command} initiated")
 
@@ -91,6 +126,16 @@ class CallService:
             return flow_command(call_id, validated)
 
         return await self._publish(account_id, call_id, make_message, "metaflow sent")
+
+    async def place(
+        self,
+        account_id: str,
+        command: str,
+        data: Mapping[str, Any],
+        on_outcome: Callable[[NewCall], None] | None = None,
+    ) -> NewCall:
+        """See `ICalls.place`."""
+        return await self._new_calls.place(account_id, command, data, on_outcome)
 
     def watch(self, account_id: str, watcher: Callable[[CallChange], None]) -> ICallWatch:
         """See `ICalls.watch`."""

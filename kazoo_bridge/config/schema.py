@@ -159,10 +159,12 @@ class Websockets:
 
 @frozen
 class Calls:
-    """Queries of live calls."""
+    """Queries of live calls, commands to them, and new calls."""
 
     query_timeout_ms: int = _integer(2000, 10, 60_000)
     check_urls: bool = True
+    allow_eavesdrop: bool = False
+    new_calls_per_minute: int = _integer(60, 1, 6000)
 
 
 @frozen

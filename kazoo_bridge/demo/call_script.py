@@ -9,9 +9,10 @@ from typing import Protocol
 
 from twisted.internet.interfaces import IReactorTime
 
-from kazoo_bridge.demo.call import Call, Phase
+from kazoo_bridge.demo.call import Call
 from kazoo_bridge.demo.leg import Leg
 from kazoo_bridge.demo.notifications import NotificationPublisher
+from kazoo_bridge.demo.phase import Phase
 from kazoo_bridge.demo.tenants import Party, Tenant
 from kazoo_bridge.demo.timer import Timer
 
@@ -33,6 +34,9 @@ class CallEnvironment(Protocol):
     def free_slot(self, tenant: Tenant) -> str:
         """Return a free parking slot of the account."""
 
+    def is_available(self, party: Party) -> bool:
+        """Return False for a person who does not want to be disturbed."""
+
 
 class CallScript:
     """The script of one call. Call `plan_next_step` after each of its steps, even if a command took it."""
@@ -53,6 +57,8 @@ class CallScript:
         self._timer = Timer(clock)
         self._started_at = clock.seconds()
         self._choose_step: dict[Phase, Callable[[], _Step]] = {
+            Phase.ORIGINATING: self._while_originating,
+            Phase.CONSULTING: self._while_consulting,
             Phase.DIALLING: self._while_dialling,
             Phase.RINGING: self._while_ringing,
             Phase.TALKING: self._while_talking,
@@ -75,17 +81,34 @@ class CallScript:
 
     # -- choices of the next step: its time in seconds, and the step
 
+    def _while_originating(self) -> _Step:
+        call = self._call
+        if not self._environment.is_available(call.first.party):
+            return 0.5, partial(call.hang_up, "USER_BUSY")
+        if self._rng.random() < 0.85:
+            return self._between(1.5, 4), call.pick_up
+        return self._between(4, 8), partial(call.hang_up, "NO_ANSWER")
+
+    def _while_consulting(self) -> _Step:
+        call = self._call
+        seconds = self._between(*(_IDLE_AFTER_COMMAND if call.commanded else (4, 12)))
+        return seconds, call.complete_transfer if self._rng.random() < 0.8 else call.cancel_transfer
+
     def _while_dialling(self) -> _Step:
         return self._between(0.2, 1.0), partial(self._call.ring, self._call.callee)
 
     def _while_ringing(self) -> _Step:
         call, draw = self._call, self._rng.random()
+        if not self._environment.is_available(call.callee):
+            return 0.5, partial(self._missed, "USER_BUSY")
+        if call.is_originated and call.second is None and draw < 0.15:
+            return self._between(8, 14), self._not_answered
         if call.commanded or call.first.answered is not None:
             return self._between(1.5, 4), call.answer
         if draw < 0.08:
-            return self._between(4, 9), partial(call.hang_up, "ORIGINATOR_CANCEL")
+            return self._between(4, 9), partial(self._missed, "ORIGINATOR_CANCEL")
         if draw < 0.12:
-            return 0.5, partial(call.refuse, "USER_BUSY")
+            return 0.5, partial(self._missed, "USER_BUSY")
         if draw < 0.28:
             return self._between(10, 18), self._not_answered
         return self._between(1, 7), call.answer
@@ -130,7 +153,18 @@ class CallScript:
         if self._call.callee.inside and self._rng.random() < 0.7:
             self._call.to_mailbox("NO_ANSWER")
         else:
-            self._call.hang_up("NO_ANSWER")
+            self._missed("NO_ANSWER")
+
+    def _missed(self, cause: str) -> None:
+        """The called person does not answer, for a reason."""
+        call = self._call
+        leg, callee = call.first, call.callee
+        if cause == "USER_BUSY":
+            call.refuse(cause)
+        else:
+            call.hang_up(cause)
+        if callee.inside:
+            self._notifications.missed_call(leg, callee, cause)
 
     def _leave_message(self, length: float) -> None:
         call = self._call

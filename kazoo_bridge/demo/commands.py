@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kazoo_bridge.demo.call import Call, Phase
+from kazoo_bridge.demo.call import Call
 from kazoo_bridge.demo.leg import Leg
 from kazoo_bridge.demo.live_calls import SimulatedCalls
+from kazoo_bridge.demo.phase import Phase
 from kazoo_bridge.demo.tenants import Party
 from kazoo_bridge.interfaces import Topic
 from kazoo_bridge.kazoo import Event
@@ -17,7 +18,7 @@ from kazoo_bridge.kazoo import Event
 _MAX_FLOW_STEPS = 20
 
 #: Actions that only change `Leg.media`.
-_MEDIA_ACTIONS = frozenset({"play", "say", "tts", "record_call", "audio_level"})
+_MEDIA_ACTIONS = frozenset({"play", "say", "tts", "audio_level"})
 
 #: Argument of ``record_call`` -> state before -> state after; other states do not change.
 _RECORDING: Mapping[str, Mapping[str, str]] = {
@@ -30,6 +31,9 @@ _RECORDING: Mapping[str, Mapping[str, str]] = {
 
 #: Extensions, feature codes, and numbers.
 _NUMBER = re.compile(r"[+*]?[0-9*#]+")
+
+#: Feature codes of parking slots and mailboxes, as KAZOO's applications for accounts set them up.
+PARK_CODE, MAILBOX_CODE = re.compile(r"\*[345](\d+)"), re.compile(r"\*\*(\d+)")
 
 _Data = Mapping[str, Any]
 
@@ -98,7 +102,10 @@ class CommandExecutor:
         return True
 
     def _perform(self, call: Call, leg: Leg, action: str, data: _Data) -> None:
-        if action in _MEDIA_ACTIONS:
+        if action == "record_call":
+            before = leg.media.get("recording", "off")
+            call.record(leg, _RECORDING.get(str(data.get("action", "start")), {}).get(before, before))
+        elif action in _MEDIA_ACTIONS:
             _set_media(leg, action, data)
         elif action in self._actions:
             self._actions[action](call, leg, data)
@@ -108,7 +115,7 @@ class CommandExecutor:
     # -- actions
 
     def _hangup(self, call: Call, leg: Leg, data: _Data) -> None:
-        call.hang_up()
+        call.leave(leg)
 
     def _hold(self, call: Call, leg: Leg, data: _Data) -> None:
         _require(call.hold(leg), "the call is not connected")
@@ -123,10 +130,17 @@ class CommandExecutor:
             call.hang_up()
 
     def _transfer(self, call: Call, leg: Leg, data: _Data) -> None:
-        target = _called(call, _text(data, "target"))
+        number = _text(data, "target")
+        target = _called(call, number)
         # The transferring leg ends and the other one goes to the target, unless the command says otherwise.
         transferred = leg if data.get("leg") in ("bleg", "peer") else call.other(leg) or leg
-        if (
+        slot, mailbox = PARK_CODE.fullmatch(number), MAILBOX_CODE.fullmatch(number)
+        if slot is not None:
+            self._park_in(call, transferred, slot[1])
+        elif mailbox is not None:
+            call.transfer(transferred, self._person(call, mailbox[1]))
+            call.to_mailbox("BLIND_TRANSFER")
+        elif (
             data.get("transfer-type") == "attended"
             and call.second is not None
             and transferred is not call.ringing
@@ -136,7 +150,12 @@ class CommandExecutor:
             call.transfer(transferred, target)
 
     def _park(self, call: Call, leg: Leg, data: _Data) -> None:
-        _require(call.park(leg, self._calls.free_slot(call.tenant)), "the call cannot be parked")
+        slot = data.get("slot")
+        self._park_in(call, leg, slot if isinstance(slot, str) else self._calls.free_slot(call.tenant))
+
+    def _park_in(self, call: Call, leg: Leg, slot: str) -> None:
+        _require(self._calls.in_slot(call.tenant, slot) is None, f"slot {slot} is taken")
+        _require(call.park(leg, slot), "the call cannot be parked")
 
     def _unpark(self, call: Call, leg: Leg, data: _Data) -> None:
         _require(call.retrieve(self._calls.colleague(call)), "the call is not parked")
@@ -146,6 +165,8 @@ class CommandExecutor:
         party = _called(call, target) if data.get("target_type") == "number" else self._person(call, target)
         if data.get("unbridged_only") is True and call.second is not None:
             raise CommandNotPossible("the call is already bridged")
+        if call.second is not None and party == call.second.party and leg is call.first and call.swap():
+            return  # the person takes the held call, and holds the other
         call.take_over(leg, party, "NORMAL_CLEARING")
 
     def _move(self, call: Call, leg: Leg, data: _Data) -> None:
@@ -188,10 +209,7 @@ def _text(data: _Data, name: str) -> str:
 
 def _set_media(leg: Leg, action: str, data: Mapping[str, Any]) -> None:
     """Execute one of `_MEDIA_ACTIONS`."""
-    if action == "record_call":
-        before = leg.media.get("recording", "off")
-        leg.media["recording"] = _RECORDING.get(str(data.get("action", "start")), {}).get(before, before)
-    elif action == "audio_level":
+    if action == "audio_level":
         if data.get("action") == "stop":
             leg.media.pop("audio level", None)
         else:

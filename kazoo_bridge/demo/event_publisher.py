@@ -44,13 +44,13 @@ class EventPublisher:
         """Publish a parking event of a leg."""
         self._publish_call_event(leg, name, leg.parking(slot))
 
-    def reply(self, request: Event, name: str, body: Mapping[str, Any]) -> None:
+    def reply(self, request: Event, name: str, body: Mapping[str, Any], category: str = "call_event") -> None:
         """Reply to a request, if it has a ``Server-ID``."""
         if request.server_id is not None:
             self._publish(
                 TARGETED,
                 request.server_id,
-                {**self._envelope("call_event", name), **body, "Msg-ID": request.message_id},
+                {**self._envelope(category, name), **body, "Msg-ID": request.message_id},
             )
 
     def _publish_call_event(self, leg: Leg, name: str, body: Mapping[str, Any]) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 
 from twisted.internet.interfaces import IReactorTime
 
-from kazoo_bridge.demo.call import Call, Phase
+from kazoo_bridge.demo.call import Call
 from kazoo_bridge.demo.call_script import CallScript
 from kazoo_bridge.demo.event_publisher import EventPublisher
 from kazoo_bridge.demo.leg import Leg
 from kazoo_bridge.demo.notifications import NotificationPublisher
+from kazoo_bridge.demo.phase import Phase
 from kazoo_bridge.demo.tenants import OUTSIDERS, Party, Tenant
 
 _FIRST_SLOT = 101
@@ -29,6 +30,7 @@ class SimulatedCalls:
         tenants: Sequence[Tenant],
         notifications: NotificationPublisher,
         max_calls: int,
+        on_step: Callable[[Call], None] = lambda _: None,
     ) -> None:
         self._clock = clock
         self._rng = rng
@@ -36,6 +38,9 @@ class SimulatedCalls:
         self._notifications = notifications
         self._tenants = tenants
         self._max_calls = max_calls
+        self._on_call_step = on_step
+        #: The people who do not want to be disturbed.
+        self.undisturbed: set[Party] = set()
         self._scripts: dict[Call, CallScript] = {}
 
     def __len__(self) -> int:
@@ -78,7 +83,43 @@ class SimulatedCalls:
         taken = {call.slot for call in self._scripts if call.tenant is tenant}
         return next(slot for slot in map(str, count(_FIRST_SLOT)) if slot not in taken)
 
+    def is_available(self, party: Party) -> bool:
+        """Return False for a person who does not want to be disturbed."""
+        return party not in self.undisturbed
+
+    def tenant(self, account_id: object) -> Tenant | None:
+        """Return the account of this id; None if there is none."""
+        return next((tenant for tenant in self._tenants if tenant.id == account_id), None)
+
+    def in_slot(self, tenant: Tenant, slot: str) -> Call | None:
+        """Return the account's call that is parked in a slot."""
+        return next((call for call in self._scripts if call.tenant is tenant and call.slot == slot), None)
+
+    def originate(
+        self, tenant: Tenant, party: Party, to: Party, leg_id: str, on_outcome: Callable[[str | None], None]
+    ) -> Call:
+        """Let a party's telephone ring, and dial `to` when it is answered.
+
+        `on_outcome` receives the cause of a failure, or None for an answer. `max_calls` does not bound this.
+        """
+        call = Call(self._publisher, self._rng, tenant, party, to, to, self._on_step, leg_id, on_outcome)
+        call.commanded = True
+        self._follow(call)
+        return call
+
+    def retrieve(self, parked: Call, retrieving: Call) -> None:
+        """Connect the first leg of another call to a parked call."""
+        leg = retrieving.first
+        retrieving.phase = Phase.OVER  # without events: its leg goes on
+        self._on_step(retrieving)
+        parked.retrieve(leg.party, leg)
+
+    def _follow(self, call: Call) -> None:
+        self._scripts[call] = CallScript(self._clock, self._rng, call, self, self._notifications)
+        call.place()
+
     def _on_step(self, call: Call) -> None:
+        self._on_call_step(call)
         if call.phase is Phase.OVER:
             self._scripts.pop(call).stop()
         else:
@@ -91,6 +132,4 @@ class SimulatedCalls:
         self._scripts.clear()
 
     def _place_call(self, tenant: Tenant, caller: Party, called_party: Party, callee: Party) -> None:
-        call = Call(self._publisher, self._rng, tenant, caller, called_party, callee, self._on_step)
-        self._scripts[call] = CallScript(self._clock, self._rng, call, self, self._notifications)
-        call.place()
+        self._follow(Call(self._publisher, self._rng, tenant, caller, called_party, callee, self._on_step))

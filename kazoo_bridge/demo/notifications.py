@@ -81,6 +81,30 @@ class NotificationPublisher:
             },
         )
 
+    def missed_call(self, leg: Leg, callee: Party, cause: str) -> None:
+        """Publish that a person has missed the call of `leg`."""
+        tenant = leg.tenant
+        self._notification(
+            "sip",
+            "missed_call",
+            "missed_call",
+            {
+                "Account-ID": tenant.id,
+                "Call-ID": leg.id,
+                "Call-Bridged": False,
+                "Message-Left": False,
+                "Hangup-Cause": cause,
+                **_caller(leg.caller),
+                **_callee(callee),
+                "From-User": leg.caller.number,
+                "From-Realm": tenant.realm,
+                "To-User": callee.number,
+                "To-Realm": tenant.realm,
+                "Notify": {"type": "email", "recipients": []},
+                "Timestamp": to_gregorian(self._publisher.now()),
+            },
+        )
+
     def fax_status(self, fax: FaxJob, state: str, phase: str, status: str, page: int) -> None:
         """Publish the progress of a fax; `page` pages are transferred."""
         sender, receiver = fax.ends

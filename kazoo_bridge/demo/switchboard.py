@@ -14,7 +14,9 @@ from kazoo_bridge.demo.background_activity import BackgroundActivity
 from kazoo_bridge.demo.commands import CommandExecutor
 from kazoo_bridge.demo.event_publisher import EventPublisher
 from kazoo_bridge.demo.live_calls import SimulatedCalls
+from kazoo_bridge.demo.new_calls import NewCallExecutor
 from kazoo_bridge.demo.notifications import NotificationPublisher
+from kazoo_bridge.demo.presence import PresencePublisher
 from kazoo_bridge.demo.queries import ChannelQueryResponder
 from kazoo_bridge.demo.tenants import Tenant
 from kazoo_bridge.demo.timer import Timer
@@ -23,6 +25,9 @@ from kazoo_bridge.kazoo import Event
 
 #: Calls per other activity, on average.
 _CALLS_PER_ACTIVITY = 2.0
+
+#: Calls per person who does not want to be disturbed for a while, on average.
+_CALLS_PER_UNDISTURBED = 15.0
 
 
 class Switchboard(Service):
@@ -42,28 +47,35 @@ class Switchboard(Service):
         self._interval = 60 / options.calls_per_minute
         publisher = EventPublisher(clock, bus, rng)
         notifications = NotificationPublisher(publisher, rng)
-        self.calls = SimulatedCalls(clock, rng, publisher, tenants, notifications, options.max_calls)
+        self._presence = PresencePublisher(
+            clock, rng, publisher, tenants, self._interval * _CALLS_PER_UNDISTURBED
+        )
+        self.calls = SimulatedCalls(
+            clock, rng, publisher, tenants, notifications, options.max_calls, self._presence.on_step
+        )
         self._next_call = Timer(clock)
         self._background = BackgroundActivity(
             clock, rng, notifications, tenants, self._interval * _CALLS_PER_ACTIVITY
         )
         self._commands = CommandExecutor(self.calls, on_message)
+        self._new_calls = NewCallExecutor(self.calls, publisher, rng, on_message)
         self._queries = ChannelQueryResponder(self.calls, publisher)
         self._consumers: list[IConsumer] = []
 
     def startService(self) -> None:
         """Consume queries and commands, and start to make calls."""
         super().startService()
-        self._consumers = [
-            self._consume(part.topics, part.handle) for part in (self._commands, self._queries)
-        ]
+        parts = (self._commands, self._new_calls, self._queries)
+        self._consumers = [self._consume(part.topics, part.handle) for part in parts]
         self._background.start()
+        self._presence.start(self.calls)
         self._start_calls()
 
     def stopService(self) -> Any:
         """Drop all calls without events, and cancel all delayed calls."""
         self._next_call.clear()
         self._background.stop()
+        self._presence.stop()
         self.calls.drop_all()
         for consumer in self._consumers:
             consumer.cancel()

@@ -80,6 +80,11 @@ class Party:
         """Whether the party is a person of an account."""
         return self.device_id is not None
 
+    @property
+    def sip_username(self) -> str | None:
+        """The name with which the party's telephone registers; None for an external party."""
+        return None if self.device_id is None else f"user_{self.device_id[:10]}"
+
 
 @frozen
 class Tenant:
@@ -96,12 +101,12 @@ class Tenant:
     reseller_id: str | None = None
 
     def person(self, reference: str) -> Party | None:
-        """Return the person with this extension, user id or device id."""
+        """Return the person with this extension, user id, device id or SIP user name."""
         return next(
             (
                 person
                 for person in self.people
-                if reference in (person.number, person.user_id, person.device_id)
+                if reference in (person.number, person.user_id, person.device_id, person.sip_username)
             ),
             None,
         )

@@ -14,6 +14,7 @@ from kazoo_bridge.directory.base import BaseDirectory
 from kazoo_bridge.interfaces import (
     Account,
     IDirectory,
+    IQuickcall,
     ISipUsernames,
     ITokenDoubts,
     Principal,
@@ -26,7 +27,7 @@ from kazoo_bridge.kazoo import Event
 T = TypeVar("T")
 
 
-@implementer(IDirectory, ISipUsernames, ITokenDoubts)
+@implementer(IDirectory, IQuickcall, ISipUsernames, ITokenDoubts)
 class DirectoryChain(BaseDirectory):
     """Asks several directories in order.
 
@@ -182,6 +183,20 @@ class DirectoryChain(BaseDirectory):
             return names
 
         return Deferred.fromCoroutine(_first(knowing, ask))
+
+    def quickcall(
+        self, account_id: str, kind: str, member_id: str, number: str, options: Mapping[str, str]
+    ) -> Deferred[Sequence[str] | None]:
+        """Let the first directory make the call that can, and knows the user or device."""
+        able = [directory for directory in self._accounts if IQuickcall.providedBy(directory)]
+
+        def ask(directory: Any) -> Deferred[Sequence[str] | None]:
+            ids: Deferred[Sequence[str] | None] = directory.quickcall(
+                account_id, kind, member_id, number, options
+            )
+            return ids
+
+        return Deferred.fromCoroutine(_first(able, ask))
 
     def can_act_for(self, principal: Principal, account_id: str) -> Deferred[bool]:
         """Fire with True if `principal` may act for the account.

@@ -161,12 +161,14 @@ class IBus(Interface):
         *,
         timeout: float,
         done_when: Callable[[Sequence[Event]], bool] | None = None,
+        mandatory: bool = False,
     ) -> Deferred[list[Event]]:
         """Publish a request and collect its replies.
 
         `body` contains ``Event-Category`` and ``Event-Name``; the bus adds the rest of the envelope, with a
         fresh ``Msg-ID`` and the ``Server-ID`` that replies go to. `timeout` is in seconds. `done_when`
-        receives the replies so far; if it returns True, no further replies are waited for.
+        receives the replies so far; if it returns True, no further replies are waited for. `mandatory`: a
+        queue must take the request, otherwise the Deferred fails with `Unroutable`.
 
         Fires with the replies that have come, perhaps none. If the connection is lost or the bus is stopped,
         it fires at once with the replies so far; without any it fails with `BusUnavailable`. A request

@@ -8,6 +8,12 @@ from typing import Any
 from attrs import frozen
 from zope.interface import Interface
 
+from kazoo_bridge.interfaces.bus import BusUnavailable
+
+#: What is known of a new call, see `NewCall`.
+CALL_INITIATED, CALL_RINGING, CALL_ANSWERED = "initiated", "ringing", "answered"
+CALL_STARTED, CALL_FAILED, CALL_UNKNOWN = "started", "failed", "unknown"
+
 
 class UnknownCall(Exception):
     """The switch reports no live call of that id for the account."""
@@ -31,6 +37,81 @@ class CommandRefused(Exception):
 
 class UnknownCommand(CommandRefused):
     """There is no command of that name."""
+
+
+class CommandForbidden(Exception):
+    """The configuration does not allow the command; the text names the key."""
+
+
+class TooManyNewCalls(Exception):
+    """The account makes too many new calls; `seconds` is when it may make the next one."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"too many new calls: try again in {seconds} seconds")
+        self.seconds = seconds
+
+
+class NoSwitch(BusUnavailable):
+    """No part of KAZOO takes the request for a new call."""
+
+
+@frozen
+class NewCall:
+    """A call that a command makes, and what is known of it.
+
+    `command_id` identifies it, `command` is ``originate`` or ``eavesdrop``. `call_id` is the id of its first
+    leg, of the telephone that rings; None: not known yet. While several telephones ring, `call_ids` are those
+    of their legs, and `call_id` the first of them; later it is that of the telephone that was answered.
+
+    `status` is one of
+
+    - `CALL_INITIATED`: the bus has the request, and the switch has not reported anything yet;
+    - `CALL_RINGING`: the switch lets the telephone ring;
+    - `CALL_ANSWERED`: it was answered, and the switch calls the number;
+    - `CALL_STARTED`: the switch lets the telephone ring, and reports nothing further (``eavesdrop``);
+    - `CALL_FAILED`: `reason` is the switch's, such as ``NO_ANSWER`` or ``USER_BUSY``;
+    - `CALL_UNKNOWN`: the switch has not reported an outcome, `reason` says why none can come any more.
+    """
+
+    command_id: str
+    command: str
+    account_id: str
+    call_id: str | None = None
+    call_ids: tuple[str, ...] = ()
+    status: str = CALL_INITIATED
+    reason: str | None = None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the status is the last one."""
+        return self.status not in (CALL_INITIATED, CALL_RINGING)
+
+    def document(self) -> dict[str, Any]:
+        """Return the form in which clients see it, without what is not known."""
+        values = {
+            "command_id": self.command_id,
+            "command": self.command,
+            "account_id": self.account_id,
+            "call_id": self.call_id,
+            "call_ids": list(self.call_ids) or None,
+            "status": self.status,
+            "reason": self.reason,
+        }
+        return {key: value for key, value in values.items() if value is not None}
+
+
+class IQuickcall(Interface):
+    """What a directory may know beside `IDirectory`: how KAZOO lets a person's telephones ring by itself."""
+
+    def quickcall(
+        account_id: str, kind: str, member_id: str, number: str, options: Mapping[str, str]
+    ) -> Awaitable[Sequence[str] | None]:
+        """Let the telephones of a user or a device ring, and connect them to a number.
+
+        `kind` is ``user`` or ``device``. `options` are the parameters of crossbar's path ``quickcall``.
+        Returns the call ids of the telephones' legs, as far as they are known; None if the directory cannot
+        do this, or has no such user or device. Fails with `StorageUnavailable`.
+        """
 
 
 @frozen
@@ -96,6 +177,21 @@ class ICalls(Interface):
         """Send a metaflow to a live call: a document of ``module``, ``data`` and ``children``.
 
         Results and failures are those of `command`.
+        """
+
+    def place(
+        account_id: str,
+        command: str,
+        data: Mapping[str, Any],
+        on_outcome: Callable[[NewCall], None] | None = None,
+    ) -> Awaitable[NewCall]:
+        """Make a new call; return what the switch has reported within a short time.
+
+        `command` is ``originate`` or ``eavesdrop``, `data` are its parameters. `on_outcome` is called with
+        each later state of the call, until it is final, which takes a bounded time.
+
+        Fails with `CommandRefused`, `CommandForbidden`, `TooManyNewCalls`, with `UnknownCall` for a call
+        that the account does not have, `NoSwitch`, `BusUnavailable` or `StorageUnavailable`.
         """
 
     def watch(account_id: str, watcher: Callable[[CallChange], None]) -> ICallWatch:

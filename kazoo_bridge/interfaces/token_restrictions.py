@@ -33,7 +33,7 @@ _METHODS = frozenset(("get", "put", "post", "patch", "delete", *_ANY))
 _ENDPOINTS = frozenset(
     ("accounts", "channels", "devices", "events", "groups", "limits", "pivots", "users", "websockets")
 )
-_ENDPOINTS |= {"api_auth", "token_auth", "user_auth", "webhooks"}
+_ENDPOINTS |= {"quickcall", "api_auth", "token_auth", "user_auth", "webhooks"}
 
 
 @frozen

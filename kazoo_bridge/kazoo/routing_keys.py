@@ -15,6 +15,7 @@ EXCHANGES: Mapping[str, str] = {
     "presence": "topic",
     "im": "topic",
     "metaflow": "topic",
+    "callmgr": "topic",
     "sysconf": "topic",
     "kapps": "topic",
     "registrar": "topic",

@@ -153,8 +153,10 @@ class Node:
         webhooks = WebhookService.from_config(
             reactor, config, bus, directory, stores, categories, name, on_account_deleted
         )
-        calls = CallService.from_config(reactor, config, bus, webhooks.check_command_url)
         pivots = PivotService.from_config(reactor, config, bus, pivot_store)
+        calls = CallService.from_config(
+            reactor, config, bus, webhooks.check_command_url, cast(IDirectory, directory)
+        )
         return cls(
             reactor=reactor,
             config=config,

@@ -22,6 +22,7 @@ from kazoo_bridge.rest.resources.deliveries import DeliveryResource
 from kazoo_bridge.rest.resources.events import EventStreamResource
 from kazoo_bridge.rest.resources.hook_actions import HookActionResource
 from kazoo_bridge.rest.resources.limits import LimitResource
+from kazoo_bridge.rest.resources.new_calls import NewCallResource
 from kazoo_bridge.rest.resources.operational import (
     Degradations,
     HealthResource,
@@ -77,6 +78,7 @@ def build_resources(services: RestServices) -> list[Resource]:
         ChannelResource(directory, services.calls),
         PivotResource(directory, services.pivots, services.pivot_base_uri),
         PivotDoorResource(services.pivots),
+        NewCallResource(directory, services.calls),
         ConsoleResource(page_files(), services.websocket_location),
         MetricResource(clock, services.read_metrics),
         HealthResource(clock, services.readiness_problems, services.degradations),

@@ -197,19 +197,25 @@ class FakeBus:
         *,
         timeout: float,
         done_when: Callable[[Sequence[Event]], bool] | None = None,
+        mandatory: bool = False,
     ) -> Deferred[list[Event]]:
         """See `IBus`.
 
-        Fires at once: the replies come from `respond` and from consumers that publish at once.
+        Fires at once: the replies come from `respond` and from consumers that publish at once. A topic of
+        `respond` counts as a queue that takes a mandatory request.
         """
         message_id = f"fake-request-{next(self._message_numbers)}"
         sent = build_request(body, message_id=message_id, server_id=message_id)
         replies: list[Event] = []
         consumer = self.consume(Queue(topics=frozenset({Topic(TARGETED, message_id)})), replies.append)
-        published = self.publish(exchange, routing_key, sent)
+        event = make_event(exchange, routing_key, sent, envelope=False)
+        is_taken = any(
+            topic.exchange == exchange and _matches(topic, routing_key) for topic, _ in self._responders
+        )
+        published = self.publish(exchange, routing_key, sent, mandatory=mandatory and not is_taken)
         self.consumers.remove(consumer)
         if self.unavailable is None:
-            replies += self._responses(make_event(exchange, routing_key, sent, envelope=False))
+            replies += self._responses(event)
         if done_when is not None:
             wanted = next((n for n in range(1, len(replies) + 1) if done_when(replies[:n])), len(replies))
             del replies[wanted:]

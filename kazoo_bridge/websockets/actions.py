@@ -10,16 +10,13 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from kazoo_bridge.interfaces import (
-    ALL_ACCOUNTS,
     AnswerRefused,
     BindingRefused,
     BusUnavailable,
-    CommandRefused,
     ICalls,
     IPivots,
     PivotAnswer,
     StorageUnavailable,
-    UnknownCall,
     UnknownPivotRequest,
 )
 from kazoo_bridge.websockets.client_messages import (
@@ -32,6 +29,7 @@ from kazoo_bridge.websockets.client_messages import (
     peek_request_id,
     to_request_id,
 )
+from kazoo_bridge.websockets.commands import ActionRejected, CommandSender
 from kazoo_bridge.websockets.server.connection import Connection
 from kazoo_bridge.websockets.server.frames import CloseCode, encode_reply
 from kazoo_bridge.websockets.sessions.authorization import AccessDenied, Authorizer, InvalidToken
@@ -53,15 +51,6 @@ Data = Mapping[str, Any]
 Action = Callable[[Connection, ClientMessage], Awaitable[Data | None]]
 
 
-class ActionRejected(Exception):
-    """A message is refused. `errors` are texts for the client; `more` stands beside them in the reply."""
-
-    def __init__(self, errors: list[str], more: Data | None = None) -> None:
-        super().__init__(*errors)
-        self.errors = errors
-        self.more = more or {}
-
-
 @define(eq=False)
 class Actions:
     """Carries out clients' messages, and replies.
@@ -76,7 +65,12 @@ class Actions:
     _resumer: SessionResumer
     _calls: ICalls | None
     _pivots: IPivots | None = None
+    _commands: CommandSender = field(init=False)
     _pacer: WorkPacer = field(init=False)
+
+    @_commands.default
+    def _command_sender(self) -> CommandSender:
+        return CommandSender(self._authorizer, self._calls)
 
     @_pacer.default
     def _idle_pacer(self) -> WorkPacer:
@@ -181,7 +175,7 @@ class Actions:
             "unsubscribe": self._unsubscribe,
             "ping": self._ping,
             "resume": self._resume,
-            "command": self._command,
+            "command": self._commands.send,
             "pivot": self._pivot,
             "noop": self._noop,
         }
@@ -230,37 +224,6 @@ class Actions:
     async def _resume(self, connection: Connection, message: ClientMessage) -> None:
         self._resumer.resume(connection, message)
         self._enforce_account_limit(connection.session)
-
-    async def _command(self, connection: Connection, message: ClientMessage) -> Data:
-        arguments = dict(message.data)
-        account_id, call_id, command = (
-            arguments.pop(key, None) for key in ("account_id", "call_id", "command")
-        )
-        if not isinstance(account_id, str) or not isinstance(call_id, str) or not isinstance(command, str):
-            raise BadMessage("missing required keys : account_id, call_id and command, each a text")
-        method = "PUT" if command == "metaflow" else "POST"
-        path = ("channels", *call_id.split("/"))
-        await self._authorizer.authorize(connection.session, account_id, method, path)
-        if account_id == ALL_ACCOUNTS:
-            raise BadMessage("commands are not available for all accounts at once")
-        if self._calls is None:
-            raise BadMessage("commands are not available here")
-        nested = arguments.get("data")
-        if isinstance(nested, dict):
-            arguments = nested
-        else:
-            # These two describe the socket, see ClientMessage.
-            arguments.pop("name", None)
-            arguments.pop("metadata", None)
-        try:
-            if command == "metaflow":
-                return {"response": await self._calls.flow(account_id, call_id, arguments)}
-            return {"response": await self._calls.command(account_id, call_id, command, arguments)}
-        except UnknownCall:
-            raise BadMessage(f"the account has no live call {call_id[:128]}") from None
-        except CommandRefused as error:
-            errors = [text for text in str(error).split("; ") if text]
-            raise ActionRejected(errors, {"fields": error.errors}) from None
 
     async def _pivot(self, connection: Connection, message: ClientMessage) -> Data:
         session, data = connection.session, message.data

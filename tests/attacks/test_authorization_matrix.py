@@ -20,6 +20,7 @@ from twisted.web.client import HTTPConnectionPool
 from twisted.web.http_headers import Headers
 
 from kazoo_bridge.calls.command_schemas import COMMAND_SCHEMAS
+from kazoo_bridge.calls.new_calls.request import NEW_CALL_SCHEMAS
 from kazoo_bridge.config import Http
 from kazoo_bridge.interfaces import IDirectory, StorageUnavailable
 from kazoo_bridge.pivot.point import PIVOT_SCHEMA
@@ -109,7 +110,12 @@ GET /v2/accounts/<account_id>/events
 GET /v2/accounts/<account_id>/users/<user_id>/channels
 GET /v2/accounts/<account_id>/devices/<device_id>/channels
 GET /v2/accounts/<account_id>/groups/<group_id>/channels
+GET /v2/accounts/<account_id>/users/<user_id>/quickcall/<number>
+POST /v2/accounts/<account_id>/users/<user_id>/quickcall/<number>
+GET /v2/accounts/<account_id>/devices/<device_id>/quickcall/<number>
+POST /v2/accounts/<account_id>/devices/<device_id>/quickcall/<number>
 GET /v2/accounts/<account_id>/channels
+PUT /v2/accounts/<account_id>/channels
 GET /v2/accounts/<account_id>/channels/<path:call_id>
 POST /v2/accounts/<account_id>/channels/<path:call_id>
 PUT /v2/accounts/<account_id>/channels/<path:call_id>
@@ -321,6 +327,8 @@ def list_messages() -> list[tuple[str, dict[str, Any]]]:
     for command in (*COMMAND_SCHEMAS, "metaflow"):
         messages.append(("command", {"account_id": SELF, "call_id": "x", "command": command, "data": {}}))
     messages.append(("pivot", {"account_id": SELF, "pivot_id": "x"}))
+    for command in NEW_CALL_SCHEMAS:
+        messages.append(("command", {"account_id": SELF, "command": command, "data": {}}))
     messages += [(action, {}) for action in ("unsubscribe", "ping", "noop", "resume")]
     return messages
 

@@ -14,7 +14,7 @@ from zope.interface.verify import verifyObject
 
 from kazoo_bridge.bus import request_reply
 from kazoo_bridge.bus.request_reply import DoneWhen, RequestReplyClient, publish_reply
-from kazoo_bridge.interfaces import BusUnavailable, EventHandler, IBus, IConsumer, Queue, Topic
+from kazoo_bridge.interfaces import BusUnavailable, EventHandler, IBus, IConsumer, Queue, Topic, Unroutable
 from kazoo_bridge.kazoo import Event
 
 _now = SynchronousTestCase()
@@ -49,6 +49,7 @@ class FakeBus:
         self.queues: list[Queue] = []
         self.consumer = FakeConsumer()
         self.published: list[tuple[Mapping[str, Any], Deferred[None]]] = []
+        self.mandatory: list[bool] = []
 
     def consume(self, queue: Queue, handler: EventHandler) -> IConsumer:
         self.queues.append(queue)
@@ -62,6 +63,7 @@ class FakeBus:
         self, exchange: str, routing_key: str, body: Mapping[str, Any], *, mandatory: bool = False
     ) -> Deferred[None]:
         assert (exchange, routing_key) == ("callevt", "question")
+        self.mandatory.append(mandatory)
         self.published.append((body, Deferred()))
         return self.published[-1][1]
 
@@ -73,6 +75,7 @@ class FakeBus:
         *,
         timeout: float,
         done_when: DoneWhen | None = None,
+        mandatory: bool = False,
     ) -> Deferred[list[Event]]:
         raise NotImplementedError
 
@@ -136,6 +139,16 @@ def test_all_requests_share_one_queue_for_replies(client: RequestReplyClient, co
     assert queue.topics == {Topic("targeted", queue.name)}
     assert not queue.acknowledge
     assert {body["Server-ID"] for body, _ in connected.published} == {queue.name}
+
+
+def test_a_mandatory_request_fails_when_no_queue_takes_it(
+    client: RequestReplyClient, connected: FakeBus
+) -> None:
+    send_request(client)
+    requested = send_request(client, mandatory=True)
+    assert connected.mandatory == [False, True]
+    connected.published[1][1].errback(Unroutable("no queue takes question"))
+    assert failure_of(requested, Unroutable).getErrorMessage() == "no queue takes question"
 
 
 def test_two_clients_have_different_queues(clock: Clock) -> None:

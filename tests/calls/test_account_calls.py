@@ -14,7 +14,7 @@ from kazoo_bridge.calls.account_calls import (
     CallsDiff,
 )
 from kazoo_bridge.calls.channel_queries import ChannelReport, merge_replies
-from kazoo_bridge.kazoo import Event
+from kazoo_bridge.kazoo import Event, to_gregorian
 from tests.calls.switch import ACCOUNT, listed
 
 
@@ -169,3 +169,27 @@ def test_a_node_that_replies_again_confirms_its_calls(calls: AccountCalls) -> No
         for _ in range(MAX_MISSING_REPLIES):
             calls.reconcile(empty, queried_at=60, now=60)
         assert list(calls.calls) == ["call-1"]
+
+
+def test_the_time_in_state(calls: AccountCalls) -> None:
+    apply(calls, "CHANNEL_CREATE", now=100)
+    apply(calls, "CHANNEL_ANSWER", now=110)
+    apply(calls, "CHANNEL_BRIDGE", now=111)
+    assert calls.calls["call-1"]["state_since"] == to_gregorian(110)
+    calls.reconcile(make_report("call-1", "call-2"), 120, 121)
+    assert calls.calls["call-1"]["state_since"] == to_gregorian(110)
+    assert "state_since" not in calls.calls["call-2"]
+    calls.reconcile(make_report("call-1", is_onhold=True), 130, 131)
+    assert calls.calls["call-1"]["state_since"] == to_gregorian(131)
+    apply(calls, "PARK_PARKED", now=140, Parking_Slot="101")
+    apply(calls, "PARK_RETRIEVED", "call-3", now=150, Parking_Slot="101")
+    assert calls.calls["call-1"]["state_since"] == to_gregorian(150)
+
+
+def test_a_recording_goes_on_through_replies(calls: AccountCalls) -> None:
+    apply(calls, "CHANNEL_ANSWER", now=100)
+    apply(calls, "RECORD_START", now=101)
+    calls.reconcile(make_report("call-1"), 120, 121)
+    assert calls.calls["call-1"]["recording"] is True
+    apply(calls, "RECORD_STOP", now=130)
+    assert "recording" not in calls.calls["call-1"]

@@ -4,7 +4,14 @@ from typing import Any
 
 import pytest
 
-from kazoo_bridge.calls.call_state import Call, apply_event, apply_reply, from_channel, unparked
+from kazoo_bridge.calls.call_state import (
+    Call,
+    apply_event,
+    apply_reply,
+    from_channel,
+    unparked,
+    with_state_since,
+)
 from kazoo_bridge.kazoo import to_gregorian
 from tests.calls.switch import ACCOUNT, listed
 
@@ -163,3 +170,47 @@ def test_both_spellings_of_channels_are_read() -> None:
     )
     assert of_account == single
     assert of_account["to"] == "2001"
+
+
+def test_recording_is_shown_and_changes_no_state() -> None:
+    for state in ("ringing", "answered", "held", "parked"):
+        call = after("RECORD_START", {"call_id": "c1", "state": state})
+        assert (call["state"], call["recording"]) == (state, True)
+        assert "recording" not in after("RECORD_STOP", call)
+    assert after("RECORD_START", Channel_Answer_State="answered")["state"] == "answered"
+
+
+@pytest.mark.parametrize(("direction", "party"), [("inbound", "callee"), ("outbound", "caller")])
+def test_a_parked_call_shows_the_party_that_it_was_connected_to(direction: str, party: str) -> None:
+    names = {"caller_id_name": "caller", "callee_id_name": "callee", "callee_id_number": "2001"}
+    old = {"call_id": "c1", "state": "answered", "direction": direction, "other_leg_call_id": "c2", **names}
+    call = after("PARK_PARKED", old, Callee_ID_Name="*3101", Parking_Slot="101")
+    assert call["parked_by_name"] == party
+    assert call.get("parked_by_number") == ("2001" if party == "callee" else None)
+    assert "parked_by_name" not in after("PARK_RETRIEVED", call)
+    assert "parked_by_name" not in unparked(call)
+
+
+@pytest.mark.parametrize(
+    "old", [{"state": "ringing", "other_leg_call_id": "c2"}, {"state": "answered"}, None]
+)
+def test_without_another_leg_it_is_not_known_who_has_parked(old: Any) -> None:
+    call = after("PARK_PARKED", old and {"call_id": "c1", "callee_id_name": "Bjarne", **old})
+    assert "parked_by_name" not in call
+
+
+def test_the_time_in_state_begins_with_each_change() -> None:
+    ringing = with_state_since(None, {"call_id": "c1", "state": "ringing"}, 100)
+    assert ringing["state_since"] == to_gregorian(100)
+    assert with_state_since(ringing, {**ringing, "to": "2001"}, 150)["state_since"] == to_gregorian(100)
+    answered = with_state_since(ringing, {**ringing, "state": "answered"}, 160)
+    assert answered["state_since"] == to_gregorian(160)
+
+
+def test_the_time_in_state_of_a_call_that_was_not_known_before() -> None:
+    ringing = with_state_since(None, {"call_id": "c1", "state": "ringing", "timestamp": 7}, None)
+    assert ringing["state_since"] == 7
+    answered = with_state_since(None, {"call_id": "c1", "state": "answered", "timestamp": 7}, None)
+    assert "state_since" not in answered
+    assert "state_since" not in with_state_since(answered, dict(answered), 100)
+    assert with_state_since(answered, {**answered, "state": "held"}, 100)["state_since"] == to_gregorian(100)

@@ -66,6 +66,7 @@ def test_a_call_from_ringing_to_its_end(harness: Harness) -> None:
         "owner_id": "u1",
         "is_internal_leg": False,
         "state": "ringing",
+        "state_since": 62167219200,
         "timestamp": 63961574400,
     }
     for name, state in (

@@ -85,17 +85,27 @@ def test_every_command_is_published_for_the_call(harness: Harness, name: str) ->
     assert harness.result_of(harness.command(name, MINIMAL_DATA[name])) == f"{name} initiated"
     harness.result_of(harness.service.channel(ACCOUNT, "call-1"))
     (event,) = harness.node.commands
-    assert (event.exchange, event.routing_key) == ("metaflow", f"metaflow.action.call-1.{name}")
+    action = COMMAND_SCHEMAS[name].action or name
+    assert (event.exchange, event.routing_key) == ("metaflow", f"metaflow.action.call-1.{action}")
     assert {
         "Event-Category": "metaflow",
         "Event-Name": "action",
-        "Action": name,
+        "Action": action,
         "Call-ID": "call-1",
     }.items() <= event.body.items()
     assert MINIMAL_DATA[name].items() <= event.body["Data"].items()
     assert event.body["App-Name"] == "kazoo_bridge"
     assert event.body["App-Version"]
     assert len(event.body["Msg-ID"]) == 32
+
+
+@pytest.mark.parametrize(
+    ("name", "action"), [("complete_transfer", "hangup"), ("cancel_transfer", "resume"), ("hangup", "hangup")]
+)
+def test_transfers_end_by_what_konami_understands(harness: Harness, name: str, action: str) -> None:
+    assert harness.result_of(harness.command(name, {})) == f"{name} initiated"
+    harness.result_of(harness.service.channel(ACCOUNT, "call-1"))
+    assert [event.body["Action"] for event in harness.node.commands] == [action]
 
 
 def test_the_call_id_is_encoded_in_the_routing_key(harness: Harness) -> None:

@@ -10,7 +10,8 @@ from twisted.internet.task import Clock
 
 from kazoo_bridge.bus.embedded import EmbeddedBus
 from kazoo_bridge.demo import DemoOptions
-from kazoo_bridge.demo.call import Call, Phase
+from kazoo_bridge.demo.call import Call
+from kazoo_bridge.demo.phase import Phase
 from kazoo_bridge.demo.switchboard import Switchboard
 from kazoo_bridge.demo.tenants import make_tenants
 from kazoo_bridge.interfaces import Queue, Topic

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from twisted.logger import LogLevel, capturedLogs
 
-from kazoo_bridge.demo.call import Call, Phase
+from kazoo_bridge.demo.call import Call
 from kazoo_bridge.demo.leg import Leg
+from kazoo_bridge.demo.phase import Phase
 from tests.demo.harness import Harness
 
 
@@ -132,6 +133,11 @@ def test_attended_transfer(harness: Harness, legs: tuple[Leg, Leg], call: Call) 
     assert harness.leg_events() == [("CHANNEL_HOLD", legs[1].id), ("CHANNEL_CREATE", ringing["Call-ID"])]
     assert set(call.legs) > set(legs)
     harness.run(5)
+    assert (call.phase, ends(harness)) == (Phase.CONSULTING, {})
+    bridged = harness.call_events()[-1]
+    assert (bridged.name, bridged.body["Call-ID"]) == ("CHANNEL_BRIDGE", legs[0].id)
+    assert bridged.body["Other-Leg-Call-ID"] == ringing["Call-ID"]
+    harness.command(legs[0].id, "hangup")
     assert ends(harness) == {legs[0].id: "ATTENDED_TRANSFER"}
     assert {leg.id for leg in call.legs} == {legs[1].id, ringing["Call-ID"]}
     assert ("CHANNEL_UNHOLD", legs[1].id) in harness.leg_events()
@@ -146,6 +152,86 @@ def test_resume_cancels_an_attended_transfer(harness: Harness, legs: tuple[Leg, 
     assert ends(harness) == {ringing["Call-ID"]: "ORIGINATOR_CANCEL"}
     assert set(call.legs) == set(legs)
     assert call.phase is Phase.TALKING
+
+
+@pytest.fixture
+def consulting(harness: Harness, legs: tuple[Leg, Leg], call: Call) -> Leg:
+    """Return the leg of a colleague whom the person of the first leg consults; the second leg is held."""
+    target = harness.switchboard.calls.colleague(call)
+    harness.command(legs[0].id, "transfer", {"target": target.number, "transfer-type": "attended"})
+    harness.run_until(lambda: call.phase is Phase.CONSULTING)
+    harness.events.clear()
+    assert call.consulted is not None
+    return call.consulted
+
+
+@pytest.mark.parametrize("action", ["resume", "hangup"])
+def test_a_consultation_is_cancelled(
+    harness: Harness, legs: tuple[Leg, Leg], call: Call, consulting: Leg, action: str
+) -> None:
+    harness.command(legs[0].id if action == "resume" else consulting.id, action)
+    assert ends(harness) == {consulting.id: "NORMAL_CLEARING"}
+    assert ("CHANNEL_UNHOLD", legs[1].id) in harness.leg_events()
+    assert call.phase is Phase.TALKING
+    assert set(call.legs) == set(legs)
+
+
+def test_a_consultation_is_swapped_by_intercepting_the_held_leg(
+    harness: Harness, legs: tuple[Leg, Leg], call: Call, consulting: Leg
+) -> None:
+    own = {"target_type": "number", "target_id": legs[0].party.number}
+    harness.command(legs[1].id, "intercept", own)
+    assert ends(harness) == {}
+    assert harness.leg_events() == [
+        ("CHANNEL_UNHOLD", legs[1].id),
+        ("CHANNEL_HOLD", consulting.id),
+        ("CHANNEL_BRIDGE", legs[0].id),
+    ]
+    harness.command(legs[0].id, "hangup")
+    assert ends(harness) == {legs[0].id: "ATTENDED_TRANSFER"}
+    assert {leg.id for leg in call.legs} == {legs[1].id, consulting.id}
+    assert call.phase is Phase.TALKING
+
+
+def test_the_held_party_leaves_a_consultation(
+    harness: Harness, legs: tuple[Leg, Leg], call: Call, consulting: Leg
+) -> None:
+    harness.command(legs[1].id, "hangup")
+    assert ends(harness) == {legs[1].id: "NORMAL_CLEARING"}
+    assert call.legs == [legs[0], consulting]
+    assert call.phase is Phase.TALKING
+
+
+def test_a_transfer_is_completed_before_the_answer(
+    harness: Harness, legs: tuple[Leg, Leg], call: Call
+) -> None:
+    target = harness.switchboard.calls.colleague(call)
+    harness.command(legs[0].id, "transfer", {"target": target.number, "transfer-type": "attended"})
+    harness.command(legs[0].id, "hangup")
+    assert ends(harness) == {legs[0].id: "ATTENDED_TRANSFER"}
+    assert call.phase is Phase.RINGING
+    harness.run_until(lambda: call.phase is Phase.TALKING)
+    assert [leg.party for leg in call.legs] == [legs[1].party, target]
+
+
+@pytest.mark.parametrize(("action", "data"), [("park", {"slot": "107"}), ("transfer", {"target": "*3107"})])
+def test_a_chosen_slot(
+    harness: Harness, legs: tuple[Leg, Leg], call: Call, action: str, data: dict[str, str]
+) -> None:
+    harness.command(legs[0].id, action, data)
+    assert (call.phase, call.slot) == (Phase.PARKED, "107")
+    assert harness.call_events()[-1].body["Parking-Slot"] == "107"
+    harness.command(call.first.id, action, data)
+    assert "slot 107 is taken" in harness.messages[-1]
+
+
+def test_transfer_to_a_mailbox(harness: Harness, legs: tuple[Leg, Leg], call: Call) -> None:
+    owner = harness.switchboard.calls.colleague(call)
+    harness.command(legs[0].id, "transfer", {"target": f"**{owner.number}"})
+    assert (call.phase, call.legs) == (Phase.MAILBOX, [legs[1]])
+    harness.run(20)
+    (voicemail,) = [event for event in harness.events if event.name == "voicemail_new"]
+    assert voicemail.body["Owner-ID"] == owner.user_id
 
 
 def test_transfer_to_an_external_number(harness: Harness, legs: tuple[Leg, Leg]) -> None:
@@ -212,8 +298,6 @@ def test_callflow(harness: Harness, legs: tuple[Leg, Leg]) -> None:
         ("play", {"id": "/media/quarry"}, {"playing": "/media/quarry"}),
         ("say", {"text": "412"}, {"playing": "412"}),
         ("tts", {"text": "the lift is out of order"}, {"playing": "the lift is out of order"}),
-        ("record_call", {"action": "start"}, {"recording": "on"}),
-        ("record_call", {"action": "toggle"}, {"recording": "on"}),
         ("record_call", {"action": "mask"}, {"recording": "off"}),
         ("audio_level", {"action": "start", "level": -2}, {"audio level": "-2"}),
     ],
@@ -234,6 +318,14 @@ def test_a_recording_from_start_to_end(harness: Harness, legs: tuple[Leg, Leg]) 
         harness.command(legs[0].id, "record_call", {"action": action})
         states.append(legs[0].media["recording"])
     assert states == ["on", "masked", "on", "off", "on", "off"]
+    assert harness.leg_events() == [("RECORD_START", legs[0].id), ("RECORD_STOP", legs[0].id)] * 2
+
+
+def test_a_recording_ends_with_its_leg(harness: Harness, legs: tuple[Leg, Leg]) -> None:
+    harness.command(legs[0].id, "record_call", {"action": "start"})
+    harness.command(legs[0].id, "hangup")
+    names = [name for name, leg_id in harness.leg_events() if leg_id == legs[0].id]
+    assert names == ["RECORD_START", "RECORD_STOP", "CHANNEL_DESTROY"]
 
 
 def test_break_stops_playback(harness: Harness, legs: tuple[Leg, Leg]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from kazoo_bridge.directory.chain import DirectoryChain, _when_all
 from kazoo_bridge.interfaces import (
     Account,
     IDirectory,
+    IQuickcall,
     ISipUsernames,
     ITokenDoubts,
     Principal,
@@ -287,6 +288,22 @@ def test_a_disabled_account_has_no_tokens(chain: DirectoryChain, kazoo: FakeDire
     assert chain.authenticate(token).result is None
     assert chain.can_act_for(Principal(account_id), account_id).result is False
     assert chain.can_act_for(Principal("operator"), account_id).result is True
+
+
+@implementer(IQuickcall)
+class CallingDirectory(FakeDirectory):
+    """A directory that makes calls of its own accounts."""
+
+    def quickcall(
+        self, account_id: str, kind: str, member_id: str, number: str, options: Mapping[str, str]
+    ) -> Deferred[Sequence[str] | None]:
+        return succeed([f"{kind} {member_id} {number}"] if account_id in self.accounts else None)
+
+
+def test_the_directory_that_knows_the_person_makes_the_call(local: FakeDirectory) -> None:
+    chain = DirectoryChain([local, CallingDirectory(CUSTOMER)])
+    assert chain.quickcall("customer", "user", "u1", "2003", {}).result == ["user u1 2003"]
+    assert chain.quickcall("shop", "user", "u1", "2003", {}).result is None
 
 
 @implementer(ISipUsernames)

@@ -17,6 +17,8 @@ from attrs import define
 from twisted.internet.threads import deferToThread
 
 from kazoo_bridge.bus.amqp import AmqpBus
+from kazoo_bridge.interfaces import Queue, Topic
+from kazoo_bridge.kazoo import Event
 from tests.calls.switch import SwitchNode, channel, listed
 from tests.integration.amqp_harness import is_available, running_bus, until
 from tests.integration.node_process import NodeProcess, eventually
@@ -45,6 +47,7 @@ _CHECKS = (
 _CONFIG = """
 [calls]
 query_timeout_ms = 700
+new_calls_per_minute = 6000
 [webhooks]
 log_successful_attempts = true
 disable_disabler = true
@@ -66,6 +69,12 @@ _PERHAPS_WITHOUT_DATA = [
         f"GET /v2/accounts/{{account_id}}/{kind}s/{{{kind}_id}}/channels"
         for kind in ("user", "device", "group")
     ),
+    # The directory knows no telephones.
+    *(
+        f"{verb} /v2/accounts/{{account_id}}/{kind}s/{{{kind}_id}}/quickcall/{{number}}"
+        for verb in ("GET", "POST")
+        for kind in ("user", "device")
+    ),
     "GET /v2/accounts/{account_id}/webhooks/{hook_id}/deliveries",
 ]
 
@@ -84,10 +93,10 @@ generation.max-examples = 20
 include-operation-id = {json.dumps(_NOT_CALLED)}
 enabled = false
 [[operations]]
-include-operation-id-regex = "^(list(?!Hooks$)|readSamples$|replaceHook$|.*(Channel|Metaflow|Socket)$)"
+include-operation-id-regex = "^(list(?!Hooks$)|readSamples$|replaceHook$|.*(all|Channel|Metaflow|Socket)$)"
 phases.coverage.enabled = false
 [[operations]]
-include-operation-id = ["commandChannel", "sendMetaflow"]
+include-operation-id = ["commandChannel", "placeCall", "sendMetaflow"]
 phases.fuzzing.generation.max-examples = 20
 """
 
@@ -144,6 +153,8 @@ async def harness(
             {"call-1": channel(Other_Leg_Call_ID="call-2")},
             [listed(), listed("call-2", timestamp=63961574401)],
         )
+        topics = frozenset({Topic("callmgr", "originate.resource.req")})
+        switch.consume(Queue(topics=topics, acknowledge=False), lambda event: answer_call(switch, event))
         await until(is_available(switch), "the switch")
         token = await deferToThread(create_accounts, service)
         streams = [await deferToThread(open_stream, service, token) for _ in range(2)]
@@ -152,6 +163,15 @@ async def harness(
         yield harness
         for stream in streams:
             stream.close()
+
+
+def answer_call(switch: AmqpBus, request: Event) -> None:
+    """Answer the telephone of a new call."""
+    reply = {"Event-Category": "resource", "Event-Name": "originate_resp", "Application-Response": "SUCCESS"}
+    call_id = request.body["Outbound-Call-ID"]
+    switch.reply(request, {**reply, "Call-ID": call_id, "Msg-ID": request.message_id}).addErrback(
+        lambda _: None
+    )
 
 
 def create_accounts(service: NodeProcess) -> str:

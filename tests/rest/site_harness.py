@@ -33,9 +33,13 @@ class SiteHarness:
         token: str = "",
         headers: dict[str, str] | None = None,
         raw: bytes | None = None,
+        data: Any = None,
     ) -> Any:
-        """Return treq's response with ``json_body`` (None if it is not JSON) and ``text_body``."""
-        response = await self.open(path, verb=verb, token=token, headers=headers, raw=raw)
+        """Return treq's response with ``json_body`` (None if it is not JSON) and ``text_body``.
+
+        The body of the request is ``{"data": data}``, else `raw`.
+        """
+        response = await self.open(path, verb=verb, token=token, headers=headers, raw=raw, data=data)
         text = await response.text()
         response.json_body = json.loads(text) if text.startswith("{") else None
         response.text_body = text
@@ -49,6 +53,7 @@ class SiteHarness:
         token: str = "",
         headers: dict[str, str] | None = None,
         raw: bytes | None = None,
+        data: Any = None,
     ) -> Any:
         """Return treq's response as soon as its head has arrived."""
         sent = ({"X-Auth-Token": token} if token else {}) | (headers or {})
@@ -56,7 +61,7 @@ class SiteHarness:
             verb,
             self.base + path,
             headers=Headers({name: [value] for name, value in sent.items()}),
-            data=raw,
+            data=raw if data is None else json.dumps({"data": data}).encode(),
             persistent=False,
             unbuffered=True,
         )

@@ -188,6 +188,15 @@ def test_a_mandatory_message_that_no_queue_takes_is_unroutable() -> None:
     result_of(bus.publish("callevt", "call.A.1", {}))
 
 
+def test_a_mandatory_request_needs_a_consumer_or_a_responder() -> None:
+    bus = FakeBus()
+    with pytest.raises(Unroutable):
+        result_of(bus.request("callmgr", "originate.resource.req", {}, timeout=1, mandatory=True))
+    bus.respond(Topic("callmgr", "originate.resource.req"), lambda _: [{"Event-Name": "originate_uuid"}])
+    (reply,) = result_of(bus.request("callmgr", "originate.resource.req", {}, timeout=1, mandatory=True))
+    assert reply.name == "originate_uuid"
+
+
 def test_what_no_broker_would_take_is_refused() -> None:
     bus = FakeBus()
     with pytest.raises(BusUnavailable, match="no exchange 'nowhere'"):

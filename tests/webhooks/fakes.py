@@ -605,6 +605,7 @@ class FakeBus:
         *,
         timeout: float,
         done_when: Callable[[Sequence[Event]], bool] | None = None,
+        mandatory: bool = False,
     ) -> Deferred[list[Event]]:
         raise NotImplementedError
 

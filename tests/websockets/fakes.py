@@ -23,6 +23,7 @@ from kazoo_bridge.interfaces import (
     IConsumer,
     IDirectory,
     IStreamTransport,
+    NewCall,
     Principal,
     Queue,
     StorageUnavailable,
@@ -232,6 +233,9 @@ class FakeCalls:
 
     def __init__(self) -> None:
         self.sent: list[tuple[Any, ...]] = []
+        #: Failures of new calls by the number that they go to, and the receivers of outcomes.
+        self.place_errors: dict[Any, Exception] = {}
+        self.outcomes: list[Any] = []
         self.watches: list[FakeCallWatch] = []
 
     @property
@@ -265,6 +269,19 @@ class FakeCalls:
     def flow(self, account_id: str, call_id: str, flow: Mapping[str, Any]) -> Deferred[str]:
         self.sent.append((account_id, call_id, dict(flow)))
         return succeed("metaflow sent")
+
+    def place(
+        self,
+        account_id: str,
+        command: str,
+        data: Mapping[str, Any],
+        on_outcome: Callable[[NewCall], None] | None = None,
+    ) -> Deferred[NewCall]:
+        if data.get("to") in self.place_errors:
+            return fail(self.place_errors[data["to"]])
+        self.sent.append((account_id, command, dict(data)))
+        self.outcomes.append(on_outcome)
+        return succeed(NewCall("command-1", command, account_id, "call-1", ("call-1",), "ringing"))
 
     def watch(self, account_id: str, watcher: Callable[[CallChange], None]) -> ICallWatch:
         watch: Any = FakeCallWatch(account_id, watcher)

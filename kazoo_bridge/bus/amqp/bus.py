@@ -125,9 +125,12 @@ class AmqpBus(Service):
         *,
         timeout: float,
         done_when: DoneWhen | None = None,
+        mandatory: bool = False,
     ) -> Deferred[list[Event]]:
         """See `IBus`."""
-        return self._request_reply.request(exchange, routing_key, body, timeout=timeout, done_when=done_when)
+        return self._request_reply.request(
+            exchange, routing_key, body, timeout=timeout, done_when=done_when, mandatory=mandatory
+        )
 
     def unavailable_reason(self) -> str | None:
         """See `IBus`."""

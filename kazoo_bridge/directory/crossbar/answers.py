@@ -98,6 +98,20 @@ def read_owner(answer: CrossbarAnswer) -> str | None:
     return str(account_id)
 
 
+def read_quickcall(answer: CrossbarAnswer) -> list[str] | None:
+    """Return the call ids from ``GET …/quickcall/{NUMBER}``; None if there is no such user or device.
+
+    Crossbar answers with the request that it has published, in which each endpoint has its call id.
+    """
+    if answer.status in (403, 404):
+        return None
+    if answer.status != 202 or answer.envelope.get("status") != "success":
+        raise StorageUnavailable(f"crossbar answered with status {answer.status}")
+    endpoints = answer.data.get("endpoints") if isinstance(answer.data, dict) else None
+    ids = [one.get("outbound_call_id") for one in endpoints or () if isinstance(one, dict)]
+    return [one for one in ids if isinstance(one, str) and 0 < len(one) <= MAX_TEXT_LENGTH]
+
+
 def read_login(answer: CrossbarAnswer) -> tuple[str, str] | None:
     """Return the token and its account from ``PUT /api_auth``; None if the API key is refused."""
     if answer.status in (400, 401, 403, 404):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any, cast
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from attrs import evolve
 from twisted.application.internet import TimerService
@@ -27,6 +27,7 @@ from kazoo_bridge.directory.crossbar.answers import (
     read_descendants,
     read_login,
     read_owner,
+    read_quickcall,
     read_refusal,
     unexpected,
 )
@@ -37,6 +38,7 @@ from kazoo_bridge.directory.ended_tokens import EndedTokens
 from kazoo_bridge.interfaces import (
     Account,
     IDirectory,
+    IQuickcall,
     LoginRefused,
     Principal,
     StorageUnavailable,
@@ -65,7 +67,7 @@ PROBE_INTERVAL = 10.0
 PAGE_SIZE, MAX_PAGES = 500, 400
 
 
-@implementer(IDirectory)
+@implementer(IDirectory, IQuickcall)
 class CrossbarDirectory(BaseDirectory):
     """Tokens are good if crossbar says so; accounts are read with the API key of an account above them all.
 
@@ -198,6 +200,20 @@ class CrossbarDirectory(BaseDirectory):
     def can_act_for(self, principal: Principal, account_id: str) -> Deferred[bool]:
         """Fire with True for the principal's account, the accounts below it, and as super-admin for all."""
         return Deferred.fromCoroutine(self._can_act_for(principal, account_id))
+
+    def quickcall(
+        self, account_id: str, kind: str, member_id: str, number: str, options: Mapping[str, str]
+    ) -> Deferred[Sequence[str] | None]:
+        """Let crossbar make a call from a user's or a device's telephones, see `IQuickcall`."""
+        if not is_account_id(account_id):
+            return succeed(None)
+        path = (
+            f"/accounts/{account_id}/{kind}s/{quote(member_id, safe='')}/quickcall/{quote(number, safe='')}"
+        )
+        return Deferred.fromCoroutine(self._quickcall(f"{path}?{urlencode(options)}"))
+
+    async def _quickcall(self, path: str) -> Sequence[str] | None:
+        return read_quickcall(await self._session.get(path))
 
     async def _authenticate(self, token: str) -> Principal | None:
         digest = sha256(token.encode("ascii")).hexdigest()

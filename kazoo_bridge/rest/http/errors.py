@@ -11,12 +11,15 @@ from kazoo_bridge.interfaces import (
     AccountRefused,
     AnswerRefused,
     BusUnavailable,
+    CommandForbidden,
     CommandRefused,
     InvalidDocument,
     LoginRefused,
+    NoSwitch,
     RevisionConflict,
     StorageUnavailable,
     TooManyHooks,
+    TooManyNewCalls,
     UnknownCall,
     UnknownCommand,
     UnknownPivotRequest,
@@ -43,10 +46,9 @@ def to_api_error(error: Exception) -> ApiError | None:
     match error:
         case ApiError():
             return error
-        case UnknownCommand():
-            return invalid_data(error.errors)
         case InvalidDocument() | CommandRefused() | AnswerRefused():
-            return validation_error(error.errors)
+            is_unknown = isinstance(error, UnknownCommand)
+            return (invalid_data if is_unknown else validation_error)(error.errors)
         case LoginRefused():
             return ApiError(error.status, error.word, error.data)
         case AccountRefused() | AccountNotLocal() | AccountHasDescendants():
@@ -57,9 +59,20 @@ def to_api_error(error: Exception) -> ApiError | None:
             return conflict()
         case UnknownCall() | UnknownPivotRequest():
             return (unknown_channel if isinstance(error, UnknownCall) else pivot_request_ended)(str(error))
+        case CommandForbidden() | TooManyNewCalls() | NoSwitch():
+            return _new_call_error(error)
         case BusUnavailable() | StorageUnavailable():
             return bus_fault() if isinstance(error, BusUnavailable) else storage_fault()
     return None
+
+
+def _new_call_error(error: CommandForbidden | TooManyNewCalls | NoSwitch) -> ApiError:
+    match error:
+        case TooManyNewCalls():
+            return too_many_requests(error.seconds, "new calls")
+        case NoSwitch():
+            return ApiError(503, "datastore_fault", {"message": str(error)})
+    return ApiError(403, "forbidden", {"message": str(error)})
 
 
 def _account_error(error: AccountRefused | AccountNotLocal | AccountHasDescendants) -> ApiError:

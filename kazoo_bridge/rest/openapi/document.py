@@ -18,6 +18,7 @@ from kazoo_bridge.rest.openapi import (
     deliveries,
     error_responses,
     hooks,
+    new_calls,
     operational,
     parameters,
     pivots,
@@ -75,6 +76,7 @@ def make_document(
         *sockets.OPERATIONS,
         *channels.OPERATIONS,
         *pivots.OPERATIONS,
+        *new_calls.OPERATIONS,
         *operational.OPERATIONS,
     )
     return {
@@ -99,6 +101,7 @@ def make_document(
                 **sockets.SCHEMAS,
                 **channels.SCHEMAS,
                 **pivots.make_schemas(pivot_document),
+                **new_calls.SCHEMAS,
                 **error_responses.SCHEMAS,
             },
             "parameters": dict(parameters.COMPONENTS),

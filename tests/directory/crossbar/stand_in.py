@@ -182,6 +182,10 @@ class StandInCrossbar:
         own = claims["account_id"]
         if account is None or (account_id != own and own not in account.tree):
             raise Refusal(403 if account is not None else 404, "forbidden")
+        match rest:
+            case ["users" | "devices", "known", "quickcall", number]:
+                endpoints = [{"invite_format": "username", "outbound_call_id": f"{number}-quickcall"}]
+                return 202, {"data": {"application_name": "transfer", "endpoints": endpoints}}
         return 200, self._describe(account_id, account, own, rest, query)
 
     def _describe(

@@ -23,6 +23,7 @@ from kazoo_bridge.directory.crossbar.http_client import CrossbarClient
 from kazoo_bridge.interfaces import (
     Account,
     IDirectory,
+    IQuickcall,
     LoginRefused,
     Principal,
     StorageUnavailable,
@@ -54,6 +55,7 @@ async def directory(clock: Clock, client: CrossbarClient) -> AsyncIterator[Cross
 
 def test_it_implements_the_interface(directory: CrossbarDirectory) -> None:
     assert verifyObject(IDirectory, directory)
+    assert verifyObject(IQuickcall, directory)
 
 
 @pytest.mark.parametrize(
@@ -509,3 +511,31 @@ async def test_closing_it_gives_up_requests_without_the_service_running(
     await directory.close()
     with pytest.raises(StorageUnavailable):
         await asking
+
+
+@pytest_twisted.ensureDeferred
+async def test_crossbar_makes_a_call(directory: CrossbarDirectory, crossbar: StandInCrossbar) -> None:
+    options = {"auto_answer": "false", "cid-name": "Ada & Bob", "timeout": "20"}
+    ids = await directory.quickcall(CUSTOMER, "user", "known", "**2003", options)
+    assert ids == ["%2A%2A2003-quickcall"]
+    assert crossbar.asked[f"GET /accounts/{CUSTOMER}/users/known/quickcall/%2A%2A2003"] == 1
+    assert await directory.quickcall(CUSTOMER, "device", "a/b", "1", {}) is None
+    assert crossbar.asked[f"GET /accounts/{CUSTOMER}/devices/a%2Fb/quickcall/1"] == 1
+    assert await directory.quickcall(FOREIGN, "user", "known", "1", {}) is None
+    assert await directory.quickcall("../users", "user", "known", "1", {}) is None
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_odd_answer_to_a_call(directory: CrossbarDirectory, crossbar: StandInCrossbar) -> None:
+    await directory.account(CUSTOMER)
+
+    def answer_with(status: int, body: bytes) -> None:
+        crossbar.lie = lambda _method, _path: (status, body)
+
+    for status, body in ((500, b"{}"), (200, b'{"status": "success"}'), (202, b'{"status": "error"}')):
+        answer_with(status, body)
+        with pytest.raises(StorageUnavailable):
+            await directory.quickcall(CUSTOMER, "user", "known", "1", {})
+    for data in (b'"x"', b'{"endpoints": [5, {"outbound_call_id": 5}]}', b"{}"):
+        answer_with(202, b'{"status": "success", "data": ' + data + b"}")
+        assert await directory.quickcall(CUSTOMER, "user", "known", "1", {}) == []

@@ -1,0 +1,1 @@
+"""Calls that commands make: a telephone rings, and is connected to a number or to a call."""
