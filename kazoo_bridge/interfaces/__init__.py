@@ -74,6 +74,18 @@ from kazoo_bridge.interfaces.hooks import (
     Suspension,
     TooManyHooks,
 )
+from kazoo_bridge.interfaces.people import (
+    DEVICE,
+    GROUP,
+    UNKNOWN_PEOPLE,
+    USER,
+    Device,
+    Group,
+    GroupMember,
+    IPeople,
+    People,
+    User,
+)
 from kazoo_bridge.interfaces.token_restrictions import AccessedPath, TokenRestrictions
 from kazoo_bridge.interfaces.webhooks import (
     InvalidDocument,
@@ -96,9 +108,13 @@ from kazoo_bridge.legacy import resolve_former_name
 
 __all__ = [
     "ALL_ACCOUNTS",
+    "DEVICE",
+    "GROUP",
     "MAX_ACCOUNT_LIMIT",
     "MAX_BINDING_LENGTH",
+    "UNKNOWN_PEOPLE",
     "UNTIL_ENABLED",
+    "USER",
     "AccessedPath",
     "Account",
     "AccountFields",
@@ -116,7 +132,10 @@ __all__ = [
     "Completion",
     "Delivery",
     "DeliveryResults",
+    "Device",
     "EventHandler",
+    "Group",
+    "GroupMember",
     "HandshakeRejected",
     "HookHealth",
     "HookType",
@@ -134,6 +153,7 @@ __all__ = [
     "IHookStore",
     "ILimitStore",
     "IMissedEventStore",
+    "IPeople",
     "ISipUsernames",
     "IStreamTransport",
     "IWebhooks",
@@ -144,6 +164,7 @@ __all__ = [
     "NoSample",
     "NotReplayable",
     "Occurrence",
+    "People",
     "Principal",
     "Queue",
     "Requeue",
@@ -165,6 +186,7 @@ __all__ = [
     "UnknownCall",
     "UnknownCommand",
     "Unroutable",
+    "User",
     "UserLogin",
 ]
 
