@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import orjson
 from attrs import evolve
@@ -16,7 +17,15 @@ from kazoo_bridge.directory.base import BaseDirectory
 from kazoo_bridge.directory.dialling import Dialling
 from kazoo_bridge.directory.store_protocols import AccountSource, NumberSource, TokenSource
 from kazoo_bridge.directory.ttl_cache import TtlCache
-from kazoo_bridge.interfaces import Account, IDirectory, ISipUsernames, Principal, TokenRestrictions
+from kazoo_bridge.interfaces import (
+    UNKNOWN_PEOPLE,
+    Account,
+    IDirectory,
+    IPeople,
+    People,
+    Principal,
+    TokenRestrictions,
+)
 
 #: Characters. Longer secrets are refused without a lookup.
 MAX_SECRET_LENGTH = 4096
@@ -34,7 +43,7 @@ GONE_TTL = 60.0
 LOGIN_TTL = 3600.0
 
 
-@implementer(IDirectory, ISipUsernames)
+@implementer(IDirectory)
 class LocalDirectory(BaseDirectory):
     """All accounts and numbers in memory; tokens are looked up once and then cached.
 
@@ -53,11 +62,12 @@ class LocalDirectory(BaseDirectory):
         *,
         login_ttl: float = LOGIN_TTL,
         dialling: Dialling | None = None,
+        people: IPeople | None = None,
     ) -> None:
         """Read nothing yet.
 
         `login_ttl` is the validity of tokens from `login`, in seconds. `dialling` converts dialled numbers;
-        None: they have country codes.
+        None: they have country codes. `people` knows the people of the accounts; None: none are known.
         """
         self._clock = clock
         self._account_source = accounts
@@ -65,6 +75,7 @@ class LocalDirectory(BaseDirectory):
         self._number_source = numbers
         self._login_ttl = login_ttl
         self._dialling = dialling or Dialling()
+        self._people: Any = people
         self._tree = AccountTree()
         self._owners: dict[str, str] = {}
         self._principals: TtlCache[Principal] = TtlCache(MAX_CACHED)
@@ -155,9 +166,23 @@ class LocalDirectory(BaseDirectory):
         account = self._tree.find(account_id)
         return account is not None and account.superadmin
 
-    def sip_usernames(self, account_id: str, kind: str, member_id: str) -> Deferred[Sequence[str] | None]:
-        """See `ISipUsernames`: the local directory knows no devices."""
-        return succeed(None)
+    def people(self, account_id: str) -> Deferred[People]:
+        """Fire with the people of the account as the source of people knows them; without one with none."""
+        if self._people is None or self._tree.find(account_id) is None:
+            return succeed(UNKNOWN_PEOPLE)
+        people: Deferred[People] = self._people.people(account_id)
+        return people
+
+    def member_document(
+        self, account_id: str, kind: str, member_id: str
+    ) -> Deferred[Mapping[str, Any] | None]:
+        """Fire with the document of a member from the source of people; None without one."""
+        if self._people is None or self._tree.find(account_id) is None:
+            return succeed(None)
+        document: Deferred[Mapping[str, Any] | None] = self._people.member_document(
+            account_id, kind, member_id
+        )
+        return document
 
     def account_for_number(self, number: str) -> str | None:
         """Return the id of the account that owns a phone number, or None.

@@ -53,12 +53,15 @@ class Principal:
     `expires`: when the token expires, in Unix seconds; None: never.
 
     `restrictions`: the requests for which the token may be used; None: for all that its account may.
+
+    `user_id`: the user of the account that has logged in; None: the token is the account's.
     """
 
     account_id: str
     superadmin: bool = False
     expires: float | None = None
     restrictions: TokenRestrictions | None = None
+    user_id: str | None = None
 
 
 @frozen

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 import pytest
 from attrs import frozen
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
+from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from kazoo_bridge.directory import local
 from kazoo_bridge.directory.dialling import Dialling
 from kazoo_bridge.directory.local import GONE_TTL, UNKNOWN_TTL, LocalDirectory
-from kazoo_bridge.interfaces import Account, IDirectory, Principal, StorageUnavailable, TokenRestrictions
+from kazoo_bridge.interfaces import (
+    UNKNOWN_PEOPLE,
+    Account,
+    IDirectory,
+    IPeople,
+    People,
+    Principal,
+    StorageUnavailable,
+    TokenRestrictions,
+    User,
+)
 from tests.directory.fakes import FakeAccountRow
 
 T = TypeVar("T")
@@ -519,3 +530,32 @@ def test_numbers_may_be_dialled_as_in_the_default_region(
     # Carriers leave out the +, but a number with + is never a national one.
     assert directory.account_for_number("4722555019") == "other"
     assert directory.account_for_number("+4158867900") is None
+
+
+@implementer(IPeople)
+class FakePeople:
+    """One user in each account."""
+
+    def people(self, account_id: str) -> Deferred[People]:
+        return succeed(People({"u1": User("u1", account_id)}))
+
+    def member_document(
+        self, account_id: str, kind: str, member_id: str
+    ) -> Deferred[Mapping[str, Any] | None]:
+        return succeed({"id": member_id, "kind": kind})
+
+
+def test_without_a_source_of_people_none_are_known(directory: LocalDirectory) -> None:
+    assert directory.people("top").result is UNKNOWN_PEOPLE
+    assert directory.member_document("top", "user", "u1").result is None
+
+
+def test_a_source_knows_the_people_of_local_accounts_alone(directory: LocalDirectory, clock: Clock) -> None:
+    with_people = LocalDirectory(
+        clock, FakeAccounts(FakeAccountRow("a")), FakeTokens(clock), FakeNumbers(), people=FakePeople()
+    )
+    now(Deferred.fromCoroutine(with_people.load()))
+    assert now(with_people.people("a")).users["u1"].first_name == "a"
+    assert with_people.member_document("a", "user", "u1").result == {"id": "u1", "kind": "user"}
+    assert with_people.people("f" * 32).result is UNKNOWN_PEOPLE
+    assert with_people.member_document("f" * 32, "user", "u1").result is None

@@ -20,46 +20,43 @@ from kazoo_bridge.directory.base import BaseDirectory
 from kazoo_bridge.directory.couchdb.account_records import AccountRecord
 from kazoo_bridge.directory.couchdb.accounts import CouchAccounts
 from kazoo_bridge.directory.couchdb.cached_reader import Freshness
-from kazoo_bridge.directory.couchdb.kazoo_token import MAX_TOKEN_LENGTH, KazooToken, mint_token, parse_token
+from kazoo_bridge.directory.couchdb.kazoo_token import MAX_TOKEN_LENGTH, KazooToken, parse_token
+from kazoo_bridge.directory.couchdb.logins import CouchLogins
 from kazoo_bridge.directory.couchdb.numbers import CouchNumbers
-from kazoo_bridge.directory.couchdb.secrets import AuthSettings, CouchSecrets, Identity, settings_missing
+from kazoo_bridge.directory.couchdb.people import CouchPeople
+from kazoo_bridge.directory.couchdb.secrets import AuthSettings, CouchSecrets, Identity
 from kazoo_bridge.directory.couchdb.sip_usernames import find_sip_usernames
-from kazoo_bridge.directory.couchdb.user_logins import check_login_allowed, find_user, wrong_credentials
 from kazoo_bridge.directory.dialling import Dialling
 from kazoo_bridge.directory.ended_tokens import EndedTokens
+from kazoo_bridge.directory.people_cache import PEOPLE_TOPICS
 from kazoo_bridge.directory.ttl_cache import TtlCache
 from kazoo_bridge.interfaces import (
     Account,
     IDirectory,
-    ISipUsernames,
+    People,
     Principal,
     StorageUnavailable,
     TokenRestrictions,
     Topic,
     UserLogin,
 )
-from kazoo_bridge.kazoo import Event, dialled_number, is_account_id
+from kazoo_bridge.kazoo import Event, is_account_id
 
 _log = Logger()
 
-#: The messages of KAZOO about changed documents, ``ACTION.DATABASE.TYPE.ID``.
-_DOCUMENTS = ("*.user.*", "*.device.*", "*.account.*", "*.number.*", "system_auth.#", "system_config.#")
+#: The messages of KAZOO about changed documents, ``ACTION.DATABASE.TYPE.ID``, beside those about people.
+_DOCUMENTS = ("*.account.*", "*.number.*", "system_auth.#", "system_config.#")
 _TOPICS = frozenset(
     Topic("configuration", f"{action}.{documents}")
     for action in ("doc_created", "doc_edited", "doc_deleted")
     for documents in _DOCUMENTS
-)
+).union(PEOPLE_TOPICS)
 
 #: Principals of tokens that are kept.
 MAX_CACHED = 20_000
 
 #: Different tokens that are verified at the same time; more get `StorageUnavailable`.
 MAX_VERIFYING = 2000
-
-#: Seconds for which a token that is created with an API key is valid, like KAZOO's default.
-LOGIN_TTL = 3600
-
-MAX_API_KEY_LENGTH = 4096
 
 
 @frozen
@@ -73,7 +70,7 @@ class _Verified:
     settings: AuthSettings | None
 
 
-@implementer(IDirectory, ISipUsernames)
+@implementer(IDirectory)
 class CouchDirectory(BaseDirectory):
     """Accounts in memory, followed; tokens verified with the keys and secrets of CouchDB.
 
@@ -92,6 +89,8 @@ class CouchDirectory(BaseDirectory):
         self._accounts = CouchAccounts(clock, client, self._on_account_changed)
         self._secrets = CouchSecrets(clock, client, freshness, self._on_secrets_changed)
         self._numbers = CouchNumbers(clock, client, freshness.usable, dialling or Dialling())
+        self._people = CouchPeople(clock, client, freshness.usable, self._realm_of)
+        self._logins = CouchLogins(clock, client, self._accounts, self._secrets, self._numbers)
         self._verified: TtlCache[_Verified] = TtlCache(MAX_CACHED)
         self._ended = EndedTokens(MAX_CACHED)
         self._verifying: dict[str, list[Deferred[Principal | None]]] = {}
@@ -132,7 +131,7 @@ class CouchDirectory(BaseDirectory):
 
     @property
     def configuration_topics(self) -> frozenset[Topic]:
-        """The messages about documents that have secrets, keys, settings or owners of numbers."""
+        """The messages about people, and documents that have secrets, keys, settings or owners of numbers."""
         return _TOPICS
 
     def on_configuration_event(self, event: Event) -> None:
@@ -140,15 +139,18 @@ class CouchDirectory(BaseDirectory):
         database, document_id = event.body.get("Database"), event.body.get("ID")
         self._secrets.document_changed(database, document_id)
         self._numbers.document_changed(database, document_id)
+        self._people.cache.document_changed(database)
 
     def on_configuration_missed(self) -> None:
         """Messages of ``configuration`` may have been missed: trust no secret without reading it again."""
         self._secrets.mark_all_changed()
         self._numbers.mark_all_changed()
+        self._people.cache.mark_all_changed()
 
     def _on_account_changed(self, account_id: str) -> None:
         self._revision += 1
         self._secrets.account_changed(account_id)
+        self._people.cache.account_changed(account_id)
 
     def _on_secrets_changed(self) -> None:
         self._revision += 1
@@ -175,18 +177,15 @@ class CouchDirectory(BaseDirectory):
 
     def login(self, api_key: str) -> Deferred[tuple[str, Principal] | None]:
         """Create a token for the API key of an account, as KAZOO would: it is valid there, too."""
-        if not 0 < len(api_key) <= MAX_API_KEY_LENGTH:
-            return succeed(None)
         if not self._accounts.is_loaded:
             return fail(self._not_loaded())
-        record = self._accounts.find_api_key(api_key)
-        if record is None or not record.is_active(self._clock.seconds()):
-            return succeed(None)
-        return Deferred.fromCoroutine(self._log_in(record))
+        return Deferred.fromCoroutine(self._logins.with_api_key(api_key))
 
     def log_in_user(self, credentials: Mapping[str, Any]) -> Deferred[UserLogin | None]:
         """Create a token for a user, as KAZOO would; fails with `LoginRefused`."""
-        return Deferred.fromCoroutine(self._log_in_user(credentials))
+        if not self._accounts.is_loaded:
+            return fail(self._not_loaded())
+        return Deferred.fromCoroutine(self._logins.of_user(credentials))
 
     def log_out(self, token: str) -> Deferred[bool]:
         """End a valid token for this node, in memory; KAZOO does not hear of it."""
@@ -234,6 +233,20 @@ class CouchDirectory(BaseDirectory):
         if self._accounts.find(account_id) is None:
             return succeed(None)
         return Deferred.fromCoroutine(find_sip_usernames(self._client, account_id, kind, member_id))
+
+    def people(self, account_id: str) -> Deferred[People]:
+        """Fire with the people of an account; none are known of one that is not KAZOO's."""
+        if self._accounts.find(account_id) is None:
+            return super().people(account_id)
+        return self._people.cache.get(account_id)
+
+    def member_document(
+        self, account_id: str, kind: str, member_id: str
+    ) -> Deferred[Mapping[str, Any] | None]:
+        """Fire with the document of a user, a device or a group, which is read each time."""
+        if self._accounts.find(account_id) is None:
+            return succeed(None)
+        return Deferred.fromCoroutine(self._people.document(account_id, kind, member_id))
 
     def can_act_for(self, principal: Principal, account_id: str) -> Deferred[bool]:
         """Fire with True if `principal` may act for the account.
@@ -328,7 +341,7 @@ class CouchDirectory(BaseDirectory):
         if record is None or own is None or not self._may_act(token, record):
             return None
         restrictions = None if token.restrictions is None else TokenRestrictions.parse(token.restrictions)
-        principal = Principal(record.id, record.superadmin, token.expires, restrictions)
+        principal = Principal(record.id, record.superadmin, token.expires, restrictions, token.user_id)
         return _Verified(principal, token, key, identity, settings)
 
     def _may_act(self, token: KazooToken, record: AccountRecord) -> bool:
@@ -338,52 +351,6 @@ class CouchDirectory(BaseDirectory):
             return False
         return record.id == own.id or own.id in record.ancestors
 
-    async def _log_in_user(self, credentials: Mapping[str, Any]) -> UserLogin:
-        if not self._accounts.is_loaded:
-            raise self._not_loaded()
-        accounts = await self._accounts_of_login(credentials)
-        found = await find_user(self._client, accounts, credentials, self._clock.seconds())
-        token, principal = await self._log_in(found.account, "cb_user_auth", found.user_id)
-        return UserLogin(token, principal, found.to_api())
-
-    async def _accounts_of_login(self, credentials: Mapping[str, Any]) -> list[AccountRecord]:
-        """Return the accounts that a login may mean: by number, else by realm, else by name, like KAZOO."""
-        number = dialled_number(credentials.get("phone_number"))
-        if number is not None:
-            looking = self._numbers.look_up(number)
-            if looking is not None:
-                await looking
-            owner = self._numbers.owner(number)
-            record = None if owner is None else self._accounts.find(owner)
-            if record is not None:
-                return [record]
-        names = self._accounts.names()
-        account_ids = names.by_realm(credentials.get("account_realm", credentials.get("realm")))
-        account_ids = account_ids or names.by_name(credentials.get("account_name"))
-        return [record for one in account_ids if (record := self._accounts.find(one)) is not None]
-
-    async def _log_in(
-        self, record: AccountRecord, method: str = "cb_api_auth", user_id: str | None = None
-    ) -> tuple[str, Principal]:
-        await check_login_allowed(self._client, record, method)
-        settings = await self._secrets.auth_settings()
-        if settings is None or settings.secret is None or settings.key_id is None:
-            raise settings_missing()
-        key = await self._secrets.private_key(settings.key_id)
-        identity = await self._secrets.identity(record.id, user_id or record.id)
-        if identity is not None and not identity.enabled:
-            raise wrong_credentials()  # the view that has found a user may be older than its document
-        if key is None or identity is None or identity.secret is None:
-            raise StorageUnavailable(
-                f"no token can be made for account {record.id}: the document of account or user has no "
-                "pvt_signature_secret, or system_auth no key of system_config/auth.default.system_key"
-            )
-        expires = int(self._clock.seconds()) + LOGIN_TTL
-        claims = {"account_id": record.id, "method": method, "exp": expires}
-        claims |= {} if user_id is None else {"owner_id": user_id}
-        token = mint_token(claims, settings.key_id, key, identity.secret, settings.secret)
-        return token, Principal(record.id, record.superadmin, float(expires))
-
     # -- accounts
 
     async def _fetch_account(self, account_id: str) -> Account | None:
@@ -391,6 +358,10 @@ class CouchDirectory(BaseDirectory):
             raise self._not_loaded()
         record = await self._accounts.fetch(account_id) if is_account_id(account_id) else None
         return None if record is None else record.to_account(self._clock.seconds())
+
+    def _realm_of(self, account_id: str) -> str | None:
+        record = self._accounts.find(account_id)
+        return None if record is None else record.realm
 
     def _not_loaded(self) -> StorageUnavailable:
         return StorageUnavailable(self._accounts.problem() or "the accounts have not been read yet")

@@ -12,6 +12,7 @@ from typing import Any
 from attrs import frozen
 
 from kazoo_bridge.directory.crossbar.http_client import CrossbarAnswer
+from kazoo_bridge.directory.member_documents import is_member_id
 from kazoo_bridge.interfaces import Account, LoginRefused, StorageUnavailable, TokenRestrictions
 from kazoo_bridge.kazoo import is_account_id
 
@@ -32,6 +33,7 @@ class TokenClaims:
     account_id: str
     expires: float | None
     restrictions: TokenRestrictions | None
+    user_id: str | None = None
 
 
 def read_claims(answer: CrossbarAnswer, token: str) -> TokenClaims | None:
@@ -55,6 +57,7 @@ def read_claims(answer: CrossbarAnswer, token: str) -> TokenClaims | None:
         str(account_id),
         None if expires is None else float(expires),
         None if restrictions is None else TokenRestrictions.parse(restrictions),
+        str(user_id) if is_member_id(user_id := data.get("owner_id")) else None,
     )
 
 
@@ -87,10 +90,31 @@ def read_ancestors(answer: CrossbarAnswer, account_id: str) -> tuple[str, ...]:
 
 def read_descendants(answer: CrossbarAnswer) -> tuple[list[str], str | None]:
     """Return a page of ids from ``GET /accounts/{A}/descendants``, and the key of the next page if any."""
-    following = answer.envelope.get("next_start_key")
-    if not isinstance(following, str | None) or len(following or "") > MAX_TEXT_LENGTH:
-        raise unexpected("next_start_key as text")
-    return _read_ids(answer), following or None
+    return _read_ids(answer), _read_following(answer)
+
+
+def read_rows(answer: CrossbarAnswer) -> tuple[list[Mapping[str, Any]], str | None]:
+    """Return a page of a list, such as ``GET /accounts/{A}/users``, and the key of the next page if any.
+
+    Empty for a list that the API key may not read.
+    """
+    if answer.status in (403, 404):
+        return [], None
+    if not answer.is_success:
+        raise StorageUnavailable(f"crossbar answered with status {answer.status}")
+    if not isinstance(answer.data, list):
+        raise unexpected("a list")
+    return [row for row in answer.data if isinstance(row, dict)], _read_following(answer)
+
+
+def read_document(answer: CrossbarAnswer, document_id: str) -> Mapping[str, Any] | None:
+    """Return a document, such as ``GET /accounts/{A}/users/{ID}``; None if there is none."""
+    if answer.status in (400, 403, 404):
+        return None
+    data = _success(answer)
+    if data.get("id") != document_id:
+        raise unexpected("the document that was asked for")
+    return data
 
 
 def read_owner(answer: CrossbarAnswer) -> str | None:
@@ -138,6 +162,13 @@ def _success(answer: CrossbarAnswer) -> Mapping[str, Any]:
     if not isinstance(answer.data, dict):
         raise unexpected("an object")
     return answer.data
+
+
+def _read_following(answer: CrossbarAnswer) -> str | None:
+    following = answer.envelope.get("next_start_key")
+    if not isinstance(following, str | None) or len(following or "") > MAX_TEXT_LENGTH:
+        raise unexpected("next_start_key as text")
+    return following or None
 
 
 def _read_ids(answer: CrossbarAnswer) -> list[str]:
