@@ -102,6 +102,12 @@ GET /v2/accounts/<account_id>/websockets
 GET /v2/accounts/<account_id>/websockets/<socket_id>
 DELETE /v2/accounts/<account_id>/websockets/<socket_id>
 GET /v2/accounts/<account_id>/events
+GET /v2/accounts/<account_id>/users
+GET /v2/accounts/<account_id>/users/<user_id>
+GET /v2/accounts/<account_id>/devices
+GET /v2/accounts/<account_id>/devices/<device_id>
+GET /v2/accounts/<account_id>/groups
+GET /v2/accounts/<account_id>/groups/<group_id>
 GET /v2/accounts/<account_id>/users/<user_id>/channels
 GET /v2/accounts/<account_id>/devices/<device_id>/channels
 GET /v2/accounts/<account_id>/groups/<group_id>/channels

@@ -62,6 +62,7 @@ _NOT_CALLED = ["streamEvents", "logOut", "logInUser"]
 #: calls; and deliveries may be under way again by then (`wait_for_dead_delivery` has read one).
 _PERHAPS_WITHOUT_DATA = [
     "GET /v2/channels",
+    *(f"GET /v2/accounts/{{account_id}}/{kind}s/{{{kind}_id}}" for kind in ("user", "device", "group")),
     *(
         f"GET /v2/accounts/{{account_id}}/{kind}s/{{{kind}_id}}/channels"
         for kind in ("user", "device", "group")

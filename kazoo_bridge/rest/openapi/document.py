@@ -20,6 +20,7 @@ from kazoo_bridge.rest.openapi import (
     hooks,
     operational,
     parameters,
+    people,
     sockets,
 )
 from kazoo_bridge.rest.openapi.operations import make_paths
@@ -45,6 +46,7 @@ _SECURITY_SCHEMES = {
 _TAGS = {
     "login": "Tokens for API keys, and the account of a token",
     "accounts": "The account and its relatives",
+    "people": "Users, devices and groups of an account",
     "catalogue": "The types of hooks, and the bindings; no token needed",
     "hooks": "An account's webhooks",
     "attempts": "Requests to hooks, and the answers",
@@ -65,6 +67,7 @@ def make_document(hook_document: Mapping[str, Any], secret_schemas: Mapping[str,
     """
     operations = (
         *accounts.OPERATIONS,
+        *people.OPERATIONS,
         *catalogue.OPERATIONS,
         *hooks.make_operations(secret_schemas),
         *deliveries.OPERATIONS,
@@ -89,6 +92,7 @@ def make_document(hook_document: Mapping[str, Any], secret_schemas: Mapping[str,
             "schemas": {
                 **hooks.make_schemas(hook_document, secret_schemas),
                 **accounts.SCHEMAS,
+                **people.SCHEMAS,
                 **catalogue.SCHEMAS,
                 **deliveries.SCHEMAS,
                 **sockets.SCHEMAS,
