@@ -129,7 +129,7 @@ class Leg:
                 "Owner-ID": party.user_id,
             }
             variables |= {
-                "Username": f"user_{party.device_id[:10]}",
+                "Username": party.sip_username or "",
                 "Presence-ID": f"{party.number}@{tenant.realm}",
             }
         else:

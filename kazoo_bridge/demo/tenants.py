@@ -80,6 +80,11 @@ class Party:
         """Whether the party is a person of an account."""
         return self.device_id is not None
 
+    @property
+    def sip_username(self) -> str | None:
+        """The name with which the party's telephone registers; None for an external party."""
+        return None if self.device_id is None else f"user_{self.device_id[:10]}"
+
 
 @frozen
 class Tenant:

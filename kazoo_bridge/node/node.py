@@ -31,6 +31,7 @@ from kazoo_bridge.interfaces import (
     ICalls,
     IDirectory,
     IEventCategory,
+    IPeople,
     IWebhooks,
     IWebsockets,
     StorageUnavailable,
@@ -163,9 +164,16 @@ class Node:
 
     @classmethod
     def from_config(
-        cls, reactor: Any, config: Config, loading: Callable[[], AbstractContextManager[None]] = nullcontext
+        cls,
+        reactor: Any,
+        config: Config,
+        loading: Callable[[], AbstractContextManager[None]] = nullcontext,
+        people: IPeople | None = None,
     ) -> Node:
-        """Build the parts; nothing runs yet. Raises `ConfigError` when the configuration cannot be used."""
+        """Build the parts; nothing runs yet. Raises `ConfigError` when the configuration cannot be used.
+
+        `people` knows the people of local accounts; None: none are known.
+        """
         made = make_bus(reactor, config)
         bus = cast(IBus, made)
         categories = find_categories(config.plugins.path)
@@ -176,7 +184,7 @@ class Node:
         name = f"kazoo_bridge@{socket.gethostname()}"
         accounts, token_store = AccountStore(reactor, database), TokenStore(reactor, database)
         directory = build_directory(
-            DirectorySources(reactor, config, accounts, token_store, NumberStore(database))
+            DirectorySources(reactor, config, accounts, token_store, NumberStore(database), people)
         )
         hook_source = make_hook_source(reactor, config, database, name)
         settings = SettingStore(database)
