@@ -13,6 +13,7 @@ from kazoo_bridge.rest.http.routing import Resource
 from kazoo_bridge.rest.openapi.document import OpenApiResource
 from kazoo_bridge.rest.resources.account_changes import AccountChangeResource
 from kazoo_bridge.rest.resources.accounts import AccountResource
+from kazoo_bridge.rest.resources.apps import AppsResource
 from kazoo_bridge.rest.resources.attempts import AttemptResource
 from kazoo_bridge.rest.resources.auth import AuthResource
 from kazoo_bridge.rest.resources.catalogue import CatalogueResource
@@ -68,6 +69,7 @@ def build_resources(services: RestServices) -> list[Resource]:
         AccountResource(directory),
         AccountChangeResource(directory, services.accounts),
         PeopleResource(directory),
+        AppsResource(directory),
         AuthResource(directory, LoginThrottle(clock)),
         LimitResource(directory, webhooks),
         WebsocketResource(directory, websockets),

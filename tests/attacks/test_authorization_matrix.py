@@ -54,11 +54,13 @@ GET /v2/webhooks/samples/<sample_id>
 GET /v2/websockets
 PUT /v2/api_auth
 PUT /v2/user_auth
+POST /v2/auth/tokeninfo
 """
 
 #: Every valid token may.
 TOKEN = """
 PUT /v2/accounts
+GET /v2/about
 GET /v2/token_auth
 PUT /v2/accounts
 DELETE /v2/token_auth
@@ -102,6 +104,8 @@ GET /v2/accounts/<account_id>/websockets
 GET /v2/accounts/<account_id>/websockets/<socket_id>
 DELETE /v2/accounts/<account_id>/websockets/<socket_id>
 GET /v2/accounts/<account_id>/events
+GET /v2/accounts/<account_id>/apps_store
+GET /v2/accounts/<account_id>/apps_store/<app_id>
 GET /v2/accounts/<account_id>/users
 GET /v2/accounts/<account_id>/users/<user_id>
 GET /v2/accounts/<account_id>/devices

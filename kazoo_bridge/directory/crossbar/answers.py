@@ -77,6 +77,7 @@ def read_account(answer: CrossbarAnswer, account_id: str) -> Account | None:
         _text(data.get("realm")),
         superadmin=data.get("superduper_admin") is True,
         enabled=data.get("enabled", True) is True,
+        is_reseller=data.get("is_reseller") is True,
     )
 
 

@@ -179,15 +179,18 @@ class RequestContext:
             return bearer.strip()
         return self.query.first("auth_token") or None
 
-    async def authenticate(self, directory: IDirectory, *, method_is_known: bool = True) -> None:
+    async def authenticate(
+        self, directory: IDirectory, *, method_is_known: bool = True, token: str | None = None
+    ) -> None:
         """Set `token` and `principal` from the request's token; raises 401 without a valid one.
 
         Raises 403 for a token with restrictions that do not allow this request, once its method is known.
 
         The token may also be ``auth_token`` in the body, beside ``data`` or in it; then the errors of
-        `envelope` are raised, too.
+        `envelope` are raised, too. `token`: this one instead of the request's.
         """
-        token = self.header_token()
+        if token is None:
+            token = self.header_token()
         if token is None:
             token = self._body_token()
         if not token:

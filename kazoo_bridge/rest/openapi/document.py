@@ -13,6 +13,7 @@ from kazoo_bridge.rest.http.request_context import CORS_HEADERS, RequestWithCont
 from kazoo_bridge.rest.http.routing import RoutedResource, route
 from kazoo_bridge.rest.openapi import (
     accounts,
+    apps,
     catalogue,
     channels,
     deliveries,
@@ -68,6 +69,7 @@ def make_document(hook_document: Mapping[str, Any], secret_schemas: Mapping[str,
     operations = (
         *accounts.OPERATIONS,
         *people.OPERATIONS,
+        *apps.OPERATIONS,
         *catalogue.OPERATIONS,
         *hooks.make_operations(secret_schemas),
         *deliveries.OPERATIONS,
@@ -93,6 +95,7 @@ def make_document(hook_document: Mapping[str, Any], secret_schemas: Mapping[str,
                 **hooks.make_schemas(hook_document, secret_schemas),
                 **accounts.SCHEMAS,
                 **people.SCHEMAS,
+                **apps.SCHEMAS,
                 **catalogue.SCHEMAS,
                 **deliveries.SCHEMAS,
                 **sockets.SCHEMAS,

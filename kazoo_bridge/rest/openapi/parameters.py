@@ -42,6 +42,7 @@ _PATH = (
     _in_path("user_id", "The user's id"),
     _in_path("device_id", "The device's id"),
     _in_path("group_id", "The group's id"),
+    _in_path("app_id", "The id of an app of monster-ui, such as webhooks"),
     _in_path("name", "The file's path within the page"),
 )
 
