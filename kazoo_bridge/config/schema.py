@@ -161,6 +161,7 @@ class Calls:
 
     query_timeout_ms: int = _integer(2000, 10, 60_000)
     check_urls: bool = True
+    system_wide_channels: bool = True
 
 
 @frozen

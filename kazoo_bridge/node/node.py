@@ -301,6 +301,7 @@ class Node:
             read_metrics=self.metrics.read,
             readiness_problems=self.readiness_problems,
             degradations=self.degradations,
+            has_system_wide_channels=self.config.calls.system_wide_channels,
         )
 
     @property

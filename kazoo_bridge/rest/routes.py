@@ -41,7 +41,7 @@ class RestServices:
 
     `clock` is the reactor. `read_metrics` returns the node's metrics, `readiness_problems` the reasons why
     the node is not ready, `degradations` what else does not work. `websocket_location` is where browsers find
-    the websockets.
+    the websockets. `has_system_wide_channels`: super-admins may list the channels of all accounts.
     """
 
     clock: Any
@@ -54,6 +54,7 @@ class RestServices:
     read_metrics: ReadMetrics
     readiness_problems: ReadinessProblems
     degradations: Degradations
+    has_system_wide_channels: bool = True
 
 
 def build_resources(services: RestServices) -> list[Resource]:
@@ -74,7 +75,7 @@ def build_resources(services: RestServices) -> list[Resource]:
         LimitResource(directory, webhooks),
         WebsocketResource(directory, websockets),
         EventStreamResource(directory, websockets, clock),
-        ChannelResource(directory, services.calls),
+        ChannelResource(directory, services.calls, services.has_system_wide_channels),
         ConsoleResource(page_files(), services.websocket_location),
         MetricResource(clock, services.read_metrics),
         HealthResource(clock, services.readiness_problems, services.degradations),
