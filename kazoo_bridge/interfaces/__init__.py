@@ -65,6 +65,7 @@ from kazoo_bridge.interfaces.directory import (
 from kazoo_bridge.interfaces.hooks import (
     MAX_ACCOUNT_LIMIT,
     AccountLimits,
+    HookAuthor,
     IHookStore,
     ILimitStore,
     RevisionConflict,
@@ -137,6 +138,7 @@ __all__ = [
     "Group",
     "GroupMember",
     "HandshakeRejected",
+    "HookAuthor",
     "HookHealth",
     "HookType",
     "IAccountManager",

@@ -25,16 +25,28 @@ class SiteHarness:
         self.base = base
 
     async def __call__(
-        self, path: str, *, verb: str = "GET", token: str = "", headers: dict[str, str] | None = None
+        self,
+        path: str,
+        *,
+        verb: str = "GET",
+        token: str = "",
+        headers: dict[str, str] | None = None,
+        body: Any = None,
     ) -> Any:
         """Return treq's response with ``json_body`` (None if it is not JSON)."""
-        response = await self.open(path, verb=verb, token=token, headers=headers)
+        response = await self.open(path, verb=verb, token=token, headers=headers, body=body)
         text = await response.text()
         response.json_body = json.loads(text) if text.startswith("{") else None
         return response
 
     async def open(
-        self, path: str, *, verb: str = "GET", token: str = "", headers: dict[str, str] | None = None
+        self,
+        path: str,
+        *,
+        verb: str = "GET",
+        token: str = "",
+        headers: dict[str, str] | None = None,
+        body: Any = None,
     ) -> Any:
         """Return treq's response as soon as its head has arrived."""
         sent = ({"X-Auth-Token": token} if token else {}) | (headers or {})
@@ -42,6 +54,7 @@ class SiteHarness:
             verb,
             self.base + path,
             headers=Headers({name: [value] for name, value in sent.items()}),
+            data=None if body is None else json.dumps(body).encode(),
             persistent=False,
             unbuffered=True,
         )

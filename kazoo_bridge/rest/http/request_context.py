@@ -137,6 +137,19 @@ class RequestContext:
             raise parse_error('expected a body of the form {"data": {…}}')
         return data
 
+    def find_value(self, name: str) -> object:
+        """Return the value of a key in ``data``, else in the query, else beside ``data``; None without.
+
+        KAZOO looks for its switches in this order (``cb_context:req_value``).
+        """
+        data = self.envelope.get("data")
+        candidates = (
+            data.get(name) if isinstance(data, dict) else None,
+            self.query.first(name),
+            self.envelope.get(name),
+        )
+        return next((value for value in candidates if value is not None), None)
+
     def overridden_method(self) -> str | None:
         """Return the method that a POST carries as ``verb`` in the query, else beside ``data``; None without.
 

@@ -20,6 +20,7 @@ from kazoo_bridge.couchdb.client import (
 )
 from kazoo_bridge.couchdb.names import WEBHOOKS
 from kazoo_bridge.interfaces import (
+    HookAuthor,
     IHookStore,
     RevisionConflict,
     Secret,
@@ -206,13 +207,15 @@ class CouchHookStore:
         document: Mapping[str, Any],
         secrets: tuple[Secret, ...] = (),
         headers: Mapping[str, str] | None = None,
+        *,
+        author: HookAuthor | None = None,
     ) -> Deferred[StoredHook]:
-        """Write a new hook under a random id and fire with it.
+        """Write a new hook under a random id and fire with it; `author` stands in the document.
 
         Fails with `TooManyHooks` if the account has as many as it may have. Raises `ValueError` or
         `TypeError` for a document that JSON cannot express.
         """
-        return _deferred(self._create(account_id, copy_json(document), secrets, dict(headers or {})))
+        return _deferred(self._create(account_id, copy_json(document), secrets, dict(headers or {}), author))
 
     def replace(
         self,
@@ -222,20 +225,23 @@ class CouchHookStore:
         headers: Mapping[str, str] | None = None,
         *,
         suspension: Suspension | None = None,
+        author: HookAuthor | None = None,
     ) -> Deferred[StoredHook]:
         """Replace the document of `hook`, and its secrets and header values unless they are None.
 
         `suspension` replaces the hook's; None ends it. Fails with `RevisionConflict` if `hook` is not the
         current revision. Raises like `create`.
         """
-        return _deferred(self._replace(hook, copy_json(document), secrets, headers, suspension))
+        return _deferred(self._replace(hook, copy_json(document), secrets, headers, suspension, author))
 
-    def delete(self, hook: StoredHook) -> Deferred[None]:
-        """Delete the hook softly, like crossbar, and its deliveries.
+    def delete(
+        self, hook: StoredHook, *, author: HookAuthor | None = None, soft: bool = True
+    ) -> Deferred[None]:
+        """Delete the hook, softly or not, like crossbar, and its deliveries.
 
         Fails with `RevisionConflict` if it is not the current revision.
         """
-        return _deferred(self._delete(hook))
+        return _deferred(self._delete(hook, author, soft))
 
     def delete_of_account(self, account_id: str) -> Deferred[int]:
         """Delete every hook and delivery of an account, as crossbar does; fires with the number of hooks."""
@@ -247,6 +253,7 @@ class CouchHookStore:
         document: dict[str, Any],
         secrets: tuple[Secret, ...],
         headers: Mapping[str, str],
+        author: HookAuthor | None,
     ) -> StoredHook:
         if self._max_per_account and len(self._ids_of([account_id])) >= self._max_per_account:
             raise TooManyHooks(self._max_per_account)
@@ -256,7 +263,7 @@ class CouchHookStore:
             # First, so that the hook never exists without its secrets.
             if extras != NO_EXTRAS:
                 await self._extras.write(hook_id, account_id, extras)
-            return await self._put({"_id": hook_id}, account_id, document, extras)
+            return await self._put({"_id": hook_id}, account_id, document, extras, author)
 
     async def _replace(
         self,
@@ -265,6 +272,7 @@ class CouchHookStore:
         secrets: tuple[Secret, ...] | None,
         headers: Mapping[str, str] | None,
         suspension: Suspension | None,
+        author: HookAuthor | None,
     ) -> StoredHook:
         async with self._locks.hold([hook.id]):
             previous = await self._current(hook)
@@ -275,23 +283,32 @@ class CouchHookStore:
                 known.headers if headers is None else dict(headers),
                 suspension,
             )
-            stored = await self._put(previous, hook.account_id, document, extras)
+            stored = await self._put(previous, hook.account_id, document, extras, author)
             if extras != known:
                 await self._extras.write(hook.id, hook.account_id, extras)
             return stored
 
     async def _put(
-        self, previous: Document, account_id: str, document: dict[str, Any], extras: HookExtras
+        self,
+        previous: Document,
+        account_id: str,
+        document: dict[str, Any],
+        extras: HookExtras,
+        author: HookAuthor | None,
     ) -> StoredHook:
-        written = to_kazoo(document, previous, account_id, self._node, self._now())
+        written = to_kazoo(document, previous, account_id, self._node, self._now(), author)
         written["_rev"] = await self._write(written)
         stored = with_extras(parse_hook(written), extras)
         self._index.put(stored.id, stored.account_id, stored.revision)
         return stored
 
-    async def _delete(self, hook: StoredHook) -> None:
+    async def _delete(self, hook: StoredHook, author: HookAuthor | None, soft: bool) -> None:
         async with self._locks.hold([hook.id]):
-            await self._write(soft_deleted(await self._current(hook), self._node, self._now()))
+            current = await self._current(hook)
+            if soft:
+                await self._write(soft_deleted(current, self._node, self._now(), author))
+            else:
+                await self._remove(hook)
             self._index.remove(hook.id)
             await self._extras.delete([hook.id])
 
@@ -328,6 +345,12 @@ class CouchHookStore:
             return await _available(self._client.put(WEBHOOKS, document))
         except DocumentConflict:
             raise RevisionConflict(f"hook {document['_id']} has just been changed") from None
+
+    async def _remove(self, hook: StoredHook) -> None:
+        try:
+            await self._client.delete(WEBHOOKS, hook.id, hook.revision)
+        except DocumentConflict:
+            raise RevisionConflict(f"hook {hook.id} has just been changed") from None
 
     def _now(self) -> int:
         return to_gregorian(self._clock.seconds())
