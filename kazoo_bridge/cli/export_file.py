@@ -41,6 +41,7 @@ def export_lines(connection: Connection, *, with_secrets: bool) -> Iterator[byte
             realm=account.realm,
             superadmin=account.superadmin,
             created=account.created,
+            enabled=account.enabled,
         )
     for account_id, limits in select_limits(connection).items():
         yield _line(
@@ -104,6 +105,8 @@ def _read_account(importer: Importer, record: Mapping[str, Any]) -> None:
             _text(record, "realm"),
             _boolean(record, "superadmin"),
             int(record["created"]),
+            # Missing in exports of versions that had no disabled accounts.
+            _boolean(record, "enabled") if "enabled" in record else True,
         )
     )
 

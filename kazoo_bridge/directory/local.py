@@ -124,7 +124,7 @@ class LocalDirectory(BaseDirectory):
     def authenticate(self, token: str) -> Deferred[Principal | None]:
         """Fire with the token's principal.
 
-        None if the token is unknown, expired or revoked, or its account deleted.
+        None if the token is unknown, expired or revoked, or its account deleted or disabled.
         """
         if not _may_be_secret(token):
             return succeed(None)
@@ -164,7 +164,7 @@ class LocalDirectory(BaseDirectory):
     def is_superadmin(self, account_id: str) -> bool:
         """Return True if the account is known and may act for every account."""
         account = self._tree.find(account_id)
-        return account is not None and account.superadmin
+        return account is not None and account.superadmin and account.enabled
 
     def people(self, account_id: str) -> Deferred[People]:
         """Fire with the people of the account as the source of people knows them; without one with none."""
@@ -205,11 +205,11 @@ class LocalDirectory(BaseDirectory):
         """Fire with True if `principal` may act for the account.
 
         It may act for its own account and the descendants of it, and as super-admin for every account. The
-        present state of its account decides, not `principal.superadmin`; the principal of a deleted account
-        may do nothing.
+        present state of its account decides, not `principal.superadmin`; the principal of a deleted or
+        disabled account may do nothing.
         """
         actor = self._tree.find(principal.account_id)
-        if actor is None:
+        if actor is None or not actor.enabled:
             return succeed(False)
         if actor.superadmin or account_id == actor.id:
             return succeed(True)
@@ -249,11 +249,13 @@ class LocalDirectory(BaseDirectory):
         return ended
 
     async def _principal(self, account_id: str, expires: float | None) -> Principal | None:
-        """The principal for a token or key that has just been read."""
+        """The principal for a token or key that has just been read; None if its account is disabled."""
         # The account may be newer than the latest change that has been reported.
         await self._fetch_missing(account_id)
         account = self._tree.find(account_id)
-        return None if account is None else Principal(account_id, account.superadmin, expires)
+        if account is None or not account.enabled:
+            return None
+        return Principal(account_id, account.superadmin, expires)
 
     async def _fetch_missing(self, account_id: str) -> None:
         """Read the account and its ancestors as far as they are not in memory."""

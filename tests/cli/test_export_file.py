@@ -48,3 +48,13 @@ def test_lines_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export_file, "MAX_LINE_BYTES", 10)
     with pytest.raises(NotAnExport, match="at most 10 bytes"):
         import_line(make_importer(), b" " * 11)
+
+
+@pytest.mark.parametrize(
+    ("more", "enabled"), [({}, True), ({"enabled": True}, True), ({"enabled": False}, False)]
+)
+def test_accounts_of_former_exports_are_enabled(more: dict[str, bool], enabled: bool) -> None:
+    snapshot = Snapshot({}, {}, {}, {}, {})
+    account = {"type": "account", "id": A, "name": "", "realm": "", "superadmin": False, "created": 1}
+    import_line(Importer(snapshot, None, lambda *refused: None), orjson.dumps(account | more))
+    assert snapshot.accounts[A].enabled is enabled

@@ -241,6 +241,31 @@ def test_an_account_that_changes(
     assert directory.ancestors("customer") == ("other", "top")
 
 
+def test_the_tokens_of_a_disabled_account_are_refused_until_it_is_enabled(
+    directory: LocalDirectory, tokens: FakeTokens, accounts: FakeAccounts
+) -> None:
+    tokens.add("t", "customer")
+    tokens.keys["key"] = "customer"
+    principal = now(directory.authenticate("t"))
+    assert principal is not None
+    revision = directory.rights_revision
+    accounts.rows["customer"] = FakeAccountRow("customer", "reseller", superadmin=True, enabled=False)
+    now(directory.on_change(*account_change("customer")))
+    assert directory.rights_revision > revision
+    assert now(directory.authenticate("t")) is None
+    assert now(directory.login("key")) is None
+    assert not now(directory.can_act_for(principal, "customer"))
+    assert not directory.is_superadmin("customer")
+    # The accounts above may still act for it.
+    assert now(directory.can_act_for(Principal("reseller"), "customer"))
+    account = now(directory.account("customer"))
+    assert account is not None
+    assert not account.enabled
+    accounts.rows["customer"] = FakeAccountRow("customer", "reseller")
+    now(directory.on_change(*account_change("customer")))
+    assert now(directory.authenticate("t")) == principal
+
+
 # -- numbers
 
 
