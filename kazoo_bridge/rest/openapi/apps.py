@@ -9,13 +9,14 @@ from kazoo_bridge.rest.openapi.envelopes import list_of, make_response, ref
 from kazoo_bridge.rest.openapi.operations import Operation
 
 _TEXT = {"type": "string"}
+_OPEN = {"type": "object", "additionalProperties": True}
 
 SCHEMAS: Mapping[str, Any] = {
     "App": {
         "type": "object",
         "description": "An app of monster-ui, as crossbar lists it",
         "required": ["id", "name", "i18n", "allowed_users"],
-        "properties": {"id": _TEXT, "name": _TEXT, "i18n": {"type": "object"}, "allowed_users": _TEXT},
+        "properties": {"id": _TEXT, "name": _TEXT, "i18n": _OPEN, "allowed_users": _TEXT},
         "additionalProperties": True,
     },
 }

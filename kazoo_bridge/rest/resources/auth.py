@@ -9,7 +9,12 @@ from attrs import frozen
 from kazoo_bridge.interfaces import IDirectory, Principal
 from kazoo_bridge.kazoo import to_gregorian
 from kazoo_bridge.rest.http.authorization import open_handler
-from kazoo_bridge.rest.http.errors import ApiError, invalid_credentials, invalid_field, too_many_requests
+from kazoo_bridge.rest.http.errors import (
+    invalid_credentials,
+    invalid_field,
+    missing_token,
+    too_many_requests,
+)
 from kazoo_bridge.rest.http.rate_limit import LoginThrottle
 from kazoo_bridge.rest.http.request_context import RequestContext, Response
 from kazoo_bridge.rest.http.routing import RoutedResource, route
@@ -64,7 +69,7 @@ class AuthResource(RoutedResource):
         """Answer with the account and the user of the token in the body, like ``cb_auth`` for monster-ui."""
         token = context.data.get("token")
         if not isinstance(token, str) or not token:
-            raise ApiError(404, "missing token in request")
+            raise missing_token()
         await context.authenticate(self.directory, token=token)
         if context.principal is None:
             raise invalid_credentials()
