@@ -79,6 +79,31 @@ def delete(context: CliContext, account_id: str) -> None:
     click.echo(account_id)
 
 
+@account.command()
+@click.option(
+    "--id", "account_id", metavar="ID", callback=check_account_id, required=True, help="The account."
+)
+@click.pass_obj
+def disable(context: CliContext, account_id: str) -> None:
+    """Refuse the account's tokens and API keys, until it is enabled."""
+    _set_enabled(context, account_id, enabled=False)
+
+
+@account.command()
+@click.option(
+    "--id", "account_id", metavar="ID", callback=check_account_id, required=True, help="The account."
+)
+@click.pass_obj
+def enable(context: CliContext, account_id: str) -> None:
+    """Accept the tokens and API keys of a disabled account again."""
+    _set_enabled(context, account_id, enabled=True)
+
+
+def _set_enabled(context: CliContext, account_id: str, *, enabled: bool) -> None:
+    context.write(lambda connection: accounts.update(connection, account_id, time.time(), enabled=enabled))
+    click.echo(account_id)
+
+
 @account.command(name="limits")
 @click.option(
     "--id", "account_id", metavar="ID", callback=check_account_id, required=True, help="The account."

@@ -87,7 +87,13 @@ class CouchSource:
             parent_id = record.ancestors[0] if record.ancestors else None
             self._importer.add_account(
                 StoredAccount(
-                    record.id, parent_id, record.name, record.realm.lower(), record.superadmin, created
+                    record.id,
+                    parent_id,
+                    record.name,
+                    record.realm.lower(),
+                    record.superadmin,
+                    created,
+                    record.enabled,
                 )
             )
         self._importer.flush()

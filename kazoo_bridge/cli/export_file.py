@@ -37,6 +37,7 @@ def export_lines(connection: Connection, *, with_secrets: bool) -> Iterator[byte
             realm=account.realm,
             superadmin=account.superadmin,
             created=account.created,
+            enabled=account.enabled,
         )
     for account_id, limits in select_limits(connection).items():
         yield _line(

@@ -144,6 +144,8 @@ _KEYS: Mapping[str, Mapping[str, _Key]] = {
         "realm": _TEXT,
         "superadmin": _FLAG,
         "created": _GREGORIAN,
+        # Missing in exports of versions that had no disabled accounts.
+        "enabled": _Key("true or false", _is_boolean, required=False),
     },
     "limits": {"account_id": _ID, "attempt_failure_count": _LIMIT, "attempt_failure_expiry_ms": _LIMIT},
     "number": {"number": _TEXT, "account_id": _ID},
@@ -208,6 +210,7 @@ class LineReader:
         match record["type"]:
             case "account":
                 values = {name: record.get(name) for name in _KEYS["account"]}
+                values["enabled"] = record.get("enabled", True)
                 self._importer.add_account(StoredAccount(**values))  # type: ignore[arg-type]
             case "limits":
                 account_id, *limits = (record.get(name) for name in _KEYS["limits"])

@@ -165,6 +165,7 @@ class Calls:
     check_urls: bool = True
     allow_eavesdrop: bool = False
     new_calls_per_minute: int = _integer(60, 1, 6000)
+    system_wide_channels: bool = True
 
 
 @frozen

@@ -27,6 +27,7 @@ from kazoo_bridge.config import Config, ConfigError, load
 from kazoo_bridge.demo import DemoOptions
 from kazoo_bridge.demo.receiver import WebhookPrinter
 from kazoo_bridge.demo.switchboard import Switchboard
+from kazoo_bridge.demo.tenant_people import TenantPeople
 from kazoo_bridge.demo.tenants import Tenant, make_tenants
 from kazoo_bridge.interfaces import StoredHook
 from kazoo_bridge.node.node import Node
@@ -57,9 +58,11 @@ def main(config_path: str | None, options: DemoOptions) -> None:
 
 def _run(reactor: Any, config: Config, options: DemoOptions) -> None:
     signal_handler = SignalHandler(reactor)
-    node = Node.from_config(reactor, config)
+    rng = random.Random(options.seed)
+    tenants = make_tenants(rng, options.accounts)
+    node = Node.from_config(reactor, config, people=TenantPeople(tenants))
     service = NodeService(node, signal_handler.exit_with_error)
-    demo = _DemoRunner(reactor, node, options)
+    demo = _DemoRunner(reactor, node, options, tenants, rng)
     signal_handler.install(service.force_shutdown)
 
     def on_failed(failure: Failure) -> None:
@@ -80,16 +83,19 @@ def _run(reactor: Any, config: Config, options: DemoOptions) -> None:
 class _DemoRunner:
     """The demo's accounts, hook, receiver and switch, on a running node."""
 
-    def __init__(self, reactor: Any, node: Node, options: DemoOptions) -> None:
+    def __init__(
+        self, reactor: Any, node: Node, options: DemoOptions, tenants: Sequence[Tenant], rng: random.Random
+    ) -> None:
         self._reactor = reactor
         self._node = node
         self._options = options
+        self._tenants = tenants
+        self._rng = rng
         self._services = MultiService()
 
     async def start(self) -> None:
         """Create accounts, tokens and a hook, start receiver and switch, and print an introduction."""
-        rng = random.Random(self._options.seed)
-        tenants = make_tenants(rng, self._options.accounts)
+        rng, tenants = self._rng, self._tenants
         credentials = await self._create_accounts(tenants)
         port = await TCP4ServerEndpoint(self._reactor, 0, interface="127.0.0.1").listen(
             Site(WebhookPrinter(sys.stdout))

@@ -49,7 +49,8 @@ class AccountTree:
         row = self._rows.get(account_id)
         if row is None:
             return None
-        account = Account(row.id, row.name, row.realm, self._ancestors(row), row.superadmin)
+        ancestors = self._ancestors(row)
+        account = Account(row.id, row.name, row.realm, ancestors, row.superadmin, enabled=row.enabled)
         self._accounts[account_id] = account
         return account
 

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
-from kazoo_bridge.interfaces import Account, IDirectory, Principal, Topic, UserLogin
+from kazoo_bridge.interfaces import (
+    UNKNOWN_PEOPLE,
+    Account,
+    IDirectory,
+    IPeople,
+    ISipUsernames,
+    People,
+    Principal,
+    Topic,
+    UserLogin,
+)
 from kazoo_bridge.kazoo import Event
 
 
-@implementer(IDirectory)
+@implementer(IDirectory, IPeople, ISipUsernames)
 class BaseDirectory(Service):
     """A directory that knows nothing and allows nothing; a kind overrides what it knows.
 
@@ -113,3 +123,26 @@ class BaseDirectory(Service):
     def can_act_for(self, principal: Principal, account_id: str) -> Deferred[bool]:
         """Fire with True if `principal` may act for the account."""
         return succeed(False)
+
+    # -- IPeople, ISipUsernames
+
+    def people(self, account_id: str) -> Deferred[People]:
+        """Fire with the people of the account: none are known."""
+        return succeed(UNKNOWN_PEOPLE)
+
+    def member_document(
+        self, account_id: str, kind: str, member_id: str
+    ) -> Deferred[Mapping[str, Any] | None]:
+        """Fire with the document of a user, a device or a group: none is known."""
+        return succeed(None)
+
+    def sip_usernames(self, account_id: str, kind: str, member_id: str) -> Deferred[Sequence[str] | None]:
+        """Fire with the user names of a member's devices, by what `people` knows; None if that is nothing."""
+
+        def names(people: People) -> Sequence[str] | None:
+            devices = people.devices_of(kind, member_id)
+            return (
+                sorted({one.sip_username for one in devices if one.sip_username}) if people.is_known else None
+            )
+
+        return self.people(account_id).addCallback(names)

@@ -12,11 +12,12 @@ from zope.interface import implementer
 
 from kazoo_bridge.directory.base import BaseDirectory
 from kazoo_bridge.interfaces import (
+    UNKNOWN_PEOPLE,
     Account,
     IDirectory,
     IQuickcall,
-    ISipUsernames,
     ITokenDoubts,
+    People,
     Principal,
     StorageUnavailable,
     Topic,
@@ -27,7 +28,7 @@ from kazoo_bridge.kazoo import Event
 T = TypeVar("T")
 
 
-@implementer(IDirectory, IQuickcall, ISipUsernames, ITokenDoubts)
+@implementer(IDirectory, IQuickcall, ITokenDoubts)
 class DirectoryChain(BaseDirectory):
     """Asks several directories in order.
 
@@ -174,15 +175,23 @@ class DirectoryChain(BaseDirectory):
         asking = [directory.look_up_number(number) for directory in self._accounts]
         return _when_all(one for one in asking if one is not None)
 
+    def people(self, account_id: str) -> Deferred[People]:
+        """Fire with the people from the first directory that knows some of the account."""
+        return Deferred.fromCoroutine(self._find_people(account_id))
+
+    def member_document(
+        self, account_id: str, kind: str, member_id: str
+    ) -> Deferred[Mapping[str, Any] | None]:
+        """Fire with the document of a member from the first directory that has it."""
+        return Deferred.fromCoroutine(
+            _first(self._accounts, lambda directory: directory.member_document(account_id, kind, member_id))
+        )
+
     def sip_usernames(self, account_id: str, kind: str, member_id: str) -> Deferred[Sequence[str] | None]:
         """Fire with the user names from the first directory that knows the account's devices."""
-        knowing = [directory for directory in self._accounts if ISipUsernames.providedBy(directory)]
-
-        def ask(directory: Any) -> Deferred[Sequence[str] | None]:
-            names: Deferred[Sequence[str] | None] = directory.sip_usernames(account_id, kind, member_id)
-            return names
-
-        return Deferred.fromCoroutine(_first(knowing, ask))
+        return Deferred.fromCoroutine(
+            _first(self._accounts, lambda directory: directory.sip_usernames(account_id, kind, member_id))
+        )
 
     def quickcall(
         self, account_id: str, kind: str, member_id: str, number: str, options: Mapping[str, str]
@@ -205,6 +214,14 @@ class DirectoryChain(BaseDirectory):
         for all. Its account must exist and be enabled.
         """
         return Deferred.fromCoroutine(self._can_act_for(principal, account_id))
+
+    async def _find_people(self, account_id: str) -> People:
+        def ask(directory: BaseDirectory) -> Deferred[People | None]:
+            return directory.people(account_id).addCallback(
+                lambda people: people if people.is_known else None
+            )
+
+        return await _first(self._accounts, ask) or UNKNOWN_PEOPLE
 
     async def _authenticate(self, token: str) -> Principal | None:
         principal = await _first(self._directories, lambda directory: directory.authenticate(token))

@@ -16,6 +16,7 @@ from kazoo_bridge.directory.dialling import Dialling
 from kazoo_bridge.directory.jwt import JwtDirectory
 from kazoo_bridge.directory.local import LocalDirectory
 from kazoo_bridge.directory.store_protocols import AccountSource, NumberSource, TokenSource
+from kazoo_bridge.interfaces import IPeople
 
 #: Kinds that only know tokens. Their accounts are those of the other kinds.
 _WITHOUT_ACCOUNTS = frozenset({"jwt"})
@@ -33,6 +34,8 @@ class DirectorySources:
     accounts: AccountSource
     tokens: TokenSource
     numbers: NumberSource
+    #: Knows the people of local accounts; None: none are known.
+    people: IPeople | None = None
     #: Shared, so that all kinds convert dialled numbers as KAZOO does once its converters are known.
     dialling: Dialling = field(init=False)
 
@@ -43,7 +46,12 @@ class DirectorySources:
 
 _BUILDERS: Mapping[str, Callable[[DirectorySources], BaseDirectory]] = {
     "local": lambda sources: LocalDirectory(
-        sources.reactor, sources.accounts, sources.tokens, sources.numbers, dialling=sources.dialling
+        sources.reactor,
+        sources.accounts,
+        sources.tokens,
+        sources.numbers,
+        dialling=sources.dialling,
+        people=sources.people,
     ),
     "couchdb": lambda sources: CouchDirectory.from_config(sources.reactor, sources.config, sources.dialling),
     "crossbar": lambda sources: CrossbarDirectory.from_config(sources.reactor, sources.config),

@@ -16,6 +16,7 @@ from kazoo_bridge.directory.base import BaseDirectory
 from kazoo_bridge.directory.ended_tokens import EndedTokens
 from kazoo_bridge.directory.jwt_claims import ALGORITHMS, ONLY_THE_SIGNATURE, may_be_token, parse_time
 from kazoo_bridge.directory.jwt_keys import KeyFile
+from kazoo_bridge.directory.member_documents import is_member_id
 from kazoo_bridge.directory.ttl_cache import TtlCache
 from kazoo_bridge.interfaces import Account, IDirectory, Principal, TokenRestrictions
 from kazoo_bridge.kazoo import is_account_id
@@ -137,4 +138,5 @@ def _principal(claims: Mapping[str, Any], now: float) -> Principal | None:
         str(account_id),
         expires=expires,
         restrictions=None if restrictions is None else TokenRestrictions.parse(restrictions),
+        user_id=str(user_id) if is_member_id(user_id := claims.get("owner_id")) else None,
     )

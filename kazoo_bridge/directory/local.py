@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import orjson
 from attrs import evolve
@@ -16,7 +17,15 @@ from kazoo_bridge.directory.base import BaseDirectory
 from kazoo_bridge.directory.dialling import Dialling
 from kazoo_bridge.directory.store_protocols import AccountSource, NumberSource, TokenSource
 from kazoo_bridge.directory.ttl_cache import TtlCache
-from kazoo_bridge.interfaces import Account, IDirectory, ISipUsernames, Principal, TokenRestrictions
+from kazoo_bridge.interfaces import (
+    UNKNOWN_PEOPLE,
+    Account,
+    IDirectory,
+    IPeople,
+    People,
+    Principal,
+    TokenRestrictions,
+)
 
 #: Characters. Longer secrets are refused without a lookup.
 MAX_SECRET_LENGTH = 4096
@@ -34,7 +43,7 @@ GONE_TTL = 60.0
 LOGIN_TTL = 3600.0
 
 
-@implementer(IDirectory, ISipUsernames)
+@implementer(IDirectory)
 class LocalDirectory(BaseDirectory):
     """All accounts and numbers in memory; tokens are looked up once and then cached.
 
@@ -53,11 +62,12 @@ class LocalDirectory(BaseDirectory):
         *,
         login_ttl: float = LOGIN_TTL,
         dialling: Dialling | None = None,
+        people: IPeople | None = None,
     ) -> None:
         """Read nothing yet.
 
         `login_ttl` is the validity of tokens from `login`, in seconds. `dialling` converts dialled numbers;
-        None: they have country codes.
+        None: they have country codes. `people` knows the people of the accounts; None: none are known.
         """
         self._clock = clock
         self._account_source = accounts
@@ -65,6 +75,7 @@ class LocalDirectory(BaseDirectory):
         self._number_source = numbers
         self._login_ttl = login_ttl
         self._dialling = dialling or Dialling()
+        self._people: Any = people
         self._tree = AccountTree()
         self._owners: dict[str, str] = {}
         self._principals: TtlCache[Principal] = TtlCache(MAX_CACHED)
@@ -113,7 +124,7 @@ class LocalDirectory(BaseDirectory):
     def authenticate(self, token: str) -> Deferred[Principal | None]:
         """Fire with the token's principal.
 
-        None if the token is unknown, expired or revoked, or its account deleted.
+        None if the token is unknown, expired or revoked, or its account deleted or disabled.
         """
         if not _may_be_secret(token):
             return succeed(None)
@@ -153,11 +164,25 @@ class LocalDirectory(BaseDirectory):
     def is_superadmin(self, account_id: str) -> bool:
         """Return True if the account is known and may act for every account."""
         account = self._tree.find(account_id)
-        return account is not None and account.superadmin
+        return account is not None and account.superadmin and account.enabled
 
-    def sip_usernames(self, account_id: str, kind: str, member_id: str) -> Deferred[Sequence[str] | None]:
-        """See `ISipUsernames`: the local directory knows no devices."""
-        return succeed(None)
+    def people(self, account_id: str) -> Deferred[People]:
+        """Fire with the people of the account as the source of people knows them; without one with none."""
+        if self._people is None or self._tree.find(account_id) is None:
+            return succeed(UNKNOWN_PEOPLE)
+        people: Deferred[People] = self._people.people(account_id)
+        return people
+
+    def member_document(
+        self, account_id: str, kind: str, member_id: str
+    ) -> Deferred[Mapping[str, Any] | None]:
+        """Fire with the document of a member from the source of people; None without one."""
+        if self._people is None or self._tree.find(account_id) is None:
+            return succeed(None)
+        document: Deferred[Mapping[str, Any] | None] = self._people.member_document(
+            account_id, kind, member_id
+        )
+        return document
 
     def account_for_number(self, number: str) -> str | None:
         """Return the id of the account that owns a phone number, or None.
@@ -180,11 +205,11 @@ class LocalDirectory(BaseDirectory):
         """Fire with True if `principal` may act for the account.
 
         It may act for its own account and the descendants of it, and as super-admin for every account. The
-        present state of its account decides, not `principal.superadmin`; the principal of a deleted account
-        may do nothing.
+        present state of its account decides, not `principal.superadmin`; the principal of a deleted or
+        disabled account may do nothing.
         """
         actor = self._tree.find(principal.account_id)
-        if actor is None:
+        if actor is None or not actor.enabled:
             return succeed(False)
         if actor.superadmin or account_id == actor.id:
             return succeed(True)
@@ -224,11 +249,13 @@ class LocalDirectory(BaseDirectory):
         return ended
 
     async def _principal(self, account_id: str, expires: float | None) -> Principal | None:
-        """The principal for a token or key that has just been read."""
+        """The principal for a token or key that has just been read; None if its account is disabled."""
         # The account may be newer than the latest change that has been reported.
         await self._fetch_missing(account_id)
         account = self._tree.find(account_id)
-        return None if account is None else Principal(account_id, account.superadmin, expires)
+        if account is None or not account.enabled:
+            return None
+        return Principal(account_id, account.superadmin, expires)
 
     async def _fetch_missing(self, account_id: str) -> None:
         """Read the account and its ancestors as far as they are not in memory."""

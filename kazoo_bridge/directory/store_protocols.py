@@ -33,6 +33,10 @@ class AccountRow(Protocol):
     def superadmin(self) -> bool:
         """True if the account may act for every account."""
 
+    @property
+    def enabled(self) -> bool:
+        """False if the account's own tokens are refused."""
+
 
 class TokenRow(Protocol):
     """A token, stored or issued."""

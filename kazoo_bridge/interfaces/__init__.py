@@ -77,6 +77,7 @@ from kazoo_bridge.interfaces.directory import (
 from kazoo_bridge.interfaces.hooks import (
     MAX_ACCOUNT_LIMIT,
     AccountLimits,
+    HookAuthor,
     IHookStore,
     ILimitStore,
     RevisionConflict,
@@ -172,6 +173,7 @@ __all__ = [
     "Group",
     "GroupMember",
     "HandshakeRejected",
+    "HookAuthor",
     "HookHealth",
     "HookType",
     "IAccountManager",

@@ -27,7 +27,8 @@ class Account:
     `superadmin`: True for the account of super-admins. `enabled`: False for an account whose own tokens may
     not be used; those of the accounts above it may act for it.
 
-    `reseller`: the id of the reseller that its source names; None: the source names none.
+    `reseller`: the id of the reseller that its source names; None: the source names none. `is_reseller`: True
+    for an account that its source calls a reseller itself.
 
     Example: ``Account("3f0a9c51d7e84b62a1c05d9e7b2f4860", "Solberg Instruments", "voice.example.com")``.
     """
@@ -39,6 +40,7 @@ class Account:
     superadmin: bool = False
     enabled: bool = True
     reseller: str | None = None
+    is_reseller: bool = False
 
     @property
     def reseller_id(self) -> str | None:
@@ -53,12 +55,15 @@ class Principal:
     `expires`: when the token expires, in Unix seconds; None: never.
 
     `restrictions`: the requests for which the token may be used; None: for all that its account may.
+
+    `user_id`: the user of the account that has logged in; None: the token is the account's.
     """
 
     account_id: str
     superadmin: bool = False
     expires: float | None = None
     restrictions: TokenRestrictions | None = None
+    user_id: str | None = None
 
 
 @frozen

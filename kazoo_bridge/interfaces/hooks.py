@@ -86,6 +86,14 @@ class TooManyHooks(Exception):
         self.limit = limit
 
 
+@frozen
+class HookAuthor:
+    """The account, and the user if there is one, whose token has changed a hook."""
+
+    account_id: str
+    user_id: str | None = None
+
+
 class IHookStore(Interface):
     """Stores hook documents by account and id. All methods fail with `StorageUnavailable`."""
 
@@ -113,8 +121,10 @@ class IHookStore(Interface):
         document: Mapping[str, Any],
         secrets: tuple[Secret, ...] = (),
         headers: Mapping[str, str] | None = None,
+        *,
+        author: HookAuthor | None = None,
     ) -> Deferred[StoredHook]:
-        """Store a new hook under a fresh id.
+        """Store a new hook under a fresh id. `author`: as for `replace`.
 
         Fails with `TooManyHooks` if the account has the largest number of hooks, counted over all nodes.
         """
@@ -126,16 +136,22 @@ class IHookStore(Interface):
         headers: Mapping[str, str] | None = None,
         *,
         suspension: Suspension | None = None,
+        author: HookAuthor | None = None,
     ) -> Deferred[StoredHook]:
         """Replace the document of `hook`, its secrets, the values of its headers, and its suspension.
 
-        None for secrets or headers: they stay; for the suspension: it ends.
+        None for secrets or headers: they stay; for the suspension: it ends. `author`: who has asked for it,
+        for stores that keep that; None: the service itself.
 
         Fails with `RevisionConflict` if `hook` is not the current revision.
         """
 
-    def delete(hook: StoredHook) -> Deferred[None]:
-        """Delete the hook. Fails with `RevisionConflict` if `hook` is not the current revision."""
+    def delete(hook: StoredHook, *, author: HookAuthor | None = None, soft: bool = True) -> Deferred[None]:
+        """Delete the hook. Fails with `RevisionConflict` if `hook` is not the current revision.
+
+        `soft`: a store of KAZOO's documents keeps the document, marked as deleted; others keep nothing in
+        any case. `author`: as for `replace`.
+        """
 
     def delete_of_account(account_id: str) -> Deferred[int]:
         """Delete all hooks of an account that has been deleted; fire with their number."""

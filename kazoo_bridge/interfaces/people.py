@@ -24,7 +24,8 @@ class Device:
     at it by hot-desking, else its owner.
 
     `sip_username` and `realm`: with what it registers; None: it does not register (a forwarded telephone), or
-    the source does not say. `realm` is the device's own, else that of its account.
+    the source does not say. `realm` is the device's own, else that of its account. `extensions`: the numbers
+    that call this device alone, shortest first.
 
     Example: ``Device("d1", "Hall", owner_id="u1", user_ids=("u1",), sip_username="hall", realm="pbx.test")``.
     """
@@ -38,6 +39,7 @@ class Device:
     mac_address: str = ""
     sip_username: str | None = None
     realm: str | None = None
+    extensions: tuple[str, ...] = ()
 
 
 @frozen

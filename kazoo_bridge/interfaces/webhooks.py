@@ -10,7 +10,7 @@ from zope.interface import Attribute, Interface
 if TYPE_CHECKING:
     from kazoo_bridge.interfaces.attempts import StoredAttempt
     from kazoo_bridge.interfaces.deliveries import StoredDelivery
-    from kazoo_bridge.interfaces.hooks import AccountLimits, StoredHook
+    from kazoo_bridge.interfaces.hooks import AccountLimits, HookAuthor, StoredHook
 
 
 class InvalidDocument(Exception):
@@ -63,28 +63,38 @@ class IWebhooks(Interface):
     def hook(account_id: str, hook_id: str) -> Awaitable[StoredHook | None]:
         """Return one hook of the account; None if the account has no hook of that id."""
 
-    def create_hook(account_id: str, document: Mapping[str, Any]) -> Awaitable[StoredHook]:
-        """Create a hook from a document.
+    def create_hook(
+        account_id: str, document: Mapping[str, Any], author: HookAuthor | None = None
+    ) -> Awaitable[StoredHook]:
+        """Create a hook from a document. `author`: who asks for it, here and below.
 
         Fails with `InvalidDocument`, or with `TooManyHooks` at the account's limit.
         """
 
-    def replace_hook(hook: StoredHook, document: Mapping[str, Any]) -> Awaitable[StoredHook]:
+    def replace_hook(
+        hook: StoredHook, document: Mapping[str, Any], author: HookAuthor | None = None
+    ) -> Awaitable[StoredHook]:
         """Replace the whole document of `hook`; returns the hook at its new revision.
 
         Fails with `InvalidDocument`, or with `RevisionConflict` if `hook` is not the current revision.
         """
 
-    def patch_hook(hook: StoredHook, changes: Mapping[str, Any]) -> Awaitable[StoredHook]:
+    def patch_hook(
+        hook: StoredHook, changes: Mapping[str, Any], author: HookAuthor | None = None
+    ) -> Awaitable[StoredHook]:
         """Merge `changes` into the hook's document at every depth; null removes a key.
 
         Fails like `replace_hook`.
         """
 
-    def delete_hook(hook: StoredHook) -> Awaitable[None]:
-        """Delete the hook. Fails with `RevisionConflict`."""
+    def delete_hook(
+        hook: StoredHook, author: HookAuthor | None = None, *, soft: bool = True
+    ) -> Awaitable[None]:
+        """Delete the hook; `soft`: see `IHookStore`. Fails with `RevisionConflict`."""
 
-    def update_secret(hook: StoredHook, changes: Mapping[str, Any]) -> Awaitable[StoredHook]:
+    def update_secret(
+        hook: StoredHook, changes: Mapping[str, Any], author: HookAuthor | None = None
+    ) -> Awaitable[StoredHook]:
         """Change the secret that signs the hook's requests. `changes` has the keys of `secret_schemas`.
 
         Fails with `InvalidDocument` or `RevisionConflict`.

@@ -28,6 +28,7 @@ from kazoo_bridge.interfaces import (
     ICalls,
     IDirectory,
     IEventCategory,
+    IPeople,
     IPivots,
     IWebhooks,
     IWebsockets,
@@ -119,9 +120,16 @@ class Node:
 
     @classmethod
     def from_config(
-        cls, reactor: Any, config: Config, loading: Callable[[], AbstractContextManager[None]] = nullcontext
+        cls,
+        reactor: Any,
+        config: Config,
+        loading: Callable[[], AbstractContextManager[None]] = nullcontext,
+        people: IPeople | None = None,
     ) -> Node:
-        """Build the parts; nothing runs yet. Raises `ConfigError` when the configuration cannot be used."""
+        """Build the parts; nothing runs yet. Raises `ConfigError` when the configuration cannot be used.
+
+        `people` knows the people of local accounts; None: none are known.
+        """
         made = make_bus(reactor, config)
         bus = cast(IBus, made)
         categories = find_categories(config.plugins.path)
@@ -132,7 +140,7 @@ class Node:
         name = f"kazoo_bridge@{socket.gethostname()}"
         accounts, token_store = AccountStore(reactor, database), TokenStore(reactor, database)
         directory = build_directory(
-            DirectorySources(reactor, config, accounts, token_store, NumberStore(database))
+            DirectorySources(reactor, config, accounts, token_store, NumberStore(database), people)
         )
         hook_source = make_hook_source(reactor, config, database, name)
         pivot_store = PivotStore(reactor, database)
@@ -266,6 +274,7 @@ class Node:
             read_metrics=self.metrics.read,
             readiness_problems=self.readiness_problems,
             degradations=self.degradations,
+            has_system_wide_channels=self.config.calls.system_wide_channels,
         )
 
     @property

@@ -13,6 +13,7 @@ from kazoo_bridge.rest.http.routing import Resource
 from kazoo_bridge.rest.openapi.document import OpenApiResource
 from kazoo_bridge.rest.resources.account_changes import AccountChangeResource
 from kazoo_bridge.rest.resources.accounts import AccountResource
+from kazoo_bridge.rest.resources.apps import AppsResource
 from kazoo_bridge.rest.resources.attempts import AttemptResource
 from kazoo_bridge.rest.resources.auth import AuthResource
 from kazoo_bridge.rest.resources.catalogue import CatalogueResource
@@ -30,6 +31,7 @@ from kazoo_bridge.rest.resources.operational import (
     ReadinessProblems,
     ReadMetrics,
 )
+from kazoo_bridge.rest.resources.people import PeopleResource
 from kazoo_bridge.rest.resources.pivot_door import PivotDoorResource
 from kazoo_bridge.rest.resources.pivots import PivotResource
 from kazoo_bridge.rest.resources.webhooks import WebhookResource
@@ -42,7 +44,8 @@ class RestServices:
 
     `clock` is the reactor. `read_metrics` returns the node's metrics, `readiness_problems` the reasons why
     the node is not ready, `degradations` what else does not work. `pivot_base_uri`: see `PivotResource`.
-    `websocket_location` is where browsers find the websockets.
+    `websocket_location` is where browsers find the websockets. `has_system_wide_channels`: super-admins may
+    list the channels of all accounts.
     """
 
     clock: Any
@@ -57,6 +60,7 @@ class RestServices:
     read_metrics: ReadMetrics
     readiness_problems: ReadinessProblems
     degradations: Degradations
+    has_system_wide_channels: bool = True
 
 
 def build_resources(services: RestServices) -> list[Resource]:
@@ -71,11 +75,13 @@ def build_resources(services: RestServices) -> list[Resource]:
         CatalogueResource(directory, webhooks.hook_types),
         AccountResource(directory),
         AccountChangeResource(directory, services.accounts),
+        PeopleResource(directory),
+        AppsResource(directory),
         AuthResource(directory, LoginThrottle(clock)),
         LimitResource(directory, webhooks),
         WebsocketResource(directory, websockets),
         EventStreamResource(directory, websockets, clock),
-        ChannelResource(directory, services.calls),
+        ChannelResource(directory, services.calls, services.has_system_wide_channels),
         PivotResource(directory, services.pivots, services.pivot_base_uri),
         PivotDoorResource(services.pivots),
         NewCallResource(directory, services.calls),

@@ -64,7 +64,8 @@ class StoredAccount:
     """An account as it is stored.
 
     `id` is 32 hexadecimal characters; `parent_id` is None at the top of the tree; `realm` is the SIP realm
-    or empty; `superadmin` accounts may act for every account; `created` is in Gregorian seconds.
+    or empty; `superadmin` accounts may act for every account; `created` is in Gregorian seconds. The tokens
+    of an account that is not `enabled` are refused.
     """
 
     id: str
@@ -73,6 +74,7 @@ class StoredAccount:
     realm: str
     superadmin: bool
     created: int
+    enabled: bool = True
 
 
 class AccountStore:
@@ -159,6 +161,7 @@ def insert(connection: Connection, account: StoredAccount, now: float) -> Stored
             realm=account.realm,
             superadmin=account.superadmin,
             created=account.created,
+            enabled=account.enabled,
         )
     )
     change_log.record(connection, "account", [account.id], now)
@@ -166,9 +169,15 @@ def insert(connection: Connection, account: StoredAccount, now: float) -> Stored
 
 
 def update(
-    connection: Connection, account_id: str, now: float, *, name: str | None = None, realm: str | None = None
+    connection: Connection,
+    account_id: str,
+    now: float,
+    *,
+    name: str | None = None,
+    realm: str | None = None,
+    enabled: bool | None = None,
 ) -> StoredAccount:
-    """Change the name, the realm or both of an account, record the change and return the account.
+    """Change an account, record the change and return the account. None: that stays as it is.
 
     `now` is in Unix seconds. Raises `UnknownAccount`, and `StoreRejected` for a malformed name or realm and
     a realm in use.
@@ -181,12 +190,13 @@ def update(
         found[0],
         name=found[0].name if name is None else name,
         realm=found[0].realm if realm is None else realm,
+        enabled=found[0].enabled if enabled is None else enabled,
     )
     if changed == found[0]:
         return changed
     check_form(changed)
     _check_realm_is_free(connection, changed)
-    values = {"name": changed.name, "realm": changed.realm}
+    values = {"name": changed.name, "realm": changed.realm, "enabled": changed.enabled}
     connection.execute(sa.update(accounts).where(accounts.c.id == account_id).values(values))
     change_log.record(connection, "account", [account_id], now)
     return changed
@@ -250,4 +260,4 @@ def _select(connection: Connection, *where: ColumnElement[bool]) -> list[StoredA
 
 
 def _from_row(row: Row[Any]) -> StoredAccount:
-    return StoredAccount(row.id, row.parent_id, row.name, row.realm, row.superadmin, row.created)
+    return StoredAccount(row.id, row.parent_id, row.name, row.realm, row.superadmin, row.created, row.enabled)

@@ -16,7 +16,15 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from kazoo_bridge.interfaces import IHookStore, RevisionConflict, Secret, StoredHook, Suspension, TooManyHooks
+from kazoo_bridge.interfaces import (
+    HookAuthor,
+    IHookStore,
+    RevisionConflict,
+    Secret,
+    StoredHook,
+    Suspension,
+    TooManyHooks,
+)
 from kazoo_bridge.kazoo import is_account_id, to_gregorian
 from kazoo_bridge.storage import change_log
 from kazoo_bridge.storage.database import Database
@@ -84,8 +92,10 @@ class HookStore:
         document: Mapping[str, Any],
         secrets: tuple[Secret, ...] = (),
         headers: Mapping[str, str] | None = None,
+        *,
+        author: HookAuthor | None = None,
     ) -> Deferred[StoredHook]:
-        """Store a new hook under a random id and fire with it.
+        """Store a new hook under a random id and fire with it. `author` is not kept.
 
         Fails with `TooManyHooks` if the account has as many as it may have. Raises `ValueError` or
         `TypeError` for a document that JSON cannot express.
@@ -117,6 +127,7 @@ class HookStore:
         headers: Mapping[str, str] | None = None,
         *,
         suspension: Suspension | None = None,
+        author: HookAuthor | None = None,
     ) -> Deferred[StoredHook]:
         """Replace the document of `hook`, and its secrets and header values unless they are None.
 
@@ -139,7 +150,9 @@ class HookStore:
             lambda connection: update(connection, hook, replacement, self._clock.seconds())
         )
 
-    def delete(self, hook: StoredHook) -> Deferred[None]:
+    def delete(
+        self, hook: StoredHook, *, author: HookAuthor | None = None, soft: bool = True
+    ) -> Deferred[None]:
         """Delete the hook and its deliveries.
 
         Fails with `RevisionConflict` if it is not the current revision.

@@ -33,6 +33,7 @@ accounts = sa.Table(
     sa.Column("realm", sa.String(253), nullable=False, index=True),
     sa.Column("superadmin", sa.Boolean, nullable=False),
     sa.Column("created", sa.BigInteger, nullable=False),
+    sa.Column("enabled", sa.Boolean, nullable=False, server_default=sa.true()),
 )
 
 # Of tokens and API keys only the SHA-256 is stored. They are 256 random bits: a plain hash cannot be

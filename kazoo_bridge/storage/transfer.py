@@ -88,11 +88,13 @@ def select_credentials(connection: Connection) -> Iterator[StoredCredential]:
 
 
 def put_account(connection: Connection, account: StoredAccount, now: float) -> None:
-    """Store an account, or change the name and realm of the one of its id. Raises `StoreRejected`."""
+    """Store an account, or change what can be changed of the one of its id. Raises `StoreRejected`."""
     if not accounts.exists(connection, account.id):
         accounts.insert(connection, account, now)
         return
-    accounts.update(connection, account.id, now, name=account.name, realm=account.realm)
+    accounts.update(
+        connection, account.id, now, name=account.name, realm=account.realm, enabled=account.enabled
+    )
 
 
 def put_hook(connection: Connection, hook: StoredHook, now: float) -> None:

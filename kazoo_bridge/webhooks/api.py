@@ -10,6 +10,7 @@ from zope.interface import implementer
 
 from kazoo_bridge.interfaces import (
     AccountLimits,
+    HookAuthor,
     HookType,
     ILimitStore,
     IWebhooks,
@@ -70,25 +71,35 @@ class WebhookApi:
         """See `IWebhooks`."""
         return await self._hooks.get(account_id, hook_id)
 
-    async def create_hook(self, account_id: str, document: Mapping[str, Any]) -> StoredHook:
+    async def create_hook(
+        self, account_id: str, document: Mapping[str, Any], author: HookAuthor | None = None
+    ) -> StoredHook:
         """See `IWebhooks`."""
-        return await self._hooks.create(account_id, document)
+        return await self._hooks.create(account_id, document, author)
 
-    async def replace_hook(self, hook: StoredHook, document: Mapping[str, Any]) -> StoredHook:
+    async def replace_hook(
+        self, hook: StoredHook, document: Mapping[str, Any], author: HookAuthor | None = None
+    ) -> StoredHook:
         """See `IWebhooks`."""
-        return await self._hooks.replace(hook, document)
+        return await self._hooks.replace(hook, document, author)
 
-    async def patch_hook(self, hook: StoredHook, changes: Mapping[str, Any]) -> StoredHook:
+    async def patch_hook(
+        self, hook: StoredHook, changes: Mapping[str, Any], author: HookAuthor | None = None
+    ) -> StoredHook:
         """See `IWebhooks`."""
-        return await self._hooks.patch(hook, changes)
+        return await self._hooks.patch(hook, changes, author)
 
-    async def delete_hook(self, hook: StoredHook) -> None:
+    async def delete_hook(
+        self, hook: StoredHook, author: HookAuthor | None = None, *, soft: bool = True
+    ) -> None:
         """See `IWebhooks`."""
-        await self._hooks.delete(hook)
+        await self._hooks.delete(hook, author, soft=soft)
 
-    async def update_secret(self, hook: StoredHook, changes: Mapping[str, Any]) -> StoredHook:
+    async def update_secret(
+        self, hook: StoredHook, changes: Mapping[str, Any], author: HookAuthor | None = None
+    ) -> StoredHook:
         """See `IWebhooks`."""
-        return await self._hooks.rotate_secret(hook, changes)
+        return await self._hooks.rotate_secret(hook, changes, author)
 
     def signature(self, hook: StoredHook) -> Mapping[str, Any]:
         """See `IWebhooks`."""

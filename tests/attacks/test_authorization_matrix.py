@@ -59,11 +59,13 @@ PUT /v2/user_auth
 GET /pivot/<pivot_point_id>/<secret>
 POST /pivot/<pivot_point_id>/<secret>
 POST /pivot/<pivot_point_id>/<secret>/cdr
+POST /v2/auth/tokeninfo
 """
 
 #: Every valid token may.
 TOKEN = """
 PUT /v2/accounts
+GET /v2/about
 GET /v2/token_auth
 PUT /v2/accounts
 DELETE /v2/token_auth
@@ -107,6 +109,14 @@ GET /v2/accounts/<account_id>/websockets
 GET /v2/accounts/<account_id>/websockets/<socket_id>
 DELETE /v2/accounts/<account_id>/websockets/<socket_id>
 GET /v2/accounts/<account_id>/events
+GET /v2/accounts/<account_id>/apps_store
+GET /v2/accounts/<account_id>/apps_store/<app_id>
+GET /v2/accounts/<account_id>/users
+GET /v2/accounts/<account_id>/users/<user_id>
+GET /v2/accounts/<account_id>/devices
+GET /v2/accounts/<account_id>/devices/<device_id>
+GET /v2/accounts/<account_id>/groups
+GET /v2/accounts/<account_id>/groups/<group_id>
 GET /v2/accounts/<account_id>/users/<user_id>/channels
 GET /v2/accounts/<account_id>/devices/<device_id>/channels
 GET /v2/accounts/<account_id>/groups/<group_id>/channels

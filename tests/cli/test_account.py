@@ -40,6 +40,16 @@ def test_accounts_are_deleted(cli: CliHarness) -> None:
     assert len(cli.lines("account", "list")) == 1
 
 
+def test_an_account_is_disabled_and_enabled(cli: CliHarness) -> None:
+    cli.run("account", "create", "--id", A)
+    states = []
+    for command in ("disable", "disable", "enable"):
+        assert cli.lines("account", command, "--id", A) == [A]
+        states.append('"enabled":true' in cli.lines("export")[1])
+    assert states == [False, False, True]
+    assert "no account" in cli.error("account", "disable", "--id", B)
+
+
 def test_limits_are_set_one_by_one_and_removed(cli: CliHarness) -> None:
     cli.run("account", "create", "--id", A)
     unset = ["attempt_failure_count: as configured", "attempt_failure_expiry_ms: as configured"]

@@ -70,6 +70,7 @@ def cluster(couch: CouchServer) -> None:
             {"_id": "_design/webhooks", "views": {}},
         ],
     )
+    couch.update(ACCOUNTS, SIBLING, pvt_enabled=False)
     couch.save(account_database(CUSTOMER), {"_id": "configs_webhooks", "attempt_failure_count": 3})
     couch.save("numbers/+4722", {"_id": "+4722555019", "pvt_assigned_to": SIBLING, "pvt_state": "available"})
     couch.save(ACCOUNTS, {"_id": "7" * 32, "pvt_type": "account", "pvt_tree": "x"})
@@ -102,6 +103,7 @@ def test_the_whole_cluster_is_imported() -> None:
         CHILD: CUSTOMER,
     }
     assert [one.id for one in after.accounts.values() if one.superadmin] == [MASTER]
+    assert [one.id for one in after.accounts.values() if not one.enabled] == [SIBLING]
     assert after.numbers == {NUMBER.removeprefix("+"): CUSTOMER}
     assert after.limits == {CUSTOMER: AccountLimits(3)}
     first, second = after.hooks.values()

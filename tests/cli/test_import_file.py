@@ -170,3 +170,13 @@ def test_lines_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert lines == [b"abc\n", b"abcd\n", b"abcde", b"xyz"]
     with pytest.raises(NotAnExport, match="at most 4 bytes"):
         make_reader()[0].read(lines[2])
+
+
+@pytest.mark.parametrize(
+    ("more", "enabled"), [({}, True), ({"enabled": True}, True), ({"enabled": False}, False)]
+)
+def test_accounts_of_former_exports_are_enabled(more: dict[str, bool], enabled: bool) -> None:
+    reader, snapshot, refused = make_reader()
+    reader.read(orjson.dumps(ACCOUNT | {"id": "b" * 32} | more))
+    assert refused == []
+    assert snapshot.accounts["b" * 32].enabled is enabled

@@ -201,9 +201,16 @@ class FakeCouch(Resource):
         if len(parts) == 3:
             attachment = self.attachments.get((database, parts[1], parts[2]))
             return (404, {"error": "not_found"}) if attachment is None else (200, attachment)
+        return self._answer_about_document(method, database, parts[1], query, body)
+
+    def _answer_about_document(
+        self, method: str, database: str, document_id: str, query: dict[str, str], body: Any
+    ) -> tuple[int, Any]:
         if method == "PUT":
-            return self._put(database, parts[1], body)
-        document = self.databases[database].get(parts[1])
+            return self._put(database, document_id, body)
+        if method == "DELETE":
+            return self._delete(database, document_id, query)
+        document = self.databases[database].get(document_id)
         return (404, {"error": "not_found", "reason": "missing"}) if document is None else (200, document)
 
     def _put(self, database: str, document_id: str, body: Any) -> tuple[int, Any]:
@@ -212,6 +219,15 @@ class FakeCouch(Resource):
             return 409, {"error": "conflict", "reason": "Document update conflict."}
         self.save(database, body)
         return 201, {"ok": True, "rev": self.databases[database][document_id]["_rev"]}
+
+    def _delete(self, database: str, document_id: str, query: dict[str, str]) -> tuple[int, Any]:
+        document = self.databases[database].get(document_id)
+        if document is None:
+            return 404, {"error": "not_found", "reason": "missing"}
+        if document["_rev"] != query.get("rev"):
+            return 409, {"error": "conflict", "reason": "Document update conflict."}
+        self.delete(database, document_id)
+        return 200, {"ok": True}
 
     def _bulk_write(self, database: str, document: dict[str, Any]) -> dict[str, Any]:
         document_id = document["_id"]

@@ -55,6 +55,12 @@ def test_the_demo_prints_its_accounts_and_webhooks_and_stops_on_ctrl_c(tmp_path:
             f"{address}/v2/api_auth", json={"data": {"api_key": keys[1][2]}}, timeout=10
         ).json()
         assert login["data"]["account_id"] == keys[1][0]
+        users = requests.get(
+            f"{address}/v2/accounts/{keys[1][0]}/users", headers={"X-Auth-Token": found[1]}, timeout=10
+        ).json()["data"]
+        assert sorted(user["extensions"][0] for user in users) == [
+            str(number) for number in range(2001, 2009)
+        ]
         demo.send_signal(signal.SIGINT)
         rest = demo.communicate(timeout=30)[0]
         assert demo.returncode == 0, rest

@@ -24,6 +24,7 @@ class FakeAccountRow:
     name: str = ""
     realm: str = ""
     superadmin: bool = False
+    enabled: bool = True
 
 
 class FakeDirectory(BaseDirectory):

@@ -5,11 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from zope.interface.verify import verifyObject
 
 from kazoo_bridge.directory.base import BaseDirectory
-from kazoo_bridge.interfaces import IDirectory, Principal
+from kazoo_bridge.interfaces import (
+    UNKNOWN_PEOPLE,
+    Device,
+    IDirectory,
+    IPeople,
+    ISipUsernames,
+    People,
+    Principal,
+    User,
+)
 
 
 @pytest.fixture
@@ -18,7 +27,8 @@ def directory() -> BaseDirectory:
 
 
 def test_it_implements_the_interface(directory: BaseDirectory) -> None:
-    assert verifyObject(IDirectory, directory)
+    for interface in (IDirectory, IPeople, ISipUsernames):
+        assert verifyObject(interface, directory)
 
 
 def test_it_knows_nothing_and_allows_nothing(directory: BaseDirectory) -> None:
@@ -36,6 +46,22 @@ def test_it_knows_nothing_and_allows_nothing(directory: BaseDirectory) -> None:
     assert not directory.is_superadmin("account")
     assert directory.account_for_number("100") is None
     assert directory.look_up_number("100") is None
+    assert directory.people("account").result is UNKNOWN_PEOPLE
+    assert directory.member_document("account", "user", "u1").result is None
+    assert directory.sip_usernames("account", "user", "u1").result is None
+
+
+def test_user_names_are_those_of_the_people_that_it_knows() -> None:
+    class WithPeople(BaseDirectory):
+        def people(self, account_id: str) -> Deferred[People]:
+            devices = {
+                one: Device(one, sip_username=name) for one, name in (("d1", "b"), ("d2", "a"), ("d3", None))
+            }
+            return succeed(People({"u1": User("u1", device_ids=("d1", "d2", "d3"))}, devices))
+
+    directory = WithPeople()
+    assert directory.sip_usernames("account", "user", "u1").result == ["a", "b"]
+    assert directory.sip_usernames("account", "user", "u2").result == []
 
 
 def test_it_has_nothing_to_load_and_no_problem(directory: BaseDirectory) -> None:

@@ -14,14 +14,17 @@ from zope.interface.verify import verifyObject
 
 from kazoo_bridge.directory.chain import DirectoryChain, _when_all
 from kazoo_bridge.interfaces import (
+    UNKNOWN_PEOPLE,
     Account,
     IDirectory,
+    IPeople,
     IQuickcall,
-    ISipUsernames,
     ITokenDoubts,
+    People,
     Principal,
     StorageUnavailable,
     Topic,
+    User,
     UserLogin,
 )
 from kazoo_bridge.kazoo import Event
@@ -61,7 +64,7 @@ def failure(answer: Deferred[Any]) -> type[BaseException] | None:
 
 def test_it_implements_the_interface(chain: DirectoryChain) -> None:
     assert verifyObject(IDirectory, chain)
-    assert verifyObject(ISipUsernames, chain)
+    assert verifyObject(IPeople, chain)
 
 
 @pytest.mark.parametrize(
@@ -306,14 +309,24 @@ def test_the_directory_that_knows_the_person_makes_the_call(local: FakeDirectory
     assert chain.quickcall("shop", "user", "u1", "2003", {}).result is None
 
 
-@implementer(ISipUsernames)
-class DeviceKnowingDirectory(FakeDirectory):
-    """A directory that knows the devices of its own accounts."""
+class PeopleKnowingDirectory(FakeDirectory):
+    """A directory that knows the people of its own accounts."""
 
     def sip_usernames(self, account_id: str, kind: str, member_id: str) -> Deferred[Sequence[str] | None]:
+        return self._known(account_id, [f"{kind} {member_id}"], None)
+
+    def people(self, account_id: str) -> Deferred[People]:
+        return self._known(account_id, People({"u1": User("u1", account_id)}), UNKNOWN_PEOPLE)
+
+    def member_document(
+        self, account_id: str, kind: str, member_id: str
+    ) -> Deferred[Mapping[str, Any] | None]:
+        return self._known(account_id, {"id": member_id, "kind": kind}, None)
+
+    def _known(self, account_id: str, known: Any, unknown: Any) -> Deferred[Any]:
         if self.unavailable:
             return fail(StorageUnavailable("away"))
-        return succeed([f"{kind} {member_id}"] if account_id in self.accounts else None)
+        return succeed(known if account_id in self.accounts else unknown)
 
 
 @implementer(ITokenDoubts)
@@ -331,10 +344,17 @@ def test_a_token_is_in_doubt_if_a_directory_doubts_it(local: FakeDirectory) -> N
     assert not DirectoryChain([local]).is_in_doubt("doubtful")
 
 
-def test_devices_are_those_of_the_directory_that_knows_them(local: FakeDirectory) -> None:
-    kazoo = DeviceKnowingDirectory(CUSTOMER)
+def test_people_are_those_of_the_directory_that_knows_them(local: FakeDirectory) -> None:
+    kazoo = PeopleKnowingDirectory(CUSTOMER)
     chain = DirectoryChain([local, kazoo])
     assert chain.sip_usernames("customer", "user", "u1").result == ["user u1"]
     assert chain.sip_usernames("shop", "user", "u1").result is None
+    found: Any = chain.people("customer").result
+    assert found.users["u1"].first_name == "customer"
+    assert chain.people("shop").result is UNKNOWN_PEOPLE
+    assert chain.member_document("customer", "user", "u1").result == {"id": "u1", "kind": "user"}
+    assert chain.member_document("shop", "user", "u1").result is None
     kazoo.unavailable = True
     assert failure(chain.sip_usernames("customer", "user", "u1")) is StorageUnavailable
+    assert failure(chain.people("shop")) is StorageUnavailable
+    assert failure(chain.member_document("customer", "user", "u1")) is StorageUnavailable

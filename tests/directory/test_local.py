@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 import pytest
 from attrs import frozen
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
+from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from kazoo_bridge.directory import local
 from kazoo_bridge.directory.dialling import Dialling
 from kazoo_bridge.directory.local import GONE_TTL, UNKNOWN_TTL, LocalDirectory
-from kazoo_bridge.interfaces import Account, IDirectory, Principal, StorageUnavailable, TokenRestrictions
+from kazoo_bridge.interfaces import (
+    UNKNOWN_PEOPLE,
+    Account,
+    IDirectory,
+    IPeople,
+    People,
+    Principal,
+    StorageUnavailable,
+    TokenRestrictions,
+    User,
+)
 from tests.directory.fakes import FakeAccountRow
 
 T = TypeVar("T")
@@ -228,6 +239,31 @@ def test_an_account_that_changes(
     now(directory.on_change(*account_change("customer")))
     assert now(directory.authenticate("t")) == Principal("customer", superadmin=True)
     assert directory.ancestors("customer") == ("other", "top")
+
+
+def test_the_tokens_of_a_disabled_account_are_refused_until_it_is_enabled(
+    directory: LocalDirectory, tokens: FakeTokens, accounts: FakeAccounts
+) -> None:
+    tokens.add("t", "customer")
+    tokens.keys["key"] = "customer"
+    principal = now(directory.authenticate("t"))
+    assert principal is not None
+    revision = directory.rights_revision
+    accounts.rows["customer"] = FakeAccountRow("customer", "reseller", superadmin=True, enabled=False)
+    now(directory.on_change(*account_change("customer")))
+    assert directory.rights_revision > revision
+    assert now(directory.authenticate("t")) is None
+    assert now(directory.login("key")) is None
+    assert not now(directory.can_act_for(principal, "customer"))
+    assert not directory.is_superadmin("customer")
+    # The accounts above may still act for it.
+    assert now(directory.can_act_for(Principal("reseller"), "customer"))
+    account = now(directory.account("customer"))
+    assert account is not None
+    assert not account.enabled
+    accounts.rows["customer"] = FakeAccountRow("customer", "reseller")
+    now(directory.on_change(*account_change("customer")))
+    assert now(directory.authenticate("t")) == principal
 
 
 # -- numbers
@@ -519,3 +555,32 @@ def test_numbers_may_be_dialled_as_in_the_default_region(
     # Carriers leave out the +, but a number with + is never a national one.
     assert directory.account_for_number("4722555019") == "other"
     assert directory.account_for_number("+4158867900") is None
+
+
+@implementer(IPeople)
+class FakePeople:
+    """One user in each account."""
+
+    def people(self, account_id: str) -> Deferred[People]:
+        return succeed(People({"u1": User("u1", account_id)}))
+
+    def member_document(
+        self, account_id: str, kind: str, member_id: str
+    ) -> Deferred[Mapping[str, Any] | None]:
+        return succeed({"id": member_id, "kind": kind})
+
+
+def test_without_a_source_of_people_none_are_known(directory: LocalDirectory) -> None:
+    assert directory.people("top").result is UNKNOWN_PEOPLE
+    assert directory.member_document("top", "user", "u1").result is None
+
+
+def test_a_source_knows_the_people_of_local_accounts_alone(directory: LocalDirectory, clock: Clock) -> None:
+    with_people = LocalDirectory(
+        clock, FakeAccounts(FakeAccountRow("a")), FakeTokens(clock), FakeNumbers(), people=FakePeople()
+    )
+    now(Deferred.fromCoroutine(with_people.load()))
+    assert now(with_people.people("a")).users["u1"].first_name == "a"
+    assert with_people.member_document("a", "user", "u1").result == {"id": "u1", "kind": "user"}
+    assert with_people.people("f" * 32).result is UNKNOWN_PEOPLE
+    assert with_people.member_document("f" * 32, "user", "u1").result is None

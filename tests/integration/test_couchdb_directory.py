@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import pytest_twisted
@@ -13,7 +14,17 @@ from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
 
 from kazoo_bridge.couchdb.names import ACCOUNTS, account_database
-from tests.couchdb.kazoo_cluster import CHILD, CUSTOMER, MASTER, RESELLER, SIBLING, USER, KazooCluster
+from tests.couchdb.kazoo_cluster import (
+    CHILD,
+    CUSTOMER,
+    DEVICE,
+    MASTER,
+    RESELLER,
+    SIBLING,
+    USER,
+    KazooCluster,
+)
+from tests.couchdb.people_documents import GROUP, callflow_document, group_document
 from tests.couchdb.server import CouchServer
 from tests.integration.node_process import NodeProcess, eventually
 from tests.websockets.client import WebsocketClient
@@ -80,19 +91,87 @@ def test_an_api_key_of_kazoo_makes_a_token(node: NodeProcess) -> None:
     assert node.rest("PUT", "/v2/api_auth", data={"api_key": "guess"}).status_code == 401
 
 
-def test_a_user_of_kazoo_logs_in(node: NodeProcess, couchdb: CouchServer) -> None:
-    digest = hashlib.md5(b"ingrid:correct horse").hexdigest()
+DIGEST = hashlib.md5(b"ingrid:correct horse").hexdigest()
+
+
+@pytest.fixture(scope="module")
+def people(couchdb: CouchServer, cluster: KazooCluster) -> None:
+    """A user with a password, a group and a callflow of the customer, and views of the names of KAZOO's."""
     database = account_database(CUSTOMER)
-    view = {"map": "function (doc) { if (doc.pvt_md5_auth) emit(doc.pvt_md5_auth, {owner_id: doc._id}); }"}
-    couchdb.save(database, {"_id": "_design/users", "views": {"creds_by_md5": view}})
-    couchdb.update(database, USER, pvt_md5_auth=digest)
-    credentials = {"credentials": digest, "account_name": "Solberg Instruments"}
+    credentials = "function (doc) { if (doc.pvt_md5_auth) emit(doc.pvt_md5_auth, {owner_id: doc._id}); }"
+    for kind in ("user", "device", "group", "callflow"):
+        listing = f"function (doc) {{ if (doc.pvt_type === '{kind}') emit(doc._id, {{features: []}}); }}"
+        views = {"crossbar_listing": {"map": listing}}
+        views |= {"creds_by_md5": {"map": credentials}} if kind == "user" else {}
+        couchdb.save(database, {"_id": f"_design/{kind}s", "views": views})
+    couchdb.update(database, USER, pvt_md5_auth=DIGEST)
+    couchdb.save(database, group_document())
+    couchdb.save(database, callflow_document())
+
+
+def test_people_of_kazoo(node: NodeProcess, cluster: KazooCluster, people: None) -> None:
+    token, path = cluster.token(CUSTOMER), f"/v2/accounts/{CUSTOMER}"
+
+    def read(below: str) -> Any:
+        return node.rest("GET", f"{path}/{below}", token).json()["data"]
+
+    (user,) = read("users")
+    assert (user["id"], user["extensions"]) == (USER, ["2001", "+4722555010"])
+    assert [(one["id"], one["username"]) for one in read("devices")] == [(DEVICE, "desk")]
+    assert [(one["id"], one["endpoints"]) for one in read("groups")] == [(GROUP, 2)]
+    assert "pvt_signature_secret" not in read(f"users/{USER}")
+    assert node.rest("GET", f"/v2/accounts/{SIBLING}/users", token).status_code == 403
+
+
+def test_a_user_of_kazoo_logs_in(node: NodeProcess, people: None) -> None:
+    credentials = {"credentials": DIGEST, "account_name": "Solberg Instruments"}
     made = node.rest("PUT", "/v2/user_auth", data=credentials)
     assert made.status_code == 201, made.text
     assert made.json()["data"]["owner_id"] == USER
     assert webhooks(node, CUSTOMER, made.json()["auth_token"]) == 200
     refused = node.rest("PUT", "/v2/user_auth", data=credentials | {"credentials": "0" * 32})
     assert refused.status_code == 401
+
+
+def test_monster_ui_alone_comes_from_the_login_to_the_hooks(node: NodeProcess, people: None) -> None:
+    """The requests of ``core``, ``auth`` and ``jquery.kazoosdk`` in ``2600hz/monster-ui``, in their order.
+
+    It goes on without the first and the third; a failure of one of the others would log the user out again.
+    """
+    assert_is_missing(node.rest("GET", "/v2/whitelabel/ui.example.com"))
+    login = {"credentials": DIGEST, "account_name": "Solberg Instruments", "ui_metadata": {"version": "5"}}
+    made = node.rest("PUT", "/v2/user_auth", data=login).json()
+    token, account_id, user_id = made["auth_token"], made["data"]["account_id"], made["data"]["owner_id"]
+    account = f"/v2/accounts/{account_id}"
+    assert_is_missing(node.rest("GET", f"{account}/external_numbers", token))
+
+    def read(path: str) -> Any:
+        answered = node.rest("GET", path, token)
+        assert answered.status_code == 200, answered.text
+        return answered.json()
+
+    described = read(account)
+    assert described["version"]
+    assert described["data"]["name"] == "Solberg Instruments"
+    user = read(f"{account}/users/{user_id}")["data"]
+    assert (user["id"], user["priv_level"]) == (USER, "admin")
+    assert [app["name"] for app in read(f"{account}/apps_store")["data"]] == ["webhooks"]
+    assert_is_missing(node.rest("GET", f"{account}/alerts", token))
+    # After a reload of the page it has the token alone, which it sends in the body.
+    again = node.rest("POST", "/v2/auth/tokeninfo", data={"token": token}).json()
+    assert again["auth_token"] == token
+    kept = ("account_id", "owner_id", "account_name", "reseller_id", "is_reseller", "is_master_account")
+    assert {key: again["data"][key] for key in kept} == {key: made["data"][key] for key in kept}
+    # The app of the hooks.
+    assert {"channel_create", "notifications"} <= {one["id"] for one in read("/v2/webhooks")["data"]}
+    assert isinstance(read(f"{account}/webhooks")["data"], list)
+
+
+def assert_is_missing(answered: requests.Response) -> None:
+    """Check that an answer is KAZOO's for a path that does not exist, and that a page may read it."""
+    assert answered.status_code == 404
+    assert answered.json()["message"] == "bad_identifier"
+    assert answered.headers["Access-Control-Allow-Origin"] == "*"
 
 
 @pytest_twisted.ensureDeferred

@@ -20,7 +20,7 @@ from twisted.logger import capturedLogs
 
 from kazoo_bridge.config import Couchdb, Webhooks
 from kazoo_bridge.couchdb.names import WEBHOOKS, account_database, monthly_database
-from kazoo_bridge.interfaces import IBus, RevisionConflict, StorageUnavailable
+from kazoo_bridge.interfaces import HookAuthor, IBus, RevisionConflict, StorageUnavailable
 from kazoo_bridge.node.node import Node
 from kazoo_bridge.storage.couchdb_hooks.store import CouchHookStore
 from kazoo_bridge.webhooks.hooks.hook import Hook
@@ -169,6 +169,12 @@ async def test_a_hook_written_on_either_side_is_live_on_the_other(sides: Sides) 
     assert sides.listens(mine.id)
     await service.delete(await service.get(A, mine.id) or fresh)
     assert (await sides.document(mine.id))["pvt_deleted"] is True
+    author = HookAuthor(A, "u1")
+    third = await service.create(A, {"name": "Third", "uri": sides.receiver.url, "hook": "all"}, author)
+    third = await service.patch(third, {"name": "3"}, author)
+    assert (await sides.document(third.id))["pvt_auth_user_id"] == "u1"
+    await service.delete(third, author, soft=False)
+    assert await sides.kazoo(sides.couchdb.get, WEBHOOKS, third.id) is None
 
 
 @pytest_twisted.ensureDeferred

@@ -65,6 +65,10 @@ _NOT_CALLED = ["streamEvents", "logOut", "logInUser"]
 #: calls; and deliveries may be under way again by then (`wait_for_dead_delivery` has read one).
 _PERHAPS_WITHOUT_DATA = [
     "GET /v2/channels",
+    "POST /v2/auth/tokeninfo",
+    # The local directory knows no people.
+    *(f"GET /v2/accounts/{{account_id}}/{kind}s" for kind in ("user", "device", "group")),
+    *(f"GET /v2/accounts/{{account_id}}/{kind}s/{{{kind}_id}}" for kind in ("user", "device", "group")),
     *(
         f"GET /v2/accounts/{{account_id}}/{kind}s/{{{kind}_id}}/channels"
         for kind in ("user", "device", "group")
@@ -215,6 +219,7 @@ def create_hooks(service: NodeProcess, token: str, receiver: WebReceiver) -> Ser
         "socket_id": sockets[:1],
         "call_id": ["call-1"],
         "name": ["index.html"],
+        "app_id": ["webhooks"],
     }
     api_key = service.command("api-key", "create", "--account", ACCOUNT)
     doomed = {"account_id": DOOMED, "hook_id": hooks[1], "socket_id": sockets[1]}

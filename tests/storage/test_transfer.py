@@ -54,6 +54,8 @@ def test_what_is_put_again_is_changed(connection: Connection) -> None:
     transfer.put_account(connection, ACCOUNT, 1.0)
     transfer.put_account(connection, evolve(ACCOUNT, name="Solberg", realm="b.example", created=9), 1.0)
     assert accounts.select_all(connection) == [evolve(ACCOUNT, name="Solberg", realm="b.example")]
+    transfer.put_account(connection, evolve(ACCOUNT, enabled=False), 1.0)
+    assert accounts.select_all(connection) == [evolve(ACCOUNT, enabled=False)]
     transfer.put_hook(connection, HOOK, 1.0)
     changed = evolve(HOOK, document={"name": "m"}, revision="2-x", created=7)
     transfer.put_hook(connection, changed, 1.0)

@@ -26,6 +26,7 @@ from kazoo_bridge.interfaces import (
     Delivery,
     DeliveryResults,
     EventHandler,
+    HookAuthor,
     HookHealth,
     HookType,
     IAttemptStore,
@@ -418,6 +419,8 @@ class FakeHookStore(_FakeStore):
         document: Mapping[str, Any],
         secrets: tuple[Secret, ...] = (),
         headers: Mapping[str, str] | None = None,
+        *,
+        author: HookAuthor | None = None,
     ) -> Deferred[StoredHook]:
         if len(self.hooks) >= self.max_hooks:
             return fail(TooManyHooks(self.max_hooks))
@@ -433,6 +436,7 @@ class FakeHookStore(_FakeStore):
         headers: Mapping[str, str] | None = None,
         *,
         suspension: Suspension | None = None,
+        author: HookAuthor | None = None,
     ) -> Deferred[StoredHook]:
         if self._changed(hook):
             return fail(RevisionConflict())
@@ -444,7 +448,9 @@ class FakeHookStore(_FakeStore):
         )
         return self._result(self.hooks[hook.id])
 
-    def delete(self, hook: StoredHook) -> Deferred[None]:
+    def delete(
+        self, hook: StoredHook, *, author: HookAuthor | None = None, soft: bool = True
+    ) -> Deferred[None]:
         if self._changed(hook):
             return fail(RevisionConflict())
         del self.hooks[hook.id]

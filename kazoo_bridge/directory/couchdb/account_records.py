@@ -60,6 +60,7 @@ class AccountRecord:
             self.superadmin,
             enabled=self.is_active(now),
             reseller=self.reseller_id,
+            is_reseller=self.is_reseller,
         )
 
 

@@ -22,18 +22,20 @@ from kazoo_bridge.directory.couchdb.cached_reader import Freshness
 from kazoo_bridge.directory.couchdb.kazoo_token import KazooToken, parse_token
 from kazoo_bridge.directory.couchdb.logins import CouchLogins
 from kazoo_bridge.directory.couchdb.numbers import CouchNumbers
+from kazoo_bridge.directory.couchdb.people import CouchPeople
 from kazoo_bridge.directory.couchdb.secrets import AuthSettings, CouchSecrets, Identity
 from kazoo_bridge.directory.couchdb.shared_reads import SharedReads
 from kazoo_bridge.directory.couchdb.sip_usernames import find_sip_usernames
 from kazoo_bridge.directory.dialling import Dialling
 from kazoo_bridge.directory.ended_tokens import EndedTokens
 from kazoo_bridge.directory.jwt_claims import may_be_token
+from kazoo_bridge.directory.people_cache import PEOPLE_TOPICS
 from kazoo_bridge.directory.ttl_cache import TtlCache
 from kazoo_bridge.interfaces import (
     Account,
     IDirectory,
-    ISipUsernames,
     ITokenDoubts,
+    People,
     Principal,
     StorageUnavailable,
     TokenRestrictions,
@@ -44,21 +46,19 @@ from kazoo_bridge.kazoo import Event, is_account_id
 
 _log = Logger()
 
-#: The messages of KAZOO about changed documents, ``ACTION.DATABASE.TYPE.ID``.
-_DOCUMENTS = ("*.user.*", "*.device.*", "*.account.*", "*.number.*", "system_auth.#", "system_config.#")
+#: The messages of KAZOO about changed documents, ``ACTION.DATABASE.TYPE.ID``, beside those about people.
+_DOCUMENTS = ("*.account.*", "*.number.*", "system_auth.#", "system_config.#")
 _TOPICS = frozenset(
     Topic("configuration", f"{action}.{documents}")
     for action in ("doc_created", "doc_edited", "doc_deleted")
     for documents in _DOCUMENTS
-)
+).union(PEOPLE_TOPICS)
 
 #: Principals of tokens that are kept.
 MAX_CACHED = 20_000
 
 #: Different tokens that are verified at the same time; more get `StorageUnavailable`.
 MAX_VERIFYING = 2000
-
-MAX_API_KEY_LENGTH = 4096
 
 
 @frozen
@@ -72,7 +72,7 @@ class _Verified:
     settings: AuthSettings | None
 
 
-@implementer(IDirectory, ISipUsernames, ITokenDoubts)
+@implementer(IDirectory, ITokenDoubts)
 class CouchDirectory(BaseDirectory):
     """Accounts in memory, followed; tokens verified with the keys and secrets of CouchDB.
 
@@ -91,7 +91,8 @@ class CouchDirectory(BaseDirectory):
         self._accounts = CouchAccounts(clock, client, self._on_account_changed)
         self._secrets = CouchSecrets(clock, client, freshness, self._on_secrets_changed)
         self._numbers = CouchNumbers(clock, client, freshness.usable, dialling or Dialling())
-        self._logins = CouchLogins(clock, client, self._accounts, self._numbers, self._secrets)
+        self._people = CouchPeople(clock, client, freshness.usable, self._realm_of)
+        self._logins = CouchLogins(clock, client, self._accounts, self._secrets, self._numbers)
         self._verified: TtlCache[_Verified] = TtlCache(MAX_CACHED)
         self._ended = EndedTokens(MAX_CACHED)
         self._verifying: SharedReads[Principal | None] = SharedReads()
@@ -138,7 +139,7 @@ class CouchDirectory(BaseDirectory):
 
     @property
     def configuration_topics(self) -> frozenset[Topic]:
-        """The messages about documents that have secrets, keys, settings or owners of numbers."""
+        """The messages about people, and documents that have secrets, keys, settings or owners of numbers."""
         return _TOPICS
 
     def on_configuration_event(self, event: Event) -> None:
@@ -146,6 +147,7 @@ class CouchDirectory(BaseDirectory):
         database, document_id = event.body.get("Database"), event.body.get("ID")
         self._secrets.document_changed(database, document_id)
         self._numbers.document_changed(database, document_id)
+        self._people.cache.document_changed(database)
 
     def on_configuration_missed(self) -> None:
         """Messages of ``configuration`` may have been missed: read everything again.
@@ -154,10 +156,12 @@ class CouchDirectory(BaseDirectory):
         """
         self._secrets.mark_all_old()
         self._numbers.mark_all_old()
+        self._people.cache.mark_all_changed()
 
     def _on_account_changed(self, account_id: str) -> None:
         self._revision += 1
         self._secrets.account_changed(account_id)
+        self._people.cache.account_changed(account_id)
 
     def _on_secrets_changed(self) -> None:
         self._revision += 1
@@ -191,20 +195,15 @@ class CouchDirectory(BaseDirectory):
 
     def login(self, api_key: str) -> Deferred[tuple[str, Principal] | None]:
         """Create a token for the API key of an account, as KAZOO would: it is valid there, too."""
-        if not 0 < len(api_key) <= MAX_API_KEY_LENGTH:
-            return succeed(None)
         if not self._accounts.is_loaded:
             return fail(self._not_loaded())
-        record = self._accounts.find_api_key(api_key)
-        if record is None or not record.is_active(self._clock.seconds()):
-            return succeed(None)
-        return Deferred.fromCoroutine(self._logins.log_in(record))
+        return Deferred.fromCoroutine(self._logins.with_api_key(api_key))
 
     def log_in_user(self, credentials: Mapping[str, Any]) -> Deferred[UserLogin | None]:
         """Create a token for a user, as KAZOO would; fails with `LoginRefused`."""
         if not self._accounts.is_loaded:
             return fail(self._not_loaded())
-        return Deferred.fromCoroutine(self._logins.log_in_user(credentials))
+        return Deferred.fromCoroutine(self._logins.of_user(credentials))
 
     def log_out(self, token: str) -> Deferred[bool]:
         """End a valid token for this node, in memory; KAZOO does not hear of it."""
@@ -252,6 +251,20 @@ class CouchDirectory(BaseDirectory):
         if self._accounts.find(account_id) is None:
             return succeed(None)
         return Deferred.fromCoroutine(find_sip_usernames(self._client, account_id, kind, member_id))
+
+    def people(self, account_id: str) -> Deferred[People]:
+        """Fire with the people of an account; none are known of one that is not KAZOO's."""
+        if self._accounts.find(account_id) is None:
+            return super().people(account_id)
+        return self._people.cache.get(account_id)
+
+    def member_document(
+        self, account_id: str, kind: str, member_id: str
+    ) -> Deferred[Mapping[str, Any] | None]:
+        """Fire with the document of a user, a device or a group, which is read each time."""
+        if self._accounts.find(account_id) is None:
+            return succeed(None)
+        return Deferred.fromCoroutine(self._people.document(account_id, kind, member_id))
 
     def can_act_for(self, principal: Principal, account_id: str) -> Deferred[bool]:
         """Fire with True if `principal` may act for the account.
@@ -333,7 +346,7 @@ class CouchDirectory(BaseDirectory):
         if record is None or own is None or not self._may_act(token, record):
             return None
         restrictions = None if token.restrictions is None else TokenRestrictions.parse(token.restrictions)
-        principal = Principal(record.id, record.superadmin, token.expires, restrictions)
+        principal = Principal(record.id, record.superadmin, token.expires, restrictions, token.user_id)
         return _Verified(principal, token, key, identity, settings)
 
     def _may_act(self, token: KazooToken, record: AccountRecord) -> bool:
@@ -350,6 +363,10 @@ class CouchDirectory(BaseDirectory):
             raise self._not_loaded()
         record = await self._accounts.fetch(account_id) if is_account_id(account_id) else None
         return None if record is None else record.to_account(self._clock.seconds())
+
+    def _realm_of(self, account_id: str) -> str | None:
+        record = self._accounts.find(account_id)
+        return None if record is None else record.realm
 
     def _not_loaded(self) -> StorageUnavailable:
         return StorageUnavailable(self._accounts.problem() or "the accounts have not been read yet")

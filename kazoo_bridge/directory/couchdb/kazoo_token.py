@@ -38,6 +38,7 @@ class KazooToken:
 
     `identity_id`: the id of the document whose secret signs. `identity_signature`: None if it has none, which
     KAZOO accepts. `expires`: Unix seconds. `acts_as`: the account below that it acts for; None: its own.
+    `user_id`: the user that it acts as; None: no user.
     """
 
     text: str = field(repr=False)
@@ -48,6 +49,7 @@ class KazooToken:
     expires: float
     acts_as: str | None = None
     restrictions: Any = None
+    user_id: str | None = None
 
     def is_signed_by(self, key: RSAPublicKey) -> bool:
         """Verify the signature of the whole token."""
@@ -100,9 +102,9 @@ def _token(text: str, key_id: object, claims: Mapping[str, Any], expires: float)
         return None
     if "identity_sig" in claims and not signature:
         return None
-    acts_as = claims.get("as")
+    acts_as, user_id = claims.get("as"), claims.get("owner_id")
     if isinstance(acts_as, dict) and acts_as.get("account_id") and acts_as.get("owner_id"):
-        acts_as = acts_as["account_id"]
+        acts_as, user_id = acts_as["account_id"], acts_as["owner_id"]
         if not is_account_id(acts_as):
             return None
     else:
@@ -116,6 +118,7 @@ def _token(text: str, key_id: object, claims: Mapping[str, Any], expires: float)
         expires=expires,
         acts_as=acts_as,
         restrictions=claims.get("restrictions"),
+        user_id=str(user_id) if _is_id(user_id) else None,
     )
 
 

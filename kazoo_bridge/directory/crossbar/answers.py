@@ -13,6 +13,7 @@ from attrs import frozen
 
 from kazoo_bridge.directory.crossbar.http_client import CrossbarAnswer
 from kazoo_bridge.directory.jwt_claims import parse_time
+from kazoo_bridge.directory.member_documents import is_member_id
 from kazoo_bridge.interfaces import Account, LoginRefused, StorageUnavailable, TokenRestrictions
 from kazoo_bridge.kazoo import is_account_id
 
@@ -30,6 +31,7 @@ class TokenClaims:
     account_id: str
     expires: float | None
     restrictions: TokenRestrictions | None
+    user_id: str | None = None
 
 
 def read_claims(answer: CrossbarAnswer, token: str) -> TokenClaims | None:
@@ -50,6 +52,7 @@ def read_claims(answer: CrossbarAnswer, token: str) -> TokenClaims | None:
         str(account_id),
         ends,
         None if restrictions is None else TokenRestrictions.parse(restrictions),
+        str(user_id) if is_member_id(user_id := data.get("owner_id")) else None,
     )
 
 
@@ -69,6 +72,7 @@ def read_account(answer: CrossbarAnswer, account_id: str) -> Account | None:
         _text(data.get("realm")),
         superadmin=data.get("superduper_admin") is True,
         enabled=data.get("enabled", True) is True,
+        is_reseller=data.get("is_reseller") is True,
     )
 
 
@@ -82,10 +86,31 @@ def read_ancestors(answer: CrossbarAnswer, account_id: str) -> tuple[str, ...]:
 
 def read_descendants(answer: CrossbarAnswer) -> tuple[list[str], str | None]:
     """Return a page of ids from ``GET /accounts/{A}/descendants``, and the key of the next page if any."""
-    following = answer.envelope.get("next_start_key")
-    if not isinstance(following, str | None) or len(following or "") > MAX_TEXT_LENGTH:
-        raise unexpected("next_start_key as text")
-    return _read_ids(answer), following or None
+    return _read_ids(answer), _read_following(answer)
+
+
+def read_rows(answer: CrossbarAnswer) -> tuple[list[Mapping[str, Any]], str | None]:
+    """Return a page of a list, such as ``GET /accounts/{A}/users``, and the key of the next page if any.
+
+    Empty for a list that the API key may not read.
+    """
+    if answer.status in (403, 404):
+        return [], None
+    if not answer.is_success:
+        raise StorageUnavailable(f"crossbar answered with status {answer.status}")
+    if not isinstance(answer.data, list):
+        raise unexpected("a list")
+    return [row for row in answer.data if isinstance(row, dict)], _read_following(answer)
+
+
+def read_document(answer: CrossbarAnswer, document_id: str) -> Mapping[str, Any] | None:
+    """Return a document, such as ``GET /accounts/{A}/users/{ID}``; None if there is none."""
+    if answer.status in (400, 403, 404):
+        return None
+    data = _success(answer)
+    if data.get("id") != document_id:
+        raise unexpected("the document that was asked for")
+    return data
 
 
 def read_owner(answer: CrossbarAnswer) -> str | None:
@@ -147,6 +172,13 @@ def _success(answer: CrossbarAnswer) -> Mapping[str, Any]:
     if not isinstance(answer.data, dict):
         raise unexpected("an object")
     return answer.data
+
+
+def _read_following(answer: CrossbarAnswer) -> str | None:
+    following = answer.envelope.get("next_start_key")
+    if not isinstance(following, str | None) or len(following or "") > MAX_TEXT_LENGTH:
+        raise unexpected("next_start_key as text")
+    return following or None
 
 
 def _read_ids(answer: CrossbarAnswer) -> list[str]:

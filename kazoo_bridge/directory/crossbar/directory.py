@@ -34,17 +34,21 @@ from kazoo_bridge.directory.crossbar.answers import (
 from kazoo_bridge.directory.crossbar.api_session import ApiSession
 from kazoo_bridge.directory.crossbar.availability import Availability
 from kazoo_bridge.directory.crossbar.http_client import CrossbarAnswer, CrossbarClient
+from kazoo_bridge.directory.crossbar.people import CrossbarPeople
 from kazoo_bridge.directory.ended_tokens import EndedTokens
+from kazoo_bridge.directory.people_cache import PEOPLE_TOPICS
 from kazoo_bridge.interfaces import (
     Account,
     IDirectory,
     IQuickcall,
     LoginRefused,
+    People,
     Principal,
     StorageUnavailable,
+    Topic,
     UserLogin,
 )
-from kazoo_bridge.kazoo import is_account_id
+from kazoo_bridge.kazoo import Event, is_account_id
 
 _log = Logger()
 
@@ -88,6 +92,7 @@ class CrossbarDirectory(BaseDirectory):
         self._accounts: AnswerCache[Account] = self._make_cache(times, MAX_ACCOUNTS)
         self._owners: AnswerCache[str] = self._make_cache(number_times, MAX_NUMBERS)
         self._ended = EndedTokens(MAX_TOKENS)
+        self._people = CrossbarPeople(clock, self._session, settings.max_stale_s, self.account)
         self._probe = TimerService(PROBE_INTERVAL, self._look)
         self._probe.clock = clock
 
@@ -139,7 +144,32 @@ class CrossbarDirectory(BaseDirectory):
         reason = self._availability.reason
         return [reason] if reason is not None and self._availability.has_answered else []
 
-    # -- IDirectory
+    @property
+    def configuration_topics(self) -> frozenset[Topic]:
+        """The messages about changed users, devices, groups and callflows."""
+        return PEOPLE_TOPICS
+
+    def on_configuration_event(self, event: Event) -> None:
+        """Follow a message of the exchange ``configuration``, which says that a document has changed."""
+        self._people.cache.document_changed(event.body.get("Database"))
+
+    def on_configuration_missed(self) -> None:
+        """Messages of ``configuration`` may have been missed: ask for people again."""
+        self._people.cache.mark_all_changed()
+
+    # -- IDirectory, IPeople
+
+    def people(self, account_id: str) -> Deferred[People]:
+        """Fire with the people of an account, which crossbar is asked for when they may have changed."""
+        return self._people.cache.get(account_id) if is_account_id(account_id) else super().people(account_id)
+
+    def member_document(
+        self, account_id: str, kind: str, member_id: str
+    ) -> Deferred[Mapping[str, Any] | None]:
+        """Fire with the document of a user, a device or a group, which crossbar is asked for each time."""
+        if not is_account_id(account_id):
+            return succeed(None)
+        return Deferred.fromCoroutine(self._people.document(account_id, kind, member_id))
 
     def authenticate(self, token: str) -> Deferred[Principal | None]:
         """Fire with the principal of a token that crossbar accepts, and whose account is enabled."""
@@ -225,7 +255,7 @@ class CrossbarDirectory(BaseDirectory):
         account = await self.account(claims.account_id)
         if account is None or not account.enabled:
             return None
-        return Principal(account.id, account.superadmin, claims.expires, claims.restrictions)
+        return Principal(account.id, account.superadmin, claims.expires, claims.restrictions, claims.user_id)
 
     async def _log_in(self, api_key: str) -> tuple[str, Principal] | None:
         answer = await self._client.request("PUT", "/api_auth", body={"data": {"api_key": api_key}})

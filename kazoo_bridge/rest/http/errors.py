@@ -136,6 +136,12 @@ def bad_identifier(cause: str) -> ApiError:
     return ApiError(404, "bad_identifier", {"cause": shown, "message": f"nothing found for {shown}"})
 
 
+def missing_token() -> ApiError:
+    """Return the error for a request about a token that is not in its body, in the words of ``cb_auth``."""
+    message = 'expected a body of the form {"data": {"token": "…"}}'
+    return ApiError(404, "missing token in request", {"message": message})
+
+
 def unknown_channel(call_id: str) -> ApiError:
     """Return the error for a channel (or a group) that does not exist, in the words of ``cb_channels``."""
     return ApiError(404, "bad identifier", [text_for_display(call_id)])

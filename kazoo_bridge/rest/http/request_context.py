@@ -139,6 +139,19 @@ class RequestContext:
             raise parse_error('expected a body of the form {"data": {…}}')
         return data
 
+    def find_value(self, name: str) -> object:
+        """Return the value of a key in ``data``, else in the query, else beside ``data``; None without.
+
+        KAZOO looks for its switches in this order (``cb_context:req_value``).
+        """
+        data = self.envelope.get("data")
+        candidates = (
+            data.get(name) if isinstance(data, dict) else None,
+            self.query.first(name),
+            self.envelope.get(name),
+        )
+        return next((value for value in candidates if value is not None), None)
+
     def overridden_method(self) -> str | None:
         """Return the method that a POST carries as ``verb`` in the query, else beside ``data``; None without.
 
@@ -181,15 +194,18 @@ class RequestContext:
             return bearer.strip()
         return self.query.first("auth_token") or None
 
-    async def authenticate(self, directory: IDirectory, *, method_is_known: bool = True) -> None:
+    async def authenticate(
+        self, directory: IDirectory, *, method_is_known: bool = True, token: str | None = None
+    ) -> None:
         """Set `token` and `principal` from the request's token; raises 401 without a valid one.
 
         Raises 403 for a token with restrictions that do not allow this request, once its method is known.
 
         The token may also be ``auth_token`` in the body, beside ``data`` or in it; then the errors of
-        `envelope` are raised, too.
+        `envelope` are raised, too. `token`: this one instead of the request's.
         """
-        token = self.header_token()
+        if token is None:
+            token = self.header_token()
         if token is None:
             token = self._body_token()
         if not token:

@@ -16,6 +16,7 @@ from kazoo_bridge.rest.resources.limits import LIMIT_SCHEMA
 
 _TEXT = {"type": "string"}
 _COUNT = {"type": "integer", "minimum": 0}
+_FLAG = {"type": "boolean"}
 
 
 def _account(*required: str, **more: Any) -> dict[str, Any]:
@@ -42,7 +43,28 @@ SCHEMAS: Mapping[str, Any] = {
             "reseller_id": ref("AccountId"),
         },
     },
-    "Account": _account("realm", realm=_TEXT, reseller_id=ref("AccountId")),
+    "TokenInfo": {
+        "type": "object",
+        "required": ["account_id", "apps"],
+        "properties": {
+            "account_id": ref("AccountId"),
+            "owner_id": {**_TEXT, "description": "The user of the token; left out if it is the account's"},
+            "account_name": _TEXT,
+            "expires": {**GREGORIAN, "description": "When the token expires; left out if it does not"},
+            "reseller_id": ref("AccountId"),
+            "is_reseller": _FLAG,
+            "is_master_account": _FLAG,
+            "apps": {"type": "array"},
+        },
+    },
+    "Account": _account(
+        "realm",
+        realm=_TEXT,
+        reseller_id=ref("AccountId"),
+        enabled=_FLAG,
+        is_reseller=_FLAG,
+        superduper_admin=_FLAG,
+    ),
     "AccountName": _account(),
     "ApiKeyState": {
         "type": "object",
@@ -146,6 +168,17 @@ OPERATIONS = (
         "The account of the token",
         {200: make_response("The token's account", ref("Login"))},
         refusals=(403,),
+    ),
+    Operation(
+        "post",
+        "/v2/auth/tokeninfo",
+        "describeGivenToken",
+        "login",
+        "The account and the user of the token in the body",
+        {200: make_response("The token's account and user", ref("TokenInfo"))},
+        body=make_body({"type": "object", "required": ["token"], "properties": {"token": _TEXT}}),
+        access=Access.ANY_CLIENT,
+        refusals=(401, 403, 404),
     ),
     Operation(
         "get",

@@ -13,6 +13,7 @@ from kazoo_bridge.rest.http.request_context import CORS_HEADERS, RequestWithCont
 from kazoo_bridge.rest.http.routing import RoutedResource, route
 from kazoo_bridge.rest.openapi import (
     accounts,
+    apps,
     catalogue,
     channels,
     deliveries,
@@ -21,6 +22,7 @@ from kazoo_bridge.rest.openapi import (
     new_calls,
     operational,
     parameters,
+    people,
     pivots,
     sockets,
 )
@@ -47,6 +49,7 @@ _SECURITY_SCHEMES = {
 _TAGS = {
     "login": "Tokens for API keys, and the account of a token",
     "accounts": "The account and its relatives",
+    "people": "Users, devices and groups of an account",
     "catalogue": "The types of hooks, and the bindings; no token needed",
     "hooks": "An account's webhooks",
     "attempts": "Requests to hooks, and the answers",
@@ -70,6 +73,8 @@ def make_document(
     """
     operations = (
         *accounts.OPERATIONS,
+        *people.OPERATIONS,
+        *apps.OPERATIONS,
         *catalogue.OPERATIONS,
         *hooks.make_operations(secret_schemas),
         *deliveries.OPERATIONS,
@@ -96,6 +101,8 @@ def make_document(
             "schemas": {
                 **hooks.make_schemas(hook_document, secret_schemas),
                 **accounts.SCHEMAS,
+                **people.SCHEMAS,
+                **apps.SCHEMAS,
                 **catalogue.SCHEMAS,
                 **deliveries.SCHEMAS,
                 **sockets.SCHEMAS,

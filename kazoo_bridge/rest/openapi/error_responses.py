@@ -64,6 +64,7 @@ SCHEMAS: Mapping[str, Any] = {
     "UnknownChannel": _error(
         {"const": "bad identifier"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}
     ),
+    "MissingToken": _error({"const": "missing token in request"}),
     "InvalidMethod": _error({"const": "invalid_method"}),
     "TooSlow": _error({}, _NO_DETAILS),
     "Conflict": _error({"enum": ["datastore_conflict", "webhook_disabled", "account_has_descendants"]}),
@@ -103,7 +104,15 @@ _BY_STATUS: Mapping[int, tuple[str, Mapping[str, Any]]] = {
         _response("The token (or API key) is missing or invalid", "InvalidCredentials"),
     ),
     403: ("Forbidden", _response("The token is valid, and gives no access", "Forbidden")),
-    404: ("NotFound", _response("The id or the path does not exist", "BadIdentifier", "UnknownChannel")),
+    404: (
+        "NotFound",
+        _response(
+            "The id or the path does not exist, or the token to be described is not in the body",
+            "BadIdentifier",
+            "UnknownChannel",
+            "MissingToken",
+        ),
+    ),
     405: (
         "MethodNotAllowed",
         _response(

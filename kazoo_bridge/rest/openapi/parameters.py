@@ -46,6 +46,7 @@ _PATH = (
     _in_path("pivot_id", "The request's id, from pivot_request"),
     _in_path("secret", "The secret of the pivot point's URL"),
     _in_path("number", "The number, as a person would dial it; percent-encoded"),
+    _in_path("app_id", "The id of an app of monster-ui, such as webhooks"),
     _in_path("name", "The file's path within the page"),
 )
 

@@ -111,8 +111,13 @@ def _list_entry(account: Account) -> dict[str, Any]:
 
 def account_to_api(account: Account) -> dict[str, Any]:
     """Return an account as REST shows it."""
+    flags = {
+        "enabled": account.enabled,
+        "is_reseller": account.is_reseller,
+        "superduper_admin": account.superadmin,
+    }
     reseller = {} if account.reseller_id is None else {"reseller_id": account.reseller_id}
-    return _list_entry(account) | reseller
+    return _list_entry(account) | flags | reseller
 
 
 def _make_page(context: RequestContext, entries: list[dict[str, Any]]) -> Response:

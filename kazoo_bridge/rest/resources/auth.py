@@ -1,4 +1,4 @@
-"""``/v2/api_auth``, ``/v2/user_auth``, ``/v2/token_auth``: tokens for API keys and users, and their end."""
+"""Logins with API keys and of users, and tokens: whose they are, and their end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ from attrs import frozen
 from kazoo_bridge.interfaces import IDirectory, Principal
 from kazoo_bridge.kazoo import to_gregorian
 from kazoo_bridge.rest.http.authorization import open_handler
-from kazoo_bridge.rest.http.errors import invalid_credentials, invalid_field, too_many_requests
+from kazoo_bridge.rest.http.errors import (
+    invalid_credentials,
+    invalid_field,
+    missing_token,
+    too_many_requests,
+)
 from kazoo_bridge.rest.http.rate_limit import LoginThrottle
 from kazoo_bridge.rest.http.request_context import RequestContext, Response
 from kazoo_bridge.rest.http.routing import RoutedResource, route
@@ -58,6 +63,18 @@ class AuthResource(RoutedResource):
             raise invalid_credentials()
         return Response(await self._to_api(context.principal))
 
+    @route("POST", "/v2/auth/tokeninfo")
+    @open_handler
+    async def describe_given_token(self, context: RequestContext) -> Response:
+        """Answer with the account and the user of the token in the body, like ``cb_auth`` for monster-ui."""
+        token = context.data.get("token")
+        if not isinstance(token, str) or not token:
+            raise missing_token()
+        await context.authenticate(self.directory, token=token)
+        if context.principal is None:
+            raise invalid_credentials()
+        return Response(await self._to_login_data(context.principal))
+
     @route("DELETE", "/v2/token_auth")
     @open_handler
     async def log_out(self, context: RequestContext) -> Response:
@@ -74,6 +91,16 @@ class AuthResource(RoutedResource):
         if seconds := self.throttle.take(address):
             raise too_many_requests(seconds, "failures from this address")
         return address
+
+    async def _to_login_data(self, principal: Principal) -> dict[str, Any]:
+        """Return what KAZOO answers about the account and the user of a token."""
+        account = await self.directory.account(principal.account_id)
+        document = await self._to_api(principal) | {"apps": []}
+        if principal.user_id is not None:
+            document["owner_id"] = principal.user_id
+        if account is not None:
+            document |= {"is_reseller": account.is_reseller, "is_master_account": account.superadmin}
+        return document
 
     async def _to_api(self, principal: Principal) -> dict[str, Any]:
         account = await self.directory.account(principal.account_id)

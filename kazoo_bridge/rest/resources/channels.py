@@ -54,10 +54,11 @@ _NOT_ARGUMENTS = frozenset({"action", "auth_token", "verb"})
 
 @frozen
 class ChannelResource(RoutedResource):
-    """Channels."""
+    """Channels. `is_system_wide`: super-admins may list those of all accounts."""
 
     directory: IDirectory
     calls: ICalls
+    is_system_wide: bool = True
 
     @route("GET", _CHANNELS)
     @account_handler
@@ -86,9 +87,12 @@ class ChannelResource(RoutedResource):
     @route("GET", "/v2/channels")
     @open_handler
     async def list_all(self, context: RequestContext) -> Response:
-        """Answer a super-admin with the channels of all accounts, like `list`."""
+        """Answer a super-admin with the channels of all accounts, like `list`.
+
+        KAZOO has the same switch, ``system_wide_channels_list``; without it, it answers with 500.
+        """
         await context.authenticate(self.directory)
-        if not context.is_superadmin:
+        if not (self.is_system_wide and context.is_superadmin):
             raise forbidden()
         return await _respond(context, self.calls.all_channels)
 

@@ -12,7 +12,7 @@ from kazoo_bridge.rest.http.errors import invalid_field, too_many_requests
 from kazoo_bridge.rest.http.request_context import RequestContext, Response
 from kazoo_bridge.rest.http.routing import RoutedResource, route
 from kazoo_bridge.rest.resources.attempts import with_response_code
-from kazoo_bridge.rest.resources.webhooks import get_hook, get_hook_to_write, new_secret
+from kazoo_bridge.rest.resources.webhooks import author_of, get_hook, get_hook_to_write, new_secret
 
 _ACCOUNT = "/v2/accounts/<account_id>"
 _HOOK = f"{_ACCOUNT}/webhooks/<hook_id>"
@@ -67,7 +67,7 @@ class HookActionResource(RoutedResource):
         if "signature" in given:
             changes["signature"] = given["signature"]
         hook = await self.webhooks.update_secret(
-            await get_hook_to_write(self.webhooks, context, account_id, hook_id), changes
+            await get_hook_to_write(self.webhooks, context, account_id, hook_id), changes, author_of(context)
         )
         return Response({"id": hook_id, **new_secret(self.webhooks, hook)}, 201, hook.revision)
 
@@ -76,22 +76,13 @@ class HookActionResource(RoutedResource):
     async def end_signing(self, context: RequestContext, account_id: str, hook_id: str) -> Response:
         """Remove all secrets, so that requests are no longer signed."""
         hook = await get_hook_to_write(self.webhooks, context, account_id, hook_id)
-        hook = await self.webhooks.update_secret(hook, {"secret": None})
+        hook = await self.webhooks.update_secret(hook, {"secret": None}, author_of(context))
         return Response({"id": hook_id}, revision=hook.revision)
 
 
 def require_re_enable(context: RequestContext) -> None:
-    """Check that a PATCH of a collection says ``re-enable``; raises a validation error.
-
-    Like KAZOO (`cb_webhooks`), the key is looked for in ``data``, in the query, and beside ``data``.
-    """
-    data = context.envelope.get("data")
-    candidates = (
-        data.get(_RE_ENABLE) if isinstance(data, dict) else None,
-        context.query.first(_RE_ENABLE),
-        context.envelope.get(_RE_ENABLE),
-    )
-    given = next((value for value in candidates if value is not None), None)
+    """Check that a PATCH of a collection says ``re-enable``; raises a validation error."""
+    given = context.find_value(_RE_ENABLE)
     if given is None:
         raise invalid_field(_RE_ENABLE, "required", "collections are patched with re-enable only")
     if given is not True and given != "true":

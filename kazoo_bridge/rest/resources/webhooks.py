@@ -7,7 +7,8 @@ from typing import Any
 
 from attrs import frozen
 
-from kazoo_bridge.interfaces import IDirectory, IWebhooks, StoredHook
+from kazoo_bridge.interfaces import HookAuthor, IDirectory, IWebhooks, StoredHook
+from kazoo_bridge.kazoo import is_true
 from kazoo_bridge.rest.http.authorization import account_handler
 from kazoo_bridge.rest.http.errors import bad_identifier
 from kazoo_bridge.rest.http.etags import check_preconditions
@@ -29,6 +30,8 @@ _NEW_HEALTH: Mapping[str, Any] = {
     "events_missed": 0,
     "missed_by_reason": {},
 }
+
+_SOFT_DELETE = "should_soft_delete"
 
 _LIST_KEYS = ("hook", "name", "uri", "group", "enabled", "disable_reason")
 
@@ -61,7 +64,7 @@ class WebhookResource(RoutedResource):
     async def create(self, context: RequestContext, account_id: str) -> Response:
         """Create a hook."""
         data = context.data
-        hook = await self.webhooks.create_hook(account_id, data)
+        hook = await self.webhooks.create_hook(account_id, data, author_of(context))
         return self._to_response(hook, _NEW_HEALTH, 201, written=data)
 
     @route("GET", _HOOK)
@@ -76,7 +79,7 @@ class WebhookResource(RoutedResource):
         """Replace a hook's document."""
         hook = await get_hook_to_write(self.webhooks, context, account_id, hook_id)
         data = context.data
-        hook = await self.webhooks.replace_hook(hook, data)
+        hook = await self.webhooks.replace_hook(hook, data, author_of(context))
         return await self._respond(hook, written=data)
 
     @route("PATCH", _HOOK)
@@ -85,15 +88,19 @@ class WebhookResource(RoutedResource):
         """Replace keys of a hook's document; null removes a key."""
         hook = await get_hook_to_write(self.webhooks, context, account_id, hook_id)
         data = context.data
-        hook = await self.webhooks.patch_hook(hook, data)
+        hook = await self.webhooks.patch_hook(hook, data, author_of(context))
         return await self._respond(hook, written=data)
 
     @route("DELETE", _HOOK)
     @account_handler
     async def delete(self, context: RequestContext, account_id: str, hook_id: str) -> Response:
-        """Delete a hook; answers with the hook as it was."""
+        """Delete a hook; answers with the hook as it was.
+
+        ``should_soft_delete=false``, in the query or the body, also removes KAZOO's document of the hook, as
+        in crossbar (``cb_context``).
+        """
         hook = await get_hook_to_write(self.webhooks, context, account_id, hook_id)
-        await self.webhooks.delete_hook(hook)
+        await self.webhooks.delete_hook(hook, author_of(context), soft=_is_soft(context))
         return await self._respond(hook)
 
     async def _page(self, context: RequestContext, account_id: str) -> Page[StoredHook]:
@@ -132,6 +139,18 @@ class WebhookResource(RoutedResource):
         else:
             document |= self.webhooks.signature(hook)
         return Response(document, status, hook.revision)
+
+
+def author_of(context: RequestContext) -> HookAuthor | None:
+    """Return the account and the user of the request's token."""
+    principal = context.principal
+    return None if principal is None else HookAuthor(principal.account_id, principal.user_id)
+
+
+def _is_soft(context: RequestContext) -> bool:
+    """Return whether a deletion is soft: unless the client says no, like in crossbar."""
+    given = context.find_value(_SOFT_DELETE)
+    return given is None or is_true(given)
 
 
 def _list_entry(hook: StoredHook) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from twisted.logger import Logger
 
 from kazoo_bridge.couchdb.client import Document
 from kazoo_bridge.couchdb.names import WEBHOOKS
-from kazoo_bridge.interfaces import StoredHook
+from kazoo_bridge.interfaces import HookAuthor, StoredHook
 from kazoo_bridge.json_limits import exceeds_depth
 from kazoo_bridge.kazoo import is_account_id, is_true
 from kazoo_bridge.storage.couchdb_hooks.extras import HookExtras
@@ -58,6 +58,18 @@ MAX_DOCUMENT_BYTES, MAX_DEPTH = 256 * 1024, 32
 
 #: Characters of a ``disable_reason``.
 _MAX_REASON = 1000
+
+#: Where crossbar keeps who has written a document last. The last two are those of a token that acts as
+#: another one, which this service does not note.
+_AUTHOR_KEYS = frozenset(
+    {
+        "pvt_is_authenticated",
+        "pvt_auth_account_id",
+        "pvt_auth_user_id",
+        "pvt_original_auth_account_id",
+        "pvt_original_auth_owner_id",
+    }
+)
 
 #: The version of documents that crossbar writes.
 _VERSION = "1"
@@ -143,12 +155,18 @@ def own_options(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def to_kazoo(
-    document: Mapping[str, Any], previous: Document, account_id: str, node: str, now: int
+    document: Mapping[str, Any],
+    previous: Document,
+    account_id: str,
+    node: str,
+    now: int,
+    author: HookAuthor | None = None,
 ) -> Document:
     """Return the document for CouchDB: the public one, and the private keys like crossbar keeps them.
 
     `previous`: the document that it replaces, or for a new one its ``_id`` alone. `now` is in Gregorian
-    seconds. Keys of `previous` that this service ignores because of their names stay, too.
+    seconds. `author`: who has asked for it; None: the service itself, and the last author stays. Keys of
+    `previous` that this service ignores because of their names stay, too.
     """
     kept = {
         name: value for name, value in previous.items() if name.startswith(("_", "pvt_")) or name in OUR_KEYS
@@ -174,12 +192,22 @@ def to_kazoo(
         written["pvt_disabled_message"] = document["disable_reason"]
     else:
         written.pop("pvt_disabled_message", None)
-    return written
+    return _with_author(written, author)
 
 
-def soft_deleted(previous: Document, node: str, now: int) -> Document:
+def soft_deleted(previous: Document, node: str, now: int, author: HookAuthor | None = None) -> Document:
     """Return the document of a hook that is deleted, like crossbar writes it."""
-    return {**previous, "pvt_deleted": True, "pvt_modified": now, "pvt_node": node}
+    deleted = {**previous, "pvt_deleted": True, "pvt_modified": now, "pvt_node": node}
+    return _with_author(deleted, author)
+
+
+def _with_author(document: Document, author: HookAuthor | None) -> Document:
+    """Return a document with the account and the user who have written it; see ``crossbar_doc``."""
+    if author is None:
+        return document
+    kept = {name: value for name, value in document.items() if name not in _AUTHOR_KEYS}
+    user = {} if author.user_id is None else {"pvt_auth_user_id": author.user_id}
+    return kept | {"pvt_is_authenticated": True, "pvt_auth_account_id": author.account_id} | user
 
 
 def _public_document(document: Document) -> dict[str, Any]:

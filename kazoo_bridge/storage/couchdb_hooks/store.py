@@ -15,11 +15,11 @@ from kazoo_bridge.couchdb.changes import Change
 from kazoo_bridge.couchdb.client import (
     CouchClient,
     Document,
-    DocumentConflict,
     SequenceId,
 )
 from kazoo_bridge.couchdb.names import WEBHOOKS
 from kazoo_bridge.interfaces import (
+    HookAuthor,
     IHookStore,
     RevisionConflict,
     Secret,
@@ -28,16 +28,13 @@ from kazoo_bridge.interfaces import (
     Suspension,
     TooManyHooks,
 )
-from kazoo_bridge.kazoo import to_gregorian
+from kazoo_bridge.storage.couchdb_hooks.document_writer import HookDocumentWriter
 from kazoo_bridge.storage.couchdb_hooks.documents import (
     is_hook_id,
     is_live_hook,
     own_options,
-    parse_hook,
     parse_or_log,
     parse_quietly,
-    soft_deleted,
-    to_kazoo,
     with_extras,
 )
 from kazoo_bridge.storage.couchdb_hooks.extras import NO_EXTRAS, HookExtras, HookExtrasStore
@@ -69,7 +66,7 @@ class CouchHookStore:
         self._clock = clock
         self._client = client
         self._extras = extras
-        self._node = node
+        self._documents = HookDocumentWriter(clock, client, node)
         self._max_per_account = max_per_account
         self._reader = TolerantReader(client, WEBHOOKS)
         self._index = HookIndex()
@@ -218,13 +215,15 @@ class CouchHookStore:
         document: Mapping[str, Any],
         secrets: tuple[Secret, ...] = (),
         headers: Mapping[str, str] | None = None,
+        *,
+        author: HookAuthor | None = None,
     ) -> Deferred[StoredHook]:
-        """Write a new hook under a random id and fire with it.
+        """Write a new hook under a random id and fire with it; `author` stands in the document.
 
         Fails with `TooManyHooks` if the account has as many as it may have. Raises `ValueError` or
         `TypeError` for a document that JSON cannot express.
         """
-        return _deferred(self._create(account_id, copy_json(document), secrets, dict(headers or {})))
+        return _deferred(self._create(account_id, copy_json(document), secrets, dict(headers or {}), author))
 
     def replace(
         self,
@@ -234,20 +233,23 @@ class CouchHookStore:
         headers: Mapping[str, str] | None = None,
         *,
         suspension: Suspension | None = None,
+        author: HookAuthor | None = None,
     ) -> Deferred[StoredHook]:
         """Replace the document of `hook`, and its secrets and header values unless they are None.
 
         `suspension` replaces the hook's; None ends it. Fails with `RevisionConflict` if `hook` is not the
         current revision. Raises like `create`.
         """
-        return _deferred(self._replace(hook, copy_json(document), secrets, headers, suspension))
+        return _deferred(self._replace(hook, copy_json(document), secrets, headers, suspension, author))
 
-    def delete(self, hook: StoredHook) -> Deferred[None]:
-        """Delete the hook softly, like crossbar, and its deliveries.
+    def delete(
+        self, hook: StoredHook, *, author: HookAuthor | None = None, soft: bool = True
+    ) -> Deferred[None]:
+        """Delete the hook, softly or not, like crossbar, and its deliveries.
 
         Fails with `RevisionConflict` if it is not the current revision.
         """
-        return _deferred(self._delete(hook))
+        return _deferred(self._delete(hook, author, soft))
 
     def delete_of_account(self, account_id: str) -> Deferred[int]:
         """Delete every hook and delivery of an account, as crossbar does; fires with the number of hooks."""
@@ -259,6 +261,7 @@ class CouchHookStore:
         document: dict[str, Any],
         secrets: tuple[Secret, ...],
         headers: Mapping[str, str],
+        author: HookAuthor | None,
     ) -> StoredHook:
         if self._max_per_account and len(self._ids_of([account_id])) >= self._max_per_account:
             raise TooManyHooks(self._max_per_account)
@@ -268,7 +271,8 @@ class CouchHookStore:
             # First, so that the hook never exists without its secrets.
             if extras != NO_EXTRAS:
                 await self._extras.write(hook_id, account_id, extras)
-            return self._noted(await self._put({"_id": hook_id}, account_id, document, extras))
+            stored = await self._documents.put({"_id": hook_id}, account_id, document, extras, author)
+            return self._noted(stored)
 
     async def _replace(
         self,
@@ -277,9 +281,10 @@ class CouchHookStore:
         secrets: tuple[Secret, ...] | None,
         headers: Mapping[str, str] | None,
         suspension: Suspension | None,
+        author: HookAuthor | None,
     ) -> StoredHook:
         async with self._locks.hold([hook.id]):
-            previous = await self._current(hook)
+            previous = await self._documents.current(hook)
             known = await self._extras_of(hook.id)
             extras = HookExtras(
                 own_options(document),
@@ -291,7 +296,7 @@ class CouchHookStore:
                 # First, so that the hook is never disabled without it: it would wait for a person.
                 await self._extras.suspend(hook.id, hook.account_id, suspension)
             try:
-                stored = await self._put(previous, hook.account_id, document, extras)
+                stored = await self._documents.put(previous, hook.account_id, document, extras, author)
             except RevisionConflict:
                 if suspension is not None and known.suspension is None:
                     await self._extras.end_suspensions({hook.id: suspension})
@@ -299,13 +304,6 @@ class CouchHookStore:
             if extras != (known if suspension is None else evolve(known, suspension=suspension)):
                 await self._extras.write(hook.id, hook.account_id, extras)
             return self._noted(stored)
-
-    async def _put(
-        self, previous: Document, account_id: str, document: dict[str, Any], extras: HookExtras
-    ) -> StoredHook:
-        written = to_kazoo(document, previous, account_id, self._node, self._now())
-        written["_rev"] = await self._write(written)
-        return with_extras(parse_hook(written), extras)
 
     def _noted(self, stored: StoredHook) -> StoredHook:
         """Note that this node has written a hook: call it last, when nothing can fail any more.
@@ -315,9 +313,13 @@ class CouchHookStore:
         self._index.put(stored.id, stored.account_id, stored.revision)
         return stored
 
-    async def _delete(self, hook: StoredHook) -> None:
+    async def _delete(self, hook: StoredHook, author: HookAuthor | None, soft: bool) -> None:
         async with self._locks.hold([hook.id]):
-            await self._write(soft_deleted(await self._current(hook), self._node, self._now()))
+            current = await self._documents.current(hook)
+            if soft:
+                await self._documents.delete_softly(current, author)
+            else:
+                await self._documents.remove(hook)
             await self._extras.delete([hook.id])
             self._index.remove(hook.id)
 
@@ -336,27 +338,6 @@ class CouchHookStore:
             for hook_id in hook_ids:
                 self._index.remove(hook_id)
         return sum(result.rev is not None for result in results)
-
-    async def _current(self, hook: StoredHook) -> Document:
-        """Return the document of `hook`, which must be the current revision."""
-        document = await self._client.find(WEBHOOKS, hook.id)
-        if (
-            document is None
-            or document.get("_rev") != hook.revision
-            or document.get("pvt_account_id") != hook.account_id
-            or not is_live_hook(document)
-        ):
-            raise RevisionConflict(f"hook {hook.id} is no longer at revision {hook.revision}")
-        return document
-
-    async def _write(self, document: Document) -> str:
-        try:
-            return await available(self._client.put(WEBHOOKS, document))
-        except DocumentConflict:
-            raise RevisionConflict(f"hook {document['_id']} has just been changed") from None
-
-    def _now(self) -> int:
-        return to_gregorian(self._clock.seconds())
 
     # -- probes of suspended hooks
 

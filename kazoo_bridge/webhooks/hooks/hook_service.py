@@ -10,7 +10,14 @@ from attrs import define, evolve, field
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from kazoo_bridge.interfaces import IHookStore, RevisionConflict, Secret, StoredHook, Suspension
+from kazoo_bridge.interfaces import (
+    HookAuthor,
+    IHookStore,
+    RevisionConflict,
+    Secret,
+    StoredHook,
+    Suspension,
+)
 from kazoo_bridge.schema_errors import field_error
 from kazoo_bridge.webhooks.egress import mask_credentials
 from kazoo_bridge.webhooks.hooks import hook_secrets
@@ -112,19 +119,24 @@ class HookService:
         stored = await self._store.get(account_id, hook_id)
         return None if stored is None else _coerced(stored)
 
-    async def create(self, account_id: str, given: Mapping[str, Any]) -> StoredHook:
+    async def create(
+        self, account_id: str, given: Mapping[str, Any], author: HookAuthor | None = None
+    ) -> StoredHook:
         """Store a new hook and return it.
 
-        `given` is the client's document, with a ``secret`` if requests are to be signed. Raises
-        `InvalidDocument`, and `TooManyHooks` if the account has as many as it may have.
+        `given` is the client's document, with a ``secret`` if requests are to be signed. `author` asks for
+        it; None: the service itself. Raises `InvalidDocument`, and `TooManyHooks` if the account has as many
+        as it may have.
         """
         secrets = self._updated_secrets(given, ())
         document, headers = await self._validate(given, {})
-        stored = await self._store.create(account_id, document, secrets or (), headers)
+        stored = await self._store.create(account_id, document, secrets or (), headers, author=author)
         self._changed("doc_created", stored)
         return stored
 
-    async def replace(self, hook: StoredHook, given: Mapping[str, Any]) -> StoredHook:
+    async def replace(
+        self, hook: StoredHook, given: Mapping[str, Any], author: HookAuthor | None = None
+    ) -> StoredHook:
         """Replace the document of `hook` and return the stored hook; the parameters are as for `create`.
 
         Secrets stay unless `given` has a ``secret``, and so do the values of headers that are masked in it.
@@ -142,18 +154,22 @@ class HookService:
         if suspension is not None:
             keeps = not document["enabled"] and "disable_reason" in given
             suspension = evolve(suspension, next_probe=self._clock.seconds(), probes=0) if keeps else None
-        return await self._replace(hook, document, secrets, headers, suspension=suspension)
+        return await self._replace(hook, document, secrets, headers, suspension=suspension, author=author)
 
-    async def rotate_secret(self, hook: StoredHook, given: Mapping[str, Any]) -> StoredHook:
+    async def rotate_secret(
+        self, hook: StoredHook, given: Mapping[str, Any], author: HookAuthor | None = None
+    ) -> StoredHook:
         """Change the hook's secrets only, and return the stored hook.
 
         `given` has ``secret``, ``secret_overlap_seconds`` and ``signature`` like a document, see
         `hook_secrets.updated_secrets`. Raises `InvalidDocument` or `RevisionConflict`.
         """
         secrets = self._updated_secrets(given, hook.secrets)
-        return await self._replace(hook, hook.document, secrets, suspension=hook.suspension)
+        return await self._replace(hook, hook.document, secrets, suspension=hook.suspension, author=author)
 
-    async def patch(self, hook: StoredHook, changes: Mapping[str, Any]) -> StoredHook:
+    async def patch(
+        self, hook: StoredHook, changes: Mapping[str, Any], author: HookAuthor | None = None
+    ) -> StoredHook:
         """Put `changes` into the document of `hook` (see `patched`), then do the same as `replace`."""
         changes = adopt_alias(changes)
         # Keys about secrets are not stored in the document, and null is a value for them.
@@ -163,11 +179,14 @@ class HookService:
         merged = patched(hook.document, changes) | secret_keys
         if "enabled" in changes:
             merged.pop("disable_reason", None)
-        return await self.replace(hook, merged)
+        return await self.replace(hook, merged, author)
 
-    async def delete(self, hook: StoredHook) -> None:
-        """Delete the hook; raises `RevisionConflict` if it has changed since `hook` was read."""
-        await self._store.delete(hook)
+    async def delete(self, hook: StoredHook, author: HookAuthor | None = None, *, soft: bool = True) -> None:
+        """Delete the hook; `soft`: see `IHookStore`.
+
+        Raises `RevisionConflict` if it has changed since `hook` was read.
+        """
+        await self._store.delete(hook, author=author, soft=soft)
         self._change(partial(HookRegistry.remove, hook_id=hook.id))
         self._on_changed("doc_deleted", hook)
 
@@ -285,8 +304,11 @@ class HookService:
         headers: Mapping[str, str] | None = None,
         *,
         suspension: Suspension | None = None,
+        author: HookAuthor | None = None,
     ) -> StoredHook:
-        stored = await self._store.replace(hook, document, secrets, headers, suspension=suspension)
+        stored = await self._store.replace(
+            hook, document, secrets, headers, suspension=suspension, author=author
+        )
         self._changed("doc_edited", stored)
         return stored
 

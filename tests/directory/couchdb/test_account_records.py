@@ -36,7 +36,7 @@ def test_a_document_becomes_an_account() -> None:
     master = parse_account(account_document(MASTER))
     assert master is not None
     assert master.to_account(NOW) == Account(
-        MASTER, "Master", "aaaaaa.sip.example.com", (), True, reseller=MASTER
+        MASTER, "Master", "aaaaaa.sip.example.com", (), True, reseller=MASTER, is_reseller=True
     )
 
 

@@ -40,7 +40,7 @@ class TestTokens:
         kinds: list[dict[str, Any]] = [{}, {"owner_id": USER}, {"owner_id": USER, "device_id": DEVICE}]
         for claims in kinds:
             principal = harness.principal(harness.cluster.token(**claims))
-            assert principal == Principal(CUSTOMER, False, NOW + 3600)
+            assert principal == Principal(CUSTOMER, False, NOW + 3600, user_id=claims.get("owner_id"))
         assert harness.principal(harness.cluster.token(MASTER)) == Principal(MASTER, True, NOW + 3600)
         harness.stop()
 
@@ -83,7 +83,7 @@ class TestTokens:
     def test_a_token_may_act_as_an_account_below(self) -> None:
         harness = DirectoryHarness()
         token = harness.cluster.token(RESELLER, act_as={"account_id": CUSTOMER, "owner_id": USER})
-        assert harness.principal(token) == Principal(CUSTOMER, False, NOW + 3600)
+        assert harness.principal(token) == Principal(CUSTOMER, False, NOW + 3600, user_id=USER)
         harness.cluster.save_account(CUSTOMER, pvt_tree=[MASTER])
         assert harness.refused(token)
         harness.stop()

@@ -76,7 +76,7 @@ class Harness(DirectoryHarness):
 def test_a_user_logs_in_as_at_kazoo(credentials: dict[str, Any]) -> None:
     harness = Harness()
     login = harness.log_in(**credentials)
-    assert login.principal == Principal(CUSTOMER, False, NOW + 3600)
+    assert login.principal == Principal(CUSTOMER, False, NOW + 3600, user_id=USER)
     assert login.data == {
         "account_id": CUSTOMER,
         "owner_id": USER,

@@ -89,6 +89,8 @@ class StandInCrossbar:
     lie: Callable[[str, str], tuple[int, bytes] | None] = lambda _method, _path: None
     held: Deferred[None] | None = None
     page_size: int = 2
+    #: Rows of lists, and documents by id, as ``{account: {"users": {id: (row, document)}}}``.
+    people: dict[str, dict[str, dict[str, tuple[Any, Any]]]] = field(factory=dict)
     _logins: int = 0
     _port: IListeningPort | None = None
     _connections: WrappingFactory | None = None
@@ -213,6 +215,8 @@ class StandInCrossbar:
                     "data": [{"id": one, "name": self.accounts[one].name} for one in page],
                     **({"next_start_key": str(following)} if following < len(below) else {}),
                 }
+            case ["users" | "devices" | "groups" | "callflows" as kind, *member]:
+                return self._members(self.people.get(account_id, {}).get(kind, {}), member, query)
             case ["phone_numbers", number, "identify"]:
                 dialled = number.replace("%2B", "+")
                 if not dialled.startswith("+"):
@@ -224,6 +228,16 @@ class StandInCrossbar:
             case _:
                 raise Refusal(404, "bad_identifier")
         return {"data": data}
+
+    def _members(self, members: dict[str, tuple[Any, Any]], member: list[str], query: Any) -> dict[str, Any]:
+        if member:
+            if member[0] not in members:
+                raise Refusal(404, "bad_identifier")
+            return {"data": members[member[0]][1]}
+        rows, start = [row for row, _ in members.values()], int(query.get(b"start_key", [b"0"])[0])
+        following = start + self.page_size
+        more = {"next_start_key": str(following)} if following < len(rows) else {}
+        return {"data": rows[start:following], **more}
 
     def _log_in(self, path: str, data: dict[str, Any]) -> dict[str, Any]:
         if path == "/api_auth":

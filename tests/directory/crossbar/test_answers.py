@@ -31,7 +31,7 @@ def answer(data: Any, status: int = 200, **more: Any) -> CrossbarAnswer:
 def test_the_claims_of_a_token() -> None:
     data = {"account_id": A, "exp": 5, "owner_id": B, "restrictions": {"get": ["#"]}, "apps": []}
     restrictions = TokenRestrictions.parse({"get": ["#"]})
-    assert read_claims(answer(data, auth_token="t"), "t") == TokenClaims(A, 5.0, restrictions)
+    assert read_claims(answer(data, auth_token="t"), "t") == TokenClaims(A, 5.0, restrictions, B)
     assert read_claims(answer({"account_id": A}), "t") == TokenClaims(A, None, None)
 
 

@@ -44,6 +44,9 @@ from tests.directory.crossbar.stand_in import (
 
 SETTINGS = Crossbar(uri="http://unused/v2", api_key=API_KEY)
 
+#: The principal of the token of a user of the customer.
+OF_USER = Principal(CUSTOMER, user_id="9" * 32)
+
 
 @pytest_twisted.async_yield_fixture
 async def directory(clock: Clock, client: CrossbarClient) -> AsyncIterator[CrossbarDirectory]:
@@ -61,7 +64,7 @@ def test_it_implements_the_interface(directory: CrossbarDirectory) -> None:
 @pytest.mark.parametrize(
     ("token", "principal"),
     [
-        ("token-of-customer", Principal(CUSTOMER)),
+        ("token-of-customer", OF_USER),
         ("token-of-master", Principal(MASTER, superadmin=True)),
         (
             "token-restricted",
@@ -90,7 +93,7 @@ async def test_a_thousand_at_once_ask_one_question(
     while not crossbar.asked:
         await deferLater(reactor, 0.001)
     crossbar.release()
-    assert [await one for one in waiting] == [Principal(CUSTOMER)] * 1000
+    assert [await one for one in waiting] == [OF_USER] * 1000
     path = f"/accounts/{CUSTOMER}"
     assert crossbar.asked == {
         "GET /token_auth": 1,
@@ -326,12 +329,12 @@ async def test_numbers(directory: CrossbarDirectory, crossbar: StandInCrossbar, 
 async def test_what_is_known_serves_on_for_a_while(
     directory: CrossbarDirectory, crossbar: StandInCrossbar, clock: Clock
 ) -> None:
-    assert await directory.authenticate("token-of-customer") == Principal(CUSTOMER)
+    assert await directory.authenticate("token-of-customer") == OF_USER
     assert (directory.problem(), directory.degraded()) == (None, [])
     await crossbar.stop()
     clock.advance(SETTINGS.cache_s)
     for _ in range(2):
-        assert await directory.authenticate("token-of-customer") == Principal(CUSTOMER)
+        assert await directory.authenticate("token-of-customer") == OF_USER
         assert await directory.can_act_for(Principal(CUSTOMER), CUSTOMER)
         assert directory.ancestors(CUSTOMER) == (RESELLER, MASTER)
     assert "ConnectionRefusedError" in directory.degraded()[0]
@@ -487,7 +490,7 @@ async def test_it_is_made_of_the_configuration(crossbar: StandInCrossbar) -> Non
     config = Config(crossbar=Crossbar(uri=f"{crossbar.uri}/", api_key=API_KEY))
     directory = CrossbarDirectory.from_config(reactor, config)
     directory.startService()
-    assert await directory.authenticate("token-of-customer") == Principal(CUSTOMER)
+    assert await directory.authenticate("token-of-customer") == OF_USER
     await directory.stopService()
     with pytest.raises(StorageUnavailable):
         await directory.authenticate("token-of-reseller")

@@ -80,7 +80,15 @@ async def test_an_account_is_created_changed_and_deleted(rest: RestHarness) -> N
     assert made.code == 201, made.text_body
     account = made.json_body["data"]
     path = f"/v2/accounts/{account['id']}"
-    expected = {"id": account["id"], "name": "Zoë", "realm": "zoe.example", "reseller_id": CHILD}
+    expected = {
+        "id": account["id"],
+        "name": "Zoë",
+        "realm": "zoe.example",
+        "reseller_id": CHILD,
+        "enabled": True,
+        "is_reseller": False,
+        "superduper_admin": False,
+    }
     assert account == await rest.get_data(path) == expected
     below = await rest.get_data(f"/v2/accounts/{ACCOUNT}/descendants")
     assert account["id"] in [one["id"] for one in below]

@@ -30,13 +30,21 @@ async def data(rest: RestHarness, path: str, token: str) -> Any:
 @pytest_twisted.ensureDeferred
 async def test_an_account(rest: RestHarness) -> None:
     tokens = await grown(rest)
+    flags = {"enabled": True, "is_reseller": False, "superduper_admin": False}
     assert await data(rest, LEFT, tokens[LEFT]) == {
         "id": LEFT,
         "name": "Zoë",
         "realm": "left.example",
         "reseller_id": MIDDLE,
+        **flags,
     }
-    assert await data(rest, TOP, tokens[TOP]) == {"id": TOP, "name": "Top", "realm": "top.example"}
+    assert await data(rest, TOP, tokens[TOP]) == {
+        "id": TOP,
+        "name": "Top",
+        "realm": "top.example",
+        **flags,
+        "superduper_admin": True,
+    }
     assert (await rest("GET", f"/v2/accounts/{LEFT}", token="")).code == 401
     assert (await rest("GET", f"/v2/accounts/{LEFT}", token="bad")).code == 401
     assert (await rest("GET", f"/v2/accounts/{LEFT}", token=tokens[RIGHT])).code == 403

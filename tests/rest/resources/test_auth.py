@@ -152,3 +152,51 @@ class TestUsersOfCrossbar:
         ):
             assert (answered.code, answered.json_body["message"]) == (503, "datastore_fault")
         assert (await rest("GET", hooks_path(ACCOUNT))).code == 200
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_token_in_the_body_is_described_as_for_monster_ui(rest: RestHarness) -> None:
+    token = (await rest.node.tokens.create(CHILD)).token
+    answered = await rest("POST", "/v2/auth/tokeninfo", {"token": token}, token="")
+    assert (
+        answered.json_body["data"].items()
+        >= {
+            "account_id": CHILD,
+            "reseller_id": ACCOUNT,
+            "is_master_account": False,
+            "is_reseller": False,
+            "apps": [],
+        }.items()
+    )
+    assert answered.json_body["auth_token"] == token
+    assert "owner_id" not in answered.json_body["data"]
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "message"),
+    [
+        ({}, 404, "missing token in request"),
+        ({"token": 5}, 404, "missing token in request"),
+        ({"token": "wrong"}, 401, "invalid_credentials"),
+        ([], 400, "parse error"),
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_another_token_is_not_described(
+    rest: RestHarness, data: object, code: int, message: str
+) -> None:
+    # The request's own token, which is good, is not the one that is asked about.
+    answered = await rest("POST", "/v2/auth/tokeninfo", data)
+    assert answered.code == code
+    assert answered.json_body["message"].startswith(message)
+    assert "auth_token" not in answered.json_body
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_token_of_a_user_names_the_user(
+    rest_beside_crossbar: RestHarness, crossbar: StandInCrossbar
+) -> None:
+    answered = await rest_beside_crossbar(
+        "POST", "/v2/auth/tokeninfo", {"token": "token-of-customer"}, token=""
+    )
+    assert answered.json_body["data"]["owner_id"] == "9" * 32

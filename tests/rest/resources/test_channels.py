@@ -207,6 +207,9 @@ async def test_channels_of_users_devices_groups_and_all_accounts() -> None:
         assert await read("/v2/channels", "") == 401
         paged = await site("/v2/channels?page_size=1", token="root")
         assert "next_start_key" in paged.json_body
+    async with running_site(ChannelResource(directory, calls, is_system_wide=False)) as site:
+        assert await read("/v2/channels", "root") == 403
+        assert await read("/v2/channels", "") == 401
 
 
 @pytest_twisted.ensureDeferred

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -7,8 +8,13 @@ import pytest_twisted
 from twisted.internet import reactor
 
 from kazoo_bridge.config import Webhooks
+from kazoo_bridge.interfaces import Account, HookAuthor, Principal, StorageUnavailable, StoredHook
 from kazoo_bridge.kazoo import to_gregorian
+from kazoo_bridge.rest.resources.hook_actions import HookActionResource
+from kazoo_bridge.rest.resources.webhooks import WebhookResource
+from tests.rest.fakes import FakeDirectory
 from tests.rest.harness import ACCOUNT, CHILD, HOOK_DOCUMENT, RestHarness, hooks_path, make_call, until
+from tests.rest.site_harness import running_site
 
 NO_ATTEMPTS = {
     "successes": 0,
@@ -241,3 +247,64 @@ class TestHookLimit:
         assert (await rest("PUT", hooks_path(CHILD), HOOK_DOCUMENT)).code == 201
         assert (await rest("DELETE", hooks_path(hook_id=hook_id))).code == 200
         assert (await rest("PUT", hooks_path(), HOOK_DOCUMENT)).code == 201
+
+
+class RecordedWrites:
+    """Webhooks with one hook, that keep who asks for which change, and make none."""
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+
+    async def hook(self, account_id: str, hook_id: str) -> StoredHook:
+        return StoredHook(hook_id, account_id, dict(HOOK_DOCUMENT), "1-x", 0, 0)
+
+    def __getattr__(self, name: str) -> Any:
+        async def write(*arguments: Any, soft: bool = True) -> StoredHook:
+            self.asked.append((name, arguments[-1], soft))
+            raise StorageUnavailable("recorded")
+
+        return write
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "asked"),
+    [
+        ("PUT", "", ("create_hook", True)),
+        ("POST", "/h", ("replace_hook", True)),
+        ("PATCH", "/h", ("patch_hook", True)),
+        ("POST", "/h/secret", ("update_secret", True)),
+        ("DELETE", "/h/secret", ("update_secret", True)),
+        ("DELETE", "/h", ("delete_hook", True)),
+        ("DELETE", "/h?should_soft_delete=true", ("delete_hook", True)),
+        ("DELETE", "/h?should_soft_delete=false", ("delete_hook", False)),
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_who_writes_a_hook_and_how_it_is_deleted(verb: str, path: str, asked: tuple[str, bool]) -> None:
+    principals = {"user": Principal(ACCOUNT, user_id="u1"), "account": Principal(ACCOUNT)}
+    directory, writes = FakeDirectory({ACCOUNT: Account(ACCOUNT, "", "")}, principals), RecordedWrites()
+    webhooks: Any = writes
+    async with running_site(
+        WebhookResource(directory, webhooks), HookActionResource(directory, webhooks)
+    ) as site:
+        for token in principals:
+            document = {"data": HOOK_DOCUMENT if "secret" not in path else {}}
+            data = None if verb == "DELETE" else json.dumps(document).encode()
+            answered = await site(f"{hooks_path()}{path}", verb=verb, token=token, raw=data)
+            assert answered.code == 503
+    assert writes.asked == [(asked[0], HookAuthor(ACCOUNT, user_id), asked[1]) for user_id in ("u1", None)]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_deletion_for_good_may_be_asked_for_in_the_body() -> None:
+    principals = {"user": Principal(ACCOUNT)}
+    directory, writes = FakeDirectory({ACCOUNT: Account(ACCOUNT, "", "")}, principals), RecordedWrites()
+    webhooks: Any = writes
+    async with running_site(WebhookResource(directory, webhooks)) as site:
+        bodies: list[dict[str, Any]] = [
+            {"data": {"should_soft_delete": False}},
+            {"should_soft_delete": False},
+        ]
+        for body in (*bodies, {"data": {}}):
+            await site(f"{hooks_path()}/h", verb="DELETE", token="user", raw=json.dumps(body).encode())
+    assert [soft for _, _, soft in writes.asked] == [False, False, True]

@@ -11,6 +11,7 @@ from zope.interface.verify import verifyObject
 from kazoo_bridge.couchdb.changes import Change
 from kazoo_bridge.couchdb.names import WEBHOOKS
 from kazoo_bridge.interfaces import (
+    HookAuthor,
     IHookStore,
     RevisionConflict,
     Secret,
@@ -191,6 +192,40 @@ def test_a_hook_is_deleted_softly_like_crossbar(harness: HooksHarness) -> None:
     assert result_of(harness.store.by_ids([ONE])) == result_of(harness.store.for_account(A)) == []
     assert result_of(harness.extras.read([ONE])) == {}
     assert result_of(deliveries.waiting_counts([ONE])) == {}
+
+
+def test_a_hook_is_deleted_for_good_if_the_client_asks_for_it(harness: HooksHarness) -> None:
+    harness.save()
+    harness.load()
+    hook = result_of(harness.store.replace(harness.hook(), DOCUMENT, (Secret("whsec_x"),)))
+    harness.couch.answer_instead = lambda asked: (409, b"{}") if asked.startswith("DELETE") else None
+    assert "has just been changed" in conflict_of(harness.store.delete(hook, soft=False))
+    harness.couch.answer_instead = lambda _: None
+    result_of(harness.store.delete(hook, soft=False))
+    assert ONE not in harness.couch.databases[WEBHOOKS]
+    assert result_of(harness.store.by_ids([ONE])) == result_of(harness.store.for_account(A)) == []
+    assert result_of(harness.extras.read([ONE])) == {}
+
+
+def test_a_document_says_who_has_written_it_last_like_crossbars(harness: HooksHarness) -> None:
+    harness.load()
+    user, account = HookAuthor(A, "u1"), HookAuthor(B)
+
+    def author(hook_id: str) -> tuple[Any, ...]:
+        keys = ("pvt_is_authenticated", "pvt_auth_account_id", "pvt_auth_user_id")
+        return tuple(harness.document(hook_id).get(key) for key in keys)
+
+    hook = result_of(harness.store.create(A, DOCUMENT, author=user))
+    assert author(hook.id) == (True, A, "u1")
+    # The service itself: who has asked for the last change stays.
+    hook = result_of(harness.store.replace(hook, DOCUMENT | {"enabled": False}))
+    assert author(hook.id) == (True, A, "u1")
+    harness.couch.update(WEBHOOKS, hook.id, pvt_original_auth_account_id=A)
+    hook = result_of(harness.store.replace(harness.hook(hook.id), DOCUMENT, author=account))
+    assert author(hook.id) == (True, B, None)
+    assert "pvt_original_auth_account_id" not in harness.document(hook.id)
+    result_of(harness.store.delete(hook, author=user))
+    assert author(hook.id) == (True, A, "u1")
 
 
 def test_the_hooks_of_a_deleted_account_are_deleted(harness: HooksHarness) -> None:
