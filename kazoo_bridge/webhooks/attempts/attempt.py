@@ -179,8 +179,8 @@ class AttemptRunner:
         for attempt in attempts:
             self._make_request(attempt, now)
         for attempt in attempts:
-            if not attempt.ended:
-                self._send(attempt)
+            if not attempt.ended and attempt.request is not None:
+                self._send(attempt, attempt.request)
 
     def _make_request(self, attempt: AttemptInFlight, now: float) -> None:
         hook, delivery = attempt.hook, attempt.delivery
@@ -197,9 +197,9 @@ class AttemptRunner:
         except Exception as error:
             self._end_unsent(attempt, _unsendable(hook, delivery, error))
 
-    def _send(self, attempt: AttemptInFlight) -> None:
+    def _send(self, attempt: AttemptInFlight, request: WireRequest) -> None:
         try:
-            attempt.exchange = self._sender.begin(_request_of(attempt), attempt.on_outcome)
+            attempt.exchange = self._sender.begin(request, attempt.on_outcome)
         except Exception as error:
             self._end_unsent(attempt, _unsendable(attempt.hook, attempt.delivery, error))
 

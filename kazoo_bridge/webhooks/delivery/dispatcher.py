@@ -161,7 +161,8 @@ class Dispatcher:
 
     def _start(self, transit: Transit) -> None:
         hook, runner = transit.hook, self._attempt_runner
-        if not (hook.suspended or hook.ordered or self._draining or self._is_unreachable(hook)):
+        unreachable = runner.destinations.circuits and runner.destinations.is_open(hook)
+        if not (hook.suspended or hook.ordered or self._draining or unreachable):
             slot = self._scheduler.take(hook)
             if slot is not None:
                 transit.slot = slot
@@ -187,11 +188,11 @@ class Dispatcher:
     def _on_slot(self, transit: Transit, slot: Slot | None) -> None:
         """Make the attempt; or store the delivery, if there was no slot in time."""
         try:
-            hook = transit.hook
+            hook, destinations = transit.hook, self._attempt_runner.destinations
             if slot is None:
                 self._finish_with(transit, self._store(transit))
             elif (hook.revision and self._registry.get(hook.id) is None) or (
-                not transit.probing and self._is_unreachable(hook)
+                destinations.circuits and not transit.probing and destinations.is_open(hook)
             ):
                 # It was disabled or deleted while this waited, or its destination has failed others.
                 self._scheduler.release(slot, None)
@@ -201,10 +202,6 @@ class Dispatcher:
                 self._attempt_runner.start(transit)
         except Exception as error:
             self._on_defect(transit, error)
-
-    def _is_unreachable(self, hook: Hook) -> bool:
-        destinations = self._attempt_runner.destinations
-        return bool(destinations.circuits) and destinations.is_open(hook)
 
     def on_attempted(self, transit: Transit, result: AttemptResult) -> None:
         """Finish the delivery, or store it for what follows from the attempt."""
@@ -315,7 +312,7 @@ class Dispatcher:
         queue = self._scheduler.find(hook.queue_key)
         if queue is not None and queue.circuit_open:
             return "its receiver keeps failing"
-        if self._is_unreachable(hook):
+        if self._attempt_runner.destinations.is_open(hook):
             return "the host of its receiver cannot be connected to"
         if queue is not None and queue.is_congested(
             self._clock.seconds(), SLOT_TIMEOUT, _MAX_WAITING_PER_HOOK, self._scheduler.per_hook

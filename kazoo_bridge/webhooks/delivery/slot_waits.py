@@ -41,11 +41,16 @@ class SlotWaits:
         requests = self._by_timeout.get(timeout)
         if requests is None:
             requests = self._by_timeout[timeout] = deque()
-        _append(requests, request)
         when = request.deadline
+        kept = [requests]
         if request.hurried:
-            _append(self._hurried, request)
+            kept.append(self._hurried)
             when = min(when, now + STALL_TIMEOUT)
+        for others in kept:
+            # Those that wait no more are forgotten, so that their memory is used again.
+            while others and not others[0].waiting:
+                others.popleft()
+            others.append(request)
         if self._timer is None:
             self._schedule(when)
         elif when < self._expected:
@@ -97,10 +102,3 @@ class SlotWaits:
         if self._hurried:
             times.append(now + STALL_TIMEOUT)
         return min(times)
-
-
-def _append(requests: deque[SlotRequest], request: SlotRequest) -> None:
-    """Append a request, and forget the first ones that wait no more, so that their memory is used again."""
-    while requests and not requests[0].waiting:
-        requests.popleft()
-    requests.append(request)

@@ -192,15 +192,14 @@ class ChannelConsumer:
             self._on_done(delivery, size, None)
             return
         done = partial(self._on_done, delivery, size)
-        if isinstance(result, Deferred):
-            result.addCallbacks(lambda _: done(None), done)
-            return
-        # A handler that returns something else, against its contract, has finished.
         when_done = getattr(result, "when_done", None)
-        if when_done is None:
-            done(None)
-        else:
+        if when_done is not None:
             when_done(done)
+        elif isinstance(result, Deferred):
+            result.addCallbacks(lambda _: done(None), done)
+        else:
+            # A handler that returns something else, against its contract, has finished.
+            done(None)
 
     def _on_done(self, delivery: RawDelivery, size: int, failure: Failure | None) -> None:
         """Note that a handler has finished with an event, and handle messages that waited for that."""
