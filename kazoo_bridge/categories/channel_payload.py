@@ -183,14 +183,14 @@ def _plan_for(hook: str, body: Mapping[str, Any], variables: Mapping[str, Any]) 
 
 def _add(payload: dict[str, Any], names: Sequence[str], values: Sequence[Any]) -> None:
     """Add the values, but for those that are absent."""
-    if None in values or "" in values:
+    if all(values):
+        payload.update(zip(names, values, strict=True))
+    else:
         payload.update(
             (name, value)
             for name, value in zip(names, values, strict=True)
             if value is not None and (value != "" or name in _MAY_BE_EMPTY)
         )
-    else:
-        payload.update(zip(names, values, strict=True))
 
 
 def _reader(keys: Sequence[str]) -> _Reader:

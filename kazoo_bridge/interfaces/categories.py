@@ -14,6 +14,7 @@ from attrs import field, frozen
 from zope.interface import Attribute, Interface
 
 from kazoo_bridge.legacy import accept_former_names
+from kazoo_bridge.static_frozen import statically_frozen
 
 if TYPE_CHECKING:
     from kazoo_bridge.interfaces.bus import Topic
@@ -65,7 +66,7 @@ class HookType:
 
 
 @accept_former_names
-@frozen
+@statically_frozen
 class Occurrence:
     """Something that happened, as webhooks see it: which hooks it fires, and what they send.
 

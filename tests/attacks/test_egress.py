@@ -21,7 +21,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IResponse
 from zope.interface import implementer
 
-from kazoo_bridge.webhooks.attempts.attempt import AttemptResult
+from kazoo_bridge.webhooks.attempts.attempt_in_flight import AttemptResult
 from kazoo_bridge.webhooks.delivery.destination_circuits import CIRCUIT_HOOKS, PROBE_GROUP
 from kazoo_bridge.webhooks.egress import ConnectionPool, EgressPolicy, guarded_agent
 from kazoo_bridge.webhooks.egress.receiver_response import MAX_BODY_BYTES

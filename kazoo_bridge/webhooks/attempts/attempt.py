@@ -11,6 +11,12 @@ from twisted.logger import Logger
 
 from kazoo_bridge.interfaces import Delivery
 from kazoo_bridge.webhooks.attempts.attempt_document import AttemptInfo
+from kazoo_bridge.webhooks.attempts.attempt_in_flight import (
+    GONE,
+    AttemptInFlight,
+    AttemptResult,
+    ReportedAttempt,
+)
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
 from kazoo_bridge.webhooks.attempts.turn_stages import Stage, TurnStages
 from kazoo_bridge.webhooks.delivery.destination_circuits import DestinationCircuits
@@ -25,46 +31,14 @@ from kazoo_bridge.webhooks.http.faults import Fault
 from kazoo_bridge.webhooks.http.http_request import HookRequest, build_request
 from kazoo_bridge.webhooks.http.payload_encoding import DEFAULT_MAX_BYTES, PayloadTooLarge
 from kazoo_bridge.webhooks.http.request_plan import RequestPlans, sign_request
-from kazoo_bridge.webhooks.http.sender import Exchange, Outcome, Sender
+from kazoo_bridge.webhooks.http.sender import Outcome, Sender
 from kazoo_bridge.webhooks.http.wire_request import WireRequest
 from kazoo_bridge.webhooks.metrics import AttemptMetrics
 
 _log = Logger()
 
-#: The status of a receiver that wants no more requests.
-GONE = 410
-
 #: Called with the account id, hook id and revision of a hook that is to be disabled, and the reason.
 OnGone = Callable[[str, str, str, str], Awaitable[object]]
-
-
-@frozen
-class AttemptResult:
-    """What follows from an attempt. `next_attempt` is in Unix seconds; None: no further attempt.
-
-    `attempts` counts the attempts at the delivery so far, except failures by a fault of this node;
-    `reason` says why this one failed. `status` is that of the response, None without one.
-    `counts_against_hook`: the attempt failed, by the fault of the receiver or of the hook. `dropped`: the
-    event is not wanted any more.
-    """
-
-    delivered: bool
-    attempts: int
-    next_attempt: float | None = None
-    reason: str = ""
-    status: int | None = field(default=None, kw_only=True)
-    counts_against_hook: bool = field(default=False, kw_only=True)
-    dropped: bool = field(default=False, kw_only=True)
-
-    @property
-    def gone(self) -> bool:
-        """Whether the receiver answered 410: it wants no more requests of the hook."""
-        return self.status == GONE
-
-    @property
-    def done(self) -> bool:
-        """True if nothing is to be kept of the delivery: it was delivered or dropped."""
-        return self.delivered or self.dropped
 
 
 #: The result of a first attempt that succeeds: the most common one.
@@ -136,40 +110,6 @@ class FailureCount:
 
 
 @define(eq=False)
-class AttemptInFlight:
-    """An attempt whose outcome is awaited; `done` is called once with its result, unless it is cancelled.
-
-    `began` is in the clock's seconds, 0.0 before the request is made. `probe`: the hook is suspended, and a
-    failure does not count again.
-    """
-
-    runner: AttemptRunner
-    hook: Hook
-    delivery: Delivery
-    slot: Slot
-    done: Callable[[AttemptResult], None]
-    probe: bool
-    began: float = 0.0
-    request: WireRequest | None = None
-    exchange: Exchange | None = None
-    outcome: Outcome | None = None
-    ended: bool = False
-
-    def on_outcome(self, outcome: Outcome) -> None:
-        """Take the outcome, to be concluded with those of this turn."""
-        self.outcome = outcome
-        self.runner.answered.add(self)
-
-    def cancel(self) -> None:
-        """Close the connection and release the slot; `done` is not called."""
-        if not self.ended:
-            self.ended = True
-            if self.exchange is not None:
-                self.exchange.cancel()
-            self.runner.release_unsent(self.slot)
-
-
-@define(eq=False)
 class AttemptRunner:
     """Sends the request of a delivery once, records the attempt and computes what follows.
 
@@ -193,10 +133,15 @@ class AttemptRunner:
     #: Attempts with an outcome, and attempts whose request is to be sent.
     answered: Stage[AttemptInFlight] = field(init=False)
     _to_send: Stage[AttemptInFlight] = field(init=False)
+    #: Concludes an attempt that has an outcome, and sends the request of one that has a slot, both at the end
+    #: of this turn.
+    take_answered: Callable[[AttemptInFlight], None] = field(init=False)
+    start: Callable[[AttemptInFlight], None] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.answered = self._stages.make_stage(self._conclude_all)
         self._to_send = self._stages.make_stage(self._send_all)
+        self.take_answered, self.start = self.answered.add, self._to_send.add
 
     async def attempt(
         self, hook: Hook, delivery: Delivery, slot: Slot, *, probe: bool = False
@@ -216,7 +161,7 @@ class AttemptRunner:
         done: Callable[[AttemptResult], None],
         *,
         probe: bool = False,
-    ) -> AttemptInFlight:
+    ) -> ReportedAttempt:
         """Make one attempt with `slot`, which is released. The request is sent at the end of this turn.
 
         `done` is called once with the result, after this has returned.
@@ -224,8 +169,8 @@ class AttemptRunner:
         `probe`: the hook is suspended, and a failure does not count again. A delivery whose request cannot be
         built or sent, whatever the exception, is dead.
         """
-        attempt = AttemptInFlight(self, hook, delivery, slot, done, probe)
-        self._to_send.add(attempt)
+        attempt = ReportedAttempt(self, hook, delivery, slot, probe, done=done)
+        self.start(attempt)
         return attempt
 
     def _send_all(self, attempts: list[AttemptInFlight]) -> None:
@@ -234,8 +179,8 @@ class AttemptRunner:
         for attempt in attempts:
             self._make_request(attempt, now)
         for attempt in attempts:
-            if not attempt.ended:
-                self._send(attempt)
+            if not attempt.ended and attempt.request is not None:
+                self._send(attempt, attempt.request)
 
     def _make_request(self, attempt: AttemptInFlight, now: float) -> None:
         hook, delivery = attempt.hook, attempt.delivery
@@ -252,9 +197,9 @@ class AttemptRunner:
         except Exception as error:
             self._end_unsent(attempt, _unsendable(hook, delivery, error))
 
-    def _send(self, attempt: AttemptInFlight) -> None:
+    def _send(self, attempt: AttemptInFlight, request: WireRequest) -> None:
         try:
-            attempt.exchange = self._sender.begin(_request_of(attempt), attempt.on_outcome)
+            attempt.exchange = self._sender.begin(request, attempt.on_outcome)
         except Exception as error:
             self._end_unsent(attempt, _unsendable(attempt.hook, attempt.delivery, error))
 
@@ -262,7 +207,7 @@ class AttemptRunner:
         attempt.ended = True
         try:
             self._scheduler.release(attempt.slot, None)
-            attempt.done(result)
+            attempt.on_result(result)
         except Exception:
             _log.failure(
                 "the end of an attempt could not be handled delivery_id={id}", id=attempt.delivery.id
@@ -285,17 +230,17 @@ class AttemptRunner:
         seconds = now - attempt.began
         if outcome.success and not self._recorder.records_successes:
             self._scheduler.release(attempt.slot, True, seconds)
-            if not self.destinations.idle:
+            if self.destinations.circuits:
                 self.destinations.record(attempt.hook, outcome)
             self.metrics.observe(True, seconds)
             self._recorder.count_success(attempt.hook, now)
             attempts = attempt.delivery.attempts + 1
-            attempt.done(_DELIVERED_AT_FIRST if attempts == 1 else AttemptResult(True, attempts))
+            attempt.on_result(_DELIVERED_AT_FIRST if attempts == 1 else AttemptResult(True, attempts))
             return
         # Only what the receiver does says something about the receiver.
         verdict = outcome.success if outcome.success or outcome.counts_against_hook else None
         self._scheduler.release(attempt.slot, verdict, seconds)
-        if outcome.unreachable or not self.destinations.idle:
+        if outcome.unreachable or self.destinations.circuits:
             self.destinations.record(attempt.hook, outcome)
         try:
             result = self._record(attempt, outcome, seconds)
@@ -303,7 +248,7 @@ class AttemptRunner:
             _log.failure("recording an attempt failed delivery_id={id}", id=attempt.delivery.id)
             # Repeating it would fail again.
             result = AttemptResult(False, attempt.delivery.attempts + 1, None, describe_error(error))
-        attempt.done(result)
+        attempt.on_result(result)
 
     def stop(self) -> None:
         """Make no attempts and conclude none from now on; leave no delayed call."""

@@ -18,7 +18,7 @@ from kazoo_bridge.interfaces import (
     IDeliveryStore,
     StorageUnavailable,
 )
-from kazoo_bridge.webhooks.attempts.attempt import AttemptResult
+from kazoo_bridge.webhooks.attempts.attempt_in_flight import AttemptResult
 
 #: Seconds for which a failed delivery blocks its ordering key; the broker may redeliver it to another node.
 _BLOCK_TIMEOUT = 60.0

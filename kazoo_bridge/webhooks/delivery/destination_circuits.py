@@ -75,16 +75,12 @@ class DestinationCircuits:
 
     _clock: IReactorTime
     _on_closed: Callable[[], None]
-    _circuits: OrderedDict[str, _Circuit] = field(init=False, factory=OrderedDict)
-
-    @property
-    def idle(self) -> bool:
-        """Whether no destination is known to fail, so that responses need not be recorded."""
-        return not self._circuits
+    #: The destinations that are known to fail. While there is none, responses need not be recorded.
+    circuits: OrderedDict[str, _Circuit] = field(init=False, factory=OrderedDict)
 
     def is_open(self, hook: Hook) -> bool:
         """Return whether the circuit of the hook's destination is open."""
-        if not self._circuits:
+        if not self.circuits:
             return False
         circuit = self._find(hook)
         return circuit is not None and circuit.open
@@ -100,7 +96,7 @@ class DestinationCircuits:
         """Open or close the circuit of the hook's destination by the outcome of an attempt."""
         if outcome.unreachable:
             self._on_failure(hook)
-        elif outcome.status is not None and self._circuits:
+        elif outcome.status is not None and self.circuits:
             self._on_response(hook)
 
     def allot(self, hooks: Iterable[Hook], free_slots: Callable[[str], int]) -> dict[str, int]:
@@ -115,7 +111,7 @@ class DestinationCircuits:
         counts: dict[str, int] = {}
         now = self._clock.seconds()
         for destination, waiting in by_destination.items():
-            circuit = self._circuits.get(destination)
+            circuit = self.circuits.get(destination)
             if circuit is not None and circuit.may_probe(now):
                 counts |= _group(circuit, waiting, free_slots)
                 circuit.group_at = now
@@ -125,9 +121,9 @@ class DestinationCircuits:
         if not hook.revision:
             return None
         destination = _destination(hook.uri)
-        circuit = self._circuits.get(destination)
+        circuit = self.circuits.get(destination)
         if circuit is not None and self._clock.seconds() - circuit.failed_at >= CIRCUIT_TIMEOUT:
-            del self._circuits[destination]
+            del self.circuits[destination]
             return None
         return circuit
 
@@ -138,11 +134,11 @@ class DestinationCircuits:
         now = self._clock.seconds()
         circuit = self._find(hook)
         if circuit is None:
-            circuit = self._circuits[destination] = _Circuit(now)
+            circuit = self.circuits[destination] = _Circuit(now)
         circuit.failed_at = now
-        self._circuits.move_to_end(destination)
-        if len(self._circuits) > _MAX_DESTINATIONS:
-            self._circuits.popitem(last=False)
+        self.circuits.move_to_end(destination)
+        if len(self.circuits) > _MAX_DESTINATIONS:
+            self.circuits.popitem(last=False)
         if circuit.open:
             return
         circuit.hooks.add(hook.id)
@@ -152,7 +148,7 @@ class DestinationCircuits:
             _log.info("destination unreachable, deliveries to it wait: {name}", name=destination)
 
     def _on_response(self, hook: Hook) -> None:
-        circuit = self._circuits.pop(_destination(hook.uri), None) if hook.revision else None
+        circuit = self.circuits.pop(_destination(hook.uri), None) if hook.revision else None
         if circuit is not None and circuit.open:
             _log.info("destination reachable again: {name}", name=_destination(hook.uri))
             self._on_closed()

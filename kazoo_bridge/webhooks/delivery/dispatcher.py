@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from attrs import define, evolve, field
@@ -23,12 +24,15 @@ from kazoo_bridge.interfaces import (
     Requeue,
     StorageUnavailable,
 )
-from kazoo_bridge.webhooks.attempts.attempt import AttemptResult, AttemptRunner
+from kazoo_bridge.webhooks.attempts.attempt import AttemptRunner
+from kazoo_bridge.webhooks.attempts.attempt_in_flight import AttemptResult
 from kazoo_bridge.webhooks.delivery.delivery_writer import DeliveryWriter
 from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
 from kazoo_bridge.webhooks.delivery.hook_queues import Slot
 from kazoo_bridge.webhooks.delivery.missed_events import DISABLED, UNDELIVERABLE, MissedEvents
 from kazoo_bridge.webhooks.delivery.paused_deliveries import PausedDeliveries
+from kazoo_bridge.webhooks.delivery.recent_ids import RecentIds
+from kazoo_bridge.webhooks.delivery.transit import Transit
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.hooks.registry import HookRegistry
 from kazoo_bridge.webhooks.http.error_messages import describe_error
@@ -61,17 +65,20 @@ def delivery_id(event_id: str, hook_id: str) -> str:
 
 def make_delivery(hook: Hook, occurrence: Occurrence, event_id: str, now: float) -> Delivery:
     """Return the delivery of an occurrence to a hook, created at `now` (Unix seconds)."""
+    # Not by name, which takes four times as long for a class.
     return Delivery(
-        id=delivery_id(event_id, hook.id),
-        hook_id=hook.id,
-        account_id=hook.account_id,
-        event=occurrence.hook,
-        event_id=event_id,
-        payload=occurrence.payload,
-        created=now,
-        ordering_key=_ordering_key(occurrence) if hook.ordered else "",
-        inline_hook=occurrence.inline_hook,
-        event_account_id=occurrence.account_id,
+        delivery_id(event_id, hook.id),
+        hook.id,
+        hook.account_id,
+        occurrence.hook,
+        event_id,
+        occurrence.payload,
+        now,
+        _ordering_key(occurrence) if hook.ordered else "",
+        occurrence.inline_hook,
+        0,
+        None,
+        occurrence.account_id,
     )
 
 
@@ -86,7 +93,7 @@ class Dispatcher:
     _writer: DeliveryWriter
     _missed: MissedEvents
     _paused: PausedDeliveries
-    _delivered: OrderedDict[str, None] = field(init=False, factory=OrderedDict)
+    _delivered: RecentIds = field(init=False, factory=lambda: RecentIds(_MAX_REMEMBERED_DELIVERIES))
     #: Deliveries that failed and could not be stored: when they come again, the failure has been counted.
     _failed: OrderedDict[str, None] = field(init=False, factory=OrderedDict)
     _in_flight: int = field(init=False, default=0)
@@ -116,11 +123,11 @@ class Dispatcher:
             self._missed.count(hook, DISABLED)
             return None
         self._in_flight += 1
-        transit = _Transit(self, hook, delivery)
+        transit = Transit(self._attempt_runner, hook, delivery, owner=self)
         try:
             self._start(transit)
         except Exception as error:
-            self.on_defect(transit, error)
+            self._on_defect(transit, error)
         return transit
 
     @contextmanager
@@ -155,14 +162,16 @@ class Dispatcher:
 
     # -- the way of a delivery
 
-    def _start(self, transit: _Transit) -> None:
+    def _start(self, transit: Transit) -> None:
         hook, runner = transit.hook, self._attempt_runner
-        if not (hook.suspended or hook.ordered or self._draining or runner.destinations.is_open(hook)):
+        unreachable = runner.destinations.circuits and runner.destinations.is_open(hook)
+        if not (hook.suspended or hook.ordered or self._draining or unreachable):
             slot = self._scheduler.take(hook)
             if slot is not None:
-                runner.begin(hook, transit.delivery, slot, transit.on_result)
+                transit.slot = slot
+                runner.start(transit)
                 return
-        if runner.dropped.drop_if_too_old(hook, transit.delivery):
+        if hook.options.max_age is not None and runner.dropped.drop_if_too_old(hook, transit.delivery):
             self._finish(transit)
             return
         reason = self._storage_reason(hook)
@@ -171,60 +180,60 @@ class Dispatcher:
         else:
             self._request_slot(transit)
 
-    def _request_slot(self, transit: _Transit) -> None:
+    def _request_slot(self, transit: Transit) -> None:
         scheduler, hook = self._scheduler, transit.hook
         hurried = (
             scheduler.queued >= _MAX_WAITING_TOTAL
             or scheduler.load(hook.queue_key) >= scheduler.per_hook + _MAX_WAITING_PER_HOOK
         )
-        scheduler.wait(hook, transit.on_slot, SLOT_TIMEOUT, hurried=hurried)
+        scheduler.wait(hook, partial(self._on_slot, transit), SLOT_TIMEOUT, hurried=hurried)
 
-    def on_slot(self, transit: _Transit, slot: Slot | None) -> None:
+    def _on_slot(self, transit: Transit, slot: Slot | None) -> None:
         """Make the attempt; or store the delivery, if there was no slot in time."""
-        hook = transit.hook
-        if slot is not None and not self._still_wanted(transit):
-            self._scheduler.release(slot, None)
-            slot = None
-        if slot is None:
-            self._finish_with(transit, self._store(transit))
-        else:
-            self._attempt_runner.begin(hook, transit.delivery, slot, transit.on_result)
+        try:
+            hook, destinations = transit.hook, self._attempt_runner.destinations
+            if slot is None:
+                self._finish_with(transit, self._store(transit))
+            elif (hook.revision and self._registry.get(hook.id) is None) or (
+                destinations.circuits and not transit.probing and destinations.is_open(hook)
+            ):
+                # It was disabled or deleted while this waited, or its destination has failed others.
+                self._scheduler.release(slot, None)
+                self._finish_with(transit, self._store(transit))
+            else:
+                transit.slot = slot
+                self._attempt_runner.start(transit)
+        except Exception as error:
+            self._on_defect(transit, error)
 
-    def _still_wanted(self, transit: _Transit) -> bool:
-        """Whether the attempt is to be made, after the delivery has waited for a slot."""
-        hook = transit.hook
-        if hook.revision and self._registry.get(hook.id) is None:
-            return False  # it was disabled or deleted meanwhile
-        return transit.probing or not self._attempt_runner.destinations.is_open(hook)
-
-    def on_result(self, transit: _Transit, result: AttemptResult) -> None:
+    def on_attempted(self, transit: Transit, result: AttemptResult) -> None:
         """Finish the delivery, or store it for what follows from the attempt."""
         if result.delivered or result.dropped:
-            _remember(self._delivered, transit.delivery.id)
+            self._delivered.add(transit.delivery.id)
             self._finish(transit)
         else:
             self._finish_with(transit, self._keep(transit, result))
 
-    def on_defect(self, transit: _Transit, error: Exception) -> None:
+    def _on_defect(self, transit: Transit, error: Exception) -> None:
         """Bury a delivery that has raised what nothing expects."""
         self._finish_with(transit, self._bury_defect(transit, error))
 
-    def _finish(self, transit: _Transit) -> None:
+    def _finish(self, transit: Transit) -> None:
         self._on_finished()
-        transit.end(None)
+        transit.finish(None)
 
-    def _finish_with(self, transit: _Transit, work: Coroutine[Any, Any, bool]) -> None:
+    def _finish_with(self, transit: Transit, work: Coroutine[Any, Any, bool]) -> None:
         """Finish the delivery when `work` has ended with True, or fail it like `work`."""
         Deferred.fromCoroutine(self._guard(transit, work)).addCallbacks(
             lambda ended: self._finish(transit) if ended else None,
             lambda failure: self._fail(transit, failure),
         ).addErrback(lambda failure: _log.failure("finishing a delivery failed", failure))
 
-    def _fail(self, transit: _Transit, failure: Failure) -> None:
+    def _fail(self, transit: Transit, failure: Failure) -> None:
         self._on_finished()
-        transit.end(failure)
+        transit.finish(failure)
 
-    async def _guard(self, transit: _Transit, work: Coroutine[Any, Any, bool]) -> bool:
+    async def _guard(self, transit: Transit, work: Coroutine[Any, Any, bool]) -> bool:
         try:
             return await work
         except StorageUnavailable as error:
@@ -238,7 +247,7 @@ class Dispatcher:
 
     # -- what is stored
 
-    async def _store_or_probe(self, transit: _Transit, reason: str) -> bool:
+    async def _store_or_probe(self, transit: Transit, reason: str) -> bool:
         """Store the delivery, or make an attempt if it cannot be stored; return whether it was stored."""
         if await self._enqueue(transit.hook, transit.delivery, reason):
             return True
@@ -246,12 +255,12 @@ class Dispatcher:
         self._request_slot(transit)
         return False
 
-    async def _store(self, transit: _Transit) -> bool:
+    async def _store(self, transit: Transit) -> bool:
         reason = self._storage_reason(transit.hook) or "its receiver is slow"
         await self._writer.enqueue(transit.delivery, self._clock.seconds(), reason)
         return True
 
-    async def _keep(self, transit: _Transit, result: AttemptResult) -> bool:
+    async def _keep(self, transit: Transit, result: AttemptResult) -> bool:
         """Store a delivery that has failed."""
         hook, delivery = transit.hook, transit.delivery
         await self._attempt_runner.disable_if_gone(hook, result)
@@ -265,7 +274,7 @@ class Dispatcher:
         self._failed.pop(delivery.id, None)
         return True
 
-    async def _bury_defect(self, transit: _Transit, error: Exception) -> bool:
+    async def _bury_defect(self, transit: Transit, error: Exception) -> bool:
         """Store the delivery as dead: repeating it would fail again and hold up the queue."""
         hook, delivery = transit.hook, transit.delivery
         _log.failure(
@@ -303,11 +312,14 @@ class Dispatcher:
             return "the service was stopping"
         if hook.ordered:
             return "an ordered delivery waits for earlier ones"
-        if self._scheduler.circuit_open(hook.queue_key):
+        queue = self._scheduler.find(hook.queue_key)
+        if queue is not None and queue.circuit_open:
             return "its receiver keeps failing"
         if self._attempt_runner.destinations.is_open(hook):
             return "the host of its receiver cannot be connected to"
-        if self._scheduler.is_congested(hook.queue_key, SLOT_TIMEOUT, _MAX_WAITING_PER_HOOK):
+        if queue is not None and queue.is_congested(
+            self._clock.seconds(), SLOT_TIMEOUT, _MAX_WAITING_PER_HOOK, self._scheduler.per_hook
+        ):
             return "many others wait for its receiver"
         return ""
 
@@ -335,48 +347,6 @@ class Dispatcher:
         ):
             return False
         return self._scheduler.load(hook.queue_key) < _MAX_WAITING_PER_HOOK
-
-
-@define(eq=False)
-class _Transit:
-    """A delivery between the bus and its receiver or the store; a `Completion`.
-
-    `probing`: it is attempted although its receiver is known to fail, because nothing can be stored.
-    """
-
-    dispatcher: Dispatcher
-    hook: Hook
-    delivery: Delivery
-    probing: bool = False
-    _done: Callable[[Failure | None], None] | None = None
-    _has_ended: bool = False
-    _failure: Failure | None = None
-
-    def when_done(self, done: Callable[[Failure | None], None]) -> None:
-        """See `Completion`."""
-        if self._has_ended:
-            done(self._failure)
-        else:
-            self._done = done
-
-    def end(self, failure: Failure | None) -> None:
-        """End it. Called by the dispatcher, once."""
-        self._has_ended = True
-        if self._done is None:
-            self._failure = failure
-        else:
-            self._done(failure)
-
-    def on_slot(self, slot: Slot | None) -> None:
-        """Go on with a slot; without one (None) the delivery is stored. Called by the scheduler."""
-        try:
-            self.dispatcher.on_slot(self, slot)
-        except Exception as error:
-            self.dispatcher.on_defect(self, error)
-
-    def on_result(self, result: AttemptResult) -> None:
-        """Go on with the result of the attempt. Called by the attempt runner."""
-        self.dispatcher.on_result(self, result)
 
 
 def _remember(deliveries: OrderedDict[str, None], delivery_id: str) -> None:

@@ -98,24 +98,24 @@ class FairScheduler:
         queue = self._queues.get(hook.queue_key)
         if queue is None:
             queue = self._queues[hook.queue_key] = HookQueue(hook.queue_key, hook.account_id)
+        elif queue.waiting or queue.in_flight >= self.per_hook:
+            return None
         account = self._accounts.get(queue.account_id)
         if account is None:
             account = self._accounts[queue.account_id] = AccountQueue(queue.account_id)
         in_flight, free = queue.in_flight, self.total - self.in_flight
         if (
-            queue.waiting
-            or len(account.ready)
+            account.ready.loads
             or hook.rate_limit
             or queue.interval
             or queue.ceiling
-            or in_flight >= self.per_hook
             or in_flight >= self.per_account - account.in_flight
             or queue.failures >= CIRCUIT_FAILURES
             or self._granting
             or (2 * account.in_flight >= free and (in_flight or free <= self.total // RESERVE_SHARE))
         ):
             self._discard_if_idle(queue)
-            if not account.in_flight and not len(account.ready):
+            if not account.in_flight and not account.ready.loads:
                 self._accounts.pop(account.id, None)
             return None
         if not in_flight:
@@ -134,11 +134,11 @@ class FairScheduler:
         `stop_waiting` has been called. `hurried`: the wait ends as soon as the receiver stops answering (see
         `hook_queues.STALL_TIMEOUT`).
         """
-        queue = self._queue_for(hook)
-        request = SlotRequest(queue, answer, self._clock.seconds() + timeout, hurried)
+        queue, now = self._queue_for(hook), self._clock.seconds()
+        request = SlotRequest(queue, answer, now + timeout, hurried)
         queue.waiting.append(request)
-        self._waits.add(request, timeout)
-        if queue.in_flight < queue.limit(self.per_hook):
+        self._waits.add(request, timeout, now)
+        if queue.in_flight < self.per_hook:
             self._refresh(queue)
             self._grant()
         if request.waiting and not (timeout > 0 and self._may_wait):
@@ -195,7 +195,8 @@ class FairScheduler:
             self._answer(request, slot)
         finally:
             self._granting = False
-        self._grant()
+        if self._ready.loads:
+            self._grant()
         return True
 
     def reset(self, queue_key: str) -> None:
@@ -232,29 +233,26 @@ class FairScheduler:
         """How many requests of all hooks wait for a slot."""
         return self._waits.count
 
+    def find(self, queue_key: str) -> HookQueue | None:
+        """Return the queue of a hook; None if it has no requests, and nothing to remember of earlier ones."""
+        return self._queues.get(queue_key)
+
     def load(self, queue_key: str) -> int:
         """Return how many requests of the hook are in flight or wait for a slot."""
         queue = self._queues.get(queue_key)
-        return 0 if queue is None else queue.in_flight + len(queue.waiting)
+        return 0 if queue is None else queue.load
 
     def free_slots(self, queue_key: str) -> int:
         """Return how many more requests the hook's own limit allows at the same time."""
         queue = self._queues.get(queue_key)
         if queue is None:
             return self.per_hook
-        return max(0, queue.limit(self.per_hook) - queue.in_flight - len(queue.waiting))
+        return max(0, queue.limit(self.per_hook) - queue.load)
 
     def circuit_open(self, queue_key: str) -> bool:
         """Return whether the hook's latest requests failed, so that its receiver is only probed."""
         queue = self._queues.get(queue_key)
         return queue is not None and queue.circuit_open
-
-    def is_congested(self, queue_key: str, longest_wait: float, many: int) -> bool:
-        """Return whether a further request of the hook would wait too long, see `HookQueue.is_congested`."""
-        queue = self._queues.get(queue_key)
-        return queue is not None and queue.is_congested(
-            self._clock.seconds(), longest_wait, many, self.per_hook
-        )
 
     # -- waiting
 
@@ -364,7 +362,7 @@ class FairScheduler:
     def _next_account(self) -> AccountQueue | None:
         free = self.total - self.in_flight
         account = self._ready.first()
-        if account is not None and 2 * account.in_flight < free:
+        if account is None or 2 * account.in_flight < free:
             return account
         return self._ready_with_idle_hook.first() if free > self.total // RESERVE_SHARE else None
 

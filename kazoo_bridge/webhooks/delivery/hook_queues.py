@@ -27,31 +27,29 @@ class LeastLoadedQueue(Generic[T]):
     `put` and `remove` take constant time; `first` takes time proportional to the smallest load.
     """
 
+    #: The load of each item, by key.
+    loads: dict[str, int] = field(init=False, factory=dict)
     _levels: list[OrderedDict[str, T]] = field(init=False, factory=list)
-    _load_of: dict[str, int] = field(init=False, factory=dict)
-
-    def __len__(self) -> int:
-        return len(self._load_of)
 
     def put(self, key: str, item: T, load: int) -> None:
         """Add `item`, or move it behind the others of its new load; with the same load it keeps its place."""
-        if self._load_of.get(key) == load:
+        if self.loads.get(key) == load:
             return
         self.remove(key)
         while len(self._levels) <= load:
             self._levels.append(OrderedDict())
         self._levels[load][key] = item
-        self._load_of[key] = load
+        self.loads[key] = load
 
     def remove(self, key: str) -> None:
         """Remove the item of this key, if there is one."""
-        load = self._load_of.pop(key, None)
+        load = self.loads.pop(key, None)
         if load is not None:
             del self._levels[load][key]
 
     def first(self) -> T | None:
         """Return the item with the smallest load; None when the queue is empty."""
-        if self._load_of:
+        if self.loads:
             for level in self._levels:
                 if level:
                     return next(iter(level.values()))
@@ -116,6 +114,11 @@ class HookQueue:
         """Whether the queue has no state to remember, the rate limit aside."""
         return not (self.in_flight or self.waiting or self.failures or self.ceiling)
 
+    @property
+    def load(self) -> int:
+        """How many requests are in flight or wait for a slot."""
+        return self.in_flight + len(self.waiting)
+
     def limit(self, per_hook: int) -> int:
         """Return how many requests may be in flight; `per_hook` is the limit of all hooks."""
         return 1 if self.circuit_open else self.ceiling or per_hook
@@ -138,10 +141,11 @@ class HookQueue:
         """
         if not self.waiting:
             return False
-        idle = now - self.progressed
-        if idle >= STALL_TIMEOUT and len(self.waiting) >= many:
+        idle, waiting = now - self.progressed, len(self.waiting)
+        if idle >= STALL_TIMEOUT and waiting >= many:
             return True
-        return max(self.duration, idle) * len(self.waiting) > longest_wait * self.limit(per_hook)
+        one_by_one = max(self.duration, idle) * waiting
+        return one_by_one > longest_wait and one_by_one > longest_wait * self.limit(per_hook)
 
 
 @define(eq=False)

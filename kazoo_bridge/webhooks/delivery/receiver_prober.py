@@ -18,7 +18,8 @@ from kazoo_bridge.interfaces import (
     StoredHook,
     Suspension,
 )
-from kazoo_bridge.webhooks.attempts.attempt import AttemptResult, AttemptRunner
+from kazoo_bridge.webhooks.attempts.attempt import AttemptRunner
+from kazoo_bridge.webhooks.attempts.attempt_in_flight import AttemptResult
 from kazoo_bridge.webhooks.delivery.delivery_writer import DeliveryWriter
 from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
 from kazoo_bridge.webhooks.delivery.probe_schedule import ProbeSchedule

@@ -13,7 +13,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from kazoo_bridge.interfaces import Delivery, IDeliveryStore, StorageUnavailable
-from kazoo_bridge.webhooks.attempts.attempt import AttemptResult, AttemptRunner
+from kazoo_bridge.webhooks.attempts.attempt import AttemptRunner
+from kazoo_bridge.webhooks.attempts.attempt_in_flight import AttemptResult
 from kazoo_bridge.webhooks.delivery.delivery_writer import DeliveryWriter
 from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
 from kazoo_bridge.webhooks.delivery.paused_deliveries import PausedDeliveries
@@ -138,7 +139,7 @@ class RetryWorker(Service):
     def _unreachable(self, due: list[str]) -> dict[str, Hook]:
         """Return the hooks whose destination cannot be connected to, by id."""
         destinations = self._attempt_runner.destinations
-        if destinations.idle:
+        if not destinations.circuits:
             return {}
         hooks = (self._registry.get(hook_id) for hook_id in due)
         return {hook.id: hook for hook in hooks if hook is not None and destinations.is_open(hook)}

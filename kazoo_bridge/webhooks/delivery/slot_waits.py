@@ -21,7 +21,7 @@ class SlotWaits:
 
     Hurried requests are given up when their receiver has stopped answering for `STALL_TIMEOUT`.
 
-    Requests that have got a slot are forgotten when their turn to end comes, or when nothing waits any more.
+    Requests that have got a slot are forgotten when all that began to wait before them are, too.
     """
 
     _clock: IReactorTime
@@ -35,17 +35,22 @@ class SlotWaits:
     #: When the timer is to call, in the clock's seconds.
     _expected: float = field(init=False, default=0.0)
 
-    def add(self, request: SlotRequest, timeout: float) -> None:
-        """Begin the wait of a request; `timeout` is in seconds."""
+    def add(self, request: SlotRequest, timeout: float, now: float) -> None:
+        """Begin the wait of a request, `now`; `timeout` is in seconds."""
         self.count += 1
         requests = self._by_timeout.get(timeout)
         if requests is None:
             requests = self._by_timeout[timeout] = deque()
-        requests.append(request)
+        when = request.deadline
+        kept = [requests]
         if request.hurried:
-            self._hurried.append(request)
-        delay = min(timeout, STALL_TIMEOUT) if request.hurried else timeout
-        when = self._clock.seconds() + delay
+            kept.append(self._hurried)
+            when = min(when, now + STALL_TIMEOUT)
+        for others in kept:
+            # Those that wait no more are forgotten, so that their memory is used again.
+            while others and not others[0].waiting:
+                others.popleft()
+            others.append(request)
         if self._timer is None:
             self._schedule(when)
         elif when < self._expected:

@@ -317,7 +317,8 @@ class ConnectionPool:
     def connection_idle(self, connection: ReceiverConnection) -> None:
         """Keep a connection for the next request."""
         now = self.clock.seconds()
-        if self._is_closed or not self.persistent or now >= self._open_since[connection] + MAX_CONNECTION_AGE:
+        is_old = now >= self._open_since[connection] + MAX_CONNECTION_AGE
+        if is_old or self._is_closed or self._idle_timeout <= 0:
             connection.close()
             return
         try:

@@ -84,7 +84,7 @@ class ReceiverConnection(ResponseReader, StreamProtocol):
         self.is_lost = False
         self._owner = owner
         self._handler: ResponseHandler | None = None
-        self._write_at_once: Any = None
+        self._send_at_once: Any = None
         self._rest: memoryview | None = None
         self._head_only = False
         self._first_data = b""
@@ -108,7 +108,7 @@ class ReceiverConnection(ResponseReader, StreamProtocol):
             transport.setTcpNoDelay(True)
         if isinstance(transport, Connection) and not getattr(transport, "TLS", False):
             # Saves two system calls and a turn of the reactor. Only without TLS, below which it would write.
-            self._write_at_once = transport.writeSomeData
+            self._send_at_once = transport.getHandle().send
             # Responses are short, and the system is asked for a buffer of this size each time.
             transport.bufferSize = _READ_BYTES
 
@@ -125,13 +125,15 @@ class ReceiverConnection(ResponseReader, StreamProtocol):
         self._head_only = head_only
         if self._has_head:
             self._reset()
-        if self._write_at_once is not None:
-            written = self._write_at_once(data)
+        if self._send_at_once is not None:
+            try:
+                written = self._send_at_once(data)
+            except OSError:
+                written = 0  # the transport finds out why
             if written == len(data):
                 self.request_sent = True
                 return
-            if isinstance(written, int):
-                data = data[written:]
+            data = data[written:]
         elif len(data) <= _CHUNK_BYTES:
             self._transport.write(data)
             self.request_sent = True
@@ -183,7 +185,7 @@ class ReceiverConnection(ResponseReader, StreamProtocol):
         """Report that the connection is closed; fail what is in flight."""
         self.is_lost = True
         # The parser refers to this object, which should not wait for the garbage collector.
-        self._rest = self._parser = self._write_at_once = None
+        self._rest = self._parser = self._send_at_once = None
         handler, self._handler = self._handler, None
         self._owner.connection_lost(self)
         if handler is None:

@@ -89,6 +89,9 @@ class Hook:
     #: Compiled once: they are used for every event.
     _filter: PayloadFilter = field(init=False, repr=False, eq=False)
     signing_keys: tuple[tuple[SigningKey, float | None], ...] = field(init=False, repr=False, eq=False)
+    #: The queue that the hook's requests share. For a stored hook it is the id. A hook that an event brings
+    #: has a new id each time; its queue is that of its account and receiver.
+    queue_key: str = field(init=False, repr=False, eq=False)
 
     @_filter.default
     def _compile_modifiers(self) -> PayloadFilter:
@@ -99,6 +102,10 @@ class Hook:
         if not self.secrets:
             return ()
         return tuple((parse_key(secret.value), secret.expires) for secret in self.secrets)
+
+    @queue_key.default
+    def _make_queue_key(self) -> str:
+        return self.id if self.revision else f"{self.account_id} {parse_destination(self.uri).authority}"
 
     @classmethod
     def from_document(cls, stored: StoredHook, catalogue: HookCatalogue) -> Hook:
@@ -178,15 +185,6 @@ class Hook:
     def listens(self) -> bool:
         """Whether the hook's events matter: they are sent, kept or counted as missed."""
         return self.enabled or self.suspended or self.failed
-
-    @property
-    def queue_key(self) -> str:
-        """The queue that the hook's requests share.
-
-        For a stored hook it is the id. A hook that an event brings has a new id each time; its queue is that
-        of its account and receiver.
-        """
-        return self.id if self.revision else f"{self.account_id} {parse_destination(self.uri).authority}"
 
     def matches(self, occurrence: Occurrence) -> bool:
         """Return whether the hook fires for an occurrence of the event that it listens to.

@@ -41,9 +41,6 @@ _MAX_NAME_LENGTH = 256
 #: Members of the shapes that are remembered. Customers choose some of their names, which have no end.
 _MAX_REMEMBERED = 20_000
 
-#: The types of values that a template takes as they are.
-_PLAIN_TYPES = frozenset({str, int})
-
 
 class _NotQuickError(Exception):
     """The payload is left to `form_encode`."""
@@ -66,7 +63,9 @@ class _QuickFormEncoder:
 
     def __init__(self) -> None:
         self.remembered = 0
-        self._members_left = self._marks = 0
+        #: Members that may still be looked at, and the marks in the templates that were filled in, of the
+        #: payload that is encoded.
+        self.members_left = self.marks = 0
         self._root = _Shapes(self, "", "", "")
 
     def encode(self, payload: Mapping[str, Any], limit: int, in_query: bool) -> bytes:
@@ -75,12 +74,12 @@ class _QuickFormEncoder:
             self.remembered = 0
             self._root = _Shapes(self, "", "", "")
         # The work for a member is its name and that of its object.
-        self._members_left = limit * MAX_WORK_FACTOR // (2 * _MAX_NAME_LENGTH)
-        self._marks = 0
+        self.members_left = limit * MAX_WORK_FACTOR // (2 * _MAX_NAME_LENGTH)
+        self.marks = 0
         text = self._root.fill_in(payload, payload.values()).encode()
         special = text.translate(None, _UNCHANGED)
         unsafe = special.translate(None, _MARK_BYTES)
-        if len(special) - len(unsafe) != self._marks:
+        if len(special) - len(unsafe) != self.marks:
             raise _NotQuickError  # a value contains a mark
         if len(text) - 1 + 2 * len(unsafe) > limit:
             raise PayloadTooLarge(limit)
@@ -92,27 +91,21 @@ class _QuickFormEncoder:
             raise PayloadTooLarge(limit)
         return form
 
-    def count(self, members: int) -> None:
-        """Count `members` before they are looked at; raises `_NotQuickError` if they may be too much work."""
-        self._members_left -= members
-        if self._members_left < 0:
-            raise _NotQuickError
-
-    def count_marks(self, marks: int) -> None:
-        """Count the marks in a template that is filled in."""
-        self._marks += marks
-
 
 class _Shape(NamedTuple):
-    """The form of an object or a list, with a place for each value, and what is to be done with the values.
+    """The form of an object or a list, and what is to be done with the values before they are put into it.
 
-    `marks` is how many marks `template` has. `nested`: places of objects and lists, and the shapes of these.
+    `template` has a place for a value at each odd index, and `marks` marks. `empty`: places of null, which
+    stands in no form. `numbers`: places of integers and floats. `nested`: places of objects and lists, and
+    the shapes of these.
     """
 
-    template: str
+    template: list[str]
     marks: int
+    empty: Sequence[int]
     booleans: Sequence[int]
     floats: Sequence[int]
+    numbers: Sequence[int]
     nested: Sequence[tuple[int, _Shapes]]
 
 
@@ -134,48 +127,55 @@ class _Shapes:
         """Return the form, with marks; an ampersand stands before each pair."""
         values = list(items)
         encoder = self._encoder
-        encoder.count(len(values))
+        encoder.members_left -= len(values)
+        if encoder.members_left < 0:
+            raise _NotQuickError
         key: tuple[Any, ...] = (*names, *map(type, values))
         shape = self._by_key.get(key)
         if shape is None:
             shape = self._by_key[key] = self._make_shape(key[: len(values)], values)
             encoder.remembered += len(values) + 1
-        template, marks, booleans, floats, nested = shape
+        template, marks, empty, booleans, floats, numbers, nested = shape
         for place in floats:
             if not math.isfinite(values[place]):
                 return self.fill_in(key[: len(values)], map(_without_infinite, values))
+        for place in empty:
+            values[place] = ""
         for place in booleans:
             values[place] = "true" if values[place] else "false"
+        for place in numbers:
+            values[place] = str(values[place])
         for place, shapes in nested:
             inner = values[place]
             if type(inner) is dict:
                 values[place] = shapes.fill_in(inner, inner.values()) if inner else ""
             else:
                 values[place] = shapes.fill_in(("",) * len(inner), inner) if inner else ""
-        encoder.count_marks(marks)
-        return template % tuple(values)
+        encoder.marks += marks
+        filled = template.copy()
+        filled[1::2] = values
+        return "".join(filled)
 
     def _make_shape(self, names: Sequence[str], values: Sequence[Any]) -> _Shape:
-        parts: list[str] = []
-        places: dict[type, list[int]] = {bool: [], float: []}
+        template: list[str] = []
+        places: dict[type, list[int]] = {type(None): [], bool: [], float: [], int: [], str: []}
         nested = []
         for place, (name, value) in enumerate(zip(names, values, strict=True)):
             kind = type(value)
             if type(name) is not str or len(name) > _MAX_NAME_LENGTH:
                 raise _NotQuickError
-            if value is None:
-                parts.append("%.0s")
-            elif kind in (dict, list, tuple):
+            before = ""
+            if kind in (dict, list, tuple):
                 nested.append((place, self._of_member(name)))
-                parts.append("%s")
-            elif kind in places or kind in _PLAIN_TYPES:
-                places.get(kind, []).append(place)
-                parts.append(f"{_AMPERSAND}{self._name(name)}{_EQUALS}%s")
+            elif kind in places:
+                places[kind].append(place)
+                before = "" if value is None else f"{_AMPERSAND}{self._name(name)}{_EQUALS}"
             else:
                 raise _NotQuickError
-        template = "".join(parts)
-        marks = sum(map(template.count, _MARKS))
-        return _Shape(template, marks, places[bool], places[float], nested)
+            template += (before, "")
+        marks = sum("".join(template).count(mark) for mark in _MARKS)
+        numbers = places[int] + places[float]
+        return _Shape(template, marks, places[type(None)], places[bool], places[float], numbers, nested)
 
     def _name(self, key: str) -> str:
         quoted = quote_plus(key).replace("%", _PERCENT).replace("+", _PLUS)

@@ -133,7 +133,8 @@ class Sender:
             slow = _AgentAttempt(self.timeout_of(request), done)
             slow.start(self._send_source(request))
             return slow
-        attempt = _PooledAttempt(self, self._pool, request, self.timeout_of(request), done)
+        timeout = self.request_timeout if request.timeout is None else request.timeout
+        attempt = _PooledAttempt(self, self._pool, request, timeout, done)
         self._pool.start(attempt)
         return attempt
 
@@ -257,7 +258,7 @@ class _PooledAttempt(PooledExchange):
         except Exception as error:
             self.on_failure(error)
             return
-        if sender.max_redirects and _is_redirected(self._request, outcome):
+        if sender.max_redirects and not outcome.success and _is_redirected(self._request, outcome):
             self._follow(response)
         else:
             _report(self._done, outcome)

@@ -14,12 +14,11 @@ from twisted.logger import capturedLogs
 
 from kazoo_bridge.interfaces import Delivery, Secret
 from kazoo_bridge.webhooks.attempts.attempt import (
-    AttemptInFlight,
-    AttemptResult,
     ClusterId,
     FailureCount,
     RequestBuilder,
 )
+from kazoo_bridge.webhooks.attempts.attempt_in_flight import AttemptResult, ReportedAttempt
 from kazoo_bridge.webhooks.delivery.hook_queues import Slot
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.http.faults import Fault
@@ -223,7 +222,7 @@ class Turn:
         self.released.append(success)
         self.harness.scheduler.release(slot, success, *arguments)
 
-    def begin(self, delivery: Delivery | None = None) -> AttemptInFlight:
+    def begin(self, delivery: Delivery | None = None) -> ReportedAttempt:
         slot = self.harness.acquire(self.hook)
         delivery = delivery or self.harness.delivery(self.hook)
         return self.harness.attempt_runner.begin(self.hook, delivery, slot, self.results.append)

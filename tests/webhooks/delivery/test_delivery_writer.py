@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 
 from kazoo_bridge import batch_writer
 from kazoo_bridge.interfaces import Delivery, StorageUnavailable
-from kazoo_bridge.webhooks.attempts.attempt import AttemptResult
+from kazoo_bridge.webhooks.attempts.attempt_in_flight import AttemptResult
 from kazoo_bridge.webhooks.delivery import delivery_writer
 from kazoo_bridge.webhooks.delivery.delivery_writer import DeliveryWriter, OrderingBarrier
 from tests.webhooks.fakes import FakeDeliveryStore

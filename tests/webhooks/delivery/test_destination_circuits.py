@@ -66,7 +66,7 @@ def test_any_response_in_between_starts_the_count_again(status: int) -> None:
     harness = Harness()
     harness.fail(*harness.hooks[: CIRCUIT_HOOKS - 1])
     harness.circuits.record(harness.hooks[9], Outcome(status == 200, status))
-    assert harness.circuits.idle
+    assert not harness.circuits.circuits
     harness.fail(*harness.hooks[10 : 10 + CIRCUIT_HOOKS - 1])
     assert not harness.circuits.is_open(harness.hooks[0])
     assert harness.closed == []
@@ -79,7 +79,7 @@ def test_a_failure_that_is_none_to_connect_changes_nothing(outcome: Outcome) -> 
     harness = Harness()
     for hook in harness.hooks:
         harness.circuits.record(hook, outcome)
-    assert harness.circuits.idle
+    assert not harness.circuits.circuits
     harness.open()
     harness.circuits.record(harness.hooks[0], outcome)
     assert harness.circuits.is_open(harness.hooks[0])
@@ -90,7 +90,7 @@ def test_hooks_of_events_and_unusable_uris_take_no_part() -> None:
     inline = Hook.from_event(ACCOUNT, "channel_create", {"uri": "http://dead.example/"})
     unusable = [evolve(hook, uri="http://bad host/") for hook in harness.hooks]
     harness.fail(*[inline] * CIRCUIT_HOOKS, *unusable)
-    assert harness.circuits.idle
+    assert not harness.circuits.circuits
     harness.open()
     assert not harness.circuits.is_open(inline)
     harness.circuits.record(inline, Outcome(True, 200))
@@ -145,7 +145,7 @@ def test_it_is_forgotten_when_nothing_is_attempted() -> None:
     assert harness.circuits.is_open(harness.hooks[0])
     harness.clock.advance(1)
     assert not harness.circuits.is_open(harness.hooks[0])
-    assert harness.circuits.idle
+    assert not harness.circuits.circuits
 
 
 def test_whether_an_attempt_has_just_failed() -> None:

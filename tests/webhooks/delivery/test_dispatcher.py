@@ -379,7 +379,7 @@ class DefectiveAttemptRunner:
     def __init__(self, harness: Harness) -> None:
         self.dropped, self.destinations = harness.dropped, harness.destinations
 
-    def begin(self, *_: Any) -> Any:
+    def start(self, *_: Any) -> Any:
         raise ZeroDivisionError("division by zero")
 
 
@@ -541,7 +541,7 @@ def test_an_unreachable_destination_is_attempted_from_memory_while_nothing_can_b
     harness.clock.advance(0.1)
     respond(agent.hanging[0], 200)
     assert done == [None]
-    assert harness.destinations.idle
+    assert not harness.destinations.circuits
 
 
 def test_drain_waits_for_an_event_that_is_still_to_be_started() -> None:

@@ -533,13 +533,18 @@ def test_a_slot_is_passed_on_to_the_next_request_of_the_hook() -> None:
 
 def test_a_hook_is_congested_when_its_requests_take_too_long_for_those_that_wait() -> None:
     scheduler, clock = make_scheduler(per_hook=1)
-    assert not scheduler.is_congested("ax", 2.0, 3)
+    assert scheduler.find("ax") is None
     first, *waiting = ask(scheduler, *[HOOKS["a", "x"]] * 4)
-    assert not scheduler.is_congested("ax", 2.0, 3)
+
+    def is_congested(longest_wait: float, many: int) -> bool:
+        queue = scheduler.find("ax")
+        return queue is not None and queue.is_congested(clock.seconds(), longest_wait, many, 1)
+
+    assert not is_congested(2.0, 3)
     clock.advance(0.5)
-    assert scheduler.is_congested("ax", 2.0, 3)
-    assert not scheduler.is_congested("ax", 2.0, 4)
-    assert scheduler.is_congested("ax", 1.4, 4)
+    assert is_congested(2.0, 3)
+    assert not is_congested(2.0, 4)
+    assert is_congested(1.4, 4)
     first.release(True)
-    assert not scheduler.is_congested("ax", 2.0, 2)
+    assert not is_congested(2.0, 2)
     assert granted(waiting) == [True, False, False]

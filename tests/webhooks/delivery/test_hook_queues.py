@@ -32,9 +32,9 @@ def test_a_removed_item_is_gone() -> None:
     queue = make_queue(a=1, b=2)
     queue.remove("a")
     queue.remove("unknown")
-    assert (queue.first(), len(queue)) == ("b", 1)
+    assert (queue.first(), len(queue.loads)) == ("b", 1)
     queue.remove("b")
-    assert (queue.first(), len(queue)) == (None, 0)
+    assert (queue.first(), len(queue.loads)) == (None, 0)
 
 
 @given(
@@ -52,7 +52,7 @@ def test_like_a_sorted_list(changes: list[tuple[str, int | None]]) -> None:
             model[key] = load
         else:
             queue.put(key, key, load)
-        assert len(queue) == len(model)
+        assert len(queue.loads) == len(model)
         assert queue.first() == min(model, key=lambda name: model[name], default=None)
 
 

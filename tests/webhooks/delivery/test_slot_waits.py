@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import weakref
+
 from twisted.internet.task import Clock
 
 from kazoo_bridge.webhooks.delivery.hook_queues import STALL_TIMEOUT, HookQueue, SlotRequest
@@ -20,7 +22,7 @@ class Waits:
         deadline = self.clock.seconds() + timeout
         request = SlotRequest(queue, lambda slot: None, deadline, hurried)
         self.names[id(request)] = name
-        self.waits.add(request, timeout)
+        self.waits.add(request, timeout, self.clock.seconds())
         return request
 
     def end(self, request: SlotRequest) -> None:
@@ -99,3 +101,16 @@ def test_a_node_that_was_busy_reads_answers_before_it_gives_up_hurried_waits() -
     assert waits.given_up == []
     waits.pump(0.5)
     assert [name for name, _ in waits.given_up] == ["hurried"]
+
+
+def test_requests_that_wait_no_more_are_forgotten_when_others_begin_to_wait() -> None:
+    waits = Waits()
+    first = waits.add("first", 2.0, hurried=True)
+    waits.add("second", 2.0)
+    forgotten = weakref.ref(first)
+    waits.end(first)
+    del first
+    waits.add("third", 2.0, hurried=True)
+    assert forgotten() is None
+    waits.pump(3.0)
+    assert sorted(name for name, _ in waits.given_up) == ["second", "third"]

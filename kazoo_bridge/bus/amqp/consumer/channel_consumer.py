@@ -170,11 +170,15 @@ class ChannelConsumer:
             event = self._decoder.decode(exchange, routing_key, body, content_encoding, redelivered)
             if event is None:
                 # What it was decompressed to is not known.
-                self._count_large(MAX_TURN_BYTES if content_encoding else len(body))
+                size = MAX_TURN_BYTES if content_encoding else len(body)
+                if size > _LARGE_BYTES:
+                    self._count_large(size)
                 self._reject(tag)
                 continue
-            self._count_large(len(event.raw))
-            size = estimated_memory(event.raw)
+            size = len(event.raw)
+            if size > _LARGE_BYTES:
+                self._count_large(size)
+                size = estimated_memory(event.raw)
             self._held_bytes += size
             decoded.append((delivery, event, size))
 
@@ -188,15 +192,14 @@ class ChannelConsumer:
             self._on_done(delivery, size, None)
             return
         done = partial(self._on_done, delivery, size)
-        if isinstance(result, Deferred):
-            result.addCallbacks(lambda _: done(None), done)
-            return
-        # A handler that returns something else, against its contract, has finished.
         when_done = getattr(result, "when_done", None)
-        if when_done is None:
-            done(None)
-        else:
+        if when_done is not None:
             when_done(done)
+        elif isinstance(result, Deferred):
+            result.addCallbacks(lambda _: done(None), done)
+        else:
+            # A handler that returns something else, against its contract, has finished.
+            done(None)
 
     def _on_done(self, delivery: RawDelivery, size: int, failure: Failure | None) -> None:
         """Note that a handler has finished with an event, and handle messages that waited for that."""
@@ -211,9 +214,7 @@ class ChannelConsumer:
             self._handle_waiting()
 
     def _count_large(self, size: int) -> None:
-        """Count the bytes of a message, if it is large; beyond the limit others wait for the next turn."""
-        if size <= _LARGE_BYTES:
-            return
+        """Count the bytes of a large message; beyond the limit others wait for the next turn."""
         self._turn_bytes += size
         if self._next_turn is None:
             self._next_turn = self._clock.callLater(0, self._on_next_turn)
