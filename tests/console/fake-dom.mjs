@@ -142,7 +142,8 @@ export function installDocument() {
   return { body, toasts, runTimers };
 }
 
-/** Find a button by its label. */
+/** Find a button by its label, or by its text. */
 export function findButton(element, label) {
-  return element.descendants().find(({ tag, textContent }) => tag === "button" && textContent === label);
+  const labelOf = (button) => button.getAttribute("aria-label") ?? button.textContent;
+  return element.descendants().find((child) => child.tag === "button" && labelOf(child) === label);
 }

@@ -1,6 +1,7 @@
 /** Modal dialogs. Escape closes them, and focus returns to the element that had it before. */
 
 import { button, ensureFocus, h, setText, uniqueId } from "./dom.js";
+import { icon } from "./icons.js";
 import { detachToasts } from "./toasts.js";
 
 const DISCARD_DETAIL = "What you have entered is not saved.";
@@ -29,7 +30,7 @@ export function openDialog(
       "header",
       { class: "dialog-header" },
       heading,
-      button("✕", () => leave(), { class: "plain", "aria-label": "Close" }),
+      button(icon("x"), () => leave(), { class: "quiet icon-only", "aria-label": "Close" }),
     ),
     h("div", { class: "dialog-body" }, content),
   );

@@ -2,6 +2,7 @@
 
 import { openDialog } from "../dialogs.js";
 import { button, h, setAttribute, setText } from "../dom.js";
+import { icon } from "../icons.js";
 import { accountPath } from "../rest.js";
 import { notifyError } from "../toasts.js";
 
@@ -29,8 +30,8 @@ export class AccountSwitcher {
     }
     if (!hasDescendants || this.enabled) return;
     this.enabled = true;
-    const attributes = { "aria-haspopup": "dialog", "aria-label": `Account ${account.name}, switch` };
-    this.element.replaceChildren(button([this.name, " ▾"], () => this.open(), attributes));
+    const attributes = { "aria-haspopup": "dialog", "aria-label": `Account ${account.name}, switch`, class: "plain" };
+    this.element.replaceChildren(button([this.name, icon("chevron-down")], () => this.open(), attributes));
   }
 
   dispose() {

@@ -28,7 +28,8 @@ export class EventsView {
     this.kindInputs = Object.keys(EVENT_KINDS).map((kind) =>
       h("input", { type: "checkbox", value: kind, checked: true, onchange: () => this.draw() }),
     );
-    this.count = h("span", { class: "hint" });
+    // On a line of its own: a longer text must not move the events below it.
+    this.count = h("span", { class: "hint line" });
     const list = h("ol", {
       class: "events",
       "aria-label": "Events, newest first",

@@ -1,6 +1,7 @@
 /** An editor for an object's keys and values. */
 
 import { button, h, setAttribute } from "../dom.js";
+import { icon } from "../icons.js";
 import { MASK } from "../webhook-document.js";
 
 export class KeyValueEditor {
@@ -44,7 +45,7 @@ export class KeyValueEditor {
       { class: "key-value" },
       input(this.keyLabel, key),
       isMasked ? input(this.valueLabel, "", keep) : input(this.valueLabel, value),
-      button("✕", remove, { class: "plain", "aria-label": `Remove from ${this.title}` }),
+      button(icon("x"), remove, { class: "quiet icon-only", "aria-label": `Remove from ${this.title}` }),
     );
     row.isMasked = isMasked;
     this.list.append(row);
