@@ -14,8 +14,8 @@ ignoreHeldKeys(document);
 document.documentElement.lang = language;
 document.title = t("app.name");
 const root = document.getElementById("app");
-const settings = await loadSettings();
 let current = null;
+const settingsLoaded = loadSettings();
 
 /** Load the settings of this installation. Retries for ever: the console cannot start without them. */
 async function loadSettings() {
@@ -27,7 +27,7 @@ async function loadSettings() {
     } catch {
       // The server is unreachable; the loop retries.
     }
-    root.replaceChildren(h("p", { class: "loading", role: "status" }, t("app.serverUnreachable")));
+    if (!current) root.replaceChildren(h("p", { class: "loading", role: "status" }, t("app.serverUnreachable")));
     await new Promise((resolve) => setTimeout(resolve, SETTINGS_RETRY_DELAY_MS));
   }
 }
@@ -64,7 +64,7 @@ async function loadConsole() {
 }
 
 async function showConsole(session, signInAgain = null) {
-  const Console = await loadConsole();
+  const [Console, settings] = await Promise.all([loadConsole(), settingsLoaded]);
   const callbacks = {
     onSignOut: showSignIn,
     onRenewed: sessions.save,

@@ -2,8 +2,11 @@
 
 import { syncClock } from "./clock.js";
 
-/** Relative to the console, so that a proxy can serve both below any path. */
-const API_ROOT = new URL("../../v2/", new URL(".", import.meta.url));
+/**
+ * Relative to the console's page, so that a proxy can serve both below any path. (Tests have no page. The path
+ * of this module has a revision.)
+ */
+const API_ROOT = new URL("../v2/", globalThis.document?.baseURI ?? "http://localhost/console/");
 
 const REQUEST_TIMEOUT_MS = 20000;
 
