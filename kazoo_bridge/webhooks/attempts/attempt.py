@@ -326,13 +326,13 @@ class AttemptRunner:
         self.metrics.observe(outcome.success, seconds)
         attempts = delivery.attempts + (outcome.fault is not Fault.OURS)
         self._recorder.record(
-            hook, _request_of(attempt).source(), outcome, self._info(attempt, outcome, attempts)
+            hook, _request_of(attempt).source(), outcome, self._info(attempt, outcome, attempts, seconds)
         )
         if not outcome.success:
             return self._failed(hook, delivery, outcome, attempts)
         return AttemptResult(True, attempts)
 
-    def _info(self, attempt: AttemptInFlight, outcome: Outcome, attempts: int) -> AttemptInfo:
+    def _info(self, attempt: AttemptInFlight, outcome: Outcome, attempts: int, seconds: float) -> AttemptInfo:
         hook, delivery = attempt.hook, attempt.delivery
         return AttemptInfo(
             delivery.event_id,
@@ -341,6 +341,9 @@ class AttemptRunner:
             counts=not attempt.probe and self._failure_count.counts(hook, delivery, outcome),
             delivery=delivery,
             event_account_id=delivery.event_account_id,
+            number=delivery.attempts + 1,
+            max_attempts=self._policy.max_attempts(hook),
+            seconds=seconds,
         )
 
     def _failed(self, hook: Hook, delivery: Delivery, outcome: Outcome, attempts: int) -> AttemptResult:
