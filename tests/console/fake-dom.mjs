@@ -113,7 +113,7 @@ class FakeElement extends EventTarget {
   }
 
   getBoundingClientRect() {
-    return { left: 100, right: 200, top: 100, bottom: 200 };
+    return { left: 100, right: 200, top: 100, bottom: 200, width: 100, height: 100 };
   }
 }
 

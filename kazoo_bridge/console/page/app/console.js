@@ -3,7 +3,7 @@
 import { LiveCalls } from "./calls.js";
 import { CallCommands } from "./commands.js";
 import { openDialogs, setAttribute } from "./dom.js";
-import { EVENT_BINDINGS, EventLog } from "./events.js";
+import { EVENT_BINDINGS, EventLog, ownBindings } from "./events.js";
 import { updateRelativeTimes } from "./relative-time.js";
 import { TokenRenewal } from "./renewal.js";
 import { RestClient } from "./rest.js";
@@ -11,7 +11,9 @@ import { shortcutOf } from "./shortcuts.js";
 import { EventSocket, websocketUrl } from "./socket.js";
 import { t } from "./strings.js";
 import { notify, notifyError } from "./toasts.js";
+import { AccountView } from "./views/account.js";
 import { AccountSwitcher } from "./views/account-switcher.js";
+import { AttemptsView } from "./views/attempts.js";
 import { CallsView } from "./views/calls.js";
 import { ConnectionStatus } from "./views/connection-status.js";
 import { EventsView } from "./views/events.js";
@@ -34,7 +36,11 @@ const VIEWS = [
   ["events", "activity", EventsView],
   ["webhooks", "webhook", WebhooksView],
   ["sockets", "cable", SocketsView],
+  ["account", "building-2", AccountView],
 ].map(([route, icon, View]) => ({ route, icon, View, title: t(`view.${route}`) }));
+
+/** Views without a place of their own in the navigation, each with the route that is marked there instead. */
+const OTHER_VIEWS = [{ route: "attempts", navRoute: "webhooks", View: AttemptsView, title: t("attempts.title") }];
 
 export class Console {
   /**
@@ -81,6 +87,7 @@ export class Console {
     this.socket.open();
     this.webhooks.addEventListener("change", () => this.showFailedHooks());
     this.webhooks.start();
+    this.subscribeToOwnEvents();
     this.onHashChange = () => this.navigate();
     window.addEventListener("hashchange", this.onHashChange);
     this.onKeyDown = (event) => this.runShortcut(event);
@@ -131,6 +138,18 @@ export class Console {
     this.updateConnection();
   }
 
+  /** Add the events of the categories that only this installation has, such as those of plugins. */
+  async subscribeToOwnEvents() {
+    try {
+      const kinds = ownBindings(await this.rest.get("websockets"));
+      if (!kinds.size || this.view === null) return;
+      this.eventLog.addKinds(kinds);
+      this.socket.addBindings([...kinds.keys()]);
+    } catch {
+      // Without the list, the events of the categories that every server has are shown.
+    }
+  }
+
   onSubscriptionRejected({ binding, reason }) {
     if (binding === "calls") this.calls.setUnavailable(reason);
     else notifyError(t("connection.notSubscribed", { binding, reason }));
@@ -167,11 +186,11 @@ export class Console {
 
   navigate() {
     const [path, id] = location.hash.replace(/^#\/?/, "").split("/").map(decodeSegment);
-    const { route, title, View } = VIEWS.find((view) => view.route === path) ?? VIEWS[0];
+    const { route, title, View, navRoute } = [...VIEWS, ...OTHER_VIEWS].find((view) => view.route === path) ?? VIEWS[0];
     const isFirstView = this.view === null;
     this.view?.dispose();
-    this.view = route === "webhooks" && id ? new WebhookDetailView(this, id) : new View(this);
-    this.shell.show(route, this.view.element);
+    this.view = route === "webhooks" && id ? new WebhookDetailView(this, id) : new View(this, id);
+    this.shell.show(navRoute ?? route, this.view.element);
     document.title = `${title} · ${this.account.name}`;
     if (isFirstView || this.isKeyboardNavigation) this.view.focusResults?.();
     this.isKeyboardNavigation = false;

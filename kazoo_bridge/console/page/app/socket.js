@@ -33,6 +33,8 @@ export class EventSocket extends EventTarget {
     this.lastRequestId = 0;
     this.failures = 0;
     this.session = null;
+    /** The id of this socket in the list of sockets; null before the first connection. */
+    this.socketId = null;
     this.sequence = 0;
     this.isOpen = false;
     this.onOnline = () => this.retryNow();
@@ -106,6 +108,7 @@ export class EventSocket extends EventTarget {
       const message = { action: "resume", auth_token: this.token, name: CLIENT_NAME, data };
       const reply = await this.request(message);
       this.session = reply.session;
+      this.socketId = reply.websocket_session_id ?? null;
       if (!reply.resumed) this.sequence = reply.sequence;
       if (reply.gap) this.dispatchEvent(new Event("gap"));
       // The gap may include the snapshot of live calls, so all subscriptions are renewed.
@@ -119,8 +122,16 @@ export class EventSocket extends EventTarget {
     }
   }
 
-  async subscribe() {
-    const requests = this.bindings.map((binding) =>
+  /** Subscribe to further bindings, now or with the next connection. */
+  addBindings(bindings) {
+    const added = bindings.filter((binding) => !this.bindings.includes(binding));
+    this.bindings = [...this.bindings, ...added];
+    // A connection that breaks meanwhile subscribes again when it is back.
+    if (this.state.online) this.subscribe(added).catch(() => {});
+  }
+
+  async subscribe(bindings = this.bindings) {
+    const requests = bindings.map((binding) =>
       this.request({ action: "subscribe", data: { account_id: this.accountId, binding } }).catch((error) => {
         // A category that this installation lacks must not prevent the other subscriptions.
         if (!error.rejected) throw error;
