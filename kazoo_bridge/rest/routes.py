@@ -29,6 +29,7 @@ from kazoo_bridge.rest.resources.operational import (
     ReadinessProblems,
     ReadMetrics,
 )
+from kazoo_bridge.rest.resources.tokens import TokenResource
 from kazoo_bridge.rest.resources.webhooks import WebhookResource
 from kazoo_bridge.rest.resources.websockets import WebsocketResource
 
@@ -66,6 +67,7 @@ def build_resources(services: RestServices) -> list[Resource]:
         CatalogueResource(directory, webhooks.hook_types),
         AccountResource(directory),
         AccountChangeResource(directory, services.accounts),
+        TokenResource(directory, services.accounts),
         AuthResource(directory, LoginThrottle(clock)),
         LimitResource(directory, webhooks),
         WebsocketResource(directory, websockets),
