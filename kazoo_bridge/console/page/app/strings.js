@@ -12,6 +12,7 @@ import english from "./strings/en.js";
 /** Names of the languages, in the language itself, and how to load each; English is always loaded. */
 const LANGUAGES = {
   en: ["English", async () => ({ default: english })],
+  de: ["Deutsch", () => import("./strings/de.js")],
 };
 
 const PREFERENCE = "language";

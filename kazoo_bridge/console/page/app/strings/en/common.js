@@ -16,9 +16,6 @@ export default {
   "common.dismiss": "Dismiss",
   "common.showMore": "Show more",
   "common.cannotList": "Cannot load the list: {reason}.",
-  "common.search": "Search",
-  "common.never": "never",
-  "common.none": "none",
 
   "dialog.discard": "Discard your changes?",
   "dialog.discardDetail": "What you have entered is not saved.",

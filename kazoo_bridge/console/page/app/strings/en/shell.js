@@ -34,6 +34,15 @@ export default {
   "connection.retrying": "Retrying…",
   "connection.notSubscribed": "Cannot subscribe to {binding}: {reason}",
 
+  "switcher.switch": "Account {account}, switch",
+  "switcher.title": "Switch account",
+  "switcher.list": "Accounts",
+  "switcher.search": "Search accounts by name, realm or id",
+  "switcher.searchHint": "Name, realm or id",
+  "switcher.count": { one: "{count} account", other: "{count} accounts" },
+  "switcher.first": "{total}, showing the first {shown}",
+  "switcher.cannotList": "Cannot list the accounts: {reason}",
+
   "settings.title": "Settings",
   "settings.theme": "Theme",
   "settings.theme.system": "System",
