@@ -24,6 +24,7 @@ test("an attempt names its event, and what exactly has happened", () => {
   assert.equal(attemptEvent({ hook_event: "all", event: "object", req_body: '{"action":"doc_edited"}' }), "object (doc_edited)");
   assert.equal(attemptEvent({ hook_event: "object", req_body: "action=doc_created&type=user" }), "object (doc_created)");
   assert.equal(attemptEvent({ hook_event: "parking", req_body: '{"event_name":"PARK_PARKED"}' }), "parking (PARK_PARKED)");
+  assert.equal(attemptEvent({ hook_event: "all", req_body: "hook_event=channel_create" }), "channel_create");
   assert.equal(attemptEvent({ hook_event: "sms", req_body: '{"event_name":"sms","action":7}' }), "sms");
 });
 

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
-import {
-  urlError, test } from "node:test";
+import { test } from "node:test";
 
 import {
   MASK,
@@ -21,6 +20,7 @@ import {
   parseSchedule,
   parseSuccessCodes,
   setOrDelete,
+  urlError,
 } from "../../kazoo_bridge/console/page/app/webhook-document.js";
 
 test("an empty value deletes its property", () => {

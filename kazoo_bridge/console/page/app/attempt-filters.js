@@ -29,8 +29,9 @@ export function toLocalInput(date) {
 
 /** Return the name of the event of an attempt: its type, and in brackets what exactly has happened. */
 export function attemptEvent({ event, hook_event: hookEvent, req_body: body = "" }) {
-  const name = event ?? hookEvent;
   const payload = bodyFields(body);
+  // A test of a webhook on all events has no event of its own.
+  const name = event ?? (hookEvent === "all" && payload.hook_event ? String(payload.hook_event) : hookEvent);
   const detail = [payload.action, payload.event_name ?? payload.event].find(
     (value) => typeof value === "string" && value && value.toLowerCase() !== name?.toLowerCase(),
   );

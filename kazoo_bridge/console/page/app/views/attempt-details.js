@@ -28,13 +28,13 @@ export function attemptDetails(attempt) {
       h(
         "section",
         {},
-        h("h3", {}, t("attempts.request")),
+        h("h2", {}, t("attempts.request")),
         h("p", {}, h("code", {}, requestLine)),
         headerList(attempt.req_headers),
         body(attempt.req_body, t("attempts.requestBody")),
         h("p", { class: "hint" }, t("attempts.signatureNote")),
       ),
-      h("section", {}, h("h3", {}, t("attempts.response")), response),
+      h("section", {}, h("h2", {}, t("attempts.response")), response),
     ),
   );
 }

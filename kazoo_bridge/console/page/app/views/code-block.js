@@ -17,5 +17,5 @@ export function codeBlock(label, text) {
     },
     { class: "quiet", "aria-label": t("common.copyIt", { what: label }) },
   );
-  return h("div", { class: "code-block" }, h("header", {}, h("b", {}, label), copy), code);
+  return h("div", { class: "code-block" }, h("p", {}, h("b", {}, label), copy), code);
 }

@@ -115,7 +115,7 @@ export class WebhooksView {
       this.body,
     );
     this.tableElement = table;
-    const create = button([icon("plus"), t("hooks.new")], () => this.create(), { class: "primary" });
+    const create = button([icon("plus"), t("hooks.first")], () => this.create());
     this.empty = new EmptyState("webhook", create);
     return h("div", { class: "table-wrapper" }, table, this.empty.element);
   }

@@ -30,6 +30,7 @@ export default {
   "hooks.search": "Webhooks nach Name, Ereignis oder URL suchen",
   "hooks.searchHint": "Name, Ereignis oder URL",
   "hooks.noMatch": "Keine passenden Webhooks.",
+  "hooks.first": "Ersten Webhook anlegen",
   "hooks.new": "Neuer Webhook",
   "hooks.allAttempts": "Alle Versuche",
   "hooks.reEnable": "Alle gestörten Webhooks wieder aktivieren",

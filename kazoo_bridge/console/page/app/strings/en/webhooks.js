@@ -29,6 +29,7 @@ export default {
   "hooks.search": "Search webhooks by name, event or URL",
   "hooks.searchHint": "Name, event or URL",
   "hooks.noMatch": "No matching webhooks.",
+  "hooks.first": "Create the first webhook",
   "hooks.new": "New webhook",
   "hooks.allAttempts": "All attempts",
   "hooks.reEnable": "Re-enable all failed webhooks",
