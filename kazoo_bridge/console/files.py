@@ -24,6 +24,9 @@ PAGE = Path(__file__).parent / "page"
 INDEX = "index.html"
 _MAIN_MODULE = "app/main.js"
 
+_TEXTS = "app/strings/"
+_DEFAULT_TEXTS = ("app/strings/en.", "app/strings/en/")
+
 #: Below this folder and their revision, files never change.
 _REVISIONS = "r"
 
@@ -75,7 +78,7 @@ class PageFiles:
         if INDEX in contents:
             index = IndexPage.parse(contents[INDEX].decode())
             contents[STYLE] = b"".join(contents[name] for name in index.styles)
-            modules = module_order(contents, _MAIN_MODULE)
+            modules = [name for name in module_order(contents, _MAIN_MODULE) if not _is_optional(name)]
             contents[INDEX] = index.render(f"{_REVISIONS}/{revision}/", modules).encode()
         files = {
             name: PageFile.from_content(Path(name).suffix, content) for name, content in contents.items()
@@ -93,6 +96,11 @@ class PageFiles:
             return self.files.get(path), False
         revision, _, name = rest.partition("/")
         return self.files.get(name), revision == self.revision
+
+
+def _is_optional(name: str) -> bool:
+    """Return whether only some users need a module: texts in a language that is not the default."""
+    return name.startswith(_TEXTS) and not name.startswith(_DEFAULT_TEXTS)
 
 
 def _read(folder: Path) -> Iterator[tuple[str, bytes]]:

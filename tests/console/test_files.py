@@ -88,5 +88,6 @@ def test_little_is_loaded_before_the_first_paint_and_the_sign_in() -> None:
     assert 1_000 < first < 30_000
     names = re.findall(r'rel="modulepreload" href="r/\w+/([^"]+)"', page.files["index.html"].content.decode())
     needed = names[: names.index("app/console.js")]
-    assert "app/views/sign-in.js" in needed
+    assert {"app/views/sign-in.js", "app/strings/en/shell.js"} <= set(needed)
+    assert "app/strings/de.js" not in names
     assert first + sum(map(size, needed)) < 60_000

@@ -1,6 +1,7 @@
 /** Client of the REST API. */
 
 import { syncClock } from "./clock.js";
+import { t } from "./strings.js";
 
 /**
  * Relative to the console's page, so that a proxy can serve both below any path. (Tests have no page. The path
@@ -76,7 +77,7 @@ export class RestClient {
       });
       envelope = await response.json();
     } catch (error) {
-      const message = error.name === "TimeoutError" ? "the request timed out" : "the server is unreachable";
+      const message = t(error.name === "TimeoutError" ? "error.timeout" : "error.unreachable");
       throw new RestError(response?.status ?? 0, message);
     }
     syncClock(envelope.timestamp);

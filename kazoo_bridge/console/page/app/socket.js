@@ -5,6 +5,8 @@
  * (`detail` is the binding that the server rejected, and the reason), "expired" (the token is invalid).
  */
 
+import { t } from "./strings.js";
+
 /** How often the connection is checked: a hung server is noticed within two intervals. */
 const HEARTBEAT_INTERVAL_MS = 3500;
 
@@ -220,12 +222,12 @@ export class EventSocket extends EventTarget {
     const requestId = String(this.lastRequestId);
     return new Promise((resolve, reject) => {
       if (this.socket?.readyState !== WebSocket.OPEN) {
-        reject(new Error("not connected to the server"));
+        reject(new Error(t("error.notConnected")));
         return;
       }
       const timer = setTimeout(() => {
         this.pending.delete(requestId);
-        reject(new Error("the server did not reply in time"));
+        reject(new Error(t("error.noReply")));
       }, timeoutMs);
       const settle = (callback) => (value) => {
         clearTimeout(timer);

@@ -23,6 +23,9 @@ export const language = chooseLanguage(
   Object.keys(LANGUAGES),
 );
 
+/** The locale of dates and numbers: that of the browser for this language, with its region, or the language. */
+export const locale = (globalThis.navigator?.languages ?? []).find((tag) => tag.split("-")[0] === language) ?? language;
+
 // Awaited here, so that texts are there for every module that imports this one.
 const { default: table } = await LANGUAGES[language][1]();
 const translate = translator(table, language);

@@ -17,6 +17,13 @@ export default {
   "common.showMore": "Mehr anzeigen",
   "common.cannotList": "Die Liste kann nicht geladen werden: {reason}.",
 
+  "common.never": "nie",
+
+  "error.timeout": "der Server hat nicht rechtzeitig geantwortet",
+  "error.unreachable": "der Server ist nicht erreichbar",
+  "error.notConnected": "nicht mit dem Server verbunden",
+  "error.noReply": "der Server hat nicht rechtzeitig geantwortet",
+
   "dialog.discard": "Änderungen verwerfen?",
   "dialog.discardDetail": "Was Sie eingegeben haben, ist nicht gespeichert.",
   "dialog.discardIt": "Verwerfen",

@@ -88,6 +88,7 @@ export default {
   "signIn.invalidKey": "Ungültiger API-Schlüssel: vertippt, abgelaufen oder widerrufen.",
   "signIn.failed": "Die Anmeldung ist fehlgeschlagen: {reason}.",
   "signIn.signedOut": "Sie wurden abgemeldet: {reason}.",
+  "signIn.keyInvalid": "Der API-Schlüssel gilt nicht mehr",
   "signIn.expired": "Das Token ist abgelaufen oder wurde widerrufen",
   "signIn.keyIsGone":
     "Die Anmeldung ist abgelaufen oder wurde widerrufen. Sie wurde nicht erneuert, weil die Seite neu geladen wurde," +

@@ -17,6 +17,13 @@ export default {
   "common.showMore": "Show more",
   "common.cannotList": "Cannot load the list: {reason}.",
 
+  "common.never": "never",
+
+  "error.timeout": "the request timed out",
+  "error.unreachable": "the server is unreachable",
+  "error.notConnected": "not connected to the server",
+  "error.noReply": "the server did not reply in time",
+
   "dialog.discard": "Discard your changes?",
   "dialog.discardDetail": "What you have entered is not saved.",
   "dialog.discardIt": "Discard",

@@ -86,6 +86,7 @@ export default {
   "signIn.invalidKey": "Invalid API key: mistyped, expired or revoked.",
   "signIn.failed": "Sign-in failed: {reason}.",
   "signIn.signedOut": "You have been signed out: {reason}.",
+  "signIn.keyInvalid": "the API key is no longer valid",
   "signIn.expired": "the token has expired or was revoked",
   "signIn.keyIsGone":
     "the sign-in has expired or was revoked. It was not renewed, because the page has been loaded again since" +
