@@ -41,8 +41,10 @@ export function attemptDetails(attempt) {
 
 function links(attempt) {
   const callId = attempt.call_id ?? bodyFields(attempt.req_body ?? "").call_id;
+  // The page behind a dialog, such as that of a test, shows what the link leads to.
+  const onclick = ({ target }) => target.closest("dialog")?.close();
   const link = (route, label, name) =>
-    h("a", { href: `#/${route}/${encodeURIComponent(callId)}` }, icon(name), label);
+    h("a", { href: `#/${route}/${encodeURIComponent(callId)}`, onclick }, icon(name), label);
   const copy = button([icon("copy"), t("attempts.copyCurl")], async () => {
     const text = curlOf(attempt);
     if (await copyText(text, () => getSelection().selectAllChildren(copy))) notify(t("common.copied", { what: "curl" }));

@@ -5,7 +5,7 @@ import { copyText } from "../clipboard.js";
 import { formatTime } from "../clock.js";
 import { KeyedList, button, h, setAttribute, setText, throttle, toResults } from "../dom.js";
 import { kindIcon, kindName } from "../events.js";
-import { icon } from "../icons.js";
+import { icon, setIcon } from "../icons.js";
 import { t } from "../strings.js";
 import { notify, notifyError } from "../toasts.js";
 import { EmptyState } from "./empty-state.js";
@@ -113,6 +113,7 @@ export class EventsView {
     this.paused = this.paused === null ? { events: drawn(), lastId: this.drawnId } : null;
     // Opened events would be moved away by new ones.
     if (!this.paused) for (const details of this.opened()) details.open = false;
+    setIcon(this.pauseIcon, this.paused ? "play" : "pause");
     setText(this.pauseLabel, t(this.paused ? "events.resume" : "events.pause"));
     setAttribute(this.pause, "aria-pressed", String(this.paused !== null));
     this.draw();
