@@ -22,7 +22,8 @@ export function shareBar() {
     setAttribute(good, "width", (share ?? 0) * 100);
     setAttribute(bad, "x", (share ?? 1) * 100);
     setAttribute(bad, "width", (1 - (share ?? 1)) * 100);
-    setText(text, share === null ? t("hooks.noAttempts") : formatShare(share));
+    const count = (health.successes ?? 0) + (health.failures ?? 0);
+    setText(text, share === null ? t("hooks.noAttempts") : t("hooks.shareOf", { share: formatShare(share), count }));
     setAttribute(element, "title", healthText(health));
   };
   return element;

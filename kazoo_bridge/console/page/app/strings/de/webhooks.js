@@ -44,6 +44,7 @@ export default {
   "hooks.noAttempts": "noch keine Versuche",
   "hooks.attempts": "{successes} gelungen, {failures} fehlgeschlagen",
   "hooks.share": "{percent} %",
+  "hooks.shareOf": { one: "{share} von {count}", other: "{share} von {count}" },
   "hooks.lastSuccess": "gelungen",
   "hooks.lastFailure": "fehlgeschlagen",
   "hooks.chart": "Versuche der Webhooks",

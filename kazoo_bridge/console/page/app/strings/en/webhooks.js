@@ -43,6 +43,7 @@ export default {
   "hooks.noAttempts": "no attempts yet",
   "hooks.attempts": "{successes} succeeded, {failures} failed",
   "hooks.share": "{percent} %",
+  "hooks.shareOf": { one: "{share} of {count}", other: "{share} of {count}" },
   "hooks.lastSuccess": "succeeded",
   "hooks.lastFailure": "failed",
   "hooks.chart": "Webhook attempts",
