@@ -34,6 +34,7 @@ from kazoo_bridge.rest.resources.operational import (
 from kazoo_bridge.rest.resources.people import PeopleResource
 from kazoo_bridge.rest.resources.pivot_door import PivotDoorResource
 from kazoo_bridge.rest.resources.pivots import PivotResource
+from kazoo_bridge.rest.resources.tokens import TokenResource
 from kazoo_bridge.rest.resources.webhooks import WebhookResource
 from kazoo_bridge.rest.resources.websockets import WebsocketResource
 
@@ -77,6 +78,7 @@ def build_resources(services: RestServices) -> list[Resource]:
         AccountChangeResource(directory, services.accounts),
         PeopleResource(directory),
         AppsResource(directory),
+        TokenResource(directory, services.accounts),
         AuthResource(directory, LoginThrottle(clock)),
         LimitResource(directory, webhooks),
         WebsocketResource(directory, websockets),

@@ -1,0 +1,9 @@
+/** The texts in German, assembled from one module for each part of the page. */
+
+import calls from "./de/calls.js";
+import common from "./de/common.js";
+import events from "./de/events.js";
+import shell from "./de/shell.js";
+import webhooks from "./de/webhooks.js";
+
+export default Object.freeze({ ...common, ...calls, ...events, ...shell, ...webhooks });
