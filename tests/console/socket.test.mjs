@@ -328,3 +328,16 @@ test("the URL comes from the settings, or from the page's own host", () => {
   const securePage = { ...page, protocol: "https:" };
   assert.equal(websocketUrl({ uri: "", secure: false, port: 8 }, securePage), "wss://bridge.example.com:8/");
 });
+
+test("a new call needs no call id, and its later states arrive as outcomes", async () => {
+  await connect();
+  const outcomes = [];
+  socket.addEventListener("outcome", ({ detail }) => outcomes.push(detail));
+  const reply = socket.newCall("originate", { to: "2003" });
+  const { data, request_id: requestId } = current().sent.at(-1);
+  assert.deepEqual(data, { account_id: "acc", command: "originate", data: { to: "2003" } });
+  current().receive({ action: "reply", request_id: requestId, status: "success", data: { command_id: "c" } });
+  assert.deepEqual(await reply, { command_id: "c" });
+  current().receive({ action: "command_outcome", request_id: requestId, data: { command_id: "c", status: "failed" } });
+  assert.deepEqual(outcomes, [{ command_id: "c", status: "failed" }]);
+});

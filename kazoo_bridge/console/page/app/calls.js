@@ -2,6 +2,7 @@
 
 import { now } from "./clock.js";
 import { formatNumber } from "./numbers.js";
+import { t } from "./strings.js";
 
 /** How long an ended call stays in the list. */
 const ENDED_CALL_DISPLAY_S = 2.5;
@@ -13,14 +14,18 @@ const MAX_EXTENSION_DIGITS = 6;
 const STATE_RANK = { parked: 0, held: 1, answered: 2, ringing: 3 };
 
 export const STATES = {
-  ringing: "Ringing",
-  answered: "Talking",
-  held: "On hold",
-  parked: "Parked",
-  ended: "Ended",
+  ringing: t("state.ringing"),
+  answered: t("state.answered"),
+  held: t("state.held"),
+  parked: t("state.parked"),
+  ended: t("state.ended"),
 };
 
-export const DIRECTIONS = { inbound: "Inbound", outbound: "Outbound", internal: "Internal" };
+export const DIRECTIONS = {
+  inbound: t("direction.inbound"),
+  outbound: t("direction.outbound"),
+  internal: t("direction.internal"),
+};
 
 export class LiveCalls extends EventTarget {
   constructor() {
@@ -94,11 +99,17 @@ export class LiveCalls extends EventTarget {
     for (const call of this.merged) {
       // A call whose leg continues in another call was merged or transferred; it has not ended.
       const continues = liveCallIds.has(call.id) || call.allLegs.some((leg) => liveLegIds.has(leg.call_id));
-      if (!call.endedAt && !continues) this.ended.set(call.id, { ...call, state: "ended", endedAt: now() });
+      if (!call.endedAt && !continues) this.ended.set(call.id, endCall(call));
     }
     for (const id of liveCallIds) this.ended.delete(id);
     this.merged = [...calls, ...this.ended.values()];
   }
+}
+
+/** Return a call as one that has ended; `lastState` is its state before. */
+export function endCall(call) {
+  const { state, lastState = state, endedAt = now() } = call;
+  return { ...call, state: "ended", lastState, endedAt };
 }
 
 /** Return the previous call when it consists of exactly these legs. */
@@ -242,13 +253,18 @@ export function legName(leg) {
 
 /** Format a party. */
 export function partyName({ name, number }) {
-  return name && number ? `${name} (${formatNumber(number)})` : name || formatNumber(number) || "unknown";
+  return name && number ? `${name} (${formatNumber(number)})` : name || formatNumber(number) || t("party.unknown");
 }
 
 /** Format a call by its parties; a party that is alone in a call has no other. */
 export function callName(call) {
   const caller = partyName(call.caller);
-  return call.callee === NO_PARTY ? caller : `${caller} to ${partyName(call.callee)}`;
+  return call.callee === NO_PARTY ? caller : t("party.pair", { caller, callee: partyName(call.callee) });
+}
+
+/** Format the state of a call, with its park slot. */
+export function stateName({ state, slot }) {
+  return state === "parked" && slot ? t("state.parkedIn", { slot }) : STATES[state];
 }
 
 /** Return the text to search a call by: all its parties, of whom a call shows two. */

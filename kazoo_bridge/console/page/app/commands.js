@@ -2,8 +2,11 @@
 
 import { accountLeg, callName, legName, parkedLeg, remoteLeg } from "./calls.js";
 import { COMMANDS, effectOf, firstStage } from "./command-table.js";
+import { Consultations } from "./consultations.js";
 import { confirmDialog } from "./dialogs.js";
 import { h, setText } from "./dom.js";
+import { interceptData, legToPickUp } from "./my-phone.js";
+import { Recordings } from "./recordings.js";
 import { notify, notifyProgress } from "./toasts.js";
 
 /** How long the outcome of a command shows at its call. */
@@ -14,6 +17,8 @@ export class CallCommands extends EventTarget {
   constructor(socket, calls) {
     super();
     Object.assign(this, { socket, calls });
+    this.consultations = new Consultations(calls);
+    this.recordings = new Recordings();
     this.runs = new Set();
     /** Runs that have ended, as long as their outcome shows. */
     this.settled = new Set();
@@ -58,9 +63,9 @@ export class CallCommands extends EventTarget {
     return this.send("resume", call, accountLeg(call), {}, remoteLeg(call));
   }
 
-  /** Park the remote party. */
-  park(call) {
-    return this.send("park", call, remoteLeg(call));
+  /** Park the remote party, in a slot of its own choice when the switch may choose. */
+  park(call, slot = "") {
+    return this.send("park", call, remoteLeg(call), slot ? { slot } : {});
   }
 
   /** Retrieve the call from its park slot. */
@@ -93,20 +98,43 @@ export class CallCommands extends EventTarget {
    *
    * A parked call has no other party that could transfer it, so the target intercepts it instead.
    */
-  transfer(call, target, type) {
-    if (call.state === "parked") return this.intercept(call, parkedLeg(call), "number", target);
+  async transfer(call, target, type, name = target) {
+    if (call.state === "parked") return this.intercept(call, parkedLeg(call), "number", target, name);
     const data = { target, "transfer-type": type };
-    return this.send("transfer", call, accountLeg(call), data, remoteLeg(call), target);
+    const [own, remote] = [accountLeg(call), remoteLeg(call)];
+    const isPassedOn = await this.send("transfer", call, own, data, remote, name);
+    if (isPassedOn && type === "attended" && own !== remote) this.consultations.begin(call, own, remote, name);
+    return isPassedOn;
+  }
+
+  /** Connect the party that waits to the operator's phone. */
+  pickUp(call, phone, autoAnswer = false) {
+    const leg = legToPickUp(call);
+    return this.send("intercept", call, leg, interceptData(phone, autoAnswer), leg, phone.name);
+  }
+
+  /** Complete an attended transfer: the operator's party leaves, and connects the two others. */
+  complete(call) {
+    const { agent, waiting, target } = this.consultations.of(call);
+    return this.send("complete", call, agent, {}, waiting, legName(target));
+  }
+
+  /** Cancel an attended transfer: the target leaves, and the operator's party is back with the other one. */
+  cancel(call) {
+    const { waiting, target } = this.consultations.of(call);
+    return this.send("cancel", call, target, {}, waiting, legName(target));
   }
 
   /** Connect a leg to a target, in place of its other party; `type` is "number", "device" or "user". */
-  intercept(call, leg, type, id) {
-    return this.send("intercept", call, leg, { target_type: type, target_id: id }, leg, id);
+  intercept(call, leg, type, id, name = id) {
+    return this.send("intercept", call, leg, { target_type: type, target_id: id }, leg, name);
   }
 
   /** Control the recording of a leg; `action` is "start", "stop", "mask" or "unmask". */
-  record(call, leg, action) {
-    return this.send("record_call", call, leg, { action });
+  async record(call, leg, action) {
+    const isPassedOn = await this.send("record_call", call, leg, { action });
+    if (isPassedOn) this.recordings.asked(leg, action);
+    return isPassedOn;
   }
 
   /** Speak a text to a leg. */
@@ -132,7 +160,7 @@ export class CallCommands extends EventTarget {
     this.runs.add(run);
     this.dispatchEvent(new Event("change"));
     try {
-      await this.socket.command(leg.call_id, name, data);
+      await this.socket.command(leg.call_id, COMMANDS[name].command ?? name, data);
     } catch (error) {
       if (this.runs.has(run)) this.settle(run, { failure: error.message });
       return false;

@@ -5,6 +5,9 @@ import { formatTime, toGregorian } from "./clock.js";
 import { CallCommands } from "./commands.js";
 import { button, h, openDialogs, setAttribute, setText } from "./dom.js";
 import { EVENT_BINDINGS, EventLog } from "./events.js";
+import { Operator } from "./operator.js";
+import { setTitle } from "./page-title.js";
+import { PRESENCE_BINDINGS } from "./presence.js";
 import { updateRelativeTimes } from "./relative-time.js";
 import { TokenRenewal } from "./renewal.js";
 import { RestClient } from "./rest.js";
@@ -49,11 +52,12 @@ export class Console {
     this.rest = new RestClient(session.token, () => this.onExpired());
     this.renewal =
       signInAgain && new TokenRenewal(signInAgain, session.expires, (fresh) => this.onRenewed(fresh));
-    const bindings = ["calls", ...EVENT_BINDINGS];
+    const bindings = ["calls", ...EVENT_BINDINGS, ...PRESENCE_BINDINGS];
     const url = websocketUrl(settings.websocket, location);
     this.socket = new EventSocket(url, session.token, session.account.id, bindings);
     this.calls = new LiveCalls();
     this.commands = new CallCommands(this.socket, this.calls);
+    this.operator = new Operator(this, settings.eavesdrop === true);
     this.eventLog = new EventLog();
     this.webhooks = new WebhookPoller(this.rest, session.account.id);
     this.view = null;
@@ -107,6 +111,7 @@ export class Console {
     this.socket.open();
     this.webhooks.addEventListener("change", () => this.showFailedHooks());
     this.webhooks.start();
+    this.operator.start();
     this.onHashChange = () => this.navigate();
     window.addEventListener("hashchange", this.onHashChange);
     this.onKeyDown = (event) => this.runShortcut(event);
@@ -124,6 +129,7 @@ export class Console {
     this.renewal?.stop();
     this.webhooks.stop();
     this.switcher.dispose();
+    this.operator.dispose();
     this.commands.dispose();
     this.socket.close();
     for (const dialog of openDialogs()) dialog.close();
@@ -150,7 +156,7 @@ export class Console {
 
   onEvent(frame) {
     if (frame.subscribed_key !== "calls") {
-      this.eventLog.add(frame);
+      if (!this.operator.onEvent(frame)) this.eventLog.add(frame);
       return;
     }
     this.calls.applyEvent(frame);
@@ -159,11 +165,12 @@ export class Console {
 
   onSubscriptionRejected({ binding, reason }) {
     if (binding === "calls") this.calls.setUnavailable(reason);
-    else notifyError(`Cannot subscribe to ${binding}: ${reason}`);
+    else if (!PRESENCE_BINDINGS.includes(binding)) notifyError(`Cannot subscribe to ${binding}: ${reason}`);
   }
 
   tick() {
     this.calls.tick();
+    this.operator.tick();
     this.view?.tick?.();
     updateRelativeTimes(this.main);
     if (!this.socket.state.online) this.updateConnection();
@@ -238,7 +245,7 @@ export class Console {
     this.links.forEach((link, index) => {
       setAttribute(link, "aria-current", VIEWS[index][0] === route ? "page" : null);
     });
-    document.title = `${title} · ${this.account.name}`;
+    setTitle(`${title} · ${this.account.name}`);
     this.main.focus({ preventScroll: true });
     if (isFirstView || this.isKeyboardNavigation) this.view.focusResults?.();
     this.isKeyboardNavigation = false;

@@ -1,5 +1,6 @@
 /** The texts in English, assembled from one module for each part of the page. */
 
 import calls from "./en/calls.js";
+import people from "./en/people.js";
 
-export default Object.freeze({ ...calls });
+export default Object.freeze({ ...calls, ...people });
