@@ -14,9 +14,10 @@ beforeEach(() => {
   done = [];
   recording = "";
   const log = (name) => (_, ...more) => done.push([name, ...more]);
-  const names = ["pickUp", "hold", "resume", "park", "unpark", "complete", "cancel", "hangup"];
+  const names = ["pickUp", "hold", "resume", "park", "unpark", "complete", "swap", "cancel", "hangup"];
   const commands = Object.fromEntries(names.map((name) => [name, log(name)]));
   commands.record = (_, leg, action) => done.push(["record", leg.call_id, action]);
+  commands.otherLeg = (call) => call.legs[0];
   commands.recordings = { of: () => recording };
   context = { commands, settings: { get: (name) => ({ phone: context.phone, autoAnswer: true })[name] }, phone: null };
 });
@@ -37,7 +38,7 @@ test("a call offers what is possible in its state", () => {
   assert.deepEqual(possible("answered"), ["hold", "park", "transfer", "hangup", "more"]);
   assert.deepEqual(possible("held", PHONE), ["pickup", "hold", "park", "transfer", "hangup", "more"]);
   assert.deepEqual(possible("parked", PHONE), ["pickup", "park", "transfer", "hangup", "more"]);
-  assert.deepEqual(possible("held", PHONE, {}), ["complete", "cancel", "hangup", "more"]);
+  assert.deepEqual(possible("held", PHONE, { isAnswered: true }), ["complete", "swap", "cancel", "hangup", "more"]);
   const ended = { ...callIn("held"), state: "ended" };
   assert.ok(Object.values(actionsOf(ended, { phone: PHONE })).every(({ isPossible }) => !isPossible));
 });
@@ -63,7 +64,7 @@ test("a parked call is retrieved to the operator's phone where there is one", ()
 });
 
 test("other actions run, too, and recording starts and stops", () => {
-  for (const [name, state] of [["hold", "answered"], ["hold", "held"], ["park", "answered"], ["complete", "held"], ["cancel", "held"], ["hangup", "held"]])
+  for (const [name, state] of [["hold", "answered"], ["hold", "held"], ["park", "answered"], ["complete", "held"], ["swap", "held"], ["cancel", "held"], ["hangup", "held"]])
     runAction(name, callIn(state), context);
   runAction("record", callIn("answered"), context);
   recording = "on";
@@ -73,6 +74,7 @@ test("other actions run, too, and recording starts and stops", () => {
     ["resume"],
     ["park"],
     ["complete"],
+    ["swap"],
     ["cancel"],
     ["hangup"],
     ["record", "a", "start"],

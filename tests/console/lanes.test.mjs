@@ -58,6 +58,11 @@ test("calls are in the lane of what they wait for, and those of the operator's p
   assert.equal(arrange({}, null).lanes.answered, "dials mine talks");
 });
 
+test("a parked call waits in its slot, of which phone it was", () => {
+  const parked = { ...calls.find(({ id }) => id === "mine"), state: "parked" };
+  assert.equal(laneOf(parked, PHONE), "parked");
+});
+
 test("a call that has ended stays in its lane, and no longer counts", () => {
   const list = calls.map((call) => (call.id === "held" ? { ...call, state: "ended", lastState: "held", endedAt: 1 } : call));
   const { lanes, counts, live, shown } = arrange({}, null, list);

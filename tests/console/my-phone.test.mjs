@@ -43,9 +43,13 @@ test("what waits can be picked up, by the party that waits", () => {
   const ringing = callOf(CALLER, DESK);
   assert.ok(canPickUp(ringing, OTHER));
   assert.equal(legToPickUp(ringing).call_id, "a");
-  const held = callOf({ ...CALLER, state: "held" }, { ...DESK, state: "answered" });
+  // The leg of the telephone that holds reports the hold.
+  const held = callOf(CALLER, { ...DESK, state: "held" });
   assert.ok(canPickUp(held, OTHER));
   assert.equal(legToPickUp(held).call_id, "a");
+  const colleagues = [{ ...CALLER, owner_id: "v" }, { ...DESK, state: "answered" }];
+  assert.equal(legToPickUp(callOf({ ...colleagues[0], state: "held" }, colleagues[1])).call_id, "b");
+  assert.equal(legToPickUp(callOf(colleagues[0], { ...colleagues[1], state: "held" })).call_id, "a");
   const parked = callOf({ ...CALLER, state: "parked" });
   assert.ok(canPickUp(parked, OTHER));
   assert.equal(legToPickUp(parked).call_id, "a");

@@ -1,6 +1,5 @@
 /** The actions that a call offers: their labels, whether they are possible, and what they do. */
 
-import { remoteLeg } from "./calls.js";
 import { canPickUp } from "./my-phone.js";
 import { t } from "./strings.js";
 
@@ -21,6 +20,7 @@ export function actionsOf(call, { phone, consultation = null }) {
     park: action(parked ? t("action.retrieve") : t("action.park"), state !== "ringing", !consults),
     transfer: action(t("action.transfer"), true, !consults),
     complete: action(t("action.complete"), true, consults),
+    swap: action(t("action.swap"), consults && consultation.isAnswered, consults),
     cancel: action(t("action.cancel"), true, consults),
     hangup: action(t("action.hangup"), true),
     more: action(t("action.more"), true),
@@ -34,6 +34,7 @@ export const ACTION_KEYS = {
   p: "park",
   t: "transfer",
   j: "complete",
+  x: "swap",
   b: "cancel",
   r: "record",
   n: "note",
@@ -53,9 +54,10 @@ export function runAction(name, call, { commands, settings }) {
     hold: () => (call.state === "held" ? commands.resume(call) : commands.hold(call)),
     park: () => (call.state === "parked" ? retrieve() : commands.park(call)),
     complete: () => commands.complete(call),
+    swap: () => commands.swap(call),
     cancel: () => commands.cancel(call),
     hangup: () => commands.hangup(call),
-    record: () => commands.record(call, remoteLeg(call), commands.recordings.of(call) ? "stop" : "start"),
+    record: () => commands.record(call, commands.otherLeg(call), commands.recordings.of(call) ? "stop" : "start"),
   };
   return actions[name]?.();
 }

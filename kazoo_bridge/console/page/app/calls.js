@@ -88,12 +88,29 @@ export class LiveCalls extends EventTarget {
     this.dispatchEvent(new Event("change"));
   }
 
+  /**
+   * Return the call that these legs have been: a call keeps its id, and so its place on the page, while one of
+   * its legs lives on. Of a call that was divided, the part with its first leg is the same call.
+   */
+  previousCall(legs, previous, used) {
+    const ids = legs.map((leg) => leg.call_id);
+    return ids
+      .map((id) => previous.get(id))
+      .find((call) => call && !used.has(call.id) && (ids.includes(call.id) || !this.legs.has(call.id)));
+  }
+
   rebuild() {
     this.dirty = false;
-    const previous = new Map(this.merged.map((call) => [call.id, call]));
-    const calls = groupLegs([...this.legs.values()]).map(
-      (legs) => reuseUnchanged(previous.get(legs[0].call_id), legs) ?? makeCall(legs),
+    const previous = new Map(
+      this.merged.filter(({ endedAt }) => !endedAt).flatMap((call) => call.allLegs.map((leg) => [leg.call_id, call])),
     );
+    const used = new Set();
+    const calls = groupLegs([...this.legs.values()]).map((legs) => {
+      const before = this.previousCall(legs, previous, used);
+      const id = before?.id ?? legs[0].call_id;
+      used.add(id);
+      return reuseUnchanged(before, legs) ?? makeCall(legs, id);
+    });
     const liveCallIds = new Set(calls.map((call) => call.id));
     const liveLegIds = new Set(calls.flatMap((call) => call.allLegs.map((leg) => leg.call_id)));
     for (const call of this.merged) {
@@ -116,7 +133,6 @@ export function endCall(call) {
 function reuseUnchanged(call, legs) {
   const same =
     call !== undefined &&
-    !call.endedAt &&
     call.allLegs.length === legs.length &&
     call.allLegs.every((leg, index) => leg === legs[index]);
   return same ? call : undefined;
@@ -151,12 +167,12 @@ function compareLegs(left, right) {
   return byAge || Number(isInbound(right)) - Number(isInbound(left));
 }
 
-function makeCall(allLegs) {
+function makeCall(allLegs, id) {
   // Internal legs of the switch connect other legs and have no phone, so they appear only without other legs.
   const externalLegs = allLegs.filter((leg) => !leg.is_internal_leg);
   const legs = externalLegs.length ? externalLegs : allLegs;
   return {
-    id: allLegs[0].call_id,
+    id,
     allLegs,
     legs,
     ...partiesOf(legs),
@@ -239,9 +255,8 @@ export function accountLeg(call) {
   return call.legs.find(mayBeAccountLeg) ?? call.legs.find(isAccountLeg) ?? call.legs[0];
 }
 
-/** Return the leg of the remote party, which is parked or transferred; the account's leg if it is alone. */
-export function remoteLeg(call) {
-  const own = accountLeg(call);
+/** Return the leg of the party that is connected to `own`, which is parked or transferred; `own` if it is alone. */
+export function remoteLeg(call, own = accountLeg(call)) {
   const connected = call.legs.find((leg) => leg !== own && leg.call_id === own.other_leg_call_id);
   return connected ?? call.legs.find((leg) => leg !== own) ?? own;
 }

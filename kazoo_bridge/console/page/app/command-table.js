@@ -196,6 +196,16 @@ export const COMMANDS = {
       hasLeg(call, leg) ? null : success(t("consult.cancel.done", { party })),
     ),
   },
+  swap: {
+    command: "intercept",
+    task: ({ party, target }) => t("consult.swap.task", { party, target }),
+    doing: ({ party }) => t("consult.swap.doing", { party }),
+    pending: () => t("consult.swap.pending"),
+    effect: whileLive(({ call, leg, party }) => {
+      const now = call.legs.find(({ call_id: id }) => id === leg.call_id);
+      return now && now.state !== "held" ? success(t("consult.swap.done", { party })) : null;
+    }),
+  },
   record_call: {
     task: ({ party, data }) => `${RECORDING[data.action][0]} ${party}`,
     doing: ({ party, data }) => `${RECORDING[data.action][1]} ${party}…`,

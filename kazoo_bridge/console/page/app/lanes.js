@@ -20,8 +20,8 @@ export const COLUMNS = {
 
 /** Return the lane of a call. An ended one stays in the lane in which it ended. */
 export function laneOf(call, phone) {
-  if (isMyCall(call, phone)) return "mine";
   const state = call.lastState ?? call.state;
+  if (state !== "parked" && isMyCall(call, phone)) return "mine";
   // A call that rings at a party outside waits for that party, not for the operator.
   return state === "ringing" && call.direction === "outbound" ? "answered" : state;
 }

@@ -1,6 +1,6 @@
 /** The operator's own phone: which calls are on it, and how commands name it. */
 
-import { legParty } from "./calls.js";
+import { legParty, remoteLeg } from "./calls.js";
 
 /** Whether a leg is that of the phone; false without a phone. */
 export function isMyLeg(leg, phone) {
@@ -31,7 +31,9 @@ export function legToPickUp(call) {
   if (call.state === "parked") return call.legs.find((leg) => leg.state === "parked") ?? call.legs[0];
   // The oldest leg is that of the caller, who waits for an answer.
   if (call.state === "ringing") return call.legs[0];
-  return call.legs.find((leg) => leg.state === "held") ?? call.legs[0];
+  // The leg that reports a hold is that of the telephone that holds; colleagues may hold each other.
+  const waiting = call.direction === "internal" ? call.legs.find((leg) => leg.state !== "held") : undefined;
+  return waiting ?? remoteLeg(call);
 }
 
 /** Whether a phone can take over a call: it waits for an answer, or on hold, or in a park slot. */

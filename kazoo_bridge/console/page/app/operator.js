@@ -3,6 +3,7 @@
 import { RingAlerts, showNotification } from "./alerts.js";
 import { CallHistory } from "./call-history.js";
 import { CallStates } from "./call-states.js";
+import { isMyLeg } from "./my-phone.js";
 import { Notes } from "./notes.js";
 import { OperatorSettings } from "./operator-settings.js";
 import { OutgoingCalls } from "./outgoing-calls.js";
@@ -28,6 +29,7 @@ export class Operator {
     this.notes = new Notes(account.id);
     this.people = new People(rest, account.id, calls, this.settings);
     this.outgoing = new OutgoingCalls(socket, calls, this.settings);
+    commands.isMine = (leg) => isMyLeg(leg, this.phone);
     const output = { setCount: setRingingCount, sound: playRingSound, show: showNotification };
     this.alerts = new RingAlerts(calls, this.states, this.settings, output);
   }

@@ -56,7 +56,7 @@ function makeCells() {
     callerNumber: h("small", {}),
     calleeName: h("b", {}),
     calleeNumber: h("small", {}),
-    direction: h("small", { class: "direction" }),
+    direction: h("small", { class: "direction", role: "img" }),
     state: h("span", {}),
     recording: h("span", { class: "recording", hidden: true }),
     status: h("small", { class: "status" }),
@@ -71,7 +71,7 @@ function makeActions(call, { settings }) {
   const make = (name) => {
     const key = KEY_OF_ACTION[name];
     const attributes = { "data-action": name, tabindex: "-1", "aria-keyshortcuts": key ? key.toUpperCase() : null };
-    return button("", null, { ...attributes, class: name === "hangup" ? "danger" : null });
+    return button(name === "more" ? "⋯" : "", null, { ...attributes, class: name === "hangup" ? "danger" : null });
   };
   return Object.fromEntries(names.map((name) => [name, make(name)]));
 }
@@ -86,7 +86,9 @@ function updateCall(row, cells, call) {
     setNumber(cells[`${role}Name`], name ? null : number);
     setNumber(cells[`${role}Number`], name ? number : null);
   }
-  setText(cells.direction, `${DIRECTION_SIGNS[call.direction]} ${DIRECTIONS[call.direction]}`);
+  setText(cells.direction, DIRECTION_SIGNS[call.direction]);
+  setAttribute(cells.direction, "aria-label", DIRECTIONS[call.direction]);
+  setAttribute(cells.direction, "title", DIRECTIONS[call.direction]);
   setText(cells.state, stateName(call));
   setAttribute(cells.state, "class", `badge ${state}`);
   setAttribute(row, "data-state", state);
@@ -104,7 +106,8 @@ function updateStatus(row, cells, actions, { commands, settings, notes, states }
   const isBusy = call.state !== "ended" && commands.isBusy(call);
   for (const [name, { label, isPossible, isShown }] of Object.entries(possible)) {
     const control = actions[name];
-    setText(control, label);
+    if (name === "more") setAttribute(control, "aria-label", label);
+    else setText(control, label);
     control.hidden = !isShown;
     control.disabled = !isPossible;
     if (name !== "more") {
@@ -123,7 +126,12 @@ function updateStatus(row, cells, actions, { commands, settings, notes, states }
 function standingStatus(call, consultation, notes, states) {
   if (consultation) {
     const values = { target: legName(consultation.target), waiting: legName(consultation.waiting) };
-    const text = consultation.isAnswered ? t("consult.talking", values) : t("consult.ringing", values);
+    const { isAnswered, isSwapped } = consultation;
+    const text = isSwapped
+      ? t("consult.swapped", values)
+      : isAnswered
+        ? t("consult.talking", values)
+        : t("consult.ringing", values);
     return { kind: "info", text };
   }
   const parkedBy = call.state === "parked" ? states.of(call).parkedBy : "";

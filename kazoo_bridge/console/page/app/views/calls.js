@@ -31,6 +31,7 @@ export const TABLE_SHORTCUTS = [
   ["P", t("help.key.park")],
   ["T", t("help.key.transfer")],
   ["J", t("help.key.complete")],
+  ["X", t("help.key.swap")],
   ["B", t("help.key.cancel")],
   ["R", t("help.key.record")],
   ["N", t("help.key.note")],

@@ -58,13 +58,17 @@ export class RecentPanel {
     const note = h("small", { class: "note" });
     const element = h(
       "li",
-      { class: `recent-call ${isMissed ? "missed" : ""}`.trim() },
+      {
+        class: `recent-call ${isMissed ? "missed" : ""}`.trim(),
+        title: other && t("recent.with", { party: formatNumber(other) }),
+      },
       h("span", { class: "sign", "aria-hidden": "true" }, sign),
       h(
         "div",
         { class: "recent-text" },
-        h("span", {}, party, " ", name ? h("small", {}, shown) : null),
-        h("small", {}, [kind, other && t("recent.with", { party: formatNumber(other) }), duration].filter(Boolean).join(" · "), " · ", relativeTime(ended)),
+        h("span", {}, party),
+        name ? h("small", {}, shown) : null,
+        h("small", {}, [kind, duration].filter(Boolean).join(" · "), " · ", relativeTime(ended)),
         note,
       ),
       button(t("people.call"), () => this.operator.outgoing.call(number, name), {

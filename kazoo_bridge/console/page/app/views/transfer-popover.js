@@ -1,6 +1,6 @@
 /** The transfer of a call, at its row: to a number, a person, a voicemail box, a park slot, or a conference. */
 
-import { callName, legName, remoteLeg } from "../calls.js";
+import { callName, legName } from "../calls.js";
 import { openDialog } from "../dialogs.js";
 import { button, h, runOnce, setText } from "../dom.js";
 import { freeSlots, parseRanges } from "../park-slots.js";
@@ -90,7 +90,7 @@ class TransferPopover {
   }
 
   open(anchor) {
-    const title = t("transfer.title", { party: legName(remoteLeg(this.call)) });
+    const title = t("transfer.title", { party: legName(this.commands.otherLeg(this.call)) });
     const follow = () => this.follow();
     this.calls.addEventListener("change", follow);
     this.people.addEventListener("change", follow);
