@@ -49,7 +49,7 @@ export class Combobox {
     const active = this.options[this.active]?.key;
     this.options = this.optionsOf(this.input.value);
     this.list.replaceChildren(...this.options.map((option, index) => this.row(option, index)));
-    setAttribute(this.input, "aria-expanded", this.options.length > 0);
+    setAttribute(this.input, "aria-expanded", String(this.options.length > 0));
     this.setActive(this.options.findIndex(({ key }) => key === active));
   }
 
