@@ -20,6 +20,9 @@ test("settings stay in the browser; the phone belongs to an account, thresholds 
   assert.deepEqual(new OperatorSettings("a").get("phone"), PHONE);
   assert.equal(other.get("phone"), null);
   assert.equal(other.get("sound"), true);
+  storage.isFull = true;
+  one.set("sound", false);
+  assert.equal(one.get("sound"), false);
 });
 
 test("a change is reported with its name", () => {

@@ -42,13 +42,18 @@ export class OperatorSettings extends EventTarget {
   constructor(accountId) {
     super();
     this.accountId = accountId;
+    /** Rows ask for settings at each update, and the storage is slow. */
+    this.cache = new Map();
   }
 
   /** Return a setting; its default when the stored value has another form. */
   get(name) {
-    const fallback = DEFAULTS[name];
-    const value = preference(this.keyOf(name), fallback);
-    return hasFormOf(value, fallback) ? value : fallback;
+    if (!this.cache.has(name)) {
+      const fallback = DEFAULTS[name];
+      const value = preference(this.keyOf(name), fallback);
+      this.cache.set(name, hasFormOf(value, fallback) ? value : fallback);
+    }
+    return this.cache.get(name);
   }
 
   /** The panel to show. */
@@ -60,6 +65,8 @@ export class OperatorSettings extends EventTarget {
 
   set(name, value) {
     setPreference(this.keyOf(name), value);
+    // A browser that stores nothing keeps it as long as the page.
+    this.cache.set(name, value);
     this.dispatchEvent(new CustomEvent("change", { detail: name }));
   }
 
