@@ -1,42 +1,116 @@
-"""The files of the console's page."""
+"""The files of the console's page, as they are served.
+
+The source of the page needs no build step, and works from a folder. To load fast over slow networks, what is
+served differs in three ways, which are prepared once, when the node starts: files are compressed; the page
+names its files below a path with their revision, so that browsers keep them for ever; and the style sheets
+are one file, and all modules are named in the page (see `index`), so that browsers need not find them one
+after the other.
+"""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from attrs import frozen
 
+from kazoo_bridge.console.index import STYLE, IndexPage, module_order
+
 #: The folder of the page.
 PAGE = Path(__file__).parent / "page"
+
+INDEX = "index.html"
+_MAIN_MODULE = "app/main.js"
+
+_TEXTS = "app/strings/"
+_DEFAULT_TEXTS = ("app/strings/en.", "app/strings/en/")
+
+#: Below this folder and their revision, files never change.
+_REVISIONS = "r"
 
 _CONTENT_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
 }
+
+#: Compressed already.
+_INCOMPRESSIBLE = (".woff2",)
 
 
 @frozen
 class PageFile:
-    """A file of the page. `revision` is a digest of its content."""
+    """A file of the page. `revision` is a digest of its content; `gzip` is None if it is not smaller."""
 
     content: bytes
     content_type: str
     revision: str
+    gzip: bytes | None
+
+    @classmethod
+    def from_content(cls, suffix: str, content: bytes) -> PageFile:
+        """Prepare a file; `suffix` is that of its name."""
+        compressed = None if suffix in _INCOMPRESSIBLE else gzip.compress(content, mtime=0)
+        if compressed is not None and len(compressed) >= len(content):
+            compressed = None
+        return cls(content, _CONTENT_TYPES[suffix], _digest(content), compressed)
 
 
-def page_files(folder: Path = PAGE) -> Mapping[str, PageFile]:
-    """Read all files of the page, by their paths within it.
+@frozen
+class PageFiles:
+    """The files by their paths within the page, and their common `revision`.
 
     Requests are answered from this mapping alone, so that no path of a request can reach another file.
     """
-    paths = sorted(path for path in folder.rglob("*") if path.suffix in _CONTENT_TYPES and path.is_file())
-    return {path.relative_to(folder).as_posix(): _read(path) for path in paths}
+
+    files: Mapping[str, PageFile]
+    revision: str
+
+    @classmethod
+    def from_folder(cls, folder: Path = PAGE) -> PageFiles:
+        """Read and prepare the files of a page, whose start is `index.html`."""
+        contents = dict(_read(folder))
+        revision = _digest(*(part for name, content in contents.items() for part in (name.encode(), content)))
+        if INDEX in contents:
+            index = IndexPage.parse(contents[INDEX].decode())
+            contents[STYLE] = b"".join(contents[name] for name in index.styles)
+            modules = [name for name in module_order(contents, _MAIN_MODULE) if not _is_optional(name)]
+            contents[INDEX] = index.render(f"{_REVISIONS}/{revision}/", modules).encode()
+        files = {
+            name: PageFile.from_content(Path(name).suffix, content) for name, content in contents.items()
+        }
+        return cls(files, revision)
+
+    def find(self, path: str) -> tuple[PageFile | None, bool]:
+        """Return the file at a path, None if there is none, and whether what is at that path never changes.
+
+        A path with another revision, of a page from before an update or from another node, finds the present
+        file, which is not what that path stands for, so it may change.
+        """
+        folder, _, rest = path.partition("/")
+        if folder != _REVISIONS:
+            return self.files.get(path), False
+        revision, _, name = rest.partition("/")
+        return self.files.get(name), revision == self.revision
 
 
-def _read(path: Path) -> PageFile:
-    content = path.read_bytes()
-    return PageFile(content, _CONTENT_TYPES[path.suffix], hashlib.sha256(content).hexdigest()[:32])
+def _is_optional(name: str) -> bool:
+    """Return whether only some users need a module: texts in a language that is not the default."""
+    return name.startswith(_TEXTS) and not name.startswith(_DEFAULT_TEXTS)
+
+
+def _read(folder: Path) -> Iterator[tuple[str, bytes]]:
+    for path in sorted(folder.rglob("*")):
+        if path.suffix in _CONTENT_TYPES and path.is_file():
+            yield path.relative_to(folder).as_posix(), path.read_bytes()
+
+
+def _digest(*contents: bytes) -> str:
+    digest = hashlib.sha256()
+    for content in contents:
+        digest.update(len(content).to_bytes(8, "big") + content)
+    return digest.hexdigest()[:32]

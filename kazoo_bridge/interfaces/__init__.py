@@ -12,6 +12,7 @@ from kazoo_bridge.interfaces.accounts import (
     AccountHasDescendants,
     AccountNotLocal,
     AccountRefused,
+    AccountToken,
     IAccountManager,
 )
 from kazoo_bridge.interfaces.attempts import Attempt, HookHealth, IAttemptStore, StoredAttempt
@@ -106,6 +107,7 @@ __all__ = [
     "AccountLimits",
     "AccountNotLocal",
     "AccountRefused",
+    "AccountToken",
     "Attempt",
     "BindingPlan",
     "BindingRefused",

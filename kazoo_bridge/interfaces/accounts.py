@@ -19,6 +19,22 @@ class AccountFields:
     realm: str | None = None
 
 
+@frozen
+class AccountToken:
+    """A token of an account, without its secret.
+
+    `id`: a digest of the token, from which it cannot be computed. `created` and `expires`: Unix seconds;
+    `expires` is None if it does not. `from_api_key`: it was made with an API key. `restricted`: it has
+    restrictions.
+    """
+
+    id: str
+    created: float
+    expires: float | None
+    from_api_key: bool
+    restricted: bool
+
+
 class AccountNotLocal(Exception):
     """The account, or the parent of a new one, is not in the node's own storage: only KAZOO can change it."""
 
@@ -59,3 +75,12 @@ class IAccountManager(Interface):
 
     def renew_api_key(account_id: str) -> Deferred[str]:
         """Create an API key; those that the account had end, with the tokens that were created with them."""
+
+    def tokens(account_id: str) -> Deferred[list[AccountToken]]:
+        """Return the valid tokens of the account, newest first; of very many the newest."""
+
+    def token_id(token: str) -> str:
+        """Return the id under which a token is listed."""
+
+    def revoke_token(account_id: str, token_id: str) -> Deferred[bool]:
+        """End a token of the account, also on open sockets; fires with False if the account has no such."""

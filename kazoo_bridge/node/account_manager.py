@@ -16,6 +16,7 @@ from kazoo_bridge.interfaces import (
     AccountHasDescendants,
     AccountNotLocal,
     AccountRefused,
+    AccountToken,
     IAccountManager,
 )
 from kazoo_bridge.storage.accounts import (
@@ -59,6 +60,31 @@ class AccountManager:
     def renew_api_key(self, account_id: str) -> Deferred[str]:
         """See `IAccountManager`. The directory forgets the account's tokens, too."""
         return Deferred.fromCoroutine(self._change(account_id, self._tokens.renew_api_key(account_id)))
+
+    def tokens(self, account_id: str) -> Deferred[list[AccountToken]]:
+        """See `IAccountManager`."""
+        return Deferred.fromCoroutine(self._list_tokens(account_id))
+
+    def token_id(self, token: str) -> str:
+        """See `IAccountManager`."""
+        return self._tokens.digest(token)
+
+    def revoke_token(self, account_id: str, token_id: str) -> Deferred[bool]:
+        """See `IAccountManager`. The directory forgets the token at once."""
+        return Deferred.fromCoroutine(self._revoke_token(account_id, token_id))
+
+    async def _list_tokens(self, account_id: str) -> list[AccountToken]:
+        await self._require_local(account_id)
+        return await self._tokens.of_account(account_id)
+
+    async def _revoke_token(self, account_id: str, token_id: str) -> bool:
+        await self._require_local(account_id)
+        if not await self._tokens.revoke_of_account(account_id, token_id):
+            return False
+        following = self._directory.on_change("token", frozenset([token_id]))
+        if following is not None:
+            await following
+        return True
 
     async def _create(self, parent_id: str, given: AccountFields) -> str:
         await self._require_local(parent_id)

@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import frozen
 
-from kazoo_bridge.console.files import page_files
+from kazoo_bridge.console.files import PageFiles
 from kazoo_bridge.interfaces import IAccountManager, ICalls, IDirectory, IWebhooks, IWebsockets
 from kazoo_bridge.rest.http.rate_limit import LoginThrottle
 from kazoo_bridge.rest.http.routing import Resource
@@ -29,6 +29,7 @@ from kazoo_bridge.rest.resources.operational import (
     ReadinessProblems,
     ReadMetrics,
 )
+from kazoo_bridge.rest.resources.tokens import TokenResource
 from kazoo_bridge.rest.resources.webhooks import WebhookResource
 from kazoo_bridge.rest.resources.websockets import WebsocketResource
 
@@ -66,12 +67,13 @@ def build_resources(services: RestServices) -> list[Resource]:
         CatalogueResource(directory, webhooks.hook_types),
         AccountResource(directory),
         AccountChangeResource(directory, services.accounts),
+        TokenResource(directory, services.accounts),
         AuthResource(directory, LoginThrottle(clock)),
         LimitResource(directory, webhooks),
         WebsocketResource(directory, websockets),
         EventStreamResource(directory, websockets, clock),
         ChannelResource(directory, services.calls),
-        ConsoleResource(page_files(), services.websocket_location),
+        ConsoleResource(PageFiles.from_folder(), services.websocket_location),
         MetricResource(clock, services.read_metrics),
         HealthResource(clock, services.readiness_problems, services.degradations),
         OpenApiResource.from_schemas(webhooks.document_schema, webhooks.secret_schemas),

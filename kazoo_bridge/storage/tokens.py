@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Table
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from kazoo_bridge.interfaces import AccountToken
 from kazoo_bridge.storage import change_log
 from kazoo_bridge.storage.accounts import UnknownAccount, exists
 from kazoo_bridge.storage.database import Database
@@ -22,6 +23,9 @@ from kazoo_bridge.storage.tables import api_keys, tokens
 #: Tokens that logins with one API key can have at the same time. A client that logs in for each request goes
 #: on working beyond that: the oldest token ends.
 MAX_TOKENS_PER_API_KEY = 100
+
+#: Tokens of an account that are listed.
+MAX_LISTED_TOKENS = 1000
 
 _SECRET_BYTES = 32
 
@@ -87,6 +91,18 @@ class TokenStore:
     def revoke(self, token: str) -> Deferred[bool]:
         """Delete a token; fires with False if it is unknown."""
         return self._database.write(lambda connection: revoke(connection, token, self._clock.seconds()))
+
+    def of_account(self, account_id: str) -> Deferred[list[AccountToken]]:
+        """Read the valid tokens of an account, newest first, at most `MAX_LISTED_TOKENS`."""
+        return self._database.read(
+            lambda connection: of_account(connection, account_id, self._clock.seconds())
+        )
+
+    def revoke_of_account(self, account_id: str, digest: str) -> Deferred[bool]:
+        """Delete the token of an account with this digest; fires with False if the account has no such."""
+        return self._database.write(
+            lambda connection: revoke_of_account(connection, account_id, digest, self._clock.seconds())
+        )
 
     def create_api_key(self, account_id: str) -> Deferred[str]:
         """Create an API key and fire with it. Fails with `UnknownAccount`."""
@@ -179,6 +195,31 @@ def lookup(connection: Connection, digest: str, now: float) -> StoredToken | Non
 def revoke(connection: Connection, token: str, now: float) -> bool:
     """Delete a token and record the change; returns False if it is unknown. `now` is in Unix seconds."""
     return _delete(connection, tokens, "token", token, now)
+
+
+def of_account(connection: Connection, account_id: str, now: float) -> list[AccountToken]:
+    """Return the tokens of an account that are valid at the time `now` (Unix seconds), newest first."""
+    rows = connection.execute(
+        sa.select(tokens)
+        .where(tokens.c.account_id == account_id, sa.or_(tokens.c.expires.is_(None), tokens.c.expires > now))
+        .order_by(tokens.c.created.desc(), tokens.c.digest)
+        .limit(MAX_LISTED_TOKENS)
+    )
+    return [
+        AccountToken(
+            row.digest, row.created, row.expires, row.api_key is not None, row.restrictions is not None
+        )
+        for row in rows
+    ]
+
+
+def revoke_of_account(connection: Connection, account_id: str, digest: str, now: float) -> bool:
+    """Delete a token of an account by its digest and record the change; returns False if there is none."""
+    of_account = tokens.c.digest == digest, tokens.c.account_id == account_id
+    found = connection.execute(sa.delete(tokens).where(*of_account)).rowcount > 0
+    if found:
+        change_log.record(connection, "token", [digest], now)
+    return found
 
 
 def create_api_key(connection: Connection, account_id: str, now: float) -> str:

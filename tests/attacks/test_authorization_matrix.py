@@ -72,6 +72,8 @@ POST /v2/accounts/<account_id>
 PATCH /v2/accounts/<account_id>
 GET /v2/accounts/<account_id>/api_key
 PUT /v2/accounts/<account_id>/api_key
+GET /v2/accounts/<account_id>/tokens
+DELETE /v2/accounts/<account_id>/tokens/<token_id>
 GET /v2/accounts/<account_id>/parents
 GET /v2/accounts/<account_id>/tree
 GET /v2/accounts/<account_id>/children

@@ -109,6 +109,8 @@ def test_webhook_is_created_tested_edited_and_deleted(page: Page, demo: DemoProc
     form.get_by_label("Event", exact=True).select_option(label="Object")
     form.get_by_label("The type of the object").select_option("user")
     form.get_by_label("Signature of requests").select_option(label="Shared secret (HMAC)")
+    expect(form.get_by_label("Sample payload")).to_contain_text('"action": "doc_created"')
+    form.get_by_text("Receiver, custom data and headers").click()
     form.get_by_role("button", name="Add to Custom data").click()
     form.get_by_label("Custom data: Key").fill("desk")
     form.get_by_label("Custom data: Value").fill("north")
@@ -136,8 +138,8 @@ def test_webhook_is_created_tested_edited_and_deleted(page: Page, demo: DemoProc
     expect(page.get_by_role("heading", level=1)).to_have_text("changed users")
     page.get_by_role("button", name="Send a test").click()
     outcome = page.get_by_role("dialog", name="The test succeeded")
-    expect(outcome).to_contain_text("type = user")
-    expect(outcome).to_contain_text("desk = north")
+    expect(outcome).to_contain_text('"type": "user"')
+    expect(outcome).to_contain_text('"desk": "north"')
     expect(outcome).to_contain_text("webhook-timestamp")
     expect(outcome).to_contain_text("HTTP 200")
     save_screenshot(page, "webhook-test")
@@ -164,6 +166,17 @@ def test_webhook_is_created_tested_edited_and_deleted(page: Page, demo: DemoProc
     form.get_by_label("Name", exact=True).fill("people")
     form.get_by_role("button", name="Save").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("people")
+    page.get_by_role("button", name="Duplicate").click()
+    copy = page.get_by_role("dialog", name="New webhook")
+    expect(copy.get_by_label("Name", exact=True)).to_have_value("people (copy)")
+    expect(copy.get_by_label("Headers: Name")).to_have_count(0)
+    copy.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Code").click()
+    code = page.get_by_role("dialog", name="Code for the receiver")
+    expect(code.get_by_label("curl", exact=True)).to_contain_text("curl -i -X POST")
+    expect(code.get_by_label("Python", exact=True)).to_contain_text("def verify")
+    assert accessibility_violations(page) == []
+    code.get_by_role("button", name="Close").click()
     page.get_by_role("button", name="Delete").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Webhooks")
@@ -198,7 +211,7 @@ def test_a_suspended_webhook_shows_what_waits_and_when_it_is_probed(page: Page, 
     )
     assert accessibility_violations(page) == []
     page.get_by_role("link", name="demo receiver").click()
-    expect(page.locator(".properties .badge")).to_have_class("badge error")
+    expect(page.locator(".view-header .badge")).to_have_class("badge error")
     page.get_by_role("tab", name="Pending").click()
     expect(page.get_by_role("tabpanel", name="Pending")).to_contain_text(
         "suspended because its receiver fails"
@@ -301,7 +314,7 @@ def test_views_have_no_serious_accessibility_violations(
     assert accessibility_violations(page) == []
     sign_in_and_connect(page, demo.address, demo.tenants[0].token)
     expect(call_rows(page).first).to_be_visible()
-    for view in ("Live calls", "Parking", "Events", "Webhooks", "Sockets"):
+    for view in ("Live calls", "Parking", "Events", "Webhooks", "Sockets", "Account"):
         open_view(page, view)
         assert accessibility_violations(page) == [], view
         assert page.locator("#app").evaluate("app => app.scrollWidth") <= width, view

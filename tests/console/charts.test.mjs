@@ -1,57 +1,60 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 
-import { BarChart, barPaths } from "../../kazoo_bridge/console/page/app/charts.js";
+import { BarChart } from "../../kazoo_bridge/console/page/app/charts.js";
 import { installDocument } from "./fake-dom.mjs";
+
+const SERIES = [
+  { name: "succeeded", className: "good" },
+  { name: "failed", className: "bad" },
+];
 
 beforeEach(() => {
   installDocument();
+  globalThis.ResizeObserver = class {
+    observe() {}
+  };
 });
 
-/** Return the start, height and width of each bar of a path. */
-function bars(path) {
-  const bar = /M([\d.]+) ([\d.]+)v-([\d.]+)h([\d.]+)v([\d.]+)z/g;
-  return [...path.matchAll(bar)].map(([, left, bottom, height, width]) =>
-    [left, bottom, height, width].map(Number),
-  );
-}
+const labels = (chart) => chart.axes.descendants().filter(({ tag }) => tag === "text").map((one) => one.textContent);
 
-test("a full bar has the height of the chart below its margin", () => {
-  const [path] = barPaths([[0, 10]], 10);
-  assert.deepEqual(bars(path), [[180, 83, 78, 179.4]]);
+test("both axes have labels, and the summary is part of that of the image", () => {
+  const chart = new BarChart("Attempts", SERIES, 5);
+  chart.show([Array(60).fill(3), Array(60).fill(1)], "fine");
+  assert.deepEqual(labels(chart), ["0", "2", "4", "4 min", "2 min", "now"]);
+  assert.equal(chart.image.getAttribute("aria-label"), "Attempts: fine; at most 4 at a time");
+  assert.equal(chart.summary.textContent, "fine");
 });
 
-test("bars of a series stand on those of the series before it", () => {
-  const [lower, upper] = barPaths([[5], [2.5]], 10).map(bars);
-  const [[, bottom, height]] = lower;
-  assert.deepEqual(upper[0].slice(0, 3), [0, bottom - height, 19.5]);
+test("the axes stay while the scale does", () => {
+  const chart = new BarChart("Rate", SERIES, 1);
+  chart.show([[1, 2], [0, 0]], "");
+  const [axis] = chart.axes.children;
+  chart.show([[2, 1], [0, 0]], "");
+  assert.equal(chart.axes.children[0], axis);
+  chart.show([[20, 1], [0, 0]], "");
+  assert.notEqual(chart.axes.children[0], axis);
 });
 
-test("zero has no bar", () => {
-  assert.deepEqual(barPaths([[0, 0]], 1), [""]);
-});
-
-test("the scale ends at a round number, and the maximum is part of the label", () => {
-  const chart = new BarChart("Attempts", [{ name: "a" }, { name: "b" }], "5 minutes");
-  const scales = { 0: "1", 1: "1", 3: "5", 11: "20", 50: "50", 51: "100" };
-  for (const [value, scale] of Object.entries(scales)) {
-    chart.show(
-      [
-        [0, Number(value)],
-        [0, 0],
-      ],
-      "fine",
-    );
-    assert.equal(chart.scale.textContent, scale, value);
-  }
-  assert.equal(chart.image.getAttribute("aria-label"), "Attempts: fine; at most 51 at a time");
+test("the pointer reads off the values of a bar, until it leaves, also while they change", () => {
+  const chart = new BarChart("Attempts", SERIES, 5);
+  chart.show([[1, 2, 3], [0, 5, 0]], "fine");
+  // The image is from 100 to 200 pixels, and the plot begins after the labels.
+  chart.read({ clientX: 168 });
+  assert.match(chart.summary.textContent, /: 2 succeeded, 5 failed$/);
+  assert.equal(chart.cursor.getAttribute("visibility"), "visible");
+  chart.show([[2, 3, 4], [5, 0, 0]], "good");
+  assert.match(chart.summary.textContent, /: 3 succeeded, 0 failed$/);
+  chart.stopReading();
+  assert.equal(chart.summary.textContent, "good");
+  assert.equal(chart.cursor.getAttribute("visibility"), "hidden");
 });
 
 test("a chart with one series has no legend", () => {
   const legendOf = (series) =>
-    new BarChart("Rate", series, "2 minutes").element
+    new BarChart("Rate", series, 1).element
       .descendants()
       .some((element) => element.getAttribute("class") === "chart-legend");
-  assert.equal(legendOf([{ name: "a" }]), false);
-  assert.equal(legendOf([{ name: "a" }, { name: "b" }]), true);
+  assert.equal(legendOf(SERIES.slice(0, 1)), false);
+  assert.equal(legendOf(SERIES), true);
 });

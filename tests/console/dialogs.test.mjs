@@ -22,7 +22,7 @@ test("a closed dialog is removed, and focus returns to its opener", () => {
   let closed = 0;
   const dialog = openDialog("Title", "content", { onClose: () => (closed += 1) });
   dialog.querySelector("button").focus();
-  findButton(dialog, "✕").click();
+  findButton(dialog, "Close").click();
   assert.equal(closed, 1);
   assert.ok(!dialog.isConnected);
   assert.equal(document.activeElement, opener);
@@ -105,7 +105,7 @@ test("a dialog whose content was changed asks before Escape or its ✕ closes it
     assert.equal(question(), undefined, type);
     assert.ok(dialog.open, type);
   }
-  findButton(dialog, "✕").click();
+  findButton(dialog, "Close").click();
   assert.ok(dialog.open);
   await answer("Discard");
   assert.ok(!dialog.open);
@@ -115,7 +115,7 @@ test("confirmDialog resolves to whether the user confirmed", async () => {
   const cases = [
     ["Delete", true],
     ["Cancel", false],
-    ["✕", false],
+    ["Close", false],
   ];
   for (const [label, expected] of cases) {
     const confirmed = confirmDialog("Delete it?", "Delete", "It cannot be restored.");

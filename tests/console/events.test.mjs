@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { EventLog, RATE_WINDOW_S } from "../../kazoo_bridge/console/page/app/events.js";
+import { EventLog, RATE_WINDOW_S, kindIcon, ownBindings } from "../../kazoo_bridge/console/page/app/events.js";
 
 const frame = (key, data = {}) => ({ subscribed_key: key, routing_key: `${key}.x`, name: "NAME", data });
 
@@ -93,4 +93,30 @@ test("every change is announced", () => {
   log.clear();
   assert.equal(changes, 3);
   assert.deepEqual(log.events, []);
+});
+
+const CATEGORIES = {
+  call: ["call.CHANNEL_CREATE.{CALL_ID}"],
+  calls: ["calls"],
+  presence: ["dialog.{CALL_ID}"],
+  weather: ["weather.{CITY}.{DAY}", "storm.warning"],
+};
+
+test("the bindings of the categories that only this installation has are subscribed to, for any word", () => {
+  assert.deepEqual([...ownBindings(CATEGORIES)], [["weather.*.*", "weather"], ["storm.warning", "weather"]]);
+  const many = Array.from({ length: 1000 }, (_, index) => `many.${index}`);
+  assert.equal(ownBindings({ many }).size, 50);
+});
+
+test("an event of such a category has its name as kind, whatever its binding begins with", () => {
+  const log = new EventLog();
+  let changes = 0;
+  log.addEventListener("kinds", () => (changes += 1));
+  log.addKinds(ownBindings(CATEGORIES));
+  log.add(frame("storm.warning"));
+  log.add(frame("call.*.*"));
+  assert.deepEqual(log.events.map(({ kind }) => kind), ["call", "weather"]);
+  assert.deepEqual(log.kinds.slice(-2), ["conference", "weather"]);
+  assert.equal(changes, 1);
+  assert.notEqual(kindIcon("call"), kindIcon("weather"));
 });

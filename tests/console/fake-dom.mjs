@@ -113,7 +113,7 @@ class FakeElement extends EventTarget {
   }
 
   getBoundingClientRect() {
-    return { left: 100, right: 200, top: 100, bottom: 200 };
+    return { left: 100, right: 200, top: 100, bottom: 200, width: 100, height: 100 };
   }
 }
 
@@ -142,7 +142,8 @@ export function installDocument() {
   return { body, toasts, runTimers };
 }
 
-/** Find a button by its label. */
+/** Find a button by its label, or by its text. */
 export function findButton(element, label) {
-  return element.descendants().find(({ tag, textContent }) => tag === "button" && textContent === label);
+  const labelOf = (button) => button.getAttribute("aria-label") ?? button.textContent;
+  return element.descendants().find((child) => child.tag === "button" && labelOf(child) === label);
 }

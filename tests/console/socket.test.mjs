@@ -341,3 +341,17 @@ test("a new call needs no call id, and its later states arrive as outcomes", asy
   current().receive({ action: "command_outcome", request_id: requestId, data: { command_id: "c", status: "failed" } });
   assert.deepEqual(outcomes, [{ command_id: "c", status: "failed" }]);
 });
+
+test("further bindings are subscribed to at once, and with the next connection", async () => {
+  socket.addBindings(["early.*"]);
+  await connect({ session: "s1", websocket_session_id: "192.0.2.1:7", resumed: false, sequence: 10, gap: false });
+  assert.equal(socket.socketId, "192.0.2.1:7");
+  assert.deepEqual(sentActions(), ["resume", "subscribe calls", "subscribe early.*"]);
+  socket.addBindings(["calls", "weather.*"]);
+  assert.deepEqual(sentActions().slice(3), ["subscribe weather.*"]);
+  current().lose();
+  socket.retryNow();
+  await connect({ session: "s2", resumed: false, sequence: 10, gap: true });
+  assert.deepEqual(sentActions().slice(1), ["subscribe calls", "subscribe early.*", "subscribe weather.*"]);
+  assert.equal(socket.socketId, null);
+});

@@ -56,3 +56,20 @@ test("every text that a module asks for exists", () => {
   );
   assert.deepEqual(missing, []);
 });
+
+/** Return the names of the placeholders of a text, or of a text by plural category. */
+const placeholders = (text) =>
+  [...new Set([...JSON.stringify(text).matchAll(/\{(\w+)\}/g)].map(([, name]) => name))].sort();
+
+test("every language has the same keys, with the same values, and its own plurals", async () => {
+  for (const code of Object.keys(languageNames()).filter((one) => one !== "en")) {
+    const { default: table } = await import(new URL(`strings/${code}.js`, APP));
+    assert.deepEqual(Object.keys(table).sort(), Object.keys(english).sort(), code);
+    const categories = new Intl.PluralRules(code).resolvedOptions().pluralCategories;
+    for (const [key, text] of Object.entries(table)) {
+      assert.deepEqual(placeholders(text), placeholders(english[key]), `${code}: ${key}`);
+      assert.equal(typeof text, typeof english[key], `${code}: ${key}`);
+      if (typeof text === "object") assert.deepEqual(Object.keys(text).sort(), [...categories].sort(), `${code}: ${key}`);
+    }
+  }
+});

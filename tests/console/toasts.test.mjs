@@ -45,7 +45,7 @@ test("a notification of something under way stays until its result replaces it",
 
 test("a result is shown even if the notification was dismissed", () => {
   const [failing, cancelled] = [notifyProgress("saving…"), notifyProgress("loading…")];
-  findButton(page.toasts, "✕").click();
+  findButton(page.toasts, "Dismiss").click();
   failing.fail("not saved");
   cancelled.dismiss();
   assert.deepEqual(texts(), ["not saved"]);
@@ -53,7 +53,7 @@ test("a result is shown even if the notification was dismissed", () => {
 
 test("a toast can be dismissed", () => {
   notify("saved");
-  findButton(page.toasts, "✕").click();
+  findButton(page.toasts, "Dismiss").click();
   assert.deepEqual(texts(), []);
 });
 

@@ -20,6 +20,7 @@ import {
   parseSchedule,
   parseSuccessCodes,
   setOrDelete,
+  urlError,
 } from "../../kazoo_bridge/console/page/app/webhook-document.js";
 
 test("an empty value deletes its property", () => {
@@ -210,5 +211,12 @@ test("a conflict names what both have changed, with its new value", () => {
     assert.match(text, expected);
     assert.match(text, /^This webhook was changed by someone else meanwhile/);
     assert.doesNotMatch(text, /secret/);
+  }
+});
+
+test("a URL is one of the web, without spaces", () => {
+  for (const url of ["https://example.com/hooks", "http://127.0.0.1:80/?a=b", ""]) assert.deepEqual(urlError(url), {}, url);
+  for (const url of ["not a url", "ftp://example.com/", "javascript:alert(1)", "https://", "https://a b/"]) {
+    assert.ok(urlError(url).uri, url);
   }
 });

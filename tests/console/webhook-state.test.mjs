@@ -2,7 +2,15 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { now } from "../../kazoo_bridge/console/page/app/clock.js";
-import { failedCount, waitingReason, webhookState } from "../../kazoo_bridge/console/page/app/webhook-state.js";
+import {
+  byAttention,
+  failedCount,
+  fitsHookSearch,
+  formatShare,
+  successShare,
+  waitingReason,
+  webhookState,
+} from "../../kazoo_bridge/console/page/app/webhook-state.js";
 
 const FAILED = { enabled: false, disable_reason: "too many failed attempts" };
 
@@ -46,4 +54,30 @@ test("webhooks that the server has disabled are counted, others are not", () => 
   assert.equal(failedCount([FAILED, { enabled: false }, {}, { ...FAILED, health: { next_probe: 1 } }]), 2);
   // The reason stays after the webhook was enabled again.
   assert.equal(failedCount([{ ...FAILED, enabled: true }]), 0);
+});
+
+test("webhooks that need attention come first, those that the user has disabled last", () => {
+  const hooks = [
+    { id: "1", name: "off", enabled: false },
+    { id: "2", name: "b" },
+    { id: "3", name: "a" },
+    { id: "4", name: "down", enabled: false, disable_reason: "too many failed attempts" },
+    { id: "5", name: "failing", health: { failures_in_window: 1 } },
+  ];
+  assert.deepEqual(byAttention(hooks).map(({ name }) => name), ["down", "failing", "a", "b", "off"]);
+  assert.equal(hooks[0].name, "off");
+});
+
+test("a search is for all words, in name, event, URL and id", () => {
+  const hook = { id: "abc", name: "Front Desk", hook: "channel_create", uri: "https://example.com/hooks" };
+  for (const search of ["", "desk front", "CHANNEL example", "abc"]) assert.ok(fitsHookSearch(hook, search), search);
+  assert.ok(!fitsHookSearch(hook, "desk back"));
+});
+
+test("a share is 0 or 100 % only if nothing or everything succeeded", () => {
+  assert.equal(successShare({}), null);
+  const texts = [[0, 9], [1, 9999], [1, 2], [9999, 1], [9, 0]].map(([successes, failures]) =>
+    formatShare(successShare({ successes, failures })),
+  );
+  assert.deepEqual(texts, ["0 %", "1 %", "33 %", "99 %", "100 %"]);
 });

@@ -57,6 +57,8 @@ async def test_what_the_storage_refuses(tmp_path: Path) -> None:
             manager.delete(unknown),
             manager.has_api_key(unknown),
             manager.renew_api_key(unknown),
+            manager.tokens(unknown),
+            manager.revoke_token(unknown, "0" * 64),
         ):
             with pytest.raises(AccountNotLocal):
                 await failing

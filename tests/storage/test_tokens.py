@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from twisted.internet.task import Clock
 
+from kazoo_bridge.interfaces import AccountToken
 from kazoo_bridge.storage import change_log, tables, tokens
 from kazoo_bridge.storage.accounts import AccountStore, UnknownAccount
 from kazoo_bridge.storage.database import Database
@@ -89,6 +90,31 @@ class TokenStoreSuite:
         assert await token_store.account_for_api_key(secret_digest(other_key)) == A
         revoked = [("token", secret_digest(token)), ("api_key", secret_digest(api_key))]
         assert (await recorded_changes(database))[before:] == revoked
+
+    @pytest_twisted.ensureDeferred
+    async def test_valid_tokens_of_an_account_are_listed_newest_first_and_revoked_by_digest(
+        self, database: Database, clock: Clock, account_store: AccountStore, token_store: TokenStore
+    ) -> None:
+        for account_id in (A, B):
+            await account_store.create(account_id)
+        first = (await token_store.create(A, restrictions="{}")).token
+        await token_store.create(A, ttl=5)
+        clock.advance(10)
+        key = await token_store.create_api_key(A)
+        second = await token_store.log_in(secret_digest(key), A, 60)
+        other = secret_digest((await token_store.create(B)).token)
+        now = clock.seconds()
+        assert await token_store.of_account(A) == [
+            AccountToken(secret_digest(second.token), now, now + 60, True, False),
+            AccountToken(secret_digest(first), now - 10, None, False, True),
+        ]
+        before = len(await recorded_changes(database))
+        assert await token_store.revoke_of_account(A, other) is False
+        assert await token_store.revoke_of_account(A, first) is False
+        assert await token_store.revoke_of_account(A, secret_digest(first)) is True
+        assert (await recorded_changes(database))[before:] == [("token", secret_digest(first))]
+        assert await token_store.lookup(secret_digest(first)) is None
+        assert await token_store.lookup(other) is not None
 
     @pytest_twisted.ensureDeferred
     async def test_a_renewed_api_key_ends_all_others_and_their_tokens(

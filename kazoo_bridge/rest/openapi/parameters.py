@@ -39,6 +39,7 @@ _PATH = (
     _in_path("sample_id", "An id from the list of samples, such as webhooks_channel_create"),
     _in_path("socket_id", "The socket's websocket_session_id: the client's address and port"),
     _in_path("call_id", "The channel's call id, percent-encoded; a slash in it as %2F"),
+    _in_path("token_id", "The token's id in the list of tokens: a digest, not the token"),
     _in_path("user_id", "The user's id"),
     _in_path("device_id", "The device's id"),
     _in_path("group_id", "The group's id"),

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import orjson
 from attrs import frozen
 from twisted.web.iweb import IRequest
 
-from kazoo_bridge.console.files import PageFile
+from kazoo_bridge.console.files import INDEX, PageFiles
 from kazoo_bridge.rest.http.errors import bad_identifier
 from kazoo_bridge.rest.http.etags import is_not_modified
 from kazoo_bridge.rest.http.request_context import RequestWithContext
 from kazoo_bridge.rest.http.routing import RoutedResource, route
 
 PATH = "/console"
+
+#: A year, for files whose path has their revision.
+_PERMANENT = "public, max-age=31536000, immutable"
+
+_NO_QUALITY = re.compile(r"q=0(?:\.0{0,3})?")
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 
@@ -25,6 +30,7 @@ _CONTENT_SECURITY_POLICY = (
     "script-src 'self'",
     "style-src 'self'",
     "img-src 'self'",
+    "font-src 'self'",
     "base-uri 'none'",
     "form-action 'none'",
     "frame-ancestors 'none'",
@@ -65,7 +71,7 @@ class WebsocketLocation:
 class ConsoleResource(RoutedResource):
     """Serves the page's files from memory, to any client: what the page shows needs a token."""
 
-    files: Mapping[str, PageFile]
+    files: PageFiles
     websockets: WebsocketLocation
 
     @route("GET", PATH)
@@ -75,7 +81,7 @@ class ConsoleResource(RoutedResource):
         if not web_request.path.endswith(b"/"):
             web_request.redirect(b"console/")
             return b""
-        return await self.file(request, "index.html")
+        return await self.file(request, INDEX)
 
     @route("GET", f"{PATH}/settings.json")
     async def settings(self, request: RequestWithContext) -> bytes:
@@ -85,19 +91,25 @@ class ConsoleResource(RoutedResource):
 
     @route("GET", f"{PATH}/<path:name>")
     async def file(self, request: RequestWithContext, name: str) -> bytes:
-        """Answer with one of the page's files."""
+        """Answer with one of the page's files, compressed if the client accepts that."""
         context = request.context
-        file = self.files.get(name)
+        file, is_permanent = self.files.find(name)
         if file is None:
             return context.write_error(bad_identifier(context.path))
         web_request = context.request
-        self._set_headers(web_request, file.content_type, "no-cache")
-        web_request.setHeader("ETag", f'"{file.revision}"')
-        if is_not_modified(web_request, file.revision):
+        self._set_headers(web_request, file.content_type, _PERMANENT if is_permanent else "no-cache")
+        content, tag = file.content, file.revision
+        if file.gzip is not None:
+            web_request.setHeader("Vary", "Accept-Encoding")
+            if _accepts_gzip(web_request):
+                web_request.setHeader("Content-Encoding", "gzip")
+                content, tag = file.gzip, f"{file.revision}-gzip"
+        web_request.setHeader("ETag", f'"{tag}"')
+        if is_not_modified(web_request, tag):
             web_request.setResponseCode(304)
             return b""
-        web_request.setHeader("Content-Length", str(len(file.content)))
-        return file.content
+        web_request.setHeader("Content-Length", str(len(content)))
+        return content
 
     def _set_headers(self, request: IRequest, content_type: str, cache_control: str) -> None:
         connect_sources = self.websockets.connect_sources(_host_name(request))
@@ -120,3 +132,12 @@ def _host_name(request: IRequest) -> str:
     """Return the request's ``Host`` without its port; empty without that header."""
     host = request.getHeader("Host") or ""
     return host.rpartition(":")[0] if re.search(r":\d*$", host) else host
+
+
+def _accepts_gzip(request: IRequest) -> bool:
+    """Return whether the client accepts gzip: it names it, or anything, with a quality above 0."""
+    qualities = {}
+    for item in (request.getHeader("Accept-Encoding") or "").lower().split(","):
+        coding, *parameters = (part.strip() for part in item.split(";"))
+        qualities[coding] = not any(_NO_QUALITY.fullmatch(parameter) for parameter in parameters)
+    return qualities.get("gzip", qualities.get("*", False))

@@ -70,6 +70,8 @@ class AttemptResult:
 #: The result of a first attempt that succeeds: the most common one.
 _DELIVERED_AT_FIRST = AttemptResult(True, 1)
 
+_END_FAILED = "the end of an attempt could not be handled delivery_id={id}"
+
 
 @define(eq=False)
 class ClusterId:
@@ -264,9 +266,7 @@ class AttemptRunner:
             self._scheduler.release(attempt.slot, None)
             attempt.done(result)
         except Exception:
-            _log.failure(
-                "the end of an attempt could not be handled delivery_id={id}", id=attempt.delivery.id
-            )
+            _log.failure(_END_FAILED, id=attempt.delivery.id)
 
     def _conclude_all(self, attempts: list[AttemptInFlight]) -> None:
         now = self._clock.seconds()
@@ -275,9 +275,7 @@ class AttemptRunner:
                 try:
                     self._conclude(attempt, attempt.outcome, now)
                 except Exception:
-                    _log.failure(
-                        "the end of an attempt could not be handled delivery_id={id}", id=attempt.delivery.id
-                    )
+                    _log.failure(_END_FAILED, id=attempt.delivery.id)
 
     def _conclude(self, attempt: AttemptInFlight, outcome: Outcome, now: float) -> None:
         """Release the slot, record the attempt, and report its result."""
@@ -325,14 +323,13 @@ class AttemptRunner:
         hook, delivery = attempt.hook, attempt.delivery
         self.metrics.observe(outcome.success, seconds)
         attempts = delivery.attempts + (outcome.fault is not Fault.OURS)
-        self._recorder.record(
-            hook, _request_of(attempt).source(), outcome, self._info(attempt, outcome, attempts)
-        )
+        info = self._info(attempt, outcome, attempts, seconds)
+        self._recorder.record(hook, _request_of(attempt).source(), outcome, info)
         if not outcome.success:
             return self._failed(hook, delivery, outcome, attempts)
         return AttemptResult(True, attempts)
 
-    def _info(self, attempt: AttemptInFlight, outcome: Outcome, attempts: int) -> AttemptInfo:
+    def _info(self, attempt: AttemptInFlight, outcome: Outcome, attempts: int, seconds: float) -> AttemptInfo:
         hook, delivery = attempt.hook, attempt.delivery
         return AttemptInfo(
             delivery.event_id,
@@ -341,6 +338,9 @@ class AttemptRunner:
             counts=not attempt.probe and self._failure_count.counts(hook, delivery, outcome),
             delivery=delivery,
             event_account_id=delivery.event_account_id,
+            number=delivery.attempts + 1,
+            max_attempts=self._policy.max_attempts(hook),
+            seconds=seconds,
         )
 
     def _failed(self, hook: Hook, delivery: Delivery, outcome: Outcome, attempts: int) -> AttemptResult:

@@ -18,6 +18,9 @@ from kazoo_bridge.webhooks.http.sender import Outcome
 #: The longest escape of one character in JSON without other than ASCII characters: a surrogate pair.
 _MAX_ESCAPE = 12
 
+#: Characters that are kept of what identifies an event: names and ids are shorter.
+_MAX_ID_LENGTH = 255
+
 #: Bytes of JSON around the name and the value of a header: ``"":"",``.
 _PAIR_BYTES = 6
 
@@ -28,7 +31,8 @@ class AttemptInfo:
 
     `retries` is the hook's number of quick retries, `retries_left` how many of them follow a failure of this
     attempt. `test`: a sample. `counts`: whether a failure counts against the hook. `delivery`: kept for a
-    replay. `event_account_id`: see `Attempt`.
+    replay. `event_account_id`: see `Attempt`. `number` counts the attempts at the delivery from 1, of
+    `max_attempts` if none succeeds; 0: it is none of them. `seconds`: how long the attempt took.
     """
 
     event_id: str
@@ -38,6 +42,9 @@ class AttemptInfo:
     counts: bool = True
     delivery: Delivery | None = None
     event_account_id: str | None = None
+    number: int = 0
+    max_attempts: int = 0
+    seconds: float | None = None
 
 
 @frozen
@@ -76,7 +83,7 @@ class AttemptFormat:
             document["url"] = mask_credentials(request.url)
         if info.test:
             document["test"] = True
-        return self._cut(document | self._response(outcome) | _retries(outcome, info))
+        return self._cut(document | _origin(info) | self._response(outcome) | _retries(outcome, info))
 
     def _response(self, outcome: Outcome) -> dict[str, Any]:
         if outcome.status is None:
@@ -165,3 +172,18 @@ def _retries(outcome: Outcome, info: AttemptInfo) -> dict[str, Any]:
     if outcome.success or info.test:
         return {}
     return {"retries": info.retries, "retries_left": info.retries_left or "retries exceeded"}
+
+
+def _origin(info: AttemptInfo) -> dict[str, Any]:
+    """Return what the attempt was about, and which one it was; KAZOO's documents do not say so."""
+    origin: dict[str, Any] = {}
+    if info.delivery is not None:
+        origin["event"] = info.delivery.event[:_MAX_ID_LENGTH]
+        call_id = info.delivery.payload.get("call_id")
+        if isinstance(call_id, str) and call_id:
+            origin["call_id"] = call_id[:_MAX_ID_LENGTH]
+    if info.number:
+        origin |= {"attempt": info.number, "max_attempts": info.max_attempts}
+    if info.seconds is not None:
+        origin["duration_ms"] = round(max(info.seconds, 0.0) * 1000)
+    return origin

@@ -73,9 +73,12 @@ class SampleSender:
         except PayloadTooLarge as error:
             request = HookRequest(hook.verb.upper(), hook.uri, {}, b"")
             outcome = Outcome(False, error=str(error), fault=Fault.DEFECT)
+            seconds = None
         else:
+            began = self._clock.seconds()
             outcome = await self._sender.send(request)
-        info = AttemptInfo(event_id, 0, 0, test=True)
+            seconds = self._clock.seconds() - began
+        info = AttemptInfo(event_id, 0, 0, test=True, seconds=seconds)
         self._recorder.record(hook, request, outcome, info)
         made_at = to_gregorian(self._clock.seconds())
         return {**self._recorder.document(hook, request, outcome, info), "timestamp": made_at}

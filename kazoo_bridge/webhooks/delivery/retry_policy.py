@@ -57,7 +57,7 @@ class RetryPolicy:
         """
         if not self.retry_bad_status and not outcome.connection_failed:
             return None
-        delays = self.delays if hook.options.retry_delays is None else hook.options.retry_delays
+        delays = self._delays(hook)
         scheduled = attempts - hook.retries
         if scheduled <= 0:
             delay = QUICK_RETRY_DELAY
@@ -76,6 +76,13 @@ class RetryPolicy:
         """
         delay = min(max(age, MIN_OWN_FAULT_DELAY), MAX_OWN_FAULT_DELAY)
         return delay * self._random.uniform(0.5, 1.0)
+
+    def max_attempts(self, hook: Hook) -> int:
+        """Return how many attempts are made at a delivery if none succeeds, those by own fault apart."""
+        return 1 + hook.retries + len(self._delays(hook))
+
+    def _delays(self, hook: Hook) -> Sequence[float]:
+        return self.delays if hook.options.retry_delays is None else hook.options.retry_delays
 
     def quick_retries_left(self, hook: Hook, attempts: int) -> int:
         """Return how many of the hook's quick retries follow after `attempts` attempts."""

@@ -46,6 +46,7 @@ class SessionResumer:
         missed = replay_buffer.after(sequence) if resumed else []
         data = {
             "session": replay_buffer.token,
+            "websocket_session_id": session.id,
             "resumed": resumed,
             "gap": gap,
             "missed": len(missed),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 
 import pytest
 import pytest_twisted
 import treq
+from twisted.internet import reactor
+from twisted.web.client import Agent, HTTPConnectionPool, readBody
+from twisted.web.http_headers import Headers
 
-from kazoo_bridge.console.files import PAGE, page_files
+from kazoo_bridge.console.files import PAGE, PageFiles
 from kazoo_bridge.rest.resources.console import WebsocketLocation
 from tests.rest.harness import RestHarness
 
@@ -28,12 +32,15 @@ async def test_the_page_and_all_that_it_names_are_served(rest: RestHarness) -> N
     names = re.findall(r'(?:src|href)="([^"]+)"', page.text_body)
     assert len(names) >= 4
     for name in names:
-        assert (await rest("GET", f"/console/{name}", token="")).code == 200, name
+        file = await rest("GET", f"/console/{name}", token="")
+        assert file.code == 200, name
+        is_permanent = "immutable" in file.headers.getRawHeaders("Cache-Control")[0]
+        assert is_permanent == (name != "icon.svg"), name
 
 
 @pytest_twisted.ensureDeferred
 async def test_every_module_imports_what_there_is(rest: RestHarness) -> None:
-    modules = [name for name in page_files() if name.endswith(".js")]
+    modules = [name for name in PageFiles.from_folder().files if name.endswith(".js")]
     assert len(modules) > 10
     for name in modules:
         response = await rest("GET", f"/console/{name}", token="")
@@ -86,10 +93,51 @@ async def test_files_are_revalidated_and_sent_once(rest: RestHarness) -> None:
     assert (head.code, head.text_body) == (200, "")
 
 
+@pytest_twisted.ensureDeferred
+async def test_a_file_of_another_revision_may_change(rest: RestHarness) -> None:
+    response = await rest("GET", "/console/r/0123456789abcdef/app/main.js", token="")
+    assert response.code == 200
+    assert response.headers.getRawHeaders("Cache-Control") == ["no-cache"]
+
+
+@pytest.mark.parametrize(
+    ("accepted", "is_compressed"),
+    [
+        ("gzip, deflate, br", True),
+        ("br, GZIP;q=0.5", True),
+        ("*", True),
+        ("gzip;q=0", False),
+        ("gzip; q=0.000, *", False),
+        ("br", False),
+        ("", False),
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_files_are_compressed_for_clients_that_accept_it(
+    rest: RestHarness, accepted: str, is_compressed: bool
+) -> None:
+    # Not treq, which decompresses, and asks for that itself.
+    agent = Agent(reactor, pool=HTTPConnectionPool(reactor, persistent=False))
+    url, headers = f"{rest.base}/console/app/main.js".encode(), {"Accept-Encoding": [accepted]}
+    response = await agent.request(b"GET", url, Headers(headers))
+    content = await readBody(response)
+    assert response.headers.getRawHeaders("Vary") == ["Accept-Encoding"]
+    encoding = response.headers.getRawHeaders("Content-Encoding")
+    assert encoding == (["gzip"] if is_compressed else None)
+    source = (PAGE / "app" / "main.js").read_bytes()
+    assert (gzip.decompress(content) if is_compressed else content) == source
+    tag = response.headers.getRawHeaders("ETag")[0]
+    assert tag.endswith('-gzip"') == is_compressed
+    again = await agent.request(b"GET", url, Headers({**headers, "If-None-Match": [tag]}))
+    assert (again.code, await readBody(again)) == (304, b"")
+
+
 @pytest.mark.parametrize(
     "path",
     [
         "/console/nothing.js",
+        "/console/r/",
+        "/console/r/0123456789abcdef/nothing.js",
         "/console/../files.py",
         "/console/%2e%2e/files.py",
         "/console/app/",

@@ -99,6 +99,7 @@ def test_the_attempt_is_recorded_with_the_quick_retries_that_follow() -> None:
     (recorded,) = harness.attempts.stored
     document = recorded.document
     assert (document["event_id"], document["retries"], document["retries_left"]) == ("e1", 3, 2)
+    assert (document["attempt"], document["max_attempts"], document["duration_ms"]) == (2, 6, 300)
 
 
 def test_failures_open_the_circuit_of_the_hook() -> None:

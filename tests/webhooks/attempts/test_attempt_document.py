@@ -8,8 +8,10 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kazoo_bridge.interfaces import Occurrence
 from kazoo_bridge.storage.tables import dump_json
 from kazoo_bridge.webhooks.attempts.attempt_document import AttemptFormat, AttemptInfo, cut_text
+from kazoo_bridge.webhooks.delivery.dispatcher import make_delivery
 from kazoo_bridge.webhooks.http.http_request import build_request
 from kazoo_bridge.webhooks.http.sender import Outcome
 from tests.webhooks.hook_factory import make_hook
@@ -98,3 +100,18 @@ def test_what_an_inline_hook_brings_stays_what_it_is() -> None:
         hook, build_request(hook, {}, ""), Outcome(True, 200), AttemptInfo("e", 2, 1)
     )
     assert made["custom_data"] == {"number": 5, "nested": {"a": [1]}, "text": "x" * 16}
+
+
+def test_the_document_says_what_the_attempt_was_about_and_which_one_it_was() -> None:
+    hook = make_hook()
+    occurrence = Occurrence("channel_create", hook.account_id, {"call_id": "c" * 1000})
+    delivery = make_delivery(hook, occurrence, "e", 1.0)
+    info = AttemptInfo("e", 2, 0, delivery=delivery, number=4, max_attempts=7, seconds=0.0126)
+    made = AttemptFormat(100, 300).document(hook, build_request(hook, {}, ""), Outcome(True, 200), info)
+    assert (made["event"], made["call_id"]) == ("channel_create", "c" * 255)
+    assert (made["attempt"], made["max_attempts"], made["duration_ms"]) == (4, 7, 13)
+
+
+def test_an_attempt_without_a_delivery_has_no_number() -> None:
+    made = document(Outcome(False, 500))
+    assert {"event", "call_id", "attempt", "max_attempts", "duration_ms"}.isdisjoint(made)

@@ -26,6 +26,7 @@ def test_quick_retries_then_the_schedule_then_none() -> None:
     assert 0 <= times[3] - NOW <= 100
     assert times[4] is None
     assert [policy.quick_retries_left(hook, attempts) for attempts in range(1, 5)] == [2, 1, 0, 0]
+    assert policy.max_attempts(hook) == 5
 
 
 def test_jitter_spreads_over_the_whole_delay() -> None:

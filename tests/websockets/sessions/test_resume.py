@@ -44,6 +44,7 @@ async def call_ids(client: WebsocketClient, number: int) -> list[str]:
 @pytest_twisted.ensureDeferred
 async def test_missed_events_come_in_order_before_new_ones(harness: Harness) -> None:
     client, started = await subscribe_resumably(harness)
+    assert [started["websocket_session_id"]] == [one.id for one in harness.node.websockets.sessions]
     assert {name: started[name] for name in ("resumed", "gap", "missed", "window_seconds")} == {
         "resumed": False,
         "gap": False,

@@ -1,5 +1,7 @@
 /** Time in Gregorian seconds, the unit of KAZOO's documents, on the server's clock. */
 
+import { locale, t } from "./strings.js";
+
 /** Seconds from the year 0 to 1970. */
 const GREGORIAN_EPOCH_OFFSET_S = 62167219200;
 
@@ -33,17 +35,17 @@ export function parseTime(value) {
 
 const toDate = (gregorian) => new Date((gregorian - GREGORIAN_EPOCH_OFFSET_S) * 1000 - offsetMs);
 
-const timeFormat = new Intl.DateTimeFormat(undefined, {
+const timeFormat = new Intl.DateTimeFormat(locale, {
   hour: "numeric",
   minute: "2-digit",
   second: "2-digit",
 });
-const dateTimeFormat = new Intl.DateTimeFormat(undefined, {
+const dateTimeFormat = new Intl.DateTimeFormat(locale, {
   dateStyle: "medium",
   timeStyle: "medium",
 });
 
-const relativeFormat = new Intl.RelativeTimeFormat(undefined, { numeric: "auto", style: "short" });
+const relativeFormat = new Intl.RelativeTimeFormat(locale, { numeric: "auto", style: "short" });
 
 /** Seconds of the units of relative times, and how many of them to count. */
 const RELATIVE_UNITS = [
@@ -55,7 +57,7 @@ const RELATIVE_UNITS = [
 
 /** Format Gregorian seconds as the time that has passed since or until then; as a date after a week. */
 export function formatRelative(gregorian) {
-  if (!gregorian) return "never";
+  if (!gregorian) return t("common.never");
   const seconds = gregorian - now();
   const unit = RELATIVE_UNITS.find(([, size, count]) => Math.abs(seconds) < size * count);
   if (!unit) return formatDateTime(gregorian);
@@ -70,7 +72,7 @@ export function formatTime(gregorian) {
 
 /** Format Gregorian seconds as local date and time; "never" for 0 and null. */
 export function formatDateTime(gregorian) {
-  return gregorian ? dateTimeFormat.format(toDate(gregorian)) : "never";
+  return gregorian ? dateTimeFormat.format(toDate(gregorian)) : t("common.never");
 }
 
 /** Format a duration in seconds: 0:07, 12:30, 1:02:45. Negative durations become 0:00. */

@@ -1,10 +1,9 @@
-/** The signed-in page: header, navigation, connection status, and one view at a time. */
+/** The signed-in page for one account: its connection, its data, and one view at a time. */
 
 import { LiveCalls } from "./calls.js";
-import { formatTime, toGregorian } from "./clock.js";
 import { CallCommands } from "./commands.js";
-import { button, h, openDialogs, setAttribute, setText } from "./dom.js";
-import { EVENT_BINDINGS, EventLog } from "./events.js";
+import { openDialogs, setAttribute } from "./dom.js";
+import { EVENT_BINDINGS, EventLog, ownBindings } from "./events.js";
 import { Operator } from "./operator.js";
 import { setTitle } from "./page-title.js";
 import { PRESENCE_BINDINGS } from "./presence.js";
@@ -13,12 +12,18 @@ import { TokenRenewal } from "./renewal.js";
 import { RestClient } from "./rest.js";
 import { shortcutOf } from "./shortcuts.js";
 import { EventSocket, websocketUrl } from "./socket.js";
+import { t } from "./strings.js";
 import { notify, notifyError } from "./toasts.js";
+import { AccountView } from "./views/account.js";
 import { AccountSwitcher } from "./views/account-switcher.js";
+import { AttemptsView } from "./views/attempts.js";
 import { CallsView } from "./views/calls.js";
+import { ConnectionStatus } from "./views/connection-status.js";
 import { EventsView } from "./views/events.js";
 import { openHelp } from "./views/help-dialog.js";
 import { ParkingView } from "./views/parking.js";
+import { openSettings } from "./views/settings-dialog.js";
+import { Shell } from "./views/shell.js";
 import { SocketsView } from "./views/sockets.js";
 import { WebhookDetailView } from "./views/webhook-detail.js";
 import { WebhooksView } from "./views/webhooks.js";
@@ -27,18 +32,18 @@ import { WebhookPoller } from "./webhooks.js";
 
 const TICK_INTERVAL_MS = 1000;
 
-const KEY_IS_GONE =
-  "the sign-in has expired or was revoked. It was not renewed, because the page has been loaded again since" +
-  " you gave the API key, and the key is not stored";
-
-/** Route, title, and class of each view; the first is the default. */
+/** The views by route, with the name of their icon; the first is the default. */
 const VIEWS = [
-  ["calls", "Live calls", CallsView],
-  ["parking", "Parking", ParkingView],
-  ["events", "Events", EventsView],
-  ["webhooks", "Webhooks", WebhooksView],
-  ["sockets", "Sockets", SocketsView],
-];
+  ["calls", "phone-call", CallsView],
+  ["parking", "square-parking", ParkingView],
+  ["events", "activity", EventsView],
+  ["webhooks", "webhook", WebhooksView],
+  ["sockets", "cable", SocketsView],
+  ["account", "building-2", AccountView],
+].map(([route, icon, View]) => ({ route, icon, View, title: t(`view.${route}`) }));
+
+/** Views without a place of their own in the navigation, each with the route that is marked there instead. */
+const OTHER_VIEWS = [{ route: "attempts", navRoute: "webhooks", View: AttemptsView, title: t("attempts.title") }];
 
 export class Console {
   /**
@@ -66,39 +71,14 @@ export class Console {
 
   build() {
     this.switcher = new AccountSwitcher(this.rest, this.session, this.callbacks.onSwitchAccount);
-    this.main = h("main", { id: "view", tabindex: "-1" });
-    this.indicator = h("span", { class: "indicator", "aria-hidden": "true" });
-    this.status = h("span", {}, "Connecting…");
-    this.banner = h("p", { class: "banner", role: "alert", hidden: true });
-    this.links = VIEWS.map(([route, title]) => h("a", { href: `#/${route}` }, title));
-    this.failedHooks = h("span", { class: "badge error", hidden: true });
-    this.links[VIEWS.findIndex(([route]) => route === "webhooks")].append(" ", this.failedHooks);
-    const logo = h("img", { src: "icon.svg", alt: "", width: "24", height: "24" });
-    return h(
-      "div",
-      { class: "console" },
-      h(
-        "a",
-        { class: "skip-link", href: "#view", onclick: (event) => this.skipToContent(event) },
-        "Skip to content",
-      ),
-      h(
-        "header",
-        { class: "app-header" },
-        h("span", { class: "brand" }, logo, "Operator console"),
-        h("nav", { "aria-label": "Views" }, this.links),
-        h(
-          "div",
-          { class: "header-tools" },
-          h("span", { class: "connection" }, this.indicator, this.status),
-          this.switcher.element,
-          button("?", () => this.openHelp(), { "aria-label": "Keyboard shortcuts", title: "Keyboard shortcuts" }),
-          button("Sign out", () => this.callbacks.onSignOut()),
-        ),
-      ),
-      this.banner,
-      this.main,
-    );
+    this.connection = new ConnectionStatus(() => this.socket.retryNow());
+    this.shell = new Shell(VIEWS, this.switcher, this.connection, {
+      onHelp: () => this.openHelp(),
+      onSettings: openSettings,
+      onSignOut: () => this.callbacks.onSignOut(),
+    });
+    this.main = this.shell.main;
+    return this.shell.element;
   }
 
   /** Connect, and show the view of the current URL. */
@@ -112,6 +92,7 @@ export class Console {
     this.webhooks.addEventListener("change", () => this.showFailedHooks());
     this.webhooks.start();
     this.operator.start();
+    this.subscribeToOwnEvents();
     this.onHashChange = () => this.navigate();
     window.addEventListener("hashchange", this.onHashChange);
     this.onKeyDown = (event) => this.runShortcut(event);
@@ -139,12 +120,12 @@ export class Console {
   async onExpired() {
     if (this.renewal && (await this.renewal.renew())) return;
     if (this.view === null) return;
-    this.callbacks.onSignOut(`You have been signed out: ${this.signOutReason()}.`);
+    this.callbacks.onSignOut(t("signIn.signedOut", { reason: this.signOutReason() }));
   }
 
   signOutReason() {
     if (this.renewal) return this.renewal.error;
-    return this.session.hadApiKey ? KEY_IS_GONE : "the token has expired or was revoked";
+    return t(this.session.hadApiKey ? "signIn.keyIsGone" : "signIn.expired");
   }
 
   onRenewed({ token, expires }) {
@@ -163,9 +144,21 @@ export class Console {
     this.updateConnection();
   }
 
+  /** Add the events of the categories that only this installation has, such as those of plugins. */
+  async subscribeToOwnEvents() {
+    try {
+      const kinds = ownBindings(await this.rest.get("websockets"));
+      if (!kinds.size || this.view === null) return;
+      this.eventLog.addKinds(kinds);
+      this.socket.addBindings([...kinds.keys()]);
+    } catch {
+      // Without the list, the events of the categories that every server has are shown.
+    }
+  }
+
   onSubscriptionRejected({ binding, reason }) {
     if (binding === "calls") this.calls.setUnavailable(reason);
-    else if (!PRESENCE_BINDINGS.includes(binding)) notifyError(`Cannot subscribe to ${binding}: ${reason}`);
+    else if (!PRESENCE_BINDINGS.includes(binding)) notifyError(t("connection.notSubscribed", { binding, reason }));
   }
 
   tick() {
@@ -177,79 +170,37 @@ export class Console {
   }
 
   updateConnection() {
-    const { online, nextAttempt } = this.socket.state;
+    const { online } = this.socket.state;
     const wasOnline = this.wasOnline;
     this.wasOnline = online;
     if (online && wasOnline === false) this.onReconnect();
-    this.everOnline ||= online;
-    // The server is reachable, but has lost its connection to the switch.
-    const switchUnreachable = online && this.calls.staleSince !== null;
-    const healthy = online && !switchUnreachable;
-    const offlineStatus = this.everOnline || nextAttempt ? "Offline" : "Connecting…";
-    setText(this.status, switchUnreachable ? "No switch" : online ? "Live" : offlineStatus);
-    setAttribute(this.indicator, "class", `indicator ${healthy ? "online" : "offline"}`);
+    const healthy = this.connection.show(this.socket.state, this.calls.staleSince);
     setAttribute(this.element, "data-offline", healthy ? null : "true");
-    this.banner.hidden = healthy || (!switchUnreachable && nextAttempt === null);
-    if (switchUnreachable) this.showSwitchBanner();
-    else if (!this.banner.hidden) this.showOfflineBanner(this.socket.state);
   }
 
   showFailedHooks() {
     const count = failedCount(this.webhooks.hooks);
-    this.failedHooks.hidden = !count;
-    setText(this.failedHooks, `${count} down`);
-    setAttribute(this.failedHooks, "title", "Disabled because their receivers fail");
+    const text = count ? t("app.failedHooks", { count }) : "";
+    this.shell.setBadge("webhooks", text, t("app.failedHooksHint"));
   }
 
   onReconnect() {
-    if (this.everOnline) notify("Reconnected and up to date");
+    if (this.connection.everOnline) notify(t("connection.reconnected"));
     this.webhooks.refresh();
     this.switcher.enable();
     this.view?.onReconnect?.();
   }
 
-  showSwitchBanner() {
-    const time = formatTime(this.calls.staleSince);
-    this.showBanner(
-      "The server has lost its connection to the switch. " +
-        `Live calls are shown as of ${time}, and commands fail. The page recovers by itself.`,
-    );
-  }
-
-  showOfflineBanner({ lastOnline, nextAttempt, reason }) {
-    const age =
-      lastOnline === null
-        ? "Not connected to the server yet."
-        : `Offline: the data shown is from ${formatTime(toGregorian(lastOnline))}.`;
-    this.countdown ??= h("span", { "aria-hidden": "true" });
-    const retry = button("Retry now", () => this.socket.retryNow());
-    this.showBanner(reason ? `${age} Reason: ${reason}.` : age, " ", this.countdown, " ", retry);
-    const seconds = Math.max(0, Math.ceil((nextAttempt - Date.now()) / 1000));
-    setText(this.countdown, seconds ? `Retrying in ${seconds} s.` : "Retrying…");
-  }
-
-  /** Replace the banner only when its text changes: screen readers announce every change of an alert. */
-  showBanner(text, ...children) {
-    if (this.banner.dataset.text === text) return;
-    this.banner.dataset.text = text;
-    this.banner.replaceChildren(text, ...children);
-  }
-
   navigate() {
     const [path, id] = location.hash.replace(/^#\/?/, "").split("/").map(decodeSegment);
-    const [route, title, View] = VIEWS.find(([name]) => name === path) ?? VIEWS[0];
+    const { route, title, View, navRoute } = [...VIEWS, ...OTHER_VIEWS].find((view) => view.route === path) ?? VIEWS[0];
     const isFirstView = this.view === null;
     this.view?.dispose();
-    this.view = route === "webhooks" && id ? new WebhookDetailView(this, id) : new View(this);
-    this.main.replaceChildren(this.view.element);
-    this.links.forEach((link, index) => {
-      setAttribute(link, "aria-current", VIEWS[index][0] === route ? "page" : null);
-    });
+    this.view = route === "webhooks" && id ? new WebhookDetailView(this, id) : new View(this, id);
+    this.shell.show(navRoute ?? route, this.view.element);
     setTitle(`${title} · ${this.account.name}`);
-    this.main.focus({ preventScroll: true });
     if (isFirstView || this.isKeyboardNavigation) this.view.focusResults?.();
     this.isKeyboardNavigation = false;
-    this.element.scrollIntoView();
   }
 
   runShortcut(event) {
@@ -262,18 +213,13 @@ export class Console {
       search?.focus();
       search?.select();
     } else {
-      this.isKeyboardNavigation = location.hash !== `#/${VIEWS[shortcut][0]}`;
-      location.hash = `#/${VIEWS[shortcut][0]}`;
+      this.isKeyboardNavigation = location.hash !== `#/${VIEWS[shortcut].route}`;
+      location.hash = `#/${VIEWS[shortcut].route}`;
     }
   }
 
   openHelp() {
-    openHelp(VIEWS.map(([, title]) => title));
-  }
-
-  skipToContent(event) {
-    event.preventDefault();
-    this.main.focus();
+    openHelp(VIEWS.map(({ title }) => title));
   }
 }
 

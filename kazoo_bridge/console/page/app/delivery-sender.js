@@ -1,6 +1,7 @@
 /** Sends deliveries of a webhook again, and follows them until their result is known. */
 
 import { formatDateTime, now } from "./clock.js";
+import { t } from "./strings.js";
 import { notifyProgress } from "./toasts.js";
 
 /** How often, and how many times, the console looks for the result of an attempt. */
@@ -13,8 +14,6 @@ const RECENT_ATTEMPTS = "25";
 /** The console's clock and the server's may differ by nearly as much. */
 const CLOCK_TOLERANCE_S = 4;
 
-const SENDING = "Sending the delivery…";
-
 export class DeliverySender {
   /** `path(...segments)` builds a path below the webhook; `enable()` enables the webhook. */
   constructor(rest, path, enable) {
@@ -25,7 +24,7 @@ export class DeliverySender {
 
   /** The label of a button that sends; `label` is that while the webhook is enabled. */
   label(label) {
-    return this.isDisabled ? "Enable and send" : label;
+    return this.isDisabled ? t("deliveries.enableAndSend") : label;
   }
 
   /** Attempt a pending or dead delivery now, and show the result. */
@@ -40,7 +39,7 @@ export class DeliverySender {
         const { id } = await this.rest.send("POST", this.path("attempts", attemptId, "replay"));
         return { id, restarted: true };
       } catch (error) {
-        throw error.status === 404 ? new Error("the attempt is no longer stored") : error;
+        throw error.status === 404 ? new Error(t("deliveries.attemptGone")) : error;
       }
     });
   }
@@ -51,16 +50,16 @@ export class DeliverySender {
    */
   async send(request) {
     const enables = this.isDisabled;
-    const progress = notifyProgress(enables ? "Enabling the webhook…" : SENDING);
+    const progress = notifyProgress(t(enables ? "deliveries.enabling" : "deliveries.sending"));
     try {
       if (enables) await this.enable();
-      progress.update(SENDING);
+      progress.update(t("deliveries.sending"));
       const sentAt = now();
       const { id, restarted } = await request(enables);
       const [kind, text] = await this.result(id, sentAt, restarted);
       progress[kind](text);
     } catch (error) {
-      progress.fail(`The delivery was not sent: ${error.message}`);
+      progress.fail(t("deliveries.notSent", { reason: error.message }));
     }
   }
 
@@ -85,18 +84,18 @@ export class DeliverySender {
       const pending = await this.find("pending", id);
       if (!pending) {
         const dead = await this.find("dead", id);
-        if (dead) return ["fail", `The delivery failed: ${dead.reason}`];
-        return ["succeed", `The delivery was sent${await this.answerText(id, sentAt)}`];
+        if (dead) return ["fail", t("deliveries.failed", { reason: dead.reason })];
+        return ["succeed", await this.sentText(id, sentAt)];
       }
-      if (this.isDisabled) return ["inform", "The delivery waits until the webhook is enabled"];
+      if (this.isDisabled) return ["inform", t("deliveries.waits")];
       // Only a failed attempt counts, and moves the next one into the future.
       const hasFailed = restarted && pending.attempts > 0;
       if (hasFailed || pending.next_attempt > sentAt + CLOCK_TOLERANCE_S) {
         const next = formatDateTime(pending.next_attempt);
-        return ["fail", `The delivery failed: ${pending.reason}; next attempt ${next}`];
+        return ["fail", t("deliveries.failedNext", { reason: pending.reason, next })];
       }
     }
-    return ["inform", "The delivery still waits for its attempt"];
+    return ["inform", t("deliveries.stillWaits")];
   }
 
   async find(status, id) {
@@ -104,8 +103,8 @@ export class DeliverySender {
     return (await this.rest.request("GET", this.path("deliveries"), { query })).data[0];
   }
 
-  /** What the receiver answered; empty if successful attempts are not recorded. */
-  async answerText(id, sentAt) {
+  /** Says what the receiver answered, unless successful attempts are not recorded. */
+  async sentText(id, sentAt) {
     try {
       const query = { page_size: RECENT_ATTEMPTS };
       const attempts = (await this.rest.request("GET", this.path("attempts"), { query })).data;
@@ -113,9 +112,9 @@ export class DeliverySender {
         ({ timestamp, result, req_headers: headers }) =>
           result === "success" && headers?.["webhook-id"] === id && timestamp > sentAt - CLOCK_TOLERANCE_S,
       );
-      return answered ? `: the receiver answered ${answered.resp_status_code}` : "";
+      return answered ? t("deliveries.sentAnswer", { status: answered.resp_status_code }) : t("deliveries.sent");
     } catch {
-      return "";
+      return t("deliveries.sent");
     }
   }
 }

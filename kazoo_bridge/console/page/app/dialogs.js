@@ -1,9 +1,9 @@
 /** Modal dialogs. Escape closes them, and focus returns to the element that had it before. */
 
 import { button, ensureFocus, h, setText, uniqueId } from "./dom.js";
+import { icon } from "./icons.js";
+import { t } from "./strings.js";
 import { detachToasts } from "./toasts.js";
-
-const DISCARD_DETAIL = "What you have entered is not saved.";
 
 /**
  * Open a dialog and return it; it has `close()` and `setTitle(text)`.
@@ -29,7 +29,7 @@ export function openDialog(
       "header",
       { class: "dialog-header" },
       heading,
-      button("✕", () => leave(), { class: "plain", "aria-label": "Close" }),
+      button(icon("x"), () => leave(), { class: "quiet icon-only", "aria-label": t("common.close") }),
     ),
     h("div", { class: "dialog-body" }, content),
   );
@@ -42,7 +42,7 @@ export function openDialog(
   const leave = async () => {
     if (isAsking) return;
     isAsking = true;
-    const leaves = !isChanged() || (await confirmDialog("Discard your changes?", "Discard", DISCARD_DETAIL));
+    const leaves = !isChanged() || (await confirmDialog(t("dialog.discard"), t("dialog.discardIt"), t("dialog.discardDetail")));
     isAsking = false;
     if (leaves) dialog.close();
   };
@@ -90,7 +90,7 @@ export function confirmDialog(question, confirmLabel, detail = "") {
         h(
           "div",
           { class: "buttons" },
-          button("Cancel", () => dialog.close()),
+          button(t("common.cancel"), () => dialog.close()),
           confirm,
         ),
       ],

@@ -1,8 +1,9 @@
 /** The log of one account's events, and their rate per second. */
 
 import { now } from "./clock.js";
+import { t } from "./strings.js";
 
-/** Bindings of the events in the log. */
+/** Bindings of the events in the log, of the categories that every server has. */
 export const EVENT_BINDINGS = [
   "call.*.*",
   "notification.*",
@@ -11,14 +12,14 @@ export const EVENT_BINDINGS = [
   "conference.event.*.*",
 ];
 
-/** Categories, with their display names. */
-export const EVENT_KINDS = {
-  call: "Call",
-  notification: "Notification",
-  object: "Object",
-  fax: "Fax",
-  conference: "Conference",
-};
+/** The categories of `EVENT_BINDINGS`. */
+const KNOWN_KINDS = ["call", "notification", "object", "fax", "conference"];
+
+/** Categories whose events are not in the log: other views show them. */
+const OTHER_KINDS = ["calls", "parking", "presence"];
+
+/** The most bindings of the categories of one installation. */
+const MAX_OWN_BINDINGS = 50;
 
 const MAX_EVENTS = 1000;
 
@@ -28,9 +29,27 @@ const TRUNCATE_THRESHOLD = 200;
 /** Seconds that the event rate covers. */
 export const RATE_WINDOW_S = 120;
 
+/**
+ * Return the bindings of the categories that only this installation has, with the name of the category of each:
+ * `categories` is the server's list of bindings by category, in which `{…}` stands for any word.
+ */
+export function ownBindings(categories) {
+  const kinds = new Map();
+  for (const [kind, bindings] of Object.entries(categories)) {
+    if (KNOWN_KINDS.includes(kind) || OTHER_KINDS.includes(kind)) continue;
+    for (const binding of bindings) {
+      if (kinds.size < MAX_OWN_BINDINGS) kinds.set(binding.replaceAll(/\{[^{}]*\}/g, "*"), kind);
+    }
+  }
+  return kinds;
+}
+
 export class EventLog extends EventTarget {
   constructor() {
     super();
+    /** The names of the categories, known ones first. */
+    this.kinds = [...KNOWN_KINDS];
+    this.ownKinds = new Map();
     this.clear();
   }
 
@@ -43,14 +62,22 @@ export class EventLog extends EventTarget {
     this.dispatchEvent(new Event("change"));
   }
 
+  /** Know the categories of this installation: names by binding, see `ownBindings`. */
+  addKinds(ownKinds) {
+    this.ownKinds = ownKinds;
+    this.kinds = [...new Set([...KNOWN_KINDS, ...ownKinds.values()])];
+    this.dispatchEvent(new Event("kinds"));
+  }
+
   /** Add an event frame. */
   add(frame) {
-    const kind = frame.subscribed_key.split(".")[0];
+    const key = frame.subscribed_key;
+    const kind = this.ownKinds.get(key) ?? key.split(".")[0];
     const receivedAt = now();
     this.append({
       receivedAt,
       kind,
-      kindName: EVENT_KINDS[kind] ?? kind,
+      kindName: kindName(kind),
       name: frame.name,
       summary: summarize(kind, frame.data),
       data: frame.data,
@@ -65,9 +92,9 @@ export class EventLog extends EventTarget {
     this.append({
       receivedAt: now(),
       kind: "gap",
-      kindName: "Gap",
-      name: "events are missing",
-      summary: "the connection was lost for too long",
+      kindName: t("event.gap"),
+      name: t("event.gapName"),
+      summary: t("event.gapSummary"),
       data: {},
       routingKey: "",
     });
@@ -91,6 +118,24 @@ export class EventLog extends EventTarget {
   }
 }
 
+/** Return the name of a category that users see: that of one of this installation is as it is. */
+export function kindName(kind) {
+  return KNOWN_KINDS.includes(kind) ? t(`event.kind.${kind}`) : kind;
+}
+
+/** Return the icon of a category. */
+export function kindIcon(kind) {
+  const icons = {
+    call: "phone",
+    notification: "bell",
+    object: "box",
+    fax: "printer",
+    conference: "users",
+    gap: "triangle-alert",
+  };
+  return icons[kind] ?? "zap";
+}
+
 function summarize(kind, data) {
   const caller = join(data.caller_id_name, data.caller_id_number);
   const callee = join(data.callee_id_name, data.callee_id_number);
@@ -98,7 +143,7 @@ function summarize(kind, data) {
     call: [
       [caller, callee].filter(Boolean).join(" → "),
       data.hangup_cause,
-      data.parking_slot && `slot ${data.parking_slot}`,
+      data.parking_slot && t("event.slot", { slot: data.parking_slot }),
     ],
     notification: [caller, join(data.from_user, data.to_user), data.fax_to_number],
     object: [data.type, data.id],

@@ -6,6 +6,7 @@
  */
 
 import { now } from "./clock.js";
+import { t } from "./strings.js";
 
 /** The share of a token's remaining life after which it is renewed. */
 const RENEWAL_SHARE = 0.75;
@@ -45,7 +46,7 @@ export class TokenRenewal {
     try {
       session = await this.signIn();
     } catch (error) {
-      this.error = error.status === 401 ? "the API key is no longer valid" : error.message;
+      this.error = error.status === 401 ? t("signIn.keyInvalid") : error.message;
       // A revoked key does not come back.
       if (error.status !== 401) this.wait(RETRY_DELAY_MS);
       return false;

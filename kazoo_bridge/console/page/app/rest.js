@@ -1,9 +1,13 @@
 /** Client of the REST API. */
 
 import { syncClock } from "./clock.js";
+import { t } from "./strings.js";
 
-/** Relative to the console, so that a proxy can serve both below any path. */
-const API_ROOT = new URL("../../v2/", new URL(".", import.meta.url));
+/**
+ * Relative to the console's page, so that a proxy can serve both below any path. (Tests have no page. The path
+ * of this module has a revision.)
+ */
+const API_ROOT = new URL("../v2/", globalThis.document?.baseURI ?? "http://localhost/console/");
 
 const REQUEST_TIMEOUT_MS = 20000;
 
@@ -73,7 +77,7 @@ export class RestClient {
       });
       envelope = await response.json();
     } catch (error) {
-      const message = error.name === "TimeoutError" ? "the request timed out" : "the server is unreachable";
+      const message = t(error.name === "TimeoutError" ? "error.timeout" : "error.unreachable");
       throw new RestError(response?.status ?? 0, message);
     }
     syncClock(envelope.timestamp);

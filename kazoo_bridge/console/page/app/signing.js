@@ -1,27 +1,27 @@
 /** The kinds of signatures of webhooks: words for them, and the requests that choose one. */
 
+import { t } from "./strings.js";
+
 /** The names of the kinds, the server's default first. */
-export const SIGNATURES = { hmac: "Shared secret (HMAC)", ed25519: "Key pair (ed25519)" };
+export const SIGNATURES = { hmac: t("signing.hmac"), ed25519: t("signing.ed25519") };
 
 /** What each kind means for the receiver. */
 export const SIGNATURE_HINTS = {
-  hmac: "The receiver verifies requests with the same secret that signs them, so both must keep it safe.",
-  ed25519:
-    "The receiver verifies requests with a public key, which cannot sign any. The private key never leaves" +
-    " the server.",
+  hmac: t("signing.hmacHint"),
+  ed25519: t("signing.ed25519Hint"),
 };
 
 /** How long a replaced secret stays valid: seconds and words. The first is the default. */
 export const OVERLAPS = [
-  [86400, "for one more day"],
-  [3600, "for one more hour"],
-  [604800, "for one more week"],
-  [0, "no longer: it ends now"],
+  [86400, t("signing.day")],
+  [3600, t("signing.hour")],
+  [604800, t("signing.week")],
+  [0, t("signing.now")],
 ];
 
 /** Describe how the requests of a webhook are signed. */
 export function signatureText({ signed, signature }) {
-  return signed ? (SIGNATURES[signature] ?? signature ?? "yes") : "no";
+  return signed ? (SIGNATURES[signature] ?? signature ?? t("signing.yes")) : t("signing.no");
 }
 
 /**
@@ -40,23 +40,17 @@ export function secretRequest(signature, given = "", overlap = null) {
 export function revealedKey({ secret, public_key: publicKey }) {
   if (publicKey) {
     return {
-      title: "Give the receiver this public key",
-      label: "Public key",
+      title: t("signing.publicKeyTitle"),
+      label: t("hook.publicKey"),
       value: publicKey,
-      hint:
-        "Enter it at the receiver, which verifies the header webhook-signature of each request with it" +
-        " (the signatures that begin with v1a). It is not secret, and stays visible on the webhook's page." +
-        " The server keeps the private key.",
+      hint: t("signing.publicKeyHint"),
     };
   }
   if (!secret) return null;
   return {
-    title: "Save this secret",
-    label: "Secret",
+    title: t("signing.secretTitle"),
+    label: t("signing.secret"),
     value: secret,
-    hint:
-      "Enter it at the receiver, which verifies the header webhook-signature of each request with it (the" +
-      " signatures that begin with v1). Anyone who has it can sign requests. It is not shown again: if it" +
-      " is lost, create a new one.",
+    hint: t("signing.secretHint"),
   };
 }

@@ -6,6 +6,8 @@
  * new call), "expired" (the token is invalid).
  */
 
+import { t } from "./strings.js";
+
 /** How often the connection is checked: a hung server is noticed within two intervals. */
 const HEARTBEAT_INTERVAL_MS = 3500;
 
@@ -34,6 +36,8 @@ export class EventSocket extends EventTarget {
     this.lastRequestId = 0;
     this.failures = 0;
     this.session = null;
+    /** The id of this socket in the list of sockets; null before the first connection. */
+    this.socketId = null;
     this.sequence = 0;
     this.isOpen = false;
     this.onOnline = () => this.retryNow();
@@ -116,6 +120,7 @@ export class EventSocket extends EventTarget {
       const message = { action: "resume", auth_token: this.token, name: CLIENT_NAME, data };
       const reply = await this.request(message);
       this.session = reply.session;
+      this.socketId = reply.websocket_session_id ?? null;
       if (!reply.resumed) this.sequence = reply.sequence;
       if (reply.gap) this.dispatchEvent(new Event("gap"));
       // The gap may include the snapshot of live calls, so all subscriptions are renewed.
@@ -129,8 +134,16 @@ export class EventSocket extends EventTarget {
     }
   }
 
-  async subscribe() {
-    const requests = this.bindings.map((binding) =>
+  /** Subscribe to further bindings, now or with the next connection. */
+  addBindings(bindings) {
+    const added = bindings.filter((binding) => !this.bindings.includes(binding));
+    this.bindings = [...this.bindings, ...added];
+    // A connection that breaks meanwhile subscribes again when it is back.
+    if (this.state.online) this.subscribe(added).catch(() => {});
+  }
+
+  async subscribe(bindings = this.bindings) {
+    const requests = bindings.map((binding) =>
       this.request({ action: "subscribe", data: { account_id: this.accountId, binding } }).catch((error) => {
         // A category that this installation lacks must not prevent the other subscriptions.
         if (!error.rejected) throw error;
@@ -219,12 +232,12 @@ export class EventSocket extends EventTarget {
     const requestId = String(this.lastRequestId);
     return new Promise((resolve, reject) => {
       if (this.socket?.readyState !== WebSocket.OPEN) {
-        reject(new Error("not connected to the server"));
+        reject(new Error(t("error.notConnected")));
         return;
       }
       const timer = setTimeout(() => {
         this.pending.delete(requestId);
-        reject(new Error("the server did not reply in time"));
+        reject(new Error(t("error.noReply")));
       }, timeoutMs);
       const settle = (callback) => (value) => {
         clearTimeout(timer);

@@ -12,6 +12,7 @@ import english from "./strings/en.js";
 /** Names of the languages, in the language itself, and how to load each; English is always loaded. */
 const LANGUAGES = {
   en: ["English", async () => ({ default: english })],
+  de: ["Deutsch", () => import("./strings/de.js")],
 };
 
 const PREFERENCE = "language";
@@ -21,6 +22,9 @@ export const language = chooseLanguage(
   [preference(PREFERENCE, null), ...(globalThis.navigator?.languages ?? [])],
   Object.keys(LANGUAGES),
 );
+
+/** The locale of dates and numbers: that of the browser for this language, with its region, or the language. */
+export const locale = (globalThis.navigator?.languages ?? []).find((tag) => tag.split("-")[0] === language) ?? language;
 
 // Awaited here, so that texts are there for every module that imports this one.
 const { default: table } = await LANGUAGES[language][1]();

@@ -1,6 +1,8 @@
 /** Toasts: short notifications that screen readers announce. */
 
 import { button, h, openDialogs, setText } from "./dom.js";
+import { icon } from "./icons.js";
+import { t } from "./strings.js";
 
 const SUCCESS_DURATION_MS = 6000;
 
@@ -67,7 +69,7 @@ function showToast(text, kind, durationMs = 0) {
     "div",
     { class: `toast ${kind}` },
     h("span", {}, text),
-    button("✕", () => toast.remove(), { class: "plain", "aria-label": "Dismiss" }),
+    button(icon("x"), () => toast.remove(), { class: "quiet icon-only", "aria-label": t("common.dismiss") }),
   );
   region.append(toast);
   while (region.children.length > MAX_TOASTS) region.firstChild.remove();

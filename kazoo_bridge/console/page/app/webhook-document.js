@@ -1,5 +1,7 @@
 /** Conversions between webhook documents and the fields of the webhook form. */
 
+import { t } from "./strings.js";
+
 /** Shown by the server instead of the value of a header. */
 export const MASK = "********";
 
@@ -33,14 +35,14 @@ export function documentChanges(previous, next) {
  */
 export function conflictText(previous, changes, theirs) {
   const both = Object.keys(documentChanges(previous, theirs)).filter((name) => Object.hasOwn(changes, name));
-  const start = "This webhook was changed by someone else meanwhile. What you have entered is kept, but not saved.";
-  if (!both.length) return `${start} Save again to add your changes to theirs.`;
+  const start = t("form.conflict");
+  if (!both.length) return `${start} ${t("form.conflictOthers")}`;
   const describe = (name) => {
     const value = theirs[name];
-    if (value === undefined) return `${name} (now unset)`;
-    return isObject(value) || Array.isArray(value) ? name : `${name} (now ${JSON.stringify(value)})`;
+    if (value === undefined) return t("form.nowUnset", { name });
+    return isObject(value) || Array.isArray(value) ? name : t("form.nowValue", { name, value: JSON.stringify(value) });
   };
-  return `${start} Both of you have changed ${both.map(describe).join(", ")}. Save again to replace that by yours.`;
+  return `${start} ${t("form.conflictBoth", { names: both.map(describe).join(", ") })}`;
 }
 
 function changedProperties(previous, next) {
@@ -60,8 +62,8 @@ export function entryErrors(field, entries) {
   const errors = {};
   const seen = new Set();
   for (const [key, value] of entries) {
-    if (!key && value) errors[field] = "expected a name beside each value";
-    if (key && seen.has(key)) errors[`${field}.${key}`] = "given twice";
+    if (!key && value) errors[field] = t("form.nameless");
+    if (key && seen.has(key)) errors[`${field}.${key}`] = t("form.twice");
     seen.add(key);
   }
   return errors;
@@ -77,8 +79,8 @@ export function headersOf(entries, stored = {}) {
   for (const [name, value] of entries) {
     const lower = name.toLowerCase();
     const path = `headers.${name}`;
-    if (Object.hasOwn(headers, lower)) fields[path] = "given twice: case does not matter in names";
-    if (value === MASK && !Object.hasOwn(stored, lower)) fields[path] = "enter the value again";
+    if (Object.hasOwn(headers, lower)) fields[path] = t("form.headerTwice");
+    if (value === MASK && !Object.hasOwn(stored, lower)) fields[path] = t("form.again");
     headers[lower] = value;
   }
   if (Object.keys(fields).length) throw Object.assign(new Error("invalid headers"), { fields });
@@ -91,18 +93,18 @@ export function optionTexts(hook) {
     ([key, value]) => `${key}: ${formatFilterValue(value)}`,
   );
   const texts = [
-    ["Filters", filters.join("; ")],
-    ["Headers", Object.keys(hook.headers ?? {}).join(", ")],
-    ["Success codes", (hook.success_codes ?? []).join(", ")],
-    ["Time-out", hook.timeout_ms && `${hook.timeout_ms} ms`],
-    ["Retries after", formatSchedule(hook.retry_schedule_s) && scheduleText(hook.retry_schedule_s)],
-    ["Drops events older than", hook.max_age_s && `${hook.max_age_s} s`],
-    ["Rate limit", hook.rate_limit && `${hook.rate_limit} per second`],
+    [t("form.filters"), filters.join("; ")],
+    [t("form.headers"), Object.keys(hook.headers ?? {}).join(", ")],
+    [t("form.successCodes"), (hook.success_codes ?? []).join(", ")],
+    [t("form.timeoutShort"), hook.timeout_ms && `${hook.timeout_ms} ms`],
+    [t("form.scheduleShort"), formatSchedule(hook.retry_schedule_s) && scheduleText(hook.retry_schedule_s)],
+    [t("form.maxAgeShort"), hook.max_age_s && `${hook.max_age_s} s`],
+    [t("form.rateLimitShort"), hook.rate_limit && t("form.perSecond", { rate: hook.rate_limit })],
   ];
   return texts.filter(([, text]) => text);
 }
 
-const scheduleText = (delays) => (delays.length ? `${delays.join(", ")} s` : "none after the quick ones");
+const scheduleText = (delays) => (delays.length ? `${delays.join(", ")} s` : t("form.noSchedule"));
 
 /** Return the object, or null when it has no properties. */
 export function nullIfEmpty(object) {
@@ -150,14 +152,20 @@ export function parseSuccessCodes(text) {
   return nullIfEmpty(parseList(text.toLowerCase()));
 }
 
+/** Return what is wrong with the text of a URL, by field name; no text is for the server to refuse. */
+export function urlError(text) {
+  const isHttp = URL.canParse(text) && /^https?:\/\/[^\s]+$/.test(text);
+  return isHttp || text === "" ? {} : { uri: t("form.url") };
+}
+
 /** Return what is wrong with the texts of success codes and of a retry schedule, by field name. */
 export function listErrors(successCodes, schedule) {
   const errors = {};
   if (!(parseSuccessCodes(successCodes) ?? []).every((code) => /^[2-5](\d\d|xx)$/.test(code))) {
-    errors.success_codes = "expected codes from 200 to 599, or classes like 2xx, separated by commas";
+    errors.success_codes = t("form.codes");
   }
   if (!(parseSchedule(schedule) ?? []).every(Number.isInteger)) {
-    errors.retry_schedule_s = "expected whole seconds, separated by commas, or none";
+    errors.retry_schedule_s = t("form.seconds");
   }
   return errors;
 }
@@ -177,9 +185,9 @@ export function parseSchedule(text) {
 /** Return the options {value: label} of a modifier of the catalogue, with "all" first. */
 export function modifierOptions({ items }) {
   const options = Array.isArray(items)
-    ? items.map((value) => [value, value === "all" ? "All" : value])
+    ? items.map((value) => [value, value === "all" ? t("form.all") : value])
     : Object.entries(items ?? {}).map(([value, { friendly_name: label }]) => [value, label ?? value]);
-  return Object.fromEntries([["all", "All"], ...options]);
+  return Object.fromEntries([["all", t("form.all")], ...options]);
 }
 
 /** Return the entries of an object except those with the given keys. */

@@ -2,6 +2,10 @@
 
 import calls from "./en/calls.js";
 import cockpit from "./en/cockpit.js";
+import common from "./en/common.js";
+import events from "./en/events.js";
 import people from "./en/people.js";
+import shell from "./en/shell.js";
+import webhooks from "./en/webhooks.js";
 
-export default Object.freeze({ ...calls, ...cockpit, ...people });
+export default Object.freeze({ ...common, ...calls, ...cockpit, ...events, ...people, ...shell, ...webhooks });

@@ -2,7 +2,9 @@
 
 import { openDialog } from "../dialogs.js";
 import { button, h, setAttribute, setText } from "../dom.js";
+import { icon } from "../icons.js";
 import { accountPath } from "../rest.js";
+import { t } from "../strings.js";
 import { notifyError } from "../toasts.js";
 
 const MAX_OPTIONS = 100;
@@ -29,8 +31,8 @@ export class AccountSwitcher {
     }
     if (!hasDescendants || this.enabled) return;
     this.enabled = true;
-    const attributes = { "aria-haspopup": "dialog", "aria-label": `Account ${account.name}, switch` };
-    this.element.replaceChildren(button([this.name, " ▾"], () => this.open(), attributes));
+    const attributes = { "aria-haspopup": "dialog", "aria-label": t("switcher.switch", { account: account.name }), class: "plain" };
+    this.element.replaceChildren(button([this.name, icon("chevron-down")], () => this.open(), attributes));
   }
 
   dispose() {
@@ -44,7 +46,7 @@ export class AccountSwitcher {
     try {
       accounts = await this.load();
     } catch (error) {
-      if (!this.disposed) notifyError(`Cannot list the accounts: ${error.message}`);
+      if (!this.disposed) notifyError(t("switcher.cannotList", { reason: error.message }));
       return;
     } finally {
       this.loading = false;
@@ -53,19 +55,19 @@ export class AccountSwitcher {
   }
 
   openList(accounts) {
-    const list = h("ul", { class: "listbox", role: "listbox", "aria-label": "Accounts", id: "accounts" });
+    const list = h("ul", { class: "listbox", role: "listbox", "aria-label": t("switcher.list"), id: "accounts" });
     const count = h("p", { class: "hint", role: "status" });
     const search = h("input", {
       type: "search",
-      "aria-label": "Search accounts by name, realm or id",
-      placeholder: "Name, realm or id",
+      "aria-label": t("switcher.search"),
+      placeholder: t("switcher.searchHint"),
       role: "combobox",
       "aria-expanded": "true",
       "aria-controls": "accounts",
       "aria-autocomplete": "list",
       autocomplete: "off",
     });
-    const dialog = openDialog("Switch account", [search, count, list], { className: "account-dialog" });
+    const dialog = openDialog(t("switcher.title"), [search, count, list], { className: "account-dialog" });
     const select = (account) => {
       dialog.close();
       if (account.id === this.session.account.id) return;
@@ -86,8 +88,8 @@ export class AccountSwitcher {
       const matching = filterAccounts(accounts, search.value);
       shown = matching.slice(0, MAX_OPTIONS);
       list.replaceChildren(...shown.map((account, index) => this.option(account, index, select)));
-      const total = `${matching.length} ${matching.length === 1 ? "account" : "accounts"}`;
-      setText(count, matching.length > shown.length ? `${total}, showing the first ${shown.length}` : total);
+      const total = t("switcher.count", { count: matching.length });
+      setText(count, matching.length > shown.length ? t("switcher.first", { total, shown: shown.length }) : total);
       setActive(0);
     };
     search.addEventListener("input", filter);

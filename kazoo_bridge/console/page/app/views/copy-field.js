@@ -2,6 +2,8 @@
 
 import { copyText } from "../clipboard.js";
 import { button, h } from "../dom.js";
+import { icon } from "../icons.js";
+import { t } from "../strings.js";
 import { notify, notifyError } from "../toasts.js";
 
 /** Create the field of a text; it has `select()`. */
@@ -9,17 +11,17 @@ export function copyField(label, text) {
   const attributes = { type: "text", readonly: true, value: text, "aria-label": label, class: "secret" };
   const input = h("input", attributes);
   const copy = button(
-    "Copy",
+    [icon("copy"), t("common.copy")],
     async () => {
       const copied = await copyText(text, () => input.select());
       if (!copied) {
-        notifyError("The browser does not allow copying: copy the selected text with Ctrl+C");
+        notifyError(t("common.noCopying"));
         return;
       }
       copy.focus();
-      notify(`${label} copied`);
+      notify(t("common.copied", { what: label }));
     },
-    { "aria-label": `Copy ${label.toLowerCase()}` },
+    { "aria-label": t("common.copyIt", { what: label.toLowerCase() }) },
   );
   const field = h("div", { class: "copy-field" }, input, copy);
   field.select = () => input.select();

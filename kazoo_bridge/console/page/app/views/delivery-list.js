@@ -1,9 +1,11 @@
 /** Deliveries of a webhook that are pending or dead letters, and their replay. */
 
+import { toLocalInput } from "../attempt-filters.js";
 import { formatDateTime, toGregorian } from "../clock.js";
 import { confirmDialog } from "../dialogs.js";
 import { h, setText, singleClickButton } from "../dom.js";
 import { relativeTime } from "../relative-time.js";
+import { t } from "../strings.js";
 import { notify, withErrorToast } from "../toasts.js";
 import { waitingReason } from "../webhook-state.js";
 import { PagedList } from "./paged-list.js";
@@ -20,28 +22,34 @@ export class DeliveryList {
     Object.assign(this, { rest, path, status, sender });
     this.isDead = status === "dead";
     const fetchPage = (query) => this.fetch(status, query);
-    const emptyText = this.isDead ? "No dead letters." : "No pending deliveries.";
-    this.list = new PagedList(fetchPage, (delivery) => this.row(delivery), emptyText);
+    const emptyText = () =>
+      this.isDead
+        ? [t("deliveries.noDead"), t("deliveries.noDeadDetail")]
+        : [t("deliveries.noPending"), t("deliveries.noPendingDetail")];
+    this.list = new PagedList(fetchPage, (delivery) => this.row(delivery), emptyText, "inbox");
     this.notice = h("p", { class: "notice", role: "status" });
-    this.replayAll = h("button", { type: "submit" }, "Replay all");
-    this.element = h("div", {}, this.notice, this.isDead ? this.replayForm() : null, this.list.element);
+    this.replayAll = h("button", { type: "submit" }, t("deliveries.replayAll"));
+    this.form = this.isDead ? this.replayForm() : null;
+    this.element = h("div", {}, this.notice, this.form, this.list.element);
   }
 
-  load() {
-    return this.list.load();
+  async load() {
+    await this.list.load();
+    // There is nothing to replay.
+    if (this.form) this.form.hidden = !this.list.items.length;
   }
 
   /** Show what the state of the webhook means for its deliveries: a disabled one sends nothing. */
   showHook(hook) {
     setText(this.notice, this.isDead ? "" : waitingReason(hook));
-    setText(this.replayAll, this.sender.isDisabled ? "Enable and replay all" : "Replay all");
+    setText(this.replayAll, t(this.sender.isDisabled ? "deliveries.enableAndReplayAll" : "deliveries.replayAll"));
     for (const control of this.element.querySelectorAll("button[data-retry]")) {
       setText(control, this.retryLabel());
     }
   }
 
   retryLabel() {
-    return this.sender.label(this.isDead ? "Replay" : "Retry now");
+    return this.sender.label(t(this.isDead ? "attempts.replay" : "deliveries.retryNow"));
   }
 
   fetch(status, query) {
@@ -50,41 +58,32 @@ export class DeliveryList {
 
   replayForm() {
     const input = h("input", { type: "datetime-local", required: true });
-    input.value = formatLocalInput(new Date(Date.now() - DEFAULT_REPLAY_PERIOD_MS));
+    input.value = toLocalInput(new Date(Date.now() - DEFAULT_REPLAY_PERIOD_MS));
     const onSubmit = async (event) => {
       event.preventDefault();
       const since = toGregorian(new Date(input.value));
+      const time = formatDateTime(since);
       const enables = this.sender.isDisabled;
-      const first = enables ? "The webhook is enabled. " : "";
-      const detail = `${first}The receiver gets every delivery that failed since ${formatDateTime(since)}.`;
-      const label = enables ? "Enable and replay" : "Replay";
-      if (!(await confirmDialog("Replay all dead letters?", label, detail))) return;
-      await withErrorToast("Replay failed", async () => {
+      const detail = [enables && t("deliveries.isEnabled"), t("deliveries.replayDetail", { time })];
+      const label = t(enables ? "deliveries.enableAndReplay" : "attempts.replay");
+      if (!(await confirmDialog(t("deliveries.replayQuestion"), label, detail.filter(Boolean).join(" ")))) return;
+      await withErrorToast(t("deliveries.notReplayed"), async () => {
         if (enables) await this.sender.enable();
         const { recovered } = await this.rest.send("POST", this.path("deliveries", "recover"), { since });
-        notify(
-          recovered
-            ? `Replaying ${recovered} ${recovered === 1 ? "delivery" : "deliveries"}`
-            : `No delivery has failed since ${formatDateTime(since)}`,
-        );
+        notify(recovered ? t("deliveries.replaying", { count: recovered }) : t("deliveries.noneFailed", { time }));
         await this.load();
       });
     };
     return h(
       "form",
-      { class: "toolbar", onsubmit: onSubmit },
-      h("label", {}, "Failed since ", input),
+      { class: "toolbar", onsubmit: onSubmit, hidden: true },
+      h("label", { class: "check" }, t("deliveries.since"), input),
       this.replayAll,
     );
   }
 
   row(delivery) {
-    const attempts = `${delivery.attempts} ${delivery.attempts === 1 ? "attempt" : "attempts"}`;
-    const next =
-      delivery.next_attempt && !this.sender.isDisabled
-        ? `next attempt ${formatDateTime(delivery.next_attempt)}`
-        : "";
-    const result = `${attempts}, ${delivery.reason || "not attempted yet"}`;
+    const next = delivery.next_attempt && !this.sender.isDisabled;
     const payload = JSON.stringify(delivery.payload, null, 2);
     return h(
       "div",
@@ -95,11 +94,17 @@ export class DeliveryList {
         h(
           "summary",
           {},
-          relativeTime(delivery.created),
-          h("code", {}, delivery.hook_event),
-          h("span", {}, [result, next].filter(Boolean).join(" · ")),
+          h("b", {}, delivery.hook_event),
+          h("span", { class: "event-summary" }, delivery.reason || t("deliveries.notAttempted")),
+          h(
+            "span",
+            { class: "record-facts" },
+            h("small", {}, t("deliveries.attempts", { count: delivery.attempts })),
+            next && h("small", {}, t("deliveries.next"), " ", relativeTime(delivery.next_attempt)),
+            relativeTime(delivery.created),
+          ),
         ),
-        h("pre", { tabindex: "0", "aria-label": "Payload" }, payload),
+        h("pre", { tabindex: "0", "aria-label": t("deliveries.payload") }, payload),
       ),
       singleClickButton(this.retryLabel(), () => this.retry(delivery), { "data-retry": true }),
     );
@@ -109,9 +114,4 @@ export class DeliveryList {
     await this.sender.retry(id);
     await this.load();
   }
-}
-
-/** Format a date for an input of type datetime-local: local time, without a zone. */
-function formatLocalInput(date) {
-  return new Date(date.getTime() - date.getTimezoneOffset() * 60000).toISOString().slice(0, 16);
 }

@@ -3,27 +3,28 @@
 import { openDialog } from "../dialogs.js";
 import { h } from "../dom.js";
 import { areOn, turn } from "../shortcuts.js";
+import { t } from "../strings.js";
 import { TABLE_SHORTCUTS } from "./calls.js";
 
 /** Open the dialog; `views` are the titles of the views, by number from 1. */
 export function openHelp(views) {
   const everywhere = [
-    ["/", "search"],
-    ["↓ Enter", "from the search to the results"],
+    ["/", t("help.search")],
+    ["↓ Enter", t("help.toResults")],
     ...views.map((title, index) => [String(index + 1), title]),
-    ["?", "this help"],
-    ["Esc", "close a dialog, clear a search"],
+    ["?", t("help.help")],
+    ["Esc", t("help.escape")],
   ];
   const onchange = ({ target }) => turn(target.checked);
   const toggle = h("input", { type: "checkbox", checked: areOn(), onchange });
   openDialog(
-    "Keyboard shortcuts",
+    t("help.title"),
     h(
       "div",
       { class: "help" },
-      section("Everywhere", everywhere),
-      h("label", {}, toggle, "Single keys everywhere (kept in this browser)"),
-      section("In the table of calls", TABLE_SHORTCUTS),
+      section(t("help.everywhere"), everywhere),
+      h("label", {}, toggle, t("help.toggle")),
+      section(t("help.calls"), TABLE_SHORTCUTS),
     ),
   );
 }

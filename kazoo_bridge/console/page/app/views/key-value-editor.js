@@ -1,15 +1,20 @@
 /** An editor for an object's keys and values. */
 
 import { button, h, setAttribute } from "../dom.js";
+import { icon } from "../icons.js";
+import { t } from "../strings.js";
 import { MASK } from "../webhook-document.js";
 
 export class KeyValueEditor {
-  /** With `masked`, values that are the server's mask are shown as one, and kept if left empty. */
-  constructor(title, hint, keyLabel, valueLabel, entries, masked = false) {
-    Object.assign(this, { title, keyLabel, valueLabel, masked });
+  /**
+   * With `masked`, values that are the server's mask are shown as one, and kept if left empty. `keyList` is the id
+   * of a list that suggests keys.
+   */
+  constructor(title, hint, keyLabel, valueLabel, entries, { masked = false, keyList = null } = {}) {
+    Object.assign(this, { title, keyLabel, valueLabel, masked, keyList });
     this.list = h("div", { class: "key-values" });
-    this.add = button("Add", () => this.append("", "").querySelector("input").focus(), {
-      "aria-label": `Add to ${title}`,
+    this.add = button([icon("plus"), t("form.add")], () => this.append("", "").querySelector("input").focus(), {
+      "aria-label": t("form.addTo", { title }),
     });
     this.element = h(
       "fieldset",
@@ -38,13 +43,13 @@ export class KeyValueEditor {
       this.element.dispatchEvent(new Event("input", { bubbles: true }));
     };
     const isMasked = this.masked && value === MASK;
-    const keep = { placeholder: MASK, "aria-label": `${this.title}: ${this.valueLabel}, kept if left empty` };
+    const keep = { placeholder: MASK, "aria-label": t("form.kept", { label: `${this.title}: ${this.valueLabel}` }) };
     const row = h(
       "div",
       { class: "key-value" },
-      input(this.keyLabel, key),
+      input(this.keyLabel, key, { list: this.keyList }),
       isMasked ? input(this.valueLabel, "", keep) : input(this.valueLabel, value),
-      button("✕", remove, { class: "plain", "aria-label": `Remove from ${this.title}` }),
+      button(icon("x"), remove, { class: "quiet icon-only", "aria-label": t("form.removeFrom", { title: this.title }) }),
     );
     row.isMasked = isMasked;
     this.list.append(row);

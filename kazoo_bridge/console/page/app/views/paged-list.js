@@ -1,6 +1,8 @@
 /** A list that loads pages on demand, newest items first. */
 
-import { KeyedList, button, h, setText } from "../dom.js";
+import { KeyedList, button, h } from "../dom.js";
+import { t } from "../strings.js";
+import { EmptyState } from "./empty-state.js";
 
 const PAGE_SIZE = 25;
 
@@ -8,16 +10,20 @@ const PAGE_SIZE = 25;
 const MAX_PAGE_SIZE = 1000;
 
 export class PagedList {
-  /** `fetchPage(query)` resolves to an envelope; `createRow(item)` returns an element. */
-  constructor(fetchPage, createRow, emptyText) {
+  /**
+   * `fetchPage(query)` resolves to an envelope; `createRow(item)` returns an element; `emptyText()` the title and
+   * the text (or only the title) for an empty list; `iconName` its icon.
+   */
+  constructor(fetchPage, createRow, emptyText, iconName) {
     Object.assign(this, { fetchPage, emptyText });
     const list = h("ul", { class: "records" });
     this.rows = new KeyedList(list, ({ item }) => h("li", {}, createRow(item)));
     this.items = [];
     this.lastRequest = 0;
-    this.note = h("p", { class: "empty", role: "status" }, "Loading…");
-    this.more = button("Show more", () => this.loadMore(), { hidden: true });
-    this.element = h("div", {}, list, this.note, this.more);
+    this.note = new EmptyState(iconName);
+    this.note.show(t("common.loading"));
+    this.more = button(t("common.showMore"), () => this.loadMore(), { hidden: true });
+    this.element = h("div", {}, list, this.note.element, h("p", {}, this.more));
   }
 
   /** Load the items again, as many as are shown. Open items stay open, and focus stays where it is. */
@@ -64,9 +70,9 @@ export class PagedList {
       onItems(envelope.data);
       this.nextKey = envelope.next_start_key;
       this.more.hidden = this.nextKey === undefined;
-      setText(this.note, this.items.length ? "" : this.emptyText);
+      this.note.show(...(this.items.length ? [""] : this.emptyText()));
     } catch (error) {
-      if (!isOutdated()) setText(this.note, `Cannot load the list: ${error.message}.`);
+      if (!isOutdated()) this.note.show(t("common.cannotList", { reason: error.message }));
     }
   }
 }

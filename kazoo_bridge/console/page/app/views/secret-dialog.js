@@ -2,6 +2,7 @@
 
 import { openDialog } from "../dialogs.js";
 import { h, runOnce, setAttribute, setText, uniqueId } from "../dom.js";
+import { t } from "../strings.js";
 import { OVERLAPS, SIGNATURES, SIGNATURE_HINTS, revealedKey, secretRequest } from "../signing.js";
 import { copyField } from "./copy-field.js";
 
@@ -25,7 +26,7 @@ export function openSecretForm(hook, save) {
       saved = await save(data);
       dialog.close();
     });
-    const title = hook.signed ? "Create a new secret" : "Sign the requests";
+    const title = t(hook.signed ? "signing.renew" : "signing.begin");
     const dialog = openDialog(title, form.element, { persistent: true, onClose: () => resolve(saved) });
     form.focus();
   });
@@ -53,30 +54,30 @@ class SecretForm {
     });
     const overlapOptions = OVERLAPS.map(([seconds, text]) => h("option", { value: String(seconds) }, text));
     this.overlap = hook.signed ? h("select", { id: uniqueId("field") }, overlapOptions) : null;
-    this.submit = h("button", { type: "submit", class: "primary" }, "Create secret");
+    this.submit = h("button", { type: "submit", class: "primary" }, t("signing.create"));
     this.element = h(
       "form",
       { class: "hook-form", novalidate: true, onsubmit: (event) => this.onSubmit(event) },
       h(
         "fieldset",
         {},
-        h("legend", {}, "Kind of signature"),
+        h("legend", {}, t("signing.kind")),
         this.kinds.map(({ element }) => element),
       ),
       this.overlap &&
         h(
           "div",
           { class: "field" },
-          h("label", { for: this.overlap.id }, "The current secret stays valid"),
+          h("label", { for: this.overlap.id }, t("signing.overlap")),
           this.overlap,
-          h("small", {}, "During this time requests carry both signatures, so that the receiver can switch."),
+          h("small", {}, t("signing.overlapHint")),
         ),
       h(
         "div",
         { class: "field" },
-        h("label", { for: this.given.id }, "Own secret or private key (optional)"),
+        h("label", { for: this.given.id }, t("signing.own")),
         this.given,
-        h("small", {}, "Without it the server generates one."),
+        h("small", {}, t("signing.ownHint")),
       ),
       this.error,
       h("div", { class: "buttons" }, this.submit),
