@@ -51,7 +51,7 @@ def open_view(page: Page, view: str) -> None:
 
 def call_rows(page: Page) -> Locator:
     """Locate the rows of live calls, without calls that have just ended."""
-    return page.locator("table.calls tbody tr:not([data-state=ended])")
+    return page.locator("table.calls tr[data-call-id]:not([data-state=ended])")
 
 
 def call_row(page: Page, call_id: str) -> Locator:

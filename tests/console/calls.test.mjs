@@ -168,9 +168,9 @@ test("a call whose leg continues in another call has not ended", () => {
   calls.applyEvent({ name: "removed", data: { call_ids: ["a"] } });
   assert.deepEqual(
     calls.calls.map(({ id, state }) => [id, state]),
-    [["b", "answered"]],
+    [["a", "answered"]],
   );
-  assert.equal(calls.findCurrent(call).id, "b");
+  assert.equal(calls.findCurrent(call).legs.length, 1);
 });
 
 test("an unchanged call stays the same object", () => {
@@ -381,4 +381,21 @@ test("a caller who is left alone is not shown with the party that has left", () 
   assert.deepEqual(onlyCall(alone).callee, { name: "", number: "+15550199" });
   const parked = onlyCall({ ...alone, state: "parked", parking_slot: "101" });
   assert.equal(callName(parked), "Solveig (+15550100)");
+});
+
+test("a call keeps its id while one of its legs lives on, and a part that leaves it is another call", () => {
+  const calls = new LiveCalls();
+  const apply = (name, legs, ids = []) => {
+    calls.applyEvent({ name, data: { calls: legs, call_ids: ids } });
+    return calls.calls.filter(({ endedAt }) => !endedAt).map(({ id, legs: shown }) => `${id}: ${shown.map((one) => one.call_id)}`);
+  };
+  apply("snapshot", [callerLeg, calleeLeg]);
+  const next = leg("c", { direction: "outbound", timestamp: 63961574500, other_leg_call_id: "b" });
+  assert.deepEqual(apply("changed", [next], ["a"]), ["a: b,c"]);
+  assert.deepEqual(apply("changed", [{ ...next, other_leg_call_id: undefined }]).sort(), ["a: b", "c: c"]);
+  assert.deepEqual(apply("removed", [], ["b"]), ["c: c"]);
+  assert.deepEqual(
+    calls.calls.filter(({ endedAt }) => endedAt).map(({ id }) => id),
+    ["a"],
+  );
 });

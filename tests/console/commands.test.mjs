@@ -371,3 +371,95 @@ test("a call that ends during the confirmation is not hung up", async () => {
   assert.deepEqual(sent, []);
   assert.deepEqual(toasts(), ["toast success: Ada to unknown: the call has already ended"]);
 });
+
+const PHONE = { type: "user", id: "u9", name: "My desk (2009)" };
+
+test("a call is picked up by the operator's phone: the party that waits is connected to it", async () => {
+  await commands.pickUp(showCall(CALLER, { ...CALLEE, state: "held" }), PHONE, true);
+  assert.deepEqual(sent, [["a", "intercept", { target_type: "user", target_id: "u9", auto_answer: true }]]);
+  assert.deepEqual(toasts(), ["toast pending: Connecting Ada to My desk (2009)…"]);
+});
+
+test("a call is parked in a slot of choice", async () => {
+  await commands.park(showCall(CALLER, CALLEE), "104");
+  assert.deepEqual(sent, [["a", "park", { slot: "104" }]]);
+});
+
+test("a transfer names the person, and dials the number", async () => {
+  await commands.transfer(showCall(CALLER, CALLEE), "2005", "blind", "Cy (2005)");
+  assert.deepEqual(sent, [["b", "transfer", { target: "2005", "transfer-type": "blind" }]]);
+  assert.deepEqual(toasts(), ["toast pending: Transferring Ada to Cy (2005)…"]);
+});
+
+test("an attended transfer is completed by the party that made it, whose leg ends", async () => {
+  await commands.transfer(showCall(CALLER, CALLEE), "2005", "attended");
+  const target = { ...TARGET, state: "answered" };
+  change({ ...CALLER, state: "held" }, CALLEE, target);
+  const consultation = commands.consultations.of(calls.calls[0]);
+  assert.deepEqual([consultation.isAnswered, consultation.target.call_id], [true, "t"]);
+  await commands.complete(calls.calls[0]);
+  assert.deepEqual(sent.at(-1), ["b", "hangup", {}]);
+  assert.equal(toasts().at(-1), "toast pending: Connecting Ada to Cy (2005)…");
+  calls.applyEvent({ name: "removed", data: { call_ids: ["b"], calls: [CALLER, target] } });
+  assert.equal(toasts().at(-1), "toast success: Ada is connected to Cy (2005)");
+  assert.equal(commands.consultations.of(calls.calls[0]), null);
+});
+
+test("an attended transfer is cancelled: the target leaves", async () => {
+  await commands.transfer(showCall(CALLER, CALLEE), "2005", "attended");
+  change({ ...CALLER, state: "held" }, TARGET);
+  await commands.cancel(calls.calls[0]);
+  assert.deepEqual(sent.at(-1), ["t", "hangup", {}]);
+  remove("t");
+  assert.equal(toasts().at(-1), "toast success: Ada is back");
+});
+
+test("an attended transfer is swapped: the phone that consults takes the call that it holds, and back", async () => {
+  const agent = { ...CALLEE, authorizing_id: "d", authorizing_type: "device" };
+  const target = { ...TARGET, state: "answered" };
+  await commands.transfer(showCall(CALLER, agent), "2005", "attended");
+  change({ ...CALLER, state: "held" }, target);
+  await commands.swap(calls.calls[0]);
+  assert.deepEqual(sent.at(-1), ["a", "intercept", { target_type: "device", target_id: "d" }]);
+  change(CALLER, { ...target, state: "held" });
+  assert.equal(toasts().at(-1), "toast success: Ada is off hold");
+  change({ ...agent, authorizing_type: undefined });
+  await commands.swap(calls.calls[0]);
+  assert.deepEqual(sent.at(-1), ["t", "intercept", { target_type: "user", target_id: "u" }]);
+});
+
+test("a blind transfer, and one that was refused, are no consultations", async () => {
+  await commands.transfer(showCall(CALLER, CALLEE), "2005", "blind");
+  assert.equal(commands.consultations.begun.size, 0);
+  commands.dispose();
+  socket.error = new Error("no");
+  await commands.transfer(showCall(CALLER, CALLEE), "2005", "attended");
+  assert.equal(commands.consultations.begun.size, 0);
+});
+
+test("a recording that was asked for shows at its call, one that was refused does not", async () => {
+  const call = showCall(CALLER, CALLEE);
+  await commands.record(call, CALLEE, "start");
+  assert.equal(commands.recordings.of(call), "on");
+  commands.dispose();
+  socket.error = new Error("no");
+  await commands.record(call, CALLEE, "stop");
+  assert.equal(commands.recordings.of(call), "on");
+});
+
+test("the operator's phone holds, parks and transfers where it is in the call", async () => {
+  const colleague = { ...CALLER, owner_id: "w" };
+  for (const act of ["hold", "park"]) {
+    commands.isMine = ({ call_id: id }) => id === "b";
+    await commands[act](showCall(colleague, CALLEE));
+    commands.dispose();
+    commands = new CallCommands(socket, calls);
+    await commands[act](showCall(colleague, CALLEE));
+    commands.dispose();
+    commands = new CallCommands(socket, calls);
+  }
+  assert.deepEqual(
+    sent.map(([id, name]) => `${name} ${id}`),
+    ["hold b", "hold a", "park a", "park b"],
+  );
+});

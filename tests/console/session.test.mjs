@@ -18,6 +18,10 @@ beforeEach(() => {
     getItem: (key) => items.get(key) ?? null,
     setItem: (key, value) => items.set(key, value),
     removeItem: (key) => items.delete(key),
+    key: (index) => [...items.keys()][index],
+    get length() {
+      return items.size;
+    },
     items,
   };
 });
@@ -37,8 +41,12 @@ test("a saved session can be loaded until it is cleared", () => {
   assert.equal(load(), null);
   save(SESSION);
   assert.deepEqual(load(), SESSION);
+  sessionStorage.setItem("kazoo-bridge-console.history", "[]");
+  sessionStorage.setItem("kazoo-bridge-console.states", "[]");
+  sessionStorage.setItem("another page", "stays");
   clear();
   assert.equal(load(), null);
+  assert.deepEqual([...sessionStorage.items.keys()], ["another page"]);
 });
 
 test("a malformed session counts as none", () => {

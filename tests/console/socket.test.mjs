@@ -329,6 +329,19 @@ test("the URL comes from the settings, or from the page's own host", () => {
   assert.equal(websocketUrl({ uri: "", secure: false, port: 8 }, securePage), "wss://bridge.example.com:8/");
 });
 
+test("a new call needs no call id, and its later states arrive as outcomes", async () => {
+  await connect();
+  const outcomes = [];
+  socket.addEventListener("outcome", ({ detail }) => outcomes.push(detail));
+  const reply = socket.newCall("originate", { to: "2003" });
+  const { data, request_id: requestId } = current().sent.at(-1);
+  assert.deepEqual(data, { account_id: "acc", command: "originate", data: { to: "2003" } });
+  current().receive({ action: "reply", request_id: requestId, status: "success", data: { command_id: "c" } });
+  assert.deepEqual(await reply, { command_id: "c" });
+  current().receive({ action: "command_outcome", request_id: requestId, data: { command_id: "c", status: "failed" } });
+  assert.deepEqual(outcomes, [{ command_id: "c", status: "failed" }]);
+});
+
 test("further bindings are subscribed to at once, and with the next connection", async () => {
   socket.addBindings(["early.*"]);
   await connect({ session: "s1", websocket_session_id: "192.0.2.1:7", resumed: false, sequence: 10, gap: false });

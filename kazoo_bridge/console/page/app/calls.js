@@ -2,6 +2,7 @@
 
 import { now } from "./clock.js";
 import { formatNumber } from "./numbers.js";
+import { t } from "./strings.js";
 
 /** How long an ended call stays in the list. */
 const ENDED_CALL_DISPLAY_S = 2.5;
@@ -13,14 +14,18 @@ const MAX_EXTENSION_DIGITS = 6;
 const STATE_RANK = { parked: 0, held: 1, answered: 2, ringing: 3 };
 
 export const STATES = {
-  ringing: "Ringing",
-  answered: "Talking",
-  held: "On hold",
-  parked: "Parked",
-  ended: "Ended",
+  ringing: t("state.ringing"),
+  answered: t("state.answered"),
+  held: t("state.held"),
+  parked: t("state.parked"),
+  ended: t("state.ended"),
 };
 
-export const DIRECTIONS = { inbound: "Inbound", outbound: "Outbound", internal: "Internal" };
+export const DIRECTIONS = {
+  inbound: t("direction.inbound"),
+  outbound: t("direction.outbound"),
+  internal: t("direction.internal"),
+};
 
 export class LiveCalls extends EventTarget {
   constructor() {
@@ -83,29 +88,51 @@ export class LiveCalls extends EventTarget {
     this.dispatchEvent(new Event("change"));
   }
 
+  /**
+   * Return the call that these legs have been: a call keeps its id, and so its place on the page, while one of
+   * its legs lives on. Of a call that was divided, the part with its first leg is the same call.
+   */
+  previousCall(legs, previous, used) {
+    const ids = legs.map((leg) => leg.call_id);
+    return ids
+      .map((id) => previous.get(id))
+      .find((call) => call && !used.has(call.id) && (ids.includes(call.id) || !this.legs.has(call.id)));
+  }
+
   rebuild() {
     this.dirty = false;
-    const previous = new Map(this.merged.map((call) => [call.id, call]));
-    const calls = groupLegs([...this.legs.values()]).map(
-      (legs) => reuseUnchanged(previous.get(legs[0].call_id), legs) ?? makeCall(legs),
+    const previous = new Map(
+      this.merged.filter(({ endedAt }) => !endedAt).flatMap((call) => call.allLegs.map((leg) => [leg.call_id, call])),
     );
+    const used = new Set();
+    const calls = groupLegs([...this.legs.values()]).map((legs) => {
+      const before = this.previousCall(legs, previous, used);
+      const id = before?.id ?? legs[0].call_id;
+      used.add(id);
+      return reuseUnchanged(before, legs) ?? makeCall(legs, id);
+    });
     const liveCallIds = new Set(calls.map((call) => call.id));
     const liveLegIds = new Set(calls.flatMap((call) => call.allLegs.map((leg) => leg.call_id)));
     for (const call of this.merged) {
       // A call whose leg continues in another call was merged or transferred; it has not ended.
       const continues = liveCallIds.has(call.id) || call.allLegs.some((leg) => liveLegIds.has(leg.call_id));
-      if (!call.endedAt && !continues) this.ended.set(call.id, { ...call, state: "ended", endedAt: now() });
+      if (!call.endedAt && !continues) this.ended.set(call.id, endCall(call));
     }
     for (const id of liveCallIds) this.ended.delete(id);
     this.merged = [...calls, ...this.ended.values()];
   }
 }
 
+/** Return a call as one that has ended; `lastState` is its state before. */
+export function endCall(call) {
+  const { state, lastState = state, endedAt = now() } = call;
+  return { ...call, state: "ended", lastState, endedAt };
+}
+
 /** Return the previous call when it consists of exactly these legs. */
 function reuseUnchanged(call, legs) {
   const same =
     call !== undefined &&
-    !call.endedAt &&
     call.allLegs.length === legs.length &&
     call.allLegs.every((leg, index) => leg === legs[index]);
   return same ? call : undefined;
@@ -140,12 +167,12 @@ function compareLegs(left, right) {
   return byAge || Number(isInbound(right)) - Number(isInbound(left));
 }
 
-function makeCall(allLegs) {
+function makeCall(allLegs, id) {
   // Internal legs of the switch connect other legs and have no phone, so they appear only without other legs.
   const externalLegs = allLegs.filter((leg) => !leg.is_internal_leg);
   const legs = externalLegs.length ? externalLegs : allLegs;
   return {
-    id: allLegs[0].call_id,
+    id,
     allLegs,
     legs,
     ...partiesOf(legs),
@@ -228,9 +255,8 @@ export function accountLeg(call) {
   return call.legs.find(mayBeAccountLeg) ?? call.legs.find(isAccountLeg) ?? call.legs[0];
 }
 
-/** Return the leg of the remote party, which is parked or transferred; the account's leg if it is alone. */
-export function remoteLeg(call) {
-  const own = accountLeg(call);
+/** Return the leg of the party that is connected to `own`, which is parked or transferred; `own` if it is alone. */
+export function remoteLeg(call, own = accountLeg(call)) {
   const connected = call.legs.find((leg) => leg !== own && leg.call_id === own.other_leg_call_id);
   return connected ?? call.legs.find((leg) => leg !== own) ?? own;
 }
@@ -242,13 +268,18 @@ export function legName(leg) {
 
 /** Format a party. */
 export function partyName({ name, number }) {
-  return name && number ? `${name} (${formatNumber(number)})` : name || formatNumber(number) || "unknown";
+  return name && number ? `${name} (${formatNumber(number)})` : name || formatNumber(number) || t("party.unknown");
 }
 
 /** Format a call by its parties; a party that is alone in a call has no other. */
 export function callName(call) {
   const caller = partyName(call.caller);
-  return call.callee === NO_PARTY ? caller : `${caller} to ${partyName(call.callee)}`;
+  return call.callee === NO_PARTY ? caller : t("party.pair", { caller, callee: partyName(call.callee) });
+}
+
+/** Format the state of a call, with its park slot. */
+export function stateName({ state, slot }) {
+  return state === "parked" && slot ? t("state.parkedIn", { slot }) : STATES[state];
 }
 
 /** Return the text to search a call by: all its parties, of whom a call shows two. */

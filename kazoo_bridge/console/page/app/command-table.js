@@ -7,6 +7,7 @@
  */
 
 import { callName, legName } from "./calls.js";
+import { t } from "./strings.js";
 
 /** How long the first effect of a command may take. */
 const EFFECT_TIMEOUT_MS = 8000;
@@ -89,10 +90,13 @@ const RECORDING = {
   unmask: ["unmask the recording of", "Unmasking the recording of"],
 };
 
+const hasLeg = (call, leg) => call.legs.some(({ call_id: id }) => id === leg.call_id);
+
 const whileLive = (effect) => (run) => (run.call ? effect(run) : ENDED);
 
 /**
  * For each command:
+ * - `command`: its name on the wire, where it is another one;
  * - `task`: what it is to do, to complete the sentence "Could not …";
  * - `doing`: what is said until its effect shows;
  * - `pending`: the same at the call, so without its party; and `done`, if that is said of `success` at the call;
@@ -173,6 +177,34 @@ export const COMMANDS = {
     pending: ({ target }) => `Connecting to ${target}…`,
     effect: connectionEffect,
     otherwise: calling,
+  },
+  complete: {
+    command: "hangup",
+    task: ({ party, target }) => t("consult.complete.task", { party, target }),
+    doing: ({ party, target }) => t("consult.complete.doing", { party, target }),
+    pending: () => t("consult.complete.pending"),
+    effect: whileLive(({ call, leg, party, target }) =>
+      hasLeg(call, leg) ? null : success(t("consult.complete.done", { party, target })),
+    ),
+  },
+  cancel: {
+    command: "hangup",
+    task: ({ target }) => t("consult.cancel.task", { target }),
+    doing: ({ target }) => t("consult.cancel.doing", { target }),
+    pending: () => t("consult.cancel.pending"),
+    effect: whileLive(({ call, leg, party }) =>
+      hasLeg(call, leg) ? null : success(t("consult.cancel.done", { party })),
+    ),
+  },
+  swap: {
+    command: "intercept",
+    task: ({ party, target }) => t("consult.swap.task", { party, target }),
+    doing: ({ party }) => t("consult.swap.doing", { party }),
+    pending: () => t("consult.swap.pending"),
+    effect: whileLive(({ call, leg, party }) => {
+      const now = call.legs.find(({ call_id: id }) => id === leg.call_id);
+      return now && now.state !== "held" ? success(t("consult.swap.done", { party })) : null;
+    }),
   },
   record_call: {
     task: ({ party, data }) => `${RECORDING[data.action][0]} ${party}`,

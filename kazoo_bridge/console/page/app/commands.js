@@ -1,9 +1,12 @@
 /** Commands to live calls: selects the leg and the data for each, and shows its result. */
 
-import { accountLeg, callName, legName, parkedLeg, remoteLeg } from "./calls.js";
+import { accountLeg, callName, legName, legParty, parkedLeg, remoteLeg } from "./calls.js";
 import { COMMANDS, effectOf, firstStage } from "./command-table.js";
+import { Consultations } from "./consultations.js";
 import { confirmDialog } from "./dialogs.js";
 import { h, setText } from "./dom.js";
+import { interceptData, legToPickUp } from "./my-phone.js";
+import { Recordings } from "./recordings.js";
 import { notify, notifyProgress } from "./toasts.js";
 
 /** How long the outcome of a command shows at its call. */
@@ -11,9 +14,12 @@ const OUTCOME_DURATION_MS = 15000;
 
 /** Events: "change", when a call becomes busy or is no longer, or what `statusOf` returns changes. */
 export class CallCommands extends EventTarget {
-  constructor(socket, calls) {
+  /** `isMine(leg)` is whether a leg is that of the operator's phone, which then holds, parks and transfers. */
+  constructor(socket, calls, isMine = () => false) {
     super();
-    Object.assign(this, { socket, calls });
+    Object.assign(this, { socket, calls, isMine });
+    this.consultations = new Consultations(calls);
+    this.recordings = new Recordings();
     this.runs = new Set();
     /** Runs that have ended, as long as their outcome shows. */
     this.settled = new Set();
@@ -48,19 +54,29 @@ export class CallCommands extends EventTarget {
 
   // -- commands; each resolves to whether the server has passed it on
 
+  /** Return the leg that holds and transfers: that of the operator's phone, else that of the account's party. */
+  ownLeg(call) {
+    return call.legs.find((leg) => leg.state !== "parked" && this.isMine(leg)) ?? accountLeg(call);
+  }
+
+  /** Return the leg of the other party, which is parked, transferred and recorded. */
+  otherLeg(call) {
+    return remoteLeg(call, this.ownLeg(call));
+  }
+
   /** Put the call on hold for the account's party. */
   hold(call) {
-    return this.send("hold", call, accountLeg(call), {}, remoteLeg(call));
+    return this.send("hold", call, this.ownLeg(call), {}, this.otherLeg(call));
   }
 
   /** Take the call off hold. */
   resume(call) {
-    return this.send("resume", call, accountLeg(call), {}, remoteLeg(call));
+    return this.send("resume", call, this.ownLeg(call), {}, this.otherLeg(call));
   }
 
-  /** Park the remote party. */
-  park(call) {
-    return this.send("park", call, remoteLeg(call));
+  /** Park the remote party, in a slot of its own choice when the switch may choose. */
+  park(call, slot = "") {
+    return this.send("park", call, this.otherLeg(call), slot ? { slot } : {});
   }
 
   /** Retrieve the call from its park slot. */
@@ -93,20 +109,51 @@ export class CallCommands extends EventTarget {
    *
    * A parked call has no other party that could transfer it, so the target intercepts it instead.
    */
-  transfer(call, target, type) {
-    if (call.state === "parked") return this.intercept(call, parkedLeg(call), "number", target);
+  async transfer(call, target, type, name = target) {
+    if (call.state === "parked") return this.intercept(call, parkedLeg(call), "number", target, name);
     const data = { target, "transfer-type": type };
-    return this.send("transfer", call, accountLeg(call), data, remoteLeg(call), target);
+    const [own, remote] = [this.ownLeg(call), this.otherLeg(call)];
+    const isPassedOn = await this.send("transfer", call, own, data, remote, name);
+    if (isPassedOn && type === "attended" && own !== remote) this.consultations.begin(call, own, remote);
+    return isPassedOn;
+  }
+
+  /** Connect the party that waits to the operator's phone. */
+  pickUp(call, phone, autoAnswer = false) {
+    const leg = legToPickUp(call);
+    return this.send("intercept", call, leg, interceptData(phone, autoAnswer), leg, phone.name);
+  }
+
+  /** Complete an attended transfer: the operator's party leaves, and connects the two others. */
+  complete(call) {
+    const { agent, waiting, target } = this.consultations.of(call);
+    return this.send("complete", call, agent, {}, waiting, legName(target));
+  }
+
+  /** Let the operator's party talk to the party that waits, and the other one wait. */
+  swap(call) {
+    const { agent, waiting, target, isSwapped } = this.consultations.of(call);
+    const next = isSwapped ? target : waiting;
+    // The telephone that consults takes the call that it holds.
+    return this.send("swap", call, next, phoneOf(agent), next, legName(agent));
+  }
+
+  /** Cancel an attended transfer: the target leaves, and the operator's party is back with the other one. */
+  cancel(call) {
+    const { waiting, target } = this.consultations.of(call);
+    return this.send("cancel", call, target, {}, waiting, legName(target));
   }
 
   /** Connect a leg to a target, in place of its other party; `type` is "number", "device" or "user". */
-  intercept(call, leg, type, id) {
-    return this.send("intercept", call, leg, { target_type: type, target_id: id }, leg, id);
+  intercept(call, leg, type, id, name = id) {
+    return this.send("intercept", call, leg, { target_type: type, target_id: id }, leg, name);
   }
 
   /** Control the recording of a leg; `action` is "start", "stop", "mask" or "unmask". */
-  record(call, leg, action) {
-    return this.send("record_call", call, leg, { action });
+  async record(call, leg, action) {
+    const isPassedOn = await this.send("record_call", call, leg, { action });
+    if (isPassedOn) this.recordings.asked(leg, action);
+    return isPassedOn;
   }
 
   /** Speak a text to a leg. */
@@ -132,7 +179,7 @@ export class CallCommands extends EventTarget {
     this.runs.add(run);
     this.dispatchEvent(new Event("change"));
     try {
-      await this.socket.command(leg.call_id, name, data);
+      await this.socket.command(leg.call_id, COMMANDS[name].command ?? name, data);
     } catch (error) {
       if (this.runs.has(run)) this.settle(run, { failure: error.message });
       return false;
@@ -260,6 +307,15 @@ class CommandRun {
     clearTimeout(this.timer);
     this.progress.dismiss();
   }
+}
+
+/** Return the telephone of a leg, as the target of the command `intercept`. */
+function phoneOf(leg) {
+  if (leg.authorizing_id && leg.authorizing_type === "device") {
+    return { target_type: "device", target_id: leg.authorizing_id };
+  }
+  if (leg.owner_id) return { target_type: "user", target_id: leg.owner_id };
+  return { target_type: "number", target_id: legParty(leg).number };
 }
 
 const capitalize = (text) => text.charAt(0).toUpperCase() + text.slice(1);

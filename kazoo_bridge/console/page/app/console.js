@@ -4,6 +4,9 @@ import { LiveCalls } from "./calls.js";
 import { CallCommands } from "./commands.js";
 import { openDialogs, setAttribute } from "./dom.js";
 import { EVENT_BINDINGS, EventLog, ownBindings } from "./events.js";
+import { Operator } from "./operator.js";
+import { setTitle } from "./page-title.js";
+import { PRESENCE_BINDINGS } from "./presence.js";
 import { updateRelativeTimes } from "./relative-time.js";
 import { TokenRenewal } from "./renewal.js";
 import { RestClient } from "./rest.js";
@@ -54,11 +57,12 @@ export class Console {
     this.rest = new RestClient(session.token, () => this.onExpired());
     this.renewal =
       signInAgain && new TokenRenewal(signInAgain, session.expires, (fresh) => this.onRenewed(fresh));
-    const bindings = ["calls", ...EVENT_BINDINGS];
+    const bindings = ["calls", ...EVENT_BINDINGS, ...PRESENCE_BINDINGS];
     const url = websocketUrl(settings.websocket, location);
     this.socket = new EventSocket(url, session.token, session.account.id, bindings);
     this.calls = new LiveCalls();
     this.commands = new CallCommands(this.socket, this.calls);
+    this.operator = new Operator(this, settings.eavesdrop === true);
     this.eventLog = new EventLog();
     this.webhooks = new WebhookPoller(this.rest, session.account.id);
     this.view = null;
@@ -87,6 +91,7 @@ export class Console {
     this.socket.open();
     this.webhooks.addEventListener("change", () => this.showFailedHooks());
     this.webhooks.start();
+    this.operator.start();
     this.subscribeToOwnEvents();
     this.onHashChange = () => this.navigate();
     window.addEventListener("hashchange", this.onHashChange);
@@ -105,6 +110,7 @@ export class Console {
     this.renewal?.stop();
     this.webhooks.stop();
     this.switcher.dispose();
+    this.operator.dispose();
     this.commands.dispose();
     this.socket.close();
     for (const dialog of openDialogs()) dialog.close();
@@ -131,7 +137,7 @@ export class Console {
 
   onEvent(frame) {
     if (frame.subscribed_key !== "calls") {
-      this.eventLog.add(frame);
+      if (!this.operator.onEvent(frame)) this.eventLog.add(frame);
       return;
     }
     this.calls.applyEvent(frame);
@@ -152,11 +158,12 @@ export class Console {
 
   onSubscriptionRejected({ binding, reason }) {
     if (binding === "calls") this.calls.setUnavailable(reason);
-    else notifyError(t("connection.notSubscribed", { binding, reason }));
+    else if (!PRESENCE_BINDINGS.includes(binding)) notifyError(t("connection.notSubscribed", { binding, reason }));
   }
 
   tick() {
     this.calls.tick();
+    this.operator.tick();
     this.view?.tick?.();
     updateRelativeTimes(this.main);
     if (!this.socket.state.online) this.updateConnection();
@@ -191,7 +198,7 @@ export class Console {
     this.view?.dispose();
     this.view = route === "webhooks" && id ? new WebhookDetailView(this, id) : new View(this, id);
     this.shell.show(navRoute ?? route, this.view.element);
-    document.title = `${title} · ${this.account.name}`;
+    setTitle(`${title} · ${this.account.name}`);
     if (isFirstView || this.isKeyboardNavigation) this.view.focusResults?.();
     this.isKeyboardNavigation = false;
   }

@@ -26,9 +26,10 @@ export function save(session) {
   sessionStorage.setItem(STORAGE_KEY, JSON.stringify(session));
 }
 
-/** Remove the stored session. */
+/** Remove the stored session, and what else this tab has stored, like its list of recent calls. */
 export function clear() {
-  sessionStorage.removeItem(STORAGE_KEY);
+  const keys = Array.from({ length: sessionStorage.length }, (_, index) => sessionStorage.key(index));
+  for (const key of keys) if (key.startsWith(STORAGE_KEY)) sessionStorage.removeItem(key);
 }
 
 /** Sign in with a token and return a session. Throws `RestError`. */

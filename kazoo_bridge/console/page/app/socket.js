@@ -2,7 +2,8 @@
  * The websocket: subscribes for one account, reconnects after a lost connection, and resumes its session.
  *
  * Events: "state" (see `state`), "event" (`detail` is the frame), "gap" (events were lost), "rejected"
- * (`detail` is the binding that the server rejected, and the reason), "expired" (the token is invalid).
+ * (`detail` is the binding that the server rejected, and the reason), "outcome" (`detail` is a later state of a
+ * new call), "expired" (the token is invalid).
  */
 
 import { t } from "./strings.js";
@@ -79,6 +80,15 @@ export class EventSocket extends EventTarget {
     };
     const reply = await this.request(message, COMMAND_TIMEOUT_MS);
     return reply.response;
+  }
+
+  /**
+   * Make a new call, with the command "originate" or "eavesdrop", and return what is known of it so far; its
+   * later states arrive as events "outcome". Throws `Error` with the reason.
+   */
+  newCall(command, data) {
+    const message = { action: "command", data: { account_id: this.accountId, command, data } };
+    return this.request(message, COMMAND_TIMEOUT_MS);
   }
 
   connect() {
@@ -247,6 +257,10 @@ export class EventSocket extends EventTarget {
     }
     if (frame.action === "event") {
       this.dispatchEvent(new CustomEvent("event", { detail: frame }));
+      return;
+    }
+    if (frame.action === "command_outcome") {
+      this.dispatchEvent(new CustomEvent("outcome", { detail: frame.data }));
       return;
     }
     const request = this.pending.get(frame.request_id);

@@ -1,9 +1,11 @@
 /** The texts in German, assembled from one module for each part of the page. */
 
 import calls from "./de/calls.js";
+import cockpit from "./de/cockpit.js";
 import common from "./de/common.js";
 import events from "./de/events.js";
+import people from "./de/people.js";
 import shell from "./de/shell.js";
 import webhooks from "./de/webhooks.js";
 
-export default Object.freeze({ ...common, ...calls, ...events, ...shell, ...webhooks });
+export default Object.freeze({ ...common, ...calls, ...cockpit, ...events, ...people, ...shell, ...webhooks });

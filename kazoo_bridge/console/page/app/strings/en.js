@@ -1,9 +1,11 @@
 /** The texts in English, assembled from one module for each part of the page. */
 
 import calls from "./en/calls.js";
+import cockpit from "./en/cockpit.js";
 import common from "./en/common.js";
 import events from "./en/events.js";
+import people from "./en/people.js";
 import shell from "./en/shell.js";
 import webhooks from "./en/webhooks.js";
 
-export default Object.freeze({ ...common, ...calls, ...events, ...shell, ...webhooks });
+export default Object.freeze({ ...common, ...calls, ...cockpit, ...events, ...people, ...shell, ...webhooks });

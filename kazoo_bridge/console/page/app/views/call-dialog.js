@@ -1,6 +1,7 @@
 /** The dialog of one call: its legs, and all commands. */
 
-import { DIRECTIONS, STATES, accountLeg, callName, legName } from "../calls.js";
+import { actionsOf, runAction } from "../call-actions.js";
+import { DIRECTIONS, STATES, accountLeg, callName, legName, stateName } from "../calls.js";
 import { formatDateTime, formatDuration, now } from "../clock.js";
 import { openDialog } from "../dialogs.js";
 import { button, ensureFocus, h, runOnce, setAttribute, setText, throttle, uniqueId } from "../dom.js";
@@ -12,17 +13,17 @@ const TRANSFER_TYPES = { blind: "Blind: immediately", attended: "Attended: talk 
 const RECORDING_ACTIONS = { start: "Start", stop: "Stop", mask: "Mask", unmask: "Unmask" };
 const INTERCEPT_TARGETS = { number: "Number or extension", device: "Device id", user: "User id" };
 
-/** Open the dialog of a call; `focusOn` "transfer" focuses the target of a transfer. */
-export function openCallDialog(call, calls, commands, focusOn = null) {
-  const content = new CallDialogContent(call, calls, commands);
+/** Open the dialog of a call; `context` has `calls`, `commands` and `settings`. */
+export function openCallDialog(call, context) {
+  const content = new CallDialogContent(call, context);
   const options = { wide: true, onClose: () => content.dispose() };
   content.dialog = openDialog(callName(call), content.element, options);
-  if (focusOn === "transfer") content.transferTarget.focus();
 }
 
 class CallDialogContent {
-  constructor(call, calls, commands) {
-    Object.assign(this, { call, calls, commands });
+  constructor(call, context) {
+    const { calls, commands } = context;
+    Object.assign(this, { call, calls, commands, context });
     this.onChange = throttle(() => this.disposed || this.update(), REDRAW_INTERVAL_MS);
     this.element = h("div", {}, this.properties(), this.mainCommands(), this.commandForms());
     calls.addEventListener("change", this.onChange);
@@ -66,12 +67,8 @@ class CallDialogContent {
 
   mainCommands() {
     const { commands } = this;
-    this.hold = button("Hold", () =>
-      this.call.state === "held" ? commands.resume(this.call) : commands.hold(this.call),
-    );
-    this.park = button("Park", () =>
-      this.call.state === "parked" ? commands.unpark(this.call) : commands.park(this.call),
-    );
+    this.hold = button("", () => runAction("hold", this.call, this.context));
+    this.park = button("", () => runAction("park", this.call, this.context));
     this.break = button("Break", () => commands.stopPlayback(this.call, this.selectedLeg), {
       title: "Stops playback to the leg",
     });
@@ -138,19 +135,20 @@ class CallDialogContent {
     const current = this.calls.findCurrent(this.call);
     this.ended = current === undefined;
     if (current) this.call = current;
-    const { state, slot, direction, since } = this.call;
+    const { state, direction, since } = this.call;
     // An ended call keeps the parties that it had last.
     this.dialog?.setTitle(callName(this.call));
     setText(this.started, formatDateTime(Number.isFinite(since) ? since : 0));
-    setText(this.state, this.ended ? "Ended" : slot ? `Parked in ${slot}` : STATES[state]);
+    setText(this.state, this.ended ? STATES.ended : stateName(this.call));
     setAttribute(this.state, "class", `badge ${this.ended ? "ended" : state}`);
     setText(this.direction, DIRECTIONS[direction]);
-    setText(this.hold, state === "held" ? "Resume" : "Hold");
-    setText(this.park, state === "parked" ? "Retrieve" : "Park");
+    const { hold, park } = actionsOf(this.call, { phone: this.context.settings.get("phone") });
+    setText(this.hold, hold.label);
+    setText(this.park, park.label);
     for (const control of this.element.querySelectorAll("button, input, select"))
       control.disabled = this.ended;
-    this.hold.disabled = this.ended || !["answered", "held"].includes(state);
-    this.park.disabled = this.ended || state === "ringing";
+    this.hold.disabled = this.ended || !hold.isPossible;
+    this.park.disabled = this.ended || !park.isPossible;
     this.updateBusy();
     // A parked call has no party that could talk to the target first.
     this.transferType.disabled = this.ended || state === "parked";

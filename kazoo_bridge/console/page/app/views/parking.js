@@ -1,91 +1,119 @@
-/** The parked calls, by park slot. */
+/** The park slots: who is parked in them since when and by whom, and which are free. */
 
+import { actionsOf, runAction } from "../call-actions.js";
 import { legName, parkedLeg } from "../calls.js";
 import { formatDuration, now } from "../clock.js";
 import { KeyedList, button, h, setAttribute, setText, showStatus, throttle, uniqueId } from "../dom.js";
-import { openCallDialog } from "./call-dialog.js";
+import { slotsOf } from "../park-slots.js";
+import { t } from "../strings.js";
+import { urgency } from "../thresholds.js";
 import { emptyText } from "./calls.js";
+import { openPreferences } from "./preferences-dialog.js";
+import { openTransfer } from "./transfer-popover.js";
 
 const REDRAW_INTERVAL_MS = 120;
 
 export class ParkingView {
   constructor(app) {
-    this.calls = app.calls;
-    this.commands = app.commands;
-    const list = h("ul", { class: "slots", "aria-label": "Park slots" });
-    this.slots = new KeyedList(list, () => this.slot());
+    const { calls, commands, operator } = app;
+    Object.assign(this, { calls, commands, operator });
+    const { settings, people } = operator;
+    this.context = { calls, commands, settings, people };
+    const list = h("ul", { class: "slots", "aria-label": t("parking.slots") });
+    this.slots = new KeyedList(list, ({ call }) => (call ? this.slot() : freeSlot()));
     this.empty = h("p", { class: "empty", role: "status" });
-    this.element = h("div", {}, h("h1", {}, "Parking"), list, this.empty);
+    const setUp = button(t("parking.setUp"), () => openPreferences(operator));
+    this.element = h(
+      "div",
+      {},
+      h("div", { class: "view-header" }, h("h1", {}, t("parking.title")), setUp),
+      list,
+      this.empty,
+    );
     this.redraw = throttle(() => this.draw(), REDRAW_INTERVAL_MS);
-    this.calls.addEventListener("change", this.redraw);
-    this.redrawBusy = () => this.drawBusy();
-    this.commands.addEventListener("change", this.redrawBusy);
+    this.redrawBusy = () => this.forEach("updateBusy");
+    this.sources = [
+      [calls, this.redraw],
+      [settings, this.redraw],
+      [commands, this.redrawBusy],
+    ];
+    for (const [source, listener] of this.sources) source.addEventListener("change", listener);
     this.draw();
   }
 
   dispose() {
-    this.calls.removeEventListener("change", this.redraw);
-    this.commands.removeEventListener("change", this.redrawBusy);
+    for (const [source, listener] of this.sources) source.removeEventListener("change", listener);
   }
 
   tick() {
-    for (const element of this.slots.elements.values()) element.updateDuration();
+    this.forEach("updateTime");
   }
 
-  drawBusy() {
-    for (const element of this.slots.elements.values()) element.updateBusy();
+  forEach(method) {
+    for (const element of this.slots.elements.values()) element[method]?.();
   }
 
   draw() {
-    const parked = this.calls.calls.filter((call) => call.state === "parked");
-    parked.sort((left, right) =>
-      (left.slot ?? "").localeCompare(right.slot ?? "", undefined, { numeric: true }),
-    );
-    this.slots.show(parked, (call) => call.id);
-    setText(this.empty, parked.length ? "" : emptyText(this.calls, "No parked calls."));
+    const slots = slotsOf(this.calls.calls, this.operator.slots);
+    this.slots.show(slots, ({ slot, call }) => call?.id ?? `free ${slot}`);
+    setText(this.empty, slots.length ? "" : emptyText(this.calls, t("parking.none")));
   }
 
   slot() {
+    const { commands, operator } = this;
     // All slots have the same buttons; the description lets screen readers tell them apart.
     const descriptionId = uniqueId("slot");
     const cells = {
       slot: h("strong", {}),
       party: h("span", { id: descriptionId }),
-      duration: h("small", {}),
+      time: h("span", {}),
+      parkedBy: h("small", {}),
       status: h("small", { class: "status" }),
     };
     const slotButton = (label, onclick, attributes) =>
       button(label, onclick, { "aria-describedby": descriptionId, ...attributes });
-    const buttons = [
-      slotButton("Retrieve", () => this.commands.unpark(element.call)),
-      slotButton("Transfer…", () => openCallDialog(element.call, this.calls, this.commands, "transfer")),
-      slotButton("Hang up", () => this.commands.hangup(element.call), { class: "danger" }),
-    ];
+    const retrieve = slotButton("", () => runAction("park", element.call, this.context));
+    const transfer = slotButton(t("action.transfer"), () => openTransfer(element.call, this.context, element));
+    const hangup = slotButton(t("action.hangup"), () => commands.hangup(element.call), { class: "danger" });
     const element = h(
       "li",
       { class: "card slot" },
-      h("div", { class: "slot-number" }, h("small", {}, "Slot "), cells.slot),
-      h("div", { class: "slot-party" }, cells.party, cells.duration, cells.status),
-      h("div", { class: "buttons" }, buttons),
+      h("div", { class: "slot-number" }, h("small", {}, `${t("parking.slot")} `), cells.slot),
+      h("div", { class: "slot-party" }, cells.party, h("span", {}, cells.time, " ", cells.parkedBy), cells.status),
+      h("div", { class: "buttons" }, retrieve, transfer, hangup),
     );
-    element.updateDuration = () => {
-      const { since } = element.call;
-      setText(cells.duration, Number.isFinite(since) ? `call duration ${formatDuration(now() - since)}` : "");
+    element.updateTime = () => {
+      const { since, isExact, parkedBy } = operator.states.of(element.call);
+      const seconds = now() - since;
+      setText(cells.time, `${isExact ? "" : "≥ "}${formatDuration(seconds)}`);
+      setAttribute(cells.time, "class", `time ${urgency("parked", seconds, operator.settings.get("thresholds"))}`.trim());
+      setText(cells.parkedBy, parkedBy && t("parked.by", { party: parkedBy }));
     };
     element.updateBusy = () => {
-      const [retrieve, transfer, hangup] = buttons;
-      for (const control of [retrieve, transfer])
-        setAttribute(control, "aria-disabled", this.commands.isBusy(element.call));
-      setAttribute(hangup, "aria-disabled", this.commands.isBusy(element.call, "hangup"));
-      showStatus(cells.status, this.commands.statusOf(element.call));
+      setText(retrieve, actionsOf(element.call, { phone: operator.phone }).park.label);
+      for (const control of [retrieve, transfer]) setAttribute(control, "aria-disabled", commands.isBusy(element.call));
+      setAttribute(hangup, "aria-disabled", commands.isBusy(element.call, "hangup"));
+      showStatus(cells.status, commands.statusOf(element.call));
     };
-    element.update = (call) => {
+    element.update = ({ slot, call }) => {
       element.call = call;
-      setText(cells.slot, call.slot ?? "?");
+      setText(cells.slot, slot ?? "?");
       setText(cells.party, legName(parkedLeg(call)));
       element.updateBusy();
-      element.updateDuration();
+      element.updateTime();
     };
     return element;
   }
+}
+
+function freeSlot() {
+  const number = h("strong", {});
+  const element = h(
+    "li",
+    { class: "card slot free" },
+    h("div", { class: "slot-number" }, h("small", {}, `${t("parking.slot")} `), number),
+    h("div", { class: "slot-party" }, t("parking.free")),
+  );
+  element.update = ({ slot }) => setText(number, slot);
+  return element;
 }

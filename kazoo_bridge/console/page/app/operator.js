@@ -1,0 +1,81 @@
+/** What the operator's views share: settings, time in state, history, notes, people, and alerts. */
+
+import { RingAlerts, showNotification } from "./alerts.js";
+import { CallHistory } from "./call-history.js";
+import { CallStates } from "./call-states.js";
+import { isMyLeg } from "./my-phone.js";
+import { Notes } from "./notes.js";
+import { OperatorSettings } from "./operator-settings.js";
+import { OutgoingCalls } from "./outgoing-calls.js";
+import { setRingingCount } from "./page-title.js";
+import { parseRanges } from "./park-slots.js";
+import { People } from "./people.js";
+import { isPresence } from "./presence.js";
+import { playRingSound } from "./ring-sound.js";
+
+/** The directory is read again at most so often after changes. */
+const RELOAD_DELAY_MS = 5000;
+
+/** Types of documents that are people and their phones. */
+const PEOPLE_TYPES = ["user", "device"];
+
+export class Operator {
+  /** `mayListen` is whether this installation allows to listen to calls. */
+  constructor({ rest, socket, account, calls, commands }, mayListen = false) {
+    Object.assign(this, { calls, commands, mayListen });
+    this.settings = new OperatorSettings(account.id);
+    this.states = new CallStates(calls);
+    this.history = new CallHistory(account.id, this.states, this.settings);
+    this.notes = new Notes(account.id);
+    this.people = new People(rest, account.id, calls, this.settings);
+    this.outgoing = new OutgoingCalls(socket, calls, this.settings);
+    commands.isMine = (leg) => isMyLeg(leg, this.phone);
+    const output = { setCount: setRingingCount, sound: playRingSound, show: showNotification };
+    this.alerts = new RingAlerts(calls, this.states, this.settings, output);
+  }
+
+  /** The operator's phone, or null. */
+  get phone() {
+    return this.settings.get("phone");
+  }
+
+  /** The park slots that the operator has listed. */
+  get slots() {
+    return parseRanges(this.settings.get("slots"));
+  }
+
+  start() {
+    this.people.load();
+  }
+
+  tick() {
+    this.states.update();
+    this.people.learnFromCalls();
+    this.alerts.tick();
+  }
+
+  /** Follow an event; return whether it is of use for the operator only. */
+  onEvent(frame) {
+    if (isPresence(frame)) {
+      this.people.onPresence(frame);
+      return true;
+    }
+    const kind = frame.subscribed_key.split(".")[0];
+    if (kind === "call") this.commands.recordings.onEvent(frame);
+    if (kind === "object" && PEOPLE_TYPES.includes(frame.data.type)) {
+      this.reloadTimer ??= setTimeout(() => {
+        this.reloadTimer = undefined;
+        this.people.load();
+      }, RELOAD_DELAY_MS);
+    }
+    return false;
+  }
+
+  dispose() {
+    clearTimeout(this.reloadTimer);
+    this.alerts.dispose();
+    this.outgoing.dispose();
+    this.history.dispose();
+    this.states.dispose();
+  }
+}
