@@ -142,22 +142,6 @@ def validate_flow(flow: Any, own_modules: Collection[str] = (), field: str = "fl
     return errors
 
 
-def complete_flow(flow: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a valid flow with `data` and `children` in each step: KAZOO demands `data`."""
-    completed = {**flow, "data": dict(flow.get("data", {})), "children": dict(flow.get("children", {}))}
-    waiting = [completed]
-    while waiting:
-        children = waiting.pop()["children"]
-        for name, child in children.items():
-            children[name] = {
-                **child,
-                "data": dict(child.get("data", {})),
-                "children": dict(child.get("children", {})),
-            }
-            waiting.append(children[name])
-    return completed
-
-
 def _steps(flow: Any, field: str) -> Iterator[tuple[str, int, Any]]:
     """Yield each step with its path and its depth, the first one first; not recursive."""
     waiting = [(field, 1, flow)]

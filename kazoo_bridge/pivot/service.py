@@ -38,7 +38,6 @@ from kazoo_bridge.metrics import NAMESPACE, register_gauge, register_labelled_co
 from kazoo_bridge.pivot.asker import PivotAsker
 from kazoo_bridge.pivot.call_parameters import CallParameters
 from kazoo_bridge.pivot.cluster import PivotCluster
-from kazoo_bridge.pivot.flow_validation import complete_flow
 from kazoo_bridge.pivot.point import PIVOT_SCHEMA, PivotPoint, validate_document
 from kazoo_bridge.pivot.points import PivotPoints
 from kazoo_bridge.pivot.question import (
@@ -320,7 +319,7 @@ def _to_reply(point: PivotPoint, outcome: PivotOutcome) -> PivotReply:
     if answer is not None and answer.twiml is not None:
         return PivotReply(answer.twiml.encode(), "text/xml")
     flow = point.fallback if answer is None else answer.flow
-    return _END if not flow else PivotReply(orjson.dumps(complete_flow(flow)))
+    return _END if not flow else PivotReply(orjson.dumps(flow))
 
 
 def _to_invalid_document(error: PivotNameInUse | TooManyPivots) -> InvalidDocument:

@@ -43,7 +43,7 @@ class TestAsking:
         assert (reply["status"], reply["data"]["pivot_id"]) == ("success", data["pivot_id"])
         kazoo = await asking
         assert (kazoo.code, kazoo.content_type) == (200, "application/json")
-        assert kazoo.json == {"module": "play", "data": {"id": "welcome"}, "children": {}}
+        assert kazoo.json == {"module": "play", "data": {"id": "welcome"}}
 
     @pytest_twisted.ensureDeferred
     async def test_others_learn_who_has_answered(self, pivots: PivotHarness) -> None:
