@@ -39,6 +39,7 @@ from kazoo_bridge.node.account_manager import AccountManager
 from kazoo_bridge.node.directory_watch import DirectoryWatch
 from kazoo_bridge.node.graceful_shutdown import ShutdownSequence
 from kazoo_bridge.node.metrics import NodeMetrics
+from kazoo_bridge.node.node_name import node_name
 from kazoo_bridge.plugins.discovery import find_categories
 from kazoo_bridge.rest.resources.console import WebsocketLocation
 from kazoo_bridge.rest.routes import RestServices, build_resources
@@ -173,7 +174,7 @@ class Node:
             database = Database(reactor, config.storage.uri)
         except ValueError as error:
             raise ConfigError([f"storage.uri: {error}"]) from None
-        name = f"kazoo_bridge@{socket.gethostname()}"
+        name = node_name(config)
         accounts, token_store = AccountStore(reactor, database), TokenStore(reactor, database)
         directory = build_directory(
             DirectorySources(reactor, config, accounts, token_store, NumberStore(database))

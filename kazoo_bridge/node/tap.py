@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger, globalLogPublisher
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import ILogObserver, Logger, globalLogPublisher
+from twisted.python.components import Componentized
 from twisted.python.usage import Options as UsageOptions
 
 from kazoo_bridge.config import ConfigError, load
@@ -17,6 +19,7 @@ from kazoo_bridge.log_escaping import escape_log_event
 from kazoo_bridge.node import descriptors
 from kazoo_bridge.node.garbage_collection import exempt_loaded
 from kazoo_bridge.node.graceful_shutdown import ShutdownSequence
+from kazoo_bridge.node.log.node_log import LogOutput, open_log
 from kazoo_bridge.node.node import Node, StartupFailed
 from kazoo_bridge.node.signals import SignalHandler
 
@@ -32,15 +35,27 @@ class Options(UsageOptions):
 
 
 class NodeService(MultiService):
-    """Runs `node` under twistd. `on_start_failed` receives the reason when the node cannot start."""
+    """Runs `node` under twistd. `on_start_failed` receives the reason when the node cannot start.
 
-    def __init__(self, node: Node, on_start_failed: Callable[[str], None]) -> None:
+    `log` becomes the log of the application that the service is added to.
+    """
+
+    def __init__(
+        self, node: Node, on_start_failed: Callable[[str], None], log: LogOutput | None = None
+    ) -> None:
         super().__init__()
         self.node = node
+        self._log_output = log or LogOutput(None)
         self._on_start_failed = on_start_failed
         self._forced: Deferred[None] = Deferred()
         self._start_result: Deferred[None] | None = None
         self._start_waiters: list[Deferred[None]] = []
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Become part of twistd's application, and make the node's log its log."""
+        if self._log_output.observer is not None and isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self._log_output.observer)
+        super().setServiceParent(parent)
 
     def startService(self) -> None:
         """Start the node in the background."""
@@ -82,6 +97,7 @@ class NodeService(MultiService):
         if isinstance(stopped, Deferred):
             await stopped
         _log.info("the node has stopped")
+        self._log_output.stop()
 
     def force_shutdown(self) -> None:
         """Wait no longer for requests in flight."""
@@ -107,9 +123,12 @@ def makeService(options: Options) -> IService:
     except ConfigError as error:
         sys.stderr.write("".join(f"{line}\n" for line in error.errors))
         raise SystemExit(1) from None
-    # Before twistd opens the log: observers are called in the order in which they were added.
-    globalLogPublisher.addObserver(escape_log_event)
+    log = open_log(cast(IReactorTime, reactor), options.parent or {})
+    log.configure(config.log)
+    if log.observer is None:
+        # Before twistd opens its own: observers are called in the order in which they were added.
+        globalLogPublisher.addObserver(escape_log_event)
     signal_handler = SignalHandler(reactor)
-    service = NodeService(node, signal_handler.exit_with_error)
+    service = NodeService(node, signal_handler.exit_with_error, log)
     signal_handler.install(service.force_shutdown)
     return cast(IService, service)

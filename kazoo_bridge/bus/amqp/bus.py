@@ -87,10 +87,15 @@ class AmqpBus(Service):
             )
 
         self._consuming = ReconnectingConnection(
-            reactor, uris, make_consuming, self._on_consuming_connected, self._on_consuming_lost
+            reactor, uris, make_consuming, self._on_consuming_connected, self._on_consuming_lost, "consuming"
         )
         self._publishing = ReconnectingConnection(
-            reactor, uris, make_publishing, self._publisher.connected, self._publisher.disconnected
+            reactor,
+            uris,
+            make_publishing,
+            self._publisher.connected,
+            self._publisher.disconnected,
+            "publishing",
         )
 
     # -- IBus -----------------------------------------------------------------------------------

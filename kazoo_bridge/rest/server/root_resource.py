@@ -15,6 +15,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from kazoo_bridge.interfaces import IDirectory
+from kazoo_bridge.log_context import log_fields
 from kazoo_bridge.rest.http.errors import (
     ApiError,
     bad_identifier,
@@ -75,6 +76,10 @@ class RootResource(Resource):
             self._max_page_bytes,
             self._limiter.charge,
         )
+        with log_fields(request_id=context.request_id):
+            return self._render(request, context)
+
+    def _render(self, request: LimitedRequest, context: RequestContext) -> bytes | int:
         try:
             try:
                 path = _decode_path(request.path)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from functools import partial
 from ipaddress import ip_network
 from typing import Any
 
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
-from twisted.web.http import combinedLogFormatter
-from twisted.web.server import Request, Site
+from twisted.web.http import Request
+from twisted.web.server import Site
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from kazoo_bridge.config import Http
@@ -24,13 +24,11 @@ from kazoo_bridge.rest.http.request_context import (
     handle_request,
 )
 from kazoo_bridge.rest.http.routing import Resource, make_app
+from kazoo_bridge.rest.server.access_log import log_access
 from kazoo_bridge.rest.server.connection_budget import ConnectionBudget, RefusedConnection
 from kazoo_bridge.rest.server.connection_limits import ChannelLimits
 from kazoo_bridge.rest.server.http_channel import LimitedHTTPChannel, LimitedRequest
 from kazoo_bridge.rest.server.root_resource import RootResource
-
-#: KAZOO's tokens in a path, as of ``GET /v2/user_auth/TOKEN``, which crossbar has.
-_TOKENS = re.compile(rb"(?<![\w-])eyJ[\w-]*(?:\.|%2[Ee])[\w-]*(?:\.|%2[Ee])[\w-]*")
 
 
 def make_site(
@@ -59,7 +57,6 @@ def make_site(
         ConnectionBudget.from_config(reactor, http, [ip_network(network) for network in trusted_proxies]),
         RootResource(app, node, directory, limiter, reactor, http.max_page_bytes),
         requestFactory=LimitedRequest,
-        logFormatter=_format_access_log,
         reactor=reactor,
         timeout=http.idle_timeout_s,
     )
@@ -74,6 +71,7 @@ class LimitedSite(Site):
         self, limits: ChannelLimits, budget: ConnectionBudget, *arguments: Any, **options: Any
     ) -> None:
         super().__init__(*arguments, **options)
+        self._clock: IReactorTime = options["reactor"]
         self._limits = limits
         self.budget = budget
         # Any callable will do.
@@ -84,6 +82,10 @@ class LimitedSite(Site):
         if not self.budget.accepts(addr):
             return None if self.budget.is_plain else RefusedConnection()
         return super().buildProtocol(addr)
+
+    def log(self, request: Request) -> None:
+        """Log a request that has been answered."""
+        log_access(self._clock, request)
 
     def stopFactory(self) -> None:
         """Leave no delayed call when the last port is closed."""
@@ -96,27 +98,3 @@ async def _refuse(context: RequestContext, error: object) -> Response:
     if isinstance(error, MethodNotAllowed):
         raise invalid_method({*(error.valid_methods or ()), "OPTIONS"})
     raise bad_identifier(context.path)
-
-
-class _RequestWithoutQuery:
-    """A request for the access log, without the queries and the tokens in its URI and its Referer."""
-
-    def __init__(self, request: Request) -> None:
-        self._request = request
-        self.uri = _without_tokens(request.uri)
-
-    def getHeader(self, name: bytes) -> bytes | None:
-        value: bytes | None = self._request.getHeader(name)
-        return _without_tokens(value) if value is not None and name.lower() == b"referer" else value
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._request, name)
-
-
-def _without_tokens(uri: bytes) -> bytes:
-    return _TOKENS.sub(b"[token]", uri.partition(b"?")[0])
-
-
-def _format_access_log(timestamp: str, request: Request) -> str:
-    line: str = combinedLogFormatter(timestamp, _RequestWithoutQuery(request))
-    return line
