@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -12,18 +11,13 @@ from typing import Any, TypeVar, cast
 from attrs import define, field
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
-from kazoo_bridge.bus.amqp.bus import AmqpBus
-from kazoo_bridge.bus.amqp.queue_arguments import durable_queue_arguments
-from kazoo_bridge.bus.embedded import EmbeddedBus
-from kazoo_bridge.bus.message_decoder import MessageDecoder
 from kazoo_bridge.bus.zones import ZonedBus
 from kazoo_bridge.calls.service import CallService
-from kazoo_bridge.config import Config, ConfigError, parse_uris
+from kazoo_bridge.config import Config, ConfigError
 from kazoo_bridge.directory.base import BaseDirectory
 from kazoo_bridge.directory.factory import DirectorySources, build_directory
 from kazoo_bridge.interfaces import (
@@ -36,14 +30,16 @@ from kazoo_bridge.interfaces import (
     StorageUnavailable,
 )
 from kazoo_bridge.node.account_manager import AccountManager
+from kazoo_bridge.node.bus_factory import AnyBus, make_bus
 from kazoo_bridge.node.directory_watch import DirectoryWatch
 from kazoo_bridge.node.graceful_shutdown import ShutdownSequence
 from kazoo_bridge.node.metrics import NodeMetrics
 from kazoo_bridge.node.node_name import node_name
+from kazoo_bridge.node.tls_certificates import TlsCertificates
 from kazoo_bridge.plugins.discovery import find_categories
 from kazoo_bridge.rest.resources.console import WebsocketLocation
 from kazoo_bridge.rest.routes import RestServices, build_resources
-from kazoo_bridge.rest.server.site import make_site
+from kazoo_bridge.rest.server.site import LimitedSite, make_site
 from kazoo_bridge.storage import change_log, tokens
 from kazoo_bridge.storage.accounts import AccountStore, StoreRejected
 from kazoo_bridge.storage.attempt_limits import AttemptLimits
@@ -75,19 +71,6 @@ _RETENTION_INTERVAL = 60
 
 class StartupFailed(Exception):
     """The node cannot start. The text names the configuration key and the reason."""
-
-
-def make_bus(reactor: Any, config: Config) -> AmqpBus | EmbeddedBus | ZonedBus:
-    """Create the bus of `amqp.uri`: embedded, or AMQP with its failover brokers, and with `amqp.zones`."""
-    if config.amqp.uri.strip() == "embedded:":
-        return EmbeddedBus(reactor)
-    name = f"kazoo_bridge on {socket.gethostname()}"
-    arguments = durable_queue_arguments(config.amqp)
-    # One decoder, so that the messages of all zones are counted together.
-    make = partial(AmqpBus, reactor, connection_name=name, decoder=MessageDecoder(reactor))
-    home = make(uris=parse_uris(config.amqp.uri), queue_arguments=arguments)
-    others = [make(uris=parse_uris(uris)) for uris in config.amqp.zones]
-    return ZonedBus(reactor, home, others) if others else home
 
 
 def make_retention(reactor: Any, config: Config, database: Database) -> RetentionService:
@@ -127,7 +110,7 @@ class Node:
     reactor: Any
     config: Config
     name: str
-    bus: AmqpBus | EmbeddedBus | ZonedBus
+    bus: AnyBus
     categories: list[IEventCategory]
     database: Database
     change_feed: ChangeFeed
@@ -142,6 +125,8 @@ class Node:
     loading: Callable[[], AbstractContextManager[None]]
     metrics: NodeMetrics = field(init=False)
     directory_watch: DirectoryWatch = field(init=False)
+    certificates: TlsCertificates = field(init=False, factory=TlsCertificates)
+    _site: LimitedSite | None = field(init=False, default=None)
     _port: IListeningPort | None = field(init=False, default=None)
     _started: bool = field(init=False, default=False)
 
@@ -265,15 +250,29 @@ class Node:
             self.config.http,
             self.config.websockets.trusted_proxies,
         )
+        self._site = site
         endpoint = self.config.http.endpoint
         self._port = await _open_port(
-            "http.endpoint", endpoint, serverFromString(self.reactor, endpoint).listen(site)
+            "http.endpoint", endpoint, self.certificates.make_endpoint(self.reactor, endpoint).listen(site)
         )
         await _open_port(
             "websockets.endpoint",
             self.config.websockets.endpoint,
-            Deferred.fromCoroutine(self.websockets.listen()),
+            Deferred.fromCoroutine(self.websockets.listen(self.certificates.make_endpoint)),
         )
+
+    def configure(self, config: Config) -> None:
+        """Apply the limits of a configuration that can change while the node runs."""
+        self.websockets.configure(config.websockets)
+        if self._site is not None:
+            self._site.configure(config.http)
+
+    def read_certificates(self) -> Callable[[], None]:
+        """Read the certificates of TLS endpoints again; returns what applies them. Raises `ConfigError`."""
+        try:
+            return self.certificates.read()
+        except ValueError as error:
+            raise ConfigError([str(error)]) from None
 
     def rest_services(self) -> RestServices:
         """Return what the resources of REST need of this node."""

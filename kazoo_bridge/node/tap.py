@@ -14,14 +14,16 @@ from twisted.logger import ILogObserver, Logger, globalLogPublisher
 from twisted.python.components import Componentized
 from twisted.python.usage import Options as UsageOptions
 
-from kazoo_bridge.config import ConfigError, load
+from kazoo_bridge.config import Config, ConfigError, load
 from kazoo_bridge.log_escaping import escape_log_event
 from kazoo_bridge.node import descriptors
 from kazoo_bridge.node.garbage_collection import exempt_loaded
 from kazoo_bridge.node.graceful_shutdown import ShutdownSequence
 from kazoo_bridge.node.log.node_log import LogOutput, open_log
 from kazoo_bridge.node.node import Node, StartupFailed
+from kazoo_bridge.node.reload import ConfigReloader
 from kazoo_bridge.node.signals import SignalHandler
+from kazoo_bridge.node.status import StatusLog
 
 _log = Logger()
 
@@ -116,19 +118,39 @@ def makeService(options: Options) -> IService:
     """
     from twisted.internet import reactor  # not at the top: twistd installs the reactor before this call
 
+    limit = descriptors.raise_limit()
+
+    def read_config() -> Config:
+        return descriptors.fit(load(cast("str | None", options["config"]), os.environ), limit)
+
     try:
-        config = load(cast("str | None", options["config"]), os.environ)
-        fitting = descriptors.fit(config, descriptors.raise_limit())
+        fitting = read_config()
         node = Node.from_config(reactor, fitting, loading=exempt_loaded)
     except ConfigError as error:
         sys.stderr.write("".join(f"{line}\n" for line in error.errors))
         raise SystemExit(1) from None
     log = open_log(cast(IReactorTime, reactor), options.parent or {})
-    log.configure(config.log)
+    log.configure(fitting.log)
     if log.observer is None:
         # Before twistd opens its own: observers are called in the order in which they were added.
         globalLogPublisher.addObserver(escape_log_event)
     signal_handler = SignalHandler(reactor)
     service = NodeService(node, signal_handler.exit_with_error, log)
-    signal_handler.install(service.force_shutdown)
+    reloader = ConfigReloader(
+        fitting,
+        read_config,
+        node.read_certificates,
+        [lambda config: log.configure(config.log), node.configure],
+    )
+    status = StatusLog(reactor, node.readiness_problems, node.degradations, node.metrics.read)
+
+    def reload() -> None:
+        log.reopen()
+        reloader.reload()
+
+    def log_status() -> None:
+        logging = Deferred.fromCoroutine(status.log())
+        logging.addErrback(lambda failure: _log.failure("the status cannot be logged", failure))
+
+    signal_handler.install(service.force_shutdown, reload, log_status)
     return cast(IService, service)

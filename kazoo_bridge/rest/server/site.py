@@ -30,6 +30,17 @@ from kazoo_bridge.rest.server.connection_limits import ChannelLimits
 from kazoo_bridge.rest.server.http_channel import LimitedHTTPChannel, LimitedRequest
 from kazoo_bridge.rest.server.root_resource import RootResource
 
+#: The keys of ``[http]`` that `LimitedSite.configure` applies.
+RELOADABLE = (
+    "requests_per_second",
+    "request_burst",
+    "request_timeout_s",
+    "max_connections",
+    "max_connections_per_ip",
+    "connections_per_second",
+    "connection_burst",
+)
+
 
 def make_site(
     reactor: Any,
@@ -38,7 +49,7 @@ def make_site(
     directory: IDirectory,
     http: Http,
     trusted_proxies: Iterable[str] = (),
-) -> Site:
+) -> LimitedSite:
     """Return a site that serves `resources`, and answers every other path and method with KAZOO's errors.
 
     `node` is the node's name in responses, `directory` knows the clients, `http` has the limits.
@@ -53,6 +64,7 @@ def make_site(
 
     limiter = RequestLimiter(reactor, http.requests_per_second, http.request_burst)
     site = LimitedSite(
+        limiter,
         ChannelLimits.from_config(reactor, http),
         ConnectionBudget.from_config(reactor, http, [ip_network(network) for network in trusted_proxies]),
         RootResource(app, node, directory, limiter, reactor, http.max_page_bytes),
@@ -68,14 +80,26 @@ class LimitedSite(Site):
     """A site whose connections have limits."""
 
     def __init__(
-        self, limits: ChannelLimits, budget: ConnectionBudget, *arguments: Any, **options: Any
+        self,
+        limiter: RequestLimiter,
+        limits: ChannelLimits,
+        budget: ConnectionBudget,
+        *arguments: Any,
+        **options: Any,
     ) -> None:
         super().__init__(*arguments, **options)
         self._clock: IReactorTime = options["reactor"]
+        self._limiter = limiter
         self._limits = limits
         self.budget = budget
         # Any callable will do.
         self.protocol = partial(LimitedHTTPChannel, limits, budget)  # type: ignore[method-assign,assignment]
+
+    def configure(self, http: Http) -> None:
+        """Use the limits `RELOADABLE` of the configuration from now on."""
+        self._limiter.change_rate(http.requests_per_second, http.request_burst)
+        self._limits.configure(http)
+        self.budget.configure(http)
 
     def buildProtocol(self, addr: Any) -> Any:
         """Build the channel of a new connection, unless its address has opened too many just now."""
