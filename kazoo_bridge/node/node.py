@@ -15,7 +15,6 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
-from kazoo_bridge.bus.zones import ZonedBus
 from kazoo_bridge.calls.service import CallService
 from kazoo_bridge.config import Config, ConfigError
 from kazoo_bridge.directory.base import BaseDirectory
@@ -35,22 +34,19 @@ from kazoo_bridge.node.directory_watch import DirectoryWatch
 from kazoo_bridge.node.graceful_shutdown import ShutdownSequence
 from kazoo_bridge.node.metrics import NodeMetrics
 from kazoo_bridge.node.node_name import node_name
+from kazoo_bridge.node.readiness import Readiness
+from kazoo_bridge.node.storage_wait import StorageWait
+from kazoo_bridge.node.stores import make_hook_source, make_retention
 from kazoo_bridge.node.tls_certificates import TlsCertificates
 from kazoo_bridge.plugins.discovery import find_categories
 from kazoo_bridge.rest.resources.console import WebsocketLocation
 from kazoo_bridge.rest.routes import RestServices, build_resources
 from kazoo_bridge.rest.server.site import LimitedSite, make_site
-from kazoo_bridge.storage import change_log, tokens
 from kazoo_bridge.storage.accounts import AccountStore, StoreRejected
-from kazoo_bridge.storage.attempt_limits import AttemptLimits
-from kazoo_bridge.storage.attempts import AttemptStore, purge_older_than
 from kazoo_bridge.storage.change_feed import ALL, ChangeFeed
-from kazoo_bridge.storage.couchdb_hooks.source import CouchHookSource
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.deliveries import DeliveryStore
-from kazoo_bridge.storage.delivery_retention import expire_excess, expire_old, purge_dead
 from kazoo_bridge.storage.hook_source import HookSource
-from kazoo_bridge.storage.hooks import HookStore
 from kazoo_bridge.storage.missed_events import MissedEventStore
 from kazoo_bridge.storage.phone_numbers import NumberStore
 from kazoo_bridge.storage.retention import RetentionService
@@ -63,40 +59,9 @@ T = TypeVar("T")
 
 _log = Logger()
 
-_SECONDS_PER_DAY = 86400
-
-#: Seconds between two removals of old rows.
-_RETENTION_INTERVAL = 60
-
 
 class StartupFailed(Exception):
     """The node cannot start. The text names the configuration key and the reason."""
-
-
-def make_retention(reactor: Any, config: Config, database: Database) -> RetentionService:
-    """Create the service that removes what is older or more than the configuration allows."""
-    settings = config.webhooks
-    purges = {
-        "changes": change_log.purge,
-        "tokens": tokens.purge,
-        "attempts": purge_older_than(settings.attempt_retention_days * _SECONDS_PER_DAY),
-        "deliveries_waited_too_long": expire_old(settings.pending_max_age_s),
-        "deliveries_too_many_waiting": expire_excess(settings.pending_max_per_hook),
-        "dead_deliveries": purge_dead(
-            settings.dead_retention_days * _SECONDS_PER_DAY, settings.dead_max_per_hook
-        ),
-    }
-    return RetentionService(reactor, database, purges, _RETENTION_INTERVAL)
-
-
-def make_hook_source(reactor: Any, config: Config, database: Database, name: str) -> HookSource:
-    """Create the stores of ``webhooks.source``. `name` is that of this node."""
-    settings = config.webhooks
-    attempt_limits = AttemptLimits(settings.attempts_max_per_hook, settings.attempts_max_per_account)
-    attempts = AttemptStore(database, attempt_limits)
-    if settings.source == "couchdb":
-        return CouchHookSource.from_config(reactor, config, database, attempts, name)
-    return HookSource(HookStore(reactor, database, settings.max_hooks_per_account), attempts)
 
 
 @define(eq=False)
@@ -124,6 +89,8 @@ class Node:
     websockets: WebsocketService
     loading: Callable[[], AbstractContextManager[None]]
     metrics: NodeMetrics = field(init=False)
+    readiness: Readiness = field(init=False)
+    storage_wait: StorageWait = field(init=False)
     directory_watch: DirectoryWatch = field(init=False)
     certificates: TlsCertificates = field(init=False, factory=TlsCertificates)
     _site: LimitedSite | None = field(init=False, default=None)
@@ -135,8 +102,17 @@ class Node:
         self.directory_watch = DirectoryWatch(
             self.reactor, cast(IBus, self.bus), self.directory, self._check_rights
         )
+        self.storage_wait = StorageWait(self.reactor)
+        self.readiness = Readiness(
+            self.bus,
+            self.database,
+            lambda: self.directory,
+            self.hook_source,
+            lambda: None if self._started else "the node is still starting",
+            lambda: self.storage_wait.problem,
+        )
         self.metrics = NodeMetrics(
-            is_bus_up=lambda: self._bus_problem() is None,
+            is_bus_up=lambda: self.readiness.bus_problem() is None,
             count_delayed_calls=lambda: len(self.reactor.getDelayedCalls()),
             register_bus=self.bus.register_metrics,
             register_hook_source=self.hook_source.register_metrics,
@@ -211,9 +187,12 @@ class Node:
         )
 
     async def start(self) -> None:
-        """Prepare the storage, listen, then consume events. Raises `StartupFailed`; call `stop` then, too."""
+        """Prepare the storage, listen, then consume events. Raises `StartupFailed`; call `stop` then, too.
+
+        While the storage is not there yet, the node waits; REST answers 503.
+        """
         try:
-            await self.load()
+            await self.storage_wait.run(self.load, self._listen_http)
         except StorageUnavailable as error:
             raise StartupFailed(f"storage.uri: the storage cannot be used: {error}") from None
         self.change_feed.subscribe(self.directory.on_change)
@@ -222,7 +201,9 @@ class Node:
         self.change_feed.startService()
         self.retention.startService()
         self.directory.startService()
-        await self._listen()
+        if self._port is None:
+            await self._listen_http()
+        await self._listen_websockets()
         IService(self.bus).startService()
         self.hook_source.startService()
         self.calls.start()
@@ -239,7 +220,7 @@ class Node:
             await self.directory.load()
         await self.hook_source.load()
 
-    async def _listen(self) -> None:
+    async def _listen_http(self) -> None:
         services = self.rest_services()
         resources = build_resources(services)
         site = make_site(
@@ -249,12 +230,15 @@ class Node:
             services.directory,
             self.config.http,
             self.config.websockets.trusted_proxies,
+            lambda: self.storage_wait.problem is not None,
         )
         self._site = site
         endpoint = self.config.http.endpoint
         self._port = await _open_port(
             "http.endpoint", endpoint, self.certificates.make_endpoint(self.reactor, endpoint).listen(site)
         )
+
+    async def _listen_websockets(self) -> None:
         await _open_port(
             "websockets.endpoint",
             self.config.websockets.endpoint,
@@ -293,6 +277,7 @@ class Node:
             read_metrics=self.metrics.read,
             readiness_problems=self.readiness_problems,
             degradations=self.degradations,
+            is_embedded=self.readiness.is_embedded,
         )
 
     @property
@@ -314,23 +299,17 @@ class Node:
     def _check_rights(self) -> None:
         self.websockets.sessions.check_rights()
 
-    def _bus_problem(self) -> str | None:
-        return self.bus.unavailable_reason() if self._started else "the node is still starting"
-
     async def readiness_problems(self) -> list[str]:
-        """Return why this node is not ready, as ``bus: …``, ``storage: …`` and so on; empty when it is."""
-        problems = {
-            "bus": self._bus_problem(),
-            "storage": await self.database.check(),
-            "directory": self.directory.problem(),
-            "hooks": self.hook_source.problem(),
-        }
-        return [f"{part}: {problem}" for part, problem in problems.items() if problem]
+        """Return why this node is not ready; see `Readiness`."""
+        return await self.readiness.problems()
 
     def degradations(self) -> list[str]:
-        """Return what does not work although the node is ready, as ``zone 1: …`` or ``directory: …``."""
-        zones = self.bus.degraded() if isinstance(self.bus, ZonedBus) else []
-        return zones + [f"directory: {reason}" for reason in self.directory.degraded()]
+        """Return what does not work although the node is ready; see `Readiness`."""
+        return self.readiness.degradations()
+
+    def give_up_start(self) -> None:
+        """Let `start` wait no more for the storage: it raises `CancelledError`."""
+        self.storage_wait.stop()
 
     async def stop(self, forced: Deferred[None]) -> None:
         """Consume no more events, let requests in flight end, then close everything.

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from twisted.application.service import IService, MultiService
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import ILogObserver, Logger, globalLogPublisher
 from twisted.python.components import Componentized
@@ -21,6 +21,7 @@ from kazoo_bridge.node.garbage_collection import exempt_loaded
 from kazoo_bridge.node.graceful_shutdown import ShutdownSequence
 from kazoo_bridge.node.log.node_log import LogOutput, open_log
 from kazoo_bridge.node.node import Node, StartupFailed
+from kazoo_bridge.node.readiness import EMBEDDED
 from kazoo_bridge.node.reload import ConfigReloader
 from kazoo_bridge.node.signals import SignalHandler
 from kazoo_bridge.node.status import StatusLog
@@ -74,6 +75,8 @@ class NodeService(MultiService):
     async def _start(self) -> None:
         try:
             await self.node.start()
+        except CancelledError:
+            _log.info("the start was given up")
         except StartupFailed as error:
             self._on_start_failed(str(error))
         except Exception:
@@ -91,6 +94,7 @@ class NodeService(MultiService):
 
     async def _stop(self) -> None:
         if self._start_result is not None:
+            self.node.give_up_start()
             # The start may still wait for a database that does not answer.
             shutdown = ShutdownSequence(self.node.reactor, self._forced)
             await shutdown.run_step("start", _wait_for(self._start_result))
@@ -134,6 +138,8 @@ def makeService(options: Options) -> IService:
     if log.observer is None:
         # Before twistd opens its own: observers are called in the order in which they were added.
         globalLogPublisher.addObserver(escape_log_event)
+    if node.readiness.is_embedded:
+        _log.warn("the bus is {what}", what=EMBEDDED)
     signal_handler = SignalHandler(reactor)
     service = NodeService(node, signal_handler.exit_with_error, log)
     reloader = ConfigReloader(

@@ -39,7 +39,7 @@ class RestServices:
 
     `clock` is the reactor. `read_metrics` returns the node's metrics, `readiness_problems` the reasons why
     the node is not ready, `degradations` what else does not work. `websocket_location` is where browsers find
-    the websockets.
+    the websockets. `is_embedded`: the bus is inside the process.
     """
 
     clock: Any
@@ -52,6 +52,7 @@ class RestServices:
     read_metrics: ReadMetrics
     readiness_problems: ReadinessProblems
     degradations: Degradations
+    is_embedded: bool = False
 
 
 def build_resources(services: RestServices) -> list[Resource]:
@@ -71,7 +72,7 @@ def build_resources(services: RestServices) -> list[Resource]:
         WebsocketResource(directory, websockets),
         EventStreamResource(directory, websockets, clock),
         ChannelResource(directory, services.calls),
-        ConsoleResource(page_files(), services.websocket_location),
+        ConsoleResource(page_files(), services.websocket_location, services.is_embedded),
         MetricResource(clock, services.read_metrics),
         HealthResource(clock, services.readiness_problems, services.degradations),
         OpenApiResource.from_schemas(webhooks.document_schema, webhooks.secret_schemas),

@@ -16,8 +16,8 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 
-from kazoo_bridge.interfaces import StorageUnavailable
-from kazoo_bridge.storage.database_errors import describe
+from kazoo_bridge.interfaces import StorageUnavailable, StorageUnusable
+from kazoo_bridge.storage.database_errors import describe, is_permanent
 
 T = TypeVar("T")
 
@@ -72,7 +72,7 @@ def in_transaction(engine: Engine, work: Callable[[Connection], T], *, writing: 
         reason = describe(engine.url, error)
         if reason is None:
             raise
-        raise StorageUnavailable(reason) from None
+        raise (StorageUnusable if is_permanent(error) else StorageUnavailable)(reason) from None
 
 
 def readers(engine: Engine) -> int:

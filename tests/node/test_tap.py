@@ -30,9 +30,13 @@ class FakeNode:
     starting: Deferred[None] = field(factory=Deferred)
     stopping: Deferred[None] = field(factory=Deferred)
     forced: Deferred[None] | None = None
+    given_up: bool = False
 
     async def start(self) -> None:
         await self.starting
+
+    def give_up_start(self) -> None:
+        self.given_up = True
 
     async def stop(self, forced: Deferred[None]) -> None:
         self.forced = forced
@@ -71,6 +75,13 @@ def test_a_node_that_cannot_start_reports_the_reason() -> None:
     assert (started, harness.errors) == ([], ["http.endpoint: cannot listen"])
 
 
+def test_a_start_that_was_given_up_is_no_error() -> None:
+    harness = Harness()
+    started = harness.start()
+    harness.node.starting.cancel()
+    assert (started, harness.errors) == ([], [])
+
+
 def test_an_unexpected_error_at_the_start_is_logged_and_reported() -> None:
     harness = Harness()
     harness.start()
@@ -99,7 +110,7 @@ def test_stop_service_waits_a_limited_time_for_an_unfinished_start() -> None:
     harness = Harness()
     harness.start()
     harness.service.stopService()
-    assert harness.node.forced is None
+    assert (harness.node.forced, harness.node.given_up) == (None, True)
     harness.node.reactor.advance(STEP_TIMEOUT)
     assert harness.node.forced is not None
     harness.node.stopping.callback(None)

@@ -27,9 +27,10 @@ class SiteHarness:
     async def __call__(
         self, path: str, *, verb: str = "GET", token: str = "", headers: dict[str, str] | None = None
     ) -> Any:
-        """Return treq's response with ``json_body`` (None if it is not JSON)."""
+        """Return treq's response with ``text_body`` and ``json_body`` (None if it is not JSON)."""
         response = await self.open(path, verb=verb, token=token, headers=headers)
         text = await response.text()
+        response.text_body = text
         response.json_body = json.loads(text) if text.startswith("{") else None
         return response
 

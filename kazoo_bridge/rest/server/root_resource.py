@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import cast
 from urllib.parse import unquote_to_bytes
 
@@ -21,6 +22,7 @@ from kazoo_bridge.rest.http.errors import (
     bad_identifier,
     invalid_method,
     parse_error,
+    storage_fault,
     too_many_connections,
     too_many_requests,
 )
@@ -43,7 +45,7 @@ class RootResource(Resource):
 
     `app` has the routes, `node` is the node's name in responses, `directory` knows the clients, `limiter`
     limits requests, and `clock` gives the timestamps of responses. `max_page_bytes`: see
-    `Paginator`.
+    `Paginator`. While `is_starting` returns True, all requests but those of monitoring are answered with 503.
     """
 
     isLeaf = True
@@ -56,6 +58,7 @@ class RootResource(Resource):
         limiter: RequestLimiter,
         clock: IReactorTime,
         max_page_bytes: int,
+        is_starting: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__()
         self._routes = app.url_map.bind("localhost")
@@ -65,6 +68,7 @@ class RootResource(Resource):
         self._limiter = limiter
         self._clock = clock
         self._max_page_bytes = max_page_bytes
+        self._is_starting = is_starting
 
     def render(self, request: LimitedRequest) -> bytes | int:
         """Answer the request, or route it."""
@@ -91,6 +95,8 @@ class RootResource(Resource):
                 self._note_excess(request)
                 return self._answer_options(request, path)
             self._count(request, path)
+            if path not in MONITORING_PATHS and self._is_starting():
+                raise storage_fault()
             if context.must_authenticate_first:
                 self._route_once_authenticated(request, path)
                 return NOT_DONE_YET

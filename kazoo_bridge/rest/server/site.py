@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from ipaddress import ip_network
 from typing import Any
@@ -49,11 +49,13 @@ def make_site(
     directory: IDirectory,
     http: Http,
     trusted_proxies: Iterable[str] = (),
+    is_starting: Callable[[], bool] = lambda: False,
 ) -> LimitedSite:
     """Return a site that serves `resources`, and answers every other path and method with KAZOO's errors.
 
     `node` is the node's name in responses, `directory` knows the clients, `http` has the limits.
-    `trusted_proxies` are networks whose connections are those of many clients.
+    `trusted_proxies` are networks whose connections are those of many clients. While `is_starting` returns
+    True, all requests but those of monitoring are answered with 503.
     """
     app = make_app(resources)
 
@@ -67,7 +69,7 @@ def make_site(
         limiter,
         ChannelLimits.from_config(reactor, http),
         ConnectionBudget.from_config(reactor, http, [ip_network(network) for network in trusted_proxies]),
-        RootResource(app, node, directory, limiter, reactor, http.max_page_bytes),
+        RootResource(app, node, directory, limiter, reactor, http.max_page_bytes, is_starting),
         requestFactory=LimitedRequest,
         reactor=reactor,
         timeout=http.idle_timeout_s,
