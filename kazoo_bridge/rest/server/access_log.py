@@ -23,6 +23,9 @@ _PROBES: Collection[bytes] = tuple(path.encode() for path in (ALIVE_PATH, READY_
 #: KAZOO's tokens in a path, as of ``GET /v2/user_auth/TOKEN``, which crossbar has.
 _TOKENS = re.compile(rb"(?<![\w-])eyJ[\w-]*(?:\.|%2[Ee])[\w-]*(?:\.|%2[Ee])[\w-]*")
 
+#: The secret in the URL of a pivot point.
+_PIVOT_SECRET = re.compile(rb"(/pivot/[^/?]*/)[^/?]+")
+
 #: Characters of a client's own texts.
 _MAX_TEXT = 200
 
@@ -55,8 +58,8 @@ def log_access(clock: IReactorTime, request: Request) -> None:
 
 
 def without_tokens(uri: bytes) -> bytes:
-    """Return a URI without its query, and with ``[token]`` instead of each token in its path."""
-    return _TOKENS.sub(b"[token]", uri.partition(b"?")[0])
+    """Return a URI without its query, and with ``[token]`` or ``[secret]`` for those in its path."""
+    return _PIVOT_SECRET.sub(rb"\1[secret]", _TOKENS.sub(b"[token]", uri.partition(b"?")[0]))
 
 
 def _shown(text: bytes) -> str:

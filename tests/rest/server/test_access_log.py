@@ -46,3 +46,10 @@ async def test_a_request_without_a_valid_token_has_no_account(rest: RestHarness)
 async def test_a_long_text_of_a_client_is_cut(rest: RestHarness) -> None:
     (event,) = await access_events(rest, "GET", hooks_path(), headers={"User-Agent": "x" * 5000})
     assert event["agent"] == "x" * 200
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_secret_of_a_pivot_point_is_not_logged(rest: RestHarness) -> None:
+    (event,) = await access_events(rest, "POST", "/pivot/p1/hunter2?x=hunter2")
+    assert event["path"] == "/pivot/p1/[secret]"
+    assert "hunter2" not in formatEvent(event)
