@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import time
@@ -38,6 +39,9 @@ MAX_PARAMETERS = 500
 
 _INSERT: Mapping[str, Callable[[Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 _WRITING = "kazoo_bridge_writing"
+
+#: Errors of opening a file that may pass; all others go on until the URI or the folder is changed.
+_PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EIO, errno.EINTR)
 
 
 def open_engine(uri: str) -> Engine:
@@ -156,7 +160,8 @@ def _make_private_file(path: str) -> None:
     except FileExistsError:
         pass
     except OSError as error:
-        raise StorageUnavailable(f"the database file {path} cannot be opened: {error.strerror}") from None
+        unavailable = StorageUnavailable if error.errno in _PASSING else StorageUnusable
+        raise unavailable(f"the database file {path} cannot be opened: {error.strerror}") from None
 
 
 def _prepare_sqlite(connection: sqlite3.Connection) -> None:
