@@ -164,7 +164,7 @@ class RootResource(Resource):
         return b""
 
     def _allowed_methods(self, path: str) -> list[str]:
-        return sorted(self._routes.allowed_methods(path.rstrip("/")))
+        return sorted(self._routes.allowed_methods(path.rstrip("/") or "/"))
 
 
 def _decode_path(raw: bytes) -> str:
