@@ -36,12 +36,15 @@ $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip setuptools wheel
 
+# setuptools warns at length of the mode that twisted.plugins needs.
+EDITABLE = PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --config-settings editable_mode=compat --editable
+
 $(VENV)/.installed: $(VENV)/bin/pip setup.cfg pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable . --config-settings editable_mode=compat
+	$(EDITABLE) .
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/bin/pip setup.cfg pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[dev]' --config-settings editable_mode=compat
+	$(EDITABLE) '.[dev]'
 	touch $@ $(VENV)/.installed
 
 system-packages:
@@ -124,7 +127,7 @@ changelog-check:
 	$(BIN)/python -m tools.changelog_fragment
 
 $(VENV)/.installed-mutants: $(VENV)/.installed-dev
-	$(BIN)/python -m pip install --quiet --editable '.[mutants]' --config-settings editable_mode=compat
+	$(EDITABLE) '.[mutants]'
 	touch $@
 
 mutants: $(VENV)/.installed-mutants

@@ -77,6 +77,12 @@ class KeyedTokenBuckets:
     def __len__(self) -> int:
         return len(self._buckets)
 
+    def change_rate(self, burst: int, refill_interval: float) -> None:
+        """Use another rate from now on, for the buckets that are kept, too; what was taken stays taken."""
+        self.burst, self.refill_interval = burst, refill_interval
+        for bucket in self._buckets.values():
+            bucket.burst, bucket.refill_interval = burst, refill_interval
+
     def take(self, key: str, cost: int = 1) -> int:
         """Take a token; returns 0, or without a token the whole seconds until there is one.
 

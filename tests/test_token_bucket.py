@@ -87,3 +87,13 @@ def test_the_bucket_that_was_used_longest_ago_is_forgotten() -> None:
     assert buckets.find("b") is None
     assert [buckets.take(key) for key in "ac"] == [10, 10]
     assert buckets.take("b") == 0
+
+
+def test_another_rate_applies_to_buckets_that_are_kept() -> None:
+    clock = Clock()
+    buckets = KeyedTokenBuckets(clock, 2, 1.0)
+    assert [buckets.take("a") for _ in range(3)] == [0, 0, 1]
+    buckets.change_rate(5, 0.1)
+    clock.advance(0.5)
+    assert [buckets.take("a") for _ in range(6)] == [0] * 5 + [1]
+    assert [buckets.take("b") for _ in range(6)] == [0] * 5 + [1]

@@ -16,7 +16,7 @@ from zope.interface import implementer
 from kazoo_bridge.bus.embedded_queue import MAX_BYTES, EmbeddedQueue, QueuedMessage
 from kazoo_bridge.bus.message_codec import encode
 from kazoo_bridge.bus.message_decoder import MessageDecoder
-from kazoo_bridge.bus.queue_metrics import QueueLevel, register_queue_metrics
+from kazoo_bridge.bus.queue_metrics import QueueLevel, register_binding_metrics, register_queue_metrics
 from kazoo_bridge.bus.request_reply import DoneWhen, RequestReplyClient, publish_reply
 from kazoo_bridge.interfaces import BusUnavailable, EventHandler, IBus, IConsumer, Queue, Topic, Unroutable
 from kazoo_bridge.kazoo import EXCHANGES, MAX_SHORT_STRING_BYTES, Event
@@ -96,7 +96,7 @@ class EmbeddedBus(Service):
         }
         self._queues: dict[str, EmbeddedQueue] = {}
         self._bindings: dict[EmbeddedQueue, dict[Topic, None]] = {}
-        self._refused: dict[EmbeddedQueue, str] = {}
+        self._refused: dict[EmbeddedQueue, list[str]] = {}
         self._consumers: dict[EmbeddedConsumer, None] = {}
         self._numbers = count(1)
         self._decoder = MessageDecoder(clock)
@@ -107,15 +107,16 @@ class EmbeddedBus(Service):
     def consume(self, queue: Queue, handler: EventHandler) -> IConsumer:
         """See `IBus`.
 
-        A topic on an unknown exchange is logged and makes the bus unavailable; the others work.
+        A topic on an unknown exchange is logged, and one of `missing_bindings`; the others work.
         """
         known = self._get_queue(queue)
         for topic in sorted(queue.topics, key=lambda topic: (topic.exchange, topic.pattern)):
             try:
                 self.bind(known, topic)
             except BusUnavailable as error:
-                self._refused[known] = f"{known.name} is not bound to {topic.pattern}: {error}"
-                self.log.error("{problem}", problem=self._refused[known])
+                problem = f"{known.name} is not bound to {topic.pattern}: {error}"
+                self._refused.setdefault(known, []).append(problem)
+                self.log.error("{problem}", problem=problem)
         consumer = EmbeddedConsumer(self, known, queue, handler)
         self._consumers[consumer] = None
         return consumer
@@ -179,14 +180,17 @@ class EmbeddedBus(Service):
 
     def unavailable_reason(self) -> str | None:
         """See `IBus`."""
-        if not self.running:
-            return _NOT_STARTED
-        return next(iter(self._refused.values()), None)
+        return None if self.running else _NOT_STARTED
+
+    def missing_bindings(self) -> list[str]:
+        """Return why topics of exchanges that are not KAZOO's are not bound, one line each."""
+        return [reason for reasons in self._refused.values() for reason in reasons]
 
     def register_metrics(self, registry: CollectorRegistry) -> None:
         """Register the metrics of the messages and of the durable queues."""
         self._decoder.register_metrics(registry)
         register_queue_metrics(registry, self._level)
+        register_binding_metrics(registry, self.missing_bindings)
         register_counter(
             registry,
             "queue_dropped",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import nan
 
 from attrs import define, frozen
@@ -40,6 +40,16 @@ class QueueLevel:
     messages: float = nan
     bytes: float = nan
     max_bytes: int = 0
+
+
+def register_binding_metrics(registry: CollectorRegistry, missing: Callable[[], Sequence[str]]) -> None:
+    """Register how many bindings are missing; `missing` is called at each scrape."""
+    register_gauge(
+        registry,
+        "bindings_missing",
+        "Topics of event categories that are not bound, because their exchange is missing",
+        lambda: len(missing()),
+    )
 
 
 def register_queue_metrics(registry: CollectorRegistry, read: Callable[[], QueueLevel]) -> None:

@@ -210,6 +210,10 @@ class ZonedBus(MultiService):
         reasons = ((zone.number, zone.bus.unavailable_reason()) for zone in self._zones)
         return [f"zone {number}: {reason}" for number, reason in reasons if reason is not None]
 
+    def missing_bindings(self) -> list[str]:
+        """Return why topics of exchanges that are not KAZOO's are not bound in the home zone."""
+        return self._home.missing_bindings()
+
     def register_metrics(self, registry: CollectorRegistry) -> None:
         """Register the metrics of the home zone's bus, and whether the other zones are there."""
         self._home.register_metrics(registry)

@@ -85,12 +85,22 @@ class CliContext:
 
 
 def check_account_id(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
-    """Return `value` if it is None or has the form of an id; a callback for options.
+    """Return `value` if it is None or has the form of an account's id; a callback for options.
 
     Raises `click.BadParameter` (exit code 2) for anything else.
     """
+    return _check_id("an account id", context, option, value)
+
+
+def check_hook_id(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """Return `value` if it is None or has the form of a hook's id; otherwise like `check_account_id`."""
+    return _check_id("a hook id", context, option, value)
+
+
+def _check_id(kind: str, context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    # The ids of accounts and hooks have one form.
     if value is not None and not is_account_id(value):
-        raise click.BadParameter("an account id is 32 characters, 0-9 and a-f", context, option)
+        raise click.BadParameter(f"{kind} is 32 characters, 0-9 and a-f", context, option)
     return value
 
 

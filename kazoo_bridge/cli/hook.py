@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from kazoo_bridge.cli.context import CliContext, account_option, check_account_id
+from kazoo_bridge.cli.context import CliContext, account_option, check_hook_id
 from kazoo_bridge.config import Config
 from kazoo_bridge.interfaces import StorageUnavailable
 
@@ -23,7 +23,7 @@ def hook() -> None:
     "--id",
     "hook_id",
     metavar="ID",
-    callback=check_account_id,
+    callback=check_hook_id,
     required=True,
     help="The hook, enabled or not.",
 )

@@ -17,12 +17,20 @@ from attrs import Attribute, fields
 from twisted.logger import Logger
 
 from kazoo_bridge.config.permissions import check_file, is_readable_by_all
-from kazoo_bridge.config.schema import EXPECTED, Config
+from kazoo_bridge.config.schema import EXPECTED, MAY_BE_TABLE, Config
 from kazoo_bridge.json_numbers import to_integer
 
 _log = Logger()
 
 ENVIRONMENT_PREFIX = "KAZOO_BRIDGE__"
+
+#: Variables that begin like this are meant for the configuration.
+_OWN_PREFIX = "KAZOO_BRIDGE"
+
+#: Variables that Kubernetes and Docker set for a service or container of the name ``kazoo-bridge``.
+_OF_CONTAINERS = re.compile(
+    r"KAZOO_BRIDGE_(SERVICE_HOST|SERVICE_PORT(_\w+)?|NAME|PORT(_[0-9]+_(TCP|UDP)(_(ADDR|PORT|PROTO))?)?)"
+)
 
 
 class ConfigError(Exception):
@@ -152,7 +160,10 @@ def _add_environment(tables: dict[str, Any], environ: Mapping[str, str], errors:
     """Put the values of environment variables into the tables of their sections."""
     hints = get_type_hints(Config)
     for variable in sorted(environ):
+        if not variable.startswith(_OWN_PREFIX) or _OF_CONTAINERS.fullmatch(variable):
+            continue
         if not variable.startswith(ENVIRONMENT_PREFIX):
+            errors.append(f"{variable}: no such key; expected {ENVIRONMENT_PREFIX}SECTION__KEY")
             continue
         section, _, name = variable.removeprefix(ENVIRONMENT_PREFIX).lower().partition("__")
         kind = get_type_hints(hints[section]).get(name) if section in hints else None
@@ -204,8 +215,9 @@ def _section(section: str, kind: type, table: Any, errors: list[str]) -> Any:
     for name, attribute in attributes.items():
         if name not in table:
             continue
+        given = _as_list(table[name]) if attribute.metadata.get(MAY_BE_TABLE) else table[name]
         try:
-            value = _converter.structure(table[name], hints[name])
+            value = _converter.structure(given, hints[name])
         except ValueError as error:
             # The error repeats the value.
             secret = "expected a string" if hints[name] is str else "expected a list of strings"
@@ -220,6 +232,19 @@ def _section(section: str, kind: type, table: Any, errors: list[str]) -> Any:
         found += section_errors()
     errors += found
     return read
+
+
+def _as_list(value: Any, path: str = "") -> Any:
+    """Return a table as a list of ``key=value``, with dotted keys for tables in it; else the value itself."""
+    if not isinstance(value, dict):
+        return value
+    items: list[Any] = []
+    for key, inner in value.items():
+        if isinstance(inner, dict):
+            items += _as_list(inner, f"{path}{key}.")
+        else:
+            items.append(f"{path}{key}={inner}")
+    return items
 
 
 def _validated(attribute: Attribute[Any], value: Any) -> Any:

@@ -17,6 +17,7 @@ from kazoo_bridge.config.certificates import check_certificates, check_key_pair,
 from kazoo_bridge.config.private_networks import NON_PUBLIC_NETWORKS
 from kazoo_bridge.config.public_keys import check_public_keys
 from kazoo_bridge.config.validators import (
+    LOG_LEVELS,
     Check,
     check_amqp_uri,
     check_amqp_zones,
@@ -29,6 +30,7 @@ from kazoo_bridge.config.validators import (
     check_directory_kinds,
     check_endpoint,
     check_folder,
+    check_log_levels,
     check_networks,
     check_origins,
     check_proxy_uri,
@@ -39,6 +41,9 @@ from kazoo_bridge.config.validators import (
 
 #: Metadata of a key: what its value must be, for errors. Without it, the validator's own text is the error.
 EXPECTED = "expected"
+
+#: Metadata of a list that may also be a table: ``{"a": "b"}`` is ``["a=b"]``.
+MAY_BE_TABLE = "may_be_table"
 
 
 def _integer(default: int, minimum: int, maximum: int | None = None) -> Any:
@@ -63,13 +68,14 @@ def _text(default: str, pattern: str, expected: str) -> Any:
     return field(default=default, validator=matches_re(pattern), metadata={EXPECTED: expected})
 
 
-def _checked(default: Any, check: Check, *, secret: bool = False) -> Any:
+def _checked(default: Any, check: Check, *, secret: bool = False, may_be_table: bool = False) -> Any:
     """Make a key whose value `check` checks; a secret is left out of the repr and of errors."""
 
     def validator(_section: Any, _attribute: Any, value: Any) -> None:
         check(value)
 
-    return field(default=default, repr=not secret, validator=validator)
+    metadata = {MAY_BE_TABLE: may_be_table}
+    return field(default=default, repr=not secret, validator=validator, metadata=metadata)
 
 
 @frozen
@@ -296,6 +302,33 @@ class Plugins:
 
 
 @frozen
+class Log:
+    """Which lines are logged, and their format."""
+
+    level: str = _choice("info", *LOG_LEVELS)
+    levels: tuple[str, ...] = _checked((), check_log_levels, may_be_table=True)
+    format: str = _choice("text", "text", "json", "journal")
+    access_log: bool = True
+
+    @property
+    def levels_by_namespace(self) -> dict[str, str]:
+        """The levels of single namespaces."""
+        pairs = (one.partition("=") for one in self.levels)
+        return {namespace.strip(): level.strip() for namespace, _, level in pairs}
+
+
+@frozen
+class NodeSection:
+    """This node among those of the cluster."""
+
+    name: str = _text(
+        "",
+        r"[A-Za-z0-9_.@-]{0,128}",
+        "a name of at most 128 characters of A-Z, a-z, 0-9, '_', '-', '.' and '@', or nothing",
+    )
+
+
+@frozen
 class Config:
     """The whole configuration. Every value is valid."""
 
@@ -313,6 +346,8 @@ class Config:
     crossbar: Crossbar = Crossbar()
     jwt: Jwt = Jwt()
     plugins: Plugins = Plugins()
+    log: Log = Log()
+    node: NodeSection = NodeSection()
 
     def errors(self) -> Iterator[str]:
         """Yield what the kinds of the directory and the source of hooks need, but is not there."""

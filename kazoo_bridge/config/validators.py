@@ -238,3 +238,22 @@ def check_folder(value: str) -> None:
     if not (Path(value).is_dir() and os.access(value, os.R_OK | os.X_OK)):
         raise ValueError(f"expected an existing folder that can be read (or nothing), got {value!r}")
     check_tree(value)
+
+
+#: The levels of the log, from all lines to the most important ones.
+LOG_LEVELS = ("debug", "info", "warn", "error")
+
+
+def check_log_levels(value: Sequence[str]) -> None:
+    """Check levels of namespaces, each ``namespace=level``."""
+    for one in value:
+        namespace, separator, level = (part.strip() for part in one.partition("="))
+        if (
+            not separator
+            or level not in LOG_LEVELS
+            or re.fullmatch(r"\w+(?:\.\w+)*", namespace, re.ASCII) is None
+        ):
+            raise ValueError(
+                "expected the level of a namespace, such as 'kazoo_bridge.bus=debug', with one of the levels "
+                f"{', '.join(LOG_LEVELS)}, got {one!r}"
+            )

@@ -18,6 +18,10 @@ class StorageUnavailable(Exception):
     """The storage did not answer, or refused for a reason of its own. Trying again later may succeed."""
 
 
+class StorageUnusable(StorageUnavailable):
+    """The storage cannot be used until the configuration or the database is changed."""
+
+
 @frozen
 class Secret:
     """A secret that a hook's requests are signed with.

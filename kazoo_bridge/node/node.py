@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -12,13 +11,9 @@ from typing import Any, TypeVar, cast
 from attrs import define, field
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 
-from kazoo_bridge.bus.amqp.bus import AmqpBus
-from kazoo_bridge.bus.embedded import EmbeddedBus
-from kazoo_bridge.bus.zones import ZonedBus
 from kazoo_bridge.calls.service import CallService
 from kazoo_bridge.config import Config, ConfigError
 from kazoo_bridge.directory.base import BaseDirectory
@@ -38,12 +33,16 @@ from kazoo_bridge.node.account_manager import AccountManager, follow_deletion
 from kazoo_bridge.node.directory_watch import DirectoryWatch
 from kazoo_bridge.node.graceful_shutdown import ShutdownSequence
 from kazoo_bridge.node.metrics import NodeMetrics
-from kazoo_bridge.node.parts import make_bus, make_hook_source, make_retention
+from kazoo_bridge.node.node_name import node_name
+from kazoo_bridge.node.parts import AnyBus, make_bus, make_hook_source, make_retention
+from kazoo_bridge.node.readiness import Readiness
+from kazoo_bridge.node.storage_wait import StorageWait
+from kazoo_bridge.node.tls_certificates import TlsCertificates
 from kazoo_bridge.pivot.service import PivotService
 from kazoo_bridge.plugins.discovery import find_categories
 from kazoo_bridge.rest.resources.console import WebsocketLocation
 from kazoo_bridge.rest.routes import RestServices, build_resources
-from kazoo_bridge.rest.server.site import make_site
+from kazoo_bridge.rest.server.site import LimitedSite, make_site
 from kazoo_bridge.storage.accounts import AccountStore
 from kazoo_bridge.storage.change_feed import ALL, ChangeFeed
 from kazoo_bridge.storage.database import Database
@@ -80,7 +79,7 @@ class Node:
     reactor: Any
     config: Config
     name: str
-    bus: AmqpBus | EmbeddedBus | ZonedBus
+    bus: AnyBus
     categories: list[IEventCategory]
     database: Database
     change_feed: ChangeFeed
@@ -95,7 +94,11 @@ class Node:
     websockets: WebsocketService
     loading: Callable[[], AbstractContextManager[None]]
     metrics: NodeMetrics = field(init=False)
+    readiness: Readiness = field(init=False)
+    storage_wait: StorageWait = field(init=False)
     directory_watch: DirectoryWatch = field(init=False)
+    certificates: TlsCertificates = field(init=False, factory=TlsCertificates)
+    _site: LimitedSite | None = field(init=False, default=None)
     _port: IListeningPort | None = field(init=False, default=None)
     _started: bool = field(init=False, default=False)
     _stopping: bool = field(init=False, default=False)
@@ -105,8 +108,17 @@ class Node:
         self.directory_watch = DirectoryWatch(
             self.reactor, cast(IBus, self.bus), self.directory, self._check_rights
         )
+        self.storage_wait = StorageWait(self.reactor)
+        self.readiness = Readiness(
+            self.bus,
+            self.database,
+            lambda: self.directory,
+            self.hook_source,
+            lambda: None if self._started else "the node is still starting",
+            lambda: self.storage_wait.problem,
+        )
         self.metrics = NodeMetrics(
-            is_bus_up=lambda: self._bus_problem() is None,
+            is_bus_up=lambda: self.readiness.bus_problem() is None,
             count_delayed_calls=lambda: len(self.reactor.getDelayedCalls()),
             register_bus=self.bus.register_metrics,
             register_hook_source=self.hook_source.register_metrics,
@@ -137,7 +149,7 @@ class Node:
             database = Database(reactor, config.storage.uri)
         except ValueError as error:
             raise ConfigError([f"storage.uri: {error}"]) from None
-        name = f"kazoo_bridge@{socket.gethostname()}"
+        name = node_name(config)
         accounts, token_store = AccountStore(reactor, database), TokenStore(reactor, database)
         directory = build_directory(
             DirectorySources(reactor, config, accounts, token_store, NumberStore(database), people)
@@ -191,9 +203,10 @@ class Node:
         """Prepare the storage, listen, then consume events. Raises `StartupFailed`; call `stop` then, too.
 
         Raises `StoppedWhileStarting` if `stop` is called meanwhile; nothing more is started then.
+        While the storage is not there yet, the node waits; REST answers 503.
         """
         try:
-            await self.load()
+            await self.storage_wait.run(self.load, self._listen_http)
         except StorageUnavailable as error:
             self._require_not_stopping()
             raise StartupFailed(f"storage.uri: the storage cannot be used: {error}") from None
@@ -205,7 +218,9 @@ class Node:
         self.retention.startService()
         self.directory.startService()
         try:
-            await self._listen()
+            if self._port is None:
+                await self._listen_http()
+            await self._listen_websockets()
         finally:
             if self._stopping:
                 await self._stop_listening()
@@ -232,7 +247,7 @@ class Node:
             await self.directory.load()
         await self.hook_source.load()
 
-    async def _listen(self) -> None:
+    async def _listen_http(self) -> None:
         services = self.rest_services()
         resources = build_resources(services)
         site = make_site(
@@ -242,16 +257,33 @@ class Node:
             services.directory,
             self.config.http,
             (*self.config.websockets.trusted_proxies, *self.config.pivot.kazoo_networks),
+            lambda: self.storage_wait.problem is not None,
         )
+        self._site = site
         endpoint = self.config.http.endpoint
         self._port = await _open_port(
-            "http.endpoint", endpoint, serverFromString(self.reactor, endpoint).listen(site)
+            "http.endpoint", endpoint, self.certificates.make_endpoint(self.reactor, endpoint).listen(site)
         )
+
+    async def _listen_websockets(self) -> None:
         await _open_port(
             "websockets.endpoint",
             self.config.websockets.endpoint,
-            Deferred.fromCoroutine(self.websockets.listen()),
+            Deferred.fromCoroutine(self.websockets.listen(self.certificates.make_endpoint)),
         )
+
+    def configure(self, config: Config) -> None:
+        """Apply the limits of a configuration that can change while the node runs."""
+        self.websockets.configure(config.websockets)
+        if self._site is not None:
+            self._site.configure(config.http)
+
+    def read_certificates(self) -> Callable[[], None]:
+        """Read the certificates of TLS endpoints again; returns what applies them. Raises `ConfigError`."""
+        try:
+            return self.certificates.read()
+        except ValueError as error:
+            raise ConfigError([str(error)]) from None
 
     def rest_services(self) -> RestServices:
         """Return what the resources of REST need of this node."""
@@ -275,6 +307,7 @@ class Node:
             readiness_problems=self.readiness_problems,
             degradations=self.degradations,
             has_system_wide_channels=self.config.calls.system_wide_channels,
+            is_embedded=self.readiness.is_embedded,
         )
 
     @property
@@ -298,23 +331,17 @@ class Node:
     def _check_rights(self) -> None:
         self.websockets.sessions.check_rights()
 
-    def _bus_problem(self) -> str | None:
-        return self.bus.unavailable_reason() if self._started else "the node is still starting"
-
     async def readiness_problems(self) -> list[str]:
-        """Return why this node is not ready, as ``bus: …``, ``storage: …`` and so on; empty when it is."""
-        problems = {
-            "bus": self._bus_problem(),
-            "storage": await self.database.check(),
-            "directory": self.directory.problem(),
-            "hooks": self.hook_source.problem(),
-        }
-        return [f"{part}: {problem}" for part, problem in problems.items() if problem]
+        """Return why this node is not ready; see `Readiness`."""
+        return await self.readiness.problems()
 
     def degradations(self) -> list[str]:
-        """Return what does not work although the node is ready, as ``zone 1: …`` or ``directory: …``."""
-        zones = self.bus.degraded() if isinstance(self.bus, ZonedBus) else []
-        return zones + [f"directory: {reason}" for reason in self.directory.degraded()]
+        """Return what does not work although the node is ready; see `Readiness`."""
+        return self.readiness.degradations()
+
+    def give_up_start(self) -> None:
+        """Let `start` wait no more for the storage: it raises `CancelledError`."""
+        self.storage_wait.stop()
 
     async def stop(self, forced: Deferred[None]) -> None:
         """Consume no more events, let requests in flight end, then close everything.
@@ -323,6 +350,7 @@ class Node:
         a broker, database or client that does not answer; requests in flight may take twice their time-out.
         """
         self._stopping = True
+        self.storage_wait.stop()
         shutdown = ShutdownSequence(self.reactor, forced)
         await shutdown.run_step("pivot points: answer what waits", self.pivots.stop())
         await shutdown.run_step("websockets: stop consuming", self.websockets.stop())

@@ -23,13 +23,16 @@ from kazoo_bridge.storage.hooks import HookStore
 from kazoo_bridge.storage.pivots import purge_records
 from kazoo_bridge.storage.retention import RetentionService
 
+#: The kinds of buses.
+AnyBus = AmqpBus | EmbeddedBus | ZonedBus
+
 _SECONDS_PER_DAY = 86400
 
 #: Seconds between two removals of old rows.
 _RETENTION_INTERVAL = 60
 
 
-def make_bus(reactor: Any, config: Config) -> AmqpBus | EmbeddedBus | ZonedBus:
+def make_bus(reactor: Any, config: Config) -> AnyBus:
     """Create the bus of `amqp.uri`: embedded, or AMQP with its failover brokers, and with `amqp.zones`."""
     if config.amqp.uri.strip() == "embedded:":
         return EmbeddedBus(reactor)

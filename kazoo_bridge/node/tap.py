@@ -5,20 +5,26 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 from twisted.application.service import IService, MultiService
-from twisted.internet.defer import Deferred
-from twisted.logger import Logger, globalLogPublisher
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import ILogObserver, Logger, globalLogPublisher
+from twisted.python.components import Componentized
 from twisted.python.usage import Options as UsageOptions
 
-from kazoo_bridge.config import ConfigError, load
+from kazoo_bridge.config import Config, ConfigError, load
 from kazoo_bridge.log_escaping import escape_log_event
 from kazoo_bridge.node import descriptors
 from kazoo_bridge.node.garbage_collection import exempt_loaded
 from kazoo_bridge.node.graceful_shutdown import ShutdownSequence
+from kazoo_bridge.node.log.node_log import LogOutput, open_log
 from kazoo_bridge.node.node import Node, StartupFailed, StoppedWhileStarting
+from kazoo_bridge.node.readiness import EMBEDDED
+from kazoo_bridge.node.reload import ConfigReloader
 from kazoo_bridge.node.signals import SignalHandler
+from kazoo_bridge.node.status import StatusLog
 
 _log = Logger()
 
@@ -32,15 +38,27 @@ class Options(UsageOptions):
 
 
 class NodeService(MultiService):
-    """Runs `node` under twistd. `on_start_failed` receives the reason when the node cannot start."""
+    """Runs `node` under twistd. `on_start_failed` receives the reason when the node cannot start.
 
-    def __init__(self, node: Node, on_start_failed: Callable[[str], None]) -> None:
+    `log` becomes the log of the application that the service is added to.
+    """
+
+    def __init__(
+        self, node: Node, on_start_failed: Callable[[str], None], log: LogOutput | None = None
+    ) -> None:
         super().__init__()
         self.node = node
+        self._log_output = log or LogOutput(None)
         self._on_start_failed = on_start_failed
         self._forced: Deferred[None] = Deferred()
         self._start_result: Deferred[None] | None = None
         self._start_waiters: list[Deferred[None]] = []
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Become part of twistd's application, and make the node's log its log."""
+        if self._log_output.observer is not None and isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self._log_output.observer)
+        super().setServiceParent(parent)
 
     def startService(self) -> None:
         """Start the node in the background."""
@@ -57,7 +75,7 @@ class NodeService(MultiService):
     async def _start(self) -> None:
         try:
             await self.node.start()
-        except StoppedWhileStarting:
+        except (CancelledError, StoppedWhileStarting):
             _log.info("the node was stopped before it had started")
         except StartupFailed as error:
             self._on_start_failed(str(error))
@@ -76,6 +94,7 @@ class NodeService(MultiService):
 
     async def _stop(self) -> None:
         if self._start_result is not None:
+            self.node.give_up_start()
             # The start may still wait for a database that does not answer.
             shutdown = ShutdownSequence(self.node.reactor, self._forced)
             await shutdown.run_step("start", _wait_for(self._start_result))
@@ -84,6 +103,7 @@ class NodeService(MultiService):
         if isinstance(stopped, Deferred):
             await stopped
         _log.info("the node has stopped")
+        self._log_output.stop()
 
     def force_shutdown(self) -> None:
         """Wait no longer for requests in flight."""
@@ -102,16 +122,41 @@ def makeService(options: Options) -> IService:
     """
     from twisted.internet import reactor  # not at the top: twistd installs the reactor before this call
 
+    limit = descriptors.raise_limit()
+
+    def read_config() -> Config:
+        return descriptors.fit(load(cast("str | None", options["config"]), os.environ), limit)
+
     try:
-        config = load(cast("str | None", options["config"]), os.environ)
-        fitting = descriptors.fit(config, descriptors.raise_limit())
+        fitting = read_config()
         node = Node.from_config(reactor, fitting, loading=exempt_loaded)
     except ConfigError as error:
         sys.stderr.write("".join(f"{line}\n" for line in error.errors))
         raise SystemExit(1) from None
-    # Before twistd opens the log: observers are called in the order in which they were added.
-    globalLogPublisher.addObserver(escape_log_event)
+    log = open_log(cast(IReactorTime, reactor), options.parent or {})
+    log.configure(fitting.log)
+    if log.observer is None:
+        # Before twistd opens its own: observers are called in the order in which they were added.
+        globalLogPublisher.addObserver(escape_log_event)
+    if node.readiness.is_embedded:
+        _log.warn("the bus is {what}", what=EMBEDDED)
     signal_handler = SignalHandler(reactor)
-    service = NodeService(node, signal_handler.exit_with_error)
-    signal_handler.install(service.force_shutdown)
+    service = NodeService(node, signal_handler.exit_with_error, log)
+    reloader = ConfigReloader(
+        fitting,
+        read_config,
+        node.read_certificates,
+        [lambda config: log.configure(config.log), node.configure],
+    )
+    status = StatusLog(reactor, node.readiness_problems, node.degradations, node.metrics.read)
+
+    def reload() -> None:
+        log.reopen()
+        reloader.reload()
+
+    def log_status() -> None:
+        logging = Deferred.fromCoroutine(status.log())
+        logging.addErrback(lambda failure: _log.failure("the status cannot be logged", failure))
+
+    signal_handler.install(service.force_shutdown, reload, log_status)
     return cast(IService, service)

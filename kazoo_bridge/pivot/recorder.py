@@ -48,6 +48,8 @@ class PivotRecorder(BatchWriter):
 
     async def _write_batches(self) -> None:
         waiting, self._waiting, self._count = self._waiting, {}, 0
+        if not waiting:
+            return
         try:
             await self._store.add_records([record for records in waiting.values() for record in records])
         except StorageUnavailable:

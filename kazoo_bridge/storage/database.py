@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from functools import partial
 from threading import Thread
@@ -18,12 +19,19 @@ from twisted.python.threadpool import ThreadPool
 
 from kazoo_bridge.interfaces import StorageUnavailable
 from kazoo_bridge.storage import migrate
-from kazoo_bridge.storage.engine import in_transaction, open_engine, readers
+from kazoo_bridge.storage.engine import in_transaction, insert_into, open_engine, readers
+from kazoo_bridge.storage.tables import settings
 
 T = TypeVar("T")
 
 #: Transactions that may wait for a thread; further ones are refused.
 MAX_PENDING = 10_000
+
+#: The row of the table ``settings`` that readiness checks write.
+_CHECK_ROW = "readiness_check"
+
+#: Seconds between two readiness checks that write, while the storage can be written.
+WRITE_CHECK_INTERVAL = 5.0
 
 #: Seconds after which a readiness check reports that the storage does not answer.
 CHECK_TIMEOUT = 2.0
@@ -53,6 +61,7 @@ class Database:
         self._closing: list[Deferred[None]] | None = None
         self._probe: Deferred[None] | None = None
         self._probe_error: str | None = None
+        self._written_at: float | None = None
 
     @property
     def pending_writes(self) -> int:
@@ -76,14 +85,14 @@ class Database:
         return self._submit(self._readers, partial(in_transaction, self.engine, work, writing=False))
 
     def check(self, timeout: float = CHECK_TIMEOUT) -> Deferred[str | None]:
-        """Check that the database can be written.
+        """Check that the database can be written; it is really written every `WRITE_CHECK_INTERVAL`.
 
         Fires within `timeout` seconds: with None if it can, otherwise with the reason as text.
         """
         if self._probe is None:
             # One probe at a time: while the database does not answer, probes must not accumulate.
             self._probe_error = None
-            self._probe = self.write(_touch)
+            self._probe = self._start_probe()
             self._probe.addErrback(self._probe_failed).addBoth(self._probe_ended)
         if self._probe is None:  # refused at once
             return succeed(self._probe_error)
@@ -92,6 +101,17 @@ class Database:
         answer.addTimeout(timeout, self._reactor)
         answer.addErrback(self._no_answer, timeout)
         return answer
+
+    def _start_probe(self) -> Deferred[None]:
+        now = self._reactor.seconds()
+        if self._written_at is not None and now - self._written_at < WRITE_CHECK_INTERVAL:
+            return self.write(_touch)
+        # Reading works on a full disk, too.
+        self._written_at = None
+        return self.write(_write_row).addCallback(self._probe_written, now)
+
+    def _probe_written(self, _: None, at: float) -> None:
+        self._written_at = at
 
     def close(self) -> Deferred[None]:
         """Refuse new work, finish what is queued, close every connection; fires when done.
@@ -144,6 +164,14 @@ class Database:
 
 def _touch(connection: Connection) -> None:
     connection.execute(sa.text("SELECT 1 FROM alembic_version"))
+
+
+def _write_row(connection: Connection) -> None:
+    values = {"name": _CHECK_ROW, "value": secrets.token_hex(8)}
+    written = insert_into(connection, settings).values(values)
+    connection.execute(
+        written.on_conflict_do_update(index_elements=["name"], set_={"value": written.excluded.value})
+    )
 
 
 class _Threads:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 
 from sqlalchemy.engine import URL
@@ -22,6 +23,27 @@ _SQLITE = {
 }
 
 
+#: Errors of SQLite that go on until a person has changed the URI, the file or its folder.
+_SQLITE_PERMANENT = ("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_CORRUPT", "SQLITE_NOTADB")
+
+#: The same in PostgreSQL's errors, which have no code before the login.
+_POSTGRESQL_PERMANENT = re.compile(
+    r"password authentication failed|no password supplied|no pg_hba\.conf entry"
+    r'|(?:database|role|user) "[^"]*" does not exist|invalid (?:connection option|port number)'
+)
+
+#: An ordinary word: a password of this form is masked only where passwords stand.
+_WORD = re.compile(r"[a-z]*|[A-Z]?[a-z]*|[0-9]{1,5}|.{0,5}")
+
+
+def is_permanent(error: Exception) -> bool:
+    """Return whether an error goes on until the URI of the database, or the database, is changed."""
+    original = getattr(error, "orig", None)
+    if isinstance(original, sqlite3.Error):
+        return _sqlite_name(original) in _SQLITE_PERMANENT
+    return _POSTGRESQL_PERMANENT.search(str(original)) is not None
+
+
 def describe(url: URL, error: Exception) -> str | None:
     """Describe an error of the database at `url` for an operator.
 
@@ -39,10 +61,13 @@ def describe(url: URL, error: Exception) -> str | None:
 
 
 def _describe_sqlite(url: URL, error: sqlite3.Error) -> str | None:
-    # Extended names, such as SQLITE_IOERR_WRITE, begin with the primary name.
-    name = "_".join(getattr(error, "sqlite_errorname", "").split("_")[:2])
-    words = _SQLITE.get(name)
+    words = _SQLITE.get(_sqlite_name(error))
     return f"the database file {url.database} {words}" if words else None
+
+
+def _sqlite_name(error: sqlite3.Error) -> str:
+    # Extended names, such as SQLITE_IOERR_WRITE, begin with the primary name.
+    return "_".join(getattr(error, "sqlite_errorname", "").split("_")[:2])
 
 
 def _place(url: URL) -> str:
@@ -52,5 +77,15 @@ def _place(url: URL) -> str:
 
 
 def _without_password(url: URL, text: str) -> str:
+    """Mask the password where passwords stand, and everywhere as a whole word unless it is an ordinary one.
+
+    The words of a message must not change: ``***ort 1 failed`` would show that the password is ``p``.
+    """
     password = str(url.password or "")
-    return text.replace(password, "***") if password else text
+    if not password:
+        return text
+    masked = re.escape(password)
+    text = re.sub(rf"(://[^\s/@]*:){masked}(?=@)", r"\1***", text)
+    text = re.sub(rf"(?i)(pass(?:word|wd)?\s*[=:]\s*)(['\"]?){masked}(?!\w)", r"\1\2***", text)
+    text = re.sub(rf"(['\"]){masked}(?=['\"])", r"\1***", text)
+    return text if _WORD.fullmatch(password) else re.sub(rf"(?<!\w){masked}(?!\w)", "***", text)

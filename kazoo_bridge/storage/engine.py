@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import time
@@ -16,8 +17,8 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 
-from kazoo_bridge.interfaces import StorageUnavailable
-from kazoo_bridge.storage.database_errors import describe
+from kazoo_bridge.interfaces import StorageUnavailable, StorageUnusable
+from kazoo_bridge.storage.database_errors import describe, is_permanent
 
 T = TypeVar("T")
 
@@ -38,6 +39,9 @@ MAX_PARAMETERS = 500
 
 _INSERT: Mapping[str, Callable[[Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 _WRITING = "kazoo_bridge_writing"
+
+#: Errors of opening a file that may pass; all others go on until the URI or the folder is changed.
+_PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EIO, errno.EINTR)
 
 
 def open_engine(uri: str) -> Engine:
@@ -72,7 +76,7 @@ def in_transaction(engine: Engine, work: Callable[[Connection], T], *, writing: 
         reason = describe(engine.url, error)
         if reason is None:
             raise
-        raise StorageUnavailable(reason) from None
+        raise (StorageUnusable if is_permanent(error) else StorageUnavailable)(reason) from None
 
 
 def readers(engine: Engine) -> int:
@@ -156,7 +160,8 @@ def _make_private_file(path: str) -> None:
     except FileExistsError:
         pass
     except OSError as error:
-        raise StorageUnavailable(f"the database file {path} cannot be opened: {error.strerror}") from None
+        unavailable = StorageUnavailable if error.errno in _PASSING else StorageUnusable
+        raise unavailable(f"the database file {path} cannot be opened: {error.strerror}") from None
 
 
 def _prepare_sqlite(connection: sqlite3.Connection) -> None:

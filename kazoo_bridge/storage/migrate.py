@@ -11,14 +11,14 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 
-from kazoo_bridge.interfaces import StorageUnavailable
+from kazoo_bridge.interfaces import StorageUnusable
 from kazoo_bridge.storage.engine import in_transaction
 
 #: PostgreSQL's advisory lock that one migrating process holds while others wait ("kazoomig" in ASCII).
 MIGRATION_LOCK = 0x6B617A6F6F6D6967
 
 
-class DatabaseTooNew(StorageUnavailable):
+class DatabaseTooNew(StorageUnusable):
     """A newer version of kazoo_bridge has migrated this database."""
 
 

@@ -140,9 +140,10 @@ class WebhookEventHandler:
         except Exception:
             # A plugin's defect must not keep the event from other categories.
             _log.failure(
-                "reading an event failed category={name} routing_key={routing_key}",
+                "reading an event failed category={name} routing_key={routing_key} event_id={event_id}",
                 name=category.name,
                 routing_key=event.routing_key,
+                event_id=event_id(event),
             )
             return []
 
@@ -175,9 +176,11 @@ class WebhookEventHandler:
             hook = Hook.from_event(account_id, occurrence.hook, occurrence.inline_hook or {})
         except InvalidDocument as error:
             _log.warn(
-                "inline hook is invalid account_id={account_id} routing_key={routing_key} errors={errors}",
+                "inline hook is invalid account_id={account_id} routing_key={routing_key} "
+                "event_id={event_id} errors={errors}",
                 account_id=account_id,
                 routing_key=event.routing_key,
+                event_id=event_id(event),
                 errors=error.errors,
             )
             return []

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 from prometheus_client import CollectorRegistry
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError, maybeDeferred
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 
-from kazoo_bridge.config import Config
+from kazoo_bridge.config import Config, Websockets
 from kazoo_bridge.interfaces import IBus, ICalls, IDirectory, IEventCategory, IPivotClients, IPivots
 from kazoo_bridge.metrics import register_counter, register_gauge, register_labelled_counter
 from kazoo_bridge.websockets.actions import Actions
@@ -45,6 +45,25 @@ CLOSE_TIMEOUT_ON_STOP = 3
 #: Connections that the kernel keeps until they are accepted; it may have a smaller bound. With the 50 of
 #: Twisted, clients that all connect again at once wait for seconds until they try anew.
 LISTEN_BACKLOG = 4096
+
+#: The keys of ``[websockets]`` that `WebsocketService.configure` applies.
+RELOADABLE = (
+    "max_connections",
+    "max_connections_per_ip",
+    "max_connections_per_account",
+    "rate_per_second",
+    "rate_burst",
+    "handshake_timeout_s",
+    "authentication_timeout_s",
+    "ping_interval_s",
+    "idle_timeout_s",
+    "send_buffer_bytes",
+    "max_dropped_events",
+    "resume_window_s",
+    "resume_events",
+    "allowed_origins",
+    "trusted_proxies",
+)
 
 
 def with_backlog(endpoint: str) -> str:
@@ -199,9 +218,26 @@ class WebsocketService:
             lambda: {str(code): count for code, count in sessions.closed_by_code.items()},
         )
 
-    async def listen(self) -> None:
-        """Accept connections; raises `CannotListenError`."""
-        endpoint = serverFromString(self._reactor, with_backlog(self._endpoint))
+    def configure(self, settings: Websockets) -> None:
+        """Use the limits `RELOADABLE` of the configuration; those of a connection apply to new ones."""
+        self.sessions.limits = SessionLimits.from_config(settings)
+        self.server.limits = evolve(
+            self.server.limits,
+            send_buffer_bytes=settings.send_buffer_bytes,
+            max_dropped=settings.max_dropped_events,
+            handshake_timeout=settings.handshake_timeout_s,
+            ping_interval=settings.ping_interval_s,
+        )
+        self.server.admission.configure(settings)
+
+    async def listen(
+        self, make_endpoint: Callable[[Any, str], IStreamServerEndpoint] = serverFromString
+    ) -> None:
+        """Accept connections; raises `CannotListenError`.
+
+        `make_endpoint` makes the endpoint from the reactor and its description.
+        """
+        endpoint = make_endpoint(self._reactor, with_backlog(self._endpoint))
         factory = WebsocketFactory(self._reactor, self.server)
         self._port = factory.listening_port = await endpoint.listen(factory)
         factory.limit_accepts()

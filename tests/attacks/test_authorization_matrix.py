@@ -47,6 +47,7 @@ GET /healthz
 GET /readyz
 GET /metrics
 GET /openapi.json
+GET /
 GET /console
 GET /console/settings.json
 GET /console/<path:name>

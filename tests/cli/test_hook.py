@@ -17,6 +17,14 @@ def test_wrong_usage_changes_nothing(cli: CliHarness, arguments: list[str], tmp_
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("account", "hook", "text"),
+    [(A, "x", "a hook id is 32 characters"), ("x", B, "an account id is 32 characters")],
+)
+def test_the_kind_of_a_wrong_id_is_named(cli: CliHarness, account: str, hook: str, text: str) -> None:
+    assert text in cli.error("hook", "test", "--account", account, "--id", hook, exit_code=2)
+
+
 def test_an_unknown_hook(tmp_path: Path) -> None:
     # A process of its own, because the command runs a reactor.
     command = [sys.executable, "-m", "kazoo_bridge.cli", "hook", "test", "--account", A, "--id", B]

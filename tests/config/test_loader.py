@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kazoo_bridge.config import ConfigError, load
+from kazoo_bridge.config import Config, ConfigError, load
 from tests.config.files import errors_of
 
 
@@ -128,3 +128,42 @@ def test_a_section_that_is_a_value(tmp_path: Path) -> None:
 def test_every_delay_is_a_whole_number(tmp_path: Path, text: str) -> None:
     (mistake,) = errors_of(tmp_path, f"[webhooks]\nretry_schedule_s = {text}\n")
     assert mistake.startswith("webhooks.retry_schedule_s: expected a list of whole numbers")
+
+
+def test_levels_of_the_log_are_a_table_or_a_list(tmp_path: Path) -> None:
+    path = tmp_path / "bridge.toml"
+    path.write_text('[log.levels]\nkazoo_bridge.bus = "debug"\n"kazoo_bridge.rest" = "warn"\n')
+    expected = {"kazoo_bridge.bus": "debug", "kazoo_bridge.rest": "warn"}
+    assert load(str(path), {}).log.levels_by_namespace == expected
+    environ = {"KAZOO_BRIDGE__LOG__LEVELS": "kazoo_bridge.bus=debug, kazoo_bridge.rest=warn"}
+    assert load(None, environ).log.levels_by_namespace == expected
+
+
+@pytest.mark.parametrize(
+    "text", ['{ a = "loud" }', '["a"]', '["a b=info"]', '["=info"]', "{ a = 5 }", "{ a = [] }", '"a=info"']
+)
+def test_wrong_levels_of_the_log(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "bridge.toml"
+    path.write_text(f"[log]\nlevels = {text}\n")
+    with pytest.raises(ConfigError, match=r"^log\.levels: expected "):
+        load(str(path), {})
+
+
+@pytest.mark.parametrize("variable", ["KAZOO_BRIDGE_AMQP_URI", "KAZOO_BRIDGE", "KAZOO_BRIDGES__AMQP__URI"])
+def test_a_variable_of_the_environment_that_is_meant_as_a_key(variable: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load(None, {variable: "x"})
+    assert raised.value.errors == (f"{variable}: no such key; expected KAZOO_BRIDGE__SECTION__KEY",)
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "KAZOO_BRIDGE_SERVICE_HOST",
+        "KAZOO_BRIDGE_SERVICE_PORT_HTTP",
+        "KAZOO_BRIDGE_PORT_8000_TCP_ADDR",
+        "KAZOO",
+    ],
+)
+def test_variables_of_kubernetes_are_ignored(variable: str) -> None:
+    assert load(None, {variable: "tcp://10.0.0.1:8000"}) == Config()

@@ -73,6 +73,8 @@ allowed_networks = ["127.0.0.0/8"]
 """
         )
         self.log = folder / "twistd.log"
+        #: Further arguments of twistd.
+        self.arguments: list[str] = []
         self.process: subprocess.Popen[bytes] | ForkedTwistd | None = None
 
     def start(self, *, wait: bool = True, installed: bool = False) -> None:
@@ -80,7 +82,7 @@ allowed_networks = ["127.0.0.0/8"]
 
         With `installed` it is the program that is installed, in a process without anything of this one.
         """
-        arguments = ["-n", "--pidfile=", "kazoo_bridge", "--config", str(self.config)]
+        arguments = ["-n", "--pidfile=", *self.arguments, "kazoo_bridge", "--config", str(self.config)]
         if installed or self.max_files is not None:
             self.process = self._start_installed(arguments)
         else:

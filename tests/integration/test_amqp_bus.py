@@ -287,7 +287,7 @@ async def test_an_exchange_that_does_not_exist_is_reported_and_the_rest_works(
             Queue("", frozenset({Topic("nowhere", "x"), *(Topic("callevt", f"key{n}") for n in range(150))})),
             seen,
         )
-        await until(lambda: "nowhere" in str(bus.unavailable_reason()), "the problem to be reported")
+        await until(lambda: "nowhere" in str(bus.missing_bindings()), "the problem to be reported")
         client.send("callevt", "key149", b"{}")
         await until(seen.has(1), "a message")
 

@@ -38,6 +38,7 @@ _PIVOT_BUCKETS = ("0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1.0",
 METRICS = {
     "info": ("gauge", "version"),
     "bus_up": ("gauge", ""),
+    "bindings_missing": ("gauge", ""),
     "storage_up": ("gauge", ""),
     "delayed_calls": ("gauge", ""),
     "watched_accounts": ("gauge", ""),
@@ -123,6 +124,7 @@ async def test_a_fresh_node_has_all_its_samples(node: Node) -> None:
     assert samples == {
         f"info{{{__version__}}}": 1,
         "bus_up": 1,
+        "bindings_missing": 0,
         "storage_up": 1,
         "watched_accounts": 0,
         "sockets": 0,

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,7 +12,7 @@ import pytest_twisted
 import treq
 from attrs import evolve
 from twisted.internet import reactor as installed_reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.protocol import ServerFactory
 from twisted.internet.task import Clock, deferLater
 from twisted.logger import capturedLogs
@@ -20,8 +22,10 @@ from kazoo_bridge.directory.base import BaseDirectory
 from kazoo_bridge.interfaces import StorageUnavailable
 from kazoo_bridge.node import node as node_module
 from kazoo_bridge.node.node import Node, StartupFailed, StoppedWhileStarting
+from kazoo_bridge.node.readiness import EMBEDDED
+from kazoo_bridge.node.tls_certificates import TlsCertificates
+from kazoo_bridge.storage import engine
 from kazoo_bridge.storage.change_feed import ALL
-from kazoo_bridge.websockets import service as websockets_module
 from tests.node.harness import make_config, make_node
 
 reactor: Any = installed_reactor
@@ -46,7 +50,7 @@ async def test_a_started_node_serves_rest_and_is_ready(node: Node) -> None:
     assert await node.readiness_problems() == []
     response = await treq.get(f"http://{node.http_host}/readyz", persistent=False)
     assert response.code == 200
-    assert await response.text() == "ready\n"
+    assert await response.text() == f"ready\ndegraded: bus: {EMBEDDED}\n"
 
 
 @pytest_twisted.ensureDeferred
@@ -80,12 +84,12 @@ async def test_a_node_is_not_ready_without_its_directory(node: Node) -> None:
     broken, degraded = BaseDirectory(), BaseDirectory()
     broken.problem = lambda: "crossbar has not answered yet"  # type: ignore[method-assign]
     degraded.degraded = lambda: ["crossbar does not answer"]  # type: ignore[method-assign]
-    assert node.degradations() == []
+    assert node.degradations() == [f"bus: {EMBEDDED}"]
     directory, node.directory = node.directory, broken
     assert await node.readiness_problems() == ["directory: crossbar has not answered yet"]
     node.directory = degraded
     assert await node.readiness_problems() == []
-    assert node.degradations() == ["directory: crossbar does not answer"]
+    assert node.degradations() == [f"bus: {EMBEDDED}", "directory: crossbar does not answer"]
     node.directory = directory
 
 
@@ -119,6 +123,52 @@ async def test_an_unavailable_storage_fails_the_start(tmp_path: Path) -> None:
     node = Node.from_config(reactor, config)
     with pytest.raises(StartupFailed, match=r"^storage\.uri: "):
         await node.start()
+    await node.stop(Deferred())
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_node_waits_for_its_storage_and_answers_503_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "LOCK_TIMEOUT", 0.01)
+    prepared = make_node(tmp_path)
+    await prepared.database.migrate()
+    await prepared.close()
+    other = sqlite3.connect(tmp_path / "node.sqlite3", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    node = make_node(tmp_path)
+    starting = Deferred.fromCoroutine(node.start())
+    while node.http_host.endswith(":0"):
+        await deferLater(reactor, 0.01)
+    statuses = {}
+    for path in ("/readyz", "/readyz?part=rest", "/healthz", "/v2/webhooks"):
+        response = await treq.get(f"http://{node.http_host}{path}", persistent=False)
+        statuses[path] = response.code
+        text = await response.text()
+        assert path != "/readyz?part=rest" or "is locked by another process" in text
+    assert statuses == {"/readyz": 503, "/readyz?part=rest": 503, "/healthz": 200, "/v2/webhooks": 503}
+    other.execute("ROLLBACK")
+    other.close()
+    await starting
+    assert await node.readiness_problems() == []
+    await node.stop(Deferred())
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_node_that_waits_for_its_storage_can_be_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = make_node(tmp_path)
+
+    def refuse() -> Deferred[None]:
+        return fail(StorageUnavailable("away"))
+
+    monkeypatch.setattr(node.database, "migrate", refuse)
+    starting = Deferred.fromCoroutine(node.start())
+    assert await node.readiness_problems() == ["bus: the node is still starting", "storage: away"]
+    node.give_up_start()
+    with pytest.raises(CancelledError):
+        await starting
     await node.stop(Deferred())
 
 
@@ -189,14 +239,19 @@ async def test_nothing_starts_after_a_stop_while_the_storage_is_read(
     assert node.http_host == "localhost:0"
 
 
-@pytest.mark.parametrize("module", [node_module, websockets_module])
+@pytest.mark.parametrize("slow", [0, 1], ids=["REST", "websockets"])
 @pytest_twisted.ensureDeferred
 async def test_no_port_stays_open_after_a_stop_while_it_opens(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: Any
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow: int
 ) -> None:
     readers_before = set(reactor.getReaders())
     node, endpoint = make_node(tmp_path), SlowEndpoint()
-    monkeypatch.setattr(module, "serverFromString", lambda _reactor, _description: endpoint)
+    make_endpoint, made = node.certificates.make_endpoint, count()
+    monkeypatch.setattr(
+        TlsCertificates,
+        "make_endpoint",
+        lambda _, *arguments: endpoint if next(made) == slow else make_endpoint(*arguments),
+    )
     starting = Deferred.fromCoroutine(node.start())
     deadline = reactor.seconds() + 10
     while not node.directory.running:

@@ -43,8 +43,12 @@ class Harness:
     def __attrs_post_init__(self) -> None:
         self.handler = SignalHandler(self.reactor)
 
+    called: list[str] = field(factory=list)
+
     def install(self) -> None:
-        self.handler.install(self._on_forced)
+        self.handler.install(
+            self._on_forced, lambda: self.called.append("reload"), lambda: self.called.append("status")
+        )
         self.reactor.advance(0)
 
     def _on_forced(self) -> None:
@@ -65,14 +69,15 @@ def harness(monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness]:
     harness = Harness()
     monkeypatch.setattr("atexit.register", harness.exit_hooks.append)
     monkeypatch.setattr("os._exit", harness.exit_codes.append)
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.getsignal(number) for number in signal.valid_signals()}
     with capturedLogs() as harness.logged:
         yield harness
     for number, handler in before.items():
-        signal.signal(number, handler)
+        if signal.getsignal(number) is not handler:
+            signal.signal(number, handler)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
 def test_the_first_signal_stops_the_reactor_and_the_process_ends_with_0(
     harness: Harness, number: signal.Signals
 ) -> None:
@@ -127,3 +132,37 @@ def test_an_error_while_draining_does_not_stop_the_reactor_again(harness: Harnes
     harness.handler.exit_with_error("the start failed")
     assert harness.reactor.stop_count == 1
     assert harness.exit_process() == [1]
+
+
+def test_sighup_reloads_and_sigusr1_logs_the_status_from_the_start_on(harness: Harness) -> None:
+    harness.handler.install(
+        lambda: None, lambda: harness.called.append("reload"), lambda: harness.called.append("status")
+    )
+    signal.raise_signal(signal.SIGHUP)
+    signal.raise_signal(signal.SIGUSR1)
+    assert harness.called == ["reload", "status"]
+    assert harness.logged_texts() == ["SIGHUP: reloading", "SIGUSR1: status follows"]
+    assert harness.reactor.stop_count == 0
+
+
+#: Signals that end a process, or stop it, whatever it does; and those of faults and of other uses.
+_LEFT_ALONE = {
+    *("SIGKILL", "SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGCONT", "SIGCHLD", "SIGCLD", "SIGWINCH"),
+    *("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGIOT", "SIGSYS", "SIGTRAP", "SIGURG"),
+}
+
+
+def test_no_other_signal_ends_the_process(harness: Harness) -> None:
+    harness.install()
+    for name in (one.name for one in signal.Signals):
+        if name not in _LEFT_ALONE:
+            assert signal.getsignal(signal.Signals[name]) is not signal.SIG_DFL, name
+    for number in (signal.SIGUSR2, signal.SIGALRM, signal.SIGRTMIN, signal.SIGRTMIN + 3):
+        signal.raise_signal(number)
+    assert harness.reactor.stop_count == 0
+    assert harness.logged_texts() == [
+        "SIGUSR2: ignored",
+        "SIGALRM: ignored",
+        "SIGRTMIN: ignored",
+        f"signal {signal.SIGRTMIN + 3}: ignored",
+    ]

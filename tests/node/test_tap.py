@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import pytest
 from attrs import define, field
-from twisted.application.service import IServiceMaker
+from twisted.application.service import Application, IServiceMaker
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
-from twisted.logger import Logger, LogLevel, capturedLogs, formatEvent, globalLogPublisher
-from twisted.plugin import getPlugins
+from twisted.logger import ILogObserver, Logger, LogLevel, capturedLogs, formatEvent, globalLogPublisher
+from twisted.python.components import Componentized
+from twisted.scripts._twistd_unix import ServerOptions
 from zope.interface.verify import verifyObject
 
 from kazoo_bridge.config import Config
@@ -29,9 +30,13 @@ class FakeNode:
     starting: Deferred[None] = field(factory=Deferred)
     stopping: Deferred[None] = field(factory=Deferred)
     forced: Deferred[None] | None = None
+    given_up: bool = False
 
     async def start(self) -> None:
         await self.starting
+
+    def give_up_start(self) -> None:
+        self.given_up = True
 
     async def stop(self, forced: Deferred[None]) -> None:
         self.forced = forced
@@ -70,6 +75,13 @@ def test_a_node_that_cannot_start_reports_the_reason() -> None:
     assert (started, harness.errors) == ([], ["http.endpoint: cannot listen"])
 
 
+def test_a_start_that_was_given_up_is_no_error() -> None:
+    harness = Harness()
+    started = harness.start()
+    harness.node.starting.cancel()
+    assert (started, harness.errors) == ([], [])
+
+
 def test_an_unexpected_error_at_the_start_is_logged_and_reported() -> None:
     harness = Harness()
     harness.start()
@@ -98,7 +110,7 @@ def test_stop_service_waits_a_limited_time_for_an_unfinished_start() -> None:
     harness = Harness()
     harness.start()
     harness.service.stopService()
-    assert harness.node.forced is None
+    assert (harness.node.forced, harness.node.given_up) == (None, True)
     harness.node.reactor.advance(STEP_TIMEOUT)
     assert harness.node.forced is not None
     harness.node.stopping.callback(None)
@@ -112,23 +124,46 @@ def test_a_stop_while_starting_is_no_failure() -> None:
     assert (started, harness.errors) == ([], [])
 
 
-def test_the_plugin_makes_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def make_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *twistd: str) -> NodeService:
+    """Make the service like twistd, with the arguments `twistd` before the name of the plugin."""
     config = tmp_path / "c.toml"
-    config.write_text(f'[storage]\nuri = "sqlite:///{tmp_path}/x.sqlite3"\n')
-    installed: list[Any] = []
-    monkeypatch.setattr(SignalHandler, "install", lambda self, on_forced: installed.append(on_forced))
-    (maker,) = [one for one in getPlugins(IServiceMaker) if one.tapname == "kazoo_bridge"]
+    config.write_text(f'[storage]\nuri = "sqlite:///{tmp_path}/x.sqlite3"\n[log]\nlevel = "warn"\n')
+    monkeypatch.setattr(SignalHandler, "install", lambda *_arguments, **_callbacks: None)
+    options = ServerOptions()
+    options.parseOptions([*twistd, "kazoo_bridge", "--config", str(config)])
+    maker = options.loadedPlugins["kazoo_bridge"]
     assert verifyObject(IServiceMaker, maker)
-    options = maker.options()
-    options.parseOptions(["--config", str(config)])
+    service = maker.makeService(options.subOptions)
+    assert isinstance(service, NodeService)
+    return service
+
+
+def test_the_log_of_the_service_is_that_of_its_application(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "log"
+    service = make_service(tmp_path, monkeypatch, "--logfile", str(file))
+    application = Application("x")
+    service.setServiceParent(application)
+    observer = cast(Componentized, application).getComponent(ILogObserver)
+    Logger(observer=observer).info("usual")
+    Logger(observer=observer).warn("{key}", key="a\x1bb")
+    assert file.read_text().endswith("#warn] a\\u001bb\n")
+    assert "usual" not in file.read_text()
+
+
+def test_another_logger_of_twistd_receives_escaped_events(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     try:
-        service = maker.makeService(options)
+        service = make_service(tmp_path, monkeypatch, "--logger", "twisted.logger.LogPublisher")
         with capturedLogs() as logs:
             Logger().info("{key}", key="a\x1bb")
     finally:
         globalLogPublisher.removeObserver(escape_log_event)
-    assert isinstance(service, NodeService)
-    assert installed == [service.force_shutdown]
+    application = Application("x")
+    service.setServiceParent(application)
+    assert cast(Componentized, application).getComponent(ILogObserver, None) is None
     assert [formatEvent(event) for event in logs] == ["a\\u001bb"]
 
 

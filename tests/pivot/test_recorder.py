@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import pytest_twisted
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
 
 from kazoo_bridge.interfaces import PivotAnswer
 from kazoo_bridge.pivot import recorder as recorder_module
@@ -56,6 +57,9 @@ def test_large_answers_are_left_out_or_cut() -> None:
 @pytest_twisted.ensureDeferred
 async def test_records_wait_for_the_storage_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, store, recorder = make_recorder(available=False)
+    with capturedLogs() as logs:
+        await recorder.flush()
+    assert logs == []  # nothing was written
     question = make_question(clock)
     for _ in range(MAX_WAITING_PER_POINT):
         recorder.record(question, PivotOutcome(TIMEOUT), 0)

@@ -17,12 +17,14 @@ from twisted.logger import capturedLogs
 
 from kazoo_bridge.interfaces import StorageUnavailable
 from kazoo_bridge.storage import change_log, engine
+from kazoo_bridge.storage import database as database_module
 from kazoo_bridge.storage.database import Database
 from tests.storage.record_factories import record_change, recorded_changes
 
 _WRITE_100_CHANGES = """
 import sys
 from kazoo_bridge.storage import change_log, engine
+from kazoo_bridge.storage import database as database_module
 opened = engine.open_engine(sys.argv[1])
 for number in range(100):
     engine.in_transaction(
@@ -216,3 +218,36 @@ async def test_a_locked_file_is_unavailable_until_it_is_released(
     other.close()
     await database.write(record_change("x"))
     await database.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_check_writes_every_few_seconds_and_at_once_after_a_failure(
+    storage_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database that can be read, and not written, as on a full disk."""
+    database = Database(reactor, storage_uri)
+    await database.migrate()
+    monkeypatch.setattr(database_module, "WRITE_CHECK_INTERVAL", 1e9)
+    assert await database.check(10) is None
+    for verb in ("INSERT", "UPDATE"):
+        await run(
+            database,
+            f"CREATE TRIGGER no_{verb} BEFORE {verb} ON settings BEGIN SELECT RAISE(ABORT, 'full'); END",
+        )
+    assert await database.check(10) is None
+    with capturedLogs():
+        monkeypatch.setattr(database_module, "WRITE_CHECK_INTERVAL", 0.0)
+        assert "full" in (await database.check(10) or "")
+        monkeypatch.setattr(database_module, "WRITE_CHECK_INTERVAL", 1e9)
+        assert "full" in (await database.check(10) or "")
+    for verb in ("INSERT", "UPDATE"):
+        await run(database, f"DROP TRIGGER no_{verb}")
+    assert await database.check(10) is None
+    await database.close()
+
+
+async def run(database: Database, statement: str) -> None:
+    def execute(connection: Connection) -> None:
+        connection.exec_driver_sql(statement)
+
+    await database.write(execute)

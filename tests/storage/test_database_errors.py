@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ProgrammingError
 
-from kazoo_bridge.storage.database_errors import describe
+from kazoo_bridge.storage.database_errors import describe, is_permanent
 
 POSTGRESQL = sa.make_url("postgresql+psycopg://bridge:hunter2@db/kazoo")
 SQLITE = sa.make_url("sqlite:////var/lib/x.sqlite3")
@@ -74,3 +74,49 @@ def test_a_read_only_server_is_described(sqlstate: str, described: bool) -> None
 )
 def test_an_exhausted_pool_is_described(url: sa.URL, place: str) -> None:
     assert describe(url, sa.exc.TimeoutError()) == f"no free connection to the {place}"
+
+
+@pytest.mark.parametrize(
+    ("password", "text", "shown"),
+    [
+        ("p", 'connection to "db", port 1 failed: p', 'connection to "db", port 1 failed: p'),
+        ("port", "port 1 failed", "port 1 failed"),
+        ("5432", "port 5432 failed", "port 5432 failed"),
+        ("p", "postgresql://bridge:p@db/kazoo", "postgresql://bridge:***@db/kazoo"),
+        ("port", "password=port port=1", "password=*** port=1"),
+        ("port", "PGPASSWORD: 'port' port", "PGPASSWORD: '***' port"),
+        (
+            "port",
+            'missing "=" after "port" in the connection string',
+            'missing "=" after "***" in the connection string',
+        ),
+        ("hunter2", "hunter2 hunter22", "*** hunter22"),
+        ("a.b*c.d", "no a.b*c.d", "no ***"),
+    ],
+)
+def test_a_password_is_masked_and_the_words_of_a_message_are_not(
+    password: str, text: str, shown: str
+) -> None:
+    url = POSTGRESQL.set(password=password)
+    assert (
+        describe(url, wrap(OperationalError, Exception(text))) == f"the database kazoo at db refused: {shown}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("original", "permanent"),
+    [
+        (sqlite_error("SQLITE_CANTOPEN"), True),
+        (sqlite_error("SQLITE_READONLY_DIRECTORY"), True),
+        (sqlite_error("SQLITE_NOTADB"), True),
+        (sqlite_error("SQLITE_BUSY"), False),
+        (sqlite_error("SQLITE_FULL"), False),
+        (Exception('FATAL:  password authentication failed for user "bridge"'), True),
+        (Exception('FATAL:  database "kazoo" does not exist'), True),
+        (Exception("connection to server failed: Connection refused"), False),
+        (Exception("FATAL:  the database system is starting up"), False),
+        (Exception("could not translate host name"), False),
+    ],
+)
+def test_what_waiting_cannot_change(original: Exception, permanent: bool) -> None:
+    assert is_permanent(wrap(OperationalError, original)) is permanent

@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from kazoo_bridge.interfaces import StorageUnavailable
+from kazoo_bridge.interfaces import StorageUnavailable, StorageUnusable
 from kazoo_bridge.storage import change_log, engine, migrate
 from tests.storage.record_factories import record_change
 
@@ -136,7 +136,7 @@ def test_files_that_cannot_be_used(tmp_path: Path, prepare: Callable[[Path], obj
 
 
 def test_a_folder_that_does_not_exist(tmp_path: Path) -> None:
-    with pytest.raises(StorageUnavailable, match="missing/x cannot be opened: No such file or directory"):
+    with pytest.raises(StorageUnusable, match="missing/x cannot be opened: No such file or directory"):
         migrate.upgrade(engine.open_engine(f"sqlite:///{tmp_path}/missing/x"))
 
 

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 import pytest_twisted
+from attrs import evolve
 from prometheus_client import CollectorRegistry
 from twisted.internet.defer import Deferred
 
+from kazoo_bridge.interfaces import HandshakeRejected
 from kazoo_bridge.websockets.service import with_backlog
 from tests.websockets.harness import CHILD, RESELLER, Harness
 
@@ -119,3 +121,20 @@ async def test_waiting_for_clients_ends_when_it_is_forced(tmp_path: Path) -> Non
 )
 def test_many_clients_may_connect_at_once(endpoint: str, completed: str) -> None:
     assert with_backlog(endpoint) == completed
+
+
+@pytest_twisted.ensureDeferred
+async def test_limits_can_change_while_sockets_are_connected(harness: Harness) -> None:
+    settings = harness.node.config.websockets
+    client = await harness.connect()
+    harness.websockets.configure(
+        evolve(settings, max_connections=1, send_buffer_bytes=5000, rate_burst=3, allowed_origins=("null",))
+    )
+    admission = harness.websockets.server.admission
+    assert (admission.connections.max_total, admission.origins) == (1, ("null",))
+    assert harness.websockets.server.limits.send_buffer_bytes == 5000
+    assert harness.websockets.server.limits.message_bytes == settings.max_message_bytes
+    assert harness.websockets.sessions.limits.burst == 3
+    with pytest.raises(HandshakeRejected):
+        admission.acquire("192.0.2.9", None)
+    await client.request("ping", {})

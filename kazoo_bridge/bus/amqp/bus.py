@@ -21,7 +21,7 @@ from kazoo_bridge.bus.amqp.queue_monitor import QueueMonitor
 from kazoo_bridge.bus.amqp.topology import Topology
 from kazoo_bridge.bus.amqp.wire.frame_reader import DEFAULT_MAX_BODY_BYTES
 from kazoo_bridge.bus.message_decoder import MessageDecoder
-from kazoo_bridge.bus.queue_metrics import BodySizes, register_queue_metrics
+from kazoo_bridge.bus.queue_metrics import BodySizes, register_binding_metrics, register_queue_metrics
 from kazoo_bridge.bus.request_reply import DoneWhen, RequestReplyClient, publish_reply
 from kazoo_bridge.config import AmqpUri
 from kazoo_bridge.interfaces import BusUnavailable, EventHandler, IBus, IConsumer, Queue
@@ -87,10 +87,15 @@ class AmqpBus(Service):
             )
 
         self._consuming = ReconnectingConnection(
-            reactor, uris, make_consuming, self._on_consuming_connected, self._on_consuming_lost
+            reactor, uris, make_consuming, self._on_consuming_connected, self._on_consuming_lost, "consuming"
         )
         self._publishing = ReconnectingConnection(
-            reactor, uris, make_publishing, self._publisher.connected, self._publisher.disconnected
+            reactor,
+            uris,
+            make_publishing,
+            self._publisher.connected,
+            self._publisher.disconnected,
+            "publishing",
         )
 
     # -- IBus -----------------------------------------------------------------------------------
@@ -145,10 +150,15 @@ class AmqpBus(Service):
         reasons = (part() for part in parts)
         return next((reason for reason in reasons if reason is not None), None)
 
+    def missing_bindings(self) -> list[str]:
+        """Return why topics of exchanges that are not KAZOO's are not bound, one line each."""
+        return [reason for one in self._active_consumers() for reason in one.missing_bindings()]
+
     def register_metrics(self, registry: CollectorRegistry) -> None:
         """Register the metrics of the messages and of the durable queue."""
         self._decoder.register_metrics(registry)
         register_queue_metrics(registry, self._queue_monitor.level)
+        register_binding_metrics(registry, self.missing_bindings)
 
     # -- service --------------------------------------------------------------------------------
 

@@ -68,6 +68,12 @@ class RequestLimiter:
         self._addresses = KeyedTokenBuckets(self._clock, self.burst, refill_interval)
         self._always_answered = KeyedTokenBuckets(self._clock, self.burst, refill_interval)
 
+    def change_rate(self, per_second: int, burst: int) -> None:
+        """Use another rate from now on."""
+        self.per_second, self.burst = per_second, burst
+        for buckets in (self._accounts, self._monitoring, self._addresses, self._always_answered):
+            buckets.change_rate(burst, 1 / (per_second or 1))
+
     def take(self, token: str | None, peer: object, cost: int = 1) -> int:
         """Count a request with `token` from `peer` (an `IAddress`), which costs as much as `cost` reads.
 

@@ -94,6 +94,7 @@ class RequestContext:
     _on_charged: Callable[[str, int], None] = lambda _account_id, _cost: None
     _on_excess: Callable[[], None] = lambda: None
     request_id: str = field(init=False)
+    started_at: float = field(init=False)
     token: str | None = field(init=False, default=None, repr=False)
     principal: Principal | None = field(init=False, default=None)
     query: Query = field(init=False, factory=Query, repr=False)
@@ -103,6 +104,7 @@ class RequestContext:
     def __attrs_post_init__(self) -> None:
         given = self.request.getHeader(b"x-request-id") or b""
         self.request_id = given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+        self.started_at = self._clock.seconds()
         # Of the method in the request line: a POST that carries another method still has a body.
         self._has_body = self.request.method not in READING_METHODS
 

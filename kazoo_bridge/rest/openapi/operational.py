@@ -22,8 +22,9 @@ def _operation(path: str, operation_id: str, summary: str, answers: dict[int, An
 
 _SETTINGS = {
     "type": "object",
-    "required": ["websocket"],
+    "required": ["websocket", "embedded"],
     "properties": {
+        "embedded": {"type": "boolean"},
         "websocket": {
             "type": "object",
             "required": ["uri", "secure", "port"],
@@ -32,7 +33,7 @@ _SETTINGS = {
                 "secure": {"type": "boolean"},
                 "port": {"type": "integer"},
             },
-        }
+        },
     },
 }
 
@@ -49,6 +50,7 @@ OPERATIONS = (
         "Whether the bus delivers events and the storage answers",
         {
             200: {"description": "The node is ready; lines with `degraded:` may follow", "content": _TEXT},
+            400: {"description": "The part is unknown", "content": _TEXT},
             503: {
                 "description": "The node is not ready: one reason per line, perhaps also `degraded:` lines",
                 "content": {**_TEXT, **_ERROR},
@@ -71,6 +73,12 @@ OPERATIONS = (
                 "content": {"application/json": {"schema": {"type": "object", "additionalProperties": True}}},
             }
         },
+    ),
+    _operation(
+        "/",
+        "openRoot",
+        "The console",
+        {302: {"description": "To the page of the operator console"}},
     ),
     _operation(
         "/console",

@@ -62,17 +62,27 @@ class WebsocketLocation:
         schemes = ("wss",) if self.secure else ("ws", "wss")
         return " ".join(f"{scheme}://{name}:{self.port()}" for scheme in schemes)
 
-    def settings(self) -> bytes:
-        """Return the location as JSON, for the page's scripts."""
-        return orjson.dumps({"websocket": {"uri": self.uri, "secure": self.secure, "port": self.port()}})
+    def settings(self) -> dict[str, object]:
+        """Return the location, for the page's scripts."""
+        return {"uri": self.uri, "secure": self.secure, "port": self.port()}
 
 
 @frozen
 class ConsoleResource(RoutedResource):
-    """Serves the page's files from memory, to any client: what the page shows needs a token."""
+    """Serves the page's files from memory, to any client: what the page shows needs a token.
+
+    `is_embedded`: the bus is inside the process, so that no switch's events arrive.
+    """
 
     files: PageFiles
     websockets: WebsocketLocation
+    is_embedded: bool = False
+
+    @route("GET", "/")
+    async def root(self, request: RequestWithContext) -> bytes:
+        """Lead to the page."""
+        request.context.request.redirect(b"console/")
+        return b""
 
     @route("GET", PATH)
     async def page(self, request: RequestWithContext) -> bytes:
@@ -87,7 +97,7 @@ class ConsoleResource(RoutedResource):
     async def settings(self, request: RequestWithContext) -> bytes:
         """Answer with the settings that the page needs."""
         self._set_headers(request.context.request, "application/json", "no-store")
-        return self.websockets.settings()
+        return orjson.dumps({"websocket": self.websockets.settings(), "embedded": self.is_embedded})
 
     @route("GET", f"{PATH}/<path:name>")
     async def file(self, request: RequestWithContext, name: str) -> bytes:

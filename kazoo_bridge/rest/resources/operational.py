@@ -5,7 +5,7 @@ They need no token, so what is costly is read once a second at most, however man
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from attrs import field, frozen
 from prometheus_client import CollectorRegistry
@@ -22,6 +22,9 @@ METRICS_PATH = "/metrics"
 
 #: Seconds for which an answer of ``/readyz`` or ``/metrics`` is given again.
 MAX_AGE = 1.0
+
+#: What ``?part=`` of ``/readyz`` may ask for, and the parts of a node that it needs.
+PARTS: Mapping[str, Sequence[str]] = {"rest": ("storage", "directory")}
 
 #: Returns the reasons why the node is not ready; an empty list when it is.
 ReadinessProblems = Callable[[], Awaitable[list[str]]]
@@ -40,10 +43,10 @@ class HealthResource(RoutedResource):
     clock: IReactorTime
     readiness_problems: ReadinessProblems
     degradations: Degradations
-    _readiness: CachedReading[tuple[int, list[str]]] = field(init=False)
+    _readiness: CachedReading[tuple[list[str], list[str]]] = field(init=False)
 
     @_readiness.default
-    def _make_readiness(self) -> CachedReading[tuple[int, list[str]]]:
+    def _make_readiness(self) -> CachedReading[tuple[list[str], list[str]]]:
         return CachedReading(self.clock, self._read_readiness, MAX_AGE)
 
     @route("GET", ALIVE_PATH)
@@ -55,15 +58,20 @@ class HealthResource(RoutedResource):
     async def ready(self, request: RequestWithContext) -> bytes:
         """Answer 200 if the bus and the storage work, else 503 with one reason per line.
 
-        What is degraded follows, one line each, and does not change the status.
+        What is degraded follows, one line each, and does not change the status. ``?part=rest`` asks for the
+        parts that REST needs.
         """
-        status, lines = await self._readiness.get()
-        return _write_lines(request.context, status, lines)
+        part = request.context.query.first("part")
+        if part is not None and part not in PARTS:
+            return _write_lines(request.context, 400, [f"unknown part: expected {' or '.join(PARTS)}"])
+        problems, degraded = await self._readiness.get()
+        if part is not None:
+            problems, degraded = (_of_parts(lines, PARTS[part]) for lines in (problems, degraded))
+        lines = [*(problems or ["ready"]), *(f"degraded: {reason}" for reason in degraded)]
+        return _write_lines(request.context, 503 if problems else 200, lines)
 
-    async def _read_readiness(self) -> tuple[int, list[str]]:
-        problems = await self.readiness_problems()
-        degraded = [f"degraded: {reason}" for reason in self.degradations()]
-        return (503 if problems else 200), [*(problems or ["ready"]), *degraded]
+    async def _read_readiness(self) -> tuple[list[str], list[str]]:
+        return await self.readiness_problems(), list(self.degradations())
 
 
 @frozen
@@ -89,6 +97,10 @@ class MetricResource(RoutedResource):
 
     async def _read_text(self) -> bytes:
         return generate_latest(await self.read_metrics())
+
+
+def _of_parts(lines: Sequence[str], parts: Sequence[str]) -> list[str]:
+    return [line for line in lines if line.partition(":")[0] in parts]
 
 
 def _write_lines(context: RequestContext, status: int, lines: list[str]) -> bytes:

@@ -68,6 +68,12 @@ class ConnectionBudget:
             is_plain=endpoint in _PLAIN_ENDPOINTS,
         )
 
+    def configure(self, http: Http) -> None:
+        """Use the rate of the configuration from now on."""
+        self.per_second = http.connections_per_second if http.max_connections_per_ip else 0
+        self.burst = http.connection_burst
+        self._buckets.change_rate(self.burst, 1 / (self.per_second or 1))
+
     @property
     def refused(self) -> int:
         """How many connections were refused."""

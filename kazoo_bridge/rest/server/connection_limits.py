@@ -60,6 +60,11 @@ class ChannelLimits:
         """Return the limits of the configuration."""
         return cls(clock, http.request_timeout_s, http.max_connections, http.max_connections_per_ip)
 
+    def configure(self, http: Http) -> None:
+        """Use the limits of the configuration from now on. Connections beyond them stay open."""
+        self.request_timeout = http.request_timeout_s
+        self.max_total, self.max_per_address = http.max_connections, http.max_connections_per_ip
+
     def opened(self, connection: Sheddable, address: str) -> bool:
         """Count a new connection, which waits for a request.
 

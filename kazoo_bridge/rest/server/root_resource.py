@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import partial
 from typing import cast
 from urllib.parse import unquote_to_bytes
@@ -16,11 +17,13 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from kazoo_bridge.interfaces import IDirectory
+from kazoo_bridge.log_context import log_fields
 from kazoo_bridge.rest.http.errors import (
     ApiError,
     bad_identifier,
     invalid_method,
     parse_error,
+    storage_fault,
     too_many_connections,
     too_many_requests,
 )
@@ -44,7 +47,7 @@ class RootResource(Resource):
 
     `app` has the routes, `node` is the node's name in responses, `directory` knows the clients, `limiter`
     limits requests, and `clock` gives the timestamps of responses. `max_page_bytes`: see
-    `Paginator`.
+    `Paginator`. While `is_starting` returns True, all requests but those of monitoring are answered with 503.
     """
 
     isLeaf = True
@@ -57,6 +60,7 @@ class RootResource(Resource):
         limiter: RequestLimiter,
         clock: IReactorTime,
         max_page_bytes: int,
+        is_starting: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__()
         self._routes = app.url_map.bind("localhost")
@@ -66,6 +70,7 @@ class RootResource(Resource):
         self._limiter = limiter
         self._clock = clock
         self._max_page_bytes = max_page_bytes
+        self._is_starting = is_starting
 
     def render(self, request: LimitedRequest) -> bytes | int:
         """Answer the request, or route it."""
@@ -78,6 +83,10 @@ class RootResource(Resource):
             self._limiter.charge,
             partial(self._note_excess, request),
         )
+        with log_fields(request_id=context.request_id):
+            return self._render(request, context)
+
+    def _render(self, request: LimitedRequest, context: RequestContext) -> bytes | int:
         try:
             try:
                 path = _decode_path(request.path)
@@ -88,10 +97,14 @@ class RootResource(Resource):
             if request.method == b"OPTIONS":
                 self._note_excess(request)
                 return self._answer_options(request, path)
-            if path.startswith(PIVOT_PATH):
+            is_pivot = path.startswith(PIVOT_PATH)
+            if not is_pivot:
+                self._count(request, path)
+            if path not in MONITORING_PATHS and self._is_starting():
+                raise storage_fault()
+            if is_pivot:
                 # Never a method in a POST; its secret is checked, and a wrong one counted, by the resource.
                 return self._route(request)
-            self._count(request, path)
             if context.must_authenticate_first:
                 self._route_once_authenticated(request, path)
                 return NOT_DONE_YET
@@ -159,7 +172,7 @@ class RootResource(Resource):
         return b""
 
     def _allowed_methods(self, path: str) -> list[str]:
-        return sorted(self._routes.allowed_methods(path.rstrip("/")))
+        return sorted(self._routes.allowed_methods(path.rstrip("/") or "/"))
 
 
 def _decode_path(raw: bytes) -> str:

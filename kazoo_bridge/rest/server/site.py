@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from ipaddress import ip_network
 from typing import Any
 
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
-from twisted.web.http import combinedLogFormatter
-from twisted.web.server import Request, Site
+from twisted.web.http import Request
+from twisted.web.server import Site
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from kazoo_bridge.config import Http
@@ -24,17 +24,22 @@ from kazoo_bridge.rest.http.request_context import (
     handle_request,
 )
 from kazoo_bridge.rest.http.routing import Resource, make_app
+from kazoo_bridge.rest.server.access_log import log_access
 from kazoo_bridge.rest.server.connection_budget import ConnectionBudget, RefusedConnection
 from kazoo_bridge.rest.server.connection_limits import ChannelLimits
 from kazoo_bridge.rest.server.http_channel import LimitedHTTPChannel, LimitedRequest
 from kazoo_bridge.rest.server.root_resource import RootResource
 
-#: KAZOO's tokens in a path, as of ``GET /v2/user_auth/TOKEN``, which crossbar has.
-_TOKENS = re.compile(rb"(?<![\w-])eyJ[\w-]*(?:\.|%2[Ee])[\w-]*(?:\.|%2[Ee])[\w-]*")
-
-
-#: The secret in the URL of a pivot point.
-_PIVOT_SECRET = re.compile(rb"(/pivot/[^/?]*/)[^/?]+")
+#: The keys of ``[http]`` that `LimitedSite.configure` applies.
+RELOADABLE = (
+    "requests_per_second",
+    "request_burst",
+    "request_timeout_s",
+    "max_connections",
+    "max_connections_per_ip",
+    "connections_per_second",
+    "connection_burst",
+)
 
 
 def make_site(
@@ -44,11 +49,13 @@ def make_site(
     directory: IDirectory,
     http: Http,
     trusted_proxies: Iterable[str] = (),
-) -> Site:
+    is_starting: Callable[[], bool] = lambda: False,
+) -> LimitedSite:
     """Return a site that serves `resources`, and answers every other path and method with KAZOO's errors.
 
     `node` is the node's name in responses, `directory` knows the clients, `http` has the limits.
-    `trusted_proxies` are networks whose connections are those of many clients, or of many calls.
+    `trusted_proxies` are networks whose connections are those of many clients, or of many calls. While
+    `is_starting` returns True, all requests but those of monitoring are answered with 503.
     """
     app = make_app(resources)
 
@@ -59,11 +66,11 @@ def make_site(
 
     limiter = RequestLimiter(reactor, http.requests_per_second, http.request_burst)
     site = LimitedSite(
+        limiter,
         ChannelLimits.from_config(reactor, http),
         ConnectionBudget.from_config(reactor, http, [ip_network(network) for network in trusted_proxies]),
-        RootResource(app, node, directory, limiter, reactor, http.max_page_bytes),
+        RootResource(app, node, directory, limiter, reactor, http.max_page_bytes, is_starting),
         requestFactory=LimitedRequest,
-        logFormatter=_format_access_log,
         reactor=reactor,
         timeout=http.idle_timeout_s,
     )
@@ -75,19 +82,36 @@ class LimitedSite(Site):
     """A site whose connections have limits."""
 
     def __init__(
-        self, limits: ChannelLimits, budget: ConnectionBudget, *arguments: Any, **options: Any
+        self,
+        limiter: RequestLimiter,
+        limits: ChannelLimits,
+        budget: ConnectionBudget,
+        *arguments: Any,
+        **options: Any,
     ) -> None:
         super().__init__(*arguments, **options)
+        self._clock: IReactorTime = options["reactor"]
+        self._limiter = limiter
         self._limits = limits
         self.budget = budget
         # Any callable will do.
         self.protocol = partial(LimitedHTTPChannel, limits, budget)  # type: ignore[method-assign,assignment]
+
+    def configure(self, http: Http) -> None:
+        """Use the limits `RELOADABLE` of the configuration from now on."""
+        self._limiter.change_rate(http.requests_per_second, http.request_burst)
+        self._limits.configure(http)
+        self.budget.configure(http)
 
     def buildProtocol(self, addr: Any) -> Any:
         """Build the channel of a new connection, unless its address has opened too many just now."""
         if not self.budget.accepts(addr):
             return None if self.budget.is_plain else RefusedConnection()
         return super().buildProtocol(addr)
+
+    def log(self, request: Request) -> None:
+        """Log a request that has been answered."""
+        log_access(self._clock, request)
 
     def stopFactory(self) -> None:
         """Leave no delayed call when the last port is closed."""
@@ -100,27 +124,3 @@ async def _refuse(context: RequestContext, error: object) -> Response:
     if isinstance(error, MethodNotAllowed):
         raise invalid_method({*(error.valid_methods or ()), "OPTIONS"})
     raise bad_identifier(context.path)
-
-
-class _RequestWithoutQuery:
-    """A request for the access log, without the queries and the tokens in its URI and its Referer."""
-
-    def __init__(self, request: Request) -> None:
-        self._request = request
-        self.uri = _without_tokens(request.uri)
-
-    def getHeader(self, name: bytes) -> bytes | None:
-        value: bytes | None = self._request.getHeader(name)
-        return _without_tokens(value) if value is not None and name.lower() == b"referer" else value
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._request, name)
-
-
-def _without_tokens(uri: bytes) -> bytes:
-    return _PIVOT_SECRET.sub(rb"\1[secret]", _TOKENS.sub(b"[token]", uri.partition(b"?")[0]))
-
-
-def _format_access_log(timestamp: str, request: Request) -> str:
-    line: str = combinedLogFormatter(timestamp, _RequestWithoutQuery(request))
-    return line

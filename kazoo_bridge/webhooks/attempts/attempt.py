@@ -244,7 +244,6 @@ class AttemptRunner:
             result = self._record(attempt, outcome, seconds)
         except Exception as error:
             _log.failure("recording an attempt failed delivery_id={id}", id=attempt.delivery.id)
-            # Repeating it would fail again.
             result = AttemptResult(False, attempt.delivery.attempts + 1, None, describe_error(error))
         attempt.on_result(result)
 
@@ -292,10 +291,11 @@ class AttemptRunner:
         reason = outcome.error or f"answered {outcome.status}"
         _log.info(
             "delivery failed hook_id={hook_id} account_id={account_id} delivery_id={delivery_id} "
-            "attempt={attempts} fault={fault} reason={reason}",
+            "event_id={event_id} attempt={attempts} fault={fault} reason={reason}",
             hook_id=hook.id,
             account_id=hook.account_id,
             delivery_id=delivery.id,
+            event_id=delivery.event_id,
             attempts=attempts,
             fault=outcome.fault.value,
             reason=reason,
@@ -335,10 +335,10 @@ def _unsendable(hook: Hook, delivery: Delivery, error: Exception) -> AttemptResu
     log = _log.warn if is_too_large else _log.failure
     log(
         "delivery failed, its request cannot be built "
-        "hook_id={hook_id} event={event} delivery_id={delivery_id} reason={reason}",
+        "hook_id={hook_id} delivery_id={delivery_id} event_id={event_id} reason={reason}",
         hook_id=hook.id,
-        event=delivery.event,
         delivery_id=delivery.id,
+        event_id=delivery.event_id,
         reason=error,
     )
     reason = str(error) if is_too_large else f"the payload cannot be encoded: {describe_error(error)}"

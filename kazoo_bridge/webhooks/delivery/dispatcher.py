@@ -278,11 +278,13 @@ class Dispatcher:
         """Store the delivery as dead: repeating it would fail again and hold up the queue."""
         hook, delivery = transit.hook, transit.delivery
         _log.failure(
-            "delivery failed unexpectedly hook_id={hook_id} event={event} delivery_id={delivery_id}",
+            "delivery failed unexpectedly hook_id={hook_id} event={event} delivery_id={delivery_id} "
+            "event_id={event_id}",
             Failure(error),
             hook_id=hook.id,
             event=delivery.event,
             delivery_id=delivery.id,
+            event_id=delivery.event_id,
         )
         await self._bury(hook, evolve(delivery, attempts=delivery.attempts + 1), describe_error(error))
         return True
@@ -297,10 +299,12 @@ class Dispatcher:
         except (TypeError, ValueError, RecursionError) as error:
             self._missed.count(hook, UNDELIVERABLE)
             _log.error(
-                "delivery dropped hook_id={hook_id} event={event} delivery_id={delivery_id} reason={reason}",
+                "delivery dropped hook_id={hook_id} event={event} delivery_id={delivery_id} "
+                "event_id={event_id} reason={reason}",
                 hook_id=delivery.hook_id,
                 event=delivery.event,
                 delivery_id=delivery.id,
+                event_id=delivery.event_id,
                 reason=error,
             )
 

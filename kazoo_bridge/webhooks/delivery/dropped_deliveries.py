@@ -60,10 +60,11 @@ class DroppedDeliveries:
         self._missed.count(hook, reason)
         _log.debug(
             "delivery dropped hook_id={hook_id} account_id={account_id} delivery_id={delivery_id} "
-            "reason={reason}",
+            "event_id={event_id} reason={reason}",
             hook_id=hook.id,
             account_id=hook.account_id,
             delivery_id=delivery.id,
+            event_id=delivery.event_id,
             reason=reason,
         )
 

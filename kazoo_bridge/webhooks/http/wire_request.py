@@ -13,7 +13,7 @@ from kazoo_bridge.webhooks.egress.destination import Origin, parse_destination
 from kazoo_bridge.webhooks.http.http_request import HookRequest
 
 #: Sent unless the hook sets another ``User-Agent``.
-USER_AGENT = f"kazoo-bridge/{__version__}"
+USER_AGENT = f"kazoo_bridge/{__version__}"
 
 
 @define(eq=False)

@@ -71,6 +71,14 @@ class AdmissionControl:
             clock=clock,
         )
 
+    def configure(self, config: Websockets) -> None:
+        """Take limits, origins and proxies from the configuration, for new connections."""
+        self.connections.max_total = config.max_connections
+        self.connections.max_per_network = config.max_connections_per_ip
+        self.budget.enabled = bool(config.max_connections_per_ip)
+        self.origins = config.allowed_origins
+        self.trusted_proxies = [ip_network(network) for network in config.trusted_proxies]
+
     def client_address(self, peer: str, headers: Mapping[str, str]) -> str:
         """Return the client's address: the last hop that is not a trusted proxy.
 

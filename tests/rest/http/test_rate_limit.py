@@ -233,3 +233,12 @@ def test_a_bounded_number_of_addresses_is_remembered() -> None:
         limit.take(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
     assert limit.take("10.0.0.0") == 0
     assert limit.take("10.0.39.16") > 0
+
+
+def test_another_rate_applies_at_once_and_none_too() -> None:
+    rates = RequestLimiter(Clock(), per_second=1, burst=1)
+    assert [rates.take(None, HERE) for _ in range(2)] == [0, 1]
+    rates.change_rate(0, 1)
+    assert [rates.take(None, HERE) for _ in range(9)] == [0] * 9
+    rates.change_rate(1, 3)
+    assert [rates.take(None, there(1)) for _ in range(4)] == [0, 0, 0, 1]

@@ -160,8 +160,15 @@ async def test_the_page_can_only_be_read(rest: RestHarness) -> None:
 async def test_settings_tell_where_the_websockets_are(rest: RestHarness) -> None:
     response = await rest("GET", "/console/settings.json", token="")
     assert response.json_body == {
-        "websocket": {"uri": "", "secure": False, "port": rest.node.websockets.port}
+        "websocket": {"uri": "", "secure": False, "port": rest.node.websockets.port},
+        "embedded": True,
     }
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_root_leads_to_the_console(rest: RestHarness) -> None:
+    response = await rest("GET", "/", token="")
+    assert "The operator console needs JavaScript" in response.text_body
 
 
 def test_a_configured_place_is_the_only_one() -> None:

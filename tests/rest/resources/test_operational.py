@@ -12,6 +12,7 @@ from kazoo_bridge.rest.resources import operational
 from kazoo_bridge.webhooks import metrics
 from kazoo_bridge.webhooks.event_handler import when_ended
 from tests.rest.harness import ACCOUNT, HOOK_DOCUMENT, RestHarness, hooks_path
+from tests.rest.site_harness import running_site
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -108,19 +109,45 @@ async def test_health(rest: RestHarness, monkeypatch: pytest.MonkeyPatch) -> Non
     assert (await rest("GET", "/readyz")).code == 200
     monkeypatch.setattr(rest.node.bus, "unavailable_reason", lambda: "no connection")
     answered = await rest("GET", "/readyz")
-    assert (answered.code, answered.text_body) == (503, "bus: no connection\n")
+    assert answered.code == 503
+    assert answered.text_body.startswith("bus: no connection\ndegraded: bus: embedded, ")
     assert (await rest("GET", "/healthz")).code == 200
 
 
 @pytest_twisted.ensureDeferred
 async def test_what_is_degraded_is_said_and_does_not_change_the_status() -> None:
     problems: list[str] = []
-    degraded = ["zone 2: no connection"]
 
     async def read_problems() -> list[str]:
         return problems
 
-    resource = operational.HealthResource(Clock(), read_problems, lambda: degraded)
-    assert await resource._read_readiness() == (200, ["ready", "degraded: zone 2: no connection"])
+    resource = operational.HealthResource(Clock(), read_problems, lambda: ["zone 2: no connection"])
+    async with running_site(resource) as site:
+        response = await site("/readyz")
+        assert (response.code, response.text_body) == (200, "ready\ndegraded: zone 2: no connection\n")
     problems.append("bus: away")
-    assert await resource._read_readiness() == (503, ["bus: away", "degraded: zone 2: no connection"])
+    resource = operational.HealthResource(Clock(), read_problems, lambda: ["zone 2: no connection"])
+    async with running_site(resource) as site:
+        response = await site("/readyz")
+        assert (response.code, response.text_body) == (503, "bus: away\ndegraded: zone 2: no connection\n")
+
+
+@pytest.mark.parametrize(
+    ("problems", "code", "text"),
+    [
+        (["bus: away", "hooks: not read"], 200, "ready\ndegraded: directory: slow\n"),
+        (["bus: away", "storage: full"], 503, "storage: full\ndegraded: directory: slow\n"),
+        (["directory: away"], 503, "directory: away\ndegraded: directory: slow\n"),
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_the_parts_that_rest_needs(problems: list[str], code: int, text: str) -> None:
+    async def read_problems() -> list[str]:
+        return problems
+
+    degraded = ["bus: embedded", "directory: slow"]
+    async with running_site(operational.HealthResource(Clock(), read_problems, lambda: degraded)) as site:
+        response = await site("/readyz?part=rest")
+        assert (response.code, response.text_body) == (code, text)
+        assert (await site("/readyz")).code == 503
+        assert (await site("/readyz?part=other")).code == 400

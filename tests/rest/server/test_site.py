@@ -1,9 +1,14 @@
 from __future__ import annotations
 
 import pytest_twisted
+from attrs import evolve
+from twisted.internet.address import IPv4Address
+from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 
-from tests.rest.harness import ACCOUNT, RestHarness, hooks_path
+from kazoo_bridge.rest.server.site import make_site
+from tests.rest.fakes import FakeDirectory
+from tests.rest.harness import ACCOUNT, LOOPBACK, RestHarness, hooks_path
 
 
 @pytest_twisted.ensureDeferred
@@ -46,3 +51,14 @@ async def test_paths_and_verbs(rest: RestHarness) -> None:
     assert preflight.headers.getRawHeaders("access-control-allow-origin") == ["*"]
     assert "X-Auth-Token" in preflight.headers.getRawHeaders("access-control-allow-headers")[0]
     assert (await rest("GET", hooks_path())).headers.getRawHeaders("access-control-allow-origin") == ["*"]
+
+
+def test_limits_can_change_while_the_site_runs() -> None:
+    site = make_site(Clock(), [], "node", FakeDirectory({}, {}), LOOPBACK)
+    site.configure(evolve(LOOPBACK, connections_per_second=1, connection_burst=1, max_connections=1))
+    peer = IPv4Address("TCP", "192.0.2.1", 40_000)
+    assert site.buildProtocol(peer) is not None
+    assert site.buildProtocol(peer) is None
+    site.configure(evolve(LOOPBACK, connections_per_second=0))
+    assert site.buildProtocol(peer) is not None
+    site.stopFactory()

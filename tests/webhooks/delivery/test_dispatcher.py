@@ -368,9 +368,7 @@ def test_a_payload_that_cannot_be_encoded_is_a_dead_letter_with_one_traceback() 
     (row,) = harness.deliveries.rows.values()
     assert (row.status, row.delivery.attempts, row.delivery.payload["call_id"]) == ("dead", 1, "{1, 2}")
     assert "cannot be encoded" in row.reason
-    assert [(log["hook_id"], log["event"]) for log in logs if "log_failure" in log] == [
-        ("h1", "channel_create")
-    ]
+    assert [(log["hook_id"], log["event_id"]) for log in logs if "log_failure" in log] == [("h1", "odd")]
 
 
 class DefectiveAttemptRunner:

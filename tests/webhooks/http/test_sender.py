@@ -361,7 +361,7 @@ async def test_the_product_names_itself_unless_the_request_does(
 ) -> None:
     await harness.send(HookRequest("POST", harness.good_url, own, b"a=1"))
     assert harness.good.received[0].headers["user-agent"] == (
-        "mine" if own else f"kazoo-bridge/{__version__}"
+        "mine" if own else f"kazoo_bridge/{__version__}"
     )
 
 

@@ -87,7 +87,7 @@ def test_the_fields_are_those_of_the_request() -> None:
     assert "secret" not in repr(wire)
     assert wire.data == (
         b"PUT /x HTTP/1.1\r\nContent-Length: 1\r\nHost: hook.example\r\n"
-        b"Authorization: Basic dTpzZWNyZXQ=\r\nUser-Agent: kazoo-bridge/%b\r\n\r\nb" % __version__.encode()
+        b"Authorization: Basic dTpzZWNyZXQ=\r\nUser-Agent: kazoo_bridge/%b\r\n\r\nb" % __version__.encode()
     )
 
 

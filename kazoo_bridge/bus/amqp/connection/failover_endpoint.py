@@ -42,20 +42,26 @@ def endpoint_for(reactor: Any, uri: AmqpUri) -> IStreamClientEndpoint:
 class FailoverEndpoint:
     """Connects to the first broker of `uris` that accepts the login, beginning with the one that worked last.
 
-    `make_connection` makes the protocol for a broker. `latest` is the connection that was established last,
+    `make_connection` makes the protocol for a broker, `name` names the connection in the log. `latest` is the
+    connection that was established last,
     `last_error` the reason in words why there is none.
     """
 
     log = Logger()
 
     def __init__(
-        self, reactor: Any, uris: Sequence[AmqpUri], make_connection: Callable[[AmqpUri], BrokerConnection]
+        self,
+        reactor: Any,
+        uris: Sequence[AmqpUri],
+        make_connection: Callable[[AmqpUri], BrokerConnection],
+        name: str = "only",
     ) -> None:
         self.latest: BrokerConnection | None = None
         self.last_error: str | None = None
         self._reactor = reactor
         self._uris = list(uris)
         self._make_connection = make_connection
+        self._name = name
 
     def __repr__(self) -> str:
         return " or ".join(uri.label for uri in self._uris)
@@ -78,7 +84,9 @@ class FailoverEndpoint:
                 # Twisted's and OpenSSL's errors have no ancestor in common.
                 self._record_error(uri, reason_text(error))
             else:
-                self.log.info("connected to {broker}", broker=uri.label)
+                self.log.info(
+                    "connected to {broker} connection={connection}", broker=uri.label, connection=self._name
+                )
                 self.last_error = None
                 return self._hand_over(factory, connection)
             self._uris.append(self._uris.pop(0))
@@ -115,4 +123,9 @@ class FailoverEndpoint:
 
     def _record_error(self, uri: AmqpUri, reason: str) -> None:
         self.last_error = f"no connection to {uri.label}: {reason}"
-        self.log.warn("no connection to {broker}: {reason}", broker=uri.label, reason=reason)
+        self.log.warn(
+            "no connection to {broker} connection={connection} reason={reason}",
+            broker=uri.label,
+            connection=self._name,
+            reason=reason,
+        )

@@ -41,7 +41,7 @@ class ReconnectingConnection(Service):
     """Keeps one connection to one of the brokers.
 
     `make_connection` makes the protocol for a broker. `on_connected` is called with each established
-    connection, `on_lost` when it is gone.
+    connection, `on_lost` when it is gone. `name` names the connection in the log.
     """
 
     log = Logger()
@@ -53,11 +53,12 @@ class ReconnectingConnection(Service):
         make_connection: Callable[[AmqpUri], BrokerConnection],
         on_connected: Callable[[BrokerConnection], None],
         on_lost: Callable[[], None],
+        name: str = "only",
     ) -> None:
         self.connection: BrokerConnection | None = None
         self._on_connected = on_connected
         self._on_lost = on_lost
-        self._endpoint = FailoverEndpoint(reactor, uris, make_connection)
+        self._endpoint = FailoverEndpoint(reactor, uris, make_connection, name)
         factory = Factory.forProtocol(lambda: _LifecycleProtocol(self._handle_connected, self._handle_lost))
         self._client = ClientService(self._endpoint, factory, retryPolicy=RECONNECT_DELAY, clock=reactor)
 

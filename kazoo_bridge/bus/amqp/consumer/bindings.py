@@ -15,6 +15,7 @@ from kazoo_bridge.bus.amqp.connection.reconnecting import RETRY_DELAY
 from kazoo_bridge.bus.amqp.topology import Topology
 from kazoo_bridge.bus.amqp.wire.errors import BrokerClosedChannel, Closed
 from kazoo_bridge.interfaces import BusUnavailable, Topic
+from kazoo_bridge.kazoo import EXCHANGES
 
 #: Seconds until refused bindings are requested again.
 RETRY_INTERVAL = 30.0
@@ -91,15 +92,25 @@ class QueueBindings:
         return self._until_settled(topic)
 
     def problem(self) -> str | None:
-        """Return why a wanted topic is not bound; None when all are."""
+        """Return why wanted topics are not bound; None when all are, but for those of `missing`."""
         if self._requested_at is not None and self._clock.seconds() - self._requested_at > ANSWER_TIMEOUT:
             what = f"the bindings of {self._label}"
             return f"the broker has not answered about {what} for {ANSWER_TIMEOUT:g} seconds"
         if self._failure is not None:
             return f"{self._label} cannot be bound: {self._failure}"
-        for topic, reason in self.refused.items():
-            return f"{self._label} is not bound to {topic.pattern} on exchange {topic.exchange}: {reason}"
-        return None
+        own = (topic for topic in self.refused if topic.exchange in EXCHANGES)
+        return next(map(self._refusal, own), None)
+
+    def missing(self) -> list[str]:
+        """Return why topics of exchanges that are not KAZOO's are not bound, one line each.
+
+        These are of plugins: their exchange is missing, and all other topics are bound.
+        """
+        return [self._refusal(topic) for topic in self.refused if topic.exchange not in EXCHANGES]
+
+    def _refusal(self, topic: Topic) -> str:
+        reason = self.refused[topic]
+        return f"{self._label} is not bound to {topic.pattern} on exchange {topic.exchange}: {reason}"
 
     # -- called by the consumer
 

@@ -75,8 +75,12 @@ class AmqpConsumer:
         return frozenset(self._bindings.wanted)
 
     def unavailable_reason(self) -> str | None:
-        """Return why it does not consume, or not from every topic; None when all is well."""
+        """Return why it does not consume, or not from every topic of KAZOO's; None when all is well."""
         return self._unavailable_reason or self._bindings.problem()
+
+    def missing_bindings(self) -> list[str]:
+        """Return why topics of exchanges that are not KAZOO's are not bound, one line each."""
+        return [] if self._unavailable_reason else self._bindings.missing()
 
     # -- called by the bus ----------------------------------------------------------------------
 
@@ -227,7 +231,7 @@ class AmqpConsumer:
         if self._bindings.refused:
             self.log.error(
                 "{problem}; trying again every {delay} s",
-                problem=self.unavailable_reason(),
+                problem="; ".join(filter(None, (self._bindings.problem(), *self._bindings.missing()))),
                 delay=RETRY_INTERVAL,
             )
         waiters, self._start_waiters = self._start_waiters, []

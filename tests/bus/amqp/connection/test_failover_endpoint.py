@@ -41,7 +41,7 @@ class Harness:
     def __init__(self, broker: MemoryBroker) -> None:
         self.broker = broker
         self.endpoint = FailoverEndpoint(
-            broker.clock, URIS, lambda uri: BrokerConnection(broker.clock, uri.vhost)
+            broker.clock, URIS, lambda uri: BrokerConnection(broker.clock, uri.vhost), "publishing"
         )
 
     def connect(self) -> Deferred[IProtocol]:
@@ -71,7 +71,9 @@ def test_the_next_broker_is_tried_after_a_failure_and_first_the_next_time(harnes
     harness.broker.errors["first"] = ConnectionRefusedError()
     with CapturedLog() as log:
         result_of(harness.connect())
-    assert log.at_least(LogLevel.warn) == ["no connection to amqp://first:5672/: connection refused"]
+    assert log.at_least(LogLevel.warn) == [
+        "no connection to amqp://first:5672/ connection=publishing reason=connection refused"
+    ]
     result_of(harness.connect())
     assert harness.broker.attempts == ["first", "second", "second"]
 

@@ -154,6 +154,24 @@ def test_a_refused_topic_that_was_wanted_before_is_tried_again() -> None:
     assert not harness.clock.getDelayedCalls()
 
 
+def test_a_topic_of_an_exchange_that_is_not_kazoos_is_missing_and_no_problem() -> None:
+    harness = Harness()
+    harness.connection.refused = {"agent.#", "call.a"}
+    harness.bindings.wanted.update(dict.fromkeys([Topic("acdc", "agent.#"), topic("a"), topic("b")]))
+    harness.attach()
+    assert harness.bindings.missing() == [
+        "queue q is not bound to agent.# on exchange acdc: no access for agent.#"
+    ]
+    assert "call.a on exchange callevt" in (harness.bindings.problem() or "")
+    harness.connection.refused = {"agent.#"}
+    harness.clock.advance(RETRY_INTERVAL)
+    assert harness.bindings.problem() is None
+    assert len(harness.bindings.missing()) == 1
+    harness.connection.refused.clear()
+    harness.clock.advance(RETRY_INTERVAL)
+    assert harness.bindings.missing() == []
+
+
 def test_a_retry_is_not_delayed_by_other_callers() -> None:
     harness = Harness()
     harness.connection.refused = {"call.a"}

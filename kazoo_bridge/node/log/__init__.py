@@ -1,0 +1,1 @@
+"""The log of the process: which lines are written, in which format, and to where."""
