@@ -16,6 +16,7 @@ from kazoo_bridge.config.schema import (
     Jwt,
     Plugins,
     Storage,
+    Trace,
     Webhooks,
     Websockets,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "Jwt",
     "Plugins",
     "Storage",
+    "Trace",
     "Webhooks",
     "Websockets",
     "load",

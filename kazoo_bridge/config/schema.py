@@ -274,6 +274,13 @@ class Jwt:
 
 
 @frozen
+class Trace:
+    """What a node keeps in memory for ``kazoo-bridge trace``."""
+
+    events: int = _integer(10_000, 0, 1_000_000)
+
+
+@frozen
 class Plugins:
     """Event categories that are not built in."""
 
@@ -297,6 +304,7 @@ class Config:
     crossbar: Crossbar = Crossbar()
     jwt: Jwt = Jwt()
     plugins: Plugins = Plugins()
+    trace: Trace = Trace()
 
     def errors(self) -> Iterator[str]:
         """Yield what the kinds of the directory and the source of hooks need, but is not there."""

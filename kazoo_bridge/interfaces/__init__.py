@@ -74,6 +74,7 @@ from kazoo_bridge.interfaces.hooks import (
     Suspension,
     TooManyHooks,
 )
+from kazoo_bridge.interfaces.nodes import INodes
 from kazoo_bridge.interfaces.token_restrictions import AccessedPath, TokenRestrictions
 from kazoo_bridge.interfaces.webhooks import (
     InvalidDocument,
@@ -134,6 +135,7 @@ __all__ = [
     "IHookStore",
     "ILimitStore",
     "IMissedEventStore",
+    "INodes",
     "ISipUsernames",
     "IStreamTransport",
     "IWebhooks",

@@ -17,13 +17,9 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
-from kazoo_bridge.bus.amqp.bus import AmqpBus
-from kazoo_bridge.bus.amqp.queue_arguments import durable_queue_arguments
-from kazoo_bridge.bus.embedded import EmbeddedBus
-from kazoo_bridge.bus.message_decoder import MessageDecoder
 from kazoo_bridge.bus.zones import ZonedBus
 from kazoo_bridge.calls.service import CallService
-from kazoo_bridge.config import Config, ConfigError, parse_uris
+from kazoo_bridge.config import Config, ConfigError
 from kazoo_bridge.directory.base import BaseDirectory
 from kazoo_bridge.directory.factory import DirectorySources, build_directory
 from kazoo_bridge.interfaces import (
@@ -31,14 +27,18 @@ from kazoo_bridge.interfaces import (
     ICalls,
     IDirectory,
     IEventCategory,
+    INodes,
     IWebhooks,
     IWebsockets,
     StorageUnavailable,
 )
 from kazoo_bridge.node.account_manager import AccountManager
+from kazoo_bridge.node.bus_factory import AnyBus, make_bus
+from kazoo_bridge.node.cluster import Cluster
 from kazoo_bridge.node.directory_watch import DirectoryWatch
 from kazoo_bridge.node.graceful_shutdown import ShutdownSequence
 from kazoo_bridge.node.metrics import NodeMetrics
+from kazoo_bridge.node.status import StatusReader
 from kazoo_bridge.plugins.discovery import find_categories
 from kazoo_bridge.rest.resources.console import WebsocketLocation
 from kazoo_bridge.rest.routes import RestServices, build_resources
@@ -74,19 +74,6 @@ _RETENTION_INTERVAL = 60
 
 class StartupFailed(Exception):
     """The node cannot start. The text names the configuration key and the reason."""
-
-
-def make_bus(reactor: Any, config: Config) -> AmqpBus | EmbeddedBus | ZonedBus:
-    """Create the bus of `amqp.uri`: embedded, or AMQP with its failover brokers, and with `amqp.zones`."""
-    if config.amqp.uri.strip() == "embedded:":
-        return EmbeddedBus(reactor)
-    name = f"kazoo_bridge on {socket.gethostname()}"
-    arguments = durable_queue_arguments(config.amqp)
-    # One decoder, so that the messages of all zones are counted together.
-    make = partial(AmqpBus, reactor, connection_name=name, decoder=MessageDecoder(reactor))
-    home = make(uris=parse_uris(config.amqp.uri), queue_arguments=arguments)
-    others = [make(uris=parse_uris(uris)) for uris in config.amqp.zones]
-    return ZonedBus(reactor, home, others) if others else home
 
 
 def make_retention(reactor: Any, config: Config, database: Database) -> RetentionService:
@@ -126,7 +113,7 @@ class Node:
     reactor: Any
     config: Config
     name: str
-    bus: AmqpBus | EmbeddedBus | ZonedBus
+    bus: AnyBus
     categories: list[IEventCategory]
     database: Database
     change_feed: ChangeFeed
@@ -141,6 +128,7 @@ class Node:
     loading: Callable[[], AbstractContextManager[None]]
     metrics: NodeMetrics = field(init=False)
     directory_watch: DirectoryWatch = field(init=False)
+    cluster: Cluster = field(init=False)
     _port: IListeningPort | None = field(init=False, default=None)
     _started: bool = field(init=False, default=False)
 
@@ -159,6 +147,21 @@ class Node:
             calls=self.calls,
             webhooks=self.webhooks,
             websockets=self.websockets,
+        )
+        status = StatusReader(
+            self.reactor,
+            self.reactor.seconds(),
+            self.metrics.read,
+            self.readiness_problems,
+            self.degradations,
+        )
+        self.cluster = Cluster.from_parts(
+            cast(IBus, self.bus),
+            self.name,
+            self.database,
+            self.webhooks,
+            self.websockets.fanout.traces,
+            status,
         )
 
     @classmethod
@@ -242,6 +245,7 @@ class Node:
         self.calls.start()
         self.websockets.start()
         self.directory_watch.startService()
+        self.cluster.responder.start()
         self._started = True
 
     async def load(self) -> None:
@@ -289,6 +293,7 @@ class Node:
             webhooks=cast(IWebhooks, self.webhooks.api),
             websockets=cast(IWebsockets, self.websockets.api),
             calls=cast(ICalls, self.calls),
+            nodes=cast(INodes, self.cluster),
             websocket_location=location,
             read_metrics=self.metrics.read,
             readiness_problems=self.readiness_problems,
@@ -343,6 +348,7 @@ class Node:
         await shutdown.run_step("live calls: stop consuming", self.calls.stop())
         await shutdown.run_step("webhooks: stop consuming", self.webhooks.stop_consuming())
         await shutdown.run_step("directory: stop consuming", _stop_service(self.directory_watch))
+        await shutdown.run_step("queries: stop consuming", self.cluster.responder.stop())
         await shutdown.run_step("webhooks: drain", self.webhooks.drain(forced), bounded=True)
         await shutdown.run_step("REST: stop listening", self._stop_listening())
         await shutdown.run_step("bus: disconnect", _stop_service(self.bus))

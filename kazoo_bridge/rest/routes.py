@@ -7,7 +7,7 @@ from typing import Any
 from attrs import frozen
 
 from kazoo_bridge.console.files import page_files
-from kazoo_bridge.interfaces import IAccountManager, ICalls, IDirectory, IWebhooks, IWebsockets
+from kazoo_bridge.interfaces import IAccountManager, ICalls, IDirectory, INodes, IWebhooks, IWebsockets
 from kazoo_bridge.rest.http.rate_limit import LoginThrottle
 from kazoo_bridge.rest.http.routing import Resource
 from kazoo_bridge.rest.openapi.document import OpenApiResource
@@ -22,6 +22,7 @@ from kazoo_bridge.rest.resources.deliveries import DeliveryResource
 from kazoo_bridge.rest.resources.events import EventStreamResource
 from kazoo_bridge.rest.resources.hook_actions import HookActionResource
 from kazoo_bridge.rest.resources.limits import LimitResource
+from kazoo_bridge.rest.resources.nodes import NodeResource
 from kazoo_bridge.rest.resources.operational import (
     Degradations,
     HealthResource,
@@ -48,6 +49,7 @@ class RestServices:
     webhooks: IWebhooks
     websockets: IWebsockets
     calls: ICalls
+    nodes: INodes
     websocket_location: WebsocketLocation
     read_metrics: ReadMetrics
     readiness_problems: ReadinessProblems
@@ -71,6 +73,7 @@ def build_resources(services: RestServices) -> list[Resource]:
         WebsocketResource(directory, websockets),
         EventStreamResource(directory, websockets, clock),
         ChannelResource(directory, services.calls),
+        NodeResource(directory, services.nodes),
         ConsoleResource(page_files(), services.websocket_location),
         MetricResource(clock, services.read_metrics),
         HealthResource(clock, services.readiness_problems, services.degradations),

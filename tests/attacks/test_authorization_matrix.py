@@ -102,6 +102,7 @@ GET /v2/accounts/<account_id>/websockets
 GET /v2/accounts/<account_id>/websockets/<socket_id>
 DELETE /v2/accounts/<account_id>/websockets/<socket_id>
 GET /v2/accounts/<account_id>/events
+GET /v2/accounts/<account_id>/traces/<path:trace_id>
 GET /v2/accounts/<account_id>/users/<user_id>/channels
 GET /v2/accounts/<account_id>/devices/<device_id>/channels
 GET /v2/accounts/<account_id>/groups/<group_id>/channels
@@ -122,6 +123,8 @@ DELETE /v2/accounts/<account_id>/configs/webhooks
 #: Super-admins may.
 ALL_ACCOUNTS = """
 GET /v2/channels
+GET /v2/nodes
+GET /v2/traces/<path:trace_id>
 """
 
 ROWS = {
@@ -180,6 +183,7 @@ def make_resources(directory: Any) -> Any:
             webhooks=reached,
             websockets=reached,
             calls=reached,
+            nodes=reached,
             websocket_location=WebsocketLocation(uri="", secure=False, port=lambda: 0),
             read_metrics=_no_metrics,
             readiness_problems=_no_problems,

@@ -14,14 +14,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock, deferLater
 from twisted.logger import capturedLogs
 
-from kazoo_bridge.bus.amqp.bus import AmqpBus
-from kazoo_bridge.bus.embedded import EmbeddedBus
-from kazoo_bridge.bus.zones import ZonedBus
-from kazoo_bridge.config import Amqp, Config, ConfigError, Http, Storage, Websockets
+from kazoo_bridge.config import Config, ConfigError, Http, Storage, Websockets
 from kazoo_bridge.directory.base import BaseDirectory
 from kazoo_bridge.interfaces import StorageUnavailable
 from kazoo_bridge.node import node as node_module
-from kazoo_bridge.node.node import Node, StartupFailed, make_bus
+from kazoo_bridge.node.node import Node, StartupFailed
 from kazoo_bridge.storage.change_feed import ALL
 from tests.node.harness import make_config, make_node
 
@@ -30,16 +27,6 @@ reactor: Any = installed_reactor
 pytestmark = pytest.mark.timeout(30)
 
 ACCOUNT, CHILD = "a" * 32, "b" * 32
-
-
-def test_the_bus_is_the_one_of_the_configuration() -> None:
-    assert isinstance(make_bus(Clock(), evolve(Config(), amqp=Amqp(uri="embedded:"))), EmbeddedBus)
-    assert isinstance(make_bus(Clock(), evolve(Config(), amqp=Amqp(uri="amqp://localhost"))), AmqpBus)
-    zoned = make_bus(
-        Clock(), evolve(Config(), amqp=Amqp("amqp://one", zones=("amqp://u:p@two,amqp://b", "amqp://c")))
-    )
-    assert isinstance(zoned, ZonedBus)
-    assert zoned.degraded() == ["zone 1: the bus is not started", "zone 2: the bus is not started"]
 
 
 def test_a_storage_uri_that_cannot_be_used_is_a_configuration_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,6 +42,12 @@ _PATH = (
     _in_path("user_id", "The user's id"),
     _in_path("device_id", "The device's id"),
     _in_path("group_id", "The group's id"),
+    _in_path(
+        "trace_id",
+        "The Msg-ID of an event, a Call-ID, or the id of an event or delivery",
+        minLength=6,
+        maxLength=255,
+    ),
     _in_path("name", "The file's path within the page"),
 )
 
