@@ -31,6 +31,14 @@ COMMANDS = {
         "Import from KAZOO's CouchDB (couchdb.uri), or from a FILE that export has written (- for stdin).",
     ),
     "number": LazyCommand(f"{_CLI}.number:number", "Manage phone numbers."),
+    "publish": LazyCommand(
+        f"{_CLI}.publish:publish",
+        "Publish one sample event on the broker, as KAZOO would, and print its Msg-ID.",
+    ),
+    "receive": LazyCommand(
+        f"{_CLI}.receive:receive",
+        "Receive webhooks: print each request, and whether its signature is valid, until Ctrl-C.",
+    ),
     "status": LazyCommand(f"{_CLI}.status:status", "Show the status of all nodes."),
     "tail": LazyCommand(f"{_CLI}.tail:tail", "Print events as they happen, until Ctrl-C."),
     "token": LazyCommand(

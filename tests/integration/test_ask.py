@@ -76,6 +76,7 @@ def test_over_the_broker(node: NodeProcess, vhost_uri: str) -> None:
         found = json.loads(result(node, "trace", "call-0001", "--account", ACCOUNT, "--json"))
         return found if found["attempts"] and found["deliveries"] else None
 
+    message_id = result(node, "publish", "channel_answer", "--account", ACCOUNT).splitlines()[-1]
     found = eventually(traced, "the attempt is recorded", 100)
     (occurrence,) = found["nodes"][0]["events"][0]["occurrences"]
     assert [one["hook_id"] for one in occurrence["fired"]] == [fired]
@@ -83,6 +84,9 @@ def test_over_the_broker(node: NodeProcess, vhost_uri: str) -> None:
     text = "\n".join(describe(found))
     assert f"fired hook {fired}: delivery {found['deliveries'][0]['delivery_id']}" in text
     assert f"not hook {silent}: it is for channel_answer, the event is channel_create" in text
+    sent = json.loads(result(node, "trace", message_id, "--json"))
+    (fired_by_sample,) = sent["nodes"][0]["events"][0]["occurrences"][0]["fired"]
+    assert fired_by_sample["hook_id"] == silent
     (status,) = json.loads(result(node, "status", "--json"))
     assert (status["ready"], status["hooks_enabled"]) == (True, 2)
     kazoo.close()
