@@ -20,17 +20,20 @@ COMMANDS = {
     ),
     "config": LazyCommand(f"{_CLI}.config:config", "Check and show the configuration."),
     "demo": LazyCommand(f"{_CLI}.demo:demo", "Run a node together with a simulated switch."),
+    "db": LazyCommand(f"{_CLI}.db:db", "Look at the database, upgrade it, and copy it."),
+    "deliveries": LazyCommand(f"{_CLI}.deliveries:deliveries", "List stored deliveries, and try them again."),
     "export": LazyCommand(
         f"{_CLI}.transfer:export_command",
         "Write accounts, limits, numbers and hooks to FILE as JSON lines; without FILE or with -, to stdout.",
     ),
     "hook": LazyCommand(f"{_CLI}.hook:hook", "Try out hooks."),
-    "hooks": LazyCommand(f"{_CLI}.hooks:hooks", "List hooks, and enable or disable one."),
+    "hooks": LazyCommand(f"{_CLI}.hooks:hooks", "List hooks, enable and disable them, and see what fails."),
     "import": LazyCommand(
         f"{_CLI}.transfer:import_command",
         "Import from KAZOO's CouchDB (couchdb.uri), or from a FILE that export has written (- for stdin).",
     ),
     "number": LazyCommand(f"{_CLI}.number:number", "Manage phone numbers."),
+    "plugins": LazyCommand(f"{_CLI}.plugins:plugins", "List event categories, and check new ones."),
     "publish": LazyCommand(
         f"{_CLI}.publish:publish",
         "Publish one sample event on the broker, as KAZOO would, and print its Msg-ID.",
@@ -39,6 +42,7 @@ COMMANDS = {
         f"{_CLI}.receive:receive",
         "Receive webhooks: print each request, and whether its signature is valid, until Ctrl-C.",
     ),
+    "sockets": LazyCommand(f"{_CLI}.sockets:sockets", "List connected clients, and close them."),
     "status": LazyCommand(f"{_CLI}.status:status", "Show the status of all nodes."),
     "tail": LazyCommand(f"{_CLI}.tail:tail", "Print events as they happen, until Ctrl-C."),
     "token": LazyCommand(

@@ -22,11 +22,12 @@ from kazoo_bridge.cli.context import CliContext
 from kazoo_bridge.config import Config
 from kazoo_bridge.interfaces import BusUnavailable, IBus
 from kazoo_bridge.node.bus_factory import AnyBus, is_embedded, make_bus
-from kazoo_bridge.node.cluster import read_statuses
+from kazoo_bridge.node.cluster import SOCKETS, read_statuses
 from kazoo_bridge.node.node_queries import NodeQueryClient
 from kazoo_bridge.node.tracer import Tracer
 from kazoo_bridge.storage import tokens
 from kazoo_bridge.storage.tables import accounts
+from kazoo_bridge.websockets.cluster_sockets import SocketQueryClient
 
 T = TypeVar("T")
 
@@ -54,6 +55,12 @@ class Nodes(Protocol):
     async def trace(self, wanted: str, accounts: Collection[str] | None) -> Mapping[str, Any]:
         """See `INodes.trace`. REST accepts one account at most."""
 
+    async def sockets(self, account: str | None) -> Sequence[Mapping[str, Any]]:
+        """Return the connected clients, each with its node; None: of all accounts, which REST refuses."""
+
+    async def close_socket(self, account: str, socket_id: str) -> bool:
+        """Close a client's connection; return whether there was one."""
+
 
 @frozen
 class BusNodes:
@@ -73,6 +80,20 @@ class BusNodes:
             return succeed(self._context.read(work))
 
         return await Tracer(self._client, read).trace(wanted, accounts)
+
+    async def sockets(self, account: str | None) -> Sequence[Mapping[str, Any]]:
+        """See `Nodes`."""
+        return [
+            {**socket, "node": reply.node}
+            for reply in await self._client.ask(SOCKETS, {})
+            for socket in (reply.data if isinstance(reply.data, list) else [])
+            if isinstance(socket, dict) and account in (None, socket.get("account_id"))
+        ]
+
+    async def close_socket(self, account: str, socket_id: str) -> bool:
+        """See `Nodes`."""
+        client = SocketQueryClient(cast(IBus, self._bus))
+        return await client.close(account, socket_id) is not None
 
     @property
     def _client(self) -> NodeQueryClient:
@@ -95,6 +116,18 @@ class RestNodes:
         of_account = "".join(f"/accounts/{one}" for one in accounts or ())
         path = f"/v2{of_account}/traces/{quote(wanted, safe='')}"
         return cast("Mapping[str, Any]", await self.request("GET", path))
+
+    async def sockets(self, account: str | None) -> Sequence[Mapping[str, Any]]:
+        """See `Nodes`. Names of nodes are not known."""
+        if account is None:
+            raise click.UsageError("expected --account: REST lists the sockets of one account")
+        listed = await self.request("GET", f"/v2/accounts/{account}/websockets?paginate=false")
+        return [{**socket, "node": None, "account_id": account} for socket in listed]
+
+    async def close_socket(self, account: str, socket_id: str) -> bool:
+        """See `Nodes`."""
+        await self.request("DELETE", f"/v2/accounts/{account}/websockets/{quote(socket_id, safe='')}")
+        return True
 
     async def request(self, method: str, path: str, data: Any = None) -> Any:
         """Return the ``data`` of an answer; raises `click.ClickException` for an error."""

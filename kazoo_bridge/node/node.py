@@ -160,7 +160,7 @@ class Node:
             self.name,
             self.database,
             self.webhooks,
-            self.websockets.fanout.traces,
+            self.websockets,
             status,
         )
 
