@@ -63,9 +63,15 @@ COMMANDS = {
     metavar="FILE",
     help="The node's TOML file. Without it, the node's defaults.",
 )
+@click.option(
+    "--yes",
+    "may_create",
+    is_flag=True,
+    help="Create a database that no configuration names without asking.",
+)
 @click.version_option(__version__, prog_name="kazoo-bridge")
 @click.pass_context
-def main(context: click.Context, config_path: str | None) -> None:
+def main(context: click.Context, config_path: str | None, may_create: bool) -> None:
     """Manage and ask kazoo_bridge. The id or secret of a created object is printed alone on the last line.
 
     A running node on the same storage follows within a second.
@@ -73,4 +79,4 @@ def main(context: click.Context, config_path: str | None) -> None:
     # Here, because --help needs no storage.
     from kazoo_bridge.cli.context import CliContext
 
-    context.obj = CliContext(config_path)
+    context.obj = CliContext(config_path, may_create)

@@ -17,12 +17,16 @@ from kazoo_bridge.storage.transfer import select_limits
 
 
 @click.command()
+@click.option(
+    "--account", metavar="ID", callback=check_account_id, help="Only those of this account's hooks."
+)
 @json_option
 @click.pass_obj
-def failures(context: CliContext, as_json: bool) -> None:
+def failures(context: CliContext, account: str | None, as_json: bool) -> None:
     """List hooks with failures that count, and after how many each is disabled."""
     config = context.config().webhooks
-    records = context.read(lambda connection: _failures(connection, config, time.time()))
+    found = context.read(lambda connection: _failures(connection, config, time.time()))
+    records = [one for one in found if account in (None, one["account_id"])]
     columns = ("hook_id", "account_id", "failures", "limit", "window_s", "last")
     print_list(records, columns, as_json=as_json)
 

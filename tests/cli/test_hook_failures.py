@@ -54,6 +54,7 @@ def test_failures_that_count(filled: CliHarness) -> None:
     header, *rows = filled.lines("hooks", "failures")
     assert header.split()[:2] == ["HOOK", "ID"]
     assert len(rows) == 2
+    assert len(filled.lines("hooks", "failures", "--account", B)) == 2
 
 
 def test_failures_are_flushed(filled: CliHarness) -> None:

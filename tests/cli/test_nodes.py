@@ -34,7 +34,7 @@ def test_an_endpoint_without_an_address(endpoint: str) -> None:
 
 def test_a_token_of_a_super_admin_ends_with_the_command(cli: CliHarness) -> None:
     cli.create("account", "create", "--id", A, "--superadmin")
-    with superadmin_token(CliContext(None)) as token:
+    with superadmin_token(CliContext(None, may_create=True)) as token:
         stored: Any = lookup_token(token, 0)
         assert stored.account_id == A
     assert lookup_token(token, 0) is None
