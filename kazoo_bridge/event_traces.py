@@ -36,10 +36,12 @@ class EventTrace(NamedTuple):
 class EventTraces:
     """The newest `size` events; 0: none is kept. `seconds` returns the time in Unix seconds."""
 
-    __slots__ = ("_entries", "_seconds", "enabled")
+    __slots__ = ("_append", "_entries", "_seconds", "enabled")
 
     def __init__(self, seconds: Callable[[], float] = float, size: int = 0) -> None:
         self._entries: deque[tuple[Any, ...]] = deque(maxlen=size)
+        #: A bound method, which is called faster than one that is looked up.
+        self._append = self._entries.append
         self._seconds = seconds
         self.enabled = size > 0
 
@@ -49,9 +51,9 @@ class EventTraces:
 
     def add(self, event: Event, event_id: str, result: Any) -> None:
         """Keep an event; nothing else of it is kept alive than texts of at most `MAX_ID_LENGTH`."""
-        body = event.body
-        message_id, call_id = body.get("Msg-ID"), body.get("Call-ID")
-        self._entries.append(
+        get = event.body.get
+        message_id, call_id = get("Msg-ID"), get("Call-ID")
+        self._append(
             (
                 self._seconds(),
                 event.exchange,

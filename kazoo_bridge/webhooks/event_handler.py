@@ -241,7 +241,8 @@ class WebhookEventHandler:
         matches = parts[0] if len(parts) == 1 else list(chain.from_iterable(parts))
         first_id = event_id(event) if matches else ""
         if self.traces.enabled:
-            self.traces.add(event, first_id, tuple(map(trace_occurrence, occurrences, parts)))
+            kept = tuple(map(trace_occurrence, occurrences, parts)) if occurrences else ()
+            self.traces.add(event, first_id, kept)
         if not matches:
             return None
         if len(matches) == 1:

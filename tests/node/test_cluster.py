@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest_twisted
+from attrs import evolve
+from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
 from kazoo_bridge.node.node import Node
-from tests.node.harness import make_node
+from tests.node.harness import make_config
 from tests.rest.harness import make_call, until
 
 ACCOUNT, STRANGER = "a" * 32, "b" * 32
@@ -17,7 +19,10 @@ HOOK = {"name": "n", "uri": "http://127.0.0.1:9/", "hook": "channel_create", "re
 
 
 async def start(folder: Path) -> Node:
-    node = make_node(folder)
+    config = make_config(folder)
+    # No second attempt comes while a test looks at the first.
+    config = evolve(config, webhooks=evolve(config.webhooks, retry_schedule_s=(3600,)))
+    node = Node.from_config(reactor, config)
     await node.start()
     for account_id in (ACCOUNT, STRANGER):
         await node.accounts.create(account_id)
