@@ -6,18 +6,25 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from attrs import define
 from sqlalchemy import Connection, Engine
 
-from kazoo_bridge.config import Config, ConfigError, load
+from kazoo_bridge.config import ENVIRONMENT_PREFIX, Config, ConfigError, load
 from kazoo_bridge.interfaces import StorageUnavailable
 from kazoo_bridge.kazoo import is_account_id
 from kazoo_bridge.storage import migrate
 from kazoo_bridge.storage.accounts import StoreRejected
 from kazoo_bridge.storage.engine import in_transaction, open_engine
+
+#: Names the storage in the environment.
+STORAGE_VARIABLE = f"{ENVIRONMENT_PREFIX}STORAGE__URI"
+
+#: Where packages and the how-to put the configuration.
+USUAL_PLACES = ("/etc/kazoo-bridge/kazoo-bridge.toml", "/etc/kazoo-bridge.toml")
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -27,10 +34,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 class CliContext:
     """The global options, and what every command does with them.
 
-    `config_path` names the configuration file; None: the defaults and the environment.
+    `config_path` names the configuration file; None: the defaults and the environment. `may_create`: a new
+    database may be created without a word, although no configuration names it.
     """
 
     config_path: str | None
+    may_create: bool = False
 
     def config(self, on_warning: Callable[[str], None] = lambda _text: None) -> Config:
         """Load the configuration; with errors in it, print one line per error and exit with code 1.
@@ -74,6 +83,7 @@ class CliContext:
             engine = open_engine(uri)
         except ValueError as error:
             raise click.ClickException(f"storage.uri: {error}") from None
+        self._announce_new(engine)
         try:
             try:
                 migrate.upgrade(engine)
@@ -82,6 +92,22 @@ class CliContext:
             yield engine
         finally:
             engine.dispose()
+
+    def _announce_new(self, engine: Engine) -> None:
+        """Say that a database will be created which no configuration names; on a terminal, ask."""
+        if self.may_create or self.config_path is not None or STORAGE_VARIABLE in os.environ:
+            return
+        path = Path(engine.url.database or "")
+        if engine.dialect.name != "sqlite" or path.exists():
+            return
+        found = next((place for place in USUAL_PLACES if Path(place).exists()), None)
+        meant = f"--config {found}" if found else "--config FILE"
+        note = f"without {meant} this is a new database, {path}, and not that of a node elsewhere"
+        if sys.stdin.isatty():
+            click.confirm(f"{note}. Create it?", abort=True, err=True)
+            self.may_create = True
+        else:
+            click.echo(f"warning: {note}", err=True)
 
 
 def check_account_id(context: click.Context, option: click.Parameter, value: str | None) -> str | None:

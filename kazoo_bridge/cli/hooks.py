@@ -11,10 +11,12 @@ from attrs import evolve
 from sqlalchemy import Connection
 
 from kazoo_bridge.cli.context import CliContext, check_account_id
+from kazoo_bridge.cli.hook_failures import failures, flush
 from kazoo_bridge.cli.output import json_option, print_json, print_list
 from kazoo_bridge.interfaces import StoredHook
 from kazoo_bridge.kazoo import is_account_id, to_gregorian
 from kazoo_bridge.log_escaping import escape_for_log
+from kazoo_bridge.storage import accounts
 from kazoo_bridge.storage.accounts import StoreRejected
 from kazoo_bridge.storage.change_log import lock_change_log
 from kazoo_bridge.storage.hooks import find, new_revision, update
@@ -25,7 +27,11 @@ from kazoo_bridge.webhooks.egress import mask_credentials
 
 @click.group()
 def hooks() -> None:
-    """List hooks, and enable or disable one."""
+    """List hooks, enable and disable them, and see what fails."""
+
+
+hooks.add_command(failures)
+hooks.add_command(flush)
 
 
 @hooks.command(name="list")
@@ -64,11 +70,39 @@ def show(context: CliContext, hook_id: str, as_json: bool) -> None:
 
 
 @hooks.command()
-@click.argument("hook_id", metavar="ID")
+@click.argument("hook_id", metavar="ID", required=False)
+@click.option(
+    "--account",
+    metavar="ID",
+    callback=check_account_id,
+    help="Instead: all hooks of an account that failures have disabled.",
+)
+@click.option("--descendants", is_flag=True, help="With --account: those of the accounts below it, too.")
 @click.pass_obj
-def enable(context: CliContext, hook_id: str) -> None:
+def enable(context: CliContext, hook_id: str | None, account: str | None, descendants: bool) -> None:
     """Enable the hook ID. Events that wait for it are sent."""
-    _set_enabled(context, hook_id, enabled=True)
+    if (hook_id is None) == (account is None) or (descendants and account is None):
+        raise click.UsageError("expected either an ID or --account, which may have --descendants")
+    if hook_id is not None:
+        _set_enabled(context, hook_id, enabled=True)
+        return
+    _require_storage(context)
+    for one in context.read(lambda connection: _failed(connection, str(account), descendants=descendants)):
+        _set_enabled(context, one, enabled=True)
+
+
+def _failed(connection: Connection, account_id: str, *, descendants: bool) -> list[str]:
+    """Return the ids of the hooks of an account, or those below it, that failures have disabled."""
+    wanted = {account_id}
+    if descendants:
+        stored = accounts.select_all(connection)
+        while below := {one.id for one in stored if one.parent_id in wanted} - wanted:
+            wanted |= below
+    return [
+        hook.id
+        for hook in select_hooks(connection)
+        if hook.account_id in wanted and _state(hook) in ("suspended", "failed")
+    ]
 
 
 @hooks.command()

@@ -19,6 +19,7 @@ from kazoo_bridge.config.schema import (
     Pivot,
     Plugins,
     Storage,
+    Trace,
     Webhooks,
     Websockets,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "Pivot",
     "Plugins",
     "Storage",
+    "Trace",
     "Webhooks",
     "Websockets",
     "load",

@@ -295,6 +295,13 @@ class Jwt:
 
 
 @frozen
+class Trace:
+    """What a node keeps in memory for ``kazoo-bridge trace``."""
+
+    events: int = _integer(10_000, 0, 1_000_000)
+
+
+@frozen
 class Plugins:
     """Event categories that are not built in."""
 
@@ -348,6 +355,7 @@ class Config:
     plugins: Plugins = Plugins()
     log: Log = Log()
     node: NodeSection = NodeSection()
+    trace: Trace = Trace()
 
     def errors(self) -> Iterator[str]:
         """Yield what the kinds of the directory and the source of hooks need, but is not there."""

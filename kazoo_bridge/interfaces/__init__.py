@@ -89,6 +89,7 @@ from kazoo_bridge.interfaces.hooks import (
     Suspension,
     TooManyHooks,
 )
+from kazoo_bridge.interfaces.nodes import INodes
 from kazoo_bridge.interfaces.people import (
     DEVICE,
     GROUP,
@@ -193,6 +194,7 @@ __all__ = [
     "IHookStore",
     "ILimitStore",
     "IMissedEventStore",
+    "INodes",
     "IPeople",
     "IPivotClients",
     "IPivotStore",

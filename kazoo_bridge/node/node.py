@@ -6,12 +6,11 @@ import secrets
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from attrs import define, field
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 
 from kazoo_bridge.calls.service import CallService
@@ -23,6 +22,7 @@ from kazoo_bridge.interfaces import (
     ICalls,
     IDirectory,
     IEventCategory,
+    INodes,
     IPeople,
     IPivots,
     IWebhooks,
@@ -30,12 +30,15 @@ from kazoo_bridge.interfaces import (
     StorageUnavailable,
 )
 from kazoo_bridge.node.account_manager import AccountManager, follow_deletion
+from kazoo_bridge.node.cluster import Cluster
 from kazoo_bridge.node.directory_watch import DirectoryWatch
 from kazoo_bridge.node.graceful_shutdown import ShutdownSequence
 from kazoo_bridge.node.metrics import NodeMetrics
 from kazoo_bridge.node.node_name import node_name
+from kazoo_bridge.node.node_status import StatusReader
 from kazoo_bridge.node.parts import AnyBus, make_bus, make_hook_source, make_retention
 from kazoo_bridge.node.readiness import Readiness
+from kazoo_bridge.node.startup import StartupFailed, StoppedWhileStarting, open_port
 from kazoo_bridge.node.storage_wait import StorageWait
 from kazoo_bridge.node.tls_certificates import TlsCertificates
 from kazoo_bridge.pivot.service import PivotService
@@ -56,16 +59,6 @@ from kazoo_bridge.storage.settings import LimitStore, SettingStore
 from kazoo_bridge.storage.tokens import TokenStore
 from kazoo_bridge.webhooks.service import WebhookService, WebhookStores
 from kazoo_bridge.websockets.service import WebsocketService
-
-T = TypeVar("T")
-
-
-class StartupFailed(Exception):
-    """The node cannot start. The text names the configuration key and the reason."""
-
-
-class StoppedWhileStarting(Exception):
-    """The node was stopped before it had started."""
 
 
 @define(eq=False)
@@ -99,6 +92,7 @@ class Node:
     directory_watch: DirectoryWatch = field(init=False)
     certificates: TlsCertificates = field(init=False, factory=TlsCertificates)
     _site: LimitedSite | None = field(init=False, default=None)
+    cluster: Cluster = field(init=False)
     _port: IListeningPort | None = field(init=False, default=None)
     _started: bool = field(init=False, default=False)
     _stopping: bool = field(init=False, default=False)
@@ -128,6 +122,21 @@ class Node:
             pivots=self.pivots,
             webhooks=self.webhooks,
             websockets=self.websockets,
+        )
+        status = StatusReader(
+            self.reactor,
+            self.reactor.seconds(),
+            self.metrics.read,
+            self.readiness_problems,
+            self.degradations,
+        )
+        self.cluster = Cluster.from_parts(
+            cast(IBus, self.bus),
+            self.name,
+            self.database,
+            self.webhooks,
+            self.websockets,
+            status,
         )
 
     @classmethod
@@ -232,6 +241,7 @@ class Node:
         self.pivots.start(self.websockets.pivot_clients)
         self.websockets.start()
         self.directory_watch.startService()
+        self.cluster.responder.start()
         self._started = True
 
     def _require_not_stopping(self) -> None:
@@ -261,12 +271,12 @@ class Node:
         )
         self._site = site
         endpoint = self.config.http.endpoint
-        self._port = await _open_port(
+        self._port = await open_port(
             "http.endpoint", endpoint, self.certificates.make_endpoint(self.reactor, endpoint).listen(site)
         )
 
     async def _listen_websockets(self) -> None:
-        await _open_port(
+        await open_port(
             "websockets.endpoint",
             self.config.websockets.endpoint,
             Deferred.fromCoroutine(self.websockets.listen(self.certificates.make_endpoint)),
@@ -302,6 +312,7 @@ class Node:
             calls=cast(ICalls, self.calls),
             pivots=cast(IPivots, self.pivots),
             pivot_base_uri=self.config.pivot.base_uri,
+            nodes=cast(INodes, self.cluster),
             websocket_location=location,
             read_metrics=self.metrics.read,
             readiness_problems=self.readiness_problems,
@@ -357,6 +368,7 @@ class Node:
         await shutdown.run_step("live calls: stop consuming", self.calls.stop())
         await shutdown.run_step("webhooks: stop consuming", self.webhooks.stop_consuming())
         await shutdown.run_step("directory: stop consuming", _stop_service(self.directory_watch))
+        await shutdown.run_step("queries: stop consuming", self.cluster.responder.stop())
         await shutdown.run_step("webhooks: drain", self.webhooks.drain(forced), bounded=True)
         await shutdown.run_step("REST: stop listening", self._stop_listening())
         await shutdown.run_step("bus: disconnect", _stop_service(self.bus))
@@ -381,18 +393,6 @@ class Node:
         await self.hook_source.close()
         await self.directory.close()
         await self._close_database()
-
-
-async def _open_port(key: str, endpoint: str, opening: Deferred[T]) -> T:
-    """Wait for `opening`; its failure is `StartupFailed` with the name of the configuration key."""
-    try:
-        return await opening
-    except CannotListenError as error:
-        reason = error.socketError
-    except Exception as error:
-        # Endpoints are plugins that may raise anything.
-        reason = error
-    raise StartupFailed(f"{key}: cannot listen on {endpoint}: {reason}")
 
 
 async def _stop_service(service: Any) -> None:

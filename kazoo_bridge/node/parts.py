@@ -32,9 +32,14 @@ _SECONDS_PER_DAY = 86400
 _RETENTION_INTERVAL = 60
 
 
+def is_embedded(config: Config) -> bool:
+    """Return True if the bus of the configuration is inside the process of the node."""
+    return config.amqp.uri.strip() == "embedded:"
+
+
 def make_bus(reactor: Any, config: Config) -> AnyBus:
     """Create the bus of `amqp.uri`: embedded, or AMQP with its failover brokers, and with `amqp.zones`."""
-    if config.amqp.uri.strip() == "embedded:":
+    if is_embedded(config):
         return EmbeddedBus(reactor)
     name = f"kazoo_bridge on {socket.gethostname()}"
     arguments = durable_queue_arguments(config.amqp)

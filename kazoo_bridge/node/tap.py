@@ -20,10 +20,11 @@ from kazoo_bridge.node import descriptors
 from kazoo_bridge.node.garbage_collection import exempt_loaded
 from kazoo_bridge.node.graceful_shutdown import ShutdownSequence
 from kazoo_bridge.node.log.node_log import LogOutput, open_log
-from kazoo_bridge.node.node import Node, StartupFailed, StoppedWhileStarting
+from kazoo_bridge.node.node import Node
 from kazoo_bridge.node.readiness import EMBEDDED
 from kazoo_bridge.node.reload import ConfigReloader
 from kazoo_bridge.node.signals import SignalHandler
+from kazoo_bridge.node.startup import StartupFailed, StoppedWhileStarting
 from kazoo_bridge.node.status import StatusLog
 
 _log = Logger()

@@ -7,7 +7,15 @@ from typing import Any
 from attrs import frozen
 
 from kazoo_bridge.console.files import page_files
-from kazoo_bridge.interfaces import IAccountManager, ICalls, IDirectory, IPivots, IWebhooks, IWebsockets
+from kazoo_bridge.interfaces import (
+    IAccountManager,
+    ICalls,
+    IDirectory,
+    INodes,
+    IPivots,
+    IWebhooks,
+    IWebsockets,
+)
 from kazoo_bridge.rest.http.rate_limit import LoginThrottle
 from kazoo_bridge.rest.http.routing import Resource
 from kazoo_bridge.rest.openapi.document import OpenApiResource
@@ -24,6 +32,7 @@ from kazoo_bridge.rest.resources.events import EventStreamResource
 from kazoo_bridge.rest.resources.hook_actions import HookActionResource
 from kazoo_bridge.rest.resources.limits import LimitResource
 from kazoo_bridge.rest.resources.new_calls import NewCallResource
+from kazoo_bridge.rest.resources.nodes import NodeResource
 from kazoo_bridge.rest.resources.operational import (
     Degradations,
     HealthResource,
@@ -57,6 +66,7 @@ class RestServices:
     calls: ICalls
     pivots: IPivots
     pivot_base_uri: str
+    nodes: INodes
     websocket_location: WebsocketLocation
     read_metrics: ReadMetrics
     readiness_problems: ReadinessProblems
@@ -88,6 +98,7 @@ def build_resources(services: RestServices) -> list[Resource]:
         PivotResource(directory, services.pivots, services.pivot_base_uri),
         PivotDoorResource(services.pivots),
         NewCallResource(directory, services.calls),
+        NodeResource(directory, services.nodes),
         ConsoleResource(page_files(), services.websocket_location, services.is_embedded),
         MetricResource(clock, services.read_metrics),
         HealthResource(clock, services.readiness_problems, services.degradations),

@@ -156,7 +156,7 @@ class DeliveryStore:
         Fires with False if the hook of this account has no such delivery.
         """
         where = (_c.id == delivery_id, _c.account_id == account_id, _c.hook_id == hook_id)
-        return self._database.write(lambda connection: _revive(connection, now, *where) > 0)
+        return self._database.write(lambda connection: revive(connection, now, *where) > 0)
 
     def replay(
         self,
@@ -176,7 +176,7 @@ class DeliveryStore:
             where.append(_c.hook_id == hook_id)
         if except_hooks:
             where.append(sa.or_(_c.own_hook.is_not(None), _c.hook_id.not_in(except_hooks)))
-        return self._database.write(lambda connection: _revive(connection, now, *where))
+        return self._database.write(lambda connection: revive(connection, now, *where))
 
 
 def enqueue(connection: Connection, waiting: Sequence[tuple[Delivery, float | None, str]]) -> None:
@@ -359,7 +359,8 @@ def _delete(connection: Connection, hook_id: str) -> None:
     connection.execute(sa.delete(deliveries).where(_c.hook_id == hook_id))
 
 
-def _revive(connection: Connection, now: float, *where: Any) -> int:
+def revive(connection: Connection, now: float, *where: Any) -> int:
+    """Make the deliveries of these conditions due at `now` (Unix seconds); return how many there are."""
     values = {
         "status": "pending",
         "tries": 0,

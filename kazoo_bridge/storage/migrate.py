@@ -35,6 +35,18 @@ def upgrade(engine: Engine) -> None:
     in_transaction(engine, lambda connection: _upgrade(connection, config, scripts), writing=True)
 
 
+def versions(engine: Engine) -> tuple[str, str]:
+    """Return the version of the tables (empty: there are none), and that of this code; changes nothing.
+
+    Raises `StorageUnavailable` if the database refuses.
+    """
+    scripts = ScriptDirectory.from_config(_config())
+    present = in_transaction(
+        engine, lambda connection: MigrationContext.configure(connection).get_current_heads(), writing=False
+    )
+    return ", ".join(sorted(present)), ", ".join(scripts.get_heads())
+
+
 def _config() -> Config:
     config = Config()
     folder = Path(__file__).with_name("migrations")

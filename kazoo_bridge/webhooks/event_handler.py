@@ -14,6 +14,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from kazoo_bridge.event_traces import EventTraces
 from kazoo_bridge.interfaces import (
     Completion,
     IDirectory,
@@ -29,6 +30,7 @@ from kazoo_bridge.webhooks.delivery.dispatcher import Dispatcher, make_delivery
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.hooks.hook_document import InvalidDocument
 from kazoo_bridge.webhooks.hooks.registry import HookRegistry
+from kazoo_bridge.webhooks.occurrence_trace import trace_occurrence
 from kazoo_bridge.webhooks.owner_lookup import OwnerLookup
 
 _log = Logger()
@@ -55,15 +57,21 @@ def event_id(event: Event) -> str:
     return f"msg_{digest.hexdigest()[:32]}"
 
 
+def numbered_id(first_id: str, number: int) -> str:
+    """Return the id of an event for its occurrence `number` (from 0) for one hook."""
+    return f"{first_id}.{number}" if number else first_id
+
+
 @define(eq=False)
 class WebhookEventHandler:
-    """The bus's handler of events for webhooks. `categories` interpret the events."""
+    """The bus's handler of events for webhooks. `categories` interpret the events, `traces` keep them."""
 
     _clock: IReactorTime
     _directory: IDirectory
     _registry: HookRegistry
     _dispatcher: Dispatcher
     _categories: Sequence[IEventCategory]
+    traces: EventTraces = field(factory=EventTraces)
     _by_exchange: dict[str, list[IEventCategory]] = field(init=False)
     #: Events since the start, by exchange.
     events: Counter[str] = field(init=False, factory=Counter)
@@ -102,15 +110,18 @@ class WebhookEventHandler:
         self.events[event.exchange] += 1
         # By occurrence: what waits must keep its place, on which ids of deliveries depend.
         parts: list[list[_Match]] = []
+        occurrences: list[Occurrence] = []
         incomplete: list[_Incomplete] = []
         for category in self._by_exchange.get(event.exchange, ()):
             for found in self._read(category, event):
                 occurrence = found if found.account_id is not None else self._with_number_owner(found)
                 account_id = occurrence.account_id
+                occurrences.append(occurrence)
                 if account_id is None:
                     asking = self._owners.ask(occurrence.called_number)
                     if asking is None:
                         self._without_account.count(event.routing_key)
+                        parts.append([])
                         continue
                     incomplete.append(_Incomplete(len(parts), occurrence, asking))
                     parts.append([])
@@ -124,9 +135,8 @@ class WebhookEventHandler:
                     else:
                         parts.append(self._matching(occurrence, account_id, ancestors))
         if incomplete:
-            return Deferred.fromCoroutine(self._complete_then_deliver(incomplete, parts, event))
-        matches = parts[0] if len(parts) == 1 else list(chain.from_iterable(parts))
-        return self._deliver(matches, event) if matches else None
+            return Deferred.fromCoroutine(self._complete_then_deliver(incomplete, occurrences, parts, event))
+        return self._deliver(occurrences, parts, event)
 
     def stop(self) -> None:
         """Log the counts that have not been logged, and leave no delayed call."""
@@ -187,7 +197,11 @@ class WebhookEventHandler:
         return [(hook, occurrence)] if hook.matches(occurrence) else []
 
     async def _complete_then_deliver(
-        self, incomplete: list[_Incomplete], parts: list[list[_Match]], event: Event
+        self,
+        incomplete: list[_Incomplete],
+        occurrences: list[Occurrence],
+        parts: list[list[_Match]],
+        event: Event,
     ) -> None:
         """Deliver after the owners and ancestors that are not in memory have been read.
 
@@ -199,15 +213,13 @@ class WebhookEventHandler:
             if problem and self._owners.may_return(event_id(event), problem):
                 raise Requeue(f"the owner of a called number cannot be read: {problem}")
             for one in incomplete:
-                parts[one.place] = await self._complete(one, event, unread=bool(problem))
-            matches = list(chain.from_iterable(parts))
-            if matches:
-                await when_ended(self._deliver(matches, event))
+                occurrence = one.occurrence
+                if occurrence.account_id is None:
+                    occurrence = occurrences[one.place] = self._with_number_owner(occurrence)
+                parts[one.place] = await self._complete(occurrence, event, unread=bool(problem))
+            await when_ended(self._deliver(occurrences, parts, event))
 
-    async def _complete(self, one: _Incomplete, event: Event, *, unread: bool) -> list[_Match]:
-        occurrence = one.occurrence
-        if occurrence.account_id is None:
-            occurrence = self._with_number_owner(occurrence)
+    async def _complete(self, occurrence: Occurrence, event: Event, *, unread: bool) -> list[_Match]:
         account_id = occurrence.account_id
         if account_id is None:
             if not unread:
@@ -225,25 +237,35 @@ class WebhookEventHandler:
             return []
         return self._matching(occurrence, account_id, ancestors)
 
-    def _deliver(self, matches: list[_Match], event: Event) -> Deferred[None] | Completion | None:
+    def _deliver(
+        self, occurrences: list[Occurrence], parts: list[list[_Match]], event: Event
+    ) -> Deferred[None] | Completion | None:
+        """Start the deliveries of the matches of each occurrence; None if there is no match."""
+        matches = parts[0] if len(parts) == 1 else list(chain.from_iterable(parts))
+        first_id = event_id(event) if matches else ""
+        if self.traces.enabled:
+            kept = tuple(map(trace_occurrence, occurrences, parts)) if occurrences else ()
+            self.traces.add(event, first_id, kept)
+        if not matches:
+            return None
         if len(matches) == 1:
             hook, occurrence = matches[0]
-            delivery = make_delivery(hook, occurrence, event_id(event), self._clock.seconds())
+            delivery = make_delivery(hook, occurrence, first_id, self._clock.seconds())
             return self._dispatcher.deliver(hook, delivery, redelivered=event.redelivered)
-        starting = self._start(matches, event)
+        starting = self._start(matches, event, first_id)
         if len(matches) > MAX_STARTED_AT_ONCE:
             return Deferred.fromCoroutine(self._deliver_in_pieces(starting, matches))
         return AllEnded(list(starting))
 
-    def _start(self, matches: list[_Match], event: Event) -> Iterator[Completion | None]:
-        """Start one delivery after another, in the order of `matches`."""
-        first_id, now = event_id(event), self._clock.seconds()
+    def _start(self, matches: list[_Match], event: Event, first_id: str) -> Iterator[Completion | None]:
+        """Start one delivery after another, in the order of `matches`. `first_id`: the event's id."""
+        now = self._clock.seconds()
         counts: dict[str, int] = {}
         for hook, occurrence in matches:
             # One event may have several occurrences for a hook: these are no repetitions of each other.
             number = counts.get(hook.id, 0)
             counts[hook.id] = number + 1
-            delivery = make_delivery(hook, occurrence, f"{first_id}.{number}" if number else first_id, now)
+            delivery = make_delivery(hook, occurrence, numbered_id(first_id, number), now)
             yield self._dispatcher.deliver(hook, delivery, redelivered=event.redelivered)
 
     async def _deliver_in_pieces(self, starting: Iterator[Completion | None], matches: list[_Match]) -> None:

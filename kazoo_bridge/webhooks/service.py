@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.logger import Logger
 
 from kazoo_bridge.config import Config
+from kazoo_bridge.event_traces import EventTraces
 from kazoo_bridge.interfaces import (
     IAttemptStore,
     IBus,
@@ -46,6 +47,7 @@ from kazoo_bridge.webhooks.delivery.probe_schedule import ProbeSchedule
 from kazoo_bridge.webhooks.delivery.receiver_prober import PROBE_RESULTS, ReceiverProber
 from kazoo_bridge.webhooks.delivery.retry_policy import RetryPolicy
 from kazoo_bridge.webhooks.delivery.retry_worker import RetryWorker
+from kazoo_bridge.webhooks.event_explainer import EventExplainer
 from kazoo_bridge.webhooks.event_handler import WebhookEventHandler, webhook_topics
 from kazoo_bridge.webhooks.hook_sync import HookChangeConsumer, HookChangePublisher
 from kazoo_bridge.webhooks.hooks.hook_catalogue import HookCatalogue
@@ -93,6 +95,7 @@ class WebhookService:
     _reactor: Any
     _config: Config
     _bus: IBus
+    _directory: IDirectory
     _categories: Sequence[IEventCategory]
     _cluster_id: ClusterId
     _http: HookHttpClient
@@ -129,7 +132,7 @@ class WebhookService:
         cluster_id = ClusterId(config.webhooks.cluster_id, stores.cluster_id)
         catalogue = HookCatalogue.from_types(hook for category in categories for hook in category.hooks)
         registry = HookRegistry()
-        recorder = AttemptRecorder.from_config(reactor, config.webhooks, stores.attempts)
+        recorder = AttemptRecorder.from_config(reactor, config.webhooks, stores.attempts, config.trace.events)
         scheduler = FairScheduler.from_config(reactor, config.webhooks)
         poll_timer = PollTimer(reactor)
         writer = DeliveryWriter(reactor, stores.deliveries, on_due=poll_timer.wake)
@@ -227,11 +230,19 @@ class WebhookService:
                 recorder,
                 scheduler,
             ),
-            event_handler=WebhookEventHandler(reactor, directory, registry, dispatcher, categories),
+            event_handler=WebhookEventHandler(
+                reactor,
+                directory,
+                registry,
+                dispatcher,
+                categories,
+                EventTraces(reactor.seconds, config.trace.events),
+            ),
             stores=stores,
             reactor=reactor,
             config=config,
             bus=bus,
+            directory=directory,
             categories=categories,
             cluster_id=cluster_id,
             http=http,
@@ -266,6 +277,13 @@ class WebhookService:
             self.dead_letters,
             self.sample_sender,
             self.stores.limits,
+        )
+
+    @property
+    def explainer(self) -> EventExplainer:
+        """What says of an event which hooks it fired, and why others did not."""
+        return EventExplainer(
+            self.catalogue, self.stores.hooks, self._directory, self.recorder, self.event_handler.traces
         )
 
     def start(self) -> None:

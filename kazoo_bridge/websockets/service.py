@@ -15,6 +15,7 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 
 from kazoo_bridge.config import Config, Websockets
+from kazoo_bridge.event_traces import EventTraces
 from kazoo_bridge.interfaces import IBus, ICalls, IDirectory, IEventCategory, IPivotClients, IPivots
 from kazoo_bridge.metrics import register_counter, register_gauge, register_labelled_counter
 from kazoo_bridge.websockets.actions import Actions
@@ -107,7 +108,8 @@ class WebsocketService:
         """
         settings = config.websockets
         index: SubscriptionIndex[Session] = SubscriptionIndex(directory.account_for_number)
-        fanout = EventFanout(reactor, bus, index, directory.look_up_number)
+        traces = EventTraces(reactor.seconds, config.trace.events)
+        fanout = EventFanout(reactor, bus, index, directory.look_up_number, traces)
         catalogue = BindingCatalogue.from_categories(categories)
         subscriptions = Subscriptions(
             reactor,

@@ -120,6 +120,7 @@ GET /v2/accounts/<account_id>/devices
 GET /v2/accounts/<account_id>/devices/<device_id>
 GET /v2/accounts/<account_id>/groups
 GET /v2/accounts/<account_id>/groups/<group_id>
+GET /v2/accounts/<account_id>/traces/<path:trace_id>
 GET /v2/accounts/<account_id>/users/<user_id>/channels
 GET /v2/accounts/<account_id>/devices/<device_id>/channels
 GET /v2/accounts/<account_id>/groups/<group_id>/channels
@@ -154,6 +155,8 @@ DELETE /v2/accounts/<account_id>/configs/webhooks
 #: Super-admins may.
 ALL_ACCOUNTS = """
 GET /v2/channels
+GET /v2/nodes
+GET /v2/traces/<path:trace_id>
 """
 
 ROWS = {
@@ -216,6 +219,7 @@ def make_resources(directory: Any) -> Any:
             calls=reached,
             pivots=reached,
             pivot_base_uri="",
+            nodes=reached,
             websocket_location=WebsocketLocation(uri="", secure=False, port=lambda: 0),
             read_metrics=_no_metrics,
             readiness_problems=_no_problems,

@@ -16,11 +16,11 @@ STORAGE_URI = "sqlite:///kazoo-bridge.sqlite3"
 
 
 class CliHarness:
-    """The command ``kazoo-bridge``, in the present working directory."""
+    """The command ``kazoo-bridge --yes``, in the present working directory."""
 
     def run(self, *arguments: str, stdin: str = "", exit_code: int = 0) -> Result:
         """Run the command and check its exit code; only a failure prints to stderr, and only to stderr."""
-        result = CliRunner().invoke(main, arguments, input=stdin)
+        result = CliRunner().invoke(main, ["--yes", *arguments], input=stdin)
         assert result.exit_code == exit_code, result.output
         assert bool(result.stderr) == (exit_code != 0)
         assert exit_code == 0 or not result.stdout

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from kazoo_bridge import __version__
 from kazoo_bridge.cli import main
+from kazoo_bridge.cli.command import COMMANDS
 from kazoo_bridge.storage import engine, migrate
 from tests.cli.harness import A, CliHarness, lookup_token
 
@@ -70,3 +71,23 @@ def test_a_process_beside_an_open_database(cli: CliHarness, tmp_path: Path) -> N
 def test_no_reactor_is_installed() -> None:
     script = "import sys, kazoo_bridge.cli; sys.exit('twisted.internet.reactor' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_the_shell_completes_commands() -> None:
+    environment = {
+        "_KAZOO_BRIDGE_COMPLETE": "bash_complete",
+        "COMP_WORDS": "kazoo-bridge dep",
+        "COMP_CWORD": "1",
+    }
+    completed = CliRunner().invoke(main, prog_name="kazoo-bridge", env=environment)
+    assert completed.stdout.strip() == ""
+    environment["COMP_WORDS"] = "kazoo-bridge deli"
+    assert CliRunner().invoke(main, prog_name="kazoo-bridge", env=environment).stdout == "plain,deliveries\n"
+
+
+def test_the_reference_names_every_command() -> None:
+    reference = (Path(__file__).parents[2] / "docs" / "reference" / "command.md").read_text()
+    for name, lazy in COMMANDS.items():
+        command = lazy.load()
+        for one in getattr(command, "commands", {None: command}):
+            assert f"`{name if one is None else f'{name} {one}'}" in reference, (name, one)

@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+import io
 import sqlite3
+import sys
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner, Result
 
-from tests.cli.harness import A, CliHarness, lookup_token
+from kazoo_bridge.cli import context, main
+from kazoo_bridge.cli.context import STORAGE_VARIABLE
+from kazoo_bridge.storage.engine import open_engine
+from tests.cli.harness import STORAGE_URI, A, CliHarness, lookup_token
 
 
 def test_the_configured_storage_is_used(
@@ -51,3 +58,46 @@ def test_a_secret_is_the_first_line_of_standard_input(cli: CliHarness) -> None:
     token = cli.create("token", "create", "--account", A)
     assert cli.lines("token", "revoke", "-", stdin=f"  {token}  \nanother line\n") == ["revoked"]
     assert lookup_token(token, 0.0) is None
+
+
+def invoke(*arguments: str, stdin: str = "") -> Result:
+    return CliRunner().invoke(main, [*arguments, "account", "create", "--id", A], input=stdin)
+
+
+def test_a_database_that_no_configuration_names_is_announced(cli: CliHarness, tmp_path: Path) -> None:
+    created = invoke()
+    assert (created.exit_code, created.stdout) == (0, f"{A}\n")
+    assert created.stderr.startswith("warning: without --config ")
+    assert f"new database, {tmp_path}/kazoo-bridge.sqlite3" in created.stderr
+    # It exists now, and is used without a word.
+    assert "already" in invoke().stderr
+    assert "warning" not in invoke().stderr
+
+
+def test_a_database_that_is_named_is_created_without_a_word(
+    cli: CliHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bridge.toml").write_text('[storage]\nuri = "sqlite:///named.sqlite3"\n')
+    assert invoke("--config", "bridge.toml").stderr == ""
+    monkeypatch.setenv(STORAGE_VARIABLE, "sqlite:///other.sqlite3")
+    assert invoke().stderr == ""
+
+
+def test_on_a_terminal_the_command_asks(
+    cli: CliHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(context, "USUAL_PLACES", (str(tmp_path / "usual.toml"),))
+    (tmp_path / "usual.toml").touch()
+    engine = open_engine(STORAGE_URI)
+    monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
+    with pytest.raises(click.Abort):
+        context.CliContext(None)._announce_new(engine)
+    monkeypatch.setattr(sys, "stdin", Terminal("y\n"))
+    allowed = context.CliContext(None)
+    allowed._announce_new(engine)
+    assert allowed.may_create
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True

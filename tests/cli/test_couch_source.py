@@ -29,7 +29,7 @@ from tests.couchdb.server import CouchServer
 
 def run(*arguments: str) -> tuple[int, list[str], list[str]]:
     """Run the command in a process of its own, because it runs a reactor."""
-    command = [sys.executable, "-m", "kazoo_bridge.cli", *arguments]
+    command = [sys.executable, "-m", "kazoo_bridge.cli", "--yes", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout.splitlines(), done.stderr.splitlines()
 

@@ -90,3 +90,29 @@ def test_hooks_of_couchdb_are_elsewhere(cli: CliHarness, monkeypatch: pytest.Mon
     monkeypatch.setenv("KAZOO_BRIDGE__COUCHDB__URI", "http://couch.example:15984")
     for arguments in (["list"], ["show", A], ["enable", A], ["disable", A]):
         assert "webhooks.source is 'couchdb'" in cli.error("hooks", *arguments)
+
+
+def test_hooks_of_an_account_that_failures_have_disabled_are_enabled(filled: CliHarness) -> None:
+    filled.run("account", "create", "--id", "c" * 32, "--parent", B)
+    assert filled.lines("hooks", "enable", "--account", B, "--descendants") == []
+    assert filled.lines("hooks", "enable", "--account", A) == [HOOK_IDS[1]]
+    assert read(HOOK_IDS[1]).document["enabled"] is True
+    for arguments in ((), (HOOK_IDS[1], "--account", A), (HOOK_IDS[1], "--descendants")):
+        assert "expected either an ID or --account" in filled.error(
+            "hooks", "enable", *arguments, exit_code=2
+        )
+
+
+def test_hooks_of_descendants_are_enabled(filled: CliHarness) -> None:
+    parent = "d" * 32
+    filled.run("account", "create", "--id", parent)
+    child = filled.create("account", "create", "--parent", parent)
+    grandchild = filled.create("account", "create", "--parent", child)
+    opened = engine.open_engine(STORAGE_URI)
+    with opened.begin() as connection:
+        document = {"name": "n", "uri": "https://hook.example/", "hook": "all", **FAILED}
+        hook = StoredHook("4" * 32, grandchild, document, "1-x", 1, 2)
+        transfer.put_hook(connection, hook, 0.0)
+    opened.dispose()
+    assert filled.lines("hooks", "enable", "--account", parent) == []
+    assert filled.lines("hooks", "enable", "--account", parent, "--descendants") == ["4" * 32]

@@ -33,7 +33,7 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 def run(*arguments: str, stdin: str = "") -> tuple[int, list[str], list[str]]:
     """Run the command; returns the exit code, and the lines of stdout and stderr."""
-    result = CliRunner().invoke(main, arguments, input=stdin)
+    result = CliRunner().invoke(main, ["--yes", *arguments], input=stdin)
     return result.exit_code, result.stdout.splitlines(), result.stderr.splitlines()
 
 

@@ -21,8 +21,9 @@ from kazoo_bridge.config import Config, ConfigError, Http, Storage, Websockets
 from kazoo_bridge.directory.base import BaseDirectory
 from kazoo_bridge.interfaces import StorageUnavailable
 from kazoo_bridge.node import node as node_module
-from kazoo_bridge.node.node import Node, StartupFailed, StoppedWhileStarting
+from kazoo_bridge.node.node import Node
 from kazoo_bridge.node.readiness import EMBEDDED
+from kazoo_bridge.node.startup import StartupFailed, StoppedWhileStarting
 from kazoo_bridge.node.tls_certificates import TlsCertificates
 from kazoo_bridge.storage import engine
 from kazoo_bridge.storage.change_feed import ALL

@@ -16,8 +16,9 @@ from zope.interface.verify import verifyObject
 from kazoo_bridge.config import Config
 from kazoo_bridge.log_escaping import escape_log_event
 from kazoo_bridge.node.graceful_shutdown import STEP_TIMEOUT
-from kazoo_bridge.node.node import Node, StartupFailed, StoppedWhileStarting
+from kazoo_bridge.node.node import Node
 from kazoo_bridge.node.signals import SignalHandler
+from kazoo_bridge.node.startup import StartupFailed, StoppedWhileStarting
 from kazoo_bridge.node.tap import NodeService, Options, makeService
 
 

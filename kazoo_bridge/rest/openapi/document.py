@@ -20,6 +20,7 @@ from kazoo_bridge.rest.openapi import (
     error_responses,
     hooks,
     new_calls,
+    nodes,
     operational,
     parameters,
     people,
@@ -82,6 +83,7 @@ def make_document(
         *channels.OPERATIONS,
         *pivots.OPERATIONS,
         *new_calls.OPERATIONS,
+        *nodes.OPERATIONS,
         *operational.OPERATIONS,
     )
     return {
@@ -109,6 +111,7 @@ def make_document(
                 **channels.SCHEMAS,
                 **pivots.make_schemas(pivot_document),
                 **new_calls.SCHEMAS,
+                **nodes.SCHEMAS,
                 **error_responses.SCHEMAS,
             },
             "parameters": dict(parameters.COMPONENTS),

@@ -48,6 +48,12 @@ _PATH = (
     _in_path("secret", "The secret of the pivot point's URL"),
     _in_path("number", "The number, as a person would dial it; percent-encoded"),
     _in_path("app_id", "The id of an app of monster-ui, such as webhooks"),
+    _in_path(
+        "trace_id",
+        "The Msg-ID of an event, a Call-ID, or the id of an event or delivery",
+        minLength=6,
+        maxLength=255,
+    ),
     _in_path("name", "The file's path within the page"),
 )
 

@@ -231,7 +231,7 @@ class AttemptRunner:
             if self.destinations.circuits:
                 self.destinations.record(attempt.hook, outcome)
             self.metrics.observe(True, seconds)
-            self._recorder.count_success(attempt.hook, now)
+            self._recorder.count_success(attempt.hook, now, attempt.delivery.id)
             attempts = attempt.delivery.attempts + 1
             attempt.on_result(_DELIVERED_AT_FIRST if attempts == 1 else AttemptResult(True, attempts))
             return

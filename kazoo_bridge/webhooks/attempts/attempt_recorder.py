@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -30,27 +31,37 @@ _UNTRIED = HookHealth()
 class AttemptRecorder(BatchWriter):
     """Records failures, and successes if `records_successes`; counts both for the health of hooks.
 
-    Deliveries of at most `payload_limit` bytes of JSON are kept for replays.
+    Deliveries of at most `payload_limit` bytes of JSON are kept for replays. Of successes that are only
+    counted, the newest `traced` are remembered.
     """
 
     _store: IAttemptStore
     records_successes: bool
     _format: AttemptFormat
     _payload_limit: int = 0
+    _traced: int = 0
     _waiting: list[Attempt] = field(init=False, factory=list)
     _health: dict[str, HookHealth] = field(init=False, factory=dict)
     #: Successes that are in no record: when the latest was, and how many, by hook.
     _successes: dict[str, tuple[float, int]] = field(init=False, factory=dict)
+    #: The newest deliveries whose success is in no record: (Unix seconds, delivery id).
+    _delivered: deque[tuple[float, str]] = field(init=False)
     _lost: int = field(init=False, default=0)
+
+    @_delivered.default
+    def _make_delivered(self) -> deque[tuple[float, str]]:
+        return deque(maxlen=self._traced)
 
     content = "attempts"
     collect_interval = 0.2
 
     @classmethod
-    def from_config(cls, clock: IReactorTime, config: Webhooks, store: IAttemptStore) -> AttemptRecorder:
+    def from_config(
+        cls, clock: IReactorTime, config: Webhooks, store: IAttemptStore, traced: int = 0
+    ) -> AttemptRecorder:
         """Build the recorder of the section ``[webhooks]``."""
         form = AttemptFormat(config.attempt_body_limit, config.attempt_head_limit)
-        return cls(clock, store, config.log_successful_attempts, form, config.attempt_payload_limit)
+        return cls(clock, store, config.log_successful_attempts, form, config.attempt_payload_limit, traced)
 
     def record(self, hook: Hook, request: HookRequest, outcome: Outcome, info: AttemptInfo) -> None:
         """Record one attempt, in memory for now.
@@ -87,8 +98,9 @@ class AttemptRecorder(BatchWriter):
             self._drop_oldest()
         self.schedule_flush()
 
-    def count_success(self, hook: Hook, now: float) -> None:
+    def count_success(self, hook: Hook, now: float, delivery_id: str) -> None:
         """Count a success at `now` (Unix seconds) that is not recorded."""
+        self._delivered.append((now, delivery_id))
         if hook.revision:  # an inline hook is not stored, and its health never read
             counted = self._successes.get(hook.id)
             self._successes[hook.id] = (now, 1) if counted is None else (now, counted[1] + 1)
@@ -100,6 +112,11 @@ class AttemptRecorder(BatchWriter):
     ) -> dict[str, Any]:
         """Return the attempt as REST shows it, but for its time."""
         return self._format.document(hook, request, outcome, info)
+
+    def delivered(self, delivery_ids: Collection[str]) -> dict[str, float]:
+        """Return when these deliveries succeeded, in Unix seconds, by id, as far as it is remembered."""
+        wanted = frozenset(delivery_ids)
+        return {one: made_at for made_at, one in self._delivered if one in wanted}
 
     # -- reading
 

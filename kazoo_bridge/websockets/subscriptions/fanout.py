@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from kazoo_bridge.event_traces import EventTraces
 from kazoo_bridge.interfaces import BusUnavailable, IBus, IConsumer, Queue, StorageUnavailable, Topic
 from kazoo_bridge.kazoo import Event, public_form
 from kazoo_bridge.websockets.server.frames import EventFrame, encode_json, event_content
@@ -35,13 +36,14 @@ class EventFanout:
     """Delivers events from the bus to the sessions whose subscriptions they match.
 
     `events_sent` counts the events that matched at least one subscription. `look_up_number` is that of
-    `IDirectory`.
+    `IDirectory`. `traces` keep such events, each with the number of sessions that received it.
     """
 
     _clock: IReactorTime
     _bus: IBus
     index: SubscriptionIndex[Session]
     _look_up_number: Callable[[str], Deferred[Any] | None] = lambda _number: None
+    traces: EventTraces = field(factory=EventTraces)
     #: What events wait for.
     _waiting: set[Deferred[Any]] = field(init=False, factory=set)
     events_sent: int = field(init=False, default=0)
@@ -145,6 +147,7 @@ class EventFanout:
     def _deliver(self, event: Event, matches: Iterable[Match[Session]]) -> None:
         contents: dict[str, bytes] = {}
         data: orjson.Fragment | None = None
+        receivers = 0
         for subscriber_event, group in matches:
             routing_key = subscriber_event.routing_key
             content = contents.get(routing_key)
@@ -155,11 +158,13 @@ class EventFanout:
             frame = EventFrame(
                 group.subscribed_key, group.prefix(subscriber_event.key), content, next(self._sequences)
             )
+            receivers += len(group.subscribers)
             group.deliver(frame)
             if frame.holders:
                 frame.forget_encodings()
         if data is not None:
             self.events_sent += 1
+            self.traces.add(event, "", receivers)
 
 
 def _log_unless_cancelled(failure: Failure, event: Event) -> None:

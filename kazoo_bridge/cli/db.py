@@ -1,0 +1,106 @@
+"""``kazoo-bridge db``: the database of ``storage.uri``."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+import click
+from sqlalchemy import Engine
+
+from kazoo_bridge.cli.context import CliContext
+from kazoo_bridge.interfaces import StorageUnavailable
+from kazoo_bridge.storage import migrate
+from kazoo_bridge.storage.engine import open_engine
+
+#: Pages that are copied at a time; a writer waits meanwhile.
+_PAGES_AT_ONCE = 1000
+
+
+@click.group()
+def db() -> None:
+    """Look at the database, upgrade it, and copy it."""
+
+
+def _open(context: CliContext) -> Engine:
+    """Open the database without changing it."""
+    try:
+        engine = open_engine(context.config().storage.uri)
+    except ValueError as error:
+        raise click.ClickException(f"storage.uri: {error}") from None
+    database = engine.url.database or ""
+    if engine.dialect.name == "sqlite" and "uri" not in engine.url.query and not Path(database).exists():
+        raise click.ClickException(f"storage.uri: there is no database {database}")
+    return engine
+
+
+@db.command()
+@click.pass_obj
+def version(context: CliContext) -> None:
+    """Print the version of the tables, and that of this release."""
+    engine = _open(context)
+    try:
+        present, newest = migrate.versions(engine)
+    except StorageUnavailable as error:
+        raise click.ClickException(f"storage.uri: {error}") from None
+    finally:
+        engine.dispose()
+    click.echo(f"database: {present or 'no tables'}")
+    click.echo(f"this release: {newest}")
+
+
+@db.command()
+@click.pass_obj
+def upgrade(context: CliContext) -> None:
+    """Upgrade the tables to this release, as a node does when it starts. Copy the database before."""
+    engine = _open(context)
+    try:
+        before, _ = migrate.versions(engine)
+        migrate.upgrade(engine)
+        after, _ = migrate.versions(engine)
+    except StorageUnavailable as error:
+        raise click.ClickException(f"storage.uri: {error}") from None
+    finally:
+        engine.dispose()
+    click.echo(
+        f"{after}: nothing to do" if before == after else f"upgraded from {before or 'no tables'} to {after}"
+    )
+
+
+@db.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.pass_obj
+def backup(context: CliContext, file: Path) -> None:
+    """Copy an SQLite database to a new FILE, also while nodes run. Only the user can read it."""
+    engine = _open(context)
+    if engine.dialect.name != "sqlite":
+        raise click.ClickException("storage.uri: the database is PostgreSQL: use pg_dump --format=custom")
+    engine.dispose()
+    try:
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise click.ClickException(f"{file}: cannot be created: {error.strerror}") from None
+    try:
+        _copy(str(engine.url.database), file)
+    except BaseException as error:
+        file.unlink(missing_ok=True)
+        if isinstance(error, sqlite3.Error):
+            raise click.ClickException(f"storage.uri: {error}") from None
+        raise
+    click.echo(f"copied {file.stat().st_size} bytes to {file}")
+
+
+def _copy(database: str, file: Path) -> None:
+    source = sqlite3.connect(database, timeout=5)
+    target = sqlite3.connect(file)
+    try:
+        source.backup(target, pages=_PAGES_AT_ONCE)
+        # A copy is one file, without a write-ahead log beside it.
+        target.execute("PRAGMA journal_mode = DELETE")
+        (result,) = target.execute("PRAGMA quick_check").fetchone()
+        if result != "ok":
+            raise sqlite3.DatabaseError(f"the copy is damaged: {result}")
+    finally:
+        target.close()
+        source.close()

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import pytest
+import pytest_twisted
+from twisted.internet import reactor as installed_reactor
+from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs
+
+from kazoo_bridge.bus.embedded import EmbeddedBus
+from kazoo_bridge.interfaces import BusUnavailable, IBus, InvalidMessage
+from kazoo_bridge.kazoo import Event
+from kazoo_bridge.node.node_queries import NodeQueryClient, NodeQueryResponder, NodeReply
+from kazoo_bridge.testing import FakeBus
+
+reactor: Any = installed_reactor
+
+
+async def answer(body: Mapping[str, Any]) -> Any:
+    return {"asked": body.get("Of")}
+
+
+@pytest_twisted.ensureDeferred
+async def test_all_nodes_answer() -> None:
+    bus = EmbeddedBus(reactor)
+    bus.startService()
+    nodes = [NodeQueryResponder(cast(IBus, bus), name, {"state": answer}) for name in ("b", "a")]
+    for node in nodes:
+        node.start()
+    client = NodeQueryClient(cast(IBus, bus))
+    assert await client.ask("state", {"Of": 7}) == [
+        NodeReply("a", {"asked": 7}),
+        NodeReply("b", {"asked": 7}),
+    ]
+    await nodes[0].stop()
+    await nodes[0].stop()
+    assert [reply.node for reply in await client.ask("state", {})] == ["a"]
+    assert await client.ask("other", {}) == []
+    await nodes[1].stop()
+    bus.stopService()
+
+
+def reply_of(responder: NodeQueryResponder, body: Mapping[str, Any]) -> Any:
+    results: list[Any] = []
+    Deferred.fromCoroutine(responder._reply(Event("sysconf", "bridge.state", body, b""))).addBoth(
+        results.append
+    )
+    return results[0]
+
+
+def test_messages_that_are_no_queries() -> None:
+    bus: Any = FakeBus()
+    responder = NodeQueryResponder(bus, "a", {"state": answer})
+    for name in ("other_req", "state_resp", "state"):
+        assert reply_of(responder, {"Event-Name": name, "Server-ID": "q"}) is None
+    assert bus.published == []
+    with pytest.raises(InvalidMessage, match="Server-ID"):
+        reply_of(responder, {"Event-Name": "state_req"}).raiseException()
+
+
+def test_a_bus_that_is_away_is_logged() -> None:
+    class Away:
+        def reply(self, request: Event, body: Mapping[str, Any]) -> Deferred[None]:
+            raise BusUnavailable("gone")
+
+    responder = NodeQueryResponder(cast(IBus, Away()), "a", {"state": answer})
+    with capturedLogs() as logs:
+        assert reply_of(responder, {"Event-Name": "state_req", "Server-ID": "q"}) is None
+    assert [str(event["reason"]) for event in logs] == ["gone"]

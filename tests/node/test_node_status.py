@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Gauge
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+
+from kazoo_bridge import __version__
+from kazoo_bridge.node.node_status import StatusReader
+
+
+def read(problems: list[str]) -> dict[str, Any]:
+    clock, registry = Clock(), CollectorRegistry()
+    clock.advance(60)
+    Gauge("kazoo_bridge_sockets", "", registry=registry).set(3)
+    Gauge("kazoo_bridge_queue_messages", "", registry=registry).set(float("nan"))
+    Gauge("kazoo_bridge_deliveries_stored", "", ["status"], registry=registry).labels("dead").set(2)
+
+    async def read_metrics() -> CollectorRegistry:
+        return registry
+
+    async def read_problems() -> list[str]:
+        return problems
+
+    reader = StatusReader(clock, 10.0, read_metrics, read_problems, lambda: ["zone 1: away"])
+    results: list[Any] = []
+    Deferred.fromCoroutine(reader.read()).addCallback(results.append)
+    status: dict[str, Any] = results[0]
+    return status
+
+
+def test_readiness_and_metrics() -> None:
+    status = read([])
+    assert (status["version"], status["ready"], status["uptime_s"]) == (__version__, True, 50)
+    assert status["degraded"] == ["zone 1: away"]
+    assert (status["sockets"], status["deliveries_dead"]) == (3, 2)
+    # What is unknown, and what has no metric.
+    assert status["queue_messages"] is None
+    assert status["memory_bytes"] is None
+
+
+def test_a_node_that_is_not_ready() -> None:
+    status = read(["bus: away"])
+    assert (status["ready"], status["problems"]) == (False, ["bus: away"])
