@@ -245,7 +245,9 @@ class Node:
         )
         endpoint = self.config.http.endpoint
         self._port = await _open_port(
-            "http.endpoint", endpoint, serverFromString(self.reactor, endpoint).listen(site)
+            "http.endpoint",
+            endpoint,
+            maybeDeferred(lambda: serverFromString(self.reactor, endpoint).listen(site)),
         )
         await _open_port(
             "websockets.endpoint",
@@ -361,6 +363,9 @@ async def _open_port(key: str, endpoint: str, opening: Deferred[T]) -> T:
         return await opening
     except CannotListenError as error:
         reason = error.socketError
+    except LookupError as error:
+        # A systemd: endpoint looks for its socket among those that were inherited.
+        reason = "systemd has not passed this socket" if "systemd:" in endpoint else error
     except Exception as error:
         # Endpoints are plugins that may raise anything.
         reason = error

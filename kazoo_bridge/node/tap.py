@@ -19,6 +19,7 @@ from kazoo_bridge.node.garbage_collection import exempt_loaded
 from kazoo_bridge.node.graceful_shutdown import ShutdownSequence
 from kazoo_bridge.node.node import Node, StartupFailed, StoppedWhileStarting
 from kazoo_bridge.node.signals import SignalHandler
+from kazoo_bridge.node.systemd import SystemdNotifier
 
 _log = Logger()
 
@@ -32,11 +33,17 @@ class Options(UsageOptions):
 
 
 class NodeService(MultiService):
-    """Runs `node` under twistd. `on_start_failed` receives the reason when the node cannot start."""
+    """Runs `node` under twistd. `on_start_failed` receives the reason when the node cannot start.
 
-    def __init__(self, node: Node, on_start_failed: Callable[[str], None]) -> None:
+    `notifier` reports to systemd; None: no report.
+    """
+
+    def __init__(
+        self, node: Node, on_start_failed: Callable[[str], None], notifier: SystemdNotifier | None = None
+    ) -> None:
         super().__init__()
         self.node = node
+        self._notifier = notifier or SystemdNotifier.from_environment(node.reactor, {})
         self._on_start_failed = on_start_failed
         self._forced: Deferred[None] = Deferred()
         self._start_result: Deferred[None] | None = None
@@ -66,12 +73,14 @@ class NodeService(MultiService):
             self._on_start_failed("cannot start because of an unexpected error, see the log")
         else:
             _log.info("the node serves REST on {endpoint}", endpoint=self.node.config.http.endpoint)
+            self._notifier.ready(f"serves REST on {self.node.config.http.endpoint}")
             waiters, self._start_waiters = self._start_waiters, []
             for waiter in waiters:
                 waiter.callback(None)
 
     def stopService(self) -> Deferred[None]:
         """Drain the node and close everything; returns a Deferred that fires when that is done."""
+        self._notifier.stopping()
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
@@ -83,6 +92,7 @@ class NodeService(MultiService):
         stopped = super().stopService()
         if isinstance(stopped, Deferred):
             await stopped
+        self._notifier.close()
         _log.info("the node has stopped")
 
     def force_shutdown(self) -> None:
@@ -112,6 +122,7 @@ def makeService(options: Options) -> IService:
     # Before twistd opens the log: observers are called in the order in which they were added.
     globalLogPublisher.addObserver(escape_log_event)
     signal_handler = SignalHandler(reactor)
-    service = NodeService(node, signal_handler.exit_with_error)
+    notifier = SystemdNotifier.from_environment(reactor, os.environ)
+    service = NodeService(node, signal_handler.exit_with_error, notifier)
     signal_handler.install(service.force_shutdown)
     return cast(IService, service)
