@@ -89,6 +89,7 @@ packaging:
 	$(BIN)/python -m pip --python build/wheel/env/bin/python install --quiet --no-deps build/wheel/dist/*.whl
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$(echo build/wheel/env/lib/python3*/site-packages)/borrowed.pth"
 	cd build/wheel/env && bin/python -c 'from twisted.scripts.twistd import run; run()' --help | grep '^ *kazoo_bridge '
+	cd build/wheel/env && ls "$$(bin/kazoo-bridge config examples)" | grep -x kazoo-bridge.service
 	cd build/wheel/env && bin/kazoo-bridge account create --id 0123456789abcdef0123456789abcdef
 
 # Five parts run in parallel, because all wait much of their time: for brokers, receivers that recover, sockets

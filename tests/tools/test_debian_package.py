@@ -35,7 +35,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_dpkg_builds_the_package(tree: Path, tmp_path: Path) -> None:
     package = tmp_path / "kazoo-bridge.deb"
     subprocess.run(["dpkg-deb", "-Znone", "--build", tree, package], check=True, capture_output=True)
-    show = ["dpkg-deb", "--showformat=${Package} ${Version}\n${Depends}", "--show", package]
+    show: list[str | Path] = ["dpkg-deb", "--showformat=${Package} ${Version}\n${Depends}", "--show", package]
     shown = subprocess.run(show, check=True, capture_output=True, text=True).stdout
     assert shown.splitlines()[0] == f"kazoo-bridge {__version__}"
     assert shown.splitlines()[1].startswith("python3.11, python3 (>= 3.11), python3 (<< 3.12), ")
