@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import re
 from pathlib import Path
 
@@ -29,3 +30,14 @@ def test_the_copied_files_are_shipped() -> None:
         ["kazoo-bridge.toml", "kazoo-bridge.service", "kazoo-bridge.socket", "kazoo-bridge@.service"]
     )
     assert [name for name in copied if not (ROOT / "etc" / name).is_file()] == []
+
+
+def test_the_wheel_ships_all_of_etc() -> None:
+    setup = configparser.ConfigParser(interpolation=None)
+    setup.read(ROOT / "setup.cfg")
+    patterns = [line for text in setup["options.data_files"].values() for line in text.split()]
+    shipped = {path for pattern in patterns for path in ROOT.glob(pattern)}
+    existing = {
+        path for path in (ROOT / "etc").rglob("*") if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert shipped == existing
