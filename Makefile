@@ -8,7 +8,8 @@ comma := ,
 APT = DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends
 
 .PHONY: help demo test venv system-packages lint types imports docs tests packaging \
-	integration-tests contract-tests fault-tests browser-tests traffic-tests rest-tests other-tests changelog changelog-check mutants benchmark fault-load picture clean
+	integration-tests contract-tests fault-tests browser-tests traffic-tests rest-tests other-tests changelog changelog-check mutants benchmark fault-load picture \
+	deb deb-test release-check clean
 
 help:
 	@echo "make demo       install into $(VENV) and run a node with simulated calls"
@@ -22,6 +23,9 @@ help:
 	@echo "                e.g. make benchmark BENCHMARKS=webhooks,latency; each is python -m benchmarks.NAME --help"
 	@echo "make fault-load  kill, freeze and fill everything under load, and account for every event (a quarter of an hour)"
 	@echo "make picture    renew the screenshot of the console in docs/, from the demo"
+	@echo "make deb        build the Debian package into build/deb"
+	@echo "make deb-test   install it in a bare Debian (debootstrap), let events flow, purge it; needs root, takes minutes"
+	@echo "make release-check   build what is published into dist/, and check it"
 	@echo "make clean      remove $(VENV) and all build results"
 
 demo: $(VENV)/.installed
@@ -56,6 +60,9 @@ system-packages:
 	command -v node >/dev/null || missing="$$missing nodejs"; \
 	command -v npm >/dev/null || missing="$$missing npm"; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
+	command -v haproxy >/dev/null || missing="$$missing haproxy"; \
+	command -v systemd-analyze >/dev/null || missing="$$missing systemd"; \
+	command -v groff >/dev/null || missing="$$missing groff-base"; \
 	command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \
 	ls /usr/lib/*/libatomic.so.1 >/dev/null 2>&1 || missing="$$missing libatomic1"; \
 	if [ -n "$$missing" ]; then set -e; \
@@ -85,6 +92,7 @@ packaging:
 	$(BIN)/python -m pip --python build/wheel/env/bin/python install --quiet --no-deps build/wheel/dist/*.whl
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$(echo build/wheel/env/lib/python3*/site-packages)/borrowed.pth"
 	cd build/wheel/env && bin/python -c 'from twisted.scripts.twistd import run; run()' --help | grep '^ *kazoo_bridge '
+	cd build/wheel/env && ls "$$(bin/kazoo-bridge config examples)" | grep -x kazoo-bridge.service
 	cd build/wheel/env && bin/kazoo-bridge --yes account create --id 0123456789abcdef0123456789abcdef
 
 # Five parts run in parallel, because all wait much of their time: for brokers, receivers that recover, sockets
@@ -140,6 +148,27 @@ benchmark: system-packages $(VENV)/.installed-dev
 
 fault-load:
 	$(BIN)/python -m benchmarks.fault_load --faults $(or $(FAULTS),all)
+
+deb: $(VENV)/.installed
+	$(BIN)/python -m tools.debian_package build/deb
+
+deb-test: deb
+	command -v debootstrap >/dev/null || (apt-get update && $(APT) debootstrap)
+	tools/debian_package_check.sh build/deb/kazoo-bridge_*.deb "$(CURDIR)/build/deb-test"
+
+$(VENV)/.installed-release: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --editable '.[release]' --config-settings editable_mode=compat
+	touch $@
+
+# The bill of materials lists what pip installs with the wheel, into an environment without anything else.
+release-check: $(VENV)/.installed-release
+	rm -rf dist build/lib build/release
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+	$(BIN)/python -m venv --without-pip build/release
+	$(BIN)/python -m pip --python build/release/bin/python install --quiet dist/*.whl
+	$(BIN)/cyclonedx-py environment --output-reproducible --of JSON -o dist/sbom.cdx.json build/release/bin/python
 
 picture:
 	$(BIN)/python -m tests.browser.console_picture

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import sysconfig
+from pathlib import Path
 from typing import Any
 
 import click
@@ -50,6 +52,24 @@ def show(context: CliContext, as_json: bool) -> None:
         for name, value in values.items():
             # JSON's texts, numbers, booleans and lists are TOML, too.
             click.echo(f"{name} = {json.dumps(value, ensure_ascii=False)}")
+
+
+@config.command()
+def examples() -> None:
+    """Print the folder with examples: the configuration, units of systemd, HAProxy, containers, alerts."""
+    folder = examples_folder()
+    if folder is None:
+        raise click.ClickException("this installation has no examples")
+    click.echo(folder)
+
+
+def examples_folder() -> Path | None:
+    """Return the folder ``etc`` of a checkout, or what an installed wheel has of it; None without either."""
+    candidates = (
+        Path(__file__).resolve().parents[2] / "etc",
+        Path(sysconfig.get_path("data")) / "share" / "kazoo-bridge",
+    )
+    return next((folder for folder in candidates if (folder / "kazoo-bridge.toml").is_file()), None)
 
 
 def shown_sections(config: Config) -> dict[str, dict[str, Any]]:

@@ -85,9 +85,14 @@ def check_couch_uri(value: str) -> None:
 #: The port of an endpoint that listens on TCP.
 _PORT = re.compile(r"(?:haproxy:)?(?:tcp6?|ssl):(?:port=)?([0-9]+)(?::.*)?", re.DOTALL)
 
+#: An endpoint that takes over a socket of systemd. Only the service itself has the socket.
+_INHERITED = re.compile(r"(?:haproxy:)?systemd:domain=(?:INET6?|UNIX):(?:index=[0-9]+|name=[^:=]+)")
+
 
 def check_endpoint(value: str) -> None:
     """Check the description of a Twisted server endpoint."""
+    if _INHERITED.fullmatch(value):
+        return
     try:
         serverFromString(None, value)
         port = _PORT.fullmatch(value)

@@ -19,6 +19,7 @@ from kazoo_bridge.interfaces import (
     AccountRefused,
     AccountToken,
     IAccountManager,
+    IPivotStore,
 )
 from kazoo_bridge.storage.accounts import (
     AccountStore,
@@ -124,8 +125,9 @@ class AccountManager:
         return result
 
 
-async def follow_deletion(accounts: AccountStore, account_id: str) -> None:
+async def follow_deletion(accounts: AccountStore, pivots: IPivotStore, account_id: str) -> None:
     """Delete an account that KAZOO has deleted. An account with sub-accounts stays, which is logged."""
+    await pivots.delete_of_account(account_id)
     try:
         await accounts.delete(account_id)
     except UnknownAccount:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -36,7 +35,7 @@ from kazoo_bridge.node.graceful_shutdown import ShutdownSequence
 from kazoo_bridge.node.metrics import NodeMetrics
 from kazoo_bridge.node.node_name import node_name
 from kazoo_bridge.node.node_status import StatusReader
-from kazoo_bridge.node.parts import AnyBus, make_bus, make_hook_source, make_retention
+from kazoo_bridge.node.parts import AnyBus, make_bus, make_hook_source, make_retention, make_webhook_stores
 from kazoo_bridge.node.readiness import Readiness
 from kazoo_bridge.node.startup import StartupFailed, StoppedWhileStarting, open_port
 from kazoo_bridge.node.storage_wait import StorageWait
@@ -49,15 +48,12 @@ from kazoo_bridge.rest.server.site import LimitedSite, make_site
 from kazoo_bridge.storage.accounts import AccountStore
 from kazoo_bridge.storage.change_feed import ALL, ChangeFeed
 from kazoo_bridge.storage.database import Database
-from kazoo_bridge.storage.deliveries import DeliveryStore
 from kazoo_bridge.storage.hook_source import HookSource
-from kazoo_bridge.storage.missed_events import MissedEventStore
 from kazoo_bridge.storage.phone_numbers import NumberStore
 from kazoo_bridge.storage.pivots import PivotStore
 from kazoo_bridge.storage.retention import RetentionService
-from kazoo_bridge.storage.settings import LimitStore, SettingStore
 from kazoo_bridge.storage.tokens import TokenStore
-from kazoo_bridge.webhooks.service import WebhookService, WebhookStores
+from kazoo_bridge.webhooks.service import WebhookService
 from kazoo_bridge.websockets.service import WebsocketService
 
 
@@ -165,22 +161,17 @@ class Node:
         )
         hook_source = make_hook_source(reactor, config, database, name)
         pivot_store = PivotStore(reactor, database)
-        settings = SettingStore(database)
-        stores = WebhookStores(
-            hook_source.hooks,
-            hook_source.attempts,
-            DeliveryStore(database),
-            MissedEventStore(database),
-            LimitStore(database),
-            cluster_id=partial(settings.get_or_create, "cluster_id", lambda: secrets.token_hex(16)),
-        )
-
-        async def on_account_deleted(account_id: str) -> None:
-            await pivot_store.delete_of_account(account_id)
-            await follow_deletion(accounts, account_id)
-
+        stores = make_webhook_stores(hook_source, database)
+        on_account_deleted = partial(follow_deletion, accounts, pivot_store)
         webhooks = WebhookService.from_config(
-            reactor, config, bus, directory, stores, categories, name, on_account_deleted
+            reactor,
+            config,
+            bus,
+            directory,
+            stores,
+            categories,
+            name,
+            partial(follow_deletion, accounts, pivot_store),
         )
         pivots = PivotService.from_config(reactor, config, bus, pivot_store)
         calls = CallService.from_config(
@@ -272,7 +263,9 @@ class Node:
         self._site = site
         endpoint = self.config.http.endpoint
         self._port = await open_port(
-            "http.endpoint", endpoint, self.certificates.make_endpoint(self.reactor, endpoint).listen(site)
+            "http.endpoint",
+            endpoint,
+            maybeDeferred(lambda: self.certificates.make_endpoint(self.reactor, endpoint).listen(site)),
         )
 
     async def _listen_websockets(self) -> None:

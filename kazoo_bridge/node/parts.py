@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 from functools import partial
 from typing import Any
@@ -17,11 +18,15 @@ from kazoo_bridge.storage.attempt_limits import AttemptLimits
 from kazoo_bridge.storage.attempts import AttemptStore, purge_older_than
 from kazoo_bridge.storage.couchdb_hooks.source import CouchHookSource
 from kazoo_bridge.storage.database import Database
+from kazoo_bridge.storage.deliveries import DeliveryStore
 from kazoo_bridge.storage.delivery_retention import expire_excess, expire_old, purge_dead
 from kazoo_bridge.storage.hook_source import HookSource
 from kazoo_bridge.storage.hooks import HookStore
+from kazoo_bridge.storage.missed_events import MissedEventStore
 from kazoo_bridge.storage.pivots import purge_records
 from kazoo_bridge.storage.retention import RetentionService
+from kazoo_bridge.storage.settings import LimitStore, SettingStore
+from kazoo_bridge.webhooks.service import WebhookStores
 
 #: The kinds of buses.
 AnyBus = AmqpBus | EmbeddedBus | ZonedBus
@@ -75,3 +80,16 @@ def make_hook_source(reactor: Any, config: Config, database: Database, name: str
     if settings.source == "couchdb":
         return CouchHookSource.from_config(reactor, config, database, attempts, name)
     return HookSource(HookStore(reactor, database, settings.max_hooks_per_account), attempts)
+
+
+def make_webhook_stores(hook_source: HookSource, database: Database) -> WebhookStores:
+    """Create what webhooks store; the cluster's id is made by the first node."""
+    settings = SettingStore(database)
+    return WebhookStores(
+        hook_source.hooks,
+        hook_source.attempts,
+        DeliveryStore(database),
+        MissedEventStore(database),
+        LimitStore(database),
+        cluster_id=partial(settings.get_or_create, "cluster_id", lambda: secrets.token_hex(16)),
+    )

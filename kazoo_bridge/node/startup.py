@@ -24,6 +24,9 @@ async def open_port(key: str, endpoint: str, opening: Deferred[T]) -> T:
         return await opening
     except CannotListenError as error:
         reason = error.socketError
+    except LookupError as error:
+        # A systemd: endpoint looks for its socket among those that were inherited.
+        reason = "systemd has not passed this socket" if "systemd:" in endpoint else error
     except Exception as error:
         # Endpoints are plugins that may raise anything.
         reason = error

@@ -26,6 +26,7 @@ from kazoo_bridge.node.reload import ConfigReloader
 from kazoo_bridge.node.signals import SignalHandler
 from kazoo_bridge.node.startup import StartupFailed, StoppedWhileStarting
 from kazoo_bridge.node.status import StatusLog
+from kazoo_bridge.node.systemd import SystemdNotifier
 
 _log = Logger()
 
@@ -41,15 +42,20 @@ class Options(UsageOptions):
 class NodeService(MultiService):
     """Runs `node` under twistd. `on_start_failed` receives the reason when the node cannot start.
 
-    `log` becomes the log of the application that the service is added to.
+    `log` becomes the log of the application that the service is added to. `notifier` reports to systemd.
     """
 
     def __init__(
-        self, node: Node, on_start_failed: Callable[[str], None], log: LogOutput | None = None
+        self,
+        node: Node,
+        on_start_failed: Callable[[str], None],
+        log: LogOutput | None = None,
+        notifier: SystemdNotifier | None = None,
     ) -> None:
         super().__init__()
         self.node = node
         self._log_output = log or LogOutput(None)
+        self._notifier = notifier or SystemdNotifier.from_environment(node.reactor, {})
         self._on_start_failed = on_start_failed
         self._forced: Deferred[None] = Deferred()
         self._start_result: Deferred[None] | None = None
@@ -85,12 +91,14 @@ class NodeService(MultiService):
             self._on_start_failed("cannot start because of an unexpected error, see the log")
         else:
             _log.info("the node serves REST on {endpoint}", endpoint=self.node.config.http.endpoint)
+            self._notifier.ready(f"serves REST on {self.node.config.http.endpoint}")
             waiters, self._start_waiters = self._start_waiters, []
             for waiter in waiters:
                 waiter.callback(None)
 
     def stopService(self) -> Deferred[None]:
         """Drain the node and close everything; returns a Deferred that fires when that is done."""
+        self._notifier.stopping()
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
@@ -103,6 +111,7 @@ class NodeService(MultiService):
         stopped = super().stopService()
         if isinstance(stopped, Deferred):
             await stopped
+        self._notifier.close()
         _log.info("the node has stopped")
         self._log_output.stop()
 
@@ -142,7 +151,8 @@ def makeService(options: Options) -> IService:
     if node.readiness.is_embedded:
         _log.warn("the bus is {what}", what=EMBEDDED)
     signal_handler = SignalHandler(reactor)
-    service = NodeService(node, signal_handler.exit_with_error, log)
+    notifier = SystemdNotifier.from_environment(reactor, os.environ)
+    service = NodeService(node, signal_handler.exit_with_error, log, notifier)
     reloader = ConfigReloader(
         fitting,
         read_config,

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import importlib
 import json
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kazoo_bridge.cli.config import mask_secret
 from tests.cli.harness import CliHarness
+
+#: The module; the package has a command of its name.
+config: Any = importlib.import_module("kazoo_bridge.cli.config")
 
 
 @pytest.mark.parametrize(
@@ -57,3 +62,24 @@ def test_the_effective_configuration_is_shown(
 def test_a_wrong_configuration_is_not_shown(cli: CliHarness, tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("[nonsense]\n")
     assert "nonsense" in cli.error("--config", "bad.toml", "config", "show")
+
+
+def test_the_examples_are_where_it_says(cli: CliHarness) -> None:
+    folder = Path(cli.run("config", "examples").stdout.strip())
+    assert {"kazoo-bridge.toml", "kazoo-bridge.service", "haproxy.cfg"} <= {
+        path.name for path in folder.iterdir()
+    }
+
+
+def test_an_installed_wheel_has_the_examples_in_its_data(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(
+        config, "__file__", str(tmp_path / "lib" / "site-packages" / "kazoo_bridge" / "cli" / "x.py")
+    )
+    monkeypatch.setattr(config.sysconfig, "get_path", {"data": str(tmp_path)}.get)
+    assert config.examples_folder() is None
+    folder = tmp_path / "share" / "kazoo-bridge"
+    folder.mkdir(parents=True)
+    (folder / "kazoo-bridge.toml").touch()
+    assert config.examples_folder() == folder

@@ -24,11 +24,22 @@ from tests.config.files import make_certificate
         "ssl:99999999",
         "haproxy:tcp:99999:interface=\\:\\:1",
         "tcp:x",
+        "systemd:domain=INET",
+        "systemd:domain=IPX:index=0",
+        "systemd:domain=INET:index=first",
     ],
 )
 def test_bad_endpoints(endpoint: str) -> None:
     with pytest.raises(ConfigError, match=r"http\.endpoint: expected a Twisted endpoint"):
         load(None, {"KAZOO_BRIDGE__HTTP__ENDPOINT": endpoint})
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    ["systemd:domain=INET:index=1", "systemd:domain=UNIX:name=rest", "haproxy:systemd:domain=INET6:index=0"],
+)
+def test_the_endpoint_of_a_socket_unit_is_fine_without_its_socket(endpoint: str) -> None:
+    assert load(None, {"KAZOO_BRIDGE__HTTP__ENDPOINT": endpoint}).http.endpoint == endpoint
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from kazoo_bridge.interfaces import (
     IAccountManager,
 )
 from kazoo_bridge.node.account_manager import AccountManager, follow_deletion
+from kazoo_bridge.storage.pivots import PivotStore
 from tests.rest.harness import ACCOUNT, CHILD, LOOPBACK, running_node
 from tests.storage.sqlite_template import make_migrated_database
 
@@ -69,12 +70,13 @@ async def test_what_the_storage_refuses(tmp_path: Path) -> None:
 @pytest_twisted.ensureDeferred
 async def test_only_accounts_of_this_storage_are_said_to_stay_when_kazoo_deletes_them(tmp_path: Path) -> None:
     async with running_node(make_config(tmp_path)) as rest:
+        pivots = PivotStore(rest.node.reactor, rest.node.database)
         with capturedLogs() as logs:
             for account_id in ("9" * 32, CHILD, ACCOUNT):
-                await follow_deletion(rest.node.accounts, account_id)
+                await follow_deletion(rest.node.accounts, pivots, account_id)
             assert not [log for log in logs if "stays here" in log["log_format"]]
             assert await rest.node.accounts.by_ids([ACCOUNT, CHILD]) == []
             await rest.node.accounts.create(ACCOUNT)
             await rest.node.accounts.create(CHILD, parent_id=ACCOUNT)
-            await follow_deletion(rest.node.accounts, ACCOUNT)
+            await follow_deletion(rest.node.accounts, pivots, ACCOUNT)
         assert [log["account_id"] for log in logs if "stays here" in log["log_format"]] == [ACCOUNT]

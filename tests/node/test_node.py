@@ -104,6 +104,21 @@ async def test_a_node_starts_and_stops_its_directory(tmp_path: Path) -> None:
 
 
 @pytest_twisted.ensureDeferred
+@pytest.mark.parametrize("socket", ["index=9", "name=rest"])
+async def test_a_socket_that_systemd_does_not_pass_fails_the_start(tmp_path: Path, socket: str) -> None:
+    endpoint = f"systemd:domain=INET:{socket}"
+    config = make_config(tmp_path)
+    for key, changed in (
+        ("http.endpoint", evolve(config, http=Http(endpoint))),
+        ("websockets.endpoint", evolve(config, websockets=Websockets(endpoint))),
+    ):
+        node = Node.from_config(reactor, changed)
+        with pytest.raises(StartupFailed, match=f"^{key}: cannot listen on {endpoint}: systemd has not"):
+            await node.start()
+        await node.stop(Deferred())
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_port_in_use_fails_the_start_with_the_name_of_its_key(tmp_path: Path, node: Node) -> None:
     port = node.http_host.rpartition(":")[2]
     taken = f"tcp:{port}:interface=127.0.0.1"

@@ -19,6 +19,7 @@ from kazoo_bridge.node.graceful_shutdown import STEP_TIMEOUT
 from kazoo_bridge.node.node import Node
 from kazoo_bridge.node.signals import SignalHandler
 from kazoo_bridge.node.startup import StartupFailed, StoppedWhileStarting
+from kazoo_bridge.node.systemd import SystemdNotifier
 from kazoo_bridge.node.tap import NodeService, Options, makeService
 
 
@@ -48,10 +49,12 @@ class FakeNode:
 class Harness:
     node: FakeNode = field(factory=FakeNode)
     errors: list[str] = field(factory=list)
+    notices: list[str] = field(factory=list)
     service: NodeService = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.service = NodeService(cast(Node, self.node), self.errors.append)
+        notifier = SystemdNotifier(self.node.reactor, self.notices.append, watchdog_interval=30)
+        self.service = NodeService(cast(Node, self.node), self.errors.append, notifier=notifier)
 
     def start(self) -> list[None]:
         """Start the service; the list gets an item when it has started."""
@@ -67,6 +70,27 @@ def test_when_started_fires_after_the_node_has_started() -> None:
     assert started == []
     harness.node.starting.callback(None)
     assert (started, harness.errors) == ([None], [])
+
+
+def test_systemd_is_notified_when_the_node_is_ready_lives_and_stops() -> None:
+    harness = Harness()
+    harness.start()
+    assert harness.notices == []
+    harness.node.starting.callback(None)
+    ready = "READY=1\nSTATUS=serves REST on tcp:8000:interface=127.0.0.1"
+    assert harness.notices == [ready, "WATCHDOG=1"]
+    harness.service.stopService()
+    harness.node.reactor.advance(30)  # draining takes its time
+    assert harness.notices[2:] == ["STOPPING=1\nSTATUS=draining", "WATCHDOG=1"]
+    harness.node.stopping.callback(None)
+    assert harness.node.reactor.getDelayedCalls() == []
+
+
+def test_systemd_is_not_notified_of_a_node_that_cannot_start() -> None:
+    harness = Harness()
+    harness.start()
+    harness.node.starting.errback(StartupFailed("http.endpoint: cannot listen"))
+    assert harness.notices == []
 
 
 def test_a_node_that_cannot_start_reports_the_reason() -> None:
