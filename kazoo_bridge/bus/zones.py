@@ -210,6 +210,11 @@ class ZonedBus(MultiService):
         reasons = ((zone.number, zone.bus.unavailable_reason()) for zone in self._zones)
         return [f"zone {number}: {reason}" for number, reason in reasons if reason is not None]
 
+    def add_exchanges(self, exchanges: Mapping[str, str]) -> None:
+        """Declare these exchanges in every zone; types by name. Call it before topics on them are used."""
+        for bus in (self._home, *(zone.bus for zone in self._zones)):
+            bus.add_exchanges(exchanges)
+
     def register_metrics(self, registry: CollectorRegistry) -> None:
         """Register the metrics of the home zone's bus, and whether the other zones are there."""
         self._home.register_metrics(registry)

@@ -33,6 +33,7 @@ from kazoo_bridge.interfaces import (
     IWebhooks,
     IWebsockets,
     StorageUnavailable,
+    declared_exchanges,
 )
 from kazoo_bridge.node.account_manager import AccountManager, follow_deletion
 from kazoo_bridge.node.directory_watch import DirectoryWatch
@@ -133,6 +134,8 @@ class Node:
         made = make_bus(reactor, config)
         bus = cast(IBus, made)
         categories = find_categories(config.plugins.path)
+        for category in categories:
+            made.add_exchanges(declared_exchanges(category))
         try:
             database = Database(reactor, config.storage.uri)
         except ValueError as error:
