@@ -11,6 +11,7 @@ from kazoo_bridge.cli.context import CliContext
 from kazoo_bridge.cli.demo import demo
 from kazoo_bridge.cli.hook import hook
 from kazoo_bridge.cli.hooks import hooks
+from kazoo_bridge.cli.new_plugin import plugins
 from kazoo_bridge.cli.number import number
 from kazoo_bridge.cli.token import api_key, token
 from kazoo_bridge.cli.transfer import export_command, import_command
@@ -33,5 +34,17 @@ def main(context: click.Context, config_path: str | None) -> None:
     context.obj = CliContext(config_path)
 
 
-for _command in (account, token, api_key, hook, hooks, number, export_command, import_command, config, demo):
+for _command in (
+    account,
+    token,
+    api_key,
+    hook,
+    hooks,
+    number,
+    plugins,
+    export_command,
+    import_command,
+    config,
+    demo,
+):
     main.add_command(_command)

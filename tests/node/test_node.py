@@ -17,7 +17,7 @@ from twisted.logger import capturedLogs
 
 from kazoo_bridge.config import Config, ConfigError, Http, Storage, Websockets
 from kazoo_bridge.directory.base import BaseDirectory
-from kazoo_bridge.interfaces import StorageUnavailable
+from kazoo_bridge.interfaces import Queue, StorageUnavailable, Topic
 from kazoo_bridge.node import node as node_module
 from kazoo_bridge.node.node import Node, StartupFailed, StoppedWhileStarting
 from kazoo_bridge.storage.change_feed import ALL
@@ -39,6 +39,19 @@ def test_a_storage_uri_that_cannot_be_used_is_a_configuration_error(monkeypatch:
     with pytest.raises(ConfigError) as error:
         Node.from_config(Clock(), Config())
     assert list(error.value.errors) == ["storage.uri: no driver for sqlite:///kazoo-bridge.sqlite3"]
+
+
+def test_the_bus_has_the_exchanges_of_the_categories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Category:
+        name, hooks, exchanges = "agent", (), {"acdc": "topic"}
+
+    monkeypatch.setattr(node_module, "find_categories", lambda _path: [Category()])
+    bound: list[object] = []
+    consumer = make_node(tmp_path).bus.consume(Queue(), lambda _event: None)
+    for exchange in ("acdc", "nowhere"):
+        consumer.bind(Topic(exchange, "agent.*")).addBoth(bound.append)
+    assert bound[0] is None
+    assert "there is no exchange 'nowhere'" in str(bound[1])
 
 
 @pytest_twisted.ensureDeferred
