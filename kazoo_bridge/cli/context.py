@@ -76,7 +76,7 @@ class CliContext:
             raise click.ClickException(f"storage.uri: {error}") from None
         try:
             try:
-                migrate.upgrade(engine)
+                migrate.upgrade(engine, copy=self.config().storage.backup_before_upgrade)
             except StorageUnavailable as error:
                 raise click.ClickException(str(error)) from None
             yield engine

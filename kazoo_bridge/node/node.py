@@ -137,7 +137,11 @@ class Node:
         for category in categories:
             made.add_exchanges(declared_exchanges(category))
         try:
-            database = Database(reactor, config.storage.uri)
+            database = Database(
+                reactor,
+                config.storage.uri,
+                backup_before_upgrade=config.storage.backup_before_upgrade,
+            )
         except ValueError as error:
             raise ConfigError([f"storage.uri: {error}"]) from None
         name = f"kazoo_bridge@{socket.gethostname()}"

@@ -32,7 +32,7 @@ ACCOUNT, CHILD = "a" * 32, "b" * 32
 
 
 def test_a_storage_uri_that_cannot_be_used_is_a_configuration_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(reactor: object, uri: str) -> None:
+    def refuse(reactor: object, uri: str, **_: object) -> None:
         raise ValueError(f"no driver for {uri}")
 
     monkeypatch.setattr(node_module, "Database", refuse)
