@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from kazoo_bridge import __version__
 from kazoo_bridge.interfaces import StorageUnavailable
 from kazoo_bridge.storage.engine import in_transaction
+from kazoo_bridge.storage.renumbered_schemas import complete
 from kazoo_bridge.storage.tables import settings
 from kazoo_bridge.storage.upgrade_copy import copy_before_upgrade
 
@@ -101,6 +102,7 @@ def _upgrade(connection: Connection, config: Config, known: ScriptDirectory, cop
     if present:
         _log.info("upgrading the database from={present} to={newest}", present=present, newest=newest)
         _keep_way_back(connection, str(newest), copy)
+    complete(connection, known)
     config.attributes["connection"] = connection
     config.attributes["on_step"] = _log_step if present else None
     command.upgrade(config, "head")

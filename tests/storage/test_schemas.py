@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ from typing import Any
 import pytest
 import pytest_twisted
 import sqlalchemy as sa
+from alembic import command
 from twisted.internet import reactor
 from twisted.internet.task import Clock
 
 from kazoo_bridge.interfaces import AccountLimits
-from kazoo_bridge.storage import change_log, tables
+from kazoo_bridge.storage import change_log, engine, migrate, tables
 from kazoo_bridge.storage.accounts import AccountStore
 from kazoo_bridge.storage.attempts import AttemptStore
 from kazoo_bridge.storage.couchdb_hooks.extras import HookExtrasStore
@@ -38,8 +40,8 @@ DOCUMENT = {"name": "Orders", "hook": "channel_create", "uri": "https://shop.exa
 #: One row of each table. A version that lacks a column has the row without it.
 ROWS: Mapping[str, Mapping[str, Any]] = {
     "accounts": {
-        "id": A, "name": "Solberg", "realm": "s.example", "superadmin": 1, "created": 63961574400,
-        "enabled": 1,
+        "id": A, "name": "Solberg", "realm": "s.example", "superadmin": True, "created": 63961574400,
+        "enabled": True,
     },
     "tokens": {"digest": TOKEN, "account_id": A, "created": NOW},
     "api_keys": {"digest": KEY, "account_id": A, "created": NOW},
@@ -58,7 +60,7 @@ ROWS: Mapping[str, Mapping[str, Any]] = {
     },
     "changes": {"kind": "hook", "subject": ONE, "made": NOW},
     "attempts": {
-        "account_id": A, "hook_id": ONE, "revision": "1-x", "failed": 1, "made": NOW, "document": '{"n":1}'
+        "account_id": A, "hook_id": ONE, "revision": "1-x", "failed": True, "made": NOW, "document": '{"n":1}'
     },
     "hook_health": {"hook_id": ONE, "last_success": NOW, "last_failure": NOW, "successes": 3, "failures": 2},
     "missed_events": {"hook_id": ONE, "reason": "disabled", "number": 4},
@@ -147,6 +149,39 @@ READ: Mapping[str, Any] = {
 }
 
 
+class SchemasSuite:
+    @pytest_twisted.ensureDeferred
+    async def test_rows_survive_each_migration(self, storage_uri: str) -> None:
+        opened = engine.open_engine(storage_uri)
+        filled: set[str] = set()
+        for revision in revisions():
+            engine.in_transaction(opened, partial(step_to, revision, filled), writing=True)
+        opened.dispose()
+        assert filled == set(ROWS)
+        database = Database(reactor, storage_uri)
+        try:
+            await database.migrate()
+            assert await read_all(database) == READ
+        finally:
+            await database.close()
+
+
+def step_to(revision: str, filled: set[str], connection: sa.Connection) -> None:
+    """Migrate to a revision, and add a row to each table that is new."""
+    config = migrate.make_config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+    for name in sorted(ROWS.keys() & set(sa.inspect(connection).get_table_names()) - filled):
+        table = sa.Table(name, sa.MetaData(), autoload_with=connection)
+        row = {key: value for key, value in ROWS[name].items() if key in table.c}
+        connection.execute(sa.insert(table).values(row))
+        filled.add(name)
+
+
+class TestSchemas(SchemasSuite):
+    """On SQLite."""
+
+
 @pytest.mark.parametrize("revision", SCHEMAS)
 @pytest_twisted.ensureDeferred
 async def test_the_stores_read_the_rows_of_every_version(tmp_path: Path, revision: str) -> None:
@@ -175,10 +210,10 @@ def test_the_migrations_still_make_these_tables(revision: str) -> None:
 
 @pytest.mark.parametrize(("older", "newer"), list(pairwise(SCHEMAS)))
 def test_a_migration_only_expands_the_tables(tmp_path: Path, older: str, newer: str) -> None:
-    engines = [sa.create_engine(f"sqlite:///{tmp_path}/{revision}") for revision in (older, newer)]
+    opened = [sa.create_engine(f"sqlite:///{tmp_path}/{revision}") for revision in (older, newer)]
     for revision in (older, newer):
         create(tmp_path / revision, revision).close()
-    before, after = (sa.inspect(engine) for engine in engines)
+    before, after = map(sa.inspect, opened)
     assert set(before.get_table_names()) <= set(after.get_table_names())
     for table in before.get_table_names():
         had = {column["name"]: column for column in before.get_columns(table)}
@@ -189,8 +224,8 @@ def test_a_migration_only_expands_the_tables(tmp_path: Path, older: str, newer: 
         for name in has.keys() - had.keys():
             assert has[name]["nullable"] or has[name]["default"] is not None, f"{table}.{name}"
         assert unique_columns(before, table) == unique_columns(after, table)
-    for engine in engines:
-        engine.dispose()
+    for one in opened:
+        one.dispose()
 
 
 def kind_of(column: Any) -> tuple[str, bool]:
