@@ -39,7 +39,7 @@ class EmbeddedConsumer:
         self.start_count = 1  # it is never interrupted
 
     def bind(self, topic: Topic) -> Deferred[None]:
-        """See `IConsumer`. Fails with BusUnavailable for an exchange that KAZOO does not have."""
+        """See `IConsumer`. Fails with BusUnavailable for an unknown exchange."""
         try:
             self._bus.bind(self._queue, topic)
         except BusUnavailable:
@@ -91,9 +91,8 @@ class EmbeddedBus(Service):
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
-        self._topics: dict[str, TopicTable[EmbeddedQueue]] = {
-            exchange: TopicTable(wildcards=kind == "topic") for exchange, kind in EXCHANGES.items()
-        }
+        self._topics: dict[str, TopicTable[EmbeddedQueue]] = {}
+        self.add_exchanges(EXCHANGES)
         self._queues: dict[str, EmbeddedQueue] = {}
         self._bindings: dict[EmbeddedQueue, dict[Topic, None]] = {}
         self._refused: dict[EmbeddedQueue, list[str]] = {}
@@ -186,6 +185,11 @@ class EmbeddedBus(Service):
         """Return why topics of exchanges that are not KAZOO's are not bound, one line each."""
         return [reason for reasons in self._refused.values() for reason in reasons]
 
+    def add_exchanges(self, exchanges: Mapping[str, str]) -> None:
+        """Have these exchanges, too; types by name. Call it before topics on them are used."""
+        for name, kind in exchanges.items():
+            self._topics.setdefault(name, TopicTable(wildcards=kind == "topic"))
+
     def register_metrics(self, registry: CollectorRegistry) -> None:
         """Register the metrics of the messages and of the durable queues."""
         self._decoder.register_metrics(registry)
@@ -269,5 +273,5 @@ class EmbeddedBus(Service):
     def _table(self, exchange: str) -> TopicTable[EmbeddedQueue]:
         table = self._topics.get(exchange)
         if table is None:
-            raise BusUnavailable(f"there is no exchange {exchange!r}; known are {', '.join(EXCHANGES)}")
+            raise BusUnavailable(f"there is no exchange {exchange!r}; known are {', '.join(self._topics)}")
         return table

@@ -214,6 +214,11 @@ class ZonedBus(MultiService):
         """Return why topics of exchanges that are not KAZOO's are not bound in the home zone."""
         return self._home.missing_bindings()
 
+    def add_exchanges(self, exchanges: Mapping[str, str]) -> None:
+        """Declare these exchanges in every zone; types by name. Call it before topics on them are used."""
+        for bus in (self._home, *(zone.bus for zone in self._zones)):
+            bus.add_exchanges(exchanges)
+
     def register_metrics(self, registry: CollectorRegistry) -> None:
         """Register the metrics of the home zone's bus, and whether the other zones are there."""
         self._home.register_metrics(registry)

@@ -33,7 +33,7 @@ COMMANDS = {
         "Import from KAZOO's CouchDB (couchdb.uri), or from a FILE that export has written (- for stdin).",
     ),
     "number": LazyCommand(f"{_CLI}.number:number", "Manage phone numbers."),
-    "plugins": LazyCommand(f"{_CLI}.plugins:plugins", "List event categories, and check new ones."),
+    "plugins": LazyCommand(f"{_CLI}.plugins:plugins", "List event categories, and write and check new ones."),
     "publish": LazyCommand(
         f"{_CLI}.publish:publish",
         "Publish one sample event on the broker, as KAZOO would, and print its Msg-ID.",

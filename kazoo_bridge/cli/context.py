@@ -86,7 +86,7 @@ class CliContext:
         self._announce_new(engine)
         try:
             try:
-                migrate.upgrade(engine)
+                migrate.upgrade(engine, copy=self.config().storage.backup_before_upgrade)
             except StorageUnavailable as error:
                 raise click.ClickException(str(error)) from None
             yield engine

@@ -53,11 +53,11 @@ def version(context: CliContext) -> None:
 @db.command()
 @click.pass_obj
 def upgrade(context: CliContext) -> None:
-    """Upgrade the tables to this release, as a node does when it starts. Copy the database before."""
+    """Upgrade the tables to this release, as a node does when it starts."""
     engine = _open(context)
     try:
         before, _ = migrate.versions(engine)
-        migrate.upgrade(engine)
+        migrate.upgrade(engine, copy=context.config().storage.backup_before_upgrade)
         after, _ = migrate.versions(engine)
     except StorageUnavailable as error:
         raise click.ClickException(f"storage.uri: {error}") from None

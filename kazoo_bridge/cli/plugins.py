@@ -15,6 +15,7 @@ from zope.interface import implementer
 
 import kazoo_bridge.plugins
 from kazoo_bridge.cli.context import CliContext
+from kazoo_bridge.cli.new_plugin import new
 from kazoo_bridge.cli.output import json_option, print_list
 from kazoo_bridge.interfaces import IEventCategory
 from kazoo_bridge.log_escaping import escape_for_log
@@ -26,7 +27,10 @@ _PROBLEMS = (LogLevel.warn, LogLevel.error, LogLevel.critical)
 
 @click.group()
 def plugins() -> None:
-    """List event categories, and check new ones."""
+    """List event categories, and write and check new ones."""
+
+
+plugins.add_command(new)
 
 
 @plugins.command(name="list")

@@ -115,6 +115,7 @@ class Storage:
     """The database of hooks, accounts and tokens."""
 
     uri: str = _checked("sqlite:///kazoo-bridge.sqlite3", check_storage_uri, secret=True)
+    backup_before_upgrade: bool = True
 
 
 @frozen

@@ -49,6 +49,8 @@ from kazoo_bridge.interfaces.calls import (
 )
 from kazoo_bridge.interfaces.categories import (
     ALL_ACCOUNTS,
+    API_VERSION,
+    OLDEST_API_VERSION,
     BindingPlan,
     BindingRefused,
     HookType,
@@ -57,6 +59,7 @@ from kazoo_bridge.interfaces.categories import (
     Occurrence,
     SubscriberEvent,
     TopicFilter,
+    declared_exchanges,
 )
 from kazoo_bridge.interfaces.deliveries import (
     UNTIL_ENABLED,
@@ -139,6 +142,7 @@ from kazoo_bridge.legacy import resolve_former_name
 
 __all__ = [
     "ALL_ACCOUNTS",
+    "API_VERSION",
     "CALL_ANSWERED",
     "CALL_FAILED",
     "CALL_INITIATED",
@@ -149,6 +153,7 @@ __all__ = [
     "GROUP",
     "MAX_ACCOUNT_LIMIT",
     "MAX_BINDING_LENGTH",
+    "OLDEST_API_VERSION",
     "UNKNOWN_PEOPLE",
     "UNTIL_ENABLED",
     "USER",
@@ -248,6 +253,7 @@ __all__ = [
     "Unroutable",
     "User",
     "UserLogin",
+    "declared_exchanges",
 ]
 
 if not TYPE_CHECKING:

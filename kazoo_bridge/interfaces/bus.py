@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class Topic:
     """The messages on one exchange whose routing keys match a pattern.
 
-    `exchange`: one of KAZOO's exchanges (`kazoo_bridge.kazoo.EXCHANGES`), such as ``callevt``.
+    `exchange`: one of KAZOO's exchanges (`kazoo_bridge.kazoo.EXCHANGES`), such as ``callevt``, or one that a
+    category declares (see `IEventCategory`).
 
     `pattern`: an AMQP pattern of at most 255 bytes. Its segments are separated by dots; ``*`` matches one
     segment, ``#`` any number of segments.

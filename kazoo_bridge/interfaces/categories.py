@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from kazoo_bridge.interfaces.directory import Account
     from kazoo_bridge.kazoo import Event
 
+#: The version of what categories use: these interfaces and values, and `kazoo_bridge.kazoo`. Each addition
+#: increments it. 1: the names of the first release; 2: the present names, ``api_version`` and ``exchanges``.
+API_VERSION = 2
+
+#: The oldest version whose categories still work.
+OLDEST_API_VERSION = 1
+
 #: Stands for every account, where an account id, database or realm is expected.
 ALL_ACCOUNTS = "*"
 
@@ -114,7 +121,15 @@ class Occurrence:
 class IEventCategory(Interface):
     """A kind of event on the switch. Adding one touches only its own module.
 
-    `name`, `hooks` and the topics of each hook are read once, at start-up.
+    `name`, `hooks` and the topics of each hook are read once, at start-up. A category may have two more
+    attributes:
+
+    ``exchanges``: the exchanges of its topics that are not KAZOO's, with their types (``topic`` or
+    ``direct``): ``{"acdc": "topic"}``. The node declares them like KAZOO's, neither durable nor auto-delete;
+    an exchange that exists with other arguments is used as it is.
+
+    ``api_version``: the `API_VERSION` that it was written for. A node that does not know the version leaves
+    the category out, with the reason.
     """
 
     name = Attribute("str: unique among all categories, such as ``call``.")
@@ -132,6 +147,12 @@ class IEventCategory(Interface):
         The method is called for every event on the exchanges of `topics`, also for those of other categories:
         return nothing for them. It runs in the reactor's thread for each event, so it must not block.
         """
+
+
+def declared_exchanges(category: object) -> Mapping[str, str]:
+    """Return the optional ``exchanges`` of a category: the types of exchanges by name; empty: it has none."""
+    exchanges: Mapping[str, str] = getattr(category, "exchanges", {})
+    return exchanges
 
 
 class BindingRefused(Exception):

@@ -27,6 +27,7 @@ from kazoo_bridge.interfaces import (
     IWebhooks,
     IWebsockets,
     StorageUnavailable,
+    declared_exchanges,
 )
 from kazoo_bridge.node.account_manager import AccountManager, follow_deletion
 from kazoo_bridge.node.cluster import Cluster
@@ -150,8 +151,14 @@ class Node:
         made = make_bus(reactor, config)
         bus = cast(IBus, made)
         categories = find_categories(config.plugins.path)
+        for category in categories:
+            made.add_exchanges(declared_exchanges(category))
         try:
-            database = Database(reactor, config.storage.uri)
+            database = Database(
+                reactor,
+                config.storage.uri,
+                backup_before_upgrade=config.storage.backup_before_upgrade,
+            )
         except ValueError as error:
             raise ConfigError([f"storage.uri: {error}"]) from None
         name = node_name(config)
@@ -171,7 +178,7 @@ class Node:
             stores,
             categories,
             name,
-            partial(follow_deletion, accounts, pivot_store),
+            on_account_deleted,
         )
         pivots = PivotService.from_config(reactor, config, bus, pivot_store)
         calls = CallService.from_config(

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from keyword import iskeyword
 from pathlib import Path
 from types import ModuleType
 from typing import cast
 
 from attrs import frozen
 from twisted.logger import Logger
-from twisted.plugin import CachedDropin, CachedPlugin, getCache
-from twisted.python.modules import getModule
+from twisted.plugin import IPlugin
+from twisted.python.modules import PythonModule, getModule
 
 import kazoo_bridge.categories
 import kazoo_bridge.plugins
 from kazoo_bridge.interfaces import IEventCategory
 from kazoo_bridge.plugins.legacy import adapt, former_names_in
-from kazoo_bridge.plugins.validation import InvalidPlugin, validated, verify
+from kazoo_bridge.plugins.modifier_problems import modifier_problems
+from kazoo_bridge.plugins.validation import InvalidPlugin, ValidatedCategory, validated, verify
 
 _log = Logger()
+
+#: Files in sub-folders that are reported.
+MAX_REPORTED_FILES = 20
 
 
 @frozen
@@ -64,12 +70,26 @@ def built_in_categories() -> list[IEventCategory]:
     return usable
 
 
+def _warn_of_modifiers(candidate: _Candidate, category: ValidatedCategory) -> None:
+    for hook in category.hooks:
+        for problem in modifier_problems(hook):
+            _log.warn(
+                "event category has a mistake category={location}: {problem}",
+                location=candidate.location,
+                problem=problem,
+            )
+
+
 def _add(candidate: _Candidate, usable: list[IEventCategory], *, built_in: bool) -> None:
     """Append the category to `usable`, or log why it is left out."""
     category = candidate.category if built_in else adapt(candidate.category)
     try:
         verify(category, usable)
-        usable.append(category if built_in else cast(IEventCategory, validated(category)))
+        if not built_in:
+            checked = validated(category)
+            _warn_of_modifiers(candidate, checked)
+            category = cast(IEventCategory, checked)
+        usable.append(category)
     except InvalidPlugin as error:
         _log.error(
             "event category left out category={location}: {reason}",
@@ -94,51 +114,63 @@ def _warn_of_former_names(candidate: _Candidate) -> None:
 
 
 def _candidates(package: ModuleType, path: str) -> Iterator[_Candidate]:
-    dropins: dict[str, CachedDropin] = getCache(package)
-    _report_files(package, dropins, path)
-    for short_name in sorted(dropins):
-        for cached in dropins[short_name].plugins:
-            if _is_category(cached):
-                module = cached.dropin.moduleName
-                location = f"{module}.{cached.name}"
-                category = _load(location, cached)
-                if category is not None:
-                    yield _Candidate(location, module, category)
-
-
-def _report_files(package: ModuleType, dropins: dict[str, CachedDropin], path: str) -> None:
-    """Log which files contain no category, and why."""
-    files = {
-        module.name.rpartition(".")[2]: module.filePath
-        for module in getModule(package.__name__).iterModules()
-    }
-    for short_name, file in files.items():
-        if short_name not in dropins:
-            _log.error(
-                "event category file left out file={file}: it cannot be imported, see the traceback above",
-                file=file.path,
-            )
-        elif file.dirname() == path and not any(map(_is_category, dropins[short_name].plugins)):
+    # Without Twisted's cache, which is a pickle in the folder and cannot be written where root owns it.
+    found = {module.name.rpartition(".")[2]: module for module in getModule(package.__name__).iterModules()}
+    for short_name in sorted(found):
+        module = found[short_name]
+        categories = _load(module)
+        if _folder_of(module) == path and categories == {}:
             _log.warn(
                 "no event category found file={file}: no object in it provides IPlugin and IEventCategory",
-                file=file.path,
+                file=module.filePath.path,
             )
-    for hidden in sorted(Path(path).glob("*.py")) if path else ():
-        if (file := files.get(hidden.stem)) is not None and file.path != str(hidden):
+        for name, category in (categories or {}).items():
+            yield _Candidate(f"{module.name}.{name}", module.name, category)
+    if path:
+        _report_unread(Path(path), {name: module.filePath.path for name, module in found.items()})
+
+
+def _folder_of(module: PythonModule) -> str:
+    file = module.filePath
+    return str((file.parent() if file.basename() == "__init__.py" else file).dirname())
+
+
+def _load(module: PythonModule) -> Mapping[str, IEventCategory] | None:
+    """Return the categories of a module by name, or log why it cannot be imported."""
+    try:
+        namespace = vars(module.load())
+        return {
+            name: cast(IEventCategory, value)
+            for name, value in namespace.items()
+            if IPlugin.providedBy(value) and IEventCategory.providedBy(value)
+        }
+    except (Exception, SystemExit):
+        _log.failure(
+            "event category file left out file={file}: it cannot be imported", file=module.filePath.path
+        )
+        return None
+
+
+def _report_unread(folder: Path, read: Mapping[str, str]) -> None:
+    """Log the Python files that nothing imports. `read`: the imported files by the name of their module."""
+    for file in sorted(folder.glob("*.py")):
+        if not file.stem.isidentifier() or iskeyword(file.stem):
+            _log.error(
+                "event category file left out file={file}: its name must be letters, digits and _, "
+                "rename it to {other}",
+                file=str(file),
+                other=f"{re.sub('[^0-9A-Za-z]+', '_', file.stem)}.py",
+            )
+        elif file.stem in read and read[file.stem] != str(file):
             _log.error(
                 "event category file left out file={file}: {other} has its name, rename it",
-                file=str(hidden),
-                other=file.path,
+                file=str(file),
+                other=read[file.stem],
             )
-
-
-def _is_category(cached: CachedPlugin) -> bool:
-    return any(interface.isOrExtends(IEventCategory) for interface in cached.provided)
-
-
-def _load(location: str, cached: CachedPlugin) -> IEventCategory | None:
-    try:
-        return cast(IEventCategory, cached.load())
-    except (Exception, SystemExit):
-        _log.failure("event category left out category={location}: it cannot be imported", location=location)
-        return None
+    for file in sorted(folder.glob("*/*.py"))[:MAX_REPORTED_FILES]:
+        if file.parent.name != "__pycache__" and not (file.parent / "__init__.py").exists():
+            _log.warn(
+                "event category file left out file={file}: sub-folders are not searched, move it to {folder}",
+                file=str(file),
+                folder=str(folder),
+            )

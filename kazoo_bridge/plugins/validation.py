@@ -13,6 +13,8 @@ from zope.interface.exceptions import Invalid
 from zope.interface.verify import verifyObject
 
 from kazoo_bridge.interfaces import (
+    API_VERSION,
+    OLDEST_API_VERSION,
     Account,
     BindingPlan,
     BindingRefused,
@@ -23,11 +25,15 @@ from kazoo_bridge.interfaces import (
     SubscriberEvent,
     Topic,
     TopicFilter,
+    declared_exchanges,
 )
-from kazoo_bridge.kazoo import MAX_SHORT_STRING_BYTES, Event
+from kazoo_bridge.kazoo import EXCHANGES, MAX_SHORT_STRING_BYTES, Event
 
 #: Ids that stand for the hooks of KAZOO's events, and of all events, in documents of hooks.
 RESERVED_HOOK_IDS = frozenset({"all", "everything"})
+
+#: The types of exchanges that a category may declare.
+EXCHANGE_TYPES = ("topic", "direct")
 
 T = TypeVar("T")
 
@@ -44,21 +50,27 @@ class InvalidPlugin(Exception):
 def verify(category: IEventCategory, others: Iterable[IEventCategory]) -> None:
     """Raise `InvalidPlugin` unless the category provides its interface and differs from `others`.
 
-    Its name and the ids of its hooks must not be in use, and no hook may be called ``all`` or ``everything``.
+    Its name and the ids of its hooks must not be in use, its exchanges must not have another type there, and
+    no hook may be called ``all`` or ``everything``.
     """
     others = list(others)
     try:
         verifyObject(IBindingCategory if IBindingCategory.providedBy(category) else IEventCategory, category)
         name, hook_ids = category.name, {hook.id for hook in category.hooks}
+        exchanges = {**declared_exchanges(category)}
     except Invalid as error:
         raise InvalidPlugin(" ".join(str(error).split())) from None
     except (Exception, SystemExit) as error:
-        raise InvalidPlugin(f"reading its name and hooks raised {_describe(error)}") from None
+        raise InvalidPlugin(f"reading its name, hooks and exchanges raised {_describe(error)}") from None
     if any(other.name == name for other in others):
         raise InvalidPlugin(f"another category is already named {name!r}")
     used = {hook.id for other in others for hook in other.hooks} | {"all", "everything"}
     if clashes := sorted(map(str, used & hook_ids)):
         raise InvalidPlugin(f"hook id {clashes[0]!r} belongs to another category")
+    taken = {name: kind for other in others for name, kind in declared_exchanges(other).items()}
+    for exchange, kind in exchanges.items():
+        if taken.get(exchange, kind) != kind:
+            raise InvalidPlugin(f"exchange {exchange!r} has the type {taken[exchange]} for another category")
 
 
 def validated(category: IEventCategory, on_failure: OnFailure | None = None) -> ValidatedCategory:
@@ -84,6 +96,7 @@ class _Manifest:
 
     name: str
     hooks: tuple[HookType, ...]
+    exchanges: Mapping[str, str]
     topics: Mapping[str, tuple[Topic, ...]]
     bindings: tuple[str, ...]
 
@@ -124,6 +137,11 @@ class ValidatedCategory:
     def hooks(self) -> Sequence[HookType]:
         """See `IEventCategory`."""
         return self._manifest.hooks
+
+    @property
+    def exchanges(self) -> Mapping[str, str]:
+        """See `IEventCategory`."""
+        return self._manifest.exchanges
 
     def topics(self, hook: str) -> Iterable[Topic]:
         """See `IEventCategory`."""
@@ -184,8 +202,10 @@ class ValidatedBindingCategory(ValidatedCategory):
 
 
 def _read_manifest(category: IEventCategory) -> _Manifest:
+    _check_api_version(getattr(category, "api_version", API_VERSION))
     name, hooks = category.name, tuple(category.hooks)
     _require_type(name, str)
+    exchanges = _check_exchanges(declared_exchanges(category))
     for hook in hooks:
         _check_hook(hook)
     topics = {hook.id: tuple(_check_topic(topic) for topic in category.topics(hook.id)) for hook in hooks}
@@ -194,7 +214,31 @@ def _read_manifest(category: IEventCategory) -> _Manifest:
     bindings = tuple(category.bindings) if IBindingCategory.providedBy(category) else ()
     for binding in bindings:
         _require_type(binding, str)
-    return _Manifest(name, hooks, topics, bindings)
+    return _Manifest(name, hooks, exchanges, topics, bindings)
+
+
+def _check_api_version(version: Any) -> None:
+    if type(version) is not int or not OLDEST_API_VERSION <= version <= API_VERSION:
+        raise InvalidPlugin(
+            f"api_version: expected a number from {OLDEST_API_VERSION} to {API_VERSION}, got {version!r}: "
+            "it was written for another version of kazoo_bridge"
+        )
+
+
+def _check_exchanges(exchanges: Any) -> Mapping[str, str]:
+    _require_type(exchanges, Mapping)
+    for name, kind in exchanges.items():
+        _require_type(name, str)
+        if kind not in EXCHANGE_TYPES:
+            raise InvalidPlugin(f"exchange {name!r}: expected the type topic or direct, got {kind!r}")
+        if not name or name.startswith("amq.") or len(name.encode()) > MAX_SHORT_STRING_BYTES:
+            raise InvalidPlugin(
+                f"exchange {name[:40]!r}: expected a name of 1 to {MAX_SHORT_STRING_BYTES} bytes that does "
+                "not begin with 'amq.'"
+            )
+        if EXCHANGES.get(name, kind) != kind:
+            raise InvalidPlugin(f"exchange {name!r} is KAZOO's and has the type {EXCHANGES[name]}")
+    return dict(exchanges)
 
 
 def _check_hook(hook: Any) -> HookType:
@@ -218,6 +262,8 @@ def _check_hook(hook: Any) -> HookType:
         raise InvalidPlugin(
             f"modifiers or samples of the hook {hook.id!r} cannot be written as JSON: {error}"
         ) from None
+    for modifier in hook.modifiers.values():
+        _require_type(modifier.get("items", ()), list | tuple | Mapping)
     checked: HookType = hook
     return checked
 

@@ -46,16 +46,19 @@ class Database:
 
     log = Logger()
 
-    def __init__(self, reactor: Any, uri: str, *, max_pending: int = MAX_PENDING) -> None:
+    def __init__(
+        self, reactor: Any, uri: str, *, max_pending: int = MAX_PENDING, backup_before_upgrade: bool = True
+    ) -> None:
         """Prepare the threads; connect to nothing yet.
 
         `reactor` provides IReactorFromThreads and IReactorTime, `uri` is what `open_engine` accepts,
-        `max_pending` the number of transactions that may wait for a thread. Raises `ValueError` for a wrong
-        URI.
+        `max_pending` the number of transactions that may wait for a thread. `backup_before_upgrade`:
+        `migrate` copies an SQLite file before it upgrades the tables. Raises `ValueError` for a wrong URI.
         """
         self._reactor: ReactorBase = reactor
         self.engine = open_engine(uri)
         self._max_pending = max_pending
+        self._backup_before_upgrade = backup_before_upgrade
         self._writer = _Threads("kazoo_bridge writer", 1)
         self._readers = _Threads("kazoo_bridge reader", readers(self.engine))
         self._closing: list[Deferred[None]] | None = None
@@ -70,7 +73,9 @@ class Database:
 
     def migrate(self) -> Deferred[None]:
         """Upgrade the tables to this version of the code. Fails with what `migrate.upgrade` raises."""
-        return self._submit(self._writer, partial(migrate.upgrade, self.engine))
+        return self._submit(
+            self._writer, partial(migrate.upgrade, self.engine, copy=self._backup_before_upgrade)
+        )
 
     def write(self, work: Callable[[Connection], T]) -> Deferred[T]:
         """Run `work` in a transaction that may write; fires with its result after the commit.

@@ -68,9 +68,9 @@ class FakeConsumer:
     def bind(self, topic: Topic) -> Deferred[None]:
         """See `IConsumer`.
 
-        Fails while the bus is unavailable, and for an exchange that KAZOO does not have.
+        Fails while the bus is unavailable, and for an unknown exchange.
         """
-        reason = self._bus.unavailable_reason() or _exchange_problem(topic.exchange)
+        reason = self._bus.unavailable_reason() or self._bus.exchange_problem(topic.exchange)
         if reason is not None:
             return fail(BusUnavailable(reason))
         self.topics.add(topic)
@@ -93,7 +93,8 @@ class FakeConsumer:
     def wants(self, event: Event) -> bool:
         """Return True if the queue is bound to a topic of the event."""
         return not self.cancelled and any(
-            topic.exchange == event.exchange and _matches(topic, event.routing_key) for topic in self.topics
+            topic.exchange == event.exchange and self._bus.matches(topic, event.routing_key)
+            for topic in self.topics
         )
 
     def receive(self, event: Event) -> None:
@@ -139,6 +140,8 @@ class FakeBus:
     `unavailable`: set it to a text, and the bus refuses everything with `BusUnavailable` and that text. Set
     it to None, and it works again.
 
+    `exchanges`: the types of exchanges by name, KAZOO's if omitted.
+
     The bus stores nothing: a message that no consumer wants is gone. Consumers of one named queue take turns.
 
     Example::
@@ -152,6 +155,7 @@ class FakeBus:
     """
 
     unavailable: str | None = None
+    exchanges: Mapping[str, str] = field(default=EXCHANGES, kw_only=True)
     published: list[PublishedMessage] = field(init=False, factory=list)
     consumers: list[FakeConsumer] = field(init=False, factory=list)
     _responders: list[tuple[Topic, Responder]] = field(init=False, factory=list)
@@ -171,7 +175,7 @@ class FakeBus:
         self, exchange: str, routing_key: str, body: Mapping[str, Any], *, mandatory: bool = False
     ) -> Deferred[None]:
         """See `IBus`. Fails with TypeError if `body` cannot be written as JSON."""
-        reason = self.unavailable or _exchange_problem(exchange)
+        reason = self.unavailable or self.exchange_problem(exchange)
         if reason is not None:
             return fail(BusUnavailable(reason))
         try:
@@ -210,7 +214,7 @@ class FakeBus:
         consumer = self.consume(Queue(topics=frozenset({Topic(TARGETED, message_id)})), replies.append)
         event = make_event(exchange, routing_key, sent, envelope=False)
         is_taken = any(
-            topic.exchange == exchange and _matches(topic, routing_key) for topic, _ in self._responders
+            topic.exchange == exchange and self.matches(topic, routing_key) for topic, _ in self._responders
         )
         published = self.publish(exchange, routing_key, sent, mandatory=mandatory and not is_taken)
         self.consumers.remove(consumer)
@@ -253,9 +257,21 @@ class FakeBus:
         """Reply to every request of a topic: `responder` returns the bodies for the event of the request."""
         self._responders.append((topic, responder))
 
+    def exchange_problem(self, exchange: str) -> str | None:
+        """Return why an exchange cannot be used; None: it can."""
+        if exchange in self.exchanges:
+            return None
+        return f"there is no exchange {exchange!r}; known are {', '.join(self.exchanges)}"
+
+    def matches(self, topic: Topic, routing_key: str) -> bool:
+        """Return whether a message on the topic's exchange has a routing key of the topic."""
+        if self.exchanges.get(topic.exchange) == "direct":
+            return topic.pattern == routing_key
+        return matches(topic.pattern, routing_key)
+
     def _responses(self, request: Event) -> Iterator[Event]:
         for topic, responder in self._responders:
-            if topic.exchange == request.exchange and _matches(topic, request.routing_key):
+            if topic.exchange == request.exchange and self.matches(topic, request.routing_key):
                 for body in responder(request):
                     yield make_event(
                         TARGETED, request.body["Server-ID"], {**body, "Msg-ID": request.message_id}
@@ -272,15 +288,3 @@ class FakeBus:
                 consumer.receive(event)
         finally:
             self._is_delivering = False
-
-
-def _exchange_problem(exchange: str) -> str | None:
-    if exchange in EXCHANGES:
-        return None
-    return f"there is no exchange {exchange!r}; known are {', '.join(EXCHANGES)}"
-
-
-def _matches(topic: Topic, routing_key: str) -> bool:
-    if EXCHANGES.get(topic.exchange) == "direct":
-        return topic.pattern == routing_key
-    return matches(topic.pattern, routing_key)

@@ -11,10 +11,18 @@ from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from kazoo_bridge.interfaces import Account, BindingRefused, IEventCategory, Occurrence, Topic
-from kazoo_bridge.kazoo import Event, normalize_number
+from kazoo_bridge.interfaces import (
+    Account,
+    BindingRefused,
+    IEventCategory,
+    Occurrence,
+    Topic,
+    declared_exchanges,
+)
+from kazoo_bridge.kazoo import EXCHANGES, Event, normalize_number
 from kazoo_bridge.plugins.discovery import built_in_categories
 from kazoo_bridge.plugins.legacy import adapt
+from kazoo_bridge.plugins.modifier_problems import modifier_problems
 from kazoo_bridge.plugins.validation import InvalidPlugin, ValidatedCategory, validated, verify
 from kazoo_bridge.testing.bus import FakeBus
 from kazoo_bridge.testing.events import EXAMPLE_ACCOUNT
@@ -73,7 +81,7 @@ class CategoryHarness:
     def __init__(
         self, category: IEventCategory, *, account_for_number: Mapping[str, str] | None = None
     ) -> None:
-        self.bus = FakeBus()
+        self.bus = FakeBus(exchanges=_exchanges(category))
         self._category = category
         self._failures: list[tuple[str, BaseException]] = []
         owners = account_for_number or {}
@@ -86,15 +94,15 @@ class CategoryHarness:
     def problems(self, *events: Event) -> list[str]:
         """List what is wrong with the category; an empty list: nothing was found.
 
-        The list contains why the node would leave the category out, listed bindings that it refuses (those
-        without ``{…}``), and for each event what it does wrong: exceptions, values of wrong types,
-        and occurrences of events that no topic of the hook matches.
+        The list contains why the node would leave the category out, mistakes in the modifiers of its hooks,
+        listed bindings that it refuses (those without ``{…}``), and for each event what it does wrong:
+        exceptions, values of wrong types, and occurrences of events that no topic of the hook matches.
         """
         try:
             category = self._validated()
         except InvalidPlugin as error:
             return [str(error)]
-        problems = []
+        problems = [text for hook in category.hooks for text in modifier_problems(hook)]
         for binding in getattr(category, "bindings", ()):
             if "{" not in binding:
                 problems += self._binding_problems(category, binding)
@@ -175,6 +183,13 @@ class CategoryHarness:
             return [f"{binding}: listed in bindings, but refused: {refusal}"]
         # What has failed is among the failures already.
         return [] if plan is not None or self._failures else [f"{binding}: listed in bindings, but unknown"]
+
+
+def _exchanges(category: IEventCategory) -> Mapping[str, str]:
+    try:
+        return {**EXCHANGES, **declared_exchanges(category)}
+    except TypeError:
+        return EXCHANGES  # reported by `CategoryHarness.problems`
 
 
 @cache

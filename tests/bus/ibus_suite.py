@@ -238,6 +238,18 @@ class IBusSuite:
         assert seen.keys == ["b", "end"]
 
     @pytest_twisted.ensureDeferred
+    async def test_exchanges_of_categories_are_used_like_kazoos(self, harness: BusHarness) -> None:
+        cast(Any, harness.bus).add_exchanges({"suite.acdc": "topic", "suite.direct": "direct"})
+        seen = RecordingHandler()
+        topics = {Topic("suite.acdc", "agent.*"), Topic("suite.direct", "agent.*"), CALLS}
+        await start_consumer(harness.bus, Queue("", frozenset(topics)), seen)
+        assert harness.bus.unavailable_reason() is None
+        harness.send_raw("suite.direct", "agent.a", b"{}", None)
+        harness.send_raw("suite.acdc", "agent.a", b"{}", None)
+        await seen.wait_for(1)
+        assert [(event.exchange, event.routing_key) for event in seen.events] == [("suite.acdc", "agent.a")]
+
+    @pytest_twisted.ensureDeferred
     async def test_an_unknown_exchange_cannot_be_bound(self, harness: BusHarness) -> None:
         seen = RecordingHandler()
         consumer = await start_consumer(harness.bus, DURABLE, seen)

@@ -7,9 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from kazoo_bridge.cli import main
 from kazoo_bridge.cli.config import mask_secret
 from tests.cli.harness import CliHarness
+from tests.plugins.conftest import folder
+
+__all__ = ["folder"]
+
+EXAMPLE = (Path(__file__).parents[2] / "etc" / "examples" / "queue_category.py").read_text()
 
 #: The module; the package has a command of its name.
 config: Any = importlib.import_module("kazoo_bridge.cli.config")
@@ -83,3 +90,54 @@ def test_an_installed_wheel_has_the_examples_in_its_data(
     folder.mkdir(parents=True)
     (folder / "kazoo-bridge.toml").touch()
     assert config.examples_folder() == folder
+
+
+def plugins_of(folder: Path, name: str, text: str) -> None:
+    """Write one plugin, and a configuration that names its folder."""
+    (folder / "plugins").mkdir()
+    (folder / "plugins" / name).write_text(text)
+    (folder / "plugins" / name).chmod(0o644)
+    (folder / "plugins").chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        ("kb_test_check_broken.py", "1 / 0", "it cannot be imported: ZeroDivisionError: division by zero"),
+        (
+            "kb-test-check.py",
+            EXAMPLE,
+            "its name must be letters, digits and _, rename it to kb_test_check.py",
+        ),
+        (
+            "kb_test_check_newer.py",
+            EXAMPLE.replace('name = "queue"', 'name = "q"; api_version = 99'),
+            "api_version",
+        ),
+    ],
+)
+def test_plugins_that_are_left_out_are_errors(
+    cli: CliHarness,
+    tmp_path: Path,
+    name: str,
+    text: str,
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
+    folder: Path,
+) -> None:
+    plugins_of(tmp_path, name, text)
+    monkeypatch.setenv("KAZOO_BRIDGE__PLUGINS__PATH", str(folder / "plugins"))
+    error = cli.error("config", "check")
+    assert error.startswith("Error: plugins.path: event category ")
+    assert reason in error
+
+
+def test_mistakes_in_plugins_that_work_are_warnings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: CliHarness, folder: Path
+) -> None:
+    modifiers = 'modifiers={"status": {"itmes": ["a"]}}, samples='
+    plugins_of(tmp_path, "kb_test_check_mistyped.py", EXAMPLE.replace("samples=", modifiers, 1))
+    monkeypatch.setenv("KAZOO_BRIDGE__PLUGINS__PATH", str(tmp_path / "plugins"))
+    result = CliRunner().invoke(main, ["config", "check"])
+    assert (result.exit_code, result.stdout) == (0, "configuration is fine\n")
+    assert "did you mean 'items'?" in result.stderr

@@ -43,6 +43,7 @@ from tests.storage.test_missed_events import MissedEventStoreSuite
 from tests.storage.test_phone_numbers import NumberStoreSuite
 from tests.storage.test_pivots import PivotStoreSuite
 from tests.storage.test_retention import RetentionSuite
+from tests.storage.test_schemas import SchemasSuite
 from tests.storage.test_settings import SettingsSuite
 from tests.storage.test_tables import TablesSuite
 from tests.storage.test_tokens import TokenStoreSuite
@@ -123,6 +124,13 @@ class TestMissedEventStore(MissedEventStoreSuite):
 
 
 class TestMigrate(MigrateSuite):
+    @pytest.fixture
+    def storage_uri(self, empty_uri: str) -> str:
+        """What is migrated has no tables."""
+        return empty_uri
+
+
+class TestSchemas(SchemasSuite):
     @pytest.fixture
     def storage_uri(self, empty_uri: str) -> str:
         """What is migrated has no tables."""

@@ -19,7 +19,7 @@ from twisted.logger import capturedLogs
 
 from kazoo_bridge.config import Config, ConfigError, Http, Storage, Websockets
 from kazoo_bridge.directory.base import BaseDirectory
-from kazoo_bridge.interfaces import StorageUnavailable
+from kazoo_bridge.interfaces import Queue, StorageUnavailable, Topic
 from kazoo_bridge.node import node as node_module
 from kazoo_bridge.node.node import Node
 from kazoo_bridge.node.readiness import EMBEDDED
@@ -37,13 +37,26 @@ ACCOUNT, CHILD = "a" * 32, "b" * 32
 
 
 def test_a_storage_uri_that_cannot_be_used_is_a_configuration_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(reactor: object, uri: str) -> None:
+    def refuse(reactor: object, uri: str, **_: object) -> None:
         raise ValueError(f"no driver for {uri}")
 
     monkeypatch.setattr(node_module, "Database", refuse)
     with pytest.raises(ConfigError) as error:
         Node.from_config(Clock(), Config())
     assert list(error.value.errors) == ["storage.uri: no driver for sqlite:///kazoo-bridge.sqlite3"]
+
+
+def test_the_bus_has_the_exchanges_of_the_categories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Category:
+        name, hooks, exchanges = "agent", (), {"acdc": "topic"}
+
+    monkeypatch.setattr(node_module, "find_categories", lambda _path: [Category()])
+    bound: list[object] = []
+    consumer = make_node(tmp_path).bus.consume(Queue(), lambda _event: None)
+    for exchange in ("acdc", "nowhere"):
+        consumer.bind(Topic(exchange, "agent.*")).addBoth(bound.append)
+    assert bound[0] is None
+    assert "there is no exchange 'nowhere'" in str(bound[1])
 
 
 @pytest_twisted.ensureDeferred

@@ -3,7 +3,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from twisted.logger import LogLevel, capturedLogs
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from kazoo_bridge.plugins.discovery import find_categories
 
@@ -77,7 +77,7 @@ def test_unusable_files_are_reported_and_the_others_work(folder: Path) -> None:
         assert any(part in line and reason in line for line in lines), (part, lines)
 
 
-def test_a_cached_file_that_now_exits_python_is_left_out(folder: Path) -> None:
+def test_a_file_that_now_exits_python_is_left_out(folder: Path) -> None:
     file = folder / "kb_test_ending.py"
     file.write_text(GOOD.replace('name = "queue"', 'name = "ending"').replace("queue_", "ending_"))
     assert "ending" in names(folder)
@@ -90,7 +90,7 @@ def test_a_cached_file_that_now_exits_python_is_left_out(folder: Path) -> None:
     assert [
         event
         for event in logs
-        if "kb_test_ending" in str(event.get("location")) and event["log_level"] == LogLevel.critical
+        if "kb_test_ending" in str(event.get("file")) and event["log_level"] == LogLevel.critical
     ]
 
 
@@ -101,3 +101,34 @@ def test_a_file_whose_name_is_taken_is_reported(folder: Path) -> None:
     assert [event["file"] for event in logs if "has its name" in event["log_format"]] == [
         str(folder / "discovery.py")
     ]
+
+
+def test_files_that_are_not_imported_are_reported(folder: Path) -> None:
+    (folder / "kb-test dash.py").write_text(GOOD)
+    for name in ("sub", "kb_test_package", "__pycache__"):
+        (folder / name).mkdir()
+        (folder / name / "kb_test_below.py").write_text(GOOD)
+    (folder / "kb_test_package" / "__init__.py").write_text("")
+    with capturedLogs() as logs:
+        assert "queue" not in names(folder)
+    reported = {event["file"]: formatEvent(event) or "" for event in logs}
+    assert "rename it to kb_test_dash.py" in reported[str(folder / "kb-test dash.py")]
+    assert f"move it to {folder}" in reported[str(folder / "sub" / "kb_test_below.py")]
+    assert not [file for file in reported if "__pycache__" in file]
+    assert str(folder / "kb_test_package" / "kb_test_below.py") not in reported
+
+
+def test_nothing_is_written_into_the_folder(folder: Path) -> None:
+    (folder / "kb_test_unwritten.py").write_text(GOOD.replace("queue", "unwritten"))
+    with capturedLogs() as logs:
+        assert "unwritten" in names(folder)
+    assert logs == []
+    assert [one.name for one in folder.iterdir() if one.name != "__pycache__"] == ["kb_test_unwritten.py"]
+
+
+def test_mistyped_modifiers_are_reported(folder: Path) -> None:
+    text = GOOD.replace("samples=", 'modifiers={"status": {"type": "array", "itmes": ["a"]}}, samples=', 1)
+    (folder / "kb_test_mistyped.py").write_text(text)
+    with capturedLogs() as logs:
+        assert "queue" in names(folder)
+    assert "did you mean 'items'?" in " ".join(formatEvent(event) or "" for event in logs)

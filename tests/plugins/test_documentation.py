@@ -18,11 +18,11 @@ PAGE = (ROOT / "docs" / "how-to" / "add-a-category.md").read_text()
 CATEGORY, TEST = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
-def run_tests(folder: Path, category: str, test: str) -> subprocess.CompletedProcess[str]:
+def run_tests(folder: Path, name: str, category: str, test: str) -> subprocess.CompletedProcess[str]:
     """Write both files as the page says, and run its command."""
-    for name, text in (("plugins/queue_category.py", category), ("tests/test_queue_category.py", test)):
-        (folder / name).parent.mkdir()
-        (folder / name).write_text(text)
+    for file, text in ((f"plugins/{name}_category.py", category), (f"tests/test_{name}_category.py", test)):
+        (folder / file).parent.mkdir()
+        (folder / file).write_text(text)
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"],
         cwd=folder,
@@ -34,20 +34,24 @@ def run_tests(folder: Path, category: str, test: str) -> subprocess.CompletedPro
 
 
 def test_the_tests_of_the_page_pass(tmp_path: Path) -> None:
-    result = run_tests(tmp_path, CATEGORY, TEST)
+    result = run_tests(tmp_path, "agent", CATEGORY, TEST)
     assert "2 passed" in result.stdout, result.stdout
 
 
 def test_the_mistake_that_the_page_suggests_fails_as_it_says(tmp_path: Path) -> None:
-    result = run_tests(tmp_path, CATEGORY.replace('                "queue_entered"', '"queue_joined"'), TEST)
+    mistaken = CATEGORY.replace(
+        '                "agent_status",\n                account', '"agent_joined", account'
+    )
+    result = run_tests(tmp_path, "agent", mistaken, TEST)
     assert "2 failed" in result.stdout, result.stdout
-    assert "an occurrence is for the hook 'queue_joined', which is not one of its own" in result.stdout
+    assert "an occurrence is for the hook 'agent_joined', which is not one of its own" in result.stdout
 
 
 def test_the_tests_of_the_example_pass(tmp_path: Path) -> None:
     examples = ROOT / "etc" / "examples"
     result = run_tests(
         tmp_path,
+        "queue",
         (examples / "queue_category.py").read_text(),
         (examples / "test_queue_category.py").read_text(),
     )
@@ -59,5 +63,5 @@ def test_a_node_loads_them_without_a_complaint(folder: Path, text: str) -> None:
     (folder / "kb_test_documented.py").write_text(text)
     with capturedLogs() as logs:
         found = [category.name for category in find_categories(str(folder))]
-    assert "queue" in found
+    assert {"queue", "agent"} & set(found)
     assert [log for log in logs if log["log_level"] >= LogLevel.warn] == []

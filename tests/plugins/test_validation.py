@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
 import pytest
-from attrs import define, evolve
+from attrs import Factory, define, evolve
 from twisted.logger import capturedLogs
 from zope.interface import directlyProvides, implementer
 from zope.interface.verify import verifyObject
 
 from kazoo_bridge.interfaces import (
+    API_VERSION,
     BindingPlan,
     BindingRefused,
     HookType,
@@ -58,6 +60,8 @@ class FakeCategory:
     bindings: Any = ("x.y",)
     plan_result: Any = None
     events_result: Any = ()
+    exchanges: Any = Factory(dict)
+    api_version: Any = API_VERSION
 
     def topics(self, hook: str) -> Any:
         return give(self.topics_result)
@@ -85,6 +89,49 @@ def test_what_is_valid_passes() -> None:
     assert list(category.occurrences(EVENT)) == [VALID]
     assert category.resolve_binding("x.y", None, False, 0.0) is plan
     assert list(category.subscriber_events(EVENT)) == [SubscriberEvent("x.1", "x.1")]
+
+
+def verify_and_validate(category: Any, *others: Any) -> None:
+    verify(category, others)
+    validated(category)
+
+
+@pytest.mark.parametrize("version", [1, API_VERSION])
+def test_exchanges_and_a_known_version_of_the_api_are_accepted(version: int) -> None:
+    category = FakeCategory()
+    category.exchanges, category.api_version = {"acdc": "topic"}, version
+    verify(category, [])
+    assert validated(category).exchanges == {"acdc": "topic"}
+    assert make_validated().exchanges == {}
+
+
+@pytest.mark.parametrize("version", [0, API_VERSION + 1, "2", True, None])
+def test_another_version_of_the_api_is_refused(version: Any) -> None:
+    category = FakeCategory()
+    category.api_version = version
+    with pytest.raises(InvalidPlugin, match=f"api_version: expected a number from 1 to {API_VERSION}"):
+        validated(category)
+
+
+@pytest.mark.parametrize(
+    ("exchanges", "reason"),
+    [
+        ({"acdc": "fanout"}, "exchange 'acdc': expected the type topic or direct, got 'fanout'"),
+        ({"acdc": ["topic"]}, "expected the type topic or direct"),
+        ({"callevt": "direct"}, "exchange 'callevt' is KAZOO's and has the type topic"),
+        ({"amq.topic": "topic"}, "does not begin with 'amq.'"),
+        ({"": "topic"}, "a name of 1 to 255 bytes"),
+        ({"ä" * 128: "topic"}, "a name of 1 to 255 bytes"),
+        ({5: "topic"}, "expected str, got int"),
+        (["acdc"], "exchanges raised TypeError"),
+        ({"taken": "topic"}, "exchange 'taken' has the type direct for another category"),
+    ],
+)
+def test_exchanges_that_cannot_be_declared_are_refused(exchanges: Any, reason: str) -> None:
+    category, other = FakeCategory(), FakeCategory(name="other", hooks=())
+    category.exchanges, other.exchanges = exchanges, {"taken": "direct"}
+    with pytest.raises(InvalidPlugin, match=re.escape(reason)):
+        verify_and_validate(category, other)
 
 
 def test_a_payload_that_wants_a_reseller_is_its_own() -> None:
@@ -126,6 +173,7 @@ def test_a_category_without_bindings_has_none_behind_the_make_validated() -> Non
             "'h' cannot be written as JSON",
         ),
         ({"hooks": (any_evolve(HOOK, modifiers=None),)}, "NoneType"),
+        ({"hooks": (any_evolve(HOOK, modifiers={"a": {"items": 5}}),)}, "Mapping, got int"),
         ({"hooks": (any_evolve(HOOK, id="everything"),)}, "the hook id 'everything' means many hooks"),
         ({"hooks": (any_evolve(HOOK, aliases={"all": {}}),)}, "the hook id 'all' means many hooks"),
         ({"topics_result": ()}, "at least one topic"),
@@ -242,7 +290,7 @@ def test_a_caller_can_receive_the_failures_instead_of_the_log() -> None:
         ({"hooks": (any_evolve(HOOK, id="o"),)}, "hook id 'o' belongs to another category"),
         ({"hooks": (any_evolve(HOOK, id="all"),)}, "hook id 'all' belongs to another category"),
         ({"hooks": (any_evolve(HOOK, id="everything"),)}, "hook id 'everything' belongs to another category"),
-        ({"hooks": 3}, "reading its name and hooks raised TypeError"),
+        ({"hooks": 3}, "reading its name, hooks and exchanges raised TypeError"),
     ],
 )
 def test_a_name_or_hook_id_that_is_taken_is_refused(results: Mapping[str, Any], words: str) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +12,13 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection
+from twisted.logger import LogLevel
 
+from kazoo_bridge import __version__
 from kazoo_bridge.storage import change_log, engine, migrate
 from kazoo_bridge.storage.database import Database
+from kazoo_bridge.storage.upgrade_copy import CopyFailed
+from tests.bus.harness import CapturedLog
 
 _MIGRATE = """
 import sys
@@ -48,21 +54,41 @@ class MigrateSuite:
     async def test_a_newer_database_is_refused(self, database: Database) -> None:
         def set_version(connection: Connection) -> None:
             connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+            connection.execute(sa.text("UPDATE settings SET value = '7.5' WHERE name = 'schema_written_by'"))
 
         await database.write(set_version)
-        reason = r"version 9999, which this version of kazoo_bridge does not know: install"
+        reason = (
+            r"version 9999, written by kazoo_bridge 7\.5, "
+            rf"which this version of kazoo_bridge \({re.escape(__version__)}\) does not know: install"
+        )
         with pytest.raises(migrate.DatabaseTooNew, match=reason):
+            await database.migrate()
+
+        def forget_writer(connection: Connection) -> None:
+            connection.execute(sa.text("DROP TABLE settings"))
+
+        await database.write(forget_writer)
+        with pytest.raises(migrate.DatabaseTooNew, match="written by another kazoo_bridge, which"):
             await database.migrate()
 
     def test_an_old_database_is_upgraded(self, storage_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
         opened = engine.open_engine(storage_uri)
         upgrade = command.upgrade
         with monkeypatch.context() as patch:
-            patch.setattr(command, "upgrade", lambda config, _: upgrade(config, "0001"))
+            patch.setattr(command, "upgrade", lambda config, _: upgrade(config, "0002"))
             migrate.upgrade(opened)
         assert "deliveries" not in _table_names(opened)
-        migrate.upgrade(opened)
+        with CapturedLog() as log:
+            migrate.upgrade(opened)
         assert "deliveries" in _table_names(opened)
+        newest = migrate.scripts().get_current_head()
+        first, *_, last = log.at_least(LogLevel.info)
+        assert first == f"upgrading the database from=0002 to={newest}"
+        assert any(line.startswith("migrated to=0004: ") for line in log.at_least(LogLevel.info))
+        assert last == f"the database is at version {newest}"
+        with CapturedLog() as log:
+            migrate.upgrade(opened)
+        assert log.at_least(LogLevel.info) == []
         opened.dispose()
 
     def test_a_failed_migration_leaves_the_database_as_it_was(
@@ -99,3 +125,42 @@ def test_a_current_database_is_not_locked(storage_uri: str, monkeypatch: pytest.
     engine.in_transaction(node, lambda _: migrate.upgrade(starting), writing=True)
     for opened in (node, starting):
         opened.dispose()
+
+
+@pytest.mark.parametrize("copy", [True, False])
+def test_an_old_file_is_copied_before_it_is_upgraded(
+    storage_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, copy: bool
+) -> None:
+    opened = engine.open_engine(storage_uri)
+    upgrade = command.upgrade
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "upgrade", lambda config, _: upgrade(config, "0002"))
+        migrate.upgrade(opened)
+    assert list(tmp_path.glob("*before*")) == []
+    migrate.upgrade(opened, copy=copy)
+    opened.dispose()
+    copies = list(tmp_path.glob("*before*"))
+    assert [file.name for file in copies] == [
+        f"bridge.sqlite3.before-{migrate.scripts().get_current_head()}"
+    ] * copy
+    for file in copies:
+        kept = engine.open_engine(f"sqlite:///{file}")
+        assert "deliveries" not in _table_names(kept)
+        migrate.upgrade(kept)
+        assert "deliveries" in _table_names(kept)
+        kept.dispose()
+
+
+def test_a_file_that_cannot_be_copied_stays_as_it_was(
+    storage_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = engine.open_engine(storage_uri)
+    upgrade = command.upgrade
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "upgrade", lambda config, _: upgrade(config, "0002"))
+        migrate.upgrade(opened)
+    (tmp_path / f"bridge.sqlite3.before-{migrate.scripts().get_current_head()}").mkdir()
+    with pytest.raises(CopyFailed, match="the tables are not upgraded"):
+        migrate.upgrade(opened)
+    assert "deliveries" not in _table_names(opened)
+    opened.dispose()

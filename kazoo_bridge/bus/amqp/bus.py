@@ -25,7 +25,7 @@ from kazoo_bridge.bus.queue_metrics import BodySizes, register_binding_metrics, 
 from kazoo_bridge.bus.request_reply import DoneWhen, RequestReplyClient, publish_reply
 from kazoo_bridge.config import AmqpUri
 from kazoo_bridge.interfaces import BusUnavailable, EventHandler, IBus, IConsumer, Queue
-from kazoo_bridge.kazoo import Event
+from kazoo_bridge.kazoo import EXCHANGES, Event
 
 #: Seconds to wait for the cancellation of the consumers when the service stops.
 _CANCEL_TIMEOUT = 3.0
@@ -60,6 +60,7 @@ class AmqpBus(Service):
             raise ValueError("at least one AMQP URI is needed")
         self._reactor = reactor
         self._queue_arguments = QueueArguments(dict(queue_arguments or {}))
+        self._exchanges = dict(EXCHANGES)
         self._topology: Topology | None = None
         self._consumers: list[AmqpConsumer] = []
         self._decoder = decoder or MessageDecoder(reactor)
@@ -154,6 +155,10 @@ class AmqpBus(Service):
         """Return why topics of exchanges that are not KAZOO's are not bound, one line each."""
         return [reason for one in self._active_consumers() for reason in one.missing_bindings()]
 
+    def add_exchanges(self, exchanges: Mapping[str, str]) -> None:
+        """Declare these exchanges, too; types by name. Call it before topics on them are used."""
+        self._exchanges.update(exchanges)
+
     def register_metrics(self, registry: CollectorRegistry) -> None:
         """Register the metrics of the messages and of the durable queue."""
         self._decoder.register_metrics(registry)
@@ -195,7 +200,7 @@ class AmqpBus(Service):
     # -- called by the consuming connection -----------------------------------------------------
 
     def _on_consuming_connected(self, connection: BrokerConnection) -> None:
-        self._topology = Topology(connection, self._queue_arguments, probe_queue_name())
+        self._topology = Topology(connection, self._queue_arguments, probe_queue_name(), self._exchanges)
         for consumer in self._active_consumers():
             consumer.connected(connection, self._topology)
         self._queue_monitor.connected(self._topology)

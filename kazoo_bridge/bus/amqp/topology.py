@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, FirstError, gatherResults
@@ -34,7 +34,8 @@ T = TypeVar("T")
 class Topology:
     """Declares on one connection, over its own channel: the broker closes it when it refuses a request.
 
-    `queue_arguments` apply to durable queues and are shared by all connections. `probe` names a queue
+    `queue_arguments` apply to durable queues and are shared by all connections. `exchanges` are the types of
+    exchanges to declare; all others must exist. `probe` names a queue
     that is bound to each exchange before any other is, see `binding_probe`; None: none, or the broker has
     refused it.
     """
@@ -46,10 +47,12 @@ class Topology:
         connection: BrokerConnection,
         queue_arguments: QueueArguments | None = None,
         probe: str | None = None,
+        exchanges: Mapping[str, str] = kazoo.EXCHANGES,
     ) -> None:
         self.probe = probe
         self.probed_exchanges: set[str] = set()
         self._connection = connection
+        self._types = exchanges
         self._queue_arguments = queue_arguments or QueueArguments()
         self._channel: BrokerChannel | None = None
         self._actions: deque[tuple[Callable[[], Awaitable[Any]], Deferred[Any]]] = deque()
@@ -159,13 +162,14 @@ class Topology:
     async def _declare_exchange(self, name: str) -> None:
         if name in self._exchanges or name == "":
             return
-        kind = kazoo.EXCHANGES.get(name) if name not in self._foreign else None
+        kind = self._types.get(name) if name not in self._foreign else None
         refused: BrokerClosedChannel | None = None
         if kind is not None:
             try:
                 await (await self._open()).exchange_declare(exchange=name, type=kind)
             except BrokerClosedChannel as error:
-                if error.code != PRECONDITION_FAILED:
+                # Other arguments; or a user that may only read an exchange that is not KAZOO's.
+                if error.code != PRECONDITION_FAILED and name in kazoo.EXCHANGES:
                     raise
                 refused = error
         if kind is None or refused is not None:
@@ -173,8 +177,7 @@ class Topology:
         if refused is not None:
             self._foreign.add(name)
             self.log.warn(
-                "exchange {exchange} exists on the broker with other arguments and is used as it is: "
-                "{reason}",
+                "exchange {exchange} cannot be declared and is used as it is: {reason}",
                 exchange=name,
                 reason=refused.text,
             )

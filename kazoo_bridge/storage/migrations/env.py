@@ -4,6 +4,10 @@ from alembic import context
 
 from kazoo_bridge.storage.tables import metadata
 
-context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    on_version_apply=context.config.attributes.get("on_step"),
+)
 with context.begin_transaction():
     context.run_migrations()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from sys import intern
 from typing import Any
 
@@ -14,7 +14,7 @@ from kazoo_bridge.schema_errors import field_error
 from kazoo_bridge.static_frozen import statically_frozen
 from kazoo_bridge.webhooks.egress import parse_destination
 from kazoo_bridge.webhooks.hooks.delivery_options import NO_OPTIONS, DeliveryOptions
-from kazoo_bridge.webhooks.hooks.hook_catalogue import ANY_EVENT, HookCatalogue
+from kazoo_bridge.webhooks.hooks.hook_catalogue import ANY_EVENT, KAZOO_SELECTORS, HookCatalogue
 from kazoo_bridge.webhooks.hooks.hook_document import (
     InvalidDocument,
     coerce_document,
@@ -23,9 +23,6 @@ from kazoo_bridge.webhooks.hooks.hook_document import (
 )
 from kazoo_bridge.webhooks.hooks.modifiers import ACCEPT_ALL, PayloadFilter
 from kazoo_bridge.webhooks.hooks.signing_keys import SigningKey, parse_key
-
-#: Keys of ``custom_data`` that select events and are not sent.
-SELECTOR_KEYS = ("type", "action")
 
 _DEFAULT_VERB = "post"
 _VERBS = ("post", "get", "put")
@@ -54,7 +51,7 @@ class Hook:
     - `suspended`: disabled because of failures; its events are kept until its receiver recovers;
     - `failed`: disabled because of failures, until a person enables it; its events are missed;
     - `retries`: how often a failed request is repeated at once, 0 to 4;
-    - `custom_data`: overrides the payload, without `SELECTOR_KEYS`;
+    - `custom_data`: overrides the payload, without the keys that select events, see `HookCatalogue`;
     - `modifiers`: required values of the payload's keys, see `matches`;
     - `selectors`: the accepted values of each selector; a selector without an entry accepts every value;
     - `revision`: that of the stored document; empty for a hook that an event brings;
@@ -135,7 +132,7 @@ class Hook:
             retries=document["retries"],
             include_subaccounts=_boolean(document, "include_subaccounts"),
             include_internal_legs=_boolean(document, "include_internal_legs"),
-            custom_data=_without_selectors(custom_data),
+            custom_data=_without(catalogue.selector_keys(event), custom_data),
             modifiers=NOTHING if modifiers == {} else modifiers,
             selectors=selectors or NOTHING,
             revision=stored.revision,
@@ -176,7 +173,9 @@ class Hook:
             retries=document["retries"],
             include_subaccounts=False,
             include_internal_legs=True,
-            custom_data=_without_selectors(custom_data) if isinstance(custom_data, Mapping) else NOTHING,
+            custom_data=_without(KAZOO_SELECTORS, custom_data)
+            if isinstance(custom_data, Mapping)
+            else NOTHING,
             modifiers=modifiers if isinstance(modifiers, Mapping) else NOTHING,
             selectors=NOTHING,
         )
@@ -232,7 +231,7 @@ def _boolean(document: Mapping[str, Any], name: str) -> bool:
     return value
 
 
-def _without_selectors(custom_data: Mapping[str, Any]) -> Mapping[str, Any]:
+def _without(keys: Container[str], custom_data: Mapping[str, Any]) -> Mapping[str, Any]:
     if custom_data is NOTHING:
         return NOTHING
-    return {name: value for name, value in custom_data.items() if name not in SELECTOR_KEYS} or NOTHING
+    return {name: value for name, value in custom_data.items() if name not in keys} or NOTHING

@@ -34,6 +34,9 @@ KAZOO_EVENTS = frozenset(
 #: The value of a modifier that selects every value.
 ANY_VALUE = "all"
 
+#: Keys of ``custom_data`` that KAZOO never sends, whatever the hook (``webhooks_util`` in ``2600hz/kazoo``).
+KAZOO_SELECTORS = frozenset({"type", "action"})
+
 
 @frozen
 class HookCatalogue:
@@ -75,6 +78,18 @@ class HookCatalogue:
         modifiers = hook_type.modifiers if hook_type else ()
         chosen = {name: custom_data[name] for name in modifiers if name in custom_data}
         return hook, {name: frozenset({value}) for name, value in chosen.items() if value != ANY_VALUE}
+
+    def selector_keys(self, event: str) -> frozenset[str]:
+        """Return the keys of ``custom_data`` that select events and are not sent.
+
+        `event` is what `resolve_alias` returns. The keys are the modifiers of the hook type. Hooks that KAZOO
+        has, and those for several events, have `KAZOO_SELECTORS`, too.
+        """
+        hook_type = self.types.get(event)
+        if hook_type is None:
+            return KAZOO_SELECTORS
+        keys = frozenset(hook_type.modifiers)
+        return keys | KAZOO_SELECTORS if event in KAZOO_EVENTS else keys
 
     def validate(self, hook: str, custom_data: Mapping[str, Any]) -> FieldErrors:
         """Validate the modifiers that a document sets in its ``custom_data``.

@@ -96,8 +96,18 @@ def test_an_exchange_with_other_arguments_is_used_as_it_is(connection: FakeConne
     assert connection.requests == ["exchange callevt", "exchange callevt passively"]
     assert topology.knows("callevt")
     assert log.at_least(LogLevel.warn) == [
-        "exchange callevt exists on the broker with other arguments and is used as it is: inequivalent arg"
+        "exchange callevt cannot be declared and is used as it is: inequivalent arg"
     ]
+
+
+def test_the_exchanges_of_categories_are_declared_or_used_as_they_are(connection: FakeConnection) -> None:
+    as_connection: Any = connection
+    topology = Topology(as_connection, exchanges={"acdc": "topic", "closed": "direct"})
+    connection.refusals["exchange closed"] = BrokerClosedChannel(403, "no access to exchange 'closed'")
+    for name in ("acdc", "closed"):
+        result_of(topology.exchange(name))
+    assert connection.requests == ["exchange acdc", "exchange closed", "exchange closed passively"]
+    assert topology.knows("closed")
 
 
 def test_an_exchange_without_access_is_an_error_for_all_callers(connection: FakeConnection) -> None:

@@ -9,9 +9,10 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kazoo_bridge.interfaces import Occurrence, Secret
+from kazoo_bridge.interfaces import HookType, Occurrence, Secret
 from kazoo_bridge.webhooks.hooks.delivery_options import DeliveryOptions
 from kazoo_bridge.webhooks.hooks.hook import _USUAL_URI, Hook
+from kazoo_bridge.webhooks.hooks.hook_catalogue import HookCatalogue
 from kazoo_bridge.webhooks.hooks.hook_document import (
     InvalidDocument,
     coerce_document,
@@ -55,6 +56,28 @@ def test_a_stored_document_is_parsed() -> None:
     assert (hook.custom_data, hook.modifiers) == ({"own": "1"}, {"a": "b"})
     assert hook.selectors == {"type": {"user"}}
     assert hook.secrets == secrets
+
+
+def test_the_choices_of_a_plugins_hook_select_and_are_not_sent() -> None:
+    catalogue = HookCatalogue.from_types(
+        [
+            HookType(
+                "agent_status",
+                "Agent Status",
+                "",
+                modifiers={
+                    "status": {"type": "array", "items": ["ready", "wrapup"], "default": "all"},
+                    "queue": {"type": "array", "items": ["sales"], "default": "all"},
+                },
+            )
+        ]
+    )
+    custom_data = {"status": "all", "queue": "sales", "type": "mine", "own": "1"}
+    stored = stored_hook(custom_data=custom_data)
+    document = {**stored.document, "hook": "agent_status"}
+    hook = Hook.from_document(evolve(stored, document=document), catalogue)
+    assert hook.custom_data == {"type": "mine", "own": "1"}
+    assert hook.selectors == {"queue": {"sales"}}
 
 
 def test_uri_custom_data_and_secrets_are_not_in_the_repr() -> None:

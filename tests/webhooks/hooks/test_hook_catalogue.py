@@ -34,6 +34,12 @@ CONFERENCE = HookType(
     "",
     modifiers={"type": {"type": "array", "items": ["start"], "default": "all"}},
 )
+AGENT = HookType(
+    "agent_status",
+    "Agent Status",
+    "",
+    modifiers={"status": {"type": "array", "items": ["ready", "wrapup"], "default": "all"}},
+)
 CATALOGUE = HookCatalogue.from_types([NOTIFICATIONS, OBJECT, CONFERENCE])
 RULES = DocumentRules.from_catalogue(CATALOGUE)
 
@@ -133,3 +139,19 @@ def test_the_first_of_equal_ids_is_used_and_an_id_overrides_an_alias() -> None:
     assert catalogue.resolve_alias("old", {}) == ("a", {"x": frozenset({"1"})})
     assert catalogue.resolve_alias("b", {}) == ("b", {})
     assert catalogue.ids == ["a", "all", "b", "everything", "old"]
+
+
+@pytest.mark.parametrize(
+    ("event", "keys"),
+    [
+        ("agent_status", {"status"}),
+        ("conference", {"type"}),
+        ("object", {"type", "action"}),
+        ("notifications", {"type", "action"}),
+        ("all", {"type", "action"}),
+        ("everything", {"type", "action"}),
+    ],
+)
+def test_the_keys_that_select(event: str, keys: set[str]) -> None:
+    catalogue = HookCatalogue.from_types([*CATALOGUE.types.values(), AGENT])
+    assert catalogue.selector_keys(event) == keys
