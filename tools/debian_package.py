@@ -85,6 +85,9 @@ def _install_environment(wheels: Path, environment: Path) -> None:
     )
     helped = _run(str(environment / "bin" / "twistd"), "--help", environ=environ)
     assert " kazoo_bridge " in helped, "the environment has no service"
+    # Fills the cache of the categories, too.
+    search = "from kazoo_bridge.plugins.discovery import find_categories; assert find_categories('')"
+    _run(str(python), "-c", search, environ=environ)
     for cache in environment.rglob("dropin.cache"):
         # Later than the modules that it describes, in whole seconds as in an archive, else it is made anew.
         later = cache.stat().st_mtime + 10
