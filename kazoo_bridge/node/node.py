@@ -275,6 +275,7 @@ class Node:
             readiness_problems=self.readiness_problems,
             degradations=self.degradations,
             has_system_wide_channels=self.config.calls.system_wide_channels,
+            may_eavesdrop=self.config.calls.allow_eavesdrop,
         )
 
     @property

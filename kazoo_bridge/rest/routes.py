@@ -46,7 +46,7 @@ class RestServices:
     `clock` is the reactor. `read_metrics` returns the node's metrics, `readiness_problems` the reasons why
     the node is not ready, `degradations` what else does not work. `pivot_base_uri`: see `PivotResource`.
     `websocket_location` is where browsers find the websockets. `has_system_wide_channels`: super-admins may
-    list the channels of all accounts.
+    list the channels of all accounts. `may_eavesdrop`: the console offers to listen to calls.
     """
 
     clock: Any
@@ -62,6 +62,7 @@ class RestServices:
     readiness_problems: ReadinessProblems
     degradations: Degradations
     has_system_wide_channels: bool = True
+    may_eavesdrop: bool = False
 
 
 def build_resources(services: RestServices) -> list[Resource]:
@@ -87,7 +88,7 @@ def build_resources(services: RestServices) -> list[Resource]:
         PivotResource(directory, services.pivots, services.pivot_base_uri),
         PivotDoorResource(services.pivots),
         NewCallResource(directory, services.calls),
-        ConsoleResource(page_files(), services.websocket_location),
+        ConsoleResource(page_files(), services.websocket_location, services.may_eavesdrop),
         MetricResource(clock, services.read_metrics),
         HealthResource(clock, services.readiness_problems, services.degradations),
         OpenApiResource.from_schemas(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
@@ -62,17 +63,21 @@ class WebsocketLocation:
         schemes = ("wss",) if self.secure else ("ws", "wss")
         return " ".join(f"{scheme}://{name}:{self.port()}" for scheme in schemes)
 
-    def settings(self) -> bytes:
-        """Return the location as JSON, for the page's scripts."""
-        return orjson.dumps({"websocket": {"uri": self.uri, "secure": self.secure, "port": self.port()}})
+    def settings(self) -> dict[str, Any]:
+        """Return the location, for the page's scripts."""
+        return {"uri": self.uri, "secure": self.secure, "port": self.port()}
 
 
 @frozen
 class ConsoleResource(RoutedResource):
-    """Serves the page's files from memory, to any client: what the page shows needs a token."""
+    """Serves the page's files from memory, to any client: what the page shows needs a token.
+
+    `may_eavesdrop`: the installation allows the command ``eavesdrop``, so the page offers it.
+    """
 
     files: PageFiles
     websockets: WebsocketLocation
+    may_eavesdrop: bool = False
 
     @route("GET", PATH)
     async def page(self, request: RequestWithContext) -> bytes:
@@ -87,7 +92,7 @@ class ConsoleResource(RoutedResource):
     async def settings(self, request: RequestWithContext) -> bytes:
         """Answer with the settings that the page needs."""
         self._set_headers(request.context.request, "application/json", "no-store")
-        return self.websockets.settings()
+        return orjson.dumps({"websocket": self.websockets.settings(), "eavesdrop": self.may_eavesdrop})
 
     @route("GET", f"{PATH}/<path:name>")
     async def file(self, request: RequestWithContext, name: str) -> bytes:
