@@ -5,7 +5,8 @@ import cockpit from "./de/cockpit.js";
 import common from "./de/common.js";
 import events from "./de/events.js";
 import people from "./de/people.js";
+import pivot from "./de/pivot.js";
 import shell from "./de/shell.js";
 import webhooks from "./de/webhooks.js";
 
-export default Object.freeze({ ...common, ...calls, ...cockpit, ...events, ...people, ...shell, ...webhooks });
+export default Object.freeze({ ...common, ...calls, ...cockpit, ...events, ...people, ...pivot, ...shell, ...webhooks });

@@ -5,7 +5,8 @@ import cockpit from "./en/cockpit.js";
 import common from "./en/common.js";
 import events from "./en/events.js";
 import people from "./en/people.js";
+import pivot from "./en/pivot.js";
 import shell from "./en/shell.js";
 import webhooks from "./en/webhooks.js";
 
-export default Object.freeze({ ...common, ...calls, ...cockpit, ...events, ...people, ...shell, ...webhooks });
+export default Object.freeze({ ...common, ...calls, ...cockpit, ...events, ...people, ...pivot, ...shell, ...webhooks });

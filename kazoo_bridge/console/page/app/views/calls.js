@@ -6,6 +6,7 @@ import { arrangeInLanes } from "../lanes.js";
 import { freeSlots } from "../park-slots.js";
 import { t } from "../strings.js";
 import { notify } from "../toasts.js";
+import { openAskSettings } from "./ask-settings.js";
 import { openCallDialog } from "./call-dialog.js";
 import { CallGrid } from "./call-grid.js";
 import { CallToolbar } from "./call-toolbar.js";
@@ -57,6 +58,7 @@ export class CallsView {
       onFilter: () => this.drawInOrder(),
       firstRow: () => this.grid.firstRow,
       openPreferences: () => openPreferences(operator),
+      openAskSettings: () => openAskSettings(operator),
     });
     this.grid = new CallGrid(this.context, {
       onAction: (call, name, control) => this.act(call, name, control),
