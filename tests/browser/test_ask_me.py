@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 
@@ -91,9 +92,9 @@ def test_what_another_client_answers_closes_the_dialog(page: Page, demo: DemoPro
     page.on("websocket", lambda socket: socket.on("framereceived", remember))
     page.reload()
     dialog = _wait_for_caller(page)
-    answer = {"data": {"name": "Desk 2", "flow": {"module": "park"}}}
+    answer = json.dumps({"data": {"name": "Desk 2", "flow": {"module": "park"}}})
     url = f"{pivots}/{point['id']}/requests/{asked[-1]}"
-    assert requests.post(url, headers=headers, json=answer, timeout=10).status_code == 200
+    assert requests.post(url, headers=headers, data=answer, timeout=10).status_code == 200
     expect(dialog).to_have_count(0)
     expect(toasts(page)).to_contain_text("parked, by Desk 2")
 
