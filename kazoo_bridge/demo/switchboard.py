@@ -32,7 +32,7 @@ _CALLS_PER_ACTIVITY = 2.0
 _CALLS_PER_UNDISTURBED = 15.0
 
 #: Calls per call to a front desk, on average, and the seconds that are between two of those at least.
-_CALLS_PER_DESK_CALL, _MIN_DESK_INTERVAL = 6.0, 10.0
+_CALLS_PER_DESK_CALL, _MIN_DESK_INTERVAL = 8.0, 10.0
 
 
 class Switchboard(Service):
