@@ -120,11 +120,11 @@ class Call:
             self._unhold()
             self._set_phase(Phase.TALKING)
 
-    def to_mailbox(self, cause: str) -> None:
-        """Connect `first` to the voicemail after the ringing leg has ended with `cause`."""
+    def to_mailbox(self, cause: str, phase: Phase = Phase.MAILBOX) -> None:
+        """Connect `first` to the voicemail, or an announcement; a ringing leg ends with `cause`."""
         self._cancel_ringing(cause)
         self._answer_leg(self.first)
-        self._set_phase(Phase.MAILBOX)
+        self._set_phase(phase)
 
     def hold(self, leg: Leg) -> bool:
         """Put a connected leg on hold; return whether that was possible."""

@@ -22,6 +22,9 @@ MAX_CALL_SECONDS = 900.0
 #: Seconds, from and to, until a call proceeds after a command, so that further commands find it unchanged.
 _IDLE_AFTER_COMMAND = (60.0, 120.0)
 
+#: Seconds after which a call that waits for Pivot's answer ends: longer than any pivot point waits.
+_MAX_ROUTING_SECONDS = 20.0
+
 _Step = tuple[float, Callable[[], object]]
 
 
@@ -59,6 +62,8 @@ class CallScript:
         self._choose_step: dict[Phase, Callable[[], _Step]] = {
             Phase.ORIGINATING: self._while_originating,
             Phase.CONSULTING: self._while_consulting,
+            Phase.ROUTING: lambda: (_MAX_ROUTING_SECONDS, call.hang_up),
+            Phase.ANNOUNCEMENT: lambda: (self._between(3, 6), call.hang_up),
             Phase.DIALLING: self._while_dialling,
             Phase.RINGING: self._while_ringing,
             Phase.TALKING: self._while_talking,

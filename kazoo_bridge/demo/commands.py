@@ -124,9 +124,9 @@ class CommandExecutor:
         _require(call.resume(), "the call is not on hold")
 
     def _break(self, call: Call, leg: Leg, data: _Data) -> None:
-        # Stops playback. A mailbox only plays, so the call ends there.
+        # Stops playback. A mailbox and an announcement only play, so the call ends there.
         leg.media.pop("playing", None)
-        if call.phase is Phase.MAILBOX:
+        if call.phase in (Phase.MAILBOX, Phase.ANNOUNCEMENT):
             call.hang_up()
 
     def _transfer(self, call: Call, leg: Leg, data: _Data) -> None:

@@ -107,6 +107,15 @@ class SimulatedCalls:
         self._follow(call)
         return call
 
+    def place_routed(self, tenant: Tenant, caller: Party, called_party: Party, callee: Party) -> Call | None:
+        """Start a call that waits until it is routed; None if there are `max_calls` already."""
+        if len(self._scripts) >= self._max_calls:
+            return None
+        call = Call(self._publisher, self._rng, tenant, caller, called_party, callee, self._on_step)
+        call.phase = Phase.ROUTING
+        self._follow(call)
+        return call
+
     def retrieve(self, parked: Call, retrieving: Call) -> None:
         """Connect the first leg of another call to a parked call."""
         leg = retrieving.first

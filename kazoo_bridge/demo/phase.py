@@ -9,6 +9,7 @@ class Phase(Enum):
     """The phase of a call."""
 
     ORIGINATING = "originating"
+    ROUTING = "routing"
     DIALLING = "dialling"
     RINGING = "ringing"
     TALKING = "talking"
@@ -16,4 +17,5 @@ class Phase(Enum):
     HELD = "held"
     PARKED = "parked"
     MAILBOX = "mailbox"
+    ANNOUNCEMENT = "announcement"
     OVER = "over"

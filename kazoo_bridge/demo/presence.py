@@ -77,6 +77,9 @@ class PresencePublisher:
         self.start(calls)
         tenant = self._rng.choice(self._tenants)
         person = self._rng.choice(tenant.people)
+        # The front desk always answers.
+        if person is tenant.receptionist:
+            return
         if person in calls.undisturbed or len(self._ends) >= MAX_UNDISTURBED:
             return
         calls.undisturbed.add(person)

@@ -6,9 +6,10 @@ import os
 import random
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import treq
 from attrs import evolve, frozen
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
@@ -21,20 +22,29 @@ from twisted.logger import (
     textFileLogObserver,
 )
 from twisted.python.failure import Failure
+from twisted.web import http
 from twisted.web.server import Site
 
 from kazoo_bridge.config import Config, ConfigError, load
 from kazoo_bridge.demo import DemoOptions
+from kazoo_bridge.demo.front_desk import PivotRoute
 from kazoo_bridge.demo.receiver import WebhookPrinter
 from kazoo_bridge.demo.switchboard import Switchboard
 from kazoo_bridge.demo.tenant_people import TenantPeople
-from kazoo_bridge.demo.tenants import Tenant, make_tenants
+from kazoo_bridge.demo.tenants import Party, Tenant, make_tenants
 from kazoo_bridge.interfaces import StoredHook
 from kazoo_bridge.node.node import Node
 from kazoo_bridge.node.signals import SignalHandler
 from kazoo_bridge.node.tap import NodeService
+from kazoo_bridge.rest.resources.pivot_door import PIVOT_PATH
 
 _LOOPBACK = "127.0.0.0/8"
+
+#: Milliseconds that an operator has to say where a call goes: as many as a pivot point may have.
+_PIVOT_TIMEOUT_MS = 10_000
+
+#: Seconds for a request to the pivot point, which must have an answer before.
+_REQUEST_TIMEOUT = 12
 
 
 def main(config_path: str | None, options: DemoOptions) -> None:
@@ -109,10 +119,11 @@ class _DemoRunner:
                 "include_subaccounts": True,
             },
         )
-        Switchboard(self._reactor, self._node.bus, tenants, self._options, rng, _print).setServiceParent(
-            self._services
-        )
-        self._print_introduction(credentials, hook)
+        route = await self._create_pivot_point(tenants[0])
+        Switchboard(
+            self._reactor, self._node.bus, tenants, self._options, rng, _print, [route]
+        ).setServiceParent(self._services)
+        self._print_introduction(credentials, hook, route.party)
         self._services.startService()
 
     async def _create_accounts(self, tenants: Sequence[Tenant]) -> list[_Credentials]:
@@ -132,11 +143,20 @@ class _DemoRunner:
             for tenant in tenants[:2]
         ]
 
+    async def _create_pivot_point(self, tenant: Tenant) -> PivotRoute:
+        """Let clients say where the calls to the tenant's front desk go; without an answer it rings."""
+        mailbox = {"module": "voicemail", "data": {"id": tenant.mailbox_id}}
+        desk = {"module": "user", "data": {"id": tenant.receptionist.user_id}, "children": {"_": mailbox}}
+        document = {"name": "front-desk", "timeout_ms": _PIVOT_TIMEOUT_MS, "fallback": desk}
+        point = await self._node.pivots.create(tenant.id, document)
+        url = f"http://{self._node.http_host}{PIVOT_PATH}{point.id}/{point.secret}"
+        return PivotRoute(tenant, url, _post_form)
+
     def stop(self) -> Deferred[None] | None:
         """Stop the switch."""
         return self._services.stopService() if self._services.running else None
 
-    def _print_introduction(self, credentials: Sequence[_Credentials], hook: StoredHook) -> None:
+    def _print_introduction(self, credentials: Sequence[_Credentials], hook: StoredHook, desk: Party) -> None:
         address = f"http://{self._node.http_host}"
         options, (reseller, sub) = self._options, credentials
         _print(
@@ -145,7 +165,8 @@ kazoo_bridge is running with a simulated switch that makes {options.calls_per_mi
 at most {options.max_calls} at a time. There are a reseller with {options.accounts - 1} sub-accounts, tokens,
 and a hook of the reseller for all of them ({hook.id}).
 A small web server prints the webhooks that it receives. The switch executes commands to its calls
-and prints them. Press Ctrl-C to stop; nothing is kept.
+and prints them. It asks the pivot point "front-desk" of the reseller where calls to {desk.number} go:
+press "Ask me" in the console to say that. Press Ctrl-C to stop; nothing is kept.
 
   console  {address}/console/
   REST     {address}/v2/accounts/{reseller.tenant.id}/webhooks
@@ -172,6 +193,15 @@ class _Credentials:
   token    {self.token}
   api key  {self.api_key}
 """
+
+
+async def _post_form(url: str, form: Mapping[str, str]) -> bytes:
+    """Post a form like KAZOO, and return the body of the answer."""
+    response = await treq.post(url, data=dict(form), timeout=_REQUEST_TIMEOUT, persistent=False)
+    body: bytes = await response.content()
+    if response.code != http.OK:
+        raise ConnectionError(f"HTTP status {response.code}")
+    return body
 
 
 def _print(text: str) -> None:

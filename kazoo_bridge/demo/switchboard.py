@@ -11,8 +11,10 @@ from twisted.internet.interfaces import IReactorTime
 
 from kazoo_bridge.demo import DemoOptions
 from kazoo_bridge.demo.background_activity import BackgroundActivity
+from kazoo_bridge.demo.call import Call
 from kazoo_bridge.demo.commands import CommandExecutor
 from kazoo_bridge.demo.event_publisher import EventPublisher
+from kazoo_bridge.demo.front_desk import FrontDesk, PivotRoute
 from kazoo_bridge.demo.live_calls import SimulatedCalls
 from kazoo_bridge.demo.new_calls import NewCallExecutor
 from kazoo_bridge.demo.notifications import NotificationPublisher
@@ -29,9 +31,15 @@ _CALLS_PER_ACTIVITY = 2.0
 #: Calls per person who does not want to be disturbed for a while, on average.
 _CALLS_PER_UNDISTURBED = 15.0
 
+#: Calls per call to a front desk, on average, and the seconds that are between two of those at least.
+_CALLS_PER_DESK_CALL, _MIN_DESK_INTERVAL = 8.0, 10.0
+
 
 class Switchboard(Service):
-    """The simulated switch of `tenants`. `on_message` receives a line about each command."""
+    """The simulated switch of `tenants`. `on_message` receives a line about each command.
+
+    `routes` are the numbers that Pivot routes.
+    """
 
     def __init__(
         self,
@@ -41,6 +49,7 @@ class Switchboard(Service):
         options: DemoOptions,
         rng: random.Random,
         on_message: Callable[[str], None],
+        routes: Sequence[PivotRoute] = (),
     ) -> None:
         self._bus = bus
         self._rng = rng
@@ -51,7 +60,7 @@ class Switchboard(Service):
             clock, rng, publisher, tenants, self._interval * _CALLS_PER_UNDISTURBED
         )
         self.calls = SimulatedCalls(
-            clock, rng, publisher, tenants, notifications, options.max_calls, self._presence.on_step
+            clock, rng, publisher, tenants, notifications, options.max_calls, self._on_step
         )
         self._next_call = Timer(clock)
         self._background = BackgroundActivity(
@@ -60,6 +69,12 @@ class Switchboard(Service):
         self._commands = CommandExecutor(self.calls, on_message)
         self._new_calls = NewCallExecutor(self.calls, publisher, rng, on_message)
         self._queries = ChannelQueryResponder(self.calls, publisher)
+        # Their own random numbers, so that the other calls of a seed stay the same.
+        desk_rng = random.Random(f"{options.seed}")
+        desk_interval = max(_MIN_DESK_INTERVAL, self._interval * _CALLS_PER_DESK_CALL)
+        self._front_desks = [
+            FrontDesk(clock, desk_rng, self.calls, route, desk_interval, on_message) for route in routes
+        ]
         self._consumers: list[IConsumer] = []
 
     def startService(self) -> None:
@@ -70,10 +85,14 @@ class Switchboard(Service):
         self._background.start()
         self._presence.start(self.calls)
         self._start_calls()
+        for front_desk in self._front_desks:
+            front_desk.start()
 
     def stopService(self) -> Any:
         """Drop all calls without events, and cancel all delayed calls."""
         self._next_call.clear()
+        for front_desk in self._front_desks:
+            front_desk.stop()
         self._background.stop()
         self._presence.stop()
         self.calls.drop_all()
@@ -81,6 +100,11 @@ class Switchboard(Service):
             consumer.cancel()
         self._consumers = []
         return super().stopService()
+
+    def _on_step(self, call: Call) -> None:
+        self._presence.on_step(call)
+        for front_desk in self._front_desks:
+            front_desk.on_step(call)
 
     def _consume(self, topics: frozenset[Topic], handle: Callable[[Event], None]) -> IConsumer:
         return self._bus.consume(Queue(topics=topics, acknowledge=False), handle)

@@ -100,6 +100,16 @@ class Tenant:
     faxbox_id: str
     reseller_id: str | None = None
 
+    @property
+    def front_desk_number(self) -> str:
+        """The external number whose calls Pivot routes."""
+        return f"+155555502{self.number[-2:]}"
+
+    @property
+    def receptionist(self) -> Party:
+        """The person who takes the calls of the front desk."""
+        return self.people[0]
+
     def person(self, reference: str) -> Party | None:
         """Return the person with this extension, user id, device id or SIP user name."""
         return next(

@@ -319,6 +319,7 @@ class Node:
             degradations=self.degradations,
             has_system_wide_channels=self.config.calls.system_wide_channels,
             is_embedded=self.readiness.is_embedded,
+            may_eavesdrop=self.config.calls.allow_eavesdrop,
         )
 
     @property

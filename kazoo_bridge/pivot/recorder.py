@@ -10,7 +10,7 @@ import orjson
 from attrs import define, field
 
 from kazoo_bridge.batch_writer import BatchWriter
-from kazoo_bridge.interfaces import IPivotStore, PivotRecord, StorageUnavailable
+from kazoo_bridge.interfaces import IPivotStore, PivotAnswer, PivotRecord, StorageUnavailable
 from kazoo_bridge.kazoo import normalize, to_gregorian
 from kazoo_bridge.pivot.question import PivotOutcome, Question
 
@@ -75,6 +75,13 @@ def make_document(question: Question, outcome: PivotOutcome, seconds: float, now
         document["answered_by"] = answer.answered_by
         if answer.twiml is not None:
             document["twiml"] = answer.twiml[:MAX_RECORDED_FLOW]
-        elif len(orjson.dumps(answer.flow)) <= MAX_RECORDED_FLOW:
-            document["flow"] = answer.flow
+        flow = recordable_flow(answer)
+        if flow is not None:
+            document["flow"] = flow
     return document
+
+
+def recordable_flow(answer: PivotAnswer) -> Mapping[str, Any] | None:
+    """Return the flow of an answer; None for TwiML, and for one of more than `MAX_RECORDED_FLOW` bytes."""
+    flow = answer.flow
+    return flow if flow is not None and len(orjson.dumps(flow)) <= MAX_RECORDED_FLOW else None

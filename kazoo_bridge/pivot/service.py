@@ -49,7 +49,7 @@ from kazoo_bridge.pivot.question import (
     PivotOutcome,
     Question,
 )
-from kazoo_bridge.pivot.recorder import PivotRecorder
+from kazoo_bridge.pivot.recorder import PivotRecorder, recordable_flow
 from kazoo_bridge.schema_errors import field_error
 
 #: An empty answer, which ends Pivot.
@@ -257,6 +257,7 @@ class PivotService:
             "Pivot-Name": point.name,
             "Result": outcome.kind,
             "Answered-By": None if answer is None else answer.answered_by,
+            "Flow": None if answer is None else recordable_flow(answer),
         }
         self._cluster.publish_event(point.account_id, point.name, event)
         if outcome.answered_from is not None and question.call.call_id is not None:

@@ -55,7 +55,8 @@ class RestServices:
     `clock` is the reactor. `read_metrics` returns the node's metrics, `readiness_problems` the reasons why
     the node is not ready, `degradations` what else does not work. `pivot_base_uri`: see `PivotResource`.
     `websocket_location` is where browsers find the websockets. `has_system_wide_channels`: super-admins may
-    list the channels of all accounts. `is_embedded`: the bus is inside the process.
+    list the channels of all accounts. `is_embedded`: the bus is inside the process. `may_eavesdrop`: the console
+    offers to listen to calls.
     """
 
     clock: Any
@@ -73,6 +74,7 @@ class RestServices:
     degradations: Degradations
     has_system_wide_channels: bool = True
     is_embedded: bool = False
+    may_eavesdrop: bool = False
 
 
 def build_resources(services: RestServices) -> list[Resource]:
@@ -99,7 +101,9 @@ def build_resources(services: RestServices) -> list[Resource]:
         PivotDoorResource(services.pivots),
         NewCallResource(directory, services.calls),
         NodeResource(directory, services.nodes),
-        ConsoleResource(page_files(), services.websocket_location, services.is_embedded),
+        ConsoleResource(
+            page_files(), services.websocket_location, services.is_embedded, services.may_eavesdrop
+        ),
         MetricResource(clock, services.read_metrics),
         HealthResource(clock, services.readiness_problems, services.degradations),
         OpenApiResource.from_schemas(

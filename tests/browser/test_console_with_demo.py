@@ -270,7 +270,7 @@ def test_reseller_switches_to_a_sub_account_which_sees_only_itself(
     sign_in(other, demo.address, sub.token)
     expect(call_rows(other).first).to_be_visible()
     expect(other.locator(".account")).to_have_text(sub.name)
-    expect(other.get_by_role("button", name="Account")).to_have_count(0)
+    expect(other.get_by_role("banner").get_by_role("button", name="Account")).to_have_count(0)
     open_view(other, "Events")
     expect(other.get_by_role("list", name="Events, newest first")).to_contain_text("CHANNEL_CREATE")
     other.get_by_role("button", name="Pause").click()

@@ -104,6 +104,8 @@ const CATEGORIES = {
 
 test("the bindings of the categories that only this installation has are subscribed to, for any word", () => {
   assert.deepEqual([...ownBindings(CATEGORIES)], [["weather.*.*", "weather"], ["storm.warning", "weather"]]);
+  // Who subscribes to it is asked about calls, which wait for the answer.
+  assert.equal(ownBindings({ pivot: ["pivot.{NAME}"] }).size, 0);
   const many = Array.from({ length: 1000 }, (_, index) => `many.${index}`);
   assert.equal(ownBindings({ many }).size, 50);
 });

@@ -342,6 +342,27 @@ test("a new call needs no call id, and its later states arrive as outcomes", asy
   assert.deepEqual(outcomes, [{ command_id: "c", status: "failed" }]);
 });
 
+test("bindings are ended at once, and not subscribed to again", async () => {
+  socket.addBindings(["pivot.*", "weather.*"]);
+  await connect({ session: "s1", resumed: false, sequence: 10, gap: false });
+  socket.removeBindings(["pivot.*"]);
+  assert.deepEqual(sentActions().slice(4), ["unsubscribe pivot.*"]);
+  current().lose();
+  socket.removeBindings(["weather.*"]);
+  socket.retryNow();
+  await connect({ session: "s2", resumed: false, sequence: 10, gap: true });
+  assert.deepEqual(sentActions(), ["resume", "subscribe calls"]);
+});
+
+test("an answer to a question about a call names the operator", async () => {
+  await connect({ session: "s1", resumed: false, sequence: 10, gap: false });
+  socket.answerPivot("q1", { module: "park" }, "Ines").catch(() => {});
+  socket.answerPivot("q2", { module: "park" }).catch(() => {});
+  const [first, second] = current().sent.slice(-2);
+  assert.deepEqual(first.data, { account_id: "acc", pivot_id: "q1", flow: { module: "park" } });
+  assert.deepEqual([first.action, first.name, second.name], ["pivot", "operator console (Ines)", "operator console"]);
+});
+
 test("further bindings are subscribed to at once, and with the next connection", async () => {
   socket.addBindings(["early.*"]);
   await connect({ session: "s1", websocket_session_id: "192.0.2.1:7", resumed: false, sequence: 10, gap: false });

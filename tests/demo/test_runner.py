@@ -34,7 +34,7 @@ def test_the_demo_prints_its_accounts_and_webhooks_and_stops_on_ctrl_c(tmp_path:
         output = ""
         for line in demo.stdout:
             output += line
-            if "hook received: channel_create" in line:
+            if "hook received: channel_create" in output and "pivot: " in line:
                 break
         found = re.search(r"curl -H 'X-Auth-Token: (\w+)' (\S+)", output)
         assert found, output
@@ -61,6 +61,13 @@ def test_the_demo_prints_its_accounts_and_webhooks_and_stops_on_ctrl_c(tmp_path:
         assert sorted(user["extensions"][0] for user in users) == [
             str(number) for number in range(2001, 2009)
         ]
+        pivots = f"{address}/v2/accounts/{reseller_id}/pivots"
+        headers = {"X-Auth-Token": found[1]}
+        (point,) = requests.get(pivots, headers=headers, timeout=10).json()["data"]
+        assert point["name"] == "front-desk"
+        asked = requests.get(f"{pivots}/{point['id']}/requests", headers=headers, timeout=10).json()["data"]
+        assert asked[0]["result"] == "no_client"
+        assert re.search(r"pivot: .*: rings .* \(2001\)", output)
         demo.send_signal(signal.SIGINT)
         rest = demo.communicate(timeout=30)[0]
         assert demo.returncode == 0, rest

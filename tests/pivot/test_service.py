@@ -60,6 +60,7 @@ class TestAsking:
         assert answered["name"] == "pivot_answered"
         assert answered["data"]["result"] == "answered"
         assert answered["data"]["answered_by"]["name"] == "Ingrid"
+        assert answered["data"]["flow"] == HANGUP
         late = await answer(second, same)
         assert (late["status"], late["data"]["errors"]) == (
             "error",

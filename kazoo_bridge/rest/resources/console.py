@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
@@ -62,7 +63,7 @@ class WebsocketLocation:
         schemes = ("wss",) if self.secure else ("ws", "wss")
         return " ".join(f"{scheme}://{name}:{self.port()}" for scheme in schemes)
 
-    def settings(self) -> dict[str, object]:
+    def settings(self) -> dict[str, Any]:
         """Return the location, for the page's scripts."""
         return {"uri": self.uri, "secure": self.secure, "port": self.port()}
 
@@ -71,12 +72,14 @@ class WebsocketLocation:
 class ConsoleResource(RoutedResource):
     """Serves the page's files from memory, to any client: what the page shows needs a token.
 
-    `is_embedded`: the bus is inside the process, so that no switch's events arrive.
+    `is_embedded`: the bus is inside the process, so that no switch's events arrive. `may_eavesdrop`: the
+    installation allows the command ``eavesdrop``, so the page offers it.
     """
 
     files: PageFiles
     websockets: WebsocketLocation
     is_embedded: bool = False
+    may_eavesdrop: bool = False
 
     @route("GET", "/")
     async def root(self, request: RequestWithContext) -> bytes:
@@ -97,7 +100,12 @@ class ConsoleResource(RoutedResource):
     async def settings(self, request: RequestWithContext) -> bytes:
         """Answer with the settings that the page needs."""
         self._set_headers(request.context.request, "application/json", "no-store")
-        return orjson.dumps({"websocket": self.websockets.settings(), "embedded": self.is_embedded})
+        settings = {
+            "websocket": self.websockets.settings(),
+            "embedded": self.is_embedded,
+            "eavesdrop": self.may_eavesdrop,
+        }
+        return orjson.dumps(settings)
 
     @route("GET", f"{PATH}/<path:name>")
     async def file(self, request: RequestWithContext, name: str) -> bytes:

@@ -8,13 +8,15 @@ import re
 import pytest
 import pytest_twisted
 import treq
+from attrs import evolve
 from twisted.internet import reactor
 from twisted.web.client import Agent, HTTPConnectionPool, readBody
 from twisted.web.http_headers import Headers
 
+from kazoo_bridge.config import Config
 from kazoo_bridge.console.files import PAGE, PageFiles
 from kazoo_bridge.rest.resources.console import WebsocketLocation
-from tests.rest.harness import RestHarness
+from tests.rest.harness import RestHarness, running_node
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -162,6 +164,7 @@ async def test_settings_tell_where_the_websockets_are(rest: RestHarness) -> None
     assert response.json_body == {
         "websocket": {"uri": "", "secure": False, "port": rest.node.websockets.port},
         "embedded": True,
+        "eavesdrop": False,
     }
 
 
@@ -169,6 +172,14 @@ async def test_settings_tell_where_the_websockets_are(rest: RestHarness) -> None
 async def test_the_root_leads_to_the_console(rest: RestHarness) -> None:
     response = await rest("GET", "/", token="")
     assert "The operator console needs JavaScript" in response.text_body
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_settings_say_whether_listening_is_allowed(config: Config) -> None:
+    allowing = evolve(config, calls=evolve(config.calls, allow_eavesdrop=True))
+    async with running_node(allowing) as rest:
+        response = await rest("GET", "/console/settings.json", token="")
+    assert response.json_body["eavesdrop"] is True
 
 
 def test_a_configured_place_is_the_only_one() -> None:

@@ -21,8 +21,8 @@ const TARGET_TIMEOUT_MS = 10000;
 /** How long the next phone of the same target may take to ring after the first has stopped. */
 const NEXT_PHONE_TIMEOUT_MS = 3000;
 
-const ENDED = { failure: "the call has ended" };
-const noEffect = () => ({ failure: "nothing happened" });
+const ENDED = { failure: t("command.ended") };
+const noEffect = () => ({ failure: t("command.nothing") });
 
 const success = (text) => ({ success: text });
 
@@ -36,59 +36,53 @@ function newLegs({ before, call }) {
 function connectionEffect(run) {
   const { before, call, party, target, leg } = run;
   if (!call) {
-    return { failure: run.hasRung ? `${target} did not answer, and ${party} has left` : `${party} has left` };
+    return { failure: run.hasRung ? t("connect.unansweredLeft", { party, target }) : t("connect.left", { party }) };
   }
   const legs = newLegs(run);
   const answered = legs.find((one) => one.state !== "ringing");
   const transfers = run.name === "transfer" && call.legs.some(({ call_id: id }) => id === leg.call_id);
   if (answered) {
     // The party that transfers the call may talk to the target first.
-    const relation = transfers ? `has answered, ${party} waits` : `is connected to ${party}`;
-    return success(`${legName(answered)} ${relation}`);
+    const values = { party, target: legName(answered) };
+    return success(transfers ? t("connect.answered", values) : t("connect.connected", values));
   }
   if (legs.length) {
     run.hasRung = true;
-    const text = `${legName(legs[0])} is ringing for ${party}…`;
+    const text = t("connect.ringing", { party, target: legName(legs[0]) });
     return { stage: "ringing", text, timeoutMs: RING_TIMEOUT_MS, otherwise: stillRinging };
   }
   if (run.hasRung) {
-    const text = `${target} no longer rings for ${party}…`;
+    const text = t("connect.stopped", { party, target });
     return { stage: "stopped", text, timeoutMs: NEXT_PHONE_TIMEOUT_MS, otherwise: notAnswered };
   }
   if (run.name !== "transfer" || transfers || before.legs.length < 2) return null;
   // Menus, voicemail boxes and conferences answer without a leg of their own.
-  const otherwise = () => success(`${party} was transferred to ${target}`);
+  const otherwise = () => success(t("connect.transferred", { party, target }));
   return {
     stage: "left",
-    text: `Transferring ${party} to ${target}…`,
+    text: t("transfer.doing", { party, target }),
     timeoutMs: TARGET_TIMEOUT_MS,
     otherwise,
   };
 }
 
-const stillRinging = ({ target }) => ({ failure: `${target} has not answered yet` });
+const stillRinging = ({ target }) => ({ failure: t("connect.notYet", { target }) });
 
 function notAnswered({ call, party, target, leg }) {
   const isConnected = call?.legs.length > 1 && call.legs.some(({ call_id: id }) => id === leg.call_id);
-  const rest = call?.state === "held" ? `, ${party} is on hold` : isConnected ? `, ${party} is back` : "";
-  return { failure: `${target} did not answer${rest}` };
+  const values = { party, target };
+  if (call?.state === "held") return { failure: t("connect.unansweredHeld", values) };
+  if (isConnected) return { failure: t("connect.unansweredBack", values) };
+  return { failure: t("connect.unanswered", values) };
 }
 
 /** A phone that rings for a party need not be connected to its call until it has answered. */
 const calling = (run) => ({
   stage: "calling",
-  text: `Calling ${run.target} for ${run.party}…`,
+  text: t("transfer.consulting", { party: run.party, target: run.target }),
   timeoutMs: RING_TIMEOUT_MS,
   otherwise: notAnswered,
 });
-
-/** The recording actions, as a task and as what is under way. */
-const RECORDING = {
-  start: ["start the recording of", "Starting the recording of"],
-  stop: ["stop the recording of", "Stopping the recording of"],
-  mask: ["mask the recording of", "Masking the recording of"],
-  unmask: ["unmask the recording of", "Unmasking the recording of"],
-};
 
 const hasLeg = (call, leg) => call.legs.some(({ call_id: id }) => id === leg.call_id);
 
@@ -97,84 +91,84 @@ const whileLive = (effect) => (run) => (run.call ? effect(run) : ENDED);
 /**
  * For each command:
  * - `command`: its name on the wire, where it is another one;
- * - `task`: what it is to do, to complete the sentence "Could not …";
+ * - `task`: what it is to do, to complete the sentence "Could not …" ("command.failed");
  * - `doing`: what is said until its effect shows;
  * - `pending`: the same at the call, so without its party; and `done`, if that is said of `success` at the call;
  * - `effect`: null as long as there is none; `{success}` or `{failure}`, a text; or a stage on the way, with
  *   the `text` to show, and a function `otherwise` for when nothing else has happened within `timeoutMs`;
- * - `otherwise`: the same for the first `EFFECT_TIMEOUT_MS`; "nothing happened" where it is missing.
+ * - `otherwise`: the same for the first `EFFECT_TIMEOUT_MS`; that nothing happened, where it is missing.
  *
  * Commands without `effect` have none that events show: `sent` says that they were passed on, and no more.
  */
 export const COMMANDS = {
   hold: {
-    task: ({ party }) => `put ${party} on hold`,
-    doing: ({ party }) => `Putting ${party} on hold…`,
-    pending: () => "Putting on hold…",
-    done: (_, success) => success && "Put on hold",
-    effect: whileLive(({ call, party }) => (call.state === "held" ? success(`${party} is on hold`) : null)),
+    task: ({ party }) => t("hold.task", { party }),
+    doing: ({ party }) => t("hold.doing", { party }),
+    pending: () => t("hold.pending"),
+    done: (_, success) => success && t("hold.done"),
+    effect: whileLive(({ call, party }) => (call.state === "held" ? success(t("hold.success", { party })) : null)),
   },
   resume: {
-    task: ({ party }) => `take ${party} off hold`,
-    doing: ({ party }) => `Taking ${party} off hold…`,
-    pending: () => "Taking off hold…",
-    done: (_, success) => success && "Taken off hold",
+    task: ({ party }) => t("resume.task", { party }),
+    doing: ({ party }) => t("resume.doing", { party }),
+    pending: () => t("resume.pending"),
+    done: (_, success) => success && t("resume.done"),
     effect: whileLive(({ call, party }) =>
-      call.state === "answered" ? success(`${party} is off hold`) : null,
+      call.state === "answered" ? success(t("resume.success", { party })) : null,
     ),
   },
   park: {
-    task: ({ party }) => `park ${party}`,
-    doing: ({ party }) => `Parking ${party}…`,
-    pending: () => "Parking…",
-    done: ({ call }, success) => success && (call.slot ? `Parked in ${call.slot}` : "Parked"),
+    task: ({ party }) => t("park.task", { party }),
+    doing: ({ party }) => t("park.doing", { party }),
+    pending: () => t("park.pending"),
+    done: ({ call }, success) => success && (call.slot ? t("park.doneIn", { slot: call.slot }) : t("park.done")),
     effect: whileLive(({ call, party }) => {
       if (call.state !== "parked") return null;
-      return success(call.slot ? `${party} is parked in ${call.slot}` : `${party} is parked`);
+      return success(call.slot ? t("park.successIn", { party, slot: call.slot }) : t("park.success", { party }));
     }),
   },
   unpark: {
-    task: ({ party }) => `retrieve ${party}`,
-    doing: ({ party }) => `Retrieving ${party}…`,
-    pending: () => "Retrieving…",
+    task: ({ party }) => t("unpark.task", { party }),
+    doing: ({ party }) => t("unpark.doing", { party }),
+    pending: () => t("unpark.pending"),
     effect: whileLive((run) => {
       const { call, party } = run;
       const [retriever] = newLegs(run);
       if (call.state === "parked") return null;
-      if (retriever) return success(`${legName(retriever)} is connected to ${party}`);
-      const otherwise = () => success(`${party} is no longer parked`);
+      if (retriever) return success(t("connect.connected", { party, target: legName(retriever) }));
+      const otherwise = () => success(t("unpark.success", { party }));
       return {
         stage: "retrieved",
-        text: `Retrieving ${party}…`,
+        text: t("unpark.doing", { party }),
         timeoutMs: NEXT_PHONE_TIMEOUT_MS,
         otherwise,
       };
     }),
   },
   hangup: {
-    task: ({ before }) => `hang up ${callName(before)}`,
-    doing: ({ before }) => `Hanging up ${callName(before)}…`,
-    pending: () => "Hanging up…",
-    done: (_, success) => success && "Hung up",
-    effect: ({ call, before }) => (call ? null : success(`${callName(before)}: hung up`)),
+    task: ({ before }) => t("hangup.task", { call: callName(before) }),
+    doing: ({ before }) => t("hangup.doing", { call: callName(before) }),
+    pending: () => t("hangup.pending"),
+    done: (_, success) => success && t("hangup.done"),
+    effect: ({ call, before }) => (call ? null : success(t("hangup.success", { call: callName(before) }))),
   },
   transfer: {
-    task: ({ party, target }) => `transfer ${party} to ${target}`,
+    task: ({ party, target }) => t("transfer.task", { party, target }),
     doing: ({ party, target, data }) =>
       data["transfer-type"] === "attended"
-        ? `Calling ${target} for ${party}…`
-        : `Transferring ${party} to ${target}…`,
+        ? t("transfer.consulting", { party, target })
+        : t("transfer.doing", { party, target }),
     pending: ({ target, data }) =>
-      data["transfer-type"] === "attended" ? `Calling ${target}…` : `Transferring to ${target}…`,
+      data["transfer-type"] === "attended" ? t("transfer.pendingConsult", { target }) : t("transfer.pending", { target }),
     done: ({ target, data }, success) =>
-      success && data["transfer-type"] === "blind" && `Transferred to ${target}`,
+      success && data["transfer-type"] === "blind" && t("transfer.done", { target }),
     effect: connectionEffect,
     otherwise: (run) => (run.data["transfer-type"] === "attended" ? calling(run) : noEffect()),
   },
   intercept: {
-    task: ({ party, target }) => `connect ${party} to ${target}`,
-    doing: ({ party, target }) => `Connecting ${party} to ${target}…`,
-    pending: ({ target }) => `Connecting to ${target}…`,
+    task: ({ party, target }) => t("intercept.task", { party, target }),
+    doing: ({ party, target }) => t("intercept.doing", { party, target }),
+    pending: ({ target }) => t("intercept.pending", { target }),
     effect: connectionEffect,
     otherwise: calling,
   },
@@ -207,23 +201,22 @@ export const COMMANDS = {
     }),
   },
   record_call: {
-    task: ({ party, data }) => `${RECORDING[data.action][0]} ${party}`,
-    doing: ({ party, data }) => `${RECORDING[data.action][1]} ${party}…`,
-    pending: () => "Asking the switch…",
-    sent: ({ party, data }) =>
-      `Asked the switch to ${RECORDING[data.action][0]} ${party}; it does not report the result`,
+    task: ({ party, data }) => t(`record.${data.action}.task`, { party }),
+    doing: ({ party, data }) => t(`record.${data.action}.doing`, { party }),
+    pending: () => t("command.asking"),
+    sent: ({ party, data }) => t("command.sent", { task: t(`record.${data.action}.task`, { party }) }),
   },
   say: {
-    task: ({ party }) => `say this to ${party}`,
-    doing: ({ party }) => `Saying this to ${party}…`,
-    pending: () => "Asking the switch…",
-    sent: ({ party }) => `Asked the switch to say this to ${party}; it does not report the result`,
+    task: ({ party }) => t("say.task", { party }),
+    doing: ({ party }) => t("say.doing", { party }),
+    pending: () => t("command.asking"),
+    sent: ({ party }) => t("command.sent", { task: t("say.task", { party }) }),
   },
   break: {
-    task: ({ party }) => `stop the playback to ${party}`,
-    doing: ({ party }) => `Stopping the playback to ${party}…`,
-    pending: () => "Asking the switch…",
-    sent: ({ party }) => `Asked the switch to stop the playback to ${party}; it does not report the result`,
+    task: ({ party }) => t("break.task", { party }),
+    doing: ({ party }) => t("break.doing", { party }),
+    pending: () => t("command.asking"),
+    sent: ({ party }) => t("command.sent", { task: t("break.task", { party }) }),
   },
 };
 

@@ -7,6 +7,7 @@ import { confirmDialog } from "./dialogs.js";
 import { h, setText } from "./dom.js";
 import { interceptData, legToPickUp } from "./my-phone.js";
 import { Recordings } from "./recordings.js";
+import { t } from "./strings.js";
 import { notify, notifyProgress } from "./toasts.js";
 
 /** How long the outcome of a command shows at its call. */
@@ -90,7 +91,7 @@ export class CallCommands extends EventTarget {
     if (!(await this.confirmHangup(call))) return false;
     const current = this.calls.findCurrent(call);
     if (current) return this.send("hangup", current, current.legs[0]);
-    notify(`${callName(call)}: the call has already ended`);
+    notify(t("command.alreadyEnded", { call: callName(call) }));
     return false;
   }
 
@@ -99,7 +100,7 @@ export class CallCommands extends EventTarget {
     const parties = h("p", {}, callName(call));
     const update = () => setText(parties, callName(this.calls.findCurrent(call) ?? call));
     this.calls.addEventListener("change", update);
-    const confirmed = await confirmDialog("Hang up this call?", "Hang up", parties);
+    const confirmed = await confirmDialog(t("hangup.question"), t("action.hangup"), parties);
     this.calls.removeEventListener("change", update);
     return confirmed;
   }
@@ -294,12 +295,12 @@ class CommandRun {
     this.text = capitalize(this.words.done?.(this, success) || success || failure || "");
     if (success) this.progress.succeed(success);
     else if (sent) {
-      this.text = "Asked the switch";
+      this.text = t("command.asked");
       this.progress.inform(sent);
     } else if (unknown) {
-      this.text = "Result unknown";
-      this.progress.fail(`${this.words.doing(this)} The connection was lost, so the result is unknown.`);
-    } else this.progress.fail(this.stage ? failure : `Could not ${this.words.task(this)}: ${failure}`);
+      this.text = t("command.unknown");
+      this.progress.fail(t("command.lost", { doing: this.words.doing(this) }));
+    } else this.progress.fail(this.stage ? failure : t("command.failed", { task: this.words.task(this), reason: failure }));
   }
 
   /** End without a result. */

@@ -16,6 +16,7 @@ import { t } from "./strings.js";
 import { notify, notifyError } from "./toasts.js";
 import { AccountView } from "./views/account.js";
 import { AccountSwitcher } from "./views/account-switcher.js";
+import { followQuestions } from "./views/ask-dialog.js";
 import { AttemptsView } from "./views/attempts.js";
 import { CallsView } from "./views/calls.js";
 import { ConnectionStatus } from "./views/connection-status.js";
@@ -92,6 +93,7 @@ export class Console {
     this.webhooks.addEventListener("change", () => this.showFailedHooks());
     this.webhooks.start();
     this.operator.start();
+    this.stopAsking = followQuestions(this.operator);
     this.subscribeToOwnEvents();
     this.onHashChange = () => this.navigate();
     window.addEventListener("hashchange", this.onHashChange);
@@ -110,6 +112,7 @@ export class Console {
     this.renewal?.stop();
     this.webhooks.stop();
     this.switcher.dispose();
+    this.stopAsking();
     this.operator.dispose();
     this.commands.dispose();
     this.socket.close();

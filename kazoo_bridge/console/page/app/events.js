@@ -15,8 +15,11 @@ export const EVENT_BINDINGS = [
 /** The categories of `EVENT_BINDINGS`. */
 const KNOWN_KINDS = ["call", "notification", "object", "fax", "conference"];
 
-/** Categories whose events are not in the log: other views show them. */
-const OTHER_KINDS = ["calls", "parking", "presence"];
+/**
+ * Categories whose events are not in the log: other views show them. Who subscribes to `pivot` is asked about
+ * calls, which wait for the answer.
+ */
+const OTHER_KINDS = ["calls", "parking", "presence", "pivot"];
 
 /** The most bindings of the categories of one installation. */
 const MAX_OWN_BINDINGS = 50;

@@ -12,6 +12,11 @@ const OF_ACCOUNT = {
   /** Keys of people. */
   favourites: [],
   search: "",
+  /** Names of the pivot points to be asked by, or "*" for all. */
+  askFor: [],
+  /** A voicemail box, and a medium or a text, as the operator has written them for callers. */
+  askVoicemail: "",
+  askAnnouncement: "",
 };
 
 /** Settings of this browser, with their defaults. */

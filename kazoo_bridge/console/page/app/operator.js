@@ -1,6 +1,8 @@
 /** What the operator's views share: settings, time in state, history, notes, people, and alerts. */
 
 import { RingAlerts, showNotification } from "./alerts.js";
+import { AskMe } from "./ask-me.js";
+import { partyName } from "./calls.js";
 import { CallHistory } from "./call-history.js";
 import { CallStates } from "./call-states.js";
 import { isMyLeg } from "./my-phone.js";
@@ -12,6 +14,7 @@ import { parseRanges } from "./park-slots.js";
 import { People } from "./people.js";
 import { isPresence } from "./presence.js";
 import { playRingSound } from "./ring-sound.js";
+import { t } from "./strings.js";
 
 /** The directory is read again at most so often after changes. */
 const RELOAD_DELAY_MS = 5000;
@@ -30,6 +33,8 @@ export class Operator {
     this.people = new People(rest, account.id, calls, this.settings);
     this.outgoing = new OutgoingCalls(socket, calls, this.settings);
     commands.isMine = (leg) => isMyLeg(leg, this.phone);
+    this.askMe = new AskMe({ socket, rest, account }, this.settings, () => this.people.list());
+    this.askMe.addEventListener("asked", ({ detail }) => this.announce(detail));
     const output = { setCount: setRingingCount, sound: playRingSound, show: showNotification };
     this.alerts = new RingAlerts(calls, this.states, this.settings, output);
   }
@@ -46,9 +51,18 @@ export class Operator {
 
   start() {
     this.people.load();
+    this.askMe.start();
+  }
+
+  /** Report a question like a ringing call. */
+  announce({ id, caller }) {
+    const { settings } = this;
+    if (settings.get("sound")) playRingSound();
+    if (settings.get("notifications")) showNotification(t("ask.title", { caller: partyName(caller) }), "", id);
   }
 
   tick() {
+    this.askMe.tick();
     this.states.update();
     this.people.learnFromCalls();
     this.alerts.tick();
@@ -61,6 +75,10 @@ export class Operator {
       return true;
     }
     const kind = frame.subscribed_key.split(".")[0];
+    if (kind === "pivot") {
+      this.askMe.onEvent(frame);
+      return true;
+    }
     if (kind === "call") this.commands.recordings.onEvent(frame);
     if (kind === "object" && PEOPLE_TYPES.includes(frame.data.type)) {
       this.reloadTimer ??= setTimeout(() => {
@@ -73,6 +91,7 @@ export class Operator {
 
   dispose() {
     clearTimeout(this.reloadTimer);
+    this.askMe.dispose();
     this.alerts.dispose();
     this.outgoing.dispose();
     this.history.dispose();

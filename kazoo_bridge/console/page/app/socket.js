@@ -91,6 +91,12 @@ export class EventSocket extends EventTarget {
     return this.request(message, COMMAND_TIMEOUT_MS);
   }
 
+  /** Answer KAZOO's question about a call with a flow. Throws `Error` with the reason. */
+  answerPivot(pivotId, flow, name) {
+    const data = { account_id: this.accountId, pivot_id: pivotId, flow };
+    return this.request({ action: "pivot", name: name ? `${CLIENT_NAME} (${name})` : CLIENT_NAME, data });
+  }
+
   connect() {
     clearTimeout(this.retryTimer);
     this.retryTimer = undefined;
@@ -140,6 +146,16 @@ export class EventSocket extends EventTarget {
     this.bindings = [...this.bindings, ...added];
     // A connection that breaks meanwhile subscribes again when it is back.
     if (this.state.online) this.subscribe(added).catch(() => {});
+  }
+
+  /** End subscriptions, now and for the next connections. */
+  removeBindings(bindings) {
+    this.bindings = this.bindings.filter((binding) => !bindings.includes(binding));
+    if (!this.state.online) return;
+    for (const binding of bindings) {
+      const data = { account_id: this.accountId, binding };
+      this.request({ action: "unsubscribe", data }).catch(() => {});
+    }
   }
 
   async subscribe(bindings = this.bindings) {

@@ -9,6 +9,7 @@ import { t } from "../strings.js";
 import { notify, withErrorToast } from "../toasts.js";
 import { copyField } from "./copy-field.js";
 import { LimitsForm } from "./limits-form.js";
+import { PivotPoints } from "./pivot-points.js";
 
 /** Characters of a token's id that are shown: enough to tell tokens apart. */
 const ID_LENGTH = 12;
@@ -22,6 +23,7 @@ export class AccountView {
     this.path = (...segments) => accountPath(app.account.id, ...segments);
     this.properties = h("dl", { class: "properties" });
     this.limits = new LimitsForm(app);
+    this.pivots = new PivotPoints(app);
     this.element = h(
       "div",
       {},
@@ -32,6 +34,7 @@ export class AccountView {
         h("section", { class: "card" }, h("h2", {}, t("account.details")), this.properties),
         this.keyCard(),
         h("section", { class: "card" }, h("h2", {}, t("account.limits")), this.limits.element),
+        this.pivots.element,
         this.tokenCard(),
       ),
     );
@@ -47,7 +50,7 @@ export class AccountView {
   }
 
   load() {
-    return Promise.all([this.loadAccount(), this.loadKey(), this.loadTokens(), this.limits.load()]);
+    return Promise.all([this.loadAccount(), this.loadKey(), this.loadTokens(), this.limits.load(), this.pivots.load()]);
   }
 
   // -- the account

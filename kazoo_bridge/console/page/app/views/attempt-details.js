@@ -55,6 +55,7 @@ function links(attempt) {
     { class: "links" },
     h("small", {}, `${t("attempts.id")} `, h("code", {}, attempt.event_id)),
     callId && link("events", t("attempts.callEvents"), "activity"),
+    callId && link("calls", t("events.openCall"), "phone"),
     callId && link("attempts", t("attempts.callAttempts"), "history"),
     copy,
   );

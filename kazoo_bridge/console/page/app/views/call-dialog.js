@@ -5,13 +5,16 @@ import { DIRECTIONS, STATES, accountLeg, callName, legName, stateName } from "..
 import { formatDateTime, formatDuration, now } from "../clock.js";
 import { openDialog } from "../dialogs.js";
 import { button, ensureFocus, h, runOnce, setAttribute, setText, throttle, uniqueId } from "../dom.js";
+import { t } from "../strings.js";
 
 const REDRAW_INTERVAL_MS = 120;
 const TICK_INTERVAL_MS = 1000;
 
-const TRANSFER_TYPES = { blind: "Blind: immediately", attended: "Attended: talk to the target first" };
-const RECORDING_ACTIONS = { start: "Start", stop: "Stop", mask: "Mask", unmask: "Unmask" };
-const INTERCEPT_TARGETS = { number: "Number or extension", device: "Device id", user: "User id" };
+const options = (group, names) => Object.fromEntries(names.map((name) => [name, t(`${group}.${name}`)]));
+
+const TRANSFER_TYPES = options("dialog.transfer", ["blind", "attended"]);
+const RECORDING_ACTIONS = options("dialog.recording", ["start", "stop", "mask", "unmask"]);
+const INTERCEPT_TARGETS = options("dialog.intercept", ["number", "device", "user"]);
 
 /** Open the dialog of a call; `context` has `calls`, `commands` and `settings`. */
 export function openCallDialog(call, context) {
@@ -56,10 +59,10 @@ class CallDialogContent {
       h(
         "dl",
         { class: "properties" },
-        property("State", this.state),
-        property("Direction", this.direction),
-        property("Started", this.started),
-        property("Duration", this.duration),
+        property(t("common.state"), this.state),
+        property(t("dialog.direction"), this.direction),
+        property(t("dialog.started"), this.started),
+        property(t("dialog.duration"), this.duration),
       ),
       this.legs,
     );
@@ -69,10 +72,10 @@ class CallDialogContent {
     const { commands } = this;
     this.hold = button("", () => runAction("hold", this.call, this.context));
     this.park = button("", () => runAction("park", this.call, this.context));
-    this.break = button("Break", () => commands.stopPlayback(this.call, this.selectedLeg), {
-      title: "Stops playback to the leg",
+    this.break = button(t("dialog.break"), () => commands.stopPlayback(this.call, this.selectedLeg), {
+      title: t("dialog.breakHint"),
     });
-    this.hangup = button("Hang up", () => commands.hangup(this.call), { class: "danger" });
+    this.hangup = button(t("action.hangup"), () => commands.hangup(this.call), { class: "danger" });
     return h("div", { class: "buttons start" }, this.hold, this.park, this.break, this.hangup);
   }
 
@@ -90,23 +93,23 @@ class CallDialogContent {
     this.interceptType = select(INTERCEPT_TARGETS);
     this.interceptId = text({ maxlength: 128, placeholder: "2002" });
     this.recordingAction = select(RECORDING_ACTIONS);
-    this.sayText = text({ maxlength: 4096, placeholder: "One moment, please" });
+    this.sayText = text({ maxlength: 4096, placeholder: t("dialog.sayExample") });
     return h(
       "div",
       { class: "command-forms" },
       commandForm(
-        "Transfer",
+        t("transfer.blind"),
         [
-          ["Extension or number", this.transferTarget],
-          ["Type", this.transferType],
+          [t("transfer.target"), this.transferTarget],
+          [t("dialog.type"), this.transferType],
         ],
         () => this.commands.transfer(this.call, this.transferTarget.value.trim(), this.transferType.value),
       ),
       commandForm(
-        "Intercept",
+        t("dialog.intercept"),
         [
-          ["Target type", this.interceptType],
-          ["Target", this.interceptId],
+          [t("dialog.targetType"), this.interceptType],
+          [t("dialog.target"), this.interceptId],
         ],
         () =>
           this.commands.intercept(
@@ -116,10 +119,10 @@ class CallDialogContent {
             this.interceptId.value.trim(),
           ),
       ),
-      commandForm("Record", [["Recording", this.recordingAction]], () =>
+      commandForm(t("dialog.record"), [[t("dialog.recording"), this.recordingAction]], () =>
         this.commands.record(this.call, this.selectedLeg, this.recordingAction.value),
       ),
-      commandForm("Say", [["Text", this.sayText]], () =>
+      commandForm(t("dialog.say"), [[t("dialog.text"), this.sayText]], () =>
         this.commands.say(this.call, this.selectedLeg, this.sayText.value),
       ),
     );
@@ -192,7 +195,7 @@ class CallDialogContent {
         h("code", {}, leg.call_id),
       );
     });
-    this.legs.replaceChildren(h("legend", {}, "Leg for intercept, record, say and break"), ...options);
+    this.legs.replaceChildren(h("legend", {}, t("dialog.leg")), ...options);
     if (hadFocus) this.legs.querySelector("input:checked")?.focus();
   }
 

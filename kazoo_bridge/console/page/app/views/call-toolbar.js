@@ -2,6 +2,7 @@
 
 import { DIRECTIONS } from "../calls.js";
 import { button, h, setAttribute, setText, toResults } from "../dom.js";
+import { icon } from "../icons.js";
 import { LANES } from "../lanes.js";
 import { t } from "../strings.js";
 
@@ -10,7 +11,8 @@ export const PANELS = ["people", "recent"];
 
 export class CallToolbar {
   /**
-   * `callbacks` has `onFilter()` after a filter was changed in the settings, `firstRow()`, `openPreferences()`.
+   * `callbacks` has `onFilter()` after a filter was changed in the settings, `firstRow()`,
+   * `openPreferences()` and `openAskSettings()`.
    */
   constructor(settings, callbacks) {
     Object.assign(this, { settings, callbacks });
@@ -40,12 +42,13 @@ export class CallToolbar {
     this.panels = Object.fromEntries(PANELS.map((panel) => [panel, this.panelButton(panel)]));
     this.panels.recent.append(" ", this.unseen);
     this.phone = button("", callbacks.openPreferences, { class: "phone" });
+    this.ask = button([icon("phone-incoming"), t("ask.button")], callbacks.openAskSettings, {});
     this.element = h(
       "div",
       { class: "operator-bar" },
       h("div", { class: "lane-filters", role: "group", "aria-label": t("calls.lanes") }, Object.values(this.lanes)),
       h("div", { class: "toolbar", role: "search" }, this.search, this.direction, this.count),
-      h("div", { class: "toolbar tools" }, this.phone, Object.values(this.panels)),
+      h("div", { class: "toolbar tools" }, this.phone, this.ask, Object.values(this.panels)),
     );
     this.update({ counts: {}, shown: 0, live: 0 }, 0, false);
   }
@@ -84,6 +87,7 @@ export class CallToolbar {
     for (const panel of PANELS) {
       setAttribute(this.panels[panel], "aria-pressed", String(this.settings.panel === panel));
     }
+    setAttribute(this.ask, "aria-pressed", String(this.settings.get("askFor").length > 0));
     setText(this.phone, phone ? t("phone.mine", { name: phone.name }) : t("phone.choose"));
   }
 }

@@ -5,6 +5,8 @@ import { h, setAttribute, throttle } from "../dom.js";
 import { arrangeInLanes } from "../lanes.js";
 import { freeSlots } from "../park-slots.js";
 import { t } from "../strings.js";
+import { notify } from "../toasts.js";
+import { openAskSettings } from "./ask-settings.js";
 import { openCallDialog } from "./call-dialog.js";
 import { CallGrid } from "./call-grid.js";
 import { CallToolbar } from "./call-toolbar.js";
@@ -42,7 +44,9 @@ export const TABLE_SHORTCUTS = [
 const PANEL_VIEWS = { people: PeoplePanel, recent: RecentPanel };
 
 export class CallsView {
-  constructor(app) {
+  /** `callId`: the id of a leg, whose call is opened as soon as the live calls are known. */
+  constructor(app, callId) {
+    this.callToOpen = callId;
     const { operator, calls, commands } = app;
     Object.assign(this, { operator, calls, commands });
     const { settings, states, history, notes } = operator;
@@ -54,6 +58,7 @@ export class CallsView {
       onFilter: () => this.drawInOrder(),
       firstRow: () => this.grid.firstRow,
       openPreferences: () => openPreferences(operator),
+      openAskSettings: () => openAskSettings(operator),
     });
     this.grid = new CallGrid(this.context, {
       onAction: (call, name, control) => this.act(call, name, control),
@@ -119,6 +124,7 @@ export class CallsView {
     this.grid.draw(lanes, all, filters.sort, empty);
     this.toolbar.update(arranged, this.operator.history.unseen, this.calls.loaded);
     this.focusWhenDue();
+    this.openWhenDue();
   }
 
   drawInOrder() {
@@ -162,6 +168,18 @@ export class CallsView {
     if (!this.isFocusDue || !row?.isConnected) return;
     this.isFocusDue = false;
     if (document.activeElement.contains(row)) row.focus({ preventScroll: true });
+  }
+
+  /** Open the call that the URL names, once: it may have ended by now. */
+  openWhenDue() {
+    const { callToOpen: id, calls } = this;
+    if (!id || !calls.loaded) return;
+    this.callToOpen = undefined;
+    // So that the page, loaded again, does not open it again.
+    history.replaceState(null, "", "#/calls");
+    const call = calls.calls.find((one) => !one.endedAt && one.allLegs.some((leg) => leg.call_id === id));
+    if (call) openCallDialog(call, this.context);
+    else notify(t("calls.hasEnded"));
   }
 
   sortBy(column) {

@@ -9,6 +9,7 @@ export default {
   "calls.shown": { one: "{shown} von {count} Anruf", other: "{shown} von {count} Anrufen" },
   "calls.none": "Keine Anrufe.",
   "calls.noMatch": "Keine passenden Anrufe.",
+  "calls.hasEnded": "Dieser Anruf läuft nicht mehr.",
   "calls.loading": "Warten auf die Anrufe der Anlage…",
   "calls.unavailable": "Anrufe sind nicht verfügbar: {reason}.",
 

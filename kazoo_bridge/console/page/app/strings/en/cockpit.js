@@ -9,6 +9,7 @@ export default {
   "calls.shown": { one: "{shown} of {count} call", other: "{shown} of {count} calls" },
   "calls.none": "No live calls.",
   "calls.noMatch": "No matching calls.",
+  "calls.hasEnded": "This call is no longer live.",
   "calls.loading": "Waiting for the live calls from the switch…",
   "calls.unavailable": "Live calls are unavailable: {reason}.",
 
