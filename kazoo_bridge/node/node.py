@@ -10,7 +10,6 @@ from typing import Any, cast
 from attrs import define, field
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.interfaces import IListeningPort
 
 from kazoo_bridge.calls.service import CallService
 from kazoo_bridge.config import Config, ConfigError
@@ -38,6 +37,7 @@ from kazoo_bridge.node.node_name import node_name
 from kazoo_bridge.node.node_status import StatusReader
 from kazoo_bridge.node.parts import AnyBus, make_bus, make_hook_source, make_retention, make_webhook_stores
 from kazoo_bridge.node.readiness import Readiness
+from kazoo_bridge.node.rest_server import RestServer
 from kazoo_bridge.node.startup import StartupFailed, StoppedWhileStarting, open_port
 from kazoo_bridge.node.storage_wait import StorageWait
 from kazoo_bridge.node.tls_certificates import TlsCertificates
@@ -45,7 +45,6 @@ from kazoo_bridge.pivot.service import PivotService
 from kazoo_bridge.plugins.discovery import find_categories
 from kazoo_bridge.rest.resources.console import WebsocketLocation
 from kazoo_bridge.rest.routes import RestServices, build_resources
-from kazoo_bridge.rest.server.site import LimitedSite, make_site
 from kazoo_bridge.storage.accounts import AccountStore
 from kazoo_bridge.storage.change_feed import ALL, ChangeFeed
 from kazoo_bridge.storage.database import Database
@@ -88,9 +87,8 @@ class Node:
     storage_wait: StorageWait = field(init=False)
     directory_watch: DirectoryWatch = field(init=False)
     certificates: TlsCertificates = field(init=False, factory=TlsCertificates)
-    _site: LimitedSite | None = field(init=False, default=None)
     cluster: Cluster = field(init=False)
-    _port: IListeningPort | None = field(init=False, default=None)
+    rest_server: RestServer = field(init=False)
     _started: bool = field(init=False, default=False)
     _stopping: bool = field(init=False, default=False)
 
@@ -100,6 +98,14 @@ class Node:
             self.reactor, cast(IBus, self.bus), self.directory, self._check_rights
         )
         self.storage_wait = StorageWait(self.reactor)
+        self.rest_server = RestServer(
+            self.reactor,
+            self.config,
+            self.name,
+            cast(IDirectory, self.directory),
+            self.certificates,
+            lambda: self.storage_wait.problem is not None,
+        )
         self.readiness = Readiness(
             self.bus,
             self.database,
@@ -225,12 +231,12 @@ class Node:
         self.retention.startService()
         self.directory.startService()
         try:
-            if self._port is None:
+            if not self.rest_server.is_listening:
                 await self._listen_http()
             await self._listen_websockets()
         finally:
             if self._stopping:
-                await self._stop_listening()
+                await self.rest_server.stop()
                 await self.websockets.stop()
         self._require_not_stopping()
         IService(self.bus).startService()
@@ -256,24 +262,7 @@ class Node:
         await self.hook_source.load()
 
     async def _listen_http(self) -> None:
-        services = self.rest_services()
-        resources = build_resources(services)
-        site = make_site(
-            self.reactor,
-            resources,
-            self.name,
-            services.directory,
-            self.config.http,
-            (*self.config.websockets.trusted_proxies, *self.config.pivot.kazoo_networks),
-            lambda: self.storage_wait.problem is not None,
-        )
-        self._site = site
-        endpoint = self.config.http.endpoint
-        self._port = await open_port(
-            "http.endpoint",
-            endpoint,
-            maybeDeferred(lambda: self.certificates.make_endpoint(self.reactor, endpoint).listen(site)),
-        )
+        await self.rest_server.listen(build_resources(self.rest_services()))
 
     async def _listen_websockets(self) -> None:
         await open_port(
@@ -285,8 +274,7 @@ class Node:
     def configure(self, config: Config) -> None:
         """Apply the limits of a configuration that can change while the node runs."""
         self.websockets.configure(config.websockets)
-        if self._site is not None:
-            self._site.configure(config.http)
+        self.rest_server.configure(config.http)
 
     def read_certificates(self) -> Callable[[], None]:
         """Read the certificates of TLS endpoints again; returns what applies them. Raises `ConfigError`."""
@@ -325,8 +313,7 @@ class Node:
     @property
     def http_host(self) -> str:
         """Host and port of REST, as in a URL; the port is 0 before `start`."""
-        address = self._port.getHost() if self._port is not None else None
-        return f"{getattr(address, 'host', 'localhost')}:{getattr(address, 'port', 0)}"
+        return self.rest_server.host
 
     def _hooks_changed(self, kind: str, subjects: frozenset[str]) -> Deferred[None] | None:
         hooks = self.webhooks.hooks
@@ -371,7 +358,7 @@ class Node:
         await shutdown.run_step("directory: stop consuming", _stop_service(self.directory_watch))
         await shutdown.run_step("queries: stop consuming", self.cluster.responder.stop())
         await shutdown.run_step("webhooks: drain", self.webhooks.drain(forced), bounded=True)
-        await shutdown.run_step("REST: stop listening", self._stop_listening())
+        await shutdown.run_step("REST: stop listening", self.rest_server.stop())
         await shutdown.run_step("bus: disconnect", _stop_service(self.bus))
         await shutdown.run_step("storage: stop following changes", _stop_service(self.change_feed))
         await shutdown.run_step("storage: stop removing old rows", _stop_service(self.retention))
@@ -380,10 +367,6 @@ class Node:
         await shutdown.run_step("hooks: stop", _stop_service(self.hook_source))
         await shutdown.run_step("directory: stop", _stop_service(self.directory))
         await shutdown.run_step("storage: close", self._close_database())
-
-    async def _stop_listening(self) -> None:
-        if self._port is not None:
-            await maybeDeferred(self._port.stopListening)
 
     async def _close_database(self) -> None:
         await maybeDeferred(self.database.close)

@@ -55,8 +55,8 @@ class RestServices:
     `clock` is the reactor. `read_metrics` returns the node's metrics, `readiness_problems` the reasons why
     the node is not ready, `degradations` what else does not work. `pivot_base_uri`: see `PivotResource`.
     `websocket_location` is where browsers find the websockets. `has_system_wide_channels`: super-admins may
-    list the channels of all accounts. `is_embedded`: the bus is inside the process. `may_eavesdrop`: the console
-    offers to listen to calls.
+    list the channels of all accounts. `is_embedded`: the bus is inside the process. `may_eavesdrop`: the
+    console offers to listen to calls.
     """
 
     clock: Any
