@@ -13,11 +13,17 @@ from kazoo_bridge import __version__
 from kazoo_bridge.bus.embedded_queue import MAX_BYTES
 from kazoo_bridge.bus.message_codec import Unreadable
 from kazoo_bridge.node.node import Node
+from kazoo_bridge.webhooks.http.failure_reasons import FAILURE_REASONS
 from tests.node.harness import make_node
 
 pytestmark = pytest.mark.timeout(30)
 
-_BUCKETS = ("0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1.0", "2.5", "5.0", "10.0", "+Inf")
+_BUCKETS = ("0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1.0", "2.5", "5.0", "10.0")
+
+_DELAY_BUCKETS = (
+    *("0.005", "0.025", "0.1", "0.25", "0.5", "1.0", "2.5", "5.0", "10.0", "30.0", "120.0", "600.0"),
+    *("3600.0", "86400.0"),
+)
 
 _PURGES = (
     "changes",
@@ -68,10 +74,14 @@ METRICS = {
     "events_missed": ("counter", "reason"),
     "rows_purged": ("counter", "purge"),
     "attempts": ("counter", "result"),
+    "attempt_failures": ("counter", "reason"),
     "attempt_seconds": ("histogram", "le"),
+    "first_attempt_delay_seconds": ("histogram", "le"),
+    "delivery_delay_seconds": ("histogram", "le"),
     "requests_under_way": ("gauge", ""),
     "requests_queued": ("gauge", ""),
     "deliveries_stored": ("gauge", "status"),
+    "oldest_delivery_seconds": ("gauge", "status"),
     "pivot_requests": ("counter", "result"),
     "pivot_requests_waiting": ("gauge", ""),
     "pivot_answer_seconds": ("histogram", "le"),
@@ -79,6 +89,13 @@ METRICS = {
 
 #: Only with `amqp.zones`.
 METRICS_OF_ZONES = {"zone_up": ("gauge", "zone")}
+
+
+def _empty_histogram(name: str, ends: tuple[str, ...], label: str = "") -> dict[str, float]:
+    """The samples of a histogram without observations; `label` is the value of its label."""
+    value = f"{{{label}}}" if label else ""
+    buckets = {f"{name}_bucket{value}{{{end}}}": 0.0 for end in (*ends, "+Inf")}
+    return {**buckets, f"{name}_count{value}": 0, f"{name}_sum{value}": 0}
 
 
 async def scrape(node: Node) -> str:
@@ -104,7 +121,7 @@ async def test_names_types_and_labels_are_as_documented(node: Node) -> None:
     for family in text_string_to_metric_families(await scrape(node)):
         if family.name.startswith("kazoo_bridge_"):
             labels = {label for sample in family.samples for label in sample.labels}
-            found[family.name.removeprefix("kazoo_bridge_")] = (family.type, "".join(labels))
+            found[family.name.removeprefix("kazoo_bridge_")] = (family.type, ",".join(sorted(labels)))
     assert found == METRICS
 
 
@@ -113,7 +130,8 @@ async def test_every_metric_is_documented(node: Node) -> None:
     page = (Path(__file__).parents[2] / "docs/reference/metrics.md").read_text()
     for name, (kind, label) in (METRICS | METRICS_OF_ZONES).items():
         full_name = f"kazoo_bridge_{name}" + ("_total" if kind == "counter" else "")
-        assert f"`{full_name}{f'{{{label}}}' if label and label != 'le' else ''}`" in page
+        labels = ",".join(one for one in label.split(",") if one != "le")
+        assert f"`{full_name}{f'{{{labels}}}' if labels else ''}`" in page
 
 
 @pytest_twisted.ensureDeferred
@@ -154,19 +172,20 @@ async def test_a_fresh_node_has_all_its_samples(node: Node) -> None:
         **{f"rows_purged_total{{{purge}}}": 0 for purge in _PURGES},
         "attempts_total{failure}": 0,
         "attempts_total{success}": 0,
-        **{f"attempt_seconds_bucket{{{bound}}}": 0 for bound in _BUCKETS},
-        "attempt_seconds_count": 0,
-        "attempt_seconds_sum": 0,
+        **{f"attempt_failures_total{{{reason}}}": 0 for reason in FAILURE_REASONS},
+        **_empty_histogram("attempt_seconds", _BUCKETS),
+        **_empty_histogram("first_attempt_delay_seconds", _DELAY_BUCKETS),
+        **_empty_histogram("delivery_delay_seconds", _DELAY_BUCKETS),
         "requests_under_way": 0,
         "requests_queued": 0,
         "deliveries_stored{pending}": 0,
         "deliveries_stored{held}": 0,
         "deliveries_stored{dead}": 0,
+        "oldest_delivery_seconds{pending}": 0,
+        "oldest_delivery_seconds{held}": 0,
         **{f"pivot_requests_total{{{result}}}": 0 for result in _PIVOT_RESULTS},
         "pivot_requests_waiting": 0,
-        **{f"pivot_answer_seconds_bucket{{{bound}}}": 0 for bound in (*_PIVOT_BUCKETS, "+Inf")},
-        "pivot_answer_seconds_count": 0,
-        "pivot_answer_seconds_sum": 0,
+        **_empty_histogram("pivot_answer_seconds", _PIVOT_BUCKETS),
     }
 
 
@@ -202,7 +221,8 @@ async def test_without_the_storage_only_the_stored_deliveries_are_missing(node: 
     samples = await read_samples(node)
     assert samples["storage_up"] == 0
     assert before.keys() - samples.keys() == {
-        f"deliveries_stored{{{s}}}" for s in ("pending", "held", "dead")
+        *(f"deliveries_stored{{{status}}}" for status in ("pending", "held", "dead")),
+        *(f"oldest_delivery_seconds{{{status}}}" for status in ("pending", "held")),
     }
 
 
