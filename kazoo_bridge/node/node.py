@@ -39,10 +39,12 @@ from kazoo_bridge.node.directory_watch import DirectoryWatch
 from kazoo_bridge.node.graceful_shutdown import ShutdownSequence
 from kazoo_bridge.node.metrics import NodeMetrics
 from kazoo_bridge.node.parts import make_bus, make_hook_source, make_retention
+from kazoo_bridge.node.reactor_lag import ReactorLag
 from kazoo_bridge.pivot.service import PivotService
 from kazoo_bridge.plugins.discovery import find_categories
 from kazoo_bridge.rest.resources.console import WebsocketLocation
 from kazoo_bridge.rest.routes import RestServices, build_resources
+from kazoo_bridge.rest.server.request_metrics import RequestMetrics
 from kazoo_bridge.rest.server.site import make_site
 from kazoo_bridge.storage.accounts import AccountStore
 from kazoo_bridge.storage.change_feed import ALL, ChangeFeed
@@ -94,6 +96,8 @@ class Node:
     pivots: PivotService
     websockets: WebsocketService
     loading: Callable[[], AbstractContextManager[None]]
+    reactor_lag: ReactorLag = field(init=False)
+    request_metrics: RequestMetrics = field(init=False, factory=RequestMetrics)
     metrics: NodeMetrics = field(init=False)
     directory_watch: DirectoryWatch = field(init=False)
     _port: IListeningPort | None = field(init=False, default=None)
@@ -105,11 +109,15 @@ class Node:
         self.directory_watch = DirectoryWatch(
             self.reactor, cast(IBus, self.bus), self.directory, self._check_rights
         )
+        self.reactor_lag = ReactorLag(self.reactor)
         self.metrics = NodeMetrics(
             is_bus_up=lambda: self._bus_problem() is None,
             count_delayed_calls=lambda: len(self.reactor.getDelayedCalls()),
             register_bus=self.bus.register_metrics,
             register_hook_source=self.hook_source.register_metrics,
+            reactor_lag=self.reactor_lag,
+            requests=self.request_metrics,
+            directory=self.directory,
             database=self.database,
             retention=self.retention,
             calls=self.calls,
@@ -217,6 +225,7 @@ class Node:
         self.pivots.start(self.websockets.pivot_clients)
         self.websockets.start()
         self.directory_watch.startService()
+        self.reactor_lag.startService()
         self._started = True
 
     def _require_not_stopping(self) -> None:
@@ -242,6 +251,7 @@ class Node:
             services.directory,
             self.config.http,
             (*self.config.websockets.trusted_proxies, *self.config.pivot.kazoo_networks),
+            self.request_metrics,
         )
         endpoint = self.config.http.endpoint
         self._port = await _open_port(
@@ -338,6 +348,8 @@ class Node:
         await shutdown.run_step("webhooks: write results", self.webhooks.stop())
         await shutdown.run_step("hooks: stop", _stop_service(self.hook_source))
         await shutdown.run_step("directory: stop", _stop_service(self.directory))
+        if self.reactor_lag.running:
+            self.reactor_lag.stopService()
         await shutdown.run_step("storage: close", self._close_database())
 
     async def _stop_listening(self) -> None:

@@ -67,6 +67,9 @@ class WebhookEventHandler:
     _by_exchange: dict[str, list[IEventCategory]] = field(init=False)
     #: Events since the start, by exchange.
     events: Counter[str] = field(init=False, factory=Counter)
+    #: Events in which a category has found something, by its name, and events that have matched a hook.
+    events_by_category: dict[str, int] = field(init=False)
+    matched: int = field(init=False, default=0)
     _without_account: LogThrottle = field(init=False)
     _unknown_account: LogThrottle = field(init=False)
     _owners: OwnerLookup = field(init=False)
@@ -75,6 +78,7 @@ class WebhookEventHandler:
     def __attrs_post_init__(self) -> None:
         self._owners = OwnerLookup(self._clock, self._directory)
         self._by_exchange = _index_by_exchange(self._categories)
+        self.events_by_category = dict.fromkeys((category.name for category in self._categories), 0)
         self._without_account = LogThrottle(self._clock, self._log_without_account)
         self._unknown_account = LogThrottle(self._clock, self._log_unknown_account)
 
@@ -104,7 +108,10 @@ class WebhookEventHandler:
         parts: list[list[_Match]] = []
         incomplete: list[_Incomplete] = []
         for category in self._by_exchange.get(event.exchange, ()):
-            for found in self._read(category, event):
+            occurrences = self._read(category, event)
+            if occurrences:
+                self.events_by_category[category.name] += 1
+            for found in occurrences:
                 occurrence = found if found.account_id is not None else self._with_number_owner(found)
                 account_id = occurrence.account_id
                 if account_id is None:
@@ -223,6 +230,7 @@ class WebhookEventHandler:
         return self._matching(occurrence, account_id, ancestors)
 
     def _deliver(self, matches: list[_Match], event: Event) -> Deferred[None] | Completion | None:
+        self.matched += 1
         if len(matches) == 1:
             hook, occurrence = matches[0]
             delivery = make_delivery(hook, occurrence, event_id(event), self._clock.seconds())

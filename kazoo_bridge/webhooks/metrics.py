@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
@@ -54,13 +55,23 @@ class AttemptMetrics:
     def observe_success(self, delivery: Delivery, began: float, ended: float) -> None:
         """Count a successful attempt at `delivery`. Times are in seconds of the clock of its `created`."""
         self._results["success"] += 1
-        self._seconds.observe(ended - began)
+        # `Durations.observe` three times over: three calls of functions fewer for each event.
+        durations, seconds = self._seconds, ended - began
+        if seconds > 0:
+            durations.total += seconds
+        durations.counts[bisect_left(_ATTEMPT_BUCKETS, seconds)] += 1
         # A person has asked for a replay: its delay says nothing about this service.
-        if delivery.replayed_at is None:
-            created = delivery.created
-            self._delivery_delays.observe(ended - created)
-            if not delivery.attempts:
-                self._first_delays.observe(began - created)
+        if delivery.replayed_at is not None:
+            return
+        durations, seconds = self._delivery_delays, ended - delivery.created
+        if seconds > 0:
+            durations.total += seconds
+        durations.counts[bisect_left(_DELAY_BUCKETS, seconds)] += 1
+        if not delivery.attempts:
+            durations, seconds = self._first_delays, began - delivery.created
+            if seconds > 0:
+                durations.total += seconds
+            durations.counts[bisect_left(_DELAY_BUCKETS, seconds) if seconds > 0.005 else 0] += 1
 
     def observe_failure(self, delivery: Delivery, began: float, ended: float, reason: str) -> None:
         """Count a failed attempt like `observe_success`. `reason` is one of `FAILURE_REASONS`."""

@@ -64,6 +64,7 @@ class WebsocketService:
     streams: EventStreams
     fanout: EventFanout
     server: ServerContext
+    resumer: SessionResumer
     _reactor: Any
     _endpoint: str
     _responder: SocketQueryResponder
@@ -120,6 +121,7 @@ class WebsocketService:
             streams=EventStreams(context, subscriptions, resumer),
             fanout=fanout,
             server=context,
+            resumer=resumer,
             reactor=reactor,
             endpoint=settings.endpoint,
             responder=SocketQueryResponder(bus, node, sessions, directory),
@@ -176,6 +178,13 @@ class WebsocketService:
             "socket_events_dropped",
             "Events dropped because a client read too slowly",
             lambda: self.server.flusher.dropped,
+        )
+        register_labelled_counter(
+            registry,
+            "socket_resumes",
+            "Clients that have continued a session",
+            "result",
+            lambda: self.resumer.results,
         )
         admission = self.server.admission
         register_gauge(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped] # it has no types
 
-from tests.node.test_metrics import METRICS, METRICS_OF_ZONES
+from tests.node.test_metrics import ALL_METRICS
 
 RULES: Any = yaml.safe_load((Path(__file__).parents[2] / "etc/alerts.yml").read_text())
 ALERTS: list[Any] = [rule for group in RULES["groups"] for rule in group["rules"]]
@@ -20,8 +20,7 @@ def test_an_alert_is_complete_and_its_metrics_exist(rule: Any) -> None:
     assert rule["alert"].startswith("KazooBridge")
     assert rule["labels"]["severity"] in ("critical", "warning", "info")
     assert rule["annotations"].keys() == {"summary", "description"}
-    metrics = METRICS | METRICS_OF_ZONES
-    known = {f"{name}_total" if kind == "counter" else name for name, (kind, _) in metrics.items()}
+    known = {f"{name}_total" if kind == "counter" else name for name, (kind, _) in ALL_METRICS.items()}
     used = re.findall(r"\bkazoo_bridge_(\w+)", rule["expr"].replace("kazoo_bridge.", ""))
     assert set(used) <= known
     assert used or "rabbitmq_" in rule["expr"]

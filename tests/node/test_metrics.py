@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 from typing import get_args
 
@@ -9,11 +10,13 @@ from prometheus_client import REGISTRY
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+import twisted
 from kazoo_bridge import __version__
 from kazoo_bridge.bus.embedded_queue import MAX_BYTES
 from kazoo_bridge.bus.message_codec import Unreadable
 from kazoo_bridge.node.node import Node
 from kazoo_bridge.webhooks.http.failure_reasons import FAILURE_REASONS
+from kazoo_bridge.websockets.sessions.resume import RESUME_RESULTS
 from tests.node.harness import make_node
 
 pytestmark = pytest.mark.timeout(30)
@@ -43,6 +46,17 @@ _PIVOT_BUCKETS = ("0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1.0",
 #: Metric -> type and label, as documented in docs/reference/metrics.md.
 METRICS = {
     "info": ("gauge", "version"),
+    "build_info": ("gauge", "python,twisted,version"),
+    "reactor_lag_seconds": ("histogram", "le"),
+    "storage_seconds": ("histogram", "le,operation"),
+    "http_requests": ("counter", "route,status"),
+    "auth_failures": ("counter", "client"),
+    "directory_cache_lookups": ("counter", "cache,result"),
+    "unacknowledged": ("gauge", ""),
+    "socket_resumes": ("counter", "result"),
+    "webhook_category_events": ("counter", "category"),
+    "webhook_events_matched": ("counter", ""),
+    "hooks": ("gauge", "state"),
     "bus_up": ("gauge", ""),
     "storage_up": ("gauge", ""),
     "delayed_calls": ("gauge", ""),
@@ -90,6 +104,12 @@ METRICS = {
 #: Only with `amqp.zones`.
 METRICS_OF_ZONES = {"zone_up": ("gauge", "zone")}
 
+#: Only with a broker.
+METRICS_OF_AMQP = {"bus_connects": ("counter", "connection")}
+
+#: All of them.
+ALL_METRICS = METRICS | METRICS_OF_ZONES | METRICS_OF_AMQP
+
 
 def _empty_histogram(name: str, ends: tuple[str, ...], label: str = "") -> dict[str, float]:
     """The samples of a histogram without observations; `label` is the value of its label."""
@@ -108,7 +128,7 @@ async def read_samples(node: Node) -> dict[str, float]:
     for family in text_string_to_metric_families(await scrape(node)):
         if family.name.startswith("kazoo_bridge_"):
             for sample in family.samples:
-                labels = "".join(f"{{{value}}}" for value in sample.labels.values())
+                labels = "".join(f"{{{value}}}" for _, value in sorted(sample.labels.items()))
                 samples[sample.name.removeprefix("kazoo_bridge_") + labels] = sample.value
     return samples
 
@@ -116,6 +136,7 @@ async def read_samples(node: Node) -> dict[str, float]:
 @pytest_twisted.ensureDeferred
 async def test_names_types_and_labels_are_as_documented(node: Node) -> None:
     node.webhooks.event_handler.events["callevt"] += 1
+    node.request_metrics.count("GET /healthz", 200)
     node.websockets.sessions.closed_by_code[4000] += 1
     found = {}
     for family in text_string_to_metric_families(await scrape(node)):
@@ -128,7 +149,7 @@ async def test_names_types_and_labels_are_as_documented(node: Node) -> None:
 @pytest_twisted.ensureDeferred
 async def test_every_metric_is_documented(node: Node) -> None:
     page = (Path(__file__).parents[2] / "docs/reference/metrics.md").read_text()
-    for name, (kind, label) in (METRICS | METRICS_OF_ZONES).items():
+    for name, (kind, label) in ALL_METRICS.items():
         full_name = f"kazoo_bridge_{name}" + ("_total" if kind == "counter" else "")
         labels = ",".join(one for one in label.split(",") if one != "le")
         assert f"`{full_name}{f'{{{labels}}}' if labels else ''}`" in page
@@ -138,8 +159,19 @@ async def test_every_metric_is_documented(node: Node) -> None:
 async def test_a_fresh_node_has_all_its_samples(node: Node) -> None:
     samples = await read_samples(node)
     assert samples.pop("delayed_calls") >= 0
+    # The node has read its storage, and may have measured its reactor.
+    for name in [name for name in samples if name.startswith(("storage_seconds_", "reactor_lag_seconds_"))]:
+        assert samples.pop(name) >= 0
     assert samples == {
         f"info{{{__version__}}}": 1,
+        f"build_info{{{platform.python_version()}}}{{{twisted.__version__}}}{{{__version__}}}": 1,
+        **{f"auth_failures_total{{{client}}}": 0 for client in ("rest", "login", "websocket")},
+        **{f"directory_cache_lookups_total{{local_tokens}}{{{result}}}": 0 for result in ("hit", "miss")},
+        "unacknowledged": 0,
+        **{f"socket_resumes_total{{{result}}}": 0 for result in RESUME_RESULTS},
+        **{f"webhook_category_events_total{{{one.name}}}": 0 for one in node.categories},
+        "webhook_events_matched_total": 0,
+        **{f"hooks{{{state}}}": 0 for state in ("enabled", "suspended", "failed")},
         "bus_up": 1,
         "storage_up": 1,
         "watched_accounts": 0,

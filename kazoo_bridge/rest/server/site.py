@@ -9,6 +9,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from twisted.python.failure import Failure
+from twisted.web.http import Request as HttpRequest
 from twisted.web.http import combinedLogFormatter
 from twisted.web.server import Request, Site
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
@@ -27,6 +28,7 @@ from kazoo_bridge.rest.http.routing import Resource, make_app
 from kazoo_bridge.rest.server.connection_budget import ConnectionBudget, RefusedConnection
 from kazoo_bridge.rest.server.connection_limits import ChannelLimits
 from kazoo_bridge.rest.server.http_channel import LimitedHTTPChannel, LimitedRequest
+from kazoo_bridge.rest.server.request_metrics import RequestMetrics
 from kazoo_bridge.rest.server.root_resource import RootResource
 
 #: KAZOO's tokens in a path, as of ``GET /v2/user_auth/TOKEN``, which crossbar has.
@@ -44,11 +46,13 @@ def make_site(
     directory: IDirectory,
     http: Http,
     trusted_proxies: Iterable[str] = (),
+    metrics: RequestMetrics | None = None,
 ) -> Site:
     """Return a site that serves `resources`, and answers every other path and method with KAZOO's errors.
 
     `node` is the node's name in responses, `directory` knows the clients, `http` has the limits.
-    `trusted_proxies` are networks whose connections are those of many clients, or of many calls.
+    `trusted_proxies` are networks whose connections are those of many clients, or of many calls. `metrics`
+    counts the requests.
     """
     app = make_app(resources)
 
@@ -61,6 +65,7 @@ def make_site(
     site = LimitedSite(
         ChannelLimits.from_config(reactor, http),
         ConnectionBudget.from_config(reactor, http, [ip_network(network) for network in trusted_proxies]),
+        metrics or RequestMetrics(),
         RootResource(app, node, directory, limiter, reactor, http.max_page_bytes),
         requestFactory=LimitedRequest,
         logFormatter=_format_access_log,
@@ -75,9 +80,15 @@ class LimitedSite(Site):
     """A site whose connections have limits."""
 
     def __init__(
-        self, limits: ChannelLimits, budget: ConnectionBudget, *arguments: Any, **options: Any
+        self,
+        limits: ChannelLimits,
+        budget: ConnectionBudget,
+        metrics: RequestMetrics,
+        *arguments: Any,
+        **options: Any,
     ) -> None:
         super().__init__(*arguments, **options)
+        self._metrics = metrics
         self._limits = limits
         self.budget = budget
         # Any callable will do.
@@ -88,6 +99,11 @@ class LimitedSite(Site):
         if not self.budget.accepts(addr):
             return None if self.budget.is_plain else RefusedConnection()
         return super().buildProtocol(addr)
+
+    def log(self, request: HttpRequest) -> None:
+        """Count an answered request, and write its line of the access log."""
+        self._metrics.count(getattr(request, "route", ""), request.code)
+        super().log(request)
 
     def stopFactory(self) -> None:
         """Leave no delayed call when the last port is closed."""
