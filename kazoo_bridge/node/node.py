@@ -38,6 +38,7 @@ from kazoo_bridge.node.account_manager import AccountManager, follow_deletion
 from kazoo_bridge.node.directory_watch import DirectoryWatch
 from kazoo_bridge.node.graceful_shutdown import ShutdownSequence
 from kazoo_bridge.node.metrics import NodeMetrics
+from kazoo_bridge.node.metrics_server import MetricsServer
 from kazoo_bridge.node.parts import make_bus, make_hook_source, make_retention
 from kazoo_bridge.node.reactor_lag import ReactorLag
 from kazoo_bridge.pivot.service import PivotService
@@ -99,6 +100,7 @@ class Node:
     reactor_lag: ReactorLag = field(init=False)
     request_metrics: RequestMetrics = field(init=False, factory=RequestMetrics)
     metrics: NodeMetrics = field(init=False)
+    metrics_server: MetricsServer = field(init=False)
     directory_watch: DirectoryWatch = field(init=False)
     _port: IListeningPort | None = field(init=False, default=None)
     _started: bool = field(init=False, default=False)
@@ -124,6 +126,15 @@ class Node:
             pivots=self.pivots,
             webhooks=self.webhooks,
             websockets=self.websockets,
+        )
+        self.metrics_server = MetricsServer(
+            self.reactor,
+            self.config.metrics.endpoint,
+            self.name,
+            cast(IDirectory, self.directory),
+            self.config.http,
+            self.metrics.read,
+            self.request_metrics,
         )
 
     @classmethod
@@ -257,6 +268,8 @@ class Node:
         self._port = await _open_port(
             "http.endpoint", endpoint, serverFromString(self.reactor, endpoint).listen(site)
         )
+        scrapes = Deferred.fromCoroutine(self.metrics_server.listen())
+        await _open_port("metrics.endpoint", self.config.metrics.endpoint, scrapes)
         await _open_port(
             "websockets.endpoint",
             self.config.websockets.endpoint,
@@ -281,7 +294,7 @@ class Node:
             pivots=cast(IPivots, self.pivots),
             pivot_base_uri=self.config.pivot.base_uri,
             websocket_location=location,
-            read_metrics=self.metrics.read,
+            read_metrics=None if self.config.metrics.endpoint else self.metrics.read,
             readiness_problems=self.readiness_problems,
             degradations=self.degradations,
             has_system_wide_channels=self.config.calls.system_wide_channels,
@@ -355,6 +368,7 @@ class Node:
     async def _stop_listening(self) -> None:
         if self._port is not None:
             await maybeDeferred(self._port.stopListening)
+        await self.metrics_server.stop()
 
     async def _close_database(self) -> None:
         await maybeDeferred(self.database.close)
