@@ -7,8 +7,9 @@ Each package registers its metrics in the `CollectorRegistry` that it receives; 
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, repeat
 
 from attrs import frozen
 from prometheus_client import CollectorRegistry, Gauge
@@ -94,30 +95,40 @@ class Durations:
             self.total += seconds
         self.counts[bisect_left(self.ends, seconds)] += 1
 
+    def observe_all(self, seconds: Sequence[float]) -> None:
+        """Count many durations, at a fraction of the time of `observe` for each."""
+        self.total += sum(seconds) if min(seconds, default=0) >= 0 else sum(max(0, one) for one in seconds)
+        for index, count in Counter(map(bisect_left, repeat(self.ends), seconds)).items():
+            self.counts[index] += count
+
 
 def register_histogram(
     registry: CollectorRegistry,
     name: str,
     documentation: str,
-    durations: Durations | Mapping[str, Durations],
+    read: Callable[[], Durations | Mapping[str, Durations]],
     label: str = "",
 ) -> None:
-    """Register a histogram; with `label`, `durations` are those of each of its values."""
-    by_value = {"": durations} if isinstance(durations, Durations) else durations
-    registry.register(_HistogramReader(name, documentation, by_value, label))
+    """Register a histogram, which is read at each scrape.
+
+    With `label`, `read` returns the durations of each of its values.
+    """
+    registry.register(_HistogramReader(name, documentation, read, label))
 
 
 @frozen(eq=False)
 class _HistogramReader(Collector):
     _name: str
     _documentation: str
-    _durations: Mapping[str, Durations]
+    _read: Callable[[], Durations | Mapping[str, Durations]]
     _label: str
 
     def collect(self) -> Iterator[Metric]:
+        read = self._read()
+        durations = {"": read} if isinstance(read, Durations) else read
         labels = [self._label] if self._label else []
         family = HistogramMetricFamily(f"{NAMESPACE}_{self._name}", self._documentation, labels=labels)
-        for value, one in sorted(self._durations.items()):
+        for value, one in sorted(durations.items()):
             ends = [*map(str, one.ends), "+Inf"]
             buckets = list(zip(ends, accumulate(one.counts), strict=True))
             family.add_metric([value] if self._label else [], buckets, one.total)

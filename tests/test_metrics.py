@@ -90,9 +90,19 @@ def test_a_duration_below_zero_counts_as_zero() -> None:
     assert (durations.counts, durations.total) == ([1, 0, 0], 0.0)
 
 
+@pytest.mark.parametrize("seconds", [[], [0.05, 0.1, 0.5, 7.0], [-3600.0, 0.5]])
+def test_many_durations_are_counted_like_each(seconds: list[float]) -> None:
+    one_by_one, together = Durations((0.1, 1.0)), Durations((0.1, 1.0))
+    for one in seconds:
+        one_by_one.observe(one)
+    together.observe_all(seconds)
+    assert together.counts == one_by_one.counts
+    assert together.total == pytest.approx(one_by_one.total)
+
+
 def test_a_histogram_is_read_at_each_scrape() -> None:
     registry, durations = CollectorRegistry(), Durations((0.5, 1.0))
-    register_histogram(registry, "waits", "Waits", durations)
+    register_histogram(registry, "waits", "Waits", lambda: durations)
     durations.observe(0.75)
     assert text_of(registry)[1:] == [
         "# TYPE kazoo_bridge_waits histogram",
@@ -106,7 +116,7 @@ def test_a_histogram_is_read_at_each_scrape() -> None:
 
 def test_a_labelled_histogram_has_the_durations_of_each_value() -> None:
     registry, reads, writes = CollectorRegistry(), Durations((1.0,)), Durations((1.0,))
-    register_histogram(registry, "waits", "Waits", {"write": writes, "read": reads}, "operation")
+    register_histogram(registry, "waits", "Waits", lambda: {"write": writes, "read": reads}, "operation")
     writes.observe(2.0)
     counts = [line for line in text_of(registry) if "_count" in line]
     assert counts == [

@@ -49,7 +49,7 @@ class ReactorLag(Service):
             registry,
             "reactor_lag_seconds",
             "Seconds by which calls of the reactor are late, measured every second",
-            self._durations,
+            lambda: self._durations,
         )
 
     def _schedule(self) -> None:

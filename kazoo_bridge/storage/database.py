@@ -80,7 +80,7 @@ class Database:
             registry,
             "storage_seconds",
             "Duration of transactions in seconds, with the wait for a thread",
-            self._durations,
+            lambda: self._durations,
             "operation",
         )
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from operator import sub
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
@@ -26,6 +26,9 @@ _ATTEMPT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.
 #: slot or for their receiver's recovery, and retries go on for days.
 _DELAY_BUCKETS = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0, 600.0, 3600.0, 86400.0)
 
+#: Successful first attempts that are counted together.
+_MAX_COLLECTED = 512
+
 #: Seconds between two counts of all stored deliveries, at least.
 COUNT_INTERVAL = 15.0
 
@@ -42,7 +45,8 @@ MAX_COUNT_SHARE = 0.02
 class AttemptMetrics:
     """Counts delivery attempts by result, why they fail, how long they take, and how late they are.
 
-    It is counted in plain numbers: prometheus-client's metrics take a lock for each change.
+    It is counted in plain numbers: prometheus-client's metrics take a lock for each change. First attempts
+    that succeed, the most common ones, are collected and counted together.
     """
 
     def __init__(self) -> None:
@@ -51,27 +55,22 @@ class AttemptMetrics:
         self._seconds = Durations(_ATTEMPT_BUCKETS)
         self._first_delays = Durations(_DELAY_BUCKETS)
         self._delivery_delays = Durations(_DELAY_BUCKETS)
+        #: When the event of a first attempt was received, when it began, and when it succeeded.
+        self._collected: list[tuple[float, float, float]] = []
 
     def observe_success(self, delivery: Delivery, began: float, ended: float) -> None:
         """Count a successful attempt at `delivery`. Times are in seconds of the clock of its `created`."""
-        self._results["success"] += 1
-        # `Durations.observe` three times over: three calls of functions fewer for each event.
-        durations, seconds = self._seconds, ended - began
-        if seconds > 0:
-            durations.total += seconds
-        durations.counts[bisect_left(_ATTEMPT_BUCKETS, seconds)] += 1
-        # A person has asked for a replay: its delay says nothing about this service.
-        if delivery.replayed_at is not None:
+        if not delivery.attempts and delivery.replayed_at is None:
+            collected = self._collected
+            collected.append((delivery.created, began, ended))
+            if len(collected) >= _MAX_COLLECTED:
+                self._count_collected()
             return
-        durations, seconds = self._delivery_delays, ended - delivery.created
-        if seconds > 0:
-            durations.total += seconds
-        durations.counts[bisect_left(_DELAY_BUCKETS, seconds)] += 1
-        if not delivery.attempts:
-            durations, seconds = self._first_delays, began - delivery.created
-            if seconds > 0:
-                durations.total += seconds
-            durations.counts[bisect_left(_DELAY_BUCKETS, seconds) if seconds > 0.005 else 0] += 1
+        self._results["success"] += 1
+        self._seconds.observe(ended - began)
+        # A person has asked for a replay: its delay says nothing about this service.
+        if delivery.replayed_at is None:
+            self._delivery_delays.observe(ended - delivery.created)
 
     def observe_failure(self, delivery: Delivery, began: float, ended: float, reason: str) -> None:
         """Count a failed attempt like `observe_success`. `reason` is one of `FAILURE_REASONS`."""
@@ -84,7 +83,11 @@ class AttemptMetrics:
     def register(self, registry: CollectorRegistry) -> None:
         """Export the metrics in `registry`."""
         register_labelled_counter(
-            registry, "attempts", "Delivery attempts by result", "result", lambda: self._results
+            registry,
+            "attempts",
+            "Delivery attempts by result",
+            "result",
+            lambda: self._count_collected()._results,
         )
         register_labelled_counter(
             registry,
@@ -94,20 +97,34 @@ class AttemptMetrics:
             lambda: self._failures,
         )
         register_histogram(
-            registry, "attempt_seconds", "Duration of delivery attempts in seconds", self._seconds
+            registry,
+            "attempt_seconds",
+            "Duration of delivery attempts in seconds",
+            lambda: self._count_collected()._seconds,
         )
         register_histogram(
             registry,
             "first_attempt_delay_seconds",
             "Seconds from the reception of an event to the first attempt",
-            self._first_delays,
+            lambda: self._count_collected()._first_delays,
         )
         register_histogram(
             registry,
             "delivery_delay_seconds",
             "Seconds from the reception of an event to its successful delivery",
-            self._delivery_delays,
+            lambda: self._count_collected()._delivery_delays,
         )
+
+    def _count_collected(self) -> AttemptMetrics:
+        """Count what is collected; returns this."""
+        if self._collected:
+            created, began, ended = zip(*self._collected, strict=True)
+            self._collected.clear()
+            self._results["success"] += len(ended)
+            self._seconds.observe_all(list(map(sub, ended, began)))
+            self._first_delays.observe_all(list(map(sub, began, created)))
+            self._delivery_delays.observe_all(list(map(sub, ended, created)))
+        return self
 
 
 class StoredDeliveryMetrics(Collector):

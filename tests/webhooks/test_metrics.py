@@ -92,6 +92,15 @@ def test_delays_are_counted_from_the_reception_of_the_event() -> None:
     assert (value("delivery_delay_seconds_count"), value("delivery_delay_seconds_sum")) == (1, 31)
 
 
+def test_many_successes_are_all_counted() -> None:
+    metrics, value = registered()
+    for _ in range(1500):
+        metrics.observe_success(_delivery(created=100.0), 100.5, 102.0)
+    assert value("attempts_total", result="success") == 1500
+    for name, total in (("attempt", 2250), ("first_attempt_delay", 750), ("delivery_delay", 3000)):
+        assert (value(f"{name}_seconds_count"), value(f"{name}_seconds_sum")) == (1500, total)
+
+
 def test_the_delay_of_a_replay_is_not_counted() -> None:
     metrics, value = registered()
     replayed = _delivery(created=100.0, replayed_at=9000.0)
