@@ -2,12 +2,16 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
 from kazoo_bridge.metrics import (
+    Durations,
     register_counter,
+    register_counters,
     register_gauge,
+    register_histogram,
     register_labelled_counter,
     register_labelled_gauge,
 )
@@ -59,4 +63,63 @@ def test_a_labelled_gauge_has_a_sample_for_each_value() -> None:
         "# TYPE kazoo_bridge_zones gauge",
         'kazoo_bridge_zones{zone="1"} 1.0',
         'kazoo_bridge_zones{zone="2"} 0.0',
+    ]
+
+
+def test_counters_have_a_sample_for_each_tuple_of_labels() -> None:
+    registry = CollectorRegistry()
+    counts: dict[tuple[str, ...], float] = {("b", "2"): 4, ("a", "1"): 3}
+    register_counters(registry, "requests", "Requests", ("route", "status"), lambda: counts)
+    assert text_of(registry)[2:] == [
+        'kazoo_bridge_requests_total{route="a",status="1"} 3.0',
+        'kazoo_bridge_requests_total{route="b",status="2"} 4.0',
+    ]
+
+
+def test_durations_are_counted_in_the_bucket_whose_end_they_do_not_exceed() -> None:
+    durations = Durations((0.1, 1.0))
+    for seconds in (0.05, 0.1, 0.5, 7.0):
+        durations.observe(seconds)
+    assert durations.counts == [2, 1, 1]
+    assert durations.total == pytest.approx(7.65)
+
+
+def test_a_duration_below_zero_counts_as_zero() -> None:
+    durations = Durations((0.1, 1.0))
+    durations.observe(-3600.0)
+    assert (durations.counts, durations.total) == ([1, 0, 0], 0.0)
+
+
+@pytest.mark.parametrize("seconds", [[], [0.05, 0.1, 0.5, 7.0], [-3600.0, 0.5]])
+def test_many_durations_are_counted_like_each(seconds: list[float]) -> None:
+    one_by_one, together = Durations((0.1, 1.0)), Durations((0.1, 1.0))
+    for one in seconds:
+        one_by_one.observe(one)
+    together.observe_all(seconds)
+    assert together.counts == one_by_one.counts
+    assert together.total == pytest.approx(one_by_one.total)
+
+
+def test_a_histogram_is_read_at_each_scrape() -> None:
+    registry, durations = CollectorRegistry(), Durations((0.5, 1.0))
+    register_histogram(registry, "waits", "Waits", lambda: durations)
+    durations.observe(0.75)
+    assert text_of(registry)[1:] == [
+        "# TYPE kazoo_bridge_waits histogram",
+        'kazoo_bridge_waits_bucket{le="0.5"} 0.0',
+        'kazoo_bridge_waits_bucket{le="1.0"} 1.0',
+        'kazoo_bridge_waits_bucket{le="+Inf"} 1.0',
+        "kazoo_bridge_waits_count 1.0",
+        "kazoo_bridge_waits_sum 0.75",
+    ]
+
+
+def test_a_labelled_histogram_has_the_durations_of_each_value() -> None:
+    registry, reads, writes = CollectorRegistry(), Durations((1.0,)), Durations((1.0,))
+    register_histogram(registry, "waits", "Waits", lambda: {"write": writes, "read": reads}, "operation")
+    writes.observe(2.0)
+    counts = [line for line in text_of(registry) if "_count" in line]
+    assert counts == [
+        'kazoo_bridge_waits_count{operation="read"} 0.0',
+        'kazoo_bridge_waits_count{operation="write"} 1.0',
     ]

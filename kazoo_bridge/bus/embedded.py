@@ -16,7 +16,12 @@ from zope.interface import implementer
 from kazoo_bridge.bus.embedded_queue import MAX_BYTES, EmbeddedQueue, QueuedMessage
 from kazoo_bridge.bus.message_codec import encode
 from kazoo_bridge.bus.message_decoder import MessageDecoder
-from kazoo_bridge.bus.queue_metrics import QueueLevel, register_binding_metrics, register_queue_metrics
+from kazoo_bridge.bus.queue_metrics import (
+    QueueLevel,
+    register_binding_metrics,
+    register_queue_metrics,
+    register_unacknowledged,
+)
 from kazoo_bridge.bus.request_reply import DoneWhen, RequestReplyClient, publish_reply
 from kazoo_bridge.interfaces import BusUnavailable, EventHandler, IBus, IConsumer, Queue, Topic, Unroutable
 from kazoo_bridge.kazoo import EXCHANGES, MAX_SHORT_STRING_BYTES, Event
@@ -195,6 +200,9 @@ class EmbeddedBus(Service):
         self._decoder.register_metrics(registry)
         register_queue_metrics(registry, self._level)
         register_binding_metrics(registry, self.missing_bindings)
+        register_unacknowledged(
+            registry, lambda: sum(queue.unacknowledged for queue in self._queues.values())
+        )
         register_counter(
             registry,
             "queue_dropped",

@@ -103,6 +103,11 @@ class EmbeddedQueue:
         return self._dropped.total
 
     @property
+    def unacknowledged(self) -> int:
+        """Number of messages that consumers have received and not acknowledged, unless they need not."""
+        return sum(one.unacknowledged for one in self._subscriptions if one.acknowledge)
+
+    @property
     def has_consumers(self) -> bool:
         """Whether the queue has a consumer."""
         return bool(self._subscriptions)

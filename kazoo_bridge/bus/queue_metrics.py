@@ -14,6 +14,16 @@ from kazoo_bridge.metrics import register_gauge
 _MIN_COUNT = 1000
 
 
+def register_unacknowledged(registry: CollectorRegistry, read: Callable[[], float]) -> None:
+    """Register the number of messages that this node has received and not acknowledged."""
+    register_gauge(
+        registry,
+        "unacknowledged",
+        "Messages that this node has received and not acknowledged yet",
+        read,
+    )
+
+
 @define
 class BodySizes:
     """Number and total size, in bytes, of the messages received so far. Recent ones count more."""

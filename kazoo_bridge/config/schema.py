@@ -32,6 +32,7 @@ from kazoo_bridge.config.validators import (
     check_folder,
     check_log_levels,
     check_networks,
+    check_optional_endpoint,
     check_origins,
     check_proxy_uri,
     check_region,
@@ -132,6 +133,13 @@ class Http:
     connections_per_second: int = _integer(50, 0, 1_000_000)
     connection_burst: int = _integer(200, 1, 1_000_000)
     max_page_bytes: int = _integer(1_048_576, 65_536, 67_108_864)
+
+
+@frozen
+class Metrics:
+    """Where the metrics for Prometheus are served; empty: beside REST."""
+
+    endpoint: str = _checked("", check_optional_endpoint)
 
 
 @frozen
@@ -343,6 +351,7 @@ class Config:
     amqp: Amqp = Amqp()
     storage: Storage = Storage()
     http: Http = Http()
+    metrics: Metrics = Metrics()
     websockets: Websockets = Websockets()
     calls: Calls = Calls()
     pivot: Pivot = Pivot()

@@ -105,6 +105,12 @@ def check_endpoint(value: str) -> None:
         ) from None
 
 
+def check_optional_endpoint(value: str) -> None:
+    """Check the description of a Twisted server endpoint, or nothing."""
+    if value:
+        check_endpoint(value)
+
+
 def check_networks(value: Sequence[str]) -> None:
     """Check IP networks in CIDR form."""
     for one in value:

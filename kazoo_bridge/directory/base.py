@@ -9,6 +9,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
+from kazoo_bridge.directory.ttl_cache import CacheLookups
 from kazoo_bridge.interfaces import (
     UNKNOWN_PEOPLE,
     Account,
@@ -35,6 +36,11 @@ class BaseDirectory(Service):
     def rights_revision(self) -> int:
         """A number that changes when rights may have ended: those of a token in memory, or of an account."""
         return 0
+
+    @property
+    def cache_lookups(self) -> Mapping[str, CacheLookups]:
+        """What the caches have known, by name; empty without a cache."""
+        return {}
 
     def stopService(self) -> Deferred[None]:
         """Stop; fires when nothing is under way any more."""

@@ -11,6 +11,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from zope.interface import implementer
 
 from kazoo_bridge.directory.base import BaseDirectory
+from kazoo_bridge.directory.ttl_cache import CacheLookups
 from kazoo_bridge.interfaces import (
     UNKNOWN_PEOPLE,
     Account,
@@ -52,6 +53,11 @@ class DirectoryChain(BaseDirectory):
     def rights_revision(self) -> int:
         """A number that changes when the revision of any directory does, which only grow."""
         return sum(directory.rights_revision for directory in self._directories)
+
+    @property
+    def cache_lookups(self) -> Mapping[str, CacheLookups]:
+        """The lookups of every directory."""
+        return {name: one for directory in self._directories for name, one in directory.cache_lookups.items()}
 
     async def load(self) -> None:
         """Load every directory. Raises `StorageUnavailable` for the first that cannot be loaded."""

@@ -17,7 +17,7 @@ from kazoo_bridge.directory.ended_tokens import EndedTokens
 from kazoo_bridge.directory.jwt_claims import ALGORITHMS, ONLY_THE_SIGNATURE, may_be_token, parse_time
 from kazoo_bridge.directory.jwt_keys import KeyFile
 from kazoo_bridge.directory.member_documents import is_member_id
-from kazoo_bridge.directory.ttl_cache import TtlCache
+from kazoo_bridge.directory.ttl_cache import CacheLookups, TtlCache
 from kazoo_bridge.interfaces import Account, IDirectory, Principal, TokenRestrictions
 from kazoo_bridge.kazoo import is_account_id
 
@@ -41,6 +41,7 @@ class JwtDirectory(BaseDirectory):
         self._issuer = issuer
         self._revision = 0
         self._principals: TtlCache[Principal] = TtlCache(MAX_CACHED)
+        self._token_lookups = CacheLookups()
         self._ended = EndedTokens(MAX_CACHED)
         self._keys = KeyFile(clock, path, self._on_keys_changed)
 
@@ -51,6 +52,11 @@ class JwtDirectory(BaseDirectory):
             return cls(clock, config.jwt.keys, config.jwt.issuer)
         except ValueError as error:
             raise ConfigError([f"jwt.keys: {error}"]) from None
+
+    @property
+    def cache_lookups(self) -> Mapping[str, CacheLookups]:
+        """The lookups of tokens."""
+        return {"jwt_tokens": self._token_lookups}
 
     @property
     def rights_revision(self) -> int:
@@ -80,7 +86,10 @@ class JwtDirectory(BaseDirectory):
             return succeed(None)
         digest, now = sha256(token.encode("ascii")).hexdigest(), self._clock.seconds()
         principal = self._principals.get(digest, now)
-        if principal is None and not self._ended.has(token, now):
+        if principal is not None:
+            self._token_lookups.hits += 1
+        elif not self._ended.has(token, now):
+            self._token_lookups.misses += 1
             principal = self._verify(token, now)
             if principal is not None and principal.expires is not None:
                 self._principals.put(digest, principal, min(principal.expires, now + CACHE_TTL))

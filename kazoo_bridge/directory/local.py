@@ -16,7 +16,7 @@ from kazoo_bridge.directory.account_tree import AccountTree
 from kazoo_bridge.directory.base import BaseDirectory
 from kazoo_bridge.directory.dialling import Dialling
 from kazoo_bridge.directory.store_protocols import AccountSource, NumberSource, TokenSource
-from kazoo_bridge.directory.ttl_cache import TtlCache
+from kazoo_bridge.directory.ttl_cache import CacheLookups, TtlCache
 from kazoo_bridge.interfaces import (
     UNKNOWN_PEOPLE,
     Account,
@@ -79,10 +79,16 @@ class LocalDirectory(BaseDirectory):
         self._tree = AccountTree()
         self._owners: dict[str, str] = {}
         self._principals: TtlCache[Principal] = TtlCache(MAX_CACHED)
+        self._token_lookups = CacheLookups()
         self._unknown: TtlCache[bool] = TtlCache(MAX_CACHED)
         self._gone: TtlCache[tuple[str, ...]] = TtlCache(MAX_CACHED)
         self._change_count = 0
         self._rights_revision = 0
+
+    @property
+    def cache_lookups(self) -> Mapping[str, CacheLookups]:
+        """The lookups of tokens."""
+        return {"local_tokens": self._token_lookups}
 
     @property
     def rights_revision(self) -> int:
@@ -132,7 +138,9 @@ class LocalDirectory(BaseDirectory):
         now = self._clock.seconds()
         principal = self._principals.get(digest, now)
         if principal is not None or self._unknown.get(digest, now):
+            self._token_lookups.hits += 1
             return succeed(principal)
+        self._token_lookups.misses += 1
         return Deferred.fromCoroutine(self._look_up(digest))
 
     def login(self, api_key: str) -> Deferred[tuple[str, Principal] | None]:

@@ -6,7 +6,17 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from attrs import define
+
 T = TypeVar("T")
+
+
+@define
+class CacheLookups:
+    """How often a cache has known what was looked up, and how often not."""
+
+    hits: int = 0
+    misses: int = 0
 
 
 class TtlCache(Generic[T]):

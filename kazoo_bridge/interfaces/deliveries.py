@@ -164,6 +164,12 @@ class IDeliveryStore(Interface):
     def counts() -> Deferred[Mapping[str, int]]:
         """Count all deliveries by status: ``pending``, ``held`` and ``dead``."""
 
+    def oldest_waiting() -> Deferred[Mapping[str, float]]:
+        """Return since when the oldest delivery waits, in Unix seconds, by status: ``pending`` and ``held``.
+
+        A status without deliveries is left out.
+        """
+
     def page(
         account_id: str, hook_id: str | None, status: str, before: int | None, count: int
     ) -> Deferred[list[StoredDelivery]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable
 
 from prometheus_client import (
@@ -13,10 +14,14 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
+import twisted
 from kazoo_bridge import __version__
 from kazoo_bridge.calls.service import CallService
-from kazoo_bridge.metrics import NAMESPACE, register_gauge, register_labelled_counter
+from kazoo_bridge.directory.base import BaseDirectory
+from kazoo_bridge.metrics import NAMESPACE, register_counters, register_gauge, register_labelled_counter
+from kazoo_bridge.node.reactor_lag import ReactorLag
 from kazoo_bridge.pivot.service import PivotService
+from kazoo_bridge.rest.server.request_metrics import RequestMetrics
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.retention import RetentionService
 from kazoo_bridge.webhooks.service import WebhookService
@@ -37,6 +42,9 @@ class NodeMetrics:
         count_delayed_calls: Callable[[], int],
         register_bus: Callable[[CollectorRegistry], None],
         register_hook_source: Callable[[CollectorRegistry], None],
+        reactor_lag: ReactorLag,
+        requests: RequestMetrics,
+        directory: BaseDirectory,
         database: Database,
         retention: RetentionService,
         calls: CallService,
@@ -53,6 +61,13 @@ class NodeMetrics:
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
         Info(NAMESPACE, "Version of this node", registry=registry).info({"version": __version__})
+        Info(f"{NAMESPACE}_build", "Versions of this node and what it runs on", registry=registry).info(
+            {
+                "version": __version__,
+                "python": platform.python_version(),
+                "twisted": twisted.__version__,
+            }
+        )
         register_gauge(registry, "bus_up", "1 while the node consumes events", is_bus_up)
         register_gauge(registry, "storage_up", "1 while the storage answers", lambda: self._is_storage_up)
         register_gauge(
@@ -68,6 +83,27 @@ class NodeMetrics:
             "purge",
             lambda: retention.purged,
         )
+        register_counters(
+            registry,
+            "directory_cache_lookups",
+            "Lookups in the caches of the directory",
+            ("cache", "result"),
+            lambda: {
+                (name, result): count
+                for name, one in directory.cache_lookups.items()
+                for result, count in (("hit", one.hits), ("miss", one.misses))
+            },
+        )
+        register_labelled_counter(
+            registry,
+            "auth_failures",
+            "Requests and messages without a valid token, API key or password",
+            "client",
+            lambda: {**requests.auth_failures, "websocket": websockets.server.actions.invalid_tokens},
+        )
+        database.register_metrics(registry)
+        reactor_lag.register_metrics(registry)
+        requests.register(registry)
         register_bus(registry)
         register_hook_source(registry)
         websockets.register_metrics(registry)

@@ -36,6 +36,7 @@ from kazoo_bridge.node.metrics import NodeMetrics
 from kazoo_bridge.node.node_name import node_name
 from kazoo_bridge.node.node_status import StatusReader
 from kazoo_bridge.node.parts import AnyBus, make_bus, make_hook_source, make_retention, make_webhook_stores
+from kazoo_bridge.node.reactor_lag import ReactorLag
 from kazoo_bridge.node.readiness import Readiness
 from kazoo_bridge.node.rest_server import RestServer
 from kazoo_bridge.node.startup import StartupFailed, StoppedWhileStarting, open_port
@@ -45,6 +46,7 @@ from kazoo_bridge.pivot.service import PivotService
 from kazoo_bridge.plugins.discovery import find_categories
 from kazoo_bridge.rest.resources.console import WebsocketLocation
 from kazoo_bridge.rest.routes import RestServices, build_resources
+from kazoo_bridge.rest.server.request_metrics import RequestMetrics
 from kazoo_bridge.storage.accounts import AccountStore
 from kazoo_bridge.storage.change_feed import ALL, ChangeFeed
 from kazoo_bridge.storage.database import Database
@@ -82,6 +84,8 @@ class Node:
     pivots: PivotService
     websockets: WebsocketService
     loading: Callable[[], AbstractContextManager[None]]
+    reactor_lag: ReactorLag = field(init=False)
+    request_metrics: RequestMetrics = field(init=False, factory=RequestMetrics)
     metrics: NodeMetrics = field(init=False)
     readiness: Readiness = field(init=False)
     storage_wait: StorageWait = field(init=False)
@@ -98,14 +102,6 @@ class Node:
             self.reactor, cast(IBus, self.bus), self.directory, self._check_rights
         )
         self.storage_wait = StorageWait(self.reactor)
-        self.rest_server = RestServer(
-            self.reactor,
-            self.config,
-            self.name,
-            cast(IDirectory, self.directory),
-            self.certificates,
-            lambda: self.storage_wait.problem is not None,
-        )
         self.readiness = Readiness(
             self.bus,
             self.database,
@@ -114,17 +110,31 @@ class Node:
             lambda: None if self._started else "the node is still starting",
             lambda: self.storage_wait.problem,
         )
+        self.reactor_lag = ReactorLag(self.reactor)
         self.metrics = NodeMetrics(
             is_bus_up=lambda: self.readiness.bus_problem() is None,
             count_delayed_calls=lambda: len(self.reactor.getDelayedCalls()),
             register_bus=self.bus.register_metrics,
             register_hook_source=self.hook_source.register_metrics,
+            reactor_lag=self.reactor_lag,
+            requests=self.request_metrics,
+            directory=self.directory,
             database=self.database,
             retention=self.retention,
             calls=self.calls,
             pivots=self.pivots,
             webhooks=self.webhooks,
             websockets=self.websockets,
+        )
+        self.rest_server = RestServer(
+            self.reactor,
+            self.config,
+            self.name,
+            cast(IDirectory, self.directory),
+            self.certificates,
+            lambda: self.storage_wait.problem is not None,
+            self.metrics.read,
+            self.request_metrics,
         )
         status = StatusReader(
             self.reactor,
@@ -246,6 +256,7 @@ class Node:
         self.websockets.start()
         self.directory_watch.startService()
         self.cluster.responder.start()
+        self.reactor_lag.startService()
         self._started = True
 
     def _require_not_stopping(self) -> None:
@@ -302,7 +313,7 @@ class Node:
             pivot_base_uri=self.config.pivot.base_uri,
             nodes=cast(INodes, self.cluster),
             websocket_location=location,
-            read_metrics=self.metrics.read,
+            read_metrics=None if self.config.metrics.endpoint else self.metrics.read,
             readiness_problems=self.readiness_problems,
             degradations=self.degradations,
             has_system_wide_channels=self.config.calls.system_wide_channels,
@@ -366,6 +377,8 @@ class Node:
         await shutdown.run_step("webhooks: write results", self.webhooks.stop())
         await shutdown.run_step("hooks: stop", _stop_service(self.hook_source))
         await shutdown.run_step("directory: stop", _stop_service(self.directory))
+        if self.reactor_lag.running:
+            self.reactor_lag.stopService()
         await shutdown.run_step("storage: close", self._close_database())
 
     async def _close_database(self) -> None:

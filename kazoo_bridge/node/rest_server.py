@@ -6,14 +6,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from attrs import define, field
-from twisted.internet.defer import maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
 
 from kazoo_bridge.config import Config, Http
 from kazoo_bridge.interfaces import IDirectory
+from kazoo_bridge.node.metrics_server import MetricsServer
 from kazoo_bridge.node.startup import open_port
 from kazoo_bridge.node.tls_certificates import TlsCertificates
 from kazoo_bridge.rest.http.routing import Resource
+from kazoo_bridge.rest.resources.operational import ReadMetrics
+from kazoo_bridge.rest.server.request_metrics import RequestMetrics
 from kazoo_bridge.rest.server.site import LimitedSite, make_site
 
 
@@ -21,7 +24,8 @@ from kazoo_bridge.rest.server.site import LimitedSite, make_site
 class RestServer:
     """REST of one node. While `is_starting` returns True, all requests but monitoring's are answered 503.
 
-    `node_name` is the node's name in responses, `directory` knows the clients.
+    `node_name` is the node's name in responses, `directory` knows the clients. `read_metrics` returns the
+    metrics for `metrics.endpoint`, `request_metrics` counts the requests.
     """
 
     _reactor: Any
@@ -30,8 +34,22 @@ class RestServer:
     _directory: IDirectory
     _certificates: TlsCertificates
     _is_starting: Callable[[], bool]
+    _read_metrics: ReadMetrics
+    _request_metrics: RequestMetrics
+    metrics_server: MetricsServer = field(init=False)
     _site: LimitedSite | None = field(init=False, default=None)
     _port: IListeningPort | None = field(init=False, default=None)
+
+    def __attrs_post_init__(self) -> None:
+        self.metrics_server = MetricsServer(
+            self._reactor,
+            self._config.metrics.endpoint,
+            self._node_name,
+            self._directory,
+            self._config.http,
+            self._read_metrics,
+            self._request_metrics,
+        )
 
     @property
     def is_listening(self) -> bool:
@@ -55,6 +73,7 @@ class RestServer:
             config.http,
             (*config.websockets.trusted_proxies, *config.pivot.kazoo_networks),
             self._is_starting,
+            self._request_metrics,
         )
         endpoint = config.http.endpoint
         self._port = await open_port(
@@ -62,6 +81,9 @@ class RestServer:
             endpoint,
             maybeDeferred(lambda: self._certificates.make_endpoint(self._reactor, endpoint).listen(site)),
         )
+
+        scrapes = Deferred.fromCoroutine(self.metrics_server.listen())
+        await open_port("metrics.endpoint", config.metrics.endpoint, scrapes)
 
     def configure(self, http: Http) -> None:
         """Apply the limits that can change while the node runs."""
@@ -72,3 +94,4 @@ class RestServer:
         """Accept no more connections."""
         if self._port is not None:
             await maybeDeferred(self._port.stopListening)
+        await self.metrics_server.stop()

@@ -52,11 +52,11 @@ from kazoo_bridge.rest.resources.websockets import WebsocketResource
 class RestServices:
     """What the resources need of a node.
 
-    `clock` is the reactor. `read_metrics` returns the node's metrics, `readiness_problems` the reasons why
-    the node is not ready, `degradations` what else does not work. `pivot_base_uri`: see `PivotResource`.
-    `websocket_location` is where browsers find the websockets. `has_system_wide_channels`: super-admins may
-    list the channels of all accounts. `is_embedded`: the bus is inside the process. `may_eavesdrop`: the
-    console offers to listen to calls.
+    `clock` is the reactor. `read_metrics` returns the node's metrics (None: they are served elsewhere),
+    `readiness_problems` the reasons why the node is not ready, `degradations` what else does not work.
+    `pivot_base_uri`: see `PivotResource`. `websocket_location` is where browsers find the websockets.
+    `has_system_wide_channels`: super-admins may list the channels of all accounts. `is_embedded`: the bus is
+    inside the process. `may_eavesdrop`: the console offers to listen to calls.
     """
 
     clock: Any
@@ -69,7 +69,7 @@ class RestServices:
     pivot_base_uri: str
     nodes: INodes
     websocket_location: WebsocketLocation
-    read_metrics: ReadMetrics
+    read_metrics: ReadMetrics | None
     readiness_problems: ReadinessProblems
     degradations: Degradations
     has_system_wide_channels: bool = True
@@ -104,7 +104,7 @@ def build_resources(services: RestServices) -> list[Resource]:
         ConsoleResource(
             page_files(), services.websocket_location, services.is_embedded, services.may_eavesdrop
         ),
-        MetricResource(clock, services.read_metrics),
+        *([] if services.read_metrics is None else [MetricResource(clock, services.read_metrics)]),
         HealthResource(clock, services.readiness_problems, services.degradations),
         OpenApiResource.from_schemas(
             webhooks.document_schema, webhooks.secret_schemas, services.pivots.pivot_schema

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable
 from functools import partial
 from threading import Thread
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection
 from twisted.internet.base import ReactorBase
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
@@ -18,6 +20,7 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from kazoo_bridge.interfaces import StorageUnavailable
+from kazoo_bridge.metrics import Durations, register_histogram
 from kazoo_bridge.storage import migrate
 from kazoo_bridge.storage.engine import in_transaction, insert_into, open_engine, readers
 from kazoo_bridge.storage.tables import settings
@@ -36,6 +39,9 @@ WRITE_CHECK_INTERVAL = 5.0
 #: Seconds after which a readiness check reports that the storage does not answer.
 CHECK_TIMEOUT = 2.0
 
+#: Upper ends of the buckets of durations, in seconds.
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 30.0)
+
 
 class Database:
     """Transactions for a reactor.
@@ -47,13 +53,20 @@ class Database:
     log = Logger()
 
     def __init__(
-        self, reactor: Any, uri: str, *, max_pending: int = MAX_PENDING, backup_before_upgrade: bool = True
+        self,
+        reactor: Any,
+        uri: str,
+        *,
+        max_pending: int = MAX_PENDING,
+        backup_before_upgrade: bool = True,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare the threads; connect to nothing yet.
 
         `reactor` provides IReactorFromThreads and IReactorTime, `uri` is what `open_engine` accepts,
         `max_pending` the number of transactions that may wait for a thread. `backup_before_upgrade`:
-        `migrate` copies an SQLite file before it upgrades the tables. Raises `ValueError` for a wrong URI.
+        `migrate` copies an SQLite file before it upgrades the tables. `monotonic` returns seconds, of which
+        the durations of transactions are made. Raises `ValueError` for a wrong URI.
         """
         self._reactor: ReactorBase = reactor
         self.engine = open_engine(uri)
@@ -61,6 +74,8 @@ class Database:
         self._backup_before_upgrade = backup_before_upgrade
         self._writer = _Threads("kazoo_bridge writer", 1)
         self._readers = _Threads("kazoo_bridge reader", readers(self.engine))
+        self._monotonic = monotonic
+        self._durations = {"read": Durations(_BUCKETS), "write": Durations(_BUCKETS)}
         self._closing: list[Deferred[None]] | None = None
         self._probe: Deferred[None] | None = None
         self._probe_error: str | None = None
@@ -70,6 +85,16 @@ class Database:
     def pending_writes(self) -> int:
         """The number of writes that run or wait."""
         return self._writer.pending
+
+    def register_metrics(self, registry: CollectorRegistry) -> None:
+        """Export the durations of transactions in `registry`."""
+        register_histogram(
+            registry,
+            "storage_seconds",
+            "Duration of transactions in seconds, with the wait for a thread",
+            lambda: self._durations,
+            "operation",
+        )
 
     def migrate(self) -> Deferred[None]:
         """Upgrade the tables to this version of the code. Fails with what `migrate.upgrade` raises."""
@@ -83,11 +108,13 @@ class Database:
         Fails with `StorageUnavailable` if the database refuses or too many transactions wait, and with what
         `work` raises; then nothing is written.
         """
-        return self._submit(self._writer, partial(in_transaction, self.engine, work, writing=True))
+        submitted = self._submit(self._writer, partial(in_transaction, self.engine, work, writing=True))
+        return self._measure("write", submitted)
 
     def read(self, work: Callable[[Connection], T]) -> Deferred[T]:
         """Run `work` in a transaction that only reads; fires with its result. Fails like `write`."""
-        return self._submit(self._readers, partial(in_transaction, self.engine, work, writing=False))
+        submitted = self._submit(self._readers, partial(in_transaction, self.engine, work, writing=False))
+        return self._measure("read", submitted)
 
     def check(self, timeout: float = CHECK_TIMEOUT) -> Deferred[str | None]:
         """Check that the database can be written; it is really written every `WRITE_CHECK_INTERVAL`.
@@ -138,6 +165,17 @@ class Database:
                 StorageUnavailable(f"the storage cannot keep up: {threads.pending} transactions are waiting")
             )
         return threads.run(self._reactor, work).addBoth(self._ended)
+
+    def _measure(self, operation: str, submitted: Deferred[T]) -> Deferred[T]:
+        if submitted.called:
+            return submitted  # it was refused
+        began = self._monotonic()
+
+        def observe(result: Any) -> Any:
+            self._durations[operation].observe(self._monotonic() - began)
+            return result
+
+        return submitted.addBoth(observe)
 
     def _ended(self, result: Any) -> Any:
         self._close_if_idle()

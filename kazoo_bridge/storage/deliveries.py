@@ -138,6 +138,14 @@ class DeliveryStore:
             lambda connection: none | {row.status: row.number for row in connection.execute(query)}
         )
 
+    def oldest_waiting(self) -> Deferred[Mapping[str, float]]:
+        """Read since when the oldest ``pending`` and the oldest ``held`` delivery wait, in Unix seconds."""
+        since = sa.func.min(sa.func.coalesce(_c.waiting_since, _c.created)).label("since")
+        query = sa.select(_c.status, since).where(_c.status.in_(WAITING)).group_by(_c.status)
+        return self._database.read(
+            lambda connection: {row.status: row.since for row in connection.execute(query)}
+        )
+
     def page(
         self, account_id: str, hook_id: str | None, status: str, before: int | None, count: int
     ) -> Deferred[list[StoredDelivery]]:

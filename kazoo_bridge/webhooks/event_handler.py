@@ -75,6 +75,9 @@ class WebhookEventHandler:
     _by_exchange: dict[str, list[IEventCategory]] = field(init=False)
     #: Events since the start, by exchange.
     events: Counter[str] = field(init=False, factory=Counter)
+    #: Events in which a category has found something, by its name, and events that have matched a hook.
+    events_by_category: dict[str, int] = field(init=False)
+    matched: int = field(init=False, default=0)
     _without_account: LogThrottle = field(init=False)
     _unknown_account: LogThrottle = field(init=False)
     _owners: OwnerLookup = field(init=False)
@@ -83,6 +86,7 @@ class WebhookEventHandler:
     def __attrs_post_init__(self) -> None:
         self._owners = OwnerLookup(self._clock, self._directory)
         self._by_exchange = _index_by_exchange(self._categories)
+        self.events_by_category = dict.fromkeys((category.name for category in self._categories), 0)
         self._without_account = LogThrottle(self._clock, self._log_without_account)
         self._unknown_account = LogThrottle(self._clock, self._log_unknown_account)
 
@@ -113,7 +117,10 @@ class WebhookEventHandler:
         occurrences: list[Occurrence] = []
         incomplete: list[_Incomplete] = []
         for category in self._by_exchange.get(event.exchange, ()):
-            for found in self._read(category, event):
+            read = self._read(category, event)
+            if read:
+                self.events_by_category[category.name] += 1
+            for found in read:
                 occurrence = found if found.account_id is not None else self._with_number_owner(found)
                 account_id = occurrence.account_id
                 occurrences.append(occurrence)
@@ -248,6 +255,7 @@ class WebhookEventHandler:
             self.traces.add(event, first_id, kept)
         if not matches:
             return None
+        self.matched += 1
         if len(matches) == 1:
             hook, occurrence = matches[0]
             delivery = make_delivery(hook, occurrence, first_id, self._clock.seconds())

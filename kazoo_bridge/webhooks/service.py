@@ -24,7 +24,6 @@ from kazoo_bridge.interfaces import (
     IMissedEventStore,
     Queue,
 )
-from kazoo_bridge.metrics import register_counter, register_gauge, register_labelled_counter
 from kazoo_bridge.webhooks.api import WebhookApi
 from kazoo_bridge.webhooks.attempts.attempt import AttemptRunner, ClusterId, FailureCount, RequestBuilder
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
@@ -40,11 +39,11 @@ from kazoo_bridge.webhooks.delivery.destination_circuits import DestinationCircu
 from kazoo_bridge.webhooks.delivery.dispatcher import Dispatcher
 from kazoo_bridge.webhooks.delivery.dropped_deliveries import DroppedDeliveries
 from kazoo_bridge.webhooks.delivery.fair_scheduler import FairScheduler
-from kazoo_bridge.webhooks.delivery.missed_events import REASONS, MissedEvents
+from kazoo_bridge.webhooks.delivery.missed_events import MissedEvents
 from kazoo_bridge.webhooks.delivery.paused_deliveries import PausedDeliveries
 from kazoo_bridge.webhooks.delivery.poll_timer import PollTimer
 from kazoo_bridge.webhooks.delivery.probe_schedule import ProbeSchedule
-from kazoo_bridge.webhooks.delivery.receiver_prober import PROBE_RESULTS, ReceiverProber
+from kazoo_bridge.webhooks.delivery.receiver_prober import ReceiverProber
 from kazoo_bridge.webhooks.delivery.retry_policy import RetryPolicy
 from kazoo_bridge.webhooks.delivery.retry_worker import RetryWorker
 from kazoo_bridge.webhooks.event_explainer import EventExplainer
@@ -58,6 +57,11 @@ from kazoo_bridge.webhooks.http.request_plan import RequestPlans
 from kazoo_bridge.webhooks.http_client import HookHttpClient
 from kazoo_bridge.webhooks.metrics import StoredDeliveryMetrics
 from kazoo_bridge.webhooks.notification_sender import NotificationSender
+from kazoo_bridge.webhooks.service_metrics import (
+    register_event_metrics,
+    register_hook_metrics,
+    register_request_metrics,
+)
 
 _log = Logger()
 
@@ -342,54 +346,8 @@ class WebhookService:
 
     def register_metrics(self, registry: CollectorRegistry) -> StoredDeliveryMetrics:
         """Export the metrics in `registry`; the returned ones are to be updated before each scrape."""
-        handler, scheduler = self.event_handler, self._scheduler
-        register_labelled_counter(
-            registry, "webhook_events", "Events taken from the bus", "exchange", lambda: handler.events
-        )
-        register_counter(
-            registry,
-            "webhook_events_without_account",
-            "Events without an account id",
-            lambda: handler.without_account,
-        )
-        register_counter(
-            registry,
-            "webhook_events_with_unread_owner",
-            "Events that reached no hook because the owner of their number could not be read",
-            lambda: handler.unread_owner,
-        )
-        register_counter(
-            registry,
-            "webhook_events_of_unknown_accounts",
-            "Events of accounts that the directory does not know",
-            lambda: handler.unknown_account,
-        )
-        register_gauge(registry, "webhooks_enabled", "Enabled hooks", lambda: len(self.registry))
-        register_gauge(
-            registry,
-            "webhooks_suspended",
-            "Hooks that wait for their receivers to recover",
-            lambda: self.registry.suspended,
-        )
-        register_labelled_counter(
-            registry,
-            "webhook_probes",
-            "Probes of the receivers of suspended hooks",
-            "result",
-            lambda: dict.fromkeys(PROBE_RESULTS, 0) | self._prober.results,
-        )
-        register_labelled_counter(
-            registry,
-            "events_missed",
-            "Events that did not reach a hook and are not kept",
-            "reason",
-            lambda: dict.fromkeys(REASONS, 0) | self._missed_events.totals,
-        )
         self._attempt_runner.metrics.register(registry)
-        register_gauge(
-            registry, "requests_under_way", "Requests to receivers in flight", lambda: scheduler.in_flight
-        )
-        register_gauge(
-            registry, "requests_queued", "Requests waiting in memory for a slot", lambda: scheduler.queued
-        )
+        register_event_metrics(registry, self.event_handler, self._missed_events)
+        register_hook_metrics(registry, self.registry, self._prober)
+        register_request_metrics(registry, self._scheduler)
         return StoredDeliveryMetrics(registry, self.stores.deliveries, self._reactor)

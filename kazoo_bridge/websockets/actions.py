@@ -65,6 +65,8 @@ class Actions:
     _resumer: SessionResumer
     _calls: ICalls | None
     _pivots: IPivots | None = None
+    #: How often clients have sent a token that is not valid.
+    invalid_tokens: int = field(init=False, default=0)
     _commands: CommandSender = field(init=False)
     _pacer: WorkPacer = field(init=False)
 
@@ -152,6 +154,7 @@ class Actions:
         try:
             await self._authorizer.authenticate(session, message.token)
         except InvalidToken:
+            self.invalid_tokens += 1
             connection.authentication_failed()
             raise
         if was_anonymous:

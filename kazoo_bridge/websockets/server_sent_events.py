@@ -118,6 +118,8 @@ class EventStreams:
         session.connect(connection)
         missed = replay_buffer.after(sequence)
         gap = self._resumer.has_gap(replay_buffer, sequence) or unknown
+        if request.last_event_id:
+            self._resumer.count(known=not unknown, gap=gap)
         data = {"subscribed": session.bindings, "gap": gap, "missed": len(missed)}
         stream.send_opened(replay_buffer, sequence, data)
         for frame in missed:

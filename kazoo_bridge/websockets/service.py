@@ -84,6 +84,7 @@ class WebsocketService:
     streams: EventStreams
     fanout: EventFanout
     server: ServerContext
+    resumer: SessionResumer
     _reactor: Any
     _endpoint: str
     _responder: SocketQueryResponder
@@ -141,6 +142,7 @@ class WebsocketService:
             streams=EventStreams(context, subscriptions, resumer),
             fanout=fanout,
             server=context,
+            resumer=resumer,
             reactor=reactor,
             endpoint=settings.endpoint,
             responder=SocketQueryResponder(bus, node, sessions, directory),
@@ -197,6 +199,13 @@ class WebsocketService:
             "socket_events_dropped",
             "Events dropped because a client read too slowly",
             lambda: self.server.flusher.dropped,
+        )
+        register_labelled_counter(
+            registry,
+            "socket_resumes",
+            "Clients that have continued a session",
+            "result",
+            lambda: self.resumer.results,
         )
         admission = self.server.admission
         register_gauge(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.task import Clock
@@ -111,6 +112,19 @@ def test_messages_wait_while_it_is_stopped(clock: Clock, bus: EmbeddedBus) -> No
     bus.startService()
     run_due_calls(clock)
     assert seen.numbers == [1, 2]
+
+
+def test_unacknowledged_messages_are_counted(clock: Clock, bus: EmbeddedBus) -> None:
+    registry = CollectorRegistry()
+    bus.register_metrics(registry)
+    holding = HoldingHandler()
+    bus.consume(DURABLE, holding)
+    bus.consume(Queue("free", DURABLE.topics, acknowledge=False), lambda _event: Deferred())
+    publish(bus, 1, 2)
+    run_due_calls(clock)
+    assert registry.get_sample_value("kazoo_bridge_unacknowledged") == 2
+    holding.finish()
+    assert registry.get_sample_value("kazoo_bridge_unacknowledged") == 1
 
 
 def test_stopping_keeps_events_that_wait_for_redelivery(clock: Clock, bus: EmbeddedBus) -> None:

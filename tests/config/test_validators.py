@@ -9,6 +9,7 @@ from kazoo_bridge.config.validators import (
     check_delays,
     check_folder,
     check_networks,
+    check_optional_endpoint,
     check_origins,
     check_websocket_uri,
 )
@@ -215,3 +216,10 @@ def test_bad_api_keys(key: str) -> None:
     with pytest.raises(ConfigError, match=r"crossbar\.api_key: expected an API key") as caught:
         load(None, {"KAZOO_BRIDGE__CROSSBAR__API_KEY": key})
     assert "nter2" not in str(caught.value)
+
+
+def test_an_endpoint_may_be_left_out() -> None:
+    check_optional_endpoint("")
+    check_optional_endpoint("tcp:9464:interface=127.0.0.1")
+    with pytest.raises(ValueError, match="expected a Twisted endpoint"):
+        check_optional_endpoint("9464")

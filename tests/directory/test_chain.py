@@ -13,6 +13,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from kazoo_bridge.directory.chain import DirectoryChain, _when_all
+from kazoo_bridge.directory.ttl_cache import CacheLookups
 from kazoo_bridge.interfaces import (
     UNKNOWN_PEOPLE,
     Account,
@@ -358,3 +359,18 @@ def test_people_are_those_of_the_directory_that_knows_them(local: FakeDirectory)
     assert failure(chain.sip_usernames("customer", "user", "u1")) is StorageUnavailable
     assert failure(chain.people("shop")) is StorageUnavailable
     assert failure(chain.member_document("customer", "user", "u1")) is StorageUnavailable
+
+
+class _CachingDirectory(FakeDirectory):
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._lookups = {name: CacheLookups()}
+
+    @property
+    def cache_lookups(self) -> Mapping[str, CacheLookups]:
+        return self._lookups
+
+
+def test_it_has_the_lookups_of_all_caches() -> None:
+    chain = DirectoryChain([_CachingDirectory("one"), FakeDirectory(), _CachingDirectory("two")])
+    assert chain.cache_lookups.keys() == {"one", "two"}

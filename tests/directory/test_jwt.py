@@ -168,6 +168,9 @@ def test_tokens_of_a_key_that_is_removed_end(directory: JwtDirectory, clock: Clo
     directory.startService()
     token, revision = make_token(), directory.rights_revision
     assert result(directory, token) is not None
+    assert result(directory, token) is not None
+    lookups = directory.cache_lookups["jwt_tokens"]
+    assert (lookups.hits, lookups.misses) == (1, 1)
     path.write_text(json.dumps({"keys": [to_jwk(SECOND, "second")]}))
     clock.advance(CHECK_INTERVAL)
     assert result(directory, token) is None

@@ -289,6 +289,8 @@ def test_a_token_is_looked_up_once(directory: LocalDirectory, tokens: FakeTokens
     tokens.add("t", "top", 100.0)
     assert [now(directory.authenticate("t")) for _ in range(3)] == [Principal("top", True, 100.0)] * 3
     assert tokens.lookups == 1
+    lookups = directory.cache_lookups["local_tokens"]
+    assert (lookups.hits, lookups.misses) == (2, 1)
 
 
 def test_a_cached_token_expires(directory: LocalDirectory, tokens: FakeTokens, clock: Clock) -> None:

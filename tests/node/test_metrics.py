@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 from typing import get_args
 
@@ -9,15 +10,23 @@ from prometheus_client import REGISTRY
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+import twisted
 from kazoo_bridge import __version__
 from kazoo_bridge.bus.embedded_queue import MAX_BYTES
 from kazoo_bridge.bus.message_codec import Unreadable
 from kazoo_bridge.node.node import Node
+from kazoo_bridge.webhooks.http.failure_reasons import FAILURE_REASONS
+from kazoo_bridge.websockets.sessions.resume import RESUME_RESULTS
 from tests.node.harness import make_node
 
 pytestmark = pytest.mark.timeout(30)
 
-_BUCKETS = ("0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1.0", "2.5", "5.0", "10.0", "+Inf")
+_BUCKETS = ("0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1.0", "2.5", "5.0", "10.0")
+
+_DELAY_BUCKETS = (
+    *("0.005", "0.025", "0.1", "0.25", "0.5", "1.0", "2.5", "5.0", "10.0", "30.0", "120.0", "600.0"),
+    *("3600.0", "86400.0"),
+)
 
 _PURGES = (
     "changes",
@@ -37,6 +46,17 @@ _PIVOT_BUCKETS = ("0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1.0",
 #: Metric -> type and label, as documented in docs/reference/metrics.md.
 METRICS = {
     "info": ("gauge", "version"),
+    "build_info": ("gauge", "python,twisted,version"),
+    "reactor_lag_seconds": ("histogram", "le"),
+    "storage_seconds": ("histogram", "le,operation"),
+    "http_requests": ("counter", "route,status"),
+    "auth_failures": ("counter", "client"),
+    "directory_cache_lookups": ("counter", "cache,result"),
+    "unacknowledged": ("gauge", ""),
+    "socket_resumes": ("counter", "result"),
+    "webhook_category_events": ("counter", "category"),
+    "webhook_events_matched": ("counter", ""),
+    "hooks": ("gauge", "state"),
     "bus_up": ("gauge", ""),
     "bindings_missing": ("gauge", ""),
     "storage_up": ("gauge", ""),
@@ -69,10 +89,14 @@ METRICS = {
     "events_missed": ("counter", "reason"),
     "rows_purged": ("counter", "purge"),
     "attempts": ("counter", "result"),
+    "attempt_failures": ("counter", "reason"),
     "attempt_seconds": ("histogram", "le"),
+    "first_attempt_delay_seconds": ("histogram", "le"),
+    "delivery_delay_seconds": ("histogram", "le"),
     "requests_under_way": ("gauge", ""),
     "requests_queued": ("gauge", ""),
     "deliveries_stored": ("gauge", "status"),
+    "oldest_delivery_seconds": ("gauge", "status"),
     "pivot_requests": ("counter", "result"),
     "pivot_requests_waiting": ("gauge", ""),
     "pivot_answer_seconds": ("histogram", "le"),
@@ -80,6 +104,19 @@ METRICS = {
 
 #: Only with `amqp.zones`.
 METRICS_OF_ZONES = {"zone_up": ("gauge", "zone")}
+
+#: Only with a broker.
+METRICS_OF_AMQP = {"bus_connects": ("counter", "connection")}
+
+#: All of them.
+ALL_METRICS = METRICS | METRICS_OF_ZONES | METRICS_OF_AMQP
+
+
+def _empty_histogram(name: str, ends: tuple[str, ...], label: str = "") -> dict[str, float]:
+    """The samples of a histogram without observations; `label` is the value of its label."""
+    value = f"{{{label}}}" if label else ""
+    buckets = {f"{name}_bucket{value}{{{end}}}": 0.0 for end in (*ends, "+Inf")}
+    return {**buckets, f"{name}_count{value}": 0, f"{name}_sum{value}": 0}
 
 
 async def scrape(node: Node) -> str:
@@ -92,7 +129,7 @@ async def read_samples(node: Node) -> dict[str, float]:
     for family in text_string_to_metric_families(await scrape(node)):
         if family.name.startswith("kazoo_bridge_"):
             for sample in family.samples:
-                labels = "".join(f"{{{value}}}" for value in sample.labels.values())
+                labels = "".join(f"{{{value}}}" for _, value in sorted(sample.labels.items()))
                 samples[sample.name.removeprefix("kazoo_bridge_") + labels] = sample.value
     return samples
 
@@ -100,29 +137,42 @@ async def read_samples(node: Node) -> dict[str, float]:
 @pytest_twisted.ensureDeferred
 async def test_names_types_and_labels_are_as_documented(node: Node) -> None:
     node.webhooks.event_handler.events["callevt"] += 1
+    node.request_metrics.count("GET /healthz", 200)
     node.websockets.sessions.closed_by_code[4000] += 1
     found = {}
     for family in text_string_to_metric_families(await scrape(node)):
         if family.name.startswith("kazoo_bridge_"):
             labels = {label for sample in family.samples for label in sample.labels}
-            found[family.name.removeprefix("kazoo_bridge_")] = (family.type, "".join(labels))
+            found[family.name.removeprefix("kazoo_bridge_")] = (family.type, ",".join(sorted(labels)))
     assert found == METRICS
 
 
 @pytest_twisted.ensureDeferred
 async def test_every_metric_is_documented(node: Node) -> None:
     page = (Path(__file__).parents[2] / "docs/reference/metrics.md").read_text()
-    for name, (kind, label) in (METRICS | METRICS_OF_ZONES).items():
+    for name, (kind, label) in ALL_METRICS.items():
         full_name = f"kazoo_bridge_{name}" + ("_total" if kind == "counter" else "")
-        assert f"`{full_name}{f'{{{label}}}' if label and label != 'le' else ''}`" in page
+        labels = ",".join(one for one in label.split(",") if one != "le")
+        assert f"`{full_name}{f'{{{labels}}}' if labels else ''}`" in page
 
 
 @pytest_twisted.ensureDeferred
 async def test_a_fresh_node_has_all_its_samples(node: Node) -> None:
     samples = await read_samples(node)
     assert samples.pop("delayed_calls") >= 0
+    # The node has read its storage, and may have measured its reactor.
+    for name in [name for name in samples if name.startswith(("storage_seconds_", "reactor_lag_seconds_"))]:
+        assert samples.pop(name) >= 0
     assert samples == {
         f"info{{{__version__}}}": 1,
+        f"build_info{{{platform.python_version()}}}{{{twisted.__version__}}}{{{__version__}}}": 1,
+        **{f"auth_failures_total{{{client}}}": 0 for client in ("rest", "login", "websocket")},
+        **{f"directory_cache_lookups_total{{local_tokens}}{{{result}}}": 0 for result in ("hit", "miss")},
+        "unacknowledged": 0,
+        **{f"socket_resumes_total{{{result}}}": 0 for result in RESUME_RESULTS},
+        **{f"webhook_category_events_total{{{one.name}}}": 0 for one in node.categories},
+        "webhook_events_matched_total": 0,
+        **{f"hooks{{{state}}}": 0 for state in ("enabled", "suspended", "failed")},
         "bus_up": 1,
         "bindings_missing": 0,
         "storage_up": 1,
@@ -156,19 +206,20 @@ async def test_a_fresh_node_has_all_its_samples(node: Node) -> None:
         **{f"rows_purged_total{{{purge}}}": 0 for purge in _PURGES},
         "attempts_total{failure}": 0,
         "attempts_total{success}": 0,
-        **{f"attempt_seconds_bucket{{{bound}}}": 0 for bound in _BUCKETS},
-        "attempt_seconds_count": 0,
-        "attempt_seconds_sum": 0,
+        **{f"attempt_failures_total{{{reason}}}": 0 for reason in FAILURE_REASONS},
+        **_empty_histogram("attempt_seconds", _BUCKETS),
+        **_empty_histogram("first_attempt_delay_seconds", _DELAY_BUCKETS),
+        **_empty_histogram("delivery_delay_seconds", _DELAY_BUCKETS),
         "requests_under_way": 0,
         "requests_queued": 0,
         "deliveries_stored{pending}": 0,
         "deliveries_stored{held}": 0,
         "deliveries_stored{dead}": 0,
+        "oldest_delivery_seconds{pending}": 0,
+        "oldest_delivery_seconds{held}": 0,
         **{f"pivot_requests_total{{{result}}}": 0 for result in _PIVOT_RESULTS},
         "pivot_requests_waiting": 0,
-        **{f"pivot_answer_seconds_bucket{{{bound}}}": 0 for bound in (*_PIVOT_BUCKETS, "+Inf")},
-        "pivot_answer_seconds_count": 0,
-        "pivot_answer_seconds_sum": 0,
+        **_empty_histogram("pivot_answer_seconds", _PIVOT_BUCKETS),
     }
 
 
@@ -204,7 +255,8 @@ async def test_without_the_storage_only_the_stored_deliveries_are_missing(node: 
     samples = await read_samples(node)
     assert samples["storage_up"] == 0
     assert before.keys() - samples.keys() == {
-        f"deliveries_stored{{{s}}}" for s in ("pending", "held", "dead")
+        *(f"deliveries_stored{{{status}}}" for status in ("pending", "held", "dead")),
+        *(f"oldest_delivery_seconds{{{status}}}" for status in ("pending", "held")),
     }
 
 

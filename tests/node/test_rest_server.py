@@ -10,6 +10,7 @@ from twisted.internet import reactor as installed_reactor
 from kazoo_bridge.config import Config, Http
 from kazoo_bridge.node.rest_server import RestServer
 from kazoo_bridge.node.tls_certificates import TlsCertificates
+from kazoo_bridge.rest.server.request_metrics import RequestMetrics
 from tests.rest.fakes import FakeDirectory
 
 reactor: Any = installed_reactor
@@ -20,7 +21,10 @@ async def test_it_serves_until_it_stops() -> None:
     starting = [True]
     config = evolve(Config(), http=Http("tcp:0:interface=127.0.0.1"))
     directory = FakeDirectory({}, {})
-    server = RestServer(reactor, config, "node", directory, TlsCertificates(), lambda: starting[0])
+    metrics: Any = None
+    server = RestServer(
+        reactor, config, "node", directory, TlsCertificates(), lambda: starting[0], metrics, RequestMetrics()
+    )
     server.configure(config.http)
     assert (server.host, server.is_listening) == ("localhost:0", False)
     await server.listen([])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import pytest_twisted
+from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
@@ -49,6 +51,24 @@ class DatabaseSuite:
         subjects = [f"{number:03d}" for number in range(100)]
         await gatherResults([database.write(record_change(subject)) for subject in subjects])
         assert [subject for _, subject in await recorded_changes(database)] == subjects
+
+    @pytest_twisted.ensureDeferred
+    async def test_reads_and_writes_are_measured_and_refused_ones_are_not(self, storage_uri: str) -> None:
+        # Each transaction begins and ends 2 s later.
+        times = itertools.count(0, 2)
+        database = Database(reactor, storage_uri, monotonic=lambda: next(times))
+        registry = CollectorRegistry()
+        database.register_metrics(registry)
+        await database.migrate()
+        await database.write(record_change("x"))
+        assert len(await recorded_changes(database)) == 1
+        await database.close()
+        with pytest.raises(StorageUnavailable):
+            await database.write(record_change("y"))
+        for operation in ("read", "write"):
+            name, labels = "kazoo_bridge_storage_seconds", {"operation": operation}
+            assert registry.get_sample_value(f"{name}_count", labels) == 1
+            assert registry.get_sample_value(f"{name}_sum", labels) == 2
 
     @pytest_twisted.ensureDeferred
     async def test_a_writable_database_passes_the_check(self, database: Database) -> None:

@@ -358,6 +358,21 @@ class DeliveryStoreSuite:
         assert await delivery_store.waiting_counts([ONE, THREE]) == {ONE: 2}
         assert await delivery_store.waiting_counts([ONE, TWO]) == {ONE: 2, TWO: 1}
 
+    @pytest_twisted.ensureDeferred
+    async def test_the_oldest_waiting_delivery_is_read_by_status(self, delivery_store: DeliveryStore) -> None:
+        assert await delivery_store.oldest_waiting() == {}
+        await delivery_store.enqueue(
+            [
+                (make_delivery("dead", created=10.0), None, "gone"),
+                (make_delivery("new", created=90.0), 100, "r"),
+                (make_delivery("old", created=80.0), 900, "r"),
+                (make_delivery("held", created=20.0), UNTIL_ENABLED, "r"),
+            ]
+        )
+        assert await delivery_store.oldest_waiting() == {"pending": 80.0, "held": 20.0}
+        assert await delivery_store.retry(A, ONE, "old", 85.0) is True
+        assert await delivery_store.oldest_waiting() == {"pending": 85.0, "held": 20.0}
+
     # -- lists
 
     @pytest_twisted.ensureDeferred

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from math import inf
 from typing import Any, TypeVar
 
 from attrs import define, evolve, field
@@ -293,6 +294,13 @@ class FakeDeliveryStore(_FakeStore):
 
     def counts(self) -> Deferred[Mapping[str, int]]:
         return self._result({"pending": 0, "held": 0, "dead": 0} | Counter(self.statuses))
+
+    def oldest_waiting(self) -> Deferred[Mapping[str, float]]:
+        oldest: dict[str, float] = {}
+        for row in self.rows.values():
+            if row.status != "dead":
+                oldest[row.status] = min(row.delivery.created, oldest.get(row.status, inf))
+        return self._result(oldest)
 
     def page(
         self, account_id: str, hook_id: str | None, status: str, before: int | None, count: int

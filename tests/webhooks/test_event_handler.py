@@ -120,6 +120,16 @@ def test_an_event_that_no_hook_matches() -> None:
     assert harness.handler.handle(Event("presence", "x.1", {}, b"")) is None
     assert harness.dispatcher.deliveries == []
     assert harness.handler.events == {"callevt": 1, "presence": 1}
+    assert (harness.handler.events_by_category, harness.handler.matched) == ({"c": 1}, 0)
+
+
+def test_events_that_match_are_counted_and_those_of_each_category() -> None:
+    harness = Harness(
+        cast(IEventCategory, FakeCategory()), cast(IEventCategory, FakeCategory("d", exchange="conference"))
+    )
+    harness.handle(event(busy=ACCOUNT))
+    harness.handle(event(account=ACCOUNT))
+    assert (harness.handler.events_by_category, harness.handler.matched) == ({"c": 2, "d": 0}, 2)
 
 
 def test_categories_read_only_the_events_of_their_exchanges() -> None:

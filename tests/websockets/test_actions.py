@@ -96,12 +96,14 @@ def error(*texts: str) -> tuple[str, Any]:
 
 class TestAuthentication:
     def test_the_first_message_needs_a_token_and_the_others_do_not(self) -> None:
-        client = ActionsHarness().client(None)
+        harness = ActionsHarness()
+        client = harness.client(None)
         assert client.request("ping") == error("authentication token required")
         assert client.request("ping", auth_token=5) == error("invalid authentication token format")
         _, data = client.request("ping", auth_token="no-such-token")
         assert data["errors"][0].startswith("failed to authenticate token ")
         assert "no-such-token" not in str(data)
+        assert harness.actions.invalid_tokens == 1
         assert client.request("ping", auth_token=PARENT) == ("success", {"response": "pong"})
         assert client.request("ping") == ("success", {"response": "pong"})
 

@@ -67,6 +67,7 @@ async def test_a_stream_resumes_after_the_last_event_id(harness: Harness) -> Non
 async def test_an_unknown_last_event_id_is_a_gap(harness: Harness, event_id: str) -> None:
     stream = await StreamClient().open(harness, Last_Event_ID=event_id)
     assert (await stream.event())[1]["data"] == {"subscribed": ["call.*.*"], "gap": True, "missed": 0}
+    assert harness.node.websockets.resumer.results == {"complete": 0, "gap": 0, "unknown": 1}
 
 
 @pytest_twisted.ensureDeferred

@@ -56,6 +56,7 @@ async def test_metrics(harness: Harness) -> None:
         "sockets_unauthenticated": {"": 0},
         "sockets_refused": {"unauthenticated": 0},
         "sockets_closed": {},
+        "socket_resumes": {"complete": 0, "gap": 0, "unknown": 0},
     }
     await harness.node.tokens.revoke(harness.tokens[CHILD])
     assert await other.close_code() == 4401

@@ -21,11 +21,17 @@ from kazoo_bridge.bus.amqp.queue_monitor import QueueMonitor
 from kazoo_bridge.bus.amqp.topology import Topology
 from kazoo_bridge.bus.amqp.wire.frame_reader import DEFAULT_MAX_BODY_BYTES
 from kazoo_bridge.bus.message_decoder import MessageDecoder
-from kazoo_bridge.bus.queue_metrics import BodySizes, register_binding_metrics, register_queue_metrics
+from kazoo_bridge.bus.queue_metrics import (
+    BodySizes,
+    register_binding_metrics,
+    register_queue_metrics,
+    register_unacknowledged,
+)
 from kazoo_bridge.bus.request_reply import DoneWhen, RequestReplyClient, publish_reply
 from kazoo_bridge.config import AmqpUri
 from kazoo_bridge.interfaces import BusUnavailable, EventHandler, IBus, IConsumer, Queue
 from kazoo_bridge.kazoo import EXCHANGES, Event
+from kazoo_bridge.metrics import register_labelled_counter
 
 #: Seconds to wait for the cancellation of the consumers when the service stops.
 _CANCEL_TIMEOUT = 3.0
@@ -160,7 +166,15 @@ class AmqpBus(Service):
         self._exchanges.update(exchanges)
 
     def register_metrics(self, registry: CollectorRegistry) -> None:
-        """Register the metrics of the messages and of the durable queue."""
+        """Register the metrics of the connections, the messages and the durable queue."""
+        register_labelled_counter(
+            registry,
+            "bus_connects",
+            "Connections to the broker that were established",
+            "connection",
+            lambda: {"consuming": self._consuming.connects, "publishing": self._publishing.connects},
+        )
+        register_unacknowledged(registry, lambda: sum(one.unacknowledged for one in self._consumers))
         self._decoder.register_metrics(registry)
         register_queue_metrics(registry, self._queue_monitor.level)
         register_binding_metrics(registry, self.missing_bindings)

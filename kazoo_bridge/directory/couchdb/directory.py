@@ -30,7 +30,7 @@ from kazoo_bridge.directory.dialling import Dialling
 from kazoo_bridge.directory.ended_tokens import EndedTokens
 from kazoo_bridge.directory.jwt_claims import may_be_token
 from kazoo_bridge.directory.people_cache import PEOPLE_TOPICS
-from kazoo_bridge.directory.ttl_cache import TtlCache
+from kazoo_bridge.directory.ttl_cache import CacheLookups, TtlCache
 from kazoo_bridge.interfaces import (
     Account,
     IDirectory,
@@ -94,6 +94,7 @@ class CouchDirectory(BaseDirectory):
         self._people = CouchPeople(clock, client, freshness.usable, self._realm_of)
         self._logins = CouchLogins(clock, client, self._accounts, self._secrets, self._numbers)
         self._verified: TtlCache[_Verified] = TtlCache(MAX_CACHED)
+        self._token_lookups = CacheLookups()
         self._ended = EndedTokens(MAX_CACHED)
         self._verifying: SharedReads[Principal | None] = SharedReads()
 
@@ -103,6 +104,11 @@ class CouchDirectory(BaseDirectory):
         settings = config.couchdb
         client = CouchClient.from_uri(reactor, settings.uri, timeout=settings.request_timeout_ms / 1000)
         return cls(reactor, client, Freshness(settings.recheck_s, settings.max_stale_s), dialling)
+
+    @property
+    def cache_lookups(self) -> Mapping[str, CacheLookups]:
+        """The lookups of tokens."""
+        return {"couchdb_tokens": self._token_lookups}
 
     @property
     def rights_revision(self) -> int:
@@ -180,10 +186,12 @@ class CouchDirectory(BaseDirectory):
             return succeed(None)
         known = self._verified.get(digest, self._clock.seconds())
         if known is not None and self._still_holds(known):
+            self._token_lookups.hits += 1
             return succeed(known.principal)
         parsed = known.token if known is not None else parse_token(token)
         if parsed is None or parsed.expires <= self._clock.seconds():
             return succeed(None)
+        self._token_lookups.misses += 1
         return self._verify_once(digest, parsed, known)
 
     def is_in_doubt(self, token: str) -> bool:

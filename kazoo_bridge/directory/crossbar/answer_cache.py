@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from kazoo_bridge.directory.crossbar.availability import Availability
+from kazoo_bridge.directory.ttl_cache import CacheLookups
 from kazoo_bridge.interfaces import StorageUnavailable
 
 T = TypeVar("T")
@@ -43,7 +44,7 @@ class _Answer(Generic[T]):
 class AnswerCache(Generic[T]):
     """Answers by key; beyond `limit`, the least recently used one is dropped.
 
-    `on_ended` is called when an answer is replaced by another one.
+    `on_ended` is called when an answer is replaced by another one. `lookups` counts the answers of `get`.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class AnswerCache(Generic[T]):
         self._limit = limit
         self._on_ended = on_ended
         self._entries: OrderedDict[str, _Answer[T]] = OrderedDict()
+        self.lookups = CacheLookups()
         self._waiting: dict[str, list[Deferred[T | None]]] = {}
 
     def __len__(self) -> int:
@@ -90,8 +92,10 @@ class AnswerCache(Generic[T]):
         if entry is None and self._availability.pauses:
             entry = self._stale(key, now)
         if entry is not None:
+            self.lookups.hits += 1
             self._entries.move_to_end(key)
             return succeed(entry.value)
+        self.lookups.misses += 1
         waiter: Deferred[T | None] = Deferred()
         waiting = self._waiting.get(key)
         if waiting is not None:

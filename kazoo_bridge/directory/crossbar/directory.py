@@ -37,6 +37,7 @@ from kazoo_bridge.directory.crossbar.http_client import CrossbarAnswer, Crossbar
 from kazoo_bridge.directory.crossbar.people import CrossbarPeople
 from kazoo_bridge.directory.ended_tokens import EndedTokens
 from kazoo_bridge.directory.people_cache import PEOPLE_TOPICS
+from kazoo_bridge.directory.ttl_cache import CacheLookups
 from kazoo_bridge.interfaces import (
     Account,
     IDirectory,
@@ -111,6 +112,16 @@ class CrossbarDirectory(BaseDirectory):
 
     def _make_cache(self, times: CacheTimes, limit: int) -> AnswerCache[Any]:
         return AnswerCache(self._clock, self._availability, times, limit, self._on_ended)
+
+    @property
+    def cache_lookups(self) -> Mapping[str, CacheLookups]:
+        """The lookups of tokens, accounts and numbers."""
+        caches: Mapping[str, AnswerCache[Any]] = {
+            "crossbar_tokens": self._claims,
+            "crossbar_accounts": self._accounts,
+            "crossbar_numbers": self._owners,
+        }
+        return {name: cache.lookups for name, cache in caches.items()}
 
     @property
     def rights_revision(self) -> int:

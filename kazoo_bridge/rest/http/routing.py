@@ -76,6 +76,11 @@ class _Routes(Klein):
         options.setdefault("endpoint", f"{' '.join(options.get('methods', ()))} {url}")
         return super().route(url, *arguments, **options)
 
+    def execute_endpoint(self, endpoint: str, request: Any, *arguments: Any, **options: Any) -> Any:
+        """Note the route in the request, then call its handler."""
+        request.route = endpoint
+        return super().execute_endpoint(endpoint, request, *arguments, **options)
+
 
 def make_app(resources: Iterable[Resource]) -> Klein:
     """Return an application that serves these resources."""

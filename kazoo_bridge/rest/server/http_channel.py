@@ -56,12 +56,14 @@ class LimitedRequest(Request):
 
     `context` is set before the request is routed. `is_surplus`: more requests are under way than the limits
     allow, so this one is to be refused. `exceeds_rate` is set for a request beyond the rate of its client,
-    answered or refused. Responses have no ``Server`` header.
+    answered or refused. `route` is the name of the route that it has taken, such as ``GET /healthz``; empty:
+    none. Responses have no ``Server`` header.
     """
 
     context: RequestContext
     is_surplus = False
     exceeds_rate = False
+    route = ""
     _pieces = 0
     _max_body_bytes = MAX_ANONYMOUS_BODY_BYTES
 

@@ -28,6 +28,7 @@ from kazoo_bridge.rest.server.access_log import log_access
 from kazoo_bridge.rest.server.connection_budget import ConnectionBudget, RefusedConnection
 from kazoo_bridge.rest.server.connection_limits import ChannelLimits
 from kazoo_bridge.rest.server.http_channel import LimitedHTTPChannel, LimitedRequest
+from kazoo_bridge.rest.server.request_metrics import RequestMetrics
 from kazoo_bridge.rest.server.root_resource import RootResource
 
 #: The keys of ``[http]`` that `LimitedSite.configure` applies.
@@ -50,12 +51,14 @@ def make_site(
     http: Http,
     trusted_proxies: Iterable[str] = (),
     is_starting: Callable[[], bool] = lambda: False,
+    metrics: RequestMetrics | None = None,
 ) -> LimitedSite:
     """Return a site that serves `resources`, and answers every other path and method with KAZOO's errors.
 
     `node` is the node's name in responses, `directory` knows the clients, `http` has the limits.
     `trusted_proxies` are networks whose connections are those of many clients, or of many calls. While
-    `is_starting` returns True, all requests but those of monitoring are answered with 503.
+    `is_starting` returns True, all requests but those of monitoring are answered with 503. `metrics` counts
+    the requests.
     """
     app = make_app(resources)
 
@@ -69,6 +72,7 @@ def make_site(
         limiter,
         ChannelLimits.from_config(reactor, http),
         ConnectionBudget.from_config(reactor, http, [ip_network(network) for network in trusted_proxies]),
+        metrics or RequestMetrics(),
         RootResource(app, node, directory, limiter, reactor, http.max_page_bytes, is_starting),
         requestFactory=LimitedRequest,
         reactor=reactor,
@@ -86,12 +90,14 @@ class LimitedSite(Site):
         limiter: RequestLimiter,
         limits: ChannelLimits,
         budget: ConnectionBudget,
+        metrics: RequestMetrics,
         *arguments: Any,
         **options: Any,
     ) -> None:
         super().__init__(*arguments, **options)
         self._clock: IReactorTime = options["reactor"]
         self._limiter = limiter
+        self._metrics = metrics
         self._limits = limits
         self.budget = budget
         # Any callable will do.
@@ -110,7 +116,8 @@ class LimitedSite(Site):
         return super().buildProtocol(addr)
 
     def log(self, request: Request) -> None:
-        """Log a request that has been answered."""
+        """Count and log a request that has been answered."""
+        self._metrics.count(getattr(request, "route", ""), request.code)
         log_access(self._clock, request)
 
     def stopFactory(self) -> None:

@@ -230,7 +230,7 @@ class AttemptRunner:
             self._scheduler.release(attempt.slot, True, seconds)
             if self.destinations.circuits:
                 self.destinations.record(attempt.hook, outcome)
-            self.metrics.observe(True, seconds)
+            self.metrics.observe_success(attempt.delivery, attempt.began, now)
             self._recorder.count_success(attempt.hook, now, attempt.delivery.id)
             attempts = attempt.delivery.attempts + 1
             attempt.on_result(_DELIVERED_AT_FIRST if attempts == 1 else AttemptResult(True, attempts))
@@ -241,7 +241,7 @@ class AttemptRunner:
         if outcome.unreachable or self.destinations.circuits:
             self.destinations.record(attempt.hook, outcome)
         try:
-            result = self._record(attempt, outcome, seconds)
+            result = self._record(attempt, outcome, now)
         except Exception as error:
             _log.failure("recording an attempt failed delivery_id={id}", id=attempt.delivery.id)
             result = AttemptResult(False, attempt.delivery.attempts + 1, None, describe_error(error))
@@ -263,11 +263,14 @@ class AttemptRunner:
         if result.gone and hook.revision:
             await self._on_gone(hook.account_id, hook.id, hook.revision, "the receiver answered 410 Gone")
 
-    def _record(self, attempt: AttemptInFlight, outcome: Outcome, seconds: float) -> AttemptResult:
+    def _record(self, attempt: AttemptInFlight, outcome: Outcome, now: float) -> AttemptResult:
         hook, delivery = attempt.hook, attempt.delivery
-        self.metrics.observe(outcome.success, seconds)
+        if outcome.success:
+            self.metrics.observe_success(delivery, attempt.began, now)
+        else:
+            self.metrics.observe_failure(delivery, attempt.began, now, outcome.failure_reason)
         attempts = delivery.attempts + (outcome.fault is not Fault.OURS)
-        info = self._info(attempt, outcome, attempts, seconds)
+        info = self._info(attempt, outcome, attempts, now - attempt.began)
         self._recorder.record(hook, _request_of(attempt).source(), outcome, info)
         if not outcome.success:
             return self._failed(hook, delivery, outcome, attempts)

@@ -41,6 +41,11 @@ class HookRegistry:
         """The number of suspended hooks."""
         return len(self._suspended)
 
+    @property
+    def failed(self) -> int:
+        """The number of hooks that are disabled because of failures."""
+        return len(self._failed)
+
     def get(self, hook_id: str) -> Hook | None:
         """Return the hook, None if it is unknown or disabled."""
         hook = self._hooks.get(hook_id)

@@ -28,6 +28,13 @@ from kazoo_bridge.webhooks.egress.receiver_response import (
     end_to_end_headers,
 )
 from kazoo_bridge.webhooks.http.error_messages import describe_error
+from kazoo_bridge.webhooks.http.failure_reasons import (
+    INVALID_RESPONSE,
+    OTHER,
+    TIMEOUT,
+    reason_of_error,
+    reason_of_status,
+)
 from kazoo_bridge.webhooks.http.faults import UNREACHABLE_ERRORS, Fault, fault_of
 from kazoo_bridge.webhooks.http.fixed_url_agent import FixedUrlAgent, read_prefix
 from kazoo_bridge.webhooks.http.http_request import HookRequest, is_success
@@ -48,7 +55,7 @@ class Outcome:
     for the hook's owner; it is empty when the status alone decides. `headers` are those of the response, and
     `body` is the part of its body that was read, at most `MAX_BODY_BYTES`; both stay out of the repr.
     `fault` says whose fault a failure is. `unreachable`: by the receiver's fault there was no connection to
-    the host of the hook's URI.
+    the host of the hook's URI. `error_reason` is the reason in `FAILURE_REASONS` if no response was received.
     """
 
     success: bool
@@ -56,6 +63,7 @@ class Outcome:
     error: str = ""
     fault: Fault = field(default=Fault.RECEIVER, kw_only=True)
     unreachable: bool = field(default=False, kw_only=True)
+    error_reason: str = field(default=OTHER, kw_only=True, eq=False)
     headers: Mapping[str, str] = field(factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
 
@@ -63,6 +71,11 @@ class Outcome:
     def counts_against_hook(self) -> bool:
         """True for a failure of the receiver or the hook; False for a success and this node's faults."""
         return not self.success and self.fault is Fault.RECEIVER
+
+    @property
+    def failure_reason(self) -> str:
+        """Which of `FAILURE_REASONS` a failure has."""
+        return self.error_reason if self.status is None else reason_of_status(self.status)
 
     @property
     def connection_failed(self) -> bool:
@@ -197,7 +210,11 @@ class Sender:
         try:
             return await self._exchange(request)
         except UNREACHABLE_ERRORS as error:
-            return Outcome(False, error=describe_error(error), fault=fault_of(error)), None
+            reason = reason_of_error(error)
+            return (
+                Outcome(False, error=describe_error(error), fault=fault_of(error), error_reason=reason),
+                None,
+            )
 
     async def _exchange(self, request: HookRequest) -> tuple[Outcome, str | None]:
         """Send one request; return the result, and the ``Location`` header if there is exactly one."""
@@ -228,7 +245,8 @@ class Sender:
         body: bytes,
     ) -> Outcome:
         if status not in VALID_STATUSES:
-            return Outcome(False, error="the answer is not HTTP/1.1: it has no status")
+            text = "the answer is not HTTP/1.1: it has no status"
+            return Outcome(False, error=text, error_reason=INVALID_RESPONSE)
         if is_success(request, status):  # type: ignore[arg-type] # a WireRequest has what it looks at
             return Outcome(
                 True, status, "", _decode_headers(headers) if self.keep_success_headers else {}, body
@@ -314,12 +332,18 @@ def _report(done: OnOutcome, outcome: Outcome) -> None:
 def failed_outcome(error: BaseException, timeout: float) -> Outcome:
     """Return the result of a request without a response. `timeout` is the whole one, in seconds."""
     if isinstance(error, TimeoutError):
-        return Outcome(False, error=f"no complete answer within {timeout:g} s")
+        return Outcome(False, error=f"no complete answer within {timeout:g} s", error_reason=TIMEOUT)
     fault = fault_of(error)
     if fault is Fault.DEFECT:
         _log.failure("sending a request failed unexpectedly", failure=Failure(error))
     unreachable = fault is Fault.RECEIVER and isinstance(error, UNREACHABLE_ERRORS)
-    return Outcome(False, error=describe_error(error), fault=fault, unreachable=unreachable)
+    return Outcome(
+        False,
+        error=describe_error(error),
+        fault=fault,
+        unreachable=unreachable,
+        error_reason=reason_of_error(error),
+    )
 
 
 def _is_redirected(request: HookRequest | WireRequest, outcome: Outcome) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import define
+from attrs import define, field
 
 from kazoo_bridge.interfaces import TokenRestrictions
 from kazoo_bridge.json_numbers import to_integer
@@ -14,6 +14,9 @@ from kazoo_bridge.websockets.sessions.session import Session
 from kazoo_bridge.websockets.sessions.session_registry import SessionRegistry
 from kazoo_bridge.websockets.subscriptions.fanout import EventFanout
 
+#: Results of a resume: all events are there, some are lost, or the session is not known any more.
+RESUME_RESULTS = ("complete", "gap", "unknown")
+
 
 @define(eq=False)
 class SessionResumer:
@@ -21,6 +24,8 @@ class SessionResumer:
 
     _sessions: SessionRegistry
     _fanout: EventFanout
+    #: How often clients have continued a session, by `RESUME_RESULTS`.
+    results: dict[str, int] = field(init=False, factory=lambda: dict.fromkeys(RESUME_RESULTS, 0))
 
     def resume(self, connection: Connection, message: ClientMessage) -> None:
         """Carry out ``resume``, and reply.
@@ -43,6 +48,8 @@ class SessionResumer:
         session = connection.session
         replay_buffer = self.make_resumable(session)
         gap = token is not None and (not resumed or self.has_gap(replay_buffer, sequence))
+        if token is not None:
+            self.count(known=resumed, gap=gap)
         missed = replay_buffer.after(sequence) if resumed else []
         data = {
             "session": replay_buffer.token,
@@ -70,6 +77,10 @@ class SessionResumer:
         self._sessions.take_over(resumed, connection.session)
         connection.switch_session(resumed)
         return True
+
+    def count(self, *, known: bool, gap: bool) -> None:
+        """Count a client that has named a session to continue."""
+        self.results["unknown" if not known else "gap" if gap else "complete"] += 1
 
     def make_resumable(self, session: Session) -> ReplayBuffer:
         """Let the session outlive its connection; returns its replay buffer."""

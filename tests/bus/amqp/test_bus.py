@@ -242,6 +242,29 @@ def test_its_metrics_are_those_of_the_messages_and_the_queue(harness: Harness) -
     assert 'kazoo_bridge_events_unreadable_total{reason="not_json"} 0.0' in samples
 
 
+def test_connections_and_unacknowledged_messages_are_counted(harness: Harness) -> None:
+    registry = CollectorRegistry()
+    harness.bus.register_metrics(registry)
+
+    def connects(connection: str) -> float | None:
+        return registry.get_sample_value("kazoo_bridge_bus_connects_total", {"connection": connection})
+
+    assert (connects("consuming"), connects("publishing")) == (1, 1)
+    finished: Deferred[None] = Deferred()
+    harness.bus.consume(Queue("q", frozenset({Topic("callevt", "#")}), prefetch=5), lambda _event: finished)
+    harness.broker.settle()
+    harness.broker.deliver("q", "callevt", "call.x", b"{}")
+    assert registry.get_sample_value("kazoo_bridge_unacknowledged") == 1
+    finished.callback(None)
+    harness.broker.clock.advance(1)
+    harness.broker.settle()
+    assert registry.get_sample_value("kazoo_bridge_unacknowledged") == 0
+    harness.drop(0)
+    harness.broker.clock.advance(10)
+    harness.broker.settle()
+    assert (connects("consuming"), connects("publishing")) == (2, 1)
+
+
 def test_it_probes_every_exchange_that_it_uses(harness: Harness) -> None:
     harness.bus.consume(
         Queue("q", frozenset({Topic("callevt", "call.#")}), durable=True), lambda _event: None

@@ -94,6 +94,8 @@ class TestTokens:
         before = len(harness.couch.asked)
         for _ in range(5):
             assert not harness.refused(token)
+        lookups = harness.directory.cache_lookups["couchdb_tokens"]
+        assert (lookups.hits, lookups.misses) == (4, 1)
         asked = harness.couch.asked[before:]
         assert sorted(asked) == [
             f"GET {CUSTOMER_DB}/{USER}",

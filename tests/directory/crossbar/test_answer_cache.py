@@ -59,6 +59,7 @@ def test_all_who_wait_share_one_question(harness: Harness) -> None:
     harness.answer("value")
     assert waiting == [["value"]] * 1000
     assert harness.get() == ["value"]
+    assert (harness.cache.lookups.hits, harness.cache.lookups.misses) == (1, 1000)
     assert harness.answers == []
 
 

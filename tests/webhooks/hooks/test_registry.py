@@ -94,7 +94,9 @@ def test_a_hook_that_failed_too_often_matches_but_is_not_enabled() -> None:
     assert (hooks.get("suspended"), hooks.find("suspended")) == (None, suspended)
     assert (hooks.get("off"), hooks.find("off")) == (None, None)
     hooks.put(evolve(suspended, enabled=True, suspended=False))
+    assert hooks.failed == 1
     hooks.remove("failed")
+    assert hooks.failed == 0
     assert (len(hooks), hooks.suspended, matching_ids(hooks)) == (2, 0, ["enabled", "suspended"])
 
 

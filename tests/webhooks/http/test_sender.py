@@ -295,6 +295,7 @@ def test_an_attempt_without_a_response_ends_with_the_request_timeout() -> None:
     assert not results
     clock.advance(0.2)
     assert results == [Outcome(False, error="no complete answer within 7.5 s")]
+    assert [one.failure_reason for one in results] == ["timeout"]
     assert results[0].connection_failed
     assert not results[0].unreachable
 

@@ -99,6 +99,21 @@ async def test_an_unknown_session_starts_a_new_one_with_a_gap(harness: Harness) 
     _, answer = await resume(harness, "no-such-session", 5)
     assert (answer["resumed"], answer["gap"], answer["subscribed"]) == (False, True, [])
     assert answer["session"] != "no-such-session"
+    assert harness.node.websockets.resumer.results == {"complete": 0, "gap": 0, "unknown": 1}
+
+
+@pytest_twisted.ensureDeferred
+async def test_resumes_are_counted_by_result(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    client, started = await subscribe_resumably(harness)
+    results = harness.node.websockets.resumer.results
+    assert results == {"complete": 0, "gap": 0, "unknown": 0}
+    await lose(harness, client)
+    client, _ = await resume(harness, started["session"], started["sequence"])
+    assert results == {"complete": 1, "gap": 0, "unknown": 0}
+    await lose(harness, client)
+    monkeypatch.setattr(EventFanout, "interruptions", 7)
+    await resume(harness, started["session"], started["sequence"])
+    assert results == {"complete": 1, "gap": 1, "unknown": 0}
 
 
 @pytest_twisted.ensureDeferred

@@ -56,6 +56,8 @@ class ReconnectingConnection(Service):
         name: str = "only",
     ) -> None:
         self.connection: BrokerConnection | None = None
+        #: How often a connection was established.
+        self.connects = 0
         self._on_connected = on_connected
         self._on_lost = on_lost
         self._endpoint = FailoverEndpoint(reactor, uris, make_connection, name)
@@ -87,6 +89,7 @@ class ReconnectingConnection(Service):
     def _handle_connected(self) -> None:
         self.connection = self._endpoint.latest
         if self.connection is not None:
+            self.connects += 1
             self._on_connected(self.connection)
 
     def _handle_lost(self) -> None:

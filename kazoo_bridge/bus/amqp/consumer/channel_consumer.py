@@ -76,6 +76,11 @@ class ChannelConsumer:
         self._stopping = False
         self._consumer_tag = ""
 
+    @property
+    def unacknowledged(self) -> int:
+        """The number of messages about whose end the broker knows nothing yet."""
+        return self._acks.unsettled
+
     async def start(self, queue_name: str) -> None:
         """Start to receive deliveries of the queue. Raises the exceptions of `wire.errors`."""
         channel = self._channel

@@ -74,6 +74,12 @@ class AmqpConsumer:
         """The topics that its queue is bound to, or will be once connected."""
         return frozenset(self._bindings.wanted)
 
+    @property
+    def unacknowledged(self) -> int:
+        """The number of received messages about whose end the broker knows nothing yet."""
+        known = (self._current, self._cancelled_one)
+        return sum(one.unacknowledged for one in known if one is not None)
+
     def unavailable_reason(self) -> str | None:
         """Return why it does not consume, or not from every topic of KAZOO's; None when all is well."""
         return self._unavailable_reason or self._bindings.problem()
