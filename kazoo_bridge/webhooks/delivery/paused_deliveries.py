@@ -91,7 +91,7 @@ class PausedDeliveries:
         unknown = {hook_id for hook_id in paused if self._registry.find(hook_id) is None}
         if unknown:
             for hook_id in unknown - {hook.id for hook in await self._hooks.by_ids(unknown)}:
-                await self._deliveries.delete(hook_id)
+                await self._delete(hook_id)
         self._resumed_at = now
 
     async def pause(self, hook_id: str) -> None:
@@ -106,4 +106,9 @@ class PausedDeliveries:
         if await self._hooks.by_ids([hook_id]):
             await self._deliveries.pause(hook_id)
         else:
-            await self._deliveries.delete(hook_id)
+            await self._delete(hook_id)
+
+    async def _delete(self, hook_id: str) -> None:
+        await self._deliveries.delete(hook_id)
+        # Deleting a hook deletes its deliveries. What is left may be of hooks of another `webhooks.source`.
+        _log.warn("deliveries deleted, there is no such hook hook_id={hook_id}", hook_id=hook_id)

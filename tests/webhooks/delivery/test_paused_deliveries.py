@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from twisted.internet.defer import Deferred
-from twisted.logger import capturedLogs
+from twisted.logger import LogLevel, capturedLogs
 
 from kazoo_bridge.interfaces import UNTIL_ENABLED, StorageUnavailable
 from tests.webhooks.harness import make_harness, results_of
@@ -112,9 +112,11 @@ def test_paused_deliveries_of_deleted_hooks_are_deleted() -> None:
         harness.store(harness.hook(hook_id), f"of {hook_id}", next_attempt=UNTIL_ENABLED)
         harness.registry.remove(hook_id)
     del harness.hooks.hooks["h2"]
-    harness.start()
-    harness.pump(1)
+    with capturedLogs() as logs:
+        harness.start()
+        harness.pump(1)
     assert harness.deliveries.event_ids == ["of h1"]
+    assert [log["hook_id"] for log in logs if log["log_level"] is LogLevel.warn] == ["h2"]
 
 
 def test_deliveries_are_paused_when_the_hook_exists_and_deleted_otherwise() -> None:
@@ -122,9 +124,11 @@ def test_deliveries_are_paused_when_the_hook_exists_and_deleted_otherwise() -> N
     harness.store(harness.hook("h1"), "e1")
     harness.store(harness.hook("h2"), "e2")
     del harness.hooks.hooks["h2"]
-    for hook_id in ("h1", "h2"):
-        done = results_of(Deferred.fromCoroutine(harness.paused.pause_or_delete(hook_id)))
-        assert done == [None]
+    with capturedLogs() as logs:
+        for hook_id in ("h1", "h2"):
+            done = results_of(Deferred.fromCoroutine(harness.paused.pause_or_delete(hook_id)))
+            assert done == [None]
+    assert [(log["log_level"], log["hook_id"]) for log in logs] == [(LogLevel.warn, "h2")]
     assert [(row.delivery.hook_id, row.status) for row in harness.deliveries.rows.values()] == [
         ("h1", "held")
     ]
