@@ -32,7 +32,8 @@ demo: $(VENV)/.installed
 	$(BIN)/kazoo-bridge demo $(DEMO_OPTIONS)
 
 test: system-packages $(VENV)/.installed-dev
-	$(MAKE) lint types imports docs packaging changelog-check tests
+	@echo "all checks and seven parts of the tests run, five at a time; this takes minutes"
+	$(MAKE) --jobs=5 --keep-going --output-sync=target $(TEST_PARTS) lint types imports docs packaging changelog-check
 
 # pip is installed last: an environment without it is incomplete, and is completed here.
 $(VENV)/bin/pip:
@@ -95,12 +96,14 @@ packaging:
 	cd build/wheel/env && ls "$$(bin/kazoo-bridge config examples)" | grep -x kazoo-bridge.service
 	cd build/wheel/env && bin/kazoo-bridge --yes account create --id 0123456789abcdef0123456789abcdef
 
-# Five parts run in parallel, because all wait much of their time: for brokers, receivers that recover, sockets
-# that time out, a browser. The output of each is printed when it ends. All run, also if one fails.
+# The parts run in parallel, because all wait much of their time: for brokers, receivers that recover, sockets
+# that time out, a browser. The output of each is printed when it ends. All run, also if one fails. The longest
+# come first.
+TEST_PARTS = integration-tests traffic-tests rest-tests browser-tests fault-tests contract-tests other-tests
+
 tests:
 	@echo "seven parts of the tests run, five at a time; this takes minutes"
-	$(MAKE) --jobs=5 --keep-going --output-sync=target \
-		integration-tests traffic-tests rest-tests browser-tests fault-tests other-tests contract-tests
+	$(MAKE) --jobs=5 --keep-going --output-sync=target $(TEST_PARTS)
 
 FAULT_TESTS = $(wildcard tests/integration/test_faults_*.py) tests/integration/test_isolation.py
 CONTRACT_TESTS = tests/integration/test_openapi.py tests/integration/test_storage_postgresql.py
