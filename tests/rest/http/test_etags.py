@@ -112,10 +112,10 @@ async def test_a_change_between_reading_and_writing_is_a_conflict(
     path, tag = hooks_path(hook_id=created.json_body["data"]["id"]), created.headers.getRawHeaders("etag")[0]
     replace = HookService.replace
 
-    async def beaten(self: HookService, hook: StoredHook, given: dict[str, Any], **more: Any) -> StoredHook:
+    async def beaten(self: HookService, hook: StoredHook, given: dict[str, Any], *author: Any) -> StoredHook:
         monkeypatch.undo()
-        await replace(self, hook, {**HOOK_DOCUMENT, "name": "faster"}, **more)
-        return await replace(self, hook, given, **more)
+        await replace(self, hook, {**HOOK_DOCUMENT, "name": "faster"}, *author)
+        return await replace(self, hook, given, *author)
 
     monkeypatch.setattr(HookService, "replace", beaten)
     refused = await rest("PATCH", path, {"name": "slower"}, headers={"If-Match": tag})
