@@ -99,8 +99,9 @@ def _quoted(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Return text without characters that roff would interpret."""
+    """Return text without characters that roff would interpret, or not know."""
     escaped = text.replace("\\", r"\e").replace("-", r"\-")
+    escaped = "".join(one if one.isascii() else rf"\[u{ord(one):04X}]" for one in escaped)
     return rf"\&{escaped}" if escaped.startswith((".", "'")) else escaped
 
 

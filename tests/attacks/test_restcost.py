@@ -17,10 +17,11 @@ from attrs import evolve
 from sqlalchemy import func, select
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.threads import deferToThread
-from twisted.logger import ILogObserver, LogEvent, capturedLogs, eventAsText, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, capturedLogs, globalLogPublisher
 from zope.interface import implementer
 
 from kazoo_bridge.config import Calls, Config, Storage
+from kazoo_bridge.node.log.formats import format_text
 from kazoo_bridge.rest.http.pagination import encode_page_key
 from kazoo_bridge.storage import tables, tokens
 from tests.rest.harness import (
@@ -333,7 +334,7 @@ class LogText:
         self.lines: list[str] = []
 
     def __call__(self, event: LogEvent) -> None:
-        self.lines.append(eventAsText(event, includeTimestamp=False, includeSystem=False))
+        self.lines.append(format_text(dict(event)) or "")
 
 
 @pytest.mark.parametrize("sign", [b"\x1b[31m", b"\xc2\x85", b"\xe2\x80\xa8", b"\x07", b"\x0b", b"\xff"])

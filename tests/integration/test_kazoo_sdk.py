@@ -58,6 +58,9 @@ def test_accounts_are_read(service: NodeProcess) -> None:
         "id": RESELLER,
         "name": "Reseller",
         "realm": "reseller.example",
+        "enabled": True,
+        "is_reseller": False,
+        "superduper_admin": False,
     }
     assert [one["id"] for one in sdk.get_account_children(RESELLER)["data"]] == [CUSTOMER]
     assert sdk.get_account_descendants(RESELLER)["data"][0]["tree"] == [RESELLER]

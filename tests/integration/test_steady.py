@@ -39,8 +39,10 @@ def receiver() -> Iterator[Receiver]:
 @pytest.fixture
 def node(tmp_path: Path, vhost_uri: str) -> Iterator[NodeProcess]:
     node = NodeProcess(tmp_path, vhost_uri)
-    # What a client leaves for its return would be more from round to round.
+    # What a client leaves for its return, and the traces of events until they are full, would be more from
+    # round to round.
     text = node.config.read_text().replace("[websockets]\n", "[websockets]\nresume_window_s = 0\n")
+    text += "\n[trace]\nevents = 500\n"
     node.config.write_text(text)
     node.command("account", "create", "--id", ACCOUNT)
     node.start()

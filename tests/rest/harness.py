@@ -111,12 +111,14 @@ async def running_node(config: Config) -> AsyncIterator[RestHarness]:
         reactor, evolve(config, websockets=evolve(Websockets(), endpoint="tcp:0:interface=127.0.0.1"))
     )
     await node.start()
-    await node.accounts.create(ACCOUNT)
-    await node.accounts.create(CHILD, parent_id=ACCOUNT)
-    await node.accounts.create(STRANGER)
-    await node.directory.load()
-    yield RestHarness(node, (await node.tokens.create(ACCOUNT)).token)
-    await node.stop(Deferred())
+    try:
+        await node.accounts.create(ACCOUNT)
+        await node.accounts.create(CHILD, parent_id=ACCOUNT)
+        await node.accounts.create(STRANGER)
+        await node.directory.load()
+        yield RestHarness(node, (await node.tokens.create(ACCOUNT)).token)
+    finally:
+        await node.stop(Deferred())
 
 
 def hooks_path(account_id: str = ACCOUNT, hook_id: str = "") -> str:

@@ -9,7 +9,7 @@ from tools.man_page import render
 
 
 @click.group()
-@click.option("--where", metavar="FILE", help="The file. Uses 'a\\b' otherwise.")
+@click.option("--where", metavar="FILE", help="The file. Uses 'a\\b…' otherwise.")
 def group() -> None:
     """Do things. And more.
 
@@ -39,7 +39,7 @@ def test_a_page_has_all_commands_with_their_options() -> None:
     assert lines[0] == '.TH "TOOL" 1 "" "tool 1.2" "User Commands"'
     assert r"tool \- Do things" in lines
     assert r"\&'Twas a second paragraph." in lines
-    assert r"The file. Uses 'a\eb' otherwise." in lines
+    assert r"The file. Uses 'a\eb\[u2026]' otherwise." in lines
     section = lines[lines.index('.SS "inner act"') :]
     assert section[1:4] == [r"\fBtool inner act\fR [OPTIONS] NAME", ".PP", "Act on a thing."]
     assert section[4:7] == [".TP", r"\fB\-\-count INTEGER\fR", "How many. [required]"]

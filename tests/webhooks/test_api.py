@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from time import time
 
 import pytest
 import pytest_twisted
@@ -85,7 +86,7 @@ async def test_disabled_hooks_are_enabled(harness: RestHarness, api: WebhookApi)
 async def test_dead_deliveries_are_retried_and_replayed(harness: RestHarness, api: WebhookApi) -> None:
     hook = await api.create_hook(ACCOUNT, {**HOOK_DOCUMENT, "enabled": False})
     dead = [
-        (Delivery(name, hook.id, ACCOUNT, "channel_create", name, {}, 1000.0), None, "refused")
+        (Delivery(name, hook.id, ACCOUNT, "channel_create", name, {}, time()), None, "refused")
         for name in ("a", "b", "c")
     ]
     await harness.node.webhooks.stores.deliveries.enqueue(dead)

@@ -22,9 +22,10 @@ def _operation(path: str, operation_id: str, summary: str, answers: dict[int, An
 
 _SETTINGS = {
     "type": "object",
-    "required": ["websocket", "embedded"],
+    "required": ["websocket", "embedded", "eavesdrop"],
     "properties": {
         "embedded": {"type": "boolean"},
+        "eavesdrop": {"type": "boolean", "description": "Whether operators may listen to calls"},
         "websocket": {
             "type": "object",
             "required": ["uri", "secure", "port"],
