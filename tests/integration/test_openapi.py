@@ -65,7 +65,12 @@ _NOT_CALLED = ["streamEvents", "logOut", "logInUser"]
 #: calls; and deliveries may be under way again by then (`wait_for_dead_delivery` has read one).
 _PERHAPS_WITHOUT_DATA = [
     "GET /v2/channels",
+    "GET /v2/nodes",
+    "GET /v2/traces/{trace_id}",
     "POST /v2/auth/tokeninfo",
+    # A request waits at another point than the usual one, and under an id that nobody knows before.
+    "GET /v2/accounts/{account_id}/pivots/{pivot_point_id}/requests",
+    "POST /v2/accounts/{account_id}/pivots/{pivot_point_id}/requests/{pivot_id}",
     # The local directory knows no people.
     *(f"GET /v2/accounts/{{account_id}}/{kind}s" for kind in ("user", "device", "group")),
     *(f"GET /v2/accounts/{{account_id}}/{kind}s/{{{kind}_id}}" for kind in ("user", "device", "group")),
@@ -212,7 +217,15 @@ def create_hooks(service: NodeProcess, token: str, receiver: WebReceiver) -> Ser
     sockets = [
         one["websocket_session_id"] for one in service.rest("GET", f"{path}/websockets", token).json()["data"]
     ]
+    points = [
+        service.rest("PUT", f"{path}/pivots", token, {"name": name, "timeout_ms": 100}).json()["data"]
+        for name in ("front-desk", "night", "door")
+    ]
     known = {
+        "pivot_point_id": [points[0]["id"]],
+        # The secret of the first may be renewed.
+        "door_point_id": [points[2]["id"]],
+        "secret": [points[2]["url"].rpartition("/")[2]],
         "account_id": [ACCOUNT, CHILD, STRANGER, UNKNOWN],
         "hook_id": hooks[:1],
         "sample_id": ["webhooks_channel_create", "webhooks_notifications"],
@@ -222,7 +235,12 @@ def create_hooks(service: NodeProcess, token: str, receiver: WebReceiver) -> Ser
         "app_id": ["webhooks"],
     }
     api_key = service.command("api-key", "create", "--account", ACCOUNT)
-    doomed = {"account_id": DOOMED, "hook_id": hooks[1], "socket_id": sockets[1]}
+    doomed = {
+        "account_id": DOOMED,
+        "hook_id": hooks[1],
+        "socket_id": sockets[1],
+        "pivot_point_id": points[1]["id"],
+    }
     return ServiceHarness(service, token, receiver.url, api_key, known, doomed)
 
 

@@ -27,6 +27,7 @@ _FLOW = {
         "data": {"type": "object"},
         "children": {"type": "object", "additionalProperties": ref("Flow")},
     },
+    "additionalProperties": True,
 }
 
 _TWIML = {"type": "string", "description": "Where KAZOO asks for TwiML, instead of a flow"}
@@ -98,7 +99,11 @@ _ANSWER = make_body(
 )
 _REPLY = {
     "description": "The answer of a client, or the fallback; empty: Pivot ends",
-    "content": {"application/json": {"schema": ref("Flow")}, "text/xml": {"schema": _TEXT}},
+    "content": {
+        "application/json": {"schema": ref("Flow")},
+        "text/xml": {"schema": _TEXT},
+        "text/plain": {"schema": {"type": "string", "maxLength": 0}},
+    },
 }
 _LINKED = ("readPivot", "replacePivot", "changePivot", "deletePivot", "renewPivot", "listPivotRequests")
 _LINKS = {

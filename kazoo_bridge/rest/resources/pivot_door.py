@@ -65,7 +65,7 @@ async def _handle(
         return context.write_error(_to_api_error(error, pivot_point_id))
     except Exception as error:
         return context.write_error(to_logged_api_error(error, context.request_id))
-    request.setHeader("Content-Type", reply.content_type)
+    request.setHeader("Content-Type", reply.content_type if reply.body else "text/plain")
     request.setHeader("Content-Length", str(len(reply.body)))
     request.setHeader("Cache-Control", "no-store")
     return reply.body
