@@ -45,6 +45,8 @@ def _choose_path_parameters(case: Any) -> dict[str, str]:
         chosen[last] = _DATA["doomed"][last]
     if last == "secret":
         chosen["pivot_point_id"] = _DATA["known"]["door_point_id"][0]
+        if next(_counter) % 4:
+            chosen["secret"] = _DATA["known"]["secret"][0]
     if case.method == "DELETE" and last == "account_id":
         chosen[last] = _DATA["doomed"][last]
     if case.method == "PUT" and last == "api_key":  # the logins of other operations need the usual one's
@@ -69,6 +71,8 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     if case.operation.path in _ACCOUNTS and isinstance(data, dict) and next(_counter) % 4:
         data |= {"name": "Solberg Instruments"}
         data.pop("realm", None)
+    if case.operation.path.endswith("/pivots") and isinstance(data, dict) and next(_counter) % 2:
+        data["name"] = f"point-{next(_counter)}"
     for name in ("uri", "api_key"):
         # Nothing may be sent to the hosts of generated URIs.
         if (

@@ -86,6 +86,7 @@ _PERHAPS_WITHOUT_DATA = [
         for kind in ("user", "device")
     ),
     "GET /v2/accounts/{account_id}/webhooks/{hook_id}/deliveries",
+    "POST /v2/accounts/{account_id}/webhooks/{hook_id}/deliveries/{delivery_id}/retry",
 ]
 
 _SETTINGS = f"""
@@ -227,7 +228,11 @@ def create_hooks(service: NodeProcess, token: str, receiver: WebReceiver) -> Ser
         ).json()["data"]
         for name in ("day", "night", "door")
     ]
+    before = {one["id"] for one in service.rest("GET", f"{path}/tokens", token).json()["data"]}
+    service.command("token", "create", "--account", ACCOUNT)
+    tokens = {one["id"] for one in service.rest("GET", f"{path}/tokens", token).json()["data"]}
     known = {
+        "token_id": list(tokens - before),
         "pivot_point_id": [points[0]["id"]],
         # The secret of the first may be renewed.
         "door_point_id": [points[2]["id"]],
