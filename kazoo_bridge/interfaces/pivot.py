@@ -69,7 +69,7 @@ class IPivotStore(Interface):
     """Stores pivot points and what was asked of them. Every Deferred may fail with `StorageUnavailable`."""
 
     def for_account(account_id: str) -> Deferred[Sequence[StoredPivot]]:
-        """Return the account's pivot points, oldest first."""
+        """Return the account's pivot points, by the second of their creation."""
 
     def by_id(pivot_point_id: str) -> Deferred[StoredPivot | None]:
         """Return a pivot point of any account; None if there is none of that id."""
@@ -176,7 +176,7 @@ class IPivots(Interface):
     pivot_schema: Mapping[str, Any] = Attribute("The JSON schema of a pivot point's document.")
 
     def points(account_id: str) -> Awaitable[Sequence[StoredPivot]]:
-        """Return the account's pivot points, oldest first."""
+        """Return the account's pivot points, by the second of their creation."""
 
     def point(account_id: str, pivot_point_id: str) -> Awaitable[StoredPivot | None]:
         """Return a pivot point of the account; None if it has none of that id."""

@@ -13,6 +13,7 @@ from twisted.internet.endpoints import serverFromString
 from twisted.web.http_headers import Headers
 
 from kazoo_bridge.config import Http
+from kazoo_bridge.interfaces import IDirectory
 from kazoo_bridge.rest.http.routing import Resource
 from kazoo_bridge.rest.server.site import make_site
 from tests.rest.fakes import FakeDirectory
@@ -68,8 +69,14 @@ class SiteHarness:
 
 
 @asynccontextmanager
-async def running_site(*resources: Resource, http: Http = LOOPBACK) -> AsyncIterator[SiteHarness]:
-    site = make_site(reactor, resources, "node", FakeDirectory({}, {}), http)
+async def running_site(
+    *resources: Resource, http: Http = LOOPBACK, directory: IDirectory | None = None
+) -> AsyncIterator[SiteHarness]:
+    """Serve the resources; without a `directory`, all tokens are refused."""
+    known: Any = directory or FakeDirectory({}, {})
+    site = make_site(reactor, resources, "node", known, http)
     port = await serverFromString(reactor, http.endpoint).listen(site)
-    yield SiteHarness(f"http://127.0.0.1:{port.getHost().port}")
-    await port.stopListening()
+    try:
+        yield SiteHarness(f"http://127.0.0.1:{port.getHost().port}")
+    finally:
+        await port.stopListening()

@@ -146,7 +146,7 @@ OPERATIONS = (
         _PIVOTS,
         "listPivots",
         "pivots",
-        "The account's pivot points, oldest first, without their URLs",
+        "The account's pivot points, by the second of their creation, without their URLs",
         {200: make_page("The pivot points", ref("ListedPivot"))},
         (*FILTERS, *PAGES),
     ),

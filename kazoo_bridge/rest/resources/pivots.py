@@ -33,7 +33,7 @@ class PivotResource(RoutedResource):
     @route("GET", _PIVOTS)
     @account_handler
     async def list(self, context: RequestContext, account_id: str) -> Response:
-        """Answer with a page of the account's pivot points in short, oldest first, without their URLs."""
+        """Answer with a page of the account's pivot points in short, by `created`, without their URLs."""
         filters = Filters.parse(context.query)
         points = [
             point

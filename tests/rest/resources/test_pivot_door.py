@@ -71,10 +71,11 @@ async def test_only_wrong_urls_count_against_the_rate_of_an_address() -> None:
     http = evolve(LOOPBACK, requests_per_second=1, request_burst=1)
     noted: list[bool] = []
     async with running_site(PivotDoorResource(pivots), http=http) as site:
-        for _ in range(5):
-            assert (await site("/pivot/1/s", verb="POST")).code == 200
-        pivots.result = PivotRefused(404, "no such")
         with patch.object(RootResource, "_note_excess", lambda *_: noted.append(True)):
+            for _ in range(5):
+                assert (await site("/pivot/1/s", verb="POST")).code == 200
+            assert noted == []
+            pivots.result = PivotRefused(404, "no such")
             for _ in range(3):
                 assert (await site("/pivot/1/s", verb="POST")).code == 404
     assert noted == [True] * 3
