@@ -205,7 +205,7 @@ test("a command fails when the connection is lost, and without a connection", as
   await connect();
   const pending = socket.command("call-1", "hold");
   current().lose();
-  await assert.rejects(pending, /connection lost/);
+  await assert.rejects(pending, /connection was lost/);
   await assert.rejects(socket.command("call-1", "hold"), /not connected/);
 });
 
@@ -375,4 +375,67 @@ test("further bindings are subscribed to at once, and with the next connection",
   await connect({ session: "s2", resumed: false, sequence: 10, gap: true });
   assert.deepEqual(sentActions().slice(1), ["subscribe calls", "subscribe early.*", "subscribe weather.*"]);
   assert.equal(socket.socketId, null);
+});
+
+/** Reply to each message that has had no reply yet, those that follow included. */
+async function replyToAll() {
+  const replied = new Set();
+  for (let message; (message = current().sent.find(({ request_id: id }) => !replied.has(id))); await settle()) {
+    replied.add(message.request_id);
+    current().receive({ action: "reply", request_id: message.request_id, status: "success", data: {} });
+  }
+}
+
+test("bindings that change while the first subscriptions are under way are subscribed to before it is online", async () => {
+  socket.open();
+  current().accept();
+  socket.addBindings(["early.*"]);
+  current().reply("resume", { session: "s1", resumed: false, sequence: 10, gap: false });
+  await settle();
+  socket.addBindings(["plugin.a"]);
+  socket.removeBindings(["early.*"]);
+  assert.ok(!socket.state.online);
+  await replyToAll();
+  assert.deepEqual(sentActions(), [
+    "resume",
+    "subscribe calls",
+    "subscribe early.*",
+    "subscribe plugin.a",
+    "unsubscribe early.*",
+  ]);
+  assert.ok(socket.state.online);
+});
+
+test("a resumed session gets the bindings that changed during the outage, and only these", async () => {
+  socket.addBindings(["pivot.old"]);
+  await connect();
+  current().lose();
+  socket.removeBindings(["pivot.old"]);
+  socket.addBindings(["pivot.new"]);
+  socket.retryNow();
+  await connect({ session: "s1", resumed: true, sequence: 12, gap: false });
+  assert.deepEqual(sentActions(), ["resume", "subscribe pivot.new", "unsubscribe pivot.old"]);
+  assert.ok(socket.state.online);
+});
+
+test("a resumed session gets the bindings whose replies were lost", async () => {
+  await connect();
+  socket.addBindings(["weather.*"]);
+  current().lose();
+  socket.retryNow();
+  await connect({ session: "s1", resumed: true, sequence: 12, gap: false });
+  assert.deepEqual(sentActions(), ["resume", "subscribe weather.*"]);
+});
+
+test("a rejected subscription is not requested again in the same session", async () => {
+  socket.open();
+  current().accept();
+  current().reply("resume", { session: "s1", resumed: false, sequence: 0, gap: false });
+  await settle();
+  current().reply("subscribe", { errors: ["forbidden"] }, "error");
+  await settle();
+  current().lose();
+  socket.retryNow();
+  await connect({ session: "s1", resumed: true, sequence: 0, gap: false });
+  assert.deepEqual(sentActions(), ["resume"]);
 });

@@ -36,6 +36,8 @@ export class EventSocket extends EventTarget {
     this.lastRequestId = 0;
     this.failures = 0;
     this.session = null;
+    /** The bindings of this session, those that the server rejected included. */
+    this.subscribed = new Set();
     /** The id of this socket in the list of sockets; null before the first connection. */
     this.socketId = null;
     this.sequence = 0;
@@ -105,7 +107,7 @@ export class EventSocket extends EventTarget {
       socket = new WebSocket(this.url);
     } catch {
       // The browser refuses some URLs, like ws: from a page served over https.
-      this.disconnected(0, `the browser refuses to connect to ${this.url}`);
+      this.disconnected(0, t("error.browserRefuses", { url: this.url }));
       return;
     }
     this.socket = socket;
@@ -121,17 +123,23 @@ export class EventSocket extends EventTarget {
 
   async resume(socket) {
     try {
-      const previousSession = this.session;
-      const data = previousSession === null ? {} : { session: previousSession, sequence: this.sequence };
+      const data = this.session === null ? {} : { session: this.session, sequence: this.sequence };
       const message = { action: "resume", auth_token: this.token, name: CLIENT_NAME, data };
       const reply = await this.request(message);
       this.session = reply.session;
       this.socketId = reply.websocket_session_id ?? null;
       if (!reply.resumed) this.sequence = reply.sequence;
       if (reply.gap) this.dispatchEvent(new Event("gap"));
+      if (reply.gap || !reply.resumed) this.subscribed.clear();
       // The gap may include the snapshot of live calls, so all subscriptions are renewed.
       if (reply.gap && reply.resumed) await this.request({ action: "unsubscribe", data: {} });
-      if (!reply.resumed || reply.gap || previousSession === null) await this.subscribe();
+      // Bindings may change while the replies are on their way.
+      while (this.socket === socket) {
+        const added = without(this.bindings, this.subscribed);
+        const removed = without(this.subscribed, this.bindings);
+        if (!added.length && !removed.length) break;
+        await Promise.all([this.subscribe(added), this.unsubscribe(removed)]);
+      }
       if (this.socket === socket) this.connected();
     } catch (error) {
       if (this.socket !== socket) return;
@@ -140,32 +148,44 @@ export class EventSocket extends EventTarget {
     }
   }
 
-  /** Subscribe to further bindings, now or with the next connection. */
+  /** Subscribe to further bindings, now or as soon as there is a connection. */
   addBindings(bindings) {
-    const added = bindings.filter((binding) => !this.bindings.includes(binding));
+    const added = without(bindings, this.bindings);
     this.bindings = [...this.bindings, ...added];
     // A connection that breaks meanwhile subscribes again when it is back.
     if (this.state.online) this.subscribe(added).catch(() => {});
   }
 
-  /** End subscriptions, now and for the next connections. */
+  /** End subscriptions, now or as soon as there is a connection. */
   removeBindings(bindings) {
-    this.bindings = this.bindings.filter((binding) => !bindings.includes(binding));
-    if (!this.state.online) return;
-    for (const binding of bindings) {
-      const data = { account_id: this.accountId, binding };
-      this.request({ action: "unsubscribe", data }).catch(() => {});
-    }
+    this.bindings = without(this.bindings, bindings);
+    if (this.state.online) this.unsubscribe(bindings).catch(() => {});
   }
 
-  async subscribe(bindings = this.bindings) {
-    const requests = bindings.map((binding) =>
-      this.request({ action: "subscribe", data: { account_id: this.accountId, binding } }).catch((error) => {
-        // A category that this installation lacks must not prevent the other subscriptions.
+  async subscribe(bindings) {
+    await this.requestEach("subscribe", bindings, (binding, error) => {
+      this.subscribed.add(binding);
+      // A category that this installation lacks must not prevent the other subscriptions.
+      if (error) this.dispatchEvent(new CustomEvent("rejected", { detail: { binding, reason: error.message } }));
+    });
+  }
+
+  async unsubscribe(bindings) {
+    await this.requestEach("unsubscribe", bindings, (binding) => this.subscribed.delete(binding));
+  }
+
+  /** Request an action for each binding; `onReply(binding, error)` is called with the server's error, if any. */
+  async requestEach(action, bindings, onReply) {
+    const requests = bindings.map(async (binding) => {
+      try {
+        await this.request({ action, data: { account_id: this.accountId, binding } });
+      } catch (error) {
         if (!error.rejected) throw error;
-        this.dispatchEvent(new CustomEvent("rejected", { detail: { binding, reason: error.message } }));
-      }),
-    );
+        onReply(binding, error);
+        return;
+      }
+      onReply(binding);
+    });
     await Promise.all(requests);
   }
 
@@ -203,7 +223,7 @@ export class EventSocket extends EventTarget {
     this.retryTimer = undefined;
     clearInterval(this.heartbeatTimer);
     for (const { reject } of this.pending.values()) {
-      reject(new Error("connection lost; the command may or may not have been executed"));
+      reject(new Error(t("error.connectionLost")));
     }
     this.pending.clear();
   }
@@ -289,6 +309,12 @@ export class EventSocket extends EventTarget {
     const message = (frame.data?.errors ?? ["rejected"]).join("; ");
     request.reject(Object.assign(new Error(message), { rejected: true }));
   }
+}
+
+/** Return the items of a list or a set that another one lacks. */
+function without(items, others) {
+  const lacked = new Set(others);
+  return [...items].filter((item) => !lacked.has(item));
 }
 
 /** Return the URL of the websockets for a page at `page` (a `Location`), from the installation's settings. */

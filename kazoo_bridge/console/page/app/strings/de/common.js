@@ -23,6 +23,8 @@ export default {
   "error.unreachable": "der Server ist nicht erreichbar",
   "error.notConnected": "nicht mit dem Server verbunden",
   "error.noReply": "der Server hat nicht rechtzeitig geantwortet",
+  "error.connectionLost": "die Verbindung ging verloren; der Befehl wurde vielleicht ausgeführt, vielleicht nicht",
+  "error.browserRefuses": "der Browser verweigert die Verbindung zu {url}",
 
   "dialog.discard": "Änderungen verwerfen?",
   "dialog.discardDetail": "Was Sie eingegeben haben, ist nicht gespeichert.",

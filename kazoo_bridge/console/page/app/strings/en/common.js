@@ -23,6 +23,8 @@ export default {
   "error.unreachable": "the server is unreachable",
   "error.notConnected": "not connected to the server",
   "error.noReply": "the server did not reply in time",
+  "error.connectionLost": "the connection was lost; the command may or may not have been executed",
+  "error.browserRefuses": "the browser refuses to connect to {url}",
 
   "dialog.discard": "Discard your changes?",
   "dialog.discardDetail": "What you have entered is not saved.",
