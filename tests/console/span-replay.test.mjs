@@ -92,3 +92,9 @@ test("a stop takes effect after the request that is under way", async () => {
   assert.equal((await replay.run([{ id: "1" }, { id: "2" }], () => {})).replayed, 1);
   assert.deepEqual(rest.sent, ["1"]);
 });
+
+test("of too many attempts at few deliveries not all pages are read, and the result says so", async () => {
+  const rest = fakeRest(Array.from({ length: 101 }, (_, page) => [attempt(`${page}`, "same")]));
+  const { attempts, isMore } = await new SpanReplay(rest, path, {}).find(() => {});
+  assert.deepEqual([attempts.length, isMore, rest.queries.length], [1, true, 100]);
+});

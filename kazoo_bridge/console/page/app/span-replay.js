@@ -26,12 +26,13 @@ export class SpanReplay {
 
   /**
    * Find the deliveries. Resolves to `{attempts, isMore}`: one attempt at each delivery, oldest first, and whether
-   * there are more than `MAX_DELIVERIES`, of which these are the newest. `onProgress(count)` says how many were
+   * there may be more, because only so many deliveries, or pages, are read; these are the newest. `onProgress(count)` says how many were
    * found so far. Throws `RestError`.
    */
   async find(onProgress) {
     const found = new Map();
     let query = { ...this.query, page_size: String(PAGE_SIZE) };
+    let isComplete = false;
     for (let page = 0; page < MAX_PAGES && !this.isStopped; page += 1) {
       const { data, next_start_key: next } = await this.rest.request("GET", this.path("attempts"), { query });
       for (const attempt of data) {
@@ -40,10 +41,11 @@ export class SpanReplay {
         if (!attempt.test && !found.has(key)) found.set(key, attempt);
       }
       onProgress(Math.min(found.size, MAX_DELIVERIES));
-      if (next === undefined || found.size > MAX_DELIVERIES) break;
+      isComplete = next === undefined;
+      if (isComplete || found.size > MAX_DELIVERIES) break;
       query = { ...query, start_key: next };
     }
-    const isMore = found.size > MAX_DELIVERIES;
+    const isMore = !isComplete || found.size > MAX_DELIVERIES;
     return { attempts: [...found.values()].slice(0, MAX_DELIVERIES).reverse(), isMore };
   }
 

@@ -3,7 +3,7 @@
 import { attemptQuery, toLocalInput } from "../attempt-filters.js";
 import { openDialog } from "../dialogs.js";
 import { button, h, runOnce, setText, uniqueId } from "../dom.js";
-import { MAX_DELIVERIES, SpanReplay } from "../span-replay.js";
+import { SpanReplay } from "../span-replay.js";
 import { t } from "../strings.js";
 import { notify, notifyError } from "../toasts.js";
 
@@ -67,6 +67,8 @@ class ReplayForm {
 
   /** Other criteria find other deliveries. */
   reset() {
+    this.replay?.stop();
+    this.replay = null;
     this.attempts = null;
     this.startButton.hidden = true;
     setText(this.status, "");
@@ -86,13 +88,16 @@ class ReplayForm {
       this.to.focus();
       return;
     }
-    this.replay = new SpanReplay(this.rest, this.path, query);
+    const replay = new SpanReplay(this.rest, this.path, query);
+    this.replay = replay;
+    const isCurrent = () => this.replay === replay;
     try {
-      const { attempts, isMore } = await this.replay.find((count) => {
-        setText(this.status, t("replay.finding", { count }));
+      const { attempts, isMore } = await replay.find((count) => {
+        if (isCurrent()) setText(this.status, t("replay.finding", { count }));
       });
-      this.showFound(attempts, isMore);
+      if (isCurrent()) this.showFound(attempts, isMore);
     } catch (error) {
+      if (!isCurrent()) return;
       setText(this.status, "");
       setText(this.error, error.message);
     }
@@ -100,8 +105,8 @@ class ReplayForm {
 
   showFound(attempts, isMore) {
     const count = attempts.length;
-    const found = isMore ? t("replay.foundMost", { count: MAX_DELIVERIES }) : t("replay.found", { count });
-    setText(this.status, count ? found : t("replay.noneFound"));
+    const found = count ? t("replay.found", { count }) : t("replay.noneFound");
+    setText(this.status, isMore ? t("replay.foundMost", { count }) : found);
     this.attempts = attempts;
     this.startButton.hidden = !count;
     setText(this.startButton, t("replay.start", { count }));
@@ -113,6 +118,7 @@ class ReplayForm {
     const count = attempts.length;
     this.stopButton.hidden = false;
     this.startButton.hidden = this.findButton.hidden = true;
+    this.disableFields(true);
     try {
       await this.enable();
       const result = await replay.run(attempts, (done) => setText(this.status, t("replay.running", { done, count })));
@@ -123,6 +129,11 @@ class ReplayForm {
       setText(this.error, error.message);
       this.findButton.hidden = false;
     }
+    this.disableFields(false);
     this.stopButton.hidden = true;
+  }
+
+  disableFields(isDisabled) {
+    for (const input of [this.from, this.to, this.result]) input.disabled = isDisabled;
   }
 }

@@ -98,7 +98,7 @@ export default {
   "replay.finding": "Zustellungen werden gesucht: {count} gefunden…",
   "replay.found": { one: "{count} Zustellung gefunden", other: "{count} Zustellungen gefunden" },
   "replay.foundMost":
-    "Mehr als {count} Zustellungen gefunden: Die neuesten {count} werden gesendet. Wählen Sie für weniger eine kürzere Zeit.",
+    "Es gibt vielleicht mehr Zustellungen: Die neuesten {count} werden gesendet. Wählen Sie für weniger eine kürzere Zeit.",
   "replay.noneFound": "Keine aufgezeichneten Versuche in dieser Zeit.",
   "replay.start": { one: "{count} Zustellung senden", other: "{count} Zustellungen senden" },
   "replay.running": "{done} von {count} gesendet…",

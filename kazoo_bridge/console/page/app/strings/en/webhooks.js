@@ -95,7 +95,7 @@ export default {
   "replay.find": "Find deliveries",
   "replay.finding": "Looking for deliveries: {count} found…",
   "replay.found": { one: "{count} delivery found", other: "{count} deliveries found" },
-  "replay.foundMost": "More than {count} deliveries found: the newest {count} are replayed. Choose a shorter time for less.",
+  "replay.foundMost": "There may be more deliveries: the newest {count} are replayed. Choose a shorter time for less.",
   "replay.noneFound": "No recorded attempts in this time.",
   "replay.start": { one: "Replay {count} delivery", other: "Replay {count} deliveries" },
   "replay.running": "{done} of {count} replayed…",
