@@ -13,9 +13,7 @@ from kazoo_bridge.cli.context import CliContext
 from kazoo_bridge.interfaces import StorageUnavailable
 from kazoo_bridge.storage import migrate
 from kazoo_bridge.storage.engine import open_engine
-
-#: Pages that are copied at a time; a writer waits meanwhile.
-_PAGES_AT_ONCE = 1000
+from kazoo_bridge.storage.upgrade_copy import copy_database
 
 
 @click.group()
@@ -82,25 +80,10 @@ def backup(context: CliContext, file: Path) -> None:
     except OSError as error:
         raise click.ClickException(f"{file}: cannot be created: {error.strerror}") from None
     try:
-        _copy(str(engine.url.database), file)
+        copy_database(Path(str(engine.url.database)), file)
     except BaseException as error:
         file.unlink(missing_ok=True)
         if isinstance(error, sqlite3.Error):
             raise click.ClickException(f"storage.uri: {error}") from None
         raise
     click.echo(f"copied {file.stat().st_size} bytes to {file}")
-
-
-def _copy(database: str, file: Path) -> None:
-    source = sqlite3.connect(database, timeout=5)
-    target = sqlite3.connect(file)
-    try:
-        source.backup(target, pages=_PAGES_AT_ONCE)
-        # A copy is one file, without a write-ahead log beside it.
-        target.execute("PRAGMA journal_mode = DELETE")
-        (result,) = target.execute("PRAGMA quick_check").fetchone()
-        if result != "ok":
-            raise sqlite3.DatabaseError(f"the copy is damaged: {result}")
-    finally:
-        target.close()
-        source.close()

@@ -1,4 +1,4 @@
-"""Copies an SQLite database before its tables are upgraded: the way back to the older version."""
+"""Copies an SQLite database, also before its tables are upgraded: the way back to the older version."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ from contextlib import closing
 from pathlib import Path
 
 from kazoo_bridge.interfaces import StorageUnavailable
-
-#: Pages that are copied at once.
-_PAGES_AT_ONCE = 1000
 
 _KEY = "storage.backup_before_upgrade"
 
@@ -34,7 +31,7 @@ def copy_before_upgrade(database: Path, revision: str) -> Path:
     try:
         partial.unlink(missing_ok=True)
         os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        _copy(database, partial)
+        copy_database(database, partial)
         partial.replace(target)
     except (OSError, sqlite3.Error) as error:
         partial.unlink(missing_ok=True)
@@ -43,6 +40,21 @@ def copy_before_upgrade(database: Path, revision: str) -> Path:
             f"make room for it, or copy the database yourself and set {_KEY} = false"
         ) from None
     return target
+
+
+def copy_database(database: Path, target: Path) -> None:
+    """Copy an SQLite database to the empty file `target`, also while other processes write to it.
+
+    The copy is the database as it is at one moment, in one file without a write-ahead log beside it. Raises
+    `sqlite3.Error` if it cannot be made or is damaged; `target` is then the caller's to remove.
+    """
+    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(target)) as copy:
+        # In one step: SQLite begins a copy in several steps again after each commit of another connection.
+        source.backup(copy)
+        copy.execute("PRAGMA journal_mode = DELETE")
+        (result,) = copy.execute("PRAGMA quick_check").fetchone()
+        if result != "ok":
+            raise sqlite3.DatabaseError(f"the copy is damaged: {result}")
 
 
 def _require_space(database: Path) -> None:
@@ -57,13 +69,3 @@ def _require_space(database: Path) -> None:
 
 def _log_of(database: Path) -> Path:
     return database.with_name(f"{database.name}-wal")
-
-
-def _copy(database: Path, target: Path) -> None:
-    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(target)) as copy:
-        source.backup(copy, pages=_PAGES_AT_ONCE)
-        # The copy is one file, without a write-ahead log beside it.
-        copy.execute("PRAGMA journal_mode = DELETE")
-        (result,) = copy.execute("PRAGMA quick_check").fetchone()
-        if result != "ok":
-            raise sqlite3.DatabaseError(f"the copy is damaged: {result}")

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -36,6 +39,38 @@ def test_a_copy_of_a_database_in_use(cli: CliHarness, tmp_path: Path) -> None:
     copied.close()
     assert [one.name for one in tmp_path.glob("copy*")] == ["copy.sqlite3"]
     assert "File exists" in cli.error("db", "backup", "copy.sqlite3")
+
+
+def test_a_copy_ends_while_another_process_writes(cli: CliHarness, tmp_path: Path) -> None:
+    database = tmp_path / "kazoo-bridge.sqlite3"
+    cli.run("account", "create", "--id", A)
+    with closing(sqlite3.connect(database)) as connection:
+        # Several steps of a copy that is made in steps.
+        connection.execute("CREATE TABLE ballast (filling BLOB)")
+        connection.execute("INSERT INTO ballast VALUES (zeroblob(32000000))")
+        connection.commit()
+    written, stopped = threading.Event(), threading.Event()
+
+    def write() -> None:
+        with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+            connection.execute("PRAGMA synchronous = OFF")
+            connection.execute("CREATE TABLE counter (number INTEGER)")
+            deadline = time.monotonic() + 20
+            while not stopped.is_set() and time.monotonic() < deadline:
+                connection.execute("INSERT INTO counter VALUES (1)")
+                written.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        assert written.wait(10)
+        cli.run("db", "backup", "copy.sqlite3")
+        assert writer.is_alive()
+    finally:
+        stopped.set()
+        writer.join()
+    with closing(sqlite3.connect(tmp_path / "copy.sqlite3")) as copy:
+        assert copy.execute("SELECT count(*) > 0 FROM counter").fetchone() == (1,)
 
 
 def test_a_failed_copy_leaves_nothing(cli: CliHarness, tmp_path: Path) -> None:
