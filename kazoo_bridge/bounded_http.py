@@ -23,8 +23,12 @@ class _QuietClientFactory(_HTTP11ClientFactory):
 
 
 def make_pool(reactor: Any, connections: int, keep_alive: float) -> HTTPConnectionPool:
-    """Make a pool that keeps this many idle connections to a host, each for `keep_alive` seconds."""
-    pool = HTTPConnectionPool(reactor, persistent=True)
+    """Make a pool that keeps this many idle connections to a host, each for `keep_alive` seconds.
+
+    Twisted sends a GET again when a connection that was idle is lost before the answer. With 0 `connections`
+    each request has its own, and is sent once.
+    """
+    pool = HTTPConnectionPool(reactor, persistent=connections > 0)
     pool._factory = _QuietClientFactory
     pool.maxPersistentPerHost = connections
     pool.cachedConnectionTimeout = keep_alive  # type: ignore[assignment]

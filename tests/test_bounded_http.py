@@ -112,3 +112,4 @@ def test_a_pool_has_its_bounds_and_logs_nothing() -> None:
     pool = make_pool(Clock(), 3, 20.0)
     assert (pool.persistent, pool.maxPersistentPerHost, pool.cachedConnectionTimeout) == (True, 3, 20.0)
     assert pool._factory.noisy is False
+    assert not make_pool(Clock(), 0, 0.0).persistent

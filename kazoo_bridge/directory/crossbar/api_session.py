@@ -47,17 +47,17 @@ class ApiSession:
         """Return the id of the account of the API key. Raises `StorageUnavailable`."""
         return (await self._logged_in(None)).account_id
 
-    async def get(self, path: str) -> CrossbarAnswer:
+    async def get(self, path: str, *, repeatable: bool = True) -> CrossbarAnswer:
         """Return the answer to a GET; logs in, and once more if the token is no longer accepted.
 
-        Raises `StorageUnavailable`.
+        `repeatable`: see `CrossbarClient.request`. Raises `StorageUnavailable`.
         """
         login = await self._logged_in(None)
-        answer = await self._client.request("GET", path, token=login.token)
+        answer = await self._client.request("GET", path, token=login.token, repeatable=repeatable)
         if answer.status != 401:
             return answer
         login = await self._logged_in(login)
-        answer = await self._client.request("GET", path, token=login.token)
+        answer = await self._client.request("GET", path, token=login.token, repeatable=repeatable)
         if answer.status == 401:
             raise StorageUnavailable("crossbar refuses the token that it has just issued")
         return answer

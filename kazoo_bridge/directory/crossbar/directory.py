@@ -254,7 +254,8 @@ class CrossbarDirectory(BaseDirectory):
         return Deferred.fromCoroutine(self._quickcall(f"{path}?{urlencode(options)}"))
 
     async def _quickcall(self, path: str) -> Sequence[str] | None:
-        return read_quickcall(await self._session.get(path))
+        # A GET that makes a call: sent twice, the telephones would ring twice.
+        return read_quickcall(await self._session.get(path, repeatable=False))
 
     async def _authenticate(self, token: str) -> Principal | None:
         digest = sha256(token.encode("ascii")).hexdigest()

@@ -74,23 +74,32 @@ class CrossbarClient:
         self._timeout = timeout
         self._pool = make_pool(reactor, max_requests, KEEP_ALIVE)
         self._agent = UncompressedAgent(Agent(reactor, connectTimeout=timeout, pool=self._pool))
+        once = make_pool(reactor, 0, 0.0)
+        self._once_agent = UncompressedAgent(Agent(reactor, connectTimeout=timeout, pool=once))
         self._slots = DeferredSemaphore(max_requests)
         self._under_way: set[Deferred[CrossbarAnswer]] = set()
         self._waiting: set[Deferred[Any]] = set()
         self._closed = False
 
     async def request(
-        self, method: str, path: str, *, token: str | None = None, body: Mapping[str, Any] | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        token: str | None = None,
+        body: Mapping[str, Any] | None = None,
+        repeatable: bool = True,
     ) -> CrossbarAnswer:
         """Return the answer to a request.
 
         `path` begins with a slash. `token` goes into ``X-Auth-Token``, and `body` is the whole JSON body.
+        `repeatable`: whether a GET may be sent again when the connection is lost before the answer.
         Raises `StorageUnavailable` if crossbar does not answer as it should.
         """
         if self._closed or len(self._slots.waiting) >= MAX_WAITING:
             raise StorageUnavailable("too many requests to crossbar wait")
         try:
-            return await self._bounded(method, path, token, body)
+            return await self._bounded(method, path, token, body, repeatable)
         except CrossbarAway as error:
             self.availability.failed(str(error))
             raise
@@ -103,10 +112,10 @@ class CrossbarClient:
         await self._pool.closeCachedConnections()
 
     async def _bounded(
-        self, method: str, path: str, token: str | None, body: Mapping[str, Any] | None
+        self, method: str, path: str, token: str | None, body: Mapping[str, Any] | None, repeatable: bool
     ) -> CrossbarAnswer:
         await self._take_slot()
-        answer = Deferred.fromCoroutine(self._request(method, path, token, body))
+        answer = Deferred.fromCoroutine(self._request(method, path, token, body, repeatable))
         answer.addTimeout(self._timeout, self._reactor, _raise_timeout)
         has_left: list[bool] = []
 
@@ -154,7 +163,7 @@ class CrossbarClient:
             self._waiting.discard(waiting)
 
     async def _request(
-        self, method: str, path: str, token: str | None, body: Mapping[str, Any] | None
+        self, method: str, path: str, token: str | None, body: Mapping[str, Any] | None, repeatable: bool
     ) -> CrossbarAnswer:
         headers = Headers({"Accept": ["application/json"]})
         if token is not None:
@@ -162,7 +171,7 @@ class CrossbarClient:
         if body is not None:
             headers.addRawHeader("Content-Type", "application/json")
         # A client of its own for each request: no cookie of one answer goes with the next request.
-        client = treq.client.HTTPClient(self._agent)
+        client = treq.client.HTTPClient(self._agent if repeatable else self._once_agent)
         response = await client.request(
             method,
             self._uri + path,

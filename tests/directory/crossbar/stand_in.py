@@ -115,11 +115,14 @@ class StandInCrossbar:
         """Close the port and all connections."""
         if self._port is not None:
             port, self._port = self._port, None
-            assert self._connections is not None
-            for connection in list(self._connections.protocols):
-                connection.abortConnection()
+            self.abort_connections()
             closed: Any = port.stopListening()
             await closed
+
+    def abort_connections(self) -> None:
+        assert self._connections is not None
+        for connection in list(self._connections.protocols):
+            connection.abortConnection()
 
     def hold(self) -> None:
         """Let all answers wait."""

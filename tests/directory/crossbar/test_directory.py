@@ -542,3 +542,22 @@ async def test_an_odd_answer_to_a_call(directory: CrossbarDirectory, crossbar: S
     for data in (b'"x"', b'{"endpoints": [5, {"outbound_call_id": 5}]}', b"{}"):
         answer_with(202, b'{"status": "success", "data": ' + data + b"}")
         assert await directory.quickcall(CUSTOMER, "user", "known", "1", {}) == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_call_whose_connection_is_lost_is_not_made_again(
+    directory: CrossbarDirectory, crossbar: StandInCrossbar
+) -> None:
+    await directory.account(CUSTOMER)
+
+    def lose(_method: str, path: str) -> tuple[int, bytes] | None:
+        if "/quickcall/" in path:
+            crossbar.abort_connections()
+        return None
+
+    crossbar.lie = lose
+    with pytest.raises(StorageUnavailable):
+        await directory.quickcall(CUSTOMER, "user", "known", "1", {})
+    assert crossbar.asked[f"GET /accounts/{CUSTOMER}/users/known/quickcall/1"] == 1
+    crossbar.lie = lambda _method, _path: None
+    assert await directory.quickcall(CUSTOMER, "user", "known", "1", {}) == ["1-quickcall"]
