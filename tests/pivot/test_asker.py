@@ -1,4 +1,4 @@
-"""Whom a question goes to. Other nodes are those of a fake cluster."""
+"""Which clients a question goes to. Other nodes are those of a fake cluster."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Harness:
         return [outcome.kind for outcome in self.ended]
 
 
-def test_everybody_is_asked_on_all_nodes() -> None:
+def test_the_clients_of_all_nodes_are_asked() -> None:
     harness = Harness("a", "b", remote=("c",))
     pivot_id = harness.ask()
     assert pivot_id.startswith("here-")
@@ -103,6 +103,16 @@ class TestTurns:
         assert harness.cluster.asked == ["c"]
         harness.clock.advance(1)
         assert harness.kinds == [TIMEOUT]
+        assert harness.clock.getDelayedCalls() == []
+
+    def test_a_client_that_does_not_answer_is_passed_over(self) -> None:
+        harness = Harness("silent", "ready")
+        pivot_id = harness.ask(strategy="rotate", timeout_ms=1000)
+        assert harness.clients.names == ["silent"]
+        harness.clock.advance(0.5)
+        assert harness.clients.names == ["silent", "ready"]
+        harness.answer(pivot_id, "ready")
+        assert harness.kinds == [ANSWERED]
         assert harness.clock.getDelayedCalls() == []
 
     def test_who_was_not_asked_lately_is_next(self) -> None:

@@ -9,6 +9,8 @@ import pytest
 import pytest_twisted
 from attrs import define, field
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 
 from kazoo_bridge.bus.embedded import EmbeddedBus
@@ -75,10 +77,10 @@ async def test_clients_of_all_nodes_are_asked(bus: EmbeddedBus) -> None:
     one, two, three = await start(bus, "one", "two", "three")
     two.clients.connected, three.clients.connected = ["a", "b"], ["a"]
     found = await one.cluster.ask(ACCOUNT, "front-desk", None)
-    everybody = {ClientAddress("two", "a"), ClientAddress("two", "b"), ClientAddress("three", "a")}
-    assert found == everybody
+    remote = {ClientAddress("two", "a"), ClientAddress("two", "b"), ClientAddress("three", "a")}
+    assert found == remote
     assert two.clients.asked == []
-    assert await one.cluster.ask(ACCOUNT, "front-desk", {"k": 1}) == everybody
+    assert await one.cluster.ask(ACCOUNT, "front-desk", {"k": 1}) == remote
     assert two.clients.asked == [("a", {"k": 1}), ("b", {"k": 1})]
     target = ClientAddress("two", "b")
     assert await one.cluster.ask(ACCOUNT, "front-desk", {"k": 2}, only=target) == {target}
@@ -88,26 +90,32 @@ async def test_clients_of_all_nodes_are_asked(bus: EmbeddedBus) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_node_alone_asks_nobody(bus: EmbeddedBus) -> None:
+async def test_a_node_without_others_asks_no_client(bus: EmbeddedBus) -> None:
     (one,) = await start(bus, "one")
     assert await one.cluster.ask(ACCOUNT, "front-desk", {"k": 1}) == set()
     await one.cluster.stop()
     await one.cluster.stop()
 
 
-@pytest_twisted.ensureDeferred
-async def test_a_node_that_does_not_reply_counts_as_gone(
-    bus: EmbeddedBus, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cluster_module, "ASK_TIMEOUT", 0.05)
-    one, two = await start(bus, "one", "two")
+def test_a_node_that_does_not_reply_counts_as_gone() -> None:
+    clock = Clock()
+    bus = EmbeddedBus(clock)
+    bus.startService()
+    one, two = NodeOfTheTest(bus, "one"), NodeOfTheTest(bus, "two")
+    for node in (one, two):
+        node.cluster.start()
+    clock.advance(0)
     two.clients.connected = ["a"]
     one.cluster.others["dead"] = None
-    assert await one.cluster.ask(ACCOUNT, "x", {"k": 1}) == {ClientAddress("two", "a")}
-    assert list(one.cluster.others) == ["two"]
-    await two.cluster.stop()
-    await until(lambda: not one.cluster.others, "leave is taken")
-    await one.cluster.stop()
+    found: list[set[ClientAddress]] = []
+    Deferred.fromCoroutine(one.cluster.ask(ACCOUNT, "x", {"k": 1})).addCallback(found.append)
+    clock.advance(cluster_module.ASK_TIMEOUT - 0.01)
+    assert (found, list(one.cluster.others)) == ([], ["two", "dead"])
+    clock.advance(0.01)
+    assert (found, list(one.cluster.others)) == ([{ClientAddress("two", "a")}], ["two"])
+    Deferred.fromCoroutine(two.cluster.stop())
+    clock.advance(0)
+    assert not one.cluster.others
 
 
 @pytest_twisted.ensureDeferred
