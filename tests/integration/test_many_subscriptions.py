@@ -20,6 +20,7 @@ from kazoo_bridge.plugins.discovery import find_categories
 from kazoo_bridge.websockets.sessions.authorization import Authorizer
 from kazoo_bridge.websockets.sessions.session import Session
 from kazoo_bridge.websockets.sessions.session_registry import SessionLimits, SessionRegistry
+from kazoo_bridge.websockets.subscriptions import bind_queue
 from kazoo_bridge.websockets.subscriptions.binding_catalogue import BindingCatalogue
 from kazoo_bridge.websockets.subscriptions.fanout import EventFanout
 from kazoo_bridge.websockets.subscriptions.subscription_budget import SubscriptionBudget
@@ -29,6 +30,12 @@ from tests.integration.amqp_harness import is_available, running_bus, until
 from tests.websockets.fakes import FakeDirectory, FakeOutput
 
 ACCOUNTS = [f"{number:032x}" for number in range(5000)]
+
+
+@pytest.fixture(autouse=True)
+def slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the broker's answers wait while thousands subscribe in one turn of the reactor, on a busy machine."""
+    monkeypatch.setattr(bind_queue, "ANSWER_TIMEOUT", 60.0)
 
 
 @define
@@ -73,11 +80,13 @@ async def running_parts(uri: str, max_subscriptions: int = 1000) -> AsyncIterato
         limits = SessionLimits.from_config(Websockets())
         registry = SessionRegistry(reactor, "h", limits, Authorizer(reactor, its_directory), subscriptions)
         await until(is_available(bus), "the bus")
-        yield Parts(bus, directory, fanout, subscriptions, registry)
-        for session in registry:
-            registry.end(session)
-        subscriptions.stop()
-        await fanout.stop()
+        try:
+            yield Parts(bus, directory, fanout, subscriptions, registry)
+        finally:
+            for session in registry:
+                registry.end(session)
+            subscriptions.stop()
+            await fanout.stop()
 
 
 @pytest.mark.timeout(120)
