@@ -122,9 +122,11 @@ async def crossbar_directory() -> AsyncIterator[ActedDirectory]:
     directory = CrossbarDirectory.from_config(
         reactor, Config(crossbar=Crossbar(uri=crossbar.uri, api_key=API_KEY))
     )
-    async with running(directory, tokens) as acted:
-        yield acted
-    await crossbar.stop()
+    try:
+        async with running(directory, tokens) as acted:
+            yield acted
+    finally:
+        await crossbar.stop()
 
 
 def make_couchdb() -> tuple[CouchDirectory, dict[str, str | None]]:
@@ -152,8 +154,10 @@ async def running(
 ) -> AsyncIterator[ActedDirectory]:
     await directory.load()
     directory.startService()
-    yield ActedDirectory(directory, tokens)
-    await directory.stopService()
+    try:
+        yield ActedDirectory(directory, tokens)
+    finally:
+        await directory.stopService()
 
 
 @asynccontextmanager

@@ -130,8 +130,10 @@ def receiving(
 ) -> Iterator[FaultyReceiver]:
     """Run a `FaultyReceiver`."""
     receiver = FaultyReceiver(behaviour, port)
-    yield receiver
-    receiver.stop()
+    try:
+        yield receiver
+    finally:
+        receiver.stop()
 
 
 class Publisher:
