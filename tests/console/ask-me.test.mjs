@@ -28,13 +28,17 @@ class FakeSocket {
   }
 }
 
+let points, documents;
+
 const rest = {
   get: async (path) => {
-    if (path.endsWith("/pivots")) return [{ id: "p1", name: "front-desk" }, { id: "p2", name: "gone" }];
-    if (path.endsWith("/p2")) throw new RestError(404, "bad_identifier");
-    return { id: "p1", name: "front-desk", enabled: true, fallback: FALLBACK, url: "https://secret" };
+    const answer = path.endsWith("/pivots") ? points : documents[path.split("/").at(-1)];
+    if (answer instanceof Error) throw answer;
+    return answer;
   },
 };
+
+const settle = () => new Promise((resolve) => setImmediate(resolve));
 
 let socket, settings, askMe, time, texts;
 
@@ -57,6 +61,8 @@ const answered = (id, extra) => ({ name: "pivot_answered", data: { pivot_id: id,
 beforeEach(() => {
   installStorage();
   time = 1000;
+  points = [{ id: "p1", name: "front-desk" }, { id: "p2", name: "bare" }];
+  documents = { p1: { id: "p1", name: "front-desk", fallback: FALLBACK, url: "https://secret" }, p2: { id: "p2" } };
   socket = new FakeSocket();
   settings = new OperatorSettings("a");
   const people = () => [{ name: "Ines", userId: "u3" }];
@@ -100,12 +106,41 @@ test("a question has a caller and its time, once", () => {
   assert.equal(askMe.remaining(question), 2000);
 });
 
-test("the fallbacks are loaded without the secret URL; one that is missing is none", async () => {
-  await askMe.load();
-  assert.equal("url" in askMe.points[0], false);
-  assert.deepEqual(askMe.fallbackOf({ pointName: "front-desk" }), FALLBACK);
-  assert.equal(askMe.fallbackOf({ pointName: "gone" }), null);
-  assert.equal(askMe.fallbackOf({ pointName: "new" }), null);
+/** Ask a question, and return it when its fallback was loaded. */
+async function ask(id, extra = {}) {
+  askMe.onEvent(request(id, extra));
+  await settle();
+  return askMe.questions.find((question) => question.id === id);
+}
+
+test("each question has the present fallback of its pivot point, without the secret URL", async () => {
+  settings.set("askFor", ["*"]);
+  const first = await ask("q1");
+  assert.deepEqual([first.fallback, first.isFallbackLost], [FALLBACK, false]);
+  assert.equal(JSON.stringify([askMe.points, first]).includes("secret"), false);
+  assert.equal((await ask("q2", { pivot_name: "bare" })).fallback, null);
+  // The point was changed, and another one was created again: its id is new.
+  documents.p1.fallback = HANGUP;
+  points[1].id = "p3";
+  documents.p3 = { fallback: FALLBACK };
+  assert.deepEqual((await ask("q3")).fallback, HANGUP);
+  assert.deepEqual((await ask("q4", { pivot_name: "bare" })).fallback, FALLBACK);
+});
+
+test("a fallback that cannot be loaded is not known, and the next question tries again", async () => {
+  settings.set("askFor", ["*"]);
+  documents.p2 = new RestError(404, "bad_identifier");
+  const [gone, missing] = [await ask("q1", { pivot_name: "bare" }), await ask("q2", { pivot_name: "other" })];
+  assert.deepEqual([gone.fallback, gone.isFallbackLost], [undefined, true]);
+  assert.deepEqual([missing.fallback, missing.isFallbackLost], [undefined, true]);
+  const list = points;
+  points = new RestError(0, "unreachable");
+  let changes = 0;
+  askMe.addEventListener("change", () => (changes += 1));
+  assert.equal((await ask("q3")).isFallbackLost, true);
+  assert.equal(changes, 2);
+  points = list;
+  assert.deepEqual((await ask("q4")).fallback, FALLBACK);
 });
 
 test("an answer is sent once, with the operator's name, and ends the question", async () => {

@@ -5,7 +5,7 @@
  */
 
 import { describeFlow } from "./ask-flows.js";
-import { partyName } from "./calls.js";
+import { makeParty, partyName } from "./calls.js";
 import { RestError, accountPath } from "./rest.js";
 import { t } from "./strings.js";
 
@@ -20,7 +20,7 @@ const GRACE_MS = 2000;
 
 /**
  * Events: "change", when there are other questions, or one has another state; "asked" (`detail` is the
- * question); "ended" (`detail` is `{question, text}`), with what has become of the call.
+ * question); "ended" (`detail` is `{question, text}`), with the result.
  */
 export class AskMe extends EventTarget {
   /** `clock()` returns milliseconds; `peopleOf()` the people of the account. */
@@ -29,7 +29,7 @@ export class AskMe extends EventTarget {
     Object.assign(this, { socket, rest, accountId: account.id, settings, peopleOf, clock });
     /** Oldest first; see `onRequest`. */
     this.questions = [];
-    /** The pivot points of the account with their documents, oldest first; null until they are loaded. */
+    /** The pivot points of the account, oldest first; null until they are loaded. */
     this.points = null;
     this.bindings = [];
     this.onSettings = ({ detail }) => detail === "askFor" && this.apply();
@@ -57,34 +57,29 @@ export class AskMe extends EventTarget {
     const [added, removed] = [without(bindings, this.bindings), without(this.bindings, bindings)];
     this.bindings = bindings;
     if (removed.length) this.socket.removeBindings(removed);
-    if (added.length) {
-      this.socket.addBindings(added);
-      this.load().catch(() => {});
-    }
+    if (added.length) this.socket.addBindings(added);
     this.dispatchEvent(new Event("change"));
   }
 
-  /** Load the pivot points and their fallbacks. Throws `RestError`. */
+  /** Load the pivot points. Throws `RestError`. */
   async load() {
-    const list = await this.rest.get(accountPath(this.accountId, "pivots"), { paginate: "false" });
-    this.points = await Promise.all(list.map((point) => this.loadPoint(point)));
-    this.dispatchEvent(new Event("change"));
+    this.points = await this.rest.get(accountPath(this.accountId, "pivots"), { paginate: "false" });
   }
 
-  async loadPoint(point) {
+  /** Load the fallback of a question's pivot point: that of an earlier question may have changed since. */
+  async loadFallback(question) {
     try {
+      await this.load();
+      const point = this.points.find(({ name }) => name === question.pointName);
+      if (point === undefined) throw new RestError(404, "");
       // The URL is a secret, and is not kept.
-      const { id, name, enabled, fallback = null } = await this.rest.get(accountPath(this.accountId, "pivots", point.id));
-      return { id, name, enabled, fallback };
+      const { fallback = null } = await this.rest.get(accountPath(this.accountId, "pivots", point.id));
+      question.fallback = fallback;
     } catch (error) {
       if (!(error instanceof RestError)) throw error;
-      return { ...point, fallback: null };
+      question.isFallbackLost = true;
     }
-  }
-
-  /** Return the fallback of the pivot point of a question; null for none, or when it is not known. */
-  fallbackOf({ pointName }) {
-    return this.points?.find(({ name }) => name === pointName)?.fallback ?? null;
+    this.dispatchEvent(new Event("change"));
   }
 
   /** Milliseconds that remain for an answer. */
@@ -105,13 +100,11 @@ export class AskMe extends EventTarget {
     // Both the pivot point and all of them may be subscribed to for a moment.
     if (!this.bindings.length || this.questions.length >= MAX_QUESTIONS) return;
     if (this.questions.some((question) => question.id === id)) return;
-    const number = data.caller_id_number ?? data.from ?? "";
-    const callerName = data.caller_id_name && data.caller_id_name !== number ? data.caller_id_name : "";
     const question = {
       id,
       pointName,
       callId: data.call_id,
-      caller: { name: callerName, number },
+      caller: makeParty(data.caller_id_name, data.caller_id_number ?? data.from),
       dialled: data.to ?? data.request ?? "",
       digits: typeof data.digits === "string" ? data.digits : "",
       within,
@@ -120,8 +113,13 @@ export class AskMe extends EventTarget {
       isBusy: false,
       /** Why the last answer was refused. */
       error: "",
+      /** The flow of the pivot point; null for none, undefined as long as it is not known. */
+      fallback: undefined,
+      /** Whether the fallback could not be loaded. */
+      isFallbackLost: false,
     };
     this.questions.push(question);
+    this.loadFallback(question);
     this.dispatchEvent(new CustomEvent("asked", { detail: question }));
     this.dispatchEvent(new Event("change"));
   }
@@ -140,7 +138,7 @@ export class AskMe extends EventTarget {
     return flow ? t("ask.answeredTo", { ...values, who, target: describeFlow(flow, this.peopleOf()) }) : t("ask.answered", { ...values, who });
   }
 
-  /** End the questions whose time is over, even if the server's word of that was lost. */
+  /** End the questions whose time is over, even if the event of their end was lost. */
   tick() {
     for (const question of [...this.questions]) {
       if (this.clock() > question.deadline + GRACE_MS) this.end(question, this.endText(question, "timeout"));

@@ -185,7 +185,8 @@ function makeCall(allLegs, id) {
 
 const userPart = (address) => (address ?? "").split("@")[0];
 
-function makeParty(name, number) {
+/** Return a party; a name that is the number again says nothing. */
+export function makeParty(name, number) {
   return { name: name && name !== number ? name : "", number: number || "" };
 }
 

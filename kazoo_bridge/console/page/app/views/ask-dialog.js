@@ -55,7 +55,7 @@ class AskDialog {
       ["v", "ask.voicemail", () => this.voicemail],
       ["k", "ask.park", flowToPark],
       ["a", "ask.announcement", () => flowToAnnouncement(operator.settings.get("askAnnouncement"))],
-      ["u", "ask.asUsual", () => this.askMe.fallbackOf(question)],
+      ["u", "ask.asUsual", () => question.fallback ?? null],
     ].map(([key, label, flow]) => ({ key, flow, control: this.choiceButton(key, label, flow) }));
     this.progress = h("progress", { max: String(question.within), "aria-label": t("ask.timeLeft") });
     this.seconds = h("span", { class: "ask-seconds" });
@@ -111,21 +111,29 @@ class AskDialog {
   }
 
   get voicemail() {
-    return flowToVoicemail(this.operator.settings.get("askVoicemail"), this.askMe.fallbackOf(this.question));
+    return flowToVoicemail(this.operator.settings.get("askVoicemail"), this.question.fallback);
   }
 
   update() {
     const { question, askMe } = this;
-    for (const { control, flow } of this.choices) {
+    for (const { key, control, flow } of this.choices) {
       setAttribute(control, "aria-disabled", question.isBusy || flow() === null);
-      setAttribute(control, "title", flow() === null ? t("ask.notSetUp") : null);
+      setAttribute(control, "title", flow() === null ? this.hint(key) : null);
     }
     setAttribute(this.connect, "aria-disabled", question.isBusy);
     if (question.error) setText(this.error, t("ask.refused", { reason: question.error }));
     const others = askMe.questions.length - 1;
     setText(this.more, others ? t("ask.more", { count: others }) : "");
-    setText(this.note, askMe.fallbackOf(question) ? t("ask.keys") : `${t("ask.keys")} ${t("ask.noFallback")}`);
+    const fallbackNote = question.isFallbackLost ? t("ask.fallbackUnknown") : t("ask.noFallback");
+    const isUsual = question.fallback || (question.fallback === undefined && !question.isFallbackLost);
+    setText(this.note, isUsual ? t("ask.keys") : `${t("ask.keys")} ${fallbackNote}`);
     this.tick();
+  }
+
+  /** Why a choice leads nowhere. */
+  hint(key) {
+    const needsFallback = ["u", "v"].includes(key);
+    return t(needsFallback && this.question.fallback === undefined ? "ask.fallbackUnknown" : "ask.notSetUp");
   }
 
   tick() {

@@ -28,6 +28,7 @@ export default {
   "ask.notSetUp": "Nicht eingerichtet: siehe „Frag mich“",
   "ask.keys": "P und ein Name, oder einer der Buchstaben. Escape überlässt den Anruf anderen, oder nach der Zeit dem Ersatz-Ablauf.",
   "ask.noFallback": "Dieser Pivot-Punkt hat keinen Ersatz-Ablauf: ohne Antwort endet der Anruf.",
+  "ask.fallbackUnknown": "Der Ersatz-Ablauf dieses Pivot-Punkts ist nicht bekannt.",
   "ask.noSuchPerson": "Wählen Sie eine Person, oder geben Sie eine Nummer außerhalb ein.",
   "ask.refused": "Nicht angenommen: {reason}",
   "ask.more": { one: "{count} weiterer Anrufer wartet.", other: "{count} weitere Anrufer warten." },

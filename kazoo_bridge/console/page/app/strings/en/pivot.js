@@ -28,6 +28,7 @@ export default {
   "ask.notSetUp": "Not set up: see “Ask me”",
   "ask.keys": "P and a name, or one of the letters. Escape leaves the call to others, or to the fallback when the time is over.",
   "ask.noFallback": "This pivot point has no fallback: without an answer the call ends.",
+  "ask.fallbackUnknown": "The fallback of this pivot point is not known.",
   "ask.noSuchPerson": "Choose a person, or enter a number outside.",
   "ask.refused": "Not accepted: {reason}",
   "ask.more": { one: "{count} more caller waits.", other: "{count} more callers wait." },
