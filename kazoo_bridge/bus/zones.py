@@ -206,9 +206,13 @@ class ZonedBus(MultiService):
     # -- operation ------------------------------------------------------------------------------
 
     def degraded(self) -> list[str]:
-        """Return why zones are away, one line each."""
-        reasons = ((zone.number, zone.bus.unavailable_reason()) for zone in self._zones)
-        return [f"zone {number}: {reason}" for number, reason in reasons if reason is not None]
+        """Return why zones are away, and which topics of plugins are not bound there, one line each."""
+        lines = []
+        for zone in self._zones:
+            away = zone.bus.unavailable_reason()
+            reasons = zone.bus.missing_bindings() if away is None else [away]
+            lines += [f"zone {zone.number}: {reason}" for reason in reasons]
+        return lines
 
     def missing_bindings(self) -> list[str]:
         """Return why topics of exchanges that are not KAZOO's are not bound in the home zone."""

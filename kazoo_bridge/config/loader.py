@@ -27,9 +27,10 @@ ENVIRONMENT_PREFIX = "KAZOO_BRIDGE__"
 #: Variables that begin like this are meant for the configuration.
 _OWN_PREFIX = "KAZOO_BRIDGE"
 
-#: Variables that Kubernetes and Docker set for a service or container of the name ``kazoo-bridge``.
+#: Variables of Kubernetes and Docker for services and containers whose names begin with ``kazoo-bridge``.
 _OF_CONTAINERS = re.compile(
-    r"KAZOO_BRIDGE_(SERVICE_HOST|SERVICE_PORT(_\w+)?|NAME|PORT(_[0-9]+_(TCP|UDP)(_(ADDR|PORT|PROTO))?)?)"
+    r"KAZOO_BRIDGE_(?!_)(\w+_)?"
+    r"(SERVICE_HOST|SERVICE_PORT(_\w+)?|NAME|ENV_\w+|PORT(_[0-9]+_(TCP|UDP)(_(ADDR|PORT|PROTO))?)?)"
 )
 
 

@@ -22,7 +22,7 @@ from kazoo_bridge.metrics import NAMESPACE, register_counters, register_gauge, r
 from kazoo_bridge.node.reactor_lag import ReactorLag
 from kazoo_bridge.pivot.service import PivotService
 from kazoo_bridge.rest.server.request_metrics import RequestMetrics
-from kazoo_bridge.storage.database import Database
+from kazoo_bridge.storage.database import CHECK_TIMEOUT, Database
 from kazoo_bridge.storage.retention import RetentionService
 from kazoo_bridge.webhooks.service import WebhookService
 from kazoo_bridge.websockets.service import WebsocketService
@@ -110,12 +110,12 @@ class NodeMetrics:
         pivots.register_metrics(registry)
         self._stored_deliveries = webhooks.register_metrics(registry)
 
-    async def read(self) -> CollectorRegistry:
-        """Read what is in the storage, then return the registry for a scrape.
+    async def read(self, timeout: float = CHECK_TIMEOUT) -> CollectorRegistry:
+        """Read what the storage says within `timeout` seconds, then return the registry for a scrape.
 
         While the storage is unavailable, all metrics but the number of stored deliveries are there.
         """
-        self._is_storage_up = await self._database.check() is None
+        self._is_storage_up = await self._database.check(timeout) is None
         if self._is_storage_up:
             await self._stored_deliveries.update()
         else:

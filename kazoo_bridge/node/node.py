@@ -140,7 +140,7 @@ class Node:
             self.reactor,
             self.reactor.seconds(),
             self.metrics.read,
-            self.readiness_problems,
+            self.readiness.problems,
             self.degradations,
         )
         self.cluster = Cluster.from_parts(

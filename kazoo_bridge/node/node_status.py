@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from attrs import frozen
 from prometheus_client import CollectorRegistry
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from kazoo_bridge import __version__
@@ -16,6 +17,9 @@ from kazoo_bridge.metrics import NAMESPACE
 
 #: The query to the nodes.
 STATUS = "status"
+
+#: Seconds that the storage has to answer: the status must leave within the `REPLY_TIMEOUT` of the query.
+ANSWER_TIMEOUT = 0.25
 
 #: What is shown, by the name and labels of the metric.
 _VALUES: dict[str, tuple[str, dict[str, str]]] = {
@@ -36,18 +40,23 @@ _VALUES: dict[str, tuple[str, dict[str, str]]] = {
 
 @frozen
 class StatusReader:
-    """Reads the status of a node. The functions are those of `RestServices`."""
+    """Reads the status of a node.
+
+    `read_metrics` and `readiness_problems` receive the seconds that the storage has to answer.
+    """
 
     _clock: IReactorTime
     _started: float
-    _read_metrics: Callable[[], Awaitable[CollectorRegistry]]
-    _readiness_problems: Callable[[], Awaitable[list[str]]]
+    _read_metrics: Callable[[float], Awaitable[CollectorRegistry]]
+    _readiness_problems: Callable[[float], Coroutine[Any, Any, list[str]]]
     _degradations: Callable[[], Sequence[str]]
 
     async def read(self) -> dict[str, Any]:
         """Return the status as a JSON object; None for what is not known at present."""
-        problems = await self._readiness_problems()
-        registry = await self._read_metrics()
+        # At the same time, so that a storage that hangs delays the status once.
+        checking = Deferred.fromCoroutine(self._readiness_problems(ANSWER_TIMEOUT))
+        registry = await self._read_metrics(ANSWER_TIMEOUT)
+        problems = await checking
         return {
             "version": __version__,
             "pid": os.getpid(),

@@ -10,10 +10,10 @@ from kazoo_bridge.bus.embedded import EmbeddedBus
 from kazoo_bridge.bus.zones import ZonedBus
 from kazoo_bridge.directory.base import BaseDirectory
 from kazoo_bridge.node.parts import AnyBus
-from kazoo_bridge.storage.database import Database
+from kazoo_bridge.storage.database import CHECK_TIMEOUT, Database
 from kazoo_bridge.storage.hook_source import HookSource
 
-#: What an embedded bus means for the one who has not chosen it.
+#: What an embedded bus means where the configuration does not choose it.
 EMBEDDED = "embedded, without a broker: no event of a switch arrives; set amqp.uri"
 
 
@@ -41,11 +41,14 @@ class Readiness:
         """Return why the node consumes no events; None if it does."""
         return self._start_problem() or self._bus.unavailable_reason()
 
-    async def problems(self) -> list[str]:
-        """Return why this node is not ready, as ``bus: …``, ``storage: …`` and so on; empty when it is."""
+    async def problems(self, timeout: float = CHECK_TIMEOUT) -> list[str]:
+        """Return why this node is not ready, as ``bus: …``, ``storage: …`` and so on; empty when it is.
+
+        The storage has `timeout` seconds to answer.
+        """
         problems = {
             "bus": self.bus_problem(),
-            "storage": self._storage_problem() or await self._database.check(),
+            "storage": self._storage_problem() or await self._database.check(timeout),
             "directory": self._directory().problem(),
             "hooks": self._hook_source.problem(),
         }

@@ -46,6 +46,7 @@ class RestServer:
             self._config.metrics.endpoint,
             self._node_name,
             self._directory,
+            self._certificates,
             self._config.http,
             self._read_metrics,
             self._request_metrics,
@@ -89,6 +90,7 @@ class RestServer:
         """Apply the limits that can change while the node runs."""
         if self._site is not None:
             self._site.configure(http)
+        self.metrics_server.configure(http)
 
     async def stop(self) -> None:
         """Accept no more connections."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from twisted.application.service import IService, MultiService
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import ILogObserver, Logger, globalLogPublisher
 from twisted.python.components import Componentized
@@ -60,6 +60,7 @@ class NodeService(MultiService):
         self._forced: Deferred[None] = Deferred()
         self._start_result: Deferred[None] | None = None
         self._start_waiters: list[Deferred[None]] = []
+        self._has_started = False
 
     def setServiceParent(self, parent: Any) -> None:
         """Become part of twistd's application, and make the node's log its log."""
@@ -74,7 +75,9 @@ class NodeService(MultiService):
         self._start_result.addErrback(lambda failure: _log.failure("start failed", failure))
 
     def when_started(self) -> Deferred[None]:
-        """Return a Deferred that fires when the node has started, and never when it cannot start."""
+        """Return a Deferred that fires once the node has started, and never when it cannot start."""
+        if self._has_started:
+            return succeed(None)
         waiter: Deferred[None] = Deferred()
         self._start_waiters.append(waiter)
         return waiter
@@ -92,6 +95,7 @@ class NodeService(MultiService):
         else:
             _log.info("the node serves REST on {endpoint}", endpoint=self.node.config.http.endpoint)
             self._notifier.ready(f"serves REST on {self.node.config.http.endpoint}")
+            self._has_started = True
             waiters, self._start_waiters = self._start_waiters, []
             for waiter in waiters:
                 waiter.callback(None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from attrs import define, field
@@ -209,6 +210,8 @@ def test_a_zone_that_is_away_is_degraded_and_the_bus_is_available(zones: ZonesHa
     zones.two.stopService()
     assert zones.bus.degraded() == ["zone 2: the embedded bus has not been started"]
     assert zones.bus.unavailable_reason() is None
+    with patch.object(zones.one, "missing_bindings", lambda: ["exchange x does not exist"]):
+        assert zones.bus.degraded()[0] == "zone 1: exchange x does not exist"
     text = generate_latest(registry).decode()
     assert 'kazoo_bridge_zone_up{zone="1"} 1.0\nkazoo_bridge_zone_up{zone="2"} 0.0\n' in text
     assert "kazoo_bridge_events_unreadable_total" in text

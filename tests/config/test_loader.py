@@ -162,6 +162,9 @@ def test_a_variable_of_the_environment_that_is_meant_as_a_key(variable: str) -> 
         "KAZOO_BRIDGE_SERVICE_HOST",
         "KAZOO_BRIDGE_SERVICE_PORT_HTTP",
         "KAZOO_BRIDGE_PORT_8000_TCP_ADDR",
+        "KAZOO_BRIDGE_REST_SERVICE_HOST",
+        "KAZOO_BRIDGE_WS_PORT_5555_TCP_ADDR",
+        "KAZOO_BRIDGE_ENV_PATH",
         "KAZOO",
     ],
 )

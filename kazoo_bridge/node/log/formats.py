@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 from twisted.logger import LogEvent, LogLevel, eventAsText, formatEvent
+from twisted.python.reflect import safe_str
 
 from kazoo_bridge.log_escaping import escape_for_log, escape_log_event
 
@@ -101,4 +102,4 @@ def _plain(value: object) -> object:
     if isinstance(value, int):
         return value if abs(value) < 2**53 else str(value)
     # A lone surrogate is in no UTF-8.
-    return str(value).encode("utf-8", "backslashreplace").decode()
+    return safe_str(value).encode("utf-8", "backslashreplace").decode()

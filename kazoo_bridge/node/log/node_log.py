@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, cast
 
 from attrs import define, field
@@ -12,6 +13,7 @@ from twisted.logger import (
     ILogObserver,
     LegacyLogObserverWrapper,
     LogEvent,
+    Logger,
     LogLevel,
     LogLevelFilterPredicate,
     PredicateResult,
@@ -34,6 +36,9 @@ _DETAILS = frozenset(
         "Scheduling retry {attempt} to connect {endpoint} in {delay} seconds.",
     )
 )
+
+
+_log = Logger()
 
 
 @implementer(ILogObserver)
@@ -129,7 +134,20 @@ def open_log(clock: IReactorTime, twistd: Mapping[str, Any]) -> LogOutput:
     if name == "-" or (not name and twistd.get("nodaemon", True)):
         return LogOutput(NodeLog(clock, _writer(sys.stdout)))
     file = LogFile.fromFullPath(name or "twistd.log")
-    return LogOutput(NodeLog(clock, _writer(file)), file.reopen)
+    return LogOutput(NodeLog(clock, _writer(file)), partial(_reopen, file))
+
+
+def _reopen(file: LogFile) -> None:
+    """Open the file anew; while that is not possible, the open one stays."""
+    try:
+        with open(file.path, "ab"):
+            pass
+    except OSError as error:
+        _log.error(
+            "the log goes on in the old file: {path} cannot be opened: {reason}", path=file.path, reason=error
+        )
+    else:
+        file.reopen()
 
 
 def _writer(file: Any) -> Callable[[str], None]:

@@ -8,6 +8,7 @@ from typing import Any
 from attrs import define, field
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import ILogObserver, LogEvent, LogLevel
+from twisted.python.reflect import safe_str
 from zope.interface import implementer
 
 #: Seconds after which events that were held back are summarised.
@@ -16,7 +17,7 @@ REPEAT_INTERVAL = 60.0
 #: Events of one kind in an interval that are written, before further ones are only counted.
 MAX_REPEATS = 5
 
-#: Kinds of events that are distinguished at a time; events of further kinds are all written.
+#: Kinds of events that are distinguished at a time; beyond it events differ by namespace, level and template.
 MAX_KINDS = 1000
 
 _LEVELS = (LogLevel.warn, LogLevel.error, LogLevel.critical)
@@ -36,12 +37,12 @@ class RepeatFilter:
     """Passes the first events of one kind to `on_event`, then one summary for each interval.
 
     Events are of one kind if they have the same namespace, level, template, exception and values, apart from
-    ids (values whose names end with ``_id``). Events below the level warn always pass.
+    ids (values whose names end with ``_id``) and the time. Events below the level warn always pass.
     """
 
     _clock: IReactorTime
     _on_event: Callable[[LogEvent], None]
-    _kinds: dict[Hashable, _Repeats] = field(init=False, factory=dict)
+    _kinds: dict[Hashable, _Repeats] = field(init=False, factory=dict, repr=False)
     _timer: IDelayedCall | None = field(init=False, default=None)
 
     def __call__(self, event: LogEvent) -> None:
@@ -50,12 +51,9 @@ class RepeatFilter:
             self._on_event(event)
             return
         kind = _kind(event)
-        repeats = self._kinds.get(kind)
-        if repeats is None:
-            if len(self._kinds) >= MAX_KINDS:
-                self._on_event(event)
-                return
-            repeats = self._kinds[kind] = _Repeats()
+        if kind not in self._kinds and len(self._kinds) >= MAX_KINDS:
+            kind = _wider_kind(event)
+        repeats = self._kinds.setdefault(kind, _Repeats())
         repeats.count += 1
         if self._timer is None:
             self._timer = self._clock.callLater(REPEAT_INTERVAL, self._summarise)
@@ -88,13 +86,19 @@ class RepeatFilter:
 
 def _kind(event: LogEvent) -> Hashable:
     failure: Any = event.get("log_failure")
-    error = (failure.type, str(failure.value)) if failure is not None else None
+    error = (failure.type, safe_str(failure.value)) if failure is not None else None
     values = tuple(
-        (name, str(value))
+        (name, safe_str(value))
         for name, value in sorted(event.items())
-        if not name.startswith("log_") and not name.endswith("_id")
+        # `time` is that of twisted.python.log.
+        if name != "time" and not name.startswith("log_") and not name.endswith("_id")
     )
-    return event.get("log_namespace"), event.get("log_level"), event.get("log_format"), error, values
+    return *_wider_kind(event), error, values
+
+
+def _wider_kind(event: LogEvent) -> tuple[Hashable, ...]:
+    """Return a kind that values do not tell apart: the code has a bounded number of them."""
+    return event.get("log_namespace"), event.get("log_level"), event.get("log_format")
 
 
 def _summary(latest: LogEvent, count: int) -> LogEvent:

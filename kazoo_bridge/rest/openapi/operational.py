@@ -6,6 +6,8 @@ from typing import Any
 
 from kazoo_bridge.rest.openapi.envelopes import ref
 from kazoo_bridge.rest.openapi.operations import Access, Operation
+from kazoo_bridge.rest.openapi.parameters import in_query
+from kazoo_bridge.rest.resources.operational import PARTS
 
 _TEXT = {"text/plain": {"schema": {"type": "string"}}}
 _ERROR = {"application/json": {"schema": ref("Unavailable")}}
@@ -57,6 +59,11 @@ OPERATIONS = (
                 "content": {**_TEXT, **_ERROR},
             },
         },
+        parameters=(
+            in_query(
+                "part", "The part of the node that is asked about", {"type": "string", "enum": [*PARTS]}
+            ),
+        ),
     ),
     _operation(
         "/metrics",

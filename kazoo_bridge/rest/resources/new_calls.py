@@ -100,10 +100,8 @@ class _Options:
     context: RequestContext
 
     def get(self, name: str, default: Any = None) -> Any:
-        data = self.context.envelope.get("data")
-        if isinstance(data, dict) and data.get(name) is not None:
-            return data[name]
-        return self.context.query.first(name) or default
+        value = self.context.find_value(name)
+        return default if value in (None, "") else value
 
     def timeout(self) -> Any:
         """Return ``timeout`` in seconds; text in digits as a number. None: not given."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 
 from attrs import frozen
@@ -17,6 +18,13 @@ from kazoo_bridge.rest.http.routing import RoutedResource, route
 PIVOT_PATH = "/pivot/"
 
 _POINT = f"{PIVOT_PATH}<pivot_point_id>/<secret>"
+
+_DOOR = re.compile(rf"{PIVOT_PATH}[^/]+/[^/]+(?:/cdr)?")
+
+
+def is_door(method: bytes, path: str) -> bool:
+    """Whether KAZOO's Pivot may send this request: it is limited only after its secret was wrong."""
+    return method in (b"GET", b"POST") and _DOOR.fullmatch(path) is not None
 
 
 @frozen
@@ -59,6 +67,9 @@ async def _handle(
         reply = await answer(_parse(context))
     except CancelledError:
         raise  # KAZOO has given up
+    except ApiError as error:
+        context.note_excess()
+        return context.write_error(error)
     except PivotRefused as error:
         # Only a client without a good URL is refused so: it is limited like one that guesses.
         context.note_excess()

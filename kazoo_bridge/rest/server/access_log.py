@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -23,8 +24,8 @@ _PROBES: Collection[bytes] = tuple(path.encode() for path in (ALIVE_PATH, READY_
 #: KAZOO's tokens in a path, as of ``GET /v2/user_auth/TOKEN``, which crossbar has.
 _TOKENS = re.compile(rb"(?<![\w-])eyJ[\w-]*(?:\.|%2[Ee])[\w-]*(?:\.|%2[Ee])[\w-]*")
 
-#: The secret in the URL of a pivot point.
-_PIVOT_SECRET = re.compile(rb"(/pivot/[^/?]*/)[^/?]+")
+#: The secret in the URL of a pivot point, whichever characters of it are percent-encoded.
+_PIVOT_SECRET = re.compile(rb"(/pivot/[^/]*/)[^/]+")
 
 #: Characters of a client's own texts.
 _MAX_TEXT = 200
@@ -59,7 +60,10 @@ def log_access(clock: IReactorTime, request: Request) -> None:
 
 def without_tokens(uri: bytes) -> bytes:
     """Return a URI without its query, and with ``[token]`` or ``[secret]`` for those in its path."""
-    return _PIVOT_SECRET.sub(rb"\1[secret]", _TOKENS.sub(b"[token]", uri.partition(b"?")[0]))
+    path = _TOKENS.sub(b"[token]", uri.partition(b"?")[0])
+    decoded = unquote_to_bytes(path)
+    # The route is chosen by the decoded path.
+    return _PIVOT_SECRET.sub(rb"\1[secret]", decoded if _PIVOT_SECRET.search(decoded) else path)
 
 
 def _shown(text: bytes) -> str:

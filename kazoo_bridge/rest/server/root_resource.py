@@ -32,7 +32,7 @@ from kazoo_bridge.rest.http.rate_limit import WRITE_COST, RequestLimiter
 from kazoo_bridge.rest.http.request_body import METHODS, READING_METHODS
 from kazoo_bridge.rest.http.request_context import CORS_HEADERS, RequestContext, to_logged_api_error
 from kazoo_bridge.rest.resources.operational import ALIVE_PATH, METRICS_PATH, READY_PATH
-from kazoo_bridge.rest.resources.pivot_door import PIVOT_PATH
+from kazoo_bridge.rest.resources.pivot_door import is_door
 from kazoo_bridge.rest.server.http_channel import LimitedRequest
 
 #: Paths that proxies may hide: they have one spelling only.
@@ -97,7 +97,7 @@ class RootResource(Resource):
             if request.method == b"OPTIONS":
                 self._note_excess(request)
                 return self._answer_options(request, path)
-            is_pivot = path.startswith(PIVOT_PATH)
+            is_pivot = is_door(request.method, path)
             if not is_pivot:
                 self._count(request, path)
             if path not in MONITORING_PATHS and self._is_starting():

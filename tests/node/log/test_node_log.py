@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 from attrs import define, field
 from twisted.internet.task import Clock
-from twisted.logger import LogEvent, Logger
+from twisted.logger import LogEvent, Logger, LogLevel
 from twisted.python import syslog
 
 from kazoo_bridge.config import Log
@@ -16,6 +16,7 @@ from kazoo_bridge.log_context import log_fields
 from kazoo_bridge.node.log.node_log import NodeLog, open_log
 from kazoo_bridge.node.log.repeats import MAX_REPEATS
 from kazoo_bridge.rest.server.access_log import ACCESS_NAMESPACE
+from tests.bus.harness import CapturedLog
 
 
 @define
@@ -115,6 +116,22 @@ def test_the_log_goes_to_the_file_that_twistd_is_given_and_is_opened_again(tmp_p
     log.info("two")
     assert (tmp_path / "bridge.log.1").read_text().endswith("one é\n")
     assert file.read_text().endswith("two\n")
+
+
+def test_a_log_file_that_cannot_be_opened_anew_stays_open(tmp_path: Path) -> None:
+    folder = tmp_path / "log"
+    folder.mkdir()
+    file = folder / "bridge.log"
+    output = open_log(Clock(), {"nodaemon": True, "logfile": str(file)})
+    assert output.observer is not None
+    output.observer.configure(Log())
+    moved = folder.rename(tmp_path / "moved")
+    with CapturedLog() as log:
+        output.reopen()
+    (line,) = log.at_least(LogLevel.error)
+    assert f"{file} cannot be opened: " in line
+    Logger("kazoo_bridge.x", observer=output.observer).info("later")
+    assert "later" in (moved / "bridge.log").read_text()
 
 
 def test_the_log_goes_to_syslog_with_priorities(monkeypatch: pytest.MonkeyPatch) -> None:

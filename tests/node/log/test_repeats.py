@@ -81,13 +81,34 @@ def test_failures_are_of_one_kind_if_their_exceptions_are_equal() -> None:
     assert harness.texts() == ["odd (the latest of 5 more like it)"] * 2
 
 
-def test_kinds_are_bounded_and_events_of_further_kinds_are_written() -> None:
+def test_beyond_the_bound_of_kinds_values_do_not_tell_events_apart() -> None:
     harness = Harness()
     for number in range(MAX_KINDS):
         harness.fail(1, str(number))
     harness.texts()
-    harness.fail(MAX_REPEATS + 1, "new")
-    assert len(harness.events) == MAX_REPEATS + 1
+    for number in range(MAX_REPEATS + 3):
+        harness.fail(1, f"new {number}")
+    assert len(harness.events) == MAX_REPEATS
+    harness.texts()
+    harness.log.warn("another")
+    assert harness.texts() == ["another"]
+
+
+def test_lines_of_the_older_log_repeat_too() -> None:
+    harness = Harness()
+    for second in range(MAX_REPEATS + 3):
+        harness.log.error("said", time=1000.0 + second)
+    assert len(harness.events) == MAX_REPEATS
+
+
+def test_a_value_without_a_text_is_written() -> None:
+    class Broken:
+        def __str__(self) -> str:
+            raise ValueError
+
+    harness = Harness()
+    harness.log.warn("odd value={value}", value=Broken())
+    assert len(harness.events) == 1
 
 
 def test_stop_writes_what_was_held_back_and_leaves_no_delayed_call() -> None:

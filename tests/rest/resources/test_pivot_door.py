@@ -9,6 +9,7 @@ import pytest_twisted
 from attrs import define, evolve, field
 
 from kazoo_bridge.interfaces import KazooRequest, PivotRefused, PivotReply, StorageUnavailable
+from kazoo_bridge.rest.http.request_body import MAX_ANONYMOUS_BODY_BYTES
 from kazoo_bridge.rest.resources.pivot_door import PivotDoorResource
 from kazoo_bridge.rest.server.root_resource import RootResource
 from tests.rest.harness import LOOPBACK
@@ -79,3 +80,20 @@ async def test_only_wrong_urls_count_against_the_rate_of_an_address() -> None:
             for _ in range(3):
                 assert (await site("/pivot/1/s", verb="POST")).code == 404
     assert noted == [True] * 3
+
+
+@pytest_twisted.ensureDeferred
+async def test_requests_that_pivot_does_not_send_are_limited_like_all_others() -> None:
+    pivots: Any = FakePivots()
+    http = evolve(LOOPBACK, requests_per_second=1, request_burst=10)
+    async with running_site(PivotDoorResource(pivots), http=http) as site:
+        too_large = b"x=" + b"y" * MAX_ANONYMOUS_BODY_BYTES
+        for verb, path, raw, refusal in (
+            ("GET", "/pivot/1", None, 404),
+            ("PUT", "/pivot/1/s", b"{}", 405),
+            ("POST", "/pivot/1/s", too_large, 413),
+        ):
+            statuses = {(await site(path, verb=verb, raw=raw)).code for _ in range(12)}
+            assert statuses <= {refusal, 429}
+        assert (await site("/pivot/1")).code == 429
+        assert (await site("/pivot/1/s")).code == 200

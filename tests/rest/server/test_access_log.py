@@ -48,8 +48,17 @@ async def test_a_long_text_of_a_client_is_cut(rest: RestHarness) -> None:
     assert event["agent"] == "x" * 200
 
 
+@pytest.mark.parametrize(
+    ("uri", "logged"),
+    [
+        ("/pivot/p1/hunter2?x=hunter2", "/pivot/p1/[secret]"),
+        ("/pivot/p1/hunter2/cdr", "/pivot/p1/[secret]/cdr"),
+        ("/%70ivot/p1/hunter2", "/pivot/p1/[secret]"),
+        ("/pivot/p1%2Fhunter2", "/pivot/p1/[secret]"),
+    ],
+)
 @pytest_twisted.ensureDeferred
-async def test_the_secret_of_a_pivot_point_is_not_logged(rest: RestHarness) -> None:
-    (event,) = await access_events(rest, "POST", "/pivot/p1/hunter2?x=hunter2")
-    assert event["path"] == "/pivot/p1/[secret]"
+async def test_the_secret_of_a_pivot_point_is_not_logged(rest: RestHarness, uri: str, logged: str) -> None:
+    (event,) = await access_events(rest, "POST", uri)
+    assert event["path"] == logged
     assert "hunter2" not in formatEvent(event)
