@@ -1,4 +1,4 @@
-"""Changes accounts of the node's own storage for REST, and tells the node's directory at once."""
+"""Changes accounts of the node's own storage for REST, and notifies the node's directory at once."""
 
 from __future__ import annotations
 

@@ -235,7 +235,7 @@ class Node:
             raise StartupFailed(f"storage.uri: the storage cannot be used: {error}") from None
         self._require_not_stopping()
         self.change_feed.subscribe(self.directory.on_change)
-        self.change_feed.subscribe(self._hooks_changed)
+        self.change_feed.subscribe(self._on_storage_change)
         self.change_feed.subscribe(lambda _kind, _subjects: self.directory_watch.look())
         self.change_feed.startService()
         self.retention.startService()
@@ -326,7 +326,7 @@ class Node:
         """Host and port of REST, as in a URL; the port is 0 before `start`."""
         return self.rest_server.host
 
-    def _hooks_changed(self, kind: str, subjects: frozenset[str]) -> Deferred[None] | None:
+    def _on_storage_change(self, kind: str, subjects: frozenset[str]) -> Deferred[None] | None:
         hooks = self.webhooks.hooks
         if kind in (ALL, "pivot"):
             self.pivots.points_in_memory.forget(None if kind == ALL else subjects)

@@ -37,13 +37,13 @@ class ConfigReloader:
     _appliers: Sequence[Callable[[Config], None]] = field(factory=tuple)
 
     def reload(self) -> None:
-        """Apply what has changed, and log the keys that were applied and those that need a restart."""
+        """Apply what has changed, and log the applied keys and the keys that need a restart."""
         try:
             read = self._load()
             use_certificates = self._read_certificates()
         except ConfigError as error:
             for line in error.errors:
-                _log.error("configuration refused, the one in use stays reason={reason}", reason=line)
+                _log.error("configuration refused, the present one stays in use reason={reason}", reason=line)
             return
         changed = changed_keys(self.config, read)
         applied = [key for key in changed if is_reloadable(key)]

@@ -41,7 +41,7 @@ class SignalHandler:
         on_reload: Callable[[], None] = lambda: None,
         on_status: Callable[[], None] = lambda: None,
     ) -> None:
-        """Handle signals: those that stop the process once the reactor runs, all others from now on.
+        """Handle signals: the signals that stop the process once the reactor runs, all others from now on.
 
         `on_forced` is called for each stopping signal after the first, `on_reload` for SIGHUP, `on_status`
         for SIGUSR1.

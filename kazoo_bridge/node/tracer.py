@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from attrs import frozen
 from sqlalchemy import Connection
+from twisted.logger import Logger
 
 from kazoo_bridge.event_traces import MAX_ID_LENGTH, EventTraces
 from kazoo_bridge.interfaces import InvalidMessage, StoredAttempt, StoredDelivery
@@ -16,6 +17,8 @@ from kazoo_bridge.storage.trace_records import TraceRecords, find_records
 from kazoo_bridge.webhooks.event_explainer import MAX_EVENTS, EventExplainer
 
 T = TypeVar("T")
+
+_log = Logger()
 
 #: The query to the nodes.
 TRACE = "trace"
@@ -102,12 +105,20 @@ class Tracer:
         arguments: dict[str, Any] = {"IDs": ids}
         if accounts is not None:
             arguments["Account-IDs"] = sorted(accounts)[:MAX_ACCOUNTS]
+            if len(accounts) > MAX_ACCOUNTS:
+                _log.warn(
+                    "trace does not ask nodes for all accounts asked={asked} accounts={accounts}",
+                    asked=MAX_ACCOUNTS,
+                    accounts=len(accounts),
+                )
         nodes = [_checked(reply.node, reply.data) for reply in await self._nodes.ask(TRACE, arguments)]
         event_ids = {
             str(event["event_id"]) for node in nodes for event in node["events"] if event.get("event_id")
         } | known.event_ids
         if event_ids - known.event_ids:
-            known = await self._records(wanted, sorted(event_ids)[:MAX_IDS], accounts)
+            # Those first whose records were not found with the wanted id.
+            ids = sorted(event_ids, key=lambda one: (one in known.event_ids, one))
+            known = await self._records(wanted, ids[:MAX_IDS], accounts)
         return {
             "id": wanted,
             "nodes": nodes,
@@ -124,10 +135,12 @@ class Tracer:
 def _checked(node: str, data: Any) -> dict[str, Any]:
     """Return a node's answer, with lists of objects whatever it has sent."""
     data = data if isinstance(data, dict) else {}
-    lists = {
-        name: [one for one in data.get(name) or () if isinstance(one, dict)] for name in ("events", "sockets")
-    }
-    return {"node": node, **data, **lists}
+    lists = {name: _objects(data.get(name)) for name in ("events", "sockets")}
+    return {**data, **lists, "node": node}
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _shown_attempt(attempt: StoredAttempt) -> dict[str, Any]:

@@ -80,10 +80,10 @@ def test_no_value_is_logged(harness: Harness) -> None:
     assert "hunter2" not in "".join(lines)
 
 
-def test_a_wrong_configuration_is_refused_and_the_one_in_use_stays(harness: Harness) -> None:
+def test_a_wrong_configuration_is_refused_and_the_current_one_stays(harness: Harness) -> None:
     assert harness.reload(ConfigError(["http.endpoint: odd", "log.level: odd"])) == [
-        "error: configuration refused, the one in use stays reason=http.endpoint: odd",
-        "error: configuration refused, the one in use stays reason=log.level: odd",
+        "error: configuration refused, the present one stays in use reason=http.endpoint: odd",
+        "error: configuration refused, the present one stays in use reason=log.level: odd",
     ]
     assert (harness.applied, harness.certificates_used, harness.reloader.config) == ([], 0, Config())
 

@@ -34,7 +34,7 @@ _TWIML = {"type": "string", "description": "Where KAZOO asks for TwiML, instead 
 
 
 def make_schemas(pivot_document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the schemas; `pivot_document` is the one that validates documents."""
+    """Return the schemas; `pivot_document` is the schema that validates documents."""
     given = {**pivot_document["properties"], "fallback": ref("Flow")}
     return {
         "Flow": _FLOW,
