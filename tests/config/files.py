@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import ssl
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,20 @@ def errors_of(tmp_path: Path, text: str, environ: dict[str, str] | None = None) 
     with pytest.raises(ConfigError) as caught:
         load(str(path), environ or {})
     return caught.value.errors
+
+
+def install_certificate(folder: Path, name: str) -> None:
+    """Write a certificate for `name` to ``cert.pem`` and its key to ``key.pem``, over former ones."""
+    (folder / name).mkdir()
+    certificate, key = make_certificate(folder / name, name)
+    Path(certificate).replace(folder / "cert.pem")
+    Path(key).replace(folder / "key.pem")
+
+
+def shown_name(port: int) -> str:
+    """Connect to a port of loopback, and return the name in the server's certificate."""
+    certificate = x509.load_pem_x509_certificate(ssl.get_server_certificate(("127.0.0.1", port)).encode())
+    return certificate.subject.rfc4514_string()
 
 
 def make_certificate(folder: Path, name: str) -> tuple[str, str]:

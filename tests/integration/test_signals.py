@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
-import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cryptography import x509
 
-from tests.config.files import make_certificate
+from tests.config.files import install_certificate, shown_name
 from tests.integration.node_process import NodeProcess, eventually
 
 
@@ -28,20 +26,6 @@ def node(tmp_path: Path) -> Iterator[NodeProcess]:
     node.stop()
 
 
-def install_certificate(folder: Path, name: str) -> None:
-    """Write a certificate for `name` to where the node reads it."""
-    (folder / name).mkdir()
-    certificate, key = make_certificate(folder / name, name)
-    Path(certificate).replace(folder / "cert.pem")
-    Path(key).replace(folder / "key.pem")
-
-
-def shown_name(node: NodeProcess) -> str:
-    """Return the name in the certificate that a new connection gets."""
-    pem = ssl.get_server_certificate(("127.0.0.1", node.websocket_port))
-    return x509.load_pem_x509_certificate(pem.encode()).subject.rfc4514_string()
-
-
 def lines(node: NodeProcess, message: str) -> list[dict[str, object]]:
     """Return the lines of the JSON log whose messages contain `message`."""
     parsed = [json.loads(line) for line in node.log_text().splitlines()]
@@ -53,7 +37,7 @@ def test_a_node_reloads_reports_its_state_and_drains(node: NodeProcess) -> None:
     (access,) = lines(node, "GET /v2/webhooks")
     assert (access["status"], access["path"]) == (200, "/v2/webhooks")
     assert lines(node, "/readyz") == []
-    assert shown_name(node) == "CN=first"
+    assert shown_name(node.websocket_port) == "CN=first"
 
     install_certificate(node.folder, "second")
     text = node.config.read_text().replace('format = "json"', 'format = "json"\naccess_log = false')
@@ -61,7 +45,7 @@ def test_a_node_reloads_reports_its_state_and_drains(node: NodeProcess) -> None:
     node.signal(signal.SIGHUP)
     eventually(lambda: lines(node, "configuration reloaded changed=log.access_log"), "the reload is logged")
     assert lines(node, "http.idle_timeout_s has changed and needs a restart")
-    assert shown_name(node) == "CN=second"
+    assert shown_name(node.websocket_port) == "CN=second"
     node.rest("GET", "/v2/webhooks")
 
     node.config.write_text("[log]\nlevel = 5\n")

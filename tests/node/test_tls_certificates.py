@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,51 +7,42 @@ from typing import Any
 
 import pytest
 import pytest_twisted
-from cryptography import x509
 from twisted.internet import reactor as installed_reactor
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThread
 
 from kazoo_bridge.node.tls_certificates import TlsCertificates
-from tests.config.files import make_certificate
+from tests.config.files import install_certificate, shown_name
 
 reactor: Any = installed_reactor
 
 
 def install(tmp_path: Path, name: str) -> str:
     """Write a certificate for `name` to where the endpoint reads it; return the endpoint."""
-    folder = tmp_path / name
-    folder.mkdir()
-    certificate, key = make_certificate(folder, name)
-    Path(certificate).replace(tmp_path / "cert.pem")
-    Path(key).replace(tmp_path / "key.pem")
+    install_certificate(tmp_path, name)
     return f"ssl:0:interface=127.0.0.1:certKey={tmp_path}/cert.pem:privateKey={tmp_path}/key.pem"
-
-
-def read_name(port: int) -> str:
-    """Connect, and return the name in the server's certificate."""
-    certificate = x509.load_pem_x509_certificate(ssl.get_server_certificate(("127.0.0.1", port)).encode())
-    return certificate.subject.rfc4514_string()
 
 
 @asynccontextmanager
 async def listening(certificates: TlsCertificates, endpoint: str) -> AsyncIterator[int]:
     port: Any = await certificates.make_endpoint(reactor, endpoint).listen(Factory.forProtocol(Protocol))
-    yield port.getHost().port
-    await port.stopListening()
+    try:
+        yield port.getHost().port
+    finally:
+        await port.stopListening()
 
 
 @pytest_twisted.ensureDeferred
 async def test_new_connections_get_the_new_certificate(tmp_path: Path) -> None:
     certificates = TlsCertificates()
     async with listening(certificates, install(tmp_path, "old")) as port:
-        assert await deferToThread(read_name, port) == "CN=old"
+        assert await deferToThread(shown_name, port) == "CN=old"
         install(tmp_path, "new")
         use = certificates.read()
-        assert await deferToThread(read_name, port) == "CN=old"
+        assert await deferToThread(shown_name, port) == "CN=old"
         use()
-        assert await deferToThread(read_name, port) == "CN=new"
+        assert await deferToThread(shown_name, port) == "CN=new"
 
 
 @pytest.mark.parametrize("broken", ["cert.pem", "key.pem"])
@@ -70,7 +60,7 @@ async def test_a_certificate_that_cannot_be_used_is_refused_and_the_old_one_stay
         (tmp_path / broken).unlink()
         with pytest.raises(ValueError, match="No such file"):
             certificates.read()
-        assert await deferToThread(read_name, port) == "CN=old"
+        assert await deferToThread(shown_name, port) == "CN=old"
 
 
 def test_endpoints_without_tls_are_those_of_twisted() -> None:
