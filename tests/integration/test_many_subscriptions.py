@@ -34,7 +34,7 @@ ACCOUNTS = [f"{number:032x}" for number in range(5000)]
 
 @pytest.fixture(autouse=True)
 def slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the broker's answers wait while thousands subscribe in one turn of the reactor, on a busy machine."""
+    """Let the broker's answers wait while thousands subscribe in one turn of the reactor."""
     monkeypatch.setattr(bind_queue, "ANSWER_TIMEOUT", 60.0)
 
 

@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest_twisted
 from attrs import evolve
-from twisted.internet import reactor
-from twisted.internet.defer import Deferred
 
 from kazoo_bridge.node.node import Node
 from tests.node.harness import make_config
-from tests.rest.harness import make_call, until
+from tests.rest.harness import ACCOUNT, STRANGER, make_call, running_node, until
 
-ACCOUNT, STRANGER = "a" * 32, "b" * 32
 HOOK = {"name": "n", "uri": "http://127.0.0.1:9/", "hook": "channel_create", "retries": 0}
 
 
-async def start(folder: Path) -> Node:
-    config = make_config(folder)
+@pytest_twisted.async_yield_fixture
+async def node(tmp_path: Path) -> AsyncIterator[Node]:
+    config = make_config(tmp_path)
     # No second attempt comes while a test looks at the first.
     config = evolve(config, webhooks=evolve(config.webhooks, retry_schedule_s=(3600,)))
-    node = Node.from_config(reactor, config)
-    await node.start()
-    for account_id in (ACCOUNT, STRANGER):
-        await node.accounts.create(account_id)
-    await node.directory.load()
-    return node
+    async with running_node(config) as harness:
+        yield harness.node
 
 
 @pytest_twisted.ensureDeferred
-async def test_what_happened_to_a_call(tmp_path: Path) -> None:
-    node = await start(tmp_path)
+async def test_what_happened_to_a_call(node: Node) -> None:
     fired = await node.webhooks.hooks.create(ACCOUNT, HOOK)
     silent = await node.webhooks.hooks.create(ACCOUNT, {**HOOK, "modifiers": {"call_direction": "outbound"}})
     body = {**make_call(ACCOUNT, "call-0001"), "Msg-ID": "message-1", "Call-Direction": "inbound"}
@@ -65,13 +59,10 @@ async def test_what_happened_to_a_call(tmp_path: Path) -> None:
         assert (other["attempts"], other["deliveries"]) == ([attempt], [delivery])
     stranger = await node.cluster.trace("call-0001", {STRANGER})
     assert (stranger["nodes"][0]["events"], stranger["attempts"], stranger["deliveries"]) == ([], [], [])
-    await node.stop(Deferred())
 
 
 @pytest_twisted.ensureDeferred
-async def test_the_status_of_all_nodes(tmp_path: Path) -> None:
-    node = await start(tmp_path)
+async def test_the_status_of_all_nodes(node: Node) -> None:
     (status,) = await node.cluster.statuses()
     assert (status["node"], status["ready"], status["sockets"]) == (node.name, True, 0)
     assert status["memory_bytes"] > 1_000_000
-    await node.stop(Deferred())

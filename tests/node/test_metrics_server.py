@@ -31,14 +31,16 @@ def _make_node(folder: Path, endpoint: str) -> Node:
 async def test_metrics_have_their_own_endpoint_and_are_not_beside_rest(tmp_path: Path) -> None:
     node = _make_node(tmp_path, "tcp:0:interface=127.0.0.1")
     await node.start()
-    host = node.rest_server.metrics_server.host
-    code, text = await _get(host, "/metrics")
-    assert code == 200
-    assert "\nkazoo_bridge_bus_up 1.0\n" in text
-    assert [(await _get(host, path))[0] for path in ("/v2/webhooks", "/readyz", "/console/")] == [404] * 3
-    assert (await _get(node.http_host, "/metrics"))[0] == 404
-    assert (await _get(node.http_host, "/healthz"))[0] == 200
-    await node.stop(Deferred())
+    try:
+        host = node.rest_server.metrics_server.host
+        code, text = await _get(host, "/metrics")
+        assert code == 200
+        assert "\nkazoo_bridge_bus_up 1.0\n" in text
+        assert [(await _get(host, path))[0] for path in ("/v2/webhooks", "/readyz", "/console/")] == [404] * 3
+        assert (await _get(node.http_host, "/metrics"))[0] == 404
+        assert (await _get(node.http_host, "/healthz"))[0] == 200
+    finally:
+        await node.stop(Deferred())
     assert node.rest_server.metrics_server.host == ""
 
 
@@ -53,6 +55,8 @@ async def test_an_endpoint_that_is_taken_ends_the_start(node: Node, tmp_path: Pa
     port = node.http_host.rpartition(":")[2]
     (tmp_path / "other").mkdir()
     other = _make_node(tmp_path / "other", f"tcp:{port}:interface=127.0.0.1")
-    with pytest.raises(StartupFailed, match=r"^metrics\.endpoint: cannot listen on tcp:"):
-        await other.start()
-    await other.stop(Deferred())
+    try:
+        with pytest.raises(StartupFailed, match=r"^metrics\.endpoint: cannot listen on tcp:"):
+            await other.start()
+    finally:
+        await other.stop(Deferred())

@@ -111,8 +111,10 @@ async def test_a_node_is_not_ready_without_its_directory(node: Node) -> None:
 async def test_a_node_starts_and_stops_its_directory(tmp_path: Path) -> None:
     node = make_node(tmp_path)
     await node.start()
-    assert node.directory.running
-    await node.stop(Deferred())
+    try:
+        assert node.directory.running
+    finally:
+        await node.stop(Deferred())
     assert not node.directory.running
 
 
@@ -126,9 +128,11 @@ async def test_a_socket_that_systemd_does_not_pass_fails_the_start(tmp_path: Pat
         ("websockets.endpoint", evolve(config, websockets=Websockets(endpoint))),
     ):
         node = Node.from_config(reactor, changed)
-        with pytest.raises(StartupFailed, match=f"^{key}: cannot listen on {endpoint}: systemd has not"):
-            await node.start()
-        await node.stop(Deferred())
+        try:
+            with pytest.raises(StartupFailed, match=f"^{key}: cannot listen on {endpoint}: systemd has not"):
+                await node.start()
+        finally:
+            await node.stop(Deferred())
 
 
 @pytest_twisted.ensureDeferred
@@ -141,18 +145,22 @@ async def test_a_port_in_use_fails_the_start_with_the_name_of_its_key(tmp_path: 
         ("websockets.endpoint", evolve(config, websockets=Websockets(taken))),
     ):
         other = Node.from_config(reactor, changed)
-        with pytest.raises(StartupFailed, match=f"^{key}: cannot listen on {taken}: "):
-            await other.start()
-        await other.stop(Deferred())
+        try:
+            with pytest.raises(StartupFailed, match=f"^{key}: cannot listen on {taken}: "):
+                await other.start()
+        finally:
+            await other.stop(Deferred())
 
 
 @pytest_twisted.ensureDeferred
 async def test_an_unavailable_storage_fails_the_start(tmp_path: Path) -> None:
     config = evolve(make_config(tmp_path), storage=Storage(f"sqlite:///{tmp_path}/no/such/folder/x.sqlite3"))
     node = Node.from_config(reactor, config)
-    with pytest.raises(StartupFailed, match=r"^storage\.uri: "):
-        await node.start()
-    await node.stop(Deferred())
+    try:
+        with pytest.raises(StartupFailed, match=r"^storage\.uri: "):
+            await node.start()
+    finally:
+        await node.stop(Deferred())
 
 
 @pytest_twisted.ensureDeferred
@@ -167,20 +175,24 @@ async def test_a_node_waits_for_its_storage_and_answers_503_meanwhile(
     other.execute("BEGIN EXCLUSIVE")
     node = make_node(tmp_path)
     starting = Deferred.fromCoroutine(node.start())
-    while node.http_host.endswith(":0"):
-        await deferLater(reactor, 0.01)
-    statuses = {}
-    for path in ("/readyz", "/readyz?part=rest", "/healthz", "/v2/webhooks"):
-        response = await treq.get(f"http://{node.http_host}{path}", persistent=False)
-        statuses[path] = response.code
-        text = await response.text()
-        assert path != "/readyz?part=rest" or "is locked by another process" in text
-    assert statuses == {"/readyz": 503, "/readyz?part=rest": 503, "/healthz": 200, "/v2/webhooks": 503}
-    other.execute("ROLLBACK")
-    other.close()
-    await starting
-    assert await node.readiness_problems() == []
-    await node.stop(Deferred())
+    try:
+        deadline = reactor.seconds() + 10
+        while node.http_host.endswith(":0"):
+            assert reactor.seconds() < deadline, "REST does not listen"
+            await deferLater(reactor, 0.01)
+        statuses = {}
+        for path in ("/readyz", "/readyz?part=rest", "/healthz", "/v2/webhooks"):
+            response = await treq.get(f"http://{node.http_host}{path}", persistent=False)
+            statuses[path] = response.code
+            text = await response.text()
+            assert path != "/readyz?part=rest" or "is locked by another process" in text
+        assert statuses == {"/readyz": 503, "/readyz?part=rest": 503, "/healthz": 200, "/v2/webhooks": 503}
+        other.execute("ROLLBACK")
+        await starting
+        assert await node.readiness_problems() == []
+    finally:
+        other.close()
+        await node.stop(Deferred())
 
 
 @pytest_twisted.ensureDeferred
@@ -194,11 +206,13 @@ async def test_a_node_that_waits_for_its_storage_can_be_stopped(
 
     monkeypatch.setattr(node.database, "migrate", refuse)
     starting = Deferred.fromCoroutine(node.start())
-    assert await node.readiness_problems() == ["bus: the node is still starting", "storage: away"]
-    node.give_up_start()
-    with pytest.raises(CancelledError):
-        await starting
-    await node.stop(Deferred())
+    try:
+        assert await node.readiness_problems() == ["bus: the node is still starting", "storage: away"]
+        node.give_up_start()
+        with pytest.raises(CancelledError):
+            await starting
+    finally:
+        await node.stop(Deferred())
 
 
 @pytest_twisted.ensureDeferred
@@ -341,9 +355,11 @@ async def test_all_hooks_are_read_in_the_context_for_loading(tmp_path: Path) -> 
 
     node = make_node(tmp_path, loading)
     await node.start()
-    assert steps == ["begin", "directory", "end", "begin", "hooks", "end"]
-    steps.clear()
-    for kind in ("hook", ALL):
-        await cast(Deferred[None], node._hooks_changed(kind, frozenset({"a" * 32})))
-    assert steps == ["begin", "hooks", "end"]
-    await node.stop(Deferred())
+    try:
+        assert steps == ["begin", "directory", "end", "begin", "hooks", "end"]
+        steps.clear()
+        for kind in ("hook", ALL):
+            await cast(Deferred[None], node._on_storage_change(kind, frozenset({"a" * 32})))
+        assert steps == ["begin", "hooks", "end"]
+    finally:
+        await node.stop(Deferred())

@@ -19,7 +19,7 @@ from kazoo_bridge.storage.database import Database
 reactor: Any = installed_reactor
 
 
-def test_the_bus_is_the_one_of_the_configuration() -> None:
+def test_the_configuration_chooses_the_bus() -> None:
     assert isinstance(make_bus(Clock(), evolve(Config(), amqp=Amqp(uri="embedded:"))), EmbeddedBus)
     assert isinstance(make_bus(Clock(), evolve(Config(), amqp=Amqp(uri="amqp://localhost"))), AmqpBus)
     zoned = make_bus(
@@ -30,7 +30,7 @@ def test_the_bus_is_the_one_of_the_configuration() -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_the_source_of_hooks_is_the_one_of_the_configuration(tmp_path: Path) -> None:
+async def test_the_configuration_chooses_the_source_of_hooks(tmp_path: Path) -> None:
     database = Database(reactor, f"sqlite:///{tmp_path}/b.sqlite3")
     assert type(make_hook_source(Clock(), Config(), database, "n")) is not CouchHookSource
     config = evolve(Config(), webhooks=Webhooks(source="couchdb"), couchdb=Couchdb(uri="http://127.0.0.1:1"))

@@ -28,13 +28,15 @@ async def test_it_serves_until_it_stops() -> None:
     server.configure(config.http)
     assert (server.host, server.is_listening) == ("localhost:0", False)
     await server.listen([])
-    assert server.is_listening
-    codes = []
-    for starting[0] in (True, False):
-        response = await treq.get(f"http://{server.host}/v2/nothing", persistent=False)
-        codes.append(response.code)
-    assert codes == [503, 404]
-    server.configure(evolve(config.http, requests_per_second=1, request_burst=1))
-    limited = [(await treq.get(f"http://{server.host}/v2/x", persistent=False)).code for _ in range(3)]
-    assert 429 in limited
-    await server.stop()
+    try:
+        assert server.is_listening
+        codes = []
+        for starting[0] in (True, False):
+            response = await treq.get(f"http://{server.host}/v2/nothing", persistent=False)
+            codes.append(response.code)
+        assert codes == [503, 404]
+        server.configure(evolve(config.http, requests_per_second=1, request_burst=1))
+        limited = [(await treq.get(f"http://{server.host}/v2/x", persistent=False)).code for _ in range(3)]
+        assert 429 in limited
+    finally:
+        await server.stop()
