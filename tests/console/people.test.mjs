@@ -4,6 +4,7 @@ import { beforeEach, test } from "node:test";
 import { LiveCalls } from "../../kazoo_bridge/console/page/app/calls.js";
 import { OperatorSettings } from "../../kazoo_bridge/console/page/app/operator-settings.js";
 import { People } from "../../kazoo_bridge/console/page/app/people.js";
+import { PERSON_STATES } from "../../kazoo_bridge/console/page/app/person-options.js";
 import { RestError } from "../../kazoo_bridge/console/page/app/rest.js";
 import { installStorage } from "./fake-storage.mjs";
 
@@ -112,4 +113,32 @@ test("favourites come first, and stay in the browser", () => {
   );
   people.setFavourite("2002", false);
   assert.equal(people.list()[0].name, "Ada");
+});
+
+test("after a gap nothing is known of presence: the end of a call may have been lost", async () => {
+  answers.users = [{ id: "u1", first_name: "Ada", presence_id: "2001" }];
+  await people.load();
+  people.onPresence({ data: { presence_id: "2001", call_id: "x", state: "confirmed" } });
+  assert.equal(people.list()[0].state, "talking");
+  let changes = 0;
+  people.addEventListener("change", () => (changes += 1));
+  people.onGap();
+  assert.equal(people.list()[0].state, "free");
+  assert.equal(changes, 1);
+});
+
+test("each state has a text, also that of a person without an extension", async () => {
+  answers.users = [
+    { id: "u1", first_name: "Ada" },
+    { id: "u2", first_name: "Bo", presence_id: "2002" },
+  ];
+  await people.load();
+  people.onPresence({ data: { presence_id: "2002", state: "offline" } });
+  assert.deepEqual(
+    people.list().map(({ state }) => [state, PERSON_STATES[state]]),
+    [
+      ["unknown", "no extension"],
+      ["offline", "not available"],
+    ],
+  );
 });

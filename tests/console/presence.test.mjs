@@ -37,3 +37,27 @@ test("an event without a number or with an unknown state says nothing", () => {
   assert.equal(presence.onEvent({ data: { state: "early" } }), false);
   assert.equal(presence.onEvent(event("2001", "a", "new")), false);
 });
+
+test("a telephone that is offline is so until it is online, and a call counts more", () => {
+  const presence = new Presence();
+  presence.onEvent(event("2001", "device", "offline"));
+  assert.deepEqual([...presence.states()], [["2001", "offline"]]);
+  presence.onEvent(event("2001", "a", "early"));
+  assert.deepEqual([...presence.states()], [["2001", "ringing"]]);
+  presence.onEvent(event("2001", "a", "terminated"));
+  assert.deepEqual([...presence.states()], [["2001", "offline"]]);
+  presence.onEvent(event("2001", "device", "online"));
+  assert.equal(presence.states().size, 0);
+});
+
+test("an offline telephone stays so for longer than any call", () => {
+  const realNow = Date.now;
+  const presence = new Presence();
+  presence.onEvent(event("2001", "device", "offline"));
+  try {
+    Date.now = () => realNow() + 12 * 3600 * 1000;
+    assert.deepEqual([...presence.states()], [["2001", "offline"]]);
+  } finally {
+    Date.now = realNow;
+  }
+});

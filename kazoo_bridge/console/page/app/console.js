@@ -86,7 +86,7 @@ export class Console {
   start() {
     this.socket.addEventListener("state", () => this.updateConnection());
     this.socket.addEventListener("event", ({ detail }) => this.onEvent(detail));
-    this.socket.addEventListener("gap", () => this.eventLog.markGap());
+    this.socket.addEventListener("gap", () => this.onGap());
     this.socket.addEventListener("rejected", ({ detail }) => this.onSubscriptionRejected(detail));
     this.socket.addEventListener("expired", () => this.onExpired());
     this.socket.open();
@@ -145,6 +145,11 @@ export class Console {
     }
     this.calls.applyEvent(frame);
     this.updateConnection();
+  }
+
+  onGap() {
+    this.eventLog.markGap();
+    this.operator.people.onGap();
   }
 
   /** Add the events of the categories that only this installation has, such as those of plugins. */

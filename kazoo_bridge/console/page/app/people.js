@@ -1,9 +1,8 @@
 /**
  * The people of an account: from its directory, and learned from its calls; each with a state.
  *
- * A person is `{key, number, name, userId, state, isFavourite}`. The state is "free", "ringing", "talking",
- * "dnd" (do not disturb), or "unknown" for a person that is only known from the directory, without any sign
- * that presence is published.
+ * A person is `{key, number, name, userId, state, isFavourite}`. The state is "free" (no call is known),
+ * "ringing", "talking", "dnd" (do not disturb), "offline", or "unknown" for a person without an extension.
  */
 
 import { legParty } from "./calls.js";
@@ -17,7 +16,7 @@ const DO_NOT_DISTURB = "do_not_disturb";
 const EXTENSION = /^[*\d]{2,7}$/;
 
 /** The higher one counts when a person has several calls. */
-const STATE_RANK = { unknown: 0, free: 0, dnd: 1, ringing: 2, talking: 3 };
+const STATE_RANK = { unknown: 0, free: 0, offline: 1, dnd: 2, ringing: 3, talking: 4 };
 
 /** Events: "change", when a person or a state may have changed. */
 export class People extends EventTarget {
@@ -58,6 +57,12 @@ export class People extends EventTarget {
   /** Follow an event of presence. */
   onPresence(frame) {
     if (this.presence.onEvent(frame)) this.dispatchEvent(new Event("change"));
+  }
+
+  /** Follow a loss of events. */
+  onGap() {
+    this.presence.clear();
+    this.dispatchEvent(new Event("change"));
   }
 
   setFavourite(key, isFavourite) {

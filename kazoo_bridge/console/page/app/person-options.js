@@ -10,6 +10,7 @@ export const PERSON_STATES = {
   ringing: t("person.ringing"),
   talking: t("person.talking"),
   dnd: t("person.dnd"),
+  offline: t("person.offline"),
   unknown: t("person.unknown"),
 };
 

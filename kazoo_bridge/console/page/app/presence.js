@@ -6,8 +6,11 @@ import { now } from "./clock.js";
 export const PRESENCE_BINDINGS = ["presence.dialog.*", "presence.update.*"];
 const SHOWN_PREFIXES = ["dialog.", "update."];
 
-/** KAZOO's states of a dialog -> state of a person. */
-const STATES = { early: "ringing", confirmed: "talking", terminated: "free", online: "free", offline: "free" };
+/** KAZOO's states of dialogs and telephones -> state of a person. */
+const STATES = { early: "ringing", confirmed: "talking", terminated: "free", online: "free", offline: "offline" };
+
+/** The higher one counts when a number has several dialogs. */
+const STATE_RANK = { offline: 0, ringing: 1, talking: 2 };
 
 /** A dialog of which no end has arrived for so long is taken for over. */
 const MAX_DIALOG_AGE_S = 4 * 3600;
@@ -21,7 +24,7 @@ export function isPresence({ subscribed_key: key }) {
 
 export class Presence {
   constructor() {
-    /** Call id -> `{number, state, at}`. */
+    /** Call id, or that of a telephone -> `{number, state, at}`. */
     this.dialogs = new Map();
   }
 
@@ -37,12 +40,17 @@ export class Presence {
     return true;
   }
 
+  /** Forget all states: events that ended them may have been lost. */
+  clear() {
+    this.dialogs.clear();
+  }
+
   /** Return the states of all numbers that are not free. */
   states() {
     const states = new Map();
     for (const [id, { number, state, at }] of this.dialogs) {
-      if (now() - at > MAX_DIALOG_AGE_S) this.dialogs.delete(id);
-      else if (states.get(number) !== "talking") states.set(number, state);
+      if (state !== "offline" && now() - at > MAX_DIALOG_AGE_S) this.dialogs.delete(id);
+      else if (STATE_RANK[state] > (STATE_RANK[states.get(number)] ?? -1)) states.set(number, state);
     }
     return states;
   }

@@ -6,7 +6,7 @@ import { fitsSearch } from "./numbers.js";
 const DIALLABLE = /^(?=.*[\d*#])[+*#\d(][\d*#\s()./-]*$/;
 
 /** The order of equally good matches: a person that can be reached comes first. */
-const STATE_ORDER = { free: 0, unknown: 0, ringing: 1, talking: 1, dnd: 2 };
+const STATE_ORDER = { free: 0, unknown: 0, ringing: 1, talking: 1, dnd: 2, offline: 2 };
 
 /** Return at most `limit` people with a number that fit a text, the best match first. */
 export function suggest(people, text, limit = 8) {

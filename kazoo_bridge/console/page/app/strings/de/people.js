@@ -8,7 +8,8 @@ export default {
   "person.ringing": "klingelt",
   "person.talking": "im Gespräch",
   "person.dnd": "nicht stören",
-  "person.unknown": "",
+  "person.offline": "nicht verfügbar",
+  "person.unknown": "keine Durchwahl",
 
   "people.search": "Personen nach Name oder Nummer suchen",
   "people.searchHint": "Name oder Nummer",

@@ -8,7 +8,8 @@ export default {
   "person.ringing": "ringing",
   "person.talking": "talking",
   "person.dnd": "do not disturb",
-  "person.unknown": "",
+  "person.offline": "not available",
+  "person.unknown": "no extension",
 
   "people.search": "Search people by name or number",
   "people.searchHint": "Name or number",
