@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from attrs import frozen
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Select, Table
 
 from kazoo_bridge.interfaces import StoredAttempt, StoredDelivery
 from kazoo_bridge.storage.delivery_rows import for_display
@@ -18,6 +18,9 @@ from kazoo_bridge.storage.tables import attempts, deliveries
 #: Attempts, and deliveries, in one answer.
 MAX_RECORDS = 200
 
+#: Ids of events that are searched as text in attempts: each is compared with each document.
+MAX_SEARCHED_EVENTS = 20
+
 #: The newest rows of a table in which an id is searched as text.
 MAX_SEARCHED = 100_000
 
@@ -25,9 +28,18 @@ MAX_SEARCHED = 100_000
 MIN_SEARCHED_LENGTH = 6
 
 
+#: What is read of a row: what was sent (`replay`, `payload`) may have a megabyte, and is not shown.
+_ATTEMPT_COLUMNS = tuple(column for column in attempts.c if column.name != "replay")
+_DELIVERY_COLUMNS = (
+    *(column for column in deliveries.c if column.name not in ("payload", "own_hook")),
+    sa.literal_column("'{}'").label("payload"),
+    sa.null().label("own_hook"),
+)
+
+
 @frozen
 class TraceRecords:
-    """What is stored about an id: attempts and deliveries, the oldest first."""
+    """What is stored about an id: attempts and deliveries without payloads, the oldest first."""
 
     attempts: list[StoredAttempt]
     deliveries: list[StoredDelivery]
@@ -45,12 +57,20 @@ def find_records(
 ) -> TraceRecords:
     """Return the newest records with one of these event ids, or that contain `text`, an id of any kind.
 
-    `text` is searched in the newest `MAX_SEARCHED` attempts (what was sent, and the headers) and deliveries.
+    `text` is searched in the newest `MAX_SEARCHED` attempts (what was sent, and the headers) and deliveries,
+    the first `MAX_SEARCHED_EVENTS` ids of events in the attempts.
     `accounts`: only those of hooks of these accounts; None: of all.
     """
-    found_attempts = _find(connection, attempts, attempts.c.document, (), text, event_ids, accounts)
+    searched = tuple(event_ids)[:MAX_SEARCHED_EVENTS]
+    some_attempts = sa.select(*_ATTEMPT_COLUMNS)
+    found_attempts = _find(
+        connection, some_attempts, attempts, attempts.c.document, (), text, searched, accounts
+    )
     own = (deliveries.c.id, deliveries.c.event_id)
-    found_deliveries = _find(connection, deliveries, deliveries.c.payload, own, text, event_ids, accounts)
+    some_deliveries = sa.select(*_DELIVERY_COLUMNS)
+    found_deliveries = _find(
+        connection, some_deliveries, deliveries, deliveries.c.payload, own, text, event_ids, accounts
+    )
     return TraceRecords(
         [
             StoredAttempt(
@@ -72,6 +92,7 @@ def find_records(
 
 def _find(
     connection: Connection,
+    rows: Select[Any],
     table: Table,
     column: sa.ColumnElement[str],
     own: Collection[sa.ColumnElement[str]],
@@ -79,7 +100,7 @@ def _find(
     event_ids: Collection[str],
     accounts: Collection[str] | None,
 ) -> list[Any]:
-    """Return the newest rows, the oldest first, whose `column` contains an id, or one of `own` is it."""
+    """Return the newest of `rows`, the oldest first, whose `column` contains an id, or one of `own` is it."""
     newest = sa.select(table.c.sequence).order_by(table.c.sequence.desc()).limit(1).offset(MAX_SEARCHED)
     conditions: list[sa.ColumnElement[bool]] = []
     for one in {text, *event_ids}:
@@ -91,9 +112,7 @@ def _find(
             conditions.append(column.contains(json.dumps(one)[1:-1], autoescape=True))
     if not conditions:
         return []
-    query = sa.select(table).where(
-        sa.or_(*conditions), table.c.sequence > sa.func.coalesce(newest.scalar_subquery(), 0)
-    )
+    query = rows.where(sa.or_(*conditions), table.c.sequence > sa.func.coalesce(newest.scalar_subquery(), 0))
     if accounts is not None:
         batches = in_batches(tuple(sorted(accounts)))
         query = query.where(sa.or_(sa.false(), *(table.c.account_id.in_(batch) for batch in batches)))

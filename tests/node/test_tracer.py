@@ -5,10 +5,12 @@ from typing import Any, cast
 import pytest
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
 
 from kazoo_bridge.event_traces import EventTraces
 from kazoo_bridge.interfaces import Delivery, InvalidMessage, StoredAttempt, StoredDelivery
 from kazoo_bridge.kazoo import Event
+from kazoo_bridge.node import tracer
 from kazoo_bridge.node.node_queries import NodeQueryClient, NodeReply
 from kazoo_bridge.node.tracer import MAX_IDS, Tracer, TraceResponder
 from kazoo_bridge.storage.trace_records import TraceRecords
@@ -103,7 +105,7 @@ def test_the_answers_of_nodes_and_storage_are_joined() -> None:
     nodes, records = FakeNodes(NodeReply("a", {"events": [{"event_id": "msg_2"}, "odd"]})), Records()
     traced = result(Tracer(cast(NodeQueryClient, nodes), records).trace("c1", None))
     assert nodes.asked == [("trace", {"IDs": ["c1", "msg_1"]})]
-    assert [one["event_ids"] for one in records.read] == [(), ["msg_1", "msg_2"]]
+    assert [one["event_ids"] for one in records.read] == [(), ["msg_2", "msg_1"]]
     assert traced["nodes"] == [{"node": "a", "events": [{"event_id": "msg_2"}], "sockets": []}]
     assert traced["attempts"] == [
         {
@@ -125,3 +127,24 @@ def test_of_an_account() -> None:
     assert nodes.asked[0][1]["Account-IDs"] == [ACCOUNT]
     assert [one["accounts"] for one in records.read] == [{ACCOUNT}]
     assert traced["nodes"] == [{"node": "a", "events": [], "sockets": []}]
+
+
+def test_a_wrong_answer_of_one_node_spoils_no_other() -> None:
+    nodes = FakeNodes(
+        NodeReply("a", {"events": 5, "sockets": {"odd": {}}, "node": "other"}),
+        NodeReply("b", {"events": [{"event_id": "msg_1"}]}),
+    )
+    traced = result(Tracer(cast(NodeQueryClient, nodes), Records()).trace("c1", None))
+    assert [(one["node"], one["events"]) for one in traced["nodes"]] == [
+        ("a", []),
+        ("b", [{"event_id": "msg_1"}]),
+    ]
+
+
+def test_accounts_that_are_left_out_are_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracer, "MAX_ACCOUNTS", 1)
+    nodes = FakeNodes()
+    with capturedLogs() as logs:
+        result(Tracer(cast(NodeQueryClient, nodes), Records()).trace("c1", {ACCOUNT, "b" * 32}))
+    assert nodes.asked[0][1]["Account-IDs"] == [ACCOUNT]
+    assert [(log["asked"], log["accounts"]) for log in logs] == [(1, 2)]

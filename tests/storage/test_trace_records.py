@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import pytest_twisted
+from attrs import evolve
+from sqlalchemy import Connection, event
 
 from kazoo_bridge.interfaces import Attempt
 from kazoo_bridge.storage import trace_records
@@ -88,6 +90,35 @@ class TraceRecordSuite:
     async def test_short_ids_are_not_searched(self, database: Database, attempt_store: AttemptStore) -> None:
         await attempt_store.add([make_attempt(1, body="call-1")], {})
         assert (await find(database, "call-")).attempts == []
+
+    @pytest_twisted.ensureDeferred
+    async def test_payloads_are_searched_and_not_read(
+        self, database: Database, attempt_store: AttemptStore, delivery_store: DeliveryStore
+    ) -> None:
+        large = evolve(make_delivery("msg_large"), payload={"call_id": "call-1", "x": "x" * 100_000})
+        await delivery_store.enqueue([(large, 100.0, "")])
+        await attempt_store.add([evolve(make_attempt(1, body="call-1"), replay="x" * 100_000)], {})
+        read: list[str] = []
+
+        def find_and_listen(connection: Connection) -> TraceRecords:
+            event.listen(connection, "before_cursor_execute", lambda *args: read.append(args[2]))
+            return find_records(connection, "call-1", (), None)
+
+        found = await database.read(find_and_listen)
+        assert [one.delivery.payload for one in found.deliveries] == [{}]
+        assert len(found.attempts) == 1
+        columns = [one.partition("FROM")[0] for one in read]
+        assert len(columns) == 2
+        assert not [one for one in columns if ".payload" in one or ".replay" in one]
+
+    @pytest_twisted.ensureDeferred
+    async def test_few_events_are_searched_in_attempts(
+        self, database: Database, attempt_store: AttemptStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await attempt_store.add([make_attempt(made, event_id=f"msg_event{made}") for made in range(3)], {})
+        monkeypatch.setattr(trace_records, "MAX_SEARCHED_EVENTS", 2)
+        found = await find(database, "unknown", ["msg_event2", "msg_event0", "msg_event1"])
+        assert [one.made_at for one in found.attempts] == [0, 2]
 
 
 class TestTraceRecords(TraceRecordSuite):
