@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement, Connection
+from sqlalchemy import ColumnElement, Connection, Select
 
 from kazoo_bridge.interfaces import StoredDelivery
 from kazoo_bridge.storage.deliveries import revive
@@ -53,19 +54,22 @@ def recover_deliveries(
 ) -> int:
     """Make the deliveries due at `now` that have died since a time (Unix seconds); return how many there are.
 
-    Those of stored hooks that are not enabled stay dead, unless `hook_id` names the hook.
+    Those of stored hooks that are not enabled stay dead, unless `hook_id` names the hook. Whether a hook of
+    CouchDB is enabled is not known here: its deliveries are held when they are due, until it is enabled.
     """
     where: list[Any] = [*_of(account_id, hook_id), _c.status == "dead", _c.changed >= since]
-    if hook_id is None:
-        where.append(_c.hook_id.not_in(_disabled_hooks(connection)))
-    return revive(connection, now, *where)
+    if hook_id is not None:
+        return revive(connection, now, *where)
+    dead = sa.select(_c.hook_id).where(*where).distinct()
+    hook_ids = set(connection.scalars(dead)) - _disabled_hooks(connection, dead)
+    batches = in_batches(tuple(sorted(hook_ids)))
+    return sum(revive(connection, now, *where, _c.hook_id.in_(batch)) for batch in batches)
 
 
-def _disabled_hooks(connection: Connection) -> list[str]:
-    """Return the ids of disabled hooks that have dead deliveries."""
-    dead = sa.select(_c.hook_id).where(_c.status == "dead").distinct()
-    rows = connection.execute(sa.select(hooks.c.id, hooks.c.document).where(hooks.c.id.in_(dead)))
-    return [row.id for row in rows if '"enabled":false' in row.document.replace(" ", "")]
+def _disabled_hooks(connection: Connection, hook_ids: Select[tuple[str]]) -> set[str]:
+    """Return those of the selected ids that are of disabled hooks."""
+    rows = connection.execute(sa.select(hooks.c.id, hooks.c.document).where(hooks.c.id.in_(hook_ids)))
+    return {row.id for row in rows if json.loads(row.document).get("enabled", True) is False}
 
 
 def count_failures(connection: Connection, since: float) -> list[tuple[str, str, str, int, float]]:

@@ -26,7 +26,12 @@ async def statuses(database: Database) -> dict[str, str]:
 async def test_deliveries_of_disabled_hooks_stay_dead(
     database: Database, hook_store: HookStore, delivery_store: DeliveryStore
 ) -> None:
-    document: dict[str, Any] = {"name": "n", "uri": "http://x/", "hook": "all"}
+    document: dict[str, Any] = {
+        "name": "n",
+        "uri": "http://x/",
+        "hook": "all",
+        "custom_data": {"enabled": False, "note": '"enabled":false'},
+    }
     on = await hook_store.create(A, document | {"enabled": True})
     off = await hook_store.create(A, document | {"enabled": False})
     made = [make_delivery("on", on.id), make_delivery("off", off.id), make_delivery("inline", ONE)]
@@ -42,3 +47,12 @@ async def test_many_deliveries_are_tried_again(database: Database, delivery_stor
     ids = [f"msg_{number}" for number in range(600)]
     await delivery_store.enqueue([(make_delivery(one), None, "") for one in ids])
     assert await database.write(partial(retry_deliveries, ids=[*ids, "other"], now=60.0)) == 600
+
+
+@pytest_twisted.ensureDeferred
+async def test_deliveries_of_many_hooks_are_recovered(
+    database: Database, delivery_store: DeliveryStore
+) -> None:
+    await delivery_store.enqueue([(make_delivery(f"msg_{n}", f"{n:032x}"), None, "") for n in range(600)])
+    recover = partial(recover_deliveries, account_id=None, hook_id=None, since=0.0, now=60.0)
+    assert await database.write(recover) == 600
