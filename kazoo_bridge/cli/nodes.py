@@ -18,9 +18,11 @@ from twisted.application.service import IService
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.task import deferLater
 
+from kazoo_bridge.bounded_http import BodyTooLarge, read_body
 from kazoo_bridge.cli.context import CliContext
 from kazoo_bridge.config import Config
 from kazoo_bridge.interfaces import BusUnavailable, IBus
+from kazoo_bridge.log_escaping import escape_for_log
 from kazoo_bridge.node.cluster import SOCKETS, read_statuses
 from kazoo_bridge.node.node_queries import NodeQueryClient
 from kazoo_bridge.node.parts import AnyBus, is_embedded, make_bus
@@ -33,6 +35,9 @@ T = TypeVar("T")
 
 #: Seconds to wait for the broker, and for an answer of REST.
 CONNECT_TIMEOUT, REST_TIMEOUT = 10.0, 30.0
+
+#: Bytes of an answer of REST: twice the largest ``http.max_page_bytes``.
+MAX_ANSWER_BYTES = 128 * 1024 * 1024
 
 #: Seconds for which the token of a command is valid, if the command does not end it before.
 TOKEN_TTL = 120.0
@@ -143,20 +148,43 @@ class RestNodes:
                 data=body,
                 timeout=REST_TIMEOUT,
                 persistent=False,
+                allow_redirects=False,
+                unbuffered=True,
             )
-            text = await response.text()
         except Exception as error:
             raise click.ClickException(
                 f"no node answers at {self.url}: {error}; start it, or say where it is with --url"
             ) from None
         try:
-            answer = json.loads(text)
+            answer = json.loads(await read_answer(self.url + path, response))
         except ValueError:
+            answer = {}
+        if not isinstance(answer, dict):
             answer = {}
         if response.code >= 400:
             reason = json.dumps(answer.get("data") or answer.get("message") or "", ensure_ascii=False)
             raise click.ClickException(f"{self.url}{path} answered {response.code}: {reason}")
         return answer.get("data")
+
+
+async def read_answer(url: str, response: Any) -> bytes:
+    """Return the body of an answer from `url`. `response` is unbuffered.
+
+    Raises `click.ClickException` for a redirect, which would take the token to another host, and for a body
+    that has more than `MAX_ANSWER_BYTES` or breaks off.
+    """
+    if 300 <= response.code < 400:
+        location = response.headers.getRawHeaders("Location", ["an unknown place"])[0]
+        raise click.ClickException(
+            escape_for_log(f"{url} redirects ({response.code}) to {location}, which is not followed;")
+            + " name the URL of the node with --url"
+        )
+    try:
+        return await read_body(response, MAX_ANSWER_BYTES)
+    except BodyTooLarge:
+        raise click.ClickException(f"{url} answered more than {MAX_ANSWER_BYTES} bytes") from None
+    except Exception as error:
+        raise click.ClickException(f"the answer of {url} breaks off: {error}") from None
 
 
 def use_nodes(context: CliContext, url: str | None, work: Callable[[Nodes], Coroutine[Any, Any, T]]) -> T:
@@ -202,10 +230,15 @@ async def connected_bus(reactor: Any, config: Config) -> AsyncIterator[AnyBus]:
 
 def rest_url(endpoint: str) -> str:
     """Return the URL of REST on this host for ``http.endpoint``; raises `click.ClickException`."""
-    found = re.fullmatch(r"(?:haproxy:)?(tcp|tcp6|ssl|tls):(?:port=)?(\d+)(:.*)?", endpoint)
+    if endpoint.startswith("haproxy:"):
+        raise click.ClickException(
+            "http.endpoint: a node that speaks the PROXY protocol is asked through its proxy;"
+            " name the proxy's URL with --url"
+        )
+    found = re.fullmatch(r"(tcp|tcp6|ssl|tls):(?:port=)?(\d+)(:.*)?", endpoint)
     if found is None or found[2] == "0":
         raise click.ClickException(
-            f"http.endpoint: where {endpoint} is reached is not known; name it with --url"
+            f"http.endpoint: the address of {endpoint} is not known; name the URL with --url"
         )
     interface = re.search(r"(?:^|:)interface=((?:[^:\\]|\\.)*)", found[3] or "")
     host = re.sub(r"\\(.)", r"\1", interface[1]) if interface else ""
@@ -215,19 +248,23 @@ def rest_url(endpoint: str) -> str:
 
 
 @contextmanager
-def superadmin_token(context: CliContext, ttl: float = TOKEN_TTL) -> Iterator[str]:
-    """Have a token of a super-admin of the storage meanwhile, for `ttl` seconds at most.
+def superadmin_token(
+    context: CliContext, ttl: float = TOKEN_TTL, restrictions: Mapping[str, Sequence[str]] | None = None
+) -> Iterator[str]:
+    """Create a token of a super-admin of the storage, valid for `ttl` seconds, and revoke it at the end.
 
-    Raises `click.ClickException` if the storage has no super-admin.
+    `restrictions`: see `TokenRestrictions`. Raises `click.ClickException` if the storage has no super-admin.
     """
-    token = context.write(lambda connection: _create_token(connection, ttl))
+    token = context.write(lambda connection: _create_token(connection, ttl, restrictions))
     try:
         yield token
     finally:
         context.write(lambda connection: tokens.revoke(connection, token, time.time()))
 
 
-def _create_token(connection: Connection, ttl: float) -> str:
+def _create_token(
+    connection: Connection, ttl: float, restrictions: Mapping[str, Sequence[str]] | None
+) -> str:
     superadmin = sa.select(accounts.c.id).where(accounts.c.superadmin).order_by(accounts.c.created).limit(1)
     account_id = connection.scalar(superadmin)
     if account_id is None:
@@ -235,4 +272,5 @@ def _create_token(connection: Connection, ttl: float) -> str:
             "a node is asked with the rights of a super-admin, and the storage has none:"
             " create one with kazoo-bridge account create --superadmin"
         )
-    return tokens.create(connection, account_id, ttl, time.time()).token
+    rules = None if restrictions is None else json.dumps(restrictions)
+    return tokens.create(connection, account_id, ttl, time.time(), restrictions=rules).token

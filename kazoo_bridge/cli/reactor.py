@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Coroutine
 from typing import Any, Protocol, TypeVar
 
@@ -19,7 +20,8 @@ class Work(Protocol[T_co]):
 def run(work: Work[T]) -> T:
     """Run the coroutine of `work` and return its result, or raise the `click.ClickException` that it raises.
 
-    A process can do it once, as a reactor runs once. Ctrl-C ends it with exit code 130.
+    A process can do it once, as a reactor runs once. Ctrl-C ends it with exit code 130, and so does the end
+    of its terminal (SIGHUP), unless the signal is ignored (nohup).
     """
     # Here, because most commands need no reactor.
     from twisted.internet.defer import Deferred
@@ -29,6 +31,8 @@ def run(work: Work[T]) -> T:
     results: list[Any] = []
 
     def main(reactor: Any) -> Any:
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(reactor.stop))
         return Deferred.fromCoroutine(work(reactor)).addBoth(results.append)
 
     try:

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from kazoo_bridge.cli.context import CliContext, check_account_id
-from kazoo_bridge.cli.nodes import connected_bus, rest_url, superadmin_token, url_option
+from kazoo_bridge.cli.nodes import connected_bus, read_answer, rest_url, superadmin_token, url_option
 from kazoo_bridge.cli.output import utc_time
 from kazoo_bridge.config import Config
 from kazoo_bridge.interfaces import Account, BindingRefused, IBus
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 #: What is shown of an event for people, if it is there.
 _SHOWN_KEYS = ("account_id", "call_id", "msg_id")
 
-#: Seconds for which a stream may last.
+#: Seconds for which a stream of a node lasts at most: the node ends it with its token.
 TOKEN_TTL = 86_400.0
 
 #: A server-sent event with more bytes is no event of a node.
@@ -100,7 +100,7 @@ def describe(event: Mapping[str, Any], now: float) -> str:
     help="Only events of this account; without it, of all. An embedded bus needs it.",
 )
 @click.option("--count", type=click.IntRange(1), help="End after so many events.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line, as websockets have it.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line, like websockets.")
 @url_option
 @click.pass_obj
 def tail(
@@ -114,7 +114,7 @@ def tail(
     """Print events as they happen, until Ctrl-C.
 
     They are consumed from the broker, also while no node runs, and change nothing for the nodes. With an
-    embedded bus, or with --url, they are streamed by a node.
+    embedded bus, or with --url, they are streamed by a node, for at most 24 hours.
     """
     from kazoo_bridge.cli.reactor import run
 
@@ -130,7 +130,7 @@ def tail(
         raise click.UsageError("expected --account: a node streams the events of one account")
     base = (url or rest_url(config.http.endpoint)).rstrip("/")
     query = urlencode([("binding", one) for one in bindings])
-    with superadmin_token(context, TOKEN_TTL) as token:
+    with superadmin_token(context, TOKEN_TTL, {"get": [f"accounts/{account}/events"]}) as token:
         stream = f"{base}/v2/accounts/{account}/events?{query}"
         run(lambda reactor: _stream(stream, token, _printer(reactor, as_json, count)))
 
@@ -182,11 +182,14 @@ async def _stream(url: str, token: str, printer: Printer) -> None:
 
     headers = Headers({"X-Auth-Token": [token], "Accept": ["text/event-stream"]})
     try:
-        response: Any = await treq.get(url, headers=headers, persistent=False)
+        response: Any = await treq.get(
+            url, headers=headers, persistent=False, allow_redirects=False, unbuffered=True
+        )
     except Exception as error:
         raise click.ClickException(f"no node answers at {url}: {error}") from None
     if response.code != 200:
-        raise click.ClickException(f"{url} answered {response.code}: {await response.text()}")
+        reason = (await read_answer(url, response)).decode("utf-8", "replace")
+        raise click.ClickException(escape_for_log(f"{url} answered {response.code}: {reason}"))
     click.echo("waiting for events; Ctrl-C ends", err=True)
     stream: Deferred[Any] = treq.collect(response, EventReader(printer.print_message).feed)
     stream.addCallback(lambda _: printer.fail(Failure(click.ClickException("the node has ended the stream"))))

@@ -84,7 +84,7 @@ def test_a_copy_that_fails_leaves_the_earlier_one(
         os.truncate(target, 10)
         raise error
 
-    monkeypatch.setattr(upgrade_copy, "_copy", fail)
+    monkeypatch.setattr(upgrade_copy, "copy_database", fail)
     with pytest.raises(CopyFailed, match=r"storage\.backup_before_upgrade = false"):
         copy_before_upgrade(database, "0015")
     assert rows(made) == [1]
