@@ -143,6 +143,8 @@ class WebhookEventHandler:
                         parts.append(self._matching(occurrence, account_id, ancestors))
         if incomplete:
             return Deferred.fromCoroutine(self._complete_then_deliver(incomplete, occurrences, parts, event))
+        if self._owners.returning:
+            self._owners.forget(event_id(event))
         return self._deliver(occurrences, parts, event)
 
     def stop(self) -> None:
@@ -219,6 +221,7 @@ class WebhookEventHandler:
             problem = next(filter(None, problems), "")
             if problem and self._owners.may_return(event_id(event), problem):
                 raise Requeue(f"the owner of a called number cannot be read: {problem}")
+            self._owners.forget(event_id(event))
             for one in incomplete:
                 occurrence = one.occurrence
                 if occurrence.account_id is None:

@@ -26,9 +26,10 @@ OWNER_TIMEOUT = 5.0
 #: Seconds after the first failure for which an event comes again. Directories pause for seconds after one.
 OWNER_PATIENCE = 30.0
 
-#: Events that wait at the same time. With the deliveries that wait they must be fewer than the events that
-#: the broker delivers at once (`amqp.prefetch`), or a directory that hangs would block other events.
-MAX_WAITING = 128
+#: Events that wait at the same time. With the requests in flight and the deliveries that wait for slots they
+#: must be fewer than the events that the broker delivers at once (`amqp.prefetch`), or a directory that hangs
+#: would block other events.
+MAX_WAITING = 64
 
 #: Events that are to come again. More reach no hook when the directory cannot be asked.
 MAX_RETURNING = 10_000
@@ -53,6 +54,11 @@ class OwnerLookup:
         """How many events reached no hook because the owner of their number could not be read."""
         return self._given_up.total
 
+    @property
+    def returning(self) -> int:
+        """How many events are to come again."""
+        return len(self._first_failures)
+
     def ask(self, number: str | None) -> Deferred[str] | None:
         """Ask for the owner of a number; None: what memory says is final.
 
@@ -73,13 +79,20 @@ class OwnerLookup:
     def may_return(self, event_id: str, problem: str) -> bool:
         """Whether an event whose owner cannot be read is to come again; if not, it is counted as given up."""
         now = self._clock.seconds()
-        since = self._first_failures.pop(event_id, now)
+        since = self._first_failures.get(event_id, now)
         self._forget_before(now - 2 * OWNER_PATIENCE)
-        if now - since < OWNER_PATIENCE and len(self._first_failures) < MAX_RETURNING:
+        has_place = event_id in self._first_failures or len(self._first_failures) < MAX_RETURNING
+        if now - since < OWNER_PATIENCE and has_place:
+            # One that has come again keeps its place: the order is that of the first failures.
             self._first_failures[event_id] = since
             return True
+        self.forget(event_id)
         self._given_up.count(problem)
         return False
+
+    def forget(self, event_id: str) -> None:
+        """Remember the failures of an event no longer: its owners are known, or it is given up."""
+        self._first_failures.pop(event_id, None)
 
     def stop(self) -> None:
         """Log what has not been logged, and leave no delayed call."""

@@ -283,8 +283,19 @@ class TestUnknownNumbers:
         assert harness.handle(evolve(event(called="4722555019"), redelivered=True))[0].check(Requeue)
         harness.directory.asked_numbers.clear()
         harness.directory.owners["4722555019"] = ACCOUNT
+        assert harness.handler._owners.returning == 1
         harness.handle(evolve(event(called="4722555019"), redelivered=True))
         assert harness.dispatcher.hooks == ["of-parent", "own"]
+        assert harness.handler._owners.returning == 0
+
+    def test_an_event_whose_owner_has_been_read_does_not_count_as_one_that_comes_again(self) -> None:
+        harness = Harness()
+        self.ask(harness).errback(StorageUnavailable("reset"))
+        assert harness.handle(event(called="4722555019"))[0].check(Requeue)
+        asking = self.ask(harness)
+        harness.handle(evolve(event(called="4722555019"), redelivered=True))
+        asking.callback(None)
+        assert harness.handler._owners.returning == 0
 
     def test_ids_of_deliveries_do_not_depend_on_what_is_in_memory(self) -> None:
         """Of two occurrences for the parent's hook, the first has to wait."""

@@ -7,7 +7,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 
+from kazoo_bridge.config.schema import Config
 from kazoo_bridge.interfaces import IDirectory, StorageUnavailable
+from kazoo_bridge.webhooks.delivery import dispatcher
 from kazoo_bridge.webhooks.owner_lookup import (
     MAX_RETURNING,
     MAX_WAITING,
@@ -96,3 +98,29 @@ def test_events_that_are_to_come_again_are_bounded_and_forgotten() -> None:
     assert harness.owners.may_return("later", "away")
     assert harness.owners.given_up == 1
     harness.owners.stop()
+
+
+def test_the_first_failures_are_in_their_order_whichever_event_comes_again() -> None:
+    harness = Harness()
+    assert harness.owners.may_return("first", "away")
+    harness.clock.advance(OWNER_PATIENCE - 1)
+    assert harness.owners.may_return("second", "away")
+    assert harness.owners.may_return("first", "away")
+    harness.clock.advance(OWNER_PATIENCE + 2)
+    assert harness.owners.may_return("third", "away")
+    assert harness.owners.returning == 2
+
+
+def test_events_that_have_been_delivered_take_no_place() -> None:
+    harness = Harness()
+    for number in range(MAX_RETURNING):
+        assert harness.owners.may_return(str(number), "away")
+        harness.owners.forget(str(number))
+    assert harness.owners.may_return("one more", "away")
+    assert (harness.owners.returning, harness.owners.given_up) == (1, 0)
+
+
+def test_the_broker_delivers_more_events_than_wait_at_the_same_time() -> None:
+    default = Config()
+    waiting = default.webhooks.max_requests + dispatcher._MAX_WAITING_TOTAL + MAX_WAITING
+    assert waiting < default.amqp.prefetch
