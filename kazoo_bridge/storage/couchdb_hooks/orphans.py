@@ -16,14 +16,14 @@ from kazoo_bridge.storage.couchdb_hooks.store import CouchHookStore
 
 _log = Logger()
 
-#: Seconds after all hooks were read. A new hook has its secrets before its document, which another node may
-#: just be writing; a request takes at most two minutes.
+#: Seconds after all hooks were read. A hook that was deleted may just be written again by another node, which
+#: writes its secrets before its document; a request takes at most two minutes.
 DELAY = 300.0
 
 
 @frozen
 class OrphanRemoval:
-    """Deletes the extras, deliveries and missed events of hooks that do not exist."""
+    """Deletes the extras, deliveries and missed events of hooks that were deleted."""
 
     clock: IReactorTime
     client: CouchClient
@@ -31,11 +31,12 @@ class OrphanRemoval:
     extras: HookExtrasStore
 
     async def run(self) -> int:
-        """Delete what is kept of hooks that are unknown now and still after `DELAY`; return their number.
+        """Delete what is kept of hooks that are deleted now and still after `DELAY`; return their number.
 
-        A document that cannot be used, or cannot be read, still has what is kept of it. If CouchDB knows none
-        of the hooks, it is another CouchDB than before, and all is kept. Call it when all hooks are in
-        memory. Raises `StorageUnavailable`.
+        A document that cannot be used, or cannot be read, still has what is kept of it. So has one that
+        CouchDB has never had, not even as a deleted one: a CouchDB that is still replicating, or was restored
+        from an older backup, may get it yet. Call it when all hooks are in memory. Raises
+        `StorageUnavailable`.
         """
         kept = await self.extras.hook_ids()
         candidates = [hook_id for hook_id in kept if hook_id not in self.hooks]
@@ -47,10 +48,6 @@ class OrphanRemoval:
         documents = await available(TolerantReader(self.client, WEBHOOKS).read(presence.existing))
         gone = {hook_id for hook_id, document in documents.items() if not is_live_hook(document)}
         gone |= presence.deleted
-        if presence.existing or presence.deleted or len(candidates) < len(kept):
-            # A hook that has only missed events may be one that events have brought: it has no document.
-            never_written = set(candidates) - presence.existing - presence.deleted
-            gone |= (await self.extras.read(never_written)).keys()
         if gone:
             await self.extras.delete(gone)
             _log.info("extras of deleted hooks deleted count={count}", count=len(gone))
