@@ -32,8 +32,9 @@ _POSTGRESQL_PERMANENT = re.compile(
     r'|(?:database|role|user) "[^"]*" does not exist|invalid (?:connection option|port number)'
 )
 
-#: An ordinary word: a password of this form is masked only where passwords stand.
-_WORD = re.compile(r"[a-z]*|[A-Z]?[a-z]*|[0-9]{1,5}|.{0,5}")
+#: A word that messages may have, such as "server" or "Database": a password of this form is masked only where
+#: passwords stand. Longer ones are masked everywhere, as a generated password may have only small letters.
+_WORD = re.compile(r"[A-Z]?[a-z]{0,8}|.{0,5}")
 
 
 def is_permanent(error: Exception) -> bool:

@@ -92,6 +92,10 @@ def test_an_exhausted_pool_is_described(url: sa.URL, place: str) -> None:
         ),
         ("hunter2", "hunter2 hunter22", "*** hunter22"),
         ("a.b*c.d", "no a.b*c.d", "no ***"),
+        ("password", "password authentication failed", "password authentication failed"),
+        ("Database", "Database not found", "Database not found"),
+        ("qwertzuio", "bad word: qwertzuio", "bad word: ***"),
+        ("Correcthorsebattery", "bad word: Correcthorsebattery", "bad word: ***"),
     ],
 )
 def test_a_password_is_masked_and_the_words_of_a_message_are_not(
