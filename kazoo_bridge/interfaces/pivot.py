@@ -205,8 +205,12 @@ class IPivots(Interface):
     def call_ended(pivot_point_id: str, secret: str, request: KazooRequest) -> Awaitable[None]:
         """Pass the CDR of a call on to clients, as ``pivot_ended``. Raises `PivotRefused`."""
 
-    def answer(account_id: str, pivot_id: str, answer: PivotAnswer) -> Awaitable[None]:
+    def answer(
+        account_id: str, pivot_id: str, answer: PivotAnswer, pivot_point_id: str | None = None
+    ) -> Awaitable[None]:
         """Answer a request of the account that waits on any node.
+
+        `pivot_point_id`: the request must be one to this pivot point; None: to any of the account.
 
         Raises `AnswerRefused`, `UnknownPivotRequest`, and `BusUnavailable` for a request on another node.
         """

@@ -1,4 +1,4 @@
-"""Asks clients what to do with a call: everybody at once, or one after another."""
+"""Asks clients what to do with a call: all at once, or one after another."""
 
 from __future__ import annotations
 
@@ -19,7 +19,14 @@ from kazoo_bridge.interfaces import IPivotClients, PivotAnswer, UnknownPivotRequ
 from kazoo_bridge.pivot.call_parameters import CallParameters
 from kazoo_bridge.pivot.cluster import PivotCluster
 from kazoo_bridge.pivot.point import PivotPoint
-from kazoo_bridge.pivot.question import ANSWERED, NO_CLIENT, STOPPED, ClientAddress, PivotOutcome, Question
+from kazoo_bridge.pivot.question import (
+    GONE,
+    NO_CLIENT,
+    STOPPED,
+    ClientAddress,
+    PivotOutcome,
+    Question,
+)
 
 _log = Logger()
 
@@ -65,7 +72,10 @@ class PivotAsker:
     _turn: int = field(init=False, default=0)
 
     async def ask(self, point: PivotPoint, call: CallParameters) -> tuple[Question, PivotOutcome]:
-        """Let clients say what to do with a call; return the question and its end, within its time."""
+        """Let clients say what to do with a call; return the question and its end, within its time.
+
+        Does not raise CancelledError: the outcome is then `GONE`.
+        """
         node_id = self._cluster.node_id
         question = Question(self._clock, f"{node_id}-{token_hex(12)}", point, call, self._own_modules)
         self.questions[question.id] = question
@@ -74,25 +84,37 @@ class PivotAsker:
         asking.addCallback(lambda _: None if question.asked else question.give_up(NO_CLIENT))
         try:
             outcome = await question.done
+        except CancelledError:
+            outcome = PivotOutcome(GONE)
         finally:
-            question.close()  # KAZOO may have given up
+            question.close()
             asking.cancel()
             del self.questions[question.id]
-        if (
-            outcome.kind == ANSWERED
-            and question.call.call_id is not None
-            and outcome.answered_from is not None
-        ):
-            self.remember_client(point.account_id, question.call.call_id, outcome.answered_from)
+        if outcome.answered_from is not None and outcome.answered_from.client:
+            question.asked.add(outcome.answered_from)  # other nodes may not have reported their clients yet
+            if question.call.call_id is not None:
+                self.remember_client(point.account_id, question.call.call_id, outcome.answered_from)
         return question, outcome
 
-    def answer(self, account_id: str, pivot_id: str, answer: PivotAnswer, source: ClientAddress) -> None:
+    def answer(
+        self,
+        account_id: str,
+        pivot_id: str,
+        answer: PivotAnswer,
+        source: ClientAddress,
+        pivot_point_id: str | None = None,
+    ) -> None:
         """Take a client's answer to a question of this node.
 
-        Raises `AnswerRefused`, and `UnknownPivotRequest` also for a question of another account.
+        Raises `AnswerRefused`, and `UnknownPivotRequest` also for a question of another account, or of
+        another pivot point than `pivot_point_id`, unless that is None.
         """
         question = self.questions.get(pivot_id)
-        if question is None or question.point.account_id != account_id:
+        if (
+            question is None
+            or question.point.account_id != account_id
+            or (pivot_point_id is not None and question.point.id != pivot_point_id)
+        ):
             raise UnknownPivotRequest(pivot_id)
         question.answer(answer, source)
 
@@ -155,7 +177,7 @@ class PivotAsker:
             for client in self.clients.candidates(point.account_id, point.name)
         ]
         candidates += await self._cluster.ask(point.account_id, point.name, None)
-        # The sort is stable: who was never asked comes first, in the order of subscribing.
+        # The sort is stable: clients that were never asked come first, in the order of subscribing.
         candidates.sort(key=lambda client: self._turns.get((point.id, client), 0))
         share = point.timeout / max(1, min(len(candidates), MAX_TURNS))
         for client in candidates:

@@ -1,17 +1,20 @@
 """Reaches the clients of other nodes: asks them over the bus, and takes their answers.
 
-All messages are on the exchange ``sysconf``, with keys that KAZOO does not use. Nodes greet each other when
-they start, so that a node knows from how many others it expects a reply; one that does not reply counts as
-gone.
+All messages are on the exchange ``sysconf``, with keys that KAZOO does not use. A node announces itself when
+it starts and regularly afterwards, so that the other nodes know from how many they expect a reply. Each
+question is published in any case: a node that is not known yet receives it, too.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import define, field
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -33,7 +36,10 @@ _EXCHANGE, _CATEGORY = "sysconf", "pivot"
 #: Seconds to wait for the replies of other nodes about their clients, and for the result of an answer.
 ASK_TIMEOUT, RESULT_TIMEOUT = 0.25, 2.0
 
-#: Other nodes that are remembered.
+#: Seconds between two announcements of a node, and after the last message of a node until it counts as gone.
+ANNOUNCE_INTERVAL, NODE_TIMEOUT = 5.0, 16.0
+
+#: Other nodes that are remembered; without a message for the longest time, a node is forgotten first.
 MAX_NODES = 100
 
 #: Sends the event of another node's question to this node's clients of a pivot point (account, name), or only
@@ -52,28 +58,42 @@ class PivotCluster:
     """The other nodes, as far as pivot points need them.
 
     `node_id` names this process among the nodes, in routing keys. `on_question`, `on_answer` and `on_client`
-    receive what other nodes send.
+    receive what other nodes send. `others` are the nodes that have sent a message within `NODE_TIMEOUT`, with
+    the time of the latest one, the earliest first.
     """
 
+    _clock: IReactorTime
     _bus: IBus
     node_id: str
     _on_question: OnQuestion
     _on_answer: OnAnswer
     _on_client: OnClient
-    others: dict[str, None] = field(init=False, factory=dict)
+    others: OrderedDict[str, float] = field(init=False, factory=OrderedDict)
     _consumer: IConsumer | None = field(init=False, default=None)
+    _announcing: LoopingCall = field(init=False)
+    #: Questions for which replies may still come.
+    _requests: set[Deferred[Any]] = field(init=False, factory=set)
+
+    def __attrs_post_init__(self) -> None:
+        self._announcing = LoopingCall(self._announce)
+        self._announcing.clock = self._clock
 
     def start(self) -> None:
-        """Consume questions and answers of other nodes, and greet them."""
+        """Consume questions and answers of other nodes, and announce this node to them."""
         patterns = ("pivot.ask.*.*", f"pivot.answer.{self.node_id}", "pivot.node.*")
         topics = frozenset(Topic(_EXCHANGE, pattern) for pattern in patterns)
         self._consumer = self._bus.consume(Queue(topics=topics, acknowledge=False), self._handle)
         greeting = self._consumer.when_running()
         greeting.addCallback(lambda _: self._publish("pivot.node.hello", "hello", {}))
         greeting.addErrback(_log_unless_away)
+        self._announcing.start(ANNOUNCE_INTERVAL, now=False).addErrback(_log_unless_away)
 
     async def stop(self) -> None:
-        """Consume no more, and take leave of the other nodes."""
+        """Consume no more, cancel the requests under way, and take leave of the other nodes."""
+        if self._announcing.running:
+            self._announcing.stop()
+        for request in tuple(self._requests):
+            request.cancel()
         if self._consumer is not None:
             consumer, self._consumer = self._consumer, None
             await consumer.cancel()
@@ -86,14 +106,14 @@ class PivotCluster:
         event: Mapping[str, Any] | None,
         only: ClientAddress | None = None,
     ) -> set[ClientAddress]:
-        """Send a question to the clients of all other nodes, or to one of them; return who has received it.
+        """Send a question to the clients of all other nodes, or to one of them; return those that get it.
 
-        Without an `event`, return who would. Nodes that do not reply within `ASK_TIMEOUT` count as gone.
-        Nothing is asked while the bus is away.
+        Without an `event`, return those that would get it. Returns when all known nodes have replied, after
+        `ASK_TIMEOUT` at the latest, and at once while no other node is known. Returns an empty set while the
+        bus is unavailable. Cancelling ends the waiting; the question stays sent.
         """
+        self._forget_silent_nodes()
         expected = {only.node} if only is not None else set(self.others)
-        if not expected:
-            return set()
         body = {
             "Event-Category": _CATEGORY,
             "Event-Name": "ask_req",
@@ -104,29 +124,44 @@ class PivotCluster:
             "Only": None if only is None else [only.node, only.client],
         }
         key = f"pivot.ask.{account_id}.{encode_key_part(name)}"
-        try:
-            replies = await self._bus.request(
-                _EXCHANGE, key, body, timeout=ASK_TIMEOUT, done_when=lambda so_far: expected <= _nodes(so_far)
-            )
-        except BusUnavailable:
+        replies = Deferred[Sequence[Event] | None]()
+
+        def on_replies(so_far: Sequence[Event]) -> bool:
+            self._note_node(so_far[-1].body.get("Node-ID"))
+            return bool(expected) and expected <= _nodes(so_far)
+
+        request = self._bus.request(_EXCHANGE, key, body, timeout=ASK_TIMEOUT, done_when=on_replies)
+        self._requests.add(request)
+        request.addErrback(_log_unless_away)
+        request.addBoth(self._on_request_ended, request, replies)
+        if not expected:
             return set()
-        for gone in expected - _nodes(replies):
-            self.others.pop(gone, None)
         return {
             ClientAddress(reply.body["Node-ID"], client)
-            for reply in replies
+            for reply in await replies or ()
             if isinstance(reply.body.get("Node-ID"), str)
             for client in _texts(reply.body.get("Clients"))
         }
 
+    def _on_request_ended(
+        self, result: Any, request: Deferred[Any], replies: Deferred[Sequence[Event] | None]
+    ) -> None:
+        self._requests.discard(request)
+        replies.callback(result)
+
     async def send_answer(self, node_id: str, body: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Pass a client's answer on to the node whose question it is; return the result.
 
-        None: the node has not replied. Raises `BusUnavailable`.
+        None: the node has not replied. Raises `BusUnavailable`, and `Unroutable` if there is no such node.
         """
         request = {"Event-Category": _CATEGORY, "Event-Name": "answer_req", "Node-ID": self.node_id, **body}
         replies = await self._bus.request(
-            _EXCHANGE, f"pivot.answer.{node_id}", request, timeout=RESULT_TIMEOUT, done_when=bool
+            _EXCHANGE,
+            f"pivot.answer.{node_id}",
+            request,
+            timeout=RESULT_TIMEOUT,
+            done_when=bool,
+            mandatory=True,
         )
         return replies[0].body if replies else None
 
@@ -137,9 +172,25 @@ class PivotCluster:
 
     def publish_client(self, account_id: str, call_id: str, client: ClientAddress) -> None:
         """Let the other nodes know which client has answered a call."""
-        if self.others:
-            body = {"Account-ID": account_id, "Call-ID": call_id, "Client": [client.node, client.client]}
-            self._publish("pivot.node.client", "client", body).addErrback(_log_unless_away)
+        body = {"Account-ID": account_id, "Call-ID": call_id, "Client": [client.node, client.client]}
+        self._publish("pivot.node.client", "client", body).addErrback(_log_unless_away)
+
+    def _announce(self) -> None:
+        self._forget_silent_nodes()
+        self._publish("pivot.node.here", "here", {}).addErrback(_log_unless_away)
+
+    def _note_node(self, node_id: object) -> None:
+        """Note that another node has sent a message."""
+        if isinstance(node_id, str) and node_id and node_id != self.node_id:
+            self.others[node_id] = self._clock.seconds()
+            self.others.move_to_end(node_id)
+            if len(self.others) > MAX_NODES:
+                self.others.popitem(last=False)
+
+    def _forget_silent_nodes(self) -> None:
+        silent_since = self._clock.seconds() - NODE_TIMEOUT
+        while self.others and next(iter(self.others.values())) <= silent_since:
+            self.others.popitem(last=False)
 
     def _handle(self, event: Event) -> Deferred[None] | None:
         sender = event.body.get("Node-ID")
@@ -150,8 +201,7 @@ class PivotCluster:
         if event.name == "bye":
             self.others.pop(sender, None)
             return None
-        if len(self.others) < MAX_NODES:
-            self.others[sender] = None
+        self._note_node(sender)
         if event.name == "hello":
             return self._publish("pivot.node.here", "here", {}).addErrback(_log_unless_away)
         if event.name == "client":
@@ -204,5 +254,5 @@ def _texts(value: Any) -> list[str]:
 
 
 def _log_unless_away(failure: Failure) -> None:
-    if not failure.check(BusUnavailable):
+    if not failure.check(BusUnavailable, CancelledError):
         _log.failure("a message about pivot points was not sent", failure)

@@ -17,17 +17,19 @@ from kazoo_bridge.schema_errors import field_error
 
 #: Outcomes of requests: a client has answered, or the fallback was used, because no client was connected, the
 #: time was over, the pivot point is disabled, the account has too many requests under way, or the node stops.
-ANSWERED, NO_CLIENT, TIMEOUT, DISABLED, BUSY, STOPPED = (
+#: `GONE`: KAZOO has closed the connection before the end, and gets nothing.
+ANSWERED, NO_CLIENT, TIMEOUT, DISABLED, BUSY, STOPPED, GONE = (
     "answered",
     "no_client",
     "timeout",
     "disabled",
     "busy",
     "stopped",
+    "gone",
 )
 
 #: Every outcome.
-OUTCOMES = (ANSWERED, NO_CLIENT, TIMEOUT, DISABLED, BUSY, STOPPED)
+OUTCOMES = (ANSWERED, NO_CLIENT, TIMEOUT, DISABLED, BUSY, STOPPED, GONE)
 
 
 @frozen(order=True)

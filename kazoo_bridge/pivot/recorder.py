@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,8 +26,10 @@ class PivotRecorder(BatchWriter):
     """Records requests."""
 
     _store: IPivotStore
-    _waiting: dict[str, deque[PivotRecord]] = field(init=False, factory=dict)
-    _count: int = field(init=False, default=0)
+    #: What waits for the storage by a number that increases, and the numbers of each pivot point.
+    _waiting: OrderedDict[int, PivotRecord] = field(init=False, factory=OrderedDict)
+    _numbers: dict[str, deque[int]] = field(init=False, factory=dict)
+    _latest_number: int = field(init=False, default=0)
 
     content = "records of pivot points"
     collect_interval = 0.5
@@ -37,27 +39,37 @@ class PivotRecorder(BatchWriter):
         point = question.point
         now = self._clock.seconds()
         document = make_document(question, outcome, seconds, now)
-        records = self._waiting.setdefault(point.id, deque(maxlen=MAX_WAITING_PER_POINT))
-        records.append(PivotRecord(point.account_id, point.id, now, document))
-        self._count += 1
-        if self._count > MAX_WAITING:
-            oldest = next(iter(self._waiting))
-            del self._waiting[oldest]
-            self._count = sum(map(len, self._waiting.values()))
-        self.schedule_flush()
+        self._add(PivotRecord(point.account_id, point.id, now, document))
+        if self.running:
+            self.schedule_flush()
 
     async def _write_batches(self) -> None:
-        waiting, self._waiting, self._count = self._waiting, {}, 0
-        if not waiting:
+        records = self._take_all()
+        if not records:
             return
         try:
-            await self._store.add_records([record for records in waiting.values() for record in records])
+            await self._store.add_records(records)
         except StorageUnavailable:
-            for pivot_point_id, records in waiting.items():
-                records.extend(self._waiting.get(pivot_point_id, ()))
-                self._waiting[pivot_point_id] = records
-            self._count = sum(map(len, self._waiting.values()))
+            for record in [*records, *self._take_all()]:
+                self._add(record)
             raise
+
+    def _add(self, record: PivotRecord) -> None:
+        self._latest_number += 1
+        self._waiting[self._latest_number] = record
+        numbers = self._numbers.setdefault(record.pivot_point_id, deque())
+        numbers.append(self._latest_number)
+        if len(numbers) > MAX_WAITING_PER_POINT:
+            del self._waiting[numbers.popleft()]
+        elif len(self._waiting) > MAX_WAITING:
+            _, oldest = self._waiting.popitem(last=False)
+            self._numbers[oldest.pivot_point_id].popleft()
+
+    def _take_all(self) -> list[PivotRecord]:
+        records = list(self._waiting.values())
+        self._waiting.clear()
+        self._numbers.clear()
+        return records
 
 
 def make_document(question: Question, outcome: PivotOutcome, seconds: float, now: float) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from secrets import token_hex, token_urlsafe
@@ -11,6 +12,7 @@ from typing import Any
 import orjson
 from attrs import define, field
 from prometheus_client import CollectorRegistry, Histogram
+from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
@@ -32,6 +34,7 @@ from kazoo_bridge.interfaces import (
     StoredPivot,
     TooManyPivots,
     UnknownPivotRequest,
+    Unroutable,
 )
 from kazoo_bridge.kazoo import build_envelope
 from kazoo_bridge.metrics import NAMESPACE, register_gauge, register_labelled_counter
@@ -44,7 +47,10 @@ from kazoo_bridge.pivot.question import (
     ANSWERED,
     BUSY,
     DISABLED,
+    GONE,
+    NO_CLIENT,
     OUTCOMES,
+    STOPPED,
     ClientAddress,
     PivotOutcome,
     Question,
@@ -54,6 +60,9 @@ from kazoo_bridge.schema_errors import field_error
 
 #: An empty answer, which ends Pivot.
 _END = PivotReply(b"", "application/json")
+
+#: The id of a question, as `PivotAsker` makes it; the first group names the node.
+_PIVOT_ID = re.compile(r"([0-9a-z]{1,32})-[0-9a-f]{1,32}")
 
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10)
 
@@ -82,12 +91,13 @@ class PivotService:
     #: Requests that wait, by account.
     _waiting: Counter[str] = field(init=False, factory=Counter)
     _durations: Histogram | None = field(init=False, default=None)
+    _stopping: bool = field(init=False, default=False)
 
     def __attrs_post_init__(self) -> None:
         self.points_in_memory = PivotPoints(self._store)
         self._recorder = PivotRecorder(self._clock, self._store)
         self._cluster = PivotCluster(
-            self._bus, self._node_id, self._on_question, self._on_answer, self._on_client
+            self._clock, self._bus, self._node_id, self._on_question, self._on_answer, self._on_client
         )
         self._asker = PivotAsker(self._clock, self._cluster, self._own_modules)
 
@@ -104,7 +114,8 @@ class PivotService:
         self._cluster.start()
 
     async def stop(self) -> None:
-        """Answer what waits with the fallback, and write what is recorded."""
+        """Answer what waits, and what comes later, with the fallback; write what is recorded."""
+        self._stopping = True
         self._asker.stop()
         await self._cluster.stop()
         await self._recorder.stopService()
@@ -200,6 +211,8 @@ class PivotService:
         if question is not None:
             self._recorder.record(question, outcome, seconds)
             self._announce(question, outcome)
+        if outcome.kind == GONE:
+            raise CancelledError
         return _to_reply(point, outcome)
 
     async def call_ended(self, pivot_point_id: str, secret: str, request: KazooRequest) -> None:
@@ -232,6 +245,8 @@ class PivotService:
         return point, call
 
     async def _ask(self, point: PivotPoint, call: CallParameters) -> tuple[Question | None, PivotOutcome]:
+        if self._stopping:
+            return None, PivotOutcome(STOPPED)
         if not point.enabled:
             return None, PivotOutcome(DISABLED)
         if self._waiting[point.account_id] >= self._max_requests:
@@ -245,8 +260,11 @@ class PivotService:
                 del self._waiting[point.account_id]
 
     def _announce(self, question: Question, outcome: PivotOutcome) -> None:
-        """Inform the clients that a question needs no answer any more, and who has answered it."""
-        if not question.asked:
+        """Inform the clients that a question needs no answer any more, and who has answered it.
+
+        Clients of other nodes may have received the question before their nodes reported them in `asked`.
+        """
+        if outcome.kind == NO_CLIENT and not question.asked:
             return
         point, answer = question.point, outcome.answer
         event = {
@@ -265,22 +283,32 @@ class PivotService:
 
     # -- answers of clients
 
-    async def answer(self, account_id: str, pivot_id: str, answer: PivotAnswer) -> None:
+    async def answer(
+        self, account_id: str, pivot_id: str, answer: PivotAnswer, pivot_point_id: str | None = None
+    ) -> None:
         """See `IPivots`."""
         here = self._cluster.node_id
-        node_id = pivot_id.partition("-")[0]
-        if node_id == here or node_id not in self._cluster.others:
-            self._asker.answer(account_id, pivot_id, answer, ClientAddress(here, answer.client))
+        matched = _PIVOT_ID.fullmatch(pivot_id)
+        if matched is None:
+            raise UnknownPivotRequest(pivot_id)
+        node_id = matched[1]
+        if node_id == here:
+            source = ClientAddress(here, answer.client)
+            self._asker.answer(account_id, pivot_id, answer, source, pivot_point_id)
             return
         body = {
             "Account-ID": account_id,
             "Pivot-ID": pivot_id,
+            "Pivot-Point-ID": pivot_point_id,
             "Flow": answer.flow,
             "TwiML": answer.twiml,
             "Answered-By": dict(answer.answered_by),
             "Client": answer.client,
         }
-        result = await self._cluster.send_answer(node_id, body)
+        try:
+            result = await self._cluster.send_answer(node_id, body)
+        except Unroutable:  # the node has ended, and its questions with it
+            raise UnknownPivotRequest(pivot_id) from None
         if result is None:
             raise BusUnavailable("the node that KAZOO has asked does not reply")
         if result.get("Errors"):
@@ -306,8 +334,11 @@ class PivotService:
             str(body.get("Client") or ""),
         )
         source = ClientAddress(str(body.get("Node-ID")), answer.client)
+        account_id, pivot_id, point_id = (
+            str(body.get(key) or "") for key in ("Account-ID", "Pivot-ID", "Pivot-Point-ID")
+        )
         try:
-            self._asker.answer(str(body.get("Account-ID")), str(body.get("Pivot-ID")), answer, source)
+            self._asker.answer(account_id, pivot_id, answer, source, point_id or None)
         except AnswerRefused as error:
             return {"Errors": error.errors}
         except UnknownPivotRequest:

@@ -14,7 +14,15 @@ from kazoo_bridge.interfaces import PivotAnswer, UnknownPivotRequest
 from kazoo_bridge.pivot import asker as asker_module
 from kazoo_bridge.pivot.asker import NoClients, PivotAsker
 from kazoo_bridge.pivot.call_parameters import CallParameters
-from kazoo_bridge.pivot.question import ANSWERED, NO_CLIENT, STOPPED, TIMEOUT, ClientAddress, PivotOutcome
+from kazoo_bridge.pivot.question import (
+    ANSWERED,
+    GONE,
+    NO_CLIENT,
+    STOPPED,
+    TIMEOUT,
+    ClientAddress,
+    PivotOutcome,
+)
 from tests.pivot.fakes import FakeClients
 from tests.pivot.test_point import make_point
 
@@ -200,7 +208,26 @@ def test_kazoo_gives_up() -> None:
     harness = Harness("a")
     call = CallParameters({"Call-ID": "c1"})
     asking: Deferred[Any] = ensureDeferred(harness.asker.ask(make_point(), call))
-    gone: list[Any] = []
-    asking.addErrback(gone.append)
+    ended: list[Any] = []
+    asking.addCallback(lambda result: ended.append(result[1].kind))
     asking.cancel()
-    assert (len(gone), harness.asker.questions, harness.clock.getDelayedCalls()) == (1, {}, [])
+    assert (ended, harness.asker.questions, harness.clock.getDelayedCalls()) == ([GONE], {}, [])
+
+
+def test_a_client_that_answers_counts_as_asked() -> None:
+    harness = Harness("a")
+    asking = ensureDeferred(harness.asker.ask(make_point(), CallParameters({"Call-ID": "c1"})))
+    asked: list[set[ClientAddress]] = []
+    asking.addCallback(lambda result: asked.append(result[0].asked))
+    harness.answer(next(iter(harness.asker.questions)), "c", "there")
+    assert asked == [{ClientAddress("here", "a"), ClientAddress("there", "c")}]
+
+
+def test_an_answer_is_bound_to_its_pivot_point() -> None:
+    harness = Harness("a")
+    pivot_id = harness.ask()
+    answer, source = PivotAnswer(FLOW), ClientAddress("here", "")
+    with pytest.raises(UnknownPivotRequest):
+        harness.asker.answer("a" * 32, pivot_id, answer, source, "2" * 32)
+    harness.asker.answer("a" * 32, pivot_id, answer, source, make_point().id)
+    assert harness.kinds == [ANSWERED]

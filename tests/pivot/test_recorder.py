@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
 import pytest_twisted
+from attrs import evolve
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 
@@ -55,7 +57,7 @@ def test_large_answers_are_left_out_or_cut() -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_records_wait_for_the_storage_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_records_wait_for_the_storage_within_bounds() -> None:
     clock, store, recorder = make_recorder(available=False)
     with capturedLogs() as logs:
         await recorder.flush()
@@ -70,7 +72,40 @@ async def test_records_wait_for_the_storage_within_bounds(monkeypatch: pytest.Mo
     await recorder.stopService()
     assert len(store.written) == MAX_WAITING_PER_POINT
     assert [record.document["duration_ms"] for record in store.written[-11:]] == [0, *[1000] * 10]
+
+
+@pytest_twisted.ensureDeferred
+async def test_beyond_the_bound_the_oldest_record_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorder_module, "MAX_WAITING", 3)
-    for _ in range(4):
-        recorder.record(question, PivotOutcome(TIMEOUT), 0)
-    assert recorder._waiting == {}
+    clock, store, recorder = make_recorder()
+    question = make_question(clock)
+    for seconds in range(5):
+        recorder.record(question, PivotOutcome(TIMEOUT), seconds)
+    await recorder.stopService()
+    assert [record.document["duration_ms"] for record in store.written] == [2000, 3000, 4000]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_busy_pivot_point_leaves_the_records_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder_module, "MAX_WAITING", MAX_WAITING_PER_POINT + 5)
+    clock, store, recorder = make_recorder(available=False)
+    quiet, busy = make_question(clock), make_question(clock)
+    busy.point = evolve(busy.point, id="2" * 32)
+    for _ in range(5):
+        recorder.record(quiet, PivotOutcome(TIMEOUT), 0)
+    for _ in range(3 * MAX_WAITING_PER_POINT):
+        recorder.record(busy, PivotOutcome(TIMEOUT), 0)
+    await recorder.flush()
+    store.available = True
+    await recorder.stopService()
+    written = Counter(record.pivot_point_id for record in store.written)
+    assert written == {quiet.point.id: 5, busy.point.id: MAX_WAITING_PER_POINT}
+
+
+def test_after_the_stop_nothing_is_scheduled() -> None:
+    clock, _, recorder = make_recorder()
+    recorder.stopService()
+    question = make_question(clock)
+    question.close()
+    recorder.record(question, PivotOutcome(TIMEOUT), 0)
+    assert clock.getDelayedCalls() == []

@@ -10,9 +10,24 @@ from typing import Any
 import pytest
 import pytest_twisted
 import treq
-from twisted.internet.defer import ensureDeferred
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
+from twisted.internet.task import Clock
 from twisted.web.http_headers import Headers
 
+from kazoo_bridge.bus.embedded import EmbeddedBus
+from kazoo_bridge.interfaces import (
+    BusUnavailable,
+    KazooRequest,
+    PivotAnswer,
+    Queue,
+    StoredPivot,
+    Topic,
+    UnknownPivotRequest,
+)
+from kazoo_bridge.pivot.cluster import ASK_TIMEOUT, RESULT_TIMEOUT
+from kazoo_bridge.pivot.point import validate_document
+from kazoo_bridge.pivot.service import PivotService
+from tests.pivot.fakes import FakeClients, FakePivotStore
 from tests.pivot.pivot_harness import FALLBACK, HANGUP, PivotHarness, answer, fetch
 from tests.websockets.harness import CHILD, RESELLER, STRANGER, TOP, Harness
 
@@ -343,3 +358,168 @@ class TestDocuments:
         points: Any = pivots.harness.node.pivots.points_in_memory
         await pivots.harness.wait_until(lambda: not points._points)
         assert (await pivots.kazoo(point["url"], **{"Account-ID": CHILD})).code == 404
+
+
+class NodesOnAClock:
+    """Services of nodes that share a bus, a store and one pivot point; `events` are those on the bus."""
+
+    ACCOUNT, POINT = "a" * 32, "1" * 32
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.bus = EmbeddedBus(self.clock)
+        self.bus.startService()
+        document = validate_document({"name": "p", "timeout_ms": 1000})
+        stored = StoredPivot(self.POINT, self.ACCOUNT, document, "s", "1-x", 1, 1)
+        self.store = FakePivotStore({self.POINT: stored})
+        self.events: list[dict[str, Any]] = []
+        topics = frozenset({Topic("sysconf", "pivot.event.#")})
+        self.bus.consume(Queue(topics=topics, acknowledge=False), lambda event: self._add(dict(event.body)))
+
+    def _add(self, event: dict[str, Any]) -> None:
+        self.events.append(event)
+
+    def start(self, node_id: str, *connected: str) -> PivotService:
+        service: Any = PivotService(self.clock, self.bus, self.store, 100, (), node_id)
+        service.start(FakeClients(list(connected)))
+        self.settle()
+        started: PivotService = service
+        return started
+
+    def settle(self) -> None:
+        for _ in range(5):
+            self.clock.advance(0)
+
+    def ask(self, service: PivotService) -> Deferred[Any]:
+        request = KazooRequest([("Call-ID", "c1")], b"", "127.0.0.1")
+        asking = ensureDeferred(service.ask(self.POINT, "s", request))
+        self.settle()
+        return asking
+
+    def answer(self, service: PivotService, pivot_id: str, **more: Any) -> list[Any]:
+        """Answer; return a list that receives None, or the exception."""
+        ended: list[Any] = []
+        answer = PivotAnswer({"module": "hangup"}, client="bob")
+        answering: Deferred[Any] = ensureDeferred(service.answer(self.ACCOUNT, pivot_id, answer, **more))
+        answering.addCallbacks(ended.append, lambda failure: ended.append(failure.value))
+        self.settle()
+        return ended
+
+    async def records(self, service: Any) -> list[tuple[str, int]]:
+        await service._recorder.flush()
+        return [(one.document["result"], one.document["clients_asked"]) for one in self.store.written]
+
+    def stop(self, *services: PivotService) -> None:
+        for service in services:
+            ensureDeferred(service.stop())
+        self.settle()
+        assert self.clock.getDelayedCalls() == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_answer_that_comes_before_a_killed_node_is_given_up_is_announced() -> None:
+    nodes = NodesOnAClock()
+    one, two = nodes.start("one"), nodes.start("two", "bob")
+    one._cluster.others["dead"] = nodes.clock.seconds()
+    asking = nodes.ask(one)
+    pivot_id = next(iter(one._asker.questions))
+    assert nodes.answer(two, pivot_id) == [None]
+    assert asking.called
+    assert await nodes.records(one) == [("answered", 1)]
+    assert [event["Event-Name"] for event in nodes.events] == ["pivot_answered"]
+    client = ("two", "bob")
+    kept = [
+        two._asker._clients_of_calls[nodes.ACCOUNT, "c1"],
+        one._asker._clients_of_calls[nodes.ACCOUNT, "c1"],
+    ]
+    assert [(one.node, one.client) for one in kept] == [client, client]
+    nodes.stop(one, two)
+
+
+def test_a_question_that_ends_before_other_nodes_have_replied_is_announced() -> None:
+    nodes = NodesOnAClock()
+    one = nodes.start("one")
+    one._cluster.others["slow"] = nodes.clock.seconds()
+    asking = nodes.ask(one)
+    asking.addErrback(lambda failure: failure.trap(CancelledError))
+    asking.cancel()
+    nodes.settle()
+    assert [(event["Event-Name"], event["Result"]) for event in nodes.events] == [("pivot_answered", "gone")]
+    nodes.clock.advance(ASK_TIMEOUT)
+    nodes.stop(one)
+
+
+@pytest_twisted.ensureDeferred
+async def test_kazoo_gives_up() -> None:
+    nodes = NodesOnAClock()
+    one = nodes.start("one", "ann")
+    asking = nodes.ask(one)
+    asking.cancel()
+    nodes.settle()
+    with pytest.raises(CancelledError):
+        await asking
+    assert {kind: count for kind, count in one.requests.items() if count} == {"gone": 1}
+    assert await nodes.records(one) == [("gone", 1)]
+    assert [(event["Event-Name"], event["Result"]) for event in nodes.events] == [("pivot_answered", "gone")]
+    nodes.stop(one)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_request_after_the_stop_gets_the_fallback_at_once() -> None:
+    nodes = NodesOnAClock()
+    one = nodes.start("one", "ann")
+    nodes.stop(one)
+    asking = nodes.ask(one)
+    assert asking.called
+    assert (await asking).body == b""
+    assert (one.requests["stopped"], nodes.clock.getDelayedCalls()) == (1, [])
+
+
+def test_answers_reach_a_node_that_is_not_known() -> None:
+    nodes = NodesOnAClock()
+    one, two = nodes.start("one"), nodes.start("two", "bob")
+    asking = nodes.ask(one)
+    two._cluster.others.clear()
+    assert nodes.answer(two, next(iter(one._asker.questions))) == [None]
+    assert asking.called
+    nodes.stop(one, two)
+
+
+def test_answers_to_nodes_that_do_not_exist() -> None:
+    nodes = NodesOnAClock()
+    one = nodes.start("one")
+    for pivot_id in ("gone", "gone-12", "#-12", f"{'a' * 300}-12", "\ud800-1"):
+        (error,) = nodes.answer(one, pivot_id)
+        assert isinstance(error, UnknownPivotRequest)
+    topics = frozenset({Topic("sysconf", "pivot.answer.hung")})
+    nodes.bus.consume(Queue(topics=topics, acknowledge=False), lambda event: None)
+    nodes.settle()
+    ended = nodes.answer(one, "hung-12")
+    nodes.clock.advance(RESULT_TIMEOUT)
+    assert [type(error) for error in ended] == [BusUnavailable]
+    nodes.stop(one)
+
+
+def test_an_answer_through_another_pivot_point_is_refused_on_each_node() -> None:
+    nodes = NodesOnAClock()
+    one, two = nodes.start("one", "ann"), nodes.start("two")
+    asking = nodes.ask(one)
+    pivot_id = next(iter(one._asker.questions))
+    for service in (one, two):
+        (error,) = nodes.answer(service, pivot_id, pivot_point_id="2" * 32)
+        assert isinstance(error, UnknownPivotRequest)
+    assert nodes.answer(two, pivot_id, pivot_point_id=nodes.POINT) == [None]
+    assert asking.called
+    nodes.stop(one, two)
+
+
+@pytest_twisted.ensureDeferred
+async def test_rest_answers_only_requests_of_the_pivot_point_in_the_path(pivots: PivotHarness) -> None:
+    point, other = await pivots.create(timeout_ms=10_000), await pivots.create(name="other")
+    client = await pivots.connect()
+    asking = ensureDeferred(pivots.kazoo(point["url"]))
+    pivot_id = (await client.event())["data"]["pivot_id"]
+    answer = {"flow": HANGUP}
+    assert (await pivots.rest("POST", f"/{other['id']}/requests/{pivot_id}", answer)).code == 410
+    assert (await pivots.rest("POST", f"/{point['id']}/requests/{pivot_id}", answer)).code == 200
+    assert (await asking).json == HANGUP

@@ -66,8 +66,8 @@ def make_schemas(pivot_document: Mapping[str, Any]) -> dict[str, Any]:
                 "pivot_id": _TEXT,
                 "timestamp": GREGORIAN,
                 "result": {
-                    "enum": ["answered", "no_client", "timeout", "stopped"],
-                    "description": "answered, or why the fallback was used",
+                    "enum": ["answered", "no_client", "timeout", "stopped", "gone"],
+                    "description": "answered, or why the fallback was used; gone: KAZOO did not wait",
                 },
                 "duration_ms": {"type": "number"},
                 "clients_asked": {"type": "integer"},

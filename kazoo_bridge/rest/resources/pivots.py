@@ -118,7 +118,7 @@ class PivotResource(RoutedResource):
             data.get("twiml"),
             {key: value for key, value in answered_by.items() if isinstance(value, str)},
         )
-        await self.pivots.answer(point.account_id, pivot_id, answer)
+        await self.pivots.answer(point.account_id, pivot_id, answer, point.id)
         return Response({"pivot_id": pivot_id})
 
     async def _get(self, account_id: str, pivot_point_id: str) -> StoredPivot:

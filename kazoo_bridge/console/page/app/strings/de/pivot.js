@@ -97,4 +97,5 @@ export default {
   "pivot.result.disabled": "inaktiv: Ersatz-Ablauf",
   "pivot.result.busy": "zu viele Anfragen: Ersatz-Ablauf",
   "pivot.result.stopped": "Knoten gestoppt: Ersatz-Ablauf",
+  "pivot.result.gone": "KAZOO hat nicht gewartet",
 };

@@ -97,4 +97,5 @@ export default {
   "pivot.result.disabled": "disabled: fallback",
   "pivot.result.busy": "too many requests: fallback",
   "pivot.result.stopped": "node stopped: fallback",
+  "pivot.result.gone": "KAZOO did not wait",
 };
