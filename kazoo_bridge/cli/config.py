@@ -12,7 +12,7 @@ import click
 from attrs import fields
 
 from kazoo_bridge.cli.context import CliContext
-from kazoo_bridge.cli.output import json_option, print_json
+from kazoo_bridge.cli.output import json_option, print_json, print_warning
 from kazoo_bridge.cli.plugin_problems import collect_problems
 from kazoo_bridge.config import Config
 
@@ -35,21 +35,17 @@ def check(context: CliContext) -> None:
 
     Checking imports the files in plugins.path, as a node does.
     """
-    checked = context.config(on_warning=_print_warning)
+    checked = context.config(on_warning=print_warning)
     # Here, because the other commands of the group need no categories.
     from kazoo_bridge.plugins.discovery import find_categories
 
     with collect_problems() as problems:
         find_categories(checked.plugins.path)
     for text in problems.warnings:
-        _print_warning(text)
+        print_warning(text)
     if problems.errors:
         raise click.ClickException("\n".join(f"plugins.path: {text}" for text in problems.errors))
     click.echo("configuration is fine")
-
-
-def _print_warning(text: str) -> None:
-    click.echo(f"warning: {text}", err=True)
 
 
 @config.command()

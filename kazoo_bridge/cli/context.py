@@ -65,6 +65,27 @@ class CliContext:
         """Run `work` in one transaction that only reads, and return its result; otherwise like `write`."""
         return self._run(work, writing=False)
 
+    def read_unchanged(self, work: Callable[[Connection], T]) -> T | None:
+        """Like `read`, but never create or upgrade anything; return None without a database or its tables.
+
+        Raises `click.ClickException` also for a database that an upgrade is due for.
+        """
+        engine = self._open_engine()
+        try:
+            if not _may_exist(engine):
+                return None
+            if not migrate.is_current(engine):
+                if not migrate.versions(engine)[0]:
+                    return None
+                raise click.ClickException(
+                    "storage.uri: the database is of an older version; upgrade it first with db upgrade"
+                )
+            return in_transaction(engine, work, writing=False)
+        except StorageUnavailable as error:
+            raise click.ClickException(str(error)) from None
+        finally:
+            engine.dispose()
+
     def _run(self, work: Callable[[Connection], T], *, writing: bool) -> T:
         with self.opened() as engine:
             try:
@@ -78,11 +99,7 @@ class CliContext:
 
         Raises `click.ClickException` if it cannot be used.
         """
-        uri = self.config().storage.uri
-        try:
-            engine = open_engine(uri)
-        except ValueError as error:
-            raise click.ClickException(f"storage.uri: {error}") from None
+        engine = self._open_engine()
         self._announce_new(engine)
         try:
             try:
@@ -93,13 +110,19 @@ class CliContext:
         finally:
             engine.dispose()
 
+    def _open_engine(self) -> Engine:
+        try:
+            return open_engine(self.config().storage.uri)
+        except ValueError as error:
+            raise click.ClickException(f"storage.uri: {error}") from None
+
     def _announce_new(self, engine: Engine) -> None:
         """Say that a database will be created which no configuration names; on a terminal, ask."""
         if self.may_create or self.config_path is not None or STORAGE_VARIABLE in os.environ:
             return
-        path = Path(engine.url.database or "")
-        if engine.dialect.name != "sqlite" or path.exists():
+        if _may_exist(engine):
             return
+        path = engine.url.database
         found = next((place for place in USUAL_PLACES if Path(place).exists()), None)
         meant = f"--config {found}" if found else "--config FILE"
         note = f"without {meant} this is a new database, {path}, and not that of a node elsewhere"
@@ -108,6 +131,12 @@ class CliContext:
             self.may_create = True
         else:
             click.echo(f"warning: {note}", err=True)
+
+
+def _may_exist(engine: Engine) -> bool:
+    """Return False if the database is an SQLite file that does not exist."""
+    is_file = engine.dialect.name == "sqlite" and "uri" not in engine.url.query
+    return not is_file or Path(engine.url.database or "").exists()
 
 
 def check_account_id(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
@@ -135,12 +164,23 @@ def account_option(description: str) -> Callable[[F], F]:
     return click.option("--account", metavar="ID", callback=check_account_id, required=True, help=description)
 
 
-def read_secret(argument: str) -> str:
+def _account_filter(whose: str) -> Callable[[F], F]:
+    description = f"Only those of {whose}."
+    return click.option("--account", metavar="ID", callback=check_account_id, help=description)
+
+
+#: Options of lists: what an account owns, and what belongs to its hooks.
+account_filter = _account_filter("this account")
+hook_owner_filter = _account_filter("this account's hooks")
+
+
+def read_secret(argument: str, wanted: str) -> str:
     """Return the secret given as an argument, or for ``-`` the first line of standard input.
 
-    Raises `click.UsageError` (exit code 2) if it is empty.
+    `wanted` says in the error what the secret is, such as ``the token to revoke``. Raises
+    `click.UsageError` (exit code 2) if it is empty.
     """
     secret = sys.stdin.readline().strip() if argument == "-" else argument
     if not secret:
-        raise click.UsageError("expected a secret to revoke, got nothing")
+        raise click.UsageError(f"expected {wanted}, got nothing")
     return secret

@@ -5,17 +5,22 @@ from __future__ import annotations
 import time
 
 import click
+from sqlalchemy import Connection
 
-from kazoo_bridge.cli.context import CliContext, check_account_id
+from kazoo_bridge.cli.context import CliContext, hook_owner_filter
 from kazoo_bridge.cli.output import json_option, print_list, utc_time
-from kazoo_bridge.storage.operations import recover_deliveries, retry_deliveries, select_deliveries
+from kazoo_bridge.log_escaping import escape_for_log
+from kazoo_bridge.storage.operations import (
+    recover_deliveries,
+    retry_deliveries,
+    select_deliveries,
+    select_ids,
+)
 
 #: The columns for people.
 _COLUMNS = ("id", "status", "attempts", "next_attempt", "event", "hook_id", "account_id", "reason")
 
-account_filter = click.option(
-    "--account", metavar="ID", callback=check_account_id, help="Only those of this account's hooks."
-)
+#: Unchecked: hooks that events bring have ids of other forms, such as ``callflow``.
 hook_filter = click.option("--hook", metavar="ID", help="Only those of this hook.")
 
 
@@ -30,7 +35,7 @@ def deliveries() -> None:
     type=click.Choice(["pending", "held", "dead"]),
     help="Only these: pending (tried again), held (until the hook is enabled), dead (given up).",
 )
-@account_filter
+@hook_owner_filter
 @hook_filter
 @click.option(
     "--count", type=click.IntRange(1, 10_000), default=100, show_default=True, help="At most so many."
@@ -67,15 +72,26 @@ def list_deliveries(
 def retry(context: CliContext, ids: tuple[str, ...]) -> None:
     """Try these deliveries again now, waiting or dead, with every retry before them."""
     wanted = set(ids)
-    count = context.write(lambda connection: retry_deliveries(connection, wanted, time.time()))
-    if count < len(wanted):
-        raise click.ClickException(f"{len(wanted) - count} of them are not stored; {count} are tried again")
+
+    def work(connection: Connection) -> tuple[set[str], int]:
+        unknown = wanted - select_ids(connection, wanted)
+        return unknown, retry_deliveries(connection, wanted, time.time())
+
+    unknown, count = context.write(work)
+    if unknown:
+        names = escape_for_log(", ".join(sorted(unknown)))
+        raise click.ClickException(f"not stored: {names}; {count} deliveries are tried again")
     click.echo(f"{count} deliveries are tried again")
 
 
 @deliveries.command()
-@click.option("--hours", type=click.FloatRange(0, min_open=True), help="Only those that died so lately.")
-@account_filter
+@click.option(
+    "--hours",
+    metavar="HOURS",
+    type=click.FloatRange(0, min_open=True),
+    help="Only deliveries given up in the last HOURS hours.",
+)
+@hook_owner_filter
 @hook_filter
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj

@@ -7,7 +7,7 @@ import time
 import click
 from sqlalchemy import Connection
 
-from kazoo_bridge.cli.context import CliContext, check_account_id
+from kazoo_bridge.cli.context import CliContext, check_hook_id, hook_owner_filter
 from kazoo_bridge.cli.output import json_option, print_list, utc_time
 from kazoo_bridge.config import Webhooks
 from kazoo_bridge.interfaces import AccountLimits
@@ -17,9 +17,7 @@ from kazoo_bridge.storage.transfer import select_limits
 
 
 @click.command()
-@click.option(
-    "--account", metavar="ID", callback=check_account_id, help="Only those of this account's hooks."
-)
+@hook_owner_filter
 @json_option
 @click.pass_obj
 def failures(context: CliContext, account: str | None, as_json: bool) -> None:
@@ -58,10 +56,8 @@ def _failures(connection: Connection, config: Webhooks, now: float) -> list[dict
 
 
 @click.command()
-@click.option(
-    "--account", metavar="ID", callback=check_account_id, help="Only those of this account's hooks."
-)
-@click.option("--hook", metavar="ID", callback=check_account_id, help="Only those of this hook.")
+@hook_owner_filter
+@click.option("--hook", metavar="ID", callback=check_hook_id, help="Only those of this hook.")
 @click.pass_obj
 def flush(context: CliContext, account: str | None, hook: str | None) -> None:
     """Let the failures so far not count: no hook is disabled because of them. Attempts stay recorded."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 from attrs import evolve
 from sqlalchemy import Connection
 
-from kazoo_bridge.cli.context import CliContext, check_account_id
+from kazoo_bridge.cli.context import CliContext, account_filter, check_account_id
 from kazoo_bridge.cli.hook_failures import failures, flush
 from kazoo_bridge.cli.output import json_option, print_json, print_list
 from kazoo_bridge.interfaces import StoredHook
@@ -35,7 +36,7 @@ hooks.add_command(flush)
 
 
 @hooks.command(name="list")
-@click.option("--account", metavar="ID", callback=check_account_id, help="Only those of this account.")
+@account_filter
 @json_option
 @click.pass_obj
 def list_hooks(context: CliContext, account: str | None, as_json: bool) -> None:
@@ -84,11 +85,13 @@ def enable(context: CliContext, hook_id: str | None, account: str | None, descen
     if (hook_id is None) == (account is None) or (descendants and account is None):
         raise click.UsageError("expected either an ID or --account, which may have --descendants")
     if hook_id is not None:
-        _set_enabled(context, hook_id, enabled=True)
-        return
-    _require_storage(context)
-    for one in context.read(lambda connection: _failed(connection, str(account), descendants=descendants)):
-        _set_enabled(context, one, enabled=True)
+        _set_enabled(context, lambda _: [hook_id], enabled=True)
+    else:
+        _set_enabled(
+            context,
+            lambda connection: _failed(connection, str(account), descendants=descendants),
+            enabled=True,
+        )
 
 
 def _failed(connection: Connection, account_id: str, *, descendants: bool) -> list[str]:
@@ -110,33 +113,43 @@ def _failed(connection: Connection, account_id: str, *, descendants: bool) -> li
 @click.pass_obj
 def disable(context: CliContext, hook_id: str) -> None:
     """Disable the hook ID until it is enabled again."""
-    _set_enabled(context, hook_id, enabled=False)
+    _set_enabled(context, lambda _: [hook_id], enabled=False)
 
 
-def _set_enabled(context: CliContext, hook_id: str, *, enabled: bool) -> None:
+def _set_enabled(
+    context: CliContext, select: Callable[[Connection], Sequence[str]], *, enabled: bool
+) -> None:
+    """Enable or disable the hooks whose ids `select` returns, in one transaction, and print the ids."""
     _require_storage(context)
     now = time.time()
 
-    def change(connection: Connection) -> None:
+    def change(connection: Connection) -> Sequence[str]:
         # Other nodes that write a hook have either committed before this, or wait.
         lock_change_log(connection)
-        hook = _find(connection, hook_id)
-        document = {name: value for name, value in hook.document.items() if name != "disable_reason"}
-        document["enabled"] = enabled
-        if document == hook.document and hook.suspension is None:
-            return
-        number = int(hook.revision.partition("-")[0]) + 1
-        replacement = evolve(
-            hook,
-            document=document,
-            revision=new_revision(number),
-            modified=to_gregorian(now),
-            suspension=None,
-        )
-        update(connection, hook, replacement, now)
+        hook_ids = select(connection)
+        for hook_id in hook_ids:
+            _set_one_enabled(connection, hook_id, now, enabled=enabled)
+        return hook_ids
 
-    context.write(change)
-    click.echo(hook_id)
+    for hook_id in context.write(change):
+        click.echo(hook_id)
+
+
+def _set_one_enabled(connection: Connection, hook_id: str, now: float, *, enabled: bool) -> None:
+    hook = _find(connection, hook_id)
+    document = {name: value for name, value in hook.document.items() if name != "disable_reason"}
+    document["enabled"] = enabled
+    if document == hook.document and hook.suspension is None:
+        return
+    number = int(hook.revision.partition("-")[0]) + 1
+    replacement = evolve(
+        hook,
+        document=document,
+        revision=new_revision(number),
+        modified=to_gregorian(now),
+        suspension=None,
+    )
+    update(connection, hook, replacement, now)
 
 
 def _require_storage(context: CliContext) -> None:

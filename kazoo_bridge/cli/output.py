@@ -46,6 +46,16 @@ def to_cell(value: object) -> str:
     return "-" if value is None or value == "" else str(value)
 
 
+def shorten_list(texts: Sequence[str]) -> str:
+    """Return the first three texts for people, and how many more there are."""
+    return ", ".join(texts[:3]) + (f" and {len(texts) - 3} more" if texts[3:] else "")
+
+
+def print_warning(text: str) -> None:
+    """Print to stderr what is unwise, but no error."""
+    click.echo(f"warning: {text}", err=True)
+
+
 def utc_time(seconds: float | None) -> str | None:
     """Return Unix seconds as ISO 8601 in UTC; None for None, and for what no calendar has."""
     try:

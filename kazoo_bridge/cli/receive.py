@@ -29,7 +29,7 @@ def _check_key(_context: click.Context, _option: click.Parameter, value: str | N
     if value is None:
         return None
     try:
-        return SignatureCheck.parse(read_secret(value))
+        return SignatureCheck.parse(read_secret(value, "a secret or key to verify signatures with"))
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
 

@@ -9,7 +9,7 @@ import click
 
 from kazoo_bridge.cli.context import CliContext, check_account_id
 from kazoo_bridge.cli.nodes import Nodes, url_option, use_nodes
-from kazoo_bridge.cli.output import json_option, print_list, utc_time
+from kazoo_bridge.cli.output import json_option, print_list, shorten_list, utc_time
 from kazoo_bridge.json_numbers import to_integer
 from kazoo_bridge.kazoo import from_gregorian
 
@@ -64,6 +64,5 @@ def _for_people(socket: Mapping[str, Any]) -> dict[str, Any]:
     bindings = socket.get("bindings") or []
     return {
         "connected": None if timestamp is None else utc_time(from_gregorian(timestamp)),
-        "bindings": ", ".join(map(str, bindings[:3]))
-        + (f" and {len(bindings) - 3} more" if bindings[3:] else ""),
+        "bindings": shorten_list([str(binding) for binding in bindings]),
     }

@@ -10,7 +10,7 @@ import click
 
 from kazoo_bridge.cli.context import CliContext
 from kazoo_bridge.cli.nodes import url_option, use_nodes
-from kazoo_bridge.cli.output import json_option, print_json, print_table
+from kazoo_bridge.cli.output import json_option, print_json, print_table, to_cell
 from kazoo_bridge.log_escaping import escape_for_log
 
 #: The columns for people, and the key of each in the status.
@@ -44,7 +44,7 @@ def status(context: CliContext, url: str | None, as_json: bool) -> None:
     elif nodes:
         print_table(
             [*_COLUMNS, "MEMORY", "UP", "READY"],
-            [[_cell(node.get(key)) for key in _COLUMNS.values()] + _more(node) for node in nodes],
+            [[to_cell(node.get(key)) for key in _COLUMNS.values()] + _more(node) for node in nodes],
         )
         for node in nodes:
             for kind in ("problems", "degraded"):
@@ -54,10 +54,6 @@ def status(context: CliContext, url: str | None, as_json: bool) -> None:
         raise click.ClickException("no node answers: none runs on this broker, or it is an older version")
     if not all(node.get("ready") for node in nodes):
         sys.exit(1)
-
-
-def _cell(value: object) -> str:
-    return "-" if value is None else str(value)
 
 
 def _more(node: Mapping[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ import click
 import orjson
 from sqlalchemy import Connection
 
-from kazoo_bridge.cli.context import CliContext, account_option, check_account_id, read_secret
+from kazoo_bridge.cli.context import CliContext, account_filter, account_option, check_account_id, read_secret
 from kazoo_bridge.cli.output import json_option, print_list, utc_time
 from kazoo_bridge.interfaces import TokenRestrictions
 from kazoo_bridge.storage import tokens
@@ -19,11 +19,6 @@ from kazoo_bridge.storage.transfer import StoredCredential, select_credentials
 
 #: Digits of a SHA-256 that a list shows: enough to tell credentials apart.
 _SHOWN_DIGITS = 16
-
-#: For lists.
-list_account_option = click.option(
-    "--account", metavar="ID", callback=check_account_id, help="Only those of this account."
-)
 
 _MAX_TTL = 100 * 365 * 86400  # seconds
 
@@ -74,7 +69,7 @@ def _check_restrictions(context: click.Context, option: click.Parameter, value: 
 
 
 @token.command(name="list")
-@list_account_option
+@account_filter
 @json_option
 @click.pass_obj
 def list_tokens(context: CliContext, account: str | None, as_json: bool) -> None:
@@ -116,7 +111,7 @@ def create_api_key(context: CliContext, account: str) -> None:
 
 
 @api_key.command(name="list")
-@list_account_option
+@account_filter
 @json_option
 @click.pass_obj
 def list_api_keys(context: CliContext, account: str | None, as_json: bool) -> None:
@@ -166,7 +161,7 @@ def _for_people(credential: StoredCredential) -> dict[str, Any]:
 def _revoke(
     context: CliContext, what: str, argument: str, revoke: Callable[[Connection, str, float], bool]
 ) -> None:
-    secret = read_secret(argument)
+    secret = read_secret(argument, f"the {what} to revoke")
     if not context.write(lambda connection: revoke(connection, secret, time.time())):
         raise click.ClickException(f"there is no such {what}; it may have expired or been revoked")
     click.echo("revoked")

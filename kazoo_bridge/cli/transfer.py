@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -86,7 +87,7 @@ def export_command(context: CliContext, file: Path, with_secrets: bool) -> None:
 @click.command(name="import")
 @click.argument("source", metavar="couchdb|FILE")
 @click.option("--dry-run", is_flag=True, help="Change nothing; say what would be done.")
-@click.option("--restart", is_flag=True, help="Of CouchDB: begin anew after an import that was interrupted.")
+@click.option("--restart", is_flag=True, help="Of CouchDB: begin again after an interrupted import.")
 @click.pass_obj
 def import_command(context: CliContext, source: str, dry_run: bool, restart: bool) -> None:
     """Import from KAZOO's CouchDB (couchdb.uri), or from a FILE that export has written (- for stdin).
@@ -96,14 +97,11 @@ def import_command(context: CliContext, source: str, dry_run: bool, restart: boo
     """
     if restart and source != COUCHDB:
         raise click.UsageError("--restart is for import couchdb: a FILE is always read from its beginning")
-    with context.opened() as engine:
-
-        def write(work: Callable[[Connection], None]) -> None:
-            _transaction(engine, work, writing=True)
-
+    opened: AbstractContextManager[Engine | None] = nullcontext() if dry_run else context.opened()
+    with opened as engine:
         importer = Importer(
-            _transaction(engine, transfer.read_snapshot, writing=False),
-            None if dry_run else write,
+            _read_snapshot(context, engine),
+            None if engine is None else partial(_transaction, engine, writing=True),
             lambda kind, subject, reason: click.echo(
                 f"refused {kind} {text_for_display(subject)}: {escape_for_log(reason)}", err=True
             ),
@@ -113,7 +111,7 @@ def import_command(context: CliContext, source: str, dry_run: bool, restart: boo
             ),
         )
         if source == COUCHDB:
-            position = ImportPosition(engine, enabled=not dry_run)
+            position = ImportPosition(engine)
             _import_couchdb(context.config(), importer, position, restart=restart)
         else:
             _import_file(context.config(), importer, Path(source))
@@ -126,6 +124,13 @@ def import_command(context: CliContext, source: str, dry_run: bool, restart: boo
         sys.exit(1)
 
 
+def _read_snapshot(context: CliContext, engine: Engine | None) -> transfer.Snapshot:
+    """Return what is stored. `engine` is None for a dry run, which creates and upgrades nothing."""
+    if engine is not None:
+        return _transaction(engine, transfer.read_snapshot, writing=False)
+    return context.read_unchanged(transfer.read_snapshot) or transfer.Snapshot({}, {}, {}, {}, {})
+
+
 def _transaction(engine: Engine, work: Callable[[Connection], T], *, writing: bool) -> T:
     try:
         return in_transaction(engine, work, writing=writing)
@@ -135,21 +140,25 @@ def _transaction(engine: Engine, work: Callable[[Connection], T], *, writing: bo
 
 @define
 class ImportPosition:
-    """How far an import of CouchDB has come, in the storage; nowhere for a dry run."""
+    """How far an import of CouchDB has come, in the storage; nowhere for a dry run, without an engine."""
 
-    _engine: Engine
-    enabled: bool
+    _engine: Engine | None
+
+    @property
+    def enabled(self) -> bool:
+        """Whether positions are kept."""
+        return self._engine is not None
 
     def get(self) -> str:
         """Return the position, as `CouchSource` gives it; empty: the beginning."""
-        if not self.enabled:
+        if self._engine is None:
             return ""
         stored = sa.select(settings.c.value).where(settings.c.name == _POSITION)
         return _transaction(self._engine, lambda c: c.scalar(stored), writing=False) or ""
 
     def set(self, position: str | None) -> None:
         """Keep a position; None: the import has ended."""
-        if self.enabled:
+        if self._engine is not None:
             _transaction(self._engine, lambda connection: _set_position(connection, position), writing=True)
 
 
@@ -188,7 +197,7 @@ def _import_couchdb(config: Config, importer: Importer, position: ImportPosition
         raise click.ClickException("couchdb.uri: expected the URI of KAZOO's CouchDB, got nothing")
     begin = "" if restart else position.get()
     if begin:
-        click.echo(f"continuing the import that was interrupted after {begin}; --restart begins anew")
+        click.echo(f"continuing the import that was interrupted after {begin}; --restart begins again")
     # Here, because only this needs a reactor.
     from twisted.internet.defer import Deferred
     from twisted.internet.task import react

@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from kazoo_bridge.kazoo import is_account_id, to_gregorian
-from kazoo_bridge.storage import change_log
+from kazoo_bridge.storage import change_log, pivots
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.engine import in_batches
 from kazoo_bridge.storage.tables import (
@@ -24,8 +24,6 @@ from kazoo_bridge.storage.tables import (
     deliveries,
     hooks,
     numbers,
-    pivot_records,
-    pivots,
     tokens,
 )
 from kazoo_bridge.text_sanitizing import text_for_display
@@ -222,9 +220,8 @@ def delete(connection: Connection, account_id: str, now: float) -> None:
         change_log.record(connection, kind, connection.scalars(owned).all(), now)
     hook_ids = connection.scalars(sa.select(hooks.c.id).where(hooks.c.account_id == account_id)).all()
     change_log.record(connection, "hook", hook_ids, now)
-    pivot_ids = connection.scalars(sa.select(pivots.c.id).where(pivots.c.account_id == account_id)).all()
-    change_log.record(connection, "pivot", pivot_ids, now)
-    for table in (hooks, deliveries, account_limits, pivots, pivot_records):
+    pivots.delete_of_account(connection, account_id, now)
+    for table in (hooks, deliveries, account_limits):
         connection.execute(sa.delete(table).where(table.c.account_id == account_id))
     # Tokens, API keys and numbers are deleted by their foreign keys.
     connection.execute(sa.delete(accounts).where(accounts.c.id == account_id))

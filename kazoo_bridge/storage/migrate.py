@@ -49,6 +49,15 @@ def upgrade(engine: Engine, *, copy: bool = True) -> None:
     in_transaction(engine, lambda connection: _upgrade(connection, config, known, copy), writing=True)
 
 
+def is_current(engine: Engine) -> bool:
+    """Return whether the tables are those of this code; changes nothing.
+
+    Raises `DatabaseTooNew` for a database of a newer version, `StorageUnavailable` if the database refuses.
+    """
+    known = scripts()
+    return in_transaction(engine, lambda connection: _is_current(connection, known), writing=False)
+
+
 def versions(engine: Engine) -> tuple[str, str]:
     """Return the version of the tables (empty: there are none), and that of this code; changes nothing.
 

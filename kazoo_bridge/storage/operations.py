@@ -44,6 +44,15 @@ def select_deliveries(
     ]
 
 
+def select_ids(connection: Connection, ids: Collection[str]) -> set[str]:
+    """Return those of the ids that stored deliveries have."""
+    return {
+        found
+        for batch in in_batches(tuple(ids))
+        for found in connection.scalars(sa.select(_c.id).where(_c.id.in_(batch)))
+    }
+
+
 def retry_deliveries(connection: Connection, ids: Collection[str], now: float) -> int:
     """Make these deliveries, waiting or dead, due at `now` (Unix seconds); return how many there are."""
     return sum(revive(connection, now, _c.id.in_(batch)) for batch in in_batches(tuple(ids)))

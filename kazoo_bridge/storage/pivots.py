@@ -38,6 +38,9 @@ MAX_RECORDS = 100
 #: Seconds for which records are kept.
 RECORD_RETENTION = 7 * 86400
 
+#: Records that one statement of `purge_records` deletes, as `retention.BATCH_SIZE`.
+PURGE_BATCH_SIZE = 5000
+
 
 @implementer(IPivotStore)
 class PivotStore:
@@ -222,15 +225,24 @@ def _insert_records(connection: Connection, rows: Sequence[Mapping[str, Any]]) -
 
 
 def purge_records(connection: Connection, now: float) -> int:
-    """Delete records that are too old, or beyond the latest of a pivot point; return how many."""
+    """Delete records that are too old, or beyond the latest of a pivot point; return how many.
+
+    See `retention.Purge`: a call may leave some to the next call.
+    """
     c = pivot_records.c
-    deleted = connection.execute(sa.delete(pivot_records).where(c.time < now - RECORD_RETENTION)).rowcount
+    old = sa.select(c.sequence).where(c.time < now - RECORD_RETENTION).limit(PURGE_BATCH_SIZE)
+    deleted = connection.execute(sa.delete(pivot_records).where(c.sequence.in_(old))).rowcount
     crowded = sa.select(c.pivot_point_id).group_by(c.pivot_point_id).having(sa.func.count() > MAX_RECORDS)
     for pivot_point_id in connection.scalars(crowded).all():
         of_point = c.pivot_point_id == pivot_point_id
         first_surplus = (
             sa.select(c.sequence).where(of_point).order_by(c.sequence.desc()).offset(MAX_RECORDS).limit(1)
         )
-        last = connection.scalar(first_surplus)
-        deleted += connection.execute(sa.delete(pivot_records).where(of_point, c.sequence <= last)).rowcount
+        surplus = (
+            sa.select(c.sequence)
+            .where(of_point, c.sequence <= connection.scalar(first_surplus))
+            .order_by(c.sequence)
+            .limit(PURGE_BATCH_SIZE)
+        )
+        deleted += connection.execute(sa.delete(pivot_records).where(c.sequence.in_(surplus))).rowcount
     return deleted

@@ -151,12 +151,12 @@ async def test_an_import_may_be_repeated_and_continues_where_another_has_stopped
 def test_the_position_of_an_import_is_kept(tmp_path: Path) -> None:
     opened = engine.open_engine(f"sqlite:///{tmp_path}/b.sqlite3")
     migrate.upgrade(opened)
-    position = ImportPosition(opened, enabled=True)
+    position = ImportPosition(opened)
     assert position.get() == ""
     position.set("hooks 1")
     position.set("hooks 2")
     assert position.get() == "hooks 2"
-    dry = ImportPosition(opened, enabled=False)
+    dry = ImportPosition(None)
     dry.set("hooks 3")
     assert (dry.get(), position.get()) == ("", "hooks 2")
     position.set(None)

@@ -49,7 +49,8 @@ def test_deliveries_of_all_accounts_are_listed(filled: CliHarness) -> None:
 def test_deliveries_are_tried_again(filled: CliHarness) -> None:
     assert filled.lines("deliveries", "retry", "msg_2", "msg_2") == ["1 deliveries are tried again"]
     assert statuses(filled)["msg_2"] == "pending"
-    assert "1 of them are not stored; 1 are" in filled.error("deliveries", "retry", "msg_3", "unknown")
+    error = filled.error("deliveries", "retry", "msg_3", "unknown", "other\x1b")
+    assert "not stored: other\\u001b, unknown; 1 deliveries are tried again" in error
 
 
 def test_dead_deliveries_are_recovered(filled: CliHarness) -> None:

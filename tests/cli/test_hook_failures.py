@@ -57,6 +57,11 @@ def test_failures_that_count(filled: CliHarness) -> None:
     assert len(filled.lines("hooks", "failures", "--account", B)) == 2
 
 
+def test_a_wrong_id_is_named(cli: CliHarness) -> None:
+    assert "a hook id is 32" in cli.error("hooks", "flush", "--hook", "xyz", exit_code=2)
+    assert "an account id is 32" in cli.error("hooks", "flush", "--account", "xyz", exit_code=2)
+
+
 def test_failures_are_flushed(filled: CliHarness) -> None:
     assert filled.lines("hooks", "flush", "--account", B) == ["1 failures do not count any more"]
     assert set(failures(filled)) == {HOOK}

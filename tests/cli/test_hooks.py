@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
+from kazoo_bridge.cli.context import CliContext
 from kazoo_bridge.interfaces import Secret, StoredHook, Suspension
 from kazoo_bridge.storage import engine, transfer
 from kazoo_bridge.storage.hooks import find, update
@@ -111,8 +113,11 @@ def test_hooks_of_descendants_are_enabled(filled: CliHarness) -> None:
     opened = engine.open_engine(STORAGE_URI)
     with opened.begin() as connection:
         document = {"name": "n", "uri": "https://hook.example/", "hook": "all", **FAILED}
-        hook = StoredHook("4" * 32, grandchild, document, "1-x", 1, 2)
-        transfer.put_hook(connection, hook, 0.0)
+        for hook_id in ("4" * 32, "5" * 32):
+            hook = StoredHook(hook_id, grandchild, document, "1-x", 1, 2)
+            transfer.put_hook(connection, hook, 0.0)
     opened.dispose()
     assert filled.lines("hooks", "enable", "--account", parent) == []
-    assert filled.lines("hooks", "enable", "--account", parent, "--descendants") == ["4" * 32]
+    with patch.object(CliContext, "opened", autospec=True, side_effect=CliContext.opened) as opening:
+        assert filled.lines("hooks", "enable", "--account", parent, "--descendants") == ["4" * 32, "5" * 32]
+    assert opening.call_count == 1

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from kazoo_bridge.cli.output import print_list, print_table, to_cell, utc_time
+from kazoo_bridge.cli.output import print_list, print_table, shorten_list, to_cell, utc_time
 
 
 def test_tables_have_no_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
@@ -24,3 +24,9 @@ def test_values_for_people() -> None:
     assert [to_cell(value) for value in (None, "", False, 0, "x")] == ["-", "-", "no", "0", "x"]
     assert utc_time(1_000_000_000.9) == "2001-09-09T01:46:40+00:00"
     assert (utc_time(None), utc_time(2.0**53)) == (None, None)
+
+
+def test_long_lists_are_shortened() -> None:
+    assert shorten_list([]) == ""
+    assert shorten_list(["a", "b", "c"]) == "a, b, c"
+    assert shorten_list(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"

@@ -45,6 +45,23 @@ def test_files_that_a_node_leaves_out(
     assert reason in result.stderr
 
 
+def test_mistakes_in_files_that_work_are_warnings(
+    cli: CliHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modifiers = 'modifiers={"status": {"itmes": ["a"]}}, samples='
+    file = tmp_path / "plugins" / "checked_mistyped.py"
+    file.parent.mkdir(mode=0o755)
+    file.write_text(EXAMPLE.read_text().replace("samples=", modifiers, 1))
+    file.chmod(0o644)
+    monkeypatch.setenv("KAZOO_BRIDGE__PLUGINS__PATH", str(file.parent))
+    checked = CliRunner().invoke(main, ["plugins", "check", str(file)])
+    listed = CliRunner().invoke(main, ["plugins", "list"])
+    for result in (checked, listed):
+        assert result.exit_code == 0
+        assert result.stderr.startswith("warning: event category has a mistake ")
+        assert "did you mean 'items'?" in result.stderr
+
+
 def test_a_name_that_python_cannot_import(cli: CliHarness, tmp_path: Path) -> None:
     (tmp_path / "my-plugin.py").write_text("")
     assert "name that Python can import" in cli.error("plugins", "check", str(tmp_path / "my-plugin.py"))

@@ -38,6 +38,12 @@ def test_signatures_are_verified(capsys: pytest.CaptureFixture[str]) -> None:
     assert "signature: INVALID: there is none" in capsys.readouterr().out
 
 
+def test_an_empty_key_is_named(cli: CliHarness) -> None:
+    for option in ("--secret", "--public-key"):
+        error = cli.error("receive", "--port", "0", option, "", exit_code=2)
+        assert "to verify signatures with, got nothing" in error
+
+
 def test_payloads() -> None:
     assert list(payload_lines("/?a=1&b=", "", b"")) == ["  a = 1", "  b = "]
     assert list(payload_lines("/", "application/json", b'{"a": "\xc3\xa9"}')) == ["{", '  "a": "é"', "}"]

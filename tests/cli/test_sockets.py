@@ -5,10 +5,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
-from twisted.internet.defer import Deferred
 
 from kazoo_bridge.cli import sockets as sockets_module
 from tests.cli.harness import A, CliHarness
+from tests.deferreds import result_of
 
 SOCKET = {
     "websocket_session_id": "192.0.2.1:5",
@@ -38,9 +38,7 @@ def nodes(monkeypatch: pytest.MonkeyPatch) -> FakeNodes:
     nodes = FakeNodes()
 
     def use(_context: Any, _url: Any, work: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
-        results: list[Any] = []
-        Deferred.fromCoroutine(work(nodes)).addCallback(results.append)
-        return results[0]
+        return result_of(work(nodes))
 
     monkeypatch.setattr(sockets_module, "use_nodes", use)
     return nodes

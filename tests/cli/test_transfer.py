@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from click.testing import CliRunner
 
 from kazoo_bridge.cli import importer, main
 from kazoo_bridge.interfaces import AccountLimits, Secret, StoredHook
-from kazoo_bridge.storage import engine, transfer
+from kazoo_bridge.storage import engine, migrate, transfer
 from kazoo_bridge.storage.engine import in_transaction
 from tests.cli.harness import STORAGE_URI, A, B, CliHarness
 
@@ -76,7 +77,7 @@ class TestFiles:
         use_another_storage(monkeypatch, tmp_path)
         dry = cli.lines("import", str(file), "--dry-run")
         assert dry[-1] == "dry run: nothing was changed"
-        assert stored().accounts == {}
+        assert list(Path().iterdir()) == []
         assert cli.lines("import", str(file)) == dry[:-1]
         assert dry[0] == "account: 2 created, 0 updated, 0 unchanged, 0 refused"
         after = stored()
@@ -86,6 +87,23 @@ class TestFiles:
             assert getattr(after, name) == getattr(before, name)
         again = cli.lines("import", str(file))
         assert all(": 0 created, 0 updated, " in line and line.endswith(" 0 refused") for line in again)
+
+    def test_a_dry_run_changes_no_database(self, cli: CliHarness) -> None:
+        file = Path("kazoo-bridge.sqlite3")
+        file.touch()
+        text = '{"type": "kazoo_bridge_export", "version": 1}'
+        # Without tables.
+        assert cli.lines("import", "-", "--dry-run", stdin=text)[-1] == "dry run: nothing was changed"
+        opened = engine.open_engine(STORAGE_URI)
+        assert migrate.versions(opened)[0] == ""
+        # Older than this release.
+        with opened.begin() as connection:
+            config = migrate.make_config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "0001")
+        assert "upgrade it first with db upgrade" in cli.error("import", "-", "--dry-run", stdin=text)
+        assert migrate.versions(opened)[0] == "0001"
+        opened.dispose()
 
     def test_without_secrets_none_is_in_the_file_and_stored_ones_stay(
         self, cli: CliHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -11,6 +11,7 @@ from kazoo_bridge.storage import accounts, pivots
 from kazoo_bridge.storage.accounts import AccountStore
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.pivots import MAX_RECORDS, RECORD_RETENTION, PivotStore, purge_records
+from kazoo_bridge.storage.retention import BATCH_SIZE
 from tests.storage.record_factories import NOW, A, B, recorded_changes
 
 DOCUMENT: dict[str, Any] = {"name": "front-desk", "timeout_ms": 3000}
@@ -108,6 +109,18 @@ class PivotStoreSuite:
         assert [record.document["number"] for record in kept[:2]] == [104, 103]
         assert len(kept) == MAX_RECORDS
         assert len(await pivot_store.records(A, quiet.id)) == 1
+
+    @pytest_twisted.ensureDeferred
+    async def test_a_purge_leaves_what_is_beyond_its_batch_to_the_next_call(
+        self, pivot_store: PivotStore, database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert pivots.PURGE_BATCH_SIZE == BATCH_SIZE
+        monkeypatch.setattr(pivots, "PURGE_BATCH_SIZE", 2)
+        busy, quiet = [await pivot_store.create(A, {"name": name}, "s") for name in ("busy", "quiet")]
+        await pivot_store.add_records([PivotRecord(A, busy.id, NOW, {}) for _ in range(MAX_RECORDS + 3)])
+        await pivot_store.add_records([PivotRecord(A, quiet.id, NOW - RECORD_RETENTION - 1, {})] * 3)
+        purged = [await database.write(lambda connection: purge_records(connection, NOW)) for _ in range(3)]
+        assert purged == [4, 2, 0]
 
 
 class TestPivotStore(PivotStoreSuite):
